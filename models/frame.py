@@ -1,0 +1,86 @@
+"""One symbol's history on its session grid, and several of them as a panel.
+
+A frame is what the networks may know of a symbol: prices already adjusted for every action up to its
+last session, NaN where a bar is missing. It is plain NumPy so that it crosses process borders cheaply.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import FrameError
+
+FloatArray = NDArray[np.float64]
+DateArray = NDArray[np.datetime64]
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolFrame:
+    """The history of one symbol, oldest first, one row for every open session of its calendar.
+
+    Attributes:
+        symbol: Yahoo-style name.
+        group: Training group, for example `equity`.
+        calendar: Calendar name, for example `XNYS`.
+        sessions: `(n,)` datetime64[D], strictly ascending, without sessions judged closed.
+        final_at: `(n,)` datetime64[s], UTC instant at which each session's bar is final (close + settle).
+        open: `(n,)` adjusted for splits and dividends; NaN where the bar is missing or has none.
+        high: as `open`.
+        low: as `open`.
+        close: as `open`; NaN marks a missing bar (a hole).
+        volume: `(n,)` shares adjusted for splits; NaN where missing.
+    """
+
+    symbol: str
+    group: str
+    calendar: str
+    sessions: DateArray
+    final_at: DateArray
+    open: FloatArray
+    high: FloatArray
+    low: FloatArray
+    close: FloatArray
+    volume: FloatArray
+
+    def __post_init__(self) -> None:
+        n = len(self.sessions)
+        for name in ("final_at", "open", "high", "low", "close", "volume"):
+            if len(getattr(self, name)) != n:
+                raise FrameError(
+                    f"{self.symbol}: {name} has {len(getattr(self, name))} rows, sessions has {n}; both must match"
+                )
+        if n > 1 and not bool((np.diff(self.sessions) > np.timedelta64(0, "D")).all()):
+            raise FrameError(f"{self.symbol}: sessions must ascend strictly; sort them and drop duplicates")
+        close = self.close[~np.isnan(self.close)]
+        if not bool(((close > 0) & np.isfinite(close)).all()):
+            raise FrameError(f"{self.symbol}: closes must be positive and finite; quarantine the bad bars first")
+
+    def __len__(self) -> int:
+        return len(self.sessions)
+
+    def until(self, stop: int) -> "SymbolFrame":
+        """The first `stop` sessions (exclusive bound), sharing memory."""
+        return self.slice(0, stop)
+
+    def slice(self, start: int, stop: int) -> "SymbolFrame":
+        """Sessions `start` (inclusive) to `stop` (exclusive), sharing memory."""
+        cut = slice(start, stop)
+        return SymbolFrame(
+            self.symbol, self.group, self.calendar, self.sessions[cut], self.final_at[cut],
+            self.open[cut], self.high[cut], self.low[cut], self.close[cut], self.volume[cut],
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """The frames of one group and the reference series their inputs need.
+
+    Attributes:
+        frames: One frame per symbol, any order; the order is kept in every answer.
+        references: Frames of reference series by symbol; an absent one is masked.
+    """
+
+    frames: tuple[SymbolFrame, ...]
+    references: Mapping[str, SymbolFrame] = field(default_factory=dict)

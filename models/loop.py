@@ -1,0 +1,196 @@
+"""One network's training, epoch by epoch, compiled once for all seeds (TensorFlow).
+
+The inputs stay resident as one `(rows, features)` tensor; each step gathers its windows by index inside the
+graph, and the step itself is compiled by XLA. Compiling takes seconds, so a loop is built once and restarted
+for each seed with that seed's starting weights and an empty optimiser.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import TooLittleHistory
+from models.networks import architecture
+from models.networks.forward import Weights
+from models.networks.spec import NetworkSpec
+from models.specs import QUANTILES, Recipe
+from models.windows import PooledWindows
+
+JUDGED_BATCH = 8_192
+"""Windows whose loss is computed at once outside training."""
+
+MIN_STEPS = 48
+"""Steps that an epoch should have: few windows train in smaller batches than the recipe's."""
+
+SMALLEST_BATCH = 64
+"""Windows in a step, at least, however few there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Resident:
+    """A set of windows as tensors: inputs `(rows, features)`, ends and weights `(windows,)`, targets."""
+
+    inputs: Any
+    ends: Any
+    targets: Any
+    weights: Any
+
+    def __len__(self) -> int:
+        return int(self.ends.shape[0])
+
+
+def batch_of(windows: int, largest: int) -> int:
+    """Windows in a training step: the recipe's, halved until an epoch has `MIN_STEPS` steps.
+
+    Args:
+        windows: Windows of the fit span.
+        largest: The recipe's batch size.
+
+    Returns:
+        At most `largest` and `windows`; not below `SMALLEST_BATCH` where there are that many.
+    """
+    batch = largest
+    while batch > SMALLEST_BATCH and windows < batch * MIN_STEPS:
+        batch //= 2
+    return min(batch, windows)
+
+
+class CompiledLoop:
+    """Trains one network of a recipe on one set of windows, seed after seed."""
+
+    def __init__(self, recipe: Recipe, fit: PooledWindows, masked_columns: NDArray[np.float32]) -> None:
+        """Build the network and place the windows.
+
+        Args:
+            recipe: Architecture, sizes and rates.
+            fit: Windows to train on; every target finite.
+            masked_columns: `(references, features)`, 1 where a reference's mask zeroes the column, else 0.
+
+        Raises:
+            TooLittleHistory: There is no window to train on.
+            UnknownArchitecture: The recipe names a network that nobody registered.
+        """
+        if len(fit) == 0:
+            raise TooLittleHistory("there is no window to train on; bring more history or a shorter lookback")
+        import keras
+        import tensorflow as tf
+
+        self._recipe = recipe
+        self._features = fit.inputs.shape[1]
+        self._network = architecture(recipe.architecture)
+        self._model = self._network.build(self._spec(recipe.seeds[0]))
+        self._optimizer = keras.optimizers.AdamW(recipe.learning_rate, weight_decay=recipe.weight_decay)
+        self._optimizer.build(self._model.trainable_variables)
+        self._untouched = [np.zeros(v.shape, v.dtype) for v in self._optimizer.variables]
+        self._mask = tf.constant(masked_columns)
+        self._levels = tf.constant(np.array(QUANTILES, np.float32))
+        self._fit = self._resident(fit)
+        self._batch = batch_of(len(fit), recipe.batch_size)
+        self._epoch = tf.function(self._run_epoch)
+        self._step = tf.function(self._run_step, jit_compile=True)
+        self._judge = tf.function(self._weighted_loss, reduce_retracing=True)
+
+    def restart(self, seed: int) -> None:
+        """Forget the last seed: this seed's starting weights, an empty optimiser, the recipe's rate."""
+        self._model.set_weights(self._network.build(self._spec(seed)).get_weights())
+        for variable, value in zip(self._optimizer.variables, self._untouched, strict=True):
+            variable.assign(value)
+        self.set_rate(self._recipe.learning_rate)
+
+    def set_rate(self, rate: float) -> None:
+        """Set the optimiser's learning rate."""
+        self._optimizer.learning_rate.assign(rate)
+
+    def epoch(self, seed: int, number: int) -> float:
+        """Train over all windows once, in an order drawn from seed and epoch.
+
+        The windows left over from the last whole batch wait for another epoch's order.
+
+        Returns:
+            The mean training loss.
+        """
+        import tensorflow as tf
+
+        draw = np.random.default_rng((seed, number))
+        steps = len(self._fit) // self._batch
+        order = draw.permutation(len(self._fit))[: steps * self._batch].reshape(steps, self._batch)
+        fit = self._fit
+        total = self._epoch(
+            fit.inputs, fit.ends, fit.targets, fit.weights, tf.constant(order, tf.int32), tf.constant([seed, number])
+        )
+        return float(total) / steps
+
+    def loss_on(self, windows: PooledWindows) -> Callable[[], float]:
+        """Place a second set of windows; the answer computes the current weights' mean loss on it."""
+        placed = self._resident(windows)
+
+        def loss() -> float:
+            total = 0.0
+            for start in range(0, len(placed), JUDGED_BATCH):
+                cut = slice(start, min(start + JUDGED_BATCH, len(placed)))
+                gathered = self._gather(placed.inputs, placed.ends[cut])
+                mean = self._judge(gathered, placed.targets[cut], placed.weights[cut])
+                total += float(mean) * (cut.stop - cut.start)
+            return total / max(len(placed), 1)
+
+        return loss
+
+    def weights(self) -> Weights:
+        """The current weights by name, copied."""
+        return self._network.weights(self._model)
+
+    def _spec(self, seed: int) -> NetworkSpec:
+        return NetworkSpec.of(self._recipe, self._features, seed)
+
+    def _resident(self, windows: PooledWindows) -> _Resident:
+        import tensorflow as tf
+
+        weights = windows.sigma / windows.sigma.mean() if len(windows) else windows.sigma
+        return _Resident(
+            tf.constant(windows.inputs),
+            tf.constant(windows.ends.astype(np.int32)),
+            tf.constant(windows.targets.astype(np.float32)),
+            tf.constant(weights.astype(np.float32)),
+        )
+
+    def _gather(self, inputs: Any, ends: Any) -> Any:
+        import tensorflow as tf
+
+        offsets = tf.range(self._recipe.lookback - 1, -1, -1)
+        return tf.gather(inputs, ends[:, None] - offsets[None, :])
+
+    def _weighted_loss(self, windows: Any, targets: Any, weights: Any) -> Any:
+        """Pinball loss (Koenker and Bassett 1978), mean over quantiles and steps, weighted by sigma."""
+        import tensorflow as tf
+
+        missed = targets[:, :, None] - self._model(windows)
+        loss = tf.maximum(self._levels * missed, (self._levels - 1.0) * missed)
+        return tf.reduce_mean(tf.reduce_mean(loss, axis=(1, 2)) * weights)
+
+    def _run_step(self, windows: Any, targets: Any, weights: Any) -> Any:
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            loss = self._weighted_loss(windows, targets, weights)
+        variables = self._model.trainable_variables
+        self._optimizer.apply(tape.gradient(loss, variables), variables)
+        return loss
+
+    def _run_epoch(self, inputs: Any, ends: Any, targets: Any, weights: Any, order: Any, seed: Any) -> Any:
+        import tensorflow as tf
+
+        total = tf.constant(0.0)
+        for step in tf.range(tf.shape(order)[0]):
+            chosen = order[step]
+            windows = self._gather(inputs, tf.gather(ends, chosen))
+            if self._mask.shape[0]:
+                draw = tf.random.stateless_uniform(
+                    (self._batch, self._mask.shape[0]), seed + tf.stack([0, 1_000_003 * (step + 1)])
+                )
+                hidden = tf.cast(draw < self._recipe.mask_rate, tf.float32) @ self._mask
+                windows *= tf.cast(hidden < 0.5, tf.float32)[:, None, :]
+            total += self._step(windows, tf.gather(targets, chosen), tf.gather(weights, chosen))
+        return total

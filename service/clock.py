@@ -1,0 +1,71 @@
+"""The only place where time is read: machine time, and the market time that is made of it or of replay.
+
+Machine time (the database's clock) serves leases, heartbeats, retries and limits. Market time serves due
+times, as_of and issued_at. Live they are the same; under replay market time is one row of the database.
+"""
+
+from datetime import UTC, datetime
+from typing import Protocol
+
+from sqlalchemy import Connection, select, text
+
+from service.db.tables import market_clock
+from service.errors import DatabaseError
+
+
+class MachineClock(Protocol):
+    """Reads machine time inside a transaction."""
+
+    def now(self, connection: Connection) -> datetime:
+        """Aware UTC machine time."""
+        ...
+
+
+class MarketClock(Protocol):
+    """Reads market time inside a transaction."""
+
+    def now(self, connection: Connection) -> datetime:
+        """Aware UTC market time."""
+        ...
+
+
+def process_now() -> datetime:
+    """This process's wall clock, aware UTC: for log lines and for databases without a clock of their own."""
+    return datetime.now(UTC)  # noqa: TID251
+
+
+class DatabaseClock:
+    """Machine time: the server's clock on PostgreSQL, the one host's clock on SQLite."""
+
+    def now(self, connection: Connection) -> datetime:
+        """Aware UTC machine time."""
+        if connection.dialect.name == "sqlite":
+            return process_now()
+        value: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+        return value.astimezone(UTC)
+
+
+class SystemMarketClock:
+    """Live market time: machine time itself."""
+
+    def __init__(self, machine: MachineClock) -> None:
+        self._machine = machine
+
+    def now(self, connection: Connection) -> datetime:
+        """Aware UTC market time."""
+        return self._machine.now(connection)
+
+
+class ReplayMarketClock:
+    """Replayed market time: one row that the active scheduler moves from event to event."""
+
+    def now(self, connection: Connection) -> datetime:
+        """Aware UTC market time.
+
+        Raises:
+            DatabaseError: the row is missing.
+        """
+        value: datetime | None = connection.execute(select(market_clock.c.now)).scalar_one_or_none()
+        if value is None:
+            raise DatabaseError("the database has no market time although its clock is replay; make a new database")
+        return value

@@ -1,0 +1,1 @@
+"""The database: engine, transactions, tables. SQLite is the embedded default, PostgreSQL the production one."""

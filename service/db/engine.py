@@ -1,0 +1,57 @@
+"""The engine: one place that knows how SQLite and PostgreSQL want to be opened."""
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from service.errors import SettingsError
+
+WRITE_OPTION = "tplus_write"
+_BUSY_MILLISECONDS = 10_000
+
+
+def make_engine(url: str) -> Engine:
+    """An engine for a database URL; nothing is opened yet.
+
+    Args:
+        url: SQLAlchemy URL, `sqlite:///file` or `postgresql://...`.
+
+    Raises:
+        SettingsError: the URL cannot be read or names another kind of database.
+    """
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+    except ArgumentError as error:
+        raise SettingsError(
+            f"TPLUS_DATABASE_URL={url!r} is not a database URL; write sqlite:///file.db or postgresql://user@host/name"
+        ) from error
+    if backend == "sqlite":
+        if parsed.database and parsed.database != ":memory:":
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(parsed, connect_args={"timeout": _BUSY_MILLISECONDS / 1000})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    if backend == "postgresql":
+        return create_engine(parsed, pool_pre_ping=True)
+    raise SettingsError(f"TPLUS_DATABASE_URL names a {backend} database; SQLite and PostgreSQL are supported")
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # so that BEGIN is ours: pysqlite would open a deferred one at the first write
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")  # NORMAL may lose the last publishes when the power goes
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A deferred transaction that reads first and writes later can fail with "locked" in the middle.
+    writes = connection.get_execution_options().get(WRITE_OPTION, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

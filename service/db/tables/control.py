@@ -1,0 +1,81 @@
+"""What the database is, who works on it, and what was asked of it."""
+
+from sqlalchemy import CheckConstraint, Column, Date, Integer, String, Table, Text, UniqueConstraint
+
+from service.db.base import metadata
+from service.db.types import BigId, Instant, Json
+
+stamp = Table(
+    "stamp",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="single"), primary_key=True, autoincrement=False),
+    Column("source", String(300), nullable=False),
+    Column("clock_mode", String(20), nullable=False),
+    Column("start_at", Instant, nullable=False, comment="market time when the database was made"),
+    Column("created_at", Instant, nullable=False, comment="machine time"),
+)
+
+market_clock = Table(
+    "market_clock",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="single"), primary_key=True, autoincrement=False),
+    Column("now", Instant, nullable=False),
+    Column("record_end", Date, nullable=True, comment="last session of the record"),
+)
+
+schedulers = Table(
+    "schedulers",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(200), nullable=False, comment="host and process, for people"),
+    Column("heartbeat_at", Instant, nullable=False),
+    Column("lease_until", Instant, nullable=True, comment="set while this one is active"),
+    Column("token", Integer, nullable=False),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("kind", String(30), nullable=False),
+    Column("body", Json, nullable=False),
+    Column("idempotency_key", String(200), nullable=True),
+    Column("state", String(20), nullable=False),
+    Column("created_at", Instant, nullable=False, comment="machine time"),
+    Column("finished_at", Instant, nullable=True),
+    Column("result", Json, nullable=True),
+    Column("error", Text, nullable=True),
+    UniqueConstraint("idempotency_key"),
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("scope", String(40), primary_key=True, comment="empty for the one counter, else a symbol"),
+    Column("counter", Integer, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("prefix", String(20), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("scopes", Json, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=True),
+    Column("revoked_at", Instant, nullable=True),
+    UniqueConstraint("sha256"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("at", Instant, nullable=False, comment="machine time"),
+    Column("actor", String(200), nullable=False),
+    Column("action", String(60), nullable=False),
+    Column("subject", String(200), nullable=False),
+    Column("detail", Json, nullable=False),
+)

@@ -1,0 +1,39 @@
+"""Runs: one execution of a job for one scope and scheduled instant, with an outcome per symbol."""
+
+from sqlalchemy import Column, Date, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
+
+from service.db.base import metadata
+from service.db.types import BigId, Instant, Json
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("job", String(20), nullable=False, comment="pull, score, forecast or train"),
+    Column("scope", String(40), nullable=False, comment="a calendar, or a group for train"),
+    Column("scheduled_for", Instant, nullable=False, comment="market time"),
+    Column("sequence", Integer, nullable=False),
+    Column("session", Date, nullable=True, comment="the session it belongs to (as_of of a forecast run)"),
+    Column("state", String(20), nullable=False, comment="due, running, waiting, done, failed, superseded"),
+    Column("attempt", Integer, nullable=False),
+    Column("token", Integer, nullable=False, comment="raised by each claim; a publish must name it"),
+    Column("owner", String(64), nullable=True),
+    Column("lease_until", Instant, nullable=True, comment="machine time"),
+    Column("not_before", Instant, nullable=True, comment="machine time of the next attempt"),
+    Column("wait_until", Instant, nullable=True, comment="market time a waiting run sleeps to"),
+    Column("started_at", Instant, nullable=True, comment="machine time"),
+    Column("finished_at", Instant, nullable=True, comment="machine time"),
+    Column("counts", Json, nullable=False),
+    Column("error", Text, nullable=True),
+    UniqueConstraint("job", "scope", "scheduled_for", "sequence"),
+    Index(None, "state"),
+)
+
+run_outcomes = Table(
+    "run_outcomes",
+    metadata,
+    Column("run_id", BigId, ForeignKey("runs.id"), primary_key=True),
+    Column("symbol", String(40), primary_key=True),
+    Column("state", String(20), nullable=False),
+    Column("reason", Text, nullable=True),
+)

@@ -1,0 +1,67 @@
+"""Model versions, the decisions about them, and calibration states."""
+
+from sqlalchemy import Column, Date, ForeignKey, Index, Integer, String, Table, Text, text
+
+from service.db.base import metadata
+from service.db.types import BigId, Instant, Json
+
+model_versions = Table(
+    "model_versions",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("group", String(40), nullable=False),
+    Column("strategy", String(20), nullable=False),
+    Column("architecture", String(40), nullable=False),
+    Column("lookback", Integer, nullable=False),
+    Column("horizon", Integer, nullable=False),
+    Column("trained_at", Instant, nullable=False, comment="market time: the cut of its data"),
+    Column("recorded_at", Instant, nullable=False, comment="machine time"),
+    Column("fit_first", Date, nullable=False),
+    Column("fit_last", Date, nullable=False),
+    Column("stop_first", Date, nullable=True),
+    Column("stop_last", Date, nullable=True),
+    Column("judge_first", Date, nullable=True),
+    Column("judge_last", Date, nullable=True),
+    Column("data_hash", String(64), nullable=False),
+    Column("seeds", Json, nullable=False),
+    Column("specs", Json, nullable=False),
+    Column("recipe", String(64), nullable=False, comment="hash of network, inputs, loss and span"),
+    Column("metrics", Json, nullable=False),
+    Column("artifact", String(300), nullable=False, comment="folder name below the artifact store"),
+    Column("sha256", String(64), nullable=False),
+    Column("status", String(20), nullable=False, comment="champion, challenger, retired or rejected"),
+    Column("reason", Text, nullable=False),
+    Column("run_id", BigId, ForeignKey("runs.id"), nullable=True),
+    Index(
+        "uq_model_versions_champion",
+        "group",
+        "strategy",
+        unique=True,
+        sqlite_where=text("status = 'champion'"),
+        postgresql_where=text("status = 'champion'"),
+    ),
+)
+
+model_decisions = Table(
+    "model_decisions",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("model_version_id", BigId, ForeignKey("model_versions.id"), nullable=False),
+    Column("decided_at", Instant, nullable=False, comment="market time"),
+    Column("recorded_at", Instant, nullable=False, comment="machine time"),
+    Column("status", String(20), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("figures", Json, nullable=False),
+    Column("run_id", BigId, ForeignKey("runs.id"), nullable=True),
+    Index(None, "model_version_id"),
+)
+
+calibration_states = Table(
+    "calibration_states",
+    metadata,
+    Column("model_version_id", BigId, ForeignKey("model_versions.id"), primary_key=True),
+    Column("calendar", String(20), primary_key=True),
+    Column("step", Integer, primary_key=True),
+    Column("as_of", Date, primary_key=True),
+    Column("state", Json, nullable=False),
+)

@@ -1,0 +1,201 @@
+"""Every setting of the service, from environment variables `TPLUS_*`; nothing else reads the environment."""
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from service.errors import SettingsError
+
+PREFIX = "TPLUS_"
+DEFAULT_SPEED = 3.0
+_CLOCK = re.compile(r"replay(?::(?P<start>\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d)?Z)?))?(?::(?P<speed>\d+(?:\.\d+)?))?")
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSetting:
+    """The market clock asked for.
+
+    Attributes:
+        mode: `system` or `replay`.
+        start: Aware UTC instant at which a new replay database begins; None = the default.
+        speed: Real seconds per UTC day that has an event; 0 = as fast as the work allows.
+    """
+
+    mode: str
+    start: datetime | None = None
+    speed: float = DEFAULT_SPEED
+
+    @staticmethod
+    def parse(text: str) -> "ClockSetting":
+        """Read `system` or `replay[:START][:SPEED]`; START is a date or an instant ending in Z."""
+        if text == "system":
+            return ClockSetting("system")
+        match = _CLOCK.fullmatch(text)
+        if match is None:
+            raise ValueError("must be system or replay[:START][:SPEED], START a date or an instant ending in Z")
+        speed = float(match["speed"]) if match["speed"] else DEFAULT_SPEED
+        if match["start"] is None:
+            return ClockSetting("replay", None, speed)
+        start = datetime.fromisoformat(match["start"].replace("Z", "+00:00"))
+        return ClockSetting("replay", start if start.tzinfo else start.replace(tzinfo=UTC), speed)
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+SymbolList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+SeedList = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_split)]
+
+
+class Settings(BaseSettings):
+    """The settings; the README's table is made of these descriptions.
+
+    Attributes are documented in their `description`.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+
+    source: str = Field("sample", description="where prices come from: `sample`, `files:DIR` or `yahoo`")
+    clock: str = Field("replay", description="market time: `system`, or `replay[:START][:SPEED]` (seconds a day)")
+    data_dir: Path = Field(Path("var"), description="folder of the embedded database and of the model artifacts")
+    database_url: SecretStr | None = Field(
+        None, description="SQLAlchemy URL; unset = an SQLite file in the data folder, named after source and clock"
+    )
+    symbols: SymbolList = Field(
+        (), description="watchlist of a new database, by comma; empty = all of the sample, five large stocks on yahoo"
+    )
+    reference_symbols: SymbolList = Field(
+        ("SPY", "^VIX"), description="series used as inputs for equities; `:market` or `:volatility` names the role"
+    )
+    groups: SymbolList = Field((), description="training groups of single symbols, as `SYMBOL=group`, by comma")
+    host: str = Field("127.0.0.1", description="address the API listens on")
+    port: int = Field(8000, ge=1, le=65535, description="port the API listens on")
+    lookback: int = Field(5, ge=1, le=60, description="sessions in a window (T-5..T-1)")
+    seeds: SeedList = Field((0, 1, 2), description="seeds whose forecasts are averaged, by comma")
+    settle_minutes: int = Field(90, ge=0, le=600, description="a bar is final this long after the close")
+    settle_minutes_continuous: int = Field(60, ge=0, le=600, description="the same on 24/7 and 24/5 calendars")
+    grace_minutes: int = Field(180, ge=0, le=1200, description="on 24/7 and 24/5: how late after settling is on time")
+    overlap_sessions: int = Field(10, ge=1, le=100, description="stored sessions that every pull reads again")
+    fetch_workers: int = Field(3, ge=1, le=8, description="symbols fetched at a time")
+    lease_seconds: int = Field(30, ge=2, le=3600, description="how long a claim holds without a heartbeat")
+    poll_seconds: float = Field(1.0, gt=0, le=60, description="how often the scheduler looks for due work")
+    max_attempts: int = Field(4, ge=1, le=20, description="tries of a run before it is failed")
+    retry_seconds: float = Field(20.0, ge=0, le=3600, description="first wait before a retry; doubles each time")
+    train_limit_seconds: int = Field(1800, ge=10, le=86400, description="a training that takes longer is ended")
+    yahoo_standin_url: str | None = Field(None, description="tests only: a loopback server in place of Yahoo")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error")
+
+    @field_validator("clock")
+    @classmethod
+    def _check_clock(cls, value: str) -> str:
+        ClockSetting.parse(value)
+        return value
+
+    @field_validator("source")
+    @classmethod
+    def _check_source(cls, value: str) -> str:
+        if value in ("sample", "yahoo") or (value.startswith("files:") and len(value) > len("files:")):
+            return value
+        raise ValueError("must be sample, yahoo or files:DIR")
+
+    @field_validator("groups")
+    @classmethod
+    def _check_groups(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for item in value:
+            if not re.fullmatch(r"[^=\s]+=[a-z][a-z0-9_]{0,39}", item):
+                raise ValueError(f"{item!r} must be SYMBOL=group, the group in lower case")
+        return value
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if self.source == "yahoo" and self.market_clock.mode == "replay":
+            raise ValueError(
+                "TPLUS_SOURCE=yahoo keeps no record of past states and cannot be replayed; set TPLUS_CLOCK=system"
+            )
+        if not self.seeds:
+            raise ValueError("TPLUS_SEEDS is empty; name at least one seed")
+        return self
+
+    @property
+    def market_clock(self) -> ClockSetting:
+        """The parsed market clock."""
+        return ClockSetting.parse(self.clock)
+
+    @property
+    def group_of(self) -> Mapping[str, str]:
+        """Groups set by hand, by symbol."""
+        return dict(item.split("=", 1) for item in self.groups)
+
+    @property
+    def url(self) -> str:
+        """The database URL in force."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.data_dir.absolute() / self._file_name()}"
+
+    @property
+    def artifact_dir(self) -> Path:
+        """Folder of the model artifacts: beside the embedded database, one for each database."""
+        return self.data_dir.absolute() / f"artifacts-{hashlib.sha256(self.url.encode()).hexdigest()[:10]}"
+
+    def _file_name(self) -> str:
+        kind, _, folder = self.source.partition(":")
+        if folder:
+            path = str(Path(folder).resolve())
+            kind = f"files-{Path(path).name}-{hashlib.sha256(path.encode()).hexdigest()[:8]}"
+        return f"tplus-{kind}-{self.market_clock.mode}.db"
+
+    def settle(self, *, continuous: bool) -> timedelta:
+        """How long after its close a bar is final."""
+        return timedelta(minutes=self.settle_minutes_continuous if continuous else self.settle_minutes)
+
+    @property
+    def grace(self) -> timedelta:
+        """How long after settling a forecast on a continuous calendar is still on time."""
+        return timedelta(minutes=self.grace_minutes)
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings.
+
+    Args:
+        environment: Variables to read; None = this process's.
+
+    Raises:
+        SettingsError: one sentence per bad or unknown variable.
+    """
+    variables = os.environ if environment is None else environment  # noqa: TID251
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    for name in variables:
+        if name.startswith(PREFIX) and name not in known:
+            close = get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else "see the table of settings in the README"
+            raise SettingsError(f"{name} is not a setting; {hint}")
+    values = {name[len(PREFIX) :].lower(): value for name, value in variables.items() if name.startswith(PREFIX)}
+    try:
+        return Settings(**values)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise SettingsError(
+            "; ".join(_sentence(item["loc"], item["msg"], values) for item in error.errors())
+        ) from error
+
+
+def _sentence(location: tuple[int | str, ...], message: str, values: Mapping[str, str]) -> str:
+    plain = message.removeprefix("Value error, ")
+    if not location:
+        return plain
+    field = str(location[0])
+    shown = "***" if field == "database_url" else repr(values.get(field))
+    return f"{PREFIX}{field.upper()}={shown} cannot be used: {plain}"

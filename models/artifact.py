@@ -114,12 +114,12 @@ def _manifest(path: Path, body: bytes) -> dict[str, Any]:
     """Parse a manifest whose bytes are vouched for, and check its format and its file names."""
     try:
         manifest = json.loads(body)
-        version, names = manifest["format"], set(manifest["files"])
+        version, names = manifest["format"], set(dict(manifest["files"]))
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactError(f"{path / MANIFEST} is no manifest ({error}); train the artifact again") from error
     if version != FORMAT_VERSION:
         raise ArtifactError(
-            f"artifact {path} has format {version}, this version reads {FORMAT_VERSION}; train it again with this version"
+            f"artifact {path} has format {version}, this version reads {FORMAT_VERSION}; train it again"
         )
     if not names <= _ALLOWED or PIPELINE not in names:
         raise ArtifactError(
@@ -151,6 +151,8 @@ def _put_in_place(staged: Path, folder: Path, sha256: str) -> None:
     try:
         staged.rename(folder)
     except OSError:
+        if not folder.exists():
+            raise
         try:
             load_artifact(folder, sha256)
         except ArtifactError:
@@ -168,7 +170,7 @@ def _write_durably(path: Path, body: bytes) -> None:
 def _weight_bytes(weights: Mapping[int, Weights]) -> bytes:
     buffer = io.BytesIO()
     arrays = {f"seed{seed}.{name}": array for seed, named in weights.items() for name, array in named.items()}
-    np.savez(buffer, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+    np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
 
 

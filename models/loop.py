@@ -119,7 +119,12 @@ class CompiledLoop:
         order = draw.permutation(len(self._fit))[: steps * self._batch].reshape(steps, self._batch)
         fit = self._fit
         total = self._epoch(
-            fit.inputs, fit.ends, fit.targets, fit.weights, tf.constant(order, tf.int32), tf.constant([seed, number])
+            fit.inputs,
+            fit.ends,
+            fit.targets,
+            fit.weights,
+            tf.constant(order, tf.int32),
+            tf.constant([seed, number], tf.int64),
         )
         return float(total) / steps
 
@@ -183,14 +188,24 @@ class CompiledLoop:
         import tensorflow as tf
 
         total = tf.constant(0.0)
-        for step in tf.range(tf.shape(order)[0]):
+        for step in tf.range(tf.shape(order, tf.int64)[0]):
             chosen = order[step]
             windows = self._gather(inputs, tf.gather(ends, chosen))
             if self._mask.shape[0]:
-                draw = tf.random.stateless_uniform(
-                    (self._batch, self._mask.shape[0]), seed + tf.stack([0, 1_000_003 * (step + 1)])
-                )
-                hidden = tf.cast(draw < self._recipe.mask_rate, tf.float32) @ self._mask
-                windows *= tf.cast(hidden < 0.5, tf.float32)[:, None, :]
+                windows *= self._shown(seed + tf.stack([tf.constant(0, tf.int64), 1_000_003 * (step + 1)]))
             total += self._step(windows, tf.gather(targets, chosen), tf.gather(weights, chosen))
         return total
+
+    def _shown(self, seed: Any) -> Any:
+        """Random masks `(batch, lookback, features)`: 0 where a reference is hidden, else 1.
+
+        Half of the masks hide a reference in the whole window, as when a series is absent; the other half
+        only in its newest session, as when a bar is late.
+        """
+        import tensorflow as tf
+
+        rate, lookback = self._recipe.mask_rate, self._recipe.lookback
+        draw = tf.random.stateless_uniform((self._batch, self._mask.shape[0]), seed)
+        whole, newest = (tf.cast(draw < limit, tf.float32) @ self._mask for limit in (rate / 2, rate))
+        hidden = tf.concat([tf.repeat(whole[:, None], lookback - 1, axis=1), newest[:, None]], axis=1)
+        return tf.cast(hidden < 0.5, tf.float32)

@@ -10,8 +10,9 @@ from models.frame import FloatArray
 CLIP = 6.0
 """Scaled inputs lie within -CLIP..CLIP, both inclusive."""
 
-_LEAST_DEVIATION = 1e-8
-"""A column that moves less than this in the fit span is centred and not divided."""
+LEAST_DIVISOR = 1.0
+"""A column that deviates by less keeps its own scale: logs of volatility are comparable as they are, and stretching
+slow columns that the whole market shares invites a fit to their one path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,8 @@ class Scaling:
         scaled = (values - np.asarray(self.centre)) / np.asarray(self.scale)
         np.clip(scaled, -CLIP, CLIP, out=scaled)
         scaled[np.isnan(scaled)] = 0.0
-        return scaled.astype(np.float32)
+        inputs: NDArray[np.float32] = scaled.astype(np.float32)
+        return inputs
 
 
 def fit_scaling(values: FloatArray, fixed: tuple[int, ...] = ()) -> Scaling:
@@ -49,13 +51,13 @@ def fit_scaling(values: FloatArray, fixed: tuple[int, ...] = ()) -> Scaling:
         fixed: Columns left as they are (mask channels).
 
     Returns:
-        The scaling; a column without a known value, or without movement, keeps scale 1.
+        The scaling; a column without a known value, or whose deviation is below `LEAST_DIVISOR`, keeps scale 1.
     """
     known = ~np.isnan(values)
     count = np.maximum(known.sum(axis=0), 1)
     centre = np.where(known, values, 0.0).sum(axis=0) / count
     deviation = np.sqrt((np.where(known, values - centre, 0.0) ** 2).sum(axis=0) / count)
-    scale = np.where(deviation > _LEAST_DEVIATION, deviation, 1.0)
+    scale = np.maximum(deviation, LEAST_DIVISOR)
     centre[list(fixed)] = 0.0
     scale[list(fixed)] = 1.0
     return Scaling(tuple(centre.tolist()), tuple(scale.tolist()))

@@ -109,4 +109,5 @@ def forward_lstm(weights: Mapping[str, Float32Array], windows: Float32Array) -> 
     for session in range(windows.shape[1]):
         state = lstm_step(weights, windows[:, session], state)
     raw: Float32Array = state.hidden @ weights["head_kernel"] + weights["head_bias"]
-    return spread_quantiles(raw.reshape(len(windows), -1, len(QUANTILES)))
+    horizon = raw.shape[1] // len(QUANTILES)
+    return spread_quantiles(raw.reshape(len(windows), horizon, len(QUANTILES)))

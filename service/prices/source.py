@@ -2,12 +2,28 @@
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from enum import StrEnum
-from typing import Protocol
-
-import pandas as pd
+from typing import TYPE_CHECKING, Protocol
 
 from service.errors import SourceError
+from service.prices.actions import Action, ActionKind
+
+if TYPE_CHECKING:  # the read side handles actions and must not load pandas
+    import pandas as pd
+
+
+__all__ = [
+    "Action",
+    "ActionKind",
+    "InstrumentMeta",
+    "Malformed",
+    "NoData",
+    "PriceHistory",
+    "PriceSource",
+    "RateLimited",
+    "Record",
+    "Transient",
+    "UnknownSymbol",
+]
 
 
 class RateLimited(SourceError):
@@ -28,28 +44,6 @@ class UnknownSymbol(SourceError):
 
 class Malformed(SourceError):
     """The answer cannot be read; the sentence says where and why."""
-
-
-class ActionKind(StrEnum):
-    """Kinds of corporate action.
-
-    `dividend`: cash per share, on the basis the source serves. `split`: new shares per old share
-    (2.0 halves the price). `factor`: what all earlier closes are multiplied by to adjust them for
-    an action whose parts are unknown (0.99 for a 1 % dividend).
-    """
-
-    DIVIDEND = "dividend"
-    SPLIT = "split"
-    FACTOR = "factor"
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """A corporate action. `ex_date`: first session that trades without it."""
-
-    ex_date: date
-    kind: ActionKind
-    value: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +80,7 @@ class PriceHistory:
     """
 
     symbol: str
-    bars: pd.DataFrame
+    bars: "pd.DataFrame"
     actions: tuple[Action, ...]
     meta: InstrumentMeta = field(default_factory=InstrumentMeta)
 

@@ -65,7 +65,7 @@ scores = Table(
     Column("revision", Integer, nullable=False),
     Column("state", String(10), nullable=False, comment="scored or void"),
     Column("reason", Text, nullable=True),
-    Column("bars_revision", Integer, nullable=True, comment="sum of the two bars' revisions and the basis"),
+    Column("bars_revision", Integer, nullable=True, comment="sum of the revisions of the two bars it was scored with"),
     Column("actual", Float, nullable=True, comment="log return of the adjusted close, as_of to target"),
     Column("pinball", Float, nullable=True, comment="mean over the quantiles, log return"),
     Column("error", Float, nullable=True, comment="actual less median, log return"),

@@ -1,0 +1,54 @@
+# What people type. Everything runs from the locked environment in .venv, which `setup` makes.
+
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON := $(or $(PYTHON),$(shell for p in python3 python3.13 python3.12 python3.11; do \
+	if "$$p" -c '$(FITS)' 2>/dev/null; then echo "$$p"; break; fi; done))
+BIN := .venv/bin
+CODE := service models migrations benchmarks tools tests
+TYPED := service models tools benchmarks
+JOBS ?= 2
+
+NEED_PYTHON = { test -n "$(PYTHON)" && $(PYTHON) -c '$(FITS)' 2>/dev/null; } || { \
+	echo "Tplus needs Python 3.11, 3.12 or 3.13; install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+
+UV_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -q
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev run test check fix bench lock clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+setup:  ## create .venv with everything the service needs
+	@$(NEED_PYTHON) && $(PYTHON) tools/setup_env.py run
+
+setup-dev:  ## the same with what tests and checks need
+	@$(NEED_PYTHON) && $(PYTHON) tools/setup_env.py dev
+
+run: setup  ## start the whole service; Ctrl-C ends it
+	@exec $(BIN)/tplus up
+
+test: setup-dev  ## run all tests
+	@$(BIN)/python -m pytest -n $(JOBS)
+
+check: setup-dev  ## style, types and the rules of the house
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy $(TYPED)
+	$(BIN)/lint-imports --no-logo
+
+fix: setup-dev  ## put right what can be put right by itself
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+bench: setup-dev  ## measure speed and accuracy against the goals
+	@$(BIN)/python -m benchmarks.run
+
+lock:  ## write the lock files anew (needs uv)
+	@command -v uv >/dev/null || { echo "make lock needs uv; install it and run make lock again" >&2; exit 1; }
+	uv pip compile pyproject.toml --extra tf $(UV_FLAGS) -o requirements/run.txt
+	uv pip compile pyproject.toml --extra tf --extra dev -c requirements/run.txt $(UV_FLAGS) -o requirements/dev.txt
+
+clean:  ## remove .venv and every cache; databases in var/ stay
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,90 @@
+"""Accuracy of the pooled lstm on 51 US stocks, beside the random walk, on test years looked at last.
+
+Fit 2000-03..2014-12, early stopping 2015-2016, test 2017-2018. Run from the repository's root:
+
+    python -m benchmarks.accuracy.pooled [--prices FOLDER] [--strategy multi_step] [--seeds 3]
+
+It prints one JSON document and exits with 1 where a figure leaves its goal by more than 0.5 %.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.panel import load_panel, recorded_symbols
+from models.baselines import fit_random_walk, random_walk_recipe
+from models.fitting import EpochEnd, fit_network
+from models.frame import Panel
+from models.pipeline import cut_windows
+from models.specs import Recipe, Reference, ReferenceRole, Strategy
+from models.splits import DateRange, spans_between
+from models.training import judge_network
+
+PRICES = Path(__file__).resolve().parents[3] / "shared" / "prices"
+REFERENCES = (Reference("SPY", ReferenceRole.MARKET), Reference("^VIX", ReferenceRole.VOLATILITY))
+FIT, STOP, TEST = ("2000-03-01", "2014-12-31"), ("2015-01-01", "2016-12-31"), ("2017-01-01", "2018-12-31")
+
+GOALS = {"pinball": 38.53, "random_walk_pinball": 39.11}
+"""Basis points on the test years, all three steps."""
+
+TOLERANCE = 0.005
+
+
+def stocks_panel(prices: Path) -> Panel:
+    """The 51 stocks with SPY and ^VIX.
+
+    Args:
+        prices: Folder of recorded prices.
+    """
+    symbols = recorded_symbols(prices / "us_stocks")
+    return load_panel(prices, symbols, [reference.symbol for reference in REFERENCES])
+
+
+def measure(panel: Panel, recipe: Recipe) -> dict[str, Any]:
+    """Fit on the fit years, stop on the stop years, score the test years.
+
+    Args:
+        panel: What `stocks_panel` gives.
+        recipe: The recipe to measure.
+
+    Returns:
+        As `judging.judge`, with `stop_loss` and `epochs` per seed.
+    """
+    windows = cut_windows(panel, recipe, require_targets=True)
+    spans = spans_between(windows, _range(FIT), _range(STOP), _range(TEST))
+    fitted = fit_network(panel, recipe, spans, _tell)
+    walk = fit_random_walk(panel, random_walk_recipe(recipe.strategy), spans.fit_until)
+    return judge_network(fitted, fitted.windows.select(spans.judge), walk)
+
+
+def main() -> int:
+    """Measure, print, and compare with the goals."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--prices", type=Path, default=PRICES)
+    parser.add_argument("--strategy", type=Strategy, default=Strategy.MULTI_STEP)
+    parser.add_argument("--seeds", type=int, default=3)
+    arguments = parser.parse_args()
+    recipe = Recipe("lstm", arguments.strategy, references=REFERENCES, seeds=tuple(range(arguments.seeds)))
+    metrics = measure(stocks_panel(arguments.prices), recipe)
+    print(json.dumps(metrics, indent=1))
+    if recipe.strategy is not Strategy.MULTI_STEP:
+        return 0
+    missed = [name for name, goal in GOALS.items() if abs(metrics[name] / goal - 1) > TOLERANCE]
+    print(f"outside the goals: {', '.join(missed) or 'none'}", file=sys.stderr)
+    return 1 if missed else 0
+
+
+def _range(dates: tuple[str, str]) -> DateRange:
+    return np.datetime64(dates[0], "D"), np.datetime64(dates[1], "D")
+
+
+def _tell(epoch: EpochEnd) -> None:
+    print(f"seed {epoch.seed} epoch {epoch.epoch} stop loss {epoch.stop_loss:.6f}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

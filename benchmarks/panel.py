@@ -1,0 +1,79 @@
+"""Recorded prices of a folder as a panel, for measuring accuracy without the service."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import exchange_calendars
+import numpy as np
+import pandas as pd
+
+from models.errors import FrameError
+from models.frame import DateArray, FloatArray, Panel, SymbolFrame
+
+SETTLE = np.timedelta64(90, "m")
+"""A bar is final this long after its session's close."""
+
+
+def load_panel(folder: Path, symbols: Iterable[str], references: Iterable[str], calendar: str = "XNYS") -> Panel:
+    """Read gzipped CSV files and lay them on an exchange's session grid.
+
+    Open, high and low are scaled by `adj_close / close`, so that all prices are on the basis of adj_close.
+
+    Args:
+        folder: Any depth of folders below it is searched for `<symbol>.csv.gz` (a leading ^ may be absent).
+        symbols: Symbols to forecast.
+        references: Reference series, on the same calendar.
+        calendar: Name in exchange_calendars.
+
+    Returns:
+        Frames in the order of `symbols`, each from its first to its last recorded session.
+
+    Raises:
+        FrameError: A symbol has no file below the folder.
+    """
+    paths = {path.name.removesuffix(".csv.gz"): path for path in sorted(folder.rglob("*.csv.gz"))}
+    closes = exchange_calendars.get_calendar(calendar, start="1990-01-02", end="2024-12-31").closes
+    sessions = closes.index.to_numpy().astype("datetime64[D]")
+    final_at = (closes.dt.tz_convert(None).to_numpy().astype("datetime64[s]") + SETTLE).astype("datetime64[s]")
+
+    def frame(symbol: str) -> SymbolFrame:
+        path = paths.get(symbol) or paths.get(symbol.removeprefix("^"))
+        if path is None:
+            raise FrameError(f"{symbol}: no {symbol}.csv.gz below {folder}; name a symbol that is recorded there")
+        return _frame(symbol, calendar, pd.read_csv(path, parse_dates=["date"]), (sessions, final_at))
+
+    return Panel(
+        frames=tuple(frame(symbol) for symbol in symbols),
+        references={symbol: frame(symbol) for symbol in references},
+    )
+
+
+def recorded_symbols(folder: Path) -> tuple[str, ...]:
+    """Names of the files of one folder, sorted."""
+    return tuple(sorted(path.name.removesuffix(".csv.gz") for path in folder.glob("*.csv.gz")))
+
+
+def _frame(symbol: str, calendar: str, bars: pd.DataFrame, grid: tuple[DateArray, DateArray]) -> SymbolFrame:
+    """One symbol on the grid; a session without a row is a hole, a row without a session is left out."""
+    sessions, final_at = grid
+    days = bars["date"].to_numpy().astype("datetime64[D]")
+    inside = (sessions >= days[0]) & (sessions <= days[-1])
+    on_grid = bars.set_index(pd.DatetimeIndex(days)).reindex(pd.DatetimeIndex(sessions[inside]))
+    factor = (on_grid["adj_close"] / on_grid["close"]).to_numpy(dtype=np.float64)
+
+    def adjusted(column: str) -> FloatArray:
+        values: FloatArray = on_grid[column].to_numpy(dtype=np.float64) * factor
+        return values
+
+    return SymbolFrame(
+        symbol=symbol,
+        group="equity",
+        calendar=calendar,
+        sessions=sessions[inside],
+        final_at=final_at[inside],
+        open=adjusted("open"),
+        high=adjusted("high"),
+        low=adjusted("low"),
+        close=adjusted("close"),
+        volume=on_grid["volume"].to_numpy(dtype=np.float64),
+    )

@@ -1,0 +1,151 @@
+"""Everything that is measured, one after the other, beside what was asked: `make bench`.
+
+    python -m benchmarks.run [NAME ...]
+
+Each benchmark runs in a process of its own, so that none inherits another's memory or warm caches. Exits with 1
+where a figure is missing or outside its bound.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure and its bounds.
+
+    Attributes:
+        what: For a person.
+        read: Takes the figure out of what the benchmark printed.
+        low: Least value allowed (inclusive), None = no bound.
+        high: Largest value allowed (inclusive), None = no bound.
+        unit: Of the value and its bounds.
+    """
+
+    what: str
+    read: Callable[[str], float]
+    low: float | None
+    high: float | None
+    unit: str
+
+    def asked(self) -> str:
+        """The bounds in words."""
+        if self.low is not None and self.high is not None:
+            return f"{self.low:,.4g} to {self.high:,.4g} {self.unit}"
+        if self.low is not None:
+            return f"at least {self.low:,.6g} {self.unit}"
+        return f"at most {self.high:,.4g} {self.unit}"
+
+    def is_met(self, value: float) -> bool:
+        """Whether a value lies inside the bounds."""
+        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """One benchmark: a module run as a program, and the figures it prints."""
+
+    name: str
+    module: str
+    figures: tuple[Figure, ...]
+
+
+def in_json(key: str) -> Callable[[str], float]:
+    """Reads a top-level number of the JSON document a benchmark printed."""
+    return lambda text: float(json.loads(text[text.index("{") : text.rindex("}") + 1])[key])
+
+
+def on_line(name: str) -> Callable[[str], float]:
+    """Reads the number after a name, where a benchmark prints `name value unit bar` lines."""
+
+    def read(text: str) -> float:
+        found = re.search(rf"^{re.escape(name)} (\S+)", text, re.MULTILINE)
+        if found is None:
+            raise ValueError(f"no line begins with {name}")
+        return float(found[1])
+
+    return read
+
+
+def near(goal: float) -> tuple[float, float]:
+    """Bounds half a percent either side of a goal."""
+    return goal * 0.995, goal * 1.005
+
+
+BENCHES: tuple[Bench, ...] = (
+    Bench(
+        "accuracy",
+        "benchmarks.accuracy.pooled",
+        (
+            Figure("pinball of the pooled LSTM, 2017-2018", in_json("pinball"), *near(38.53), "bp"),
+            Figure("pinball of the random walk, 2017-2018", in_json("random_walk_pinball"), *near(39.11), "bp"),
+        ),
+    ),
+    Bench(
+        "training",
+        "benchmarks.speed.training",
+        (Figure("both strategies, 3 seeds, 51 stocks, start-up included", in_json("seconds"), None, 120.0, "s"),),
+    ),
+    Bench(
+        "ingest",
+        "benchmarks.speed.ingest",
+        (Figure("ingest from files into SQLite", on_line("pull_cold"), 150_000.0, None, "bars/s"),),
+    ),
+    Bench(
+        "edition",
+        "benchmarks.speed.edition",
+        (Figure("forecast edition of 51 symbols, warm worker", in_json("seconds"), None, 0.5, "s"),),
+    ),
+    Bench(
+        "api",
+        "benchmarks.speed.api",
+        (
+            Figure("API start", on_line("api_start"), None, 2.0, "s"),
+            Figure("API memory at start", on_line("api_rss_at_start"), None, 100.0, "MB"),
+            Figure("API memory after every route", on_line("api_rss_after_every_route"), None, 200.0, "MB"),
+        ),
+    ),
+)
+
+
+def measure(bench: Bench) -> list[str]:
+    """Run one benchmark and compare; one table line per figure, those outside their bounds marked."""
+    begun = perf_counter()
+    print(f"-- {bench.name}: python -m {bench.module}", flush=True)
+    done = subprocess.run([sys.executable, "-m", bench.module], stdout=subprocess.PIPE, text=True)
+    print(done.stdout, end="", flush=True)
+    print(f"-- {bench.name}: {perf_counter() - begun:.0f} s", flush=True)
+    return [row(figure, done.stdout, bench) for figure in bench.figures]
+
+
+def row(figure: Figure, printed: str, bench: Bench) -> str:
+    """The table line of one figure."""
+    command = f"`python -m {bench.module}`"
+    try:
+        value = figure.read(printed)
+    except (ValueError, KeyError) as error:
+        return f"| {figure.what} | {figure.asked()} | **absent**: {error} | {command} |"
+    reached = f"{value:,.4g} {figure.unit}" if value < 10_000 else f"{value:,.0f} {figure.unit}"
+    return f"| {figure.what} | {figure.asked()} | {reached if figure.is_met(value) else f'**{reached}**'} | {command} |"
+
+
+def main(names: list[str]) -> int:
+    """Measure the benchmarks named, or all; returns the exit status."""
+    known = [bench.name for bench in BENCHES]
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        print(f"no benchmark is called {', '.join(unknown)}; there are {', '.join(known)}", file=sys.stderr)
+        return 2
+    lines = [line for bench in BENCHES if not names or bench.name in names for line in measure(bench)]
+    print("\n| figure | asked | reached | command |\n|---|---|---|---|")
+    print("\n".join(lines))
+    return int(any("**" in line for line in lines))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

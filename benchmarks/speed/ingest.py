@@ -1,0 +1,93 @@
+"""Speed of the pull and of the frames: 51 stocks of recorded prices into a new SQLite file, then back out.
+
+Run from the repository root: `python -m benchmarks.speed.ingest [FOLDER]`. Prints `name value unit bar`.
+"""
+
+import sys
+import tempfile
+from datetime import UTC, date, datetime
+from pathlib import Path
+from time import perf_counter
+
+from sqlalchemy import func, select
+
+from service.db.migrate import upgrade
+from service.db.session import Database
+from service.db.tables import bars
+from service.market.calendar import get_calendar
+from service.market.instruments import add_symbols, list_instruments
+from service.market.sessions import settle_of
+from service.prices.files import FilesSource
+from service.prices.frames import PanelQuery, load_panel
+from service.prices.ingest import IngestContext, pull_symbols
+from service.prices.windows import calendar_around
+from service.settings import Settings
+
+_BAR_PULL = 150_000
+_BAR_RECENT = 0.05
+_BAR_WHOLE = 1.0
+_RECENT_ROWS = 310
+_SESSION = date(2018, 12, 31)
+_AT = datetime(2018, 12, 31, 23, tzinfo=UTC)
+
+
+def pull(context: IngestContext) -> tuple[int, float]:
+    """Pull every symbol of the source; how many bars were stored, in how many seconds."""
+    with context.database.transaction() as connection:
+        add_symbols(connection, context.source.symbols(), _AT, {})
+        instruments = list_instruments(connection)
+    # Built once per process and shared by every pull: not part of the speed.
+    calendar_around(context.calendars, "XNYS", _SESSION, _SESSION)
+    begin = perf_counter()
+    outcomes = list(pull_symbols(context, instruments, _SESSION, _AT))
+    took = perf_counter() - begin
+    failed = [outcome for outcome in outcomes if outcome.state not in ("ok", "suspect")]
+    if failed:
+        raise SystemExit(f"the pull did not work: {failed[0]}")
+    with context.database.reading() as connection:
+        return connection.execute(select(func.count()).select_from(bars)).scalar_one(), took
+
+
+def read(context: IngestContext, rows: int | None) -> float:
+    """Seconds to load every symbol's frame."""
+    symbols = tuple(context.source.symbols())
+    begin = perf_counter()
+    with context.database.reading() as connection:
+        load_panel(connection, PanelQuery(symbols, (), _AT, settle_of(context.settings), rows))
+    return perf_counter() - begin
+
+
+def main(folder: Path) -> None:
+    """Measure and print, the best of three."""
+    pulls = []
+    for last in (False, False, True):
+        with tempfile.TemporaryDirectory() as scratch:
+            settings = Settings(source=f"files:{folder}", data_dir=Path(scratch))
+            database = Database(f"sqlite:///{scratch}/speed.db")
+            upgrade(database)
+            # A new source each time: its files are read and parsed again.
+            context = IngestContext(database, FilesSource(folder), settings, get_calendar)
+            count, took = pull(context)
+            pulls.append(count / took)
+            if last:
+                _report(context, pulls)
+            database.close()
+
+
+def _report(context: IngestContext, pulls: list[float]) -> None:
+    print(f"pull_cold {max(pulls):.0f} bars/s {_BAR_PULL}")
+    print(f"pull_again {_again(context):.2f} s -")
+    print(f"frames_recent {min(read(context, _RECENT_ROWS) for _ in range(3)):.3f} s {_BAR_RECENT}")
+    print(f"frames_whole {min(read(context, None) for _ in range(3)):.3f} s {_BAR_WHOLE}")
+
+
+def _again(context: IngestContext) -> float:
+    with context.database.reading() as connection:
+        instruments = list_instruments(connection)
+    begin = perf_counter()
+    list(pull_symbols(context, instruments, _SESSION, _AT))
+    return perf_counter() - begin
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[3] / "shared" / "prices" / "us_stocks")

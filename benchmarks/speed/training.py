@@ -1,0 +1,96 @@
+"""Seconds to train both strategies with three seeds each on 51 US stocks, start-up included.
+
+One spawned child imports the framework once and trains both, as the service does. The random walk of each
+strategy is fitted beside them. Run from the repository's root:
+
+    python -m benchmarks.speed.training [--prices FOLDER] [--symbols 51]
+
+It prints one JSON document and exits with 1 where the whole takes more than its goal.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from benchmarks.accuracy.pooled import PRICES, REFERENCES, stocks_panel
+from models.frame import Panel
+from models.specs import Recipe, Strategy
+from models.training import TrainedArtifact, TrainProgress, TrainRequest, train_all
+
+GOAL_SECONDS = 120.0
+"""For 51 stocks, both strategies, three seeds each, on two cores."""
+
+CUT_AT = np.datetime64("2018-12-31T23:59:59", "s")
+
+
+def ignore(progress: TrainProgress) -> None:
+    """Drop progress: a child's print would count as work."""
+    del progress
+
+
+def requests(panel: Panel, directory: Path) -> tuple[TrainRequest, ...]:
+    """Both strategies' networks and random walks.
+
+    Args:
+        panel: Frames and references.
+        directory: Where artifacts go.
+    """
+    recipes = [
+        Recipe(name, strategy, references=REFERENCES) for strategy in Strategy for name in ("lstm", "random_walk")
+    ]
+    return tuple(TrainRequest(panel, recipe, CUT_AT, directory) for recipe in recipes)
+
+
+def measure(panel: Panel) -> dict[str, Any]:
+    """Train everything in a spawned child and time it from outside.
+
+    Args:
+        panel: Frames and references.
+
+    Returns:
+        JSON-able: whole `seconds` with start-up, and per artifact its seconds, epochs and pinball.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        started = perf_counter()
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            trained = pool.submit(train_all, requests(panel, Path(directory)), ignore).result()
+        seconds = perf_counter() - started
+    return {"symbols": len(panel.frames), "seconds": seconds, "artifacts": [_row(artifact) for artifact in trained]}
+
+
+def main() -> int:
+    """Measure, print, and compare with the goal where all stocks are trained."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--prices", type=Path, default=PRICES)
+    parser.add_argument("--symbols", type=int, default=51, help="the first so many stocks")
+    arguments = parser.parse_args()
+    panel = stocks_panel(arguments.prices)
+    measured = measure(replace(panel, frames=panel.frames[: arguments.symbols]))
+    print(json.dumps(measured, indent=1))
+    return int(measured["seconds"] > GOAL_SECONDS)
+
+
+def _row(artifact: TrainedArtifact) -> dict[str, Any]:
+    return {
+        "architecture": artifact.recipe.architecture,
+        "strategy": artifact.recipe.strategy.value,
+        "seconds": artifact.seconds,
+        "epochs": artifact.metrics.get("epochs"),
+        "n": artifact.metrics.get("n"),
+        "pinball": artifact.metrics.get("pinball"),
+        "random_walk_pinball": artifact.metrics.get("random_walk_pinball"),
+        "p": artifact.metrics.get("p"),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""Fits one network on given spans: pipeline, seeds, early stopping.
+
+It knows spans, not instants: `models.training` decides where the spans lie.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import FrameError
+from models.frame import Panel
+from models.inference import NetworkForecaster
+from models.loop import CompiledLoop
+from models.networks.forward import Weights
+from models.pipeline import Pipeline
+from models.specs import Recipe
+from models.splits import Spans
+from models.windows import PooledWindows
+
+RATE_CUT = 0.5
+"""Factor on the learning rate after each epoch that does not better the stop-span loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpochEnd:
+    """Where the training of one network stands.
+
+    Attributes:
+        seed: The seed being trained.
+        epoch: Epochs done, from 1.
+        stop_loss: Loss on the stop span after this epoch, in units of the scaled targets.
+        last: Whether this seed's training ends here.
+    """
+
+    seed: int
+    epoch: int
+    stop_loss: float
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FittedNetwork:
+    """A network after its training.
+
+    Attributes:
+        forecaster: Its seeds behind their common pipeline.
+        windows: Every window of the panel with known targets, in the order of the spans' masks.
+        stop_losses: Best stop-span loss of each seed.
+        epochs: Epochs each seed ran, the ones after the best included.
+    """
+
+    forecaster: NetworkForecaster
+    windows: PooledWindows
+    stop_losses: tuple[float, ...]
+    epochs: tuple[int, ...]
+
+
+def fit_network(panel: Panel, recipe: Recipe, spans: Spans, report: Callable[[EpochEnd], None]) -> FittedNetwork:
+    """Fit the pipeline on the fit span, then every seed, stopping each on the stop span.
+
+    Args:
+        panel: Frames and references; may reach beyond the spans.
+        recipe: Architecture, sizes, rates and seeds.
+        spans: Cut on the windows of this panel and recipe with `require_targets=True`.
+        report: Called after each epoch.
+
+    Raises:
+        FrameError: The spans were cut on other windows.
+        TooLittleHistory: The fit span has no window or no known volatility.
+        UnknownArchitecture: The recipe names a network that nobody registered.
+    """
+    pipeline = Pipeline.fit(panel, recipe, spans.fit_until)
+    windows = pipeline.windows(panel, require_targets=True)
+    if len(windows) != len(spans.fit):
+        raise FrameError(
+            f"the spans were cut on {len(spans.fit)} windows, this panel has {len(windows)}; "
+            "cut them on the same panel with require_targets=True"
+        )
+    loop = CompiledLoop(recipe, windows.select(spans.fit), _masked_columns(pipeline))
+    stop_loss = loop.loss_on(windows.select(spans.stop))
+    weights: dict[int, Weights] = {}
+    losses, epochs = [], []
+    for seed in recipe.seeds:
+        weights[seed], loss, count = _fit_seed(loop, recipe, seed, stop_loss, report)
+        losses.append(loss)
+        epochs.append(count)
+    return FittedNetwork(NetworkForecaster(recipe, pipeline, weights), windows, tuple(losses), tuple(epochs))
+
+
+def _fit_seed(
+    loop: CompiledLoop, recipe: Recipe, seed: int, stop_loss: Callable[[], float], report: Callable[[EpochEnd], None]
+) -> tuple[Weights, float, int]:
+    """Train one seed; answer its best weights, their stop-span loss and the epochs run."""
+    loop.restart(seed)
+    best, best_loss, waited, rate = loop.weights(), float("inf"), 0, recipe.learning_rate
+    epoch = 0
+    for epoch in range(1, recipe.max_epochs + 1):
+        loop.epoch(seed, epoch)
+        loss = stop_loss()
+        if loss < best_loss:
+            best, best_loss, waited = loop.weights(), loss, 0
+        else:
+            waited += 1
+            rate *= RATE_CUT
+            loop.set_rate(rate)
+        ended = waited >= recipe.patience or epoch == recipe.max_epochs
+        report(EpochEnd(seed, epoch, loss, ended))
+        if ended:
+            break
+    return best, best_loss, epoch
+
+
+def _masked_columns(pipeline: Pipeline) -> NDArray[np.float32]:
+    """`(references, features)`, 1 where a reference's mask zeroes the column."""
+    masked = np.zeros((len(pipeline.mask_columns), len(pipeline.feature_names)), np.float32)
+    for reference, columns in enumerate(pipeline.mask_columns):
+        masked[reference, list(columns)] = 1.0
+    return masked

@@ -1,0 +1,277 @@
+"""From a panel and a recipe to a judged artifact, for networks and the random walk alike.
+
+Everything here is top-level and takes and returns plain data, so that it runs in a spawned child. Several
+requests in one call share the child's import of the framework.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from models.artifact import Artifact, save_artifact
+from models.baselines import RandomWalk, fit_random_walk, random_walk_recipe
+from models.digest import panel_hash
+from models.errors import TooLittleHistory
+from models.fitting import EpochEnd, FittedNetwork, fit_network
+from models.frame import Panel
+from models.inference import RANDOM_WALK
+from models.judging import judge
+from models.pipeline import cut_windows
+from models.specs import Recipe, Strategy
+from models.splits import Spans, judged_spans
+from models.windows import PooledWindows
+
+DateRange = tuple[date, date]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainRequest:
+    """One forecaster to train.
+
+    Attributes:
+        panel: Frames of one group and the reference series; may reach beyond the cut.
+        recipe: How; for the random walk only its strategy counts.
+        cut_at: datetime64[s] UTC, inclusive: only what is final by then is used, judging included.
+        directory: The folder that holds artifacts.
+    """
+
+    panel: Panel
+    recipe: Recipe
+    cut_at: np.datetime64
+    directory: Path
+
+
+@dataclass(frozen=True, slots=True)
+class TrainProgress:
+    """Where a call stands.
+
+    Attributes:
+        strategy: Strategy being trained.
+        seed: Seed being trained.
+        epoch: Epochs done of this seed, from 1.
+        max_epochs: Upper bound of epochs; a seed may end sooner.
+        stop_loss: Loss on the stop span after this epoch.
+        fraction: Share of the call's work done, 0..1; a seed that ends sooner counts as whole.
+    """
+
+    strategy: Strategy
+    seed: int
+    epoch: int
+    max_epochs: int
+    stop_loss: float
+    fraction: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedArtifact:
+    """A saved forecaster and what is known of it.
+
+    Attributes:
+        recipe: How it was made.
+        path: Its folder.
+        sha256: Its hash, to be kept apart from it.
+        data_hash: SHA-256 of the bars used (see `digest.panel_hash`).
+        fit_dates: First and last as_of session of the fit span, both inclusive; None where nothing was measured.
+        stop_dates: As `fit_dates`, of the early-stopping span; None where nothing was judged.
+        judge_dates: As `fit_dates`, of the judging span; None where nothing was judged.
+        data_until: datetime64[s] UTC by which everything used, targets of the judging span included, was
+            final; None where nothing was used.
+        metrics: JSON-able, see `judging.judge`; empty where nothing was judged. Networks add
+            `stop_loss` and `epochs` per seed.
+        seconds: Time its training took.
+    """
+
+    recipe: Recipe
+    path: Path
+    sha256: str
+    data_hash: str
+    fit_dates: DateRange | None
+    stop_dates: DateRange | None
+    judge_dates: DateRange | None
+    data_until: np.datetime64 | None
+    metrics: Mapping[str, Any]
+    seconds: float
+
+
+def train_all(requests: Sequence[TrainRequest], report: Callable[[TrainProgress], None]) -> tuple[TrainedArtifact, ...]:
+    """Train several requests one after the other, networks and random walks mixed.
+
+    Args:
+        requests: What to train.
+        report: Called after each epoch; its fraction covers all requests.
+
+    Returns:
+        One artifact per request, in their order.
+
+    Raises:
+        TooLittleHistory: A network was asked for and the pooled history is too short to judge it.
+        UnknownArchitecture: A recipe names a network that nobody registered.
+    """
+    seeds = [0 if request.recipe.architecture == RANDOM_WALK else len(request.recipe.seeds) for request in requests]
+    trained = []
+    for position, request in enumerate(requests):
+        if request.recipe.architecture == RANDOM_WALK:
+            trained.append(train_random_walk(request))
+        else:
+            trained.append(
+                _train_network(request, _Reporter(report, request.recipe, sum(seeds[:position]), sum(seeds)))
+            )
+    return tuple(trained)
+
+
+def train(request: TrainRequest, report: Callable[[TrainProgress], None]) -> TrainedArtifact:
+    """Train, judge and save one forecaster; see `train_all`."""
+    return train_all((request,), report)[0]
+
+
+def train_random_walk(request: TrainRequest) -> TrainedArtifact:
+    """Fit, judge and save the random walk of a strategy.
+
+    It is fitted on the fit span where there are enough dates to judge it, else on everything final by the
+    cut; it never fails for want of data.
+
+    Args:
+        request: Only the recipe's strategy counts.
+    """
+    started = perf_counter()
+    recipe = random_walk_recipe(request.recipe.strategy)
+    windows = cut_windows(request.panel, recipe, require_targets=True)
+    try:
+        spans = judged_spans(windows, request.cut_at)
+    except TooLittleHistory:
+        walk = fit_random_walk(request.panel, recipe, request.cut_at)
+        measured = _measured_dates(request, recipe)
+        return _save(request, _Outcome(recipe, walk.to_dict(), {}, {}, _fitted_until(walk), measured), started)
+    walk = fit_random_walk(request.panel, recipe, spans.fit_until)
+    judged = windows.select(spans.judge)
+    quantiles = walk.at(judged.sigma)
+    outcome = _Outcome(
+        recipe, walk.to_dict(), {}, judge(judged, quantiles, quantiles), spans.judge_until, *_ranges(spans)
+    )
+    return _save(request, outcome, started)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reporter:
+    """Turns epochs of one request into progress of the whole call."""
+
+    report: Callable[[TrainProgress], None]
+    recipe: Recipe
+    seeds_before: int
+    seeds_in_all: int
+
+    def __call__(self, epoch: EpochEnd) -> None:
+        done = 1.0 if epoch.last else epoch.epoch / self.recipe.max_epochs
+        seeds = self.seeds_before + self.recipe.seeds.index(epoch.seed) + done
+        self.report(
+            TrainProgress(
+                self.recipe.strategy,
+                epoch.seed,
+                epoch.epoch,
+                self.recipe.max_epochs,
+                epoch.stop_loss,
+                seeds / self.seeds_in_all,
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """A fitted forecaster before it is saved."""
+
+    recipe: Recipe
+    pipeline: Mapping[str, Any]
+    weights: Mapping[int, Any]
+    metrics: Mapping[str, Any]
+    data_until: np.datetime64 | None
+    fit_dates: DateRange | None = None
+    stop_dates: DateRange | None = None
+    judge_dates: DateRange | None = None
+
+
+def _train_network(request: TrainRequest, report: Callable[[EpochEnd], None]) -> TrainedArtifact:
+    started = perf_counter()
+    recipe = request.recipe
+    spans = judged_spans(cut_windows(request.panel, recipe, require_targets=True), request.cut_at)
+    fitted = fit_network(request.panel, recipe, spans, report)
+    walk = fit_random_walk(request.panel, random_walk_recipe(recipe.strategy), spans.fit_until)
+    outcome = _Outcome(
+        recipe,
+        fitted.forecaster.pipeline.to_dict(),
+        fitted.forecaster.weights,
+        judge_network(fitted, fitted.windows.select(spans.judge), walk),
+        spans.judge_until,
+        *_ranges(spans),
+    )
+    return _save(request, outcome, started)
+
+
+def judge_network(fitted: FittedNetwork, windows: PooledWindows, walk: RandomWalk) -> dict[str, Any]:
+    """Score a fitted network and a random walk on some of the network's windows.
+
+    Args:
+        fitted: The network.
+        windows: Chosen from `fitted.windows`.
+        walk: The random walk of the same strategy.
+
+    Returns:
+        As `judging.judge`, with `stop_loss` and `epochs` per seed.
+    """
+    forecaster = fitted.forecaster
+    metrics = judge(windows, forecaster.quantiles(windows), walk.at(windows.sigma), forecaster.seed_quantiles(windows))
+    return {**metrics, "stop_loss": list(fitted.stop_losses), "epochs": list(fitted.epochs)}
+
+
+def _save(request: TrainRequest, outcome: _Outcome, started: float) -> TrainedArtifact:
+    data_hash = panel_hash(request.panel, request.cut_at)
+    facts = {
+        "cut_at": str(request.cut_at),
+        "data_hash": data_hash,
+        "data_until": None if outcome.data_until is None else str(outcome.data_until),
+        "spans": {
+            name: None if span is None else [day.isoformat() for day in span]
+            for name, span in (("fit", outcome.fit_dates), ("stop", outcome.stop_dates), ("judge", outcome.judge_dates))
+        },
+        "metrics": outcome.metrics,
+        "libraries": {name: version(name) for name in ("numpy", "keras", "tensorflow")} if outcome.weights else {},
+    }
+    artifact = Artifact(outcome.recipe, outcome.pipeline, outcome.weights, facts)
+    path, sha256 = save_artifact(artifact, request.directory)
+    return TrainedArtifact(
+        recipe=outcome.recipe,
+        path=path,
+        sha256=sha256,
+        data_hash=data_hash,
+        fit_dates=outcome.fit_dates,
+        stop_dates=outcome.stop_dates,
+        judge_dates=outcome.judge_dates,
+        data_until=outcome.data_until,
+        metrics=outcome.metrics,
+        seconds=perf_counter() - started,
+    )
+
+
+def _ranges(spans: Spans) -> tuple[DateRange, DateRange, DateRange]:
+    return _days(spans.fit_dates), _days(spans.stop_dates), _days(spans.judge_dates)
+
+
+def _days(span: tuple[np.datetime64, np.datetime64]) -> DateRange:
+    first, last = (day.astype("datetime64[D]").item() for day in span)
+    return first, last
+
+
+def _measured_dates(request: TrainRequest, recipe: Recipe) -> DateRange | None:
+    """First and last as_of session with at least its first target final by the cut."""
+    windows = cut_windows(request.panel, recipe, require_targets=False)
+    dates = windows.as_of[windows.target_final_at[:, 0] <= request.cut_at]
+    return _days((dates.min(), dates.max())) if len(dates) else None
+
+
+def _fitted_until(walk: RandomWalk) -> np.datetime64 | None:
+    return None if walk.fitted_until is None else np.datetime64(walk.fitted_until, "s")

@@ -1,0 +1,83 @@
+"""What a route is handed: a consistent snapshot of the database and the market time in it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy import Connection, select
+
+from service.api.errors import BadParameter
+from service.clock import DatabaseClock, MarketClock, ReplayMarketClock, SystemMarketClock
+from service.db.session import Database
+from service.db.tables import stamp
+from service.errors import NotYet
+from service.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One consistent view of the database.
+
+    Attributes:
+        connection: Open for reading; its block ends it.
+        now: Aware UTC market time.
+    """
+
+    connection: Connection
+    now: datetime
+
+    def known_at(self, asked: datetime | None) -> datetime:
+        """The instant to answer for: the one asked for, else now.
+
+        Raises:
+            BadParameter: it lies after market time.
+        """
+        if asked is not None and asked > self.now:
+            raise BadParameter(
+                "known_at",
+                f"lies after market time, {self.now:%Y-%m-%dT%H:%M:%SZ}: nobody knows that yet; ask for an earlier "
+                "instant or leave it out",
+            )
+        return self.now if asked is None else asked
+
+
+class Reader:
+    """Opens snapshots. A route opens its own, in its own thread.
+
+    A dependency that held the connection would wait for a worker thread while other workers wait for its
+    connection, and under load both would wait for good.
+    """
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self.settings = settings
+        self.database = database
+        self._market_clock: MarketClock | None = None
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """A snapshot, for the length of a block.
+
+        Raises:
+            NotYet: nobody has set the database up.
+        """
+        with self.database.reading() as connection:
+            yield Snapshot(connection, self._clock(connection).now(connection))
+
+    def _clock(self, connection: Connection) -> MarketClock:
+        if self._market_clock is None:
+            mode: str | None = connection.execute(select(stamp.c.clock_mode)).scalar_one_or_none()
+            if mode is None:
+                raise NotYet("the database holds nothing yet; start the service with `tplus up` or `tplus schedule`")
+            self._market_clock = ReplayMarketClock() if mode == "replay" else SystemMarketClock(DatabaseClock())
+        return self._market_clock
+
+
+async def _reader(request: Request) -> Reader:
+    reader: Reader = request.app.state.reader
+    return reader
+
+
+ReaderDependency = Annotated[Reader, Depends(_reader)]

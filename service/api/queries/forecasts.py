@@ -1,0 +1,146 @@
+"""Which edition answers for a symbol, and the rows an answer is made of."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, ScalarSelect, case, select
+
+from service.db.tables import accuracy as accuracy_table
+from service.db.tables import (
+    actions,
+    edition_items,
+    editions,
+    forecasts,
+    instruments,
+    model_versions,
+    run_outcomes,
+    runs,
+)
+
+# Made once: an alias copies every column, which costs more than the query.
+_rows, _issue = forecasts.alias("rows"), editions.alias("issue")
+_newer, _newer_issue = forecasts.alias("newer"), editions.alias("newer_issue")
+_issued = _rows.join(_issue, _issue.c.number == _rows.c.edition)
+_newer_issued = _newer.join(_newer_issue, _newer_issue.c.number == _newer.c.edition)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which forecast of each symbol.
+
+    Attributes:
+        known_at: Aware UTC market time; editions issued later do not exist (inclusive bound).
+        as_of: The session asked for, None for the newest.
+    """
+
+    known_at: datetime
+    as_of: date | None = None
+
+
+def editions_for(connection: Connection, symbols: Sequence[str], wanted: Wanted) -> dict[str, Row[Any]]:
+    """The edition that answers for each symbol; symbols without one are left out.
+
+    Of a session's editions the last on-time one counts; a back-fill counts where none was on time.
+    """
+    picked = _edition_of_symbol(wanted).label("number")
+    chosen = select(instruments.c.symbol, picked).where(instruments.c.symbol.in_(symbols)).subquery()
+    query = select(chosen.c.symbol.label("for_symbol"), editions).join(editions, editions.c.number == chosen.c.number)
+    rows: list[Row[Any]] = list(connection.execute(query))
+    return {row.for_symbol: row for row in rows}
+
+
+def _edition_of_symbol(wanted: Wanted) -> ScalarSelect[int]:
+    if wanted.as_of is None:
+        as_of: Any = (
+            select(_newer.c.as_of)
+            .select_from(_newer_issued)
+            .where(_newer.c.symbol == instruments.c.symbol, _newer_issue.c.issued_at <= wanted.known_at)
+            .order_by(_newer.c.as_of.desc())
+            .limit(1)
+            .correlate(instruments)
+            .scalar_subquery()
+        )
+    else:
+        as_of = wanted.as_of
+    return (
+        select(_issue.c.number)
+        .select_from(_issued)
+        .where(_rows.c.symbol == instruments.c.symbol, _rows.c.as_of == as_of, _issue.c.issued_at <= wanted.known_at)
+        .order_by(case((_issue.c.origin == "backfill", 1), else_=0), _issue.c.number.desc())
+        .limit(1)
+        .correlate(instruments)
+        .scalar_subquery()
+    )
+
+
+def stored(connection: Connection, chosen: Mapping[str, Row[Any]]) -> list[Row[Any]]:
+    """The forecasts of the chosen editions, by symbol, strategy, version and step."""
+    table = forecasts.c
+    query = (
+        select(forecasts)
+        .where(
+            table.symbol.in_(list(chosen)),
+            table.as_of.in_({row.as_of for row in chosen.values()}),
+            table.edition.in_({row.number for row in chosen.values()}),
+        )
+        .order_by(table.symbol, table.strategy, table.model_version_id, table.step)
+    )
+    return [row for row in connection.execute(query) if chosen[row.symbol].number == row.edition]
+
+
+def served(connection: Connection, chosen: Mapping[str, Row[Any]]) -> dict[tuple[str, str], Row[Any]]:
+    """What the chosen editions served, by (symbol, strategy)."""
+    query = select(edition_items).where(
+        edition_items.c.symbol.in_(list(chosen)), edition_items.c.edition.in_({row.number for row in chosen.values()})
+    )
+    rows: list[Row[Any]] = list(connection.execute(query))
+    return {(row.symbol, row.strategy): row for row in rows if chosen[row.symbol].number == row.edition}
+
+
+def versions(connection: Connection, ids: Iterable[int]) -> dict[int, Row[Any]]:
+    """Model versions by id."""
+    table = model_versions.c
+    query = select(table.id, table.architecture, table.status, table.metrics).where(table.id.in_(set(ids)))
+    rows: list[Row[Any]] = list(connection.execute(query))
+    return {row.id: row for row in rows}
+
+
+def later_actions(connection: Connection, symbols: Sequence[str], after: date) -> list[Row[Any]]:
+    """Dividends and splits with ex-dates after a session (exclusive), as they are known now."""
+    query = select(actions).where(
+        actions.c.symbol.in_(symbols), actions.c.ex_date > after, actions.c.kind.in_(("dividend", "split"))
+    )
+    return list(connection.execute(query))
+
+
+def records(connection: Connection, symbols: Sequence[str]) -> list[Row[Any]]:
+    """Track records of symbols, every strategy, step, forecaster and origin."""
+    table = accuracy_table.c
+    return list(
+        connection.execute(select(accuracy_table).where(table.scope_kind == "symbol", table.scope.in_(symbols)))
+    )
+
+
+def newest_outcomes(connection: Connection, symbols: Sequence[str]) -> dict[str, Row[Any]]:
+    """What the newest forecast run that dealt with each symbol said about it."""
+    newer, dealt = runs.alias("newer"), run_outcomes.alias("dealt")
+    newest = (
+        select(newer.c.id)
+        .select_from(newer.join(dealt, dealt.c.run_id == newer.c.id))
+        .where(
+            dealt.c.symbol == instruments.c.symbol, newer.c.job == "forecast", newer.c.scope == instruments.c.calendar
+        )
+        .order_by(newer.c.id.desc())
+        .limit(1)
+        .correlate(instruments)
+        .scalar_subquery()
+    )
+    query = (
+        select(run_outcomes.c.symbol, run_outcomes.c.state, run_outcomes.c.reason)
+        .join(instruments, instruments.c.symbol == run_outcomes.c.symbol)
+        .where(run_outcomes.c.symbol.in_(symbols), run_outcomes.c.run_id == newest)
+    )
+    rows: list[Row[Any]] = list(connection.execute(query))
+    return {row.symbol: row for row in rows}

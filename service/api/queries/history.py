@@ -1,0 +1,128 @@
+"""Stored forecasts with their newest scores."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, or_, select
+
+from service.db.tables import edition_items, editions, forecasts, model_versions, scores
+from service.db.tables.forecasts import QUANTILE_NAMES
+
+SERVED = "served"
+ALL = "all"
+
+# Made once: an alias copies every column, which costs more than the query.
+_any_score = scores.alias("any_score")
+_later, _later_issue = forecasts.alias("later"), editions.alias("later_issue")
+_later_issued = _later.join(_later_issue, _later_issue.c.number == _later.c.edition)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryFilter:
+    """Which forecasts of a symbol.
+
+    Attributes:
+        symbol: Yahoo-style name.
+        forecaster: `served`, `all`, or an architecture.
+        strategy: `one_step`, `multi_step`, None for both.
+        step: 1, 2, 3, None for all.
+        origin: `live`, `replay`, `backfill`, None for all.
+    """
+
+    symbol: str
+    forecaster: str = SERVED
+    strategy: str | None = None
+    step: int | None = None
+    origin: str | None = None
+
+
+def page(connection: Connection, wanted: HistoryFilter, after: tuple[date, int] | None, limit: int) -> list[Row[Any]]:
+    """Forecasts, newest as_of first.
+
+    Args:
+        connection: Open for reading.
+        wanted: Which.
+        after: (as_of, id) of the last row of the page before (exclusive); None = from the newest.
+        limit: Most rows.
+    """
+    item_served = and_(
+        edition_items.c.edition == forecasts.c.edition,
+        edition_items.c.symbol == forecasts.c.symbol,
+        edition_items.c.strategy == forecasts.c.strategy,
+        edition_items.c.model_version_id == forecasts.c.model_version_id,
+    )
+    revisions = select(func.max(_any_score.c.revision)).where(_any_score.c.forecast_id == forecasts.c.id)
+    newest = revisions.correlate(forecasts).scalar_subquery()
+    query = (
+        select(*_columns())
+        .join(editions, editions.c.number == forecasts.c.edition)
+        .join(model_versions, model_versions.c.id == forecasts.c.model_version_id)
+        .outerjoin(edition_items, item_served)
+        .outerjoin(scores, and_(scores.c.forecast_id == forecasts.c.id, scores.c.revision == newest))
+        .where(*_conditions(wanted))
+        .order_by(forecasts.c.as_of.desc(), forecasts.c.id.desc())
+        .limit(limit)
+    )
+    if after is not None:
+        as_of, last_id = after
+        query = query.where(
+            forecasts.c.as_of <= as_of, or_(forecasts.c.as_of < as_of, forecasts.c.id < last_id)
+        )  # the first bound lets the index begin at the page
+    return list(connection.execute(query))
+
+
+def _columns() -> list[ColumnElement[Any]]:
+    table = forecasts.c
+    kept = ("id", "as_of", "step", "target_session", "strategy", "model_version_id", "edition", "revision", "basis")
+    return [
+        *(table[name] for name in (*kept, "last_close", *QUANTILE_NAMES)),
+        editions.c.origin,
+        editions.c.issued_at,
+        model_versions.c.architecture,
+        edition_items.c.edition.is_not(None).label("served"),
+        _superseded().label("superseded"),
+        scores.c.state.label("score_state"),
+        scores.c.reason.label("score_reason"),
+        scores.c.revision.label("score_revision"),
+        *(
+            scores.c[name]
+            for name in ("actual", "pinball", "error", "inside_50", "inside_80", "inside_95", "scored_at")
+        ),
+    ]
+
+
+def _superseded() -> ColumnElement[bool]:
+    """Whether a later on-time edition forecast the same session: readers take that one."""
+    later, issue = _later, _later_issue
+    on_time = issue.c.origin != "backfill"
+    return exists(
+        select(later.c.id)
+        .select_from(_later_issued)
+        .correlate(forecasts, editions)
+        .where(
+            later.c.symbol == forecasts.c.symbol,
+            later.c.as_of == forecasts.c.as_of,
+            later.c.step == forecasts.c.step,
+            later.c.strategy == forecasts.c.strategy,
+            or_(
+                and_(on_time, or_(later.c.edition > forecasts.c.edition, editions.c.origin == "backfill")),
+                and_(~on_time, editions.c.origin == "backfill", later.c.edition > forecasts.c.edition),
+            ),
+        )
+    )
+
+
+def _conditions(wanted: HistoryFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = [forecasts.c.symbol == wanted.symbol]
+    if wanted.forecaster == SERVED:
+        conditions.append(edition_items.c.edition.is_not(None))
+    elif wanted.forecaster != ALL:
+        conditions.append(model_versions.c.architecture == wanted.forecaster)
+    if wanted.strategy is not None:
+        conditions.append(forecasts.c.strategy == wanted.strategy)
+    if wanted.step is not None:
+        conditions.append(forecasts.c.step == wanted.step)
+    if wanted.origin is not None:
+        conditions.append(editions.c.origin == wanted.origin)
+    return conditions

@@ -1,0 +1,34 @@
+"""GET /v1/symbols."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from service.api.cursor import decode
+from service.api.dependencies import ReaderDependency
+from service.api.pages import cut
+from service.api.parameters import Cursor, GroupQuery, Limit
+from service.api.queries import instruments
+from service.api.schemas.problem import problems
+from service.api.schemas.symbols import SymbolItem, SymbolPage
+
+router = APIRouter(prefix="/v1/symbols", tags=["symbols"])
+
+_KIND = "symbols"
+
+
+@router.get("", summary="The watchlist and the reference series", responses=problems())
+def symbols(
+    reader: ReaderDependency,
+    group: GroupQuery = None,
+    active: Annotated[bool | None, Query(description="on the watchlist or not; both where absent")] = None,
+    cursor: Cursor = None,
+    limit: Limit = 100,
+) -> SymbolPage:
+    """Every instrument with its calendar, group and the state of its data, by symbol."""
+    keys = decode(_KIND, cursor, str)
+    with reader.snapshot() as snapshot:
+        after = None if keys is None else str(keys[0])
+        rows = instruments.page(snapshot.connection, after, limit + 1, group, active)
+    shown, next_cursor = cut(rows, limit, _KIND, lambda row: (row.symbol,))
+    return SymbolPage(items=[SymbolItem.of(row) for row in shown], next_cursor=next_cursor)

@@ -1,0 +1,146 @@
+"""The API process: the routes over one database, and the server that listens."""
+
+import errno
+import json
+import logging
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+from fastapi import APIRouter, FastAPI
+from starlette.responses import RedirectResponse
+
+from service.api import accuracy, forecasts, health, history, models, prices, runs, symbols
+from service.api.dependencies import Reader
+from service.api.errors import add_error_handlers
+from service.api.request_id import RequestIds
+from service.api.schemas.problem import BadField, Problem
+from service.db.session import Database
+from service.errors import PortInUse, TplusError
+from service.settings import Settings, load_settings
+
+VERSION = "0.1.0"
+
+DESCRIPTION = """Dated, session-true, auditable forecasts of stock returns for T, T+1 and T+2, each with its
+measured skill against the random walk. Instants are UTC; sessions are dates; market time is replayed where the
+service replays. Not investment advice."""
+
+SHUTDOWN_SECONDS = 2
+"""How long open requests may go on after the process is told to end."""
+
+_BACKLOG = 512
+
+
+def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
+    """The application; nothing is opened yet.
+
+    Args:
+        settings: The settings.
+        database: The database to read; None = the settings' own, closed when the application ends.
+    """
+    opened = Database(settings.url) if database is None else database
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        if database is None:
+            opened.close()
+
+    app = FastAPI(title="Tplus", version=VERSION, description=DESCRIPTION, lifespan=lifespan)
+    app.state.reader = Reader(settings, opened)
+    app.add_middleware(RequestIds)
+    add_error_handlers(app, opened)
+    for part in (forecasts, history, prices, symbols, models, runs, accuracy, health):
+        app.include_router(part.router)
+    app.include_router(_home())
+    _declare_problems(app)
+    return app
+
+
+def serve(settings: Settings, database: Database | None = None) -> None:
+    """Serve the API until the process is told to end.
+
+    Raises:
+        PortInUse: the address is taken; found out before anything else starts.
+    """
+    with bind(settings.host, settings.port) as listener:
+        config = uvicorn.Config(
+            create_app(settings, database),
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        )
+        host, port = listener.getsockname()[:2]
+        _say({"event": "listening", "url": f"http://{host}:{port}", "docs": f"http://{host}:{port}/docs"})
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket.
+
+    Raises:
+        PortInUse: another process listens there, or the address is not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Named as TCP so that the event loop turns Nagle's algorithm off: it costs each answer 40 ms otherwise.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUse(f"port {port} on {host} is taken; stop what listens there or set TPLUS_PORT") from error
+        raise PortInUse(
+            f"port {port} on {host} cannot be listened on ({error.strerror}); set TPLUS_HOST and TPLUS_PORT"
+        ) from error
+    return listener
+
+
+def _home() -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/", include_in_schema=False)
+    async def home() -> RedirectResponse:
+        return RedirectResponse("/docs")
+
+    return router
+
+
+def _declare_problems(app: FastAPI) -> None:
+    """Put the problem documents' schema into the OpenAPI file, where the routes point to."""
+    plain = app.openapi
+
+    def with_problems() -> dict[str, Any]:
+        document = plain()
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        for model in (Problem, BadField):
+            schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            schema.pop("$defs", None)
+            schemas[model.__name__] = schema
+        return document
+
+    app.openapi = with_problems  # type: ignore[method-assign]
+
+
+def _say(event: dict[str, str]) -> None:
+    sys.stdout.write(json.dumps(event) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Run the API by itself; returns the exit status."""
+    try:
+        serve(load_settings())
+    except TplusError as error:
+        logging.getLogger(__name__).error("%s", error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

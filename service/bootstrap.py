@@ -1,0 +1,107 @@
+"""Putting the service together: database, stamp, watchlist, clocks, source, workers."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, select, update
+
+from service.clock import DatabaseClock, MarketClock, ReplayMarketClock, SystemMarketClock
+from service.context import ServiceContext, parse_reference
+from service.db import migrate
+from service.db.session import Database
+from service.db.tables import instruments, stamp
+from service.errors import SettingsError
+from service.execution.local import FreshChild, WarmWorker
+from service.market.book import CalendarBook
+from service.market.instruments import add_symbols
+from service.prices.catalogue import make_source
+from service.prices.source import PriceSource
+from service.reporting import Reporter, SilentReporter
+from service.settings import Settings
+from service.stamp import ensure_stamp
+
+YAHOO_WATCHLIST = ("AAPL", "GOOG", "IBM", "META", "MSFT")
+"""Watchlist of a new live database when none is set: the sample's companies under today's names."""
+
+
+@contextmanager
+def open_service(settings: Settings, reporter: Reporter | None = None) -> Iterator[ServiceContext]:
+    """Everything a job needs, over a migrated and stamped database; closed when the block ends.
+
+    Args:
+        settings: The settings in force.
+        reporter: Who is told of what happens; None = nobody.
+
+    Raises:
+        SettingsError: a source, calendar or START that cannot be used.
+        DatabaseError: a database that cannot be opened, or belongs to another source or clock.
+    """
+    source = make_source(settings.source, Path(settings.data_dir) / "yahoo-cache", settings.yahoo_standin_url)
+    machine = DatabaseClock()
+    market: MarketClock = ReplayMarketClock()
+    if settings.market_clock.mode == "system":
+        market = SystemMarketClock(machine)
+    database = open_database(settings, source, market)
+    with database.reading() as connection:
+        now = market.now(connection)
+    context = ServiceContext(
+        settings,
+        database,
+        source,
+        machine,
+        market,
+        CalendarBook(settings, now),
+        WarmWorker(),
+        FreshChild(settings.train_limit_seconds),
+        reporter or SilentReporter(),
+    )
+    try:
+        yield context
+    finally:
+        context.child.close()
+        context.warm.close()
+        database.close()
+
+
+def open_database(settings: Settings, source: PriceSource, market: MarketClock) -> Database:
+    """Migrate and stamp the database; a new one gets its watchlist, every one the reference series as set."""
+    database = Database(settings.url)
+    try:
+        migrate.upgrade(database)
+        with database.transaction() as connection:
+            is_new = connection.execute(select(stamp.c.id)).one_or_none() is None
+            now = DatabaseClock().now(connection)
+            ensure_stamp(connection, source.name, settings.market_clock, now, source.record())
+            if is_new:
+                first = settings.symbols or _default_watchlist(source)
+                add_symbols(connection, first, market.now(connection), settings.group_of)
+            _set_references(connection, settings, market)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _default_watchlist(source: PriceSource) -> tuple[str, ...]:
+    if source.name == "sample":
+        return source.symbols()
+    return YAHOO_WATCHLIST if source.name == "yahoo" else ()
+
+
+def _set_references(connection: Connection, settings: Settings, market: MarketClock) -> None:
+    """Make the reference series those of the settings, no more and no fewer."""
+    names = [parse_reference(item).symbol for item in settings.reference_symbols]
+    connection.execute(update(instruments).where(instruments.c.symbol.not_in(names)).values(reference=False))
+    if names:
+        add_symbols(connection, names, market.now(connection), settings.group_of, reference=True)
+
+
+def require_watchlist(connection: Connection) -> None:
+    """Refuse to work for an empty watchlist.
+
+    Raises:
+        SettingsError: no symbol is on it.
+    """
+    if connection.execute(select(instruments.c.symbol).where(instruments.c.active).limit(1)).one_or_none() is None:
+        raise SettingsError("the watchlist is empty; add symbols with `tplus symbols add AAPL MSFT`")

@@ -1,0 +1,5 @@
+"""The command line, `tplus`."""
+
+from service.cli.main import main
+
+__all__ = ["main"]

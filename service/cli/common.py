@@ -1,0 +1,47 @@
+"""What the commands share: settings, a reporter that fits the output, and JSON."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+
+from service.bootstrap import open_service
+from service.cli.reporters import LogReporter, TerminalReporter
+from service.context import ServiceContext
+from service.logs import configure_logs
+from service.reporting import Reporter, SilentReporter
+from service.settings import load_settings
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+
+
+@contextmanager
+def service(*, quiet: bool = False) -> Iterator[ServiceContext]:
+    """The service of this environment's settings.
+
+    Args:
+        quiet: Tell nobody of progress (for `--json`).
+    """
+    settings = load_settings()
+    configure_logs(settings.log_level)
+    reporter: Reporter = SilentReporter() if quiet else reporter_for_output()
+    with open_service(settings, reporter) as context:
+        yield context
+
+
+def reporter_for_output() -> Reporter:
+    """Tables and bars on a terminal, JSON log lines elsewhere."""
+    return TerminalReporter() if sys.stdout.isatty() else LogReporter()
+
+
+def emit(document: Any) -> None:
+    """Print one JSON document."""
+    sys.stdout.write(json.dumps(document, indent=2, default=str) + "\n")
+
+
+def say(sentence: str) -> None:
+    """Print one line of text."""
+    sys.stdout.write(sentence + "\n")

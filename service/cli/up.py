@@ -1,0 +1,120 @@
+"""`tplus up`, `serve` and `schedule`: the service in one command, or in its parts."""
+
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import typer
+
+from service.bootstrap import open_service
+from service.cli.common import reporter_for_output, say
+from service.context import ServiceContext
+from service.db.migrate import shown
+from service.logs import configure_logs
+from service.reporting import Reporter
+from service.scheduler.loop import Scheduler
+from service.settings import Settings, load_settings
+
+API_RESTART_SECONDS = 2.0
+API_END_SECONDS = 10.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("up")(up)
+    app.command("serve")(serve)
+    app.command("schedule")(schedule)
+
+
+def up() -> None:
+    """Migrate, then run scheduler, forecasting worker and API until Ctrl-C."""
+    from service.app import bind
+
+    settings = _settings()
+    bind(settings.host, settings.port).close()  # a taken port is said before anything is made
+    with open_service(settings, reporter_for_output()) as context, _api(context.reporter):
+        _greet(context)
+        _run_until_signal(Scheduler(context))
+    say("stopped; started again it carries on where it stopped")
+
+
+def serve() -> None:
+    """Run the API alone, over a database that a scheduler fills."""
+    from service.app import serve as serve_api
+
+    serve_api(load_settings())
+
+
+def schedule() -> None:
+    """Run the scheduler and its forecasting worker alone."""
+    settings = _settings()
+    with open_service(settings, reporter_for_output()) as context:
+        say(f"database {shown(context.database)}, source {context.source.name}, clock {settings.clock}")
+        _run_until_signal(Scheduler(context))
+
+
+def _settings() -> Settings:
+    settings = load_settings()
+    configure_logs(settings.log_level, sys.stdout)
+    return settings
+
+
+def _greet(context: ServiceContext) -> None:
+    settings = context.settings
+    say(f"Tplus listens on http://{settings.host}:{settings.port} (documentation at /docs); Ctrl-C ends it")
+    say(f"source {context.source.name}, clock {settings.clock}, database {shown(context.database)}")
+    if settings.market_clock.mode == "replay":
+        now = context.market_now()
+        say(f"replayed market time stands at {now:%Y-%m-%d %H:%M}Z; forecasts are of that day, not of today")
+
+
+def _run_until_signal(scheduler: Scheduler) -> None:
+    def end(_number: int, _frame: FrameType | None) -> None:
+        scheduler.stop()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        scheduler.run()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _api(reporter: Reporter) -> Iterator[None]:
+    """The API in a process of its own, started again when it dies, ended with the block."""
+    stopping = threading.Event()
+    running: list[subprocess.Popen[bytes]] = [_start_api()]
+
+    def watch() -> None:
+        while not stopping.wait(API_RESTART_SECONDS):
+            if running[0].poll() is not None and not stopping.is_set():
+                reporter.notice(f"the API process ended with status {running[0].returncode}; starting it again")
+                running[0] = _start_api()
+
+    watcher = threading.Thread(target=watch, name="api watcher", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        watcher.join()
+        _end(running[0])
+
+
+def _start_api() -> subprocess.Popen[bytes]:
+    # Its own session, so that Ctrl-C reaches the scheduler first and the API serves until the work in hand is done.
+    return subprocess.Popen([sys.executable, "-m", "service.app"], start_new_session=True, stdout=subprocess.DEVNULL)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(API_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

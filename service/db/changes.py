@@ -1,0 +1,26 @@
+"""The change counters: readers learn from them that an answer may have altered."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection
+
+from service.db.tables import changes
+from service.db.upsert import insert_for
+
+ALL = ""
+"""Scope of the one counter that every change raises."""
+
+
+def raise_changes(connection: Connection, symbols: Iterable[str]) -> None:
+    """Raise the one counter and each symbol's by 1, inside the transaction that alters their answers.
+
+    Args:
+        connection: An open write transaction.
+        symbols: Symbols whose answers alter; none = only the one counter.
+    """
+    scopes = sorted({ALL, *symbols})  # one order for all writers, so that two of them cannot lock each other out
+    statement = insert_for(connection, changes)
+    statement = statement.on_conflict_do_update(
+        index_elements=[changes.c.scope], set_={"counter": changes.c.counter + statement.excluded.counter}
+    )
+    connection.execute(statement, [{"scope": scope, "counter": 1} for scope in scopes])

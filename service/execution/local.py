@@ -1,0 +1,162 @@
+"""Tasks in spawned processes of this machine (never forked: TensorFlow hangs in a fork).
+
+`WarmWorker` keeps one process alive between tasks and starts another when it dies. `FreshChild` takes one
+process per task, so that all of its memory goes back when it ends.
+"""
+
+import multiprocessing
+import signal
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any, cast
+
+from service.execution.port import Answer, Request, Task, TaskFailed, WorkerDied, WorkerTimeout
+
+_CONTEXT = multiprocessing.get_context("spawn")
+_END_SECONDS = 5.0
+
+
+def _serve(pipe: Connection) -> None:
+    """The worker's loop: receive (task, request), answer with progress and one result."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the owner decides when we end
+    while True:
+        try:
+            message = pipe.recv()
+        except EOFError:
+            return
+        if message is None:
+            return
+        task, request = message
+        try:
+            answer = task(request, lambda progress: pipe.send(("progress", progress)))
+        except Exception as error:  # the owner re-raises it by name; a worker survives a failed task
+            pipe.send(("failed", type(error).__name__, str(error)))
+        else:
+            pipe.send(("done", answer))
+
+
+class _Process:
+    """One spawned process and our end of its pipe."""
+
+    def __init__(self, name: str) -> None:
+        self.pipe, theirs = _CONTEXT.Pipe()
+        self.process: BaseProcess = _CONTEXT.Process(target=_serve, args=(theirs,), name=name, daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def run(
+        self,
+        task: Any,
+        request: Any,
+        report: Callable[[Any], None] | None,
+        limit_seconds: float | None,
+        stop: threading.Event,
+    ) -> Any:
+        deadline = None if limit_seconds is None else time.monotonic() + limit_seconds
+        try:
+            self.pipe.send((task, request))
+            while True:
+                if not self.pipe.poll(0.2):
+                    if stop.is_set():
+                        raise WorkerDied("the task was ended because the service is stopping")
+                    if deadline is not None and time.monotonic() > deadline:
+                        raise WorkerTimeout(
+                            f"the task took longer than its limit of {limit_seconds:.0f} s and was ended"
+                        )
+                    continue
+                kind, *rest = self.pipe.recv()
+                if kind == "progress":
+                    if report is not None:
+                        report(rest[0])
+                elif kind == "failed":
+                    raise TaskFailed(rest[1], rest[0])
+                else:
+                    return rest[0]
+        except (EOFError, BrokenPipeError, ConnectionResetError) as error:
+            self.process.join(_END_SECONDS)
+            raise WorkerDied(
+                f"the {self.process.name} process ended in the middle of a task (exit code {self.process.exitcode}); "
+                "memory may have run out"
+            ) from error
+
+    def end(self) -> None:
+        if self.process.is_alive():
+            try:
+                self.pipe.send(None)
+            except OSError:
+                self.process.kill()
+            self.process.join(_END_SECONDS if self.process.exitcode is None else 0)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join(_END_SECONDS)
+        self.pipe.close()
+
+
+class WarmWorker:
+    """One supervised process that stays warm; tasks run one after the other.
+
+    Args:
+        limit_seconds: A task that takes longer is ended, and the process with it.
+    """
+
+    def __init__(self, limit_seconds: float = 120.0) -> None:
+        self._limit = limit_seconds
+        self._lock = threading.Lock()
+        self._process: _Process | None = None
+        self._stop = threading.Event()
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the worker, None before its first task."""
+        return None if self._process is None else self._process.process.pid
+
+    def run(self, task: Task[Request, Answer], request: Request, report: Callable[[Any], None] | None = None) -> Answer:
+        """Run a task in the warm process; a dead one is replaced before the task or after its failure."""
+        with self._lock:
+            if self._process is None or not self._process.process.is_alive():
+                self._process = _Process("forecasting worker")
+            try:
+                return cast(Answer, self._process.run(task, request, report, self._limit, self._stop))
+            except (WorkerDied, WorkerTimeout):
+                self._process.process.kill()
+                self._process = None
+                raise
+
+    def close(self) -> None:
+        """End the process."""
+        self._stop.set()
+        with self._lock:
+            if self._process is not None:
+                self._process.end()
+                self._process = None
+
+
+class FreshChild:
+    """One new process per task, ended after it.
+
+    Args:
+        limit_seconds: A task that takes longer is ended.
+    """
+
+    def __init__(self, limit_seconds: float) -> None:
+        self._limit = limit_seconds
+        self._stop = threading.Event()
+
+    def run(self, task: Task[Request, Answer], request: Request, report: Callable[[Any], None] | None = None) -> Answer:
+        """Run a task in a process of its own."""
+        process = _Process("training")
+        try:
+            answer = process.run(task, request, report, self._limit, self._stop)
+        except BaseException:
+            process.process.kill()
+            process.end()
+            raise
+        process.end()
+        return cast(Answer, answer)
+
+    def close(self) -> None:
+        """Tell a running task to end."""
+        self._stop.set()

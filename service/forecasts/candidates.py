@@ -1,0 +1,72 @@
+"""Who could be forecast at an as_of: what is stored of each symbol, and what was published already."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import Connection, and_, func, select
+
+from service.db.tables import bars, forecasts, instruments
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An active symbol of a calendar at an as_of.
+
+    Attributes:
+        symbol: Yahoo-style name.
+        group: Its training group.
+        state: State of the instrument.
+        basis: Basis of its stored prices.
+        close: as_of's stored close; None where there is no bar.
+        revision: Newest published revision of its forecast; 0 = none.
+        published_close: The last close that revision was made with.
+    """
+
+    symbol: str
+    group: str
+    state: str
+    basis: int
+    close: float | None
+    revision: int
+    published_close: float | None
+
+    @property
+    def is_published(self) -> bool:
+        """Whether its newest forecast was made from the bar as it stands (or no bar stands)."""
+        return self.revision > 0 and (self.close is None or self.close == self.published_close)
+
+
+def read_candidates(connection: Connection, calendar: str, as_of: date) -> tuple[Candidate, ...]:
+    """The active symbols of a calendar, sorted; symbols unknown to the source are left out."""
+    newest = (
+        select(
+            forecasts.c.symbol,
+            func.max(forecasts.c.revision).label("revision"),
+        )
+        .where(forecasts.c.as_of == as_of)
+        .group_by(forecasts.c.symbol)
+        .subquery()
+    )
+    published = (
+        select(forecasts.c.symbol, forecasts.c.revision, func.max(forecasts.c.last_close).label("last_close"))
+        .join(newest, and_(newest.c.symbol == forecasts.c.symbol, newest.c.revision == forecasts.c.revision))
+        .where(forecasts.c.as_of == as_of)
+        .group_by(forecasts.c.symbol, forecasts.c.revision)
+        .subquery()
+    )
+    query = (
+        select(
+            instruments.c.symbol,
+            instruments.c.group,
+            instruments.c.state,
+            instruments.c.basis,
+            bars.c.close,
+            func.coalesce(published.c.revision, 0).label("revision"),
+            published.c.last_close,
+        )
+        .outerjoin(bars, and_(bars.c.symbol == instruments.c.symbol, bars.c.session == as_of))
+        .outerjoin(published, published.c.symbol == instruments.c.symbol)
+        .where(instruments.c.calendar == calendar, instruments.c.active, instruments.c.state != "unknown")
+        .order_by(instruments.c.symbol)
+    )
+    return tuple(Candidate(*row) for row in connection.execute(query))

@@ -1,0 +1,142 @@
+"""From a group's candidates to drafts: load the window, ask every forecaster, say what is served and why."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import numpy as np
+
+from models.forecast import ForecastBatch
+from models.specs import MEMORY, Strategy
+from models.tasks import ForecastTask, forecast_panel
+from service.context import ServiceContext
+from service.forecasts.candidates import Candidate
+from service.forecasts.drafts import ForecastDraft, ItemDraft
+from service.prices.frames import PanelQuery, load_panel
+from service.runs import Outcome
+from service.training.repository import ModelVersion, serving_versions
+
+SPARE_SESSIONS = 60
+"""Sessions read beyond what the inputs look back on, so that a few holes do not cost a long history its network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """What a group's forecasters answered."""
+
+    forecasts: tuple[ForecastDraft, ...] = ()
+    items: tuple[ItemDraft, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """The batches of a group's versions, and where each symbol stands in them."""
+
+    versions: dict[int, ModelVersion]
+    batches: dict[int, ForecastBatch]
+    rows: dict[int, dict[str, int]]
+    refusals: dict[int, dict[str, str]]
+
+
+def compose(
+    context: ServiceContext, group: str, candidates: Sequence[Candidate], calendar: str, as_of: date
+) -> Composed:
+    """Forecast some symbols of one group at as_of, by every version that ought to.
+
+    Args:
+        context: The service's parts.
+        group: The group of all candidates.
+        candidates: Symbols that have as_of's bar.
+        calendar: Their calendar.
+        as_of: T-1.
+    """
+    by_symbol = {candidate.symbol: candidate for candidate in candidates}
+    answers = _ask(context, group, tuple(by_symbol), context.calendars.final_at(calendar, as_of))
+    targets = context.calendars.targets(calendar, as_of, Strategy.MULTI_STEP.horizon)
+    drafts: list[ForecastDraft] = []
+    for version_id, batch in answers.batches.items():
+        strategy = answers.versions[version_id].strategy
+        for row, symbol in enumerate(batch.symbols):
+            drafts.extend(_drafts(by_symbol[symbol], as_of, targets, (version_id, strategy), (batch, row)))
+    items: list[ItemDraft] = []
+    outcomes: list[Outcome] = []
+    for symbol in by_symbol:
+        served = [_serve(answers, symbol, strategy) for strategy in Strategy]
+        found = [item for item in served if isinstance(item, ItemDraft)]
+        items.extend(found)
+        refused = [item for item in served if isinstance(item, str)]
+        outcomes.append(Outcome(symbol, "forecast") if found else Outcome(symbol, "refused", refused[0]))
+    return Composed(tuple(drafts), tuple(items), tuple(outcomes))
+
+
+def _ask(context: ServiceContext, group: str, symbols: tuple[str, ...], until: datetime) -> _Answers:
+    recipes = context.recipes(group)
+    with context.database.reading() as connection:
+        versions = {version.id: version for version in serving_versions(connection, group)}
+        lookback = max(recipe.lookback for recipe in recipes.values())
+        references = tuple(r.symbol for r in next(iter(recipes.values())).references)
+        rows = MEMORY + max(lookback, 60) + SPARE_SESSIONS
+        panel = load_panel(connection, PanelQuery(symbols, references, until, context.calendars.settle, rows))
+    store = context.settings.artifact_dir
+    artifacts = tuple((version.id, version.folder(store), version.sha256) for version in versions.values())
+    answered: dict[int, ForecastBatch | str] = context.warm.run(forecast_panel, ForecastTask(panel, artifacts))
+    batches = {key: batch for key, batch in answered.items() if isinstance(batch, ForecastBatch)}
+    for key, batch in answered.items():
+        if isinstance(batch, str):
+            context.reporter.notice(f"model version {key} cannot forecast: {batch}")
+    refusals = {key: {r.symbol: r.reason for r in batch.refusals} for key, batch in batches.items()}
+    for key, batch in answered.items():
+        if isinstance(batch, str):
+            refusals[key] = dict.fromkeys(symbols, batch)
+    rows_of = {key: {symbol: row for row, symbol in enumerate(batch.symbols)} for key, batch in batches.items()}
+    return _Answers(versions, batches, rows_of, refusals)
+
+
+def _serve(answers: _Answers, symbol: str, strategy: Strategy) -> ItemDraft | str:
+    """What is served for a symbol and strategy, or the reason why nothing is."""
+    versions = [v for v in answers.versions.values() if v.strategy == strategy.value]
+    champion = next((v for v in versions if v.status == "champion"), None)
+    walk = next((v for v in reversed(versions) if not v.is_network), None)
+    if champion is not None and symbol in answers.rows.get(champion.id, {}):
+        return ItemDraft(symbol, strategy.value, champion.id, champion.reason)
+    refusal = "" if champion is None else answers.refusals.get(champion.id, {}).get(symbol, "")
+    if walk is None:
+        return f"group has no forecaster for {strategy.value} yet"
+    if walk is not champion and symbol in answers.rows.get(walk.id, {}):
+        reason = f"the random walk serves: {refusal or 'the champion gave no forecast'}"
+        return ItemDraft(symbol, strategy.value, walk.id, reason)
+    return answers.refusals.get(walk.id, {}).get(symbol, refusal) or f"{symbol}: no forecaster answered"
+
+
+def _drafts(
+    candidate: Candidate,
+    as_of: date,
+    targets: Sequence[date],
+    version: tuple[int, str],
+    answer: tuple[ForecastBatch, int],
+) -> list[ForecastDraft]:
+    assert candidate.close is not None
+    batch, row = answer
+    quantiles = np.asarray(batch.quantiles[row], dtype=float)
+    drafts = []
+    for position in range(quantiles.shape[0]):
+        levels = tuple(float(value) for value in quantiles[position])
+        drafts.append(
+            ForecastDraft(
+                symbol=candidate.symbol,
+                as_of=as_of,
+                step=position + 1,
+                target_session=targets[position],
+                strategy=version[1],
+                model_version_id=version[0],
+                revision=candidate.revision + 1,
+                basis=candidate.basis,
+                last_close=candidate.close,
+                sigma=float(batch.sigma[row]),
+                raw=levels,
+                calibrated=levels,
+                degraded=tuple(batch.degraded[row]),
+            )
+        )
+    return drafts

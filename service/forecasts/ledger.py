@@ -1,0 +1,136 @@
+"""The ledger: editions without gaps, each naming the hash of the one before it.
+
+The hash covers everything a reader could later want to dispute: the edition's header, every forecast's
+figures and what was served. Anyone who holds one hash can check the whole past with `verify`.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from service.db.changes import raise_changes
+from service.db.tables import changes, edition_items, editions, forecasts
+from service.db.tables.forecasts import QUANTILE_NAMES
+from service.forecasts.drafts import EditionDraft, ForecastDraft
+
+GENESIS = "0" * 64
+"""Previous hash of the first edition."""
+
+
+def publish(connection: Connection, draft: EditionDraft, issued_at: datetime, recorded_at: datetime) -> int:
+    """Write an edition inside the caller's (fenced) transaction; returns its number.
+
+    Number and previous hash are taken under one lock: on SQLite the write transaction itself, on PostgreSQL
+    the row of the change counter, which every publish updates.
+
+    Args:
+        connection: An open write transaction.
+        draft: What to publish.
+        issued_at: Market-time instant of the publish.
+        recorded_at: Machine-time instant of the publish.
+    """
+    connection.execute(select(changes.c.counter).where(changes.c.scope == "").with_for_update())
+    newest = connection.execute(select(editions.c.number, editions.c.hash).order_by(editions.c.number.desc()).limit(1))
+    last = newest.one_or_none()
+    number: int = 1 if last is None else last.number + 1
+    header: dict[str, Any] = {
+        "number": number,
+        "origin": draft.origin,
+        "calendar": draft.calendar,
+        "as_of": draft.as_of,
+        "issued_at": issued_at,
+        "recorded_at": recorded_at,
+        "previous_hash": GENESIS if last is None else last.hash,
+    }
+    forecast_rows = [_forecast_row(number, item) for item in draft.forecasts]
+    item_rows = [
+        {
+            "edition": number,
+            "symbol": item.symbol,
+            "strategy": item.strategy,
+            "model_version_id": item.model_version_id,
+            "reason": item.reason,
+        }
+        for item in draft.items
+    ]
+    digest = edition_hash(header, forecast_rows, item_rows)
+    connection.execute(insert(editions).values(**header, hash=digest, run_id=draft.run_id))
+    connection.execute(insert(forecasts), forecast_rows)
+    connection.execute(insert(edition_items), item_rows)
+    raise_changes(connection, sorted({item.symbol for item in draft.items}))
+    return number
+
+
+def edition_hash(
+    header: Mapping[str, Any], forecast_rows: list[dict[str, Any]], item_rows: list[dict[str, Any]]
+) -> str:
+    """SHA-256 over the canonical JSON of an edition.
+
+    Args:
+        header: number, origin, calendar, as_of, issued_at, recorded_at, previous_hash.
+        forecast_rows: Column name -> value, without the surrogate id.
+        item_rows: Column name -> value.
+    """
+    document = {
+        "header": _plain(header),
+        "forecasts": sorted((_plain(row) for row in forecast_rows), key=_canonical),
+        "items": sorted((_plain(row) for row in item_rows), key=_canonical),
+    }
+    return hashlib.sha256(_canonical(document).encode()).hexdigest()
+
+
+def verify(connection: Connection) -> list[str]:
+    """Check the whole chain; returns one sentence per fault, none where all is well."""
+    faults: list[str] = []
+    expected_number, previous = 1, GENESIS
+    for edition in connection.execute(select(editions).order_by(editions.c.number)).mappings().all():
+        number = edition["number"]
+        if number != expected_number:
+            faults.append(f"edition {expected_number} is missing: the next one stored is {number}")
+        if edition["previous_hash"] != previous:
+            faults.append(f"edition {number} does not name the hash of the edition before it")
+        header = {name: edition[name] for name in edition if name not in ("hash", "run_id")}
+        rows = connection.execute(select(forecasts).where(forecasts.c.edition == number)).mappings().all()
+        items = connection.execute(select(edition_items).where(edition_items.c.edition == number)).mappings().all()
+        forecast_rows = [{name: row[name] for name in row if name != "id"} for row in rows]
+        if edition_hash(header, forecast_rows, [dict(item) for item in items]) != edition["hash"]:
+            faults.append(f"edition {number} was altered: its rows do not give its hash")
+        expected_number, previous = number + 1, edition["hash"]
+    return faults
+
+
+def _forecast_row(edition: int, item: ForecastDraft) -> dict[str, Any]:
+    return {
+        "edition": edition,
+        "symbol": item.symbol,
+        "as_of": item.as_of,
+        "step": item.step,
+        "target_session": item.target_session,
+        "strategy": item.strategy,
+        "model_version_id": item.model_version_id,
+        "revision": item.revision,
+        "basis": item.basis,
+        "last_close": item.last_close,
+        "sigma": item.sigma,
+        **{f"raw_{name}": value for name, value in zip(QUANTILE_NAMES, item.raw, strict=True)},
+        **dict(zip(QUANTILE_NAMES, item.calibrated, strict=True)),
+        "degraded": list(item.degraded) or None,
+    }
+
+
+def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(name): _text(value) for name, value in row.items()}
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="microseconds")
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def _canonical(document: Any) -> str:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)

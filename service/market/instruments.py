@@ -1,0 +1,233 @@
+"""The instruments table: what is watched, what is pulled as a reference, and what the source said of each."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, select, update
+
+from service.db.tables import instruments
+from service.db.upsert import upsert
+from service.errors import NotFound, SettingsError
+from service.market.exchanges import calendar_for
+
+if TYPE_CHECKING:
+    from service.prices.source import InstrumentMeta
+
+_NAME = re.compile(r"[A-Za-z0-9^][A-Za-z0-9.=^\-]{0,39}")
+_TYPE_OF_CALENDAR = {"24/7": "CRYPTOCURRENCY", "24/5": "CURRENCY", "CMES": "FUTURE"}
+_GROUP_OF_TYPE = {
+    "EQUITY": "equity",
+    "ETF": "equity",
+    "MUTUALFUND": "equity",
+    "CRYPTOCURRENCY": "crypto",
+    "CURRENCY": "fx",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """A row of the instruments table.
+
+    Attributes:
+        symbol: Yahoo-style name.
+        name: Long name, None until the source gave one.
+        instrument_type: Yahoo's word, guessed from the symbol until the first pull.
+        group: Training group.
+        calendar: Calendar name, guessed from the suffix until the first pull.
+        currency: As the source writes it; None where it says nothing.
+        active: On the watchlist: forecast and scored.
+        reference: Pulled always, used as an input.
+        basis: Raised by 1 at each split re-pull.
+        state: `new`, `ok`, `suspect`, `unknown` or `failing`.
+        state_reason: Why, in one sentence; None where there is nothing to say.
+        state_since: Market time of the last change of state.
+        first_session: Session of the first stored bar; None without bars.
+        last_session: Session of the newest stored bar; None without bars.
+    """
+
+    symbol: str
+    name: str | None
+    instrument_type: str
+    group: str
+    calendar: str
+    currency: str | None
+    active: bool
+    reference: bool
+    basis: int
+    state: str
+    state_reason: str | None
+    state_since: datetime
+    first_session: date | None
+    last_session: date | None
+
+
+_COLUMNS = tuple(instruments.c[name] for name in Instrument.__slots__)
+
+
+def check_name(symbol: str) -> str:
+    """A symbol's name, if it can be one.
+
+    Raises:
+        SettingsError: it cannot.
+    """
+    if not _NAME.fullmatch(symbol):
+        raise SettingsError(
+            f"{symbol!r} is not a symbol; write 1 to 40 letters, digits or . = ^ - as Yahoo does (BRK-B, ^VIX)"
+        )
+    return symbol
+
+
+def group_of_type(instrument_type: str) -> str:
+    """Training group of an instrument type: equity, crypto, fx, or other for whatever the random walk serves."""
+    return _GROUP_OF_TYPE.get(instrument_type.upper(), "other")
+
+
+def add_symbols(
+    connection: Connection, symbols: Sequence[str], at: datetime, group_of: Mapping[str, str], reference: bool = False
+) -> None:
+    """Put symbols on the watchlist, or among the reference series; adding again makes active again.
+
+    Args:
+        connection: An open write transaction.
+        symbols: Yahoo-style names.
+        at: Market time.
+        group_of: Groups set by hand, by symbol.
+        reference: Add them as reference series instead; the watchlist stays as it is.
+
+    Raises:
+        SettingsError: a name cannot be a symbol; nothing is added.
+    """
+    rows = [_new_row(check_name(symbol), at, group_of) for symbol in dict.fromkeys(symbols)]
+    flag = "reference" if reference else "active"
+    upsert(connection, instruments, [{**row, flag: True} for row in rows], [flag])
+
+
+def _new_row(symbol: str, at: datetime, group_of: Mapping[str, str]) -> dict[str, object]:
+    calendar = calendar_for(symbol)
+    guess = "INDEX" if symbol.startswith("^") else _TYPE_OF_CALENDAR.get(calendar, "EQUITY")
+    return {
+        "symbol": symbol,
+        "instrument_type": guess,
+        "group": group_of.get(symbol, group_of_type(guess)),
+        "calendar": calendar,
+        "active": False,
+        "reference": False,
+        "basis": 1,
+        "state": "new",
+        "state_since": at,
+        "added_at": at,
+    }
+
+
+def remove_symbols(connection: Connection, symbols: Sequence[str]) -> None:
+    """Take symbols off the watchlist; their history stays.
+
+    Raises:
+        NotFound: one of them is not in the database; nothing is removed.
+    """
+    wanted = sorted(set(symbols))
+    found = set(connection.execute(select(instruments.c.symbol).where(instruments.c.symbol.in_(wanted))).scalars())
+    if len(found) < len(wanted):
+        missing = ", ".join(symbol for symbol in wanted if symbol not in found)
+        raise NotFound(f"{missing} is not on the watchlist; see `tplus symbols list`")
+    connection.execute(update(instruments).where(instruments.c.symbol.in_(wanted)).values(active=False))
+
+
+def list_instruments(
+    connection: Connection,
+    symbols: Sequence[str] | None = None,
+    *,
+    calendar: str | None = None,
+    active: bool | None = None,
+    pulled: bool = False,
+) -> tuple[Instrument, ...]:
+    """Instruments in order of their symbols.
+
+    Args:
+        connection: Any connection.
+        symbols: Only these; None = all. Those that are not in the database are left out.
+        calendar: Only this calendar's.
+        active: Only those on (True) or off (False) the watchlist.
+        pulled: Only those that are pulled: on the watchlist or a reference series.
+    """
+    query = select(*_COLUMNS).order_by(instruments.c.symbol)
+    if symbols is not None:
+        query = query.where(instruments.c.symbol.in_(list(symbols)))
+    if calendar is not None:
+        query = query.where(instruments.c.calendar == calendar)
+    if active is not None:
+        query = query.where(instruments.c.active.is_(active))
+    if pulled:
+        query = query.where(instruments.c.active | instruments.c.reference)
+    return tuple(Instrument(*row) for row in connection.execute(query))
+
+
+def get_instrument(connection: Connection, symbol: str) -> Instrument:
+    """One instrument.
+
+    Raises:
+        NotFound: it is not in the database.
+    """
+    found = list_instruments(connection, [symbol])
+    if not found:
+        raise NotFound(f"{symbol} is not in the database; add it with `tplus symbols add {symbol}`")
+    return found[0]
+
+
+def describe(
+    connection: Connection, symbol: str, meta: "InstrumentMeta", at: datetime, group_of: Mapping[str, str]
+) -> Instrument:
+    """Write what the source says about a symbol, after its first pull.
+
+    The calendar is the source's own, else that of its exchange code, else that of the suffix. The group is
+    the one set by hand, else that of the type.
+
+    Args:
+        connection: An open write transaction.
+        symbol: Its name.
+        meta: What the source said.
+        at: Market time.
+        group_of: Groups set by hand, by symbol.
+
+    Returns:
+        The instrument as it stands now, its state `ok`.
+
+    Raises:
+        NotFound: it is not in the database.
+    """
+    values = {
+        "name": meta.name,
+        "instrument_type": meta.instrument_type,
+        "group": group_of.get(symbol, group_of_type(meta.instrument_type)),
+        "calendar": meta.calendar or calendar_for(symbol, meta.exchange),
+        "currency": meta.currency,
+    }
+    connection.execute(update(instruments).where(instruments.c.symbol == symbol).values(values))
+    set_state(connection, symbol, "ok", None, at)
+    return get_instrument(connection, symbol)
+
+
+def set_state(connection: Connection, symbol: str, state: str, reason: str | None, at: datetime) -> bool:
+    """Write an instrument's state; `state_since` moves only when the state changes.
+
+    Args:
+        connection: An open write transaction.
+        symbol: Its name.
+        state: `new`, `ok`, `suspect`, `unknown` or `failing`.
+        reason: One sentence; None where there is nothing to say.
+        at: Market time.
+
+    Returns:
+        Whether anything changed.
+    """
+    mine = instruments.c.symbol == symbol
+    query = select(instruments.c.state, instruments.c.state_reason).where(mine)
+    before = connection.execute(query).one_or_none()
+    if before is None or (before[0], before[1]) == (state, reason):
+        return False
+    since = {"state_since": at} if before[0] != state else {}
+    connection.execute(update(instruments).where(mine).values(state=state, state_reason=reason, **since))
+    return True

@@ -1,0 +1,144 @@
+"""The sessions table: expected sessions with their opens and closes, and those that turned out closed.
+
+A session judged closed counts nowhere: not in windows, steps or due times.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, timedelta
+
+import numpy as np
+from sqlalchemy import Connection, func, select, update
+
+from service.db.bulk import DriverValue, driver_days, driver_instants, write_rows
+from service.db.tables import sessions
+from service.errors import CalendarError
+from service.market.table import MarketCalendar, SessionTable
+from service.settings import Settings
+
+EXPECTED = "expected"
+CLOSED = "closed"
+_CONTINUOUS = ("24/7", "24/5")
+_COLUMNS = ("calendar", "session", "open_at", "close_at", "state", "approximate")
+
+SettleOf = Callable[[str], timedelta]
+"""Calendar name -> how long after its close a bar is final."""
+
+
+def settle_of(settings: Settings) -> SettleOf:
+    """The settle delay of each calendar by its name, as set."""
+    return lambda calendar: settings.settle(continuous=calendar in _CONTINUOUS)
+
+
+def ensure_sessions(connection: Connection, calendar: MarketCalendar, first: date, last: date) -> int:
+    """Write the sessions that are missing, with their opens and closes; those that stand are left alone.
+
+    Args:
+        connection: An open write transaction.
+        calendar: The calendar; its bounds must hold both dates.
+        first: First date (inclusive).
+        last: Last date (inclusive).
+
+    Returns:
+        How many were written.
+    """
+    table = calendar.table(first, last)
+    span = (sessions.c.calendar == calendar.name, sessions.c.session.between(first, last))
+    count = connection.execute(select(func.count()).select_from(sessions).where(*span)).scalar_one()
+    if count >= len(table):
+        return 0
+    stored = np.array(connection.execute(select(sessions.c.session).where(*span)).scalars().all(), "datetime64[D]")
+    missing = ~np.isin(table.sessions, stored)
+    lacking = SessionTable(table.sessions[missing], table.open_at[missing], table.close_at[missing])
+    return write_rows(connection, sessions, _COLUMNS, _rows(connection, calendar, lacking))
+
+
+def _rows(connection: Connection, calendar: MarketCalendar, table: SessionTable) -> list[tuple[DriverValue, ...]]:
+    known_first, known_last = calendar.exactness.first, calendar.exactness.last
+    days = table.sessions.astype("datetime64[D]")
+    approximate = np.ones(len(days), bool)
+    if known_first is not None and known_last is not None:
+        approximate = (days < np.datetime64(known_first)) | (days > np.datetime64(known_last))
+    opens, closes = driver_instants(connection, table.open_at), driver_instants(connection, table.close_at)
+    columns = zip(driver_days(days), opens, closes, approximate.tolist(), strict=True)
+    return [(calendar.name, day, open_at, close_at, EXPECTED, guess) for day, open_at, close_at, guess in columns]
+
+
+def final_sessions(
+    connection: Connection, calendar: str, until: datetime, settle: timedelta, limit: int | None = None
+) -> tuple[date, ...]:
+    """Open sessions whose bar is final at an instant: close + settle <= until, oldest first.
+
+    Args:
+        connection: Any connection.
+        calendar: Calendar name.
+        until: Aware UTC market time.
+        settle: How long after its close a bar is final.
+        limit: Only so many of the newest; None = all.
+    """
+    query = (
+        select(sessions.c.session)
+        .where(sessions.c.calendar == calendar, sessions.c.state != CLOSED, sessions.c.close_at <= until - settle)
+        .order_by(sessions.c.session.desc())
+        .limit(limit)
+    )
+    return tuple(reversed(connection.execute(query).scalars().all()))
+
+
+def sessions_after(
+    connection: Connection, calendar: str, as_of: date, n: int
+) -> tuple[tuple[date, datetime, datetime], ...]:
+    """The next `n` open sessions strictly after `as_of`, as (session, open_at, close_at).
+
+    Raises:
+        CalendarError: fewer are stored.
+    """
+    columns = (sessions.c.session, sessions.c.open_at, sessions.c.close_at)
+    query = (
+        select(*columns)
+        .where(sessions.c.calendar == calendar, sessions.c.state != CLOSED, sessions.c.session > as_of)
+        .order_by(sessions.c.session)
+        .limit(n)
+    )
+    found = tuple((row[0], row[1], row[2]) for row in connection.execute(query))
+    if len(found) < n:
+        raise CalendarError(
+            f"{calendar}: {n} sessions after {as_of} are wanted, {len(found)} are stored; pull its symbols first"
+        )
+    return found
+
+
+def mark_closed(connection: Connection, calendar: str, closed: Sequence[date]) -> int:
+    """Mark sessions as closed after all; they count nowhere from now on.
+
+    Args:
+        connection: An open write transaction.
+        calendar: Calendar name.
+        closed: The sessions; marking one again does nothing.
+
+    Returns:
+        How many changed.
+    """
+    return _mark(connection, calendar, closed, EXPECTED, CLOSED)
+
+
+def reopen(connection: Connection, calendar: str, opened: Sequence[date]) -> int:
+    """Take the mark back where a bar came after all; the others of the list are left alone.
+
+    Returns:
+        How many changed.
+    """
+    return _mark(connection, calendar, opened, CLOSED, EXPECTED)
+
+
+def _mark(connection: Connection, calendar: str, days: Sequence[date], before: str, after: str) -> int:
+    if not days:
+        return 0
+    span = sessions.c.session.between(min(days), max(days))
+    chosen = select(sessions.c.session).where(sessions.c.calendar == calendar, span, sessions.c.state == before)
+    found = connection.execute(chosen).scalars().all()
+    wanted = set(days) if found else set()
+    marked = [day for day in found if day in wanted]
+    for day in marked:
+        mine = (sessions.c.calendar == calendar, sessions.c.session == day)
+        connection.execute(update(sessions).where(*mine).values(state=after))
+    return len(marked)

@@ -1,0 +1,183 @@
+"""The sessions of one exchange between two dates, frozen in NumPy arrays and searched by bisection."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, tzinfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import CalendarError
+
+DateArray = NDArray[np.datetime64]
+IntArray = NDArray[np.int64]
+
+_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTable:
+    """Sessions with the instants at which they open and close, oldest first.
+
+    Attributes:
+        sessions: `(n,)` datetime64[D], strictly ascending.
+        open_at: `(n,)` datetime64[s], UTC instant of each open.
+        close_at: `(n,)` datetime64[s], UTC instant of each close, early closes included.
+    """
+
+    sessions: DateArray
+    open_at: DateArray
+    close_at: DateArray
+
+    def __len__(self) -> int:
+        return len(self.sessions)
+
+
+@dataclass(frozen=True, slots=True)
+class Exactness:
+    """How far a calendar is more than a guess.
+
+    Attributes:
+        first: First date whose answer comes from the exchange's own calendar (inclusive); None if none does.
+        last: Last such date (inclusive); None if none does.
+    """
+
+    first: date | None
+    last: date | None
+
+
+class MarketCalendar:
+    """The sessions of one exchange between two dates (both inclusive); built by `get_calendar`."""
+
+    __slots__ = ("_close", "_days", "_open", "_table", "_zone", "continuous", "exactness", "first", "last", "name")
+
+    def __init__(
+        self, name: str, bounds: tuple[date, date], table: SessionTable, zone: tzinfo, exactness: Exactness
+    ) -> None:
+        """Wrap a table.
+
+        Args:
+            name: Canonical name, for example `XNYS`.
+            bounds: First and last date that may be asked for, both inclusive.
+            table: Every session between the bounds; frozen from here on.
+            zone: Time zone of the exchange.
+            exactness: Which of the dates are known rather than assumed.
+        """
+        self.name = name
+        self.first, self.last = bounds
+        self.exactness = exactness
+        self._table = table
+        self._zone = zone
+        for column in (table.sessions, table.open_at, table.close_at):
+            column.flags.writeable = False
+        self._days: IntArray = table.sessions.astype("datetime64[D]").astype(np.int64)
+        self._open: IntArray = table.open_at.astype("datetime64[s]").astype(np.int64)
+        self._close: IntArray = table.close_at.astype("datetime64[s]").astype(np.int64)
+        # The median forgives weekends and half days: what counts is the usual night.
+        nights = self._open[1:] - self._close[:-1]
+        self.continuous: bool = len(nights) > 0 and float(np.median(nights)) <= 0.0
+
+    @property
+    def approximate(self) -> bool:
+        """Whether any date inside the bounds is assumed Monday to Friday instead of known."""
+        return (self.exactness.first, self.exactness.last) != (self.first, self.last)
+
+    def is_approximate(self, session: date) -> bool:
+        """Whether this date's answer is assumed instead of known."""
+        first, last = self.exactness.first, self.exactness.last
+        return first is None or last is None or not first <= session <= last
+
+    def table(self, first: date, last: date) -> SessionTable:
+        """Sessions from `first` to `last` (both inclusive) as arrays, views of the calendar's own.
+
+        Raises:
+            CalendarError: A date lies outside the calendar's bounds.
+        """
+        cut = slice(self._count_before(first), self._count_before(last, inclusive=True))
+        return SessionTable(self._table.sessions[cut], self._table.open_at[cut], self._table.close_at[cut])
+
+    def sessions(self, first: date, last: date) -> list[date]:
+        """Sessions from `first` to `last`, both inclusive, oldest first."""
+        return [day.astype(object) for day in self.table(first, last).sessions]
+
+    def is_session(self, day: date) -> bool:
+        """Whether the exchange trades on this date."""
+        return self._count_before(day) < self._count_before(day, inclusive=True)
+
+    def open_at(self, session: date) -> datetime:
+        """Aware UTC instant at which a session opens; CalendarError where the date is no session."""
+        return datetime.fromtimestamp(int(self._open[self._row(session)]), UTC)
+
+    def close_at(self, session: date) -> datetime:
+        """Aware UTC instant at which a session closes; CalendarError where the date is no session."""
+        return datetime.fromtimestamp(int(self._close[self._row(session)]), UTC)
+
+    def final_at(self, session: date, settle: timedelta) -> datetime:
+        """Aware UTC instant at which a session's bar is final: its close + settle."""
+        return self.close_at(session) + settle
+
+    def next(self, session: date, n: int = 1) -> date:
+        """The n-th session (n >= 1) strictly after a date, which need not be a session itself."""
+        return self._at(self._count_before(session, inclusive=True) + _positive(n) - 1, f"{n} after {session}")
+
+    def previous(self, session: date, n: int = 1) -> date:
+        """The n-th session (n >= 1) strictly before a date, which need not be a session itself."""
+        return self._at(self._count_before(session) - _positive(n), f"{n} before {session}")
+
+    def newest_final(self, instant: datetime, settle: timedelta) -> date | None:
+        """Newest session with close + settle <= instant, None if none is that old inside the bounds."""
+        return self._newest(self._close, instant - settle)
+
+    def newest_opened(self, instant: datetime) -> date | None:
+        """Newest session with open <= instant, None if none is that old inside the bounds."""
+        return self._newest(self._open, instant)
+
+    def local_date(self, instant: datetime) -> date:
+        """The exchange's own date at an aware instant."""
+        return instant.astimezone(self._zone).date()
+
+    def _newest(self, instants: IntArray, instant: datetime) -> date | None:
+        self._check(min(self.local_date(instant), instant.astimezone(UTC).date()), low=False)
+        row = int(np.searchsorted(instants, _seconds(instant), side="right")) - 1
+        return None if row < 0 else _date(self._days[row])
+
+    def _count_before(self, day: date, *, inclusive: bool = False) -> int:
+        self._check(day)
+        side: str = "right" if inclusive else "left"
+        return int(self._days.searchsorted(day.toordinal() - _EPOCH_ORDINAL, side=side))  # type: ignore[call-overload]
+
+    def _check(self, day: date, *, low: bool = True) -> None:
+        if day > self.last or (low and day < self.first):
+            raise CalendarError(
+                f"{self.name}: {day} lies outside the calendar's bounds {self.first}..{self.last}; "
+                "ask get_calendar for wider bounds"
+            )
+
+    def _row(self, session: date) -> int:
+        row = self._count_before(session)
+        if row == len(self._days) or self._days[row] != session.toordinal() - _EPOCH_ORDINAL:
+            raise CalendarError(f"{self.name}: {session} is no session; take one from sessions(), next() or previous()")
+        return row
+
+    def _at(self, row: int, wanted: str) -> date:
+        if not 0 <= row < len(self._days):
+            raise CalendarError(
+                f"{self.name}: session {wanted} lies outside the calendar's bounds {self.first}..{self.last}; "
+                "ask get_calendar for wider bounds"
+            )
+        return _date(self._days[row])
+
+
+def _positive(n: int) -> int:
+    if n < 1:
+        raise CalendarError(f"a number of sessions must be 1 or more, received {n}; swap next() and previous() instead")
+    return n
+
+
+def _date(days: np.int64) -> date:
+    return date.fromordinal(int(days) + _EPOCH_ORDINAL)
+
+
+def _seconds(instant: datetime) -> int:
+    if instant.tzinfo is None:
+        raise CalendarError(f"an instant must be aware, received {instant.isoformat()}; attach UTC")
+    return int(instant.timestamp() // 1)

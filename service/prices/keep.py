@@ -1,0 +1,226 @@
+"""Keeping one symbol's answer: checks, comparison with what is stored, and the writes of one transaction."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+import numpy as np
+from sqlalchemy import Connection
+
+from service.db.changes import raise_changes
+from service.market.instruments import Instrument, describe, set_state
+from service.market.sessions import ensure_sessions, reopen
+from service.market.table import MarketCalendar
+from service.prices.jumps import find_suspects
+from service.prices.overlap import Verdict, compare, new_splits
+from service.prices.quality import Checked, Finding, Rows, check_actions, check_rows
+from service.prices.quarantine import record_findings, settle_suspects
+from service.prices.repository import has_bar, read_actions
+from service.prices.source import Action, PriceHistory
+from service.prices.store import NOTHING, Stored, Writer, load_stored
+from service.prices.windows import Calendars, calendar_around
+from service.settings import Settings
+
+AHEAD = 15
+"""Sessions after the pulled one whose opens and closes are written: readers need T to T+2 and a margin."""
+
+_COVERED = 0.95
+"""Share of the stored sessions that a re-pulled history must hold to take their place."""
+
+
+@dataclass(frozen=True, slots=True)
+class PullOutcome:
+    """What became of one symbol in a pull.
+
+    Attributes:
+        symbol: Yahoo-style name.
+        state: `ok`, `no_bar` (the session's own bar is not there yet), `unknown`, `no_data`, `transient`,
+            `deferred` (rate limited, or not tried after that), `malformed`, `suspect` or `failed`.
+        reason: One sentence; None where all is well.
+        counts: What was done, by name; only what is not zero.
+    """
+
+    symbol: str
+    state: str
+    reason: str | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A checked answer.
+
+    Attributes:
+        calendar: Calendar of the symbol, its bounds around the answer and the sessions ahead.
+        checked: Its rows after the row checks.
+        actions: Its actions that can be.
+        findings: What goes on record about rows and actions.
+    """
+
+    calendar: MarketCalendar
+    checked: Checked
+    actions: tuple[Action, ...]
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """Keeps the answers of one pull; every method needs an open write transaction.
+
+    Attributes:
+        settings: For the settle delays and the groups set by hand.
+        calendars: Where calendars come from.
+        volatility: Names of volatility references, whose jumps are real.
+        source: The source's name, written beside each bar.
+        session: The session the pull is for.
+        at: Aware UTC market time.
+    """
+
+    settings: Settings
+    calendars: Calendars
+    volatility: frozenset[str]
+    source: str
+    session: date
+    at: datetime
+
+    def first(self, connection: Connection, one: Instrument, history: PriceHistory) -> PullOutcome:
+        """Keep a whole history where nothing is stored yet, and what the source says of the symbol."""
+        if len(history.bars) == 0:
+            return PullOutcome(one.symbol, "no_data", "the source answered no bars")
+        described = describe(connection, one.symbol, history.meta, self.at, self.settings.group_of)
+        answer = self._check(described.calendar, history)
+        writer = self._writer(connection, one.symbol)
+        accepted, counts = self._believe(writer, described, answer, NOTHING, ())
+        counts["added"] = writer.put(accepted, np.ones(len(accepted), np.int64))
+        counts["actions"] = writer.put_actions((), answer.actions)
+        writer.move_span(None, None, accepted.sessions)
+        self._ensure(connection, answer, accepted)
+        raise_changes(connection, [one.symbol])
+        moved = answer.calendar.name != one.calendar
+        return self._outcome(connection, described, self._own_session(answer.calendar, moved), counts)
+
+    def later(self, connection: Connection, one: Instrument, history: PriceHistory, start: date) -> PullOutcome | None:
+        """Keep an answer from `start` (inclusive) on, over what is stored.
+
+        Returns:
+            The outcome; None = a split moved the stored bars: nothing was written, the whole must be pulled.
+        """
+        if len(history.bars) == 0:
+            return PullOutcome(one.symbol, "no_data", f"the source answered no bars from {start} on")
+        answer = self._check(one.calendar, history)
+        stored, known = load_stored(connection, one.symbol, start), read_actions(connection, one.symbol)
+        comparison = compare(stored.rows, answer.checked.rows, new_splits(known, answer.actions))
+        if comparison.verdict is Verdict.REBASED:
+            return None
+        if comparison.verdict is Verdict.SUSPECT:
+            return self.doubt(connection, one.symbol, comparison.reason)
+        writer = self._writer(connection, one.symbol)
+        accepted, counts = self._believe(writer, one, answer, stored, known)
+        counts["revised"] = writer.revise(stored, answer.checked.rows, comparison, one.basis)
+        new = accepted.take(~np.isin(accepted.sessions, stored.rows.sessions))
+        counts["added"] = writer.put(new, np.ones(len(new), np.int64))
+        counts["actions"] = writer.put_actions(known, answer.actions)
+        writer.move_span(one.first_session, one.last_session, new.sessions)
+        self._ensure(connection, answer, new)
+        recovered = set_state(connection, one.symbol, "ok", None, self.at)
+        if recovered or any(counts[name] for name in ("revised", "added", "actions", "recorded")):
+            raise_changes(connection, [one.symbol])
+        return self._outcome(connection, one, self._own_session(answer.calendar), counts)
+
+    def rebase(self, connection: Connection, one: Instrument, history: PriceHistory) -> PullOutcome:
+        """Put a whole history on a new basis in the place of the stored one, if it is one."""
+        if len(history.bars) == 0:
+            return self.doubt(connection, one.symbol, "a split was announced and the whole history came empty")
+        answer = self._check(one.calendar, history)
+        stored, known = load_stored(connection, one.symbol), read_actions(connection, one.symbol)
+        comparison = compare(stored.rows, answer.checked.rows, new_splits(known, answer.actions))
+        if comparison.verdict is not Verdict.REBASED:
+            return self.doubt(connection, one.symbol, comparison.reason or "a split was announced and is gone again")
+        lacks = len(stored.rows) - len(comparison.stored)
+        if lacks > (1 - _COVERED) * len(stored.rows):
+            reason = f"the re-based history lacks {lacks} of the {len(stored.rows)} stored bars"
+            return self.doubt(connection, one.symbol, reason)
+        writer = self._writer(connection, one.symbol)
+        accepted, counts = self._believe(writer, one, answer, stored, known)
+        counts["rebased"], counts["revised"] = writer.replace(stored, accepted, comparison, one.basis)
+        counts["actions"] = writer.put_actions((), answer.actions)
+        writer.move_span(None, None, accepted.sessions, one.basis + 1)
+        self._ensure(connection, answer, accepted)
+        set_state(connection, one.symbol, "ok", None, self.at)
+        raise_changes(connection, [one.symbol])
+        return self._outcome(connection, one, self._own_session(answer.calendar), counts)
+
+    def doubt(self, connection: Connection, symbol: str, reason: str) -> PullOutcome:
+        """Write nothing of an answer but that the symbol is suspect, and why."""
+        return self.mark(connection, PullOutcome(symbol, "suspect", reason), "suspect")
+
+    def mark(self, connection: Connection, outcome: PullOutcome, state: str) -> PullOutcome:
+        """Write an outcome's reason as the instrument's state."""
+        if set_state(connection, outcome.symbol, state, outcome.reason, self.at):
+            raise_changes(connection, [outcome.symbol])
+        return outcome
+
+    def _writer(self, connection: Connection, symbol: str) -> Writer:
+        return Writer(connection, symbol, self.source, self.at)
+
+    def _check(self, calendar_name: str, history: PriceHistory) -> Answer:
+        days = history.bars.index.to_numpy().astype("datetime64[D]")
+        oldest, newest = days.min().astype(object), max(days.max().astype(object), self.session)
+        calendar = calendar_around(self.calendars, calendar_name, oldest, newest)
+        settle = self.settings.settle(continuous=calendar.continuous)
+        at = np.datetime64(self.at.replace(tzinfo=None), "s")
+        checked = check_rows(history, calendar.table(oldest, newest), settle, at)
+        actions, findings = check_actions(history.actions, checked.rows)
+        return Answer(calendar, checked, actions, (*checked.findings, *findings))
+
+    def _believe(
+        self, writer: Writer, one: Instrument, answer: Answer, stored: Stored, known: tuple[Action, ...]
+    ) -> tuple[Rows, dict[str, int]]:
+        """Rows that may be stored; the others go on record. Stored bars are believed whatever they do."""
+        rows, checked = answer.checked.rows, answer.checked
+        anchored = rows
+        if len(stored.rows) and len(rows) and stored.rows.sessions[0] < rows.sessions[0]:
+            older = stored.rows.take(stored.rows.sessions < rows.sessions[0])
+            anchored = Rows(
+                np.concatenate([older.sessions, rows.sessions]), np.concatenate([older.values, rows.values])
+            )
+        believed = np.isin(anchored.sessions, stored.rows.sessions)
+        actions = tuple({(a.ex_date, a.kind): a for a in (*known, *answer.actions)}.values())
+        usual = one.symbol in self.volatility and one.instrument_type == "INDEX"
+        suspects = find_suspects(anchored, actions, believed, usual)
+        staying = settle_suspects(writer.connection, one.symbol, anchored, suspects, self.at)
+        doubted = anchored.sessions[sorted(staying)]
+        counts = {
+            "holes": checked.holes,
+            "partial": checked.partial,
+            "duplicates": checked.duplicates,
+            "refused": sum(finding.state == "refused" for finding in answer.findings),
+            "repaired": sum(finding.state == "repaired" for finding in answer.findings),
+            "recorded": record_findings(writer.connection, one.symbol, answer.findings, self.at),
+            "suspect": len(staying),
+            "own_suspect": int(np.isin(np.datetime64(self.session, "D"), doubted)),
+        }
+        return rows.take(~np.isin(rows.sessions, doubted)), counts
+
+    def _ensure(self, connection: Connection, answer: Answer, written: Rows) -> None:
+        calendar = answer.calendar
+        first = min(written.sessions[0].astype(object), self.session) if len(written) else self.session
+        ensure_sessions(connection, calendar, first, calendar.next(self.session, AHEAD))
+        reopen(connection, calendar.name, written.sessions.tolist())
+
+    def _own_session(self, calendar: MarketCalendar, moved: bool = False) -> date:
+        """The session whose bar is expected: the pull's, or the newest before it on a calendar it is not of."""
+        own = self.session if calendar.is_session(self.session) else calendar.previous(self.session)
+        if not moved:
+            return own
+        newest = calendar.newest_final(self.at, self.settings.settle(continuous=calendar.continuous))
+        return own if newest is None else min(own, newest)
+
+    def _outcome(self, connection: Connection, one: Instrument, session: date, counts: dict[str, int]) -> PullOutcome:
+        own_suspect = counts.pop("own_suspect")
+        done = {name: count for name, count in counts.items() if count}
+        if has_bar(connection, one.symbol, session):
+            return PullOutcome(one.symbol, "ok", None, done)
+        if own_suspect:
+            return PullOutcome(one.symbol, "suspect", f"the close of {session} jumps; it waits in quarantine", done)
+        return PullOutcome(one.symbol, "no_bar", f"the bar of {session} is not there yet", done)

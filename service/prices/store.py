@@ -1,0 +1,176 @@
+"""Writing bars and actions of one symbol, with the old value of everything that is replaced."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, delete, select, update
+
+from service.db.bulk import (
+    DriverValue,
+    days_array,
+    driver_days,
+    driver_instant,
+    driver_instants,
+    floats_array,
+    instants_array,
+    nullable,
+    read_columns,
+    write_columns,
+    write_rows,
+)
+from service.db.tables import actions, bar_revisions, bars, instruments
+from service.prices.overlap import Comparison
+from service.prices.quality import FIELDS, BoolArray, DateArray, Rows
+from service.prices.source import Action
+
+_ACTION = ("symbol", "ex_date", "kind", "value", "fetched_at")
+_SAME_VALUE = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Bars as they stand in the database.
+
+    Attributes:
+        rows: The bars, on the stored basis.
+        revision: `(n,)` int64.
+        fetched_at: `(n,)` datetime64[s], UTC market time.
+    """
+
+    rows: Rows
+    revision: NDArray[np.int64]
+    fetched_at: DateArray
+
+
+NOTHING = Stored(
+    Rows(np.empty(0, "datetime64[D]"), np.empty((0, len(FIELDS)))), np.empty(0, np.int64), np.empty(0, "datetime64[s]")
+)
+"""What is stored of a new symbol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """What every row of one symbol's write has in common.
+
+    Attributes:
+        connection: An open write transaction.
+        symbol: Yahoo-style name.
+        source: The source's name.
+        at: Market time.
+    """
+
+    connection: Connection
+    symbol: str
+    source: str
+    at: datetime
+
+    def put(self, rows: Rows, revision: NDArray[np.int64]) -> int:
+        """Write bars; a stored one of the same session is overwritten."""
+        update = (*FIELDS, "source", "fetched_at", "revision") if (revision > 1).any() else ()
+        count = len(rows)
+        columns: dict[str, Sequence[DriverValue]] = {
+            "symbol": [self.symbol] * count,
+            "session": driver_days(rows.sessions),
+            **_figures(rows),
+            "source": [self.source] * count,
+            "fetched_at": [driver_instant(self.connection, self.at)] * count,
+            "revision": revision.tolist(),
+        }
+        return write_columns(self.connection, bars, columns, update)
+
+    def keep_old(self, old: Stored, chosen: BoolArray, basis: int) -> int:
+        """Copy bars that are about to be replaced into the revisions; `chosen` is a `(n,)` mask."""
+        rows = old.rows.take(chosen)
+        count = len(rows)
+        columns: dict[str, Sequence[DriverValue]] = {
+            "symbol": [self.symbol] * count,
+            "session": driver_days(rows.sessions),
+            **_figures(rows),
+            "fetched_at": driver_instants(self.connection, old.fetched_at[chosen]),
+            "replaced_at": [driver_instant(self.connection, self.at)] * count,
+            "basis": [basis] * count,
+            "revision": old.revision[chosen].tolist(),
+        }
+        return write_columns(self.connection, bar_revisions, columns)
+
+    def revise(self, old: Stored, answered: Rows, comparison: Comparison, basis: int) -> int:
+        """Overwrite the bars that the source corrected, keeping the old ones; returns how many."""
+        mine, theirs = comparison.stored[comparison.changed], comparison.answered[comparison.changed]
+        if len(mine) == 0:
+            return 0
+        # A figure that the answer lacks stays as it was.
+        values = np.where(np.isnan(answered.values[theirs]), old.rows.values[mine], answered.values[theirs])
+        chosen = np.zeros(len(old.rows), bool)
+        chosen[mine] = True
+        self.keep_old(old, chosen, basis)
+        return self.put(Rows(answered.sessions[theirs], values), old.revision[mine] + 1)
+
+    def replace(self, old: Stored, accepted: Rows, comparison: Comparison, basis: int) -> tuple[int, int]:
+        """Put a re-based history in the place of the stored one.
+
+        Old values are kept where they differ by more than the split, and where the new history has none.
+
+        Returns:
+            How many bars were written, and how many old ones were kept.
+        """
+        gone = np.ones(len(old.rows), bool)
+        gone[comparison.stored] = comparison.changed
+        kept = self.keep_old(old, gone, basis)
+        self.drop_all()
+        revision = np.ones(len(accepted), np.int64)
+        _, here, there = np.intersect1d(old.rows.sessions, accepted.sessions, assume_unique=True, return_indices=True)
+        revision[there] = old.revision[here] + gone[here]
+        return self.put(accepted, revision), kept
+
+    def put_actions(self, known: Sequence[Action], answered: Sequence[Action]) -> int:
+        """Write actions that are new or whose value changed; returns how many."""
+        values = {(action.ex_date, action.kind): action.value for action in known}
+        at = driver_instant(self.connection, self.at)
+        rows: list[tuple[DriverValue, ...]] = [
+            (self.symbol, action.ex_date.isoformat(), action.kind.value, action.value, at)
+            for action in answered
+            if not _same(values.get((action.ex_date, action.kind)), action.value)
+        ]
+        return write_rows(self.connection, actions, _ACTION, rows, ("value", "fetched_at"))
+
+    def drop_all(self) -> None:
+        """Delete the symbol's bars and actions, before a re-based history takes their place."""
+        self.connection.execute(delete(bars).where(bars.c.symbol == self.symbol))
+        self.connection.execute(delete(actions).where(actions.c.symbol == self.symbol))
+
+    def move_span(self, first: date | None, last: date | None, sessions: DateArray, basis: int | None = None) -> None:
+        """Bring the instrument's first and last session (and its basis) up to what was written."""
+        values: dict[str, object] = {} if basis is None else {"basis": basis}
+        if len(sessions):
+            oldest, newest = sessions[0].astype(object), sessions[-1].astype(object)
+            if first is None or oldest < first:
+                values["first_session"] = oldest
+            if last is None or newest > last:
+                values["last_session"] = newest
+        if values:
+            self.connection.execute(update(instruments).where(instruments.c.symbol == self.symbol).values(values))
+
+
+def load_stored(connection: Connection, symbol: str, start: date | None = None) -> Stored:
+    """Stored bars from `start` on, and the one before it, against which the first new bar is judged."""
+    names = ("session", *FIELDS, "revision", "fetched_at")
+    query = select(*(bars.c[name] for name in names)).where(bars.c.symbol == symbol)
+    if start is not None:
+        older = select(bars.c.session).where(bars.c.symbol == symbol, bars.c.session < start)
+        anchor = connection.execute(older.order_by(bars.c.session.desc()).limit(1)).scalar_one_or_none()
+        query = query.where(bars.c.session >= (anchor or start))
+    columns = read_columns(connection, query.order_by(bars.c.session))
+    values = np.column_stack([floats_array(column) for column in columns[1:6]])
+    rows = Rows(days_array(columns[0]), values)
+    return Stored(rows, np.array(columns[6], np.int64), instants_array(columns[7]))
+
+
+def _figures(rows: Rows) -> dict[str, list[float | None]]:
+    return {name: nullable(column) for name, column in zip(FIELDS, rows.values.T, strict=True)}
+
+
+def _same(old: float | None, new: float) -> bool:
+    return old is not None and abs(new - old) <= _SAME_VALUE * abs(old)

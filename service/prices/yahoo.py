@@ -1,0 +1,175 @@
+"""The price source `yahoo`: daily bars through yfinance, one symbol a call."""
+
+import shutil
+import tempfile
+import warnings
+import weakref
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import curl_cffi.requests
+import pandas as pd
+import yfinance
+from yfinance.data import YfData
+
+from service.errors import SettingsError, SourceError
+from service.prices.replay import COLUMNS
+from service.prices.source import Action, ActionKind, InstrumentMeta, Malformed, NoData, PriceHistory, Record
+from service.prices.yahoo_errors import translate
+
+_TIMEOUT_SECONDS: Final = 15
+_RETRIES: Final = 2
+_TOLD: Final = ("longName", "shortName", "exchangeName", "exchangeTimezoneName", "currency", "instrumentType")
+_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+
+
+class YahooSource:
+    """Yahoo's daily bars as served now; yfinance keeps one state per process, so make one source per process."""
+
+    def __init__(self, cache_dir: Path | None = None, standin_url: str | None = None) -> None:
+        """Set yfinance up; nothing is asked before the first fetch.
+
+        Args:
+            cache_dir: Existing or new folder for a private cache folder, removed with this object; the
+                system's temporary folder where None. Two processes never share one: its databases lock.
+            standin_url: Address of a stand-in on this machine, for example `http://127.0.0.1:8321`, that gets
+                every request instead of Yahoo; None in production.
+
+        Raises:
+            SettingsError: The stand-in is not an http address on loopback.
+        """
+        self._session = None if standin_url is None else standin_session(standin_url)
+        if cache_dir is not None:
+            cache_dir.mkdir(parents=True, exist_ok=True)
+        private = tempfile.mkdtemp(prefix="yfinance-", dir=cache_dir)
+        weakref.finalize(self, shutil.rmtree, private, ignore_errors=True)
+        yfinance.set_tz_cache_location(private)
+        yfinance.config.debug.hide_exceptions = False
+        yfinance.config.network.retries = _RETRIES if standin_url is None else 0
+
+    @property
+    def name(self) -> str:
+        """`yahoo`."""
+        return "yahoo"
+
+    @property
+    def can_replay(self) -> bool:
+        """False: Yahoo answers as of now alone."""
+        return False
+
+    def fetch(self, symbol: str, start: date | None, at: datetime) -> PriceHistory:
+        """Bars and actions as Yahoo serves them now; see `PriceSource.fetch`.
+
+        Args:
+            symbol: Yahoo-style name.
+            start: First session wanted (inclusive); None for the whole history.
+            at: Aware UTC instant; rows and actions of a later exchange-local date are left out.
+
+        Raises:
+            RateLimited, Transient, NoData, UnknownSymbol, Malformed: see their docstrings.
+        """
+        # Set on each call: whoever resets the filters (a test runner does) would turn these into errors.
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"yfinance(\.|$)")
+        # Open-ended on purpose: yfinance keeps answers of closed windows, bad ones too, and replays them.
+        window: dict[str, Any] = {"period": "max"} if start is None else {"start": start.isoformat()}
+        try:
+            ticker = yfinance.Ticker(symbol, session=self._session)
+            frame = ticker.history(
+                **window, interval="1d", auto_adjust=False, actions=True, keepna=True,
+                repair=False, prepost=False, rounding=False, timeout=_TIMEOUT_SECONDS,
+            )  # fmt: skip
+            # Key by key: walking the whole mapping would make yfinance ask for intraday bars.
+            metadata = ticker.get_history_metadata()
+            told = {key: metadata.get(key) for key in _TOLD}
+            return _history(symbol, frame, told, at)
+        except SourceError:
+            raise
+        except Exception as error:
+            raise translate(symbol, error) from error
+
+    def symbols(self) -> tuple[str, ...]:
+        """Empty: Yahoo is no record."""
+        return ()
+
+    def record(self) -> Record | None:
+        """None: Yahoo is no record."""
+        return None
+
+    def begin_run(self) -> None:
+        """Drop the answers yfinance keeps in memory: a bad one would be replayed without asking again."""
+        YfData.cache_get.cache_clear()
+
+
+class LoopbackSession(curl_cffi.requests.Session[curl_cffi.requests.Response]):
+    """A browser-like session whose requests all end at a stand-in on this machine.
+
+    The stand-in is the proxy of every request. Only plain http shows a proxy the address asked for, so https
+    becomes http; whatever escaped that would ask the stand-in for a tunnel, which it refuses.
+    """
+
+    # Mirrors the parent's request(), whose thirty options pass through untouched.
+    def request(self, method: Any, url: str, *args: Any, **options: Any) -> curl_cffi.requests.Response:
+        """Send a request; the same as the parent's but for the scheme."""
+        return super().request(method, url.replace("https://", "http://", 1), *args, **options)
+
+
+def standin_session(url: str) -> LoopbackSession:
+    """Session that reaches nothing but a stand-in.
+
+    Raises:
+        SettingsError: The address is not http on loopback with a port.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "http" or parts.hostname not in _LOOPBACK or parts.port is None:
+        raise SettingsError(
+            f"TPLUS_YAHOO_STANDIN_URL {url!r} is not a stand-in on this machine; "
+            "give http://127.0.0.1:PORT, or unset it to ask Yahoo itself"
+        )
+    return LoopbackSession(proxies={"http": url, "https": url}, impersonate="chrome", trust_env=False)
+
+
+def _history(symbol: str, frame: pd.DataFrame, told: dict[str, Any], at: datetime) -> PriceHistory:
+    """Turn yfinance's frame into ours."""
+    lacking = [name for name in ("Open", "High", "Low", "Close", "Volume") if name not in frame.columns]
+    if len(frame) == 0:
+        raise NoData(f"{symbol}: Yahoo gave no bars in the window; widen the window or try later")
+    if lacking or not isinstance(frame.index, pd.DatetimeIndex):
+        raise Malformed(f"{symbol}: Yahoo's answer lacks {', '.join(lacking) or 'dates'}; try again later")
+    # Dates as the exchange writes them: going through UTC would move Tokyo by a day.
+    index = frame.index.tz_localize(None).normalize().as_unit("s").rename("session")
+    bars = frame[["Open", "High", "Low", "Close", "Volume"]].astype("float64").set_axis(list(COLUMNS), axis=1)
+    bars = bars.set_axis(index, axis=0)
+    # yfinance writes 0 for the volume of a null row; a hole has none.
+    bars.loc[bars[["open", "high", "low", "close"]].isna().all(axis=1), "volume"] = float("nan")
+    today = at.astimezone(ZoneInfo(str(told["exchangeTimezoneName"]))).date()
+    seen = index <= pd.Timestamp(today)
+    actions = tuple(
+        Action(day.date(), kind, float(value))
+        for day, dividend, split in zip(
+            index[seen], _column(frame, "Dividends")[seen], _column(frame, "Stock Splits")[seen], strict=True
+        )
+        for kind, value in ((ActionKind.DIVIDEND, dividend), (ActionKind.SPLIT, split))
+        if value > 0
+    )
+    if not bool(seen.any()):
+        raise NoData(f"{symbol}: Yahoo gave no bars up to {today}; ask for a later instant")
+    return PriceHistory(symbol, bars[seen], actions, _meta(told))
+
+
+def _column(frame: pd.DataFrame, name: str) -> Any:
+    return frame[name].fillna(0.0).to_numpy() if name in frame.columns else pd.Series(0.0, index=frame.index).to_numpy()
+
+
+def _meta(told: dict[str, Any]) -> InstrumentMeta:
+    def text(key: str) -> str | None:
+        return str(told[key]) if told.get(key) else None
+
+    return InstrumentMeta(
+        name=text("longName") or text("shortName"),
+        exchange=text("exchangeName"),
+        currency=text("currency"),
+        instrument_type=text("instrumentType") or "EQUITY",
+    )

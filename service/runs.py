@@ -1,0 +1,237 @@
+"""The life of a run: planned once, claimed under a lease, fenced by a token, ended with outcomes.
+
+A run is unique by (job, scope, scheduled_for, sequence), so however many schedulers plan it, it happens once.
+Each claim raises its token; whatever a worker publishes names the token it holds, and a worker whose
+lease was taken over finds that the row no longer matches. Leases are machine time, waiting is market time.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import Connection, and_, case, exists, func, or_, select, update
+
+from service.db.tables import run_outcomes, runs
+from service.db.upsert import insert_for, upsert
+from service.errors import FencedError
+
+JOBS: tuple[str, ...] = ("pull", "score", "forecast", "train")
+"""Jobs in the order in which a calendar's session goes through them."""
+
+LIVE_STATES: tuple[str, ...] = ("due", "running")
+"""States in which a run holds replayed market time."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """A run that ought to happen.
+
+    Attributes:
+        job: `pull`, `score`, `forecast` or `train`.
+        scope: A calendar, or a group for `train`.
+        scheduled_for: Market-time UTC instant it belongs to.
+        session: The session it belongs to.
+        sequence: 0, or higher for a further run of the same instant.
+        superseded: Planned for the record only: a later run of the job covers it.
+    """
+
+    job: str
+    scope: str
+    scheduled_for: datetime
+    session: date
+    sequence: int = 0
+    superseded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A claimed run; `token` must be named in every publish."""
+
+    id: int
+    job: str
+    scope: str
+    scheduled_for: datetime
+    session: date
+    sequence: int
+    attempt: int
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run did for one symbol."""
+
+    symbol: str
+    state: str
+    reason: str | None = None
+
+
+def plan(connection: Connection, planned: Iterable[PlannedRun]) -> int:
+    """Insert runs that are not there yet; returns how many were new."""
+    new = 0
+    for item in planned:
+        values = {
+            "job": item.job,
+            "scope": item.scope,
+            "scheduled_for": item.scheduled_for,
+            "session": item.session,
+            "sequence": item.sequence,
+            "state": "superseded" if item.superseded else "due",
+            "attempt": 0,
+            "token": 0,
+            "counts": {},
+        }
+        new += connection.execute(insert_for(connection, runs).values(values).on_conflict_do_nothing()).rowcount
+    return new
+
+
+@dataclass(frozen=True, slots=True)
+class Claimant:
+    """Who claims, what, and for how long.
+
+    Attributes:
+        owner: Id of the scheduler.
+        jobs: Jobs it works on.
+        lease: How long the claim holds without a heartbeat.
+    """
+
+    owner: str
+    jobs: tuple[str, ...]
+    lease: timedelta
+
+
+def claim(connection: Connection, claimant: Claimant, market_now: datetime, machine_now: datetime) -> Run | None:
+    """Claim the next run that may work now, or None.
+
+    Claimable are due runs whose backoff is over, waiting runs whose market time has come, and running ones
+    whose lease ran out (their worker is dead or stalled). A calendar's later jobs wait for its earlier ones, and a
+    training waits for every job before it.
+
+    Args:
+        connection: An open write transaction.
+        claimant: Who claims what.
+        market_now: Aware UTC market time.
+        machine_now: Aware UTC machine time.
+    """
+    order = case({job: place for place, job in enumerate(JOBS)}, value=runs.c.job)
+    earlier = runs.alias("earlier")
+    blocked = exists().where(
+        or_(earlier.c.scope == runs.c.scope, runs.c.job == "train"),
+        earlier.c.scheduled_for <= runs.c.scheduled_for,
+        earlier.c.state.in_(LIVE_STATES),
+        case({job: place for place, job in enumerate(JOBS)}, value=earlier.c.job) < order,
+    )
+    ready = or_(
+        and_(runs.c.state == "due", or_(runs.c.not_before.is_(None), runs.c.not_before <= machine_now)),
+        and_(runs.c.state == "waiting", or_(runs.c.wait_until.is_(None), runs.c.wait_until <= market_now)),
+        and_(runs.c.state == "running", runs.c.lease_until <= machine_now),
+    )
+    query = (
+        select(runs)
+        .where(runs.c.job.in_(claimant.jobs), ready, ~blocked)
+        .order_by(runs.c.scheduled_for, order, runs.c.sequence, runs.c.id)
+    )
+    row = connection.execute(query.limit(1).with_for_update(skip_locked=True, of=runs)).one_or_none()
+    if row is None:
+        return None
+    values = {
+        "state": "running",
+        "owner": claimant.owner,
+        "attempt": row.attempt + (row.state != "waiting"),
+        "token": row.token + 1,
+        "lease_until": machine_now + claimant.lease,
+        "started_at": row.started_at or machine_now,
+    }
+    connection.execute(update(runs).where(runs.c.id == row.id).values(values))
+    return Run(
+        row.id, row.job, row.scope, row.scheduled_for, row.session, row.sequence, values["attempt"], values["token"]
+    )
+
+
+def guard(connection: Connection, run: Run) -> None:
+    """Lock the run's row for this transaction and make sure it is still ours.
+
+    Raises:
+        FencedError: another worker took it over, or it has ended.
+    """
+    held = update(runs).where(runs.c.id == run.id, runs.c.token == run.token, runs.c.state == "running")
+    if connection.execute(held.values(token=run.token)).rowcount != 1:
+        raise FencedError(
+            f"run {run.id} ({run.job} {run.scope} {run.session}) was taken over by another worker; "
+            "what this one made is thrown away"
+        )
+
+
+def heartbeat(connection: Connection, run: Run, until: datetime) -> None:
+    """Prolong the lease to a machine-time instant; raises FencedError where it is lost."""
+    guard(connection, run)
+    connection.execute(update(runs).where(runs.c.id == run.id).values(lease_until=until))
+
+
+def finish(
+    connection: Connection, run: Run, machine_now: datetime, *, counts: Mapping[str, int], error: str | None = None
+) -> None:
+    """End a run as done, or as failed where an error is given; fenced."""
+    guard(connection, run)
+    values = {
+        "state": "failed" if error else "done",
+        "finished_at": machine_now,
+        "counts": dict(counts),
+        "error": error,
+        "lease_until": None,
+        "wait_until": None,
+    }
+    connection.execute(update(runs).where(runs.c.id == run.id).values(values))
+
+
+def wait(connection: Connection, run: Run, until: datetime, counts: Mapping[str, int]) -> None:
+    """Let a run sleep to a market-time instant, without holding the replay; fenced."""
+    guard(connection, run)
+    values = {"state": "waiting", "wait_until": until, "lease_until": None, "counts": dict(counts)}
+    connection.execute(update(runs).where(runs.c.id == run.id).values(values))
+
+
+def retry(connection: Connection, run: Run, not_before: datetime, error: str) -> None:
+    """Put a run back to due, not before a machine-time instant; fenced."""
+    guard(connection, run)
+    values = {"state": "due", "not_before": not_before, "lease_until": None, "error": error}
+    connection.execute(update(runs).where(runs.c.id == run.id).values(values))
+
+
+def release(connection: Connection, run: Run) -> None:
+    """Give a run back untouched when its worker is told to stop; fenced."""
+    guard(connection, run)
+    values = {"state": "due", "lease_until": None, "attempt": max(run.attempt - 1, 0)}
+    connection.execute(update(runs).where(runs.c.id == run.id).values(values))
+
+
+def record_outcomes(connection: Connection, run: Run, outcomes: Iterable[Outcome]) -> None:
+    """Write or overwrite the outcomes of some symbols."""
+    rows = [{"run_id": run.id, "symbol": o.symbol, "state": o.state, "reason": o.reason} for o in outcomes]
+    upsert(connection, run_outcomes, rows, ("state", "reason"))
+
+
+def read_outcomes(connection: Connection, run_id: int) -> tuple[Outcome, ...]:
+    """The outcomes of a run, by symbol."""
+    query = select(run_outcomes).where(run_outcomes.c.run_id == run_id).order_by(run_outcomes.c.symbol)
+    return tuple(Outcome(row.symbol, row.state, row.reason) for row in connection.execute(query))
+
+
+def outcome_counts(outcomes: Iterable[Outcome]) -> dict[str, int]:
+    """How many symbols ended in each state."""
+    counts: dict[str, int] = {}
+    for outcome in outcomes:
+        counts[outcome.state] = counts.get(outcome.state, 0) + 1
+    return counts
+
+
+def is_busy(connection: Connection, jobs: Iterable[str] = JOBS) -> bool:
+    """Whether any run of some jobs is due or running: replayed market time then stands still."""
+    live = exists().where(runs.c.state.in_(LIVE_STATES), runs.c.job.in_(list(jobs)))
+    return bool(connection.execute(select(live)).scalar_one())
+
+
+def last_scheduled(connection: Connection, job: str) -> dict[str, datetime]:
+    """Newest scheduled_for of a job, by scope."""
+    query = select(runs.c.scope, func.max(runs.c.scheduled_for)).where(runs.c.job == job).group_by(runs.c.scope)
+    return {scope: instant for scope, instant in connection.execute(query)}

@@ -1,0 +1,161 @@
+"""Which runs are due: pure functions of calendars, instants and what was planned before."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from service.market.book import CalendarBook
+from service.runs import PlannedRun
+
+TRAIN_EVERY = timedelta(days=7)
+SESSION_JOBS: tuple[str, ...] = ("pull", "score", "forecast")
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarView:
+    """What the database says of a calendar.
+
+    Attributes:
+        name: Its name.
+        has_active: Whether a watched symbol trades on it; without one it is only pulled.
+        has_new: Whether a symbol on it was never pulled.
+        last_pull: Newest scheduled_for of its pull runs, None before the first.
+        last_sequence: Highest sequence of the pulls of that instant.
+        pull_open: Whether a pull of it is still due or running.
+    """
+
+    name: str
+    has_active: bool
+    has_new: bool
+    last_pull: datetime | None
+    last_sequence: int = 0
+    pull_open: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GroupView:
+    """What the database says of a training group.
+
+    Attributes:
+        name: Its name.
+        calendars: Calendars of its pulled, watched symbols.
+        last_train: Newest scheduled_for of its train runs, None before the first.
+        lacks_network: It could have a network, has none, and enough pooled dates have come together.
+    """
+
+    name: str
+    calendars: tuple[str, ...]
+    last_train: datetime | None
+    lacks_network: bool = False
+
+
+def due_sessions(book: CalendarBook, view: CalendarView, now: datetime) -> list[PlannedRun]:
+    """Runs of one calendar that ought to exist by an instant, oldest first.
+
+    The newest final session gets all its jobs. Sessions missed since the last pull get a forecast run each,
+    which will find T open and say `missed`; their pulls and scores are covered by the newest.
+
+    Args:
+        book: Calendars and their settle delays.
+        view: What stands in the database.
+        now: Market time.
+    """
+    newest = book.newest_final(view.name, now)
+    if newest is None:
+        return []
+    jobs = SESSION_JOBS if view.has_active else ("pull",)
+    sessions = _since(book, view, newest)
+    planned = [
+        PlannedRun(
+            job, view.name, book.final_at(view.name, session), session, 0, session != newest and job != "forecast"
+        )
+        for session in sessions
+        for job in jobs
+    ]
+    if not sessions and view.has_new and not view.pull_open and view.last_pull is not None:
+        planned = [
+            PlannedRun(job, view.name, view.last_pull, newest, view.last_sequence + 1)
+            for job in ("pull", "forecast")
+            if job in jobs
+        ]
+    return planned
+
+
+def _since(book: CalendarBook, view: CalendarView, newest: date) -> list[date]:
+    """Sessions without a pull up to the newest (inclusive); only the newest where there was none before."""
+    if view.last_pull is None:
+        return [newest]
+    calendar = book.get(view.name)
+    oldest = view.last_pull.date() - timedelta(days=3)
+    candidates = calendar.sessions(oldest, newest)
+    return [session for session in candidates if book.final_at(view.name, session) > view.last_pull]
+
+
+def due_trainings(book: CalendarBook, groups: Sequence[GroupView], now: datetime) -> list[PlannedRun]:
+    """Train runs due by an instant: at first start, weekly, and when a group first has enough history."""
+    planned = []
+    for group in groups:
+        newest = [
+            (book.final_at(name, session), session) for name, session in _newest(book, group.calendars, now).items()
+        ]
+        if not newest:
+            continue
+        instant, session = max(newest)
+        first = group.last_train is None
+        weekly = group.last_train is not None and instant - group.last_train >= TRAIN_EVERY
+        grown = group.lacks_network and group.last_train is not None and instant > group.last_train
+        if first or weekly or grown:
+            planned.append(PlannedRun("train", group.name, instant, session))
+    return planned
+
+
+def _newest(book: CalendarBook, calendars: Sequence[str], now: datetime) -> Mapping[str, date]:
+    found = {name: book.newest_final(name, now) for name in calendars}
+    return {name: session for name, session in found.items() if session is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class MarketEvent:
+    """The next instant at which replayed market time stops.
+
+    Attributes:
+        at: An open, or a close + settle.
+        events_that_day: Events on its UTC day, which share that day's real seconds.
+    """
+
+    at: datetime
+    events_that_day: int
+
+
+def next_event(
+    book: CalendarBook, calendars: Sequence[str], now: datetime, record_end: date | None
+) -> MarketEvent | None:
+    """The first open or close + settle after an instant; None when the record has no further session.
+
+    Args:
+        book: Calendars and their settle delays.
+        calendars: Those that matter.
+        now: Market time.
+        record_end: Last session of the record (inclusive); None = endless.
+    """
+    events = sorted({event for name in calendars for event in _events(book, name, now, record_end)})
+    if not events:
+        return None
+    day = events[0].date()
+    start = datetime.combine(day, datetime.min.time(), events[0].tzinfo)
+    known = {e for name in calendars for e in _events(book, name, start - timedelta(microseconds=1), record_end)}
+    return MarketEvent(events[0], sum(event.date() == day for event in known))
+
+
+def _events(book: CalendarBook, name: str, after: datetime, record_end: date | None) -> list[datetime]:
+    """The events of a calendar's next few sessions after an instant."""
+    calendar = book.get(name)
+    first = after.date() - timedelta(days=3)
+    found: list[datetime] = []
+    for session in calendar.sessions(first, after.date() + timedelta(days=14)):
+        if record_end is not None and session > record_end:
+            break
+        found += [e for e in (calendar.open_at(session), book.final_at(name, session)) if e > after]
+        if len(found) >= 6:
+            break
+    return found

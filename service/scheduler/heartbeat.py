@@ -1,0 +1,76 @@
+"""Keeps the lead and the claimed runs alive while the work goes on in other threads."""
+
+import threading
+
+import structlog
+from sqlalchemy.exc import OperationalError
+
+from service.context import ServiceContext
+from service.errors import FencedError
+from service.runs import Run, heartbeat
+from service.scheduler.leader import take_lead
+
+_log = structlog.get_logger(__name__)
+
+
+class Heartbeat:
+    """A thread that prolongs the leases of one scheduler every third of their length.
+
+    Args:
+        context: The service's parts.
+        me: The scheduler's id.
+        name: Host and process, for people.
+    """
+
+    def __init__(self, context: ServiceContext, me: str, name: str) -> None:
+        self._context = context
+        self._me, self._name = me, name
+        self._runs: dict[int, Run] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="heartbeat", daemon=True)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and not stopped."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin to beat."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop beating; the leases are given back by their owners."""
+        self._stop.set()
+        self._thread.join()
+
+    def hold(self, run: Run) -> None:
+        """Keep a run's lease from now on."""
+        with self._lock:
+            self._runs[run.id] = run
+
+    def drop(self, run: Run) -> None:
+        """Stop keeping a run's lease."""
+        with self._lock:
+            self._runs.pop(run.id, None)
+
+    def _loop(self) -> None:
+        while not self._stop.wait(self._context.lease.total_seconds() / 3):
+            try:
+                self.beat()
+            except OperationalError as error:
+                _log.warning("heartbeat could not be written", error=str(error.orig))
+
+    def beat(self) -> None:
+        """Prolong everything held once."""
+        with self._lock:
+            held = list(self._runs.values())
+        with self._context.database.transaction() as connection:
+            now = self._context.machine.now(connection)
+            take_lead(connection, self._me, self._name, now, self._context.lease)
+        for run in held:
+            try:
+                with self._context.database.transaction() as connection:
+                    heartbeat(connection, run, self._context.machine.now(connection) + self._context.lease)
+            except FencedError:
+                self.drop(run)  # finished meanwhile, or taken over: its own publish will be told

@@ -1,0 +1,49 @@
+"""Who is active: a lease on machine time with a token, so that one scheduler at a time moves the clock.
+
+On SQLite the active scheduler does all the work and the others stand by; on PostgreSQL the runs have leases of
+their own and every scheduler works, but replayed market time is still moved by one alone.
+"""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, func, select, update
+
+from service.db.tables import changes, schedulers
+from service.db.upsert import upsert
+
+
+def take_lead(connection: Connection, me: str, name: str, now: datetime, lease: timedelta) -> bool:
+    """Take or keep the lead; returns whether it is ours.
+
+    Args:
+        connection: An open write transaction.
+        me: This scheduler's id.
+        name: Host and process, for people.
+        now: Aware UTC machine time.
+        lease: How long the lead holds without a heartbeat.
+    """
+    connection.execute(select(changes.c.counter).where(changes.c.scope == "").with_for_update())
+    other = connection.execute(
+        select(schedulers.c.id).where(schedulers.c.id != me, schedulers.c.lease_until > now).limit(1)
+    ).one_or_none()
+    mine = connection.execute(select(schedulers).where(schedulers.c.id == me)).one_or_none()
+    row = {"id": me, "name": name, "heartbeat_at": now, "lease_until": None, "token": 0 if mine is None else mine.token}
+    if other is None:
+        held = mine is not None and mine.lease_until is not None and mine.lease_until > now
+        if not held:
+            highest = connection.execute(select(func.coalesce(func.max(schedulers.c.token), 0))).scalar_one()
+            row["token"] = int(highest) + 1
+        row["lease_until"] = now + lease
+    upsert(connection, schedulers, [row], ("name", "heartbeat_at", "lease_until", "token"))
+    return other is None
+
+
+def drop_lead(connection: Connection, me: str) -> None:
+    """Give the lead back so that a standby need not wait for the lease to run out."""
+    connection.execute(update(schedulers).where(schedulers.c.id == me).values(lease_until=None))
+
+
+def leader(connection: Connection, now: datetime) -> str | None:
+    """Name of the active scheduler, None where there is none."""
+    query = select(schedulers.c.name).where(schedulers.c.lease_until > now).limit(1)
+    return connection.execute(query).scalar_one_or_none()

@@ -1,0 +1,160 @@
+"""The loop: lead, plan, claim, work; and under replay, when nothing is left to do, move market time.
+
+Training runs in a thread of its own beside the loop, so that forecasts of other sessions never wait for it.
+"""
+
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Sequence
+from enum import Enum
+
+import structlog
+from sqlalchemy.exc import OperationalError
+
+from service.context import ServiceContext
+from service.runs import JOBS, Claimant, Run, claim, is_busy
+from service.scheduler.heartbeat import Heartbeat
+from service.scheduler.jobs import execute
+from service.scheduler.leader import drop_lead, leader, take_lead
+from service.scheduler.planning import plan_due
+from service.scheduler.replay import ReplayMover
+from service.scheduler.requests import answer_requests
+from service.scheduler.view import GroupReader
+
+_log = structlog.get_logger(__name__)
+
+
+class Step(Enum):
+    """What one turn of the loop did."""
+
+    WORKED = "worked"
+    IDLE = "idle"
+    STANDBY = "standby"
+
+
+class Scheduler:
+    """One scheduler process.
+
+    Args:
+        context: The service's parts.
+        jobs: Jobs it works on; one-off commands name fewer.
+    """
+
+    def __init__(self, context: ServiceContext, jobs: Sequence[str] = JOBS) -> None:
+        self._context = context
+        self._jobs = tuple(jobs)
+        self.id = uuid.uuid4().hex
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self._heartbeat = Heartbeat(context, self.id, self.name)
+        self._groups = GroupReader()
+        self._mover = ReplayMover(context) if context.settings.market_clock.mode == "replay" else None
+        self._training: threading.Thread | None = None
+        self._stop = threading.Event()
+        self._stood_by = False
+
+    @property
+    def record_ended(self) -> bool:
+        """Whether replay has come to the end of its record."""
+        return self._mover is not None and self._mover.ended
+
+    def stop(self) -> None:
+        """Ask the loop to end after the work in hand; safe from a signal handler."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Work until told to stop."""
+        self._heartbeat.start()
+        try:
+            while not self._stop.is_set():
+                self._stop.wait(self._turn())
+        finally:
+            self.close()
+
+    def drain(self) -> None:
+        """Do everything due for this scheduler's jobs, retries included, and return; market time is not moved."""
+        self._heartbeat.start()
+        try:
+            while not self._stop.is_set():
+                step = self.step()
+                if step is Step.IDLE and not self._owes():
+                    return
+                if step is not Step.WORKED:
+                    self._stop.wait(0.1)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End what runs and give every lease back."""
+        self._stop.set()
+        if self._training is not None and self._training.is_alive():
+            self._context.child.close()
+            self._training.join()
+        if self._heartbeat.is_running:
+            self._heartbeat.stop()
+        try:
+            with self._context.database.transaction() as connection:
+                drop_lead(connection, self.id)
+        except OperationalError as error:
+            _log.warning("the lead could not be given back; it runs out by itself", error=str(error.orig))
+
+    def step(self) -> Step:
+        """One turn: plan what is due and do at most one run."""
+        with self._context.database.transaction() as connection:
+            machine_now = self._context.machine.now(connection)
+            leads = take_lead(connection, self.id, self.name, machine_now, self._context.lease)
+            if not leads and self._context.database.is_sqlite:
+                self._tell_standby(leader(connection, machine_now))
+                return Step.STANDBY
+            market_now = self._context.market.now(connection)
+            self._context.calendars.widen(market_now)
+            plan_due(self._context, connection, self._groups, market_now)
+            answer_requests(self._context, connection, market_now)
+            claimant = Claimant(self.id, self._claimable(), self._context.lease)
+            run = claim(connection, claimant, market_now, machine_now)
+        if run is None:
+            return Step.IDLE
+        self._heartbeat.hold(run)
+        if run.job == "train":
+            self._training = threading.Thread(target=self._work, args=(run,), name="training", daemon=True)
+            self._training.start()
+        else:
+            self._work(run)
+        return Step.WORKED
+
+    def _turn(self) -> float:
+        """One turn of the endless loop; returns the real seconds to sleep."""
+        poll = self._context.settings.poll_seconds
+        try:
+            step = self.step()
+            if step is Step.WORKED:
+                return 0.0
+            if step is Step.STANDBY or self._mover is None:
+                return poll
+            left = self._mover.move()
+        except OperationalError as error:
+            _log.error("the database cannot be used; trying again", error=str(error.orig))
+            return poll
+        return poll if left is None else min(left, poll)
+
+    def _claimable(self) -> tuple[str, ...]:
+        """Jobs that may be claimed now: one training at a time."""
+        busy = self._training is not None and self._training.is_alive()
+        return tuple(job for job in self._jobs if job != "train" or not busy)
+
+    def _work(self, run: Run) -> None:
+        try:
+            execute(self._context, run, self._stop.is_set)
+        finally:
+            self._heartbeat.drop(run)
+
+    def _owes(self) -> bool:
+        """Whether any of this scheduler's jobs is still due or running."""
+        with self._context.database.reading() as connection:
+            return is_busy(connection, self._jobs)
+
+    def _tell_standby(self, active: str | None) -> None:
+        if not self._stood_by:
+            self._stood_by = True
+            self._context.reporter.notice(f"another scheduler is active ({active}); standing by until its lease ends")

@@ -1,0 +1,1 @@
+"""Training runs, model versions, and who may serve."""

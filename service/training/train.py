@@ -1,0 +1,140 @@
+"""The train job: one group's networks and random walks, fitted in a child process, then decided on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import numpy as np
+from sqlalchemy import Connection, func, select
+
+from models.errors import TooLittleHistory
+from models.frame import Panel
+from models.specs import MIN_TRAINING_DATES, Recipe, Strategy
+from models.tasks import train_forecasters
+from models.training import TrainedArtifact, TrainProgress, TrainRequest
+from service.context import RANDOM_WALK, STATISTICAL_GROUPS, ServiceContext
+from service.db.tables import bars, instruments
+from service.execution.port import Executor, TaskFailed
+from service.prices.frames import PanelQuery, load_panel
+from service.runs import Outcome, Run, finish, guard, outcome_counts, record_outcomes
+from service.training.promote import NewVersions, promote
+from service.training.repository import Recorded, add_version
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """What is to be fitted for a group: up to an instant, with networks or the random walk alone."""
+
+    group: str
+    symbols: tuple[str, ...]
+    cut_at: datetime
+    networks: bool
+
+
+def train(context: ServiceContext, run: Run) -> None:
+    """Train a group at the run's scheduled instant and record what came of it."""
+    with context.database.reading() as connection:
+        symbols = group_symbols(connection, run.scope)
+        dates = pooled_dates(connection, run.scope)
+    networks = run.scope not in STATISTICAL_GROUPS and dates >= MIN_TRAINING_DATES
+    fitting = Fitting(run.scope, symbols, run.scheduled_for, networks)
+    try:
+        trained = fit(context, fitting, context.child if networks else context.warm)
+    except TaskFailed as error:
+        if error.kind != TooLittleHistory.__name__:
+            raise
+        networks, fitting = False, replace(fitting, networks=False)  # bars enough, but too few whole windows
+        trained = fit(context, fitting, context.warm)
+    with context.database.transaction() as connection:
+        guard(connection, run)
+        sentences = record(context, connection, fitting, trained, run)
+        outcomes = [Outcome(symbol, "trained") for symbol in symbols]
+        if not networks:
+            reason = _reason_without_network(run.scope, dates)
+            outcomes = [Outcome(symbol, "random_walk_only", reason) for symbol in symbols]
+        record_outcomes(connection, run, outcomes)
+        counts = {**outcome_counts(outcomes), "versions": len(trained)}
+        finish(connection, run, context.machine.now(connection), counts=counts)
+    for strategy, sentence in sentences.items():
+        context.reporter.decision(run.scope, strategy, sentence)
+
+
+def fit(context: ServiceContext, fitting: Fitting, executor: Executor) -> tuple[TrainedArtifact, ...]:
+    """Fit the random walk, and where asked the network, of every strategy."""
+    recipes = context.recipes(fitting.group)
+    panel = _panel(context, fitting, next(iter(recipes.values())))
+    cut_at = np.datetime64(fitting.cut_at.replace(tzinfo=None), "s")
+    wanted: list[Recipe] = []
+    for strategy, recipe in recipes.items():
+        wanted.append(Recipe(RANDOM_WALK, strategy))
+        if fitting.networks:
+            wanted.append(recipe)
+    context.settings.artifact_dir.mkdir(parents=True, exist_ok=True)
+    requests = tuple(TrainRequest(panel, recipe, cut_at, context.settings.artifact_dir) for recipe in wanted)
+
+    def report(progress: TrainProgress) -> None:
+        detail = f"{progress.strategy.value}, seed {progress.seed}, epoch {progress.epoch}"
+        context.reporter.progress(f"training {fitting.group}", min(progress.fraction, 0.99), detail)
+
+    trained: tuple[TrainedArtifact, ...] = executor.run(train_forecasters, requests, report)
+    if fitting.networks:
+        context.reporter.progress(f"training {fitting.group}", 1.0, "done")
+    return trained
+
+
+def record(
+    context: ServiceContext,
+    connection: Connection,
+    fitting: Fitting,
+    trained: Sequence[TrainedArtifact],
+    run: Run,
+) -> dict[str, str]:
+    """Insert the versions and decide on them, in the caller's fenced transaction; sentences by strategy."""
+    recorded = Recorded.by(run, context.market.now(connection), context.machine.now(connection))
+    sentences: dict[str, str] = {}
+    for strategy in Strategy:
+        ids: dict[str, int] = {}
+        metrics = {}
+        for artifact in trained:
+            if artifact.recipe.strategy is strategy:
+                architecture = artifact.recipe.architecture
+                ids[architecture] = add_version(connection, fitting.group, artifact, fitting.cut_at, recorded)
+                if architecture != RANDOM_WALK:
+                    metrics = dict(artifact.metrics)
+        network = next((key for name, key in ids.items() if name != RANDOM_WALK), None)
+        new = NewVersions(fitting.group, strategy.value, ids[RANDOM_WALK], network, metrics)
+        sentences[strategy.value] = promote(connection, new, recorded)
+    return sentences
+
+
+def group_symbols(connection: Connection, group: str) -> tuple[str, ...]:
+    """Active symbols of a group that have bars, sorted."""
+    query = (
+        select(instruments.c.symbol)
+        .where(instruments.c.group == group, instruments.c.active, instruments.c.first_session.is_not(None))
+        .order_by(instruments.c.symbol)
+    )
+    return tuple(connection.execute(query).scalars())
+
+
+def pooled_dates(connection: Connection, group: str) -> int:
+    """Distinct sessions on which a group's active symbols have bars."""
+    query = (
+        select(func.count(bars.c.session.distinct()))
+        .join(instruments, instruments.c.symbol == bars.c.symbol)
+        .where(instruments.c.group == group, instruments.c.active)
+    )
+    return int(connection.execute(query).scalar_one())
+
+
+def _panel(context: ServiceContext, fitting: Fitting, recipe: Recipe) -> Panel:
+    references = tuple(reference.symbol for reference in recipe.references)
+    query = PanelQuery(fitting.symbols, references, fitting.cut_at, context.calendars.settle)
+    with context.database.reading() as connection:
+        return load_panel(connection, query)
+
+
+def _reason_without_network(group: str, dates: int) -> str:
+    if group in STATISTICAL_GROUPS:
+        return f"group {group} is served by the random walk"
+    return f"{dates} pooled sessions of the {MIN_TRAINING_DATES} a network needs"

@@ -1,0 +1,192 @@
+"""Migrations with data in every table: up, down, one step back and forth, and no drift from the declared tables."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import JSON, Boolean, Column, Connection, Date, Float, Integer, func, insert, inspect, select
+from sqlalchemy.exc import IntegrityError
+
+from service.db.head import HEAD
+from service.db.migrate import check, current_revision, downgrade, upgrade
+from service.db.session import Database
+from service.db.tables import metadata, stamp
+from service.db.types import Instant
+from service.errors import DatabaseError
+
+LEDGER = {"editions", "forecasts", "edition_items", "scores", "accuracy"}
+MODELS = {"runs", "run_outcomes", "model_versions", "model_decisions", "calibration_states"}
+MARKET = {"instruments", "sessions", "bars", "bar_revisions", "actions", "quarantine"}
+CONTROL = {"stamp", "market_clock", "schedulers", "requests", "changes", "api_keys", "audit"}
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Database]:
+    """A database file that no migration has touched."""
+    opened = Database(f"sqlite:///{tmp_path / 'empty.db'}")
+    yield opened
+    opened.close()
+
+
+def value_for(column: Column[Any]) -> object:
+    """Something a column takes; equal types give equal values, so that references meet."""
+    if isinstance(column.type, Instant):
+        return datetime(2018, 6, 1, 20, 0, tzinfo=UTC)
+    for kind, value in ((Boolean, True), (Integer, 1), (Float, 1.5), (Date, date(2018, 6, 1)), (JSON, {"a": [1]})):
+        if isinstance(column.type, kind):
+            return value
+    return "x"
+
+
+def fill(connection: Connection) -> None:
+    """One row in every table."""
+    for table in metadata.sorted_tables:
+        connection.execute(insert(table).values({column.name: value_for(column) for column in table.columns}))
+
+
+def rows(connection: Connection) -> dict[str, int]:
+    """Rows by table, of those declared tables that exist."""
+    there = set(inspect(connection).get_table_names())
+    return {
+        table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()
+        for table in metadata.sorted_tables
+        if table.name in there
+    }
+
+
+def schema(connection: Connection) -> dict[str, list[str]]:
+    """The lines of every table's and index's statement, sorted."""
+    query = "SELECT name, sql FROM sqlite_master WHERE type IN ('table', 'index') AND sql IS NOT NULL"
+    found = connection.exec_driver_sql(query).all()
+    return {
+        name: sorted(line.strip().rstrip(",") for line in sql.splitlines())
+        for name, sql in found
+        if name != "alembic_version"
+    }
+
+
+def test_an_empty_file_has_no_revision_and_the_newest_one_is_the_head(empty: Database) -> None:
+    with empty.reading() as connection:
+        assert current_revision(connection) is None
+    upgrade(empty)
+    with empty.reading() as connection:
+        assert current_revision(connection) == HEAD == "0004"
+        assert set(rows(connection)) == CONTROL | MARKET | MODELS | LEDGER
+
+
+def test_each_step_brings_its_own_tables(empty: Database) -> None:
+    expected: set[str] = set()
+    for revision, tables in (("0001", CONTROL), ("0002", MARKET), ("0003", MODELS), ("0004", LEDGER)):
+        upgrade(empty, revision)
+        expected |= tables
+        with empty.reading() as connection:
+            assert set(rows(connection)) == expected
+
+
+def test_migrating_twice_changes_nothing(database: Database) -> None:
+    with database.transaction() as connection:
+        fill(connection)
+        before = schema(connection)
+    upgrade(database)
+    with database.reading() as connection:
+        assert schema(connection) == before
+        assert set(rows(connection).values()) == {1}
+
+
+def test_down_to_nothing_and_up_again_with_data_in_every_table(database: Database) -> None:
+    with database.transaction() as connection:
+        fill(connection)
+        before = schema(connection)
+    downgrade(database, "base")
+    with database.reading() as connection:
+        assert rows(connection) == {}
+        assert connection.exec_driver_sql("SELECT count(*) FROM sqlite_master WHERE type = 'trigger'").scalar_one() == 0
+    upgrade(database)
+    with database.transaction() as connection:
+        assert schema(connection) == before
+        assert set(rows(connection).values()) == {0}
+        fill(connection)
+
+
+def test_one_step_down_and_back_keeps_every_row_outside_the_ledger(database: Database) -> None:
+    with database.transaction() as connection:
+        fill(connection)
+    downgrade(database, "0003")
+    with database.reading() as connection:
+        assert rows(connection) == dict.fromkeys(CONTROL | MARKET | MODELS, 1)
+    upgrade(database)
+    with database.reading() as connection:
+        assert rows(connection) == dict.fromkeys(CONTROL | MARKET | MODELS, 1) | dict.fromkeys(LEDGER, 0)
+
+
+def test_each_step_down_with_data_leaves_the_steps_before_it(database: Database) -> None:
+    with database.transaction() as connection:
+        fill(connection)
+    for revision, left in (("0003", CONTROL | MARKET | MODELS), ("0002", CONTROL | MARKET), ("0001", CONTROL)):
+        downgrade(database, revision)
+        with database.reading() as connection:
+            assert rows(connection) == dict.fromkeys(left, 1)
+
+
+def test_migrations_and_declared_tables_do_not_drift(database: Database, tmp_path: Path) -> None:
+    check(database)
+    declared = Database(f"sqlite:///{tmp_path / 'declared.db'}")
+    with declared.transaction() as connection:
+        metadata.create_all(connection)
+        wanted = schema(connection)
+    declared.close()
+    with database.reading() as connection:
+        assert schema(connection) == wanted
+
+
+@pytest.mark.parametrize("table", ["editions", "forecasts", "edition_items", "scores", "model_decisions"])
+@pytest.mark.parametrize("change", ["UPDATE {} SET rowid = rowid", "DELETE FROM {}"])
+def test_the_ledger_refuses_changes(database: Database, table: str, change: str) -> None:
+    with database.transaction() as connection:
+        fill(connection)
+    with (
+        pytest.raises(IntegrityError, match=f"the ledger is append-only: {table}"),
+        database.transaction() as connection,
+    ):
+        connection.exec_driver_sql(change.format(table))
+    with database.reading() as connection:
+        assert rows(connection)[table] == 1
+
+
+def test_derived_figures_may_be_written_anew(database: Database) -> None:
+    with database.transaction() as connection:
+        fill(connection)
+    with database.transaction() as connection:
+        connection.exec_driver_sql("UPDATE accuracy SET n = 2")
+        assert connection.exec_driver_sql("SELECT n FROM accuracy").scalar_one() == 2
+
+
+def test_a_second_stamp_is_refused(database: Database) -> None:
+    with database.transaction() as connection:
+        fill(connection)
+    row = {column.name: value_for(column) for column in stamp.columns} | {"id": 2}
+    with pytest.raises(IntegrityError, match="ck_stamp_single"), database.transaction() as connection:
+        connection.execute(insert(stamp).values(row))
+
+
+def test_a_database_of_a_newer_version_is_refused_and_untouched(database: Database) -> None:
+    with database.transaction() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0999'")
+        fill(connection)
+    with pytest.raises(DatabaseError, match=r"is at migration 0999, this version knows up to 0004; install the newer"):
+        upgrade(database)
+    with database.reading() as connection:
+        assert current_revision(connection) == "0999"
+        assert set(rows(connection).values()) == {1}
+
+
+def test_a_file_that_is_no_database_is_refused_with_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "notes.db"
+    path.write_text("these are notes and no database, long enough to be looked at\n" * 40)
+    notes = Database(f"sqlite:///{path}")
+    with pytest.raises(DatabaseError, match=r"notes\.db cannot be opened: file is not a database; check the path"):
+        upgrade(notes)
+    notes.close()
+    assert path.read_text().startswith("these are notes")

@@ -11,6 +11,7 @@ from typing import Any
 
 import uvicorn
 from fastapi import APIRouter, FastAPI
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import RedirectResponse
 
 from service.api import accuracy, forecasts, health, history, models, prices, runs, symbols
@@ -21,6 +22,7 @@ from service.api.schemas.problem import BadField, Problem
 from service.db.session import Database
 from service.errors import PortInUse, TplusError
 from service.settings import Settings, load_settings
+from service.stamp import check_stamp
 
 VERSION = "0.1.0"
 
@@ -65,8 +67,10 @@ def serve(settings: Settings, database: Database | None = None) -> None:
 
     Raises:
         PortInUse: the address is taken; found out before anything else starts.
+        StampMismatch: the database belongs to another source or clock.
     """
     with bind(settings.host, settings.port) as listener:
+        refuse_foreign(settings)
         config = uvicorn.Config(
             create_app(settings, database),
             log_level="warning",
@@ -76,6 +80,22 @@ def serve(settings: Settings, database: Database | None = None) -> None:
         host, port = listener.getsockname()[:2]
         _say({"event": "listening", "url": f"http://{host}:{port}", "docs": f"http://{host}:{port}/docs"})
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def refuse_foreign(settings: Settings) -> None:
+    """Refuse a database of another source or clock; one that is not there yet, or cannot be reached now, may come.
+
+    Raises:
+        StampMismatch: the database was made for other settings.
+    """
+    database = Database(settings.url)
+    try:
+        with database.reading() as connection:
+            check_stamp(connection, settings.source_name, settings.market_clock)
+    except SQLAlchemyError:
+        return  # readiness says what is wrong, and goes on saying it until it is mended
+    finally:
+        database.close()
 
 
 def bind(host: str, port: int) -> socket.socket:

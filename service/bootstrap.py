@@ -45,6 +45,8 @@ def open_service(settings: Settings, reporter: Reporter | None = None) -> Iterat
     database = open_database(settings, source, market)
     with database.reading() as connection:
         now = market.now(connection)
+    log = settings.data_dir.absolute() / "workers.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
     context = ServiceContext(
         settings,
         database,
@@ -52,8 +54,8 @@ def open_service(settings: Settings, reporter: Reporter | None = None) -> Iterat
         machine,
         market,
         CalendarBook(settings, now),
-        WarmWorker(),
-        FreshChild(settings.train_limit_seconds),
+        WarmWorker(log=log),
+        FreshChild(settings.train_limit_seconds, log),
         reporter or SilentReporter(),
     )
     try:

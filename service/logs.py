@@ -18,8 +18,11 @@ def configure_logs(level: str, stream: TextIO | None = None) -> None:
 
     Args:
         level: debug, info, warning or error.
-        stream: Where to; None = standard error.
+        stream: Where to; None = standard error. On a terminal a person reads: plain lines, and info is left to
+            the tables and bars.
     """
+    target = stream or sys.stderr
+    person = target.isatty()
     shared: list[structlog.types.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -31,14 +34,17 @@ def configure_logs(level: str, stream: TextIO | None = None) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(stream or sys.stderr)
+    renderer: structlog.types.Processor = structlog.processors.JSONRenderer()
+    if person:
+        renderer = structlog.dev.ConsoleRenderer()
+    handler = logging.StreamHandler(target)
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.JSONRenderer()],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
     )
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(_LEVELS[level])
+    root.setLevel(logging.WARNING if person and level == "info" else _LEVELS[level])
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(_LEVELS[level], logging.WARNING))

@@ -146,15 +146,20 @@ class Settings(BaseSettings):
         return f"sqlite:///{self.data_dir.absolute() / self._file_name()}"
 
     @property
+    def source_name(self) -> str:
+        """The source as a database is stamped with it: a folder by its absolute path."""
+        kind, _, folder = self.source.partition(":")
+        return f"{kind}:{Path(folder).expanduser().resolve()}" if folder else kind
+
+    @property
     def artifact_dir(self) -> Path:
         """Folder of the model artifacts: beside the embedded database, one for each database."""
         return self.data_dir.absolute() / f"artifacts-{hashlib.sha256(self.url.encode()).hexdigest()[:10]}"
 
     def _file_name(self) -> str:
-        kind, _, folder = self.source.partition(":")
+        kind, _, folder = self.source_name.partition(":")
         if folder:
-            path = str(Path(folder).resolve())
-            kind = f"files-{Path(path).name}-{hashlib.sha256(path.encode()).hexdigest()[:8]}"
+            kind = f"files-{Path(folder).name}-{hashlib.sha256(folder.encode()).hexdigest()[:8]}"
         return f"tplus-{kind}-{self.market_clock.mode}.db"
 
     def settle(self, *, continuous: bool) -> timedelta:

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import curl_cffi  # noqa: F401  # before TensorFlow, which exports a curl of its own and would break this one
 import pytest
 
 from service.db.migrate import upgrade

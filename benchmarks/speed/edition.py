@@ -5,7 +5,7 @@ then moved over four sessions; each forecast run is timed by its own row. Run fr
 
     python -m benchmarks.speed.edition [FOLDER]
 
-It prints one JSON document and exits with 1 where the last edition took more than its goal.
+It prints one JSON document and exits with 1 where an edition of the warm worker took more than its goal.
 """
 
 import json
@@ -42,7 +42,8 @@ def measure(folder: Path, directory: Path) -> dict[str, Any]:
         directory: Where the database and the artifacts go.
 
     Returns:
-        JSON-able: seconds of every forecast run, oldest first, and those of the last as `seconds`.
+        JSON-able: seconds of every forecast run, oldest first (the first starts the worker), and the longest of
+        the others as `seconds`.
     """
     symbols = recorded_symbols(folder / "us_stocks")
     settings = Settings(source=f"files:{folder}", clock=f"replay:{START}:0", data_dir=directory, symbols=symbols)
@@ -57,7 +58,7 @@ def measure(folder: Path, directory: Path) -> dict[str, Any]:
         seconds = _seconds(context)
         with context.database.reading() as connection:
             published = len(connection.execute(select(editions.c.number)).all())
-    return {"symbols": len(symbols), "editions": published, "each": seconds, "seconds": seconds[-1]}
+    return {"symbols": len(symbols), "editions": published, "each": seconds, "seconds": max(seconds[1:])}
 
 
 def main() -> int:

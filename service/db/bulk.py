@@ -1,7 +1,7 @@
 """The fast path for many rows: plain tuples through the driver, past the statement compiler.
 
 Values are handed over as the driver stores them: `driver_days` and `driver_instants` make them from arrays.
-Both databases take the same statement today; COPY for PostgreSQL has its place in `_write`.
+SQLite takes hundreds of rows a statement, PostgreSQL one prepared statement; COPY has its place in `_write`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Select, Table
 
 _PARAMETERS = 5_000
-"""Values bound in one statement: below the 32,766 of SQLite and the 65,535 of PostgreSQL."""
+"""Values bound in one statement of SQLite, which takes up to 32,766."""
 
 DriverValue = str | float | int | None
 
@@ -70,6 +70,12 @@ def _write(
         raise ValueError(
             f"{table.name} has no column {', '.join(unknown)}; its columns are {', '.join(table.c.keys())}"
         )
+    if connection.dialect.name != "sqlite":
+        if flat:
+            width = len(columns)
+            rows = [tuple(flat[start : start + width]) for start in range(0, len(flat), width)]
+            connection.exec_driver_sql(_statement(connection, table, columns, 1, update), rows)
+        return
     # Hundreds of rows a statement: SQLite gives the interpreter's lock back for each step, and beside fetching
     # threads every step of a row-wise insert would wait to get it again.
     size = _PARAMETERS // len(columns) * len(columns)

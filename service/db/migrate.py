@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-import migrations
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError as DriverError
 
+import migrations
 from service.db.head import HEAD
 from service.db.session import Database
 from service.errors import DatabaseError
@@ -43,7 +43,9 @@ def upgrade(database: Database, revision: str = "head") -> None:
                 )
             command.upgrade(_config(connection), revision)
     except DriverError as error:
-        raise DatabaseError(f"the database {shown(database)} cannot be opened: {error.orig}; check the path or URL") from error
+        raise DatabaseError(
+            f"the database {shown(database)} cannot be opened: {error.orig}; check the path or URL"
+        ) from error
 
 
 def downgrade(database: Database, revision: str) -> None:

@@ -5,12 +5,14 @@ process per task, so that all of its memory goes back when it ends.
 """
 
 import multiprocessing
+import os
 import signal
 import threading
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, cast
 
 from service.execution.port import Answer, Request, Task, TaskFailed, WorkerDied, WorkerTimeout
@@ -19,8 +21,13 @@ _CONTEXT = multiprocessing.get_context("spawn")
 _END_SECONDS = 5.0
 
 
-def _serve(pipe: Connection) -> None:
+def _serve(pipe: Connection, log: Path | None) -> None:
     """The worker's loop: receive (task, request), answer with progress and one result."""
+    if log is not None:
+        # TensorFlow's own chatter goes past Python's logging, straight to the descriptor.
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        os.dup2(descriptor, 2)
+        os.close(descriptor)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the owner decides when we end
     while True:
         try:
@@ -41,9 +48,10 @@ def _serve(pipe: Connection) -> None:
 class _Process:
     """One spawned process and our end of its pipe."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, log: Path | None) -> None:
+        self._log = log
         self.pipe, theirs = _CONTEXT.Pipe()
-        self.process: BaseProcess = _CONTEXT.Process(target=_serve, args=(theirs,), name=name, daemon=True)
+        self.process: BaseProcess = _CONTEXT.Process(target=_serve, args=(theirs, log), name=name, daemon=True)
         self.process.start()
         theirs.close()
 
@@ -79,7 +87,7 @@ class _Process:
             self.process.join(_END_SECONDS)
             raise WorkerDied(
                 f"the {self.process.name} process ended in the middle of a task (exit code {self.process.exitcode}); "
-                "memory may have run out"
+                f"memory may have run out{'' if self._log is None else f', see {self._log}'}"
             ) from error
 
     def end(self) -> None:
@@ -100,10 +108,12 @@ class WarmWorker:
 
     Args:
         limit_seconds: A task that takes longer is ended, and the process with it.
+        log: File that the process's standard error is appended to; None = ours.
     """
 
-    def __init__(self, limit_seconds: float = 120.0) -> None:
+    def __init__(self, limit_seconds: float = 120.0, log: Path | None = None) -> None:
         self._limit = limit_seconds
+        self._log = log
         self._lock = threading.Lock()
         self._process: _Process | None = None
         self._stop = threading.Event()
@@ -117,7 +127,7 @@ class WarmWorker:
         """Run a task in the warm process; a dead one is replaced before the task or after its failure."""
         with self._lock:
             if self._process is None or not self._process.process.is_alive():
-                self._process = _Process("forecasting worker")
+                self._process = _Process("forecasting worker", self._log)
             try:
                 return cast(Answer, self._process.run(task, request, report, self._limit, self._stop))
             except (WorkerDied, WorkerTimeout):
@@ -139,15 +149,17 @@ class FreshChild:
 
     Args:
         limit_seconds: A task that takes longer is ended.
+        log: File that the process's standard error is appended to; None = ours.
     """
 
-    def __init__(self, limit_seconds: float) -> None:
+    def __init__(self, limit_seconds: float, log: Path | None = None) -> None:
         self._limit = limit_seconds
+        self._log = log
         self._stop = threading.Event()
 
     def run(self, task: Task[Request, Answer], request: Request, report: Callable[[Any], None] | None = None) -> Answer:
         """Run a task in a process of its own."""
-        process = _Process("training")
+        process = _Process("training", self._log)
         try:
             answer = process.run(task, request, report, self._limit, self._stop)
         except BaseException:

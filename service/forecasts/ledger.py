@@ -104,6 +104,7 @@ def verify(connection: Connection) -> list[str]:
 
 
 def _forecast_row(edition: int, item: ForecastDraft) -> dict[str, Any]:
+    # Adding 0.0 turns -0.0 into 0.0: SQLite stores no sign of zero, and the hash is of what is stored.
     return {
         "edition": edition,
         "symbol": item.symbol,
@@ -115,9 +116,9 @@ def _forecast_row(edition: int, item: ForecastDraft) -> dict[str, Any]:
         "revision": item.revision,
         "basis": item.basis,
         "last_close": item.last_close,
-        "sigma": item.sigma,
-        **{f"raw_{name}": value for name, value in zip(QUANTILE_NAMES, item.raw, strict=True)},
-        **dict(zip(QUANTILE_NAMES, item.calibrated, strict=True)),
+        "sigma": item.sigma + 0.0,
+        **{f"raw_{name}": value + 0.0 for name, value in zip(QUANTILE_NAMES, item.raw, strict=True)},
+        **{name: value + 0.0 for name, value in zip(QUANTILE_NAMES, item.calibrated, strict=True)},
         "degraded": list(item.degraded) or None,
     }
 

@@ -41,7 +41,9 @@ def forecast(context: ServiceContext, run: Run) -> None:
     todo = [candidate for candidate in candidates if not candidate.is_published]
     deadline = context.calendars.deadline(run.scope, run.session)
     if now >= deadline:
-        _close(context, run, _missed(context, run, [c for c in todo if c.revision == 0], deadline))
+        with context.database.transaction() as connection:
+            guard(connection, run)
+            _miss(context, connection, run, todo)
         return
     ready = [candidate for candidate in todo if candidate.close is not None]
     waiting = [candidate for candidate in todo if candidate.close is None]
@@ -50,8 +52,7 @@ def forecast(context: ServiceContext, run: Run) -> None:
         guard(connection, run)
         issued_at = context.market.now(connection)
         if issued_at >= deadline:  # the work took until T opened
-            late = _missed(context, run, [c for c in todo if c.revision == 0], deadline)
-            _finish(context, connection, run, late)
+            _miss(context, connection, run, todo)
             return
         number = _publish(context, connection, run, composed, issued_at)
         outcomes = list(composed.outcomes)
@@ -101,16 +102,14 @@ def _settle(
     wait(connection, run, min(now + RECHECK, deadline), outcome_counts(read_outcomes(connection, run.id)))
 
 
-def _missed(context: ServiceContext, run: Run, late: Sequence[Candidate], deadline: datetime) -> list[Outcome]:
+def _miss(context: ServiceContext, connection: Connection, run: Run, todo: Sequence[Candidate]) -> None:
+    """End the run with what is not published yet as missed; a refusal has its own reason and stands."""
+    deadline = context.calendars.deadline(run.scope, run.session)
     target = context.calendars.get(run.scope).next(run.session)
     reason = f"T ({target}) opened before this could be issued (on time until {deadline:%Y-%m-%dT%H:%M:%SZ})"
-    return [Outcome(candidate.symbol, "missed", reason) for candidate in late]
-
-
-def _close(context: ServiceContext, run: Run, outcomes: Sequence[Outcome]) -> None:
-    with context.database.transaction() as connection:
-        guard(connection, run)
-        _finish(context, connection, run, outcomes)
+    refused = {outcome.symbol for outcome in read_outcomes(connection, run.id) if outcome.state == "refused"}
+    late = [one.symbol for one in todo if one.revision == 0 and one.symbol not in refused]
+    _finish(context, connection, run, [Outcome(symbol, "missed", reason) for symbol in late])
 
 
 def _finish(context: ServiceContext, connection: Connection, run: Run, outcomes: Sequence[Outcome]) -> None:

@@ -157,7 +157,7 @@ class _Pull:
 def _failure(symbol: str, error: Exception) -> PullOutcome:
     for kind, state in _STATES:
         if isinstance(error, kind):
-            _log.warning("%s: %s: %s", symbol, state, error)
+            _log.info("%s: %s: %s", symbol, state, error)  # the run keeps it as the symbol's outcome
             return PullOutcome(symbol, state, str(error))
     _log.error("%s: the pull failed: %s", symbol, error, exc_info=error)
     return PullOutcome(symbol, "failed", f"{type(error).__name__}: {error}")

@@ -1,6 +1,6 @@
 """The pull job: a calendar's bars up to its newest final session, symbol by symbol."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -37,7 +37,8 @@ def pull(context: ServiceContext, run: Run) -> None:
         at = context.market.now(connection)
         settled = {o.symbol for o in read_outcomes(connection, run.id) if o.state not in (*TRY_AGAIN, "no_bar")}
         known = list_instruments(connection, calendar=run.scope, pulled=True)
-    todo = [i for i in known if i.symbol not in settled and not _rests(i, at)]
+    before = context.calendars.final_at(run.scope, context.calendars.get(run.scope).previous(run.session))
+    todo = [i for i in known if i.symbol not in settled and not _rests(i, at, before)]
     ingest = IngestContext(
         context.database,
         context.source,
@@ -61,9 +62,18 @@ def batched(outcomes: Iterable[PullOutcome], size: int) -> Iterator[tuple[PullOu
         yield part
 
 
-def _rests(instrument: Instrument, at: datetime) -> bool:
-    """Whether a symbol the source did not know is left alone for now: asking is expensive."""
-    return instrument.state == "unknown" and at - instrument.state_since < UNKNOWN_AFTER
+def _rests(instrument: Instrument, at: datetime, before: datetime) -> bool:
+    """Whether a symbol the source did not know is left alone now: asking is expensive, so once a week is enough.
+
+    Args:
+        instrument: The symbol.
+        at: Market time of this pull.
+        before: When the session before this one was pulled.
+    """
+    if instrument.state != "unknown":
+        return False
+    since = instrument.state_since
+    return (at - since) // UNKNOWN_AFTER == (max(before, since) - since) // UNKNOWN_AFTER
 
 
 def _note_first_failure(connection: Connection, outcome: PullOutcome, at: datetime) -> None:
@@ -79,6 +89,7 @@ def _end(context: ServiceContext, run: Run, at: datetime) -> None:
     with context.database.reading() as connection:
         outcomes = read_outcomes(connection, run.id)
     again = [outcome for outcome in outcomes if outcome.state in TRY_AGAIN]
+    _tell_unknown(context, outcomes)
     if again and run.attempt < context.settings.max_attempts:
         first = again[0]
         raise PullIncomplete(
@@ -95,3 +106,15 @@ def _end(context: ServiceContext, run: Run, at: datetime) -> None:
         if outcomes and len(again) == len(outcomes):
             error = f"no symbol could be pulled; {again[0].symbol}: {again[0].reason}"
         finish(connection, run, context.machine.now(connection), counts=counts, error=error)
+
+
+def _tell_unknown(context: ServiceContext, outcomes: Sequence[Outcome]) -> None:
+    unknown = [outcome.symbol for outcome in outcomes if outcome.state == "unknown"]
+    if unknown:
+        references = {reference.symbol for reference in context.references()}
+        inputs = [symbol for symbol in unknown if symbol in references]
+        watched = [symbol for symbol in unknown if symbol not in references]
+        if inputs:
+            context.reporter.notice("the source has no such reference series, its inputs are masked", inputs)
+        if watched:
+            context.reporter.notice("the source does not know these symbols; asked again in a week", watched)

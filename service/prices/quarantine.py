@@ -116,14 +116,14 @@ def settle_suspects(
     for suspect in suspects:
         record = known.pop(_date(rows.sessions[suspect.row]), None)
         if record is not None and record.said_by(suspect, at):
-            _set(connection, record.id, state="confirmed", last_seen_at=at)
+            _set(connection, record.id, {"state": "confirmed", "last_seen_at": at})
             continue
         staying.add(suspect.row)
         _note(connection, symbol, rows, suspect, record, at)
     answered = {_date(day) for day in rows.sessions} if known else set()
     for day, record in known.items():
         if day in answered:
-            _set(connection, record.id, state="cleared", last_seen_at=at)
+            _set(connection, record.id, {"state": "cleared", "last_seen_at": at})
     return frozenset(staying)
 
 
@@ -135,9 +135,11 @@ def _note(
         day = _date(rows.sessions[suspect.row])
         connection.execute(insert(quarantine), [_new(symbol, day, document, suspect.reason, "open", at)])
     elif abs(float(str(record.row.get("jump"))) - suspect.jump) > SAME_JUMP:
-        _set(connection, record.id, row=document, reason=suspect.reason, first_seen_at=at, last_seen_at=at)
+        _set(
+            connection, record.id, {"row": document, "reason": suspect.reason, "first_seen_at": at, "last_seen_at": at}
+        )
     elif record.last_seen_at != at:
-        _set(connection, record.id, row=document, last_seen_at=at)
+        _set(connection, record.id, {"row": document, "last_seen_at": at})
 
 
 def clear(connection: Connection, record_id: int, at: datetime, source: str) -> Quarantined:
@@ -167,7 +169,7 @@ def clear(connection: Connection, record_id: int, at: datetime, source: str) -> 
         connection.execute(update(instruments).where(mine, instruments.c.last_session < day).values(last_session=day))
         connection.execute(update(instruments).where(mine, instruments.c.first_session > day).values(first_session=day))
         raise_changes(connection, [record.symbol])
-    _set(connection, record.id, state="cleared", last_seen_at=at)
+    _set(connection, record.id, {"state": "cleared", "last_seen_at": at})
     return record
 
 
@@ -185,5 +187,5 @@ def _new(
     }  # fmt: skip
 
 
-def _set(connection: Connection, record_id: int, **values: object) -> None:
-    connection.execute(update(quarantine).where(quarantine.c.id == record_id).values(**values))
+def _set(connection: Connection, record_id: int, values: Mapping[str, object]) -> None:
+    connection.execute(update(quarantine).where(quarantine.c.id == record_id).values(dict(values)))

@@ -33,14 +33,14 @@ def test_columns_and_masks(pipeline: Pipeline) -> None:
     assert pipeline.trained_references == ("SPY", "^VIX")
 
 
-def test_inputs_are_standardised_on_the_fit_span_and_finite(panel: Panel, pipeline: Pipeline) -> None:
+def test_inputs_are_centred_on_the_fit_span_never_stretched_and_finite(panel: Panel, pipeline: Pipeline) -> None:
     windows = pipeline.windows(panel, require_targets=True)
     assert windows.inputs.shape == (3 * 420, 14)
     assert np.isfinite(windows.inputs).all()
     assert np.abs(windows.inputs).max() <= 6
     fitted = windows.inputs[windows.ends[windows.final_at <= CUT]]
     np.testing.assert_allclose(fitted[:, :8].mean(axis=0), 0, atol=0.15)
-    np.testing.assert_allclose(fitted[:, :8].std(axis=0), 1, atol=0.15)
+    assert (fitted[:, :8].std(axis=0) <= 1.15).all()
 
 
 def test_statistics_stop_at_the_cut(panel: Panel, pipeline: Pipeline) -> None:

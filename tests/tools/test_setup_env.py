@@ -68,6 +68,14 @@ def test_a_failed_command_is_told_with_its_own_words() -> None:
     assert "no such package" in str(failed.value)
 
 
+def test_a_python_without_ensurepip_is_told_what_to_install(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (checkout / ".venv" / "bin" / "python").unlink()
+    monkeypatch.setitem(sys.modules, "ensurepip", None)
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    with pytest.raises(SetupFailed, match=f"apt-get install python{version}-venv"):
+        ensure(checkout, "run")
+
+
 @pytest.mark.parametrize("arguments", [[], ["all"], ["run", "dev"]])
 def test_other_arguments_are_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2

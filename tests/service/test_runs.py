@@ -1,0 +1,247 @@
+"""The life of a run: unique, claimed in order, fenced, retried."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from sqlalchemy import Row, select
+
+from service import runs
+from service.db.session import Database
+from service.db.tables import runs as table
+from service.errors import FencedError
+from service.runs import Claimant, Outcome, PlannedRun, Run
+
+MONDAY, TUESDAY = date(2024, 3, 4), date(2024, 3, 5)
+MARKET = datetime(2024, 3, 5, 22, 30, tzinfo=UTC)
+MACHINE = datetime(2030, 1, 1, 12, tzinfo=UTC)
+LEASE = timedelta(seconds=30)
+
+
+def planned(job: str, session: date = MONDAY, scope: str = "XNYS", **values: object) -> PlannedRun:
+    instant = datetime(session.year, session.month, session.day, 22, 30, tzinfo=UTC)
+    return PlannedRun(job, scope, instant, session, **values)  # type: ignore[arg-type]
+
+
+def plan(database: Database, *wanted: PlannedRun) -> int:
+    with database.transaction() as connection:
+        return runs.plan(connection, wanted)
+
+
+def claim(
+    database: Database, machine: datetime = MACHINE, market: datetime = MARKET, jobs: tuple[str, ...] = runs.JOBS
+) -> Run | None:
+    with database.transaction() as connection:
+        return runs.claim(connection, Claimant("me", jobs, LEASE), market, machine)
+
+
+def claimed(database: Database, machine: datetime = MACHINE) -> Run:
+    run = claim(database, machine)
+    assert run is not None
+    return run
+
+
+def finish(database: Database, run: Run, error: str | None = None) -> None:
+    with database.transaction() as connection:
+        runs.finish(connection, run, MACHINE, counts={"ok": 1}, error=error)
+
+
+def busy(database: Database) -> bool:
+    with database.reading() as connection:
+        return runs.is_busy(connection)
+
+
+def row(database: Database, run_id: int = 1) -> Row[tuple[object, ...]]:
+    with database.reading() as connection:
+        return connection.execute(select(table).where(table.c.id == run_id)).one()
+
+
+def test_a_run_is_planned_once_by_its_key(database: Database) -> None:
+    assert plan(database, planned("pull"), planned("pull"), planned("pull", sequence=1)) == 2
+    assert plan(database, planned("pull"), planned("pull", TUESDAY), planned("score")) == 2
+
+
+def test_jobs_of_a_calendar_go_in_order_each_after_the_one_before(database: Database) -> None:
+    plan(database, planned("forecast"), planned("train", scope="equity"), planned("score"), planned("pull"))
+    order = []
+    while (run := claim(database)) is not None:
+        order.append(run.job)
+        assert claim(database) is None, "a later job was claimed beside an earlier one"
+        finish(database, run)
+    assert order == ["pull", "score", "forecast", "train"]
+
+
+def test_older_instants_and_other_calendars_come_by_time(database: Database) -> None:
+    plan(database, planned("pull", TUESDAY), planned("pull", TUESDAY, scope="XTKS"), planned("forecast"))
+    order = []
+    while (run := claim(database)) is not None:
+        order.append((run.job, run.scope, run.session))
+    assert order == [("forecast", "XNYS", MONDAY), ("pull", "XNYS", TUESDAY), ("pull", "XTKS", TUESDAY)]
+
+
+def test_a_training_waits_for_every_calendar_but_blocks_none(database: Database) -> None:
+    plan(database, planned("forecast", scope="XTKS"), planned("train", TUESDAY, scope="equity"))
+    assert claim(database, jobs=("train",)) is None
+    finish(database, claimed(database))
+    training = claimed(database)
+    assert training.job == "train"
+    plan(database, planned("pull", TUESDAY))
+    assert claimed(database).job == "pull"
+
+
+def test_a_superseded_run_is_never_claimed(database: Database) -> None:
+    plan(database, planned("pull", superseded=True))
+    assert claim(database) is None
+    assert not busy(database)
+
+
+def test_only_the_jobs_named_are_claimed(database: Database) -> None:
+    plan(database, planned("pull"))
+    assert claim(database, jobs=("train",)) is None
+
+
+def test_a_lease_holds_to_its_last_second_and_is_then_taken_over(database: Database) -> None:
+    plan(database, planned("pull"))
+    first = claimed(database)
+    assert claim(database, MACHINE + timedelta(seconds=29)) is None
+    second = claimed(database, MACHINE + timedelta(seconds=30))
+    assert (first.token, second.token) == (1, 2)
+    assert (first.attempt, second.attempt) == (1, 2)
+
+
+def test_a_heartbeat_prolongs_the_lease(database: Database) -> None:
+    plan(database, planned("pull"))
+    run = claimed(database)
+    with database.transaction() as connection:
+        runs.heartbeat(connection, run, MACHINE + timedelta(seconds=50))
+    assert claim(database, MACHINE + timedelta(seconds=49)) is None
+    assert claimed(database, MACHINE + timedelta(seconds=50)).token == 2
+
+
+def test_a_fenced_worker_cannot_publish_and_writes_nothing(database: Database) -> None:
+    plan(database, planned("pull"))
+    stale = claimed(database)
+    claimed(database, MACHINE + timedelta(minutes=1))
+
+    def publish() -> None:
+        with database.transaction() as connection:
+            runs.record_outcomes(connection, stale, [Outcome("AAPL", "ok")])
+            runs.guard(connection, stale)
+
+    with pytest.raises(FencedError, match="run 1 .pull XNYS 2024-03-04. was taken over"):
+        publish()
+    with database.reading() as connection:
+        assert runs.read_outcomes(connection, stale.id) == ()
+
+
+@pytest.mark.parametrize("way", ["finish", "wait", "retry", "release", "heartbeat"])
+def test_every_way_to_end_is_fenced(database: Database, way: str) -> None:
+    plan(database, planned("pull"))
+    stale = claimed(database)
+    claimed(database, MACHINE + timedelta(minutes=1))
+    before = row(database)
+
+    def end() -> None:
+        with database.transaction() as connection:
+            if way == "finish":
+                runs.finish(connection, stale, MACHINE, counts={})
+            elif way == "wait":
+                runs.wait(connection, stale, MARKET, {})
+            elif way == "retry":
+                runs.retry(connection, stale, MACHINE, "late")
+            elif way == "release":
+                runs.release(connection, stale)
+            else:
+                runs.heartbeat(connection, stale, MACHINE)
+
+    with pytest.raises(FencedError):
+        end()
+    assert row(database) == before
+
+
+def test_a_finished_run_cannot_be_finished_again(database: Database) -> None:
+    plan(database, planned("pull"))
+    run = claimed(database)
+    finish(database, run)
+    with pytest.raises(FencedError):
+        finish(database, run)
+    assert claim(database, MACHINE + timedelta(days=1)) is None
+
+
+def test_due_and_running_hold_market_time_waiting_does_not(database: Database) -> None:
+    plan(database, planned("pull"))
+    assert busy(database)
+    run = claimed(database)
+    assert busy(database)
+    with database.transaction() as connection:
+        runs.wait(connection, run, MARKET + timedelta(hours=1), {"no_bar": 1})
+    assert not busy(database)
+
+
+def test_a_waiting_run_wakes_by_market_time_with_the_attempt_it_had(database: Database) -> None:
+    plan(database, planned("pull"))
+    with database.transaction() as connection:
+        run = runs.claim(connection, Claimant("me", runs.JOBS, LEASE), MARKET, MACHINE)
+        assert run is not None
+        runs.wait(connection, run, MARKET + timedelta(hours=1), {})
+    assert claim(database, MACHINE + timedelta(days=9), MARKET + timedelta(minutes=59)) is None
+    again = claim(database, MACHINE, MARKET + timedelta(hours=1))
+    assert again is not None
+    assert (again.attempt, again.token) == (1, 2)
+
+
+def test_a_waiting_pull_does_not_block_the_forecast(database: Database) -> None:
+    plan(database, planned("pull"), planned("forecast"))
+    run = claimed(database)
+    with database.transaction() as connection:
+        runs.wait(connection, run, MARKET + timedelta(hours=1), {})
+    assert claimed(database).job == "forecast"
+
+
+def test_a_retry_waits_for_machine_time(database: Database) -> None:
+    plan(database, planned("pull"))
+    run = claimed(database)
+    with database.transaction() as connection:
+        runs.retry(connection, run, MACHINE + timedelta(seconds=20), "the source was down")
+    assert busy(database)
+    assert claim(database, MACHINE + timedelta(seconds=19), MARKET + timedelta(days=30)) is None
+    again = claimed(database, MACHINE + timedelta(seconds=20))
+    assert (again.attempt, row(database).error) == (2, "the source was down")
+
+
+def test_a_released_run_keeps_its_attempt_and_is_due_at_once(database: Database) -> None:
+    plan(database, planned("pull"))
+    with database.transaction() as connection:
+        run = runs.claim(connection, Claimant("me", runs.JOBS, LEASE), MARKET, MACHINE)
+        assert run is not None
+        runs.release(connection, run)
+    again = claimed(database)
+    assert (again.attempt, again.token) == (1, 2)
+
+
+def test_ends_are_kept_with_counts_and_error(database: Database) -> None:
+    plan(database, planned("pull"), planned("pull", TUESDAY))
+    finish(database, claimed(database))
+    finish(database, claimed(database), error="no symbol could be pulled")
+    done, failed = row(database, 1), row(database, 2)
+    assert (done.state, done.counts, done.error, done.finished_at) == ("done", {"ok": 1}, None, MACHINE)
+    assert (failed.state, failed.error) == ("failed", "no symbol could be pulled")
+
+
+def test_outcomes_are_overwritten_and_counted(database: Database) -> None:
+    plan(database, planned("pull"))
+    run = claimed(database)
+    with database.transaction() as connection:
+        runs.record_outcomes(connection, run, [Outcome("MSFT", "transient", "timed out"), Outcome("AAPL", "ok")])
+        runs.record_outcomes(connection, run, [Outcome("MSFT", "ok")])
+        found = runs.read_outcomes(connection, run.id)
+    assert found == (Outcome("AAPL", "ok"), Outcome("MSFT", "ok"))
+    assert runs.outcome_counts(found) == {"ok": 2}
+
+
+def test_last_scheduled_is_by_scope(database: Database) -> None:
+    plan(database, planned("pull"), planned("pull", TUESDAY), planned("pull", scope="XTKS"), planned("score", TUESDAY))
+    with database.reading() as connection:
+        assert runs.last_scheduled(connection, "pull") == {
+            "XNYS": datetime(2024, 3, 5, 22, 30, tzinfo=UTC),
+            "XTKS": datetime(2024, 3, 4, 22, 30, tzinfo=UTC),
+        }

@@ -18,6 +18,9 @@ Features have a finite memory so that a forecast needs only the newest `MEMORY +
 and still equals, to rounding, what the whole history would give.
 """
 
+MAX_LOOKBACK = 60
+"""Longest window a recipe may ask for, in sessions."""
+
 MIN_HISTORY_NETWORK = 250
 """Bars a symbol must have before a network forecasts it."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import uvicorn
 from fastapi import APIRouter, FastAPI
+from fastapi_offline import FastAPIOffline
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import RedirectResponse
 
@@ -51,7 +52,14 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
         if database is None:
             opened.close()
 
-    app = FastAPI(title="Tplus", version=VERSION, description=DESCRIPTION, lifespan=lifespan)
+    app = FastAPIOffline(
+        docs_url="/docs",
+        redoc_url=None,
+        title="Tplus",
+        version=VERSION,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+    )
     app.state.reader = Reader(settings, opened)
     app.add_middleware(RequestIds)
     add_error_handlers(app, opened)

@@ -12,7 +12,7 @@ from service.clock import ReplayMarketClock
 from service.context import ServiceContext
 from service.db.session import Database
 from service.db.tables import market_clock
-from service.execution.port import Executor, TaskFailed
+from service.execution.port import TaskFailed
 from service.market.book import CalendarBook
 from service.market.instruments import add_symbols
 from service.prices.source import PriceSource
@@ -44,14 +44,25 @@ class ManualClock:
 
 
 class InProcess:
-    """An executor without a process: the task is called here, its errors come as the port says."""
+    """An executor without a process: the task is called here, its errors come as the port says.
+
+    `fault`, while set, is raised instead: a process that dies in the middle of every task. `before` is called
+    first: what happens elsewhere while the task runs.
+    """
 
     def __init__(self) -> None:
         self.tasks: list[str] = []
+        self.fault: Exception | None = None
+        self.before: Callable[[], None] | None = None
 
     def run(self, task: Any, request: Any, report: Callable[[Any], None] | None = None) -> Any:
         """Call the task."""
         self.tasks.append(task.__name__)
+        if self.before is not None:
+            hook, self.before = self.before, None
+            hook()
+        if self.fault is not None:
+            raise self.fault
         try:
             return task(request, report or (lambda _progress: None))
         except Exception as error:
@@ -109,7 +120,7 @@ class Service:
     context: ServiceContext
     machine: ManualClock
     reporter: Recorder
-    warm: Executor
+    worker: InProcess
 
     @property
     def database(self) -> Database:
@@ -126,12 +137,10 @@ class Service:
             connection.execute(update(market_clock).values(now=at))
 
     def work(self, scheduler: Scheduler) -> None:
-        """Step until nothing is left to do at this instant; backoffs are waited for on the hand-held clock."""
+        """Step until nothing can be done at this instant, a training beside the loop included."""
         for _ in range(200):
-            if scheduler.step() is Step.IDLE:
-                _join(scheduler)
-                if scheduler.step() is Step.IDLE:
-                    return
+            if scheduler.step() is Step.IDLE and not _joined_training(scheduler):
+                return
         raise AssertionError("the scheduler does not come to rest")
 
     def replay(self, scheduler: Scheduler, until: datetime) -> None:
@@ -142,9 +151,14 @@ class Service:
             self.work(scheduler)
 
 
-def _join(scheduler: Scheduler) -> None:
-    if scheduler._training is not None:
-        scheduler._training.join()
+def _joined_training(scheduler: Scheduler) -> bool:
+    """Wait for a training beside the loop; returns whether there was one."""
+    training = scheduler._training
+    if training is None:
+        return False
+    training.join()
+    scheduler._training = None
+    return True
 
 
 def make_service(database: Database, folder: Path, source: PriceSource, wanted: Wanted) -> Service:

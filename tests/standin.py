@@ -14,7 +14,7 @@ from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
 import yfinance
@@ -230,7 +230,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif parts.path.endswith("/getcrumb"):
             self._answer(self.owner.next_fault(CRUMB), b"made.up.crumb", "text/plain")
         elif "/finance/chart/" in parts.path:
-            self._chart(parts.path.rpartition("/")[2], parse_qs(parts.query))
+            self._chart(unquote(parts.path.rpartition("/")[2]), parse_qs(parts.query))
         elif parts.hostname in ("guce.yahoo.com", "consent.yahoo.com"):
             self._send(200, b"<html></html>", "text/html")
         else:

@@ -109,6 +109,8 @@ def _missing(snapshot: Snapshot, known: dict[str, Row[Any]], symbols: Sequence[s
                 f"{symbol} is not on the watchlist, so nothing forecasts it; add it with `tplus symbols add {symbol}`"
             )
             found.append(Missing(symbol=symbol, status=404, reason=reason))
+        elif known[symbol].state == "unknown":
+            found.append(Missing(symbol=symbol, status=404, reason=f"{known[symbol].state_reason}"))
         else:
             found.append(Missing(symbol=symbol, status=503, reason=_not_yet(known[symbol], outcomes.get(symbol))))
     return found

@@ -89,9 +89,12 @@ def _read(connection: Connection, groups: Sequence[str], origin: str) -> Iterato
     if newest is None:
         return
     rows = connection.execute(_query(groups, origin, newest - _REACH)).all()
+    # Every forecaster answers in each revision, so what a later one lacks (a version retired since) no longer counts.
+    newest_revision: dict[tuple[str, date, str], int] = {(r.symbol, r.as_of, r.strategy): r.revision for r in rows}
     latest: dict[tuple[str, date, int, int], Any] = {}
     for row in rows:  # ordered by revisions, so that the last one stays
-        latest[(row.symbol, row.as_of, row.step, row.model_version_id)] = row
+        if row.revision == newest_revision[(row.symbol, row.as_of, row.strategy)]:
+            latest[(row.symbol, row.as_of, row.step, row.model_version_id)] = row
     walks: dict[tuple[str, date, int, str], float] = {}
     networks: dict[tuple[str, date, int, str, str], Any] = {}
     for row in latest.values():
@@ -123,6 +126,7 @@ def _query(groups: Sequence[str], origin: str, since: date) -> Any:
             forecasts.c.step,
             forecasts.c.as_of,
             forecasts.c.target_session,
+            forecasts.c.revision,
             forecasts.c.model_version_id,
             model_versions.c.architecture,
             scores.c.pinball,

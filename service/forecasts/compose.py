@@ -7,7 +7,7 @@ from datetime import date, datetime
 import numpy as np
 
 from models.forecast import ForecastBatch
-from models.specs import MEMORY, Strategy
+from models.specs import MAX_LOOKBACK, MEMORY, Strategy
 from models.tasks import ForecastTask, forecast_panel
 from service.context import ServiceContext
 from service.forecasts.candidates import Candidate
@@ -71,12 +71,10 @@ def compose(
 
 
 def _ask(context: ServiceContext, group: str, symbols: tuple[str, ...], until: datetime) -> _Answers:
-    recipes = context.recipes(group)
+    rows = MEMORY + MAX_LOOKBACK + SPARE_SESSIONS
     with context.database.reading() as connection:
         versions = {version.id: version for version in serving_versions(connection, group)}
-        lookback = max(recipe.lookback for recipe in recipes.values())
-        references = tuple(r.symbol for r in next(iter(recipes.values())).references)
-        rows = MEMORY + max(lookback, 60) + SPARE_SESSIONS
+        references = tuple(sorted({name for version in versions.values() for name in version.references}))
         panel = load_panel(connection, PanelQuery(symbols, references, until, context.calendars.settle, rows))
     store = context.settings.artifact_dir
     artifacts = tuple((version.id, version.folder(store), version.sha256) for version in versions.values())

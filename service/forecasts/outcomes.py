@@ -15,6 +15,9 @@ from service.prices.adjust import adjustment_factors
 VOID_AFTER = 5
 """Sessions after the target's in which its bar may still come before the forecast is void."""
 
+ROUNDING = 1e-9
+"""Log return that two computations of the same actual may differ by; an action that came late moves it more."""
+
 
 @dataclass(frozen=True, slots=True)
 class PendingForecast:
@@ -28,6 +31,7 @@ class PendingForecast:
     score_revision: int
     score_state: str | None
     bars_revision: int | None
+    actual: float | None
     served: bool
 
 
@@ -105,9 +109,9 @@ def _outcome(forecast: PendingForecast, stored: _Prepared | None, view: Calendar
     if stored is None or start is None or end is None:
         return None if forecast.score_state == "void" else _void(forecast, view)
     revision = int(stored.revisions[start] + stored.revisions[end])
-    if forecast.score_state == "scored" and forecast.bars_revision == revision:
-        return None
     actual = float(stored.log_adjusted[end] - stored.log_adjusted[start])
+    if forecast.actual is not None and forecast.bars_revision == revision and abs(actual - forecast.actual) <= ROUNDING:
+        return None
     figures = score(np.asarray(actual), np.asarray(forecast.quantiles))
     return {
         "state": "scored",

@@ -106,7 +106,11 @@ def _miss(context: ServiceContext, connection: Connection, run: Run, todo: Seque
     """End the run with what is not published yet as missed; a refusal has its own reason and stands."""
     deadline = context.calendars.deadline(run.scope, run.session)
     target = context.calendars.get(run.scope).next(run.session)
-    reason = f"T ({target}) opened before this could be issued (on time until {deadline:%Y-%m-%dT%H:%M:%SZ})"
+    due = context.calendars.final_at(run.scope, target)
+    reason = (
+        f"T ({target}) opened before this could be issued (on time until {deadline:%Y-%m-%dT%H:%M:%SZ}); "
+        f"the forecast of the session after it is due {due:%Y-%m-%dT%H:%M:%SZ}"
+    )
     refused = {outcome.symbol for outcome in read_outcomes(connection, run.id) if outcome.state == "refused"}
     late = [one.symbol for one in todo if one.revision == 0 and one.symbol not in refused]
     _finish(context, connection, run, [Outcome(symbol, "missed", reason) for symbol in late])

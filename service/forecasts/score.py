@@ -66,6 +66,7 @@ def _pending(connection: Connection, run: Run, newest: date) -> list[PendingFore
             func.coalesce(newest_score.c.revision, 0),
             scores.c.state,
             scores.c.bars_revision,
+            scores.c.actual,
             edition_items.c.edition.is_not(None),
         )
         .join(instruments, and_(instruments.c.symbol == forecasts.c.symbol, instruments.c.calendar == run.scope))

@@ -32,6 +32,7 @@ _USUAL = 60
 _REASON_CHARACTERS = 160
 """Length to which the library's reason is cut in the log: some list every special day since 1990."""
 
+_PARTLY_KNOWN = "calendar %s is known for %s..%s only: Monday to Friday stands in outside"
 _MIDNIGHT = timedelta(0)
 _WEEKDAY_CLOSE = timedelta(hours=22)
 """Close of a weekday nobody knows the hours of: after every exchange's own close of that date, in UTC, and
@@ -99,7 +100,8 @@ def _build(name: str, bounds: tuple[date, date]) -> MarketCalendar:
         return _weekdays(name, bounds)
     if exact == bounds:
         return MarketCalendar(name, bounds, known, zone, Exactness(*bounds))
-    _log.warning("calendar %s is known for %s..%s only: Monday to Friday stands in outside", name, *exact)
+    late = exact[1] < bounds[1]  # a start before the exchange's records is no news, an end before ours is
+    _log.log(logging.WARNING if late else logging.DEBUG, _PARTLY_KNOWN, name, *exact)
     before = _assumed((bounds[0], exact[0] - timedelta(days=1)), _usual(known, zone, slice(0, _USUAL)))
     after = _assumed((exact[1] + timedelta(days=1), bounds[1]), _usual(known, zone, slice(-_USUAL, None)))
     return MarketCalendar(name, bounds, _join(before, known, after), zone, Exactness(*exact))

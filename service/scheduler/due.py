@@ -41,12 +41,14 @@ class GroupView:
         calendars: Calendars of its pulled, watched symbols.
         last_train: Newest scheduled_for of its train runs, None before the first.
         lacks_network: It could have a network, has none, and enough pooled dates have come together.
+        is_settled: No watched symbol still waits for its very first pull, and no training of it is open.
     """
 
     name: str
     calendars: tuple[str, ...]
     last_train: datetime | None
     lacks_network: bool = False
+    is_settled: bool = True
 
 
 def due_sessions(book: CalendarBook, view: CalendarView, now: datetime) -> list[PlannedRun]:
@@ -104,7 +106,7 @@ def due_trainings(book: CalendarBook, groups: Sequence[GroupView], now: datetime
         first = group.last_train is None
         weekly = group.last_train is not None and instant - group.last_train >= TRAIN_EVERY
         grown = group.lacks_network and group.last_train is not None and instant > group.last_train
-        if first or weekly or grown:
+        if weekly or ((first or grown) and group.is_settled):
             planned.append(PlannedRun("train", group.name, instant, session))
     return planned
 

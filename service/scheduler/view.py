@@ -62,8 +62,18 @@ class GroupReader:
         for row in rows:
             calendars.setdefault(row.group, []).append(row.calendar)
         last = last_scheduled(connection, "train")
+        new = instruments.c.active & (instruments.c.state == "new")
+        awaits_first_pull = bool(connection.execute(select(exists().where(new))).scalar_one())
+        open_runs = select(runs.c.scope).where(runs.c.job == "train", runs.c.state.in_(LIVE_STATES))
+        in_training = set(connection.execute(open_runs).scalars())
         return tuple(
-            GroupView(name, tuple(each), last.get(name), self._lacks_network(connection, name))
+            GroupView(
+                name,
+                tuple(each),
+                last.get(name),
+                self._lacks_network(connection, name),
+                not awaits_first_pull and name not in in_training,
+            )
             for name, each in calendars.items()
         )
 

@@ -31,6 +31,12 @@ class ModelVersion:
     sha256: str
     trained_at: datetime
     metrics: Mapping[str, Any]
+    specs: Mapping[str, Any]
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Reference series it was made with, whatever the settings say by now."""
+        return tuple(symbol for symbol, _role in self.specs.get("references", ()))
 
     @property
     def is_network(self) -> bool:
@@ -216,4 +222,5 @@ def _version(row: Any) -> ModelVersion:
         row.sha256,
         row.trained_at,
         row.metrics,
+        row.specs,
     )

@@ -1,0 +1,127 @@
+"""The loop: who works and who stands by, takeover with fencing, draining, stopping."""
+
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Row, select
+
+from service.db.tables import editions, forecasts, runs, schedulers
+from service.forecasts.ledger import verify
+from service.prices.source import Transient
+from service.scheduler.loop import Scheduler, Step
+from tests.recorded import RecordedWalks
+from tests.service_factory import Service
+
+MARKET = datetime(2024, 3, 1, 22, 30, tzinfo=UTC)
+
+
+def rows(service: Service, query: Any) -> list[Row[Any]]:
+    with service.database.reading() as connection:
+        return list(connection.execute(query).all())
+
+
+def states(service: Service) -> dict[str, str]:
+    return {row.job: row.state for row in rows(service, select(runs.c.job, runs.c.state).order_by(runs.c.id))}
+
+
+ALL_DONE = {"pull": "done", "score": "done", "forecast": "done", "train": "done"}
+
+
+def test_it_works_off_what_is_due_one_run_a_step(service: Service) -> None:
+    scheduler = service.scheduler()
+    assert [scheduler.step() for _ in range(3)] == [Step.WORKED] * 3
+    assert states(service) == {"pull": "done", "score": "done", "forecast": "done"} | {
+        job: state for job, state in states(service).items() if job == "train"
+    }
+    service.work(scheduler)
+    assert states(service) == ALL_DONE
+    assert scheduler.step() is Step.IDLE
+    scheduler.close()
+
+
+def test_a_second_scheduler_stands_by_and_says_once_who_is_active(service: Service) -> None:
+    active, standby = service.scheduler(), service.scheduler()
+    assert active.step() is Step.WORKED
+    assert [standby.step(), standby.step()] == [Step.STANDBY, Step.STANDBY]
+    assert [n for n in service.reporter.notices if "standing by" in n] == [
+        f"another scheduler is active ({active.name}); standing by until its lease ends"
+    ]
+    active.close()
+    assert standby.step() is Step.WORKED
+    standby.close()
+
+
+def test_a_stalled_schedulers_forecast_is_taken_over_and_its_own_thrown_away(service: Service) -> None:
+    """While the first one computes, its leases run out and the second does the same forecast and publishes."""
+    stalled, second = service.scheduler(), service.scheduler()
+    stalled.step()
+    stalled.step()
+
+    def stall() -> None:
+        service.machine.advance(31)
+        assert second.step() is Step.WORKED
+        assert rows(service, select(editions.c.number)) == [(1,)]
+
+    service.worker.before = stall
+    assert stalled.step() is Step.WORKED
+    assert "was taken over by another worker" in service.reporter.notices[-1]
+    assert rows(service, select(editions.c.number)) == [(1,)]
+    keys = rows(service, select(forecasts.c.symbol, forecasts.c.strategy, forecasts.c.step, forecasts.c.revision))
+    assert len(keys) == len(set(keys)) == 8
+    row = rows(service, select(runs).where(runs.c.job == "forecast"))[0]
+    assert (row.state, row.token, row.attempt, row.owner) == ("done", 2, 2, second.id)
+    assert stalled.step() is Step.STANDBY
+    with service.database.reading() as connection:
+        assert verify(connection) == []
+    second.close()
+
+
+def test_draining_does_all_that_is_due_and_leaves_market_time_alone(service: Service) -> None:
+    scheduler = service.scheduler()
+    scheduler.drain()
+    assert states(service) == ALL_DONE
+    assert service.context.market_now() == MARKET
+    assert rows(service, select(schedulers.c.lease_until)) == [(None,)]
+
+
+def test_draining_tries_again_until_a_run_has_ended(service: Service, source: RecordedWalks) -> None:
+    source.errors["BBB"] = Transient("BBB: timed out")
+    settings = service.context.settings.model_copy(update={"retry_seconds": 0.0})
+    scheduler = Scheduler(replace(service.context, settings=settings), ("pull",))
+    scheduler.drain()
+    assert states(service)["pull"] == "done"
+    assert [symbol for symbol, _ in source.fetched].count("BBB") == 4
+
+
+def test_draining_some_jobs_leaves_the_others_due(service: Service) -> None:
+    Scheduler(service.context, ("pull", "score")).drain()
+    assert states(service) == {"pull": "done", "score": "done", "forecast": "due"} | {
+        job: state for job, state in states(service).items() if job == "train"
+    }
+    assert rows(service, select(editions.c.number)) == []
+
+
+def test_told_to_stop_it_ends_and_gives_the_lead_back(service: Service) -> None:
+    scheduler = service.scheduler()
+    threading.Timer(0.3, scheduler.stop).start()
+    scheduler.run()
+    assert rows(service, select(schedulers.c.lease_until)) == [(None,)]
+    assert {row.state for row in rows(service, select(runs.c.state))} <= {"done", "due", "waiting"}
+
+
+def test_run_replays_the_record_to_its_end_and_says_so(service: Service) -> None:
+    scheduler = service.scheduler()
+    worker = threading.Thread(target=scheduler.run)
+    worker.start()
+    for _ in range(600):
+        worker.join(0.05)
+        if scheduler.record_ended:
+            break
+    scheduler.stop()
+    worker.join(10)
+    assert scheduler.record_ended
+    assert service.context.market_now() == datetime(2024, 3, 6, 22, 30, tzinfo=UTC)
+    sessions = rows(service, select(runs.c.session).where(runs.c.job == "forecast").order_by(runs.c.id))
+    assert [row.session.day for row in sessions] == [1, 4, 5, 6]

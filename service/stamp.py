@@ -33,7 +33,7 @@ def ensure_stamp(
     if row is not None:
         check_stamp(connection, source, clock)
         return
-    start_at = _start_at(clock, machine_now, record)
+    start_at = _start_at(source, clock, machine_now, record)
     connection.execute(
         insert(stamp).values(id=1, source=source, clock_mode=clock.mode, start_at=start_at, created_at=machine_now)
     )
@@ -63,9 +63,13 @@ def check_stamp(connection: Connection, source: str, clock: ClockSetting) -> Non
         )
 
 
-def _start_at(clock: ClockSetting, machine_now: datetime, record: Record | None) -> datetime:
+def _start_at(source: str, clock: ClockSetting, machine_now: datetime, record: Record | None) -> datetime:
     if clock.mode == "system":
         return machine_now
+    if record is None and source.startswith("files:"):
+        raise SettingsError(
+            f"TPLUS_SOURCE {source} holds no price series that can be read; put CSV or Parquet files there"
+        )
     if record is None:
         raise SettingsError("this source keeps no record of the past and cannot replay; set TPLUS_CLOCK=system")
     start = clock.start or _midnight(max(record.first, record.last - timedelta(days=DEFAULT_REPLAY_DAYS)))

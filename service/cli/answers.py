@@ -10,7 +10,7 @@ from service.api.forecast_reading import read_many
 from service.api.queries.forecasts import Wanted
 from service.context import ServiceContext
 from service.db.tables import runs
-from service.market.instruments import list_instruments
+from service.market.instruments import Instrument, list_instruments
 from service.runs import Outcome, read_outcomes
 
 HORIZON = 3
@@ -31,7 +31,7 @@ def forecast_document(context: ServiceContext, run_ids: Sequence[int], only: Seq
         now = context.market.now(connection)
         entries: dict[str, dict[str, Any]] = {}
         for run in connection.execute(select(runs).where(runs.c.id.in_(list(run_ids))).order_by(runs.c.id)).all():
-            members = [i.symbol for i in list_instruments(connection, calendar=run.scope, active=True)]
+            members = {i.symbol: i for i in list_instruments(connection, calendar=run.scope, active=True)}
             wanted = [symbol for symbol in members if not only or symbol in only]
             outcomes = {outcome.symbol: outcome for outcome in read_outcomes(connection, run.id)}
             targets = [str(day) for day in context.calendars.targets(run.scope, run.session, HORIZON)]
@@ -41,7 +41,7 @@ def forecast_document(context: ServiceContext, run_ids: Sequence[int], only: Seq
             for symbol in wanted:
                 outcome = outcomes.get(symbol)
                 entry = {"symbol": symbol, "calendar": run.scope, "as_of": str(run.session), "target_sessions": targets}
-                entry |= _state(outcome, symbol in found)
+                entry |= _state(members[symbol], outcome, symbol in found)
                 if symbol in found:
                     entry = {**found[symbol], **entry}
                 if symbol not in entries or symbol in found or outcome is not None:
@@ -49,9 +49,11 @@ def forecast_document(context: ServiceContext, run_ids: Sequence[int], only: Seq
     return {"market_time": now.isoformat(), "forecasts": [entries[symbol] for symbol in sorted(entries)]}
 
 
-def _state(outcome: Outcome | None, stands: bool) -> dict[str, Any]:
+def _state(instrument: Instrument, outcome: Outcome | None, stands: bool) -> dict[str, Any]:
     if stands:
         return {"state": "issued", "reason": None}
+    if instrument.state in ("unknown", "failing"):  # why it could not be pulled says more than that its bar is missing
+        return {"state": instrument.state, "reason": instrument.state_reason}
     if outcome is None:
         return {"state": "none", "reason": "no forecast run has looked at it yet"}
     return {"state": outcome.state, "reason": outcome.reason}
@@ -60,7 +62,7 @@ def _state(outcome: Outcome | None, stands: bool) -> dict[str, Any]:
 def forecast_lines(document: Mapping[str, Any]) -> Iterator[str]:
     """The document as text, a few lines a symbol."""
     if not document["forecasts"]:
-        yield "nothing to show: no such symbol on the watchlist, or no session is final yet"
+        yield "nothing to show: no session is final yet"
     for entry in document["forecasts"]:
         yield f"{entry['symbol']}  as of {entry['as_of']} ({entry['calendar']})"
         if entry["state"] != "issued":

@@ -1,7 +1,7 @@
 """One-off commands: they claim runs as a scheduler does, or ask the active one, and say what came of it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +13,8 @@ from service.cli.answers import forecast_document, forecast_lines
 from service.cli.common import JsonFlag, emit, say, service
 from service.context import ServiceContext
 from service.db.tables import runs
-from service.errors import TplusError
+from service.errors import NotFound, TplusError
+from service.market.instruments import list_instruments
 from service.runs import JOBS, read_outcomes
 from service.scheduler.leader import leader
 from service.scheduler.loop import Scheduler
@@ -21,43 +22,45 @@ from service.scheduler.requests import DONE, ask, newest_runs, plan_trainings, r
 
 FOLLOW_LIMIT = timedelta(hours=2)
 """How long a command follows a request to the active scheduler before it gives up waiting."""
+HOPELESS = ("unknown", "failing", "refused")
+"""States of a symbol without a forecast that time alone does not mend."""
 ENDED = ("done", "failed", "superseded", "waiting")
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command("run-due")(run_due)
-    app.command("pull")(pull)
-    app.command("score")(score)
-    app.command("forecast")(forecast)
-    app.command("train")(train)
+app = typer.Typer()
 
 
+@app.command("run-due")
 def run_due(as_json: JsonFlag = False) -> None:
     """Do everything that is due, training included, and exit: for cron and timers."""
     _one_off(JOBS, "forecast", as_json=as_json)
 
 
+@app.command("pull")
 def pull(as_json: JsonFlag = False) -> None:
     """Pull the bars that are due."""
     _one_off(("pull",), "pull", as_json=as_json)
 
 
+@app.command("score")
 def score(as_json: JsonFlag = False) -> None:
     """Pull what is due and score the forecasts whose sessions have closed."""
     _one_off(("pull", "score"), "score", as_json=as_json)
 
 
+@app.command("train")
 def train(as_json: JsonFlag = False) -> None:
     """Do what is due, and train every group at the newest final session; a training done there already stands."""
     _one_off(JOBS, "train", as_json=as_json)
 
 
+@app.command("forecast")
 def forecast(
     symbols: list[str] = typer.Argument(None, help="Show only these symbols."), as_json: JsonFlag = False
 ) -> None:
     """Pull and score what is due, forecast the newest final session, and show what stands for it."""
     with service(quiet=as_json) as context:
+        _require_watched(context, symbols or ())
         ids = _do(context, ("pull", "score", "forecast"), "forecast")
         document = forecast_document(context, ids, symbols or ())
         if as_json:
@@ -66,6 +69,7 @@ def forecast(
             for line in forecast_lines(document):
                 say(line)
         _raise_failures(_rows(context, ids))
+        _raise_hopeless(document["forecasts"])
 
 
 def _one_off(jobs: Sequence[str], shown: str, *, as_json: bool) -> None:
@@ -139,6 +143,22 @@ def _run_document(context: ServiceContext, row: Row[Any]) -> dict[str, Any]:
         "error": row.error,
         "outcomes": [{"symbol": o.symbol, "state": o.state, "reason": o.reason} for o in outcomes],
     }
+
+
+def _require_watched(context: ServiceContext, symbols: Sequence[str]) -> None:
+    with context.database.reading() as connection:
+        known = {instrument.symbol for instrument in list_instruments(connection, active=True)}
+    missing = [symbol for symbol in symbols if symbol not in known]
+    if missing:
+        names = " ".join(missing)
+        raise NotFound(f"{', '.join(missing)} is not on the watchlist; add it with `tplus symbols add {names}`")
+
+
+def _raise_hopeless(entries: Sequence[Mapping[str, Any]]) -> None:
+    """Not one symbol shown has a forecast, and waiting would not bring one: the command's error."""
+    if entries and all(entry["state"] in HOPELESS for entry in entries):
+        first = entries[0]
+        raise TplusError(f"no symbol could be forecast; {first['symbol']}: {first['reason']}")
 
 
 def _raise_failures(rows: Sequence[Row[Any]]) -> None:

@@ -8,7 +8,7 @@ from service.db.migrate import shown
 from service.errors import DatabaseError
 from service.forecasts.ledger import verify
 
-app = typer.Typer(help="The database: upgrade, check.", no_args_is_help=True)
+app = typer.Typer(name="db", help="The database: upgrade, check.", no_args_is_help=True)
 
 
 @app.command("upgrade")

@@ -1,27 +1,67 @@
-"""Entry point: parses, runs one command, and turns every known error into one sentence and an exit status."""
+"""Entry point: parses, runs one command, and turns every known error into one sentence and an exit status.
+
+Commands are loaded when they are named: `tplus serve` must stay as small as the API itself, and a command line that
+answers at once should not wait for pandas.
+"""
 
 import sys
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 
-from service.cli import jobs, ledger, models, symbols, up
 from service.errors import SettingsError, TplusError
 
 EXIT_ERROR = 1
 EXIT_USAGE = 2
 
+COMMANDS: Mapping[str, str] = {
+    "up": "service.cli.up",
+    "serve": "service.cli.serve",
+    "schedule": "service.cli.up",
+    "run-due": "service.cli.jobs",
+    "pull": "service.cli.jobs",
+    "score": "service.cli.jobs",
+    "forecast": "service.cli.jobs",
+    "train": "service.cli.jobs",
+    "symbols": "service.cli.symbols",
+    "models": "service.cli.models",
+    "db": "service.cli.ledger",
+}
+"""Command -> the module whose `app` holds it, or is it."""
+
+
+class _LazyCommands(TyperGroup):
+    """A group that imports a command's module when the command is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the framework's signature
+        """Names in the order they are shown."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - the framework's signature
+        """The command of that name, None where there is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        group = get_group(import_module(COMMANDS[cmd_name]).app)
+        return group.commands.get(cmd_name, group)
+
+
 app = typer.Typer(
     name="tplus",
+    cls=_LazyCommands,
     help="Dated, session-true, auditable stock forecasts for T, T+1 and T+2, with their measured skill.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-up.register(app)
-jobs.register(app)
-app.add_typer(symbols.app, name="symbols")
-app.add_typer(models.app, name="models")
-app.add_typer(ledger.app, name="db")
+
+
+@app.callback()
+def _root() -> None:
+    """Dated, session-true, auditable stock forecasts for T, T+1 and T+2, with their measured skill."""
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from service.cli.common import JsonFlag, emit, say, service
 from service.db.tables import model_decisions, model_versions
 from service.errors import NotFound
 
-app = typer.Typer(help="Model versions: list, show.", no_args_is_help=True)
+app = typer.Typer(name="models", help="Model versions: list, show.", no_args_is_help=True)
 
 _LISTED = ("id", "group", "strategy", "architecture", "status", "trained_at", "reason")
 

@@ -1,4 +1,4 @@
-"""`tplus up`, `serve` and `schedule`: the service in one command, or in its parts."""
+"""`tplus up` and `tplus schedule`: the service in one command, or its scheduler alone."""
 
 import signal
 import subprocess
@@ -10,6 +10,7 @@ from types import FrameType
 
 import typer
 
+from service.app import bind
 from service.bootstrap import open_service
 from service.cli.common import reporter_for_output, say
 from service.context import ServiceContext
@@ -23,17 +24,12 @@ API_RESTART_SECONDS = 2.0
 API_END_SECONDS = 10.0
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command("up")(up)
-    app.command("serve")(serve)
-    app.command("schedule")(schedule)
+app = typer.Typer()
 
 
+@app.command("up")
 def up() -> None:
     """Migrate, then run scheduler, forecasting worker and API until Ctrl-C."""
-    from service.app import bind
-
     settings = _settings()
     bind(settings.host, settings.port).close()  # a taken port is said before anything is made
     with open_service(settings, reporter_for_output()) as context, _api(context.reporter):
@@ -42,13 +38,7 @@ def up() -> None:
     say("stopped; started again it carries on where it stopped")
 
 
-def serve() -> None:
-    """Run the API alone, over a database that a scheduler fills."""
-    from service.app import serve as serve_api
-
-    serve_api(load_settings())
-
-
+@app.command("schedule")
 def schedule() -> None:
     """Run the scheduler and its forecasting worker alone."""
     settings = _settings()

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from service.errors import SettingsError
+from service.errors import DatabaseError, SettingsError
 
 WRITE_OPTION = "tplus_write"
 _BUSY_MILLISECONDS = 10_000
@@ -21,6 +21,7 @@ def make_engine(url: str) -> Engine:
 
     Raises:
         SettingsError: the URL cannot be read or names another kind of database.
+        DatabaseError: the folder of an SQLite file cannot be made.
     """
     try:
         parsed = make_url(url)
@@ -31,7 +32,7 @@ def make_engine(url: str) -> Engine:
         ) from error
     if backend == "sqlite":
         if parsed.database and parsed.database != ":memory:":
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(Path(parsed.database).parent)
         engine = create_engine(parsed, connect_args={"timeout": _BUSY_MILLISECONDS / 1000})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -39,6 +40,15 @@ def make_engine(url: str) -> Engine:
     if backend == "postgresql":
         return create_engine(parsed, pool_pre_ping=True)
     raise SettingsError(f"TPLUS_DATABASE_URL names a {backend} database; SQLite and PostgreSQL are supported")
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseError(
+            f"the database's folder {folder} cannot be made ({error.strerror}); set TPLUS_DATA_DIR or TPLUS_DATABASE_URL"
+        ) from error
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

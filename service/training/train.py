@@ -37,21 +37,22 @@ def train(context: ServiceContext, run: Run) -> None:
         symbols = group_symbols(connection, run.scope)
         dates = pooled_dates(connection, run.scope)
     networks = run.scope not in STATISTICAL_GROUPS and dates >= MIN_TRAINING_DATES
+    lack = _reason_without_network(run.scope, dates)
     fitting = Fitting(run.scope, symbols, run.scheduled_for, networks)
     try:
         trained = fit(context, fitting, context.child if networks else context.warm)
     except TaskFailed as error:
         if error.kind != TooLittleHistory.__name__:
             raise
-        networks, fitting = False, replace(fitting, networks=False)  # bars enough, but too few whole windows
+        lack = str(error)  # bars enough, but too few whole windows
+        networks, fitting = False, replace(fitting, networks=False)
         trained = fit(context, fitting, context.warm)
     with context.database.transaction() as connection:
         guard(connection, run)
         sentences = record(context, connection, fitting, trained, run)
         outcomes = [Outcome(symbol, "trained") for symbol in symbols]
         if not networks:
-            reason = _reason_without_network(run.scope, dates)
-            outcomes = [Outcome(symbol, "random_walk_only", reason) for symbol in symbols]
+            outcomes = [Outcome(symbol, "random_walk_only", lack) for symbol in symbols]
         record_outcomes(connection, run, outcomes)
         counts = {**outcome_counts(outcomes), "versions": len(trained)}
         finish(connection, run, context.machine.now(connection), counts=counts)

@@ -15,9 +15,8 @@ from service.training.repository import Recorded, add_version
 from tests.forecast_factory import NOON, Desk
 
 RECORDED = Recorded(NOON, NOON, None)
-WALK = TrainedArtifact(
-    Recipe("random_walk", Strategy.ONE_STEP, lookback=1, seeds=(0,)), Path("w"), "s", "d", None, None, None, None, {}, 0.0
-)  # fmt: skip
+WALK_RECIPE = Recipe("random_walk", Strategy.ONE_STEP, lookback=1, seeds=(0,))
+WALK = TrainedArtifact(WALK_RECIPE, Path("w"), "s", "d", None, None, None, None, {}, 0.0)
 NETWORK = replace(WALK, recipe=Recipe("lstm", Strategy.ONE_STEP))
 
 

@@ -1,0 +1,14 @@
+"""`tplus serve`: the API alone, in a process that loads nothing but the API."""
+
+import typer
+
+from service.app import serve as serve_api
+from service.settings import load_settings
+
+app = typer.Typer()
+
+
+@app.command("serve")
+def serve() -> None:
+    """Run the API alone, over a database that a scheduler fills."""
+    serve_api(load_settings())

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Connection, select, update
@@ -14,6 +15,7 @@ from service.db.tables import instruments, stamp
 from service.errors import SettingsError
 from service.execution.local import FreshChild, WarmWorker
 from service.market.book import CalendarBook
+from service.market.calendar import get_calendar
 from service.market.instruments import add_symbols
 from service.prices.catalogue import make_source
 from service.prices.source import PriceSource
@@ -79,6 +81,7 @@ def open_database(settings: Settings, source: PriceSource, market: MarketClock) 
                 first = settings.symbols or _default_watchlist(source)
                 add_symbols(connection, first, market.now(connection), settings.group_of)
             _set_references(connection, settings, market)
+            _set_calendars(connection, settings, market.now(connection))
     except BaseException:
         database.close()
         raise
@@ -97,6 +100,18 @@ def _set_references(connection: Connection, settings: Settings, market: MarketCl
     connection.execute(update(instruments).where(instruments.c.symbol.not_in(names)).values(reference=False))
     if names:
         add_symbols(connection, names, market.now(connection), settings.group_of, reference=True)
+
+
+def _set_calendars(connection: Connection, settings: Settings, now: datetime) -> None:
+    """Give symbols the calendars named by hand.
+
+    Raises:
+        CalendarError: there is no such calendar.
+    """
+    for symbol, name in settings.calendar_of.items():
+        calendar = get_calendar(name, now.date())
+        mine = instruments.c.symbol == symbol
+        connection.execute(update(instruments).where(mine).values(calendar=calendar.name))
 
 
 def require_watchlist(connection: Connection) -> None:

@@ -80,6 +80,7 @@ class Settings(BaseSettings):
         ("SPY", "^VIX"), description="series used as inputs for equities; `:market` or `:volatility` names the role"
     )
     groups: SymbolList = Field((), description="training groups of single symbols, as `SYMBOL=group`, by comma")
+    calendars: SymbolList = Field((), description="exchange calendars set by hand, as `SYMBOL=calendar`, by comma")
     host: str = Field("127.0.0.1", description="address the API listens on")
     port: int = Field(8000, ge=1, le=65535, description="port the API listens on")
     lookback: int = Field(5, ge=1, le=60, description="sessions in a window (T-5..T-1)")
@@ -118,6 +119,14 @@ class Settings(BaseSettings):
                 raise ValueError(f"{item!r} must be SYMBOL=group, the group in lower case")
         return value
 
+    @field_validator("calendars")
+    @classmethod
+    def _check_calendars(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for item in value:
+            if not re.fullmatch(r"[^=\s]+=[^=\s]+", item):
+                raise ValueError(f"{item!r} must be SYMBOL=calendar, for example AAPL=XNYS")
+        return value
+
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         if self.source == "yahoo" and self.market_clock.mode == "replay":
@@ -137,6 +146,11 @@ class Settings(BaseSettings):
     def group_of(self) -> Mapping[str, str]:
         """Groups set by hand, by symbol."""
         return dict(item.split("=", 1) for item in self.groups)
+
+    @property
+    def calendar_of(self) -> Mapping[str, str]:
+        """Calendars set by hand, by symbol; whether they exist is found out at start."""
+        return dict(item.split("=", 1) for item in self.calendars)
 
     @property
     def url(self) -> str:

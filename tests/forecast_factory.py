@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Table, insert, select, update
 from models.artifact import Artifact, save_artifact
 from models.networks.forward import Weights
 from models.pipeline import Pipeline
-from models.specs import Recipe, Strategy
+from models.specs import Recipe, Reference, Strategy
 from models.training import TrainedArtifact
 from service.clock import DatabaseClock, ReplayMarketClock
 from service.context import ServiceContext
@@ -36,6 +36,8 @@ from service.forecasts.score import score
 from service.market.book import CalendarBook
 from service.market.calendar import get_calendar
 from service.market.sessions import ensure_sessions
+from service.prices.pull import pull
+from service.prices.source import PriceSource
 from service.reporting import EditionSummary, ScoreSummary, SilentReporter
 from service.runs import Claimant, Outcome, PlannedRun, Run, claim, plan, read_outcomes
 from service.settings import Settings
@@ -200,6 +202,12 @@ class Desk:
         forecast(self.context, run)
         return self.outcomes(run)
 
+    def pull(self, session: date, calendar: str = "XNYS") -> dict[str, Outcome]:
+        """A pull run at the market time as it stands; its outcomes by symbol."""
+        run = self.run("pull", session, calendar)
+        pull(self.context, run)
+        return self.outcomes(run)
+
     def score(self, session: date, calendar: str = "XNYS", sequence: int = 0) -> dict[str, Outcome]:
         """A score run at the market time as it stands; its outcomes by symbol."""
         run = self.run("score", session, calendar, sequence)
@@ -231,9 +239,11 @@ class Desk:
         """Newest score of each forecast that has one."""
         return {row.forecast_id: row for row in sorted(self.rows(scores), key=lambda row: row.revision)}
 
-    def add_network(self, strategy: Strategy, status: str, seed: int = 1) -> int:
+    def add_network(
+        self, strategy: Strategy, status: str, seed: int = 1, references: tuple[Reference, ...] = ()
+    ) -> int:
         """A network of random weights among the group's versions."""
-        recipe = Recipe("lstm", strategy, units=3, seeds=(0,))
+        recipe = Recipe("lstm", strategy, units=3, seeds=(0,), references=references)
         artifact = save_network(recipe, seed, self.context.settings.artifact_dir)
         with self.database.transaction() as connection:
             return record_version(connection, artifact, status)
@@ -246,16 +256,22 @@ class Desk:
             return record_version(connection, artifact, status)
 
 
-def open_desk(database: Database, directory: Path, now: datetime = NOON, clock: str = "replay") -> Desk:
-    """A desk over a migrated database, at a market time."""
-    settings = Settings(data_dir=directory, clock=clock, reference_symbols=(), seeds=(0,), source="sample")
+def open_desk(
+    database: Database,
+    directory: Path,
+    now: datetime = NOON,
+    source: PriceSource | None = None,
+    references: tuple[str, ...] = (),
+) -> Desk:
+    """A desk over a migrated database, at a market time; without a source, an empty fake one."""
+    settings = Settings(data_dir=directory, reference_symbols=references, seeds=(0,), source="sample")
     with database.transaction() as connection:
         values = {"id": 1, "source": "fake", "clock_mode": "replay", "start_at": now, "created_at": now}
         connection.execute(insert(stamp).values(values))
         connection.execute(insert(market_clock).values(id=1, now=now))
     worker, reporter = InProcess(), Recorder()
     context = ServiceContext(
-        settings, database, FakeSource(), DatabaseClock(), ReplayMarketClock(), CalendarBook(settings, now),
+        settings, database, source or FakeSource(), DatabaseClock(), ReplayMarketClock(), CalendarBook(settings, now),
         worker, worker, reporter,
     )  # fmt: skip
     return Desk(database, context, worker, reporter)

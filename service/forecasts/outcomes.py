@@ -16,7 +16,8 @@ VOID_AFTER = 5
 """Sessions after the target's in which its bar may still come before the forecast is void."""
 
 ROUNDING = 1e-9
-"""Log return that two computations of the same actual may differ by; an action that came late moves it more."""
+"""Log return that two computations of the same actual may differ by: a corrected close or a late dividend moves it
+more, a corrected volume or a new basis does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,6 @@ class PendingForecast:
     quantiles: tuple[float, ...]
     score_revision: int
     score_state: str | None
-    bars_revision: int | None
     actual: float | None
     served: bool
 
@@ -110,7 +110,7 @@ def _outcome(forecast: PendingForecast, stored: _Prepared | None, view: Calendar
         return None if forecast.score_state == "void" else _void(forecast, view)
     revision = int(stored.revisions[start] + stored.revisions[end])
     actual = float(stored.log_adjusted[end] - stored.log_adjusted[start])
-    if forecast.actual is not None and forecast.bars_revision == revision and abs(actual - forecast.actual) <= ROUNDING:
+    if forecast.actual is not None and abs(actual - forecast.actual) <= ROUNDING:
         return None
     figures = score(np.asarray(actual), np.asarray(forecast.quantiles))
     return {

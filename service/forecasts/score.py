@@ -38,7 +38,7 @@ def score(context: ServiceContext, run: Run) -> None:
             update_accuracy(connection, sorted({by_id[row["forecast_id"]].symbol for row in rows}), context.origin)
         record_outcomes(connection, run, outcomes)
         counts = {**outcome_counts(outcomes), "forecasts": len(rows)}
-        finish(connection, run, machine_now, counts=counts)
+        finish(connection, run, context.machine.now(connection), counts=counts)
     if rows:
         context.reporter.scores(_summary(run.scope, newest, rows, by_id))
 
@@ -65,7 +65,6 @@ def _pending(connection: Connection, run: Run, newest: date) -> list[PendingFore
             *(forecasts.c[name] for name in QUANTILE_NAMES),
             func.coalesce(newest_score.c.revision, 0),
             scores.c.state,
-            scores.c.bars_revision,
             scores.c.actual,
             edition_items.c.edition.is_not(None),
         )

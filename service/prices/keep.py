@@ -1,7 +1,7 @@
 """Keeping one symbol's answer: checks, comparison with what is stored, and the writes of one transaction."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 import numpy as np
@@ -87,7 +87,11 @@ class Keeper:
         """Keep a whole history where nothing is stored yet, and what the source says of the symbol."""
         if len(history.bars) == 0:
             return PullOutcome(one.symbol, "no_data", "the source answered no bars")
-        described = describe(connection, one.symbol, history.meta, self.at, self.settings.group_of)
+        by_hand = self.settings.calendar_of.get(one.symbol)
+        meta = history.meta
+        if by_hand is not None:
+            meta = replace(meta, calendar=self.calendars(by_hand, self.session, self.session).name)
+        described = describe(connection, one.symbol, meta, self.at, self.settings.group_of)
         answer = self._check(described.calendar, history)
         writer = self._writer(connection, one.symbol)
         accepted, counts = self._believe(writer, described, answer, NOTHING, ())

@@ -13,9 +13,7 @@ from service.forecasts.outcomes import CalendarView, Closes, PendingForecast, de
 from service.prices.actions import Action, ActionKind
 
 AS_OF, T = date(2018, 5, 31), date(2018, 6, 1)
-PENDING = PendingForecast(
-    7, "AAA", AS_OF, T, (-0.06, -0.04, -0.02, 0.0, 0.02, 0.04, 0.06), 0, None, None, None, served=True
-)
+PENDING = PendingForecast(7, "AAA", AS_OF, T, (-0.06, -0.04, -0.02, 0.0, 0.02, 0.04, 0.06), 0, None, None, served=True)
 NO_LATER = CalendarView({T: 0}, frozenset())
 LOG_101 = 0.009950330853168083
 """ln 1.01."""
@@ -119,8 +117,8 @@ def test_a_factor_between_counts_as_a_dividend_does() -> None:
     assert actual_of(closes(100.0, 99.0, factor)) == pytest.approx(0.010152371464017908, abs=1e-14)
 
 
-def scored(actual: float = LOG_101, bars_revision: int = 2) -> PendingForecast:
-    return replace(PENDING, score_revision=1, score_state="scored", bars_revision=bars_revision, actual=actual)
+def scored(actual: float = LOG_101) -> PendingForecast:
+    return replace(PENDING, score_revision=1, score_state="scored", actual=actual)
 
 
 def test_what_is_scored_stays_while_nothing_changes() -> None:
@@ -133,6 +131,10 @@ def test_a_corrected_close_gives_a_new_revision(revisions: tuple[int, int]) -> N
     assert row is not None
     assert (row["revision"], row["state"], row["bars_revision"]) == (2, "scored", 3)
     assert row["actual"] == pytest.approx(0.04879016416943205, abs=1e-15)  # ln 1.05
+
+
+def test_a_corrected_volume_gives_none() -> None:
+    assert outcome(closes(100.0, 101.0, revisions=(1, 2)), scored()) is None
 
 
 def test_a_dividend_that_came_late_gives_a_new_revision() -> None:

@@ -13,7 +13,10 @@ from tests.forecast_factory import Desk, History, random_closes, utc
 
 AS_OF, T, T1, T2 = date(2018, 5, 31), date(2018, 6, 1), date(2018, 6, 4), date(2018, 6, 5)
 EVENING, OPEN = utc(2018, 5, 31, 22), utc(2018, 6, 1, 13, 30)
-MISSED = "T (2018-06-01) opened before this could be issued (on time until 2018-06-01T13:30:00Z)"
+MISSED = (
+    "T (2018-06-01) opened before this could be issued (on time until 2018-06-01T13:30:00Z); "
+    "the forecast of the session after it is due 2018-06-01T21:30:00Z"
+)
 
 
 def faults(desk: Desk) -> list[str]:

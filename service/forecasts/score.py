@@ -44,18 +44,16 @@ def score(context: ServiceContext, run: Run) -> None:
 
 
 def _pending(connection: Connection, run: Run, newest: date) -> list[PendingForecast]:
-    newest_score = (
-        select(scores.c.forecast_id, func.max(scores.c.revision).label("revision"))
-        .group_by(scores.c.forecast_id)
-        .subquery()
-    )
+    # Asked of each forecast alone: a grouping of all scores would be read whole, and grows with the ledger.
+    told = scores.alias("told")
+    newest_score = select(func.max(told.c.revision)).where(told.c.forecast_id == forecasts.c.id).scalar_subquery()
     served = and_(
         edition_items.c.edition == forecasts.c.edition,
         edition_items.c.symbol == forecasts.c.symbol,
         edition_items.c.strategy == forecasts.c.strategy,
         edition_items.c.model_version_id == forecasts.c.model_version_id,
     )
-    latest = and_(scores.c.forecast_id == forecasts.c.id, scores.c.revision == newest_score.c.revision)
+    latest = and_(scores.c.forecast_id == forecasts.c.id, scores.c.revision == newest_score)
     query = (
         select(
             forecasts.c.id,
@@ -63,13 +61,12 @@ def _pending(connection: Connection, run: Run, newest: date) -> list[PendingFore
             forecasts.c.as_of,
             forecasts.c.target_session,
             *(forecasts.c[name] for name in QUANTILE_NAMES),
-            func.coalesce(newest_score.c.revision, 0),
+            func.coalesce(scores.c.revision, 0),
             scores.c.state,
             scores.c.actual,
             edition_items.c.edition.is_not(None),
         )
         .join(instruments, and_(instruments.c.symbol == forecasts.c.symbol, instruments.c.calendar == run.scope))
-        .outerjoin(newest_score, newest_score.c.forecast_id == forecasts.c.id)
         .outerjoin(scores, latest)
         .outerjoin(edition_items, served)
         .where(forecasts.c.target_session <= newest)

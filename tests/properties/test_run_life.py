@@ -153,4 +153,4 @@ def test_the_life_of_runs(tmp_path: Path) -> None:
     template.close()
     RunLife.template = path
     checks = settings(max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
-    run_state_machine_as_test(RunLife, settings=checks)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(RunLife, settings=checks)

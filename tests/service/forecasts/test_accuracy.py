@@ -145,6 +145,16 @@ def test_only_the_last_revision_counts_even_of_another_version(ready: Desk) -> N
     assert figures == {"served": (1, 0.3, 0.4), "lstm": (1, 0.3, 0.4), "random_walk": (1, 0.4, 0.4)}
 
 
+def test_of_two_versions_of_a_network_the_one_that_served_counts(ready: Desk) -> None:
+    ((as_of, target),) = days(1)
+    newer = ready.add_network(Strategy.ONE_STEP, "challenger", seed=5)
+    earned = {NETWORK: Earned(0.3), newer: Earned(0.2), WALK: Earned(0.4)}
+    tell(ready, [Spoken("AAA", as_of, target, earned, NETWORK), Spoken("BBB", as_of, target, earned, WALK)])
+    found = computed(ready, "AAA", "BBB")
+    assert (found[("AAA", "lstm")].n, found[("AAA", "lstm")].pinball) == (1, 0.3)
+    assert (found[("BBB", "lstm")].n, found[("BBB", "lstm")].pinball) == (1, 0.2)
+
+
 def test_the_newest_score_of_a_forecast_counts(ready: Desk) -> None:
     ((as_of, target),) = days(1)
     tell(ready, [Spoken("AAA", as_of, target, {NETWORK: Earned(0.9), WALK: Earned(0.8)}, NETWORK)])
@@ -185,6 +195,15 @@ def test_only_the_symbols_asked_for_are_written_but_their_group_is_whole(ready: 
     found = computed(ready, "AAA")
     assert {scope for scope, _ in found} == {"AAA", "equity"}
     assert (found[("equity", "served")].n, found[("equity", "served")].pinball) == (6, pytest.approx(0.004))
+
+
+def test_another_group_on_the_same_exchange_is_left_out(ready: Desk) -> None:
+    ready.add(History("IDX", LAST, [100.0], group="other"))
+    tell(ready, [*steady(3, 0.003, 0.004), *steady(3, 9.0, 9.0, symbol="IDX")])
+    found = computed(ready, "AAA")
+    assert {scope for scope, _ in found} == {"AAA", "equity"}
+    assert (found[("equity", "served")].n, found[("equity", "served")].pinball) == (3, pytest.approx(0.003))
+    assert computed(ready, "IDX")[("other", "served")].pinball == pytest.approx(9.0)
 
 
 def random_story(seed: int) -> list[Spoken]:

@@ -45,6 +45,10 @@ class RecordedWalks:
         self.errors: dict[str, Exception] = {}
         self.fetched: list[tuple[str, datetime]] = []
 
+    def put(self, walk: Walk) -> None:
+        """Add a symbol, or replace its record: from now on this is what the vendor says."""
+        self._series[walk.symbol] = _series(walk)
+
     @property
     def name(self) -> str:
         """The name a database is stamped with."""

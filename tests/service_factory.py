@@ -1,15 +1,16 @@
 """A whole service in a test's hands: real parts over a migrated database, with machine time set by hand."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, update
 
+from models.tasks import train_forecasters
 from service.clock import ReplayMarketClock
-from service.context import ServiceContext
+from service.context import RANDOM_WALK, ServiceContext
 from service.db.session import Database
 from service.db.tables import market_clock
 from service.execution.port import TaskFailed
@@ -164,7 +165,7 @@ def _joined_training(scheduler: Scheduler) -> bool:
 def make_service(database: Database, folder: Path, source: PriceSource, wanted: Wanted) -> Service:
     """Stamp a migrated database and put real parts over it; tasks run in process."""
     values = {"reference_symbols": (), "seeds": (0,), "fetch_workers": 1, **wanted.settings}
-    settings = Settings(data_dir=folder, database_url=database.url, clock=f"replay:{wanted.start}:0", **values)  # type: ignore[arg-type]
+    settings = Settings(data_dir=folder, database_url=database.url, clock=f"replay:{wanted.start}:0", **values)
     machine, market, reporter, worker = ManualClock(), ReplayMarketClock(), Recorder(), InProcess()
     with database.transaction() as connection:
         ensure_stamp(connection, source.name, settings.market_clock, machine.at, source.record())
@@ -173,3 +174,18 @@ def make_service(database: Database, folder: Path, source: PriceSource, wanted: 
     book = CalendarBook(settings, now)
     context = ServiceContext(settings, database, source, machine, market, book, worker, worker, reporter)
     return Service(context, machine, reporter, worker)
+
+
+class SmallNetworks(InProcess):
+    """Trains real networks, but narrow ones and for two epochs: seconds in place of a minute."""
+
+    def run(self, task: Any, request: Any, report: Callable[[Any], None] | None = None) -> Any:
+        """Call the task, its recipes cut down where it trains."""
+        if task is train_forecasters:
+            request = tuple(
+                replace(each, recipe=replace(each.recipe, units=4, max_epochs=2, learning_rate=1e-2))
+                if each.recipe.architecture != RANDOM_WALK
+                else each
+                for each in request
+            )
+        return super().run(task, request, report)

@@ -93,17 +93,13 @@ def _do(context: ServiceContext, jobs: Sequence[str], shown: str) -> list[int]:
     if active is not None and context.database.is_sqlite:
         return _follow(context, shown, active)
     if shown == "train":
-        _drain(context, ("pull", "score", "forecast"))  # a training waits for the jobs before it
+        Scheduler(context, ("pull", "score", "forecast")).drain()  # a training waits for the jobs before it
         with context.database.transaction() as connection:
             plan_trainings(context, connection, context.market.now(connection))
-    _drain(context, jobs)
+    if not Scheduler(context, jobs).drain():
+        return _follow(context, shown, "one that began meanwhile")
     with context.database.reading() as connection:
         return newest_runs(connection, shown)
-
-
-def _drain(context: ServiceContext, jobs: Sequence[str]) -> None:
-    scheduler = Scheduler(context, jobs)
-    scheduler.drain()
 
 
 def _follow(context: ServiceContext, job: str, active: str) -> list[int]:
@@ -119,8 +115,8 @@ def _follow(context: ServiceContext, job: str, active: str) -> list[int]:
             if all(row.state in ENDED for row in _rows(context, ids)):
                 return ids
         with context.database.reading() as connection:
-            if answer.state != DONE and leader(connection, context.machine.now(connection)) is None:
-                raise TplusError(f"the active scheduler ({active}) ended before it answered; run the command again")
+            if leader(connection, context.machine.now(connection)) is None:
+                raise TplusError(f"the active scheduler ({active}) ended before {job} was done; run the command again")
         time.sleep(0.2)
     raise TplusError(f"the active scheduler ({active}) has not finished {job} within {FOLLOW_LIMIT}; see its log")
 

@@ -47,7 +47,8 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DatabaseError(
-            f"the database's folder {folder} cannot be made ({error.strerror}); set TPLUS_DATA_DIR or TPLUS_DATABASE_URL"
+            f"the database's folder {folder} cannot be made ({error.strerror}); "
+            "set TPLUS_DATA_DIR or TPLUS_DATABASE_URL"
         ) from error
 
 

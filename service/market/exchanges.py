@@ -122,5 +122,6 @@ def calendar_for(symbol: str, exchange: str | None = None) -> str:
 
 
 def calendar_by_words(words: str) -> str | None:
-    """Calendar that the words of a manifest name (`NYSE`, `Euronext Paris`, `FX (Sun-Fri)`), None if unknown."""
-    return _WORDS.get(words.strip().lower())
+    """Calendar that the words of a manifest name (`NYSE`, `Euronext Paris`, `XTKS`), None if unknown."""
+    plain = words.strip()
+    return plain if plain in _TABLE else _WORDS.get(plain.lower())

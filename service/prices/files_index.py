@@ -129,7 +129,8 @@ def _metas(paths: list[Path]) -> dict[str, InstrumentMeta]:
     for path in paths:
         for _, row in read_rows(path, ("symbol", "group", "calendar", "currency")):
             symbol = row["symbol"]
-            calendar = calendar_by_words(row["calendar"]) or calendar_for(symbol)
+            words = row["calendar"].strip()
+            calendar = calendar_by_words(words) or calendar_for(symbol, words or None)
             kind = _instrument_type(symbol, calendar, row["group"])
             metas[symbol] = InstrumentMeta(calendar=calendar, currency=_currency(row["currency"]), instrument_type=kind)
     return metas

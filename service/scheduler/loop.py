@@ -72,16 +72,23 @@ class Scheduler:
         finally:
             self.close()
 
-    def drain(self) -> None:
-        """Do everything due for this scheduler's jobs, retries included, and return; market time is not moved."""
+    def drain(self) -> bool:
+        """Do everything due for this scheduler's jobs, retries included; market time is not moved.
+
+        Returns:
+            Whether it was done here; False where another scheduler leads and does it.
+        """
         self._heartbeat.start()
         try:
             while not self._stop.is_set():
                 step = self.step()
+                if step is Step.STANDBY:
+                    return False
                 if step is Step.IDLE and not self._owes():
-                    return
+                    return True
                 if step is not Step.WORKED:
                     self._stop.wait(0.1)
+            return True
         finally:
             self.close()
 

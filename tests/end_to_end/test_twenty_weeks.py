@@ -6,6 +6,7 @@ a Tokyo New Year, a split, dividends and a symbol that joins in the middle.
 
 from collections import Counter
 from datetime import UTC, date, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -149,16 +150,14 @@ def test_one_item_says_what_was_served_for_each_symbol_and_strategy(weeks: Servi
 def test_trainings_come_weekly(weeks: Service) -> None:
     found = rows(weeks, select(runs.c.session, runs.c.state).where(runs.c.job == "train").order_by(runs.c.id))
     assert {row.state for row in found} == {"done"}
-    gaps = {(after.session - before.session).days for before, after in zip(found, found[1:], strict=False)}
+    gaps = {(after.session - before.session).days for before, after in pairwise(found)}
     assert gaps <= {7, 8, 9, 10}
     assert 18 <= len(found) <= 21
 
 
 def test_a_split_fakes_no_error(weeks: Service) -> None:
     query = select(scores.c.actual).join(forecasts, forecasts.c.id == scores.c.forecast_id)
-    across = query.where(
-        forecasts.c.symbol == "AAA", forecasts.c.as_of < SPLIT, forecasts.c.target_session >= SPLIT
-    )
+    across = query.where(forecasts.c.symbol == "AAA", forecasts.c.as_of < SPLIT, forecasts.c.target_session >= SPLIT)
     moves = [row.actual for row in rows(weeks, across)]
     assert len(moves) == 7  # one-step from Friday; steps 1..3, 2..3 and 3 of the three sessions before the split
     assert max(abs(move) for move in moves) < 0.1

@@ -127,7 +127,7 @@ def test_a_fenced_worker_cannot_publish_and_writes_nothing(database: Database) -
             runs.record_outcomes(connection, stale, [Outcome("AAPL", "ok")])
             runs.guard(connection, stale)
 
-    with pytest.raises(FencedError, match="run 1 .pull XNYS 2024-03-04. was taken over"):
+    with pytest.raises(FencedError, match=r"run 1 \(pull XNYS 2024-03-04\) was taken over"):
         publish()
     with database.reading() as connection:
         assert runs.read_outcomes(connection, stale.id) == ()

@@ -80,7 +80,7 @@ def test_a_live_database_has_no_market_time_of_its_own(database: Database) -> No
 @pytest.mark.parametrize(("source", "clock"), [("files:/other", "replay"), ("sample", "system")])
 def test_another_source_or_clock_is_refused(database: Database, source: str, clock: str) -> None:
     make(database, "replay")
-    with pytest.raises(StampMismatch, match="made for source sample with the replay clock.*TPLUS_DATABASE_URL"):
+    with pytest.raises(StampMismatch, match=r"made for source sample with the replay clock.*TPLUS_DATABASE_URL"):
         make(database, clock, source)
 
 

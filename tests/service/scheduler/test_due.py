@@ -39,7 +39,9 @@ def test_first_start_gives_only_the_newest_final_session(book: CalendarBook) -> 
 
 
 def test_a_minute_before_settling_the_day_before_is_the_newest(book: CalendarBook) -> None:
-    assert keys(due_sessions(book, view(None), at("2024-03-06T22:29"))) == [(job, "2024-03-05", "due") for job in ALL_DUE]
+    assert keys(due_sessions(book, view(None), at("2024-03-06T22:29"))) == [
+        (job, "2024-03-05", "due") for job in ALL_DUE
+    ]
 
 
 def test_nothing_is_due_between_friday_evening_and_monday_evening(book: CalendarBook) -> None:
@@ -140,9 +142,7 @@ EVENTS_OF_A_WEEKEND = [
 
 
 @pytest.mark.parametrize(("now", "expected", "that_day"), EVENTS_OF_A_WEEKEND)
-def test_next_event_beside_a_continuous_calendar(
-    book: CalendarBook, now: str, expected: str, that_day: int
-) -> None:
+def test_next_event_beside_a_continuous_calendar(book: CalendarBook, now: str, expected: str, that_day: int) -> None:
     assert next_event(book, ("24/7", "XNYS"), at(now), None) == MarketEvent(at(expected), that_day)
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import Row, select
 
 from service.db.tables import editions, run_outcomes, runs
 from service.execution.port import WorkerDied
-from service.prices.source import Malformed, RateLimited, Transient, UnknownSymbol
+from service.prices.source import Malformed, Transient, UnknownSymbol
 from service.runs import Claimant, Run, claim
 from service.scheduler import jobs
 from service.scheduler.loop import Step
@@ -74,7 +74,7 @@ def test_the_others_are_forecast_and_the_missing_one_is_waited_for(service: Serv
 
 def test_a_pull_that_gets_nothing_at_all_fails_with_the_first_reason(service: Service, source: RecordedWalks) -> None:
     for symbol in source.symbols():
-        source.errors[symbol] = RateLimited("too many requests")
+        source.errors[symbol] = Transient("too many requests")
     scheduler = service.scheduler()
     for _ in range(4):
         scheduler.step()

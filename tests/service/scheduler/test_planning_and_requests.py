@@ -41,7 +41,7 @@ def test_what_is_due_is_planned_once(service: Service) -> None:
 
 def test_a_new_symbol_is_pulled_and_forecast_by_a_further_run_at_once(service: Service, source: RecordedWalks) -> None:
     done(service)
-    source._series |= RecordedWalks([Walk("CCC", date(2023, 9, 1), date(2024, 3, 6), seed=3)])._series
+    source.put(Walk("CCC", date(2023, 9, 1), date(2024, 3, 6), seed=3))
     with service.database.transaction() as connection:
         add_symbols(connection, ["CCC"], FRIDAY, {})
     done(service)

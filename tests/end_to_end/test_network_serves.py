@@ -1,0 +1,111 @@
+"""A real, small network from its training to its service, and what happens when its artifact is altered."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Row, select, update
+
+from models.tasks import _loaded
+from service.db.session import Database
+from service.db.tables import edition_items, editions, forecasts, model_versions, run_outcomes, runs
+from service.forecasts.ledger import verify
+from tests.recorded import RecordedWalks, Walk
+from tests.service_factory import Service, SmallNetworks, Wanted, make_service
+
+FIRST, LAST = date(2019, 6, 3), date(2024, 6, 28)
+STEPS = {"one_step": 1, "multi_step": 3}
+
+
+def rows(service: Service, query: Any) -> list[Row[Any]]:
+    with service.database.reading() as connection:
+        return list(connection.execute(query).all())
+
+
+def day(number: int, hour: int = 22, minute: int = 30) -> datetime:
+    return datetime(2024, 3, number, hour, minute, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def trained(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Service:
+    """Friday is forecast by the random walk, then the networks are trained; made champions whatever the gate says."""
+    folder = tmp_path_factory.mktemp("network")
+    (folder / "network.db").write_bytes(migrated_file.read_bytes())
+    source = RecordedWalks([Walk("AAA", FIRST, LAST, seed=1), Walk("BBB", FIRST, LAST, seed=2)])
+    wanted = Wanted("2024-03-01T22:30:00Z", ("AAA", "BBB"))
+    made = make_service(Database(f"sqlite:///{folder / 'network.db'}"), folder, source, wanted)
+    made = replace(made, context=replace(made.context, child=SmallNetworks()))
+    work(made)
+    with made.database.transaction() as connection:
+        walks = model_versions.c.architecture == "random_walk"
+        standing = model_versions.c.status.in_(("champion", "challenger"))
+        connection.execute(update(model_versions).where(walks, standing).values(status="challenger"))
+        serve = {"status": "champion", "reason": "made champion by the test"}
+        connection.execute(update(model_versions).where(~walks).values(**serve))
+    return made
+
+
+def work(service: Service) -> None:
+    scheduler = service.scheduler()
+    service.work(scheduler)
+    scheduler.close()
+
+
+def served(service: Service, as_of: date) -> set[tuple[str, str, str]]:
+    """Symbol, architecture and reason of all that an as_of's edition serves."""
+    query = (
+        select(edition_items.c.symbol, model_versions.c.architecture, edition_items.c.reason)
+        .join(editions, editions.c.number == edition_items.c.edition)
+        .join(model_versions, model_versions.c.id == edition_items.c.model_version_id)
+        .where(editions.c.as_of == as_of)
+    )
+    return {tuple(row) for row in rows(service, query)}
+
+
+@pytest.mark.timeout(120)
+def test_training_stores_network_and_walk_with_a_decision_and_its_figures(trained: Service) -> None:
+    (run,) = rows(trained, select(runs).where(runs.c.job == "train"))
+    assert (run.state, run.counts) == ("done", {"trained": 2, "versions": 4})
+    networks = rows(trained, select(model_versions).where(model_versions.c.architecture == "lstm"))
+    assert sorted((row.strategy, row.horizon) for row in networks) == [("multi_step", 3), ("one_step", 1)]
+    for row in networks:
+        assert row.metrics["judge_n"] > 0
+        assert row.judge_last < date(2024, 3, 1)
+    assert len([sentence for sentence in trained.reporter.decisions if "pinball" in sentence]) == 2
+
+
+def test_the_network_serves_beside_the_walk_then_an_altered_artifact_gives_way_to_it(trained: Service) -> None:
+    trained.move_market(day(4))
+    work(trained)
+    monday = date(2024, 3, 4)
+    reason = "made champion by the test"
+    assert served(trained, monday) == {(symbol, "lstm", reason) for symbol in ("AAA", "BBB")}
+    stored = rows(trained, select(forecasts.c.id).where(forecasts.c.as_of == monday))
+    assert len(stored) == 2 * 4 * 2  # symbols, steps of both strategies, network and random walk
+
+    for row in rows(trained, select(model_versions).where(model_versions.c.architecture == "lstm")):
+        weights = trained.context.settings.artifact_dir / row.artifact / "weights.npz"
+        body = bytearray(weights.read_bytes())
+        body[len(body) // 2] ^= 1
+        weights.chmod(0o644)
+        weights.write_bytes(bytes(body))
+    _loaded.cache_clear()  # as in a worker that was started again
+    trained.move_market(day(5))
+    work(trained)
+    tuesday = served(trained, date(2024, 3, 5))
+    assert {(symbol, architecture) for symbol, architecture, _ in tuesday} == {
+        ("AAA", "random_walk"),
+        ("BBB", "random_walk"),
+    }
+    for _, _, why in tuesday:
+        assert why.startswith("the random walk serves: ")
+        assert "weights.npz" in why
+        assert "\n" not in why
+    assert any("cannot forecast" in notice and "weights.npz" in notice for notice in trained.reporter.notices)
+    states = rows(trained, select(run_outcomes.c.state).join(runs, runs.c.id == run_outcomes.c.run_id).where(
+        runs.c.job == "forecast"))  # fmt: skip
+    assert {row.state for row in states} == {"forecast"}
+    with trained.database.reading() as connection:
+        assert verify(connection) == []

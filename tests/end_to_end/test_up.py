@@ -1,0 +1,94 @@
+"""`tplus up`: everything in one command, Ctrl-C in the middle of a training, and started again."""
+
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import psutil
+import pytest
+
+from tests.command import CommandLine, kill_group, wait_for
+
+CTRL_C_SECONDS = 12.0
+
+
+def free_port() -> int:
+    """A port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def query(folder: Path, sql: str) -> list[Any]:
+    """Rows of a statement; none while the tables are not there."""
+    database = sqlite3.connect(folder / "tplus-sample-replay.db", timeout=10)
+    try:
+        return database.execute(sql).fetchall()
+    except sqlite3.OperationalError:
+        return []
+    finally:
+        database.close()
+
+
+def is_ready(port: int) -> bool:
+    """Whether the API answers that it is ready."""
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (URLError, OSError):
+        return False
+
+
+def training_runs(folder: Path) -> bool:
+    return query(folder, "SELECT state FROM runs WHERE job = 'train'") == [("running",)]
+
+
+def press_ctrl_c(process: "subprocess.Popen[bytes]", started: int) -> None:
+    """As a terminal does: to the whole foreground group; nothing may be left of it or of what it started."""
+    family = psutil.Process(process.pid).children(recursive=True)
+    assert len(family) >= started
+    began = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(30) == 0
+    assert time.monotonic() - began < CTRL_C_SECONDS
+    _, alive = psutil.wait_procs(family, timeout=5)
+    assert alive == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_ctrl_c_in_the_middle_of_a_training_and_a_second_start(tmp_path: Path) -> None:
+    port = free_port()
+    settings = {"SYMBOLS": "AAPL", "CLOCK": "replay:2012-12-03T22:30:00Z:1", "PORT": str(port), "POLL_SECONDS": "0.1"}
+    line = CommandLine(tmp_path, settings)
+    log = tmp_path / "up.log"
+    process = line.start("up", log=log)
+    try:
+        wait_for(lambda: is_ready(port) and training_runs(tmp_path))
+        busy = line.having(DATA_DIR=str(tmp_path / "other")).run("up")
+        assert (busy.status, busy.sentence) == (
+            1,
+            f"port {port} on 127.0.0.1 is taken; stop what listens there or set TPLUS_PORT",
+        )
+        assert not (tmp_path / "other").exists()
+        press_ctrl_c(process, started=3)  # the API, the forecasting worker, the training
+        given_back = query(tmp_path, "SELECT state, lease_until FROM runs WHERE job = 'train'")
+        assert given_back == [("due", None)]
+        assert query(tmp_path, "SELECT count(*) FROM schedulers WHERE lease_until IS NOT NULL") == [(0,)]
+        editions = query(tmp_path, "SELECT number, hash FROM editions")
+        assert len(editions) == 1
+        process = line.start("up", log=log)
+        wait_for(lambda: is_ready(port) and training_runs(tmp_path))
+        assert query(tmp_path, "SELECT number, hash FROM editions") == editions
+        press_ctrl_c(process, started=2)  # nothing was forecast before the training: the worker need not be there
+    finally:
+        kill_group(process)
+    assert "Traceback" not in log.read_text()
+    assert log.read_text().count("stopped; started again it carries on where it stopped") == 2

@@ -1,0 +1,124 @@
+"""Tasks in real processes: answers, failures, limits, deaths, and what is left of them."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from service.execution.local import FreshChild, WarmWorker
+from service.execution.port import TaskFailed, WorkerDied, WorkerTimeout
+from tests import execution_tasks as tasks
+from tests.command import wait_for
+
+
+@pytest.fixture(scope="module")
+def warm() -> Iterator[WarmWorker]:
+    """One worker for the tests that leave it well."""
+    worker = WarmWorker()
+    yield worker
+    worker.close()
+
+
+def test_a_task_is_done_elsewhere_and_the_process_stays(warm: WarmWorker) -> None:
+    first = warm.run(tasks.whereabouts, None)
+    assert first != os.getpid()
+    assert warm.run(tasks.whereabouts, None) == first == warm.pid
+
+
+def test_progress_comes_in_order_before_the_answer(warm: WarmWorker) -> None:
+    told: list[Any] = []
+    assert warm.run(tasks.count_to, 3, told.append) == 3
+    assert told == [1, 2, 3]
+    assert warm.run(tasks.count_to, 2) == 2  # nobody listens
+
+
+def test_a_failed_task_is_told_by_name_and_the_worker_survives(warm: WarmWorker) -> None:
+    before = warm.run(tasks.whereabouts, None)
+    with pytest.raises(TaskFailed, match="six is not a number") as caught:
+        warm.run(tasks.fail, "six is not a number")
+    assert caught.value.kind == "ValueError"
+    assert warm.run(tasks.whereabouts, None) == before
+
+
+def test_a_killed_worker_is_said_and_replaced() -> None:
+    worker = WarmWorker()
+    try:
+        before = worker.run(tasks.whereabouts, None)
+        with pytest.raises(
+            WorkerDied, match=r"forecasting worker process ended in the middle of a task \(exit code -9\)"
+        ):
+            worker.run(tasks.die, None)
+        assert worker.run(tasks.whereabouts, None) != before
+        assert worker.pid is not None
+        os.kill(worker.pid, signal.SIGKILL)  # between two tasks: the next one does not even notice
+        killed = psutil.Process(worker.pid)
+        wait_for(lambda: killed.status() == psutil.STATUS_ZOMBIE, 5)
+        assert worker.run(tasks.count_to, 1) == 1
+    finally:
+        worker.close()
+
+
+def test_a_task_over_its_limit_is_ended_with_its_process() -> None:
+    worker = WarmWorker(limit_seconds=0.4)
+    with pytest.raises(WorkerTimeout, match="its limit of 0 s"):
+        worker.run(tasks.sleep, 30.0)
+    assert worker.pid is None
+    worker.close()
+
+
+def test_ctrl_c_does_not_reach_a_worker(warm: WarmWorker) -> None:
+    pid = warm.run(tasks.whereabouts, None)
+    os.kill(pid, signal.SIGINT)
+    assert warm.run(tasks.whereabouts, None) == pid
+
+
+def test_closing_ends_the_process() -> None:
+    worker = WarmWorker()
+    process = psutil.Process(worker.run(tasks.whereabouts, None))
+    worker.close()
+    assert worker.pid is None
+    assert psutil.wait_procs([process], timeout=5)[1] == []
+
+
+def test_a_child_is_new_for_each_task_and_gone_after_it() -> None:
+    child = FreshChild(30)
+    pids = [child.run(tasks.whereabouts, None) for _ in range(2)]
+    assert len(set(pids)) == 2
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def test_a_child_that_fails_or_overruns_leaves_nothing() -> None:
+    before = set(psutil.Process().children())
+    with pytest.raises(TaskFailed, match="no"):
+        FreshChild(30).run(tasks.fail, "no")
+    with pytest.raises(WorkerTimeout):
+        FreshChild(0.4).run(tasks.sleep, 30.0)
+    assert {p for p in psutil.Process().children() if p not in before and "resource_tracker" not in cmdline(p)} == set()
+
+
+def cmdline(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return "resource_tracker"  # gone already
+
+
+def test_closing_ends_a_running_child_soon() -> None:
+    child = FreshChild(60)
+    threading.Timer(1.0, child.close).start()
+    began = time.monotonic()
+    with pytest.raises(WorkerDied, match="the service is stopping"):
+        child.run(tasks.sleep, 60.0)
+    assert time.monotonic() - began < 10
+
+
+def test_what_a_worker_writes_to_standard_error_goes_to_its_log(tmp_path: Path) -> None:
+    log = tmp_path / "worker.log"
+    FreshChild(30, log).run(tasks.mutter, "a library's own chatter")
+    assert log.read_text() == "a library's own chatter"

@@ -47,6 +47,8 @@ bench: setup-dev  ## measure speed and accuracy against the goals
 lock:  ## write the lock files anew (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv; install it and run make lock again" >&2; exit 1; }
 	uv pip compile pyproject.toml --extra tf $(UV_FLAGS) -o requirements/run.txt
+	uv pip compile pyproject.toml -c requirements/run.txt $(UV_FLAGS) -o requirements/base.txt
+	uv pip compile pyproject.toml --extra gpu -c requirements/run.txt $(UV_FLAGS) -o requirements/gpu.txt
 	uv pip compile pyproject.toml --extra tf --extra dev -c requirements/run.txt $(UV_FLAGS) -o requirements/dev.txt
 
 clean:  ## remove .venv and every cache; databases in var/ stay

@@ -169,32 +169,46 @@ def heartbeat(connection: Connection, run: Run, until: datetime) -> None:
 
 
 def finish(
-    connection: Connection, run: Run, machine_now: datetime, *, counts: Mapping[str, int], error: str | None = None
+    connection: Connection,
+    run: Run,
+    machine_now: datetime,
+    *,
+    counts: Mapping[str, int],
+    error: str | None = None,
+    warning: str | None = None,
 ) -> None:
-    """End a run as done, or as failed where an error is given; fenced."""
+    """End a run as done, or as failed where an error is given; fenced.
+
+    A warning is kept in the place of an error, of a run that is done all the same.
+    """
     guard(connection, run)
     values = {
         "state": "failed" if error else "done",
         "finished_at": machine_now,
         "counts": dict(counts),
-        "error": error,
+        "error": error or warning,
         "lease_until": None,
         "wait_until": None,
     }
     connection.execute(update(runs).where(runs.c.id == run.id).values(values))
 
 
-def wait(connection: Connection, run: Run, until: datetime, counts: Mapping[str, int]) -> None:
-    """Let a run sleep to a market-time instant, without holding the replay; fenced."""
+def wait(
+    connection: Connection, run: Run, until: datetime, counts: Mapping[str, int], warning: str | None = None
+) -> None:
+    """Let a run sleep to a market-time instant, without holding the replay; fenced. A warning says what is amiss."""
     guard(connection, run)
-    values = {"state": "waiting", "wait_until": until, "lease_until": None, "counts": dict(counts)}
+    values = {
+        "state": "waiting", "wait_until": until, "lease_until": None, "counts": dict(counts), "error": warning
+    }  # fmt: skip
     connection.execute(update(runs).where(runs.c.id == run.id).values(values))
 
 
-def retry(connection: Connection, run: Run, not_before: datetime, error: str) -> None:
-    """Put a run back to due, not before a machine-time instant; fenced."""
+def retry(connection: Connection, run: Run, not_before: datetime, error: str, *, counted: bool = True) -> None:
+    """Put a run back to due, not before a machine-time instant; fenced. Not counted = it costs no attempt."""
     guard(connection, run)
-    values = {"state": "due", "not_before": not_before, "lease_until": None, "error": error}
+    attempt = run.attempt if counted else max(run.attempt - 1, 0)
+    values = {"state": "due", "not_before": not_before, "lease_until": None, "error": error, "attempt": attempt}
     connection.execute(update(runs).where(runs.c.id == run.id).values(values))
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
+from urllib.parse import quote
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -18,6 +19,9 @@ from service.errors import SettingsError
 PREFIX = "TPLUS_"
 DEFAULT_SPEED = 3.0
 _CLOCK = re.compile(r"replay(?::(?P<start>\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d)?Z)?))?(?::(?P<speed>\d+(?:\.\d+)?))?")
+
+_LOGIN = re.compile(r"^(?P<user>[\w+]+://[^/:@?#]+)(?P<password>:[^@]*)?@")
+"""Begin of a database URL that names a user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,9 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         None, description="SQLAlchemy URL; unset = an SQLite file in the data folder, named after source and clock"
     )
+    database_password_file: Path | None = Field(
+        None, description="file whose text is the password of `TPLUS_DATABASE_URL`, read once at the start"
+    )
     symbols: SymbolList = Field(
         (), description="watchlist of a new database, by comma; empty = all of the sample, five large stocks on yahoo"
     )
@@ -90,6 +97,9 @@ class Settings(BaseSettings):
     grace_minutes: int = Field(180, ge=0, le=1200, description="on 24/7 and 24/5: how late after settling is on time")
     overlap_sessions: int = Field(10, ge=1, le=100, description="stored sessions that every pull reads again")
     fetch_workers: int = Field(3, ge=1, le=8, description="symbols fetched at a time")
+    pull_limit_seconds: float = Field(
+        1800.0, gt=0, le=86400, description="a pull asks for no further symbol after this"
+    )
     lease_seconds: int = Field(30, ge=2, le=3600, description="how long a claim holds without a heartbeat")
     poll_seconds: float = Field(1.0, gt=0, le=60, description="how often the scheduler looks for due work")
     max_attempts: int = Field(4, ge=1, le=20, description="tries of a run before it is failed")
@@ -97,6 +107,13 @@ class Settings(BaseSettings):
     train_limit_seconds: int = Field(1800, ge=10, le=86400, description="a training that takes longer is ended")
     yahoo_standin_url: str | None = Field(None, description="tests only: a loopback server in place of Yahoo")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _add_password(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("database_password_file") is not None:
+            return values | {"database_url": _url_with_password(values)}
+        return values
 
     @field_validator("clock")
     @classmethod
@@ -167,8 +184,9 @@ class Settings(BaseSettings):
 
     @property
     def artifact_dir(self) -> Path:
-        """Folder of the model artifacts: beside the embedded database, one for each database."""
-        return self.data_dir.absolute() / f"artifacts-{hashlib.sha256(self.url.encode()).hexdigest()[:10]}"
+        """Folder of the model artifacts: one for each database, and the same after a change of password."""
+        named = _LOGIN.sub(r"\g<user>@", self.url, count=1)
+        return self.data_dir.absolute() / f"artifacts-{hashlib.sha256(named.encode()).hexdigest()[:10]}"
 
     def _file_name(self) -> str:
         kind, _, folder = self.source_name.partition(":")
@@ -209,6 +227,29 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         raise SettingsError(
             "; ".join(_sentence(item["loc"], item["msg"], values) for item in error.errors())
         ) from error
+
+
+def _url_with_password(values: Mapping[str, Any]) -> str:
+    """The database URL with the password of the file put in."""
+    path = Path(values["database_password_file"])
+    try:
+        password = path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise ValueError(
+            f"TPLUS_DATABASE_PASSWORD_FILE={path} cannot be read ({reason}); name a file this process may read"
+        ) from error
+    if not password:
+        raise ValueError(f"TPLUS_DATABASE_PASSWORD_FILE={path} is empty; write the database's password into it")
+    url = values.get("database_url") or ""
+    plain = url.get_secret_value() if isinstance(url, SecretStr) else str(url)
+    login = _LOGIN.match(plain)
+    if login is None or login["password"] is not None:
+        raise ValueError(
+            "TPLUS_DATABASE_PASSWORD_FILE goes with a TPLUS_DATABASE_URL that names a user and no password; "
+            "write it as postgresql://user@host/name"
+        )
+    return f"{login['user']}:{quote(password, safe='')}@{plain[login.end() :]}"
 
 
 def _sentence(location: tuple[int | str, ...], message: str, values: Mapping[str, str]) -> str:

@@ -40,6 +40,13 @@ class Fault(StrEnum):
     HANG = "hang"
     DOWN = "down"
     NO_VOLUME = "no_volume"
+    NO_CURRENCY = "no_currency"
+    UNEQUAL = "unequal"
+    EMPTY_BODY = "empty_body"
+    EMPTY_JSON = "empty_json"
+    NULL_RESULT = "null_result"
+    DUPLICATE_LAST = "duplicate_last"
+    DAY_EARLY = "day_early"
 
 
 COOKIE, CRUMB = "cookie", "crumb"
@@ -56,6 +63,9 @@ class StandinSymbol:
         dividends: Cash per share as paid, by ex-date.
         splits: New shares per old one, by ex-date.
         nulls: Sessions whose figures are all null.
+        unannounced: Ex-dates of splits that move the bars and are not among the events.
+        unapplied: Ex-dates of splits that are among the events and have not moved the bars.
+        scaled: What the prices of single sessions are multiplied by: corrections and mixed-up units.
         meta: Fields of the answer's `meta` that differ from a US stock's.
         seed: Seed of the walk.
     """
@@ -65,6 +75,9 @@ class StandinSymbol:
     dividends: Mapping[date, float] = field(default_factory=dict)
     splits: Mapping[date, float] = field(default_factory=dict)
     nulls: frozenset[date] = frozenset()
+    unannounced: frozenset[date] = frozenset()
+    unapplied: frozenset[date] = frozenset()
+    scaled: Mapping[date, float] = field(default_factory=dict)
     meta: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
 
@@ -92,7 +105,8 @@ class StandinSymbol:
         bars: dict[date, dict[str, float]] = {}
         for day, bar in zip(days, self.traded(len(days)), strict=True):
             ahead = self.ahead(day, days[-1])
-            bars[day] = {name: value * ahead if name == "volume" else value / ahead for name, value in bar.items()}
+            scale = self.scaled.get(day, 1.0) / ahead
+            bars[day] = {name: value * ahead if name == "volume" else value * scale for name, value in bar.items()}
         return bars
 
     def adjusted(self, bars: Mapping[date, Mapping[str, float]]) -> dict[date, float]:
@@ -108,7 +122,8 @@ class StandinSymbol:
 
     def ahead(self, day: date, newest: date) -> float:
         """Product of the splits after a session, up to the newest one."""
-        return float(np.prod([ratio for ex, ratio in self.splits.items() if day < ex <= newest]))
+        applied = {ex: ratio for ex, ratio in self.splits.items() if ex not in self.unapplied}
+        return float(np.prod([ratio for ex, ratio in applied.items() if day < ex <= newest]))
 
 
 class Standin:
@@ -117,6 +132,7 @@ class Standin:
     def __init__(self, symbols: Mapping[str, StandinSymbol], until: datetime) -> None:
         self.symbols = dict(symbols)
         self.until = until
+        self.cookie = _COOKIE
         self.requests: list[str] = []
         self._faults: dict[str, list[tuple[Fault, int | None]]] = {}
         self._lock = threading.Lock()
@@ -192,7 +208,7 @@ class Standin:
                 },
                 "splits": {
                     str(stamps[ex]): {"date": stamps[ex], "numerator": ratio, "denominator": 1}
-                    for ex, ratio in spec.splits.items() if ex in days
+                    for ex, ratio in spec.splits.items() if ex in days and ex not in spec.unannounced
                 },
             },
             "indicators": {"quote": [quote], "adjclose": [{"adjclose": shown}]},
@@ -226,7 +242,7 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         self.owner.requests.append(f"{parts.hostname}{parts.path}")
         if parts.hostname == "fc.yahoo.com":
-            self._answer(self.owner.next_fault(COOKIE), b"", "text/html", {"Set-Cookie": _COOKIE})
+            self._answer(self.owner.next_fault(COOKIE), b"", "text/html", {"Set-Cookie": self.owner.cookie})
         elif parts.path.endswith("/getcrumb"):
             self._answer(self.owner.next_fault(CRUMB), b"made.up.crumb", "text/plain")
         elif "/finance/chart/" in parts.path:
@@ -242,8 +258,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         result = self.owner.chart(symbol, query)
         fault = self.owner.next_fault(symbol)
-        if fault is Fault.NO_VOLUME:
-            del result["indicators"]["quote"][0]["volume"]
+        _spoil(result, fault)
         self._answer(fault, json.dumps({"chart": {"result": [result], "error": None}}).encode(), "application/json")
 
     def _answer(self, fault: Fault | None, body: bytes, kind: str, headers: Mapping[str, str] | None = None) -> None:
@@ -273,6 +288,24 @@ class _Handler(BaseHTTPRequestHandler):
 _COOKIE = "A3=made-up; Domain=.yahoo.com; Path=/; Expires=Fri, 01 Jan 2038 00:00:00 GMT"
 
 
+def _spoil(result: dict[str, Any], fault: Fault | None) -> None:
+    """Make a chart document wrong in a way that is still a document."""
+    quote, stamps = result["indicators"]["quote"][0], result["timestamp"]
+    if fault is Fault.NO_VOLUME:
+        del quote["volume"]
+    elif fault is Fault.NO_CURRENCY:
+        del result["meta"]["currency"]
+    elif fault is Fault.UNEQUAL:
+        quote["close"] = quote["close"][:-1]
+    elif fault is Fault.DUPLICATE_LAST:
+        for column in (*quote.values(), *(each["adjclose"] for each in result["indicators"]["adjclose"])):
+            column.append(column[-1])
+        quote["close"][-1] += 0.125  # the day as it moved on; an eighth, as every price here
+        stamps.append(stamps[-1] + 3600)
+    elif fault is Fault.DAY_EARLY:
+        stamps[:] = [stamp - 86_400 for stamp in stamps]
+
+
 def _chart_error(code: str, text: str) -> bytes:
     return json.dumps({"chart": {"result": None, "error": {"code": code, "description": text}}}).encode()
 
@@ -288,9 +321,18 @@ _DOCUMENTS: dict[Fault | None, tuple[int, bytes, str]] = {
         _chart_error("Bad Request", "Data doesn't exist for startDate = 1, endDate = 2"),
         "text/json",
     ),
+    Fault.NULL_RESULT: (200, b'{"chart": {"result": null, "error": null}}', "application/json"),
+    Fault.EMPTY_BODY: (200, b"", "application/json"),
+    Fault.EMPTY_JSON: (200, b"{}", "application/json"),
     Fault.EMPTY_RESULT: (200, b'{"chart": {"result": [], "error": null}}', "application/json"),
     Fault.DOWN: (200, b"<html>Will be right back</html>", "text/html"),
 }
+
+
+def forget_session() -> None:
+    """Let yfinance begin a new session, as a fresh process over the same cache folder would."""
+    YfData.cache_get.cache_clear()
+    SingletonMeta._instances.pop(YfData, None)
 
 
 def reset_yfinance() -> None:
@@ -298,8 +340,7 @@ def reset_yfinance() -> None:
     cache._TzCacheManager._tz_cache = None
     cache._CookieCacheManager._Cookie_cache = None
     cache._ISINCacheManager._isin_cache = None
-    YfData.cache_get.cache_clear()
-    SingletonMeta._instances.pop(YfData, None)
+    forget_session()
     base._tz_info_fetch_ctr = 0
     yfinance.config._load_option()
 

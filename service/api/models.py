@@ -7,8 +7,10 @@ from service.api.dependencies import ReaderDependency
 from service.api.pages import cut
 from service.api.parameters import Cursor, GroupQuery, Id, Limit, StatusQuery, StrategyQuery
 from service.api.queries import model_versions
+from service.api.queries.newest_first import Page, newest_first
 from service.api.schemas.models import Decision, ModelAnswer, ModelItem, ModelPage
 from service.api.schemas.problem import problems
+from service.db import tables
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
@@ -29,7 +31,8 @@ def versions(
     filters = {"group": group, "strategy": strategy, "status": status}
     with reader.snapshot() as snapshot:
         before = None if keys is None else int(str(keys[0]))
-        rows = model_versions.page(snapshot.connection, filters, before, limit + 1)
+        page = Page(filters, before, limit + 1)
+        rows = newest_first(snapshot.connection, tables.model_versions, page)
     shown, next_cursor = cut(rows, limit, _KIND, lambda row: (row.id,))
     return ModelPage(items=[ModelItem.of(row) for row in shown], next_cursor=next_cursor)
 

@@ -7,8 +7,10 @@ from service.api.dependencies import ReaderDependency
 from service.api.pages import cut
 from service.api.parameters import Cursor, Id, JobQuery, Limit, RunScopeQuery, RunStateQuery
 from service.api.queries import runs
+from service.api.queries.newest_first import Page, newest_first
 from service.api.schemas.problem import problems
 from service.api.schemas.runs import RunAnswer, RunItem, RunOutcome, RunPage
+from service.db import tables
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
 
@@ -29,7 +31,8 @@ def several(
     keys = decode(_KIND, cursor, int)
     with reader.snapshot() as snapshot:
         before = None if keys is None else int(str(keys[0]))
-        rows = runs.page(snapshot.connection, {"job": job, "scope": scope, "state": state}, before, limit + 1)
+        page = Page({"job": job, "scope": scope, "state": state}, before, limit + 1)
+        rows = newest_first(snapshot.connection, tables.runs, page)
     shown, next_cursor = cut(rows, limit, _KIND, lambda row: (row.id,))
     return RunPage(items=[RunItem.of(row) for row in shown], next_cursor=next_cursor)
 

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 import typer
+from sqlalchemy.exc import DBAPIError
 from typer.core import TyperGroup
 from typer.main import get_group
 
@@ -29,7 +30,9 @@ COMMANDS: Mapping[str, str] = {
     "train": "service.cli.jobs",
     "symbols": "service.cli.symbols",
     "models": "service.cli.models",
+    "quarantine": "service.cli.quarantine",
     "db": "service.cli.ledger",
+    "health": "service.cli.health",
 }
 """Command -> the module whose `app` holds it, or is it."""
 
@@ -69,5 +72,12 @@ def main() -> None:
     try:
         app()
     except TplusError as error:
-        sys.stderr.write(f"tplus: {error}\n")
+        _tell(str(error))
         sys.exit(EXIT_USAGE if isinstance(error, SettingsError) else EXIT_ERROR)
+    except DBAPIError as error:
+        _tell(f"the database refused: {error.orig}; nothing of this step was written, run the command again")
+        sys.exit(EXIT_ERROR)
+
+
+def _tell(sentence: str) -> None:
+    sys.stderr.write(f"tplus: {' '.join(sentence.split())}\n")

@@ -1,5 +1,6 @@
 """`tplus up` and `tplus schedule`: the service in one command, or its scheduler alone."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -22,7 +23,8 @@ from service.settings import Settings, load_settings
 
 API_RESTART_SECONDS = 2.0
 API_END_SECONDS = 10.0
-
+SHUTDOWN_SECONDS = 30.0
+"""How long work in hand may go on after `tplus schedule` is told to end."""
 
 app = typer.Typer()
 
@@ -44,7 +46,7 @@ def schedule() -> None:
     settings = _settings()
     with open_service(settings, reporter_for_output()) as context:
         say(f"database {shown(context.database)}, source {context.source.name}, clock {settings.clock}")
-        _run_until_signal(Scheduler(context))
+        _run_until_signal(Scheduler(context), SHUTDOWN_SECONDS)
 
 
 def _settings() -> Settings:
@@ -62,14 +64,28 @@ def _greet(context: ServiceContext) -> None:
         say(f"replayed market time stands at {now:%Y-%m-%d %H:%M}Z; forecasts are of that day, not of today")
 
 
-def _run_until_signal(scheduler: Scheduler) -> None:
+def _run_until_signal(scheduler: Scheduler, limit_seconds: float | None = None) -> None:
+    """Run until told to end; work that then takes longer than the limit is left to whoever takes its lease over."""
+
+    def leave() -> None:
+        sys.stderr.write(f"the work in hand went on for {limit_seconds:.0f} s; it is left to the next scheduler\n")
+        sys.stderr.flush()
+        os._exit(1)
+
     def end(_number: int, _frame: FrameType | None) -> None:
         scheduler.stop()
+        if limit_seconds is not None and not timers:
+            timers.append(threading.Timer(limit_seconds, leave))
+            timers[0].daemon = True
+            timers[0].start()
 
+    timers: list[threading.Timer] = []
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         scheduler.run()
     finally:
+        for timer in timers:
+            timer.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -11,8 +11,9 @@ from service.db.changes import raise_changes
 from service.market.instruments import Instrument, describe, set_state
 from service.market.sessions import ensure_sessions, reopen
 from service.market.table import MarketCalendar
+from service.prices.doubts import NIGHTS, Doubt, raise_doubt, settle_doubts, use_allowance
 from service.prices.jumps import find_suspects
-from service.prices.overlap import Verdict, compare, new_splits
+from service.prices.overlap import Comparison, Verdict, compare, new_splits
 from service.prices.quality import Checked, Finding, Rows, check_actions, check_rows
 from service.prices.quarantine import record_findings, settle_suspects
 from service.prices.repository import has_bar, read_actions
@@ -118,6 +119,8 @@ class Keeper:
             return None
         if comparison.verdict is Verdict.SUSPECT:
             return self.doubt(connection, one.symbol, comparison.reason)
+        if one.state != "ok":
+            self._settle(connection, one.symbol, "cleared")
         writer = self._writer(connection, one.symbol)
         accepted, counts = self._believe(writer, one, answer, stored, known)
         counts["revised"] = writer.revise(stored, answer.checked.rows, comparison, one.basis)
@@ -130,6 +133,38 @@ class Keeper:
         if recovered or any(counts[name] for name in ("revised", "added", "actions", "recorded")):
             raise_changes(connection, [one.symbol])
         return self._outcome(connection, one, self._own_session(answer.calendar), counts)
+
+    def whole(self, connection: Connection, one: Instrument, history: PriceHistory, start: date) -> PullOutcome | None:
+        """Keep a whole history over what is stored: the safety net. `start`: from where on a usual pull would read.
+
+        What far back cannot be believed is put on record; it does not cost the symbol its newest bar.
+
+        Returns:
+            As `later`.
+        """
+        reason = self._doubt_of_whole(connection, one, history)
+        if reason is None:
+            self._settle(connection, one.symbol, "cleared")
+            return self.later(connection, one, history, one.first_session or start)
+        recent = replace(history, bars=history.bars[history.bars.index >= start.isoformat()])
+        recent = replace(recent, actions=tuple(action for action in history.actions if action.ex_date >= start))
+        outcome = self.later(connection, one, recent, start)
+        if outcome is not None and outcome.state != "suspect":
+            raise_doubt(connection, one.symbol, Doubt.BASIS, reason, (self.session, self.at))
+        return outcome
+
+    def _doubt_of_whole(self, connection: Connection, one: Instrument, history: PriceHistory) -> str | None:
+        if len(history.bars) == 0:
+            return "the whole history came empty"
+        answer = self._check(one.calendar, history)
+        stored, known = load_stored(connection, one.symbol), read_actions(connection, one.symbol)
+        comparison = compare(stored.rows, answer.checked.rows, new_splits(known, answer.actions))
+        if comparison.verdict is Verdict.SUSPECT:
+            return f"read again as a whole, {comparison.reason}"
+        lacks = len(stored.rows) - len(comparison.stored)
+        if lacks > (1 - _COVERED) * len(stored.rows):
+            return f"read again as a whole, it lacks {lacks} of the {len(stored.rows)} stored bars: another company?"
+        return None
 
     def rebase(self, connection: Connection, one: Instrument, history: PriceHistory) -> PullOutcome:
         """Put a whole history on a new basis in the place of the stored one, if it is one."""
@@ -144,6 +179,23 @@ class Keeper:
         if lacks > (1 - _COVERED) * len(stored.rows):
             reason = f"the re-based history lacks {lacks} of the {len(stored.rows)} stored bars"
             return self.doubt(connection, one.symbol, reason)
+        self._settle(connection, one.symbol, "confirmed")
+        return self._replace(connection, one, answer, comparison)
+
+    def allowed(self, connection: Connection, one: Instrument, history: PriceHistory) -> PullOutcome:
+        """Put a whole history that a person let through in the place of the stored one, on a new basis."""
+        if len(history.bars) == 0:
+            return PullOutcome(one.symbol, "no_data", "the source answered no bars; the allowed history is asked again")
+        answer = self._check(one.calendar, history)
+        stored, known = load_stored(connection, one.symbol), read_actions(connection, one.symbol)
+        comparison = compare(stored.rows, answer.checked.rows, new_splits(known, answer.actions))
+        use_allowance(connection, one.symbol, self.at)
+        return self._replace(connection, one, answer, comparison)
+
+    def _replace(
+        self, connection: Connection, one: Instrument, answer: Answer, comparison: Comparison
+    ) -> PullOutcome:  # fmt: skip
+        stored, known = load_stored(connection, one.symbol), read_actions(connection, one.symbol)
         writer = self._writer(connection, one.symbol)
         accepted, counts = self._believe(writer, one, answer, stored, known)
         counts["rebased"], counts["revised"] = writer.replace(stored, accepted, comparison, one.basis)
@@ -156,7 +208,23 @@ class Keeper:
 
     def doubt(self, connection: Connection, symbol: str, reason: str) -> PullOutcome:
         """Write nothing of an answer but that the symbol is suspect, and why."""
+        raise_doubt(connection, symbol, Doubt.BASIS, reason, (self.session, self.at))
         return self.mark(connection, PullOutcome(symbol, "suspect", reason), "suspect")
+
+    def missed(self, connection: Connection, one: Instrument, outcome: PullOutcome) -> PullOutcome:
+        """Note that a live vendor says a symbol with bars is gone; believed on the third separate session."""
+        night = (self.session, self.at)
+        nights = raise_doubt(connection, one.symbol, Doubt.GONE, outcome.reason or "no such symbol", night)
+        if nights >= NIGHTS:
+            settle_doubts(connection, one.symbol, Doubt.GONE, "confirmed", self.at)
+            return self.mark(connection, outcome, "unknown")
+        reason = f"{outcome.reason}; said on {nights} of the {NIGHTS} sessions after which it is believed"
+        return self.mark(connection, PullOutcome(one.symbol, "no_data", reason), "failing")
+
+    def _settle(self, connection: Connection, symbol: str, basis: str) -> None:
+        """End the doubts that an answer with bars settles."""
+        settle_doubts(connection, symbol, Doubt.BASIS, basis, self.at)
+        settle_doubts(connection, symbol, Doubt.GONE, "cleared", self.at)
 
     def mark(self, connection: Connection, outcome: PullOutcome, state: str) -> PullOutcome:
         """Write an outcome's reason as the instrument's state."""

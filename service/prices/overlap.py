@@ -19,6 +19,9 @@ _SPLIT_MATCH = 1e-3
 
 _TOO_FEW = 2
 
+_SHIFT_ROWS = 4
+"""Bars that must agree with their neighbours' sessions before an answer is held to be shifted."""
+
 
 class Verdict(StrEnum):
     """What the overlap says."""
@@ -107,7 +110,22 @@ def _judge(
     if len(ratios) >= _TOO_FEW and off.all() and np.ptp(ratios) <= _SPLIT_MATCH:
         ratio = float(np.exp(np.median(ratios)))
         return Verdict.SUSPECT, f"all closes came {ratio:.6g} times the stored ones and no split says why"
+    if 2 * off.sum() > len(off) and _is_shifted(stored.close, here, ratios):
+        return Verdict.SUSPECT, "the closes came one session off: each is the stored one of its neighbour"
     return _judge_singles(ratios, stored, here)
+
+
+def _is_shifted(closes: FloatArray, here: np.ndarray[tuple[int], np.dtype[np.intp]], ratios: FloatArray) -> bool:
+    """Whether each answered close is the stored one of the session after it, or of the one before."""
+    mine = np.log(closes)
+    theirs = mine[here] + ratios
+    for step in (1, -1):
+        inside = (here + step >= 0) & (here + step < len(closes))
+        gaps = np.abs(theirs[inside] - mine[here[inside] + step])
+        # A tenth may lie beside a holiday or a hole.
+        if len(gaps) >= _SHIFT_ROWS and float(np.quantile(gaps, 0.9)) <= NOISE:
+            return True
+    return False
 
 
 def _judge_splits(ratios: FloatArray, factors: FloatArray, splits: Sequence[Action]) -> tuple[Verdict, str]:

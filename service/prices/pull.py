@@ -4,13 +4,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from service.context import ServiceContext
+from service.db.tables import runs
 from service.market.calendar import get_calendar
 from service.market.instruments import Instrument, list_instruments, set_state
+from service.prices.breaker import RATE_LIMITS, paused_until, rate_limits, trip
+from service.prices.canary import pick_canaries
 from service.prices.ingest import IngestContext, PullOutcome, pull_symbols
 from service.prices.source import Transient
+from service.prices.watch import missing_share, tell_lasting, tell_unknown
 from service.runs import Outcome, Run, finish, guard, outcome_counts, read_outcomes, record_outcomes, wait
 
 RECHECK = timedelta(hours=1)
@@ -21,10 +25,20 @@ FLUSH = 100
 """Outcomes written at a time: a killed pull is pulled again, which changes nothing."""
 TRY_AGAIN = ("transient", "deferred", "failed")
 """Outcomes worth another attempt soon, with backoff."""
+HOURLY = ("no_bar", "deferred")
+"""Outcomes asked for again each hour until T opens."""
 
 
 class PullIncomplete(Transient):
-    """Some symbols could not be pulled; the run is tried again for those alone."""
+    """Some symbols could not be pulled; the run is tried again for those alone.
+
+    Attributes:
+        after: Pause before the next attempt in machine time, which then costs none; None = the usual backoff.
+    """
+
+    def __init__(self, sentence: str, after: timedelta | None = None) -> None:
+        super().__init__(sentence)
+        self.after = after
 
 
 def pull(context: ServiceContext, run: Run) -> None:
@@ -33,10 +47,12 @@ def pull(context: ServiceContext, run: Run) -> None:
     Raises:
         PullIncomplete: some symbols failed in a way that another attempt may mend.
     """
+    _give_way(context, run)
     with context.database.reading() as connection:
         at = context.market.now(connection)
         settled = {o.symbol for o in read_outcomes(connection, run.id) if o.state not in (*TRY_AGAIN, "no_bar")}
         known = list_instruments(connection, calendar=run.scope, pulled=True)
+        canaries = () if context.source.can_replay else pick_canaries(connection)
     before = context.calendars.final_at(run.scope, context.calendars.get(run.scope).previous(run.session))
     todo = [i for i in known if i.symbol not in settled and not _rests(i, at, before)]
     ingest = IngestContext(
@@ -45,6 +61,7 @@ def pull(context: ServiceContext, run: Run) -> None:
         context.settings,
         get_calendar,
         frozenset(r.symbol for r in context.references() if r.role == "volatility"),
+        canaries,
     )
     for part in batched(pull_symbols(ingest, todo, run.session, at), FLUSH):
         with context.database.transaction() as connection:
@@ -53,6 +70,17 @@ def pull(context: ServiceContext, run: Run) -> None:
             for outcome in part:
                 _note_first_failure(connection, outcome, at)
     _end(context, run, at)
+
+
+def _give_way(context: ServiceContext, run: Run) -> None:
+    """Ask nothing while another pull pauses because the vendor said so: the limit is on our address, not the run."""
+    with context.database.reading() as connection:
+        machine_now = context.machine.now(connection)
+        until = paused_until(connection, run, machine_now)
+    if until is not None:
+        raise PullIncomplete(
+            "the source asked another pull to slow down; waiting as long as that one", until - machine_now
+        )
 
 
 def batched(outcomes: Iterable[PullOutcome], size: int) -> Iterator[tuple[PullOutcome, ...]]:
@@ -88,33 +116,48 @@ def _note_first_failure(connection: Connection, outcome: PullOutcome, at: dateti
 def _end(context: ServiceContext, run: Run, at: datetime) -> None:
     with context.database.reading() as connection:
         outcomes = read_outcomes(connection, run.id)
+    tell_unknown(context, outcomes)
+    _try_again(context, run, outcomes)
     again = [outcome for outcome in outcomes if outcome.state in TRY_AGAIN]
-    _tell_unknown(context, outcomes)
-    if again and run.attempt < context.settings.max_attempts:
+    deadline = context.calendars.deadline(run.scope, run.session)
+    # A record answers the same in an hour; a vendor that is down may be up again.
+    hourly = HOURLY if context.source.can_replay else (*HOURLY, *TRY_AGAIN)
+    warning = missing_share(run, outcomes)
+    with context.database.transaction() as connection:
+        guard(connection, run)
+        told = connection.execute(select(runs.c.error).where(runs.c.id == run.id)).scalar_one()
+        limits = rate_limits(connection, run.id)
+        counts = outcome_counts(outcomes) | ({RATE_LIMITS: limits} if limits else {})
+        if any(outcome.state in hourly for outcome in outcomes) and at < deadline:
+            wait(connection, run, min(at + RECHECK, deadline), counts, warning)
+        else:
+            error = None
+            if outcomes and len(again) == len(outcomes):
+                error = f"no symbol could be pulled; {again[0].symbol}: {again[0].reason}"
+            now = context.machine.now(connection)
+            finish(connection, run, now, counts=counts, error=error, warning=warning)
+    if warning is not None and warning != told:  # once, not every hour
+        context.reporter.notice(warning)
+    tell_lasting(context, outcomes, at)
+
+
+def _try_again(context: ServiceContext, run: Run, outcomes: Sequence[Outcome]) -> None:
+    """Ask for another attempt soon where one may help: at the breaker's pace, or at the usual one.
+
+    Raises:
+        PullIncomplete: one may.
+    """
+    deferred = [outcome for outcome in outcomes if outcome.state == "deferred"]
+    again = [outcome for outcome in outcomes if outcome.state in TRY_AGAIN]
+    if deferred:
+        with context.database.transaction() as connection:
+            after = trip(connection, run)
+        if after is not None:
+            first = deferred[0]
+            sentence = f"{len(deferred)} of {len(outcomes)} symbols are deferred; {first.symbol}: {first.reason}"
+            raise PullIncomplete(sentence, after)
+    elif again and run.attempt < context.settings.max_attempts:
         first = again[0]
         raise PullIncomplete(
             f"{len(again)} of {len(outcomes)} symbols could not be pulled; {first.symbol}: {first.reason}"
         )
-    counts = outcome_counts(outcomes)
-    deadline = context.calendars.deadline(run.scope, run.session)
-    with context.database.transaction() as connection:
-        guard(connection, run)
-        if any(outcome.state == "no_bar" for outcome in outcomes) and at < deadline:
-            wait(connection, run, min(at + RECHECK, deadline), counts)
-            return
-        error = None
-        if outcomes and len(again) == len(outcomes):
-            error = f"no symbol could be pulled; {again[0].symbol}: {again[0].reason}"
-        finish(connection, run, context.machine.now(connection), counts=counts, error=error)
-
-
-def _tell_unknown(context: ServiceContext, outcomes: Sequence[Outcome]) -> None:
-    unknown = [outcome.symbol for outcome in outcomes if outcome.state == "unknown"]
-    if unknown:
-        references = {reference.symbol for reference in context.references()}
-        inputs = [symbol for symbol in unknown if symbol in references]
-        watched = [symbol for symbol in unknown if symbol not in references]
-        if inputs:
-            context.reporter.notice("the source has no such reference series, its inputs are masked", inputs)
-        if watched:
-            context.reporter.notice("the source does not know these symbols; asked again in a week", watched)

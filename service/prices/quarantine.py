@@ -16,6 +16,7 @@ from service.db.changes import raise_changes
 from service.db.tables import bars, instruments, quarantine
 from service.db.upsert import upsert
 from service.errors import NotFound
+from service.prices.doubts import Doubt, allow
 from service.prices.jumps import Suspect
 from service.prices.quality import FIELDS, Finding, Rows
 
@@ -145,6 +146,8 @@ def _note(
 def clear(connection: Connection, record_id: int, at: datetime, source: str) -> Quarantined:
     """Let a row through by hand: a suspect's bar is written; a refused or repaired row is only ticked off.
 
+    A doubted basis is allowed: the next pull takes the vendor's whole history as it is, on a new basis.
+
     Args:
         connection: An open write transaction; the caller adds its audit line.
         record_id: Number of the row.
@@ -169,6 +172,8 @@ def clear(connection: Connection, record_id: int, at: datetime, source: str) -> 
         connection.execute(update(instruments).where(mine, instruments.c.last_session < day).values(last_session=day))
         connection.execute(update(instruments).where(mine, instruments.c.first_session > day).values(first_session=day))
         raise_changes(connection, [record.symbol])
+    if record.state == "open" and record.session is None and record.row.get("kind") == Doubt.BASIS:
+        allow(connection, record.id, record.row)
     _set(connection, record.id, {"state": "cleared", "last_seen_at": at})
     return record
 

@@ -37,6 +37,8 @@ def translate(symbol: str, error: Exception) -> SourceError:
         return _by_status(symbol, error)
     if isinstance(error, json.JSONDecodeError):
         return _transient(symbol, f"the answer is no whole JSON document ({error.msg} at character {error.pos})")
+    if isinstance(error, KeyError) and error.args == ("chart",):
+        return _transient(symbol, "Yahoo refuses without a reason")
     if isinstance(error, OSError):
         return _transient(symbol, f"the connection failed ({type(error).__name__}: {error})")
     return Malformed(

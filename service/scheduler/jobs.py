@@ -14,7 +14,7 @@ from service.errors import FencedError, TplusError
 from service.execution.port import WorkerDied
 from service.forecasts.produce import forecast
 from service.forecasts.score import score
-from service.prices.pull import pull
+from service.prices.pull import PullIncomplete, pull
 from service.runs import Run, finish, release, retry
 from service.training.train import train
 
@@ -43,6 +43,8 @@ def execute(context: ServiceContext, run: Run, stopping: Callable[[], bool]) -> 
             _end(context, run, None)
             return
         _end(context, run, str(error))
+    except PullIncomplete as error:
+        _end(context, run, str(error), error.after)
     except TplusError as error:
         _end(context, run, str(error))
     except OperationalError as error:  # a database that is locked, full or gone: the next attempt may find it well
@@ -53,14 +55,19 @@ def execute(context: ServiceContext, run: Run, stopping: Callable[[], bool]) -> 
     _tell(context, run)
 
 
-def _end(context: ServiceContext, run: Run, error: str | None) -> None:
-    """Give an interrupted run back, or plan its next attempt, or fail it after the last."""
+def _end(context: ServiceContext, run: Run, error: str | None, after: timedelta | None = None) -> None:
+    """Give an interrupted run back, or plan its next attempt, or fail it after the last.
+
+    `after` is a pause that the job itself asks for: it costs no attempt.
+    """
     settings = context.settings
     try:
         with context.database.transaction() as connection:
             now = context.machine.now(connection)
             if error is None:
                 release(connection, run)
+            elif after is not None:
+                retry(connection, run, now + after, error, counted=False)
             elif run.attempt < settings.max_attempts:
                 ceiling = settings.retry_seconds * 2 ** (run.attempt - 1)
                 seconds = ceiling * (0.5 + random.random() / 2)

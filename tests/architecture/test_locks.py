@@ -31,7 +31,9 @@ def lock(kind: str) -> Path:
 @pytest.mark.parametrize(
     ("kind", "wanted"),
     [
+        ("base", PROJECT["dependencies"]),
         ("run", [*PROJECT["dependencies"], *EXTRAS["tf"]]),
+        ("gpu", [*PROJECT["dependencies"], *EXTRAS["gpu"]]),
         ("dev", [*PROJECT["dependencies"], *EXTRAS["tf"], *EXTRAS["dev"]]),
     ],
 )
@@ -48,7 +50,14 @@ def test_tests_run_what_users_run() -> None:
     assert {package: dev.get(package) for package in run} == run
 
 
-@pytest.mark.parametrize("kind", ["run", "dev"])
+def test_each_image_installs_the_versions_that_are_tested() -> None:
+    base, run, gpu = pins("base"), pins("run"), pins("gpu")
+    assert {package: run.get(package) for package in base} == base
+    assert {package: gpu.get(package) for package in run} == run
+    assert {package for package in gpu if not package.startswith("nvidia-")} == set(run)
+
+
+@pytest.mark.parametrize("kind", ["base", "run", "gpu", "dev"])
 def test_every_pin_has_a_hash_and_no_file_an_address(kind: str) -> None:
     text = lock(kind).read_text()
     entries = re.split(r"(?m)^(?=[a-z0-9])", text)[1:]
@@ -58,7 +67,8 @@ def test_every_pin_has_a_hash_and_no_file_an_address(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["Makefile", ".ci/run", ".pre-commit-config.yaml", "pyproject.toml", "tools/setup_env.py"]
+    "path",
+    ["Makefile", ".ci/run", ".pre-commit-config.yaml", "pyproject.toml", "tools/setup_env.py", "Dockerfile"],
 )
 def test_no_address_stands_in_what_sets_the_environment_up(path: str) -> None:
     assert not re.search(r"https?://", (ROOT / path).read_text())

@@ -4,15 +4,14 @@ import re
 from pathlib import Path
 
 import pytest
-import typer
 
 from service.app import create_app
-from service.cli.main import app as command_line
+from service.cli.main import COMMANDS
 from service.settings import Settings
 from tools.settings_table import README, default, renewed, table
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/figures.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/figures.md", "docs/production.md")
 
 
 def test_the_readme_lists_every_setting_with_its_default_and_meaning() -> None:
@@ -45,9 +44,8 @@ def test_a_readme_without_the_marks_is_refused() -> None:
 
 def test_the_readme_names_every_command() -> None:
     text = README.read_text()
-    commands = typer.main.get_command(command_line).commands  # type: ignore[attr-defined]
-    assert commands
-    for name in commands:
+    assert COMMANDS
+    for name in COMMANDS:
         assert re.search(rf"^\| .*`(tplus )?{name}\b", text, re.MULTILINE), f"the README has no line on {name}"
 
 

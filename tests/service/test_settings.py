@@ -63,7 +63,7 @@ def test_a_bad_value_is_named_with_what_is_allowed(name: str, value: str, senten
 
 
 def test_every_bad_value_is_told_at_once() -> None:
-    with pytest.raises(SettingsError, match="TPLUS_PORT.*TPLUS_LOOKBACK|TPLUS_LOOKBACK.*TPLUS_PORT"):
+    with pytest.raises(SettingsError, match=r"TPLUS_PORT.*TPLUS_LOOKBACK|TPLUS_LOOKBACK.*TPLUS_PORT"):
         load_settings({"TPLUS_PORT": "0", "TPLUS_LOOKBACK": "99"})
 
 

@@ -8,24 +8,6 @@ from service.db.tables import model_decisions, model_versions
 from service.errors import NotFound
 
 
-def page(connection: Connection, filters: dict[str, str | None], before: int | None, limit: int) -> list[Row[Any]]:
-    """Model versions, newest first.
-
-    Args:
-        connection: Open for reading.
-        filters: Column name -> value it must have; None = any.
-        before: Ids below this only (exclusive); None = from the newest.
-        limit: Most rows.
-    """
-    query = select(model_versions).order_by(model_versions.c.id.desc()).limit(limit)
-    for name, value in filters.items():
-        if value is not None:
-            query = query.where(model_versions.c[name] == value)
-    if before is not None:
-        query = query.where(model_versions.c.id < before)
-    return list(connection.execute(query))
-
-
 def version(connection: Connection, version_id: int) -> Row[Any]:
     """One model version.
 

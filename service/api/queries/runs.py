@@ -8,24 +8,6 @@ from service.db.tables import run_outcomes, runs
 from service.errors import NotFound
 
 
-def page(connection: Connection, filters: dict[str, str | None], before: int | None, limit: int) -> list[Row[Any]]:
-    """Runs, newest first.
-
-    Args:
-        connection: Open for reading.
-        filters: Column name -> value it must have; None = any.
-        before: Ids below this only (exclusive); None = from the newest.
-        limit: Most rows.
-    """
-    query = select(runs).order_by(runs.c.id.desc()).limit(limit)
-    for name, value in filters.items():
-        if value is not None:
-            query = query.where(runs.c[name] == value)
-    if before is not None:
-        query = query.where(runs.c.id < before)
-    return list(connection.execute(query))
-
-
 def run(connection: Connection, run_id: int) -> Row[Any]:
     """One run.
 

@@ -75,3 +75,18 @@ def test_only_unknown_splits_are_new() -> None:
 
 def test_factors_are_the_product_of_later_splits() -> None:
     assert split_factors(rows(STORED), [split(1, 2.0), split(3, 5.0)]).tolist() == [10.0, 5.0, 5.0, 1.0]
+
+
+WALK = [100.0, 102.0, 101.0, 103.0, 106.0, 104.0, 105.0, 107.0]
+
+
+@pytest.mark.parametrize("answer", [[*WALK[1:], 108.0], [99.0, *WALK[:-1]]])
+def test_dates_one_session_off_are_beyond_belief(answer: list[float]) -> None:
+    found = compare(rows(WALK), rows(answer), ())
+    assert (found.verdict, "one session off" in found.reason) == (Verdict.SUSPECT, True)
+
+
+def test_many_corrections_are_not_taken_for_a_shift() -> None:
+    changed = [close + place % 3 for place, close in enumerate(WALK)]
+    assert compare(rows(WALK), rows(changed), ()).verdict is Verdict.SAME_BASIS
+    assert compare(rows(WALK[:4]), rows(WALK[1:5]), ()).verdict is Verdict.SAME_BASIS, "three neighbours are too few"

@@ -1,5 +1,6 @@
 """The real yfinance against the stand-in."""
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
@@ -21,7 +22,7 @@ from service.prices.source import (
     UnknownSymbol,
 )
 from service.prices.yahoo import YahooSource
-from tests.standin import COOKIE, CRUMB, Fault, Standin, StandinSymbol, reset_yfinance
+from tests.standin import COOKIE, CRUMB, Fault, Standin, StandinSymbol, forget_session, reset_yfinance
 
 # Thursday 15 November 2018, an hour after the close in New York.
 NOW = datetime(2018, 11, 15, 22, tzinfo=UTC)
@@ -157,6 +158,12 @@ def test_a_symbol_gone_after_its_zone_was_seen_is_unknown(source: YahooSource, s
         (Fault.RESET, Transient, "connection failed"),
         (Fault.DOWN, Transient, "down"),
         (Fault.NO_VOLUME, Malformed, "volume"),
+        (Fault.NO_CURRENCY, Malformed, "currency"),
+        (Fault.UNEQUAL, Malformed, "cannot be read"),
+        (Fault.EMPTY_BODY, Transient, "no whole JSON document"),
+        (Fault.EMPTY_JSON, NoData, "no reason"),
+        (Fault.NULL_RESULT, NoData, "no bars in the window"),
+        (Fault.UNAUTHORISED, NoData, "no reason"),
     ],
 )
 def test_each_fault_is_one_of_the_five_errors_and_passes(
@@ -232,6 +239,89 @@ def test_yahoo_is_no_record(source: YahooSource) -> None:
 def test_a_stand_in_elsewhere_is_refused(url: str) -> None:
     with pytest.raises(SettingsError, match="not a stand-in on this machine"):
         YahooSource(None, url)
+
+
+def test_a_hanging_request_is_given_up(standin: Standin, tmp_path: Path) -> None:
+    source = YahooSource(tmp_path, standin.url, timeout=0.5)
+    source.fetch("MADE", START, NOW)
+    standin.fail("MADE", Fault.HANG)
+    with pytest.raises(Transient, match="MADE: the connection failed"):
+        source.fetch("MADE", START, NOW)
+
+
+def test_fetches_are_held_apart_among_threads(standin: Standin, tmp_path: Path) -> None:
+    source = YahooSource(tmp_path, standin.url, pace=0.2)
+    began = time.monotonic()
+    with ThreadPoolExecutor(4) as pool:
+        assert [len(one.bars) for one in pool.map(lambda _: source.fetch("MADE", START, NOW), range(4))] == [11] * 4
+    assert time.monotonic() - began >= 0.6
+
+
+def test_a_corrupt_cache_folder_is_wiped_and_asked_over_once(standin: Standin, tmp_path: Path) -> None:
+    source = YahooSource(tmp_path, standin.url)
+    (private,) = tmp_path.iterdir()
+    for name in ("tkr-tz.db", "cookies.db"):
+        (private / name).write_bytes(b"this is no database, whatever its name says. " * 100)
+    assert len(source.fetch("MADE", START, NOW).bars) == 11
+    assert (private / "tkr-tz.db").read_bytes().startswith(b"SQLite format 3")
+
+
+@pytest.mark.parametrize(
+    "cookie",
+    [
+        "B1=made-up; Domain=.yahoo.com; Path=/; Expires=Fri, 01 Jan 2038 00:00:00 GMT",
+        "A3=made-up; Domain=.yahoo.com; Path=/",
+    ],
+)
+def test_a_stored_cookie_without_its_parts_is_wiped(source: YahooSource, standin: Standin, cookie: str) -> None:
+    standin.cookie = cookie
+    source.fetch("MADE", START, NOW)
+    forget_session()
+    assert len(source.fetch("MADE", START, NOW).bars) == 11
+
+
+def test_a_cache_that_stays_corrupt_is_told_once_wiped(standin: Standin, tmp_path: Path) -> None:
+    source = YahooSource(tmp_path, standin.url)
+    source.fetch("MADE", START, NOW)
+    standin.fail("MADE", Fault.NO_VOLUME)
+    asked = standin.requests.count("query2.finance.yahoo.com/v8/finance/chart/MADE")
+    for expected in (3, 4):  # zone and chart again after the wipe, which one run does once
+        with pytest.raises(Malformed):
+            source.fetch("MADE", START, NOW)
+        assert standin.requests.count("query2.finance.yahoo.com/v8/finance/chart/MADE") == asked + expected
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected", "words"),
+    [
+        (Fault.UNAUTHORISED, Transient, "refuses without a reason"),
+        (Fault.CHART_ERROR, Transient, "Something broke inside"),
+        (Fault.NO_START, NoData, "Data doesn't exist"),
+        (Fault.EMPTY_RESULT, NoData, "no reason"),
+        (Fault.NULL_RESULT, NoData, "no reason"),
+        (Fault.RATE_LIMIT, RateLimited, "slow down"),
+        (Fault.BAD_GATEWAY, Transient, "no whole JSON document"),
+    ],
+)
+def test_a_symbol_never_asked_before_tells_its_own_reason(
+    source: YahooSource, standin: Standin, fault: Fault, expected: type[SourceError], words: str
+) -> None:
+    """Its time zone is looked up first, and yfinance would say of all of these that it is delisted."""
+    standin.fail("MADE", fault)
+    with pytest.raises(expected, match=words):
+        source.fetch("MADE", START, NOW)
+    standin.heal()
+    source.begin_run()
+    assert len(source.fetch("MADE", START, NOW).bars) == 11
+
+
+def test_a_last_row_that_comes_twice_is_one_session(source: YahooSource, standin: Standin) -> None:
+    source.fetch("MADE", START, NOW)
+    standin.fail("MADE", Fault.DUPLICATE_LAST)
+    bars = source.fetch("MADE", START, NOW).bars
+    newest = PLAIN.traded(34)[33]["close"] + 0.125
+    assert bars["close"].iloc[-1] == newest
+    assert bars.index.is_unique
 
 
 def test_the_private_folder_goes_with_the_source(standin: Standin, tmp_path: Path) -> None:

@@ -1,0 +1,22 @@
+"""Whether a scheduler lives: how old the newest heartbeat row is, on machine time."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, select
+
+from service.db.tables import schedulers
+
+
+def silence(connection: Connection, now: datetime, host: str | None = None) -> timedelta | None:
+    """How long no scheduler has said that it lives; None where none ever did.
+
+    Args:
+        connection: Open for reading.
+        now: Aware UTC machine time.
+        host: Only schedulers of this host, as `socket.gethostname()` writes it; None = of any.
+    """
+    query = select(schedulers.c.heartbeat_at).order_by(schedulers.c.heartbeat_at.desc()).limit(1)
+    if host is not None:
+        query = query.where(schedulers.c.name.startswith(f"{host}:", autoescape=True))
+    newest: datetime | None = connection.execute(query).scalar_one_or_none()
+    return None if newest is None else now - newest

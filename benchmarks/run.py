@@ -94,12 +94,30 @@ BENCHES: tuple[Bench, ...] = (
     Bench(
         "ingest",
         "benchmarks.speed.ingest",
-        (Figure("ingest from files into SQLite", on_line("pull_cold"), 150_000.0, None, "bars/s"),),
+        (
+            Figure("ingest from files into SQLite", on_line("pull_cold"), 150_000.0, None, "bars/s"),
+            Figure("the same into PostgreSQL", on_line("pull_postgres_cold"), 100_000.0, None, "bars/s"),
+        ),
     ),
     Bench(
         "edition",
         "benchmarks.speed.edition",
         (Figure("forecast edition of 51 symbols, warm worker", in_json("seconds"), None, 0.5, "s"),),
+    ),
+    Bench(
+        "arrays",
+        "benchmarks.speed.arrays",
+        (
+            Figure("SQLite to training arrays, 254 stocks", on_line("sqlite_to_arrays"), None, 3.0, "s"),
+            Figure("peak memory of that process", on_line("sqlite_peak_memory"), None, 800.0, "MB"),
+            Figure("PostgreSQL to the same arrays", on_line("postgresql_to_arrays"), None, 3.0, "s"),
+            Figure("peak memory of that process", on_line("postgresql_peak_memory"), None, 800.0, "MB"),
+        ),
+    ),
+    Bench(
+        "replayed_year",
+        "benchmarks.speed.replayed_year",
+        (Figure("replayed year of 51 symbols, random walk alone", on_line("replayed_year"), None, 300.0, "s"),),
     ),
     Bench(
         "api",

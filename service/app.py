@@ -3,20 +3,23 @@
 import errno
 import json
 import logging
+import os
+import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import uvicorn
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import RedirectResponse
 
 from service.api import accuracy, forecasts, health, history, models, prices, runs, symbols
-from service.api.dependencies import Reader
+from service.api.dependencies import Reader, only_known_parameters
 from service.api.errors import add_error_handlers
 from service.api.request_id import RequestIds
 from service.api.schemas.problem import BadField, Problem
@@ -33,6 +36,9 @@ service replays. Not investment advice."""
 
 SHUTDOWN_SECONDS = 2
 """How long open requests may go on after the process is told to end."""
+
+UNTIL_EOF = "--until-eof"
+"""Argument: serve only as long as standard input is open."""
 
 _BACKLOG = 512
 
@@ -64,7 +70,7 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
     app.add_middleware(RequestIds)
     add_error_handlers(app, opened)
     for part in (forecasts, history, prices, symbols, models, runs, accuracy, health):
-        app.include_router(part.router)
+        app.include_router(part.router, dependencies=[Depends(only_known_parameters)])
     app.include_router(_home())
     _declare_problems(app)
     return app
@@ -160,8 +166,14 @@ def _say(event: dict[str, str]) -> None:
     sys.stdout.flush()
 
 
-def main() -> int:
-    """Run the API by itself; returns the exit status."""
+def main(arguments: Sequence[str] = ()) -> int:
+    """Run the API by itself; returns the exit status.
+
+    Args:
+        arguments: `UNTIL_EOF` ends it when standard input closes, which it does with the process that started it.
+    """
+    if UNTIL_EOF in arguments:
+        threading.Thread(target=_end_with_input, name="life line", daemon=True).start()
     try:
         serve(load_settings())
     except TplusError as error:
@@ -170,5 +182,10 @@ def main() -> int:
     return 0
 
 
+def _end_with_input() -> None:
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))

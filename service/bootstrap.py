@@ -12,7 +12,7 @@ from service.context import ServiceContext, parse_reference
 from service.db import migrate
 from service.db.session import Database
 from service.db.tables import instruments, stamp
-from service.errors import SettingsError
+from service.errors import CalendarError, SettingsError
 from service.execution.local import FreshChild, WarmWorker
 from service.market.book import CalendarBook
 from service.market.calendar import get_calendar
@@ -48,7 +48,7 @@ def open_service(settings: Settings, reporter: Reporter | None = None) -> Iterat
     with database.reading() as connection:
         now = market.now(connection)
     log = settings.data_dir.absolute() / "workers.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    _make_data_folder(log.parent)
     context = ServiceContext(
         settings,
         database,
@@ -66,6 +66,15 @@ def open_service(settings: Settings, reporter: Reporter | None = None) -> Iterat
         context.child.close()
         context.warm.close()
         database.close()
+
+
+def _make_data_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"the data folder {folder} cannot be made ({error.strerror}); set TPLUS_DATA_DIR to one that can"
+        ) from error
 
 
 def open_database(settings: Settings, source: PriceSource, market: MarketClock) -> Database:
@@ -106,10 +115,13 @@ def _set_calendars(connection: Connection, settings: Settings, now: datetime) ->
     """Give symbols the calendars named by hand.
 
     Raises:
-        CalendarError: there is no such calendar.
+        SettingsError: there is no such calendar.
     """
     for symbol, name in settings.calendar_of.items():
-        calendar = get_calendar(name, now.date())
+        try:
+            calendar = get_calendar(name, now.date())
+        except CalendarError as error:
+            raise SettingsError(f"TPLUS_CALENDARS={symbol}={name} cannot be used: {error}") from error
         mine = instruments.c.symbol == symbol
         connection.execute(update(instruments).where(mine).values(calendar=calendar.name))
 

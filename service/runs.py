@@ -65,6 +65,12 @@ class Outcome:
     state: str
     reason: str | None = None
 
+    @property
+    def told(self) -> str:
+        """The reason with the symbol before it, once."""
+        reason = self.reason or self.state
+        return reason if reason.startswith(self.symbol) else f"{self.symbol}: {reason}"
+
 
 def plan(connection: Connection, planned: Iterable[PlannedRun]) -> int:
     """Insert runs that are not there yet; returns how many were new."""
@@ -81,7 +87,9 @@ def plan(connection: Connection, planned: Iterable[PlannedRun]) -> int:
             "token": 0,
             "counts": {},
         }
-        new += connection.execute(insert_for(connection, runs).values(values).on_conflict_do_nothing()).rowcount
+        # Rows given back are counted: psycopg does not always know a rowcount.
+        statement = insert_for(connection, runs).values(values).on_conflict_do_nothing().returning(runs.c.id)
+        new += len(connection.execute(statement).all())
     return new
 
 
@@ -104,8 +112,9 @@ def claim(connection: Connection, claimant: Claimant, market_now: datetime, mach
     """Claim the next run that may work now, or None.
 
     Claimable are due runs whose backoff is over, waiting runs whose market time has come, and running ones
-    whose lease ran out (their worker is dead or stalled). A calendar's later jobs wait for its earlier ones, and a
-    training waits for every job before it.
+    whose lease ran out (their worker is dead or stalled). A calendar's sessions go one after the other, each through
+    its jobs in order, so that nobody reads what another is still writing; a training waits for every job before it.
+    Due runs of jobs that the claimant leaves alone hold nobody up.
 
     Args:
         connection: An open write transaction.
@@ -113,13 +122,17 @@ def claim(connection: Connection, claimant: Claimant, market_now: datetime, mach
         market_now: Aware UTC market time.
         machine_now: Aware UTC machine time.
     """
-    order = case({job: place for place, job in enumerate(JOBS)}, value=runs.c.job)
+    places = {job: place for place, job in enumerate(JOBS)}
+    order = case(places, value=runs.c.job)
     earlier = runs.alias("earlier")
+    before = or_(
+        earlier.c.scheduled_for < runs.c.scheduled_for,
+        and_(earlier.c.scheduled_for == runs.c.scheduled_for, case(places, value=earlier.c.job) < order),
+    )
     blocked = exists().where(
-        or_(earlier.c.scope == runs.c.scope, runs.c.job == "train"),
-        earlier.c.scheduled_for <= runs.c.scheduled_for,
-        earlier.c.state.in_(LIVE_STATES),
-        case({job: place for place, job in enumerate(JOBS)}, value=earlier.c.job) < order,
+        or_(earlier.c.scope == runs.c.scope, and_(runs.c.job == "train", earlier.c.job != "train")),
+        before,
+        or_(earlier.c.state == "running", and_(earlier.c.state == "due", earlier.c.job.in_(claimant.jobs))),
     )
     ready = or_(
         and_(runs.c.state == "due", or_(runs.c.not_before.is_(None), runs.c.not_before <= machine_now)),

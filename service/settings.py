@@ -184,7 +184,12 @@ class Settings(BaseSettings):
 
     @property
     def artifact_dir(self) -> Path:
-        """Folder of the model artifacts: one for each database, and the same after a change of password."""
+        """Folder of the model artifacts: one for each database, and the same after a change of password.
+
+        The embedded database's lies beside it under its name, so that both can be moved or copied together.
+        """
+        if self.database_url is None:
+            return self.data_dir.absolute() / f"artifacts-{Path(self._file_name()).stem}"
         named = _LOGIN.sub(r"\g<user>@", self.url, count=1)
         return self.data_dir.absolute() / f"artifacts-{hashlib.sha256(named.encode()).hexdigest()[:10]}"
 

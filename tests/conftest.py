@@ -11,6 +11,9 @@ from service.db.migrate import upgrade
 from service.db.session import Database
 from service.settings import Settings
 from tests.fakes import FakeSource, World
+from tests.postgres import postgres_database, postgres_server, postgres_template, postgres_url, second_postgres_url
+
+__all__ = ["postgres_database", "postgres_server", "postgres_template", "postgres_url", "second_postgres_url"]
 
 
 @pytest.fixture(scope="session")
@@ -25,12 +28,25 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def database(migrated_file: Path, tmp_path: Path) -> Iterator[Database]:
-    """An empty SQLite database at the newest migration, this test's own."""
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of an empty database at the newest migration, this test's own: each test runs on SQLite and on PostgreSQL.
+
+    `@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)` keeps a test on one of them. Property tests
+    and replays of many weeks make SQLite files by themselves: hundreds of databases, or minutes of work, in each.
+    """
+    if request.param == "postgresql":
+        url: str = request.getfixturevalue("postgres_url")
+        return url
     path = tmp_path / "test.db"
-    shutil.copyfile(migrated_file, path)
-    opened = Database(f"sqlite:///{path}")
+    shutil.copyfile(request.getfixturevalue("migrated_file"), path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """An empty database at the newest migration, this test's own, opened."""
+    opened = Database(database_url)
     yield opened
     opened.close()
 

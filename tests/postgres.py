@@ -298,6 +298,14 @@ def postgres_url(postgres_server: PostgresServer, postgres_template: str) -> Ite
 
 
 @pytest.fixture
+def second_postgres_url(postgres_server: PostgresServer, postgres_template: str) -> Iterator[str]:
+    """As `postgres_url`: another one."""
+    name = postgres_server.create(postgres_template)
+    yield postgres_server.url(name)
+    postgres_server.drop(name)
+
+
+@pytest.fixture
 def postgres_database(postgres_url: str) -> Iterator[Database]:
     """An empty database at the newest migration, this test's own, opened."""
     opened = Database(postgres_url)

@@ -21,6 +21,7 @@ from service.reporting import EditionSummary, SilentReporter
 from service.runs import Run
 from service.scheduler.loop import Scheduler, Step
 from service.scheduler.replay import ReplayMover
+from service.scheduler.view import GroupReader
 from service.settings import Settings
 from service.stamp import ensure_stamp
 
@@ -146,7 +147,7 @@ class Service:
 
     def replay(self, scheduler: Scheduler, until: datetime) -> None:
         """Work and move market time, event by event, until an instant (inclusive) or the record's end."""
-        mover = ReplayMover(self.context)
+        mover = ReplayMover(self.context, scheduler.id, GroupReader())
         self.work(scheduler)
         while self.context.market_now() < until and mover.move() is not None:
             self.work(scheduler)

@@ -1,6 +1,7 @@
-"""Speed of the pull and of the frames: 51 stocks of recorded prices into a new SQLite file, then back out.
+"""Speed of the pull and of the frames: 51 stocks of recorded prices into a new database, then back out.
 
-Run from the repository root: `python -m benchmarks.speed.ingest [FOLDER]`. Prints `name value unit bar`.
+Run from the repository root: `python -m benchmarks.speed.ingest [FOLDER]`. Prints `name value unit bar`; those of
+PostgreSQL, a server of its own with its data safe on disk as in production, only where its binaries are found.
 """
 
 import sys
@@ -22,8 +23,10 @@ from service.prices.frames import PanelQuery, load_panel
 from service.prices.ingest import IngestContext, pull_symbols
 from service.prices.windows import calendar_around
 from service.settings import Settings
+from tests.postgres import NoPostgres, Options, find_binaries, running_server
 
 _BAR_PULL = 150_000
+_BAR_PULL_POSTGRES = 100_000
 _BAR_RECENT = 0.05
 _BAR_WHOLE = 1.0
 _RECENT_ROWS = 310
@@ -59,26 +62,35 @@ def read(context: IngestContext, rows: int | None) -> float:
 
 def main(folder: Path) -> None:
     """Measure and print, the best of three."""
+    with tempfile.TemporaryDirectory() as scratch:
+        _measure(folder, [f"sqlite:///{scratch}/{name}.db" for name in "abc"], "", _BAR_PULL)
+    try:
+        with running_server(find_binaries(), Options(command=())) as running:
+            databases = running.databases
+            _measure(folder, [databases.url(databases.create()) for _ in "abc"], "_postgres", _BAR_PULL_POSTGRES)
+    except NoPostgres as error:
+        print(error, file=sys.stderr)
+
+
+def _measure(folder: Path, urls: list[str], name: str, bar: int) -> None:
     pulls = []
-    for last in (False, False, True):
-        with tempfile.TemporaryDirectory() as scratch:
-            settings = Settings(source=f"files:{folder}", data_dir=Path(scratch))
-            database = Database(f"sqlite:///{scratch}/speed.db")
-            upgrade(database)
-            # A new source each time: its files are read and parsed again.
-            context = IngestContext(database, FilesSource(folder), settings, get_calendar)
-            count, took = pull(context)
-            pulls.append(count / took)
-            if last:
-                _report(context, pulls)
-            database.close()
+    for url in urls:
+        database = Database(url)
+        upgrade(database)
+        # A new source each time: its files are read and parsed again.
+        context = IngestContext(database, FilesSource(folder), Settings(source=f"files:{folder}"), get_calendar)
+        count, took = pull(context)
+        pulls.append(count / took)
+        if url == urls[-1]:
+            print(f"pull{name}_cold {max(pulls):.0f} bars/s {bar}")
+            _report(context, name)
+        database.close()
 
 
-def _report(context: IngestContext, pulls: list[float]) -> None:
-    print(f"pull_cold {max(pulls):.0f} bars/s {_BAR_PULL}")
-    print(f"pull_again {_again(context):.2f} s -")
-    print(f"frames_recent {min(read(context, _RECENT_ROWS) for _ in range(3)):.3f} s {_BAR_RECENT}")
-    print(f"frames_whole {min(read(context, None) for _ in range(3)):.3f} s {_BAR_WHOLE}")
+def _report(context: IngestContext, name: str) -> None:
+    print(f"pull{name}_again {_again(context):.2f} s -")
+    print(f"frames{name}_recent {min(read(context, _RECENT_ROWS) for _ in range(3)):.3f} s {_BAR_RECENT}")
+    print(f"frames{name}_whole {min(read(context, None) for _ in range(3)):.3f} s {_BAR_WHOLE}")
 
 
 def _again(context: IngestContext) -> float:

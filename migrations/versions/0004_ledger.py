@@ -133,6 +133,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_scores")),
         sa.UniqueConstraint("forecast_id", "revision", name=op.f("uq_scores_forecast_id_revision")),
     )
+    void = sa.text("state = 'void'")
+    op.create_index("ix_scores_void", "scores", ["forecast_id"], sqlite_where=void, postgresql_where=void)
     op.create_table(
         "accuracy",
         sa.Column("id", BigId, nullable=False),

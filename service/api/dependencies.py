@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Request
+from fastapi.dependencies.models import Dependant
 from sqlalchemy import Connection, select
 
 from service.api.errors import BadParameter
@@ -81,3 +82,25 @@ async def _reader(request: Request) -> Reader:
 
 
 ReaderDependency = Annotated[Reader, Depends(_reader)]
+
+
+def _query_names(dependant: Dependant) -> list[str]:
+    """Names of the query parameters of a route and of everything it depends on."""
+    names = [field.alias for field in dependant.query_params]
+    return names + [name for each in dependant.dependencies for name in _query_names(each)]
+
+
+async def only_known_parameters(request: Request) -> None:
+    """Refuse a query parameter that the route does not have, or that comes twice: unfiltered data would be a lie.
+
+    Raises:
+        BadParameter: see above.
+    """
+    known = _query_names(request.scope["route"].dependant)
+    given = [name for name, _ in request.query_params.multi_items()]
+    for name in given:
+        if name not in known:
+            offered = f"it takes {', '.join(known)}" if known else "it takes none"
+            raise BadParameter(name[:40], f"is no parameter of this route; {offered}")
+        if given.count(name) > 1:
+            raise BadParameter(name, "is given more than once; give it once")

@@ -10,13 +10,13 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from service.api.schemas.problem import MEDIA_TYPE, BadField, Problem
-from service.db.head import HEAD
-from service.db.session import Database
+from service.db.head import HEAD, stands_elsewhere
+from service.db.session import Database, refusal
 from service.errors import DatabaseError, NotFound, NotYet, TplusError
 
 _log = logging.getLogger(__name__)
@@ -112,8 +112,9 @@ def database_fault(database: Database) -> str | None:
     try:
         with database.engine.connect() as connection:
             connection.execute(text("SELECT 1"))
-    except SQLAlchemyError:
-        return f"the database {shown} cannot be reached; start it or check TPLUS_DATABASE_URL"
+    except SQLAlchemyError as error:
+        words = f" ({refusal(error)})" if isinstance(error, DBAPIError) else ""
+        return f"the database {shown} cannot be reached{words}; start it or check TPLUS_DATABASE_URL"
     try:
         with database.engine.connect() as connection:
             found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
@@ -121,8 +122,7 @@ def database_fault(database: Database) -> str | None:
         found = None
     if found == HEAD:
         return None
-    stands = f"is at migration {found}" if found else "has no tables yet"
-    return f"the database {shown} {stands}, this version needs {HEAD}; run `tplus db upgrade` or `tplus up`"
+    return stands_elsewhere(shown, found)
 
 
 def _field(item: Any) -> BadField:

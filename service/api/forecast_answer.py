@@ -38,6 +38,7 @@ def build(material: Material) -> ForecastAnswer:
         symbol=instrument.symbol,
         currency=instrument.currency,
         calendar=instrument.calendar,
+        approximate=timing.approximate,
         group=instrument.group,
         as_of=edition.as_of,
         data_as_of=timing.final_at,

@@ -75,11 +75,13 @@ StrategyQuery = Annotated[Literal["one_step", "multi_step"] | None, Query(descri
 StepQuery = Annotated[int | None, Query(ge=1, le=3, description="1 = T, 2 = T+1, 3 = T+2")]
 OriginQuery = Annotated[Literal["live", "replay", "backfill"] | None, Query(description="how editions were made")]
 GroupQuery = Annotated[str | None, Query(pattern=_WORD, description="training group, such as equity")]
-StatusQuery = Annotated[str | None, Query(pattern=_WORD, description="champion, challenger, retired or rejected")]
-JobQuery = Annotated[str | None, Query(pattern=_WORD, description="pull, score, forecast or train")]
+StatusQuery = Annotated[
+    Literal["champion", "challenger", "retired", "rejected"] | None, Query(description="what the version is now")
+]
+JobQuery = Annotated[Literal["pull", "score", "forecast", "train"] | None, Query(description="kind of run")]
 RunScopeQuery = Annotated[str | None, Query(pattern=_WORD, description="a calendar, or a group for train")]
 RunStateQuery = Annotated[
-    str | None, Query(pattern=_WORD, description="due, running, waiting, done, failed or superseded")
+    Literal["due", "running", "waiting", "done", "failed", "superseded"] | None, Query(description="state of the run")
 ]
 RecordScopeQuery = Annotated[str | None, Query(pattern=_WORD, description="a symbol or a group")]
 ForecasterQuery = Annotated[str | None, Query(pattern=_WORD, description="served, or an architecture")]

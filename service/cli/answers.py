@@ -46,7 +46,7 @@ def forecast_document(context: ServiceContext, run_ids: Sequence[int], only: Seq
                     entry = {**found[symbol], **entry}
                 if symbol not in entries or symbol in found or outcome is not None:
                     entries[symbol] = entry
-    return {"market_time": now.isoformat(), "forecasts": [entries[symbol] for symbol in sorted(entries)]}
+    return {"market_time": now, "forecasts": [entries[symbol] for symbol in sorted(entries)]}
 
 
 def _state(instrument: Instrument, outcome: Outcome | None, stands: bool) -> dict[str, Any]:

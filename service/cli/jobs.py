@@ -1,5 +1,6 @@
 """One-off commands: they claim runs as a scheduler does, or ask the active one, and say what came of it."""
 
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -15,7 +16,7 @@ from service.context import ServiceContext
 from service.db.tables import runs
 from service.errors import NotFound, TplusError
 from service.market.instruments import list_instruments
-from service.runs import JOBS, read_outcomes
+from service.runs import JOBS, Outcome, read_outcomes
 from service.scheduler.leader import leader
 from service.scheduler.loop import Scheduler
 from service.scheduler.requests import DONE, ask, newest_runs, plan_trainings, read_request
@@ -106,6 +107,7 @@ def _follow(context: ServiceContext, job: str, active: str) -> list[int]:
     """Ask the active scheduler and wait until the runs it names have ended."""
     with context.database.transaction() as connection:
         request = ask(connection, job, context.machine.now(connection))
+    sys.stderr.write(f"asking the active scheduler ({active})\n")
     deadline = time.monotonic() + FOLLOW_LIMIT.total_seconds()
     while time.monotonic() < deadline:
         with context.database.reading() as connection:
@@ -154,7 +156,8 @@ def _raise_hopeless(entries: Sequence[Mapping[str, Any]]) -> None:
     """Not one symbol shown has a forecast, and waiting would not bring one: the command's error."""
     if entries and all(entry["state"] in HOPELESS for entry in entries):
         first = entries[0]
-        raise TplusError(f"no symbol could be forecast; {first['symbol']}: {first['reason']}")
+        told = Outcome(first["symbol"], first["state"], first["reason"]).told
+        raise TplusError(f"no symbol could be forecast; {told}")
 
 
 def _raise_failures(rows: Sequence[Row[Any]]) -> None:

@@ -1,14 +1,21 @@
-"""`tplus db`: bring the database up, and check that nobody altered what was published."""
+"""`tplus db`: bring the database up, copy it, and check that nobody altered what was published."""
+
+import shutil
+from typing import Annotated
 
 import typer
+from pydantic import SecretStr
 
 from service.cli.common import JsonFlag, emit, say, service
+from service.db.copying import copy_database
 from service.db.head import HEAD
 from service.db.migrate import shown
+from service.db.session import Database
 from service.errors import DatabaseError
 from service.forecasts.ledger import verify
+from service.settings import Settings, load_settings
 
-app = typer.Typer(name="db", help="The database: upgrade, check.", no_args_is_help=True)
+app = typer.Typer(name="db", help="The database: upgrade, copy, check.", no_args_is_help=True)
 
 
 @app.command("upgrade")
@@ -29,3 +36,35 @@ def check(as_json: JsonFlag = False) -> None:
         say("every edition gives its hash, and none is missing")
     if faults:
         raise DatabaseError("; ".join(faults))
+
+
+@app.command("copy")
+def copy(
+    url: Annotated[str, typer.Argument(help="An empty database: sqlite:///file.db or postgresql://user@host/name.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Copy the database and its models into another one, and compare rows, hashes and the chain of editions."""
+    settings = load_settings()
+    source, target = Database(settings.url), Database(url)
+    try:
+        digests = copy_database(source, target, verify, lambda: _copy_artifacts(settings, url))
+    finally:
+        source.close()
+        target.close()
+    if as_json:
+        emit({name: {"rows": found.rows, "sha256": found.sha256} for name, found in digests.items()})
+        return
+    rows = sum(found.rows for found in digests.values())
+    say(f"{rows} rows of {len(digests)} tables are in {shown(target)}: every table gives its hash, and every edition")
+
+
+def _copy_artifacts(settings: Settings, url: str) -> None:
+    """Models go to where the target's settings will look for them."""
+    theirs = settings.model_copy(update={"database_url": SecretStr(url)}).artifact_dir
+    try:
+        if settings.artifact_dir.is_dir():
+            shutil.copytree(settings.artifact_dir, theirs, dirs_exist_ok=True)
+    except OSError as error:  # shutil.Error among them
+        raise DatabaseError(
+            f"the models could not be copied to {theirs}: {error}; nothing was written, make room and copy again"
+        ) from error

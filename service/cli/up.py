@@ -11,7 +11,7 @@ from types import FrameType
 
 import typer
 
-from service.app import bind
+from service.app import UNTIL_EOF, bind
 from service.bootstrap import open_service
 from service.cli.common import reporter_for_output, say
 from service.context import ServiceContext
@@ -114,7 +114,9 @@ def _api(reporter: Reporter) -> Iterator[None]:
 
 def _start_api() -> subprocess.Popen[bytes]:
     # Its own session, so that Ctrl-C reaches the scheduler first and the API serves until the work in hand is done.
-    return subprocess.Popen([sys.executable, "-m", "service.app"], start_new_session=True, stdout=subprocess.DEVNULL)
+    # The pipe is our life line: it closes with us, however we end, and the API must not outlive us and keep the port.
+    command = [sys.executable, "-m", "service.app", UNTIL_EOF]
+    return subprocess.Popen(command, start_new_session=True, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

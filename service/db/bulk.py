@@ -1,7 +1,7 @@
 """The fast path for many rows: plain tuples through the driver, past the statement compiler.
 
 Values are handed over as the driver stores them: `driver_days` and `driver_instants` make them from arrays.
-SQLite takes hundreds of rows a statement, PostgreSQL one prepared statement; COPY has its place in `_write`.
+SQLite takes hundreds of rows a statement; PostgreSQL a COPY, or one prepared statement for a few rows.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Select, Table
+
+from service.db.copy_rows import LEAST_ROWS, copy_rows
 
 _PARAMETERS = 5_000
 """Values bound in one statement of SQLite, which takes up to 32,766."""
@@ -33,7 +35,8 @@ def write_rows(
         table: The table; its primary key decides what a conflict is.
         columns: Names of the columns, in the order of the tuples.
         rows: Driver values, one tuple per row.
-        update: Columns to overwrite on a conflict; none = a conflict is an error.
+        update: Columns to overwrite on a conflict, of rows that all have another primary key; none = a conflict is
+            an error.
 
     Returns:
         How many rows were handed over.
@@ -70,18 +73,20 @@ def _write(
         raise ValueError(
             f"{table.name} has no column {', '.join(unknown)}; its columns are {', '.join(table.c.keys())}"
         )
+    width = len(columns)
     if connection.dialect.name != "sqlite":
-        if flat:
-            width = len(columns)
-            rows = [tuple(flat[start : start + width]) for start in range(0, len(flat), width)]
+        rows = list(zip(*[iter(flat)] * width, strict=True))
+        if len(rows) >= LEAST_ROWS:
+            copy_rows(connection, table, columns, rows, _conflict(connection, table, update))
+        elif rows:
             connection.exec_driver_sql(_statement(connection, table, columns, 1, update), rows)
         return
     # Hundreds of rows a statement: SQLite gives the interpreter's lock back for each step, and beside fetching
     # threads every step of a row-wise insert would wait to get it again.
-    size = _PARAMETERS // len(columns) * len(columns)
+    size = _PARAMETERS // width * width
     for start in range(0, len(flat), size):
         part = tuple(flat[start : start + size])
-        connection.exec_driver_sql(_statement(connection, table, columns, len(part) // len(columns), update), part)
+        connection.exec_driver_sql(_statement(connection, table, columns, len(part) // width, update), part)
 
 
 def _statement(connection: Connection, table: Table, columns: Sequence[str], rows: int, update: Sequence[str]) -> str:
@@ -91,11 +96,17 @@ def _statement(connection: Connection, table: Table, columns: Sequence[str], row
     row = f"({', '.join([mark] * len(columns))})"
     # Only names of the table's own columns get here (checked above); every value is bound.
     text = f"INSERT INTO {quote(table.name)} ({names}) VALUES {', '.join([row] * rows)}"  # noqa: S608
-    if update:
-        keys = ", ".join(quote(column.name) for column in table.primary_key.columns)
-        text += f" ON CONFLICT ({keys}) DO UPDATE SET "
-        text += ", ".join(f"{quote(name)} = excluded.{quote(name)}" for name in update)
-    return text
+    return f"{text} {_conflict(connection, table, update)}"
+
+
+def _conflict(connection: Connection, table: Table, update: Sequence[str]) -> str:
+    if not update:
+        return ""
+    quote = connection.dialect.identifier_preparer.quote
+    keys = ", ".join(quote(column.name) for column in table.primary_key.columns)
+    return f"ON CONFLICT ({keys}) DO UPDATE SET " + ", ".join(
+        f"{quote(name)} = excluded.{quote(name)}" for name in update
+    )
 
 
 def read_columns(connection: Connection, query: Select[Any]) -> tuple[Sequence[object], ...]:
@@ -109,7 +120,8 @@ def read_columns(connection: Connection, query: Select[Any]) -> tuple[Sequence[o
     rows = cursor.fetchall() if cursor is not None else []
     width = len(result.keys())
     result.close()
-    return tuple(zip(*rows, strict=True)) if rows else ((),) * width
+    flat = tuple(chain.from_iterable(rows))  # its slices take half the time of zip(*rows) over thousands of rows
+    return tuple(flat[place::width] for place in range(width))
 
 
 def nullable(values: NDArray[np.float64]) -> list[float | None]:

@@ -5,12 +5,13 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DatabaseError as DriverError
+from sqlalchemy.exc import ProgrammingError
 
 import migrations
-from service.db.head import HEAD
-from service.db.session import Database
+from service.db.head import HEAD, stands_elsewhere
+from service.db.session import Database, refusal
 from service.errors import DatabaseError
 
 
@@ -37,15 +38,27 @@ def upgrade(database: Database, revision: str = "head") -> None:
         with database.transaction() as connection:
             known = current_revision(connection)
             if known is not None and known > HEAD:
-                raise DatabaseError(
-                    f"the database {shown(database)} is at migration {known}, this version knows up to {HEAD}; "
-                    "install the newer Tplus again, or use another database"
-                )
+                raise DatabaseError(stands_elsewhere(shown(database), known))
             command.upgrade(_config(connection), revision)
     except DriverError as error:
         raise DatabaseError(
-            f"the database {shown(database)} cannot be opened: {error.orig}; check the path or URL"
+            f"the database {shown(database)} cannot be opened: {refusal(error)}; "
+            "check the path or URL and the room on its disk"
         ) from error
+
+
+def require_head(connection: Connection, shown_url: str) -> None:
+    """Refuse to work on tables of another version, whatever was migrated meanwhile.
+
+    Raises:
+        DatabaseError: it stands at another migration.
+    """
+    try:  # asked at every turn of the scheduler: the migration tool would look the table up first
+        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    except ProgrammingError:
+        found = None
+    if found != HEAD:
+        raise DatabaseError(stands_elsewhere(shown_url, found))
 
 
 def downgrade(database: Database, revision: str) -> None:

@@ -4,8 +4,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 
 from service.db.engine import WRITE_OPTION, make_engine
+
+_SNAPSHOT = "REPEATABLE READ"
+
+FAULTS = (OperationalError, InternalError)
+"""What a database raises that is locked, full, read-only, gone or starting up: later it may be well again.
+
+PostgreSQL tells a database that is read-only as an internal error, all else as an operational one.
+"""
+
+
+def refusal(error: DBAPIError) -> str:
+    """A driver's own words on one line."""
+    return " ".join(str(error.orig).split())
+
+
+def passes(error: DBAPIError) -> bool:
+    """Whether a fault lies in the machine, so that waiting may mend it."""
+    # SQLite tells a defect of ours, such as a table that is not there, by the same class of error.
+    return getattr(error.orig, "sqlite_errorname", None) != "SQLITE_ERROR"
 
 
 class Database:
@@ -18,6 +38,8 @@ class Database:
         self.url = url
         self.engine: Engine = make_engine(url)
         self._writer = self.engine.execution_options(**{WRITE_OPTION: True})
+        # PostgreSQL's default shows each statement what was committed before it, so two of them may not fit together.
+        self._reader = self.engine if self.is_sqlite else self.engine.execution_options(isolation_level=_SNAPSHOT)
 
     @property
     def is_sqlite(self) -> bool:
@@ -35,7 +57,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A consistent snapshot to read from; rolled back at the end."""
-        with self.engine.connect() as connection:
+        with self._reader.connect() as connection:
             yield connection
             connection.rollback()
 

@@ -10,12 +10,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, cast
 
-from service.execution.port import Answer, Request, Task, TaskFailed, WorkerDied, WorkerTimeout
+from service.execution.port import Answer, Request, Task, TaskFailed, WorkerDied, WorkerTimeout, disk_refusal
 
 _CONTEXT = multiprocessing.get_context("spawn")
 _END_SECONDS = 5.0
@@ -25,9 +26,10 @@ def _serve(pipe: Connection, log: Path | None) -> None:
     """The worker's loop: receive (task, request), answer with progress and one result."""
     if log is not None:
         # TensorFlow's own chatter goes past Python's logging, straight to the descriptor.
-        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        os.dup2(descriptor, 2)
-        os.close(descriptor)
+        with suppress(OSError):  # a full or read-only disk: the chatter is not worth the worker
+            descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            os.dup2(descriptor, 2)
+            os.close(descriptor)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the owner decides when we end
     while True:
         try:
@@ -40,7 +42,8 @@ def _serve(pipe: Connection, log: Path | None) -> None:
         try:
             answer = task(request, lambda progress: pipe.send(("progress", progress)))
         except Exception as error:  # the owner re-raises it by name; a worker survives a failed task
-            pipe.send(("failed", type(error).__name__, str(error)))
+            sentence = disk_refusal(error) if isinstance(error, OSError) else str(error)
+            pipe.send(("failed", type(error).__name__, sentence))
         else:
             pipe.send(("done", answer))
 

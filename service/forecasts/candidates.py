@@ -16,6 +16,7 @@ class Candidate:
         symbol: Yahoo-style name.
         group: Its training group.
         state: State of the instrument.
+        state_reason: Why, in one sentence; None where there is nothing to say.
         basis: Basis of its stored prices.
         close: as_of's stored close; None where there is no bar.
         revision: Newest published revision of its forecast; 0 = none.
@@ -25,10 +26,15 @@ class Candidate:
     symbol: str
     group: str
     state: str
+    state_reason: str | None
     basis: int
     close: float | None
     revision: int
     published_close: float | None
+
+    def blame(self, sentence: str) -> str:
+        """A sentence on this symbol, with what is known to be wrong with it."""
+        return sentence if self.state_reason is None else f"{sentence}; {self.state_reason}"
 
     @property
     def is_published(self) -> bool:
@@ -59,6 +65,7 @@ def read_candidates(connection: Connection, calendar: str, as_of: date) -> tuple
             instruments.c.symbol,
             instruments.c.group,
             instruments.c.state,
+            instruments.c.state_reason,
             instruments.c.basis,
             bars.c.close,
             func.coalesce(published.c.revision, 0).label("revision"),

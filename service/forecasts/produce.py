@@ -105,15 +105,20 @@ def _settle(
 def _miss(context: ServiceContext, connection: Connection, run: Run, todo: Sequence[Candidate]) -> None:
     """End the run with what is not published yet as missed; a refusal has its own reason and stands."""
     deadline = context.calendars.deadline(run.scope, run.session)
-    target = context.calendars.get(run.scope).next(run.session)
+    target = context.calendars.next(run.scope, run.session)
     due = context.calendars.final_at(run.scope, target)
+    following = f"the forecast of the session after it is due {due:%Y-%m-%dT%H:%M:%SZ}"
     reason = (
-        f"T ({target}) opened before this could be issued (on time until {deadline:%Y-%m-%dT%H:%M:%SZ}); "
-        f"the forecast of the session after it is due {due:%Y-%m-%dT%H:%M:%SZ}"
+        f"T ({target}) opened before this could be issued (on time until {deadline:%Y-%m-%dT%H:%M:%SZ}); {following}"
     )
-    refused = {outcome.symbol for outcome in read_outcomes(connection, run.id) if outcome.state == "refused"}
-    late = [one.symbol for one in todo if one.revision == 0 and one.symbol not in refused]
-    _finish(context, connection, run, [Outcome(symbol, "missed", reason) for symbol in late])
+    before = {outcome.symbol: outcome.state for outcome in read_outcomes(connection, run.id)}
+    late = [one for one in todo if one.revision == 0 and before.get(one.symbol) != "refused"]
+    without = f"no bar of {run.session} came before T ({target}) opened"
+    if context.calendars.is_closed(run.scope, run.session):
+        without = f"session {run.session} turned out closed; {following}"
+    # A run that looked in time and found no bar knows why; one that was itself too late knows only that.
+    told = {one.symbol: one.blame(without) if before.get(one.symbol) == "waiting" else reason for one in late}
+    _finish(context, connection, run, [Outcome(symbol, "missed", why) for symbol, why in told.items()])
 
 
 def _finish(context: ServiceContext, connection: Connection, run: Run, outcomes: Sequence[Outcome]) -> None:

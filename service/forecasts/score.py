@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, and_, func, insert, select
+from sqlalchemy import Connection, Select, and_, func, insert, literal_column, or_, select
 
 from service.context import ServiceContext
 from service.db.changes import raise_changes
@@ -73,10 +73,25 @@ def _pending(connection: Connection, run: Run, newest: date) -> list[PendingFore
     )
     since = _revisit_from(connection, run)
     if since is not None:
-        query = query.where(forecasts.c.target_session >= since)
+        healed = and_(scores.c.state == "void", forecasts.c.id.in_(_void_with_bars()))
+        query = query.where(or_(forecasts.c.target_session >= since, healed))
     rows = connection.execute(query.order_by(forecasts.c.id)).all()
     width = 4 + len(QUANTILE_NAMES)
     return [PendingForecast(*row[:4], tuple(row[4:width]), *row[width:]) for row in rows]
+
+
+def _void_with_bars() -> Select[tuple[int]]:
+    """Forecasts that were void once and whose target has a bar now, however old: a late bar turns void into scored."""
+    target = and_(bars.c.symbol == forecasts.c.symbol, bars.c.session == forecasts.c.target_session)
+    void = scores.alias("void_scores")
+    # A literal, not a parameter: SQLite takes the partial index for no other.
+    return (
+        select(void.c.forecast_id)
+        .join(forecasts, forecasts.c.id == void.c.forecast_id)
+        .join(bars, target)
+        .where(void.c.state == literal_column("'void'"))
+        .correlate(None)
+    )
 
 
 def _revisit_from(connection: Connection, run: Run) -> date | None:

@@ -1,5 +1,6 @@
 """The calendars a service works with, and the instants that follow from its settings."""
 
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 
 from service.market.calendar import get_calendar
@@ -21,6 +22,15 @@ class CalendarBook:
     def __init__(self, settings: Settings, newest: datetime) -> None:
         self._settings = settings
         self._last = (newest + _AHEAD).date()
+        self._closed: Mapping[str, frozenset[date]] = {}
+
+    def honour(self, closed: Mapping[str, frozenset[date]]) -> None:
+        """Take over which sessions turned out closed, by calendar: from now on they are no steps and nothing is due."""
+        self._closed = closed
+
+    def is_closed(self, name: str, session: date) -> bool:
+        """Whether a session turned out closed."""
+        return session in self._closed.get(name, ())
 
     def widen(self, market_now: datetime) -> None:
         """Make sure sessions a year past an instant are covered."""
@@ -41,13 +51,30 @@ class CalendarBook:
         return self.get(name).final_at(session, self.settle(name))
 
     def newest_final(self, name: str, instant: datetime) -> date | None:
-        """The newest session whose bar is final at an instant."""
-        return self.get(name).newest_final(instant, self.settle(name))
+        """The newest open session whose bar is final at an instant."""
+        calendar = self.get(name)
+        session = calendar.newest_final(instant, self.settle(name))
+        while session is not None and self.is_closed(name, session):
+            session = calendar.previous(session)
+        return session
+
+    def sessions(self, name: str, first: date, last: date) -> list[date]:
+        """Open sessions from `first` to `last`, both inclusive, oldest first."""
+        return [day for day in self.get(name).sessions(first, last) if not self.is_closed(name, day)]
+
+    def next(self, name: str, session: date) -> date:
+        """The first open session strictly after a date."""
+        following = self.get(name).next(session)
+        while self.is_closed(name, following):
+            following = self.get(name).next(following)
+        return following
 
     def targets(self, name: str, as_of: date, horizon: int) -> tuple[date, ...]:
         """The sessions of T, T+1, ... after as_of."""
-        calendar = self.get(name)
-        return tuple(calendar.next(as_of, step) for step in range(1, horizon + 1))
+        found = [as_of]
+        for _ in range(horizon):
+            found.append(self.next(name, found[-1]))
+        return tuple(found[1:])
 
     def deadline(self, name: str, as_of: date) -> datetime:
         """Instant before which a forecast from as_of is on time (exclusive).
@@ -55,5 +82,5 @@ class CalendarBook:
         T's open; on continuous calendars, where T opens as T-1 closes, settle and grace later.
         """
         calendar = self.get(name)
-        opens = calendar.open_at(calendar.next(as_of))
+        opens = calendar.open_at(self.next(name, as_of))
         return opens + self.settle(name) + self._settings.grace if calendar.continuous else opens

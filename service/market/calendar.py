@@ -10,6 +10,7 @@ import warnings
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from difflib import get_close_matches
 from functools import lru_cache
 
 import exchange_calendars
@@ -78,8 +79,9 @@ def _canonical(name: str) -> str:
         return name
     known: list[str] = exchange_calendars.get_calendar_names(include_aliases=True)
     if name not in known:
+        near = get_close_matches(name.upper(), known, n=3) or ["XNYS", "XLON", "24/7"]
         raise CalendarError(
-            f"there is no calendar named {name!r}; take one of {', '.join(sorted(known))} "
+            f"there is no calendar named {name!r}; take an exchange's code such as {', '.join(near)}, "
             f"or {WEEKDAYS!r} for Monday to Friday"
         )
     return str(calendar_utils.resolve_alias(name))

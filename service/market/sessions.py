@@ -3,14 +3,15 @@
 A session judged closed counts nowhere: not in windows, steps or due times.
 """
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
 import numpy as np
 from sqlalchemy import Connection, func, select, update
 
 from service.db.bulk import DriverValue, driver_days, driver_instants, write_rows
-from service.db.tables import sessions
+from service.db.tables import instruments, sessions
 from service.errors import CalendarError
 from service.market.table import MarketCalendar, SessionTable
 from service.settings import Settings
@@ -128,6 +129,19 @@ def reopen(connection: Connection, calendar: str, opened: Sequence[date]) -> int
         How many changed.
     """
     return _mark(connection, calendar, opened, CLOSED, EXPECTED)
+
+
+def closed_sessions(connection: Connection, since: date) -> Mapping[str, frozenset[date]]:
+    """Sessions judged closed from a date on (inclusive), by calendar in use; calendars without one are left out."""
+    # By calendar, so that the primary key finds the few rows: a step of the scheduler asks this each time.
+    used = select(instruments.c.calendar).distinct()
+    query = select(sessions.c.calendar, sessions.c.session).where(
+        sessions.c.calendar.in_(used), sessions.c.session >= since, sessions.c.state == CLOSED
+    )
+    found: defaultdict[str, set[date]] = defaultdict(set)
+    for name, day in connection.execute(query):
+        found[name].add(day)
+    return {name: frozenset(days) for name, days in found.items()}
 
 
 def _mark(connection: Connection, calendar: str, days: Sequence[date], before: str, after: str) -> int:

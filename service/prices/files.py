@@ -143,6 +143,8 @@ def _read(symbol: str, path: Path, index: FolderIndex) -> RecordedSeries:
         if len(table.sessions) == 0:
             raise NoData(f"{path}: the file holds Sunday evenings only; add the weekdays")
     actions = index.actions.get(symbol)
+    if not np.isfinite(table.bars[:, 3]).any():
+        raise NoData(f"{path}: no row has a close; fill the file or take it out of the folder")
     if actions is None:
         if table.adj_close is None:
             raise Malformed(

@@ -7,6 +7,7 @@ import csv
 import gzip
 import io
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -23,6 +24,7 @@ from service.prices.source import Malformed, NoData
 SUFFIXES = (".csv.gz", ".csv", ".parquet.gz", ".parquet")
 """Endings of a price file; what stands before is the symbol."""
 
+_SHOWN_CHARACTERS = 60
 _FIGURES = (*COLUMNS, "adj_close")
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -167,7 +169,7 @@ def _names(path: Path, header: list[str]) -> list[str]:
     for wanted in ("date", "close"):
         if names.count(wanted) != 1:
             raise _malformed(
-                path, 1, f"the header needs one column {wanted}, it has {', '.join(header)!r}; "
+                path, 1, f"the header needs one column {wanted}, it has {_shown(header)}; "
                 "write date,open,high,low,close,adj_close,volume"
             )  # fmt: skip
     twice = sorted({name for name in names if name in _FIGURES and names.count(name) > 1})
@@ -193,3 +195,9 @@ def _line(data: bytes, row: int, is_csv: bool) -> int:
 
 def _malformed(path: Path, line: int, reason: str) -> Malformed:
     return Malformed(f"{path}:{line}: {reason}")
+
+
+def _shown(header: Sequence[str]) -> str:
+    """A header as it can stand in a sentence: a binary file must not fill the terminal."""
+    text = "".join(each if each.isprintable() else "." for each in ", ".join(header))
+    return repr(text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}...")

@@ -1,16 +1,18 @@
 """Frames for the forecasters: stored bars on the grid of their calendar's sessions, adjusted, up to an instant.
 
-The queries are few whatever the number of symbols, and rows come as the driver gives them.
+Rows come as the driver gives them, some thousands at a time: Python's objects for a million bars at once would take
+ten times the room of the arrays they become, and the time to find it.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, func, select
 
 from models.frame import Panel, SymbolFrame
 from service.db.bulk import days_array, floats_array, instants_array, read_columns
@@ -22,6 +24,12 @@ from service.prices.actions import Action
 from service.prices.adjust import adjustment_factors
 from service.prices.quality import FIELDS, VOLUME, DateArray, FloatArray
 from service.prices.repository import read_actions_of
+
+_PART_ROWS = 5_000
+"""Rows that one query may give: a few symbols' whole histories, or the newest sessions of dozens of symbols."""
+
+_EPOCH = date(1970, 1, 1)
+"""Day 0 of NumPy's datetime64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,29 +115,43 @@ def _grid(connection: Connection, calendar: str, query: PanelQuery) -> _Grid:
 
 
 def _bars(connection: Connection, known: Sequence[Instrument], grids: Mapping[str, _Grid]) -> dict[str, _Stored]:
-    spans = []
+    stored: dict[str, _Stored] = {}
     for name, grid in grids.items():
+        if not len(grid.days):
+            continue
         symbols = [one.symbol for one in known if one.calendar == name]
-        if len(grid.days):
-            first, last = grid.days[0].astype(object), grid.days[-1].astype(object)
-            spans.append(and_(bars.c.symbol.in_(symbols), bars.c.session.between(first, last)))
-    if not spans:
-        return {}
+        size = max(1, _PART_ROWS // len(grid.days))
+        for start in range(0, len(symbols), size):
+            stored |= _part(connection, symbols[start : start + size], grid)
+    return stored
+
+
+def _part(connection: Connection, symbols: Sequence[str], grid: _Grid) -> dict[str, _Stored]:
+    """Stored bars of a few symbols of one calendar; a symbol without bars is absent."""
+    first, last = grid.days[0].astype(object), grid.days[-1].astype(object)
+    # SQLite's text is parsed by NumPy at once; a `date` for every row of PostgreSQL's would take as long as the rest.
+    day = bars.c.session if connection.dialect.name == "sqlite" else bars.c.session - _EPOCH
     query = (
-        select(bars.c.symbol, bars.c.session, *(bars.c[name] for name in FIELDS))
-        .where(or_(*spans))
+        select(bars.c.symbol, day, *(bars.c[name] for name in FIELDS))
+        .where(bars.c.symbol.in_(symbols), bars.c.session.between(first, last))
         .order_by(bars.c.symbol, bars.c.session)
     )
     names, days, *columns = read_columns(connection, query)
     if not names:
         return {}
-    return _split_by_symbol(names, days_array(days), np.column_stack([floats_array(column) for column in columns]))
+    return _split_by_symbol(
+        names, np.array(days, "datetime64[D]"), np.column_stack([floats_array(column) for column in columns])
+    )
 
 
 def _split_by_symbol(names: Sequence[object], days: DateArray, values: FloatArray) -> dict[str, _Stored]:
-    column = np.array(names, object)
-    starts = np.concatenate([[0], np.flatnonzero(column[1:] != column[:-1]) + 1, [len(column)]]).tolist()
-    return {str(column[start]): _Stored(days[start:stop], values[start:stop]) for start, stop in pairwise(starts)}
+    # A symbol's rows lie together, and a counter keeps the order in which it met them.
+    counts = Counter(names)
+    stops = np.cumsum([0, *counts.values()]).tolist()
+    return {
+        str(symbol): _Stored(days[start:stop], values[start:stop])
+        for symbol, (start, stop) in zip(counts, pairwise(stops), strict=True)
+    }
 
 
 def _first_sessions(connection: Connection, symbols: Sequence[str]) -> dict[str, np.datetime64]:

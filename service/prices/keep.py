@@ -8,7 +8,7 @@ import numpy as np
 from sqlalchemy import Connection
 
 from service.db.changes import raise_changes
-from service.market.instruments import Instrument, describe, set_state
+from service.market.instruments import Instrument, describe, list_instruments, set_state
 from service.market.sessions import ensure_sessions, reopen
 from service.market.table import MarketCalendar
 from service.prices.doubts import NIGHTS, Doubt, raise_doubt, settle_doubts, use_allowance
@@ -278,7 +278,8 @@ class Keeper:
         calendar = answer.calendar
         first = min(written.sessions[0].astype(object), self.session) if len(written) else self.session
         ensure_sessions(connection, calendar, first, calendar.next(self.session, AHEAD))
-        reopen(connection, calendar.name, written.sessions.tolist())
+        if reopen(connection, calendar.name, written.sessions.tolist()):
+            raise_changes(connection, [one.symbol for one in list_instruments(connection, calendar=calendar.name)])
 
     def _own_session(self, calendar: MarketCalendar, moved: bool = False) -> date:
         """The session whose bar is expected: the pull's, or the newest before it on a calendar it is not of."""

@@ -12,6 +12,7 @@ from service.market.calendar import get_calendar
 from service.market.instruments import Instrument, list_instruments, set_state
 from service.prices.breaker import RATE_LIMITS, paused_until, rate_limits, trip
 from service.prices.canary import pick_canaries
+from service.prices.closures import judge_closures, tell_closed
 from service.prices.ingest import IngestContext, PullOutcome, pull_symbols
 from service.prices.source import Transient
 from service.prices.watch import missing_share, tell_lasting, tell_unknown
@@ -125,6 +126,7 @@ def _end(context: ServiceContext, run: Run, at: datetime) -> None:
     warning = missing_share(run, outcomes)
     with context.database.transaction() as connection:
         guard(connection, run)
+        closed = judge_closures(context, connection, run, outcomes, at)
         told = connection.execute(select(runs.c.error).where(runs.c.id == run.id)).scalar_one()
         limits = rate_limits(connection, run.id)
         counts = outcome_counts(outcomes) | ({RATE_LIMITS: limits} if limits else {})
@@ -133,11 +135,12 @@ def _end(context: ServiceContext, run: Run, at: datetime) -> None:
         else:
             error = None
             if outcomes and len(again) == len(outcomes):
-                error = f"no symbol could be pulled; {again[0].symbol}: {again[0].reason}"
+                error = f"no symbol could be pulled; {again[0].told}"
             now = context.machine.now(connection)
             finish(connection, run, now, counts=counts, error=error, warning=warning)
     if warning is not None and warning != told:  # once, not every hour
         context.reporter.notice(warning)
+    tell_closed(context, run.scope, closed)
     tell_lasting(context, outcomes, at)
 
 
@@ -154,10 +157,8 @@ def _try_again(context: ServiceContext, run: Run, outcomes: Sequence[Outcome]) -
             after = trip(connection, run)
         if after is not None:
             first = deferred[0]
-            sentence = f"{len(deferred)} of {len(outcomes)} symbols are deferred; {first.symbol}: {first.reason}"
+            sentence = f"{len(deferred)} of {len(outcomes)} symbols are deferred; {first.told}"
             raise PullIncomplete(sentence, after)
     elif again and run.attempt < context.settings.max_attempts:
         first = again[0]
-        raise PullIncomplete(
-            f"{len(again)} of {len(outcomes)} symbols could not be pulled; {first.symbol}: {first.reason}"
-        )
+        raise PullIncomplete(f"{len(again)} of {len(outcomes)} symbols could not be pulled; {first.told}")

@@ -1,15 +1,14 @@
 """From which session on each symbol is asked for again: never "the last stored day plus one"."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 
 import numpy as np
 from sqlalchemy import Connection, select
 
 from service.db.bulk import days_array
-from service.db.tables import bars, sessions
+from service.db.tables import bars
 from service.market.instruments import Instrument
-from service.market.sessions import CLOSED
 from service.market.table import MarketCalendar
 from service.prices.quarantine import Quarantined, list_quarantine
 
@@ -39,6 +38,8 @@ def plan_starts(
 ) -> dict[str, date | None]:
     """First session to ask for, by symbol: the oldest of the overlap, the oldest hole and the oldest suspect.
 
+    A session judged closed is asked for like a hole: an outage of the source looks the same.
+
     Args:
         connection: Any connection.
         instruments: Whom to plan for, as they stand in the database now.
@@ -52,7 +53,6 @@ def plan_starts(
     oldest = session - timedelta(days=HEAL_DAYS)
     symbols = [instrument.symbol for instrument in instruments]
     stored = _recent(connection, symbols, oldest)
-    closed = _closed(connection, {instrument.calendar for instrument in instruments}, oldest)
     suspects: dict[str, date] = {}
     for record in list_quarantine(connection, symbols, "open"):
         if record.session is not None and _asks_again(record, oldest):
@@ -64,7 +64,7 @@ def plan_starts(
             continue
         calendar = calendar_around(calendars, one.calendar, min(oldest, one.last_session), session)
         candidates = [calendar.previous(min(session, one.last_session + timedelta(days=1)), overlap)]
-        hole = _oldest_hole(calendar, (max(oldest, one.first_session), session), stored[one.symbol], closed)
+        hole = _oldest_hole(calendar, (max(oldest, one.first_session), session), stored[one.symbol])
         starts[one.symbol] = min([*candidates, *hole, *([suspects[one.symbol]] if one.symbol in suspects else [])])
     return starts
 
@@ -82,22 +82,10 @@ def _recent(connection: Connection, symbols: Sequence[str], oldest: date) -> dic
     return found
 
 
-def _closed(connection: Connection, names: set[str], oldest: date) -> Mapping[str, list[date]]:
-    query = select(sessions.c.calendar, sessions.c.session).where(
-        sessions.c.calendar.in_(sorted(names)), sessions.c.state == CLOSED, sessions.c.session >= oldest
-    )
-    found: dict[str, list[date]] = {name: [] for name in names}
-    for name, day in connection.execute(query):
-        found[name].append(day)
-    return found
-
-
-def _oldest_hole(
-    calendar: MarketCalendar, span: tuple[date, date], stored: list[date], closed: Mapping[str, list[date]]
-) -> list[date]:
+def _oldest_hole(calendar: MarketCalendar, span: tuple[date, date], stored: list[date]) -> list[date]:
     first, last = span
     if first > last:
         return []
     expected = calendar.table(first, last).sessions
-    absent = expected[~np.isin(expected, days_array([*stored, *closed.get(calendar.name, [])]))]
+    absent = expected[~np.isin(expected, days_array(stored))]
     return [] if len(absent) == 0 else [absent[0].astype("datetime64[D]").astype(object)]

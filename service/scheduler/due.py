@@ -7,7 +7,8 @@ from datetime import date, datetime, timedelta
 from service.market.book import CalendarBook
 from service.runs import PlannedRun
 
-TRAIN_EVERY = timedelta(days=7)
+TRAIN_EVERY = timedelta(days=6, hours=22)
+"""A week, less two hours: the week of a clock change is an hour short."""
 SESSION_JOBS: tuple[str, ...] = ("pull", "score", "forecast")
 
 
@@ -87,9 +88,8 @@ def _since(book: CalendarBook, view: CalendarView, newest: date) -> list[date]:
     """Sessions without a pull up to the newest (inclusive); only the newest where there was none before."""
     if view.last_pull is None:
         return [newest]
-    calendar = book.get(view.name)
     oldest = view.last_pull.date() - timedelta(days=3)
-    candidates = calendar.sessions(oldest, newest)
+    candidates = book.sessions(view.name, oldest, newest)
     return [session for session in candidates if book.final_at(view.name, session) > view.last_pull]
 
 

@@ -3,9 +3,9 @@
 import threading
 
 import structlog
-from sqlalchemy.exc import OperationalError
 
 from service.context import ServiceContext
+from service.db.session import FAULTS, refusal
 from service.errors import FencedError
 from service.runs import Run, heartbeat
 from service.scheduler.leader import take_lead
@@ -55,11 +55,16 @@ class Heartbeat:
             self._runs.pop(run.id, None)
 
     def _loop(self) -> None:
+        failing = False
         while not self._stop.wait(self._context.lease.total_seconds() / 3):
             try:
                 self.beat()
-            except OperationalError as error:
-                _log.warning("heartbeat could not be written", error=str(error.orig))
+            except FAULTS as error:
+                if not failing:  # once: the loop says when the database is back
+                    _log.warning("heartbeat could not be written", error=refusal(error))
+                failing = True
+            else:
+                failing = False
 
     def beat(self) -> None:
         """Prolong everything held once."""

@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import structlog
 from sqlalchemy import select
-from sqlalchemy.exc import OperationalError
 
 from service.context import ServiceContext
+from service.db.session import FAULTS, passes, refusal
 from service.db.tables import runs
 from service.errors import FencedError, TplusError
-from service.execution.port import WorkerDied
+from service.execution.port import WorkerDied, disk_refusal
 from service.forecasts.produce import forecast
 from service.forecasts.score import score
 from service.prices.pull import PullIncomplete, pull
@@ -47,8 +47,11 @@ def execute(context: ServiceContext, run: Run, stopping: Callable[[], bool]) -> 
         _end(context, run, str(error), error.after)
     except TplusError as error:
         _end(context, run, str(error))
-    except OperationalError as error:  # a database that is locked, full or gone: the next attempt may find it well
-        _end(context, run, f"the database refused: {error.orig}")
+    except FAULTS as error:  # the next attempt may find the database well
+        pause = timedelta(seconds=context.settings.retry_seconds) if passes(error) else None
+        _end(context, run, f"the database refused: {refusal(error)}", pause)
+    except OSError as error:
+        _end(context, run, disk_refusal(error))
     except Exception as error:  # a defect of ours must not take the other runs down; the log keeps the trace
         _log.exception("run failed unexpectedly", run_id=run.id, job=run.job, scope=run.scope)
         _end(context, run, f"{type(error).__name__}: {error}")
@@ -58,7 +61,7 @@ def execute(context: ServiceContext, run: Run, stopping: Callable[[], bool]) -> 
 def _end(context: ServiceContext, run: Run, error: str | None, after: timedelta | None = None) -> None:
     """Give an interrupted run back, or plan its next attempt, or fail it after the last.
 
-    `after` is a pause that the job itself asks for: it costs no attempt.
+    `after` is a pause that costs no attempt: the job itself asks for it, or the database has to become well.
     """
     settings = context.settings
     try:
@@ -76,15 +79,15 @@ def _end(context: ServiceContext, run: Run, error: str | None, after: timedelta 
                 finish(connection, run, now, counts={}, error=error)
     except FencedError as fenced:
         context.reporter.notice(str(fenced))
-    except OperationalError as refused:
+    except FAULTS as refused:
         # Nothing can be written now; the lease runs out and the run is taken over when the database is back.
-        _log.error("run could not be ended", run_id=run.id, error=str(refused.orig))
+        _log.error("run could not be ended", run_id=run.id, error=refusal(refused))
 
 
 def _tell(context: ServiceContext, run: Run) -> None:
     try:
         with context.database.reading() as connection:
             row = connection.execute(select(runs.c.state, runs.c.counts, runs.c.error).where(runs.c.id == run.id)).one()
-    except OperationalError:
+    except FAULTS:
         return
     context.reporter.run_ended(run, row.state, row.counts, row.error)

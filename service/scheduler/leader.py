@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, func, select, update
 
-from service.db.tables import changes, schedulers
+from service.db.tables import changes, runs, schedulers
 from service.db.upsert import upsert
 
 
@@ -23,6 +23,7 @@ def take_lead(connection: Connection, me: str, name: str, now: datetime, lease: 
         lease: How long the lead holds without a heartbeat.
     """
     connection.execute(select(changes.c.counter).where(changes.c.scope == "").with_for_update())
+    _follow_clock_back(connection, me, now, lease)
     other = connection.execute(
         select(schedulers.c.id).where(schedulers.c.id != me, schedulers.c.lease_until > now).limit(1)
     ).one_or_none()
@@ -38,9 +39,32 @@ def take_lead(connection: Connection, me: str, name: str, now: datetime, lease: 
     return other is None
 
 
+def _follow_clock_back(connection: Connection, me: str, now: datetime, lease: timedelta) -> None:
+    """Let no lease outlive one lease from now where the clock was set back since it was written.
+
+    A heartbeat of another scheduler that lies in the future shows it. A living holder beats again within its lease
+    and loses nothing; a dead one's lead and runs come free after one lease in place of the whole step back.
+    """
+    ahead = select(schedulers.c.id).where(schedulers.c.id != me, schedulers.c.heartbeat_at > now).limit(1)
+    if connection.execute(ahead).one_or_none() is None:
+        return
+    others, end = schedulers.c.id != me, now + lease
+    connection.execute(update(schedulers).where(others, schedulers.c.lease_until > end).values(lease_until=end))
+    connection.execute(update(schedulers).where(others, schedulers.c.heartbeat_at > now).values(heartbeat_at=now))
+    held = runs.c.state == "running"
+    connection.execute(update(runs).where(held, runs.c.lease_until > end).values(lease_until=end))
+
+
 def drop_lead(connection: Connection, me: str) -> None:
     """Give the lead back so that a standby need not wait for the lease to run out."""
     connection.execute(update(schedulers).where(schedulers.c.id == me).values(lease_until=None))
+
+
+def holds_lead(connection: Connection, me: str, now: datetime) -> bool:
+    """Whether a scheduler's lead is still its own; locks it against a takeover until the transaction ends."""
+    connection.execute(select(changes.c.counter).where(changes.c.scope == "").with_for_update())
+    mine = select(schedulers.c.id).where(schedulers.c.id == me, schedulers.c.lease_until > now)
+    return connection.execute(mine).one_or_none() is not None
 
 
 def leader(connection: Connection, now: datetime) -> str | None:

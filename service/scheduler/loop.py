@@ -8,12 +8,16 @@ import socket
 import threading
 import uuid
 from collections.abc import Sequence
+from datetime import timedelta
 from enum import Enum
 
 import structlog
-from sqlalchemy.exc import OperationalError
 
 from service.context import ServiceContext
+from service.db.migrate import require_head, shown
+from service.db.session import FAULTS, refusal
+from service.errors import DatabaseError
+from service.market.sessions import closed_sessions
 from service.runs import JOBS, Claimant, Run, claim, is_busy
 from service.scheduler.heartbeat import Heartbeat
 from service.scheduler.jobs import execute
@@ -24,6 +28,9 @@ from service.scheduler.requests import answer_requests
 from service.scheduler.view import GroupReader
 
 _log = structlog.get_logger(__name__)
+
+CLOSED_KEPT = timedelta(days=60)
+"""How long a session that turned out closed can still matter to what is due: twice as long as one is judged."""
 
 
 class Step(Enum):
@@ -49,10 +56,13 @@ class Scheduler:
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self._heartbeat = Heartbeat(context, self.id, self.name)
         self._groups = GroupReader()
-        self._mover = ReplayMover(context) if context.settings.market_clock.mode == "replay" else None
+        self._mover = (
+            ReplayMover(context, self.id, self._groups) if context.settings.market_clock.mode == "replay" else None
+        )
         self._training: threading.Thread | None = None
         self._stop = threading.Event()
         self._stood_by = False
+        self._faulty = False
 
     @property
     def record_ended(self) -> bool:
@@ -103,12 +113,13 @@ class Scheduler:
         try:
             with self._context.database.transaction() as connection:
                 drop_lead(connection, self.id)
-        except OperationalError as error:
-            _log.warning("the lead could not be given back; it runs out by itself", error=str(error.orig))
+        except FAULTS as error:
+            _log.warning("the lead could not be given back; it runs out by itself", error=refusal(error))
 
     def step(self) -> Step:
         """One turn: plan what is due and do at most one run."""
         with self._context.database.transaction() as connection:
+            require_head(connection, shown(self._context.database))
             machine_now = self._context.machine.now(connection)
             leads = take_lead(connection, self.id, self.name, machine_now, self._context.lease)
             if not leads and self._context.database.is_sqlite:
@@ -116,6 +127,7 @@ class Scheduler:
                 return Step.STANDBY
             market_now = self._context.market.now(connection)
             self._context.calendars.widen(market_now)
+            self._context.calendars.honour(closed_sessions(connection, (market_now - CLOSED_KEPT).date()))
             plan_due(self._context, connection, self._groups, market_now)
             answer_requests(self._context, connection, market_now)
             claimant = Claimant(self.id, self._claimable(), self._context.lease)
@@ -135,13 +147,17 @@ class Scheduler:
         poll = self._context.settings.poll_seconds
         try:
             step = self.step()
+            self._tell_well()
             if step is Step.WORKED:
                 return 0.0
             if step is Step.STANDBY or self._mover is None:
                 return poll
             left = self._mover.move()
-        except OperationalError as error:
-            _log.error("the database cannot be used; trying again", error=str(error.orig))
+        except FAULTS as error:
+            self._tell_fault(refusal(error))
+            return poll
+        except DatabaseError as error:  # migrated by another version under us: whoever did may undo it
+            self._tell_fault(str(error))
             return poll
         return poll if left is None else min(left, poll)
 
@@ -160,6 +176,17 @@ class Scheduler:
         """Whether any of this scheduler's jobs is still due or running."""
         with self._context.database.reading() as connection:
             return is_busy(connection, self._jobs)
+
+    def _tell_fault(self, reason: str) -> None:
+        """Say once that the database cannot be used; the turns go on."""
+        if not self._faulty:
+            self._faulty = True
+            _log.error("the database cannot be used; trying again until it can", error=reason)
+
+    def _tell_well(self) -> None:
+        if self._faulty:
+            self._faulty = False
+            self._context.reporter.notice("the database can be used again; going on where it stopped")
 
     def _tell_standby(self, active: str | None) -> None:
         if not self._stood_by:

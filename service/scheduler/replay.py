@@ -9,7 +9,9 @@ from service.context import ServiceContext
 from service.db.tables import market_clock
 from service.runs import is_busy
 from service.scheduler.due import MarketEvent, next_event
-from service.scheduler.view import active_calendars
+from service.scheduler.leader import holds_lead
+from service.scheduler.planning import plan_due
+from service.scheduler.view import GroupReader, active_calendars
 
 
 class ReplayMover:
@@ -17,10 +19,14 @@ class ReplayMover:
 
     Args:
         context: The service's parts; its clock setting holds the pace.
+        me: Id of the scheduler on whose behalf it moves.
+        groups: Reader of the training groups.
     """
 
-    def __init__(self, context: ServiceContext) -> None:
+    def __init__(self, context: ServiceContext, me: str, groups: GroupReader) -> None:
         self._context = context
+        self._me = me
+        self._groups = groups
         self._speed = context.settings.market_clock.speed
         self._moved_at = time.monotonic()
         self._ended = False
@@ -38,8 +44,8 @@ class ReplayMover:
         """Move to the next event if its time has come.
 
         Returns:
-            0 after a move, the real seconds still to wait otherwise; None while a run holds the clock or
-            when the record has ended.
+            0 after a move, the real seconds still to wait otherwise; None while a run holds the clock, while
+            another scheduler leads, or when the record has ended.
         """
         with self._context.database.reading() as connection:
             if is_busy(connection):
@@ -55,11 +61,14 @@ class ReplayMover:
         if left > 0:
             return left
         with self._context.database.transaction() as connection:
-            if is_busy(connection):
+            if not holds_lead(connection, self._me, self._context.machine.now(connection)):
                 return None
-            connection.execute(
-                update(market_clock).where(market_clock.c.id == 1, market_clock.c.now == now).values(now=event.at)
-            )
+            # Another scheduler may have moved the clock since: nothing passes an instant that nobody has planned.
+            stands, _ = read_clock(connection)
+            plan_due(self._context, connection, self._groups, stands)
+            if stands != now or is_busy(connection):
+                return None
+            connection.execute(update(market_clock).values(now=event.at))
         self._context.calendars.widen(event.at)
         self._moved_at = time.monotonic()
         return 0.0

@@ -2,15 +2,17 @@
 
 from datetime import datetime
 
+from models.artifact import load_artifact
+from models.errors import ArtifactError
 from models.specs import Strategy
 from service.context import ServiceContext
 from service.runs import Run, guard
-from service.training.repository import current_version
+from service.training.repository import ModelVersion, current_version
 from service.training.train import Fitting, fit, group_symbols, record
 
 
 def ensure_random_walk(context: ServiceContext, run: Run, group: str, cut_at: datetime) -> None:
-    """Fit and record a group's random walks unless they are there.
+    """Fit and record a group's random walks unless they are there and can be loaded.
 
     Args:
         context: The service's parts.
@@ -19,11 +21,22 @@ def ensure_random_walk(context: ServiceContext, run: Run, group: str, cut_at: da
         cut_at: Only bars final by this market-time instant are used.
     """
     with context.database.reading() as connection:
-        if all(current_version(connection, group, s.value, network=False) is not None for s in Strategy):
-            return
+        walks = [current_version(connection, group, strategy.value, network=False) for strategy in Strategy]
         symbols = group_symbols(connection, group)
+    if all(walk is not None and _loads(context, walk) for walk in walks):
+        return
     fitting = Fitting(group, symbols, cut_at, networks=False)
     trained = fit(context, fitting, context.warm)
     with context.database.transaction() as connection:
         guard(connection, run)
         record(context, connection, fitting, trained, run)
+
+
+def _loads(context: ServiceContext, walk: ModelVersion) -> bool:
+    """Whether a random walk's artifact is whole: without it a group would be without any forecast."""
+    try:
+        load_artifact(walk.folder(context.settings.artifact_dir), walk.sha256)
+    except ArtifactError as error:
+        context.reporter.notice(f"the random walk of {walk.group} is fitted anew: {error}")
+        return False
+    return True

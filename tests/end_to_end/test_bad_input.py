@@ -25,7 +25,7 @@ def sample(folder: Path, **settings: str) -> CommandLine:
         ({"SOURCE": "yahoo"}, 2, ["cannot be replayed", "TPLUS_CLOCK=system"]),
         ({"SOURCE": "files:nowhere"}, 2, ["there is no such folder"]),
         ({"SYMBOLS": "A B"}, 2, ["'A B' is not a symbol"]),
-        ({"CALENDARS": "FB=XMOON"}, 1, ["there is no calendar named 'XMOON'"]),
+        ({"CALENDARS": "FB=XMOON"}, 2, ["TPLUS_CALENDARS=FB=XMOON", "there is no calendar named 'XMOON'"]),
         ({"REFERENCE_SYMBOLS": "SPY:friend"}, 2, ["SPY:market or SPY:volatility"]),
         ({"DATABASE_URL": "mysql://host/name"}, 2, ["SQLite and PostgreSQL are supported"]),
         ({"DATABASE_URL": "postgresql://127.0.0.1:1/none"}, 1, ["cannot be opened", "check the path or URL"]),
@@ -81,7 +81,7 @@ def test_symbols_that_nobody_knows(tmp_path: Path) -> None:
     )
     unknown = line.run("forecast", "NOPE")
     assert unknown.status == 1
-    assert unknown.sentence.startswith("no symbol could be forecast; NOPE: NOPE: the sample holds AAPL, FB, GOOG")
+    assert unknown.sentence.startswith("no symbol could be forecast; NOPE: the sample holds AAPL, FB, GOOG")
     both = line.run("forecast", "--json")
     assert both.status == 0
     assert [(e["symbol"], e["state"]) for e in both.document["forecasts"]] == [("FB", "issued"), ("NOPE", "unknown")]

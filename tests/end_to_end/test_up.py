@@ -1,6 +1,7 @@
 """`tplus up`: everything in one command, Ctrl-C in the middle of a training, and started again."""
 
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -92,3 +93,31 @@ def test_ctrl_c_in_the_middle_of_a_training_and_a_second_start(tmp_path: Path) -
         kill_group(process)
     assert "Traceback" not in log.read_text()
     assert log.read_text().count("stopped; started again it carries on where it stopped") == 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_after_kill_9_the_api_is_gone_too_and_a_moved_folder_starts_again(tmp_path: Path) -> None:
+    port = free_port()
+    settings = {"SYMBOLS": "AAPL", "CLOCK": "replay:2012-12-03T22:30:00Z:600", "PORT": str(port), "LEASE_SECONDS": "2"}
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    process = CommandLine(first, settings).start("up", log=tmp_path / "up.log")
+    try:
+        wait_for(lambda: is_ready(port) and query(first, "SELECT number FROM editions") == [(1,)])
+        family = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        process.wait(10)
+        _, alive = psutil.wait_procs(family, timeout=10)
+        assert alive == []
+    finally:
+        kill_group(process)
+    shutil.copytree(first, second)
+    process = CommandLine(second, settings).start("up", log=tmp_path / "again.log")
+    try:
+        wait_for(lambda: is_ready(port))
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(30) == 0
+    assert "cannot be read" not in (tmp_path / "again.log").read_text()
+    assert query(second, "SELECT count(*) FROM editions") == [(1,)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import JSON, Boolean, Column, Connection, Date, Float, Integer, func, insert, inspect, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from service.db.head import HEAD
 from service.db.migrate import check, current_revision, downgrade, upgrade
@@ -15,6 +15,7 @@ from service.db.session import Database
 from service.db.tables import metadata, stamp
 from service.db.types import Instant
 from service.errors import DatabaseError
+from tests.postgres import PostgresServer
 
 LEDGER = {"editions", "forecasts", "edition_items", "scores", "accuracy"}
 MODELS = {"runs", "run_outcomes", "model_versions", "model_decisions", "calibration_states"}
@@ -22,12 +23,20 @@ MARKET = {"instruments", "sessions", "bars", "bar_revisions", "actions", "quaran
 CONTROL = {"stamp", "market_clock", "schedulers", "requests", "changes", "api_keys", "audit"}
 
 
-@pytest.fixture
-def empty(tmp_path: Path) -> Iterator[Database]:
-    """A database file that no migration has touched."""
-    opened = Database(f"sqlite:///{tmp_path / 'empty.db'}")
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database that no migration has touched."""
+    if request.param == "sqlite":
+        opened = Database(f"sqlite:///{tmp_path / 'empty.db'}")
+        yield opened
+        opened.close()
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    name = server.create()
+    opened = Database(server.url(name))
     yield opened
     opened.close()
+    server.drop(name)
 
 
 def value_for(column: Column[Any]) -> object:
@@ -57,7 +66,9 @@ def rows(connection: Connection) -> dict[str, int]:
 
 
 def schema(connection: Connection) -> dict[str, list[str]]:
-    """The lines of every table's and index's statement, sorted."""
+    """What every table and index is made of, sorted."""
+    if connection.dialect.name == "postgresql":
+        return postgres_schema(connection)
     query = "SELECT name, sql FROM sqlite_master WHERE type IN ('table', 'index') AND sql IS NOT NULL"
     found = connection.exec_driver_sql(query).all()
     return {
@@ -65,6 +76,29 @@ def schema(connection: Connection) -> dict[str, list[str]]:
         for name, sql in found
         if name != "alembic_version"
     }
+
+
+def postgres_schema(connection: Connection) -> dict[str, list[str]]:
+    queries = (
+        "SELECT table_name, concat_ws(' ', column_name, udt_name, character_maximum_length, is_nullable) "
+        "FROM information_schema.columns WHERE table_schema = 'public'",
+        "SELECT tablename, indexdef FROM pg_indexes WHERE schemaname = 'public'",
+        "SELECT conrelid::regclass::text, conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint "
+        "WHERE connamespace = 'public'::regnamespace",
+    )
+    found: dict[str, list[str]] = {}
+    for query in queries:
+        for table, line in connection.exec_driver_sql(query):
+            found.setdefault(table, []).append(line)
+    return {table: sorted(lines) for table, lines in found.items() if table != "alembic_version"}
+
+
+def triggers(connection: Connection) -> set[str]:
+    """Names of the triggers that migrations made."""
+    query = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+    if connection.dialect.name == "postgresql":
+        query = "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal"
+    return set(connection.exec_driver_sql(query).scalars())
 
 
 def test_an_empty_file_has_no_revision_and_the_newest_one_is_the_head(empty: Database) -> None:
@@ -99,10 +133,11 @@ def test_down_to_nothing_and_up_again_with_data_in_every_table(database: Databas
     with database.transaction() as connection:
         fill(connection)
         before = schema(connection)
+        assert len(triggers(connection)) >= 5
     downgrade(database, "base")
     with database.reading() as connection:
         assert rows(connection) == {}
-        assert connection.exec_driver_sql("SELECT count(*) FROM sqlite_master WHERE type = 'trigger'").scalar_one() == 0
+        assert triggers(connection) == set()
     upgrade(database)
     with database.transaction() as connection:
         assert schema(connection) == before
@@ -130,27 +165,30 @@ def test_each_step_down_with_data_leaves_the_steps_before_it(database: Database)
             assert rows(connection) == dict.fromkeys(left, 1)
 
 
-def test_migrations_and_declared_tables_do_not_drift(database: Database, tmp_path: Path) -> None:
+def test_migrations_and_declared_tables_do_not_drift(database: Database) -> None:
     check(database)
-    declared = Database(f"sqlite:///{tmp_path / 'declared.db'}")
-    with declared.transaction() as connection:
+
+
+@pytest.mark.parametrize(("database_url", "empty"), [("sqlite", "sqlite"), ("postgresql", "postgresql")], indirect=True)
+def test_migrations_and_declared_tables_are_made_of_the_same(database: Database, empty: Database) -> None:
+    with empty.transaction() as connection:
         metadata.create_all(connection)
         wanted = schema(connection)
-    declared.close()
     with database.reading() as connection:
         assert schema(connection) == wanted
 
 
 @pytest.mark.parametrize("table", ["editions", "forecasts", "edition_items", "scores", "model_decisions"])
-@pytest.mark.parametrize("change", ["UPDATE {} SET rowid = rowid", "DELETE FROM {}"])
+@pytest.mark.parametrize("change", ["UPDATE {} SET {} = {}", "DELETE FROM {}"])
 def test_the_ledger_refuses_changes(database: Database, table: str, change: str) -> None:
     with database.transaction() as connection:
         fill(connection)
+    column = next(iter(metadata.tables[table].columns)).name
     with (
-        pytest.raises(IntegrityError, match=f"the ledger is append-only: {table}"),
+        pytest.raises(DBAPIError, match=f"the ledger is append-only: {table}"),
         database.transaction() as connection,
     ):
-        connection.exec_driver_sql(change.format(table))
+        connection.exec_driver_sql(change.format(table, column, column))
     with database.reading() as connection:
         assert rows(connection)[table] == 1
 

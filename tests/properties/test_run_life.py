@@ -126,7 +126,8 @@ class RunLife(RuleBasedStateMachine):
         if known.state in ("done", "failed") or known.until > now:
             return False
         job = (number - 1) % 3
-        earlier = [other for other in self.known if (other - 1) % 3 < job and (other - 1) // 3 <= (number - 1) // 3]
+        place = ((number - 1) // 3, job)
+        earlier = [other for other in self.known if ((other - 1) // 3, (other - 1) % 3) < place]
         return not any(self.known[other].state in ("due", "running") for other in earlier)
 
     def _do(self, run: Run, way: str) -> None:

@@ -147,6 +147,9 @@ class ForecastAnswer(Answer):
     symbol: str = Field(examples=["AAPL"])
     currency: str | None = Field(examples=["USD"])
     calendar: str = Field(examples=["XNYS"])
+    approximate: bool = Field(
+        description="whether the calendar is not known around as_of, so that Monday to Friday stands in for it"
+    )
     group: str = Field(examples=["equity"])
     as_of: date = Field(description="last completed session the forecast used", examples=["2018-06-01"])
     data_as_of: datetime | None = Field(description="instant at which as_of's bar became final")

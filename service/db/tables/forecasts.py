@@ -1,6 +1,19 @@
 """The ledger: editions, forecasts, what was served, scores; and the accuracy derived from them."""
 
-from sqlalchemy import Boolean, Column, Date, Float, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Date,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 
 from service.db.base import metadata
 from service.db.types import BigId, Instant, Json
@@ -57,6 +70,8 @@ edition_items = Table(
     Index(None, "symbol", "edition"),
 )
 
+_VOID = text("state = 'void'")
+
 scores = Table(
     "scores",
     metadata,
@@ -75,6 +90,10 @@ scores = Table(
     Column("scored_at", Instant, nullable=False, comment="market time"),
     Column("recorded_at", Instant, nullable=False, comment="machine time"),
     UniqueConstraint("forecast_id", "revision"),
+    # Void forecasts are few, and looked at again by every score run: a late bar turns them into scored.
+    Index(
+        "ix_scores_void", "forecast_id", sqlite_where=text("state = 'void'"), postgresql_where=text("state = 'void'")
+    ),
 )
 
 accuracy = Table(

@@ -10,6 +10,7 @@ from service.app import create_app
 from service.db.migrate import upgrade
 from service.db.session import Database
 from service.settings import Settings
+from tests.postgres import PostgresServer
 from tests.service.api.client import TestClient
 from tests.service.api.ledger_factory import fill
 
@@ -25,9 +26,32 @@ def filled_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def filled_template(postgres_server: PostgresServer, postgres_template: str) -> Iterator[str]:
+    """The same as a database of PostgreSQL."""
+    name = postgres_server.create(postgres_template)
+    database = Database(postgres_server.url(name))
+    fill(database)
+    database.close()
+    yield name
+    postgres_server.drop(name)
+
+
 @pytest.fixture
-def filled(filled_file: Path, tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{shutil.copy(filled_file, tmp_path / 'filled.db')}")
+def filled_clone(postgres_server: PostgresServer, filled_template: str) -> Iterator[str]:
+    """URL of this test's own copy of it."""
+    name = postgres_server.create(filled_template)
+    yield postgres_server.url(name)
+    postgres_server.drop(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def filled(request: pytest.FixtureRequest, filled_file: Path, tmp_path: Path) -> Iterator[Database]:
+    if request.param == "sqlite":
+        url = f"sqlite:///{shutil.copy(filled_file, tmp_path / 'filled.db')}"
+    else:
+        url = request.getfixturevalue("filled_clone")
+    database = Database(url)
     yield database
     database.close()
 

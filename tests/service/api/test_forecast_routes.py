@@ -312,3 +312,15 @@ def test_live_market_time_is_the_machines(filled: Database) -> None:
     told = datetime.fromisoformat(answer["market_time"])
     assert abs(process_now() - told) < timedelta(minutes=5)
     assert answer["stale"] is True
+
+
+@pytest.mark.parametrize(("days_after", "said"), [(0, True), (5, True), (6, False)])
+def test_an_answer_says_where_its_sessions_are_approximate(
+    client: TestClient, filled: Database, days_after: int, said: bool
+) -> None:
+    """As of Friday: Friday itself, and the three sessions after it up to Wednesday."""
+    with filled.transaction() as connection:
+        guessed = (sessions.c.calendar == "XNYS", sessions.c.session == FRIDAY + timedelta(days=days_after))
+        connection.execute(update(sessions).where(*guessed).values(approximate=True))
+    assert client.get("/v1/forecasts/AAPL").json()["approximate"] is said
+    assert client.get("/v1/forecasts/BTC-USD").json()["approximate"] is False

@@ -155,6 +155,7 @@ def test_a_database_that_cannot_be_opened(tmp_path: Path) -> None:
         assert "cannot be reached" in refused(client, "/v1/forecasts/AAPL", 503)["detail"]
 
 
+@pytest.mark.parametrize("filled", ["sqlite"], indirect=True)  # PostgreSQL refuses such a row
 def test_a_fault_of_ours_shows_no_trace(filled: Database) -> None:
     path = str(filled.engine.url.database)
     with sqlite3.connect(path) as raw:  # a bar that breaks the schema's promise
@@ -219,3 +220,22 @@ def test_bad_input_is_never_a_fault_of_ours(client: TestClient, path: str, param
 def test_bad_paths_are_never_a_fault_of_ours(client: TestClient, resource: str, raw: bytes) -> None:
     quoted = "".join(f"%{byte:02x}" for byte in raw)
     assert client.get(f"/v1/{resource}/{quoted}").status_code < 500
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("/v1/prices/AAPL", "from"), ("/v1/accuracy", "symbol"), ("/v1/symbols", "foo"), ("/v1/models/1", "limit")],
+)
+def test_a_parameter_that_the_route_does_not_have_is_refused(client: TestClient, path: str, name: str) -> None:
+    body = refused(client, path, 422, **{name: "2012-09-30"})
+    assert f"{name} is no parameter of this route" in body["detail"] + str(body)
+
+
+def test_a_parameter_given_twice_is_refused(client: TestClient) -> None:
+    answer = client.get("/v1/forecasts?as_of=2018-06-01&as_of=2018-06-04")
+    assert answer.status_code == 422
+    assert "more than once" in answer.text
+
+
+def test_a_job_that_does_not_exist_is_refused(client: TestClient) -> None:
+    refused(client, "/v1/runs", 422, job="foo")

@@ -20,7 +20,7 @@ from service.db.bulk import (
     write_rows,
 )
 from service.db.session import Database
-from service.db.tables import changes, sessions
+from service.db.tables import changes, runs, sessions
 
 COLUMNS = ("calendar", "session", "open_at", "close_at", "state", "approximate")
 
@@ -62,6 +62,43 @@ def test_a_conflict_updates_what_is_named_or_fails(database: Database) -> None:
         write_rows(connection, changes, ("scope", "counter"), [("A", 6)])
 
 
+def test_many_rows_update_what_is_named_and_keep_the_rest(database: Database) -> None:
+    names = [f"S{place}" for place in range(150)]
+    with database.transaction() as connection:
+        write_columns(connection, changes, {"scope": names, "counter": [1] * 150})
+    with database.transaction() as connection:
+        mixed = [*names[100:], "T", *names[:99]]
+        assert write_columns(connection, changes, {"scope": mixed, "counter": [2] * 150}, ("counter",)) == 150
+        write_columns(connection, changes, {"scope": names[:120], "counter": [3] * 120}, ("counter",))
+        found = {row.scope: row.counter for row in connection.execute(select(changes))}
+    assert (found["S0"], found["S119"], found["S120"], found["T"], len(found)) == (3, 3, 2, 2, 151)
+
+
+def test_a_conflict_among_many_rows_is_an_error_of_its_kind_and_writes_nothing(database: Database) -> None:
+    names = [f"S{place}" for place in range(150)]
+    with database.transaction() as connection:
+        write_rows(connection, changes, ("scope", "counter"), [("S149", 7)])
+    with pytest.raises(IntegrityError), database.transaction() as connection:
+        write_columns(connection, changes, {"scope": names, "counter": [1] * 150})
+    with database.reading() as connection:
+        assert connection.execute(select(changes)).all() == [("S149", 7)]
+
+
+def test_awkward_text_and_nothing_go_through(database: Database) -> None:
+    texts = ["a\tb", "back\\slash", "\\N", "two\nlines", "ü €", "\\."] * 20
+    columns: dict[str, list[str | int | None]] = {
+        "sequence": list(range(120)), "error": list(texts), "session": [None] * 120,
+        **{name: ["x"] * 120 for name in ("job", "scope", "state")},
+        **{name: [0] * 120 for name in ("attempt", "token")},
+        "scheduled_for": ["2024-01-01 21:00:00.000000"] * 120, "counts": ["{}"] * 120,
+    }  # fmt: skip
+    with database.transaction() as connection:
+        write_columns(connection, runs, columns)
+        found = connection.execute(select(runs.c.error, runs.c.session).order_by(runs.c.sequence)).all()
+    assert [row.error for row in found] == texts
+    assert {row.session for row in found} == {None}
+
+
 def test_columns_are_rows_on_their_side(database: Database) -> None:
     with database.transaction() as connection:
         assert write_columns(connection, changes, {"scope": ["A", "B"], "counter": [3, 4]}) == 2
@@ -92,7 +129,8 @@ def test_nulls_both_ways() -> None:
 def test_instants_are_utc_and_never_naive(database: Database) -> None:
     tokyo = timezone(timedelta(hours=9))
     with database.reading() as connection:
-        assert driver_instant(connection, datetime(2024, 1, 2, 6, tzinfo=tokyo)) == "2024-01-01 21:00:00.000000"
+        expected = "2024-01-01 21:00:00.000000" if database.is_sqlite else "2024-01-01T21:00:00.000000+00:00"
+        assert driver_instant(connection, datetime(2024, 1, 2, 6, tzinfo=tokyo)) == expected
         with pytest.raises(ValueError, match="naive"):
             driver_instant(connection, datetime(2024, 1, 2, 6))  # noqa: DTZ001
     assert instants_array([datetime(2024, 1, 2, 6, tzinfo=tokyo)])[0] == np.datetime64("2024-01-01T21:00:00")

@@ -33,8 +33,8 @@ def test_watched_symbols_of_the_calendar_in_order(desk: Desk) -> None:
     with desk.database.transaction() as connection:
         connection.execute(update(instruments).where(instruments.c.symbol == "GONE").values(state="unknown"))
     assert candidates(desk) == (
-        Candidate("AAA", "equity", "ok", 1, None, 0, None),
-        Candidate("BBB", "crypto", "ok", 1, 11.0, 0, None),
+        Candidate("AAA", "equity", "ok", None, 1, None, 0, None),
+        Candidate("BBB", "crypto", "ok", None, 1, 11.0, 0, None),
     )
     assert [one.symbol for one in candidates(desk, "XTKS")] == ["7203.T"]
 
@@ -50,10 +50,10 @@ def test_the_newest_revision_counts_with_the_close_it_was_made_of(desk: Desk) ->
     desk.add_walk(Strategy.MULTI_STEP)
     first = Said("AAA", AS_OF, (T,), 1, last_close=10.5)
     say(desk, first)
-    assert candidates(desk)[0] == Candidate("AAA", "equity", "ok", 1, 10.0, 1, 10.5)
+    assert candidates(desk)[0] == Candidate("AAA", "equity", "ok", None, 1, 10.0, 1, 10.5)
     assert [one.is_published for one in candidates(desk)] == [False, False]
     say(desk, replace(first, revision=2, last_close=10.0))
-    assert candidates(desk)[0] == Candidate("AAA", "equity", "ok", 1, 10.0, 2, 10.0)
+    assert candidates(desk)[0] == Candidate("AAA", "equity", "ok", None, 1, 10.0, 2, 10.0)
     assert [one.is_published for one in candidates(desk)] == [True, False]
 
 

@@ -127,17 +127,17 @@ def test_a_network_that_cannot_be_loaded_does_not_stop_the_others(desk: Desk) ->
     assert [notice for notice in desk.reporter.notices if f"model version {champion} cannot forecast" in notice]
 
 
-def test_where_nobody_can_be_loaded_the_symbol_is_refused_and_stays_unpublished(desk: Desk) -> None:
+def test_where_nobody_can_be_loaded_the_random_walk_is_fitted_anew(desk: Desk) -> None:
     desk.add(History("AAA", AS_OF, random_closes(320, 1)))
     desk.add_walk(Strategy.ONE_STEP)
     desk.add_walk(Strategy.MULTI_STEP)
     desk.add_network(Strategy.MULTI_STEP, "challenger")
     desk.move(EVENING)
-    outcome = desk.forecast(AS_OF)["AAA"]
-    assert outcome.state == "refused"
-    assert outcome.reason is not None
-    assert "cannot be read" in outcome.reason
-    assert (desk.rows(forecasts), desk.rows(edition_items)) == ([], [])
+    assert desk.forecast(AS_OF)["AAA"].state == "forecast"
+    served = {row.model_version_id for row in desk.rows(edition_items)}
+    assert len(served) == 2
+    assert min(served) > 3  # neither of the two walks that cannot be loaded, nor the challenger
+    assert {row.model_version_id for row in desk.rows(forecasts)} == served | {3}
 
 
 def test_what_is_stored_is_the_close_as_stored_and_the_basis(desk: Desk) -> None:

@@ -7,8 +7,8 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, text, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import insert, inspect, text, update
+from sqlalchemy.exc import DBAPIError
 
 from models.specs import Strategy
 from service.db.tables import changes, edition_items, editions, forecasts, scores
@@ -17,6 +17,7 @@ from service.forecasts.ledger import GENESIS, publish, verify
 from tests.forecast_factory import Desk, History, Said, draft_of, quantiles_of, random_closes, utc
 
 AS_OF, T, T1, T2 = date(2018, 5, 31), date(2018, 6, 1), date(2018, 6, 4), date(2018, 6, 5)
+GUARDED = ("editions", "forecasts", "edition_items")
 ISSUED, RECORDED = utc(2018, 5, 31, 22), utc(2026, 1, 2, 3, 4)
 
 
@@ -46,17 +47,30 @@ def faults(desk: Desk) -> list[str]:
 
 
 def tamper(desk: Desk, *statements: str) -> None:
-    """As one who has the file: guards dropped, foreign keys off."""
+    """As one who owns the database: guards dropped, foreign keys off."""
+    if not desk.database.is_sqlite:
+        tamper_with_postgres(desk, *statements)
+        return
     path = desk.database.engine.url.database
     assert path is not None
     connection = sqlite3.connect(Path(path))
-    for table in ("editions", "forecasts", "edition_items"):
+    for table in GUARDED:
         connection.execute(f"DROP TRIGGER {table}_no_update")
         connection.execute(f"DROP TRIGGER {table}_no_delete")
     for statement in statements:
         assert connection.execute(statement).rowcount > 0
     connection.commit()
     connection.close()
+
+
+def tamper_with_postgres(desk: Desk, *statements: str) -> None:
+    with desk.database.transaction() as connection:
+        for table in GUARDED:
+            connection.exec_driver_sql(f"DROP TRIGGER {table}_append_only ON {table}")
+            for key in inspect(connection).get_foreign_keys(table):
+                connection.exec_driver_sql(f"ALTER TABLE {table} DROP CONSTRAINT {key['name']}")
+        for statement in statements:
+            assert connection.exec_driver_sql(statement).rowcount > 0
 
 
 def test_the_hash_of_a_small_edition_is_that_of_its_canonical_text(desk_with_two: Desk) -> None:
@@ -203,7 +217,7 @@ def test_the_database_itself_refuses_changes(desk_with_two: Desk, table: object,
     publish_three(desk_with_two)
     name, column = str(table), "number" if str(table) == "editions" else "edition"
     with (
-        pytest.raises(IntegrityError, match=f"the ledger is append-only: {name}"),
+        pytest.raises(DBAPIError, match=f"the ledger is append-only: {name}"),
         desk_with_two.database.transaction() as connection,
     ):
         connection.execute(text(verb.format(name, column)))
@@ -215,7 +229,7 @@ def test_scores_are_append_only_too(desk_with_two: Desk) -> None:
     with desk_with_two.database.transaction() as connection:
         connection.execute(insert(scores).values(values))
     with (
-        pytest.raises(IntegrityError, match="the ledger is append-only: scores"),
+        pytest.raises(DBAPIError, match="the ledger is append-only: scores"),
         desk_with_two.database.transaction() as connection,
     ):
         connection.execute(update(scores).values(state="scored"))

@@ -3,9 +3,10 @@
 from datetime import date
 
 import pytest
+from sqlalchemy import update
 
 from models.specs import Strategy
-from service.db.tables import edition_items, editions, forecasts, model_versions, runs
+from service.db.tables import edition_items, editions, forecasts, instruments, model_versions, runs
 from service.errors import FencedError
 from service.forecasts.ledger import verify
 from service.forecasts.produce import forecast
@@ -139,9 +140,22 @@ def test_a_bar_that_never_comes_is_missed_when_t_opens(desk: Desk) -> None:
     desk.put("LATE", {AS_OF: 51.0})
     desk.move(OPEN)
     outcomes = desk.forecast(AS_OF)
-    assert (outcomes["LATE"].state, outcomes["LATE"].reason) == ("missed", MISSED)
+    assert outcomes["LATE"].state == "missed"
+    assert outcomes["LATE"].reason == f"no bar of {AS_OF} came before T (2018-06-01) opened"
     assert outcomes["AAA"].state == "forecast"
     assert len(desk.rows(editions)) == 1
+
+
+def test_without_a_bar_the_reason_is_the_bar_and_what_is_known_of_the_symbol(desk: Desk) -> None:
+    desk.add(History("LATE", AS_OF, [*random_closes(80, 2), None]))
+    with desk.database.transaction() as connection:
+        connection.execute(update(instruments).values(state="failing", state_reason="LATE: its record ends in 2017"))
+    desk.move(utc(2018, 6, 1, 13))
+    assert desk.forecast(AS_OF)["LATE"].state == "waiting"
+    desk.move(OPEN)
+    outcome = desk.forecast(AS_OF)["LATE"]
+    assert outcome.state == "missed"
+    assert outcome.reason == f"no bar of {AS_OF} came before T (2018-06-01) opened; LATE: its record ends in 2017"
 
 
 def test_too_little_history_is_refused_with_the_reason(desk: Desk) -> None:

@@ -128,6 +128,20 @@ def test_a_bar_that_never_comes_is_void_after_five_sessions_and_healed_later(sai
     assert [row for row in states(said) if row[0] == 1] == [(1, 1, "void"), (1, 2, "scored")]
 
 
+def test_a_void_forecast_heals_however_late_its_bar_comes(said: Desk) -> None:
+    days = [day for day in sessions_until(date(2018, 12, 31), 147) if day > T2]
+    for day in (*days[:5], *days[-2:]):
+        at(said, day, AAA=100.0)
+    assert states(said) == [(1, 1, "void"), (2, 1, "void"), (3, 1, "void")]
+    said.put("AAA", {T: 101.0, T1: 102.0})
+    said.move(utc(2019, 1, 2, 21, 30))
+    said.score(date(2019, 1, 2))
+    assert [row for row in states(said) if row[1] == 2] == [(1, 2, "scored"), (2, 2, "scored")]
+    said.move(utc(2019, 1, 3, 21, 30))
+    said.score(date(2019, 1, 3))
+    assert len(states(said)) == 5
+
+
 def test_a_session_judged_closed_is_void_at_once_and_does_not_count_as_later(said: Desk) -> None:
     said.close_session("XNYS", T)
     at(said, T1, AAA=101.0)

@@ -67,3 +67,16 @@ def test_widen_never_narrows(book: CalendarBook) -> None:
     before = book.get("XNYS").last
     book.widen(at("2001-01-01 00:00"))
     assert book.get("XNYS").last == before
+
+
+def test_a_session_that_turned_out_closed_is_no_step_and_nothing_is_due_on_it(book: CalendarBook) -> None:
+    wednesday, thursday = date(2018, 5, 30), date(2018, 5, 31)
+    book.honour({"XNYS": frozenset({thursday})})
+    assert book.is_closed("XNYS", thursday)
+    assert not book.is_closed("XLON", thursday)
+    assert book.targets("XNYS", wednesday, 2) == (date(2018, 6, 1), date(2018, 6, 4))
+    assert book.deadline("XNYS", wednesday) == at("2018-06-01 13:30")
+    assert book.newest_final("XNYS", at("2018-05-31 22:00")) == wednesday
+    assert book.sessions("XNYS", wednesday, date(2018, 6, 1)) == [wednesday, date(2018, 6, 1)]
+    book.honour({})
+    assert book.targets("XNYS", wednesday, 1) == (thursday,)

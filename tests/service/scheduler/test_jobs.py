@@ -49,7 +49,7 @@ def test_a_transient_fault_is_tried_again_after_a_growing_wait_for_that_symbol_a
     for _ in range(3):
         assert scheduler.step() is Step.WORKED
         row = run_row(service, "pull")
-        assert (row.state, row.error) == ("due", "1 of 2 symbols could not be pulled; BBB: BBB: timed out")
+        assert (row.state, row.error) == ("due", "1 of 2 symbols could not be pulled; BBB: timed out")
         waits.append((row.not_before - service.machine.at).total_seconds())
         service.machine.at = row.not_before - timedelta(milliseconds=1)
         assert scheduler.step() is Step.IDLE, "it was tried before its time, or a later job went first"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from models.specs import Recipe, Strategy
 from models.training import TrainedArtifact
@@ -122,7 +122,7 @@ def test_a_decision_changes_the_status_and_is_kept(desk: Desk) -> None:
 def test_decisions_are_append_only(desk: Desk, statement: str) -> None:
     add(desk, status="champion")
     with (
-        pytest.raises(IntegrityError, match="the ledger is append-only: model_decisions"),
+        pytest.raises(DBAPIError, match="the ledger is append-only: model_decisions"),
         desk.database.transaction() as connection,
     ):
         connection.execute(text(statement))

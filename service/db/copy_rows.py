@@ -1,0 +1,59 @@
+"""COPY, the way many rows enter PostgreSQL: twice as fast as a prepared INSERT for each row.
+
+Source: https://www.postgresql.org/docs/current/populate.html, section "Use COPY".
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Table
+from sqlalchemy.exc import DBAPIError
+
+LEAST_ROWS = 100
+"""Below so many, the statements around a COPY take longer than it saves."""
+
+
+def copy_rows(
+    connection: Connection,
+    table: Table,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    conflict: str = "",
+) -> None:
+    """Put rows into a table of a PostgreSQL database.
+
+    Args:
+        connection: An open write transaction.
+        table: The table.
+        columns: Names of its columns, in the order of the rows.
+        rows: Driver values, one sequence per row.
+        conflict: An ON CONFLICT clause; then no two rows may have one primary key. Empty = a conflict is an error.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: the database refused, as its kind for the kind of refusal.
+    """
+    quote = connection.dialect.identifier_preparer.quote
+    names, target = ", ".join(quote(name) for name in columns), quote(table.name)
+    if not conflict:
+        _stream(connection, f"COPY {target} ({names}) FROM STDIN", rows)
+        return
+    # COPY knows no ON CONFLICT: the rows take a step in between, in a table that nobody else sees.
+    stage = quote(f"{table.name}_stage")
+    # Only names of the table's own columns get here; every value goes through COPY.
+    shape = f"SELECT {names} FROM {target} WITH NO DATA"  # noqa: S608
+    connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {stage} ON COMMIT DROP AS {shape}")
+    _stream(connection, f"COPY {stage} ({names}) FROM STDIN", rows)
+    connection.exec_driver_sql(f"INSERT INTO {target} ({names}) SELECT {names} FROM {stage} {conflict}")  # noqa: S608
+    connection.exec_driver_sql(f"DROP TABLE {stage}")
+
+
+def _stream(connection: Connection, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+    driver: Any = connection.connection.driver_connection
+    kind: type[Exception] = connection.dialect.loaded_dbapi.Error
+    try:
+        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+            for row in rows:
+                copy.write_row(row)
+    except kind as error:
+        # SQLAlchemy does not see this statement; callers know its errors and not the driver's.
+        raise DBAPIError.instance(statement, None, error, kind, dialect=connection.dialect) from error

@@ -1,0 +1,484 @@
+"""Faults of the machine under a running service: a clear sentence, nothing lost, and recovery without hands."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
+
+import psutil
+import psycopg
+import pytest
+from sqlalchemy import event, func, select, text
+
+from models.tasks import train_forecasters
+from service.clock import SystemMarketClock
+from service.context import RANDOM_WALK
+from service.db.head import HEAD
+from service.db.session import Database
+from service.db.tables import editions, forecasts, runs
+from service.execution.local import FreshChild, WarmWorker
+from service.forecasts.ledger import verify
+from service.scheduler.loop import Step
+from tests import postgres
+from tests.command import CommandLine, kill_group, wait_for
+from tests.recorded import RecordedWalks, Walk
+from tests.service_factory import Service, Wanted, make_service
+
+SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+START = "replay:2012-12-03T22:30:00Z:0.2"
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    """A real file system of its own; skips where none can be mounted."""
+    folder.mkdir()
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("a small file system needs root on Linux")
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tplus-test", str(folder)]
+    if subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("this machine allows no mount")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """Take all the room that is left; returns the file that holds it."""
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as out:
+        for size in (1 << 16, 1 << 12, 1):
+            try:
+                while out.write(b"0" * size) == size:
+                    pass
+            except OSError:
+                continue
+    return ballast
+
+
+@dataclass(frozen=True)
+class Up:
+    """A running `tplus up`."""
+
+    process: "subprocess.Popen[bytes]"
+    log: Path
+    port: int
+    database: Database
+
+    def says(self, words: str, times: int = 1) -> None:
+        """Wait until its output holds some words so many times."""
+        wait_for(lambda: self.log.read_text().count(words) >= times)
+
+    def get(self, path: str) -> tuple[int, dict[str, Any], str]:
+        """Status, document and media type of an answer; status 0 where nobody listens."""
+        try:
+            with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+                return answer.status, json.loads(answer.read()), answer.headers["content-type"]
+        except HTTPError as error:
+            with closing(error):
+                return error.code, json.loads(error.read()), error.headers["content-type"]
+        except (URLError, OSError):
+            return 0, {}, ""
+
+    def is_ready(self) -> bool:
+        return self.get("/readyz")[0] == 200
+
+    def issued(self) -> int:
+        with self.database.reading() as connection:
+            return int(connection.execute(select(func.count()).select_from(editions)).scalar_one())
+
+    def goes_on(self, more: int = 3) -> None:
+        """Wait for further editions."""
+        before = self.issued()
+        wait_for(lambda: self.issued() >= before + more)
+
+    def refuses(self, words: str) -> None:
+        """Wait for the API's 503 problem document with its reason."""
+        wait_for(lambda: self.get("/readyz")[0] == 503 and words in self.get("/readyz")[1]["detail"])
+        status, document, media = self.get("/readyz")
+        assert (status, document["status"], media) == (503, 503, "application/problem+json")
+        assert "\n" not in document["detail"]
+
+    def end(self) -> None:
+        """As `docker stop` does; then nothing may be lost, doubled or altered."""
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(30) == 0
+        assert "Traceback" not in self.log.read_text()
+        with self.database.reading() as connection:
+            assert verify(connection) == []
+            done = connection.execute(
+                select(runs.c.session, runs.c.state).where(runs.c.job == "forecast").order_by(runs.c.session)
+            ).all()
+            as_ofs = list(connection.execute(select(editions.c.as_of).order_by(editions.c.number)).scalars())
+            keys = (forecasts.c.symbol, forecasts.c.as_of, forecasts.c.strategy, forecasts.c.step)
+            doubled = connection.execute(select(*keys).group_by(*keys).having(func.count() > 1)).all()
+            failed = connection.execute(select(runs.c.job, runs.c.error).where(runs.c.state == "failed")).all()
+        assert as_ofs == [row.session for row in done if row.state == "done"]
+        assert {row.state for row in done[:-1]} == {"done"}
+        assert (doubled, failed) == ([], [])
+
+
+@contextmanager
+def running_up(folder: Path, url: str, log: Path) -> Iterator[Up]:
+    port = postgres.free_port()
+    settings = {"SYMBOLS": "FB", "CLOCK": START, "DATABASE_URL": url, "PORT": str(port), "POLL_SECONDS": "0.1",
+                "LEASE_SECONDS": "2", "RETRY_SECONDS": "0.2"}  # fmt: skip
+    line = CommandLine(folder, settings)
+    assert line.run("db", "upgrade").status == 0
+    up = Up(line.start("up", log=log), log, port, Database(url))
+    try:
+        wait_for(lambda: up.is_ready() and up.issued() >= 2)
+        yield up
+    finally:
+        kill_group(up.process)
+        up.database.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(150)
+def test_a_disk_that_is_full_and_has_room_again(tmp_path: Path) -> None:
+    log = tmp_path / "up.log"
+    with small_disk(tmp_path / "data", "48m") as disk, running_up(disk, f"sqlite:///{disk / 'tplus.db'}", log) as up:
+        ballast = fill(disk)
+        up.says("database or disk is full")
+        assert up.get("/v1/forecasts/FB")[0] == 200  # what was published goes on being served
+        time.sleep(3)  # longer than a lease, and than the retries of a run would last
+        ballast.unlink()
+        up.goes_on()
+        up.end()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(150)
+def test_a_database_that_another_version_migrated_meanwhile_and_back(tmp_path: Path) -> None:
+    log = tmp_path / "up.log"
+
+    def stand_at(migration: str) -> None:
+        with up.database.transaction() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = :to"), {"to": migration})
+
+    with running_up(tmp_path, f"sqlite:///{tmp_path / 'tplus.db'}", log) as up:
+        stand_at("9001")
+        words = f"is at migration 9001, this version knows up to {HEAD}; install the newer Tplus again"
+        up.says(words)
+        up.refuses(words)
+        stand_at(HEAD)
+        up.says("the database can be used again")
+        up.goes_on()
+        wait_for(up.is_ready)
+        assert up.log.read_text().count(words) <= 3  # said, not repeated every turn
+        up.end()
+
+
+@dataclass
+class Server:
+    """A PostgreSQL that a test may kill and start again."""
+
+    folder: Path
+    data: Path
+    user: str | None
+    port: int
+    password: str
+    process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://tplus:{self.password}@127.0.0.1:{self.port}/postgres"
+
+    def start(self) -> None:
+        program = str(postgres.find_binaries() / "postgres")
+        place = [f"-D{self.data}", f"-p{self.port}", "-clisten_addresses=127.0.0.1", "-cunix_socket_directories="]
+        self.process = postgres.start([program, *postgres.FORGETFUL, *place], self.user, self.folder / "server.log")
+        wait_for(self._answers)
+
+    def kill(self) -> None:
+        """Like a power cut: the server and each of its sessions at once."""
+        assert self.process is not None
+        family = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
+        for each in family:
+            each.kill()
+        self.process.wait(10)
+        psutil.wait_procs(family, timeout=10)
+
+    def say(self, *statements: str) -> None:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.url, connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    try:
+        binaries, user = postgres.find_binaries(), postgres.runs_as()
+    except postgres.NoPostgres as error:
+        postgres.skip_or_fail(error)
+    options = postgres.Options()
+    with postgres.folder_of(user) as folder:
+        data = postgres.make_cluster(binaries, user, folder, options)
+        made = Server(folder, data, user, postgres.free_port(), options.password)
+        made.start()
+        try:
+            yield made
+        finally:
+            if made.process is not None:
+                postgres.stop(made.process)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(150)
+def test_a_postgresql_that_is_killed_then_read_only_and_comes_back(tmp_path: Path, server: Server) -> None:
+    with running_up(tmp_path, server.url, tmp_path / "up.log") as up:
+        server.kill()
+        up.says("the database cannot be used; trying again until it can")
+        up.refuses("cannot be reached (connection")
+        assert up.get("/healthz")[0] == 200
+        server.start()
+        up.says("the database can be used again")
+        wait_for(up.is_ready)
+        up.goes_on()
+        server.say("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
+        up.says("in a read-only transaction")
+        assert up.get("/v1/forecasts/FB")[0] == 200
+        off = "SET default_transaction_read_only = off"
+        server.say(off, "ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()")
+        up.says("the database can be used again", times=2)
+        up.goes_on()
+        up.end()
+
+
+class Killing:
+    """A real executor whose process is killed once in the middle of a task, as a machine short of memory does."""
+
+    def __init__(self, real: WarmWorker | FreshChild, on_progress: bool) -> None:
+        self._real, self._on_progress = real, on_progress
+        self.killed: list[int] = []
+
+    def run(self, task: Any, request: Any, report: Callable[[Any], None] | None = None) -> Any:
+        """Run a task there; the first one is not allowed to end."""
+        if task is train_forecasters:
+            request = small_recipes(request)
+        if self.killed:
+            return self._real.run(task, request, report)
+        mine = psutil.Process()
+        before = {child.pid for child in mine.children()}
+
+        def kill(_progress: Any = None) -> None:
+            wait_for(lambda: bool(self._new(mine, before)))
+            self.killed += [child.pid for child in self._new(mine, before)]
+            for pid in self.killed:
+                os.kill(pid, signal.SIGKILL)
+
+        if self._on_progress:
+            return self._real.run(task, request, kill)
+        threading.Thread(target=kill, daemon=True).start()
+        return self._real.run(task, request, report)
+
+    def close(self) -> None:
+        """End the process."""
+        self._real.close()
+
+    @staticmethod
+    def _new(mine: psutil.Process, before: set[int]) -> list[psutil.Process]:
+        # multiprocessing starts a tracker of its own beside the first child.
+        return [c for c in mine.children() if c.pid not in before and "resource_tracker" not in " ".join(c.cmdline())]
+
+
+def small_recipes(requests: Any) -> Any:
+    """The same trainings with narrow networks and one epoch."""
+    return tuple(
+        each
+        if each.recipe.architecture == RANDOM_WALK
+        else replace(each, recipe=replace(each.recipe, units=4, max_epochs=1))
+        for each in requests
+    )
+
+
+def walks(first: date = date(2023, 9, 1), last: date = date(2024, 3, 20)) -> RecordedWalks:
+    return RecordedWalks([Walk("AAA", first, last, seed=1), Walk("BBB", first, last, seed=2)])
+
+
+def at(day: int, hour: int = 22, minute: int = 30) -> datetime:
+    return datetime(2024, 3, day, hour, minute, tzinfo=UTC)
+
+
+def run_rows(service: Service, job: str) -> list[tuple[str, int]]:
+    with service.database.reading() as connection:
+        query = select(runs.c.state, runs.c.attempt).where(runs.c.job == job).order_by(runs.c.scheduled_for)
+        return [(row.state, row.attempt) for row in connection.execute(query)]
+
+
+def as_ofs(service: Service) -> list[date]:
+    with service.database.reading() as connection:
+        assert verify(connection) == []
+        return list(connection.execute(select(editions.c.as_of).order_by(editions.c.number)).scalars())
+
+
+@SQLITE
+@pytest.mark.timeout(90)
+def test_a_forecasting_worker_killed_in_the_middle_of_a_task(database: Database, tmp_path: Path) -> None:
+    service = make_service(database, tmp_path, walks(), Wanted("2024-03-01T22:30:00Z", ("AAA", "BBB")))
+    worker = Killing(WarmWorker(log=tmp_path / "workers.log"), on_progress=False)
+    service = replace(service, context=replace(service.context, warm=worker))
+    scheduler = service.scheduler()
+    service.work(scheduler)
+    assert len(worker.killed) == 1
+    (told,) = [error for _, state, error in service.reporter.ended if state == "due" and error]
+    assert told.startswith("the forecasting worker process ended in the middle of a task (exit code -9); memory may")
+    service.machine.advance(60)
+    service.work(scheduler)
+    scheduler.close()
+    worker.close()
+    assert as_ofs(service) == [date(2024, 3, 1)]
+    assert {run_rows(service, job)[0] for job in ("forecast", "train")} == {("done", 1), ("done", 2)}
+
+
+@SQLITE
+@pytest.mark.slow
+@pytest.mark.timeout(150)
+def test_a_training_killed_in_the_middle_is_tried_again_while_the_old_champion_serves(
+    database: Database, tmp_path: Path
+) -> None:
+    source = walks(date(2019, 6, 3), date(2024, 3, 15))
+    service = make_service(database, tmp_path, source, Wanted("2024-03-01T22:30:00Z", ("AAA", "BBB")))
+    child = Killing(FreshChild(120.0, tmp_path / "workers.log"), on_progress=True)
+    service = replace(service, context=replace(service.context, child=child))
+    scheduler = service.scheduler()
+    service.work(scheduler)
+    assert len(child.killed) == 1
+    assert run_rows(service, "train") == [("due", 1)]
+    (told,) = [error for job, state, error in service.reporter.ended if (job, state) == ("train", "due")]
+    assert told is not None
+    assert "the training process ended in the middle of a task (exit code -9); memory may have run out" in told
+    assert as_ofs(service) == [date(2024, 3, 1)]
+    service.machine.advance(60)
+    service.work(scheduler)
+    scheduler.close()
+    assert run_rows(service, "train") == [("done", 2)]
+
+
+@SQLITE
+@pytest.mark.timeout(90)
+def test_a_full_artifact_folder_fails_the_training_alone(database: Database, tmp_path: Path) -> None:
+    wanted = Wanted("2024-03-01T22:30:00Z", ("AAA", "BBB"), {"max_attempts": 2})
+    service = make_service(database, tmp_path, walks(), wanted)
+    folder = service.context.settings.artifact_dir
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    worker = WarmWorker(log=tmp_path / "workers.log")
+    service = replace(service, context=replace(service.context, warm=worker))
+    scheduler = service.scheduler()
+    with small_disk(folder, "256k"):
+        service.replay(scheduler, at(5))
+        ballast = fill(folder)
+        service.replay(scheduler, at(8))
+        service.machine.advance(60)
+        service.replay(scheduler, at(11))
+        assert run_rows(service, "train") == [("done", 1), ("failed", 2)]
+        (told,) = [error for job, state, error in service.reporter.ended if (job, state) == ("train", "failed")]
+        assert told is not None
+        assert "No space left on device; free space or make it writable" in told
+        assert as_ofs(service) == [date(2024, 3, day) for day in (1, 4, 5, 6, 7, 8, 11)]
+        ballast.unlink()
+        service.replay(scheduler, at(19))
+        assert run_rows(service, "train")[2:] == [("done", 1)]
+    scheduler.close()
+    worker.close()
+
+
+@SQLITE
+def test_a_full_database_costs_a_run_none_of_its_attempts(database: Database, tmp_path: Path) -> None:
+    service = make_service(database, tmp_path, walks(), Wanted("2024-03-01T22:30:00Z", ("AAA", "BBB")))
+    scheduler = service.scheduler()
+
+    def allow(more: int) -> None:
+        with database.engine.connect() as connection:
+            pages.append(connection.exec_driver_sql("PRAGMA page_count").scalar_one() + more)
+        database.engine.dispose()  # every new connection has the new limit
+
+    pages = [1_000_000]
+    event.listen(database.engine, "connect", lambda raw, _: raw.execute(f"PRAGMA max_page_count={pages[-1]}"))
+    allow(0)  # the rows of a run fit into the pages that are there, a year of bars does not
+    for _ in range(2 * service.context.settings.max_attempts):
+        scheduler.step()
+        service.machine.advance(60)
+    refused = [error for _, state, error in service.reporter.ended if state == "due"]
+    assert len(refused) > service.context.settings.max_attempts
+    assert set(refused) == {"the database refused: database or disk is full"}
+    allow(10_000)
+    service.work(scheduler)
+    scheduler.close()
+    assert as_ofs(service) == [date(2024, 3, 1)]
+    assert run_rows(service, "pull") == run_rows(service, "forecast") == [("done", 1)]
+
+
+def test_a_data_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    url = f"sqlite:///{tmp_path / 'tplus.db'}"
+    answer = CommandLine(tmp_path, {"DATA_DIR": str(tmp_path / "file" / "data"), "DATABASE_URL": url}).run(
+        "db", "check"
+    )
+    assert answer.status == 2
+    assert answer.sentence.endswith("file/data cannot be made (Not a directory); set TPLUS_DATA_DIR to one that can")
+
+
+def test_machine_time_set_back_an_hour_in_the_middle_of_a_forecast(database: Database, tmp_path: Path) -> None:
+    service = make_service(database, tmp_path, walks(), Wanted("2024-03-01T22:30:00Z", ("AAA", "BBB")))
+    first, second = service.scheduler(), service.scheduler()
+    during: list[Any] = []
+
+    def back() -> None:
+        service.machine.advance(-3600)
+        first._heartbeat.beat()
+        during.append(run_rows(service, "forecast"))
+        if database.is_sqlite:
+            during.append(second.step())
+        service.machine.advance(25)
+        first._heartbeat.beat()
+
+    service.worker.before = back
+    service.work(first)
+    assert during == [[("running", 1)], Step.STANDBY][: len(during)]
+    assert run_rows(service, "forecast") == [("done", 1)]
+    seen = [service.context.market_now()]
+    for day in (4, 5, 6):
+        service.machine.advance(-3600)
+        service.replay(first, at(day))
+        seen.append(service.context.market_now())
+    first.close()
+    second.close()
+    assert seen == [at(1), at(4), at(5), at(6)]  # replayed market time never goes back
+    assert as_ofs(service) == [date(2024, 3, day) for day in (1, 4, 5, 6)]
+    assert [notice for notice in service.reporter.notices if "taken over" in notice] == []
+
+
+def test_a_live_market_clock_that_goes_back_issues_nothing_twice(database: Database, tmp_path: Path) -> None:
+    service = make_service(database, tmp_path, walks(), Wanted("2024-03-01T22:30:00Z", ("AAA", "BBB")))
+    service.machine.at = at(1)
+    service = replace(service, context=replace(service.context, market=SystemMarketClock(service.machine)))
+    scheduler = service.scheduler()
+    for instant in (at(1), at(4), at(4, 21), at(1, 22, 45), at(4, 22, 31), at(5), at(5, 22, 29), at(5, 22, 30)):
+        service.machine.at = instant
+        service.work(scheduler)
+    scheduler.close()
+    assert as_ofs(service) == [date(2024, 3, day) for day in (1, 4, 5)]
+    assert run_rows(service, "forecast") == [("done", 1)] * 3
+    with database.reading() as connection:
+        issued = list(connection.execute(select(editions.c.issued_at).order_by(editions.c.number)).scalars())
+    assert issued == [at(1), at(4), at(5)]

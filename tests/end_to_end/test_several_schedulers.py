@@ -1,0 +1,134 @@
+"""Several schedulers on one PostgreSQL: they share the work, a stalled or dead one is replaced, nothing is doubled."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from service.clock import DatabaseClock
+from service.db.session import Database
+from service.db.tables import runs
+from service.scheduler.loop import Scheduler
+from tests.command import CommandLine, kill_group, wait_for
+from tests.ledger_checks import assert_nothing_is_lost_or_doubled, issued
+from tests.recorded import RecordedWalks, Walk
+from tests.service_factory import Service, Wanted, make_service
+
+SYMBOLS = ("AAA", "BBB", "CCC")
+SETTINGS = {
+    "groups": tuple(f"{symbol}=other" for symbol in SYMBOLS),  # a group that no network is trained for
+    "poll_seconds": 0.02,
+    "lease_seconds": 2,
+}
+
+
+@pytest.fixture
+def schedulers(postgres_url: str, tmp_path: Path) -> Iterator[list[Service]]:
+    """Three services over one database, each with connections, parts and heartbeat of its own."""
+    services = [_service(postgres_url, tmp_path) for _ in range(3)]
+    yield services
+    for service in services:
+        service.database.close()
+
+
+def _service(url: str, folder: Path) -> Service:
+    source = RecordedWalks([Walk(name, date(2023, 9, 1), date(2024, 3, 28), seed=1) for name in SYMBOLS])
+    made = make_service(Database(url), folder, source, Wanted("2024-03-01T22:30:00Z", SYMBOLS, SETTINGS))
+    return replace(made, context=replace(made.context, machine=DatabaseClock()))
+
+
+@contextmanager
+def working(schedulers: list[Scheduler]) -> Iterator[None]:
+    """Run the schedulers, each in a thread; they are told to stop at the end, and an error in one is an error here."""
+    errors: list[Exception] = []
+
+    def run(scheduler: Scheduler) -> None:
+        try:
+            scheduler.run()
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(one,), daemon=True) for one in schedulers]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        for one in schedulers:
+            one.stop()
+        for thread in threads:
+            thread.join(30)
+    assert errors == []
+    assert not any(thread.is_alive() for thread in threads)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(90)
+def test_three_at_once_do_every_run_once(schedulers: list[Service]) -> None:
+    ours = [service.scheduler() for service in schedulers]
+    database = schedulers[0].database
+    with working(ours):
+        wait_for(lambda: issued(database) >= 12, 60)
+    assert len(assert_nothing_is_lost_or_doubled(database)) >= 12
+    with database.reading() as connection:
+        done = connection.execute(select(runs.c.owner, runs.c.token).where(runs.c.state == "done")).all()
+    assert {row.token for row in done} == {1}
+    owners = {row.owner for row in done}
+    assert len(owners) >= 2, "one scheduler did all the work"
+    assert owners <= {one.id for one in ours}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(90)
+def test_one_that_stalls_is_fenced(schedulers: list[Service]) -> None:
+    """In the middle of its forecast a scheduler hangs, its heartbeat too; another takes the run over and publishes."""
+    stalled = schedulers[0].scheduler()
+    database = schedulers[0].database
+    others = [service.scheduler() for service in schedulers[1:]]
+
+    def hang() -> None:
+        with working(others):
+            wait_for(lambda: issued(database) >= 3, 60)
+
+    while stalled.step().value == "worked" and schedulers[0].worker.before is None:
+        with database.reading() as connection:
+            done = connection.execute(select(runs.c.job).where(runs.c.state == "done")).scalars().all()
+        if "score" in done:
+            schedulers[0].worker.before = hang
+    assert "was taken over by another worker" in schedulers[0].reporter.notices[-1]
+    stalled.close()
+    assert len(assert_nothing_is_lost_or_doubled(database)) >= 3
+    with database.reading() as connection:
+        first = connection.execute(select(runs).where(runs.c.job == "forecast").order_by(runs.c.scheduled_for)).first()
+    assert first is not None
+    assert (first.state, first.token, first.attempt) == ("done", 2, 2)
+    assert first.owner in {one.id for one in others}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_kill_9_on_postgres(postgres_url: str, tmp_path: Path) -> None:
+    settings = {"SYMBOLS": "FB", "CLOCK": "replay:2012-12-03T22:30:00Z:0", "LEASE_SECONDS": "2", "POLL_SECONDS": "0.1"}
+    line = CommandLine(tmp_path, settings | {"DATABASE_URL": postgres_url})
+    assert line.run("db", "upgrade").status == 0
+    database = Database(postgres_url)
+    processes = [line.start("schedule", log=tmp_path / f"{name}.log") for name in ("first", "second")]
+    try:
+        wait_for(lambda: issued(database) >= 3)
+        processes[0].send_signal(signal.SIGKILL)
+        processes[0].wait(10)
+        before = issued(database)
+        wait_for(lambda: issued(database) >= before + 5)
+        processes[1].send_signal(signal.SIGTERM)
+        assert processes[1].wait(20) == 0
+    finally:
+        for process in processes:
+            kill_group(process)
+    assert len(assert_nothing_is_lost_or_doubled(database)) >= 8
+    database.close()

@@ -1,0 +1,42 @@
+"""What must hold of a ledger however many schedulers wrote it, and however they ended."""
+
+from datetime import date
+
+from sqlalchemy import Connection, func, select
+
+from service.db.session import Database
+from service.db.tables import editions, forecasts, runs, scores
+from service.forecasts.ledger import verify
+
+
+def issued(database: Database) -> int:
+    """Editions published so far."""
+    with database.reading() as connection:
+        return connection.execute(select(func.count()).select_from(editions)).scalar_one()
+
+
+def assert_nothing_is_lost_or_doubled(database: Database) -> list[date]:
+    """Every run once, editions without gaps, one score for each forecast; returns the sessions forecast."""
+    with database.reading() as connection:
+        assert verify(connection) == []
+        query = select(runs.c.session).where(runs.c.job == "forecast", runs.c.state == "done").order_by(runs.c.session)
+        done = list(connection.execute(query).scalars())
+        assert len(done) == len(set(done))
+        assert list(connection.execute(select(editions.c.as_of).order_by(editions.c.number)).scalars()) == done
+        keys = (forecasts.c.symbol, forecasts.c.as_of, forecasts.c.strategy, forecasts.c.step)
+        assert connection.execute(select(*keys).group_by(*keys).having(func.count() > 1)).all() == []
+        assert _scores_of_each_forecast(connection) == {1}
+    return done
+
+
+def _scores_of_each_forecast(connection: Connection) -> set[int]:
+    last_scored = connection.execute(
+        select(func.max(runs.c.session)).where(runs.c.job == "score", runs.c.state == "done")
+    ).scalar_one()
+    per_forecast = connection.execute(
+        select(func.count(scores.c.id))
+        .select_from(forecasts.outerjoin(scores, scores.c.forecast_id == forecasts.c.id))
+        .where(forecasts.c.target_session <= last_scored)
+        .group_by(forecasts.c.id)
+    ).scalars()
+    return set(per_forecast)

@@ -11,7 +11,12 @@ from service.settings import Settings
 from tools.settings_table import README, default, renewed, table
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/figures.md", "docs/production.md")
+DOCUMENTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md")),
+)
 
 
 def test_the_readme_lists_every_setting_with_its_default_and_meaning() -> None:

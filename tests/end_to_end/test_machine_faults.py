@@ -5,9 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -21,13 +20,12 @@ import psycopg
 import pytest
 from sqlalchemy import event, func, select, text
 
-from models.tasks import train_forecasters
 from service.clock import SystemMarketClock
 from service.context import RANDOM_WALK
 from service.db.head import HEAD
 from service.db.session import Database
 from service.db.tables import editions, forecasts, runs
-from service.execution.local import FreshChild, WarmWorker
+from service.execution.local import WarmWorker
 from service.forecasts.ledger import verify
 from service.scheduler.loop import Step
 from tests import postgres
@@ -264,43 +262,6 @@ def test_a_postgresql_that_is_killed_then_read_only_and_comes_back(tmp_path: Pat
         up.end()
 
 
-class Killing:
-    """A real executor whose process is killed once in the middle of a task, as a machine short of memory does."""
-
-    def __init__(self, real: WarmWorker | FreshChild, on_progress: bool) -> None:
-        self._real, self._on_progress = real, on_progress
-        self.killed: list[int] = []
-
-    def run(self, task: Any, request: Any, report: Callable[[Any], None] | None = None) -> Any:
-        """Run a task there; the first one is not allowed to end."""
-        if task is train_forecasters:
-            request = small_recipes(request)
-        if self.killed:
-            return self._real.run(task, request, report)
-        mine = psutil.Process()
-        before = {child.pid for child in mine.children()}
-
-        def kill(_progress: Any = None) -> None:
-            wait_for(lambda: bool(self._new(mine, before)))
-            self.killed += [child.pid for child in self._new(mine, before)]
-            for pid in self.killed:
-                os.kill(pid, signal.SIGKILL)
-
-        if self._on_progress:
-            return self._real.run(task, request, kill)
-        threading.Thread(target=kill, daemon=True).start()
-        return self._real.run(task, request, report)
-
-    def close(self) -> None:
-        """End the process."""
-        self._real.close()
-
-    @staticmethod
-    def _new(mine: psutil.Process, before: set[int]) -> list[psutil.Process]:
-        # multiprocessing starts a tracker of its own beside the first child.
-        return [c for c in mine.children() if c.pid not in before and "resource_tracker" not in " ".join(c.cmdline())]
-
-
 def small_recipes(requests: Any) -> Any:
     """The same trainings with narrow networks and one epoch."""
     return tuple(
@@ -329,49 +290,6 @@ def as_ofs(service: Service) -> list[date]:
     with service.database.reading() as connection:
         assert verify(connection) == []
         return list(connection.execute(select(editions.c.as_of).order_by(editions.c.number)).scalars())
-
-
-@SQLITE
-@pytest.mark.timeout(90)
-def test_a_forecasting_worker_killed_in_the_middle_of_a_task(database: Database, tmp_path: Path) -> None:
-    service = make_service(database, tmp_path, walks(), Wanted("2024-03-01T22:30:00Z", ("AAA", "BBB")))
-    worker = Killing(WarmWorker(log=tmp_path / "workers.log"), on_progress=False)
-    service = replace(service, context=replace(service.context, warm=worker))
-    scheduler = service.scheduler()
-    service.work(scheduler)
-    assert len(worker.killed) == 1
-    (told,) = [error for _, state, error in service.reporter.ended if state == "due" and error]
-    assert told.startswith("the forecasting worker process ended in the middle of a task (exit code -9); memory may")
-    service.machine.advance(60)
-    service.work(scheduler)
-    scheduler.close()
-    worker.close()
-    assert as_ofs(service) == [date(2024, 3, 1)]
-    assert {run_rows(service, job)[0] for job in ("forecast", "train")} == {("done", 1), ("done", 2)}
-
-
-@SQLITE
-@pytest.mark.slow
-@pytest.mark.timeout(150)
-def test_a_training_killed_in_the_middle_is_tried_again_while_the_old_champion_serves(
-    database: Database, tmp_path: Path
-) -> None:
-    source = walks(date(2019, 6, 3), date(2024, 3, 15))
-    service = make_service(database, tmp_path, source, Wanted("2024-03-01T22:30:00Z", ("AAA", "BBB")))
-    child = Killing(FreshChild(120.0, tmp_path / "workers.log"), on_progress=True)
-    service = replace(service, context=replace(service.context, child=child))
-    scheduler = service.scheduler()
-    service.work(scheduler)
-    assert len(child.killed) == 1
-    assert run_rows(service, "train") == [("due", 1)]
-    (told,) = [error for job, state, error in service.reporter.ended if (job, state) == ("train", "due")]
-    assert told is not None
-    assert "the training process ended in the middle of a task (exit code -9); memory may have run out" in told
-    assert as_ofs(service) == [date(2024, 3, 1)]
-    service.machine.advance(60)
-    service.work(scheduler)
-    scheduler.close()
-    assert run_rows(service, "train") == [("done", 2)]
 
 
 @SQLITE

@@ -31,7 +31,8 @@ def make_engine(url: str) -> Engine:
             f"TPLUS_DATABASE_URL={url!r} is not a database URL; write sqlite:///file.db or postgresql://user@host/name"
         ) from error
     if backend == "sqlite":
-        if parsed.database and parsed.database != ":memory:":
+        # A `file:` URI names a file that is there already; as a path it would make a folder called "file:" right here.
+        if parsed.database and parsed.database != ":memory:" and not parsed.database.startswith("file:"):
             _make_folder(Path(parsed.database).parent)
         engine = create_engine(parsed, connect_args={"timeout": _BUSY_MILLISECONDS / 1000})
         event.listen(engine, "connect", _prepare_sqlite)

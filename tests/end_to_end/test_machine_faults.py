@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -20,15 +20,16 @@ import psycopg
 import pytest
 from sqlalchemy import event, func, select, text
 
+from models.tasks import train_forecasters
 from service.clock import SystemMarketClock
 from service.context import RANDOM_WALK
 from service.db.head import HEAD
 from service.db.session import Database
 from service.db.tables import editions, forecasts, runs
-from service.execution.local import WarmWorker
+from service.execution.local import FreshChild, WarmWorker
 from service.forecasts.ledger import verify
 from service.scheduler.loop import Step
-from tests import postgres
+from tests import execution_tasks, postgres
 from tests.command import CommandLine, kill_group, wait_for
 from tests.recorded import RecordedWalks, Walk
 from tests.service_factory import Service, Wanted, make_service
@@ -262,6 +263,28 @@ def test_a_postgresql_that_is_killed_then_read_only_and_comes_back(tmp_path: Pat
         up.end()
 
 
+class Dying:
+    """A real executor whose first task dies with SIGKILL in its process, as on a machine short of memory.
+
+    The process kills itself: a killer from outside would race with the end of the task.
+    """
+
+    def __init__(self, real: WarmWorker | FreshChild) -> None:
+        self._real = real
+        self.deaths = 0
+
+    def run(self, task: Any, request: Any, report: Callable[[Any], None] | None = None) -> Any:
+        """Run a task there; the first one is not allowed to end."""
+        if self.deaths == 0:
+            self.deaths += 1
+            return self._real.run(execution_tasks.die, None)
+        return self._real.run(task, small_recipes(request) if task is train_forecasters else request, report)
+
+    def close(self) -> None:
+        """End the process."""
+        self._real.close()
+
+
 def small_recipes(requests: Any) -> Any:
     """The same trainings with narrow networks and one epoch."""
     return tuple(
@@ -290,6 +313,49 @@ def as_ofs(service: Service) -> list[date]:
     with service.database.reading() as connection:
         assert verify(connection) == []
         return list(connection.execute(select(editions.c.as_of).order_by(editions.c.number)).scalars())
+
+
+@SQLITE
+@pytest.mark.timeout(90)
+def test_a_forecasting_worker_killed_in_the_middle_of_a_task(database: Database, tmp_path: Path) -> None:
+    service = make_service(database, tmp_path, walks(), Wanted("2024-03-01T22:30:00Z", ("AAA", "BBB")))
+    worker = Dying(WarmWorker(log=tmp_path / "workers.log"))
+    service = replace(service, context=replace(service.context, warm=worker))
+    scheduler = service.scheduler()
+    service.work(scheduler)
+    assert worker.deaths == 1
+    (told,) = [error for _, state, error in service.reporter.ended if state == "due" and error]
+    assert told.startswith("the forecasting worker process ended in the middle of a task (exit code -9); memory may")
+    service.machine.advance(60)
+    service.work(scheduler)
+    scheduler.close()
+    worker.close()
+    assert as_ofs(service) == [date(2024, 3, 1)]
+    assert {run_rows(service, job)[0] for job in ("forecast", "train")} == {("done", 1), ("done", 2)}
+
+
+@SQLITE
+@pytest.mark.slow
+@pytest.mark.timeout(150)
+def test_a_training_killed_in_the_middle_is_tried_again_while_the_old_champion_serves(
+    database: Database, tmp_path: Path
+) -> None:
+    source = walks(date(2019, 6, 3), date(2024, 3, 15))
+    service = make_service(database, tmp_path, source, Wanted("2024-03-01T22:30:00Z", ("AAA", "BBB")))
+    child = Dying(FreshChild(120.0, tmp_path / "workers.log"))
+    service = replace(service, context=replace(service.context, child=child))
+    scheduler = service.scheduler()
+    service.work(scheduler)
+    assert child.deaths == 1
+    assert run_rows(service, "train") == [("due", 1)]
+    (told,) = [error for job, state, error in service.reporter.ended if (job, state) == ("train", "due")]
+    assert told is not None
+    assert "the training process ended in the middle of a task (exit code -9); memory may have run out" in told
+    assert as_ofs(service) == [date(2024, 3, 1)]
+    service.machine.advance(60)
+    service.work(scheduler)
+    scheduler.close()
+    assert run_rows(service, "train") == [("done", 2)]
 
 
 @SQLITE

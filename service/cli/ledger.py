@@ -1,6 +1,5 @@
 """`tplus db`: bring the database up, copy it, and check that nobody altered what was published."""
 
-import shutil
 from typing import Annotated
 
 import typer
@@ -13,7 +12,8 @@ from service.db.migrate import shown
 from service.db.session import Database
 from service.errors import DatabaseError
 from service.forecasts.ledger import verify
-from service.settings import Settings, load_settings
+from service.settings import load_settings
+from service.training.moving import copy_models
 
 app = typer.Typer(name="db", help="The database: upgrade, copy, check.", no_args_is_help=True)
 
@@ -46,8 +46,17 @@ def copy(
     """Copy the database and its models into another one, and compare rows, hashes and the chain of editions."""
     settings = load_settings()
     source, target = Database(settings.url), Database(url)
+    # Models go to where the target's settings will look for them.
+    folder = settings.model_copy(update={"database_url": SecretStr(url)}).artifact_dir
+    files = 0
+
+    def copy_artifacts() -> None:
+        nonlocal files
+        with source.reading() as connection:
+            files = copy_models(connection, settings.artifact_dir, folder)
+
     try:
-        digests = copy_database(source, target, verify, lambda: _copy_artifacts(settings, url))
+        digests = copy_database(source, target, verify, copy_artifacts)
     finally:
         source.close()
         target.close()
@@ -56,15 +65,6 @@ def copy(
         return
     rows = sum(found.rows for found in digests.values())
     say(f"{rows} rows of {len(digests)} tables are in {shown(target)}: every table gives its hash, and every edition")
-
-
-def _copy_artifacts(settings: Settings, url: str) -> None:
-    """Models go to where the target's settings will look for them."""
-    theirs = settings.model_copy(update={"database_url": SecretStr(url)}).artifact_dir
-    try:
-        if settings.artifact_dir.is_dir():
-            shutil.copytree(settings.artifact_dir, theirs, dirs_exist_ok=True)
-    except OSError as error:  # shutil.Error among them
-        raise DatabaseError(
-            f"the models could not be copied to {theirs}: {error}; nothing was written, make room and copy again"
-        ) from error
+    say(
+        f"{files} files of its models are in {folder}: every one gives its hash; take that folder along to another host"
+    )

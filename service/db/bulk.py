@@ -1,7 +1,7 @@
 """The fast path for many rows: plain tuples through the driver, past the statement compiler.
 
 Values are handed over as the driver stores them: `driver_days` and `driver_instants` make them from arrays.
-SQLite takes hundreds of rows a statement; PostgreSQL a COPY, or one prepared statement for a few rows.
+SQLite takes hundreds of rows a statement; PostgreSQL a COPY, or one statement for a few rows.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -68,25 +68,32 @@ def write_columns(
 def _write(
     connection: Connection, table: Table, columns: Sequence[str], flat: list[DriverValue], update: Sequence[str]
 ) -> None:
-    unknown = sorted(name for name in {*columns, *update} if name not in table.c)
-    if unknown:
-        raise ValueError(
-            f"{table.name} has no column {', '.join(unknown)}; its columns are {', '.join(table.c.keys())}"
-        )
+    check_columns(table, (*columns, *update))
     width = len(columns)
-    if connection.dialect.name != "sqlite":
-        rows = list(zip(*[iter(flat)] * width, strict=True))
-        if len(rows) >= LEAST_ROWS:
-            copy_rows(connection, table, columns, rows, _conflict(connection, table, update))
-        elif rows:
-            connection.exec_driver_sql(_statement(connection, table, columns, 1, update), rows)
+    if connection.dialect.name != "sqlite" and len(flat) >= LEAST_ROWS * width:
+        rows = zip(*[iter(flat)] * width, strict=True)
+        copy_rows(connection, table, columns, rows, conflict_clause(connection, table, update))
         return
     # Hundreds of rows a statement: SQLite gives the interpreter's lock back for each step, and beside fetching
-    # threads every step of a row-wise insert would wait to get it again.
+    # threads every step of a row-wise insert would wait to get it again. PostgreSQL runs one statement faster than
+    # one for each row.
     size = _PARAMETERS // width * width
     for start in range(0, len(flat), size):
         part = tuple(flat[start : start + size])
         connection.exec_driver_sql(_statement(connection, table, columns, len(part) // width, update), part)
+
+
+def check_columns(table: Table, names: Iterable[str]) -> None:
+    """Refuse names that a table has no column of.
+
+    Raises:
+        ValueError: there is one.
+    """
+    unknown = sorted(name for name in set(names) if name not in table.c)
+    if unknown:
+        raise ValueError(
+            f"{table.name} has no column {', '.join(unknown)}; its columns are {', '.join(table.c.keys())}"
+        )
 
 
 def _statement(connection: Connection, table: Table, columns: Sequence[str], rows: int, update: Sequence[str]) -> str:
@@ -96,10 +103,17 @@ def _statement(connection: Connection, table: Table, columns: Sequence[str], row
     row = f"({', '.join([mark] * len(columns))})"
     # Only names of the table's own columns get here (checked above); every value is bound.
     text = f"INSERT INTO {quote(table.name)} ({names}) VALUES {', '.join([row] * rows)}"  # noqa: S608
-    return f"{text} {_conflict(connection, table, update)}"
+    return f"{text} {conflict_clause(connection, table, update)}"
 
 
-def _conflict(connection: Connection, table: Table, update: Sequence[str]) -> str:
+def conflict_clause(connection: Connection, table: Table, update: Sequence[str]) -> str:
+    """What an INSERT does where the primary key exists; empty where no column is to be set.
+
+    Args:
+        connection: Any connection.
+        table: The table.
+        update: Columns to set to the new values.
+    """
     if not update:
         return ""
     quote = connection.dialect.identifier_preparer.quote

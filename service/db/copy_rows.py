@@ -3,7 +3,7 @@
 Source: https://www.postgresql.org/docs/current/populate.html, section "Use COPY".
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Table
@@ -32,28 +32,61 @@ def copy_rows(
     Raises:
         sqlalchemy.exc.DBAPIError: the database refused, as its kind for the kind of refusal.
     """
+
+    def send(copy: Any) -> None:
+        for row in rows:
+            copy.write_row(row)
+
+    _copy(connection, table, columns, conflict, send)
+
+
+def copy_binary(
+    connection: Connection, table: Table, columns: Sequence[str], stream: bytes, conflict: str = ""
+) -> None:
+    """As `copy_rows`, of rows that `binary.encode_rows` made.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: the database refused.
+    """
+    _copy(connection, table, columns, conflict, lambda copy: copy.write(stream), " (FORMAT binary)")
+
+
+def encoding_of(connection: Connection) -> str:
+    """Python's name of the encoding in which the server takes text from this connection."""
+    driver: Any = connection.connection.driver_connection
+    name: str = driver.info.encoding
+    return name
+
+
+def _copy(
+    connection: Connection,
+    table: Table,
+    columns: Sequence[str],
+    conflict: str,
+    send: Callable[[Any], None],
+    options: str = "",
+) -> None:
     quote = connection.dialect.identifier_preparer.quote
     names, target = ", ".join(quote(name) for name in columns), quote(table.name)
     if not conflict:
-        _stream(connection, f"COPY {target} ({names}) FROM STDIN", rows)
+        _stream(connection, f"COPY {target} ({names}) FROM STDIN{options}", send)
         return
     # COPY knows no ON CONFLICT: the rows take a step in between, in a table that nobody else sees.
     stage = quote(f"{table.name}_stage")
     # Only names of the table's own columns get here; every value goes through COPY.
     shape = f"SELECT {names} FROM {target} WITH NO DATA"  # noqa: S608
     connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {stage} ON COMMIT DROP AS {shape}")
-    _stream(connection, f"COPY {stage} ({names}) FROM STDIN", rows)
+    _stream(connection, f"COPY {stage} ({names}) FROM STDIN{options}", send)
     connection.exec_driver_sql(f"INSERT INTO {target} ({names}) SELECT {names} FROM {stage} {conflict}")  # noqa: S608
     connection.exec_driver_sql(f"DROP TABLE {stage}")
 
 
-def _stream(connection: Connection, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+def _stream(connection: Connection, statement: str, send: Callable[[Any], None]) -> None:
     driver: Any = connection.connection.driver_connection
     kind: type[Exception] = connection.dialect.loaded_dbapi.Error
     try:
         with driver.cursor() as cursor, cursor.copy(statement) as copy:
-            for row in rows:
-                copy.write_row(row)
+            send(copy)
     except kind as error:
         # SQLAlchemy does not see this statement; callers know its errors and not the driver's.
         raise DBAPIError.instance(statement, None, error, kind, dialect=connection.dialect) from error

@@ -39,8 +39,22 @@ def make_engine(url: str) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     if backend == "postgresql":
-        return create_engine(parsed, pool_pre_ping=True)
+        given = {name: value for name, value in _PATIENCE.items() if name not in parsed.query}
+        return create_engine(parsed, pool_pre_ping=True, connect_args=given)
     raise SettingsError(f"TPLUS_DATABASE_URL names a {backend} database; SQLite and PostgreSQL are supported")
+
+
+_PATIENCE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+"""Until a server that vanished without a word counts as gone: about half a minute (seconds; the last in milliseconds).
+
+Without it a heartbeat waits for the system's own limits, a quarter of an hour and more. What the URL says goes first.
+"""
 
 
 def _make_folder(folder: Path) -> None:

@@ -5,14 +5,17 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import DatabaseError as DriverError
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 import migrations
 from service.db.head import HEAD, stands_elsewhere
-from service.db.session import Database, refusal
+from service.db.session import Database, passes, refusal
 from service.errors import DatabaseError
+
+_SET_UP_LOCK = 0x7470_6C75_73
+"""Number of the advisory lock in PostgreSQL: the word tplus in ASCII, so that no other program has it by chance."""
 
 
 def _config(connection: Connection) -> Config:
@@ -28,14 +31,28 @@ def current_revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
+def take_turns(connection: Connection) -> None:
+    """Wait until nobody else sets this database up, and keep others out until the transaction ends.
+
+    PostgreSQL lets two processes make the same table at once and fails the second. SQLite needs nothing here: a
+    write transaction is alone from its beginning.
+
+    Args:
+        connection: A write transaction, before it has read anything.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_SET_UP_LOCK)))
+
+
 def upgrade(database: Database, revision: str = "head") -> None:
-    """Migrate up, in one transaction.
+    """Migrate up, in one transaction; processes that do so at once take turns.
 
     Raises:
         DatabaseError: the file is no database, or was made by a newer version of Tplus.
     """
     try:
         with database.transaction() as connection:
+            take_turns(connection)
             known = current_revision(connection)
             if known is not None and known > HEAD:
                 raise DatabaseError(stands_elsewhere(shown(database), known))
@@ -56,6 +73,10 @@ def require_head(connection: Connection, shown_url: str) -> None:
     try:  # asked at every turn of the scheduler: the migration tool would look the table up first
         found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
     except ProgrammingError:
+        found = None
+    except OperationalError as error:
+        if passes(error):  # locked or gone, which says nothing about its tables
+            raise
         found = None
     if found != HEAD:
         raise DatabaseError(stands_elsewhere(shown_url, found))

@@ -30,7 +30,9 @@ def _serve(pipe: Connection, log: Path | None) -> None:
             descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             os.dup2(descriptor, 2)
             os.close(descriptor)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the owner decides when we end
+    # Ctrl-C reaches the whole group, and so does the SIGTERM of some supervisors: the owner decides when we end.
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
     while True:
         try:
             message = pipe.recv()
@@ -88,9 +90,11 @@ class _Process:
                     return rest[0]
         except (EOFError, BrokenPipeError, ConnectionResetError) as error:
             self.process.join(_END_SECONDS)
+            told = [] if self.process.exitcode != -signal.SIGKILL else ["memory may have run out"]
+            told += [] if self._log is None else [f"see {self._log}"]
             raise WorkerDied(
-                f"the {self.process.name} process ended in the middle of a task (exit code {self.process.exitcode}); "
-                f"memory may have run out{'' if self._log is None else f', see {self._log}'}"
+                f"the {self.process.name} process ended in the middle of a task (exit code {self.process.exitcode})"
+                f"{'; ' if told else ''}{', '.join(told)}"
             ) from error
 
     def end(self) -> None:

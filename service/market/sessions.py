@@ -5,13 +5,13 @@ A session judged closed counts nowhere: not in windows, steps or due times.
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 from sqlalchemy import Connection, func, select, update
 
 from service.db.bulk import DriverValue, driver_days, driver_instants, write_rows
-from service.db.tables import instruments, sessions
+from service.db.tables import forecasts, instruments, scores, sessions
 from service.errors import CalendarError
 from service.market.table import MarketCalendar, SessionTable
 from service.settings import Settings
@@ -33,6 +33,8 @@ def settle_of(settings: Settings) -> SettleOf:
 def ensure_sessions(connection: Connection, calendar: MarketCalendar, first: date, last: date) -> int:
     """Write the sessions that are missing, with their opens and closes; those that stand are left alone.
 
+    A guess that the calendar has learned better about is `refresh_sessions`' to mend.
+
     Args:
         connection: An open write transaction.
         calendar: The calendar; its bounds must hold both dates.
@@ -44,13 +46,65 @@ def ensure_sessions(connection: Connection, calendar: MarketCalendar, first: dat
     """
     table = calendar.table(first, last)
     span = (sessions.c.calendar == calendar.name, sessions.c.session.between(first, last))
-    count = connection.execute(select(func.count()).select_from(sessions).where(*span)).scalar_one()
+    # A guess that turned out wrong stays in the table, closed, and must not pass for a session that is missing.
+    wrong = sessions.c.approximate & (sessions.c.state == CLOSED)
+    count = connection.execute(select(func.count()).select_from(sessions).where(*span, ~wrong)).scalar_one()
     if count >= len(table):
         return 0
     stored = np.array(connection.execute(select(sessions.c.session).where(*span)).scalars().all(), "datetime64[D]")
     missing = ~np.isin(table.sessions, stored)
     lacking = SessionTable(table.sessions[missing], table.open_at[missing], table.close_at[missing])
     return write_rows(connection, sessions, _COLUMNS, _rows(connection, calendar, lacking))
+
+
+def refresh_sessions(connection: Connection, calendar: MarketCalendar, first: date, last: date) -> int:
+    """Bring assumed sessions up to what the calendar knows by now; those with a scored forecast stay as they are.
+
+    A calendar learns with each release of its library: hours that were assumed are set right, and a weekday that
+    turned out to be a holiday is marked closed (forecasts aimed at it are void). What a score was made with is
+    never rewritten. Sessions nobody assumed are `ensure_sessions`' to write.
+
+    Args:
+        connection: An open write transaction.
+        calendar: The calendar; its bounds must hold both dates.
+        first: First date (inclusive).
+        last: Last date (inclusive).
+
+    Returns:
+        How many changed.
+    """
+    exact = calendar.exactness
+    if exact.first is None or exact.last is None:
+        return 0
+    guesses = _guesses(connection, calendar.name, max(first, exact.first), min(last, exact.last))
+    if not guesses:
+        return 0
+    table = calendar.table(guesses[0], guesses[-1])
+    known = {
+        day: {"open_at": opens.replace(tzinfo=UTC), "close_at": closes.replace(tzinfo=UTC), "approximate": False}
+        for day, opens, closes in zip(
+            table.sessions.tolist(), table.open_at.tolist(), table.close_at.tolist(), strict=True
+        )
+    }
+    for day in guesses:
+        mine = (sessions.c.calendar == calendar.name, sessions.c.session == day)
+        connection.execute(update(sessions).where(*mine).values(known.get(day, {"state": CLOSED})))
+    return len(guesses)
+
+
+def _guesses(connection: Connection, calendar: str, first: date, last: date) -> Sequence[date]:
+    """Assumed sessions that are not closed and of which no forecast was scored, oldest first."""
+    scored = (
+        select(scores.c.id)
+        .join(forecasts, forecasts.c.id == scores.c.forecast_id)
+        .join(instruments, instruments.c.symbol == forecasts.c.symbol)
+        .where(forecasts.c.target_session == sessions.c.session, instruments.c.calendar == calendar)
+    )
+    query = select(sessions.c.session).where(
+        sessions.c.calendar == calendar, sessions.c.session.between(first, last), sessions.c.approximate,
+        sessions.c.state == EXPECTED, ~scored.exists(),
+    )  # fmt: skip
+    return connection.execute(query.order_by(sessions.c.session)).scalars().all()
 
 
 def _rows(connection: Connection, calendar: MarketCalendar, table: SessionTable) -> list[tuple[DriverValue, ...]]:

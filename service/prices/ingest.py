@@ -4,12 +4,15 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
+from sqlalchemy import Connection
+
 from service.db.session import Database
+from service.errors import FencedError
 from service.market.instruments import Instrument, list_instruments
 from service.prices.canary import DEFAULT, Canary
 from service.prices.doubts import allowed_symbols
@@ -44,6 +47,10 @@ _DOUBTED = ("unknown", "no_data")
 """Outcomes that a blocked address gets too: believed of a live source only when a canary answers after them."""
 
 
+def _unfenced(_connection: Connection) -> None:
+    """A pull that nobody can take over."""
+
+
 @dataclass(frozen=True, slots=True)
 class IngestContext:
     """What a pull works with.
@@ -55,6 +62,8 @@ class IngestContext:
         calendars: `service.market.calendar.get_calendar`, or one like it.
         volatility: Names of volatility references: their jumps of more than 40 % are real.
         canaries: Symbols known to be there, asked before a live source is believed that one is not.
+        fence: Called first in every write transaction; raises FencedError where another worker took the pull over,
+            which ends it with nothing of that transaction written.
     """
 
     database: Database
@@ -63,6 +72,7 @@ class IngestContext:
     calendars: Calendars
     volatility: frozenset[str] = frozenset()
     canaries: tuple[str, ...] = (DEFAULT,)
+    fence: Callable[[Connection], None] = _unfenced
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +113,9 @@ def pull_symbols(
 
     Yields:
         One outcome per symbol, once its transaction is over.
+
+    Raises:
+        FencedError: the context's fence says that another worker has taken the pull over.
     """
     context.source.begin_run()
     with context.database.reading() as connection:
@@ -186,6 +199,8 @@ class _Pull:
     def _settle(self, one: Instrument, answer: PriceHistory | PullOutcome) -> PullOutcome:
         try:
             outcome = answer if isinstance(answer, PullOutcome) else self._keep(one, answer)
+        except FencedError:
+            raise
         except Exception as error:
             outcome = _failure(one.symbol, error)
         return self._mark(one, outcome) if outcome.state in _MARKED else outcome
@@ -193,6 +208,7 @@ class _Pull:
     def _keep(self, one: Instrument, history: PriceHistory) -> PullOutcome:
         start = self._plan.starts[one.symbol]
         with self._context.database.transaction() as connection:
+            self._context.fence(connection)
             if start is None:
                 return self._keeper.first(connection, one, history)
             if one.symbol in self._plan.allowed:
@@ -205,15 +221,19 @@ class _Pull:
         if isinstance(whole, PullOutcome):
             return whole
         with self._context.database.transaction() as connection:
+            self._context.fence(connection)
             return self._keeper.rebase(connection, one, whole)
 
     def _mark(self, one: Instrument, outcome: PullOutcome) -> PullOutcome:
         doubted = self._live and outcome.state == "unknown" and one.last_session is not None and one.state != "unknown"
         try:
             with self._context.database.transaction() as connection:
+                self._context.fence(connection)
                 if doubted:
                     return self._keeper.missed(connection, one, outcome)
                 return self._keeper.mark(connection, outcome, _MARKED[outcome.state])
+        except FencedError:
+            raise
         except Exception:
             _log.exception("%s: the state %s could not be written", outcome.symbol, outcome.state)
             return outcome

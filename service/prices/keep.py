@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from service.db.changes import raise_changes
 from service.market.instruments import Instrument, describe, list_instruments, set_state
-from service.market.sessions import ensure_sessions, reopen
+from service.market.sessions import ensure_sessions, refresh_sessions, reopen
 from service.market.table import MarketCalendar
 from service.prices.doubts import NIGHTS, Doubt, raise_doubt, settle_doubts, use_allowance
 from service.prices.jumps import find_suspects
@@ -277,8 +277,10 @@ class Keeper:
     def _ensure(self, connection: Connection, answer: Answer, written: Rows) -> None:
         calendar = answer.calendar
         first = min(written.sessions[0].astype(object), self.session) if len(written) else self.session
-        ensure_sessions(connection, calendar, first, calendar.next(self.session, AHEAD))
-        if reopen(connection, calendar.name, written.sessions.tolist()):
+        ahead = calendar.next(self.session, AHEAD)
+        moved = refresh_sessions(connection, calendar, first, ahead)
+        ensure_sessions(connection, calendar, first, ahead)
+        if reopen(connection, calendar.name, written.sessions.tolist()) + moved:
             raise_changes(connection, [one.symbol for one in list_instruments(connection, calendar=calendar.name)])
 
     def _own_session(self, calendar: MarketCalendar, moved: bool = False) -> date:

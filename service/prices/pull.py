@@ -63,6 +63,7 @@ def pull(context: ServiceContext, run: Run) -> None:
         get_calendar,
         frozenset(r.symbol for r in context.references() if r.role == "volatility"),
         canaries,
+        lambda connection: guard(connection, run),
     )
     for part in batched(pull_symbols(ingest, todo, run.session, at), FLUSH):
         with context.database.transaction() as connection:

@@ -8,17 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, select, update
 
+from service.db.arrays import ArrayColumn, write_arrays
 from service.db.bulk import (
     DriverValue,
     days_array,
-    driver_days,
     driver_instant,
-    driver_instants,
     floats_array,
     instants_array,
-    nullable,
     read_columns,
-    write_columns,
     write_rows,
 )
 from service.db.tables import actions, bar_revisions, bars, instruments
@@ -70,31 +67,29 @@ class Writer:
     def put(self, rows: Rows, revision: NDArray[np.int64]) -> int:
         """Write bars; a stored one of the same session is overwritten."""
         update = (*FIELDS, "source", "fetched_at", "revision") if (revision > 1).any() else ()
-        count = len(rows)
-        columns: dict[str, Sequence[DriverValue]] = {
-            "symbol": [self.symbol] * count,
-            "session": driver_days(rows.sessions),
+        columns: dict[str, ArrayColumn] = {
+            "symbol": self.symbol,
+            "session": rows.sessions,
             **_figures(rows),
-            "source": [self.source] * count,
-            "fetched_at": [driver_instant(self.connection, self.at)] * count,
-            "revision": revision.tolist(),
+            "source": self.source,
+            "fetched_at": self.at,
+            "revision": revision,
         }
-        return write_columns(self.connection, bars, columns, update)
+        return write_arrays(self.connection, bars, columns, update)
 
     def keep_old(self, old: Stored, chosen: BoolArray, basis: int) -> int:
         """Copy bars that are about to be replaced into the revisions; `chosen` is a `(n,)` mask."""
         rows = old.rows.take(chosen)
-        count = len(rows)
-        columns: dict[str, Sequence[DriverValue]] = {
-            "symbol": [self.symbol] * count,
-            "session": driver_days(rows.sessions),
+        columns: dict[str, ArrayColumn] = {
+            "symbol": self.symbol,
+            "session": rows.sessions,
             **_figures(rows),
-            "fetched_at": driver_instants(self.connection, old.fetched_at[chosen]),
-            "replaced_at": [driver_instant(self.connection, self.at)] * count,
-            "basis": [basis] * count,
-            "revision": old.revision[chosen].tolist(),
+            "fetched_at": old.fetched_at[chosen],
+            "replaced_at": self.at,
+            "basis": basis,
+            "revision": old.revision[chosen],
         }
-        return write_columns(self.connection, bar_revisions, columns)
+        return write_arrays(self.connection, bar_revisions, columns)
 
     def revise(self, old: Stored, answered: Rows, comparison: Comparison, basis: int) -> int:
         """Overwrite the bars that the source corrected, keeping the old ones; returns how many."""
@@ -168,8 +163,8 @@ def load_stored(connection: Connection, symbol: str, start: date | None = None) 
     return Stored(rows, np.array(columns[6], np.int64), instants_array(columns[7]))
 
 
-def _figures(rows: Rows) -> dict[str, list[float | None]]:
-    return {name: nullable(column) for name, column in zip(FIELDS, rows.values.T, strict=True)}
+def _figures(rows: Rows) -> dict[str, NDArray[np.float64]]:
+    return dict(zip(FIELDS, rows.values.T, strict=True))
 
 
 def _same(old: float | None, new: float) -> bool:

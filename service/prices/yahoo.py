@@ -57,7 +57,7 @@ class YahooSource:
                 0 for a stand-in. Users report being blocked after a hundred quick symbols.
 
         Raises:
-            SettingsError: The stand-in is not an http address on loopback.
+            SettingsError: The stand-in is not an http address on loopback, or the cache folder cannot be made.
         """
         self._timeout = timeout
         self._pace = pace if pace is not None else _PACE_SECONDS * (standin_url is None)
@@ -66,9 +66,7 @@ class YahooSource:
         self._wiped = False
         self._wiping = threading.Lock()
         self._session = None if standin_url is None else standin_session(standin_url)
-        if cache_dir is not None:
-            cache_dir.mkdir(parents=True, exist_ok=True)
-        self._private = Path(tempfile.mkdtemp(prefix="yfinance-", dir=cache_dir))
+        self._private = _private_folder(cache_dir)
         weakref.finalize(self, shutil.rmtree, self._private, ignore_errors=True)
         yfinance.set_tz_cache_location(str(self._private))
         yfinance.config.debug.hide_exceptions = False
@@ -184,6 +182,18 @@ class YahooSource:
         """Drop the answers yfinance keeps in memory: a bad one would be replayed without asking again."""
         YfData.cache_get.cache_clear()
         self._wiped = False
+
+
+def _private_folder(cache_dir: Path | None) -> Path:
+    try:
+        if cache_dir is not None:
+            cache_dir.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix="yfinance-", dir=cache_dir))
+    except OSError as error:
+        where = "the system's temporary folder" if cache_dir is None else f"the folder {cache_dir}"
+        raise SettingsError(
+            f"{where} cannot hold yfinance's cache ({error.strerror}); set TPLUS_DATA_DIR to one that can be written to"
+        ) from error
 
 
 class LoopbackSession(curl_cffi.requests.Session[curl_cffi.requests.Response]):

@@ -57,6 +57,15 @@ def size(text: str) -> int:
     return int(text[:-1]) * _SIZES[text[-1]]
 
 
+def in_memory(service: Document) -> dict[str, dict[str, str]]:
+    """Options by folder of what a service keeps in memory: `/run:mode=0700` is `{"/run": {"mode": "0700"}}`."""
+    entries = [entry.partition(":") for entry in service.get("tmpfs", ())]
+    pairs = {
+        folder: [option.partition("=") for option in options.split(",") if option] for folder, _, options in entries
+    }
+    return {folder: {name: value for name, _, value in listed} for folder, listed in pairs.items()}
+
+
 def order(services: Document) -> list[str]:
     """Services in the order of their dependencies, none before what it waits for."""
     done: list[str] = []

@@ -12,7 +12,7 @@ from service.cli.health import API_SECONDS
 from service.cli.main import COMMANDS
 from service.cli.up import SHUTDOWN_SECONDS
 from service.settings import Settings, load_settings
-from tests.deployment.compose import ROOT, laid_over, order, read, seconds, size, variables
+from tests.deployment.compose import ROOT, in_memory, laid_over, order, read, seconds, size, variables
 from tests.deployment.dockerfile import stages
 
 FILES = ("docker-compose.yml", "docker-compose.gpu.yml")
@@ -128,12 +128,27 @@ def test_the_database_and_its_clients_name_the_same_user_and_database() -> None:
     assert (environment["POSTGRES_USER"], environment["POSTGRES_DB"]) == ("tplus", "tplus")
 
 
+def test_the_database_sorts_names_as_the_embedded_one_does() -> None:
+    # The order of symbols decides the hash of what a model was trained on.
+    words = SERVICES["db"]["environment"]["POSTGRES_INITDB_ARGS"].split()
+    assert {"--encoding=UTF8", "--locale=C", "--data-checksums"} == set(words)
+
+
 def test_what_must_last_lies_on_volumes() -> None:
     assert SERVICES["db"]["volumes"] == ["database:/var/lib/postgresql/data"]
     assert SERVICES["scheduler"]["volumes"] == ["artifacts:/var/lib/tplus"]
     assert SERVICES["scheduler"]["environment"]["TPLUS_DATA_DIR"] == "/var/lib/tplus"
     assert set(STACK["volumes"]) == {"database", "artifacts"}
-    assert all("/var/lib/tplus" in SERVICES[name]["tmpfs"] for name in ("migrate", "api"))
+    assert all("/var/lib/tplus" in in_memory(SERVICES[name]) for name in ("migrate", "api"))
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_what_lies_in_memory_over_a_folder_of_ours_belongs_to_who_runs_there(name: str) -> None:
+    # The engine mounts memory as root's with the mode of the image's folder below, 0750: nobody else would get in.
+    user, group = SERVICES[name]["user"].split(":")
+    folders = in_memory(SERVICES[name])
+    assert folders.pop("/tmp") == {}  # 1777 in every image
+    assert [each for each in folders.values() if (each.get("uid"), each.get("gid")) != (user, group)] == []
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -145,7 +160,9 @@ def test_an_image_is_built_from_a_target_of_the_dockerfile(name: str) -> None:
 
 
 def test_the_databases_image_has_a_version_and_can_be_pinned() -> None:
-    assert re.fullmatch(r"postgres:1[5-8][\w.-]*", SERVICES["db"]["image"])
+    # From 18 on the image refuses a volume at this folder.
+    assert re.fullmatch(r"postgres:1[5-7][\w.-]*", SERVICES["db"]["image"])
+    assert SERVICES["db"]["volumes"] == ["database:/var/lib/postgresql/data"]
     assert variables("docker-compose.yml")["POSTGRES_IMAGE"] == SERVICES["db"]["image"]
 
 
@@ -180,6 +197,13 @@ def test_the_guide_names_every_variable_and_no_command_or_service_that_is_not_th
     assert {"health", "db", "symbols", "schedule"} <= commands <= set(COMMANDS)
     services = set(re.findall(r"docker compose (?:exec|run|stop)(?: -\S+)* ([a-z]+)", guide))
     assert {"db", "scheduler", "api"} <= services <= set(SERVICES)
+
+
+def test_the_guide_puts_the_password_into_no_command_line() -> None:
+    # `printf` is the shell's own: only programs have a command line that others can read.
+    guide = (ROOT / "docs" / "production.md").read_text()
+    assert "$(cat secrets/" in guide
+    assert re.findall(r"(?m)^(?!printf ).*\$\(cat secrets/.*$|\|.*\$\(cat secrets/", guide) == []
 
 
 @pytest.mark.parametrize("names", [FILES[:1], FILES])

@@ -6,13 +6,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import JSON, Boolean, Column, Connection, Date, Float, Integer, func, insert, inspect, select
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Connection,
+    Date,
+    Float,
+    Integer,
+    delete,
+    func,
+    insert,
+    inspect,
+    select,
+    update,
+)
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from service.db.head import HEAD
 from service.db.migrate import check, current_revision, downgrade, upgrade
 from service.db.session import Database
-from service.db.tables import metadata, stamp
+from service.db.tables import bars, instruments, metadata, stamp
 from service.db.types import Instant
 from service.errors import DatabaseError
 from tests.postgres import PostgresServer
@@ -106,7 +120,7 @@ def test_an_empty_file_has_no_revision_and_the_newest_one_is_the_head(empty: Dat
         assert current_revision(connection) is None
     upgrade(empty)
     with empty.reading() as connection:
-        assert current_revision(connection) == HEAD == "0004"
+        assert current_revision(connection) == HEAD == "0006"
         assert set(rows(connection)) == CONTROL | MARKET | MODELS | LEDGER
 
 
@@ -174,6 +188,8 @@ def test_migrations_and_declared_tables_are_made_of_the_same(database: Database,
     with empty.transaction() as connection:
         metadata.create_all(connection)
         wanted = schema(connection)
+    if not database.is_sqlite:  # held by triggers, see test_a_bar_needs_its_instrument
+        wanted["bars"] = [line for line in wanted["bars"] if "fk_bars_symbol_instruments" not in line]
     with database.reading() as connection:
         assert schema(connection) == wanted
 
@@ -213,7 +229,7 @@ def test_a_database_of_a_newer_version_is_refused_and_untouched(database: Databa
     with database.transaction() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0999'")
         fill(connection)
-    with pytest.raises(DatabaseError, match=r"is at migration 0999, this version knows up to 0004; install the newer"):
+    with pytest.raises(DatabaseError, match=r"is at migration 0999, this version knows up to 0006; install the newer"):
         upgrade(database)
     with database.reading() as connection:
         assert current_revision(connection) == "0999"
@@ -228,3 +244,18 @@ def test_a_file_that_is_no_database_is_refused_with_its_path(tmp_path: Path) -> 
         upgrade(notes)
     notes.close()
     assert path.read_text().startswith("these are notes")
+
+
+def test_a_bar_needs_its_instrument_and_keeps_it_in_every_way_of_writing(database: Database) -> None:
+    with database.transaction() as connection:
+        fill(connection)
+        row = connection.execute(select(bars)).mappings().one()
+    stranger = {**row, "symbol": "NOBODY"}
+    with pytest.raises(IntegrityError), database.transaction() as connection:
+        connection.execute(insert(bars).values(stranger))
+    with pytest.raises(IntegrityError), database.transaction() as connection:
+        connection.execute(update(bars).values(symbol="NOBODY"))
+    with pytest.raises(IntegrityError), database.transaction() as connection:
+        connection.execute(delete(instruments))
+    with database.reading() as connection:
+        assert connection.execute(select(bars)).mappings().one() == row

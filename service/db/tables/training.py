@@ -62,7 +62,8 @@ calibration_states = Table(
     metadata,
     Column("model_version_id", BigId, ForeignKey("model_versions.id"), primary_key=True),
     Column("calendar", String(20), primary_key=True),
-    Column("step", Integer, primary_key=True),
+    Column("step", Integer, primary_key=True),  # 0 = the band over all steps
     Column("as_of", Date, primary_key=True),
     Column("state", Json, nullable=False),
+    Index(None, "calendar", "as_of"),
 )

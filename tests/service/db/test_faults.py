@@ -143,6 +143,20 @@ def test_an_older_or_empty_database_names_the_command_that_mends_it(database: Da
         connection.execute(text("DELETE FROM alembic_version"))
     with database.reading() as connection, pytest.raises(DatabaseError, match="here has no tables yet"):
         require_head(connection, "here")
+    with database.transaction() as connection:
+        connection.execute(text("DROP TABLE alembic_version"))
+    with database.reading() as connection, pytest.raises(DatabaseError, match=r"here has no tables yet.*db upgrade"):
+        require_head(connection, "here")
+
+
+@POSTGRESQL
+def test_a_connection_that_was_ended_is_not_taken_for_an_empty_database(database: Database) -> None:
+    with database.engine.connect() as connection:
+        process = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+        with database.transaction() as other:
+            other.exec_driver_sql(f"SELECT pg_terminate_backend({process})")
+        with pytest.raises(FAULTS, match="terminating connection"):
+            require_head(connection, "here")
 
 
 def take(database: Database, me: str, now: datetime) -> bool:

@@ -72,9 +72,10 @@ def test_a_task_over_its_limit_is_ended_with_its_process() -> None:
     worker.close()
 
 
-def test_ctrl_c_does_not_reach_a_worker(warm: WarmWorker) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_whole_group_does_not_end_a_worker(warm: WarmWorker, number: int) -> None:
     pid = warm.run(tasks.whereabouts, None)
-    os.kill(pid, signal.SIGINT)
+    os.kill(pid, number)
     assert warm.run(tasks.whereabouts, None) == pid
 
 

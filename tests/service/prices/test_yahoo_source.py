@@ -241,6 +241,12 @@ def test_a_stand_in_elsewhere_is_refused(url: str) -> None:
         YahooSource(None, url)
 
 
+def test_a_cache_folder_that_cannot_be_made_is_told_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file where the data folder should be\n")
+    with pytest.raises(SettingsError, match=r"data/yahoo-cache cannot hold yfinance's cache \(Not a directory\); set"):
+        YahooSource(tmp_path / "data" / "yahoo-cache")
+
+
 def test_a_hanging_request_is_given_up(standin: Standin, tmp_path: Path) -> None:
     source = YahooSource(tmp_path, standin.url, timeout=0.5)
     source.fetch("MADE", START, NOW)

@@ -4,6 +4,7 @@ ModelsError
 ├── FrameError         a frame or panel that breaks its own rules
 ├── TooLittleHistory   not enough sessions to fit, judge or forecast
 ├── ArtifactError      an artifact that is absent, altered or of another format
+├── BatchError         a batch of another size than states are carried for
 └── UnknownArchitecture a network or baseline name that nobody registered
 """
 
@@ -22,6 +23,10 @@ class TooLittleHistory(ModelsError):
 
 class ArtifactError(ModelsError):
     """An artifact is absent, altered, or of a format that this version cannot read."""
+
+
+class BatchError(ModelsError):
+    """A network that carries states was fed a batch of another size than it carries them for."""
 
 
 class UnknownArchitecture(ModelsError):

@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import Connection, select, update
 
 from service.clock import DatabaseClock, MarketClock, ReplayMarketClock, SystemMarketClock
-from service.context import ServiceContext, parse_reference
+from service.context import ServiceContext, network_of, parse_reference
 from service.db import migrate
 from service.db.session import Database
 from service.db.tables import instruments, stamp
@@ -36,9 +36,10 @@ def open_service(settings: Settings, reporter: Reporter | None = None) -> Iterat
         reporter: Who is told of what happens; None = nobody.
 
     Raises:
-        SettingsError: a source, calendar or START that cannot be used.
+        SettingsError: a source, network, calendar or START that cannot be used.
         DatabaseError: a database that cannot be opened, or belongs to another source or clock.
     """
+    network_of(settings)
     source = make_source(settings.source, Path(settings.data_dir) / "yahoo-cache", settings.yahoo_standin_url)
     machine = DatabaseClock()
     market: MarketClock = ReplayMarketClock()
@@ -83,6 +84,7 @@ def open_database(settings: Settings, source: PriceSource, market: MarketClock) 
     try:
         migrate.upgrade(database)
         with database.transaction() as connection:
+            migrate.take_turns(connection)
             is_new = connection.execute(select(stamp.c.id)).one_or_none() is None
             now = DatabaseClock().now(connection)
             ensure_stamp(connection, source.name, settings.market_clock, now, source.record())

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from models.errors import UnknownArchitecture
+from models.networks.selectable import Selectable, is_over_frames, selectable
+from models.recipes import refined
 from models.specs import Recipe, Reference, ReferenceRole, Strategy
 from service.clock import MachineClock, MarketClock
 from service.db.session import Database
@@ -13,8 +16,9 @@ from service.prices.source import PriceSource
 from service.reporting import Reporter
 from service.settings import Settings
 
-NETWORK = "lstm"
 RANDOM_WALK = "random_walk"
+STAND_IN = "lstm"
+"""Network that serves the symbols which a network over market frames has not seen."""
 REFERENCE_GROUPS = ("equity",)
 """Groups whose inputs hold the reference series unless set otherwise."""
 STATISTICAL_GROUPS = ("other",)
@@ -56,17 +60,40 @@ class ServiceContext:
 
     def recipes(self, group: str) -> dict[Strategy, Recipe]:
         """How this group's networks are made, by strategy."""
+        return self._recipes(group, network_of(self.settings))
+
+    def stand_ins(self, group: str) -> dict[Strategy, Recipe]:
+        """What is trained beside a network over market frames, for symbols it has not seen; empty beside others."""
+        if not is_over_frames(self.settings.network):
+            return {}
+        return self._recipes(group, selectable(STAND_IN))
+
+    def _recipes(self, group: str, network: Selectable) -> dict[Strategy, Recipe]:
         references = self.references() if group in REFERENCE_GROUPS else ()
         return {
-            strategy: Recipe(
-                NETWORK,
-                strategy,
-                lookback=self.settings.lookback,
-                references=references,
-                seeds=self.settings.seeds,
+            strategy: refined(
+                Recipe(
+                    network.name,
+                    strategy,
+                    lookback=network.window(self.settings.lookback),
+                    references=references,
+                    seeds=self.settings.seeds,
+                )
             )
             for strategy in Strategy
         }
+
+
+def network_of(settings: Settings) -> Selectable:
+    """The network that the settings ask for.
+
+    Raises:
+        SettingsError: there is no network of that name; the sentence lists those there are.
+    """
+    try:
+        return selectable(settings.network)
+    except UnknownArchitecture as error:
+        raise SettingsError(f"TPLUS_NETWORK={settings.network!r} cannot be used: {error}") from error
 
 
 def parse_reference(text: str) -> Reference:

@@ -91,6 +91,11 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address the API listens on")
     port: int = Field(8000, ge=1, le=65535, description="port the API listens on")
     lookback: int = Field(5, ge=1, le=60, description="sessions in a window (T-5..T-1)")
+    network: str = Field(
+        "lstm",
+        description="network that is trained: `lstm`, `stacked_lstm`, `encoder_decoder`, `stateful_lstm`, `linear`, or "
+        "over market frames `conv_lstm`, `conv3d_lstm`, `conv3d_lstm_variational`, `conv3d_lstm_per_frame`",
+    )
     seeds: SeedList = Field((0, 1, 2), description="seeds whose forecasts are averaged, by comma")
     settle_minutes: int = Field(90, ge=0, le=600, description="a bar is final this long after the close")
     settle_minutes_continuous: int = Field(60, ge=0, le=600, description="the same on 24/7 and 24/5 calendars")

@@ -2,11 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from models.errors import UnknownArchitecture
 from models.networks.forward import Weights, forward_lstm
+from models.networks.forward_linear import forward_linear
+from models.networks.forward_sequences import forward_encoder_decoder, forward_stacked_lstm
+from models.networks.forward_stateful import forward_stateful_lstm
 from models.networks.spec import NetworkSpec
+from models.specs import MAX_LOOKBACK
 from models.windows import Float32Array
 
 
@@ -19,28 +24,43 @@ class Architecture:
         build: Makes a `keras.Model` `(batch, lookback, features) -> (batch, horizon, 7)`; imports Keras.
         weights: Copies a model's arrays out by name.
         forward: The same network in NumPy, from those arrays.
+        warm_up: Sessions that a window has in front of the lookback asked for, to rebuild a carried state; 0
+            where no state is carried.
     """
 
     name: str
     build: Callable[[NetworkSpec], Any]
     weights: Callable[[Any], Weights]
     forward: Callable[[Mapping[str, Float32Array], Float32Array], Float32Array]
+    warm_up: int = 0
+
+    def window(self, lookback: int) -> int:
+        """Sessions of a window where `lookback` are asked for: the warm-up too, at most `MAX_LOOKBACK` in all."""
+        return min(self.warm_up + lookback, MAX_LOOKBACK)
 
 
-def _build_lstm(spec: NetworkSpec) -> Any:
-    from models.networks.lstm import build_lstm
+def _later(module: str, function: str) -> Callable[[Any], Any]:
+    """A function of one argument in a module of this package that imports Keras: imported when it is called."""
 
-    return build_lstm(spec)
+    def call(argument: Any) -> Any:
+        return getattr(import_module(f"{__name__}.{module}"), function)(argument)
+
+    return call
 
 
-def _lstm_weights(model: Any) -> Weights:
-    from models.networks.lstm import lstm_weights
-
-    return lstm_weights(model)
+def _window_network(
+    name: str, forward: Callable[[Mapping[str, Float32Array], Float32Array], Float32Array], warm_up: int = 0
+) -> Architecture:
+    """The network of the module `name`, which has `build_<name>` and `<name>_weights`."""
+    return Architecture(name, _later(name, f"build_{name}"), _later(name, f"{name}_weights"), forward, warm_up)
 
 
 ARCHITECTURES: Mapping[str, Architecture] = {
-    "lstm": Architecture("lstm", _build_lstm, _lstm_weights, forward_lstm),
+    "lstm": _window_network("lstm", forward_lstm),
+    "linear": _window_network("linear", forward_linear),
+    "stacked_lstm": _window_network("stacked_lstm", forward_stacked_lstm),
+    "encoder_decoder": _window_network("encoder_decoder", forward_encoder_decoder),
+    "stateful_lstm": _window_network("stateful_lstm", forward_stateful_lstm, warm_up=35),
 }
 """The registered networks."""
 

@@ -3,7 +3,7 @@
 Equal to Keras to 1e-6 (a test holds it so). Gates stand in Keras' order: input, forget, candidate, output.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -83,12 +83,73 @@ def spread_quantiles(raw: Float32Array) -> Float32Array:
     return quantiles
 
 
-def forward_lstm(weights: Mapping[str, Float32Array], windows: Float32Array) -> Float32Array:
+def run_lstm(
+    weights: Mapping[str, Float32Array],
+    inputs: Float32Array,
+    state: LstmState,
+    gate: Callable[[Float32Array], Float32Array] = sigmoid,
+) -> tuple[Float32Array, LstmState]:
+    """An LSTM over several sessions, as `return_sequences` and `return_state` give it together.
+
+    Args:
+        weights: As in `lstm_step`.
+        inputs: `(batch, sessions, features)`, oldest session first.
+        state: The state before the first of them.
+        gate: Activation of the three gates.
+
+    Returns:
+        The outputs `(batch, sessions, units)`, oldest first, and the state after the last session.
+    """
+    outputs = np.empty((*inputs.shape[:2], state.hidden.shape[1]), np.float32)
+    for session in range(inputs.shape[1]):
+        state = lstm_step(weights, inputs[:, session], state, gate)
+        outputs[:, session] = state.hidden
+    return outputs, state
+
+
+def layer_arrays(weights: Mapping[str, Float32Array], layer: str) -> Weights:
+    """One layer's arrays under their plain names: `first_kernel` of the layer `first` becomes `kernel`."""
+    start = f"{layer}_"
+    return {name.removeprefix(start): array for name, array in weights.items() if name.startswith(start)}
+
+
+def check_arrays(
+    network: str,
+    weights: Mapping[str, Float32Array],
+    names: Sequence[str],
+    windows: Float32Array,
+    kernel: str = "kernel",
+) -> None:
+    """Refuse weights that lack an array, and windows of another number of inputs.
+
+    Args:
+        network: Name of the network, for the sentence.
+        weights: Arrays by name.
+        names: The arrays that the network reads.
+        windows: `(windows, lookback, features)`.
+        kernel: Name of the array whose rows are the inputs per session.
+
+    Raises:
+        ArtifactError: An array is absent, or the windows have other inputs than the network was trained on.
+    """
+    absent = [name for name in names if name not in weights]
+    if absent:
+        raise ArtifactError(f"the {network}'s weights lack {', '.join(absent)}; train the artifact again")
+    features = len(weights[kernel])
+    if windows.shape[2] != features:
+        raise ArtifactError(
+            f"the {network} was trained on {features} inputs per session, received {windows.shape[2]}; "
+            "use the pipeline saved beside its weights"
+        )
+
+
+def forward_lstm(weights: Mapping[str, Float32Array], windows: Float32Array, network: str = "lstm") -> Float32Array:
     """The network `lstm`, window by window.
 
     Args:
         weights: The arrays named in `LSTM_ARRAYS`.
         windows: `(windows, lookback, features)`, oldest session first.
+        network: Name of the network, for the sentence of an error.
 
     Returns:
         `(windows, horizon, 7)` in units of `sigma * sqrt(step)`, ascending along the last axis.
@@ -96,16 +157,8 @@ def forward_lstm(weights: Mapping[str, Float32Array], windows: Float32Array) -> 
     Raises:
         ArtifactError: An array is absent or does not fit the windows.
     """
-    absent = [name for name in LSTM_ARRAYS if name not in weights]
-    if absent:
-        raise ArtifactError(f"the lstm's weights lack {', '.join(absent)}; train the artifact again")
-    features, units = len(weights["kernel"]), len(weights["recurrent"])
-    if windows.shape[2] != features:
-        raise ArtifactError(
-            f"the lstm was trained on {features} inputs per session, received {windows.shape[2]}; "
-            "use the pipeline saved beside its weights"
-        )
-    state = zero_state(len(windows), units)
+    check_arrays(network, weights, LSTM_ARRAYS, windows)
+    state = zero_state(len(windows), len(weights["recurrent"]))
     for session in range(windows.shape[1]):
         state = lstm_step(weights, windows[:, session], state)
     raw: Float32Array = state.hidden @ weights["head_kernel"] + weights["head_bias"]

@@ -1,4 +1,4 @@
-"""The quantile head that every network ends in: quantiles that cannot cross.
+"""The quantile head that every network ends in, quantiles that cannot cross; and the LSTM layer they share.
 
 One dense layer gives, per step, the median and six raw numbers. Softplus turns those into widths of at
 least 0, which are added outwards from the median one after the other; so the order of the quantiles holds
@@ -14,6 +14,33 @@ from models.specs import QUANTILES
 
 HEAD_LAYER = "head"
 """Name of the dense layer, by which its weights are found."""
+
+
+def recurrent_layer(
+    name: str, units: int, seed: int, *, unroll: bool = True, return_sequences: bool = False, return_state: bool = False
+) -> Any:
+    """An LSTM layer with seeded starting weights.
+
+    Args:
+        name: Name of the layer, by which its weights are found.
+        units: Its width.
+        seed: Seed of the input weights; the recurrent ones take the next.
+        unroll: Whether the loop over sessions is written out.
+        return_sequences: Whether it hands on its output of every session, else only of the last.
+        return_state: Whether it hands on its state after the last session too: output, hidden, cell.
+
+    Returns:
+        A `keras.layers.LSTM`.
+    """
+    return keras.layers.LSTM(
+        units,
+        unroll=unroll,
+        return_sequences=return_sequences,
+        return_state=return_state,
+        kernel_initializer=keras.initializers.GlorotUniform(seed=seed),
+        recurrent_initializer=keras.initializers.Orthogonal(seed=seed + 1),
+        name=name,
+    )
 
 
 def quantile_head(hidden: Any, horizon: int, seed: int) -> Any:

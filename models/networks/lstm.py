@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from models.networks.forward import Weights
-from models.networks.head import HEAD_LAYER, quantile_head
+from models.networks.head import HEAD_LAYER, quantile_head, recurrent_layer
 from models.networks.spec import NetworkSpec
 
 RECURRENT_LAYER = "lstm"
@@ -28,13 +28,7 @@ def build_lstm(spec: NetworkSpec, *, unroll: bool = True) -> Any:
         A `keras.Model` from `(batch, lookback, features)` to `(batch, horizon, 7)`.
     """
     window = keras.Input((spec.lookback, spec.features), name="window")
-    recurrent = keras.layers.LSTM(
-        spec.units,
-        unroll=unroll,
-        kernel_initializer=keras.initializers.GlorotUniform(seed=spec.seed),
-        recurrent_initializer=keras.initializers.Orthogonal(seed=spec.seed + 1),
-        name=RECURRENT_LAYER,
-    )
+    recurrent = recurrent_layer(RECURRENT_LAYER, spec.units, spec.seed, unroll=unroll)
     return keras.Model(window, quantile_head(recurrent(window), spec.horizon, spec.seed + 2), name="lstm")
 
 

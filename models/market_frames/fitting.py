@@ -1,0 +1,156 @@
+"""Fits one network over market frames on given spans: pipeline, layout, seeds, early stopping.
+
+The counterpart of `models.fitting` for the networks of `frame_networks`; spans, recipe and progress are the same.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import FrameError, TooLittleHistory
+from models.fitting import RATE_CUT, EpochEnd, rate_of
+from models.frame import FloatArray, Panel
+from models.market_frames.forecaster import FrameForecaster, frame_spec
+from models.market_frames.frames import cells, market_frames
+from models.market_frames.layout import NO_ROW, fit_layout
+from models.market_frames.loop import FrameLoop
+from models.market_frames.pipeline import MarketPipeline
+from models.networks.forward import Weights
+from models.networks.frame_networks import with_kept_median
+from models.pipeline import Pipeline
+from models.specs import Recipe, Schedule
+from models.splits import Spans
+from models.windows import IntArray, PooledWindows
+
+
+@dataclass(frozen=True, slots=True)
+class FittedFrames:
+    """A network over market frames after its training.
+
+    Attributes:
+        forecaster: Its seeds behind their common pipeline and layout.
+        windows: Every window of the panel with known targets, in the order of the spans' masks; symbols
+            without a row included.
+        seen: Every window of the panel, what the frames are made of.
+        rows: `(symbols,)` row of each position in the panel, -1 for none.
+        stop_losses: Best stop-span loss of each seed.
+        epochs: Epochs each seed ran, the ones after the best included.
+    """
+
+    forecaster: FrameForecaster
+    windows: PooledWindows
+    seen: PooledWindows
+    rows: IntArray
+    stop_losses: tuple[float, ...]
+    epochs: tuple[int, ...]
+
+    def answered(self, windows: PooledWindows) -> PooledWindows:
+        """Those of some windows whose symbol has a row.
+
+        Raises:
+            TooLittleHistory: None has.
+        """
+        chosen = windows.select(self.rows[windows.symbol_index] != NO_ROW)
+        if not len(chosen):
+            raise TooLittleHistory(
+                f"none of the {len(windows)} windows is of a symbol that the network was trained on; "
+                "bring symbols with a longer history"
+            )
+        return chosen
+
+    def quantiles(self, windows: PooledWindows) -> FloatArray:
+        """As `seed_quantiles`, the mean over seeds."""
+        each = self.seed_quantiles(windows)
+        mean: FloatArray = sum(each[1:], start=each[0]) / len(each)
+        return mean
+
+    def seed_quantiles(self, windows: PooledWindows) -> list[FloatArray]:
+        """Forecast windows, each in the frame of all symbols that have one at its as_of.
+
+        Args:
+            windows: Among `windows`, all with a row: see `answered`.
+
+        Returns:
+            Per seed `(windows, horizon, 7)` cumulative log returns, ascending along the last axis.
+        """
+        height = len(self.forecaster.pipeline.layout.symbols)
+        frames = market_frames(self.seen, windows, self.rows, height)
+        at = cells(windows, frames.as_of, self.rows)
+        return [answer[at] for answer in self.forecaster.seed_quantiles(frames)]
+
+
+def fit_frames(panel: Panel, recipe: Recipe, spans: Spans, report: Callable[[EpochEnd], None]) -> FittedFrames:
+    """Fit pipeline and layout on the fit span, then every seed, stopping each on the stop span.
+
+    Args:
+        panel: Frames and references; may reach beyond the spans. Of several calendars the one with most symbols
+            is trained, the symbols of the others get no row.
+        recipe: A network over frames, sizes, rates and seeds.
+        spans: Cut on the windows of this panel and recipe with `require_targets=True`.
+        report: Called after each epoch.
+
+    Raises:
+        FrameError: The spans were cut on other windows.
+        TooLittleHistory: The fit span or the calendar's stop span has no window.
+        UnknownArchitecture: The recipe names no network over frames.
+    """
+    pipeline = Pipeline.fit(panel, recipe, spans.fit_until)
+    seen = pipeline.windows(panel, require_targets=False)
+    windows = seen.select(np.flatnonzero(~np.isnan(seen.targets).any(axis=1)))
+    if len(windows) != len(spans.fit):
+        raise FrameError(
+            f"the spans were cut on {len(spans.fit)} windows, this panel has {len(windows)}; "
+            "cut them on the same panel with require_targets=True"
+        )
+    layout = fit_layout(panel, windows.symbol_index[spans.fit], spans.fit_until)
+    market, rows = MarketPipeline(pipeline, layout), layout.rows_of(panel)
+    size = frame_spec(recipe, market, recipe.seeds[0])
+    fit, stop = (market_frames(seen, windows.select(span), rows, size.rows) for span in (spans.fit, spans.stop))
+    if not len(stop):
+        raise TooLittleHistory(f"no symbol of {layout.calendar} has a window in the stop span; bring more history")
+    loop = FrameLoop(recipe, size, fit, masked_columns(pipeline))
+    stop_loss = loop.loss_on(stop)
+    trained = [_fit_seed(loop, recipe, seed, stop_loss, report) for seed in recipe.seeds]
+    medians = np.median(fit.targets[fit.counted], axis=0)
+    weights = {
+        seed: with_kept_median(best, recipe.median_share, medians)
+        for seed, (best, _, _) in zip(recipe.seeds, trained, strict=True)
+    }
+    losses, epochs = tuple(loss for _, loss, _ in trained), tuple(count for _, _, count in trained)
+    return FittedFrames(FrameForecaster(recipe, market, weights), windows, seen, rows, losses, epochs)
+
+
+def masked_columns(pipeline: Pipeline) -> NDArray[np.float32]:
+    """`(references, features)`, 1 where a reference's mask zeroes the column."""
+    masked = np.zeros((len(pipeline.mask_columns), len(pipeline.feature_names)), np.float32)
+    for reference, columns in enumerate(pipeline.mask_columns):
+        masked[reference, list(columns)] = 1.0
+    return masked
+
+
+def _fit_seed(
+    loop: FrameLoop, recipe: Recipe, seed: int, stop_loss: Callable[[], float], report: Callable[[EpochEnd], None]
+) -> tuple[Weights, float, int]:
+    """Train one seed; answer its best weights, their stop-span loss and the epochs run."""
+    loop.restart(seed)
+    best, best_loss, waited, rate = loop.weights(), float("inf"), 0, recipe.learning_rate
+    epoch = 0
+    for epoch in range(1, recipe.max_epochs + 1):
+        if recipe.schedule is Schedule.COSINE:
+            loop.set_rate(rate_of(recipe, epoch))
+        loop.epoch(seed, epoch)
+        loss = stop_loss()
+        if loss < best_loss:
+            best, best_loss, waited = loop.weights(), loss, 0
+        else:
+            waited += 1
+            if recipe.schedule is Schedule.PLATEAU:
+                rate *= RATE_CUT
+                loop.set_rate(rate)
+        ended = waited >= recipe.patience or epoch == recipe.max_epochs
+        report(EpochEnd(seed, epoch, loss, ended))
+        if ended:
+            break
+    return best, best_loss, epoch

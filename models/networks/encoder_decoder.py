@@ -1,0 +1,65 @@
+"""An LSTM reads the window into one vector, another writes a step at a time from it.
+
+    window                          (batch, lookback, features)
+    LSTM, last output               (batch, units)
+    RepeatVector(horizon)           (batch, horizon, units)
+    LSTM, return_sequences          (batch, horizon, units)
+    TimeDistributed(Dense(7))       (batch, horizon, 7)
+    head                            (batch, horizon, 7), ascending
+
+The vector between the two has no axis of time, so the horizon need not equal the lookback: the decoder sees the same
+vector at every step and tells the steps apart by its own state. Keras 3 without a backend's own calls.
+"""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from models.networks.forward import Weights
+from models.networks.head import HEAD_LAYER, recurrent_layer, spread
+from models.networks.spec import NetworkSpec
+from models.specs import QUANTILES
+
+ENCODER_LAYER, DECODER_LAYER = "encoder", "decoder"
+"""Names of the two recurrent layers, by which their weights are found."""
+
+
+def build_encoder_decoder(spec: NetworkSpec, *, unroll: bool = True) -> Any:
+    """Build the network with seeded starting weights.
+
+    Args:
+        spec: Its size and seed.
+        unroll: Whether the loops over sessions and steps are written out, see `lstm.build_lstm`.
+
+    Returns:
+        A `keras.Model` from `(batch, lookback, features)` to `(batch, horizon, 7)`.
+    """
+    window = keras.Input((spec.lookback, spec.features), name="window")
+    encoder = recurrent_layer(ENCODER_LAYER, spec.units, spec.seed, unroll=unroll)
+    decoder = recurrent_layer(DECODER_LAYER, spec.units, spec.seed + 2, unroll=unroll, return_sequences=True)
+    repeated = keras.layers.RepeatVector(spec.horizon)(encoder(window))
+    start = keras.initializers.GlorotUniform(seed=spec.seed + 4)
+    each_step = keras.layers.Dense(len(QUANTILES), kernel_initializer=start)
+    raw = keras.layers.TimeDistributed(each_step, name=HEAD_LAYER)(decoder(repeated))
+    return keras.Model(window, spread(raw), name="encoder_decoder")
+
+
+def encoder_decoder_weights(model: Any) -> Weights:
+    """Copy the trained arrays out under the names that `forward_encoder_decoder` reads.
+
+    Args:
+        model: A model of `build_encoder_decoder`.
+
+    Returns:
+        Per LSTM `encoder` and `decoder`: `..._kernel (inputs, 4 units)`, `..._recurrent (units, 4 units)` and
+        `..._bias (4 units,)`; `head_kernel (units, 7)`, `head_bias (7,)`; `steps (horizon,)`: 1, 2, 3, the steps
+        it answers, which no other array tells. All float32.
+    """
+    arrays: Weights = {}
+    for layer in (ENCODER_LAYER, DECODER_LAYER):
+        names = (f"{layer}_kernel", f"{layer}_recurrent", f"{layer}_bias")
+        arrays.update(zip(names, model.get_layer(layer).get_weights(), strict=True))
+    arrays.update(zip(("head_kernel", "head_bias"), model.get_layer(HEAD_LAYER).get_weights(), strict=True))
+    arrays["steps"] = np.arange(1, model.output_shape[1] + 1, dtype=np.float32)
+    return arrays

@@ -1,0 +1,40 @@
+"""The linear quantile model: the window flattened, straight into the quantile head.
+
+`(batch, lookback, features) -> Flatten -> (batch, lookback * features) -> head -> (batch, horizon, 7)`.
+What a network with a memory must beat on the same inputs, loss and spans.
+"""
+
+from typing import Any
+
+import keras
+
+from models.networks.forward import Weights
+from models.networks.head import HEAD_LAYER, quantile_head
+from models.networks.spec import NetworkSpec
+
+
+def build_linear(spec: NetworkSpec) -> Any:
+    """Build the model with seeded starting weights.
+
+    Args:
+        spec: Its size and seed; it has no units.
+
+    Returns:
+        A `keras.Model` from `(batch, lookback, features)` to `(batch, horizon, 7)`.
+    """
+    window = keras.Input((spec.lookback, spec.features), name="window")
+    flat = keras.layers.Flatten()(window)
+    return keras.Model(window, quantile_head(flat, spec.horizon, spec.seed), name="linear")
+
+
+def linear_weights(model: Any) -> Weights:
+    """Copy the trained arrays out under the names that `forward_linear` reads.
+
+    Args:
+        model: A model of `build_linear`.
+
+    Returns:
+        `head_kernel (lookback * features, 7 horizon)` and `head_bias (7 horizon,)`, float32.
+    """
+    names = ("head_kernel", "head_bias")
+    return dict(zip(names, model.get_layer(HEAD_LAYER).get_weights(), strict=True))

@@ -1,0 +1,43 @@
+"""Every network that can be chosen by name, over windows or over market frames."""
+
+from typing import Protocol
+
+from models.errors import UnknownArchitecture
+from models.networks import ARCHITECTURES
+from models.networks.frame_networks import FRAME_ARCHITECTURES
+
+NETWORKS: tuple[str, ...] = tuple(sorted((*ARCHITECTURES, *FRAME_ARCHITECTURES)))
+"""Their names."""
+
+
+class Selectable(Protocol):
+    """What is to be known of a network before it is built."""
+
+    @property
+    def name(self) -> str:
+        """The name in recipes, settings and tables."""
+        ...
+
+    def window(self, lookback: int) -> int:
+        """Sessions of a window where `lookback` are asked for."""
+        ...
+
+
+def selectable(name: str) -> Selectable:
+    """Look a network up.
+
+    Args:
+        name: One of `NETWORKS`.
+
+    Raises:
+        UnknownArchitecture: Nobody registered that name.
+    """
+    found = ARCHITECTURES.get(name) or FRAME_ARCHITECTURES.get(name)
+    if found is None:
+        raise UnknownArchitecture(f"there is no network named {name!r}; choose one of: {', '.join(NETWORKS)}")
+    return found
+
+
+def is_over_frames(name: str) -> bool:
+    """Whether a network reads the whole market at once, so that it has no answer to symbols new since training."""
+    return name in FRAME_ARCHITECTURES

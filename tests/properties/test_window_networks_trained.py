@@ -1,0 +1,94 @@
+"""Every registered network over windows: trained, saved, loaded, equal to Keras, with quantiles that ascend."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from models.artifact import Artifact, save_artifact
+from models.inference import NetworkForecaster, load_forecaster
+from models.loop import CompiledLoop
+from models.networks import ARCHITECTURES, Architecture, architecture
+from models.networks.forward import Weights
+from models.networks.spec import NetworkSpec
+from models.pipeline import Pipeline
+from models.specs import Recipe, Strategy
+from tests.factories import SPY, VIX, make_panel
+
+NAMES = [name for name, network in ARCHITECTURES.items() if type(network) is Architecture]
+PANEL = make_panel(420, seed=12)
+CUT_AT = PANEL.frames[0].final_at[300]
+LOOKBACK, FEATURES, UNITS = 4, 5, 3
+
+
+def recipe_of(name: str) -> Recipe:
+    lookback = 8 if ARCHITECTURES[name].warm_up else LOOKBACK
+    fields = {"units": UNITS, "seeds": (5, 6), "batch_size": 128}
+    return Recipe(name, Strategy.MULTI_STEP, lookback=lookback, references=(SPY, VIX), **fields)
+
+
+def test_there_are_window_networks() -> None:
+    assert {"lstm", "stacked_lstm", "encoder_decoder", "stateful_lstm"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_keras_trained_is_what_numpy_serves(name: str, tmp_path: Path) -> None:
+    recipe = recipe_of(name)
+    pipeline = Pipeline.fit(PANEL, recipe, CUT_AT)
+    windows = pipeline.windows(PANEL, require_targets=True)
+    masks = np.zeros((2, len(pipeline.feature_names)), np.float32)
+    for reference, columns in enumerate(pipeline.mask_columns):
+        masks[reference, list(columns)] = 1.0
+    loop = CompiledLoop(recipe, windows.select(windows.final_at <= CUT_AT), masks)
+    trained: dict[int, Weights] = {}
+    in_keras = []
+    scale = windows.sigma[:, None] * np.sqrt(np.arange(1, recipe.horizon + 1))
+    for seed in recipe.seeds:
+        loop.restart(seed)
+        started = loop.weights()
+        for epoch in (1, 2):
+            assert np.isfinite(loop.epoch(seed, epoch))
+        trained[seed] = loop.weights()
+        assert any(not np.allclose(started[key], trained[seed][key], atol=1e-4) for key in started)
+        in_keras.append(np.asarray(loop._model(windows.gather()), np.float64) * scale[:, :, None])
+    path, sha256 = save_artifact(Artifact(recipe, pipeline.to_dict(), trained, {}), tmp_path)
+    loaded = load_forecaster(path, sha256)
+    assert isinstance(loaded, NetworkForecaster)
+    assert loaded.recipe == recipe
+    quantiles = loaded.quantiles(windows)
+    np.testing.assert_allclose(quantiles, np.mean(in_keras, axis=0), atol=1e-6)
+    assert (np.diff(quantiles, axis=-1) >= 0).all()
+    served = loaded.forecast(PANEL)
+    assert served.symbols == ("AAA", "BBB", "7203.T")
+    assert served.quantiles.shape == (3, recipe.horizon, 7)
+
+
+@lru_cache
+def shapes(name: str, horizon: int) -> dict[str, tuple[int, ...]]:
+    model = architecture(name).build(NetworkSpec(LOOKBACK, FEATURES, UNITS, horizon))
+    return {key: array.shape for key, array in architecture(name).weights(model).items()}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    name=st.sampled_from(NAMES),
+    horizon=st.sampled_from([1, 3]),
+    windows=arrays(np.float32, (2, LOOKBACK, FEATURES), elements=st.floats(-1e3, 1e3, width=32)),
+    seed=st.integers(0, 2**32 - 1),
+    scale=st.floats(0.01, 100.0),
+)
+def test_no_weights_and_windows_make_quantiles_cross(
+    name: str, horizon: int, windows: np.ndarray, seed: int, scale: float
+) -> None:
+    draw = np.random.default_rng(seed)
+    weights = {
+        key: draw.normal(scale=scale, size=shape).astype(np.float32) for key, shape in shapes(name, horizon).items()
+    }
+    quantiles = architecture(name).forward(weights, windows)
+    assert quantiles.shape == (2, horizon, 7)
+    assert np.isfinite(quantiles).all()
+    assert (np.diff(quantiles, axis=-1) >= 0).all()

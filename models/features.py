@@ -1,14 +1,13 @@
-"""Inputs that a symbol's own bars give, and those of a reference series on its own grid.
+"""Core inputs that a symbol's own bars give, and those of a reference series on its own grid.
 
 Every value is a causal function of at most `specs.MEMORY` sessions, itself included, and knows no scale
 of price or volume: re-basing a history changes nothing. NaN stands for unknown; scaling turns it into 0.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.frame import FloatArray, SymbolFrame
-from models.specs import MEMORY, MIN_HISTORY_RANDOM_WALK, Reference, ReferenceRole
+from models.specs import MEMORY, MIN_HISTORY_RANDOM_WALK, ReferenceRole
 
 SIGMA_DECAY = 0.94
 """Decay per session of the volatility that scales targets (RiskMetrics 1996)."""
@@ -40,10 +39,11 @@ OWN_FEATURES: tuple[str, ...] = (
 )
 """Columns of `own_features`, in order."""
 
-_REFERENCE_FEATURES: dict[ReferenceRole, tuple[str, ...]] = {
+REFERENCE_FEATURES: dict[ReferenceRole, tuple[str, ...]] = {
     ReferenceRole.MARKET: ("return", "log_sigma"),
     ReferenceRole.VOLATILITY: ("log_level",),
 }
+"""Columns of `reference_features` by role, in order."""
 
 
 def truncated_ewma(values: FloatArray, decay: float) -> FloatArray:
@@ -60,6 +60,19 @@ def truncated_ewma(values: FloatArray, decay: float) -> FloatArray:
         `(n,)`; NaN where none of the newest `MEMORY - 1` values is known.
     """
     return _weighted_mean(values, decay ** np.arange(MEMORY - 1, dtype=np.float64))
+
+
+def moving_mean(values: FloatArray, sessions: int) -> FloatArray:
+    """Mean of the known values among the newest `sessions`, the session itself included.
+
+    Args:
+        values: `(n,)`, oldest first; NaN where unknown.
+        sessions: How many, from 1; early history uses what there is.
+
+    Returns:
+        `(n,)`; NaN where none of them is known.
+    """
+    return _weighted_mean(values, np.ones(sessions))
 
 
 def session_returns(close: FloatArray) -> FloatArray:
@@ -107,16 +120,16 @@ def own_features(frame: SymbolFrame) -> tuple[FloatArray, FloatArray]:
     returns = session_returns(frame.close)
     sigma = _sigma(frame.close, returns)
     log_sigma = np.log(sigma)
-    spread = _log(frame.high) - _log(frame.low)
+    spread = positive_log(frame.high) - positive_log(frame.low)
     gap = np.full(len(frame), np.nan)
-    gap[1:] = _log(frame.open)[1:] - np.log(frame.close)[:-1]
-    log_volume = _log(frame.volume)
+    gap[1:] = positive_log(frame.open)[1:] - np.log(frame.close)[:-1]
+    log_volume = positive_log(frame.volume)
     squares = returns**2
     columns = (
         returns / sigma,
         spread / sigma,
         gap / sigma,
-        log_volume - _weighted_mean(log_volume, np.ones(VOLUME_SESSIONS)),
+        log_volume - moving_mean(log_volume, VOLUME_SESSIONS),
         _log_volatility(squares, FAST_DECAY) - log_sigma,
         _log_volatility(squares, SLOW_DECAY) - log_sigma,
         log_sigma,
@@ -142,12 +155,10 @@ def reference_features(frame: SymbolFrame, role: ReferenceRole) -> FloatArray:
     return np.column_stack((returns / sigma, np.log(sigma)))
 
 
-def reference_names(reference: Reference) -> tuple[str, ...]:
-    """Column names a reference adds to the inputs: its values, then its mask channel, always last."""
-    names = _REFERENCE_FEATURES[reference.role]
-    if reference.role is ReferenceRole.VOLATILITY:
-        names = (*names, "own_log_sigma_less_log_level")
-    return tuple(f"{reference.symbol}.{name}" for name in (*names, "present"))
+def positive_log(values: FloatArray) -> FloatArray:
+    """Log of the positive values, NaN elsewhere: a zero volume or a missing high is unknown."""
+    logs: FloatArray = np.log(np.where(values > 0, values, np.nan))
+    return logs
 
 
 def _sigma(close: FloatArray, returns: FloatArray) -> FloatArray:
@@ -175,10 +186,4 @@ def _weighted_mean(values: FloatArray, weights: FloatArray) -> FloatArray:
 def _log_volatility(squares: FloatArray, decay: float) -> FloatArray:
     """Log of the square root of the EWMA of squares, floored."""
     logs: FloatArray = np.log(np.maximum(np.sqrt(truncated_ewma(squares, decay)), _RATIO_FLOOR))
-    return logs
-
-
-def _log(values: FloatArray) -> NDArray[np.float64]:
-    """Log of the positive values, NaN elsewhere: a zero volume or a missing high is unknown."""
-    logs: FloatArray = np.log(np.where(values > 0, values, np.nan))
     return logs

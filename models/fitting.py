@@ -5,17 +5,18 @@ It knows spans, not instants: `models.training` decides where the spans lie.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import cos, pi
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import FrameError
+from models.errors import ArtifactError, FrameError
 from models.frame import Panel
 from models.inference import NetworkForecaster
 from models.loop import CompiledLoop
-from models.networks.forward import Weights
+from models.networks.forward import MEDIAN, Weights
 from models.pipeline import Pipeline
-from models.specs import Recipe
+from models.specs import QUANTILES, Recipe, Schedule
 from models.splits import Spans
 from models.windows import PooledWindows
 
@@ -83,10 +84,56 @@ def fit_network(panel: Panel, recipe: Recipe, spans: Spans, report: Callable[[Ep
     weights: dict[int, Weights] = {}
     losses, epochs = [], []
     for seed in recipe.seeds:
-        weights[seed], loss, count = _fit_seed(loop, recipe, seed, stop_loss, report)
+        trained, loss, count = _fit_seed(loop, recipe, seed, stop_loss, report)
+        weights[seed] = with_median_share(trained, loop.medians, recipe.median_share)
         losses.append(loss)
         epochs.append(count)
     return FittedNetwork(NetworkForecaster(recipe, pipeline, weights), windows, tuple(losses), tuple(epochs))
+
+
+def with_median_share(weights: Weights, medians: NDArray[np.float32], share: float) -> Weights:
+    """Put a share of the median's way from the training targets' median, as the loop trained it, into the weights.
+
+    The head's median is linear in its arrays and every quantile is spread out from it, so scaling them moves the
+    whole forecast and leaves its width alone; what serves needs not know of it.
+
+    Args:
+        weights: Arrays of a network that ends in the quantile head over all steps at once (`head_kernel`,
+            `head_bias`).
+        medians: `(horizon,)` median of the training targets, in units of `sigma * sqrt(step)`.
+        share: 0 answers these medians, 1 leaves the weights as they are.
+
+    Returns:
+        The arrays, the head's two altered.
+
+    Raises:
+        ArtifactError: A share below 1 is asked of a network with another head.
+    """
+    if share == 1:
+        return weights
+    found = {name: weights[name] for name in ("head_kernel", "head_bias") if name in weights}
+    if len(found) < 2 or len(found["head_bias"]) != len(medians) * len(QUANTILES):
+        raise ArtifactError(
+            f"this network has no quantile head for {len(medians)} steps ({', '.join(sorted(weights))}); "
+            "train it with a median_share of 1"
+        )
+    kernel, bias = found["head_kernel"].copy(), found["head_bias"].copy()
+    columns = np.arange(len(medians)) * len(QUANTILES) + MEDIAN
+    kernel[..., columns] *= np.float32(share)
+    bias[..., columns] = (share * bias[..., columns] + (1 - share) * medians).astype(np.float32)
+    return {**weights, "head_kernel": kernel, "head_bias": bias}
+
+
+def rate_of(recipe: Recipe, epoch: int) -> float:
+    """Learning rate of an epoch under the cosine schedule: its value in the middle of the epoch.
+
+    Half a cosine from `learning_rate` to 0 over `max_epochs` (Loshchilov & Hutter 2017, without restarts).
+
+    Args:
+        recipe: Its `learning_rate` and `max_epochs`.
+        epoch: From 1.
+    """
+    return recipe.learning_rate * (1 + cos(pi * (epoch - 0.5) / recipe.max_epochs)) / 2
 
 
 def _fit_seed(
@@ -97,14 +144,17 @@ def _fit_seed(
     best, best_loss, waited, rate = loop.weights(), float("inf"), 0, recipe.learning_rate
     epoch = 0
     for epoch in range(1, recipe.max_epochs + 1):
+        if recipe.schedule is Schedule.COSINE:
+            loop.set_rate(rate_of(recipe, epoch))
         loop.epoch(seed, epoch)
         loss = stop_loss()
         if loss < best_loss:
             best, best_loss, waited = loop.weights(), loss, 0
         else:
             waited += 1
-            rate *= RATE_CUT
-            loop.set_rate(rate)
+            if recipe.schedule is Schedule.PLATEAU:
+                rate *= RATE_CUT
+                loop.set_rate(rate)
         ended = waited >= recipe.patience or epoch == recipe.max_epochs
         report(EpochEnd(seed, epoch, loss, ended))
         if ended:

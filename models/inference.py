@@ -13,8 +13,10 @@ from models.baselines import RandomWalk
 from models.errors import ArtifactError, UnknownArchitecture
 from models.forecast import ForecastBatch, Forecaster
 from models.frame import FloatArray, Panel
+from models.market_frames.forecaster import market_forecaster
 from models.networks import architecture
 from models.networks.forward import Weights
+from models.networks.frame_networks import FRAME_ARCHITECTURES
 from models.pipeline import Pipeline
 from models.specs import QUANTILES, Recipe
 from models.windows import PooledWindows
@@ -116,6 +118,8 @@ def forecaster_of(artifact: Artifact) -> Forecaster:
     """
     if artifact.recipe.architecture == RANDOM_WALK:
         return RandomWalk.from_dict(dict(artifact.pipeline))
+    if artifact.recipe.architecture in FRAME_ARCHITECTURES:
+        return market_forecaster(artifact.recipe, artifact.pipeline, artifact.weights)
     pipeline = Pipeline.from_dict(dict(artifact.pipeline))
     try:
         return NetworkForecaster(artifact.recipe, pipeline, artifact.weights)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.features import reference_features
+from models.extended import INDEX_FEATURES, index_features
+from models.features import REFERENCE_FEATURES, reference_features
 from models.frame import DateArray, FloatArray, SymbolFrame
-from models.specs import Reference, ReferenceRole
+from models.specs import Inputs, Reference, ReferenceRole
 from models.windows import IntArray
 
 
@@ -18,7 +19,8 @@ class ReferenceTable:
     Attributes:
         reference: Which series, in which role.
         final_at: `(n,)` datetime64[s], UTC instant at which each of its sessions is final, ascending.
-        values: `(n, k)` unscaled values, NaN where unknown; `n` is 0 where the series is absent.
+        values: `(n, k)` unscaled values, NaN where unknown; `n` is 0 where the series is absent. The first are the
+            role's core inputs, which decide whether a session is there; others may be unknown beside them.
     """
 
     reference: Reference
@@ -26,8 +28,16 @@ class ReferenceTable:
     values: FloatArray
 
 
+def reference_names(reference: Reference, inputs: Inputs = Inputs.CORE) -> tuple[str, ...]:
+    """Column names a reference adds to the inputs: its values, then its mask channel, always last."""
+    names = REFERENCE_FEATURES[reference.role]
+    if reference.role is ReferenceRole.VOLATILITY:
+        names = (*names, "own_log_sigma_less_log_level", *(INDEX_FEATURES if inputs is Inputs.EXTENDED else ()))
+    return tuple(f"{reference.symbol}.{name}" for name in (*names, "present"))
+
+
 def reference_tables(
-    references: tuple[Reference, ...], frames: Mapping[str, SymbolFrame]
+    references: tuple[Reference, ...], frames: Mapping[str, SymbolFrame], inputs: Inputs = Inputs.CORE
 ) -> tuple[ReferenceTable, ...]:
     """Compute every reference once for a whole panel.
 
@@ -35,6 +45,7 @@ def reference_tables(
         references: The recipe's references, in input order.
         frames: Frames of reference series by symbol. Each must have a row for every open session of its
             calendar up to now, NaN where the bar has not come: the newest row is the newest expected session.
+        inputs: Which inputs the values are for.
 
     Returns:
         One table per reference; an absent series gives an empty one.
@@ -42,11 +53,15 @@ def reference_tables(
     tables = []
     for reference in references:
         frame = frames.get(reference.symbol)
+        further = inputs is Inputs.EXTENDED and reference.role is ReferenceRole.VOLATILITY
         if frame is None:
-            width = 1 if reference.role is ReferenceRole.VOLATILITY else 2
+            width = len(REFERENCE_FEATURES[reference.role]) + (len(INDEX_FEATURES) if further else 0)
             tables.append(ReferenceTable(reference, np.empty(0, "datetime64[s]"), np.empty((0, width))))
         else:
-            tables.append(ReferenceTable(reference, frame.final_at, reference_features(frame, reference.role)))
+            values = reference_features(frame, reference.role)
+            if further:
+                values = np.column_stack((values, index_features(frame)))
+            tables.append(ReferenceTable(reference, frame.final_at, values))
     return tuple(tables)
 
 
@@ -75,21 +90,23 @@ def join(table: ReferenceTable, own_final_at: DateArray, own_sigma: FloatArray) 
         own_sigma: `(n,)` the symbol's sigma.
 
     Returns:
-        `(n, k + 1)`, or `(n, k + 2)` for a volatility index: values, NaN where masked, and last the mask
-        channel, 1 where present and 0 where masked.
+        `(n, k + 1)`, or `(n, k + 2)` for a volatility index, in the order of `reference_names`: values, NaN where
+        masked, and last the mask channel, 1 where present and 0 where masked.
     """
     values = _joined_values(table, own_final_at)
-    present = ~np.isnan(values).any(axis=1)
+    core = len(REFERENCE_FEATURES[table.reference.role])
+    present = ~np.isnan(values[:, :core]).any(axis=1)
     values[~present] = np.nan
-    columns = [values]
+    columns = [values[:, :core]]
     if table.reference.role is ReferenceRole.VOLATILITY:
         columns.append((np.log(own_sigma) - values[:, 0])[:, None])
-    return np.column_stack([*columns, present.astype(np.float64)])
+    return np.column_stack([*columns, values[:, core:], present.astype(np.float64)])
 
 
 def masked(table: ReferenceTable, own_final_at: DateArray) -> bool:
     """Whether the reference is masked at any of the own sessions given by their instants."""
-    return bool(np.isnan(_joined_values(table, own_final_at)).any())
+    core = len(REFERENCE_FEATURES[table.reference.role])
+    return bool(np.isnan(_joined_values(table, own_final_at)[:, :core]).any())
 
 
 def _joined_values(table: ReferenceTable, own_final_at: DateArray) -> FloatArray:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from models.errors import TooLittleHistory
 from models.networks import architecture
-from models.networks.forward import Weights
+from models.networks.forward import MEDIAN, Weights
 from models.networks.spec import NetworkSpec
-from models.specs import QUANTILES, Recipe
+from models.specs import QUANTILES, Recipe, Weighting
 from models.windows import PooledWindows
 
 JUDGED_BATCH = 8_192
@@ -88,10 +88,17 @@ class CompiledLoop:
         self._mask = tf.constant(masked_columns)
         self._levels = tf.constant(np.array(QUANTILES, np.float32))
         self._fit = self._resident(fit)
+        self._medians = np.median(fit.targets, axis=0).astype(np.float32)
+        self._shown_columns = fit.shown() if fit.newest_only else None
         self._batch = batch_of(len(fit), recipe.batch_size)
         self._epoch = tf.function(self._run_epoch)
         self._step = tf.function(self._run_step, jit_compile=True)
         self._judge = tf.function(self._weighted_loss, reduce_retracing=True)
+
+    @property
+    def medians(self) -> NDArray[np.float32]:
+        """`(horizon,)` median of the targets trained on: where a forecast's median starts from."""
+        return self._medians
 
     def restart(self, seed: int) -> None:
         """Forget the last seed: this seed's starting weights, an empty optimiser, the recipe's rate."""
@@ -153,7 +160,9 @@ class CompiledLoop:
     def _resident(self, windows: PooledWindows) -> _Resident:
         import tensorflow as tf
 
-        weights = windows.sigma / windows.sigma.mean() if len(windows) else windows.sigma
+        weights = np.ones(len(windows))
+        if self._recipe.weighting is Weighting.SIGMA and len(windows):
+            weights = windows.sigma / windows.sigma.mean()
         return _Resident(
             tf.constant(windows.inputs),
             tf.constant(windows.ends.astype(np.int32)),
@@ -165,15 +174,28 @@ class CompiledLoop:
         import tensorflow as tf
 
         offsets = tf.range(self._recipe.lookback - 1, -1, -1)
-        return tf.gather(inputs, ends[:, None] - offsets[None, :])
+        gathered = tf.gather(inputs, ends[:, None] - offsets[None, :])
+        return gathered if self._shown_columns is None else gathered * self._shown_columns
 
     def _weighted_loss(self, windows: Any, targets: Any, weights: Any) -> Any:
-        """Pinball loss (Koenker and Bassett 1978), mean over quantiles and steps, weighted by sigma."""
+        """Pinball loss (Koenker and Bassett 1978), mean over quantiles and steps, weighted per window."""
         import tensorflow as tf
 
-        missed = targets[:, :, None] - self._model(windows)
+        missed = targets[:, :, None] - self._answered(windows)
         loss = tf.maximum(self._levels * missed, (self._levels - 1.0) * missed)
         return tf.reduce_mean(tf.reduce_mean(loss, axis=(1, 2)) * weights)
+
+    def _answered(self, windows: Any) -> Any:
+        """Quantiles `(windows, horizon, 7)` as served: the recipe's share of the median's way, and all moved with it.
+
+        A small share slows the median's learning: the symbols of a day move together, so a median is easily learned
+        by heart, day by day, where a width is not.
+        """
+        quantiles = self._model(windows)
+        share = self._recipe.median_share
+        if share == 1:
+            return quantiles
+        return quantiles - (1 - share) * (quantiles[:, :, MEDIAN : MEDIAN + 1] - self._medians[:, None])
 
     def _run_step(self, windows: Any, targets: Any, weights: Any) -> Any:
         import tensorflow as tf

@@ -4,17 +4,18 @@ A pipeline is fitted once on the fit span and stored in the artifact. Layout of 
 inputs, then for each reference its values and its mask channel.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from models.errors import ArtifactError, TooLittleHistory
-from models.features import OWN_FEATURES, ewma_sigma, own_features, reference_names
+from models.extended import EVERY_SESSION, EXTENDED_FEATURES, extended_features
+from models.features import OWN_FEATURES, ewma_sigma, own_features
 from models.forecast import Refusal
 from models.frame import FloatArray, Panel, SymbolFrame
-from models.joining import ReferenceTable, join, masked, reference_tables
+from models.joining import ReferenceTable, join, masked, reference_names, reference_tables
 from models.scaling import Scaling, fit_scaling
-from models.specs import MEMORY, MIN_HISTORY_NETWORK, Recipe, Reference, ReferenceRole
+from models.specs import INPUT_MEMORY, MEMORY, MIN_HISTORY_NETWORK, Inputs, Recipe, Reference, ReferenceRole
 from models.windows import MIN_BARS_TRAINING, Float32Array, PooledWindows, WindowRule, pool_windows
 
 
@@ -28,6 +29,7 @@ class Pipeline:
         references: Reference series, in input order.
         scaling: Centre and scale of each input column, from the fit span alone.
         trained_references: Symbols of the references that had any unmasked row in the fit span.
+        inputs: Which inputs.
     """
 
     lookback: int
@@ -35,6 +37,7 @@ class Pipeline:
     references: tuple[Reference, ...]
     scaling: Scaling
     trained_references: tuple[str, ...]
+    inputs: Inputs = Inputs.CORE
 
     @staticmethod
     def fit(panel: Panel, recipe: Recipe, cut_at: np.datetime64) -> "Pipeline":
@@ -48,30 +51,39 @@ class Pipeline:
         Raises:
             TooLittleHistory: No session with a known sigma is final by then.
         """
-        tables = reference_tables(recipe.references, panel.references)
-        rows = [_fit_rows(frame, tables, cut_at) for frame in panel.frames]
-        values = np.concatenate([np.empty((0, len(_names(recipe.references)))), *rows])
+        references, inputs = recipe.references, recipe.inputs
+        tables = reference_tables(references, panel.references, inputs)
+        rows = [_fit_rows(frame, tables, inputs, cut_at) for frame in panel.frames]
+        values = np.concatenate([np.empty((0, len(_names(references, inputs)))), *rows])
         if not len(values):
             raise TooLittleHistory(
                 f"no session of the {len(panel.frames)} frames has a known volatility by {cut_at}; pull more history"
             )
-        channels = tuple(columns[-1] for columns in _mask_columns(recipe.references))
+        channels = tuple(columns[-1] for columns in _mask_columns(references, inputs))
         trained = tuple(
             reference.symbol
-            for reference, channel in zip(recipe.references, channels, strict=True)
+            for reference, channel in zip(references, channels, strict=True)
             if values[:, channel].any()
         )
-        return Pipeline(recipe.lookback, recipe.horizon, recipe.references, fit_scaling(values, channels), trained)
+        scaling = fit_scaling(values, channels)
+        return Pipeline(recipe.lookback, recipe.horizon, references, scaling, trained, inputs)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
         """Names of the input columns, in order."""
-        return _names(self.references)
+        return _names(self.references, self.inputs)
 
     @property
     def mask_columns(self) -> tuple[tuple[int, ...], ...]:
         """Per reference its columns, the mask channel last: what is zeroed together to mask it."""
-        return _mask_columns(self.references)
+        return _mask_columns(self.references, self.inputs)
+
+    @property
+    def newest_only(self) -> tuple[int, ...]:
+        """Columns that a window holds at its newest session alone."""
+        if self.inputs is Inputs.CORE:
+            return ()
+        return tuple(index for index, name in enumerate(self.feature_names) if name not in EVERY_SESSION)
 
     def windows(self, panel: Panel, *, require_targets: bool, min_bars: int = MIN_BARS_TRAINING) -> PooledWindows:
         """Cut every valid window of a panel (see `windows.pool_windows`).
@@ -84,22 +96,22 @@ class Pipeline:
         Returns:
             Windows ordered by symbol, then by as_of; `inputs` is `(rows, features)`.
         """
-        tables = reference_tables(self.references, panel.references)
+        tables = reference_tables(self.references, panel.references, self.inputs)
         sigmas: list[FloatArray] = []
         inputs = np.empty((sum(len(frame) for frame in panel.frames), len(self.feature_names)), dtype=np.float32)
         start = 0
         for frame in panel.frames:
-            values, sigma = _raw_inputs(frame, tables)
+            values, sigma = _raw_inputs(frame, tables, self.inputs)
             inputs[start : start + len(frame)] = self.scaling.apply(values)
             sigmas.append(sigma)
             start += len(frame)
         rule = WindowRule(self.lookback, self.horizon, require_targets, min_bars)
-        return pool_windows(panel.frames, sigmas, inputs, rule)
+        return replace(pool_windows(panel.frames, sigmas, inputs, rule), newest_only=self.newest_only)
 
     def newest(self, panel: Panel) -> tuple[PooledWindows, tuple[Refusal, ...]]:
         """One window per frame, ending at the frame's last session.
 
-        Only the last `MEMORY + lookback` rows of a frame are read, so a longer history gives the very same
+        Only the last `INPUT_MEMORY + lookback` rows of a frame are read, so a longer history gives the very same
         window. Bars are counted over all rows handed in: hand in some more rows than that, so that a
         few holes do not look like a short history, and as many of the references.
 
@@ -109,12 +121,12 @@ class Pipeline:
         Returns:
             Windows in the panel's order with unknown targets, and a refusal for each frame without one.
         """
-        tables = reference_tables(self.references, panel.references)
+        tables = reference_tables(self.references, panel.references, self.inputs)
         kept: list[tuple[int, SymbolFrame, Float32Array, FloatArray]] = []
         refusals: list[Refusal] = []
         for index, frame in enumerate(panel.frames):
-            tail = frame.slice(max(0, len(frame) - MEMORY - self.lookback), len(frame))
-            values, sigma = _raw_inputs(tail, tables)
+            tail = frame.slice(max(0, len(frame) - INPUT_MEMORY - self.lookback), len(frame))
+            values, sigma = _raw_inputs(tail, tables, self.inputs)
             reason = self._reason_against(frame, sigma)
             if reason is None:
                 kept.append((index, frame, self.scaling.apply(values[-self.lookback :]), sigma))
@@ -144,6 +156,7 @@ class Pipeline:
             "centre": list(self.scaling.centre),
             "scale": list(self.scaling.scale),
             "trained_references": list(self.trained_references),
+            "inputs": self.inputs.value,
         }
 
     @staticmethod
@@ -160,13 +173,13 @@ class Pipeline:
             trained: list[str] = data["trained_references"]  # type: ignore[assignment]
             references = tuple(Reference(symbol, ReferenceRole(role)) for symbol, role in pairs)
             names, lookback, horizon = data["feature_names"], int(str(data["lookback"])), int(str(data["horizon"]))
+            inputs = Inputs(str(data.get("inputs", Inputs.CORE)))
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"the stored pipeline cannot be read ({error!r}); train the version again") from error
-        if names != list(_names(references)) or not len(centre) == len(scale) == len(_names(references)):
-            raise ArtifactError(
-                f"the stored pipeline has inputs {names}, this version makes {list(_names(references))}; train it again"
-            )
-        return Pipeline(lookback, horizon, references, Scaling(tuple(centre), tuple(scale)), tuple(trained))
+        made = list(_names(references, inputs))
+        if names != made or not len(centre) == len(scale) == len(made):
+            raise ArtifactError(f"the stored pipeline has inputs {names}, this version makes {made}; train it again")
+        return Pipeline(lookback, horizon, references, Scaling(tuple(centre), tuple(scale)), tuple(trained), inputs)
 
     def _reason_against(self, frame: SymbolFrame, sigma: FloatArray) -> str | None:
         """Why the frame's last session gets no window, or None; `sigma` is that of the frame's tail."""
@@ -200,6 +213,7 @@ class Pipeline:
             as_of=np.array([frame.sessions[-1] for _, frame, _, _ in kept], dtype="datetime64[D]"),
             final_at=np.array([frame.final_at[-1] for _, frame, _, _ in kept], dtype="datetime64[s]"),
             target_final_at=np.full((n, self.horizon), np.datetime64("NaT"), dtype="datetime64[s]"),
+            newest_only=self.newest_only,
         )
 
 
@@ -226,30 +240,40 @@ def cut_windows(
     )
 
 
-def _raw_inputs(frame: SymbolFrame, tables: tuple[ReferenceTable, ...]) -> tuple[FloatArray, FloatArray]:
+def _raw_inputs(
+    frame: SymbolFrame, tables: tuple[ReferenceTable, ...], inputs: Inputs
+) -> tuple[FloatArray, FloatArray]:
     """`(n, features)` unscaled inputs of a symbol, NaN where unknown, and its `(n,)` sigma."""
     own, sigma = own_features(frame)
-    return np.column_stack([own, *(join(table, frame.final_at, sigma) for table in tables)]), sigma
+    columns = [own] if inputs is Inputs.CORE else [own, extended_features(frame, sigma)]
+    return np.column_stack([*columns, *(join(table, frame.final_at, sigma) for table in tables)]), sigma
 
 
-def _fit_rows(frame: SymbolFrame, tables: tuple[ReferenceTable, ...], cut_at: np.datetime64) -> FloatArray:
+def _fit_rows(
+    frame: SymbolFrame, tables: tuple[ReferenceTable, ...], inputs: Inputs, cut_at: np.datetime64
+) -> FloatArray:
     """Unscaled inputs of the sessions that are final by the cut and have a sigma."""
     stop = int(np.searchsorted(frame.final_at, cut_at, side="right"))
-    values, sigma = _raw_inputs(frame.until(stop), tables)
+    values, sigma = _raw_inputs(frame.until(stop), tables, inputs)
     return values[~np.isnan(sigma)]
 
 
-def _names(references: tuple[Reference, ...]) -> tuple[str, ...]:
+def _own_names(inputs: Inputs) -> tuple[str, ...]:
+    """Names of the columns that a symbol's own bars give."""
+    return OWN_FEATURES if inputs is Inputs.CORE else OWN_FEATURES + EXTENDED_FEATURES
+
+
+def _names(references: tuple[Reference, ...], inputs: Inputs) -> tuple[str, ...]:
     """Input column names for a set of references."""
-    return OWN_FEATURES + tuple(name for reference in references for name in reference_names(reference))
+    return _own_names(inputs) + tuple(name for reference in references for name in reference_names(reference, inputs))
 
 
-def _mask_columns(references: tuple[Reference, ...]) -> tuple[tuple[int, ...], ...]:
+def _mask_columns(references: tuple[Reference, ...], inputs: Inputs) -> tuple[tuple[int, ...], ...]:
     """Per reference the columns it adds, the mask channel last."""
     columns: list[tuple[int, ...]] = []
-    start = len(OWN_FEATURES)
+    start = len(_own_names(inputs))
     for reference in references:
-        width = len(reference_names(reference))
+        width = len(reference_names(reference, inputs))
         columns.append(tuple(range(start, start + width)))
         start += width
     return tuple(columns)

@@ -12,9 +12,12 @@ MULTI_STEP_HORIZON = 3
 """Steps of the multi-step strategy: T, T+1, T+2."""
 
 MEMORY = 245
-"""Sessions that any feature may look back on, itself included.
+"""Sessions that volatilities and the core inputs may look back on, itself included."""
 
-Features have a finite memory so that a forecast needs only the newest `MEMORY + lookback` sessions
+INPUT_MEMORY = 305
+"""Sessions that any input may look back on, itself included; the extended inputs reach back a year and 40 sessions.
+
+Inputs have a finite memory so that a forecast needs only the newest `INPUT_MEMORY + lookback` sessions
 and still equals, to rounding, what the whole history would give.
 """
 
@@ -59,6 +62,27 @@ class ReferenceRole(StrEnum):
     VOLATILITY = "volatility"
 
 
+class Inputs(StrEnum):
+    """Which inputs a network gets."""
+
+    CORE = "core"
+    EXTENDED = "extended"
+
+
+class Weighting(StrEnum):
+    """What a training window's loss counts, in units of the scaled targets."""
+
+    SIGMA = "sigma"
+    EVEN = "even"
+
+
+class Schedule(StrEnum):
+    """How the learning rate falls: halved after an epoch without a better stop-span loss, or along a half cosine."""
+
+    PLATEAU = "plateau"
+    COSINE = "cosine"
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """A reference series used as an input.
@@ -90,6 +114,11 @@ class Recipe:
         max_epochs: Upper bound of epochs.
         patience: Epochs without a better stop-span loss before training ends.
         mask_rate: Chance that a reference series is masked in a training window.
+        inputs: Which inputs: `core`, or `extended` by what `models.extended` adds.
+        weighting: What a window's loss counts: `sigma` weighs as the score in basis points does, `even` all alike.
+        schedule: How the learning rate falls; `cosine` reaches 0 after `max_epochs`.
+        median_share: Share of the network's way from the training targets' median that a forecast's median takes, 0..1;
+            all quantiles move with it. Little is learned slowly: medians are easily learned by heart.
     """
 
     architecture: str
@@ -104,6 +133,10 @@ class Recipe:
     max_epochs: int = 20
     patience: int = 3
     mask_rate: float = 0.05
+    inputs: Inputs = Inputs.CORE
+    weighting: Weighting = Weighting.SIGMA
+    schedule: Schedule = Schedule.PLATEAU
+    median_share: float = 1.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.lookback <= 60:
@@ -112,6 +145,8 @@ class Recipe:
             )
         if not self.seeds:
             raise ValueError("at least one seed is needed; received none")
+        if not 0 <= self.median_share <= 1:
+            raise ValueError(f"median_share must be 0..1, received {self.median_share}; 1 keeps the trained median")
 
     @property
     def horizon(self) -> int:
@@ -123,6 +158,9 @@ class Recipe:
         return {
             **asdict(self),
             "strategy": self.strategy.value,
+            "inputs": self.inputs.value,
+            "weighting": self.weighting.value,
+            "schedule": self.schedule.value,
             "references": [[r.symbol, r.role.value] for r in self.references],
         }
 
@@ -131,6 +169,9 @@ class Recipe:
         """Rebuild a recipe from `as_dict`."""
         values: dict[str, object] = dict(data)
         values["strategy"] = Strategy(str(values["strategy"]))
+        values["inputs"] = Inputs(str(values.get("inputs", Inputs.CORE)))
+        values["weighting"] = Weighting(str(values.get("weighting", Weighting.SIGMA)))
+        values["schedule"] = Schedule(str(values.get("schedule", Schedule.PLATEAU)))
         references: list[list[str]] = values["references"]  # type: ignore[assignment]
         seeds: list[int] = values["seeds"]  # type: ignore[assignment]
         values["references"] = tuple(Reference(symbol, ReferenceRole(role)) for symbol, role in references)

@@ -10,12 +10,11 @@ from models.features import (
     ewma_sigma,
     own_features,
     reference_features,
-    reference_names,
     session_returns,
     truncated_ewma,
 )
 from models.specs import MEMORY, ReferenceRole
-from tests.factories import SPY, VIX, frame_of_closes, make_frame
+from tests.factories import frame_of_closes, make_frame
 
 NAN = float("nan")
 
@@ -145,11 +144,6 @@ def test_reference_features_by_role() -> None:
     np.testing.assert_allclose(reference_features(frame, ReferenceRole.MARKET)[-1], [1.0, -4.605170186], rtol=1e-9)
     level = reference_features(frame_of_closes(np.full(3, 20.0)), ReferenceRole.VOLATILITY)
     np.testing.assert_allclose(level, np.full((3, 1), 2.995732274), rtol=1e-9)
-
-
-def test_reference_names_end_with_the_mask_channel() -> None:
-    assert reference_names(SPY) == ("SPY.return", "SPY.log_sigma", "SPY.present")
-    assert reference_names(VIX) == ("^VIX.log_level", "^VIX.own_log_sigma_less_log_level", "^VIX.present")
 
 
 def test_an_empty_frame_gives_no_rows() -> None:

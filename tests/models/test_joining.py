@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from models.joining import ReferenceTable, join, masked, newest_rows, reference_tables
+from models.joining import ReferenceTable, join, masked, newest_rows, reference_names, reference_tables
+from models.specs import Inputs
 from tests.factories import SPY, VIX, frame_of_closes, make_frame
 
 
@@ -59,3 +60,39 @@ def test_market_after_its_own_hole_is_masked_for_one_more_session() -> None:
     (table,) = reference_tables((SPY,), {"SPY": frame_of_closes(close, "SPY")})
     present = join(table, table.final_at, np.full(100, 0.01))[:, -1]
     assert np.flatnonzero(present == 0).tolist() == [*range(59), 90, 91]
+
+
+def test_reference_names_end_with_the_mask_channel() -> None:
+    assert reference_names(SPY) == ("SPY.return", "SPY.log_sigma", "SPY.present")
+    assert reference_names(VIX) == ("^VIX.log_level", "^VIX.own_log_sigma_less_log_level", "^VIX.present")
+    assert reference_names(SPY, Inputs.EXTENDED) == reference_names(SPY)
+    assert reference_names(VIX, Inputs.EXTENDED)[2:] == (
+        "^VIX.change_1",
+        "^VIX.change_5",
+        "^VIX.less_mean_22",
+        "^VIX.less_mean_66",
+        "^VIX.present",
+    )
+
+
+def test_an_index_without_its_past_is_there_and_its_change_unknown() -> None:
+    close = np.full(100, 20.0)
+    close[97] = np.nan
+    (table,) = reference_tables((VIX,), {"^VIX": frame_of_closes(close, "^VIX")}, Inputs.EXTENDED)
+    joined = join(table, table.final_at, np.full(100, 0.01))
+    assert joined.shape == (100, len(reference_names(VIX, Inputs.EXTENDED)))
+    assert joined[96:, -1].tolist() == [1, 0, 1, 1]
+    assert np.isnan(joined[97, :-1]).all()
+    # the session after the hole: no change over one session, but its means are known
+    assert np.isnan(joined[98, 2:-1]).tolist() == [True, False, False, False]
+    assert joined[98, 3:-1].tolist() == pytest.approx([0, 0, 0], abs=1e-12)
+    assert not masked(table, table.final_at[-2:])
+    assert masked(table, table.final_at[-3:])
+
+
+def test_an_absent_index_is_masked_in_every_further_column() -> None:
+    (table,) = reference_tables((VIX,), {}, Inputs.EXTENDED)
+    joined = join(table, make_frame("AAA", 10, 1).final_at, np.full(10, 0.01))
+    assert joined.shape == (10, 7)
+    assert np.isnan(joined[:, :-1]).all()
+    assert joined[:, -1].tolist() == [0] * 10

@@ -1,0 +1,179 @@
+"""Walk-forward accuracy of the refined lstm on 51 US stocks: refitted for every year, beside the random walk.
+
+For each year Y: fit from 2000-03 to September of Y-1, the best epoch chosen on October to December of Y-1, forecasts
+of Y, each span purged by instant from the next. Raw forecasts, not calibrated. Run from the repository's root:
+
+    python -m benchmarks.accuracy.walk_forward --years 2015 2016 [--prices FOLDER] [--seeds 5] [--lookback 5] [--core]
+
+Choices are made on years up to 2016. 2017 and 2018 are the test years: run them once, after the choice is
+committed. It prints one JSON document: one entry per year and `all` pooled. `pinned` is the random walk fitted to
+the end of 2014, the same for every year; `random_walk` the one fitted on the year's own fit span.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.accuracy.pooled import PRICES, REFERENCES, stocks_panel
+from models.baselines import fit_random_walk, random_walk_recipe, scale_of_steps
+from models.comparison import diebold_mariano, ratio_of_sums
+from models.fitting import EpochEnd, fit_network
+from models.frame import DateArray, FloatArray, Panel
+from models.metrics import coverage_rates, pinball
+from models.pipeline import cut_windows
+from models.recipes import refined
+from models.specs import QUANTILES, Recipe, Strategy
+from models.splits import DateRange, spans_between
+
+FIRST_DAY = "2000-03-01"
+PINNED_UNTIL = np.datetime64("2014-12-31T23:59:59", "s")
+BASIS_POINT = 1e4
+_MEDIAN = QUANTILES.index(0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """Forecasts of one or more years and what came.
+
+    Attributes:
+        days: `(n,)` as_of sessions.
+        actual: `(n, horizon)` cumulative log returns.
+        network: `(n, horizon, 7)` the network's quantiles, log returns.
+        random_walk: As `network`, fitted on the year's own fit span.
+        pinned: As `network`, fitted to the end of 2014.
+        seeds: `(seeds, n, horizon, 7)` each seed's quantiles.
+    """
+
+    days: DateArray
+    actual: FloatArray
+    network: FloatArray
+    random_walk: FloatArray
+    pinned: FloatArray
+    seeds: FloatArray
+
+
+def forecast_year(panel: Panel, recipe: Recipe, year: int) -> Outcomes:
+    """Fit for one year and forecast each of its windows.
+
+    Args:
+        panel: Frames and references; may reach beyond the year.
+        recipe: The network.
+        year: Judged year.
+    """
+    spans = spans_between(
+        cut_windows(panel, recipe, require_targets=True),
+        _range(FIRST_DAY, f"{year - 1}-09-30"),
+        _range(f"{year - 1}-10-01", f"{year - 1}-12-31"),
+        _range(f"{year}-01-01", f"{year}-12-31"),
+    )
+    fitted = fit_network(panel, recipe, spans, _tell)
+    judged = fitted.windows.select(spans.judge)
+    seeds = np.stack(fitted.forecaster.seed_quantiles(judged))
+    walk_recipe = random_walk_recipe(recipe.strategy)
+    return Outcomes(
+        days=judged.as_of,
+        actual=judged.targets * judged.sigma[:, None] * scale_of_steps(recipe.horizon)[:, 0],
+        network=seeds.mean(axis=0),
+        random_walk=fit_random_walk(panel, walk_recipe, spans.fit_until).at(judged.sigma),
+        pinned=fit_random_walk(panel, walk_recipe, PINNED_UNTIL).at(judged.sigma),
+        seeds=seeds,
+    )
+
+
+def pooled(years: list[Outcomes]) -> Outcomes:
+    """Several years as one."""
+    return Outcomes(
+        days=np.concatenate([year.days for year in years]),
+        actual=np.concatenate([year.actual for year in years]),
+        network=np.concatenate([year.network for year in years]),
+        random_walk=np.concatenate([year.random_walk for year in years]),
+        pinned=np.concatenate([year.pinned for year in years]),
+        seeds=np.concatenate([year.seeds for year in years], axis=1),
+    )
+
+
+def figures(outcomes: Outcomes) -> dict[str, Any]:
+    """What the forecasts earned.
+
+    Args:
+        outcomes: Of one or more years.
+
+    Returns:
+        JSON-able: `pinball` in basis points, mean over windows, steps and quantiles, and `by_step`; `random_walk`
+        and `pinned` likewise; `ratio` and `pinned_ratio` with `p` and `pinned_p` (two-sided Diebold-Mariano);
+        `coverage` per nominal percent and step; `rmse_ratio` per step, the median's over the random walk's, with the
+        95 % interval of the mean squared errors' ratio; `seeds`, each seed's ratio.
+    """
+    actual, days = outcomes.actual, outcomes.days
+    loss, walk, pinned = (
+        BASIS_POINT * pinball(actual, quantiles)
+        for quantiles in (outcomes.network, outcomes.random_walk, outcomes.pinned)
+    )
+    horizon = actual.shape[1]
+    rates = coverage_rates(actual, outcomes.network)
+    return {
+        "n": len(actual),
+        "pinball": float(loss.mean()),
+        "by_step": loss.mean(axis=0).tolist(),
+        "random_walk": float(walk.mean()),
+        "random_walk_by_step": walk.mean(axis=0).tolist(),
+        "pinned": float(pinned.mean()),
+        "ratio": float(loss.mean() / walk.mean()),
+        "pinned_ratio": float(loss.mean() / pinned.mean()),
+        "p": diebold_mariano(days, loss.mean(axis=1), walk.mean(axis=1), horizon).p,
+        "pinned_p": diebold_mariano(days, loss.mean(axis=1), pinned.mean(axis=1), horizon).p,
+        "coverage": {f"{round(100 * nominal)}": share.tolist() for nominal, share in rates.items()},
+        "rmse_ratio": [_rmse_ratio(outcomes, step) for step in range(horizon)],
+        "seeds": [float(BASIS_POINT * pinball(actual, seed).mean() / walk.mean()) for seed in outcomes.seeds],
+    }
+
+
+def main() -> int:
+    """Fit, judge and print every year asked for, then all together."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--years", type=int, nargs="+", required=True)
+    parser.add_argument("--prices", type=Path, default=PRICES)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--lookback", type=int, default=5)
+    parser.add_argument("--core", action="store_true", help="the plain recipe, for comparison")
+    arguments = parser.parse_args()
+    seeds = tuple(range(arguments.seeds))
+    plain = Recipe("lstm", Strategy.MULTI_STEP, arguments.lookback, REFERENCES, seeds=seeds)
+    panel = stocks_panel(arguments.prices)
+    years = [forecast_year(panel, plain if arguments.core else refined(plain), year) for year in arguments.years]
+    document = {str(year): figures(outcomes) for year, outcomes in zip(arguments.years, years, strict=True)}
+    print(json.dumps({**document, "all": figures(pooled(years))}, indent=1))
+    return 0
+
+
+def _rmse_ratio(outcomes: Outcomes, step: int) -> dict[str, float]:
+    """Root mean squared error of the median over the random walk's, at a step."""
+    errors, others = (
+        (outcomes.actual[:, step] - quantiles[:, step, _MEDIAN]) ** 2
+        for quantiles in (outcomes.network, outcomes.random_walk)
+    )
+    _, position = np.unique(outcomes.days, return_inverse=True)
+    own, walk = (np.bincount(position, weights=each).astype(np.float64) for each in (errors, others))
+    daily = ratio_of_sums(own, walk, step + 1)
+    return {
+        "rmse": float(np.sqrt(daily.value)),
+        "low": float(np.sqrt(max(daily.low, 0.0))),
+        "high": float(np.sqrt(max(daily.high, 0.0))),
+    }
+
+
+def _range(first: str, last: str) -> DateRange:
+    return np.datetime64(first, "D"), np.datetime64(last, "D")
+
+
+def _tell(epoch: EpochEnd) -> None:
+    print(f"seed {epoch.seed} epoch {epoch.epoch} stop loss {epoch.stop_loss:.6f}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -337,6 +337,11 @@ def quantiles_of(row: Any) -> tuple[float, ...]:
     return tuple(getattr(row, name) for name in QUANTILE_NAMES)
 
 
+def raw_quantiles_of(row: Any) -> tuple[float, ...]:
+    """The quantiles of a stored forecast before calibration."""
+    return tuple(getattr(row, f"raw_{name}") for name in QUANTILE_NAMES)
+
+
 def _instrument(history: History, days: Sequence[date]) -> dict[str, Any]:
     return {
         "symbol": history.symbol, "instrument_type": "EQUITY", "group": history.group, "calendar": history.calendar,

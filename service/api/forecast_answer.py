@@ -1,16 +1,19 @@
 """From stored rows to a forecast answer: prices out of returns, and each forecaster with its record."""
 
-import math
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Row
 
+from service.api.disagreement import disagreement
 from service.api.forecast_material import Material
+from service.api.joint_band import LABELS, joint_band
 from service.api.schemas.forecasts import (
     Basis,
     EditionMark,
     ForecastAnswer,
     Interval,
+    JointBand,
     OtherForecast,
     Quantiles,
     ServedBy,
@@ -18,9 +21,6 @@ from service.api.schemas.forecasts import (
     StrategyForecast,
 )
 from service.api.track_record import MIN_SESSIONS, coverage_over, held_out, skill_over
-
-LABELS: tuple[str, ...] = ("T", "T+1", "T+2")
-"""What the steps are called."""
 
 INTERVALS: tuple[tuple[int, str, str], ...] = ((50, "q25", "q75"), (80, "q10", "q90"), (95, "q025", "q975"))
 """Nominal level, and the quantiles that bound it."""
@@ -34,6 +34,7 @@ def build(material: Material) -> ForecastAnswer:
     instrument, edition, timing = material.instrument, material.edition, material.timing
     others = _others(material)
     walk = next((other for other in others if _is_walk(other.strategy, other.architecture)), None)
+    multi_step, one_step = (_strategy(material, strategy) for strategy in ("multi_step", "one_step"))
     return ForecastAnswer(
         symbol=instrument.symbol,
         currency=instrument.currency,
@@ -51,8 +52,9 @@ def build(material: Material) -> ForecastAnswer:
         edition=EditionMark(number=edition.number, hash=edition.hash),
         last_close=material.forecasts[0].last_close,
         basis=_basis(material),
-        multi_step=_strategy(material, "multi_step"),
-        one_step=_strategy(material, "one_step"),
+        multi_step=multi_step,
+        one_step=one_step,
+        disagreement=disagreement(one_step, multi_step),
         random_walk=walk,
         others=[other for other in others if other is not walk],
     )
@@ -73,6 +75,7 @@ def _strategy(material: Material, strategy: str) -> StrategyForecast | None:
         steps=[_step(material, row, _SERVED) for row in rows],
         skill=skill,
         coverage=coverage_over(records, len(rows)),
+        joint=_joint(material, version, rows),
         held_out=held_out(version.metrics) if skill.n < MIN_SESSIONS else None,
     )
 
@@ -94,9 +97,14 @@ def _others(material: Material) -> list[OtherForecast]:
                 steps=[_step(material, row, version.architecture) for row in rows],
                 skill=skill_over(records, material.edition.origin, len(rows)),
                 coverage=coverage_over(records, len(rows)),
+                joint=_joint(material, version, rows),
             )
         )
     return found
+
+
+def _joint(material: Material, version: Row[Any], rows: list[Row[Any]]) -> JointBand | None:
+    return joint_band(rows, material.joints.get(version.id), version.metrics, material.price)
 
 
 def _is_walk(strategy: str, architecture: str) -> bool:
@@ -104,12 +112,8 @@ def _is_walk(strategy: str, architecture: str) -> bool:
 
 
 def _step(material: Material, row: Row[Any], forecaster: str) -> Step:
-    dividends = material.dividends(row.target_session)
     records = material.record_of(row.strategy, forecaster, row.step)
-
-    def price(log_return: float) -> float:
-        return float(row.last_close * math.exp(log_return) - dividends)
-
+    price = partial(material.price, row)
     intervals = [
         Interval(
             level=level,
@@ -127,8 +131,9 @@ def _step(material: Material, row: Row[Any], forecaster: str) -> Step:
         point=price(row.q50),
         median=row.q50,
         quantiles=Quantiles.of(row),
+        raw=Quantiles(**{name: getattr(row, f"raw_{name}") for name in Quantiles.model_fields}),
         intervals=intervals,
-        dividends=dividends,
+        dividends=material.dividends(row.target_session),
         degraded=row.degraded or [],
         skill=skill_over(records, material.edition.origin, 1),
         coverage=coverage_over(records, 1),

@@ -1,7 +1,7 @@
 """The rows that one symbol's forecast answer is made of, sorted so that an answer finds them at once."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -23,6 +23,7 @@ class Material:
         versions: Id -> model version.
         actions: Dividends and splits after as_of, as known now.
         records: Its track records.
+        joints: Model version -> what its joint band was made with; absent where nothing was learnt by then.
         timing: The instants around as_of.
         now: Aware UTC market time.
         known_at: The instant the answer stands for.
@@ -35,6 +36,7 @@ class Material:
     versions: dict[int, Row[Any]]
     actions: Sequence[Row[Any]]
     records: Sequence[Row[Any]]
+    joints: Mapping[int, Mapping[str, Any]]
     timing: Timing
     now: datetime
     known_at: datetime
@@ -64,6 +66,10 @@ class Material:
             if action.kind == "dividend" and action.ex_date <= target and action.fetched_at <= self.known_at
         )
         return float(sum(known)) * self.split_ratio
+
+    def price(self, row: Row[Any], log_return: float) -> float:
+        """What a log return of a forecast means as a price on its basis, less the known dividends on the way."""
+        return float(row.last_close * math.exp(log_return) - self.dividends(row.target_session))
 
     def record_of(self, strategy: str, forecaster: str, step: int | None = None) -> list[Row[Any]]:
         """Track records of a forecaster at this edition's origin, of one step or of all."""

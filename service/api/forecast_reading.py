@@ -1,7 +1,7 @@
 """The use case of the forecast routes: gather what answers for some symbols, and say why where nothing does."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -10,7 +10,7 @@ from sqlalchemy import Row
 from service.api.dependencies import Snapshot
 from service.api.forecast_answer import build
 from service.api.forecast_material import Material
-from service.api.queries import forecasts, instruments, sessions
+from service.api.queries import calibration, forecasts, instruments, sessions
 from service.api.queries.forecasts import Wanted
 from service.api.queries.instruments import unknown_symbol
 from service.api.queries.sessions import Timing
@@ -59,11 +59,17 @@ def _gather(
     actions = _by_symbol(forecasts.later_actions(connection, symbols, min(row.as_of for row in chosen.values())))
     records = _by_symbol(forecasts.records(connection, symbols), "scope")
     timings: dict[tuple[str, date], Timing] = {}
+    joints: dict[tuple[str, date], Mapping[int, Mapping[str, Any]]] = {}
 
     def timing(calendar: str, session: date) -> Timing:
         if (calendar, session) not in timings:
             timings[calendar, session] = sessions.timing(connection, settings, calendar, session)
         return timings[calendar, session]
+
+    def joint(calendar: str, session: date) -> Mapping[int, Mapping[str, Any]]:
+        if (calendar, session) not in joints:
+            joints[calendar, session] = calibration.joint_states(connection, versions, calendar, session)
+        return joints[calendar, session]
 
     return {
         symbol: Material(
@@ -74,6 +80,7 @@ def _gather(
             versions=versions,
             actions=[action for action in actions[symbol] if action.ex_date > edition.as_of],
             records=[row for row in records[symbol] if _was_known(timing(known[symbol].calendar, row.as_of), wanted)],
+            joints=joint(known[symbol].calendar, edition.as_of),
             timing=timing(known[symbol].calendar, edition.as_of),
             now=snapshot.now,
             known_at=wanted.known_at,

@@ -8,7 +8,7 @@ from sqlalchemy import Row
 from service.api.schemas.forecasts import Coverage, HeldOut, LevelHeld, Origin, Skill
 
 MIN_SESSIONS = 60
-"""Scored sessions below which no skill is shown."""
+"""Scored sessions below which neither skill nor measured coverage is shown."""
 
 LEVELS: tuple[int, ...] = (50, 80, 95)
 """Nominal levels of the intervals, percent."""
@@ -36,17 +36,21 @@ def skill_over(records: Sequence[Row[Any]], origin: str, steps: int) -> Skill:
 
 
 def coverage_over(records: Sequence[Row[Any]], steps: int) -> Coverage:
-    """Measured coverage over steps, each forecast counting once; no levels where nothing is scored yet."""
+    """Measured coverage over steps, each forecast counting once; no levels where nothing is scored yet.
+
+    Under `MIN_SESSIONS` sessions a level stands with nothing measured beside it.
+    """
     total = sum(record.n for record in records)
     if total == 0:
         return Coverage(n=0, levels=[])
-    held = [
-        LevelHeld(
-            level=level, measured=sum(record.n * getattr(record, f"coverage_{level}") for record in records) / total
-        )
-        for level in LEVELS
-    ]
-    return Coverage(n=_sessions(records, steps), levels=held)
+    n = _sessions(records, steps)
+
+    def measured(level: int) -> float | None:
+        if n < MIN_SESSIONS:
+            return None
+        return float(sum(record.n * getattr(record, f"coverage_{level}") for record in records) / total)
+
+    return Coverage(n=n, levels=[LevelHeld(level=level, measured=measured(level)) for level in LEVELS])
 
 
 def held_out(metrics: dict[str, Any]) -> HeldOut | None:

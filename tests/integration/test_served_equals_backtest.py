@@ -20,7 +20,7 @@ from service.market.instruments import add_symbols
 from service.prices.frames import PanelQuery, load_panel
 from service.prices.sample import SampleSource
 from service.prices.source import Action, PriceHistory, PriceSource
-from tests.forecast_factory import Desk, open_desk, quantiles_of, utc
+from tests.forecast_factory import Desk, open_desk, raw_quantiles_of, utc
 
 AS_OF = date(2012, 11, 14)
 """A week after a dividend of AAPL, on the eve of MSFT's ex-date, with a storm's two closed days (29 and 30 October)."""
@@ -100,7 +100,9 @@ def test_served_equals_inference_on_the_raw_record(desk: Desk, source: PriceSour
         assert batch.symbols == SYMBOLS
         for row in desk.rows(forecasts, model_version_id=version):
             place = SYMBOLS.index(row.symbol)
-            np.testing.assert_allclose(quantiles_of(row), batch.quantiles[place, row.step - 1], rtol=1e-5, atol=1e-7)
+            np.testing.assert_allclose(
+                raw_quantiles_of(row), batch.quantiles[place, row.step - 1], rtol=1e-5, atol=1e-7
+            )
             assert row.sigma == pytest.approx(batch.sigma[place], rel=1e-9)
             compared += 1
     assert compared == 3 * 2 * 4  # symbols, forecasters, steps
@@ -118,7 +120,7 @@ def test_served_equals_the_backtest_made_in_hindsight(desk: Desk, source: PriceS
         quantiles = network.quantiles(cut)
         for row in desk.rows(forecasts, model_version_id=version):
             place = list(cut.symbol_index).index(SYMBOLS.index(row.symbol))
-            np.testing.assert_allclose(quantiles_of(row), quantiles[place, row.step - 1], rtol=1e-5, atol=1e-7)
+            np.testing.assert_allclose(raw_quantiles_of(row), quantiles[place, row.step - 1], rtol=1e-5, atol=1e-7)
             target = panel.frames[SYMBOLS.index(row.symbol)].sessions
             assert np.datetime64(row.target_session) == target[np.searchsorted(target, np.datetime64(AS_OF)) + row.step]
 

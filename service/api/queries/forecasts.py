@@ -42,7 +42,8 @@ class Wanted:
 def editions_for(connection: Connection, symbols: Sequence[str], wanted: Wanted) -> dict[str, Row[Any]]:
     """The edition that answers for each symbol; symbols without one are left out.
 
-    Of a session's editions the last on-time one counts; a back-fill counts where none was on time.
+    Of a session's editions the last on-time one counts; a back-fill counts where none was on time. The newest session
+    is the newest with an on-time one: a back-fill answers only where its session is asked for.
     """
     picked = _edition_of_symbol(wanted).label("number")
     chosen = select(instruments.c.symbol, picked).where(instruments.c.symbol.in_(symbols)).subquery()
@@ -56,7 +57,11 @@ def _edition_of_symbol(wanted: Wanted) -> ScalarSelect[int]:
         as_of: Any = (
             select(_newer.c.as_of)
             .select_from(_newer_issued)
-            .where(_newer.c.symbol == instruments.c.symbol, _newer_issue.c.issued_at <= wanted.known_at)
+            .where(
+                _newer.c.symbol == instruments.c.symbol,
+                _newer_issue.c.issued_at <= wanted.known_at,
+                _newer_issue.c.origin != "backfill",
+            )
             .order_by(_newer.c.as_of.desc())
             .limit(1)
             .correlate(instruments)

@@ -48,7 +48,9 @@ class LevelHeld(Answer):
     """How often an interval held the close."""
 
     level: int = Field(description="nominal level, percent", examples=[80])
-    measured: float = Field(description="share of target sessions inside, 0 to 1", examples=[0.79])
+    measured: float | None = Field(
+        description="share of target sessions inside, 0 to 1; null while n is under 60", examples=[0.79]
+    )
 
 
 class Coverage(Answer):
@@ -80,6 +82,7 @@ class Step(Answer):
     point: float = Field(description="price at the median, on the forecast's basis", examples=[175.1])
     median: float = Field(description="log return", examples=[0.0006])
     quantiles: Quantiles
+    raw: Quantiles = Field(description="the quantiles as forecast, before calibration")
     intervals: list[Interval] = Field(description="50, 80 and 95 %")
     dividends: float = Field(
         description="known dividends, ex after as_of up to and including target_session, taken off the prices",
@@ -88,6 +91,39 @@ class Step(Answer):
     degraded: list[str] = Field(description="inputs this version was trained with that were masked")
     skill: Skill = Field(description="of this step alone")
     coverage: Coverage = Field(description="of this step alone")
+
+
+class JointStep(Answer):
+    """A step of the joint band: prices on the forecast's basis, and the log returns they come from."""
+
+    step: int = Field(description="1, 2, 3", examples=[1])
+    label: str = Field(examples=["T"])
+    target_session: date = Field(examples=["2018-06-04"])
+    lower: float = Field(examples=[170.1])
+    upper: float = Field(examples=[180.2])
+    lower_return: float = Field(examples=[-0.0284])
+    upper_return: float = Field(examples=[0.0293])
+
+
+class JointLevel(Answer):
+    """The band of one level."""
+
+    level: int = Field(description="nominal level, percent, for all steps at once", examples=[80])
+    measured: float | None = Field(
+        description="share of forecasts whose steps all stayed inside, 0 to 1; null while n is under 60",
+        examples=[0.79],
+    )
+    steps: list[JointStep]
+
+
+class JointBand(Answer):
+    """A band that holds at T, T+1 and T+2 at once: wider than the intervals, each of which holds at its own step."""
+
+    n: int = Field(
+        description="sessions behind measured, at most 252, over all symbols of the forecaster and the calendar",
+        examples=[252],
+    )
+    levels: list[JointLevel] = Field(description="50, 80 and 95 %")
 
 
 class Version(Answer):
@@ -113,6 +149,7 @@ class StrategyForecast(Answer):
     steps: list[Step]
     skill: Skill = Field(description="over all steps; n is the least of the steps'")
     coverage: Coverage = Field(description="over all steps; n is the least of the steps'")
+    joint: JointBand | None = Field(description="null where there is one step")
     held_out: HeldOut | None = Field(description="shown apart while the track record is under 60 sessions")
 
 
@@ -123,6 +160,21 @@ class OtherForecast(Version):
     steps: list[Step]
     skill: Skill
     coverage: Coverage
+    joint: JointBand | None = Field(description="null where there is one step")
+
+
+class Disagreement(Answer):
+    """How far apart the one-step and the multi-step forecast of the same T lie: a free hint at what a seed is worth."""
+
+    target_session: date = Field(examples=["2018-06-04"])
+    median: float = Field(description="one-step less multi-step, log return", examples=[0.0002])
+    in_widths: float | None = Field(
+        description="the same in units of the multi-step forecast's 80 % interval; null where that has no width",
+        examples=[0.005],
+    )
+    width_ratio: float | None = Field(
+        description="one-step 80 % interval over the multi-step one; null where that has no width", examples=[0.98]
+    )
 
 
 class Basis(Answer):
@@ -164,6 +216,7 @@ class ForecastAnswer(Answer):
     basis: Basis
     multi_step: StrategyForecast | None = Field(description="T, T+1, T+2")
     one_step: StrategyForecast | None = Field(description="T alone")
+    disagreement: Disagreement | None = Field(description="of the two on T; null where either is absent")
     random_walk: OtherForecast | None = Field(description="the random walk's T, T+1, T+2 beside it")
     others: list[OtherForecast] = Field(description="every other stored forecast of this edition")
 

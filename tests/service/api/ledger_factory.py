@@ -146,7 +146,7 @@ def _forecast(
         "edition": edition.number, "symbol": symbol, "as_of": edition.as_of, "step": step,
         "target_session": edition.targets[step - 1], "strategy": strategy, "model_version_id": version,
         "revision": edition.revision, "basis": edition.basis, "last_close": edition.last_close, "sigma": 0.01,
-        **dict(zip((f"raw_{name}" for name in QUANTILE_NAMES), figures, strict=True)),
+        **{f"raw_{name}": value / 2 for name, value in zip(QUANTILE_NAMES, figures, strict=True)},
         **dict(zip(QUANTILE_NAMES, figures, strict=True)), "degraded": list(edition.degraded) or None,
     }  # fmt: skip
 

@@ -76,6 +76,15 @@ def test_the_others_stand_beside_what_was_served(client: TestClient) -> None:
     ]
 
 
+def test_the_two_forecasts_of_t_are_held_against_each_other(client: TestClient) -> None:
+    found = client.get("/v1/forecasts/AAPL").json()["disagreement"]
+    # LSTM: median 0.01, 80 % from -0.04 to 0.04; the random walk's one step: median 0, from -0.03 to 0.03.
+    assert found["target_session"] == "2018-06-04"
+    assert found["median"] == pytest.approx(-0.01)
+    assert found["in_widths"] == pytest.approx(-0.125)
+    assert found["width_ratio"] == pytest.approx(0.75)
+
+
 def test_the_random_walk_is_shown_when_it_is_served_itself(client: TestClient, filled: Database) -> None:
     served = {"multi_step": 2, "one_step": 3}
     publish_into(filled, Publish(4, FRIDAY, at(FRIDAY, 22), revision=2, served=served))

@@ -1,0 +1,161 @@
+"""What calibration gives: coverage and pinball before and after it, for the pooled lstm and the random walk.
+
+Fit 2000-03..2009-12 on 51 US stocks, early stopping 2010, calibration learns from 2011 on day by day; figures are of
+2012-2016, the years it was chosen on. Later years are not read. Run from the repository's root:
+
+    python -m benchmarks.accuracy.calibration [--prices FOLDER] [--seeds 2]
+
+It prints one JSON document and exits with 1 where a calibrated figure leaves its bar.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from benchmarks.accuracy.pooled import PRICES, REFERENCES, stocks_panel
+from models.baselines import fit_random_walk, random_walk_recipe
+from models.calibration import CalibrationRows, calibrate, joint_ratio
+from models.fitting import EpochEnd, fit_network
+from models.frame import FloatArray, Panel, SymbolFrame
+from models.metrics import inside, pinball
+from models.pipeline import cut_windows
+from models.specs import Recipe, Strategy
+from models.splits import spans_between
+from models.windows import PooledWindows
+
+FIT = (np.datetime64("2000-03-01"), np.datetime64("2009-12-31"))
+STOP = (np.datetime64("2010-01-01"), np.datetime64("2010-12-31"))
+LEARN = (np.datetime64("2011-01-01"), np.datetime64("2016-12-31"))
+MEASURED_FROM = np.datetime64("2012-01-01")
+
+BARS = {50: 0.015, 80: 0.015, 95: 0.010}
+"""Largest distance of a step's coverage from its level; in a volatility tercile `TERCILE_BAR`."""
+TERCILE_BAR = 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Forecasts of the measured years.
+
+    Attributes:
+        as_of: `(n,)` datetime64[D].
+        sigma: `(n,)` daily volatility known at as_of.
+        actual: `(n, horizon)` log returns.
+        quantiles: `(n, horizon, 7)` log returns.
+    """
+
+    as_of: np.ndarray
+    sigma: FloatArray
+    actual: FloatArray
+    quantiles: FloatArray
+
+
+def figures(sample: Sample) -> dict[str, Any]:
+    """Pinball in basis points; per level the coverage per step and the farthest from it in a volatility tercile.
+
+    Terciles are cut twice: over the whole sample, and among the symbols of each date.
+    """
+    cuts = np.quantile(sample.sigma, [1 / 3, 2 / 3])
+    terciles = {"terciles": np.digitize(sample.sigma, cuts), "terciles_within_date": _within_date(sample)}
+    found: dict[str, Any] = {"pinball": float(1e4 * pinball(sample.actual, sample.quantiles).mean())}
+    for level in BARS:
+        held = inside(sample.actual, sample.quantiles, level / 100)
+        found[f"coverage_{level}"] = held.mean(axis=0).round(4).tolist()
+        for name, place in terciles.items():
+            shares = [held[place == third].mean(axis=0) for third in range(3)]
+            found[f"{name}_{level}"] = float(np.abs(np.array(shares) - level / 100).max().round(4))
+    return found
+
+
+def misses(calibrated: dict[str, Any]) -> list[str]:
+    """Names of the calibrated figures outside their bars."""
+    found = []
+    for level, bar in BARS.items():
+        if max(abs(share - level / 100) for share in calibrated[f"coverage_{level}"]) > bar:
+            found.append(f"coverage_{level}")
+        for name in ("terciles", "terciles_within_date"):
+            if calibrated[f"{name}_{level}"] > TERCILE_BAR:
+                found.append(f"{name}_{level}")
+    return found
+
+
+def measure(windows: PooledWindows, raw: FloatArray) -> dict[str, Any]:
+    """Calibrate forecasts through time and compare them with the raw ones over the measured years.
+
+    Args:
+        windows: The `n` windows forecast.
+        raw: `(n, horizon, 7)` uncalibrated log returns.
+    """
+    actual = windows.targets * windows.sigma[:, None] * np.sqrt(np.arange(1, raw.shape[1] + 1))
+    started = perf_counter()
+    rows = CalibrationRows(
+        windows.as_of, windows.final_at, windows.target_final_at, windows.sigma, raw, actual
+    )  # fmt: skip
+    after = calibrate(rows)
+    seconds = perf_counter() - started
+    late = windows.as_of >= MEASURED_FROM
+    columns = (windows.as_of[late], windows.sigma[late], actual[late])
+    held = joint_ratio(after.quantiles, actual)[late] <= after.factors[late]
+    return {
+        "n": int(late.sum()),
+        "raw": figures(Sample(*columns, raw[late])),
+        "calibrated": figures(Sample(*columns, after.quantiles[late])),
+        "joint_coverage_50_80_95": held.mean(axis=0).round(4).tolist(),
+        "rows": len(raw),
+        "seconds": round(seconds, 2),
+    }
+
+
+def main() -> int:
+    """Fit, measure, print, and compare with the bars."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--prices", type=Path, default=PRICES)
+    parser.add_argument("--seeds", type=int, default=2)
+    arguments = parser.parse_args()
+    panel = _until(stocks_panel(arguments.prices), LEARN[1])
+    recipe = Recipe("lstm", Strategy.MULTI_STEP, references=REFERENCES, seeds=tuple(range(arguments.seeds)))
+    spans = spans_between(cut_windows(panel, recipe, require_targets=True), FIT, STOP, LEARN)
+    fitted = fit_network(panel, recipe, spans, _tell)
+    walk = fit_random_walk(panel, random_walk_recipe(recipe.strategy), spans.fit_until)
+    windows = fitted.windows.select(spans.judge)
+    found = {
+        "lstm": measure(windows, fitted.forecaster.quantiles(windows)),
+        "random_walk": measure(windows, walk.at(windows.sigma)),
+    }
+    print(json.dumps(found, indent=1))
+    missed = [f"{name} {figure}" for name, each in found.items() for figure in misses(each["calibrated"])]
+    print(f"outside the bars: {', '.join(missed) or 'none'}", file=sys.stderr)
+    return 1 if missed else 0
+
+
+def _within_date(sample: Sample) -> np.ndarray:
+    """`(n,)` 0, 1 or 2: the third of its date's symbols that each row's volatility lies in."""
+    order = np.lexsort((sample.sigma, sample.as_of))
+    _, start, count = np.unique(sample.as_of[order], return_index=True, return_counts=True)
+    thirds = np.empty(len(order), np.int64)
+    rank = np.arange(len(order)) - start.repeat(count)
+    thirds[order] = rank * 3 // count.repeat(count)
+    return thirds
+
+
+def _until(panel: Panel, last: np.datetime64) -> Panel:
+    """The panel without anything after a session (inclusive bound)."""
+
+    def cut(frame: SymbolFrame) -> SymbolFrame:
+        return frame.until(int(np.searchsorted(frame.sessions, last, side="right")))
+
+    return Panel(tuple(map(cut, panel.frames)), {name: cut(frame) for name, frame in panel.references.items()})
+
+
+def _tell(epoch: EpochEnd) -> None:
+    print(f"seed {epoch.seed} epoch {epoch.epoch} stop loss {epoch.stop_loss:.6f}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -49,7 +49,7 @@ lock:  ## write the lock files anew (needs uv)
 	uv pip compile pyproject.toml --extra tf $(UV_FLAGS) -o requirements/run.txt
 	uv pip compile pyproject.toml -c requirements/run.txt $(UV_FLAGS) -o requirements/base.txt
 	uv pip compile pyproject.toml --extra gpu -c requirements/run.txt $(UV_FLAGS) -o requirements/gpu.txt
-	uv pip compile pyproject.toml --extra tf --extra dev -c requirements/run.txt $(UV_FLAGS) -o requirements/dev.txt
+	uv pip compile pyproject.toml --extra tf --extra backtest --extra dev -c requirements/run.txt $(UV_FLAGS) -o requirements/dev.txt
 
 clean:  ## remove .venv and every cache; databases in var/ stay
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

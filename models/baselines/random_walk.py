@@ -17,7 +17,8 @@ ARCHITECTURE = "random_walk"
 MIN_RESIDUALS = 250
 """Pooled residuals of a step below which standard normal quantiles stand in for measured ones."""
 
-_STANDARD_NORMAL = (-1.959964, -1.281552, -0.67449, 0.0, 0.67449, 1.281552, 1.959964)
+STANDARD_NORMAL = (-1.959964, -1.281552, -0.67449, 0.0, 0.67449, 1.281552, 1.959964)
+"""Quantiles of the standard normal distribution at `specs.QUANTILES`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ def fit_random_walk(panel: Panel, recipe: Recipe, cut_at: np.datetime64) -> Rand
     for step in range(recipe.horizon):
         residuals = windows.targets[known[:, step], step]
         enough = len(residuals) >= MIN_RESIDUALS
-        measured = np.quantile(residuals, QUANTILES) if enough else np.asarray(_STANDARD_NORMAL)
+        measured = np.quantile(residuals, QUANTILES) if enough else np.asarray(STANDARD_NORMAL)
         quantiles.append(tuple(measured.tolist()))
         counts.append(len(residuals))
     until = int(windows.target_final_at[known].max().astype(np.int64)) if known.any() else None

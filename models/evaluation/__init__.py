@@ -1,0 +1,1 @@
+"""Forecasters walked forward through recorded history, by the code that serves them."""

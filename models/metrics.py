@@ -13,6 +13,9 @@ BoolArray = NDArray[np.bool_]
 COVERAGES: tuple[float, ...] = (0.50, 0.80, 0.95)
 """Central intervals that are reported."""
 
+PIT_SHARES: tuple[float, ...] = (0.025, 0.075, 0.15, 0.25, 0.25, 0.15, 0.075, 0.025)
+"""Share of outcomes that calibrated forecasts leave below, between and above the seven quantiles."""
+
 _BOUNDS: dict[float, tuple[int, int]] = {0.50: (2, 4), 0.80: (1, 5), 0.95: (0, 6)}
 _MEDIAN = QUANTILES.index(0.50)
 _LEVELS = np.asarray(QUANTILES)
@@ -116,6 +119,35 @@ def coverage_rates(actual: FloatArray, quantiles: FloatArray) -> dict[float, Flo
     count = (~np.isnan(actual)).sum(axis=0).astype(np.float64)
     count[count == 0] = np.nan
     return {coverage: inside(actual, quantiles, coverage).sum(axis=0) / count for coverage in COVERAGES}
+
+
+def pit_bins(actual: FloatArray, quantiles: FloatArray) -> NDArray[np.int64]:
+    """Between which quantiles each outcome fell (the probability integral transform, as coarse as seven quantiles are).
+
+    Args:
+        actual: `(rows,)` known outcomes.
+        quantiles: `(rows, 7)` in the same units, ascending.
+
+    Returns:
+        `(rows,)` in 0..7: how many quantiles lie below the outcome. Of calibrated forecasts a share of
+        `PIT_SHARES` falls into each bin.
+    """
+    below: NDArray[np.int64] = (quantiles < actual[:, None]).sum(axis=1)
+    return below
+
+
+def terciles(sigma: FloatArray) -> NDArray[np.int64]:
+    """Which third of a sample each row's volatility lies in: 0 low, 1 middle, 2 high.
+
+    Cut at the sample's 1/3 and 2/3 quantiles (linear interpolation); a value on a cut belongs to the lower third.
+
+    Args:
+        sigma: `(rows,)` volatilities known at as_of, finite.
+    """
+    if not len(sigma):
+        return np.zeros(0, np.int64)
+    cuts = np.quantile(sigma, (1 / 3, 2 / 3))
+    return np.searchsorted(cuts, sigma, side="left").astype(np.int64)
 
 
 def skill(loss: FloatArray, reference_loss: FloatArray) -> float:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.metrics import coverage_rates, inside, pinball, score, skill, winkler
+from models.metrics import PIT_SHARES, coverage_rates, inside, pinball, pit_bins, score, skill, terciles, winkler
 
 LADDER = np.array([-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0])
 NAN = float("nan")
@@ -57,3 +57,15 @@ def test_coverage_rates_leave_unknown_outcomes_out() -> None:
 def test_skill_is_one_less_the_ratio_of_sums() -> None:
     assert skill(np.array([3.0, 1.0, NAN]), np.array([4.0, 1.0, 50.0])) == pytest.approx(0.2)
     assert np.isnan(skill(np.array([NAN]), np.array([1.0])))
+
+
+def test_pit_bins_count_the_quantiles_below() -> None:
+    actual = np.array([-9.0, -3.0, -2.5, -0.5, 0.5, 1.5, 2.5, 3.5])
+    assert pit_bins(actual, np.tile(LADDER, (8, 1))).tolist() == [0, 0, 1, 3, 4, 5, 6, 7]
+    assert sum(PIT_SHARES) == pytest.approx(1)
+
+
+def test_terciles_cut_at_thirds_and_a_value_on_the_cut_is_lower() -> None:
+    assert terciles(np.array([9.0, 1, 8, 2, 7, 3, 6, 4, 5])).tolist() == [2, 0, 2, 0, 2, 0, 1, 1, 1]
+    assert terciles(np.array([0.0, 1, 2, 3])).tolist() == [0, 0, 1, 2]  # cuts at 1 and 2
+    assert terciles(np.zeros(0)).tolist() == []

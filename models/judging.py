@@ -8,6 +8,7 @@ import numpy as np
 from models.baselines import scale_of_steps
 from models.comparison import diebold_mariano
 from models.frame import FloatArray
+from models.gate import Evidence, daily_evidence
 from models.metrics import coverage_rates, pinball
 from models.windows import PooledWindows
 
@@ -37,7 +38,7 @@ def judge(
         and `seed_spread`, highest less lowest (empty and 0 without seeds).
     """
     horizon = quantiles.shape[1]
-    actual = windows.targets * windows.sigma[:, None] * scale_of_steps(horizon)[:, 0]
+    actual = actual_returns(windows)
     loss, other = BASIS_POINT * pinball(actual, quantiles), BASIS_POINT * pinball(actual, random_walk)
     each = [float(BASIS_POINT * pinball(actual, seed).mean()) for seed in seeds]
     dates = len(np.unique(windows.as_of))
@@ -58,6 +59,25 @@ def judge(
         "seed_pinball": each,
         "seed_spread": max(each) - min(each) if each else 0.0,
     }
+
+
+def actual_returns(windows: PooledWindows) -> FloatArray:
+    """`(n, horizon)` cumulative log returns that came, NaN where unknown: the targets, no longer scaled."""
+    actual: FloatArray = windows.targets * windows.sigma[:, None] * scale_of_steps(windows.targets.shape[1])[:, 0]
+    return actual
+
+
+def daily_losses(windows: PooledWindows, quantiles: FloatArray, random_walk: FloatArray) -> Evidence:
+    """What both lost day by day, mean over symbols and steps, in basis points.
+
+    Args:
+        windows: The `n` windows judged, every target known.
+        quantiles: `(n, horizon, 7)` log returns.
+        random_walk: `(n, horizon, 7)` log returns of the random walk.
+    """
+    actual = actual_returns(windows)
+    own, walk = (BASIS_POINT * pinball(actual, each).mean(axis=1) for each in (quantiles, random_walk))
+    return daily_evidence(windows.as_of, own, walk, actual.shape[1])
 
 
 def _coverage(actual: FloatArray, quantiles: FloatArray) -> dict[str, list[float]]:

@@ -5,7 +5,7 @@ requests in one call share the child's import of the framework.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -16,15 +16,20 @@ import numpy as np
 
 from models.artifact import Artifact, save_artifact
 from models.baselines import RandomWalk, fit_random_walk, random_walk_recipe
+from models.calibration import judged_state
 from models.digest import panel_hash
 from models.errors import TooLittleHistory
-from models.fitting import EpochEnd, FittedNetwork, fit_network
+from models.evidence import FOLDS, gather_evidence
+from models.fitted import Fitted, answered, fit_recipe, mean_over_seeds
+from models.fitting import EpochEnd
 from models.frame import Panel
+from models.gate import Evidence
 from models.inference import RANDOM_WALK
 from models.judging import judge
 from models.pipeline import cut_windows
 from models.specs import Recipe, Strategy
 from models.splits import Spans, judged_spans
+from models.succession import Predecessor, beside_predecessor
 from models.windows import PooledWindows
 
 DateRange = tuple[date, date]
@@ -39,12 +44,24 @@ class TrainRequest:
         recipe: How; for the random walk only its strategy counts.
         cut_at: datetime64[s] UTC, inclusive: only what is final by then is used, judging included.
         directory: The folder that holds artifacts.
+        on_trial: Whether evidence for the recipe is gathered too (see `models.evidence`), which costs a training
+            for each fold.
+        predecessor: The version that serves now, to be compared with; None where no network does.
     """
 
     panel: Panel
     recipe: Recipe
     cut_at: np.datetime64
     directory: Path
+    on_trial: bool = False
+    predecessor: Predecessor | None = None
+
+    @property
+    def seeds_to_train(self) -> int:
+        """Seeds trained for this request, those of the folds included; 0 for the random walk."""
+        if self.recipe.architecture == RANDOM_WALK:
+            return 0
+        return len(self.recipe.seeds) * (1 + FOLDS * self.on_trial)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +102,7 @@ class TrainedArtifact:
         metrics: JSON-able, see `judging.judge`; empty where nothing was judged. Networks add
             `stop_loss` and `epochs` per seed.
         seconds: Time its training took.
+        evidence: Daily losses of the recipe on walk-forward folds; None where it was not on trial.
     """
 
     recipe: Recipe
@@ -97,6 +115,7 @@ class TrainedArtifact:
     data_until: np.datetime64 | None
     metrics: Mapping[str, Any]
     seconds: float
+    evidence: Evidence | None = None
 
 
 def train_all(requests: Sequence[TrainRequest], report: Callable[[TrainProgress], None]) -> tuple[TrainedArtifact, ...]:
@@ -113,7 +132,7 @@ def train_all(requests: Sequence[TrainRequest], report: Callable[[TrainProgress]
         TooLittleHistory: A network was asked for and the pooled history is too short to judge it.
         UnknownArchitecture: A recipe names a network that nobody registered.
     """
-    seeds = [0 if request.recipe.architecture == RANDOM_WALK else len(request.recipe.seeds) for request in requests]
+    seeds = [request.seeds_to_train for request in requests]
     trained = []
     for position, request in enumerate(requests):
         if request.recipe.architecture == RANDOM_WALK:
@@ -151,9 +170,8 @@ def train_random_walk(request: TrainRequest) -> TrainedArtifact:
     walk = fit_random_walk(request.panel, recipe, spans.fit_until)
     judged = windows.select(spans.judge)
     quantiles = walk.at(judged.sigma)
-    outcome = _Outcome(
-        recipe, walk.to_dict(), {}, judge(judged, quantiles, quantiles), spans.judge_until, *_ranges(spans)
-    )
+    metrics = {**judge(judged, quantiles, quantiles), "calibration": judged_state(judged, quantiles).to_dict()}
+    outcome = _Outcome(recipe, walk.to_dict(), {}, metrics, spans.judge_until, *_ranges(spans))
     return _save(request, outcome, started)
 
 
@@ -166,9 +184,11 @@ class _Reporter:
     seeds_before: int
     seeds_in_all: int
 
-    def __call__(self, epoch: EpochEnd) -> None:
+    def __call__(self, epoch: EpochEnd, fold: int = -1) -> None:
+        """Tell of an epoch; `fold` is the place of a fold of evidence, -1 for the version itself."""
         done = 1.0 if epoch.last else epoch.epoch / self.recipe.max_epochs
-        seeds = self.seeds_before + self.recipe.seeds.index(epoch.seed) + done
+        earlier = self.seeds_before + (1 + fold) * len(self.recipe.seeds)
+        seeds = earlier + self.recipe.seeds.index(epoch.seed) + done
         self.report(
             TrainProgress(
                 self.recipe.strategy,
@@ -195,37 +215,52 @@ class _Outcome:
     judge_dates: DateRange | None = None
 
 
-def _train_network(request: TrainRequest, report: Callable[[EpochEnd], None]) -> TrainedArtifact:
+def _train_network(request: TrainRequest, report: _Reporter) -> TrainedArtifact:
     started = perf_counter()
     recipe = request.recipe
     spans = judged_spans(cut_windows(request.panel, recipe, require_targets=True), request.cut_at)
-    fitted = fit_network(request.panel, recipe, spans, report)
+    fitted = fit_recipe(request.panel, recipe, spans, report)
     walk = fit_random_walk(request.panel, random_walk_recipe(recipe.strategy), spans.fit_until)
+    metrics = judge_network(fitted, fitted.windows.select(spans.judge), walk)
+    if request.predecessor is not None:
+        metrics["predecessor"] = beside_predecessor(request.panel, request.predecessor, fitted, spans)
     outcome = _Outcome(
         recipe,
         fitted.forecaster.pipeline.to_dict(),
         fitted.forecaster.weights,
-        judge_network(fitted, fitted.windows.select(spans.judge), walk),
+        metrics,
         spans.judge_until,
         *_ranges(spans),
     )
-    return _save(request, outcome, started)
+    saved = _save(request, outcome, started)
+    if not request.on_trial:
+        return saved
+    evidence = gather_evidence(request.panel, recipe, request.cut_at, lambda fold, end: report(end, fold))
+    return replace(saved, evidence=evidence, seconds=perf_counter() - started)
 
 
-def judge_network(fitted: FittedNetwork, windows: PooledWindows, walk: RandomWalk) -> dict[str, Any]:
+def judge_network(fitted: Fitted, windows: PooledWindows, walk: RandomWalk) -> dict[str, Any]:
     """Score a fitted network and a random walk on some of the network's windows.
 
     Args:
         fitted: The network.
-        windows: Chosen from `fitted.windows`.
+        windows: Chosen from `fitted.windows`; those of symbols that a network over market frames does not
+            forecast are left out.
         walk: The random walk of the same strategy.
 
     Returns:
-        As `judging.judge`, with `stop_loss` and `epochs` per seed.
+        As `judging.judge`, with `stop_loss` and `epochs` per seed, and the state that calibration starts from.
+
+    Raises:
+        TooLittleHistory: No window is left.
     """
-    forecaster = fitted.forecaster
-    metrics = judge(windows, forecaster.quantiles(windows), walk.at(windows.sigma), forecaster.seed_quantiles(windows))
-    return {**metrics, "stop_loss": list(fitted.stop_losses), "epochs": list(fitted.epochs)}
+    windows, each = answered(fitted, windows)
+    quantiles = mean_over_seeds(each)
+    metrics = judge(windows, quantiles, walk.at(windows.sigma), each)
+    calibration = judged_state(windows, quantiles).to_dict()
+    return {
+        **metrics, "stop_loss": list(fitted.stop_losses), "epochs": list(fitted.epochs), "calibration": calibration
+    }  # fmt: skip
 
 
 def _save(request: TrainRequest, outcome: _Outcome, started: float) -> TrainedArtifact:

@@ -1,13 +1,21 @@
 """`tplus models`: versions, who serves, and why."""
 
-import typer
-from sqlalchemy import select
+from typing import Annotated
 
+import typer
+from sqlalchemy import Connection, select
+
+from models.artifact import load_artifact
+from models.errors import ArtifactError
+from models.specs import Strategy
 from service.cli.common import JsonFlag, emit, say, service
+from service.context import ServiceContext
 from service.db.tables import model_decisions, model_versions
 from service.errors import NotFound
+from service.training.by_hand import Change, promote_by_hand, roll_back
+from service.training.repository import Recorded
 
-app = typer.Typer(name="models", help="Model versions: list, show.", no_args_is_help=True)
+app = typer.Typer(name="models", help="Model versions: list, show, promote, rollback.", no_args_is_help=True)
 
 _LISTED = ("id", "group", "strategy", "architecture", "status", "trained_at", "reason")
 
@@ -47,3 +55,58 @@ def show_one(version: int = typer.Argument(..., help="Number of the version."), 
             say(f"{name:<12} {value}")
     for decision in decisions:
         say(f"decided {decision['decided_at']:%Y-%m-%d %H:%M}Z: {decision['status']}, {decision['reason']}")
+
+
+_Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the decision and in the audit.")]
+
+
+@app.command("promote")
+def promote_one(
+    version: Annotated[int, typer.Argument(help="Number of the version.")],
+    reason: _Reason = "no reason given",
+    as_json: JsonFlag = False,
+) -> None:
+    """Let a version serve its group and strategy from the next edition on, whatever the gate says."""
+    with service(quiet=as_json) as context, context.database.transaction() as connection:
+        change = promote_by_hand(connection, version, reason, _now(context, connection))
+        _require_artifact(context, change)
+    _tell(change, as_json)
+
+
+@app.command("rollback")
+def go_back(
+    group: Annotated[str, typer.Argument(help="Group, for example equity.")],
+    strategy: Annotated[Strategy, typer.Argument(help="one_step or multi_step.")],
+    reason: _Reason = "no reason given",
+    as_json: JsonFlag = False,
+) -> None:
+    """Let the version serve again that served before the present one."""
+    with service(quiet=as_json) as context, context.database.transaction() as connection:
+        change = roll_back(connection, group, strategy.value, reason, _now(context, connection))
+        _require_artifact(context, change)
+    _tell(change, as_json)
+
+
+def _require_artifact(context: ServiceContext, change: Change) -> None:
+    """Undo the change, by an error inside its transaction, where the version could not forecast."""
+    try:
+        load_artifact(change.now.folder(context.settings.artifact_dir), change.now.sha256)
+    except ArtifactError as error:
+        raise NotFound(f"version {change.now.id} cannot serve: {error}") from error
+
+
+def _now(context: ServiceContext, connection: Connection) -> Recorded:
+    return Recorded(context.market.now(connection), context.machine.now(connection), None)
+
+
+def _tell(change: Change, as_json: bool) -> None:
+    now, before = change.now, change.before
+    if as_json:
+        former = None if before is None else before.id
+        emit({"group": now.group, "strategy": now.strategy, "champion": now.id, "before": former})
+        return
+    if before is not None and before.id == now.id:
+        say(f"version {now.id} ({now.architecture}) serves {now.group} {now.strategy} already; nothing changed")
+        return
+    place = "" if before is None else f", in place of version {before.id} ({before.architecture})"
+    say(f"version {now.id} ({now.architecture}) serves {now.group} {now.strategy} from the next edition on{place}")

@@ -1,8 +1,8 @@
-"""Who serves after a training: the first form of the gate.
+"""Who serves after a training, and by hand.
 
-A network serves while its pinball on the judged sessions is not worse than the random walk's fitted on the
-same sessions. The first one is promoted by that rule, and a refit keeps the place by it; a refit that fails
-gives the place back to the random walk, because it is the recipe that has been judged.
+The recipe is judged (see `models.gate`): a network whose recipe is not accepted stands beside the random walk and
+never in front of it. A refit of an accepted recipe takes over unless it is clearly worse than the version it
+follows; then that one goes on serving.
 """
 
 from collections.abc import Mapping
@@ -11,62 +11,104 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from service.training.repository import Decision, Recorded, champion, decide, version_ids
+from models.gate import judge_refit
+from service.training.repository import Decision, ModelVersion, Recorded, champion, decide, version_ids
+from service.training.standing import RecipeKey, Standing, read_standing
 
 
 @dataclass(frozen=True, slots=True)
 class NewVersions:
-    """What one training made for a (group, strategy); None where no network was trained."""
+    """What one training made for a (group, strategy).
+
+    Attributes:
+        group: The group.
+        strategy: The strategy.
+        random_walk: Id of the random walk's version.
+        network: Id of the network's version; None where none was trained.
+        metrics: The network's figures on its judging span (see `models.judging.judge`); `predecessor`, where it
+            is there, compares it with the version it follows.
+        recipe: Hash of the network's recipe.
+        architecture: The network's name.
+        stand_in: Id of the network trained beside one over market frames; None where there is none.
+    """
 
     group: str
     strategy: str
     random_walk: int
     network: int | None
     metrics: Mapping[str, Any]
+    recipe: str = ""
     architecture: str = "lstm"
+    stand_in: int | None = None
 
-
-def judge_network(metrics: Mapping[str, Any]) -> tuple[bool, str]:
-    """Whether a network may serve, and the sentence that says why.
-
-    Args:
-        metrics: `pinball` and `random_walk_pinball` in basis points over `n` judged forecasts.
-    """
-    own, walk, n = float(metrics["pinball"]), float(metrics["random_walk_pinball"]), int(metrics["n"])
-    passes = own <= walk
-    relation = "not worse than" if passes else "worse than"
-    return passes, f"pinball {own:.2f} bp on {n} judged forecasts is {relation} the random walk's {walk:.2f} bp"
+    @property
+    def key(self) -> RecipeKey:
+        """Whose standing decides."""
+        return RecipeKey(self.group, self.strategy, self.recipe, self.architecture)
 
 
 def promote(connection: Connection, new: NewVersions, recorded: Recorded) -> str:
     """Decide on the versions of one training inside the caller's transaction; returns the sentence to tell."""
     incumbent = champion(connection, new.group, new.strategy)
-    _retire_others(connection, new, recorded)
+    serving = incumbent if incumbent is not None and incumbent.is_network else None
     if new.network is None:
-        serving_network = incumbent is not None and incumbent.is_network
-        status = "challenger" if serving_network else "champion"
-        reason = "the random walk stands beside the network" if serving_network else "no network serves this group yet"
+        _retire_others(connection, new, recorded, keep=None if serving is None else serving.id)
+        status = "champion" if serving is None else "challenger"
+        reason = "no network serves this group yet" if serving is None else "the random walk stands beside the network"
         decide(connection, new.random_walk, Decision(status, reason, {}), recorded)
-        return f"the random walk serves: {reason}" if status == "champion" else reason
-    passes, sentence = judge_network(new.metrics)
-    figures = {key: new.metrics[key] for key in ("n", "pinball", "random_walk_pinball", "skill", "p")}
-    first = incumbent is None or not incumbent.is_network
-    if passes:
-        reason = f"{'promoted' if first else 'the refit keeps the place'}: {sentence}"
+        return f"the random walk serves: {reason}" if serving is None else reason
+    standing = read_standing(connection, new.key)
+    figures = {**_figures(new.metrics), **standing.figures}
+    if serving is not None and not _may_stay(connection, serving, new):
+        serving = None
+    if new.stand_in is not None:
+        beside = f"it stands in for symbols that the {new.architecture} has not seen, once its own recipe is accepted"
+        decide(connection, new.stand_in, Decision("challenger", beside, {}), recorded)
+    takes_over, sentence = _verdict(new, standing, serving)
+    _retire_others(connection, new, recorded, keep=None if takes_over or serving is None else serving.id)
+    if takes_over:
         decide(connection, new.random_walk, Decision("challenger", "a network serves", {}), recorded)
-        decide(connection, new.network, Decision("champion", reason, figures), recorded)
+        decide(connection, new.network, Decision("champion", sentence, figures), recorded)
     else:
-        reason = f"{'not promoted' if first else 'the refit loses the place'}: {sentence}"
-        decide(connection, new.network, Decision("challenger", reason, figures), recorded)
-        walk_reason = f"the random walk serves: the {new.architecture}'s {sentence}"
-        decide(connection, new.random_walk, Decision("champion", walk_reason, {}), recorded)
-    return f"{new.architecture} {reason}"
+        decide(connection, new.network, Decision("challenger", sentence, figures), recorded)
+        walk = Decision("challenger", f"version {serving.id} goes on serving", {}) if serving else None
+        walk = walk or Decision("champion", f"the random walk serves: the {new.architecture} is {sentence}", {})
+        decide(connection, new.random_walk, walk, recorded)
+    return f"{new.architecture} {sentence}"
 
 
-def _retire_others(connection: Connection, new: NewVersions, recorded: Recorded) -> None:
+def _may_stay(connection: Connection, serving: ModelVersion, new: NewVersions) -> bool:
+    """Whether the serving network's own recipe is accepted (still)."""
+    key = RecipeKey(new.group, new.strategy, serving.recipe, serving.architecture)
+    return read_standing(connection, key).accepted
+
+
+def _verdict(new: NewVersions, standing: Standing, serving: ModelVersion | None) -> tuple[bool, str]:
+    """Whether the new network takes over, and the sentence that says why."""
+    if not standing.accepted:
+        return False, f"not promoted: {standing.reason}"
+    if serving is None:
+        return True, f"promoted: {standing.reason}"
+    beside = new.metrics.get("predecessor")
+    if beside is None or "error" in beside:
+        why = "" if beside is None else f" ({beside['error']})"
+        return True, f"promoted: version {serving.id} could not be compared with{why}; {standing.reason}"
+    passes, sentence = judge_refit(beside["pinball"], beside["predecessor_pinball"], beside["n"])
+    if passes:
+        return True, f"the refit takes over from version {serving.id}: {sentence}"
+    return False, f"not promoted: {sentence}, so version {serving.id} goes on serving"
+
+
+def _figures(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of the judging span that are kept with a decision."""
+    kept = {key: metrics[key] for key in ("n", "pinball", "random_walk_pinball", "skill", "p") if key in metrics}
+    return {**kept, **({"predecessor": metrics["predecessor"]} if metrics.get("predecessor") else {})}
+
+
+def _retire_others(connection: Connection, new: NewVersions, recorded: Recorded, keep: int | None) -> None:
     """The old versions step back first: one champion per (group, strategy) at any instant."""
     kinds = [(False, new.random_walk)] + ([] if new.network is None else [(True, new.network)])
     for network, newest in kinds:
         for old in version_ids(connection, new.group, new.strategy, network=network):
-            if old != newest:
+            if old not in (newest, keep, new.stand_in):
                 decide(connection, old, Decision("retired", f"replaced by version {newest}", {}), recorded)

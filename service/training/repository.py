@@ -15,6 +15,8 @@ from service.db.tables import model_decisions, model_versions
 from service.runs import Run
 
 RANDOM_WALK = "random_walk"
+FOR_BACKFILLS = "made for back-fills alone: it never serves on time"
+"""Reason of the random walks that stand in where no version had ended its data before a session; they are retired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class ModelVersion:
     group: str
     strategy: str
     architecture: str
+    recipe: str
     status: str
     reason: str
     artifact: str
@@ -150,7 +153,7 @@ def decide(connection: Connection, version_id: int, decision: Decision, recorded
 
 
 def serving_versions(connection: Connection, group: str) -> tuple[ModelVersion, ...]:
-    """Per strategy: the champion, the newest network challenger and the newest random walk."""
+    """Per strategy: the champion, the newest challenger of each network and the newest random walk."""
     ranked = (
         select(
             model_versions.c.id,
@@ -159,7 +162,7 @@ def serving_versions(connection: Connection, group: str) -> tuple[ModelVersion, 
                 partition_by=(
                     model_versions.c.strategy,
                     model_versions.c.status,
-                    model_versions.c.architecture == RANDOM_WALK,
+                    model_versions.c.architecture,
                 ),
                 order_by=model_versions.c.id.desc(),
             )
@@ -186,6 +189,12 @@ def champion(connection: Connection, group: str, strategy: str) -> ModelVersion 
     """Who serves a (group, strategy) now."""
     found = [v for v in serving_versions(connection, group) if v.strategy == strategy and v.status == "champion"]
     return found[0] if found else None
+
+
+def read_version(connection: Connection, version_id: int) -> ModelVersion | None:
+    """A version by its number."""
+    row = connection.execute(select(model_versions).where(model_versions.c.id == version_id)).one_or_none()
+    return None if row is None else _version(row)
 
 
 def has_network(connection: Connection, group: str) -> bool:
@@ -216,6 +225,7 @@ def _version(row: Any) -> ModelVersion:
         row.group,
         row.strategy,
         row.architecture,
+        row.recipe,
         row.status,
         row.reason,
         row.artifact,

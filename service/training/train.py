@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, select
 from models.errors import TooLittleHistory
 from models.frame import Panel
 from models.specs import MIN_TRAINING_DATES, Recipe, Strategy
+from models.succession import Predecessor
 from models.tasks import train_forecasters
 from models.training import TrainedArtifact, TrainProgress, TrainRequest
 from service.context import RANDOM_WALK, STATISTICAL_GROUPS, ServiceContext
@@ -18,7 +19,9 @@ from service.execution.port import Executor, TaskFailed
 from service.prices.frames import PanelQuery, load_panel
 from service.runs import Outcome, Run, finish, guard, outcome_counts, record_outcomes
 from service.training.promote import NewVersions, promote
-from service.training.repository import Recorded, add_version
+from service.training.repository import Recorded, add_version, champion
+from service.training.standing import RecipeKey, read_standing
+from service.training.trial import judge_standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +68,22 @@ def fit(context: ServiceContext, fitting: Fitting, executor: Executor) -> tuple[
     recipes = context.recipes(fitting.group)
     panel = _panel(context, fitting, next(iter(recipes.values())))
     cut_at = np.datetime64(fitting.cut_at.replace(tzinfo=None), "s")
-    wanted: list[Recipe] = []
+    store = context.settings.artifact_dir
+    store.mkdir(parents=True, exist_ok=True)
+    requests: list[TrainRequest] = []
     for strategy, recipe in recipes.items():
-        wanted.append(Recipe(RANDOM_WALK, strategy))
-        if fitting.networks:
-            wanted.append(recipe)
-    context.settings.artifact_dir.mkdir(parents=True, exist_ok=True)
-    requests = tuple(TrainRequest(panel, recipe, cut_at, context.settings.artifact_dir) for recipe in wanted)
+        requests.append(TrainRequest(panel, Recipe(RANDOM_WALK, strategy), cut_at, store))
+        stand_in = context.stand_ins(fitting.group).get(strategy)
+        for network in (recipe, stand_in) if fitting.networks else ():
+            if network is not None:
+                wanted = TrainRequest(panel, network, cut_at, store)
+                requests.append(_request_of_network(context, fitting.group, wanted))
 
     def report(progress: TrainProgress) -> None:
         detail = f"{progress.strategy.value}, seed {progress.seed}, epoch {progress.epoch}"
         context.reporter.progress(f"training {fitting.group}", min(progress.fraction, 0.99), detail)
 
-    trained: tuple[TrainedArtifact, ...] = executor.run(train_forecasters, requests, report)
+    trained: tuple[TrainedArtifact, ...] = executor.run(train_forecasters, tuple(requests), report)
     if fitting.networks:
         context.reporter.progress(f"training {fitting.group}", 1.0, "done")
     return trained
@@ -95,17 +101,39 @@ def record(
     sentences: dict[str, str] = {}
     for strategy in Strategy:
         ids: dict[str, int] = {}
-        metrics = {}
+        networks: list[TrainedArtifact] = []
         for artifact in trained:
             if artifact.recipe.strategy is strategy:
                 architecture = artifact.recipe.architecture
                 ids[architecture] = add_version(connection, fitting.group, artifact, fitting.cut_at, recorded)
-                if architecture != RANDOM_WALK:
-                    metrics = dict(artifact.metrics)
-        network = next((key for name, key in ids.items() if name != RANDOM_WALK), None)
-        new = NewVersions(fitting.group, strategy.value, ids[RANDOM_WALK], network, metrics)
+                networks += [] if architecture == RANDOM_WALK else [artifact]
+        new = NewVersions(fitting.group, strategy.value, ids[RANDOM_WALK], None, {})
+        for network in reversed(networks):  # the one asked for comes last and is decided on
+            recipe = network.recipe
+            new = replace(
+                new,
+                network=ids[recipe.architecture],
+                stand_in=new.network,
+                metrics=network.metrics,
+                recipe=recipe.hash(),
+                architecture=recipe.architecture,
+            )
+            judge_standing(connection, new.key, network.evidence, context.origin, recorded)
         sentences[strategy.value] = promote(connection, new, recorded)
     return sentences
+
+
+def _request_of_network(context: ServiceContext, group: str, request: TrainRequest) -> TrainRequest:
+    """The request with what the gate will want to know: evidence for the recipe, or a look at its predecessor."""
+    recipe = request.recipe
+    key = RecipeKey(group, recipe.strategy.value, recipe.hash(), recipe.architecture)
+    with context.database.reading() as connection:
+        on_trial = read_standing(connection, key).may_ask
+        serving = champion(connection, group, recipe.strategy.value)
+    predecessor = None
+    if serving is not None and serving.architecture == recipe.architecture:
+        predecessor = Predecessor(serving.folder(context.settings.artifact_dir), serving.sha256)
+    return replace(request, on_trial=on_trial, predecessor=predecessor)
 
 
 def group_symbols(connection: Connection, group: str) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ from service.db.types import Instant
 from service.errors import DatabaseError
 from tests.postgres import PostgresServer
 
+GATE = {"recipe_judgements"}
 LEDGER = {"editions", "forecasts", "edition_items", "scores", "accuracy"}
 MODELS = {"runs", "run_outcomes", "model_versions", "model_decisions", "calibration_states"}
 MARKET = {"instruments", "sessions", "bars", "bar_revisions", "actions", "quarantine"}
@@ -120,13 +121,13 @@ def test_an_empty_file_has_no_revision_and_the_newest_one_is_the_head(empty: Dat
         assert current_revision(connection) is None
     upgrade(empty)
     with empty.reading() as connection:
-        assert current_revision(connection) == HEAD == "0006"
-        assert set(rows(connection)) == CONTROL | MARKET | MODELS | LEDGER
+        assert current_revision(connection) == HEAD == "0007"
+        assert set(rows(connection)) == CONTROL | MARKET | MODELS | LEDGER | GATE
 
 
 def test_each_step_brings_its_own_tables(empty: Database) -> None:
     expected: set[str] = set()
-    for revision, tables in (("0001", CONTROL), ("0002", MARKET), ("0003", MODELS), ("0004", LEDGER)):
+    for revision, tables in (("0001", CONTROL), ("0002", MARKET), ("0003", MODELS), ("0004", LEDGER), ("0007", GATE)):
         upgrade(empty, revision)
         expected |= tables
         with empty.reading() as connection:
@@ -167,7 +168,7 @@ def test_one_step_down_and_back_keeps_every_row_outside_the_ledger(database: Dat
         assert rows(connection) == dict.fromkeys(CONTROL | MARKET | MODELS, 1)
     upgrade(database)
     with database.reading() as connection:
-        assert rows(connection) == dict.fromkeys(CONTROL | MARKET | MODELS, 1) | dict.fromkeys(LEDGER, 0)
+        assert rows(connection) == dict.fromkeys(CONTROL | MARKET | MODELS, 1) | dict.fromkeys(LEDGER | GATE, 0)
 
 
 def test_each_step_down_with_data_leaves_the_steps_before_it(database: Database) -> None:
@@ -229,7 +230,7 @@ def test_a_database_of_a_newer_version_is_refused_and_untouched(database: Databa
     with database.transaction() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0999'")
         fill(connection)
-    with pytest.raises(DatabaseError, match=r"is at migration 0999, this version knows up to 0006; install the newer"):
+    with pytest.raises(DatabaseError, match=r"is at migration 0999, this version knows up to 0007; install the newer"):
         upgrade(database)
     with database.reading() as connection:
         assert current_revision(connection) == "0999"

@@ -6,9 +6,9 @@ from service.db.tables.forecasts import accuracy, edition_items, editions, forec
 from service.db.tables.market import instruments, sessions
 from service.db.tables.prices import actions, bar_revisions, bars, quarantine
 from service.db.tables.runs import run_outcomes, runs
-from service.db.tables.training import calibration_states, model_decisions, model_versions
+from service.db.tables.training import calibration_states, model_decisions, model_versions, recipe_judgements
 
-APPEND_ONLY = ("editions", "forecasts", "edition_items", "scores", "model_decisions")
+APPEND_ONLY = ("editions", "forecasts", "edition_items", "scores", "model_decisions", "recipe_judgements")
 """Tables of the ledger: triggers of the first migration refuse to update or delete their rows."""
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "model_decisions",
     "model_versions",
     "quarantine",
+    "recipe_judgements",
     "requests",
     "run_outcomes",
     "runs",

@@ -1,6 +1,6 @@
-"""Model versions, the decisions about them, and calibration states."""
+"""Model versions, the decisions about them, what was judged of their recipes, and calibration states."""
 
-from sqlalchemy import Column, Date, ForeignKey, Index, Integer, String, Table, Text, text
+from sqlalchemy import Boolean, Column, Date, Float, ForeignKey, Index, Integer, String, Table, Text, text
 
 from service.db.base import metadata
 from service.db.types import BigId, Instant, Json
@@ -55,6 +55,31 @@ model_decisions = Table(
     Column("figures", Json, nullable=False),
     Column("run_id", BigId, ForeignKey("runs.id"), nullable=True),
     Index(None, "model_version_id"),
+)
+
+recipe_judgements = Table(
+    "recipe_judgements",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("group", String(40), nullable=False),
+    Column("strategy", String(20), nullable=False),
+    Column("recipe", String(64), nullable=False, comment="as in model_versions"),
+    Column("architecture", String(40), nullable=False),
+    Column("kind", String(10), nullable=False, comment="asked, live or withdrawn"),
+    Column("asking", Integer, nullable=False, comment="askings of the group and strategy so far, this one included"),
+    Column("accepted", Boolean, nullable=False),
+    Column("last_session", Date, nullable=True, comment="newest as_of of the evidence"),
+    Column("sessions", Integer, nullable=False),
+    Column("pinball", Float, nullable=True, comment="mean over the days, basis points"),
+    Column("random_walk_pinball", Float, nullable=True, comment="as pinball"),
+    Column("p", Float, nullable=True, comment="Diebold-Mariano, one-sided"),
+    Column("level", Float, nullable=True, comment="what p had to reach"),
+    Column("reason", Text, nullable=False),
+    Column("evidence", Json, nullable=True, comment="daily losses, so that it can be judged again"),
+    Column("judged_at", Instant, nullable=False, comment="market time"),
+    Column("recorded_at", Instant, nullable=False, comment="machine time"),
+    Column("run_id", BigId, ForeignKey("runs.id"), nullable=True),
+    Index(None, "group", "strategy"),
 )
 
 calibration_states = Table(

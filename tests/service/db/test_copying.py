@@ -141,7 +141,7 @@ def _lose_a_row(database: Database) -> None:
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the target is what differs
 def test_a_source_of_another_version_is_refused(database: Database, target: Database) -> None:
     downgrade(database, "0003")
-    with pytest.raises(DatabaseError, match="is at migration 0003, this version needs 0006"):
+    with pytest.raises(DatabaseError, match="is at migration 0003, this version needs 0007"):
         copy_database(database, target, verify, nothing)
 
 
@@ -166,5 +166,5 @@ def test_a_database_that_is_not_migrated_yet_is_migrated(database: Database, tmp
     target = Database(f"sqlite:///{tmp_path / 'new.db'}")
     assert set(copy_database(database, target, verify, nothing)) == set(metadata.tables)
     with target.reading() as connection:
-        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one() == "0006"
+        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one() == "0007"
     target.close()

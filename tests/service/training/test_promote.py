@@ -4,142 +4,182 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import Connection
 
+from models.gate import Evidence, judge_recipe
 from models.specs import Recipe, Strategy
 from models.training import TrainedArtifact
 from service.db.tables import model_decisions, model_versions
-from service.training.promote import NewVersions, judge_network, promote
+from service.training.promote import NewVersions, promote
 from service.training.repository import Recorded, add_version
+from service.training.standing import LIVE, RecipeKey, record_asking, record_loss
 from tests.forecast_factory import NOON, Desk
 
 RECORDED = Recorded(NOON, NOON, None)
 WALK_RECIPE = Recipe("random_walk", Strategy.ONE_STEP, lookback=1, seeds=(0,))
 WALK = TrainedArtifact(WALK_RECIPE, Path("w"), "s", "d", None, None, None, None, {}, 0.0)
 NETWORK = replace(WALK, recipe=Recipe("lstm", Strategy.ONE_STEP))
+KEY = RecipeKey("equity", "one_step", NETWORK.recipe.hash(), "lstm")
+ACCEPTED = (
+    "the recipe beats the random walk over 252 sessions: pinball 38.50 against 39.00 bp, "
+    "p below 0.0001 where 0.0250 is needed at asking 1"
+)
+REFUSED = (
+    "the recipe does not beat the random walk over 252 sessions: pinball 39.00 against 39.00 bp, "
+    "p 0.5000 where 0.0250 is needed at asking 1"
+)
 
 
-def metrics(own: float, walk: float = 39.0) -> dict[str, Any]:
-    return {"n": 500, "pinball": own, "random_walk_pinball": walk, "skill": 1 - own / walk, "p": 0.2}
+def ask(desk: Desk, gain: float, key: RecipeKey = KEY) -> None:
+    """Judge the recipe on 252 days on which it was better by `gain` bp, give or take one."""
+    draw = np.random.default_rng(0)
+    noise = draw.normal(size=252)
+    noise -= noise.mean()
+    walk = np.full(252, 39.0)
+    evidence = Evidence(np.datetime64("2017-01-01", "D") + np.arange(252), walk - gain + noise, walk, 1)
+    with desk.database.transaction() as connection:
+        record_asking(connection, key, evidence, judge_recipe(evidence, 1), RECORDED)
 
 
-def train(connection: Connection, own: float | None) -> str:
-    """One training: a random walk, and a network of a given pinball unless None."""
+def train(connection: Connection, ratio: float | None, recipe: Recipe = NETWORK.recipe) -> str:
+    """One training: a random walk, and a network that loses `ratio` times its predecessor's, unless None."""
     walk = add_version(connection, "equity", WALK, NOON, RECORDED)
-    network = None if own is None else add_version(connection, "equity", NETWORK, NOON, RECORDED)
-    figures = {} if own is None else metrics(own)
-    return promote(connection, NewVersions("equity", "one_step", walk, network, figures), RECORDED)
+    if ratio is None:
+        return promote(connection, NewVersions("equity", "one_step", walk, None, {}), RECORDED)
+    network = add_version(connection, "equity", replace(NETWORK, recipe=recipe), NOON, RECORDED)
+    metrics: dict[str, Any] = {"n": 500, "pinball": 38.0, "random_walk_pinball": 39.0, "skill": 1 / 39, "p": 0.2}
+    metrics["predecessor"] = {"n": 400, "pinball": 38.0 * ratio, "predecessor_pinball": 38.0}
+    new = NewVersions("equity", "one_step", walk, network, metrics, recipe.hash())
+    return promote(connection, new, RECORDED)
 
 
 def after(desk: Desk, *trainings: float | None) -> list[tuple[int, str]]:
     """Trainings one after the other; (version, status) of all that stand, and always one champion."""
-    for own in trainings:
+    for ratio in trainings:
         with desk.database.transaction() as connection:
-            train(connection, own)
+            train(connection, ratio)
         assert [row.status for row in desk.rows(model_versions)].count("champion") == 1
     return [(row.id, row.status) for row in desk.rows(model_versions)]
 
 
-@pytest.mark.parametrize(("own", "passes"), [(38.999, True), (39.0, True), (39.001, False)])
-def test_not_worse_is_enough(own: float, passes: bool) -> None:
-    assert judge_network(metrics(own))[0] is passes
-
-
-def test_the_sentence_says_what_was_compared() -> None:
-    assert judge_network(metrics(38.534))[1] == (
-        "pinball 38.53 bp on 500 judged forecasts is not worse than the random walk's 39.00 bp"
-    )
-    assert judge_network(metrics(40.0))[1] == (
-        "pinball 40.00 bp on 500 judged forecasts is worse than the random walk's 39.00 bp"
-    )
+def reasons(desk: Desk) -> dict[int, str]:
+    return {row.id: row.reason for row in desk.rows(model_versions)}
 
 
 def test_the_random_walk_serves_before_any_network(desk: Desk) -> None:
     assert after(desk, None) == [(1, "champion")]
-    (row,) = desk.rows(model_versions)
-    assert row.reason == "no network serves this group yet"
+    assert reasons(desk)[1] == "no network serves this group yet"
 
 
-def test_the_first_network_is_promoted_where_it_is_not_worse(desk: Desk) -> None:
-    assert after(desk, None, 38.0) == [(1, "retired"), (2, "challenger"), (3, "champion")]
-    assert [row.reason for row in desk.rows(model_versions)] == [
-        "replaced by version 2",
-        "a network serves",
-        "promoted: pinball 38.00 bp on 500 judged forecasts is not worse than the random walk's 39.00 bp",
-    ]
+def test_a_network_whose_recipe_nobody_judged_stands_beside_the_random_walk(desk: Desk) -> None:
+    assert after(desk, 1.0) == [(1, "champion"), (2, "challenger")]
+    assert reasons(desk) == {
+        1: "the random walk serves: the lstm is not promoted: the recipe has not been judged yet",
+        2: "not promoted: the recipe has not been judged yet",
+    }
 
 
-def test_a_worse_network_stays_challenger_and_the_random_walk_says_why(desk: Desk) -> None:
-    assert after(desk, None, 40.0) == [(1, "retired"), (2, "champion"), (3, "challenger")]
-    sentence = "pinball 40.00 bp on 500 judged forecasts is worse than the random walk's 39.00 bp"
-    assert [row.reason for row in desk.rows(model_versions)][1:] == [
-        f"the random walk serves: the lstm's {sentence}",
-        f"not promoted: {sentence}",
-    ]
+def test_a_network_of_an_accepted_recipe_serves_and_says_why(desk: Desk) -> None:
+    ask(desk, 0.5)
+    assert after(desk, 1.0) == [(1, "challenger"), (2, "champion")]
+    assert reasons(desk) == {1: "a network serves", 2: f"promoted: {ACCEPTED}"}
 
 
-def test_a_refit_keeps_the_place(desk: Desk) -> None:
-    assert after(desk, 38.0, 38.5) == [(1, "retired"), (2, "retired"), (3, "challenger"), (4, "champion")]
-    assert [row.reason for row in desk.rows(model_versions)][3].startswith("the refit keeps the place: pinball 38.50")
+def test_a_refused_recipe_leaves_the_place_to_the_random_walk(desk: Desk) -> None:
+    ask(desk, 0.0)
+    assert after(desk, 1.0) == [(1, "champion"), (2, "challenger")]
+    assert reasons(desk)[2].startswith(f"not promoted: {REFUSED}")
 
 
-def test_a_refit_that_is_worse_loses_the_place(desk: Desk) -> None:
-    assert after(desk, 38.0, 39.5) == [(1, "retired"), (2, "retired"), (3, "champion"), (4, "challenger")]
-    reasons = [row.reason for row in desk.rows(model_versions)]
-    assert reasons[3].startswith("the refit loses the place: pinball 39.50")
-    assert reasons[2].startswith("the random walk serves: the lstm's pinball 39.50")
+def test_a_refit_takes_over_while_it_is_not_worse_by_more_than_the_margin(desk: Desk) -> None:
+    ask(desk, 0.5)
+    assert after(desk, 1.0, 1.0099) == [(1, "retired"), (2, "retired"), (3, "challenger"), (4, "champion")]
+    assert reasons(desk)[4] == (
+        "the refit takes over from version 2: pinball 38.38 bp on 400 forecasts unseen by both is within 1% "
+        "of its predecessor's 38.00 bp"
+    )
 
 
-def test_a_place_that_was_lost_can_be_won_again(desk: Desk) -> None:
-    assert after(desk, 38.0, 39.5, 38.0)[4:] == [(5, "challenger"), (6, "champion")]
-    assert [row.reason for row in desk.rows(model_versions)][5].startswith("promoted: ")
+def test_a_worse_refit_stands_beside_and_its_predecessor_goes_on(desk: Desk) -> None:
+    ask(desk, 0.5)
+    assert after(desk, 1.0, 1.02) == [(1, "retired"), (2, "champion"), (3, "challenger"), (4, "challenger")]
+    assert reasons(desk)[3] == "version 2 goes on serving"
+    assert reasons(desk)[4].endswith("of its predecessor's 38.00 bp, so version 2 goes on serving")
+    assert after(desk, 1.0)[1:] == [(2, "retired"), (3, "retired"), (4, "retired"), (5, "challenger"), (6, "champion")]
+
+
+def test_a_predecessor_that_cannot_be_asked_does_not_keep_the_place(desk: Desk) -> None:
+    ask(desk, 0.5)
+    after(desk, 1.0)
+    with desk.database.transaction() as connection:
+        walk = add_version(connection, "equity", WALK, NOON, RECORDED)
+        network = add_version(connection, "equity", NETWORK, NOON, RECORDED)
+        metrics = {"predecessor": {"error": "its folder is gone"}}
+        promote(connection, NewVersions("equity", "one_step", walk, network, metrics, KEY.recipe), RECORDED)
+    assert reasons(desk)[4] == f"promoted: version 2 could not be compared with (its folder is gone); {ACCEPTED}"
+
+
+def test_a_recipe_sent_back_gives_the_place_to_the_random_walk(desk: Desk) -> None:
+    ask(desk, 0.5)
+    after(desk, 1.0)
+    with desk.database.transaction() as connection:
+        record_loss(connection, KEY, LIVE, "the recipe lost to the random walk over 130 live sessions", RECORDED)
+    assert after(desk, 1.0) == [(1, "retired"), (2, "retired"), (3, "champion"), (4, "challenger")]
+    assert "lost to the random walk over 130 live sessions" in reasons(desk)[3]
+
+
+def test_another_recipe_does_not_push_an_accepted_one_out(desk: Desk) -> None:
+    ask(desk, 0.5)
+    after(desk, 1.0)
+    with desk.database.transaction() as connection:
+        train(connection, 0.9, replace(NETWORK.recipe, lookback=10))
+    assert [(row.id, row.status) for row in desk.rows(model_versions)] == [
+        (1, "retired"), (2, "champion"), (3, "challenger"), (4, "challenger"),
+    ]  # fmt: skip
+    assert reasons(desk)[4] == "not promoted: the recipe has not been judged yet"
 
 
 def test_a_training_without_a_network_leaves_the_serving_one(desk: Desk) -> None:
-    assert after(desk, 38.0, None) == [(1, "retired"), (2, "champion"), (3, "challenger")]
-    assert [row.reason for row in desk.rows(model_versions)][2] == "the random walk stands beside the network"
+    ask(desk, 0.5)
+    assert after(desk, 1.0, None) == [(1, "retired"), (2, "champion"), (3, "challenger")]
+    assert reasons(desk)[3] == "the random walk stands beside the network"
 
 
-def test_another_strategy_and_group_are_left_alone(desk: Desk) -> None:
-    after(desk, 38.0)
-    with desk.database.transaction() as connection:
-        walk = add_version(connection, "crypto", WALK, NOON, RECORDED)
-        promote(connection, NewVersions("crypto", "one_step", walk, None, {}), RECORDED)
-        other = replace(WALK, recipe=replace(WALK.recipe, strategy=Strategy.MULTI_STEP))
-        walk = add_version(connection, "equity", other, NOON, RECORDED)
-        promote(connection, NewVersions("equity", "multi_step", walk, None, {}), RECORDED)
-    assert [(row.group, row.strategy, row.status) for row in desk.rows(model_versions)] == [
-        ("equity", "one_step", "challenger"),
-        ("equity", "one_step", "champion"),
-        ("crypto", "one_step", "champion"),
-        ("equity", "multi_step", "champion"),
-    ]
+@pytest.mark.parametrize(("group", "strategy"), [("crypto", "one_step"), ("equity", "multi_step")])
+def test_an_acceptance_holds_for_its_group_and_strategy_alone(desk: Desk, group: str, strategy: str) -> None:
+    ask(desk, 0.5, replace(KEY, group=group, strategy=strategy))
+    assert after(desk, 1.0) == [(1, "champion"), (2, "challenger")]
 
 
 def test_every_change_of_status_is_a_kept_decision_with_its_figures(desk: Desk) -> None:
-    after(desk, None, 38.0, 40.0)
+    ask(desk, 0.5)
+    after(desk, None, 1.0, 1.02)
     decisions = [(row.model_version_id, row.status) for row in desk.rows(model_decisions)]
     assert decisions == [
         (1, "champion"),
         (1, "retired"), (2, "challenger"), (3, "champion"),
-        (2, "retired"), (3, "retired"), (5, "challenger"), (4, "champion"),
+        (2, "retired"), (5, "challenger"), (4, "challenger"),
     ]  # fmt: skip
     last = {version: status for version, status in decisions}
     assert last == {row.id: row.status for row in desk.rows(model_versions)}
     figures = {(row.model_version_id, row.status): row.figures for row in desk.rows(model_decisions)}
-    assert figures[(3, "champion")] == {
-        "n": 500, "pinball": 38.0, "random_walk_pinball": 39.0, "skill": 1 - 38 / 39, "p": 0.2,
+    kept = figures[(3, "champion")]
+    assert (kept["n"], kept["pinball"], kept["random_walk_pinball"]) == (500, 38.0, 39.0)
+    assert (kept["recipe_kind"], kept["recipe_asking"], kept["recipe_sessions"]) == ("asked", 1, 252)
+    assert kept["recipe_level"] == pytest.approx(0.025)
+    assert figures[(5, "challenger")]["predecessor"] == {
+        "n": 400, "pinball": pytest.approx(38.76), "predecessor_pinball": 38.0,
     }  # fmt: skip
-    assert figures[(5, "challenger")]["pinball"] == 40.0
 
 
 def test_the_sentence_to_tell(desk: Desk) -> None:
+    ask(desk, 0.5)
     with desk.database.transaction() as connection:
-        told = [train(connection, own) for own in (None, 40.0, 38.0, None)]
+        told = [train(connection, ratio) for ratio in (None, 1.0, None)]
     assert told == [
         "the random walk serves: no network serves this group yet",
-        "lstm not promoted: pinball 40.00 bp on 500 judged forecasts is worse than the random walk's 39.00 bp",
-        "lstm promoted: pinball 38.00 bp on 500 judged forecasts is not worse than the random walk's 39.00 bp",
+        f"lstm promoted: {ACCEPTED}",
         "the random walk stands beside the network",
     ]

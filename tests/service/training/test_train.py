@@ -9,7 +9,7 @@ from sqlalchemy import update
 
 from models.inference import load_forecaster
 from models.specs import Strategy
-from service.db.tables import instruments, model_decisions, model_versions, runs
+from service.db.tables import instruments, model_decisions, model_versions, recipe_judgements, runs
 from service.errors import FencedError
 from service.execution.port import Answer, Request, Task, TaskFailed
 from service.runs import Outcome
@@ -79,10 +79,9 @@ def test_a_network_is_trained_judged_and_decided_on(desk: Desk) -> None:
     for strategy in Strategy:
         network, walk = stored[(strategy.value, "lstm")], stored[(strategy.value, "random_walk")]
         judged = network.metrics["judge"]
-        passes = judged["pinball"] <= judged["random_walk_pinball"]
-        expected = ("champion", "challenger") if passes else ("challenger", "champion")
-        assert (network.status, walk.status) == expected
-        assert network.reason.startswith("promoted: " if passes else "not promoted: ")
+        # Random walks have nothing to be learned, so the gate must have refused them.
+        assert (network.status, walk.status) == ("challenger", "champion")
+        assert network.reason.startswith("not promoted: the recipe does not beat the random walk over 252 sessions")
         assert judged["dates"] == 252
         assert network.trained_at == datetime(2018, 5, 31, 21, 30, tzinfo=UTC)
         assert network.data_until <= network.trained_at
@@ -91,9 +90,20 @@ def test_a_network_is_trained_judged_and_decided_on(desk: Desk) -> None:
         assert forecaster.recipe.seeds == (0,)
         assert forecaster.recipe.hash() == network.recipe
     assert len(desk.rows(model_decisions)) == 4
+    asked = desk.rows(recipe_judgements)
+    assert [(row.kind, row.asking, row.accepted, row.sessions) for row in asked] == [("asked", 1, False, 252)] * 2
+    assert {row.recipe for row in asked} == {row.recipe for (_, name), row in stored.items() if name == "lstm"}
     assert {(group, strategy) for group, strategy, _ in desk.reporter.decisions} == {
         ("equity", "one_step"), ("equity", "multi_step"),
     }  # fmt: skip
+
+    # A refused recipe is not tried again the next week.
+    train(desk.context, desk.run("train", LAST, "equity", sequence=1))
+    last = [request.on_trial for request in desk.worker.requests[-1] if request.recipe.architecture == "lstm"]
+    assert last == [False, False]
+    assert len(desk.rows(recipe_judgements)) == 2
+    newest = desk.rows(model_versions, architecture="lstm")[-1]
+    assert "it may be judged again in 6" in newest.reason
 
 
 def test_bars_after_the_scheduled_instant_play_no_part(desk: Desk) -> None:

@@ -1,0 +1,90 @@
+"""A refit beside the version it follows, on sessions that neither was fitted or stopped on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.artifact import load_artifact
+from models.errors import ArtifactError
+from models.fitted import Fitted, answered, mean_over_seeds
+from models.frame import DateArray, FloatArray, Panel
+from models.inference import NetworkForecaster, forecaster_of
+from models.judging import BASIS_POINT, actual_returns
+from models.metrics import pinball
+from models.specs import PURGE
+from models.splits import Spans
+from models.windows import IntArray, PooledWindows
+
+
+@dataclass(frozen=True, slots=True)
+class Predecessor:
+    """The version that serves now.
+
+    Attributes:
+        path: Its artifact's folder.
+        sha256: Its artifact's hash, kept apart from it.
+    """
+
+    path: Path
+    sha256: str
+
+
+def beside_predecessor(panel: Panel, predecessor: Predecessor, fitted: Fitted, spans: Spans) -> dict[str, Any]:
+    """Compare a refit with its predecessor on the refit's judging span.
+
+    Sessions that the predecessor was stopped on, or that share a target with those, are left out.
+
+    Args:
+        panel: Frames and references.
+        predecessor: Where the version is that serves now.
+        fitted: The refit.
+        spans: Those the refit was fitted on.
+
+    Returns:
+        JSON-able: `n` forecasts compared, `pinball` of the refit and `predecessor_pinball`, basis points, mean over
+        steps; `error`, the sentence, where the predecessor cannot be asked, and then nothing else.
+    """
+    try:
+        artifact = load_artifact(predecessor.path, predecessor.sha256)
+        former = forecaster_of(artifact)
+    except ArtifactError as error:
+        return {"error": str(error)}
+    if not isinstance(former, NetworkForecaster) or former.recipe.horizon != fitted.forecaster.recipe.horizon:
+        return {"error": f"it is a {former.recipe.architecture} of {former.recipe.horizon} steps"}
+    judged, each = answered(fitted, fitted.windows.select(spans.judge))
+    unseen = np.flatnonzero(_unseen(judged.as_of, artifact.facts))
+    others = former.pipeline.windows(panel, require_targets=True)
+    mine, theirs = _common_rows(judged.select(unseen), others)
+    if not len(mine):
+        return {"n": 0, "pinball": None, "predecessor_pinball": None}
+    quantiles = mean_over_seeds(each)[unseen[mine]]
+    judged, others = judged.select(unseen[mine]), others.select(theirs)
+    own, before = _loss(judged, quantiles), _loss(others, former.quantiles(others))
+    return {"n": len(judged), "pinball": own, "predecessor_pinball": before}
+
+
+def _unseen(as_of: DateArray, facts: Mapping[str, Any]) -> NDArray[np.bool_]:
+    """Which as_of sessions lie more than `PURGE` sessions after those a version was stopped on."""
+    spans = facts.get("spans") or {}
+    if not spans.get("stop"):
+        return np.zeros(len(as_of), dtype=np.bool_)
+    # Targets of the stopping span reach PURGE sessions beyond it. Holidays are not known here: twice as many weekdays
+    # are enough on every calendar, and a few sessions less do no harm.
+    purged = np.busday_offset(np.datetime64(spans["stop"][1], "D"), 2 * PURGE, roll="forward")
+    unseen: NDArray[np.bool_] = as_of > purged
+    return unseen
+
+
+def _common_rows(mine: PooledWindows, others: PooledWindows) -> tuple[IntArray, IntArray]:
+    """Places in both of the windows that are of one symbol and as_of session."""
+    own, their = ((each.symbol_index << 20) + each.as_of.astype(np.int64) for each in (mine, others))
+    _, first, second = np.intersect1d(own, their, assume_unique=True, return_indices=True)
+    return first.astype(np.int64), second.astype(np.int64)
+
+
+def _loss(windows: PooledWindows, quantiles: FloatArray) -> float:
+    return float(BASIS_POINT * pinball(actual_returns(windows), quantiles).mean())

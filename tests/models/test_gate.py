@@ -1,0 +1,121 @@
+"""Whether a recipe has earned its place."""
+
+import numpy as np
+import pytest
+
+from models.gate import (
+    ALPHA,
+    MARGIN,
+    MIN_SESSIONS,
+    Evidence,
+    daily_evidence,
+    judge_recipe,
+    judge_refit,
+    level_of,
+    loses_live,
+)
+
+FIRST = np.datetime64("2015-01-01", "D")
+
+
+def evidence(gain: float, sessions: int = 252, seed: int = 0, horizon: int = 3) -> Evidence:
+    """Daily losses of a recipe that is `gain` bp better on average, each day's difference with deviation 1."""
+    draw = np.random.default_rng(seed)
+    walk = 39.0 + draw.normal(0.0, 5.0, sessions)
+    return Evidence(FIRST + np.arange(sessions), walk - gain + draw.normal(0.0, 1.0, sessions), walk, horizon)
+
+
+def test_the_levels_of_all_askings_together_stay_below_alpha() -> None:
+    assert level_of(1) == pytest.approx(0.025)
+    assert level_of(2) == pytest.approx(0.05 / 6)
+    assert sum(level_of(asking) for asking in range(1, 10_000)) < ALPHA
+
+
+def test_a_clear_gain_is_accepted_and_the_sentence_has_the_figures() -> None:
+    judgement = judge_recipe(evidence(0.5), 1)
+    assert judgement.accepted
+    assert judgement.p is not None
+    assert judgement.p < 1e-4
+    assert judgement.skill == pytest.approx(0.5 / 39.0, abs=0.005)
+    assert "beats the random walk over 252 sessions" in judgement.reason
+    assert "p below 0.0001 where 0.0250 is needed at asking 1" in judgement.reason
+
+
+def test_a_loss_is_never_accepted_however_significant() -> None:
+    judgement = judge_recipe(evidence(-0.5), 1)
+    assert not judgement.accepted
+    assert judgement.p is not None
+    assert judgement.p > 0.999
+
+
+def test_too_few_sessions_are_no_evidence() -> None:
+    judgement = judge_recipe(evidence(5.0, MIN_SESSIONS - 1), 1)
+    assert not judgement.accepted
+    assert judgement.p is None
+    assert judgement.reason == "249 sessions of evidence; a recipe is judged on 250 or more"
+    assert judge_recipe(evidence(5.0, MIN_SESSIONS), 1).accepted
+
+
+def test_a_later_asking_has_to_reach_more() -> None:
+    # A mean gain of 0.16 with deviation 1 over 252 days: t about 2.5, p between the levels of askings 1 and 3.
+    draw = np.random.default_rng(1)
+    noise = draw.normal(size=252)
+    noise = (noise - noise.mean()) / noise.std()
+    walk = np.full(252, 39.0)
+    near = Evidence(FIRST + np.arange(252), walk - 0.14 + noise, walk, 1)
+    assert judge_recipe(near, 1).accepted
+    assert not judge_recipe(near, 3).accepted
+
+
+def test_without_skill_a_group_accepts_rarely_however_often_it_asks() -> None:
+    accepted = 0
+    for group in range(400):
+        accepted += any(judge_recipe(evidence(0.0, 252, 1_000 * group + k), k).accepted for k in range(1, 7))
+    assert accepted / 400 < ALPHA + 3 * (ALPHA * (1 - ALPHA) / 400) ** 0.5
+
+
+def test_losses_are_averaged_per_day_before_they_count() -> None:
+    days = np.array(["2015-01-02", "2015-01-01", "2015-01-02"], "datetime64[D]")
+    found = daily_evidence(days, np.array([1.0, 5.0, 3.0]), np.array([2.0, 4.0, 4.0]), 1)
+    assert found.days.tolist() == [np.datetime64("2015-01-01").item(), np.datetime64("2015-01-02").item()]
+    assert found.loss.tolist() == [5.0, 2.0]
+    assert found.walk.tolist() == [4.0, 3.0]
+
+
+def test_a_day_without_both_losses_is_no_day() -> None:
+    days = np.array(["2015-01-01", "2015-01-02"], "datetime64[D]")
+    found = daily_evidence(days, np.array([1.0, np.nan]), np.array([np.nan, 1.0]), 1)
+    assert len(found) == 0
+    assert not judge_recipe(found, 1).accepted
+
+
+def test_what_was_said_live_counts_in_place_of_a_fold() -> None:
+    folds = Evidence(FIRST + np.arange(3), np.array([1.0, 2.0, 3.0]), np.array([9.0, 9.0, 9.0]), 3)
+    live = Evidence(FIRST + np.arange(2, 4), np.array([7.0, 8.0]), np.array([6.0, 5.0]), 3)
+    both = folds.with_later(live)
+    assert both.days.tolist() == (FIRST + np.arange(4)).tolist()
+    assert both.loss.tolist() == [1.0, 2.0, 7.0, 8.0]
+    assert both.walk.tolist() == [9.0, 9.0, 6.0, 5.0]
+
+
+def test_a_recipe_that_loses_live_is_sent_back() -> None:
+    assert loses_live(evidence(-0.5, 126)) is not None
+    assert "lost to the random walk over 126 live sessions" in str(loses_live(evidence(-0.5, 126)))
+
+
+def test_a_recipe_stays_while_its_loss_may_be_chance_or_is_young() -> None:
+    assert loses_live(evidence(-0.5, 125)) is None
+    assert loses_live(evidence(0.0, 252)) is None
+    assert loses_live(evidence(0.5, 252)) is None
+
+
+def test_a_refit_may_be_worse_by_the_margin_and_no_more() -> None:
+    assert MARGIN == 0.01
+    assert judge_refit(40.4, 40.0, 500)[0]
+    passes, sentence = judge_refit(40.41, 40.0, 500)
+    assert not passes
+    assert sentence == "pinball 40.41 bp on 500 forecasts unseen by both is beyond 1% of its predecessor's 40.00 bp"
+
+
+def test_a_refit_without_unseen_sessions_does_not_take_over() -> None:
+    assert judge_refit(float("nan"), float("nan"), 0)[0] is False

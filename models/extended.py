@@ -5,9 +5,10 @@ function of at most `specs.INPUT_MEMORY` sessions, itself included, and knows no
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.features import OWN_FEATURES, SIGMA_FLOOR, moving_mean, positive_log, session_returns
-from models.frame import DateArray, FloatArray, SymbolFrame
+from models.frame import FloatArray, SymbolFrame
 from models.specs import INPUT_MEMORY
 
 MOMENTUM_SESSIONS = (5, 21, 63)
@@ -85,9 +86,11 @@ def extended_features(frame: SymbolFrame, sigma: FloatArray) -> FloatArray:
     weekday = (frame.sessions.astype(np.int64) + 3) % 7
     columns += [(weekday == day).astype(np.float64) for day in range(5)]
     moves, volumes = cycle_scores(frame)
-    rows = [[_rows_after(frame.sessions, days, offset) for days in CYCLE_DAYS] for offset in CYCLE_OFFSETS]
+    days_ago = [frame.sessions - np.timedelta64(days, "D") for days in CYCLE_DAYS]
+    bases = np.searchsorted(frame.sessions, np.stack(days_ago), side="right") - 1
+    rows = [_rows_after(bases, offset) for offset in CYCLE_OFFSETS]
     for scores in (moves, volumes):
-        columns += [_known_mean([_taken(scores, chosen) for chosen in row]) for row in rows]
+        columns += [_known_mean(_taken(scores, chosen)) for chosen in rows]
     return np.column_stack(columns)
 
 
@@ -147,34 +150,27 @@ def _largest(values: FloatArray, sessions: int) -> FloatArray:
     return np.where(largest < 0, np.nan, largest)
 
 
-def _rows_after(sessions: DateArray, days: int, offset: int) -> FloatArray:
-    """Row so many sessions after the newest session at or before as_of less `days`; NaN where there is none.
+def _rows_after(bases: NDArray[np.int64], offset: int) -> NDArray[np.int64]:
+    """`(quarters, n)` rows so many sessions after the bases of each of the `n` rows; -1 where there is none.
 
     Rows after as_of are none, whatever the calendar; nor are rows whose score would reach beyond the memory.
     """
-    own = np.arange(len(sessions))
-    base = np.searchsorted(sessions, sessions - np.timedelta64(days, "D"), side="right") - 1
-    rows = base + offset
-    back = own - rows
-    known = (base >= 0) & (back >= 0) & (back <= INPUT_MEMORY - USUAL_SESSIONS - 2)
-    return np.where(known, rows, np.nan)
+    rows = bases + offset
+    back = np.arange(bases.shape[1]) - rows
+    known = (bases >= 0) & (back >= 0) & (back <= INPUT_MEMORY - USUAL_SESSIONS - 2)
+    return np.where(known, rows, -1)
 
 
-def _taken(scores: FloatArray, rows: FloatArray) -> FloatArray:
-    """Scores at rows, NaN where a row is NaN."""
-    known = ~np.isnan(rows)
-    values = np.full(len(rows), np.nan)
-    values[known] = scores[rows[known].astype(np.int64)]
-    return values
+def _taken(scores: FloatArray, rows: NDArray[np.int64]) -> FloatArray:
+    """Scores at rows, NaN where a row is -1."""
+    return np.append(scores, np.nan)[rows]
 
 
-def _known_mean(values: list[FloatArray]) -> FloatArray:
-    """Mean over arrays of the values that are known, NaN where none is."""
-    stacked = np.stack(values)
-    known = ~np.isnan(stacked)
-    mean: FloatArray = np.where(known, stacked, 0.0).sum(axis=0) / np.where(
-        known.any(axis=0), known.sum(axis=0), np.nan
-    )
+def _known_mean(values: FloatArray) -> FloatArray:
+    """Mean over the first axis of the values that are known, NaN where none is."""
+    known = ~np.isnan(values)
+    count = known.sum(axis=0)
+    mean: FloatArray = np.where(known, values, 0.0).sum(axis=0) / np.where(count > 0, count, np.nan)
     return mean
 
 

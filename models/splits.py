@@ -47,7 +47,7 @@ class Spans:
 
 
 def judged_spans(windows: PooledWindows, cut_at: np.datetime64) -> Spans:
-    """Fit, 3 dates purged, 252 to stop, 3 purged, the last 252 to judge.
+    """Fit, 3 dates purged, `specs.STOP_SESSIONS` to stop, 3 purged, the last `specs.JUDGE_SESSIONS` to judge.
 
     Args:
         windows: Pooled windows; those with a target unknown or not final by the cut are left out.

@@ -35,6 +35,7 @@ class PooledWindows:
         as_of: `(windows,)` datetime64[D].
         final_at: `(windows,)` datetime64[s], when as_of's bar is final.
         target_final_at: `(windows, horizon)` datetime64[s], when each target bar is final; NaT where unknown.
+        newest_only: Columns that a window holds at its newest session alone; they are 0 at the older ones.
     """
 
     inputs: Float32Array
@@ -46,6 +47,7 @@ class PooledWindows:
     as_of: DateArray
     final_at: DateArray
     target_final_at: DateArray
+    newest_only: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -62,13 +64,22 @@ class PooledWindows:
             self.as_of[chosen],
             self.final_at[chosen],
             self.target_final_at[chosen],
+            self.newest_only,
         )
 
     def gather(self) -> Float32Array:
         """Every window copied out: `(windows, lookback, features)` float32, oldest session first."""
         offsets = np.arange(self.lookback - 1, -1, -1, dtype=np.int64)
         gathered: Float32Array = self.inputs[self.ends[:, None] - offsets[None, :]]
+        if self.newest_only:
+            gathered *= self.shown()
         return gathered
+
+    def shown(self) -> Float32Array:
+        """`(lookback, features)`, 0 where a column of `newest_only` is not shown, else 1."""
+        shown = np.ones((self.lookback, self.inputs.shape[1]), np.float32)
+        shown[:-1, list(self.newest_only)] = 0.0
+        return shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ import numpy as np
 
 from benchmarks.accuracy.pooled import PRICES, REFERENCES, stocks_panel
 from models.frame import Panel
+from models.recipes import refined
 from models.specs import Recipe, Strategy
 from models.training import TrainedArtifact, TrainProgress, TrainRequest, train_all
 
@@ -45,7 +46,9 @@ def requests(panel: Panel, directory: Path) -> tuple[TrainRequest, ...]:
         directory: Where artifacts go.
     """
     recipes = [
-        Recipe(name, strategy, references=REFERENCES) for strategy in Strategy for name in ("lstm", "random_walk")
+        refined(Recipe(name, strategy, references=REFERENCES))
+        for strategy in Strategy
+        for name in ("lstm", "random_walk")
     ]
     return tuple(TrainRequest(panel, recipe, CUT_AT, directory) for recipe in recipes)
 

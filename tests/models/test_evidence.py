@@ -27,8 +27,8 @@ def test_the_folds_walk_forward_to_the_end_without_a_gap(windows: PooledWindows)
     dates = np.unique(windows.as_of)
     assert first.judge_dates == (dates[-252], dates[-127])
     assert second.judge_dates == (dates[-126], dates[-1])
-    assert first.stop_dates == (dates[-252 - 3 - 252], dates[-252 - 3 - 1])
-    assert second.fit_dates == (dates[0], dates[-126 - 3 - 252 - 3 - 1])
+    assert first.stop_dates == (dates[-252 - 3 - 63], dates[-252 - 3 - 1])
+    assert second.fit_dates == (dates[0], dates[-126 - 3 - 63 - 3 - 1])
 
 
 def test_nothing_of_a_fold_is_final_after_its_judging_begins(windows: PooledWindows) -> None:

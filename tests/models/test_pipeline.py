@@ -9,7 +9,7 @@ import pytest
 from models.errors import ArtifactError, TooLittleHistory
 from models.frame import Panel
 from models.pipeline import Pipeline, cut_windows
-from models.specs import MEMORY
+from models.specs import INPUT_MEMORY, MEMORY, Inputs
 from tests.factories import SPY, VIX, after, last_rows, make_frame, make_panel, make_recipe, with_changes
 
 CUT = np.datetime64("2001-06-01T00:00:00")
@@ -150,3 +150,28 @@ def test_without_references_there_are_eight_inputs(panel: Panel) -> None:
     assert len(bare.feature_names) == 8
     assert bare.mask_columns == ()
     assert Pipeline.fit(panel, make_recipe(references=(VIX, SPY)), CUT).mask_columns == ((8, 9, 10), (11, 12, 13))
+
+
+def test_extended_windows_show_days_and_keep_the_rest_to_their_newest_session(panel: Panel) -> None:
+    recipe = replace(make_recipe(), inputs=Inputs.EXTENDED)
+    extended = Pipeline.fit(panel, recipe, CUT)
+    assert extended.feature_names[:4] == ("return", "range", "gap", "volume")
+    # 8 core and 23 extended columns of its own, 3 of SPY, 3 and 4 of ^VIX, the masks last
+    assert len(extended.feature_names) == 8 + 23 + 3 + 7
+    assert extended.mask_columns == ((31, 32, 33), (34, 35, 36, 37, 38, 39, 40))
+    windows = extended.windows(panel, require_targets=False)
+    gathered = windows.select(windows.final_at >= CUT).gather()
+    assert (gathered[:, :-1, 4:] == 0).all()
+    assert (np.abs(gathered[:, :-1, :4]).max(axis=(0, 1)) > 1).all()
+    assert (np.abs(gathered[:, -1]).max(axis=0) > 0.05).all()
+    assert Pipeline.from_dict(json.loads(json.dumps(extended.to_dict()))) == extended
+
+
+@pytest.mark.parametrize("rows", [420, INPUT_MEMORY + 5])
+def test_the_newest_extended_window_is_what_training_would_cut_there(panel: Panel, rows: int) -> None:
+    extended = Pipeline.fit(panel, replace(make_recipe(), inputs=Inputs.EXTENDED), CUT)
+    newest, refusals = extended.newest(last_rows(panel, rows))
+    assert refusals == ()
+    windows = extended.windows(panel, require_targets=False)
+    last = np.array([np.flatnonzero(windows.symbol_index == index)[-1] for index in range(3)])
+    np.testing.assert_allclose(newest.gather(), windows.select(last).gather(), atol=1e-6)

@@ -33,15 +33,15 @@ def check_order(windows: PooledWindows, spans: Spans) -> None:
     assert last_target(windows, spans.judge) == spans.judge_until
 
 
-def test_judged_spans_are_a_year_each_with_three_dates_between(windows: PooledWindows) -> None:
+def test_a_quarter_stops_and_a_year_judges_with_three_dates_between(windows: PooledWindows) -> None:
     spans = judged_spans(windows, NEVER)
     dates = np.unique(windows.as_of)
     assert len(dates) == 1200 - 79 - 3
     assert len(np.unique(windows.as_of[spans.judge])) == 252
     assert spans.judge_dates == (dates[-252], dates[-1])
-    assert len(np.unique(windows.as_of[spans.stop])) == 252
-    assert spans.stop_dates == (dates[-507], dates[-256])
-    assert spans.fit_dates == (dates[0], dates[-511])
+    assert len(np.unique(windows.as_of[spans.stop])) == 63
+    assert spans.stop_dates == (dates[-318], dates[-256])
+    assert spans.fit_dates == (dates[0], dates[-322])
     check_order(windows, spans)
 
 

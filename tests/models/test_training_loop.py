@@ -1,13 +1,16 @@
 """The compiled loop on windows made by hand: determinism, masks, batches, learning."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from models.errors import TooLittleHistory, UnknownArchitecture
+from models.fitting import with_median_share
 from models.loop import CompiledLoop, batch_of
 from models.networks import architecture
 from models.networks.forward import Weights
-from models.specs import Recipe, Strategy
+from models.specs import QUANTILES, Recipe, Strategy, Weighting
 from models.windows import PooledWindows
 
 LOOKBACK, FEATURES = 2, 4
@@ -123,3 +126,31 @@ def test_no_window_is_refused() -> None:
 def test_unknown_network_is_refused() -> None:
     with pytest.raises(UnknownArchitecture, match="choose one of"):
         CompiledLoop(Recipe("transformer", Strategy.ONE_STEP), windows(64), NO_MASKS)
+
+
+def loss_by_hand(quantiles: np.ndarray, fit: PooledWindows, weights: np.ndarray) -> float:
+    missed = fit.targets[:, :, None] - quantiles
+    levels = np.array(QUANTILES)
+    each = np.maximum(levels * missed, (levels - 1) * missed).mean(axis=(1, 2))
+    return float((each * weights).mean())
+
+
+@pytest.mark.parametrize(("weighting", "expected"), [(Weighting.EVEN, [1, 1]), (Weighting.SIGMA, [0.5, 1.5])])
+def test_windows_weigh_alike_or_by_sigma(weighting: Weighting, expected: list[float]) -> None:
+    fit = replace(windows(640), sigma=np.repeat([0.01, 0.03], 320))
+    loop = CompiledLoop(recipe(weighting=weighting), fit, NO_MASKS)
+    quantiles = architecture("lstm").forward(loop.weights(), fit.gather())
+    assert loop.loss_on(fit)() == pytest.approx(loss_by_hand(quantiles, fit, np.repeat(expected, 320)), rel=1e-5)
+
+
+def test_what_is_trained_with_a_median_share_is_what_its_weights_answer() -> None:
+    fit = windows(640, shift=1.0)
+    loop = CompiledLoop(recipe(median_share=0.1, learning_rate=0.05), fit, NO_MASKS)
+    for epoch in (1, 2, 3):
+        loop.epoch(0, epoch)
+    assert loop.medians == pytest.approx(np.median(fit.targets, axis=0), rel=1e-6)
+    shared = with_median_share(loop.weights(), loop.medians, 0.1)
+    quantiles = architecture("lstm").forward(shared, fit.gather())
+    assert loop.loss_on(fit)() == pytest.approx(loss_by_hand(quantiles, fit, np.ones(640)), rel=1e-5)
+    plain = architecture("lstm").forward(loop.weights(), fit.gather())
+    assert abs(plain[:, 0, 3] - quantiles[:, 0, 3]).max() > 0.05

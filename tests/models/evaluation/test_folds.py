@@ -73,7 +73,7 @@ def test_a_network_needs_a_thousand_dates() -> None:
 
 
 def test_folds_without_a_past_are_skipped_with_the_reason() -> None:
-    folds, skipped = walk_forward(PANEL, WalkForward(DATES[100], DATES[399], 100))
+    folds, skipped = walk_forward(PANEL, WalkForward(DATES[100], DATES[399], 100, 252))
     assert [each.number for each in skipped] == [1, 2]
     assert "there are 100 sessions before" in skipped[0].reason
     assert "needs 259" in skipped[0].reason

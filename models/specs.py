@@ -37,7 +37,7 @@ PURGE = MULTI_STEP_HORIZON
 """Sessions left out between the fit, stop and judge spans, so that no target reaches across a cut."""
 
 STOP_SESSIONS = 63
-"""Sessions of the early-stopping span (a quarter of a year): enough to choose an epoch by, and little lost to the fit."""
+"""Sessions of the early-stopping span (a quarter of a year): enough to choose an epoch by, little lost."""
 
 JUDGE_SESSIONS = 252
 """Sessions of the judging span (a year)."""

@@ -37,7 +37,8 @@ def forecast_document(context: ServiceContext, run_ids: Sequence[int], only: Seq
             targets = [str(day) for day in context.calendars.targets(run.scope, run.session, HORIZON)]
             stored = Wanted(as_of=run.session, known_at=now)
             answers, _ = read_many(Snapshot(connection, now), context.settings, wanted, stored)
-            found = {answer.symbol: answer.model_dump(mode="json") for answer in answers}
+            on_time = [answer for answer in answers if answer.origin != "backfill"]
+            found = {answer.symbol: answer.model_dump(mode="json") for answer in on_time}
             for symbol in wanted:
                 outcome = outcomes.get(symbol)
                 entry = {"symbol": symbol, "calendar": run.scope, "as_of": str(run.session), "target_sessions": targets}

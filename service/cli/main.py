@@ -28,10 +28,13 @@ COMMANDS: Mapping[str, str] = {
     "score": "service.cli.jobs",
     "forecast": "service.cli.jobs",
     "train": "service.cli.jobs",
+    "backfill": "service.cli.backfill",
+    "backtest": "service.cli.backtest",
     "symbols": "service.cli.symbols",
     "models": "service.cli.models",
     "quarantine": "service.cli.quarantine",
     "db": "service.cli.ledger",
+    "report": "service.cli.report",
     "health": "service.cli.health",
 }
 """Command -> the module whose `app` holds it, or is it."""

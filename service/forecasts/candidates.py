@@ -5,7 +5,8 @@ from datetime import date
 
 from sqlalchemy import Connection, and_, func, select
 
-from service.db.tables import bars, forecasts, instruments
+from service.db.tables import bars, editions, forecasts, instruments
+from service.forecasts.drafts import BACKFILL
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class Candidate:
         basis: Basis of its stored prices.
         close: as_of's stored close; None where there is no bar.
         revision: Newest published revision of its forecast; 0 = none.
-        published_close: The last close that revision was made with.
+        published_close: The last close that the newest on-time revision was made with; None where none was.
     """
 
     symbol: str
@@ -38,27 +39,23 @@ class Candidate:
 
     @property
     def is_published(self) -> bool:
-        """Whether its newest forecast was made from the bar as it stands (or no bar stands)."""
-        return self.revision > 0 and (self.close is None or self.close == self.published_close)
+        """Whether its newest on-time forecast was made from the bar as it stands (or no bar stands)."""
+        return self.published_close is not None and self.close in (None, self.published_close)
 
 
 def read_candidates(connection: Connection, calendar: str, as_of: date) -> tuple[Candidate, ...]:
     """The active symbols of a calendar, sorted; symbols unknown to the source are left out."""
-    newest = (
-        select(
-            forecasts.c.symbol,
-            func.max(forecasts.c.revision).label("revision"),
-        )
-        .where(forecasts.c.as_of == as_of)
-        .group_by(forecasts.c.symbol)
-        .subquery()
-    )
-    published = (
-        select(forecasts.c.symbol, forecasts.c.revision, func.max(forecasts.c.last_close).label("last_close"))
-        .join(newest, and_(newest.c.symbol == forecasts.c.symbol, newest.c.revision == forecasts.c.revision))
-        .where(forecasts.c.as_of == as_of)
-        .group_by(forecasts.c.symbol, forecasts.c.revision)
-        .subquery()
+    # Of each symbol alone, two seeks in an index: a grouping would read all forecasts there are.
+    mine = and_(forecasts.c.symbol == instruments.c.symbol, forecasts.c.as_of == as_of)
+    newest = select(func.max(forecasts.c.revision)).where(mine).correlate(instruments).scalar_subquery()
+    on_time = (
+        select(forecasts.c.last_close)
+        .join(editions, editions.c.number == forecasts.c.edition)
+        .where(mine, editions.c.origin != BACKFILL)
+        .order_by(forecasts.c.revision.desc())
+        .limit(1)
+        .correlate(instruments)
+        .scalar_subquery()
     )
     query = (
         select(
@@ -68,11 +65,10 @@ def read_candidates(connection: Connection, calendar: str, as_of: date) -> tuple
             instruments.c.state_reason,
             instruments.c.basis,
             bars.c.close,
-            func.coalesce(published.c.revision, 0).label("revision"),
-            published.c.last_close,
+            func.coalesce(newest, 0),
+            on_time,
         )
         .outerjoin(bars, and_(bars.c.symbol == instruments.c.symbol, bars.c.session == as_of))
-        .outerjoin(published, published.c.symbol == instruments.c.symbol)
         .where(instruments.c.calendar == calendar, instruments.c.active, instruments.c.state != "unknown")
         .order_by(instruments.c.symbol)
     )

@@ -1,20 +1,24 @@
 """From a group's candidates to drafts: load the window, ask every forecaster, say what is served and why."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-import numpy as np
+from sqlalchemy import Connection
 
+from models.calibration import CalibrationState, calibrate_batch
 from models.forecast import ForecastBatch
-from models.specs import MAX_LOOKBACK, MEMORY, Strategy
+from models.frame import FloatArray
+from models.specs import INPUT_MEMORY, MAX_LOOKBACK, Strategy
 from models.tasks import ForecastTask, forecast_panel
-from service.context import ServiceContext
+from service.context import STAND_IN, ServiceContext
+from service.forecasts.calibration import read_states
 from service.forecasts.candidates import Candidate
 from service.forecasts.drafts import ForecastDraft, ItemDraft
 from service.prices.frames import PanelQuery, load_panel
 from service.runs import Outcome
 from service.training.repository import ModelVersion, serving_versions
+from service.training.standing import RecipeKey, read_standing
 
 SPARE_SESSIONS = 60
 """Sessions read beyond what the inputs look back on, so that a few holes do not cost a long history its network."""
@@ -28,6 +32,23 @@ class Composed:
     items: tuple[ItemDraft, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
 
+    @staticmethod
+    def joined(parts: Sequence["Composed"]) -> "Composed":
+        """What several groups answered, as one."""
+        return Composed(
+            tuple(item for part in parts for item in part.forecasts),
+            tuple(item for part in parts for item in part.items),
+            tuple(item for part in parts for item in part.outcomes),
+        )
+
+    def of(self, symbols: Collection[str]) -> "Composed":
+        """The answers for some symbols alone."""
+        return Composed(
+            tuple(item for item in self.forecasts if item.symbol in symbols),
+            tuple(item for item in self.items if item.symbol in symbols),
+            tuple(item for item in self.outcomes if item.symbol in symbols),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
@@ -37,10 +58,16 @@ class _Answers:
     batches: dict[int, ForecastBatch]
     rows: dict[int, dict[str, int]]
     refusals: dict[int, dict[str, str]]
+    stand_ins: frozenset[int] = frozenset()
 
 
 def compose(
-    context: ServiceContext, group: str, candidates: Sequence[Candidate], calendar: str, as_of: date
+    context: ServiceContext,
+    group: str,
+    candidates: Sequence[Candidate],
+    calendar: str,
+    as_of: date,
+    lineup: Sequence[ModelVersion] | None = None,
 ) -> Composed:
     """Forecast some symbols of one group at as_of, by every version that ought to.
 
@@ -50,15 +77,18 @@ def compose(
         candidates: Symbols that have as_of's bar.
         calendar: Their calendar.
         as_of: T-1.
+        lineup: Who forecasts, with the status each has in this; None = who ought to now.
     """
     by_symbol = {candidate.symbol: candidate for candidate in candidates}
-    answers = _ask(context, group, tuple(by_symbol), context.calendars.final_at(calendar, as_of))
+    answers = _ask(context, group, tuple(by_symbol), context.calendars.final_at(calendar, as_of), lineup)
     targets = context.calendars.targets(calendar, as_of, Strategy.MULTI_STEP.horizon)
+    states = _states(context, answers, calendar, as_of)
     drafts: list[ForecastDraft] = []
     for version_id, batch in answers.batches.items():
         strategy = answers.versions[version_id].strategy
+        calibrated = calibrate_batch(states[version_id].steps, batch.quantiles, batch.sigma)
         for row, symbol in enumerate(batch.symbols):
-            drafts.extend(_drafts(by_symbol[symbol], as_of, targets, (version_id, strategy), (batch, row)))
+            drafts.extend(_drafts(by_symbol[symbol], as_of, targets, (version_id, strategy), (batch, calibrated, row)))
     items: list[ItemDraft] = []
     outcomes: list[Outcome] = []
     for symbol in by_symbol:
@@ -70,10 +100,18 @@ def compose(
     return Composed(tuple(drafts), tuple(items), tuple(outcomes))
 
 
-def _ask(context: ServiceContext, group: str, symbols: tuple[str, ...], until: datetime) -> _Answers:
-    rows = MEMORY + MAX_LOOKBACK + SPARE_SESSIONS
+def _ask(
+    context: ServiceContext,
+    group: str,
+    symbols: tuple[str, ...],
+    until: datetime,
+    lineup: Sequence[ModelVersion] | None,
+) -> _Answers:
+    rows = INPUT_MEMORY + MAX_LOOKBACK + SPARE_SESSIONS
     with context.database.reading() as connection:
-        versions = {version.id: version for version in serving_versions(connection, group)}
+        chosen = serving_versions(connection, group) if lineup is None else lineup
+        versions = {version.id: version for version in chosen}
+        stand_ins = frozenset(v.id for v in chosen if lineup is None and _stands_in(connection, v))
         references = tuple(sorted({name for version in versions.values() for name in version.references}))
         panel = load_panel(connection, PanelQuery(symbols, references, until, context.calendars.settle, rows))
     store = context.settings.artifact_dir
@@ -88,7 +126,20 @@ def _ask(context: ServiceContext, group: str, symbols: tuple[str, ...], until: d
         if isinstance(batch, str):
             refusals[key] = dict.fromkeys(symbols, batch)
     rows_of = {key: {symbol: row for row, symbol in enumerate(batch.symbols)} for key, batch in batches.items()}
-    return _Answers(versions, batches, rows_of, refusals)
+    return _Answers(versions, batches, rows_of, refusals, stand_ins)
+
+
+def _stands_in(connection: Connection, version: ModelVersion) -> bool:
+    """Whether a version may serve the symbols that the champion, over market frames, has not seen."""
+    if version.status != "challenger" or version.architecture != STAND_IN:
+        return False
+    key = RecipeKey(version.group, version.strategy, version.recipe, version.architecture)
+    return read_standing(connection, key).accepted
+
+
+def _states(context: ServiceContext, answers: _Answers, calendar: str, as_of: date) -> dict[int, CalibrationState]:
+    with context.database.reading() as connection:
+        return read_states(connection, answers.batches, calendar, as_of)
 
 
 def _serve(answers: _Answers, symbol: str, strategy: Strategy) -> ItemDraft | str:
@@ -99,6 +150,9 @@ def _serve(answers: _Answers, symbol: str, strategy: Strategy) -> ItemDraft | st
     if champion is not None and symbol in answers.rows.get(champion.id, {}):
         return ItemDraft(symbol, strategy.value, champion.id, champion.reason)
     refusal = "" if champion is None else answers.refusals.get(champion.id, {}).get(symbol, "")
+    for stand_in in (v for v in versions if v.id in answers.stand_ins):
+        if refusal and symbol in answers.rows.get(stand_in.id, {}):
+            return ItemDraft(symbol, strategy.value, stand_in.id, f"the {stand_in.architecture} stands in: {refusal}")
     if walk is None:
         return f"group has no forecaster for {strategy.value} yet"
     if walk is not champion and symbol in answers.rows.get(walk.id, {}):
@@ -112,14 +166,12 @@ def _drafts(
     as_of: date,
     targets: Sequence[date],
     version: tuple[int, str],
-    answer: tuple[ForecastBatch, int],
+    answer: tuple[ForecastBatch, FloatArray, int],
 ) -> list[ForecastDraft]:
     assert candidate.close is not None
-    batch, row = answer
-    quantiles = np.asarray(batch.quantiles[row], dtype=float)
+    batch, calibrated, row = answer
     drafts = []
-    for position in range(quantiles.shape[0]):
-        levels = tuple(float(value) for value in quantiles[position])
+    for position in range(batch.quantiles.shape[1]):
         drafts.append(
             ForecastDraft(
                 symbol=candidate.symbol,
@@ -132,8 +184,8 @@ def _drafts(
                 basis=candidate.basis,
                 last_close=candidate.close,
                 sigma=float(batch.sigma[row]),
-                raw=levels,
-                calibrated=levels,
+                raw=tuple(batch.quantiles[row, position].tolist()),
+                calibrated=tuple(calibrated[row, position].tolist()),
                 degraded=tuple(batch.degraded[row]),
             )
         )

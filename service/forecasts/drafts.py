@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from datetime import date
 
+BACKFILL = "backfill"
+"""Origin of editions about sessions whose T had opened already; track records never mix it with the others."""
+
 
 @dataclass(frozen=True, slots=True)
 class ForecastDraft:

@@ -70,11 +70,7 @@ def _compose_groups(context: ServiceContext, run: Run, ready: Sequence[Candidate
     for group, members in sorted(groups.items()):
         ensure_random_walk(context, run, group, context.calendars.final_at(run.scope, run.session))
         parts.append(compose(context, group, members, run.scope, run.session))
-    return Composed(
-        tuple(item for part in parts for item in part.forecasts),
-        tuple(item for part in parts for item in part.items),
-        tuple(item for part in parts for item in part.outcomes),
-    )
+    return Composed.joined(parts)
 
 
 def _publish(
@@ -112,7 +108,7 @@ def _miss(context: ServiceContext, connection: Connection, run: Run, todo: Seque
         f"T ({target}) opened before this could be issued (on time until {deadline:%Y-%m-%dT%H:%M:%SZ}); {following}"
     )
     before = {outcome.symbol: outcome.state for outcome in read_outcomes(connection, run.id)}
-    late = [one for one in todo if one.revision == 0 and before.get(one.symbol) != "refused"]
+    late = [one for one in todo if one.published_close is None and before.get(one.symbol) != "refused"]
     without = f"no bar of {run.session} came before T ({target}) opened"
     if context.calendars.is_closed(run.scope, run.session):
         without = f"session {run.session} turned out closed; {following}"

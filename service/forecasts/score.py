@@ -9,10 +9,12 @@ from sqlalchemy import Connection, Select, and_, func, insert, literal_column, o
 
 from service.context import ServiceContext
 from service.db.changes import raise_changes
-from service.db.tables import actions, bars, edition_items, forecasts, instruments, runs, scores, sessions
+from service.db.tables import actions, bars, edition_items, editions, forecasts, instruments, runs, scores, sessions
 from service.db.tables.forecasts import QUANTILE_NAMES
 from service.forecasts.accuracy import update_accuracy
-from service.forecasts.outcomes import CalendarView, Closes, PendingForecast, decide_outcomes
+from service.forecasts.calibration_learning import learn_from_scores
+from service.forecasts.drafts import BACKFILL
+from service.forecasts.outcomes import VOID_AFTER, CalendarView, Closes, PendingForecast, decide_outcomes
 from service.prices.actions import Action, ActionKind
 from service.reporting import ScoreSummary
 from service.runs import Outcome, Run, finish, guard, outcome_counts, record_outcomes
@@ -35,12 +37,56 @@ def score(context: ServiceContext, run: Run) -> None:
         now, machine_now = context.market.now(connection), context.machine.now(connection)
         outcomes = _write(connection, rows, by_id, (now, machine_now))
         if rows:
-            update_accuracy(connection, sorted({by_id[row["forecast_id"]].symbol for row in rows}), context.origin)
+            told = [by_id[row["forecast_id"]] for row in rows]
+            symbols = sorted({forecast.symbol for forecast in told})
+            update_accuracy(connection, symbols, context.origin)
+            if _is_back_filled(connection, run.scope, min(forecast.as_of for forecast in told)):
+                update_accuracy(connection, symbols, BACKFILL)
+        learn_from_scores(connection, run.scope, newest, context.origin)
         record_outcomes(connection, run, outcomes)
         counts = {**outcome_counts(outcomes), "forecasts": len(rows)}
         finish(connection, run, context.machine.now(connection), counts=counts)
     if rows:
         context.reporter.scores(_summary(run.scope, newest, rows, by_id))
+
+
+def score_edition(context: ServiceContext, connection: Connection, calendar: str, number: int) -> None:
+    """Score what is final already of an edition that the same transaction has just published.
+
+    The score job looks at recent sessions alone: a back-fill of older ones has its outcomes with the publish.
+
+    Args:
+        context: The service's parts.
+        connection: An open write transaction.
+        calendar: The edition's calendar.
+        number: The edition.
+    """
+    now, machine_now = context.market.now(connection), context.machine.now(connection)
+    newest = context.calendars.newest_final(calendar, now)
+    if newest is None:
+        return
+    columns = (forecasts.c.id, forecasts.c.symbol, forecasts.c.as_of, forecasts.c.target_session)
+    query = select(*columns, *(forecasts.c[name] for name in QUANTILE_NAMES)).where(forecasts.c.edition == number)
+    final = connection.execute(query.where(forecasts.c.target_session <= newest).order_by(forecasts.c.id)).all()
+    pending = [
+        PendingForecast(row.id, row.symbol, row.as_of, row.target_session, tuple(row[4:]), 0, None, None, served=False)
+        for row in final
+    ]
+    if not pending:
+        return
+    last = max(forecast.target_session for forecast in pending)
+    # As far as it matters whether a bar may still come: a back-fill of years would read years for each session.
+    until = min(newest, context.calendars.targets(calendar, last, VOID_AFTER)[-1])
+    rows = decide_outcomes(
+        pending, _closes(connection, pending, last), _view(context, connection, calendar, pending, until)
+    )
+    _write(connection, rows, {forecast.id: forecast for forecast in pending}, (now, machine_now))
+
+
+def _is_back_filled(connection: Connection, calendar: str, since: date) -> bool:
+    """Whether any session from a date on (inclusive) has a back-fill."""
+    mine = (editions.c.calendar == calendar, editions.c.as_of >= since, editions.c.origin == BACKFILL)
+    return connection.execute(select(editions.c.number).where(*mine).limit(1)).first() is not None
 
 
 def _pending(connection: Connection, run: Run, newest: date) -> list[PendingForecast]:
@@ -103,21 +149,21 @@ def _revisit_from(connection: Connection, run: Run) -> date | None:
     return None if last is None else last - REVISIT
 
 
-def _closes(connection: Connection, pending: list[PendingForecast]) -> dict[str, Closes]:
+def _closes(connection: Connection, pending: list[PendingForecast], last: date = date.max) -> dict[str, Closes]:
     if not pending:
         return {}
     symbols = sorted({forecast.symbol for forecast in pending})
     first = min(forecast.as_of for forecast in pending)
     query = (
         select(bars.c.symbol, bars.c.session, bars.c.close, bars.c.revision)
-        .where(bars.c.symbol.in_(symbols), bars.c.session >= first)
+        .where(bars.c.symbol.in_(symbols), bars.c.session.between(first, last))
         .order_by(bars.c.symbol, bars.c.session)
     )
     rows: dict[str, list[Any]] = defaultdict(list)
     for row in connection.execute(query):
         rows[row.symbol].append(row)
     found: dict[str, list[Action]] = defaultdict(list)
-    wanted = select(actions).where(actions.c.symbol.in_(symbols), actions.c.ex_date > first)
+    wanted = select(actions).where(actions.c.symbol.in_(symbols), actions.c.ex_date > first, actions.c.ex_date <= last)
     for row in connection.execute(wanted.order_by(actions.c.ex_date)):
         found[row.symbol].append(Action(row.ex_date, ActionKind(row.kind), row.value))
     return {

@@ -131,7 +131,7 @@ def test_the_newest_window_is_the_one_training_would_cut_there(desk: Desk) -> No
     with desk.database.reading() as connection:
         query = PanelQuery(SYMBOLS, (), datetime(2012, 11, 14, 23, tzinfo=UTC), desk.context.calendars.settle)
         whole = load_panel(connection, query)
-    assert len(whole.frames[0]) > 8 * len(task.panel.frames[0]) > 0
+    assert len(whole.frames[0]) > 7 * len(task.panel.frames[0]) > 0
     for network in forecasters(desk).values():
         if isinstance(network, RandomWalk):
             continue

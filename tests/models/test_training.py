@@ -161,7 +161,7 @@ def test_weights_that_do_not_fit_are_refused(trained: Trained) -> None:
 def test_an_artifact_of_an_unknown_network_is_refused(trained: Trained, tmp_path: Path) -> None:
     artifact = load_artifact(trained.artifact.path, trained.artifact.sha256)
     other = replace(artifact, recipe=replace(RECIPE, architecture="transformer"))
-    with pytest.raises(ArtifactError, match="'transformer'; choose one of: .*, lstm"):
+    with pytest.raises(ArtifactError, match=r"'transformer'; choose one of: .*, lstm"):
         load_forecaster(*save_artifact(other, tmp_path))
 
 

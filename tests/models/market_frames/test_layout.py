@@ -92,9 +92,7 @@ def test_rows_and_reasons() -> None:
     assert "new since the conv_lstm was trained, which has no row for it" in str(
         layout.reason_against(FRAMES[1], "conv_lstm")
     )
-    assert "of XNYS alone, this one trades on XTKS" in str(
-        layout.reason_against(tokyo, "conv_lstm")
-    )
+    assert "of XNYS alone, this one trades on XTKS" in str(layout.reason_against(tokyo, "conv_lstm"))
 
 
 def test_a_layout_survives_its_plain_form_and_refuses_others() -> None:

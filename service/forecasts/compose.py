@@ -18,7 +18,7 @@ from service.forecasts.drafts import ForecastDraft, ItemDraft
 from service.prices.frames import PanelQuery, load_panel
 from service.runs import Outcome
 from service.training.repository import ModelVersion, serving_versions
-from service.training.standing import RecipeKey, read_standing
+from service.training.standing import key_of, read_standing
 
 SPARE_SESSIONS = 60
 """Sessions read beyond what the inputs look back on, so that a few holes do not cost a long history its network."""
@@ -133,8 +133,7 @@ def _stands_in(connection: Connection, version: ModelVersion) -> bool:
     """Whether a version may serve the symbols that the champion, over market frames, has not seen."""
     if version.status != "challenger" or version.architecture != STAND_IN:
         return False
-    key = RecipeKey(version.group, version.strategy, version.recipe, version.architecture)
-    return read_standing(connection, key).accepted
+    return read_standing(connection, key_of(version)).accepted
 
 
 def _states(context: ServiceContext, answers: _Answers, calendar: str, as_of: date) -> dict[int, CalibrationState]:

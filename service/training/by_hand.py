@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert, select
 
-from service.db.tables import audit, model_decisions
+from service.db.changes import ALL
+from service.db.tables import audit, changes, model_decisions
 from service.errors import NotFound
 from service.training.repository import Decision, ModelVersion, Recorded, champion, decide, read_version
-from service.training.standing import WITHDRAWN, RecipeKey, record_loss
+from service.training.standing import WITHDRAWN, key_of, record_loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ def promote_by_hand(connection: Connection, version_id: int, reason: str, record
     Raises:
         NotFound: There is no such version.
     """
+    _wait(connection)
     version = read_version(connection, version_id)
     if version is None:
         raise NotFound(f"there is no model version {version_id}; see `tplus models list`")
@@ -43,8 +45,7 @@ def promote_by_hand(connection: Connection, version_id: int, reason: str, record
         stepped = Decision("challenger", f"version {version.id} was put in its place by hand: {reason}", {})
         decide(connection, before.id, stepped, recorded)
         if before.is_network and not version.is_network:
-            key = RecipeKey(before.group, before.strategy, before.recipe, before.architecture)
-            record_loss(connection, key, WITHDRAWN, f"withdrawn by hand: {reason}", recorded)
+            record_loss(connection, key_of(before), WITHDRAWN, f"withdrawn by hand: {reason}", recorded)
     decide(connection, version.id, Decision("champion", f"promoted by hand: {reason}", {}), recorded)
     _audit(connection, version, before, reason, recorded)
     return Change(version, before)
@@ -56,6 +57,7 @@ def roll_back(connection: Connection, group: str, strategy: str, reason: str, re
     Raises:
         NotFound: The group and strategy have no champion, or never had another.
     """
+    _wait(connection)
     present = champion(connection, group, strategy)
     if present is None:
         raise NotFound(
@@ -71,6 +73,11 @@ def roll_back(connection: Connection, group: str, strategy: str, reason: str, re
         f"version {present.id} is the only one that ever served {group} {strategy}; "
         "name another with `tplus models promote`"
     )
+
+
+def _wait(connection: Connection) -> None:
+    """Let no training decide between what is read here and what is written: every decision raises this counter."""
+    connection.execute(select(changes.c.counter).where(changes.c.scope == ALL).with_for_update())
 
 
 def _audit(

@@ -2,12 +2,12 @@
 
 from datetime import timedelta
 
-import numpy as np
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, and_, case, func, or_, select
 
-from models.gate import Evidence, daily_evidence
+from models.gate import Evidence
 from models.judging import BASIS_POINT
 from models.specs import Strategy
+from service.db.bulk import days_array, floats_array, read_columns
 from service.db.tables import editions, forecasts, model_versions, scores
 from service.training.repository import RANDOM_WALK
 from service.training.standing import RecipeKey
@@ -20,7 +20,8 @@ def live_evidence(connection: Connection, key: RecipeKey, origin: str) -> Eviden
     """Daily losses of a recipe's scored forecasts beside the random walk's on the same ones.
 
     The newest score of the last revision counts, of several versions that of the newest. A forecast counts when all
-    steps of the strategy are scored, so that the mean of a day is comparable.
+    steps of the strategy are scored, so that the mean of a day is comparable. The database adds up: thousands of
+    symbols have millions of scores, and days alone come back.
 
     Args:
         connection: Any connection.
@@ -31,39 +32,42 @@ def live_evidence(connection: Connection, key: RecipeKey, origin: str) -> Eviden
         The last year or so; empty where nothing is scored yet.
     """
     horizon = Strategy(key.strategy).horizon
-    own, walk = (_losses(connection, key, origin, walk=each) for each in (False, True))
-    whole = [place for place in own if len(own[place]) == len(walk.get(place, {})) == horizon]
-    days = np.array([as_of for as_of, _ in whole], "datetime64[D]")
-    losses, walks = (
-        np.array([BASIS_POINT * sum(each[place].values()) / horizon for place in whole], np.float64)
-        for each in (own, walk)
-    )
-    return daily_evidence(days, losses, walks, horizon)
-
-
-def _losses(
-    connection: Connection, key: RecipeKey, origin: str, *, walk: bool
-) -> dict[tuple[object, str], dict[int, float]]:
-    """(as_of, symbol) -> pinball by step, of the recipe or of the random walk."""
-    versions = and_(
-        model_versions.c.group == key.group,
-        model_versions.c.strategy == key.strategy,
-        model_versions.c.architecture == RANDOM_WALK if walk else model_versions.c.recipe == key.recipe,
-    )
-    newest = select(func.max(editions.c.as_of)).where(editions.c.origin == origin).scalar_subquery()
-    since = connection.execute(select(newest)).scalar_one()
+    newest = select(func.max(editions.c.as_of)).where(editions.c.origin == origin)
+    since = connection.execute(newest).scalar_one()
     if since is None:
-        return {}
-    query = (
-        select(forecasts.c.as_of, forecasts.c.symbol, forecasts.c.step, scores.c.pinball)
+        return Evidence(days_array(()), floats_array(()), floats_array(()), horizon)
+    of_walk = model_versions.c.architecture == RANDOM_WALK
+    walk = case((of_walk, 1), else_=0)
+    place = (forecasts.c.as_of, forecasts.c.symbol, forecasts.c.step, walk)
+    last = (forecasts.c.revision.desc(), forecasts.c.model_version_id.desc(), scores.c.revision.desc())
+    told = (
+        select(
+            forecasts.c.as_of,
+            forecasts.c.symbol,
+            walk.label("walk"),
+            scores.c.pinball,
+            func.row_number().over(partition_by=place, order_by=last).label("place"),
+        )
         .select_from(forecasts)
         .join(editions, editions.c.number == forecasts.c.edition)
         .join(model_versions, model_versions.c.id == forecasts.c.model_version_id)
         .join(scores, scores.c.forecast_id == forecasts.c.id)
-        .where(versions, editions.c.origin == origin, editions.c.as_of >= since - REACH, scores.c.state == "scored")
-        .order_by(forecasts.c.revision, forecasts.c.model_version_id, scores.c.revision)
+        .where(model_versions.c.group == key.group, model_versions.c.strategy == key.strategy)
+        .where(or_(of_walk, model_versions.c.recipe == key.recipe))
+        .where(editions.c.origin == origin, editions.c.as_of >= since - REACH)
+        .where(and_(scores.c.state == "scored", scores.c.pinball.is_not(None)))
+        .subquery()
     )
-    found: dict[tuple[object, str], dict[int, float]] = {}
-    for as_of, symbol, step, pinball in connection.execute(query):  # in order: the last one counts
-        found.setdefault((as_of, symbol), {})[step] = pinball
-    return found
+    own = case((told.c.walk == 0, told.c.pinball), else_=0.0)
+    other = case((told.c.walk == 1, told.c.pinball), else_=0.0)
+    whole = (
+        select(told.c.as_of, func.sum(own).label("own"), func.sum(other).label("other"))
+        .where(told.c.place == 1)
+        .group_by(told.c.as_of, told.c.symbol)
+        .having(and_(func.sum(told.c.walk) == horizon, func.count() == 2 * horizon))
+        .subquery()
+    )
+    daily = select(whole.c.as_of, func.avg(whole.c.own), func.avg(whole.c.other)).group_by(whole.c.as_of)
+    days, losses, walks = read_columns(connection, daily.order_by(whole.c.as_of))
+    scale = BASIS_POINT / horizon
+    return Evidence(days_array(days), scale * floats_array(losses), scale * floats_array(walks), horizon)

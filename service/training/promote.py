@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from models.gate import judge_refit
 from service.training.repository import Decision, ModelVersion, Recorded, champion, decide, version_ids
-from service.training.standing import RecipeKey, Standing, read_standing
+from service.training.standing import RecipeKey, Standing, key_of, read_standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +52,20 @@ def promote(connection: Connection, new: NewVersions, recorded: Recorded) -> str
     incumbent = champion(connection, new.group, new.strategy)
     serving = incumbent if incumbent is not None and incumbent.is_network else None
     if new.network is None:
+        lost = None if serving is None else read_standing(connection, key_of(serving))
+        none = "no network serves this group yet"
+        if serving is not None and lost is not None and lost.figures and not lost.accepted:
+            none = f"version {serving.id} was sent back: {lost.reason}"
+            decide(connection, serving.id, Decision("challenger", f"not promoted: {lost.reason}", {}), recorded)
+            serving = None
         _retire_others(connection, new, recorded, keep=None if serving is None else serving.id)
         status = "champion" if serving is None else "challenger"
-        reason = "no network serves this group yet" if serving is None else "the random walk stands beside the network"
+        reason = none if serving is None else "the random walk stands beside the network"
         decide(connection, new.random_walk, Decision(status, reason, {}), recorded)
         return f"the random walk serves: {reason}" if serving is None else reason
     standing = read_standing(connection, new.key)
     figures = {**_figures(new.metrics), **standing.figures}
-    if serving is not None and not _may_stay(connection, serving, new):
+    if serving is not None and not read_standing(connection, key_of(serving)).accepted:
         serving = None
     if new.stand_in is not None:
         beside = f"it stands in for symbols that the {new.architecture} has not seen, once its own recipe is accepted"
@@ -75,12 +81,6 @@ def promote(connection: Connection, new: NewVersions, recorded: Recorded) -> str
         walk = walk or Decision("champion", f"the random walk serves: the {new.architecture} is {sentence}", {})
         decide(connection, new.random_walk, walk, recorded)
     return f"{new.architecture} {sentence}"
-
-
-def _may_stay(connection: Connection, serving: ModelVersion, new: NewVersions) -> bool:
-    """Whether the serving network's own recipe is accepted (still)."""
-    key = RecipeKey(new.group, new.strategy, serving.recipe, serving.architecture)
-    return read_standing(connection, key).accepted
 
 
 def _verdict(new: NewVersions, standing: Standing, serving: ModelVersion | None) -> tuple[bool, str]:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, func, insert, select
 from models.gate import ASK_EVERY, Evidence, Judgement
 from service.db.changes import raise_changes
 from service.db.tables import bars, instruments, recipe_judgements
-from service.training.repository import Recorded
+from service.training.repository import ModelVersion, Recorded
 
 ASKED, LIVE, WITHDRAWN = "asked", "live", "withdrawn"
 """Kinds of judgement: on evidence, for losing live, by hand."""
@@ -43,6 +43,11 @@ class Standing:
     askings: int
     may_ask: bool
     figures: Mapping[str, Any]
+
+
+def key_of(version: ModelVersion) -> RecipeKey:
+    """Whose standing a version depends on."""
+    return RecipeKey(version.group, version.strategy, version.recipe, version.architecture)
 
 
 def read_standing(connection: Connection, key: RecipeKey) -> Standing:

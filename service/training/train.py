@@ -1,6 +1,6 @@
 """The train job: one group's networks and random walks, fitted in a child process, then decided on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, select
 
 from models.errors import TooLittleHistory
 from models.frame import Panel
+from models.gate import Evidence
 from models.specs import MIN_TRAINING_DATES, Recipe, Strategy
 from models.succession import Predecessor
 from models.tasks import train_forecasters
@@ -20,8 +21,8 @@ from service.prices.frames import PanelQuery, load_panel
 from service.runs import Outcome, Run, finish, guard, outcome_counts, record_outcomes
 from service.training.promote import NewVersions, promote
 from service.training.repository import Recorded, add_version, champion
-from service.training.standing import RecipeKey, read_standing
-from service.training.trial import judge_standing
+from service.training.standing import RecipeKey, key_of, read_standing
+from service.training.trial import judge_standing, live_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,10 @@ def train(context: ServiceContext, run: Run) -> None:
         lack = str(error)  # bars enough, but too few whole windows
         networks, fitting = False, replace(fitting, networks=False)
         trained = fit(context, fitting, context.warm)
+    live = _live(context, run.scope, trained)
     with context.database.transaction() as connection:
         guard(connection, run)
-        sentences = record(context, connection, fitting, trained, run)
+        sentences = record(context, connection, fitting, trained, run, live)
         outcomes = [Outcome(symbol, "trained") for symbol in symbols]
         if not networks:
             outcomes = [Outcome(symbol, "random_walk_only", lack) for symbol in symbols]
@@ -95,8 +97,13 @@ def record(
     fitting: Fitting,
     trained: Sequence[TrainedArtifact],
     run: Run,
+    live: Mapping[RecipeKey, Evidence] | None = None,
 ) -> dict[str, str]:
-    """Insert the versions and decide on them, in the caller's fenced transaction; sentences by strategy."""
+    """Insert the versions and decide on them, in the caller's fenced transaction; sentences by strategy.
+
+    The recipe that serves is judged on its live scores too where another one was trained, or none.
+    """
+    live = live or {}
     recorded = Recorded.by(run, context.market.now(connection), context.machine.now(connection))
     sentences: dict[str, str] = {}
     for strategy in Strategy:
@@ -118,9 +125,29 @@ def record(
                 recipe=recipe.hash(),
                 architecture=recipe.architecture,
             )
-            judge_standing(connection, new.key, network.evidence, context.origin, recorded)
+            judge_standing(connection, new.key, network.evidence, live.get(new.key), recorded)
+        serving = champion(connection, fitting.group, strategy.value)
+        if serving is not None and serving.is_network and serving.recipe not in {n.recipe.hash() for n in networks}:
+            key = key_of(serving)
+            judge_standing(connection, key, None, live.get(key), recorded)
         sentences[strategy.value] = promote(connection, new, recorded)
     return sentences
+
+
+def _live(context: ServiceContext, group: str, trained: Sequence[TrainedArtifact]) -> dict[RecipeKey, Evidence]:
+    """Live scores of the recipes that were trained, and of those that serve."""
+    keys: list[RecipeKey] = []
+    evidence: dict[RecipeKey, Evidence] = {}
+    for artifact in trained:
+        recipe = artifact.recipe
+        if recipe.architecture != RANDOM_WALK:
+            keys.append(RecipeKey(group, recipe.strategy.value, recipe.hash(), recipe.architecture))
+            if artifact.evidence is not None:
+                evidence[keys[-1]] = artifact.evidence
+    with context.database.reading() as connection:
+        serving = [champion(connection, group, strategy.value) for strategy in Strategy]
+        keys += [key_of(version) for version in serving if version is not None and version.is_network]
+        return live_of(connection, keys, evidence, context.origin)
 
 
 def _request_of_network(context: ServiceContext, group: str, request: TrainRequest) -> TrainRequest:

@@ -1,6 +1,7 @@
 """A person decides who serves."""
 
 from datetime import date
+from threading import Thread
 
 import pytest
 
@@ -8,7 +9,7 @@ from models.specs import Strategy
 from service.db.tables import audit, model_versions, recipe_judgements
 from service.errors import NotFound
 from service.training.by_hand import Change, promote_by_hand, roll_back
-from service.training.repository import Recorded
+from service.training.repository import Decision, Recorded, decide
 from service.training.standing import RecipeKey, read_standing
 from tests.forecast_factory import NOON, Desk, History, random_closes
 
@@ -60,6 +61,19 @@ def test_the_one_before_serves_again_after_a_rollback_and_again_after_another(re
     assert back(ready).now.id == 2
     assert statuses(ready) == {1: "challenger", 2: "champion", 3: "challenger"}
     assert back(ready).now.id == 3
+
+
+def test_a_training_that_decides_at_the_same_time_is_waited_for(ready: Desk) -> None:
+    """Else a person would replace a champion that is none any more, and the database refuse two of them."""
+    with ready.database.transaction() as connection:
+        decide(connection, 2, Decision("retired", "replaced by version 3", {}), RECORDED)
+        person = Thread(target=promote, args=(ready, 1, 1))
+        person.start()
+        person.join(0.5)
+        assert person.is_alive()
+        decide(connection, 3, Decision("champion", "a refit", {}), RECORDED)
+    person.join(10)
+    assert statuses(ready) == {1: "champion", 2: "retired", 3: "challenger"}
 
 
 def test_back_to_the_random_walk_takes_the_recipes_acceptance_away(ready: Desk) -> None:

@@ -67,6 +67,18 @@ def test_days_are_means_over_symbols_and_steps_in_basis_points(ready: Desk) -> N
     np.testing.assert_allclose(found.walk, [40.0, 10.0])
 
 
+def test_the_newest_version_and_the_newest_score_count(ready: Desk) -> None:
+    refit = ready.add_network(Strategy.MULTI_STEP, "challenger", seed=2)
+    pinballs: dict[int, list[float | None]] = {NETWORK: [0.009] * 3, WALK: [0.002, 0.003, 0.004]}
+    tell(ready, "AAA", 0, {refit: [0.001, 0.002, 0.003], **pinballs})
+    corrected = next(row.id for row in ready.rows(forecasts) if (row.model_version_id, row.step) == (refit, 3))
+    with ready.database.transaction() as connection:
+        connection.execute(insert(scores).values({**_score(corrected, 0.006), "revision": 2}))
+    found = evidence(ready)
+    np.testing.assert_allclose(found.loss, [30.0])
+    np.testing.assert_allclose(found.walk, [30.0])
+
+
 def test_a_forecast_whose_later_steps_are_not_scored_yet_waits(ready: Desk) -> None:
     tell(ready, "AAA", 0, {NETWORK: [0.001, None, None], WALK: [0.002, None, None]})
     assert len(evidence(ready)) == 0

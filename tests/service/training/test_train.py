@@ -4,17 +4,21 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import update
 
+from models.gate import Evidence, judge_recipe
 from models.inference import load_forecaster
 from models.specs import Strategy
 from service.db.tables import instruments, model_decisions, model_versions, recipe_judgements, runs
 from service.errors import FencedError
 from service.execution.port import Answer, Request, Task, TaskFailed
 from service.runs import Outcome
+from service.training.repository import Recorded
+from service.training.standing import RecipeKey, record_asking
 from service.training.train import group_symbols, pooled_dates, train
-from tests.forecast_factory import Desk, History, InProcess, random_closes, utc
+from tests.forecast_factory import NOON, Desk, History, InProcess, random_closes, utc
 
 LAST = date(2018, 5, 31)
 EVENING = utc(2018, 5, 31, 22)
@@ -104,6 +108,32 @@ def test_a_network_is_trained_judged_and_decided_on(desk: Desk) -> None:
     assert len(desk.rows(recipe_judgements)) == 2
     newest = desk.rows(model_versions, architecture="lstm")[-1]
     assert "it may be judged again in 6" in newest.reason
+
+
+def evidence(gain: float, days: int) -> Evidence:
+    noise = np.random.default_rng(0).normal(size=days)
+    walk = np.full(days, 39.0)
+    return Evidence(np.datetime64("2017-01-01", "D") + np.arange(days), walk - gain + noise - noise.mean(), walk, 1)
+
+
+def test_who_serves_and_loses_live_is_sent_back_though_its_recipe_is_no_longer_trained(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.add(History("AAA", LAST, random_closes(90, 1)))
+    desk.move(EVENING)
+    former = desk.add_network(Strategy.ONE_STEP, "champion")
+    (row,) = desk.rows(model_versions)
+    key = RecipeKey("equity", "one_step", row.recipe, "lstm")
+    with desk.database.transaction() as connection:
+        folds = evidence(0.5, 252)
+        record_asking(connection, key, folds, judge_recipe(folds, 1), Recorded(NOON, NOON, None))
+    monkeypatch.setattr("service.training.trial.live_evidence", lambda *_: evidence(-0.5, 126))
+    trained(desk)
+    assert [row.kind for row in desk.rows(recipe_judgements)] == ["asked", "live"]
+    assert ("one_step", "random_walk", "champion") in versions(desk)
+    assert ("one_step", "lstm", "challenger") in versions(desk)
+    told = [sentence for _, strategy, sentence in desk.reporter.decisions if strategy == "one_step"]
+    assert told[0].startswith(f"the random walk serves: version {former} was sent back: the recipe lost to the random")
 
 
 def test_bars_after_the_scheduled_instant_play_no_part(desk: Desk) -> None:

@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 
 from models.baselines import fit_random_walk, random_walk_recipe
+from models.calibration import calibrated_after
 from models.errors import TooLittleHistory
 from models.fitted import answered, fit_recipe, mean_over_seeds
 from models.fitting import EpochEnd
@@ -52,8 +53,12 @@ def gather_evidence(
     for fold, spans in enumerate(evidence_spans(cut_windows(panel, recipe, require_targets=True), cut_at)):
         fitted = fit_recipe(panel, recipe, spans, partial(report, fold))
         walk = fit_random_walk(panel, random_walk_recipe(recipe.strategy), spans.stop_until)
+        lead, before = answered(fitted, fitted.windows.select(spans.stop))
         judged, each = answered(fitted, fitted.windows.select(spans.judge))
-        parts.append(daily_losses(judged, mean_over_seeds(each), walk.at(judged.sigma)))
+        # As both would be served: a random walk that is not calibrated would be too easy to beat.
+        own = calibrated_after(lead, mean_over_seeds(before), judged, mean_over_seeds(each))
+        other = calibrated_after(lead, walk.at(lead.sigma), judged, walk.at(judged.sigma))
+        parts.append(daily_losses(judged, own, other))
     together = parts[0]
     for part in parts[1:]:
         together = together.with_later(part)

@@ -6,6 +6,7 @@ It knows spans, not instants: `models.training` decides where the spans lie.
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import cos, pi
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,26 @@ class EpochEnd:
     epoch: int
     stop_loss: float
     last: bool
+
+
+class SeedLoop(Protocol):
+    """A loop that trains one seed after the other: over windows, or over market frames."""
+
+    def restart(self, seed: int) -> None:
+        """Forget the last seed."""
+        ...
+
+    def set_rate(self, rate: float) -> None:
+        """Set the optimiser's learning rate."""
+        ...
+
+    def epoch(self, seed: int, number: int) -> float:
+        """Train over everything once; the mean training loss."""
+        ...
+
+    def weights(self) -> Weights:
+        """The current weights by name, copied."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +100,12 @@ def fit_network(panel: Panel, recipe: Recipe, spans: Spans, report: Callable[[Ep
             f"the spans were cut on {len(spans.fit)} windows, this panel has {len(windows)}; "
             "cut them on the same panel with require_targets=True"
         )
-    loop = CompiledLoop(recipe, windows.select(spans.fit), _masked_columns(pipeline))
+    loop = CompiledLoop(recipe, windows.select(spans.fit), masked_columns(pipeline))
     stop_loss = loop.loss_on(windows.select(spans.stop))
     weights: dict[int, Weights] = {}
     losses, epochs = [], []
     for seed in recipe.seeds:
-        trained, loss, count = _fit_seed(loop, recipe, seed, stop_loss, report)
+        trained, loss, count = fit_seed(loop, recipe, seed, stop_loss, report)
         weights[seed] = with_median_share(trained, loop.medians, recipe.median_share)
         losses.append(loss)
         epochs.append(count)
@@ -136,10 +157,21 @@ def rate_of(recipe: Recipe, epoch: int) -> float:
     return recipe.learning_rate * (1 + cos(pi * (epoch - 0.5) / recipe.max_epochs)) / 2
 
 
-def _fit_seed(
-    loop: CompiledLoop, recipe: Recipe, seed: int, stop_loss: Callable[[], float], report: Callable[[EpochEnd], None]
+def fit_seed(
+    loop: SeedLoop, recipe: Recipe, seed: int, stop_loss: Callable[[], float], report: Callable[[EpochEnd], None]
 ) -> tuple[Weights, float, int]:
-    """Train one seed; answer its best weights, their stop-span loss and the epochs run."""
+    """Train one seed, stopping early.
+
+    Args:
+        loop: A compiled loop over the fit span.
+        recipe: Rates, schedule, epochs and patience.
+        seed: The seed.
+        stop_loss: The current weights' loss on the stop span.
+        report: Called after each epoch.
+
+    Returns:
+        Its best weights, their stop-span loss and the epochs run.
+    """
     loop.restart(seed)
     best, best_loss, waited, rate = loop.weights(), float("inf"), 0, recipe.learning_rate
     epoch = 0
@@ -162,7 +194,7 @@ def _fit_seed(
     return best, best_loss, epoch
 
 
-def _masked_columns(pipeline: Pipeline) -> NDArray[np.float32]:
+def masked_columns(pipeline: Pipeline) -> NDArray[np.float32]:
     """`(references, features)`, 1 where a reference's mask zeroes the column."""
     masked = np.zeros((len(pipeline.mask_columns), len(pipeline.feature_names)), np.float32)
     for reference, columns in enumerate(pipeline.mask_columns):

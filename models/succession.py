@@ -1,6 +1,6 @@
 """A refit beside the version it follows, on sessions that neither was fitted or stopped on."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,9 @@ from models.fitted import Fitted, answered, mean_over_seeds
 from models.frame import DateArray, FloatArray, Panel
 from models.inference import NetworkForecaster, forecaster_of
 from models.judging import BASIS_POINT, actual_returns
+from models.market_frames.fitting import FittedFrames
+from models.market_frames.forecaster import FrameForecaster
+from models.market_frames.layout import NO_ROW
 from models.metrics import pinball
 from models.specs import PURGE
 from models.splits import Spans
@@ -53,18 +56,33 @@ def beside_predecessor(panel: Panel, predecessor: Predecessor, fitted: Fitted, s
         former = forecaster_of(artifact)
     except ArtifactError as error:
         return {"error": str(error)}
-    if not isinstance(former, NetworkForecaster) or former.recipe.horizon != fitted.forecaster.recipe.horizon:
+    if (
+        not isinstance(former, NetworkForecaster | FrameForecaster)
+        or former.recipe.horizon != fitted.forecaster.recipe.horizon
+    ):
         return {"error": f"it is a {former.recipe.architecture} of {former.recipe.horizon} steps"}
     judged, each = answered(fitted, fitted.windows.select(spans.judge))
     unseen = np.flatnonzero(_unseen(judged.as_of, artifact.facts))
-    others = former.pipeline.windows(panel, require_targets=True)
+    others, answer = _asked(former, panel)
     mine, theirs = _common_rows(judged.select(unseen), others)
     if not len(mine):
         return {"n": 0, "pinball": None, "predecessor_pinball": None}
     quantiles = mean_over_seeds(each)[unseen[mine]]
     judged, others = judged.select(unseen[mine]), others.select(theirs)
-    own, before = _loss(judged, quantiles), _loss(others, former.quantiles(others))
+    own, before = _loss(judged, quantiles), _loss(others, answer(others))
     return {"n": len(judged), "pinball": own, "predecessor_pinball": before}
+
+
+def _asked(
+    former: NetworkForecaster | FrameForecaster, panel: Panel
+) -> tuple[PooledWindows, Callable[[PooledWindows], FloatArray]]:
+    """The windows that a predecessor can be asked for, and what answers some of them."""
+    if isinstance(former, NetworkForecaster):
+        return former.pipeline.windows(panel, require_targets=True), former.quantiles
+    seen, rows = former.pipeline.windows.windows(panel, require_targets=False), former.pipeline.layout.rows_of(panel)
+    known = ~np.isnan(seen.targets).any(axis=1) & (rows[seen.symbol_index] != NO_ROW)
+    windows = seen.select(known)
+    return windows, FittedFrames(former, windows, seen, rows, (), ()).quantiles
 
 
 def _unseen(as_of: DateArray, facts: Mapping[str, Any]) -> NDArray[np.bool_]:

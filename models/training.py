@@ -235,7 +235,10 @@ def _train_network(request: TrainRequest, report: _Reporter) -> TrainedArtifact:
     saved = _save(request, outcome, started)
     if not request.on_trial:
         return saved
-    evidence = gather_evidence(request.panel, recipe, request.cut_at, lambda fold, end: report(end, fold))
+    try:
+        evidence = gather_evidence(request.panel, recipe, request.cut_at, lambda fold, end: report(end, fold))
+    except TooLittleHistory:  # a fold ends earlier than the version itself: it stands beside, and is asked for later
+        return saved
     return replace(saved, evidence=evidence, seconds=perf_counter() - started)
 
 

@@ -7,7 +7,7 @@ table of forecasts through time the way the service does it day by day.
 
 from models.calibration.joint import joint_factors, joint_ratio, learn_joint
 from models.calibration.rows import Calibrated, CalibrationRows, calibrate, calibrate_rows
-from models.calibration.start import judged_state
+from models.calibration.start import calibrated_after, judged_state
 from models.calibration.state import CalibrationState, JointState, StepState
 from models.calibration.step import StepOutcomes, calibrate_batch, calibrate_step, learn_step
 
@@ -22,6 +22,7 @@ __all__ = [
     "calibrate_batch",
     "calibrate_rows",
     "calibrate_step",
+    "calibrated_after",
     "joint_factors",
     "joint_ratio",
     "judged_state",

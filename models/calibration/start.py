@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.calibration.rows import CalibrationRows, calibrate
+from models.calibration.rows import CalibrationRows, calibrate, calibrate_rows
 from models.calibration.state import CalibrationState
 from models.frame import FloatArray
 from models.windows import PooledWindows
@@ -20,13 +20,34 @@ def judged_state(windows: PooledWindows, quantiles: FloatArray) -> CalibrationSt
     Returns:
         What is known after the last outcome; the joint band's record starts at zero.
     """
+    return calibrate(_rows(windows, quantiles)).state.counted_anew()
+
+
+def calibrated_after(
+    lead: PooledWindows, lead_quantiles: FloatArray, windows: PooledWindows, quantiles: FloatArray
+) -> FloatArray:
+    """A span as it would have been served: calibrated through time, from what the span before it taught.
+
+    Args:
+        lead: Windows of that span, every target final by the first as_of of the next.
+        lead_quantiles: `(m, horizon, 7)` uncalibrated log returns for them.
+        windows: The `n` windows of the span, in one walk by instant, whatever their calendars.
+        quantiles: `(n, horizon, 7)` uncalibrated log returns for them.
+
+    Returns:
+        `(n, horizon, 7)` calibrated log returns, each by outcomes that were final when it was made.
+    """
+    return calibrate_rows(_rows(windows, quantiles, judged_state(lead, lead_quantiles)))
+
+
+def _rows(windows: PooledWindows, quantiles: FloatArray, initial: CalibrationState | None = None) -> CalibrationRows:
     roots = np.sqrt(np.arange(1, quantiles.shape[1] + 1))
-    rows = CalibrationRows(
+    return CalibrationRows(
         as_of=windows.as_of,
         final_at=windows.final_at,
         target_final_at=windows.target_final_at,
         sigma=windows.sigma,
         raw=quantiles,
         actual=windows.targets * windows.sigma[:, None] * roots,
+        initial=initial,
     )
-    return calibrate(rows).state.counted_anew()

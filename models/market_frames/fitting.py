@@ -7,20 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.errors import FrameError, TooLittleHistory
-from models.fitting import RATE_CUT, EpochEnd, rate_of
+from models.fitting import EpochEnd, fit_seed, masked_columns
 from models.frame import FloatArray, Panel
 from models.market_frames.forecaster import FrameForecaster, frame_spec
 from models.market_frames.frames import cells, market_frames
 from models.market_frames.layout import NO_ROW, fit_layout
 from models.market_frames.loop import FrameLoop
 from models.market_frames.pipeline import MarketPipeline
-from models.networks.forward import Weights
 from models.networks.frame_networks import with_kept_median
 from models.pipeline import Pipeline
-from models.specs import Recipe, Schedule
+from models.specs import Recipe
 from models.splits import Spans
 from models.windows import IntArray, PooledWindows
 
@@ -112,7 +110,7 @@ def fit_frames(panel: Panel, recipe: Recipe, spans: Spans, report: Callable[[Epo
         raise TooLittleHistory(f"no symbol of {layout.calendar} has a window in the stop span; bring more history")
     loop = FrameLoop(recipe, size, fit, masked_columns(pipeline))
     stop_loss = loop.loss_on(stop)
-    trained = [_fit_seed(loop, recipe, seed, stop_loss, report) for seed in recipe.seeds]
+    trained = [fit_seed(loop, recipe, seed, stop_loss, report) for seed in recipe.seeds]
     medians = np.median(fit.targets[fit.counted], axis=0)
     weights = {
         seed: with_kept_median(best, recipe.median_share, medians)
@@ -120,37 +118,3 @@ def fit_frames(panel: Panel, recipe: Recipe, spans: Spans, report: Callable[[Epo
     }
     losses, epochs = tuple(loss for _, loss, _ in trained), tuple(count for _, _, count in trained)
     return FittedFrames(FrameForecaster(recipe, market, weights), windows, seen, rows, losses, epochs)
-
-
-def masked_columns(pipeline: Pipeline) -> NDArray[np.float32]:
-    """`(references, features)`, 1 where a reference's mask zeroes the column."""
-    masked = np.zeros((len(pipeline.mask_columns), len(pipeline.feature_names)), np.float32)
-    for reference, columns in enumerate(pipeline.mask_columns):
-        masked[reference, list(columns)] = 1.0
-    return masked
-
-
-def _fit_seed(
-    loop: FrameLoop, recipe: Recipe, seed: int, stop_loss: Callable[[], float], report: Callable[[EpochEnd], None]
-) -> tuple[Weights, float, int]:
-    """Train one seed; answer its best weights, their stop-span loss and the epochs run."""
-    loop.restart(seed)
-    best, best_loss, waited, rate = loop.weights(), float("inf"), 0, recipe.learning_rate
-    epoch = 0
-    for epoch in range(1, recipe.max_epochs + 1):
-        if recipe.schedule is Schedule.COSINE:
-            loop.set_rate(rate_of(recipe, epoch))
-        loop.epoch(seed, epoch)
-        loss = stop_loss()
-        if loss < best_loss:
-            best, best_loss, waited = loop.weights(), loss, 0
-        else:
-            waited += 1
-            if recipe.schedule is Schedule.PLATEAU:
-                rate *= RATE_CUT
-                loop.set_rate(rate)
-        ended = waited >= recipe.patience or epoch == recipe.max_epochs
-        report(EpochEnd(seed, epoch, loss, ended))
-        if ended:
-            break
-    return best, best_loss, epoch

@@ -8,7 +8,7 @@ from models.gate import Evidence
 from models.judging import BASIS_POINT
 from models.specs import Strategy
 from service.db.bulk import days_array, floats_array, read_columns
-from service.db.tables import editions, forecasts, model_versions, scores
+from service.db.tables import editions, forecasts, instruments, model_versions, scores
 from service.training.repository import RANDOM_WALK
 from service.training.standing import RecipeKey
 
@@ -36,6 +36,8 @@ def live_evidence(connection: Connection, key: RecipeKey, origin: str) -> Eviden
     since = connection.execute(newest).scalar_one()
     if since is None:
         return Evidence(days_array(()), floats_array(()), floats_array(()), horizon)
+    # By edition, found by calendar and date: all scores that there are would be read otherwise.
+    calendars = select(instruments.c.calendar).where(instruments.c.group == key.group)
     of_walk = model_versions.c.architecture == RANDOM_WALK
     walk = case((of_walk, 1), else_=0)
     place = (forecasts.c.as_of, forecasts.c.symbol, forecasts.c.step, walk)
@@ -48,13 +50,13 @@ def live_evidence(connection: Connection, key: RecipeKey, origin: str) -> Eviden
             scores.c.pinball,
             func.row_number().over(partition_by=place, order_by=last).label("place"),
         )
-        .select_from(forecasts)
-        .join(editions, editions.c.number == forecasts.c.edition)
+        .select_from(editions)
+        .join(forecasts, forecasts.c.edition == editions.c.number)
         .join(model_versions, model_versions.c.id == forecasts.c.model_version_id)
         .join(scores, scores.c.forecast_id == forecasts.c.id)
         .where(model_versions.c.group == key.group, model_versions.c.strategy == key.strategy)
         .where(or_(of_walk, model_versions.c.recipe == key.recipe))
-        .where(editions.c.origin == origin, editions.c.as_of >= since - REACH)
+        .where(editions.c.calendar.in_(calendars), editions.c.origin == origin, editions.c.as_of >= since - REACH)
         .where(and_(scores.c.state == "scored", scores.c.pinball.is_not(None)))
         .subquery()
     )

@@ -33,7 +33,8 @@ class Standing:
     Attributes:
         accepted: Whether it may serve.
         reason: The sentence of the last judgement.
-        askings: Askings of the group and strategy, whatever the recipe.
+        askings: Askings of the group and strategy, whatever the recipe; those with too few sessions for a p used up
+            nothing and are not among them.
         may_ask: Whether new evidence may be gathered for it now.
         figures: Those of the last judgement, JSON-able; empty before the first.
     """
@@ -58,7 +59,9 @@ def read_standing(connection: Connection, key: RecipeKey) -> Standing:
     """
     mine = (recipe_judgements.c.group == key.group, recipe_judgements.c.strategy == key.strategy)
     askings = connection.execute(
-        select(func.count()).select_from(recipe_judgements).where(*mine, recipe_judgements.c.kind == ASKED)
+        select(func.count())
+        .select_from(recipe_judgements)
+        .where(*mine, recipe_judgements.c.kind == ASKED, recipe_judgements.c.p.is_not(None))
     ).scalar_one()
     query = select(recipe_judgements).where(*mine, recipe_judgements.c.recipe == key.recipe)
     rows = connection.execute(query.order_by(recipe_judgements.c.id.desc())).all()
@@ -78,7 +81,7 @@ def record_asking(
 ) -> None:
     """Keep an asking and its answer for good."""
     askings = read_standing(connection, key).askings + 1
-    last = evidence.days[-1].astype("datetime64[D]").item() if len(evidence) else None
+    last = evidence.days[-1].astype("datetime64[D]").item() if len(evidence) else _newest_session(connection, key)
     values = {
         "kind": ASKED,
         "asking": askings,
@@ -107,7 +110,7 @@ def record_loss(connection: Connection, key: RecipeKey, kind: str, reason: str, 
     """
     askings = read_standing(connection, key).askings
     # The evidence that may be asked with next must be new from here on.
-    last = connection.execute(select(func.max(bars.c.session)).select_from(_bars_of(key.group))).scalar_one()
+    last = _newest_session(connection, key)
     values = {"kind": kind, "asking": askings, "accepted": False, "last_session": last, "sessions": 0, "reason": reason}
     _insert(connection, key, values, recorded)
 
@@ -131,6 +134,13 @@ def _insert(connection: Connection, key: RecipeKey, values: Mapping[str, Any], r
 def _figures(row: Row[Any]) -> dict[str, Any]:
     names = ("kind", "asking", "sessions", "pinball", "random_walk_pinball", "p", "level")
     return {f"recipe_{name}": getattr(row, name) for name in names}
+
+
+def _newest_session(connection: Connection, key: RecipeKey) -> date | None:
+    """The newest session of a group's bars."""
+    query = select(func.max(bars.c.session)).select_from(_bars_of(key.group))
+    newest: date | None = connection.execute(query).scalar_one()
+    return newest
 
 
 def _sessions_after(connection: Connection, group: str, session: date) -> int:

@@ -158,7 +158,7 @@ def _request_of_network(context: ServiceContext, group: str, request: TrainReque
         on_trial = read_standing(connection, key).may_ask
         serving = champion(connection, group, recipe.strategy.value)
     predecessor = None
-    if serving is not None and serving.architecture == recipe.architecture:
+    if serving is not None and serving.is_network:
         predecessor = Predecessor(serving.folder(context.settings.artifact_dir), serving.sha256)
     return replace(request, on_trial=on_trial, predecessor=predecessor)
 

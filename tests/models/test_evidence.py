@@ -1,12 +1,18 @@
 """The folds a recipe is judged on."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
+from models.baselines import RandomWalk, fit_random_walk, random_walk_recipe
 from models.errors import TooLittleHistory
-from models.evidence import FOLD_SESSIONS, FOLDS, evidence_spans
+from models.evidence import FOLD_SESSIONS, FOLDS, evidence_spans, gather_evidence
+from models.frame import FloatArray, Panel
 from models.gate import MIN_SESSIONS
 from models.pipeline import cut_windows
+from models.specs import Recipe
+from models.splits import Spans
 from models.windows import PooledWindows
 from tests.factories import make_panel, make_recipe
 
@@ -50,3 +56,33 @@ def test_a_thousand_dates_are_needed(windows: PooledWindows) -> None:
     assert len(evidence_spans(windows.select(windows.as_of < dates[1000]), NEVER)) == FOLDS
     with pytest.raises(TooLittleHistory, match=r"999 distinct as_of dates have their targets by .*needs 1000"):
         evidence_spans(windows.select(windows.as_of < dates[999]), NEVER)
+
+
+@dataclass
+class Scaled:
+    """A recipe that answers as the random walk does, every interval as wide as a factor says."""
+
+    windows: PooledWindows
+    walk: RandomWalk
+    factor: float
+
+
+def test_both_are_calibrated_as_they_would_be_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a random walk whose intervals have drifted would be too easy to beat."""
+    recipe, panel = make_recipe(), make_panel(1200, seed=1)
+
+    def fit(panel: Panel, recipe: Recipe, spans: Spans, _report: object) -> Scaled:
+        walk = fit_random_walk(panel, random_walk_recipe(recipe.strategy), spans.stop_until)
+        return Scaled(cut_windows(panel, recipe, require_targets=True), walk, factor)
+
+    def answer(fitted: Scaled, windows: PooledWindows) -> tuple[PooledWindows, list[FloatArray]]:
+        return windows, [fitted.factor * fitted.walk.at(windows.sigma)]
+
+    monkeypatch.setattr("models.evidence.fit_recipe", fit)
+    monkeypatch.setattr("models.evidence.answered", answer)
+    losses = {}
+    for factor in (1.0, 0.6):
+        found = gather_evidence(panel, recipe, NEVER, lambda *_: None)
+        losses[factor] = found.loss.mean() / found.walk.mean()
+    assert losses[1.0] == pytest.approx(1.0, abs=1e-12)
+    assert losses[0.6] < 1.015

@@ -1,12 +1,13 @@
 """A new forecaster's calibration starts on its judging span."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from models.baselines import fit_random_walk, random_walk_recipe
-from models.calibration import CalibrationState, JointState, judged_state
+from models.calibration import CalibrationState, JointState, calibrated_after, judged_state
 from models.pipeline import cut_windows
 from models.specs import JUDGE_SESSIONS, Strategy
 from models.splits import Spans, judged_spans
@@ -42,6 +43,23 @@ def test_intervals_that_are_too_narrow_start_wider() -> None:
     narrow, wide = (judged_state(span, factor * normal * scale) for factor in (0.5, 2.0))
     assert all(width > 0.3 for step in narrow.steps for width in step.width[:2])
     assert all(width < 0 for step in wide.steps for width in step.width)
+
+
+def test_a_span_is_calibrated_from_the_one_before_and_by_nothing_of_the_future() -> None:
+    windows, spans = judged()
+    lead, span = windows.select(spans.stop), windows.select(spans.judge)
+    normal = np.array([-1.959964, -1.281552, -0.67449, 0.0, 0.67449, 1.281552, 1.959964])
+    raw, lead_raw = (
+        0.5 * normal * each.sigma[:, None, None] * np.sqrt([1.0, 2.0, 3.0])[:, None] for each in (span, lead)
+    )
+    found = calibrated_after(lead, lead_raw, span, raw)
+    first = span.as_of == span.as_of.min()
+    assert (found[first, 0, 6] > 1.2 * raw[first, 0, 6]).all()
+    middle = np.unique(span.final_at)[100]
+    later = np.where(span.target_final_at > middle, 50.0, span.targets)
+    changed = calibrated_after(lead, lead_raw, replace(span, targets=later), raw)
+    np.testing.assert_array_equal(changed[span.final_at <= middle], found[span.final_at <= middle])
+    assert not np.array_equal(changed, found)
 
 
 @pytest.mark.parametrize("strategy", list(Strategy))

@@ -18,6 +18,7 @@ from models.metrics import pinball
 from models.pipeline import cut_windows
 from models.specs import Inputs, Recipe, Schedule, Strategy, Weighting
 from models.splits import judged_spans
+from models.succession import Predecessor
 from models.training import TrainedArtifact, TrainProgress, TrainRequest, train
 from tests.factories import SPY, VIX, after, known_at, make_frame, make_panel, with_changes
 
@@ -201,6 +202,15 @@ def test_every_way_trains_and_serves_the_mean_of_its_seeds(name: str, tmp_path: 
     ]
     np.testing.assert_allclose(batch.quantiles, (each[0].quantiles + each[1].quantiles) / 2, atol=1e-12)
     assert not np.allclose(each[0].quantiles, each[1].quantiles)
+
+
+def test_a_refit_is_compared_with_the_version_it_follows(trained: Trained, tmp_path: Path) -> None:
+    former = trained.artifact
+    refit = train(TrainRequest(PANEL, RECIPE, CUT_AT, tmp_path, False, Predecessor(former.path, former.sha256)), ignore)
+    beside = refit.metrics["predecessor"]
+    assert 0.9 * refit.metrics["n"] < beside["n"] < refit.metrics["n"]
+    # The same cut and seed give the same network.
+    assert beside["predecessor_pinball"] == pytest.approx(beside["pinball"], rel=1e-6)
 
 
 def test_noise_in_training_comes_from_the_seed(tmp_path: Path) -> None:

@@ -81,6 +81,17 @@ def test_after_a_quarter_it_may_be_asked_for_again_and_needs_more(desk: Desk) ->
     assert not second.accepted
 
 
+@pytest.mark.parametrize("days", [0, 100])
+def test_too_few_sessions_use_up_no_asking_and_wait_all_the_same(desk: Desk, days: int) -> None:
+    last = with_sessions_after(desk, 0)
+    losses = np.full(days, 39.0)
+    few = Evidence(np.datetime64(last, "D") - np.arange(days)[::-1], losses - 1.0, losses, 1)
+    with desk.database.transaction() as connection:
+        record_asking(connection, KEY, few, judge_recipe(few, 1), RECORDED)
+    found = standing(desk)
+    assert (found.accepted, found.askings, found.may_ask) == (False, 0, False)
+
+
 def test_another_recipe_may_be_asked_for_at_once_but_counts(desk: Desk) -> None:
     ask(desk, 0.0, with_sessions_after(desk, 10))
     other = standing(desk, replace(KEY, recipe="r2"))

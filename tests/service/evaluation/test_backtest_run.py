@@ -116,7 +116,8 @@ def test_what_cannot_be_forecast_is_told_and_the_rest_goes_on(prices: Path, tmp_
     answer = CommandLine(tmp_path, {}).run(
         "backtest", "--source", f"files:{prices}", "--symbols", "AAA,LATE,FLAT,NONE", "--from", "2009-12-01", "--to",
         "2011-12-30", "--refit", "252", "--stop", "252", "--networks", "lstmm,lstm",
-        "--baselines", "random_walk,naive,garch", "--strategies", "multi_step", "--out", str(tmp_path / "x.parquet"), "--json", "--seeds", "1", "--jobs", "1",
+        "--baselines", "random_walk,naive,garch",
+        "--strategies", "multi_step", "--out", str(tmp_path / "x.parquet"), "--json", "--seeds", "1", "--jobs", "1",
     )  # fmt: skip
     assert answer.status == 0, answer.error[-2000:]
     notes = "\n".join(answer.document["notes"])

@@ -21,6 +21,9 @@ Inputs have a finite memory so that a forecast needs only the newest `INPUT_MEMO
 and still equals, to rounding, what the whole history would give.
 """
 
+INPUTS_REVISION = 1
+"""Raised when inputs of the same name come to mean something else: such a recipe has to earn its place again."""
+
 MAX_LOOKBACK = 60
 """Longest window a recipe may ask for, in sessions."""
 
@@ -179,6 +182,7 @@ class Recipe:
         return Recipe(**values)  # type: ignore[arg-type]
 
     def hash(self) -> str:
-        """SHA-256 over the sorted JSON form: equal recipes, equal hash."""
-        text = json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"))
+        """SHA-256 over the sorted JSON form and `INPUTS_REVISION`: equal recipes, equal hash."""
+        document = {**self.as_dict(), "inputs_revision": INPUTS_REVISION}
+        text = json.dumps(document, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

@@ -30,10 +30,12 @@ class Predecessor:
     Attributes:
         path: Its artifact's folder.
         sha256: Its artifact's hash, kept apart from it.
+        version: Its number, told again in the answer: who serves may change while a refit is trained.
     """
 
     path: Path
     sha256: str
+    version: int = 0
 
 
 def beside_predecessor(panel: Panel, predecessor: Predecessor, fitted: Fitted, spans: Spans) -> dict[str, Any]:
@@ -48,9 +50,14 @@ def beside_predecessor(panel: Panel, predecessor: Predecessor, fitted: Fitted, s
         spans: Those the refit was fitted on.
 
     Returns:
-        JSON-able: `n` forecasts compared, `pinball` of the refit and `predecessor_pinball`, basis points, mean over
-        steps; `error`, the sentence, where the predecessor cannot be asked, and then nothing else.
+        JSON-able: `version`, whom it was compared with; `n` forecasts compared, `pinball` of the refit and
+        `predecessor_pinball`, basis points, mean over steps; `error`, the sentence, where the predecessor cannot be
+        asked, in place of all but `version`.
     """
+    return {"version": predecessor.version, **_compared(panel, predecessor, fitted, spans)}
+
+
+def _compared(panel: Panel, predecessor: Predecessor, fitted: Fitted, spans: Spans) -> dict[str, Any]:
     try:
         artifact = load_artifact(predecessor.path, predecessor.sha256)
         former = forecaster_of(artifact)

@@ -90,6 +90,8 @@ def _verdict(new: NewVersions, standing: Standing, serving: ModelVersion | None)
     if serving is None:
         return True, f"promoted: {standing.reason}"
     beside = new.metrics.get("predecessor")
+    if beside is not None and beside["version"] != serving.id:
+        beside = {"error": f"version {beside['version']} served when its training began"}
     if beside is None or "error" in beside:
         why = "" if beside is None else f" ({beside['error']})"
         return True, f"promoted: version {serving.id} could not be compared with{why}; {standing.reason}"

@@ -159,7 +159,7 @@ def _request_of_network(context: ServiceContext, group: str, request: TrainReque
         serving = champion(connection, group, recipe.strategy.value)
     predecessor = None
     if serving is not None and serving.is_network:
-        predecessor = Predecessor(serving.folder(context.settings.artifact_dir), serving.sha256)
+        predecessor = Predecessor(serving.folder(context.settings.artifact_dir), serving.sha256, serving.id)
     return replace(request, on_trial=on_trial, predecessor=predecessor)
 
 

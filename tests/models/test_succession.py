@@ -35,7 +35,7 @@ def test_a_recipe_on_trial_brings_daily_evidence_and_the_refit_its_comparison(
     former: TrainedArtifact, tmp_path: Path
 ) -> None:
     told: list[TrainProgress] = []
-    request = TrainRequest(PANEL, RECIPE, CUT_AT, tmp_path, True, Predecessor(former.path, former.sha256))
+    request = TrainRequest(PANEL, RECIPE, CUT_AT, tmp_path, True, Predecessor(former.path, former.sha256, 7))
     trained = train(request, told.append)
     evidence = trained.evidence
     assert evidence is not None
@@ -49,6 +49,7 @@ def test_a_recipe_on_trial_brings_daily_evidence_and_the_refit_its_comparison(
     assert [round(one.fraction, 3) for one in told] == [0.167, 0.333, 0.5, 0.667, 0.833, 1.0]
 
     beside = trained.metrics["predecessor"]
+    assert beside["version"] == 7
     assert former.stop_dates is not None
     assert trained.judge_dates is not None
     since = max(np.busday_offset(former.stop_dates[1], 6) + 1, np.datetime64(trained.judge_dates[0]))
@@ -66,7 +67,7 @@ def test_a_predecessor_that_is_gone_is_told_and_stops_nothing(former: TrainedArt
     request = TrainRequest(PANEL, RECIPE, CUT_AT, tmp_path, False, Predecessor(tmp_path / "gone", former.sha256))
     trained = train(request, ignore)
     assert trained.evidence is None
-    assert set(trained.metrics["predecessor"]) == {"error"}
+    assert set(trained.metrics["predecessor"]) == {"version", "error"}
     assert "gone" in trained.metrics["predecessor"]["error"]
 
 
@@ -84,7 +85,7 @@ def test_sessions_the_predecessor_was_stopped_on_are_left_out(tmp_path: Path) ->
     assert refit.judge_dates is not None
     assert stop_last is not None
     assert refit.judge_dates[1] <= stop_last
-    assert refit.metrics["predecessor"] == {"n": 0, "pinball": None, "predecessor_pinball": None}
+    assert refit.metrics["predecessor"] == {"version": 0, "n": 0, "pinball": None, "predecessor_pinball": None}
 
 
 def test_another_horizon_cannot_be_compared_with(former: TrainedArtifact, tmp_path: Path) -> None:
@@ -92,5 +93,5 @@ def test_another_horizon_cannot_be_compared_with(former: TrainedArtifact, tmp_pa
     trained = train(
         TrainRequest(PANEL, recipe, CUT_AT, tmp_path, False, Predecessor(former.path, former.sha256)), ignore
     )
-    assert trained.metrics["predecessor"] == {"error": "it is a lstm of 1 steps"}
+    assert trained.metrics["predecessor"] == {"version": 0, "error": "it is a lstm of 1 steps"}
     assert load_artifact(trained.path, trained.sha256).facts["metrics"] == trained.metrics

@@ -13,7 +13,7 @@ from models.specs import Recipe, Strategy
 from models.training import TrainedArtifact
 from service.db.tables import model_decisions, model_versions
 from service.training.promote import NewVersions, promote
-from service.training.repository import Recorded, add_version
+from service.training.repository import Recorded, add_version, champion
 from service.training.standing import LIVE, RecipeKey, record_asking, record_loss
 from tests.forecast_factory import NOON, Desk
 
@@ -50,7 +50,9 @@ def train(connection: Connection, ratio: float | None, recipe: Recipe = NETWORK.
         return promote(connection, NewVersions("equity", "one_step", walk, None, {}), RECORDED)
     network = add_version(connection, "equity", replace(NETWORK, recipe=recipe), NOON, RECORDED)
     metrics: dict[str, Any] = {"n": 500, "pinball": 38.0, "random_walk_pinball": 39.0, "skill": 1 / 39, "p": 0.2}
-    metrics["predecessor"] = {"n": 400, "pinball": 38.0 * ratio, "predecessor_pinball": 38.0}
+    serving = champion(connection, "equity", "one_step")
+    beside = 0 if serving is None else serving.id
+    metrics["predecessor"] = {"version": beside, "n": 400, "pinball": 38.0 * ratio, "predecessor_pinball": 38.0}
     new = NewVersions("equity", "one_step", walk, network, metrics, recipe.hash())
     return promote(connection, new, RECORDED)
 
@@ -116,9 +118,24 @@ def test_a_predecessor_that_cannot_be_asked_does_not_keep_the_place(desk: Desk) 
     with desk.database.transaction() as connection:
         walk = add_version(connection, "equity", WALK, NOON, RECORDED)
         network = add_version(connection, "equity", NETWORK, NOON, RECORDED)
-        metrics = {"predecessor": {"error": "its folder is gone"}}
+        metrics = {"predecessor": {"version": 2, "error": "its folder is gone"}}
         promote(connection, NewVersions("equity", "one_step", walk, network, metrics, KEY.recipe), RECORDED)
     assert reasons(desk)[4] == f"promoted: version 2 could not be compared with (its folder is gone); {ACCEPTED}"
+
+
+def test_a_refit_that_was_compared_with_another_version_is_not_held_against_the_one_that_serves_now(desk: Desk) -> None:
+    ask(desk, 0.5)
+    after(desk, 1.0)
+    with desk.database.transaction() as connection:
+        walk = add_version(connection, "equity", WALK, NOON, RECORDED)
+        network = add_version(connection, "equity", NETWORK, NOON, RECORDED)
+        beside = {"version": 1, "n": 400, "pinball": 50.0, "predecessor_pinball": 38.0}
+        promote(
+            connection, NewVersions("equity", "one_step", walk, network, {"predecessor": beside}, KEY.recipe), RECORDED
+        )
+    assert reasons(desk)[4] == (
+        f"promoted: version 2 could not be compared with (version 1 served when its training began); {ACCEPTED}"
+    )
 
 
 def test_a_recipe_sent_back_gives_the_place_to_the_random_walk(desk: Desk) -> None:
@@ -170,7 +187,7 @@ def test_every_change_of_status_is_a_kept_decision_with_its_figures(desk: Desk) 
     assert (kept["recipe_kind"], kept["recipe_asking"], kept["recipe_sessions"]) == ("asked", 1, 252)
     assert kept["recipe_level"] == pytest.approx(0.025)
     assert figures[(5, "challenger")]["predecessor"] == {
-        "n": 400, "pinball": pytest.approx(38.76), "predecessor_pinball": 38.0,
+        "version": 3, "n": 400, "pinball": pytest.approx(38.76), "predecessor_pinball": 38.0,
     }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 import migrations
 from service.db.head import HEAD, stands_elsewhere
-from service.db.session import Database, passes, refusal
+from service.db.session import Database, lies_in_machine, refusal
 from service.errors import DatabaseError
 
 _SET_UP_LOCK = 0x7470_6C75_73
@@ -75,7 +75,7 @@ def require_head(connection: Connection, shown_url: str) -> None:
     except ProgrammingError:
         found = None
     except OperationalError as error:
-        if passes(error):  # locked or gone, which says nothing about its tables
+        if lies_in_machine(error):  # locked or gone, which says nothing about its tables
             raise
         found = None
     if found != HEAD:

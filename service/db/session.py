@@ -22,10 +22,10 @@ def refusal(error: DBAPIError) -> str:
     return " ".join(str(error.orig).split())
 
 
-def passes(error: DBAPIError) -> bool:
-    """Whether a fault lies in the machine, so that waiting may mend it."""
+def lies_in_machine(error: Exception) -> bool:
+    """Whether this is a fault of the database as a whole, so that waiting may mend it."""
     # SQLite tells a defect of ours, such as a table that is not there, by the same class of error.
-    return getattr(error.orig, "sqlite_errorname", None) != "SQLITE_ERROR"
+    return isinstance(error, FAULTS) and getattr(error.orig, "sqlite_errorname", None) != "SQLITE_ERROR"
 
 
 class Database:

@@ -11,7 +11,7 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection
 
-from service.db.session import Database
+from service.db.session import Database, lies_in_machine
 from service.errors import FencedError
 from service.market.instruments import Instrument, list_instruments
 from service.prices.canary import DEFAULT, Canary
@@ -202,6 +202,8 @@ class _Pull:
         except FencedError:
             raise
         except Exception as error:
+            if lies_in_machine(error):  # no symbol's fault: the run itself tries again when the database is well
+                raise
             outcome = _failure(one.symbol, error)
         return self._mark(one, outcome) if outcome.state in _MARKED else outcome
 
@@ -234,7 +236,9 @@ class _Pull:
                 return self._keeper.mark(connection, outcome, _MARKED[outcome.state])
         except FencedError:
             raise
-        except Exception:
+        except Exception as error:
+            if lies_in_machine(error):
+                raise
             _log.exception("%s: the state %s could not be written", outcome.symbol, outcome.state)
             return outcome
 

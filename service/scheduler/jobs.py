@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy import select
 
 from service.context import ServiceContext
-from service.db.session import FAULTS, passes, refusal
+from service.db.session import FAULTS, lies_in_machine, refusal
 from service.db.tables import runs
 from service.errors import FencedError, TplusError
 from service.execution.port import WorkerDied, disk_refusal
@@ -48,7 +48,7 @@ def execute(context: ServiceContext, run: Run, stopping: Callable[[], bool]) -> 
     except TplusError as error:
         _end(context, run, str(error))
     except FAULTS as error:  # the next attempt may find the database well
-        pause = timedelta(seconds=context.settings.retry_seconds) if passes(error) else None
+        pause = timedelta(seconds=context.settings.retry_seconds) if lies_in_machine(error) else None
         _end(context, run, f"the database refused: {refusal(error)}", pause)
     except OSError as error:
         _end(context, run, disk_refusal(error))

@@ -35,6 +35,8 @@ from tests.recorded import RecordedWalks, Walk
 from tests.service_factory import Service, Wanted, make_service
 
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+UNUSABLE = "the database cannot be used; trying again until it can"
+USABLE = "the database can be used again"
 START = "replay:2012-12-03T22:30:00Z:0.2"
 
 
@@ -75,9 +77,13 @@ class Up:
     port: int
     database: Database
 
+    def said(self, words: str) -> int:
+        """How often its output holds some words by now."""
+        return self.log.read_text().count(words)
+
     def says(self, words: str, times: int = 1) -> None:
         """Wait until its output holds some words so many times."""
-        wait_for(lambda: self.log.read_text().count(words) >= times)
+        wait_for(lambda: self.said(words) >= times)
 
     def get(self, path: str) -> tuple[int, dict[str, Any], str]:
         """Status, document and media type of an answer; status 0 where nobody listens."""
@@ -173,7 +179,7 @@ def test_a_database_that_another_version_migrated_meanwhile_and_back(tmp_path: P
         up.says(words)
         up.refuses(words)
         stand_at(HEAD)
-        up.says("the database can be used again")
+        up.says(USABLE)
         up.goes_on()
         wait_for(up.is_ready)
         assert up.log.read_text().count(words) <= 3  # said, not repeated every turn
@@ -246,19 +252,21 @@ def server() -> Iterator[Server]:
 def test_a_postgresql_that_is_killed_then_read_only_and_comes_back(tmp_path: Path, server: Server) -> None:
     with running_up(tmp_path, server.url, tmp_path / "up.log") as up:
         server.kill()
-        up.says("the database cannot be used; trying again until it can")
+        up.says(UNUSABLE)
         up.refuses("cannot be reached (connection")
         assert up.get("/healthz")[0] == 200
         server.start()
-        up.says("the database can be used again")
+        up.says(USABLE)
         wait_for(up.is_ready)
         up.goes_on()
+        faults, recoveries = up.said(UNUSABLE), up.said(USABLE)
         server.say("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
+        up.says(UNUSABLE, times=faults + 1)  # the loop has met it; the heartbeat may have told the reason before
         up.says("in a read-only transaction")
         assert up.get("/v1/forecasts/FB")[0] == 200
         off = "SET default_transaction_read_only = off"
         server.say(off, "ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()")
-        up.says("the database can be used again", times=2)
+        up.says(USABLE, times=recoveries + 1)
         up.goes_on()
         up.end()
 

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from service.db.tables import bars, changes, instruments, quarantine, sessions
 from service.market.calendar import get_calendar
@@ -106,6 +107,23 @@ def test_one_failure_does_not_stop_the_others(world: World) -> None:
     assert [(one.symbol, one.state) for one in outcomes.values()] == [("AAA", "ok"), ("BBB", "failed"), ("CCC", "ok")]
     assert "something of its own" in str(outcomes["BBB"].reason)
     assert world.instruments("BBB")[0].state == "failing"
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_database_that_takes_nothing_is_no_symbols_fault(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    for symbol in ("AAA", "BBB"):
+        world.source.bars[symbol] = bars_frame(JANUARY[:3], CLOSES[:3])
+    world.pull(JANUARY[1], "AAA", "BBB")
+    before = everything(world)
+    world.source.bars["AAA"] = bars_frame(JANUARY, CLOSES)
+    with world.database.engine.connect() as connection:  # the pool hands the same connection out again
+        connection.exec_driver_sql("PRAGMA query_only=1")
+    with pytest.raises(OperationalError, match="readonly"):
+        world.pull(JANUARY[20], "AAA", "BBB")
+    with world.database.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA query_only=0")
+    assert (everything(world), caplog.records) == (before, [])
+    assert world.pull(JANUARY[20])["AAA"].counts == {"added": 19}
 
 
 @pytest.mark.parametrize(

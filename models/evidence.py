@@ -14,12 +14,13 @@ import numpy as np
 from models.baselines import fit_random_walk, random_walk_recipe
 from models.calibration import calibrated_after
 from models.errors import TooLittleHistory
-from models.fitted import answered, fit_recipe, mean_over_seeds
+from models.fitted import answered, fit_recipe
 from models.fitting import EpochEnd
 from models.frame import DateArray, Panel
 from models.gate import Evidence
 from models.judging import daily_losses
 from models.pipeline import cut_windows
+from models.seeds import mean_over_seeds
 from models.specs import MIN_TRAINING_DATES, PURGE, STOP_SESSIONS, Recipe
 from models.splits import Spans, spans_between
 from models.windows import PooledWindows

@@ -40,9 +40,3 @@ def answered(fitted: Fitted, windows: PooledWindows) -> tuple[PooledWindows, lis
         kept = fitted.answered(windows)
         return kept, fitted.seed_quantiles(kept)
     return windows, fitted.forecaster.seed_quantiles(windows)
-
-
-def mean_over_seeds(each: list[FloatArray]) -> FloatArray:
-    """What is served: the mean of the seeds, quantile by quantile."""
-    mean: FloatArray = sum(each[1:], start=each[0]) / len(each)
-    return mean

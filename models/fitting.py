@@ -95,11 +95,7 @@ def fit_network(panel: Panel, recipe: Recipe, spans: Spans, report: Callable[[Ep
     """
     pipeline = Pipeline.fit(panel, recipe, spans.fit_until)
     windows = pipeline.windows(panel, require_targets=True)
-    if len(windows) != len(spans.fit):
-        raise FrameError(
-            f"the spans were cut on {len(spans.fit)} windows, this panel has {len(windows)}; "
-            "cut them on the same panel with require_targets=True"
-        )
+    check_spans(spans, windows)
     loop = CompiledLoop(recipe, windows.select(spans.fit), masked_columns(pipeline))
     stop_loss = loop.loss_on(windows.select(spans.stop))
     weights: dict[int, Weights] = {}
@@ -110,6 +106,19 @@ def fit_network(panel: Panel, recipe: Recipe, spans: Spans, report: Callable[[Ep
         losses.append(loss)
         epochs.append(count)
     return FittedNetwork(NetworkForecaster(recipe, pipeline, weights), windows, tuple(losses), tuple(epochs))
+
+
+def check_spans(spans: Spans, windows: PooledWindows) -> None:
+    """Refuse spans that were cut on other windows.
+
+    Raises:
+        FrameError: Their masks are for another number of windows.
+    """
+    if len(windows) != len(spans.fit):
+        raise FrameError(
+            f"the spans were cut on {len(spans.fit)} windows, this panel has {len(windows)}; "
+            "cut them on the same panel with require_targets=True"
+        )
 
 
 def with_median_share(weights: Weights, medians: NDArray[np.float32], share: float) -> Weights:

@@ -20,7 +20,7 @@ MIN_SESSIONS = 250
 """Distinct as_of sessions of evidence below which a recipe is not judged."""
 
 ASK_EVERY = 63
-"""Sessions of new evidence between two askings of a group and strategy (a quarter of a year)."""
+"""Sessions of new evidence between two askings of one recipe in a group and strategy (a quarter of a year)."""
 
 MARGIN = 0.01
 """Share by which a refit's pinball may exceed that of the version it follows."""

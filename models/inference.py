@@ -18,6 +18,7 @@ from models.networks import architecture
 from models.networks.forward import Weights
 from models.networks.frame_networks import FRAME_ARCHITECTURES
 from models.pipeline import Pipeline
+from models.seeds import mean_over_seeds, weights_in_order
 from models.specs import QUANTILES, Recipe
 from models.windows import PooledWindows
 
@@ -42,11 +43,7 @@ class NetworkForecaster:
         """
         self._recipe, self._pipeline = recipe, pipeline
         self._forward = architecture(recipe.architecture).forward
-        if set(weights) != set(recipe.seeds):
-            raise ArtifactError(
-                f"the recipe has the seeds {sorted(recipe.seeds)}, the weights {sorted(weights)}; train it again"
-            )
-        self._weights = [weights[seed] for seed in recipe.seeds]
+        self._weights = weights_in_order(recipe, weights)
         self._check_shapes()
 
     @property
@@ -73,9 +70,7 @@ class NetworkForecaster:
         Returns:
             `(n, horizon, 7)` cumulative log returns, ascending along the last axis: the mean over seeds.
         """
-        each = self.seed_quantiles(windows)
-        mean: FloatArray = sum(each[1:], start=each[0]) / len(each)
-        return mean
+        return mean_over_seeds(self.seed_quantiles(windows))
 
     def seed_quantiles(self, windows: PooledWindows) -> list[FloatArray]:
         """As `quantiles`, one answer per seed in the recipe's order."""

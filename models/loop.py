@@ -16,7 +16,8 @@ from models.errors import TooLittleHistory
 from models.networks import architecture
 from models.networks.forward import MEDIAN, Weights
 from models.networks.spec import NetworkSpec
-from models.specs import QUANTILES, Recipe, Weighting
+from models.specs import Recipe, Weighting
+from models.trainer import Trainer, pinball_loss, shown_references
 from models.windows import PooledWindows
 
 JUDGED_BATCH = 8_192
@@ -58,7 +59,7 @@ def batch_of(windows: int, largest: int) -> int:
     return min(batch, windows)
 
 
-class CompiledLoop:
+class CompiledLoop(Trainer):
     """Trains one network of a recipe on one set of windows, seed after seed."""
 
     def __init__(self, recipe: Recipe, fit: PooledWindows, masked_columns: NDArray[np.float32]) -> None:
@@ -75,18 +76,12 @@ class CompiledLoop:
         """
         if len(fit) == 0:
             raise TooLittleHistory("there is no window to train on; bring more history or a shorter lookback")
-        import keras
         import tensorflow as tf
 
-        self._recipe = recipe
-        self._features = fit.inputs.shape[1]
-        self._network = architecture(recipe.architecture)
-        self._model = self._network.build(self._spec(recipe.seeds[0]))
-        self._optimizer = keras.optimizers.AdamW(recipe.learning_rate, weight_decay=recipe.weight_decay)
-        self._optimizer.build(self._model.trainable_variables)
-        self._untouched = [np.zeros(v.shape, v.dtype) for v in self._optimizer.variables]
+        network, features = architecture(recipe.architecture), fit.inputs.shape[1]
+        super().__init__(recipe, lambda seed: network.build(NetworkSpec.of(recipe, features, seed)))
+        self._network = network
         self._mask = tf.constant(masked_columns)
-        self._levels = tf.constant(np.array(QUANTILES, np.float32))
         self._fit = self._resident(fit)
         self._medians = np.median(fit.targets, axis=0).astype(np.float32)
         self._shown_columns = fit.shown() if fit.newest_only else None
@@ -99,17 +94,6 @@ class CompiledLoop:
     def medians(self) -> NDArray[np.float32]:
         """`(horizon,)` median of the targets trained on: where a forecast's median starts from."""
         return self._medians
-
-    def restart(self, seed: int) -> None:
-        """Forget the last seed: this seed's starting weights, an empty optimiser, the recipe's rate."""
-        self._model.set_weights(self._network.build(self._spec(seed)).get_weights())
-        for variable, value in zip(self._optimizer.variables, self._untouched, strict=True):
-            variable.assign(value)
-        self.set_rate(self._recipe.learning_rate)
-
-    def set_rate(self, rate: float) -> None:
-        """Set the optimiser's learning rate."""
-        self._optimizer.learning_rate.assign(rate)
 
     def epoch(self, seed: int, number: int) -> float:
         """Train over all windows once, in an order drawn from seed and epoch.
@@ -154,9 +138,6 @@ class CompiledLoop:
         """The current weights by name, copied."""
         return self._network.weights(self._model)
 
-    def _spec(self, seed: int) -> NetworkSpec:
-        return NetworkSpec.of(self._recipe, self._features, seed)
-
     def _resident(self, windows: PooledWindows) -> _Resident:
         import tensorflow as tf
 
@@ -178,12 +159,10 @@ class CompiledLoop:
         return gathered if self._shown_columns is None else gathered * self._shown_columns
 
     def _weighted_loss(self, windows: Any, targets: Any, weights: Any) -> Any:
-        """Pinball loss (Koenker and Bassett 1978), mean over quantiles and steps, weighted per window."""
+        """Pinball loss, mean over windows, each with its weight."""
         import tensorflow as tf
 
-        missed = targets[:, :, None] - self._answered(windows)
-        loss = tf.maximum(self._levels * missed, (self._levels - 1.0) * missed)
-        return tf.reduce_mean(tf.reduce_mean(loss, axis=(1, 2)) * weights)
+        return tf.reduce_mean(pinball_loss(targets, self._answered(windows)) * weights)
 
     def _answered(self, windows: Any) -> Any:
         """Quantiles `(windows, horizon, 7)` as served: the recipe's share of the median's way, and all moved with it.
@@ -202,8 +181,7 @@ class CompiledLoop:
 
         with tf.GradientTape() as tape:
             loss = self._weighted_loss(windows, targets, weights)
-        variables = self._model.trainable_variables
-        self._optimizer.apply(tape.gradient(loss, variables), variables)
+        self._learn(tape, loss)
         return loss
 
     def _run_epoch(self, inputs: Any, ends: Any, targets: Any, weights: Any, order: Any, seed: Any) -> Any:
@@ -214,20 +192,8 @@ class CompiledLoop:
             chosen = order[step]
             windows = self._gather(inputs, tf.gather(ends, chosen))
             if self._mask.shape[0]:
-                windows *= self._shown(seed + tf.stack([tf.constant(0, tf.int64), 1_000_003 * (step + 1)]))
+                draw = seed + tf.stack([tf.constant(0, tf.int64), 1_000_003 * (step + 1)])
+                recipe = self._recipe
+                windows *= shown_references(self._mask, self._batch, recipe.lookback, recipe.mask_rate, draw)
             total += self._step(windows, tf.gather(targets, chosen), tf.gather(weights, chosen))
         return total
-
-    def _shown(self, seed: Any) -> Any:
-        """Random masks `(batch, lookback, features)`: 0 where a reference is hidden, else 1.
-
-        Half of the masks hide a reference in the whole window, as when a series is absent; the other half
-        only in its newest session, as when a bar is late.
-        """
-        import tensorflow as tf
-
-        rate, lookback = self._recipe.mask_rate, self._recipe.lookback
-        draw = tf.random.stateless_uniform((self._batch, self._mask.shape[0]), seed)
-        whole, newest = (tf.cast(draw < limit, tf.float32) @ self._mask for limit in (rate / 2, rate))
-        hidden = tf.concat([tf.repeat(whole[:, None], lookback - 1, axis=1), newest[:, None]], axis=1)
-        return tf.cast(hidden < 0.5, tf.float32)

@@ -142,9 +142,10 @@ class Recipe:
     median_share: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.lookback <= 60:
+        if not 1 <= self.lookback <= MAX_LOOKBACK:
             raise ValueError(
-                f"lookback must be 1..60 sessions, received {self.lookback}; set TPLUS_LOOKBACK in that range"
+                f"lookback must be 1..{MAX_LOOKBACK} sessions, received {self.lookback}; "
+                "set TPLUS_LOOKBACK in that range"
             )
         if not self.seeds:
             raise ValueError("at least one seed is needed; received none")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from models.artifact import load_artifact
 from models.errors import ArtifactError
-from models.fitted import Fitted, answered, mean_over_seeds
+from models.fitted import Fitted, answered
 from models.frame import DateArray, FloatArray, Panel
 from models.inference import NetworkForecaster, forecaster_of
 from models.judging import BASIS_POINT, actual_returns
@@ -18,6 +18,7 @@ from models.market_frames.fitting import FittedFrames
 from models.market_frames.forecaster import FrameForecaster
 from models.market_frames.layout import NO_ROW
 from models.metrics import pinball
+from models.seeds import mean_over_seeds
 from models.specs import PURGE
 from models.splits import Spans
 from models.windows import IntArray, PooledWindows

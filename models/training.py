@@ -20,13 +20,14 @@ from models.calibration import judged_state
 from models.digest import panel_hash
 from models.errors import TooLittleHistory
 from models.evidence import FOLDS, gather_evidence
-from models.fitted import Fitted, answered, fit_recipe, mean_over_seeds
+from models.fitted import Fitted, answered, fit_recipe
 from models.fitting import EpochEnd
 from models.frame import Panel
 from models.gate import Evidence
 from models.inference import RANDOM_WALK
 from models.judging import judge
 from models.pipeline import cut_windows
+from models.seeds import mean_over_seeds
 from models.specs import Recipe, Strategy
 from models.splits import Spans, judged_spans
 from models.succession import Predecessor, beside_predecessor

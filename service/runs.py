@@ -69,7 +69,7 @@ class Outcome:
     def told(self) -> str:
         """The reason with the symbol before it, once."""
         reason = self.reason or self.state
-        return reason if reason.startswith(self.symbol) else f"{self.symbol}: {reason}"
+        return reason if reason.startswith(f"{self.symbol}:") else f"{self.symbol}: {reason}"
 
 
 def plan(connection: Connection, planned: Iterable[PlannedRun]) -> int:

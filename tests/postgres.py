@@ -22,6 +22,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import quote
 
 import psycopg
@@ -87,6 +88,15 @@ class PostgresServer:
         """Remove a database and end whatever is still connected to it."""
         self._run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
+    @contextmanager
+    def lent(self, template: str = "template0") -> Iterator[str]:
+        """URL of a database that is there for the block."""
+        name = self.create(template)
+        try:
+            yield self.url(name)
+        finally:
+            self.drop(name)
+
     def _run(self, statement: str) -> None:
         engine = create_engine(self._url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
         with engine.connect() as connection:
@@ -106,6 +116,13 @@ class RunningServer:
     databases: PostgresServer
     process: "subprocess.Popen[bytes]"
     port: int
+
+
+def name_of(url: str) -> str:
+    """The database that a URL names."""
+    name = make_url(url).database
+    assert name is not None
+    return name
 
 
 def free_port() -> int:
@@ -257,7 +274,7 @@ def stop(process: "subprocess.Popen[bytes]", number: int = signal.SIGINT) -> int
         return process.wait()
 
 
-def skip_or_fail(error: NoPostgres) -> None:
+def skip_or_fail(error: NoPostgres) -> NoReturn:
     """A machine without PostgreSQL: a skip on a laptop, a failure where CI=true."""
     if os.environ.get("CI") == "true":
         pytest.fail(str(error), pytrace=False)
@@ -281,28 +298,25 @@ def postgres_server() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="session")
 def postgres_template(postgres_server: PostgresServer) -> Iterator[str]:
     """Name of an empty database at the newest migration, to be cloned."""
-    name = postgres_server.create()
-    template = Database(postgres_server.url(name))
-    upgrade(template)
-    template.close()
-    yield name
-    postgres_server.drop(name)
+    with postgres_server.lent() as url:
+        template = Database(url)
+        upgrade(template)
+        template.close()
+        yield name_of(url)
 
 
 @pytest.fixture
 def postgres_url(postgres_server: PostgresServer, postgres_template: str) -> Iterator[str]:
     """URL of an empty database at the newest migration, this test's own."""
-    name = postgres_server.create(postgres_template)
-    yield postgres_server.url(name)
-    postgres_server.drop(name)
+    with postgres_server.lent(postgres_template) as url:
+        yield url
 
 
 @pytest.fixture
 def second_postgres_url(postgres_server: PostgresServer, postgres_template: str) -> Iterator[str]:
     """As `postgres_url`: another one."""
-    name = postgres_server.create(postgres_template)
-    yield postgres_server.url(name)
-    postgres_server.drop(name)
+    with postgres_server.lent(postgres_template) as url:
+        yield url
 
 
 @pytest.fixture

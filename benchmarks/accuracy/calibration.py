@@ -23,7 +23,8 @@ from models.baselines import fit_random_walk, random_walk_recipe
 from models.calibration import CalibrationRows, calibrate, joint_ratio
 from models.fitting import EpochEnd, fit_network
 from models.frame import FloatArray, Panel, SymbolFrame
-from models.metrics import inside, pinball
+from models.judging import BASIS_POINT, actual_returns
+from models.metrics import inside, pinball, terciles
 from models.pipeline import cut_windows
 from models.specs import Recipe, Strategy
 from models.splits import spans_between
@@ -61,13 +62,12 @@ def figures(sample: Sample) -> dict[str, Any]:
 
     Terciles are cut twice: over the whole sample, and among the symbols of each date.
     """
-    cuts = np.quantile(sample.sigma, [1 / 3, 2 / 3])
-    terciles = {"terciles": np.digitize(sample.sigma, cuts), "terciles_within_date": _within_date(sample)}
-    found: dict[str, Any] = {"pinball": float(1e4 * pinball(sample.actual, sample.quantiles).mean())}
+    thirds = {"terciles": terciles(sample.sigma), "terciles_within_date": _within_date(sample)}
+    found: dict[str, Any] = {"pinball": float(BASIS_POINT * pinball(sample.actual, sample.quantiles).mean())}
     for level in BARS:
         held = inside(sample.actual, sample.quantiles, level / 100)
         found[f"coverage_{level}"] = held.mean(axis=0).round(4).tolist()
-        for name, place in terciles.items():
+        for name, place in thirds.items():
             shares = [held[place == third].mean(axis=0) for third in range(3)]
             found[f"{name}_{level}"] = float(np.abs(np.array(shares) - level / 100).max().round(4))
     return found
@@ -92,11 +92,9 @@ def measure(windows: PooledWindows, raw: FloatArray) -> dict[str, Any]:
         windows: The `n` windows forecast.
         raw: `(n, horizon, 7)` uncalibrated log returns.
     """
-    actual = windows.targets * windows.sigma[:, None] * np.sqrt(np.arange(1, raw.shape[1] + 1))
+    actual = actual_returns(windows)
     started = perf_counter()
-    rows = CalibrationRows(
-        windows.as_of, windows.final_at, windows.target_final_at, windows.sigma, raw, actual
-    )  # fmt: skip
+    rows = CalibrationRows(windows.as_of, windows.final_at, windows.target_final_at, windows.sigma, raw, actual)
     after = calibrate(rows)
     seconds = perf_counter() - started
     late = windows.as_of >= MEASURED_FROM

@@ -20,20 +20,20 @@ from typing import Any
 import numpy as np
 
 from benchmarks.accuracy.pooled import PRICES, REFERENCES, stocks_panel
-from models.baselines import fit_random_walk, random_walk_recipe, scale_of_steps
+from models.baselines import fit_random_walk, random_walk_recipe
 from models.comparison import diebold_mariano, ratio_of_sums
 from models.fitting import EpochEnd, fit_network
 from models.frame import DateArray, FloatArray, Panel
+from models.judging import BASIS_POINT, actual_returns
 from models.metrics import coverage_rates, pinball
+from models.networks.forward import MEDIAN
 from models.pipeline import cut_windows
 from models.recipes import refined
-from models.specs import QUANTILES, Recipe, Strategy
+from models.specs import Recipe, Strategy
 from models.splits import DateRange, spans_between
 
 FIRST_DAY = "2000-03-01"
 PINNED_UNTIL = np.datetime64("2014-12-31T23:59:59", "s")
-BASIS_POINT = 1e4
-_MEDIAN = QUANTILES.index(0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def forecast_year(panel: Panel, recipe: Recipe, year: int) -> Outcomes:
     walk_recipe = random_walk_recipe(recipe.strategy)
     return Outcomes(
         days=judged.as_of,
-        actual=judged.targets * judged.sigma[:, None] * scale_of_steps(recipe.horizon)[:, 0],
+        actual=actual_returns(judged),
         network=seeds.mean(axis=0),
         random_walk=fit_random_walk(panel, walk_recipe, spans.fit_until).at(judged.sigma),
         pinned=fit_random_walk(panel, walk_recipe, PINNED_UNTIL).at(judged.sigma),
@@ -154,7 +154,7 @@ def main() -> int:
 def _rmse_ratio(outcomes: Outcomes, step: int) -> dict[str, float]:
     """Root mean squared error of the median over the random walk's, at a step."""
     errors, others = (
-        (outcomes.actual[:, step] - quantiles[:, step, _MEDIAN]) ** 2
+        (outcomes.actual[:, step] - quantiles[:, step, MEDIAN]) ** 2
         for quantiles in (outcomes.network, outcomes.random_walk)
     )
     _, position = np.unique(outcomes.days, return_inverse=True)

@@ -125,9 +125,7 @@ def measure(url: str) -> Read:
     command = [sys.executable, "-m", "benchmarks.speed.arrays", "--read", url]
     done = [subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout for _ in range(READS)]
     reads = [Read(**json.loads(text)) for text in done]
-    return replace(
-        min(reads, key=lambda one: one.seconds), megabytes=max(one.megabytes for one in reads)
-    )  # fmt: skip
+    return replace(min(reads, key=lambda one: one.seconds), megabytes=max(one.megabytes for one in reads))
 
 
 def say(name: str, value: float, unit: str, bar: float) -> bool:

@@ -60,7 +60,8 @@ def measure(panel: Panel) -> dict[str, Any]:
         panel: Frames and references.
 
     Returns:
-        JSON-able: whole `seconds` with start-up, and per artifact its seconds, epochs and pinball.
+        JSON-able: whole `seconds` with start-up, and per artifact its seconds and epochs; no score, for its judged
+        span lies in the test years.
     """
     with tempfile.TemporaryDirectory() as directory:
         started = perf_counter()
@@ -88,10 +89,6 @@ def _row(artifact: TrainedArtifact) -> dict[str, Any]:
         "strategy": artifact.recipe.strategy.value,
         "seconds": artifact.seconds,
         "epochs": artifact.metrics.get("epochs"),
-        "n": artifact.metrics.get("n"),
-        "pinball": artifact.metrics.get("pinball"),
-        "random_walk_pinball": artifact.metrics.get("random_walk_pinball"),
-        "p": artifact.metrics.get("p"),
     }
 
 

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.baselines.rows import baseline_recipe, no_sigma, sigma_rows
 from models.errors import ArtifactError
 from models.features import ewma_sigma
 from models.forecast import ForecastBatch, Refusal
 from models.frame import FloatArray, Panel, SymbolFrame
-from models.specs import MEMORY, MIN_HISTORY_RANDOM_WALK, QUANTILES, Recipe, Strategy
-from models.windows import WindowRule, pool_windows
+from models.specs import MEMORY, QUANTILES, Recipe, Strategy
+from models.windows import MIN_BARS_TRAINING
 
 ARCHITECTURE = "random_walk"
 """Its name among the architectures."""
@@ -53,7 +54,7 @@ class RandomWalk:
             close = frame.close[-MEMORY:]
             sigma = float(ewma_sigma(close)[-1]) if len(close) else float("nan")
             if np.isnan(sigma):
-                refusals.append(Refusal(frame.symbol, _reason_against(frame)))
+                refusals.append(Refusal(frame.symbol, no_sigma(frame)))
             else:
                 kept.append((frame, sigma))
         sigmas = np.array([sigma for _, sigma in kept], dtype=np.float64)
@@ -111,7 +112,7 @@ class RandomWalk:
 
 def random_walk_recipe(strategy: Strategy) -> Recipe:
     """The one recipe of the random walk for a strategy: no references, no network."""
-    return Recipe(architecture=ARCHITECTURE, strategy=strategy, lookback=1, seeds=(0,))
+    return baseline_recipe(ARCHITECTURE, strategy)
 
 
 def fit_random_walk(panel: Panel, recipe: Recipe, cut_at: np.datetime64) -> RandomWalk:
@@ -125,10 +126,7 @@ def fit_random_walk(panel: Panel, recipe: Recipe, cut_at: np.datetime64) -> Rand
         recipe: Its strategy gives the horizon; see `random_walk_recipe`.
         cut_at: UTC instant, inclusive: only targets final by then count.
     """
-    sigmas = [ewma_sigma(frame.close) for frame in panel.frames]
-    rule = WindowRule(lookback=1, horizon=recipe.horizon, require_targets=False)
-    rows = np.empty((sum(len(frame) for frame in panel.frames), 0), dtype=np.float32)
-    windows = pool_windows(panel.frames, sigmas, rows, rule)
+    windows = sigma_rows(panel, recipe.horizon, MIN_BARS_TRAINING)
     known = windows.target_final_at <= cut_at
     quantiles, counts = [], []
     for step in range(recipe.horizon):
@@ -145,17 +143,3 @@ def scale_of_steps(horizon: int) -> FloatArray:
     """`(horizon, 1)` square roots of the steps 1..horizon."""
     roots: FloatArray = np.sqrt(np.arange(1, horizon + 1, dtype=np.float64))[:, None]
     return roots
-
-
-def _reason_against(frame: SymbolFrame) -> str:
-    """Why a frame without a sigma at its last session gets no forecast."""
-    if not len(frame):
-        return "it has no sessions yet"
-    as_of = frame.sessions[-1]
-    if np.isnan(frame.close[-1]):
-        return f"the bar of {as_of} is missing, and without it there is no forecast"
-    bars = int((~np.isnan(frame.close[-MEMORY:])).sum())
-    return (
-        f"it has {bars} bars in the {MEMORY} sessions up to {as_of}; "
-        f"the random walk needs {MIN_HISTORY_RANDOM_WALK}, some of them on neighbouring sessions"
-    )

@@ -67,19 +67,20 @@ def baseline_recipe(name: str, strategy: Strategy) -> Recipe:
     return Recipe(architecture=name, strategy=strategy, lookback=1, seeds=(0,))
 
 
-def sigma_rows(panel: Panel, horizon: int) -> PooledWindows:
+def sigma_rows(panel: Panel, horizon: int, min_bars: int = 1) -> PooledWindows:
     """Every row of a panel with a bar and a known sigma, targets NaN where unknown.
 
     Args:
         panel: Whole frames; references are not read.
         horizon: Steps of the targets.
+        min_bars: Bars the symbol must have so far, the row's included.
 
     Returns:
         Windows of one session, ordered by symbol, then by as_of; `inputs` has no columns.
     """
     sigmas = [ewma_sigma(frame.close) for frame in panel.frames]
     blank = np.empty((sum(len(frame) for frame in panel.frames), 0), dtype=np.float32)
-    return pool_windows(panel.frames, sigmas, blank, WindowRule(1, horizon, require_targets=False, min_bars=1))
+    return pool_windows(panel.frames, sigmas, blank, WindowRule(1, horizon, require_targets=False, min_bars=min_bars))
 
 
 def rows_by_frame(panel: Panel, rows: PooledWindows) -> Iterator[FrameRows]:

@@ -5,7 +5,7 @@ day's outcomes; `JointState` widens the intervals so that all steps hold at once
 table of forecasts through time the way the service does it day by day.
 """
 
-from models.calibration.joint import joint_factors, joint_ratio, learn_joint
+from models.calibration.joint import joint_ratio, learn_joint
 from models.calibration.rows import Calibrated, CalibrationRows, calibrate, calibrate_rows
 from models.calibration.start import calibrated_after, judged_state
 from models.calibration.state import CalibrationState, JointState, StepState
@@ -23,7 +23,6 @@ __all__ = [
     "calibrate_rows",
     "calibrate_step",
     "calibrated_after",
-    "joint_factors",
     "joint_ratio",
     "judged_state",
     "learn_joint",

@@ -64,8 +64,3 @@ def learn_joint(state: JointState, ratios: FloatArray, issued: FloatArray | None
         held=tuple((np.asarray(state.held) + held).tolist()),
         days=state.days + 1,
     )
-
-
-def joint_factors(state: JointState) -> FloatArray:
-    """`(3,)` factors in the order of `LEVELS`."""
-    return np.asarray(state.factors)

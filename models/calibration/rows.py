@@ -14,8 +14,7 @@ from models.calibration.state import LEVELS, CalibrationState, JointState, StepS
 from models.calibration.step import StepOutcomes, calibrate_step, learn_step
 from models.errors import FrameError
 from models.frame import DateArray, FloatArray
-
-IntArray = NDArray[np.int64]
+from models.windows import IntArray
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,9 @@
 """Where a new forecaster's calibration starts: on the forecasts it made out of its fit."""
 
-import numpy as np
-
 from models.calibration.rows import CalibrationRows, calibrate, calibrate_rows
 from models.calibration.state import CalibrationState
 from models.frame import FloatArray
+from models.judging import actual_returns
 from models.windows import PooledWindows
 
 
@@ -41,13 +40,12 @@ def calibrated_after(
 
 
 def _rows(windows: PooledWindows, quantiles: FloatArray, initial: CalibrationState | None = None) -> CalibrationRows:
-    roots = np.sqrt(np.arange(1, quantiles.shape[1] + 1))
     return CalibrationRows(
         as_of=windows.as_of,
         final_at=windows.final_at,
         target_final_at=windows.target_final_at,
         sigma=windows.sigma,
         raw=quantiles,
-        actual=windows.targets * windows.sigma[:, None] * roots,
+        actual=actual_returns(windows),
         initial=initial,
     )

@@ -5,16 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.evaluation.table import Entry, ForecastTable, IntArray
+from models.baselines import ARCHITECTURE as RANDOM_WALK
+from models.evaluation.table import Entry, ForecastTable
 from models.frame import DateArray, FloatArray
+from models.judging import BASIS_POINT
 from models.metrics import COVERAGES, BoolArray, inside, pinball, terciles
 from models.specs import QUANTILES
-
-BASIS_POINT = 1e4
-"""Basis points in a log return of 1."""
-
-RANDOM_WALK = "random_walk"
-"""Name of the forecaster that all are measured by."""
+from models.windows import IntArray
 
 _MEDIAN = QUANTILES.index(0.50)
 _ROUNDING = 1e-9

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.evaluation.board import Board
-from models.evaluation.table import IntArray
 from models.frame import FloatArray
 from models.metrics import BoolArray
+from models.windows import IntArray
 
 CORRELATION = 0.9
 """From this correlation with the last realised return on, either sign, a median is a copy of it."""

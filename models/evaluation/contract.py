@@ -6,20 +6,18 @@ it answers must be what `forecast` serves for a panel cut at each as_of: nothing
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from models.baselines import scale_of_steps
 from models.evaluation.folds import Fold
-from models.forecast import Forecaster, Refusal
+from models.forecast import ForecastBatch, Forecaster, Refusal
 from models.frame import DateArray, FloatArray, Panel
-from models.specs import QUANTILES
-from models.windows import PooledWindows
+from models.judging import actual_returns
+from models.specs import QUANTILES, Recipe
+from models.windows import IntArray, PooledWindows
 
-IntArray = NDArray[np.int64]
-DateRange = tuple[np.datetime64, np.datetime64]
+F = TypeVar("F", bound=Forecaster)
 
 Tell = Callable[[float], None]
 """Told of the share of a fit that is done, 0..1."""
@@ -86,6 +84,26 @@ class FittedEntrant(Forecaster, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class ServedBy(Generic[F]):
+    """The part of a `FittedEntrant` that serves; `history` is the other.
+
+    Attributes:
+        forecaster: What serves.
+    """
+
+    forecaster: F
+
+    @property
+    def recipe(self) -> Recipe:
+        """How it was made."""
+        return self.forecaster.recipe
+
+    def forecast(self, panel: Panel) -> ForecastBatch:
+        """See `forecast.Forecaster`."""
+        return self.forecaster.forecast(panel)
+
+
 class Entrant(Protocol):
     """A forecaster before it is fitted; plain data, so that it crosses process borders."""
 
@@ -131,8 +149,6 @@ def history_of(windows: PooledWindows, raw: FloatArray) -> ForecastHistory:
         windows: The `n` windows forecast, targets NaN where unknown.
         raw: `(n, horizon, 7)` log returns.
     """
-    horizon = raw.shape[1]
-    actual = windows.targets * windows.sigma[:, None] * scale_of_steps(horizon)[:, 0]
     return ForecastHistory(
         symbol_index=windows.symbol_index,
         as_of=windows.as_of,
@@ -140,7 +156,7 @@ def history_of(windows: PooledWindows, raw: FloatArray) -> ForecastHistory:
         target_final_at=windows.target_final_at,
         sigma=windows.sigma,
         raw=raw,
-        actual=actual,
+        actual=actual_returns(windows),
     )
 
 

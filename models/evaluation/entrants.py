@@ -16,6 +16,7 @@ from models.evaluation.contract import (
     RECURSIVE,
     Entrant,
     ForecastHistory,
+    ServedBy,
     Tell,
     between,
     history_of,
@@ -29,8 +30,7 @@ from models.forecast import ForecastBatch
 from models.frame import FloatArray, Panel, SymbolFrame
 from models.inference import RANDOM_WALK, NetworkForecaster
 from models.market_frames.fitting import FittedFrames
-from models.networks import architecture
-from models.networks.frame_networks import FRAME_ARCHITECTURES
+from models.networks.selectable import is_over_frames, selectable
 from models.pipeline import cut_windows
 from models.specs import MIN_HISTORY_NETWORK, Recipe, Strategy
 from models.windows import PooledWindows
@@ -43,25 +43,14 @@ STRATEGIES = (Strategy.ONE_STEP.value, Strategy.MULTI_STEP.value, RECURSIVE)
 
 
 @dataclass(frozen=True, slots=True)
-class FittedNetworkEntrant:
+class FittedNetworkEntrant(ServedBy[NetworkForecaster]):
     """A trained network, asked for many windows at once.
 
     Attributes:
-        forecaster: What serves.
         facts: Figures of its training.
     """
 
-    forecaster: NetworkForecaster
     facts: Mapping[str, Any]
-
-    @property
-    def recipe(self) -> Recipe:
-        """How it was made."""
-        return self.forecaster.recipe
-
-    def forecast(self, panel: Panel) -> ForecastBatch:
-        """See `forecast.Forecaster`."""
-        return self.forecaster.forecast(panel)
 
     def history(self, panel: Panel, first: np.datetime64, last: np.datetime64) -> ForecastHistory:
         """See `contract.FittedEntrant`."""
@@ -74,23 +63,8 @@ class FittedNetworkEntrant:
 
 
 @dataclass(frozen=True, slots=True)
-class FittedRecursiveEntrant:
-    """A trained one-step network applied recursively.
-
-    Attributes:
-        forecaster: What would serve.
-    """
-
-    forecaster: RecursiveForecaster
-
-    @property
-    def recipe(self) -> Recipe:
-        """The recipe of the one-step network."""
-        return self.forecaster.recipe
-
-    def forecast(self, panel: Panel) -> ForecastBatch:
-        """See `forecast.Forecaster`."""
-        return self.forecaster.forecast(panel)
+class FittedRecursiveEntrant(ServedBy[RecursiveForecaster]):
+    """A trained one-step network applied recursively."""
 
     def history(self, panel: Panel, first: np.datetime64, last: np.datetime64) -> ForecastHistory:
         """See `contract.FittedEntrant`; rows whose paths have no window are left out."""
@@ -108,31 +82,16 @@ class FittedRecursiveEntrant:
 
 
 @dataclass(frozen=True, slots=True)
-class FittedBaselineEntrant:
-    """A fitted baseline, asked for many rows at once.
-
-    Attributes:
-        baseline: What would serve.
-    """
-
-    baseline: RowForecaster
-
-    @property
-    def recipe(self) -> Recipe:
-        """Its name and strategy."""
-        return self.baseline.recipe
-
-    def forecast(self, panel: Panel) -> ForecastBatch:
-        """See `forecast.Forecaster`."""
-        return self.baseline.forecast(panel)
+class FittedBaselineEntrant(ServedBy[RowForecaster]):
+    """A fitted baseline, asked for many rows at once."""
 
     def history(self, panel: Panel, first: np.datetime64, last: np.datetime64) -> ForecastHistory:
         """See `contract.FittedEntrant`; rows the baseline has no forecast for are left out."""
         rows = between(sigma_rows(panel, self.recipe.horizon), first, last)
-        raw = self.baseline.over(panel, rows)
+        raw = self.forecaster.over(panel, rows)
         known = np.flatnonzero(~np.isnan(raw).any(axis=(1, 2)))
         history = history_of(rows.select(known), raw[known])
-        refusals = self.baseline.refusals if isinstance(self.baseline, Garch) else ()
+        refusals = self.forecaster.refusals if isinstance(self.forecaster, Garch) else ()
         return replace(history, refusals=refusals)
 
 
@@ -318,11 +277,9 @@ def entrants_of(recipes: Sequence[Recipe], baselines: Sequence[str], strategies:
         if strategy != RECURSIVE:
             chosen += [BaselineEntrant(name, Strategy(strategy)) for name in baselines]
         for recipe in recipes:
-            over_frames = recipe.architecture in FRAME_ARCHITECTURES
-            if over_frames and strategy == RECURSIVE:
+            selectable(recipe.architecture)
+            if is_over_frames(recipe.architecture) and strategy == RECURSIVE:
                 continue  # a path of one symbol makes no frame of the market
-            if not over_frames:
-                architecture(recipe.architecture)
             one_step = NetworkEntrant(replace(recipe, strategy=Strategy.ONE_STEP))
             if strategy == RECURSIVE:
                 chosen.append(RecursiveEntrant(one_step))

@@ -6,36 +6,24 @@ from typing import Any
 
 import numpy as np
 
-from models.evaluation.contract import ForecastHistory, between, history_of
-from models.fitted import mean_over_seeds
-from models.forecast import ForecastBatch
+from models.evaluation.contract import ForecastHistory, ServedBy, between, history_of
 from models.frame import Panel
 from models.market_frames.forecaster import FrameForecaster
 from models.market_frames.frames import cells, market_frames
 from models.market_frames.layout import NO_ROW
-from models.specs import MIN_HISTORY_NETWORK, Recipe
+from models.seeds import mean_over_seeds
+from models.specs import MIN_HISTORY_NETWORK
 
 
 @dataclass(frozen=True, slots=True)
-class FittedFrameEntrant:
+class FittedFrameEntrant(ServedBy[FrameForecaster]):
     """A trained network over market frames.
 
     Attributes:
-        forecaster: What serves.
         facts: Figures of its training.
     """
 
-    forecaster: FrameForecaster
     facts: Mapping[str, Any]
-
-    @property
-    def recipe(self) -> Recipe:
-        """How it was made."""
-        return self.forecaster.recipe
-
-    def forecast(self, panel: Panel) -> ForecastBatch:
-        """See `forecast.Forecaster`."""
-        return self.forecaster.forecast(panel)
 
     def history(self, panel: Panel, first: np.datetime64, last: np.datetime64) -> ForecastHistory:
         """See `contract.FittedEntrant`; symbols without a row in the layout are left out."""

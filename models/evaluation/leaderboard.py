@@ -7,11 +7,12 @@ import numpy as np
 
 from models.comparison import Comparison, Direction, Ratio, diebold_mariano, pesaran_timmermann, ratio_of_sums
 from models.errors import TooLittleHistory
-from models.evaluation.board import BASIS_POINT, Board
+from models.evaluation.board import Board
 from models.evaluation.canaries import Copy, detect_copy
 from models.evaluation.scores import EntryScores, score_entry
 from models.evaluation.table import Entry
 from models.frame import FloatArray
+from models.judging import BASIS_POINT
 from models.metrics import BoolArray, pinball
 
 OVERALL = "overall"

@@ -149,7 +149,8 @@ def _piece(
 def start_of(lead: ForecastHistory, fold: Fold) -> CalibrationState:
     """What calibration knows before a fold's first as_of: the outcomes of its stop span that were final by then.
 
-    The forecaster was not fitted on them. A service knows as much, from the span its version was judged on.
+    No forecaster was fitted on them but garch, which is estimated up to the cut. A service knows as much, from the
+    span its version was judged on.
 
     Args:
         lead: The forecaster's answers on the stop span.

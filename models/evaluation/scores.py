@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.comparison import Ratio, ratio_of_sums
-from models.evaluation.board import BASIS_POINT, Board
+from models.evaluation.board import Board
 from models.frame import FloatArray
+from models.judging import BASIS_POINT
 from models.metrics import PIT_SHARES, BoolArray, pinball, pit_bins, winkler
 
 TERCILES = ("low", "middle", "high")

@@ -7,10 +7,12 @@ import numpy as np
 
 from models.comparison import Comparison, diebold_mariano
 from models.errors import TooLittleHistory
-from models.evaluation.board import BASIS_POINT, Board
-from models.evaluation.table import UNKNOWN, Entry, ForecastTable, IntArray
+from models.evaluation.board import Board
+from models.evaluation.table import UNKNOWN, Entry, ForecastTable
 from models.frame import FloatArray
+from models.judging import BASIS_POINT
 from models.metrics import pinball, skill
+from models.windows import IntArray
 
 AGES: tuple[tuple[str, int], ...] = (("1", 1), ("2-5", 5), ("6-20", 20), ("21-60", 60), ("over 60", 1_000_000))
 """Buckets of model age in sessions: name and oldest age, inclusive."""

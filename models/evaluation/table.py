@@ -4,12 +4,10 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.frame import DateArray, FloatArray
 from models.metrics import BoolArray
-
-IntArray = NDArray[np.int64]
+from models.windows import IntArray
 
 UNKNOWN = -1
 """Stands in integer columns where a file says nothing: the fold of a row, the seed of what would be served."""

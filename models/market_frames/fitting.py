@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.errors import FrameError, TooLittleHistory
-from models.fitting import EpochEnd, fit_seed, masked_columns
+from models.errors import TooLittleHistory
+from models.fitting import EpochEnd, check_spans, fit_seed, masked_columns
 from models.frame import FloatArray, Panel
 from models.market_frames.forecaster import FrameForecaster, frame_spec
 from models.market_frames.frames import cells, market_frames
@@ -18,6 +18,7 @@ from models.market_frames.loop import FrameLoop
 from models.market_frames.pipeline import MarketPipeline
 from models.networks.frame_networks import with_kept_median
 from models.pipeline import Pipeline
+from models.seeds import mean_over_seeds
 from models.specs import Recipe
 from models.splits import Spans
 from models.windows import IntArray, PooledWindows
@@ -60,9 +61,7 @@ class FittedFrames:
 
     def quantiles(self, windows: PooledWindows) -> FloatArray:
         """As `seed_quantiles`, the mean over seeds."""
-        each = self.seed_quantiles(windows)
-        mean: FloatArray = sum(each[1:], start=each[0]) / len(each)
-        return mean
+        return mean_over_seeds(self.seed_quantiles(windows))
 
     def seed_quantiles(self, windows: PooledWindows) -> list[FloatArray]:
         """Forecast windows, each in the frame of all symbols that have one at its as_of.
@@ -97,11 +96,7 @@ def fit_frames(panel: Panel, recipe: Recipe, spans: Spans, report: Callable[[Epo
     pipeline = Pipeline.fit(panel, recipe, spans.fit_until)
     seen = pipeline.windows(panel, require_targets=False)
     windows = seen.select(np.flatnonzero(~np.isnan(seen.targets).any(axis=1)))
-    if len(windows) != len(spans.fit):
-        raise FrameError(
-            f"the spans were cut on {len(spans.fit)} windows, this panel has {len(windows)}; "
-            "cut them on the same panel with require_targets=True"
-        )
+    check_spans(spans, windows)
     layout = fit_layout(panel, windows.symbol_index[spans.fit], spans.fit_until)
     market, rows = MarketPipeline(pipeline, layout), layout.rows_of(panel)
     size = frame_spec(recipe, market, recipe.seeds[0])

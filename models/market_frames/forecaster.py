@@ -16,6 +16,7 @@ from models.market_frames.pipeline import MarketPipeline
 from models.networks.forward import Weights
 from models.networks.frame_networks import forward_checked, frame_architecture
 from models.networks.frame_spec import FrameSpec
+from models.seeds import mean_over_seeds, weights_in_order
 from models.specs import QUANTILES, Recipe
 from models.windows import Float32Array
 
@@ -46,11 +47,7 @@ class FrameForecaster:
         """
         self._recipe, self._pipeline = recipe, pipeline
         self._network = frame_architecture(recipe.architecture)
-        if set(weights) != set(recipe.seeds):
-            raise ArtifactError(
-                f"the recipe has the seeds {sorted(recipe.seeds)}, the weights {sorted(weights)}; train it again"
-            )
-        self._weights = [weights[seed] for seed in recipe.seeds]
+        self._weights = weights_in_order(recipe, weights)
         self._spec = frame_spec(recipe, pipeline, recipe.seeds[0])
         self._check_shapes()
 
@@ -99,8 +96,7 @@ class FrameForecaster:
         chosen = [int(index) for index in windows.symbol_index]
         rows = self._pipeline.layout.rows_of(known)
         frames = market_frames(seen, windows, rows, self._spec.rows)
-        each = self.seed_quantiles(frames)
-        mean: FloatArray = sum(each[1:], start=each[0]) / len(each)
+        mean = mean_over_seeds(self.seed_quantiles(frames))
         return ForecastBatch(
             symbols=tuple(known.frames[index].symbol for index in chosen),
             quantiles=mean[cells(windows, frames.as_of, rows)],

@@ -30,6 +30,7 @@ class MarketFrames:
         sigma: `(dates, rows)` volatility known at as_of, log-return units; 0 where there is no window.
         targets: `(dates, rows, horizon)` as `PooledWindows.targets`; 0 where not counted.
         counted: `(dates, rows)` whether the window was asked for: whether it enters a loss.
+        shown: `(lookback, features)` as `PooledWindows.shown`: 0 where an older session does not show a column.
     """
 
     inputs: Float32Array
@@ -39,6 +40,7 @@ class MarketFrames:
     sigma: FloatArray
     targets: FloatArray
     counted: NDArray[np.bool_]
+    shown: Float32Array
 
     def __len__(self) -> int:
         return len(self.as_of)
@@ -61,9 +63,9 @@ class MarketFrames:
         ends, there = self.ends[dates], self.present[dates]
         offsets = np.arange(self.lookback - 1, -1, -1, dtype=np.int64)
         rows = np.where(there, ends, self.lookback - 1)[:, None, :] - offsets[None, :, None]
-        shown = there[:, None, :, None].astype(np.float32)
-        values = self.inputs[rows] * shown
-        return np.stack([values, np.broadcast_to(shown, values.shape)], axis=-1)
+        mask = there[:, None, :, None].astype(np.float32)
+        values = self.inputs[rows] * mask * self.shown[:, None, :]
+        return np.stack([values, np.broadcast_to(mask, values.shape)], axis=-1)
 
 
 def market_frames(seen: PooledWindows, asked: PooledWindows, rows: IntArray, height: int) -> MarketFrames:
@@ -90,7 +92,7 @@ def market_frames(seen: PooledWindows, asked: PooledWindows, rows: IntArray, hei
     targets = np.zeros((len(as_of), height, asked.targets.shape[1]))
     at = cells(asked, as_of, rows)
     counted[at], targets[at] = True, np.nan_to_num(asked.targets)
-    return MarketFrames(seen.inputs, ends, seen.lookback, as_of, sigma, targets, counted)
+    return MarketFrames(seen.inputs, ends, seen.lookback, as_of, sigma, targets, counted, seen.shown())
 
 
 def cells(windows: PooledWindows, as_of: DateArray, rows: IntArray) -> tuple[IntArray, IntArray]:

@@ -2,13 +2,14 @@
 
 from typing import Any
 
+from models.trainer import shown_references
+
 
 def hide(samples: Any, masked_columns: Any, rate: float, seed: Any) -> Any:
     """Hide symbols and references.
 
-    A symbol is hidden with its mask, as when it has no window. Half of the masks of a reference hide it from all
-    symbols in the whole window, as when a series is absent; the other half only in the newest session, as when
-    a bar is late. Its own mask is one of its columns.
+    A symbol is hidden with its mask, as when it has no window. A reference is hidden from all symbols at once, see
+    `trainer.shown_references`; its own mask is one of its columns.
 
     Args:
         samples: Tensor `(dates, lookback, rows, features, 2)`.
@@ -26,8 +27,5 @@ def hide(samples: Any, masked_columns: Any, rate: float, seed: Any) -> Any:
     samples *= tf.cast(kept, tf.float32)[:, None, :, None, None]
     if not masked_columns.shape[0]:
         return samples
-    draw = tf.random.stateless_uniform((dates, masked_columns.shape[0]), seed + 1)
-    whole, newest = (tf.cast(draw < limit, tf.float32) @ masked_columns for limit in (rate / 2, rate))
-    hidden = tf.concat([tf.repeat(whole[:, None], lookback - 1, axis=1), newest[:, None]], axis=1)
-    shown = tf.cast(hidden < 0.5, tf.float32)[:, :, None, :, None]
+    shown = shown_references(masked_columns, dates, lookback, rate, seed + 1)[:, :, None, :, None]
     return tf.concat([samples[..., :1] * shown, samples[..., 1:]], axis=-1)

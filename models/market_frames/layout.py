@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import ArtifactError, TooLittleHistory
+from models.features import session_returns
 from models.frame import FloatArray, Panel, SymbolFrame
 from models.windows import IntArray
 
@@ -111,9 +112,8 @@ def correlations(frames: list[SymbolFrame], cut_at: np.datetime64) -> FloatArray
     returns = np.full((len(sessions), len(frames)), np.nan)
     for column, frame in enumerate(frames):
         known = frame.final_at <= cut_at
-        logs = np.log(frame.close[known])
         rows = np.searchsorted(sessions, frame.sessions[known])
-        returns[rows[1:], column] = np.diff(logs)
+        returns[rows, column] = session_returns(frame.close[known])
     there = ~np.isnan(returns)
     counts = np.maximum(there.sum(axis=0), 1)
     centred = np.where(there, returns - np.where(there, returns, 0.0).sum(axis=0) / counts, 0.0)

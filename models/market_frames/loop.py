@@ -17,7 +17,8 @@ from models.market_frames.hiding import hide
 from models.networks.forward import Weights
 from models.networks.frame_networks import frame_architecture, frame_weights
 from models.networks.frame_spec import FrameSpec
-from models.specs import QUANTILES, Recipe, Weighting
+from models.specs import Recipe, Weighting
+from models.trainer import Trainer, pinball_loss
 
 JUDGED_DATES = 64
 """Samples whose loss is computed at once outside training."""
@@ -25,13 +26,17 @@ JUDGED_DATES = 64
 
 @dataclass(frozen=True, slots=True)
 class _Resident:
-    """Samples as tensors: inputs `(rows, features)`, the others `(dates, rows, ...)`; not counted, a weight is 0."""
+    """Samples as tensors: inputs `(rows, features)`, shown `(lookback, features)`, the others `(dates, rows, ...)`.
+
+    A cell that is not counted has a weight of 0.
+    """
 
     inputs: Any
     ends: Any
     targets: Any
     weights: Any
     counted: Any
+    shown: Any
 
     def __len__(self) -> int:
         return int(self.ends.shape[0])
@@ -51,7 +56,7 @@ def dates_of(dates: int, rows: int, windows: int) -> int:
     return max(1, min(windows // rows, dates // MIN_STEPS))
 
 
-class FrameLoop:
+class FrameLoop(Trainer):
     """Trains one network of a recipe on one set of samples, seed after seed."""
 
     def __init__(self, recipe: Recipe, spec: FrameSpec, fit: MarketFrames, masked_columns: NDArray[np.float32]) -> None:
@@ -66,34 +71,16 @@ class FrameLoop:
         Raises:
             UnknownArchitecture: The recipe names no network over frames.
         """
-        import keras
         import tensorflow as tf
 
-        self._recipe, self._size = recipe, spec
-        self._network = frame_architecture(recipe.architecture)
-        self._model = self._network.build(spec)
-        self._optimizer = keras.optimizers.AdamW(recipe.learning_rate, weight_decay=recipe.weight_decay)
-        self._optimizer.build(self._model.trainable_variables)
-        self._untouched = [np.zeros(v.shape, v.dtype) for v in self._optimizer.variables]
+        network = frame_architecture(recipe.architecture)
+        super().__init__(recipe, lambda seed: network.build(replace(spec, seed=seed)))
+        self._size = spec
         self._mask = tf.constant(masked_columns)
-        self._levels = tf.constant(np.array(QUANTILES, np.float32))
         self._fit = self._resident(fit)
         self._batch = dates_of(len(fit), spec.rows, recipe.batch_size)
         # XLA is left out: on a CPU it trains a Conv3D slower by an order of magnitude.
         self._step = tf.function(self._run_step)
-
-    def restart(self, seed: int) -> None:
-        """Forget the last seed: this seed's starting weights and noise, an empty optimiser, the recipe's rate."""
-        fresh = self._network.build(replace(self._size, seed=seed))
-        for variable, value in zip(self._model.variables, fresh.variables, strict=True):
-            variable.assign(value)
-        for variable, value in zip(self._optimizer.variables, self._untouched, strict=True):
-            variable.assign(value)
-        self.set_rate(self._recipe.learning_rate)
-
-    def set_rate(self, rate: float) -> None:
-        """Set the optimiser's learning rate."""
-        self._optimizer.learning_rate.assign(rate)
 
     def epoch(self, seed: int, number: int) -> float:
         """Train over all samples once, in an order drawn from seed and epoch.
@@ -143,6 +130,7 @@ class FrameLoop:
             tf.constant(frames.targets.astype(np.float32)),
             tf.constant(weights),
             tf.constant(frames.counted.astype(np.float32)),
+            tf.constant(frames.shown),
         )
 
     def _gather(self, placed: _Resident, dates: Any) -> Any:
@@ -152,22 +140,17 @@ class FrameLoop:
         ends = tf.gather(placed.ends, dates)
         newest_first = tf.range(self._size.frames - 1, -1, -1)
         rows = tf.maximum(ends, self._size.frames - 1)[:, None, :] - newest_first[None, :, None]
-        shown = tf.cast(ends >= 0, tf.float32)[:, None, :, None]
-        values = tf.gather(placed.inputs, rows) * shown
-        return tf.stack([values, tf.broadcast_to(shown, tf.shape(values))], axis=-1)
+        mask = tf.cast(ends >= 0, tf.float32)[:, None, :, None]
+        values = tf.gather(placed.inputs, rows) * mask * placed.shown[:, None, :]
+        return tf.stack([values, tf.broadcast_to(mask, tf.shape(values))], axis=-1)
 
     def _summed_loss(self, samples: Any, placed: _Resident, dates: Any, training: bool) -> Any:
-        """Pinball loss (Koenker and Bassett 1978), mean over quantiles and steps, weighted per window.
-
-        It is summed over the cells that are counted and shown.
-        """
+        """Pinball loss, summed over the cells that are counted and shown, each with its weight."""
         import tensorflow as tf
 
         weights = tf.gather(placed.weights, dates) * samples[:, -1, :, 0, 1]
         answer = self._model(samples, training=training)
-        missed = tf.gather(placed.targets, dates)[..., None] - answer
-        loss = tf.maximum(self._levels * missed, (self._levels - 1.0) * missed)
-        return tf.reduce_sum(tf.reduce_mean(loss, axis=(2, 3)) * weights)
+        return tf.reduce_sum(pinball_loss(tf.gather(placed.targets, dates), answer) * weights)
 
     def _run_step(self, dates: Any, seed: Any) -> Any:
         import tensorflow as tf
@@ -177,6 +160,5 @@ class FrameLoop:
         with tf.GradientTape() as tape:
             loss = self._summed_loss(samples, self._fit, dates, True) / counted
             whole = tf.add_n([loss, *self._model.losses])
-        variables = self._model.trainable_variables
-        self._optimizer.apply(tape.gradient(whole, variables), variables)
+        self._learn(tape, whole)
         return loss

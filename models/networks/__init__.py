@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 from models.errors import UnknownArchitecture
 from models.networks.forward import Weights, forward_lstm
@@ -13,6 +13,8 @@ from models.networks.forward_stateful import forward_stateful_lstm
 from models.networks.spec import NetworkSpec
 from models.specs import MAX_LOOKBACK
 from models.windows import Float32Array
+
+Network = TypeVar("Network")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,15 @@ def architecture(name: str) -> Architecture:
     Raises:
         UnknownArchitecture: Nobody registered that name.
     """
-    try:
-        return ARCHITECTURES[name]
-    except KeyError:
-        known = ", ".join(sorted(ARCHITECTURES))
-        raise UnknownArchitecture(f"there is no network named {name!r}; choose one of: {known}") from None
+    return look_up(ARCHITECTURES, name)
+
+
+def look_up(networks: Mapping[str, Network], name: str, kind: str = "network") -> Network:
+    """The network of a name among those given; `kind` says what they are, for the sentence.
+
+    Raises:
+        UnknownArchitecture: It is none of them.
+    """
+    if name not in networks:
+        raise UnknownArchitecture(f"there is no {kind} named {name!r}; choose one of: {', '.join(sorted(networks))}")
+    return networks[name]

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from models.errors import ArtifactError, UnknownArchitecture
+from models.errors import ArtifactError
 from models.frame import FloatArray
+from models.networks import look_up
 from models.networks.conv3d_forward import forward_conv3d_lstm
 from models.networks.conv_lstm_forward import forward_conv_lstm
 from models.networks.forward import MEDIAN, Weights
@@ -96,11 +97,7 @@ def frame_architecture(name: str) -> FrameArchitecture:
     Raises:
         UnknownArchitecture: Nobody registered that name.
     """
-    try:
-        return FRAME_ARCHITECTURES[name]
-    except KeyError:
-        known = ", ".join(sorted(FRAME_ARCHITECTURES))
-        raise UnknownArchitecture(f"there is no network over frames named {name!r}; choose one of: {known}") from None
+    return look_up(FRAME_ARCHITECTURES, name, "network over frames")
 
 
 def frame_weights(model: Any) -> Weights:

@@ -81,6 +81,11 @@ class FrameSpec:
 
         Symbols that stand side by side move together, so a kernel over rows means something; the order of
         the inputs means nothing, so no kernel slides over them.
+
+        Raises:
+            ValueError: The layout is not `channels_last`.
         """
+        if self.layout != "channels_last":
+            raise ValueError(f"market frames are channels_last, received {self.layout!r}; turn plain frames alone")
         channels = self.columns * self.channels
         return FrameSpec(self.frames, self.rows, 1, channels, self.units, self.horizon, self.seed)

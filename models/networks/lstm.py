@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from models.networks.forward import Weights
+from models.networks.forward import LSTM_ARRAYS, Weights
 from models.networks.head import HEAD_LAYER, quantile_head, recurrent_layer
 from models.networks.spec import NetworkSpec
 
@@ -43,5 +43,4 @@ def lstm_weights(model: Any) -> Weights:
         `head_kernel (units, 7 horizon)`, `head_bias (7 horizon,)`, all float32.
     """
     recurrent, head = model.get_layer(RECURRENT_LAYER), model.get_layer(HEAD_LAYER)
-    names = ("kernel", "recurrent", "bias", "head_kernel", "head_bias")
-    return dict(zip(names, [*recurrent.get_weights(), *head.get_weights()], strict=True))
+    return dict(zip(LSTM_ARRAYS, [*recurrent.get_weights(), *head.get_weights()], strict=True))

@@ -2,8 +2,7 @@
 
 from typing import Protocol
 
-from models.errors import UnknownArchitecture
-from models.networks import ARCHITECTURES
+from models.networks import ARCHITECTURES, look_up
 from models.networks.frame_networks import FRAME_ARCHITECTURES
 
 NETWORKS: tuple[str, ...] = tuple(sorted((*ARCHITECTURES, *FRAME_ARCHITECTURES)))
@@ -32,10 +31,8 @@ def selectable(name: str) -> Selectable:
     Raises:
         UnknownArchitecture: Nobody registered that name.
     """
-    found = ARCHITECTURES.get(name) or FRAME_ARCHITECTURES.get(name)
-    if found is None:
-        raise UnknownArchitecture(f"there is no network named {name!r}; choose one of: {', '.join(NETWORKS)}")
-    return found
+    networks: dict[str, Selectable] = {**ARCHITECTURES, **FRAME_ARCHITECTURES}
+    return look_up(networks, name)
 
 
 def is_over_frames(name: str) -> bool:

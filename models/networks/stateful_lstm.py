@@ -24,12 +24,10 @@ import numpy as np
 from models.networks.forward import LSTM_ARRAYS, Weights, check_arrays
 from models.networks.forward_stateful import check_batch
 from models.networks.head import HEAD_LAYER, quantile_head, recurrent_layer, spread
+from models.networks.lstm import RECURRENT_LAYER, lstm_weights
 from models.networks.spec import NetworkSpec
 from models.specs import QUANTILES
 from models.windows import Float32Array
-
-RECURRENT_LAYER = "lstm"
-"""Name of the recurrent layer, by which its weights are found."""
 
 LEARNT_SESSIONS = 5
 """Newest sessions of a window that gradients flow through; those before them are the warm-up."""
@@ -63,11 +61,9 @@ def stateful_lstm_weights(model: Any) -> Weights:
         model: A model of `build_stateful_lstm`.
 
     Returns:
-        `kernel (features, 4 units)`, `recurrent (units, 4 units)`, `bias (4 units,)`,
-        `head_kernel (units, 7 horizon)`, `head_bias (7 horizon,)`, all float32.
+        As `lstm.lstm_weights`: the layers are the same.
     """
-    recurrent, head = model.get_layer(RECURRENT_LAYER), model.get_layer(HEAD_LAYER)
-    return dict(zip(LSTM_ARRAYS, [*recurrent.get_weights(), *head.get_weights()], strict=True))
+    return lstm_weights(model)
 
 
 class StatefulLstm:

@@ -4,7 +4,7 @@ PostgreSQL takes them as a binary COPY made from the arrays' own bytes; SQLite, 
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from service.db.bulk import (
     write_columns,
 )
 from service.db.copy_rows import LEAST_ROWS, copy_binary, encoding_of
-from service.db.types import Instant
+from service.db.types import Instant, to_utc
 
 ArrayColumn = NDArray[Any] | str | int | datetime
 """`(n,)` float64 (NaN is null), int64 or datetime64 (days, or UTC instants); or one text, number or aware instant."""
@@ -82,16 +82,10 @@ def _field(column: Column[Any], values: ArrayColumn, encoding: str) -> Field:
         if isinstance(kind, Date):
             return day_field(values)
     elif isinstance(values, datetime) and isinstance(kind, Instant):
-        return instant_field(np.array(_utc(values), "datetime64[us]"))
+        return instant_field(np.array(to_utc(values).replace(tzinfo=None), "datetime64[us]"))
     elif isinstance(values, str) and isinstance(kind, String):
         return text_field(values.encode(encoding))
     if isinstance(kind, Integer) and not isinstance(values, str | datetime):
         return integer_field(values, 8 if isinstance(kind, BigInteger) else 4)
     given = values.dtype if isinstance(values, np.ndarray) else type(values).__name__
     raise ValueError(f"{column.table.name}.{column.name} takes {kind}, not {given}; use `bulk.write_rows` for it")
-
-
-def _utc(instant: datetime) -> datetime:
-    if instant.tzinfo is None:
-        raise ValueError(f"instants are aware UTC, received the naive {instant!r}")
-    return instant.astimezone(UTC).replace(tzinfo=None)

@@ -5,7 +5,7 @@ SQLite takes hundreds of rows a statement; PostgreSQL a COPY, or one statement f
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import chain
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Select, Table
 
 from service.db.copy_rows import LEAST_ROWS, copy_rows
+from service.db.types import to_utc
 
 _PARAMETERS = 5_000
 """Values bound in one statement of SQLite, which takes up to 32,766."""
@@ -164,9 +165,7 @@ def driver_instant(connection: Connection, instant: datetime) -> str:
     Raises:
         ValueError: the instant is naive.
     """
-    if instant.tzinfo is None:
-        raise ValueError(f"instants are aware UTC, received the naive {instant!r}")
-    return driver_instants(connection, np.array([instant.astimezone(UTC).replace(tzinfo=None)], "datetime64[us]"))[0]
+    return driver_instants(connection, np.array([to_utc(instant).replace(tzinfo=None)], "datetime64[us]"))[0]
 
 
 def days_array(values: Sequence[object]) -> NDArray[np.datetime64]:

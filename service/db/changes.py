@@ -2,13 +2,21 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from service.db.tables import changes
 from service.db.upsert import insert_for
 
 ALL = ""
 """Scope of the one counter that every change raises."""
+
+
+def lock_changes(connection: Connection) -> None:
+    """Let no other writer raise the one counter until the caller's write transaction ends.
+
+    On SQLite that is the write transaction itself, on PostgreSQL the counter's row.
+    """
+    connection.execute(select(changes.c.counter).where(changes.c.scope == ALL).with_for_update())
 
 
 def raise_changes(connection: Connection, symbols: Iterable[str]) -> None:

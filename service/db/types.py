@@ -7,6 +7,17 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeDecorator
 
 
+def to_utc(instant: datetime) -> datetime:
+    """An aware instant in UTC.
+
+    Raises:
+        ValueError: the instant is naive.
+    """
+    if instant.tzinfo is None:
+        raise ValueError(f"instants are aware UTC, received the naive {instant!r}")
+    return instant.astimezone(UTC)
+
+
 class Instant(TypeDecorator[datetime]):
     """An aware UTC instant.
 
@@ -21,9 +32,7 @@ class Instant(TypeDecorator[datetime]):
         """Refuse naive values; store UTC."""
         if value is None:
             return None
-        if value.tzinfo is None:
-            raise ValueError(f"instants are aware UTC, received the naive {value!r}")
-        utc = value.astimezone(UTC)
+        utc = to_utc(value)
         return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002

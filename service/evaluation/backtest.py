@@ -1,6 +1,5 @@
 """A backtest from the words of its command to its file: prices, folds, processes, rows."""
 
-import resource
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,11 +13,11 @@ import numpy as np
 from models.baselines.garch import GARCH
 from models.calibration import CalibrationState
 from models.errors import ModelsError, UnknownArchitecture
-from models.evaluation.contract import Entrant
+from models.evaluation.contract import RECURSIVE, Entrant
 from models.evaluation.entrants import entrants_of
 from models.evaluation.folds import WalkForward, walk_forward
 from models.evaluation.pieces import made_of, read_piece
-from models.evaluation.run import CALIBRATION_START, KILOBYTE, FoldTask, piece_path, run_fold_is_done
+from models.evaluation.run import CALIBRATION_START, FoldTask, peak_bytes, piece_path, run_fold_is_done
 from models.networks import ARCHITECTURES
 from models.recipes import refined
 from models.specs import Recipe, Reference, Strategy
@@ -131,6 +130,8 @@ class Backtest:
             TplusError: Nothing could be forecast, or a fold failed.
         """
         started = time.monotonic()
+        if out.is_dir():
+            raise SettingsError(f"{out} is a folder; name a file in it for --out")
         parts = out.with_name(f"{out.name}.parts")
         _make_folder(parts)
         plans = self._plans(source, at, parts, jobs or cores())
@@ -138,14 +139,13 @@ class Backtest:
         waiting = [task for task in tasks if not run_fold_is_done(task)]
         self._reporter.progress(TASK, 0.0, f"{len(tasks)} folds, {len(waiting)} to do")
         log = parts / "workers.log"
-        outcome = run_folds(waiting, jobs or cores(), log, lambda share, at: self._tell(share, at))
+        outcome = run_folds(waiting, jobs or cores(), log, self._tell)
         self._reporter.progress(TASK, 1.0, "done")
         if outcome.failures:
             raise TplusError(
                 f"{'; '.join(outcome.failures)}; what is finished stays in {parts}, so run the command again"
             )
         rows = self._write(plans, out)
-        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KILOBYTE
         made = sum(done.made for done in outcome.done)
         return BacktestSummary(
             out=out,
@@ -155,7 +155,7 @@ class Backtest:
             found=sum(len(task.entrants) for task in tasks) - made,
             notes=tuple(self._notes),
             seconds=time.monotonic() - started,
-            peak_bytes=own + outcome.peak_bytes,
+            peak_bytes=peak_bytes() + outcome.peak_bytes,
         )
 
     def _plans(self, source: PriceSource, at: datetime, parts: Path, jobs: int) -> list[_Plan]:
@@ -216,7 +216,7 @@ class Backtest:
                 chosen += self._known((self._recipe(network, lookback, references),), ())
         if not chosen:
             raise SettingsError(f"no forecaster is left to take part: {'; '.join(self._notes)}")
-        return tuple(sorted(chosen, key=lambda entrant: entrant.strategy == "recursive"))
+        return tuple(sorted(chosen, key=lambda entrant: entrant.strategy == RECURSIVE))
 
     def _recipe(self, network: str, lookback: int, references: tuple[Reference, ...]) -> Recipe:
         """As the service makes it: a network that carries a state has its warm-up in the window."""
@@ -259,7 +259,13 @@ class Backtest:
             "notes": [*self._notes, *failed],
         }
         self._notes += failed
-        rows = write_rows(out, self._parts(plans), document)
+        try:
+            rows = write_rows(out, self._parts(plans), document)
+        except OSError as error:
+            raise TplusError(
+                f"{out} cannot be written ({error.strerror or error}); every forecast stays in {out.name}.parts, "
+                "so make room or make it writable and run the command again"
+            ) from error
         if not rows:
             raise TplusError(f"not one forecast could be made: {'; '.join(dict.fromkeys(self._notes))}")
         return rows

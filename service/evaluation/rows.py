@@ -20,16 +20,10 @@ import pyarrow.parquet as pa_parquet
 from models.calibration import CalibrationRows, CalibrationState, calibrate_rows
 from models.evaluation.contract import ForecastHistory
 from models.frame import DateArray, FloatArray
-from models.specs import QUANTILES
+from service.evaluation.columns import METADATA_KEY, QUANTILE_COLUMNS, RAW_COLUMNS
 from service.evaluation.prices import GroupPanel
 
-METADATA_KEY = b"tplus.backtest"
-"""Key of the JSON document in the file's metadata."""
-
-LEVEL_NAMES = tuple(f"{level:.3f}".removeprefix("0.").rstrip("0").ljust(2, "0") for level in QUANTILES)
-"""`025 10 25 50 75 90 975`: the quantiles' names."""
-
-_FLOATS = (*(f"q{name}" for name in LEVEL_NAMES), *(f"raw_q{name}" for name in LEVEL_NAMES), "actual")
+_FLOATS = (*QUANTILE_COLUMNS, *RAW_COLUMNS, "actual")
 
 SCHEMA = pa.schema(
     [
@@ -162,9 +156,9 @@ def _table(part: EntrantRows, raw: FloatArray, seed: int | None) -> pa.Table:
         "last_adj_close": np.repeat(close, horizon),
         "sigma": np.repeat(history.sigma, horizon),
     }
-    for level, name in enumerate(LEVEL_NAMES):
-        columns[f"q{name}"] = quantiles[:, :, level].reshape(-1)
-        columns[f"raw_q{name}"] = raw[:, :, level].reshape(-1)
+    for level, (name, raw_name) in enumerate(zip(QUANTILE_COLUMNS, RAW_COLUMNS, strict=True)):
+        columns[name] = quantiles[:, :, level].reshape(-1)
+        columns[raw_name] = raw[:, :, level].reshape(-1)
     actual = history.actual.reshape(-1)
     columns["actual"] = pa.array(actual, mask=np.isnan(actual))
     columns["fold"] = np.repeat(part.fold, horizon)

@@ -13,7 +13,7 @@ from datetime import date
 from sqlalchemy import Connection, and_, exists, literal, null, select
 
 from service.context import ServiceContext
-from service.db.changes import raise_changes
+from service.db.changes import lock_changes, raise_changes
 from service.db.tables import bars, forecasts, instruments
 from service.errors import NotFound
 from service.forecasts.accuracy import update_accuracy
@@ -21,7 +21,7 @@ from service.forecasts.backfill_span import BackfillRequest, BackfillSpan, check
 from service.forecasts.candidates import Candidate
 from service.forecasts.compose import Composed, compose
 from service.forecasts.drafts import BACKFILL, EditionDraft
-from service.forecasts.ledger import lock, publish
+from service.forecasts.ledger import publish
 from service.forecasts.lineup import Lineups
 from service.forecasts.score import score_edition
 
@@ -100,7 +100,7 @@ def _fill(context: ServiceContext, span: BackfillSpan, lineups: Lineups, as_of: 
     if not composed.items:
         return
     with context.database.transaction() as connection:
-        lock(connection)
+        lock_changes(connection)
         # Another back-fill may have been faster, or a bar may have been corrected since it was read.
         still = {(one.symbol, one.close, one.basis) for one in _missing(connection, span, as_of)}
         fresh = composed.of({one.symbol for one in ready if (one.symbol, one.close, one.basis) in still})

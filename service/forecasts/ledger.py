@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
-from service.db.changes import raise_changes
-from service.db.tables import changes, edition_items, editions, forecasts
+from service.db.changes import lock_changes, raise_changes
+from service.db.tables import edition_items, editions, forecasts
 from service.db.tables.forecasts import QUANTILE_NAMES
 from service.forecasts.drafts import EditionDraft, ForecastDraft
 
@@ -21,19 +21,10 @@ GENESIS = "0" * 64
 """Previous hash of the first edition."""
 
 
-def lock(connection: Connection) -> None:
-    """Let nobody else publish until the caller's write transaction ends.
-
-    On SQLite that is the write transaction itself, on PostgreSQL the row of the change counter, which every publish
-    updates.
-    """
-    connection.execute(select(changes.c.counter).where(changes.c.scope == "").with_for_update())
-
-
 def publish(connection: Connection, draft: EditionDraft, issued_at: datetime, recorded_at: datetime) -> int:
     """Write an edition inside the caller's (fenced) transaction; returns its number.
 
-    Number and previous hash are taken under one lock, see `lock`.
+    Number and previous hash are taken under one lock: every publish raises the one change counter.
 
     Args:
         connection: An open write transaction.
@@ -41,7 +32,7 @@ def publish(connection: Connection, draft: EditionDraft, issued_at: datetime, re
         issued_at: Market-time instant of the publish.
         recorded_at: Machine-time instant of the publish.
     """
-    lock(connection)
+    lock_changes(connection)
     newest = connection.execute(select(editions.c.number, editions.c.hash).order_by(editions.c.number.desc()).limit(1))
     last = newest.one_or_none()
     number: int = 1 if last is None else last.number + 1

@@ -10,8 +10,8 @@ from models.artifact import load_artifact
 from models.errors import ArtifactError
 from models.specs import Strategy
 from service.context import ServiceContext
+from service.db.changes import lock_changes
 from service.db.tables import model_versions
-from service.forecasts.ledger import lock
 from service.training.past import versions_then
 from service.training.repository import (
     FOR_BACKFILLS,
@@ -106,7 +106,7 @@ def backfill_walks(context: ServiceContext, group: str, cut_at: datetime) -> dic
         return found
     trained = fit(context, Fitting(group, symbols, cut_at, networks=False), context.warm)
     with context.database.transaction() as connection:
-        lock(connection)  # another back-fill may be at the same: whoever is first fits for both
+        lock_changes(connection)  # another back-fill may be at the same: whoever is first fits for both
         before = {version.id for version in stored}
         meanwhile = _by_strategy(v for v in _stored(connection, group, cut_at) if v.id not in before)
         if len(meanwhile) == len(Strategy):

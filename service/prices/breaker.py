@@ -35,8 +35,8 @@ def trip(connection: Connection, run: Run) -> timedelta | None:
         The pause before its next attempt; None when every pause is used up.
     """
     guard(connection, run)
-    before = rate_limits(connection, run.id)
     counts = connection.execute(select(runs.c.counts).where(runs.c.id == run.id)).scalar_one()
+    before = int(counts.get(RATE_LIMITS, 0))
     connection.execute(update(runs).where(runs.c.id == run.id).values(counts={**counts, RATE_LIMITS: before + 1}))
     return PAUSES[before] if before < len(PAUSES) else None
 

@@ -65,6 +65,37 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class _Meeting:
+    """A checked answer beside what is stored.
+
+    Attributes:
+        answer: The answer.
+        stored: The stored bars of its span.
+        known: Every stored action.
+        comparison: What the answer says of the stored bars.
+    """
+
+    answer: Answer
+    stored: Stored
+    known: tuple[Action, ...]
+    comparison: Comparison
+
+    @property
+    def is_thin(self) -> bool:
+        """Whether the answer lacks too many stored bars to take their place."""
+        return self._lacks > (1 - _COVERED) * len(self.stored.rows)
+
+    @property
+    def gap(self) -> str:
+        """What it lacks, as the end of a sentence."""
+        return f"lacks {self._lacks} of the {len(self.stored.rows)} stored bars"
+
+    @property
+    def _lacks(self) -> int:
+        return len(self.stored.rows) - len(self.comparison.stored)
+
+
+@dataclass(frozen=True, slots=True)
 class Keeper:
     """Keeps the answers of one pull; every method needs an open write transaction.
 
@@ -112,9 +143,19 @@ class Keeper:
         """
         if len(history.bars) == 0:
             return PullOutcome(one.symbol, "no_data", f"the source answered no bars from {start} on")
+        return self._lay_over(connection, one, self._meet(connection, one, history, start))
+
+    def _meet(
+        self, connection: Connection, one: Instrument, history: PriceHistory, start: date | None = None
+    ) -> _Meeting:
+        """Check an answer and hold it against the bars stored from `start` (inclusive) on; None = all of them."""
         answer = self._check(one.calendar, history)
         stored, known = load_stored(connection, one.symbol, start), read_actions(connection, one.symbol)
         comparison = compare(stored.rows, answer.checked.rows, new_splits(known, answer.actions))
+        return _Meeting(answer, stored, known, comparison)
+
+    def _lay_over(self, connection: Connection, one: Instrument, met: _Meeting) -> PullOutcome | None:
+        answer, stored, known, comparison = met.answer, met.stored, met.known, met.comparison
         if comparison.verdict is Verdict.REBASED:
             return None
         if comparison.verdict is Verdict.SUSPECT:
@@ -142,10 +183,14 @@ class Keeper:
         Returns:
             As `later`.
         """
-        reason = self._doubt_of_whole(connection, one, history)
-        if reason is None:
-            self._settle(connection, one.symbol, "cleared")
-            return self.later(connection, one, history, one.first_session or start)
+        reason = "the whole history came empty"
+        if len(history.bars):
+            met = self._meet(connection, one, history)
+            if met.comparison.verdict is not Verdict.SUSPECT and not met.is_thin:
+                if met.comparison.verdict is Verdict.SAME_BASIS:  # a split may confirm what is doubted, see `rebase`
+                    self._settle(connection, one.symbol, "cleared")
+                return self._lay_over(connection, one, met)
+            reason = f"read again as a whole, {met.comparison.reason or f'it {met.gap}: another company?'}"
         recent = replace(history, bars=history.bars[history.bars.index >= start.isoformat()])
         recent = replace(recent, actions=tuple(action for action in history.actions if action.ex_date >= start))
         outcome = self.later(connection, one, recent, start)
@@ -153,52 +198,32 @@ class Keeper:
             raise_doubt(connection, one.symbol, Doubt.BASIS, reason, (self.session, self.at))
         return outcome
 
-    def _doubt_of_whole(self, connection: Connection, one: Instrument, history: PriceHistory) -> str | None:
-        if len(history.bars) == 0:
-            return "the whole history came empty"
-        answer = self._check(one.calendar, history)
-        stored, known = load_stored(connection, one.symbol), read_actions(connection, one.symbol)
-        comparison = compare(stored.rows, answer.checked.rows, new_splits(known, answer.actions))
-        if comparison.verdict is Verdict.SUSPECT:
-            return f"read again as a whole, {comparison.reason}"
-        lacks = len(stored.rows) - len(comparison.stored)
-        if lacks > (1 - _COVERED) * len(stored.rows):
-            return f"read again as a whole, it lacks {lacks} of the {len(stored.rows)} stored bars: another company?"
-        return None
-
     def rebase(self, connection: Connection, one: Instrument, history: PriceHistory) -> PullOutcome:
         """Put a whole history on a new basis in the place of the stored one, if it is one."""
         if len(history.bars) == 0:
             return self.doubt(connection, one.symbol, "a split was announced and the whole history came empty")
-        answer = self._check(one.calendar, history)
-        stored, known = load_stored(connection, one.symbol), read_actions(connection, one.symbol)
-        comparison = compare(stored.rows, answer.checked.rows, new_splits(known, answer.actions))
-        if comparison.verdict is not Verdict.REBASED:
-            return self.doubt(connection, one.symbol, comparison.reason or "a split was announced and is gone again")
-        lacks = len(stored.rows) - len(comparison.stored)
-        if lacks > (1 - _COVERED) * len(stored.rows):
-            reason = f"the re-based history lacks {lacks} of the {len(stored.rows)} stored bars"
+        met = self._meet(connection, one, history)
+        if met.comparison.verdict is not Verdict.REBASED:
+            reason = met.comparison.reason or "a split was announced and is gone again"
             return self.doubt(connection, one.symbol, reason)
+        if met.is_thin:
+            return self.doubt(connection, one.symbol, f"the re-based history {met.gap}")
         self._settle(connection, one.symbol, "confirmed")
-        return self._replace(connection, one, answer, comparison)
+        return self._replace(connection, one, met)
 
     def allowed(self, connection: Connection, one: Instrument, history: PriceHistory) -> PullOutcome:
         """Put a whole history that a person let through in the place of the stored one, on a new basis."""
         if len(history.bars) == 0:
             return PullOutcome(one.symbol, "no_data", "the source answered no bars; the allowed history is asked again")
-        answer = self._check(one.calendar, history)
-        stored, known = load_stored(connection, one.symbol), read_actions(connection, one.symbol)
-        comparison = compare(stored.rows, answer.checked.rows, new_splits(known, answer.actions))
+        met = self._meet(connection, one, history)
         use_allowance(connection, one.symbol, self.at)
-        return self._replace(connection, one, answer, comparison)
+        return self._replace(connection, one, met)
 
-    def _replace(
-        self, connection: Connection, one: Instrument, answer: Answer, comparison: Comparison
-    ) -> PullOutcome:  # fmt: skip
-        stored, known = load_stored(connection, one.symbol), read_actions(connection, one.symbol)
+    def _replace(self, connection: Connection, one: Instrument, met: _Meeting) -> PullOutcome:
+        answer = met.answer
         writer = self._writer(connection, one.symbol)
-        accepted, counts = self._believe(writer, one, answer, stored, known)
-        counts["rebased"], counts["revised"] = writer.replace(stored, accepted, comparison, one.basis)
+        accepted, counts = self._believe(writer, one, answer, met.stored, met.known)
+        counts["rebased"], counts["revised"] = writer.replace(met.stored, accepted, met.comparison, one.basis)
         counts["actions"] = writer.put_actions((), answer.actions)
         writer.move_span(None, None, accepted.sessions, one.basis + 1)
         self._ensure(connection, answer, accepted)

@@ -124,6 +124,7 @@ def _end(context: ServiceContext, run: Run, at: datetime) -> None:
     deadline = context.calendars.deadline(run.scope, run.session)
     # A record answers the same in an hour; a vendor that is down may be up again.
     hourly = HOURLY if context.source.can_replay else (*HOURLY, *TRY_AGAIN)
+    waits = at < deadline and any(outcome.state in hourly for outcome in outcomes)
     warning = missing_share(run, outcomes)
     with context.database.transaction() as connection:
         guard(connection, run)
@@ -131,7 +132,7 @@ def _end(context: ServiceContext, run: Run, at: datetime) -> None:
         told = connection.execute(select(runs.c.error).where(runs.c.id == run.id)).scalar_one()
         limits = rate_limits(connection, run.id)
         counts = outcome_counts(outcomes) | ({RATE_LIMITS: limits} if limits else {})
-        if any(outcome.state in hourly for outcome in outcomes) and at < deadline:
+        if waits:
             wait(connection, run, min(at + RECHECK, deadline), counts, warning)
         else:
             error = None
@@ -142,7 +143,8 @@ def _end(context: ServiceContext, run: Run, at: datetime) -> None:
     if warning is not None and warning != told:  # once, not every hour
         context.reporter.notice(warning)
     tell_closed(context, run.scope, closed)
-    tell_lasting(context, outcomes, at)
+    if not waits:
+        tell_lasting(context, outcomes, at)
 
 
 def _try_again(context: ServiceContext, run: Run, outcomes: Sequence[Outcome]) -> None:

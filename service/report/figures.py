@@ -93,8 +93,7 @@ def _coverage(findings: BoardFindings) -> Plot:
                 for name, gap in zip(TERCILES, gaps, strict=True):
                     if abs(gap) > abs(worst):
                         worst, whose = gap, f"{line.entry.label}, {step_name(step)}, {name} third, {nominal} %"
-    figure.add_hline(y=0, line=_ZERO)
-    _styled(figure, "", height=720)
+    _styled(figure, "", height=720, level=0)
     figure.update_yaxes(title_text="points off", col=1)
     text = (
         "Measured less nominal coverage in points, per interval, step and third of sigma, as served. "
@@ -110,9 +109,7 @@ def _pit(findings: BoardFindings) -> Plot:
         ratios = [share / nominal for share, nominal in zip(line.scores.pit, PIT_SHARES, strict=True)]
         figure.add_trace(go.Bar(x=BINS, y=ratios, name=line.entry.label, marker_color=COLOURS[order % len(COLOURS)]))
         tails.append(f"{line.entry.label} {100 * (line.scores.pit[0] + line.scores.pit[-1]):.1f} %")
-    figure.add_hline(y=1, line=_ZERO)
-    _styled(figure, "percent of the forecast distribution")
-    figure.update_yaxes(title_text="measured / nominal share")
+    _styled(figure, "percent of the forecast distribution", "measured / nominal share", level=1)
     text = (
         "PIT histogram: the share of outcomes between neighbouring quantiles over its nominal share; 1 everywhere is "
         f"calibrated. Outside the 95 % interval, 5 % nominal: {', '.join(tails)}."
@@ -126,9 +123,7 @@ def _rolling(findings: BoardFindings) -> Plot:
         dates = each.last.astype(str).tolist()
         figure.add_trace(_trace(order, each.entry.label, dates, (100 * each.skill).tolist(), True, mode="lines"))
         told.append(f"{each.entry.label} {100 * each.behind:.0f} %")
-    figure.add_hline(y=0, line=_ZERO)
-    _styled(figure, "last as_of session of the window")
-    figure.update_yaxes(title_text="skill %")
+    _styled(figure, "last as_of session of the window", "skill %", level=0)
     text = (
         "Skill against the random walk over rolling windows of 60 sessions. Share of windows behind the random walk: "
         f"{', '.join(told) or 'nobody else is there'}."
@@ -143,10 +138,8 @@ def _ages(findings: BoardFindings) -> Plot:
         skills = [100 * each.skill for each in own]
         figure.add_trace(_trace(order, entry.label, [each.age for each in own], skills, True))
         told.append(f"{entry.label} {skills[0]:+.2f} % to {skills[-1]:+.2f} %")
-    figure.add_hline(y=0, line=_ZERO)
-    _styled(figure, "sessions since the fit")
+    _styled(figure, "sessions since the fit", "skill %", level=0)
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=[name for name, _ in AGES])
-    figure.update_yaxes(title_text="skill %")
     text = f"Skill against the random walk by the age of the fit, youngest bucket to oldest: {', '.join(told)}."
     return Plot(f"{board_title(findings.board)}: skill by model age", text, figure, (age_table(findings),))
 
@@ -159,9 +152,8 @@ def _lookbacks(findings: BoardFindings) -> Plot:
         name, losses = " ".join(family), [each.pinball for each in own]
         figure.add_trace(_trace(order, name, [str(each.entry.lookback) for each in own], losses, True))
         told.append(f"{name} {min(losses):.2f} to {max(losses):.2f} bp")
-    _styled(figure, "lookback in sessions")
+    _styled(figure, "lookback in sessions", "pinball bp")
     figure.update_xaxes(type="category")
-    figure.update_yaxes(title_text="pinball bp")
     text = f"Pinball by lookback on the same rows; lowest to highest: {', '.join(told)}."
     return Plot(f"{board_title(findings.board)}: lookbacks", text, figure, (lookback_table(findings),))
 
@@ -176,7 +168,10 @@ def _trace(
     )
 
 
-def _styled(figure: Any, below: str, height: int = 420) -> Any:
+def _styled(figure: Any, below: str, beside: str = "", *, height: int = 420, level: float | None = None) -> Any:
+    """The look that all plots share; `below` and `beside` name the axes, a dotted line stands at `level`."""
+    if level is not None:
+        figure.add_hline(y=level, line=_ZERO)
     figure.update_layout(
         height=height,
         margin={"l": 60, "r": 20, "t": 40, "b": 50},
@@ -184,6 +179,7 @@ def _styled(figure: Any, below: str, height: int = 420) -> Any:
         font={"family": "system-ui, sans-serif", "size": 13},
         legend={"orientation": "h", "y": -0.2},
         xaxis_title=below or None,
+        yaxis_title=beside or None,
     )
     figure.update_xaxes(automargin=True)
     figure.update_yaxes(automargin=True)

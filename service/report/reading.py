@@ -11,18 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from models.evaluation.table import UNKNOWN, Entry, ForecastTable, IntArray
+from models.evaluation.table import UNKNOWN, Entry, ForecastTable
 from models.frame import DateArray, FloatArray
+from models.windows import IntArray
 from service.errors import TplusError
-
-METADATA_KEY = b"tplus.backtest"
-"""Key of the JSON document that `tplus backtest` leaves in a file's metadata."""
-
-QUANTILE_COLUMNS = ("q025", "q10", "q25", "q50", "q75", "q90", "q975")
-"""What would be served, ascending."""
-
-RAW_COLUMNS = tuple(f"raw_{name}" for name in QUANTILE_COLUMNS)
-"""The same before calibration; a file may lack all of them."""
+from service.evaluation.columns import METADATA_KEY, QUANTILE_COLUMNS, RAW_COLUMNS
 
 NEEDED = (
     "symbol",
@@ -38,7 +31,7 @@ NEEDED = (
 """Columns without which nothing can be told."""
 
 OPTIONAL = (*RAW_COLUMNS, "lookback", "fold", "fitted_until", "seed")
-"""Columns that add to the report where they are there."""
+"""Columns that add to the report where they are there; a file may lack all raw ones."""
 
 
 class ReportError(TplusError):

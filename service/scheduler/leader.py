@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, func, select, update
 
-from service.db.tables import changes, runs, schedulers
+from service.db.changes import lock_changes
+from service.db.tables import runs, schedulers
 from service.db.upsert import upsert
 
 
@@ -22,7 +23,7 @@ def take_lead(connection: Connection, me: str, name: str, now: datetime, lease: 
         now: Aware UTC machine time.
         lease: How long the lead holds without a heartbeat.
     """
-    connection.execute(select(changes.c.counter).where(changes.c.scope == "").with_for_update())
+    lock_changes(connection)
     _follow_clock_back(connection, me, now, lease)
     other = connection.execute(
         select(schedulers.c.id).where(schedulers.c.id != me, schedulers.c.lease_until > now).limit(1)
@@ -62,7 +63,7 @@ def drop_lead(connection: Connection, me: str) -> None:
 
 def holds_lead(connection: Connection, me: str, now: datetime) -> bool:
     """Whether a scheduler's lead is still its own; locks it against a takeover until the transaction ends."""
-    connection.execute(select(changes.c.counter).where(changes.c.scope == "").with_for_update())
+    lock_changes(connection)
     mine = select(schedulers.c.id).where(schedulers.c.id == me, schedulers.c.lease_until > now)
     return connection.execute(mine).one_or_none() is not None
 

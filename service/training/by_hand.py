@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert, select
 
-from service.db.changes import ALL
-from service.db.tables import audit, changes, model_decisions
+from service.db.changes import lock_changes
+from service.db.tables import audit, model_decisions
 from service.errors import NotFound
 from service.training.repository import Decision, ModelVersion, Recorded, champion, decide, read_version
 from service.training.standing import WITHDRAWN, key_of, record_loss
@@ -34,7 +34,7 @@ def promote_by_hand(connection: Connection, version_id: int, reason: str, record
     Raises:
         NotFound: There is no such version.
     """
-    _wait(connection)
+    lock_changes(connection)  # no training decides between what is read here and what is written
     version = read_version(connection, version_id)
     if version is None:
         raise NotFound(f"there is no model version {version_id}; see `tplus models list`")
@@ -57,7 +57,7 @@ def roll_back(connection: Connection, group: str, strategy: str, reason: str, re
     Raises:
         NotFound: The group and strategy have no champion, or never had another.
     """
-    _wait(connection)
+    lock_changes(connection)  # no training decides between what is read here and what is written
     present = champion(connection, group, strategy)
     if present is None:
         raise NotFound(
@@ -73,11 +73,6 @@ def roll_back(connection: Connection, group: str, strategy: str, reason: str, re
         f"version {present.id} is the only one that ever served {group} {strategy}; "
         "name another with `tplus models promote`"
     )
-
-
-def _wait(connection: Connection) -> None:
-    """Let no training decide between what is read here and what is written: every decision raises this counter."""
-    connection.execute(select(changes.c.counter).where(changes.c.scope == ALL).with_for_update())
 
 
 def _audit(

@@ -164,13 +164,14 @@ def _request_of_network(context: ServiceContext, group: str, request: TrainReque
 
 
 def group_symbols(connection: Connection, group: str) -> tuple[str, ...]:
-    """Active symbols of a group that have bars, sorted."""
-    query = (
-        select(instruments.c.symbol)
-        .where(instruments.c.group == group, instruments.c.active, instruments.c.first_session.is_not(None))
-        .order_by(instruments.c.symbol)
+    """Active symbols of a group that have bars, sorted by code point whatever the database's collation.
+
+    The hash of the data and what is learnt from them depend on the order.
+    """
+    query = select(instruments.c.symbol).where(
+        instruments.c.group == group, instruments.c.active, instruments.c.first_session.is_not(None)
     )
-    return tuple(connection.execute(query).scalars())
+    return tuple(sorted(connection.execute(query).scalars()))
 
 
 def pooled_dates(connection: Connection, group: str) -> int:

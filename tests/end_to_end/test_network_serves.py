@@ -16,7 +16,6 @@ from tests.recorded import RecordedWalks, Walk
 from tests.service_factory import Service, SmallNetworks, Wanted, make_service
 
 FIRST, LAST = date(2019, 6, 3), date(2024, 6, 28)
-STEPS = {"one_step": 1, "multi_step": 3}
 
 
 def rows(service: Service, query: Any) -> list[Row[Any]]:

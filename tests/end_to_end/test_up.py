@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import time
@@ -16,15 +15,9 @@ import psutil
 import pytest
 
 from tests.command import CommandLine, kill_group, wait_for
+from tests.postgres import free_port
 
 CTRL_C_SECONDS = 12.0
-
-
-def free_port() -> int:
-    """A port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def query(folder: Path, sql: str) -> list[Any]:

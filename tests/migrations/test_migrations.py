@@ -1,6 +1,7 @@
 """Migrations with data in every table: up, down, one step back and forth, and no drift from the declared tables."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,6 @@ from service.db.session import Database
 from service.db.tables import bars, instruments, metadata, stamp
 from service.db.types import Instant
 from service.errors import DatabaseError
-from tests.postgres import PostgresServer
 
 GATE = {"recipe_judgements"}
 LEDGER = {"editions", "forecasts", "edition_items", "scores", "accuracy"}
@@ -41,17 +41,13 @@ CONTROL = {"stamp", "market_clock", "schedulers", "requests", "changes", "api_ke
 @pytest.fixture(params=["sqlite", "postgresql"])
 def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """A database that no migration has touched."""
-    if request.param == "sqlite":
-        opened = Database(f"sqlite:///{tmp_path / 'empty.db'}")
+    with ExitStack() as ends:
+        url = f"sqlite:///{tmp_path / 'empty.db'}"
+        if request.param == "postgresql":
+            url = ends.enter_context(request.getfixturevalue("postgres_server").lent())
+        opened = Database(url)
+        ends.callback(opened.close)
         yield opened
-        opened.close()
-        return
-    server: PostgresServer = request.getfixturevalue("postgres_server")
-    name = server.create()
-    opened = Database(server.url(name))
-    yield opened
-    opened.close()
-    server.drop(name)
 
 
 def value_for(column: Column[Any]) -> object:
@@ -195,7 +191,9 @@ def test_migrations_and_declared_tables_are_made_of_the_same(database: Database,
         assert schema(connection) == wanted
 
 
-@pytest.mark.parametrize("table", ["editions", "forecasts", "edition_items", "scores", "model_decisions"])
+@pytest.mark.parametrize(
+    "table", ["editions", "forecasts", "edition_items", "scores", "model_decisions", "recipe_judgements"]
+)
 @pytest.mark.parametrize("change", ["UPDATE {} SET {} = {}", "DELETE FROM {}"])
 def test_the_ledger_refuses_changes(database: Database, table: str, change: str) -> None:
     with database.transaction() as connection:

@@ -10,16 +10,17 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from models.artifact import Artifact, save_artifact
+from models.fitting import masked_columns
 from models.inference import NetworkForecaster, load_forecaster
 from models.loop import CompiledLoop
-from models.networks import ARCHITECTURES, Architecture, architecture
+from models.networks import ARCHITECTURES, architecture
 from models.networks.forward import Weights
 from models.networks.spec import NetworkSpec
 from models.pipeline import Pipeline
 from models.specs import Recipe, Strategy
 from tests.factories import SPY, VIX, make_panel
 
-NAMES = [name for name, network in ARCHITECTURES.items() if type(network) is Architecture]
+NAMES = list(ARCHITECTURES)
 PANEL = make_panel(420, seed=12)
 CUT_AT = PANEL.frames[0].final_at[300]
 LOOKBACK, FEATURES, UNITS = 4, 5, 3
@@ -40,10 +41,7 @@ def test_what_keras_trained_is_what_numpy_serves(name: str, tmp_path: Path) -> N
     recipe = recipe_of(name)
     pipeline = Pipeline.fit(PANEL, recipe, CUT_AT)
     windows = pipeline.windows(PANEL, require_targets=True)
-    masks = np.zeros((2, len(pipeline.feature_names)), np.float32)
-    for reference, columns in enumerate(pipeline.mask_columns):
-        masks[reference, list(columns)] = 1.0
-    loop = CompiledLoop(recipe, windows.select(windows.final_at <= CUT_AT), masks)
+    loop = CompiledLoop(recipe, windows.select(windows.final_at <= CUT_AT), masked_columns(pipeline))
     trained: dict[int, Weights] = {}
     in_keras = []
     scale = windows.sigma[:, None] * np.sqrt(np.arange(1, recipe.horizon + 1))

@@ -248,3 +248,15 @@ def test_last_scheduled_is_by_scope(database: Database) -> None:
             "XNYS": datetime(2024, 3, 5, 22, 30, tzinfo=UTC),
             "XTKS": datetime(2024, 3, 4, 22, 30, tzinfo=UTC),
         }
+
+
+@pytest.mark.parametrize(
+    ("symbol", "reason", "told"),
+    [
+        ("Y", "Yahoo asks for a pause", "Y: Yahoo asks for a pause"),
+        ("AAPL", "AAPL: timed out", "AAPL: timed out"),
+        ("AAPL", None, "AAPL: failing"),
+    ],
+)
+def test_an_outcome_is_told_with_its_symbol_once(symbol: str, reason: str | None, told: str) -> None:
+    assert Outcome(symbol, "failing", reason).told == told

@@ -9,7 +9,7 @@ from service.db.tables.runs import run_outcomes, runs
 from service.db.tables.training import calibration_states, model_decisions, model_versions, recipe_judgements
 
 APPEND_ONLY = ("editions", "forecasts", "edition_items", "scores", "model_decisions", "recipe_judgements")
-"""Tables of the ledger: triggers of the first migration refuse to update or delete their rows."""
+"""Tables of the ledger: triggers of the migrations refuse to update or delete their rows."""
 
 __all__ = [
     "APPEND_ONLY",

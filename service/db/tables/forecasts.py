@@ -91,9 +91,7 @@ scores = Table(
     Column("recorded_at", Instant, nullable=False, comment="machine time"),
     UniqueConstraint("forecast_id", "revision"),
     # Void forecasts are few, and looked at again by every score run: a late bar turns them into scored.
-    Index(
-        "ix_scores_void", "forecast_id", sqlite_where=text("state = 'void'"), postgresql_where=text("state = 'void'")
-    ),
+    Index("ix_scores_void", "forecast_id", sqlite_where=_VOID, postgresql_where=_VOID),
 )
 
 accuracy = Table(

@@ -167,7 +167,7 @@ def test_too_few_sessions_and_unknown_names_are_told() -> None:
     (short,), _ = walk_forward(panel, WalkForward(grid[500], grid[520], 30))
     with pytest.raises(TooLittleHistory, match="a network needs 1000"):
         fit(NetworkEntrant(SMALL), short, panel)
-    with pytest.raises(UnknownArchitecture, match="no network named 'lstmm'"):
+    with pytest.raises(UnknownArchitecture, match=r"no network named 'lstmm'; .* conv_lstm, .* lstm"):
         entrants_of([replace(SMALL, architecture="lstmm")], (), ("one_step",))
     with pytest.raises(UnknownArchitecture, match="no baseline named 'naive'"):
         entrants_of([], ("naive",), ("one_step",))

@@ -7,6 +7,8 @@ import tensorflow as tf
 from models.market_frames.frames import MarketFrames
 from models.market_frames.hiding import hide
 from models.market_frames.loop import FrameLoop, dates_of
+from models.metrics import pinball
+from models.networks.frame_networks import frame_architecture
 from models.networks.frame_spec import FrameSpec
 from models.specs import Recipe, Strategy, Weighting
 
@@ -65,6 +67,7 @@ def market(counted: np.ndarray) -> MarketFrames:
         sigma=np.full((count, ROWS), 0.01),
         targets=np.where(counted[..., None], 1.0, 50.0),
         counted=counted,
+        shown=np.ones((LOOKBACK, FEATURES), np.float32),
     )
 
 
@@ -93,6 +96,17 @@ def test_a_hidden_symbol_is_not_asked_for() -> None:
     assert loop.epoch(0, 1) == 0.0
     # Only the weight decay, 2e-7 of a weight a step, moves anything.
     assert all(np.allclose(before[name], array, atol=1e-4) for name, array in loop.weights().items())
+
+
+def test_training_sees_what_gathering_gives() -> None:
+    frames = market(np.ones((50, ROWS), bool))
+    frames.shown[:-1, 2:] = 0.0
+    recipe = Recipe("conv_lstm", Strategy.ONE_STEP, lookback=LOOKBACK, units=4, seeds=(0,), weighting=Weighting.EVEN)
+    spec = FrameSpec(LOOKBACK, ROWS, FEATURES, 2, 4, 1)
+    loop = FrameLoop(recipe, spec, frames, np.zeros((0, FEATURES), np.float32))
+    quantiles = frame_architecture("conv_lstm").forward(spec, loop.weights(), frames.gather(slice(None)))
+    expected = pinball(frames.targets.reshape(-1, 1), quantiles.reshape(-1, 1, 7)).mean()
+    assert loop.loss_on(frames)() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("weighting", list(Weighting))

@@ -1,5 +1,7 @@
 """Frames from pooled windows: what stands where, and that it is what the windows say."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from models.market_frames.frames import cells, market_frames
@@ -64,6 +66,15 @@ def test_cells_lead_back_to_the_windows() -> None:
     at = cells(asked, frames.as_of, ROWS)
     assert frames.ends[at].tolist() == asked.ends.tolist()
     np.testing.assert_array_equal(frames.targets[at], asked.targets)
+
+
+def test_older_sessions_show_what_they_show_in_a_window() -> None:
+    seen = replace(SEEN, newest_only=(1,))
+    frames = market_frames(seen, seen, ROWS, height=3)
+    # Symbol 2 on the second day: the second column stands at the newest session alone, masks stay as they are.
+    gathered = frames.gather(slice(None))
+    assert gathered[1, :, 0, :, 0].tolist() == [[14, 0], [16, 17]]
+    assert (gathered[..., 1] == frames.present[:, None, :, None]).all()
 
 
 def test_samples_are_gathered_in_parts() -> None:

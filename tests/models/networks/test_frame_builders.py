@@ -104,6 +104,12 @@ def test_sizes_and_layouts_that_cannot_be_are_refused() -> None:
         FrameSpec(5, 9, 7, 2, 8, 3, layout="channels_middle")
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_market_frames_have_their_channels_last(name: str) -> None:
+    with pytest.raises(ValueError, match="market frames are channels_last, received 'channels_first'"):
+        FRAME_ARCHITECTURES[name].build(FrameSpec(5, 9, 7, 2, 8, 3, layout="channels_first"))
+
+
 def test_decoders_grow_back_to_odd_sizes() -> None:
     spec = FrameSpec(2, 13, 5, 3, 8, 4)
     given = keras.Input((2, 13, 5, 3))

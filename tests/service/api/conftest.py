@@ -10,7 +10,7 @@ from service.app import create_app
 from service.db.migrate import upgrade
 from service.db.session import Database
 from service.settings import Settings
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresServer, name_of
 from tests.service.api.client import TestClient
 from tests.service.api.ledger_factory import fill
 
@@ -29,20 +29,18 @@ def filled_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def filled_template(postgres_server: PostgresServer, postgres_template: str) -> Iterator[str]:
     """The same as a database of PostgreSQL."""
-    name = postgres_server.create(postgres_template)
-    database = Database(postgres_server.url(name))
-    fill(database)
-    database.close()
-    yield name
-    postgres_server.drop(name)
+    with postgres_server.lent(postgres_template) as url:
+        database = Database(url)
+        fill(database)
+        database.close()
+        yield name_of(url)
 
 
 @pytest.fixture
 def filled_clone(postgres_server: PostgresServer, filled_template: str) -> Iterator[str]:
     """URL of this test's own copy of it."""
-    name = postgres_server.create(filled_template)
-    yield postgres_server.url(name)
-    postgres_server.drop(name)
+    with postgres_server.lent(filled_template) as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -228,7 +228,8 @@ def test_bad_paths_are_never_a_fault_of_ours(client: TestClient, resource: str, 
 )
 def test_a_parameter_that_the_route_does_not_have_is_refused(client: TestClient, path: str, name: str) -> None:
     body = refused(client, path, 422, **{name: "2012-09-30"})
-    assert f"{name} is no parameter of this route" in body["detail"] + str(body)
+    assert f"{name} is no parameter of this route" in body["detail"]
+    assert body["errors"][0]["parameter"] == name
 
 
 def test_a_parameter_given_twice_is_refused(client: TestClient) -> None:
@@ -238,4 +239,5 @@ def test_a_parameter_given_twice_is_refused(client: TestClient) -> None:
 
 
 def test_a_job_that_does_not_exist_is_refused(client: TestClient) -> None:
-    refused(client, "/v1/runs", 422, job="foo")
+    body = refused(client, "/v1/runs", 422, job="foo")
+    assert body["errors"][0]["parameter"] == "job"

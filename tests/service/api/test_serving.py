@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -15,13 +14,7 @@ import pytest
 from service.app import bind, serve
 from service.errors import PortInUse
 from service.settings import Settings
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+from tests.postgres import free_port
 
 
 def test_a_taken_port_is_refused_before_anything_starts(tmp_path: Path) -> None:

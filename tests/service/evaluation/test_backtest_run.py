@@ -133,6 +133,14 @@ def test_what_cannot_be_forecast_is_told_and_the_rest_goes_on(prices: Path, tmp_
     assert set(rows.symbol) == {"AAA", "FLAT"}
 
 
+def test_a_file_that_cannot_be_written_is_one_sentence(prices: Path, tmp_path: Path) -> None:
+    long = tmp_path / ("x" * 245)  # the folder of parts can still be made beside it, the unfinished file cannot
+    plain = ("--baselines", "random_walk", "--networks", "", "--strategies", "one_step", "--jobs", "1", "--json")
+    answer = CommandLine(tmp_path, {}).run(*words(prices, long, *plain, symbols="AAA"))
+    assert answer.status == 1
+    assert f"every forecast stays in {long.name}.parts" in answer.sentence
+
+
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [
@@ -144,6 +152,7 @@ def test_what_cannot_be_forecast_is_told_and_the_rest_goes_on(prices: Path, tmp_
         (("--refits", "3"), "unrecognized arguments: --refits 3"),
         (("--strategies", "two_step"), "no strategy named 'two_step'"),
         (("--networks", "nobody", "--baselines", ""), "no forecaster is left"),
+        (("--out", "."), "is a folder; name a file in it for --out"),
     ],
 )
 def test_what_cannot_be_asked_is_one_sentence(

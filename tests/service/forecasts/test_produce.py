@@ -165,8 +165,7 @@ def test_too_little_history_is_refused_with_the_reason(desk: Desk) -> None:
     outcome = desk.forecast(AS_OF)["NEW"]
     assert outcome.state == "refused"
     assert outcome.reason == (
-        "it has 59 bars in the 245 sessions up to 2018-05-31; the random walk needs 60, some of them on "
-        "neighbouring sessions"
+        "it has 59 bars in the 245 sessions up to 2018-05-31; 60 are needed, some of them on neighbouring sessions"
     )
     assert {row.symbol for row in desk.rows(forecasts)} == {"AAA"}
     assert [run.state for run in desk.rows(runs)] == ["done"]

@@ -11,7 +11,7 @@ from service.prices.doubts import NIGHTS, Doubt, allowed_symbols, lasting, raise
 from service.prices.quarantine import clear, list_quarantine
 from tests.fakes import JANUARY, World, bars_frame, evening
 from tests.recorded import RecordedWalks, Walk
-from tests.service_factory import Wanted, make_service
+from tests.service_factory import Service, Wanted, make_service
 
 ROOT = Path(__file__).resolve().parents[3]
 AT = evening(JANUARY[0])
@@ -72,17 +72,39 @@ def test_what_lasts_is_three_nights_or_an_old_row(world: World) -> None:
 
 
 def test_a_person_is_told_on_the_third_night(database: Database, tmp_path: Path) -> None:
-    source = RecordedWalks([Walk("AAA", date(2023, 9, 1), date(2024, 3, 6))])
-    service = make_service(database, tmp_path, source, Wanted("2024-03-01T22:30:00Z", ("AAA",)))
+    service = doubted_for_three_nights(database, tmp_path, Walk("AAA", date(2023, 9, 1), date(2024, 3, 6)))
+    turn(service)
+    assert service.reporter.notices == [TOLD]
+
+
+def test_a_person_is_told_once_a_night_and_not_every_hour(database: Database, tmp_path: Path) -> None:
+    walk = Walk("AAA", date(2023, 9, 1), date(2024, 3, 6), holes=frozenset({date(2024, 3, 1)}))
+    service = doubted_for_three_nights(database, tmp_path, walk)
+    for hours in range(3):  # the bar is not there yet: asked for again each hour
+        service.move_market(datetime(2024, 3, 1, 22, 30, tzinfo=UTC) + timedelta(hours=hours))
+        turn(service)
+        assert service.reporter.notices == []
+    service.move_market(datetime(2024, 3, 4, 14, 30, tzinfo=UTC))  # T opens
+    turn(service)
+    assert service.reporter.notices == [TOLD]
+
+
+TOLD = "doubted for 3 nights or more; look with `tplus quarantine list`, then clear or leave them"
+
+
+def doubted_for_three_nights(database: Database, folder: Path, walk: Walk) -> Service:
+    """A service on the evening of Friday 1 March 2024 that doubts the basis of one symbol."""
+    service = make_service(database, folder, RecordedWalks([walk]), Wanted("2024-03-01T22:30:00Z", ("AAA",)))
     with database.transaction() as connection:
         for day in (date(2024, 2, 27), date(2024, 2, 28), date(2024, 2, 29))[:NIGHTS]:
             raise_doubt(connection, "AAA", Doubt.BASIS, "twice", (day, datetime(2024, 2, 29, 23, tzinfo=UTC)))
+    return service
+
+
+def turn(service: Service) -> None:
     scheduler = service.scheduler()
     scheduler.step()
     scheduler.close()
-    assert service.reporter.notices == [
-        "doubted for 3 nights or more; look with `tplus quarantine list`, then clear or leave them"
-    ]
 
 
 NAMED = re.findall(r"`((?:tests/[\w/]+/)?test_\w+\.py)::(\w+)`", (ROOT / "docs" / "vendor-faults.md").read_text())

@@ -7,10 +7,12 @@ from datetime import date
 import pytest
 
 from service.market.calendar import get_calendar
+from service.prices.actions import Action, ActionKind
+from service.prices.doubts import Doubt, raise_doubt
 from service.prices.net import SHARE, read_whole
 from service.prices.quarantine import list_quarantine
 from service.prices.repository import read_bars
-from tests.fakes import JANUARY, World, bars_frame
+from tests.fakes import JANUARY, World, bars_frame, evening
 
 FEBRUARY = [date(2024, 2, day) for day in (1, 2, 5, 6, 7, 8, 9)]
 DAYS = [*JANUARY, *FEBRUARY]
@@ -73,6 +75,17 @@ def test_what_cannot_be_believed_far_back_costs_no_new_bar(
         (record,) = list_quarantine(connection, ["GE"], "open")
     assert record.reason.startswith("read again as a whole, the close of 2024-01-")
     assert words in record.reason
+
+
+def test_a_split_that_comes_on_such_a_night_confirms_the_doubt(world: World, night: date) -> None:
+    with world.database.transaction() as connection:
+        raise_doubt(connection, "GE", Doubt.BASIS, "half, and no split says why", (FEBRUARY[2], evening(FEBRUARY[2])))
+    world.source.bars["GE"] = bars_frame(DAYS, [close / 2 for close in CLOSES])
+    world.source.actions["GE"] = (Action(night, ActionKind.SPLIT, 2.0),)
+    assert world.pull(night)["GE"].state == "ok"
+    assert closes(world)[0] == CLOSES[0] / 2
+    with world.database.reading() as connection:
+        assert [record.state for record in list_quarantine(connection, ["GE"])] == ["confirmed"]
 
 
 def test_a_history_that_became_another_companys_is_doubted(world: World, night: date) -> None:

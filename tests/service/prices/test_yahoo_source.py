@@ -170,12 +170,19 @@ def test_each_fault_is_one_of_the_five_errors_and_passes(
     source: YahooSource, standin: Standin, fault: Fault, expected: type[SourceError], words: str
 ) -> None:
     source.fetch("MADE", START, NOW)
+    fails_and_passes(source, standin, fault, (expected, words))
+
+
+def fails_and_passes(
+    source: YahooSource, standin: Standin, fault: Fault, told: tuple[type[SourceError], str]
+) -> None:  # fmt: skip
+    """One fetch ends in an error of exactly this kind with these words; the next run's is well again."""
+    expected, words = told
     standin.fail("MADE", fault)
     with pytest.raises(expected, match=words) as caught:
         source.fetch("MADE", START, NOW)
     assert type(caught.value) is expected
     assert str(caught.value).startswith("MADE: ")
-
     standin.heal()
     source.begin_run()
     assert len(source.fetch("MADE", START, NOW).bars) == 11
@@ -313,12 +320,7 @@ def test_a_symbol_never_asked_before_tells_its_own_reason(
     source: YahooSource, standin: Standin, fault: Fault, expected: type[SourceError], words: str
 ) -> None:
     """Its time zone is looked up first, and yfinance would say of all of these that it is delisted."""
-    standin.fail("MADE", fault)
-    with pytest.raises(expected, match=words):
-        source.fetch("MADE", START, NOW)
-    standin.heal()
-    source.begin_run()
-    assert len(source.fetch("MADE", START, NOW).bars) == 11
+    fails_and_passes(source, standin, fault, (expected, words))
 
 
 def test_a_last_row_that_comes_twice_is_one_session(source: YahooSource, standin: Standin) -> None:

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from models.evaluation.table import UNKNOWN
-from service.report.reading import METADATA_KEY, ReportError, read_files
+from service.evaluation.columns import METADATA_KEY
+from service.report.reading import ReportError, read_files
 from tests.backtest_factory import Maker, rows_of, simulate, table_from, write_backtest, write_frame
 
 PANEL = simulate(symbols=2, sessions=20)  # 16 as_of sessions

@@ -1,12 +1,14 @@
 """The train job: what is fitted, from which bars, and what is recorded of it."""
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from models.gate import Evidence, judge_recipe
 from models.inference import load_forecaster
@@ -195,3 +197,22 @@ def test_who_is_trained_and_on_how_many_dates(desk: Desk) -> None:
     with desk.database.reading() as connection:
         assert group_symbols(connection, "equity") == ("AAA", "BBB")
         assert pooled_dates(connection, "equity") == 50
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # its table's collation can be altered in place
+def test_the_order_of_the_symbols_does_not_depend_on_the_databases_collation(desk: Desk) -> None:
+    for seed, symbol in enumerate(("AAA", "CCC", "bbb")):
+        desk.add(History(symbol, LAST, random_closes(50, seed)))
+    with closing(sqlite3.connect(str(desk.database.engine.url.database))) as raw, raw:
+        raw.execute("PRAGMA writable_schema = ON")
+        told = raw.execute(
+            "UPDATE sqlite_master SET sql = replace(sql, 'symbol VARCHAR(40)', 'symbol VARCHAR(40) COLLATE NOCASE') "
+            "WHERE name = 'instruments'"
+        )
+        assert told.rowcount == 1
+    desk.database.engine.dispose()
+    with desk.database.transaction() as connection:
+        connection.exec_driver_sql("REINDEX")
+        query = select(instruments.c.symbol).order_by(instruments.c.symbol)
+        assert list(connection.execute(query).scalars()) == ["AAA", "bbb", "CCC"]
+        assert group_symbols(connection, "equity") == ("AAA", "CCC", "bbb")

@@ -128,6 +128,23 @@ BENCHES: tuple[Bench, ...] = (
             Figure("API memory after every route", on_line("api_rss_after_every_route"), None, 200.0, "MB"),
         ),
     ),
+    Bench(
+        "page",
+        "benchmarks.speed.page",
+        (
+            Figure("page: numbers visible, 50 symbols", on_line("page_numbers"), None, 0.5, "s"),
+            Figure("page: first chart, cold", on_line("page_first_chart_cold"), None, 2.0, "s"),
+            Figure("page: first chart, warm cache", on_line("page_first_chart_warm"), None, 0.7, "s"),
+            Figure("page: another symbol drawn after the click", on_line("page_redraw"), None, 0.15, "s"),
+            Figure("page: numbers visible, 5,000 symbols", on_line("page_numbers_of_5000"), None, 1.0, "s"),
+            Figure("page: one of 5,000 symbols found by typing", on_line("page_search_of_5000"), None, 0.5, "s"),
+        ),
+    ),
+    Bench(
+        "watchlist",
+        "benchmarks.speed.watchlist",
+        (Figure("watchlist page of 5,000 symbols, warm", on_line("watchlist_warm_by_symbol"), None, 150.0, "ms"),),
+    ),
 )
 
 

@@ -13,16 +13,32 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import uvicorn
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 from sqlalchemy.exc import SQLAlchemyError
-from starlette.responses import RedirectResponse
 
-from service.api import accuracy, forecasts, health, history, models, prices, runs, symbols
+from service.api import (
+    accuracy,
+    events,
+    figures,
+    forecasts,
+    health,
+    history,
+    models,
+    prices,
+    runs,
+    status,
+    symbols,
+    watchlist,
+)
 from service.api.dependencies import Reader, only_known_parameters
 from service.api.errors import add_error_handlers
+from service.api.live.hub import Hub
 from service.api.request_id import RequestIds
 from service.api.schemas.problem import BadField, Problem
+from service.api.status_reading import StatusReader
+from service.api.watchlist_table import WatchlistTable
+from service.dashboard.router import dashboard
 from service.db.session import Database
 from service.errors import PortInUse, TplusError
 from service.settings import Settings, load_settings
@@ -42,6 +58,12 @@ UNTIL_EOF = "--until-eof"
 
 _BACKLOG = 512
 
+_PARTS = (
+    *(forecasts, history, figures, prices, symbols, watchlist),
+    *(models, runs, accuracy, status, events, health),
+)
+"""The resources, in the order of the documentation."""
+
 
 def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
     """The application; nothing is opened yet.
@@ -55,6 +77,7 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
+        app.state.hub.close()
         if database is None:
             opened.close()
 
@@ -67,13 +90,26 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.reader = Reader(settings, opened)
+    app.state.watchlist = WatchlistTable(settings)
+    app.state.status = StatusReader(app.state.reader, VERSION)
+    app.state.hub = Hub(app.state.status)
     app.add_middleware(RequestIds)
     add_error_handlers(app, opened)
-    for part in (forecasts, history, prices, symbols, models, runs, accuracy, health):
+    for part in _PARTS:
         app.include_router(part.router, dependencies=[Depends(only_known_parameters)])
-    app.include_router(_home())
+    app.include_router(dashboard(VERSION))
     _declare_problems(app)
     return app
+
+
+class Server(uvicorn.Server):
+    """A server that ends the open streams of its application when it is told to end, instead of waiting for them."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, then everything else."""
+        application: Any = self.config.app
+        application.state.hub.close()
+        await super().shutdown(sockets)
 
 
 def serve(settings: Settings, database: Database | None = None) -> None:
@@ -93,7 +129,7 @@ def serve(settings: Settings, database: Database | None = None) -> None:
         )
         host, port = listener.getsockname()[:2]
         _say({"event": "listening", "url": f"http://{host}:{port}", "docs": f"http://{host}:{port}/docs"})
-        uvicorn.Server(config).run(sockets=[listener])
+        Server(config).run(sockets=[listener])
 
 
 def refuse_foreign(settings: Settings) -> None:
@@ -133,16 +169,6 @@ def bind(host: str, port: int) -> socket.socket:
             f"port {port} on {host} cannot be listened on ({error.strerror}); set TPLUS_HOST and TPLUS_PORT"
         ) from error
     return listener
-
-
-def _home() -> APIRouter:
-    router = APIRouter()
-
-    @router.get("/", include_in_schema=False)
-    async def home() -> RedirectResponse:
-        return RedirectResponse("/docs")
-
-    return router
 
 
 def _declare_problems(app: FastAPI) -> None:

@@ -18,6 +18,9 @@ from service.errors import FencedError
 JOBS: tuple[str, ...] = ("pull", "score", "forecast", "train")
 """Jobs in the order in which a calendar's session goes through them."""
 
+PROGRESS, DETAIL = "progress", "detail"
+"""Names, among the counts of a run that is running, of the share of its work done (0..1) and of what it is at."""
+
 LIVE_STATES: tuple[str, ...] = ("due", "running")
 """States in which a run holds replayed market time."""
 
@@ -179,6 +182,15 @@ def heartbeat(connection: Connection, run: Run, until: datetime) -> None:
     """Prolong the lease to a machine-time instant; raises FencedError where it is lost."""
     guard(connection, run)
     connection.execute(update(runs).where(runs.c.id == run.id).values(lease_until=until))
+
+
+def note_progress(connection: Connection, run: Run, fraction: float | None, detail: str | None = None) -> None:
+    """Keep how far a running run is, for other processes to read; None forgets it; fenced."""
+    guard(connection, run)
+    told = {} if fraction is None else {PROGRESS: round(fraction, 3), DETAIL: detail}
+    counts = connection.execute(select(runs.c.counts).where(runs.c.id == run.id)).scalar_one()
+    kept = {name: count for name, count in counts.items() if name not in (PROGRESS, DETAIL)}
+    connection.execute(update(runs).where(runs.c.id == run.id).values(counts=kept | told))
 
 
 def finish(

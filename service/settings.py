@@ -111,6 +111,9 @@ class Settings(BaseSettings):
     retry_seconds: float = Field(20.0, ge=0, le=3600, description="first wait before a retry; doubles each time")
     train_limit_seconds: int = Field(1800, ge=10, le=86400, description="a training that takes longer is ended")
     yahoo_standin_url: str | None = Field(None, description="tests only: a loopback server in place of Yahoo")
+    browser: str | None = Field(
+        None, description="Chromium or Chrome that draws pictures, by path or name; unset = the system's"
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error")
 
     @model_validator(mode="before")

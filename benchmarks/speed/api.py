@@ -38,13 +38,14 @@ ROUTES = (
 
 
 @contextmanager
-def running(database: Path) -> Iterator[tuple[httpx.Client, psutil.Process, float]]:
-    """A served database: a client on it, the process, and the seconds from launch to the first answer."""
+def running(database: Path | str) -> Iterator[tuple[httpx.Client, psutil.Process, float]]:
+    """A served database, an SQLite file or a URL: a client on it, the process, the seconds to the first answer."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    url = database if isinstance(database, str) else f"sqlite:///{database}"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TPLUS_")}
-    environment |= {"TPLUS_DATABASE_URL": f"sqlite:///{database}", "TPLUS_PORT": str(port)}
+    environment |= {"TPLUS_DATABASE_URL": url, "TPLUS_PORT": str(port)}
     begin = perf_counter()
     command = [sys.executable, "-m", "service.app"]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=_REPOSITORY)

@@ -48,10 +48,11 @@ def past(
         instrument(snapshot.connection, wanted.symbol)
         rows = history.page(snapshot.connection, wanted, after, limit + 1)
     shown, next_cursor = cut(rows, limit, _KIND, lambda row: (row.as_of, row.id))
-    return HistoryPage(symbol=wanted.symbol, items=[_past_forecast(row) for row in shown], next_cursor=next_cursor)
+    return HistoryPage(symbol=wanted.symbol, items=[past_forecast(row) for row in shown], next_cursor=next_cursor)
 
 
-def _past_forecast(row: Row[Any]) -> PastForecast:
+def past_forecast(row: Row[Any]) -> PastForecast:
+    """A past forecast with its outcome, from a row of the history query."""
     fields = dict(row._mapping)
     score = {**fields, "state": row.score_state, "reason": row.score_reason, "revision": row.score_revision}
     outcome = Outcome(state="pending") if row.score_state is None else Outcome.model_validate(score)

@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, str] = {
     "quarantine": "service.cli.quarantine",
     "db": "service.cli.ledger",
     "report": "service.cli.report",
+    "plot": "service.cli.plot",
     "health": "service.cli.health",
 }
 """Command -> the module whose `app` holds it, or is it."""

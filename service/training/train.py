@@ -1,6 +1,6 @@
 """The train job: one group's networks and random walks, fitted in a child process, then decided on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -19,6 +19,7 @@ from service.db.tables import bars, instruments
 from service.execution.port import Executor, TaskFailed
 from service.prices.frames import PanelQuery, load_panel
 from service.runs import Outcome, Run, finish, guard, outcome_counts, record_outcomes
+from service.training.progress import StoredProgress
 from service.training.promote import NewVersions, promote
 from service.training.repository import Recorded, add_version, champion
 from service.training.standing import RecipeKey, key_of, read_standing
@@ -43,14 +44,15 @@ def train(context: ServiceContext, run: Run) -> None:
     networks = run.scope not in STATISTICAL_GROUPS and dates >= MIN_TRAINING_DATES
     lack = _reason_without_network(run.scope, dates)
     fitting = Fitting(run.scope, symbols, run.scheduled_for, networks)
-    try:
-        trained = fit(context, fitting, context.child if networks else context.warm)
-    except TaskFailed as error:
-        if error.kind != TooLittleHistory.__name__:
-            raise
-        lack = str(error)  # bars enough, but too few whole windows
-        networks, fitting = False, replace(fitting, networks=False)
-        trained = fit(context, fitting, context.warm)
+    with StoredProgress(context, run) as progress:
+        try:
+            trained = fit(context, fitting, context.child if networks else context.warm, progress.note)
+        except TaskFailed as error:
+            if error.kind != TooLittleHistory.__name__:
+                raise
+            lack = str(error)  # bars enough, but too few whole windows
+            networks, fitting = False, replace(fitting, networks=False)
+            trained = fit(context, fitting, context.warm)
     live = _live(context, run.scope, trained)
     with context.database.transaction() as connection:
         guard(connection, run)
@@ -65,8 +67,10 @@ def train(context: ServiceContext, run: Run) -> None:
         context.reporter.decision(run.scope, strategy, sentence)
 
 
-def fit(context: ServiceContext, fitting: Fitting, executor: Executor) -> tuple[TrainedArtifact, ...]:
-    """Fit the random walk, and where asked the network, of every strategy."""
+def fit(
+    context: ServiceContext, fitting: Fitting, executor: Executor, note: Callable[[float, str], None] | None = None
+) -> tuple[TrainedArtifact, ...]:
+    """Fit the random walk, and where asked the network, of every strategy; `note` is told the share done (0..1)."""
     recipes = context.recipes(fitting.group)
     panel = _panel(context, fitting, next(iter(recipes.values())))
     cut_at = np.datetime64(fitting.cut_at.replace(tzinfo=None), "s")
@@ -84,6 +88,8 @@ def fit(context: ServiceContext, fitting: Fitting, executor: Executor) -> tuple[
     def report(progress: TrainProgress) -> None:
         detail = f"{progress.strategy.value}, seed {progress.seed}, epoch {progress.epoch}"
         context.reporter.progress(f"training {fitting.group}", min(progress.fraction, 0.99), detail)
+        if note is not None:
+            note(progress.fraction, detail)
 
     trained: tuple[TrainedArtifact, ...] = executor.run(train_forecasters, tuple(requests), report)
     if fitting.networks:

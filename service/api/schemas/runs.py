@@ -22,7 +22,10 @@ class RunItem(Answer):
     wait_until: datetime | None = Field(description="market time a waiting run sleeps to")
     started_at: datetime | None = Field(description="machine time")
     finished_at: datetime | None = Field(description="machine time")
-    counts: dict[str, Any] = Field(description="symbols by outcome", examples=[{"forecast": 51}])
+    counts: dict[str, Any] = Field(
+        description="symbols by outcome; progress (0 to 1) and detail while a training runs",
+        examples=[{"forecast": 51}],
+    )
     error: str | None = Field(None, description="what went wrong, in one sentence")
 
 

@@ -191,7 +191,7 @@ def test_the_openapi_file_declares_routes_examples_and_problems(client: TestClie
     for reference in {part.split('"')[0] for part in text_of_it.split("#/components/schemas/")[1:]}:
         assert reference in schemas
     assert client.get("/docs").status_code == 200
-    assert client.get("/", follow_redirects=False).headers["location"] == "/docs"
+    assert '<a href="/docs">' in client.get("/").text
 
 
 @given(st.text(max_size=40) | st.binary(max_size=40).map(lambda raw: raw.decode("latin-1")))

@@ -1,0 +1,57 @@
+"""GET /v1/figures/{symbol}."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from service.api import etag
+from service.api.dependencies import ReaderDependency
+from service.api.figure_reading import WantedFigure, read_figure
+from service.api.parameters import AsOf, SymbolPath
+from service.api.schemas.figures import FigureAnswer, FigureKind, FigureRange
+from service.api.schemas.forecasts import Strategy
+from service.api.schemas.problem import problems
+from service.charts.theme import ThemeName
+
+router = APIRouter(prefix="/v1/figures", tags=["figures"])
+
+_NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "Nothing altered since the answer of that ETag"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """The parameters of a figure."""
+
+    symbol: SymbolPath
+    kind: Annotated[FigureKind, Query(description="candles with the forecast, forecasts versus closes, or skill")] = (
+        "forecast"
+    )
+    as_of: AsOf = None
+    span: Annotated[FigureRange, Query(alias="range", description="how far back the candles reach")] = "3m"
+    theme: Annotated[ThemeName, Query(description="colours")] = "light"
+    strategy: Annotated[Strategy, Query(description="whose forecasts")] = "multi_step"
+    step: Annotated[int, Query(ge=1, le=3, description="of kind=versus: 1 = T, 2 = T+1, 3 = T+2")] = 1
+
+
+@router.get(
+    "/{symbol}",
+    summary="A figure of one symbol",
+    response_model=FigureAnswer,
+    responses={**_NOT_MODIFIED, **problems(404)},
+)
+def one(
+    request: Request, response: Response, reader: ReaderDependency, asked: Annotated[Parameters, Depends()]
+) -> FigureAnswer | Response:
+    """A Plotly figure with its caption, text alternative, table and readout.
+
+    With `as_of` it shows what was forecast then, and the closes that came.
+    """
+    wanted = WantedFigure(asked.symbol, asked.kind, asked.as_of, asked.span, asked.theme, asked.strategy, asked.step)
+    with reader.snapshot() as snapshot:
+        tag = etag.entity_tag(request, snapshot)
+        if etag.matches(request, tag):
+            return etag.not_modified(tag)
+        answer = read_figure(snapshot, reader.settings, wanted)
+    response.headers["ETag"] = tag
+    return answer

@@ -1,0 +1,48 @@
+"""What a watcher looks at each second: editions and runs it has not seen, and runs that may have altered."""
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, or_, select
+
+from service.db.tables import editions, runs
+from service.runs import LIVE_STATES
+
+_OPEN = (*LIVE_STATES, "waiting")
+_COLUMNS = (runs.c.id, runs.c.job, runs.c.scope, runs.c.session, runs.c.state, runs.c.error, runs.c.counts)
+
+
+def newest_number(connection: Connection) -> int:
+    """Number of the newest edition, 0 where there is none."""
+    return connection.execute(select(func.max(editions.c.number))).scalar_one() or 0
+
+
+def newest_run(connection: Connection) -> int:
+    """Id of the newest run, 0 where there is none."""
+    return connection.execute(select(func.max(runs.c.id))).scalar_one() or 0
+
+
+def editions_after(connection: Connection, number: int, limit: int) -> list[Row[Any]]:
+    """The newest editions with higher numbers, at most `limit` of them, lowest number first."""
+    query = select(editions).where(editions.c.number > number).order_by(editions.c.number.desc()).limit(limit)
+    return list(reversed(connection.execute(query).all()))
+
+
+def runs_to_look_at(connection: Connection, after: int, seen: Collection[int], limit: int) -> list[Row[Any]]:
+    """Runs that are not at their end, were not when last seen, or are new; at most `limit` newest, lowest id first.
+
+    Args:
+        connection: Open for reading.
+        after: Runs of higher ids are new.
+        seen: Ids of runs that were not at their end.
+        limit: Most rows.
+    """
+    wanted = or_(runs.c.state.in_(_OPEN), runs.c.id > after, runs.c.id.in_(sorted(seen)))
+    query = select(*_COLUMNS).where(wanted).order_by(runs.c.id.desc()).limit(limit)
+    rows: list[Row[Any]] = list(connection.execute(query))
+    return rows[::-1]
+
+
+def is_open(row: Row[Any]) -> bool:
+    """Whether a run may still alter."""
+    return row.state in _OPEN

@@ -1,0 +1,108 @@
+"""What the status is made of: few rows each, so that it can be asked for every second."""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, exists, func, or_, select
+
+from service.db.tables import edition_items, editions, instruments, model_versions, run_outcomes, runs, sessions
+
+_ON_TIME = editions.c.origin != "backfill"
+_RANDOM_WALK = "random_walk"
+_LAST_DAYS = timedelta(days=14)
+"""Days before the end of a record among which its last session of any calendar is looked for."""
+
+TRIED_AGAIN = ("transient", "deferred", "failed")
+"""Outcomes of a pull that say that the source did not answer as it should."""
+
+
+def newest_on_time(connection: Connection) -> Row[Any] | None:
+    """The edition published last that is no back-fill."""
+    query = select(editions).where(_ON_TIME).order_by(editions.c.number.desc()).limit(1)
+    return connection.execute(query).one_or_none()
+
+
+def calendar_editions(connection: Connection) -> list[Row[Any]]:
+    """The newest on-time edition of each calendar that has a symbol on the watchlist, by calendar."""
+    used = select(instruments.c.calendar).where(instruments.c.active).distinct().subquery()
+    other = editions.alias("other")
+    newest = (
+        select(other.c.number)
+        .where(other.c.calendar == used.c.calendar, other.c.origin != "backfill")
+        .order_by(other.c.as_of.desc(), other.c.number.desc())
+        .limit(1)
+        .correlate(used)
+        .scalar_subquery()
+    )
+    query = select(editions).select_from(used.join(editions, editions.c.number == newest))
+    return list(connection.execute(query.order_by(editions.c.calendar)))
+
+
+def with_forecast(connection: Connection) -> int:
+    """How many symbols of the watchlist have an on-time forecast."""
+    served = edition_items.join(editions, editions.c.number == edition_items.c.edition)
+    ever = exists().select_from(served).where(edition_items.c.symbol == instruments.c.symbol, _ON_TIME)
+    query = select(func.count()).select_from(instruments).where(instruments.c.active, ever)
+    return int(connection.execute(query).scalar_one())
+
+
+def running_training(connection: Connection, machine_now: datetime) -> Row[Any] | None:
+    """The training that a living scheduler works on, the newest where there are several."""
+    held = (runs.c.job == "train", runs.c.state == "running", runs.c.lease_until > machine_now)
+    return connection.execute(select(runs).where(*held).order_by(runs.c.id.desc()).limit(1)).one_or_none()
+
+
+def has_network(connection: Connection, group: str) -> bool:
+    """Whether any network was ever trained for a group."""
+    found = exists().where(model_versions.c.group == group, model_versions.c.architecture != _RANDOM_WALK)
+    return bool(connection.execute(select(found)).scalar_one())
+
+
+def faulty_pulls(connection: Connection) -> list[Row[Any]]:
+    """The newest pull of each calendar where it is not done and says what is amiss, oldest first, with `troubled`.
+
+    `troubled` is the number of its symbols that the source failed to answer for. A pull that failed for a reason of
+    our own has none, and waits for nothing.
+    """
+    newest = select(func.max(runs.c.id)).where(runs.c.job == "pull").group_by(runs.c.scope)
+    troubled = (
+        select(func.count())
+        .where(run_outcomes.c.run_id == runs.c.id, run_outcomes.c.state.in_(TRIED_AGAIN))
+        .correlate(runs)
+        .scalar_subquery()
+        .label("troubled")
+    )
+    query = (
+        select(runs, troubled)
+        .where(runs.c.id.in_(newest), runs.c.error.is_not(None), runs.c.state != "done")
+        .where(or_(runs.c.state == "waiting", troubled > 0))
+        .order_by(runs.c.started_at, runs.c.id)
+    )
+    return list(connection.execute(query))
+
+
+def lasting_failure(connection: Connection) -> Row[Any] | None:
+    """The newest failed run after which no run of its job and scope was done."""
+    later = runs.alias("later")
+    mended = exists().where(
+        later.c.job == runs.c.job,
+        later.c.scope == runs.c.scope,
+        later.c.state == "done",
+        or_(
+            later.c.scheduled_for > runs.c.scheduled_for,
+            and_(later.c.scheduled_for == runs.c.scheduled_for, later.c.sequence > runs.c.sequence),
+        ),
+    )
+    query = select(runs).where(runs.c.state == "failed", ~mended).order_by(runs.c.id.desc()).limit(1)
+    return connection.execute(query).one_or_none()
+
+
+def last_closes(connection: Connection, record_end: date) -> Sequence[tuple[str, date, datetime]]:
+    """The stored sessions around the end of a record, of calendars whose symbols are pulled: (calendar, day, close)."""
+    used = select(instruments.c.calendar).where(instruments.c.active | instruments.c.reference).distinct()
+    table = sessions.c
+    query = select(table.calendar, table.session, table.close_at).where(
+        table.calendar.in_(used), table.session >= record_end - _LAST_DAYS, table.state != "closed"
+    )
+    return [(row[0], row[1], row[2]) for row in connection.execute(query)]

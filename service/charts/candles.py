@@ -1,0 +1,35 @@
+"""Candles: hollow where a session closed above its open, filled where below, in one colour."""
+
+from collections.abc import Sequence
+
+from service.charts.axis import Slot
+from service.charts.chart import Json
+from service.charts.theme import Theme
+
+_CLEAR = "rgba(0,0,0,0)"
+
+
+def candles(slots: Sequence[Slot], theme: Theme, sessions: int) -> Json:
+    """The candlestick trace.
+
+    Args:
+        slots: One candle each.
+        theme: Colours.
+        sessions: Sessions in them; more than slots where a slot holds several.
+    """
+    line = {"width": 1, "color": theme.ink}
+    return {
+        "type": "candlestick",
+        "name": "open, high, low, close",
+        "x": list(range(len(slots))),
+        "open": [slot.open for slot in slots],
+        "high": [slot.high for slot in slots],
+        "low": [slot.low for slot in slots],
+        "close": [slot.close for slot in slots],
+        "increasing": {"line": line, "fillcolor": _CLEAR},
+        "decreasing": {"line": line, "fillcolor": theme.ink},
+        "whiskerwidth": 0,
+        "showlegend": False,
+        "hoverinfo": "none",
+        "meta": {"role": "candles", "sessions": sessions, "last": str(slots[-1].last)},
+    }

@@ -1,0 +1,89 @@
+"""The forecast figure: candles up to as_of, and T, T+1, T+2 on a quarter of the width."""
+
+from collections.abc import Sequence
+
+from service.api.schemas.forecasts import ForecastAnswer, Strategy
+from service.api.schemas.prices import PriceBar
+from service.charts import forecast_words as words
+from service.charts.axis import step_ticks, ticks
+from service.charts.candles import candles
+from service.charts.chart import Chart, Json, figure
+from service.charts.fan import as_of_line, band_labels, fan, prices
+from service.charts.theme import Theme, layout, note
+from service.charts.view import View, view_of
+
+_ROOM = 0.05
+"""Free room above and below what is drawn, as a share of it."""
+
+_CLEAR_OF_ZONE = 0.95
+"""Labels of candles stand left of this share of them, so that none meets the label of T."""
+
+
+def forecast_chart(answer: ForecastAnswer, bars: Sequence[PriceBar], strategy: Strategy, theme: Theme) -> Chart | None:
+    """Candles of the range, the bands of a forecast, the random walk beside it, and what came.
+
+    Args:
+        answer: What the forecast route answers.
+        bars: Bars of the range up to as_of (inclusive), and those of the target sessions that have come.
+        strategy: Whose bands are drawn; the other strategy's T stands beside them.
+        theme: Colours.
+
+    Returns:
+        The chart; None where nothing was served under that strategy.
+    """
+    view = view_of(answer, bars, strategy)
+    if view is None:
+        return None
+    low, high = _reach(prices(view))
+    traces = [candles(view.slots, theme, view.sessions), *fan(view, theme), as_of_line(view, low, high, theme)]
+    return Chart(
+        title=f"{answer.symbol}: forecast as of {answer.as_of}",
+        caption=words.caption(view),
+        alt=words.alt(view),
+        table=words.table(view),
+        readout=words.readout(view),
+        figure=figure(traces, _layout(view, low, high, theme)),
+    )
+
+
+def _reach(values: Sequence[float]) -> tuple[float, float]:
+    """Ends of the price axis."""
+    low, high = min(values), max(values)
+    room = _ROOM * (high - low) or 0.01 * abs(high) or 1.0
+    return low - room, high + room
+
+
+def _layout(view: View, low: float, high: float, theme: Theme) -> Json:
+    made, zone = layout(theme), view.zone
+    places, texts = ticks([slot.last for slot in view.slots])
+    kept = [(at, text) for at, text in zip(places, texts, strict=True) if at < _CLEAR_OF_ZONE * len(view.slots)]
+    steps = view.main.steps
+    made["xaxis"] |= {
+        "type": "linear",
+        "range": [-0.7, zone.end],
+        "tickmode": "array",
+        "tickvals": [*(at for at, _ in kept), *(zone.at(step.step) for step in steps)],
+        "ticktext": [*(text for _, text in kept), *step_ticks([step.target_session for step in steps])],
+        "rangeslider": {"visible": False},
+    }
+    made["yaxis"] |= {"range": [low, high], "tickformat": f",.{view.places}f", "nticks": 7}
+    made["annotations"] = [
+        note(theme, f"as of {view.answer.as_of}", zone.start, 1.0)
+        | {"xref": "x", "xanchor": "right", "yanchor": "bottom", "xshift": -4},
+        note(theme, "forecast", zone.start, 1.0) | {"xref": "x", "xanchor": "left", "yanchor": "bottom", "xshift": 4},
+        *_band_notes(view, low, high, theme),
+    ]
+    if view.per_slot > 1:
+        several = f"{view.per_slot} sessions a candle"
+        made["annotations"].append(note(theme, several, 0.0, 1.0) | {"xanchor": "left", "yanchor": "bottom"})
+    made["meta"] = {"zone": [zone.start, zone.end], "slots": zone.slots, "currency": view.answer.currency}
+    return made
+
+
+def _band_notes(view: View, low: float, high: float, theme: Theme) -> list[Json]:
+    """Levels in the gutter right of the last step, at the upper edge of their bands."""
+    x = view.zone.at(len(view.main.steps)) + 0.1 * view.zone.step_width
+    return [
+        note(theme, f"{level}%", x, height) | {"xref": "x", "yref": "y", "xanchor": "left", "yanchor": "middle"}
+        for level, height in band_labels(view, low, high)
+    ]

@@ -1,0 +1,51 @@
+"""Numbers as people read them: prices with the decimals of their currency and scale, changes in percent."""
+
+import math
+
+NO_DECIMALS = frozenset({"JPY", "KRW", "VND", "CLP", "IDR"})
+"""Currencies whose prices are quoted in whole units."""
+
+EXCHANGE_RATES = "fx"
+"""Group whose prices are exchange rates."""
+
+
+def decimals(price: float, currency: str | None, group: str | None = None) -> int:
+    """How many decimals a price is shown with.
+
+    Args:
+        price: A price of the scale in question.
+        currency: ISO code, None where it is not known.
+        group: Training group; exchange rates have 5 decimals, 3 where a unit costs 20 or more.
+    """
+    size = abs(price)
+    if group == EXCHANGE_RATES:
+        return 3 if size >= 20 else 5
+    if currency in NO_DECIMALS:
+        return 0 if size >= 10 else 2
+    if size >= 1 or size == 0:
+        return 2
+    return 4 if size >= 0.01 else min(12, 3 - math.floor(math.log10(size)))
+
+
+def price_text(price: float, places: int) -> str:
+    """A price: `1,234.50`; a zero has no sign."""
+    text = f"{price:,.{places}f}"
+    return text.removeprefix("-") if not text.strip("-0.,") else text
+
+
+def change_text(change: float) -> str:
+    """A simple return as percent: `+0.5 %`; below rounding it is `0.0 %`, without a sign."""
+    text = f"{100 * change:+.1f} %"
+    return "0.0 %" if text in ("+0.0 %", "-0.0 %") else text
+
+
+def share_text(share: float) -> str:
+    """A share as whole percent: `79 %`."""
+    return f"{100 * share:.0f} %"
+
+
+def p_text(p: float | None) -> str:
+    """A p-value: `p 0.04`, `p < 0.001`, `no p` where there is none."""
+    if p is None:
+        return "no p"
+    return "p < 0.001" if p < 0.001 else f"p {p:.2g}"

@@ -1,0 +1,39 @@
+"""Track records as the skill figure shows them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service.api.schemas.accuracy import AccuracyItem
+from service.charts.chart import LABELS, MIN_SESSIONS
+
+SERVED = "served"
+RANDOM_WALK = "random_walk"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One forecaster's track record at one step.
+
+    Attributes:
+        item: The row of the accuracy route.
+        ratio: Its pinball over the random walk's; None under the least number of sessions.
+    """
+
+    item: AccuracyItem
+    ratio: float | None
+
+    @property
+    def told_apart(self) -> bool:
+        """Whether the difference from the random walk is more than chance at 5 %."""
+        return self.item.p is not None and self.item.p < 0.05
+
+    @property
+    def label(self) -> str:
+        """What the step is called."""
+        return LABELS[self.item.step - 1]
+
+
+def records_of(items: Sequence[AccuracyItem]) -> list[Record]:
+    """Served first, then by name, each by step."""
+    ordered = sorted(items, key=lambda item: (item.forecaster != SERVED, item.forecaster, item.step))
+    return [Record(item, None if item.skill is None or item.n < MIN_SESSIONS else 1 - item.skill) for item in ordered]

@@ -1,0 +1,131 @@
+"""The colours of all figures, light and dark, and the layout that they share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from service.charts.chart import Json
+
+ThemeName = Literal["light", "dark"]
+
+FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """Colours of one theme; hue never says anything that shape, fill or dash does not say too.
+
+    Attributes:
+        paper: Background.
+        ink: Candles, the closes that came, strong text.
+        text: Text and tick labels.
+        grid: Grid lines.
+        band95: The widest band; one hue, strongest in the middle.
+        band80: The band within it.
+        band50: The innermost band.
+        median: The median over the bands.
+        accent: The forecast of the other strategy, and what missed.
+        walk: The random walk.
+        others: Further forecasters, told apart by most eyes (Okabe and Ito).
+    """
+
+    paper: str
+    ink: str
+    text: str
+    grid: str
+    band95: str
+    band80: str
+    band50: str
+    median: str
+    accent: str
+    walk: str
+    others: tuple[str, ...]
+
+    def band(self, level: int) -> str:
+        """The fill of a level's band."""
+        return {50: self.band50, 80: self.band80, 95: self.band95}[level]
+
+
+LIGHT = Theme(
+    paper="#ffffff",
+    ink="#1f2933",
+    text="#3b4754",
+    grid="#e4e8ec",
+    band95="#dceaf7",
+    band80="#abd0ee",
+    band50="#6fb0df",
+    median="#07306b",
+    accent="#b34700",
+    walk="#5c5148",
+    others=("#0072b2", "#b34700", "#00795a", "#a3437a", "#8a6400", "#5c5148"),
+)
+
+DARK = Theme(
+    paper="#11161c",
+    ink="#e6ebf0",
+    text="#b9c3cd",
+    grid="#29323b",
+    band95="#17324b",
+    band80="#1f5380",
+    band50="#2f7fbf",
+    median="#f2f8fd",
+    accent="#ff9d4d",
+    walk="#d9c9b8",
+    others=("#56b4e9", "#ff9d4d", "#3fcf9f", "#e59ac4", "#e6c229", "#d9c9b8"),
+)
+
+THEMES: Mapping[ThemeName, Theme] = {"light": LIGHT, "dark": DARK}
+
+
+def layout(theme: Theme) -> Json:
+    """The layout that all figures share: no zoom, no tooltip, the price axis on the right, a legend below."""
+    axis = {
+        "fixedrange": True,
+        "showgrid": True,
+        "gridcolor": theme.grid,
+        "zeroline": False,
+        "ticks": "",
+        "automargin": True,
+        "tickfont": {"color": theme.text, "size": 11},
+    }
+    return {
+        "template": {"layout": {}},
+        "autosize": True,
+        "paper_bgcolor": theme.paper,
+        "plot_bgcolor": theme.paper,
+        "font": {"family": FONT, "size": 12, "color": theme.text},
+        "margin": {"l": 12, "r": 8, "t": 30, "b": 62, "pad": 0},
+        "dragmode": False,
+        "hovermode": "x",
+        "hoverdistance": -1,
+        "showlegend": True,
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "xanchor": "left",
+            "y": 0,
+            "yanchor": "bottom",
+            "yref": "container",
+            "traceorder": "normal",
+            "font": {"color": theme.text, "size": 11},
+            "bgcolor": "rgba(0,0,0,0)",
+            "itemclick": False,
+            "itemdoubleclick": False,
+        },
+        "xaxis": {**axis, "showgrid": False, "tickangle": 0, "showline": True, "linecolor": theme.grid},
+        "yaxis": {**axis, "side": "right"},
+        "annotations": [],
+    }
+
+
+def note(theme: Theme, text: str, x: float, y: float) -> Json:
+    """An annotation without an arrow, placed by shares of the plot; merge `xref`, `xanchor` and the like into it."""
+    return {
+        "text": text,
+        "x": x,
+        "y": y,
+        "xref": "paper",
+        "yref": "paper",
+        "showarrow": False,
+        "font": {"size": 11, "color": theme.text},
+    }

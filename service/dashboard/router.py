@@ -1,0 +1,96 @@
+"""The page at `/` and the files that it loads."""
+
+import hashlib
+import ipaddress
+from functools import cache
+
+from fastapi import APIRouter, Request, Response
+from starlette.exceptions import HTTPException
+
+from service.dashboard.assets import PLOTLY_PREFIX, PLOTLY_SUFFIX, PREFIX, Assets, PlotlyFile
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "font-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+"""What the page may load: docs/dashboard.md tells why each line stands."""
+
+_SECURE = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+_FOR_GOOD = {**_SECURE, "Cache-Control": "public, max-age=31536000, immutable"}
+_JAVASCRIPT = "text/javascript; charset=utf-8"
+
+
+def dashboard(version: str) -> APIRouter:
+    """The routes of the page.
+
+    Args:
+        version: Of the service, told in the page's foot.
+    """
+    router = APIRouter(include_in_schema=False)
+    assets = Assets.packaged()
+    plotly = cache(PlotlyFile.installed)
+
+    @cache
+    def page() -> tuple[bytes, str]:
+        body = assets.page(plotly(), version)
+        return body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+
+    @router.api_route("/", methods=["GET", "HEAD"])
+    def home(request: Request) -> Response:
+        body, tag = page()
+        headers = {**_SECURE, "Cache-Control": "no-cache", "ETag": tag}
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        return Response(body, headers=headers, media_type="text/html; charset=utf-8")
+
+    @router.api_route(f"{PREFIX}/{{digest}}/{{name}}", methods=["GET", "HEAD"])
+    def asset(digest: str, name: str) -> Response:
+        found = assets.files.get(name) if digest == assets.digest else None
+        if found is None:
+            raise _no_such_file()
+        return Response(found.body, headers=_FOR_GOOD, media_type=found.media_type)
+
+    @router.api_route(f"{PLOTLY_PREFIX}{{digest}}{PLOTLY_SUFFIX}", methods=["GET", "HEAD"])
+    def plotly_script(request: Request, digest: str) -> Response:
+        file = plotly()
+        if digest != file.digest:
+            raise _no_such_file()
+        if not _wants_gzip(request):
+            # At once, not in pieces: pieces would take turns with the numbers that the page waits for.
+            headers = {**_FOR_GOOD, "Vary": "Accept-Encoding"}
+            return Response(file.path.read_bytes(), headers=headers, media_type=_JAVASCRIPT)
+        headers = {**_FOR_GOOD, "Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+        return Response(file.compressed(), headers=headers, media_type=_JAVASCRIPT)
+
+    return router
+
+
+def _no_such_file() -> HTTPException:
+    return HTTPException(404, "there is no such file")
+
+
+def _wants_gzip(request: Request) -> bool:
+    """Whether packing is worth it: over loopback it costs more time than it saves."""
+    offered = {part.partition(";")[0].strip() for part in request.headers.get("accept-encoding", "").split(",")}
+    return "gzip" in offered and not _is_loopback(request)
+
+
+def _is_loopback(request: Request) -> bool:
+    host = "" if request.client is None else request.client.host
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

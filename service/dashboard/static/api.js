@@ -1,0 +1,110 @@
+// Asking the public API: entity tags, calls that can be given up, refusals in words.
+
+const KEPT = 120;
+const FRESH_MS = 60_000;
+
+/** A refusal: `status` 0 where nobody answered, `sentence` for people, `retryAfter` in seconds. */
+export class Refusal extends Error {
+  constructor(status, sentence, retryAfter = null) {
+    super(sentence);
+    this.status = status;
+    this.sentence = sentence;
+    this.retryAfter = retryAfter;
+  }
+}
+
+const answers = new Map(); // address -> {tag, document, generation, at}
+const underWay = new Map(); // address -> promise, so that hovering and clicking ask once
+let generation = 0;
+let isLive = false;
+
+/** Something altered on the server: what is held must be asked for again. */
+export function invalidate() {
+  generation += 1;
+}
+
+/** Whether changes are heard of; where not, nothing held counts as fresh. */
+export function setLive(live) {
+  isLive = live;
+}
+
+/** An address with its parameters; null and undefined ones are left out. */
+export function address(path, parameters = {}) {
+  const given = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  const query = new URLSearchParams(given).toString();
+  return query === "" ? path : `${path}?${query}`;
+}
+
+/** The answer of a route as parsed JSON; raises Refusal, or AbortError where `signal` fired. */
+export async function get(path, parameters = {}, signal = null) {
+  const url = address(path, parameters);
+  const held = answers.get(url);
+  if (held && isLive && held.generation === generation && performance.now() - held.at < FRESH_MS) return held.document;
+  const key = `${generation} ${url}`;
+  if (!underWay.has(key)) {
+    const asked = ask(url, held, generation).finally(() => underWay.delete(key));
+    asked.catch(() => {}); // told to whoever waits; a prefetch has nobody who does
+    underWay.set(key, asked);
+  }
+  return abortable(underWay.get(key), signal);
+}
+
+/** Ask early for what will probably be wanted; a refusal is found out when it is. */
+export function prefetch(path, parameters) {
+  get(path, parameters).catch(() => {});
+}
+
+/** What was asked for, or null where it was refused or given up. */
+export async function orNull(promise) {
+  try {
+    return await promise;
+  } catch (error) {
+    if (error instanceof Refusal || error.name === "AbortError") return null;
+    throw error;
+  }
+}
+
+function abortable(promise, signal) {
+  if (signal === null) return promise;
+  return new Promise((resolve, reject) => {
+    const giveUp = () => reject(new DOMException("no longer wanted", "AbortError"));
+    if (signal.aborted) giveUp();
+    signal.addEventListener("abort", giveUp, { once: true });
+    promise.then(resolve, reject);
+  });
+}
+
+async function ask(url, held, asked) {
+  const headers = { Accept: "application/json" };
+  if (held?.tag) headers["If-None-Match"] = held.tag;
+  let answer;
+  try {
+    answer = await fetch(url, { headers, cache: "no-store", credentials: "same-origin" });
+  } catch {
+    throw new Refusal(0, "the service does not answer; it is asked again as soon as it is back");
+  }
+  if (answer.status === 304 && held) {
+    keep(url, { ...held, generation: asked, at: performance.now() });
+    return held.document;
+  }
+  if (!answer.ok) throw await refusal(answer);
+  const document = await answer.json();
+  keep(url, { tag: answer.headers.get("ETag"), document, generation: asked, at: performance.now() });
+  return document;
+}
+
+function keep(url, answer) {
+  answers.delete(url);
+  answers.set(url, answer);
+  if (answers.size > KEPT) answers.delete(answers.keys().next().value);
+}
+
+async function refusal(answer) {
+  const retryAfter = Number(answer.headers.get("Retry-After")) || null;
+  try {
+    const problem = await answer.json();
+    return new Refusal(answer.status, String(problem.detail), retryAfter);
+  } catch {
+    return new Refusal(answer.status, `the service answered ${answer.status} without a reason`, retryAfter);
+  }
+}

@@ -1,0 +1,164 @@
+// Drawing what /v1/figures answers: Plotly comes late and by itself, the page stands without it.
+
+import { $, element, fillTable, painted, setAttribute, setText } from "./dom.js";
+
+const NARROW = 520;
+const SMALL = 10;
+const CLEAR = "rgba(0,0,0,0)";
+let plotly = null;
+
+/** Plotly, loaded once: running it takes a while, so what stands already is painted before. */
+export function loadPlotly() {
+  plotly ??= painted().then(runPlotly);
+  return plotly;
+}
+
+function runPlotly() {
+  return new Promise((resolve, reject) => {
+    const script = element("script", { src: $("plotly").href, async: true });
+    script.onload = () => resolve(window.Plotly);
+    script.onerror = () => {
+      plotly = null;
+      reject(new Error("the drawing code could not be loaded; the tables show the same, reload the page to try again"));
+    };
+    document.head.append(script);
+  });
+}
+
+/** A place on the page for one drawing with its words and its table. */
+export class Chart {
+  constructor(id, captionId, tableId) {
+    this.place = $(id);
+    this.caption = $(captionId);
+    this.details = $(tableId);
+    this.shown = null;
+    this.canvas = element("div", { class: "canvas" });
+    this.place.append(this.canvas);
+  }
+
+  /** Words and table at once, the drawing when Plotly is there; resolves when it is drawn. */
+  async show(answer) {
+    this.shown = answer;
+    setAttribute(this.place, "aria-label", answer.alt);
+    setAttribute(this.place, "data-empty", null);
+    setText(this.caption, answer.caption ?? "");
+    this.#fill(answer.table);
+    const Plotly = await loadPlotly();
+    if (this.shown !== answer) return; // another one was asked for meanwhile
+    const layout = fitted(answer.figure.layout, this.place.clientWidth, this.place.clientHeight);
+    const config = { ...answer.figure.config, responsive: true };
+    await Plotly.react(this.canvas, answer.figure.data, layout, config);
+    if (this.shown === answer) setAttribute(this.place, "data-drawn", `${answer.symbol}/${answer.as_of}`);
+  }
+
+  /** Nothing to draw: say why in the space that stays reserved. */
+  clear(sentence) {
+    this.shown = null;
+    window.Plotly?.purge(this.canvas);
+    this.canvas.replaceChildren();
+    setAttribute(this.place, "data-drawn", null);
+    setAttribute(this.place, "data-empty", sentence);
+    setAttribute(this.place, "aria-label", sentence);
+    setText(this.caption, "");
+    this.#fill(null);
+  }
+
+  #fill(content) {
+    this.details.hidden = content === null;
+    if (content === null) return;
+    let table = this.details.querySelector("table");
+    if (!table) {
+      table = element("table", { class: "data narrow" });
+      this.details.append(element("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Table" }, table));
+    }
+    const columns = content.columns.map((label) => ({ label, kind: "text" }));
+    fillTable(table, content.caption, columns, content.rows.map((row) => row.map(cell)));
+  }
+}
+
+/** The layout for the place it gets, on the page's own ground; where that is narrow, with shorter labels. */
+function fitted(layout, width, height) {
+  const made = { ...layout, autosize: true, width: undefined, height, paper_bgcolor: CLEAR, plot_bgcolor: CLEAR };
+  if (width >= NARROW) return made;
+  const short = (text) => String(text).replace(/^T(?:\+(\d))?<br>.*$/, (_, step) => (step ? `+${step}` : "T"));
+  const axis = layout.xaxis ?? {};
+  made.xaxis = { ...axis, tickfont: { ...axis.tickfont, size: SMALL }, ticktext: axis.ticktext?.map(short) };
+  made.yaxis = { ...layout.yaxis, tickfont: { ...layout.yaxis?.tickfont, size: SMALL }, ticklabelstandoff: SMALL };
+  made.annotations = layout.annotations?.map((each) => ({ ...each, font: { ...each.font, size: SMALL } }));
+  return made;
+}
+
+function cell(value) {
+  if (value === null) return "\u2013";
+  return typeof value === "number" ? String(Math.round(value * 1e4) / 1e4).replace("-", "\u2212") : value;
+}
+
+/** Where a chart's slots lie: follows the pointer and the arrow keys, and says the slot in a fixed line. */
+export class Readout {
+  constructor(chart, line) {
+    this.chart = chart;
+    this.line = line;
+    this.cursor = element("div", { class: "cursor", hidden: true });
+    chart.place.append(this.cursor);
+    this.at = null;
+    const place = chart.place;
+    place.addEventListener("pointermove", (event) => this.#point(event));
+    place.addEventListener("pointerleave", () => this.rest());
+    place.addEventListener("blur", () => this.rest());
+    place.addEventListener("keydown", (event) => this.#key(event));
+  }
+
+  /** Back to what stands when nobody points: the first session that is forecast. */
+  rest() {
+    this.at = null;
+    this.cursor.hidden = true;
+    const slots = this.#slots();
+    const first = slots.find((slot) => slot.text.includes("\u00b7 T \u00b7")) ?? slots.at(-1);
+    setText(this.line, first?.text ?? "");
+    setAttribute(this.line, "aria-live", "off");
+  }
+
+  #slots() {
+    return this.chart.shown?.readout ?? [];
+  }
+
+  #axis() {
+    return this.chart.canvas._fullLayout?.xaxis ?? null;
+  }
+
+  #point(event) {
+    const axis = this.#axis();
+    const slots = this.#slots();
+    if (!axis || slots.length === 0) return;
+    const left = this.chart.canvas.getBoundingClientRect().left;
+    const x = axis.p2d(event.clientX - left - axis._offset);
+    let nearest = 0;
+    slots.forEach((slot, index) => {
+      if (Math.abs(slot.x - x) < Math.abs(slots[nearest].x - x)) nearest = index;
+    });
+    this.#show(nearest, "off");
+  }
+
+  #key(event) {
+    const last = this.#slots().length - 1;
+    if (last < 0) return;
+    const at = this.at ?? last + 1;
+    const next = { ArrowLeft: at - 1, ArrowRight: this.at === null ? last : at + 1, Home: 0, End: last }[event.key];
+    if (next === undefined) {
+      if (event.key === "Escape") this.rest();
+      return;
+    }
+    event.preventDefault();
+    this.#show(Math.min(Math.max(next, 0), last), "polite");
+  }
+
+  #show(index, politeness) {
+    const slot = this.#slots()[index];
+    this.at = index;
+    setAttribute(this.line, "aria-live", politeness);
+    setText(this.line, slot.text);
+    const axis = this.#axis();
+    this.cursor.hidden = !axis;
+    if (axis) this.cursor.style.transform = `translateX(${Math.round(axis.d2p(slot.x) + axis._offset)}px)`;
+  }
+}

@@ -1,0 +1,174 @@
+// The states that a reader must know of, in plain words, with what can be done about each.
+
+import { $, element, setAttribute } from "./dom.js";
+import { change, instant, word } from "./format.js";
+
+const LEAST = 60;
+
+/** What stands in the way, most important first: [{kind, sentence, advice, progress}]. */
+export function findFaces({ status, symbol, line, refusal, forecast, voids, asOf }) {
+  const found = [
+    emptyFace(status, refusal),
+    refusalFace(status, symbol, line, refusal, asOf),
+    quarantinedFace(line, symbol),
+    sourceFace(status),
+    failedFace(status),
+    faultFace(status),
+    staleFace(status, forecast),
+    missedFace(line, symbol),
+    voidFace(voids, symbol),
+    losingFace(forecast, symbol),
+    trainingFace(status),
+    endedFace(status),
+  ];
+  return found.filter(Boolean);
+}
+
+function face(kind, sentence, advice, progress = null) {
+  return { kind, sentence: whole(sentence), advice, progress };
+}
+
+/** A sentence as one reads it: it ends with a stop, and only one. */
+function whole(sentence) {
+  const text = capital(sentence.trim());
+  return /[.!?]$/.test(text) ? text : `${text}.`;
+}
+
+function emptyFace(status, refusal) {
+  const isEmpty = status?.face === "empty" || (status && !status.edition && (status.watchlist?.active ?? 0) === 0);
+  if (!isEmpty || refusal?.status === 404) return null;
+  if (status.notice) return face("empty", status.notice, "This page fills by itself.");
+  return face("empty", "There is nothing here yet: no symbol and no forecast.",
+    "Start the service with `tplus up`, or add symbols with `tplus symbols add AAPL`; this page fills by itself.");
+}
+
+function refusalFace(status, symbol, line, refusal, asOf) {
+  if (!refusal || status?.face === "empty") return null;
+  if (refusal.status === 0) return face("offline", refusal.sentence, "The figures below are those of the last answer.");
+  const isKnown = line !== null;
+  if (refusal.status === 404 && !asOf && !isKnown) {
+    return face("unknown-symbol", `${symbol} is not known here.`, `Choose one of the watchlist, or add it with \`tplus symbols add ${symbol}\`.`);
+  }
+  if (line?.state === "unknown") return null; // said by quarantinedFace, with what to do about it
+  const advice = asOf ? "Choose another day, or go back to now." : "It appears here by itself as soon as it is made.";
+  return face("no-forecast", refusal.sentence, advice);
+}
+
+function quarantinedFace(line, symbol) {
+  if (!line || !["suspect", "failing", "unknown"].includes(line.state)) return null;
+  const reason = line.state_reason ? whole(line.state_reason) : "The vendor's prices are not believed.";
+  const words = {
+    suspect: [`Prices of ${symbol} are in quarantine. ${reason}`, "Look at them with `tplus quarantine list`; `tplus quarantine clear` lets them through."],
+    failing: [`Prices of ${symbol} cannot be fetched. ${reason}`, "They are tried again at the next pull; older forecasts stay as they are."],
+    unknown: [`The price source does not know ${symbol}. ${reason}`, "Check the name, or take it off with `tplus symbols remove`."],
+  };
+  return face(line.state === "unknown" ? "unknown-symbol" : "quarantined", ...words[line.state]);
+}
+
+function sourceFace(status) {
+  if (!status?.source_fault) return null;
+  const since = status.source_fault.since ? ` Since ${instant(status.source_fault.since)}.` : "";
+  return face("source-down", `The price source does not answer: ${whole(status.source_fault.sentence)}${since}`,
+    "It is tried again by itself; what stands here is the last forecast, not a new one.");
+}
+
+function failedFace(status) {
+  const run = status?.last_failure;
+  if (!run) return null;
+  const of = run.session ? ` of ${run.session}` : "";
+  return face("failed-run", `Run ${run.run_id}, ${run.job} ${run.scope}${of}, failed: ${run.error ?? "no reason was kept"}`,
+    "The table of runs below tells more; the log has the rest.");
+}
+
+function faultFace(status) {
+  return status?.fault ? face("fault", status.fault, "The page goes on with what it has, and asks again.") : null;
+}
+
+function staleFace(status, forecast) {
+  const isStale = forecast ? forecast.stale : status?.stale;
+  const due = forecast?.stale_after ?? status?.stale_after;
+  if (!isStale || status?.record_ended) return null;
+  const when = due ? ` A newer one was due by ${instant(due)}.` : "";
+  const asleep = status?.scheduler && !status.scheduler.alive ? "The scheduler is not running: start it with `tplus up` or `tplus schedule`." : "Read it as of its day; the table of runs below tells what is in the way.";
+  return face("stale", `This forecast is stale.${when}`, asleep);
+}
+
+function missedFace(line, symbol) {
+  if (!line?.missed) return null;
+  return face("missed", `${symbol}: ${line.missed}`, "A missed forecast is never back-dated; the next session is forecast as usual.");
+}
+
+function voidFace(voids, symbol) {
+  if (!voids || voids.length === 0) return null;
+  const newest = voids[0];
+  const others = voids.length > 1 ? ` and ${voids.length - 1} more` : "";
+  const reason = newest.outcome.reason ? `: ${newest.outcome.reason}` : "";
+  return face("void", `The forecast of ${symbol} for ${newest.target_session}${others} is void${reason}.`,
+    "A void forecast counts neither for nor against the record.");
+}
+
+function trainingFace(status) {
+  const training = status?.training;
+  if (!training) return null;
+  const sentence = training.first
+    ? `The first networks of group ${training.group} are being trained; until they are judged, the random walk serves.`
+    : `New networks of group ${training.group} are being trained; what serves goes on serving.`;
+  return face("training", sentence, training.detail ? `${capital(word(training.detail))}.` : "", training.progress);
+}
+
+function endedFace(status) {
+  if (!status?.record_ended) return null;
+  return face("record-ended", `The replayed record has ended at ${status.record_end}; nothing newer will come.`,
+    "All of it stays readable. To see it again, start the service with another TPLUS_DATA_DIR.");
+}
+
+function losingFace(forecast, symbol) {
+  const skill = forecast?.multi_step?.skill ?? forecast?.one_step?.skill;
+  if (!skill || skill.value === null || skill.n < LEAST || skill.value >= -0.0005) return null;
+  return face("losing", `On the last ${skill.n} sessions, what was served for ${symbol} was worse than the random walk by ${change(Math.abs(skill.value)).slice(1)}.`,
+    "Read the random walk's interval in the table of steps instead; the record below tells how sure this is.");
+}
+
+function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** Paint the faces: the first in full, further ones behind a button of their own. */
+export function paintFaces(faces) {
+  const place = $("face");
+  const key = JSON.stringify(faces.map(({ kind, sentence, advice }) => [kind, sentence, advice]));
+  place.hidden = faces.length === 0;
+  setAttribute(place, "data-face", faces[0]?.kind);
+  setAttribute(place, "data-faces", faces.length > 0 ? faces.map((each) => each.kind).join(" ") : null);
+  if (place.dataset.key !== key) {
+    const wasOpen = place.querySelector("details")?.open ?? false;
+    place.dataset.key = key;
+    place.replaceChildren(...faces.slice(0, 1).map(paintOne), ...paintOthers(faces.slice(1), wasOpen));
+  }
+  const bar = place.querySelector("progress");
+  const training = faces.find((each) => each.kind === "training");
+  if (bar && training && training.progress !== null) bar.value = training.progress;
+}
+
+function paintOne({ kind, sentence, advice, progress }) {
+  const bar = kind === "training" ? element("progress", { max: "1", "aria-label": "Training", value: progress }) : null;
+  return element(
+    "p",
+    { "data-kind": kind },
+    element("strong", {}, ...marked(sentence)),
+    " ",
+    ...marked(advice),
+    bar,
+  );
+}
+
+/** A sentence whose `commands` become code elements. */
+function marked(text) {
+  return text.split("`").map((part, index) => (index % 2 === 1 ? element("code", {}, part) : part));
+}
+
+function paintOthers(others, isOpen) {
+  if (others.length === 0) return [];
+  const summary = element("summary", {}, `${others.length} more: ${others.map((each) => each.kind.replaceAll("-", " ")).join(", ")}`);
+  return [element("details", { open: isOpen }, summary, ...others.map(paintOne))];
+}

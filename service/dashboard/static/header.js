@@ -1,0 +1,40 @@
+// The head of the page: how old the data is, which edition stands, which clock runs, whether the page is live.
+
+import { $, setAttribute, setText } from "./dom.js";
+import { instant } from "./format.js";
+
+/** Paint the head from the /v1/status document. */
+export function paintHeader(status) {
+  const edition = status.edition;
+  setText($("data-as-of"), edition ? `Data as of ${edition.as_of}` : "No data yet");
+  setAttribute($("data-as-of"), "title", status.data_as_of ? `final at ${instant(status.data_as_of)}` : null);
+  setText($("edition"), edition ? `Edition ${edition.number}, ${edition.calendar}` : "");
+  setAttribute($("edition"), "title", edition ? `issued ${instant(edition.issued_at)}` : null);
+  const isReplay = status.clock === "replay";
+  setText($("origin"), edition ? originWords(edition.origin) : isReplay ? "replay" : "live");
+  setAttribute($("origin"), "title", isReplay ? "recorded history is replayed: market time is not today" : null);
+  setText($("market-time"), isReplay && status.now ? `market time ${instant(status.now)}` : "");
+  $("stale").hidden = !status.stale;
+  setAttribute($("stale"), "title", status.stale_after ? `a newer forecast was due by ${instant(status.stale_after)}` : null);
+}
+
+function originWords(origin) {
+  return { live: "live", replay: "replay", backfill: "back-filled" }[origin] ?? origin;
+}
+
+/** Say how the event stream fares; the seconds are for the eye, so that nobody hears them counted. */
+export function paintConnection(state, seconds) {
+  const place = $("connection");
+  setAttribute(place, "data-state", state);
+  if (state !== "lost") {
+    const words = { live: "live", paused: "paused", connecting: "connecting" };
+    if (place.textContent !== words[state]) place.replaceChildren(words[state]);
+    return;
+  }
+  if (!place.querySelector("span")) {
+    const count = document.createElement("span");
+    count.setAttribute("aria-hidden", "true");
+    place.replaceChildren("connection lost, trying again", count);
+  }
+  setText(place.querySelector("span"), ` in ${seconds} s`);
+}

@@ -1,0 +1,150 @@
+// The page: what is looked at, and what is read again when something alters.
+
+import { get, invalidate, orNull, setLive } from "./api.js";
+import { paintControls, startControls } from "./controls.js";
+import { paintConnection, paintHeader } from "./header.js";
+import { listen } from "./live.js";
+import { Screen } from "./screen.js";
+import { startTheme } from "./theme.js";
+import { readView, writeView } from "./view.js";
+import { Watchlist } from "./watchlist.js";
+
+const GATHER_MS = 250; // events come in bursts: one refresh for all of a burst
+const RETRY_MS = 3000;
+const FIRST_STEP = 1;
+
+const view = { ...readView(), step: FIRST_STEP };
+const list = new Watchlist({ choose, wanted: (symbol) => screen.prefetch(symbol) });
+const screen = new Screen((symbol) => list.line(symbol), settled);
+
+let refreshTimer = null;
+let isRefreshing = false;
+let wasCut = false;
+
+function show(isRedraw = false) {
+  list.choose(view.symbol);
+  const shown = screen.show(view, isRedraw);
+  paintControls(screen);
+  return shown.catch(report);
+}
+
+function choose(symbol) {
+  if (symbol === view.symbol && !screen.refusal) return;
+  performance.mark("chosen");
+  view.symbol = symbol;
+  writeView(view);
+  show(true);
+}
+
+function turn(alteration) {
+  Object.assign(view, alteration);
+  writeView(view);
+  show();
+}
+
+/** A forecast was read or refused: a refusal that may pass is asked again. */
+function settled(refusal) {
+  paintControls(screen);
+  if (refusal && refusal.status !== 404) refreshSoon(RETRY_MS);
+}
+
+function chooseFirst() {
+  if (view.symbol || list.items.length === 0) return;
+  view.symbol = list.items[0].symbol;
+  writeView(view, true);
+}
+
+function refreshSoon(wait = GATHER_MS) {
+  if (refreshTimer !== null) return;
+  refreshTimer = setTimeout(refresh, wait);
+}
+
+/** Read everything shown again; what did not alter is answered with "not modified" and painted as it was. */
+async function refresh() {
+  refreshTimer = null;
+  if (isRefreshing) {
+    refreshSoon();
+    return;
+  }
+  isRefreshing = true;
+  invalidate();
+  try {
+    const listed = orNull(list.refresh());
+    if (!view.symbol) await listed;
+    chooseFirst();
+    await Promise.all([listed, show()]);
+  } finally {
+    isRefreshing = false;
+  }
+}
+
+function hear(kind, document) {
+  if (kind === "status") tell(document);
+  else if (kind === "progress") tellProgress(document);
+  else if (kind === "fault") screen.tell({ ...screen.status, fault: document.detail });
+  else refreshSoon();
+}
+
+function tell(status) {
+  const before = screen.status;
+  paintHeader(status);
+  screen.tell(status);
+  const isFilled = before !== null && before.edition === null && status.edition !== null;
+  if (isFilled || (before?.face === "empty" && status.face !== "empty")) refreshSoon();
+}
+
+function tellProgress({ progress, detail }) {
+  const status = screen.status;
+  if (status?.training) screen.tell({ ...status, training: { ...status.training, progress, detail } });
+}
+
+function hearState(name, seconds) {
+  setLive(name === "live");
+  paintConnection(name, seconds);
+  if (name === "lost" || name === "paused") wasCut = true;
+  if (name === "live" && wasCut) {
+    wasCut = false; // events of the time between were not heard
+    refreshSoon();
+  }
+}
+
+async function readStatus() {
+  const status = await orNull(get("/v1/status"));
+  if (status) tell(status);
+}
+
+function newest() {
+  return list.line(view.symbol)?.as_of ?? screen.status?.edition?.as_of ?? null;
+}
+
+function report(error) {
+  if (error.name !== "AbortError") throw error;
+}
+
+async function start() {
+  startTheme(() => show());
+  startControls(screen, newest, {
+    day: (asOf) => turn({ asOf }),
+    range: (range) => turn({ range }),
+    step(step) {
+      view.step = step;
+      screen.showStep(step).catch(report);
+      paintControls(screen);
+    },
+  });
+  window.addEventListener("popstate", () => {
+    Object.assign(view, readView());
+    chooseFirst();
+    show();
+  });
+  const listed = orNull(list.load());
+  readStatus();
+  if (!view.symbol) {
+    await listed;
+    chooseFirst();
+  }
+  listen({ event: hear, state: hearState });
+  await show();
+}
+
+start().catch(report);

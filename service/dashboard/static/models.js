@@ -1,0 +1,74 @@
+// Model versions: who serves, who waits, and what decided it.
+
+import { get } from "./api.js";
+import { $, element, fillTable, setAttribute, setText } from "./dom.js";
+import { change, instant, word } from "./format.js";
+
+const COLUMNS = [
+  { label: "Version", kind: "number" },
+  { label: "Forecaster", kind: "wide" },
+  { label: "Status", kind: "text" },
+  { label: "Trained", kind: "text" },
+  { label: "Held-out skill", kind: "number" },
+  { label: "Reason", kind: "reason" },
+  { label: "Decisions", kind: "text" },
+];
+const SHOWN = 12;
+const opened = new Map(); // version -> its decisions in words, while its row is open
+
+/** Read and paint the versions of a group; raises Refusal. */
+export async function showModels(group, signal) {
+  const page = await get("/v1/models", { group, limit: SHOWN }, signal);
+  const rows = page.items.map(modelRow);
+  if (rows.length === 0) rows.push([{ text: "No version yet: the first is made with the first forecast.", heading: true }]);
+  const caption = group ? `Group ${group}, the newest ${page.items.length}` : "All groups";
+  fillTable($("models"), caption, COLUMNS, rows);
+  page.items.forEach((item, index) => offerDecisions($("models").tBodies[0].rows[index], item.id));
+}
+
+function modelRow(item) {
+  const skill = item.metrics?.judge_skill ?? null;
+  const trained = item.fit_last ? `prices ${item.fit_first} to ${item.fit_last}` : "";
+  return [
+    String(item.id),
+    { text: word(item.architecture), note: word(item.strategy) },
+    { text: item.status, mark: item.status },
+    { text: instant(item.trained_at), note: trained },
+    { text: change(skill), note: item.metrics?.judge_n ? `n ${item.metrics.judge_n}` : "" },
+    item.reason,
+    "",
+  ];
+}
+
+function offerDecisions(row, id) {
+  const cell = row.lastElementChild;
+  let button = cell.querySelector("button");
+  if (!button) {
+    button = element("button", { type: "button", class: "plain" });
+    button.addEventListener("click", () => toggle(cell));
+    cell.prepend(button);
+  }
+  cell.dataset.version = id;
+  const words = opened.get(id);
+  setText(button, words ? "hide" : "show");
+  setAttribute(button, "aria-expanded", String(Boolean(words)));
+  setAttribute(button, "aria-label", `${words ? "Hide" : "Show"} the decisions about version ${id}`);
+  setText(cell.querySelector(".note"), words ?? "");
+}
+
+async function toggle(cell) {
+  const id = Number(cell.dataset.version);
+  if (opened.has(id)) opened.delete(id);
+  else opened.set(id, await decisionsOf(id));
+  offerDecisions(cell.parentElement, Number(cell.dataset.version));
+}
+
+async function decisionsOf(id) {
+  try {
+    const version = await get(`/v1/models/${id}`);
+    const lines = version.decisions.map((each) => `${instant(each.decided_at)} ${each.status}: ${each.reason}`);
+    return lines.length > 0 ? lines.join("\n") : "no decision recorded";
+  } catch (error) {
+    return error.sentence ?? String(error);
+  }
+}

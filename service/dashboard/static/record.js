@@ -1,0 +1,108 @@
+// The record: every forecaster beside the random walk, with n, significance and what the intervals really held.
+
+import { $, fillTable, setAttribute, setText } from "./dom.js";
+import { NONE, change, number, pValue, percent, word } from "./format.js";
+
+const STEP_LABELS = { 1: "T", 2: "T+1", 3: "T+2" };
+const STRATEGY_WORDS = { multi_step: "multi-step", one_step: "one-step" };
+const SIGNIFICANT = 0.05;
+const LEAST = 60;
+
+const COLUMNS = [
+  { label: "Forecaster", kind: "wide" },
+  { label: "n", kind: "number" },
+  { label: "Error ratio", kind: "number" },
+  { label: "Pinball ratio", kind: "number" },
+  { label: "Against the random walk", kind: "text" },
+  { label: "p", kind: "number" },
+  { label: "50 % held", kind: "number" },
+  { label: "80 % held", kind: "number" },
+  { label: "95 % held", kind: "number" },
+];
+
+/** Paint the accuracy table; records: items of /v1/accuracy of one symbol and one origin, and of its group. */
+export function paintRecord(records, symbol, group, note) {
+  const rows = [];
+  const own = records.filter((item) => item.scope === symbol);
+  for (const step of [1, 2, 3]) {
+    const ofStep = own.filter((item) => item.step === step).sort(byForecaster);
+    const whole = records.filter((item) => item.scope === group && item.step === step && item.forecaster === "served");
+    if (ofStep.length + whole.length === 0) continue;
+    rows.push([{ text: STEP_LABELS[step], heading: true }]);
+    for (const item of [...ofStep, ...whole]) rows.push(recordRow(item, records));
+  }
+  if (rows.length === 0) rows.push([{ text: "Nothing scored yet: a forecast is scored when its session has closed.", heading: true }]);
+  const origin = own[0]?.origin;
+  const caption = `Last scored sessions of ${symbol}${origin ? `, ${origin}` : ""}; ratios below 1 are better than the random walk`;
+  fillTable($("accuracy"), caption, COLUMNS, rows);
+  setText($("accuracy-note"), note ?? "");
+  paintVerdict(own, symbol);
+}
+
+/** Empty the table: there is nothing to judge. */
+export function clearRecord() {
+  $("accuracy").replaceChildren();
+  setText($("accuracy-note"), "");
+  setText($("verdict"), "");
+}
+
+function byForecaster(one, other) {
+  const rank = (item) => (item.forecaster === "served" ? 0 : item.forecaster === "random_walk" ? 2 : 1);
+  const strategies = Number(one.strategy === "one_step") - Number(other.strategy === "one_step");
+  return strategies || rank(one) - rank(other) || one.forecaster.localeCompare(other.forecaster);
+}
+
+function recordRow(item, records) {
+  const walk = records.find(
+    (other) =>
+      other.forecaster === "random_walk" &&
+      other.scope === item.scope &&
+      other.step === item.step &&
+      other.strategy === item.strategy,
+  );
+  const isSame = walk && walk.n === item.n && walk.mae > 0; // ratios of unlike sets of sessions would mislead
+  const isWalk = item.forecaster === "random_walk";
+  const who = item.forecaster === "served" ? "what was served" : word(item.forecaster);
+  const of = item.scope_kind === "group" ? `whole group ${item.scope}, ${who}` : who;
+  return [
+    { text: of, note: STRATEGY_WORDS[item.strategy] ?? word(item.strategy) },
+    String(item.n),
+    isSame ? number(item.mae / walk.mae, 3) : NONE,
+    item.random_walk_pinball ? number(item.pinball / item.random_walk_pinball, 3) : NONE,
+    isWalk ? "is the measure" : judged(item),
+    isWalk ? NONE : pValue(item.p),
+    percent(item.coverage_50),
+    percent(item.coverage_80),
+    percent(item.coverage_95),
+  ];
+}
+
+function judged(item) {
+  if (item.skill === null || item.n < LEAST) return { text: "too few to say", note: `${LEAST} needed`, mark: "none" };
+  const isClear = item.p !== null && item.p < SIGNIFICANT;
+  const size = change(Math.abs(item.skill)).replace("+", "");
+  const mark = Math.round(Math.abs(item.skill) * 1000) === 0 ? "even" : item.skill > 0 ? "better" : "worse";
+  const words = mark === "even" ? "no difference" : `${mark} by ${size}`;
+  return { text: words, note: isClear ? "significant" : "may be chance", mark };
+}
+
+function paintVerdict(own, symbol) {
+  const served = own.find((item) => item.forecaster === "served" && item.strategy === "multi_step" && item.step === 1);
+  const place = $("verdict");
+  if (!served) {
+    setText(place, "");
+    setAttribute(place, "data-mark", null);
+    return;
+  }
+  const result = judged(served);
+  setAttribute(place, "data-mark", result.mark);
+  if (result.mark === "none") {
+    setText(place, `${symbol} has ${served.n} scored forecasts of T; from ${LEAST} on, this says whether they beat the random walk.`);
+    return;
+  }
+  const chance = result.note === "significant" ? "more than chance" : "which may be chance";
+  const than = result.mark === "even" ? "from" : "than";
+  const sentence = `At T, what was served was ${result.text.replace(" by", ` ${than} the random walk by`)}`;
+  const even = "At T, there was no difference between what was served and the random walk";
+  setText(place, `${result.mark === "even" ? even : sentence}, on ${served.n} sessions, ${chance}.`);
+}

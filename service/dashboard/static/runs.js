@@ -1,0 +1,49 @@
+// Runs: what was pulled, scored, forecast and trained, how long it took, and what went wrong.
+
+import { get } from "./api.js";
+import { $, fillTable } from "./dom.js";
+import { duration, instant, session, word } from "./format.js";
+
+const COLUMNS = [
+  { label: "Run", kind: "number" },
+  { label: "Job", kind: "text" },
+  { label: "Scope", kind: "text" },
+  { label: "Session", kind: "wide" },
+  { label: "State", kind: "text" },
+  { label: "Took", kind: "number" },
+  { label: "What came of it", kind: "reason" },
+];
+const SHOWN = 12;
+
+/** Read and paint the newest runs; raises Refusal. */
+export async function showRuns(signal) {
+  const page = await get("/v1/runs", { limit: SHOWN }, signal);
+  const rows = page.items.map(runRow);
+  if (rows.length === 0) rows.push([{ text: "No run yet: the first starts as soon as the scheduler does.", heading: true }]);
+  fillTable($("runs"), "The newest, market time", COLUMNS, rows);
+}
+
+function runRow(run) {
+  return [
+    String(run.id),
+    run.job,
+    run.scope,
+    { text: run.session ? session(run.session) : "\u2013", note: `due ${instant(run.scheduled_for)}` },
+    { text: stateWords(run), mark: run.state },
+    duration(run.started_at, run.finished_at),
+    { text: run.error ?? countWords(run), mark: run.error ? "failed" : null },
+  ];
+}
+
+function stateWords(run) {
+  const attempt = run.attempt > 1 ? `, attempt ${run.attempt}` : "";
+  if (run.state === "waiting" && run.wait_until) return `waiting until ${instant(run.wait_until)}${attempt}`;
+  return `${run.state}${attempt}`;
+}
+
+function countWords(run) {
+  const parts = Object.entries(run.counts ?? {})
+    .filter(([, count]) => typeof count === "number")
+    .map(([name, count]) => `${count} ${word(name)}`);
+  return parts.length > 0 ? parts.join(", ") : "\u2013";
+}

@@ -1,0 +1,209 @@
+// The screen of one symbol: reads what it needs, numbers first, and paints it; a newer view gives up the older.
+
+import { Refusal, get, orNull, prefetch } from "./api.js";
+import { Chart, Readout } from "./chart.js";
+import { $, painted, setText } from "./dom.js";
+import { findFaces, paintFaces } from "./faces.js";
+import { showModels } from "./models.js";
+import { clearRecord, paintRecord } from "./record.js";
+import { showRuns } from "./runs.js";
+import { clearSteps, paintSteps } from "./steps.js";
+import { theme } from "./theme.js";
+import { lineOf } from "./watchlist.js";
+
+const SPAN_SHOWN = 6; // sessions of history looked at for void forecasts
+
+/** What is shown of a view; `settled(error)` is called when a forecast was read, or refused. */
+export class Screen {
+  constructor(lineHeld, settled) {
+    this.lineHeld = lineHeld;
+    this.settled = settled;
+    this.view = { symbol: null, asOf: null, range: "3m", step: 1 };
+    this.status = null;
+    this.chart = new Chart("chart", "caption", "chart-table");
+    this.versus = new Chart("versus", "versus-caption", "versus-table");
+    this.skill = new Chart("skill", "skill-caption", "skill-table");
+    this.readout = new Readout(this.chart, $("readout"));
+    this.asking = new AbortController();
+    this.isFirst = true;
+    this.#forget();
+  }
+
+  /** Read and paint a view; resolves when everything of it stands. */
+  async show(view, isRedraw = false) {
+    this.asking.abort();
+    this.asking = new AbortController();
+    const signal = this.asking.signal;
+    const isOther = view.symbol !== this.view.symbol || view.asOf !== this.view.asOf;
+    this.view = { ...view };
+    if (isOther) this.#forget();
+    this.line = this.lineHeld(view.symbol) ?? this.line;
+    this.#paintTitle();
+    if (!view.symbol) return this.#showNothing(signal);
+    const figure = get(...this.#figure("forecast"), signal);
+    figure.catch(() => {}); // told by draw, which may come to it later
+    await this.#readForecast(get(...this.#forecast(), signal), signal);
+    await this.#draw(figure, signal, isRedraw);
+    await painted(); // the chart that was asked for is on the screen before the rest is read
+    const parts = [this.#readLine(signal), this.#readTables(signal)];
+    if (this.refusal) this.#clearRecord();
+    else parts.push(this.#readVoids(signal), this.#drawRecord(signal));
+    await Promise.all(parts);
+  }
+
+  /** Ask early for what a click on a symbol will want. */
+  prefetch(symbol) {
+    prefetch(...this.#forecast(symbol));
+    prefetch(...this.#figure("forecast", symbol));
+  }
+
+  /** Another step of the comparison. */
+  async showStep(step) {
+    this.view.step = step;
+    await this.#drawOne(this.versus, "versus", this.asking.signal);
+  }
+
+  /** The newest /v1/status document. */
+  tell(status) {
+    this.status = status;
+    this.#paintFaces();
+  }
+
+  #forget() {
+    Object.assign(this, { line: null, forecast: null, refusal: null, voids: [] });
+  }
+
+  #forecast(symbol = this.view.symbol) {
+    return [`/v1/forecasts/${encodeURIComponent(symbol)}`, { as_of: this.view.asOf }];
+  }
+
+  #figure(kind, symbol = this.view.symbol) {
+    const query = { kind, as_of: this.view.asOf, theme: theme() };
+    if (kind === "forecast") query.range = this.view.range;
+    if (kind === "versus") query.step = this.view.step;
+    return [`/v1/figures/${encodeURIComponent(symbol)}`, query];
+  }
+
+  async #showNothing(signal) {
+    clearSteps();
+    clearRecord();
+    for (const place of [this.chart, this.versus, this.skill]) place.clear("no symbol yet");
+    this.#paintFaces();
+    await Promise.all([orNull(showModels(null, signal)), orNull(showRuns(signal))]);
+  }
+
+  async #readForecast(asked, signal) {
+    try {
+      this.forecast = await asked;
+      this.refusal = null;
+      const came = this.view.asOf ? await orNull(this.#closesAfter(this.forecast, signal)) : null;
+      if (signal.aborted) return;
+      paintSteps(this.forecast, came);
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      if (!(error instanceof Refusal)) throw error;
+      this.refusal = error;
+      if (error.status !== 0) {
+        this.forecast = null;
+        clearSteps();
+      }
+    }
+    this.#paintTitle();
+    this.#paintFaces();
+    if (this.isFirst && this.forecast) performance.mark("numbers");
+    this.settled(this.refusal);
+  }
+
+  /** The closes of the sessions that a past forecast aimed at, on that forecast's basis. */
+  async #closesAfter(forecast, signal) {
+    const sessions = (forecast.multi_step ?? forecast.one_step).steps.map((step) => step.target_session);
+    const query = { first: sessions[0], last: sessions.at(-1), limit: sessions.length };
+    const page = await get(`/v1/prices/${encodeURIComponent(forecast.symbol)}`, query, signal);
+    const ratio = page.basis === forecast.basis.forecast ? 1 : forecast.basis.split_ratio;
+    return new Map(page.items.map((bar) => [bar.session, bar.close * ratio]));
+  }
+
+  async #draw(figure, signal, isRedraw) {
+    try {
+      const answer = await figure;
+      if (signal.aborted) return;
+      const drawn = this.chart.show(answer);
+      this.readout.rest();
+      await drawn;
+      if (signal.aborted) return;
+      if (isRedraw) performance.measure("redraw", "chosen");
+      if (this.isFirst) performance.mark("chart");
+      this.isFirst = false;
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      this.#cannotDraw(this.chart, error);
+      this.readout.rest();
+    }
+  }
+
+  async #drawRecord(signal) {
+    await Promise.all([this.#drawOne(this.versus, "versus", signal), this.#drawOne(this.skill, "skill", signal)]);
+  }
+
+  /** What was refused once would be refused again. */
+  #clearRecord() {
+    if (this.refusal.status === 0) return; // better old than gone
+    for (const place of [this.versus, this.skill]) place.clear(this.refusal.sentence);
+    clearRecord();
+  }
+
+  async #drawOne(place, kind, signal) {
+    try {
+      await place.show(await get(...this.#figure(kind), signal));
+    } catch (error) {
+      if (error.name !== "AbortError") this.#cannotDraw(place, error);
+    }
+  }
+
+  #cannotDraw(place, error) {
+    const isAway = error instanceof Refusal && error.status === 0;
+    if (isAway && place.shown !== null && place.shown.symbol === this.view.symbol) return; // better old than gone
+    place.clear(error.sentence ?? error.message);
+  }
+
+  async #readLine(signal) {
+    this.line = this.lineHeld(this.view.symbol) ?? (await orNull(lineOf(this.view.symbol, signal))) ?? this.line;
+    if (signal.aborted) return;
+    this.#paintTitle();
+    this.#paintFaces();
+  }
+
+  async #readVoids(signal) {
+    const query = { strategy: "multi_step", step: 1, limit: SPAN_SHOWN };
+    const path = `/v1/forecasts/${encodeURIComponent(this.view.symbol)}/history`;
+    const page = await orNull(get(path, query, signal));
+    if (signal.aborted) return;
+    this.voids = page?.items.filter((item) => item.outcome.state === "void") ?? [];
+    this.#paintFaces();
+  }
+
+  async #readTables(signal) {
+    const group = this.forecast?.group ?? this.line?.group ?? null;
+    const origin = this.forecast?.origin ?? null;
+    const records = (scope) => orNull(get("/v1/accuracy", { scope, origin, limit: 200 }, signal));
+    const [own, whole] = await Promise.all([records(this.view.symbol), group ? records(group) : null]);
+    if (signal.aborted) return;
+    if (own && !this.refusal) paintRecord([...own.items, ...(whole?.items ?? [])], this.view.symbol, group, own.note);
+    await Promise.all([orNull(showModels(group, signal)), orNull(showRuns(signal))]);
+  }
+
+  #paintTitle() {
+    const { symbol, asOf } = this.view;
+    setText($("title"), [symbol ?? "Tplus", this.line?.name].filter(Boolean).join(" \u00b7 "));
+    document.title = symbol ? `${symbol} \u00b7 Tplus` : "Tplus";
+    const forecast = this.forecast;
+    const day = asOf ? `Forecast at the close of ${asOf}, and what came` : "\u00a0";
+    const now = forecast ? `Forecast at the close of ${forecast.as_of}, ${forecast.calendar}` : day;
+    setText($("lead"), asOf ? day : now);
+  }
+
+  #paintFaces() {
+    const { status, line, refusal, forecast, voids } = this;
+    paintFaces(findFaces({ status, line, refusal, forecast, voids, symbol: this.view.symbol, asOf: this.view.asOf }));
+  }
+}

@@ -1,0 +1,130 @@
+// The step table: what is expected at T, T+1, T+2, how sure, what the random walk says, how well that has held.
+
+import { $, element, fillTable, reuse, setText } from "./dom.js";
+import { change, number, percent, priceStyle, session, word } from "./format.js";
+
+const LEVELS = [50, 80, 95];
+
+/** Paint the table and the notes below it; `came` is Map(session -> close on the forecast's basis), or null. */
+export function paintSteps(forecast, came) {
+  const style = priceStyle(forecast.currency, forecast.group, forecast.last_close);
+  const columns = [
+    { label: "Session", kind: "wide" },
+    { label: "Median", kind: "number" },
+    ...LEVELS.map((level) => ({ label: `${level} %`, kind: "number" })),
+    { label: "Random walk 80\u00a0%", kind: "number" },
+    { label: "Skill", kind: "number" },
+  ];
+  if (came) columns.splice(5, 0, { label: "Came", kind: "number" });
+  const rows = [];
+  for (const strategy of ["multi_step", "one_step"]) {
+    for (const step of forecast[strategy]?.steps ?? []) {
+      rows.push(stepRow({ forecast, step, style, came, strategy }));
+    }
+  }
+  const unit = style.unit === "" ? "the vendor names no currency" : `prices in ${style.unit}`;
+  const caption = `From the close of ${forecast.as_of}, ${style.full(forecast.last_close)}; ${unit}`;
+  fillTable($("steps"), caption, columns, rows);
+  paintNotes(forecast, style);
+}
+
+/** Empty the table: there is no forecast to show. */
+export function clearSteps() {
+  $("steps").replaceChildren();
+  $("notes").replaceChildren();
+}
+
+function stepRow({ forecast, step, style, came, strategy }) {
+  const walk = forecast.random_walk?.steps.find((other) => other.step === step.step) ?? null;
+  const walk80 = walk ? interval(walk, 80) : null;
+  const cells = [
+    { text: `${step.label} \u00b7 ${session(step.target_session)}`, note: strategy === "one_step" ? "one-step forecast, T alone" : "" },
+    { text: style.bare(step.point), note: change(step.point / forecast.last_close - 1) },
+    ...LEVELS.map((level) => ({
+      text: style.range(interval(step, level).lower, interval(step, level).upper),
+      note: held(step.coverage, level),
+    })),
+    walk80
+      ? { text: style.range(walk80.lower, walk80.upper), note: `median ${style.bare(walk.point)}` }
+      : { text: "\u2013", note: "" },
+    skillCell(step.skill),
+  ];
+  if (came) cells.splice(5, 0, cameCell(step, came.get(step.target_session), style));
+  return cells;
+}
+
+function interval(step, level) {
+  return step.intervals.find((each) => each.level === level);
+}
+
+/** The measured hit rate beside the nominal level, or how much is missing until one is said. */
+export function held(coverage, level) {
+  const measured = coverage.levels.find((each) => each.level === level)?.measured ?? null;
+  if (measured === null) return `no rate yet, n ${coverage.n}`;
+  return `held ${percent(measured)}, n ${coverage.n}`;
+}
+
+function skillCell(skill) {
+  if (skill.value === null) return { text: "\u2013", note: `n ${skill.n} of 60 needed`, mark: "none" };
+  return { text: change(skill.value), note: `${skillWord(skill.value)}, n ${skill.n}`, mark: skillMark(skill.value) };
+}
+
+/** "better", "worse" or "even", from a skill against the random walk. */
+export function skillWord(value) {
+  return { better: "better", worse: "worse", even: "no difference" }[skillMark(value)];
+}
+
+/** The mark of a skill for the style sheet. */
+export function skillMark(value) {
+  if (Math.round(Math.abs(value) * 1000) === 0) return "even";
+  return value > 0 ? "better" : "worse";
+}
+
+function cameCell(step, close, style) {
+  if (close === undefined) return { text: "\u2013", note: "not yet" };
+  const inside = LEVELS.find((level) => close >= interval(step, level).lower && close <= interval(step, level).upper);
+  const note = inside === undefined ? "outside 95 %" : `inside ${inside} %`;
+  const isMissed = inside === undefined || inside > 80;
+  return { text: style.bare(close), note, mark: isMissed ? "missed" : "inside" };
+}
+
+function paintNotes(forecast, style) {
+  const notes = [servedNote(forecast), jointNote(forecast.multi_step?.joint, style), disagreementNote(forecast)];
+  notes.push(heldOutNote(forecast.multi_step?.held_out), degradedNote(forecast));
+  if (forecast.basis?.note) notes.push(forecast.basis.note);
+  if (forecast.approximate) {
+    notes.push("This exchange's calendar is not known around that day; Monday to Friday stands in for it.");
+  }
+  reuse($("notes"), notes.filter(Boolean), () => element("li"), (item, text) => setText(item, text));
+}
+
+function servedNote(forecast) {
+  const served = (forecast.multi_step ?? forecast.one_step)?.served_by;
+  if (!served) return null;
+  return `Served by ${word(served.architecture)}, version ${served.model_version_id}: ${served.reason}.`;
+}
+
+function jointNote(joint, style) {
+  const level = joint?.levels.find((each) => each.level === 80);
+  if (!level) return null;
+  const parts = level.steps.map((step) => `${step.label} ${style.range(step.lower, step.upper)}`);
+  const measured = level.measured === null ? `not measured yet, n ${joint.n}` : `it held ${percent(level.measured)}, n ${joint.n}`;
+  return `All steps at once, 80 %: ${parts.join("; ")} (${measured}).`;
+}
+
+function disagreementNote(forecast) {
+  const apart = forecast.disagreement;
+  if (!apart || apart.in_widths === null) return null;
+  const widths = number(Math.abs(apart.in_widths), 2);
+  return `The one-step and the multi-step forecast of T lie ${widths} widths of the 80 % interval apart.`;
+}
+
+function heldOutNote(heldOut) {
+  if (!heldOut || heldOut.skill === null) return null;
+  return `Before it served, on ${heldOut.n} forecasts held out, skill was ${change(heldOut.skill)}: no track record.`;
+}
+
+function degradedNote(forecast) {
+  const missing = new Set((forecast.multi_step?.steps ?? []).flatMap((step) => step.degraded));
+  return missing.size === 0 ? null : `Inputs that were missing and masked: ${[...missing].map(word).join(", ")}.`;
+}

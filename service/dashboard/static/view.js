@@ -1,0 +1,35 @@
+// What is looked at, as the address says it: ?s=AAPL&as_of=2018-06-01&range=3m
+
+const RANGES = ["1m", "3m", "1y", "all"];
+const DEFAULT_RANGE = "3m";
+const DATE = /^\d{4}-\d{2}-\d{2}$/;
+
+/** The view of the current address; symbol and asOf are null where the address names none. */
+export function readView() {
+  const query = new URLSearchParams(location.search);
+  const asOf = query.get("as_of");
+  const range = query.get("range");
+  return {
+    symbol: query.get("s") || null,
+    asOf: asOf !== null && DATE.test(asOf) ? asOf : null,
+    range: RANGES.includes(range) ? range : DEFAULT_RANGE,
+  };
+}
+
+/** The address of a view. */
+export function viewAddress(view) {
+  const query = new URLSearchParams();
+  if (view.symbol) query.set("s", view.symbol);
+  if (view.asOf) query.set("as_of", view.asOf);
+  if (view.range !== DEFAULT_RANGE) query.set("range", view.range);
+  const text = query.toString();
+  return text === "" ? location.pathname : `${location.pathname}?${text}`;
+}
+
+/** Write a view into the address: a step that the back button takes back, unless `replace`. */
+export function writeView(view, replace = false) {
+  const address = viewAddress(view);
+  if (address === location.pathname + location.search) return;
+  if (replace) history.replaceState(null, "", address);
+  else history.pushState(null, "", address);
+}

@@ -1,0 +1,228 @@
+// The watchlist: search, sort, pages; rows are altered in place, so that focus and scroll stay where they are.
+
+import { get } from "./api.js";
+import { $, element, reuse, setAttribute, setText } from "./dom.js";
+import { change, direction, priceStyle } from "./format.js";
+
+const PAGE = 50;
+const MOST_AT_ONCE = 200;
+const TYPING_MS = 120;
+const HOVER_MS = 50;
+const LONG_REFRESH_MS = 5000;
+
+/**
+ * The list of symbols.
+ *
+ * on: {choose(symbol), wanted(symbol)}; `wanted` is called when a symbol is hovered or focused.
+ */
+export class Watchlist {
+  constructor(on) {
+    this.on = on;
+    this.items = [];
+    this.chosen = null;
+    this.cursor = null;
+    this.asking = null;
+    this.refreshedAt = -Infinity;
+    this.list = $("watchlist");
+    this.#listenToTools();
+    this.#listenToRows();
+  }
+
+  /** The line of a symbol, null where it is not loaded. */
+  line(symbol) {
+    return this.items.find((item) => item.symbol === symbol) ?? null;
+  }
+
+  /** Load the first page for what is typed and sorted; raises Refusal. */
+  async load() {
+    await this.#replace(PAGE);
+  }
+
+  /** Read again what is shown; a long list not more often than every few seconds. */
+  async refresh() {
+    const isLong = this.items.length > MOST_AT_ONCE;
+    if (isLong && performance.now() - this.refreshedAt < LONG_REFRESH_MS) return;
+    await this.#replace(Math.max(this.items.length, PAGE));
+  }
+
+  /** Mark the chosen symbol. */
+  choose(symbol) {
+    this.chosen = symbol;
+    this.#paint();
+  }
+
+  async #replace(count) {
+    this.asking?.abort();
+    this.asking = new AbortController();
+    const signal = this.asking.signal;
+    const items = [];
+    let page = { next_cursor: null };
+    do {
+      const limit = Math.min(count - items.length, MOST_AT_ONCE);
+      page = await get("/v1/watchlist", { ...this.#asked(), limit, cursor: page.next_cursor }, signal);
+      items.push(...page.items);
+    } while (page.next_cursor && items.length < count);
+    this.refreshedAt = performance.now();
+    this.#show(items, page);
+  }
+
+  async #more() {
+    const page = await get("/v1/watchlist", { ...this.#asked(), limit: PAGE, cursor: this.cursor });
+    const first = this.items.length;
+    this.#show([...this.items, ...page.items], page);
+    this.#button(first)?.focus();
+  }
+
+  #asked() {
+    const [sort, order] = $("sort").value.split(".");
+    return { q: $("search").value.trim(), sort, order };
+  }
+
+  #show(items, page) {
+    this.items = items;
+    this.cursor = page.next_cursor;
+    $("more").hidden = !page.next_cursor;
+    setText($("count"), countWords(items.length, page));
+    this.#paint();
+  }
+
+  #paint() {
+    const focused = document.activeElement?.closest?.("[data-symbol]")?.dataset.symbol ?? null;
+    const stop = [focused, this.chosen].find((symbol) => symbol && this.line(symbol)) ?? this.items[0]?.symbol;
+    reuse(this.list, this.items, makeRow, (row, item) => {
+      paintRow(row.firstElementChild, item);
+      setAttribute(row.firstElementChild, "aria-current", item.symbol === this.chosen ? "true" : null);
+      setAttribute(row.firstElementChild, "tabindex", item.symbol === stop ? "0" : "-1");
+    });
+    if (focused && this.line(focused) && document.activeElement?.dataset.symbol !== focused) {
+      this.#button(this.items.findIndex((item) => item.symbol === focused))?.focus({ preventScroll: true });
+    }
+  }
+
+  #button(index) {
+    return this.list.children[index]?.firstElementChild ?? null;
+  }
+
+  #listenToTools() {
+    let timer = null;
+    const reload = () => this.load().catch(() => {});
+    $("search").addEventListener("input", () => {
+      clearTimeout(timer);
+      timer = setTimeout(reload, TYPING_MS);
+    });
+    $("search").addEventListener("keydown", (event) => {
+      if (event.key === "ArrowDown") this.#focus(0, event);
+      else if (event.key === "Enter" && this.items.length > 0) this.on.choose(this.items[0].symbol);
+    });
+    $("sort").addEventListener("change", reload);
+    $("more").addEventListener("click", () => this.#more().catch(() => {}));
+    document.addEventListener("keydown", (event) => {
+      const isTyping = event.target.closest?.("input, select, textarea");
+      if (event.key !== "/" || isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
+      event.preventDefault();
+      $("search").focus();
+    });
+  }
+
+  #listenToRows() {
+    const symbolOf = (event) => event.target.closest("[data-symbol]")?.dataset.symbol ?? null;
+    let timer = null;
+    const soon = (event) => {
+      const symbol = symbolOf(event);
+      clearTimeout(timer);
+      if (symbol && symbol !== this.chosen) timer = setTimeout(() => this.on.wanted(symbol), HOVER_MS);
+    };
+    this.list.addEventListener("pointerover", soon);
+    this.list.addEventListener("focusin", soon);
+    this.list.addEventListener("click", (event) => {
+      const symbol = symbolOf(event);
+      if (symbol) this.on.choose(symbol);
+    });
+    this.list.addEventListener("keydown", (event) => {
+      const index = this.items.findIndex((item) => item.symbol === symbolOf(event));
+      const last = this.items.length - 1;
+      const next = { ArrowDown: index + 1, ArrowUp: index - 1, Home: 0, End: last }[event.key];
+      if (next === undefined || index < 0) return;
+      if (next < 0) $("search").focus();
+      else if (next > last && !$("more").hidden) $("more").focus();
+      else this.#focus(Math.min(next, last), event);
+      event.preventDefault();
+    });
+  }
+
+  #focus(index, event) {
+    const button = this.#button(index);
+    if (!button) return;
+    event.preventDefault();
+    for (const row of this.list.children) setAttribute(row.firstElementChild, "tabindex", "-1");
+    setAttribute(button, "tabindex", "0");
+    button.focus();
+  }
+}
+
+/** Ask early for a symbol's line, where the loaded pages do not hold it. */
+export async function lineOf(symbol, signal) {
+  const page = await get("/v1/watchlist", { q: symbol, limit: MOST_AT_ONCE }, signal);
+  return page.items.find((item) => item.symbol === symbol) ?? null;
+}
+
+function countWords(shown, page) {
+  const of = page.matching ?? page.total ?? shown;
+  if (of === 0) return page.total ? "no symbol matches; clear the search to see all" : "no symbols yet";
+  const many = shown < of ? `${shown} of ${of} symbols` : `${of} ${of === 1 ? "symbol" : "symbols"}`;
+  return `${many}; change and 80 % interval, %`;
+}
+
+function makeRow() {
+  const steps = element("span", { class: "changes" });
+  const button = element(
+    "button",
+    { type: "button" },
+    element("span", { class: "symbol" }),
+    element("span", { class: "name" }),
+    element("span", { class: "close" }),
+    steps,
+    element("span", { class: "state", hidden: true }),
+  );
+  return element("li", {}, button);
+}
+
+function paintRow(button, item) {
+  const style = priceStyle(item.currency, item.group, item.last_close);
+  setAttribute(button, "data-symbol", item.symbol);
+  const [symbol, name, close, steps, state] = button.children;
+  setText(symbol, item.symbol);
+  setText(name, item.name ?? "");
+  setText(close, item.last_close === null ? "" : style.full(item.last_close));
+  reuse(steps, item.steps, makeChange, (cell, step) => paintChange(cell, step, item.last_close));
+  const words = stateWords(item);
+  state.hidden = words === "";
+  setText(state, words);
+}
+
+function makeChange() {
+  return element(
+    "span",
+    { class: "step" },
+    element("span", { class: "label" }),
+    element("span", { class: "change" }),
+    element("span", { class: "width" }),
+  );
+}
+
+function paintChange(cell, step, close) {
+  const [label, moved, width] = cell.children;
+  setText(label, `${step.label} `);
+  setText(moved, change(step.change));
+  setAttribute(moved, "data-direction", direction(step.change));
+  const share = (price) => (close ? ((price / close - 1) * 100).toFixed(1).replace("-", "\u2212") : "");
+  setText(width, close ? ` ${share(step.lower_80)} to ${share(step.upper_80)}` : "");
+}
+
+/** The state of a symbol's data in a few words; empty where all is well. */
+export function stateWords(item) {
+  if (item.state !== "ok" && item.state !== "new") return item.state === "suspect" ? "prices in doubt" : item.state;
+  if (item.missed) return "missed";
+  if (item.as_of === null) return "no forecast yet";
+  return item.stale ? "stale" : "";
+}

@@ -1,0 +1,91 @@
+"""A served application in a thread of the test, and a client of its event stream over real HTTP."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+
+from service.app import SHUTDOWN_SECONDS, Server, bind
+
+LIMIT = 20.0
+"""Real seconds after which what was waited for is taken not to come."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """One event as it came."""
+
+    kind: str
+    data: Any
+    id: str | None
+
+
+class EventStream:
+    """Reads the events of one open response."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        response.raise_for_status()
+        self.headers = response.headers
+        self.comments: list[str] = []
+        self.retry: str | None = None
+        self._lines = response.iter_lines()
+
+    def next(self) -> Told:
+        """The next event; comments and the time to retry are kept aside."""
+        fields: dict[str, str] = {}
+        for line in self._lines:
+            if line.startswith(":"):
+                self.comments.append(line)
+            elif line:
+                name, _, value = line.partition(": ")
+                fields[name] = value
+            elif "data" in fields:
+                return Told(fields["event"], json.loads(fields["data"]), fields.get("id"))
+            else:
+                self.retry = fields.get("retry", self.retry)
+                fields = {}
+        raise EOFError("the stream ended")
+
+    def first(self, kind: str, **wanted: Any) -> Told:
+        """The next event of a kind whose document holds some values; others before it are passed over."""
+        deadline = time.monotonic() + LIMIT
+        while time.monotonic() < deadline:
+            told = self.next()
+            if told.kind == kind and wanted.items() <= told.data.items():
+                return told
+        raise AssertionError(f"no {kind} with {wanted} came within {LIMIT:g} s")
+
+
+@contextmanager
+def listening(url: str, last_seen: int | str | None = None) -> Iterator[EventStream]:
+    """An open stream; reading from it fails after `LIMIT` seconds of silence."""
+    headers = {} if last_seen is None else {"Last-Event-ID": str(last_seen)}
+    with httpx.stream("GET", f"{url}/v1/events", headers=headers, timeout=LIMIT) as response:
+        yield EventStream(response)
+
+
+@contextmanager
+def served(app: FastAPI) -> Iterator[str]:
+    """The application behind a real server on loopback: its address."""
+    with bind("127.0.0.1", 0) as listener:
+        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=SHUTDOWN_SECONDS)
+        server = Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="server")
+        thread.start()
+        try:
+            deadline = time.monotonic() + LIMIT
+            while not server.started:
+                assert time.monotonic() < deadline, "the server did not start in time"
+                time.sleep(0.01)
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(LIMIT)
+            assert not thread.is_alive(), "the server did not end in time"

@@ -14,10 +14,10 @@ NEED_PYTHON = { test -n "$(PYTHON)" && $(PYTHON) -c '$(FITS)' 2>/dev/null; } || 
 UV_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test check fix bench lock clean
+.PHONY: help setup setup-dev run test check fix bench screenshots lock clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 setup:  ## create .venv with everything the service needs
 	@$(NEED_PYTHON) && $(PYTHON) tools/setup_env.py run
@@ -29,6 +29,7 @@ run: setup  ## start the whole service; Ctrl-C ends it
 	@exec $(BIN)/tplus up
 
 test: setup-dev  ## run all tests
+	@$(BIN)/python -m tools.find_browser "$$TPLUS_BROWSER" || true
 	@$(BIN)/python -m pytest -n $(JOBS)
 
 check: setup-dev  ## style, types and the rules of the house
@@ -43,6 +44,10 @@ fix: setup-dev  ## put right what can be put right by itself
 
 bench: setup-dev  ## measure speed and accuracy against the goals
 	@$(BIN)/python -m benchmarks.run
+
+screenshots: setup-dev  ## take the README's pictures of the page anew (some minutes)
+	@$(BIN)/python -m tools.find_browser "$$TPLUS_BROWSER"
+	@$(BIN)/python -m tools.screenshots
 
 lock:  ## write the lock files anew (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv; install it and run make lock again" >&2; exit 1; }

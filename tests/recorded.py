@@ -24,6 +24,9 @@ class Walk:
         dividends: Cash per share on the basis of the record's end, by ex-date.
         holes: Sessions without a bar.
         seed: Seed of the walk.
+        begin: Price it begins near.
+        currency: As a vendor writes it.
+        instrument_type: Yahoo's word.
     """
 
     symbol: str
@@ -34,6 +37,9 @@ class Walk:
     dividends: Mapping[date, float] = field(default_factory=dict)
     holes: frozenset[date] = frozenset()
     seed: int = 0
+    begin: float = 50.0
+    currency: str = "USD"
+    instrument_type: str = "EQUITY"
 
 
 class RecordedWalks:
@@ -85,12 +91,12 @@ def _series(walk: Walk) -> RecordedSeries:
     table = get_calendar(walk.calendar, walk.first, walk.last).table(walk.first, walk.last)
     days = np.array([day for day in table.sessions if day.astype(object) not in walk.holes], "datetime64[D]")
     random = np.random.default_rng(walk.seed)
-    close = 50 * np.exp(np.cumsum(random.normal(0, 0.015, len(days))))
+    close = walk.begin * np.exp(np.cumsum(random.normal(0, 0.015, len(days))))
     opened = close * np.exp(random.normal(0, 0.004, len(days)))
     high, low = np.maximum(opened, close) * 1.004, np.minimum(opened, close) * 0.996
     volume = np.exp(random.normal(14, 0.3, len(days)))
     splits = (Action(day, ActionKind.SPLIT, ratio) for day, ratio in walk.splits.items())
     dividends = (Action(day, ActionKind.DIVIDEND, cash) for day, cash in walk.dividends.items())
-    meta = InstrumentMeta(f"{walk.symbol} made up", None, walk.calendar, "USD", "EQUITY")
+    meta = InstrumentMeta(f"{walk.symbol} made up", None, walk.calendar, walk.currency, walk.instrument_type)
     columns = np.column_stack([opened, high, low, close, volume])
     return recorded_series(walk.symbol, days, columns, (*splits, *dividends), meta)

@@ -1,0 +1,110 @@
+"""The real browser as the page's tests use it: found or refused, started bare, and watched."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Route, sync_playwright
+
+from tools.find_browser import find_browser
+
+VARIABLE = "TPLUS_BROWSER"
+FLAGS = (
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-dev-shm-usage",
+    "--disable-sync",
+    "--no-first-run",
+)
+WIDE, NARROW = (1440, 1000), (390, 844)
+
+
+@contextmanager
+def open_browser() -> Iterator[Browser]:
+    """A fresh browser with an empty profile.
+
+    Skips the test where there is none, and fails it where CI=true.
+    """
+    path = find_browser(os.environ.get(VARIABLE, ""))
+    if path is None:
+        sentence = f"no Chromium here; install chromium, or set {VARIABLE} to the path of one"
+        if os.environ.get("CI") == "true":
+            pytest.fail(sentence)
+        pytest.skip(sentence)
+    flags = [*FLAGS, "--no-sandbox"] if os.geteuid() == 0 else list(FLAGS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=flags, headless=True)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@dataclass(frozen=True)
+class View:
+    """How a page is looked at."""
+
+    size: tuple[int, int] = WIDE
+    theme: Literal["light", "dark"] = "light"
+
+
+@dataclass
+class Watched:
+    """A page of one server, and everything that went wrong in it.
+
+    Attributes:
+        page: The page; whatever it asks of another address is refused and kept in `elsewhere`.
+        url: The server's address.
+        failures: Page errors and errors on the console, violations of the policy among them.
+        elsewhere: Addresses off the server.
+        expected: Parts of messages that this test brings about by itself.
+    """
+
+    page: Page
+    url: str
+    failures: list[str] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
+    expected: list[str] = field(default_factory=list)
+
+    def watch(self) -> None:
+        """Begin to listen."""
+        self.page.on("pageerror", lambda error: self.failures.append(f"page error: {error}"))
+        self.page.on("console", self._hear)
+        self.page.route(lambda address: not address.startswith((f"{self.url}/", "data:", "blob:")), self._refuse)
+
+    def go(self, address: str = "/") -> Page:
+        """Open an address of the server."""
+        self.page.goto(self.url + address)
+        return self.page
+
+    def assert_clean(self) -> None:
+        """Nothing went wrong that was not expected."""
+        unexpected = [each for each in self.failures if not any(part in each for part in self.expected)]
+        assert unexpected == [], unexpected
+        assert self.elsewhere == [], self.elsewhere
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.failures.append(f"error on the console: {message.text} {message.location.get('url', '')}")
+
+    def _refuse(self, route: Route) -> None:
+        self.elsewhere.append(route.request.url)
+        route.abort()
+
+
+@contextmanager
+def look(browser: Browser, url: str, view: View | None = None) -> Iterator[Watched]:
+    """A page of its own, in a context of its own; when the block ends it must have been clean."""
+    seen = view or View()
+    width, height = seen.size
+    with browser.new_context(
+        viewport={"width": width, "height": height}, color_scheme=seen.theme, locale="en-GB", reduced_motion="reduce"
+    ) as context:
+        context.set_default_timeout(15_000)
+        watched = Watched(context.new_page(), url)
+        watched.watch()
+        yield watched
+        watched.assert_clean()

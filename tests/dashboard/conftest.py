@@ -1,0 +1,97 @@
+"""Fixtures of the page's tests.
+
+The browser is opened per module by this file, not by pytest-playwright's own fixtures: those keep an event loop
+running in the main thread until the whole session ends, where other tests want to run one of their own.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.dashboard.browser import View, Watched, look, open_browser
+from tests.dashboard.faces import FACES, FILE, make_face, replayed
+from tests.dashboard.server import ROOT, Server, serving
+
+expect.set_options(timeout=15_000)  # test machines are busy; where a time is promised, a test names it
+
+PICTURES = ROOT / "var" / "screenshots"
+
+
+@pytest.fixture(scope="session")
+def replayed_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The replayed database's folder, made once however many workers there are; nobody may write to it."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    folder, lock = shared / "replayed-market", shared / "replayed-market.lock"
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        if not (folder / "whole").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            replayed(folder)
+            (folder / "whole").touch()
+    return folder
+
+
+@pytest.fixture
+def own_market(replayed_folder: Path, tmp_path: Path) -> Path:
+    """This test's own copy of the replayed database; its folder."""
+    folder: Path = shutil.copytree(replayed_folder, tmp_path / "market")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def market(replayed_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server over a copy of the replayed database, for tests that only look."""
+    folder = shutil.copytree(replayed_folder, tmp_path_factory.mktemp("market") / "copy")
+    with serving(folder / FILE) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def face_servers(replayed_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Server]]:
+    """Servers of the faces by name, each started when first asked for; those without a database of theirs share one."""
+    folder, running = tmp_path_factory.mktemp("faces"), {}
+
+    def serve(name: str) -> Server:
+        own = name if FACES[name].make else "shared"
+        if own not in running:
+            manager = serving(make_face(name, replayed_folder, folder / own) / FILE)
+            running[own] = (manager, manager.__enter__())
+        return running[own][1]
+
+    yield serve
+    for manager, _ in running.values():
+        manager.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module")
+def browser_of_module() -> Iterator[Browser]:
+    """A fresh browser."""
+    with open_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def view() -> View:
+    """How this test looks; parametrize to look otherwise."""
+    return View()
+
+
+@pytest.fixture
+def watched(browser_of_module: Browser, market: Server, view: View) -> Iterator[Watched]:
+    """A page of the replayed market; at the end of the test it must have been clean."""
+    with look(browser_of_module, market.url, view) as seen:
+        yield seen
+
+
+@pytest.fixture(scope="session")
+def pictures() -> Path:
+    """Folder of the screenshots, kept after the tests for a person to look at."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    return PICTURES

@@ -1,0 +1,145 @@
+"""The page for everybody: keyboard alone, screen readers, narrow screens, no shifts, and a policy that holds."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.dashboard.browser import NARROW, View, Watched
+from tests.dashboard.drawing import WATCH_SHIFTS, assert_nothing_clips, drawn, picture, shifted, violations
+
+LIGHT, DARK = View(), View(theme="dark")
+_FOCUSED = "() => { const at = document.activeElement; return at.dataset.symbol || at.dataset.range || at.id; }"
+
+
+def ready(watched: Watched, symbol: str = "AAA") -> Page:
+    """A page with everything on it."""
+    page = watched.go(f"/?s={symbol}")
+    drawn(page, symbol)
+    expect(page.locator("#models tbody tr")).not_to_have_count(0)
+    expect(page.locator("#runs tbody tr")).not_to_have_count(0)
+    expect(page.locator("#accuracy tbody tr")).not_to_have_count(0)
+    expect(page.locator("#versus-caption")).not_to_be_empty()
+    return page
+
+
+@pytest.mark.parametrize("view", [LIGHT, DARK], ids=["light", "dark"])
+def test_axe_finds_nothing(watched: Watched, view: View, pictures: Path) -> None:
+    page = ready(watched)
+    page.evaluate("document.querySelectorAll('details').forEach((each) => each.open = true)")
+    assert violations(page) == []
+    page.evaluate("document.querySelectorAll('details').forEach((each) => each.open = false)")
+    picture(page, pictures, f"page-{view.theme}")
+
+
+@pytest.mark.parametrize(
+    "view",
+    [View(NARROW), View(NARROW, "dark"), View((821, 1100)), View((1024, 768))],
+    ids=["390", "dark", "821", "1024"],
+)
+def test_nothing_clips_on_a_narrow_screen(watched: Watched, view: View, pictures: Path) -> None:
+    page = ready(watched)
+    assert_nothing_clips(page)
+    assert violations(page) == []
+    picture(page, pictures, f"page-{view.size[0]}-{view.theme}")
+
+
+@pytest.mark.parametrize("view", [View(NARROW)])
+def test_the_chart_stands_before_the_watchlist_on_a_narrow_screen(watched: Watched) -> None:
+    page = ready(watched)
+    chart, watchlist = page.locator("#chart").bounding_box(), page.locator("#watchlist").bounding_box()
+    assert chart is not None
+    assert watchlist is not None
+    assert chart["y"] < watchlist["y"]
+
+
+def test_the_keyboard_alone_reaches_everything(watched: Watched) -> None:
+    page = ready(watched)
+    page.locator("body").click(position={"x": 2, "y": 2})
+    reached = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate(_FOCUSED))
+    # The watchlist is one stop of the Tab key, as lists are; the arrow keys go on inside it.
+    assert {"theme", "search", "sort", "AAA", "earlier", "1m", "3m", "1y", "chart"} <= reached
+    page.locator('#watchlist [data-symbol="AAA"]').focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator('#watchlist [data-symbol="BBB"]')).to_be_focused()
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
+    page.keyboard.press("Enter")
+    drawn(page, "BBB")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("BBB")
+    page.locator("#ranges [data-range='1m']").focus()
+    page.keyboard.press("Space")
+    expect(page.locator("#ranges [data-range='1m']")).to_have_attribute("aria-pressed", "true")
+    page.locator("#chart-table summary").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#chart-table table")).to_be_visible()
+
+
+def test_every_chart_has_words_and_a_table(watched: Watched) -> None:
+    page = ready(watched)
+    for chart in ("chart", "versus", "skill"):
+        image = page.locator(f"#{chart}")
+        expect(image).to_have_attribute("role", "img")
+        expect(image).to_have_attribute("aria-label", re.compile(r"\w+ \w+ \w+ \w+"))
+        expect(image).not_to_have_attribute("aria-label", re.compile("not drawn"))
+        table = page.locator(f"#{chart}-table")
+        table.locator("summary").click()
+        expect(table.locator("tbody tr").first).to_be_visible()
+        expect(page.locator(f"#{'' if chart == 'chart' else f'{chart}-'}caption")).not_to_be_empty()
+
+
+def test_nothing_moves_while_the_page_loads(watched: Watched) -> None:
+    watched.page.add_init_script(WATCH_SHIFTS)
+    page = ready(watched)
+    page.wait_for_timeout(500)
+    assert shifted(page) < 0.02, page.evaluate("window.shifts")
+
+
+@pytest.mark.parametrize("view", [View(NARROW)])
+def test_nothing_moves_on_a_narrow_screen_either(watched: Watched) -> None:
+    watched.page.add_init_script(WATCH_SHIFTS)
+    page = ready(watched)
+    page.wait_for_timeout(500)
+    assert shifted(page) < 0.02, page.evaluate("window.shifts")
+
+
+def test_the_policy_lets_no_inline_script_run(watched: Watched) -> None:
+    answer = watched.page.request.get(watched.url + "/")
+    policy = {part.split()[0]: part.split()[1:] for part in answer.headers["content-security-policy"].split(";")}
+    assert policy["default-src"] == ["'none'"]
+    assert policy["script-src"] == ["'self'"]
+    assert policy["connect-src"] == ["'self'"]
+    assert policy["frame-ancestors"] == policy["base-uri"] == policy["form-action"] == ["'none'"]
+    watched.expected.append("Content Security Policy")
+    page = ready(watched)
+    assert watched.failures == []  # what Plotly needs is allowed, and nothing was tried beyond that
+    ran = page.evaluate(
+        "() => { const made = document.createElement('script'); made.textContent = 'window.broken = 1';"
+        " document.body.append(made); return window.broken ?? 0; }"
+    )
+    assert ran == 0
+    assert len(watched.failures) == 1
+
+
+def test_the_accuracy_table_says_n_and_what_it_is_worth(watched: Watched) -> None:
+    page = ready(watched, "BBB")
+    table = page.locator("#accuracy")
+    expect(table).to_contain_text("67")
+    expect(page.locator("#face")).to_have_attribute("data-faces", re.compile("losing"))
+    # The fixture's accuracy row of T: skill -0.306 with p 0.0006, so that it is not chance.
+    expect(page.locator("#steps")).to_contain_text("−30.6 %")
+    expect(page.locator("#steps")).to_contain_text("worse")
+
+
+def test_versus_marks_the_misses(watched: Watched) -> None:
+    page = ready(watched)
+    # 60 of the fixture's 67 scored sessions are drawn.
+    expect(page.locator("#versus-caption")).to_contain_text("60")
+    symbols = page.evaluate(
+        "() => { const plot = document.querySelector('#versus .js-plotly-plot') ?? document.querySelector('#versus');"
+        " return plot._fullData.flatMap((trace) => trace.marker?.symbol ?? []); }"
+    )
+    assert {"circle", "x"} <= {str(symbol).removesuffix("-open").removesuffix("-thin") for symbol in symbols}

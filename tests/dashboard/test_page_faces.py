@@ -1,0 +1,75 @@
+"""Every state of the service has a face that says it, reads well in both themes, and fits a narrow screen."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.dashboard.browser import NARROW, View, look
+from tests.dashboard.drawing import assert_nothing_clips, drawn, violations
+from tests.dashboard.faces import FACES
+from tests.dashboard.server import Server
+
+AUDITED = ("empty", "failed-run")
+"""Faces that axe looks at, light and wide, dark and narrow: with and without a forecast below."""
+
+QUIET = {"empty": ["503"], "no-forecast": ["503"], "unknown-symbol": ["503", "404"], "training": ["404"]}
+"""Statuses that a browser itself puts on its console where an answer is not there yet; nothing else may be there."""
+
+
+@pytest.mark.parametrize("name", FACES)
+def test_a_state_has_its_own_face(
+    name: str, browser_of_module: Browser, face_servers: Callable[[str], Server], pictures: Path
+) -> None:
+    face = FACES[name]
+    address = f"/?s={face.symbol}" if face.symbol else "/"
+    with look(browser_of_module, face_servers(name).url) as watched:
+        watched.expected += QUIET.get(name, [])
+        page = watched.go(address)
+        place = page.locator("#face")
+        expect(place).to_be_visible()
+        expect(place).to_have_attribute("data-faces", re.compile(rf"\b{name}\b"))
+        expect(place).to_have_text(re.compile(face.words, re.IGNORECASE))
+        expect(page.locator("footer")).to_contain_text("not investment advice")
+        if face.has_forecast:
+            drawn(page, face.symbol)
+        page.screenshot(path=pictures / f"face-{name}.png", animations="disabled")
+        if name in AUDITED:
+            assert violations(page) == []
+        page.emulate_media(color_scheme="dark")
+        page.set_viewport_size({"width": NARROW[0], "height": NARROW[1]})
+        assert_nothing_clips(page)
+        if name in AUDITED:
+            assert violations(page) == []
+        page.screenshot(path=pictures / f"face-{name}-narrow-dark.png", animations="disabled")
+
+
+def test_a_symbol_that_nobody_watches_is_said_to_be_unknown(
+    browser_of_module: Browser, face_servers: Callable[[str], Server]
+) -> None:
+    with look(browser_of_module, face_servers("losing").url) as watched:
+        watched.expected.append("404")
+        page = watched.go("/?s=ZZZZ")
+        expect(page.locator("#face")).to_have_attribute("data-face", "unknown-symbol")
+        expect(page.locator("#face")).to_contain_text("ZZZZ")
+        page.locator('#watchlist [data-symbol="AAA"]').click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("AAA")
+        expect(page.locator("#face[data-faces~='unknown-symbol']")).to_have_count(0)
+
+
+def test_a_training_shows_how_far_it_is(browser_of_module: Browser, face_servers: Callable[[str], Server]) -> None:
+    with look(browser_of_module, face_servers("training").url) as watched:
+        page = watched.go("/?s=AAA")
+        bar = page.get_by_role("progressbar", name="Training")
+        expect(bar).to_have_attribute("value", "0.42")
+        expect(page.locator("#face")).to_contain_text("epoch 7")
+
+
+def test_no_face_is_shown_where_all_is_well(browser_of_module: Browser, face_servers: Callable[[str], Server]) -> None:
+    with look(browser_of_module, face_servers("losing").url, View()) as watched:
+        page = watched.go("/?s=AAA")
+        expect(page.locator('#chart[data-drawn^="AAA/"]')).to_be_visible()
+        expect(page.locator("#face")).to_be_hidden()
+        expect(page.locator("#stale")).to_be_hidden()

@@ -1,0 +1,130 @@
+"""Take the README's pictures of the page anew: the real service on the bundled sample, at an instant under replay.
+
+    .venv/bin/python -m tools.screenshots
+
+Some weeks are replayed with trainings and all, which takes some minutes at first; the database stays in
+`var/screenshots/service`, so that a second time only the pictures are taken.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from playwright.sync_api import Browser, expect
+
+from benchmarks.speed.api import running
+from benchmarks.speed.page import opened
+from service.bootstrap import open_service
+from service.context import ServiceContext
+from service.runs import is_busy
+from service.scheduler.loop import Scheduler, Step
+from service.scheduler.replay import ReplayMover
+from service.scheduler.view import GroupReader
+from service.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+PICTURES = ROOT / "docs" / "images"
+FOLDER = ROOT / "var" / "screenshots" / "service"
+START = "2012-11-01T22:30:00Z"
+UNTIL = datetime(2013, 2, 15, 22, 30, tzinfo=UTC)
+"""Friday evening, two weeks before the sample ends: 71 sessions are forecast and most of them scored."""
+SYMBOL = "AAPL"
+LIMIT_BYTES = 300_000
+LEASE_SECONDS = 3_600
+"""No heartbeat runs beside this loop: a claim must outlast a training."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture: its name, the window's size in pixels, and the theme the system asks for."""
+
+    name: str
+    size: tuple[int, int]
+    theme: Literal["light", "dark"]
+
+
+WANTED = (
+    Picture("dashboard-light", (1360, 1000), "light"),
+    Picture("dashboard-dark", (1360, 1000), "dark"),
+    Picture("dashboard-narrow", (390, 844), "light"),
+)
+
+
+def main() -> int:
+    """Replay and take the pictures; returns the exit status."""
+    settings = Settings(
+        source="sample",
+        clock=f"replay:{START}:0",
+        data_dir=FOLDER,
+        database_url=None,
+        seeds=(0,),
+        lease_seconds=LEASE_SECONDS,
+    )
+    with open_service(settings) as context:
+        replay(context)
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    database = Path(settings.url.removeprefix("sqlite:///"))
+    with running(database) as (client, _process, _seconds), opened() as browser:
+        address = str(client.base_url).rstrip("/") + f"/?s={SYMBOL}"
+        large = [path for wanted in WANTED if not keeps_limit(path := take(browser, address, wanted))]
+    for path in large:
+        sys.stderr.write(f"{path} is over {LIMIT_BYTES} bytes; take a smaller window\n")
+    return int(bool(large))
+
+
+def replay(context: ServiceContext) -> None:
+    """Work and move market time, event by event, until the instant of the pictures."""
+    with _led(context) as scheduler:
+        mover = ReplayMover(context, scheduler.id, GroupReader())
+        while True:
+            if scheduler.step() is Step.WORKED:
+                continue
+            with context.database.reading() as connection:
+                busy, now = is_busy(connection), context.market.now(connection)
+            if busy:
+                time.sleep(0.05)  # a training goes on beside this loop
+                continue
+            if now >= UNTIL:
+                return
+            if mover.move() is not None:
+                sys.stderr.write(f"\rmarket time {now:%Y-%m-%d %H:%M}Z, pictures at {UNTIL:%Y-%m-%d %H:%M}Z ")
+                sys.stderr.flush()
+
+
+@contextmanager
+def _led(context: ServiceContext) -> Iterator[Scheduler]:
+    scheduler = Scheduler(context)
+    try:
+        yield scheduler
+    finally:
+        scheduler.close()
+        sys.stderr.write("\n")
+
+
+def take(browser: Browser, address: str, wanted: Picture) -> Path:
+    """One picture of the page as it stands when its chart is drawn; returns its file."""
+    width, height = wanted.size
+    path = PICTURES / f"{wanted.name}.png"
+    with browser.new_context(
+        viewport={"width": width, "height": height}, color_scheme=wanted.theme, locale="en-GB", reduced_motion="reduce"
+    ) as context:
+        page = context.new_page()
+        page.goto(address)
+        expect(page.locator(f'#chart[data-drawn^="{SYMBOL}/"]')).to_be_visible(timeout=30_000)
+        expect(page.locator("#connection")).to_contain_text("live")
+        page.screenshot(path=path, animations="disabled")
+    return path
+
+
+def keeps_limit(path: Path) -> bool:
+    """Whether a picture is small enough for a repository."""
+    return path.stat().st_size <= LIMIT_BYTES
+
+
+if __name__ == "__main__":
+    sys.exit(main())

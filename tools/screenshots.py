@@ -32,7 +32,7 @@ PICTURES = ROOT / "docs" / "images"
 FOLDER = ROOT / "var" / "screenshots" / "service"
 START = "2012-11-01T22:30:00Z"
 UNTIL = datetime(2013, 2, 15, 22, 30, tzinfo=UTC)
-"""Friday evening, two weeks before the sample ends: 71 sessions are forecast and most of them scored."""
+"""Friday evening, two weeks before the sample ends: some 70 sessions are forecast and scored."""
 SYMBOL = "AAPL"
 LIMIT_BYTES = 300_000
 LEASE_SECONDS = 3_600

@@ -32,7 +32,8 @@ ROUTES = (
     "/healthz", "/readyz", "/docs", "/openapi.json", "/v1/forecasts/S000", "/v1/forecasts", "/v1/forecasts?limit=500",
     f"/v1/forecasts?as_of={AS_OF}&limit=500", "/v1/forecasts/S000/history", "/v1/forecasts/S000/history?limit=500",
     "/v1/prices/S000", "/v1/prices/S000?limit=500", "/v1/symbols", "/v1/models", "/v1/models/1", "/v1/runs",
-    "/v1/runs/1", "/v1/accuracy?limit=500",
+    "/v1/runs/1", "/v1/accuracy?limit=500", "/", "/v1/status", "/v1/watchlist", "/v1/watchlist?sort=skill&limit=200",
+    "/v1/figures/S000", "/v1/figures/S000?kind=versus", "/v1/figures/S000?kind=skill", "/v1/figures/S000?range=all",
 )  # fmt: skip
 """Every route, the large pages included."""
 

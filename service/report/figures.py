@@ -11,6 +11,7 @@ from plotly.subplots import make_subplots
 from models.evaluation.leaderboard import OVERALL
 from models.evaluation.scores import TERCILES
 from models.evaluation.study import AGES
+from models.evaluation.table import Entry
 from models.metrics import PIT_SHARES
 from service.report.cells import NOMINALS, TextTable, board_title, step_name
 from service.report.document import BoardFindings
@@ -84,12 +85,14 @@ def _coverage(findings: BoardFindings) -> Plot:
     heads = [f"{step_name(step)}, {nominal} %" for nominal in NOMINALS for step in steps]
     figure = make_subplots(len(NOMINALS), len(steps), subplot_titles=heads, shared_xaxes=True, shared_yaxes="rows")
     worst, whose = 0.0, ""
-    for order, line in enumerate(findings.leaderboard.lines):
+    places = _places(findings)
+    for line in findings.leaderboard.lines:
         thirds = line.scores.coverage.by_step_and_tercile
         for row, nominal in enumerate(NOMINALS, 1):
             for column, step in enumerate(steps, 1):
                 gaps = [100 * thirds[step][name][nominal].value - nominal for name in TERCILES]
-                figure.add_trace(_trace(order, line.entry.label, TERCILES, gaps, row == column == 1), row, column)
+                trace = _trace(places[line.entry], line.entry.label, TERCILES, gaps, row == column == 1)
+                figure.add_trace(trace, row, column)
                 for name, gap in zip(TERCILES, gaps, strict=True):
                     if abs(gap) > abs(worst):
                         worst, whose = gap, f"{line.entry.label}, {step_name(step)}, {name} third, {nominal} %"
@@ -105,9 +108,11 @@ def _coverage(findings: BoardFindings) -> Plot:
 
 def _pit(findings: BoardFindings) -> Plot:
     figure, tails = go.Figure(), []
-    for order, line in enumerate(findings.leaderboard.lines):
+    places = _places(findings)
+    for line in findings.leaderboard.lines:
         ratios = [share / nominal for share, nominal in zip(line.scores.pit, PIT_SHARES, strict=True)]
-        figure.add_trace(go.Bar(x=BINS, y=ratios, name=line.entry.label, marker_color=COLOURS[order % len(COLOURS)]))
+        colour = COLOURS[places[line.entry] % len(COLOURS)]
+        figure.add_trace(go.Bar(x=BINS, y=ratios, name=line.entry.label, marker_color=colour))
         tails.append(f"{line.entry.label} {100 * (line.scores.pit[0] + line.scores.pit[-1]):.1f} %")
     _styled(figure, "percent of the forecast distribution", "measured / nominal share", level=1)
     text = (
@@ -119,9 +124,12 @@ def _pit(findings: BoardFindings) -> Plot:
 
 def _rolling(findings: BoardFindings) -> Plot:
     figure, told = go.Figure(), []
-    for order, each in enumerate(findings.rolling):
+    places = _places(findings)
+    for each in findings.rolling:
         dates = each.last.astype(str).tolist()
-        figure.add_trace(_trace(order, each.entry.label, dates, (100 * each.skill).tolist(), True, mode="lines"))
+        figure.add_trace(
+            _trace(places[each.entry], each.entry.label, dates, (100 * each.skill).tolist(), True, mode="lines")
+        )
         told.append(f"{each.entry.label} {100 * each.behind:.0f} %")
     _styled(figure, "last as_of session of the window", "skill %", level=0)
     text = (
@@ -133,10 +141,11 @@ def _rolling(findings: BoardFindings) -> Plot:
 
 def _ages(findings: BoardFindings) -> Plot:
     figure, told = go.Figure(), []
-    for order, entry in enumerate(dict.fromkeys(figure.entry for figure in findings.ages)):
+    places = _places(findings)
+    for entry in dict.fromkeys(figure.entry for figure in findings.ages):
         own = [each for each in findings.ages if each.entry == entry]
         skills = [100 * each.skill for each in own]
-        figure.add_trace(_trace(order, entry.label, [each.age for each in own], skills, True))
+        figure.add_trace(_trace(places[entry], entry.label, [each.age for each in own], skills, True))
         told.append(f"{entry.label} {skills[0]:+.2f} % to {skills[-1]:+.2f} %")
     _styled(figure, "sessions since the fit", "skill %", level=0)
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=[name for name, _ in AGES])
@@ -156,6 +165,11 @@ def _lookbacks(findings: BoardFindings) -> Plot:
     figure.update_xaxes(type="category")
     text = f"Pinball by lookback on the same rows; lowest to highest: {', '.join(told)}."
     return Plot(f"{board_title(findings.board)}: lookbacks", text, figure, (lookback_table(findings),))
+
+
+def _places(findings: BoardFindings) -> dict[Entry, int]:
+    """Entry -> its place on the leaderboard, by which it looks the same in every plot of a board."""
+    return {line.entry: place for place, line in enumerate(findings.leaderboard.lines)}
 
 
 def _trace(

@@ -105,6 +105,18 @@ def test_plots_draw_the_figures_of_the_tables(report: Report) -> None:
     assert len(pit.data[0].x) == 8
 
 
+def test_an_entry_has_one_colour_on_its_board(report: Report) -> None:
+    board, seen = report.boards[0], {}
+    labels = {line.entry.label for line in board.leaderboard.lines}
+    for plot in plots_of(board):
+        for trace in plot.figure.data:
+            if trace.name in labels:
+                colour = trace.marker.color if trace.type == "bar" else trace.line.color
+                seen.setdefault(trace.name, set()).add(colour)
+    assert set(seen) == labels
+    assert {len(colours) for colours in seen.values()} == {1}
+
+
 def test_names_from_a_file_are_text_and_no_markup(text: str) -> None:
     own = text.replace(get_plotlyjs(), "")
     assert "&lt;b&gt;garch&lt;/b&gt; multi_step 5" in own

@@ -128,7 +128,14 @@ def serve(settings: Settings, database: Database | None = None) -> None:
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
         host, port = listener.getsockname()[:2]
-        _say({"event": "listening", "url": f"http://{host}:{port}", "docs": f"http://{host}:{port}/docs"})
+        _say(
+            {
+                "event": "listening",
+                "url": f"http://{host}:{port}",
+                "page": f"http://{host}:{port}/",
+                "docs": f"http://{host}:{port}/docs",
+            }
+        )
         Server(config).run(sockets=[listener])
 
 

@@ -55,7 +55,6 @@ class Reader:
     def __init__(self, settings: Settings, database: Database) -> None:
         self.settings = settings
         self.database = database
-        self._market_clock: MarketClock | None = None
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
@@ -68,12 +67,11 @@ class Reader:
             yield Snapshot(connection, self._clock(connection).now(connection))
 
     def _clock(self, connection: Connection) -> MarketClock:
-        if self._market_clock is None:
-            mode: str | None = connection.execute(select(stamp.c.clock_mode)).scalar_one_or_none()
-            if mode is None:
-                raise NotYet("the database holds nothing yet; start the service with `tplus up` or `tplus schedule`")
-            self._market_clock = ReplayMarketClock() if mode == "replay" else SystemMarketClock(DatabaseClock())
-        return self._market_clock
+        # Asked each time: a database may be made anew, for the other clock too, while this process runs.
+        mode: str | None = connection.execute(select(stamp.c.clock_mode)).scalar_one_or_none()
+        if mode is None:
+            raise NotYet("the database holds nothing yet; start the service with `tplus up` or `tplus schedule`")
+        return ReplayMarketClock() if mode == "replay" else SystemMarketClock(DatabaseClock())
 
 
 async def _reader(request: Request) -> Reader:

@@ -23,16 +23,18 @@ def skill_over(records: Sequence[Row[Any]], origin: str, steps: int) -> Skill:
         steps: Steps that ought to be there; skill is null where one is missing.
 
     Returns:
-        The skill; n is the least of the steps' sessions.
+        The skill; n is the least of the steps' sessions, p the largest of theirs.
     """
     n = _sessions(records, steps)
     newest = max((record.as_of for record in records), default=None)
-    value = None
+    value = p = None
     if n >= MIN_SESSIONS and all(record.random_walk_pinball is not None for record in records):
         walk = sum(record.n * record.random_walk_pinball for record in records)
         if walk > 0:
             value = 1 - sum(record.n * record.pinball for record in records) / walk
-    return Skill(value=value, n=n, kind=cast(Origin, origin), as_of=newest)
+            # The largest p: a skill over all steps is hardly chance where it is so at each of them.
+            p = None if any(record.p is None for record in records) else max(record.p for record in records)
+    return Skill(value=value, n=n, kind=cast(Origin, origin), as_of=newest, p=p)
 
 
 def coverage_over(records: Sequence[Row[Any]], steps: int) -> Coverage:

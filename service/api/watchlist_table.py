@@ -138,6 +138,8 @@ class WatchlistTable:
     def _renewed(self, snapshot: Snapshot, marks: Marks, before: Watchlist | None) -> Watchlist:
         """Only the symbols that altered are read again: a pull alters them one by one."""
         connection = snapshot.connection
+        if before is not None and before.marks.made_at != marks.made_at:
+            before = None  # another database, whose counters may have come to the same values
         rows, counters = watchlist.active_instruments(connection), watchlist.symbol_counters(connection)
         old = {} if before is None else {line.symbol: line for line in before.lines}
         told = {} if before is None else before.counters

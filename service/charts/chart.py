@@ -13,6 +13,9 @@ CONFIG: Mapping[str, Any] = {"displayModeBar": False, "displaylogo": False, "res
 MIN_SESSIONS = 60
 """Scored sessions below which no measured figure is drawn or said."""
 
+SIGNIFICANT = 0.05
+"""A difference from the random walk is called one where its p is below this; else it may be chance."""
+
 LABELS: tuple[str, ...] = ("T", "T+1", "T+2")
 """What the steps are called, step 1 first."""
 

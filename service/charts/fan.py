@@ -7,6 +7,9 @@ from service.charts.chart import Json
 from service.charts.theme import Theme
 from service.charts.view import LEVELS, View, bounds
 
+_BESIDE = 0.3
+"""How far right of T the other strategy's T stands, as a share of the way to the next step."""
+
 _LABEL_GAP = 0.045
 """Least distance between band labels, as a share of the price axis."""
 
@@ -51,6 +54,13 @@ def prices(view: View) -> list[float]:
         found += [view.beside.point, *bounds(view.beside, 80)]
     found += [price for step in view.main.steps if (price := view.outcome(step)) is not None]
     return [*found, view.answer.last_close]
+
+
+def band_label_x(view: View) -> float:
+    """Where the band labels begin: right of the last step, and of the other strategy's T where that is the last one."""
+    steps = len(view.main.steps)
+    taken = _BESIDE if steps == 1 and view.beside is not None else 0.0
+    return view.zone.at(steps) + (taken + 0.1) * view.zone.step_width
 
 
 def band_labels(view: View, low: float, high: float) -> list[tuple[int, float]]:
@@ -111,7 +121,7 @@ def _beside(view: View, step: Step, theme: Theme) -> Json:
         "type": "scatter",
         "mode": "markers",
         "name": f"{view.beside_name}, 80 %",
-        "x": [view.zone.at(1) + 0.3 * view.zone.step_width],
+        "x": [view.zone.at(1) + _BESIDE * view.zone.step_width],
         "y": [step.point],
         "error_y": {
             "type": "data",

@@ -8,7 +8,7 @@ from service.charts import forecast_words as words
 from service.charts.axis import step_ticks, ticks
 from service.charts.candles import candles
 from service.charts.chart import Chart, Json, figure
-from service.charts.fan import as_of_line, band_labels, fan, prices
+from service.charts.fan import as_of_line, band_label_x, band_labels, fan, prices
 from service.charts.theme import Theme, layout, note
 from service.charts.view import View, view_of
 
@@ -82,7 +82,7 @@ def _layout(view: View, low: float, high: float, theme: Theme) -> Json:
 
 def _band_notes(view: View, low: float, high: float, theme: Theme) -> list[Json]:
     """Levels in the gutter right of the last step, at the upper edge of their bands."""
-    x = view.zone.at(len(view.main.steps)) + 0.1 * view.zone.step_width
+    x = band_label_x(view)
     return [
         note(theme, f"{level}%", x, height) | {"xref": "x", "yref": "y", "xanchor": "left", "yanchor": "middle"}
         for level, height in band_labels(view, low, high)

@@ -4,7 +4,7 @@ from service.api.schemas.forecasts import Step
 from service.charts.axis import Slot
 from service.charts.chart import Line, Table
 from service.charts.numbers import change_text, share_text
-from service.charts.record_words import held_sentence, measured, skill_sentence
+from service.charts.record_words import held_sentence, measured, origin_sentence, skill_sentence
 from service.charts.view import View, bounds
 
 _COLUMNS = (
@@ -32,6 +32,8 @@ def caption(view: View) -> str:
     first = view.main.steps[0]
     sentences = [held_sentence(first, 80)]
     sentences.append(skill_sentence(view.main.skill, view.main.served_by.architecture))
+    if view.answer.origin == "backfill" and measured(first.coverage, 80) is not None:
+        sentences.append(origin_sentence(view.answer.origin))
     sentences.append(_what_came(view))
     if view.answer.basis.note is not None:
         sentences.append(f"{view.answer.basis.note[:1].upper()}{view.answer.basis.note[1:]}.")

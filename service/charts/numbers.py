@@ -1,6 +1,12 @@
-"""Numbers as people read them: prices with the decimals of their currency and scale, changes in percent."""
+"""Numbers as people read them: prices with the decimals of their currency and scale, changes in percent.
+
+The page writes its own numbers by the same rules, in `service/dashboard/static/format.js`.
+"""
 
 import math
+from decimal import ROUND_HALF_UP, Decimal
+
+MINUS = "\u2212"
 
 NO_DECIMALS = frozenset({"JPY", "KRW", "VND", "CLP", "IDR"})
 """Currencies whose prices are quoted in whole units."""
@@ -15,10 +21,10 @@ def decimals(price: float, currency: str | None, group: str | None = None) -> in
     Args:
         price: A price of the scale in question.
         currency: ISO code, None where it is not known.
-        group: Training group; exchange rates have 5 decimals, 3 where a unit costs 20 or more.
+        group: Training group; exchange rates have 5 decimals, 3 where a unit costs 20 or more, more below 0.01.
     """
     size = abs(price)
-    if group == EXCHANGE_RATES:
+    if group == EXCHANGE_RATES and (size >= 0.01 or size == 0):
         return 3 if size >= 20 else 5
     if currency in NO_DECIMALS:
         return 0 if size >= 10 else 2
@@ -28,20 +34,24 @@ def decimals(price: float, currency: str | None, group: str | None = None) -> in
 
 
 def price_text(price: float, places: int) -> str:
-    """A price: `1,234.50`; a zero has no sign."""
-    text = f"{price:,.{places}f}"
-    return text.removeprefix("-") if not text.strip("-0.,") else text
+    """A price: `1,234.50`; halves are rounded up, a zero has no sign."""
+    return _fixed(price, places)
 
 
 def change_text(change: float) -> str:
     """A simple return as percent: `+0.5 %`; below rounding it is `0.0 %`, without a sign."""
-    text = f"{100 * change:+.1f} %"
-    return "0.0 %" if text in ("+0.0 %", "-0.0 %") else text
+    text = _fixed(100 * change, 1)
+    return f"{'+' if change > 0 and text != '0.0' else ''}{text} %"
 
 
 def share_text(share: float) -> str:
     """A share as whole percent: `79 %`."""
-    return f"{100 * share:.0f} %"
+    return f"{percent(share)} %"
+
+
+def percent(share: float) -> str:
+    """A share as whole percent without the sign: `79`."""
+    return _fixed(100 * share, 0)
 
 
 def p_text(p: float | None) -> str:
@@ -49,3 +59,8 @@ def p_text(p: float | None) -> str:
     if p is None:
         return "no p"
     return "p < 0.001" if p < 0.001 else f"p {p:.2g}"
+
+
+def _fixed(number: float, places: int) -> str:
+    text = f"{Decimal(number).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP):,}"
+    return text.removeprefix("-") if not text.strip("-0.,") else text.replace("-", MINUS)

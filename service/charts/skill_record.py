@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.api.schemas.accuracy import AccuracyItem
-from service.charts.chart import LABELS, MIN_SESSIONS
+from service.charts.chart import LABELS, MIN_SESSIONS, SIGNIFICANT
 
 SERVED = "served"
 RANDOM_WALK = "random_walk"
@@ -25,7 +25,7 @@ class Record:
     @property
     def told_apart(self) -> bool:
         """Whether the difference from the random walk is more than chance at 5 %."""
-        return self.item.p is not None and self.item.p < 0.05
+        return self.item.p is not None and self.item.p < SIGNIFICANT
 
     @property
     def label(self) -> str:

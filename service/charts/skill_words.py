@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from service.api.schemas.forecasts import ForecastAnswer
 from service.charts.chart import LABELS, MIN_SESSIONS, Line, Table, listed, too_little
 from service.charts.numbers import p_text, share_text
-from service.charts.record_words import better_or_worse
+from service.charts.record_words import better_or_worse, origin_sentence
 from service.charts.skill_record import RANDOM_WALK, SERVED, Record
 
 _COLUMNS = (
@@ -39,7 +39,7 @@ def caption(records: Sequence[Record], answer: ForecastAnswer) -> str:
     worst = max(told, key=lambda record: abs(record.item.coverage_80 - 0.8)).item
     return (
         f"{first} Its 80 % interval held {share_text(worst.coverage_80)} of the closes of {LABELS[worst.step - 1]}, "
-        f"the step farthest from nominal. Measured on forecasts of origin {answer.origin}."
+        f"the step farthest from nominal. {origin_sentence(answer.origin)}"
     )
 
 
@@ -87,11 +87,17 @@ def readout(records: Sequence[Record], steps: int) -> list[Line]:
 
 
 def _than_walk(record: Record) -> str:
-    return better_or_worse(1 - (record.ratio or 1.0))
+    return better_or_worse(1 - (record.ratio or 1.0), record.told_apart)
+
+
+def _judged(record: Record) -> str:
+    words = _than_walk(record)
+    is_bare = not record.told_apart and record.item.p is not None and not words.startswith("no ")
+    return f"{words}, may be chance" if is_bare else words
 
 
 def _significance(record: Record) -> str:
-    return f"{p_text(record.item.p)}{'' if record.told_apart else ', not told apart from chance'}"
+    return f"{p_text(record.item.p)}{'' if record.told_apart else ', may be chance'}"
 
 
 def _row(record: Record) -> tuple[str | float | None, ...]:
@@ -101,7 +107,7 @@ def _row(record: Record) -> tuple[str | float | None, ...]:
         item.forecaster,
         record.label,
         None if record.ratio is None else f"{record.ratio:.3f}",
-        f"too little record yet ({item.n} of {MIN_SESSIONS})" if record.ratio is None else _than_walk(record),
+        f"too little record yet ({item.n} of {MIN_SESSIONS})" if record.ratio is None else _judged(record),
         item.n,
         None if item.p is None else p_text(item.p).removeprefix("p "),
         *(share_text(share) if enough else None for share in (item.coverage_50, item.coverage_80, item.coverage_95)),

@@ -8,7 +8,8 @@ from service.api.schemas.forecasts import ForecastAnswer, Strategy
 from service.api.schemas.history import PastForecast
 from service.charts.axis import ticks
 from service.charts.chart import LABELS, MIN_SESSIONS, Chart, Json, Line, Table, figure, too_little
-from service.charts.numbers import change_text
+from service.charts.numbers import change_text, share_text
+from service.charts.record_words import origin_sentence
 from service.charts.theme import Theme, layout, note
 
 SESSIONS = 60
@@ -40,6 +41,11 @@ class _Shown:
     @property
     def void(self) -> list[tuple[int, PastForecast]]:
         return [(place, each) for place, each in enumerate(self.past) if each.outcome.state == "void"]
+
+    @property
+    def forecast_at_all(self) -> bool:
+        """Whether the strategy has this step."""
+        return self.strategy == "multi_step" or self.step == 1
 
     @property
     def inside(self) -> int:
@@ -150,7 +156,9 @@ def _layout(shown: _Shown, theme: Theme) -> Json:
     above = note(theme, "change from as_of's close", 1.0, 1.0)
     made["annotations"] = [above | {"xanchor": "right", "yanchor": "bottom"}]
     if not shown.past:
-        made["annotations"].append(note(theme, "nothing is scored yet", 0.5, 0.5))
+        made["annotations"].append(
+            note(theme, "nothing is scored yet" if shown.forecast_at_all else "never forecast", 0.5, 0.5)
+        )
     made["meta"] = {"step": shown.step, "strategy": shown.strategy, "sessions": len(shown.scored)}
     return made
 
@@ -159,6 +167,8 @@ def _caption(shown: _Shown) -> str:
     n, inside = len(shown.scored), shown.inside
     void = len(shown.void)
     sentences = []
+    if not shown.forecast_at_all:
+        return f"The one-step strategy forecasts T alone: there is no {shown.label} of it."
     if n < MIN_SESSIONS:
         sentences.append(too_little(n))
         if n:
@@ -166,14 +176,18 @@ def _caption(shown: _Shown) -> str:
     else:
         sentences.append(
             f"{inside} of the last {n} closes of {shown.label} lie inside the 80 % interval "
-            f"({100 * inside / n:.0f} %, nominal 80 %)."
+            f"({share_text(inside / n)}, nominal 80 %)."
         )
     if void:
         sentences.append(f"{void} {'is' if void == 1 else 'are'} void, as no close came, and not counted.")
+    if n and shown.answer.origin == "backfill":
+        sentences.append(origin_sentence(shown.answer.origin))
     return " ".join(sentences)
 
 
 def _alt(shown: _Shown) -> str:
+    if not shown.forecast_at_all:
+        return _caption(shown)
     if not shown.past:
         return f"No forecast of {shown.label} for {shown.answer.symbol} is scored yet."
     missed = [str(each.target_session) for _, each, _ in shown.scored if not each.outcome.inside_80]

@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import textwrap
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,6 +23,8 @@ SCALE = 2
 _SECONDS = 60.0
 _ABOVE, _EDGE, _LINE, _LETTER = 70, 16, 18, 7
 """Pixels above the plot, at the edges, of a line of the caption, and of a letter in it."""
+_LEAST_PLOT = 60
+"""Pixels between title and legend below which there is nothing to see, and Plotly may refuse to draw."""
 _ADVICE = (
     "install chromium (Debian, Ubuntu, Fedora and Homebrew have it under that name) or set TPLUS_BROWSER to the path "
     "of a Chromium or Chrome; --out with .html needs none"
@@ -44,13 +47,14 @@ def find_browser(named: str | None) -> str:
     """Path of the browser that draws.
 
     Args:
-        named: A path or program name that goes before all others; None = BROWSER_PATH, else the system's by name.
+        named: A path or program name that goes before all others; None or empty = BROWSER_PATH, else the system's by
+            name.
 
     Raises:
         SettingsError: the browser named is no program here.
         PictureError: there is none.
     """
-    if named is not None:
+    if named:
         path = shutil.which(named)
         if path is None:
             raise SettingsError(f"TPLUS_BROWSER names {named}, which is no program here; {_ADVICE}")
@@ -73,8 +77,10 @@ def picture(answer: FigureAnswer, form: Format, size: Size, browser: str | None)
         browser: Path or name of the browser; None = found by itself.
 
     Raises:
+        SettingsError: the size has no room for title, caption and plot, or the browser named is no program here.
         PictureError: there is no browser, or it did not draw.
     """
+    drawing = _titled(answer, size)
     path = find_browser(browser)
     # Without a sandbox of its own, which root and most containers cannot give it: it draws our figure and opens no
     # address. MathJax off, for it would come from the network.
@@ -83,7 +89,7 @@ def picture(answer: FigureAnswer, form: Format, size: Size, browser: str | None)
         logging.getLogger(name).setLevel(logging.CRITICAL)
     options = {"format": form, "width": size.width, "height": size.height, "scale": SCALE if form == "png" else 1}
     try:
-        made: bytes = kaleido.calc_fig_sync(_titled(answer, size), options, kopts=chosen)
+        made: bytes = kaleido.calc_fig_sync(drawing, options, kopts=chosen)
     except TimeoutError as error:
         raise PictureError(f"{path} took longer than {_SECONDS:.0f} s for the picture; {_ADVICE}") from error
     except (BrowserClosedError, BrowserFailedError, ChannelClosedError, ChromeNotFoundError, OSError) as error:
@@ -96,8 +102,14 @@ def picture(answer: FigureAnswer, form: Format, size: Size, browser: str | None)
 def _titled(answer: FigureAnswer, size: Size) -> dict[str, Any]:
     """The figure with what a page would have around it: its title, and its caption as the line below."""
     plain = answer.figure.layout
-    lines = _wrapped(answer.caption, size.width // _LETTER)
+    lines = textwrap.wrap(answer.caption, size.width // _LETTER, break_long_words=False, break_on_hyphens=False)
     margin = {**plain["margin"], "t": _ABOVE + _LINE * len(lines), "l": _EDGE, "r": _EDGE}
+    least = margin["t"] + margin["b"] + _LEAST_PLOT
+    if size.height < least:
+        raise SettingsError(
+            f"plot: --height {size.height} has no room for the plot below its caption; with --width {size.width} "
+            f"take {least} or more"
+        )
     title = {
         "text": answer.title,
         "subtitle": {"text": "<br>".join(lines), "font": {"size": 12, "color": plain["font"]["color"]}},
@@ -108,13 +120,3 @@ def _titled(answer: FigureAnswer, size: Size) -> dict[str, Any]:
         "font": {"size": 17},
     }
     return {"data": answer.figure.data, "layout": {**plain, "margin": margin, "title": title}}
-
-
-def _wrapped(text: str, most: int) -> list[str]:
-    """Lines of at most some characters."""
-    lines: list[str] = [""]
-    for word in text.split():
-        if lines[-1] and len(lines[-1]) + 1 + len(word) > most:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    return lines

@@ -57,7 +57,7 @@ def _settings() -> Settings:
 
 def _greet(context: ServiceContext) -> None:
     settings = context.settings
-    say(f"Tplus listens on http://{settings.host}:{settings.port} (documentation at /docs); Ctrl-C ends it")
+    say(f"the page is at http://{settings.host}:{settings.port}/ and the API's documentation at /docs; Ctrl-C ends it")
     say(f"source {context.source.name}, clock {settings.clock}, database {shown(context.database)}")
     if settings.market_clock.mode == "replay":
         now = context.market_now()

@@ -53,16 +53,16 @@ def train(context: ServiceContext, run: Run) -> None:
             lack = str(error)  # bars enough, but too few whole windows
             networks, fitting = False, replace(fitting, networks=False)
             trained = fit(context, fitting, context.warm)
-    live = _live(context, run.scope, trained)
-    with context.database.transaction() as connection:
-        guard(connection, run)
-        sentences = record(context, connection, fitting, trained, run, live)
-        outcomes = [Outcome(symbol, "trained") for symbol in symbols]
-        if not networks:
-            outcomes = [Outcome(symbol, "random_walk_only", lack) for symbol in symbols]
-        record_outcomes(connection, run, outcomes)
-        counts = {**outcome_counts(outcomes), "versions": len(trained)}
-        finish(connection, run, context.machine.now(connection), counts=counts)
+        live = _live(context, run.scope, trained)
+        with context.database.transaction() as connection:
+            guard(connection, run)
+            sentences = record(context, connection, fitting, trained, run, live)
+            outcomes = [Outcome(symbol, "trained") for symbol in symbols]
+            if not networks:
+                outcomes = [Outcome(symbol, "random_walk_only", lack) for symbol in symbols]
+            record_outcomes(connection, run, outcomes)
+            counts = {**outcome_counts(outcomes), "versions": len(trained)}
+            finish(connection, run, context.machine.now(connection), counts=counts)
     for strategy, sentence in sentences.items():
         context.reporter.decision(run.scope, strategy, sentence)
 

@@ -54,6 +54,58 @@ def test_the_chart_stands_before_the_watchlist_on_a_narrow_screen(watched: Watch
     assert chart["y"] < watchlist["y"]
 
 
+@pytest.mark.parametrize("view", [View(NARROW)])
+def test_a_symbol_chosen_below_the_chart_is_seen_at_once(watched: Watched) -> None:
+    page = ready(watched)
+    line = page.locator('#watchlist [data-symbol="GONE"]')
+    line.scroll_into_view_if_needed()
+    page.evaluate("document.querySelector('#steps-heading').scrollIntoView({block: 'end'})")
+    expect(page.locator("#title")).not_to_be_in_viewport()
+    line.click()
+    drawn(page, "GONE")
+    expect(page.locator("#title")).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("view", [View(NARROW)])
+def test_a_narrow_page_is_short_and_opens_by_keyboard(watched: Watched) -> None:
+    page = ready(watched)
+    title, readout = page.locator("#lead").bounding_box(), page.locator("#readout").bounding_box()
+    assert title is not None
+    assert readout is not None
+    assert readout["y"] - (title["y"] + title["height"]) < 24, "no room is kept for a face that does not stand"
+    assert page.evaluate("document.documentElement.scrollHeight") < 9_500
+    shown = page.locator("#accuracy tbody tr:not([data-heading]):visible")
+    first = shown.count()
+    opener = page.get_by_role("button", name="Show the rows of T+1")
+    expect(opener).to_have_attribute("aria-expanded", "false")
+    opener.focus()
+    page.keyboard.press("Enter")
+    hide = page.get_by_role("button", name="Hide the rows of T+1")
+    expect(hide).to_be_focused()
+    assert shown.count() > first
+    page.keyboard.press("Space")
+    expect(shown).to_have_count(first)
+    runs = page.locator("#runs tbody tr:visible")
+    expect(runs).to_have_count(4)
+    page.locator("#runs-more").focus()
+    page.keyboard.press("Enter")
+    expect(runs).to_have_count(50)
+    expect(page.locator("#runs-more")).to_have_text("Show fewer")
+    assert violations(page) == []
+    page.keyboard.press("Enter")
+    expect(runs).to_have_count(4)
+
+
+def test_a_wide_page_shows_every_step_and_eight_runs(watched: Watched) -> None:
+    page = ready(watched)
+    rows = page.locator("#accuracy tbody tr")
+    expect(page.locator("#accuracy tbody tr:visible")).to_have_count(rows.count())
+    expect(page.locator("#accuracy button:visible")).to_have_count(0)
+    expect(page.locator("#runs tbody tr:visible")).to_have_count(8)
+    page.locator("#runs-more").click()
+    expect(page.locator("#runs tbody tr:visible")).to_have_count(50)
+
+
 def test_the_keyboard_alone_reaches_everything(watched: Watched) -> None:
     page = ready(watched)
     page.locator("body").click(position={"x": 2, "y": 2})
@@ -132,6 +184,20 @@ def test_the_accuracy_table_says_n_and_what_it_is_worth(watched: Watched) -> Non
     # The fixture's accuracy row of T: skill -0.306 with p 0.0006, so that it is not chance.
     expect(page.locator("#steps")).to_contain_text("−30.6 %")
     expect(page.locator("#steps")).to_contain_text("worse")
+    expect(page.locator("#verdict")).to_have_attribute("data-mark", "worse")
+    expect(page.locator("#steps td[data-mark='worse']")).not_to_have_count(0)
+
+
+def test_what_may_be_chance_is_neither_better_nor_worse(watched: Watched) -> None:
+    page = ready(watched, "BBB")
+    items = page.request.get(f"{watched.url}/v1/accuracy?scope=BBB&limit=200").json()["items"]
+    served = {(item["strategy"], item["step"]): item for item in items if item["forecaster"] == "served"}
+    p = [served["multi_step", step]["p"] for step in (1, 2, 3)] + [served["one_step", 1]["p"]]
+    assert any(each < 0.05 for each in p)
+    assert any(each >= 0.05 for each in p)
+    expect(page.locator("#steps tbody tr td:last-child .note").first).to_contain_text(re.compile("worse|chance"))
+    notes = page.locator("#steps tbody tr td:last-child .note").all_inner_texts()
+    assert [("worse" in note, "may be chance" in note) for note in notes] == [(e < 0.05, e >= 0.05) for e in p]
 
 
 def test_versus_marks_the_misses(watched: Watched) -> None:

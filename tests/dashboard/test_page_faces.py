@@ -67,6 +67,39 @@ def test_a_training_shows_how_far_it_is(browser_of_module: Browser, face_servers
         expect(page.locator("#face")).to_contain_text("epoch 7")
 
 
+@pytest.mark.parametrize("name", ["empty", "no-forecast"])
+def test_a_page_without_a_chart_still_runs_what_it_has_loaded(
+    name: str, browser_of_module: Browser, face_servers: Callable[[str], Server]
+) -> None:
+    with look(browser_of_module, face_servers(name).url) as watched:
+        watched.expected += QUIET[name]
+        page = watched.go(f"/?s={FACES[name].symbol}")
+        expect(page.locator("#face")).to_be_visible()
+        # A file that is preloaded and not used is a warning in the console.
+        page.wait_for_function("() => Boolean(window.Plotly)")
+
+
+def test_an_instant_of_the_machine_is_told_from_the_market(
+    browser_of_module: Browser, face_servers: Callable[[str], Server]
+) -> None:
+    with look(browser_of_module, face_servers("source-down").url) as watched:
+        page = watched.go("/?s=AAA")
+        expect(page.locator("#market-time")).to_contain_text("market time 2018-06")
+        expect(page.locator("#face")).to_contain_text(
+            re.compile(r"Since \d{4}-\d\d-\d\d \d\d:\d\d UTC, machine time\.")
+        )
+
+
+def test_a_day_of_the_past_is_not_called_stale(
+    browser_of_module: Browser, face_servers: Callable[[str], Server]
+) -> None:
+    with look(browser_of_module, face_servers("stale").url) as watched:
+        page = watched.go("/?s=AAA&as_of=2018-05-24")
+        drawn(page, "AAA", "2018-05-24")
+        expect(page.locator("#stale")).to_be_visible()
+        expect(page.locator("#face")).to_be_hidden()
+
+
 def test_no_face_is_shown_where_all_is_well(browser_of_module: Browser, face_servers: Callable[[str], Server]) -> None:
     with look(browser_of_module, face_servers("losing").url, View()) as watched:
         page = watched.go("/?s=AAA")

@@ -115,6 +115,8 @@ def test_the_cells_draw_the_figures_of_the_service(served: str) -> None:
     assert "outcome" in then["roles"]
     assert versus["roles"] == ["lower80", "band80", "median", "inside", "missed", "void"]
     assert skill["roles"].count("ratio") == 1
+    assert max(len(line) for line in skill["subtitle"].split("<br>")) <= 110  # a longer one is cut at the edge
+    assert skill["subtitle"].endswith("Measured on forecasts of origin replay.")
 
 
 def test_a_symbol_without_a_forecast_ends_with_the_reason(served: str) -> None:

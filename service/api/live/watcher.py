@@ -92,8 +92,9 @@ class Watcher:
 
     def _stands(self, news: tuple[Event, ...], status: Status, counter: int | None) -> Look:
         event = Event.of("status", status, status.counter)
-        if counter is None and self._counter is None:
-            self._counter = 0  # an empty database: all that comes is new
+        if counter is None:  # an empty database: all that comes is new
+            self._counter, self._symbols = 0, {}
+            self._edition, self._newest_run, self._runs = 0, 0, {}
         mark = _status_mark(status)
         if mark != self._stood:
             self._stood = mark
@@ -110,29 +111,35 @@ class Watcher:
         if self._counter is None:
             self._begin(connection, counter)
             return
-        if counter != self._counter:
-            yield from self._editions(connection, counter)
-        yield from self._altered_runs(connection, counter)
-        if counter != self._counter:
-            yield self._change(connection, counter)
-            self._counter = counter
+        if counter < self._counter:  # another database stands in the place of the one before
+            self._begin(connection, counter)
+            yield Event.of("change", ChangeEvent(counter=counter, symbols=None), counter)
+            return
+        altered = counter != self._counter
+        # All reading comes first: a database that fails half way leaves what was seen as it was.
+        published = live.editions_after(connection, self._edition, MOST_ROWS) if altered else []
+        rows = live.runs_to_look_at(connection, self._newest_run, self._runs, MOST_ROWS)
+        symbols = symbol_counters(connection) if altered else self._symbols
+        yield from self._editions(published, counter)
+        yield from self._altered_runs(rows, counter)
+        if altered:
+            yield self._change(symbols, counter)
 
     def _begin(self, connection: Connection, counter: int) -> None:
         """What stands at the first look is no news."""
-        self._counter, self._symbols = counter, symbol_counters(connection)
         self._edition, self._newest_run = live.newest_number(connection), live.newest_run(connection)
-        for row in live.runs_to_look_at(connection, self._newest_run, (), MOST_ROWS):
-            self._runs[row.id] = row
+        self._runs = {row.id: row for row in live.runs_to_look_at(connection, self._newest_run, (), MOST_ROWS)}
+        self._symbols = symbol_counters(connection)
+        self._counter = counter
 
-    def _editions(self, connection: Connection, counter: int) -> Iterator[Event]:
-        for row in live.editions_after(connection, self._edition, MOST_ROWS):
+    def _editions(self, rows: list[Row[Any]], counter: int) -> Iterator[Event]:
+        for row in rows:
             self._edition = row.number
             yield Event.of("edition", EditionStatus.of(row), counter)
 
-    def _altered_runs(self, connection: Connection, counter: int) -> Iterator[Event]:
-        rows = live.runs_to_look_at(connection, self._newest_run, self._runs, MOST_ROWS)
+    def _altered_runs(self, rows: list[Row[Any]], counter: int) -> Iterator[Event]:
         before, self._runs = self._runs, {row.id: row for row in rows if live.is_open(row)}
-        self._newest_run = max((row.id for row in rows), default=self._newest_run)
+        self._newest_run = max((self._newest_run, *(row.id for row in rows)))
         for row in rows:
             old = before.get(row.id)
             if old is None or _plain(old) != _plain(row):
@@ -141,8 +148,8 @@ class Watcher:
             if told[0] is not None and (old is None or told != (old.counts.get(PROGRESS), old.counts.get(DETAIL))):
                 yield Event.of("progress", ProgressEvent(run_id=row.id, progress=told[0], detail=told[1]), counter)
 
-    def _change(self, connection: Connection, counter: int) -> Event:
-        before, self._symbols = self._symbols, symbol_counters(connection)
+    def _change(self, symbols: dict[str, int], counter: int) -> Event:
+        before, self._symbols, self._counter = self._symbols, symbols, counter
         altered = sorted(symbol for symbol, own in self._symbols.items() if before.get(symbol) != own)
         named = altered if len(altered) <= MOST_SYMBOLS else None
         return Event.of("change", ChangeEvent(counter=counter, symbols=named), counter)

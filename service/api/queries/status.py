@@ -7,9 +7,12 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, exists, func, or_, select
 
 from service.db.tables import edition_items, editions, instruments, model_versions, run_outcomes, runs, sessions
+from service.runs import LIVE_STATES
 
 _ON_TIME = editions.c.origin != "backfill"
 _RANDOM_WALK = "random_walk"
+_PULLED_CALENDARS = select(instruments.c.calendar).where(instruments.c.active | instruments.c.reference)
+_GROUPS = select(instruments.c.group).where(instruments.c.active)
 _LAST_DAYS = timedelta(days=14)
 """Days before the end of a record among which its last session of any calendar is looked for."""
 
@@ -60,12 +63,14 @@ def has_network(connection: Connection, group: str) -> bool:
 
 
 def faulty_pulls(connection: Connection) -> list[Row[Any]]:
-    """The newest pull of each calendar where it is not done and says what is amiss, oldest first, with `troubled`.
+    """The newest pull of each used calendar where it is not done and says what is amiss, oldest first, with `troubled`.
 
+    A pull that has just begun says nothing yet: the one before it stands.
     `troubled` is the number of its symbols that the source failed to answer for. A pull that failed for a reason of
     our own has none, and waits for nothing.
     """
-    newest = select(func.max(runs.c.id)).where(runs.c.job == "pull").group_by(runs.c.scope)
+    begun = select(runs.c.id).where(runs.c.state.in_(LIVE_STATES), runs.c.error.is_(None))
+    newest = select(func.max(runs.c.id)).where(runs.c.job == "pull", ~runs.c.id.in_(begun)).group_by(runs.c.scope)
     troubled = (
         select(func.count())
         .where(run_outcomes.c.run_id == runs.c.id, run_outcomes.c.state.in_(TRIED_AGAIN))
@@ -76,14 +81,14 @@ def faulty_pulls(connection: Connection) -> list[Row[Any]]:
     query = (
         select(runs, troubled)
         .where(runs.c.id.in_(newest), runs.c.error.is_not(None), runs.c.state != "done")
-        .where(or_(runs.c.state == "waiting", troubled > 0))
+        .where(or_(runs.c.state == "waiting", troubled > 0), runs.c.scope.in_(_PULLED_CALENDARS))
         .order_by(runs.c.started_at, runs.c.id)
     )
     return list(connection.execute(query))
 
 
 def lasting_failure(connection: Connection) -> Row[Any] | None:
-    """The newest failed run after which no run of its job and scope was done."""
+    """The newest failed run after which no run of its job and scope was done; a scope nobody uses any more has none."""
     later = runs.alias("later")
     mended = exists().where(
         later.c.job == runs.c.job,
@@ -94,15 +99,15 @@ def lasting_failure(connection: Connection) -> Row[Any] | None:
             and_(later.c.scheduled_for == runs.c.scheduled_for, later.c.sequence > runs.c.sequence),
         ),
     )
-    query = select(runs).where(runs.c.state == "failed", ~mended).order_by(runs.c.id.desc()).limit(1)
+    used = or_(runs.c.scope.in_(_PULLED_CALENDARS), runs.c.scope.in_(_GROUPS))
+    query = select(runs).where(runs.c.state == "failed", used, ~mended).order_by(runs.c.id.desc()).limit(1)
     return connection.execute(query).one_or_none()
 
 
 def last_closes(connection: Connection, record_end: date) -> Sequence[tuple[str, date, datetime]]:
     """The stored sessions around the end of a record, of calendars whose symbols are pulled: (calendar, day, close)."""
-    used = select(instruments.c.calendar).where(instruments.c.active | instruments.c.reference).distinct()
     table = sessions.c
     query = select(table.calendar, table.session, table.close_at).where(
-        table.calendar.in_(used), table.session >= record_end - _LAST_DAYS, table.state != "closed"
+        table.calendar.in_(_PULLED_CALENDARS), table.session >= record_end - _LAST_DAYS, table.state != "closed"
     )
     return [(row[0], row[1], row[2]) for row in connection.execute(query)]

@@ -18,6 +18,7 @@ from service.db.tables import (
     model_versions,
     run_outcomes,
     runs,
+    stamp,
 )
 
 STRATEGY = "multi_step"
@@ -34,15 +35,17 @@ class Marks:
         counter: The change counter.
         states: Per state of the instruments, on and off the watchlist: how many, and since when the newest is so.
         looked_at: Machine time at which a forecast run ended last; None before the first.
+        made_at: Machine time at which the database was set up: another one may stand in its place.
     """
 
     counter: int
     states: tuple[tuple[Any, ...], ...]
     looked_at: datetime | None
+    made_at: datetime | None
 
 
 def marks(connection: Connection) -> Marks:
-    """The marks as they stand: three short queries, whatever the number of symbols."""
+    """The marks as they stand: four short queries, whatever the number of symbols."""
     table = instruments.c
     # The state of a symbol may alter without the counter: a first pull that fails raises nothing.
     query = select(table.state, table.active, func.count(), func.max(table.state_since))
@@ -52,6 +55,7 @@ def marks(connection: Connection) -> Marks:
         change_counter(connection),
         tuple(tuple(row) for row in states),
         connection.execute(ended).scalar_one_or_none(),
+        connection.execute(select(stamp.c.created_at)).scalar_one_or_none(),
     )
 
 

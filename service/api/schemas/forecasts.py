@@ -42,6 +42,12 @@ class Skill(Answer):
     n: int = Field(description="scored target sessions behind it, at most 252", examples=[252])
     kind: Origin = Field(description="origin of the forecasts it was measured on")
     as_of: date | None = Field(description="newest scored target session", examples=["2018-06-01"])
+    p: float | None = Field(
+        None,
+        description="Diebold-Mariano against the random walk, two-sided; over several steps the largest of theirs; "
+        "null where value is, or where one of them has none",
+        examples=[0.04],
+    )
 
 
 class LevelHeld(Answer):

@@ -84,8 +84,13 @@ function fitted(layout, width, height) {
   const axis = layout.xaxis ?? {};
   made.xaxis = { ...axis, tickfont: { ...axis.tickfont, size: SMALL }, ticktext: axis.ticktext?.map(short) };
   made.yaxis = { ...layout.yaxis, tickfont: { ...layout.yaxis?.tickfont, size: SMALL }, ticklabelstandoff: SMALL };
-  made.annotations = layout.annotations?.map((each) => ({ ...each, font: { ...each.font, size: SMALL } }));
+  made.annotations = layout.annotations?.map((each) => ({ ...each, ...leftOfEdge(each), font: { ...each.font, size: SMALL } }));
   return made;
+}
+
+/** A title that begins in the right half ends at the edge instead: it would run over it. */
+function leftOfEdge({ xref, xanchor, x }) {
+  return xref === "paper" && xanchor === "left" && x > 0.5 && x < 1 ? { x: 1, xanchor: "right" } : {};
 }
 
 function cell(value) {

@@ -1,12 +1,13 @@
 // The states that a reader must know of, in plain words, with what can be done about each.
 
 import { $, element, setAttribute } from "./dom.js";
-import { change, instant, word } from "./format.js";
+import { instant, machineInstant, word } from "./format.js";
+import { judged } from "./skill.js";
 
-const LEAST = 60;
+const STEP_LABELS = { 1: "T", 2: "T+1", 3: "T+2" };
 
 /** What stands in the way, most important first: [{kind, sentence, advice, progress}]. */
-export function findFaces({ status, symbol, line, refusal, forecast, voids, asOf }) {
+export function findFaces({ status, symbol, line, refusal, forecast, voids, served, asOf }) {
   const found = [
     emptyFace(status, refusal),
     refusalFace(status, symbol, line, refusal, asOf),
@@ -14,10 +15,10 @@ export function findFaces({ status, symbol, line, refusal, forecast, voids, asOf
     sourceFace(status),
     failedFace(status),
     faultFace(status),
-    staleFace(status, forecast),
+    asOf ? null : staleFace(status, forecast),
     missedFace(line, symbol),
     voidFace(voids, symbol),
-    losingFace(forecast, symbol),
+    asOf ? null : losingFace(served, symbol),
     trainingFace(status),
     endedFace(status),
   ];
@@ -67,8 +68,8 @@ function quarantinedFace(line, symbol) {
 
 function sourceFace(status) {
   if (!status?.source_fault) return null;
-  const since = status.source_fault.since ? ` Since ${instant(status.source_fault.since)}.` : "";
-  return face("source-down", `The price source does not answer: ${whole(status.source_fault.sentence)}${since}`,
+  const since = status.source_fault.since ? ` Since ${machineInstant(status.source_fault.since, status.clock)}.` : "";
+  return face("source-down", `The price source fails: ${whole(status.source_fault.sentence)}${since}`,
     "It is tried again by itself; what stands here is the last forecast, not a new one.");
 }
 
@@ -109,10 +110,8 @@ function voidFace(voids, symbol) {
 
 function trainingFace(status) {
   const training = status?.training;
-  if (!training) return null;
-  const sentence = training.first
-    ? `The first networks of group ${training.group} are being trained; until they are judged, the random walk serves.`
-    : `New networks of group ${training.group} are being trained; what serves goes on serving.`;
+  if (!training?.first) return null; // a later one stands in nobody's way: the models' table tells of it
+  const sentence = `The first networks of group ${training.group} are being trained; until they are judged, the random walk serves.`;
   return face("training", sentence, training.detail ? `${capital(word(training.detail))}.` : "", training.progress);
 }
 
@@ -122,11 +121,13 @@ function endedFace(status) {
     "All of it stays readable. To see it again, start the service with another TPLUS_DATA_DIR.");
 }
 
-function losingFace(forecast, symbol) {
-  const skill = forecast?.multi_step?.skill ?? forecast?.one_step?.skill;
-  if (!skill || skill.value === null || skill.n < LEAST || skill.value >= -0.0005) return null;
-  return face("losing", `On the last ${skill.n} sessions, what was served for ${symbol} was worse than the random walk by ${change(Math.abs(skill.value)).slice(1)}.`,
-    "Read the random walk's interval in the table of steps instead; the record below tells how sure this is.");
+function losingFace(served, symbol) {
+  const lost = served.filter((item) => judged(item.skill, item.n, item.p).mark === "worse");
+  if (lost.length === 0) return null;
+  const [first] = lost;
+  const steps = lost.map((item) => `${STEP_LABELS[item.step]} by ${judged(item.skill, item.n, item.p).text.slice(1)}`);
+  return face("losing", `On the last ${first.n} sessions, what was served for ${symbol} was worse than the random walk at ${steps.join(", ")}: more than chance.`,
+    "Read the random walk's interval in the table of steps instead.");
 }
 
 function capital(text) {

@@ -5,27 +5,32 @@ const MINUS = "\u2212";
 const NONE = "\u2013";
 const WEEKDAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 
-function currencyDigits(currency) {
-  if (!currency || currency in SMALL_UNITS) return 2;
-  try {
-    const format = new Intl.NumberFormat("en", { style: "currency", currency });
-    return format.resolvedOptions().maximumFractionDigits;
-  } catch {
-    return 2; // not an ISO code: printed as it is
-  }
+// Decimals and rounding are those of service/charts/numbers.py, which writes the words of the charts.
+const NO_DECIMALS = ["JPY", "KRW", "VND", "CLP", "IDR"];
+
+function decimals(price, currency, group) {
+  const size = Math.abs(price);
+  if (group === "fx" && (size >= 0.01 || size === 0)) return size >= 20 ? 3 : 5;
+  if (NO_DECIMALS.includes(currency)) return size >= 10 ? 0 : 2;
+  if (size >= 1 || size === 0) return 2;
+  return size >= 0.01 ? 4 : Math.min(12, 3 - Math.floor(Math.log10(size)));
+}
+
+/** A number with fixed decimals: halves are rounded up, thousands set apart, a zero has no sign. */
+function fixed(value, places) {
+  const [whole, fraction] = Math.abs(value).toFixed(places).split(".");
+  const grouped = whole.replace(/\B(?=(\d{3})+$)/g, ",");
+  const text = fraction === undefined ? grouped : `${grouped}.${fraction}`;
+  return value < 0 && /[1-9]/.test(text) ? MINUS + text : text;
 }
 
 /** How prices of one symbol are written: one number of digits for all of them, so that columns line up. */
 export function priceStyle(currency, group, size) {
-  let digits = currencyDigits(currency);
-  const magnitude = Math.abs(size ?? 0);
-  if (group === "fx" && magnitude < 20) digits = 4;
-  else if (magnitude > 0 && magnitude < 1) digits = Math.max(digits, 4);
-  const format = new Intl.NumberFormat("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  const places = decimals(size ?? 0, currency, group);
   const unit = unitOf(currency);
   return {
     unit,
-    bare: (value) => (value === null || value === undefined ? NONE : format.format(value).replace("-", MINUS)),
+    bare: (value) => (value === null || value === undefined ? NONE : fixed(value, places)),
     full(value) {
       const bare = this.bare(value);
       return bare === NONE || unit === "" ? bare : `${bare} ${unit}`;
@@ -45,27 +50,26 @@ export function unitOf(currency) {
 /** A share as a signed percentage with one decimal; below rounding "0.0 %" without a sign. */
 export function change(share) {
   if (share === null || share === undefined) return NONE;
-  const rounded = Math.round(Math.abs(share) * 1000) / 10;
-  if (rounded === 0) return "0.0 %";
-  return `${share > 0 ? "+" : MINUS}${rounded.toFixed(1)} %`;
+  const text = percent(share, 1);
+  return share > 0 && text !== "0.0 %" ? `+${text}` : text;
 }
 
 /** "up", "down" or "flat": flat below rounding, and where nothing is known. */
 export function direction(share) {
-  if (share === null || share === undefined || Math.round(Math.abs(share) * 1000) === 0) return "flat";
+  if (share === null || share === undefined || change(share) === "0.0 %") return "flat";
   return share > 0 ? "up" : "down";
 }
 
-/** A share between 0 and 1 as a percentage without a sign. */
+/** A share as a percentage without a plus sign. */
 export function percent(share, digits = 0) {
   if (share === null || share === undefined) return NONE;
-  return `${(share * 100).toFixed(digits).replace("-", MINUS)} %`;
+  return `${fixed(100 * share, digits)} %`;
 }
 
 /** A plain number with fixed decimals. */
 export function number(value, digits) {
   if (value === null || value === undefined) return NONE;
-  return value.toFixed(digits).replace("-", MINUS);
+  return fixed(value, digits);
 }
 
 /** A p-value: never "0.000". */
@@ -85,6 +89,11 @@ export function session(date) {
 export function instant(text) {
   if (!text) return NONE;
   return `${text.slice(0, 10)} ${text.slice(11, 16)} UTC`;
+}
+
+/** An instant of the machine's clock, which is another than the market's while history is replayed. */
+export function machineInstant(text, clock) {
+  return clock === "replay" ? `${instant(text)}, machine time` : instant(text);
 }
 
 /** How long something took, in the largest fitting unit. */

@@ -2,6 +2,7 @@
 
 import { get, invalidate, orNull, setLive } from "./api.js";
 import { paintControls, startControls } from "./controls.js";
+import { $ } from "./dom.js";
 import { paintConnection, paintHeader } from "./header.js";
 import { listen } from "./live.js";
 import { Screen } from "./screen.js";
@@ -16,6 +17,8 @@ const FIRST_STEP = 1;
 const view = { ...readView(), step: FIRST_STEP };
 const list = new Watchlist({ choose, wanted: (symbol) => screen.prefetch(symbol) });
 const screen = new Screen((symbol) => list.line(symbol), settled);
+
+const oneColumn = window.matchMedia("(max-width: 819px)");
 
 let refreshTimer = null;
 let isRefreshing = false;
@@ -34,6 +37,8 @@ function choose(symbol) {
   view.symbol = symbol;
   writeView(view);
   show(true);
+  const title = $("title");
+  if (oneColumn.matches && title.getBoundingClientRect().bottom < 0) title.scrollIntoView(); // the list lies below it
 }
 
 function turn(alteration) {

@@ -1,8 +1,9 @@
 // Model versions: who serves, who waits, and what decided it.
 
-import { get } from "./api.js";
+import { get, orNull } from "./api.js";
 import { $, element, fillTable, setAttribute, setText } from "./dom.js";
-import { change, instant, word } from "./format.js";
+import { Newest } from "./fold.js";
+import { change, instant, percent, word } from "./format.js";
 
 const COLUMNS = [
   { label: "Version", kind: "number" },
@@ -13,16 +14,19 @@ const COLUMNS = [
   { label: "Reason", kind: "reason" },
   { label: "Decisions", kind: "text" },
 ];
-const SHOWN = 12;
 const opened = new Map(); // version -> its decisions in words, while its row is open
+let shown = null;
+const newest = new Newest("models", () => orNull(showModels(shown)));
 
 /** Read and paint the versions of a group; raises Refusal. */
-export async function showModels(group, signal) {
-  const page = await get("/v1/models", { group, limit: SHOWN }, signal);
+export async function showModels(group, signal = null) {
+  shown = group;
+  const page = await get("/v1/models", { group, limit: newest.limit }, signal);
   const rows = page.items.map(modelRow);
   if (rows.length === 0) rows.push([{ text: "No version yet: the first is made with the first forecast.", heading: true }]);
-  const caption = group ? `Group ${group}, the newest ${page.items.length}` : "All groups";
+  const caption = `${group ? `Group ${group}` : "All groups"}, newest first`;
   fillTable($("models"), caption, COLUMNS, rows);
+  newest.paint(page);
   page.items.forEach((item, index) => offerDecisions($("models").tBodies[0].rows[index], item.id));
 }
 
@@ -71,4 +75,13 @@ async function decisionsOf(id) {
   } catch (error) {
     return error.sentence ?? String(error);
   }
+}
+
+/** Say that new networks are being trained beside those that serve; the first training has a face of its own. */
+export function paintTraining(training) {
+  const share = training?.progress ? `, ${percent(training.progress)}` : "";
+  const words = training && !training.first
+    ? `New networks of group ${training.group} are being trained${share}; what serves goes on serving.`
+    : "";
+  setText($("training"), words);
 }

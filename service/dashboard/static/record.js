@@ -1,19 +1,19 @@
 // The record: every forecaster beside the random walk, with n, significance and what the intervals really held.
 
 import { $, fillTable, setAttribute, setText } from "./dom.js";
-import { NONE, change, number, pValue, percent, word } from "./format.js";
+import { foldRows } from "./fold.js";
+import { NONE, number, pValue, percent, word } from "./format.js";
+import { LEAST, judged } from "./skill.js";
 
 const STEP_LABELS = { 1: "T", 2: "T+1", 3: "T+2" };
 const STRATEGY_WORDS = { multi_step: "multi-step", one_step: "one-step" };
-const SIGNIFICANT = 0.05;
-const LEAST = 60;
 
 const COLUMNS = [
   { label: "Forecaster", kind: "wide" },
   { label: "n", kind: "number" },
   { label: "Error ratio", kind: "number" },
   { label: "Pinball ratio", kind: "number" },
-  { label: "Against the random walk", kind: "text" },
+  { label: "Skill against the random walk", kind: "text" },
   { label: "p", kind: "number" },
   { label: "50 % held", kind: "number" },
   { label: "80 % held", kind: "number" },
@@ -23,6 +23,7 @@ const COLUMNS = [
 /** Paint the accuracy table; records: items of /v1/accuracy of one symbol and one origin, and of its group. */
 export function paintRecord(records, symbol, group, note) {
   const rows = [];
+  const parts = [];
   const own = records.filter((item) => item.scope === symbol);
   for (const step of [1, 2, 3]) {
     const ofStep = own.filter((item) => item.step === step).sort(byForecaster);
@@ -30,11 +31,14 @@ export function paintRecord(records, symbol, group, note) {
     if (ofStep.length + whole.length === 0) continue;
     rows.push([{ text: STEP_LABELS[step], heading: true }]);
     for (const item of [...ofStep, ...whole]) rows.push(recordRow(item, records));
+    while (parts.length < rows.length) parts.push(STEP_LABELS[step]);
   }
   if (rows.length === 0) rows.push([{ text: "Nothing scored yet: a forecast is scored when its session has closed.", heading: true }]);
-  const origin = own[0]?.origin;
-  const caption = `Last scored sessions of ${symbol}${origin ? `, ${origin}` : ""}; ratios below 1 are better than the random walk`;
+  const last = own.map((item) => item.as_of).sort().at(-1);
+  const span = last ? ` up to ${last}, ${own[0].origin}` : "";
+  const caption = `Last scored sessions of ${symbol}${span}; ratios below 1 are better than the random walk`;
   fillTable($("accuracy"), caption, COLUMNS, rows);
+  foldRows($("accuracy"), parts);
   setText($("accuracy-note"), note ?? "");
   paintVerdict(own, symbol);
 }
@@ -69,7 +73,7 @@ function recordRow(item, records) {
     String(item.n),
     isSame ? number(item.mae / walk.mae, 3) : NONE,
     item.random_walk_pinball ? number(item.pinball / item.random_walk_pinball, 3) : NONE,
-    isWalk ? "is the measure" : judged(item),
+    isWalk ? "is the measure" : judgedCell(item),
     isWalk ? NONE : pValue(item.p),
     percent(item.coverage_50),
     percent(item.coverage_80),
@@ -77,32 +81,28 @@ function recordRow(item, records) {
   ];
 }
 
-function judged(item) {
-  if (item.skill === null || item.n < LEAST) return { text: "too few to say", note: `${LEAST} needed`, mark: "none" };
-  const isClear = item.p !== null && item.p < SIGNIFICANT;
-  const size = change(Math.abs(item.skill)).replace("+", "");
-  const mark = Math.round(Math.abs(item.skill) * 1000) === 0 ? "even" : item.skill > 0 ? "better" : "worse";
-  const words = mark === "even" ? "no difference" : `${mark} by ${size}`;
-  return { text: words, note: isClear ? "significant" : "may be chance", mark };
+function judgedCell(item) {
+  const { mark, text, note } = judged(item.skill, item.n, item.p);
+  if (mark === "none") return { text: "too few to say", note: `${LEAST} needed`, mark };
+  if (mark === "even" || mark === "open") return { text, note, mark };
+  return { text: `${mark} by ${text.slice(1)}`, note: "significant", mark };
 }
 
 function paintVerdict(own, symbol) {
   const served = own.find((item) => item.forecaster === "served" && item.strategy === "multi_step" && item.step === 1);
   const place = $("verdict");
-  if (!served) {
-    setText(place, "");
-    setAttribute(place, "data-mark", null);
-    return;
-  }
-  const result = judged(served);
-  setAttribute(place, "data-mark", result.mark);
-  if (result.mark === "none") {
-    setText(place, `${symbol} has ${served.n} scored forecasts of T; from ${LEAST} on, this says whether they beat the random walk.`);
-    return;
-  }
-  const chance = result.note === "significant" ? "more than chance" : "which may be chance";
-  const than = result.mark === "even" ? "from" : "than";
-  const sentence = `At T, what was served was ${result.text.replace(" by", ` ${than} the random walk by`)}`;
-  const even = "At T, there was no difference between what was served and the random walk";
-  setText(place, `${result.mark === "even" ? even : sentence}, on ${served.n} sessions, ${chance}.`);
+  const result = served ? judged(served.skill, served.n, served.p) : null;
+  setAttribute(place, "data-mark", result?.mark);
+  setText(place, result ? verdict(served, symbol, result) : "");
+}
+
+function verdict({ n }, symbol, { mark, text }) {
+  const than = `than the random walk by ${text.slice(1)}, on ${n} sessions, more than chance.`;
+  return {
+    none: `${symbol} has ${n} scored forecasts of T; from ${LEAST} on, this says whether they beat the random walk.`,
+    even: `At T, there was no difference between what was served and the random walk, on ${n} sessions.`,
+    open: `At T, the skill of what was served was ${text} against the random walk, on ${n} sessions; that may be chance.`,
+    better: `At T, what was served was better ${than}`,
+    worse: `At T, what was served was worse ${than}`,
+  }[mark];
 }

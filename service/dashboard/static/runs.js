@@ -1,7 +1,8 @@
 // Runs: what was pulled, scored, forecast and trained, how long it took, and what went wrong.
 
-import { get } from "./api.js";
+import { get, orNull } from "./api.js";
 import { $, fillTable } from "./dom.js";
+import { Newest } from "./fold.js";
 import { duration, instant, session, word } from "./format.js";
 
 const COLUMNS = [
@@ -13,14 +14,15 @@ const COLUMNS = [
   { label: "Took", kind: "number" },
   { label: "What came of it", kind: "reason" },
 ];
-const SHOWN = 12;
+const newest = new Newest("runs", () => orNull(showRuns()));
 
 /** Read and paint the newest runs; raises Refusal. */
-export async function showRuns(signal) {
-  const page = await get("/v1/runs", { limit: SHOWN }, signal);
+export async function showRuns(signal = null) {
+  const page = await get("/v1/runs", { limit: newest.limit }, signal);
   const rows = page.items.map(runRow);
   if (rows.length === 0) rows.push([{ text: "No run yet: the first starts as soon as the scheduler does.", heading: true }]);
-  fillTable($("runs"), "The newest, market time", COLUMNS, rows);
+  fillTable($("runs"), "Newest first; sessions and due times are market time", COLUMNS, rows);
+  newest.paint(page);
 }
 
 function runRow(run) {

@@ -1,10 +1,10 @@
 // The screen of one symbol: reads what it needs, numbers first, and paints it; a newer view gives up the older.
 
 import { Refusal, get, orNull, prefetch } from "./api.js";
-import { Chart, Readout } from "./chart.js";
-import { $, painted, setText } from "./dom.js";
+import { Chart, Readout, loadPlotly } from "./chart.js";
+import { $, painted, setAttribute, setText } from "./dom.js";
 import { findFaces, paintFaces } from "./faces.js";
-import { showModels } from "./models.js";
+import { paintTraining, showModels } from "./models.js";
 import { clearRecord, paintRecord } from "./record.js";
 import { showRuns } from "./runs.js";
 import { clearSteps, paintSteps } from "./steps.js";
@@ -12,9 +12,12 @@ import { theme } from "./theme.js";
 import { lineOf } from "./watchlist.js";
 
 const SPAN_SHOWN = 6; // sessions of history looked at for void forecasts
+const PATIENCE_MS = 300; // how long the first view waits for what decides whether a face stands above it
 
 /** What is shown of a view; `settled(error)` is called when a forecast was read, or refused. */
 export class Screen {
+  #hasToldStatus = null;
+
   constructor(lineHeld, settled) {
     this.lineHeld = lineHeld;
     this.settled = settled;
@@ -26,6 +29,10 @@ export class Screen {
     this.readout = new Readout(this.chart, $("readout"));
     this.asking = new AbortController();
     this.isFirst = true;
+    this.isShown = false;
+    this.told = new Promise((resolve) => {
+      this.#hasToldStatus = resolve;
+    });
     this.#forget();
   }
 
@@ -43,12 +50,33 @@ export class Screen {
     const figure = get(...this.#figure("forecast"), signal);
     figure.catch(() => {}); // told by draw, which may come to it later
     await this.#readForecast(get(...this.#forecast(), signal), signal);
+    let around = null;
+    if (!this.isShown) await this.#reveal((around = this.#readAround(signal)));
     await this.#draw(figure, signal, isRedraw);
     await painted(); // the chart that was asked for is on the screen before the rest is read
-    const parts = [this.#readLine(signal), this.#readTables(signal)];
+    around ??= this.#readAround(signal);
+    const parts = [around, this.#readTables(around, signal)];
     if (this.refusal) this.#clearRecord();
-    else parts.push(this.#readVoids(signal), this.#drawRecord(signal));
+    else parts.push(this.#drawRecord(signal));
     await Promise.all(parts);
+  }
+
+  /** What a face above the chart may come from, beside the forecast and the status. */
+  #readAround(signal) {
+    const parts = [this.#readLine(signal)];
+    if (!this.refusal) parts.push(this.#readVoids(signal), this.#readOwn(signal));
+    return Promise.all(parts);
+  }
+
+  /** Show the page, hidden until its faces are known: a face that came later would push down what is read already. */
+  async #reveal(around) {
+    if (this.isShown) return;
+    const patience = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS));
+    await Promise.race([Promise.all([around, this.told]), patience]);
+    if (this.isShown) return;
+    this.isShown = true;
+    setAttribute($("page"), "data-waiting", null);
+    if (this.forecast) performance.mark("numbers");
   }
 
   /** Ask early for what a click on a symbol will want. */
@@ -66,11 +94,13 @@ export class Screen {
   /** The newest /v1/status document. */
   tell(status) {
     this.status = status;
+    paintTraining(status.training);
     this.#paintFaces();
+    this.#hasToldStatus();
   }
 
   #forget() {
-    Object.assign(this, { line: null, forecast: null, refusal: null, voids: [] });
+    Object.assign(this, { line: null, forecast: null, refusal: null, voids: [], came: null, own: null });
   }
 
   #forecast(symbol = this.view.symbol) {
@@ -89,6 +119,8 @@ export class Screen {
     clearRecord();
     for (const place of [this.chart, this.versus, this.skill]) place.clear("no symbol yet");
     this.#paintFaces();
+    await this.#reveal(null);
+    loadPlotly().catch(() => {}); // the first chart will not wait for it
     await Promise.all([orNull(showModels(null, signal)), orNull(showRuns(signal))]);
   }
 
@@ -96,9 +128,9 @@ export class Screen {
     try {
       this.forecast = await asked;
       this.refusal = null;
-      const came = this.view.asOf ? await orNull(this.#closesAfter(this.forecast, signal)) : null;
+      this.came = this.view.asOf ? await orNull(this.#closesAfter(this.forecast, signal)) : null;
       if (signal.aborted) return;
-      paintSteps(this.forecast, came);
+      this.#paintSteps();
     } catch (error) {
       if (error.name === "AbortError") return;
       if (!(error instanceof Refusal)) throw error;
@@ -106,11 +138,11 @@ export class Screen {
       if (error.status !== 0) {
         this.forecast = null;
         clearSteps();
+        this.chart.clear(error.sentence);
       }
     }
     this.#paintTitle();
     this.#paintFaces();
-    if (this.isFirst && this.forecast) performance.mark("numbers");
     this.settled(this.refusal);
   }
 
@@ -138,6 +170,7 @@ export class Screen {
       if (error.name === "AbortError") return;
       this.#cannotDraw(this.chart, error);
       this.readout.rest();
+      loadPlotly().catch(() => {}); // the next chart will not wait for it
     }
   }
 
@@ -182,13 +215,39 @@ export class Screen {
     this.#paintFaces();
   }
 
-  async #readTables(signal) {
+  /** The symbol's own record: its p is what colours the steps, and makes a face of losing. */
+  async #readOwn(signal) {
+    const own = await this.#records(this.view.symbol, signal);
+    if (signal.aborted || !own) return;
+    this.own = own;
+    this.#paintSteps();
+    this.#paintFaces();
+  }
+
+  #records(scope, signal) {
+    return orNull(get("/v1/accuracy", { scope, origin: this.forecast?.origin ?? null, limit: 200 }, signal));
+  }
+
+  /** The record of what was served: the newest there is, as are the skills of the steps, also of a past day. */
+  get #served() {
+    return this.own?.items.filter((item) => item.forecaster === "served") ?? [];
+  }
+
+  #paintSteps() {
+    paintSteps(this.forecast, this.came, (strategy, step) => {
+      const found = this.#served.find((item) => item.strategy === strategy && item.step === step);
+      return this.own === null ? undefined : (found?.p ?? null);
+    });
+  }
+
+  async #readTables(around, signal) {
     const group = this.forecast?.group ?? this.line?.group ?? null;
-    const origin = this.forecast?.origin ?? null;
-    const records = (scope) => orNull(get("/v1/accuracy", { scope, origin, limit: 200 }, signal));
-    const [own, whole] = await Promise.all([records(this.view.symbol), group ? records(group) : null]);
-    if (signal.aborted) return;
-    if (own && !this.refusal) paintRecord([...own.items, ...(whole?.items ?? [])], this.view.symbol, group, own.note);
+    if (!this.refusal) {
+      const [whole] = await Promise.all([group ? this.#records(group, signal) : null, around]);
+      if (signal.aborted) return;
+      const own = this.own;
+      if (own) paintRecord([...own.items, ...(whole?.items ?? [])], this.view.symbol, group, own.note);
+    }
     await Promise.all([orNull(showModels(group, signal)), orNull(showRuns(signal))]);
   }
 
@@ -204,6 +263,7 @@ export class Screen {
 
   #paintFaces() {
     const { status, line, refusal, forecast, voids } = this;
-    paintFaces(findFaces({ status, line, refusal, forecast, voids, symbol: this.view.symbol, asOf: this.view.asOf }));
+    const { symbol, asOf } = this.view;
+    paintFaces(findFaces({ status, line, refusal, forecast, voids, served: this.#served, symbol, asOf }));
   }
 }

@@ -2,11 +2,17 @@
 
 import { $, element, fillTable, reuse, setText } from "./dom.js";
 import { change, number, percent, priceStyle, session, word } from "./format.js";
+import { judged } from "./skill.js";
 
 const LEVELS = [50, 80, 95];
 
-/** Paint the table and the notes below it; `came` is Map(session -> close on the forecast's basis), or null. */
-export function paintSteps(forecast, came) {
+/**
+ * Paint the table and the notes below it.
+ *
+ * came: Map(session -> close on the forecast's basis), or null; pOf(strategy, step): p of what was served, null where
+ * there is none, undefined where it is not read yet.
+ */
+export function paintSteps(forecast, came, pOf) {
   const style = priceStyle(forecast.currency, forecast.group, forecast.last_close);
   const columns = [
     { label: "Session", kind: "wide" },
@@ -19,7 +25,7 @@ export function paintSteps(forecast, came) {
   const rows = [];
   for (const strategy of ["multi_step", "one_step"]) {
     for (const step of forecast[strategy]?.steps ?? []) {
-      rows.push(stepRow({ forecast, step, style, came, strategy }));
+      rows.push(stepRow({ forecast, step, style, came, strategy, p: pOf(strategy, step.step) }));
     }
   }
   const unit = style.unit === "" ? "the vendor names no currency" : `prices in ${style.unit}`;
@@ -34,7 +40,7 @@ export function clearSteps() {
   $("notes").replaceChildren();
 }
 
-function stepRow({ forecast, step, style, came, strategy }) {
+function stepRow({ forecast, step, style, came, strategy, p }) {
   const walk = forecast.random_walk?.steps.find((other) => other.step === step.step) ?? null;
   const walk80 = walk ? interval(walk, 80) : null;
   const cells = [
@@ -47,7 +53,7 @@ function stepRow({ forecast, step, style, came, strategy }) {
     walk80
       ? { text: style.range(walk80.lower, walk80.upper), note: `median ${style.bare(walk.point)}` }
       : { text: "\u2013", note: "" },
-    skillCell(step.skill),
+    skillCell(step.skill, p),
   ];
   if (came) cells.splice(5, 0, cameCell(step, came.get(step.target_session), style));
   return cells;
@@ -64,20 +70,9 @@ export function held(coverage, level) {
   return `held ${percent(measured)}, n ${coverage.n}`;
 }
 
-function skillCell(skill) {
-  if (skill.value === null) return { text: "\u2013", note: `n ${skill.n} of 60 needed`, mark: "none" };
-  return { text: change(skill.value), note: `${skillWord(skill.value)}, n ${skill.n}`, mark: skillMark(skill.value) };
-}
-
-/** "better", "worse" or "even", from a skill against the random walk. */
-export function skillWord(value) {
-  return { better: "better", worse: "worse", even: "no difference" }[skillMark(value)];
-}
-
-/** The mark of a skill for the style sheet. */
-export function skillMark(value) {
-  if (Math.round(Math.abs(value) * 1000) === 0) return "even";
-  return value > 0 ? "better" : "worse";
+function skillCell(skill, p) {
+  const { mark, text, note } = judged(skill.value, skill.n, p);
+  return { text, note: mark === "none" ? note : [note, `n ${skill.n}`].filter(Boolean).join(", "), mark };
 }
 
 function cameCell(step, close, style) {

@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { $, element, reuse, setAttribute, setText } from "./dom.js";
-import { change, direction, priceStyle } from "./format.js";
+import { change, direction, number, priceStyle } from "./format.js";
 
 const PAGE = 50;
 const MOST_AT_ONCE = 200;
@@ -134,6 +134,10 @@ export class Watchlist {
     };
     this.list.addEventListener("pointerover", soon);
     this.list.addEventListener("focusin", soon);
+    this.list.addEventListener("pointerdown", (event) => {
+      const symbol = symbolOf(event);
+      if (symbol && symbol !== this.chosen) this.on.wanted(symbol); // the finger is down long before the click comes
+    });
     this.list.addEventListener("click", (event) => {
       const symbol = symbolOf(event);
       if (symbol) this.on.choose(symbol);
@@ -215,7 +219,7 @@ function paintChange(cell, step, close) {
   setText(label, `${step.label} `);
   setText(moved, change(step.change));
   setAttribute(moved, "data-direction", direction(step.change));
-  const share = (price) => (close ? ((price / close - 1) * 100).toFixed(1).replace("-", "\u2212") : "");
+  const share = (price) => (close ? number(100 * (price / close - 1), 1) : "");
   setText(width, close ? ` ${share(step.lower_80)} to ${share(step.upper_80)}` : "");
 }
 

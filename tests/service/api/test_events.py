@@ -57,6 +57,7 @@ def test_a_stream_begins_with_the_time_to_retry_and_the_status(url: str) -> None
         told = stream.next()
     assert stream.headers["content-type"].startswith("text/event-stream")
     assert stream.headers["cache-control"] == "no-cache"
+    assert stream.headers["x-accel-buffering"] == "no"
     assert stream.retry == "2000"
     assert (told.kind, told.id) == ("status", "4")
     assert (told.data["edition"]["number"], told.data["now"]) == (3, "2018-06-02T00:00:00Z")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import delete, insert, update
+from sqlalchemy.exc import OperationalError
 
 from service.api.dependencies import Reader
 from service.api.live.hub import MOST_WAITING, Hub, Subscription
@@ -15,7 +16,7 @@ from service.api.live.watcher import MOST_SYMBOLS, Event, Look, Watcher
 from service.api.status_reading import StatusReader
 from service.db.changes import raise_changes
 from service.db.session import Database
-from service.db.tables import instruments, runs, schedulers
+from service.db.tables import changes, instruments, runs, schedulers
 from service.settings import Settings
 from tests.service.api.ledger_factory import FRIDAY, NOW, Publish, at, move_clock, publish
 
@@ -79,6 +80,22 @@ def test_editions_come_once_each_in_order(watcher: Watcher, filled: Database) ->
     assert told(watcher) == []
 
 
+def test_a_database_that_fails_half_way_loses_no_news(
+    watcher: Watcher, filled: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise OperationalError("SELECT", {}, Exception("the server is gone"))
+
+    with filled.transaction() as connection:
+        publish(connection, Publish(4, FRIDAY, at(FRIDAY, 23), ("IBM",), revision=2))
+    add_run(filled)
+    for part in ("service.api.live.watcher.symbol_counters", "service.api.queries.live.runs_to_look_at"):
+        with monkeypatch.context() as broken:
+            broken.setattr(part, fail)
+            watcher.look()
+    assert [kind for kind, _ in told(watcher)] == ["edition", "run", "change", "status"]
+
+
 def test_a_run_is_told_from_its_plan_to_its_end(watcher: Watcher, filled: Database) -> None:
     add_run(filled)
     assert told(watcher) == [
@@ -93,6 +110,33 @@ def test_a_run_is_told_from_its_plan_to_its_end(watcher: Watcher, filled: Databa
     (event,) = told(watcher)
     assert (event[1]["state"], event[1]["counts"]) == ("done", {"trained": 3})
     assert told(watcher) == []
+
+
+def test_runs_that_ended_are_not_told_again_while_an_older_one_waits(watcher: Watcher, filled: Database) -> None:
+    add_run(filled, state="waiting", job="pull")
+    add_run(filled, id=51, state="done", job="pull", scope="24/7")
+    assert [event[1]["id"] for event in told(watcher)] == [50, 51]
+    assert [told(watcher) for _ in range(3)] == [[]] * 3
+
+
+def test_another_database_in_its_place_is_told_as_a_change_of_everything(watcher: Watcher, filled: Database) -> None:
+    add_run(filled)
+    with filled.transaction() as connection:
+        publish(connection, Publish(9, FRIDAY, at(FRIDAY, 23), ("IBM",), revision=9))
+    assert [kind for kind, _ in told(watcher)] == ["edition", "run", "change", "status"]
+    with filled.transaction() as connection:  # the ledger forbids to delete: its counters are what goes back
+        connection.execute(delete(changes))
+        raise_changes(connection, ["AAPL"])
+        connection.execute(delete(runs).where(runs.c.id == 50))
+    assert told(watcher)[0] == ("change", {"counter": 1, "symbols": None})
+    with filled.transaction() as connection:
+        raise_changes(connection, ["AAPL"])
+    add_run(filled, id=49)
+    assert told(watcher) == [
+        ("run", {"id": 49, "job": "train", "scope": "equity", "session": "2018-06-01", "state": "due", "error": None,
+                 "counts": {}}),
+        ("change", {"counter": 2, "symbols": ["AAPL"]}),
+    ]  # fmt: skip
 
 
 def test_a_run_that_came_and_went_between_two_looks_is_told(watcher: Watcher, filled: Database) -> None:

@@ -206,7 +206,7 @@ def test_a_back_fill_never_hides_what_was_on_time(client: TestClient, filled: Da
 def test_skill_and_coverage(client: TestClient) -> None:
     multi = client.get("/v1/forecasts/AAPL").json()["multi_step"]
     # 1 - 0.0027 / 0.003 on each of the three steps.
-    assert multi["skill"] == {"value": pytest.approx(0.1), "n": 100, "kind": "replay", "as_of": "2018-06-01"}
+    assert multi["skill"] == {"value": pytest.approx(0.1), "n": 100, "kind": "replay", "as_of": "2018-06-01", "p": 0.04}
     assert multi["coverage"] == {
         "n": 100,
         "levels": [
@@ -220,7 +220,7 @@ def test_skill_and_coverage(client: TestClient) -> None:
 
 def test_under_sixty_sessions_the_held_out_figures_stand_apart(client: TestClient) -> None:
     ibm = client.get("/v1/forecasts/IBM").json()
-    assert ibm["multi_step"]["skill"] == {"value": None, "n": 0, "kind": "replay", "as_of": None}
+    assert ibm["multi_step"]["skill"] == {"value": None, "n": 0, "kind": "replay", "as_of": None, "p": None}
     assert ibm["multi_step"]["coverage"] == {"n": 0, "levels": []}
     held_out = ibm["multi_step"]["held_out"]
     assert (held_out["n"], held_out["pinball"], held_out["random_walk_pinball"]) == (500, 38.5, 39.1)
@@ -240,7 +240,7 @@ def test_track_records_of_other_origins_are_left_out(client: TestClient, filled:
 
 def test_a_record_measured_later_was_not_known_then(client: TestClient) -> None:
     then = client.get("/v1/forecasts/AAPL", params={"known_at": "2018-06-01T21:29:59Z"}).json()
-    assert then["multi_step"]["skill"] == {"value": None, "n": 0, "kind": "replay", "as_of": None}
+    assert then["multi_step"]["skill"] == {"value": None, "n": 0, "kind": "replay", "as_of": None, "p": None}
 
 
 def test_degraded_inputs_are_named(client: TestClient, filled: Database) -> None:

@@ -13,7 +13,19 @@ from service.db.session import Database
 from service.db.tables import instruments, market_clock, model_versions, run_outcomes, runs, schedulers, sessions, stamp
 from service.settings import Settings
 from tests.service.api.client import TestClient
-from tests.service.api.ledger_factory import FRIDAY, LSTM, LSTM_ONE, MONDAY, NOW, Publish, at, move_clock, publish
+from tests.service.api.ledger_factory import (
+    FRIDAY,
+    LSTM,
+    LSTM_ONE,
+    MONDAY,
+    NOW,
+    Publish,
+    add_instrument,
+    add_stamp,
+    at,
+    move_clock,
+    publish,
+)
 
 MACHINE = datetime.now(UTC)
 LATER = MACHINE + timedelta(days=1)
@@ -141,6 +153,37 @@ def test_a_pull_that_went_well_ends_the_fault(client: TestClient, filled: Databa
     assert read(client)["source_fault"] is not None
     add_run(filled, 10, "pull", sequence=1, state="done")
     assert read(client)["source_fault"] is None
+
+
+@pytest.mark.parametrize("state", ["due", "running"])
+def test_a_pull_that_has_just_begun_does_not_end_the_fault(client: TestClient, filled: Database, state: str) -> None:
+    add_run(filled, 9, "pull", error="no symbol could be pulled; AAPL: timed out")
+    add_outcomes(filled, 9, AAPL="transient")
+    add_run(filled, 10, "pull", sequence=1, state=state)
+    assert "timed out" in read(client)["source_fault"]["sentence"]
+
+
+def test_what_nobody_uses_any_more_is_not_amiss(client: TestClient, filled: Database) -> None:
+    add_run(filled, 9, "pull", "XTKS", error="no symbol could be pulled; 7203.T: timed out")
+    add_outcomes(filled, 9, AAPL="transient")
+    body = read(client)
+    assert (body["source_fault"], body["last_failure"]) == (None, None)
+    with filled.transaction() as connection:
+        add_instrument(connection, "7203.T", calendar="XTKS")
+    body = read(client)
+    assert "XTKS" in body["source_fault"]["sentence"]
+    assert body["last_failure"]["run_id"] == 9
+
+
+def test_a_database_made_anew_for_the_other_clock_is_read_as_such(client: TestClient, filled: Database) -> None:
+    read(client)
+    with filled.transaction() as connection:
+        connection.execute(delete(stamp))
+        connection.execute(delete(market_clock))
+    assert read(client)["face"] == "empty"
+    with filled.transaction() as connection:
+        add_stamp(connection, "system")
+    assert (read(client)["clock"], read(client)["face"]) == ("system", None)
 
 
 def test_a_failure_stands_until_a_later_run_is_done(client: TestClient, filled: Database) -> None:

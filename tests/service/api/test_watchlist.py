@@ -4,13 +4,13 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import delete, insert, select, update
 
 from service.api.cursor import encode
 from service.app import create_app
 from service.db.changes import raise_changes
 from service.db.session import Database
-from service.db.tables import instruments, run_outcomes, runs
+from service.db.tables import changes, instruments, run_outcomes, runs, stamp
 from service.settings import Settings
 from tests.service.api.client import TestClient
 from tests.service.api.ledger_factory import (
@@ -219,6 +219,19 @@ def test_what_altered_is_seen_at_once(client: TestClient, filled: Database) -> N
         failing = update(instruments).where(instruments.c.symbol == "NEW")
         connection.execute(failing.values(state="failing", state_reason="timed out"))
     assert (item(client, "NEW")["state"], item(client, "NEW")["state_reason"]) == ("failing", "timed out")
+
+
+def test_another_database_whose_counters_are_the_same_is_read_anew(client: TestClient, filled: Database) -> None:
+    answer = client.get("/v1/watchlist")
+    with filled.transaction() as connection:
+        before = connection.execute(select(changes)).mappings().all()
+        publish(connection, Publish(4, FRIDAY, at(FRIDAY, 23), revision=2, last_close=200.0))
+        connection.execute(update(stamp).values(created_at=at(MONDAY, 0)))
+        connection.execute(delete(changes))
+        connection.execute(insert(changes), [dict(row) for row in before])
+    again = client.get("/v1/watchlist", headers={"If-None-Match": answer.headers["ETag"]})
+    assert again.status_code == 200
+    assert again.json()["items"][0]["last_close"] == 200.0
 
 
 def test_an_answer_that_stands_is_not_sent_again(client: TestClient, filled: Database) -> None:

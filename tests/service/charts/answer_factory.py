@@ -13,6 +13,7 @@ from service.api.schemas.forecasts import (
     ForecastAnswer,
     Interval,
     LevelHeld,
+    Origin,
     OtherForecast,
     Quantiles,
     ServedBy,
@@ -39,6 +40,7 @@ class Made:
         spread: Half width of the 50, 80 and 95 % intervals of T as shares of the close; step k has k times as much.
         n: Scored sessions.
         skill: Skill against the random walk.
+        p: Its p.
         held: Measured share of every level.
     """
 
@@ -46,11 +48,13 @@ class Made:
     spread: tuple[float, float, float] = (0.01, 0.02, 0.03)
     n: int = 252
     skill: float | None = 0.014
+    p: float | None = 0.2
     held: float | None = 0.79
     currency: str | None = "USD"
     group: str = "equity"
     served: str = "lstm"
     ratio: float = 1.0
+    origin: Origin = "replay"
     strategies: tuple[str, ...] = ("multi_step", "one_step")
     shift: float = 0.0
 
@@ -81,7 +85,7 @@ def step(made: Made, number: int, shift: float = 0.0) -> Step:
         intervals=spans,
         dividends=0.0,
         degraded=[],
-        skill=Skill(value=made.skill, n=made.n, kind="replay", as_of=AS_OF),
+        skill=Skill(value=made.skill, n=made.n, kind="replay", as_of=AS_OF, p=made.p),
         coverage=Coverage(n=made.n, levels=levels),
     )
 
@@ -90,7 +94,7 @@ def answer(made: Made | None = None) -> ForecastAnswer:
     """A forecast of AAPL as of Friday 2018-06-01: bands 1, 2 and 3 % a step, the random walk's 1.5 times as wide."""
     of = made or Made()
     walk = Made(close=of.close, spread=(0.015, 0.03, 0.045), n=of.n, skill=0.0, held=of.held)
-    skill = Skill(value=of.skill, n=of.n, kind="replay", as_of=AS_OF)
+    skill = Skill(value=of.skill, n=of.n, kind="replay", as_of=AS_OF, p=of.p)
     coverage = Coverage(n=of.n, levels=[LevelHeld(level=80, measured=of.held)])
 
     def strategy(name: str, steps: int) -> StrategyForecast | None:
@@ -106,7 +110,7 @@ def answer(made: Made | None = None) -> ForecastAnswer:
     return ForecastAnswer(
         symbol="AAPL", currency=of.currency, calendar="XNYS", approximate=False, group=of.group, as_of=AS_OF,
         data_as_of=INSTANT, issued_at=INSTANT, stale_after=None, stale=False, market_time=INSTANT, known_at=INSTANT,
-        origin="replay", edition=EditionMark(number=412, hash="9f2c"), last_close=of.close,
+        origin=of.origin, edition=EditionMark(number=412, hash="9f2c"), last_close=of.close,
         basis=Basis(forecast=0, current=0 if of.ratio == 1 else 1, split_ratio=of.ratio,
                     note=None if of.ratio == 1 else "AAPL was re-based since this forecast"),
         multi_step=strategy("multi_step", 3), one_step=strategy("one_step", 1), disagreement=None,

@@ -102,14 +102,31 @@ def test_what_came_is_drawn_and_said() -> None:
 def test_the_caption_says_what_was_measured_beside_what_was_said() -> None:
     assert drawn().caption == (
         "On 79 of 100 such days the close of T has been inside the 80 % interval (measured on n = 252 up to "
-        "2018-06-01). By pinball loss, what was served has been 1.4 % better than the random walk (n = 252)."
+        "2018-06-01). By pinball loss, the skill of what was served against the random walk has been +1.4 % (n = 252; "
+        "may be chance)."
     )
 
 
 def test_a_model_that_loses_is_said_as_plainly() -> None:
-    assert "has been 2.3 % worse than the random walk (n = 252)." in drawn(Made(skill=-0.023)).caption
+    assert "against the random walk has been −2.3 % (n = 252; may be chance)." in drawn(Made(skill=-0.023)).caption
+    assert "By pinball loss, what was served has been 2.3 % worse than the random walk (n = 252)." in (
+        drawn(Made(skill=-0.023, p=0.049)).caption
+    )
+    assert "has been 1.4 % better than the random walk (n = 252)." in drawn(Made(p=0.01)).caption
+    assert "may be chance" in drawn(Made(p=0.05)).caption
+    assert "may be chance" in drawn(Made(p=None)).caption
     walk = drawn(Made(skill=0.0, served="random_walk"))
     assert "What was served is the random walk itself." in walk.caption
+
+
+def test_a_random_walk_that_is_served_now_does_not_wear_the_skill_of_what_was_served_before() -> None:
+    caption = drawn(Made(skill=0.014, served="random_walk")).caption
+    assert "This forecast is the random walk's own. By pinball loss, the skill of what was served" in caption
+
+
+def test_a_record_of_back_filled_forecasts_is_called_so() -> None:
+    assert drawn(Made(origin="backfill")).caption.endswith("may be chance). Measured on forecasts of origin backfill.")
+    assert "origin" not in drawn(Made(origin="backfill", n=12, held=None, skill=None)).caption
 
 
 def test_a_short_record_is_said_instead_of_a_rate() -> None:
@@ -156,6 +173,17 @@ def test_band_labels_do_not_meet_where_bands_are_narrow() -> None:
     gaps = [above - below for below, above in pairwise(heights)]
     assert len(gaps) == 2
     assert min(gaps) >= 0.0449 * (high - low)
+
+
+def test_band_labels_stand_right_of_the_other_strategys_t_where_it_comes_last() -> None:
+    def left(chart: Chart) -> float:
+        return min(note["x"] for note in chart.figure["layout"]["annotations"] if note["text"] == "80%")
+
+    alone = drawn(strategy="one_step")
+    # Steps are 8.1667 / 1.5 = 5.4444 apart: T at 20.5 + 0.6 of that, the mark 0.3 and the labels 0.4 of it farther.
+    assert role(alone, "multi_step")["x"] == pytest.approx([25.4])
+    assert left(alone) == pytest.approx(25.94444)
+    assert left(drawn()) == pytest.approx(26.8)
 
 
 def test_band_labels_stay_on_the_axis() -> None:

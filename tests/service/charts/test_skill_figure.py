@@ -64,8 +64,8 @@ def test_measured_coverage_stands_beside_nominal() -> None:
 def test_the_caption_says_who_lost_and_how_surely() -> None:
     assert drawn(MIXED).caption == (
         "On n = 200 scored sessions up to 2018-06-01, what was served has been, beside the random walk, 2.0 % better "
-        "at T (p 0.04) and 5.0 % worse at T+1 (p 0.3, not told apart from chance). Its 80 % interval held 77 % of the "
-        "closes of T, the step farthest from nominal. Measured on forecasts of origin replay."
+        "at T (p 0.04) and −5.0 % at T+1 (p 0.3, may be chance). Its 80 % interval held 77 % of the closes of "
+        "T, the step farthest from nominal. Measured on forecasts of origin replay."
     )
 
 
@@ -85,6 +85,7 @@ def test_a_short_record_has_no_figures() -> None:
 def test_the_table_and_readout_name_every_forecaster() -> None:
     chart = drawn(MIXED)
     assert chart.table.rows[0] == ("served", "T", "0.980", "2.0 % better", 252, "0.04", "51 %", "77 %", "94 %")
+    assert chart.table.rows[1][:4] == ("served", "T+1", "1.050", "−5.0 %, may be chance")
     assert chart.table.rows[3][:4] == ("lstm", "T", "1.030", "3.0 % worse")
     assert chart.readout[0].text == "T · served 0.980 (n 252, p 0.04) · lstm 1.030 (n 252, p 0.01)"
     assert chart.readout[2].text == "T+2 · too little record yet"

@@ -9,7 +9,7 @@ import pytest
 from service.charts.chart import Chart
 from service.charts.theme import LIGHT
 from service.charts.versus import versus_chart
-from tests.service.charts.answer_factory import Past, answer, past
+from tests.service.charts.answer_factory import Made, Past, answer, past
 
 FIRST = date(2018, 1, 2)
 
@@ -74,6 +74,18 @@ def test_nothing_scored_is_a_figure_that_says_so() -> None:
     assert "nothing is scored yet" in [note["text"] for note in chart.figure["layout"]["annotations"]]
     assert chart.table.rows == ()
     assert chart.alt == "No forecast of T for AAPL is scored yet."
+
+
+def test_a_step_that_the_strategy_never_forecasts_is_said() -> None:
+    chart = versus_chart(answer(), [], "one_step", 2, LIGHT)
+    assert chart.caption == chart.alt == "The one-step strategy forecasts T alone: there is no T+1 of it."
+    assert "never forecast" in [note["text"] for note in chart.figure["layout"]["annotations"]]
+
+
+def test_back_filled_forecasts_are_called_so() -> None:
+    rows = past([Past(day) for day in days(60)])
+    said = versus_chart(answer(Made(origin="backfill")), rows, "multi_step", 1, LIGHT).caption
+    assert said.endswith("(100 %, nominal 80 %). Measured on forecasts of origin backfill.")
 
 
 def test_the_text_alternative_names_what_was_missed() -> None:

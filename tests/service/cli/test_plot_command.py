@@ -149,8 +149,9 @@ def test_without_a_browser_the_command_says_what_to_install(
     assert answer.sentence.startswith("TPLUS_BROWSER names no-such-browser, which is no program here; install chromium")
     assert answer.sentence.endswith("--out with .html needs none")
     monkeypatch.setenv("BROWSER_PATH", "/nowhere/chromium")
-    with pytest.raises(PictureError, match="BROWSER_PATH names /nowhere/chromium, which is no program here"):
-        here(command, "AAPL", "--out", "a.png")
+    for unset in (command, command.having(BROWSER="")):
+        with pytest.raises(PictureError, match="BROWSER_PATH names /nowhere/chromium, which is no program here"):
+            here(unset, "AAPL", "--out", "a.png")
     assert here(command, "AAPL", "--out", str(command.folder / "a.html")).startswith(str(command.folder))
 
 
@@ -160,6 +161,12 @@ def test_a_machine_without_any_browser(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr(chromium, "chromium_based_browsers", {})
     with pytest.raises(PictureError, match=r"no Chromium or Chrome was found .* install chromium .* \.html needs none"):
         find_browser(None)
+
+
+def test_a_picture_without_room_for_the_plot_is_refused_before_a_browser_starts(command: CommandLine) -> None:
+    wanted = ("AAPL", "--out", "a.png", "--width", "300", "--height", "200")
+    with pytest.raises(SettingsError, match=r"--height 200 has no room .* with --width 300 take \d+ or more"):
+        here(command.having(BROWSER="no-such-browser"), *wanted)
 
 
 def test_a_browser_that_does_not_draw_is_told(command: CommandLine) -> None:

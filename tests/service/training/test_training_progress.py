@@ -108,3 +108,12 @@ def test_a_training_tells_others_and_ends_with_its_own_counts(
     train(desk.context, run)
     assert worker.seen == [{"progress": 0.42, "detail": "multi_step, seed 1, epoch 7"}]
     assert counts(desk, run) == {"random_walk_only": 1, "versions": 2}
+
+
+def test_a_training_that_cannot_be_recorded_leaves_no_progress(
+    desk: Desk, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train_module, "record", lambda *_arguments: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        train(desk.context, run)
+    assert counts(desk, run) == {}

@@ -22,7 +22,9 @@ _KEPT = (
     "chromium-*/chrome-mac*/*.app/Contents/MacOS/*",
     "chromium_headless_shell-*/*/*headless*shell",
 )
-DEBIAN_SECONDS, PLAYWRIGHT_SECONDS = 240.0, 240.0
+_APT = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q")
+"""Asks nothing, whatever a package would like to know."""
+DEBIAN_SECONDS, PLAYWRIGHT_SECONDS = 420.0, 240.0
 
 
 def find_browser(named: str = "", home: Path | None = None) -> str | None:
@@ -60,7 +62,8 @@ def install() -> None:
     """Try the system's package where that is allowed, else Playwright's own download."""
     if os.geteuid() == 0 and Path("/etc/debian_version").exists() and shutil.which("apt-get"):
         _say("no Chromium here; installing Debian's package chromium, which may take some minutes")
-        if _runs(["apt-get", "install", "-y", "--no-install-recommends", "chromium"], DEBIAN_SECONDS):
+        _runs([*_APT, "update"], DEBIAN_SECONDS)  # an old list names packages that are there no more
+        if _runs([*_APT, "install", "-y", "--no-install-recommends", "chromium"], DEBIAN_SECONDS):
             return
         _say("Debian's package could not be installed")
     _say("no Chromium here; asking Playwright for one, which may take some minutes")
@@ -73,7 +76,7 @@ def _runs(command: Sequence[str], seconds: float) -> bool:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired:
-        _say(f"{command[0]} took longer than {seconds:.0f} s and was ended")
+        _say(f"{' '.join(command)} took longer than {seconds:.0f} s and was ended")
         return False
     if done.returncode:
         _say((done.stdout + done.stderr).strip()[-400:])

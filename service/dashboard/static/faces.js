@@ -4,10 +4,8 @@ import { $, element, setAttribute } from "./dom.js";
 import { instant, machineInstant, word } from "./format.js";
 import { judged } from "./skill.js";
 
-const STEP_LABELS = { 1: "T", 2: "T+1", 3: "T+2" };
-
 /** What stands in the way, most important first: [{kind, sentence, advice, progress}]. */
-export function findFaces({ status, symbol, line, refusal, forecast, voids, served, asOf }) {
+export function findFaces({ status, symbol, line, refusal, forecast, voids, asOf }) {
   const found = [
     emptyFace(status, refusal),
     refusalFace(status, symbol, line, refusal, asOf),
@@ -18,7 +16,7 @@ export function findFaces({ status, symbol, line, refusal, forecast, voids, serv
     asOf ? null : staleFace(status, forecast),
     missedFace(line, symbol),
     voidFace(voids, symbol),
-    asOf ? null : losingFace(served, symbol),
+    asOf ? null : losingFace(forecast, symbol),
     trainingFace(status),
     endedFace(status),
   ];
@@ -121,12 +119,13 @@ function endedFace(status) {
     "All of it stays readable. To see it again, start the service with another TPLUS_DATA_DIR.");
 }
 
-function losingFace(served, symbol) {
-  const lost = served.filter((item) => judged(item.skill, item.n, item.p).mark === "worse");
+function losingFace(forecast, symbol) {
+  const named = (steps, prefix) => (steps ?? []).map(({ label, skill }) => ({ label: prefix + label, n: skill.n, ...judged(skill) }));
+  const all = [...named(forecast?.multi_step?.steps, ""), ...named(forecast?.one_step?.steps, "one-step ")];
+  const lost = all.filter(({ mark }) => mark === "worse");
   if (lost.length === 0) return null;
-  const [first] = lost;
-  const steps = lost.map((item) => `${STEP_LABELS[item.step]} by ${judged(item.skill, item.n, item.p).text.slice(1)}`);
-  return face("losing", `On the last ${first.n} sessions, what was served for ${symbol} was worse than the random walk at ${steps.join(", ")}: more than chance.`,
+  const words = lost.map(({ label, text }) => `${label} by ${text.slice(1)}`);
+  return face("losing", `On the last ${lost[0].n} sessions, what was served for ${symbol} was worse than the random walk at ${words.join(", ")}: more than chance.`,
     "Read the random walk's interval in the table of steps instead.");
 }
 

@@ -42,7 +42,7 @@ export function priceStyle(currency, group, size) {
 }
 
 /** The unit of a price in words: the ISO code, or pence and the like; empty where the vendor names none. */
-export function unitOf(currency) {
+function unitOf(currency) {
   if (!currency) return "";
   return SMALL_UNITS[currency] ?? currency;
 }

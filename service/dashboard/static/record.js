@@ -81,8 +81,12 @@ function recordRow(item, records) {
   ];
 }
 
+function skillOf({ skill, n, p }) {
+  return { value: skill, n, p };
+}
+
 function judgedCell(item) {
-  const { mark, text, note } = judged(item.skill, item.n, item.p);
+  const { mark, text, note } = judged(skillOf(item));
   if (mark === "none") return { text: "too few to say", note: `${LEAST} needed`, mark };
   if (mark === "even" || mark === "open") return { text, note, mark };
   return { text: `${mark} by ${text.slice(1)}`, note: "significant", mark };
@@ -91,7 +95,7 @@ function judgedCell(item) {
 function paintVerdict(own, symbol) {
   const served = own.find((item) => item.forecaster === "served" && item.strategy === "multi_step" && item.step === 1);
   const place = $("verdict");
-  const result = served ? judged(served.skill, served.n, served.p) : null;
+  const result = served ? judged(skillOf(served)) : null;
   setAttribute(place, "data-mark", result?.mark);
   setText(place, result ? verdict(served, symbol, result) : "");
 }

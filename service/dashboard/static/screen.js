@@ -55,7 +55,7 @@ export class Screen {
     await this.#draw(figure, signal, isRedraw);
     await painted(); // the chart that was asked for is on the screen before the rest is read
     around ??= this.#readAround(signal);
-    const parts = [around, this.#readTables(around, signal)];
+    const parts = [around, this.#readTables(signal)];
     if (this.refusal) this.#clearRecord();
     else parts.push(this.#drawRecord(signal));
     await Promise.all(parts);
@@ -64,7 +64,7 @@ export class Screen {
   /** What a face above the chart may come from, beside the forecast and the status. */
   #readAround(signal) {
     const parts = [this.#readLine(signal)];
-    if (!this.refusal) parts.push(this.#readVoids(signal), this.#readOwn(signal));
+    if (!this.refusal) parts.push(this.#readVoids(signal));
     return Promise.all(parts);
   }
 
@@ -100,7 +100,7 @@ export class Screen {
   }
 
   #forget() {
-    Object.assign(this, { line: null, forecast: null, refusal: null, voids: [], came: null, own: null });
+    Object.assign(this, { line: null, forecast: null, refusal: null, voids: [] });
   }
 
   #forecast(symbol = this.view.symbol) {
@@ -128,9 +128,9 @@ export class Screen {
     try {
       this.forecast = await asked;
       this.refusal = null;
-      this.came = this.view.asOf ? await orNull(this.#closesAfter(this.forecast, signal)) : null;
+      const came = this.view.asOf ? await orNull(this.#closesAfter(this.forecast, signal)) : null;
       if (signal.aborted) return;
-      this.#paintSteps();
+      paintSteps(this.forecast, came);
     } catch (error) {
       if (error.name === "AbortError") return;
       if (!(error instanceof Refusal)) throw error;
@@ -215,40 +215,18 @@ export class Screen {
     this.#paintFaces();
   }
 
-  /** The symbol's own record: its p is what colours the steps, and makes a face of losing. */
-  async #readOwn(signal) {
-    const own = await this.#records(this.view.symbol, signal);
-    if (signal.aborted || !own) return;
-    this.own = own;
-    this.#paintSteps();
-    this.#paintFaces();
-  }
-
-  #records(scope, signal) {
-    return orNull(get("/v1/accuracy", { scope, origin: this.forecast?.origin ?? null, limit: 200 }, signal));
-  }
-
-  /** The record of what was served: the newest there is, as are the skills of the steps, also of a past day. */
-  get #served() {
-    return this.own?.items.filter((item) => item.forecaster === "served") ?? [];
-  }
-
-  #paintSteps() {
-    paintSteps(this.forecast, this.came, (strategy, step) => {
-      const found = this.#served.find((item) => item.strategy === strategy && item.step === step);
-      return this.own === null ? undefined : (found?.p ?? null);
-    });
-  }
-
-  async #readTables(around, signal) {
+  async #readTables(signal) {
     const group = this.forecast?.group ?? this.line?.group ?? null;
-    if (!this.refusal) {
-      const [whole] = await Promise.all([group ? this.#records(group, signal) : null, around]);
-      if (signal.aborted) return;
-      const own = this.own;
-      if (own) paintRecord([...own.items, ...(whole?.items ?? [])], this.view.symbol, group, own.note);
-    }
+    if (!this.refusal) await this.#readRecord(group, signal);
     await Promise.all([orNull(showModels(group, signal)), orNull(showRuns(signal))]);
+  }
+
+  async #readRecord(group, signal) {
+    const origin = this.forecast?.origin ?? null;
+    const records = (scope) => orNull(get("/v1/accuracy", { scope, origin, limit: 200 }, signal));
+    const [own, whole] = await Promise.all([records(this.view.symbol), group ? records(group) : null]);
+    if (signal.aborted || !own) return;
+    paintRecord([...own.items, ...(whole?.items ?? [])], this.view.symbol, group, own.note);
   }
 
   #paintTitle() {
@@ -264,6 +242,6 @@ export class Screen {
   #paintFaces() {
     const { status, line, refusal, forecast, voids } = this;
     const { symbol, asOf } = this.view;
-    paintFaces(findFaces({ status, line, refusal, forecast, voids, served: this.#served, symbol, asOf }));
+    paintFaces(findFaces({ status, line, refusal, forecast, voids, symbol, asOf }));
   }
 }

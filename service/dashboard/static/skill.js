@@ -10,15 +10,14 @@ export const LEAST = 60;
 /**
  * What a skill is worth: {mark, text, note}.
  *
- * mark: "none" = under 60 sessions, "even" = nothing after rounding, "better" or "worse" = p below 0.05, "open" = all
- * else. p: null = none is known, which counts as chance; undefined = not read yet, nothing is said of chance.
+ * skill: {value, n, p} as the API says it; a p of null counts as chance. mark: "none" = under 60 sessions, "even" =
+ * nothing after rounding, "better" or "worse" = p below 0.05, "open" = all else.
  */
-export function judged(skill, n, p) {
-  if (skill === null || n < LEAST) return { mark: "none", text: NONE, note: `n ${n} of ${LEAST} needed` };
-  const size = change(skill);
+export function judged({ value, n, p }) {
+  if (value === null || n < LEAST) return { mark: "none", text: NONE, note: `n ${n} of ${LEAST} needed` };
+  const size = change(value);
   if (size === "0.0 %") return { mark: "even", text: size, note: "no difference" };
-  if (p === undefined) return { mark: "open", text: size, note: "" };
   if (p === null || p >= SIGNIFICANT) return { mark: "open", text: size, note: "may be chance" };
-  const mark = skill > 0 ? "better" : "worse";
+  const mark = value > 0 ? "better" : "worse";
   return { mark, text: size, note: mark };
 }

@@ -6,13 +6,8 @@ import { judged } from "./skill.js";
 
 const LEVELS = [50, 80, 95];
 
-/**
- * Paint the table and the notes below it.
- *
- * came: Map(session -> close on the forecast's basis), or null; pOf(strategy, step): p of what was served, null where
- * there is none, undefined where it is not read yet.
- */
-export function paintSteps(forecast, came, pOf) {
+/** Paint the table and the notes below it; came: Map(session -> close on the forecast's basis), or null. */
+export function paintSteps(forecast, came) {
   const style = priceStyle(forecast.currency, forecast.group, forecast.last_close);
   const columns = [
     { label: "Session", kind: "wide" },
@@ -25,7 +20,7 @@ export function paintSteps(forecast, came, pOf) {
   const rows = [];
   for (const strategy of ["multi_step", "one_step"]) {
     for (const step of forecast[strategy]?.steps ?? []) {
-      rows.push(stepRow({ forecast, step, style, came, strategy, p: pOf(strategy, step.step) }));
+      rows.push(stepRow({ forecast, step, style, came, strategy }));
     }
   }
   const unit = style.unit === "" ? "the vendor names no currency" : `prices in ${style.unit}`;
@@ -40,7 +35,7 @@ export function clearSteps() {
   $("notes").replaceChildren();
 }
 
-function stepRow({ forecast, step, style, came, strategy, p }) {
+function stepRow({ forecast, step, style, came, strategy }) {
   const walk = forecast.random_walk?.steps.find((other) => other.step === step.step) ?? null;
   const walk80 = walk ? interval(walk, 80) : null;
   const cells = [
@@ -53,7 +48,7 @@ function stepRow({ forecast, step, style, came, strategy, p }) {
     walk80
       ? { text: style.range(walk80.lower, walk80.upper), note: `median ${style.bare(walk.point)}` }
       : { text: "\u2013", note: "" },
-    skillCell(step.skill, p),
+    skillCell(step.skill),
   ];
   if (came) cells.splice(5, 0, cameCell(step, came.get(step.target_session), style));
   return cells;
@@ -64,15 +59,15 @@ function interval(step, level) {
 }
 
 /** The measured hit rate beside the nominal level, or how much is missing until one is said. */
-export function held(coverage, level) {
+function held(coverage, level) {
   const measured = coverage.levels.find((each) => each.level === level)?.measured ?? null;
   if (measured === null) return `no rate yet, n ${coverage.n}`;
   return `held ${percent(measured)}, n ${coverage.n}`;
 }
 
-function skillCell(skill, p) {
-  const { mark, text, note } = judged(skill.value, skill.n, p);
-  return { text, note: mark === "none" ? note : [note, `n ${skill.n}`].filter(Boolean).join(", "), mark };
+function skillCell(skill) {
+  const { mark, text, note } = judged(skill);
+  return { text, note: mark === "none" ? note : `${note}, n ${skill.n}`, mark };
 }
 
 function cameCell(step, close, style) {

@@ -17,7 +17,7 @@ export function readView() {
 }
 
 /** The address of a view. */
-export function viewAddress(view) {
+function viewAddress(view) {
   const query = new URLSearchParams();
   if (view.symbol) query.set("s", view.symbol);
   if (view.asOf) query.set("as_of", view.asOf);

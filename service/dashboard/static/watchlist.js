@@ -224,7 +224,7 @@ function paintChange(cell, step, close) {
 }
 
 /** The state of a symbol's data in a few words; empty where all is well. */
-export function stateWords(item) {
+function stateWords(item) {
   if (item.state !== "ok" && item.state !== "new") return item.state === "suspect" ? "prices in doubt" : item.state;
   if (item.missed) return "missed";
   if (item.as_of === null) return "no forecast yet";

@@ -21,8 +21,6 @@ STAND_IN = "lstm"
 """Network that serves the symbols which a network over market frames has not seen."""
 REFERENCE_GROUPS = ("equity",)
 """Groups whose inputs hold the reference series unless set otherwise."""
-STATISTICAL_GROUPS = ("other",)
-"""Groups that no network is trained for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,13 @@ _KEPT = (
 )
 _APT = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q")
 """Asks nothing, whatever a package would like to know."""
+_FLAGS = (
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-dev-shm-usage",
+    "--disable-sync",
+    "--no-first-run",
+)
 DEBIAN_SECONDS, PLAYWRIGHT_SECONDS = 420.0, 240.0
 
 
@@ -47,6 +54,11 @@ def find_browser(named: str = "", home: Path | None = None) -> str | None:
         if found is not None:
             return found
     return _kept_by_playwright(Path.home() if home is None else home)
+
+
+def flags() -> list[str]:
+    """What the browser is started with: nothing of its own goes on in it; as root it has no sandbox."""
+    return [*_FLAGS, "--no-sandbox"] if os.geteuid() == 0 else list(_FLAGS)
 
 
 def _kept_by_playwright(home: Path) -> str | None:

@@ -23,7 +23,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 from benchmarks.speed.api import running, say
 from benchmarks.speed.page_ledger import Size, fill, names
-from tools.find_browser import find_browser
+from tools.find_browser import find_browser, flags
 
 LOOKS = 5
 SETTLE = 1.5
@@ -31,31 +31,24 @@ SETTLE = 1.5
 REDRAWS = 12
 FEW, MANY = Size(), Size(symbols=5_000, editions=1, bars=400, drawn=50)
 NUMBERS, COLD, WARM, REDRAW, NUMBERS_OF_MANY, SEARCH = 0.5, 2.0, 0.7, 0.15, 2.0, 0.5
-FLAGS = (
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-dev-shm-usage",
-    "--disable-sync",
-    "--no-first-run",
-)
 _MARK = "(name) => performance.getEntriesByName(name)[0]?.startTime ?? null"
 _REDRAW = "() => performance.getEntriesByName('redraw', 'measure').map((each) => each.duration)"
 
 
-def program() -> tuple[str, list[str]]:
-    """Path of the browser and its flags."""
+def program() -> str:
+    """Path of the browser."""
     path = find_browser(os.environ.get("TPLUS_BROWSER", ""))
     if path is None:
         raise SystemExit("no Chromium here; install chromium, or set TPLUS_BROWSER to the path of one")
-    return path, [*FLAGS, "--no-sandbox"] if os.geteuid() == 0 else list(FLAGS)
+    return path
 
 
 @contextmanager
 def opened() -> Iterator[Browser]:
     """A fresh browser."""
-    path, flags = program()
+    path = program()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=flags)
+        browser = playwright.chromium.launch(executable_path=path, args=flags())
         yield browser
         browser.close()
 
@@ -63,9 +56,9 @@ def opened() -> Iterator[Browser]:
 @contextmanager
 def profile() -> Iterator[BrowserContext]:
     """A fresh browser whose profile lies on disk, as a person's does: windows beside it keep no compiled scripts."""
-    path, flags = program()
+    path = program()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(folder, executable_path=path, args=flags)
+        context = playwright.chromium.launch_persistent_context(folder, executable_path=path, args=flags())
         yield context
         context.close()
 

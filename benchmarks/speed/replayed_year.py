@@ -24,8 +24,9 @@ from sqlalchemy import func, select
 from benchmarks.accuracy.pooled import PRICES
 from benchmarks.panel import recorded_symbols
 from service.bootstrap import open_service
-from service.context import STATISTICAL_GROUPS, ServiceContext
+from service.context import ServiceContext
 from service.db.tables import accuracy, forecasts, runs, scores
+from service.market.instruments import STATISTICAL_GROUPS
 from service.reporting import EditionSummary, SilentReporter
 from service.runs import JOBS
 from service.scheduler.loop import Scheduler

@@ -85,7 +85,7 @@ class FittedEntrant(Forecaster, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ServedBy(Generic[F]):
+class Serving(Generic[F]):
     """The part of a `FittedEntrant` that serves; `history` is the other.
 
     Attributes:

@@ -16,7 +16,7 @@ from models.evaluation.contract import (
     RECURSIVE,
     Entrant,
     ForecastHistory,
-    ServedBy,
+    Serving,
     Tell,
     between,
     history_of,
@@ -43,7 +43,7 @@ STRATEGIES = (Strategy.ONE_STEP.value, Strategy.MULTI_STEP.value, RECURSIVE)
 
 
 @dataclass(frozen=True, slots=True)
-class FittedNetworkEntrant(ServedBy[NetworkForecaster]):
+class FittedNetworkEntrant(Serving[NetworkForecaster]):
     """A trained network, asked for many windows at once.
 
     Attributes:
@@ -63,7 +63,7 @@ class FittedNetworkEntrant(ServedBy[NetworkForecaster]):
 
 
 @dataclass(frozen=True, slots=True)
-class FittedRecursiveEntrant(ServedBy[RecursiveForecaster]):
+class FittedRecursiveEntrant(Serving[RecursiveForecaster]):
     """A trained one-step network applied recursively."""
 
     def history(self, panel: Panel, first: np.datetime64, last: np.datetime64) -> ForecastHistory:
@@ -82,7 +82,7 @@ class FittedRecursiveEntrant(ServedBy[RecursiveForecaster]):
 
 
 @dataclass(frozen=True, slots=True)
-class FittedBaselineEntrant(ServedBy[RowForecaster]):
+class FittedBaselineEntrant(Serving[RowForecaster]):
     """A fitted baseline, asked for many rows at once."""
 
     def history(self, panel: Panel, first: np.datetime64, last: np.datetime64) -> ForecastHistory:

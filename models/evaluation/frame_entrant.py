@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from models.evaluation.contract import ForecastHistory, ServedBy, between, history_of
+from models.evaluation.contract import ForecastHistory, Serving, between, history_of
 from models.frame import Panel
 from models.market_frames.forecaster import FrameForecaster
 from models.market_frames.frames import cells, market_frames
@@ -16,7 +16,7 @@ from models.specs import MIN_HISTORY_NETWORK
 
 
 @dataclass(frozen=True, slots=True)
-class FittedFrameEntrant(ServedBy[FrameForecaster]):
+class FittedFrameEntrant(Serving[FrameForecaster]):
     """A trained network over market frames.
 
     Attributes:

@@ -1,7 +1,9 @@
 """Entity tags of answers that alter only when the change counter or the clock says so."""
 
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,6 +13,11 @@ from service.api.queries.control import change_counter
 
 SLOT = timedelta(minutes=15)
 """How long a tag stands while nothing changes: an answer that turns stale must not stay fresh in a cache for long."""
+
+NOT_MODIFIED: Mapping[int | str, dict[str, Any]] = {
+    304: {"description": "Nothing altered since the answer of that ETag"}
+}
+"""What a route with a tag declares beside its answer."""
 
 
 def entity_tag(request: Request, snapshot: Snapshot) -> str:

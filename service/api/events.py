@@ -29,10 +29,11 @@ async def events(
 ) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events; each carries a JSON document, and the change counter as its `id`.
 
-    `status`: the document of `/v1/status`, at first and whenever more than the heartbeat altered. `edition`: forecasts
-    were published. `run`: a run is new or altered. `progress`: a training came further. `change`: answers altered, by
-    counter, with the symbols where they are few; it comes at once to a client whose `Last-Event-ID` is another counter.
-    `fault`: the database cannot be read, or this stream ends; the stream goes on in the first case.
+    `status`: the document of `/v1/status`, at first and whenever more of it altered than heartbeat, counter, progress
+    and live market time. `edition`: forecasts were published. `run`: a run is new or altered. `progress`: a training
+    came further. `change`: answers altered, by counter, with the symbols where they are few; it comes at once to a
+    client whose `Last-Event-ID` is another counter. `fault`: the database cannot be read, or this stream ends; the
+    stream goes on in the first case.
     """
     subscription = hub.join(_counter(last_event_id))
     try:

@@ -1,7 +1,7 @@
 """GET /v1/figures/{symbol}."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
@@ -15,8 +15,6 @@ from service.api.schemas.problem import problems
 from service.charts.theme import ThemeName
 
 router = APIRouter(prefix="/v1/figures", tags=["figures"])
-
-_NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "Nothing altered since the answer of that ETag"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,7 @@ class Parameters:
     "/{symbol}",
     summary="A figure of one symbol",
     response_model=FigureAnswer,
-    responses={**_NOT_MODIFIED, **problems(404)},
+    responses={**etag.NOT_MODIFIED, **problems(404)},
 )
 def one(
     request: Request, response: Response, reader: ReaderDependency, asked: Annotated[Parameters, Depends()]

@@ -7,8 +7,10 @@ from sqlalchemy import Row
 
 from service.api.disagreement import disagreement
 from service.api.forecast_material import Material
-from service.api.joint_band import LABELS, joint_band
+from service.api.joint_band import joint_band
 from service.api.schemas.forecasts import (
+    LABELS,
+    MIN_SESSIONS,
     Basis,
     EditionMark,
     ForecastAnswer,
@@ -20,7 +22,7 @@ from service.api.schemas.forecasts import (
     Step,
     StrategyForecast,
 )
-from service.api.track_record import MIN_SESSIONS, coverage_over, held_out, skill_over
+from service.api.track_record import coverage_over, held_out, skill_over
 
 INTERVALS: tuple[tuple[int, str, str], ...] = ((50, "q25", "q75"), (80, "q10", "q90"), (95, "q025", "q975"))
 """Nominal level, and the quantiles that bound it."""

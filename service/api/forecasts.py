@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -20,7 +20,6 @@ from service.api.schemas.problem import problems
 router = APIRouter(prefix="/v1/forecasts", tags=["forecasts"])
 
 _KIND = "forecasts"
-_NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "Nothing altered since the answer of that ETag"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ class Batch:
     "",
     summary="Forecasts of several symbols",
     response_model=ForecastPage,
-    responses={**_NOT_MODIFIED, **problems()},
+    responses={**etag.NOT_MODIFIED, **problems()},
 )
 def several(
     request: Request, response: Response, reader: ReaderDependency, batch: Annotated[Batch, Depends()]
@@ -62,7 +61,7 @@ def several(
     "/{symbol}",
     summary="The forecast of one symbol",
     response_model=ForecastAnswer,
-    responses={**_NOT_MODIFIED, **problems(404)},
+    responses={**etag.NOT_MODIFIED, **problems(404)},
 )
 def one(
     request: Request,

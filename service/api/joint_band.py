@@ -5,14 +5,11 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from service.api.schemas.forecasts import JointBand, JointLevel, JointStep
-from service.api.track_record import LEVELS, MIN_SESSIONS
+from service.api.schemas.forecasts import LABELS, MIN_SESSIONS, JointBand, JointLevel, JointStep
+from service.api.track_record import LEVELS
 
 START_FACTORS: tuple[float, ...] = (1.6, 1.32, 1.24)
 """Factors of a version that nothing was learnt about; a test holds them equal to those that learning starts from."""
-
-LABELS: tuple[str, ...] = ("T", "T+1", "T+2")
-"""What the steps are called."""
 
 _BOUNDS = (("q25", "q75"), ("q10", "q90"), ("q025", "q975"))
 

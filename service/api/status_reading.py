@@ -23,6 +23,7 @@ from service.api.schemas.status import (
 )
 from service.clock import DatabaseClock
 from service.errors import DatabaseError, NotYet
+from service.market.instruments import STATISTICAL_GROUPS
 from service.runs import DETAIL, PROGRESS
 from service.settings import Settings
 
@@ -194,7 +195,7 @@ def _training(connection: Connection, machine_now: datetime) -> TrainingStatus |
         since=run.started_at,
         progress=run.counts.get(PROGRESS),
         detail=run.counts.get(DETAIL),
-        first=not status.has_network(connection, run.scope),
+        first=run.scope not in STATISTICAL_GROUPS and not status.has_network(connection, run.scope),
     )
 
 

@@ -5,10 +5,7 @@ from typing import Any, cast
 
 from sqlalchemy import Row
 
-from service.api.schemas.forecasts import Coverage, HeldOut, LevelHeld, Origin, Skill
-
-MIN_SESSIONS = 60
-"""Scored sessions below which neither skill nor measured coverage is shown."""
+from service.api.schemas.forecasts import MIN_SESSIONS, Coverage, HeldOut, LevelHeld, Origin, Skill
 
 LEVELS: tuple[int, ...] = (50, 80, 95)
 """Nominal levels of the intervals, percent."""

@@ -1,7 +1,7 @@
 """GET /v1/watchlist."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
@@ -16,8 +16,6 @@ from service.api.schemas.watchlist import WatchlistPage
 from service.api.watchlist_table import Order, SortBy, Sorting, WatchlistTable
 
 router = APIRouter(prefix="/v1/watchlist", tags=["symbols"])
-
-_NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "Nothing altered since the answer of that ETag"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,7 @@ async def _table(request: Request) -> WatchlistTable:
     "",
     summary="The watchlist, one lean line per symbol",
     response_model=WatchlistPage,
-    responses={**_NOT_MODIFIED, **problems()},
+    responses={**etag.NOT_MODIFIED, **problems()},
 )
 def lines(
     request: Request,

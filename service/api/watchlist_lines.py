@@ -11,10 +11,10 @@ from sqlalchemy import Row
 
 from service.api.dependencies import Snapshot
 from service.api.forecast_material import Material
-from service.api.joint_band import LABELS
 from service.api.queries import forecasts, watchlist
 from service.api.queries.forecasts import Wanted
 from service.api.queries.sessions import Timing
+from service.api.schemas.forecasts import LABELS
 from service.api.schemas.watchlist import WatchlistCoverage, WatchlistItem, WatchlistSkill, WatchlistStep
 from service.api.track_record import coverage_over, skill_over
 

@@ -4,20 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from service.api.schemas.forecasts import MIN_SESSIONS
+
 Json = dict[str, Any]
 """A JSON object: text, finite numbers, booleans, None, lists and objects."""
 
 CONFIG: Mapping[str, Any] = {"displayModeBar": False, "displaylogo": False, "responsive": True}
 """How Plotly draws every figure: no tool bar, as wide as its place."""
 
-MIN_SESSIONS = 60
-"""Scored sessions below which no measured figure is drawn or said."""
-
 SIGNIFICANT = 0.05
 """A difference from the random walk is called one where its p is below this; else it may be chance."""
-
-LABELS: tuple[str, ...] = ("T", "T+1", "T+2")
-"""What the steps are called, step 1 first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What a track record says, in words that are as plain about losing as about winning."""
 
-from service.api.schemas.forecasts import Coverage, Origin, Skill, Step
-from service.charts.chart import MIN_SESSIONS, SIGNIFICANT, too_little
+from service.api.schemas.forecasts import MIN_SESSIONS, Coverage, Origin, Skill, Step
+from service.charts.chart import SIGNIFICANT, too_little
 from service.charts.numbers import change_text, percent
 
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.api.schemas.accuracy import AccuracyItem
-from service.charts.chart import LABELS, MIN_SESSIONS, SIGNIFICANT
+from service.api.schemas.forecasts import LABELS, MIN_SESSIONS
+from service.charts.chart import SIGNIFICANT
 
 SERVED = "served"
 RANDOM_WALK = "random_walk"

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from service.api.schemas.forecasts import ForecastAnswer
-from service.charts.chart import LABELS, MIN_SESSIONS, Line, Table, listed, too_little
+from service.api.schemas.forecasts import LABELS, MIN_SESSIONS, ForecastAnswer
+from service.charts.chart import Line, Table, listed, too_little
 from service.charts.numbers import p_text, share_text
 from service.charts.record_words import better_or_worse, origin_sentence
 from service.charts.skill_record import RANDOM_WALK, SERVED, Record
@@ -92,7 +92,7 @@ def _than_walk(record: Record) -> str:
 
 def _judged(record: Record) -> str:
     words = _than_walk(record)
-    is_bare = not record.told_apart and record.item.p is not None and not words.startswith("no ")
+    is_bare = not record.told_apart and not words.startswith("no ")
     return f"{words}, may be chance" if is_bare else words
 
 

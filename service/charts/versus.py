@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.api.schemas.forecasts import ForecastAnswer, Strategy
+from service.api.schemas.forecasts import LABELS, MIN_SESSIONS, ForecastAnswer, Strategy
 from service.api.schemas.history import PastForecast
 from service.charts.axis import ticks
-from service.charts.chart import LABELS, MIN_SESSIONS, Chart, Json, Line, Table, figure, too_little
+from service.charts.chart import Chart, Json, Line, Table, figure, too_little
 from service.charts.numbers import change_text, share_text
 from service.charts.record_words import origin_sentence
 from service.charts.theme import Theme, layout, note

@@ -3,10 +3,9 @@
 import json
 from collections.abc import Sequence
 from html import escape
-from importlib.util import find_spec
-from pathlib import Path
 
 from service.api.schemas.figures import FigureAnswer, FigureTable
+from service.dashboard.assets import PlotlyFile
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 70rem; padding: 1rem; }
@@ -52,7 +51,7 @@ def page(answer: FigureAnswer) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(answer.title)}</title>
 <style>{_STYLE}body {{ background: {paper}; color: {text}; }}</style>
-<script>{_plotly()}</script>
+<script>{PlotlyFile.installed().path.read_text(encoding="utf-8")}</script>
 </head>
 <body>
 <main>
@@ -82,14 +81,6 @@ def _first_said(answer: FigureAnswer) -> float:
         return 0.0
     slots = answer.figure.layout.get("meta", {}).get("slots")
     return answer.readout[-1 if slots is None else min(slots, len(answer.readout) - 1)].x
-
-
-def _plotly() -> str:
-    """plotly.min.js as it lies in the installed plotly, which need not be imported for it."""
-    spec = find_spec("plotly")
-    assert spec is not None
-    assert spec.submodule_search_locations is not None
-    return (Path(spec.submodule_search_locations[0]) / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
 
 
 def _table(table: FigureTable) -> str:

@@ -26,6 +26,9 @@ _GROUP_OF_TYPE = {
     "CURRENCY": "fx",
 }
 
+STATISTICAL_GROUPS = ("other",)
+"""Groups that no network is trained for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Instrument:

@@ -3,8 +3,8 @@
 from sqlalchemy import Connection, and_, exists, func, select
 
 from models.specs import MIN_TRAINING_DATES
-from service.context import STATISTICAL_GROUPS
 from service.db.tables import instruments, runs
+from service.market.instruments import STATISTICAL_GROUPS
 from service.runs import LIVE_STATES, last_scheduled
 from service.scheduler.due import CalendarView, GroupView
 from service.training.repository import has_network

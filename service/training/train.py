@@ -14,9 +14,10 @@ from models.specs import MIN_TRAINING_DATES, Recipe, Strategy
 from models.succession import Predecessor
 from models.tasks import train_forecasters
 from models.training import TrainedArtifact, TrainProgress, TrainRequest
-from service.context import RANDOM_WALK, STATISTICAL_GROUPS, ServiceContext
+from service.context import RANDOM_WALK, ServiceContext
 from service.db.tables import bars, instruments
 from service.execution.port import Executor, TaskFailed
+from service.market.instruments import STATISTICAL_GROUPS
 from service.prices.frames import PanelQuery, load_panel
 from service.runs import Outcome, Run, finish, guard, outcome_counts, record_outcomes
 from service.training.progress import StoredProgress

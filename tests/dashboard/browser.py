@@ -9,34 +9,29 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Route, sync_playwright
 
-from tools.find_browser import find_browser
+from tools.find_browser import find_browser, flags
 
 VARIABLE = "TPLUS_BROWSER"
-FLAGS = (
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-dev-shm-usage",
-    "--disable-sync",
-    "--no-first-run",
-)
 WIDE, NARROW = (1440, 1000), (390, 844)
 
 
-@contextmanager
-def open_browser() -> Iterator[Browser]:
-    """A fresh browser with an empty profile.
-
-    Skips the test where there is none, and fails it where CI=true.
-    """
+def browser_path() -> str:
+    """Path of this machine's browser; skips the test where there is none, and fails it where CI=true."""
     path = find_browser(os.environ.get(VARIABLE, ""))
     if path is None:
         sentence = f"no Chromium here; install chromium, or set {VARIABLE} to the path of one"
         if os.environ.get("CI") == "true":
             pytest.fail(sentence)
         pytest.skip(sentence)
-    flags = [*FLAGS, "--no-sandbox"] if os.geteuid() == 0 else list(FLAGS)
+    return path
+
+
+@contextmanager
+def open_browser() -> Iterator[Browser]:
+    """A fresh browser with an empty profile; skips or fails the test where there is none, see `browser_path`."""
+    path = browser_path()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=flags, headless=True)
+        browser = playwright.chromium.launch(executable_path=path, args=flags(), headless=True)
         try:
             yield browser
         finally:

@@ -1,12 +1,9 @@
 """The notebook of docs/ runs, cell by cell, in a process of its own against a served API, and draws what it says."""
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +11,7 @@ from typing import Any
 import pytest
 
 from service.db.session import Database
-from tests.postgres import free_port
+from tests.dashboard.server import serving
 from tests.service.api.ledger_factory import LSTM, add_score, fill
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,23 +70,8 @@ def served(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     with database.transaction() as connection:
         add_score(connection, 1, LSTM, 1)
     database.close()
-    port = free_port()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("TPLUS_")}
-    environment |= {"TPLUS_DATABASE_URL": f"sqlite:///{path}", "TPLUS_PORT": str(port)}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "service.app"], env=environment, stdout=subprocess.PIPE, text=True, cwd=ROOT
-    )
-    limit = threading.Timer(120, process.kill)
-    limit.start()
-    try:
-        assert process.stdout is not None
-        yield str(json.loads(process.stdout.readline())["url"])
-        process.send_signal(signal.SIGTERM)
-        process.wait(20)
-    finally:
-        limit.cancel()
-        process.kill()
-        process.communicate()
+    with serving(path) as server:
+        yield server.url
 
 
 def at(address: str) -> list[str]:

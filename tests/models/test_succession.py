@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from models.artifact import load_artifact
+from models.errors import TooLittleHistory
 from models.evidence import FOLD_SESSIONS, FOLDS
 from models.inference import NetworkForecaster, load_forecaster
 from models.judging import BASIS_POINT, actual_returns
@@ -95,3 +96,15 @@ def test_another_horizon_cannot_be_compared_with(former: TrainedArtifact, tmp_pa
     )
     assert trained.metrics["predecessor"] == {"version": 0, "error": "it is a lstm of 1 steps"}
     assert load_artifact(trained.path, trained.sha256).facts["metrics"] == trained.metrics
+
+
+def test_a_fold_that_is_too_short_costs_the_evidence_and_not_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_short(*_arguments: object) -> None:
+        raise TooLittleHistory("no symbol has a window in the fold")
+
+    monkeypatch.setattr("models.training.gather_evidence", too_short)
+    trained = train(TrainRequest(PANEL, RECIPE, CUT_AT, tmp_path, True), ignore)
+    assert trained.evidence is None
+    assert isinstance(load_forecaster(trained.path, trained.sha256), NetworkForecaster)

@@ -142,7 +142,7 @@ class Hub:
                 for subscription in tuple(self._listening):
                     subscription.tell(look)
                     if subscription.ended:
-                        self._listening.discard(subscription)
+                        self.leave(subscription)
             await asyncio.sleep(max(0.0, begin + self._every - loop.time()))
 
 

@@ -10,6 +10,12 @@ from service.api.schemas.base import Answer, Page
 Strategy = Literal["one_step", "multi_step"]
 Origin = Literal["live", "replay", "backfill"]
 
+LABELS: tuple[str, ...] = ("T", "T+1", "T+2")
+"""What the steps are called, step 1 first."""
+
+MIN_SESSIONS = 60
+"""Scored sessions below which neither skill nor measured coverage is shown, drawn or said."""
+
 
 class Quantiles(Answer):
     """Calibrated quantiles of the cumulative log return of the adjusted close, as_of to the target session."""

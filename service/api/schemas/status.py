@@ -55,7 +55,7 @@ class TrainingStatus(Answer):
     since: datetime = Field(description="machine time")
     progress: float | None = Field(None, description="share of the work done, 0 to 1", examples=[0.42])
     detail: str | None = Field(None, examples=["multi_step, seed 1, epoch 7"])
-    first: bool = Field(description="whether the group has no network version yet")
+    first: bool = Field(description="whether the group is to have its first network")
 
 
 class SourceFault(Answer):

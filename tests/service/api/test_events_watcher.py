@@ -216,6 +216,26 @@ def test_a_closed_hub_ends_clients_at_once(filled: Database) -> None:
     in_loop(run)
 
 
+def test_after_the_last_client_was_too_slow_nobody_looks_any_more(
+    filled: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Watcher, "look", lambda _watcher: news(MOST_WAITING))
+
+    async def run() -> None:
+        hub = Hub(StatusReader(Reader(Settings(), filled), "1"), every=0.01)
+        slow = hub.join(None)
+        while not slow.ended:
+            await asyncio.sleep(0.01)
+        assert hub._task is None
+        assert [event.kind async for event in slow.events()] == ["fault"]
+        hub.leave(slow)
+        again = hub.join(None)
+        assert (await anext(again.events())).kind == "status"
+        hub.leave(again)
+
+    in_loop(run)
+
+
 def test_a_look_that_fails_unexpectedly_ends_no_stream(filled: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     failures = 0
     look = Watcher.look

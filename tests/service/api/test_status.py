@@ -117,6 +117,11 @@ def test_a_training_with_its_progress(client: TestClient, filled: Database) -> N
     assert read(client)["training"] == told
 
 
+def test_a_group_without_networks_never_has_a_first_training(client: TestClient, filled: Database) -> None:
+    add_run(filled, 9, "train", "other", state="running", lease_until=LATER)
+    assert (read(client)["training"]["group"], read(client)["training"]["first"]) == ("other", False)
+
+
 def test_a_training_whose_worker_is_gone_is_none(client: TestClient, filled: Database) -> None:
     add_run(filled, 9, "train", "equity", state="running", lease_until=MACHINE - timedelta(hours=1))
     assert read(client)["training"] is None

@@ -69,6 +69,12 @@ def test_the_caption_says_who_lost_and_how_surely() -> None:
     )
 
 
+def test_without_a_p_a_difference_may_be_chance() -> None:
+    chart = drawn([record("served", 1, 0.02, p=None)])
+    assert chart.table.rows[0][3:6] == ("+2.0 %, may be chance", 252, None)
+    assert "+2.0 % at T (no p, may be chance)" in chart.caption
+
+
 def test_the_random_walk_served_is_named() -> None:
     said = drawn([record("served", 1, 0.0, p=None)]).caption
     assert said.startswith("What was served up to 2018-06-01 is the random walk itself (n = 252).")

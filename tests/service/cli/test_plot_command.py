@@ -1,7 +1,6 @@
 """`tplus plot`: pages, pictures by the real browser, JSON, and what is said where it cannot be."""
 
 import json
-import os
 import re
 import shutil
 import struct
@@ -17,9 +16,8 @@ from service.cli.plot_picture import PictureError, find_browser
 from service.db.session import Database
 from service.errors import DatabaseError, SettingsError, StampMismatch, TplusError
 from tests.command import CommandLine
-from tests.dashboard.browser import look, open_browser
+from tests.dashboard.browser import browser_path, look, open_browser
 from tests.service.api.ledger_factory import fill
-from tools import find_browser as system
 
 NAME = "tplus-sample-replay.db"
 
@@ -41,18 +39,6 @@ def filled_once(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -
 def command(filled_once: Path, tmp_path: Path) -> CommandLine:
     shutil.copyfile(filled_once, tmp_path / NAME)
     return CommandLine(tmp_path, {})
-
-
-@pytest.fixture
-def browser_path() -> str:
-    """A browser on this machine; without one the test is skipped, and fails where CI=true."""
-    found = system.find_browser(os.environ.get("TPLUS_BROWSER", ""))
-    if found is None:
-        sentence = "no Chromium here to draw pictures with; install chromium or set TPLUS_BROWSER"
-        if os.environ.get("CI") == "true":
-            pytest.fail(sentence)
-        pytest.skip(sentence)
-    return found
 
 
 def here(command: CommandLine, *words: str) -> str:
@@ -91,8 +77,8 @@ def test_a_page_asks_for_nothing_and_draws_itself_in_a_real_browser(command: Com
         assert page.locator("tbody tr").count() == 3
 
 
-def test_a_png_has_twice_the_pixels_asked_for(command: CommandLine, tmp_path: Path, browser_path: str) -> None:
-    drawn = command.having(BROWSER=browser_path)
+def test_a_png_has_twice_the_pixels_asked_for(command: CommandLine, tmp_path: Path) -> None:
+    drawn = command.having(BROWSER=browser_path())
     answer = drawn.run("plot", "AAPL", "--out", "aapl.png", "--width", "600", "--height", "400")
     assert (answer.status, answer.error) == (0, "")
     content = (tmp_path / "aapl.png").read_bytes()
@@ -101,8 +87,8 @@ def test_a_png_has_twice_the_pixels_asked_for(command: CommandLine, tmp_path: Pa
     assert len(content) > 20_000  # an empty one has about 5,000
 
 
-def test_an_svg_says_what_the_figure_says(command: CommandLine, tmp_path: Path, browser_path: str) -> None:
-    answer = command.having(BROWSER=browser_path).run("plot", "AAPL", "--kind", "skill", "--out", "aapl.svg")
+def test_an_svg_says_what_the_figure_says(command: CommandLine, tmp_path: Path) -> None:
+    answer = command.having(BROWSER=browser_path()).run("plot", "AAPL", "--kind", "skill", "--out", "aapl.svg")
     assert (answer.status, answer.error) == (0, "")
     root = ET.fromstring((tmp_path / "aapl.svg").read_text(encoding="utf-8"))
     words = " ".join(root.itertext())

@@ -1,14 +1,14 @@
 """`tplus backtest`: every forecaster walked forward through recorded prices, into one Parquet file."""
 
-import argparse
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import typer
 
 from models.evaluation.entrants import BASELINES, STRATEGIES
 from models.specs import MAX_LOOKBACK, STOP_SESSIONS
+from service.cli.arguments import CommandParser
 from service.cli.common import emit, reporter_for_output, say
 from service.clock import process_now
 from service.errors import SettingsError
@@ -59,16 +59,8 @@ def backtest(context: typer.Context) -> None:
     _show(summary, as_json=options.json)
 
 
-class _Parser(argparse.ArgumentParser):
-    """Tells what is wrong as every command does: one sentence, exit status 2."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise what the library would print."""
-        raise SettingsError(f"backtest: {message}; see tplus backtest --help")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def _parser() -> CommandParser:
+    parser = CommandParser(
         prog="tplus backtest",
         description="Walk forecasters forward: refit every so many sessions, forecast every session between, write "
         "one Parquet file. Killed and started again with the same words, it goes on where it was.",

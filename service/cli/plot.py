@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
-from typing import NoReturn, get_args
+from typing import get_args
 
 import typer
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,6 +15,7 @@ from service.api.figure_reading import WantedFigure, read_figure
 from service.api.schemas.figures import FigureAnswer, FigureKind, FigureRange
 from service.api.schemas.forecasts import Strategy
 from service.charts.theme import THEMES
+from service.cli.arguments import CommandParser
 from service.cli.common import emit, say
 from service.cli.plot_page import page
 from service.cli.plot_picture import Size, picture
@@ -52,16 +53,8 @@ def plot(context: typer.Context) -> None:
     say(f"{out}: {answer.title}. {answer.caption}")
 
 
-class _Parser(argparse.ArgumentParser):
-    """Tells what is wrong as every command does: one sentence, exit status 2."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise what the library would print."""
-        raise SettingsError(f"plot: {message}; see tplus plot --help")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def _parser() -> CommandParser:
+    parser = CommandParser(
         prog="tplus plot",
         description="Draw a figure of one symbol into a file. A page (.html) has everything in it and opens offline; "
         "pictures (.png, .svg) need a Chromium or Chrome on this machine; .json is what /v1/figures answers.",

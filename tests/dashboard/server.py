@@ -1,14 +1,13 @@
 """The real API process over a database, on a port of its own."""
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from tests.api_process import start_api
 from tests.postgres import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,21 +30,8 @@ class Server:
 
     def start(self) -> None:
         """Start it; returns when it listens."""
-        plain = {name: value for name, value in os.environ.items() if not name.startswith("TPLUS_")}
-        chosen = {
-            "TPLUS_DATABASE_URL": f"sqlite:///{self._database}",
-            "TPLUS_DATA_DIR": str(self._database.parent),
-            "TPLUS_PORT": str(self.port),
-        }
         with self._log.open("a") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "service.app"],
-                env=plain | chosen,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                cwd=ROOT,
-            )
+            self._process = start_api(self._database, self.port, log)
         said = _stdout(self._process).readline()
         assert said, f"the server did not start: {self._log.read_text()[-2000:]}"
         assert json.loads(said)["url"] == self.url

@@ -1,29 +1,17 @@
 """A server process that is told to end while streams are open ends within two seconds, without a complaint."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.postgres import free_port
+from tests.api_process import start_api
 from tests.service.api.event_stream import listening
 
 
 def test_a_process_with_open_streams_ends_within_two_seconds(filled_file: Path) -> None:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("TPLUS_")}
-    environment |= {"TPLUS_DATABASE_URL": f"sqlite:///{filled_file}", "TPLUS_PORT": str(free_port())}
-    with subprocess.Popen(
-        [sys.executable, "-m", "service.app"],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[3],
-    ) as process, ExitStack() as stack:  # fmt: skip
+    with start_api(filled_file) as process, ExitStack() as stack:
         try:
             assert process.stdout is not None
             url = json.loads(process.stdout.readline())["url"]

@@ -1,10 +1,7 @@
 """The server: it listens in a process of its own, says so, ends when told to, and refuses a taken address."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -14,6 +11,7 @@ import pytest
 from service.app import bind, serve
 from service.errors import PortInUse
 from service.settings import Settings
+from tests.api_process import start_api
 from tests.postgres import free_port
 
 
@@ -32,22 +30,9 @@ def test_an_address_of_another_machine_is_refused() -> None:
         bind("192.0.2.1", 9)
 
 
-def start(database: Path, port: int) -> subprocess.Popen[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("TPLUS_")}
-    environment |= {"TPLUS_DATABASE_URL": f"sqlite:///{database}", "TPLUS_PORT": str(port)}
-    return subprocess.Popen(
-        [sys.executable, "-m", "service.app"],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[3],
-    )
-
-
 def test_the_process_listens_answers_and_ends(filled_file: Path) -> None:
     port = free_port()
-    process = start(filled_file, port)
+    process = start_api(filled_file, port)
     limit = threading.Timer(60, process.kill)
     limit.start()
     try:
@@ -70,7 +55,7 @@ def test_the_process_listens_answers_and_ends(filled_file: Path) -> None:
 def test_the_process_says_in_one_sentence_why_it_cannot_start(filled_file: Path) -> None:
     with bind("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
-        process = start(filled_file, port)
+        process = start_api(filled_file, port)
         said, complaints = process.communicate(timeout=60)
     assert (process.returncode, said) == (1, "")
     assert complaints == f"port {port} on 127.0.0.1 is taken; stop what listens there or set TPLUS_PORT\n"

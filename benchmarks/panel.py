@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from models.errors import FrameError
-from models.frame import DateArray, FloatArray, Panel, SymbolFrame
+from models.preprocessing.frame import DateArray, FloatArray, Panel, SymbolFrame
 
 SETTLE = np.timedelta64(90, "m")
 """A bar is final this long after its session's close."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.comparison import Comparison, diebold_mariano
-from models.frame import DateArray, FloatArray
+from models.metrics.significance import Comparison, diebold_mariano
+from models.preprocessing.frame import DateArray, FloatArray
 
 ALPHA = 0.05
 """Chance that a recipe without any skill is ever accepted, over all askings of a group and strategy."""
@@ -128,7 +128,8 @@ def level_of(asking: int) -> float:
 def judge_recipe(evidence: Evidence, asking: int) -> Judgement:
     """Whether a recipe beats the random walk with significance.
 
-    Diebold-Mariano with the Harvey-Leybourne-Newbold correction on daily means (`models.comparison`), one-sided.
+    Diebold-Mariano with the Harvey-Leybourne-Newbold correction on daily means (`models.metrics.significance`),
+    one-sided.
 
     Args:
         evidence: Walk-forward folds, and live scores where there are any.

@@ -17,32 +17,30 @@ from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.api import (
-    accuracy,
-    events,
-    figures,
-    forecasts,
-    health,
-    history,
-    models,
-    prices,
-    runs,
-    status,
-    symbols,
-    watchlist,
-)
-from service.api.dependencies import Reader, only_known_parameters
-from service.api.errors import add_error_handlers
-from service.api.live.hub import Hub
-from service.api.request_id import RequestIds
-from service.api.schemas.problem import BadField, Problem
-from service.api.status_reading import StatusReader
-from service.api.watchlist_table import WatchlistTable
+from service.api.accuracy import routes as accuracy
+from service.api.common.dependencies import Reader, only_known_parameters
+from service.api.common.errors import add_error_handlers
+from service.api.common.problem import BadField, Problem
+from service.api.common.request_id import RequestIds
+from service.api.events import routes as events
+from service.api.events.hub import Hub
+from service.api.figures import routes as figures
+from service.api.forecasts import routes as forecasts
+from service.api.history import routes as history
+from service.api.models import routes as models
+from service.api.prices import routes as prices
+from service.api.runs import routes as runs
+from service.api.status import health_routes as health
+from service.api.status import routes as status
+from service.api.status.read_status import StatusReader
+from service.api.symbols import routes as symbols
+from service.api.watchlist import routes as watchlist
+from service.api.watchlist.cache import WatchlistTable
 from service.dashboard.router import dashboard
 from service.db.session import Database
 from service.errors import PortInUse, TplusError
+from service.runtime.database_identity import check_stamp
 from service.settings import Settings, load_settings
-from service.stamp import check_stamp
 
 VERSION = "0.1.0"
 

@@ -8,20 +8,20 @@ from pathlib import Path
 from sqlalchemy import Connection, select, update
 
 from service.clock import DatabaseClock, MarketClock, ReplayMarketClock, SystemMarketClock
-from service.context import ServiceContext, network_of, parse_reference
 from service.db import migrate
 from service.db.session import Database
 from service.db.tables import instruments, stamp
 from service.errors import CalendarError, SettingsError
 from service.execution.local import FreshChild, WarmWorker
-from service.market.book import CalendarBook
-from service.market.calendar import get_calendar
+from service.market.calendars import CalendarBook
+from service.market.exchange_calendar import get_calendar
 from service.market.instruments import add_symbols
-from service.prices.catalogue import make_source
-from service.prices.source import PriceSource
-from service.reporting import Reporter, SilentReporter
+from service.prices.sources.base import PriceSource
+from service.prices.sources.registry import make_source
+from service.runtime.context import ServiceContext, network_of, parse_reference
+from service.runtime.database_identity import ensure_stamp
+from service.runtime.progress import Reporter, SilentReporter
 from service.settings import Settings
-from service.stamp import ensure_stamp
 
 YAHOO_WATCHLIST = ("AAPL", "GOOG", "IBM", "META", "MSFT")
 """Watchlist of a new live database when none is set: the sample's companies under today's names."""

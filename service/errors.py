@@ -9,7 +9,7 @@ TplusError                  a clear sentence: what, where, what to do
 ├── FencedError             this worker lost its lease: its work is thrown away
 ├── NotYet                  the data asked for does not exist yet
 ├── NotFound                no such symbol, model version or run
-└── SourceError             a price source failed (service/prices/source.py draws its branches)
+└── SourceError             a price source failed (service/prices/sources/base.py draws its branches)
 """
 
 
@@ -50,4 +50,4 @@ class NotFound(TplusError):
 
 
 class SourceError(TplusError):
-    """A price source failed; its branches stand in service/prices/source.py."""
+    """A price source failed; its branches stand in service/prices/sources/base.py."""

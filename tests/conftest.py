@@ -10,8 +10,14 @@ import pytest
 from service.db.migrate import upgrade
 from service.db.session import Database
 from service.settings import Settings
-from tests.fakes import FakeSource, World
-from tests.postgres import postgres_database, postgres_server, postgres_template, postgres_url, second_postgres_url
+from tests.support.fakes import FakeSource, World
+from tests.support.postgres import (
+    postgres_database,
+    postgres_server,
+    postgres_template,
+    postgres_url,
+    second_postgres_url,
+)
 
 __all__ = ["postgres_database", "postgres_server", "postgres_template", "postgres_url", "second_postgres_url"]
 

@@ -1,6 +1,6 @@
-"""Make service/prices/sample.csv.gz from the stock table of bokeh_sampledata; run by hand, see sample.md.
+"""Make service/prices/sources/sample.csv.gz from the stock table of bokeh_sampledata; run by hand, see sample.md.
 
-    python tools/build_sample.py bokeh_sampledata-2026.1-py3-none-any.whl service/prices/sample.csv.gz
+    python tools/build_sample.py bokeh_sampledata-2026.1-py3-none-any.whl service/prices/sources/sample.csv.gz
 
 The source holds as-traded figures and one close adjusted for everything. Each step of adjusted / raw close is
 an action; what kind and size follows from the rule by which that source adjusts, and is checked.

@@ -20,11 +20,11 @@ from playwright.sync_api import Browser, expect
 from benchmarks.speed.api import running
 from benchmarks.speed.page import opened
 from service.bootstrap import open_service
-from service.context import ServiceContext
 from service.runs import is_busy
+from service.runtime.context import ServiceContext
 from service.scheduler.loop import Scheduler, Step
-from service.scheduler.replay import ReplayMover
-from service.scheduler.view import GroupReader
+from service.scheduler.replay_clock import ReplayMover
+from service.scheduler.state import GroupReader
 from service.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -21,14 +21,14 @@ import numpy as np
 from benchmarks.accuracy.pooled import PRICES, REFERENCES, stocks_panel
 from models.baselines import fit_random_walk, random_walk_recipe
 from models.calibration import CalibrationRows, calibrate, joint_ratio
-from models.fitting import EpochEnd, fit_network
-from models.frame import FloatArray, Panel, SymbolFrame
-from models.judging import BASIS_POINT, actual_returns
-from models.metrics import inside, pinball, terciles
-from models.pipeline import cut_windows
-from models.specs import Recipe, Strategy
-from models.splits import spans_between
-from models.windows import PooledWindows
+from models.config import Recipe, Strategy
+from models.metrics.scoring_rules import inside, pinball, terciles
+from models.preprocessing.frame import FloatArray, Panel, SymbolFrame
+from models.preprocessing.pipeline import cut_windows
+from models.preprocessing.splits import spans_between
+from models.preprocessing.windows import PooledWindows
+from models.training.fit_network import EpochEnd, fit_network
+from models.training.holdout import BASIS_POINT, actual_returns
 
 FIT = (np.datetime64("2000-03-01"), np.datetime64("2009-12-31"))
 STOP = (np.datetime64("2010-01-01"), np.datetime64("2010-12-31"))

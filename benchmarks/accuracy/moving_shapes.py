@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from models.networks.frame_networks import frame_architecture
-from models.networks.frame_spec import FrameSpec
-from models.windows import Float32Array
+from models.networks.spatiotemporal.config import FrameSpec
+from models.networks.spatiotemporal.registry import frame_architecture
+from models.preprocessing.windows import Float32Array
 
 FRAMES, HORIZON = 5, 5
 """Frames in and out."""

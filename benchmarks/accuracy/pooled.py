@@ -17,12 +17,12 @@ import numpy as np
 
 from benchmarks.panel import load_panel, recorded_symbols
 from models.baselines import fit_random_walk, random_walk_recipe
-from models.fitting import EpochEnd, fit_network
-from models.frame import Panel
-from models.pipeline import cut_windows
-from models.specs import Recipe, Reference, ReferenceRole, Strategy
-from models.splits import DateRange, spans_between
-from models.training import judge_network
+from models.config import Recipe, Reference, ReferenceRole, Strategy
+from models.preprocessing.frame import Panel
+from models.preprocessing.pipeline import cut_windows
+from models.preprocessing.splits import DateRange, spans_between
+from models.training.fit_network import EpochEnd, fit_network
+from models.training.train import judge_network
 
 PRICES = Path(__file__).resolve().parents[3] / "shared" / "prices"
 REFERENCES = (Reference("SPY", ReferenceRole.MARKET), Reference("^VIX", ReferenceRole.VOLATILITY))

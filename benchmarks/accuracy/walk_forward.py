@@ -21,16 +21,16 @@ import numpy as np
 
 from benchmarks.accuracy.pooled import PRICES, REFERENCES, stocks_panel
 from models.baselines import fit_random_walk, random_walk_recipe
-from models.comparison import diebold_mariano, ratio_of_sums
-from models.fitting import EpochEnd, fit_network
-from models.frame import DateArray, FloatArray, Panel
-from models.judging import BASIS_POINT, actual_returns
-from models.metrics import coverage_rates, pinball
-from models.networks.forward import MEDIAN
-from models.pipeline import cut_windows
-from models.recipes import refined
-from models.specs import Recipe, Strategy
-from models.splits import DateRange, spans_between
+from models.config import Recipe, Strategy
+from models.metrics.scoring_rules import coverage_rates, pinball
+from models.metrics.significance import diebold_mariano, ratio_of_sums
+from models.networks.lstm_numpy import MEDIAN
+from models.preprocessing.frame import DateArray, FloatArray, Panel
+from models.preprocessing.pipeline import cut_windows
+from models.preprocessing.splits import DateRange, spans_between
+from models.training.fit_network import EpochEnd, fit_network
+from models.training.holdout import BASIS_POINT, actual_returns
+from models.tuned_configs import refined
 
 FIRST_DAY = "2000-03-01"
 PINNED_UNTIL = np.datetime64("2014-12-31T23:59:59", "s")

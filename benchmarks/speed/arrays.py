@@ -27,19 +27,19 @@ from sqlalchemy import select
 
 from benchmarks.accuracy.pooled import PRICES
 from benchmarks.panel import recorded_symbols
-from models.pipeline import Pipeline
-from models.specs import Recipe, Strategy
+from models.config import Recipe, Strategy
+from models.preprocessing.pipeline import Pipeline
 from service.db.migrate import upgrade
 from service.db.session import Database
 from service.db.tables import instruments
-from service.market.calendar import get_calendar
+from service.market.exchange_calendar import get_calendar
 from service.market.instruments import add_symbols, list_instruments
 from service.market.sessions import settle_of
-from service.prices.files import FilesSource
-from service.prices.frames import PanelQuery, load_panel
-from service.prices.ingest import IngestContext, pull_symbols
+from service.prices.panel import PanelQuery, load_panel
+from service.prices.pull.fetcher import IngestContext, pull_symbols
+from service.prices.sources.files import FilesSource
 from service.settings import Settings
-from tests.postgres import NoPostgres, Options, find_binaries, running_server
+from tests.support.postgres import NoPostgres, Options, find_binaries, running_server
 
 BAR_SECONDS = 3.0
 BAR_MEGABYTES = 800.0

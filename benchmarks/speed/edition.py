@@ -25,13 +25,13 @@ from sqlalchemy import Row, func, select, update
 from benchmarks.accuracy.pooled import PRICES
 from benchmarks.panel import recorded_symbols
 from service.bootstrap import open_service
-from service.context import ServiceContext
 from service.db.tables import edition_items, editions, forecasts, market_clock, runs
 from service.db.tables.forecasts import QUANTILE_NAMES
-from service.forecasts.drafts import EditionDraft, ForecastDraft, ItemDraft
 from service.forecasts.ledger import publish
+from service.forecasts.publication import EditionDraft, ForecastDraft, ItemDraft
+from service.runtime.context import ServiceContext
 from service.scheduler.loop import Scheduler
-from service.scheduler.requests import plan_trainings
+from service.scheduler.run_requests import plan_trainings
 from service.settings import Settings
 
 GOAL_SECONDS = 0.5

@@ -15,15 +15,15 @@ from sqlalchemy import func, select
 from service.db.migrate import upgrade
 from service.db.session import Database
 from service.db.tables import bars
-from service.market.calendar import get_calendar
+from service.market.exchange_calendar import get_calendar
 from service.market.instruments import add_symbols, list_instruments
 from service.market.sessions import settle_of
-from service.prices.files import FilesSource
-from service.prices.frames import PanelQuery, load_panel
-from service.prices.ingest import IngestContext, pull_symbols
-from service.prices.windows import calendar_around
+from service.prices.panel import PanelQuery, load_panel
+from service.prices.pull.fetch_ranges import calendar_around
+from service.prices.pull.fetcher import IngestContext, pull_symbols
+from service.prices.sources.files import FilesSource
 from service.settings import Settings
-from tests.postgres import NoPostgres, Options, find_binaries, running_server
+from tests.support.postgres import NoPostgres, Options, find_binaries, running_server
 
 _BAR_PULL = 150_000
 _BAR_PULL_POSTGRES = 100_000

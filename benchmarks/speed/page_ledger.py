@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Table, insert
 
-from models.frame import FloatArray
-from service.db.changes import raise_changes
+from models.preprocessing.frame import FloatArray
+from service.db.change_counters import raise_changes
 from service.db.migrate import upgrade
 from service.db.session import Database
 from service.db.tables import (

@@ -24,11 +24,11 @@ from sqlalchemy import func, select
 from benchmarks.accuracy.pooled import PRICES
 from benchmarks.panel import recorded_symbols
 from service.bootstrap import open_service
-from service.context import ServiceContext
 from service.db.tables import accuracy, forecasts, runs, scores
 from service.market.instruments import STATISTICAL_GROUPS
-from service.reporting import EditionSummary, SilentReporter
 from service.runs import JOBS
+from service.runtime.context import ServiceContext
+from service.runtime.progress import EditionSummary, SilentReporter
 from service.scheduler.loop import Scheduler
 from service.settings import Settings
 

@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.accuracy.pooled import PRICES, REFERENCES, stocks_panel
-from models.frame import Panel
-from models.recipes import refined
-from models.specs import Recipe, Strategy
-from models.training import TrainedArtifact, TrainProgress, TrainRequest, train_all
+from models.config import Recipe, Strategy
+from models.preprocessing.frame import Panel
+from models.training.train import TrainedArtifact, TrainProgress, TrainRequest, train_all
+from models.tuned_configs import refined
 
 GOAL_SECONDS = 120.0
 """For 51 stocks, both strategies, three seeds each, on two cores."""

@@ -19,7 +19,7 @@ import httpx
 from sqlalchemy import insert
 
 from benchmarks.speed.api import megabytes, running, say
-from service.db.changes import raise_changes
+from service.db.change_counters import raise_changes
 from service.db.migrate import upgrade
 from service.db.session import Database
 from service.db.tables import (

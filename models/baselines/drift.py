@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.baselines.base import baseline_recipe, no_sigma, rows_by_frame, serve, sigma_rows
 from models.baselines.random_walk import MIN_RESIDUALS, STANDARD_NORMAL, scale_of_steps
-from models.baselines.rows import baseline_recipe, no_sigma, rows_by_frame, serve, sigma_rows
-from models.forecast import ForecastBatch
-from models.frame import FloatArray, Panel, SymbolFrame
-from models.specs import QUANTILES, Recipe, Strategy
-from models.windows import PooledWindows
+from models.config import QUANTILES, Recipe, Strategy
+from models.forecaster import ForecastBatch
+from models.preprocessing.frame import FloatArray, Panel, SymbolFrame
+from models.preprocessing.windows import PooledWindows
 
 DRIFT = "drift"
 """Its name among the forecasters."""

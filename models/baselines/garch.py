@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from models.baselines.rows import baseline_recipe, log_returns, rows_by_frame, serve
+from models.baselines.base import baseline_recipe, log_returns, rows_by_frame, serve
+from models.config import QUANTILES, Recipe, Strategy
 from models.errors import ModelsError
-from models.forecast import ForecastBatch, Refusal
-from models.frame import FloatArray, Panel, SymbolFrame
-from models.specs import QUANTILES, Recipe, Strategy
-from models.windows import PooledWindows
+from models.forecaster import ForecastBatch, Refusal
+from models.preprocessing.frame import FloatArray, Panel, SymbolFrame
+from models.preprocessing.windows import PooledWindows
 
 GARCH = "garch"
 """Its name among the forecasters."""

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.baselines.rows import baseline_recipe, log_returns, rows_by_frame, serve
-from models.forecast import ForecastBatch
-from models.frame import FloatArray, Panel, SymbolFrame
-from models.specs import QUANTILES, Recipe, Strategy
-from models.windows import PooledWindows
+from models.baselines.base import baseline_recipe, log_returns, rows_by_frame, serve
+from models.config import QUANTILES, Recipe, Strategy
+from models.forecaster import ForecastBatch
+from models.preprocessing.frame import FloatArray, Panel, SymbolFrame
+from models.preprocessing.windows import PooledWindows
 
 HISTORICAL = "historical"
 """Its name among the forecasters."""

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.baselines.rows import baseline_recipe, no_sigma, sigma_rows
+from models.baselines.base import baseline_recipe, no_sigma, sigma_rows
+from models.config import MEMORY, QUANTILES, Recipe, Strategy
 from models.errors import ArtifactError
-from models.features import ewma_sigma
-from models.forecast import ForecastBatch, Refusal
-from models.frame import FloatArray, Panel, SymbolFrame
-from models.specs import MEMORY, QUANTILES, Recipe, Strategy
-from models.windows import MIN_BARS_TRAINING
+from models.forecaster import ForecastBatch, Refusal
+from models.preprocessing.features import ewma_sigma
+from models.preprocessing.frame import FloatArray, Panel, SymbolFrame
+from models.preprocessing.windows import MIN_BARS_TRAINING
 
 ARCHITECTURE = "random_walk"
 """Its name among the architectures."""

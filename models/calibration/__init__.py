@@ -5,11 +5,11 @@ day's outcomes; `JointState` widens the intervals so that all steps hold at once
 table of forecasts through time the way the service does it day by day.
 """
 
-from models.calibration.joint import joint_ratio, learn_joint
-from models.calibration.rows import Calibrated, CalibrationRows, calibrate, calibrate_rows
-from models.calibration.start import calibrated_after, judged_state
+from models.calibration.initial_state import calibrated_after, judged_state
+from models.calibration.joint_band import joint_ratio, learn_joint
+from models.calibration.quantile_tracking import StepOutcomes, calibrate_batch, calibrate_step, learn_step
 from models.calibration.state import CalibrationState, JointState, StepState
-from models.calibration.step import StepOutcomes, calibrate_batch, calibrate_step, learn_step
+from models.calibration.walk import Calibrated, CalibrationRows, calibrate, calibrate_rows
 
 __all__ = [
     "Calibrated",

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, TypeVar
 
+from models.config import MAX_LOOKBACK
 from models.errors import UnknownArchitecture
-from models.networks.forward import Weights, forward_lstm
-from models.networks.forward_linear import forward_linear
-from models.networks.forward_sequences import forward_encoder_decoder, forward_stacked_lstm
-from models.networks.forward_stateful import forward_stateful_lstm
-from models.networks.spec import NetworkSpec
-from models.specs import MAX_LOOKBACK
-from models.windows import Float32Array
+from models.networks.config import NetworkSpec
+from models.networks.linear_numpy import forward_linear
+from models.networks.lstm_numpy import Weights, forward_lstm
+from models.networks.sequences_numpy import forward_encoder_decoder, forward_stacked_lstm
+from models.networks.stateful_lstm_numpy import forward_stateful_lstm
+from models.preprocessing.windows import Float32Array
 
 Network = TypeVar("Network")
 

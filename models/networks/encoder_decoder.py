@@ -16,10 +16,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from models.networks.forward import Weights
+from models.config import QUANTILES
+from models.networks.config import NetworkSpec
 from models.networks.head import HEAD_LAYER, recurrent_layer, spread
-from models.networks.spec import NetworkSpec
-from models.specs import QUANTILES
+from models.networks.lstm_numpy import Weights
 
 ENCODER_LAYER, DECODER_LAYER = "encoder", "decoder"
 """Names of the two recurrent layers, by which their weights are found."""

@@ -2,15 +2,15 @@
 
 One dense layer gives, per step, the median and six raw numbers. Softplus turns those into widths of at
 least 0, which are added outwards from the median one after the other; so the order of the quantiles holds
-exactly, in floating point too. This module needs Keras; `models.networks.forward` has the same in NumPy.
+exactly, in floating point too. This module needs Keras; `models.networks.lstm_numpy` has the same in NumPy.
 """
 
 from typing import Any
 
 import keras
 
-from models.networks.forward import MEDIAN
-from models.specs import QUANTILES
+from models.config import QUANTILES
+from models.networks.lstm_numpy import MEDIAN
 
 HEAD_LAYER = "head"
 """Name of the dense layer, by which its weights are found."""

@@ -8,9 +8,9 @@ from typing import Any
 
 import keras
 
-from models.networks.forward import Weights
+from models.networks.config import NetworkSpec
 from models.networks.head import HEAD_LAYER, quantile_head
-from models.networks.spec import NetworkSpec
+from models.networks.lstm_numpy import Weights
 
 
 def build_linear(spec: NetworkSpec) -> Any:

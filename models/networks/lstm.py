@@ -8,9 +8,9 @@ from typing import Any
 
 import keras
 
-from models.networks.forward import LSTM_ARRAYS, Weights
+from models.networks.config import NetworkSpec
 from models.networks.head import HEAD_LAYER, quantile_head, recurrent_layer
-from models.networks.spec import NetworkSpec
+from models.networks.lstm_numpy import LSTM_ARRAYS, Weights
 
 RECURRENT_LAYER = "lstm"
 """Name of the recurrent layer, by which its weights are found."""

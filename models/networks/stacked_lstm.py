@@ -17,10 +17,10 @@ from typing import Any
 
 import keras
 
-from models.networks.forward import Weights
+from models.config import QUANTILES
+from models.networks.config import NetworkSpec
 from models.networks.head import HEAD_LAYER, recurrent_layer, spread
-from models.networks.spec import NetworkSpec
-from models.specs import QUANTILES
+from models.networks.lstm_numpy import Weights
 
 FIRST_LAYER, SECOND_LAYER, STEPS_LAYER = "first", "second", "steps"
 """Names of the two recurrent layers and of the layer along time, by which their weights are found."""

@@ -21,13 +21,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from models.networks.forward import LSTM_ARRAYS, Weights, check_arrays
-from models.networks.forward_stateful import check_batch
+from models.config import QUANTILES
+from models.networks.config import NetworkSpec
 from models.networks.head import HEAD_LAYER, quantile_head, recurrent_layer, spread
 from models.networks.lstm import RECURRENT_LAYER, lstm_weights
-from models.networks.spec import NetworkSpec
-from models.specs import QUANTILES
-from models.windows import Float32Array
+from models.networks.lstm_numpy import LSTM_ARRAYS, Weights, check_arrays
+from models.networks.stateful_lstm_numpy import check_batch
+from models.preprocessing.windows import Float32Array
 
 LEARNT_SESSIONS = 5
 """Newest sessions of a window that gradients flow through; those before them are the warm-up."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 
-from service.api.schemas.prices import PriceBar
+from service.api.prices.schemas import PriceBar
 
 MAX_SLOTS = 400
 """Candles that are still told apart; a longer range puts several sessions into one."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from service.api.schemas.forecasts import MIN_SESSIONS
+from service.api.forecasts.schemas import MIN_SESSIONS
 
 Json = dict[str, Any]
 """A JSON object: text, finite numbers, booleans, None, lists and objects."""

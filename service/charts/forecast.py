@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
-from service.api.schemas.forecasts import ForecastAnswer, Strategy
-from service.api.schemas.prices import PriceBar
-from service.charts import forecast_words as words
+from service.api.forecasts.schemas import ForecastAnswer, Strategy
+from service.api.prices.schemas import PriceBar
+from service.charts import forecast_text as words
 from service.charts.axis import step_ticks, ticks
 from service.charts.candles import candles
 from service.charts.chart import Chart, Json, figure
-from service.charts.fan import as_of_line, band_label_x, band_labels, fan, prices
+from service.charts.forecast_bands import as_of_line, band_label_x, band_labels, fan, prices
+from service.charts.forecast_view import View, view_of
 from service.charts.theme import Theme, layout, note
-from service.charts.view import View, view_of
 
 _ROOM = 0.05
 """Free room above and below what is drawn, as a share of it."""

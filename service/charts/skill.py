@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from service.api.schemas.accuracy import AccuracyItem
-from service.api.schemas.forecasts import LABELS, MIN_SESSIONS, ForecastAnswer, Strategy
+from service.api.accuracy.schemas import AccuracyItem
+from service.api.forecasts.schemas import LABELS, MIN_SESSIONS, ForecastAnswer, Strategy
 from service.charts.chart import Chart, Json, figure
 from service.charts.skill_record import RANDOM_WALK, SERVED, Record, records_of
-from service.charts.skill_words import alt, caption, readout, table
+from service.charts.skill_text import alt, caption, readout, table
 from service.charts.theme import Theme, layout, note
 
 _MARKS = ("circle", "square", "diamond", "triangle-up", "cross", "star")

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.api.schemas.accuracy import AccuracyItem
-from service.api.schemas.forecasts import LABELS, MIN_SESSIONS
+from service.api.accuracy.schemas import AccuracyItem
+from service.api.forecasts.schemas import LABELS, MIN_SESSIONS
 from service.charts.chart import SIGNIFICANT
 
 SERVED = "served"

@@ -11,9 +11,9 @@ import typer
 
 from service.bootstrap import open_service
 from service.cli.reporters import LogReporter, TerminalReporter
-from service.context import ServiceContext
-from service.logs import configure_logs
-from service.reporting import Reporter, SilentReporter
+from service.log_config import configure_logs
+from service.runtime.context import ServiceContext
+from service.runtime.progress import Reporter, SilentReporter
 from service.settings import load_settings
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from service.reporting import EditionSummary, ScoreSummary, ServedStep
 from service.runs import Run
+from service.runtime.progress import EditionSummary, ScoreSummary, ServedStep
 
 ROWS_SHOWN = 12
 """Symbols of an edition shown on a terminal; the API has them all."""

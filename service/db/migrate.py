@@ -10,7 +10,7 @@ from sqlalchemy.exc import DatabaseError as DriverError
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 import migrations
-from service.db.head import HEAD, stands_elsewhere
+from service.db.revision import HEAD, stands_elsewhere
 from service.db.session import Database, lies_in_machine, refusal
 from service.errors import DatabaseError
 

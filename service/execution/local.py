@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, cast
 
-from service.execution.port import Answer, Request, Task, TaskFailed, WorkerDied, WorkerTimeout, disk_refusal
+from service.execution.executor import Answer, Request, Task, TaskFailed, WorkerDied, WorkerTimeout, disk_refusal
 
 _CONTEXT = multiprocessing.get_context("spawn")
 _END_SECONDS = 5.0

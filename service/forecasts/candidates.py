@@ -6,7 +6,7 @@ from datetime import date
 from sqlalchemy import Connection, and_, func, select
 
 from service.db.tables import bars, editions, forecasts, instruments
-from service.forecasts.drafts import BACKFILL
+from service.forecasts.publication import BACKFILL
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
-from service.db.changes import lock_changes, raise_changes
+from service.db.change_counters import lock_changes, raise_changes
 from service.db.tables import edition_items, editions, forecasts
 from service.db.tables.forecasts import QUANTILE_NAMES
-from service.forecasts.drafts import EditionDraft, ForecastDraft
+from service.forecasts.publication import EditionDraft, ForecastDraft
 
 GENESIS = "0" * 64
 """Previous hash of the first edition."""

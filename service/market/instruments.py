@@ -11,10 +11,10 @@ from sqlalchemy import Connection, select, update
 from service.db.tables import instruments
 from service.db.upsert import upsert
 from service.errors import NotFound, SettingsError
-from service.market.exchanges import calendar_for
+from service.market.exchange_codes import calendar_for
 
 if TYPE_CHECKING:
-    from service.prices.source import InstrumentMeta
+    from service.prices.sources.base import InstrumentMeta
 
 _NAME = re.compile(r"[A-Za-z0-9^][A-Za-z0-9.=^\-]{0,39}")
 _TYPE_OF_CALENDAR = {"24/7": "CRYPTOCURRENCY", "24/5": "CURRENCY", "CMES": "FUTURE"}

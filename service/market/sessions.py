@@ -10,10 +10,10 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 from sqlalchemy import Connection, func, select, update
 
-from service.db.bulk import DriverValue, driver_days, driver_instants, write_rows
+from service.db.bulk.row_loader import DriverValue, driver_days, driver_instants, write_rows
 from service.db.tables import forecasts, instruments, scores, sessions
 from service.errors import CalendarError
-from service.market.table import MarketCalendar, SessionTable
+from service.market.session_calendar import MarketCalendar, SessionTable
 from service.settings import Settings
 
 EXPECTED = "expected"

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Select, func, select
 
-from service.db.bulk import days_array, floats_array, instants_array, read_columns
+from service.db.bulk.row_loader import days_array, floats_array, instants_array, read_columns
 from service.db.tables import actions, bars
-from service.prices.actions import Action, ActionKind
-from service.prices.adjust import adjustment_factors
+from service.prices.adjustment.adjust import adjustment_factors
+from service.prices.adjustment.corporate_actions import Action, ActionKind
 
 FloatArray = NDArray[np.float64]
 DateArray = NDArray[np.datetime64]

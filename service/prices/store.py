@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, select, update
 
-from service.db.arrays import ArrayColumn, write_arrays
-from service.db.bulk import (
+from service.db.bulk.arrays import ArrayColumn, write_arrays
+from service.db.bulk.row_loader import (
     DriverValue,
     days_array,
     driver_instant,
@@ -19,9 +19,9 @@ from service.db.bulk import (
     write_rows,
 )
 from service.db.tables import actions, bar_revisions, bars, instruments
-from service.prices.overlap import Comparison
-from service.prices.quality import FIELDS, BoolArray, DateArray, Rows
-from service.prices.source import Action
+from service.prices.checks.reconcile import Comparison
+from service.prices.checks.row_checks import FIELDS, BoolArray, DateArray, Rows
+from service.prices.sources.base import Action
 
 _ACTION = ("symbol", "ex_date", "kind", "value", "fetched_at")
 _SAME_VALUE = 1e-6

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from service.market.book import CalendarBook
+from service.market.calendars import CalendarBook
 from service.runs import PlannedRun
 
 TRAIN_EVERY = timedelta(days=6, hours=22)

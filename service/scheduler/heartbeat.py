@@ -4,10 +4,10 @@ import threading
 
 import structlog
 
-from service.context import ServiceContext
 from service.db.session import FAULTS, refusal
 from service.errors import FencedError
 from service.runs import Run, heartbeat
+from service.runtime.context import ServiceContext
 from service.scheduler.leader import take_lead
 
 _log = structlog.get_logger(__name__)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, func, select, update
 
-from service.db.changes import lock_changes
+from service.db.change_counters import lock_changes
 from service.db.tables import runs, schedulers
 from service.db.upsert import upsert
 

@@ -13,19 +13,19 @@ from enum import Enum
 
 import structlog
 
-from service.context import ServiceContext
 from service.db.migrate import require_head, shown
 from service.db.session import FAULTS, refusal
 from service.errors import DatabaseError
 from service.market.sessions import closed_sessions
 from service.runs import JOBS, Claimant, Run, claim, is_busy
+from service.runtime.context import ServiceContext
 from service.scheduler.heartbeat import Heartbeat
-from service.scheduler.jobs import execute
 from service.scheduler.leader import drop_lead, leader, take_lead
-from service.scheduler.planning import plan_due
-from service.scheduler.replay import ReplayMover
-from service.scheduler.requests import answer_requests
-from service.scheduler.view import GroupReader
+from service.scheduler.plan import plan_due
+from service.scheduler.replay_clock import ReplayMover
+from service.scheduler.run_requests import answer_requests
+from service.scheduler.state import GroupReader
+from service.scheduler.worker import execute
 
 _log = structlog.get_logger(__name__)
 

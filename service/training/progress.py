@@ -6,10 +6,10 @@ from typing import Self
 
 import structlog
 
-from service.context import ServiceContext
 from service.db.session import FAULTS, refusal
 from service.errors import FencedError
 from service.runs import Run, note_progress
+from service.runtime.context import ServiceContext
 
 EVERY_SECONDS = 1.0
 """Real seconds between two notes at least: each is a write transaction."""

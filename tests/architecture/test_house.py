@@ -9,8 +9,8 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 import migrations
-from service.db.head import HEAD
-from tests.architecture.source_tree import CODE, ROOT, dotted, files, functions, imported, name, tree
+from service.db.revision import HEAD
+from tests.support.source_tree import CODE, ROOT, dotted, files, functions, imported, name, tree
 
 CLOCK_CALLS = {
     "datetime.now",
@@ -88,7 +88,7 @@ def test_nothing_is_printed_or_passed_over_in_silence() -> None:
 
 
 def test_no_function_takes_whatever_comes() -> None:
-    overrides = {"service/prices/yahoo.py:request"}  # has the signature of the library's method
+    overrides = {"service/prices/sources/yahoo.py:request"}  # has the signature of the library's method
     found = {
         f"{name(path)}:{function.name}" for path in files(*CODE) for function in functions(path) if function.args.kwarg
     }

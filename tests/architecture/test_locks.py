@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from tests.architecture.source_tree import ROOT
+from tests.support.source_tree import ROOT
 from tools.setup_env import count_pins
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

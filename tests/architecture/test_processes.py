@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.architecture.source_tree import ROOT
+from tests.support.source_tree import ROOT
 
 SCHEDULER = "import service.cli.main, service.bootstrap, service.scheduler.loop, service.prices.yahoo"
 

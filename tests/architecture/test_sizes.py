@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.source_tree import CODE, Function, dotted, files, functions, name, tree
+from tests.support.source_tree import CODE, Function, dotted, files, functions, name, tree
 
 SOURCE_LINES, TEST_LINES, FUNCTION_LINES, USUAL_FUNCTION_LINES = 400, 500, 60, 35
 MIGRATION_LINES = 200

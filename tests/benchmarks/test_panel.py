@@ -1,20 +1,18 @@
 """Real prices: the grid of the panel, and the random walk of the notes to half a percent."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from benchmarks.panel import load_panel, recorded_symbols
 from models.baselines import fit_random_walk, random_walk_recipe
+from models.config import Strategy
 from models.errors import FrameError
-from models.frame import Panel
-from models.metrics import coverage_rates, pinball
-from models.pipeline import cut_windows
-from models.specs import Strategy
-from models.splits import spans_between
+from models.metrics.scoring_rules import coverage_rates, pinball
+from models.preprocessing.frame import Panel
+from models.preprocessing.pipeline import cut_windows
+from models.preprocessing.splits import spans_between
+from tests.support.paths import PRICES
 
-PRICES = Path(__file__).resolve().parents[3] / "shared" / "prices"
 pytestmark = [
     pytest.mark.skipif(
         not (PRICES / "us_stocks").is_dir(),

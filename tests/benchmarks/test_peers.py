@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.accuracy.peers.run import history_from, prices_of
-from models.evaluation.folds import WalkForward, walk_forward
-from models.frame import Panel
-from models.specs import QUANTILES
-from tests.factories import make_frame
+from models.backtest.folds import WalkForward, walk_forward
+from models.config import QUANTILES
+from models.preprocessing.frame import Panel
+from tests.support.factories import make_frame
 
 PANEL = Panel(
     (make_frame("AAA", 400, 1, holes=[310]), make_frame("GONE", 302, 2), make_frame("LATE", 400, 3).slice(305, 400))

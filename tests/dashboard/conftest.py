@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.dashboard.browser import View, Watched, look, open_browser
-from tests.dashboard.faces import FACES, FILE, make_face, replayed
-from tests.dashboard.server import ROOT, Server, serving
+from tests.support.dashboard.browser import View, Watched, look, open_browser
+from tests.support.dashboard.page_databases import FACES, FILE, make_face, replayed
+from tests.support.dashboard.server import Server, serving
+from tests.support.paths import ROOT
 
 expect.set_options(timeout=15_000)  # test machines are busy; where a time is promised, a test names it
 

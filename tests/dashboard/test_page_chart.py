@@ -7,9 +7,9 @@ from itertools import pairwise
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.dashboard.browser import View, Watched
-from tests.dashboard.drawing import drawn, fill_box, trace, traces
-from tests.dashboard.faces import AS_OF, CLOSED_DAY
+from tests.support.dashboard.browser import View, Watched
+from tests.support.dashboard.drawing import drawn, fill_box, trace, traces
+from tests.support.dashboard.page_databases import AS_OF, CLOSED_DAY
 
 BANDS = ("band50", "band80", "band95")
 

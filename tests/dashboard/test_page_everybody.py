@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.dashboard.browser import NARROW, View, Watched
-from tests.dashboard.drawing import WATCH_SHIFTS, assert_nothing_clips, drawn, picture, shifted, violations
+from tests.support.dashboard.browser import NARROW, View, Watched
+from tests.support.dashboard.drawing import WATCH_SHIFTS, assert_nothing_clips, drawn, picture, shifted, violations
 
 LIGHT, DARK = View(), View(theme="dark")
 _FOCUSED = "() => { const at = document.activeElement; return at.dataset.symbol || at.dataset.range || at.id; }"

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.dashboard.browser import NARROW, View, look
-from tests.dashboard.drawing import assert_nothing_clips, drawn, violations
-from tests.dashboard.faces import FACES
-from tests.dashboard.server import Server
+from tests.support.dashboard.browser import NARROW, View, look
+from tests.support.dashboard.drawing import assert_nothing_clips, drawn, violations
+from tests.support.dashboard.page_databases import FACES
+from tests.support.dashboard.server import Server
 
 AUDITED = ("empty", "failed-run")
 """Faces that axe looks at, light and wide, dark and narrow: with and without a forecast below."""

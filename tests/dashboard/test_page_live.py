@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.dashboard.browser import Watched, look
-from tests.dashboard.drawing import WATCH_SHIFTS, drawn, shifted
-from tests.dashboard.faces import AS_OF, FILE, NEXT, publish_next
-from tests.dashboard.server import Server, serving
+from tests.support.dashboard.browser import Watched, look
+from tests.support.dashboard.drawing import WATCH_SHIFTS, drawn, shifted
+from tests.support.dashboard.page_databases import AS_OF, FILE, NEXT, publish_next
+from tests.support.dashboard.server import Server, serving
 
 LIVE_MS = 3_000
 """A new edition must be on the page by then."""

@@ -8,9 +8,9 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from benchmarks.speed.page_ledger import Size, fill
-from tests.dashboard.browser import Watched, look
-from tests.dashboard.drawing import drawn
-from tests.dashboard.server import Server, serving
+from tests.support.dashboard.browser import Watched, look
+from tests.support.dashboard.drawing import drawn
+from tests.support.dashboard.server import Server, serving
 
 MANY = Size(symbols=5_000, editions=1, bars=120, drawn=3)
 

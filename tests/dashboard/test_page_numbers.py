@@ -7,9 +7,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from service.dashboard.assets import Assets
-from tests.dashboard.browser import Watched
-from tests.dashboard.drawing import drawn
-from tests.shown_numbers import CHANGES, PRICES, SHARES
+from tests.support.dashboard.browser import Watched
+from tests.support.dashboard.drawing import drawn
+from tests.support.shown_numbers import CHANGES, PRICES, SHARES
 
 
 def written(page: Page, call: str, cases: list[Any]) -> list[str]:

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from service.app import SHUTDOWN_SECONDS as API_SHUTDOWN_SECONDS
-from service.cli.health import API_SECONDS
 from service.cli.main import COMMANDS
-from service.cli.up import SHUTDOWN_SECONDS
+from service.cli.serve.health import API_SECONDS
+from service.cli.serve.up import SHUTDOWN_SECONDS
 from service.settings import Settings, load_settings
-from tests.deployment.compose import ROOT, in_memory, laid_over, order, read, seconds, size, variables
-from tests.deployment.dockerfile import stages
+from tests.support.compose import ROOT, in_memory, laid_over, order, read, seconds, size, variables
+from tests.support.dockerfile import stages
 
 FILES = ("docker-compose.yml", "docker-compose.gpu.yml")
 STACK = read("docker-compose.yml")

@@ -15,8 +15,8 @@ import httpx
 import psycopg
 import pytest
 
-from tests.deployment.compose import order, read, seconds
-from tests.postgres import (
+from tests.support.compose import order, read, seconds
+from tests.support.postgres import (
     NoPostgres,
     Options,
     RunningServer,

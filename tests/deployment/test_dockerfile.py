@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from tests.deployment.dockerfile import copied, ignored, stages
+from tests.support.dockerfile import copied, ignored, stages
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "Dockerfile").read_text()
 STAGES = stages(TEXT)
 IGNORE = (ROOT / ".dockerignore").read_text()

@@ -13,13 +13,12 @@ import pytest
 
 from service.db.migrate import current_revision
 from service.db.session import Database
-from tests.postgres import NoPostgres, Options, find_binaries, running_server, runs_as, skip_or_fail
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import ROOT
+from tests.support.postgres import NoPostgres, Options, find_binaries, running_server, runs_as, skip_or_fail
 
 ENDLESS = """
 import sys, time
-from tests.postgres import Options, find_binaries, running_server
+from tests.support.postgres import Options, find_binaries, running_server
 with running_server(find_binaries(), Options()) as running:
     sys.stdout.write(f"{running.process.pid}\\n")
     sys.stdout.flush()

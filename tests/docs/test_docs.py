@@ -8,9 +8,9 @@ import pytest
 from service.app import create_app
 from service.cli.main import COMMANDS
 from service.settings import Settings
+from tests.support.paths import ROOT
 from tools.settings_table import README, default, renewed, table
 
-ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = (
     "README.md",
     "CONTRIBUTING.md",

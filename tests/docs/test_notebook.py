@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from service.db.session import Database
-from tests.dashboard.server import serving
-from tests.service.api.ledger_factory import LSTM, add_score, fill
+from tests.support.api.ledger_factory import LSTM, add_score, fill
+from tests.support.dashboard.server import serving
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT / "docs" / "forecasts.ipynb"
 ADDRESS = "http://127.0.0.1:8000"
 

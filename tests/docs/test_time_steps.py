@@ -1,13 +1,13 @@
 """The code blocks of docs/time-steps.md run, one after the other, and what they assert is so."""
 
 import re
-from pathlib import Path
 
 import pytest
 
-from models.networks.selectable import NETWORKS
+from models.networks.registry import NETWORKS
+from tests.support.paths import ROOT
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "time-steps.md"
+DOCUMENT = ROOT / "docs" / "time-steps.md"
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

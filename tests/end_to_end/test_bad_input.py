@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.command import CommandLine
+from tests.support.command import CommandLine
 
 START = "replay:2012-06-01T21:30:00Z"
 

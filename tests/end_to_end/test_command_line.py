@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import ROOT, CommandLine, kill_group, wait_for
+from tests.support.command import ROOT, CommandLine, kill_group, wait_for
 
 PRICES = ROOT.parent / "shared" / "prices"
 STEPS = {"one_step": 1, "multi_step": 3}

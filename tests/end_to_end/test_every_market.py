@@ -18,17 +18,18 @@ from sqlalchemy import Row, select
 from service.app import create_app
 from service.db.session import Database
 from service.db.tables import editions, forecasts, scores, sessions
-from service.market.calendar import get_calendar
+from service.market.exchange_calendar import get_calendar
 from service.market.instruments import add_symbols
 from service.market.sessions import settle_of
-from service.prices.files import FilesSource
-from service.prices.frames import PanelQuery, load_panel
+from service.prices.panel import PanelQuery, load_panel
+from service.prices.sources.files import FilesSource
 from service.settings import Settings
-from tests.recorded import RecordedWalks, Walk
-from tests.service.api.client import TestClient
-from tests.service_factory import Service, Wanted, make_service
+from tests.support.api.client import TestClient
+from tests.support.paths import PRICES
+from tests.support.recorded import RecordedWalks, Walk
+from tests.support.service_factory import Service, Wanted, make_service
 
-PRICES = Path(__file__).parents[3] / "shared" / "prices" / "other_markets"
+MARKETS = PRICES / "other_markets"
 here = pytest.mark.skipif(not PRICES.is_dir(), reason="the recorded prices of ../shared/prices are not here")
 
 MARKETS = {  # symbol: calendar as a manifest writes it, currency as the source writes it
@@ -71,7 +72,7 @@ def write_markets(folder: Path) -> Path:
     for seed, (symbol, calendar) in enumerate(MADE.items()):
         write_walk(folder / f"{symbol}.csv.gz", calendar, seed)
     for symbol in set(MARKETS) - set(MADE):
-        shutil.copyfile(PRICES / f"{symbol}.csv.gz", folder / f"{symbol}.csv.gz")
+        shutil.copyfile(MARKETS / f"{symbol}.csv.gz", folder / f"{symbol}.csv.gz")
     with (folder / "manifest.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("symbol", "group", "calendar", "currency"))
@@ -188,7 +189,7 @@ def test_recorded_currency_and_coin_keep_their_own_weeks(database: Database, tmp
     folder = tmp_path / "prices"
     folder.mkdir()
     for symbol in ("EURUSD", "BTC-USD"):
-        shutil.copyfile(PRICES / f"{symbol}.csv.gz", folder / f"{symbol}.csv.gz")
+        shutil.copyfile(MARKETS / f"{symbol}.csv.gz", folder / f"{symbol}.csv.gz")
     listed = ["symbol,group,calendar,currency", "EURUSD,fx,FX (Sun-Fri),USD per EUR", "BTC-USD,crypto,24/7,USD"]
     (folder / "manifest.csv").write_text("\n".join(listed) + "\n")
     wanted = Wanted("2018-05-31T02:00:00Z", ("EURUSD", "BTC-USD"))

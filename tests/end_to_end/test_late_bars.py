@@ -10,8 +10,8 @@ from sqlalchemy import Row, select, update
 
 from service.db.session import Database
 from service.db.tables import bars, editions, forecasts, run_outcomes, runs
-from tests.recorded import RecordedWalks, Walk
-from tests.service_factory import Service, Wanted, make_service
+from tests.support.recorded import RecordedWalks, Walk
+from tests.support.service_factory import Service, Wanted, make_service
 
 FRIDAY, MONDAY = date(2024, 3, 1), date(2024, 3, 4)
 LATE = Walk("BBB", date(2023, 9, 1), date(2024, 3, 28), seed=2)

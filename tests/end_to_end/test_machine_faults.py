@@ -20,19 +20,19 @@ import psycopg
 import pytest
 from sqlalchemy import event, func, select, text
 
-from models.tasks import train_forecasters
+from models.training.tasks import train_forecasters
 from service.clock import SystemMarketClock
-from service.context import RANDOM_WALK
-from service.db.head import HEAD
+from service.db.revision import HEAD
 from service.db.session import Database
 from service.db.tables import editions, forecasts, runs
 from service.execution.local import FreshChild, WarmWorker
 from service.forecasts.ledger import verify
+from service.runtime.context import RANDOM_WALK
 from service.scheduler.loop import Step
-from tests import execution_tasks, postgres
-from tests.command import CommandLine, kill_group, wait_for
-from tests.recorded import RecordedWalks, Walk
-from tests.service_factory import Service, Wanted, make_service
+from tests.support import execution_tasks, postgres
+from tests.support.command import CommandLine, kill_group, wait_for
+from tests.support.recorded import RecordedWalks, Walk
+from tests.support.service_factory import Service, Wanted, make_service
 
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 UNUSABLE = "the database cannot be used; trying again until it can"

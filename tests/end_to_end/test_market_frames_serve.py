@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
-from service.context import STAND_IN
 from service.db.session import Database
 from service.db.tables import edition_items, editions, forecasts, model_versions, recipe_judgements
 from service.market.instruments import add_symbols
-from tests.recorded import RecordedWalks, Walk
-from tests.service_factory import Service, SmallNetworks, Wanted, make_service
+from service.runtime.context import STAND_IN
+from tests.support.recorded import RecordedWalks, Walk
+from tests.support.service_factory import Service, SmallNetworks, Wanted, make_service
 
 FIRST, LAST = date(2019, 6, 3), date(2024, 6, 28)
 SERVED = "conv_lstm"

@@ -9,8 +9,8 @@ from sqlalchemy import select
 
 from service.db.session import Database
 from service.db.tables import editions, forecasts, run_outcomes, runs, scores
-from tests.recorded import RecordedWalks, Walk
-from tests.service_factory import Service, Wanted, make_service
+from tests.support.recorded import RecordedWalks, Walk
+from tests.support.service_factory import Service, Wanted, make_service
 
 FIRST, LAST = date(2023, 9, 1), date(2024, 6, 28)
 TEN = [date(2024, 3, day) for day in (4, 5, 6, 7, 8, 11, 12, 13, 14, 15)]

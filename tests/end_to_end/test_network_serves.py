@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Row, select, update
 
-from models.tasks import _loaded
+from models.training.tasks import _loaded
 from service.db.session import Database
 from service.db.tables import edition_items, editions, forecasts, model_versions, run_outcomes, runs
 from service.forecasts.ledger import verify
-from tests.recorded import RecordedWalks, Walk
-from tests.service_factory import Service, SmallNetworks, Wanted, make_service
+from tests.support.recorded import RecordedWalks, Walk
+from tests.support.service_factory import Service, SmallNetworks, Wanted, make_service
 
 FIRST, LAST = date(2019, 6, 3), date(2024, 6, 28)
 

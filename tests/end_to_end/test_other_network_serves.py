@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
-from models.artifact import load_artifact
+from models.forecasting.artifact import load_artifact
 from service.db.session import Database
 from service.db.tables import edition_items, editions, forecasts, model_versions
-from tests.recorded import RecordedWalks, Walk
-from tests.service_factory import SmallNetworks, Wanted, make_service
+from tests.support.recorded import RecordedWalks, Walk
+from tests.support.service_factory import SmallNetworks, Wanted, make_service
 
 FIRST, LAST = date(2019, 6, 3), date(2024, 6, 28)
 WINDOW = 40

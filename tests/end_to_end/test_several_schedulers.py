@@ -15,10 +15,10 @@ from service.clock import DatabaseClock
 from service.db.session import Database
 from service.db.tables import runs
 from service.scheduler.loop import Scheduler
-from tests.command import CommandLine, kill_group, wait_for
-from tests.ledger_checks import assert_nothing_is_lost_or_doubled, issued
-from tests.recorded import RecordedWalks, Walk
-from tests.service_factory import Service, Wanted, make_service
+from tests.support.command import CommandLine, kill_group, wait_for
+from tests.support.ledger_checks import assert_nothing_is_lost_or_doubled, issued
+from tests.support.recorded import RecordedWalks, Walk
+from tests.support.service_factory import Service, Wanted, make_service
 
 SYMBOLS = ("AAA", "BBB", "CCC")
 SETTINGS = {

@@ -7,8 +7,8 @@ import psutil
 import pytest
 
 from service.db.session import Database
-from tests.command import CommandLine, kill_group, wait_for
-from tests.ledger_checks import assert_nothing_is_lost_or_doubled, issued
+from tests.support.command import CommandLine, kill_group, wait_for
+from tests.support.ledger_checks import assert_nothing_is_lost_or_doubled, issued
 
 NAME = "tplus-sample-replay.db"
 

@@ -17,10 +17,10 @@ from sqlalchemy import func, select
 from service.db.session import Database
 from service.db.tables import accuracy, actions, bars, edition_items, editions, forecasts, instruments, runs, scores
 from service.forecasts.ledger import verify
-from service.market.calendar import get_calendar
+from service.market.exchange_calendar import get_calendar
 from service.market.instruments import add_symbols
-from tests.recorded import RecordedWalks, Walk
-from tests.service_factory import Service, Wanted, make_service
+from tests.support.recorded import RecordedWalks, Walk
+from tests.support.service_factory import Service, Wanted, make_service
 
 FIRST, LAST = date(2018, 1, 2), date(2019, 3, 15)
 SPLIT, DIVIDEND = date(2018, 12, 3), date(2018, 11, 30)

@@ -14,8 +14,8 @@ from urllib.request import urlopen
 import psutil
 import pytest
 
-from tests.command import CommandLine, kill_group, wait_for
-from tests.postgres import free_port
+from tests.support.command import CommandLine, kill_group, wait_for
+from tests.support.postgres import free_port
 
 CTRL_C_SECONDS = 12.0
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from models.specs import Reference, ReferenceRole, Strategy
+from models.config import Reference, ReferenceRole, Strategy
 from service.db.session import Database
 from service.db.tables import forecasts, model_versions
 from service.market.sessions import ensure_sessions
-from tests.forecast_factory import Desk, History, open_desk, quantiles_of, random_closes, sessions_until, utc
+from tests.support.forecast_factory import Desk, History, open_desk, quantiles_of, random_closes, sessions_until, utc
 
 AS_OF, BEFORE = date(2018, 5, 31), date(2018, 5, 30)
 SPY = Reference("SPY", ReferenceRole.MARKET)

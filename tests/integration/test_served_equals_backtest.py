@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 
 from models.baselines import RandomWalk
-from models.forecast import Forecaster
-from models.frame import Panel, SymbolFrame
-from models.inference import NetworkForecaster, load_forecaster
-from models.specs import Strategy
-from models.tasks import ForecastTask
+from models.config import Strategy
+from models.forecaster import Forecaster
+from models.forecasting.network_forecaster import NetworkForecaster, load_forecaster
+from models.preprocessing.frame import Panel, SymbolFrame
+from models.training.tasks import ForecastTask
 from service.db.session import Database
 from service.db.tables import edition_items, forecasts, model_versions
-from service.market.calendar import get_calendar
+from service.market.exchange_calendar import get_calendar
 from service.market.instruments import add_symbols
-from service.prices.frames import PanelQuery, load_panel
-from service.prices.sample import SampleSource
-from service.prices.source import Action, PriceHistory, PriceSource
-from tests.forecast_factory import Desk, open_desk, raw_quantiles_of, utc
+from service.prices.panel import PanelQuery, load_panel
+from service.prices.sources.base import Action, PriceHistory, PriceSource
+from service.prices.sources.sample import SampleSource
+from tests.support.forecast_factory import Desk, open_desk, raw_quantiles_of, utc
 
 AS_OF = date(2012, 11, 14)
 """A week after a dividend of AAPL, on the eve of MSFT's ex-date, with a storm's two closed days (29 and 30 October)."""

@@ -9,9 +9,9 @@ import pytest
 from service.db.session import Database
 from service.db.tables import forecasts, instruments, scores
 from service.market.instruments import add_symbols
-from service.prices.source import Action, ActionKind
-from tests.fakes import FakeSource, bars_frame
-from tests.forecast_factory import Desk, open_desk, random_closes, sessions_until, utc
+from service.prices.sources.base import Action, ActionKind
+from tests.support.fakes import FakeSource, bars_frame
+from tests.support.forecast_factory import Desk, open_desk, random_closes, sessions_until, utc
 
 AS_OF, T = date(2018, 5, 31), date(2018, 6, 1)
 DAYS = sessions_until(AS_OF, 80)

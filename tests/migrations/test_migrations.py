@@ -24,8 +24,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from service.db.head import HEAD
 from service.db.migrate import check, current_revision, downgrade, upgrade
+from service.db.revision import HEAD
 from service.db.session import Database
 from service.db.tables import bars, instruments, metadata, stamp
 from service.db.types import Instant

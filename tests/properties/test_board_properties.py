@@ -5,9 +5,9 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.evaluation.board import boards
-from models.evaluation.leaderboard import rank
-from tests.backtest_factory import Maker, rows_of, simulate, table_of
+from models.backtest.analysis.comparison_set import boards
+from models.backtest.analysis.leaderboard import rank
+from tests.support.backtest_factory import Maker, rows_of, simulate, table_of
 
 PANEL = simulate(symbols=3, sessions=16)  # 12 as_of sessions: 108 rows
 WALK, LSTM = rows_of(PANEL, Maker("random_walk")), rows_of(PANEL, Maker("lstm", insight=0.2))

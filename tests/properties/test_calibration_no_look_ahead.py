@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.calibration import calibrate
-from tests.calibration_rows import make_rows
+from tests.support.calibration_rows import make_rows
 
 DAYS, SYMBOLS = 14, 3
 ROWS = make_rows(DAYS, SYMBOLS, horizon=3, seed=11)

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from service.charts.chart import Chart
 from service.charts.forecast import forecast_chart
+from service.charts.forecast_vs_actual import versus_chart
 from service.charts.skill import skill_chart
 from service.charts.theme import THEMES
-from service.charts.versus import versus_chart
-from tests.service.charts.answer_factory import AS_OF, TARGETS, Made, Past, answer, bar, past, record, weekdays
+from tests.support.answer_factory import AS_OF, TARGETS, Made, Past, answer, bar, past, record, weekdays
 
 PRICES = st.floats(1e-9, 1e9, allow_nan=False)
 THEME = st.sampled_from(sorted(THEMES))

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.specs import Strategy
+from models.config import Strategy
 from service.db.session import Database
 from service.db.tables import editions, forecasts, scores
 from service.forecasts.ledger import publish, verify
-from tests.forecast_factory import (
+from tests.support.forecast_factory import (
     NOON,
     Desk,
     History,

@@ -4,12 +4,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.frame import Panel
-from models.market_frames.frames import MarketFrames, cells, market_frames
-from models.market_frames.layout import fit_layout, order_by_correlation
-from models.market_frames.pipeline import MarketPipeline
-from models.pipeline import Pipeline
-from tests.factories import after, known_at, make_frame, make_panel, make_recipe, with_changes
+from models.forecasting.spatiotemporal.images import MarketFrames, cells, market_frames
+from models.forecasting.spatiotemporal.layout import fit_layout, order_by_correlation
+from models.forecasting.spatiotemporal.pipeline import MarketPipeline
+from models.preprocessing.frame import Panel
+from models.preprocessing.pipeline import Pipeline
+from tests.support.factories import after, known_at, make_frame, make_panel, make_recipe, with_changes
 
 N = 330
 BASE = make_panel(N, seed=7, symbols=("AAA", "BBB", "CCC"))

@@ -5,11 +5,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.baselines import fit_random_walk, random_walk_recipe
-from models.features import own_features
-from models.frame import Panel
-from models.pipeline import Pipeline
-from models.specs import MEMORY, Strategy
-from tests.factories import after, known_at, last_rows, make_frame, make_panel, make_recipe, with_changes
+from models.config import MEMORY, Strategy
+from models.preprocessing.features import own_features
+from models.preprocessing.frame import Panel
+from models.preprocessing.pipeline import Pipeline
+from tests.support.factories import after, known_at, last_rows, make_frame, make_panel, make_recipe, with_changes
 
 N = 340
 PANEL = make_panel(N, seed=7)

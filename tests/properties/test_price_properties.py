@@ -15,11 +15,11 @@ from service.db.migrate import upgrade
 from service.db.session import Database
 from service.db.tables import bar_revisions, bars, changes, instruments, quarantine, sessions
 from service.market.sessions import settle_of
-from service.prices.adjust import adjustment_factors
-from service.prices.frames import PanelQuery, load_panel
-from service.prices.source import Action, ActionKind
+from service.prices.adjustment.adjust import adjustment_factors
+from service.prices.panel import PanelQuery, load_panel
+from service.prices.sources.base import Action, ActionKind
 from service.settings import Settings
-from tests.fakes import JANUARY, FakeSource, World, bars_frame
+from tests.support.fakes import JANUARY, FakeSource, World, bars_frame
 
 ROWS = len(JANUARY)
 DAYS = np.array(JANUARY, "datetime64[D]")

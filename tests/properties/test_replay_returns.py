@@ -2,7 +2,6 @@
 
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from service.market.calendar import get_calendar
-from service.prices.adjust import adjustment_factors
-from service.prices.files import FilesSource
-from service.prices.replay import RecordedSeries, recorded_series, replay
-from service.prices.sample import SampleSource
-from service.prices.source import Action, ActionKind, InstrumentMeta, PriceHistory, PriceSource
+from service.market.exchange_calendar import get_calendar
+from service.prices.adjustment.adjust import adjustment_factors
+from service.prices.sources.base import Action, ActionKind, InstrumentMeta, PriceHistory, PriceSource
+from service.prices.sources.files import FilesSource
+from service.prices.sources.replay import RecordedSeries, recorded_series, replay
+from service.prices.sources.sample import SampleSource
+from tests.support.paths import PRICES
 
-PRICES = Path(__file__).parents[3] / "shared" / "prices"
 FULL = datetime(2018, 12, 31, 23, tzinfo=UTC)
 
 

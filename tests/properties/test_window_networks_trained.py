@@ -9,16 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from models.artifact import Artifact, save_artifact
-from models.fitting import masked_columns
-from models.inference import NetworkForecaster, load_forecaster
-from models.loop import CompiledLoop
+from models.config import Recipe, Strategy
+from models.forecasting.artifact import Artifact, save_artifact
+from models.forecasting.network_forecaster import NetworkForecaster, load_forecaster
 from models.networks import ARCHITECTURES, architecture
-from models.networks.forward import Weights
-from models.networks.spec import NetworkSpec
-from models.pipeline import Pipeline
-from models.specs import Recipe, Strategy
-from tests.factories import SPY, VIX, make_panel
+from models.networks.config import NetworkSpec
+from models.networks.lstm_numpy import Weights
+from models.preprocessing.pipeline import Pipeline
+from models.training.fit_network import masked_columns
+from models.training.window_loop import CompiledLoop
+from tests.support.factories import SPY, VIX, make_panel
 
 NAMES = list(ARCHITECTURES)
 PANEL = make_panel(420, seed=12)

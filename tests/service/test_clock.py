@@ -9,7 +9,7 @@ from service.clock import DatabaseClock, ReplayMarketClock, SystemMarketClock, p
 from service.db.session import Database
 from service.db.tables import market_clock
 from service.errors import DatabaseError
-from tests.service_factory import MACHINE_START, ManualClock
+from tests.support.service_factory import MACHINE_START, ManualClock
 
 MARKET = datetime(2012, 3, 1, 22, 30, tzinfo=UTC)
 

@@ -24,14 +24,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from models.baselines.rows import sigma_rows
-from models.evaluation.contract import ForecastHistory, between, history_of
-from models.evaluation.folds import Fold, WalkForward, union_grid, walk_forward
-from models.frame import FloatArray, Panel
-from models.specs import MULTI_STEP_HORIZON, QUANTILES
-from service.evaluation.prices import GroupPanel, fetch_all, group_panels
-from service.evaluation.rows import EntrantRows, joined, write_rows
-from service.prices.catalogue import make_source
+from models.backtest.folds import Fold, WalkForward, union_grid, walk_forward
+from models.backtest.protocols import ForecastHistory, between, history_of
+from models.baselines.base import sigma_rows
+from models.config import MULTI_STEP_HORIZON, QUANTILES
+from models.preprocessing.frame import FloatArray, Panel
+from service.backtest.parquet import EntrantRows, joined, write_rows
+from service.backtest.prices import GroupPanel, fetch_all, group_panels
+from service.prices.sources.registry import make_source
 from service.settings import Settings
 
 HERE = Path(__file__).resolve().parent

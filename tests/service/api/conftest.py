@@ -10,9 +10,9 @@ from service.app import create_app
 from service.db.migrate import upgrade
 from service.db.session import Database
 from service.settings import Settings
-from tests.postgres import PostgresServer, name_of
-from tests.service.api.client import TestClient
-from tests.service.api.ledger_factory import fill
+from tests.support.api.client import TestClient
+from tests.support.api.ledger_factory import fill
+from tests.support.postgres import PostgresServer, name_of
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,9 @@ import structlog
 from rich.console import Console
 
 from service.cli.reporters import LogReporter, TerminalReporter, forecast_table
-from service.logs import configure_logs
-from service.reporting import EditionSummary, ScoreSummary, ServedStep
+from service.log_config import configure_logs
 from service.runs import Run
+from service.runtime.progress import EditionSummary, ScoreSummary, ServedStep
 
 AT = datetime(2018, 12, 20, 22, 30, tzinfo=UTC)
 TARGETS = (date(2018, 12, 21), date(2018, 12, 24), date(2018, 12, 26))

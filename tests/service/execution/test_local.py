@@ -11,10 +11,10 @@ from typing import Any
 import psutil
 import pytest
 
+from service.execution.executor import TaskFailed, WorkerDied, WorkerTimeout
 from service.execution.local import FreshChild, WarmWorker
-from service.execution.port import TaskFailed, WorkerDied, WorkerTimeout
-from tests import execution_tasks as tasks
-from tests.command import wait_for
+from tests.support import execution_tasks as tasks
+from tests.support.command import wait_for
 
 
 @pytest.fixture(scope="module")

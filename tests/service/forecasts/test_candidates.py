@@ -5,11 +5,11 @@ from datetime import date
 
 from sqlalchemy import update
 
-from models.specs import Strategy
+from models.config import Strategy
 from service.db.tables import instruments
 from service.forecasts.candidates import Candidate, read_candidates
 from service.forecasts.ledger import publish
-from tests.forecast_factory import NOON, Desk, History, Said, draft_of
+from tests.support.forecast_factory import NOON, Desk, History, Said, draft_of
 
 AS_OF, T = date(2018, 5, 31), date(2018, 6, 1)
 

@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import insert, inspect, text, update
 from sqlalchemy.exc import DBAPIError
 
-from models.specs import Strategy
+from models.config import Strategy
 from service.db.tables import changes, edition_items, editions, forecasts, scores
-from service.forecasts.drafts import EditionDraft, ForecastDraft, ItemDraft
 from service.forecasts.ledger import GENESIS, publish, verify
-from tests.forecast_factory import Desk, History, Said, draft_of, quantiles_of, random_closes, utc
+from service.forecasts.publication import EditionDraft, ForecastDraft, ItemDraft
+from tests.support.forecast_factory import Desk, History, Said, draft_of, quantiles_of, random_closes, utc
 
 AS_OF, T, T1, T2 = date(2018, 5, 31), date(2018, 6, 1), date(2018, 6, 4), date(2018, 6, 5)
 GUARDED = ("editions", "forecasts", "edition_items")

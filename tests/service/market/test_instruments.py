@@ -15,7 +15,7 @@ from service.market.instruments import (
     remove_symbols,
     set_state,
 )
-from service.prices.source import InstrumentMeta
+from service.prices.sources.base import InstrumentMeta
 
 AT = datetime(2024, 1, 2, 12, tzinfo=UTC)
 LATER = datetime(2024, 1, 3, 12, tzinfo=UTC)

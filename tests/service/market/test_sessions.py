@@ -8,7 +8,7 @@ from sqlalchemy import select
 from service.db.session import Database
 from service.db.tables import sessions
 from service.errors import CalendarError
-from service.market.calendar import get_calendar
+from service.market.exchange_calendar import get_calendar
 from service.market.sessions import ensure_sessions, final_sessions, mark_closed, reopen, sessions_after, settle_of
 from service.settings import Settings
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from service.db.session import Database
-from tests.recorded import RecordedWalks, Walk
-from tests.service_factory import Service, Wanted, make_service
+from tests.support.recorded import RecordedWalks, Walk
+from tests.support.service_factory import Service, Wanted, make_service
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from service.market.book import CalendarBook
+from service.market.calendars import CalendarBook
 from service.runs import PlannedRun
 from service.scheduler.due import CalendarView, GroupView, MarketEvent, due_sessions, due_trainings, next_event
 from service.settings import Settings

@@ -10,10 +10,10 @@ from sqlalchemy import Row, select
 
 from service.db.tables import editions, forecasts, runs, schedulers
 from service.forecasts.ledger import verify
-from service.prices.source import Transient
+from service.prices.sources.base import Transient
 from service.scheduler.loop import Scheduler, Step
-from tests.recorded import RecordedWalks
-from tests.service_factory import Service
+from tests.support.recorded import RecordedWalks
+from tests.support.service_factory import Service
 
 MARKET = datetime(2024, 3, 1, 22, 30, tzinfo=UTC)
 

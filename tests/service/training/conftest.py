@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from service.db.session import Database
-from tests.forecast_factory import Desk, open_desk
+from tests.support.forecast_factory import Desk, open_desk
 
 
 @pytest.fixture

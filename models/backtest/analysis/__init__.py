@@ -1,0 +1,1 @@
+"""Analysis of backtest forecasts: scores, leaderboard, significance, ablations."""

@@ -1,0 +1,221 @@
+"""What changes the result apart from the forecaster: the model's age, its lookback, its seed, its strategy."""
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from models.backtest.analysis.comparison_set import Board
+from models.backtest.forecast_table import UNKNOWN, Entry, ForecastTable
+from models.errors import TooLittleHistory
+from models.metrics.scoring_rules import pinball, skill
+from models.metrics.significance import Comparison, diebold_mariano
+from models.preprocessing.frame import FloatArray
+from models.preprocessing.windows import IntArray
+from models.training.holdout import BASIS_POINT
+
+AGES: tuple[tuple[str, int], ...] = (("1", 1), ("2-5", 5), ("6-20", 20), ("21-60", 60), ("over 60", 1_000_000))
+"""Buckets of model age in sessions: name and oldest age, inclusive."""
+
+USUAL_LOOKBACK = 5
+"""The lookback that others are compared with, where the file has it."""
+
+_MEDIAN, _LOW_80, _HIGH_80 = 3, 1, 5
+
+
+@dataclass(frozen=True, slots=True)
+class AgeFigure:
+    """Skill of one entry at one age of its fit: 1 less its pinball over the random walk's on `rows` rows."""
+
+    entry: Entry
+    age: str
+    skill: float
+    rows: int
+    days: int
+
+
+@dataclass(frozen=True, slots=True)
+class LookbackFigure:
+    """One lookback of a forecaster, on the rows of the board: pinball in basis points and over the random walk's.
+
+    `against_usual` is the Diebold-Mariano test against lookback 5 (the shortest, where the file lacks 5): None for
+    that one itself, and where there are too few days.
+    """
+
+    entry: Entry
+    pinball: float
+    ratio: float
+    against_usual: Comparison | None
+
+
+@dataclass(frozen=True, slots=True)
+class SeedFigure:
+    """How far the seeds of an entry lie apart, in basis points of pinball, on the rows that all of them have."""
+
+    entry: Entry
+    pinball: dict[int, float]
+    spread: float
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """Two strategies of one forecaster on the same symbol, as_of and step; lengths in basis points.
+
+    Attributes:
+        first: One entry.
+        second: The other.
+        step: The step both forecast.
+        median_gap: Mean absolute difference of the medians.
+        median_gap_sigma: The same, each over sigma sqrt(step).
+        width_gap: Mean of the first's 80 % width less the second's, over the mean of the second's.
+        opposite: Share of rows whose medians have opposite signs.
+        correlation: Of the medians; NaN where one does not move.
+        pinball: Mean pinball of the first and of the second.
+        rows: Rows compared.
+    """
+
+    first: Entry
+    second: Entry
+    step: int
+    median_gap: float
+    median_gap_sigma: float
+    width_gap: float
+    opposite: float
+    correlation: float
+    pinball: tuple[float, float]
+    rows: int
+
+
+def model_ages(board: Board, index: int) -> IntArray:
+    """Sessions since the fit of one entry: 1 on the first as_of that a fit forecasts, then one more each as_of.
+
+    Counted on the as_of sessions of the board that the fold covers, all symbols pooled, so no calendar is needed.
+
+    Returns:
+        `(n,)`; 0 where the fold is not known.
+    """
+    fold = board.fold[index]
+    pairs, position = np.unique(fold * board.days + board.day, return_inverse=True)
+    started = np.diff(pairs // max(board.days, 1), prepend=-2) != 0
+    order = np.arange(len(pairs))
+    since = order - np.maximum.accumulate(np.where(started, order, 0))
+    ages: IntArray = np.where(fold == UNKNOWN, 0, since[position] + 1).astype(np.int64)
+    return ages
+
+
+def skill_by_age(board: Board) -> tuple[AgeFigure, ...]:
+    """Skill against the random walk per bucket of `AGES`, for every entry whose folds are known but the walk itself.
+
+    Empty where there is no random walk or no fold is known.
+    """
+    if board.reference is None:
+        return ()
+    figures = []
+    for index, entry in enumerate(board.entries):
+        if index == board.reference or not (board.fold[index] != UNKNOWN).any():
+            continue
+        ages, youngest = model_ages(board, index), 0
+        for name, oldest in AGES:
+            rows = (ages > youngest) & (ages <= oldest)
+            youngest = oldest
+            if rows.any():
+                gain = skill(board.loss[index][rows], board.loss[board.reference][rows])
+                figures.append(AgeFigure(entry, name, gain, int(rows.sum()), len(np.unique(board.day[rows]))))
+    return tuple(figures)
+
+
+def lookback_study(board: Board) -> tuple[LookbackFigure, ...]:
+    """Every entry whose forecaster and strategy stand on the board with two lookbacks or more, shortest first."""
+    families: dict[tuple[str, str], list[int]] = {}
+    for index, entry in enumerate(board.entries):
+        families.setdefault((entry.forecaster, entry.strategy), []).append(index)
+    figures = []
+    for members in families.values():
+        if len(members) < 2:
+            continue
+        members.sort(key=lambda index: board.entries[index].lookback)
+        usual = next((index for index in members if board.entries[index].lookback == USUAL_LOOKBACK), members[0])
+        figures += [_lookback(board, index, usual) for index in members]
+    return tuple(figures)
+
+
+def _lookback(board: Board, index: int, usual: int) -> LookbackFigure:
+    mean = float(board.loss[index].mean())
+    walk = float("nan") if board.reference is None else float(board.loss[board.reference].mean())
+    ratio = mean / walk if walk > 0 else float("nan")
+    if index == usual:
+        return LookbackFigure(board.entries[index], mean, ratio, None)
+    try:
+        test = diebold_mariano(board.as_of, board.loss[index], board.loss[usual], board.horizon)
+    except TooLittleHistory:
+        return LookbackFigure(board.entries[index], mean, ratio, None)
+    return LookbackFigure(board.entries[index], mean, ratio, test)
+
+
+def seed_spread(table: ForecastTable) -> tuple[SeedFigure, ...]:
+    """Pinball of each seed and highest less lowest, for every entry with two seeds or more."""
+    figures = []
+    for index, entry in enumerate(table.entries):
+        own = table.take((table.entry == index) & (table.seed != UNKNOWN))
+        seeds = np.unique(own.seed)
+        if len(seeds) < 2:
+            continue
+        _, position, counts = np.unique(own.keys(), return_inverse=True, return_counts=True)
+        own = own.take(counts[position] == len(seeds))
+        loss = BASIS_POINT * pinball(own.actual, own.quantiles)
+        if len(own):
+            each = {int(seed): float(loss[own.seed == seed].mean()) for seed in seeds}
+            figures.append(SeedFigure(entry, each, max(each.values()) - min(each.values()), len(own) // len(seeds)))
+    return tuple(figures)
+
+
+def disagreements(table: ForecastTable) -> tuple[Disagreement, ...]:
+    """Every two strategies of one forecaster and lookback, per step that both have.
+
+    Args:
+        table: Rows as `table.served` leaves them.
+    """
+    families: dict[tuple[str, int], list[int]] = {}
+    for index in np.unique(table.entry).tolist():
+        entry = table.entries[index]
+        families.setdefault((entry.forecaster, entry.lookback), []).append(index)
+    figures = []
+    for members in families.values():
+        members.sort(key=lambda index: table.entries[index].strategy, reverse=True)
+        for first, second in combinations(members, 2):
+            one, other = table.take(table.entry == first), table.take(table.entry == second)
+            for step in np.intersect1d(one.step, other.step).tolist():
+                found = _disagree(one.take(one.step == step), other.take(other.step == step))
+                figures += [] if found is None else [found]
+    return tuple(figures)
+
+
+def _disagree(one: ForecastTable, other: ForecastTable) -> Disagreement | None:
+    """Both tables hold one entry and one step."""
+    _, left, right = np.intersect1d(one.keys(), other.keys(), return_indices=True)
+    if not len(left):
+        return None
+    a, b, step = one.quantiles[left], other.quantiles[right], int(one.step[0])
+    actual, scale = one.actual[left], one.sigma[left] * np.sqrt(step)
+    gap = np.abs(a[:, _MEDIAN] - b[:, _MEDIAN])
+    width = b[:, _HIGH_80] - b[:, _LOW_80]
+    total = float(width.sum())
+    return Disagreement(
+        first=one.entries[int(one.entry[0])],
+        second=other.entries[int(other.entry[0])],
+        step=step,
+        median_gap=float(BASIS_POINT * gap.mean()),
+        median_gap_sigma=float((gap / scale).mean()) if (scale > 0).all() else float("nan"),
+        width_gap=float((a[:, _HIGH_80] - a[:, _LOW_80]).sum()) / total - 1 if total > 0 else float("nan"),
+        opposite=float((a[:, _MEDIAN] * b[:, _MEDIAN] < 0).mean()),
+        correlation=_correlation(a[:, _MEDIAN], b[:, _MEDIAN]),
+        pinball=(float(BASIS_POINT * pinball(actual, a).mean()), float(BASIS_POINT * pinball(actual, b).mean())),
+        rows=len(left),
+    )
+
+
+def _correlation(one: FloatArray, other: FloatArray) -> float:
+    if len(one) < 2 or one.std() < 1e-12 or other.std() < 1e-12:
+        return float("nan")
+    return float(np.corrcoef(one, other)[0, 1])

@@ -1,0 +1,180 @@
+"""The leaderboard: every entry of a board beside the random walk and the champion, best first."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.backtest.analysis.comparison_set import Board
+from models.backtest.analysis.naive_copy_check import Copy, detect_copy
+from models.backtest.analysis.scores import EntryScores, score_entry
+from models.backtest.forecast_table import Entry
+from models.errors import TooLittleHistory
+from models.metrics.scoring_rules import BoolArray, pinball
+from models.metrics.significance import Comparison, Direction, Ratio, diebold_mariano, pesaran_timmermann, ratio_of_sums
+from models.preprocessing.frame import FloatArray
+from models.training.holdout import BASIS_POINT
+
+OVERALL = "overall"
+"""Key of the figures over all steps, beside those of each step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One entry of the leaderboard. Dictionaries have the keys `overall`, `1`, `2`, `3`: all steps, then each.
+
+    Attributes:
+        entry: Who.
+        scores: What it earned by itself.
+        ratio: Pinball over the random walk's, as served both; empty where there is no random walk.
+        ratio_pinned: Pinball over that of the random walk before its calibration; empty likewise.
+        rmse_ratio: RMSE of the median over the random walk's, interval by day.
+        mae_ratio: MAE likewise.
+        against_walk: Diebold-Mariano on pinball in basis points against the random walk, negative where better; empty
+            for that random walk itself.
+        against_champion: The same against the champion; empty for the champion itself.
+        direction: Per step; None where nothing can be told.
+        copy: Whether its median is a copy of the past, see `canaries.detect_copy`.
+        missing: Rows of the board that it lacks.
+    """
+
+    entry: Entry
+    scores: EntryScores
+    ratio: dict[str, Ratio]
+    ratio_pinned: dict[str, float]
+    rmse_ratio: dict[str, Ratio]
+    mae_ratio: dict[str, Ratio]
+    against_walk: dict[str, Comparison | None]
+    against_champion: dict[str, Comparison | None]
+    direction: dict[str, Direction | None]
+    copy: Copy | None
+    missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leaderboard:
+    """The lines of a board, lowest pinball first.
+
+    Attributes:
+        lines: One per entry.
+        champion: Whom all others are compared with, None where nobody is.
+        notes: What could not be told, a sentence each.
+    """
+
+    lines: tuple[Line, ...]
+    champion: Entry | None
+    notes: tuple[str, ...]
+
+
+def rank(board: Board, champion: str | None, networks: Collection[str]) -> Leaderboard:
+    """Score and compare every entry of a board.
+
+    Args:
+        board: With at least one row.
+        champion: Forecaster that the others are compared with; None picks the network with the lowest pinball.
+        networks: Names of forecasters that are networks.
+    """
+    losses = board.loss.mean(axis=1)
+    order = [int(index) for index in np.argsort(losses, kind="stable")]
+    chosen = _champion(board, order, champion, networks)
+    notes = []
+    if board.reference is None:
+        notes.append("there is no random_walk on these rows: ratios and tests against it are left out")
+    if champion is not None and chosen is None:
+        notes.append(f"there is no forecaster named {champion} on these rows; nobody is compared with it")
+    need = 2 * board.horizon + 1
+    if board.days < need:
+        notes.append(
+            f"these rows lie on {board.days} days; tests and intervals over {board.horizon} steps need {need} "
+            "and are left out"
+        )
+    if len(np.unique(board.symbol)) == 1:
+        name = board.symbols[int(board.symbol[0])]
+        notes.append(f"these rows are of {name} alone: what is told here is told of one symbol, not of a market")
+    lines = tuple(_line(board, index, chosen) for index in order)
+    return Leaderboard(lines, None if chosen is None else board.entries[chosen], tuple(notes))
+
+
+def _champion(board: Board, order: list[int], name: str | None, networks: Collection[str]) -> int | None:
+    names = networks if name is None else (name,)
+    return next((index for index in order if board.entries[index].forecaster in names), None)
+
+
+def _line(board: Board, index: int, champion: int | None) -> Line:
+    walk = board.reference
+    errors = BASIS_POINT * board.errors(index)
+    empty = np.zeros(0)
+    walk_errors = empty if walk is None else BASIS_POINT * board.errors(walk)
+    return Line(
+        entry=board.entries[index],
+        scores=score_entry(board, index),
+        ratio={} if walk is None else _ratios(board, board.loss[index], board.loss[walk]),
+        ratio_pinned={} if walk is None else _pinned(board, index, walk),
+        rmse_ratio={} if walk is None else _roots(_ratios(board, errors**2, walk_errors**2)),
+        mae_ratio={} if walk is None else _ratios(board, np.abs(errors), np.abs(walk_errors)),
+        against_walk=_tests(board, index, walk),
+        against_champion=_tests(board, index, champion),
+        direction={str(step): _direction(board, index, board.at_step(step)) for step in board.steps},
+        copy=detect_copy(board, index),
+        missing=board.missing[board.entries[index]],
+    )
+
+
+def _parts(board: Board) -> list[tuple[str, BoolArray]]:
+    everything = (OVERALL, np.ones(len(board), dtype=np.bool_))
+    return [everything, *((str(step), board.at_step(step)) for step in board.steps)]
+
+
+def _horizon(board: Board, rows: BoolArray) -> int:
+    return int(board.step[rows].max())
+
+
+def _ratios(board: Board, loss: FloatArray, other: FloatArray) -> dict[str, Ratio]:
+    return {
+        name: ratio_of_sums(board.by_day(loss, rows), board.by_day(other, rows), _horizon(board, rows))
+        for name, rows in _parts(board)
+    }
+
+
+def _roots(ratios: dict[str, Ratio]) -> dict[str, Ratio]:
+    """From squared errors to their roots: ends of an interval keep their order under a root."""
+    return {
+        name: Ratio(_root(each.value), _root(each.low), _root(each.high), each.days) for name, each in ratios.items()
+    }
+
+
+def _root(value: float) -> float:
+    return float(np.sqrt(np.maximum(value, 0)))
+
+
+def _pinned(board: Board, index: int, walk: int) -> dict[str, float]:
+    raw = BASIS_POINT * pinball(board.actual, board.raw[walk])
+    ratios = {}
+    for name, rows in _parts(board):
+        total = float(raw[rows].sum())
+        ratios[name] = float(board.loss[index][rows].sum()) / total if total > 0 else float("nan")
+    return ratios
+
+
+def _tests(board: Board, index: int, other: int | None) -> dict[str, Comparison | None]:
+    if other is None or other == index:
+        return {}
+    return {name: _compare(board, index, other, rows) for name, rows in _parts(board)}
+
+
+def _compare(board: Board, index: int, other: int, rows: BoolArray) -> Comparison | None:
+    try:
+        return diebold_mariano(
+            board.as_of[rows], board.loss[index][rows], board.loss[other][rows], _horizon(board, rows)
+        )
+    except TooLittleHistory:
+        return None
+
+
+def _direction(board: Board, index: int, rows: BoolArray) -> Direction | None:
+    try:
+        return pesaran_timmermann(
+            board.as_of[rows], board.median(index)[rows], board.actual[rows], _horizon(board, rows)
+        )
+    except TooLittleHistory:
+        return None

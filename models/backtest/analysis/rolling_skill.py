@@ -1,0 +1,60 @@
+"""Skill over time: a mean over many years hides the months in which a forecaster lost."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.backtest.analysis.comparison_set import Board
+from models.backtest.forecast_table import Entry
+from models.preprocessing.frame import DateArray, FloatArray
+
+ROLLING_SESSIONS = 60
+"""Sessions of the rolling window."""
+
+
+@dataclass(frozen=True, slots=True)
+class RollingSkill:
+    """Skill of one entry against the random walk over a rolling window of as_of sessions.
+
+    Attributes:
+        entry: Who.
+        last: `(m,)` datetime64[D], last as_of session of each window, inclusive.
+        skill: `(m,)` 1 less summed pinball over the random walk's.
+        behind: Share of the windows in which it lost to the random walk.
+    """
+
+    entry: Entry
+    last: DateArray
+    skill: FloatArray
+    behind: float
+
+
+def rolling_skill(board: Board, sessions: int = ROLLING_SESSIONS) -> tuple[RollingSkill, ...]:
+    """Rolling skill of every entry but the random walk itself.
+
+    Args:
+        board: Any board.
+        sessions: As_of sessions of a window, from 1.
+
+    Returns:
+        Empty where there is no random walk, or fewer sessions than a window has.
+    """
+    if board.reference is None or board.days < sessions:
+        return ()
+    dates = np.unique(board.as_of)[sessions - 1 :]
+    walk = _windows(board, board.loss[board.reference], sessions)
+    figures = []
+    for index, entry in enumerate(board.entries):
+        if index == board.reference:
+            continue
+        own = _windows(board, board.loss[index], sessions)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            skill = np.where(walk > 0, 1 - own / walk, np.nan)
+        figures.append(RollingSkill(entry, dates, skill, float((skill < 0).mean())))
+    return tuple(figures)
+
+
+def _windows(board: Board, loss: FloatArray, sessions: int) -> FloatArray:
+    # A difference of running sums would leave rounding behind where losses are tiny beside their sum.
+    sums: FloatArray = np.lib.stride_tricks.sliding_window_view(board.by_day(loss), sessions).sum(axis=1)
+    return sums

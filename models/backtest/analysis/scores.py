@@ -1,0 +1,136 @@
+"""What one entry of a board earned by itself: pinball, coverage, Winkler and where its outcomes fell."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.backtest.analysis.comparison_set import Board
+from models.metrics.scoring_rules import PIT_SHARES, BoolArray, pinball, pit_bins, winkler
+from models.metrics.significance import Ratio, ratio_of_sums
+from models.preprocessing.frame import FloatArray
+from models.training.holdout import BASIS_POINT
+
+TERCILES = ("low", "middle", "high")
+"""Thirds of a board's rows by sigma."""
+
+WINKLER_COVERAGES = (0.80, 0.95)
+"""Intervals whose Winkler score is reported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Measured coverage of the intervals of `metrics.COVERAGES`, each a share with its 95 % interval by day.
+
+    Keys are the nominal percent: 50, 80, 95.
+
+    Attributes:
+        overall: Over all rows.
+        by_step: Per step.
+        by_tercile: Per tercile of sigma, all steps.
+        by_step_and_tercile: Per step, then per tercile.
+    """
+
+    overall: dict[int, Ratio]
+    by_step: dict[int, dict[int, Ratio]]
+    by_tercile: dict[str, dict[int, Ratio]]
+    by_step_and_tercile: dict[int, dict[str, dict[int, Ratio]]]
+
+
+@dataclass(frozen=True, slots=True)
+class EntryScores:
+    """Figures of one entry on a board's rows; losses in basis points.
+
+    Attributes:
+        pinball: Mean over the rows, all steps pooled.
+        pinball_by_step: Per step.
+        raw_pinball: As `pinball`, before calibration; NaN where the file has no raw quantiles.
+        raw_pinball_by_step: Per step.
+        winkler: Per nominal percent, mean over the rows.
+        rmse: Root mean squared error of the median.
+        mae: Mean absolute error of the median.
+        coverage: As served.
+        raw_coverage: Before calibration, None where the file has no raw quantiles.
+        pit: Share of outcomes in each of the eight bins of `metrics.pit_bins`.
+        raw_pit: The same before calibration, None likewise.
+    """
+
+    pinball: float
+    pinball_by_step: dict[int, float]
+    raw_pinball: float
+    raw_pinball_by_step: dict[int, float]
+    winkler: dict[int, float]
+    rmse: float
+    mae: float
+    coverage: Coverage
+    raw_coverage: Coverage | None
+    pit: tuple[float, ...]
+    raw_pit: tuple[float, ...] | None
+
+
+def score_entry(board: Board, index: int) -> EntryScores:
+    """Score one entry.
+
+    Args:
+        board: With at least one row.
+        index: Position of the entry on the board.
+    """
+    has_raw = bool(np.isfinite(board.raw[index]).all())
+    raw_loss = BASIS_POINT * pinball(board.actual, board.raw[index])
+    errors = BASIS_POINT * board.errors(index)
+    return EntryScores(
+        pinball=float(board.loss[index].mean()),
+        pinball_by_step=_per_step(board, board.loss[index]),
+        raw_pinball=float(raw_loss.mean()),
+        raw_pinball_by_step=_per_step(board, raw_loss),
+        winkler={
+            round(100 * nominal): float(BASIS_POINT * winkler(board.actual, board.quantiles[index], nominal).mean())
+            for nominal in WINKLER_COVERAGES
+        },
+        rmse=float(np.sqrt((errors**2).mean())),
+        mae=float(np.abs(errors).mean()),
+        coverage=measure_coverage(board, index),
+        raw_coverage=measure_coverage(board, index, raw=True) if has_raw else None,
+        pit=_pit(board, board.quantiles[index]),
+        raw_pit=_pit(board, board.raw[index]) if has_raw else None,
+    )
+
+
+def measure_coverage(board: Board, index: int, raw: bool = False) -> Coverage:
+    """How often outcomes lay in the intervals of one entry.
+
+    Terciles are thirds of all rows of the board by sigma, not thirds of each day: the question is whether
+    intervals hold where volatility is high, be it that the symbol is wild or that the market is, and within a day
+    the second is lost. One symbol alone has terciles, too. All entries of a board share the cuts.
+
+    Args:
+        board: With at least one row.
+        index: Position of the entry.
+        raw: Take the quantiles before calibration.
+    """
+    hits = {round(100 * nominal): rows for nominal, rows in board.hits(index, raw).items()}
+    terciles = [(name, board.tercile == number) for number, name in enumerate(TERCILES)]
+    return Coverage(
+        overall=_shares(board, hits, None),
+        by_step={step: _shares(board, hits, board.at_step(step)) for step in board.steps},
+        by_tercile={name: _shares(board, hits, rows) for name, rows in terciles},
+        by_step_and_tercile={
+            step: {name: _shares(board, hits, rows & board.at_step(step)) for name, rows in terciles}
+            for step in board.steps
+        },
+    )
+
+
+def _shares(board: Board, hits: dict[int, BoolArray], rows: BoolArray | None) -> dict[int, Ratio]:
+    chosen = board.step if rows is None else board.step[rows]
+    horizon = int(chosen.max()) if len(chosen) else board.horizon
+    counts = board.by_day(np.ones(len(board)), rows)
+    return {nominal: ratio_of_sums(board.by_day(inside, rows), counts, horizon) for nominal, inside in hits.items()}
+
+
+def _per_step(board: Board, loss: FloatArray) -> dict[int, float]:
+    return {step: float(loss[board.at_step(step)].mean()) for step in board.steps}
+
+
+def _pit(board: Board, quantiles: FloatArray) -> tuple[float, ...]:
+    counts = np.bincount(pit_bins(board.actual, quantiles), minlength=len(PIT_SHARES))
+    return tuple((counts / len(board)).tolist())

@@ -1,0 +1,191 @@
+"""A saved forecaster: a folder of weights, fitted pipeline and manifest, named by one hash.
+
+`manifest.json` lists the SHA-256 of the other files, and the artifact's own hash is that of the manifest's
+bytes; so one hash, kept elsewhere, vouches for every byte. Bytes are checked before anything parses them,
+weights are arrays without pickle, and the architecture is built from code, never from the file.
+"""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.config import Recipe
+from models.errors import ArtifactError
+from models.networks.lstm_numpy import Weights
+
+FORMAT_VERSION = 1
+"""Format that this version writes and reads."""
+
+MANIFEST = "manifest.json"
+PIPELINE = "pipeline.json"
+WEIGHTS = "weights.npz"
+
+_ALLOWED = frozenset({PIPELINE, WEIGHTS})
+"""The only names a manifest may list: a path in a manifest is never followed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """What an artifact holds.
+
+    Attributes:
+        recipe: How it was made.
+        pipeline: JSON-able state of the fitted pipeline, or of a baseline.
+        weights: Arrays by name, for each seed; empty for a baseline.
+        facts: JSON-able facts of its training: spans, metrics, data hash, library versions.
+    """
+
+    recipe: Recipe
+    pipeline: Mapping[str, Any]
+    weights: Mapping[int, Weights]
+    facts: Mapping[str, Any]
+
+
+def save_artifact(artifact: Artifact, directory: Path) -> tuple[Path, str]:
+    """Write an artifact into a folder of its own, whole or not at all.
+
+    Equal artifacts have equal bytes, so writing one twice leaves one folder.
+
+    Args:
+        artifact: What to write.
+        directory: The folder that holds artifacts; made if absent.
+
+    Returns:
+        The artifact's folder, named after strategy and hash, and its SHA-256.
+    """
+    files = {PIPELINE: _json_bytes(artifact.pipeline)}
+    if artifact.weights:
+        files[WEIGHTS] = _weight_bytes(artifact.weights)
+    manifest = {
+        "format": FORMAT_VERSION,
+        "recipe": artifact.recipe.as_dict(),
+        "facts": artifact.facts,
+        "files": {name: _sha256(body) for name, body in sorted(files.items())},
+    }
+    files[MANIFEST] = _json_bytes(manifest)
+    sha256 = _sha256(files[MANIFEST])
+    recipe = artifact.recipe
+    folder = directory / f"{recipe.architecture}-{recipe.strategy.value}-{sha256[:16]}"
+    directory.mkdir(parents=True, exist_ok=True)
+    staged = Path(tempfile.mkdtemp(prefix=".writing-", dir=directory))
+    try:
+        for name, body in files.items():
+            _write_durably(staged / name, body)
+        staged.chmod(0o755)
+        _put_in_place(staged, folder, sha256)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+    return folder, sha256
+
+
+def load_artifact(path: Path, sha256: str) -> Artifact:
+    """Read an artifact whose hash is known from elsewhere.
+
+    Args:
+        path: The artifact's folder.
+        sha256: The hash that `save_artifact` returned, in hexadecimal.
+
+    Raises:
+        ArtifactError: It is absent, any byte was altered, or its format is another.
+    """
+    manifest = _manifest(path, _read(path, MANIFEST, sha256))
+    files = {name: _read(path, name, expected) for name, expected in manifest["files"].items()}
+    try:
+        recipe = Recipe.from_dict(manifest["recipe"])
+        weights = _parse_weights(files[WEIGHTS]) if WEIGHTS in files else {}
+        return Artifact(recipe, json.loads(files[PIPELINE]), weights, manifest["facts"])
+    except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ArtifactError(
+            f"artifact {path} carries the right hash but cannot be read ({error}); train it again"
+        ) from error
+
+
+def _manifest(path: Path, body: bytes) -> dict[str, Any]:
+    """Parse a manifest whose bytes are vouched for, and check its format and its file names."""
+    try:
+        manifest = json.loads(body)
+        version, names = manifest["format"], set(dict(manifest["files"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{path / MANIFEST} is no manifest ({error}); train the artifact again") from error
+    if version != FORMAT_VERSION:
+        raise ArtifactError(
+            f"artifact {path} has format {version}, this version reads {FORMAT_VERSION}; train it again"
+        )
+    if not names <= _ALLOWED or PIPELINE not in names:
+        raise ArtifactError(
+            f"artifact {path} lists the files {sorted(names)}, allowed are {sorted(_ALLOWED)} with {PIPELINE}; "
+            "do not use it"
+        )
+    parsed: dict[str, Any] = manifest
+    return parsed
+
+
+def _read(path: Path, name: str, sha256: str) -> bytes:
+    try:
+        body = (path / name).read_bytes()
+    except OSError as error:
+        raise ArtifactError(
+            f"artifact file {path / name} cannot be read ({error.strerror}); train again or restore the data folder"
+        ) from error
+    found = _sha256(body)
+    if found != sha256:
+        raise ArtifactError(
+            f"artifact file {path / name} was altered: its hash is {found[:16]}, expected {str(sha256)[:16]}; "
+            "restore it or train again"
+        )
+    return body
+
+
+def _put_in_place(staged: Path, folder: Path, sha256: str) -> None:
+    """Rename the staged folder; an equal artifact that already stands whole is left as it is."""
+    try:
+        staged.rename(folder)
+    except OSError:
+        if not folder.exists():
+            raise
+        try:
+            load_artifact(folder, sha256)
+        except ArtifactError:
+            shutil.rmtree(folder)
+            staged.rename(folder)
+
+
+def _write_durably(path: Path, body: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(body)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _weight_bytes(weights: Mapping[int, Weights]) -> bytes:
+    buffer = io.BytesIO()
+    arrays = {f"seed{seed}.{name}": array for seed, named in weights.items() for name, array in named.items()}
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def _parse_weights(body: bytes) -> dict[int, Weights]:
+    weights: dict[int, Weights] = {}
+    with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
+        for key in arrays.files:
+            seed, _, name = key.removeprefix("seed").partition(".")
+            weights.setdefault(int(seed), {})[name] = arrays[key]
+    return weights
+
+
+def _json_bytes(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, sort_keys=True, indent=1, allow_nan=False).encode()
+
+
+def _sha256(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()

@@ -1,0 +1,136 @@
+"""From a saved artifact to forecasts, without a framework.
+
+Training judges a network through the same class that serves it, so what was judged is what is served.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from models.baselines import RandomWalk
+from models.config import QUANTILES, Recipe
+from models.errors import ArtifactError, UnknownArchitecture
+from models.forecaster import ForecastBatch, Forecaster
+from models.forecasting.artifact import Artifact, load_artifact
+from models.forecasting.ensemble import mean_over_seeds, weights_in_order
+from models.forecasting.spatiotemporal.forecaster import market_forecaster
+from models.networks import architecture
+from models.networks.lstm_numpy import Weights
+from models.networks.spatiotemporal.registry import FRAME_ARCHITECTURES
+from models.preprocessing.frame import FloatArray, Panel
+from models.preprocessing.pipeline import Pipeline
+from models.preprocessing.windows import PooledWindows
+
+RANDOM_WALK = "random_walk"
+"""Architecture name of the baseline's artifacts."""
+
+
+class NetworkForecaster:
+    """A trained network: the mean of its seeds, quantile by quantile."""
+
+    def __init__(self, recipe: Recipe, pipeline: Pipeline, weights: Mapping[int, Weights]) -> None:
+        """Put a fitted pipeline and trained weights together.
+
+        Args:
+            recipe: How the network was made.
+            pipeline: The pipeline fitted for it.
+            weights: Arrays by name for each of the recipe's seeds.
+
+        Raises:
+            ArtifactError: Seeds or shapes of the weights do not fit recipe and pipeline.
+            UnknownArchitecture: The recipe names a network that nobody registered.
+        """
+        self._recipe, self._pipeline = recipe, pipeline
+        self._forward = architecture(recipe.architecture).forward
+        self._weights = weights_in_order(recipe, weights)
+        self._check_shapes()
+
+    @property
+    def recipe(self) -> Recipe:
+        """How it was made."""
+        return self._recipe
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The fitted pipeline that makes its inputs."""
+        return self._pipeline
+
+    @property
+    def weights(self) -> Mapping[int, Weights]:
+        """Arrays by name for each seed."""
+        return dict(zip(self._recipe.seeds, self._weights, strict=True))
+
+    def quantiles(self, windows: PooledWindows) -> FloatArray:
+        """Forecast windows of this pipeline.
+
+        Args:
+            windows: `n` windows cut by this forecaster's pipeline.
+
+        Returns:
+            `(n, horizon, 7)` cumulative log returns, ascending along the last axis: the mean over seeds.
+        """
+        return mean_over_seeds(self.seed_quantiles(windows))
+
+    def seed_quantiles(self, windows: PooledWindows) -> list[FloatArray]:
+        """As `quantiles`, one answer per seed in the recipe's order."""
+        scale = windows.sigma[:, None] * np.sqrt(np.arange(1, self._recipe.horizon + 1))
+        gathered = windows.gather()
+        return [self._forward(weights, gathered).astype(np.float64) * scale[:, :, None] for weights in self._weights]
+
+    def forecast(self, panel: Panel) -> ForecastBatch:
+        """Forecast every frame of a panel from its last session (see `forecast.Forecaster`)."""
+        windows, refusals = self._pipeline.newest(panel)
+        degraded = self._pipeline.degraded(panel)
+        chosen = [int(index) for index in windows.symbol_index]
+        return ForecastBatch(
+            symbols=tuple(panel.frames[index].symbol for index in chosen),
+            quantiles=self.quantiles(windows),
+            sigma=windows.sigma,
+            last_close=np.array([panel.frames[index].close[-1] for index in chosen], dtype=np.float64),
+            degraded=tuple(degraded[index] for index in chosen),
+            refusals=refusals,
+        )
+
+    def _check_shapes(self) -> None:
+        """Run one window of zeros through every seed, so that a misfit is told when loading."""
+        window = np.zeros((1, self._recipe.lookback, len(self._pipeline.feature_names)), np.float32)
+        expected = (1, self._recipe.horizon, len(QUANTILES))
+        for weights in self._weights:
+            try:
+                found = self._forward(weights, window).shape
+            except ValueError as error:
+                raise ArtifactError(f"the weights do not fit each other ({error}); train the version again") from error
+            if found != expected:
+                raise ArtifactError(f"the weights answer {found}, the recipe needs {expected}; train it again")
+
+
+def forecaster_of(artifact: Artifact) -> Forecaster:
+    """The forecaster that an artifact holds, network or random walk.
+
+    Raises:
+        ArtifactError: Its parts do not fit each other, or this version has no network of its name.
+    """
+    if artifact.recipe.architecture == RANDOM_WALK:
+        return RandomWalk.from_dict(dict(artifact.pipeline))
+    if artifact.recipe.architecture in FRAME_ARCHITECTURES:
+        return market_forecaster(artifact.recipe, artifact.pipeline, artifact.weights)
+    pipeline = Pipeline.from_dict(dict(artifact.pipeline))
+    try:
+        return NetworkForecaster(artifact.recipe, pipeline, artifact.weights)
+    except UnknownArchitecture as error:
+        raise ArtifactError(f"the artifact is of a network this version lacks: {error}") from error
+
+
+def load_forecaster(path: Path, sha256: str) -> Forecaster:
+    """Load a saved forecaster.
+
+    Args:
+        path: The artifact's folder.
+        sha256: The hash kept elsewhere, checked before anything is parsed.
+
+    Raises:
+        ArtifactError: The artifact is absent, altered, of another format, of an unknown network, or its
+            parts do not fit.
+    """
+    return forecaster_of(load_artifact(path, sha256))

@@ -1,1 +1,0 @@
-"""A calendar's symbols side by side as frames, for the networks of `models.networks.frame_networks`."""

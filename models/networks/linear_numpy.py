@@ -1,0 +1,34 @@
+"""The forward pass of the linear quantile model in NumPy."""
+
+from collections.abc import Mapping
+
+from models.config import QUANTILES
+from models.errors import ArtifactError
+from models.networks.lstm_numpy import spread_quantiles
+from models.preprocessing.windows import Float32Array
+
+
+def forward_linear(weights: Mapping[str, Float32Array], windows: Float32Array) -> Float32Array:
+    """The model `linear`, window by window.
+
+    Args:
+        weights: `head_kernel (lookback * features, 7 horizon)` and `head_bias (7 horizon,)`.
+        windows: `(windows, lookback, features)`, oldest session first.
+
+    Returns:
+        `(windows, horizon, 7)` in units of `sigma * sqrt(step)`, ascending along the last axis.
+
+    Raises:
+        ArtifactError: An array is absent or does not fit the windows.
+    """
+    absent = [name for name in ("head_kernel", "head_bias") if name not in weights]
+    if absent:
+        raise ArtifactError(f"the linear model's weights lack {', '.join(absent)}; train the artifact again")
+    n, lookback, features = windows.shape
+    if len(weights["head_kernel"]) != lookback * features:
+        raise ArtifactError(
+            f"the linear model was trained on {len(weights['head_kernel'])} inputs, received {lookback} sessions "
+            f"of {features}; use the pipeline saved beside its weights"
+        )
+    raw: Float32Array = windows.reshape(n, lookback * features) @ weights["head_kernel"] + weights["head_bias"]
+    return spread_quantiles(raw.reshape(n, -1, len(QUANTILES)))

@@ -1,0 +1,176 @@
+"""The networks `conv3d_lstm`: frames through a convolutional encoder, an LSTM over the frames, and a decoder.
+
+Three ways by name: `conv3d_lstm` (Conv3D encoder), `conv3d_lstm_variational` (the LSTM's state is a random latent
+with a Kullback-Leibler term, Kingma and Welling 2014) and `conv3d_lstm_per_frame` (one Conv2D for every frame by
+itself). Frames keep their order: each is one step of the LSTM. The decoder's length is the horizon, whatever the
+number of frames. The first maps of the newest frame go past the bottleneck to the end, so that the decoder adds to
+what was seen last. Without the normalisation behind the encoder and behind the second LSTM their numbers are so small
+that training stays for long with a blur of the newest frame. Keras 3 without a backend's own calls, so that they run
+on TensorFlow and on JAX.
+"""
+
+from enum import StrEnum
+from typing import Any
+
+import keras
+
+from models.config import QUANTILES
+from models.networks.head import HEAD_LAYER, recurrent_layer, spread
+from models.networks.spatiotemporal.channel_order import answer_frames, plain_frames
+from models.networks.spatiotemporal.config import FrameSpec
+from models.networks.spatiotemporal.latent import Latent
+
+OUTPUT = "output"
+"""Name of the last convolution of a network over plain frames."""
+
+
+class Way(StrEnum):
+    """How frames reach the decoder; the values are the registered names."""
+
+    PLAIN = "conv3d_lstm"
+    VARIATIONAL = "conv3d_lstm_variational"
+    PER_FRAME = "conv3d_lstm_per_frame"
+
+
+def build_market_conv3d_lstm(spec: FrameSpec, way: Way) -> Any:
+    """The market's frames to quantiles of every symbol, with seeded starting weights.
+
+    ```text
+    (batch, lookback, rows, columns, channels)      frames, oldest session first
+    (batch, lookback, rows, 1, columns * channels)  inputs as channels
+    (batch, horizon, rows, 1, 2 * filters)          encoder, LSTM, decoder: see `future_maps`
+    (batch, horizon, rows, 1, 7)                    one dense layer for all symbols and steps
+    (batch, rows, horizon, 7)                       spread: quantiles that cannot cross
+    ```
+
+    Args:
+        spec: Size and seed.
+        way: Which of the three.
+
+    Returns:
+        A `keras.Model`; the answer is in units of `sigma * sqrt(step)`, ascending along the last axis.
+    """
+    narrow = spec.columns_as_channels
+    frames = keras.Input((spec.frames, spec.rows, spec.columns, spec.channels), name="frames")
+    inputs = keras.layers.Reshape((spec.frames, spec.rows, 1, narrow.channels))(frames)
+    maps = future_maps(inputs, narrow, way)
+    start = keras.initializers.GlorotUniform(seed=spec.seed + 90)
+    raw = keras.layers.Dense(len(QUANTILES), kernel_initializer=start, name=HEAD_LAYER)(maps)
+    steps = keras.layers.Reshape((spec.horizon, spec.rows, len(QUANTILES)))(raw)
+    return keras.Model(frames, spread(keras.layers.Permute((2, 1, 3))(steps)), name=way.value)
+
+
+def build_frames_conv3d_lstm(spec: FrameSpec, way: Way) -> Any:
+    """Frames to the frames that follow, each cell between 0 and 1, with seeded starting weights.
+
+    ```text
+    (batch, frames, rows, columns, channels)       oldest first
+    (batch, horizon, rows, columns, 2 * filters)   encoder, LSTM, decoder: see `future_maps`
+    (batch, horizon, rows, columns, channels)      Conv3D (1, 3, 3), sigmoid
+    ```
+
+    Args:
+        spec: Size, seed and layout.
+        way: Which of the three.
+
+    Returns:
+        A `keras.Model`; frames stand in the layout of the spec, in and out.
+    """
+    given, frames = plain_frames(spec)
+    maps = future_maps(frames, spec, way)
+    kernel = (1, min(spec.rows, 3), min(spec.columns, 3))
+    start = keras.initializers.GlorotUniform(seed=spec.seed + 90)
+    output = keras.layers.Conv3D(
+        spec.channels, kernel, padding="same", activation="sigmoid", kernel_initializer=start, name=OUTPUT
+    )(maps)
+    return keras.Model(given, answer_frames(output, spec), name=f"{way.value}_frames")
+
+
+def future_maps(frames: Any, spec: FrameSpec, way: Way) -> Any:
+    """Encoder, LSTM over the frames, decoder.
+
+    ```text
+    (batch, frames, rows, columns, channels)
+    (batch, frames, rows, columns, filters)             first convolution; its newest frame is kept
+    (batch, frames, rows / 2, columns / 2, 2 * filters)  once per halving, rounded up
+    (batch, frames, cells * 2 * filters)                flattened and normalised frame by frame (Ba et al. 2016)
+    (batch, units)                                      LSTM, last output (variational: mean and noise)
+    (batch, horizon, units)                             repeated, LSTM, every output, normalised
+    (batch, horizon, rows / 2, columns / 2, 2 * filters)  dense, the smallest maps
+    (batch, horizon, rows, columns, filters)            Conv3DTranspose once per halving, cut to the maps' size
+    (batch, horizon, rows, columns, 2 * filters)        beside the kept frame's maps
+    ```
+
+    Args:
+        frames: Tensor of the first shape.
+        spec: Size and seed.
+        way: Which of the three.
+
+    Returns:
+        Tensor of the last shape.
+    """
+    maps = _convolve(frames, spec, way, 0)
+    newest = maps[:, -1:]
+    for level in range(1, len(spec.maps)):
+        maps = _convolve(maps, spec, way, level)
+    flat = keras.layers.LayerNormalization(name="encoder_norm")(keras.layers.Reshape((spec.frames, -1))(maps))
+    state = recurrent_layer("encoder_lstm", spec.units, spec.seed + 30)(flat)
+    if way is Way.VARIATIONAL:
+        state = Latent(spec.units, spec.seed + 40, name="latent")(state)
+    steps = keras.layers.RepeatVector(spec.horizon)(state)
+    steps = recurrent_layer("decoder_lstm", spec.units, spec.seed + 50, return_sequences=True)(steps)
+    steps = keras.layers.LayerNormalization(name="decoder_norm")(steps)
+    return keras.ops.concatenate([_decode(steps, spec), keras.ops.repeat(newest, spec.horizon, axis=1)], axis=-1)
+
+
+def filters_at(spec: FrameSpec, level: int) -> int:
+    """Filters of the encoder's maps after `level` halvings."""
+    return spec.filters if level == 0 else 2 * spec.filters
+
+
+def _convolve(maps: Any, spec: FrameSpec, way: Way, level: int) -> Any:
+    """The encoder's convolution number `level`."""
+    rows, columns = spec.maps[max(level - 1, 0)]
+    kernel = (min(rows, 3), min(columns, 3))
+    strides = (1, 1) if level == 0 else spec.halvings[level - 1]
+    filters, name = filters_at(spec, level), f"encoder_{level}"
+    start = keras.initializers.GlorotUniform(seed=spec.seed + level)
+    if way is Way.PER_FRAME:
+        each = keras.layers.Conv2D(
+            filters, kernel, strides, padding="same", activation="silu", kernel_initializer=start
+        )
+        return keras.layers.TimeDistributed(each, name=name)(maps)
+    return keras.layers.Conv3D(
+        filters,
+        (min(spec.frames, 3), *kernel),
+        (1, *strides),
+        padding="same",
+        activation="silu",
+        kernel_initializer=start,
+        name=name,
+    )(maps)
+
+
+def _decode(steps: Any, spec: FrameSpec) -> Any:
+    """`(batch, horizon, units)` to maps `(batch, horizon, rows, columns, filters)`."""
+    levels = len(spec.halvings)
+    (rows, columns), filters = spec.maps[-1], filters_at(spec, levels)
+    start = keras.initializers.GlorotUniform(seed=spec.seed + 60)
+    dense = keras.layers.Dense(
+        rows * columns * filters, activation="silu", kernel_initializer=start, name="decoder_dense"
+    )
+    maps = keras.layers.Reshape((spec.horizon, rows, columns, filters))(dense(steps))
+    for level in range(levels - 1, -1, -1):
+        down, across = spec.halvings[level]
+        rows, columns = spec.maps[level]
+        grown = keras.layers.Conv3DTranspose(
+            spec.filters,
+            (1, 2 * down if down > 1 else 1, 2 * across if across > 1 else 1),
+            (1, down, across),
+            padding="same",
+            activation="silu",
+            kernel_initializer=keras.initializers.GlorotUniform(seed=spec.seed + 70 + level),
+            name=f"decoder_{level}",
+        )(maps)
+        maps = grown[:, :, :rows, :columns]
+    return maps

@@ -1,0 +1,31 @@
+"""The network `conv_lstm` over the market in NumPy; the twin of `conv_lstm.build_market_conv_lstm`."""
+
+from collections.abc import Mapping
+
+from models.config import QUANTILES
+from models.networks.lstm_numpy import spread_quantiles
+from models.networks.spatiotemporal.config import FrameSpec
+from models.networks.spatiotemporal.convolution_numpy import Fold, arrays_of, conv_lstm
+from models.preprocessing.windows import Float32Array
+
+
+def forward_conv_lstm(spec: FrameSpec, weights: Mapping[str, Float32Array], frames: Float32Array) -> Float32Array:
+    """The market's frames to quantiles of every symbol.
+
+    Args:
+        spec: Size it was built with.
+        weights: Of the layers `conv_lstm` (three) and `head` (two).
+        frames: `(batch, lookback, rows, columns, channels)`, oldest session first.
+
+    Returns:
+        `(batch, rows, horizon, 7)` in units of `sigma * sqrt(step)`, ascending along the last axis.
+
+    Raises:
+        KeyError: An array is absent.
+        ValueError: An array does not fit the frames.
+    """
+    inputs = frames.reshape(len(frames), spec.frames, spec.rows, 1, spec.columns * spec.channels)
+    hidden = conv_lstm(arrays_of(weights, "conv_lstm", 3), inputs, Fold((1, 1)))[:, -1, :, 0]
+    kernel, bias = arrays_of(weights, "head", 2)
+    raw: Float32Array = hidden @ kernel + bias
+    return spread_quantiles(raw.reshape(len(frames), spec.rows, spec.horizon, len(QUANTILES)))

@@ -1,0 +1,187 @@
+"""Windows of all symbols of a group, pooled without copying them.
+
+The inputs of every session of every symbol stand once in one `(rows, features)` array; a window is only
+the row it ends at. Training gathers windows by index inside the compiled step, serving gathers them once.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.preprocessing.frame import DateArray, FloatArray, SymbolFrame
+
+Float32Array = NDArray[np.float32]
+IntArray = NDArray[np.int64]
+
+MIN_BARS_TRAINING = 80
+"""Bars a symbol must have so far before a window of it is trained on."""
+
+
+@dataclass(frozen=True, slots=True)
+class PooledWindows:
+    """Windows over one resident input array.
+
+    Attributes:
+        inputs: `(rows, features)` float32, symbols one after the other, oldest session first; finite
+            everywhere (masked or missing values are 0 with their mask channel at 0).
+        ends: `(windows,)` row at which each window ends (its as_of); the window is the rows
+            `end - lookback + 1 .. end`, both inclusive, all of one symbol and without a hole.
+        lookback: Sessions in a window.
+        sigma: `(windows,)` EWMA daily volatility known at as_of, log-return units.
+        targets: `(windows, horizon)` cumulative log returns after 1..horizon sessions divided by
+            `sigma * sqrt(step)`; NaN where unknown (serving, or a target bar that is missing).
+        symbol_index: `(windows,)` position of the symbol in the panel.
+        as_of: `(windows,)` datetime64[D].
+        final_at: `(windows,)` datetime64[s], when as_of's bar is final.
+        target_final_at: `(windows, horizon)` datetime64[s], when each target bar is final; NaT where unknown.
+        newest_only: Columns that a window holds at its newest session alone; they are 0 at the older ones.
+    """
+
+    inputs: Float32Array
+    ends: IntArray
+    lookback: int
+    sigma: NDArray[np.float64]
+    targets: NDArray[np.float64]
+    symbol_index: IntArray
+    as_of: DateArray
+    final_at: DateArray
+    target_final_at: DateArray
+    newest_only: tuple[int, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def select(self, chosen: NDArray[np.bool_] | IntArray) -> "PooledWindows":
+        """The chosen windows over the same resident inputs."""
+        return PooledWindows(
+            self.inputs,
+            self.ends[chosen],
+            self.lookback,
+            self.sigma[chosen],
+            self.targets[chosen],
+            self.symbol_index[chosen],
+            self.as_of[chosen],
+            self.final_at[chosen],
+            self.target_final_at[chosen],
+            self.newest_only,
+        )
+
+    def gather(self) -> Float32Array:
+        """Every window copied out: `(windows, lookback, features)` float32, oldest session first."""
+        offsets = np.arange(self.lookback - 1, -1, -1, dtype=np.int64)
+        gathered: Float32Array = self.inputs[self.ends[:, None] - offsets[None, :]]
+        if self.newest_only:
+            gathered *= self.shown()
+        return gathered
+
+    def shown(self) -> Float32Array:
+        """`(lookback, features)`, 0 where a column of `newest_only` is not shown, else 1."""
+        shown = np.ones((self.lookback, self.inputs.shape[1]), np.float32)
+        shown[:-1, list(self.newest_only)] = 0.0
+        return shown
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRule:
+    """Which windows are cut.
+
+    Attributes:
+        lookback: Sessions in a window.
+        horizon: Steps of the targets.
+        require_targets: Whether a window with any unknown target is left out.
+        min_bars: Bars the symbol must have so far, as_of included.
+    """
+
+    lookback: int
+    horizon: int
+    require_targets: bool
+    min_bars: int = MIN_BARS_TRAINING
+
+
+def window_ends(usable: NDArray[np.bool_], lookback: int) -> IntArray:
+    """Rows at which a run of at least `lookback` usable rows stands.
+
+    Args:
+        usable: `(n,)` rows of one symbol, oldest first.
+        lookback: Sessions in a window.
+
+    Returns:
+        `(windows,)` ascending rows; the window is `row - lookback + 1 .. row`, both inclusive.
+    """
+    counted = np.concatenate(([0], np.cumsum(usable)))
+    ends: IntArray = np.flatnonzero(counted[lookback:] - counted[:-lookback] == lookback) + lookback - 1
+    return ends
+
+
+def scaled_targets(close: FloatArray, sigma: FloatArray, horizon: int) -> FloatArray:
+    """Cumulative log returns after 1..horizon sessions of the grid, over `sigma * sqrt(step)`.
+
+    Args:
+        close: `(n,)` adjusted closes, NaN at a hole.
+        sigma: `(n,)` volatility known at each session.
+        horizon: Steps.
+
+    Returns:
+        `(n, horizon)`; NaN where the target's bar or the sigma is unknown.
+    """
+    logs = np.log(close)
+    targets = np.full((len(close), horizon), np.nan)
+    for step in range(1, horizon + 1):
+        targets[:-step, step - 1] = (logs[step:] - logs[:-step]) / (sigma[:-step] * np.sqrt(step))
+    return targets
+
+
+def pool_windows(
+    frames: tuple[SymbolFrame, ...], sigmas: list[FloatArray], inputs: Float32Array, rule: WindowRule
+) -> PooledWindows:
+    """Cut every valid window of several symbols over one input array.
+
+    A window is valid where each of its sessions has a bar and a sigma and the symbol has had
+    `rule.min_bars` bars; it never reaches across the border of a symbol.
+
+    Args:
+        frames: The symbols, in the order of their rows in `inputs`.
+        sigmas: One `(n,)` array per frame.
+        inputs: `(rows, features)`, one row per session of every frame; width 0 cuts windows alone.
+        rule: Which windows.
+
+    Returns:
+        Windows ordered by symbol, then by as_of.
+    """
+    parts = []
+    offset = 0
+    for index, (frame, sigma) in enumerate(zip(frames, sigmas, strict=True)):
+        parts.append(_cut_frame(frame, sigma, rule, index, offset))
+        offset += len(frame)
+    pooled = [np.concatenate(column) for column in zip(_no_windows(rule.horizon), *parts, strict=True)]
+    ends, sigma, targets, symbol_index, as_of, final_at, target_final_at = pooled
+    return PooledWindows(inputs, ends, rule.lookback, sigma, targets, symbol_index, as_of, final_at, target_final_at)
+
+
+_Columns = tuple[IntArray, FloatArray, FloatArray, IntArray, DateArray, DateArray, DateArray]
+
+
+def _cut_frame(frame: SymbolFrame, sigma: FloatArray, rule: WindowRule, index: int, offset: int) -> _Columns:
+    """The columns of `PooledWindows` that one frame adds."""
+    present = ~np.isnan(frame.close)
+    ends = window_ends(present & ~np.isnan(sigma), rule.lookback)
+    ends = ends[np.cumsum(present)[ends] >= rule.min_bars]
+    targets = scaled_targets(frame.close, sigma, rule.horizon)[ends]
+    if rule.require_targets:
+        known = ~np.isnan(targets).any(axis=1)
+        ends, targets = ends[known], targets[known]
+    target_rows = ends[:, None] + np.arange(1, rule.horizon + 1)
+    instants = frame.final_at[np.minimum(target_rows, len(frame) - 1)].copy()
+    instants[np.isnan(targets)] = np.datetime64("NaT")
+    symbols = np.full(len(ends), index, dtype=np.int64)
+    return ends + offset, sigma[ends], targets, symbols, frame.sessions[ends], frame.final_at[ends], instants
+
+
+def _no_windows(horizon: int) -> _Columns:
+    """Empty columns, so that a panel without windows pools to the right shapes."""
+    none = np.empty(0, dtype=np.int64)
+    return (
+        none, np.empty(0), np.empty((0, horizon)), none, np.empty(0, "datetime64[D]"),
+        np.empty(0, "datetime64[s]"), np.empty((0, horizon), "datetime64[s]"),
+    )  # fmt: skip

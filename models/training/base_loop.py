@@ -1,0 +1,85 @@
+"""What every training loop does alike: restart for a seed, loss, step, references hidden at random (TensorFlow)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from models.config import QUANTILES, Recipe
+
+
+class Trainer:
+    """A network and its optimiser, made once and restarted for each seed."""
+
+    def __init__(self, recipe: Recipe, build: Callable[[int], Any]) -> None:
+        """Build the network for the recipe's first seed, and an empty optimiser.
+
+        Args:
+            recipe: Rates and seeds.
+            build: Makes the `keras.Model` with the starting weights of a seed.
+        """
+        import keras
+
+        self._recipe, self._build = recipe, build
+        self._model = build(recipe.seeds[0])
+        self._optimizer = keras.optimizers.AdamW(recipe.learning_rate, weight_decay=recipe.weight_decay)
+        self._optimizer.build(self._model.trainable_variables)
+        self._untouched = [np.zeros(v.shape, v.dtype) for v in self._optimizer.variables]
+
+    def restart(self, seed: int) -> None:
+        """Forget the last seed: this seed's starting weights and noise, an empty optimiser, the recipe's rate."""
+        for variable, value in zip(self._model.variables, self._build(seed).variables, strict=True):
+            variable.assign(value)
+        for variable, value in zip(self._optimizer.variables, self._untouched, strict=True):
+            variable.assign(value)
+        self.set_rate(self._recipe.learning_rate)
+
+    def set_rate(self, rate: float) -> None:
+        """Set the optimiser's learning rate."""
+        self._optimizer.learning_rate.assign(rate)
+
+    def _learn(self, tape: Any, loss: Any) -> None:
+        """Move the weights against the gradient of a loss that the tape recorded."""
+        variables = self._model.trainable_variables
+        self._optimizer.apply(tape.gradient(loss, variables), variables)
+
+
+def pinball_loss(targets: Any, quantiles: Any) -> Any:
+    """Pinball loss (Koenker and Bassett 1978), mean over quantiles and steps.
+
+    Args:
+        targets: Tensor `(..., horizon)`.
+        quantiles: Tensor `(..., horizon, 7)`.
+
+    Returns:
+        Tensor `(...)`.
+    """
+    import tensorflow as tf
+
+    levels = tf.constant(QUANTILES, tf.float32)
+    missed = targets[..., None] - quantiles
+    return tf.reduce_mean(tf.maximum(levels * missed, (levels - 1.0) * missed), axis=(-2, -1))
+
+
+def shown_references(masked_columns: Any, windows: int, lookback: int, rate: float, seed: Any) -> Any:
+    """Random masks that hide references, so that a mask is nothing new when serving.
+
+    Half of the masks hide a reference in the whole window, as when a series is absent; the other half only in its
+    newest session, as when a bar is late.
+
+    Args:
+        masked_columns: Tensor `(references, features)`, 1 where a reference's mask zeroes the column, else 0.
+        windows: Masks to draw.
+        lookback: Sessions of each.
+        rate: Chance of each reference, 0..1.
+        seed: Tensor `(2,)` int64; equal seeds hide the same.
+
+    Returns:
+        Tensor `(windows, lookback, features)`, 0 where a reference is hidden, else 1.
+    """
+    import tensorflow as tf
+
+    draw = tf.random.stateless_uniform((windows, masked_columns.shape[0]), seed)
+    whole, newest = (tf.cast(draw < limit, tf.float32) @ masked_columns for limit in (rate / 2, rate))
+    hidden = tf.concat([tf.repeat(whole[:, None], lookback - 1, axis=1), newest[:, None]], axis=1)
+    return tf.cast(hidden < 0.5, tf.float32)

@@ -1,0 +1,52 @@
+"""What other processes are asked to do: top-level functions of plain data, importable by name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from models.errors import ArtifactError
+from models.forecaster import ForecastBatch, Forecaster
+from models.forecasting.network_forecaster import load_forecaster
+from models.preprocessing.frame import Panel
+from models.training.train import TrainedArtifact, TrainProgress, TrainRequest, train_all
+
+CACHED_FORECASTERS = 64
+"""Forecasters a warm worker keeps loaded: enough for every group and strategy of a large service."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastTask:
+    """Forecast one panel by several forecasters.
+
+    Attributes:
+        panel: Frames that end at as_of, and the references.
+        artifacts: (key, folder, sha256) of each forecaster; keys are the caller's.
+    """
+
+    panel: Panel
+    artifacts: tuple[tuple[int, Path, str], ...]
+
+
+def forecast_panel(task: ForecastTask, _report: Callable[[Any], None]) -> dict[int, ForecastBatch | str]:
+    """Forecast a panel; an artifact that cannot be loaded gives its error text in place of a batch."""
+    answers: dict[int, ForecastBatch | str] = {}
+    for key, path, sha256 in task.artifacts:
+        try:
+            answers[key] = _loaded(path, sha256).forecast(task.panel)
+        except ArtifactError as error:
+            answers[key] = str(error)
+    return answers
+
+
+def train_forecasters(
+    requests: tuple[TrainRequest, ...], report: Callable[[TrainProgress], None]
+) -> tuple[TrainedArtifact, ...]:
+    """Train several forecasters in this process; see `models.training.train.train_all`."""
+    return train_all(requests, report)
+
+
+@lru_cache(maxsize=CACHED_FORECASTERS)
+def _loaded(path: Path, sha256: str) -> Forecaster:
+    return load_forecaster(path, sha256)

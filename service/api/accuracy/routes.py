@@ -1,0 +1,53 @@
+"""GET /v1/accuracy."""
+
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+
+from service.api.accuracy import queries as accuracy
+from service.api.accuracy.schemas import AccuracyItem, AccuracyPage
+from service.api.common.cursor import decode
+from service.api.common.dependencies import ReaderDependency
+from service.api.common.pages import cut
+from service.api.common.parameters import (
+    Cursor,
+    ForecasterQuery,
+    Limit,
+    OriginQuery,
+    RecordScopeQuery,
+    StepQuery,
+    StrategyQuery,
+)
+from service.api.common.problem import problems
+
+router = APIRouter(prefix="/v1/accuracy", tags=["accuracy"])
+
+_KIND = "accuracy"
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which track records; the names are the columns'."""
+
+    scope: RecordScopeQuery = None
+    strategy: StrategyQuery = None
+    step: StepQuery = None
+    forecaster: ForecasterQuery = None
+    origin: OriginQuery = None
+
+
+@router.get("", summary="Track records", responses=problems())
+def records(
+    reader: ReaderDependency, filters: Annotated[Filters, Depends()], cursor: Cursor = None, limit: Limit = 100
+) -> AccuracyPage:
+    """Measured error, skill against the random walk and coverage, with n, by symbol or group.
+
+    `forecaster=served` is what was served, whoever made it; an architecture's name is that forecaster alone.
+    """
+    keys = decode(_KIND, cursor, int)
+    with reader.snapshot() as snapshot:
+        after = None if keys is None else int(str(keys[0]))
+        rows = accuracy.page(snapshot.connection, asdict(filters), after, limit + 1)
+    shown, next_cursor = cut(rows, limit, _KIND, lambda row: (row.id,))
+    return AccuracyPage(items=[AccuracyItem.of(row) for row in shown], next_cursor=next_cursor)

@@ -1,0 +1,64 @@
+"""Opaque cursors of keyset pages: where the last page ended, told back by the client as it was given."""
+
+import base64
+import binascii
+import json
+from datetime import date
+
+from service.api.common.errors import BadParameter
+
+MAX_LENGTH = 400
+"""Characters of the longest cursor that is read."""
+
+_MAX_KEY = 2**63 - 1
+
+Key = str | int | date
+
+
+def encode(kind: str, *keys: Key) -> str:
+    """A cursor that stands for the last row of a page.
+
+    Args:
+        kind: The route's name; a cursor of another route is refused.
+        keys: The row's sort keys, in sort order.
+    """
+    plain = [kind, *(key.isoformat() if isinstance(key, date) else key for key in keys)]
+    text = json.dumps(plain, separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def decode(kind: str, cursor: str | None, *types: type[Key]) -> tuple[Key, ...] | None:
+    """The sort keys in a cursor.
+
+    Args:
+        kind: The route's name.
+        cursor: What the client sent; None for the first page.
+        types: The type of each key: `str`, `int` or `date`.
+
+    Returns:
+        One key per type, None for the first page.
+
+    Raises:
+        BadParameter: it was not made by this route.
+    """
+    if cursor is None:
+        return None
+    try:
+        raw = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+        if not isinstance(raw, list) or len(raw) != len(types) + 1 or raw[0] != kind:
+            raise ValueError("a cursor of another route")
+        return tuple(_key(value, wanted) for value, wanted in zip(raw[1:], types, strict=True))
+    except (ValueError, RecursionError, binascii.Error) as error:
+        raise BadParameter(
+            "cursor", "is none that this route gave out; take `next_cursor` of the page before, or leave it out"
+        ) from error
+
+
+def _key(value: object, wanted: type[Key]) -> Key:
+    if wanted is int and isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_KEY:
+        return value
+    if wanted is str and isinstance(value, str) and value.isascii() and value.isprintable():
+        return value
+    if wanted is date and isinstance(value, str):
+        return date.fromisoformat(value)
+    raise ValueError(f"{value!r} is no {wanted.__name__}")

@@ -1,0 +1,152 @@
+"""From errors to problem documents (RFC 9457): every refusal says what, where and what to do.
+
+A person gets one clear sentence and a request id, never a stack trace; the trace goes to the log under that id.
+"""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from service.api.common.problem import MEDIA_TYPE, BadField, Problem
+from service.db.revision import HEAD, stands_elsewhere
+from service.db.session import Database, refusal
+from service.errors import DatabaseError, NotFound, NotYet, TplusError
+
+_log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 30
+"""What Retry-After says where nothing better is known."""
+
+REQUEST_ID_HEADER = "X-Request-ID"
+
+
+class BadParameter(TplusError):
+    """A parameter that cannot be used, found after its own check passed.
+
+    Attributes:
+        parameter: Its name.
+    """
+
+    def __init__(self, parameter: str, sentence: str) -> None:
+        super().__init__(f"{parameter} {sentence}")
+        self.parameter = parameter
+        self.sentence = sentence
+
+
+def add_error_handlers(app: FastAPI, database: Database) -> None:
+    """Answer every error with a problem document."""
+
+    async def on_bad_parameter(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, BadParameter)
+        return bad_input(request, [BadField(parameter=error.parameter, message=error.sentence)])
+
+    async def on_validation(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        return bad_input(request, [_field(item) for item in error.errors()])
+
+    async def on_not_found(request: Request, error: Exception) -> JSONResponse:
+        return problem(request, 404, str(error))
+
+    async def on_not_yet(request: Request, error: Exception) -> JSONResponse:
+        return problem(request, 503, str(error))
+
+    async def on_http(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        detail = "there is no such route; see /docs" if error.status_code == 404 else str(error.detail)
+        return problem(request, error.status_code, detail, dict(error.headers or {}))
+
+    def on_database(request: Request, error: Exception) -> JSONResponse:
+        reason = database_fault(database)
+        if reason is None:
+            _log.error("request %s failed", request_id(request), exc_info=error)
+            return unexpected(request)
+        _log.warning("request %s: %s", request_id(request), reason)
+        return problem(request, 503, reason)
+
+    async def on_unexpected(request: Request, error: Exception) -> JSONResponse:
+        _log.error("request %s failed", request_id(request), exc_info=error)
+        return unexpected(request)
+
+    app.add_exception_handler(BadParameter, on_bad_parameter)
+    app.add_exception_handler(RequestValidationError, on_validation)
+    app.add_exception_handler(NotFound, on_not_found)
+    app.add_exception_handler(NotYet, on_not_yet)
+    app.add_exception_handler(DatabaseError, on_not_yet)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(SQLAlchemyError, on_database)
+    app.add_exception_handler(Exception, on_unexpected)
+
+
+def problem(request: Request, status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """A problem document as the answer to a request."""
+    return _respond(_document(request, status, detail), headers)
+
+
+def bad_input(request: Request, fields: list[BadField]) -> JSONResponse:
+    """422: the sentence names each parameter and what is wrong with it."""
+    detail = "; ".join(f"{item.parameter} {item.message}" for item in fields)
+    return _respond(_document(request, 422, detail).model_copy(update={"errors": fields}))
+
+
+def unexpected(request: Request) -> JSONResponse:
+    """500: a fault of ours."""
+    detail = f"something failed here that should not; the log tells more under request id {request_id(request)}"
+    return problem(request, 500, detail)
+
+
+def request_id(request: Request) -> str:
+    """The id under which the log keeps this request."""
+    return str(getattr(request.state, "request_id", "unknown"))
+
+
+def database_fault(database: Database) -> str | None:
+    """Why the database cannot be read from, as one sentence; None where it can."""
+    shown = database.engine.url.render_as_string(hide_password=True)
+    try:
+        with database.engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+    except SQLAlchemyError as error:
+        words = f" ({refusal(error)})" if isinstance(error, DBAPIError) else ""
+        return f"the database {shown} cannot be reached{words}; start it or check TPLUS_DATABASE_URL"
+    try:
+        with database.engine.connect() as connection:
+            found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    except SQLAlchemyError:
+        found = None
+    if found == HEAD:
+        return None
+    return stands_elsewhere(shown, found)
+
+
+def _field(item: Any) -> BadField:
+    location = [str(part) for part in item["loc"] if part not in ("query", "path", "body", "header")]
+    message = str(item["msg"]).removeprefix("Value error, ")
+    return BadField(parameter=location[0] if location else "request", message=message)
+
+
+def _document(request: Request, status: int, detail: str) -> Problem:
+    title = HTTPStatus(status).phrase
+    slug = title.lower().replace(" ", "-")
+    return Problem(
+        type=f"urn:tplus:problem:{slug}",
+        title=title,
+        status=status,
+        detail=detail,
+        instance=request.url.path,
+        request_id=request_id(request),
+    )
+
+
+def _respond(document: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
+    extra = {REQUEST_ID_HEADER: document.request_id, **(headers or {})}
+    if document.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        extra["Retry-After"] = str(RETRY_SECONDS)
+    content = document.model_dump(mode="json", exclude_none=True)
+    return JSONResponse(content, document.status, extra, media_type=MEDIA_TYPE)

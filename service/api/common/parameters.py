@@ -1,0 +1,88 @@
+"""The parameters of the routes: each text has a pattern and a length, each number its bounds."""
+
+import re
+from datetime import UTC, date, datetime
+from typing import Annotated, Literal
+
+from fastapi import Path, Query
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator
+
+from service.api.common.cursor import MAX_LENGTH
+from service.api.common.errors import BadParameter
+
+SYMBOL_PATTERN = r"^[A-Za-z0-9^][A-Za-z0-9.=^-]{0,39}$"
+_WORD = r"^[A-Za-z0-9^][A-Za-z0-9_/.=^-]{0,39}$"
+_ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MAX_ID = 2**63 - 1
+
+PAGE_LIMIT = 500
+"""Most items in a page."""
+
+MAX_SYMBOLS = 500
+"""Most symbols in a batch."""
+
+
+def _iso_date(value: object) -> object:
+    if isinstance(value, str) and not _ISO_DATE.fullmatch(value):
+        raise ValueError("must be a date, YYYY-MM-DD")
+    return value
+
+
+def _utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("lies outside the years 1 to 9999 in UTC") from error
+
+
+def split_symbols(text: str | None) -> list[str] | None:
+    """The symbols of a comma-separated list, sorted and unique; None where none was asked for.
+
+    Raises:
+        BadParameter: one is no symbol, or there are too many.
+    """
+    if text is None:
+        return None
+    symbols = sorted({part.strip() for part in text.split(",") if part.strip()})
+    if not symbols:
+        raise BadParameter("symbols", "is empty; name symbols by comma, or leave it out for the whole watchlist")
+    if len(symbols) > MAX_SYMBOLS:
+        raise BadParameter("symbols", f"names {len(symbols)} symbols; at most {MAX_SYMBOLS} go into one request")
+    for symbol in symbols:
+        if re.fullmatch(SYMBOL_PATTERN, symbol, re.ASCII) is None:
+            raise BadParameter("symbols", f"holds {symbol[:40]!r}, which cannot be a symbol; write AAPL,7203.T,BTC-USD")
+    return symbols
+
+
+IsoDate = Annotated[date, BeforeValidator(_iso_date)]
+SymbolPath = Annotated[str, Path(pattern=SYMBOL_PATTERN, description="Yahoo-style name", examples=["AAPL"])]
+SymbolsQuery = Annotated[
+    str | None, Query(max_length=25_000, description="symbols by comma; all of the watchlist where absent")
+]
+AsOf = Annotated[IsoDate | None, Query(description="last completed session the forecast used; the newest where absent")]
+KnownAt = Annotated[
+    Annotated[AwareDatetime, AfterValidator(_utc)] | None,
+    Query(description="answer as it was known at this market-time instant (inclusive); now where absent"),
+]
+First = Annotated[IsoDate | None, Query(description="oldest session wanted (inclusive)")]
+Last = Annotated[IsoDate | None, Query(description="newest session wanted (inclusive)")]
+Cursor = Annotated[
+    str | None,
+    Query(max_length=MAX_LENGTH, pattern=r"^[A-Za-z0-9_-]+$", description="`next_cursor` of the page before"),
+]
+Limit = Annotated[int, Query(ge=1, le=PAGE_LIMIT, description="items in a page")]
+StrategyQuery = Annotated[Literal["one_step", "multi_step"] | None, Query(description="one_step or multi_step")]
+StepQuery = Annotated[int | None, Query(ge=1, le=3, description="1 = T, 2 = T+1, 3 = T+2")]
+OriginQuery = Annotated[Literal["live", "replay", "backfill"] | None, Query(description="how editions were made")]
+GroupQuery = Annotated[str | None, Query(pattern=_WORD, description="training group, such as equity")]
+StatusQuery = Annotated[
+    Literal["champion", "challenger", "retired", "rejected"] | None, Query(description="what the version is now")
+]
+JobQuery = Annotated[Literal["pull", "score", "forecast", "train"] | None, Query(description="kind of run")]
+RunScopeQuery = Annotated[str | None, Query(pattern=_WORD, description="a calendar, or a group for train")]
+RunStateQuery = Annotated[
+    Literal["due", "running", "waiting", "done", "failed", "superseded"] | None, Query(description="state of the run")
+]
+RecordScopeQuery = Annotated[str | None, Query(pattern=_WORD, description="a symbol or a group")]
+ForecasterQuery = Annotated[str | None, Query(pattern=_WORD, description="served, or an architecture")]
+Id = Annotated[int, Path(ge=1, le=_MAX_ID)]

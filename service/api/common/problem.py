@@ -1,0 +1,38 @@
+"""Problem documents: RFC 9457, Problem Details for HTTP APIs."""
+
+from typing import Any
+
+from pydantic import Field
+
+from service.api.common.base import Answer
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class BadField(Answer):
+    """A parameter that cannot be used."""
+
+    parameter: str = Field(examples=["as_of"])
+    message: str = Field(examples=["must be a date, YYYY-MM-DD"])
+
+
+class Problem(Answer):
+    """Why a request was refused."""
+
+    type: str = Field(description="kind of problem", examples=["urn:tplus:problem:not-found"])
+    title: str = Field(description="the status in words", examples=["Not Found"])
+    status: int = Field(description="HTTP status", examples=[404])
+    detail: str = Field(description="what, where, what to do", examples=["there is no symbol ZZZZ; see /v1/symbols"])
+    instance: str = Field(description="the path asked for", examples=["/v1/forecasts/ZZZZ"])
+    request_id: str = Field(description="as in X-Request-ID and in the log", examples=["3f0c9f6c1f0e4c52"])
+    errors: list[BadField] | None = Field(None, description="bad parameters, on 422")
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that may be refused with these statuses, and with 422 and 503."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    texts = {404: "Unknown", 422: "Bad input", 503: "Not there yet; see Retry-After"}
+    return {
+        status: {"description": texts[status], "content": {MEDIA_TYPE: {"schema": schema}}}
+        for status in sorted({*statuses, 422, 503})
+    }

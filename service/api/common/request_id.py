@@ -1,0 +1,34 @@
+"""A request id for every request: the client's own where it can be used, else a new one."""
+
+import re
+import uuid
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.common.errors import REQUEST_ID_HEADER
+
+_USABLE = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+
+
+class RequestIds:
+    """ASGI middleware that puts the id into `request.state.request_id` and into the answer's headers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        asked = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+        chosen = asked if _USABLE.fullmatch(asked) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = chosen
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = chosen
+            await send(message)
+
+        await self._app(scope, receive, send_with_id)

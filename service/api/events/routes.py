@@ -1,0 +1,52 @@
+"""GET /v1/events."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Request
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from service.api.common.problem import problems
+from service.api.events.hub import Hub
+
+router = APIRouter(prefix="/v1/events", tags=["events"])
+
+RETRY_MILLISECONDS = 2000
+"""How long a client that lost the connection is asked to wait before it connects again."""
+
+
+async def _hub(request: Request) -> Hub:
+    hub: Hub = request.app.state.hub
+    return hub
+
+
+@router.get("", summary="What happens, as it happens", response_class=EventSourceResponse, responses=problems())
+async def events(
+    hub: Annotated[Hub, Depends(_hub)],
+    last_event_id: Annotated[
+        str, Header(max_length=100, description="`id` of the last event seen; browsers send it when they reconnect")
+    ] = "",
+) -> AsyncIterator[ServerSentEvent]:
+    """Server-sent events; each carries a JSON document, and the change counter as its `id`.
+
+    `status`: the document of `/v1/status`, at first and whenever more of it altered than heartbeat, counter, progress
+    and live market time. `edition`: forecasts were published. `run`: a run is new or altered. `progress`: a training
+    came further. `change`: answers altered, by counter, with the symbols where they are few; it comes at once to a
+    client whose `Last-Event-ID` is another counter. `fault`: the database cannot be read, or this stream ends; the
+    stream goes on in the first case.
+    """
+    subscription = hub.join(_counter(last_event_id))
+    try:
+        yield ServerSentEvent(retry=RETRY_MILLISECONDS)
+        async for event in subscription.events():
+            number = None if event.counter is None else str(event.counter)
+            yield ServerSentEvent(event=event.kind, raw_data=event.data, id=number)
+    finally:
+        hub.leave(subscription)
+
+
+def _counter(last_event_id: str) -> int | None:
+    """The counter a client saw last; one that cannot be read is none of ours, so that it differs from ours."""
+    if not last_event_id:
+        return None
+    return int(last_event_id) if last_event_id.isascii() and last_event_id.isdigit() else -1

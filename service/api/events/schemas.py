@@ -1,0 +1,41 @@
+"""What the events of GET /v1/events carry; a `status` event carries the document of GET /v1/status."""
+
+from datetime import date
+from typing import Any
+
+from pydantic import Field
+
+from service.api.common.base import Answer
+
+
+class RunEvent(Answer):
+    """A run is new, or its state, error or counts altered."""
+
+    id: int = Field(examples=[41])
+    job: str = Field(description="pull, score, forecast or train", examples=["forecast"])
+    scope: str = Field(description="a calendar, or a group for train", examples=["XNYS"])
+    session: date | None = Field(examples=["2018-06-01"])
+    state: str = Field(description="due, running, waiting, done, failed or superseded", examples=["done"])
+    error: str | None = Field(description="what went wrong, in one sentence")
+    counts: dict[str, Any] = Field(description="symbols by outcome", examples=[{"forecast": 51}])
+
+
+class ProgressEvent(Answer):
+    """A running training came further."""
+
+    run_id: int = Field(examples=[41])
+    progress: float = Field(description="share of the work done, 0 to 1", examples=[0.42])
+    detail: str | None = Field(examples=["multi_step, seed 1, epoch 7"])
+
+
+class ChangeEvent(Answer):
+    """Answers altered."""
+
+    counter: int = Field(description="the change counter", examples=[1812])
+    symbols: list[str] | None = Field(description="whose; null where they are many, or unknown", examples=[["AAPL"]])
+
+
+class FaultEvent(Answer):
+    """The database cannot be read now, or this stream ends."""
+
+    detail: str = Field(examples=["the database sqlite:///tplus.db cannot be reached; start it"])

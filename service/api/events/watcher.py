@@ -1,0 +1,174 @@
+"""Looking at the database again and again: what differs from the look before becomes events."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+from sqlalchemy import Connection, Row
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.api.events import queries as live
+from service.api.events.schemas import ChangeEvent, FaultEvent, ProgressEvent, RunEvent
+from service.api.status.read_status import StatusReader
+from service.api.status.schemas import EditionStatus, Status
+from service.api.watchlist.queries import symbol_counters
+from service.errors import NotYet, TplusError
+from service.runs import DETAIL, PROGRESS
+
+MOST_ROWS = 200
+"""Editions, and runs, that one look tells of; of more, the newest."""
+
+MOST_SYMBOLS = 200
+"""Symbols that one `change` names; more are told as null."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event, made once for all clients.
+
+    Attributes:
+        kind: `status`, `edition`, `run`, `progress`, `change` or `fault`.
+        data: A JSON document.
+        counter: The change counter at which it was seen, its `id`; None for a fault.
+    """
+
+    kind: str
+    data: str
+    counter: int | None
+
+    @staticmethod
+    def of(kind: str, document: BaseModel, counter: int | None) -> "Event":
+        """An event that carries a document."""
+        return Event(kind, document.model_dump_json(), counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look found.
+
+    Attributes:
+        news: What differs from the look before, in order; the status, where it differs, comes last.
+        standing: What a client that connects now is told first: the status, or the fault.
+        counter: The change counter; None where the database cannot be read, or is empty.
+    """
+
+    news: tuple[Event, ...]
+    standing: Event
+    counter: int | None
+
+
+class Watcher:
+    """Looks at one database; one thread at a time.
+
+    Args:
+        status: Reads the status.
+    """
+
+    def __init__(self, status: StatusReader) -> None:
+        self._status = status
+        self._counter: int | None = None
+        self._symbols: dict[str, int] = {}
+        self._edition = 0
+        self._newest_run = 0
+        self._runs: dict[int, Row[Any]] = {}
+        self._stood: str | None = None
+
+    def look(self) -> Look:
+        """Read the database once; whatever is wrong with it is told as a fault."""
+        try:
+            with self._status.reader.snapshot() as snapshot:
+                status = self._status.within(snapshot)
+                news = tuple(self._compare(snapshot.connection, status.counter))
+        except (NotYet, SQLAlchemyError) as error:
+            try:
+                return self._stands((), self._status.without(error), None)
+            except TplusError as fault:
+                return self._faulty(fault)
+        except TplusError as fault:
+            return self._faulty(fault)
+        return self._stands(news, status, status.counter)
+
+    def _stands(self, news: tuple[Event, ...], status: Status, counter: int | None) -> Look:
+        event = Event.of("status", status, status.counter)
+        if counter is None:  # an empty database: all that comes is new
+            self._counter, self._symbols = 0, {}
+            self._edition, self._newest_run, self._runs = 0, 0, {}
+        mark = _status_mark(status)
+        if mark != self._stood:
+            self._stood = mark
+            news = (*news, event)
+        return Look(news, event, counter)
+
+    def _faulty(self, fault: TplusError) -> Look:
+        event = Event.of("fault", FaultEvent(detail=str(fault)), None)
+        news = () if self._stood == event.data else (event,)
+        self._stood = event.data
+        return Look(news, event, None)
+
+    def _compare(self, connection: Connection, counter: int) -> Iterator[Event]:
+        if self._counter is None:
+            self._begin(connection, counter)
+            return
+        if counter < self._counter:  # another database stands in the place of the one before
+            self._begin(connection, counter)
+            yield Event.of("change", ChangeEvent(counter=counter, symbols=None), counter)
+            return
+        altered = counter != self._counter
+        # All reading comes first: a database that fails half way leaves what was seen as it was.
+        published = live.editions_after(connection, self._edition, MOST_ROWS) if altered else []
+        rows = live.runs_to_look_at(connection, self._newest_run, self._runs, MOST_ROWS)
+        symbols = symbol_counters(connection) if altered else self._symbols
+        yield from self._editions(published, counter)
+        yield from self._altered_runs(rows, counter)
+        if altered:
+            yield self._change(symbols, counter)
+
+    def _begin(self, connection: Connection, counter: int) -> None:
+        """What stands at the first look is no news."""
+        self._edition, self._newest_run = live.newest_number(connection), live.newest_run(connection)
+        self._runs = {row.id: row for row in live.runs_to_look_at(connection, self._newest_run, (), MOST_ROWS)}
+        self._symbols = symbol_counters(connection)
+        self._counter = counter
+
+    def _editions(self, rows: list[Row[Any]], counter: int) -> Iterator[Event]:
+        for row in rows:
+            self._edition = row.number
+            yield Event.of("edition", EditionStatus.of(row), counter)
+
+    def _altered_runs(self, rows: list[Row[Any]], counter: int) -> Iterator[Event]:
+        before, self._runs = self._runs, {row.id: row for row in rows if live.is_open(row)}
+        self._newest_run = max((self._newest_run, *(row.id for row in rows)))
+        for row in rows:
+            old = before.get(row.id)
+            if old is None or _plain(old) != _plain(row):
+                yield Event.of("run", RunEvent.model_validate({**row._mapping, "counts": _counts(row)}), counter)
+            told = (row.counts.get(PROGRESS), row.counts.get(DETAIL))
+            if told[0] is not None and (old is None or told != (old.counts.get(PROGRESS), old.counts.get(DETAIL))):
+                yield Event.of("progress", ProgressEvent(run_id=row.id, progress=told[0], detail=told[1]), counter)
+
+    def _change(self, symbols: dict[str, int], counter: int) -> Event:
+        before, self._symbols, self._counter = self._symbols, symbols, counter
+        altered = sorted(symbol for symbol, own in self._symbols.items() if before.get(symbol) != own)
+        named = altered if len(altered) <= MOST_SYMBOLS else None
+        return Event.of("change", ChangeEvent(counter=counter, symbols=named), counter)
+
+
+def _counts(row: Row[Any]) -> dict[str, Any]:
+    return {name: count for name, count in row.counts.items() if name not in (PROGRESS, DETAIL)}
+
+
+def _plain(row: Row[Any]) -> tuple[Any, ...]:
+    """What of a run is told as a `run` event; its progress is an event of its own."""
+    return row.state, row.error, _counts(row)
+
+
+def _status_mark(status: Status) -> str:
+    """The status without what alters all the time, or is told by other events."""
+    plain = status.model_dump(mode="json", exclude={"counter": True, "scheduler": {"heartbeat_at"}})
+    if status.clock == "system":
+        plain.pop("now")
+    if plain["training"] is not None:
+        plain["training"] |= {"progress": None, "detail": None}
+    return json.dumps(plain, sort_keys=True)

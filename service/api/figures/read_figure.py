@@ -1,0 +1,131 @@
+"""The use case of the figure route and of `tplus plot`: read what a figure shows, and have it drawn."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from service.api.accuracy import queries as accuracy
+from service.api.accuracy.schemas import AccuracyItem
+from service.api.common.dependencies import Snapshot
+from service.api.figures.schemas import FigureAnswer, FigureKind, FigureRange, FigureTable, PlotlyFigure, ReadoutLine
+from service.api.forecasts.queries import Wanted
+from service.api.forecasts.read_forecast import read_one
+from service.api.forecasts.schemas import ForecastAnswer, Strategy
+from service.api.history import queries as history
+from service.api.history.queries import HistoryFilter
+from service.api.history.routes import past_forecast
+from service.api.history.schemas import PastForecast
+from service.api.prices import queries as prices
+from service.api.prices.queries import Span
+from service.api.prices.schemas import PriceBar
+from service.charts.chart import Chart
+from service.charts.forecast import forecast_chart
+from service.charts.forecast_vs_actual import versus_chart
+from service.charts.skill import skill_chart
+from service.charts.theme import THEMES, ThemeName
+from service.errors import NotFound
+from service.settings import Settings
+
+DAYS: Mapping[FigureRange, int | None] = {"1m": 31, "3m": 92, "1y": 366, "all": None}
+"""Days before as_of that a range reaches back; None = all there is."""
+
+_MOST_BARS = 20_000
+_MOST_PAST = 150
+"""Past forecasts read: the 60 scored ones that are shown, and what may lie among them."""
+_MOST_RECORDS = 200
+_LAST_ID = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class WantedFigure:
+    """Which figure.
+
+    Attributes:
+        symbol: Yahoo-style name.
+        kind: `forecast`, `versus` or `skill`.
+        as_of: The session asked for, None for the newest.
+        span: How far back the candles reach.
+        theme: `light` or `dark`.
+        strategy: Whose forecasts.
+        step: Step of the versus figure, 1, 2 or 3.
+    """
+
+    symbol: str
+    kind: FigureKind = "forecast"
+    as_of: date | None = None
+    span: FigureRange = "3m"
+    theme: ThemeName = "light"
+    strategy: Strategy = "multi_step"
+    step: int = 1
+
+
+def read_figure(snapshot: Snapshot, settings: Settings, wanted: WantedFigure) -> FigureAnswer:
+    """A figure of one symbol.
+
+    Raises:
+        NotFound: no such symbol, no forecast as of that session, or nothing was served under that strategy.
+        NotYet: the symbol has no forecast yet; the sentence says why.
+    """
+    answer = read_one(snapshot, settings, wanted.symbol, Wanted(snapshot.now, wanted.as_of))
+    chart = _chart(snapshot, answer, wanted)
+    return FigureAnswer(
+        symbol=answer.symbol,
+        kind=wanted.kind,
+        title=chart.title,
+        caption=chart.caption,
+        alt=chart.alt,
+        table=FigureTable(caption=chart.table.caption, columns=chart.table.columns, rows=chart.table.rows),
+        readout=[ReadoutLine(x=line.x, text=line.text) for line in chart.readout],
+        figure=PlotlyFigure(**chart.figure),
+        as_of=answer.as_of,
+        edition=answer.edition.number,
+        stale=answer.stale,
+    )
+
+
+def _chart(snapshot: Snapshot, answer: ForecastAnswer, wanted: WantedFigure) -> Chart:
+    theme = THEMES[wanted.theme]
+    if wanted.kind == "versus":
+        return versus_chart(answer, _past(snapshot, answer, wanted), wanted.strategy, wanted.step, theme)
+    if wanted.kind == "skill":
+        return skill_chart(answer, _records(snapshot, answer, wanted), wanted.strategy, theme)
+    chart = forecast_chart(answer, _bars(snapshot, answer, wanted), wanted.strategy, theme)
+    if chart is None:
+        raise NotFound(
+            f"nothing was served of {answer.symbol} under {wanted.strategy} as of {answer.as_of}; ask for the other "
+            "strategy"
+        )
+    return chart
+
+
+def _bars(snapshot: Snapshot, answer: ForecastAnswer, wanted: WantedFigure) -> list[PriceBar]:
+    """Bars of the range, and those of the target sessions as far as they have come."""
+    days = DAYS[wanted.span]
+    first = None if days is None else answer.as_of - timedelta(days=days)
+    targets = [
+        step.target_session for part in (answer.multi_step, answer.one_step) if part is not None for step in part.steps
+    ]
+    span = Span(answer.symbol, first, max([answer.as_of, *targets]))
+    found = prices.page(snapshot.connection, span, _MOST_BARS)
+    return [PriceBar.model_validate({**bar._mapping, "adjusted_close": adjusted}) for bar, adjusted in found]
+
+
+def _past(snapshot: Snapshot, answer: ForecastAnswer, wanted: WantedFigure) -> list[PastForecast]:
+    """What was served of a step at this origin, newest first; of targets up to as_of where one was asked for."""
+    chosen = HistoryFilter(
+        answer.symbol, history.SERVED, strategy=wanted.strategy, step=wanted.step, origin=answer.origin
+    )
+    after = None if wanted.as_of is None else (wanted.as_of, _LAST_ID)
+    found = [past_forecast(row) for row in history.page(snapshot.connection, chosen, after, _MOST_PAST)]
+    return [each for each in found if wanted.as_of is None or each.target_session <= wanted.as_of]
+
+
+def _records(snapshot: Snapshot, answer: ForecastAnswer, wanted: WantedFigure) -> list[AccuracyItem]:
+    filters: dict[str, str | int | None] = {
+        "scope_kind": "symbol",
+        "scope": answer.symbol,
+        "strategy": wanted.strategy,
+        "origin": answer.origin,
+    }
+    rows = accuracy.page(snapshot.connection, filters, None, _MOST_RECORDS)
+    return [AccuracyItem.of(row) for row in rows]

@@ -1,0 +1,56 @@
+"""A figure with everything that stands for it where it cannot be seen."""
+
+from datetime import date
+from typing import Any, Literal
+
+from pydantic import Field
+
+from service.api.common.base import Answer
+
+FigureKind = Literal["forecast", "versus", "skill"]
+FigureRange = Literal["1m", "3m", "1y", "all"]
+
+
+class FigureTable(Answer):
+    """The figure as a table."""
+
+    caption: str = Field(examples=["AAPL: forecast as of 2018-06-01, prices in USD"])
+    columns: list[str] = Field(examples=[["session", "step", "median"]])
+    rows: list[list[str | float | None]] = Field(
+        description="as many cells a row as there are columns; prices and percentages as text",
+        examples=[[["2018-06-04", "T", "175.10"]]],
+    )
+
+
+class ReadoutLine(Answer):
+    """What the readout says over one place of the figure."""
+
+    x: float = Field(description="where on the index axis: a slot, or a step", examples=[62])
+    text: str = Field(examples=["2018-06-04 · T · 175.10 USD (+0.1 %), 80 % 171.20 to 178.90"])
+
+
+class PlotlyFigure(Answer):
+    """A Plotly figure, to be drawn as it is; `meta.role` of a trace says what it is."""
+
+    data: list[dict[str, Any]] = Field(examples=[[{"type": "candlestick", "meta": {"role": "candles"}}]])
+    layout: dict[str, Any] = Field(examples=[{"xaxis": {"range": [-0.7, 83.5]}}])
+    config: dict[str, Any] = Field(examples=[{"displayModeBar": False}])
+
+
+class FigureAnswer(Answer):
+    """A figure and its words."""
+
+    symbol: str = Field(examples=["AAPL"])
+    kind: FigureKind = Field(examples=["forecast"])
+    title: str = Field(examples=["AAPL: forecast as of 2018-06-01"])
+    caption: str = Field(
+        description="what has been measured, with n",
+        examples=["On 79 of 100 such days the close of T has been inside the 80 % interval (measured on n = 252)."],
+    )
+    alt: str = Field(description="text alternative: what is drawn and what it says")
+    table: FigureTable
+    readout: list[ReadoutLine] = Field(description="a line for each place, by x")
+    figure: PlotlyFigure
+    as_of: date = Field(description="last completed session the forecast used", examples=["2018-06-01"])
+    edition: int = Field(description="number of the edition that answers", examples=[412])
+    stale: bool = Field(description="whether the next forecast is overdue")

@@ -1,0 +1,154 @@
+"""From stored rows to a forecast answer: prices out of returns, and each forecaster with its record."""
+
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Row
+
+from service.api.forecasts.disagreement import disagreement
+from service.api.forecasts.forecast_rows import Material
+from service.api.forecasts.joint_band import joint_band
+from service.api.forecasts.schemas import (
+    LABELS,
+    MIN_SESSIONS,
+    Basis,
+    EditionMark,
+    ForecastAnswer,
+    Interval,
+    JointBand,
+    OtherForecast,
+    Quantiles,
+    ServedBy,
+    Step,
+    StrategyForecast,
+)
+from service.api.forecasts.track_record import coverage_over, held_out, skill_over
+
+INTERVALS: tuple[tuple[int, str, str], ...] = ((50, "q25", "q75"), (80, "q10", "q90"), (95, "q025", "q975"))
+"""Nominal level, and the quantiles that bound it."""
+
+_SERVED = "served"
+_RANDOM_WALK = "random_walk"
+
+
+def build(material: Material) -> ForecastAnswer:
+    """The answer for one symbol."""
+    instrument, edition, timing = material.instrument, material.edition, material.timing
+    others = _others(material)
+    walk = next((other for other in others if _is_walk(other.strategy, other.architecture)), None)
+    multi_step, one_step = (_strategy(material, strategy) for strategy in ("multi_step", "one_step"))
+    return ForecastAnswer(
+        symbol=instrument.symbol,
+        currency=instrument.currency,
+        calendar=instrument.calendar,
+        approximate=timing.approximate,
+        group=instrument.group,
+        as_of=edition.as_of,
+        data_as_of=timing.final_at,
+        issued_at=edition.issued_at,
+        stale_after=timing.stale_after,
+        stale=timing.stale_after is not None and material.now > timing.stale_after,
+        market_time=material.now,
+        known_at=material.known_at,
+        origin=edition.origin,
+        edition=EditionMark(number=edition.number, hash=edition.hash),
+        last_close=material.forecasts[0].last_close,
+        basis=_basis(material),
+        multi_step=multi_step,
+        one_step=one_step,
+        disagreement=disagreement(one_step, multi_step),
+        random_walk=walk,
+        others=[other for other in others if other is not walk],
+    )
+
+
+def _strategy(material: Material, strategy: str) -> StrategyForecast | None:
+    item = material.served.get(strategy)
+    rows = [] if item is None else material.by_version.get((strategy, item.model_version_id), [])
+    if item is None or not rows:
+        return None
+    version = material.versions[item.model_version_id]
+    records = material.record_of(strategy, _SERVED)
+    skill = skill_over(records, material.edition.origin, len(rows))
+    return StrategyForecast(
+        served_by=ServedBy(
+            model_version_id=version.id, architecture=version.architecture, status=version.status, reason=item.reason
+        ),
+        steps=[_step(material, row, _SERVED) for row in rows],
+        skill=skill,
+        coverage=coverage_over(records, len(rows)),
+        joint=_joint(material, version, rows),
+        held_out=held_out(version.metrics) if skill.n < MIN_SESSIONS else None,
+    )
+
+
+def _others(material: Material) -> list[OtherForecast]:
+    """What was not served, and the random walk in any case, under the forecaster's own name and record."""
+    found = []
+    for (strategy, version_id), rows in material.by_version.items():
+        version = material.versions[version_id]
+        if material.is_served(strategy, version_id) and not _is_walk(strategy, version.architecture):
+            continue
+        records = material.record_of(strategy, version.architecture)
+        found.append(
+            OtherForecast(
+                strategy=strategy,
+                model_version_id=version_id,
+                architecture=version.architecture,
+                status=version.status,
+                steps=[_step(material, row, version.architecture) for row in rows],
+                skill=skill_over(records, material.edition.origin, len(rows)),
+                coverage=coverage_over(records, len(rows)),
+                joint=_joint(material, version, rows),
+            )
+        )
+    return found
+
+
+def _joint(material: Material, version: Row[Any], rows: list[Row[Any]]) -> JointBand | None:
+    return joint_band(rows, material.joints.get(version.id), version.metrics, material.price)
+
+
+def _is_walk(strategy: str, architecture: str) -> bool:
+    return (strategy, architecture) == ("multi_step", _RANDOM_WALK)
+
+
+def _step(material: Material, row: Row[Any], forecaster: str) -> Step:
+    records = material.record_of(row.strategy, forecaster, row.step)
+    price = partial(material.price, row)
+    intervals = [
+        Interval(
+            level=level,
+            lower=price(getattr(row, low)),
+            upper=price(getattr(row, high)),
+            lower_return=getattr(row, low),
+            upper_return=getattr(row, high),
+        )
+        for level, low, high in INTERVALS
+    ]
+    return Step(
+        step=row.step,
+        label=LABELS[row.step - 1],
+        target_session=row.target_session,
+        point=price(row.q50),
+        median=row.q50,
+        quantiles=Quantiles.of(row),
+        raw=Quantiles(**{name: getattr(row, f"raw_{name}") for name in Quantiles.model_fields}),
+        intervals=intervals,
+        dividends=material.dividends(row.target_session),
+        degraded=row.degraded or [],
+        skill=skill_over(records, material.edition.origin, 1),
+        coverage=coverage_over(records, 1),
+    )
+
+
+def _basis(material: Material) -> Basis:
+    own, current = material.forecasts[0].basis, material.instrument.basis
+    ratio = material.split_ratio
+    note = None
+    if own != current:
+        note = (
+            f"{material.instrument.symbol} was re-based since this forecast (basis {own} then, {current} now): its "
+            f"prices stand on basis {own}; divide them by {ratio:g} to compare with today's"
+        )
+    return Basis(forecast=own, current=current, split_ratio=ratio, note=note)

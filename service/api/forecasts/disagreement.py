@@ -1,0 +1,28 @@
+"""The one-step and the multi-step forecast of the same T, held against each other."""
+
+from service.api.forecasts.schemas import Disagreement, StrategyForecast
+
+
+def disagreement(one_step: StrategyForecast | None, multi_step: StrategyForecast | None) -> Disagreement | None:
+    """How far apart two forecasts of T lie.
+
+    Args:
+        one_step: What was served of T alone.
+        multi_step: What was served of T, T+1, T+2.
+
+    Returns:
+        None where either is absent, or their first steps are of different sessions.
+    """
+    if one_step is None or multi_step is None:
+        return None
+    own, other = one_step.steps[0], multi_step.steps[0]
+    if own.target_session != other.target_session:
+        return None
+    gap = own.quantiles.q50 - other.quantiles.q50
+    width, beside = (step.quantiles.q90 - step.quantiles.q10 for step in (own, other))
+    return Disagreement(
+        target_session=own.target_session,
+        median=gap,
+        in_widths=gap / beside if beside > 0 else None,
+        width_ratio=width / beside if beside > 0 else None,
+    )

@@ -1,0 +1,81 @@
+"""The rows that one symbol's forecast answer is made of, sorted so that an answer finds them at once."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Row
+
+from service.api.common.session_queries import Timing
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """The rows that one symbol's answer is made of.
+
+    Attributes:
+        instrument: Its row.
+        edition: The edition that answers.
+        forecasts: Its forecasts in that edition, by strategy, version and step.
+        served: Strategy -> what that edition served.
+        versions: Id -> model version.
+        actions: Dividends and splits after as_of, as known now.
+        records: Its track records.
+        joints: Model version -> what its joint band was made with; absent where nothing was learnt by then.
+        timing: The instants around as_of.
+        now: Aware UTC market time.
+        known_at: The instant the answer stands for.
+    """
+
+    instrument: Row[Any]
+    edition: Row[Any]
+    forecasts: Sequence[Row[Any]]
+    served: dict[str, Row[Any]]
+    versions: dict[int, Row[Any]]
+    actions: Sequence[Row[Any]]
+    records: Sequence[Row[Any]]
+    joints: Mapping[int, Mapping[str, Any]]
+    timing: Timing
+    now: datetime
+    known_at: datetime
+    by_version: dict[tuple[str, int], list[Row[Any]]] = field(default_factory=dict, init=False)
+    by_forecaster: dict[tuple[str, str], list[Row[Any]]] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        for row in self.forecasts:
+            self.by_version.setdefault((row.strategy, row.model_version_id), []).append(row)
+        for record in self.records:
+            if record.origin == self.edition.origin:
+                self.by_forecaster.setdefault((record.strategy, record.forecaster), []).append(record)
+
+    @property
+    def split_ratio(self) -> float:
+        """New shares per share of the forecast's basis."""
+        if self.instrument.basis == self.forecasts[0].basis:
+            return 1.0
+        return float(math.prod(action.value for action in self.actions if action.kind == "split"))
+
+    def dividends(self, target: date) -> float:
+        """Known dividends per share of the forecast's basis, ex after as_of up to and including `target`."""
+        # Stored dividends stand on the newest basis, the forecast's close on its own.
+        known = (
+            action.value
+            for action in self.actions
+            if action.kind == "dividend" and action.ex_date <= target and action.fetched_at <= self.known_at
+        )
+        return float(sum(known)) * self.split_ratio
+
+    def price(self, row: Row[Any], log_return: float) -> float:
+        """What a log return of a forecast means as a price on its basis, less the known dividends on the way."""
+        return float(row.last_close * math.exp(log_return) - self.dividends(row.target_session))
+
+    def record_of(self, strategy: str, forecaster: str, step: int | None = None) -> list[Row[Any]]:
+        """Track records of a forecaster at this edition's origin, of one step or of all."""
+        return [row for row in self.by_forecaster.get((strategy, forecaster), ()) if step in (None, row.step)]
+
+    def is_served(self, strategy: str, version_id: int) -> bool:
+        """Whether this edition served that version."""
+        item = self.served.get(strategy)
+        return item is not None and item.model_version_id == version_id

@@ -1,0 +1,69 @@
+"""The band over all steps: each interval widened around the median by the factor stored for its level."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Row
+
+from service.api.forecasts.schemas import LABELS, MIN_SESSIONS, JointBand, JointLevel, JointStep
+from service.api.forecasts.track_record import LEVELS
+
+START_FACTORS: tuple[float, ...] = (1.6, 1.32, 1.24)
+"""Factors of a version that nothing was learnt about; a test holds them equal to those that learning starts from."""
+
+_BOUNDS = (("q25", "q75"), ("q10", "q90"), ("q025", "q975"))
+
+
+def joint_band(
+    rows: Sequence[Row[Any]],
+    state: Mapping[str, Any] | None,
+    metrics: Mapping[str, Any],
+    price: Callable[[Row[Any], float], float],
+) -> JointBand | None:
+    """The joint band of one forecaster's steps.
+
+    Args:
+        rows: Its forecasts, a row per step, T first.
+        state: The stored state as of the forecast's session; None = nothing was scored by then.
+        metrics: Figures of the version's training: its judged span gave the first factors.
+        price: From a row and a log return to a price on the forecast's basis.
+
+    Returns:
+        The band, or None where there is one step.
+    """
+    if len(rows) < 2:
+        return None
+    measured = {} if state is None else state.get("measured", {})
+    n = int(measured.get("n", 0))
+    shares = measured.get("coverage") if n >= MIN_SESSIONS else None
+    factors = _first_factors(metrics) if state is None else state["factors"]
+    levels = [
+        JointLevel(
+            level=level,
+            measured=None if shares is None else shares[place],
+            steps=[_step(row, _BOUNDS[place], factors[place], price) for row in rows],
+        )
+        for place, level in enumerate(LEVELS)
+    ]
+    return JointBand(n=n, levels=levels)
+
+
+def _first_factors(metrics: Mapping[str, Any]) -> Sequence[float]:
+    start = (metrics.get("judge") or {}).get("calibration")
+    found: Sequence[float] = START_FACTORS if start is None else start["joint"]["factors"]
+    return found
+
+
+def _step(
+    row: Row[Any], bounds: tuple[str, str], factor: float, price: Callable[[Row[Any], float], float]
+) -> JointStep:
+    lower, upper = (row.q50 + factor * (getattr(row, name) - row.q50) for name in bounds)
+    return JointStep(
+        step=row.step,
+        label=LABELS[row.step - 1],
+        target_session=row.target_session,
+        lower=price(row, lower),
+        upper=price(row, upper),
+        lower_return=lower,
+        upper_return=upper,
+    )

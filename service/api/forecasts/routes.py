@@ -1,0 +1,97 @@
+"""GET /v1/forecasts and /v1/forecasts/{symbol}."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from service.api.common import etag
+from service.api.common.cursor import decode
+from service.api.common.dependencies import ReaderDependency, Snapshot
+from service.api.common.pages import cut
+from service.api.common.parameters import AsOf, Cursor, KnownAt, Limit, SymbolPath, SymbolsQuery, split_symbols
+from service.api.common.problem import problems
+from service.api.forecasts.queries import Wanted
+from service.api.forecasts.read_forecast import read_many, read_one
+from service.api.forecasts.schemas import ForecastAnswer, ForecastPage
+from service.api.symbols import queries as instruments
+
+router = APIRouter(prefix="/v1/forecasts", tags=["forecasts"])
+
+_KIND = "forecasts"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The parameters of a batch."""
+
+    symbols: SymbolsQuery = None
+    as_of: AsOf = None
+    known_at: KnownAt = None
+    cursor: Cursor = None
+    limit: Limit = 100
+
+
+@router.get(
+    "",
+    summary="Forecasts of several symbols",
+    response_model=ForecastPage,
+    responses={**etag.NOT_MODIFIED, **problems()},
+)
+def several(
+    request: Request, response: Response, reader: ReaderDependency, batch: Annotated[Batch, Depends()]
+) -> ForecastPage | Response:
+    """Forecasts of the symbols named, or of the whole watchlist, by symbol, in keyset pages.
+
+    `as_of` picks the session, `known_at` answers as it was known at that instant.
+    """
+    with reader.snapshot() as snapshot:
+        tag = etag.entity_tag(request, snapshot)
+        if etag.matches(request, tag):
+            return etag.not_modified(tag)
+        symbols, next_cursor = _page_of_symbols(snapshot, batch)
+        wanted = Wanted(snapshot.known_at(batch.known_at), batch.as_of)
+        items, missing = read_many(snapshot, reader.settings, symbols, wanted)
+    response.headers["ETag"] = tag
+    return ForecastPage(items=items, missing=missing, next_cursor=next_cursor)
+
+
+@router.get(
+    "/{symbol}",
+    summary="The forecast of one symbol",
+    response_model=ForecastAnswer,
+    responses={**etag.NOT_MODIFIED, **problems(404)},
+)
+def one(
+    request: Request,
+    response: Response,
+    reader: ReaderDependency,
+    symbol: SymbolPath,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
+) -> ForecastAnswer | Response:
+    """T, T+1 and T+2, the one-step T and the random walk beside them, each with its measured record.
+
+    Prices stand on the forecast's own split basis, less the known dividends that go ex on the way.
+    """
+    with reader.snapshot() as snapshot:
+        tag = etag.entity_tag(request, snapshot)
+        if etag.matches(request, tag):
+            return etag.not_modified(tag)
+        answer = read_one(snapshot, reader.settings, symbol, Wanted(snapshot.known_at(known_at), as_of))
+    response.headers["ETag"] = tag
+    return answer
+
+
+def _page_of_symbols(snapshot: Snapshot, batch: Batch) -> tuple[Sequence[str], str | None]:
+    """The symbols of this page: of the list where one was given, else of the watchlist."""
+    keys = decode(_KIND, batch.cursor, str)
+    after = None if keys is None else str(keys[0])
+    named = split_symbols(batch.symbols)
+    if named is None:
+        rows = instruments.watchlist(snapshot.connection, after, batch.limit + 1)
+        left = [row.symbol for row in rows]
+    else:
+        left = [symbol for symbol in named if after is None or symbol > after]
+    return cut(left, batch.limit, _KIND, lambda symbol: (symbol,))

@@ -1,0 +1,248 @@
+"""A forecast answer: what is expected at T, T+1, T+2, how sure, by whom, and how well that has held so far."""
+
+from datetime import date, datetime
+from typing import Literal
+
+from pydantic import Field
+
+from service.api.common.base import Answer, Page
+
+Strategy = Literal["one_step", "multi_step"]
+Origin = Literal["live", "replay", "backfill"]
+
+LABELS: tuple[str, ...] = ("T", "T+1", "T+2")
+"""What the steps are called, step 1 first."""
+
+MIN_SESSIONS = 60
+"""Scored sessions below which neither skill nor measured coverage is shown, drawn or said."""
+
+
+class Quantiles(Answer):
+    """Calibrated quantiles of the cumulative log return of the adjusted close, as_of to the target session."""
+
+    q025: float = Field(examples=[-0.0391])
+    q10: float = Field(examples=[-0.0216])
+    q25: float = Field(examples=[-0.0094])
+    q50: float = Field(examples=[0.0006])
+    q75: float = Field(examples=[0.0107])
+    q90: float = Field(examples=[0.0223])
+    q975: float = Field(examples=[0.0389])
+
+
+class Interval(Answer):
+    """A central interval: prices on the forecast's basis, and the log returns they come from."""
+
+    level: int = Field(description="nominal level, percent", examples=[80])
+    lower: float = Field(examples=[171.2])
+    upper: float = Field(examples=[178.9])
+    lower_return: float = Field(examples=[-0.0216])
+    upper_return: float = Field(examples=[0.0223])
+
+
+class Skill(Answer):
+    """How much better than the random walk, on the same forecasts."""
+
+    value: float | None = Field(
+        description="1 - summed pinball / the random walk's; null while n is under 60", examples=[0.014]
+    )
+    n: int = Field(description="scored target sessions behind it, at most 252", examples=[252])
+    kind: Origin = Field(description="origin of the forecasts it was measured on")
+    as_of: date | None = Field(description="newest scored target session", examples=["2018-06-01"])
+    p: float | None = Field(
+        None,
+        description="Diebold-Mariano against the random walk, two-sided; over several steps the largest of theirs; "
+        "null where value is, or where one of them has none",
+        examples=[0.04],
+    )
+
+
+class LevelHeld(Answer):
+    """How often an interval held the close."""
+
+    level: int = Field(description="nominal level, percent", examples=[80])
+    measured: float | None = Field(
+        description="share of target sessions inside, 0 to 1; null while n is under 60", examples=[0.79]
+    )
+
+
+class Coverage(Answer):
+    """Measured coverage beside the nominal levels."""
+
+    n: int = Field(description="scored target sessions behind it", examples=[252])
+    levels: list[LevelHeld]
+
+
+class HeldOut(Answer):
+    """Figures from the version's judging span, before it served: no track record."""
+
+    label: Literal["held out before serving, no track record"] = "held out before serving, no track record"
+    n: int | None = Field(description="judged forecasts", examples=[12600])
+    pinball: float | None = Field(description="basis points", examples=[38.5])
+    random_walk_pinball: float | None = Field(description="basis points", examples=[39.1])
+    skill: float | None = Field(examples=[0.015])
+    coverage_50: float | None = Field(None, examples=[0.5])
+    coverage_80: float | None = Field(None, examples=[0.797])
+    coverage_95: float | None = Field(None, examples=[0.941])
+
+
+class Step(Answer):
+    """One step of a forecast."""
+
+    step: int = Field(description="1, 2, 3", examples=[1])
+    label: str = Field(examples=["T"])
+    target_session: date = Field(examples=["2018-06-04"])
+    point: float = Field(description="price at the median, on the forecast's basis", examples=[175.1])
+    median: float = Field(description="log return", examples=[0.0006])
+    quantiles: Quantiles
+    raw: Quantiles = Field(description="the quantiles as forecast, before calibration")
+    intervals: list[Interval] = Field(description="50, 80 and 95 %")
+    dividends: float = Field(
+        description="known dividends, ex after as_of up to and including target_session, taken off the prices",
+        examples=[0.0],
+    )
+    degraded: list[str] = Field(description="inputs this version was trained with that were masked")
+    skill: Skill = Field(description="of this step alone")
+    coverage: Coverage = Field(description="of this step alone")
+
+
+class JointStep(Answer):
+    """A step of the joint band: prices on the forecast's basis, and the log returns they come from."""
+
+    step: int = Field(description="1, 2, 3", examples=[1])
+    label: str = Field(examples=["T"])
+    target_session: date = Field(examples=["2018-06-04"])
+    lower: float = Field(examples=[170.1])
+    upper: float = Field(examples=[180.2])
+    lower_return: float = Field(examples=[-0.0284])
+    upper_return: float = Field(examples=[0.0293])
+
+
+class JointLevel(Answer):
+    """The band of one level."""
+
+    level: int = Field(description="nominal level, percent, for all steps at once", examples=[80])
+    measured: float | None = Field(
+        description="share of forecasts whose steps all stayed inside, 0 to 1; null while n is under 60",
+        examples=[0.79],
+    )
+    steps: list[JointStep]
+
+
+class JointBand(Answer):
+    """A band that holds at T, T+1 and T+2 at once: wider than the intervals, each of which holds at its own step."""
+
+    n: int = Field(
+        description="sessions behind measured, at most 252, over all symbols of the forecaster and the calendar",
+        examples=[252],
+    )
+    levels: list[JointLevel] = Field(description="50, 80 and 95 %")
+
+
+class Version(Answer):
+    """Which forecaster made it."""
+
+    model_version_id: int = Field(examples=[7])
+    architecture: str = Field(examples=["lstm"])
+    status: str = Field(
+        description="champion, challenger, retired or rejected, as it stands now", examples=["champion"]
+    )
+
+
+class ServedBy(Version):
+    """Which forecaster was served, and why."""
+
+    reason: str = Field(examples=["champion of its group"])
+
+
+class StrategyForecast(Answer):
+    """What was served under one strategy, with its record."""
+
+    served_by: ServedBy
+    steps: list[Step]
+    skill: Skill = Field(description="over all steps; n is the least of the steps'")
+    coverage: Coverage = Field(description="over all steps; n is the least of the steps'")
+    joint: JointBand | None = Field(description="null where there is one step")
+    held_out: HeldOut | None = Field(description="shown apart while the track record is under 60 sessions")
+
+
+class OtherForecast(Version):
+    """What another forecaster said at the same time, with its own record."""
+
+    strategy: Strategy
+    steps: list[Step]
+    skill: Skill
+    coverage: Coverage
+    joint: JointBand | None = Field(description="null where there is one step")
+
+
+class Disagreement(Answer):
+    """How far apart the one-step and the multi-step forecast of the same T lie: a free hint at what a seed is worth."""
+
+    target_session: date = Field(examples=["2018-06-04"])
+    median: float = Field(description="one-step less multi-step, log return", examples=[0.0002])
+    in_widths: float | None = Field(
+        description="the same in units of the multi-step forecast's 80 % interval; null where that has no width",
+        examples=[0.005],
+    )
+    width_ratio: float | None = Field(
+        description="one-step 80 % interval over the multi-step one; null where that has no width", examples=[0.98]
+    )
+
+
+class Basis(Answer):
+    """The split basis that the prices of this answer stand on."""
+
+    forecast: int = Field(description="basis of last_close and of every price here", examples=[0])
+    current: int = Field(description="the symbol's basis now", examples=[0])
+    split_ratio: float = Field(description="new shares per share since; divide by it for today's basis", examples=[1.0])
+    note: str | None = Field(None, description="said where the two differ")
+
+
+class EditionMark(Answer):
+    """The publish a forecast belongs to."""
+
+    number: int = Field(examples=[412])
+    hash: str = Field(examples=["9f2c0c4d"])
+
+
+class ForecastAnswer(Answer):
+    """The forecast of one symbol."""
+
+    symbol: str = Field(examples=["AAPL"])
+    currency: str | None = Field(examples=["USD"])
+    calendar: str = Field(examples=["XNYS"])
+    approximate: bool = Field(
+        description="whether the calendar is not known around as_of, so that Monday to Friday stands in for it"
+    )
+    group: str = Field(examples=["equity"])
+    as_of: date = Field(description="last completed session the forecast used", examples=["2018-06-01"])
+    data_as_of: datetime | None = Field(description="instant at which as_of's bar became final")
+    issued_at: datetime = Field(description="market time of the publish")
+    stale_after: datetime | None = Field(description="due time of the calendar's next forecast run + 2 h")
+    stale: bool = Field(description="whether market time has passed stale_after")
+    market_time: datetime = Field(description="now")
+    known_at: datetime = Field(description="the instant this answer stands for")
+    origin: Origin
+    edition: EditionMark
+    last_close: float = Field(description="as_of's close on the forecast's basis", examples=[175.0])
+    basis: Basis
+    multi_step: StrategyForecast | None = Field(description="T, T+1, T+2")
+    one_step: StrategyForecast | None = Field(description="T alone")
+    disagreement: Disagreement | None = Field(description="of the two on T; null where either is absent")
+    random_walk: OtherForecast | None = Field(description="the random walk's T, T+1, T+2 beside it")
+    others: list[OtherForecast] = Field(description="every other stored forecast of this edition")
+
+
+class Missing(Answer):
+    """A symbol of a batch without a forecast."""
+
+    symbol: str = Field(examples=["ZZZZ"])
+    status: Literal[404, 503] = Field(description="what asking for it alone would answer")
+    reason: str = Field(examples=["there is no symbol ZZZZ; see /v1/symbols"])
+
+
+class ForecastPage(Page):
+    """Forecasts of several symbols, by symbol."""
+
+    items: list[ForecastAnswer]
+    missing: list[Missing]

@@ -1,0 +1,64 @@
+"""Skill and measured coverage out of the stored track records, for one step and over several."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from sqlalchemy import Row
+
+from service.api.forecasts.schemas import MIN_SESSIONS, Coverage, HeldOut, LevelHeld, Origin, Skill
+
+LEVELS: tuple[int, ...] = (50, 80, 95)
+"""Nominal levels of the intervals, percent."""
+
+
+def skill_over(records: Sequence[Row[Any]], origin: str, steps: int) -> Skill:
+    """Skill over steps: 1 - summed pinball / the random walk's on the same forecasts.
+
+    Args:
+        records: Rows of the accuracy table, one per step that has one.
+        origin: Origin of the forecasts.
+        steps: Steps that ought to be there; skill is null where one is missing.
+
+    Returns:
+        The skill; n is the least of the steps' sessions, p the largest of theirs.
+    """
+    n = _sessions(records, steps)
+    newest = max((record.as_of for record in records), default=None)
+    value = p = None
+    if n >= MIN_SESSIONS and all(record.random_walk_pinball is not None for record in records):
+        walk = sum(record.n * record.random_walk_pinball for record in records)
+        if walk > 0:
+            value = 1 - sum(record.n * record.pinball for record in records) / walk
+            # The largest p: a skill over all steps is hardly chance where it is so at each of them.
+            p = None if any(record.p is None for record in records) else max(record.p for record in records)
+    return Skill(value=value, n=n, kind=cast(Origin, origin), as_of=newest, p=p)
+
+
+def coverage_over(records: Sequence[Row[Any]], steps: int) -> Coverage:
+    """Measured coverage over steps, each forecast counting once; no levels where nothing is scored yet.
+
+    Under `MIN_SESSIONS` sessions a level stands with nothing measured beside it.
+    """
+    total = sum(record.n for record in records)
+    if total == 0:
+        return Coverage(n=0, levels=[])
+    n = _sessions(records, steps)
+
+    def measured(level: int) -> float | None:
+        if n < MIN_SESSIONS:
+            return None
+        return float(sum(record.n * getattr(record, f"coverage_{level}") for record in records) / total)
+
+    return Coverage(n=n, levels=[LevelHeld(level=level, measured=measured(level)) for level in LEVELS])
+
+
+def held_out(metrics: dict[str, Any]) -> HeldOut | None:
+    """A version's held-out figures; None where it has none."""
+    if metrics.get("judge_n") is None:
+        return None
+    names = ("n", "pinball", "random_walk_pinball", "skill", "coverage_50", "coverage_80", "coverage_95")
+    return HeldOut(**{name: metrics.get(f"judge_{name}") for name in names})
+
+
+def _sessions(records: Sequence[Row[Any]], steps: int) -> int:
+    return min(record.n for record in records) if len(records) == steps else 0

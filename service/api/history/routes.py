@@ -1,0 +1,59 @@
+"""GET /v1/forecasts/{symbol}/history."""
+
+from datetime import date
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+from sqlalchemy import Row
+
+from service.api.common.cursor import decode
+from service.api.common.dependencies import ReaderDependency
+from service.api.common.pages import cut
+from service.api.common.parameters import Cursor, Limit, OriginQuery, StepQuery, StrategyQuery, SymbolPath
+from service.api.common.problem import problems
+from service.api.forecasts.schemas import Quantiles
+from service.api.history import queries as history
+from service.api.history.queries import HistoryFilter
+from service.api.history.schemas import HistoryPage, Outcome, PastForecast
+from service.api.symbols.queries import instrument
+
+router = APIRouter(prefix="/v1/forecasts", tags=["forecasts"])
+
+_KIND = "history"
+
+
+def _filter(
+    symbol: SymbolPath,
+    forecaster: Annotated[
+        str, Query(pattern="^[a-z0-9_]{1,40}$", description="`served`, `all`, or an architecture such as `random_walk`")
+    ] = history.SERVED,
+    strategy: StrategyQuery = None,
+    step: StepQuery = None,
+    origin: OriginQuery = None,
+) -> HistoryFilter:
+    return HistoryFilter(symbol, forecaster, strategy, step, origin)
+
+
+@router.get("/{symbol}/history", summary="Past forecasts with their outcomes", responses=problems(404))
+def past(
+    reader: ReaderDependency,
+    wanted: Annotated[HistoryFilter, Depends(_filter)],
+    cursor: Cursor = None,
+    limit: Limit = 100,
+) -> HistoryPage:
+    """Every stored forecast of a symbol, newest first, with what became of it: pending, scored or void and why."""
+    keys = decode(_KIND, cursor, date, int)
+    after = None if keys is None else (date.fromisoformat(str(keys[0])), int(str(keys[1])))
+    with reader.snapshot() as snapshot:
+        instrument(snapshot.connection, wanted.symbol)
+        rows = history.page(snapshot.connection, wanted, after, limit + 1)
+    shown, next_cursor = cut(rows, limit, _KIND, lambda row: (row.as_of, row.id))
+    return HistoryPage(symbol=wanted.symbol, items=[past_forecast(row) for row in shown], next_cursor=next_cursor)
+
+
+def past_forecast(row: Row[Any]) -> PastForecast:
+    """A past forecast with its outcome, from a row of the history query."""
+    fields = dict(row._mapping)
+    score = {**fields, "state": row.score_state, "reason": row.score_reason, "revision": row.score_revision}
+    outcome = Outcome(state="pending") if row.score_state is None else Outcome.model_validate(score)
+    return PastForecast.model_validate({**fields, "quantiles": Quantiles.of(row), "outcome": outcome})

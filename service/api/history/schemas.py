@@ -1,0 +1,56 @@
+"""Past forecasts with their outcomes."""
+
+from datetime import date, datetime
+from typing import Literal
+
+from pydantic import Field
+
+from service.api.common.base import Answer, Page
+from service.api.forecasts.schemas import Origin, Quantiles, Strategy
+
+
+class Outcome(Answer):
+    """What became of a forecast."""
+
+    state: Literal["pending", "scored", "void"]
+    reason: str | None = Field(None, description="why it is void")
+    revision: int | None = Field(None, description="raised when a close was corrected", examples=[1])
+    actual: float | None = Field(
+        None, description="log return of the adjusted close, as_of to target", examples=[0.004]
+    )
+    pinball: float | None = Field(None, description="mean over the quantiles, log return", examples=[0.0028])
+    error: float | None = Field(None, description="actual less median, log return", examples=[0.0034])
+    inside_50: bool | None = None
+    inside_80: bool | None = None
+    inside_95: bool | None = None
+    scored_at: datetime | None = Field(None, description="market time")
+
+
+class PastForecast(Answer):
+    """One stored forecast of one step."""
+
+    as_of: date = Field(examples=["2018-06-01"])
+    step: int = Field(examples=[1])
+    target_session: date = Field(examples=["2018-06-04"])
+    strategy: Strategy
+    model_version_id: int = Field(examples=[7])
+    architecture: str = Field(examples=["lstm"])
+    served: bool = Field(description="whether this forecaster was the one served")
+    edition: int = Field(examples=[412])
+    origin: Origin
+    issued_at: datetime
+    revision: int = Field(examples=[1])
+    superseded: bool = Field(
+        description="a later revision of the same as_of was on time: this one is in no track record"
+    )
+    basis: int = Field(examples=[0])
+    last_close: float = Field(examples=[175.0])
+    quantiles: Quantiles
+    outcome: Outcome
+
+
+class HistoryPage(Page):
+    """Past forecasts of a symbol, newest first."""
+
+    symbol: str = Field(examples=["AAPL"])
+    items: list[PastForecast]

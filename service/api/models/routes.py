@@ -1,0 +1,46 @@
+"""GET /v1/models and /v1/models/{id}."""
+
+from fastapi import APIRouter
+
+from service.api.common.cursor import decode
+from service.api.common.dependencies import ReaderDependency
+from service.api.common.newest_first import Page, newest_first
+from service.api.common.pages import cut
+from service.api.common.parameters import Cursor, GroupQuery, Id, Limit, StatusQuery, StrategyQuery
+from service.api.common.problem import problems
+from service.api.models import queries as model_versions
+from service.api.models.schemas import Decision, ModelAnswer, ModelItem, ModelPage
+from service.db import tables
+
+router = APIRouter(prefix="/v1/models", tags=["models"])
+
+_KIND = "models"
+
+
+@router.get("", summary="Model versions", responses=problems())
+def versions(
+    reader: ReaderDependency,
+    group: GroupQuery = None,
+    strategy: StrategyQuery = None,
+    status: StatusQuery = None,
+    cursor: Cursor = None,
+    limit: Limit = 100,
+) -> ModelPage:
+    """Model versions, baselines included, newest first, with their held-out figures."""
+    keys = decode(_KIND, cursor, int)
+    filters = {"group": group, "strategy": strategy, "status": status}
+    with reader.snapshot() as snapshot:
+        before = None if keys is None else int(str(keys[0]))
+        page = Page(filters, before, limit + 1)
+        rows = newest_first(snapshot.connection, tables.model_versions, page)
+    shown, next_cursor = cut(rows, limit, _KIND, lambda row: (row.id,))
+    return ModelPage(items=[ModelItem.of(row) for row in shown], next_cursor=next_cursor)
+
+
+@router.get("/{id}", summary="One model version", responses=problems(404))
+def version(reader: ReaderDependency, id: Id) -> ModelAnswer:
+    """A model version with its specs and every decision about it."""
+    with reader.snapshot() as snapshot:
+        row = model_versions.version(snapshot.connection, id)
+        decisions = [Decision.of(item) for item in model_versions.decisions(snapshot.connection, id)]
+    return ModelAnswer.model_validate({**row._mapping, "decisions": decisions})

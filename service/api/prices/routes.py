@@ -1,0 +1,49 @@
+"""GET /v1/prices/{symbol}."""
+
+from datetime import date
+
+from fastapi import APIRouter
+
+from service.api.common.cursor import decode
+from service.api.common.dependencies import ReaderDependency
+from service.api.common.errors import BadParameter
+from service.api.common.pages import cut
+from service.api.common.parameters import Cursor, First, Last, Limit, SymbolPath
+from service.api.common.problem import problems
+from service.api.prices import queries as prices
+from service.api.prices.queries import Span
+from service.api.prices.schemas import PriceBar, PricePage
+from service.api.symbols.queries import instrument
+
+router = APIRouter(prefix="/v1/prices", tags=["prices"])
+
+_KIND = "prices"
+
+
+@router.get("/{symbol}", summary="Bars with adjusted closes", responses=problems(404))
+def bars(
+    reader: ReaderDependency,
+    symbol: SymbolPath,
+    first: First = None,
+    last: Last = None,
+    cursor: Cursor = None,
+    limit: Limit = 100,
+) -> PricePage:
+    """The stored bars of a symbol between two sessions, newest first, on its newest split basis."""
+    if first is not None and last is not None and first > last:
+        raise BadParameter("first", f"is {first}, which comes after last={last}; swap them")
+    keys = decode(_KIND, cursor, date)
+    before = None if keys is None else date.fromisoformat(str(keys[0]))
+    with reader.snapshot() as snapshot:
+        row = instrument(snapshot.connection, symbol)
+        found = prices.page(snapshot.connection, Span(symbol, first, last, before), limit + 1)
+    shown, next_cursor = cut(found, limit, _KIND, lambda item: (item[0].session,))
+    items = [PriceBar.model_validate({**bar._mapping, "adjusted_close": adjusted}) for bar, adjusted in shown]
+    return PricePage(
+        symbol=symbol,
+        currency=row.currency,
+        calendar=row.calendar,
+        basis=row.basis,
+        items=items,
+        next_cursor=next_cursor,
+    )

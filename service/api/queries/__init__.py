@@ -1,1 +1,0 @@
-"""Every query of the API, one module per family of tables; the routes hold none."""

@@ -1,0 +1,49 @@
+"""GET /v1/runs and /v1/runs/{id}."""
+
+from fastapi import APIRouter
+
+from service.api.common.cursor import decode
+from service.api.common.dependencies import ReaderDependency
+from service.api.common.newest_first import Page, newest_first
+from service.api.common.pages import cut
+from service.api.common.parameters import Cursor, Id, JobQuery, Limit, RunScopeQuery, RunStateQuery
+from service.api.common.problem import problems
+from service.api.runs import queries as runs
+from service.api.runs.schemas import RunAnswer, RunItem, RunOutcome, RunPage
+from service.db import tables
+
+router = APIRouter(prefix="/v1/runs", tags=["runs"])
+
+_KIND = "runs"
+_OUTCOMES = "outcomes"
+
+
+@router.get("", summary="Runs", responses=problems())
+def several(
+    reader: ReaderDependency,
+    job: JobQuery = None,
+    scope: RunScopeQuery = None,
+    state: RunStateQuery = None,
+    cursor: Cursor = None,
+    limit: Limit = 100,
+) -> RunPage:
+    """Runs, newest first: what was pulled, scored, forecast and trained, when, and how it ended."""
+    keys = decode(_KIND, cursor, int)
+    with reader.snapshot() as snapshot:
+        before = None if keys is None else int(str(keys[0]))
+        page = Page({"job": job, "scope": scope, "state": state}, before, limit + 1)
+        rows = newest_first(snapshot.connection, tables.runs, page)
+    shown, next_cursor = cut(rows, limit, _KIND, lambda row: (row.id,))
+    return RunPage(items=[RunItem.of(row) for row in shown], next_cursor=next_cursor)
+
+
+@router.get("/{id}", summary="One run with its outcomes", responses=problems(404))
+def one(reader: ReaderDependency, id: Id, cursor: Cursor = None, limit: Limit = 500) -> RunAnswer:
+    """A run with what it did for each symbol, by symbol, in pages."""
+    keys = decode(_OUTCOMES, cursor, str)
+    with reader.snapshot() as snapshot:
+        row = runs.run(snapshot.connection, id)
+        found = runs.outcomes(snapshot.connection, id, None if keys is None else str(keys[0]), limit + 1)
+    shown, next_cursor = cut(found, limit, _OUTCOMES, lambda item: (item.symbol,))
+    outcomes = [RunOutcome.of(item) for item in shown]
+    return RunAnswer.model_validate({**row._mapping, "outcomes": outcomes, "next_cursor": next_cursor})

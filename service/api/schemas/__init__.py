@@ -1,1 +1,0 @@
-"""What the API answers with, one module per resource."""

@@ -1,0 +1,101 @@
+"""Where the service stands, in one document."""
+
+from datetime import date, datetime
+from typing import Literal
+
+from pydantic import Field
+
+from service.api.common.base import Answer
+from service.api.forecasts.schemas import Origin
+
+
+class EditionStatus(Answer):
+    """The newest on-time edition."""
+
+    number: int = Field(examples=[412])
+    calendar: str = Field(examples=["XNYS"])
+    as_of: date = Field(description="last completed session it used", examples=["2018-06-01"])
+    issued_at: datetime = Field(description="market time")
+    origin: Origin
+
+
+class CalendarStatus(Answer):
+    """The newest on-time edition of a calendar with symbols on the watchlist."""
+
+    calendar: str = Field(examples=["XNYS"])
+    as_of: date = Field(description="last completed session it used", examples=["2018-06-01"])
+    issued_at: datetime = Field(description="market time")
+    origin: Origin
+    stale_after: datetime | None = Field(description="due time of the calendar's next forecast run + 2 h")
+    stale: bool = Field(description="whether market time has passed stale_after")
+
+
+class SchedulerStatus(Answer):
+    """Whether anybody does the work."""
+
+    alive: bool = Field(description="whether the newest heartbeat is younger than a lease")
+    heartbeat_at: datetime | None = Field(None, description="machine time")
+
+
+class WatchlistStatus(Answer):
+    """How many symbols of the watchlist are in which state."""
+
+    active: int = Field(examples=[51])
+    with_forecast: int = Field(description="those with at least one on-time forecast", examples=[50])
+    suspect: int = Field(examples=[0])
+    failing: int = Field(examples=[1])
+    unknown: int = Field(examples=[0])
+
+
+class TrainingStatus(Answer):
+    """A training that runs now."""
+
+    group: str = Field(examples=["equity"])
+    run_id: int = Field(examples=[41])
+    since: datetime = Field(description="machine time")
+    progress: float | None = Field(None, description="share of the work done, 0 to 1", examples=[0.42])
+    detail: str | None = Field(None, examples=["multi_step, seed 1, epoch 7"])
+    first: bool = Field(description="whether the group is to have its first network")
+
+
+class SourceFault(Answer):
+    """What keeps prices from coming in."""
+
+    sentence: str = Field(examples=["prices of XNYS do not come in: no symbol could be pulled; AAPL: timed out"])
+    since: datetime | None = Field(description="machine time at which the pull began that met it")
+
+
+class FailedRun(Answer):
+    """The newest failed run that no later run of its job and scope has made good."""
+
+    run_id: int = Field(examples=[41])
+    job: str = Field(description="pull, score, forecast or train", examples=["train"])
+    scope: str = Field(description="a calendar, or a group for train", examples=["equity"])
+    session: date | None = Field(examples=["2018-06-01"])
+    error: str | None = Field(description="what went wrong, in one sentence")
+    finished_at: datetime | None = Field(description="machine time")
+
+
+class Status(Answer):
+    """Where the service stands."""
+
+    face: Literal["empty"] | None = Field(None, description="empty: nobody has set the database up, see notice")
+    notice: str | None = Field(None, description="what to do where the database is empty")
+    now: datetime | None = Field(None, description="market time; null while the database is empty")
+    clock: str = Field(description="system or replay", examples=["replay"])
+    source: str = Field(examples=["sample"])
+    version: str = Field(description="of the service", examples=["0.1.0"])
+    record_end: date | None = Field(None, description="last session of a replayed record")
+    record_ended: bool = Field(False, description="whether market time stands still since the record has no more")
+    speed: float | None = Field(None, description="replay: real seconds per day that has an event", examples=[3.0])
+    counter: int = Field(0, description="the change counter", examples=[1812])
+    edition: EditionStatus | None = Field(None, description="the newest on-time edition")
+    data_as_of: datetime | None = Field(None, description="instant at which the bars of its as_of became final")
+    stale: bool = Field(False, description="whether any calendar is stale")
+    stale_after: datetime | None = Field(None, description="the earliest of the calendars'")
+    calendars: list[CalendarStatus] = Field(default_factory=list, description="those with an edition, by name")
+    scheduler: SchedulerStatus = SchedulerStatus(alive=False, heartbeat_at=None)
+    watchlist: WatchlistStatus = WatchlistStatus(active=0, with_forecast=0, suspect=0, failing=0, unknown=0)
+    training: TrainingStatus | None = None
+    source_fault: SourceFault | None = None
+    last_failure: FailedRun | None = None

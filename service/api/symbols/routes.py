@@ -1,0 +1,34 @@
+"""GET /v1/symbols."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from service.api.common.cursor import decode
+from service.api.common.dependencies import ReaderDependency
+from service.api.common.pages import cut
+from service.api.common.parameters import Cursor, GroupQuery, Limit
+from service.api.common.problem import problems
+from service.api.symbols import queries as instruments
+from service.api.symbols.schemas import SymbolItem, SymbolPage
+
+router = APIRouter(prefix="/v1/symbols", tags=["symbols"])
+
+_KIND = "symbols"
+
+
+@router.get("", summary="The watchlist and the reference series", responses=problems())
+def symbols(
+    reader: ReaderDependency,
+    group: GroupQuery = None,
+    active: Annotated[bool | None, Query(description="on the watchlist or not; both where absent")] = None,
+    cursor: Cursor = None,
+    limit: Limit = 100,
+) -> SymbolPage:
+    """Every instrument with its calendar, group and the state of its data, by symbol."""
+    keys = decode(_KIND, cursor, str)
+    with reader.snapshot() as snapshot:
+        after = None if keys is None else str(keys[0])
+        rows = instruments.page(snapshot.connection, after, limit + 1, group, active)
+    shown, next_cursor = cut(rows, limit, _KIND, lambda row: (row.symbol,))
+    return SymbolPage(items=[SymbolItem.of(row) for row in shown], next_cursor=next_cursor)

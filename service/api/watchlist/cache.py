@@ -1,0 +1,159 @@
+"""The whole lean watchlist, held in memory and brought up to date where the marks say that it may have altered."""
+
+import math
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Literal
+
+from service.api.common import session_queries as sessions
+from service.api.common.dependencies import Snapshot
+from service.api.common.errors import BadParameter
+from service.api.watchlist import queries as watchlist
+from service.api.watchlist.lines import Line, read_lines
+from service.api.watchlist.queries import Marks
+from service.api.watchlist.schemas import WatchlistItem
+from service.settings import Settings
+
+SortBy = Literal["symbol", "change", "width", "skill", "last_close"]
+Order = Literal["asc", "desc"]
+
+Place = tuple[int, float, str]
+"""Where a line stands in an order: lines without a value last, then by value, then by symbol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sorting:
+    """An order of the lines; those without a value come last both ways."""
+
+    by: SortBy = "symbol"
+    order: Order = "asc"
+
+    @property
+    def name(self) -> str:
+        """Told in cursors, so that one of another order is refused."""
+        return f"watchlist {self.by} {self.order}"
+
+    def sorted(self, lines: Sequence[Line]) -> tuple[Line, ...]:
+        """Lines, which come by symbol, in this order."""
+        if self.by == "symbol":
+            return tuple(lines if self.order == "asc" else reversed(lines))
+        return tuple(sorted(lines, key=self.place))
+
+    def keys(self, line: Line) -> tuple[str, str]:
+        """What a cursor keeps of the last line of a page."""
+        value = None if self.by == "symbol" else getattr(line, self.by)
+        return "" if value is None else repr(float(value)), line.symbol
+
+    def place(self, line: Line) -> Place:
+        """Where a line stands."""
+        return self._place(*self.keys(line))
+
+    def after(self, lines: Sequence[Line], keys: tuple[str, str] | None) -> Iterator[Line]:
+        """Lines of this order that come after a page's last line; all of them where there was no page before.
+
+        Raises:
+            BadParameter: the keys are none that `keys` made.
+        """
+        if keys is None:
+            return iter(lines)
+        if self.by == "symbol":
+            rising, last = self.order == "asc", keys[1]
+            return (line for line in lines if (line.symbol > last if rising else line.symbol < last))
+        end = self._place(*keys)
+        return (line for line in lines if self.place(line) > end)
+
+    def _place(self, value: str, symbol: str) -> Place:
+        if value == "":
+            return 1, 0.0, symbol
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise BadParameter("cursor", "is none that this route gave out; take `next_cursor` of the page before")
+        return 0, number if self.order == "asc" else -number, symbol
+
+
+@dataclass(frozen=True, slots=True)
+class Watchlist:
+    """The lines at one state of the database.
+
+    Attributes:
+        marks: That state.
+        lines: By symbol.
+        counters: Symbol -> its change counter.
+        stale_after: (calendar, as_of) -> the instant after which a forecast as of that session is stale.
+        missed: Symbol -> a session whose forecast was missed, and why.
+    """
+
+    marks: Marks
+    lines: tuple[Line, ...]
+    counters: Mapping[str, int]
+    stale_after: Mapping[tuple[str, date], datetime | None]
+    missed: Mapping[str, tuple[date, str]]
+    _orders: dict[Sorting, tuple[Line, ...]] = field(default_factory=dict)
+
+    def ordered(self, sorting: Sorting) -> tuple[Line, ...]:
+        """All lines in an order, sorted once."""
+        found = self._orders.get(sorting)
+        if found is None:
+            found = self._orders[sorting] = sorting.sorted(self.lines)
+        return found
+
+    def item(self, line: Line, now: datetime) -> WatchlistItem:
+        """A line as an answer at an instant of market time."""
+        stale_after = None if line.as_of is None else self.stale_after.get((line.row.calendar, line.as_of))
+        return line.item(stale_after, now, self.missed.get(line.symbol))
+
+
+class WatchlistTable:
+    """Holds the newest watchlist; threads may share it, and one of them at a time brings it up to date.
+
+    Args:
+        settings: Where the settle delays stand.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._held: Watchlist | None = None
+
+    def at(self, snapshot: Snapshot, marks: Marks) -> Watchlist:
+        """The watchlist as a snapshot shows it.
+
+        Args:
+            snapshot: The snapshot.
+            marks: Those of the snapshot.
+        """
+        held = self._held
+        if held is not None and held.marks == marks:
+            return held
+        with self._lock:
+            held = self._held
+            if held is None or held.marks != marks:
+                held = self._held = self._renewed(snapshot, marks, held)
+            return held
+
+    def _renewed(self, snapshot: Snapshot, marks: Marks, before: Watchlist | None) -> Watchlist:
+        """Only the symbols that altered are read again: a pull alters them one by one."""
+        connection = snapshot.connection
+        if before is not None and before.marks.made_at != marks.made_at:
+            before = None  # another database, whose counters may have come to the same values
+        rows, counters = watchlist.active_instruments(connection), watchlist.symbol_counters(connection)
+        old = {} if before is None else {line.symbol: line for line in before.lines}
+        told = {} if before is None else before.counters
+        altered = [
+            row
+            for row in rows
+            if row.symbol not in old
+            or tuple(old[row.symbol].row) != tuple(row)
+            or told.get(row.symbol) != counters.get(row.symbol)
+        ]
+        new = read_lines(snapshot, altered)
+        lines = tuple(new.get(row.symbol) or old[row.symbol] for row in rows)
+        pairs = {(line.row.calendar, line.as_of) for line in lines if line.as_of is not None}
+        stale_after = {pair: sessions.timing(connection, self._settings, *pair).stale_after for pair in sorted(pairs)}
+        calendars = {row.calendar for row in rows}
+        return Watchlist(marks, lines, counters, stale_after, watchlist.missed(connection, calendars))

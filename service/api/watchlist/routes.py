@@ -1,0 +1,76 @@
+"""GET /v1/watchlist."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from service.api.common import etag
+from service.api.common.cursor import decode
+from service.api.common.dependencies import ReaderDependency
+from service.api.common.pages import cut
+from service.api.common.parameters import Cursor
+from service.api.common.problem import problems
+from service.api.watchlist import queries
+from service.api.watchlist.cache import Order, SortBy, Sorting, WatchlistTable
+from service.api.watchlist.schemas import WatchlistPage
+
+router = APIRouter(prefix="/v1/watchlist", tags=["symbols"])
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The parameters of a page."""
+
+    q: Annotated[str, Query(max_length=100, description="part of a symbol or name, in capitals or not")] = ""
+    sort: Annotated[
+        SortBy,
+        Query(description="symbol; change and width (of the 80 % interval) of T over last_close; skill; last_close"),
+    ] = "symbol"
+    order: Annotated[Order, Query(description="asc or desc; lines without a value come last both ways")] = "asc"
+    limit: Annotated[int, Query(ge=1, le=200, description="lines in a page")] = 50
+    cursor: Cursor = None
+
+
+async def _table(request: Request) -> WatchlistTable:
+    table: WatchlistTable = request.app.state.watchlist
+    return table
+
+
+@router.get(
+    "",
+    summary="The watchlist, one lean line per symbol",
+    response_model=WatchlistPage,
+    responses={**etag.NOT_MODIFIED, **problems()},
+)
+def lines(
+    request: Request,
+    response: Response,
+    reader: ReaderDependency,
+    table: Annotated[WatchlistTable, Depends(_table)],
+    wanted: Annotated[Wanted, Depends()],
+) -> WatchlistPage | Response:
+    """Each symbol on the watchlist with the state of its data and its newest forecast in short, in keyset pages.
+
+    A symbol without a forecast has `as_of` null and no steps. Prices are those of `/v1/forecasts/{symbol}`.
+    """
+    sorting = Sorting(wanted.sort, wanted.order)
+    keys = decode(sorting.name, wanted.cursor, str, str)
+    end = None if keys is None else (str(keys[0]), str(keys[1]))
+    with reader.snapshot() as snapshot:
+        marks = queries.marks(snapshot.connection)
+        tag = etag.make_tag(marks.counter, f"{request.url}\n{marks}", snapshot.now)
+        if etag.matches(request, tag):
+            return etag.not_modified(tag)
+        now, held = snapshot.now, table.at(snapshot, marks)
+    sought = wanted.q.strip().casefold()
+    matching = [line for line in held.ordered(sorting) if sought in line.sought]
+    left = list(sorting.after(matching, end))
+    shown, next_cursor = cut(left, wanted.limit, sorting.name, sorting.keys)
+    response.headers["ETag"] = tag
+    return WatchlistPage(
+        items=[held.item(line, now) for line in shown],
+        total=len(held.lines),
+        matching=len(matching),
+        next_cursor=next_cursor,
+    )

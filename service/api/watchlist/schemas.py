@@ -1,0 +1,66 @@
+"""The watchlist as one lean line per symbol."""
+
+from datetime import date
+
+from pydantic import Field
+
+from service.api.common.base import Answer, Page
+
+
+class WatchlistStep(Answer):
+    """One step of the served multi-step forecast: prices on the forecast's basis."""
+
+    step: int = Field(description="1, 2, 3", examples=[1])
+    label: str = Field(examples=["T"])
+    target_session: date = Field(examples=["2018-06-04"])
+    point: float = Field(description="price at the median", examples=[175.1])
+    lower_80: float = Field(examples=[171.2])
+    upper_80: float = Field(examples=[178.9])
+    change: float = Field(description="simple return, point over last_close less 1", examples=[0.0006])
+
+
+class WatchlistSkill(Answer):
+    """How much better than the random walk what was served has been, over all steps."""
+
+    value: float | None = Field(
+        description="1 - summed pinball / the random walk's; null while n is under 60", examples=[0.014]
+    )
+    n: int = Field(description="scored target sessions behind it, at most 252", examples=[252])
+
+
+class WatchlistCoverage(Answer):
+    """How often the 80 % interval held the close, over all steps."""
+
+    measured: float | None = Field(
+        description="share of target sessions inside, 0 to 1; null while n is under 60", examples=[0.79]
+    )
+    n: int = Field(description="scored target sessions behind it, at most 252", examples=[252])
+
+
+class WatchlistItem(Answer):
+    """A symbol of the watchlist with its newest forecast in short."""
+
+    symbol: str = Field(examples=["AAPL"])
+    name: str | None = Field(examples=["Apple Inc."])
+    group: str = Field(examples=["equity"])
+    calendar: str = Field(examples=["XNYS"])
+    currency: str | None = Field(examples=["USD"])
+    state: str = Field(description="new, ok, suspect, unknown or failing", examples=["ok"])
+    state_reason: str | None = Field(None, description="what is amiss with its data, in one sentence")
+    last_session: date | None = Field(description="newest stored bar", examples=["2018-06-01"])
+    as_of: date | None = Field(description="of its newest forecast; null where it has none", examples=["2018-06-01"])
+    last_close: float | None = Field(description="as_of's close on the forecast's basis", examples=[175.0])
+    stale: bool = Field(description="whether market time has passed the due time of its next forecast + 2 h")
+    served_by: str | None = Field(description="architecture of the version served", examples=["lstm"])
+    steps: list[WatchlistStep] = Field(description="T, T+1, T+2; empty where there is no forecast")
+    skill: WatchlistSkill
+    coverage_80: WatchlistCoverage
+    missed: str | None = Field(None, description="why its newest session has no forecast, in one sentence")
+
+
+class WatchlistPage(Page):
+    """Lines of the watchlist in the order asked for; lines without a value come last."""
+
+    items: list[WatchlistItem]
+    total: int = Field(description="symbols on the watchlist", examples=[51])
+    matching: int = Field(description="of those, how many match `q`", examples=[51])

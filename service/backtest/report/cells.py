@@ -1,0 +1,87 @@
+"""What cells of a table hold: how figures, steps and tests are written."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isnan
+
+from models.backtest.analysis.comparison_set import Board
+from models.backtest.analysis.leaderboard import OVERALL
+from models.metrics.significance import Comparison, Ratio
+
+ABSENT = "-"
+"""Shown where there is no figure."""
+
+STEPS: Mapping[int, str] = {1: "T", 2: "T+1", 3: "T+2"}
+"""How steps are named."""
+
+NOMINALS = (50, 80, 95)
+"""Intervals in percent."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextTable:
+    """A table ready to be shown.
+
+    Attributes:
+        title: What it is.
+        columns: Heads.
+        rows: Cells, one tuple per row, as long as `columns`.
+        note: How to read it.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+
+def step_name(step: int | str) -> str:
+    """`T`, `T+1`, `T+2`, and `all` for all steps."""
+    return "all" if step == OVERALL else STEPS.get(int(step), f"T+{int(step) - 1}")
+
+
+def board_title(board: Board) -> str:
+    """Which steps a board compares."""
+    names = ", ".join(step_name(step) for step in board.steps)
+    return f"{names} alone" if len(board.steps) == 1 else names
+
+
+def number(value: float | None, digits: int) -> str:
+    """A figure with so many digits."""
+    return ABSENT if value is None or isnan(value) else f"{value:.{digits}f}"
+
+
+def signed(value: float) -> str:
+    """A figure with its sign and two digits."""
+    return ABSENT if isnan(value) else f"{value:+.2f}"
+
+
+def percent(share: float) -> str:
+    """A share in percent."""
+    return number(100 * share, 1)
+
+
+def half(ratio: Ratio) -> str:
+    """A share in percent with the half width of its interval."""
+    width = 50 * (ratio.high - ratio.low)
+    return percent(ratio.value) + ("" if isnan(width) else f" ± {width:.1f}")
+
+
+def interval(ratio: Ratio | None, digits: int) -> str:
+    """A ratio with its interval."""
+    if ratio is None or isnan(ratio.value):
+        return ABSENT
+    ends = "" if isnan(ratio.low) else f" [{ratio.low:.{digits}f}, {ratio.high:.{digits}f}]"
+    return f"{ratio.value:.{digits}f}{ends}"
+
+
+def p_value(p: float) -> str:
+    """A p-value."""
+    if isnan(p):
+        return ABSENT
+    return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
+
+
+def told(test: Comparison | None) -> str:
+    """A Diebold-Mariano test: its statistic and p."""
+    return ABSENT if test is None else f"{test.statistic:+.2f} (p {p_value(test.p)})"

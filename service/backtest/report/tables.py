@@ -1,0 +1,182 @@
+"""The leaderboard, its coverage and its tests as tables of text, which the terminal and the page share."""
+
+from collections.abc import Iterable
+
+from models.backtest.analysis.leaderboard import OVERALL, Line
+from models.backtest.analysis.scores import TERCILES, Coverage
+from service.backtest.report.cells import (
+    ABSENT,
+    NOMINALS,
+    TextTable,
+    board_title,
+    half,
+    interval,
+    number,
+    p_value,
+    percent,
+    signed,
+    step_name,
+    told,
+)
+from service.backtest.report.document import BoardFindings
+
+
+def leaderboard_table(findings: BoardFindings) -> TextTable:
+    """Pinball, ratios and tests, best first."""
+    steps = [str(step) for step in findings.board.steps]
+    rows = []
+    for line in findings.leaderboard.lines:
+        by_step = line.scores.pinball_by_step.values()
+        overall = line.ratio.get(OVERALL)
+        rows.append(
+            (
+                line.entry.label,
+                number(line.scores.pinball, 2),
+                *(number(each, 2) for each in by_step),
+                interval(overall, 4),
+                number(line.ratio_pinned.get(OVERALL), 4),
+                told(line.against_walk.get(OVERALL)),
+                told(line.against_champion.get(OVERALL)),
+                *(interval(line.rmse_ratio.get(step), 4) for step in steps),
+            )
+        )
+    board = findings.board
+    walk = "no random walk" if board.reference is None else board.entries[board.reference].label
+    champion = findings.leaderboard.champion
+    return TextTable(
+        f"{board_title(board)}: leaderboard",
+        (
+            "forecaster",
+            "pinball bp",
+            *(step_name(step) for step in board.steps),
+            "/ random walk",
+            "/ pinned",
+            "DM walk",
+            "DM champion",
+            *(f"RMSE / walk {step_name(step)}" for step in board.steps),
+        ),
+        tuple(rows),
+        f"{len(board)} rows that all have, of {board.rows}; {board.days} days. Random walk: {walk}; pinned: the same "
+        f"before calibration. Champion: {champion.label if champion else 'none'}. Brackets: 95 % interval by day. "
+        "DM: Diebold-Mariano statistic, negative where better, and two-sided p.",
+    )
+
+
+def coverage_table(findings: BoardFindings) -> TextTable:
+    """Measured coverage, overall and by tercile of sigma."""
+    rows = []
+    for line, kind, coverage in _coverages(findings):
+        shares = [coverage.overall, *(coverage.by_tercile[name] for name in TERCILES)]
+        overall = [half(coverage.overall[nominal]) for nominal in NOMINALS]
+        rows.append((line.entry.label, kind, *overall, *(percent(s[n].value) for s in shares[1:] for n in NOMINALS)))
+    heads = tuple(f"{name} {nominal}" for name in TERCILES for nominal in NOMINALS)
+    return TextTable(
+        f"{board_title(findings.board)}: coverage",
+        ("forecaster", "quantiles", "50 %", "80 %", "95 %", *heads),
+        tuple(rows),
+        "Percent of outcomes inside each interval, with the half width of the 95 % interval by day. Low, middle, high: "
+        "thirds of all rows by sigma, not of each day, since intervals must hold in wild months as well as for wild "
+        "symbols.",
+    )
+
+
+def coverage_by_step_table(findings: BoardFindings) -> TextTable:
+    """Measured coverage per step, and within a step per tercile."""
+    rows = []
+    for line, kind, coverage in _coverages(findings):
+        for step, shares in coverage.by_step.items():
+            thirds = coverage.by_step_and_tercile[step]
+            rows.append(
+                (
+                    line.entry.label,
+                    kind,
+                    step_name(step),
+                    *(half(shares[nominal]) for nominal in NOMINALS),
+                    *(percent(thirds[name][nominal].value) for name in TERCILES for nominal in NOMINALS),
+                )
+            )
+    heads = tuple(f"{name} {nominal}" for name in TERCILES for nominal in NOMINALS)
+    columns = ("forecaster", "quantiles", "step", "50 %", "80 %", "95 %", *heads)
+    return TextTable(f"{board_title(findings.board)}: coverage by step and tercile", columns, tuple(rows))
+
+
+def losses_table(findings: BoardFindings) -> TextTable:
+    """Raw pinball, Winkler, and the errors of the median."""
+    rows = tuple(
+        (
+            line.entry.label,
+            number(line.scores.raw_pinball, 2),
+            *(number(line.scores.winkler[nominal], 1) for nominal in (80, 95)),
+            number(line.scores.rmse, 2),
+            number(line.scores.mae, 2),
+            interval(line.rmse_ratio.get(OVERALL), 4),
+            interval(line.mae_ratio.get(OVERALL), 4),
+        )
+        for line in findings.leaderboard.lines
+    )
+    heads = ("raw pinball", "Winkler 80", "Winkler 95", "RMSE", "MAE", "RMSE / walk", "MAE / walk")
+    note = "Basis points, all steps pooled. RMSE and MAE are of the median. An interval wholly above 1 is worse."
+    return TextTable(f"{board_title(findings.board)}: intervals and medians", ("forecaster", *heads), rows, note)
+
+
+def direction_table(findings: BoardFindings) -> TextTable:
+    """Pesaran-Timmermann per step."""
+    rows = []
+    for line in findings.leaderboard.lines:
+        for step, found in line.direction.items():
+            if found is None:
+                rows.append((line.entry.label, step_name(step), *(ABSENT,) * 6))
+                continue
+            rows.append(
+                (
+                    line.entry.label,
+                    step_name(step),
+                    percent(found.hits),
+                    percent(found.expected),
+                    number(found.statistic, 2),
+                    p_value(found.p),
+                    number(found.clustered, 2),
+                    p_value(found.clustered_p),
+                )
+            )
+    heads = ("step", "hits %", "by chance %", "PT", "p", "PT by day", "p by day")
+    return TextTable(
+        f"{board_title(findings.board)}: direction",
+        ("forecaster", *heads),
+        tuple(rows),
+        "Pesaran-Timmermann 1992, one-sided. It takes rows as independent; symbols of a day are not, so read the "
+        "figure by day. No figure where the median always points one way.",
+    )
+
+
+def tests_table(findings: BoardFindings) -> TextTable:
+    """Diebold-Mariano against the random walk and the champion, overall and per step."""
+    rows = []
+    for line in findings.leaderboard.lines:
+        for other, tests in (("random walk", line.against_walk), ("champion", line.against_champion)):
+            rows += [
+                (
+                    line.entry.label,
+                    other,
+                    step_name(part),
+                    signed(test.difference),
+                    signed(test.statistic),
+                    p_value(test.p),
+                )
+                for part, test in tests.items()
+                if test is not None
+            ]
+    return TextTable(
+        f"{board_title(findings.board)}: Diebold-Mariano tests",
+        ("forecaster", "against", "step", "difference bp", "statistic", "p"),
+        tuple(rows),
+        "Harvey-Leybourne-Newbold correction, variance with the overlap of the steps, losses averaged over the symbols "
+        "of a day first. Negative is better.",
+    )
+
+
+def _coverages(findings: BoardFindings) -> Iterable[tuple[Line, str, Coverage]]:
+    for line in findings.leaderboard.lines:
+        yield line, "served", line.scores.coverage
+        if line.scores.raw_coverage is not None:
+            yield line, "raw", line.scores.raw_coverage

@@ -1,0 +1,200 @@
+"""The traces of the forecast zone: bands, median, the other strategy's T, the random walk, and what came."""
+
+from collections.abc import Sequence
+
+from service.api.forecasts.schemas import Step
+from service.charts.chart import Json
+from service.charts.forecast_view import LEVELS, View, bounds
+from service.charts.theme import Theme
+
+_BESIDE = 0.3
+"""How far right of T the other strategy's T stands, as a share of the way to the next step."""
+
+_LABEL_GAP = 0.045
+"""Least distance between band labels, as a share of the price axis."""
+
+
+def fan(view: View, theme: Theme) -> list[Json]:
+    """Every trace right of the last candle, widest band first."""
+    traces = [_band(view, level, theme) for level in LEVELS]
+    if view.walk:
+        traces += [_walk_outline(view, theme), _walk_median(view, theme)]
+    traces.append(_median(view, theme))
+    if view.beside is not None:
+        traces.append(_beside(view, view.beside, theme))
+    came = [step for step in view.main.steps if view.outcome(step) is not None]
+    if came:
+        traces.append(_outcome(view, came, theme))
+    return traces
+
+
+def as_of_line(view: View, low: float, high: float, theme: Theme) -> Json:
+    """The vertical line at as_of, over the whole price axis."""
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": "as of",
+        "x": [view.zone.start, view.zone.start],
+        "y": [low, high],
+        "line": {"color": theme.text, "width": 1, "dash": "dash"},
+        "showlegend": False,
+        "hoverinfo": "skip",
+        "meta": {"role": "as_of", "session": str(view.answer.as_of)},
+    }
+
+
+def prices(view: View) -> list[float]:
+    """Every price that the figure must have room for."""
+    steps = [*view.main.steps, *view.walk]
+    found = [price for slot in view.slots for price in (slot.low, slot.high)]
+    found += [price for step in view.main.steps for price in bounds(step, 95)]
+    found += [price for step in view.walk for price in bounds(step, 80)]
+    found += [step.point for step in steps]
+    if view.beside is not None:
+        found += [view.beside.point, *bounds(view.beside, 80)]
+    found += [price for step in view.main.steps if (price := view.outcome(step)) is not None]
+    return [*found, view.answer.last_close]
+
+
+def band_label_x(view: View) -> float:
+    """Where the band labels begin: right of the last step, and of the other strategy's T where that is the last one."""
+    steps = len(view.main.steps)
+    taken = _BESIDE if steps == 1 and view.beside is not None else 0.0
+    return view.zone.at(steps) + (taken + 0.1) * view.zone.step_width
+
+
+def band_labels(view: View, low: float, high: float) -> list[tuple[int, float]]:
+    """Level and height of each band's label, moved apart where the bands lie close together."""
+    last = view.main.steps[-1]
+    gap = _LABEL_GAP * (high - low)
+    placed: list[tuple[int, float]] = []
+    for level in reversed(LEVELS):
+        height = bounds(last, level)[1]
+        if placed:
+            height = max(height, placed[-1][1] + gap)
+        placed.append((level, height))
+    # A label outside the axis is not drawn at all.
+    beyond = max(0.0, placed[-1][1] - high)
+    return [(level, height - beyond) for level, height in placed]
+
+
+def _band(view: View, level: int, theme: Theme) -> Json:
+    """A polygon that opens at as_of's close."""
+    x, edges = _x(view), [bounds(step, level) for step in view.main.steps]
+    close = view.answer.last_close
+    lower = [close, *(low for low, _ in edges)]
+    upper = [close, *(high for _, high in edges)]
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": f"{level} % interval",
+        "x": x + x[::-1],
+        "y": upper + lower[::-1],
+        "fill": "toself",
+        "fillcolor": theme.band(level),
+        "line": {"width": 0, "color": theme.band(level)},
+        "showlegend": False,
+        "hoverinfo": "skip",
+        "meta": {"role": f"band{level}", "level": level, "strategy": view.strategy},
+    }
+
+
+def _median(view: View, theme: Theme) -> Json:
+    steps = view.main.steps
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "name": "median",
+        "x": _x(view),
+        "y": [view.answer.last_close, *(step.point for step in steps)],
+        "line": {"color": theme.median, "width": 2, "dash": "dash"},
+        "marker": {"size": [0, *([7] * len(steps))], "color": theme.median, "opacity": 1, "line": {"width": 0}},
+        "hoverinfo": "none",
+        "meta": {"role": "median", "strategy": view.strategy, "served_by": view.main.served_by.architecture},
+    }
+
+
+def _beside(view: View, step: Step, theme: Theme) -> Json:
+    """The other strategy's T with its 80 % bar, a little right of the main one."""
+    low, high = bounds(step, 80)
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": f"{view.beside_name}, 80 %",
+        "x": [view.zone.at(1) + _BESIDE * view.zone.step_width],
+        "y": [step.point],
+        "error_y": {
+            "type": "data",
+            "symmetric": False,
+            "array": [high - step.point],
+            "arrayminus": [step.point - low],
+            "color": theme.accent,
+            "thickness": 2,
+            "width": 4,
+        },
+        "marker": {"symbol": "diamond", "size": 9, "color": theme.accent, "line": {"width": 1, "color": theme.paper}},
+        "hoverinfo": "none",
+        "meta": {"role": "one_step" if view.strategy == "multi_step" else "multi_step", "lower": low, "upper": high},
+    }
+
+
+def _walk_outline(view: View, theme: Theme) -> Json:
+    x, edges = _x(view, view.walk), [bounds(step, 80) for step in view.walk]
+    close = view.answer.last_close
+    lower = [close, *(low for low, _ in edges)]
+    upper = [close, *(high for _, high in edges)]
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": "random walk, 80 %",
+        "x": x[::-1] + x[1:],
+        "y": lower[::-1] + upper[1:],
+        "line": {"color": theme.walk, "width": 1.5, "dash": "dot"},
+        "showlegend": False,
+        "legendgroup": "random walk",
+        "hoverinfo": "skip",
+        "meta": {"role": "random_walk", "part": "band80"},
+    }
+
+
+def _walk_median(view: View, theme: Theme) -> Json:
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "name": "random walk, 80 %",
+        "x": _x(view, view.walk),
+        "y": [view.answer.last_close, *(step.point for step in view.walk)],
+        "line": {"color": theme.walk, "width": 1.5, "dash": "dot"},
+        "marker": {"symbol": "line-ew-open", "size": [0, *([9] * len(view.walk))], "color": theme.walk, "opacity": 1},
+        "legendgroup": "random walk",
+        "hoverinfo": "skip",
+        "meta": {"role": "random_walk", "part": "median"},
+    }
+
+
+def _outcome(view: View, came: Sequence[Step], theme: Theme) -> Json:
+    closes = [view.outcomes[step.target_session] for step in came]
+    inside = [low <= close <= high for close, (low, high) in zip(closes, (bounds(s, 80) for s in came), strict=True)]
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "name": "the close that came",
+        "x": [view.slots_end, *(view.zone.at(step.step) for step in came)],
+        "y": [view.answer.last_close, *closes],
+        "line": {"color": theme.ink, "width": 2},
+        "marker": {
+            "symbol": ["circle", *("circle" if held else "x" for held in inside)],
+            "size": [0, *([10] * len(came))],
+            "color": theme.ink,
+            "opacity": 1,
+            "line": {"width": 1.5, "color": theme.paper},
+        },
+        "hoverinfo": "none",
+        "meta": {"role": "outcome", "sessions": [str(step.target_session) for step in came], "inside_80": inside},
+    }
+
+
+def _x(view: View, steps: Sequence[Step] | None = None) -> list[float]:
+    """Where as_of's close and the steps stand."""
+    chosen = view.main.steps if steps is None else steps
+    return [view.slots_end, *(view.zone.at(step.step) for step in chosen)]

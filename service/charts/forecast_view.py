@@ -1,0 +1,132 @@
+"""What the forecast figure is made of, gathered from the API's answers once for its drawing and its words."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from service.api.forecasts.schemas import ForecastAnswer, OtherForecast, Step, Strategy, StrategyForecast
+from service.api.prices.schemas import PriceBar
+from service.charts.axis import Slot, Zone, slots_of
+from service.charts.numbers import decimals, price_text
+
+LEVELS: tuple[int, ...] = (95, 80, 50)
+"""Nominal levels of the bands, widest first."""
+
+_NEIGHBOUR: Mapping[Strategy, Strategy] = {"multi_step": "one_step", "one_step": "multi_step"}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The parts of a forecast figure; prices stand on the forecast's split basis.
+
+    Attributes:
+        answer: What the forecast route answers.
+        strategy: Whose bands are drawn.
+        main: The forecast of that strategy.
+        beside: The other strategy's T, where it is of the same session.
+        walk: The random walk's steps, as many as the main forecast has.
+        slots: Candles up to as_of, oldest first; at least one.
+        sessions: Sessions in them.
+        zone: Where the steps stand.
+        outcomes: The closes that came, by target session.
+        places: Decimals of a price.
+    """
+
+    answer: ForecastAnswer
+    strategy: Strategy
+    main: StrategyForecast
+    beside: Step | None
+    walk: Sequence[Step]
+    slots: Sequence[Slot]
+    sessions: int
+    zone: Zone
+    outcomes: Mapping[date, float]
+    places: int
+
+    def price(self, price: float) -> str:
+        """A price as text, without the currency."""
+        return price_text(price, self.places)
+
+    @property
+    def unit(self) -> str:
+        """The currency with a space before it, nothing where it is not known."""
+        return f" {self.answer.currency}" if self.answer.currency else ""
+
+    @property
+    def per_slot(self) -> int:
+        """Sessions in one candle; the oldest one may hold fewer."""
+        return -(-self.sessions // len(self.slots))
+
+    @property
+    def slots_end(self) -> float:
+        """Where as_of's close stands: the last slot."""
+        return len(self.slots) - 1.0
+
+    @property
+    def beside_name(self) -> str:
+        """What the other strategy's T is called."""
+        return "one-step T" if self.strategy == "multi_step" else "multi-step T"
+
+    def outcome(self, step: Step) -> float | None:
+        """The close that came for a step."""
+        return self.outcomes.get(step.target_session)
+
+
+def view_of(answer: ForecastAnswer, bars: Sequence[PriceBar], strategy: Strategy) -> View | None:
+    """Gather the parts.
+
+    Args:
+        answer: What the forecast route answers.
+        bars: Bars of the range, and those after as_of that have come, in any order.
+        strategy: Whose bands are drawn.
+
+    Returns:
+        None where nothing was served under that strategy.
+    """
+    main = _strategy(answer, strategy)
+    if main is None:
+        return None
+    ratio = answer.basis.split_ratio
+    shown = [bar for bar in bars if bar.session <= answer.as_of]
+    slots = slots_of(shown, ratio)
+    if not slots:
+        close = answer.last_close
+        slots = [Slot(answer.as_of, answer.as_of, close, close, close, close)]
+    return View(
+        answer=answer,
+        strategy=strategy,
+        main=main,
+        beside=_beside(main, _strategy(answer, _NEIGHBOUR[strategy])),
+        walk=_walk(answer, main, strategy),
+        slots=slots,
+        sessions=max(1, len(shown)),
+        zone=Zone(len(slots), len(main.steps)),
+        outcomes={bar.session: bar.close * ratio for bar in bars if bar.session > answer.as_of},
+        places=decimals(answer.last_close, answer.currency, answer.group),
+    )
+
+
+def bounds(step: Step, level: int) -> tuple[float, float]:
+    """Lower and upper price of a step's interval."""
+    found = next(interval for interval in step.intervals if interval.level == level)
+    return found.lower, found.upper
+
+
+def _strategy(answer: ForecastAnswer, strategy: Strategy) -> StrategyForecast | None:
+    return answer.multi_step if strategy == "multi_step" else answer.one_step
+
+
+def _beside(main: StrategyForecast, other: StrategyForecast | None) -> Step | None:
+    if other is None or other.steps[0].target_session != main.steps[0].target_session:
+        return None
+    return other.steps[0]
+
+
+def _walk(answer: ForecastAnswer, main: StrategyForecast, strategy: Strategy) -> Sequence[Step]:
+    """The random walk's steps of the same sessions: of the same strategy where it is stored, else the multi-step's."""
+    found: list[OtherForecast] = [
+        other for other in answer.others if (other.architecture, other.strategy) == ("random_walk", strategy)
+    ]
+    walk = found[0] if found else answer.random_walk
+    targets = {step.target_session for step in main.steps}
+    return [] if walk is None else [step for step in walk.steps if step.target_session in targets]

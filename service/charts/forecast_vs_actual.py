@@ -1,0 +1,232 @@
+"""The versus figure: the last scored forecasts of a step, each with its interval and the close that came."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service.api.forecasts.schemas import LABELS, MIN_SESSIONS, ForecastAnswer, Strategy
+from service.api.history.schemas import PastForecast
+from service.charts.axis import ticks
+from service.charts.chart import Chart, Json, Line, Table, figure, too_little
+from service.charts.numbers import change_text, share_text
+from service.charts.record_text import origin_sentence
+from service.charts.theme import Theme, layout, note
+
+SESSIONS = 60
+"""Scored sessions that the figure shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What is drawn: scored and void forecasts, oldest first, in percent of as_of's close."""
+
+    answer: ForecastAnswer
+    strategy: Strategy
+    step: int
+    past: Sequence[PastForecast]
+
+    @property
+    def label(self) -> str:
+        return LABELS[self.step - 1]
+
+    @property
+    def scored(self) -> list[tuple[int, PastForecast, float]]:
+        """Place, forecast and simple return that came, of each scored one."""
+        return [
+            (place, each, math.expm1(each.outcome.actual))
+            for place, each in enumerate(self.past)
+            if each.outcome.state == "scored" and each.outcome.actual is not None
+        ]
+
+    @property
+    def void(self) -> list[tuple[int, PastForecast]]:
+        return [(place, each) for place, each in enumerate(self.past) if each.outcome.state == "void"]
+
+    @property
+    def forecast_at_all(self) -> bool:
+        """Whether the strategy has this step."""
+        return self.strategy == "multi_step" or self.step == 1
+
+    @property
+    def inside(self) -> int:
+        return sum(bool(each.outcome.inside_80) for _, each, _ in self.scored)
+
+
+def versus_chart(
+    answer: ForecastAnswer, past: Sequence[PastForecast], strategy: Strategy, step: int, theme: Theme
+) -> Chart:
+    """The 80 % interval of each forecast as a band, and the close within it (circle) or missed (cross).
+
+    Args:
+        answer: What the forecast route answers.
+        past: Served forecasts of this strategy and step, newest first; pending and superseded ones are left out.
+        strategy: Which strategy.
+        step: 1, 2 or 3.
+        theme: Colours.
+    """
+    shown = _Shown(answer, strategy, step, _newest(past))
+    return Chart(
+        title=f"{answer.symbol}: {shown.label} as forecast, and what came",
+        caption=_caption(shown),
+        alt=_alt(shown),
+        table=_table(shown),
+        readout=[Line(place, _text(each)) for place, each in enumerate(shown.past)],
+        figure=figure(_traces(shown, theme), _layout(shown, theme)),
+    )
+
+
+def _newest(past: Sequence[PastForecast]) -> list[PastForecast]:
+    """The newest scored ones, with the void ones among them, oldest first."""
+    kept: list[PastForecast] = []
+    scored = 0
+    for each in past:
+        if each.superseded or each.outcome.state == "pending":
+            continue
+        kept.append(each)
+        scored += each.outcome.state == "scored"
+        if scored == SESSIONS:
+            break
+    return kept[::-1]
+
+
+def _traces(shown: _Shown, theme: Theme) -> list[Json]:
+    x = list(range(len(shown.past)))
+    lower = [100 * math.expm1(each.quantiles.q10) for each in shown.past]
+    upper = [100 * math.expm1(each.quantiles.q90) for each in shown.past]
+    median = [100 * math.expm1(each.quantiles.q50) for each in shown.past]
+    edge = {"width": 0, "color": theme.band80, "shape": "hvh"}
+    plain: Json = {"type": "scatter", "mode": "lines", "hoverinfo": "none", "x": x}
+    held = [(place, came) for place, each, came in shown.scored if each.outcome.inside_80]
+    missed = [(place, came) for place, each, came in shown.scored if not each.outcome.inside_80]
+    return [
+        {**plain, "name": "80 % from", "y": lower, "line": edge, "showlegend": False, "meta": {"role": "lower80"}},
+        {
+            **plain,
+            "name": "80 % interval",
+            "y": upper,
+            "line": edge,
+            "fill": "tonexty",
+            "fillcolor": theme.band80,
+            "meta": {"role": "band80", "level": 80},
+        },
+        {
+            **plain,
+            "name": "median",
+            "y": median,
+            "line": {"width": 1.5, "color": theme.median, "dash": "dash", "shape": "hvh"},
+            "meta": {"role": "median"},
+        },
+        _marks(f"inside ({len(held)})", held, "circle", theme.ink) | {"meta": {"role": "inside"}},
+        _marks(f"missed ({len(missed)})", missed, "x", theme.accent) | {"meta": {"role": "missed"}},
+        _void(shown, theme),
+    ]
+
+
+def _marks(name: str, points: Sequence[tuple[int, float]], symbol: str, colour: str) -> Json:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": name,
+        "x": [place for place, _ in points],
+        "y": [100 * came for _, came in points],
+        "marker": {"symbol": symbol, "size": 6 if symbol == "circle" else 9, "color": colour, "line": {"width": 0}},
+        "hoverinfo": "none",
+        "showlegend": True,
+    }
+
+
+def _void(shown: _Shown, theme: Theme) -> Json:
+    """Forecasts whose session brought no close: on the line of no change, hollow."""
+    marker = {"symbol": "square-open", "size": 7, "color": theme.text}
+    made = _marks(f"void ({len(shown.void)})", [(place, 0.0) for place, _ in shown.void], "square-open", theme.text)
+    return made | {"marker": marker, "showlegend": bool(shown.void), "meta": {"role": "void"}}
+
+
+def _layout(shown: _Shown, theme: Theme) -> Json:
+    made = layout(theme)
+    places, texts = ticks([each.target_session for each in shown.past])
+    made["xaxis"] |= {
+        "type": "linear",
+        "range": [-0.7, max(1, len(shown.past)) - 0.3],
+        "tickmode": "array",
+        "tickvals": places,
+        "ticktext": texts,
+    }
+    made["yaxis"] |= {"ticksuffix": " %", "nticks": 6, "zeroline": True, "zerolinecolor": theme.text}
+    above = note(theme, "change from as_of's close", 1.0, 1.0)
+    made["annotations"] = [above | {"xanchor": "right", "yanchor": "bottom"}]
+    if not shown.past:
+        made["annotations"].append(
+            note(theme, "nothing is scored yet" if shown.forecast_at_all else "never forecast", 0.5, 0.5)
+        )
+    made["meta"] = {"step": shown.step, "strategy": shown.strategy, "sessions": len(shown.scored)}
+    return made
+
+
+def _caption(shown: _Shown) -> str:
+    n, inside = len(shown.scored), shown.inside
+    void = len(shown.void)
+    sentences = []
+    if not shown.forecast_at_all:
+        return f"The one-step strategy forecasts T alone: there is no {shown.label} of it."
+    if n < MIN_SESSIONS:
+        sentences.append(too_little(n))
+        if n:
+            sentences.append(f"So far {inside} of {n} closes of {shown.label} lie inside the 80 % interval.")
+    else:
+        sentences.append(
+            f"{inside} of the last {n} closes of {shown.label} lie inside the 80 % interval "
+            f"({share_text(inside / n)}, nominal 80 %)."
+        )
+    if void:
+        sentences.append(f"{void} {'is' if void == 1 else 'are'} void, as no close came, and not counted.")
+    if n and shown.answer.origin == "backfill":
+        sentences.append(origin_sentence(shown.answer.origin))
+    return " ".join(sentences)
+
+
+def _alt(shown: _Shown) -> str:
+    if not shown.forecast_at_all:
+        return _caption(shown)
+    if not shown.past:
+        return f"No forecast of {shown.label} for {shown.answer.symbol} is scored yet."
+    missed = [str(each.target_session) for _, each, _ in shown.scored if not each.outcome.inside_80]
+    named = f" ({', '.join(missed)})" if missed else ""
+    span = f"{shown.past[0].target_session} to {shown.past[-1].target_session}"
+    return (
+        f"The 80 % interval of {shown.label} for {shown.answer.symbol}, sessions {span}, with the close that came: "
+        f"{shown.inside} inside, {len(missed)} missed{named}, {len(shown.void)} void."
+    )
+
+
+def _table(shown: _Shown) -> Table:
+    columns = ("session", "as of", "80 % from", "median", "80 % to", "came", "inside 80 %", "forecaster")
+    rows = tuple(
+        (
+            str(each.target_session),
+            str(each.as_of),
+            change_text(math.expm1(each.quantiles.q10)),
+            change_text(math.expm1(each.quantiles.q50)),
+            change_text(math.expm1(each.quantiles.q90)),
+            None if each.outcome.actual is None else change_text(math.expm1(each.outcome.actual)),
+            _verdict(each),
+            each.architecture,
+        )
+        for each in reversed(shown.past)
+    )
+    return Table(f"{shown.answer.symbol}: {shown.label}, change from as_of's close, newest first", columns, rows)
+
+
+def _verdict(each: PastForecast) -> str:
+    if each.outcome.state == "void":
+        return f"void: {each.outcome.reason}" if each.outcome.reason else "void"
+    return "yes" if each.outcome.inside_80 else "no"
+
+
+def _text(each: PastForecast) -> str:
+    low, high = (change_text(math.expm1(value)) for value in (each.quantiles.q10, each.quantiles.q90))
+    said = f"{each.target_session} · as of {each.as_of} · 80 % {low} to {high}"
+    if each.outcome.state == "void":
+        return f"{said} · void{f': {each.outcome.reason}' if each.outcome.reason else ''}"
+    came = math.expm1(each.outcome.actual or 0.0)
+    return f"{said} · came {change_text(came)}, {'inside' if each.outcome.inside_80 else 'missed'}"

@@ -1,0 +1,60 @@
+"""What a track record says, in words that are as plain about losing as about winning."""
+
+from service.api.forecasts.schemas import MIN_SESSIONS, Coverage, Origin, Skill, Step
+from service.charts.chart import SIGNIFICANT, too_little
+from service.charts.numbers import change_text, percent
+
+
+def measured(coverage: Coverage, level: int) -> float | None:
+    """The measured share of a level; None under the least number of sessions."""
+    if coverage.n < MIN_SESSIONS:
+        return None
+    return next((held.measured for held in coverage.levels if held.level == level), None)
+
+
+def held_sentence(step: Step, level: int) -> str:
+    """How often the interval of a step held the close, or that there is too little record yet."""
+    share = measured(step.coverage, level)
+    if share is None:
+        return too_little(step.coverage.n)
+    until = "" if step.skill.as_of is None else f" up to {step.skill.as_of}"
+    return (
+        f"On {percent(share)} of 100 such days the close of {step.label} has been inside the {level} % interval "
+        f"(measured on n = {step.coverage.n}{until})."
+    )
+
+
+def better_or_worse(skill: float, is_told_apart: bool) -> str:
+    """Skill against the random walk in words.
+
+    `1.4 % better` and `1.4 % worse` where it is told apart from chance; else the bare number, above 0 is better:
+    `+1.4 %`, `−1.4 %`; below rounding `no better (0.0 %)`.
+    """
+    text = change_text(skill)
+    if text == "0.0 %":
+        return "no better (0.0 %)"
+    return (
+        f"{change_text(abs(skill)).removeprefix('+')} {'better' if skill > 0 else 'worse'}" if is_told_apart else text
+    )
+
+
+def skill_sentence(skill: Skill, served_by: str) -> str:
+    """How the served forecasts did beside the random walk; empty where too few are scored to say."""
+    if skill.value is None or skill.n < MIN_SESSIONS:
+        return ""
+    is_walk = served_by == "random_walk"
+    if is_walk and abs(skill.value) < 0.0005:
+        return "What was served is the random walk itself."
+    own = "This forecast is the random walk's own. " if is_walk else ""
+    if skill.p is not None and skill.p < SIGNIFICANT and change_text(skill.value) != "0.0 %":
+        words = better_or_worse(skill.value, is_told_apart=True)
+        return f"{own}By pinball loss, what was served has been {words} than the random walk (n = {skill.n})."
+    return (
+        f"{own}By pinball loss, the skill of what was served against the random walk has been "
+        f"{change_text(skill.value)} (n = {skill.n}; may be chance)."
+    )
+
+
+def origin_sentence(origin: Origin) -> str:
+    """What kind of forecasts a record was measured on."""
+    return f"Measured on forecasts of origin {origin}."

@@ -1,0 +1,114 @@
+"""The words of the skill figure: who was better or worse than the random walk, on how many sessions, how surely."""
+
+from collections.abc import Sequence
+
+from service.api.forecasts.schemas import LABELS, MIN_SESSIONS, ForecastAnswer
+from service.charts.chart import Line, Table, listed, too_little
+from service.charts.numbers import p_text, share_text
+from service.charts.record_text import better_or_worse, origin_sentence
+from service.charts.skill_record import RANDOM_WALK, SERVED, Record
+
+_COLUMNS = (
+    "forecaster",
+    "step",
+    "ratio to random walk",
+    "better or worse",
+    "n",
+    "p",
+    "50 % measured",
+    "80 % measured",
+    "95 % measured",
+)
+
+
+def caption(records: Sequence[Record], answer: ForecastAnswer) -> str:
+    """What was served beside the random walk, by step, with n and p."""
+    served = [record for record in records if record.item.forecaster == SERVED]
+    told = [record for record in served if record.ratio is not None]
+    if not told:
+        return too_little(min((record.item.n for record in served), default=0))
+    n = min(record.item.n for record in told)
+    if all(record.item.p is None and abs(1 - (record.ratio or 1)) < 0.0005 for record in told):
+        first = f"What was served up to {told[0].item.as_of} is the random walk itself (n = {n})."
+    else:
+        parts = [f"{_than_walk(record)} at {record.label} ({_significance(record)})" for record in told]
+        first = (
+            f"On n = {n} scored sessions up to {told[0].item.as_of}, what was served has been, beside the random "
+            f"walk, {listed(parts)}."
+        )
+    worst = max(told, key=lambda record: abs(record.item.coverage_80 - 0.8)).item
+    return (
+        f"{first} Its 80 % interval held {share_text(worst.coverage_80)} of the closes of {LABELS[worst.step - 1]}, "
+        f"the step farthest from nominal. {origin_sentence(answer.origin)}"
+    )
+
+
+def alt(records: Sequence[Record], answer: ForecastAnswer) -> str:
+    """What is drawn, with every ratio."""
+    told = [
+        f"{record.item.forecaster} at {record.label} {record.ratio:.3f}"
+        for record in records
+        if record.ratio is not None and record.item.forecaster != RANDOM_WALK
+    ]
+    ratios = "; ".join(told) if told else f"none yet, under {MIN_SESSIONS} scored sessions"
+    served = [record.item for record in records if record.item.forecaster == SERVED]
+    held = [
+        f"{LABELS[item.step - 1]} {share_text(item.coverage_50)}, {share_text(item.coverage_80)}, "
+        f"{share_text(item.coverage_95)}"
+        for item in served
+        if item.n >= MIN_SESSIONS
+    ]
+    return (
+        f"Left: pinball loss for {answer.symbol} over the random walk's, above 1 is worse: {ratios}. Right: closes "
+        f"measured inside the 50, 80 and 95 % intervals of what was served: {'; '.join(held) or 'too few yet'}."
+    )
+
+
+def table(records: Sequence[Record], answer: ForecastAnswer) -> Table:
+    """Every record; figures are left out where too few sessions are scored."""
+    return Table(
+        f"{answer.symbol}: track records beside the random walk, origin {answer.origin}",
+        _COLUMNS,
+        tuple(_row(record) for record in records),
+    )
+
+
+def readout(records: Sequence[Record], steps: int) -> list[Line]:
+    """A line for each step, every forecaster on it."""
+    lines = []
+    for step in range(1, steps + 1):
+        parts = [
+            f"{record.item.forecaster} {record.ratio:.3f} (n {record.item.n}, {p_text(record.item.p)})"
+            for record in records
+            if record.item.step == step and record.ratio is not None and record.item.forecaster != RANDOM_WALK
+        ]
+        lines.append(Line(step - 1, " · ".join([LABELS[step - 1], *(parts or ["too little record yet"])])))
+    return lines
+
+
+def _than_walk(record: Record) -> str:
+    return better_or_worse(1 - (record.ratio or 1.0), record.told_apart)
+
+
+def _judged(record: Record) -> str:
+    words = _than_walk(record)
+    is_bare = not record.told_apart and not words.startswith("no ")
+    return f"{words}, may be chance" if is_bare else words
+
+
+def _significance(record: Record) -> str:
+    return f"{p_text(record.item.p)}{'' if record.told_apart else ', may be chance'}"
+
+
+def _row(record: Record) -> tuple[str | float | None, ...]:
+    item = record.item
+    enough = item.n >= MIN_SESSIONS
+    return (
+        item.forecaster,
+        record.label,
+        None if record.ratio is None else f"{record.ratio:.3f}",
+        f"too little record yet ({item.n} of {MIN_SESSIONS})" if record.ratio is None else _judged(record),
+        item.n,
+        None if item.p is None else p_text(item.p).removeprefix("p "),
+        *(share_text(share) if enough else None for share in (item.coverage_50, item.coverage_80, item.coverage_95)),
+    )

@@ -1,0 +1,76 @@
+"""`tplus backfill`: forecasts from past sessions that have none, kept apart from those that were on time."""
+
+from datetime import date
+from typing import Annotated
+
+import typer
+
+from service.bootstrap import require_watchlist
+from service.cli.common import JsonFlag, emit, say, service
+from service.errors import SettingsError
+from service.forecasts.backfill.backfill_job import BackfillSummary, backfill
+from service.forecasts.backfill.span import BackfillRequest
+
+REFUSALS_SHOWN = 12
+"""Refused symbols shown as text; `--json` has them all."""
+
+app = typer.Typer()
+
+_Calendar = Annotated[str, typer.Argument(help="Calendar, for example XNYS or 24/7.")]
+_First = Annotated[str, typer.Option("--from", metavar="DATE", help="First as_of session, inclusive.")]
+_Last = Annotated[str, typer.Option("--to", metavar="DATE", help="Last as_of session, inclusive.")]
+_Symbols = Annotated[str, typer.Option("--symbols", metavar="A,B", help="Only these symbols, by comma.")]
+
+
+@app.command("backfill")
+def fill(calendar: _Calendar, first: _First, last: _Last, symbols: _Symbols = "", as_json: JsonFlag = False) -> None:
+    """Forecast past sessions that nobody forecast, by forecasters that have not seen them; goes on after a kill."""
+    names = tuple(dict.fromkeys(part.strip() for part in symbols.split(",") if part.strip()))
+    request = BackfillRequest(calendar, _day("--from", first), _day("--to", last), names)
+    with service(quiet=as_json) as context:
+        with context.database.reading() as connection:
+            require_watchlist(connection)
+        summary = backfill(context, request)
+    if as_json:
+        emit(_document(summary))
+        return
+    for line in _lines(summary):
+        say(line)
+
+
+def _day(option: str, text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise SettingsError(f"{option} {text!r} is no date; write it as 2015-01-02") from error
+
+
+def _document(summary: BackfillSummary) -> dict[str, object]:
+    return {
+        "calendar": summary.calendar,
+        "first": summary.sessions[0],
+        "last": summary.sessions[-1],
+        "sessions": len(summary.sessions),
+        "editions": [{"as_of": as_of, "number": number} for as_of, number in summary.editions],
+        "published": summary.published,
+        "standing": summary.standing,
+        "without_bar": summary.without_bar,
+        "refused": [
+            {"symbol": symbol, "sessions": times, "reason": reason}
+            for symbol, (times, reason) in sorted(summary.refused.items())
+        ],
+    }
+
+
+def _lines(summary: BackfillSummary) -> list[str]:
+    lines = [
+        f"{summary.calendar}, as of {summary.sessions[0]} to {summary.sessions[-1]}: {summary.published} forecasts of "
+        f"symbols published in {len(summary.editions)} editions of origin backfill",
+        f"{summary.standing} stood already, {summary.without_bar} have no bar",
+    ]
+    refused = sorted(summary.refused.items())
+    for _, (times, reason) in refused[:REFUSALS_SHOWN]:
+        lines.append(f"refused at {times} sessions, at the last because {reason}")
+    if len(refused) > REFUSALS_SHOWN:
+        lines.append(f"and {len(refused) - REFUSALS_SHOWN} more symbols were refused; see --json")
+    return lines

@@ -1,0 +1,70 @@
+"""`tplus db`: bring the database up, copy it, and check that nobody altered what was published."""
+
+from typing import Annotated
+
+import typer
+from pydantic import SecretStr
+
+from service.cli.common import JsonFlag, emit, say, service
+from service.db.copy_database import copy_database
+from service.db.migrate import shown
+from service.db.revision import HEAD
+from service.db.session import Database
+from service.errors import DatabaseError
+from service.forecasts.ledger import verify
+from service.settings import load_settings
+from service.training.registry.artifact_copy import copy_models
+
+app = typer.Typer(name="db", help="The database: upgrade, copy, check.", no_args_is_help=True)
+
+
+@app.command("upgrade")
+def upgrade() -> None:
+    """Migrate the database to this version's tables, and stamp a new one."""
+    with service() as context:
+        say(f"{shown(context.database)} is at migration {HEAD}")
+
+
+@app.command("check")
+def check(as_json: JsonFlag = False) -> None:
+    """Recompute the hash chain of every edition; exits 1 where one was altered."""
+    with service(quiet=as_json) as context, context.database.reading() as connection:
+        faults = verify(connection)
+    if as_json:
+        emit({"faults": faults})
+    elif not faults:
+        say("every edition gives its hash, and none is missing")
+    if faults:
+        raise DatabaseError("; ".join(faults))
+
+
+@app.command("copy")
+def copy(
+    url: Annotated[str, typer.Argument(help="An empty database: sqlite:///file.db or postgresql://user@host/name.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Copy the database and its models into another one, and compare rows, hashes and the chain of editions."""
+    settings = load_settings()
+    source, target = Database(settings.url), Database(url)
+    # Models go to where the target's settings will look for them.
+    folder = settings.model_copy(update={"database_url": SecretStr(url)}).artifact_dir
+    files = 0
+
+    def copy_artifacts() -> None:
+        nonlocal files
+        with source.reading() as connection:
+            files = copy_models(connection, settings.artifact_dir, folder)
+
+    try:
+        digests = copy_database(source, target, verify, copy_artifacts)
+    finally:
+        source.close()
+        target.close()
+    if as_json:
+        emit({name: {"rows": found.rows, "sha256": found.sha256} for name, found in digests.items()})
+        return
+    rows = sum(found.rows for found in digests.values())
+    say(f"{rows} rows of {len(digests)} tables are in {shown(target)}: every table gives its hash, and every edition")
+    say(
+        f"{files} files of its models are in {folder}: every one gives its hash; take that folder along to another host"
+    )

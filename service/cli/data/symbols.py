@@ -1,0 +1,46 @@
+"""`tplus symbols`: the watchlist."""
+
+import typer
+
+from service.cli.common import JsonFlag, emit, say, service
+from service.db.change_counters import raise_changes
+from service.market.instruments import add_symbols, list_instruments, remove_symbols
+
+app = typer.Typer(name="symbols", help="The watchlist: add, remove, list.", no_args_is_help=True)
+
+
+@app.command("add")
+def add(symbols: list[str] = typer.Argument(..., help="Yahoo-style names: AAPL 7203.T BTC-USD")) -> None:
+    """Put symbols on the watchlist; the next pull asks the source for them."""
+    names = [name for item in symbols for name in item.split(",") if name]
+    with service() as context, context.database.transaction() as connection:
+        add_symbols(connection, names, context.market.now(connection), context.settings.group_of)
+        raise_changes(connection, names)
+    say(f"on the watchlist: {', '.join(names)}; the next pull looks them up")
+
+
+@app.command("remove")
+def remove(symbols: list[str] = typer.Argument(..., help="Names to take off.")) -> None:
+    """Take symbols off the watchlist; their history and forecasts stay."""
+    with service() as context, context.database.transaction() as connection:
+        remove_symbols(connection, symbols)
+        raise_changes(connection, symbols)
+    say(f"off the watchlist: {', '.join(symbols)}")
+
+
+@app.command("list")
+def show(as_json: JsonFlag = False) -> None:
+    """Show the watchlist and the reference series."""
+    with service(quiet=as_json) as context, context.database.reading() as connection:
+        known = list_instruments(connection, pulled=True)
+    if as_json:
+        fields = ("symbol", "name", "group", "calendar", "currency", "active", "reference", "state", "state_reason")
+        emit({"symbols": [{field: getattr(item, field) for field in fields} for item in known]})
+        return
+    if not known:
+        say("the watchlist is empty; add symbols with `tplus symbols add AAPL MSFT`")
+    for item in known:
+        kind = "watched" if item.active else "reference"
+        span = f"{item.first_session} to {item.last_session}" if item.first_session else "no bars yet"
+        reason = f" ({item.state_reason})" if item.state_reason else ""
+        say(f"{item.symbol:<10} {kind:<10} {item.group:<8} {item.calendar:<6} {span:<26} {item.state}{reason}")

@@ -1,0 +1,112 @@
+"""`tplus models`: versions, who serves, and why."""
+
+from typing import Annotated
+
+import typer
+from sqlalchemy import Connection, select
+
+from models.config import Strategy
+from models.errors import ArtifactError
+from models.forecasting.artifact import load_artifact
+from service.cli.common import JsonFlag, emit, say, service
+from service.db.tables import model_decisions, model_versions
+from service.errors import NotFound
+from service.runtime.context import ServiceContext
+from service.training.registry.manual import Change, promote_by_hand, roll_back
+from service.training.registry.versions import Recorded
+
+app = typer.Typer(name="models", help="Model versions: list, show, promote, rollback.", no_args_is_help=True)
+
+_LISTED = ("id", "group", "strategy", "architecture", "status", "trained_at", "reason")
+
+
+@app.command("list")
+def show_all(as_json: JsonFlag = False) -> None:
+    """List the versions, newest first."""
+    with service(quiet=as_json) as context, context.database.reading() as connection:
+        rows = connection.execute(select(model_versions).order_by(model_versions.c.id.desc())).all()
+    if as_json:
+        emit({"models": [{name: getattr(row, name) for name in _LISTED} for row in rows]})
+        return
+    if not rows:
+        say("no model version yet; the first is made by `tplus forecast` or `tplus train`")
+    for row in rows:
+        say(
+            f"{row.id:>5}  {row.group:<8} {row.strategy:<10} {row.architecture:<12} {row.status:<10} "
+            f"{row.trained_at:%Y-%m-%d}  {row.reason}"
+        )
+
+
+@app.command("show")
+def show_one(version: int = typer.Argument(..., help="Number of the version."), as_json: JsonFlag = False) -> None:
+    """Show one version: its spans, figures and decisions."""
+    with service(quiet=as_json) as context, context.database.reading() as connection:
+        row = connection.execute(select(model_versions).where(model_versions.c.id == version)).mappings().one_or_none()
+        if row is None:
+            raise NotFound(f"there is no model version {version}; see `tplus models list`")
+        query = select(model_decisions).where(model_decisions.c.model_version_id == version)
+        decisions = connection.execute(query.order_by(model_decisions.c.id)).mappings().all()
+    document = {**row, "decisions": [dict(decision) for decision in decisions]}
+    if as_json:
+        emit(document)
+        return
+    for name, value in document.items():
+        if name != "decisions":
+            say(f"{name:<12} {value}")
+    for decision in decisions:
+        say(f"decided {decision['decided_at']:%Y-%m-%d %H:%M}Z: {decision['status']}, {decision['reason']}")
+
+
+_Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the decision and in the audit.")]
+
+
+@app.command("promote")
+def promote_one(
+    version: Annotated[int, typer.Argument(help="Number of the version.")],
+    reason: _Reason = "no reason given",
+    as_json: JsonFlag = False,
+) -> None:
+    """Let a version serve its group and strategy from the next edition on, whatever the gate says."""
+    with service(quiet=as_json) as context, context.database.transaction() as connection:
+        change = promote_by_hand(connection, version, reason, _now(context, connection))
+        _require_artifact(context, change)
+    _tell(change, as_json)
+
+
+@app.command("rollback")
+def go_back(
+    group: Annotated[str, typer.Argument(help="Group, for example equity.")],
+    strategy: Annotated[Strategy, typer.Argument(help="one_step or multi_step.")],
+    reason: _Reason = "no reason given",
+    as_json: JsonFlag = False,
+) -> None:
+    """Let the version serve again that served before the present one."""
+    with service(quiet=as_json) as context, context.database.transaction() as connection:
+        change = roll_back(connection, group, strategy.value, reason, _now(context, connection))
+        _require_artifact(context, change)
+    _tell(change, as_json)
+
+
+def _require_artifact(context: ServiceContext, change: Change) -> None:
+    """Undo the change, by an error inside its transaction, where the version could not forecast."""
+    try:
+        load_artifact(change.now.folder(context.settings.artifact_dir), change.now.sha256)
+    except ArtifactError as error:
+        raise NotFound(f"version {change.now.id} cannot serve: {error}") from error
+
+
+def _now(context: ServiceContext, connection: Connection) -> Recorded:
+    return Recorded(context.market.now(connection), context.machine.now(connection), None)
+
+
+def _tell(change: Change, as_json: bool) -> None:
+    now, before = change.now, change.before
+    if as_json:
+        former = None if before is None else before.id
+        emit({"group": now.group, "strategy": now.strategy, "champion": now.id, "before": former})
+        return
+    if before is not None and before.id == now.id:
+        say(f"version {now.id} ({now.architecture}) serves {now.group} {now.strategy} already; nothing changed")
+        return
+    place = "" if before is None else f", in place of version {before.id} ({before.architecture})"
+    say(f"version {now.id} ({now.architecture}) serves {now.group} {now.strategy} from the next edition on{place}")

@@ -1,0 +1,167 @@
+"""One-off commands: they claim runs as a scheduler does, or ask the active one, and say what came of it."""
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import typer
+from sqlalchemy import Row, select
+
+from service.bootstrap import require_watchlist
+from service.cli.common import JsonFlag, emit, say, service
+from service.cli.serve.forecast_output import forecast_document, forecast_lines
+from service.db.tables import runs
+from service.errors import NotFound, TplusError
+from service.market.instruments import list_instruments
+from service.runs import JOBS, Outcome, read_outcomes
+from service.runtime.context import ServiceContext
+from service.scheduler.leader import leader
+from service.scheduler.loop import Scheduler
+from service.scheduler.run_requests import DONE, ask, newest_runs, plan_trainings, read_request
+
+FOLLOW_LIMIT = timedelta(hours=2)
+"""How long a command follows a request to the active scheduler before it gives up waiting."""
+HOPELESS = ("unknown", "failing", "refused")
+"""States of a symbol without a forecast that time alone does not mend."""
+ENDED = ("done", "failed", "superseded", "waiting")
+
+
+app = typer.Typer()
+
+
+@app.command("run-due")
+def run_due(as_json: JsonFlag = False) -> None:
+    """Do everything that is due, training included, and exit: for cron and timers."""
+    _one_off(JOBS, "forecast", as_json=as_json)
+
+
+@app.command("pull")
+def pull(as_json: JsonFlag = False) -> None:
+    """Pull the bars that are due."""
+    _one_off(("pull",), "pull", as_json=as_json)
+
+
+@app.command("score")
+def score(as_json: JsonFlag = False) -> None:
+    """Pull what is due and score the forecasts whose sessions have closed."""
+    _one_off(("pull", "score"), "score", as_json=as_json)
+
+
+@app.command("train")
+def train(as_json: JsonFlag = False) -> None:
+    """Do what is due, and train every group at the newest final session; a training done there already stands."""
+    _one_off(JOBS, "train", as_json=as_json)
+
+
+@app.command("forecast")
+def forecast(
+    symbols: list[str] = typer.Argument(None, help="Show only these symbols."), as_json: JsonFlag = False
+) -> None:
+    """Pull and score what is due, forecast the newest final session, and show what stands for it."""
+    with service(quiet=as_json) as context:
+        _require_watched(context, symbols or ())
+        ids = _do(context, ("pull", "score", "forecast"), "forecast")
+        document = forecast_document(context, ids, symbols or ())
+        if as_json:
+            emit(document)
+        else:
+            for line in forecast_lines(document):
+                say(line)
+        _raise_failures(_rows(context, ids))
+        _raise_hopeless(document["forecasts"])
+
+
+def _one_off(jobs: Sequence[str], shown: str, *, as_json: bool) -> None:
+    with service(quiet=as_json) as context:
+        ids = _do(context, jobs, shown)
+        rows = _rows(context, ids)
+        if as_json:
+            emit({"market_time": context.market_now(), "runs": [_run_document(context, row) for row in rows]})
+        else:
+            for row in rows:
+                counts = ", ".join(f"{count} {name}" for name, count in sorted(row.counts.items())) or "nothing to do"
+                say(f"{row.job} {row.scope} {row.session}: {row.state} ({counts})")
+        _raise_failures(rows)
+
+
+def _do(context: ServiceContext, jobs: Sequence[str], shown: str) -> list[int]:
+    """Work or have it worked; returns the ids of the newest runs of the job to show."""
+    with context.database.reading() as connection:
+        require_watchlist(connection)
+        active = leader(connection, context.machine.now(connection))
+    if active is not None and context.database.is_sqlite:
+        return _follow(context, shown, active)
+    if shown == "train":
+        Scheduler(context, ("pull", "score", "forecast")).drain()  # a training waits for the jobs before it
+        with context.database.transaction() as connection:
+            plan_trainings(context, connection, context.market.now(connection))
+    if not Scheduler(context, jobs).drain():
+        return _follow(context, shown, "one that began meanwhile")
+    with context.database.reading() as connection:
+        return newest_runs(connection, shown)
+
+
+def _follow(context: ServiceContext, job: str, active: str) -> list[int]:
+    """Ask the active scheduler and wait until the runs it names have ended."""
+    with context.database.transaction() as connection:
+        request = ask(connection, job, context.machine.now(connection))
+    sys.stderr.write(f"asking the active scheduler ({active})\n")
+    deadline = time.monotonic() + FOLLOW_LIMIT.total_seconds()
+    while time.monotonic() < deadline:
+        with context.database.reading() as connection:
+            answer = read_request(connection, request)
+        if answer.state == DONE:
+            ids = list(answer.result["runs"])
+            if all(row.state in ENDED for row in _rows(context, ids)):
+                return ids
+        with context.database.reading() as connection:
+            if leader(connection, context.machine.now(connection)) is None:
+                raise TplusError(f"the active scheduler ({active}) ended before {job} was done; run the command again")
+        time.sleep(0.2)
+    raise TplusError(f"the active scheduler ({active}) has not finished {job} within {FOLLOW_LIMIT}; see its log")
+
+
+def _rows(context: ServiceContext, ids: Sequence[int]) -> list[Row[Any]]:
+    with context.database.reading() as connection:
+        return list(connection.execute(select(runs).where(runs.c.id.in_(list(ids))).order_by(runs.c.id)).all())
+
+
+def _run_document(context: ServiceContext, row: Row[Any]) -> dict[str, Any]:
+    with context.database.reading() as connection:
+        outcomes = read_outcomes(connection, row.id)
+    return {
+        "id": row.id,
+        "job": row.job,
+        "scope": row.scope,
+        "session": row.session,
+        "state": row.state,
+        "counts": row.counts,
+        "error": row.error,
+        "outcomes": [{"symbol": o.symbol, "state": o.state, "reason": o.reason} for o in outcomes],
+    }
+
+
+def _require_watched(context: ServiceContext, symbols: Sequence[str]) -> None:
+    with context.database.reading() as connection:
+        known = {instrument.symbol for instrument in list_instruments(connection, active=True)}
+    missing = [symbol for symbol in symbols if symbol not in known]
+    if missing:
+        names = " ".join(missing)
+        raise NotFound(f"{', '.join(missing)} is not on the watchlist; add it with `tplus symbols add {names}`")
+
+
+def _raise_hopeless(entries: Sequence[Mapping[str, Any]]) -> None:
+    """Not one symbol shown has a forecast, and waiting would not bring one: the command's error."""
+    if entries and all(entry["state"] in HOPELESS for entry in entries):
+        first = entries[0]
+        told = Outcome(first["symbol"], first["state"], first["reason"]).told
+        raise TplusError(f"no symbol could be forecast; {told}")
+
+
+def _raise_failures(rows: Sequence[Row[Any]]) -> None:
+    """A failed run is the command's error."""
+    failed = [row for row in rows if row.state == "failed"]
+    if failed:
+        raise TplusError("; ".join(f"{row.job} {row.scope} {row.session} failed: {row.error}" for row in failed))

@@ -1,0 +1,181 @@
+"""Carrying a database into another one, of either kind, in one transaction, and proof that all of it arrived.
+
+Every table is read as it would be shown, so that SQLite and PostgreSQL give the same text for the same row; its hash
+is the sum of its rows' SHA-256 modulo 2^256, because the two do not sort alike.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import JSON, Column, Connection, Float, Select, Table, Text, cast, func, select, type_coerce
+
+from service.db.bulk.row_loader import write_rows
+from service.db.migrate import current_revision, shown, upgrade
+from service.db.revision import HEAD, stands_elsewhere
+from service.db.session import Database
+from service.db.tables import metadata
+from service.errors import DatabaseError
+
+_BATCH = 10_000
+_MODULUS = 2**256
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What a table holds.
+
+    Attributes:
+        rows: How many rows.
+        sha256: Sum of the rows' hashes, 64 hexadecimal digits.
+    """
+
+    rows: int
+    sha256: str
+
+
+def copy_database(
+    source: Database, target: Database, check: Callable[[Connection], Sequence[str]], before_commit: Callable[[], None]
+) -> dict[str, Digest]:
+    """Copy every row of a database into an empty one, which is migrated where need be; all of it or nothing.
+
+    Args:
+        source: What to copy: one snapshot of it, whoever writes meanwhile.
+        target: An empty database.
+        check: Faults of a copy beyond its rows, one sentence each: `service.forecasts.ledger.verify`.
+        before_commit: Called when every row has been compared; what it raises undoes the copy.
+
+    Returns:
+        What each table holds, by name.
+
+    Raises:
+        DatabaseError: the source is not at this version's migration, the target holds rows, or the copy differs.
+    """
+    with source.reading() as reading:
+        found = current_revision(reading)
+        if found != HEAD:
+            raise DatabaseError(stands_elsewhere(shown(source), found))
+    upgrade(target)
+    with source.reading() as reading, target.transaction() as writing:
+        _refuse_rows(target, writing)
+        copied = {table.name: _copy(reading, writing, table) for table in metadata.sorted_tables}
+        faults = [*_differences(writing, copied), *check(writing)]
+        if faults:
+            raise DatabaseError(f"{'; '.join(faults)}: nothing was written into {shown(target)}")
+        before_commit()
+    return copied
+
+
+def digest(connection: Connection, table: Table) -> Digest:
+    """Rows and hash of a table, equal for equal contents on SQLite and on PostgreSQL."""
+    total = _Sum(table)
+    for batch in _batches(connection, table):
+        total.add(batch)
+    return total.digest()
+
+
+def _refuse_rows(target: Database, connection: Connection) -> None:
+    for table in metadata.sorted_tables:
+        if connection.execute(select(func.count()).select_from(table)).scalar_one():
+            raise DatabaseError(
+                f"{shown(target)} is not empty: {table.name} has rows; name an empty database, nothing was copied"
+            )
+
+
+def _differences(connection: Connection, copied: Mapping[str, Digest]) -> list[str]:
+    faults = []
+    for table in metadata.sorted_tables:
+        read, found = copied[table.name], digest(connection, table)
+        if found != read:
+            faults.append(f"{table.name} differs after the copy ({read.rows} rows were read, {found.rows} written)")
+    return faults
+
+
+def _copy(reading: Connection, writing: Connection, table: Table) -> Digest:
+    names = tuple(table.c.keys())
+    to_driver = [_binder(writing, column) for column in table.columns]
+    total = _Sum(table)
+    for batch in _batches(reading, table):
+        total.add(batch)
+        columns = [
+            each if bind is None else [bind(value) for value in each]
+            for bind, each in zip(to_driver, zip(*batch, strict=True), strict=True)
+        ]
+        write_rows(writing, table, names, list(zip(*columns, strict=True)))
+    if total.rows:
+        _set_sequence(writing, table)
+    return total.digest()
+
+
+def _batches(connection: Connection, table: Table) -> Iterator[Sequence[tuple[Any, ...]]]:
+    """Rows in batches; JSON as its text, which tells a JSON null from no value."""
+    query: Select[Any] = select(*(_readable(connection, column) for column in table.columns))
+    result = connection.execute(query.execution_options(yield_per=_BATCH))
+    for rows in result.partitions():
+        yield [tuple(row) for row in rows]
+
+
+def _readable(connection: Connection, column: Column[Any]) -> Any:
+    if not isinstance(column.type, JSON):
+        return column
+    plain = type_coerce(column, Text) if connection.dialect.name == "sqlite" else cast(column, Text)
+    return plain.label(column.name)
+
+
+def _binder(connection: Connection, column: Column[Any]) -> Callable[[Any], Any] | None:
+    """What turns a value as it is read into one that the driver takes; None = nothing is to be done."""
+    if isinstance(column.type, JSON):
+        return None
+    return column.type.dialect_impl(connection.dialect).bind_processor(connection.dialect)
+
+
+def _set_sequence(connection: Connection, table: Table) -> None:
+    """PostgreSQL counts ids apart from the rows: the next one comes after the highest copied."""
+    if connection.dialect.name == "sqlite" or "id" not in table.c:
+        return
+    sequence = connection.execute(select(func.pg_get_serial_sequence(table.name, "id"))).scalar_one()
+    if sequence is not None:
+        highest = select(func.max(table.c.id)).scalar_subquery()
+        connection.execute(select(func.setval(sequence, highest)))
+
+
+class _Sum:
+    """The hash of a table on its way."""
+
+    def __init__(self, table: Table) -> None:
+        self._plain = [_plain(column) for column in table.columns]
+        self._sum = 0
+        self.rows = 0
+
+    def add(self, batch: Sequence[tuple[Any, ...]]) -> None:
+        columns = [
+            each if plain is None else [plain(value) for value in each]
+            for plain, each in zip(self._plain, zip(*batch, strict=True), strict=True)
+        ]
+        for row in zip(*columns, strict=True):
+            self._sum += int.from_bytes(hashlib.sha256(repr(row).encode()).digest())
+        self.rows += len(batch)
+
+    def digest(self) -> Digest:
+        return Digest(self.rows, f"{self._sum % _MODULUS:064x}")
+
+
+def _plain(column: Column[Any]) -> Callable[[Any], Any] | None:
+    if isinstance(column.type, JSON):
+        return _canonical
+    return _unsigned if isinstance(column.type, Float) else None
+
+
+def _unsigned(value: float | None) -> float | None:
+    return None if value is None else value + 0.0  # SQLite keeps no sign of zero
+
+
+def _canonical(text: str | None) -> str | None:
+    return None if text is None else json.dumps(json.loads(text, parse_float=_number), sort_keys=True)
+
+
+def _number(text: str) -> float | int:
+    value = float(text)  # PostgreSQL gives 1e16 back as a whole number
+    return int(value) if value.is_integer() else value

@@ -1,0 +1,144 @@
+"""Who forecasts a past session in a back-fill: whoever stood there then and has not seen it, else a random walk."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from models.config import Strategy
+from models.errors import ArtifactError
+from models.forecasting.artifact import load_artifact
+from service.db.change_counters import lock_changes
+from service.db.tables import model_versions
+from service.runtime.context import ServiceContext
+from service.training.registry.point_in_time import versions_then
+from service.training.registry.versions import (
+    FOR_BACKFILLS,
+    RANDOM_WALK,
+    Decision,
+    ModelVersion,
+    Recorded,
+    add_version,
+    decide,
+    read_version,
+)
+from service.training.train_job import Fitting, fit, group_symbols
+
+
+class Lineups:
+    """The forecasters of the sessions of one back-fill.
+
+    Args:
+        context: The service's parts.
+        cut_at: Aware UTC market time before the first session's final instant: the random walk that stands in uses
+            only bars final by then (inclusive), and is one for the whole back-fill.
+    """
+
+    def __init__(self, context: ServiceContext, cut_at: datetime) -> None:
+        self._context = context
+        self._cut_at = cut_at
+        self._whole: dict[int, bool] = {}
+        self._stand_ins: dict[str, dict[str, ModelVersion]] = {}
+
+    def at(self, group: str, instant: datetime) -> tuple[ModelVersion, ...]:
+        """Who forecasts a group's symbols from the session that is final at an instant.
+
+        Of each strategy a random walk is there, and one version is champion: the one that was then, else the random
+        walk.
+
+        Args:
+            group: The group.
+            instant: Aware UTC market time, as_of's final instant.
+        """
+        with self._context.database.reading() as connection:
+            then = versions_then(connection, group, instant)
+        usable = [version for version in then if self._is_whole(version)]
+        found: list[ModelVersion] = []
+        for strategy in Strategy:
+            own = [version for version in usable if version.strategy == strategy.value]
+            walks = [version for version in own if not version.is_network]
+            walk = walks[-1] if walks else replace(self._stand_in(group, strategy), status="challenger")
+            others = [version for version in own if version.id != walk.id]
+            if not any(version.status == "champion" for version in own):
+                walk = replace(walk, status="champion", reason=self._reason(bool(walks)))
+            found += [*others, walk]
+        return tuple(found)
+
+    def _reason(self, stood: bool) -> str:
+        if stood:
+            return "the random walk serves: no champion of then is there whose data end before this session"
+        return (
+            "the random walk serves, fitted for this back-fill up to "
+            f"{self._cut_at:%Y-%m-%dT%H:%M:%SZ}: no version's data end before this session"
+        )
+
+    def _is_whole(self, version: ModelVersion) -> bool:
+        """Whether its artifact can be loaded; told once where not."""
+        if version.id not in self._whole:
+            fault = _fault(self._context, version)
+            self._whole[version.id] = fault is None
+            if fault is not None:
+                self._context.reporter.notice(f"model version {version.id} cannot be used for the back-fill: {fault}")
+        return self._whole[version.id]
+
+    def _stand_in(self, group: str, strategy: Strategy) -> ModelVersion:
+        if group not in self._stand_ins:
+            self._stand_ins[group] = backfill_walks(self._context, group, self._cut_at)
+        return self._stand_ins[group][strategy.value]
+
+
+def backfill_walks(context: ServiceContext, group: str, cut_at: datetime) -> dict[str, ModelVersion]:
+    """A group's random walks fitted for back-fills, by strategy; fitted and recorded unless they are there.
+
+    They are retired from the start: nothing is ever served on time by them, and no calibration is handed on by them.
+
+    Args:
+        context: The service's parts.
+        group: The group.
+        cut_at: Only bars final by this market-time instant (inclusive) are used.
+    """
+    with context.database.reading() as connection:
+        stored = _stored(connection, group, cut_at)
+        symbols = group_symbols(connection, group)
+    found = _by_strategy(version for version in stored if _fault(context, version) is None)
+    if len(found) == len(Strategy):
+        return found
+    trained = fit(context, Fitting(group, symbols, cut_at, networks=False), context.warm)
+    with context.database.transaction() as connection:
+        lock_changes(connection)  # another back-fill may be at the same: whoever is first fits for both
+        before = {version.id for version in stored}
+        meanwhile = _by_strategy(v for v in _stored(connection, group, cut_at) if v.id not in before)
+        if len(meanwhile) == len(Strategy):
+            return meanwhile
+        recorded = Recorded(context.market.now(connection), context.machine.now(connection), None)
+        for artifact in trained:
+            version_id = add_version(connection, group, artifact, cut_at, recorded)
+            decide(connection, version_id, Decision("retired", FOR_BACKFILLS, {}), recorded)
+        return _by_strategy(v for v in _stored(connection, group, cut_at) if v.id not in before)
+
+
+def _stored(connection: Connection, group: str, cut_at: datetime) -> list[ModelVersion]:
+    """Random walks made for back-fills up to an instant, oldest first."""
+    query = select(model_versions.c.id).where(
+        model_versions.c.group == group,
+        model_versions.c.architecture == RANDOM_WALK,
+        model_versions.c.reason == FOR_BACKFILLS,
+        model_versions.c.trained_at == cut_at,
+    )
+    ids = connection.execute(query.order_by(model_versions.c.id)).scalars().all()
+    return [version for version in (read_version(connection, each) for each in ids) if version is not None]
+
+
+def _by_strategy(versions: Iterable[ModelVersion]) -> dict[str, ModelVersion]:
+    """The newest of each strategy."""
+    return {version.strategy: version for version in versions}
+
+
+def _fault(context: ServiceContext, version: ModelVersion) -> str | None:
+    """Why an artifact cannot be loaded, None where it can."""
+    try:
+        load_artifact(version.folder(context.settings.artifact_dir), version.sha256)
+    except ArtifactError as error:
+        return str(error)
+    return None

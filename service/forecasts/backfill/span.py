@@ -1,0 +1,119 @@
+"""What a back-fill is asked for, checked: which sessions, whose symbols, and up to when its random walk is fitted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import Connection, select
+
+from service.db.tables import instruments
+from service.errors import NotFound, SettingsError
+from service.market.sessions import closed_sessions
+from service.runtime.context import ServiceContext
+
+_BEFORE = timedelta(days=30)
+"""How far before the first session closed ones are looked for: surely the session before it lies there."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillRequest:
+    """What to back-fill.
+
+    Attributes:
+        calendar: A calendar's name or alias.
+        first: First as_of (inclusive); need not be a session.
+        last: Last as_of (inclusive); need not be a session.
+        symbols: Only these; none = every active symbol of the calendar.
+    """
+
+    calendar: str
+    first: date
+    last: date
+    symbols: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillSpan:
+    """A checked request.
+
+    Attributes:
+        calendar: The calendar's own name.
+        sessions: as_of sessions that are final and whose T has opened, oldest first.
+        symbols: Active symbols, sorted.
+        cut_at: Final instant of the session before the first one, aware UTC.
+    """
+
+    calendar: str
+    sessions: tuple[date, ...]
+    symbols: tuple[str, ...]
+    cut_at: datetime
+
+
+def check_span(context: ServiceContext, request: BackfillRequest) -> BackfillSpan:
+    """The sessions and symbols of a request; the calendar book learns which sessions turned out closed.
+
+    Args:
+        context: The service's parts.
+        request: What is asked for.
+
+    Raises:
+        CalendarError: there is no such calendar.
+        SettingsError: the dates are the wrong way round, or hold no session that is past.
+        NotFound: no symbol of the watchlist fits, or none has a bar yet.
+    """
+    book = context.calendars
+    calendar = book.get(request.calendar).name
+    if request.first > request.last:
+        raise SettingsError(
+            f"--from {request.first} lies after --to {request.last}; name the older session first, both are included"
+        )
+    with context.database.reading() as connection:
+        now = context.market.now(connection)
+        book.widen(now)
+        symbols, oldest = _symbols(connection, calendar, request.symbols)
+        first, last = max(request.first, oldest, book.get(calendar).first + _BEFORE), min(request.last, now.date())
+        book.honour(closed_sessions(connection, first - _BEFORE))
+    days = book.sessions(calendar, first, last) if first <= last else []
+    past = tuple(day for day in days if book.final_at(calendar, day) <= now and book.deadline(calendar, day) <= now)
+    if not past:
+        raise SettingsError(_no_session(context, (calendar, now), request, oldest))
+    before = book.get(calendar).previous(past[0])
+    while book.is_closed(calendar, before):
+        before = book.get(calendar).previous(before)
+    return BackfillSpan(calendar, past, symbols, book.final_at(calendar, before))
+
+
+def _symbols(connection: Connection, calendar: str, wanted: Sequence[str]) -> tuple[tuple[str, ...], date]:
+    """The active symbols of a calendar, or those asked for, and the first session that any of them has a bar of."""
+    query = select(instruments.c.symbol, instruments.c.first_session).where(
+        instruments.c.calendar == calendar, instruments.c.active, instruments.c.state != "unknown"
+    )
+    firsts = {symbol: first for symbol, first in connection.execute(query.order_by(instruments.c.symbol))}
+    if not firsts:
+        raise NotFound(f"no symbol of the watchlist trades on {calendar}; see `tplus symbols list`")
+    unknown = [symbol for symbol in wanted if symbol not in firsts]
+    if unknown:
+        raise NotFound(
+            f"{', '.join(unknown)}: not among the watchlist's symbols of {calendar}; see `tplus symbols list`"
+        )
+    chosen = tuple(symbol for symbol in firsts if symbol in wanted or not wanted)
+    known = [firsts[symbol] for symbol in chosen if firsts[symbol] is not None]
+    if not known:
+        raise NotFound(f"{', '.join(chosen)}: no bar is stored yet; pull them first with `tplus pull`")
+    return chosen, min(known)
+
+
+def _no_session(context: ServiceContext, at: tuple[str, datetime], request: BackfillRequest, oldest: date) -> str:
+    """Why a range holds no session that can be back-filled."""
+    calendar, now = at
+    said = f"{calendar} has no session from {request.first} to {request.last} that can be back-filled"
+    if request.last < oldest:
+        return f"{said}: the first bar is of {oldest}; take a later range"
+    newest = context.calendars.newest_final(calendar, now)
+    while newest is not None and context.calendars.deadline(calendar, newest) > now:
+        newest = context.calendars.get(calendar).previous(newest)
+    if newest is not None and request.first > newest:
+        return (
+            f"{said}: the newest one whose T has opened is {newest}; later ones are forecast on time by the scheduler"
+        )
+    return f"{said}: the market was closed; take a longer range"

@@ -1,0 +1,130 @@
+"""The joint band learns from whole paths: forecasts whose last step has just been scored."""
+
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, func, select
+
+from models.calibration import JointState, joint_ratio, learn_joint
+from service.db.bulk.row_loader import floats_array, read_columns
+from service.db.tables import calibration_states, forecasts, scores
+from service.db.tables.forecasts import QUANTILE_NAMES
+from service.forecasts.calibration.scored import Scored
+from service.forecasts.calibration.states import JOINT, Lineage
+
+RECENT = timedelta(days=40)
+"""How far before a path its factors are looked for; the lineage's own stand in for older ones."""
+
+DAYS = 252
+"""Newest days of ended paths that the band's measured coverage is over."""
+
+Key = tuple[int, int, str]
+FloatArray = NDArray[np.float64]
+
+
+def learn_paths(connection: Connection, state: JointState, found: Scored, of: tuple[str, Lineage]) -> JointState:
+    """Learn from the paths that ended, day by day.
+
+    Args:
+        connection: The score job's transaction, its scores written.
+        state: What was learnt before.
+        found: One lineage's newly scored forecasts; a path ends with its last step.
+        of: Their calendar and lineage.
+    """
+    calendar, lineage = of
+    ended = found.take(np.flatnonzero(found.step == lineage.horizon))
+    if not len(ended):
+        return state
+    stored = _read_paths(connection, ended, lineage.horizon)
+    issued = _issued(connection, state, ended, (calendar, lineage))
+    for target in np.unique(ended.target):
+        day = ended.take(np.flatnonzero(ended.target == target))
+        paths = [stored[key] for key in _keys(day)]
+        quantiles = np.stack([quantile for quantile, _ in paths])
+        ratios = joint_ratio(quantiles, np.stack([actual for _, actual in paths]))
+        state = learn_joint(state, ratios, np.stack([issued[day_of] for day_of in day.as_of.tolist()]))
+    return state
+
+
+def measured(connection: Connection, state: JointState, of: tuple[str, Lineage]) -> dict[str, Any]:
+    """The share of paths that the band held, over the newest days on which paths ended; the API serves it as it is.
+
+    Args:
+        connection: The score job's transaction.
+        state: What stands after the newest day.
+        of: The calendar and the lineage.
+
+    Returns:
+        `coverage`, per level from 0 to 1, the days weighing the same (empty without any); `n`, days behind it.
+    """
+    table = calibration_states.c
+    query = (
+        select(table.state)
+        .where(table.calendar == of[0], table.step == JOINT, table.model_version_id.in_(of[1].versions))
+        .order_by(table.as_of.desc(), table.model_version_id.desc())
+        .limit(1)
+        .offset(DAYS - 1)
+    )
+    found = connection.execute(query).scalar_one_or_none()
+    before = JointState() if found is None else JointState.from_dict(found)
+    days = state.days - before.days
+    held = zip(state.held, before.held, strict=True)
+    return {"n": days, "coverage": [(now - then) / days for now, then in held] if days else []}
+
+
+def _keys(found: Scored) -> list[Key]:
+    return list(zip(found.edition.tolist(), found.version.tolist(), found.symbol.tolist(), strict=True))
+
+
+def _read_paths(connection: Connection, ended: Scored, horizon: int) -> dict[Key, tuple[FloatArray, FloatArray]]:
+    """Quantiles as they were served `(horizon, 7)` and outcomes `(horizon,)`; NaN where a step has none."""
+    told = scores.alias("told")
+    newest = select(func.max(told.c.revision)).where(told.c.forecast_id == forecasts.c.id).scalar_subquery()
+    query = (
+        select(
+            forecasts.c.edition,
+            forecasts.c.model_version_id,
+            forecasts.c.symbol,
+            forecasts.c.step,
+            scores.c.actual,
+            *(forecasts.c[name] for name in QUANTILE_NAMES),
+        )
+        .join(scores, scores.c.forecast_id == forecasts.c.id)
+        .where(
+            forecasts.c.edition.in_(np.unique(ended.edition).tolist()),
+            forecasts.c.model_version_id.in_(np.unique(ended.version).tolist()),
+            scores.c.revision == newest,
+        )
+    )
+    edition, version, symbol, step, actual, *columns = read_columns(connection, query)
+    values, outcomes = np.column_stack([floats_array(column) for column in columns]), floats_array(actual)
+    empty = (np.full((horizon, len(QUANTILE_NAMES)), np.nan), np.full(horizon, np.nan))
+    paths = {key: (empty[0].copy(), empty[1].copy()) for key in _keys(ended)}
+    for row, key in enumerate(zip(edition, version, symbol, strict=True)):
+        path = paths.get(key)  # type: ignore[arg-type]
+        if path is not None:
+            place = int(str(step[row])) - 1
+            path[0][place], path[1][place] = values[row], outcomes[row]
+    return paths
+
+
+def _issued(
+    connection: Connection, state: JointState, ended: Scored, of: tuple[str, Lineage]
+) -> dict[date, FloatArray]:
+    """The factors that the paths of each as_of were issued with."""
+    table = calibration_states.c
+    days: list[date] = np.unique(ended.as_of).tolist()
+    query = (
+        select(table.as_of, table.state)
+        .where(table.calendar == of[0], table.step == JOINT, table.model_version_id.in_(of[1].versions))
+        .where(table.as_of >= days[0] - RECENT, table.as_of <= days[-1])
+        .order_by(table.as_of, table.model_version_id)
+    )
+    known = [(row.as_of, row.state["factors"]) for row in connection.execute(query)]
+    found = {}
+    for day in days:
+        until = [factors for as_of, factors in known if as_of <= day]
+        found[day] = np.asarray(until[-1] if until else state.factors, dtype=np.float64)
+    return found

@@ -1,0 +1,155 @@
+"""Calibration learns from what the score job has just written, in the job's own transaction.
+
+Every score counts once, the first time a forecast is scored: a state names the newest score it knows, the next one
+begins behind it. A corrected close comes too late and changes nothing; a bar that heals later still counts, with
+the session in whose run it was scored. A session whose forecasts are published keeps the state they had: what is
+scored after that counts with the next session.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, exists, func, insert, select
+
+from models.calibration import CalibrationState, StepOutcomes, learn_step
+from service.db.bulk.row_loader import days_array, floats_array, read_columns
+from service.db.tables import calibration_states, editions, forecasts, scores
+from service.db.tables.forecasts import QUANTILE_NAMES
+from service.forecasts.calibration.joint_band import learn_paths, measured
+from service.forecasts.calibration.scored import Scored
+from service.forecasts.calibration.states import JOINT, Lineage, read_lineages, read_states
+
+REACH = timedelta(days=420)
+"""How far back the first state of a calendar looks into a ledger that was kept without states."""
+
+
+def learn_from_scores(connection: Connection, calendar: str, session: date, origin: str) -> int:
+    """Write the states as of a session from the scores that no state knows yet.
+
+    Every such score's target session has closed and settled by the session's own instant.
+
+    Args:
+        connection: The score job's write transaction, its scores written.
+        calendar: Whose forecasts.
+        session: The newest session that is final.
+        origin: `live` or `replay`; back-fills teach nothing.
+
+    Returns:
+        How many scored forecasts were learnt from; 0 where the session has its states, or its forecasts, already.
+    """
+    known_until, newest_score = _known(connection, calendar)
+    if known_until is not None and known_until >= session:
+        return 0
+    if _is_published(connection, calendar, session, origin):
+        return 0
+    found = _read(connection, (calendar, origin), session, newest_score)
+    if not len(found):
+        return 0
+    lineages = read_lineages(connection, np.unique(found.version).tolist())
+    bearers = {version: lineage.newest for version, lineage in lineages.items()}
+    by_bearer = {lineage.newest: lineage for lineage in lineages.values()}
+    before = read_states(connection, by_bearer, calendar, session)
+    marker = int(found.score.max())
+    latest = found.latest()
+    bearing = np.array([bearers[version] for version in latest.version.tolist()], np.int64)
+    rows: list[dict[str, Any]] = []
+    for bearer, lineage in by_bearer.items():
+        own = latest.take(np.flatnonzero(bearing == bearer))
+        after = _learn(before[bearer], own)
+        facts: dict[str, Any] = {"scores": marker}
+        if lineage.horizon > 1:
+            after = replace(after, joint=learn_paths(connection, after.joint, own, (calendar, lineage)))
+            facts["measured"] = measured(connection, after.joint, (calendar, lineage))
+        rows += _rows(after, lineage, (calendar, session), facts)
+    connection.execute(insert(calibration_states), rows)
+    return len(latest)
+
+
+def _known(connection: Connection, calendar: str) -> tuple[date | None, int]:
+    """The session of the calendar's newest states, and the newest score they know."""
+    table = calibration_states.c
+    query = select(table.as_of, table.state).where(table.calendar == calendar).order_by(table.as_of.desc()).limit(1)
+    newest = connection.execute(query).one_or_none()
+    return (None, 0) if newest is None else (newest.as_of, int(newest.state["scores"]))
+
+
+def _is_published(connection: Connection, calendar: str, session: date, origin: str) -> bool:
+    said = (editions.c.calendar == calendar, editions.c.as_of >= session, editions.c.origin == origin)
+    return connection.execute(select(editions.c.number).where(*said).limit(1)).first() is not None
+
+
+def _read(connection: Connection, of: tuple[str, str], session: date, newest_score: int) -> Scored:
+    """Forecasts scored for the first time behind a score."""
+    earlier = scores.alias("earlier")
+    again = exists().where(
+        earlier.c.forecast_id == scores.c.forecast_id,
+        earlier.c.revision < scores.c.revision,
+        earlier.c.state == "scored",
+    )
+    # Behind a function, so that SQLite starts from the few new scores and not from all of a calendar's editions.
+    calendar, origin = func.coalesce(editions.c.calendar, ""), func.coalesce(editions.c.origin, "")
+    query = (
+        select(
+            scores.c.id,
+            forecasts.c.model_version_id,
+            forecasts.c.edition,
+            forecasts.c.revision,
+            forecasts.c.step,
+            forecasts.c.symbol,
+            forecasts.c.as_of,
+            forecasts.c.target_session,
+            forecasts.c.sigma,
+            scores.c.actual,
+            *(forecasts.c[f"raw_{name}"] for name in QUANTILE_NAMES),
+        )
+        .select_from(scores)
+        .join(forecasts, forecasts.c.id == scores.c.forecast_id)
+        .join(editions, editions.c.number == forecasts.c.edition)
+        .where(scores.c.id > newest_score, scores.c.state == "scored", ~again)
+        .where(calendar == of[0], origin == of[1], editions.c.as_of >= session - REACH)
+    )
+    score, version, edition, revision, step, symbol, as_of, target, sigma, actual, *raw = read_columns(
+        connection, query
+    )
+    return Scored(
+        score=np.array(score, np.int64),
+        version=np.array(version, np.int64),
+        edition=np.array(edition, np.int64),
+        revision=np.array(revision, np.int64),
+        step=np.array(step, np.int64),
+        symbol=np.array(symbol, dtype=np.str_),
+        as_of=days_array(as_of),
+        target=days_array(target),
+        sigma=floats_array(sigma),
+        actual=floats_array(actual),
+        raw=np.column_stack([floats_array(column) for column in raw]),
+    )
+
+
+def _learn(state: CalibrationState, found: Scored) -> CalibrationState:
+    """Learn day by day: what closed on one session is one observation of its step."""
+    steps = list(state.steps)
+    for place in range(len(steps)):
+        of_step = np.flatnonzero(found.step == place + 1)
+        for target in np.unique(found.target[of_step]):
+            day = of_step[found.target[of_step] == target]
+            outcomes = StepOutcomes(found.raw[day], found.sigma[day], found.actual[day])
+            steps[place] = learn_step(steps[place], outcomes, place + 1)
+    return replace(state, steps=tuple(steps))
+
+
+def _rows(
+    state: CalibrationState, lineage: Lineage, at: tuple[str, date], facts: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """The rows of a lineage's state as of a session; each is whole in itself."""
+    parts: dict[int, Mapping[str, Any]] = {step + 1: each.to_dict() for step, each in enumerate(state.steps)}
+    common = {"scores": facts["scores"]}
+    rows = [(step, {**part, **common}) for step, part in parts.items()]
+    if lineage.horizon > 1:
+        rows.append((JOINT, {**state.joint.to_dict(), **facts}))
+    calendar, session = at
+    key = {"model_version_id": lineage.newest, "calendar": calendar, "as_of": session}
+    return [{**key, "step": step, "state": part} for step, part in rows]

@@ -1,0 +1,119 @@
+"""The stored states of calibration: what was known of a forecaster on a calendar at a session.
+
+A state belongs to a recipe rather than to one version: a refit goes on where its predecessor stood. So all versions
+of one group, strategy and recipe are a lineage, the newest of them bears the next state, and the newest state of
+any of them is the lineage's. States are written once and never altered: the state as of a session is what the
+forecasts as of it were calibrated with.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Connection, and_, func, or_, select
+
+from models.calibration import CalibrationState, JointState, StepState
+from models.config import Strategy
+from service.db.tables import calibration_states, model_versions
+from service.training.registry.versions import FOR_BACKFILLS
+
+JOINT = 0
+"""Step under which the joint band's state is stored."""
+
+_table = calibration_states.c
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Versions of one group, strategy and recipe.
+
+    Attributes:
+        versions: Their ids, ascending.
+        horizon: Their steps.
+    """
+
+    versions: tuple[int, ...]
+    horizon: int
+
+    @property
+    def newest(self) -> int:
+        """The version that bears the next state."""
+        return self.versions[-1]
+
+
+def read_lineages(connection: Connection, versions: Iterable[int]) -> dict[int, Lineage]:
+    """The lineage of each version; one made for back-fills alone is in no other's, and so bears no state."""
+    own, other = model_versions.alias("own"), model_versions.alias("other")
+    same = and_(other.c.group == own.c.group, other.c.strategy == own.c.strategy, other.c.recipe == own.c.recipe)
+    serves = or_(other.c.id == own.c.id, other.c.reason != FOR_BACKFILLS)
+    query = (
+        select(own.c.id, own.c.strategy, other.c.id)
+        .join(other, and_(same, serves))
+        .where(own.c.id.in_(sorted(set(versions))))
+        .order_by(own.c.id, other.c.id)
+    )
+    members: dict[int, list[int]] = defaultdict(list)
+    horizons: dict[int, int] = {}
+    for version, strategy, member in connection.execute(query):
+        members[version].append(member)
+        horizons[version] = Strategy(strategy).horizon
+    return {version: Lineage(tuple(found), horizons[version]) for version, found in members.items()}
+
+
+def read_states(
+    connection: Connection, versions: Iterable[int], calendar: str, as_of: date
+) -> dict[int, CalibrationState]:
+    """What each version's forecasts as of a session are calibrated with.
+
+    Args:
+        connection: Any connection.
+        versions: Ids of model versions.
+        calendar: Their forecasts' calendar.
+        as_of: States as of later sessions do not count.
+
+    Returns:
+        Version -> the newest state of its lineage; where there is none, the one its training left on the judged
+        span; where it was not judged, nothing learnt.
+    """
+    lineages = read_lineages(connection, versions)
+    stored = _stored(connection, lineages, calendar, as_of)
+    without = [version for version in lineages if version not in stored]
+    query = select(model_versions.c.id, model_versions.c.metrics).where(model_versions.c.id.in_(without))
+    metrics = {row.id: row.metrics for row in connection.execute(query)} if without else {}
+    started = {version: _start(metrics[version], lineages[version].horizon) for version in without}
+    return {**stored, **started}
+
+
+def _stored(
+    connection: Connection, lineages: Mapping[int, Lineage], calendar: str, as_of: date
+) -> dict[int, CalibrationState]:
+    members = sorted({member for lineage in lineages.values() for member in lineage.versions})
+    query = select(_table.model_version_id, func.max(_table.as_of)).where(
+        _table.model_version_id.in_(members), _table.calendar == calendar, _table.step == 1, _table.as_of <= as_of
+    )
+    days = {version: day for version, day in connection.execute(query.group_by(_table.model_version_id))}
+    heads: dict[int, int] = {}
+    for version, lineage in lineages.items():
+        bearers = [member for member in lineage.versions if member in days]
+        if bearers:
+            heads[version] = max(bearers, key=lambda member: (days[member], member))
+    if not heads:
+        return {}
+    wanted = [and_(_table.model_version_id == head, _table.as_of == days[head]) for head in sorted(set(heads.values()))]
+    rows = select(_table.model_version_id, _table.step, _table.state).where(_table.calendar == calendar, or_(*wanted))
+    parts: dict[int, dict[int, Mapping[str, Any]]] = defaultdict(dict)
+    for head, step, state in connection.execute(rows):
+        parts[head][step] = state
+    return {version: _whole(parts[head], lineages[version].horizon) for version, head in heads.items()}
+
+
+def _whole(parts: Mapping[int, Mapping[str, Any]], horizon: int) -> CalibrationState:
+    joint = JointState.from_dict(parts[JOINT]) if JOINT in parts else JointState()
+    return CalibrationState(tuple(StepState.from_dict(parts[step]) for step in range(1, horizon + 1)), joint)
+
+
+def _start(metrics: Mapping[str, Any], horizon: int) -> CalibrationState:
+    found = metrics.get("judge", {}).get("calibration")
+    return CalibrationState.start(horizon) if found is None else CalibrationState.from_dict(found)

@@ -1,0 +1,191 @@
+"""From a group's candidates to drafts: load the window, ask every forecaster, say what is served and why."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import Connection
+
+from models.calibration import CalibrationState, calibrate_batch
+from models.config import INPUT_MEMORY, MAX_LOOKBACK, Strategy
+from models.forecaster import ForecastBatch
+from models.preprocessing.frame import FloatArray
+from models.training.tasks import ForecastTask, forecast_panel
+from service.forecasts.calibration.states import read_states
+from service.forecasts.candidates import Candidate
+from service.forecasts.publication import ForecastDraft, ItemDraft
+from service.prices.panel import PanelQuery, load_panel
+from service.runs import Outcome
+from service.runtime.context import STAND_IN, ServiceContext
+from service.training.registry.approvals import key_of, read_standing
+from service.training.registry.versions import ModelVersion, serving_versions
+
+SPARE_SESSIONS = 60
+"""Sessions read beyond what the inputs look back on, so that a few holes do not cost a long history its network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """What a group's forecasters answered."""
+
+    forecasts: tuple[ForecastDraft, ...] = ()
+    items: tuple[ItemDraft, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
+
+    @staticmethod
+    def joined(parts: Sequence["Composed"]) -> "Composed":
+        """What several groups answered, as one."""
+        return Composed(
+            tuple(item for part in parts for item in part.forecasts),
+            tuple(item for part in parts for item in part.items),
+            tuple(item for part in parts for item in part.outcomes),
+        )
+
+    def of(self, symbols: Collection[str]) -> "Composed":
+        """The answers for some symbols alone."""
+        return Composed(
+            tuple(item for item in self.forecasts if item.symbol in symbols),
+            tuple(item for item in self.items if item.symbol in symbols),
+            tuple(item for item in self.outcomes if item.symbol in symbols),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """The batches of a group's versions, and where each symbol stands in them."""
+
+    versions: dict[int, ModelVersion]
+    batches: dict[int, ForecastBatch]
+    rows: dict[int, dict[str, int]]
+    refusals: dict[int, dict[str, str]]
+    stand_ins: frozenset[int] = frozenset()
+
+
+def compose(
+    context: ServiceContext,
+    group: str,
+    candidates: Sequence[Candidate],
+    calendar: str,
+    as_of: date,
+    lineup: Sequence[ModelVersion] | None = None,
+) -> Composed:
+    """Forecast some symbols of one group at as_of, by every version that ought to.
+
+    Args:
+        context: The service's parts.
+        group: The group of all candidates.
+        candidates: Symbols that have as_of's bar.
+        calendar: Their calendar.
+        as_of: T-1.
+        lineup: Who forecasts, with the status each has in this; None = who ought to now.
+    """
+    by_symbol = {candidate.symbol: candidate for candidate in candidates}
+    answers = _ask(context, group, tuple(by_symbol), context.calendars.final_at(calendar, as_of), lineup)
+    targets = context.calendars.targets(calendar, as_of, Strategy.MULTI_STEP.horizon)
+    states = _states(context, answers, calendar, as_of)
+    drafts: list[ForecastDraft] = []
+    for version_id, batch in answers.batches.items():
+        strategy = answers.versions[version_id].strategy
+        calibrated = calibrate_batch(states[version_id].steps, batch.quantiles, batch.sigma)
+        for row, symbol in enumerate(batch.symbols):
+            drafts.extend(_drafts(by_symbol[symbol], as_of, targets, (version_id, strategy), (batch, calibrated, row)))
+    items: list[ItemDraft] = []
+    outcomes: list[Outcome] = []
+    for symbol in by_symbol:
+        served = [_serve(answers, symbol, strategy) for strategy in Strategy]
+        found = [item for item in served if isinstance(item, ItemDraft)]
+        items.extend(found)
+        refused = [item for item in served if isinstance(item, str)]
+        outcomes.append(Outcome(symbol, "forecast") if found else Outcome(symbol, "refused", refused[0]))
+    return Composed(tuple(drafts), tuple(items), tuple(outcomes))
+
+
+def _ask(
+    context: ServiceContext,
+    group: str,
+    symbols: tuple[str, ...],
+    until: datetime,
+    lineup: Sequence[ModelVersion] | None,
+) -> _Answers:
+    rows = INPUT_MEMORY + MAX_LOOKBACK + SPARE_SESSIONS
+    with context.database.reading() as connection:
+        chosen = serving_versions(connection, group) if lineup is None else lineup
+        versions = {version.id: version for version in chosen}
+        stand_ins = frozenset(v.id for v in chosen if lineup is None and _stands_in(connection, v))
+        references = tuple(sorted({name for version in versions.values() for name in version.references}))
+        panel = load_panel(connection, PanelQuery(symbols, references, until, context.calendars.settle, rows))
+    store = context.settings.artifact_dir
+    artifacts = tuple((version.id, version.folder(store), version.sha256) for version in versions.values())
+    answered: dict[int, ForecastBatch | str] = context.warm.run(forecast_panel, ForecastTask(panel, artifacts))
+    batches = {key: batch for key, batch in answered.items() if isinstance(batch, ForecastBatch)}
+    for key, batch in answered.items():
+        if isinstance(batch, str):
+            context.reporter.notice(f"model version {key} cannot forecast: {batch}")
+    refusals = {key: {r.symbol: r.reason for r in batch.refusals} for key, batch in batches.items()}
+    for key, batch in answered.items():
+        if isinstance(batch, str):
+            refusals[key] = dict.fromkeys(symbols, batch)
+    rows_of = {key: {symbol: row for row, symbol in enumerate(batch.symbols)} for key, batch in batches.items()}
+    return _Answers(versions, batches, rows_of, refusals, stand_ins)
+
+
+def _stands_in(connection: Connection, version: ModelVersion) -> bool:
+    """Whether a version may serve the symbols that the champion, over market frames, has not seen."""
+    if version.status != "challenger" or version.architecture != STAND_IN:
+        return False
+    return read_standing(connection, key_of(version)).accepted
+
+
+def _states(context: ServiceContext, answers: _Answers, calendar: str, as_of: date) -> dict[int, CalibrationState]:
+    with context.database.reading() as connection:
+        return read_states(connection, answers.batches, calendar, as_of)
+
+
+def _serve(answers: _Answers, symbol: str, strategy: Strategy) -> ItemDraft | str:
+    """What is served for a symbol and strategy, or the reason why nothing is."""
+    versions = [v for v in answers.versions.values() if v.strategy == strategy.value]
+    champion = next((v for v in versions if v.status == "champion"), None)
+    walk = next((v for v in reversed(versions) if not v.is_network), None)
+    if champion is not None and symbol in answers.rows.get(champion.id, {}):
+        return ItemDraft(symbol, strategy.value, champion.id, champion.reason)
+    refusal = "" if champion is None else answers.refusals.get(champion.id, {}).get(symbol, "")
+    for stand_in in (v for v in versions if v.id in answers.stand_ins):
+        if refusal and symbol in answers.rows.get(stand_in.id, {}):
+            return ItemDraft(symbol, strategy.value, stand_in.id, f"the {stand_in.architecture} stands in: {refusal}")
+    if walk is None:
+        return f"group has no forecaster for {strategy.value} yet"
+    if walk is not champion and symbol in answers.rows.get(walk.id, {}):
+        reason = f"the random walk serves: {refusal or 'the champion gave no forecast'}"
+        return ItemDraft(symbol, strategy.value, walk.id, reason)
+    return answers.refusals.get(walk.id, {}).get(symbol, refusal) or f"{symbol}: no forecaster answered"
+
+
+def _drafts(
+    candidate: Candidate,
+    as_of: date,
+    targets: Sequence[date],
+    version: tuple[int, str],
+    answer: tuple[ForecastBatch, FloatArray, int],
+) -> list[ForecastDraft]:
+    assert candidate.close is not None
+    batch, calibrated, row = answer
+    drafts = []
+    for position in range(batch.quantiles.shape[1]):
+        drafts.append(
+            ForecastDraft(
+                symbol=candidate.symbol,
+                as_of=as_of,
+                step=position + 1,
+                target_session=targets[position],
+                strategy=version[1],
+                model_version_id=version[0],
+                revision=candidate.revision + 1,
+                basis=candidate.basis,
+                last_close=candidate.close,
+                sigma=float(batch.sigma[row]),
+                raw=tuple(batch.quantiles[row, position].tolist()),
+                calibrated=tuple(calibrated[row, position].tolist()),
+                degraded=tuple(batch.degraded[row]),
+            )
+        )
+    return drafts

@@ -1,0 +1,142 @@
+"""Which forecasts want an outcome, and what that outcome is: pure arithmetic on stored closes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.metrics.scoring_rules import score
+from service.prices.adjustment.adjust import adjustment_factors
+from service.prices.adjustment.corporate_actions import Action
+
+VOID_AFTER = 5
+"""Sessions after the target's in which its bar may still come before the forecast is void."""
+
+ROUNDING = 1e-9
+"""Log return that two computations of the same actual may differ by: a corrected close or a late dividend moves it
+more, a corrected volume or a new basis does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingForecast:
+    """A stored forecast that may want an outcome, with its newest score (revision 0 = none)."""
+
+    id: int
+    symbol: str
+    as_of: date
+    target_session: date
+    quantiles: tuple[float, ...]
+    score_revision: int
+    score_state: str | None
+    actual: float | None
+    served: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Closes:
+    """One symbol's stored closes and actions around the forecasts to be scored.
+
+    Attributes:
+        sessions: `(n,)` datetime64[D], ascending.
+        closes: `(n,)` split-adjusted closes as they stand now.
+        revisions: `(n,)` revision of each bar.
+        actions: Actions from the first session on.
+    """
+
+    sessions: NDArray[np.datetime64]
+    closes: NDArray[np.float64]
+    revisions: NDArray[np.int64]
+    actions: tuple[Action, ...]
+
+    def indexed(self) -> dict[date, int]:
+        """Position of each session."""
+        return {day: position for position, day in enumerate(self.sessions.astype("datetime64[D]").tolist())}
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarView:
+    """What scoring needs to know of the calendar.
+
+    Attributes:
+        later_sessions: For each target session, how many later sessions are final by now.
+        closed: Sessions that turned out closed.
+    """
+
+    later_sessions: Mapping[date, int]
+    closed: frozenset[date]
+
+
+def decide_outcomes(
+    pending: Sequence[PendingForecast], closes: Mapping[str, Closes], view: CalendarView
+) -> list[dict[str, Any]]:
+    """Rows for the scores table: new outcomes, and new revisions of outcomes whose bars changed.
+
+    The actual return uses both adjusted closes as they stand now, so a split or dividend between issue and
+    target changes nothing but the figures it should.
+
+    Args:
+        pending: Forecasts whose target session is final.
+        closes: By symbol; a symbol without stored bars may be absent.
+        view: The calendar at this instant.
+    """
+    rows: list[dict[str, Any]] = []
+    prepared = {symbol: _prepare(found) for symbol, found in closes.items()}
+    for forecast in pending:
+        values = _outcome(forecast, prepared.get(forecast.symbol), view)
+        if values is not None:
+            rows.append({"forecast_id": forecast.id, "revision": forecast.score_revision + 1, **values})
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    index: dict[date, int]
+    log_adjusted: NDArray[np.float64]
+    revisions: NDArray[np.int64]
+
+
+def _prepare(found: Closes) -> _Prepared:
+    factors = adjustment_factors(found.sessions, found.closes, found.actions)
+    return _Prepared(found.indexed(), np.log(found.closes * factors), found.revisions)
+
+
+def _outcome(forecast: PendingForecast, stored: _Prepared | None, view: CalendarView) -> dict[str, Any] | None:
+    start = None if stored is None else stored.index.get(forecast.as_of)
+    end = None if stored is None else stored.index.get(forecast.target_session)
+    if stored is None or start is None or end is None:
+        return None if forecast.score_state == "void" else _void(forecast, view)
+    revision = int(stored.revisions[start] + stored.revisions[end])
+    actual = float(stored.log_adjusted[end] - stored.log_adjusted[start])
+    if forecast.actual is not None and abs(actual - forecast.actual) <= ROUNDING:
+        return None
+    figures = score(np.asarray(actual), np.asarray(forecast.quantiles))
+    return {
+        "state": "scored",
+        "reason": None,
+        "bars_revision": revision,
+        "actual": actual,
+        "pinball": float(figures.pinball),
+        "error": float(figures.error),
+        "inside_50": bool(figures.inside50),
+        "inside_80": bool(figures.inside80),
+        "inside_95": bool(figures.inside95),
+    }
+
+
+def _void(forecast: PendingForecast, view: CalendarView) -> dict[str, Any] | None:
+    """A void outcome, or None while the bar may still come (a scored one stands: its bar was re-pulled)."""
+    if forecast.score_state == "scored":
+        return None
+    if forecast.target_session in view.closed:
+        reason = f"session {forecast.target_session} turned out closed"
+    elif view.later_sessions.get(forecast.target_session, 0) >= VOID_AFTER:
+        reason = f"no bar of {forecast.target_session} (or of {forecast.as_of}) came within {VOID_AFTER} sessions"
+    else:
+        return None
+    nothing = dict.fromkeys(
+        ("bars_revision", "actual", "pinball", "error", "inside_50", "inside_80", "inside_95"), None
+    )
+    return {"state": "void", "reason": reason, **nothing}

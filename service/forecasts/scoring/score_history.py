@@ -1,0 +1,208 @@
+"""The scored forecasts of the last year as columns, and whose answers they are.
+
+A year of a group is a hundred thousand rows and more, read again with every score run: so they come as the driver
+gives them and are sorted out in arrays.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, and_, func, select
+
+from models.config import Strategy
+from service.db.bulk.row_loader import days_array, floats_array, read_columns
+from service.db.tables import edition_items, editions, forecasts, instruments, model_versions, scores
+from service.runtime.context import RANDOM_WALK
+
+SERVED = "served"
+"""Name under which what was served is counted, whoever forecast it."""
+
+LANES: tuple[tuple[str, int], ...] = tuple((s.value, step) for s in Strategy for step in range(1, s.horizon + 1))
+"""(strategy, step) of every forecast."""
+
+REACH = timedelta(days=420)
+"""Calendar days that surely hold 252 sessions of any calendar."""
+
+_LANE = {lane: place for place, lane in enumerate(LANES)}
+_STRATEGY = {strategy.value: place for place, strategy in enumerate(Strategy)}
+
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """Scored forecasts, `(n,)` each.
+
+    Attributes:
+        symbol: Place of the symbol among those asked for.
+        lane: Place in `LANES`.
+        as_of: datetime64[D].
+        target: datetime64[D].
+        version: Id of the model version.
+        served: Whether it was served.
+        pinball: Mean over the quantiles, log return.
+        walk: The random walk's pinball for the same symbol, lane and as_of; NaN where it has none.
+        inside: `(n, 3)` whether actual lay in the central 50, 80, 95 %.
+        error: Actual less median, log return.
+    """
+
+    symbol: IntArray
+    lane: IntArray
+    as_of: NDArray[np.datetime64]
+    target: NDArray[np.datetime64]
+    version: IntArray
+    served: BoolArray
+    pinball: FloatArray
+    walk: FloatArray
+    inside: FloatArray
+    error: FloatArray
+
+    def take(self, rows: IntArray | BoolArray) -> "Track":
+        """Some of the rows, by place or mask."""
+        return Track(
+            self.symbol[rows], self.lane[rows], self.as_of[rows], self.target[rows], self.version[rows],
+            self.served[rows], self.pinball[rows], self.walk[rows], self.inside[rows], self.error[rows],
+        )  # fmt: skip
+
+    def keys(self) -> IntArray:
+        """`(n,)` one number per (symbol, lane, as_of)."""
+        return (self.symbol * len(LANES) + self.lane) * _DAYS + self.as_of.astype("datetime64[D]").astype(np.int64)
+
+
+_DAYS = 1 << 20
+"""More days than any as_of is from 1970."""
+
+
+def read_tracks(connection: Connection, symbols: Sequence[str], origin: str) -> dict[str, Track]:
+    """Per forecaster (`served`, or an architecture) one row for each (symbol, step, as_of) it answered.
+
+    The newest score of the last revision counts. Every forecaster answers in each revision, so what a later one
+    lacks (a version retired since) counts no longer. Of several versions of an architecture the served one
+    counts, else the newest.
+
+    Args:
+        connection: Any connection.
+        symbols: Whose forecasts.
+        origin: `live`, `replay` or `backfill`.
+
+    Returns:
+        Tracks sorted by symbol, lane and as_of; none where nothing is scored.
+    """
+    read = _read(connection, symbols, origin)
+    if read is None:
+        return {}
+    architectures = {row.id: row.architecture for row in connection.execute(_ARCHITECTURES)}
+    ids = {name: [key for key, each in architectures.items() if each == name] for name in architectures.values()}
+    tracks = {name: _one_each(read.take(np.isin(read.version, versions))) for name, versions in ids.items()}
+    walk = tracks.get(RANDOM_WALK)
+    tracks[SERVED] = _one_each(read.take(read.served))
+    return {name: _beside(track, walk) for name, track in tracks.items() if len(track.symbol)}
+
+
+_ARCHITECTURES = select(model_versions.c.id, model_versions.c.architecture)
+
+
+def _read(connection: Connection, symbols: Sequence[str], origin: str) -> Track | None:
+    """Every forecaster's answers in the last revision, each with its newest score."""
+    # By edition, whose forecasts and scores lie side by side on disk; by symbol it would take twice as long.
+    calendars = select(instruments.c.calendar).where(instruments.c.symbol.in_(symbols))
+    published = and_(editions.c.calendar.in_(calendars), editions.c.origin == origin)
+    newest: date | None = connection.execute(select(func.max(editions.c.as_of)).where(published)).scalar_one_or_none()
+    if newest is None:
+        return None
+    query = (
+        select(
+            forecasts.c.symbol,
+            forecasts.c.strategy,
+            forecasts.c.step,
+            forecasts.c.as_of,
+            forecasts.c.target_session,
+            forecasts.c.edition,
+            forecasts.c.model_version_id,
+            forecasts.c.revision,
+            scores.c.revision,
+            scores.c.pinball,
+            scores.c.inside_50,
+            scores.c.inside_80,
+            scores.c.inside_95,
+            scores.c.error,
+        )
+        .select_from(editions)
+        .join(forecasts, forecasts.c.edition == editions.c.number)
+        .join(scores, scores.c.forecast_id == forecasts.c.id)
+        .where(published, editions.c.as_of >= newest - REACH, scores.c.state == "scored")
+    )
+    names, strategies, steps, as_ofs, targets, *numbers = read_columns(connection, query)
+    if not names:
+        return None
+    places = {symbol: place for place, symbol in enumerate(symbols)}
+    symbol = np.array([places.get(str(name), -1) for name in names], np.int64)
+    lane = np.array([_LANE[each] for each in zip(strategies, steps, strict=True)], np.int64)  # type: ignore[index]
+    strategy = np.array([_STRATEGY[str(each)] for each in strategies], np.int64)
+    edition, version, revision, score_revision = (np.array(column, np.int64) for column in numbers[:4])
+    pinball, *inside, error = (floats_array(column) for column in numbers[4:])
+    served = np.isin(
+        _item_keys(edition, symbol, strategy, version), _served_keys(connection, places, int(edition.min()))
+    )
+    track = Track(
+        symbol, lane, days_array(as_ofs), days_array(targets), version, served, pinball, np.full(len(symbol), np.nan),
+        np.column_stack(inside), error,
+    )  # fmt: skip
+    asked = symbol >= 0  # an exchange's edition may hold other groups too
+    return _newest(track.take(asked), strategy[asked], revision[asked], score_revision[asked])
+
+
+def _newest(track: Track, strategy: IntArray, revision: IntArray, score_revision: IntArray) -> Track:
+    """Of each (symbol, strategy, as_of) the last revision, of each forecast in it the newest score."""
+    day = track.as_of.astype(np.int64)
+    if not len(track.symbol):
+        return track
+    said = (track.symbol * len(_STRATEGY) + strategy) * _DAYS + day
+    _, position = np.unique(said, return_inverse=True)
+    last = np.zeros(position.max() + 1, np.int64)
+    np.maximum.at(last, position, revision)
+    rows = np.flatnonzero(revision == last[position])
+    rows = rows[np.lexsort((score_revision[rows], track.version[rows], track.keys()[rows]))]
+    keys, version = track.keys()[rows], track.version[rows]
+    return track.take(rows[_is_last(keys) | np.append(version[1:] != version[:-1], True)])
+
+
+def _one_each(track: Track) -> Track:
+    """Of each (symbol, lane, as_of) the served row, else the one of the newest version; sorted."""
+    keys = track.keys()
+    order = np.lexsort((track.version, track.served, keys))
+    return track.take(order[_is_last(keys[order])])
+
+
+def _is_last(keys: IntArray) -> BoolArray:
+    """Whether each of some sorted keys is the last of its equals."""
+    return np.append(keys[1:] != keys[:-1], True)[: len(keys)]
+
+
+def _beside(track: Track, walk: Track | None) -> Track:
+    """The track with the random walk's pinball in its place."""
+    if walk is None or not len(walk.symbol):
+        return track
+    keys, own = walk.keys(), track.keys()
+    places = np.minimum(np.searchsorted(keys, own), len(keys) - 1)
+    track.walk[:] = np.where(keys[places] == own, walk.pinball[places], np.nan)
+    return track
+
+
+def _item_keys(edition: IntArray, symbol: IntArray, strategy: IntArray, version: IntArray) -> IntArray:
+    return ((edition * (1 << 16) + symbol) * len(_STRATEGY) + strategy) * (1 << 24) + version
+
+
+def _served_keys(connection: Connection, places: Mapping[str, int], oldest: int) -> IntArray:
+    columns = (edition_items.c.edition, edition_items.c.symbol, edition_items.c.strategy)
+    query = select(*columns, edition_items.c.model_version_id).where(edition_items.c.edition >= oldest)
+    number, names, strategies, version = read_columns(connection, query)
+    known = np.array([places.get(str(name), -1) for name in names], np.int64)
+    strategy = np.array([_STRATEGY[str(each)] for each in strategies], np.int64)
+    keys = _item_keys(np.array(number, np.int64), known, strategy, np.array(version, np.int64))
+    return keys[known >= 0]

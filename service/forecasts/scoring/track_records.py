@@ -1,0 +1,104 @@
+"""The accuracy table: what the last year of scored forecasts was worth, beside the random walk.
+
+Written by the score job in its own transaction. For each symbol and step the newest score of the last on-time
+revision of each as_of counts, over the last 252 scored sessions, paired with the random walk's forecast for the
+same symbol, as_of and step.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, select
+
+from models.metrics.significance import diebold_mariano
+from service.db.tables import accuracy, instruments
+from service.db.upsert import insert_for
+from service.forecasts.scoring.score_history import LANES, Track, read_tracks
+from service.runtime.context import RANDOM_WALK
+
+SESSIONS = 252
+"""Scored sessions that an accuracy figure covers."""
+MINIMUM = 60
+"""Scored sessions below which no skill is stated."""
+_KEYS = ("scope_kind", "scope", "strategy", "step", "forecaster", "origin")
+
+
+def update_accuracy(connection: Connection, symbols: Sequence[str], origin: str) -> None:
+    """Recompute the accuracy of some symbols, and of the groups they belong to.
+
+    Args:
+        connection: The score job's write transaction.
+        symbols: Symbols that have new scores.
+        origin: `live`, `replay` or `backfill`; track records never mix them.
+    """
+    touched = set(symbols)
+    rows: list[dict[str, Any]] = []
+    for group, members in _groups(connection, symbols).items():
+        for forecaster, track in read_tracks(connection, members, origin).items():
+            for lane in range(len(LANES)):
+                inside = track.take(track.lane == lane)
+                rows += _rows(inside, lane, forecaster, {"scope_kind": "group", "scope": group, "origin": origin})
+                for symbol, own in _by_symbol(inside, members):
+                    if symbol in touched:
+                        scope = {"scope_kind": "symbol", "scope": symbol, "origin": origin}
+                        rows += _rows(own, lane, forecaster, scope)
+    if rows:
+        statement = insert_for(connection, accuracy)
+        changed = {name: statement.excluded[name] for name in rows[0] if name not in _KEYS}
+        connection.execute(statement.on_conflict_do_update(index_elements=list(_KEYS), set_=changed), rows)
+
+
+def _groups(connection: Connection, symbols: Sequence[str]) -> dict[str, list[str]]:
+    """All members of the groups that some symbols belong to, those off the watchlist too."""
+    mine = select(instruments.c.group).where(instruments.c.symbol.in_(symbols))
+    query = select(instruments.c.group, instruments.c.symbol).where(instruments.c.group.in_(mine))
+    members: dict[str, list[str]] = {}
+    for group, symbol in connection.execute(query.order_by(instruments.c.group, instruments.c.symbol)):
+        members.setdefault(group, []).append(symbol)
+    return members
+
+
+def _by_symbol(track: Track, members: Sequence[str]) -> Iterator[tuple[str, Track]]:
+    """The parts of a track that is sorted by symbol."""
+    places = np.arange(len(members) + 1)
+    bounds = np.searchsorted(track.symbol, places)
+    for symbol, start, stop in zip(members, bounds[:-1], bounds[1:], strict=True):
+        yield symbol, track.take(np.arange(start, stop))
+
+
+def _rows(track: Track, lane: int, forecaster: str, scope: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The row of one forecaster in one scope; none where it has no scored forecast."""
+    if not len(track.symbol):
+        return []
+    strategy, step = LANES[lane]
+    recent = np.unique(track.target)[-SESSIONS:]
+    kept = track.take(track.target >= recent[0])
+    paired = kept.take(~np.isnan(kept.walk))
+    walk = float(paired.walk.sum())
+    enough = len(np.unique(paired.target)) >= MINIMUM and walk > 0
+    coverage = kept.inside.mean(axis=0).tolist()
+    row = {
+        **scope,
+        "strategy": strategy,
+        "step": step,
+        "forecaster": forecaster,
+        "as_of": recent[-1].astype("datetime64[D]").item(),
+        "n": len(kept.symbol),
+        "pinball": float(kept.pinball.mean()),
+        "random_walk_pinball": float(paired.walk.mean()) if len(paired.walk) else None,
+        "skill": 1.0 - float(paired.pinball.sum()) / walk if enough else None,
+        "coverage_50": coverage[0],
+        "coverage_80": coverage[1],
+        "coverage_95": coverage[2],
+        "mae": float(np.abs(kept.error).mean()),
+        "p": _significance(paired, step) if enough and forecaster != RANDOM_WALK else None,
+    }
+    return [row]
+
+
+def _significance(paired: Track, step: int) -> float | None:
+    """Two-sided Diebold-Mariano p; None where both forecast alike throughout (the random walk itself served)."""
+    if bool(np.array_equal(paired.pinball, paired.walk)):
+        return None
+    return diebold_mariano(paired.as_of, paired.pinball, paired.walk, step).p

@@ -1,0 +1,127 @@
+"""Which calendar a symbol follows: by the vendor's exchange code, by its suffix, by the words of a manifest."""
+
+from typing import Final
+
+WEEKDAYS: Final = "weekdays"
+"""Name of the Monday-Friday calendar that stands in for an exchange nobody knows; always approximate."""
+
+_DEFAULT: Final = "XNYS"
+
+# calendar -> (vendor exchange codes, symbol suffixes), both space-separated.
+_TABLE: Final[dict[str, tuple[str, str]]] = {
+    "XNYS": ("NMS NGM NCM NYQ ASE PCX BTS PNK OQB OQX NAE CXI SNP DJI", ""),
+    "XTSE": ("TOR VAN CNQ NEO", "TO V CN NE"),
+    "XLON": ("LSE IOB AQS CXE", "L IL"),
+    "XETR": ("GER", "DE"),
+    "XFRA": ("FRA BER MUN HAN", "F BE MU HA"),
+    "XDUS": ("DUS", "DU"),
+    "XHAM": ("HAM", "HM"),
+    "XSTU": ("STU", "SG"),
+    "XPAR": ("PAR", "PA"),
+    "XAMS": ("AMS", "AS"),
+    "XBRU": ("BRU", "BR"),
+    "XLIS": ("LIS", "LS"),
+    "XDUB": ("ISE", "IR"),
+    "XMIL": ("MIL", "MI"),
+    "XMAD": ("MCE", "MC"),
+    "XSWX": ("EBS", "SW"),
+    "XWBO": ("VIE", "VI"),
+    "XCSE": ("CPH", "CO"),
+    "XSTO": ("STO", "ST"),
+    "XHEL": ("HEL", "HE"),
+    "XOSL": ("OSL", "OL"),
+    "XICE": ("ICE", "IC"),
+    "XWAR": ("WSE", "WA"),
+    "XPRA": ("PRA", "PR"),
+    "XBUD": ("BUD", "BD"),
+    "XIST": ("IST", "IS"),
+    "XTAE": ("TLV", "TA"),
+    "XSAU": ("SAU", "SR"),
+    "XJSE": ("JNB", "JO"),
+    "XTKS": ("JPX OSA TYO", "T"),
+    "XKRX": ("KSC KOE", "KS KQ"),
+    "XTAI": ("TAI TWO", "TW TWO"),
+    "XHKG": ("HKG", "HK"),
+    "XSHG": ("SHH SHZ", "SS SZ"),
+    "XBOM": ("BSE NSI", "BO NS"),
+    "XSES": ("SES", "SI"),
+    "XKLS": ("KLS", "KL"),
+    "XBKK": ("SET", "BK"),
+    "XIDX": ("JKT", "JK"),
+    "XPHS": ("PHS", "PS"),
+    "XASX": ("ASX", "AX"),
+    "XNZE": ("NZE", "NZ"),
+    "BVMF": ("SAO", "SA"),
+    "XMEX": ("MEX", "MX"),
+    "XBUE": ("BUE", "BA"),
+    "XSGO": ("SGO", "SN"),
+    "XBOG": ("BVC", "CL"),
+    "24/7": ("CCC", ""),
+    "24/5": ("CCY", ""),
+    "CMES": ("CME CBT NYM CMX", ""),
+}
+
+_BY_CODE: Final = {code: name for name, (codes, _) in _TABLE.items() for code in codes.split()}
+_BY_SUFFIX: Final = {suffix: name for name, (_, suffixes) in _TABLE.items() for suffix in suffixes.split()}
+
+_CRYPTO_QUOTES: Final = frozenset({"USD", "EUR", "GBP", "JPY", "CAD", "AUD", "KRW", "INR", "BTC", "ETH"})
+
+_WORDS: Final = {
+    "nyse": "XNYS",
+    "nasdaq": "XNYS",
+    "cboe": "XNYS",
+    "lse": "XLON",
+    "tse": "XTKS",
+    "jpx": "XTKS",
+    "euronext paris": "XPAR",
+    "euronext amsterdam": "XAMS",
+    "euronext brussels": "XBRU",
+    "euronext lisbon": "XLIS",
+    "bme": "XMAD",
+    "bme madrid": "XMAD",
+    "hkex": "XHKG",
+    "xetra": "XETR",
+    "fx (sun-fri)": "24/5",
+    "24/5": "24/5",
+    "24/7": "24/7",
+}
+
+
+def calendar_by_suffix(symbol: str) -> str | None:
+    """Calendar that a Yahoo-style suffix names (`.T`, `-USD`, `=X`, `=F`), None without a known one."""
+    if symbol.endswith("=X"):
+        return "24/5"
+    if symbol.endswith("=F"):
+        return "CMES"
+    stem, dash, quote = symbol.rpartition("-")
+    if dash and stem and quote in _CRYPTO_QUOTES:
+        return "24/7"
+    stem, dot, suffix = symbol.rpartition(".")
+    return _BY_SUFFIX.get(suffix) if dot and stem else None
+
+
+def calendar_for(symbol: str, exchange: str | None = None) -> str:
+    """Calendar name of a symbol.
+
+    The vendor's exchange code decides, then the suffix. A symbol without either (a US share, or a share
+    class such as `BRK.B`) follows XNYS. An exchange code that nobody knows gives `WEEKDAYS`.
+
+    Args:
+        symbol: Yahoo-style name.
+        exchange: The vendor's exchange code, None where the source says nothing.
+
+    Returns:
+        A name for `service.market.exchange_calendar.get_calendar`.
+    """
+    if exchange is not None and exchange in _BY_CODE:
+        return _BY_CODE[exchange]
+    by_suffix = calendar_by_suffix(symbol)
+    if by_suffix is not None:
+        return by_suffix
+    return WEEKDAYS if exchange else _DEFAULT
+
+
+def calendar_by_words(words: str) -> str | None:
+    """Calendar that the words of a manifest name (`NYSE`, `Euronext Paris`, `XTKS`), None if unknown."""
+    plain = words.strip()
+    return plain if plain in _TABLE else _WORDS.get(plain.lower())

@@ -1,0 +1,48 @@
+"""The one function that turns split-adjusted closes into adjusted closes; the API and training both use it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.prices.adjustment.corporate_actions import Action
+
+FloatArray = NDArray[np.float64]
+DateArray = NDArray[np.datetime64]
+
+
+def adjustment_factors(sessions: DateArray, closes: FloatArray, actions: Sequence[Action]) -> FloatArray:
+    """What each split-adjusted price is multiplied by to be adjusted for dividends and factors too.
+
+    The factor of a session is the product, over all actions with a later ex-date, of `1 - dividend / close
+    of the last bar before the ex-date` and of the plain factors. This is how Yahoo makes its Adj Close from
+    Close (documented by users in yfinance's issue 1273). Splits do nothing: closes are on the newest basis.
+
+    An ex-date on a missing session applies from the next bar. An action before the first bar or after the
+    last one does nothing, nor does one that leaves no positive factor (the checks refuse those on the way in).
+
+    Args:
+        sessions: `(n,)` datetime64[D], strictly ascending.
+        closes: `(n,)` split-adjusted closes in the instrument's currency; NaN where a bar is missing.
+        actions: In any order, each with its own ex-date.
+
+    Returns:
+        `(n,)` factors, 1.0 from the newest ex-date on.
+    """
+    factors = np.ones(len(sessions))
+    known = np.flatnonzero(~np.isnan(closes))
+    if len(known) == 0:
+        return factors
+    counting = [action for action in actions if action.kind != "split"]
+    ex_dates = np.array([action.ex_date for action in counting], "datetime64[D]")
+    places = np.searchsorted(sessions[known].astype("datetime64[D]"), ex_dates).tolist()
+    steps = np.ones(len(sessions))
+    for action, place in zip(counting, places, strict=True):
+        if place in (0, len(known)):
+            continue
+        ratio = action.value if action.kind == "factor" else 1.0 - action.value / float(closes[known[place - 1]])
+        if np.isfinite(ratio) and ratio > 0.0:
+            steps[known[place]] *= ratio
+    # A step at row k multiplies the rows before k: the product of all later steps.
+    factors[:-1] = np.cumprod(steps[:0:-1])[::-1]
+    return factors

@@ -1,0 +1,217 @@
+"""What is wrong with the rows a source answered: pure checks over arrays, before anything is written.
+
+Each row ends in one of five ways: stored, stored with its open, high and low taken out (`repaired`),
+refused, suspect, or passed over (not final yet, or no close: a hole).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.market.session_calendar import SessionTable
+from service.prices.sources.base import Action, ActionKind, Malformed, PriceHistory
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DateArray = NDArray[np.datetime64]
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+FIELDS = ("open", "high", "low", "close", "volume")
+ENVELOPE_SLACK = 1e-6
+"""How far, relative to the close, open or close may lie outside low..high: rounding, not a fault."""
+
+OPEN, HIGH, LOW, CLOSE, VOLUME = range(5)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Bars as arrays, oldest first.
+
+    Attributes:
+        sessions: `(n,)` datetime64[D], strictly ascending.
+        values: `(n, 5)` float64: open, high, low, close, volume, split-adjusted as the source served them.
+    """
+
+    sessions: DateArray
+    values: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.sessions)
+
+    @property
+    def close(self) -> FloatArray:
+        """`(n,)` closes."""
+        return self.values[:, CLOSE]
+
+    def take(self, chosen: BoolArray) -> "Rows":
+        """The rows where a `(n,)` mask is true."""
+        return Rows(self.sessions[chosen], self.values[chosen])
+
+    def document(self, row: int) -> dict[str, float | str | None]:
+        """One row as a JSON document; NaN is null, infinity its word."""
+        values = zip(FIELDS, self.values[row].tolist(), strict=True)
+        return {name: _plain(value) for name, value in values}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A row that is kept on record because something is wrong with it.
+
+    Attributes:
+        session: Its session, datetime64[D].
+        row: The row as the source served it.
+        reason: One sentence.
+        state: `refused` (not stored) or `repaired` (stored, its open, high and low or volume taken out).
+    """
+
+    session: np.datetime64
+    row: dict[str, float | str | None]
+    reason: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """An answer after the row checks; jumps are judged later, against what is stored.
+
+    Attributes:
+        rows: Final bars with a good close.
+        findings: Rows to keep on record.
+        holes: Final rows without a close.
+        partial: Rows of sessions that were not final yet.
+        duplicates: Rows of a session that came twice.
+    """
+
+    rows: Rows
+    findings: tuple[Finding, ...]
+    holes: int
+    partial: int
+    duplicates: int
+
+
+def _plain(value: float) -> float | str | None:
+    if np.isnan(value):
+        return None
+    return value if np.isfinite(value) else str(value)
+
+
+def check_rows(history: PriceHistory, table: SessionTable, settle: timedelta, at: np.datetime64) -> Checked:
+    """Sort the rows of an answer into good, repaired, refused and passed over.
+
+    Args:
+        history: What the source answered.
+        table: Sessions of the calendar; must reach over the whole answer.
+        settle: How long after its close a bar is final.
+        at: datetime64[s] UTC market time; a bar is final when close + settle <= at.
+
+    Raises:
+        Malformed: the rows do not ascend, or a column is missing.
+    """
+    raw, duplicates = _in_order(history.symbol, history.bars)
+    places = np.searchsorted(table.sessions, raw.sessions)
+    places_in = np.minimum(places, max(len(table) - 1, 0))
+    expected: BoolArray = np.zeros(len(raw), bool)
+    final: BoolArray = np.ones(len(raw), bool)
+    if len(table):
+        expected = table.sessions[places_in] == raw.sessions
+        final_at = table.close_at.astype("datetime64[s]") + np.timedelta64(int(settle.total_seconds()), "s")
+        final = np.where(expected, final_at[places_in] <= at, raw.sessions.astype("datetime64[s]") <= at)
+    null = np.isnan(raw.close)
+    wrong = ~null & ~((raw.close > 0) & np.isfinite(raw.close))
+    findings = _refused(
+        raw, final & ~null & ~expected, f"not a session of its calendar: {history.symbol} does not trade then"
+    )
+    findings += _refused(raw, final & expected & wrong, "the close must be positive and finite")
+    good = raw.take(final & expected & ~null & ~wrong)
+    rows, repaired = _repair(good)
+    holes = int((final & expected & null).sum())
+    return Checked(rows, (*findings, *repaired), holes, int((~final).sum()), duplicates)
+
+
+def _in_order(symbol: str, bars: "pd.DataFrame") -> tuple[Rows, int]:
+    try:
+        values = np.column_stack([bars[name].to_numpy(np.float64) for name in FIELDS])
+    except KeyError as error:
+        raise Malformed(f"{symbol}: the answer has no column {error}; all of {', '.join(FIELDS)} are needed") from error
+    if len(bars) == 0:
+        return Rows(np.empty(0, "datetime64[D]"), np.empty((0, len(FIELDS)))), 0
+    days = bars.index.to_numpy().astype("datetime64[D]")
+    steps = np.diff(days).astype(np.int64)
+    if (steps < 0).any():
+        place = int(np.argmax(steps < 0)) + 1
+        raise Malformed(f"{symbol}: {days[place]} stands after {days[place - 1]}; the answer must be oldest first")
+    keep = np.concatenate([[True], steps > 0])
+    duplicates = int((~keep).sum())
+    if duplicates and not keep[-1]:
+        # At the end the vendor appends the day as it moves: there the newest row counts, elsewhere the first.
+        keep[days == days[-1]] = False
+        keep[-1] = True
+    return Rows(days[keep], values[keep]), duplicates
+
+
+def _refused(raw: Rows, chosen: BoolArray, reason: str) -> tuple[Finding, ...]:
+    return tuple(Finding(raw.sessions[i], raw.document(i), reason, "refused") for i in np.flatnonzero(chosen).tolist())
+
+
+def _repair(rows: Rows) -> tuple[Rows, tuple[Finding, ...]]:
+    """Take out opens, highs and lows that cannot be, and volumes below zero; the close is what counts.
+
+    One rule for every instrument: targets and returns are made of closes, so a high that misses the close by a
+    hair must not cost the bar.
+    """
+    values = rows.values
+    prices = values[:, :VOLUME]
+    low, high = prices[:, LOW], prices[:, HIGH]
+    slack = ENVELOPE_SLACK * rows.close
+    with np.errstate(invalid="ignore"):
+        outside = ((prices[:, OPEN] > high + slack) | (prices[:, OPEN] < low - slack) | (high + slack < low)
+                   | (rows.close > high + slack) | (rows.close < low - slack))  # fmt: skip
+        impossible = np.asarray(((prices <= 0) | np.isinf(prices)).any(axis=1))
+        bad_volume: BoolArray = (values[:, VOLUME] < 0) | np.isinf(values[:, VOLUME])
+    bad_prices: BoolArray = outside | impossible
+    if not (bad_prices.any() or bad_volume.any()):
+        return rows, ()
+    mended = values.copy()
+    mended[bad_prices, OPEN : LOW + 1] = np.nan
+    mended[bad_volume, VOLUME] = np.nan
+    findings = []
+    for i in np.flatnonzero(bad_prices | bad_volume).tolist():
+        reasons = []
+        if bad_prices[i]:
+            what = "not positive and finite" if impossible[i] else "high and low do not enclose open and close"
+            reasons.append(f"{what}: open, high and low taken out, the close kept")
+        if bad_volume[i]:
+            reasons.append("the volume is negative or infinite: taken out")
+        findings.append(Finding(rows.sessions[i], rows.document(i), "; ".join(reasons), "repaired"))
+    return Rows(rows.sessions, mended), tuple(findings)
+
+
+def check_actions(actions: Sequence[Action], rows: Rows) -> tuple[tuple[Action, ...], tuple[Finding, ...]]:
+    """Actions that can be, and a finding for each that cannot.
+
+    A value must be positive and finite, and a dividend less than the last close before its ex-date.
+
+    Args:
+        actions: What the source answered.
+        rows: Bars around them, oldest first; a dividend before the first of them is not compared.
+    """
+    good, findings = [], []
+    for action in actions:
+        day = np.datetime64(action.ex_date, "D")
+        place = int(np.searchsorted(rows.sessions, day)) - 1
+        reason = ""
+        if not (np.isfinite(action.value) and action.value > 0):
+            reason = f"a {action.kind.value} must be positive and finite"
+        elif action.kind is ActionKind.DIVIDEND and place >= 0 and action.value >= rows.close[place]:
+            reason = f"the dividend is not less than the close of {rows.sessions[place]}"
+        if reason:
+            findings.append(Finding(day, {"kind": action.kind.value, "value": _plain(action.value)}, reason, "refused"))
+        else:
+            good.append(action)
+    return tuple(good), tuple(findings)

@@ -1,0 +1,55 @@
+"""What a person is told of a pull: symbols that are not there, an exchange that is missing, doubts that last."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from service.prices.quarantine.symbol_holds import NIGHTS, lasting
+from service.runs import Outcome, Run
+from service.runtime.context import ServiceContext
+
+MISSING_SHARE = 0.20
+"""Share of a calendar's symbols without the session's bar above which the exchange itself is reported."""
+
+_FEWEST = 2
+"""Symbols that must be missing: one alone says nothing of its exchange."""
+
+_HAS_BAR = ("ok", "suspect")
+_NOT_THERE = ("unknown",)
+
+
+def missing_share(run: Run, outcomes: Sequence[Outcome]) -> str | None:
+    """The alarm about an exchange whose bars are missing; None where at most 20 % are.
+
+    Args:
+        run: The pull.
+        outcomes: What became of its symbols; those that the source does not know at all are left out.
+    """
+    expected = [outcome for outcome in outcomes if outcome.state not in _NOT_THERE]
+    missing = [outcome for outcome in expected if outcome.state not in _HAS_BAR]
+    if len(missing) < _FEWEST or len(missing) <= MISSING_SHARE * len(expected):
+        return None
+    start = f"{len(missing)} of {len(expected)} symbols of {run.scope} have no bar of {run.session}"
+    if len(missing) == len(expected):
+        return f"{start}: an outage of the source, or a closure; they are asked for again for 30 days"
+    return f"{start}; first {missing[0].symbol}: {missing[0].reason or missing[0].state}"
+
+
+def tell_unknown(context: ServiceContext, outcomes: Sequence[Outcome]) -> None:
+    """Say which symbols the source does not know."""
+    unknown = [outcome.symbol for outcome in outcomes if outcome.state == "unknown"]
+    references = {reference.symbol for reference in context.references()}
+    inputs = [symbol for symbol in unknown if symbol in references]
+    watched = [symbol for symbol in unknown if symbol not in references]
+    if inputs:
+        context.reporter.notice("the source has no such reference series, its inputs are masked", inputs)
+    if watched:
+        context.reporter.notice("the source does not know these symbols; asked again in a week", watched)
+
+
+def tell_lasting(context: ServiceContext, outcomes: Sequence[Outcome], at: datetime) -> None:
+    """Say which symbols have waited in the quarantine for three nights: nothing but a person may settle them."""
+    with context.database.reading() as connection:
+        symbols = lasting(connection, [outcome.symbol for outcome in outcomes], at - timedelta(days=NIGHTS))
+    if symbols:
+        sentence = f"doubted for {NIGHTS} nights or more; look with `tplus quarantine list`, then clear or leave them"
+        context.reporter.notice(sentence, symbols)

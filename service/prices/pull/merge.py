@@ -1,0 +1,326 @@
+"""Keeping one symbol's answer: checks, comparison with what is stored, and the writes of one transaction."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+
+import numpy as np
+from sqlalchemy import Connection
+
+from service.db.change_counters import raise_changes
+from service.market.instruments import Instrument, describe, list_instruments, set_state
+from service.market.session_calendar import MarketCalendar
+from service.market.sessions import ensure_sessions, refresh_sessions, reopen
+from service.prices.checks.outliers import find_suspects
+from service.prices.checks.reconcile import Comparison, Verdict, compare, new_splits
+from service.prices.checks.row_checks import Checked, Finding, Rows, check_actions, check_rows
+from service.prices.pull.fetch_ranges import Calendars, calendar_around
+from service.prices.quarantine.row_quarantine import record_findings, settle_suspects
+from service.prices.quarantine.symbol_holds import NIGHTS, Doubt, raise_doubt, settle_doubts, use_allowance
+from service.prices.repository import has_bar, read_actions
+from service.prices.sources.base import Action, PriceHistory
+from service.prices.store import NOTHING, Stored, Writer, load_stored
+from service.settings import Settings
+
+AHEAD = 15
+"""Sessions after the pulled one whose opens and closes are written: readers need T to T+2 and a margin."""
+
+_COVERED = 0.95
+"""Share of the stored sessions that a re-pulled history must hold to take their place."""
+
+
+@dataclass(frozen=True, slots=True)
+class PullOutcome:
+    """What became of one symbol in a pull.
+
+    Attributes:
+        symbol: Yahoo-style name.
+        state: `ok`, `no_bar` (the session's own bar is not there yet), `unknown`, `no_data`, `transient`,
+            `deferred` (rate limited, or not tried after that), `malformed`, `suspect` or `failed`.
+        reason: One sentence; None where all is well.
+        counts: What was done, by name; only what is not zero.
+    """
+
+    symbol: str
+    state: str
+    reason: str | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A checked answer.
+
+    Attributes:
+        calendar: Calendar of the symbol, its bounds around the answer and the sessions ahead.
+        checked: Its rows after the row checks.
+        actions: Its actions that can be.
+        findings: What goes on record about rows and actions.
+    """
+
+    calendar: MarketCalendar
+    checked: Checked
+    actions: tuple[Action, ...]
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Meeting:
+    """A checked answer beside what is stored.
+
+    Attributes:
+        answer: The answer.
+        stored: The stored bars of its span.
+        known: Every stored action.
+        comparison: What the answer says of the stored bars.
+    """
+
+    answer: Answer
+    stored: Stored
+    known: tuple[Action, ...]
+    comparison: Comparison
+
+    @property
+    def is_thin(self) -> bool:
+        """Whether the answer lacks too many stored bars to take their place."""
+        return self._lacks > (1 - _COVERED) * len(self.stored.rows)
+
+    @property
+    def gap(self) -> str:
+        """What it lacks, as the end of a sentence."""
+        return f"lacks {self._lacks} of the {len(self.stored.rows)} stored bars"
+
+    @property
+    def _lacks(self) -> int:
+        return len(self.stored.rows) - len(self.comparison.stored)
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """Keeps the answers of one pull; every method needs an open write transaction.
+
+    Attributes:
+        settings: For the settle delays and the groups set by hand.
+        calendars: Where calendars come from.
+        volatility: Names of volatility references, whose jumps are real.
+        source: The source's name, written beside each bar.
+        session: The session the pull is for.
+        at: Aware UTC market time.
+    """
+
+    settings: Settings
+    calendars: Calendars
+    volatility: frozenset[str]
+    source: str
+    session: date
+    at: datetime
+
+    def first(self, connection: Connection, one: Instrument, history: PriceHistory) -> PullOutcome:
+        """Keep a whole history where nothing is stored yet, and what the source says of the symbol."""
+        if len(history.bars) == 0:
+            return PullOutcome(one.symbol, "no_data", "the source answered no bars")
+        by_hand = self.settings.calendar_of.get(one.symbol)
+        meta = history.meta
+        if by_hand is not None:
+            meta = replace(meta, calendar=self.calendars(by_hand, self.session, self.session).name)
+        described = describe(connection, one.symbol, meta, self.at, self.settings.group_of)
+        answer = self._check(described.calendar, history)
+        writer = self._writer(connection, one.symbol)
+        accepted, counts = self._believe(writer, described, answer, NOTHING, ())
+        counts["added"] = writer.put(accepted, np.ones(len(accepted), np.int64))
+        counts["actions"] = writer.put_actions((), answer.actions)
+        writer.move_span(None, None, accepted.sessions)
+        self._ensure(connection, answer, accepted)
+        raise_changes(connection, [one.symbol])
+        moved = answer.calendar.name != one.calendar
+        return self._outcome(connection, described, self._own_session(answer.calendar, moved), counts)
+
+    def later(self, connection: Connection, one: Instrument, history: PriceHistory, start: date) -> PullOutcome | None:
+        """Keep an answer from `start` (inclusive) on, over what is stored.
+
+        Returns:
+            The outcome; None = a split moved the stored bars: nothing was written, the whole must be pulled.
+        """
+        if len(history.bars) == 0:
+            return PullOutcome(one.symbol, "no_data", f"the source answered no bars from {start} on")
+        return self._lay_over(connection, one, self._meet(connection, one, history, start))
+
+    def _meet(
+        self, connection: Connection, one: Instrument, history: PriceHistory, start: date | None = None
+    ) -> _Meeting:
+        """Check an answer and hold it against the bars stored from `start` (inclusive) on; None = all of them."""
+        answer = self._check(one.calendar, history)
+        stored, known = load_stored(connection, one.symbol, start), read_actions(connection, one.symbol)
+        comparison = compare(stored.rows, answer.checked.rows, new_splits(known, answer.actions))
+        return _Meeting(answer, stored, known, comparison)
+
+    def _lay_over(self, connection: Connection, one: Instrument, met: _Meeting) -> PullOutcome | None:
+        answer, stored, known, comparison = met.answer, met.stored, met.known, met.comparison
+        if comparison.verdict is Verdict.REBASED:
+            return None
+        if comparison.verdict is Verdict.SUSPECT:
+            return self.doubt(connection, one.symbol, comparison.reason)
+        if one.state != "ok":
+            self._settle(connection, one.symbol, "cleared")
+        writer = self._writer(connection, one.symbol)
+        accepted, counts = self._believe(writer, one, answer, stored, known)
+        counts["revised"] = writer.revise(stored, answer.checked.rows, comparison, one.basis)
+        new = accepted.take(~np.isin(accepted.sessions, stored.rows.sessions))
+        counts["added"] = writer.put(new, np.ones(len(new), np.int64))
+        counts["actions"] = writer.put_actions(known, answer.actions)
+        writer.move_span(one.first_session, one.last_session, new.sessions)
+        self._ensure(connection, answer, new)
+        recovered = set_state(connection, one.symbol, "ok", None, self.at)
+        if recovered or any(counts[name] for name in ("revised", "added", "actions", "recorded")):
+            raise_changes(connection, [one.symbol])
+        return self._outcome(connection, one, self._own_session(answer.calendar), counts)
+
+    def whole(self, connection: Connection, one: Instrument, history: PriceHistory, start: date) -> PullOutcome | None:
+        """Keep a whole history over what is stored: the safety net. `start`: from where on a usual pull would read.
+
+        What far back cannot be believed is put on record; it does not cost the symbol its newest bar.
+
+        Returns:
+            As `later`.
+        """
+        reason = "the whole history came empty"
+        if len(history.bars):
+            met = self._meet(connection, one, history)
+            if met.comparison.verdict is not Verdict.SUSPECT and not met.is_thin:
+                if met.comparison.verdict is Verdict.SAME_BASIS:  # a split may confirm what is doubted, see `rebase`
+                    self._settle(connection, one.symbol, "cleared")
+                return self._lay_over(connection, one, met)
+            reason = f"read again as a whole, {met.comparison.reason or f'it {met.gap}: another company?'}"
+        recent = replace(history, bars=history.bars[history.bars.index >= start.isoformat()])
+        recent = replace(recent, actions=tuple(action for action in history.actions if action.ex_date >= start))
+        outcome = self.later(connection, one, recent, start)
+        if outcome is not None and outcome.state != "suspect":
+            raise_doubt(connection, one.symbol, Doubt.BASIS, reason, (self.session, self.at))
+        return outcome
+
+    def rebase(self, connection: Connection, one: Instrument, history: PriceHistory) -> PullOutcome:
+        """Put a whole history on a new basis in the place of the stored one, if it is one."""
+        if len(history.bars) == 0:
+            return self.doubt(connection, one.symbol, "a split was announced and the whole history came empty")
+        met = self._meet(connection, one, history)
+        if met.comparison.verdict is not Verdict.REBASED:
+            reason = met.comparison.reason or "a split was announced and is gone again"
+            return self.doubt(connection, one.symbol, reason)
+        if met.is_thin:
+            return self.doubt(connection, one.symbol, f"the re-based history {met.gap}")
+        self._settle(connection, one.symbol, "confirmed")
+        return self._replace(connection, one, met)
+
+    def allowed(self, connection: Connection, one: Instrument, history: PriceHistory) -> PullOutcome:
+        """Put a whole history that a person let through in the place of the stored one, on a new basis."""
+        if len(history.bars) == 0:
+            return PullOutcome(one.symbol, "no_data", "the source answered no bars; the allowed history is asked again")
+        met = self._meet(connection, one, history)
+        use_allowance(connection, one.symbol, self.at)
+        return self._replace(connection, one, met)
+
+    def _replace(self, connection: Connection, one: Instrument, met: _Meeting) -> PullOutcome:
+        answer = met.answer
+        writer = self._writer(connection, one.symbol)
+        accepted, counts = self._believe(writer, one, answer, met.stored, met.known)
+        counts["rebased"], counts["revised"] = writer.replace(met.stored, accepted, met.comparison, one.basis)
+        counts["actions"] = writer.put_actions((), answer.actions)
+        writer.move_span(None, None, accepted.sessions, one.basis + 1)
+        self._ensure(connection, answer, accepted)
+        set_state(connection, one.symbol, "ok", None, self.at)
+        raise_changes(connection, [one.symbol])
+        return self._outcome(connection, one, self._own_session(answer.calendar), counts)
+
+    def doubt(self, connection: Connection, symbol: str, reason: str) -> PullOutcome:
+        """Write nothing of an answer but that the symbol is suspect, and why."""
+        raise_doubt(connection, symbol, Doubt.BASIS, reason, (self.session, self.at))
+        return self.mark(connection, PullOutcome(symbol, "suspect", reason), "suspect")
+
+    def missed(self, connection: Connection, one: Instrument, outcome: PullOutcome) -> PullOutcome:
+        """Note that a live vendor says a symbol with bars is gone; believed on the third separate session."""
+        night = (self.session, self.at)
+        nights = raise_doubt(connection, one.symbol, Doubt.GONE, outcome.reason or "no such symbol", night)
+        if nights >= NIGHTS:
+            settle_doubts(connection, one.symbol, Doubt.GONE, "confirmed", self.at)
+            return self.mark(connection, outcome, "unknown")
+        reason = f"{outcome.reason}; said on {nights} of the {NIGHTS} sessions after which it is believed"
+        return self.mark(connection, PullOutcome(one.symbol, "no_data", reason), "failing")
+
+    def _settle(self, connection: Connection, symbol: str, basis: str) -> None:
+        """End the doubts that an answer with bars settles."""
+        settle_doubts(connection, symbol, Doubt.BASIS, basis, self.at)
+        settle_doubts(connection, symbol, Doubt.GONE, "cleared", self.at)
+
+    def mark(self, connection: Connection, outcome: PullOutcome, state: str) -> PullOutcome:
+        """Write an outcome's reason as the instrument's state."""
+        if set_state(connection, outcome.symbol, state, outcome.reason, self.at):
+            raise_changes(connection, [outcome.symbol])
+        return outcome
+
+    def _writer(self, connection: Connection, symbol: str) -> Writer:
+        return Writer(connection, symbol, self.source, self.at)
+
+    def _check(self, calendar_name: str, history: PriceHistory) -> Answer:
+        days = history.bars.index.to_numpy().astype("datetime64[D]")
+        oldest, newest = days.min().astype(object), max(days.max().astype(object), self.session)
+        calendar = calendar_around(self.calendars, calendar_name, oldest, newest)
+        settle = self.settings.settle(continuous=calendar.continuous)
+        at = np.datetime64(self.at.replace(tzinfo=None), "s")
+        checked = check_rows(history, calendar.table(oldest, newest), settle, at)
+        actions, findings = check_actions(history.actions, checked.rows)
+        return Answer(calendar, checked, actions, (*checked.findings, *findings))
+
+    def _believe(
+        self, writer: Writer, one: Instrument, answer: Answer, stored: Stored, known: tuple[Action, ...]
+    ) -> tuple[Rows, dict[str, int]]:
+        """Rows that may be stored; the others go on record. Stored bars are believed whatever they do."""
+        rows, checked = answer.checked.rows, answer.checked
+        anchored = rows
+        if len(stored.rows) and len(rows) and stored.rows.sessions[0] < rows.sessions[0]:
+            older = stored.rows.take(stored.rows.sessions < rows.sessions[0])
+            anchored = Rows(
+                np.concatenate([older.sessions, rows.sessions]), np.concatenate([older.values, rows.values])
+            )
+        believed = np.isin(anchored.sessions, stored.rows.sessions)
+        actions = tuple({(a.ex_date, a.kind): a for a in (*known, *answer.actions)}.values())
+        usual = one.symbol in self.volatility and one.instrument_type == "INDEX"
+        suspects = find_suspects(anchored, actions, believed, usual)
+        staying = settle_suspects(writer.connection, one.symbol, anchored, suspects, self.at)
+        doubted = anchored.sessions[sorted(staying)]
+        counts = {
+            "holes": checked.holes,
+            "partial": checked.partial,
+            "duplicates": checked.duplicates,
+            "refused": sum(finding.state == "refused" for finding in answer.findings),
+            "repaired": sum(finding.state == "repaired" for finding in answer.findings),
+            "recorded": record_findings(writer.connection, one.symbol, answer.findings, self.at),
+            "suspect": len(staying),
+            "own_suspect": int(np.isin(np.datetime64(self.session, "D"), doubted)),
+        }
+        return rows.take(~np.isin(rows.sessions, doubted)), counts
+
+    def _ensure(self, connection: Connection, answer: Answer, written: Rows) -> None:
+        calendar = answer.calendar
+        first = min(written.sessions[0].astype(object), self.session) if len(written) else self.session
+        ahead = calendar.next(self.session, AHEAD)
+        moved = refresh_sessions(connection, calendar, first, ahead)
+        ensure_sessions(connection, calendar, first, ahead)
+        if reopen(connection, calendar.name, written.sessions.tolist()) + moved:
+            raise_changes(connection, [one.symbol for one in list_instruments(connection, calendar=calendar.name)])
+
+    def _own_session(self, calendar: MarketCalendar, moved: bool = False) -> date:
+        """The session whose bar is expected: the pull's, or the newest before it on a calendar it is not of."""
+        own = self.session if calendar.is_session(self.session) else calendar.previous(self.session)
+        if not moved:
+            return own
+        newest = calendar.newest_final(self.at, self.settings.settle(continuous=calendar.continuous))
+        return own if newest is None else min(own, newest)
+
+    def _outcome(self, connection: Connection, one: Instrument, session: date, counts: dict[str, int]) -> PullOutcome:
+        own_suspect = counts.pop("own_suspect")
+        done = {name: count for name, count in counts.items() if count}
+        if has_bar(connection, one.symbol, session):
+            return PullOutcome(one.symbol, "ok", None, done)
+        if own_suspect:
+            return PullOutcome(one.symbol, "suspect", f"the close of {session} jumps; it waits in quarantine", done)
+        return PullOutcome(one.symbol, "no_bar", f"the bar of {session} is not there yet", done)

@@ -1,0 +1,167 @@
+"""The pull job: a calendar's bars up to its newest final session, symbol by symbol."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import islice
+
+from sqlalchemy import Connection, select
+
+from service.db.tables import runs
+from service.market.exchange_calendar import get_calendar
+from service.market.instruments import Instrument, list_instruments, set_state
+from service.prices.pull.alerts import missing_share, tell_lasting, tell_unknown
+from service.prices.pull.fetcher import IngestContext, PullOutcome, pull_symbols
+from service.prices.pull.probe import pick_canaries
+from service.prices.pull.rate_limit import RATE_LIMITS, paused_until, rate_limits, trip
+from service.prices.pull.unscheduled_closures import judge_closures, tell_closed
+from service.prices.sources.base import Transient
+from service.runs import Outcome, Run, finish, guard, outcome_counts, read_outcomes, record_outcomes, wait
+from service.runtime.context import ServiceContext
+
+RECHECK = timedelta(hours=1)
+"""Market time after which a missing bar is asked for again."""
+UNKNOWN_AFTER = timedelta(days=7)
+"""Market time after which a symbol that the source does not know is asked for again."""
+FLUSH = 100
+"""Outcomes written at a time: a killed pull is pulled again, which changes nothing."""
+TRY_AGAIN = ("transient", "deferred", "failed")
+"""Outcomes worth another attempt soon, with backoff."""
+HOURLY = ("no_bar", "deferred")
+"""Outcomes asked for again each hour until T opens."""
+
+
+class PullIncomplete(Transient):
+    """Some symbols could not be pulled; the run is tried again for those alone.
+
+    Attributes:
+        after: Pause before the next attempt in machine time, which then costs none; None = the usual backoff.
+    """
+
+    def __init__(self, sentence: str, after: timedelta | None = None) -> None:
+        super().__init__(sentence)
+        self.after = after
+
+
+def pull(context: ServiceContext, run: Run) -> None:
+    """Pull what the run's earlier attempts have not; wait for bars that are not there yet.
+
+    Raises:
+        PullIncomplete: some symbols failed in a way that another attempt may mend.
+    """
+    _give_way(context, run)
+    with context.database.reading() as connection:
+        at = context.market.now(connection)
+        settled = {o.symbol for o in read_outcomes(connection, run.id) if o.state not in (*TRY_AGAIN, "no_bar")}
+        known = list_instruments(connection, calendar=run.scope, pulled=True)
+        canaries = () if context.source.can_replay else pick_canaries(connection)
+    before = context.calendars.final_at(run.scope, context.calendars.get(run.scope).previous(run.session))
+    todo = [i for i in known if i.symbol not in settled and not _rests(i, at, before)]
+    ingest = IngestContext(
+        context.database,
+        context.source,
+        context.settings,
+        get_calendar,
+        frozenset(r.symbol for r in context.references() if r.role == "volatility"),
+        canaries,
+        lambda connection: guard(connection, run),
+    )
+    for part in batched(pull_symbols(ingest, todo, run.session, at), FLUSH):
+        with context.database.transaction() as connection:
+            guard(connection, run)
+            record_outcomes(connection, run, (Outcome(o.symbol, o.state, o.reason) for o in part))
+            for outcome in part:
+                _note_first_failure(connection, outcome, at)
+    _end(context, run, at)
+
+
+def _give_way(context: ServiceContext, run: Run) -> None:
+    """Ask nothing while another pull pauses because the vendor said so: the limit is on our address, not the run."""
+    with context.database.reading() as connection:
+        machine_now = context.machine.now(connection)
+        until = paused_until(connection, run, machine_now)
+    if until is not None:
+        raise PullIncomplete(
+            "the source asked another pull to slow down; waiting as long as that one", until - machine_now
+        )
+
+
+def batched(outcomes: Iterable[PullOutcome], size: int) -> Iterator[tuple[PullOutcome, ...]]:
+    """Tuples of up to `size` outcomes, in order."""
+    iterator = iter(outcomes)
+    while part := tuple(islice(iterator, size)):
+        yield part
+
+
+def _rests(instrument: Instrument, at: datetime, before: datetime) -> bool:
+    """Whether a symbol the source did not know is left alone now: asking is expensive, so once a week is enough.
+
+    Args:
+        instrument: The symbol.
+        at: Market time of this pull.
+        before: When the session before this one was pulled.
+    """
+    if instrument.state != "unknown":
+        return False
+    since = instrument.state_since
+    return (at - since) // UNKNOWN_AFTER == (max(before, since) - since) // UNKNOWN_AFTER
+
+
+def _note_first_failure(connection: Connection, outcome: PullOutcome, at: datetime) -> None:
+    """A symbol whose first pull failed is no longer new: its next try belongs to the next session."""
+    if outcome.state in ("ok", "unknown"):
+        return
+    found = list_instruments(connection, [outcome.symbol])
+    if found and found[0].state == "new":
+        set_state(connection, outcome.symbol, "failing", outcome.reason or outcome.state, at)
+
+
+def _end(context: ServiceContext, run: Run, at: datetime) -> None:
+    with context.database.reading() as connection:
+        outcomes = read_outcomes(connection, run.id)
+    tell_unknown(context, outcomes)
+    _try_again(context, run, outcomes)
+    again = [outcome for outcome in outcomes if outcome.state in TRY_AGAIN]
+    deadline = context.calendars.deadline(run.scope, run.session)
+    # A record answers the same in an hour; a vendor that is down may be up again.
+    hourly = HOURLY if context.source.can_replay else (*HOURLY, *TRY_AGAIN)
+    waits = at < deadline and any(outcome.state in hourly for outcome in outcomes)
+    warning = missing_share(run, outcomes)
+    with context.database.transaction() as connection:
+        guard(connection, run)
+        closed = judge_closures(context, connection, run, outcomes, at)
+        told = connection.execute(select(runs.c.error).where(runs.c.id == run.id)).scalar_one()
+        limits = rate_limits(connection, run.id)
+        counts = outcome_counts(outcomes) | ({RATE_LIMITS: limits} if limits else {})
+        if waits:
+            wait(connection, run, min(at + RECHECK, deadline), counts, warning)
+        else:
+            error = None
+            if outcomes and len(again) == len(outcomes):
+                error = f"no symbol could be pulled; {again[0].told}"
+            now = context.machine.now(connection)
+            finish(connection, run, now, counts=counts, error=error, warning=warning)
+    if warning is not None and warning != told:  # once, not every hour
+        context.reporter.notice(warning)
+    tell_closed(context, run.scope, closed)
+    if not waits:
+        tell_lasting(context, outcomes, at)
+
+
+def _try_again(context: ServiceContext, run: Run, outcomes: Sequence[Outcome]) -> None:
+    """Ask for another attempt soon where one may help: at the breaker's pace, or at the usual one.
+
+    Raises:
+        PullIncomplete: one may.
+    """
+    deferred = [outcome for outcome in outcomes if outcome.state == "deferred"]
+    again = [outcome for outcome in outcomes if outcome.state in TRY_AGAIN]
+    if deferred:
+        with context.database.transaction() as connection:
+            after = trip(connection, run)
+        if after is not None:
+            first = deferred[0]
+            sentence = f"{len(deferred)} of {len(outcomes)} symbols are deferred; {first.told}"
+            raise PullIncomplete(sentence, after)
+    elif again and run.attempt < context.settings.max_attempts:
+        first = again[0]
+        raise PullIncomplete(f"{len(again)} of {len(outcomes)} symbols could not be pulled; {first.told}")

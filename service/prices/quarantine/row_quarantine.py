@@ -1,0 +1,196 @@
+"""The quarantine table: rows that were refused, repaired, or are not believed yet, with their reasons.
+
+States: `refused` (never stored), `repaired` (stored without its open, high and low), `open` (suspect: kept out of
+the bars until something settles it), `confirmed` (a later pull said the same), `cleared` (the source corrected
+it, or a person let it through).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import numpy as np
+from sqlalchemy import Connection, insert, select, update
+
+from service.db.change_counters import raise_changes
+from service.db.tables import bars, instruments, quarantine
+from service.db.upsert import upsert
+from service.errors import NotFound
+from service.prices.checks.outliers import Suspect
+from service.prices.checks.row_checks import FIELDS, Finding, Rows
+from service.prices.quarantine.symbol_holds import Doubt, allow
+
+CONFIRM_AFTER = timedelta(hours=12)
+"""Market time that must pass before a repetition counts: a retry of the same evening proves nothing."""
+
+SAME_JUMP = 1e-4
+"""Largest difference of two log returns that say the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A row of the quarantine table.
+
+    Attributes:
+        id: Its number.
+        symbol: Whose row.
+        session: Of which session; None where the row has none.
+        row: The row as the source served it; of a suspect also `jump` (log return) and `clears`.
+        reason: One sentence.
+        state: See the module.
+        first_seen_at: Market time.
+        last_seen_at: Market time.
+    """
+
+    id: int
+    symbol: str
+    session: date | None
+    row: Mapping[str, object]
+    reason: str
+    state: str
+    first_seen_at: datetime
+    last_seen_at: datetime
+
+    @property
+    def clears(self) -> bool:
+        """Whether a later pull that says the same settles it."""
+        return bool(self.row.get("clears", False))
+
+    def said_by(self, suspect: Suspect, at: datetime) -> bool:
+        """Whether a suspect of a later pull says the same as this one."""
+        jump = self.row.get("jump")
+        same = isinstance(jump, float) and abs(jump - suspect.jump) <= SAME_JUMP
+        return same and self.clears and suspect.clears and at >= self.first_seen_at + CONFIRM_AFTER
+
+
+def list_quarantine(
+    connection: Connection, symbols: Sequence[str] | None = None, state: str | None = None
+) -> tuple[Quarantined, ...]:
+    """Rows of the table, by symbol and session; None = all."""
+    query = select(*(quarantine.c[name] for name in Quarantined.__slots__))
+    if symbols is not None:
+        query = query.where(quarantine.c.symbol.in_(list(symbols)))
+    if state is not None:
+        query = query.where(quarantine.c.state == state)
+    query = query.order_by(quarantine.c.symbol, quarantine.c.session, quarantine.c.id)
+    return tuple(Quarantined(*row) for row in connection.execute(query))
+
+
+def record_findings(connection: Connection, symbol: str, findings: Iterable[Finding], at: datetime) -> int:
+    """Keep refused and repaired rows on record; one that is there for the same reason is not added again.
+
+    Returns:
+        How many were added.
+    """
+    wanted = list(findings)
+    if not wanted:
+        return 0
+    query = select(quarantine.c.session, quarantine.c.reason).where(quarantine.c.symbol == symbol)
+    known = {(day, reason) for day, reason in connection.execute(query)}
+    rows = [
+        _new(symbol, day, finding.row, finding.reason, finding.state, at)
+        for finding in wanted
+        if ((day := _date(finding.session)), finding.reason) not in known
+    ]
+    if rows:
+        connection.execute(insert(quarantine), rows)
+    return len(rows)
+
+
+def settle_suspects(
+    connection: Connection, symbol: str, rows: Rows, suspects: Sequence[Suspect], at: datetime
+) -> frozenset[int]:
+    """Bring the open records of a symbol up to what a pull says of its suspects.
+
+    Args:
+        connection: An open write transaction.
+        symbol: Whose rows.
+        rows: The rows that were judged.
+        suspects: What the jump check doubts among them.
+        at: Market time.
+
+    Returns:
+        Rows of suspects that stay open; the other suspects were said before and are confirmed.
+    """
+    known = {record.session: record for record in list_quarantine(connection, [symbol], "open")}
+    staying: set[int] = set()
+    for suspect in suspects:
+        record = known.pop(_date(rows.sessions[suspect.row]), None)
+        if record is not None and record.said_by(suspect, at):
+            _set(connection, record.id, {"state": "confirmed", "last_seen_at": at})
+            continue
+        staying.add(suspect.row)
+        _note(connection, symbol, rows, suspect, record, at)
+    answered = {_date(day) for day in rows.sessions} if known else set()
+    for day, record in known.items():
+        if day in answered:
+            _set(connection, record.id, {"state": "cleared", "last_seen_at": at})
+    return frozenset(staying)
+
+
+def _note(
+    connection: Connection, symbol: str, rows: Rows, suspect: Suspect, record: Quarantined | None, at: datetime
+) -> None:
+    document = {**rows.document(suspect.row), "jump": suspect.jump, "clears": suspect.clears}
+    if record is None:
+        day = _date(rows.sessions[suspect.row])
+        connection.execute(insert(quarantine), [_new(symbol, day, document, suspect.reason, "open", at)])
+    elif abs(float(str(record.row.get("jump"))) - suspect.jump) > SAME_JUMP:
+        _set(
+            connection, record.id, {"row": document, "reason": suspect.reason, "first_seen_at": at, "last_seen_at": at}
+        )
+    elif record.last_seen_at != at:
+        _set(connection, record.id, {"row": document, "last_seen_at": at})
+
+
+def clear(connection: Connection, record_id: int, at: datetime, source: str) -> Quarantined:
+    """Let a row through by hand: a suspect's bar is written; a refused or repaired row is only ticked off.
+
+    A doubted basis is allowed: the next pull takes the vendor's whole history as it is, on a new basis.
+
+    Args:
+        connection: An open write transaction; the caller adds its audit line.
+        record_id: Number of the row.
+        at: Market time.
+        source: Name of the source, for the bar.
+
+    Raises:
+        NotFound: there is no such row.
+    """
+    query = select(*(quarantine.c[name] for name in Quarantined.__slots__)).where(quarantine.c.id == record_id)
+    found = connection.execute(query).one_or_none()
+    if found is None:
+        raise NotFound(f"the quarantine has no row {record_id}; see `tplus quarantine list`")
+    record = Quarantined(*found)
+    if record.state == "open" and record.session is not None:
+        values = {name: record.row[name] for name in FIELDS}
+        key = {"symbol": record.symbol, "session": record.session}
+        upsert(connection, bars, [{**key, **values, "source": source, "fetched_at": at, "revision": 1}], [])
+        # A first bar or newest bar may be the one let through.
+        mine = instruments.c.symbol == record.symbol
+        day = record.session
+        connection.execute(update(instruments).where(mine, instruments.c.last_session < day).values(last_session=day))
+        connection.execute(update(instruments).where(mine, instruments.c.first_session > day).values(first_session=day))
+        raise_changes(connection, [record.symbol])
+    if record.state == "open" and record.session is None and record.row.get("kind") == Doubt.BASIS:
+        allow(connection, record.id, record.row)
+    _set(connection, record.id, {"state": "cleared", "last_seen_at": at})
+    return record
+
+
+def _date(day: np.datetime64) -> date:
+    value: date = day.astype("datetime64[D]").astype(object)
+    return value
+
+
+def _new(
+    symbol: str, day: date, row: Mapping[str, object], reason: str, state: str, at: datetime
+) -> dict[str, object]:  # fmt: skip
+    return {
+        "symbol": symbol, "session": day, "row": dict(row), "reason": reason, "state": state,
+        "first_seen_at": at, "last_seen_at": at,
+    }  # fmt: skip
+
+
+def _set(connection: Connection, record_id: int, values: Mapping[str, object]) -> None:
+    connection.execute(update(quarantine).where(quarantine.c.id == record_id).values(dict(values)))

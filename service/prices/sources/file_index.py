@@ -1,0 +1,154 @@
+"""What a folder of price files holds: which file serves which symbol, and what the side tables say of them."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from math import isfinite
+from pathlib import Path
+from typing import Final
+
+from service.market.exchange_codes import calendar_by_words, calendar_for
+from service.prices.sources.base import Action, ActionKind, InstrumentMeta, Malformed
+from service.prices.sources.file_reader import SUFFIXES, read_rows
+
+_ACTIONS: Final = ("actions.csv", "actions.csv.gz")
+_MANIFEST: Final = ("manifest.csv", "manifest.csv.gz")
+_CURRENCY_LENGTH: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What tells one state of a file from another: path, modification time in nanoseconds, size in bytes."""
+
+    path: Path
+    modified: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class FolderIndex:
+    """What a folder holds.
+
+    Attributes:
+        files: Files by symbol; more than one is an error of that symbol.
+        actions: Actions by symbol, for the symbols that a list of actions names.
+        metas: What manifests say, by symbol; `calendar` is always set.
+        side_tables: State of the manifests and lists of actions that were read.
+    """
+
+    files: dict[str, tuple[Path, ...]]
+    actions: dict[str, tuple[Action, ...]]
+    metas: dict[str, InstrumentMeta]
+    side_tables: tuple[Fingerprint, ...]
+
+    def meta(self, symbol: str) -> InstrumentMeta:
+        """What is known of a symbol: the manifest's word, else what its name tells."""
+        if symbol in self.metas:
+            return self.metas[symbol]
+        calendar = calendar_for(symbol)
+        return InstrumentMeta(calendar=calendar, instrument_type=_instrument_type(symbol, calendar, ""))
+
+
+def fingerprint(path: Path) -> Fingerprint:
+    """State of a file; OSError where it is gone."""
+    state = path.stat()
+    return Fingerprint(path, state.st_mtime_ns, state.st_size)
+
+
+def index_folder(folder: Path, known: FolderIndex | None = None) -> FolderIndex:
+    """Index every price file in a folder and all folders below it.
+
+    Args:
+        folder: Where to look. Names that begin with a dot are passed over.
+        known: An earlier index, whose side tables are kept where their files have not changed.
+
+    Raises:
+        Malformed: A manifest or list of actions cannot be read.
+    """
+    files: dict[str, list[Path]] = {}
+    actions: list[Path] = []
+    manifests: list[Path] = []
+    for path in _walk(folder):
+        name = path.name
+        if name in _ACTIONS:
+            actions.append(path)
+        elif name in _MANIFEST:
+            manifests.append(path)
+        else:
+            suffix = next((end for end in SUFFIXES if name.endswith(end) and name != end), None)
+            if suffix:
+                files.setdefault(name.removesuffix(suffix), []).append(path)
+    served = {symbol: tuple(paths) for symbol, paths in sorted(files.items())}
+    state = tuple(fingerprint(path) for path in actions + manifests)
+    if known is not None and known.side_tables == state:
+        return FolderIndex(served, known.actions, known.metas, state)
+    return FolderIndex(served, _actions(actions), _metas(manifests), state)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(root, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _actions(paths: list[Path]) -> dict[str, tuple[Action, ...]]:
+    found: dict[str, list[Action]] = {}
+    for path in paths:
+        for line, row in read_rows(path, ("symbol", "date", "dividend", "split")):
+            listed = found.setdefault(row["symbol"], [])
+            day = _day(path, line, row["date"])
+            dividend = _figure(path, line, row["dividend"] or "0", "dividend")
+            split = _figure(path, line, row["split"] or "0", "split")
+            if dividend > 0:
+                listed.append(Action(day, ActionKind.DIVIDEND, dividend))
+            if split not in (0.0, 1.0):
+                listed.append(Action(day, ActionKind.SPLIT, split))
+    return {symbol: tuple(sorted(listed, key=lambda a: (a.ex_date, a.kind))) for symbol, listed in found.items()}
+
+
+def _day(path: Path, line: int, text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise Malformed(f"{path}:{line}: date {text!r} is not an ISO date such as 2018-12-31; repair it") from error
+
+
+def _figure(path: Path, line: int, text: str, name: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not (isfinite(value) and value >= 0):
+        raise Malformed(f"{path}:{line}: {name} {text!r} is not a number of 0 or more; repair it")
+    return value
+
+
+def _metas(paths: list[Path]) -> dict[str, InstrumentMeta]:
+    metas: dict[str, InstrumentMeta] = {}
+    for path in paths:
+        for _, row in read_rows(path, ("symbol", "group", "calendar", "currency")):
+            symbol = row["symbol"]
+            words = row["calendar"].strip()
+            calendar = calendar_by_words(words) or calendar_for(symbol, words or None)
+            kind = _instrument_type(symbol, calendar, row["group"])
+            metas[symbol] = InstrumentMeta(calendar=calendar, currency=_currency(row["currency"]), instrument_type=kind)
+    return metas
+
+
+def _currency(words: str) -> str | None:
+    """`USD` of `USD` and of `USD per EUR`; None of `index points`."""
+    first = words.split()[0] if words.split() else ""
+    return first if len(first) == _CURRENCY_LENGTH and first.isalpha() else None
+
+
+def _instrument_type(symbol: str, calendar: str, group: str) -> str:
+    if symbol.startswith("^"):
+        return "INDEX"
+    if calendar == "24/7":
+        return "CRYPTOCURRENCY"
+    if calendar == "24/5":
+        return "CURRENCY"
+    if symbol.endswith("=F"):
+        return "FUTURE"
+    return "ETF" if "etf" in group.lower() else "EQUITY"

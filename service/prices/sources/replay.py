@@ -1,0 +1,132 @@
+"""A recorded history answered as it stood at an instant, shared by every source that replays.
+
+A record is split-adjusted to its own last session. At an earlier instant the splits that were still ahead
+are taken back: prices times, volumes divided by, dividends times the product of the later split ratios.
+Every row that may be seen is older than every such split, so that one factor serves them all.
+"""
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from math import prod
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from service.market.exchange_calendar import get_calendar
+from service.prices.sources.base import Action, ActionKind, InstrumentMeta, NoData, PriceHistory
+
+COLUMNS = ("open", "high", "low", "close", "volume")
+"""Columns of a bar, in the order of every array and frame of this package."""
+
+_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedSeries:
+    """The whole record of one symbol, on the basis of its last session.
+
+    Attributes:
+        symbol: Yahoo-style name.
+        calendar: Calendar name, for example `XNYS`.
+        sessions: `(n,)` datetime64[D], strictly ascending.
+        bars: `(n, 5)` float64 in the order of `COLUMNS`; NaN where the record has none.
+        actions: All actions with ex-dates up to the last session, ascending.
+        meta: What the source says about the symbol.
+        index: `sessions` as a pandas index named `session`, made once.
+    """
+
+    symbol: str
+    calendar: str
+    sessions: NDArray[np.datetime64]
+    bars: NDArray[np.float64]
+    actions: tuple[Action, ...]
+    meta: InstrumentMeta
+    index: pd.DatetimeIndex
+
+    @property
+    def first(self) -> date:
+        """First session of the record."""
+        return _date(self.sessions[0])
+
+    @property
+    def last(self) -> date:
+        """Last session of the record."""
+        return _date(self.sessions[-1])
+
+
+def recorded_series(
+    symbol: str,
+    sessions: NDArray[np.datetime64],
+    bars: NDArray[np.float64],
+    actions: tuple[Action, ...],
+    meta: InstrumentMeta,
+) -> RecordedSeries:
+    """Make a record from arrays; they are frozen, and actions outside the record's span are left out.
+
+    Args:
+        symbol: Yahoo-style name.
+        sessions: `(n,)` datetime64[D], strictly ascending, n >= 1.
+        bars: `(n, 5)` float64 in the order of `COLUMNS`, split-adjusted to the last session.
+        actions: Actions in any order; one after the last session is no part of the record's basis.
+        meta: What the source says; its `calendar` must be set.
+    """
+    assert meta.calendar is not None
+    days = sessions.astype("datetime64[D]")
+    first, last = _date(days[0]), _date(days[-1])
+    inside = sorted((a for a in actions if first <= a.ex_date <= last), key=lambda a: (a.ex_date, a.kind))
+    days.flags.writeable = False
+    bars.flags.writeable = False
+    index = pd.DatetimeIndex(days.astype("datetime64[s]"), name="session")
+    return RecordedSeries(symbol, meta.calendar, days, bars, tuple(inside), meta, index)
+
+
+def replay(series: RecordedSeries, start: date | None, at: datetime) -> PriceHistory:
+    """The record of one symbol as it stood at an instant.
+
+    Args:
+        series: The whole record.
+        start: First session wanted (inclusive); None for all of them.
+        at: Aware UTC market time. Rows and actions count once the session of their date has opened; a row
+            on a date that is no session counts with the next session.
+
+    Returns:
+        Bars on the basis of that instant and the actions with ex-dates in the window, ascending.
+
+    Raises:
+        NoData: No session of the window had opened yet, or the record holds none in it.
+    """
+    first, last = series.first, series.last
+    today = at.date()
+    opened = get_calendar(series.calendar, min(first, today), max(last, today)).newest_opened(at)
+    rows = slice(
+        0 if start is None else int(series.sessions.searchsorted(np.datetime64(start))),
+        0 if opened is None else int(series.sessions.searchsorted(np.datetime64(opened), side="right")),
+    )
+    if opened is None or rows.start >= rows.stop:
+        since = "" if start is None else f" since {start}"
+        raise NoData(
+            f"{series.symbol}: no session{since} is recorded that had opened by {at.isoformat()}; "
+            f"the record reaches from {first} to {last}, ask for an instant in it"
+        )
+    begun = bisect_right(series.actions, opened, key=_ex_date)
+    ahead = prod(action.value for action in series.actions[begun:] if action.kind is ActionKind.SPLIT)
+    seen = series.actions[0 if start is None else bisect_left(series.actions, start, key=_ex_date) : begun]
+    basis = np.array([ahead, ahead, ahead, ahead, 1.0 / ahead])
+    bars = pd.DataFrame(series.bars[rows] * basis, index=series.index[rows], columns=list(COLUMNS), copy=False)
+    return PriceHistory(series.symbol, bars, tuple(_rebased(action, ahead) for action in seen), series.meta)
+
+
+def _rebased(action: Action, ahead: float) -> Action:
+    if ahead == 1.0 or action.kind is not ActionKind.DIVIDEND:
+        return action
+    return replace(action, value=action.value * ahead)
+
+
+def _ex_date(action: Action) -> date:
+    return action.ex_date
+
+
+def _date(day: np.datetime64) -> date:
+    return date.fromordinal(int(day.astype("datetime64[D]").astype(np.int64)) + _EPOCH_ORDINAL)

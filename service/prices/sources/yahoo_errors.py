@@ -1,0 +1,77 @@
+"""What yfinance raises, told in the five errors of a price source."""
+
+import json
+
+from curl_cffi.requests import exceptions as http
+from yfinance.exceptions import YFDataException, YFPricesMissingError, YFRateLimitError, YFTzMissingError
+
+from service.errors import SourceError
+from service.prices.sources.base import Malformed, NoData, RateLimited, Transient, UnknownSymbol
+
+_GONE = ("may be delisted", "symbol not found", "no data found for")
+_NO_BARS = ("data doesn't exist for startdate", "no data for the requested")
+_NOT_FOUND = 404
+_TOO_MANY = 429
+
+
+def translate(symbol: str, error: Exception) -> SourceError:
+    """Tell an exception of `Ticker.history` as one of our own; the catch-all is Malformed.
+
+    Args:
+        symbol: The symbol asked for.
+        error: What yfinance let through with `hide_exceptions` off.
+
+    Returns:
+        The error to raise, its sentence naming the symbol, the cause and what to do.
+    """
+    if isinstance(error, YFRateLimitError):
+        return _rate_limited(symbol)
+    if isinstance(error, YFPricesMissingError):
+        return _no_prices(symbol, error.yahoo_reason)
+    if isinstance(error, YFTzMissingError):
+        return _unknown(symbol)
+    if isinstance(error, YFDataException):
+        return _transient(symbol, "Yahoo says it is down")
+    # IncompleteRead is a kind of HTTPError that has no status: a passing fault like every other OSError.
+    if isinstance(error, http.HTTPError) and not isinstance(error, http.IncompleteRead):
+        return _by_status(symbol, error)
+    if isinstance(error, json.JSONDecodeError):
+        return _transient(symbol, f"the answer is no whole JSON document ({error.msg} at character {error.pos})")
+    if isinstance(error, KeyError) and error.args == ("chart",):
+        return _transient(symbol, "Yahoo refuses without a reason")
+    if isinstance(error, OSError):
+        return _transient(symbol, f"the connection failed ({type(error).__name__}: {error})")
+    return Malformed(
+        f"{symbol}: Yahoo's answer cannot be read ({type(error).__name__}: {error}); "
+        "if it stays so, look for a yfinance release that knows the new form"
+    )
+
+
+def _no_prices(symbol: str, reason: str | None) -> SourceError:
+    if reason is None:
+        return NoData(f"{symbol}: Yahoo gave no bars in the window and no reason; widen the window or try later")
+    words = reason.lower()
+    if any(part in words for part in _NO_BARS):
+        return NoData(f"{symbol}: Yahoo has no bars in the window ({reason}); widen it")
+    if any(part in words for part in _GONE):
+        return _unknown(symbol, reason)
+    return _transient(symbol, f"Yahoo answered: {reason}")
+
+
+def _by_status(symbol: str, error: http.HTTPError) -> SourceError:
+    status = getattr(error.response, "status_code", None)
+    if status == _NOT_FOUND:
+        return _unknown(symbol)
+    return _rate_limited(symbol) if status == _TOO_MANY else _transient(symbol, f"HTTP status {status}")
+
+
+def _rate_limited(symbol: str) -> RateLimited:
+    return RateLimited(f"{symbol}: Yahoo asks to slow down (HTTP 429); stop the run and try the rest later")
+
+
+def _unknown(symbol: str, reason: str = "not found") -> UnknownSymbol:
+    return UnknownSymbol(f"{symbol}: Yahoo knows no such symbol ({reason}); check its spelling and exchange suffix")
+
+
+def _transient(symbol: str, cause: str) -> Transient:
+    return Transient(f"{symbol}: {cause}; try again later")

@@ -1,0 +1,112 @@
+"""Everything a job needs, put together once at start-up and handed on."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from models.config import Recipe, Reference, ReferenceRole, Strategy
+from models.errors import UnknownArchitecture
+from models.networks.registry import Selectable, is_over_frames, selectable
+from models.tuned_configs import refined
+from service.clock import MachineClock, MarketClock
+from service.db.session import Database
+from service.errors import SettingsError
+from service.execution.executor import Executor
+from service.market.calendars import CalendarBook
+from service.prices.sources.base import PriceSource
+from service.runtime.progress import Reporter
+from service.settings import Settings
+
+RANDOM_WALK = "random_walk"
+STAND_IN = "lstm"
+"""Network that serves the symbols which a network over market frames has not seen."""
+REFERENCE_GROUPS = ("equity",)
+"""Groups whose inputs hold the reference series unless set otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceContext:
+    """The service's parts; see each type."""
+
+    settings: Settings
+    database: Database
+    source: PriceSource
+    machine: MachineClock
+    market: MarketClock
+    calendars: CalendarBook
+    warm: Executor
+    child: Executor
+    reporter: Reporter
+
+    @property
+    def origin(self) -> str:
+        """Origin of what this service publishes: `live` or `replay`."""
+        return "live" if self.settings.market_clock.mode == "system" else "replay"
+
+    @property
+    def lease(self) -> timedelta:
+        """How long a claim holds."""
+        return timedelta(seconds=self.settings.lease_seconds)
+
+    def market_now(self) -> datetime:
+        """Market time, read in a transaction of its own."""
+        with self.database.reading() as connection:
+            return self.market.now(connection)
+
+    def references(self) -> tuple[Reference, ...]:
+        """The reference series of the settings with their roles."""
+        return tuple(parse_reference(item) for item in self.settings.reference_symbols)
+
+    def recipes(self, group: str) -> dict[Strategy, Recipe]:
+        """How this group's networks are made, by strategy."""
+        return self._recipes(group, network_of(self.settings))
+
+    def stand_ins(self, group: str) -> dict[Strategy, Recipe]:
+        """What is trained beside a network over market frames, for symbols it has not seen; empty beside others."""
+        if not is_over_frames(self.settings.network):
+            return {}
+        return self._recipes(group, selectable(STAND_IN))
+
+    def _recipes(self, group: str, network: Selectable) -> dict[Strategy, Recipe]:
+        references = self.references() if group in REFERENCE_GROUPS else ()
+        return {
+            strategy: refined(
+                Recipe(
+                    network.name,
+                    strategy,
+                    lookback=network.window(self.settings.lookback),
+                    references=references,
+                    seeds=self.settings.seeds,
+                )
+            )
+            for strategy in Strategy
+        }
+
+
+def network_of(settings: Settings) -> Selectable:
+    """The network that the settings ask for.
+
+    Raises:
+        SettingsError: there is no network of that name; the sentence lists those there are.
+    """
+    try:
+        return selectable(settings.network)
+    except UnknownArchitecture as error:
+        raise SettingsError(f"TPLUS_NETWORK={settings.network!r} cannot be used: {error}") from error
+
+
+def parse_reference(text: str) -> Reference:
+    """Read `SYMBOL` or `SYMBOL:role`; without a role a name like ^VIX is a volatility index.
+
+    Raises:
+        SettingsError: the role is neither market nor volatility.
+    """
+    symbol, _, role = text.partition(":")
+    if not role:
+        implied = symbol.startswith("^V") and "IX" in symbol
+        role = ReferenceRole.VOLATILITY if implied else ReferenceRole.MARKET
+    try:
+        return Reference(symbol, ReferenceRole(role))
+    except ValueError as error:
+        raise SettingsError(
+            f"TPLUS_REFERENCE_SYMBOLS: {text!r} names the role {role!r}; write {symbol}:market or {symbol}:volatility"
+        ) from error

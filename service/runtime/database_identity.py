@@ -1,0 +1,85 @@
+"""What a database was made for: its source, its market clock, and where its market time began."""
+
+from datetime import UTC, date, datetime, time, timedelta
+
+from sqlalchemy import Connection, insert, select
+
+from service.db.tables import changes, market_clock, stamp
+from service.errors import SettingsError, StampMismatch
+from service.prices.sources.base import Record
+from service.settings import ClockSetting
+
+DEFAULT_REPLAY_DAYS = 180
+"""A replay without a START begins this many days before the record ends."""
+
+
+def ensure_stamp(
+    connection: Connection, source: str, clock: ClockSetting, machine_now: datetime, record: Record | None
+) -> None:
+    """Stamp a new database, or check that an old one is of the same kind.
+
+    Args:
+        connection: An open write transaction.
+        source: The source's name, `PriceSource.name`.
+        clock: The market clock asked for.
+        machine_now: Aware UTC machine time.
+        record: The span of a recorded source, None for a live one.
+
+    Raises:
+        StampMismatch: the database was made for another source, another clock, or a later START.
+        SettingsError: a replay without a record, or a START outside it.
+    """
+    row = connection.execute(select(stamp)).one_or_none()
+    if row is not None:
+        check_stamp(connection, source, clock)
+        return
+    start_at = _start_at(source, clock, machine_now, record)
+    connection.execute(
+        insert(stamp).values(id=1, source=source, clock_mode=clock.mode, start_at=start_at, created_at=machine_now)
+    )
+    connection.execute(insert(changes).values(scope="", counter=0))
+    if clock.mode == "replay" and record is not None:
+        connection.execute(insert(market_clock).values(id=1, now=start_at, record_end=record.last))
+
+
+def check_stamp(connection: Connection, source: str, clock: ClockSetting) -> None:
+    """Refuse a database of another source, clock mode or later START; an unstamped one passes.
+
+    Raises:
+        StampMismatch: see `ensure_stamp`.
+    """
+    row = connection.execute(select(stamp)).one_or_none()
+    if row is None:
+        return
+    if (row.source, row.clock_mode) != (source, clock.mode):
+        raise StampMismatch(
+            f"the database was made for source {row.source} with the {row.clock_mode} clock, you asked for {source} "
+            f"with the {clock.mode} clock; set them to match, or name another TPLUS_DATABASE_URL"
+        )
+    if clock.start is not None and clock.start < row.start_at:
+        raise StampMismatch(
+            f"the database's market time began at {row.start_at:%Y-%m-%dT%H:%M:%SZ}, "
+            f"START {clock.start:%Y-%m-%dT%H:%M:%SZ} is earlier; make a new database for an earlier START"
+        )
+
+
+def _start_at(source: str, clock: ClockSetting, machine_now: datetime, record: Record | None) -> datetime:
+    if clock.mode == "system":
+        return machine_now
+    if record is None and source.startswith("files:"):
+        raise SettingsError(
+            f"TPLUS_SOURCE {source} holds no price series that can be read; put CSV or Parquet files there"
+        )
+    if record is None:
+        raise SettingsError("this source keeps no record of the past and cannot replay; set TPLUS_CLOCK=system")
+    start = clock.start or _midnight(max(record.first, record.last - timedelta(days=DEFAULT_REPLAY_DAYS)))
+    if not _midnight(record.first) <= start < _midnight(record.last) + timedelta(days=2):
+        raise SettingsError(
+            f"TPLUS_CLOCK starts at {start:%Y-%m-%d}, outside the record of {record.first} to {record.last}; "
+            "choose a START inside it"
+        )
+    return start
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(0), UTC)

@@ -1,0 +1,86 @@
+"""Moving replayed market time from event to event, at a pace, by the active scheduler alone."""
+
+import time
+from datetime import date, datetime
+
+from sqlalchemy import Connection, select, update
+
+from service.db.tables import market_clock
+from service.runs import is_busy
+from service.runtime.context import ServiceContext
+from service.scheduler.due import MarketEvent, next_event
+from service.scheduler.leader import holds_lead
+from service.scheduler.plan import plan_due
+from service.scheduler.state import GroupReader, active_calendars
+
+
+class ReplayMover:
+    """Moves the one row of market time.
+
+    Args:
+        context: The service's parts; its clock setting holds the pace.
+        me: Id of the scheduler on whose behalf it moves.
+        groups: Reader of the training groups.
+    """
+
+    def __init__(self, context: ServiceContext, me: str, groups: GroupReader) -> None:
+        self._context = context
+        self._me = me
+        self._groups = groups
+        self._speed = context.settings.market_clock.speed
+        self._moved_at = time.monotonic()
+        self._ended = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether the record has no further session."""
+        return self._ended
+
+    def seconds_left(self, event: MarketEvent) -> float:
+        """Real seconds until an event may come; its day's seconds are shared by the day's events."""
+        return self._moved_at + self._speed / event.events_that_day - time.monotonic()
+
+    def move(self) -> float | None:
+        """Move to the next event if its time has come.
+
+        Returns:
+            0 after a move, the real seconds still to wait otherwise; None while a run holds the clock, while
+            another scheduler leads, or when the record has ended.
+        """
+        with self._context.database.reading() as connection:
+            if is_busy(connection):
+                self._moved_at = time.monotonic()
+                return None
+            now, record_end = read_clock(connection)
+            calendars = active_calendars(connection)
+        event = next_event(self._context.calendars, calendars, now, record_end)
+        if event is None:
+            self._end(now, bool(calendars), record_end)
+            return None
+        left = self.seconds_left(event)
+        if left > 0:
+            return left
+        with self._context.database.transaction() as connection:
+            if not holds_lead(connection, self._me, self._context.machine.now(connection)):
+                return None
+            # Another scheduler may have moved the clock since: nothing passes an instant that nobody has planned.
+            stands, _ = read_clock(connection)
+            plan_due(self._context, connection, self._groups, stands)
+            if stands != now or is_busy(connection):
+                return None
+            connection.execute(update(market_clock).values(now=event.at))
+        self._context.calendars.widen(event.at)
+        self._moved_at = time.monotonic()
+        return 0.0
+
+    def _end(self, now: datetime, has_calendars: bool, record_end: date | None) -> None:
+        if has_calendars and not self._ended:
+            self._ended = True
+            sentence = f"the record ends with {record_end}; market time stands still, the service keeps serving"
+            self._context.reporter.market_time(now, sentence)
+
+
+def read_clock(connection: Connection) -> tuple[datetime, date | None]:
+    """Replayed market time and the record's last session."""
+    row = connection.execute(select(market_clock.c.now, market_clock.c.record_end)).one()
+    return row.now, row.record_end

@@ -1,0 +1,69 @@
+"""What the command line asked of the active scheduler: runs that it would not plan by itself."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from service.db.tables import requests, runs
+from service.runs import PlannedRun, plan
+from service.runtime.context import ServiceContext
+from service.scheduler.due import GroupView, due_trainings
+from service.scheduler.state import GroupReader
+
+PENDING, DONE = "pending", "done"
+
+
+def ask(connection: Connection, job: str, machine_now: datetime) -> int:
+    """Write a request for a job's newest runs; returns its id."""
+    values = {"kind": "run", "body": {"job": job}, "state": PENDING, "created_at": machine_now}
+    key = connection.execute(insert(requests).values(values)).inserted_primary_key
+    assert key is not None
+    return int(key[0])
+
+
+def answer_requests(context: ServiceContext, connection: Connection, market_now: datetime) -> None:
+    """Plan what was asked and name the runs, in the scheduler's own transaction.
+
+    The session jobs are planned by the calendar anyway; a training is planned for the newest instant.
+    """
+    for row in connection.execute(select(requests).where(requests.c.state == PENDING)).all():
+        job = row.body["job"]
+        if job == "train":
+            plan_trainings(context, connection, market_now)
+        result = {"runs": newest_runs(connection, job)}
+        connection.execute(
+            update(requests)
+            .where(requests.c.id == row.id)
+            .values(state=DONE, finished_at=context.machine.now(connection), result=result)
+        )
+
+
+def plan_trainings(context: ServiceContext, connection: Connection, market_now: datetime) -> None:
+    """Plan a training of every group for its newest due instant; one that was done there is not repeated."""
+    views = GroupReader().views(connection)
+    now_due = [GroupView(view.name, view.calendars, None) for view in views]
+    planned: list[PlannedRun] = due_trainings(context.calendars, now_due, market_now)
+    plan(connection, planned)
+
+
+def newest_runs(connection: Connection, job: str) -> list[int]:
+    """Ids of a job's runs at the newest instant of each scope."""
+    newest = (
+        select(runs.c.scope, func.max(runs.c.scheduled_for).label("instant"))
+        .where(runs.c.job == job)
+        .group_by(runs.c.scope)
+        .subquery()
+    )
+    query = (
+        select(runs.c.id)
+        .join(newest, (newest.c.scope == runs.c.scope) & (newest.c.instant == runs.c.scheduled_for))
+        .where(runs.c.job == job)
+        .order_by(runs.c.id)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def read_request(connection: Connection, request_id: int) -> Any:
+    """A request's row."""
+    return connection.execute(select(requests).where(requests.c.id == request_id)).one()

@@ -1,0 +1,91 @@
+"""What the planner needs to know, read from the database in a few short queries."""
+
+from sqlalchemy import Connection, and_, exists, func, select
+
+from models.config import MIN_TRAINING_DATES
+from service.db.tables import instruments, runs
+from service.market.instruments import STATISTICAL_GROUPS
+from service.runs import LIVE_STATES, last_scheduled
+from service.scheduler.due import CalendarView, GroupView
+from service.training.registry.versions import has_network
+from service.training.train_job import pooled_dates
+
+_PULLED = instruments.c.active | instruments.c.reference
+
+
+def active_calendars(connection: Connection) -> tuple[str, ...]:
+    """Calendars of every symbol that is pulled, sorted."""
+    query = select(instruments.c.calendar).where(_PULLED).distinct().order_by(instruments.c.calendar)
+    return tuple(connection.execute(query).scalars())
+
+
+def calendar_views(connection: Connection) -> tuple[CalendarView, ...]:
+    """One view per calendar in use."""
+    facts = connection.execute(
+        select(
+            instruments.c.calendar,
+            func.count().filter(instruments.c.active).label("active"),
+            func.count().filter(instruments.c.state == "new").label("new"),
+        )
+        .where(_PULLED)
+        .group_by(instruments.c.calendar)
+        .order_by(instruments.c.calendar)
+    ).all()
+    last = last_scheduled(connection, "pull")
+    views = []
+    for fact in facts:
+        instant = last.get(fact.calendar)
+        same = and_(runs.c.job == "pull", runs.c.scope == fact.calendar)
+        sequence = connection.execute(
+            select(func.coalesce(func.max(runs.c.sequence), 0)).where(same, runs.c.scheduled_for == instant)
+        ).scalar_one()
+        is_open = connection.execute(select(exists().where(same, runs.c.state.in_(LIVE_STATES)))).scalar_one()
+        views.append(CalendarView(fact.calendar, fact.active > 0, fact.new > 0, instant, int(sequence), bool(is_open)))
+    return tuple(views)
+
+
+class GroupReader:
+    """Reads the training groups; counts a group's pooled dates at most once per pull, since it reads all bars."""
+
+    def __init__(self) -> None:
+        self._counted: dict[str, tuple[object, int]] = {}
+
+    def views(self, connection: Connection) -> tuple[GroupView, ...]:
+        """One view per group that has a watched symbol with bars."""
+        rows = connection.execute(
+            select(instruments.c.group, instruments.c.calendar)
+            .where(instruments.c.active, instruments.c.first_session.is_not(None))
+            .distinct()
+            .order_by(instruments.c.group, instruments.c.calendar)
+        ).all()
+        calendars: dict[str, list[str]] = {}
+        for row in rows:
+            calendars.setdefault(row.group, []).append(row.calendar)
+        last = last_scheduled(connection, "train")
+        new = instruments.c.active & (instruments.c.state == "new")
+        awaits_first_pull = bool(connection.execute(select(exists().where(new))).scalar_one())
+        open_runs = select(runs.c.scope).where(runs.c.job == "train", runs.c.state.in_(LIVE_STATES))
+        in_training = set(connection.execute(open_runs).scalars())
+        return tuple(
+            GroupView(
+                name,
+                tuple(each),
+                last.get(name),
+                self._lacks_network(connection, name),
+                not awaits_first_pull and name not in in_training,
+            )
+            for name, each in calendars.items()
+        )
+
+    def _lacks_network(self, connection: Connection, group: str) -> bool:
+        if group in STATISTICAL_GROUPS or has_network(connection, group):
+            return False
+        newest = connection.execute(
+            select(func.max(instruments.c.last_session), func.count()).where(
+                instruments.c.group == group, instruments.c.active
+            )
+        ).one()
+        key = tuple(newest)
+        if self._counted.get(group, (None, 0))[0] != key:
+            self._counted[group] = (key, pooled_dates(connection, group))
+        return self._counted[group][1] >= MIN_TRAINING_DATES

@@ -1,0 +1,93 @@
+"""The jobs by name, and what happens around one: errors become a retry with backoff or a failed run."""
+
+import random
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+import structlog
+from sqlalchemy import select
+
+from service.db.session import FAULTS, lies_in_machine, refusal
+from service.db.tables import runs
+from service.errors import FencedError, TplusError
+from service.execution.executor import WorkerDied, disk_refusal
+from service.forecasts.forecast_job import forecast
+from service.forecasts.scoring.score_job import score
+from service.prices.pull.pull_job import PullIncomplete, pull
+from service.runs import Run, finish, release, retry
+from service.runtime.context import ServiceContext
+from service.training.train_job import train
+
+Job = Callable[[ServiceContext, Run], None]
+
+JOBS: Mapping[str, Job] = {"pull": pull, "score": score, "forecast": forecast, "train": train}
+
+_log = structlog.get_logger(__name__)
+
+
+def execute(context: ServiceContext, run: Run, stopping: Callable[[], bool]) -> None:
+    """Run a job; whatever it raises ends in the run's row, never in the loop.
+
+    Args:
+        context: The service's parts.
+        run: A run that this process has claimed.
+        stopping: Whether the process was told to stop: an interrupted run is then given back, not failed.
+    """
+    try:
+        JOBS[run.job](context, run)
+    except FencedError as error:
+        context.reporter.notice(str(error))
+        return
+    except WorkerDied as error:
+        if stopping():
+            _end(context, run, None)
+            return
+        _end(context, run, str(error))
+    except PullIncomplete as error:
+        _end(context, run, str(error), error.after)
+    except TplusError as error:
+        _end(context, run, str(error))
+    except FAULTS as error:  # the next attempt may find the database well
+        pause = timedelta(seconds=context.settings.retry_seconds) if lies_in_machine(error) else None
+        _end(context, run, f"the database refused: {refusal(error)}", pause)
+    except OSError as error:
+        _end(context, run, disk_refusal(error))
+    except Exception as error:  # a defect of ours must not take the other runs down; the log keeps the trace
+        _log.exception("run failed unexpectedly", run_id=run.id, job=run.job, scope=run.scope)
+        _end(context, run, f"{type(error).__name__}: {error}")
+    _tell(context, run)
+
+
+def _end(context: ServiceContext, run: Run, error: str | None, after: timedelta | None = None) -> None:
+    """Give an interrupted run back, or plan its next attempt, or fail it after the last.
+
+    `after` is a pause that costs no attempt: the job itself asks for it, or the database has to become well.
+    """
+    settings = context.settings
+    try:
+        with context.database.transaction() as connection:
+            now = context.machine.now(connection)
+            if error is None:
+                release(connection, run)
+            elif after is not None:
+                retry(connection, run, now + after, error, counted=False)
+            elif run.attempt < settings.max_attempts:
+                ceiling = settings.retry_seconds * 2 ** (run.attempt - 1)
+                seconds = ceiling * (0.5 + random.random() / 2)
+                retry(connection, run, now + timedelta(seconds=seconds), error)
+            else:
+                finish(connection, run, now, counts={}, error=error)
+    except FencedError as fenced:
+        context.reporter.notice(str(fenced))
+    except FAULTS as refused:
+        # Nothing can be written now; the lease runs out and the run is taken over when the database is back.
+        _log.error("run could not be ended", run_id=run.id, error=refusal(refused))
+
+
+def _tell(context: ServiceContext, run: Run) -> None:
+    try:
+        with context.database.reading() as connection:
+            row = connection.execute(select(runs.c.state, runs.c.counts, runs.c.error).where(runs.c.id == run.id)).one()
+    except FAULTS:
+        return
+    context.reporter.run_ended(run, row.state, row.counts, row.error)

@@ -1,0 +1,154 @@
+"""How a recipe stands with a group: accepted or not, when it was asked for, and whether it may be asked for again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select
+
+from models.gate import ASK_EVERY, Evidence, Judgement
+from service.db.change_counters import raise_changes
+from service.db.tables import bars, instruments, recipe_judgements
+from service.training.registry.versions import ModelVersion, Recorded
+
+ASKED, LIVE, WITHDRAWN = "asked", "live", "withdrawn"
+"""Kinds of judgement: on evidence, for losing live, by hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeKey:
+    """Whose standing: one recipe in one group, for one strategy."""
+
+    group: str
+    strategy: str
+    recipe: str
+    architecture: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What has been judged of a recipe so far.
+
+    Attributes:
+        accepted: Whether it may serve.
+        reason: The sentence of the last judgement.
+        askings: Askings of the group and strategy, whatever the recipe; those with too few sessions for a p used up
+            nothing and are not among them.
+        may_ask: Whether new evidence may be gathered for it now.
+        figures: Those of the last judgement, JSON-able; empty before the first.
+    """
+
+    accepted: bool
+    reason: str
+    askings: int
+    may_ask: bool
+    figures: Mapping[str, Any]
+
+
+def key_of(version: ModelVersion) -> RecipeKey:
+    """Whose standing a version depends on."""
+    return RecipeKey(version.group, version.strategy, version.recipe, version.architecture)
+
+
+def read_standing(connection: Connection, key: RecipeKey) -> Standing:
+    """How a recipe stands now.
+
+    It may be asked for while it is not accepted, at first or when its group has `gate.ASK_EVERY` sessions that
+    its last evidence did not have.
+    """
+    mine = (recipe_judgements.c.group == key.group, recipe_judgements.c.strategy == key.strategy)
+    askings = connection.execute(
+        select(func.count())
+        .select_from(recipe_judgements)
+        .where(*mine, recipe_judgements.c.kind == ASKED, recipe_judgements.c.p.is_not(None))
+    ).scalar_one()
+    query = select(recipe_judgements).where(*mine, recipe_judgements.c.recipe == key.recipe)
+    rows = connection.execute(query.order_by(recipe_judgements.c.id.desc())).all()
+    if not rows:
+        return Standing(False, "the recipe has not been judged yet", askings, True, {})
+    newest = rows[0]
+    asked = [row.last_session for row in rows if row.last_session is not None]
+    since = _sessions_after(connection, key.group, max(asked)) if asked else ASK_EVERY
+    reason = newest.reason
+    if not newest.accepted and since < ASK_EVERY:
+        reason = f"{reason}; it may be judged again in {ASK_EVERY - since} sessions"
+    return Standing(newest.accepted, reason, askings, not newest.accepted and since >= ASK_EVERY, _figures(newest))
+
+
+def record_asking(
+    connection: Connection, key: RecipeKey, evidence: Evidence, judgement: Judgement, recorded: Recorded
+) -> None:
+    """Keep an asking and its answer for good."""
+    askings = read_standing(connection, key).askings + 1
+    last = evidence.days[-1].astype("datetime64[D]").item() if len(evidence) else _newest_session(connection, key)
+    values = {
+        "kind": ASKED,
+        "asking": askings,
+        "accepted": judgement.accepted,
+        "last_session": last,
+        "sessions": judgement.sessions,
+        "pinball": judgement.pinball if judgement.sessions else None,
+        "random_walk_pinball": judgement.random_walk_pinball if judgement.sessions else None,
+        "p": judgement.p,
+        "level": judgement.level,
+        "reason": judgement.reason,
+        "evidence": evidence.as_dict(),
+    }
+    _insert(connection, key, values, recorded)
+
+
+def record_loss(connection: Connection, key: RecipeKey, kind: str, reason: str, recorded: Recorded) -> None:
+    """Take an accepted recipe's place away.
+
+    Args:
+        connection: An open write transaction.
+        key: The recipe.
+        kind: `LIVE` where its live scores say so, `WITHDRAWN` where a person does.
+        reason: The sentence that says why.
+        recorded: When and by which run.
+    """
+    askings = read_standing(connection, key).askings
+    # The evidence that may be asked with next must be new from here on.
+    last = _newest_session(connection, key)
+    values = {"kind": kind, "asking": askings, "accepted": False, "last_session": last, "sessions": 0, "reason": reason}
+    _insert(connection, key, values, recorded)
+
+
+def _insert(connection: Connection, key: RecipeKey, values: Mapping[str, Any], recorded: Recorded) -> None:
+    connection.execute(
+        insert(recipe_judgements).values(
+            group=key.group,
+            strategy=key.strategy,
+            recipe=key.recipe,
+            architecture=key.architecture,
+            judged_at=recorded.market_at,
+            recorded_at=recorded.machine_at,
+            run_id=recorded.run_id,
+            **values,
+        )
+    )
+    raise_changes(connection, ())
+
+
+def _figures(row: Row[Any]) -> dict[str, Any]:
+    names = ("kind", "asking", "sessions", "pinball", "random_walk_pinball", "p", "level")
+    return {f"recipe_{name}": getattr(row, name) for name in names}
+
+
+def _newest_session(connection: Connection, key: RecipeKey) -> date | None:
+    """The newest session of a group's bars."""
+    query = select(func.max(bars.c.session)).select_from(_bars_of(key.group))
+    newest: date | None = connection.execute(query).scalar_one()
+    return newest
+
+
+def _sessions_after(connection: Connection, group: str, session: date) -> int:
+    """Sessions of a group's bars later than one."""
+    query = select(func.count(bars.c.session.distinct())).select_from(_bars_of(group))
+    return int(connection.execute(query.where(bars.c.session > session)).scalar_one())
+
+
+def _bars_of(group: str) -> Any:
+    mine = (instruments.c.symbol == bars.c.symbol) & (instruments.c.group == group) & instruments.c.active
+    return bars.join(instruments, mine)

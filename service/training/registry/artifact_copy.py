@@ -1,0 +1,70 @@
+"""Taking the artifacts of a database along where the database goes, with proof that all of them arrived."""
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import Connection, select
+
+from models.errors import ArtifactError
+from models.forecasting.artifact import load_artifact
+from service.db.tables import model_versions
+from service.errors import DatabaseError
+
+_UNFINISHED = ".writing-*"
+"""Folders that a training is still writing; no row names them."""
+
+
+def copy_models(connection: Connection, source: Path, target: Path) -> int:
+    """Copy a folder of artifacts, compare every file by SHA-256, and each model version with its row.
+
+    A version whose artifact the source lacks is passed over: the copy has what the source had.
+
+    Args:
+        connection: Any connection to the database that the artifacts belong to.
+        source: Its folder of artifacts; there need be none.
+        target: Where they go; files of the same name are replaced.
+
+    Returns:
+        How many files were copied.
+
+    Raises:
+        DatabaseError: the disk refused, a file differs, or an artifact was altered since it was trained.
+    """
+    if not source.is_dir():
+        return 0
+    rows = connection.execute(select(model_versions.c.artifact, model_versions.c.sha256)).all()
+    try:
+        shutil.copytree(source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns(_UNFINISHED))
+        copied = list(_files(target, source))
+        differing = [path for path in copied if _sha256(source / path) != _sha256(target / path)]
+    except OSError as error:  # shutil.Error among them
+        raise DatabaseError(
+            f"the models could not be copied to {target}: {error}; nothing was written, make room and copy again"
+        ) from error
+    if differing:
+        raise DatabaseError(f"{target / differing[0]} differs from {source / differing[0]}; check the disk, copy again")
+    for folder, sha256 in rows:
+        if (source / folder).is_dir():
+            _check(target / folder, sha256)
+    return len(copied)
+
+
+def _check(folder: Path, sha256: str) -> None:
+    try:
+        load_artifact(folder, sha256)
+    except ArtifactError as error:
+        raise DatabaseError(f"{error}; nothing was written") from error
+
+
+def _files(target: Path, source: Path) -> Iterator[Path]:
+    for path in sorted(target.rglob("*")):
+        relative = path.relative_to(target)
+        if path.is_file() and (source / relative).exists():
+            yield relative
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as body:
+        return hashlib.file_digest(body, "sha256").hexdigest()

@@ -1,0 +1,92 @@
+"""Who stood where at a past instant, as far as they had not seen what came after it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from models.config import Strategy
+from service.db.tables import model_decisions, model_versions
+from service.training.registry.versions import RANDOM_WALK, ModelVersion, read_version
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """One decision, with what tells whether its version may be used."""
+
+    version: int
+    status: str
+    reason: str
+    decided_at: datetime
+    strategy: str
+    architecture: str
+    data_until: datetime | None
+
+    @property
+    def is_network(self) -> bool:
+        return self.architecture != RANDOM_WALK
+
+    def has_seen(self, instant: datetime) -> bool:
+        """Whether its data reach up to an instant (inclusive), or nobody knows."""
+        if self.data_until is None:
+            return self.is_network  # a random walk without data answers with the normal distribution
+        return self.data_until >= instant
+
+
+def versions_then(connection: Connection, group: str, instant: datetime) -> tuple[ModelVersion, ...]:
+    """Per strategy the champion, the newest network challenger and the newest random walk of a past instant.
+
+    What counts of each version is its last decision at or before the instant. Versions whose training, stopping or
+    judging data reach up to the instant are left out. Where a training was decided on at that very instant, which
+    happens under replay, its decisions do not count yet: whoever served until then serves.
+
+    Args:
+        connection: Any connection.
+        group: The group.
+        instant: Aware UTC market time, as_of's final instant.
+
+    Returns:
+        Versions with the status and reason they had then, by strategy and id; none where nobody qualifies.
+    """
+    decided = _decided(connection, group, instant)
+    early = {one.strategy for one in decided if one.decided_at == instant and one.has_seen(instant)}
+    found: list[ModelVersion] = []
+    for strategy in Strategy:
+        own = [one for one in decided if one.strategy == strategy.value]
+        counted = [one for one in own if one.decided_at < instant or strategy.value not in early]
+        standing = {one.version: one for one in counted if not one.has_seen(instant)}
+        for chosen in _chosen(standing.values()):
+            version = read_version(connection, chosen.version)
+            assert version is not None  # a decision refers to it
+            found.append(replace(version, status=chosen.status, reason=chosen.reason))
+    return tuple(found)
+
+
+def _decided(connection: Connection, group: str, until: datetime) -> list[_Decided]:
+    """The decisions on a group's versions up to an instant (inclusive), in order."""
+    query = (
+        select(
+            model_decisions.c.model_version_id,
+            model_decisions.c.status,
+            model_decisions.c.reason,
+            model_decisions.c.decided_at,
+            model_versions.c.strategy,
+            model_versions.c.architecture,
+            model_versions.c.data_until,
+        )
+        .join(model_versions, model_versions.c.id == model_decisions.c.model_version_id)
+        .where(model_versions.c.group == group, model_decisions.c.decided_at <= until)
+        .order_by(model_decisions.c.decided_at, model_decisions.c.id)
+    )
+    return [_Decided(*row) for row in connection.execute(query)]
+
+
+def _chosen(standing: Iterable[_Decided]) -> list[_Decided]:
+    """The champion, the newest network challenger and the newest random walk among last decisions, by id."""
+    active = sorted((one for one in standing if one.status in ("champion", "challenger")), key=lambda one: one.version)
+    champions = [one for one in active if one.status == "champion"]
+    challengers = [one for one in active if one.status == "challenger" and one.is_network]
+    walks = [one for one in active if not one.is_network]
+    kept = {one.version: one for kind in (champions, challengers, walks) for one in kind[-1:]}
+    return [kept[version] for version in sorted(kept)]

@@ -1,0 +1,236 @@
+"""Model versions and the decisions about them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, and_, func, insert, select, update
+
+from models.training.train import TrainedArtifact
+from service.db.change_counters import raise_changes
+from service.db.tables import model_decisions, model_versions
+from service.runs import Run
+
+RANDOM_WALK = "random_walk"
+FOR_BACKFILLS = "made for back-fills alone: it never serves on time"
+"""Reason of the random walks that stand in where no version had ended its data before a session; they are retired."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A version as the service uses it; see the table for the columns."""
+
+    id: int
+    group: str
+    strategy: str
+    architecture: str
+    recipe: str
+    status: str
+    reason: str
+    artifact: str
+    sha256: str
+    trained_at: datetime
+    metrics: Mapping[str, Any]
+    specs: Mapping[str, Any]
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Reference series it was made with, whatever the settings say by now."""
+        return tuple(symbol for symbol, _role in self.specs.get("references", ()))
+
+    @property
+    def is_network(self) -> bool:
+        """Whether it is anything but the random walk."""
+        return self.architecture != RANDOM_WALK
+
+    def folder(self, store: Path) -> Path:
+        """Its artifact's folder below the store."""
+        return store / self.artifact
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What becomes of a version, and why."""
+
+    status: str
+    reason: str
+    figures: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """When and by which run something is recorded."""
+
+    market_at: datetime
+    machine_at: datetime
+    run_id: int | None
+
+    @staticmethod
+    def by(run: Run, market_at: datetime, machine_at: datetime) -> "Recorded":
+        """Recorded by a run."""
+        return Recorded(market_at, machine_at, run.id)
+
+
+def add_version(
+    connection: Connection, group: str, trained: TrainedArtifact, trained_at: datetime, recorded: Recorded
+) -> int:
+    """Insert a trained artifact as a challenger; `decide` says what becomes of it. Returns its id."""
+    recipe = trained.recipe
+    ranges = {"fit": trained.fit_dates, "stop": trained.stop_dates, "judge": trained.judge_dates}
+    dates = {
+        f"{span}_{end}": None if found is None else found[place]
+        for span, found in ranges.items()
+        for place, end in enumerate(("first", "last"))
+    }
+    values = {
+        "group": group,
+        "strategy": recipe.strategy.value,
+        "architecture": recipe.architecture,
+        "lookback": recipe.lookback,
+        "horizon": recipe.horizon,
+        "trained_at": trained_at,
+        "recorded_at": recorded.machine_at,
+        "data_until": None if trained.data_until is None else _instant(trained.data_until),
+        "data_hash": trained.data_hash,
+        "seeds": list(recipe.seeds),
+        "specs": recipe.as_dict(),
+        "recipe": recipe.hash(),
+        "metrics": _metrics(trained.metrics),
+        "artifact": trained.path.name,
+        "sha256": trained.sha256,
+        "status": "challenger",
+        "reason": "trained, not yet decided on",
+        "run_id": recorded.run_id,
+        **dates,
+    }
+    key = connection.execute(insert(model_versions).values(values)).inserted_primary_key
+    raise_changes(connection, ())
+    assert key is not None
+    return int(key[0])
+
+
+def _instant(value: np.datetime64) -> datetime:
+    return datetime.fromtimestamp(int(value.astype("datetime64[s]").astype(np.int64)), UTC)
+
+
+def _metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The judged figures under the names the API serves, and everything else as it came."""
+    if "pinball" not in metrics:
+        return dict(metrics)
+    coverage = {f"judge_coverage_{level}": float(np.mean(each)) for level, each in metrics["coverage"].items()}
+    return {
+        "judge_n": metrics["n"],
+        "judge_pinball": metrics["pinball"],
+        "judge_random_walk_pinball": metrics["random_walk_pinball"],
+        "judge_skill": metrics["skill"],
+        **coverage,
+        "judge": dict(metrics),
+    }
+
+
+def decide(connection: Connection, version_id: int, decision: Decision, recorded: Recorded) -> None:
+    """Set a version's status and keep the decision for good."""
+    connection.execute(
+        update(model_versions)
+        .where(model_versions.c.id == version_id)
+        .values(status=decision.status, reason=decision.reason)
+    )
+    connection.execute(
+        insert(model_decisions).values(
+            model_version_id=version_id,
+            decided_at=recorded.market_at,
+            recorded_at=recorded.machine_at,
+            status=decision.status,
+            reason=decision.reason,
+            figures=dict(decision.figures),
+            run_id=recorded.run_id,
+        )
+    )
+    raise_changes(connection, ())
+
+
+def serving_versions(connection: Connection, group: str) -> tuple[ModelVersion, ...]:
+    """Per strategy: the champion, the newest challenger of each network and the newest random walk."""
+    ranked = (
+        select(
+            model_versions.c.id,
+            func.row_number()
+            .over(
+                partition_by=(
+                    model_versions.c.strategy,
+                    model_versions.c.status,
+                    model_versions.c.architecture,
+                ),
+                order_by=model_versions.c.id.desc(),
+            )
+            .label("place"),
+        )
+        .where(model_versions.c.group == group, model_versions.c.status.in_(("champion", "challenger")))
+        .subquery()
+    )
+    query = (
+        select(model_versions)
+        .join(ranked, and_(ranked.c.id == model_versions.c.id, ranked.c.place == 1))
+        .order_by(model_versions.c.strategy, model_versions.c.id)
+    )
+    return tuple(_version(row) for row in connection.execute(query))
+
+
+def current_version(connection: Connection, group: str, strategy: str, *, network: bool) -> ModelVersion | None:
+    """The newest champion or challenger of a kind, None where there is none."""
+    found = [v for v in serving_versions(connection, group) if v.strategy == strategy and v.is_network is network]
+    return found[-1] if found else None
+
+
+def champion(connection: Connection, group: str, strategy: str) -> ModelVersion | None:
+    """Who serves a (group, strategy) now."""
+    found = [v for v in serving_versions(connection, group) if v.strategy == strategy and v.status == "champion"]
+    return found[0] if found else None
+
+
+def read_version(connection: Connection, version_id: int) -> ModelVersion | None:
+    """A version by its number."""
+    row = connection.execute(select(model_versions).where(model_versions.c.id == version_id)).one_or_none()
+    return None if row is None else _version(row)
+
+
+def has_network(connection: Connection, group: str) -> bool:
+    """Whether any network was ever trained for a group."""
+    query = select(func.count()).where(model_versions.c.group == group, model_versions.c.architecture != RANDOM_WALK)
+    return bool(connection.execute(query).scalar_one())
+
+
+def version_ids(connection: Connection, group: str, strategy: str, *, network: bool) -> list[int]:
+    """Champions and challengers of a kind, oldest first."""
+    kind = model_versions.c.architecture != RANDOM_WALK if network else model_versions.c.architecture == RANDOM_WALK
+    query = (
+        select(model_versions.c.id)
+        .where(
+            model_versions.c.group == group,
+            model_versions.c.strategy == strategy,
+            model_versions.c.status.in_(("champion", "challenger")),
+            kind,
+        )
+        .order_by(model_versions.c.id)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def _version(row: Any) -> ModelVersion:
+    return ModelVersion(
+        row.id,
+        row.group,
+        row.strategy,
+        row.architecture,
+        row.recipe,
+        row.status,
+        row.reason,
+        row.artifact,
+        row.sha256,
+        row.trained_at,
+        row.metrics,
+        row.specs,
+    )

@@ -1,0 +1,204 @@
+"""The train job: one group's networks and random walks, fitted in a child process, then decided on."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import numpy as np
+from sqlalchemy import Connection, func, select
+
+from models.config import MIN_TRAINING_DATES, Recipe, Strategy
+from models.errors import TooLittleHistory
+from models.gate import Evidence
+from models.preprocessing.frame import Panel
+from models.training.refit_check import Predecessor
+from models.training.tasks import train_forecasters
+from models.training.train import TrainedArtifact, TrainProgress, TrainRequest
+from service.db.tables import bars, instruments
+from service.execution.executor import Executor, TaskFailed
+from service.market.instruments import STATISTICAL_GROUPS
+from service.prices.panel import PanelQuery, load_panel
+from service.runs import Outcome, Run, finish, guard, outcome_counts, record_outcomes
+from service.runtime.context import RANDOM_WALK, ServiceContext
+from service.training.progress import StoredProgress
+from service.training.promotion.decide import NewVersions, promote
+from service.training.promotion.gate import judge_standing, live_of
+from service.training.registry.approvals import RecipeKey, key_of, read_standing
+from service.training.registry.versions import Recorded, add_version, champion
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """What is to be fitted for a group: up to an instant, with networks or the random walk alone."""
+
+    group: str
+    symbols: tuple[str, ...]
+    cut_at: datetime
+    networks: bool
+
+
+def train(context: ServiceContext, run: Run) -> None:
+    """Train a group at the run's scheduled instant and record what came of it."""
+    with context.database.reading() as connection:
+        symbols = group_symbols(connection, run.scope)
+        dates = pooled_dates(connection, run.scope)
+    networks = run.scope not in STATISTICAL_GROUPS and dates >= MIN_TRAINING_DATES
+    lack = _reason_without_network(run.scope, dates)
+    fitting = Fitting(run.scope, symbols, run.scheduled_for, networks)
+    with StoredProgress(context, run) as progress:
+        try:
+            trained = fit(context, fitting, context.child if networks else context.warm, progress.note)
+        except TaskFailed as error:
+            if error.kind != TooLittleHistory.__name__:
+                raise
+            lack = str(error)  # bars enough, but too few whole windows
+            networks, fitting = False, replace(fitting, networks=False)
+            trained = fit(context, fitting, context.warm)
+        live = _live(context, run.scope, trained)
+        with context.database.transaction() as connection:
+            guard(connection, run)
+            sentences = record(context, connection, fitting, trained, run, live)
+            outcomes = [Outcome(symbol, "trained") for symbol in symbols]
+            if not networks:
+                outcomes = [Outcome(symbol, "random_walk_only", lack) for symbol in symbols]
+            record_outcomes(connection, run, outcomes)
+            counts = {**outcome_counts(outcomes), "versions": len(trained)}
+            finish(connection, run, context.machine.now(connection), counts=counts)
+    for strategy, sentence in sentences.items():
+        context.reporter.decision(run.scope, strategy, sentence)
+
+
+def fit(
+    context: ServiceContext, fitting: Fitting, executor: Executor, note: Callable[[float, str], None] | None = None
+) -> tuple[TrainedArtifact, ...]:
+    """Fit the random walk, and where asked the network, of every strategy; `note` is told the share done (0..1)."""
+    recipes = context.recipes(fitting.group)
+    panel = _panel(context, fitting, next(iter(recipes.values())))
+    cut_at = np.datetime64(fitting.cut_at.replace(tzinfo=None), "s")
+    store = context.settings.artifact_dir
+    store.mkdir(parents=True, exist_ok=True)
+    requests: list[TrainRequest] = []
+    for strategy, recipe in recipes.items():
+        requests.append(TrainRequest(panel, Recipe(RANDOM_WALK, strategy), cut_at, store))
+        stand_in = context.stand_ins(fitting.group).get(strategy)
+        for network in (recipe, stand_in) if fitting.networks else ():
+            if network is not None:
+                wanted = TrainRequest(panel, network, cut_at, store)
+                requests.append(_request_of_network(context, fitting.group, wanted))
+
+    def report(progress: TrainProgress) -> None:
+        detail = f"{progress.strategy.value}, seed {progress.seed}, epoch {progress.epoch}"
+        context.reporter.progress(f"training {fitting.group}", min(progress.fraction, 0.99), detail)
+        if note is not None:
+            note(progress.fraction, detail)
+
+    trained: tuple[TrainedArtifact, ...] = executor.run(train_forecasters, tuple(requests), report)
+    if fitting.networks:
+        context.reporter.progress(f"training {fitting.group}", 1.0, "done")
+    return trained
+
+
+def record(
+    context: ServiceContext,
+    connection: Connection,
+    fitting: Fitting,
+    trained: Sequence[TrainedArtifact],
+    run: Run,
+    live: Mapping[RecipeKey, Evidence] | None = None,
+) -> dict[str, str]:
+    """Insert the versions and decide on them, in the caller's fenced transaction; sentences by strategy.
+
+    The recipe that serves is judged on its live scores too where another one was trained, or none.
+    """
+    live = live or {}
+    recorded = Recorded.by(run, context.market.now(connection), context.machine.now(connection))
+    sentences: dict[str, str] = {}
+    for strategy in Strategy:
+        ids: dict[str, int] = {}
+        networks: list[TrainedArtifact] = []
+        for artifact in trained:
+            if artifact.recipe.strategy is strategy:
+                architecture = artifact.recipe.architecture
+                ids[architecture] = add_version(connection, fitting.group, artifact, fitting.cut_at, recorded)
+                networks += [] if architecture == RANDOM_WALK else [artifact]
+        new = NewVersions(fitting.group, strategy.value, ids[RANDOM_WALK], None, {})
+        for network in reversed(networks):  # the one asked for comes last and is decided on
+            recipe = network.recipe
+            new = replace(
+                new,
+                network=ids[recipe.architecture],
+                stand_in=new.network,
+                metrics=network.metrics,
+                recipe=recipe.hash(),
+                architecture=recipe.architecture,
+            )
+            judge_standing(connection, new.key, network.evidence, live.get(new.key), recorded)
+        serving = champion(connection, fitting.group, strategy.value)
+        if serving is not None and serving.is_network and serving.recipe not in {n.recipe.hash() for n in networks}:
+            key = key_of(serving)
+            judge_standing(connection, key, None, live.get(key), recorded)
+        sentences[strategy.value] = promote(connection, new, recorded)
+    return sentences
+
+
+def _live(context: ServiceContext, group: str, trained: Sequence[TrainedArtifact]) -> dict[RecipeKey, Evidence]:
+    """Live scores of the recipes that were trained, and of those that serve."""
+    keys: list[RecipeKey] = []
+    evidence: dict[RecipeKey, Evidence] = {}
+    for artifact in trained:
+        recipe = artifact.recipe
+        if recipe.architecture != RANDOM_WALK:
+            keys.append(RecipeKey(group, recipe.strategy.value, recipe.hash(), recipe.architecture))
+            if artifact.evidence is not None:
+                evidence[keys[-1]] = artifact.evidence
+    with context.database.reading() as connection:
+        serving = [champion(connection, group, strategy.value) for strategy in Strategy]
+        keys += [key_of(version) for version in serving if version is not None and version.is_network]
+        return live_of(connection, keys, evidence, context.origin)
+
+
+def _request_of_network(context: ServiceContext, group: str, request: TrainRequest) -> TrainRequest:
+    """The request with what the gate will want to know: evidence for the recipe, or a look at its predecessor."""
+    recipe = request.recipe
+    key = RecipeKey(group, recipe.strategy.value, recipe.hash(), recipe.architecture)
+    with context.database.reading() as connection:
+        on_trial = read_standing(connection, key).may_ask
+        serving = champion(connection, group, recipe.strategy.value)
+    predecessor = None
+    if serving is not None and serving.is_network:
+        predecessor = Predecessor(serving.folder(context.settings.artifact_dir), serving.sha256, serving.id)
+    return replace(request, on_trial=on_trial, predecessor=predecessor)
+
+
+def group_symbols(connection: Connection, group: str) -> tuple[str, ...]:
+    """Active symbols of a group that have bars, sorted by code point whatever the database's collation.
+
+    The hash of the data and what is learnt from them depend on the order.
+    """
+    query = select(instruments.c.symbol).where(
+        instruments.c.group == group, instruments.c.active, instruments.c.first_session.is_not(None)
+    )
+    return tuple(sorted(connection.execute(query).scalars()))
+
+
+def pooled_dates(connection: Connection, group: str) -> int:
+    """Distinct sessions on which a group's active symbols have bars."""
+    query = (
+        select(func.count(bars.c.session.distinct()))
+        .join(instruments, instruments.c.symbol == bars.c.symbol)
+        .where(instruments.c.group == group, instruments.c.active)
+    )
+    return int(connection.execute(query).scalar_one())
+
+
+def _panel(context: ServiceContext, fitting: Fitting, recipe: Recipe) -> Panel:
+    references = tuple(reference.symbol for reference in recipe.references)
+    query = PanelQuery(fitting.symbols, references, fitting.cut_at, context.calendars.settle)
+    with context.database.reading() as connection:
+        return load_panel(connection, query)
+
+
+def _reason_without_network(group: str, dates: int) -> str:
+    if group in STATISTICAL_GROUPS:
+        return f"group {group} is served by the random walk"
+    return f"{dates} pooled sessions of the {MIN_TRAINING_DATES} a network needs"

@@ -1,0 +1,186 @@
+"""Every entrant: what is backtested is what is served, and nothing after as_of changes it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from models.backtest.folds import Fold, WalkForward, walk_forward
+from models.backtest.forecasters import BASELINES, BaselineEntrant, NetworkEntrant, RecursiveEntrant, entrants_of
+from models.backtest.protocols import Entrant, FittedEntrant, ForecastHistory
+from models.config import Recipe, Strategy
+from models.errors import TooLittleHistory, UnknownArchitecture
+from models.preprocessing.frame import Panel, SymbolFrame
+from tests.support.factories import SPY, VIX, after, known_at, make_frame, make_panel, with_changes
+
+SMALL = Recipe("lstm", Strategy.MULTI_STEP, references=(SPY, VIX), units=4, seeds=(0, 1), max_epochs=1)
+FIRST, LAST = 1200, 1219
+
+
+def whole_panel() -> Panel:
+    """Three symbols, one of them with holes, and one that is listed and one that is gone within the fold."""
+    panel = make_panel(1300, seed=8)
+    holed = make_frame("HOLED", 1300, 77, holes=[900, 1203, 1204])
+    gone = make_frame("GONE", 1210, 78)
+    late = make_frame("LATE", 1300, 79)
+    late = late.slice(1202 - 249, 1300)
+    return Panel((*panel.frames, holed, gone, late), panel.references)
+
+
+PANEL = whole_panel()
+
+
+@pytest.fixture(scope="module")
+def fold() -> Fold:
+    grid = PANEL.frames[0].sessions
+    (found,), _ = walk_forward(PANEL, WalkForward(grid[FIRST], grid[LAST], 20))
+    return found
+
+
+def fit(entrant: Entrant, fold: Fold, panel: Panel = PANEL) -> FittedEntrant:
+    return entrant.fit(panel, fold, lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def fitted(fold: Fold) -> dict[str, FittedEntrant]:
+    one_step = NetworkEntrant(replace(SMALL, strategy=Strategy.ONE_STEP))
+    network = one_step.fit(PANEL, fold, lambda _: None)
+    return {
+        **{name: fit(BaselineEntrant(name, Strategy.MULTI_STEP), fold) for name in BASELINES},
+        "lstm": network,
+        "linear": fit(NetworkEntrant(replace(SMALL, architecture="linear")), fold),
+        "recursive": RecursiveEntrant(one_step, paths=4).over(network),
+    }
+
+
+def as_it_stood(frame: SymbolFrame, instant: np.datetime64) -> SymbolFrame:
+    return known_at(frame, instant)
+
+
+NAMES = [*BASELINES, "lstm", "linear", "recursive"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_served_equals_backtested(fitted: dict[str, FittedEntrant], fold: Fold, name: str) -> None:
+    model = fitted[name]
+    history = model.history(PANEL, *fold.test)
+    rows = np.random.default_rng(4).permutation(len(history))[:12]
+    checked = 0
+    for row in rows.tolist():
+        index, instant = int(history.symbol_index[row]), history.final_at[row]
+        known = {symbol: as_it_stood(frame, instant) for symbol, frame in PANEL.references.items()}
+        served = model.forecast(Panel((as_it_stood(PANEL.frames[index], instant),), known))
+        assert served.symbols == (PANEL.frames[index].symbol,), served.refusals
+        np.testing.assert_allclose(served.quantiles[0], history.raw[row], rtol=1e-5, atol=1e-7)
+        assert served.sigma[0] == pytest.approx(history.sigma[row], rel=1e-9)
+        checked += 1
+    assert checked == 12
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_symbol_is_forecast_where_it_has_a_window(
+    fitted: dict[str, FittedEntrant], fold: Fold, name: str
+) -> None:
+    history = fitted[name].history(PANEL, *fold.test)
+    days = {frame.symbol: 0 for frame in PANEL.frames}
+    for index in history.symbol_index.tolist():
+        days[PANEL.frames[index].symbol] += 1
+    assert days["AAA"] == days["BBB"] == days["7203.T"] == 20
+    # two missing bars: the random walk loses those sessions, a window of five the four after them too
+    needs_window = name in ("lstm", "linear", "recursive")
+    assert days["HOLED"] == (20 - 2 - 4 if needs_window else 18)
+    assert days["GONE"] == 10
+    # the third as_of is its 250th bar, which a network waits for; 250 returns over three sessions need 253
+    assert days["LATE"] == {"garch": 0, "historical": 15, "random_walk": 20, "drift": 20}.get(name, 18)
+    assert (np.diff(history.raw, axis=2) >= 0).all()
+    assert ((history.as_of >= fold.test[0]) & (history.as_of <= fold.test[1])).all()
+
+
+def test_outcomes_are_unknown_where_no_bar_came(fitted: dict[str, FittedEntrant], fold: Fold) -> None:
+    history = fitted["random_walk"].history(PANEL, *fold.test)
+    gone = PANEL.frames[4]
+    last = (history.symbol_index == 4) & (history.as_of == gone.sessions[-2])
+    expected = np.log(gone.close[-1] / gone.close[-2])
+    np.testing.assert_allclose(history.actual[last][0], [expected, np.nan, np.nan], rtol=1e-9)
+    assert np.isnat(history.target_final_at[last][0]).tolist() == [False, True, True]
+    aaa = PANEL.frames[0]
+    row = (history.symbol_index == 0) & (history.as_of == aaa.sessions[1205])
+    expected_three = np.log(aaa.close[1206:1209] / aaa.close[1205])
+    np.testing.assert_allclose(history.actual[row][0], expected_three, rtol=1e-9)
+
+
+def changed_after(panel: Panel, instant: np.datetime64) -> Panel:
+    frames = tuple(with_changes(frame, after(frame, instant), 5) for frame in panel.frames)
+    known = {name: with_changes(frame, after(frame, instant), 6) for name, frame in panel.references.items()}
+    return Panel(frames, known)
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_baselines_fit_on_nothing_after_the_cut(fitted: dict[str, FittedEntrant], fold: Fold, name: str) -> None:
+    entrant = BaselineEntrant(name, Strategy.MULTI_STEP)
+    again = fit(entrant, fold, changed_after(PANEL, fold.cut_at))
+    expected = fitted[name].history(PANEL, *fold.test)
+    np.testing.assert_array_equal(again.history(PANEL, *fold.test).raw, expected.raw)
+
+
+def test_networks_fit_on_nothing_after_the_cut(fitted: dict[str, FittedEntrant], fold: Fold) -> None:
+    entrant = NetworkEntrant(replace(SMALL, architecture="linear"))
+    again = fit(entrant, fold, changed_after(PANEL, fold.cut_at))
+    expected = fitted["linear"].history(PANEL, *fold.test)
+    np.testing.assert_allclose(again.history(PANEL, *fold.test).raw, expected.raw, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_future_changes_no_forecast(fitted: dict[str, FittedEntrant], fold: Fold, name: str) -> None:
+    instant = PANEL.frames[0].final_at[1208]
+    before = fitted[name].history(PANEL, *fold.test)
+    now = fitted[name].history(changed_after(PANEL, instant), *fold.test)
+    old, new = (known_rows(history, instant) for history in (before, now))
+    assert set(new) == set(old)
+    for key, quantiles in old.items():
+        np.testing.assert_array_equal(new[key], quantiles)
+
+
+def known_rows(history: ForecastHistory, instant: np.datetime64) -> dict[tuple[int, str], np.ndarray]:
+    rows = np.flatnonzero(history.final_at <= instant).tolist()
+    return {(int(history.symbol_index[row]), str(history.as_of[row])): history.raw[row] for row in rows}
+
+
+def test_seeds_stand_beside_their_mean(fitted: dict[str, FittedEntrant], fold: Fold) -> None:
+    history = fitted["lstm"].history(PANEL, *fold.test)
+    assert list(history.seeds) == [0, 1]
+    np.testing.assert_allclose((history.seeds[0] + history.seeds[1]) / 2, history.raw, rtol=1e-12)
+    assert not np.allclose(history.seeds[0], history.seeds[1])
+    assert set(history.facts) == {"stop_loss", "epochs"}
+
+
+def test_the_recursive_first_step_is_the_one_step_forecast(fitted: dict[str, FittedEntrant], fold: Fold) -> None:
+    one, three = (fitted[name].history(PANEL, *fold.test) for name in ("lstm", "recursive"))
+    np.testing.assert_array_equal(three.raw[:, 0], one.raw[:, 0])
+    np.testing.assert_array_equal(three.actual[:, :1], one.actual)
+    assert (np.diff(three.raw[:, :, 5] - three.raw[:, :, 1], axis=1) > 0).all()
+
+
+def test_too_few_sessions_and_unknown_names_are_told() -> None:
+    panel = make_panel(600, seed=2)
+    grid = panel.frames[0].sessions
+    (short,), _ = walk_forward(panel, WalkForward(grid[500], grid[520], 30))
+    with pytest.raises(TooLittleHistory, match="a network needs 1000"):
+        fit(NetworkEntrant(SMALL), short, panel)
+    with pytest.raises(UnknownArchitecture, match=r"no network named 'lstmm'; .* conv_lstm, .* lstm"):
+        entrants_of([replace(SMALL, architecture="lstmm")], (), ("one_step",))
+    with pytest.raises(UnknownArchitecture, match="no baseline named 'naive'"):
+        entrants_of([], ("naive",), ("one_step",))
+    with pytest.raises(UnknownArchitecture, match="no strategy named 'two_step'"):
+        entrants_of([SMALL], (), ("two_step",))
+
+
+def test_one_step_networks_come_before_the_recursive_ones() -> None:
+    chosen = entrants_of([SMALL], ("random_walk",), ("recursive", "multi_step", "one_step"))
+    assert [(each.name, each.strategy, each.lookback) for each in chosen] == [
+        ("random_walk", "one_step", 1),
+        ("lstm", "one_step", 5),
+        ("random_walk", "multi_step", 1),
+        ("lstm", "multi_step", 5),
+        ("lstm", "recursive", 5),
+    ]

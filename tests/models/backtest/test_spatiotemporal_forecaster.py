@@ -1,0 +1,77 @@
+"""A network over market frames in a backtest: what is backtested is what is served."""
+
+import numpy as np
+import pytest
+
+from models.backtest.folds import Fold, WalkForward, walk_forward
+from models.backtest.forecasters import NetworkEntrant, entrants_of
+from models.backtest.spatiotemporal_forecaster import FittedFrameEntrant
+from models.config import Recipe, Strategy
+from models.preprocessing.frame import Panel
+from tests.support.factories import SPY, VIX, after, known_at, make_frame, make_panel, with_changes
+
+SMALL = Recipe("conv_lstm", Strategy.MULTI_STEP, lookback=3, references=(SPY, VIX), units=2, seeds=(0,), max_epochs=1)
+
+
+def whole_panel() -> Panel:
+    """Two symbols of New York, one with holes, one of Tokyo and one that is too young for a row."""
+    panel = make_panel(1300, seed=8)
+    holed = make_frame("HOLED", 1300, 77, holes=[900, 1203, 1204])
+    young = make_frame("YOUNG", 1300, 79).slice(1150, 1300)
+    return Panel((*panel.frames, holed, young), panel.references)
+
+
+PANEL = whole_panel()
+
+
+@pytest.fixture(scope="module")
+def fold() -> Fold:
+    grid = PANEL.frames[0].sessions
+    (found,), _ = walk_forward(PANEL, WalkForward(grid[1200], grid[1219], 20))
+    return found
+
+
+@pytest.fixture(scope="module")
+def model(fold: Fold) -> FittedFrameEntrant:
+    fitted = NetworkEntrant(SMALL).fit(PANEL, fold, lambda _: None)
+    assert isinstance(fitted, FittedFrameEntrant)
+    return fitted
+
+
+def as_it_stood(instant: np.datetime64) -> Panel:
+    frames = tuple(known_at(frame, instant) for frame in PANEL.frames if frame.calendar == "XNYS")
+    return Panel(frames, {symbol: known_at(frame, instant) for symbol, frame in PANEL.references.items()})
+
+
+def test_the_whole_market_served_on_a_day_equals_the_backtests_rows_of_it(
+    model: FittedFrameEntrant, fold: Fold
+) -> None:
+    history = model.history(PANEL, *fold.test)
+    assert {PANEL.frames[index].symbol for index in history.symbol_index.tolist()} == {"AAA", "BBB", "HOLED"}
+    for day in np.unique(history.as_of)[[0, 4, 12]]:
+        rows = np.flatnonzero(history.as_of == day)
+        served = model.forecast(as_it_stood(history.final_at[rows[0]]))
+        told = dict(zip(served.symbols, served.quantiles, strict=True))
+        assert set(told) == {PANEL.frames[index].symbol for index in history.symbol_index[rows].tolist()}
+        for row in rows.tolist():
+            symbol = PANEL.frames[int(history.symbol_index[row])].symbol
+            np.testing.assert_allclose(told[symbol], history.raw[row], rtol=1e-5, atol=1e-7)
+
+
+def test_what_comes_after_a_day_changes_nothing_of_it(model: FittedFrameEntrant, fold: Fold) -> None:
+    history = model.history(PANEL, *fold.test)
+    instant = history.final_at[history.as_of == np.unique(history.as_of)[9]].max()
+    changed = Panel(
+        tuple(with_changes(frame, after(frame, instant), seed=1) for frame in PANEL.frames),
+        {symbol: with_changes(frame, after(frame, instant), seed=2) for symbol, frame in PANEL.references.items()},
+    )
+    again = model.history(changed, *fold.test)
+    mine, others = history.final_at <= instant, again.final_at <= instant
+    np.testing.assert_allclose(again.raw[others], history.raw[mine], rtol=1e-6, atol=1e-9)
+
+
+def test_no_network_over_frames_is_made_recursive() -> None:
+    made = entrants_of((SMALL,), (), ("one_step", "multi_step", "recursive"))
+    assert [(entrant.name, entrant.strategy) for entrant in made] == [
+        ("conv_lstm", "one_step"), ("conv_lstm", "multi_step"),
+    ]  # fmt: skip

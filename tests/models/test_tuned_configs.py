@@ -1,0 +1,88 @@
+"""The researched recipe, and the parts of training that it switches."""
+
+import numpy as np
+import pytest
+
+from models.config import Inputs, Recipe, Schedule, Strategy, Weighting
+from models.errors import ArtifactError
+from models.networks.lstm_numpy import forward_lstm
+from models.training.fit_network import rate_of, with_median_share
+from models.tuned_configs import refined
+from tests.support.factories import SPY, VIX
+
+MEDIANS = np.array([0.01, 0.02, 0.03], np.float32)
+
+
+def arrays(seed: int = 1, features: int = 4, units: int = 3) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(seed)
+    shapes = {
+        "kernel": (features, 4 * units),
+        "recurrent": (units, 4 * units),
+        "bias": (4 * units,),
+        "head_kernel": (units, 21),
+        "head_bias": (21,),
+    }
+    return {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+
+
+def test_the_refined_lstm_keeps_what_was_asked_for() -> None:
+    plain = Recipe("lstm", Strategy.ONE_STEP, lookback=7, references=(SPY, VIX), seeds=(4, 5))
+    recipe = refined(plain)
+    kept = ("architecture", "strategy", "lookback", "references", "seeds", "units")
+    assert [getattr(recipe, name) for name in kept] == [getattr(plain, name) for name in kept]
+    assert (recipe.inputs, recipe.weighting, recipe.schedule) == (Inputs.EXTENDED, Weighting.EVEN, Schedule.COSINE)
+    assert recipe.hash() != plain.hash()
+
+
+def test_other_networks_keep_their_defaults() -> None:
+    plain = Recipe("random_walk", Strategy.MULTI_STEP)
+    assert refined(plain) is plain
+
+
+def test_a_recipe_survives_its_plain_form_and_an_older_one_is_core() -> None:
+    recipe = refined(Recipe("lstm", Strategy.MULTI_STEP, references=(SPY, VIX)))
+    assert Recipe.from_dict(recipe.as_dict()) == recipe
+    older = Recipe("lstm", Strategy.MULTI_STEP).as_dict()
+    for name in ("inputs", "weighting", "schedule", "median_share"):
+        del older[name]
+    assert Recipe.from_dict(older) == Recipe("lstm", Strategy.MULTI_STEP)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_a_share_outside_its_bounds_is_refused(share: float) -> None:
+    with pytest.raises(ValueError, match=r"median_share must be 0\.\.1"):
+        Recipe("lstm", Strategy.MULTI_STEP, median_share=share)
+
+
+def test_half_a_median_share_moves_every_quantile_half_the_way() -> None:
+    weights, windows = arrays(), np.random.default_rng(2).normal(size=(6, 5, 4)).astype(np.float32)
+    trained = forward_lstm(weights, windows)
+    halved = forward_lstm(with_median_share(weights, MEDIANS, 0.5), windows)
+    moved = 0.5 * (trained[:, :, 3] - MEDIANS)
+    np.testing.assert_allclose(halved, trained - moved[:, :, None], atol=1e-5)
+    none = forward_lstm(with_median_share(weights, MEDIANS, 0.0), windows)
+    np.testing.assert_allclose(none[:, :, 3], np.tile(MEDIANS, (6, 1)), atol=1e-6)
+    assert with_median_share(weights, MEDIANS, 1.0) is weights
+
+
+def test_a_median_share_leaves_the_given_arrays_alone() -> None:
+    weights = arrays()
+    before = {name: array.copy() for name, array in weights.items()}
+    with_median_share(weights, MEDIANS, 0.25)
+    for name, array in before.items():
+        np.testing.assert_array_equal(weights[name], array)
+
+
+def test_a_median_share_needs_the_head_over_all_steps() -> None:
+    weights = arrays()
+    with pytest.raises(ArtifactError, match="no quantile head for 3 steps"):
+        with_median_share({**weights, "head_bias": weights["head_bias"][:7]}, MEDIANS, 0.5)
+    del weights["head_kernel"]
+    with pytest.raises(ArtifactError, match="median_share of 1"):
+        with_median_share(weights, MEDIANS, 0.5)
+
+
+def test_the_rate_falls_along_half_a_cosine() -> None:
+    recipe = Recipe("lstm", Strategy.MULTI_STEP, learning_rate=0.008, max_epochs=2, schedule=Schedule.COSINE)
+    # 0.004 * (1 + cos(pi / 4)), 0.004 * (1 + cos(3 pi / 4))
+    assert [rate_of(recipe, epoch) for epoch in (1, 2)] == pytest.approx([0.00682843, 0.00117157], rel=1e-5)

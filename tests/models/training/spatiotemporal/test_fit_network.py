@@ -1,0 +1,265 @@
+"""Networks over market frames from request to artifact and back to forecasts, small enough to train in seconds."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.config import Inputs, Recipe, Schedule, Strategy, Weighting
+from models.errors import ArtifactError, FrameError
+from models.forecasting.artifact import Artifact, load_artifact, save_artifact
+from models.forecasting.network_forecaster import load_forecaster
+from models.forecasting.spatiotemporal.forecaster import FrameForecaster
+from models.metrics.scoring_rules import pinball
+from models.preprocessing.frame import Panel
+from models.preprocessing.pipeline import cut_windows
+from models.preprocessing.splits import judged_spans
+from models.training.fit import fit_recipe
+from models.training.fit_network import EpochEnd
+from models.training.refit_check import Predecessor
+from models.training.spatiotemporal.fit_network import FittedFrames, fit_frames
+from models.training.train import TrainedArtifact, TrainProgress, TrainRequest, train
+from tests.support.factories import SPY, VIX, after, known_at, make_frame, make_panel, with_changes
+
+SESSIONS = 1300
+BASE = make_panel(SESSIONS, seed=3, symbols=("AAA", "BBB", "CCC"))
+# DDD begins midway, CCC has a hole in the stop span and BBB in the judged one: some cells of the frames are masked.
+PANEL = Panel(
+    (*BASE.frames, make_frame("DDD", SESSIONS, 77).slice(500, SESSIONS)),
+    BASE.references,
+)
+PANEL.frames[1].close[1100] = np.nan
+PANEL.frames[2].close[900] = np.nan
+CUT_AT = PANEL.frames[0].final_at[-40]
+RECIPE = Recipe(
+    "conv_lstm", Strategy.MULTI_STEP, references=(SPY, VIX), units=8, seeds=(5,), max_epochs=2, batch_size=128
+)
+NEW_YORK = ("AAA", "BBB", "CCC", "DDD")
+
+
+def ignore(progress: TrainProgress) -> None:
+    """Nobody listens."""
+
+
+def panel_known_at(panel: Panel, instant: np.datetime64) -> Panel:
+    return Panel(
+        tuple(known_at(frame, instant) for frame in panel.frames),
+        {symbol: known_at(frame, instant) for symbol, frame in panel.references.items()},
+    )
+
+
+@dataclass
+class Trained:
+    artifact: TrainedArtifact
+    forecaster: FrameForecaster
+
+
+def train_one(recipe: Recipe, folder: Path, panel: Panel = PANEL) -> Trained:
+    artifact = train(TrainRequest(panel, recipe, CUT_AT, folder), ignore)
+    forecaster = load_forecaster(artifact.path, artifact.sha256)
+    assert isinstance(forecaster, FrameForecaster)
+    return Trained(artifact, forecaster)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return train_one(RECIPE, tmp_path_factory.mktemp("artifacts"))
+
+
+@pytest.fixture(scope="module")
+def fitted() -> tuple[FittedFrames, list[EpochEnd]]:
+    spans = judged_spans(cut_windows(PANEL, RECIPE, require_targets=True), CUT_AT)
+    ended: list[EpochEnd] = []
+    frames = fit_recipe(PANEL, RECIPE, spans, ended.append)
+    assert isinstance(frames, FittedFrames)
+    return frames, ended
+
+
+@pytest.mark.parametrize(
+    ("row", "symbols"),
+    [
+        (700, ("AAA", "BBB", "CCC")),
+        (890, NEW_YORK),
+        (902, ("AAA", "BBB", "DDD")),
+        (1101, ("AAA", "CCC", "DDD")),
+        (1240, NEW_YORK),
+    ],
+)
+def test_served_forecasts_equal_the_backtest(
+    fitted: tuple[FittedFrames, list[EpochEnd]], row: int, symbols: tuple[str, ...]
+) -> None:
+    # At row 700 DDD has 201 bars: too few for a forecast, enough to be seen by the others.
+    windows = fitted[0].answered(fitted[0].windows)
+    backtest = fitted[0].quantiles(windows)
+    known = panel_known_at(PANEL, PANEL.frames[0].final_at[row])
+    served = fitted[0].forecaster.forecast(known)
+    assert served.symbols == symbols
+    for position, symbol in enumerate(symbols):
+        index = [frame.symbol for frame in PANEL.frames].index(symbol)
+        frame = known.frames[index]
+        at = np.flatnonzero((windows.symbol_index == index) & (windows.as_of == frame.sessions[-1]))
+        np.testing.assert_allclose(served.quantiles[position], backtest[at[0]], atol=1e-7, rtol=1e-5)
+        assert served.last_close[position] == frame.close[-1]
+
+
+def test_saved_and_loaded_equals_the_forecaster_in_memory(
+    trained: Trained, fitted: tuple[FittedFrames, list[EpochEnd]], tmp_path: Path
+) -> None:
+    kept = fitted[0].forecaster
+    loaded = load_forecaster(*save_artifact(Artifact(RECIPE, kept.pipeline.to_dict(), kept.weights, {}), tmp_path))
+    known = panel_known_at(PANEL, CUT_AT)
+    np.testing.assert_array_equal(loaded.forecast(known).quantiles, kept.forecast(known).quantiles)
+    # Trained a second time from the same panel and seed, it is the same but for rounding.
+    np.testing.assert_allclose(
+        trained.forecaster.forecast(known).quantiles, kept.forecast(known).quantiles, atol=1e-5, rtol=1e-3
+    )
+
+
+def test_a_hole_is_refused_and_its_neighbours_are_served(trained: Trained) -> None:
+    known = panel_known_at(PANEL, PANEL.frames[0].final_at[1102])
+    batch = trained.forecaster.forecast(known)
+    assert batch.symbols == ("AAA", "CCC", "DDD")
+    reasons = {refusal.symbol: refusal.reason for refusal in batch.refusals}
+    assert "is missing from the window" in reasons["BBB"]
+    assert np.isfinite(batch.quantiles).all()
+    assert (np.diff(batch.quantiles, axis=-1) >= 0).all()
+
+
+def test_new_symbols_and_other_calendars_are_refused_in_words(trained: Trained) -> None:
+    known = panel_known_at(PANEL, CUT_AT)
+    new = known_at(make_frame("NEW", SESSIONS, 9), CUT_AT)
+    batch = trained.forecaster.forecast(Panel((new, *known.frames), known.references))
+    assert batch.symbols == NEW_YORK
+    assert [refusal.symbol for refusal in batch.refusals] == ["NEW", "7203.T"]
+    assert "new since the conv_lstm was trained, which has no row for it" in batch.refusals[0].reason
+    assert "trades on XTKS" in batch.refusals[1].reason
+    # And the others' forecasts are as without them.
+    alone = trained.forecaster.forecast(known)
+    np.testing.assert_array_equal(alone.quantiles, batch.quantiles)
+
+
+def test_a_panel_without_a_forecast_is_answered_with_refusals_alone(trained: Trained) -> None:
+    batch = trained.forecaster.forecast(Panel((make_frame("NEW", 400, 9),)))
+    assert (batch.symbols, batch.quantiles.shape, len(batch.refusals)) == ((), (0, 3, 7), 1)
+
+
+def test_an_absent_symbol_is_masked_and_its_neighbours_see_it(trained: Trained) -> None:
+    known = panel_known_at(PANEL, CUT_AT)
+    without = Panel(tuple(frame for frame in known.frames if frame.symbol != "AAA"), known.references)
+    batch = trained.forecaster.forecast(without)
+    assert batch.symbols == ("BBB", "CCC", "DDD")
+    assert not np.allclose(batch.quantiles, trained.forecaster.forecast(known).quantiles[1:], atol=1e-7)
+
+
+def test_a_masked_reference_degrades_and_does_not_block(trained: Trained) -> None:
+    known = panel_known_at(PANEL, CUT_AT)
+    batch = trained.forecaster.forecast(Panel(known.frames, {"SPY": known.references["SPY"]}))
+    assert batch.degraded == (("^VIX",),) * 4
+
+
+def test_what_comes_after_the_cut_changes_nothing(trained: Trained, tmp_path: Path) -> None:
+    changed = Panel(
+        tuple(with_changes(frame, after(frame, CUT_AT), seed=1) for frame in PANEL.frames),
+        {symbol: with_changes(frame, after(frame, CUT_AT), seed=2) for symbol, frame in PANEL.references.items()},
+    )
+    again = train_one(RECIPE, tmp_path, changed)
+    known = panel_known_at(PANEL, CUT_AT)
+    assert again.forecaster.pipeline == trained.forecaster.pipeline
+    np.testing.assert_allclose(
+        again.forecaster.forecast(known).quantiles, trained.forecaster.forecast(known).quantiles, atol=1e-5, rtol=1e-3
+    )
+    assert again.artifact.metrics["pinball"] == pytest.approx(trained.artifact.metrics["pinball"], rel=1e-4)
+
+
+def test_the_stop_loss_is_the_masked_sigma_weighted_pinball(fitted: tuple[FittedFrames, list[EpochEnd]]) -> None:
+    frames, ended = fitted
+    spans = judged_spans(cut_windows(PANEL, RECIPE, require_targets=True), CUT_AT)
+    stop = frames.answered(frames.windows.select(spans.stop))
+    scaled = frames.quantiles(stop) / (stop.sigma[:, None] * np.sqrt([1, 2, 3]))[:, :, None]
+    again = (pinball(stop.targets, scaled).mean(axis=1) * stop.sigma / stop.sigma.mean()).mean()
+    assert again == pytest.approx(min(end.stop_loss for end in ended), rel=1e-4)
+
+
+def test_judged_are_the_symbols_with_a_row(trained: Trained) -> None:
+    metrics = trained.artifact.metrics
+    # 252 dates of four New York symbols, less BBB's hole: no target over it 3 times, no window 5 times.
+    assert metrics["n"] == 4 * 252 - 8
+    assert -0.25 < metrics["skill"] < 0.03
+    assert len(metrics["stop_loss"]) == 1
+
+
+@pytest.mark.parametrize("name", ["conv3d_lstm", "conv3d_lstm_variational", "conv3d_lstm_per_frame"])
+def test_every_way_trains_and_serves_the_mean_of_its_seeds(name: str, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, architecture=name, strategy=Strategy.ONE_STEP, seeds=(1, 2), max_epochs=1)
+    one = train_one(recipe, tmp_path)
+    known = panel_known_at(PANEL, CUT_AT)
+    batch = one.forecaster.forecast(known)
+    assert batch.quantiles.shape == (4, 1, 7)
+    each = [
+        FrameForecaster(replace(recipe, seeds=(seed,)), one.forecaster.pipeline, {seed: weights}).forecast(known)
+        for seed, weights in one.forecaster.weights.items()
+    ]
+    np.testing.assert_allclose(batch.quantiles, (each[0].quantiles + each[1].quantiles) / 2, atol=1e-12)
+    assert not np.allclose(each[0].quantiles, each[1].quantiles)
+
+
+def test_a_refit_is_compared_with_the_version_it_follows(trained: Trained, tmp_path: Path) -> None:
+    former = trained.artifact
+    refit = train(TrainRequest(PANEL, RECIPE, CUT_AT, tmp_path, False, Predecessor(former.path, former.sha256)), ignore)
+    beside = refit.metrics["predecessor"]
+    assert 0.9 * refit.metrics["n"] < beside["n"] < refit.metrics["n"]
+    # The same cut and seed give the same network.
+    assert beside["predecessor_pinball"] == pytest.approx(beside["pinball"], rel=1e-6)
+
+
+def test_noise_in_training_comes_from_the_seed(tmp_path: Path) -> None:
+    recipe = replace(RECIPE, architecture="conv3d_lstm_variational", seeds=(1,), max_epochs=1)
+    first, again = train_one(recipe, tmp_path / "first"), train_one(recipe, tmp_path / "again")
+    for name, array in first.forecaster.weights[1].items():
+        np.testing.assert_allclose(array, again.forecaster.weights[1][name], atol=1e-3)
+
+
+def test_artifacts_that_do_not_fit_are_refused(trained: Trained, tmp_path: Path) -> None:
+    artifact = load_artifact(trained.artifact.path, trained.artifact.sha256)
+    plain = {name: value for name, value in artifact.pipeline.items() if name != "layout"}
+    with pytest.raises(ArtifactError, match="no layout of a market"):
+        load_forecaster(*save_artifact(replace(artifact, pipeline=plain), tmp_path))
+    wider = {**artifact.pipeline, "lookback": 5}
+    weights = {5: {**artifact.weights[5], "conv_lstm.0": artifact.weights[5]["conv_lstm.0"][:, :, 1:]}}
+    with pytest.raises(ArtifactError, match="do not fit frames of"):
+        load_forecaster(*save_artifact(replace(artifact, pipeline=wider, weights=weights), tmp_path))
+    with pytest.raises(ArtifactError, match=r"seeds \[5, 6\], the weights \[5\]"):
+        FrameForecaster(replace(RECIPE, seeds=(5, 6)), trained.forecaster.pipeline, trained.forecaster.weights)
+
+
+def test_the_choices_of_a_refined_recipe_hold_for_frames_too(tmp_path: Path) -> None:
+    recipe = replace(
+        RECIPE,
+        inputs=Inputs.EXTENDED,
+        weighting=Weighting.EVEN,
+        schedule=Schedule.COSINE,
+        patience=8,
+        median_share=0.0,
+        seeds=(1,),
+    )
+    spans = judged_spans(cut_windows(PANEL, recipe, require_targets=True), CUT_AT)
+    ended: list[EpochEnd] = []
+    fitted = fit_recipe(PANEL, recipe, spans, ended.append)
+    assert isinstance(fitted, FittedFrames)
+    windows = fitted.answered(fitted.windows)
+    scaled = fitted.quantiles(windows)[..., 3] / (windows.sigma[:, None] * np.sqrt([1, 2, 3]))
+    # A share of 0: every median is that of the fit span's targets.
+    medians = np.median(fitted.answered(fitted.windows.select(spans.fit)).targets, axis=0)
+    np.testing.assert_allclose(scaled, np.broadcast_to(medians, scaled.shape), atol=1e-6)
+    known = panel_known_at(PANEL, CUT_AT)
+    one = train_one(recipe, tmp_path)
+    np.testing.assert_allclose(
+        one.forecaster.forecast(known).quantiles, fitted.forecaster.forecast(known).quantiles, atol=1e-5, rtol=1e-3
+    )
+
+
+def test_spans_of_another_panel_are_refused() -> None:
+    spans = judged_spans(cut_windows(PANEL, RECIPE, require_targets=True), CUT_AT)
+    with pytest.raises(FrameError, match="cut them on the same panel"):
+        fit_frames(Panel(PANEL.frames[:2], PANEL.references), RECIPE, spans, lambda end: None)

@@ -1,0 +1,110 @@
+"""A refit on trial and beside the version it follows, with networks small enough to train in a second."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.config import Recipe, Strategy
+from models.errors import TooLittleHistory
+from models.forecasting.artifact import load_artifact
+from models.forecasting.network_forecaster import NetworkForecaster, load_forecaster
+from models.metrics.scoring_rules import pinball
+from models.training.holdout import BASIS_POINT, actual_returns
+from models.training.refit_check import Predecessor
+from models.training.train import TrainedArtifact, TrainProgress, TrainRequest, train
+from models.training.walk_forward_evidence import FOLD_SESSIONS, FOLDS
+from tests.support.factories import SPY, VIX, make_panel
+
+PANEL = make_panel(1300, seed=3)
+RECIPE = Recipe("lstm", Strategy.ONE_STEP, references=(SPY, VIX), units=4, seeds=(5,), max_epochs=2, batch_size=512)
+CUT_AT = PANEL.frames[0].final_at[-10]
+EARLIER = PANEL.frames[0].final_at[-20]
+
+
+def ignore(progress: TrainProgress) -> None:
+    """Nobody listens."""
+
+
+@pytest.fixture(scope="module")
+def former(tmp_path_factory: pytest.TempPathFactory) -> TrainedArtifact:
+    return train(TrainRequest(PANEL, RECIPE, EARLIER, tmp_path_factory.mktemp("former")), ignore)
+
+
+def test_a_recipe_on_trial_brings_daily_evidence_and_the_refit_its_comparison(
+    former: TrainedArtifact, tmp_path: Path
+) -> None:
+    told: list[TrainProgress] = []
+    request = TrainRequest(PANEL, RECIPE, CUT_AT, tmp_path, True, Predecessor(former.path, former.sha256, 7))
+    trained = train(request, told.append)
+    evidence = trained.evidence
+    assert evidence is not None
+    assert evidence.horizon == 1
+    # Two symbols of New York and one of Tokyo share their dates.
+    assert len(evidence) == FOLDS * FOLD_SESSIONS == 252
+    assert trained.judge_dates is not None
+    assert (evidence.days[0].item(), evidence.days[-1].item()) == trained.judge_dates
+    # Nothing can be learned from random walks, in two epochs least of all: no better than by chance.
+    assert evidence.loss.mean() > 0.99 * evidence.walk.mean()
+    assert [round(one.fraction, 3) for one in told] == [0.167, 0.333, 0.5, 0.667, 0.833, 1.0]
+
+    beside = trained.metrics["predecessor"]
+    assert beside["version"] == 7
+    assert former.stop_dates is not None
+    assert trained.judge_dates is not None
+    since = max(np.busday_offset(former.stop_dates[1], 6) + 1, np.datetime64(trained.judge_dates[0]))
+    for figure, artifact in (("pinball", trained), ("predecessor_pinball", former)):
+        forecaster = load_forecaster(artifact.path, artifact.sha256)
+        assert isinstance(forecaster, NetworkForecaster)
+        windows = forecaster.pipeline.windows(PANEL, require_targets=True)
+        windows = windows.select((windows.as_of >= since) & (windows.as_of <= np.datetime64(trained.judge_dates[1])))
+        loss = BASIS_POINT * pinball(actual_returns(windows), forecaster.quantiles(windows)).mean()
+        assert beside[figure] == pytest.approx(loss, rel=1e-9)
+        assert beside["n"] == len(windows)
+
+
+def test_a_predecessor_that_is_gone_is_told_and_stops_nothing(former: TrainedArtifact, tmp_path: Path) -> None:
+    request = TrainRequest(PANEL, RECIPE, CUT_AT, tmp_path, False, Predecessor(tmp_path / "gone", former.sha256))
+    trained = train(request, ignore)
+    assert trained.evidence is None
+    assert set(trained.metrics["predecessor"]) == {"version", "error"}
+    assert "gone" in trained.metrics["predecessor"]["error"]
+
+
+def test_sessions_the_predecessor_was_stopped_on_are_left_out(tmp_path: Path) -> None:
+    """A predecessor of a later cut has seen all that an earlier refit is judged on, but for its own judging span."""
+    panel = make_panel(1400, seed=3, symbols=("AAA",), tokyo=())
+    later = panel.frames[0].final_at[-1]
+    newer = train(TrainRequest(panel, RECIPE, later, tmp_path), ignore)
+    stop_last = newer.stop_dates[1] if newer.stop_dates else None
+    refit = train(
+        TrainRequest(panel, RECIPE, panel.frames[0].final_at[-260], tmp_path, False,
+                     Predecessor(newer.path, newer.sha256)),
+        ignore,
+    )  # fmt: skip
+    assert refit.judge_dates is not None
+    assert stop_last is not None
+    assert refit.judge_dates[1] <= stop_last
+    assert refit.metrics["predecessor"] == {"version": 0, "n": 0, "pinball": None, "predecessor_pinball": None}
+
+
+def test_another_horizon_cannot_be_compared_with(former: TrainedArtifact, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, strategy=Strategy.MULTI_STEP)
+    trained = train(
+        TrainRequest(PANEL, recipe, CUT_AT, tmp_path, False, Predecessor(former.path, former.sha256)), ignore
+    )
+    assert trained.metrics["predecessor"] == {"version": 0, "error": "it is a lstm of 1 steps"}
+    assert load_artifact(trained.path, trained.sha256).facts["metrics"] == trained.metrics
+
+
+def test_a_fold_that_is_too_short_costs_the_evidence_and_not_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_short(*_arguments: object) -> None:
+        raise TooLittleHistory("no symbol has a window in the fold")
+
+    monkeypatch.setattr("models.training.train.gather_evidence", too_short)
+    trained = train(TrainRequest(PANEL, RECIPE, CUT_AT, tmp_path, True), ignore)
+    assert trained.evidence is None
+    assert isinstance(load_forecaster(trained.path, trained.sha256), NetworkForecaster)

@@ -1,0 +1,88 @@
+"""The folds a recipe is judged on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from models.baselines import RandomWalk, fit_random_walk, random_walk_recipe
+from models.config import Recipe
+from models.errors import TooLittleHistory
+from models.gate import MIN_SESSIONS
+from models.preprocessing.frame import FloatArray, Panel
+from models.preprocessing.pipeline import cut_windows
+from models.preprocessing.splits import Spans
+from models.preprocessing.windows import PooledWindows
+from models.training.walk_forward_evidence import FOLD_SESSIONS, FOLDS, evidence_spans, gather_evidence
+from tests.support.factories import make_panel, make_recipe
+
+NEVER = np.datetime64("2100-01-01T00:00:00")
+
+
+@pytest.fixture(scope="module")
+def windows() -> PooledWindows:
+    return cut_windows(make_panel(1200, seed=1), make_recipe(), require_targets=True)
+
+
+def test_the_folds_together_are_enough_to_be_judged() -> None:
+    assert FOLDS * FOLD_SESSIONS >= MIN_SESSIONS
+
+
+def test_the_folds_walk_forward_to_the_end_without_a_gap(windows: PooledWindows) -> None:
+    first, second = evidence_spans(windows, NEVER)
+    dates = np.unique(windows.as_of)
+    assert first.judge_dates == (dates[-252], dates[-127])
+    assert second.judge_dates == (dates[-126], dates[-1])
+    assert first.stop_dates == (dates[-252 - 3 - 63], dates[-252 - 3 - 1])
+    assert second.fit_dates == (dates[0], dates[-126 - 3 - 63 - 3 - 1])
+
+
+def test_nothing_of_a_fold_is_final_after_its_judging_begins(windows: PooledWindows) -> None:
+    last = windows.target_final_at.max(axis=1)
+    for spans in evidence_spans(windows, NEVER):
+        assert last[spans.fit | spans.stop].max() <= windows.final_at[spans.judge].min()
+        assert not (spans.fit & spans.stop).any()
+        assert not (spans.stop & spans.judge).any()
+
+
+def test_what_is_final_after_the_cut_is_no_evidence(windows: PooledWindows) -> None:
+    cut = np.unique(windows.target_final_at.max(axis=1))[-60]
+    *_, newest = evidence_spans(windows, cut)
+    assert windows.target_final_at.max(axis=1)[newest.judge].max() <= cut
+
+
+def test_a_thousand_dates_are_needed(windows: PooledWindows) -> None:
+    dates = np.unique(windows.as_of)
+    assert len(evidence_spans(windows.select(windows.as_of < dates[1000]), NEVER)) == FOLDS
+    with pytest.raises(TooLittleHistory, match=r"999 distinct as_of dates have their targets by .*needs 1000"):
+        evidence_spans(windows.select(windows.as_of < dates[999]), NEVER)
+
+
+@dataclass
+class Scaled:
+    """A recipe that answers as the random walk does, every interval as wide as a factor says."""
+
+    windows: PooledWindows
+    walk: RandomWalk
+    factor: float
+
+
+def test_both_are_calibrated_as_they_would_be_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a random walk whose intervals have drifted would be too easy to beat."""
+    recipe, panel = make_recipe(), make_panel(1200, seed=1)
+
+    def fit(panel: Panel, recipe: Recipe, spans: Spans, _report: object) -> Scaled:
+        walk = fit_random_walk(panel, random_walk_recipe(recipe.strategy), spans.stop_until)
+        return Scaled(cut_windows(panel, recipe, require_targets=True), walk, factor)
+
+    def answer(fitted: Scaled, windows: PooledWindows) -> tuple[PooledWindows, list[FloatArray]]:
+        return windows, [fitted.factor * fitted.walk.at(windows.sigma)]
+
+    monkeypatch.setattr("models.training.walk_forward_evidence.fit_recipe", fit)
+    monkeypatch.setattr("models.training.walk_forward_evidence.answered", answer)
+    losses = {}
+    for factor in (1.0, 0.6):
+        found = gather_evidence(panel, recipe, NEVER, lambda *_: None)
+        losses[factor] = found.loss.mean() / found.walk.mean()
+    assert losses[1.0] == pytest.approx(1.0, abs=1e-12)
+    assert losses[0.6] < 1.015

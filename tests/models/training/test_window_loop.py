@@ -1,0 +1,156 @@
+"""The compiled loop on windows made by hand: determinism, masks, batches, learning."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from models.config import QUANTILES, Recipe, Strategy, Weighting
+from models.errors import TooLittleHistory, UnknownArchitecture
+from models.networks import architecture
+from models.networks.lstm_numpy import Weights
+from models.preprocessing.windows import PooledWindows
+from models.training.fit_network import with_median_share
+from models.training.window_loop import CompiledLoop, batch_of
+
+LOOKBACK, FEATURES = 2, 4
+NO_MASKS = np.zeros((0, FEATURES), np.float32)
+
+
+def recipe(**changes: object) -> Recipe:
+    fields: dict[str, object] = {"lookback": LOOKBACK, "units": 4, "batch_size": 64, "seeds": (0,), "mask_rate": 0.0}
+    return Recipe("lstm", Strategy.ONE_STEP, **{**fields, **changes})
+
+
+def windows(count: int, inputs_from: int = 0, shift: float = 0.0) -> PooledWindows:
+    draw = np.random.default_rng(inputs_from)
+    inputs = draw.normal(size=(count + LOOKBACK - 1, FEATURES)).astype(np.float32)
+    none = np.zeros(count, np.int64)
+    return PooledWindows(
+        inputs=inputs,
+        ends=np.arange(count) + LOOKBACK - 1,
+        lookback=LOOKBACK,
+        sigma=np.full(count, 0.01),
+        targets=np.random.default_rng(1).normal(size=(count, 1)) + shift,
+        symbol_index=none,
+        as_of=none.astype("datetime64[D]"),
+        final_at=none.astype("datetime64[s]"),
+        target_final_at=none[:, None].astype("datetime64[s]"),
+    )
+
+
+def trained(settings: Recipe, fit: PooledWindows, masks: np.ndarray = NO_MASKS, epochs: int = 2) -> Weights:
+    loop = CompiledLoop(settings, fit, masks)
+    loop.restart(settings.seeds[0])
+    for epoch in range(1, epochs + 1):
+        loop.epoch(settings.seeds[0], epoch)
+    return loop.weights()
+
+
+def same(one: Weights, other: Weights, tolerance: float = 1e-6) -> bool:
+    return all(np.allclose(one[name], other[name], atol=tolerance) for name in one)
+
+
+def test_training_approaches_the_median_of_the_targets() -> None:
+    settings = recipe(learning_rate=0.05)
+    fit = windows(640, shift=1.0)
+    forecast = architecture("lstm").forward(trained(settings, fit, epochs=15), fit.gather())
+    assert forecast[:, 0, 3].mean() == pytest.approx(1.0, abs=0.15)
+    assert forecast[:, 0, 0].mean() == pytest.approx(1.0 - 1.96, abs=0.4)
+
+
+def test_each_seed_has_its_own_weights_whatever_was_trained_before() -> None:
+    fit = windows(640)
+    loop = CompiledLoop(recipe(seeds=(4, 9)), fit, NO_MASKS)
+    ended = []
+    for seed in (4, 9, 4):
+        loop.restart(seed)
+        for epoch in (1, 2):
+            loop.epoch(seed, epoch)
+        ended.append(loop.weights())
+    assert same(ended[0], ended[2])
+    assert not same(ended[0], ended[1], tolerance=1e-3)
+
+
+def test_a_reference_that_is_always_masked_teaches_nothing() -> None:
+    masks = np.array([[0, 0, 1, 1]], np.float32)
+    # At a rate of 2 every draw lies below half of it: the whole window is masked every time.
+    loop = CompiledLoop(recipe(mask_rate=2.0), windows(640), masks)
+    loop.restart(0)
+    start = loop.weights()["kernel"]
+    for epoch in (1, 2):
+        loop.epoch(0, epoch)
+    moved = np.abs(loop.weights()["kernel"] - start).max(axis=1)
+    # Only the weight decay, 2e-7 of a weight a step, moves the rows of columns that are always 0.
+    assert (moved[2:] < 1e-4).all()
+    assert (moved[:2] > 1e-3).all()
+
+
+def test_half_of_the_masks_hide_the_newest_session_alone() -> None:
+    masks = np.array([[0, 0, 1, 1]], np.float32)
+    fit = windows(640)
+    other = windows(640)
+    other.inputs[LOOKBACK - 1 :: LOOKBACK, 2:] += 5.0
+    # Only every second window is kept, so the changed rows are newest sessions and nothing else.
+    chosen = np.arange(0, 640, LOOKBACK)
+    at_one = recipe(mask_rate=1.0, batch_size=64)
+    assert same(trained(at_one, fit.select(chosen), masks), trained(at_one, other.select(chosen), masks))
+
+
+def test_loss_on_is_the_sigma_weighted_pinball() -> None:
+    judged = windows(2)
+    judged.targets[:] = [[0.0], [np.log(2.0)]]
+    judged.sigma[:] = [0.01, 0.03]
+    judged.inputs[:] = 0.0
+    loop = CompiledLoop(recipe(), windows(64), NO_MASKS)
+    loop.restart(0)
+    # On inputs of 0 a fresh network answers ln 2 * (-3..3). At 0 the seven losses sum to (3 * .025 + 2 * .1 + .25) * 2
+    # = 1.05 ln 2; at ln 2 to .025 * 4 + .1 * 3 + .25 * 2 + .5 below it and .1 + .025 * 2 above, 1.55 ln 2.
+    expected = np.log(2.0) * (0.5 * 1.05 + 1.5 * 1.55) / 7 / 2
+    assert loop.loss_on(judged)() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("count", "batch"), [(186_495, 1024), (49_152, 1024), (49_151, 512), (12_000, 128), (1_000, 64), (40, 40)]
+)
+def test_few_windows_train_in_small_batches(count: int, batch: int) -> None:
+    # 12,000 windows: 128 is the first halving of 1,024 with 48 steps an epoch (256 * 48 = 12,288).
+    assert batch_of(count, 1024) == batch
+
+
+def test_no_window_is_refused() -> None:
+    with pytest.raises(TooLittleHistory, match="no window to train on"):
+        CompiledLoop(recipe(), windows(64).select(np.zeros(64, bool)), NO_MASKS)
+
+
+def test_unknown_network_is_refused() -> None:
+    with pytest.raises(UnknownArchitecture, match="choose one of"):
+        CompiledLoop(Recipe("transformer", Strategy.ONE_STEP), windows(64), NO_MASKS)
+
+
+def loss_by_hand(quantiles: np.ndarray, fit: PooledWindows, weights: np.ndarray) -> float:
+    missed = fit.targets[:, :, None] - quantiles
+    levels = np.array(QUANTILES)
+    each = np.maximum(levels * missed, (levels - 1) * missed).mean(axis=(1, 2))
+    return float((each * weights).mean())
+
+
+@pytest.mark.parametrize(("weighting", "expected"), [(Weighting.EVEN, [1, 1]), (Weighting.SIGMA, [0.5, 1.5])])
+def test_windows_weigh_alike_or_by_sigma(weighting: Weighting, expected: list[float]) -> None:
+    fit = replace(windows(640), sigma=np.repeat([0.01, 0.03], 320))
+    loop = CompiledLoop(recipe(weighting=weighting), fit, NO_MASKS)
+    quantiles = architecture("lstm").forward(loop.weights(), fit.gather())
+    assert loop.loss_on(fit)() == pytest.approx(loss_by_hand(quantiles, fit, np.repeat(expected, 320)), rel=1e-5)
+
+
+def test_what_is_trained_with_a_median_share_is_what_its_weights_answer() -> None:
+    fit = windows(640, shift=1.0)
+    loop = CompiledLoop(recipe(median_share=0.1, learning_rate=0.05), fit, NO_MASKS)
+    for epoch in (1, 2, 3):
+        loop.epoch(0, epoch)
+    assert loop.medians == pytest.approx(np.median(fit.targets, axis=0), rel=1e-6)
+    shared = with_median_share(loop.weights(), loop.medians, 0.1)
+    quantiles = architecture("lstm").forward(shared, fit.gather())
+    assert loop.loss_on(fit)() == pytest.approx(loss_by_hand(quantiles, fit, np.ones(640)), rel=1e-5)
+    plain = architecture("lstm").forward(loop.weights(), fit.gather())
+    assert abs(plain[:, 0, 3] - quantiles[:, 0, 3]).max() > 0.05

@@ -1,0 +1,243 @@
+"""Every refusal is a problem document with a request id; bad input is never a fault of ours."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from service.api.common.cursor import decode, encode
+from service.api.common.errors import BadParameter
+from service.app import create_app
+from service.db.migrate import upgrade
+from service.db.session import Database
+from service.settings import Settings
+from tests.support.api.client import TestClient
+
+FIELDS = {"type", "title", "status", "detail", "instance", "request_id"}
+
+PATHS = (
+    "/v1/forecasts",
+    "/v1/forecasts/AAPL",
+    "/v1/forecasts/AAPL/history",
+    "/v1/prices/AAPL",
+    "/v1/symbols",
+    "/v1/models",
+    "/v1/models/1",
+    "/v1/runs",
+    "/v1/runs/1",
+    "/v1/accuracy",
+)
+NAMES = (
+    "symbols", "as_of", "known_at", "cursor", "limit", "first", "last", "group", "active", "strategy", "status", "job",
+    "scope", "state", "step", "forecaster", "origin",
+)  # fmt: skip
+
+
+def refused(client: TestClient, path: str, status: int, **params: Any) -> dict[str, Any]:
+    answer = client.get(path, params=params)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = answer.json()
+    assert body.keys() >= FIELDS
+    assert (body["status"], body["request_id"]) == (status, answer.headers["x-request-id"])
+    return body
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{tmp_path / 'bare.db'}")
+    yield database
+    database.close()
+
+
+@pytest.mark.parametrize("path", ["/v1/forecasts/ZZZZ", "/v1/forecasts/ZZZZ/history", "/v1/prices/ZZZZ"])
+def test_an_unknown_symbol_is_not_found(client: TestClient, path: str) -> None:
+    body = refused(client, path, 404)
+    assert body["detail"] == "there is no symbol ZZZZ here; /v1/symbols lists those there are"
+    assert body["instance"] == path
+
+
+def test_unknown_ids_are_not_found(client: TestClient) -> None:
+    assert "no model version 99" in refused(client, "/v1/models/99", 404)["detail"]
+    assert "no run 9223372036854775807" in refused(client, f"/v1/runs/{2**63 - 1}", 404)["detail"]
+
+
+def test_an_unknown_route_is_not_found(client: TestClient) -> None:
+    assert "no such route" in refused(client, "/v1/nothing", 404)["detail"]
+
+
+def test_a_wrong_method_is_refused(client: TestClient) -> None:
+    answer = client.post("/v1/symbols")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+    assert answer.json().keys() >= FIELDS
+
+
+@pytest.mark.parametrize(
+    ("path", "parameter", "value"),
+    [
+        ("/v1/forecasts/AAPL", "as_of", "2018-13-01"),
+        ("/v1/forecasts/AAPL", "as_of", "1527811200"),
+        ("/v1/forecasts/AAPL", "known_at", "2018-06-01T21:40:00"),
+        ("/v1/forecasts/AAPL", "known_at", "9999-12-31T23:59:59-23:59"),
+        ("/v1/forecasts", "symbols", "AAPL,BAD SYMBOL"),
+        ("/v1/forecasts", "symbols", "A\0"),
+        ("/v1/forecasts", "symbols", ",,"),
+        ("/v1/forecasts", "symbols", ",".join(f"S{n}" for n in range(501))),
+        ("/v1/forecasts", "limit", "501"),
+        ("/v1/forecasts", "limit", "0"),
+        ("/v1/forecasts", "cursor", "!!"),
+        ("/v1/forecasts/AAPL/history", "step", "4"),
+        ("/v1/forecasts/AAPL/history", "step", "9" * 400),
+        ("/v1/forecasts/AAPL/history", "strategy", "recursive"),
+        ("/v1/forecasts/AAPL/history", "cursor", encode("prices", date(2018, 6, 1))),
+        ("/v1/forecasts/AAPL/history", "cursor", encode("history", date(2018, 6, 1), 2**63)),
+        ("/v1/symbols", "cursor", encode("symbols", "\ud800")),
+        ("/v1/symbols", "active", "perhaps"),
+        ("/v1/runs", "job", "pull\0"),
+        ("/v1/accuracy", "origin", "future"),
+    ],
+)
+def test_bad_input_names_the_parameter(client: TestClient, path: str, parameter: str, value: str) -> None:
+    body = refused(client, path, 422, **{parameter: value})
+    assert parameter in body["detail"]
+    assert body["errors"][0]["parameter"] == parameter
+
+
+@pytest.mark.parametrize("path", ["/v1/forecasts/-A", "/v1/prices/A%00", "/v1/forecasts/" + "A" * 41, "/v1/runs/x",
+                                  "/v1/models/0", f"/v1/runs/{2**63}"])  # fmt: skip
+def test_bad_paths_are_bad_input(client: TestClient, path: str) -> None:
+    refused(client, path, 422)
+
+
+def test_the_clients_request_id_is_kept_where_it_can_be(client: TestClient) -> None:
+    assert client.get("/healthz", headers={"X-Request-ID": "mine-1"}).headers["x-request-id"] == "mine-1"
+    assert client.get("/healthz", headers={"X-Request-ID": "a b" * 50}).headers["x-request-id"] != "a b" * 50
+    body = client.get("/v1/forecasts/ZZZZ", headers={"X-Request-ID": "mine-2"}).json()
+    assert body["request_id"] == "mine-2"
+
+
+def test_an_empty_database_is_not_ready(bare: Database) -> None:
+    with TestClient(create_app(Settings(), bare)) as client:
+        assert client.get("/healthz").json() == {"status": "ok"}
+        for path in ("/readyz", "/v1/forecasts/AAPL", "/v1/symbols"):
+            body = refused(client, path, 503)
+            assert "has no tables yet, this version needs" in body["detail"]
+            assert int(client.get(path).headers["retry-after"]) > 0
+
+
+def test_a_database_at_another_migration_is_not_ready(filled: Database) -> None:
+    with filled.transaction() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
+    with TestClient(create_app(Settings(), filled)) as client:
+        assert "is at migration 0000" in refused(client, "/readyz", 503)["detail"]
+
+
+def test_a_migrated_database_nobody_set_up(bare: Database) -> None:
+    upgrade(bare)
+    with TestClient(create_app(Settings(), bare)) as client:
+        assert client.get("/readyz").json()["newest_edition"] is None
+        assert "tplus up" in refused(client, "/v1/forecasts/AAPL", 503)["detail"]
+
+
+def test_a_database_that_cannot_be_opened(tmp_path: Path) -> None:
+    (tmp_path / "no.db").write_text("this is no database, and long enough to be read as a header of one" * 20)
+    database = Database(f"sqlite:///{tmp_path / 'no.db'}")
+    with TestClient(create_app(Settings(), database)) as client:
+        assert "cannot be reached" in refused(client, "/readyz", 503)["detail"]
+        assert "cannot be reached" in refused(client, "/v1/forecasts/AAPL", 503)["detail"]
+
+
+@pytest.mark.parametrize("filled", ["sqlite"], indirect=True)  # PostgreSQL refuses such a row
+def test_a_fault_of_ours_shows_no_trace(filled: Database) -> None:
+    path = str(filled.engine.url.database)
+    with sqlite3.connect(path) as raw:  # a bar that breaks the schema's promise
+        raw.execute("UPDATE model_versions SET seeds = 'not json' WHERE id = 1")
+    raw.close()
+    with TestClient(create_app(Settings(), filled), raise_server_exceptions=False) as client:
+        answer = client.get("/v1/models")
+    assert answer.status_code == 500
+    assert "Traceback" not in answer.text
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+def test_readiness_reports_freshness(client: TestClient) -> None:
+    ready = client.get("/readyz").json()
+    assert (ready["status"], ready["clock"], ready["source"]) == ("ready", "replay", "sample")
+    assert (ready["market_time"], ready["newest_as_of"]) == ("2018-06-02T00:00:00Z", "2018-06-01")
+
+
+def test_the_openapi_file_declares_routes_examples_and_problems(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    for path, operations in document["paths"].items():
+        assert operations["get"]["summary"], path
+        assert operations["get"]["description"], path
+        for parameter in operations["get"].get("parameters", []):
+            assert parameter["name"] == "id" or parameter["description"], (path, parameter["name"])
+        if path.startswith("/v1"):
+            bad = operations["get"]["responses"]["422"]["content"]
+            assert bad == {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    schemas = document["components"]["schemas"]
+    assert set(schemas["Problem"]["required"]) == FIELDS
+    assert schemas["ForecastAnswer"]["properties"]["symbol"]["examples"] == ["AAPL"]
+    text_of_it = json.dumps(document)
+    for reference in {part.split('"')[0] for part in text_of_it.split("#/components/schemas/")[1:]}:
+        assert reference in schemas
+    assert client.get("/docs").status_code == 200
+    assert '<a href="/docs">' in client.get("/").text
+
+
+@given(st.text(max_size=40) | st.binary(max_size=40).map(lambda raw: raw.decode("latin-1")))
+def test_garbage_is_no_cursor(garbage: str) -> None:
+    with pytest.raises(BadParameter, match="cursor is none that this route gave out"):
+        decode("history", garbage, date, int)
+
+
+@given(st.dates(), st.integers(0, 2**63 - 1))
+def test_a_cursor_comes_back_whole(day: date, number: int) -> None:
+    assert decode("history", encode("history", day, number), date, int) == (day, number)
+
+
+@hypothesis_settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(PATHS),
+    st.dictionaries(st.sampled_from(NAMES), st.text(max_size=30) | st.integers().map(str), max_size=4),
+)
+def test_bad_input_is_never_a_fault_of_ours(client: TestClient, path: str, params: dict[str, str]) -> None:
+    clean = {name: value.encode("utf-8", "replace").decode() for name, value in params.items()}
+    assert client.get(path, params=clean).status_code < 500
+
+
+@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(["forecasts", "prices", "models", "runs"]), st.binary(min_size=1, max_size=30))
+def test_bad_paths_are_never_a_fault_of_ours(client: TestClient, resource: str, raw: bytes) -> None:
+    quoted = "".join(f"%{byte:02x}" for byte in raw)
+    assert client.get(f"/v1/{resource}/{quoted}").status_code < 500
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("/v1/prices/AAPL", "from"), ("/v1/accuracy", "symbol"), ("/v1/symbols", "foo"), ("/v1/models/1", "limit")],
+)
+def test_a_parameter_that_the_route_does_not_have_is_refused(client: TestClient, path: str, name: str) -> None:
+    body = refused(client, path, 422, **{name: "2012-09-30"})
+    assert f"{name} is no parameter of this route" in body["detail"]
+    assert body["errors"][0]["parameter"] == name
+
+
+def test_a_parameter_given_twice_is_refused(client: TestClient) -> None:
+    answer = client.get("/v1/forecasts?as_of=2018-06-01&as_of=2018-06-04")
+    assert answer.status_code == 422
+    assert "more than once" in answer.text
+
+
+def test_a_job_that_does_not_exist_is_refused(client: TestClient) -> None:
+    body = refused(client, "/v1/runs", 422, job="foo")
+    assert body["errors"][0]["parameter"] == "job"

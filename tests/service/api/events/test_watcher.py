@@ -1,0 +1,259 @@
+"""What one look at the database tells after another; and what a client that falls behind is told."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, insert, update
+from sqlalchemy.exc import OperationalError
+
+from service.api.common.dependencies import Reader
+from service.api.events.hub import MOST_WAITING, Hub, Subscription
+from service.api.events.watcher import MOST_SYMBOLS, Event, Look, Watcher
+from service.api.status.read_status import StatusReader
+from service.db.change_counters import raise_changes
+from service.db.session import Database
+from service.db.tables import changes, instruments, runs, schedulers
+from service.settings import Settings
+from tests.support.api.ledger_factory import FRIDAY, NOW, Publish, at, move_clock, publish
+
+
+@pytest.fixture
+def watcher(filled: Database) -> Watcher:
+    made = Watcher(StatusReader(Reader(Settings(), filled), "1"))
+    assert [event.kind for event in made.look().news] == ["status"]
+    return made
+
+
+def told(watcher: Watcher) -> list[tuple[str, Any]]:
+    return [(event.kind, json.loads(event.data)) for event in watcher.look().news]
+
+
+def add_run(database: Database, **values: Any) -> None:
+    row = {"id": 50, "job": "train", "scope": "equity", "scheduled_for": at(FRIDAY, 21), "sequence": 0,
+           "session": FRIDAY, "state": "due", "attempt": 0, "token": 0, "counts": {}}  # fmt: skip
+    with database.transaction() as connection:
+        connection.execute(insert(runs).values(**{**row, **values}))
+
+
+def alter_run(database: Database, **values: Any) -> None:
+    with database.transaction() as connection:
+        connection.execute(update(runs).where(runs.c.id == 50).values(**values))
+
+
+def test_nothing_new_is_nothing_told(watcher: Watcher) -> None:
+    assert told(watcher) == []
+
+
+def test_a_heartbeat_is_no_news_but_the_first_one_is(watcher: Watcher, filled: Database) -> None:
+    def beat(seconds: int) -> None:
+        when = NOW + timedelta(days=9000, seconds=seconds)  # machine time lies far from market time
+        with filled.transaction() as connection:
+            connection.execute(delete(schedulers))
+            connection.execute(insert(schedulers).values(id="a", name="host:1", heartbeat_at=when, token=1))
+
+    beat(0)
+    (event,) = told(watcher)
+    assert (event[0], event[1]["scheduler"]["alive"]) == ("status", True)
+    beat(5)
+    assert told(watcher) == []
+
+
+def test_market_time_that_moved_is_a_status(watcher: Watcher, filled: Database) -> None:
+    move_clock(filled, NOW + timedelta(hours=1))
+    (event,) = told(watcher)
+    assert (event[0], event[1]["now"]) == ("status", "2018-06-02T01:00:00Z")
+
+
+def test_editions_come_once_each_in_order(watcher: Watcher, filled: Database) -> None:
+    with filled.transaction() as connection:
+        for number in (4, 5):
+            publish(connection, Publish(number, FRIDAY, at(FRIDAY, 23), ("IBM",), revision=number))
+    look = watcher.look()
+    assert [event.kind for event in look.news] == ["edition", "edition", "change", "status"]
+    assert [json.loads(event.data)["number"] for event in look.news[:2]] == [4, 5]
+    assert {event.counter for event in look.news} == {6}
+    assert json.loads(look.news[2].data) == {"counter": 6, "symbols": ["IBM"]}
+    assert told(watcher) == []
+
+
+def test_a_database_that_fails_half_way_loses_no_news(
+    watcher: Watcher, filled: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise OperationalError("SELECT", {}, Exception("the server is gone"))
+
+    with filled.transaction() as connection:
+        publish(connection, Publish(4, FRIDAY, at(FRIDAY, 23), ("IBM",), revision=2))
+    add_run(filled)
+    for part in ("service.api.events.watcher.symbol_counters", "service.api.events.queries.runs_to_look_at"):
+        with monkeypatch.context() as broken:
+            broken.setattr(part, fail)
+            watcher.look()
+    assert [kind for kind, _ in told(watcher)] == ["edition", "run", "change", "status"]
+
+
+def test_a_run_is_told_from_its_plan_to_its_end(watcher: Watcher, filled: Database) -> None:
+    add_run(filled)
+    assert told(watcher) == [
+        ("run", {"id": 50, "job": "train", "scope": "equity", "session": "2018-06-01", "state": "due", "error": None,
+                 "counts": {}}),
+    ]  # fmt: skip
+    assert told(watcher) == []
+    alter_run(filled, state="waiting", error="the vendor is down")
+    (event,) = told(watcher)
+    assert (event[0], event[1]["state"], event[1]["error"]) == ("run", "waiting", "the vendor is down")
+    alter_run(filled, state="done", counts={"trained": 3}, error=None)
+    (event,) = told(watcher)
+    assert (event[1]["state"], event[1]["counts"]) == ("done", {"trained": 3})
+    assert told(watcher) == []
+
+
+def test_runs_that_ended_are_not_told_again_while_an_older_one_waits(watcher: Watcher, filled: Database) -> None:
+    add_run(filled, state="waiting", job="pull")
+    add_run(filled, id=51, state="done", job="pull", scope="24/7")
+    assert [event[1]["id"] for event in told(watcher)] == [50, 51]
+    assert [told(watcher) for _ in range(3)] == [[]] * 3
+
+
+def test_another_database_in_its_place_is_told_as_a_change_of_everything(watcher: Watcher, filled: Database) -> None:
+    add_run(filled)
+    with filled.transaction() as connection:
+        publish(connection, Publish(9, FRIDAY, at(FRIDAY, 23), ("IBM",), revision=9))
+    assert [kind for kind, _ in told(watcher)] == ["edition", "run", "change", "status"]
+    with filled.transaction() as connection:  # the ledger forbids to delete: its counters are what goes back
+        connection.execute(delete(changes))
+        raise_changes(connection, ["AAPL"])
+        connection.execute(delete(runs).where(runs.c.id == 50))
+    assert told(watcher)[0] == ("change", {"counter": 1, "symbols": None})
+    with filled.transaction() as connection:
+        raise_changes(connection, ["AAPL"])
+    add_run(filled, id=49)
+    assert told(watcher) == [
+        ("run", {"id": 49, "job": "train", "scope": "equity", "session": "2018-06-01", "state": "due", "error": None,
+                 "counts": {}}),
+        ("change", {"counter": 2, "symbols": ["AAPL"]}),
+    ]  # fmt: skip
+
+
+def test_a_run_that_came_and_went_between_two_looks_is_told(watcher: Watcher, filled: Database) -> None:
+    add_run(filled, state="superseded", job="pull")
+    (event,) = told(watcher)
+    assert (event[0], event[1]["state"]) == ("run", "superseded")
+
+
+def test_progress_is_no_run_event_and_no_status(watcher: Watcher, filled: Database) -> None:
+    lease = NOW + timedelta(days=20_000)
+    add_run(filled, state="running", started_at=NOW, lease_until=lease, counts={"progress": 0.0, "detail": "begins"})
+    run, progress, status = told(watcher)
+    assert (run[0], run[1]["counts"]) == ("run", {})
+    assert progress == ("progress", {"run_id": 50, "progress": 0.0, "detail": "begins"})
+    assert status[1]["training"]["progress"] == 0.0
+    alter_run(filled, counts={"progress": 0.5, "detail": "epoch 4"})
+    assert told(watcher) == [("progress", {"run_id": 50, "progress": 0.5, "detail": "epoch 4"})]
+
+
+def test_many_symbols_are_told_as_unnamed(watcher: Watcher, filled: Database) -> None:
+    names = [f"S{n:03d}" for n in range(MOST_SYMBOLS + 1)]
+    with filled.transaction() as connection:
+        raise_changes(connection, names[1:])
+    assert json.loads(watcher.look().news[0].data)["symbols"] == names[1:]
+    with filled.transaction() as connection:
+        raise_changes(connection, names)
+    assert told(watcher) == [("change", {"counter": 6, "symbols": None})]
+
+
+def test_a_state_that_raises_no_counter_is_a_status(watcher: Watcher, filled: Database) -> None:
+    with filled.transaction() as connection:
+        connection.execute(update(instruments).where(instruments.c.symbol == "MSFT").values(state="failing"))
+    (event,) = told(watcher)
+    assert (event[0], event[1]["watchlist"]["failing"]) == ("status", 1)
+
+
+def in_loop(run: Callable[[], Awaitable[None]]) -> None:
+    async def whole() -> None:
+        await asyncio.wait_for(run(), 20)
+
+    asyncio.run(whole())
+
+
+STATUS = Event("status", "{}", 1)
+
+
+def news(number: int) -> Look:
+    return Look(tuple(Event("run", "{}", 1) for _ in range(number)), STATUS, 1)
+
+
+def test_a_client_that_reads_too_slowly_is_dropped_with_a_word() -> None:
+    async def run() -> None:
+        subscription = Subscription(None)
+        subscription.tell(news(0))
+        subscription.tell(news(MOST_WAITING - 1))
+        assert not subscription.ended
+        subscription.tell(news(1))
+        assert subscription.ended
+        subscription.tell(news(5))
+        (last,) = [event async for event in subscription.events()]
+        assert last.kind == "fault"
+        assert json.loads(last.data)["detail"].startswith("this stream fell too far behind and ends here")
+
+    in_loop(run)
+
+
+def test_a_closed_hub_ends_clients_at_once(filled: Database) -> None:
+    async def run() -> None:
+        hub = Hub(StatusReader(Reader(Settings(), filled), "1"), every=0.01)
+        first = hub.join(None)
+        assert (await anext(first.events())).kind == "status"
+        hub.close()
+        assert first.ended
+        assert [event async for event in hub.join(None).events()] == []
+        hub.leave(first)
+
+    in_loop(run)
+
+
+def test_after_the_last_client_was_too_slow_nobody_looks_any_more(
+    filled: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Watcher, "look", lambda _watcher: news(MOST_WAITING))
+
+    async def run() -> None:
+        hub = Hub(StatusReader(Reader(Settings(), filled), "1"), every=0.01)
+        slow = hub.join(None)
+        while not slow.ended:
+            await asyncio.sleep(0.01)
+        assert hub._task is None
+        assert [event.kind async for event in slow.events()] == ["fault"]
+        hub.leave(slow)
+        again = hub.join(None)
+        assert (await anext(again.events())).kind == "status"
+        hub.leave(again)
+
+    in_loop(run)
+
+
+def test_a_look_that_fails_unexpectedly_ends_no_stream(filled: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    failures = 0
+    look = Watcher.look
+
+    def failing(watcher: Watcher) -> Look:
+        nonlocal failures
+        failures += 1
+        if failures < 3:
+            raise ZeroDivisionError
+        return look(watcher)
+
+    monkeypatch.setattr(Watcher, "look", failing)
+
+    async def run() -> None:
+        hub = Hub(StatusReader(Reader(Settings(), filled), "1"), every=0.01)
+        subscription = hub.join(None)
+        assert (await anext(subscription.events())).kind == "status"
+        hub.leave(subscription)
+
+    in_loop(run)
+    assert failures == 3

@@ -1,0 +1,254 @@
+"""GET /v1/watchlist: lean lines that say what the forecast route says, in every order, and what altered alone."""
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, insert, select, update
+
+from service.api.common.cursor import encode
+from service.app import create_app
+from service.db.change_counters import raise_changes
+from service.db.session import Database
+from service.db.tables import changes, instruments, run_outcomes, runs, stamp
+from service.settings import Settings
+from tests.support.api.client import TestClient
+from tests.support.api.ledger_factory import (
+    FRIDAY,
+    MONDAY,
+    Publish,
+    add_action,
+    add_instrument,
+    add_record,
+    at,
+    move_clock,
+    publish,
+)
+
+
+def get(client: TestClient, **params: Any) -> dict[str, Any]:
+    answer = client.get("/v1/watchlist", params=params)
+    assert answer.status_code == 200, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+def symbols(client: TestClient, **params: Any) -> list[str]:
+    return [item["symbol"] for item in get(client, **params)["items"]]
+
+
+def item(client: TestClient, symbol: str) -> dict[str, Any]:
+    found: dict[str, Any]
+    (found,) = [item for item in get(client)["items"] if item["symbol"] == symbol]
+    return found
+
+
+def test_a_line(client: TestClient) -> None:
+    line = item(client, "AAPL")
+    steps = line.pop("steps")
+    assert line == {
+        "symbol": "AAPL", "name": "AAPL Inc.", "group": "equity", "calendar": "XNYS", "currency": "USD", "state": "ok",
+        "state_reason": None, "last_session": "2018-06-01", "as_of": "2018-06-01", "last_close": 100.0, "stale": False,
+        "served_by": "lstm", "skill": {"value": pytest.approx(0.1), "n": 100},
+        "coverage_80": {"measured": pytest.approx(0.8), "n": 100}, "missed": None,
+    }  # fmt: skip
+    # exp(0.01), exp(-0.04), exp(0.04): what the factory's quantiles are at T.
+    assert steps[0] == {
+        "step": 1, "label": "T", "target_session": "2018-06-04", "point": pytest.approx(101.005017, abs=1e-6),
+        "lower_80": pytest.approx(96.078944, abs=1e-6), "upper_80": pytest.approx(104.081077, abs=1e-6),
+        "change": pytest.approx(0.01005017, abs=1e-8),
+    }  # fmt: skip
+    assert [(step["label"], step["target_session"]) for step in steps[1:]] == [
+        ("T+1", "2018-06-05"),
+        ("T+2", "2018-06-06"),
+    ]
+
+
+def test_the_page_counts(client: TestClient) -> None:
+    page = get(client)
+    assert (page["total"], page["matching"], page["next_cursor"]) == (4, 4, None)
+    assert [line["symbol"] for line in page["items"]] == ["AAPL", "BTC-USD", "IBM", "MSFT"]  # and not SPY
+
+
+def test_a_symbol_without_a_forecast_has_a_line(client: TestClient) -> None:
+    line = item(client, "MSFT")
+    assert (line["as_of"], line["last_close"], line["served_by"], line["steps"]) == (None, None, None, [])
+    assert (line["stale"], line["skill"], line["coverage_80"]) == (
+        False,
+        {"value": None, "n": 0},
+        {"measured": None, "n": 0},
+    )
+
+
+def test_prices_are_those_of_the_forecast_route(client: TestClient, filled: Database) -> None:
+    with filled.transaction() as connection:
+        add_action(connection, "AAPL", MONDAY, "dividend", 0.5)
+        add_action(connection, "AAPL", date(2018, 6, 5), "split", 2.0)
+        connection.execute(update(instruments).where(instruments.c.symbol == "AAPL").values(basis=1))
+        raise_changes(connection, ["AAPL"])
+    for symbol in ("AAPL", "IBM", "BTC-USD"):
+        line, answer = item(client, symbol), client.get(f"/v1/forecasts/{symbol}").json()
+        served = answer["multi_step"]
+        assert [(step["point"], step["lower_80"], step["upper_80"]) for step in line["steps"]] == [
+            (step["point"], step["intervals"][1]["lower"], step["intervals"][1]["upper"]) for step in served["steps"]
+        ]
+        assert (line["last_close"], line["as_of"], line["stale"]) == (
+            answer["last_close"],
+            answer["as_of"],
+            answer["stale"],
+        )
+        assert line["skill"] == {"value": served["skill"]["value"], "n": served["skill"]["n"]}
+    # 100 exp(0.01) less 0.5 a new share, which is 1 a share of the forecast's basis.
+    assert item(client, "AAPL")["steps"][0]["point"] == pytest.approx(100.005017, abs=1e-6)
+
+
+def test_it_is_searched_by_symbol_and_name_in_any_case(client: TestClient, filled: Database) -> None:
+    with filled.transaction() as connection:
+        named = update(instruments).where(instruments.c.symbol == "IBM").values(name="International Business Machines")
+        connection.execute(named)
+        raise_changes(connection, ["IBM"])
+    assert symbols(client, q="business") == ["IBM"]
+    assert symbols(client, q="bTc") == ["BTC-USD"]
+    page = get(client, q="inc.", limit=1)
+    assert (page["total"], page["matching"], len(page["items"])) == (4, 3, 1)
+    assert get(client, q="nothing of the kind")["matching"] == 0
+
+
+@pytest.fixture
+def unequal(filled: Database) -> None:
+    """IBM at 50, rising less; skill for IBM alone beside AAPL's; MSFT stays without a forecast."""
+    with filled.transaction() as connection:
+        publish(connection, Publish(4, FRIDAY, at(FRIDAY, 23), ("IBM",), revision=2, last_close=50.0))
+        for step in (1, 2, 3):
+            add_record(connection, "IBM", "multi_step", step, pinball=0.0033, skill=-0.1)
+        add_action(connection, "IBM", MONDAY, "dividend", 1.0)
+        raise_changes(connection, ["IBM"])
+
+
+@pytest.mark.usefixtures("unequal")
+@pytest.mark.parametrize(
+    ("sort", "order", "expected"),
+    [
+        ("symbol", "asc", ["AAPL", "BTC-USD", "IBM", "MSFT"]),
+        ("symbol", "desc", ["MSFT", "IBM", "BTC-USD", "AAPL"]),
+        ("change", "asc", ["IBM", "AAPL", "BTC-USD", "MSFT"]),
+        ("change", "desc", ["AAPL", "BTC-USD", "IBM", "MSFT"]),
+        ("last_close", "asc", ["IBM", "AAPL", "BTC-USD", "MSFT"]),
+        ("last_close", "desc", ["AAPL", "BTC-USD", "IBM", "MSFT"]),
+        ("skill", "asc", ["IBM", "AAPL", "BTC-USD", "MSFT"]),
+        ("skill", "desc", ["AAPL", "IBM", "BTC-USD", "MSFT"]),
+        ("width", "desc", ["AAPL", "BTC-USD", "IBM", "MSFT"]),
+    ],
+)
+def test_every_order_puts_lines_without_a_value_last_and_pages_hold_each_once(
+    client: TestClient, sort: str, order: str, expected: list[str]
+) -> None:
+    assert symbols(client, sort=sort, order=order) == expected
+    paged: list[str] = []
+    cursor: dict[str, str] = {}
+    for _ in expected:
+        page = get(client, sort=sort, order=order, limit=1, **cursor)
+        paged += [line["symbol"] for line in page["items"]]
+        cursor = {"cursor": page["next_cursor"]}
+    assert paged == expected
+    assert cursor == {"cursor": None}
+
+
+def test_a_cursor_of_another_order_is_refused(client: TestClient) -> None:
+    cursor = get(client, sort="change", limit=1)["next_cursor"]
+    answer = client.get("/v1/watchlist", params={"sort": "width", "cursor": cursor})
+    assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, "cursor")
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "wide"])
+def test_a_cursor_with_no_number_is_refused(client: TestClient, value: str) -> None:
+    cursor = encode("watchlist change asc", value, "AAPL")
+    answer = client.get("/v1/watchlist", params={"sort": "change", "cursor": cursor})
+    assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, "cursor")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("limit", "0"), ("limit", "201"), ("sort", "luck"), ("order", "up"), ("q", "x" * 101), ("s", "")],
+)
+def test_a_parameter_out_of_bounds_is_refused(client: TestClient, name: str, value: str) -> None:
+    answer = client.get("/v1/watchlist", params={name: value})
+    assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, name)
+
+
+def test_it_is_stale_when_its_time_has_passed(client: TestClient, filled: Database) -> None:
+    move_clock(filled, datetime(2018, 6, 3, 2, 0, 1, tzinfo=UTC))
+    assert {line["symbol"]: line["stale"] for line in get(client)["items"]} == {
+        "AAPL": False, "BTC-USD": True, "IBM": False, "MSFT": False,
+    }  # fmt: skip
+
+
+def test_a_missed_forecast_is_told_until_the_next_one(client: TestClient, filled: Database) -> None:
+    assert item(client, "AAPL")["missed"] is None
+    with filled.transaction() as connection:
+        row = {"job": "forecast", "scope": "XNYS", "sequence": 0, "attempt": 1, "token": 1, "counts": {}}
+        connection.execute(
+            insert(runs).values(
+                id=20, scheduled_for=at(MONDAY, 21, 30), session=MONDAY, state="done", finished_at=at(MONDAY, 22), **row
+            )
+        )
+        outcomes = [
+            {"run_id": 20, "symbol": "AAPL", "state": "missed", "reason": "T opened before this could be issued"},
+            {"run_id": 20, "symbol": "IBM", "state": "issued", "reason": None},
+            {"run_id": 20, "symbol": "MSFT", "state": "missed", "reason": "no bar of 2018-06-04 came"},
+        ]
+        connection.execute(insert(run_outcomes), outcomes)
+    assert item(client, "AAPL")["missed"] == "no forecast as of 2018-06-04: T opened before this could be issued"
+    assert item(client, "MSFT")["missed"] == "no forecast as of 2018-06-04: no bar of 2018-06-04 came"
+    assert item(client, "IBM")["missed"] is None
+    with filled.transaction() as connection:
+        publish(connection, Publish(4, MONDAY, at(FRIDAY, 23), targets=(MONDAY, MONDAY, MONDAY)))
+    assert item(client, "AAPL")["missed"] is None
+
+
+def test_what_altered_is_seen_at_once(client: TestClient, filled: Database) -> None:
+    get(client)
+    with filled.transaction() as connection:
+        publish(connection, Publish(4, FRIDAY, at(FRIDAY, 23), revision=2, last_close=200.0))
+        add_instrument(connection, "NEW")
+        connection.execute(update(instruments).where(instruments.c.symbol == "IBM").values(active=False))
+    assert [(line["symbol"], line["last_close"]) for line in get(client)["items"]] == [
+        ("AAPL", 200.0), ("BTC-USD", 100.0), ("MSFT", None), ("NEW", None),
+    ]  # fmt: skip
+    with filled.transaction() as connection:  # a first pull that fails raises no counter
+        failing = update(instruments).where(instruments.c.symbol == "NEW")
+        connection.execute(failing.values(state="failing", state_reason="timed out"))
+    assert (item(client, "NEW")["state"], item(client, "NEW")["state_reason"]) == ("failing", "timed out")
+
+
+def test_another_database_whose_counters_are_the_same_is_read_anew(client: TestClient, filled: Database) -> None:
+    answer = client.get("/v1/watchlist")
+    with filled.transaction() as connection:
+        before = connection.execute(select(changes)).mappings().all()
+        publish(connection, Publish(4, FRIDAY, at(FRIDAY, 23), revision=2, last_close=200.0))
+        connection.execute(update(stamp).values(created_at=at(MONDAY, 0)))
+        connection.execute(delete(changes))
+        connection.execute(insert(changes), [dict(row) for row in before])
+    again = client.get("/v1/watchlist", headers={"If-None-Match": answer.headers["ETag"]})
+    assert again.status_code == 200
+    assert again.json()["items"][0]["last_close"] == 200.0
+
+
+def test_an_answer_that_stands_is_not_sent_again(client: TestClient, filled: Database) -> None:
+    tag = client.get("/v1/watchlist").headers["ETag"]
+    held = {"If-None-Match": tag}
+    assert client.get("/v1/watchlist", headers=held).status_code == 304
+    assert client.get("/v1/watchlist", params={"q": "a"}, headers=held).status_code == 200
+    with filled.transaction() as connection:
+        connection.execute(update(instruments).where(instruments.c.symbol == "MSFT").values(state="failing"))
+    assert client.get("/v1/watchlist", headers=held).status_code == 200
+
+
+def test_more_symbols_than_one_statement_takes(filled: Database) -> None:
+    with filled.transaction() as connection:
+        for number in range(1200):
+            add_instrument(connection, f"X{number:04d}")
+        publish(connection, Publish(4, FRIDAY, at(FRIDAY, 23), ("X0000", "X0600", "X1199"), last_close=7.0))
+    with TestClient(create_app(Settings(), filled)) as client:
+        page = get(client, sort="last_close", limit=4)
+    assert (page["total"], [line["symbol"] for line in page["items"]]) == (1204, ["X0000", "X0600", "X1199", "AAPL"])

@@ -1,0 +1,201 @@
+"""The forecast figure: nested bands on a zone of their own, candles without closed days, and what came."""
+
+from itertools import pairwise
+from typing import Any
+
+import plotly.graph_objects as go
+import pytest
+
+from service.charts.chart import Chart
+from service.charts.forecast import forecast_chart
+from service.charts.theme import DARK, LIGHT
+from tests.support.answer_factory import TARGETS, Made, answer, bar, bars
+
+
+def drawn(made: Made | None = None, came: list[float] | None = None, strategy: str = "multi_step") -> Chart:
+    outcomes = [bar(day, close) for day, close in zip(TARGETS, came or [], strict=False)]
+    chart = forecast_chart(answer(made), bars() + outcomes, strategy, LIGHT)
+    assert chart is not None
+    go.Figure(data=chart.figure["data"], layout=chart.figure["layout"])
+    return chart
+
+
+def role(chart: Chart, name: str, part: str | None = None) -> dict[str, Any]:
+    (found,) = [
+        trace
+        for trace in chart.figure["data"]
+        if trace["meta"]["role"] == name and part in (None, trace["meta"].get("part"))
+    ]
+    return found
+
+
+def test_the_traces_have_their_roles() -> None:
+    roles = [trace["meta"]["role"] for trace in drawn(came=[101.0]).figure["data"]]
+    assert roles == [
+        "candles", "band95", "band80", "band50", "random_walk", "random_walk", "median", "one_step", "outcome", "as_of",
+    ]  # fmt: skip
+    assert "outcome" not in [trace["meta"]["role"] for trace in drawn().figure["data"]]
+
+
+def test_bands_are_nested_and_open_at_the_last_close() -> None:
+    chart = drawn()
+    # Upper edge from as_of to T+2, and back along the lower one.
+    assert role(chart, "band95")["y"] == pytest.approx([100, 103, 106, 109, 91, 94, 97, 100])
+    assert role(chart, "band80")["y"] == pytest.approx([100, 102, 104, 106, 94, 96, 98, 100])
+    assert role(chart, "band50")["y"] == pytest.approx([100, 101, 102, 103, 97, 98, 99, 100])
+    # 21 slots, a zone of 21 * 28 / 72 = 8.1667, so that steps are 2.3333 apart from 20.5 on.
+    x = [20, 21.9, 24.23333, 26.56667]
+    for level in (50, 80, 95):
+        assert role(chart, f"band{level}")["x"] == pytest.approx([*x, *x[::-1]])
+
+
+def test_the_zone_takes_between_20_and_30_percent() -> None:
+    low, high = drawn().figure["layout"]["xaxis"]["range"]
+    start, end = drawn().figure["layout"]["meta"]["zone"]
+    assert end == high
+    assert 0.2 < (end - start) / (high - low) < 0.3
+
+
+def test_candles_stand_on_their_own_slots_hollow_up_and_filled_down() -> None:
+    candles = role(drawn(), "candles")
+    assert candles["x"] == list(range(21))
+    assert candles["increasing"]["fillcolor"] == "rgba(0,0,0,0)"
+    assert candles["decreasing"]["fillcolor"] == LIGHT.ink
+    assert candles["increasing"]["line"]["color"] == candles["decreasing"]["line"]["color"] == LIGHT.ink
+
+
+def test_the_line_at_as_of_crosses_the_whole_price_axis() -> None:
+    chart = drawn()
+    line = role(chart, "as_of")
+    assert line["x"] == [20.5, 20.5]
+    assert line["y"] == chart.figure["layout"]["yaxis"]["range"]
+
+
+def test_the_one_step_forecast_and_the_random_walk_stand_beside() -> None:
+    chart = drawn()
+    mark = role(chart, "one_step")
+    assert mark["y"] == pytest.approx([100.1])
+    assert mark["error_y"]["array"] == mark["error_y"]["arrayminus"] == pytest.approx([2.0])
+    assert 21.9 < mark["x"][0] < 24.2
+    assert role(chart, "random_walk", "band80")["y"] == pytest.approx([91, 94, 97, 100, 103, 106, 109])
+    assert role(chart, "random_walk", "median")["y"] == [100.0] * 4
+
+
+def test_the_one_step_strategy_has_bands_of_t_alone() -> None:
+    chart = drawn(strategy="one_step")
+    assert len(role(chart, "band80")["y"]) == 4
+    assert role(chart, "multi_step")["y"] == [100.0]
+    assert len(role(chart, "random_walk", "median")["y"]) == 2
+    assert forecast_chart(answer(Made(strategies=("multi_step",))), bars(), "one_step", LIGHT) is None
+
+
+def test_what_came_is_drawn_and_said() -> None:
+    chart = drawn(came=[101.5, 104.5])
+    outcome = role(chart, "outcome")
+    assert outcome["y"] == [100.0, 101.5, 104.5]
+    assert outcome["meta"]["inside_80"] == [True, False]
+    assert outcome["marker"]["symbol"] == ["circle", "circle", "x"]
+    assert "Of the 2 closes that came, 1 is inside the 80 % interval." in chart.caption
+    assert [row[-2:] for row in chart.table.rows] == [("101.50", "yes"), ("104.50", "no"), (None, None)]
+
+
+def test_the_caption_says_what_was_measured_beside_what_was_said() -> None:
+    assert drawn().caption == (
+        "On 79 of 100 such days the close of T has been inside the 80 % interval (measured on n = 252 up to "
+        "2018-06-01). By pinball loss, the skill of what was served against the random walk has been +1.4 % (n = 252; "
+        "may be chance)."
+    )
+
+
+def test_a_model_that_loses_is_said_as_plainly() -> None:
+    assert "against the random walk has been −2.3 % (n = 252; may be chance)." in drawn(Made(skill=-0.023)).caption
+    assert "By pinball loss, what was served has been 2.3 % worse than the random walk (n = 252)." in (
+        drawn(Made(skill=-0.023, p=0.049)).caption
+    )
+    assert "has been 1.4 % better than the random walk (n = 252)." in drawn(Made(p=0.01)).caption
+    assert "may be chance" in drawn(Made(p=0.05)).caption
+    assert "may be chance" in drawn(Made(p=None)).caption
+    walk = drawn(Made(skill=0.0, served="random_walk"))
+    assert "What was served is the random walk itself." in walk.caption
+
+
+def test_a_random_walk_that_is_served_now_does_not_wear_the_skill_of_what_was_served_before() -> None:
+    caption = drawn(Made(skill=0.014, served="random_walk")).caption
+    assert "This forecast is the random walk's own. By pinball loss, the skill of what was served" in caption
+
+
+def test_a_record_of_back_filled_forecasts_is_called_so() -> None:
+    assert drawn(Made(origin="backfill")).caption.endswith("may be chance). Measured on forecasts of origin backfill.")
+    assert "origin" not in drawn(Made(origin="backfill", n=12, held=None, skill=None)).caption
+
+
+def test_a_short_record_is_said_instead_of_a_rate() -> None:
+    assert drawn(Made(n=12, held=None, skill=None)).caption == "Too little record yet (12 of 60 scored sessions)."
+
+
+def test_the_readout_has_a_line_for_each_slot_and_step() -> None:
+    lines = drawn().readout
+    assert len(lines) == 24
+    assert lines[20].text == ("2018-06-01 · open 100.00 · high 101.00 · low 99.00 · close 100.00 USD (0.0 %)")
+    assert lines[21].x == pytest.approx(21.9)
+    assert lines[21].text == (
+        "2018-06-04 · T · 100.00 USD (0.0 %), 80 % 98.00 to 102.00 · 50 % 99.00 to 101.00 · 95 % 97.00 to 103.00 · "
+        "random walk 100.00, 80 % 97.00 to 103.00 · one-step T 100.10, 80 % 98.10 to 102.10"
+    )
+
+
+def test_the_text_alternative_says_the_numbers() -> None:
+    said = drawn().alt
+    assert said.startswith("Candles of AAPL from 2018-05-03 to 2018-06-01; last close 100.00 USD as of 2018-06-01.")
+    assert "T+2 (2018-06-06) median 100.00, 80 % 94.00 to 106.00" in said
+
+
+def test_yen_have_no_decimals_on_axis_and_in_words() -> None:
+    chart = forecast_chart(answer(Made(close=6500.0, currency="JPY")), bars(21, 6500.0), "multi_step", LIGHT)
+    assert chart is not None
+    assert chart.figure["layout"]["yaxis"]["tickformat"] == ",.0f"
+    assert "close 6,500 JPY" in chart.readout[20].text
+
+
+def test_a_split_since_brings_the_candles_to_the_basis_of_the_forecast() -> None:
+    chart = forecast_chart(answer(Made(ratio=4.0)), bars(21, 25.0), "multi_step", LIGHT)
+    assert chart is not None
+    assert role(chart, "candles")["close"] == [100.0] * 21
+    assert chart.caption.endswith("AAPL was re-based since this forecast.")
+
+
+def test_band_labels_do_not_meet_where_bands_are_narrow() -> None:
+    wide = [bar(TARGETS[0].replace(month=5, day=4), 400.0), *bars()]
+    chart = forecast_chart(answer(), wide, "multi_step", LIGHT)
+    assert chart is not None
+    low, high = chart.figure["layout"]["yaxis"]["range"]
+    heights = [note["y"] for note in chart.figure["layout"]["annotations"] if note["text"] in ("50%", "80%", "95%")]
+    gaps = [above - below for below, above in pairwise(heights)]
+    assert len(gaps) == 2
+    assert min(gaps) >= 0.0449 * (high - low)
+
+
+def test_band_labels_stand_right_of_the_other_strategys_t_where_it_comes_last() -> None:
+    def left(chart: Chart) -> float:
+        return min(note["x"] for note in chart.figure["layout"]["annotations"] if note["text"] == "80%")
+
+    alone = drawn(strategy="one_step")
+    # Steps are 8.1667 / 1.5 = 5.4444 apart: T at 20.5 + 0.6 of that, the mark 0.3 and the labels 0.4 of it farther.
+    assert role(alone, "multi_step")["x"] == pytest.approx([25.4])
+    assert left(alone) == pytest.approx(25.94444)
+    assert left(drawn()) == pytest.approx(26.8)
+
+
+def test_band_labels_stay_on_the_axis() -> None:
+    low_before = [bar(TARGETS[0].replace(month=5, day=4), 5.0), *bars()]
+    chart = forecast_chart(answer(Made(spread=(0.0001, 0.0002, 0.0003))), low_before, "multi_step", LIGHT)
+    assert chart is not None
+    heights = [note["y"] for note in chart.figure["layout"]["annotations"] if note["text"] in ("50%", "80%", "95%")]
+    assert max(heights) <= chart.figure["layout"]["yaxis"]["range"][1]
+
+
+def test_without_a_bar_the_last_close_stands_alone() -> None:
+    chart = forecast_chart(answer(), [], "multi_step", DARK)
+    assert chart is not None
+    assert role(chart, "candles")["close"] == [100.0]
+    assert chart.figure["layout"]["paper_bgcolor"] == DARK.paper

@@ -1,0 +1,97 @@
+"""The skill figure: each forecaster beside the random walk, losing as visible as winning, coverage beside nominal."""
+
+from typing import Any
+
+import plotly.graph_objects as go
+import pytest
+
+from service.api.accuracy.schemas import AccuracyItem
+from service.charts.chart import Chart
+from service.charts.skill import skill_chart
+from service.charts.theme import LIGHT
+from tests.support.answer_factory import answer, record
+
+
+def drawn(items: list[AccuracyItem]) -> Chart:
+    chart = skill_chart(answer(), items, "multi_step", LIGHT)
+    go.Figure(data=chart.figure["data"], layout=chart.figure["layout"])
+    return chart
+
+
+def ratios(chart: Chart) -> dict[str, dict[str, Any]]:
+    return {t["meta"]["forecaster"]: t for t in chart.figure["data"] if t["meta"]["role"] == "ratio"}
+
+
+MIXED = [
+    record("lstm", 1, -0.03, p=0.01),
+    record("random_walk", 1, 0.0, p=None),
+    record("served", 1, 0.02, p=0.04),
+    record("served", 2, -0.05, n=200, p=0.3),
+    record("served", 3, None, n=40, p=None),
+]
+
+
+def test_ratios_are_drawn_by_step_and_the_random_walk_is_the_line() -> None:
+    found = ratios(drawn(MIXED))
+    assert list(found) == ["served", "lstm"]
+    assert found["served"]["y"] == pytest.approx([0.98, 1.05])
+    assert found["served"]["x"] == [0, 1]
+    assert found["lstm"]["y"] == pytest.approx([1.03])
+    assert found["served"]["meta"]["n"] == [252, 200]
+
+
+def test_only_what_is_told_apart_from_chance_is_filled() -> None:
+    found = ratios(drawn(MIXED))
+    assert found["served"]["marker"]["symbol"] == ["circle", "circle-open"]
+    assert found["lstm"]["marker"]["symbol"] == ["square"]
+
+
+def test_worse_has_as_much_room_as_better() -> None:
+    layout = drawn(MIXED).figure["layout"]
+    assert layout["yaxis"]["range"] == pytest.approx([0.935, 1.065])  # 1.3 times the farthest, 1.05, on both sides
+    said = [note["text"] for note in layout["annotations"]]
+    assert "worse than the random walk ▲" in said
+    assert "better than the random walk ▼" in said
+
+
+def test_measured_coverage_stands_beside_nominal() -> None:
+    marks = {t["meta"]["level"]: t for t in drawn(MIXED).figure["data"] if t["meta"]["role"] == "coverage"}
+    assert marks[80]["y"] == pytest.approx([77.0, 77.0])  # the third step has 40 sessions only
+    lines = {t["meta"]["level"]: t["y"] for t in drawn(MIXED).figure["data"] if t["meta"]["role"] == "nominal"}
+    assert lines == {50: [50, 50], 80: [80, 80], 95: [95, 95]}
+
+
+def test_the_caption_says_who_lost_and_how_surely() -> None:
+    assert drawn(MIXED).caption == (
+        "On n = 200 scored sessions up to 2018-06-01, what was served has been, beside the random walk, 2.0 % better "
+        "at T (p 0.04) and −5.0 % at T+1 (p 0.3, may be chance). Its 80 % interval held 77 % of the closes of "
+        "T, the step farthest from nominal. Measured on forecasts of origin replay."
+    )
+
+
+def test_without_a_p_a_difference_may_be_chance() -> None:
+    chart = drawn([record("served", 1, 0.02, p=None)])
+    assert chart.table.rows[0][3:6] == ("+2.0 %, may be chance", 252, None)
+    assert "+2.0 % at T (no p, may be chance)" in chart.caption
+
+
+def test_the_random_walk_served_is_named() -> None:
+    said = drawn([record("served", 1, 0.0, p=None)]).caption
+    assert said.startswith("What was served up to 2018-06-01 is the random walk itself (n = 252).")
+
+
+def test_a_short_record_has_no_figures() -> None:
+    chart = drawn([record("served", 1, None, n=12, p=None)])
+    assert chart.caption == "Too little record yet (12 of 60 scored sessions)."
+    assert ratios(chart)["served"]["y"] == []
+    assert chart.table.rows == (("served", "T", None, "too little record yet (12 of 60)", 12, None, None, None, None),)
+    assert drawn([]).caption == "Too little record yet (0 of 60 scored sessions)."
+
+
+def test_the_table_and_readout_name_every_forecaster() -> None:
+    chart = drawn(MIXED)
+    assert chart.table.rows[0] == ("served", "T", "0.980", "2.0 % better", 252, "0.04", "51 %", "77 %", "94 %")
+    assert chart.table.rows[1][:4] == ("served", "T+1", "1.050", "−5.0 %, may be chance")
+    assert chart.table.rows[3][:4] == ("lstm", "T", "1.030", "3.0 % worse")
+    assert chart.readout[0].text == "T · served 0.980 (n 252, p 0.04) · lstm 1.030 (n 252, p 0.01)"
+    assert chart.readout[2].text == "T+2 · too little record yet"

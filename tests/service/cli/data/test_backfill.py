@@ -1,0 +1,70 @@
+"""`tplus backfill` in processes of its own, over the bundled prices of two companies."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from service.db.session import Database
+from service.db.tables import editions, forecasts, model_versions
+from tests.support.command import CommandLine, kill_group, wait_for
+
+RANGE = ("backfill", "XNYS", "--from", "2012-05-01", "--to", "2012-12-19")
+"""161 sessions: those of 2012 from May (22, 21, 21, 23, 19, 21, 21) and 13 in December."""
+SESSIONS = 161
+
+
+@pytest.fixture
+def line(tmp_path: Path, database_url: str) -> CommandLine:
+    """Prices are pulled up to 20 December 2012, nothing is forecast."""
+    settings = {"CLOCK": "replay:2012-12-20T23:00:00Z", "SYMBOLS": "AAPL,IBM", "DATABASE_URL": database_url}
+    made = CommandLine(tmp_path, settings)
+    pulled = made.run("pull")
+    assert pulled.status == 0, pulled.error
+    return made
+
+
+@pytest.mark.timeout(120)
+def test_killed_in_the_middle_it_goes_on_where_it_stood(line: CommandLine, database: Database) -> None:
+    def written() -> int:
+        with database.reading() as connection:
+            return int(connection.execute(select(func.count()).select_from(editions)).scalar_one())
+
+    process = line.start(*RANGE, log=line.folder / "killed.log")
+    wait_for(lambda: written() >= 5)
+    kill_group(process)  # SIGKILL
+    before = written()
+    assert 5 <= before < SESSIONS
+    again = line.run(*RANGE, "--json")
+    assert again.status == 0, again.error
+    document = again.document
+    assert (document["sessions"], document["standing"], document["published"]) == (
+        SESSIONS, 2 * before, 2 * (SESSIONS - before)
+    )  # fmt: skip
+    assert document["editions"][0]["number"] == before + 1
+    with database.reading() as connection:
+        days = connection.execute(select(editions.c.as_of).order_by(editions.c.number)).scalars().all()
+        counts = connection.execute(select(func.count()).select_from(forecasts)).scalar_one()
+        versions = connection.execute(select(func.count()).select_from(model_versions)).scalar_one()
+    assert (len(days), list(days), counts, versions) == (SESSIONS, sorted(set(days)), SESSIONS * 2 * 4, 2)
+    assert line.run("db", "check").out == "every edition gives its hash, and none is missing\n"
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_it_prints_and_refuses(line: CommandLine) -> None:
+    words = ("backfill", "NYSE", "--from", "2012-12-01", "--to", "2012-12-31", "--symbols", "IBM")
+    first = line.run(*words)
+    assert first.out == (
+        "XNYS, as of 2012-12-03 to 2012-12-19: 13 forecasts of symbols published in 13 editions of origin backfill\n"
+        "0 stood already, 0 have no bar\n"
+    )
+    again = line.run(*words, "--json").document
+    assert again == {
+        "calendar": "XNYS", "first": "2012-12-03", "last": "2012-12-19", "sessions": 13, "editions": [],
+        "published": 0, "standing": 13, "without_bar": 0, "refused": [],
+    }  # fmt: skip
+    wrong = line.run("backfill", "XNYS", "--from", "2012-13-01", "--to", "2012-12-31")
+    assert (wrong.status, wrong.sentence) == (2, "--from '2012-13-01' is no date; write it as 2015-01-02")
+    unknown = line.run("backfill", "MARS", "--from", "2012-12-01", "--to", "2012-12-31")
+    assert unknown.status == 1
+    assert unknown.sentence.startswith("there is no calendar named 'MARS'; take an exchange's code such as ")

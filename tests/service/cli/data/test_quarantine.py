@@ -1,0 +1,81 @@
+"""`tplus quarantine` over a real database: what is in doubt, letting it through, and the line in the audit."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert, select
+
+from service.db.session import Database
+from service.db.tables import audit, quarantine
+from service.prices.quarantine.symbol_holds import Doubt, allowed_symbols, raise_doubt
+from service.prices.repository import has_bar
+from tests.support.command import CommandLine
+
+AT = datetime(2012, 12, 20, 23, tzinfo=UTC)
+DAY = date(2012, 12, 20)
+ROW = {"open": 50.0, "high": 51.0, "low": 49.0, "close": 50.0, "volume": 1000.0, "jump": -0.69, "clears": False}
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> CommandLine:
+    return CommandLine(tmp_path, {"CLOCK": "replay:2012-12-20T23:00:00Z", "SYMBOLS": "AAPL,IBM"})
+
+
+@pytest.fixture
+def database(line: CommandLine) -> Iterator[Database]:
+    """The command line's own database, made by its first command."""
+    first = line.run("quarantine", "list")
+    assert (first.status, first.out) == (0, "nothing is in doubt\n"), first.error
+    opened = Database(f"sqlite:///{line.folder / 'tplus-sample-replay.db'}")
+    with opened.transaction() as connection:
+        seen = {"first_seen_at": AT, "last_seen_at": AT}
+        connection.execute(
+            insert(quarantine),
+            [
+                {"symbol": "IBM", "session": DAY, "row": ROW, "reason": "halved", "state": "open", **seen},
+                {"symbol": "IBM", "session": DAY, "row": {}, "reason": "not a session", "state": "refused", **seen},
+            ],
+        )
+        raise_doubt(connection, "AAPL", Doubt.BASIS, "all closes came twice", (DAY, AT))
+    yield opened
+    opened.close()
+
+
+def test_what_is_in_doubt_is_listed(line: CommandLine, database: Database) -> None:
+    listed = line.run("quarantine", "list")
+    assert listed.out.splitlines() == [
+        "    3  AAPL       basis      open      all closes came twice",
+        "    1  IBM        2012-12-20 open      halved",
+    ]
+    everything = line.run("quarantine", "list", "IBM", "--all", "--json").document["quarantine"]
+    assert [(row["id"], row["state"]) for row in everything] == [(1, "open"), (2, "refused")]
+    assert everything[0]["row"]["close"] == 50.0
+
+
+def test_clearing_lets_through_and_leaves_a_line_each(line: CommandLine, database: Database) -> None:
+    answer = line.run("quarantine", "clear", "1", "3")
+    assert answer.out.splitlines() == [
+        "IBM 2012-12-20: the bar is stored as it came",
+        "AAPL basis: the next pull takes the whole history as the source tells it, on a new basis",
+    ]
+    with database.reading() as connection:
+        assert has_bar(connection, "IBM", DAY)
+        assert allowed_symbols(connection, ["AAPL", "IBM"]) == {"AAPL"}
+        lines = connection.execute(select(audit).order_by(audit.c.id)).all()
+    assert [(row.actor, row.action, row.subject) for row in lines] == [
+        ("command line", "quarantine.clear", "IBM"),
+        ("command line", "quarantine.clear", "AAPL"),
+    ]
+    assert lines[0].detail["reason"] == "halved"
+    assert lines[0].detail["row"]["close"] == 50.0
+    assert lines[0].at.year >= 2026, "machine time, not the replayed market's"
+
+
+def test_a_number_that_is_not_there_clears_nothing(line: CommandLine, database: Database) -> None:
+    answer = line.run("quarantine", "clear", "1", "9")
+    assert (answer.status, answer.sentence) == (1, "the quarantine has no row 9; see `tplus quarantine list`")
+    with database.reading() as connection:
+        assert not has_bar(connection, "IBM", DAY)
+        assert connection.execute(select(audit.c.id)).all() == []

@@ -1,0 +1,161 @@
+"""`tplus plot`: pages, pictures by the real browser, JSON, and what is said where it cannot be."""
+
+import json
+import re
+import shutil
+import struct
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from choreographer.browsers import chromium
+from typer.testing import CliRunner
+
+from service.cli.plots.image import PictureError, find_browser
+from service.cli.plots.plot import app
+from service.db.session import Database
+from service.errors import DatabaseError, SettingsError, StampMismatch, TplusError
+from tests.support.api.ledger_factory import fill
+from tests.support.command import CommandLine
+from tests.support.dashboard.browser import browser_path, look, open_browser
+
+NAME = "tplus-sample-replay.db"
+
+
+@pytest.fixture(scope="module")
+def filled_once(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with forecasts of AAPL, to be copied."""
+    path = tmp_path_factory.mktemp("plot") / NAME
+    shutil.copyfile(migrated_file, path)
+    database = Database(f"sqlite:///{path}")
+    fill(database)
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+    return path
+
+
+@pytest.fixture
+def command(filled_once: Path, tmp_path: Path) -> CommandLine:
+    shutil.copyfile(filled_once, tmp_path / NAME)
+    return CommandLine(tmp_path, {})
+
+
+def here(command: CommandLine, *words: str) -> str:
+    """Run the command in this process, which takes a tenth of the time; errors come out as they are raised."""
+    done = CliRunner().invoke(app, list(words), env=command.environment, catch_exceptions=False)
+    return done.stdout
+
+
+def test_json_is_what_the_route_answers(command: CommandLine, tmp_path: Path) -> None:
+    answer = command.run("plot", "AAPL", "--out", "aapl.json", "--as-of", "2018-05-31", "--theme", "dark")
+    assert answer.status == 0, answer.error
+    assert answer.out.startswith("aapl.json: AAPL: forecast as of 2018-05-31. ")
+    document = json.loads((tmp_path / "aapl.json").read_text())
+    assert (document["symbol"], document["as_of"], document["edition"]) == ("AAPL", "2018-05-31", 1)
+    assert document["figure"]["layout"]["paper_bgcolor"] == "#11161c"
+
+
+def test_a_page_asks_for_nothing_and_draws_itself_in_a_real_browser(command: CommandLine, tmp_path: Path) -> None:
+    answer = command.run("plot", "AAPL", "--out", "aapl.html", "--json")
+    assert answer.status == 0, answer.error
+    assert answer.document["as_of"] == "2018-06-01"
+    text = (tmp_path / "aapl.html").read_text(encoding="utf-8")
+    own = re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
+    assert "http" not in own
+    assert "src=" not in own
+    with open_browser() as browser, look(browser, tmp_path.as_uri()) as watched:
+        page = watched.go("/aapl.html")
+        page.wait_for_selector("body[data-drawn]")
+        assert page.locator("#readout").inner_text().startswith("2018-06-04 · T · 101.01 USD (+1.0 %)")
+        assert page.locator("#figure .fills path").count() == 3
+        box = page.locator("#figure .nsewdrag").bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + 0.35 * box["width"], box["y"] + box["height"] / 2)
+        page.wait_for_function("document.getElementById('readout').textContent.includes('open 100.00')")
+        page.get_by_text("As a table").click()
+        assert page.locator("tbody tr").count() == 3
+
+
+def test_a_png_has_twice_the_pixels_asked_for(command: CommandLine, tmp_path: Path) -> None:
+    drawn = command.having(BROWSER=browser_path())
+    answer = drawn.run("plot", "AAPL", "--out", "aapl.png", "--width", "600", "--height", "400")
+    assert (answer.status, answer.error) == (0, "")
+    content = (tmp_path / "aapl.png").read_bytes()
+    assert content[:8] == b"\x89PNG\r\n\x1a\n"
+    assert struct.unpack(">II", content[16:24]) == (1200, 800)
+    assert len(content) > 20_000  # an empty one has about 5,000
+
+
+def test_an_svg_says_what_the_figure_says(command: CommandLine, tmp_path: Path) -> None:
+    answer = command.having(BROWSER=browser_path()).run("plot", "AAPL", "--kind", "skill", "--out", "aapl.svg")
+    assert (answer.status, answer.error) == (0, "")
+    root = ET.fromstring((tmp_path / "aapl.svg").read_text(encoding="utf-8"))
+    words = " ".join(root.itertext())
+    assert "AAPL: beside the random walk" in words
+    assert "10.0 % better at T (p 0.04)" in words
+    assert "worse than the random walk ▲" in words
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (("AAPL", "--out", "a.gif"), 2, "plot: --out a.gif must end in .html, .png, .svg, .json"),
+        (("AAPL",), 2, "plot: the following arguments are required: --out"),
+        (("AAPL", "--out", "a.html", "--as-of", "monday"), 2, "plot: --as-of 'monday' is no date"),
+        (("AAPL", "--out", "a.png", "--width", "9"), 2, "plot: --width '9' must be a whole number from 100 to 8000"),
+        (("AAPL", "--out", "a.html", "--kind", "pie"), 2, "plot: argument --kind: invalid choice: 'pie'"),
+        (("ZZZZ", "--out", "a.html"), 1, "there is no symbol ZZZZ here"),
+        (("MSFT", "--out", "a.html"), 1, "MSFT has 41 of the 60 bars the random walk needs"),
+        (("AAPL", "--out", "no/such/a.html"), 1, "no/such/a.html cannot be written: No such file or directory"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(command: CommandLine, words: tuple[str, ...], status: int, said: str) -> None:
+    with pytest.raises(TplusError) as refused:
+        here(command, *words)
+    assert said in str(refused.value)
+    assert isinstance(refused.value, SettingsError) == (status == 2)
+
+
+def test_a_database_that_is_not_there_or_of_another_source_is_told(command: CommandLine, tmp_path: Path) -> None:
+    empty = CommandLine(tmp_path / "empty", {})
+    empty.folder.mkdir()
+    with pytest.raises(DatabaseError, match="has no tables yet"):
+        here(empty, "AAPL", "--out", "a.html")
+    foreign = command.having(DATABASE_URL=f"sqlite:///{tmp_path / NAME}", CLOCK="system")
+    with pytest.raises(StampMismatch, match="was made for source sample with the replay clock"):
+        here(foreign, "AAPL", "--out", "a.html")
+
+
+def test_without_a_browser_the_command_says_what_to_install(
+    command: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = command.having(BROWSER="no-such-browser").run("plot", "AAPL", "--out", "a.png")
+    assert answer.status == 2
+    assert answer.sentence.startswith("TPLUS_BROWSER names no-such-browser, which is no program here; install chromium")
+    assert answer.sentence.endswith("--out with .html needs none")
+    monkeypatch.setenv("BROWSER_PATH", "/nowhere/chromium")
+    for unset in (command, command.having(BROWSER="")):
+        with pytest.raises(PictureError, match="BROWSER_PATH names /nowhere/chromium, which is no program here"):
+            here(unset, "AAPL", "--out", "a.png")
+    assert here(command, "AAPL", "--out", str(command.folder / "a.html")).startswith(str(command.folder))
+
+
+def test_a_machine_without_any_browser(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("BROWSER_PATH", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(chromium, "chromium_based_browsers", {})
+    with pytest.raises(PictureError, match=r"no Chromium or Chrome was found .* install chromium .* \.html needs none"):
+        find_browser(None)
+
+
+def test_a_picture_without_room_for_the_plot_is_refused_before_a_browser_starts(command: CommandLine) -> None:
+    wanted = ("AAPL", "--out", "a.png", "--width", "300", "--height", "200")
+    with pytest.raises(SettingsError, match=r"--height 200 has no room .* with --width 300 take \d+ or more"):
+        here(command.having(BROWSER="no-such-browser"), *wanted)
+
+
+def test_a_browser_that_does_not_draw_is_told(command: CommandLine) -> None:
+    answer = command.having(BROWSER=shutil.which("true") or "true").run("plot", "AAPL", "--out", "a.png")
+    assert answer.status == 1
+    assert "ended before it had drawn the picture; install chromium" in answer.sentence

@@ -1,0 +1,141 @@
+"""`tplus health`: 0 and a sentence where a part is well, 1 and a sentence where not."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert
+
+from service.clock import process_now
+from service.db.session import Database
+from service.db.tables import schedulers
+from service.scheduler.liveness import silence
+from tests.support.paths import ROOT
+
+NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
+
+
+def beat(database: Database, identity: str, name: str, at: datetime) -> None:
+    with database.transaction() as connection:
+        row = {"id": identity, "name": name, "heartbeat_at": at, "lease_until": None, "token": 0}
+        connection.execute(insert(schedulers).values(row))
+
+
+def health(part: str, *options: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TPLUS_")}
+    environment |= {f"TPLUS_{name}": value for name, value in variables.items()}
+    command = [sys.executable, "-c", "from service.cli.main import main; main()", "health", part, *options]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+def test_silence_is_counted_from_the_newest_heartbeat_of_a_host(database: Database) -> None:
+    beat(database, "a", "one:7", NOON - timedelta(seconds=90))
+    beat(database, "b", "one:8", NOON - timedelta(seconds=4))
+    beat(database, "c", "one_:9", NOON)
+    with database.reading() as connection:
+        assert silence(connection, NOON, "one") == timedelta(seconds=4)
+        assert silence(connection, NOON, "one_") == silence(connection, NOON) == timedelta(0)
+        assert silence(connection, NOON, "on_") is None
+
+
+def test_a_scheduler_that_beats_is_well(database: Database) -> None:
+    beat(database, "a", f"{socket.gethostname()}:7", process_now())
+    done = health("scheduler", DATABASE_URL=database.url)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"a scheduler of this host ({socket.gethostname()}) said ")
+
+
+def test_a_scheduler_of_another_host_is_not_ours(database: Database) -> None:
+    beat(database, "a", "elsewhere:7", process_now())
+    done = health("scheduler", DATABASE_URL=database.url)
+    assert done.returncode == 1
+    assert "has ever worked on this database; start one with `tplus schedule`" in done.stderr
+    assert health("scheduler", "--anywhere", DATABASE_URL=database.url).returncode == 0
+
+
+def test_a_scheduler_that_fell_silent_is_not_well(database: Database) -> None:
+    beat(database, "a", f"{socket.gethostname()}:7", process_now() - timedelta(seconds=61))
+    done = health("scheduler", DATABASE_URL=database.url, LEASE_SECONDS="60")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "s old, more than its lease of 60 s; see its log, or start it again" in done.stderr
+    assert health("scheduler", DATABASE_URL=database.url, LEASE_SECONDS="600").returncode == 0
+
+
+def test_a_database_without_tables_or_out_of_reach_is_told(tmp_path: Path) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        gone = f"postgresql://me:hidden@127.0.0.1:{nobody.getsockname()[1]}/x"
+        for url in (f"sqlite:///{tmp_path / 'empty.db'}", gone):
+            done = health("scheduler", DATABASE_URL=url)
+            assert done.returncode == 1
+            assert "cannot be read; start it, check TPLUS_DATABASE_URL, or run `tplus db upgrade`" in done.stderr
+            assert "hidden" not in done.stderr
+            assert done.stderr.count("\n") == 1
+
+
+@contextmanager
+def server(status: int, body: bytes) -> Iterator[int]:
+    """Answers every GET alike; yields the port."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status if self.path == "/readyz" else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as listening:
+        thread = threading.Thread(target=listening.serve_forever)
+        thread.start()
+        yield listening.server_port
+        listening.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_an_api_that_is_ready_is_well(host: str) -> None:
+    with server(200, b"{}") as port:
+        done = health("api", HOST=host, PORT=str(port))
+    assert (done.returncode, done.stdout) == (0, f"the API on 127.0.0.1 port {port} is ready\n")
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (json.dumps({"detail": "the database is away"}).encode(), "the database is away"),
+        (b"[1]", "it answers 503"),
+        (b"<html>", "it answers 503"),
+    ],
+)
+def test_an_api_that_is_not_ready_says_why(body: bytes, said: str) -> None:
+    with server(503, body) as port:
+        done = health("api", PORT=str(port))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"tplus: the API on 127.0.0.1 port {port} is not ready: {said}\n"
+
+
+def test_an_api_that_is_not_there_is_told() -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        done = health("api", PORT=str(nobody.getsockname()[1]))
+    assert done.returncode == 1
+    assert "does not answer ([Errno 111] Connection refused); start it with `tplus serve` or see its log" in done.stderr
+
+
+def test_a_check_loads_little() -> None:
+    # It runs every few seconds beside the service, under the container's limit of memory.
+    code = "import service.cli.main, service.cli.health, sys; sys.stdout.write(' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert {name.split(".")[0] for name in done.stdout.split()} & {"pandas", "numpy", "fastapi", "alembic"} == set()

@@ -1,0 +1,33 @@
+"""How long a PostgreSQL server that vanished may keep a caller waiting."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import text
+
+from service.db.engine import make_engine
+from tests.support.postgres import PostgresServer
+
+
+@pytest.fixture
+def url(postgres_server: PostgresServer) -> Iterator[str]:
+    """URL of an empty database."""
+    with postgres_server.lent() as found:
+        yield found
+
+
+def test_a_connection_knows_when_to_give_a_silent_server_up(url: str) -> None:
+    engine = make_engine(url)
+    with engine.connect() as connection:
+        told = connection.connection.driver_connection.info.get_parameters()
+        assert connection.execute(text("SELECT 1")).scalar_one() == 1
+    engine.dispose()
+    assert (told["connect_timeout"], told["keepalives_idle"], told["tcp_user_timeout"]) == ("10", "15", "30000")
+
+
+def test_what_the_url_says_goes_first(url: str) -> None:
+    engine = make_engine(f"{url}{'&' if '?' in url else '?'}connect_timeout=3")
+    with engine.connect() as connection:
+        told = connection.connection.driver_connection.info.get_parameters()
+    engine.dispose()
+    assert told["connect_timeout"] == "3"

@@ -1,0 +1,79 @@
+"""Setting a fresh database up from several processes at once: they take turns, and each of them succeeds."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from service.db.migrate import current_revision, take_turns, upgrade
+from service.db.revision import HEAD
+from service.db.session import Database
+from service.db.tables import instruments, stamp
+from tests.support.command import CommandLine, wait_for
+from tests.support.postgres import PostgresServer
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def fresh_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """URL of a database that no migration has touched."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'fresh.db'}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    with server.lent() as url:
+        yield url
+
+
+def test_processes_that_upgrade_at_once_all_succeed(fresh_url: str, tmp_path: Path) -> None:
+    line = CommandLine(tmp_path, {"DATABASE_URL": fresh_url, "SYMBOLS": "AAPL,IBM"})
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(lambda _: line.run("db", "upgrade"), range(3)))
+    assert [(answer.status, answer.error) for answer in answers] == [(0, "")] * 3
+    assert all(f"is at migration {HEAD}" in answer.out for answer in answers)
+    database = Database(fresh_url)
+    with database.reading() as connection:
+        assert current_revision(connection) == HEAD
+        assert connection.execute(select(func.count()).select_from(stamp)).scalar_one() == 1
+        assert connection.execute(select(instruments.c.symbol).order_by("symbol")).scalars().all() == ["AAPL", "IBM"]
+    database.close()
+
+
+def test_threads_that_upgrade_at_once_all_succeed(fresh_url: str) -> None:
+    databases = [Database(fresh_url) for _ in range(4)]
+    for database in databases:  # opened one after the other: what takes turns is the migration
+        with database.engine.connect():
+            pass
+    together = threading.Barrier(len(databases))
+
+    def work(database: Database) -> None:
+        together.wait(10)
+        upgrade(database)
+
+    with ThreadPoolExecutor(len(databases)) as pool:
+        assert list(pool.map(work, databases)) == [None] * 4
+    with databases[0].reading() as connection:
+        assert current_revision(connection) == HEAD
+    for database in databases:
+        database.close()
+
+
+def test_an_upgrade_waits_for_whoever_sets_the_database_up(fresh_url: str) -> None:
+    first, second = Database(fresh_url), Database(fresh_url)
+    upgrading = threading.Thread(target=upgrade, args=(second,))
+    with first.transaction() as connection:
+        take_turns(connection)
+        upgrading.start()
+        if not first.is_sqlite:
+            waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            wait_for(lambda: connection.exec_driver_sql(waiting).scalar_one() == 1)
+        upgrading.join(0.3)
+        assert upgrading.is_alive()
+    upgrading.join(30)
+    assert not upgrading.is_alive()
+    with first.reading() as connection:
+        assert current_revision(connection) == HEAD
+    first.close()
+    second.close()

@@ -1,0 +1,199 @@
+"""Which versions may forecast a past session, who served then, and the random walk that stands in."""
+
+import pytest
+from sqlalchemy import insert
+
+from models.baselines import RandomWalk
+from models.calibration import StepState
+from models.forecasting.network_forecaster import load_forecaster
+from service.db.tables import calibration_states, forecasts, model_decisions, model_versions
+from service.training.registry.versions import FOR_BACKFILLS, serving_versions
+from tests.support.backfill_factory import (
+    DAYS,
+    LAST,
+    add_network_of,
+    add_walk_of,
+    decide_on,
+    fill,
+    fill_desk,
+    forecasters,
+    served_by,
+)
+from tests.support.forecast_factory import Desk, History, random_closes, raw_quantiles_of, utc
+
+WEDNESDAY, THURSDAY, FRIDAY, MONDAY, TUESDAY = DAYS[:5]
+FINAL = "2018-05-31T21:30"
+"""Thursday's final instant."""
+
+
+def stand_ins(desk: Desk) -> dict[str, int]:
+    return {row.strategy: row.id for row in desk.rows(model_versions, reason=FOR_BACKFILLS)}
+
+
+def test_a_version_whose_data_end_with_as_of_is_never_used_for_it(desk: Desk) -> None:
+    fill_desk(desk)
+    add_walk_of(desk, None, "2018-05-01T00:00", "challenger")
+    network = add_network_of(desk, FINAL, FINAL)
+    fill(desk, WEDNESDAY, FRIDAY)
+    assert network not in forecasters(desk, WEDNESDAY) | forecasters(desk, THURSDAY)
+    assert network in forecasters(desk, FRIDAY)
+    assert served_by(desk)[FRIDAY] == (network, f"champion since {FINAL}")
+
+
+def test_nor_if_it_had_been_decided_on_before(desk: Desk) -> None:
+    fill_desk(desk)
+    network = add_network_of(desk, FINAL, "2018-05-01T00:00")
+    fill(desk, THURSDAY, FRIDAY)
+    assert {day: version for day, (version, _) in served_by(desk).items()} == {
+        THURSDAY: stand_ins(desk)["multi_step"], FRIDAY: network
+    }  # fmt: skip
+    assert network not in forecasters(desk, THURSDAY)
+
+
+def test_a_second_earlier_it_is_used(desk: Desk) -> None:
+    fill_desk(desk)
+    network = add_network_of(desk, "2018-05-31T21:29:59", FINAL)
+    fill(desk, WEDNESDAY, THURSDAY)
+    assert network not in forecasters(desk, WEDNESDAY)
+    assert served_by(desk)[THURSDAY][0] == network
+
+
+def test_a_version_decided_on_a_second_after_as_of_does_not_serve_it(desk: Desk) -> None:
+    fill_desk(desk)
+    early = add_network_of(desk, "2018-03-01T00:00", "2018-03-01T00:00")
+    late = add_network_of(desk, "2018-03-01T00:00", "2018-05-31T21:30:01", "challenger", seed=2)
+    decide_on(desk, early, "2018-05-31T21:30:01", "retired")
+    decide_on(desk, late, "2018-05-31T21:30:01", "champion")
+    fill(desk, THURSDAY, FRIDAY)
+    assert {day: version for day, (version, _) in served_by(desk).items()} == {THURSDAY: early, FRIDAY: late}
+    assert late not in forecasters(desk, THURSDAY)
+    assert early not in forecasters(desk, FRIDAY)
+
+
+def test_a_network_of_which_nobody_knows_what_it_saw_is_never_used(desk: Desk) -> None:
+    fill_desk(desk)
+    walk = add_walk_of(desk, None, "2018-05-01T00:00", "challenger")
+    network = add_network_of(desk, None, "2018-05-01T00:00")
+    fill(desk, THURSDAY, THURSDAY)
+    assert network not in forecasters(desk, THURSDAY)
+    assert served_by(desk)[THURSDAY] == (
+        walk, "the random walk serves: no champion of then is there whose data end before this session"
+    )  # fmt: skip
+
+
+def test_a_training_at_the_very_instant_leaves_who_served_until_then(desk: Desk) -> None:
+    """Under replay a training of Thursday's close is decided on at that close: its promotion counts from Friday on."""
+    fill_desk(desk)
+    old_walk = add_walk_of(desk, "2018-05-24T21:30", "2018-05-24T21:30", "challenger")
+    old = add_network_of(desk, "2018-05-24T21:30", "2018-05-24T21:30")
+    new_walk = add_walk_of(desk, FINAL, FINAL, "challenger", wide=1.1)
+    decide_on(desk, old_walk, FINAL, "retired")
+    decide_on(desk, old, FINAL, "retired")
+    new = add_network_of(desk, FINAL, FINAL, seed=2)
+    fill(desk, THURSDAY, FRIDAY)
+    assert (forecasters(desk, THURSDAY), served_by(desk)[THURSDAY][0]) == ({old_walk, old}, old)
+    assert (forecasters(desk, FRIDAY), served_by(desk)[FRIDAY][0]) == ({new_walk, new}, new)
+
+
+def test_the_champion_of_then_serves_though_another_does_now(desk: Desk) -> None:
+    fill_desk(desk)
+    walk = add_walk_of(desk, None, "2018-05-01T00:00")
+    network = add_network_of(desk, "2018-05-01T00:00", "2018-06-01T12:00", "challenger")
+    decide_on(desk, walk, "2018-06-04T12:00", "challenger")
+    decide_on(desk, network, "2018-06-04T12:00", "champion")
+    decide_on(desk, network, "2018-06-05T12:00", "retired")
+    decide_on(desk, walk, "2018-06-05T12:00", "champion")
+    fill(desk, THURSDAY, TUESDAY)
+    assert {day: version for day, (version, _) in served_by(desk).items()} == {
+        THURSDAY: walk, FRIDAY: walk, MONDAY: network, TUESDAY: walk
+    }  # fmt: skip
+    assert served_by(desk)[MONDAY][1] == "champion since 2018-06-04T12:00"
+    stored = [forecasters(desk, day) for day in (THURSDAY, FRIDAY, MONDAY, TUESDAY)]
+    assert stored == [{walk}, {walk, network}, {walk, network}, {walk}]
+
+
+def test_where_nobody_qualifies_one_random_walk_is_fitted_for_the_whole_range(desk: Desk) -> None:
+    fill_desk(desk)
+    late = add_network_of(desk, "2018-06-09T00:00", "2018-06-09T00:00")
+    fill(desk, THURSDAY, MONDAY)
+    walks = stand_ins(desk)
+    assert served_by(desk) == {
+        day: (
+            walks["multi_step"],
+            "the random walk serves, fitted for this back-fill up to 2018-05-30T21:30:00Z: "
+            "no version's data end before this session",
+        )
+        for day in (THURSDAY, FRIDAY, MONDAY)
+    }
+    assert {row.model_version_id for row in desk.rows(forecasts)} == set(walks.values())
+    rows = desk.rows(model_versions, reason=FOR_BACKFILLS)
+    assert [(row.strategy, row.status, row.trained_at, row.data_until) for row in rows] == [
+        ("one_step", "retired", utc(2018, 5, 30, 21, 30), utc(2018, 5, 30, 21, 30)),
+        ("multi_step", "retired", utc(2018, 5, 30, 21, 30), utc(2018, 5, 30, 21, 30)),
+    ]
+    assert [row.status for row in desk.rows(model_decisions) if row.model_version_id != late] == ["retired", "retired"]
+    walk = load_forecaster(desk.context.settings.artifact_dir / rows[0].artifact, rows[0].sha256)
+    assert isinstance(walk, RandomWalk)
+    # 323 closes up to Wednesday: a residual needs 80 bars so far, so those of 243 sessions have their target.
+    assert walk.residuals == (243,)
+
+
+def test_the_stand_in_never_serves_on_time(desk: Desk) -> None:
+    fill_desk(desk)
+    fill(desk, THURSDAY, FRIDAY)
+    with desk.database.reading() as connection:
+        assert serving_versions(connection, "equity") == ()
+
+
+def test_a_random_walk_without_its_artifact_is_stood_in_for(desk: Desk) -> None:
+    fill_desk(desk)
+    lost = desk.add_walk(next(iter(desk.context.recipes("equity"))), "champion")
+    fill(desk, THURSDAY, THURSDAY)
+    assert lost not in forecasters(desk, THURSDAY, "one_step")
+    assert served_by(desk, "one_step")[THURSDAY][0] == stand_ins(desk)["one_step"]
+    assert len([one for one in desk.reporter.notices if f"model version {lost} cannot be used" in one]) == 1
+
+
+def test_a_walk_of_then_answers_with_its_own_quantiles(desk: Desk) -> None:
+    fill_desk(desk)
+    add_walk_of(desk, None, "2018-05-01T00:00", wide=2.0)
+    fill(desk, THURSDAY, THURSDAY)
+    first = desk.rows(forecasts, strategy="multi_step", step=1)[0]
+    assert [each / first.sigma for each in raw_quantiles_of(first)] == pytest.approx(
+        [-3.92, -2.56, -1.34, 0.0, 1.34, 2.56, 3.92]
+    )
+
+
+def test_it_is_calibrated_with_what_stood_then_and_never_with_a_later_state(desk: Desk) -> None:
+    fill_desk(desk)
+    walk = add_walk_of(desk, None, "2018-05-01T00:00")
+    later = StepState(median=0.25).to_dict() | {"scores": 0}
+    rows = [
+        {"model_version_id": walk, "calendar": "XNYS", "as_of": FRIDAY, "step": step, "state": later}
+        for step in (1, 2, 3)
+    ]  # fmt: skip
+    with desk.database.transaction() as connection:
+        connection.execute(insert(calibration_states), rows)
+    fill(desk, THURSDAY, MONDAY)
+    moved = {
+        row.as_of: (row.q50 - row.raw_q50) / row.sigma for row in desk.rows(forecasts, strategy="multi_step", step=1)
+    }
+    assert moved == pytest.approx({THURSDAY: 0.0, FRIDAY: 0.25, MONDAY: 0.25})
+
+
+def test_it_says_what_was_said_on_time(desk: Desk) -> None:
+    """A symbol and its twin, one forecast on time and one in a back-fill, by the same network."""
+    fill_desk(desk, "AAA")
+    network = add_network_of(desk, "2018-05-01T00:00", "2018-05-01T00:00")
+    desk.move(utc(2018, 5, 31, 22))
+    desk.forecast(THURSDAY)
+    desk.move(utc(2018, 6, 9, 12))
+    desk.add(History("TWIN", LAST, random_closes(330, 1)))
+    fill(desk, THURSDAY, THURSDAY)
+    said = {
+        (row.edition, row.symbol): raw_quantiles_of(row)
+        for row in desk.rows(forecasts, model_version_id=network, step=3)
+    }
+    assert set(said) == {(1, "AAA"), (2, "TWIN")}
+    assert said[1, "AAA"] == said[2, "TWIN"]
+    assert served_by(desk)[THURSDAY] == (network, "champion since 2018-05-01T00:00")

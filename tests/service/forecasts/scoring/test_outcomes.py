@@ -1,0 +1,206 @@
+"""What a forecast earned, by hand: every figure here was worked out with pencil, paper and logarithms."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from math import log
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.forecasts.scoring.outcomes import CalendarView, Closes, PendingForecast, decide_outcomes
+from service.prices.adjustment.corporate_actions import Action, ActionKind
+
+AS_OF, T = date(2018, 5, 31), date(2018, 6, 1)
+PENDING = PendingForecast(7, "AAA", AS_OF, T, (-0.06, -0.04, -0.02, 0.0, 0.02, 0.04, 0.06), 0, None, None, served=True)
+NO_LATER = CalendarView({T: 0}, frozenset())
+LOG_101 = 0.009950330853168083
+"""ln 1.01."""
+PINBALL_101 = 0.0037107379180834
+"""Of ln 1.01: a seventh of .025 * .06995 + .1 * .04995 + .25 * .02995 + .5 * .00995 + .25 * .01005 + .1 * .03005
++ .025 * .05005."""
+
+
+def closes(as_of: float, target: float, *actions: Action, revisions: Sequence[int] = (1, 1)) -> Closes:
+    return Closes(
+        np.array([AS_OF, T], "datetime64[D]"), np.array([as_of, target]), np.array(revisions, np.int64), actions
+    )
+
+
+def outcome(
+    stored: Closes | None, pending: PendingForecast = PENDING, view: CalendarView = NO_LATER
+) -> dict[str, Any] | None:
+    rows = decide_outcomes([pending], {} if stored is None else {"AAA": stored}, view)
+    assert len(rows) <= 1
+    return rows[0] if rows else None
+
+
+def actual_of(stored: Closes, pending: PendingForecast = PENDING) -> float:
+    row = outcome(stored, pending)
+    assert row is not None
+    assert row["state"] == "scored"
+    return float(row["actual"])
+
+
+def dividend(day: date, value: float) -> Action:
+    return Action(day, ActionKind.DIVIDEND, value)
+
+
+def test_a_rise_of_one_percent() -> None:
+    row = outcome(closes(100.0, 101.0))
+    assert row is not None
+    assert (row["forecast_id"], row["revision"], row["state"], row["reason"], row["bars_revision"]) == (
+        7, 1, "scored", None, 2,
+    )  # fmt: skip
+    assert row["actual"] == pytest.approx(LOG_101, abs=1e-15)
+    assert row["pinball"] == pytest.approx(PINBALL_101, abs=1e-15)
+    assert row["error"] == pytest.approx(LOG_101, abs=1e-15)
+    assert (row["inside_50"], row["inside_80"], row["inside_95"]) == (True, True, True)
+
+
+def test_the_error_is_actual_less_median() -> None:
+    shifted = replace(PENDING, quantiles=(-0.05, -0.03, -0.01, 0.01, 0.03, 0.05, 0.07))
+    row = outcome(closes(100.0, 95.0), shifted)
+    assert row is not None
+    assert row["error"] == pytest.approx(-0.06129329438755058, abs=1e-15)  # ln .95 = -.0513, less .01
+
+
+@pytest.mark.parametrize(
+    ("actual", "inside"),
+    [
+        (0.0, (True, True, True)),
+        (0.0199, (True, True, True)),
+        (-0.0201, (False, True, True)),
+        (0.0399, (False, True, True)),
+        (-0.0401, (False, False, True)),
+        (0.0599, (False, False, True)),
+        (-0.0601, (False, False, False)),
+        (0.0601, (False, False, False)),
+    ],
+)
+def test_inside_flags(actual: float, inside: tuple[bool, bool, bool]) -> None:
+    row = outcome(closes(100.0, 100.0 * float(np.exp(actual))))
+    assert row is not None
+    assert (row["inside_50"], row["inside_80"], row["inside_95"]) == inside
+
+
+def test_bounds_belong_to_the_interval() -> None:
+    row = outcome(closes(100.0, 100.0), replace(PENDING, quantiles=(-0.06, -0.04, 0.0, 0.0, 0.0, 0.04, 0.06)))
+    assert row is not None
+    assert row["inside_50"] is True
+
+
+def test_a_split_between_issue_and_target_makes_no_error() -> None:
+    split = Action(T, ActionKind.SPLIT, 2.0)
+    assert actual_of(closes(50.0, 50.5, split)) == pytest.approx(LOG_101, abs=1e-15)
+
+
+def test_a_dividend_between_is_part_of_the_return() -> None:
+    # 100 less 2 gives 98 to start from; 99 is what stands there.
+    assert actual_of(closes(100.0, 99.0, dividend(T, 2.0))) == pytest.approx(0.010152371464017908, abs=1e-14)
+
+
+def test_a_dividend_and_a_split_between() -> None:
+    # Both legs on the new basis of 2:1: 50 less 1 gives 49 to start from, 49.5 stands there: ln(99/98).
+    both = (Action(T, ActionKind.SPLIT, 2.0), dividend(T, 1.0))
+    assert actual_of(closes(50.0, 49.5, *both)) == pytest.approx(0.010152371464017908, abs=1e-14)
+
+
+@pytest.mark.parametrize("day", [AS_OF, date(2018, 6, 4)])
+def test_a_dividend_outside_the_step_does_not_count(day: date) -> None:
+    assert actual_of(closes(100.0, 101.0, dividend(day, 2.0))) == pytest.approx(LOG_101, abs=1e-14)
+
+
+def test_a_factor_between_counts_as_a_dividend_does() -> None:
+    factor = Action(T, ActionKind.FACTOR, 0.98)
+    assert actual_of(closes(100.0, 99.0, factor)) == pytest.approx(0.010152371464017908, abs=1e-14)
+
+
+def scored(actual: float = LOG_101) -> PendingForecast:
+    return replace(PENDING, score_revision=1, score_state="scored", actual=actual)
+
+
+def test_what_is_scored_stays_while_nothing_changes() -> None:
+    assert outcome(closes(100.0, 101.0), scored()) is None
+
+
+@pytest.mark.parametrize("revisions", [(2, 1), (1, 2)])
+def test_a_corrected_close_gives_a_new_revision(revisions: tuple[int, int]) -> None:
+    row = outcome(closes(100.0, 105.0, revisions=revisions), scored())
+    assert row is not None
+    assert (row["revision"], row["state"], row["bars_revision"]) == (2, "scored", 3)
+    assert row["actual"] == pytest.approx(0.04879016416943205, abs=1e-15)  # ln 1.05
+
+
+def test_a_corrected_volume_gives_none() -> None:
+    assert outcome(closes(100.0, 101.0, revisions=(1, 2)), scored()) is None
+
+
+def test_a_dividend_that_came_late_gives_a_new_revision() -> None:
+    row = outcome(closes(100.0, 101.0, dividend(T, 2.0)), scored())
+    assert row is not None
+    assert (row["revision"], row["bars_revision"]) == (2, 2)
+    assert row["actual"] == pytest.approx(log(101 / 98), abs=1e-14)
+
+
+def test_a_later_dividend_shifts_both_closes_and_changes_nothing() -> None:
+    three = Closes(
+        np.array([AS_OF, T, date(2018, 6, 4)], "datetime64[D]"),
+        np.array([100.0, 101.0, 99.0]),
+        np.array([1, 1, 1], np.int64),
+        (dividend(date(2018, 6, 4), 1.7),),
+    )
+    assert outcome(three, scored()) is None
+
+
+def only_as_of() -> Closes:
+    return Closes(np.array([AS_OF], "datetime64[D]"), np.array([100.0]), np.array([1], np.int64), ())
+
+
+@pytest.mark.parametrize("stored", [None, only_as_of()])
+def test_without_a_bar_it_waits_four_sessions_and_is_void_after_five(stored: Closes | None) -> None:
+    assert outcome(stored, view=CalendarView({T: 4}, frozenset())) is None
+    row = outcome(stored, view=CalendarView({T: 5}, frozenset()))
+    assert row == {
+        "forecast_id": 7,
+        "revision": 1,
+        "state": "void",
+        "reason": "no bar of 2018-06-01 (or of 2018-05-31) came within 5 sessions",
+        "bars_revision": None,
+        "actual": None,
+        "pinball": None,
+        "error": None,
+        "inside_50": None,
+        "inside_80": None,
+        "inside_95": None,
+    }
+
+
+def test_a_session_that_turned_out_closed_is_void_at_once() -> None:
+    row = outcome(only_as_of(), view=CalendarView({T: 0}, frozenset({T})))
+    assert row is not None
+    assert (row["state"], row["reason"]) == ("void", "session 2018-06-01 turned out closed")
+
+
+VOID = replace(PENDING, score_revision=1, score_state="void")
+
+
+def test_void_is_said_once() -> None:
+    assert outcome(only_as_of(), VOID, CalendarView({T: 9}, frozenset())) is None
+
+
+def test_a_bar_that_heals_turns_void_into_scored() -> None:
+    row = outcome(closes(100.0, 101.0), VOID, CalendarView({T: 9}, frozenset()))
+    assert row is not None
+    assert (row["revision"], row["state"]) == (2, "scored")
+
+
+def test_a_score_stands_where_its_bar_is_gone() -> None:
+    assert outcome(only_as_of(), scored(), CalendarView({T: 9}, frozenset())) is None
+
+
+def test_each_forecast_is_decided_on_its_own() -> None:
+    other = replace(PENDING, id=8, symbol="BBB")
+    rows = decide_outcomes([PENDING, other], {"AAA": closes(100.0, 101.0)}, NO_LATER)
+    assert [row["forecast_id"] for row in rows] == [7]

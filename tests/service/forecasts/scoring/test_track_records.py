@@ -1,0 +1,279 @@
+"""The accuracy table against a slow computation that reads the stored rows one by one."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import insert
+
+from models.config import Strategy
+from models.metrics.significance import diebold_mariano
+from service.db.tables import accuracy, edition_items, editions, forecasts, model_versions, scores
+from service.forecasts.ledger import publish
+from service.forecasts.scoring.track_records import update_accuracy
+from tests.support.forecast_factory import NOON, Desk, History, Said, draft_of, sessions_until
+
+LAST = date(2018, 6, 29)
+WALK, NETWORK = 1, 2
+
+
+@dataclass(frozen=True)
+class Earned:
+    """The score of one forecaster's only step."""
+
+    pinball: float
+    inside: tuple[bool, bool, bool] = (True, True, True)
+    error: float = 0.01
+
+
+@pytest.fixture
+def ready(desk: Desk) -> Desk:
+    """Two symbols, a random walk (1) and a network (2) of one step."""
+    for symbol in ("AAA", "BBB"):
+        desk.add(History(symbol, LAST, [100.0]))
+    assert desk.add_walk(Strategy.ONE_STEP) == WALK
+    assert desk.add_network(Strategy.ONE_STEP, "challenger") == NETWORK
+    return desk
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What was said of one symbol from one as_of, by whom it was served, and what each earned."""
+
+    symbol: str
+    as_of: date
+    target: date
+    earned: dict[int, Earned]
+    served: int
+    revision: int = 1
+
+
+def tell(desk: Desk, spoken: Iterable[Spoken], origin: str = "replay") -> None:
+    """Publish and score, an edition each."""
+    with desk.database.transaction() as connection:
+        for one in spoken:
+            said = [
+                Said(one.symbol, one.as_of, (one.target,), version, "one_step", one.revision,
+                     served=version == one.served)
+                for version in one.earned
+            ]  # fmt: skip
+            number = publish(connection, draft_of(*said, origin=origin), NOON, NOON)
+            ids = forecasts.select().where(forecasts.c.edition == number)
+            for row in connection.execute(ids).all():
+                connection.execute(insert(scores).values(_score(row.id, one.earned[row.model_version_id])))
+
+
+def _score(forecast_id: int, earned: Earned, revision: int = 1, state: str = "scored") -> dict[str, Any]:
+    inside = dict(zip(("inside_50", "inside_80", "inside_95"), earned.inside, strict=True))
+    return {
+        "forecast_id": forecast_id, "revision": revision, "state": state, "pinball": earned.pinball,
+        "error": earned.error, "actual": 0.0, **inside, "scored_at": NOON, "recorded_at": NOON,
+    }  # fmt: skip
+
+
+def computed(desk: Desk, *symbols: str, origin: str = "replay") -> dict[tuple[str, str], Any]:
+    """The table after an update, by (scope, forecaster)."""
+    with desk.database.transaction() as connection:
+        update_accuracy(connection, symbols, origin)
+    return {(row.scope, row.forecaster): row for row in desk.rows(accuracy, origin=origin)}
+
+
+def days(n: int) -> list[tuple[date, date]]:
+    """The last `n` pairs of an as_of and its T."""
+    found = sessions_until(LAST, n + 1)
+    return list(pairwise(found))
+
+
+def steady(n: int, own: float, walk: float, served: int = NETWORK, symbol: str = "AAA") -> list[Spoken]:
+    return [
+        Spoken(symbol, as_of, target, {NETWORK: Earned(own), WALK: Earned(walk)}, served) for as_of, target in days(n)
+    ]
+
+
+@pytest.mark.parametrize(("n", "skill"), [(59, None), (60, 0.25)])
+def test_no_skill_is_stated_under_sixty(ready: Desk, n: int, skill: float | None) -> None:
+    tell(ready, steady(n, 0.003, 0.004))
+    row = computed(ready, "AAA")[("AAA", "served")]
+    assert row.n == n
+    assert row.skill == (None if skill is None else pytest.approx(skill, abs=1e-12))
+    assert (row.pinball, row.random_walk_pinball) == (pytest.approx(0.003), pytest.approx(0.004))
+
+
+def test_served_and_network_and_walk_stand_side_by_side(ready: Desk) -> None:
+    half = len(days(80)) // 2
+    told = [
+        Spoken("AAA", as_of, target, {NETWORK: Earned(0.003), WALK: Earned(0.004)}, WALK if row < half else NETWORK)
+        for row, (as_of, target) in enumerate(days(80))
+    ]
+    tell(ready, told)
+    found = computed(ready, "AAA")
+    assert found[("AAA", "served")].skill == pytest.approx(1 - (40 * 0.004 + 40 * 0.003) / (80 * 0.004))
+    assert found[("AAA", "lstm")].skill == pytest.approx(0.25)
+    assert found[("AAA", "random_walk")].skill == pytest.approx(0.0, abs=1e-12)
+    assert found[("AAA", "random_walk")].p is None
+
+
+def test_no_p_where_the_random_walk_itself_served(ready: Desk) -> None:
+    tell(ready, steady(70, 0.003, 0.004, served=WALK))
+    row = computed(ready, "AAA")[("AAA", "served")]
+    assert (row.skill, row.p) == (pytest.approx(0.0, abs=1e-12), None)
+
+
+def test_origins_are_never_mixed(ready: Desk) -> None:
+    tell(ready, steady(5, 0.003, 0.004))
+    elsewhere = sessions_until(date(2018, 3, 29), 6)
+    pairs = pairwise(elsewhere)
+    tell(ready, [Spoken("AAA", a, t, {NETWORK: Earned(9.0), WALK: Earned(9.0)}, NETWORK) for a, t in pairs], "live")
+    found = computed(ready, "AAA")
+    assert {row.n for row in found.values()} == {5}
+    assert found[("AAA", "served")].pinball == pytest.approx(0.003)
+    assert computed(ready, "AAA", origin="live")[("AAA", "served")].pinball == pytest.approx(9.0)
+
+
+def test_only_the_last_revision_counts_even_of_another_version(ready: Desk) -> None:
+    ((as_of, target),) = days(1)
+    second = ready.add_network(Strategy.ONE_STEP, "challenger", seed=5)
+    tell(ready, [Spoken("AAA", as_of, target, {NETWORK: Earned(0.9), WALK: Earned(0.8)}, NETWORK)])
+    tell(ready, [Spoken("AAA", as_of, target, {second: Earned(0.3), WALK: Earned(0.4)}, second, revision=2)])
+    found = computed(ready, "AAA")
+    figures = {name: (row.n, row.pinball, row.random_walk_pinball) for (scope, name), row in found.items() if
+               scope == "AAA"}  # fmt: skip
+    assert figures == {"served": (1, 0.3, 0.4), "lstm": (1, 0.3, 0.4), "random_walk": (1, 0.4, 0.4)}
+
+
+def test_of_two_versions_of_a_network_the_one_that_served_counts(ready: Desk) -> None:
+    ((as_of, target),) = days(1)
+    newer = ready.add_network(Strategy.ONE_STEP, "challenger", seed=5)
+    earned = {NETWORK: Earned(0.3), newer: Earned(0.2), WALK: Earned(0.4)}
+    tell(ready, [Spoken("AAA", as_of, target, earned, NETWORK), Spoken("BBB", as_of, target, earned, WALK)])
+    found = computed(ready, "AAA", "BBB")
+    assert (found[("AAA", "lstm")].n, found[("AAA", "lstm")].pinball) == (1, 0.3)
+    assert (found[("BBB", "lstm")].n, found[("BBB", "lstm")].pinball) == (1, 0.2)
+
+
+def test_the_newest_score_of_a_forecast_counts(ready: Desk) -> None:
+    ((as_of, target),) = days(1)
+    tell(ready, [Spoken("AAA", as_of, target, {NETWORK: Earned(0.9), WALK: Earned(0.8)}, NETWORK)])
+    with ready.database.transaction() as connection:
+        for row in ready.rows(forecasts):
+            connection.execute(insert(scores).values(_score(row.id, Earned(0.2 * row.model_version_id), revision=2)))
+    found = computed(ready, "AAA")
+    assert (found[("AAA", "served")].pinball, found[("AAA", "served")].random_walk_pinball) == (0.4, 0.2)
+
+
+def test_a_forecast_without_the_walks_beside_it_has_no_part_in_the_skill(ready: Desk) -> None:
+    told = steady(61, 0.003, 0.004)
+    first = told[0]
+    alone = Spoken(first.symbol, first.as_of, first.target, {NETWORK: Earned(9.0)}, NETWORK)
+    tell(ready, [alone, *told[1:]])
+    row = computed(ready, "AAA")[("AAA", "served")]
+    assert (row.n, row.skill) == (61, pytest.approx(0.25))
+
+
+def test_only_the_last_252_scored_sessions_count(ready: Desk) -> None:
+    told = steady(260, 0.003, 0.004)
+    old = [Spoken(o.symbol, o.as_of, o.target, {NETWORK: Earned(9.0), WALK: Earned(9.0)}, NETWORK) for o in told[:8]]
+    tell(ready, [*old, *told[8:]])
+    row = computed(ready, "AAA")[("AAA", "served")]
+    assert (row.n, row.pinball) == (252, pytest.approx(0.003))
+
+
+def test_an_update_overwrites_the_row_it_made(ready: Desk) -> None:
+    told = steady(4, 0.003, 0.004)
+    tell(ready, told[:2])
+    assert computed(ready, "AAA")[("AAA", "served")].n == 2
+    tell(ready, told[2:])
+    assert computed(ready, "AAA")[("AAA", "served")].n == 4
+
+
+def test_only_the_symbols_asked_for_are_written_but_their_group_is_whole(ready: Desk) -> None:
+    tell(ready, [*steady(3, 0.003, 0.004), *steady(3, 0.005, 0.004, symbol="BBB")])
+    found = computed(ready, "AAA")
+    assert {scope for scope, _ in found} == {"AAA", "equity"}
+    assert (found[("equity", "served")].n, found[("equity", "served")].pinball) == (6, pytest.approx(0.004))
+
+
+def test_another_group_on_the_same_exchange_is_left_out(ready: Desk) -> None:
+    ready.add(History("IDX", LAST, [100.0], group="other"))
+    tell(ready, [*steady(3, 0.003, 0.004), *steady(3, 9.0, 9.0, symbol="IDX")])
+    found = computed(ready, "AAA")
+    assert {scope for scope, _ in found} == {"AAA", "equity"}
+    assert (found[("equity", "served")].n, found[("equity", "served")].pinball) == (3, pytest.approx(0.003))
+    assert computed(ready, "IDX")[("other", "served")].pinball == pytest.approx(9.0)
+
+
+def random_story(seed: int) -> list[Spoken]:
+    """A year and more of two symbols: a forecast missing here and there, revisions, changing hands."""
+    random = np.random.default_rng(seed)
+
+    def earned() -> Earned:
+        inside = tuple(bool(value) for value in random.random(3) < (0.5, 0.8, 0.95))
+        return Earned(float(random.gamma(2, 0.002)), (inside[0], inside[1], inside[2]), float(random.normal(0, 0.02)))
+
+    told = []
+    for as_of, target in days(270):
+        for symbol in ("AAA", "BBB"):
+            for revision in range(1, 1 + int(random.integers(1, 3))):
+                versions = {WALK: earned()} | ({NETWORK: earned()} if random.random() < 0.9 else {})
+                served = NETWORK if NETWORK in versions and random.random() < 0.7 else WALK
+                told.append(Spoken(symbol, as_of, target, versions, served, revision))
+    return told
+
+
+def slow(desk: Desk, symbols: Sequence[str], forecaster: str) -> dict[str, Any]:
+    """The same figures by hand, from the rows of the tables."""
+    names = {row.id: row.architecture for row in desk.rows(model_versions)}
+    origin = {row.number: row.origin for row in desk.rows(editions)}
+    items = {(row.edition, row.symbol): row.model_version_id for row in desk.rows(edition_items)}
+    newest = desk.newest_scores()
+    last: dict[tuple[str, date], int] = {}
+    for row in desk.rows(forecasts):
+        last[(row.symbol, row.as_of)] = max(row.revision, last.get((row.symbol, row.as_of), 0))
+    own: dict[tuple[str, date], Any] = {}
+    walk: dict[tuple[str, date], float] = {}
+    target: dict[tuple[str, date], date] = {}
+    for row in desk.rows(forecasts):
+        key = (row.symbol, row.as_of)
+        if row.symbol not in symbols or origin[row.edition] != "replay" or row.revision != last[key]:
+            continue
+        target[key] = row.target_session
+        if names[row.model_version_id] == "random_walk":
+            walk[key] = newest[row.id].pinball
+        if forecaster == "served":
+            mine = items[(row.edition, row.symbol)] == row.model_version_id
+        else:
+            mine = names[row.model_version_id] == forecaster
+        if mine:
+            own[key] = newest[row.id]
+    recent = sorted({target[key] for key in own})[-252:]
+    kept = [key for key in own if target[key] in recent]
+    loss, other = [own[key].pinball for key in kept], [walk[key] for key in kept]
+    comparison = diebold_mariano(np.array([key[1] for key in kept], "datetime64[D]"), np.array(loss),
+                                 np.array(other), 1)  # fmt: skip
+    return {
+        "n": len(kept),
+        "as_of": max(recent),
+        "pinball": sum(loss) / len(loss),
+        "random_walk_pinball": sum(other) / len(other),
+        "skill": 1 - sum(loss) / sum(other),
+        "coverage_50": sum(own[key].inside_50 for key in kept) / len(kept),
+        "coverage_80": sum(own[key].inside_80 for key in kept) / len(kept),
+        "coverage_95": sum(own[key].inside_95 for key in kept) / len(kept),
+        "mae": sum(abs(own[key].error) for key in kept) / len(kept),
+        "p": comparison.p if forecaster != "random_walk" else None,
+    }
+
+
+def test_every_figure_equals_the_slow_computation(ready: Desk) -> None:
+    tell(ready, random_story(3))
+    found = computed(ready, "AAA", "BBB")
+    assert len(found) == 9
+    for (scope, forecaster), row in found.items():
+        members = ("AAA", "BBB") if scope == "equity" else (scope,)
+        for name, value in slow(ready, members, forecaster).items():
+            expected = pytest.approx(value, rel=1e-9, abs=1e-12) if isinstance(value, float) else value
+            assert getattr(row, name) == expected, (scope, forecaster, name)

@@ -1,0 +1,151 @@
+"""Who forecasts, who serves, and why."""
+
+from datetime import date
+
+from sqlalchemy import update
+
+from models.config import Strategy
+from service.db.tables import edition_items, forecasts, instruments, model_versions
+from service.training.registry.versions import Decision, Recorded, decide
+from tests.support.forecast_factory import NOON, Desk, History, random_closes, sessions_until, utc
+
+AS_OF = date(2018, 5, 31)
+EVENING = utc(2018, 5, 31, 22)
+
+
+def retire(desk: Desk, version: int) -> None:
+    with desk.database.transaction() as connection:
+        decide(connection, version, Decision("retired", "old", {}), Recorded(NOON, NOON, None))
+
+
+def forecasters(desk: Desk, symbol: str, strategy: str) -> set[tuple[int, str]]:
+    names = {row.id: row.architecture for row in desk.rows(model_versions)}
+    return {
+        (row.model_version_id, names[row.model_version_id])
+        for row in desk.rows(forecasts, symbol=symbol, strategy=strategy)
+    }
+
+
+def first_walks(desk: Desk) -> None:
+    """Let a first edition fit the random walks, the session before."""
+    desk.move(utc(2018, 5, 30, 22))
+    desk.forecast(date(2018, 5, 30))
+
+
+def demote_walk(desk: Desk, strategy: str) -> None:
+    with desk.database.transaction() as connection:
+        connection.execute(
+            update(model_versions)
+            .where(model_versions.c.strategy == strategy, model_versions.c.architecture == "random_walk")
+            .values(status="challenger")
+        )
+
+
+def promoted(desk: Desk, strategy: Strategy = Strategy.MULTI_STEP) -> int:
+    """A network that serves, the random walk beside it."""
+    first_walks(desk)
+    demote_walk(desk, strategy.value)
+    return desk.add_network(strategy, "champion")
+
+
+def test_champion_newest_challenger_and_random_walk_are_all_stored(desk: Desk) -> None:
+    desk.add(History("AAA", AS_OF, random_closes(320, 1)))
+    champion = promoted(desk)
+    older = desk.add_network(Strategy.MULTI_STEP, "challenger", seed=2)
+    newer = desk.add_network(Strategy.MULTI_STEP, "challenger", seed=3)
+    gone = desk.add_network(Strategy.MULTI_STEP, "challenger", seed=4)
+    retire(desk, gone)
+    desk.move(EVENING)
+    desk.forecast(AS_OF)
+    stored = {
+        (row.model_version_id, row.step)
+        for row in desk.rows(forecasts, as_of=AS_OF, strategy="multi_step")
+    }  # fmt: skip
+    (walk,) = [
+        row.id for row in desk.rows(model_versions, strategy="multi_step") if row.architecture == "random_walk"
+    ]  # fmt: skip
+    assert stored == {(version, step) for version in (champion, newer, walk) for step in (1, 2, 3)}
+    assert older not in {version for version, _ in stored}
+    assert desk.served(2)[("AAA", "multi_step")] == ("lstm", "lstm is champion")
+    assert desk.served(2)[("AAA", "one_step")][0] == "random_walk"
+
+
+def test_a_challenger_is_stored_and_not_served(desk: Desk) -> None:
+    desk.add(History("AAA", AS_OF, random_closes(320, 1)))
+    first_walks(desk)
+    challenger = desk.add_network(Strategy.ONE_STEP, "challenger")
+    desk.move(EVENING)
+    desk.forecast(AS_OF)
+    assert (challenger, "lstm") in forecasters(desk, "AAA", "one_step")
+    assert desk.served(2)[("AAA", "one_step")] == ("random_walk", "no network serves this group yet")
+
+
+def test_a_hole_in_the_window_leaves_the_random_walk_and_says_why(desk: Desk) -> None:
+    closes: list[float | None] = [*random_closes(320, 1)]
+    hole = sessions_until(AS_OF, 3)[0]
+    closes[-3] = None
+    desk.add(History("AAA", AS_OF, closes))
+    desk.add(History("BBB", AS_OF, random_closes(320, 2)))
+    champion = promoted(desk)
+    desk.move(EVENING)
+    assert {outcome.state for outcome in desk.forecast(AS_OF).values()} == {"forecast"}
+    served = desk.served(2)
+    assert served[("BBB", "multi_step")] == ("lstm", "lstm is champion")
+    assert served[("AAA", "multi_step")] == (
+        "random_walk",
+        f"the random walk serves: the bar of {hole} is missing from the window of 5 sessions up to 2018-05-31",
+    )
+    stored = desk.rows(forecasts, symbol="AAA", as_of=AS_OF)
+    assert champion not in {row.model_version_id for row in stored}
+
+
+def test_a_short_history_leaves_the_random_walk_and_says_why(desk: Desk) -> None:
+    desk.add(History("AAA", AS_OF, random_closes(249, 1)))
+    desk.add(History("BBB", AS_OF, random_closes(250, 2)))
+    promoted(desk)
+    desk.move(EVENING)
+    desk.forecast(AS_OF)
+    assert desk.served(2)[("AAA", "multi_step")] == (
+        "random_walk",
+        "the random walk serves: it has 249 bars up to 2018-05-31; a network needs 250",
+    )
+    assert desk.served(2)[("BBB", "multi_step")][0] == "lstm"
+
+
+def test_a_network_that_cannot_be_loaded_does_not_stop_the_others(desk: Desk) -> None:
+    desk.add(History("AAA", AS_OF, random_closes(320, 1)))
+    champion = promoted(desk)
+    (row,) = desk.rows(model_versions, id=champion)
+    weights = desk.context.settings.artifact_dir / row.artifact / "weights.npz"
+    weights.write_bytes(weights.read_bytes() + b"x")
+    desk.move(EVENING)
+    assert desk.forecast(AS_OF)["AAA"].state == "forecast"
+    architecture, reason = desk.served(2)[("AAA", "multi_step")]
+    assert architecture == "random_walk"
+    assert reason.startswith("the random walk serves: artifact file ")
+    assert "weights.npz was altered" in reason
+    assert [notice for notice in desk.reporter.notices if f"model version {champion} cannot forecast" in notice]
+
+
+def test_where_nobody_can_be_loaded_the_random_walk_is_fitted_anew(desk: Desk) -> None:
+    desk.add(History("AAA", AS_OF, random_closes(320, 1)))
+    desk.add_walk(Strategy.ONE_STEP)
+    desk.add_walk(Strategy.MULTI_STEP)
+    desk.add_network(Strategy.MULTI_STEP, "challenger")
+    desk.move(EVENING)
+    assert desk.forecast(AS_OF)["AAA"].state == "forecast"
+    served = {row.model_version_id for row in desk.rows(edition_items)}
+    assert len(served) == 2
+    assert min(served) > 3  # neither of the two walks that cannot be loaded, nor the challenger
+    assert {row.model_version_id for row in desk.rows(forecasts)} == served | {3}
+
+
+def test_what_is_stored_is_the_close_as_stored_and_the_basis(desk: Desk) -> None:
+    closes = random_closes(80, 1)
+    desk.add(History("AAA", AS_OF, closes))
+    desk.act("AAA", AS_OF, "dividend", 1.0)
+    with desk.database.transaction() as connection:
+        connection.execute(update(instruments).values(basis=3))
+    desk.move(EVENING)
+    desk.forecast(AS_OF)
+    assert {(row.last_close, row.basis) for row in desk.rows(forecasts)} == {(closes[-1], 3)}

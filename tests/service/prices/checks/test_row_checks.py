@@ -1,0 +1,138 @@
+"""Row checks by hand."""
+
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from service.market.exchange_calendar import get_calendar
+from service.prices.checks.row_checks import Checked, check_actions, check_rows
+from service.prices.sources.base import Action, ActionKind, Malformed, PriceHistory
+from tests.support.fakes import JANUARY, bars_frame
+
+SETTLE = timedelta(minutes=90)
+
+
+def check(frame: pd.DataFrame, at: str = "2024-01-31T23:00:00") -> Checked:
+    table = get_calendar("XNYS", date(2024, 1, 1)).table(date(2023, 12, 1), date(2024, 2, 28))
+    return check_rows(PriceHistory("AAA", frame, ()), table, SETTLE, np.datetime64(at, "s"))
+
+
+def days(checked: Checked) -> list[int]:
+    return [day.astype(object).day for day in checked.rows.sessions]
+
+
+def test_good_rows_pass_unchanged() -> None:
+    checked = check(bars_frame(JANUARY[:3], [10, 11, 12]))
+    assert days(checked) == [2, 3, 4]
+    assert checked.rows.values[1].tolist() == [11.0, 11.11, 10.89, 11.0, 1000.0]
+    assert checked.findings == ()
+    assert (checked.holes, checked.partial, checked.duplicates) == (0, 0, 0)
+
+
+def test_a_null_close_is_a_hole() -> None:
+    checked = check(bars_frame(JANUARY[:3], [10, np.nan, 12]))
+    assert (days(checked), checked.holes, checked.findings) == ([2, 4], 1, ())
+
+
+def test_all_null_and_empty_answers() -> None:
+    assert check(bars_frame(JANUARY[:3], [np.nan] * 3)).holes == 3
+    assert len(check(bars_frame([], [])).rows) == 0
+
+
+@pytest.mark.parametrize(("at", "kept"), [("2024-01-04T22:29:59", [2, 3]), ("2024-01-04T22:30:00", [2, 3, 4])])
+def test_a_bar_counts_from_close_and_settle_on(at: str, kept: list[int]) -> None:
+    # XNYS closes at 21:00 UTC in winter; 90 minutes later the bar is final.
+    checked = check(bars_frame(JANUARY[:4], [10, 11, 12, 13]), at)
+    assert days(checked) == kept
+    assert checked.partial == 4 - len(kept)
+
+
+def test_a_row_of_a_holiday_is_refused() -> None:
+    checked = check(bars_frame([date(2024, 1, 12), date(2024, 1, 15)], [10, 11]))
+    assert days(checked) == [12]
+    assert [finding.state for finding in checked.findings] == ["refused"]
+    assert "not a session" in checked.findings[0].reason
+    assert checked.findings[0].row["close"] == 11.0
+
+
+@pytest.mark.parametrize("close", [0.0, -3.0, np.inf, -np.inf])
+def test_a_close_that_cannot_be_is_refused(close: float) -> None:
+    checked = check(bars_frame(JANUARY[:3], [10, 11, 12], {(1, "close"): close}))
+    assert days(checked) == [2, 4]
+    assert [finding.state for finding in checked.findings] == ["refused"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("high", 10.9), ("low", 11.1), ("open", 12.0), ("open", -1.0), ("high", np.inf), ("low", 0.0)],
+)
+def test_bad_open_high_low_are_taken_out_and_the_close_kept(name: str, value: float) -> None:
+    checked = check(bars_frame(JANUARY[:3], [10, 11, 12], {(1, name): value}))
+    assert days(checked) == [2, 3, 4]
+    assert np.isnan(checked.rows.values[1, :3]).all()
+    assert checked.rows.values[1, 3:].tolist() == [11.0, 1000.0]
+    assert [finding.state for finding in checked.findings] == ["repaired"]
+    assert not np.isnan(checked.rows.values[[0, 2]]).any()
+
+
+def test_a_hair_outside_is_rounding() -> None:
+    inside = bars_frame(JANUARY[:1], [100.0], {(0, "high"): 100.0 - 0.00009})
+    outside = bars_frame(JANUARY[:1], [100.0], {(0, "high"): 100.0 - 0.00011})
+    assert check(inside).findings == ()
+    assert len(check(outside).findings) == 1
+
+
+def test_missing_open_high_low_are_no_fault() -> None:
+    nothing = {(0, name): np.nan for name in ("open", "high", "low", "volume")}
+    checked = check(bars_frame(JANUARY[:1], [100.0], nothing))
+    assert (days(checked), checked.findings) == ([2], ())
+
+
+@pytest.mark.parametrize("volume", [-1.0, np.inf])
+def test_a_volume_that_cannot_be_is_null(volume: float) -> None:
+    checked = check(bars_frame(JANUARY[:2], [10, 11], {(1, "volume"): volume}))
+    assert checked.rows.values[1].tolist()[:4] == [11.0, 11.11, 10.89, 11.0]
+    assert np.isnan(checked.rows.values[1, 4])
+    assert [finding.state for finding in checked.findings] == ["repaired"]
+
+
+def test_of_a_session_twice_the_first_counts() -> None:
+    twice = [JANUARY[0], JANUARY[1], JANUARY[1], JANUARY[2]]
+    checked = check(bars_frame(twice, [10, 11, 99, 12]))
+    assert checked.rows.close.tolist() == [10.0, 11.0, 12.0]
+    assert checked.duplicates == 1
+
+
+def test_at_the_end_the_later_counts() -> None:
+    checked = check(bars_frame([JANUARY[0], JANUARY[1], JANUARY[1]], [10, 99, 11]))
+    assert checked.rows.close.tolist() == [10.0, 11.0]
+    assert checked.duplicates == 1
+
+
+def test_descending_rows_are_malformed() -> None:
+    with pytest.raises(Malformed, match="2024-01-02 stands after 2024-01-03"):
+        check(bars_frame([JANUARY[1], JANUARY[0]], [10, 11]))
+
+
+def test_a_missing_column_is_malformed() -> None:
+    with pytest.raises(Malformed, match="volume"):
+        check(bars_frame(JANUARY[:2], [10, 11]).drop(columns="volume"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [("dividend", 10.0), ("dividend", -1.0), ("split", 0.0), ("factor", np.inf), ("factor", np.nan)],
+)
+def test_actions_that_cannot_be_are_refused(kind: str, value: float) -> None:
+    rows = check(bars_frame(JANUARY[:3], [10, 11, 12])).rows
+    good, findings = check_actions([Action(JANUARY[1], ActionKind(kind), value)], rows)
+    assert good == ()
+    assert [finding.state for finding in findings] == ["refused"]
+
+
+def test_a_plain_dividend_is_good() -> None:
+    rows = check(bars_frame(JANUARY[:3], [10, 11, 12])).rows
+    action = Action(JANUARY[1], ActionKind.DIVIDEND, 0.5)
+    assert check_actions([action], rows) == ((action,), ())

@@ -1,0 +1,255 @@
+"""The pull over a real database: first pulls, later pulls, and what goes wrong in between."""
+
+import threading
+from datetime import UTC, date, datetime
+
+import numpy as np
+import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
+
+from service.db.tables import bars, changes, instruments, quarantine, sessions
+from service.market.exchange_calendar import get_calendar
+from service.prices.pull.fetcher import IngestContext, pull_symbols
+from service.prices.repository import read_actions, read_bars
+from service.prices.sources.base import (
+    Action,
+    ActionKind,
+    InstrumentMeta,
+    Malformed,
+    NoData,
+    PriceHistory,
+    RateLimited,
+    Transient,
+    UnknownSymbol,
+)
+from tests.support.fakes import JANUARY, World, bars_frame, evening
+
+CLOSES = [float(price) for price in range(100, 121)]
+
+
+def closes(world: World, symbol: str) -> list[float]:
+    with world.database.reading() as connection:
+        return read_bars(connection, symbol).close.tolist()
+
+
+def counters(world: World) -> dict[str, int]:
+    with world.database.reading() as connection:
+        return {row[0]: row[1] for row in connection.execute(select(changes.c.scope, changes.c.counter))}
+
+
+def everything(world: World) -> list[tuple[object, ...]]:
+    with world.database.reading() as connection:
+        return [
+            tuple(row) for table in (bars, instruments, quarantine, sessions, changes)
+            for row in connection.execute(select(table))
+        ]  # fmt: skip
+
+
+def test_a_first_pull_keeps_the_whole_history_and_describes(world: World) -> None:
+    world.source.bars["AAA"] = bars_frame(JANUARY[:10], CLOSES[:10])
+    world.source.actions["AAA"] = (Action(JANUARY[4], ActionKind.DIVIDEND, 0.5),)
+    outcome = world.pull(JANUARY[9])["AAA"]
+    assert (outcome.state, outcome.counts) == ("ok", {"added": 10, "actions": 1})
+    assert world.source.asked == [("AAA", None)]
+    assert world.source.runs == 1
+    assert closes(world, "AAA") == CLOSES[:10]
+    one = world.instruments("AAA")[0]
+    assert (one.name, one.group, one.calendar, one.currency) == ("A company", "equity", "XNYS", "USD")
+    assert (one.state, one.first_session, one.last_session, one.basis) == ("ok", JANUARY[0], JANUARY[9], 1)
+    assert counters(world) == {"": 1, "AAA": 1}
+    with world.database.reading() as connection:
+        stored = connection.execute(select(sessions.c.session).order_by(sessions.c.session)).scalars().all()
+        fetched = connection.execute(select(bars.c.fetched_at, bars.c.source, bars.c.revision)).first()
+    assert (stored[0], stored[-1], len(stored)) == (date(2024, 1, 2), date(2024, 2, 6), 25)
+    assert fetched == (datetime(2024, 1, 16, 23, tzinfo=UTC), "fake", 1)
+
+
+def test_a_bar_that_is_not_final_is_not_kept(world: World) -> None:
+    world.source.bars["AAA"] = bars_frame(JANUARY[:3], CLOSES[:3])
+    early = world.pull(JANUARY[2], at=datetime(2024, 1, 4, 22, 29, tzinfo=UTC))["AAA"]
+    assert (early.state, closes(world, "AAA")) == ("no_bar", CLOSES[:2])
+    assert world.pull(JANUARY[2])["AAA"].state == "ok"
+    assert closes(world, "AAA") == CLOSES[:3]
+
+
+def test_a_later_pull_adds_what_is_new(world: World) -> None:
+    world.source.bars["AAA"] = bars_frame(JANUARY, CLOSES)
+    world.pull(JANUARY[14])
+    outcome = world.pull(JANUARY[15])["AAA"]
+    assert (outcome.state, outcome.counts) == ("ok", {"added": 1})
+    assert world.source.asked[1] == ("AAA", JANUARY[5])  # ten sessions before the pulled one
+    assert closes(world, "AAA") == CLOSES[:16]
+
+
+def test_after_a_long_pause_nothing_is_left_out(world: World) -> None:
+    world.source.bars["AAA"] = bars_frame(JANUARY, CLOSES)
+    world.pull(JANUARY[10])
+    world.pull(JANUARY[20])
+    assert world.source.asked[1] == ("AAA", JANUARY[1])
+    assert closes(world, "AAA") == CLOSES
+
+
+def test_an_identical_pull_writes_nothing(world: World) -> None:
+    world.source.bars["AAA"] = bars_frame(JANUARY, [*CLOSES[:5], 300.0, *CLOSES[6:]], {(3, "high"): 1.0})
+    world.source.actions["AAA"] = (Action(JANUARY[4], ActionKind.DIVIDEND, 0.5),)
+    world.pull(JANUARY[20])
+    before = everything(world)
+    assert world.pull(JANUARY[20])["AAA"].state == "ok"
+    assert everything(world) == before
+
+
+def test_one_failure_does_not_stop_the_others(world: World) -> None:
+    for symbol in ("AAA", "CCC"):
+        world.source.bars[symbol] = bars_frame(JANUARY[:3], CLOSES[:3])
+    world.source.errors["BBB"] = ZeroDivisionError("something of its own")
+    outcomes = world.pull(JANUARY[2], "AAA", "BBB", "CCC")
+    assert [(one.symbol, one.state) for one in outcomes.values()] == [("AAA", "ok"), ("BBB", "failed"), ("CCC", "ok")]
+    assert "something of its own" in str(outcomes["BBB"].reason)
+    assert world.instruments("BBB")[0].state == "failing"
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_database_that_takes_nothing_is_no_symbols_fault(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    for symbol in ("AAA", "BBB"):
+        world.source.bars[symbol] = bars_frame(JANUARY[:3], CLOSES[:3])
+    world.pull(JANUARY[1], "AAA", "BBB")
+    before = everything(world)
+    world.source.bars["AAA"] = bars_frame(JANUARY, CLOSES)
+    with world.database.engine.connect() as connection:  # the pool hands the same connection out again
+        connection.exec_driver_sql("PRAGMA query_only=1")
+    with pytest.raises(OperationalError, match="readonly"):
+        world.pull(JANUARY[20], "AAA", "BBB")
+    with world.database.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA query_only=0")
+    assert (everything(world), caplog.records) == (before, [])
+    assert world.pull(JANUARY[20])["AAA"].counts == {"added": 19}
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome", "state"),
+    [
+        (Transient("cut"), "transient", "ok"),
+        (NoData("none"), "no_data", "ok"),
+        (UnknownSymbol("gone"), "unknown", "unknown"),
+        (Malformed("what is this"), "malformed", "failing"),
+    ],
+)
+def test_each_error_has_its_outcome(world: World, error: Exception, outcome: str, state: str) -> None:
+    world.source.bars["AAA"] = bars_frame(JANUARY[:3], CLOSES[:3])
+    world.pull(JANUARY[1])
+    world.source.errors["AAA"] = error
+    found = world.pull(JANUARY[2])["AAA"]
+    assert (found.state, found.reason) == (outcome, str(error))
+    assert world.instruments("AAA")[0].state == state
+    del world.source.errors["AAA"]
+    assert world.pull(JANUARY[2])["AAA"].state == "ok"
+    assert world.instruments("AAA")[0].state == "ok"
+
+
+def test_a_rate_limit_defers_what_was_not_tried(world: World) -> None:
+    symbols = [f"S{number:02}" for number in range(30)]
+    for symbol in symbols:
+        world.source.bars[symbol] = bars_frame(JANUARY[:3], CLOSES[:3])
+    world.source.errors["S03"] = RateLimited("slow down")
+    outcomes = world.pull(JANUARY[2], *symbols)
+    assert list(outcomes) == symbols
+    assert outcomes["S03"].state == outcomes["S29"].state == "deferred"
+    assert outcomes["S00"].state == "ok"
+    assert len(world.source.asked) < 20
+    del world.source.errors["S03"]
+    assert {one.state for one in world.pull(JANUARY[2], *symbols).values()} == {"ok"}
+
+
+@pytest.mark.parametrize(("count", "state"), [(0, "no_data"), (1, "ok")])
+def test_empty_and_one_row_histories(world: World, count: int, state: str) -> None:
+    world.source.bars["AAA"] = bars_frame(JANUARY[:count], CLOSES[:count])
+    assert world.pull(JANUARY[0])["AAA"].state == state
+    assert len(closes(world, "AAA")) == count
+
+
+def test_an_all_null_history_has_no_bar(world: World) -> None:
+    world.source.bars["AAA"] = bars_frame(JANUARY[:3], [np.nan] * 3)
+    outcome = world.pull(JANUARY[2])["AAA"]
+    assert (outcome.state, outcome.counts) == ("no_bar", {"holes": 3})
+    world.source.bars["AAA"] = bars_frame(JANUARY[:3], CLOSES[:3])
+    assert world.pull(JANUARY[2])["AAA"].state == "ok"
+
+
+def test_a_descending_answer_is_malformed_and_nothing_is_kept(world: World) -> None:
+    world.source.bars["AAA"] = bars_frame(JANUARY[:3][::-1], CLOSES[:3])
+    assert world.pull(JANUARY[2])["AAA"].state == "malformed"
+    assert closes(world, "AAA") == []
+
+
+def test_holes_heal_for_thirty_days(world: World) -> None:
+    gap = [*CLOSES[:2], np.nan, *CLOSES[3:]]
+    world.source.bars["AAA"] = bars_frame(JANUARY, gap)
+    assert world.pull(JANUARY[19])["AAA"].counts == {"added": 19, "holes": 1}
+    world.source.bars["AAA"] = bars_frame(JANUARY, CLOSES)
+    world.pull(JANUARY[20])
+    assert world.source.asked[1] == ("AAA", JANUARY[2])
+    assert closes(world, "AAA") == CLOSES
+
+
+def test_an_old_hole_is_let_be(world: World) -> None:
+    february = [date(2024, 2, day) for day in (1, 2, 5, 6, 7, 8, 9, 12, 13, 14, 15, 16)]
+    days = [*JANUARY, *february]
+    world.source.bars["AAA"] = bars_frame(days, [100.0, 101.0, np.nan, *[103.0] * (len(days) - 3)])
+    world.pull(february[-2])
+    world.pull(february[-1])
+    assert world.source.asked[1] == ("AAA", date(2024, 2, 2))
+
+
+def test_the_group_by_hand_wins(world: World) -> None:
+    world.settings = world.settings.model_copy(update={"groups": ("AAA=metals",)})
+    world.source.bars["AAA"] = world.source.bars["BBB"] = bars_frame(JANUARY[:1], [5.0])
+    world.source.metas["BBB"] = InstrumentMeta(exchange="CME", instrument_type="FUTURE", currency="USD")
+    world.pull(JANUARY[0])
+    found = world.instruments("AAA", "BBB")
+    assert [(one.group, one.calendar) for one in found] == [("metals", "XNYS"), ("other", "CMES")]
+
+
+def test_no_transaction_is_open_while_fetching(world: World) -> None:
+    """The source itself writes to the database: with a write transaction open it would wait for ever."""
+    world.source.bars["AAA"] = world.source.bars["BBB"] = bars_frame(JANUARY[:3], CLOSES[:3])
+    plain = world.source.fetch
+    seen: list[str] = []
+
+    def fetch(symbol: str, start: date | None, at: datetime) -> PriceHistory:
+        with world.database.transaction():
+            seen.append(threading.current_thread().name)
+        return plain(symbol, start, at)
+
+    world.source.fetch = fetch  # type: ignore[method-assign]
+    assert {one.state for one in world.pull(JANUARY[2]).values()} == {"ok"}
+    assert all(name.startswith("fetch") for name in seen)
+
+
+def test_a_pull_left_early_leaves_no_thread(world: World) -> None:
+    symbols = [f"S{number:02}" for number in range(20)]
+    for symbol in symbols:
+        world.source.bars[symbol] = bars_frame(JANUARY[:3], CLOSES[:3])
+    context = IngestContext(world.database, world.source, world.settings, get_calendar)
+    pull = pull_symbols(context, world.instruments(*symbols), JANUARY[2], evening(JANUARY[2]))
+    next(iter(pull))
+    pull.close()  # type: ignore[attr-defined]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("fetch")]
+    assert len(world.source.asked) < 20
+
+
+def test_actions_that_cannot_be_are_kept_on_record(world: World) -> None:
+    world.source.bars["AAA"] = bars_frame(JANUARY[:3], CLOSES[:3])
+    world.source.actions["AAA"] = (Action(JANUARY[1], ActionKind.DIVIDEND, 500.0),)
+    assert world.pull(JANUARY[2])["AAA"].counts == {"added": 3, "refused": 1, "recorded": 1}
+    with world.database.reading() as connection:
+        assert read_actions(connection, "AAA") == ()
+        assert connection.execute(select(quarantine.c.state)).scalars().all() == ["refused"]
+
+
+def test_a_symbol_of_another_calendar_expects_its_own_session(world: World) -> None:
+    world.source.bars["AAA"] = bars_frame([date(2024, 1, 12), date(2024, 1, 15)], [5.0, 5.1])
+    world.source.metas["AAA"] = InstrumentMeta(exchange="LSE", currency="GBp")
+    outcome = world.pull(date(2024, 1, 15))["AAA"]  # New York is closed that day, London is not
+    assert (outcome.state, outcome.counts) == ("ok", {"added": 2})
+    assert world.instruments("AAA")[0].calendar == "XLON"

@@ -1,0 +1,62 @@
+"""The quarantine table by hand."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from sqlalchemy import select
+
+from service.db.tables import changes
+from service.errors import NotFound
+from service.prices.checks.row_checks import Finding
+from service.prices.quarantine.row_quarantine import clear, list_quarantine, record_findings
+from service.prices.repository import has_bar
+from tests.support.fakes import JANUARY, World, bars_frame, evening
+
+AT = evening(JANUARY[3])
+FINDING = Finding(np.datetime64("2024-01-15"), {"close": 5.0}, "not a session", "refused")
+
+
+def states(world: World, **wanted: str) -> list[tuple[str, str]]:
+    with world.database.reading() as connection:
+        return [(record.symbol, record.state) for record in list_quarantine(connection, None, **wanted)]
+
+
+def test_a_finding_is_recorded_once(world: World) -> None:
+    world.instruments("AAA", "BBB")
+    other = Finding(FINDING.session, FINDING.row, "the close must be positive and finite", "refused")
+    with world.database.transaction() as connection:
+        assert record_findings(connection, "AAA", [FINDING], AT) == 1
+        assert record_findings(connection, "AAA", [FINDING, other], AT + timedelta(days=1)) == 1
+        assert record_findings(connection, "BBB", [FINDING], AT) == 1
+        assert record_findings(connection, "BBB", [], AT) == 0
+        assert [record.reason for record in list_quarantine(connection, ["BBB"])] == ["not a session"]
+    assert states(world) == [("AAA", "refused"), ("AAA", "refused"), ("BBB", "refused")]
+
+
+def test_a_refused_row_is_only_ticked_off(world: World) -> None:
+    world.instruments("AAA")
+    with world.database.transaction() as connection:
+        record_findings(connection, "AAA", [FINDING], AT)
+        number = list_quarantine(connection)[0].id
+        clear(connection, number, AT, "fake")
+        assert not has_bar(connection, "AAA", FINDING.session.astype(object))
+        assert connection.execute(select(changes)).all() == []
+    assert states(world, state="cleared") == [("AAA", "cleared")]
+
+
+def test_clearing_a_suspect_raises_the_changes(world: World) -> None:
+    world.source.bars["AAA"] = bars_frame(JANUARY[:4], [100.0, 100.0, 100.0, 50.0])
+    assert world.pull(JANUARY[3])["AAA"].state == "suspect"
+    assert states(world, state="open") == [("AAA", "open")]
+    with world.database.transaction() as connection:
+        record = clear(connection, list_quarantine(connection)[0].id, AT, "fake")
+        assert (record.session, record.row["close"], record.clears) == (JANUARY[3], 50.0, False)
+        assert has_bar(connection, "AAA", JANUARY[3])
+        counters = {row[0]: row[1] for row in connection.execute(select(changes.c.scope, changes.c.counter))}
+    assert counters == {"": 2, "AAA": 2}
+
+
+def test_no_such_row(world: World) -> None:
+    with world.database.transaction() as connection, pytest.raises(NotFound, match="no row 7"):
+        clear(connection, 7, AT, "fake")

@@ -1,0 +1,130 @@
+"""Doubts about a whole symbol by hand, who is told of them, and the table of faults that names their tests."""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from service.db.session import Database
+from service.prices.quarantine.row_quarantine import clear, list_quarantine
+from service.prices.quarantine.symbol_holds import (
+    NIGHTS,
+    Doubt,
+    allowed_symbols,
+    lasting,
+    raise_doubt,
+    settle_doubts,
+    use_allowance,
+)
+from tests.support.fakes import JANUARY, World, bars_frame, evening
+from tests.support.paths import ROOT
+from tests.support.recorded import RecordedWalks, Walk
+from tests.support.service_factory import Service, Wanted, make_service
+
+AT = evening(JANUARY[0])
+
+
+def raised(world: World, *sessions: date, kind: Doubt = Doubt.BASIS) -> list[int]:
+    world.instruments("AAA")
+    with world.database.transaction() as connection:
+        return [raise_doubt(connection, "AAA", kind, f"on {day}", (day, evening(day))) for day in sessions]
+
+
+def test_nights_are_separate_sessions(world: World) -> None:
+    assert raised(world, JANUARY[0], JANUARY[0], JANUARY[1], JANUARY[2]) == [1, 1, 2, 3]
+    assert raised(world, JANUARY[2], kind=Doubt.GONE) == [1]
+    with world.database.reading() as connection:
+        first, second = list_quarantine(connection, ["AAA"])
+    assert (first.reason, first.first_seen_at, first.last_seen_at) == ("on 2024-01-04", AT, evening(JANUARY[2]))
+    assert second.row == {"kind": "gone", "nights": ["2024-01-04"]}
+
+
+def test_a_settled_doubt_begins_anew(world: World) -> None:
+    raised(world, *JANUARY[:2])
+    with world.database.transaction() as connection:
+        assert settle_doubts(connection, "AAA", Doubt.GONE, "cleared", AT) == 0
+        assert settle_doubts(connection, "AAA", Doubt.BASIS, "cleared", AT) == 1
+        assert settle_doubts(connection, "AAA", Doubt.BASIS, "cleared", AT) == 0
+        assert allowed_symbols(connection, ["AAA"]) == frozenset(), "the source took it back; nobody allowed anything"
+    assert raised(world, JANUARY[2]) == [1]
+
+
+def test_only_a_doubted_basis_is_allowed_and_only_once(world: World) -> None:
+    raised(world, JANUARY[0])
+    raised(world, JANUARY[0], kind=Doubt.GONE)
+    with world.database.transaction() as connection:
+        basis, gone = list_quarantine(connection, ["AAA"])
+        clear(connection, gone.id, AT, "fake")
+        assert allowed_symbols(connection, ["AAA"]) == frozenset()
+        clear(connection, basis.id, AT, "fake")
+        assert allowed_symbols(connection, ["AAA", "BBB"]) == {"AAA"}
+        use_allowance(connection, "AAA", AT)
+        assert allowed_symbols(connection, ["AAA"]) == frozenset()
+        clear(connection, basis.id, AT, "fake")
+        assert allowed_symbols(connection, ["AAA"]) == frozenset(), "a row that is settled allows nothing more"
+
+
+def test_what_lasts_is_three_nights_or_an_old_row(world: World) -> None:
+    raised(world, *JANUARY[:2])
+    with world.database.reading() as connection:
+        assert lasting(connection, ["AAA"], AT - timedelta(seconds=1)) == ()
+        assert lasting(connection, ["AAA"], AT) == ("AAA",), "few nights, and yet long ago"
+    raised(world, JANUARY[2])
+    world.source.bars["BBB"] = bars_frame(JANUARY[:4], [100.0, 100.0, 100.0, 50.0])
+    world.pull(JANUARY[3], "BBB")
+    with world.database.reading() as connection:
+        assert lasting(connection, ["AAA", "BBB"], AT - timedelta(seconds=1)) == ("AAA",)
+        assert lasting(connection, ["AAA", "BBB"], evening(JANUARY[3])) == ("AAA", "BBB")
+        assert lasting(connection, ["BBB"], evening(JANUARY[3])) == ("BBB",)
+
+
+def test_a_person_is_told_on_the_third_night(database: Database, tmp_path: Path) -> None:
+    service = doubted_for_three_nights(database, tmp_path, Walk("AAA", date(2023, 9, 1), date(2024, 3, 6)))
+    turn(service)
+    assert service.reporter.notices == [TOLD]
+
+
+def test_a_person_is_told_once_a_night_and_not_every_hour(database: Database, tmp_path: Path) -> None:
+    walk = Walk("AAA", date(2023, 9, 1), date(2024, 3, 6), holes=frozenset({date(2024, 3, 1)}))
+    service = doubted_for_three_nights(database, tmp_path, walk)
+    for hours in range(3):  # the bar is not there yet: asked for again each hour
+        service.move_market(datetime(2024, 3, 1, 22, 30, tzinfo=UTC) + timedelta(hours=hours))
+        turn(service)
+        assert service.reporter.notices == []
+    service.move_market(datetime(2024, 3, 4, 14, 30, tzinfo=UTC))  # T opens
+    turn(service)
+    assert service.reporter.notices == [TOLD]
+
+
+TOLD = "doubted for 3 nights or more; look with `tplus quarantine list`, then clear or leave them"
+
+
+def doubted_for_three_nights(database: Database, folder: Path, walk: Walk) -> Service:
+    """A service on the evening of Friday 1 March 2024 that doubts the basis of one symbol."""
+    service = make_service(database, folder, RecordedWalks([walk]), Wanted("2024-03-01T22:30:00Z", ("AAA",)))
+    with database.transaction() as connection:
+        for day in (date(2024, 2, 27), date(2024, 2, 28), date(2024, 2, 29))[:NIGHTS]:
+            raise_doubt(connection, "AAA", Doubt.BASIS, "twice", (day, datetime(2024, 2, 29, 23, tzinfo=UTC)))
+    return service
+
+
+def turn(service: Service) -> None:
+    scheduler = service.scheduler()
+    scheduler.step()
+    scheduler.close()
+
+
+NAMED = re.findall(r"`((?:tests/[\w/]+/)?test_\w+\.py)::(\w+)`", (ROOT / "docs" / "vendor-faults.md").read_text())
+
+
+@pytest.mark.parametrize(("file", "test"), sorted(set(NAMED)))
+def test_the_table_of_faults_names_tests_that_exist(file: str, test: str) -> None:
+    path = ROOT / file if "/" in file else ROOT / "tests" / "service" / "prices" / file
+    assert f"def {test}(" in path.read_text()
+
+
+def test_every_row_of_the_table_names_a_test() -> None:
+    rows = [line for line in (ROOT / "docs" / "vendor-faults.md").read_text().splitlines() if line.startswith("| ")]
+    assert len(rows) > 30
+    assert [row for row in rows if "| test |" not in row and "::test_" not in row] == []

@@ -1,0 +1,342 @@
+"""The real yfinance against the stand-in."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yfinance
+
+from service.errors import SettingsError, SourceError
+from service.prices.sources.base import (
+    Action,
+    ActionKind,
+    Malformed,
+    NoData,
+    RateLimited,
+    Transient,
+    UnknownSymbol,
+)
+from service.prices.sources.yahoo import YahooSource
+from tests.support.standin import COOKIE, CRUMB, Fault, Standin, StandinSymbol, forget_session, reset_yfinance
+
+# Thursday 15 November 2018, an hour after the close in New York.
+NOW = datetime(2018, 11, 15, 22, tzinfo=UTC)
+START = date(2018, 11, 1)
+
+PLAIN = StandinSymbol(date(2018, 10, 1), seed=1)
+ACTIVE = StandinSymbol(
+    date(2018, 10, 1),
+    dividends={date(2018, 11, 8): 0.5, date(2018, 11, 14): 0.25},
+    splits={date(2018, 11, 13): 2.0},
+    nulls=frozenset({date(2018, 11, 7)}),
+    seed=2,
+)
+TOKYO = StandinSymbol(
+    date(2018, 10, 1),
+    calendar="XTKS",
+    meta={"exchangeName": "JPX", "exchangeTimezoneName": "Asia/Tokyo", "currency": "JPY", "longName": "Made-up KK"},
+)
+
+
+@pytest.fixture
+def standin() -> Iterator[Standin]:
+    reset_yfinance()
+    with Standin({"MADE": PLAIN, "UP": ACTIVE, "7001.T": TOKYO}, NOW) as running:
+        yield running
+    reset_yfinance()
+
+
+@pytest.fixture
+def source(standin: Standin, tmp_path: Path) -> YahooSource:
+    return YahooSource(tmp_path, standin.url)
+
+
+def test_bars_are_those_of_the_generator(source: YahooSource) -> None:
+    history = source.fetch("MADE", START, NOW)
+
+    assert history.symbol == "MADE"
+    assert list(history.bars.columns) == ["open", "high", "low", "close", "volume"]
+    assert set(history.bars.dtypes) == {np.dtype("float64")}
+    # Sessions of 1..15 November 2018: eleven weekdays, no holiday among them.
+    assert [day.isoformat()[:10] for day in history.bars.index] == [
+        f"2018-11-{day:02}" for day in (1, 2, 5, 6, 7, 8, 9, 12, 13, 14, 15)
+    ]
+    assert history.bars.index.name == "session"
+    assert str(history.bars.index.dtype) == "datetime64[s]", "no time zone"
+    # The walk's closes are eighths around 128 and bars are built from them: open -1/4, high +1/2, low -3/4.
+    expected = np.array([bar["close"] for bar in PLAIN.traded(34)][23:])
+    np.testing.assert_array_equal(history.bars["close"], expected)
+    np.testing.assert_array_equal(history.bars["low"], expected - 0.75)
+    assert history.bars["volume"].tolist() == [1230.0 + 10 * k for k in range(11)]
+    assert history.actions == ()
+
+
+def test_the_request_is_open_ended_and_unadjusted(source: YahooSource, standin: Standin) -> None:
+    source.fetch("MADE", START, NOW)
+
+    assert standin.requests == [
+        "fc.yahoo.com/",
+        "query1.finance.yahoo.com/v1/test/getcrumb",
+        "query2.finance.yahoo.com/v8/finance/chart/MADE",
+        "query2.finance.yahoo.com/v8/finance/chart/MADE",
+    ]
+    assert yfinance.data.YfData.cache_get.cache_info().currsize == 1  # the zone look-up alone
+
+
+def test_the_whole_history_without_a_start(source: YahooSource) -> None:
+    assert len(source.fetch("MADE", None, NOW).bars) == 34
+
+
+def test_splits_dividends_and_holes(source: YahooSource) -> None:
+    history = source.fetch("UP", START, NOW)
+
+    # The dividend before the split is served halved, as every price before it; the one after is as paid.
+    assert history.actions == (
+        Action(date(2018, 11, 8), ActionKind.DIVIDEND, 0.25),
+        Action(date(2018, 11, 13), ActionKind.SPLIT, 2.0),
+        Action(date(2018, 11, 14), ActionKind.DIVIDEND, 0.25),
+    )
+    traded = [bar["close"] for bar in ACTIVE.traded(34)]
+    closes = history.bars["close"]
+    assert closes[pd.Timestamp("2018-11-12")] == traded[30] / 2
+    assert closes[pd.Timestamp("2018-11-13")] == traded[31], "not lowered by the dividend of the day after"
+    assert history.bars.loc["2018-11-07"].isna().all(), "a null bar is a row of NaN, volume too"
+    assert int(history.bars.isna().all(axis=1).sum()) == 1
+
+
+def test_what_yahoo_says_about_a_symbol(source: YahooSource) -> None:
+    meta = source.fetch("7001.T", START, NOW).meta
+
+    assert (meta.name, meta.exchange, meta.currency, meta.instrument_type) == ("Made-up KK", "JPX", "JPY", "EQUITY")
+    assert meta.calendar is None
+
+
+def test_tokyo_keeps_its_own_dates(source: YahooSource) -> None:
+    bars = source.fetch("7001.T", date(2018, 11, 12), NOW).bars
+
+    assert [day.day for day in bars.index] == [12, 13, 14, 15]
+
+
+def test_rows_later_than_the_instant_are_left_out(source: YahooSource) -> None:
+    history = source.fetch("UP", START, datetime(2018, 11, 12, 22, tzinfo=UTC))
+
+    assert history.bars.index[-1] == pd.Timestamp("2018-11-12")
+    assert [action.ex_date for action in history.actions] == [date(2018, 11, 8)]
+
+
+def test_unknown_symbols_are_told_so_in_every_round(source: YahooSource) -> None:
+    # yfinance answers its first two unknown symbols in another way than the later ones.
+    for symbol in ("NOSUCH", "NEITHER", "NORTHIS", "NOSUCH"):
+        with pytest.raises(UnknownSymbol, match=f"^{symbol}: Yahoo knows no such symbol"):
+            source.fetch(symbol, START, NOW)
+
+
+def test_a_symbol_gone_after_its_zone_was_seen_is_unknown(source: YahooSource, standin: Standin) -> None:
+    source.fetch("MADE", START, NOW)
+    del standin.symbols["MADE"]
+
+    with pytest.raises(UnknownSymbol, match="may be delisted"):
+        source.fetch("MADE", START, NOW)
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected", "words"),
+    [
+        (Fault.RATE_LIMIT, RateLimited, "slow down"),
+        (Fault.FORBIDDEN, Transient, "no whole JSON document"),
+        (Fault.BAD_GATEWAY, Transient, "no whole JSON document"),
+        (Fault.CHART_ERROR, Transient, "Something broke inside"),
+        (Fault.NO_START, NoData, "Data doesn't exist"),
+        (Fault.EMPTY_RESULT, NoData, "no bars in the window"),
+        (Fault.CUT_JSON, Transient, "no whole JSON document"),
+        (Fault.SHORT_BODY, Transient, "connection failed"),
+        (Fault.RESET, Transient, "connection failed"),
+        (Fault.DOWN, Transient, "down"),
+        (Fault.NO_VOLUME, Malformed, "volume"),
+        (Fault.NO_CURRENCY, Malformed, "currency"),
+        (Fault.UNEQUAL, Malformed, "cannot be read"),
+        (Fault.EMPTY_BODY, Transient, "no whole JSON document"),
+        (Fault.EMPTY_JSON, NoData, "no reason"),
+        (Fault.NULL_RESULT, NoData, "no bars in the window"),
+        (Fault.UNAUTHORISED, NoData, "no reason"),
+    ],
+)
+def test_each_fault_is_one_of_the_five_errors_and_passes(
+    source: YahooSource, standin: Standin, fault: Fault, expected: type[SourceError], words: str
+) -> None:
+    source.fetch("MADE", START, NOW)
+    fails_and_passes(source, standin, fault, (expected, words))
+
+
+def fails_and_passes(
+    source: YahooSource, standin: Standin, fault: Fault, told: tuple[type[SourceError], str]
+) -> None:  # fmt: skip
+    """One fetch ends in an error of exactly this kind with these words; the next run's is well again."""
+    expected, words = told
+    standin.fail("MADE", fault)
+    with pytest.raises(expected, match=words) as caught:
+        source.fetch("MADE", START, NOW)
+    assert type(caught.value) is expected
+    assert str(caught.value).startswith("MADE: ")
+    standin.heal()
+    source.begin_run()
+    assert len(source.fetch("MADE", START, NOW).bars) == 11
+
+
+def test_a_cut_zone_answer_is_replayed_until_the_next_run(source: YahooSource, standin: Standin) -> None:
+    standin.fail("MADE", Fault.CUT_JSON, times=1)
+    with pytest.raises(Transient):
+        source.fetch("MADE", START, NOW)
+    asked = len(standin.requests)
+
+    # The stand-in is well again, but yfinance does not even ask.
+    with pytest.raises(Transient):
+        source.fetch("MADE", START, NOW)
+    assert len(standin.requests) == asked
+
+    source.begin_run()
+    assert len(source.fetch("MADE", START, NOW).bars) == 11
+
+
+@pytest.mark.parametrize("target", [COOKIE, CRUMB])
+def test_cookie_and_crumb_may_fail_while_bars_come(source: YahooSource, standin: Standin, target: str) -> None:
+    standin.fail(target, Fault.RATE_LIMIT)
+
+    assert len(source.fetch("MADE", START, NOW).bars) == 11
+
+
+def test_one_failing_symbol_does_not_touch_the_next(source: YahooSource, standin: Standin) -> None:
+    standin.fail("MADE", Fault.BAD_GATEWAY)
+    with pytest.raises(Transient):
+        source.fetch("MADE", START, NOW)
+
+    assert len(source.fetch("UP", START, NOW).bars) == 11
+
+
+def test_calls_side_by_side_do_not_mix(source: YahooSource) -> None:
+    symbols = ["MADE", "UP", "7001.T", "NOSUCH"] * 3
+
+    def last_close(symbol: str) -> float | None:
+        try:
+            return float(source.fetch(symbol, START, NOW).bars["close"].iloc[-1])
+        except UnknownSymbol:
+            return None
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(last_close, symbols))
+
+    made, up = PLAIN.traded(34)[33]["close"], ACTIVE.traded(34)[33]["close"]
+    tokyo = TOKYO.served(NOW)[date(2018, 11, 15)]["close"]
+    assert found == [made, up, tokyo, None] * 3
+
+
+def test_yahoo_is_no_record(source: YahooSource) -> None:
+    assert (source.name, source.can_replay, source.symbols(), source.record()) == ("yahoo", False, (), None)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://query2.finance.yahoo.com:80", "http://10.0.0.1:8000", "https://127.0.0.1:8000", "http://127.0.0.1", ""],
+)
+def test_a_stand_in_elsewhere_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match="not a stand-in on this machine"):
+        YahooSource(None, url)
+
+
+def test_a_cache_folder_that_cannot_be_made_is_told_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file where the data folder should be\n")
+    with pytest.raises(SettingsError, match=r"data/yahoo-cache cannot hold yfinance's cache \(Not a directory\); set"):
+        YahooSource(tmp_path / "data" / "yahoo-cache")
+
+
+def test_a_hanging_request_is_given_up(standin: Standin, tmp_path: Path) -> None:
+    source = YahooSource(tmp_path, standin.url, timeout=0.5)
+    source.fetch("MADE", START, NOW)
+    standin.fail("MADE", Fault.HANG)
+    with pytest.raises(Transient, match="MADE: the connection failed"):
+        source.fetch("MADE", START, NOW)
+
+
+def test_fetches_are_held_apart_among_threads(standin: Standin, tmp_path: Path) -> None:
+    source = YahooSource(tmp_path, standin.url, pace=0.2)
+    began = time.monotonic()
+    with ThreadPoolExecutor(4) as pool:
+        assert [len(one.bars) for one in pool.map(lambda _: source.fetch("MADE", START, NOW), range(4))] == [11] * 4
+    assert time.monotonic() - began >= 0.6
+
+
+def test_a_corrupt_cache_folder_is_wiped_and_asked_over_once(standin: Standin, tmp_path: Path) -> None:
+    source = YahooSource(tmp_path, standin.url)
+    (private,) = tmp_path.iterdir()
+    for name in ("tkr-tz.db", "cookies.db"):
+        (private / name).write_bytes(b"this is no database, whatever its name says. " * 100)
+    assert len(source.fetch("MADE", START, NOW).bars) == 11
+    assert (private / "tkr-tz.db").read_bytes().startswith(b"SQLite format 3")
+
+
+@pytest.mark.parametrize(
+    "cookie",
+    [
+        "B1=made-up; Domain=.yahoo.com; Path=/; Expires=Fri, 01 Jan 2038 00:00:00 GMT",
+        "A3=made-up; Domain=.yahoo.com; Path=/",
+    ],
+)
+def test_a_stored_cookie_without_its_parts_is_wiped(source: YahooSource, standin: Standin, cookie: str) -> None:
+    standin.cookie = cookie
+    source.fetch("MADE", START, NOW)
+    forget_session()
+    assert len(source.fetch("MADE", START, NOW).bars) == 11
+
+
+def test_a_cache_that_stays_corrupt_is_told_once_wiped(standin: Standin, tmp_path: Path) -> None:
+    source = YahooSource(tmp_path, standin.url)
+    source.fetch("MADE", START, NOW)
+    standin.fail("MADE", Fault.NO_VOLUME)
+    asked = standin.requests.count("query2.finance.yahoo.com/v8/finance/chart/MADE")
+    for expected in (3, 4):  # zone and chart again after the wipe, which one run does once
+        with pytest.raises(Malformed):
+            source.fetch("MADE", START, NOW)
+        assert standin.requests.count("query2.finance.yahoo.com/v8/finance/chart/MADE") == asked + expected
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected", "words"),
+    [
+        (Fault.UNAUTHORISED, Transient, "refuses without a reason"),
+        (Fault.CHART_ERROR, Transient, "Something broke inside"),
+        (Fault.NO_START, NoData, "Data doesn't exist"),
+        (Fault.EMPTY_RESULT, NoData, "no reason"),
+        (Fault.NULL_RESULT, NoData, "no reason"),
+        (Fault.RATE_LIMIT, RateLimited, "slow down"),
+        (Fault.BAD_GATEWAY, Transient, "no whole JSON document"),
+    ],
+)
+def test_a_symbol_never_asked_before_tells_its_own_reason(
+    source: YahooSource, standin: Standin, fault: Fault, expected: type[SourceError], words: str
+) -> None:
+    """Its time zone is looked up first, and yfinance would say of all of these that it is delisted."""
+    fails_and_passes(source, standin, fault, (expected, words))
+
+
+def test_a_last_row_that_comes_twice_is_one_session(source: YahooSource, standin: Standin) -> None:
+    source.fetch("MADE", START, NOW)
+    standin.fail("MADE", Fault.DUPLICATE_LAST)
+    bars = source.fetch("MADE", START, NOW).bars
+    newest = PLAIN.traded(34)[33]["close"] + 0.125
+    assert bars["close"].iloc[-1] == newest
+    assert bars.index.is_unique
+
+
+def test_the_private_folder_goes_with_the_source(standin: Standin, tmp_path: Path) -> None:
+    source = YahooSource(tmp_path, standin.url)
+    source.fetch("MADE", START, NOW)
+    (private,) = tmp_path.iterdir()
+    assert (private / "tkr-tz.db").is_file()
+
+    del source
+    assert list(tmp_path.iterdir()) == []

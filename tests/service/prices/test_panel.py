@@ -1,0 +1,142 @@
+"""Frames by hand: the grid, the adjustment, the holes, and the instant nothing may pass."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from models.preprocessing.frame import Panel
+from service.errors import NotFound
+from service.market.sessions import mark_closed, settle_of
+from service.prices.panel import PanelQuery, load_panel
+from service.prices.sources.base import Action, ActionKind, InstrumentMeta
+from tests.support.fakes import JANUARY, World, bars_frame, evening
+
+TOKYO = InstrumentMeta(exchange="JPX", currency="JPY")
+
+
+def load(
+    world: World, symbols: tuple[str, ...], until: datetime, rows: int | None = None, references: tuple[str, ...] = ()
+) -> Panel:
+    with world.database.reading() as connection:
+        return load_panel(connection, PanelQuery(symbols, references, until, settle_of(world.settings), rows))
+
+
+def days(panel: Panel, row: int = 0) -> list[int]:
+    return [day.astype(object).day for day in panel.frames[row].sessions]
+
+
+def test_a_frame_has_a_row_for_every_session(world: World) -> None:
+    world.source.bars["AAA"] = bars_frame(JANUARY[1:6], [10.0, 11.0, np.nan, 13.0, 14.0])
+    world.pull(JANUARY[7])
+    frame = load(world, ("AAA",), evening(JANUARY[7])).frames[0]
+    assert (frame.symbol, frame.group, frame.calendar) == ("AAA", "equity", "XNYS")
+    assert frame.sessions.tolist() == list(JANUARY[1:8])  # from the first bar to the newest final session
+    assert frame.close.tolist()[:2] == [10.0, 11.0]
+    assert np.isnan(frame.close).tolist() == [False, False, True, False, False, True, True]
+    assert frame.volume.tolist()[:2] == [1000.0, 1000.0]
+    assert frame.final_at[0] == np.datetime64("2024-01-03T22:30:00")
+    assert frame.final_at.dtype == np.dtype("datetime64[s]")
+
+
+def test_prices_are_adjusted_and_volume_is_not(world: World) -> None:
+    world.source.bars["AAA"] = bars_frame(JANUARY[:4], [100.0, 100.0, 98.0, 99.0])
+    world.source.actions["AAA"] = (Action(JANUARY[2], ActionKind.DIVIDEND, 2.0),)
+    world.pull(JANUARY[3])
+    frame = load(world, ("AAA",), evening(JANUARY[3])).frames[0]
+    assert frame.close.tolist() == pytest.approx([98.0, 98.0, 98.0, 99.0])
+    assert frame.high.tolist() == pytest.approx([98.98, 98.98, 98.98, 99.99])
+    assert frame.volume.tolist() == [1000.0] * 4
+
+
+def test_an_action_after_the_last_session_is_not_known(world: World) -> None:
+    world.source.bars["AAA"] = bars_frame(JANUARY[:4], [100.0, 100.0, 98.0, 99.0])
+    world.source.actions["AAA"] = (Action(JANUARY[2], ActionKind.DIVIDEND, 2.0),)
+    world.pull(JANUARY[3])
+    assert load(world, ("AAA",), evening(JANUARY[1])).frames[0].close.tolist() == [100.0, 100.0]
+
+
+@pytest.mark.parametrize(("minute", "last"), [(29, 3), (30, 4)])
+def test_the_instant_is_close_and_settle(world: World, minute: int, last: int) -> None:
+    world.source.bars["AAA"] = bars_frame(JANUARY, [100.0] * 21)
+    world.pull(JANUARY[20])
+    assert days(load(world, ("AAA",), datetime(2024, 1, 4, 22, minute, tzinfo=UTC)))[-1] == last
+
+
+def test_the_newest_rows_equal_the_end_of_the_whole(world: World) -> None:
+    closes = [100.0 + row for row in range(21)]
+    world.source.bars["AAA"] = bars_frame(JANUARY, [*closes[:16], np.nan, *closes[17:]])
+    dividends = (JANUARY[3], JANUARY[16], JANUARY[18])
+    world.source.actions["AAA"] = tuple(Action(day, ActionKind.DIVIDEND, 3.0) for day in dividends)
+    world.pull(JANUARY[20])
+    whole = load(world, ("AAA",), evening(JANUARY[20])).frames[0]
+    recent = load(world, ("AAA",), evening(JANUARY[20]), rows=6).frames[0]
+    assert (len(whole), len(recent)) == (21, 6)
+    np.testing.assert_array_equal(recent.close, whole.close[-6:])
+    np.testing.assert_array_equal(recent.final_at, whole.final_at[-6:])
+    assert len(load(world, ("AAA",), evening(JANUARY[20]), rows=100).frames[0]) == 21
+
+
+def test_rows_do_not_reach_before_the_first_bar(world: World) -> None:
+    world.source.bars["AAA"] = bars_frame(JANUARY, [100.0] * 21)
+    world.source.bars["NEW"] = bars_frame(JANUARY[18:], [5.0] * 3)
+    world.pull(JANUARY[20])
+    panel = load(world, ("NEW", "AAA"), evening(JANUARY[20]), rows=10)
+    assert [frame.symbol for frame in panel.frames] == ["NEW", "AAA"]
+    assert [len(frame) for frame in panel.frames] == [3, 10]
+
+
+def test_closed_sessions_have_no_row(world: World) -> None:
+    world.source.bars["AAA"] = bars_frame(JANUARY[:4], [10.0, 11.0, np.nan, 13.0])
+    world.pull(JANUARY[3])
+    with world.database.transaction() as connection:
+        mark_closed(connection, "XNYS", [JANUARY[2]])
+    assert days(load(world, ("AAA",), evening(JANUARY[3]))) == [2, 3, 5]
+
+
+def test_a_bar_opens_its_session_again(world: World) -> None:
+    world.source.bars["AAA"] = bars_frame(JANUARY[:4], [10.0, 11.0, np.nan, 13.0])
+    world.pull(JANUARY[3])
+    with world.database.transaction() as connection:
+        mark_closed(connection, "XNYS", [JANUARY[2]])
+    world.source.bars["AAA"] = bars_frame(JANUARY[:5], [10.0, 11.0, 12.0, 13.0, 14.0])
+    world.pull(JANUARY[4])
+    assert days(load(world, ("AAA",), evening(JANUARY[4]))) == [2, 3, 4, 5, 8]
+
+
+def test_each_symbol_keeps_its_own_calendar(world: World) -> None:
+    tokyo = (date(2024, 1, 4), date(2024, 1, 5), date(2024, 1, 9))  # the 8th is a holiday there
+    world.source.bars |= {"AAA": bars_frame(JANUARY[2:6], [1.0] * 4), "7203.T": bars_frame(tokyo, [9.0] * 3)}
+    world.source.metas["7203.T"] = TOKYO
+    world.pull(JANUARY[5])
+    panel = load(world, ("AAA", "7203.T"), evening(JANUARY[5]))
+    assert (days(panel, 0), days(panel, 1)) == ([4, 5, 8, 9], [4, 5, 9])
+    # Tokyo closes at 06:00 UTC; New York of the same date is not final then.
+    morning = load(world, ("AAA", "7203.T"), datetime(2024, 1, 9, 7, 30, tzinfo=UTC))
+    assert (days(morning, 0), days(morning, 1)) == ([4, 5, 8], [4, 5, 9])
+
+
+def test_references_without_bars_are_left_out(world: World) -> None:
+    world.source.bars |= {"AAA": bars_frame(JANUARY[:3], [1.0] * 3), "SPY": bars_frame(JANUARY[:3], [2.0] * 3)}
+    world.pull(JANUARY[2])
+    world.instruments("^VIX")
+    panel = load(world, ("AAA",), evening(JANUARY[2]), references=("SPY", "^VIX", "QQQ"))
+    assert list(panel.references) == ["SPY"]
+    assert panel.references["SPY"].close.tolist() == [2.0] * 3
+
+
+def test_a_symbol_without_bars_has_no_rows(world: World) -> None:
+    world.instruments("AAA")
+    assert len(load(world, ("AAA",), evening(JANUARY[2])).frames[0]) == 0
+    assert len(load(world, ("AAA",), evening(JANUARY[2]), rows=5).frames[0]) == 0
+
+
+def test_before_the_first_bar_there_is_nothing(world: World) -> None:
+    world.source.bars["AAA"] = bars_frame(JANUARY[:3], [1.0] * 3)
+    world.pull(JANUARY[2])
+    assert len(load(world, ("AAA",), evening(JANUARY[0]) - timedelta(days=5)).frames[0]) == 0
+
+
+def test_a_symbol_that_is_not_there(world: World) -> None:
+    with pytest.raises(NotFound, match="AAA"):
+        load(world, ("AAA",), evening(JANUARY[2]))

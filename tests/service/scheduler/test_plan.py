@@ -1,0 +1,114 @@
+"""What the planner inserts, and what the command line may ask for."""
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sqlalchemy import Row, select
+
+from service.db.tables import runs
+from service.market.instruments import add_symbols, remove_symbols
+from service.scheduler.plan import plan_due
+from service.scheduler.run_requests import answer_requests, ask, newest_runs, plan_trainings, read_request
+from service.scheduler.state import GroupReader, active_calendars, calendar_views
+from tests.support.recorded import RecordedWalks, Walk
+from tests.support.service_factory import MACHINE_START, Service
+
+FRIDAY = datetime(2024, 3, 1, 22, 30, tzinfo=UTC)
+MONDAY = datetime(2024, 3, 4, 22, 30, tzinfo=UTC)
+
+
+def rows(service: Service, query: Any) -> list[Row[Any]]:
+    with service.database.reading() as connection:
+        return list(connection.execute(query).all())
+
+
+def plan(service: Service, at: datetime) -> int:
+    with service.database.transaction() as connection:
+        return plan_due(service.context, connection, GroupReader(), at)
+
+
+def done(service: Service) -> None:
+    scheduler = service.scheduler()
+    service.work(scheduler)
+    scheduler.close()
+
+
+def test_what_is_due_is_planned_once(service: Service) -> None:
+    assert plan(service, FRIDAY) == 3
+    assert plan(service, FRIDAY) == 0
+    assert plan(service, MONDAY) == 3
+
+
+def test_a_new_symbol_is_pulled_and_forecast_by_a_further_run_at_once(service: Service, source: RecordedWalks) -> None:
+    done(service)
+    source.put(Walk("CCC", date(2023, 9, 1), date(2024, 3, 6), seed=3))
+    with service.database.transaction() as connection:
+        add_symbols(connection, ["CCC"], FRIDAY, {})
+    done(service)
+    further = rows(service, select(runs.c.job, runs.c.sequence, runs.c.state).where(runs.c.sequence > 0))
+    assert sorted(tuple(row) for row in further) == [("forecast", 1, "done"), ("pull", 1, "done")]
+    assert [edition.number for edition in service.reporter.editions] == [1, 2]
+    assert {step.symbol for step in service.reporter.editions[1].steps} == {"CCC"}
+    assert plan(service, FRIDAY) == 0
+
+
+def test_a_new_symbol_that_the_source_does_not_know_is_asked_for_once(service: Service) -> None:
+    done(service)
+    with service.database.transaction() as connection:
+        add_symbols(connection, ["NOPE"], FRIDAY, {})
+    done(service)
+    done(service)
+    assert len(rows(service, select(runs.c.id).where(runs.c.job == "pull"))) == 2
+
+
+def test_a_calendar_without_symbols_is_not_planned(service: Service) -> None:
+    with service.database.transaction() as connection:
+        remove_symbols(connection, ["AAA", "BBB"])
+    assert plan(service, FRIDAY) == 0
+    with service.database.reading() as connection:
+        assert active_calendars(connection) == ()
+        assert calendar_views(connection) == ()
+
+
+def test_a_request_names_the_newest_runs_of_its_job(service: Service) -> None:
+    done(service)
+    with service.database.transaction() as connection:
+        request = ask(connection, "forecast", MACHINE_START)
+        assert read_request(connection, request).state == "pending"
+        answer_requests(service.context, connection, FRIDAY)
+        answered = read_request(connection, request)
+    assert answered.state == "done"
+    assert answered.result == {"runs": [row.id for row in rows(service, select(runs.c.id).where(
+        runs.c.job == "forecast"))]}  # fmt: skip
+
+
+def test_a_request_is_answered_by_the_loop_with_runs_planned_in_the_same_turn(service: Service) -> None:
+    with service.database.transaction() as connection:
+        request = ask(connection, "pull", MACHINE_START)
+    scheduler = service.scheduler()
+    scheduler.step()
+    scheduler.close()
+    with service.database.reading() as connection:
+        answered = read_request(connection, request)
+    assert (answered.state, len(answered.result["runs"])) == ("done", 1)
+
+
+def test_a_training_asked_for_is_planned_at_the_newest_instant_unless_it_stands(service: Service) -> None:
+    done(service)
+    service.move_market(MONDAY)
+    done(service)
+    with service.database.transaction() as connection:
+        plan_trainings(service.context, connection, MONDAY)
+        plan_trainings(service.context, connection, MONDAY)
+        found = newest_runs(connection, "train")
+    trains = rows(service, select(runs.c.id, runs.c.scheduled_for).where(runs.c.job == "train").order_by(runs.c.id))
+    assert [row.scheduled_for for row in trains] == [FRIDAY, MONDAY]
+    assert found == [trains[1].id]
+
+
+def test_newest_runs_are_by_scope_with_every_sequence(service: Service) -> None:
+    done(service)
+    with service.database.reading() as connection:
+        assert newest_runs(connection, "score") == [row.id for row in rows(service, select(runs.c.id).where(
+            runs.c.job == "score"))]  # fmt: skip
+        assert newest_runs(connection, "nothing") == []

@@ -1,0 +1,117 @@
+"""Replayed market time: from event to event, never over unfinished work, to the end of the record."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from service.db.session import Database
+from service.runs import Claimant, claim, wait
+from service.scheduler.due import MarketEvent
+from service.scheduler.replay_clock import ReplayMover
+from service.scheduler.state import GroupReader
+from tests.support.recorded import RecordedWalks
+from tests.support.service_factory import MACHINE_START, Service, Wanted, make_service
+
+EVENTS = [
+    datetime(2024, 3, day, hour, 30, tzinfo=UTC) for day in (4, 5, 6) for hour in (14, 22)
+]  # Friday's service wakes on Monday; the record ends on Wednesday
+
+
+def test_it_stops_at_every_event_and_ends_with_the_record(service: Service) -> None:
+    scheduler = service.scheduler()
+    mover = ReplayMover(service.context, scheduler.id, GroupReader())
+    service.work(scheduler)
+    seen = []
+    while (left := mover.move()) is not None:
+        assert left == 0.0
+        seen.append(service.context.market_now())
+        service.work(scheduler)
+    scheduler.close()
+    assert seen == EVENTS
+    assert mover.ended
+    assert mover.move() is None
+
+
+def test_it_stands_still_while_a_run_is_due_or_running(service: Service) -> None:
+    scheduler = service.scheduler()
+    mover = ReplayMover(service.context, scheduler.id, GroupReader())
+    scheduler.step()  # the pull is done, score and forecast are due
+    assert mover.move() is None
+    assert not mover.ended
+    assert service.context.market_now() == datetime(2024, 3, 1, 22, 30, tzinfo=UTC)
+    service.work(scheduler)
+    assert mover.move() == 0.0
+    scheduler.close()
+
+
+def test_a_waiting_run_does_not_hold_it(service: Service) -> None:
+    scheduler = service.scheduler()
+    mover = ReplayMover(service.context, scheduler.id, GroupReader())
+    service.work(scheduler)
+    assert mover.move() == 0.0
+    assert mover.move() == 0.0  # to Monday's final instant, where three runs come due
+    scheduler.step()
+    scheduler.step()
+    with service.database.transaction() as connection:
+        now = service.context.market.now(connection)
+        run = claim(connection, Claimant("me", ("forecast",), timedelta(30)), now, MACHINE_START)
+        assert run is not None
+        assert mover.move() is None
+        wait(connection, run, now + timedelta(hours=1), {})
+    assert mover.move() == 0.0
+    scheduler.close()
+
+
+@pytest.mark.parametrize(("speed", "events", "low", "high"), [(10.0, 2, 4.5, 5.0), (10.0, 4, 2.0, 2.5), (0, 2, -9, 0)])
+def test_the_seconds_of_a_day_are_shared_by_its_events(
+    database: Database, tmp_path: Path, source: RecordedWalks, speed: float, events: int, low: float, high: float
+) -> None:
+    made = make_service(database, tmp_path, source, Wanted("2024-03-01", ("AAA",)))
+    settings = made.context.settings.model_copy(update={"clock": f"replay:2024-03-01:{speed}"})
+    mover = ReplayMover(replace(made.context, settings=settings), "me", GroupReader())
+    assert low <= mover.seconds_left(MarketEvent(EVENTS[0], events)) <= high
+
+
+def test_too_early_it_says_how_long_to_wait_and_does_not_move(
+    database: Database, tmp_path: Path, source: RecordedWalks
+) -> None:
+    made = make_service(database, tmp_path, source, Wanted("2024-03-02T12:00:00Z", ("AAA",)))
+    made.work(scheduler := made.scheduler())
+    settings = made.context.settings.model_copy(update={"clock": "replay:2024-03-01:600"})
+    left = ReplayMover(replace(made.context, settings=settings), scheduler.id, GroupReader()).move()
+    scheduler.close()
+    assert left is not None
+    assert 290 < left <= 300
+    assert made.context.market_now() == datetime(2024, 3, 2, 12, tzinfo=UTC)
+
+
+def test_without_any_symbol_nothing_ends(database: Database, tmp_path: Path, source: RecordedWalks) -> None:
+    made = make_service(database, tmp_path, source, Wanted("2024-03-01", ()))
+    mover = ReplayMover(made.context, "me", GroupReader())
+    assert mover.move() is None
+    assert not mover.ended
+
+
+def test_a_scheduler_without_the_lead_does_not_move_it(service: Service) -> None:
+    leader = service.scheduler()
+    service.work(leader)
+    other = ReplayMover(service.context, "another", GroupReader())
+    before = service.context.market_now()
+    assert other.move() is None
+    assert service.context.market_now() == before
+    assert ReplayMover(service.context, leader.id, GroupReader()).move() == 0.0
+    leader.close()
+
+
+def test_no_instant_is_passed_that_nobody_has_planned(service: Service) -> None:
+    scheduler = service.scheduler()
+    service.work(scheduler)
+    mover = ReplayMover(service.context, scheduler.id, GroupReader())
+    assert mover.move() == 0.0
+    assert mover.move() == 0.0
+    assert service.context.market_now() == EVENTS[1]
+    assert mover.move() is None  # Monday's runs are planned by the attempt itself, and hold the clock from now on
+    assert service.context.market_now() == EVENTS[1]
+    scheduler.close()

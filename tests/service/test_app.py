@@ -1,0 +1,61 @@
+"""The server: it listens in a process of its own, says so, ends when told to, and refuses a taken address."""
+
+import json
+import signal
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.app import bind, serve
+from service.errors import PortInUse
+from service.settings import Settings
+from tests.support.api_process import start_api
+from tests.support.postgres import free_port
+
+
+def test_a_taken_port_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    with bind("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        folder = tmp_path / "never"
+        expected = f"port {port} on 127.0.0.1 is taken; stop what listens there or set TPLUS_PORT"
+        with pytest.raises(PortInUse, match=expected):
+            serve(Settings(port=port, data_dir=folder))
+        assert not folder.exists()
+
+
+def test_an_address_of_another_machine_is_refused() -> None:
+    with pytest.raises(PortInUse, match=r"port 9 on 192\.0\.2\.1 cannot be listened on"):
+        bind("192.0.2.1", 9)
+
+
+def test_the_process_listens_answers_and_ends(filled_file: Path) -> None:
+    port = free_port()
+    process = start_api(filled_file, port)
+    limit = threading.Timer(60, process.kill)
+    limit.start()
+    try:
+        assert process.stdout is not None
+        said = json.loads(process.stdout.readline())
+        assert said["url"] == f"http://127.0.0.1:{port}"
+        with httpx.Client(base_url=said["url"]) as client:
+            assert client.get("/v1/forecasts/AAPL").json()["as_of"] == "2018-06-01"
+            assert client.get("/v1/forecasts/MSFT").status_code == 503
+        process.send_signal(signal.SIGTERM)
+        _, complaints = process.communicate(timeout=30)
+        assert process.returncode in (0, -signal.SIGTERM, 143)
+        assert complaints == ""
+    finally:
+        limit.cancel()
+        process.kill()
+        process.communicate()
+
+
+def test_the_process_says_in_one_sentence_why_it_cannot_start(filled_file: Path) -> None:
+    with bind("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        process = start_api(filled_file, port)
+        said, complaints = process.communicate(timeout=60)
+    assert (process.returncode, said) == (1, "")
+    assert complaints == f"port {port} on 127.0.0.1 is taken; stop what listens there or set TPLUS_PORT\n"

@@ -1,0 +1,202 @@
+"""Who serves after a training."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import Connection
+
+from models.config import Recipe, Strategy
+from models.gate import Evidence, judge_recipe
+from models.training.train import TrainedArtifact
+from service.db.tables import model_decisions, model_versions
+from service.training.promotion.decide import NewVersions, promote
+from service.training.registry.approvals import LIVE, RecipeKey, record_asking, record_loss
+from service.training.registry.versions import Recorded, add_version, champion
+from tests.support.forecast_factory import NOON, Desk
+
+RECORDED = Recorded(NOON, NOON, None)
+WALK_RECIPE = Recipe("random_walk", Strategy.ONE_STEP, lookback=1, seeds=(0,))
+WALK = TrainedArtifact(WALK_RECIPE, Path("w"), "s", "d", None, None, None, None, {}, 0.0)
+NETWORK = replace(WALK, recipe=Recipe("lstm", Strategy.ONE_STEP))
+KEY = RecipeKey("equity", "one_step", NETWORK.recipe.hash(), "lstm")
+ACCEPTED = (
+    "the recipe beats the random walk over 252 sessions: pinball 38.50 against 39.00 bp, "
+    "p below 0.0001 where 0.0250 is needed at asking 1"
+)
+REFUSED = (
+    "the recipe does not beat the random walk over 252 sessions: pinball 39.00 against 39.00 bp, "
+    "p 0.5000 where 0.0250 is needed at asking 1"
+)
+
+
+def ask(desk: Desk, gain: float, key: RecipeKey = KEY) -> None:
+    """Judge the recipe on 252 days on which it was better by `gain` bp, give or take one."""
+    draw = np.random.default_rng(0)
+    noise = draw.normal(size=252)
+    noise -= noise.mean()
+    walk = np.full(252, 39.0)
+    evidence = Evidence(np.datetime64("2017-01-01", "D") + np.arange(252), walk - gain + noise, walk, 1)
+    with desk.database.transaction() as connection:
+        record_asking(connection, key, evidence, judge_recipe(evidence, 1), RECORDED)
+
+
+def train(connection: Connection, ratio: float | None, recipe: Recipe = NETWORK.recipe) -> str:
+    """One training: a random walk, and a network that loses `ratio` times its predecessor's, unless None."""
+    walk = add_version(connection, "equity", WALK, NOON, RECORDED)
+    if ratio is None:
+        return promote(connection, NewVersions("equity", "one_step", walk, None, {}), RECORDED)
+    network = add_version(connection, "equity", replace(NETWORK, recipe=recipe), NOON, RECORDED)
+    metrics: dict[str, Any] = {"n": 500, "pinball": 38.0, "random_walk_pinball": 39.0, "skill": 1 / 39, "p": 0.2}
+    serving = champion(connection, "equity", "one_step")
+    beside = 0 if serving is None else serving.id
+    metrics["predecessor"] = {"version": beside, "n": 400, "pinball": 38.0 * ratio, "predecessor_pinball": 38.0}
+    new = NewVersions("equity", "one_step", walk, network, metrics, recipe.hash())
+    return promote(connection, new, RECORDED)
+
+
+def after(desk: Desk, *trainings: float | None) -> list[tuple[int, str]]:
+    """Trainings one after the other; (version, status) of all that stand, and always one champion."""
+    for ratio in trainings:
+        with desk.database.transaction() as connection:
+            train(connection, ratio)
+        assert [row.status for row in desk.rows(model_versions)].count("champion") == 1
+    return [(row.id, row.status) for row in desk.rows(model_versions)]
+
+
+def reasons(desk: Desk) -> dict[int, str]:
+    return {row.id: row.reason for row in desk.rows(model_versions)}
+
+
+def test_the_random_walk_serves_before_any_network(desk: Desk) -> None:
+    assert after(desk, None) == [(1, "champion")]
+    assert reasons(desk)[1] == "no network serves this group yet"
+
+
+def test_a_network_whose_recipe_nobody_judged_stands_beside_the_random_walk(desk: Desk) -> None:
+    assert after(desk, 1.0) == [(1, "champion"), (2, "challenger")]
+    assert reasons(desk) == {
+        1: "the random walk serves: the lstm is not promoted: the recipe has not been judged yet",
+        2: "not promoted: the recipe has not been judged yet",
+    }
+
+
+def test_a_network_of_an_accepted_recipe_serves_and_says_why(desk: Desk) -> None:
+    ask(desk, 0.5)
+    assert after(desk, 1.0) == [(1, "challenger"), (2, "champion")]
+    assert reasons(desk) == {1: "a network serves", 2: f"promoted: {ACCEPTED}"}
+
+
+def test_a_refused_recipe_leaves_the_place_to_the_random_walk(desk: Desk) -> None:
+    ask(desk, 0.0)
+    assert after(desk, 1.0) == [(1, "champion"), (2, "challenger")]
+    assert reasons(desk)[2].startswith(f"not promoted: {REFUSED}")
+
+
+def test_a_refit_takes_over_while_it_is_not_worse_by_more_than_the_margin(desk: Desk) -> None:
+    ask(desk, 0.5)
+    assert after(desk, 1.0, 1.0099) == [(1, "retired"), (2, "retired"), (3, "challenger"), (4, "champion")]
+    assert reasons(desk)[4] == (
+        "the refit takes over from version 2: pinball 38.38 bp on 400 forecasts unseen by both is within 1% "
+        "of its predecessor's 38.00 bp"
+    )
+
+
+def test_a_worse_refit_stands_beside_and_its_predecessor_goes_on(desk: Desk) -> None:
+    ask(desk, 0.5)
+    assert after(desk, 1.0, 1.02) == [(1, "retired"), (2, "champion"), (3, "challenger"), (4, "challenger")]
+    assert reasons(desk)[3] == "version 2 goes on serving"
+    assert reasons(desk)[4].endswith("of its predecessor's 38.00 bp, so version 2 goes on serving")
+    assert after(desk, 1.0)[1:] == [(2, "retired"), (3, "retired"), (4, "retired"), (5, "challenger"), (6, "champion")]
+
+
+def test_a_predecessor_that_cannot_be_asked_does_not_keep_the_place(desk: Desk) -> None:
+    ask(desk, 0.5)
+    after(desk, 1.0)
+    with desk.database.transaction() as connection:
+        walk = add_version(connection, "equity", WALK, NOON, RECORDED)
+        network = add_version(connection, "equity", NETWORK, NOON, RECORDED)
+        metrics = {"predecessor": {"version": 2, "error": "its folder is gone"}}
+        promote(connection, NewVersions("equity", "one_step", walk, network, metrics, KEY.recipe), RECORDED)
+    assert reasons(desk)[4] == f"promoted: version 2 could not be compared with (its folder is gone); {ACCEPTED}"
+
+
+def test_a_refit_that_was_compared_with_another_version_is_not_held_against_the_one_that_serves_now(desk: Desk) -> None:
+    ask(desk, 0.5)
+    after(desk, 1.0)
+    with desk.database.transaction() as connection:
+        walk = add_version(connection, "equity", WALK, NOON, RECORDED)
+        network = add_version(connection, "equity", NETWORK, NOON, RECORDED)
+        beside = {"version": 1, "n": 400, "pinball": 50.0, "predecessor_pinball": 38.0}
+        promote(
+            connection, NewVersions("equity", "one_step", walk, network, {"predecessor": beside}, KEY.recipe), RECORDED
+        )
+    assert reasons(desk)[4] == (
+        f"promoted: version 2 could not be compared with (version 1 served when its training began); {ACCEPTED}"
+    )
+
+
+def test_a_recipe_sent_back_gives_the_place_to_the_random_walk(desk: Desk) -> None:
+    ask(desk, 0.5)
+    after(desk, 1.0)
+    with desk.database.transaction() as connection:
+        record_loss(connection, KEY, LIVE, "the recipe lost to the random walk over 130 live sessions", RECORDED)
+    assert after(desk, 1.0) == [(1, "retired"), (2, "retired"), (3, "champion"), (4, "challenger")]
+    assert "lost to the random walk over 130 live sessions" in reasons(desk)[3]
+
+
+def test_another_recipe_does_not_push_an_accepted_one_out(desk: Desk) -> None:
+    ask(desk, 0.5)
+    after(desk, 1.0)
+    with desk.database.transaction() as connection:
+        train(connection, 0.9, replace(NETWORK.recipe, lookback=10))
+    assert [(row.id, row.status) for row in desk.rows(model_versions)] == [
+        (1, "retired"), (2, "champion"), (3, "challenger"), (4, "challenger"),
+    ]  # fmt: skip
+    assert reasons(desk)[4] == "not promoted: the recipe has not been judged yet"
+
+
+def test_a_training_without_a_network_leaves_the_serving_one(desk: Desk) -> None:
+    ask(desk, 0.5)
+    assert after(desk, 1.0, None) == [(1, "retired"), (2, "champion"), (3, "challenger")]
+    assert reasons(desk)[3] == "the random walk stands beside the network"
+
+
+@pytest.mark.parametrize(("group", "strategy"), [("crypto", "one_step"), ("equity", "multi_step")])
+def test_an_acceptance_holds_for_its_group_and_strategy_alone(desk: Desk, group: str, strategy: str) -> None:
+    ask(desk, 0.5, replace(KEY, group=group, strategy=strategy))
+    assert after(desk, 1.0) == [(1, "champion"), (2, "challenger")]
+
+
+def test_every_change_of_status_is_a_kept_decision_with_its_figures(desk: Desk) -> None:
+    ask(desk, 0.5)
+    after(desk, None, 1.0, 1.02)
+    decisions = [(row.model_version_id, row.status) for row in desk.rows(model_decisions)]
+    assert decisions == [
+        (1, "champion"),
+        (1, "retired"), (2, "challenger"), (3, "champion"),
+        (2, "retired"), (5, "challenger"), (4, "challenger"),
+    ]  # fmt: skip
+    last = {version: status for version, status in decisions}
+    assert last == {row.id: row.status for row in desk.rows(model_versions)}
+    figures = {(row.model_version_id, row.status): row.figures for row in desk.rows(model_decisions)}
+    kept = figures[(3, "champion")]
+    assert (kept["n"], kept["pinball"], kept["random_walk_pinball"]) == (500, 38.0, 39.0)
+    assert (kept["recipe_kind"], kept["recipe_asking"], kept["recipe_sessions"]) == ("asked", 1, 252)
+    assert kept["recipe_level"] == pytest.approx(0.025)
+    assert figures[(5, "challenger")]["predecessor"] == {
+        "version": 3, "n": 400, "pinball": pytest.approx(38.76), "predecessor_pinball": 38.0,
+    }  # fmt: skip
+
+
+def test_the_sentence_to_tell(desk: Desk) -> None:
+    ask(desk, 0.5)
+    with desk.database.transaction() as connection:
+        told = [train(connection, ratio) for ratio in (None, 1.0, None)]
+    assert told == [
+        "the random walk serves: no network serves this group yet",
+        f"lstm promoted: {ACCEPTED}",
+        "the random walk stands beside the network",
+    ]

@@ -1,0 +1,123 @@
+"""How a recipe stands, and how often it may be asked for."""
+
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from models.gate import ASK_EVERY, Evidence, judge_recipe
+from service.db.tables import recipe_judgements
+from service.training.registry.approvals import (
+    LIVE,
+    WITHDRAWN,
+    RecipeKey,
+    Standing,
+    read_standing,
+    record_asking,
+    record_loss,
+)
+from service.training.registry.versions import Recorded
+from tests.support.forecast_factory import NOON, Desk, History, random_closes, sessions_until
+
+KEY = RecipeKey("equity", "one_step", "r1", "lstm")
+RECORDED = Recorded(NOON, NOON, None)
+LAST = date(2018, 5, 31)
+
+
+def standing(desk: Desk, key: RecipeKey = KEY) -> Standing:
+    with desk.database.reading() as connection:
+        return read_standing(connection, key)
+
+
+def ask(desk: Desk, gain: float, last: date, key: RecipeKey = KEY) -> None:
+    """An asking whose evidence ends with a session."""
+    noise = np.random.default_rng(0).normal(size=252)
+    noise -= noise.mean()
+    days = np.datetime64(last, "D") - np.arange(252)[::-1]
+    walk = np.full(252, 39.0)
+    evidence = Evidence(days, walk - gain + noise, walk, 1)
+    with desk.database.transaction() as connection:
+        asking = read_standing(connection, key).askings + 1
+        record_asking(connection, key, evidence, judge_recipe(evidence, asking), RECORDED)
+
+
+def with_sessions_after(desk: Desk, n: int) -> date:
+    """A history whose last `n` sessions come after the returned one."""
+    desk.add(History("AAA", LAST, random_closes(200, 1)))
+    return sessions_until(LAST, n + 1)[0]
+
+
+def test_a_recipe_nobody_judged_may_be_asked_for(desk: Desk) -> None:
+    found = standing(desk)
+    assert (found.accepted, found.askings, found.may_ask) == (False, 0, True)
+
+
+def test_an_accepted_recipe_is_not_asked_for_again(desk: Desk) -> None:
+    ask(desk, 0.5, with_sessions_after(desk, 100))
+    found = standing(desk)
+    assert (found.accepted, found.askings, found.may_ask) == (True, 1, False)
+    assert found.figures["recipe_sessions"] == 252
+
+
+def test_a_refused_recipe_waits_for_a_quarter_of_new_sessions(desk: Desk) -> None:
+    ask(desk, 0.0, with_sessions_after(desk, ASK_EVERY - 1))
+    found = standing(desk)
+    assert (found.accepted, found.may_ask) == (False, False)
+    assert found.reason.endswith("; it may be judged again in 1 sessions")
+
+
+def test_after_a_quarter_it_may_be_asked_for_again_and_needs_more(desk: Desk) -> None:
+    last = with_sessions_after(desk, ASK_EVERY)
+    ask(desk, 0.0, last)
+    assert standing(desk).may_ask
+    ask(desk, 0.15, LAST)
+    (first, second) = desk.rows(recipe_judgements)
+    assert (first.asking, second.asking) == (1, 2)
+    assert second.level == pytest.approx(0.05 / 6)
+    # p lies between the two levels: enough for a first asking, not for a second one.
+    assert second.level < second.p < first.level
+    assert not second.accepted
+
+
+@pytest.mark.parametrize("days", [0, 100])
+def test_too_few_sessions_use_up_no_asking_and_wait_all_the_same(desk: Desk, days: int) -> None:
+    last = with_sessions_after(desk, 0)
+    losses = np.full(days, 39.0)
+    few = Evidence(np.datetime64(last, "D") - np.arange(days)[::-1], losses - 1.0, losses, 1)
+    with desk.database.transaction() as connection:
+        record_asking(connection, KEY, few, judge_recipe(few, 1), RECORDED)
+    found = standing(desk)
+    assert (found.accepted, found.askings, found.may_ask) == (False, 0, False)
+
+
+def test_another_recipe_may_be_asked_for_at_once_but_counts(desk: Desk) -> None:
+    ask(desk, 0.0, with_sessions_after(desk, 10))
+    other = standing(desk, replace(KEY, recipe="r2"))
+    assert (other.may_ask, other.askings) == (True, 1)
+    assert standing(desk, replace(KEY, strategy="multi_step")).askings == 0
+
+
+@pytest.mark.parametrize("kind", [LIVE, WITHDRAWN])
+def test_a_recipe_that_lost_its_place_waits_as_a_refused_one(desk: Desk, kind: str) -> None:
+    ask(desk, 0.5, with_sessions_after(desk, 100))
+    with desk.database.transaction() as connection:
+        record_loss(connection, KEY, kind, "it lost", RECORDED)
+    found = standing(desk)
+    assert (found.accepted, found.askings, found.may_ask) == (False, 1, False)
+    assert found.reason == f"it lost; it may be judged again in {ASK_EVERY} sessions"
+
+
+def test_judgements_are_kept_for_good_with_what_they_rest_on(desk: Desk) -> None:
+    ask(desk, 0.5, with_sessions_after(desk, 100))
+    (row,) = desk.rows(recipe_judgements)
+    again = Evidence(
+        np.array(row.evidence["days"], "datetime64[D]"),
+        np.array(row.evidence["loss"]),
+        np.array(row.evidence["walk"]),
+        row.evidence["horizon"],
+    )
+    assert judge_recipe(again, row.asking).p == pytest.approx(row.p)
+    with pytest.raises(DBAPIError, match="append-only"), desk.database.transaction() as connection:
+        connection.execute(recipe_judgements.delete())

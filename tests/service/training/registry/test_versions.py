@@ -1,0 +1,192 @@
+"""Model versions as rows, and the decisions kept about them."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from models.config import Recipe, Strategy
+from models.training.train import TrainedArtifact
+from service.db.tables import changes, model_decisions, model_versions
+from service.training.registry.versions import (
+    Decision,
+    Recorded,
+    add_version,
+    champion,
+    current_version,
+    decide,
+    has_network,
+    serving_versions,
+    version_ids,
+)
+from tests.support.forecast_factory import Desk
+
+MARKET, MACHINE = datetime(2018, 12, 20, 22, tzinfo=UTC), datetime(2026, 1, 2, 3, tzinfo=UTC)
+RECORDED = Recorded(MARKET, MACHINE, None)
+METRICS = {
+    "n": 500,
+    "dates": 252,
+    "pinball": 38.5,
+    "random_walk_pinball": 39.0,
+    "skill": 0.0128,
+    "p": 0.04,
+    "coverage": {"50": [0.4, 0.6], "80": [0.8, 0.7]},
+}
+TRAINED = TrainedArtifact(
+    Recipe("lstm", Strategy.MULTI_STEP, seeds=(4, 5)),
+    Path("/store/lstm-multi_step-abc"),
+    "f" * 64,
+    "d" * 64,
+    (date(2000, 3, 1), date(2016, 12, 30)),
+    (date(2017, 1, 6), date(2018, 1, 5)),
+    (date(2018, 1, 11), date(2018, 12, 14)),
+    np.datetime64("2018-12-19T22:30:00", "s"),
+    METRICS,
+    12.0,
+)
+
+
+def add(desk: Desk, trained: TrainedArtifact = TRAINED, status: str | None = None, group: str = "equity") -> int:
+    with desk.database.transaction() as connection:
+        version = add_version(connection, group, trained, MARKET, RECORDED)
+        if status is not None:
+            decide(connection, version, Decision(status, f"made {status}", {"p": 0.1}), RECORDED)
+    return version
+
+
+def walk(strategy: Strategy = Strategy.MULTI_STEP) -> TrainedArtifact:
+    recipe = Recipe("random_walk", strategy, lookback=1, seeds=(0,))
+    return replace(TRAINED, recipe=recipe, metrics={}, stop_dates=None, judge_dates=None, data_until=None)
+
+
+def test_a_version_keeps_how_and_from_what_it_was_made(desk: Desk) -> None:
+    add(desk)
+    (row,) = desk.rows(model_versions)
+    assert (row.group, row.strategy, row.architecture, row.lookback, row.horizon) == (
+        "equity", "multi_step", "lstm", 5, 3,
+    )  # fmt: skip
+    assert (row.trained_at, row.recorded_at) == (MARKET, MACHINE)
+    assert row.data_until == datetime(2018, 12, 19, 22, 30, tzinfo=UTC)
+    assert (row.fit_first, row.fit_last) == (date(2000, 3, 1), date(2016, 12, 30))
+    assert (row.stop_first, row.stop_last) == (date(2017, 1, 6), date(2018, 1, 5))
+    assert (row.judge_first, row.judge_last) == (date(2018, 1, 11), date(2018, 12, 14))
+    assert (row.artifact, row.sha256, row.data_hash) == ("lstm-multi_step-abc", "f" * 64, "d" * 64)
+    assert row.seeds == [4, 5]
+    assert Recipe.from_dict(row.specs) == TRAINED.recipe
+    assert row.recipe == TRAINED.recipe.hash()
+    assert (row.status, row.reason) == ("challenger", "trained, not yet decided on")
+
+
+def test_the_judged_figures_stand_under_the_names_that_are_served(desk: Desk) -> None:
+    add(desk)
+    (row,) = desk.rows(model_versions)
+    assert row.metrics["judge"] == METRICS
+    served = {name: value for name, value in row.metrics.items() if name != "judge"}
+    assert served == {
+        "judge_n": 500,
+        "judge_pinball": 38.5,
+        "judge_random_walk_pinball": 39.0,
+        "judge_skill": 0.0128,
+        "judge_coverage_50": 0.5,
+        "judge_coverage_80": 0.75,
+    }
+
+
+def test_an_unjudged_version_has_no_figures_and_no_dates(desk: Desk) -> None:
+    add(desk, walk())
+    (row,) = desk.rows(model_versions)
+    assert (row.metrics, row.stop_first, row.judge_last, row.data_until) == ({}, None, None, None)
+
+
+def test_a_decision_changes_the_status_and_is_kept(desk: Desk) -> None:
+    version = add(desk)
+    add(desk, status="rejected")
+    with desk.database.transaction() as connection:
+        decide(connection, version, Decision("champion", "better", {"p": 0.01}), RECORDED)
+        decide(connection, version, Decision("retired", "older", {}), RECORDED)
+    assert [(row.status, row.reason) for row in desk.rows(model_versions)] == [
+        ("retired", "older"), ("rejected", "made rejected"),
+    ]  # fmt: skip
+    kept = [row for row in desk.rows(model_decisions) if row.model_version_id == version]
+    assert [(row.status, row.reason, row.figures) for row in kept] == [
+        ("champion", "better", {"p": 0.01}), ("retired", "older", {}),
+    ]  # fmt: skip
+    assert {(row.decided_at, row.recorded_at) for row in kept} == {(MARKET, MACHINE)}
+
+
+@pytest.mark.parametrize("statement", ["UPDATE model_decisions SET reason = 'x'", "DELETE FROM model_decisions"])
+def test_decisions_are_append_only(desk: Desk, statement: str) -> None:
+    add(desk, status="champion")
+    with (
+        pytest.raises(DBAPIError, match="the ledger is append-only: model_decisions"),
+        desk.database.transaction() as connection,
+    ):
+        connection.execute(text(statement))
+
+
+def test_the_database_refuses_a_second_champion(desk: Desk) -> None:
+    add(desk, status="champion")
+    with pytest.raises(IntegrityError):
+        add(desk, status="champion")
+    add(desk, walk(Strategy.ONE_STEP), status="champion")
+    add(desk, status="champion", group="crypto")
+
+
+def test_a_new_version_and_a_decision_raise_the_change_counter(desk: Desk) -> None:
+    before = sum(row.counter for row in desk.rows(changes))
+    add(desk, status="champion")
+    assert sum(row.counter for row in desk.rows(changes)) == before + 2
+
+
+def test_serving_are_champion_newest_network_challenger_and_newest_walk(desk: Desk) -> None:
+    serving = add(desk, status="champion")
+    add(desk, status="challenger")
+    newest = add(desk, status="challenger")
+    add(desk, walk(), status="challenger")
+    beside = add(desk, walk(), status="challenger")
+    add(desk, status="retired")
+    add(desk, status="rejected")
+    other = add(desk, walk(Strategy.ONE_STEP), status="champion")
+    add(desk, status="champion", group="crypto")
+    with desk.database.reading() as connection:
+        found = serving_versions(connection, "equity")
+        assert [version.id for version in found] == [serving, newest, beside, other]
+        assert [version.is_network for version in found] == [True, True, False, False]
+        best = champion(connection, "equity", "multi_step")
+        assert best is not None
+        assert best.id == serving
+        assert best.folder(Path("/other")) == Path("/other/lstm-multi_step-abc")
+        network = current_version(connection, "equity", "multi_step", network=True)
+        assert network is not None
+        assert network.id == newest
+
+
+def test_an_empty_group_has_nobody(desk: Desk) -> None:
+    with desk.database.reading() as connection:
+        assert serving_versions(connection, "equity") == ()
+        assert champion(connection, "equity", "one_step") is None
+        assert current_version(connection, "equity", "one_step", network=False) is None
+
+
+def test_has_network_counts_retired_ones_but_no_walk(desk: Desk) -> None:
+    def asked() -> bool:
+        with desk.database.reading() as connection:
+            return has_network(connection, "equity")
+
+    add(desk, walk(), status="champion")
+    assert asked() is False
+    add(desk, status="retired")
+    assert asked() is True
+
+
+def test_version_ids_are_those_of_a_kind_still_in_play(desk: Desk) -> None:
+    first, second = add(desk, walk(), status="challenger"), add(desk, walk(), status="champion")
+    add(desk, walk(), status="retired")
+    network = add(desk, status="challenger")
+    with desk.database.reading() as connection:
+        assert version_ids(connection, "equity", "multi_step", network=False) == [first, second]
+        assert version_ids(connection, "equity", "multi_step", network=True) == [network]

@@ -1,0 +1,119 @@
+"""A training's progress: read by others while it runs, fenced, sparse, and never a reason to fail."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import date
+from functools import partial
+from typing import Any
+
+import pytest
+from sqlalchemy import event, select, update
+
+import service.training.train_job as train_module
+from models.config import Strategy
+from models.training.train import TrainProgress
+from service.db.session import Database
+from service.db.tables import runs
+from service.execution.executor import Answer, Request, Task
+from service.runs import Run
+from service.training.progress import StoredProgress
+from service.training.train_job import train
+from tests.support.forecast_factory import Desk, History, InProcess, random_closes, utc
+
+LAST = date(2018, 5, 31)
+
+
+@pytest.fixture
+def run(desk: Desk) -> Run:
+    desk.add(History("AAA", LAST, random_closes(90, 1)))
+    desk.move(utc(2018, 5, 31, 22))
+    return desk.run("train", LAST, "equity")
+
+
+def counts(desk: Desk, run: Run) -> dict[str, Any]:
+    """As another process reads them: over a connection of its own."""
+    other = Database(desk.database.url)
+    with other.reading() as connection:
+        found: dict[str, Any] = connection.execute(select(runs.c.counts).where(runs.c.id == run.id)).scalar_one()
+    other.close()
+    return found
+
+
+def test_it_begins_at_nothing_and_goes_on(desk: Desk, run: Run) -> None:
+    with StoredProgress(desk.context, run, every=0.0) as progress:
+        assert counts(desk, run) == {"progress": 0.0, "detail": "reading the bars"}
+        progress.note(0.42124, "multi_step, seed 1, epoch 7")
+        assert counts(desk, run) == {"progress": 0.421, "detail": "multi_step, seed 1, epoch 7"}
+
+
+def test_notes_that_come_too_soon_are_left_out(desk: Desk, run: Run) -> None:
+    with StoredProgress(desk.context, run, every=3600.0) as progress:
+        progress.note(0.9, "epoch 30")
+        assert counts(desk, run)["progress"] == 0.0
+
+
+def test_what_came_to_nothing_leaves_no_progress_and_other_counts_stand(desk: Desk, run: Run) -> None:
+    with desk.database.transaction() as connection:
+        connection.execute(update(runs).values(counts={"rate_limits": 2}))
+    seen: list[dict[str, Any]] = []
+    with suppress(ZeroDivisionError), StoredProgress(desk.context, run):
+        seen.append(counts(desk, run))
+        raise ZeroDivisionError
+    assert seen == [{"rate_limits": 2, "progress": 0.0, "detail": "reading the bars"}]
+    assert counts(desk, run) == {"rate_limits": 2}
+
+
+def test_a_run_that_was_taken_over_is_left_alone(desk: Desk, run: Run) -> None:
+    with StoredProgress(desk.context, run, every=0.0) as progress:
+        with desk.database.transaction() as connection:
+            connection.execute(update(runs).values(token=run.token + 1, counts={}))
+        progress.note(0.5, "epoch 2")
+    assert counts(desk, run) == {}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_database_that_refuses_stops_no_training(desk: Desk, run: Run) -> None:
+    @event.listens_for(desk.database.engine, "connect")
+    def _refuse(connection: Any, _record: Any) -> None:
+        connection.execute("PRAGMA query_only=ON")
+
+    desk.database.engine.dispose()
+    with StoredProgress(desk.context, run, every=0.0) as progress:
+        progress.note(0.5, "epoch 2")
+    assert counts(desk, run) == {}
+
+
+class Reporting(InProcess):
+    """Tells of an epoch before it works, and looks at what others see then."""
+
+    def __init__(self, look: Callable[[], dict[str, Any]]) -> None:
+        super().__init__()
+        self._look = look
+        self.seen: list[dict[str, Any]] = []
+
+    def run(self, task: Task[Request, Answer], request: Request, report: Callable[[Any], None] | None = None) -> Answer:
+        """As the real child does it."""
+        assert report is not None
+        report(TrainProgress(Strategy.MULTI_STEP, 1, 7, 60, 0.1, 0.42))
+        self.seen.append(self._look())
+        return super().run(task, request, report)
+
+
+def test_a_training_tells_others_and_ends_with_its_own_counts(
+    desk: Desk, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train_module, "StoredProgress", partial(StoredProgress, every=0.0))
+    worker = Reporting(lambda: counts(desk, run))
+    object.__setattr__(desk.context, "warm", worker)
+    train(desk.context, run)
+    assert worker.seen == [{"progress": 0.42, "detail": "multi_step, seed 1, epoch 7"}]
+    assert counts(desk, run) == {"random_walk_only": 1, "versions": 2}
+
+
+def test_a_training_that_cannot_be_recorded_leaves_no_progress(
+    desk: Desk, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train_module, "record", lambda *_arguments: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        train(desk.context, run)
+    assert counts(desk, run) == {}

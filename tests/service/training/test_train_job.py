@@ -1,0 +1,218 @@
+"""The train job: what is fitted, from which bars, and what is recorded of it."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, date, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import select, update
+
+from models.config import Strategy
+from models.forecasting.network_forecaster import load_forecaster
+from models.gate import Evidence, judge_recipe
+from service.db.tables import instruments, model_decisions, model_versions, recipe_judgements, runs
+from service.errors import FencedError
+from service.execution.executor import Answer, Request, Task, TaskFailed
+from service.runs import Outcome
+from service.training.registry.approvals import RecipeKey, record_asking
+from service.training.registry.versions import Recorded
+from service.training.train_job import group_symbols, pooled_dates, train
+from tests.support.forecast_factory import NOON, Desk, History, InProcess, random_closes, utc
+
+LAST = date(2018, 5, 31)
+EVENING = utc(2018, 5, 31, 22)
+
+
+def trained(desk: Desk, scope: str = "equity") -> dict[str, Outcome]:
+    run = desk.run("train", LAST, scope)
+    train(desk.context, run)
+    return desk.outcomes(run)
+
+
+def versions(desk: Desk) -> set[tuple[str, str, str]]:
+    return {(row.strategy, row.architecture, row.status) for row in desk.rows(model_versions)}
+
+
+WALKS_SERVE = {("one_step", "random_walk", "champion"), ("multi_step", "random_walk", "champion")}
+
+
+def test_a_young_group_gets_its_random_walks_and_the_reason(desk: Desk) -> None:
+    desk.add(History("AAA", LAST, random_closes(90, 1)))
+    desk.add(History("BBB", LAST, random_closes(100, 2)))
+    desk.move(EVENING)
+    outcomes = trained(desk)
+    assert versions(desk) == WALKS_SERVE
+    reason = "100 pooled sessions of the 1000 a network needs"
+    assert {(one.symbol, one.state, one.reason) for one in outcomes.values()} == {
+        ("AAA", "random_walk_only", reason), ("BBB", "random_walk_only", reason),
+    }  # fmt: skip
+    (run,) = desk.rows(runs)
+    assert (run.state, run.counts) == ("done", {"random_walk_only": 2, "versions": 2})
+    assert {sentence for _, _, sentence in desk.reporter.decisions} == {
+        "the random walk serves: no network serves this group yet"
+    }
+
+
+def test_the_other_group_is_never_given_a_network(desk: Desk) -> None:
+    desk.add(History("IDX", LAST, random_closes(1500, 1), group="other"))
+    desk.move(EVENING)
+    assert trained(desk, "other")["IDX"].reason == "group other is served by the random walk"
+    assert versions(desk) == WALKS_SERVE
+
+
+def test_enough_bars_but_too_few_windows_say_so(desk: Desk) -> None:
+    desk.add(History("AAA", LAST, random_closes(1005, 1)))
+    desk.move(EVENING)
+    outcome = trained(desk)["AAA"]
+    assert outcome.state == "random_walk_only"
+    assert outcome.reason is not None
+    assert "1005 pooled sessions" not in outcome.reason
+    assert "1000" in outcome.reason.replace(",", "")
+    assert versions(desk) == WALKS_SERVE
+
+
+def test_a_network_is_trained_judged_and_decided_on(desk: Desk) -> None:
+    desk.add(History("AAA", LAST, random_closes(1300, 1)))
+    desk.add(History("BBB", LAST, random_closes(1300, 2)))
+    desk.move(EVENING)
+    outcomes = trained(desk)
+    assert {one.state for one in outcomes.values()} == {"trained"}
+    stored = {(row.strategy, row.architecture): row for row in desk.rows(model_versions)}
+    assert set(stored) == {(s.value, a) for s in Strategy for a in ("lstm", "random_walk")}
+    for strategy in Strategy:
+        network, walk = stored[(strategy.value, "lstm")], stored[(strategy.value, "random_walk")]
+        judged = network.metrics["judge"]
+        # Random walks have nothing to be learned, so the gate must have refused them.
+        assert (network.status, walk.status) == ("challenger", "champion")
+        assert network.reason.startswith("not promoted: the recipe does not beat the random walk over 252 sessions")
+        assert judged["dates"] == 252
+        assert network.trained_at == datetime(2018, 5, 31, 21, 30, tzinfo=UTC)
+        assert network.data_until <= network.trained_at
+        assert network.fit_first < network.fit_last < network.stop_first < network.judge_first < network.judge_last
+        forecaster = load_forecaster(desk.context.settings.artifact_dir / network.artifact, network.sha256)
+        assert forecaster.recipe.seeds == (0,)
+        assert forecaster.recipe.hash() == network.recipe
+    assert len(desk.rows(model_decisions)) == 4
+    asked = desk.rows(recipe_judgements)
+    assert [(row.kind, row.asking, row.accepted, row.sessions) for row in asked] == [("asked", 1, False, 252)] * 2
+    assert {row.recipe for row in asked} == {row.recipe for (_, name), row in stored.items() if name == "lstm"}
+    assert {(group, strategy) for group, strategy, _ in desk.reporter.decisions} == {
+        ("equity", "one_step"), ("equity", "multi_step"),
+    }  # fmt: skip
+
+    # A refused recipe is not tried again the next week.
+    train(desk.context, desk.run("train", LAST, "equity", sequence=1))
+    last = [request.on_trial for request in desk.worker.requests[-1] if request.recipe.architecture == "lstm"]
+    assert last == [False, False]
+    assert len(desk.rows(recipe_judgements)) == 2
+    newest = desk.rows(model_versions, architecture="lstm")[-1]
+    assert "it may be judged again in 6" in newest.reason
+
+
+def evidence(gain: float, days: int) -> Evidence:
+    noise = np.random.default_rng(0).normal(size=days)
+    walk = np.full(days, 39.0)
+    return Evidence(np.datetime64("2017-01-01", "D") + np.arange(days), walk - gain + noise - noise.mean(), walk, 1)
+
+
+def test_who_serves_and_loses_live_is_sent_back_though_its_recipe_is_no_longer_trained(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.add(History("AAA", LAST, random_closes(90, 1)))
+    desk.move(EVENING)
+    former = desk.add_network(Strategy.ONE_STEP, "champion")
+    (row,) = desk.rows(model_versions)
+    key = RecipeKey("equity", "one_step", row.recipe, "lstm")
+    with desk.database.transaction() as connection:
+        folds = evidence(0.5, 252)
+        record_asking(connection, key, folds, judge_recipe(folds, 1), Recorded(NOON, NOON, None))
+    monkeypatch.setattr("service.training.promotion.gate.live_evidence", lambda *_: evidence(-0.5, 126))
+    trained(desk)
+    assert [row.kind for row in desk.rows(recipe_judgements)] == ["asked", "live"]
+    assert ("one_step", "random_walk", "champion") in versions(desk)
+    assert ("one_step", "lstm", "challenger") in versions(desk)
+    told = [sentence for _, strategy, sentence in desk.reporter.decisions if strategy == "one_step"]
+    assert told[0].startswith(f"the random walk serves: version {former} was sent back: the recipe lost to the random")
+
+
+def test_bars_after_the_scheduled_instant_play_no_part(desk: Desk) -> None:
+    closes = random_closes(400, 1)
+    desk.add(History("AAA", LAST, closes))
+    desk.move(EVENING)
+    trained(desk)
+    first = {row.strategy: (row.data_hash, row.sha256) for row in desk.rows(model_versions)}
+    desk.put("AAA", {date(2018, 6, 1): 500.0, date(2018, 6, 4): 1.0})
+    desk.move(utc(2018, 6, 4, 22))
+    run = desk.run("train", LAST, "equity", sequence=1)
+    train(desk.context, run)
+    again = {row.strategy: (row.data_hash, row.sha256) for row in desk.rows(model_versions) if row.status == "champion"}
+    assert again == first
+
+
+class Failing(InProcess):
+    """Fails every task with a given error."""
+
+    def __init__(self, error: TaskFailed) -> None:
+        super().__init__()
+        self.error = error
+
+    def run(self, task: Task[Request, Answer], request: Request, report: Callable[[Any], None] | None = None) -> Answer:
+        """Fail."""
+        raise self.error
+
+
+def test_another_failure_of_the_task_ends_the_run_with_its_sentence(desk: Desk) -> None:
+    desk.add(History("AAA", LAST, random_closes(90, 1)))
+    desk.move(EVENING)
+    failing = Failing(TaskFailed("no space left", "OSError"))
+    object.__setattr__(desk.context, "warm", failing)
+    run = desk.run("train", LAST, "equity")
+    with pytest.raises(TaskFailed, match="no space left"):
+        train(desk.context, run)
+    assert desk.rows(model_versions) == []
+
+
+def test_a_worker_whose_run_was_taken_over_records_nothing(desk: Desk) -> None:
+    desk.add(History("AAA", LAST, random_closes(90, 1)))
+    desk.move(EVENING)
+    run = desk.run("train", LAST, "equity")
+    with desk.database.transaction() as connection:
+        connection.execute(update(runs).values(token=run.token + 1))
+    with pytest.raises(FencedError):
+        train(desk.context, run)
+    assert desk.rows(model_versions) == []
+
+
+def test_who_is_trained_and_on_how_many_dates(desk: Desk) -> None:
+    desk.add(History("AAA", LAST, random_closes(50, 1)))
+    desk.add(History("BBB", date(2018, 5, 30), random_closes(49, 2)))
+    desk.add(History("OFF", LAST, random_closes(80, 3), active=False))
+    desk.add(History("BTC-USD", LAST, random_closes(80, 4), calendar="24/7", group="crypto"))
+    desk.add(History("NEW", LAST, [1.0]))
+    with desk.database.transaction() as connection:
+        connection.execute(update(instruments).where(instruments.c.symbol == "NEW").values(first_session=None))
+    with desk.database.reading() as connection:
+        assert group_symbols(connection, "equity") == ("AAA", "BBB")
+        assert pooled_dates(connection, "equity") == 50
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # its table's collation can be altered in place
+def test_the_order_of_the_symbols_does_not_depend_on_the_databases_collation(desk: Desk) -> None:
+    for seed, symbol in enumerate(("AAA", "CCC", "bbb")):
+        desk.add(History(symbol, LAST, random_closes(50, seed)))
+    with closing(sqlite3.connect(str(desk.database.engine.url.database))) as raw, raw:
+        raw.execute("PRAGMA writable_schema = ON")
+        told = raw.execute(
+            "UPDATE sqlite_master SET sql = replace(sql, 'symbol VARCHAR(40)', 'symbol VARCHAR(40) COLLATE NOCASE') "
+            "WHERE name = 'instruments'"
+        )
+        assert told.rowcount == 1
+    desk.database.engine.dispose()
+    with desk.database.transaction() as connection:
+        connection.exec_driver_sql("REINDEX")
+        query = select(instruments.c.symbol).order_by(instruments.c.symbol)
+        assert list(connection.execute(query).scalars()) == ["AAA", "bbb", "CCC"]
+        assert group_symbols(connection, "equity") == ("AAA", "CCC", "bbb")

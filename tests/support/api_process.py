@@ -1,0 +1,30 @@
+"""The real API in a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO
+
+from tests.support.paths import ROOT
+from tests.support.postgres import free_port
+
+
+def start_api(
+    database: Path, port: int | None = None, stderr: int | IO[str] = subprocess.PIPE
+) -> "subprocess.Popen[str]":
+    """Start it over an SQLite file; its first line on standard output says where it listens.
+
+    Args:
+        database: The file; it need not be there.
+        port: None = a free one.
+        stderr: Where its complaints go.
+    """
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("TPLUS_")}
+    chosen = {
+        "TPLUS_DATABASE_URL": f"sqlite:///{database}",
+        "TPLUS_DATA_DIR": str(database.parent),
+        "TPLUS_PORT": str(free_port() if port is None else port),
+    }
+    command = [sys.executable, "-m", "service.app"]
+    return subprocess.Popen(command, env=plain | chosen, stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=ROOT)

@@ -1,0 +1,79 @@
+"""Versions of known pasts, and what a back-fill left behind, for the tests of back-fills."""
+
+from dataclasses import replace
+from datetime import date, datetime
+
+import numpy as np
+
+from models.baselines import RandomWalk, random_walk_recipe
+from models.config import Recipe, Strategy
+from models.forecasting.artifact import Artifact, save_artifact
+from models.training.train import TrainedArtifact
+from service.db.tables import edition_items, editions, forecasts
+from service.forecasts.backfill.backfill_job import BackfillSummary, backfill
+from service.forecasts.backfill.span import BackfillRequest
+from service.training.registry.versions import Decision, Recorded, add_version, decide
+from tests.support.forecast_factory import Desk, History, random_closes, save_network
+
+LAST = date(2018, 6, 8)
+"""Newest session with a bar."""
+DAYS = tuple(date(2018, *day) for day in ((5, 30), (5, 31), (6, 1), (6, 4), (6, 5), (6, 6), (6, 7), (6, 8)))
+"""Sessions of XNYS; each is final at 21:30 UTC of its date."""
+NORMAL = (-1.96, -1.28, -0.67, 0.0, 0.67, 1.28, 1.96)
+
+
+def fill_desk(desk: Desk, *symbols: str) -> None:
+    """Symbols with 330 bars up to `LAST`, and market time on the day after."""
+    for seed, symbol in enumerate(symbols or ("AAA",), start=1):
+        desk.add(History(symbol, LAST, random_closes(330, seed)))
+    desk.move(datetime.fromisoformat("2018-06-09T12:00Z"))
+
+
+def fill(desk: Desk, first: date, last: date, *symbols: str) -> BackfillSummary:
+    """Back-fill XNYS."""
+    return backfill(desk.context, BackfillRequest("XNYS", first, last, symbols))
+
+
+def add_network_of(desk: Desk, data_until: str | None, decided: str, status: str = "champion", seed: int = 1) -> int:
+    """A multi-step network whose data end at an instant, decided on at another (both as 2018-05-31T21:30)."""
+    recipe = Recipe("lstm", Strategy.MULTI_STEP, units=3, seeds=(0,))
+    artifact = save_network(recipe, seed, desk.context.settings.artifact_dir)
+    return _add(desk, artifact, data_until, (decided, status))
+
+
+def add_walk_of(desk: Desk, data_until: str | None, decided: str, status: str = "champion", wide: float = 1.0) -> int:
+    """The same of a multi-step random walk, some times as wide as the normal distribution."""
+    rows = (tuple(wide * each for each in NORMAL),) * 3
+    walk = RandomWalk(random_walk_recipe(Strategy.MULTI_STEP), rows, (0, 0, 0), None)
+    path, sha256 = save_artifact(Artifact(walk.recipe, walk.to_dict(), {}, {}), desk.context.settings.artifact_dir)
+    artifact = TrainedArtifact(walk.recipe, path, sha256, "d", None, None, None, None, {}, 0.0)
+    return _add(desk, artifact, data_until, (decided, status))
+
+
+def decide_on(desk: Desk, version: int, at: str, status: str) -> None:
+    """A decision on a version at an instant."""
+    instant = datetime.fromisoformat(at + "Z")
+    with desk.database.transaction() as connection:
+        decide(connection, version, Decision(status, f"{status} since {at}", {}), Recorded(instant, instant, None))
+
+
+def served_by(desk: Desk, strategy: str = "multi_step") -> dict[date, tuple[int, str]]:
+    """as_of -> (version, reason) of what the back-filled editions served, of one symbol."""
+    days = {row.number: row.as_of for row in desk.rows(editions, origin="backfill")}
+    items = [row for row in desk.rows(edition_items, strategy=strategy) if row.edition in days]
+    return {days[row.edition]: (row.model_version_id, row.reason) for row in items}
+
+
+def forecasters(desk: Desk, as_of: date, strategy: str = "multi_step") -> set[int]:
+    """Versions with a stored forecast from a session."""
+    return {row.model_version_id for row in desk.rows(forecasts, as_of=as_of, strategy=strategy)}
+
+
+def _add(desk: Desk, artifact: TrainedArtifact, data_until: str | None, decision: tuple[str, str]) -> int:
+    until = None if data_until is None else np.datetime64(data_until, "s")
+    instant = datetime.fromisoformat(decision[0] + "Z")
+    with desk.database.transaction() as connection:
+        recorded = Recorded(instant, instant, None)
+        version = add_version(connection, "equity", replace(artifact, data_until=until), instant, recorded)
+    decide_on(desk, version, *decision)
+    return version

@@ -1,0 +1,101 @@
+"""The real command line in a process of its own, in a folder and environment of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support.paths import ROOT
+
+_RUN = "from service.cli import main; main()"
+LIMIT = 30.0
+"""Real seconds after which a command is taken to hang."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a command ended."""
+
+    status: int
+    out: str
+    error: str
+
+    @property
+    def document(self) -> Any:
+        """Its `--json` document."""
+        return json.loads(self.out)
+
+    @property
+    def sentence(self) -> str:
+        """The one line it ended with on standard error, where there was no traceback."""
+        assert "Traceback" not in self.error + self.out, self.error[-2000:]
+        told = [line for line in self.error.splitlines() if line.startswith("tplus: ")]
+        assert len(told) == 1, self.error[-2000:]
+        return told[0].removeprefix("tplus: ")
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """`tplus` with the settings of a test.
+
+    Attributes:
+        folder: Data folder and working folder.
+        settings: `TPLUS_` settings by their names without the prefix.
+    """
+
+    folder: Path
+    settings: Mapping[str, str]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """This process's environment with the test's settings and no others."""
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("TPLUS_")}
+        chosen = {"DATA_DIR": str(self.folder), "REFERENCE_SYMBOLS": "", **self.settings}
+        return plain | {"PYTHONPATH": str(ROOT)} | {f"TPLUS_{name}": value for name, value in chosen.items()}
+
+    def having(self, **settings: str) -> "CommandLine":
+        """The same with other settings."""
+        return CommandLine(self.folder, {**self.settings, **settings})
+
+    def run(self, *words: str) -> Answer:
+        """Run a command to its end."""
+        command = [sys.executable, "-c", _RUN, *words]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=LIMIT, cwd=self.folder, env=self.environment, check=False
+        )
+        return Answer(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *words: str, log: Path) -> "subprocess.Popen[bytes]":
+        """Start a command that goes on; its output is appended to a file."""
+        with log.open("ab") as out:
+            return subprocess.Popen(
+                [sys.executable, "-c", _RUN, *words],
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder,
+                env=self.environment,
+                start_new_session=True,
+            )
+
+
+def wait_for(what: Callable[[], bool], seconds: float = LIMIT) -> None:
+    """Poll until something holds; fails after some real seconds."""
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "what was waited for did not happen in time"
+        time.sleep(0.05)
+
+
+def kill_group(process: "subprocess.Popen[bytes]") -> None:
+    """End a started command and whatever it started in its group, the hard way."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait(10)

@@ -1,0 +1,70 @@
+"""The real API process over a database, on a port of its own."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from tests.support.api_process import start_api
+from tests.support.postgres import free_port
+
+STOP_SECONDS = 15.0
+
+
+class Server:
+    """One API process that can be stopped and started again on the same port.
+
+    Args:
+        database: The SQLite file; it need not be there.
+        log: What it says on standard error.
+    """
+
+    def __init__(self, database: Path, log: Path) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._database, self._log = database, log
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Start it; returns when it listens."""
+        with self._log.open("a") as log:
+            self._process = start_api(self._database, self.port, log)
+        said = _stdout(self._process).readline()
+        assert said, f"the server did not start: {self._log.read_text()[-2000:]}"
+        assert json.loads(said)["url"] == self.url
+
+    def stop(self) -> int:
+        """End it as a service manager would; returns its status."""
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+        finally:
+            _stdout(process).close()
+        return process.returncode
+
+
+def _stdout(process: "subprocess.Popen[str]") -> IO[str]:
+    assert process.stdout is not None
+    return process.stdout
+
+
+@contextmanager
+def serving(database: Path) -> Iterator[Server]:
+    """A server over a database; it is ended with the block and must not have complained."""
+    log = database.parent / "server.log"
+    server = Server(database, log)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+    assert "Traceback" not in log.read_text()

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from models.errors import FrameError
-from models.preprocessing.frame import DateArray, FloatArray, Panel, SymbolFrame
+from models.preprocessing.frame import DateArray, FloatArray, Panel, PriceHistory
 
 SETTLE = np.timedelta64(90, "m")
 """A bar is final this long after its session's close."""
@@ -36,7 +36,7 @@ def load_panel(folder: Path, symbols: Iterable[str], references: Iterable[str], 
     sessions = closes.index.to_numpy().astype("datetime64[D]")
     final_at = (closes.dt.tz_convert(None).to_numpy().astype("datetime64[s]") + SETTLE).astype("datetime64[s]")
 
-    def frame(symbol: str) -> SymbolFrame:
+    def frame(symbol: str) -> PriceHistory:
         path = paths.get(symbol) or paths.get(symbol.removeprefix("^"))
         if path is None:
             raise FrameError(f"{symbol}: no {symbol}.csv.gz below {folder}; name a symbol that is recorded there")
@@ -53,7 +53,7 @@ def recorded_symbols(folder: Path) -> tuple[str, ...]:
     return tuple(sorted(path.name.removesuffix(".csv.gz") for path in folder.glob("*.csv.gz")))
 
 
-def _frame(symbol: str, calendar: str, bars: pd.DataFrame, grid: tuple[DateArray, DateArray]) -> SymbolFrame:
+def _frame(symbol: str, calendar: str, bars: pd.DataFrame, grid: tuple[DateArray, DateArray]) -> PriceHistory:
     """One symbol on the grid; a session without a row is a hole, a row without a session is left out."""
     sessions, final_at = grid
     days = bars["date"].to_numpy().astype("datetime64[D]")
@@ -65,7 +65,7 @@ def _frame(symbol: str, calendar: str, bars: pd.DataFrame, grid: tuple[DateArray
         values: FloatArray = on_grid[column].to_numpy(dtype=np.float64) * factor
         return values
 
-    return SymbolFrame(
+    return PriceHistory(
         symbol=symbol,
         group="equity",
         calendar=calendar,

@@ -39,10 +39,10 @@ MIN_TRAINING_DATES = 1_000
 PURGE = MULTI_STEP_HORIZON
 """Sessions left out between the fit, stop and judge spans, so that no target reaches across a cut."""
 
-STOP_SESSIONS = 63
+VALIDATION_SESSIONS = 63
 """Sessions of the early-stopping span (a quarter of a year): enough to choose an epoch by, little lost."""
 
-JUDGE_SESSIONS = 252
+TEST_SESSIONS = 252
 """Sessions of the judging span (a year)."""
 
 
@@ -101,7 +101,7 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class ModelConfig:
     """How a forecaster is made, apart from the data: network, inputs, loss, span and seeds.
 
     Attributes:
@@ -124,7 +124,7 @@ class Recipe:
             all quantiles move with it. Little is learned slowly: medians are easily learned by heart.
     """
 
-    architecture: str
+    forecaster: str
     strategy: Strategy
     lookback: int = 5
     references: tuple[Reference, ...] = ()
@@ -157,7 +157,7 @@ class Recipe:
         """Steps forecast: 1 or 3."""
         return self.strategy.horizon
 
-    def as_dict(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, object]:
         """Plain JSON-able form, the one that is hashed and stored."""
         return {
             **asdict(self),
@@ -169,8 +169,8 @@ class Recipe:
         }
 
     @staticmethod
-    def from_dict(data: dict[str, object]) -> "Recipe":
-        """Rebuild a recipe from `as_dict`."""
+    def from_dict(data: dict[str, object]) -> "ModelConfig":
+        """Rebuild a recipe from `to_dict`."""
         values: dict[str, object] = dict(data)
         values["strategy"] = Strategy(str(values["strategy"]))
         values["inputs"] = Inputs(str(values.get("inputs", Inputs.CORE)))
@@ -180,10 +180,10 @@ class Recipe:
         seeds: list[int] = values["seeds"]  # type: ignore[assignment]
         values["references"] = tuple(Reference(symbol, ReferenceRole(role)) for symbol, role in references)
         values["seeds"] = tuple(int(seed) for seed in seeds)
-        return Recipe(**values)  # type: ignore[arg-type]
+        return ModelConfig(**values)  # type: ignore[arg-type]
 
     def hash(self) -> str:
         """SHA-256 over the sorted JSON form and `INPUTS_REVISION`: equal recipes, equal hash."""
-        document = {**self.as_dict(), "inputs_revision": INPUTS_REVISION}
+        document = {**self.to_dict(), "inputs_revision": INPUTS_REVISION}
         text = json.dumps(document, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

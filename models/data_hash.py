@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from models.preprocessing.frame import Panel, SymbolFrame
+from models.preprocessing.frame import Panel, PriceHistory
 
 
 def panel_hash(panel: Panel, cut_at: np.datetime64) -> str:
@@ -21,7 +21,7 @@ def panel_hash(panel: Panel, cut_at: np.datetime64) -> str:
     return digest.hexdigest()
 
 
-def _digest_frame(digest: Any, frame: SymbolFrame) -> None:
+def _digest_frame(digest: Any, frame: PriceHistory) -> None:
     digest.update(f"{frame.symbol}|{frame.group}|{frame.calendar}|{len(frame)}|".encode())
     digest.update(frame.sessions.astype("datetime64[D]").tobytes())
     digest.update(frame.final_at.astype("datetime64[s]").tobytes())

@@ -5,7 +5,7 @@ ModelsError
 ├── TooLittleHistory   not enough sessions to fit, judge or forecast
 ├── ArtifactError      an artifact that is absent, altered or of another format
 ├── BatchError         a batch of another size than states are carried for
-└── UnknownArchitecture a network or baseline name that nobody registered
+└── UnknownNetwork a network or baseline name that nobody registered
 """
 
 
@@ -29,5 +29,5 @@ class BatchError(ModelsError):
     """A network that carries states was fed a batch of another size than it carries them for."""
 
 
-class UnknownArchitecture(ModelsError):
+class UnknownNetwork(ModelsError):
     """A network or baseline was asked for by a name that is not registered."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from models.config import Recipe
+from models.config import ModelConfig
 from models.preprocessing.frame import FloatArray, Panel
 
 
@@ -46,7 +46,7 @@ class Forecaster(Protocol):
     """A trained network or a baseline."""
 
     @property
-    def recipe(self) -> Recipe:
+    def config(self) -> ModelConfig:
         """How it was made: the strategy, and so the horizon, stand there."""
         ...
 

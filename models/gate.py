@@ -59,7 +59,7 @@ class Evidence:
             self.horizon,
         )
 
-    def as_dict(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, object]:
         """Plain JSON-able form, so that a judgement can be made again from what is stored."""
         return {
             "days": [str(day) for day in self.days],
@@ -113,7 +113,7 @@ def daily_evidence(days: DateArray, loss: FloatArray, walk: FloatArray, horizon:
     return Evidence(distinct, own, other, horizon)
 
 
-def level_of(asking: int) -> float:
+def level_of(attempt: int) -> float:
     """One-sided level that the k-th asking of a group and strategy must reach: `ALPHA / (k (k + 1))`.
 
     The levels sum to `ALPHA` however often is asked, so (by the union bound) a recipe without skill is accepted
@@ -122,10 +122,10 @@ def level_of(asking: int) -> float:
     Args:
         asking: 1 for the first.
     """
-    return ALPHA / (asking * (asking + 1))
+    return ALPHA / (attempt * (attempt + 1))
 
 
-def judge_recipe(evidence: Evidence, asking: int) -> Judgement:
+def judge_config(evidence: Evidence, attempt: int) -> Judgement:
     """Whether a recipe beats the random walk with significance.
 
     Diebold-Mariano with the Harvey-Leybourne-Newbold correction on daily means (`models.metrics.significance`),
@@ -135,7 +135,7 @@ def judge_recipe(evidence: Evidence, asking: int) -> Judgement:
         evidence: Walk-forward folds, and live scores where there are any.
         asking: How often this group and strategy has been judged, this time included.
     """
-    level, n = level_of(asking), len(evidence)
+    level, n = level_of(attempt), len(evidence)
     own, walk = (float(each.mean()) if n else float("nan") for each in (evidence.loss, evidence.walk))
     if n < MIN_SESSIONS:
         reason = f"{n} sessions of evidence; a recipe is judged on {MIN_SESSIONS} or more"
@@ -145,7 +145,7 @@ def judge_recipe(evidence: Evidence, asking: int) -> Judgement:
     verb = "beats" if accepted else "does not beat"
     reason = (
         f"the recipe {verb} the random walk over {n} sessions: pinball {own:.2f} against {walk:.2f} bp, "
-        f"p {_shown(p)} where {_shown(level)} is needed at asking {asking}"
+        f"p {_shown(p)} where {_shown(level)} is needed at asking {attempt}"
     )
     return Judgement(accepted, n, own, walk, p, level, reason)
 

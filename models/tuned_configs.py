@@ -5,13 +5,13 @@ Recipes are chosen on the years before the test years; what is written here is f
 
 from dataclasses import replace
 
-from models.config import Inputs, Recipe, Schedule, Weighting
+from models.config import Inputs, ModelConfig, Schedule, Weighting
 
-REFINED = frozenset({"lstm"})
+TUNED = frozenset({"lstm"})
 """Networks that the refined choice was made for; others keep the recipe's defaults."""
 
 
-def refined(recipe: Recipe) -> Recipe:
+def tuned(config: ModelConfig) -> ModelConfig:
     """The recipe with the researched choice of inputs, loss and training, where its network has one.
 
     Extended inputs; all training windows weigh alike, so that a crisis does not count fivefold; eight epochs along
@@ -20,10 +20,10 @@ def refined(recipe: Recipe) -> Recipe:
     Args:
         recipe: Its network, strategy, lookback, references and seeds are kept.
     """
-    if recipe.architecture not in REFINED:
-        return recipe
+    if config.forecaster not in TUNED:
+        return config
     return replace(
-        recipe,
+        config,
         inputs=Inputs.EXTENDED,
         weighting=Weighting.EVEN,
         schedule=Schedule.COSINE,

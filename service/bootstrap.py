@@ -13,7 +13,7 @@ from service.db.session import Database
 from service.db.tables import instruments, stamp
 from service.errors import CalendarError, SettingsError
 from service.execution.local import FreshChild, WarmWorker
-from service.market.calendars import CalendarBook
+from service.market.calendars import Calendars
 from service.market.exchange_calendar import get_calendar
 from service.market.instruments import add_symbols
 from service.prices.sources.base import PriceSource
@@ -56,7 +56,7 @@ def open_service(settings: Settings, reporter: Reporter | None = None) -> Iterat
         source,
         machine,
         market,
-        CalendarBook(settings, now),
+        Calendars(settings, now),
         WarmWorker(log=log),
         FreshChild(settings.train_limit_seconds, log),
         reporter or SilentReporter(),
@@ -84,7 +84,7 @@ def open_database(settings: Settings, source: PriceSource, market: MarketClock) 
     try:
         migrate.upgrade(database)
         with database.transaction() as connection:
-            migrate.take_turns(connection)
+            migrate.lock_migrations(connection)
             is_new = connection.execute(select(stamp.c.id)).one_or_none() is None
             now = DatabaseClock().now(connection)
             ensure_stamp(connection, source.name, settings.market_clock, now, source.record())

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.accuracy.pooled import PRICES, REFERENCES, stocks_panel
-from models.baselines import fit_random_walk, random_walk_recipe
+from models.baselines import fit_random_walk, random_walk_config
 from models.calibration import CalibrationRows, calibrate, joint_ratio
-from models.config import Recipe, Strategy
+from models.config import ModelConfig, Strategy
 from models.metrics.scoring_rules import inside, pinball, terciles
-from models.preprocessing.frame import FloatArray, Panel, SymbolFrame
+from models.preprocessing.frame import FloatArray, Panel, PriceHistory
 from models.preprocessing.pipeline import cut_windows
 from models.preprocessing.splits import spans_between
 from models.preprocessing.windows import PooledWindows
@@ -117,11 +117,11 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=2)
     arguments = parser.parse_args()
     panel = _until(stocks_panel(arguments.prices), LEARN[1])
-    recipe = Recipe("lstm", Strategy.MULTI_STEP, references=REFERENCES, seeds=tuple(range(arguments.seeds)))
-    spans = spans_between(cut_windows(panel, recipe, require_targets=True), FIT, STOP, LEARN)
-    fitted = fit_network(panel, recipe, spans, _tell)
-    walk = fit_random_walk(panel, random_walk_recipe(recipe.strategy), spans.fit_until)
-    windows = fitted.windows.select(spans.judge)
+    config = ModelConfig("lstm", Strategy.MULTI_STEP, references=REFERENCES, seeds=tuple(range(arguments.seeds)))
+    spans = spans_between(cut_windows(panel, config, require_targets=True), FIT, STOP, LEARN)
+    fitted = fit_network(panel, config, spans, _tell)
+    walk = fit_random_walk(panel, random_walk_config(config.strategy), spans.train_until)
+    windows = fitted.windows.select(spans.test)
     found = {
         "lstm": measure(windows, fitted.forecaster.quantiles(windows)),
         "random_walk": measure(windows, walk.at(windows.sigma)),
@@ -145,14 +145,14 @@ def _within_date(sample: Sample) -> np.ndarray:
 def _until(panel: Panel, last: np.datetime64) -> Panel:
     """The panel without anything after a session (inclusive bound)."""
 
-    def cut(frame: SymbolFrame) -> SymbolFrame:
+    def cut(frame: PriceHistory) -> PriceHistory:
         return frame.until(int(np.searchsorted(frame.sessions, last, side="right")))
 
     return Panel(tuple(map(cut, panel.frames)), {name: cut(frame) for name, frame in panel.references.items()})
 
 
 def _tell(epoch: EpochEnd) -> None:
-    print(f"seed {epoch.seed} epoch {epoch.epoch} stop loss {epoch.stop_loss:.6f}", file=sys.stderr)
+    print(f"seed {epoch.seed} epoch {epoch.epoch} stop loss {epoch.val_loss:.6f}", file=sys.stderr)
 
 
 if __name__ == "__main__":

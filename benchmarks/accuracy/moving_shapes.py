@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from models.networks.spatiotemporal.config import FrameSpec
-from models.networks.spatiotemporal.registry import frame_architecture
+from models.networks.spatiotemporal.config import SpatiotemporalSpec
+from models.networks.spatiotemporal.registry import spatiotemporal_network
 from models.preprocessing.windows import Float32Array
 
 FRAMES, HORIZON = 5, 5
@@ -34,7 +34,7 @@ class Teaching:
     """How a network is taught.
 
     Attributes:
-        network: A name of `frame_networks.FRAME_ARCHITECTURES`.
+        network: A name of `frame_networks.SPATIOTEMPORAL_NETWORKS`.
         size: Rows and columns of a frame.
         units: Width of the recurrent layer, or filters.
         samples: Sequences to learn from; a tenth as many, others, are judged.
@@ -109,8 +109,8 @@ def learn(teaching: Teaching, tell: Callable[[str], None]) -> dict[str, Any]:
     taught = moving_shapes(teaching.samples, FRAMES + HORIZON, size, teaching.seed)
     judged = moving_shapes(max(teaching.samples // 10, 1), FRAMES + HORIZON, size, teaching.seed + 1)
     seen, future = judged[:, :FRAMES], judged[:, FRAMES:]
-    model = frame_architecture(teaching.network).build_frames(
-        FrameSpec(FRAMES, size, size, 1, teaching.units, HORIZON, teaching.seed)
+    model = spatiotemporal_network(teaching.network).build_frames(
+        SpatiotemporalSpec(FRAMES, size, size, 1, teaching.units, HORIZON, teaching.seed)
     )
     keras.utils.set_random_seed(teaching.seed)
     batch = 16

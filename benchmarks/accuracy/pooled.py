@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.panel import load_panel, recorded_symbols
-from models.baselines import fit_random_walk, random_walk_recipe
-from models.config import Recipe, Reference, ReferenceRole, Strategy
+from models.baselines import fit_random_walk, random_walk_config
+from models.config import ModelConfig, Reference, ReferenceRole, Strategy
 from models.preprocessing.frame import Panel
 from models.preprocessing.pipeline import cut_windows
 from models.preprocessing.splits import DateRange, spans_between
@@ -44,7 +44,7 @@ def stocks_panel(prices: Path) -> Panel:
     return load_panel(prices, symbols, [reference.symbol for reference in REFERENCES])
 
 
-def measure(panel: Panel, recipe: Recipe) -> dict[str, Any]:
+def measure(panel: Panel, config: ModelConfig) -> dict[str, Any]:
     """Fit on the fit years, stop on the stop years, score the test years.
 
     Args:
@@ -52,13 +52,13 @@ def measure(panel: Panel, recipe: Recipe) -> dict[str, Any]:
         recipe: The recipe to measure.
 
     Returns:
-        As `judging.judge`, with `stop_loss` and `epochs` per seed.
+        As `judging.judge`, with `val_loss` and `epochs` per seed.
     """
-    windows = cut_windows(panel, recipe, require_targets=True)
+    windows = cut_windows(panel, config, require_targets=True)
     spans = spans_between(windows, _range(FIT), _range(STOP), _range(TEST))
-    fitted = fit_network(panel, recipe, spans, _tell)
-    walk = fit_random_walk(panel, random_walk_recipe(recipe.strategy), spans.fit_until)
-    return judge_network(fitted, fitted.windows.select(spans.judge), walk)
+    fitted = fit_network(panel, config, spans, _tell)
+    walk = fit_random_walk(panel, random_walk_config(config.strategy), spans.train_until)
+    return judge_network(fitted, fitted.windows.select(spans.test), walk)
 
 
 def main() -> int:
@@ -68,10 +68,10 @@ def main() -> int:
     parser.add_argument("--strategy", type=Strategy, default=Strategy.MULTI_STEP)
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
-    recipe = Recipe("lstm", arguments.strategy, references=REFERENCES, seeds=tuple(range(arguments.seeds)))
-    metrics = measure(stocks_panel(arguments.prices), recipe)
+    config = ModelConfig("lstm", arguments.strategy, references=REFERENCES, seeds=tuple(range(arguments.seeds)))
+    metrics = measure(stocks_panel(arguments.prices), config)
     print(json.dumps(metrics, indent=1))
-    if recipe.strategy is not Strategy.MULTI_STEP:
+    if config.strategy is not Strategy.MULTI_STEP:
         return 0
     missed = [name for name, goal in GOALS.items() if abs(metrics[name] / goal - 1) > TOLERANCE]
     print(f"outside the goals: {', '.join(missed) or 'none'}", file=sys.stderr)
@@ -83,7 +83,7 @@ def _range(dates: tuple[str, str]) -> DateRange:
 
 
 def _tell(epoch: EpochEnd) -> None:
-    print(f"seed {epoch.seed} epoch {epoch.epoch} stop loss {epoch.stop_loss:.6f}", file=sys.stderr)
+    print(f"seed {epoch.seed} epoch {epoch.epoch} stop loss {epoch.val_loss:.6f}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.accuracy.pooled import PRICES, REFERENCES, stocks_panel
-from models.baselines import fit_random_walk, random_walk_recipe
-from models.config import Recipe, Strategy
+from models.baselines import fit_random_walk, random_walk_config
+from models.config import ModelConfig, Strategy
 from models.metrics.scoring_rules import coverage_rates, pinball
 from models.metrics.significance import diebold_mariano, ratio_of_sums
 from models.networks.lstm_numpy import MEDIAN
@@ -30,7 +30,7 @@ from models.preprocessing.pipeline import cut_windows
 from models.preprocessing.splits import DateRange, spans_between
 from models.training.fit_network import EpochEnd, fit_network
 from models.training.holdout import BASIS_POINT, actual_returns
-from models.tuned_configs import refined
+from models.tuned_configs import tuned
 
 FIRST_DAY = "2000-03-01"
 PINNED_UNTIL = np.datetime64("2014-12-31T23:59:59", "s")
@@ -57,7 +57,7 @@ class Outcomes:
     seeds: FloatArray
 
 
-def forecast_year(panel: Panel, recipe: Recipe, year: int) -> Outcomes:
+def forecast_year(panel: Panel, config: ModelConfig, year: int) -> Outcomes:
     """Fit for one year and forecast each of its windows.
 
     Args:
@@ -66,20 +66,20 @@ def forecast_year(panel: Panel, recipe: Recipe, year: int) -> Outcomes:
         year: Judged year.
     """
     spans = spans_between(
-        cut_windows(panel, recipe, require_targets=True),
+        cut_windows(panel, config, require_targets=True),
         _range(FIRST_DAY, f"{year - 1}-09-30"),
         _range(f"{year - 1}-10-01", f"{year - 1}-12-31"),
         _range(f"{year}-01-01", f"{year}-12-31"),
     )
-    fitted = fit_network(panel, recipe, spans, _tell)
-    judged = fitted.windows.select(spans.judge)
+    fitted = fit_network(panel, config, spans, _tell)
+    judged = fitted.windows.select(spans.test)
     seeds = np.stack(fitted.forecaster.seed_quantiles(judged))
-    walk_recipe = random_walk_recipe(recipe.strategy)
+    walk_recipe = random_walk_config(config.strategy)
     return Outcomes(
         days=judged.as_of,
         actual=actual_returns(judged),
         network=seeds.mean(axis=0),
-        random_walk=fit_random_walk(panel, walk_recipe, spans.fit_until).at(judged.sigma),
+        random_walk=fit_random_walk(panel, walk_recipe, spans.train_until).at(judged.sigma),
         pinned=fit_random_walk(panel, walk_recipe, PINNED_UNTIL).at(judged.sigma),
         seeds=seeds,
     )
@@ -143,9 +143,9 @@ def main() -> int:
     parser.add_argument("--core", action="store_true", help="the plain recipe, for comparison")
     arguments = parser.parse_args()
     seeds = tuple(range(arguments.seeds))
-    plain = Recipe("lstm", Strategy.MULTI_STEP, arguments.lookback, REFERENCES, seeds=seeds)
+    plain = ModelConfig("lstm", Strategy.MULTI_STEP, arguments.lookback, REFERENCES, seeds=seeds)
     panel = stocks_panel(arguments.prices)
-    years = [forecast_year(panel, plain if arguments.core else refined(plain), year) for year in arguments.years]
+    years = [forecast_year(panel, plain if arguments.core else tuned(plain), year) for year in arguments.years]
     document = {str(year): figures(outcomes) for year, outcomes in zip(arguments.years, years, strict=True)}
     print(json.dumps({**document, "all": figures(pooled(years))}, indent=1))
     return 0
@@ -172,7 +172,7 @@ def _range(first: str, last: str) -> DateRange:
 
 
 def _tell(epoch: EpochEnd) -> None:
-    print(f"seed {epoch.seed} epoch {epoch.epoch} stop loss {epoch.stop_loss:.6f}", file=sys.stderr)
+    print(f"seed {epoch.seed} epoch {epoch.epoch} stop loss {epoch.val_loss:.6f}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,9 @@ from sqlalchemy import Connection, Table, insert
 from service.db.migrate import upgrade
 from service.db.session import Database
 from service.db.tables import (
-    accuracy,
-    actions,
     bars,
-    changes,
-    edition_items,
+    change_counters,
+    corporate_actions,
     editions,
     forecasts,
     instruments,
@@ -22,8 +20,10 @@ from service.db.tables import (
     run_outcomes,
     runs,
     scores,
+    served_forecasts,
     sessions,
     stamp,
+    track_records,
 )
 from service.db.tables.forecasts import QUANTILE_NAMES
 
@@ -36,7 +36,7 @@ _NOW = datetime(2018, 12, 2, 2, tzinfo=UTC)
 _NAMES = tuple(f"S{n:03d}" for n in range(SYMBOLS))
 _LANES = ((1, "multi_step", 3), (2, "multi_step", 3), (3, "one_step", 1), (4, "one_step", 1))
 _SHAPE = (-0.06, -0.04, -0.02, 0.001, 0.02, 0.04, 0.06)
-_ARCHITECTURES = {1: "lstm", 2: "random_walk", 3: "lstm", 4: "random_walk"}
+_NETWORKS = {1: "lstm", 2: "random_walk", 3: "lstm", 4: "random_walk"}
 
 
 def fill(path: Path) -> None:
@@ -68,7 +68,7 @@ def _control(connection: Connection) -> None:
         connection, stamp, [{"id": 1, "source": "sample", "clock_mode": "replay", "start_at": _NOW, "created_at": _NOW}]
     )
     _put(connection, market_clock, [{"id": 1, "now": _NOW, "record_end": AS_OF}])
-    _put(connection, changes, [{"scope": "", "counter": 1}])
+    _put(connection, change_counters, [{"scope": "", "counter": 1}])
     instrument = {
         "instrument_type": "EQUITY", "group": "equity", "calendar": "24/7", "currency": "USD", "active": True,
         "reference": False, "basis": 0, "state": "ok", "state_since": _NOW, "added_at": _NOW,
@@ -90,7 +90,7 @@ def _prices(connection: Connection) -> None:
              "source": "sample", "fetched_at": _NOW, "revision": 0}
             for day in days
         ])  # fmt: skip
-        _put(connection, actions, [
+        _put(connection, corporate_actions, [
             {"symbol": symbol, "ex_date": day, "kind": "dividend", "value": 0.05, "fetched_at": _NOW}
             for day in days[90::90]
         ])  # fmt: skip
@@ -98,9 +98,9 @@ def _prices(connection: Connection) -> None:
 
 def _models(connection: Connection) -> None:
     _put(connection, model_versions, [
-        {"id": version, "group": "equity", "strategy": strategy, "architecture": _ARCHITECTURES[version], "lookback": 5,
+        {"id": version, "group": "equity", "strategy": strategy, "forecaster": _NETWORKS[version], "lookback": 5,
          "horizon": horizon, "trained_at": _NOW, "recorded_at": _NOW, "data_hash": "d", "seeds": [0], "specs": {},
-         "recipe": "r", "metrics": {}, "artifact": "a", "sha256": "s", "reason": "measured",
+         "config_hash": "r", "metrics": {}, "artifact": "a", "sha256": "s", "reason": "measured",
          "status": "champion" if version in (1, 3) else "challenger"}
         for version, strategy, horizon in _LANES
     ])  # fmt: skip
@@ -115,7 +115,7 @@ def _models(connection: Connection) -> None:
 def _edition(connection: Connection, number: int, as_of: date) -> None:
     issued = _instant(as_of) + timedelta(hours=25)
     _put(connection, editions, [
-        {"number": number, "origin": "replay", "calendar": "24/7", "as_of": as_of, "issued_at": issued,
+        {"number": number, "mode": "replay", "calendar": "24/7", "as_of": as_of, "issued_at": issued,
          "recorded_at": _NOW, "previous_hash": "0" * 64, "hash": f"{number:064d}"}
     ])  # fmt: skip
     figures = {
@@ -131,7 +131,7 @@ def _edition(connection: Connection, number: int, as_of: date) -> None:
     ]  # fmt: skip
     first = (number - 1) * len(rows) + 1
     _put(connection, forecasts, [{"id": first + place, **row} for place, row in enumerate(rows)])
-    _put(connection, edition_items, [
+    _put(connection, served_forecasts, [
         {"edition": number, "symbol": symbol, "strategy": strategy, "model_version_id": version, "reason": "champion"}
         for symbol in _NAMES
         for version, strategy, _horizon in _LANES
@@ -146,11 +146,11 @@ def _edition(connection: Connection, number: int, as_of: date) -> None:
 
 def _records(connection: Connection) -> None:
     figures = {
-        "scope_kind": "symbol", "origin": "replay", "as_of": AS_OF, "n": 60, "pinball": 0.003,
+        "scope_kind": "symbol", "mode": "replay", "as_of": AS_OF, "n": 60, "pinball": 0.003,
         "random_walk_pinball": 0.0031, "skill": 0.03, "coverage_50": 0.5, "coverage_80": 0.8, "coverage_95": 0.95,
         "mae": 0.01,
     }  # fmt: skip
-    _put(connection, accuracy, [
+    _put(connection, track_records, [
         {"scope": symbol, "strategy": strategy, "step": step, "forecaster": forecaster, **figures}
         for symbol in _NAMES
         for strategy, steps in (("multi_step", (1, 2, 3)), ("one_step", (1,)))

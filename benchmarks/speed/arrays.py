@@ -27,7 +27,7 @@ from sqlalchemy import select
 
 from benchmarks.accuracy.pooled import PRICES
 from benchmarks.panel import recorded_symbols
-from models.config import Recipe, Strategy
+from models.config import ModelConfig, Strategy
 from models.preprocessing.pipeline import Pipeline
 from service.db.migrate import upgrade
 from service.db.session import Database
@@ -107,8 +107,8 @@ def read(url: str) -> Read:
         symbols = tuple(connection.execute(select(instruments.c.symbol).order_by(instruments.c.symbol)).scalars())
         panel = load_panel(connection, PanelQuery(symbols, (), _AT, settle_of(Settings())))
     database.close()
-    recipe = Recipe("lstm", Strategy.MULTI_STEP)
-    windows = Pipeline.fit(panel, recipe, _CUT_AT).windows(panel, require_targets=True)
+    config = ModelConfig("lstm", Strategy.MULTI_STEP)
+    windows = Pipeline.fit(panel, config, _CUT_AT).windows(panel, require_targets=True)
     seconds, cpu = perf_counter() - begun, process_time() - computed
     bars = sum(int((~np.isnan(frame.close)).sum()) for frame in panel.frames)
     return Read(seconds, cpu, _peak(), bars, len(windows))

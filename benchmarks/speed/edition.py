@@ -25,7 +25,7 @@ from sqlalchemy import Row, func, select, update
 from benchmarks.accuracy.pooled import PRICES
 from benchmarks.panel import recorded_symbols
 from service.bootstrap import open_service
-from service.db.tables import edition_items, editions, forecasts, market_clock, runs
+from service.db.tables import editions, forecasts, market_clock, runs, served_forecasts
 from service.db.tables.forecasts import QUANTILE_NAMES
 from service.forecasts.ledger import publish
 from service.forecasts.publication import EditionDraft, ForecastDraft, ItemDraft
@@ -86,7 +86,7 @@ def lay_year(context: ServiceContext) -> None:
     with context.database.reading() as connection:
         newest = connection.execute(select(editions).order_by(editions.c.number.desc()).limit(1)).one()
         rows = connection.execute(select(forecasts).where(forecasts.c.edition == newest.number)).all()
-        served = connection.execute(select(edition_items).where(edition_items.c.edition == newest.number)).all()
+        served = connection.execute(select(served_forecasts).where(served_forecasts.c.edition == newest.number)).all()
         oldest = connection.execute(select(func.min(editions.c.as_of))).scalar_one()
     items = tuple(ItemDraft(row.symbol, row.strategy, row.model_version_id, row.reason) for row in served)
     calendar = context.calendars.get(newest.calendar)
@@ -94,7 +94,7 @@ def lay_year(context: ServiceContext) -> None:
     for day in days:
         targets = context.calendars.targets(newest.calendar, day, 3)
         drafts = tuple(_dated(row, day, targets) for row in rows)
-        draft = EditionDraft(context.origin, newest.calendar, day, None, drafts, items)
+        draft = EditionDraft(context.mode, newest.calendar, day, None, drafts, items)
         with context.database.transaction() as connection:
             publish(connection, draft, newest.issued_at, newest.recorded_at)
     with context.database.transaction() as connection:  # no score run is done: the next one looks at everything

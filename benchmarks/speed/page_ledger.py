@@ -14,9 +14,7 @@ from service.db.change_counters import raise_changes
 from service.db.migrate import upgrade
 from service.db.session import Database
 from service.db.tables import (
-    accuracy,
     bars,
-    edition_items,
     editions,
     forecasts,
     instruments,
@@ -24,8 +22,10 @@ from service.db.tables import (
     model_versions,
     runs,
     scores,
+    served_forecasts,
     sessions,
     stamp,
+    track_records,
 )
 from service.db.tables.forecasts import QUANTILE_NAMES
 
@@ -100,9 +100,9 @@ def _control(connection: Connection, size: Size) -> None:
         for day in (first + timedelta(days=n) for n in range(size.bars + 10))
     ])  # fmt: skip
     _put(connection, model_versions, [
-        {"id": version, "group": "crypto", "strategy": strategy, "architecture": "lstm" if width < 1 else "random_walk",
+        {"id": version, "group": "crypto", "strategy": strategy, "forecaster": "lstm" if width < 1 else "random_walk",
          "lookback": 5, "horizon": steps, "trained_at": _NOW, "recorded_at": _NOW, "data_hash": "d", "seeds": [0],
-         "specs": {}, "recipe": "r", "metrics": {}, "artifact": "a", "sha256": "s", "reason": "measured",
+         "specs": {}, "config_hash": "r", "metrics": {}, "artifact": "a", "sha256": "s", "reason": "measured",
          "status": "champion" if width < 1 else "challenger"}
         for version, strategy, steps, width in _LANES
     ])  # fmt: skip
@@ -137,7 +137,7 @@ def _edition(connection: Connection, size: Size, number: int, closes: FloatArray
     as_of = AS_OF - timedelta(days=back)
     at = size.bars - 1 - back
     _put(connection, editions, [
-        {"number": number, "origin": "replay", "calendar": "24/7", "as_of": as_of,
+        {"number": number, "mode": "replay", "calendar": "24/7", "as_of": as_of,
          "issued_at": _instant(as_of) + timedelta(hours=25), "recorded_at": _NOW, "previous_hash": "0" * 64,
          "hash": f"{number:064d}"}
     ])  # fmt: skip
@@ -156,7 +156,7 @@ def _edition(connection: Connection, size: Size, number: int, closes: FloatArray
     _put(connection, forecasts, [{"id": first + place, "as_of": as_of, **row} for place, row in enumerate(
         {**row, "target_session": as_of + timedelta(days=row["step"])} for row in rows)])  # fmt: skip
     _put(connection, scores, outcomes)
-    _put(connection, edition_items, [
+    _put(connection, served_forecasts, [
         {"edition": number, "symbol": symbol, "strategy": strategy, "model_version_id": version, "reason": "champion"}
         for symbol in names(size)
         for version, strategy, _steps, width in _LANES
@@ -192,11 +192,11 @@ _LEVELS = ((50, 2), (80, 1), (95, 0))
 
 def _records(connection: Connection, size: Size) -> None:
     figures = {
-        "scope_kind": "symbol", "origin": "replay", "as_of": AS_OF, "n": 60, "pinball": 0.003,
+        "scope_kind": "symbol", "mode": "replay", "as_of": AS_OF, "n": 60, "pinball": 0.003,
         "random_walk_pinball": 0.0031, "skill": 0.03, "coverage_50": 0.5, "coverage_80": 0.8, "coverage_95": 0.95,
         "mae": 0.01, "p": 0.04,
     }  # fmt: skip
-    _put(connection, accuracy, [
+    _put(connection, track_records, [
         {"scope": symbol, "strategy": strategy, "step": step, "forecaster": forecaster, **figures}
         for symbol in names(size)
         for _version, strategy, steps, width in _LANES

@@ -24,7 +24,7 @@ from sqlalchemy import func, select
 from benchmarks.accuracy.pooled import PRICES
 from benchmarks.panel import recorded_symbols
 from service.bootstrap import open_service
-from service.db.tables import accuracy, forecasts, runs, scores
+from service.db.tables import forecasts, runs, scores, track_records
 from service.market.instruments import STATISTICAL_GROUPS
 from service.runs import JOBS
 from service.runtime.context import ServiceContext
@@ -108,7 +108,7 @@ def _told(context: ServiceContext, seconds: float, editions: int) -> Year:
                 jobs[row.job] += (row.finished_at - row.started_at).total_seconds()
         rows = {
             table.name: int(connection.execute(select(func.count()).select_from(table)).scalar_one())
-            for table in (forecasts, scores, accuracy)
+            for table in (forecasts, scores, track_records)
         }
     return Year(seconds, editions, jobs, failed, rows)
 

@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.accuracy.pooled import PRICES, REFERENCES, stocks_panel
-from models.config import Recipe, Strategy
+from models.config import ModelConfig, Strategy
 from models.preprocessing.frame import Panel
 from models.training.train import TrainedArtifact, TrainProgress, TrainRequest, train_all
-from models.tuned_configs import refined
+from models.tuned_configs import tuned
 
 GOAL_SECONDS = 120.0
 """For 51 stocks, both strategies, three seeds each, on two cores."""
@@ -45,12 +45,12 @@ def requests(panel: Panel, directory: Path) -> tuple[TrainRequest, ...]:
         panel: Frames and references.
         directory: Where artifacts go.
     """
-    recipes = [
-        refined(Recipe(name, strategy, references=REFERENCES))
+    configs = [
+        tuned(ModelConfig(name, strategy, references=REFERENCES))
         for strategy in Strategy
         for name in ("lstm", "random_walk")
     ]
-    return tuple(TrainRequest(panel, recipe, CUT_AT, directory) for recipe in recipes)
+    return tuple(TrainRequest(panel, config, CUT_AT, directory) for config in configs)
 
 
 def measure(panel: Panel) -> dict[str, Any]:
@@ -85,8 +85,8 @@ def main() -> int:
 
 def _row(artifact: TrainedArtifact) -> dict[str, Any]:
     return {
-        "architecture": artifact.recipe.architecture,
-        "strategy": artifact.recipe.strategy.value,
+        "forecaster": artifact.config.forecaster,
+        "strategy": artifact.config.strategy.value,
         "seconds": artifact.seconds,
         "epochs": artifact.metrics.get("epochs"),
     }

@@ -23,15 +23,15 @@ from service.db.change_counters import raise_changes
 from service.db.migrate import upgrade
 from service.db.session import Database
 from service.db.tables import (
-    accuracy,
-    edition_items,
     editions,
     forecasts,
     instruments,
     market_clock,
     model_versions,
+    served_forecasts,
     sessions,
     stamp,
+    track_records,
 )
 from service.db.tables.forecasts import QUANTILE_NAMES
 
@@ -67,7 +67,7 @@ def fill(database: Database) -> None:
         days = [AS_OF + timedelta(days=n) for n in range(-EDITIONS, 10)]
         connection.execute(insert(sessions), [_session(day) for day in days])
         connection.execute(insert(model_versions), [_version(1, "lstm"), _version(2, "random_walk")])
-        connection.execute(insert(accuracy), [_record(name, step) for name in _NAMES for step in (1, 2, 3)])
+        connection.execute(insert(track_records), [_record(name, step) for name in _NAMES for step in (1, 2, 3)])
     for number in range(1, EDITIONS + 1):
         publish(database, number, AS_OF - timedelta(days=EDITIONS - number))
 
@@ -76,7 +76,7 @@ def publish(database: Database, number: int, as_of: date, revision: int = 1) -> 
     """An edition of every symbol."""
     issued = datetime(as_of.year, as_of.month, as_of.day, tzinfo=UTC) + timedelta(hours=25)
     edition = {
-        "number": number, "origin": "replay", "calendar": "24/7", "as_of": as_of, "issued_at": issued,
+        "number": number, "mode": "replay", "calendar": "24/7", "as_of": as_of, "issued_at": issued,
         "recorded_at": _NOW, "previous_hash": "0" * 64, "hash": f"{number:064d}",
     }  # fmt: skip
     served = {"edition": number, "strategy": "multi_step", "model_version_id": 1, "reason": "champion"}
@@ -91,7 +91,7 @@ def publish(database: Database, number: int, as_of: date, revision: int = 1) -> 
                 for step in (1, 2, 3)
             ],
         )
-        connection.execute(insert(edition_items), [{"symbol": name, **served} for name in _NAMES])
+        connection.execute(insert(served_forecasts), [{"symbol": name, **served} for name in _NAMES])
         raise_changes(connection, _NAMES)
 
 
@@ -113,11 +113,11 @@ def _session(day: date) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _version(number: int, architecture: str) -> dict[str, Any]:
+def _version(number: int, forecaster: str) -> dict[str, Any]:
     return {
-        "id": number, "group": "equity", "strategy": "multi_step", "architecture": architecture, "lookback": 5,
+        "id": number, "group": "equity", "strategy": "multi_step", "forecaster": forecaster, "lookback": 5,
         "horizon": 3, "trained_at": _NOW, "recorded_at": _NOW, "data_hash": "d", "seeds": [0], "specs": {},
-        "recipe": "r", "metrics": {}, "artifact": "a", "sha256": "s", "reason": "measured",
+        "config_hash": "r", "metrics": {}, "artifact": "a", "sha256": "s", "reason": "measured",
         "status": "champion" if number == 1 else "challenger",
     }  # fmt: skip
 
@@ -125,7 +125,7 @@ def _version(number: int, architecture: str) -> dict[str, Any]:
 def _record(symbol: str, step: int) -> dict[str, Any]:
     return {
         "scope_kind": "symbol", "scope": symbol, "strategy": "multi_step", "step": step, "forecaster": "served",
-        "origin": "replay", "as_of": AS_OF, "n": 60, "pinball": 0.003 + int(symbol[1:]) * 1e-8,
+        "mode": "replay", "as_of": AS_OF, "n": 60, "pinball": 0.003 + int(symbol[1:]) * 1e-8,
         "random_walk_pinball": 0.0031, "skill": 0.03, "coverage_50": 0.5, "coverage_80": 0.8, "coverage_95": 0.95,
         "mae": 0.01,
     }  # fmt: skip

@@ -29,7 +29,7 @@ _INSTANTS = {"as_of": "datetime64[D]", "final_at": "datetime64[s]", "target_fina
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class FoldResult:
     """What became of one forecaster in one fold.
 
     Attributes:
@@ -74,15 +74,15 @@ def _version(name: str) -> str:
         return "absent"
 
 
-def write_piece(path: Path, piece: Piece) -> None:
+def write_fold_result(path: Path, result: FoldResult) -> None:
     """Write a piece so that its name exists only once all of it is on disk.
 
     Args:
         path: File to make, `.npz`; its folder must exist.
         piece: What to write.
     """
-    history = piece.history
-    head: dict[str, Any] = {"reason": piece.reason, "facts": {}, "refusals": [], "seeds": []}
+    history = result.history
+    head: dict[str, Any] = {"reason": result.reason, "facts": {}, "refusals": [], "seeds": []}
     arrays: dict[str, Any] = {}
     if history is not None:
         head["facts"] = dict(history.facts)
@@ -101,7 +101,7 @@ def write_piece(path: Path, piece: Piece) -> None:
     unfinished.replace(path)
 
 
-def read_piece(path: Path) -> Piece | None:
+def read_fold_result(path: Path) -> FoldResult | None:
     """Read a piece; None where there is none, or where the file is damaged and must be made again."""
     try:
         with np.load(path, allow_pickle=False) as stored:
@@ -112,7 +112,7 @@ def read_piece(path: Path) -> Piece | None:
     except (BadZipFile, ValueError, KeyError, EOFError):
         return None
     if head["reason"] is not None:
-        return Piece(None, str(head["reason"]))
+        return FoldResult(None, str(head["reason"]))
     columns: dict[str, Any] = {
         name: arrays[name].astype(_INSTANTS[name]) if name in _INSTANTS else arrays[name] for name in _COLUMNS
     }
@@ -122,4 +122,4 @@ def read_piece(path: Path) -> Piece | None:
         seeds={int(seed): arrays[f"seed_{seed}"] for seed in head["seeds"]},
         refusals=tuple(Refusal(symbol, reason) for symbol, reason in head["refusals"]),
     )
-    return Piece(history)
+    return FoldResult(history)

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from models.backtest.fold_cache import Piece, digest_of, read_piece, write_piece
+from models.backtest.fold_cache import FoldResult, digest_of, read_fold_result, write_fold_result
 from models.backtest.folds import Fold
-from models.backtest.forecasters import BaselineEntrant, FittedNetworkEntrant, RecursiveEntrant
-from models.backtest.protocols import RECURSIVE, Entrant, FittedEntrant, ForecastHistory
+from models.backtest.forecasters import BaselineForecaster, FittedNetworkForecaster, RecursiveBacktestForecaster
+from models.backtest.protocols import RECURSIVE, BacktestForecaster, FittedForecaster, ForecastHistory
 from models.backtest.threads import bound_threads
 from models.calibration import CalibrationRows, CalibrationState, calibrate
 from models.errors import ModelsError
@@ -33,7 +33,7 @@ class FoldTask:
 
     Attributes:
         panel: Whole frames and references.
-        made_of: Hash of what every piece depends on: the panel and the code, see `pieces.made_of`.
+        made_of: Hash of what every piece depends on: the panel and the code, see `results.made_of`.
         fold: Dates and instants.
         entrants: Who takes part, one-step networks before the recursive ones.
         directory: Folder of the pieces; exists.
@@ -44,7 +44,7 @@ class FoldTask:
     panel: Panel
     made_of: str
     fold: Fold
-    entrants: tuple[Entrant, ...]
+    forecasters: tuple[BacktestForecaster, ...]
     directory: Path
     threads: int
     leads: bool = False
@@ -87,41 +87,41 @@ def run_fold(task: FoldTask, report: Callable[[FoldProgress], None]) -> FoldDone
         task: What to do.
         report: Told of progress.
     """
-    if not all(isinstance(entrant, BaselineEntrant) for entrant in task.entrants):
+    if not all(isinstance(forecaster, BaselineForecaster) for forecaster in task.forecasters):
         bound_threads(task.threads)
-    fitted: dict[str, FittedNetworkEntrant] = {}
+    fitted: dict[str, FittedNetworkForecaster] = {}
     made = 0
-    for position, entrant in enumerate(task.entrants):
-        path = piece_path(task, entrant)
-        piece = read_piece(path)
-        if piece is None or piece.history is None:  # what could not be done then may be possible now
+    for position, forecaster in enumerate(task.forecasters):
+        path = fold_result_path(task, forecaster)
+        result = read_fold_result(path)
+        if result is None or result.history is None:  # what could not be done then may be possible now
 
-            def tell(share: float, position: int = position, entrant: Entrant = entrant) -> None:
-                fraction = (position + min(share, 1.0)) / len(task.entrants)
-                report(FoldProgress(task.fold.number, f"{entrant.name} {entrant.strategy}", fraction))
+            def tell(share: float, position: int = position, forecaster: BacktestForecaster = forecaster) -> None:
+                fraction = (position + min(share, 1.0)) / len(task.forecasters)
+                report(FoldProgress(task.fold.number, f"{forecaster.name} {forecaster.strategy}", fraction))
 
             tell(0.0)
-            write_piece(path, _piece(task, entrant, fitted, tell))
+            write_fold_result(path, _fold_result(task, forecaster, fitted, tell))
             made += 1
     return FoldDone(task.fold.number, made, peak_bytes())
 
 
 def run_fold_is_done(task: FoldTask) -> bool:
     """Whether every forecaster of a fold lies there finished."""
-    pieces = (read_piece(piece_path(task, entrant)) for entrant in task.entrants)
-    return all(piece is not None and piece.history is not None for piece in pieces)
+    results = (read_fold_result(fold_result_path(task, forecaster)) for forecaster in task.forecasters)
+    return all(result is not None and result.history is not None for result in results)
 
 
-def piece_path(task: FoldTask, entrant: Entrant) -> Path:
+def fold_result_path(task: FoldTask, forecaster: BacktestForecaster) -> Path:
     """Where the piece of an entrant lies: its name holds the digest of all that determines it."""
     identity: Mapping[str, Any] = {
         "made_of": task.made_of,
         "fold": [str(each) for each in (*task.fold.fit, *task.fold.stop, *task.fold.test)],
-        "instants": [str(task.fold.fit_until), str(task.fold.cut_at)],
+        "instants": [str(task.fold.train_until), str(task.fold.cut_at)],
         "leads": task.leads,
-        "entrant": entrant.identity(),
+        "entrant": forecaster.identity(),
     }
-    plain = f"{task.fold.number:03d}-{entrant.name}-{entrant.strategy}-{entrant.lookback}"
+    plain = f"{task.fold.number:03d}-{forecaster.name}-{forecaster.strategy}-{forecaster.lookback}"
     return task.directory / f"{plain}-{digest_of(identity)[:24]}.npz"
 
 
@@ -130,20 +130,23 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KILOBYTE
 
 
-def _piece(
-    task: FoldTask, entrant: Entrant, fitted: dict[str, FittedNetworkEntrant], tell: Callable[[float], None]
-) -> Piece:
+def _fold_result(
+    task: FoldTask,
+    forecaster: BacktestForecaster,
+    fitted: dict[str, FittedNetworkForecaster],
+    tell: Callable[[float], None],
+) -> FoldResult:
     try:
-        model = _fit(task, entrant, fitted, tell)
+        model = _fit(task, forecaster, fitted, tell)
         history = model.history(task.panel, *task.fold.test)
-        if task.leads and entrant.strategy != RECURSIVE:  # sampling its paths once more would take as long again
+        if task.leads and forecaster.strategy != RECURSIVE:  # sampling its paths once more would take as long again
             lead = model.history(task.panel, *task.fold.stop)
             history = replace(history, facts={**history.facts, CALIBRATION_START: start_of(lead, task.fold).to_dict()})
     except ModelsError as error:
-        return Piece(None, str(error))
+        return FoldResult(None, str(error))
     if not len(history):
-        return Piece(None, f"no symbol has a forecast of it from {task.fold.test[0]} to {task.fold.test[1]}")
-    return Piece(history)
+        return FoldResult(None, f"no symbol has a forecast of it from {task.fold.test[0]} to {task.fold.test[1]}")
+    return FoldResult(history)
 
 
 def start_of(lead: ForecastHistory, fold: Fold) -> CalibrationState:
@@ -169,17 +172,20 @@ def start_of(lead: ForecastHistory, fold: Fold) -> CalibrationState:
 
 
 def _fit(
-    task: FoldTask, entrant: Entrant, fitted: dict[str, FittedNetworkEntrant], tell: Callable[[float], None]
-) -> FittedEntrant:
+    task: FoldTask,
+    forecaster: BacktestForecaster,
+    fitted: dict[str, FittedNetworkForecaster],
+    tell: Callable[[float], None],
+) -> FittedForecaster:
     """Fit an entrant; a one-step network that this process has fitted already serves the recursive one too."""
-    if isinstance(entrant, RecursiveEntrant):
-        key = digest_of(entrant.one_step.identity())
+    if isinstance(forecaster, RecursiveBacktestForecaster):
+        key = digest_of(forecaster.one_step.identity())
         if key not in fitted:
-            one_step = entrant.one_step.fit(task.panel, task.fold, tell)
-            assert isinstance(one_step, FittedNetworkEntrant)  # see `entrants_of`
+            one_step = forecaster.one_step.fit(task.panel, task.fold, tell)
+            assert isinstance(one_step, FittedNetworkForecaster)  # see `forecasters_of`
             fitted[key] = one_step
-        return entrant.over(fitted[key])
-    model = entrant.fit(task.panel, task.fold, tell)
-    if isinstance(model, FittedNetworkEntrant):
-        fitted[digest_of(entrant.identity())] = model
+        return forecaster.over(fitted[key])
+    model = forecaster.fit(task.panel, task.fold, tell)
+    if isinstance(model, FittedNetworkForecaster):
+        fitted[digest_of(forecaster.identity())] = model
     return model

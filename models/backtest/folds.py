@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.config import MIN_TRAINING_DATES, PURGE, STOP_SESSIONS
+from models.config import MIN_TRAINING_DATES, PURGE, VALIDATION_SESSIONS
 from models.errors import FrameError, TooLittleHistory
 from models.preprocessing.frame import DateArray, Panel
 from models.preprocessing.splits import DateRange, Spans
@@ -24,16 +24,16 @@ class Fold:
         fit: First and last as_of session that may be fitted on, both inclusive.
         stop: As `fit`, of the early-stopping span.
         test: As `fit`, of the sessions forecast.
-        fit_until: datetime64[s] UTC, inclusive: what the fit span uses, targets included, is final by then,
+        train_until: datetime64[s] UTC, inclusive: what the fit span uses, targets included, is final by then,
             and no as_of of the stop span is final before.
-        cut_at: As `fit_until`, between the stop span and the first as_of forecast.
+        cut_at: As `train_until`, between the stop span and the first as_of forecast.
     """
 
     number: int
     fit: DateRange
     stop: DateRange
     test: DateRange
-    fit_until: np.datetime64
+    train_until: np.datetime64
     cut_at: np.datetime64
 
 
@@ -66,7 +66,7 @@ class WalkForward:
     first: np.datetime64
     last: np.datetime64
     refit: int
-    stop_sessions: int = STOP_SESSIONS
+    stop_sessions: int = VALIDATION_SESSIONS
 
     def __post_init__(self) -> None:
         if self.refit < 1 or self.stop_sessions < 1:
@@ -110,8 +110,8 @@ def walk_forward(panel: Panel, wanted: WalkForward) -> tuple[tuple[Fold, ...], t
             skipped.append(SkippedFold(number, test, reason))
             continue
         stop_end = start - PURGE - 1
-        stop_start = stop_end - wanted.stop_sessions + 1
-        spans = (dates[0], dates[stop_start - PURGE - 1]), (dates[stop_start], dates[stop_end]), test
+        validation_start = stop_end - wanted.stop_sessions + 1
+        spans = (dates[0], dates[validation_start - PURGE - 1]), (dates[validation_start], dates[stop_end]), test
         folds.append(fold_between(panel, *spans, number=number))
     return tuple(folds), tuple(skipped)
 
@@ -149,7 +149,7 @@ def fold_spans(windows: PooledWindows, fold: Fold) -> Spans:
             them has no window.
     """
     last = windows.target_final_at.max(axis=1)  # NaT wins: a window with an unknown target is in no span
-    fit = _between(windows, fold.fit) & (last <= fold.fit_until)
+    fit = _between(windows, fold.fit) & (last <= fold.train_until)
     stop = _between(windows, fold.stop) & (last <= fold.cut_at)
     dates = len(np.unique(windows.as_of[fit | stop]))
     if dates < MIN_TRAINING_DATES or not fit.any() or not stop.any():
@@ -158,15 +158,15 @@ def fold_spans(windows: PooledWindows, fold: Fold) -> Spans:
             f"needs {MIN_TRAINING_DATES}, so begin later or bring symbols with longer histories"
         )
     return Spans(
-        fit=fit,
-        stop=stop,
-        judge=_between(windows, fold.test),
-        fit_dates=fold.fit,
-        stop_dates=fold.stop,
-        judge_dates=fold.test,
-        fit_until=last[fit].max(),
-        stop_until=last[stop].max(),
-        judge_until=fold.cut_at,
+        train=fit,
+        validation=stop,
+        test=_between(windows, fold.test),
+        train_dates=fold.fit,
+        validation_dates=fold.stop,
+        test_dates=fold.test,
+        train_until=last[fit].max(),
+        validation_until=last[stop].max(),
+        test_until=fold.cut_at,
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from models.backtest.folds import Fold, fold_spans
 from models.backtest.protocols import (
     RECURSIVE,
-    Entrant,
+    BacktestForecaster,
     ForecastHistory,
     Serving,
     Tell,
@@ -17,23 +17,23 @@ from models.backtest.protocols import (
     history_of,
 )
 from models.backtest.recursive import PATHS, SEED, RecursiveForecaster
-from models.backtest.spatiotemporal_forecaster import FittedFrameEntrant
-from models.baselines import RandomWalk, fit_random_walk, random_walk_recipe
+from models.backtest.spatiotemporal_forecaster import FittedSpatiotemporalForecaster
+from models.baselines import RandomWalk, fit_random_walk, random_walk_config
 from models.baselines.base import RowForecaster, no_sigma, sigma_rows
 from models.baselines.drift import DRIFT, fit_drift
 from models.baselines.garch import GARCH, Garch, fit_garch
 from models.baselines.historical import HISTORICAL, historical
-from models.config import MIN_HISTORY_NETWORK, Recipe, Strategy
-from models.errors import UnknownArchitecture
+from models.config import MIN_HISTORY_NETWORK, ModelConfig, Strategy
+from models.errors import UnknownNetwork
 from models.forecaster import ForecastBatch
 from models.forecasting.network_forecaster import RANDOM_WALK, NetworkForecaster
-from models.networks.registry import is_over_frames, selectable
-from models.preprocessing.frame import FloatArray, Panel, SymbolFrame
+from models.networks.registry import is_spatiotemporal, selectable
+from models.preprocessing.frame import FloatArray, Panel, PriceHistory
 from models.preprocessing.pipeline import cut_windows
 from models.preprocessing.windows import PooledWindows
-from models.training.fit import fit_recipe
+from models.training.fit import fit_config
 from models.training.fit_network import EpochEnd
-from models.training.spatiotemporal.fit_network import FittedFrames
+from models.training.spatiotemporal.fit_network import FittedSpatiotemporalNetwork
 
 BASELINES = (RANDOM_WALK, DRIFT, HISTORICAL, GARCH)
 """Baselines by name; `linear`, the fifth, is a network of one layer and trained as one."""
@@ -43,7 +43,7 @@ STRATEGIES = (Strategy.ONE_STEP.value, Strategy.MULTI_STEP.value, RECURSIVE)
 
 
 @dataclass(frozen=True, slots=True)
-class FittedNetworkEntrant(Serving[NetworkForecaster]):
+class FittedNetworkForecaster(Serving[NetworkForecaster]):
     """A trained network, asked for many windows at once.
 
     Attributes:
@@ -53,25 +53,25 @@ class FittedNetworkEntrant(Serving[NetworkForecaster]):
     facts: Mapping[str, Any]
 
     def history(self, panel: Panel, first: np.datetime64, last: np.datetime64) -> ForecastHistory:
-        """See `contract.FittedEntrant`."""
+        """See `contract.FittedForecaster`."""
         windows = _served_windows(self.forecaster, panel, first, last)
         history = history_of(windows, self.forecaster.quantiles(windows))
         seeds: dict[int, FloatArray] = {}
-        if len(self.recipe.seeds) > 1:
-            seeds = dict(zip(self.recipe.seeds, self.forecaster.seed_quantiles(windows), strict=True))
+        if len(self.config.seeds) > 1:
+            seeds = dict(zip(self.config.seeds, self.forecaster.seed_quantiles(windows), strict=True))
         return replace(history, facts=self.facts, seeds=seeds)
 
 
 @dataclass(frozen=True, slots=True)
-class FittedRecursiveEntrant(Serving[RecursiveForecaster]):
+class FittedRecursiveForecaster(Serving[RecursiveForecaster]):
     """A trained one-step network applied recursively."""
 
     def history(self, panel: Panel, first: np.datetime64, last: np.datetime64) -> ForecastHistory:
-        """See `contract.FittedEntrant`; rows whose paths have no window are left out."""
+        """See `contract.FittedForecaster`; rows whose paths have no window are left out."""
         windows = _served_windows(self.forecaster.one_step, panel, first, last)
         three = cut_windows(
             panel,
-            replace(self.recipe, strategy=Strategy.MULTI_STEP),
+            replace(self.config, strategy=Strategy.MULTI_STEP),
             require_targets=False,
             min_bars=MIN_HISTORY_NETWORK,
         )
@@ -82,12 +82,12 @@ class FittedRecursiveEntrant(Serving[RecursiveForecaster]):
 
 
 @dataclass(frozen=True, slots=True)
-class FittedBaselineEntrant(Serving[RowForecaster]):
+class FittedBaselineForecaster(Serving[RowForecaster]):
     """A fitted baseline, asked for many rows at once."""
 
     def history(self, panel: Panel, first: np.datetime64, last: np.datetime64) -> ForecastHistory:
-        """See `contract.FittedEntrant`; rows the baseline has no forecast for are left out."""
-        rows = between(sigma_rows(panel, self.recipe.horizon), first, last)
+        """See `contract.FittedForecaster`; rows the baseline has no forecast for are left out."""
+        rows = between(sigma_rows(panel, self.config.horizon), first, last)
         raw = self.forecaster.over(panel, rows)
         known = np.flatnonzero(~np.isnan(raw).any(axis=(1, 2)))
         history = history_of(rows.select(known), raw[known])
@@ -96,52 +96,52 @@ class FittedBaselineEntrant(Serving[RowForecaster]):
 
 
 @dataclass(frozen=True, slots=True)
-class NetworkEntrant:
+class NetworkBacktestForecaster:
     """A network of a recipe.
 
     Attributes:
-        recipe: Architecture, strategy, lookback, inputs, sizes and seeds.
+        recipe: NetworkDefinition, strategy, lookback, inputs, sizes and seeds.
     """
 
-    recipe: Recipe
+    config: ModelConfig
 
     @property
     def name(self) -> str:
         """The architecture's name."""
-        return self.recipe.architecture
+        return self.config.forecaster
 
     @property
     def strategy(self) -> str:
         """The recipe's strategy."""
-        return self.recipe.strategy.value
+        return self.config.strategy.value
 
     @property
     def lookback(self) -> int:
         """Sessions in a window."""
-        return self.recipe.lookback
+        return self.config.lookback
 
     def identity(self) -> Mapping[str, Any]:
         """The recipe."""
-        return self.recipe.as_dict()
+        return self.config.to_dict()
 
-    def fit(self, panel: Panel, fold: Fold, tell: Tell) -> FittedNetworkEntrant | FittedFrameEntrant:
+    def fit(self, panel: Panel, fold: Fold, tell: Tell) -> FittedNetworkForecaster | FittedSpatiotemporalForecaster:
         """Train every seed on the fold's fit span, each stopped on its stop span."""
-        spans = fold_spans(cut_windows(panel, self.recipe, require_targets=True), fold)
-        seeds = list(self.recipe.seeds)
+        spans = fold_spans(cut_windows(panel, self.config, require_targets=True), fold)
+        seeds = list(self.config.seeds)
 
         def report(epoch: EpochEnd) -> None:
-            done = 1.0 if epoch.last else epoch.epoch / self.recipe.max_epochs
+            done = 1.0 if epoch.last else epoch.epoch / self.config.max_epochs
             tell((seeds.index(epoch.seed) + done) / len(seeds))
 
-        fitted = fit_recipe(panel, self.recipe, spans, report)
-        facts = {"stop_loss": list(fitted.stop_losses), "epochs": list(fitted.epochs)}
-        if isinstance(fitted, FittedFrames):
-            return FittedFrameEntrant(fitted.forecaster, facts)
-        return FittedNetworkEntrant(fitted.forecaster, facts)
+        fitted = fit_config(panel, self.config, spans, report)
+        facts = {"val_loss": list(fitted.stop_losses), "epochs": list(fitted.epochs)}
+        if isinstance(fitted, FittedSpatiotemporalNetwork):
+            return FittedSpatiotemporalForecaster(fitted.forecaster, facts)
+        return FittedNetworkForecaster(fitted.forecaster, facts)
 
 
 @dataclass(frozen=True, slots=True)
-class RecursiveEntrant:
+class RecursiveBacktestForecaster:
     """A one-step network applied recursively.
 
     Attributes:
@@ -149,7 +149,7 @@ class RecursiveEntrant:
         paths: Paths drawn for each forecast.
     """
 
-    one_step: NetworkEntrant
+    one_step: NetworkBacktestForecaster
     paths: int = PATHS
 
     @property
@@ -171,19 +171,19 @@ class RecursiveEntrant:
         """The one-step recipe and how paths are drawn."""
         return {"one_step": self.one_step.identity(), "paths": self.paths, "seed": SEED}
 
-    def fit(self, panel: Panel, fold: Fold, tell: Tell) -> FittedRecursiveEntrant:
+    def fit(self, panel: Panel, fold: Fold, tell: Tell) -> FittedRecursiveForecaster:
         """Fit the one-step network."""
         fitted = self.one_step.fit(panel, fold, tell)
-        assert isinstance(fitted, FittedNetworkEntrant)  # `entrants_of` makes none over market frames
+        assert isinstance(fitted, FittedNetworkForecaster)  # `forecasters_of` makes none over market frames
         return self.over(fitted)
 
-    def over(self, one_step: FittedNetworkEntrant) -> FittedRecursiveEntrant:
+    def over(self, one_step: FittedNetworkForecaster) -> FittedRecursiveForecaster:
         """The same from a one-step network that is fitted already."""
-        return FittedRecursiveEntrant(RecursiveForecaster(one_step.forecaster, self.paths))
+        return FittedRecursiveForecaster(RecursiveForecaster(one_step.forecaster, self.paths))
 
 
 @dataclass(frozen=True, slots=True)
-class BaselineEntrant:
+class BaselineForecaster:
     """A baseline of `BASELINES`.
 
     The random walk and the drift are fitted on the fold's fit span, as the service fits them; historical quantiles
@@ -211,15 +211,15 @@ class BaselineEntrant:
         """Name and strategy."""
         return {"baseline": self.name, "strategy": self.strategy}
 
-    def fit(self, panel: Panel, fold: Fold, tell: Tell) -> FittedBaselineEntrant:  # noqa: ARG002 - the contract's form
+    def fit(self, panel: Panel, fold: Fold, tell: Tell) -> FittedBaselineForecaster:  # noqa: ARG002 - the contract's form
         """Fit it; nothing is told in between."""
-        return FittedBaselineEntrant(self._fitted(panel, fold))
+        return FittedBaselineForecaster(self._fitted(panel, fold))
 
     def _fitted(self, panel: Panel, fold: Fold) -> RowForecaster:
         if self.name == RANDOM_WALK:
-            return WalkRows(fit_random_walk(panel, random_walk_recipe(self.horizon_of), fold.fit_until))
+            return WalkRows(fit_random_walk(panel, random_walk_config(self.horizon_of), fold.train_until))
         if self.name == DRIFT:
-            return fit_drift(panel, self.horizon_of, fold.fit_until)
+            return fit_drift(panel, self.horizon_of, fold.train_until)
         if self.name == HISTORICAL:
             return historical(self.horizon_of)
         return fit_garch(panel, self.horizon_of, fold.cut_at)
@@ -236,9 +236,9 @@ class WalkRows:
     walk: RandomWalk
 
     @property
-    def recipe(self) -> Recipe:
+    def config(self) -> ModelConfig:
         """Its strategy gives the horizon."""
-        return self.walk.recipe
+        return self.walk.config
 
     def over(self, panel: Panel, rows: PooledWindows) -> FloatArray:  # noqa: ARG002 - the interface's form
         """Every row with a sigma is forecast from it alone."""
@@ -248,12 +248,14 @@ class WalkRows:
         """See `forecast.Forecaster`."""
         return self.walk.forecast(panel)
 
-    def reason_against(self, frame: SymbolFrame) -> str:
+    def reason_against(self, frame: PriceHistory) -> str:
         """Every row with a sigma is forecast."""
         return no_sigma(frame)
 
 
-def entrants_of(recipes: Sequence[Recipe], baselines: Sequence[str], strategies: Sequence[str]) -> tuple[Entrant, ...]:
+def forecasters_of(
+    configs: Sequence[ModelConfig], baselines: Sequence[str], strategies: Sequence[str]
+) -> tuple[BacktestForecaster, ...]:
     """Every forecaster asked for, the one-step ones first.
 
     Args:
@@ -262,29 +264,27 @@ def entrants_of(recipes: Sequence[Recipe], baselines: Sequence[str], strategies:
         strategies: Names of `STRATEGIES`; networks over market frames are never made recursive.
 
     Raises:
-        UnknownArchitecture: There is no network, baseline or strategy of a name.
+        UnknownNetwork: There is no network, baseline or strategy of a name.
     """
     unknown = [name for name in baselines if name not in BASELINES]
     odd = [name for name in strategies if name not in STRATEGIES]
     if unknown or odd:
         known = BASELINES if unknown else STRATEGIES
         what = "baseline" if unknown else "strategy"
-        raise UnknownArchitecture(
-            f"there is no {what} named {(unknown or odd)[0]!r}; choose one of: {', '.join(known)}"
-        )
-    chosen: list[Entrant] = []
+        raise UnknownNetwork(f"there is no {what} named {(unknown or odd)[0]!r}; choose one of: {', '.join(known)}")
+    chosen: list[BacktestForecaster] = []
     for strategy in (name for name in STRATEGIES if name in strategies):
         if strategy != RECURSIVE:
-            chosen += [BaselineEntrant(name, Strategy(strategy)) for name in baselines]
-        for recipe in recipes:
-            selectable(recipe.architecture)
-            if is_over_frames(recipe.architecture) and strategy == RECURSIVE:
+            chosen += [BaselineForecaster(name, Strategy(strategy)) for name in baselines]
+        for config in configs:
+            selectable(config.forecaster)
+            if is_spatiotemporal(config.forecaster) and strategy == RECURSIVE:
                 continue  # a path of one symbol makes no frame of the market
-            one_step = NetworkEntrant(replace(recipe, strategy=Strategy.ONE_STEP))
+            one_step = NetworkBacktestForecaster(replace(config, strategy=Strategy.ONE_STEP))
             if strategy == RECURSIVE:
-                chosen.append(RecursiveEntrant(one_step))
+                chosen.append(RecursiveBacktestForecaster(one_step))
             else:
-                chosen.append(NetworkEntrant(replace(recipe, strategy=Strategy(strategy))))
+                chosen.append(NetworkBacktestForecaster(replace(config, strategy=Strategy(strategy))))
     return tuple(chosen)
 
 

@@ -1,6 +1,6 @@
 """What takes part in a backtest, and what it answers with.
 
-An `Entrant` is fitted once for each fold and then asked for every forecast of the fold's dates at once. What
+An `BacktestForecaster` is fitted once for each fold and then asked for every forecast of the fold's dates at once. What
 it answers must be what `forecast` serves for a panel cut at each as_of: nothing that is not final by then.
 """
 
@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from models.backtest.folds import Fold
-from models.config import QUANTILES, Recipe
+from models.config import QUANTILES, ModelConfig
 from models.forecaster import ForecastBatch, Forecaster, Refusal
 from models.preprocessing.frame import DateArray, FloatArray, Panel
 from models.preprocessing.windows import IntArray, PooledWindows
@@ -66,7 +66,7 @@ class ForecastHistory:
         return len(self.as_of)
 
 
-class FittedEntrant(Forecaster, Protocol):
+class FittedForecaster(Forecaster, Protocol):
     """A forecaster that was fitted for a fold."""
 
     def history(self, panel: Panel, first: np.datetime64, last: np.datetime64) -> ForecastHistory:
@@ -86,7 +86,7 @@ class FittedEntrant(Forecaster, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Serving(Generic[F]):
-    """The part of a `FittedEntrant` that serves; `history` is the other.
+    """The part of a `FittedForecaster` that serves; `history` is the other.
 
     Attributes:
         forecaster: What serves.
@@ -95,16 +95,16 @@ class Serving(Generic[F]):
     forecaster: F
 
     @property
-    def recipe(self) -> Recipe:
+    def config(self) -> ModelConfig:
         """How it was made."""
-        return self.forecaster.recipe
+        return self.forecaster.config
 
     def forecast(self, panel: Panel) -> ForecastBatch:
         """See `forecast.Forecaster`."""
         return self.forecaster.forecast(panel)
 
 
-class Entrant(Protocol):
+class BacktestForecaster(Protocol):
     """A forecaster before it is fitted; plain data, so that it crosses process borders."""
 
     @property
@@ -126,18 +126,18 @@ class Entrant(Protocol):
         """JSON-able, everything about the entrant that determines its forecasts."""
         ...
 
-    def fit(self, panel: Panel, fold: Fold, tell: Tell) -> FittedEntrant:
+    def fit(self, panel: Panel, fold: Fold, tell: Tell) -> FittedForecaster:
         """Fit for one fold on what was final before its first as_of.
 
         Args:
-            panel: Whole frames; only what is final by `fold.fit_until` (what is fitted) and `fold.cut_at`
+            panel: Whole frames; only what is final by `fold.train_until` (what is fitted) and `fold.cut_at`
                 (what decides when to stop, or parameters of one symbol alone) may be read.
             fold: Dates and instants.
             tell: Told of progress.
 
         Raises:
             TooLittleHistory: The fold has too few sessions for this forecaster.
-            UnknownArchitecture: Nobody registered its network.
+            UnknownNetwork: Nobody registered its network.
         """
         ...
 

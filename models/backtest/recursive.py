@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from models.backtest.path_sampling import inverse_cdf, mixture_quantiles, stratified_levels
-from models.config import MEMORY, MULTI_STEP_HORIZON, QUANTILES, Recipe
+from models.config import MEMORY, MULTI_STEP_HORIZON, QUANTILES, ModelConfig
 from models.forecaster import ForecastBatch
 from models.forecasting.network_forecaster import NetworkForecaster
-from models.preprocessing.frame import FloatArray, Panel, SymbolFrame
+from models.preprocessing.frame import FloatArray, Panel, PriceHistory
 from models.preprocessing.windows import Float32Array, PooledWindows
 
 PATHS = 16
@@ -51,9 +51,9 @@ class RecursiveForecaster:
     seed: int = SEED
 
     @property
-    def recipe(self) -> Recipe:
+    def config(self) -> ModelConfig:
         """The recipe of the one-step network."""
-        return self.one_step.recipe
+        return self.one_step.config
 
     def quantiles(self, panel: Panel, windows: PooledWindows) -> FloatArray:
         """Forecast windows of the one-step pipeline.
@@ -79,7 +79,7 @@ class RecursiveForecaster:
         known = [_tail(frame, len(frame), windows.lookback) for frame in frames]
         return replace(batch, quantiles=self._follow_all(known, windows.gather(), batch.quantiles[:, 0]))
 
-    def _follow_all(self, known: Sequence[SymbolFrame], windows: Float32Array, first: FloatArray) -> FloatArray:
+    def _follow_all(self, known: Sequence[PriceHistory], windows: Float32Array, first: FloatArray) -> FloatArray:
         """`(n, 3, 7)` from frames that end at as_of, their windows `(n, lookback, features)` and T's quantiles."""
         levels = stratified_levels(self.paths, MULTI_STEP_HORIZON - 1, self.seed)
         answer = np.full((len(known), MULTI_STEP_HORIZON, len(QUANTILES)), np.nan)
@@ -90,7 +90,7 @@ class RecursiveForecaster:
         return answer
 
     def _follow(
-        self, known: Sequence[SymbolFrame], windows: Float32Array, first: FloatArray, levels: FloatArray
+        self, known: Sequence[PriceHistory], windows: Float32Array, first: FloatArray, levels: FloatArray
     ) -> FloatArray:
         """Steps 2 and 3 of a few as_of sessions: `(n, 2, 7)`, NaN where a path has no window."""
         answer = np.empty((len(known), MULTI_STEP_HORIZON - 1, len(QUANTILES)))
@@ -106,7 +106,7 @@ class RecursiveForecaster:
                 returns = np.concatenate([returns, drawn[:, :, None]], axis=2)
         return answer
 
-    def _ask(self, known: Sequence[SymbolFrame], windows: Float32Array, returns: FloatArray) -> FloatArray:
+    def _ask(self, known: Sequence[PriceHistory], windows: Float32Array, returns: FloatArray) -> FloatArray:
         """`(n, paths, 7)` quantiles of the session after the synthetic ones, `returns (n, paths, sessions)`."""
         n, paths, sessions = returns.shape
         frames = tuple(_extended(frame, path) for frame, each in zip(known, returns, strict=True) for path in each)
@@ -122,19 +122,19 @@ class RecursiveForecaster:
         return answer.reshape(n, paths, len(QUANTILES))
 
 
-def _tail(frame: SymbolFrame, stop: int, lookback: int) -> SymbolFrame:
+def _tail(frame: PriceHistory, stop: int, lookback: int) -> PriceHistory:
     """The rows up to `stop` (exclusive) that a path starts from."""
     return frame.slice(max(0, stop - _TAIL - lookback), stop)
 
 
-def _extended(frame: SymbolFrame, returns: FloatArray) -> SymbolFrame:
+def _extended(frame: PriceHistory, returns: FloatArray) -> PriceHistory:
     """A frame with one synthetic session for each return, oldest first; see the module for what it holds."""
     count = len(returns)
     days = np.busday_offset(frame.sessions[-1], np.arange(1, count + 1), roll="backward").astype("datetime64[D]")
     instants = frame.final_at[-1] + (days - frame.sessions[-1]).astype("timedelta64[s]")
     close = frame.close[-1] * np.exp(np.cumsum(returns))
     unknown = np.full(count, np.nan)
-    return SymbolFrame(
+    return PriceHistory(
         frame.symbol,
         frame.group,
         frame.calendar,

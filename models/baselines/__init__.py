@@ -1,19 +1,19 @@
 """Forecasters without a network, which every network is measured against."""
 
 from models.baselines.random_walk import (
-    ARCHITECTURE,
     MIN_RESIDUALS,
+    NETWORK,
     RandomWalk,
     fit_random_walk,
-    random_walk_recipe,
+    random_walk_config,
     scale_of_steps,
 )
 
 __all__ = [
-    "ARCHITECTURE",
     "MIN_RESIDUALS",
+    "NETWORK",
     "RandomWalk",
     "fit_random_walk",
-    "random_walk_recipe",
+    "random_walk_config",
     "scale_of_steps",
 ]

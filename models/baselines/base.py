@@ -10,10 +10,10 @@ from typing import Protocol
 
 import numpy as np
 
-from models.config import MEMORY, MIN_HISTORY_RANDOM_WALK, Recipe, Strategy
+from models.config import MEMORY, MIN_HISTORY_RANDOM_WALK, ModelConfig, Strategy
 from models.forecaster import ForecastBatch, Refusal
 from models.preprocessing.features import ewma_sigma
-from models.preprocessing.frame import FloatArray, Panel, SymbolFrame
+from models.preprocessing.frame import FloatArray, Panel, PriceHistory
 from models.preprocessing.windows import IntArray, PooledWindows, WindowRule, pool_windows
 
 
@@ -21,7 +21,7 @@ class RowForecaster(Protocol):
     """A baseline that answers for rows."""
 
     @property
-    def recipe(self) -> Recipe:
+    def config(self) -> ModelConfig:
         """Its strategy gives the horizon."""
         ...
 
@@ -42,13 +42,13 @@ class RowForecaster(Protocol):
         """See `forecast.Forecaster`."""
         ...
 
-    def reason_against(self, frame: SymbolFrame) -> str:
+    def reason_against(self, frame: PriceHistory) -> str:
         """Why the last session of a frame with a known sigma gets no forecast, one sentence."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class FrameRows:
+class ImageRows:
     """The rows of one frame among pooled rows.
 
     Attributes:
@@ -57,14 +57,14 @@ class FrameRows:
         rows: `(k,)` rows of the frame, each an as_of.
     """
 
-    frame: SymbolFrame
+    frame: PriceHistory
     places: IntArray
     rows: IntArray
 
 
-def baseline_recipe(name: str, strategy: Strategy) -> Recipe:
+def baseline_config(name: str, strategy: Strategy) -> ModelConfig:
     """The recipe of a baseline: a name and a strategy, no references, no network."""
-    return Recipe(architecture=name, strategy=strategy, lookback=1, seeds=(0,))
+    return ModelConfig(forecaster=name, strategy=strategy, lookback=1, seeds=(0,))
 
 
 def sigma_rows(panel: Panel, horizon: int, min_bars: int = 1) -> PooledWindows:
@@ -83,13 +83,13 @@ def sigma_rows(panel: Panel, horizon: int, min_bars: int = 1) -> PooledWindows:
     return pool_windows(panel.frames, sigmas, blank, WindowRule(1, horizon, require_targets=False, min_bars=min_bars))
 
 
-def rows_by_frame(panel: Panel, rows: PooledWindows) -> Iterator[FrameRows]:
+def rows_by_image(panel: Panel, rows: PooledWindows) -> Iterator[ImageRows]:
     """The pooled rows of each frame that has any."""
     offset = 0
     for index, frame in enumerate(panel.frames):
         places = np.flatnonzero(rows.symbol_index == index)
         if len(places):
-            yield FrameRows(frame, places, rows.ends[places] - offset)
+            yield ImageRows(frame, places, rows.ends[places] - offset)
         offset += len(frame)
 
 
@@ -100,7 +100,7 @@ def serve(baseline: RowForecaster, panel: Panel) -> ForecastBatch:
         baseline: Who answers.
         panel: Frames that end at as_of, with the history the baseline needs.
     """
-    rows = sigma_rows(panel, baseline.recipe.horizon)
+    rows = sigma_rows(panel, baseline.config.horizon)
     last = np.cumsum([len(frame) for frame in panel.frames], dtype=np.int64) - 1
     newest = rows.select(np.flatnonzero(rows.ends == last[rows.symbol_index]))
     quantiles = baseline.over(panel, newest)
@@ -122,7 +122,7 @@ def serve(baseline: RowForecaster, panel: Panel) -> ForecastBatch:
     )
 
 
-def no_sigma(frame: SymbolFrame) -> str:
+def no_sigma(frame: PriceHistory) -> str:
     """Why a frame has no volatility at its last session, one sentence."""
     if not len(frame):
         return "it has no sessions yet"

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.baselines.base import baseline_recipe, no_sigma, rows_by_frame, serve, sigma_rows
+from models.baselines.base import baseline_config, no_sigma, rows_by_image, serve, sigma_rows
 from models.baselines.random_walk import MIN_RESIDUALS, STANDARD_NORMAL, scale_of_steps
-from models.config import QUANTILES, Recipe, Strategy
+from models.config import QUANTILES, ModelConfig, Strategy
 from models.forecaster import ForecastBatch
-from models.preprocessing.frame import FloatArray, Panel, SymbolFrame
+from models.preprocessing.frame import FloatArray, Panel, PriceHistory
 from models.preprocessing.windows import PooledWindows
 
 DRIFT = "drift"
@@ -30,7 +30,7 @@ class Drift:
         pooled: The same over all symbols, for a symbol that is not in `drifts`.
     """
 
-    recipe: Recipe
+    config: ModelConfig
     quantiles: tuple[tuple[float, ...], ...]
     drifts: Mapping[str, float]
     pooled: float
@@ -47,7 +47,7 @@ class Drift:
         """Forecast every frame from its last session; references are not read."""
         return serve(self, panel)
 
-    def reason_against(self, frame: SymbolFrame) -> str:
+    def reason_against(self, frame: PriceHistory) -> str:
         """Every row with a sigma is forecast."""
         return no_sigma(frame)
 
@@ -76,10 +76,10 @@ def fit_drift(panel: Panel, strategy: Strategy, cut_at: np.datetime64) -> Drift:
         left = rows.targets[known, step - 1] - np.sqrt(step) * drift[known] / rows.sigma[known]
         measured = np.quantile(left, QUANTILES) if len(left) >= MIN_RESIDUALS else np.asarray(STANDARD_NORMAL)
         quantiles.append(tuple(measured.tolist()))
-    return Drift(baseline_recipe(DRIFT, strategy), tuple(quantiles), drifts, pooled)
+    return Drift(baseline_config(DRIFT, strategy), tuple(quantiles), drifts, pooled)
 
 
-def _change(frame: SymbolFrame, cut_at: np.datetime64) -> tuple[float, int]:
+def _change(frame: PriceHistory, cut_at: np.datetime64) -> tuple[float, int]:
     """Log return from a frame's first bar to its last one final by the cut, and the sessions between them."""
     rows = np.flatnonzero((frame.final_at <= cut_at) & ~np.isnan(frame.close))
     if len(rows) < 2:
@@ -91,6 +91,6 @@ def _change(frame: SymbolFrame, cut_at: np.datetime64) -> tuple[float, int]:
 def _drift_of_rows(panel: Panel, rows: PooledWindows, drifts: Mapping[str, float], pooled: float) -> FloatArray:
     """`(n,)` daily drift of each row's symbol."""
     drift = np.full(len(rows), pooled)
-    for part in rows_by_frame(panel, rows):
+    for part in rows_by_image(panel, rows):
         drift[part.places] = drifts.get(part.frame.symbol, pooled)
     return drift

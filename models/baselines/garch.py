@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from models.baselines.base import baseline_recipe, log_returns, rows_by_frame, serve
-from models.config import QUANTILES, Recipe, Strategy
+from models.baselines.base import baseline_config, log_returns, rows_by_image, serve
+from models.config import QUANTILES, ModelConfig, Strategy
 from models.errors import ModelsError
 from models.forecaster import ForecastBatch, Refusal
-from models.preprocessing.frame import FloatArray, Panel, SymbolFrame
+from models.preprocessing.frame import FloatArray, Panel, PriceHistory
 from models.preprocessing.windows import PooledWindows
 
 GARCH = "garch"
@@ -80,25 +80,25 @@ class Garch:
         refusals: The symbols that nothing could be estimated for, with the reason.
     """
 
-    recipe: Recipe
+    config: ModelConfig
     parameters: Mapping[str, GarchParameters]
     refusals: tuple[Refusal, ...]
 
     def over(self, panel: Panel, rows: PooledWindows) -> FloatArray:
         """Forecast rows of a panel; the variance is filtered from each frame's first return on."""
-        answer = np.full((len(rows), self.recipe.horizon, len(QUANTILES)), np.nan)
-        for part in rows_by_frame(panel, rows):
+        answer = np.full((len(rows), self.config.horizon, len(QUANTILES)), np.nan)
+        for part in rows_by_image(panel, rows):
             parameters = self.parameters.get(part.frame.symbol)
             if parameters is not None:
                 variances = filter_variance(log_returns(part.frame.close, 1), parameters)[part.rows]
-                answer[part.places] = simulate(parameters, variances, self.recipe.horizon)
+                answer[part.places] = simulate(parameters, variances, self.config.horizon)
         return answer
 
     def forecast(self, panel: Panel) -> ForecastBatch:
         """Forecast every frame from its last session; references are not read."""
         return serve(self, panel)
 
-    def reason_against(self, frame: SymbolFrame) -> str:
+    def reason_against(self, frame: PriceHistory) -> str:
         """Why a frame with a sigma gets no forecast."""
         found = [refusal.reason for refusal in self.refusals if refusal.symbol == frame.symbol]
         return found[0] if found else "no parameters were estimated for it; fit garch with this symbol in the panel"
@@ -124,7 +124,7 @@ def fit_garch(panel: Panel, strategy: Strategy, cut_at: np.datetime64) -> Garch:
             parameters[frame.symbol] = found
         else:
             refusals.append(Refusal(frame.symbol, f"{found} by {cut_at}, so garch is not fitted for it"))
-    return Garch(baseline_recipe(GARCH, strategy), parameters, tuple(refusals))
+    return Garch(baseline_config(GARCH, strategy), parameters, tuple(refusals))
 
 
 def filter_variance(returns: FloatArray, parameters: GarchParameters) -> FloatArray:

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.baselines.base import baseline_recipe, log_returns, rows_by_frame, serve
-from models.config import QUANTILES, Recipe, Strategy
+from models.baselines.base import baseline_config, log_returns, rows_by_image, serve
+from models.config import QUANTILES, ModelConfig, Strategy
 from models.forecaster import ForecastBatch
-from models.preprocessing.frame import FloatArray, Panel, SymbolFrame
+from models.preprocessing.frame import FloatArray, Panel, PriceHistory
 from models.preprocessing.windows import PooledWindows
 
 HISTORICAL = "historical"
@@ -31,13 +31,13 @@ class Historical:
         recipe: Its strategy gives the horizon.
     """
 
-    recipe: Recipe
+    config: ModelConfig
 
     def over(self, panel: Panel, rows: PooledWindows) -> FloatArray:
         """Forecast rows of a panel (see `rows.RowForecaster`)."""
-        horizon = self.recipe.horizon
+        horizon = self.config.horizon
         answer = np.full((len(rows), horizon, len(QUANTILES)), np.nan)
-        for part in rows_by_frame(panel, rows):
+        for part in rows_by_image(panel, rows):
             for step in range(1, horizon + 1):
                 answer[part.places, step - 1] = _ranked(log_returns(part.frame.close, step), part.rows)
         answer[np.isnan(answer).any(axis=(1, 2))] = np.nan
@@ -47,7 +47,7 @@ class Historical:
         """Forecast every frame from its last session; references are not read."""
         return serve(self, panel)
 
-    def reason_against(self, frame: SymbolFrame) -> str:
+    def reason_against(self, frame: PriceHistory) -> str:
         """Why a frame with a sigma gets no forecast."""
         known = int((~np.isnan(log_returns(frame.close[-HISTORY - 1 :], 1))).sum())
         return (
@@ -58,7 +58,7 @@ class Historical:
 
 def historical(strategy: Strategy) -> Historical:
     """The one that there is for a strategy: nothing is fitted."""
-    return Historical(baseline_recipe(HISTORICAL, strategy))
+    return Historical(baseline_config(HISTORICAL, strategy))
 
 
 def _ranked(returns: FloatArray, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> FloatArray:

@@ -4,15 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.baselines.base import baseline_recipe, no_sigma, sigma_rows
-from models.config import MEMORY, QUANTILES, Recipe, Strategy
+from models.baselines.base import baseline_config, no_sigma, sigma_rows
+from models.config import MEMORY, QUANTILES, ModelConfig, Strategy
 from models.errors import ArtifactError
 from models.forecaster import ForecastBatch, Refusal
 from models.preprocessing.features import ewma_sigma
-from models.preprocessing.frame import FloatArray, Panel, SymbolFrame
+from models.preprocessing.frame import FloatArray, Panel, PriceHistory
 from models.preprocessing.windows import MIN_BARS_TRAINING
 
-ARCHITECTURE = "random_walk"
+NETWORK = "random_walk"
 """Its name among the architectures."""
 
 MIN_RESIDUALS = 250
@@ -34,7 +34,7 @@ class RandomWalk:
         fitted_until: UTC instant by which every residual was final, seconds since 1970; None without any.
     """
 
-    recipe: Recipe
+    config: ModelConfig
     quantiles: tuple[tuple[float, ...], ...]
     residuals: tuple[int, ...]
     fitted_until: int | None
@@ -48,7 +48,7 @@ class RandomWalk:
         Returns:
             A forecast per frame, or a refusal where as_of's bar is missing or bars are too few.
         """
-        kept: list[tuple[SymbolFrame, float]] = []
+        kept: list[tuple[PriceHistory, float]] = []
         refusals: list[Refusal] = []
         for frame in panel.frames:
             close = frame.close[-MEMORY:]
@@ -82,7 +82,7 @@ class RandomWalk:
     def to_dict(self) -> dict[str, object]:
         """Plain JSON-able form; floats survive the round trip exactly."""
         return {
-            "recipe": self.recipe.as_dict(),
+            "config": self.config.to_dict(),
             "quantiles": [list(row) for row in self.quantiles],
             "residuals": list(self.residuals),
             "fitted_until": self.fitted_until,
@@ -96,26 +96,26 @@ class RandomWalk:
             ArtifactError: It is not a random walk of this version's form.
         """
         try:
-            recipe = Recipe.from_dict(data["recipe"])  # type: ignore[arg-type]
+            config = ModelConfig.from_dict(data["config"])  # type: ignore[arg-type]
             rows: list[list[float]] = data["quantiles"]  # type: ignore[assignment]
             residuals: list[int] = data["residuals"]  # type: ignore[assignment]
             until: int | None = data["fitted_until"]  # type: ignore[assignment]
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"the stored random walk cannot be read ({error!r}); fit it again") from error
-        if len(rows) != recipe.horizon or any(len(row) != len(QUANTILES) for row in rows):
+        if len(rows) != config.horizon or any(len(row) != len(QUANTILES) for row in rows):
             raise ArtifactError(
-                f"the stored random walk has {len(rows)} steps where {recipe.horizon} of {len(QUANTILES)} quantiles "
+                f"the stored random walk has {len(rows)} steps where {config.horizon} of {len(QUANTILES)} quantiles "
                 "are needed; fit it again"
             )
-        return RandomWalk(recipe, tuple(tuple(row) for row in rows), tuple(residuals), until)
+        return RandomWalk(config, tuple(tuple(row) for row in rows), tuple(residuals), until)
 
 
-def random_walk_recipe(strategy: Strategy) -> Recipe:
+def random_walk_config(strategy: Strategy) -> ModelConfig:
     """The one recipe of the random walk for a strategy: no references, no network."""
-    return baseline_recipe(ARCHITECTURE, strategy)
+    return baseline_config(NETWORK, strategy)
 
 
-def fit_random_walk(panel: Panel, recipe: Recipe, cut_at: np.datetime64) -> RandomWalk:
+def fit_random_walk(panel: Panel, config: ModelConfig, cut_at: np.datetime64) -> RandomWalk:
     """Pool the scaled residuals of every session with a bar and a sigma, per step.
 
     It never fails for want of data: a young group is served with normal quantiles until it has
@@ -123,20 +123,20 @@ def fit_random_walk(panel: Panel, recipe: Recipe, cut_at: np.datetime64) -> Rand
 
     Args:
         panel: Frames; may reach beyond the cut. References are not read.
-        recipe: Its strategy gives the horizon; see `random_walk_recipe`.
+        recipe: Its strategy gives the horizon; see `random_walk_config`.
         cut_at: UTC instant, inclusive: only targets final by then count.
     """
-    windows = sigma_rows(panel, recipe.horizon, MIN_BARS_TRAINING)
+    windows = sigma_rows(panel, config.horizon, MIN_BARS_TRAINING)
     known = windows.target_final_at <= cut_at
     quantiles, counts = [], []
-    for step in range(recipe.horizon):
+    for step in range(config.horizon):
         residuals = windows.targets[known[:, step], step]
         enough = len(residuals) >= MIN_RESIDUALS
         measured = np.quantile(residuals, QUANTILES) if enough else np.asarray(STANDARD_NORMAL)
         quantiles.append(tuple(measured.tolist()))
         counts.append(len(residuals))
     until = int(windows.target_final_at[known].max().astype(np.int64)) if known.any() else None
-    return RandomWalk(recipe, tuple(quantiles), tuple(counts), until)
+    return RandomWalk(config, tuple(quantiles), tuple(counts), until)
 
 
 def scale_of_steps(horizon: int) -> FloatArray:

@@ -5,7 +5,7 @@ day's outcomes; `JointState` widens the intervals so that all steps hold at once
 table of forecasts through time the way the service does it day by day.
 """
 
-from models.calibration.initial_state import calibrated_after, judged_state
+from models.calibration.initial_state import calibrated_after, holdout_state
 from models.calibration.joint_band import joint_ratio, learn_joint
 from models.calibration.quantile_tracking import StepOutcomes, calibrate_batch, calibrate_step, learn_step
 from models.calibration.state import CalibrationState, JointState, StepState
@@ -23,8 +23,8 @@ __all__ = [
     "calibrate_rows",
     "calibrate_step",
     "calibrated_after",
+    "holdout_state",
     "joint_ratio",
-    "judged_state",
     "learn_joint",
     "learn_step",
 ]

@@ -7,7 +7,7 @@ from models.preprocessing.windows import PooledWindows
 from models.training.holdout import actual_returns
 
 
-def judged_state(windows: PooledWindows, quantiles: FloatArray) -> CalibrationState:
+def holdout_state(windows: PooledWindows, quantiles: FloatArray) -> CalibrationState:
     """Walk through the judging span, which the forecaster was neither fitted nor stopped on.
 
     Windows of several calendars are one walk, by instant: what is learnt starts every calendar.
@@ -36,7 +36,7 @@ def calibrated_after(
     Returns:
         `(n, horizon, 7)` calibrated log returns, each by outcomes that were final when it was made.
     """
-    return calibrate_rows(_rows(windows, quantiles, judged_state(lead, lead_quantiles)))
+    return calibrate_rows(_rows(windows, quantiles, holdout_state(lead, lead_quantiles)))
 
 
 def _rows(windows: PooledWindows, quantiles: FloatArray, initial: CalibrationState | None = None) -> CalibrationRows:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from models.config import Recipe
+from models.config import ModelConfig
 from models.errors import ArtifactError
 from models.networks.lstm_numpy import Weights
 
@@ -45,7 +45,7 @@ class Artifact:
         facts: JSON-able facts of its training: spans, metrics, data hash, library versions.
     """
 
-    recipe: Recipe
+    config: ModelConfig
     pipeline: Mapping[str, Any]
     weights: Mapping[int, Weights]
     facts: Mapping[str, Any]
@@ -68,14 +68,14 @@ def save_artifact(artifact: Artifact, directory: Path) -> tuple[Path, str]:
         files[WEIGHTS] = _weight_bytes(artifact.weights)
     manifest = {
         "format": FORMAT_VERSION,
-        "recipe": artifact.recipe.as_dict(),
+        "config": artifact.config.to_dict(),
         "facts": artifact.facts,
         "files": {name: _sha256(body) for name, body in sorted(files.items())},
     }
     files[MANIFEST] = _json_bytes(manifest)
     sha256 = _sha256(files[MANIFEST])
-    recipe = artifact.recipe
-    folder = directory / f"{recipe.architecture}-{recipe.strategy.value}-{sha256[:16]}"
+    config = artifact.config
+    folder = directory / f"{config.forecaster}-{config.strategy.value}-{sha256[:16]}"
     directory.mkdir(parents=True, exist_ok=True)
     staged = Path(tempfile.mkdtemp(prefix=".writing-", dir=directory))
     try:
@@ -101,9 +101,9 @@ def load_artifact(path: Path, sha256: str) -> Artifact:
     manifest = _manifest(path, _read(path, MANIFEST, sha256))
     files = {name: _read(path, name, expected) for name, expected in manifest["files"].items()}
     try:
-        recipe = Recipe.from_dict(manifest["recipe"])
+        config = ModelConfig.from_dict(manifest["config"])
         weights = _parse_weights(files[WEIGHTS]) if WEIGHTS in files else {}
-        return Artifact(recipe, json.loads(files[PIPELINE]), weights, manifest["facts"])
+        return Artifact(config, json.loads(files[PIPELINE]), weights, manifest["facts"])
     except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ArtifactError(
             f"artifact {path} carries the right hash but cannot be read ({error}); train it again"

@@ -9,27 +9,27 @@ from pathlib import Path
 import numpy as np
 
 from models.baselines import RandomWalk
-from models.config import QUANTILES, Recipe
-from models.errors import ArtifactError, UnknownArchitecture
+from models.config import QUANTILES, ModelConfig
+from models.errors import ArtifactError, UnknownNetwork
 from models.forecaster import ForecastBatch, Forecaster
 from models.forecasting.artifact import Artifact, load_artifact
 from models.forecasting.ensemble import mean_over_seeds, weights_in_order
 from models.forecasting.spatiotemporal.forecaster import market_forecaster
-from models.networks import architecture
+from models.networks import get_network
 from models.networks.lstm_numpy import Weights
-from models.networks.spatiotemporal.registry import FRAME_ARCHITECTURES
+from models.networks.spatiotemporal.registry import SPATIOTEMPORAL_NETWORKS
 from models.preprocessing.frame import FloatArray, Panel
 from models.preprocessing.pipeline import Pipeline
 from models.preprocessing.windows import PooledWindows
 
 RANDOM_WALK = "random_walk"
-"""Architecture name of the baseline's artifacts."""
+"""NetworkDefinition name of the baseline's artifacts."""
 
 
 class NetworkForecaster:
     """A trained network: the mean of its seeds, quantile by quantile."""
 
-    def __init__(self, recipe: Recipe, pipeline: Pipeline, weights: Mapping[int, Weights]) -> None:
+    def __init__(self, config: ModelConfig, pipeline: Pipeline, weights: Mapping[int, Weights]) -> None:
         """Put a fitted pipeline and trained weights together.
 
         Args:
@@ -39,17 +39,17 @@ class NetworkForecaster:
 
         Raises:
             ArtifactError: Seeds or shapes of the weights do not fit recipe and pipeline.
-            UnknownArchitecture: The recipe names a network that nobody registered.
+            UnknownNetwork: The recipe names a network that nobody registered.
         """
-        self._recipe, self._pipeline = recipe, pipeline
-        self._forward = architecture(recipe.architecture).forward
-        self._weights = weights_in_order(recipe, weights)
+        self._model_config, self._pipeline = config, pipeline
+        self._forward = get_network(config.forecaster).forward
+        self._weights = weights_in_order(config, weights)
         self._check_shapes()
 
     @property
-    def recipe(self) -> Recipe:
+    def config(self) -> ModelConfig:
         """How it was made."""
-        return self._recipe
+        return self._model_config
 
     @property
     def pipeline(self) -> Pipeline:
@@ -59,7 +59,7 @@ class NetworkForecaster:
     @property
     def weights(self) -> Mapping[int, Weights]:
         """Arrays by name for each seed."""
-        return dict(zip(self._recipe.seeds, self._weights, strict=True))
+        return dict(zip(self._model_config.seeds, self._weights, strict=True))
 
     def quantiles(self, windows: PooledWindows) -> FloatArray:
         """Forecast windows of this pipeline.
@@ -74,7 +74,7 @@ class NetworkForecaster:
 
     def seed_quantiles(self, windows: PooledWindows) -> list[FloatArray]:
         """As `quantiles`, one answer per seed in the recipe's order."""
-        scale = windows.sigma[:, None] * np.sqrt(np.arange(1, self._recipe.horizon + 1))
+        scale = windows.sigma[:, None] * np.sqrt(np.arange(1, self._model_config.horizon + 1))
         gathered = windows.gather()
         return [self._forward(weights, gathered).astype(np.float64) * scale[:, :, None] for weights in self._weights]
 
@@ -94,8 +94,8 @@ class NetworkForecaster:
 
     def _check_shapes(self) -> None:
         """Run one window of zeros through every seed, so that a misfit is told when loading."""
-        window = np.zeros((1, self._recipe.lookback, len(self._pipeline.feature_names)), np.float32)
-        expected = (1, self._recipe.horizon, len(QUANTILES))
+        window = np.zeros((1, self._model_config.lookback, len(self._pipeline.feature_names)), np.float32)
+        expected = (1, self._model_config.horizon, len(QUANTILES))
         for weights in self._weights:
             try:
                 found = self._forward(weights, window).shape
@@ -111,14 +111,14 @@ def forecaster_of(artifact: Artifact) -> Forecaster:
     Raises:
         ArtifactError: Its parts do not fit each other, or this version has no network of its name.
     """
-    if artifact.recipe.architecture == RANDOM_WALK:
+    if artifact.config.forecaster == RANDOM_WALK:
         return RandomWalk.from_dict(dict(artifact.pipeline))
-    if artifact.recipe.architecture in FRAME_ARCHITECTURES:
-        return market_forecaster(artifact.recipe, artifact.pipeline, artifact.weights)
+    if artifact.config.forecaster in SPATIOTEMPORAL_NETWORKS:
+        return market_forecaster(artifact.config, artifact.pipeline, artifact.weights)
     pipeline = Pipeline.from_dict(dict(artifact.pipeline))
     try:
-        return NetworkForecaster(artifact.recipe, pipeline, artifact.weights)
-    except UnknownArchitecture as error:
+        return NetworkForecaster(artifact.config, pipeline, artifact.weights)
+    except UnknownNetwork as error:
         raise ArtifactError(f"the artifact is of a network this version lacks: {error}") from error
 
 

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 from models.config import MAX_LOOKBACK
-from models.errors import UnknownArchitecture
+from models.errors import UnknownNetwork
 from models.networks.config import NetworkSpec
 from models.networks.linear_numpy import forward_linear
 from models.networks.lstm_numpy import Weights, forward_lstm
@@ -18,7 +18,7 @@ Network = TypeVar("Network")
 
 
 @dataclass(frozen=True, slots=True)
-class Architecture:
+class NetworkDefinition:
     """One way through a network.
 
     Attributes:
@@ -52,12 +52,12 @@ def _later(module: str, function: str) -> Callable[[Any], Any]:
 
 def _window_network(
     name: str, forward: Callable[[Mapping[str, Float32Array], Float32Array], Float32Array], warm_up: int = 0
-) -> Architecture:
+) -> NetworkDefinition:
     """The network of the module `name`, which has `build_<name>` and `<name>_weights`."""
-    return Architecture(name, _later(name, f"build_{name}"), _later(name, f"{name}_weights"), forward, warm_up)
+    return NetworkDefinition(name, _later(name, f"build_{name}"), _later(name, f"{name}_weights"), forward, warm_up)
 
 
-ARCHITECTURES: Mapping[str, Architecture] = {
+WINDOW_NETWORKS: Mapping[str, NetworkDefinition] = {
     "lstm": _window_network("lstm", forward_lstm),
     "linear": _window_network("linear", forward_linear),
     "stacked_lstm": _window_network("stacked_lstm", forward_stacked_lstm),
@@ -67,24 +67,24 @@ ARCHITECTURES: Mapping[str, Architecture] = {
 """The registered networks."""
 
 
-def architecture(name: str) -> Architecture:
+def get_network(name: str) -> NetworkDefinition:
     """Look a network up.
 
     Args:
-        name: A key of `ARCHITECTURES`.
+        name: A key of `WINDOW_NETWORKS`.
 
     Raises:
-        UnknownArchitecture: Nobody registered that name.
+        UnknownNetwork: Nobody registered that name.
     """
-    return look_up(ARCHITECTURES, name)
+    return look_up(WINDOW_NETWORKS, name)
 
 
 def look_up(networks: Mapping[str, Network], name: str, kind: str = "network") -> Network:
     """The network of a name among those given; `kind` says what they are, for the sentence.
 
     Raises:
-        UnknownArchitecture: It is none of them.
+        UnknownNetwork: It is none of them.
     """
     if name not in networks:
-        raise UnknownArchitecture(f"there is no {kind} named {name!r}; choose one of: {', '.join(sorted(networks))}")
+        raise UnknownNetwork(f"there is no {kind} named {name!r}; choose one of: {', '.join(sorted(networks))}")
     return networks[name]

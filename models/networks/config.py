@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from models.config import Recipe
+from models.config import ModelConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,6 @@ class NetworkSpec:
     seed: int = 0
 
     @staticmethod
-    def of(recipe: Recipe, features: int, seed: int) -> "NetworkSpec":
+    def of(config: ModelConfig, features: int, seed: int) -> "NetworkSpec":
         """The network that a recipe asks for on `features` inputs per session."""
-        return NetworkSpec(recipe.lookback, features, recipe.units, recipe.horizon, seed)
+        return NetworkSpec(config.lookback, features, config.units, config.horizon, seed)

@@ -2,14 +2,14 @@
 
 from typing import Protocol
 
-from models.networks import ARCHITECTURES, look_up
-from models.networks.spatiotemporal.registry import FRAME_ARCHITECTURES
+from models.networks import WINDOW_NETWORKS, look_up
+from models.networks.spatiotemporal.registry import SPATIOTEMPORAL_NETWORKS
 
-NETWORKS: tuple[str, ...] = tuple(sorted((*ARCHITECTURES, *FRAME_ARCHITECTURES)))
+NETWORKS: tuple[str, ...] = tuple(sorted((*WINDOW_NETWORKS, *SPATIOTEMPORAL_NETWORKS)))
 """Their names."""
 
 
-class Selectable(Protocol):
+class NetworkInfo(Protocol):
     """What is to be known of a network before it is built."""
 
     @property
@@ -22,19 +22,19 @@ class Selectable(Protocol):
         ...
 
 
-def selectable(name: str) -> Selectable:
+def selectable(name: str) -> NetworkInfo:
     """Look a network up.
 
     Args:
         name: One of `NETWORKS`.
 
     Raises:
-        UnknownArchitecture: Nobody registered that name.
+        UnknownNetwork: Nobody registered that name.
     """
-    networks: dict[str, Selectable] = {**ARCHITECTURES, **FRAME_ARCHITECTURES}
+    networks: dict[str, NetworkInfo] = {**WINDOW_NETWORKS, **SPATIOTEMPORAL_NETWORKS}
     return look_up(networks, name)
 
 
-def is_over_frames(name: str) -> bool:
+def is_spatiotemporal(name: str) -> bool:
     """Whether a network reads the whole market at once, so that it has no answer to symbols new since training."""
-    return name in FRAME_ARCHITECTURES
+    return name in SPATIOTEMPORAL_NETWORKS

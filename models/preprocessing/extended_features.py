@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models.config import INPUT_MEMORY
 from models.preprocessing.features import OWN_FEATURES, SIGMA_FLOOR, moving_mean, positive_log, session_returns
-from models.preprocessing.frame import FloatArray, SymbolFrame
+from models.preprocessing.frame import FloatArray, PriceHistory
 
 MOMENTUM_SESSIONS = (5, 21, 63)
 """Sessions, the newest included, of the mean returns."""
@@ -61,7 +61,7 @@ _INDEX_SCALES = (10.0, 5.0, 4.0, 3.0)
 """Bring the index's columns to about unit width; fixed, since scaling only ever narrows a column."""
 
 
-def extended_features(frame: SymbolFrame, sigma: FloatArray) -> FloatArray:
+def extended_features(frame: PriceHistory, sigma: FloatArray) -> FloatArray:
     """A symbol's own extended inputs, unscaled.
 
     Columns: momentum, the mean return over 5, 21 and 63 sessions times the root of their number, in units of sigma;
@@ -94,7 +94,7 @@ def extended_features(frame: SymbolFrame, sigma: FloatArray) -> FloatArray:
     return np.column_stack(columns)
 
 
-def cycle_scores(frame: SymbolFrame) -> tuple[FloatArray, FloatArray]:
+def cycle_scores(frame: PriceHistory) -> tuple[FloatArray, FloatArray]:
     """How unusual each session was for its time: what an earnings report looks like in prices.
 
     Args:
@@ -117,7 +117,7 @@ def cycle_scores(frame: SymbolFrame) -> tuple[FloatArray, FloatArray]:
     return moves, np.clip(volume, *_VOLUME_BOUNDS)
 
 
-def index_features(frame: SymbolFrame) -> FloatArray:
+def index_features(frame: PriceHistory) -> FloatArray:
     """Where a volatility index stands in its own past.
 
     Args:

@@ -7,7 +7,7 @@ of price or volume: re-basing a history changes nothing. NaN stands for unknown;
 import numpy as np
 
 from models.config import MEMORY, MIN_HISTORY_RANDOM_WALK, ReferenceRole
-from models.preprocessing.frame import FloatArray, SymbolFrame
+from models.preprocessing.frame import FloatArray, PriceHistory
 
 SIGMA_DECAY = 0.94
 """Decay per session of the volatility that scales targets (RiskMetrics 1996)."""
@@ -104,7 +104,7 @@ def ewma_sigma(close: FloatArray) -> FloatArray:
     return _sigma(close, session_returns(close))
 
 
-def own_features(frame: SymbolFrame) -> tuple[FloatArray, FloatArray]:
+def own_features(frame: PriceHistory) -> tuple[FloatArray, FloatArray]:
     """The own inputs of a symbol, unscaled.
 
     Columns: `return`, `range` log(high/low) and overnight `gap` log(open / previous close), each in units
@@ -138,7 +138,7 @@ def own_features(frame: SymbolFrame) -> tuple[FloatArray, FloatArray]:
     return np.column_stack(columns), sigma
 
 
-def reference_features(frame: SymbolFrame, role: ReferenceRole) -> FloatArray:
+def reference_features(frame: PriceHistory, role: ReferenceRole) -> FloatArray:
     """What a reference series gives on its own grid, before it is joined to a symbol.
 
     Args:

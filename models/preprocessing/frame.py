@@ -17,7 +17,7 @@ DateArray = NDArray[np.datetime64]
 
 
 @dataclass(frozen=True, slots=True)
-class SymbolFrame:
+class PriceHistory:
     """The history of one symbol, oldest first, one row for every open session of its calendar.
 
     Attributes:
@@ -60,14 +60,14 @@ class SymbolFrame:
     def __len__(self) -> int:
         return len(self.sessions)
 
-    def until(self, stop: int) -> "SymbolFrame":
+    def until(self, stop: int) -> "PriceHistory":
         """The first `stop` sessions (exclusive bound), sharing memory."""
         return self.slice(0, stop)
 
-    def slice(self, start: int, stop: int) -> "SymbolFrame":
+    def slice(self, start: int, stop: int) -> "PriceHistory":
         """Sessions `start` (inclusive) to `stop` (exclusive), sharing memory."""
         cut = slice(start, stop)
-        return SymbolFrame(
+        return PriceHistory(
             self.symbol, self.group, self.calendar, self.sessions[cut], self.final_at[cut],
             self.open[cut], self.high[cut], self.low[cut], self.close[cut], self.volume[cut],
         )  # fmt: skip
@@ -82,5 +82,5 @@ class Panel:
         references: Frames of reference series by symbol; an absent one is masked.
     """
 
-    frames: tuple[SymbolFrame, ...]
-    references: Mapping[str, SymbolFrame] = field(default_factory=dict)
+    frames: tuple[PriceHistory, ...]
+    references: Mapping[str, PriceHistory] = field(default_factory=dict)

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from models.config import INPUT_MEMORY, MEMORY, MIN_HISTORY_NETWORK, Inputs, Recipe, Reference, ReferenceRole
+from models.config import INPUT_MEMORY, MEMORY, MIN_HISTORY_NETWORK, Inputs, ModelConfig, Reference, ReferenceRole
 from models.errors import ArtifactError, TooLittleHistory
 from models.forecaster import Refusal
 from models.preprocessing.extended_features import EVERY_SESSION, EXTENDED_FEATURES, extended_features
 from models.preprocessing.features import OWN_FEATURES, ewma_sigma, own_features
-from models.preprocessing.frame import FloatArray, Panel, SymbolFrame
+from models.preprocessing.frame import FloatArray, Panel, PriceHistory
 from models.preprocessing.reference_join import ReferenceTable, join, masked, reference_names, reference_tables
 from models.preprocessing.scaling import Scaling, fit_scaling
 from models.preprocessing.windows import MIN_BARS_TRAINING, Float32Array, PooledWindows, WindowRule, pool_windows
@@ -40,7 +40,7 @@ class Pipeline:
     inputs: Inputs = Inputs.CORE
 
     @staticmethod
-    def fit(panel: Panel, recipe: Recipe, cut_at: np.datetime64) -> "Pipeline":
+    def fit(panel: Panel, config: ModelConfig, cut_at: np.datetime64) -> "Pipeline":
         """Fit the scaling on the sessions that are final by an instant.
 
         Args:
@@ -51,7 +51,7 @@ class Pipeline:
         Raises:
             TooLittleHistory: No session with a known sigma is final by then.
         """
-        references, inputs = recipe.references, recipe.inputs
+        references, inputs = config.references, config.inputs
         tables = reference_tables(references, panel.references, inputs)
         rows = [_fit_rows(frame, tables, inputs, cut_at) for frame in panel.frames]
         values = np.concatenate([np.empty((0, len(_names(references, inputs)))), *rows])
@@ -66,7 +66,7 @@ class Pipeline:
             if values[:, channel].any()
         )
         scaling = fit_scaling(values, channels)
-        return Pipeline(recipe.lookback, recipe.horizon, references, scaling, trained, inputs)
+        return Pipeline(config.lookback, config.horizon, references, scaling, trained, inputs)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -122,7 +122,7 @@ class Pipeline:
             Windows in the panel's order with unknown targets, and a refusal for each frame without one.
         """
         tables = reference_tables(self.references, panel.references, self.inputs)
-        kept: list[tuple[int, SymbolFrame, Float32Array, FloatArray]] = []
+        kept: list[tuple[int, PriceHistory, Float32Array, FloatArray]] = []
         refusals: list[Refusal] = []
         for index, frame in enumerate(panel.frames):
             tail = frame.slice(max(0, len(frame) - INPUT_MEMORY - self.lookback), len(frame))
@@ -181,7 +181,7 @@ class Pipeline:
             raise ArtifactError(f"the stored pipeline has inputs {names}, this version makes {made}; train it again")
         return Pipeline(lookback, horizon, references, Scaling(tuple(centre), tuple(scale)), tuple(trained), inputs)
 
-    def _reason_against(self, frame: SymbolFrame, sigma: FloatArray) -> str | None:
+    def _reason_against(self, frame: PriceHistory, sigma: FloatArray) -> str | None:
         """Why the frame's last session gets no window, or None; `sigma` is that of the frame's tail."""
         if not len(frame):
             return "it has no sessions yet"
@@ -199,7 +199,7 @@ class Pipeline:
             return f"too many of the {MEMORY} sessions before {as_of} have no bar to know its volatility"
         return None
 
-    def _one_each(self, kept: list[tuple[int, SymbolFrame, Float32Array, FloatArray]]) -> PooledWindows:
+    def _one_each(self, kept: list[tuple[int, PriceHistory, Float32Array, FloatArray]]) -> PooledWindows:
         """Pool one window per kept frame."""
         n = len(kept)
         blank = np.empty((0, len(self.feature_names)), dtype=np.float32)
@@ -218,7 +218,7 @@ class Pipeline:
 
 
 def cut_windows(
-    panel: Panel, recipe: Recipe, *, require_targets: bool, min_bars: int = MIN_BARS_TRAINING
+    panel: Panel, config: ModelConfig, *, require_targets: bool, min_bars: int = MIN_BARS_TRAINING
 ) -> PooledWindows:
     """The windows that `Pipeline.windows` cuts, in the same order, without their inputs.
 
@@ -236,12 +236,12 @@ def cut_windows(
     sigmas = [ewma_sigma(frame.close) for frame in panel.frames]
     inputs = np.empty((sum(len(frame) for frame in panel.frames), 0), dtype=np.float32)
     return pool_windows(
-        panel.frames, sigmas, inputs, WindowRule(recipe.lookback, recipe.horizon, require_targets, min_bars)
+        panel.frames, sigmas, inputs, WindowRule(config.lookback, config.horizon, require_targets, min_bars)
     )
 
 
 def _raw_inputs(
-    frame: SymbolFrame, tables: tuple[ReferenceTable, ...], inputs: Inputs
+    frame: PriceHistory, tables: tuple[ReferenceTable, ...], inputs: Inputs
 ) -> tuple[FloatArray, FloatArray]:
     """`(n, features)` unscaled inputs of a symbol, NaN where unknown, and its `(n,)` sigma."""
     own, sigma = own_features(frame)
@@ -250,7 +250,7 @@ def _raw_inputs(
 
 
 def _fit_rows(
-    frame: SymbolFrame, tables: tuple[ReferenceTable, ...], inputs: Inputs, cut_at: np.datetime64
+    frame: PriceHistory, tables: tuple[ReferenceTable, ...], inputs: Inputs, cut_at: np.datetime64
 ) -> FloatArray:
     """Unscaled inputs of the sessions that are final by the cut and have a sigma."""
     stop = int(np.searchsorted(frame.final_at, cut_at, side="right"))

@@ -8,7 +8,7 @@ import numpy as np
 from models.config import Inputs, Reference, ReferenceRole
 from models.preprocessing.extended_features import INDEX_FEATURES, index_features
 from models.preprocessing.features import REFERENCE_FEATURES, reference_features
-from models.preprocessing.frame import DateArray, FloatArray, SymbolFrame
+from models.preprocessing.frame import DateArray, FloatArray, PriceHistory
 from models.preprocessing.windows import IntArray
 
 
@@ -37,7 +37,7 @@ def reference_names(reference: Reference, inputs: Inputs = Inputs.CORE) -> tuple
 
 
 def reference_tables(
-    references: tuple[Reference, ...], frames: Mapping[str, SymbolFrame], inputs: Inputs = Inputs.CORE
+    references: tuple[Reference, ...], frames: Mapping[str, PriceHistory], inputs: Inputs = Inputs.CORE
 ) -> tuple[ReferenceTable, ...]:
     """Compute every reference once for a whole panel.
 

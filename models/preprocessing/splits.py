@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.config import JUDGE_SESSIONS, MIN_TRAINING_DATES, PURGE, STOP_SESSIONS
+from models.config import MIN_TRAINING_DATES, PURGE, TEST_SESSIONS, VALIDATION_SESSIONS
 from models.errors import TooLittleHistory
 from models.preprocessing.frame import DateArray
 from models.preprocessing.windows import PooledWindows
@@ -23,31 +23,31 @@ class Spans:
     """Which windows serve what; a window is in one span at most.
 
     Attributes:
-        fit: `(windows,)` weights and scaling are fitted on these.
-        stop: `(windows,)` early stopping looks at these.
-        judge: `(windows,)` the gate looks at these, last.
-        fit_dates: First and last as_of session of the span, both inclusive.
-        stop_dates: As `fit_dates`.
-        judge_dates: As `fit_dates`.
-        fit_until: UTC instant by which every input and target of the fit span is final: the cut for
-            `Pipeline.fit` and `fit_random_walk`. Before the first as_of of the stop span is final, or at it.
-        stop_until: As `fit_until`, for the stop span.
-        judge_until: As `fit_until`, for the judge span.
+        train: `(windows,)` weights and scaling are fitted on these.
+        validation: `(windows,)` early stopping looks at these.
+        test: `(windows,)` the gate looks at these, last.
+        train_dates: First and last as_of session of the span, both inclusive.
+        validation_dates: As `train_dates`.
+        test_dates: As `train_dates`.
+        train_until: UTC instant by which every input and target of the training span is final: the cut for
+            `Pipeline.fit` and `fit_random_walk`. Before the first as_of of the validation span is final, or at it.
+        validation_until: As `train_until`, for the validation span.
+        test_until: As `train_until`, for the test span.
     """
 
-    fit: BoolArray
-    stop: BoolArray
-    judge: BoolArray
-    fit_dates: DateRange
-    stop_dates: DateRange
-    judge_dates: DateRange
-    fit_until: np.datetime64
-    stop_until: np.datetime64
-    judge_until: np.datetime64
+    train: BoolArray
+    validation: BoolArray
+    test: BoolArray
+    train_dates: DateRange
+    validation_dates: DateRange
+    test_dates: DateRange
+    train_until: np.datetime64
+    validation_until: np.datetime64
+    test_until: np.datetime64
 
 
-def judged_spans(windows: PooledWindows, cut_at: np.datetime64) -> Spans:
-    """Fit, 3 dates purged, `specs.STOP_SESSIONS` to stop, 3 purged, the last `specs.JUDGE_SESSIONS` to judge.
+def holdout_spans(windows: PooledWindows, cut_at: np.datetime64) -> Spans:
+    """Fit, 3 dates purged, `specs.VALIDATION_SESSIONS` to stop, 3 purged, the last `specs.TEST_SESSIONS` to judge.
 
     Args:
         windows: Pooled windows; those with a target unknown or not final by the cut are left out.
@@ -63,51 +63,55 @@ def judged_spans(windows: PooledWindows, cut_at: np.datetime64) -> Spans:
             f"{len(dates)} distinct as_of dates have their targets by {cut_at}; "
             f"training needs {MIN_TRAINING_DATES}, so pull more history or add symbols with longer ones"
         )
-    judge_start = len(dates) - JUDGE_SESSIONS
-    stop_start = judge_start - PURGE - STOP_SESSIONS
+    test_start = len(dates) - TEST_SESSIONS
+    validation_start = test_start - PURGE - VALIDATION_SESSIONS
     return _spans(
         windows,
         usable,
-        (dates[0], dates[stop_start - PURGE - 1]),
-        (dates[stop_start], dates[stop_start + STOP_SESSIONS - 1]),
-        (dates[judge_start], dates[-1]),
+        (dates[0], dates[validation_start - PURGE - 1]),
+        (dates[validation_start], dates[validation_start + VALIDATION_SESSIONS - 1]),
+        (dates[test_start], dates[-1]),
     )
 
 
-def spans_between(windows: PooledWindows, fit: DateRange, stop: DateRange, judge: DateRange) -> Spans:
+def spans_between(windows: PooledWindows, train: DateRange, validation: DateRange, test: DateRange) -> Spans:
     """Spans between given sessions, purged by instant where they touch.
 
     Args:
         windows: Pooled windows; those with an unknown target are left out.
-        fit: First and last as_of session allowed, both inclusive.
-        stop: As `fit`, later than it.
-        judge: As `fit`, later than `stop`.
+        train: First and last as_of session allowed, both inclusive.
+        validation: As `train`, later than it.
+        test: As `train`, later than `validation`.
 
     Raises:
         TooLittleHistory: A span has no window.
         ValueError: The spans overlap or are out of order.
     """
-    if not fit[1] < stop[0] <= stop[1] < judge[0]:
-        raise ValueError(f"spans must follow each other: fit {fit}, stop {stop}, judge {judge}; move their ends apart")
-    return _spans(windows, ~np.isnat(_last_instants(windows)), fit, stop, judge)
+    if not train[1] < validation[0] <= validation[1] < test[0]:
+        raise ValueError(
+            f"spans must follow each other: train {train}, validation {validation}, test {test}; move their ends apart"
+        )
+    return _spans(windows, ~np.isnat(_last_instants(windows)), train, validation, test)
 
 
-def _spans(windows: PooledWindows, usable: BoolArray, fit: DateRange, stop: DateRange, judge: DateRange) -> Spans:
+def _spans(
+    windows: PooledWindows, usable: BoolArray, train: DateRange, validation: DateRange, test: DateRange
+) -> Spans:
     """Masks from dates, purged by instant from the latest span back."""
     last = _last_instants(windows)
-    judge_mask = _between(windows, usable, judge, "judge")
-    stop_mask = _between(windows, usable & (last <= windows.final_at[judge_mask].min()), stop, "stop")
-    fit_mask = _between(windows, usable & (last <= windows.final_at[stop_mask].min()), fit, "fit")
+    test_mask = _between(windows, usable, test, "test")
+    validation_mask = _between(windows, usable & (last <= windows.final_at[test_mask].min()), validation, "validation")
+    train_mask = _between(windows, usable & (last <= windows.final_at[validation_mask].min()), train, "train")
     return Spans(
-        fit=fit_mask,
-        stop=stop_mask,
-        judge=judge_mask,
-        fit_dates=_first_and_last(windows.as_of[fit_mask]),
-        stop_dates=_first_and_last(windows.as_of[stop_mask]),
-        judge_dates=_first_and_last(windows.as_of[judge_mask]),
-        fit_until=last[fit_mask].max(),
-        stop_until=last[stop_mask].max(),
-        judge_until=last[judge_mask].max(),
+        train=train_mask,
+        validation=validation_mask,
+        test=test_mask,
+        train_dates=_first_and_last(windows.as_of[train_mask]),
+        validation_dates=_first_and_last(windows.as_of[validation_mask]),
+        test_dates=_first_and_last(windows.as_of[test_mask]),
+        train_until=last[train_mask].max(),
+        validation_until=last[validation_mask].max(),
+        test_until=last[test_mask].max(),
     )
 
 

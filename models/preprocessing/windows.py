@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.preprocessing.frame import DateArray, FloatArray, SymbolFrame
+from models.preprocessing.frame import DateArray, FloatArray, PriceHistory
 
 Float32Array = NDArray[np.float32]
 IntArray = NDArray[np.int64]
@@ -133,7 +133,7 @@ def scaled_targets(close: FloatArray, sigma: FloatArray, horizon: int) -> FloatA
 
 
 def pool_windows(
-    frames: tuple[SymbolFrame, ...], sigmas: list[FloatArray], inputs: Float32Array, rule: WindowRule
+    frames: tuple[PriceHistory, ...], sigmas: list[FloatArray], inputs: Float32Array, rule: WindowRule
 ) -> PooledWindows:
     """Cut every valid window of several symbols over one input array.
 
@@ -162,7 +162,7 @@ def pool_windows(
 _Columns = tuple[IntArray, FloatArray, FloatArray, IntArray, DateArray, DateArray, DateArray]
 
 
-def _cut_frame(frame: SymbolFrame, sigma: FloatArray, rule: WindowRule, index: int, offset: int) -> _Columns:
+def _cut_frame(frame: PriceHistory, sigma: FloatArray, rule: WindowRule, index: int, offset: int) -> _Columns:
     """The columns of `PooledWindows` that one frame adds."""
     present = ~np.isnan(frame.close)
     ends = window_ends(present & ~np.isnan(sigma), rule.lookback)

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from models.config import QUANTILES, Recipe
+from models.config import QUANTILES, ModelConfig
 
 
 class Trainer:
     """A network and its optimiser, made once and restarted for each seed."""
 
-    def __init__(self, recipe: Recipe, build: Callable[[int], Any]) -> None:
+    def __init__(self, config: ModelConfig, build: Callable[[int], Any]) -> None:
         """Build the network for the recipe's first seed, and an empty optimiser.
 
         Args:
@@ -20,9 +20,9 @@ class Trainer:
         """
         import keras
 
-        self._recipe, self._build = recipe, build
-        self._model = build(recipe.seeds[0])
-        self._optimizer = keras.optimizers.AdamW(recipe.learning_rate, weight_decay=recipe.weight_decay)
+        self._model_config, self._build = config, build
+        self._model = build(config.seeds[0])
+        self._optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay)
         self._optimizer.build(self._model.trainable_variables)
         self._untouched = [np.zeros(v.shape, v.dtype) for v in self._optimizer.variables]
 
@@ -32,7 +32,7 @@ class Trainer:
             variable.assign(value)
         for variable, value in zip(self._optimizer.variables, self._untouched, strict=True):
             variable.assign(value)
-        self.set_rate(self._recipe.learning_rate)
+        self.set_rate(self._model_config.learning_rate)
 
     def set_rate(self, rate: float) -> None:
         """Set the optimiser's learning rate."""

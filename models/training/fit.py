@@ -2,24 +2,24 @@
 
 from collections.abc import Callable
 
-from models.config import Recipe
-from models.networks.spatiotemporal.registry import FRAME_ARCHITECTURES
+from models.config import ModelConfig
+from models.networks.spatiotemporal.registry import SPATIOTEMPORAL_NETWORKS
 from models.preprocessing.frame import FloatArray, Panel
 from models.preprocessing.splits import Spans
 from models.preprocessing.windows import PooledWindows
 from models.training.fit_network import EpochEnd, FittedNetwork, fit_network
-from models.training.spatiotemporal.fit_network import FittedFrames, fit_frames
+from models.training.spatiotemporal.fit_network import FittedSpatiotemporalNetwork, fit_spatiotemporal
 
-Fitted = FittedNetwork | FittedFrames
+Fitted = FittedNetwork | FittedSpatiotemporalNetwork
 
 
-def fit_recipe(panel: Panel, recipe: Recipe, spans: Spans, report: Callable[[EpochEnd], None]) -> Fitted:
+def fit_config(panel: Panel, config: ModelConfig, spans: Spans, report: Callable[[EpochEnd], None]) -> Fitted:
     """Fit what a recipe names: a network over windows, or one over market frames.
 
-    See `fitting.fit_network` and `market_frames.fitting.fit_frames`, which it calls.
+    See `fitting.fit_network` and `market_images.fitting.fit_spatiotemporal`, which it calls.
     """
-    fit = fit_frames if recipe.architecture in FRAME_ARCHITECTURES else fit_network
-    return fit(panel, recipe, spans, report)
+    fit = fit_spatiotemporal if config.forecaster in SPATIOTEMPORAL_NETWORKS else fit_network
+    return fit(panel, config, spans, report)
 
 
 def answered(fitted: Fitted, windows: PooledWindows) -> tuple[PooledWindows, list[FloatArray]]:
@@ -36,7 +36,7 @@ def answered(fitted: Fitted, windows: PooledWindows) -> tuple[PooledWindows, lis
     Raises:
         TooLittleHistory: No window is left.
     """
-    if isinstance(fitted, FittedFrames):
+    if isinstance(fitted, FittedSpatiotemporalNetwork):
         kept = fitted.answered(windows)
         return kept, fitted.seed_quantiles(kept)
     return windows, fitted.forecaster.seed_quantiles(windows)

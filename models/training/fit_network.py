@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.config import QUANTILES, Recipe, Schedule
+from models.config import QUANTILES, ModelConfig, Schedule
 from models.errors import ArtifactError, FrameError
 from models.forecasting.network_forecaster import NetworkForecaster
 from models.networks.lstm_numpy import MEDIAN, Weights
@@ -32,13 +32,13 @@ class EpochEnd:
     Attributes:
         seed: The seed being trained.
         epoch: Epochs done, from 1.
-        stop_loss: Loss on the stop span after this epoch, in units of the scaled targets.
+        val_loss: Loss on the stop span after this epoch, in units of the scaled targets.
         last: Whether this seed's training ends here.
     """
 
     seed: int
     epoch: int
-    stop_loss: float
+    val_loss: float
     last: bool
 
 
@@ -79,33 +79,33 @@ class FittedNetwork:
     epochs: tuple[int, ...]
 
 
-def fit_network(panel: Panel, recipe: Recipe, spans: Spans, report: Callable[[EpochEnd], None]) -> FittedNetwork:
+def fit_network(panel: Panel, config: ModelConfig, spans: Spans, report: Callable[[EpochEnd], None]) -> FittedNetwork:
     """Fit the pipeline on the fit span, then every seed, stopping each on the stop span.
 
     Args:
         panel: Frames and references; may reach beyond the spans.
-        recipe: Architecture, sizes, rates and seeds.
+        recipe: NetworkDefinition, sizes, rates and seeds.
         spans: Cut on the windows of this panel and recipe with `require_targets=True`.
         report: Called after each epoch.
 
     Raises:
         FrameError: The spans were cut on other windows.
         TooLittleHistory: The fit span has no window or no known volatility.
-        UnknownArchitecture: The recipe names a network that nobody registered.
+        UnknownNetwork: The recipe names a network that nobody registered.
     """
-    pipeline = Pipeline.fit(panel, recipe, spans.fit_until)
+    pipeline = Pipeline.fit(panel, config, spans.train_until)
     windows = pipeline.windows(panel, require_targets=True)
     check_spans(spans, windows)
-    loop = CompiledLoop(recipe, windows.select(spans.fit), masked_columns(pipeline))
-    stop_loss = loop.loss_on(windows.select(spans.stop))
+    loop = CompiledLoop(config, windows.select(spans.train), masked_columns(pipeline))
+    val_loss = loop.loss_on(windows.select(spans.validation))
     weights: dict[int, Weights] = {}
     losses, epochs = [], []
-    for seed in recipe.seeds:
-        trained, loss, count = fit_seed(loop, recipe, seed, stop_loss, report)
-        weights[seed] = with_median_share(trained, loop.medians, recipe.median_share)
+    for seed in config.seeds:
+        trained, loss, count = fit_seed(loop, config, seed, val_loss, report)
+        weights[seed] = with_median_share(trained, loop.medians, config.median_share)
         losses.append(loss)
         epochs.append(count)
-    return FittedNetwork(NetworkForecaster(recipe, pipeline, weights), windows, tuple(losses), tuple(epochs))
+    return FittedNetwork(NetworkForecaster(config, pipeline, weights), windows, tuple(losses), tuple(epochs))
 
 
 def check_spans(spans: Spans, windows: PooledWindows) -> None:
@@ -114,9 +114,9 @@ def check_spans(spans: Spans, windows: PooledWindows) -> None:
     Raises:
         FrameError: Their masks are for another number of windows.
     """
-    if len(windows) != len(spans.fit):
+    if len(windows) != len(spans.train):
         raise FrameError(
-            f"the spans were cut on {len(spans.fit)} windows, this panel has {len(windows)}; "
+            f"the spans were cut on {len(spans.train)} windows, this panel has {len(windows)}; "
             "cut them on the same panel with require_targets=True"
         )
 
@@ -154,7 +154,7 @@ def with_median_share(weights: Weights, medians: NDArray[np.float32], share: flo
     return {**weights, "head_kernel": kernel, "head_bias": bias}
 
 
-def rate_of(recipe: Recipe, epoch: int) -> float:
+def rate_of(config: ModelConfig, epoch: int) -> float:
     """Learning rate of an epoch under the cosine schedule: its value in the middle of the epoch.
 
     Half a cosine from `learning_rate` to 0 over `max_epochs` (Loshchilov & Hutter 2017, without restarts).
@@ -163,11 +163,11 @@ def rate_of(recipe: Recipe, epoch: int) -> float:
         recipe: Its `learning_rate` and `max_epochs`.
         epoch: From 1.
     """
-    return recipe.learning_rate * (1 + cos(pi * (epoch - 0.5) / recipe.max_epochs)) / 2
+    return config.learning_rate * (1 + cos(pi * (epoch - 0.5) / config.max_epochs)) / 2
 
 
 def fit_seed(
-    loop: SeedLoop, recipe: Recipe, seed: int, stop_loss: Callable[[], float], report: Callable[[EpochEnd], None]
+    loop: SeedLoop, config: ModelConfig, seed: int, val_loss: Callable[[], float], report: Callable[[EpochEnd], None]
 ) -> tuple[Weights, float, int]:
     """Train one seed, stopping early.
 
@@ -175,28 +175,28 @@ def fit_seed(
         loop: A compiled loop over the fit span.
         recipe: Rates, schedule, epochs and patience.
         seed: The seed.
-        stop_loss: The current weights' loss on the stop span.
+        val_loss: The current weights' loss on the stop span.
         report: Called after each epoch.
 
     Returns:
         Its best weights, their stop-span loss and the epochs run.
     """
     loop.restart(seed)
-    best, best_loss, waited, rate = loop.weights(), float("inf"), 0, recipe.learning_rate
+    best, best_loss, waited, rate = loop.weights(), float("inf"), 0, config.learning_rate
     epoch = 0
-    for epoch in range(1, recipe.max_epochs + 1):
-        if recipe.schedule is Schedule.COSINE:
-            loop.set_rate(rate_of(recipe, epoch))
+    for epoch in range(1, config.max_epochs + 1):
+        if config.schedule is Schedule.COSINE:
+            loop.set_rate(rate_of(config, epoch))
         loop.epoch(seed, epoch)
-        loss = stop_loss()
+        loss = val_loss()
         if loss < best_loss:
             best, best_loss, waited = loop.weights(), loss, 0
         else:
             waited += 1
-            if recipe.schedule is Schedule.PLATEAU:
+            if config.schedule is Schedule.PLATEAU:
                 rate *= RATE_CUT
                 loop.set_rate(rate)
-        ended = waited >= recipe.patience or epoch == recipe.max_epochs
+        ended = waited >= config.patience or epoch == config.max_epochs
         report(EpochEnd(seed, epoch, loss, ended))
         if ended:
             break

@@ -13,7 +13,7 @@ from models.errors import ArtifactError
 from models.forecasting.artifact import load_artifact
 from models.forecasting.ensemble import mean_over_seeds
 from models.forecasting.network_forecaster import NetworkForecaster, forecaster_of
-from models.forecasting.spatiotemporal.forecaster import FrameForecaster
+from models.forecasting.spatiotemporal.forecaster import SpatiotemporalForecaster
 from models.forecasting.spatiotemporal.layout import NO_ROW
 from models.metrics.scoring_rules import pinball
 from models.preprocessing.frame import DateArray, FloatArray, Panel
@@ -21,7 +21,7 @@ from models.preprocessing.splits import Spans
 from models.preprocessing.windows import IntArray, PooledWindows
 from models.training.fit import Fitted, answered
 from models.training.holdout import BASIS_POINT, actual_returns
-from models.training.spatiotemporal.fit_network import FittedFrames
+from models.training.spatiotemporal.fit_network import FittedSpatiotemporalNetwork
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +65,11 @@ def _compared(panel: Panel, predecessor: Predecessor, fitted: Fitted, spans: Spa
     except ArtifactError as error:
         return {"error": str(error)}
     if (
-        not isinstance(former, NetworkForecaster | FrameForecaster)
-        or former.recipe.horizon != fitted.forecaster.recipe.horizon
+        not isinstance(former, NetworkForecaster | SpatiotemporalForecaster)
+        or former.config.horizon != fitted.forecaster.config.horizon
     ):
-        return {"error": f"it is a {former.recipe.architecture} of {former.recipe.horizon} steps"}
-    judged, each = answered(fitted, fitted.windows.select(spans.judge))
+        return {"error": f"it is a {former.config.forecaster} of {former.config.horizon} steps"}
+    judged, each = answered(fitted, fitted.windows.select(spans.test))
     unseen = np.flatnonzero(_unseen(judged.as_of, artifact.facts))
     others, answer = _asked(former, panel)
     mine, theirs = _common_rows(judged.select(unseen), others)
@@ -82,7 +82,7 @@ def _compared(panel: Panel, predecessor: Predecessor, fitted: Fitted, spans: Spa
 
 
 def _asked(
-    former: NetworkForecaster | FrameForecaster, panel: Panel
+    former: NetworkForecaster | SpatiotemporalForecaster, panel: Panel
 ) -> tuple[PooledWindows, Callable[[PooledWindows], FloatArray]]:
     """The windows that a predecessor can be asked for, and what answers some of them."""
     if isinstance(former, NetworkForecaster):
@@ -90,17 +90,17 @@ def _asked(
     seen, rows = former.pipeline.windows.windows(panel, require_targets=False), former.pipeline.layout.rows_of(panel)
     known = ~np.isnan(seen.targets).any(axis=1) & (rows[seen.symbol_index] != NO_ROW)
     windows = seen.select(known)
-    return windows, FittedFrames(former, windows, seen, rows, (), ()).quantiles
+    return windows, FittedSpatiotemporalNetwork(former, windows, seen, rows, (), ()).quantiles
 
 
 def _unseen(as_of: DateArray, facts: Mapping[str, Any]) -> NDArray[np.bool_]:
     """Which as_of sessions lie more than `PURGE` sessions after those a version was stopped on."""
     spans = facts.get("spans") or {}
-    if not spans.get("stop"):
+    if not spans.get("validation"):
         return np.zeros(len(as_of), dtype=np.bool_)
     # Targets of the stopping span reach PURGE sessions beyond it. Holidays are not known here: twice as many weekdays
     # are enough on every calendar, and a few sessions less do no harm.
-    purged = np.busday_offset(np.datetime64(spans["stop"][1], "D"), 2 * PURGE, roll="forward")
+    purged = np.busday_offset(np.datetime64(spans["validation"][1], "D"), 2 * PURGE, roll="forward")
     unseen: NDArray[np.bool_] = as_of > purged
     return unseen
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from models.baselines import RandomWalk, fit_random_walk, random_walk_recipe
-from models.calibration import judged_state
-from models.config import Recipe, Strategy
+from models.baselines import RandomWalk, fit_random_walk, random_walk_config
+from models.calibration import holdout_state
+from models.config import ModelConfig, Strategy
 from models.data_hash import panel_hash
 from models.errors import TooLittleHistory
 from models.forecasting.artifact import Artifact, save_artifact
@@ -25,9 +25,9 @@ from models.forecasting.network_forecaster import RANDOM_WALK
 from models.gate import Evidence
 from models.preprocessing.frame import Panel
 from models.preprocessing.pipeline import cut_windows
-from models.preprocessing.splits import Spans, judged_spans
+from models.preprocessing.splits import Spans, holdout_spans
 from models.preprocessing.windows import PooledWindows
-from models.training.fit import Fitted, answered, fit_recipe
+from models.training.fit import Fitted, answered, fit_config
 from models.training.fit_network import EpochEnd
 from models.training.holdout import judge
 from models.training.refit_check import Predecessor, beside_predecessor
@@ -51,7 +51,7 @@ class TrainRequest:
     """
 
     panel: Panel
-    recipe: Recipe
+    config: ModelConfig
     cut_at: np.datetime64
     directory: Path
     on_trial: bool = False
@@ -60,9 +60,9 @@ class TrainRequest:
     @property
     def seeds_to_train(self) -> int:
         """Seeds trained for this request, those of the folds included; 0 for the random walk."""
-        if self.recipe.architecture == RANDOM_WALK:
+        if self.config.forecaster == RANDOM_WALK:
             return 0
-        return len(self.recipe.seeds) * (1 + FOLDS * self.on_trial)
+        return len(self.config.seeds) * (1 + FOLDS * self.on_trial)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class TrainProgress:
         seed: Seed being trained.
         epoch: Epochs done of this seed, from 1.
         max_epochs: Upper bound of epochs; a seed may end sooner.
-        stop_loss: Loss on the stop span after this epoch.
+        val_loss: Loss on the stop span after this epoch.
         fraction: Share of the call's work done, 0..1; a seed that ends sooner counts as whole.
     """
 
@@ -82,7 +82,7 @@ class TrainProgress:
     seed: int
     epoch: int
     max_epochs: int
-    stop_loss: float
+    val_loss: float
     fraction: float
 
 
@@ -95,24 +95,24 @@ class TrainedArtifact:
         path: Its folder.
         sha256: Its hash, to be kept apart from it.
         data_hash: SHA-256 of the bars used (see `digest.panel_hash`).
-        fit_dates: First and last as_of session of the fit span, both inclusive; None where nothing was measured.
-        stop_dates: As `fit_dates`, of the early-stopping span; None where nothing was judged.
-        judge_dates: As `fit_dates`, of the judging span; None where nothing was judged.
+        train_dates: First and last as_of session of the fit span, both inclusive; None where nothing was measured.
+        validation_dates: As `train_dates`, of the early-stopping span; None where nothing was judged.
+        test_dates: As `train_dates`, of the judging span; None where nothing was judged.
         data_until: datetime64[s] UTC by which everything used, targets of the judging span included, was
             final; None where nothing was used.
         metrics: JSON-able, see `judging.judge`; empty where nothing was judged. Networks add
-            `stop_loss` and `epochs` per seed.
+            `val_loss` and `epochs` per seed.
         seconds: Time its training took.
         evidence: Daily losses of the recipe on walk-forward folds; None where it was not on trial.
     """
 
-    recipe: Recipe
+    config: ModelConfig
     path: Path
     sha256: str
     data_hash: str
-    fit_dates: DateRange | None
-    stop_dates: DateRange | None
-    judge_dates: DateRange | None
+    train_dates: DateRange | None
+    validation_dates: DateRange | None
+    test_dates: DateRange | None
     data_until: np.datetime64 | None
     metrics: Mapping[str, Any]
     seconds: float
@@ -131,16 +131,16 @@ def train_all(requests: Sequence[TrainRequest], report: Callable[[TrainProgress]
 
     Raises:
         TooLittleHistory: A network was asked for and the pooled history is too short to judge it.
-        UnknownArchitecture: A recipe names a network that nobody registered.
+        UnknownNetwork: A recipe names a network that nobody registered.
     """
     seeds = [request.seeds_to_train for request in requests]
     trained = []
     for position, request in enumerate(requests):
-        if request.recipe.architecture == RANDOM_WALK:
+        if request.config.forecaster == RANDOM_WALK:
             trained.append(train_random_walk(request))
         else:
             trained.append(
-                _train_network(request, _Reporter(report, request.recipe, sum(seeds[:position]), sum(seeds)))
+                _train_network(request, _Reporter(report, request.config, sum(seeds[:position]), sum(seeds)))
             )
     return tuple(trained)
 
@@ -160,19 +160,19 @@ def train_random_walk(request: TrainRequest) -> TrainedArtifact:
         request: Only the recipe's strategy counts.
     """
     started = perf_counter()
-    recipe = random_walk_recipe(request.recipe.strategy)
-    windows = cut_windows(request.panel, recipe, require_targets=True)
+    config = random_walk_config(request.config.strategy)
+    windows = cut_windows(request.panel, config, require_targets=True)
     try:
-        spans = judged_spans(windows, request.cut_at)
+        spans = holdout_spans(windows, request.cut_at)
     except TooLittleHistory:
-        walk = fit_random_walk(request.panel, recipe, request.cut_at)
-        measured = _measured_dates(request, recipe)
-        return _save(request, _Outcome(recipe, walk.to_dict(), {}, {}, _fitted_until(walk), measured), started)
-    walk = fit_random_walk(request.panel, recipe, spans.fit_until)
-    judged = windows.select(spans.judge)
+        walk = fit_random_walk(request.panel, config, request.cut_at)
+        measured = _measured_dates(request, config)
+        return _save(request, _Outcome(config, walk.to_dict(), {}, {}, _fitted_until(walk), measured), started)
+    walk = fit_random_walk(request.panel, config, spans.train_until)
+    judged = windows.select(spans.test)
     quantiles = walk.at(judged.sigma)
-    metrics = {**judge(judged, quantiles, quantiles), "calibration": judged_state(judged, quantiles).to_dict()}
-    outcome = _Outcome(recipe, walk.to_dict(), {}, metrics, spans.judge_until, *_ranges(spans))
+    metrics = {**judge(judged, quantiles, quantiles), "calibration": holdout_state(judged, quantiles).to_dict()}
+    outcome = _Outcome(config, walk.to_dict(), {}, metrics, spans.test_until, *_ranges(spans))
     return _save(request, outcome, started)
 
 
@@ -181,22 +181,22 @@ class _Reporter:
     """Turns epochs of one request into progress of the whole call."""
 
     report: Callable[[TrainProgress], None]
-    recipe: Recipe
+    config: ModelConfig
     seeds_before: int
     seeds_in_all: int
 
     def __call__(self, epoch: EpochEnd, fold: int = -1) -> None:
         """Tell of an epoch; `fold` is the place of a fold of evidence, -1 for the version itself."""
-        done = 1.0 if epoch.last else epoch.epoch / self.recipe.max_epochs
-        earlier = self.seeds_before + (1 + fold) * len(self.recipe.seeds)
-        seeds = earlier + self.recipe.seeds.index(epoch.seed) + done
+        done = 1.0 if epoch.last else epoch.epoch / self.config.max_epochs
+        earlier = self.seeds_before + (1 + fold) * len(self.config.seeds)
+        seeds = earlier + self.config.seeds.index(epoch.seed) + done
         self.report(
             TrainProgress(
-                self.recipe.strategy,
+                self.config.strategy,
                 epoch.seed,
                 epoch.epoch,
-                self.recipe.max_epochs,
-                epoch.stop_loss,
+                self.config.max_epochs,
+                epoch.val_loss,
                 seeds / self.seeds_in_all,
             )
         )
@@ -206,38 +206,38 @@ class _Reporter:
 class _Outcome:
     """A fitted forecaster before it is saved."""
 
-    recipe: Recipe
+    config: ModelConfig
     pipeline: Mapping[str, Any]
     weights: Mapping[int, Any]
     metrics: Mapping[str, Any]
     data_until: np.datetime64 | None
-    fit_dates: DateRange | None = None
-    stop_dates: DateRange | None = None
-    judge_dates: DateRange | None = None
+    train_dates: DateRange | None = None
+    validation_dates: DateRange | None = None
+    test_dates: DateRange | None = None
 
 
 def _train_network(request: TrainRequest, report: _Reporter) -> TrainedArtifact:
     started = perf_counter()
-    recipe = request.recipe
-    spans = judged_spans(cut_windows(request.panel, recipe, require_targets=True), request.cut_at)
-    fitted = fit_recipe(request.panel, recipe, spans, report)
-    walk = fit_random_walk(request.panel, random_walk_recipe(recipe.strategy), spans.fit_until)
-    metrics = judge_network(fitted, fitted.windows.select(spans.judge), walk)
+    config = request.config
+    spans = holdout_spans(cut_windows(request.panel, config, require_targets=True), request.cut_at)
+    fitted = fit_config(request.panel, config, spans, report)
+    walk = fit_random_walk(request.panel, random_walk_config(config.strategy), spans.train_until)
+    metrics = judge_network(fitted, fitted.windows.select(spans.test), walk)
     if request.predecessor is not None:
         metrics["predecessor"] = beside_predecessor(request.panel, request.predecessor, fitted, spans)
     outcome = _Outcome(
-        recipe,
+        config,
         fitted.forecaster.pipeline.to_dict(),
         fitted.forecaster.weights,
         metrics,
-        spans.judge_until,
+        spans.test_until,
         *_ranges(spans),
     )
     saved = _save(request, outcome, started)
     if not request.on_trial:
         return saved
     try:
-        evidence = gather_evidence(request.panel, recipe, request.cut_at, lambda fold, end: report(end, fold))
+        evidence = gather_evidence(request.panel, config, request.cut_at, lambda fold, end: report(end, fold))
     except TooLittleHistory:  # a fold ends earlier than the version itself: it stands beside, and is asked for later
         return saved
     return replace(saved, evidence=evidence, seconds=perf_counter() - started)
@@ -253,7 +253,7 @@ def judge_network(fitted: Fitted, windows: PooledWindows, walk: RandomWalk) -> d
         walk: The random walk of the same strategy.
 
     Returns:
-        As `judging.judge`, with `stop_loss` and `epochs` per seed, and the state that calibration starts from.
+        As `judging.judge`, with `val_loss` and `epochs` per seed, and the state that calibration starts from.
 
     Raises:
         TooLittleHistory: No window is left.
@@ -261,9 +261,9 @@ def judge_network(fitted: Fitted, windows: PooledWindows, walk: RandomWalk) -> d
     windows, each = answered(fitted, windows)
     quantiles = mean_over_seeds(each)
     metrics = judge(windows, quantiles, walk.at(windows.sigma), each)
-    calibration = judged_state(windows, quantiles).to_dict()
+    calibration = holdout_state(windows, quantiles).to_dict()
     return {
-        **metrics, "stop_loss": list(fitted.stop_losses), "epochs": list(fitted.epochs), "calibration": calibration
+        **metrics, "val_loss": list(fitted.stop_losses), "epochs": list(fitted.epochs), "calibration": calibration
     }  # fmt: skip
 
 
@@ -275,21 +275,25 @@ def _save(request: TrainRequest, outcome: _Outcome, started: float) -> TrainedAr
         "data_until": None if outcome.data_until is None else str(outcome.data_until),
         "spans": {
             name: None if span is None else [day.isoformat() for day in span]
-            for name, span in (("fit", outcome.fit_dates), ("stop", outcome.stop_dates), ("judge", outcome.judge_dates))
+            for name, span in (
+                ("train", outcome.train_dates),
+                ("validation", outcome.validation_dates),
+                ("test", outcome.test_dates),
+            )
         },
         "metrics": outcome.metrics,
         "libraries": {name: version(name) for name in ("numpy", "keras", "tensorflow")} if outcome.weights else {},
     }
-    artifact = Artifact(outcome.recipe, outcome.pipeline, outcome.weights, facts)
+    artifact = Artifact(outcome.config, outcome.pipeline, outcome.weights, facts)
     path, sha256 = save_artifact(artifact, request.directory)
     return TrainedArtifact(
-        recipe=outcome.recipe,
+        config=outcome.config,
         path=path,
         sha256=sha256,
         data_hash=data_hash,
-        fit_dates=outcome.fit_dates,
-        stop_dates=outcome.stop_dates,
-        judge_dates=outcome.judge_dates,
+        train_dates=outcome.train_dates,
+        validation_dates=outcome.validation_dates,
+        test_dates=outcome.test_dates,
         data_until=outcome.data_until,
         metrics=outcome.metrics,
         seconds=perf_counter() - started,
@@ -297,7 +301,7 @@ def _save(request: TrainRequest, outcome: _Outcome, started: float) -> TrainedAr
 
 
 def _ranges(spans: Spans) -> tuple[DateRange, DateRange, DateRange]:
-    return _days(spans.fit_dates), _days(spans.stop_dates), _days(spans.judge_dates)
+    return _days(spans.train_dates), _days(spans.validation_dates), _days(spans.test_dates)
 
 
 def _days(span: tuple[np.datetime64, np.datetime64]) -> DateRange:
@@ -305,9 +309,9 @@ def _days(span: tuple[np.datetime64, np.datetime64]) -> DateRange:
     return first, last
 
 
-def _measured_dates(request: TrainRequest, recipe: Recipe) -> DateRange | None:
+def _measured_dates(request: TrainRequest, config: ModelConfig) -> DateRange | None:
     """First and last as_of session with at least its first target final by the cut."""
-    windows = cut_windows(request.panel, recipe, require_targets=False)
+    windows = cut_windows(request.panel, config, require_targets=False)
     dates = windows.as_of[windows.target_final_at[:, 0] <= request.cut_at]
     return _days((dates.min(), dates.max())) if len(dates) else None
 

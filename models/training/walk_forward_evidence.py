@@ -11,9 +11,9 @@ from functools import partial
 
 import numpy as np
 
-from models.baselines import fit_random_walk, random_walk_recipe
+from models.baselines import fit_random_walk, random_walk_config
 from models.calibration import calibrated_after
-from models.config import MIN_TRAINING_DATES, PURGE, STOP_SESSIONS, Recipe
+from models.config import MIN_TRAINING_DATES, PURGE, VALIDATION_SESSIONS, ModelConfig
 from models.errors import TooLittleHistory
 from models.forecasting.ensemble import mean_over_seeds
 from models.gate import Evidence
@@ -21,7 +21,7 @@ from models.preprocessing.frame import DateArray, Panel
 from models.preprocessing.pipeline import cut_windows
 from models.preprocessing.splits import Spans, spans_between
 from models.preprocessing.windows import PooledWindows
-from models.training.fit import answered, fit_recipe
+from models.training.fit import answered, fit_config
 from models.training.fit_network import EpochEnd
 from models.training.holdout import daily_losses
 
@@ -33,7 +33,7 @@ FOLD_SESSIONS = 126
 
 
 def gather_evidence(
-    panel: Panel, recipe: Recipe, cut_at: np.datetime64, report: Callable[[int, EpochEnd], None]
+    panel: Panel, config: ModelConfig, cut_at: np.datetime64, report: Callable[[int, EpochEnd], None]
 ) -> Evidence:
     """Train a recipe on every fold and hold it beside the random walk, which is fitted up to each fold's judging.
 
@@ -48,14 +48,14 @@ def gather_evidence(
 
     Raises:
         TooLittleHistory: The pooled history is too short.
-        UnknownArchitecture: The recipe names a network that nobody registered.
+        UnknownNetwork: The recipe names a network that nobody registered.
     """
     parts: list[Evidence] = []
-    for fold, spans in enumerate(evidence_spans(cut_windows(panel, recipe, require_targets=True), cut_at)):
-        fitted = fit_recipe(panel, recipe, spans, partial(report, fold))
-        walk = fit_random_walk(panel, random_walk_recipe(recipe.strategy), spans.stop_until)
-        lead, before = answered(fitted, fitted.windows.select(spans.stop))
-        judged, each = answered(fitted, fitted.windows.select(spans.judge))
+    for fold, spans in enumerate(evidence_spans(cut_windows(panel, config, require_targets=True), cut_at)):
+        fitted = fit_config(panel, config, spans, partial(report, fold))
+        walk = fit_random_walk(panel, random_walk_config(config.strategy), spans.validation_until)
+        lead, before = answered(fitted, fitted.windows.select(spans.validation))
+        judged, each = answered(fitted, fitted.windows.select(spans.test))
         # As both would be served: a random walk that is not calibrated would be too easy to beat.
         own = calibrated_after(lead, mean_over_seeds(before), judged, mean_over_seeds(each))
         other = calibrated_after(lead, walk.at(lead.sigma), judged, walk.at(judged.sigma))
@@ -94,7 +94,7 @@ def evidence_spans(windows: PooledWindows, cut_at: np.datetime64) -> tuple[Spans
 
 def _fold(windows: PooledWindows, dates: DateArray, start: int) -> Spans:
     """The fold whose judging span begins at `dates[start]`."""
-    stop = start - PURGE - STOP_SESSIONS
+    stop = start - PURGE - VALIDATION_SESSIONS
     return spans_between(
         windows,
         (dates[0], dates[stop - PURGE - 1]),

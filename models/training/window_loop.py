@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.config import Recipe, Weighting
+from models.config import ModelConfig, Weighting
 from models.errors import TooLittleHistory
-from models.networks import architecture
+from models.networks import get_network
 from models.networks.config import NetworkSpec
 from models.networks.lstm_numpy import MEDIAN, Weights
 from models.preprocessing.windows import PooledWindows
@@ -62,30 +62,30 @@ def batch_of(windows: int, largest: int) -> int:
 class CompiledLoop(Trainer):
     """Trains one network of a recipe on one set of windows, seed after seed."""
 
-    def __init__(self, recipe: Recipe, fit: PooledWindows, masked_columns: NDArray[np.float32]) -> None:
+    def __init__(self, config: ModelConfig, fit: PooledWindows, masked_columns: NDArray[np.float32]) -> None:
         """Build the network and place the windows.
 
         Args:
-            recipe: Architecture, sizes and rates.
+            recipe: NetworkDefinition, sizes and rates.
             fit: Windows to train on; every target finite.
             masked_columns: `(references, features)`, 1 where a reference's mask zeroes the column, else 0.
 
         Raises:
             TooLittleHistory: There is no window to train on.
-            UnknownArchitecture: The recipe names a network that nobody registered.
+            UnknownNetwork: The recipe names a network that nobody registered.
         """
         if len(fit) == 0:
             raise TooLittleHistory("there is no window to train on; bring more history or a shorter lookback")
         import tensorflow as tf
 
-        network, features = architecture(recipe.architecture), fit.inputs.shape[1]
-        super().__init__(recipe, lambda seed: network.build(NetworkSpec.of(recipe, features, seed)))
+        network, features = get_network(config.forecaster), fit.inputs.shape[1]
+        super().__init__(config, lambda seed: network.build(NetworkSpec.of(config, features, seed)))
         self._network = network
         self._mask = tf.constant(masked_columns)
         self._fit = self._resident(fit)
         self._medians = np.median(fit.targets, axis=0).astype(np.float32)
         self._shown_columns = fit.shown() if fit.newest_only else None
-        self._batch = batch_of(len(fit), recipe.batch_size)
+        self._batch = batch_of(len(fit), config.batch_size)
         self._epoch = tf.function(self._run_epoch)
         self._step = tf.function(self._run_step, jit_compile=True)
         self._judge = tf.function(self._weighted_loss, reduce_retracing=True)
@@ -142,7 +142,7 @@ class CompiledLoop(Trainer):
         import tensorflow as tf
 
         weights = np.ones(len(windows))
-        if self._recipe.weighting is Weighting.SIGMA and len(windows):
+        if self._model_config.weighting is Weighting.SIGMA and len(windows):
             weights = windows.sigma / windows.sigma.mean()
         return _Resident(
             tf.constant(windows.inputs),
@@ -154,7 +154,7 @@ class CompiledLoop(Trainer):
     def _gather(self, inputs: Any, ends: Any) -> Any:
         import tensorflow as tf
 
-        offsets = tf.range(self._recipe.lookback - 1, -1, -1)
+        offsets = tf.range(self._model_config.lookback - 1, -1, -1)
         gathered = tf.gather(inputs, ends[:, None] - offsets[None, :])
         return gathered if self._shown_columns is None else gathered * self._shown_columns
 
@@ -171,7 +171,7 @@ class CompiledLoop(Trainer):
         by heart, day by day, where a width is not.
         """
         quantiles = self._model(windows)
-        share = self._recipe.median_share
+        share = self._model_config.median_share
         if share == 1:
             return quantiles
         return quantiles - (1 - share) * (quantiles[:, :, MEDIAN : MEDIAN + 1] - self._medians[:, None])
@@ -193,7 +193,7 @@ class CompiledLoop(Trainer):
             windows = self._gather(inputs, tf.gather(ends, chosen))
             if self._mask.shape[0]:
                 draw = seed + tf.stack([tf.constant(0, tf.int64), 1_000_003 * (step + 1)])
-                recipe = self._recipe
-                windows *= shown_references(self._mask, self._batch, recipe.lookback, recipe.mask_rate, draw)
+                config = self._model_config
+                windows *= shown_references(self._mask, self._batch, config.lookback, config.mask_rate, draw)
             total += self._step(windows, tf.gather(targets, chosen), tf.gather(weights, chosen))
         return total

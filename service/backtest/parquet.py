@@ -44,7 +44,7 @@ SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True, slots=True)
-class EntrantRows:
+class ForecasterRows:
     """Every forecast of one entrant in one group, all folds.
 
     Attributes:
@@ -79,7 +79,7 @@ def joined(parts: Iterable[tuple[int, ForecastHistory]]) -> tuple[ForecastHistor
     return ForecastHistory(**columns, seeds=seeds), fold
 
 
-def write_rows(path: Path, parts: Iterable[EntrantRows], document: Mapping[str, Any]) -> int:
+def write_rows(path: Path, parts: Iterable[ForecasterRows], document: Mapping[str, Any]) -> int:
     """Write the file so that its name exists only once all of it is on disk.
 
     Args:
@@ -105,7 +105,7 @@ def write_rows(path: Path, parts: Iterable[EntrantRows], document: Mapping[str, 
     return count
 
 
-def calibrated(part: EntrantRows, raw: FloatArray) -> FloatArray:
+def calibrated(part: ForecasterRows, raw: FloatArray) -> FloatArray:
     """Quantiles calibrated through time, symbol group by symbol group of one calendar.
 
     Args:
@@ -132,14 +132,14 @@ def calibrated(part: EntrantRows, raw: FloatArray) -> FloatArray:
     return answer
 
 
-def _tables(part: EntrantRows) -> Iterable[pa.Table]:
+def _tables(part: ForecasterRows) -> Iterable[pa.Table]:
     """One table for what would be served, and one a seed."""
     yield _table(part, part.history.raw, None)
     for seed, raw in part.history.seeds.items():
         yield _table(part, raw, seed)
 
 
-def _table(part: EntrantRows, raw: FloatArray, seed: int | None) -> pa.Table:
+def _table(part: ForecasterRows, raw: FloatArray, seed: int | None) -> pa.Table:
     history = part.history
     n, horizon = history.actual.shape
     quantiles = calibrated(part, raw)
@@ -166,7 +166,7 @@ def _table(part: EntrantRows, raw: FloatArray, seed: int | None) -> pa.Table:
     return pa.table({name: columns[name] for name in SCHEMA.names})
 
 
-def _closes_and_targets(part: EntrantRows, horizon: int) -> tuple[FloatArray, DateArray]:
+def _closes_and_targets(part: ForecasterRows, horizon: int) -> tuple[FloatArray, DateArray]:
     """`(n,)` adjusted close at as_of on the whole record's adjustment, `(n, horizon)` sessions forecast."""
     history = part.history
     close = np.empty(len(history))

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from models.config import MULTI_STEP_HORIZON
-from models.preprocessing.frame import Panel, SymbolFrame
+from models.preprocessing.frame import Panel, PriceHistory
 from service.errors import NotFound, SourceError
 from service.market.exchange_calendar import get_calendar
 from service.market.exchange_codes import calendar_for
@@ -15,7 +15,7 @@ from service.market.instruments import check_name, group_of_type
 from service.market.session_calendar import MarketCalendar
 from service.prices.adjustment.adjust import adjustment_factors
 from service.prices.checks.row_checks import VOLUME, DateArray, Rows, check_actions, check_rows
-from service.prices.sources.base import PriceHistory, PriceSource
+from service.prices.sources.base import FetchedPrices, PriceSource
 from service.settings import Settings
 
 _AHEAD = timedelta(days=30)
@@ -111,7 +111,7 @@ def group_panels(fetched: Sequence[Fetched], references: Sequence[Fetched]) -> t
     return tuple(panels)
 
 
-def _checked(history: PriceHistory, settings: Settings, at: datetime) -> Fetched:
+def _checked(history: FetchedPrices, settings: Settings, at: datetime) -> Fetched:
     name = settings.calendar_of.get(history.symbol) or history.meta.calendar
     name = name or calendar_for(history.symbol, history.meta.exchange)
     first, last = history.bars.index[0].date(), history.bars.index[-1].date()
@@ -147,7 +147,7 @@ def _newest(references: Sequence[Fetched], fetched: Sequence[Fetched]) -> np.dat
     return max(ends) if ends else None
 
 
-def _frame(one: Fetched, closed: Mapping[str, DateArray], until: np.datetime64 | None) -> SymbolFrame:
+def _frame(one: Fetched, closed: Mapping[str, DateArray], until: np.datetime64 | None) -> PriceHistory:
     first, last = one.rows.sessions[0], one.rows.sessions[-1]
     end = last if until is None else max(last, until)
     table = one.calendar.table(first.astype(object), end.astype(object))
@@ -160,7 +160,7 @@ def _frame(one: Fetched, closed: Mapping[str, DateArray], until: np.datetime64 |
     settle = np.timedelta64(int(one.settle.total_seconds()), "s")
     final_at = (closes.astype("datetime64[s]") + settle).astype("datetime64[s]")
     columns = np.ascontiguousarray(values.T)
-    return SymbolFrame(one.symbol, one.group, one.calendar.name, days, final_at, *columns)
+    return PriceHistory(one.symbol, one.group, one.calendar.name, days, final_at, *columns)
 
 
 def _following(one: Fetched) -> DateArray:

@@ -10,18 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from models.backtest.fold_cache import made_of, read_piece
-from models.backtest.fold_runner import CALIBRATION_START, FoldTask, peak_bytes, piece_path, run_fold_is_done
+from models.backtest.fold_cache import made_of, read_fold_result
+from models.backtest.fold_runner import CALIBRATION_START, FoldTask, fold_result_path, peak_bytes, run_fold_is_done
 from models.backtest.folds import WalkForward, walk_forward
-from models.backtest.forecasters import entrants_of
-from models.backtest.protocols import RECURSIVE, Entrant
+from models.backtest.forecasters import forecasters_of
+from models.backtest.protocols import RECURSIVE, BacktestForecaster
 from models.baselines.garch import GARCH
 from models.calibration import CalibrationState
-from models.config import Recipe, Reference, Strategy
-from models.errors import ModelsError, UnknownArchitecture
-from models.networks import ARCHITECTURES
-from models.tuned_configs import refined
-from service.backtest.parquet import EntrantRows, joined, write_rows
+from models.config import ModelConfig, Reference, Strategy
+from models.errors import ModelsError, UnknownNetwork
+from models.networks import WINDOW_NETWORKS
+from models.tuned_configs import tuned
+from service.backtest.parquet import ForecasterRows, joined, write_rows
 from service.backtest.prices import GroupPanel, fetch_all, group_panels
 from service.backtest.workers import cores, run_folds
 from service.errors import SettingsError, TplusError
@@ -97,7 +97,7 @@ class _Plan:
     """What is to be done for one group."""
 
     group: GroupPanel
-    entrants: tuple[Entrant, ...]
+    forecasters: tuple[BacktestForecaster, ...]
     tasks: tuple[FoldTask, ...]
 
 
@@ -152,7 +152,7 @@ class Backtest:
             rows=rows,
             folds=len(tasks),
             made=made,
-            found=sum(len(task.entrants) for task in tasks) - made,
+            found=sum(len(task.forecasters) for task in tasks) - made,
             notes=tuple(self._notes),
             seconds=time.monotonic() - started,
             peak_bytes=peak_bytes() + outcome.peak_bytes,
@@ -172,10 +172,10 @@ class Backtest:
         walk = self._walk()
         plans = []
         for group in group_panels(fetched, references):
-            entrants = self._entrants(tuple(names) if group.group in REFERENCE_GROUPS else ())
-            tasks = self._tasks(group, entrants, walk, parts, jobs)
+            forecasters = self._forecasters(tuple(names) if group.group in REFERENCE_GROUPS else ())
+            tasks = self._tasks(group, forecasters, walk, parts, jobs)
             if tasks:
-                plans.append(_Plan(group, entrants, tasks))
+                plans.append(_Plan(group, forecasters, tasks))
         if not plans:
             raise TplusError(f"there is no fold to forecast: {'; '.join(self._notes)}")
         return plans
@@ -189,7 +189,7 @@ class Backtest:
             raise SettingsError(f"these folds cannot be cut: {error}") from error
 
     def _tasks(
-        self, group: GroupPanel, entrants: tuple[Entrant, ...], walk: WalkForward, parts: Path, jobs: int
+        self, group: GroupPanel, forecasters: tuple[BacktestForecaster, ...], walk: WalkForward, parts: Path, jobs: int
     ) -> tuple[FoldTask, ...]:
         try:
             folds, skipped = walk_forward(group.panel, walk)
@@ -201,34 +201,34 @@ class Backtest:
         what = made_of(group.panel)
         threads = max(1, cores() // jobs)
         return tuple(
-            FoldTask(group.panel, what, fold, entrants, parts, threads, leads=fold is folds[0]) for fold in folds
+            FoldTask(group.panel, what, fold, forecasters, parts, threads, leads=fold is folds[0]) for fold in folds
         )
 
-    def _entrants(self, references: tuple[Reference, ...]) -> tuple[Entrant, ...]:
+    def _forecasters(self, references: tuple[Reference, ...]) -> tuple[BacktestForecaster, ...]:
         """Every forecaster that there is; one that nobody knows is told of and left out."""
         request = self._request
-        chosen: list[Entrant] = []
+        chosen: list[BacktestForecaster] = []
         baselines = [name for name in request.baselines if self._usable(name)]
         for name in baselines:
             chosen += self._known((), (name,))
         for network in request.networks:
             for lookback in request.lookbacks:
-                chosen += self._known((self._recipe(network, lookback, references),), ())
+                chosen += self._known((self._model_config(network, lookback, references),), ())
         if not chosen:
             raise SettingsError(f"no forecaster is left to take part: {'; '.join(self._notes)}")
-        return tuple(sorted(chosen, key=lambda entrant: entrant.strategy == RECURSIVE))
+        return tuple(sorted(chosen, key=lambda forecaster: forecaster.strategy == RECURSIVE))
 
-    def _recipe(self, network: str, lookback: int, references: tuple[Reference, ...]) -> Recipe:
+    def _model_config(self, network: str, lookback: int, references: tuple[Reference, ...]) -> ModelConfig:
         """As the service makes it: a network that carries a state has its warm-up in the window."""
-        known = ARCHITECTURES.get(network)
+        known = WINDOW_NETWORKS.get(network)
         window = lookback if known is None else known.window(lookback)
         seeds = tuple(range(self._request.seeds))
-        return refined(Recipe(network, Strategy.MULTI_STEP, window, references, seeds=seeds))
+        return tuned(ModelConfig(network, Strategy.MULTI_STEP, window, references, seeds=seeds))
 
-    def _known(self, recipes: Sequence[Recipe], baselines: Sequence[str]) -> tuple[Entrant, ...]:
+    def _known(self, configs: Sequence[ModelConfig], baselines: Sequence[str]) -> tuple[BacktestForecaster, ...]:
         try:
-            return entrants_of(recipes, baselines, self._request.strategies)
-        except UnknownArchitecture as error:
+            return forecasters_of(configs, baselines, self._request.strategies)
+        except UnknownNetwork as error:
             self._note(f"{error}; it is left out")
             return ()
 
@@ -245,13 +245,13 @@ class Backtest:
                 "group": plan.group.group,
                 "fold": task.fold.number,
                 **{name: [str(day) for day in getattr(task.fold, name)] for name in ("fit", "stop", "test")},
-                "fit_until": str(task.fold.fit_until),
+                "train_until": str(task.fold.train_until),
                 "cut_at": str(task.fold.cut_at),
             }
             for plan in plans
             for task in plan.tasks
         ]
-        failed, facts = self._what_pieces_say(plans)
+        failed, facts = self._fold_result_texts(plans)
         document: Mapping[str, Any] = {
             "request": self._request.document(),
             "folds": folds,
@@ -270,39 +270,43 @@ class Backtest:
             raise TplusError(f"not one forecast could be made: {'; '.join(dict.fromkeys(self._notes))}")
         return rows
 
-    def _what_pieces_say(self, plans: Sequence[_Plan]) -> tuple[list[str], list[dict[str, Any]]]:
+    def _fold_result_texts(self, plans: Sequence[_Plan]) -> tuple[list[str], list[dict[str, Any]]]:
         """Sentences on what could not be done, and the figures of every fit."""
         sentences: list[str] = []
         facts: list[dict[str, Any]] = []
         for plan in plans:
             for task in plan.tasks:
-                for entrant in plan.entrants:
-                    piece = read_piece(piece_path(task, entrant))
-                    who = f"{entrant.name} {entrant.strategy} in fold {task.fold.number}"
-                    if piece is None or piece.history is None:
-                        reason = "its file is gone" if piece is None else piece.reason
+                for forecaster in plan.forecasters:
+                    result = read_fold_result(fold_result_path(task, forecaster))
+                    who = f"{forecaster.name} {forecaster.strategy} in fold {task.fold.number}"
+                    if result is None or result.history is None:
+                        reason = "its file is gone" if result is None else result.reason
                         sentences.append(f"{who} is left out: {reason}")
                         continue
                     sentences += [
-                        f"{who}: {refusal.symbol} is left out: {refusal.reason}" for refusal in piece.history.refusals
+                        f"{who}: {refusal.symbol} is left out: {refusal.reason}" for refusal in result.history.refusals
                     ]
-                    told = {key: fact for key, fact in piece.history.facts.items() if key != CALIBRATION_START}
+                    told = {key: fact for key, fact in result.history.facts.items() if key != CALIBRATION_START}
                     if told:
-                        key = {"fold": task.fold.number, "forecaster": entrant.name, "strategy": entrant.strategy}
-                        facts.append({**key, "lookback": entrant.lookback, **told})
+                        key = {"fold": task.fold.number, "forecaster": forecaster.name, "strategy": forecaster.strategy}
+                        facts.append({**key, "lookback": forecaster.lookback, **told})
         return sentences, facts
 
-    def _parts(self, plans: Sequence[_Plan]) -> Iterator[EntrantRows]:
+    def _parts(self, plans: Sequence[_Plan]) -> Iterator[ForecasterRows]:
         for plan in plans:
-            for entrant in plan.entrants:
-                pieces = [(task.fold.number, read_piece(piece_path(task, entrant))) for task in plan.tasks]
-                found = [(number, piece.history) for number, piece in pieces if piece is not None and piece.history]
+            for forecaster in plan.forecasters:
+                results = [
+                    (task.fold.number, read_fold_result(fold_result_path(task, forecaster))) for task in plan.tasks
+                ]
+                found = [
+                    (number, result.history) for number, result in results if result is not None and result.history
+                ]
                 if found:
                     history, fold = joined(found)
                     start = found[0][1].facts.get(CALIBRATION_START)
                     initial = None if start is None else CalibrationState.from_dict(start)
-                    named = (entrant.name, entrant.strategy, entrant.lookback)
-                    yield EntrantRows(plan.group, *named, history, fold, initial)
+                    named = (forecaster.name, forecaster.strategy, forecaster.lookback)
+                    yield ForecasterRows(plan.group, *named, history, fold, initial)
 
     def _tell(self, share: float, detail: str) -> None:
         self._reporter.progress(TASK, min(share, 0.99), detail)

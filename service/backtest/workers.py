@@ -45,7 +45,7 @@ def run_folds(tasks: Sequence[FoldTask], jobs: int, log: Path, report: Callable[
         log: File for what the processes say on standard error.
         report: Told of the share of all folds done, 0..1, and what is at work; from several threads in turn.
     """
-    crew = _Crew([WarmWorker(FOLD_LIMIT_SECONDS, log) for _ in range(min(jobs, len(tasks)))], len(tasks), report)
+    crew = _Executors([WarmWorker(FOLD_LIMIT_SECONDS, log) for _ in range(min(jobs, len(tasks)))], len(tasks), report)
     threads = ThreadPoolExecutor(max_workers=max(1, len(crew.workers)))
     try:
         done = [each for each in threads.map(crew.work, tasks, range(len(tasks))) if each is not None]
@@ -55,7 +55,7 @@ def run_folds(tasks: Sequence[FoldTask], jobs: int, log: Path, report: Callable[
     return Outcome(tuple(done), tuple(crew.failures), sum(crew.peaks.values()))
 
 
-class _Crew:
+class _Executors:
     """The processes, who of them is free, and how far each fold is."""
 
     def __init__(self, workers: list[WarmWorker], tasks: int, report: Callable[[float, str], None]) -> None:

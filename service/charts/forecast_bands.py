@@ -110,7 +110,7 @@ def _median(view: View, theme: Theme) -> Json:
         "line": {"color": theme.median, "width": 2, "dash": "dash"},
         "marker": {"size": [0, *([7] * len(steps))], "color": theme.median, "opacity": 1, "line": {"width": 0}},
         "hoverinfo": "none",
-        "meta": {"role": "median", "strategy": view.strategy, "served_by": view.main.served_by.architecture},
+        "meta": {"role": "median", "strategy": view.strategy, "served_by": view.main.served_by.forecaster},
     }
 
 

@@ -5,7 +5,7 @@ from service.charts.axis import Slot
 from service.charts.chart import Line, Table
 from service.charts.forecast_view import View, bounds
 from service.charts.numbers import change_text, share_text
-from service.charts.record_text import held_sentence, measured, origin_sentence, skill_sentence
+from service.charts.record_text import held_sentence, measured, mode_sentence, skill_sentence
 
 _COLUMNS = (
     "session",
@@ -31,9 +31,9 @@ def caption(view: View) -> str:
     """What has been measured, what came, and what to know of the prices."""
     first = view.main.steps[0]
     sentences = [held_sentence(first, 80)]
-    sentences.append(skill_sentence(view.main.skill, view.main.served_by.architecture))
-    if view.answer.origin == "backfill" and measured(first.coverage, 80) is not None:
-        sentences.append(origin_sentence(view.answer.origin))
+    sentences.append(skill_sentence(view.main.skill, view.main.served_by.forecaster))
+    if view.answer.mode == "backfill" and measured(first.coverage, 80) is not None:
+        sentences.append(mode_sentence(view.answer.mode))
     sentences.append(_what_came(view))
     if view.answer.basis.note is not None:
         sentences.append(f"{view.answer.basis.note[:1].upper()}{view.answer.basis.note[1:]}.")

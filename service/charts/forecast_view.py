@@ -125,7 +125,7 @@ def _beside(main: StrategyForecast, other: StrategyForecast | None) -> Step | No
 def _walk(answer: ForecastAnswer, main: StrategyForecast, strategy: Strategy) -> Sequence[Step]:
     """The random walk's steps of the same sessions: of the same strategy where it is stored, else the multi-step's."""
     found: list[OtherForecast] = [
-        other for other in answer.others if (other.architecture, other.strategy) == ("random_walk", strategy)
+        other for other in answer.others if (other.forecaster, other.strategy) == ("random_walk", strategy)
     ]
     walk = found[0] if found else answer.random_walk
     targets = {step.target_session for step in main.steps}

@@ -9,7 +9,7 @@ from service.api.history.schemas import PastForecast
 from service.charts.axis import ticks
 from service.charts.chart import Chart, Json, Line, Table, figure, too_little
 from service.charts.numbers import change_text, share_text
-from service.charts.record_text import origin_sentence
+from service.charts.record_text import mode_sentence
 from service.charts.theme import Theme, layout, note
 
 SESSIONS = 60
@@ -180,8 +180,8 @@ def _caption(shown: _Shown) -> str:
         )
     if void:
         sentences.append(f"{void} {'is' if void == 1 else 'are'} void, as no close came, and not counted.")
-    if n and shown.answer.origin == "backfill":
-        sentences.append(origin_sentence(shown.answer.origin))
+    if n and shown.answer.mode == "backfill":
+        sentences.append(mode_sentence(shown.answer.mode))
     return " ".join(sentences)
 
 
@@ -210,7 +210,7 @@ def _table(shown: _Shown) -> Table:
             change_text(math.expm1(each.quantiles.q90)),
             None if each.outcome.actual is None else change_text(math.expm1(each.outcome.actual)),
             _verdict(each),
-            each.architecture,
+            each.forecaster,
         )
         for each in reversed(shown.past)
     )

@@ -1,6 +1,6 @@
 """What a track record says, in words that are as plain about losing as about winning."""
 
-from service.api.forecasts.schemas import MIN_SESSIONS, Coverage, Origin, Skill, Step
+from service.api.forecasts.schemas import MIN_SESSIONS, Coverage, Mode, Skill, Step
 from service.charts.chart import SIGNIFICANT, too_little
 from service.charts.numbers import change_text, percent
 
@@ -55,6 +55,6 @@ def skill_sentence(skill: Skill, served_by: str) -> str:
     )
 
 
-def origin_sentence(origin: Origin) -> str:
+def mode_sentence(mode: Mode) -> str:
     """What kind of forecasts a record was measured on."""
-    return f"Measured on forecasts of origin {origin}."
+    return f"Measured on forecasts of origin {mode}."

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from service.api.forecasts.schemas import LABELS, MIN_SESSIONS, ForecastAnswer
 from service.charts.chart import Line, Table, listed, too_little
 from service.charts.numbers import p_text, share_text
-from service.charts.record_text import better_or_worse, origin_sentence
+from service.charts.record_text import better_or_worse, mode_sentence
 from service.charts.skill_record import RANDOM_WALK, SERVED, Record
 
 _COLUMNS = (
@@ -39,7 +39,7 @@ def caption(records: Sequence[Record], answer: ForecastAnswer) -> str:
     worst = max(told, key=lambda record: abs(record.item.coverage_80 - 0.8)).item
     return (
         f"{first} Its 80 % interval held {share_text(worst.coverage_80)} of the closes of {LABELS[worst.step - 1]}, "
-        f"the step farthest from nominal. {origin_sentence(answer.origin)}"
+        f"the step farthest from nominal. {mode_sentence(answer.mode)}"
     )
 
 
@@ -67,7 +67,7 @@ def alt(records: Sequence[Record], answer: ForecastAnswer) -> str:
 def table(records: Sequence[Record], answer: ForecastAnswer) -> Table:
     """Every record; figures are left out where too few sessions are scored."""
     return Table(
-        f"{answer.symbol}: track records beside the random walk, origin {answer.origin}",
+        f"{answer.symbol}: track records beside the random walk, origin {answer.mode}",
         _COLUMNS,
         tuple(_row(record) for record in records),
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, select
 
-from service.db.tables import changes
+from service.db.tables import change_counters
 from service.db.upsert import insert_for
 
 ALL = ""
@@ -16,7 +16,7 @@ def lock_changes(connection: Connection) -> None:
 
     On SQLite that is the write transaction itself, on PostgreSQL the counter's row.
     """
-    connection.execute(select(changes.c.counter).where(changes.c.scope == ALL).with_for_update())
+    connection.execute(select(change_counters.c.counter).where(change_counters.c.scope == ALL).with_for_update())
 
 
 def raise_changes(connection: Connection, symbols: Iterable[str]) -> None:
@@ -27,8 +27,9 @@ def raise_changes(connection: Connection, symbols: Iterable[str]) -> None:
         symbols: Symbols whose answers alter; none = only the one counter.
     """
     scopes = sorted({ALL, *symbols})  # one order for all writers, so that two of them cannot lock each other out
-    statement = insert_for(connection, changes)
+    statement = insert_for(connection, change_counters)
     statement = statement.on_conflict_do_update(
-        index_elements=[changes.c.scope], set_={"counter": changes.c.counter + statement.excluded.counter}
+        index_elements=[change_counters.c.scope],
+        set_={"counter": change_counters.c.counter + statement.excluded.counter},
     )
     connection.execute(statement, [{"scope": scope, "counter": 1} for scope in scopes])

@@ -14,7 +14,7 @@ from sqlalchemy import JSON, Column, Connection, Float, Select, Table, Text, cas
 
 from service.db.bulk.row_loader import write_rows
 from service.db.migrate import current_revision, shown, upgrade
-from service.db.revision import HEAD, stands_elsewhere
+from service.db.revision import HEAD, revision_problem
 from service.db.session import Database
 from service.db.tables import metadata
 from service.errors import DatabaseError
@@ -56,7 +56,7 @@ def copy_database(
     with source.reading() as reading:
         found = current_revision(reading)
         if found != HEAD:
-            raise DatabaseError(stands_elsewhere(shown(source), found))
+            raise DatabaseError(revision_problem(shown(source), found))
     upgrade(target)
     with source.reading() as reading, target.transaction() as writing:
         _refuse_rows(target, writing)

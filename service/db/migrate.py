@@ -10,8 +10,8 @@ from sqlalchemy.exc import DatabaseError as DriverError
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 import migrations
-from service.db.revision import HEAD, stands_elsewhere
-from service.db.session import Database, lies_in_machine, refusal
+from service.db.revision import HEAD, is_development, revision_problem
+from service.db.session import Database, is_unavailable, refusal
 from service.errors import DatabaseError
 
 _SET_UP_LOCK = 0x7470_6C75_73
@@ -31,7 +31,7 @@ def current_revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def take_turns(connection: Connection) -> None:
+def lock_migrations(connection: Connection) -> None:
     """Wait until nobody else sets this database up, and keep others out until the transaction ends.
 
     PostgreSQL lets two processes make the same table at once and fails the second. SQLite needs nothing here: a
@@ -52,10 +52,10 @@ def upgrade(database: Database, revision: str = "head") -> None:
     """
     try:
         with database.transaction() as connection:
-            take_turns(connection)
+            lock_migrations(connection)
             known = current_revision(connection)
-            if known is not None and known > HEAD:
-                raise DatabaseError(stands_elsewhere(shown(database), known))
+            if known is not None and (known > HEAD or is_development(known)):
+                raise DatabaseError(revision_problem(shown(database), known))
             command.upgrade(_config(connection), revision)
     except DriverError as error:
         raise DatabaseError(
@@ -75,11 +75,11 @@ def require_head(connection: Connection, shown_url: str) -> None:
     except ProgrammingError:
         found = None
     except OperationalError as error:
-        if lies_in_machine(error):  # locked or gone, which says nothing about its tables
+        if is_unavailable(error):  # locked or gone, which says nothing about its tables
             raise
         found = None
     if found != HEAD:
-        raise DatabaseError(stands_elsewhere(shown_url, found))
+        raise DatabaseError(revision_problem(shown_url, found))
 
 
 def downgrade(database: Database, revision: str) -> None:

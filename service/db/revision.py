@@ -1,19 +1,32 @@
 """The newest migration, as a constant: the API compares it without loading the migration tool."""
 
-HEAD = "0007"
+HEAD = "1004"
+
+FIRST = "1001"
+"""First migration of this set; earlier numbers are of development versions."""
 
 
-def stands_elsewhere(url: str, found: str | None) -> str:
-    """The sentence about a database that is not at this version's migration, and what to do.
+def is_development(found: str | None) -> bool:
+    """Whether a migration is of a development version, from which there is no upgrade."""
+    return found is not None and found < FIRST
+
+
+def revision_problem(url: str, found: str | None) -> str:
+    """Say that a database is not at this version's migration, and what to do.
 
     Args:
         url: The database as it may be shown.
-        found: The migration it stands at; None = it has no tables.
+        found: Its migration; None = it has no tables.
     """
+    if is_development(found):
+        return (
+            f"the database {url} was made by an earlier development version (migration {found}) and cannot be "
+            "upgraded; start a new database: move the file away, or set TPLUS_DATABASE_URL to another one"
+        )
     if found is not None and found > HEAD:
         return (
             f"the database {url} is at migration {found}, this version knows up to {HEAD}; "
             "install the newer Tplus again, or use another database"
         )
-    stands = f"is at migration {found}" if found else "has no tables yet"
-    return f"the database {url} {stands}, this version needs {HEAD}; run `tplus db upgrade` or `tplus up`"
+    state = f"is at migration {found}" if found else "has no tables yet"
+    return f"the database {url} {state}, this version needs {HEAD}; run `tplus db upgrade` or `tplus up`"

@@ -22,7 +22,7 @@ def refusal(error: DBAPIError) -> str:
     return " ".join(str(error.orig).split())
 
 
-def lies_in_machine(error: Exception) -> bool:
+def is_unavailable(error: Exception) -> bool:
     """Whether this is a fault of the database as a whole, so that waiting may mend it."""
     # SQLite tells a defect of ours, such as a table that is not there, by the same class of error.
     return isinstance(error, FAULTS) and getattr(error.orig, "sqlite_errorname", None) != "SQLITE_ERROR"

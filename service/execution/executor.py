@@ -25,7 +25,7 @@ class TaskFailed(TplusError):
         self.kind = kind
 
 
-def disk_refusal(error: OSError) -> str:
+def disk_message(error: OSError) -> str:
     """One sentence about a file or folder that could not be written or read: what, where, what to do."""
     where = "" if error.filename is None else f" at {error.filename}"
     return f"the disk refused{where}: {error.strerror or error}; free space or make it writable, then it is tried again"

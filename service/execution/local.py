@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, cast
 
-from service.execution.executor import Answer, Request, Task, TaskFailed, WorkerDied, WorkerTimeout, disk_refusal
+from service.execution.executor import Answer, Request, Task, TaskFailed, WorkerDied, WorkerTimeout, disk_message
 
 _CONTEXT = multiprocessing.get_context("spawn")
 _END_SECONDS = 5.0
@@ -44,7 +44,7 @@ def _serve(pipe: Connection, log: Path | None) -> None:
         try:
             answer = task(request, lambda progress: pipe.send(("progress", progress)))
         except Exception as error:  # the owner re-raises it by name; a worker survives a failed task
-            sentence = disk_refusal(error) if isinstance(error, OSError) else str(error)
+            sentence = disk_message(error) if isinstance(error, OSError) else str(error)
             pipe.send(("failed", type(error).__name__, sentence))
         else:
             pipe.send(("done", answer))

@@ -51,7 +51,7 @@ def read_candidates(connection: Connection, calendar: str, as_of: date) -> tuple
     on_time = (
         select(forecasts.c.last_close)
         .join(editions, editions.c.number == forecasts.c.edition)
-        .where(mine, editions.c.origin != BACKFILL)
+        .where(mine, editions.c.mode != BACKFILL)
         .order_by(forecasts.c.revision.desc())
         .limit(1)
         .correlate(instruments)

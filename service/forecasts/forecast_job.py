@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from models.config import QUANTILES
 from service.forecasts.candidates import Candidate, read_candidates
 from service.forecasts.ledger import publish
-from service.forecasts.predict import Composed, compose
+from service.forecasts.predict import Predictions, compose
 from service.forecasts.publication import EditionDraft
 from service.runs import (
     Outcome,
@@ -62,7 +62,7 @@ def forecast(context: ServiceContext, run: Run) -> None:
         context.reporter.edition(_summary(context, run, number, composed, issued_at))
 
 
-def _compose_groups(context: ServiceContext, run: Run, ready: Sequence[Candidate]) -> Composed:
+def _compose_groups(context: ServiceContext, run: Run, ready: Sequence[Candidate]) -> Predictions:
     groups: dict[str, list[Candidate]] = defaultdict(list)
     for candidate in ready:
         groups[candidate.group].append(candidate)
@@ -70,15 +70,15 @@ def _compose_groups(context: ServiceContext, run: Run, ready: Sequence[Candidate
     for group, members in sorted(groups.items()):
         ensure_random_walk(context, run, group, context.calendars.final_at(run.scope, run.session))
         parts.append(compose(context, group, members, run.scope, run.session))
-    return Composed.joined(parts)
+    return Predictions.joined(parts)
 
 
 def _publish(
-    context: ServiceContext, connection: Connection, run: Run, composed: Composed, issued_at: datetime
+    context: ServiceContext, connection: Connection, run: Run, composed: Predictions, issued_at: datetime
 ) -> int | None:
     if not composed.items:
         return None
-    draft = EditionDraft(context.origin, run.scope, run.session, run.id, composed.forecasts, composed.items)
+    draft = EditionDraft(context.mode, run.scope, run.session, run.id, composed.forecasts, composed.items)
     return publish(connection, draft, issued_at, context.machine.now(connection))
 
 
@@ -123,11 +123,13 @@ def _finish(context: ServiceContext, connection: Connection, run: Run, outcomes:
     finish(connection, run, context.machine.now(connection), counts=counts)
 
 
-def _summary(context: ServiceContext, run: Run, number: int, composed: Composed, issued_at: datetime) -> EditionSummary:
+def _summary(
+    context: ServiceContext, run: Run, number: int, composed: Predictions, issued_at: datetime
+) -> EditionSummary:
     served = {(item.symbol, item.strategy, item.model_version_id): item.reason for item in composed.items}
     with context.database.reading() as connection:
         groups = {c.group for c in read_candidates(connection, run.scope, run.session)}
-        names = {v.id: v.architecture for group in groups for v in serving_versions(connection, group)}
+        names = {v.id: v.forecaster for group in groups for v in serving_versions(connection, group)}
     steps = []
     for draft in composed.forecasts:
         reason = served.get((draft.symbol, draft.strategy, draft.model_version_id))

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 
 from service.db.change_counters import lock_changes, raise_changes
-from service.db.tables import edition_items, editions, forecasts
+from service.db.tables import editions, forecasts, served_forecasts
 from service.db.tables.forecasts import QUANTILE_NAMES
 from service.forecasts.publication import EditionDraft, ForecastDraft
 
@@ -38,7 +38,7 @@ def publish(connection: Connection, draft: EditionDraft, issued_at: datetime, re
     number: int = 1 if last is None else last.number + 1
     header: dict[str, Any] = {
         "number": number,
-        "origin": draft.origin,
+        "mode": draft.mode,
         "calendar": draft.calendar,
         "as_of": draft.as_of,
         "issued_at": issued_at,
@@ -59,7 +59,7 @@ def publish(connection: Connection, draft: EditionDraft, issued_at: datetime, re
     digest = edition_hash(header, forecast_rows, item_rows)
     connection.execute(insert(editions).values(**header, hash=digest, run_id=draft.run_id))
     connection.execute(insert(forecasts), forecast_rows)
-    connection.execute(insert(edition_items), item_rows)
+    connection.execute(insert(served_forecasts), item_rows)
     raise_changes(connection, sorted({item.symbol for item in draft.items}))
     return number
 
@@ -94,7 +94,9 @@ def verify(connection: Connection) -> list[str]:
             faults.append(f"edition {number} does not name the hash of the edition before it")
         header = {name: edition[name] for name in edition if name not in ("hash", "run_id")}
         rows = connection.execute(select(forecasts).where(forecasts.c.edition == number)).mappings().all()
-        items = connection.execute(select(edition_items).where(edition_items.c.edition == number)).mappings().all()
+        items = (
+            connection.execute(select(served_forecasts).where(served_forecasts.c.edition == number)).mappings().all()
+        )
         forecast_rows = [{name: row[name] for name in row if name != "id"} for row in rows]
         if edition_hash(header, forecast_rows, [dict(item) for item in items]) != edition["hash"]:
             faults.append(f"edition {number} was altered: its rows do not give its hash")

@@ -25,7 +25,7 @@ SPARE_SESSIONS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Composed:
+class Predictions:
     """What a group's forecasters answered."""
 
     forecasts: tuple[ForecastDraft, ...] = ()
@@ -33,17 +33,17 @@ class Composed:
     outcomes: tuple[Outcome, ...] = ()
 
     @staticmethod
-    def joined(parts: Sequence["Composed"]) -> "Composed":
+    def joined(parts: Sequence["Predictions"]) -> "Predictions":
         """What several groups answered, as one."""
-        return Composed(
+        return Predictions(
             tuple(item for part in parts for item in part.forecasts),
             tuple(item for part in parts for item in part.items),
             tuple(item for part in parts for item in part.outcomes),
         )
 
-    def of(self, symbols: Collection[str]) -> "Composed":
+    def of(self, symbols: Collection[str]) -> "Predictions":
         """The answers for some symbols alone."""
-        return Composed(
+        return Predictions(
             tuple(item for item in self.forecasts if item.symbol in symbols),
             tuple(item for item in self.items if item.symbol in symbols),
             tuple(item for item in self.outcomes if item.symbol in symbols),
@@ -67,8 +67,8 @@ def compose(
     candidates: Sequence[Candidate],
     calendar: str,
     as_of: date,
-    lineup: Sequence[ModelVersion] | None = None,
-) -> Composed:
+    model_versions: Sequence[ModelVersion] | None = None,
+) -> Predictions:
     """Forecast some symbols of one group at as_of, by every version that ought to.
 
     Args:
@@ -80,7 +80,7 @@ def compose(
         lineup: Who forecasts, with the status each has in this; None = who ought to now.
     """
     by_symbol = {candidate.symbol: candidate for candidate in candidates}
-    answers = _ask(context, group, tuple(by_symbol), context.calendars.final_at(calendar, as_of), lineup)
+    answers = _ask(context, group, tuple(by_symbol), context.calendars.final_at(calendar, as_of), model_versions)
     targets = context.calendars.targets(calendar, as_of, Strategy.MULTI_STEP.horizon)
     states = _states(context, answers, calendar, as_of)
     drafts: list[ForecastDraft] = []
@@ -97,7 +97,7 @@ def compose(
         items.extend(found)
         refused = [item for item in served if isinstance(item, str)]
         outcomes.append(Outcome(symbol, "forecast") if found else Outcome(symbol, "refused", refused[0]))
-    return Composed(tuple(drafts), tuple(items), tuple(outcomes))
+    return Predictions(tuple(drafts), tuple(items), tuple(outcomes))
 
 
 def _ask(
@@ -105,13 +105,13 @@ def _ask(
     group: str,
     symbols: tuple[str, ...],
     until: datetime,
-    lineup: Sequence[ModelVersion] | None,
+    model_versions: Sequence[ModelVersion] | None,
 ) -> _Answers:
     rows = INPUT_MEMORY + MAX_LOOKBACK + SPARE_SESSIONS
     with context.database.reading() as connection:
-        chosen = serving_versions(connection, group) if lineup is None else lineup
+        chosen = serving_versions(connection, group) if model_versions is None else model_versions
         versions = {version.id: version for version in chosen}
-        stand_ins = frozenset(v.id for v in chosen if lineup is None and _stands_in(connection, v))
+        stand_ins = frozenset(v.id for v in chosen if model_versions is None and _stands_in(connection, v))
         references = tuple(sorted({name for version in versions.values() for name in version.references}))
         panel = load_panel(connection, PanelQuery(symbols, references, until, context.calendars.settle, rows))
     store = context.settings.artifact_dir
@@ -131,7 +131,7 @@ def _ask(
 
 def _stands_in(connection: Connection, version: ModelVersion) -> bool:
     """Whether a version may serve the symbols that the champion, over market frames, has not seen."""
-    if version.status != "challenger" or version.architecture != STAND_IN:
+    if version.status != "challenger" or version.forecaster != STAND_IN:
         return False
     return read_standing(connection, key_of(version)).accepted
 
@@ -151,7 +151,7 @@ def _serve(answers: _Answers, symbol: str, strategy: Strategy) -> ItemDraft | st
     refusal = "" if champion is None else answers.refusals.get(champion.id, {}).get(symbol, "")
     for stand_in in (v for v in versions if v.id in answers.stand_ins):
         if refusal and symbol in answers.rows.get(stand_in.id, {}):
-            return ItemDraft(symbol, strategy.value, stand_in.id, f"the {stand_in.architecture} stands in: {refusal}")
+            return ItemDraft(symbol, strategy.value, stand_in.id, f"the {stand_in.forecaster} stands in: {refusal}")
     if walk is None:
         return f"group has no forecaster for {strategy.value} yet"
     if walk is not champion and symbol in answers.rows.get(walk.id, {}):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 
 BACKFILL = "backfill"
-"""Origin of editions about sessions whose T had opened already; track records never mix it with the others."""
+"""Mode of editions about sessions whose T had opened already; track records never mix it with the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class ItemDraft:
 class EditionDraft:
     """One publish: the forecasts of some symbols of a calendar for one as_of."""
 
-    origin: str
+    mode: str
     calendar: str
     as_of: date
     run_id: int | None

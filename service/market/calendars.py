@@ -11,7 +11,7 @@ _FIRST = date(1990, 1, 1)
 _AHEAD = timedelta(days=400)
 
 
-class CalendarBook:
+class Calendars:
     """Calendars by name, wide enough for the market time at hand.
 
     Args:
@@ -24,7 +24,7 @@ class CalendarBook:
         self._last = (newest + _AHEAD).date()
         self._closed: Mapping[str, frozenset[date]] = {}
 
-    def honour(self, closed: Mapping[str, frozenset[date]]) -> None:
+    def set_closed(self, closed: Mapping[str, frozenset[date]]) -> None:
         """Take over which sessions turned out closed, by calendar: from now on they are no steps and nothing is due."""
         self._closed = closed
 

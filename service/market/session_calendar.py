@@ -73,8 +73,8 @@ class MarketCalendar:
         self._open: IntArray = table.open_at.astype("datetime64[s]").astype(np.int64)
         self._close: IntArray = table.close_at.astype("datetime64[s]").astype(np.int64)
         # The median forgives weekends and half days: what counts is the usual night.
-        nights = self._open[1:] - self._close[:-1]
-        self.continuous: bool = len(nights) > 0 and float(np.median(nights)) <= 0.0
+        sessions_seen = self._open[1:] - self._close[:-1]
+        self.continuous: bool = len(sessions_seen) > 0 and float(np.median(sessions_seen)) <= 0.0
 
     @property
     def approximate(self) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 
-from models.preprocessing.frame import Panel, SymbolFrame
+from models.preprocessing.frame import Panel, PriceHistory
 from service.db.bulk.row_loader import days_array, floats_array, instants_array, read_columns
 from service.db.tables import bars, instruments, sessions
 from service.errors import NotFound
@@ -163,7 +163,7 @@ def _first_sessions(connection: Connection, symbols: Sequence[str]) -> dict[str,
 
 def _frame(
     one: Instrument, grid: _Grid, stored: _Stored | None, first: np.datetime64 | None, actions: Sequence[Action]
-) -> SymbolFrame:
+) -> PriceHistory:
     if first is None:
         first = stored.days[0] if stored is not None else None
     own = grid.since(first) if first is not None else _Grid(grid.days[:0], grid.final_at[:0])
@@ -175,7 +175,7 @@ def _frame(
         seen = tuple(action for action in actions if np.datetime64(action.ex_date, "D") <= own.days[-1])
         values[:, :VOLUME] *= _column(adjustment_factors(own.days, values[:, VOLUME - 1], seen))
     columns = np.ascontiguousarray(values.T)
-    return SymbolFrame(one.symbol, one.group, one.calendar, own.days, own.final_at, *columns)
+    return PriceHistory(one.symbol, one.group, one.calendar, own.days, own.final_at, *columns)
 
 
 def _column(factors: FloatArray) -> NDArray[np.float64]:

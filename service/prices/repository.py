@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Select, func, select
 
 from service.db.bulk.row_loader import days_array, floats_array, instants_array, read_columns
-from service.db.tables import actions, bars
+from service.db.tables import bars, corporate_actions
 from service.prices.adjustment.adjust import adjustment_factors
 from service.prices.adjustment.corporate_actions import Action, ActionKind
 
@@ -97,12 +97,14 @@ def read_actions(
     connection: Connection, symbol: str, first: date | None = None, last: date | None = None
 ) -> tuple[Action, ...]:
     """Actions of one symbol with ex-dates from `first` to `last` (both inclusive), oldest first."""
-    query = select(actions.c.ex_date, actions.c.kind, actions.c.value).where(actions.c.symbol == symbol)
+    query = select(corporate_actions.c.ex_date, corporate_actions.c.kind, corporate_actions.c.value).where(
+        corporate_actions.c.symbol == symbol
+    )
     if first is not None:
-        query = query.where(actions.c.ex_date >= first)
+        query = query.where(corporate_actions.c.ex_date >= first)
     if last is not None:
-        query = query.where(actions.c.ex_date <= last)
-    query = query.order_by(actions.c.ex_date, actions.c.kind)
+        query = query.where(corporate_actions.c.ex_date <= last)
+    query = query.order_by(corporate_actions.c.ex_date, corporate_actions.c.kind)
     return tuple(Action(day, ActionKind(kind), value) for day, kind, value in connection.execute(query))
 
 
@@ -110,11 +112,13 @@ def read_actions_of(
     connection: Connection, symbols: Sequence[str], first: date | None = None
 ) -> dict[str, tuple[Action, ...]]:
     """Actions of several symbols from `first` (inclusive) on, oldest first; a symbol without any has none."""
-    query = select(actions.c.symbol, actions.c.ex_date, actions.c.kind, actions.c.value)
-    query = query.where(actions.c.symbol.in_(list(symbols)))
+    query = select(
+        corporate_actions.c.symbol, corporate_actions.c.ex_date, corporate_actions.c.kind, corporate_actions.c.value
+    )
+    query = query.where(corporate_actions.c.symbol.in_(list(symbols)))
     if first is not None:
-        query = query.where(actions.c.ex_date >= first)
-    query = query.order_by(actions.c.symbol, actions.c.ex_date, actions.c.kind)
+        query = query.where(corporate_actions.c.ex_date >= first)
+    query = query.order_by(corporate_actions.c.symbol, corporate_actions.c.ex_date, corporate_actions.c.kind)
     found: dict[str, list[Action]] = {symbol: [] for symbol in symbols}
     for symbol, day, kind, value in connection.execute(query):
         found[symbol].append(Action(day, ActionKind(kind), value))

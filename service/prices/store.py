@@ -18,7 +18,7 @@ from service.db.bulk.row_loader import (
     read_columns,
     write_rows,
 )
-from service.db.tables import actions, bar_revisions, bars, instruments
+from service.db.tables import bar_revisions, bars, corporate_actions, instruments
 from service.prices.checks.reconcile import Comparison
 from service.prices.checks.row_checks import FIELDS, BoolArray, DateArray, Rows
 from service.prices.sources.base import Action
@@ -129,12 +129,12 @@ class Writer:
             for action in answered
             if not _same(values.get((action.ex_date, action.kind)), action.value)
         ]
-        return write_rows(self.connection, actions, _ACTION, rows, ("value", "fetched_at"))
+        return write_rows(self.connection, corporate_actions, _ACTION, rows, ("value", "fetched_at"))
 
     def drop_all(self) -> None:
         """Delete the symbol's bars and actions, before a re-based history takes their place."""
         self.connection.execute(delete(bars).where(bars.c.symbol == self.symbol))
-        self.connection.execute(delete(actions).where(actions.c.symbol == self.symbol))
+        self.connection.execute(delete(corporate_actions).where(corporate_actions.c.symbol == self.symbol))
 
     def move_span(self, first: date | None, last: date | None, sessions: DateArray, basis: int | None = None) -> None:
         """Bring the instrument's first and last session (and its basis) up to what was written."""

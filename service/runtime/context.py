@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from models.config import Recipe, Reference, ReferenceRole, Strategy
-from models.errors import UnknownArchitecture
-from models.networks.registry import Selectable, is_over_frames, selectable
-from models.tuned_configs import refined
+from models.config import ModelConfig, Reference, ReferenceRole, Strategy
+from models.errors import UnknownNetwork
+from models.networks.registry import NetworkInfo, is_spatiotemporal, selectable
+from models.tuned_configs import tuned
 from service.clock import MachineClock, MarketClock
 from service.db.session import Database
 from service.errors import SettingsError
 from service.execution.executor import Executor
-from service.market.calendars import CalendarBook
+from service.market.calendars import Calendars
 from service.prices.sources.base import PriceSource
 from service.runtime.progress import Reporter
 from service.settings import Settings
@@ -32,14 +32,14 @@ class ServiceContext:
     source: PriceSource
     machine: MachineClock
     market: MarketClock
-    calendars: CalendarBook
+    calendars: Calendars
     warm: Executor
     child: Executor
     reporter: Reporter
 
     @property
-    def origin(self) -> str:
-        """Origin of what this service publishes: `live` or `replay`."""
+    def mode(self) -> str:
+        """Mode of what this service publishes: `live` or `replay`."""
         return "live" if self.settings.market_clock.mode == "system" else "replay"
 
     @property
@@ -56,21 +56,21 @@ class ServiceContext:
         """The reference series of the settings with their roles."""
         return tuple(parse_reference(item) for item in self.settings.reference_symbols)
 
-    def recipes(self, group: str) -> dict[Strategy, Recipe]:
+    def configs(self, group: str) -> dict[Strategy, ModelConfig]:
         """How this group's networks are made, by strategy."""
-        return self._recipes(group, network_of(self.settings))
+        return self._model_configs(group, network_of(self.settings))
 
-    def stand_ins(self, group: str) -> dict[Strategy, Recipe]:
+    def stand_ins(self, group: str) -> dict[Strategy, ModelConfig]:
         """What is trained beside a network over market frames, for symbols it has not seen; empty beside others."""
-        if not is_over_frames(self.settings.network):
+        if not is_spatiotemporal(self.settings.network):
             return {}
-        return self._recipes(group, selectable(STAND_IN))
+        return self._model_configs(group, selectable(STAND_IN))
 
-    def _recipes(self, group: str, network: Selectable) -> dict[Strategy, Recipe]:
+    def _model_configs(self, group: str, network: NetworkInfo) -> dict[Strategy, ModelConfig]:
         references = self.references() if group in REFERENCE_GROUPS else ()
         return {
-            strategy: refined(
-                Recipe(
+            strategy: tuned(
+                ModelConfig(
                     network.name,
                     strategy,
                     lookback=network.window(self.settings.lookback),
@@ -82,7 +82,7 @@ class ServiceContext:
         }
 
 
-def network_of(settings: Settings) -> Selectable:
+def network_of(settings: Settings) -> NetworkInfo:
     """The network that the settings ask for.
 
     Raises:
@@ -90,7 +90,7 @@ def network_of(settings: Settings) -> Selectable:
     """
     try:
         return selectable(settings.network)
-    except UnknownArchitecture as error:
+    except UnknownNetwork as error:
         raise SettingsError(f"TPLUS_NETWORK={settings.network!r} cannot be used: {error}") from error
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from sqlalchemy import Connection, insert, select
 
-from service.db.tables import changes, market_clock, stamp
+from service.db.tables import change_counters, market_clock, stamp
 from service.errors import SettingsError, StampMismatch
 from service.prices.sources.base import Record
 from service.settings import ClockSetting
@@ -37,7 +37,7 @@ def ensure_stamp(
     connection.execute(
         insert(stamp).values(id=1, source=source, clock_mode=clock.mode, start_at=start_at, created_at=machine_now)
     )
-    connection.execute(insert(changes).values(scope="", counter=0))
+    connection.execute(insert(change_counters).values(scope="", counter=0))
     if clock.mode == "replay" and record is not None:
         connection.execute(insert(market_clock).values(id=1, now=start_at, record_end=record.last))
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from service.market.calendars import CalendarBook
+from service.market.calendars import Calendars
 from service.runs import PlannedRun
 
 TRAIN_EVERY = timedelta(days=6, hours=22)
@@ -52,7 +52,7 @@ class GroupView:
     is_settled: bool = True
 
 
-def due_sessions(book: CalendarBook, view: CalendarView, now: datetime) -> list[PlannedRun]:
+def due_sessions(calendars: Calendars, view: CalendarView, now: datetime) -> list[PlannedRun]:
     """Runs of one calendar that ought to exist by an instant, oldest first.
 
     The newest final session gets all its jobs. Sessions missed since the last pull get a forecast run each,
@@ -63,14 +63,14 @@ def due_sessions(book: CalendarBook, view: CalendarView, now: datetime) -> list[
         view: What stands in the database.
         now: Market time.
     """
-    newest = book.newest_final(view.name, now)
+    newest = calendars.newest_final(view.name, now)
     if newest is None:
         return []
     jobs = SESSION_JOBS if view.has_active else ("pull",)
-    sessions = _since(book, view, newest)
+    sessions = _since(calendars, view, newest)
     planned = [
         PlannedRun(
-            job, view.name, book.final_at(view.name, session), session, 0, session != newest and job != "forecast"
+            job, view.name, calendars.final_at(view.name, session), session, 0, session != newest and job != "forecast"
         )
         for session in sessions
         for job in jobs
@@ -84,21 +84,22 @@ def due_sessions(book: CalendarBook, view: CalendarView, now: datetime) -> list[
     return planned
 
 
-def _since(book: CalendarBook, view: CalendarView, newest: date) -> list[date]:
+def _since(calendars: Calendars, view: CalendarView, newest: date) -> list[date]:
     """Sessions without a pull up to the newest (inclusive); only the newest where there was none before."""
     if view.last_pull is None:
         return [newest]
     oldest = view.last_pull.date() - timedelta(days=3)
-    candidates = book.sessions(view.name, oldest, newest)
-    return [session for session in candidates if book.final_at(view.name, session) > view.last_pull]
+    candidates = calendars.sessions(view.name, oldest, newest)
+    return [session for session in candidates if calendars.final_at(view.name, session) > view.last_pull]
 
 
-def due_trainings(book: CalendarBook, groups: Sequence[GroupView], now: datetime) -> list[PlannedRun]:
+def due_trainings(calendars: Calendars, groups: Sequence[GroupView], now: datetime) -> list[PlannedRun]:
     """Train runs due by an instant: at first start, weekly, and when a group first has enough history."""
     planned = []
     for group in groups:
         newest = [
-            (book.final_at(name, session), session) for name, session in _newest(book, group.calendars, now).items()
+            (calendars.final_at(name, session), session)
+            for name, session in _newest(calendars, group.calendars, now).items()
         ]
         if not newest:
             continue
@@ -111,8 +112,8 @@ def due_trainings(book: CalendarBook, groups: Sequence[GroupView], now: datetime
     return planned
 
 
-def _newest(book: CalendarBook, calendars: Sequence[str], now: datetime) -> Mapping[str, date]:
-    found = {name: book.newest_final(name, now) for name in calendars}
+def _newest(calendars: Calendars, names: Sequence[str], now: datetime) -> Mapping[str, date]:
+    found = {name: calendars.newest_final(name, now) for name in names}
     return {name: session for name, session in found.items() if session is not None}
 
 
@@ -130,34 +131,34 @@ class MarketEvent:
 
 
 def next_event(
-    book: CalendarBook, calendars: Sequence[str], now: datetime, record_end: date | None
+    calendars: Calendars, names: Sequence[str], now: datetime, record_end: date | None
 ) -> MarketEvent | None:
     """The first open or close + settle after an instant; None when the record has no further session.
 
     Args:
         book: Calendars and their settle delays.
-        calendars: Those that matter.
+        names: Those that matter.
         now: Market time.
         record_end: Last session of the record (inclusive); None = endless.
     """
-    events = sorted({event for name in calendars for event in _events(book, name, now, record_end)})
+    events = sorted({event for name in names for event in _events(calendars, name, now, record_end)})
     if not events:
         return None
     day = events[0].date()
     start = datetime.combine(day, datetime.min.time(), events[0].tzinfo)
-    known = {e for name in calendars for e in _events(book, name, start - timedelta(microseconds=1), record_end)}
+    known = {e for name in names for e in _events(calendars, name, start - timedelta(microseconds=1), record_end)}
     return MarketEvent(events[0], sum(event.date() == day for event in known))
 
 
-def _events(book: CalendarBook, name: str, after: datetime, record_end: date | None) -> list[datetime]:
+def _events(calendars: Calendars, name: str, after: datetime, record_end: date | None) -> list[datetime]:
     """The events of a calendar's next few sessions after an instant."""
-    calendar = book.get(name)
+    calendar = calendars.get(name)
     first = after.date() - timedelta(days=3)
     found: list[datetime] = []
     for session in calendar.sessions(first, after.date() + timedelta(days=14)):
         if record_end is not None and session > record_end:
             break
-        found += [e for e in (calendar.open_at(session), book.final_at(name, session)) if e > after]
+        found += [e for e in (calendar.open_at(session), calendars.final_at(name, session)) if e > after]
         if len(found) >= 6:
             break
     return found

@@ -123,11 +123,11 @@ class Scheduler:
             machine_now = self._context.machine.now(connection)
             leads = take_lead(connection, self.id, self.name, machine_now, self._context.lease)
             if not leads and self._context.database.is_sqlite:
-                self._tell_standby(leader(connection, machine_now))
+                self._notify_standby(leader(connection, machine_now))
                 return Step.STANDBY
             market_now = self._context.market.now(connection)
             self._context.calendars.widen(market_now)
-            self._context.calendars.honour(closed_sessions(connection, (market_now - CLOSED_KEPT).date()))
+            self._context.calendars.set_closed(closed_sessions(connection, (market_now - CLOSED_KEPT).date()))
             plan_due(self._context, connection, self._groups, market_now)
             answer_requests(self._context, connection, market_now)
             claimant = Claimant(self.id, self._claimable(), self._context.lease)
@@ -147,17 +147,17 @@ class Scheduler:
         poll = self._context.settings.poll_seconds
         try:
             step = self.step()
-            self._tell_well()
+            self._notify_well()
             if step is Step.WORKED:
                 return 0.0
             if step is Step.STANDBY or self._mover is None:
                 return poll
             left = self._mover.move()
         except FAULTS as error:
-            self._tell_fault(refusal(error))
+            self._notify_fault(refusal(error))
             return poll
         except DatabaseError as error:  # migrated by another version under us: whoever did may undo it
-            self._tell_fault(str(error))
+            self._notify_fault(str(error))
             return poll
         return poll if left is None else min(left, poll)
 
@@ -177,18 +177,18 @@ class Scheduler:
         with self._context.database.reading() as connection:
             return is_busy(connection, self._jobs)
 
-    def _tell_fault(self, reason: str) -> None:
+    def _notify_fault(self, reason: str) -> None:
         """Say once that the database cannot be used; the turns go on."""
         if not self._faulty:
             self._faulty = True
             _log.error("the database cannot be used; trying again until it can", error=reason)
 
-    def _tell_well(self) -> None:
+    def _notify_well(self) -> None:
         if self._faulty:
             self._faulty = False
             self._context.reporter.notice("the database can be used again; going on where it stopped")
 
-    def _tell_standby(self, active: str | None) -> None:
+    def _notify_standby(self, active: str | None) -> None:
         if not self._stood_by:
             self._stood_by = True
             self._context.reporter.notice(f"another scheduler is active ({active}); standing by until its lease ends")

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from service.db.tables import requests, runs
+from service.db.tables import run_requests, runs
 from service.runs import PlannedRun, plan
 from service.runtime.context import ServiceContext
 from service.scheduler.due import GroupView, due_trainings
@@ -17,7 +17,7 @@ PENDING, DONE = "pending", "done"
 def ask(connection: Connection, job: str, machine_now: datetime) -> int:
     """Write a request for a job's newest runs; returns its id."""
     values = {"kind": "run", "body": {"job": job}, "state": PENDING, "created_at": machine_now}
-    key = connection.execute(insert(requests).values(values)).inserted_primary_key
+    key = connection.execute(insert(run_requests).values(values)).inserted_primary_key
     assert key is not None
     return int(key[0])
 
@@ -27,14 +27,14 @@ def answer_requests(context: ServiceContext, connection: Connection, market_now:
 
     The session jobs are planned by the calendar anyway; a training is planned for the newest instant.
     """
-    for row in connection.execute(select(requests).where(requests.c.state == PENDING)).all():
+    for row in connection.execute(select(run_requests).where(run_requests.c.state == PENDING)).all():
         job = row.body["job"]
         if job == "train":
             plan_trainings(context, connection, market_now)
         result = {"runs": newest_runs(connection, job)}
         connection.execute(
-            update(requests)
-            .where(requests.c.id == row.id)
+            update(run_requests)
+            .where(run_requests.c.id == row.id)
             .values(state=DONE, finished_at=context.machine.now(connection), result=result)
         )
 
@@ -66,4 +66,4 @@ def newest_runs(connection: Connection, job: str) -> list[int]:
 
 def read_request(connection: Connection, request_id: int) -> Any:
     """A request's row."""
-    return connection.execute(select(requests).where(requests.c.id == request_id)).one()
+    return connection.execute(select(run_requests).where(run_requests.c.id == request_id)).one()

@@ -7,10 +7,10 @@ from datetime import timedelta
 import structlog
 from sqlalchemy import select
 
-from service.db.session import FAULTS, lies_in_machine, refusal
+from service.db.session import FAULTS, is_unavailable, refusal
 from service.db.tables import runs
 from service.errors import FencedError, TplusError
-from service.execution.executor import WorkerDied, disk_refusal
+from service.execution.executor import WorkerDied, disk_message
 from service.forecasts.forecast_job import forecast
 from service.forecasts.scoring.score_job import score
 from service.prices.pull.pull_job import PullIncomplete, pull
@@ -48,10 +48,10 @@ def execute(context: ServiceContext, run: Run, stopping: Callable[[], bool]) -> 
     except TplusError as error:
         _end(context, run, str(error))
     except FAULTS as error:  # the next attempt may find the database well
-        pause = timedelta(seconds=context.settings.retry_seconds) if lies_in_machine(error) else None
+        pause = timedelta(seconds=context.settings.retry_seconds) if is_unavailable(error) else None
         _end(context, run, f"the database refused: {refusal(error)}", pause)
     except OSError as error:
-        _end(context, run, disk_refusal(error))
+        _end(context, run, disk_message(error))
     except Exception as error:  # a defect of ours must not take the other runs down; the log keeps the trace
         _log.exception("run failed unexpectedly", run_id=run.id, job=run.job, scope=run.scope)
         _end(context, run, f"{type(error).__name__}: {error}")

@@ -7,7 +7,7 @@ from datetime import datetime
 import numpy as np
 from sqlalchemy import Connection, func, select
 
-from models.config import MIN_TRAINING_DATES, Recipe, Strategy
+from models.config import MIN_TRAINING_DATES, ModelConfig, Strategy
 from models.errors import TooLittleHistory
 from models.gate import Evidence
 from models.preprocessing.frame import Panel
@@ -23,7 +23,7 @@ from service.runtime.context import RANDOM_WALK, ServiceContext
 from service.training.progress import StoredProgress
 from service.training.promotion.decide import NewVersions, promote
 from service.training.promotion.gate import judge_standing, live_of
-from service.training.registry.approvals import RecipeKey, key_of, read_standing
+from service.training.registry.approvals import ConfigKey, key_of, read_standing
 from service.training.registry.versions import Recorded, add_version, champion
 
 
@@ -72,16 +72,16 @@ def fit(
     context: ServiceContext, fitting: Fitting, executor: Executor, note: Callable[[float, str], None] | None = None
 ) -> tuple[TrainedArtifact, ...]:
     """Fit the random walk, and where asked the network, of every strategy; `note` is told the share done (0..1)."""
-    recipes = context.recipes(fitting.group)
-    panel = _panel(context, fitting, next(iter(recipes.values())))
+    configs = context.configs(fitting.group)
+    panel = _panel(context, fitting, next(iter(configs.values())))
     cut_at = np.datetime64(fitting.cut_at.replace(tzinfo=None), "s")
     store = context.settings.artifact_dir
     store.mkdir(parents=True, exist_ok=True)
     requests: list[TrainRequest] = []
-    for strategy, recipe in recipes.items():
-        requests.append(TrainRequest(panel, Recipe(RANDOM_WALK, strategy), cut_at, store))
+    for strategy, config in configs.items():
+        requests.append(TrainRequest(panel, ModelConfig(RANDOM_WALK, strategy), cut_at, store))
         stand_in = context.stand_ins(fitting.group).get(strategy)
-        for network in (recipe, stand_in) if fitting.networks else ():
+        for network in (config, stand_in) if fitting.networks else ():
             if network is not None:
                 wanted = TrainRequest(panel, network, cut_at, store)
                 requests.append(_request_of_network(context, fitting.group, wanted))
@@ -104,7 +104,7 @@ def record(
     fitting: Fitting,
     trained: Sequence[TrainedArtifact],
     run: Run,
-    live: Mapping[RecipeKey, Evidence] | None = None,
+    live: Mapping[ConfigKey, Evidence] | None = None,
 ) -> dict[str, str]:
     """Insert the versions and decide on them, in the caller's fenced transaction; sentences by strategy.
 
@@ -117,53 +117,57 @@ def record(
         ids: dict[str, int] = {}
         networks: list[TrainedArtifact] = []
         for artifact in trained:
-            if artifact.recipe.strategy is strategy:
-                architecture = artifact.recipe.architecture
-                ids[architecture] = add_version(connection, fitting.group, artifact, fitting.cut_at, recorded)
-                networks += [] if architecture == RANDOM_WALK else [artifact]
+            if artifact.config.strategy is strategy:
+                forecaster = artifact.config.forecaster
+                ids[forecaster] = add_version(connection, fitting.group, artifact, fitting.cut_at, recorded)
+                networks += [] if forecaster == RANDOM_WALK else [artifact]
         new = NewVersions(fitting.group, strategy.value, ids[RANDOM_WALK], None, {})
         for network in reversed(networks):  # the one asked for comes last and is decided on
-            recipe = network.recipe
+            config = network.config
             new = replace(
                 new,
-                network=ids[recipe.architecture],
+                network=ids[config.forecaster],
                 stand_in=new.network,
                 metrics=network.metrics,
-                recipe=recipe.hash(),
-                architecture=recipe.architecture,
+                config_hash=config.hash(),
+                forecaster=config.forecaster,
             )
             judge_standing(connection, new.key, network.evidence, live.get(new.key), recorded)
         serving = champion(connection, fitting.group, strategy.value)
-        if serving is not None and serving.is_network and serving.recipe not in {n.recipe.hash() for n in networks}:
+        if (
+            serving is not None
+            and serving.is_network
+            and serving.config_hash not in {n.config.hash() for n in networks}
+        ):
             key = key_of(serving)
             judge_standing(connection, key, None, live.get(key), recorded)
         sentences[strategy.value] = promote(connection, new, recorded)
     return sentences
 
 
-def _live(context: ServiceContext, group: str, trained: Sequence[TrainedArtifact]) -> dict[RecipeKey, Evidence]:
+def _live(context: ServiceContext, group: str, trained: Sequence[TrainedArtifact]) -> dict[ConfigKey, Evidence]:
     """Live scores of the recipes that were trained, and of those that serve."""
-    keys: list[RecipeKey] = []
-    evidence: dict[RecipeKey, Evidence] = {}
+    keys: list[ConfigKey] = []
+    evidence: dict[ConfigKey, Evidence] = {}
     for artifact in trained:
-        recipe = artifact.recipe
-        if recipe.architecture != RANDOM_WALK:
-            keys.append(RecipeKey(group, recipe.strategy.value, recipe.hash(), recipe.architecture))
+        config = artifact.config
+        if config.forecaster != RANDOM_WALK:
+            keys.append(ConfigKey(group, config.strategy.value, config.hash(), config.forecaster))
             if artifact.evidence is not None:
                 evidence[keys[-1]] = artifact.evidence
     with context.database.reading() as connection:
         serving = [champion(connection, group, strategy.value) for strategy in Strategy]
         keys += [key_of(version) for version in serving if version is not None and version.is_network]
-        return live_of(connection, keys, evidence, context.origin)
+        return live_of(connection, keys, evidence, context.mode)
 
 
 def _request_of_network(context: ServiceContext, group: str, request: TrainRequest) -> TrainRequest:
     """The request with what the gate will want to know: evidence for the recipe, or a look at its predecessor."""
-    recipe = request.recipe
-    key = RecipeKey(group, recipe.strategy.value, recipe.hash(), recipe.architecture)
+    config = request.config
+    key = ConfigKey(group, config.strategy.value, config.hash(), config.forecaster)
     with context.database.reading() as connection:
         on_trial = read_standing(connection, key).may_ask
-        serving = champion(connection, group, recipe.strategy.value)
+        serving = champion(connection, group, config.strategy.value)
     predecessor = None
     if serving is not None and serving.is_network:
         predecessor = Predecessor(serving.folder(context.settings.artifact_dir), serving.sha256, serving.id)
@@ -191,8 +195,8 @@ def pooled_dates(connection: Connection, group: str) -> int:
     return int(connection.execute(query).scalar_one())
 
 
-def _panel(context: ServiceContext, fitting: Fitting, recipe: Recipe) -> Panel:
-    references = tuple(reference.symbol for reference in recipe.references)
+def _panel(context: ServiceContext, fitting: Fitting, config: ModelConfig) -> Panel:
+    references = tuple(reference.symbol for reference in config.references)
     query = PanelQuery(fitting.symbols, references, fitting.cut_at, context.calendars.settle)
     with context.database.reading() as connection:
         return load_panel(connection, query)

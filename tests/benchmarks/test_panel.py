@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.panel import load_panel, recorded_symbols
-from models.baselines import fit_random_walk, random_walk_recipe
+from models.baselines import fit_random_walk, random_walk_config
 from models.config import Strategy
 from models.errors import FrameError
 from models.metrics.scoring_rules import coverage_rates, pinball
@@ -54,17 +54,17 @@ def test_a_symbol_that_is_not_recorded() -> None:
 
 def test_the_random_walk_of_the_notes(panel: Panel) -> None:
     day = np.datetime64
-    recipe = random_walk_recipe(Strategy.MULTI_STEP)
-    windows = cut_windows(panel, recipe, require_targets=True)
+    config = random_walk_config(Strategy.MULTI_STEP)
+    windows = cut_windows(panel, config, require_targets=True)
     spans = spans_between(
         windows,
         (day("2000-03-01"), day("2014-12-31")),
         (day("2015-01-01"), day("2016-12-31")),
         (day("2017-01-01"), day("2018-12-31")),
     )
-    judged = windows.select(spans.judge)
+    judged = windows.select(spans.test)
     assert len(judged) == pytest.approx(25_400, rel=0.005)
-    quantiles = fit_random_walk(panel, recipe, spans.fit_until).at(judged.sigma)
+    quantiles = fit_random_walk(panel, config, spans.train_until).at(judged.sigma)
     actual = judged.targets * judged.sigma[:, None] * np.sqrt([1, 2, 3])
     losses = pinball(actual, quantiles) * 1e4
     assert losses.mean() == pytest.approx(39.11, rel=0.005)

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.support.dashboard.browser import View, Watched, look, open_browser
-from tests.support.dashboard.page_databases import FACES, FILE, make_face, replayed
+from tests.support.dashboard.page_databases import FILE, NOTICES, make_notice, replayed
 from tests.support.dashboard.server import Server, serving
 from tests.support.paths import ROOT
 
@@ -55,14 +55,16 @@ def market(replayed_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.fixture(scope="module")
-def face_servers(replayed_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Server]]:
-    """Servers of the faces by name, each started when first asked for; those without a database of theirs share one."""
-    folder, running = tmp_path_factory.mktemp("faces"), {}
+def notice_servers(
+    replayed_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Server]]:
+    """Servers of the notices by name, each started when first asked for; those without a database of theirs share one."""
+    folder, running = tmp_path_factory.mktemp("notices"), {}
 
     def serve(name: str) -> Server:
-        own = name if FACES[name].make else "shared"
+        own = name if NOTICES[name].make else "shared"
         if own not in running:
-            manager = serving(make_face(name, replayed_folder, folder / own) / FILE)
+            manager = serving(make_notice(name, replayed_folder, folder / own) / FILE)
             running[own] = (manager, manager.__enter__())
         return running[own][1]
 

@@ -72,7 +72,7 @@ def test_a_narrow_page_is_short_and_opens_by_keyboard(watched: Watched) -> None:
     title, readout = page.locator("#lead").bounding_box(), page.locator("#readout").bounding_box()
     assert title is not None
     assert readout is not None
-    assert readout["y"] - (title["y"] + title["height"]) < 24, "no room is kept for a face that does not stand"
+    assert readout["y"] - (title["y"] + title["height"]) < 24, "no room is kept for a notice that does not stand"
     assert page.evaluate("document.documentElement.scrollHeight") < 9_500
     shown = page.locator("#accuracy tbody tr:not([data-heading]):visible")
     first = shown.count()
@@ -180,7 +180,7 @@ def test_the_accuracy_table_says_n_and_what_it_is_worth(watched: Watched) -> Non
     page = ready(watched, "BBB")
     table = page.locator("#accuracy")
     expect(table).to_contain_text("67")
-    expect(page.locator("#face")).to_have_attribute("data-faces", re.compile("losing"))
+    expect(page.locator("#notice")).to_have_attribute("data-notices", re.compile("losing"))
     # The fixture's accuracy row of T: skill -0.306 with p 0.0006, so that it is not chance.
     expect(page.locator("#steps")).to_contain_text("−30.6 %")
     expect(page.locator("#steps")).to_contain_text("worse")

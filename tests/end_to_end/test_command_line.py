@@ -37,7 +37,7 @@ def test_forecast_on_real_prices_before_and_after_the_bar_is_final(
     if as_of == "2018-12-20":
         assert entry["state"] == "issued"
         assert [step["target_session"] for step in entry["multi_step"]["steps"]] == targets
-        assert entry["multi_step"]["served_by"]["architecture"] == "random_walk"
+        assert entry["multi_step"]["served_by"]["forecaster"] == "random_walk"
     else:  # at 22:00Z the session after 12-19 had been open since 14:30Z
         assert (entry["state"], "issued_at" in entry) == ("missed", False)
 

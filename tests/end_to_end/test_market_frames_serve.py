@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import select, update
 
 from service.db.session import Database
-from service.db.tables import edition_items, editions, forecasts, model_versions, recipe_judgements
+from service.db.tables import config_approvals, editions, forecasts, model_versions, served_forecasts
 from service.market.instruments import add_symbols
 from service.runtime.context import STAND_IN
 from tests.support.recorded import RecordedWalks, Walk
-from tests.support.service_factory import Service, SmallNetworks, Wanted, make_service
+from tests.support.service_factory import ForecastQuery, Service, SmallNetworks, make_service
 
 FIRST, LAST = date(2019, 6, 3), date(2024, 6, 28)
 SERVED = "conv_lstm"
@@ -21,24 +21,29 @@ NEW_SINCE = "it is new since the conv_lstm was trained"
 
 def served_on(service: Service, as_of: date) -> dict[tuple[str, str], tuple[str, str]]:
     query = (
-        select(edition_items.c.symbol, edition_items.c.strategy, model_versions.c.architecture, edition_items.c.reason)
-        .join(editions, editions.c.number == edition_items.c.edition)
-        .join(model_versions, model_versions.c.id == edition_items.c.model_version_id)
+        select(
+            served_forecasts.c.symbol,
+            served_forecasts.c.strategy,
+            model_versions.c.forecaster,
+            served_forecasts.c.reason,
+        )
+        .join(editions, editions.c.number == served_forecasts.c.edition)
+        .join(model_versions, model_versions.c.id == served_forecasts.c.model_version_id)
         .where(editions.c.as_of == as_of)
     )
     with service.database.reading() as connection:
-        return {(row.symbol, row.strategy): (row.architecture, row.reason) for row in connection.execute(query)}
+        return {(row.symbol, row.strategy): (row.forecaster, row.reason) for row in connection.execute(query)}
 
 
 def accept_stand_in(service: Service) -> None:
     """The judgement of the stand-in's recipes as if it had been the other way round."""
     with service.database.transaction() as connection:
         rows = connection.execute(
-            select(recipe_judgements).where(recipe_judgements.c.architecture == STAND_IN)
+            select(config_approvals).where(config_approvals.c.forecaster == STAND_IN)
         ).mappings().all()  # fmt: skip
         for row in rows:
             values = {**row, "id": None, "accepted": True, "reason": "accepted by the test"}
-            connection.execute(recipe_judgements.insert().values(**{k: v for k, v in values.items() if k != "id"}))
+            connection.execute(config_approvals.insert().values(**{k: v for k, v in values.items() if k != "id"}))
 
 
 @pytest.mark.timeout(300)
@@ -47,20 +52,20 @@ def test_a_symbol_new_since_training_is_served_by_the_groups_lstm_once_that_is_a
 ) -> None:
     (tmp_path / "network.db").write_bytes(migrated_file.read_bytes())
     source = RecordedWalks([Walk(name, FIRST, LAST, seed=seed) for seed, name in enumerate(("AAA", "BBB", "CCC"))])
-    wanted = Wanted("2024-03-01T22:30:00Z", ("AAA", "BBB"), {"network": SERVED})
+    wanted = ForecastQuery("2024-03-01T22:30:00Z", ("AAA", "BBB"), {"network": SERVED})
     service = make_service(Database(f"sqlite:///{tmp_path / 'network.db'}"), tmp_path, source, wanted)
     service = replace(service, context=replace(service.context, child=SmallNetworks()))
     scheduler = service.scheduler()
     service.work(scheduler)
     with service.database.transaction() as connection:
         trained = connection.execute(select(model_versions)).all()
-        judged = {row.architecture for row in connection.execute(select(recipe_judgements))}
-        walks = model_versions.c.architecture == "random_walk"
+        judged = {row.forecaster for row in connection.execute(select(config_approvals))}
+        walks = model_versions.c.forecaster == "random_walk"
         connection.execute(update(model_versions).where(walks).values(status="challenger"))
-        frames = model_versions.c.architecture == SERVED
+        frames = model_versions.c.forecaster == SERVED
         connection.execute(update(model_versions).where(frames).values(status="champion", reason="by the test"))
         add_symbols(connection, ["CCC"], service.context.market.now(connection), {})
-    assert sorted({(row.architecture, row.strategy) for row in trained if row.status != "retired"}) == [
+    assert sorted({(row.forecaster, row.strategy) for row in trained if row.status != "retired"}) == [
         (name, strategy) for name in (SERVED, "lstm", "random_walk") for strategy in ("multi_step", "one_step")
     ]
     assert judged == {SERVED, "lstm"}
@@ -71,8 +76,8 @@ def test_a_symbol_new_since_training_is_served_by_the_groups_lstm_once_that_is_a
     assert {monday[symbol, strategy][0] for symbol in ("AAA", "BBB") for strategy in ("one_step", "multi_step")} == {
         SERVED
     }
-    architecture, reason = monday["CCC", "multi_step"]
-    assert architecture == "random_walk"
+    forecaster, reason = monday["CCC", "multi_step"]
+    assert forecaster == "random_walk"
     assert reason.startswith(f"the random walk serves: {NEW_SINCE}")
 
     accept_stand_in(service)
@@ -82,8 +87,8 @@ def test_a_symbol_new_since_training_is_served_by_the_groups_lstm_once_that_is_a
     tuesday = served_on(service, date(2024, 3, 5))
     assert tuesday["AAA", "multi_step"][0] == SERVED
     for strategy in ("one_step", "multi_step"):
-        architecture, reason = tuesday["CCC", strategy]
-        assert architecture == STAND_IN
+        forecaster, reason = tuesday["CCC", strategy]
+        assert forecaster == STAND_IN
         assert reason.startswith(f"the lstm stands in: {NEW_SINCE}")
     with service.database.reading() as connection:
         stored = connection.execute(select(forecasts.c.id).where(forecasts.c.as_of == date(2024, 3, 5))).all()

@@ -10,10 +10,10 @@ from sqlalchemy import Row, select, update
 
 from models.training.tasks import _loaded
 from service.db.session import Database
-from service.db.tables import edition_items, editions, forecasts, model_versions, run_outcomes, runs
+from service.db.tables import editions, forecasts, model_versions, run_outcomes, runs, served_forecasts
 from service.forecasts.ledger import verify
 from tests.support.recorded import RecordedWalks, Walk
-from tests.support.service_factory import Service, SmallNetworks, Wanted, make_service
+from tests.support.service_factory import ForecastQuery, Service, SmallNetworks, make_service
 
 FIRST, LAST = date(2019, 6, 3), date(2024, 6, 28)
 
@@ -33,14 +33,14 @@ def trained(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Se
     folder = tmp_path_factory.mktemp("network")
     (folder / "network.db").write_bytes(migrated_file.read_bytes())
     source = RecordedWalks([Walk("AAA", FIRST, LAST, seed=1), Walk("BBB", FIRST, LAST, seed=2)])
-    wanted = Wanted("2024-03-01T22:30:00Z", ("AAA", "BBB"))
+    wanted = ForecastQuery("2024-03-01T22:30:00Z", ("AAA", "BBB"))
     made = make_service(Database(f"sqlite:///{folder / 'network.db'}"), folder, source, wanted)
     made = replace(made, context=replace(made.context, child=SmallNetworks()))
     work(made)
     with made.database.transaction() as connection:
-        walks = model_versions.c.architecture == "random_walk"
-        standing = model_versions.c.status.in_(("champion", "challenger"))
-        connection.execute(update(model_versions).where(walks, standing).values(status="challenger"))
+        walks = model_versions.c.forecaster == "random_walk"
+        approval = model_versions.c.status.in_(("champion", "challenger"))
+        connection.execute(update(model_versions).where(walks, approval).values(status="challenger"))
         serve = {"status": "champion", "reason": "made champion by the test"}
         connection.execute(update(model_versions).where(~walks).values(**serve))
     return made
@@ -55,9 +55,9 @@ def work(service: Service) -> None:
 def served(service: Service, as_of: date) -> set[tuple[str, str, str]]:
     """Symbol, architecture and reason of all that an as_of's edition serves."""
     query = (
-        select(edition_items.c.symbol, model_versions.c.architecture, edition_items.c.reason)
-        .join(editions, editions.c.number == edition_items.c.edition)
-        .join(model_versions, model_versions.c.id == edition_items.c.model_version_id)
+        select(served_forecasts.c.symbol, model_versions.c.forecaster, served_forecasts.c.reason)
+        .join(editions, editions.c.number == served_forecasts.c.edition)
+        .join(model_versions, model_versions.c.id == served_forecasts.c.model_version_id)
         .where(editions.c.as_of == as_of)
     )
     return {tuple(row) for row in rows(service, query)}
@@ -67,11 +67,11 @@ def served(service: Service, as_of: date) -> set[tuple[str, str, str]]:
 def test_training_stores_network_and_walk_with_a_decision_and_its_figures(trained: Service) -> None:
     (run,) = rows(trained, select(runs).where(runs.c.job == "train"))
     assert (run.state, run.counts) == ("done", {"trained": 2, "versions": 4})
-    networks = rows(trained, select(model_versions).where(model_versions.c.architecture == "lstm"))
+    networks = rows(trained, select(model_versions).where(model_versions.c.forecaster == "lstm"))
     assert sorted((row.strategy, row.horizon) for row in networks) == [("multi_step", 3), ("one_step", 1)]
     for row in networks:
-        assert row.metrics["judge_n"] > 0
-        assert row.judge_last < date(2024, 3, 1)
+        assert row.metrics["test_n"] > 0
+        assert row.test_last < date(2024, 3, 1)
     assert len([sentence for sentence in trained.reporter.decisions if "pinball" in sentence]) == 2
 
 
@@ -84,7 +84,7 @@ def test_the_network_serves_beside_the_walk_then_an_altered_artifact_gives_way_t
     stored = rows(trained, select(forecasts.c.id).where(forecasts.c.as_of == monday))
     assert len(stored) == 2 * 4 * 2  # symbols, steps of both strategies, network and random walk
 
-    for row in rows(trained, select(model_versions).where(model_versions.c.architecture == "lstm")):
+    for row in rows(trained, select(model_versions).where(model_versions.c.forecaster == "lstm")):
         weights = trained.context.settings.artifact_dir / row.artifact / "weights.npz"
         body = bytearray(weights.read_bytes())
         body[len(body) // 2] ^= 1
@@ -94,7 +94,7 @@ def test_the_network_serves_beside_the_walk_then_an_altered_artifact_gives_way_t
     trained.move_market(day(5))
     work(trained)
     tuesday = served(trained, date(2024, 3, 5))
-    assert {(symbol, architecture) for symbol, architecture, _ in tuesday} == {
+    assert {(symbol, forecaster) for symbol, forecaster, _ in tuesday} == {
         ("AAA", "random_walk"),
         ("BBB", "random_walk"),
     }

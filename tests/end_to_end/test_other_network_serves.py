@@ -9,9 +9,9 @@ from sqlalchemy import select, update
 
 from models.forecasting.artifact import load_artifact
 from service.db.session import Database
-from service.db.tables import edition_items, editions, forecasts, model_versions
+from service.db.tables import editions, forecasts, model_versions, served_forecasts
 from tests.support.recorded import RecordedWalks, Walk
-from tests.support.service_factory import SmallNetworks, Wanted, make_service
+from tests.support.service_factory import ForecastQuery, SmallNetworks, make_service
 
 FIRST, LAST = date(2019, 6, 3), date(2024, 6, 28)
 WINDOW = 40
@@ -23,7 +23,7 @@ WINDOW = 40
 def test_the_stateful_network_trains_and_serves_from_its_warm_up(migrated_file: Path, tmp_path: Path) -> None:
     (tmp_path / "network.db").write_bytes(migrated_file.read_bytes())
     source = RecordedWalks([Walk("AAA", FIRST, LAST, seed=1), Walk("BBB", FIRST, LAST, seed=2)])
-    wanted = Wanted("2024-03-01T22:30:00Z", ("AAA", "BBB"), {"network": "stateful_lstm"})
+    wanted = ForecastQuery("2024-03-01T22:30:00Z", ("AAA", "BBB"), {"network": "stateful_lstm"})
     service = make_service(Database(f"sqlite:///{tmp_path / 'network.db'}"), tmp_path, source, wanted)
     service = replace(service, context=replace(service.context, child=SmallNetworks()))
     scheduler = service.scheduler()
@@ -32,16 +32,16 @@ def test_the_stateful_network_trains_and_serves_from_its_warm_up(migrated_file: 
     assert len(decided) == 2
     assert all("stateful_lstm" in sentence for sentence in decided)
 
-    is_network = model_versions.c.architecture == "stateful_lstm"
+    is_network = model_versions.c.forecaster == "stateful_lstm"
     with service.database.transaction() as connection:
         networks = connection.execute(select(model_versions).where(is_network)).all()
-        standing = model_versions.c.status.in_(("champion", "challenger"))
-        connection.execute(update(model_versions).where(~is_network, standing).values(status="challenger"))
+        approval = model_versions.c.status.in_(("champion", "challenger"))
+        connection.execute(update(model_versions).where(~is_network, approval).values(status="challenger"))
         connection.execute(update(model_versions).where(is_network).values(status="champion", reason="by the test"))
     assert sorted((row.strategy, row.lookback) for row in networks) == [("multi_step", WINDOW), ("one_step", WINDOW)]
     for row in networks:
         artifact = load_artifact(service.context.settings.artifact_dir / row.artifact, row.sha256)
-        assert (artifact.recipe.lookback, artifact.pipeline["lookback"]) == (WINDOW, WINDOW)
+        assert (artifact.config.lookback, artifact.pipeline["lookback"]) == (WINDOW, WINDOW)
 
     service.move_market(datetime(2024, 3, 4, 22, 30, tzinfo=UTC))
     service.work(scheduler)
@@ -49,9 +49,9 @@ def test_the_stateful_network_trains_and_serves_from_its_warm_up(migrated_file: 
     monday = date(2024, 3, 4)
     with service.database.reading() as connection:
         served = connection.execute(
-            select(edition_items.c.symbol, edition_items.c.strategy, model_versions.c.architecture)
-            .join(editions, editions.c.number == edition_items.c.edition)
-            .join(model_versions, model_versions.c.id == edition_items.c.model_version_id)
+            select(served_forecasts.c.symbol, served_forecasts.c.strategy, model_versions.c.forecaster)
+            .join(editions, editions.c.number == served_forecasts.c.edition)
+            .join(model_versions, model_versions.c.id == served_forecasts.c.model_version_id)
             .where(editions.c.as_of == monday)
         ).all()
         stored = connection.execute(select(forecasts.c.id).where(forecasts.c.as_of == monday)).all()

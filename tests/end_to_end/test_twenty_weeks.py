@@ -15,12 +15,22 @@ import pytest
 from sqlalchemy import func, select
 
 from service.db.session import Database
-from service.db.tables import accuracy, actions, bars, edition_items, editions, forecasts, instruments, runs, scores
+from service.db.tables import (
+    bars,
+    corporate_actions,
+    editions,
+    forecasts,
+    instruments,
+    runs,
+    scores,
+    served_forecasts,
+    track_records,
+)
 from service.forecasts.ledger import verify
 from service.market.exchange_calendar import get_calendar
 from service.market.instruments import add_symbols
 from tests.support.recorded import RecordedWalks, Walk
-from tests.support.service_factory import Service, Wanted, make_service
+from tests.support.service_factory import ForecastQuery, Service, make_service
 
 FIRST, LAST = date(2018, 1, 2), date(2019, 3, 15)
 SPLIT, DIVIDEND = date(2018, 12, 3), date(2018, 11, 30)
@@ -55,7 +65,7 @@ def weeks(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Serv
             Walk("SPY", FIRST, LAST, seed=5),
         ]
     )
-    wanted = Wanted("2018-10-19T22:30:00Z", ("AAA", "BBB", "7203.T"), {"reference_symbols": ("SPY",)})
+    wanted = ForecastQuery("2018-10-19T22:30:00Z", ("AAA", "BBB", "7203.T"), {"reference_symbols": ("SPY",)})
     service = make_service(Database(f"sqlite:///{folder / 'weeks.db'}"), folder, source, wanted)
     with service.database.transaction() as connection:
         add_symbols(connection, ["SPY"], service.context.market.now(connection), {}, reference=True)
@@ -125,11 +135,11 @@ def test_every_forecast_has_one_outcome_once_its_session_is_final(weeks: Service
 
 
 def test_every_forecast_was_issued_on_time_and_after_its_session(weeks: Service) -> None:
-    query = select(editions.c.calendar, editions.c.as_of, editions.c.issued_at, editions.c.origin)
+    query = select(editions.c.calendar, editions.c.as_of, editions.c.issued_at, editions.c.mode)
     for row in rows(weeks, query):
         calendar = get_calendar(row.calendar, FIRST, LAST)
         assert calendar.close_at(row.as_of) < row.issued_at < calendar.open_at(calendar.next(row.as_of))
-        assert row.origin == "replay"
+        assert row.mode == "replay"
 
 
 def test_editions_are_gapless_and_the_chain_holds(weeks: Service) -> None:
@@ -140,11 +150,13 @@ def test_editions_are_gapless_and_the_chain_holds(weeks: Service) -> None:
 
 
 def test_one_item_says_what_was_served_for_each_symbol_and_strategy(weeks: Service) -> None:
-    found = rows(weeks, select(edition_items.c.symbol, edition_items.c.strategy, func.count()).group_by(
-        edition_items.c.symbol, edition_items.c.strategy
+    found = rows(weeks, select(served_forecasts.c.symbol, served_forecasts.c.strategy, func.count()).group_by(
+        served_forecasts.c.symbol, served_forecasts.c.strategy
     ))  # fmt: skip
     assert {tuple(row) for row in found if row.symbol == "AAA"} == {("AAA", "multi_step", 95), ("AAA", "one_step", 95)}
-    assert {row.reason for row in rows(weeks, select(edition_items.c.reason))} == {"no network serves this group yet"}
+    assert {row.reason for row in rows(weeks, select(served_forecasts.c.reason))} == {
+        "no network serves this group yet"
+    }
 
 
 def test_trainings_come_weekly(weeks: Service) -> None:
@@ -170,7 +182,12 @@ def test_a_dividend_is_part_of_the_return(weeks: Service) -> None:
     eve = date(2018, 11, 29)
     query = select(bars.c.session, bars.c.close).where(bars.c.symbol == "AAA", bars.c.session.in_([eve, DIVIDEND]))
     closes = {row.session: row.close for row in rows(weeks, query)}
-    paid = rows(weeks, select(actions.c.value).where(actions.c.symbol == "AAA", actions.c.kind == "dividend"))
+    paid = rows(
+        weeks,
+        select(corporate_actions.c.value).where(
+            corporate_actions.c.symbol == "AAA", corporate_actions.c.kind == "dividend"
+        ),
+    )
     assert paid == [(0.4,)]
     own = (forecasts.c.symbol == "AAA", forecasts.c.as_of == eve, forecasts.c.step == 1)
     joined = select(scores.c.actual).join(forecasts, forecasts.c.id == scores.c.forecast_id)
@@ -179,13 +196,16 @@ def test_a_dividend_is_part_of_the_return(weeks: Service) -> None:
 
 
 def test_accuracy_is_there_for_every_symbol_and_its_group(weeks: Service) -> None:
-    found = rows(weeks, select(accuracy).where(accuracy.c.forecaster == "served", accuracy.c.strategy == "one_step"))
+    found = rows(
+        weeks,
+        select(track_records).where(track_records.c.forecaster == "served", track_records.c.strategy == "one_step"),
+    )
     counts = {(row.scope_kind, row.scope): row.n for row in found}
     assert counts == {
         ("symbol", "AAA"): 94, ("symbol", "BBB"): 94, ("symbol", "7203.T"): 92, ("symbol", "NEW"): 3,
         ("group", "equity"): 283,
     }  # fmt: skip
-    assert {row.origin for row in found} == {"replay"}
+    assert {row.mode for row in found} == {"replay"}
     by_name = {row.scope: row for row in found}
     assert by_name["AAA"].skill == 0.0  # the random walk served: by itself it is no better
     assert by_name["NEW"].skill is None

@@ -54,7 +54,7 @@ def said(migrated_file: Path, tmp_path: Path) -> Sayer:
             for calendar in ("XTKS", "XNYS"):
                 assert {one.state for one in desk.forecast(AS_OF, calendar).values()} == {"forecast"}
             found: dict[str, Any] = {}
-            networks = {row.id for row in desk.rows(model_versions) if row.architecture != "random_walk"}
+            networks = {row.id for row in desk.rows(model_versions) if row.forecaster != "random_walk"}
             for row in desk.rows(forecasts):
                 if row.model_version_id not in networks:
                     continue  # the random walk is fitted here, on all of the group up to as_of

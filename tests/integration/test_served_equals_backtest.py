@@ -11,14 +11,14 @@ from models.baselines import RandomWalk
 from models.config import Strategy
 from models.forecaster import Forecaster
 from models.forecasting.network_forecaster import NetworkForecaster, load_forecaster
-from models.preprocessing.frame import Panel, SymbolFrame
+from models.preprocessing.frame import Panel, PriceHistory
 from models.training.tasks import ForecastTask
 from service.db.session import Database
-from service.db.tables import edition_items, forecasts, model_versions
+from service.db.tables import forecasts, model_versions, served_forecasts
 from service.market.exchange_calendar import get_calendar
 from service.market.instruments import add_symbols
 from service.prices.panel import PanelQuery, load_panel
-from service.prices.sources.base import Action, PriceHistory, PriceSource
+from service.prices.sources.base import Action, FetchedPrices, PriceSource
 from service.prices.sources.sample import SampleSource
 from tests.support.forecast_factory import Desk, open_desk, raw_quantiles_of, utc
 
@@ -47,7 +47,7 @@ def desk(database: Database, tmp_path: Path, source: PriceSource) -> Desk:
     return desk
 
 
-def adjusted(history: PriceHistory) -> np.ndarray:
+def adjusted(history: FetchedPrices) -> np.ndarray:
     """`(n, 4)` open, high, low, close adjusted for dividends and factors, one action after the other."""
     prices = history.bars[["open", "high", "low", "close"]].to_numpy().copy()
     raw = history.bars["close"].to_numpy()
@@ -68,7 +68,7 @@ def _ratio(days: Sequence[date], raw: np.ndarray, action: Action) -> float:
     return action.value if action.kind == "factor" else 1 - action.value / float(raw[place - 1])
 
 
-def frame_of(source: PriceSource, symbol: str, at: datetime) -> SymbolFrame:
+def frame_of(source: PriceSource, symbol: str, at: datetime) -> PriceHistory:
     """A frame made straight of the record."""
     history = source.fetch(symbol, None, at)
     table = get_calendar("XNYS", date(1999, 1, 4), LATER.date()).table(date(1999, 1, 4), LATER.date())
@@ -83,7 +83,7 @@ def frame_of(source: PriceSource, symbol: str, at: datetime) -> SymbolFrame:
     places = np.searchsorted(sessions, days[known])
     columns[places, :4] = adjusted(history)[known]
     columns[places, 4] = history.bars["volume"].to_numpy()[known]
-    return SymbolFrame(symbol, "equity", "XNYS", sessions, final_at, *np.ascontiguousarray(columns.T))
+    return PriceHistory(symbol, "equity", "XNYS", sessions, final_at, *np.ascontiguousarray(columns.T))
 
 
 def forecasters(desk: Desk) -> dict[int, Forecaster]:
@@ -146,4 +146,4 @@ def test_the_newest_window_is_the_one_training_would_cut_there(desk: Desk) -> No
 
 def test_the_networks_serve(desk: Desk) -> None:
     networks = {key for key, each in forecasters(desk).items() if isinstance(each, NetworkForecaster)}
-    assert {row.model_version_id for row in desk.rows(edition_items)} == networks
+    assert {row.model_version_id for row in desk.rows(served_forecasts)} == networks

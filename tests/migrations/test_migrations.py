@@ -24,18 +24,17 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from service.db.migrate import check, current_revision, downgrade, upgrade
+from service.db.migrate import check, current_revision, downgrade, require_head, upgrade
 from service.db.revision import HEAD
 from service.db.session import Database
 from service.db.tables import bars, instruments, metadata, stamp
 from service.db.types import Instant
 from service.errors import DatabaseError
 
-GATE = {"recipe_judgements"}
-LEDGER = {"editions", "forecasts", "edition_items", "scores", "accuracy"}
-MODELS = {"runs", "run_outcomes", "model_versions", "model_decisions", "calibration_states"}
-MARKET = {"instruments", "sessions", "bars", "bar_revisions", "actions", "quarantine"}
-CONTROL = {"stamp", "market_clock", "schedulers", "requests", "changes", "api_keys", "audit"}
+LEDGER = {"editions", "forecasts", "served_forecasts", "scores", "track_records"}
+MODELS = {"runs", "run_outcomes", "model_versions", "model_decisions", "config_approvals", "calibration_states"}
+MARKET = {"instruments", "sessions", "bars", "bar_revisions", "corporate_actions", "quarantine"}
+CONTROL = {"stamp", "market_clock", "schedulers", "run_requests", "change_counters", "api_keys", "audit"}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -117,13 +116,13 @@ def test_an_empty_file_has_no_revision_and_the_newest_one_is_the_head(empty: Dat
         assert current_revision(connection) is None
     upgrade(empty)
     with empty.reading() as connection:
-        assert current_revision(connection) == HEAD == "0007"
-        assert set(rows(connection)) == CONTROL | MARKET | MODELS | LEDGER | GATE
+        assert current_revision(connection) == HEAD == "1004"
+        assert set(rows(connection)) == CONTROL | MARKET | MODELS | LEDGER
 
 
 def test_each_step_brings_its_own_tables(empty: Database) -> None:
     expected: set[str] = set()
-    for revision, tables in (("0001", CONTROL), ("0002", MARKET), ("0003", MODELS), ("0004", LEDGER), ("0007", GATE)):
+    for revision, tables in (("1001", CONTROL), ("1002", MARKET), ("1003", MODELS), ("1004", LEDGER)):
         upgrade(empty, revision)
         expected |= tables
         with empty.reading() as connection:
@@ -159,18 +158,18 @@ def test_down_to_nothing_and_up_again_with_data_in_every_table(database: Databas
 def test_one_step_down_and_back_keeps_every_row_outside_the_ledger(database: Database) -> None:
     with database.transaction() as connection:
         fill(connection)
-    downgrade(database, "0003")
+    downgrade(database, "1003")
     with database.reading() as connection:
         assert rows(connection) == dict.fromkeys(CONTROL | MARKET | MODELS, 1)
     upgrade(database)
     with database.reading() as connection:
-        assert rows(connection) == dict.fromkeys(CONTROL | MARKET | MODELS, 1) | dict.fromkeys(LEDGER | GATE, 0)
+        assert rows(connection) == dict.fromkeys(CONTROL | MARKET | MODELS, 1) | dict.fromkeys(LEDGER, 0)
 
 
 def test_each_step_down_with_data_leaves_the_steps_before_it(database: Database) -> None:
     with database.transaction() as connection:
         fill(connection)
-    for revision, left in (("0003", CONTROL | MARKET | MODELS), ("0002", CONTROL | MARKET), ("0001", CONTROL)):
+    for revision, left in (("1003", CONTROL | MARKET | MODELS), ("1002", CONTROL | MARKET), ("1001", CONTROL)):
         downgrade(database, revision)
         with database.reading() as connection:
             assert rows(connection) == dict.fromkeys(left, 1)
@@ -192,7 +191,7 @@ def test_migrations_and_declared_tables_are_made_of_the_same(database: Database,
 
 
 @pytest.mark.parametrize(
-    "table", ["editions", "forecasts", "edition_items", "scores", "model_decisions", "recipe_judgements"]
+    "table", ["editions", "forecasts", "served_forecasts", "scores", "model_decisions", "config_approvals"]
 )
 @pytest.mark.parametrize("change", ["UPDATE {} SET {} = {}", "DELETE FROM {}"])
 def test_the_ledger_refuses_changes(database: Database, table: str, change: str) -> None:
@@ -212,8 +211,8 @@ def test_derived_figures_may_be_written_anew(database: Database) -> None:
     with database.transaction() as connection:
         fill(connection)
     with database.transaction() as connection:
-        connection.exec_driver_sql("UPDATE accuracy SET n = 2")
-        assert connection.exec_driver_sql("SELECT n FROM accuracy").scalar_one() == 2
+        connection.exec_driver_sql("UPDATE track_records SET n = 2")
+        assert connection.exec_driver_sql("SELECT n FROM track_records").scalar_one() == 2
 
 
 def test_a_second_stamp_is_refused(database: Database) -> None:
@@ -226,13 +225,26 @@ def test_a_second_stamp_is_refused(database: Database) -> None:
 
 def test_a_database_of_a_newer_version_is_refused_and_untouched(database: Database) -> None:
     with database.transaction() as connection:
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0999'")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9001'")
         fill(connection)
-    with pytest.raises(DatabaseError, match=r"is at migration 0999, this version knows up to 0007; install the newer"):
+    with pytest.raises(DatabaseError, match=r"is at migration 9001, this version knows up to 1004; install the newer"):
         upgrade(database)
     with database.reading() as connection:
-        assert current_revision(connection) == "0999"
+        assert current_revision(connection) == "9001"
         assert set(rows(connection).values()) == {1}
+
+
+@pytest.mark.parametrize("found", ["0001", "0007"])
+def test_a_database_of_a_development_version_is_refused_and_untouched(database: Database, found: str) -> None:
+    with database.transaction() as connection:
+        connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{found}'")
+    words = rf"was made by an earlier development version \(migration {found}\).*start a new database"
+    with pytest.raises(DatabaseError, match=words):
+        upgrade(database)
+    with database.reading() as connection:
+        assert current_revision(connection) == found
+        with pytest.raises(DatabaseError, match=words):
+            require_head(connection, "sqlite:///old.db")
 
 
 def test_a_file_that_is_no_database_is_refused_with_its_path(tmp_path: Path) -> None:

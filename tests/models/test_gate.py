@@ -9,7 +9,7 @@ from models.gate import (
     MIN_SESSIONS,
     Evidence,
     daily_evidence,
-    judge_recipe,
+    judge_config,
     judge_refit,
     level_of,
     loses_live,
@@ -28,11 +28,11 @@ def evidence(gain: float, sessions: int = 252, seed: int = 0, horizon: int = 3) 
 def test_the_levels_of_all_askings_together_stay_below_alpha() -> None:
     assert level_of(1) == pytest.approx(0.025)
     assert level_of(2) == pytest.approx(0.05 / 6)
-    assert sum(level_of(asking) for asking in range(1, 10_000)) < ALPHA
+    assert sum(level_of(attempt) for attempt in range(1, 10_000)) < ALPHA
 
 
 def test_a_clear_gain_is_accepted_and_the_sentence_has_the_figures() -> None:
-    judgement = judge_recipe(evidence(0.5), 1)
+    judgement = judge_config(evidence(0.5), 1)
     assert judgement.accepted
     assert judgement.p is not None
     assert judgement.p < 1e-4
@@ -42,18 +42,18 @@ def test_a_clear_gain_is_accepted_and_the_sentence_has_the_figures() -> None:
 
 
 def test_a_loss_is_never_accepted_however_significant() -> None:
-    judgement = judge_recipe(evidence(-0.5), 1)
+    judgement = judge_config(evidence(-0.5), 1)
     assert not judgement.accepted
     assert judgement.p is not None
     assert judgement.p > 0.999
 
 
 def test_too_few_sessions_are_no_evidence() -> None:
-    judgement = judge_recipe(evidence(5.0, MIN_SESSIONS - 1), 1)
+    judgement = judge_config(evidence(5.0, MIN_SESSIONS - 1), 1)
     assert not judgement.accepted
     assert judgement.p is None
     assert judgement.reason == "249 sessions of evidence; a recipe is judged on 250 or more"
-    assert judge_recipe(evidence(5.0, MIN_SESSIONS), 1).accepted
+    assert judge_config(evidence(5.0, MIN_SESSIONS), 1).accepted
 
 
 def test_a_later_asking_has_to_reach_more() -> None:
@@ -63,14 +63,14 @@ def test_a_later_asking_has_to_reach_more() -> None:
     noise = (noise - noise.mean()) / noise.std()
     walk = np.full(252, 39.0)
     near = Evidence(FIRST + np.arange(252), walk - 0.14 + noise, walk, 1)
-    assert judge_recipe(near, 1).accepted
-    assert not judge_recipe(near, 3).accepted
+    assert judge_config(near, 1).accepted
+    assert not judge_config(near, 3).accepted
 
 
 def test_without_skill_a_group_accepts_rarely_however_often_it_asks() -> None:
     accepted = 0
     for group in range(400):
-        accepted += any(judge_recipe(evidence(0.0, 252, 1_000 * group + k), k).accepted for k in range(1, 7))
+        accepted += any(judge_config(evidence(0.0, 252, 1_000 * group + k), k).accepted for k in range(1, 7))
     assert accepted / 400 < ALPHA + 3 * (ALPHA * (1 - ALPHA) / 400) ** 0.5
 
 
@@ -86,7 +86,7 @@ def test_a_day_without_both_losses_is_no_day() -> None:
     days = np.array(["2015-01-01", "2015-01-02"], "datetime64[D]")
     found = daily_evidence(days, np.array([1.0, np.nan]), np.array([np.nan, 1.0]), 1)
     assert len(found) == 0
-    assert not judge_recipe(found, 1).accepted
+    assert not judge_config(found, 1).accepted
 
 
 def test_what_was_said_live_counts_in_place_of_a_fold() -> None:

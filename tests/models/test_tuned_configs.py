@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from models.config import Inputs, Recipe, Schedule, Strategy, Weighting
+from models.config import Inputs, ModelConfig, Schedule, Strategy, Weighting
 from models.errors import ArtifactError
 from models.networks.lstm_numpy import forward_lstm
 from models.training.fit_network import rate_of, with_median_share
-from models.tuned_configs import refined
+from models.tuned_configs import tuned
 from tests.support.factories import SPY, VIX
 
 MEDIANS = np.array([0.01, 0.02, 0.03], np.float32)
@@ -26,32 +26,32 @@ def arrays(seed: int = 1, features: int = 4, units: int = 3) -> dict[str, np.nda
 
 
 def test_the_refined_lstm_keeps_what_was_asked_for() -> None:
-    plain = Recipe("lstm", Strategy.ONE_STEP, lookback=7, references=(SPY, VIX), seeds=(4, 5))
-    recipe = refined(plain)
-    kept = ("architecture", "strategy", "lookback", "references", "seeds", "units")
-    assert [getattr(recipe, name) for name in kept] == [getattr(plain, name) for name in kept]
-    assert (recipe.inputs, recipe.weighting, recipe.schedule) == (Inputs.EXTENDED, Weighting.EVEN, Schedule.COSINE)
-    assert recipe.hash() != plain.hash()
+    plain = ModelConfig("lstm", Strategy.ONE_STEP, lookback=7, references=(SPY, VIX), seeds=(4, 5))
+    config = tuned(plain)
+    kept = ("forecaster", "strategy", "lookback", "references", "seeds", "units")
+    assert [getattr(config, name) for name in kept] == [getattr(plain, name) for name in kept]
+    assert (config.inputs, config.weighting, config.schedule) == (Inputs.EXTENDED, Weighting.EVEN, Schedule.COSINE)
+    assert config.hash() != plain.hash()
 
 
 def test_other_networks_keep_their_defaults() -> None:
-    plain = Recipe("random_walk", Strategy.MULTI_STEP)
-    assert refined(plain) is plain
+    plain = ModelConfig("random_walk", Strategy.MULTI_STEP)
+    assert tuned(plain) is plain
 
 
 def test_a_recipe_survives_its_plain_form_and_an_older_one_is_core() -> None:
-    recipe = refined(Recipe("lstm", Strategy.MULTI_STEP, references=(SPY, VIX)))
-    assert Recipe.from_dict(recipe.as_dict()) == recipe
-    older = Recipe("lstm", Strategy.MULTI_STEP).as_dict()
+    config = tuned(ModelConfig("lstm", Strategy.MULTI_STEP, references=(SPY, VIX)))
+    assert ModelConfig.from_dict(config.to_dict()) == config
+    older = ModelConfig("lstm", Strategy.MULTI_STEP).to_dict()
     for name in ("inputs", "weighting", "schedule", "median_share"):
         del older[name]
-    assert Recipe.from_dict(older) == Recipe("lstm", Strategy.MULTI_STEP)
+    assert ModelConfig.from_dict(older) == ModelConfig("lstm", Strategy.MULTI_STEP)
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
 def test_a_share_outside_its_bounds_is_refused(share: float) -> None:
     with pytest.raises(ValueError, match=r"median_share must be 0\.\.1"):
-        Recipe("lstm", Strategy.MULTI_STEP, median_share=share)
+        ModelConfig("lstm", Strategy.MULTI_STEP, median_share=share)
 
 
 def test_half_a_median_share_moves_every_quantile_half_the_way() -> None:
@@ -83,6 +83,6 @@ def test_a_median_share_needs_the_head_over_all_steps() -> None:
 
 
 def test_the_rate_falls_along_half_a_cosine() -> None:
-    recipe = Recipe("lstm", Strategy.MULTI_STEP, learning_rate=0.008, max_epochs=2, schedule=Schedule.COSINE)
+    config = ModelConfig("lstm", Strategy.MULTI_STEP, learning_rate=0.008, max_epochs=2, schedule=Schedule.COSINE)
     # 0.004 * (1 + cos(pi / 4)), 0.004 * (1 + cos(3 pi / 4))
-    assert [rate_of(recipe, epoch) for epoch in (1, 2)] == pytest.approx([0.00682843, 0.00117157], rel=1e-5)
+    assert [rate_of(config, epoch) for epoch in (1, 2)] == pytest.approx([0.00682843, 0.00117157], rel=1e-5)

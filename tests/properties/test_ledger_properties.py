@@ -106,32 +106,32 @@ def closes_of(symbol: str) -> list[float]:
 
 def live(desk: Desk, story: Story) -> dict[tuple[str, int], float]:
     """Live the story evening by evening; the closes that stand at its end."""
-    standing: dict[tuple[str, int], float] = {}
+    approval: dict[tuple[str, int], float] = {}
     for now, day in enumerate(DAYS):
         for key in KEYS:
             late = story.arrives[key]
             if late is not None and key[1] + late == now and key[1] != story.closed:
-                standing[key] = closes_of(key[0])[key[1]]
-                desk.put(key[0], {DAYS[key[1]]: standing[key]})
+                approval[key] = closes_of(key[0])[key[1]]
+                desk.put(key[0], {DAYS[key[1]]: approval[key]})
         for key, (evening, factor) in story.corrected.items():
-            if evening == now and key in standing:
-                standing[key] *= factor
-                desk.correct(key[0], DAYS[key[1]], standing[key])
+            if evening == now and key in approval:
+                approval[key] *= factor
+                desk.correct(key[0], DAYS[key[1]], approval[key])
         desk.move(utc(day.year, day.month, day.day, 21, 30))
         desk.score(day)
         targets = desk.context.calendars.targets("XNYS", day, 3)
-        said = [Said(symbol, day, targets, 1) for symbol in SYMBOLS if (symbol, now) in standing]
+        said = [Said(symbol, day, targets, 1) for symbol in SYMBOLS if (symbol, now) in approval]
         if said:
             with desk.database.transaction() as connection:
                 publish(connection, draft_of(*said), NOON, NOON)
-    return standing
+    return approval
 
 
-def expected_outcome(story: Story, standing: dict[tuple[str, int], float], symbol: str, as_of: int, target: int) -> str:
+def expected_outcome(story: Story, approval: dict[tuple[str, int], float], symbol: str, as_of: int, target: int) -> str:
     """scored, void or none, by the rules alone."""
     if target >= len(DAYS):
         return "none"
-    if (symbol, as_of) in standing and (symbol, target) in standing:
+    if (symbol, as_of) in approval and (symbol, target) in approval:
         return "scored"
     later = [place for place in range(target + 1, len(DAYS)) if place != story.closed]
     return "void" if target == story.closed or len(later) >= 5 else "none"
@@ -146,7 +146,7 @@ def test_every_forecast_has_exactly_one_newest_outcome(migrated_file: Path, stor
         desk.add_walk(Strategy.MULTI_STEP)
         if story.closed is not None:
             desk.close_session("XNYS", DAYS[story.closed])
-        standing = live(desk, story)
+        approval = live(desk, story)
         said, newest = desk.rows(forecasts), desk.newest_scores()
         revisions: dict[int, list[tuple[int, str]]] = {}
         for row in desk.rows(scores):
@@ -155,9 +155,9 @@ def test_every_forecast_has_exactly_one_newest_outcome(migrated_file: Path, stor
         as_of = DAYS.index(row.as_of)
         target = DAYS.index(row.target_session) if row.target_session <= LAST else len(DAYS)
         state = newest[row.id].state if row.id in newest else "none"
-        assert state == expected_outcome(story, standing, row.symbol, as_of, target)
+        assert state == expected_outcome(story, approval, row.symbol, as_of, target)
         if state == "scored":
-            actual = log(standing[(row.symbol, target)] / standing[(row.symbol, as_of)])
+            actual = log(approval[(row.symbol, target)] / approval[(row.symbol, as_of)])
             assert newest[row.id].actual == pytest.approx(actual, abs=1e-12)
         told = sorted(revisions.get(row.id, []))
         assert [revision for revision, _ in told] == list(range(1, len(told) + 1))

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.forecasting.spatiotemporal.images import MarketFrames, cells, market_frames
+from models.forecasting.spatiotemporal.images import MarketImages, cells, market_images
 from models.forecasting.spatiotemporal.layout import fit_layout, order_by_correlation
 from models.forecasting.spatiotemporal.pipeline import MarketPipeline
 from models.preprocessing.frame import Panel
@@ -29,10 +29,10 @@ def changed_after(instant: np.datetime64, seed: int) -> Panel:
     )
 
 
-def frames_of(panel: Panel, until: np.datetime64) -> MarketFrames:
+def frames_of(panel: Panel, until: np.datetime64) -> MarketImages:
     windows = PIPELINE.windows(panel, require_targets=False)
     seen = windows.select(windows.final_at <= until)
-    return market_frames(seen, seen, ROWS, 4)
+    return market_images(seen, seen, ROWS, 4)
 
 
 @settings(max_examples=20, deadline=None)
@@ -58,7 +58,7 @@ def test_serving_at_a_session_sees_the_frame_that_training_sees(row: int) -> Non
     known = Panel(tuple(known_at(frame, instant) for frame in PANEL.frames), PANEL.references)
     kept = Panel(tuple(frame for frame in known.frames if frame.calendar == "XNYS"), known.references)
     seen, asked, refusals = MarketPipeline(PIPELINE, LAYOUT).newest(kept)
-    newest, trained = market_frames(seen, seen, LAYOUT.rows_of(kept), 4), frames_of(PANEL, instant)
+    newest, trained = market_images(seen, seen, LAYOUT.rows_of(kept), 4), frames_of(PANEL, instant)
     assert len(asked) + len(refusals) == 4
     assert trained.as_of[-1] == newest.as_of[-1]
     # DDD begins midway: it is refused until it has 250 bars, and seen from 80 on, as in training.
@@ -74,7 +74,7 @@ def test_every_window_asked_for_stands_in_its_cell(seed: int, share: float) -> N
     asked = windows.select(
         (np.random.default_rng(seed).random(len(windows)) < share) & (ROWS[windows.symbol_index] >= 0)
     )
-    frames = market_frames(windows, asked, ROWS, 4)
+    frames = market_images(windows, asked, ROWS, 4)
     assert frames.counted.sum() == len(asked)
     assert (frames.present | ~frames.counted).all()
     at = cells(asked, frames.as_of, ROWS)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.baselines import fit_random_walk, random_walk_recipe
+from models.baselines import fit_random_walk, random_walk_config
 from models.config import MEMORY, Strategy
 from models.preprocessing.features import own_features
 from models.preprocessing.frame import Panel
@@ -47,8 +47,8 @@ def test_the_future_never_changes_a_window(instant: np.datetime64, seed: int) ->
 def test_the_future_never_changes_a_fit(instant: np.datetime64, seed: int) -> None:
     changed = changed_after(instant, seed)
     assert Pipeline.fit(changed, make_recipe(), instant) == Pipeline.fit(PANEL, make_recipe(), instant)
-    recipe = random_walk_recipe(Strategy.MULTI_STEP)
-    assert fit_random_walk(changed, recipe, instant) == fit_random_walk(PANEL, recipe, instant)
+    config = random_walk_config(Strategy.MULTI_STEP)
+    assert fit_random_walk(changed, config, instant) == fit_random_walk(PANEL, config, instant)
 
 
 @settings(max_examples=25, deadline=None)

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from service.db.migrate import upgrade
 from service.db.session import Database
-from service.db.tables import bar_revisions, bars, changes, instruments, quarantine, sessions
+from service.db.tables import bar_revisions, bars, change_counters, instruments, quarantine, sessions
 from service.market.sessions import settle_of
 from service.prices.adjustment.adjust import adjustment_factors
 from service.prices.panel import PanelQuery, load_panel
@@ -39,7 +39,7 @@ def new_world() -> Iterator[World]:
 
 
 def everything(world: World) -> list[tuple[object, ...]]:
-    tables = (bars, bar_revisions, instruments, quarantine, sessions, changes)
+    tables = (bars, bar_revisions, instruments, quarantine, sessions, change_counters)
     with world.database.reading() as connection:
         return [tuple(row) for table in tables for row in connection.execute(select(table))]
 

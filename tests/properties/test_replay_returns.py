@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from service.market.exchange_calendar import get_calendar
 from service.prices.adjustment.adjust import adjustment_factors
-from service.prices.sources.base import Action, ActionKind, InstrumentMeta, PriceHistory, PriceSource
+from service.prices.sources.base import Action, ActionKind, FetchedPrices, InstrumentMeta, PriceSource
 from service.prices.sources.files import FilesSource
 from service.prices.sources.replay import RecordedSeries, recorded_series, replay
 from service.prices.sources.sample import SampleSource
@@ -20,13 +20,13 @@ from tests.support.paths import PRICES
 FULL = datetime(2018, 12, 31, 23, tzinfo=UTC)
 
 
-def adjusted_returns(history: PriceHistory) -> NDArray[np.float64]:
+def adjusted_returns(history: FetchedPrices) -> NDArray[np.float64]:
     closes = history.bars["close"].to_numpy()
     sessions = history.bars.index.to_numpy().astype("datetime64[D]")
     return np.diff(np.log(closes * adjustment_factors(sessions, closes, history.actions)))
 
 
-def assert_same_returns(then: PriceHistory, full: PriceHistory, at: datetime) -> None:
+def assert_same_returns(then: FetchedPrices, full: FetchedPrices, at: datetime) -> None:
     rows = len(then.bars)
     np.testing.assert_allclose(adjusted_returns(then), adjusted_returns(full)[: rows - 1], rtol=0, atol=1e-12)
     assert all(action.ex_date <= at.date() for action in then.actions)

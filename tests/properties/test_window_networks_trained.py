@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from models.config import Recipe, Strategy
+from models.config import ModelConfig, Strategy
 from models.forecasting.artifact import Artifact, save_artifact
 from models.forecasting.network_forecaster import NetworkForecaster, load_forecaster
-from models.networks import ARCHITECTURES, architecture
+from models.networks import WINDOW_NETWORKS, get_network
 from models.networks.config import NetworkSpec
 from models.networks.lstm_numpy import Weights
 from models.preprocessing.pipeline import Pipeline
@@ -20,16 +20,16 @@ from models.training.fit_network import masked_columns
 from models.training.window_loop import CompiledLoop
 from tests.support.factories import SPY, VIX, make_panel
 
-NAMES = list(ARCHITECTURES)
+NAMES = list(WINDOW_NETWORKS)
 PANEL = make_panel(420, seed=12)
 CUT_AT = PANEL.frames[0].final_at[300]
 LOOKBACK, FEATURES, UNITS = 4, 5, 3
 
 
-def recipe_of(name: str) -> Recipe:
-    lookback = 8 if ARCHITECTURES[name].warm_up else LOOKBACK
+def recipe_of(name: str) -> ModelConfig:
+    lookback = 8 if WINDOW_NETWORKS[name].warm_up else LOOKBACK
     fields = {"units": UNITS, "seeds": (5, 6), "batch_size": 128}
-    return Recipe(name, Strategy.MULTI_STEP, lookback=lookback, references=(SPY, VIX), **fields)
+    return ModelConfig(name, Strategy.MULTI_STEP, lookback=lookback, references=(SPY, VIX), **fields)
 
 
 def test_there_are_window_networks() -> None:
@@ -38,14 +38,14 @@ def test_there_are_window_networks() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_keras_trained_is_what_numpy_serves(name: str, tmp_path: Path) -> None:
-    recipe = recipe_of(name)
-    pipeline = Pipeline.fit(PANEL, recipe, CUT_AT)
+    config = recipe_of(name)
+    pipeline = Pipeline.fit(PANEL, config, CUT_AT)
     windows = pipeline.windows(PANEL, require_targets=True)
-    loop = CompiledLoop(recipe, windows.select(windows.final_at <= CUT_AT), masked_columns(pipeline))
+    loop = CompiledLoop(config, windows.select(windows.final_at <= CUT_AT), masked_columns(pipeline))
     trained: dict[int, Weights] = {}
     in_keras = []
-    scale = windows.sigma[:, None] * np.sqrt(np.arange(1, recipe.horizon + 1))
-    for seed in recipe.seeds:
+    scale = windows.sigma[:, None] * np.sqrt(np.arange(1, config.horizon + 1))
+    for seed in config.seeds:
         loop.restart(seed)
         started = loop.weights()
         for epoch in (1, 2):
@@ -53,22 +53,22 @@ def test_what_keras_trained_is_what_numpy_serves(name: str, tmp_path: Path) -> N
         trained[seed] = loop.weights()
         assert any(not np.allclose(started[key], trained[seed][key], atol=1e-4) for key in started)
         in_keras.append(np.asarray(loop._model(windows.gather()), np.float64) * scale[:, :, None])
-    path, sha256 = save_artifact(Artifact(recipe, pipeline.to_dict(), trained, {}), tmp_path)
+    path, sha256 = save_artifact(Artifact(config, pipeline.to_dict(), trained, {}), tmp_path)
     loaded = load_forecaster(path, sha256)
     assert isinstance(loaded, NetworkForecaster)
-    assert loaded.recipe == recipe
+    assert loaded.config == config
     quantiles = loaded.quantiles(windows)
     np.testing.assert_allclose(quantiles, np.mean(in_keras, axis=0), atol=1e-6)
     assert (np.diff(quantiles, axis=-1) >= 0).all()
     served = loaded.forecast(PANEL)
     assert served.symbols == ("AAA", "BBB", "7203.T")
-    assert served.quantiles.shape == (3, recipe.horizon, 7)
+    assert served.quantiles.shape == (3, config.horizon, 7)
 
 
 @lru_cache
 def shapes(name: str, horizon: int) -> dict[str, tuple[int, ...]]:
-    model = architecture(name).build(NetworkSpec(LOOKBACK, FEATURES, UNITS, horizon))
-    return {key: array.shape for key, array in architecture(name).weights(model).items()}
+    model = get_network(name).build(NetworkSpec(LOOKBACK, FEATURES, UNITS, horizon))
+    return {key: array.shape for key, array in get_network(name).weights(model).items()}
 
 
 @settings(max_examples=60, deadline=None)
@@ -86,7 +86,7 @@ def test_no_weights_and_windows_make_quantiles_cross(
     weights = {
         key: draw.normal(scale=scale, size=shape).astype(np.float32) for key, shape in shapes(name, horizon).items()
     }
-    quantiles = architecture(name).forward(weights, windows)
+    quantiles = get_network(name).forward(weights, windows)
     assert quantiles.shape == (2, horizon, 7)
     assert np.isfinite(quantiles).all()
     assert (np.diff(quantiles, axis=-1) >= 0).all()

@@ -13,7 +13,7 @@ from service.api.forecasts.schemas import (
     ForecastAnswer,
     Interval,
     LevelHeld,
-    Origin,
+    Mode,
     OtherForecast,
     Quantiles,
     ServedBy,
@@ -54,7 +54,7 @@ class Made:
     group: str = "equity"
     served: str = "lstm"
     ratio: float = 1.0
-    origin: Origin = "replay"
+    mode: Mode = "replay"
     strategies: tuple[str, ...] = ("multi_step", "one_step")
     shift: float = 0.0
 
@@ -100,7 +100,7 @@ def answer(made: Made | None = None) -> ForecastAnswer:
     def strategy(name: str, steps: int) -> StrategyForecast | None:
         if name not in of.strategies:
             return None
-        by = ServedBy(model_version_id=7, architecture=of.served, status="champion", reason="champion of its group")
+        by = ServedBy(model_version_id=7, forecaster=of.served, status="champion", reason="champion of its group")
         shift = of.shift if name == "multi_step" else of.shift + 0.001
         made_steps = [step(of, number, shift) for number in range(1, steps + 1)]
         return StrategyForecast(
@@ -109,12 +109,12 @@ def answer(made: Made | None = None) -> ForecastAnswer:
 
     return ForecastAnswer(
         symbol="AAPL", currency=of.currency, calendar="XNYS", approximate=False, group=of.group, as_of=AS_OF,
-        data_as_of=INSTANT, issued_at=INSTANT, stale_after=None, stale=False, market_time=INSTANT, known_at=INSTANT,
-        origin=of.origin, edition=EditionMark(number=412, hash="9f2c"), last_close=of.close,
+        data_as_of=INSTANT, issued_at=INSTANT, stale_after=None, known_at=INSTANT,
+        mode=of.mode, edition=EditionMark(number=412, hash="9f2c"), last_close=of.close,
         basis=Basis(forecast=0, current=0 if of.ratio == 1 else 1, split_ratio=of.ratio,
                     note=None if of.ratio == 1 else "AAPL was re-based since this forecast"),
         multi_step=strategy("multi_step", 3), one_step=strategy("one_step", 1), disagreement=None,
-        random_walk=OtherForecast(model_version_id=1, architecture="random_walk", status="retired",
+        random_walk=OtherForecast(model_version_id=1, forecaster="random_walk", status="retired",
                                   strategy="multi_step", steps=[step(walk, number) for number in (1, 2, 3)],
                                   skill=skill, coverage=coverage, joint=None),
         others=[],
@@ -167,7 +167,7 @@ def past(rows: Sequence[Past]) -> list[PastForecast]:
     made = [
         PastForecast(
             as_of=row.target - timedelta(days=1), step=1, target_session=row.target, strategy="multi_step",
-            model_version_id=7, architecture="lstm", served=True, edition=1, origin="replay", issued_at=INSTANT,
+            model_version_id=7, forecaster="lstm", served=True, edition=1, mode="replay", issued_at=INSTANT,
             revision=1, superseded=row.superseded, basis=0, last_close=100.0, quantiles=row.quantiles,
             outcome=Outcome(state=row.state, actual=row.actual, inside_80=row.inside, reason=row.reason),
         )
@@ -179,7 +179,7 @@ def past(rows: Sequence[Past]) -> list[PastForecast]:
 def record(forecaster: str, number: int, skill: float | None, n: int = 252, p: float | None = 0.04) -> AccuracyItem:
     """A track record of AAPL."""
     return AccuracyItem(
-        scope_kind="symbol", scope="AAPL", strategy="multi_step", step=number, forecaster=forecaster, origin="replay",
+        scope_kind="symbol", scope="AAPL", strategy="multi_step", step=number, forecaster=forecaster, mode="replay",
         as_of=AS_OF, n=n, pinball=0.0027, random_walk_pinball=0.0028, skill=skill, coverage_50=0.51, coverage_80=0.77,
         coverage_95=0.94, mae=0.01, p=p,
     )  # fmt: skip

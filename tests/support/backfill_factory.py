@@ -5,11 +5,11 @@ from datetime import date, datetime
 
 import numpy as np
 
-from models.baselines import RandomWalk, random_walk_recipe
-from models.config import Recipe, Strategy
+from models.baselines import RandomWalk, random_walk_config
+from models.config import ModelConfig, Strategy
 from models.forecasting.artifact import Artifact, save_artifact
 from models.training.train import TrainedArtifact
-from service.db.tables import edition_items, editions, forecasts
+from service.db.tables import editions, forecasts, served_forecasts
 from service.forecasts.backfill.backfill_job import BackfillSummary, backfill
 from service.forecasts.backfill.span import BackfillRequest
 from service.training.registry.versions import Decision, Recorded, add_version, decide
@@ -36,17 +36,17 @@ def fill(desk: Desk, first: date, last: date, *symbols: str) -> BackfillSummary:
 
 def add_network_of(desk: Desk, data_until: str | None, decided: str, status: str = "champion", seed: int = 1) -> int:
     """A multi-step network whose data end at an instant, decided on at another (both as 2018-05-31T21:30)."""
-    recipe = Recipe("lstm", Strategy.MULTI_STEP, units=3, seeds=(0,))
-    artifact = save_network(recipe, seed, desk.context.settings.artifact_dir)
+    config = ModelConfig("lstm", Strategy.MULTI_STEP, units=3, seeds=(0,))
+    artifact = save_network(config, seed, desk.context.settings.artifact_dir)
     return _add(desk, artifact, data_until, (decided, status))
 
 
 def add_walk_of(desk: Desk, data_until: str | None, decided: str, status: str = "champion", wide: float = 1.0) -> int:
     """The same of a multi-step random walk, some times as wide as the normal distribution."""
     rows = (tuple(wide * each for each in NORMAL),) * 3
-    walk = RandomWalk(random_walk_recipe(Strategy.MULTI_STEP), rows, (0, 0, 0), None)
-    path, sha256 = save_artifact(Artifact(walk.recipe, walk.to_dict(), {}, {}), desk.context.settings.artifact_dir)
-    artifact = TrainedArtifact(walk.recipe, path, sha256, "d", None, None, None, None, {}, 0.0)
+    walk = RandomWalk(random_walk_config(Strategy.MULTI_STEP), rows, (0, 0, 0), None)
+    path, sha256 = save_artifact(Artifact(walk.config, walk.to_dict(), {}, {}), desk.context.settings.artifact_dir)
+    artifact = TrainedArtifact(walk.config, path, sha256, "d", None, None, None, None, {}, 0.0)
     return _add(desk, artifact, data_until, (decided, status))
 
 
@@ -59,8 +59,8 @@ def decide_on(desk: Desk, version: int, at: str, status: str) -> None:
 
 def served_by(desk: Desk, strategy: str = "multi_step") -> dict[date, tuple[int, str]]:
     """as_of -> (version, reason) of what the back-filled editions served, of one symbol."""
-    days = {row.number: row.as_of for row in desk.rows(editions, origin="backfill")}
-    items = [row for row in desk.rows(edition_items, strategy=strategy) if row.edition in days]
+    days = {row.number: row.as_of for row in desk.rows(editions, mode="backfill")}
+    items = [row for row in desk.rows(served_forecasts, strategy=strategy) if row.edition in days]
     return {days[row.edition]: (row.model_version_id, row.reason) for row in items}
 
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.config import Recipe, Reference, ReferenceRole, Strategy
-from models.preprocessing.frame import Panel, SymbolFrame
+from models.config import ModelConfig, Reference, ReferenceRole, Strategy
+from models.preprocessing.frame import Panel, PriceHistory
 
 SPY = Reference("SPY", ReferenceRole.MARKET)
 VIX = Reference("^VIX", ReferenceRole.VOLATILITY)
@@ -17,7 +17,7 @@ _HALF_DAY_EVERY = 50
 
 def make_frame(
     symbol: str, n: int, seed: int, holes: Sequence[int] = (), calendar: str = "XNYS", sigma: float = 0.02
-) -> SymbolFrame:
+) -> PriceHistory:
     """A random walk of `n` sessions from 2000-01-03; XNYS bars are final at 22:30 UTC, XTKS at 07:30.
 
     Every fiftieth session is a half day, final three hours earlier. `holes` are rows without a bar.
@@ -38,14 +38,14 @@ def make_frame(
     for column in columns.values():
         column[list(holes)] = np.nan
     final_at = sessions.astype("datetime64[s]") + minutes.astype("timedelta64[m]")
-    return SymbolFrame(symbol, "equity", calendar, sessions, final_at, **columns)
+    return PriceHistory(symbol, "equity", calendar, sessions, final_at, **columns)
 
 
-def frame_of_closes(close: NDArray[np.float64], symbol: str = "AAA") -> SymbolFrame:
+def frame_of_closes(close: NDArray[np.float64], symbol: str = "AAA") -> PriceHistory:
     """A frame with the given closes as open, high and low too, and a volume of 1,000 shares."""
     grid = make_frame(symbol, len(close), seed=0)
     volume = np.where(np.isnan(close), np.nan, 1000.0)
-    return SymbolFrame(
+    return PriceHistory(
         symbol, "equity", "XNYS", grid.sessions, grid.final_at, close.copy(), close.copy(), close.copy(), close, volume
     )
 
@@ -65,12 +65,12 @@ def make_panel(n: int, seed: int, symbols: Sequence[str] = ("AAA", "BBB"), tokyo
 
 def make_recipe(
     strategy: Strategy = Strategy.MULTI_STEP, lookback: int = 5, references: tuple[Reference, ...] = (SPY, VIX)
-) -> Recipe:
+) -> ModelConfig:
     """A recipe with SPY and ^VIX among its inputs."""
-    return Recipe("lstm", strategy, lookback=lookback, references=references)
+    return ModelConfig("lstm", strategy, lookback=lookback, references=references)
 
 
-def with_changes(frame: SymbolFrame, rows: slice | NDArray[np.bool_], seed: int) -> SymbolFrame:
+def with_changes(frame: PriceHistory, rows: slice | NDArray[np.bool_], seed: int) -> PriceHistory:
     """The frame with other prices in some rows, a fifth of them turned into holes."""
     random = np.random.default_rng(seed)
     columns = [column.copy() for column in (frame.open, frame.high, frame.low, frame.close, frame.volume)]
@@ -81,16 +81,16 @@ def with_changes(frame: SymbolFrame, rows: slice | NDArray[np.bool_], seed: int)
         changed = column[rows]
         changed[hole] = np.nan
         column[rows] = changed
-    return SymbolFrame(frame.symbol, frame.group, frame.calendar, frame.sessions, frame.final_at, *columns)
+    return PriceHistory(frame.symbol, frame.group, frame.calendar, frame.sessions, frame.final_at, *columns)
 
 
-def after(frame: SymbolFrame, instant: np.datetime64) -> NDArray[np.bool_]:
+def after(frame: PriceHistory, instant: np.datetime64) -> NDArray[np.bool_]:
     """Rows that are not final at an instant."""
     later: NDArray[np.bool_] = frame.final_at > instant
     return later
 
 
-def known_at(frame: SymbolFrame, instant: np.datetime64) -> SymbolFrame:
+def known_at(frame: PriceHistory, instant: np.datetime64) -> PriceHistory:
     """The frame as it stood at an instant."""
     return frame.until(int(np.searchsorted(frame.final_at, instant, side="right")))
 
@@ -98,7 +98,7 @@ def known_at(frame: SymbolFrame, instant: np.datetime64) -> SymbolFrame:
 def last_rows(panel: Panel, rows: int) -> Panel:
     """Only the last rows of every frame and reference."""
 
-    def cut(frame: SymbolFrame) -> SymbolFrame:
+    def cut(frame: PriceHistory) -> PriceHistory:
         return frame.slice(max(0, len(frame) - rows), len(frame))
 
     return Panel(

@@ -11,7 +11,7 @@ from service.db.session import Database
 from service.market.exchange_calendar import get_calendar
 from service.market.instruments import Instrument, add_symbols, list_instruments
 from service.prices.pull.fetcher import IngestContext, PullOutcome, pull_symbols
-from service.prices.sources.base import Action, InstrumentMeta, NoData, PriceHistory, Record, UnknownSymbol
+from service.prices.sources.base import Action, FetchedPrices, InstrumentMeta, NoData, Record, UnknownSymbol
 from service.settings import Settings
 
 JANUARY: tuple[date, ...] = tuple(
@@ -47,7 +47,7 @@ class FakeSource:
     asked: list[tuple[str, date | None]] = field(default_factory=list)
     runs: int = 0
 
-    def fetch(self, symbol: str, start: date | None, at: datetime) -> PriceHistory:
+    def fetch(self, symbol: str, start: date | None, at: datetime) -> FetchedPrices:
         """What was put in, from `start` on."""
         self.asked.append((symbol, start))
         if symbol in self.errors:
@@ -62,7 +62,7 @@ class FakeSource:
             listed = [action for action in listed if action.ex_date >= start]
             if len(chosen) == 0:
                 raise NoData(f"{symbol}: no bars from {start} on")
-        return PriceHistory(symbol, chosen, tuple(listed), self.metas.get(symbol, NEW_YORK))
+        return FetchedPrices(symbol, chosen, tuple(listed), self.metas.get(symbol, NEW_YORK))
 
     def symbols(self) -> tuple[str, ...]:
         """What was put in, sorted."""

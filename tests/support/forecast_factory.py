@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Table, insert, select, update
 
-from models.config import Recipe, Reference, Strategy
+from models.config import ModelConfig, Reference, Strategy
 from models.forecasting.artifact import Artifact, save_artifact
 from models.networks.lstm_numpy import Weights
 from models.preprocessing.pipeline import Pipeline
@@ -17,13 +17,13 @@ from models.training.train import TrainedArtifact
 from service.clock import DatabaseClock, ReplayMarketClock
 from service.db.session import Database
 from service.db.tables import (
-    actions,
     bars,
-    edition_items,
+    corporate_actions,
     instruments,
     market_clock,
     model_versions,
     scores,
+    served_forecasts,
     sessions,
     stamp,
 )
@@ -32,7 +32,7 @@ from service.execution.executor import Answer, Request, Task, TaskFailed
 from service.forecasts.forecast_job import forecast
 from service.forecasts.publication import EditionDraft, ForecastDraft, ItemDraft
 from service.forecasts.scoring.score_job import score
-from service.market.calendars import CalendarBook
+from service.market.calendars import Calendars
 from service.market.exchange_calendar import get_calendar
 from service.market.sessions import ensure_sessions
 from service.prices.pull.pull_job import pull
@@ -146,10 +146,10 @@ class Desk:
     def add(self, history: History) -> None:
         """An instrument with its bars and its calendar's sessions."""
         days = sessions_until(history.last, len(history.closes), history.calendar)
-        book = self.context.calendars.get(history.calendar)
+        calendars = self.context.calendars.get(history.calendar)
         with self.database.transaction() as connection:
             connection.execute(insert(instruments).values(_instrument(history, days)))
-            ensure_sessions(connection, book, days[0], book.next(history.last, 40))
+            ensure_sessions(connection, calendars, days[0], calendars.next(history.last, 40))
         self.put(history.symbol, {d: c for d, c in zip(days, history.closes, strict=True) if c is not None})
 
     def put(self, symbol: str, closes: dict[date, float]) -> None:
@@ -175,7 +175,9 @@ class Desk:
         """An action becomes known."""
         with self.database.transaction() as connection:
             connection.execute(
-                insert(actions).values(symbol=symbol, ex_date=ex_date, kind=kind, value=value, fetched_at=NOON)
+                insert(corporate_actions).values(
+                    symbol=symbol, ex_date=ex_date, kind=kind, value=value, fetched_at=NOON
+                )
             )
 
     def close_session(self, calendar: str, session: date) -> None:
@@ -229,10 +231,10 @@ class Desk:
 
     def served(self, edition: int) -> dict[tuple[str, str], tuple[str, str]]:
         """(symbol, strategy) -> (architecture, reason) of one edition."""
-        names = {version.id: version.architecture for version in self.rows(model_versions)}
+        names = {version.id: version.forecaster for version in self.rows(model_versions)}
         return {
             (item.symbol, item.strategy): (names[item.model_version_id], item.reason)
-            for item in self.rows(edition_items, edition=edition)
+            for item in self.rows(served_forecasts, edition=edition)
         }
 
     def newest_scores(self) -> dict[int, Any]:
@@ -243,15 +245,15 @@ class Desk:
         self, strategy: Strategy, status: str, seed: int = 1, references: tuple[Reference, ...] = ()
     ) -> int:
         """A network of random weights among the group's versions."""
-        recipe = Recipe("lstm", strategy, units=3, seeds=(0,), references=references)
-        artifact = save_network(recipe, seed, self.context.settings.artifact_dir)
+        config = ModelConfig("lstm", strategy, units=3, seeds=(0,), references=references)
+        artifact = save_network(config, seed, self.context.settings.artifact_dir)
         with self.database.transaction() as connection:
             return record_version(connection, artifact, status)
 
     def add_walk(self, strategy: Strategy, status: str = "champion", name: str = "by hand") -> int:
         """A random walk's row for forecasts written by hand; there is no artifact behind it."""
-        recipe = Recipe("random_walk", strategy, lookback=1, seeds=(0,))
-        artifact = TrainedArtifact(recipe, Path(name), "s", "d", None, None, None, None, {}, 0.0)
+        config = ModelConfig("random_walk", strategy, lookback=1, seeds=(0,))
+        artifact = TrainedArtifact(config, Path(name), "s", "d", None, None, None, None, {}, 0.0)
         with self.database.transaction() as connection:
             return record_version(connection, artifact, status)
 
@@ -271,35 +273,35 @@ def open_desk(
         connection.execute(insert(market_clock).values(id=1, now=now))
     worker, reporter = InProcess(), Recorder()
     context = ServiceContext(
-        settings, database, source or FakeSource(), DatabaseClock(), ReplayMarketClock(), CalendarBook(settings, now),
+        settings, database, source or FakeSource(), DatabaseClock(), ReplayMarketClock(), Calendars(settings, now),
         worker, worker, reporter,
     )  # fmt: skip
     return Desk(database, context, worker, reporter)
 
 
-def save_network(recipe: Recipe, seed: int, store: Path) -> TrainedArtifact:
+def save_network(config: ModelConfig, seed: int, store: Path) -> TrainedArtifact:
     """An artifact of random weights with a pipeline that fits it."""
     panel = make_panel(400, seed=9, symbols=("AAA",), tokyo=())
-    pipeline = Pipeline.fit(panel, recipe, panel.frames[0].final_at[-1])
+    pipeline = Pipeline.fit(panel, config, panel.frames[0].final_at[-1])
     random = np.random.default_rng(seed)
-    units, wide = recipe.units, len(pipeline.feature_names)
+    units, wide = config.units, len(pipeline.feature_names)
     shapes = {
         "kernel": (wide, 4 * units),
         "recurrent": (units, 4 * units),
         "bias": (4 * units,),
-        "head_kernel": (units, 7 * recipe.horizon),
-        "head_bias": (7 * recipe.horizon,),
+        "head_kernel": (units, 7 * config.horizon),
+        "head_bias": (7 * config.horizon,),
     }
     weights: Weights = {name: random.normal(0, 0.3, shape).astype(np.float32) for name, shape in shapes.items()}
-    path, sha256 = save_artifact(Artifact(recipe, pipeline.to_dict(), {0: weights}, {"seed": seed}), store)
-    return TrainedArtifact(recipe, path, sha256, "d", None, None, None, None, {}, 0.0)
+    path, sha256 = save_artifact(Artifact(config, pipeline.to_dict(), {0: weights}, {"seed": seed}), store)
+    return TrainedArtifact(config, path, sha256, "d", None, None, None, None, {}, 0.0)
 
 
 def record_version(connection: Connection, artifact: TrainedArtifact, status: str, group: str = "equity") -> int:
     """Add a version and decide on it."""
     recorded = Recorded(NOON, NOON, None)
     version = add_version(connection, group, artifact, NOON, recorded)
-    decide(connection, version, Decision(status, f"{artifact.recipe.architecture} is {status}", {}), recorded)
+    decide(connection, version, Decision(status, f"{artifact.config.forecaster} is {status}", {}), recorded)
     return version
 
 
@@ -318,7 +320,7 @@ class Said:
     served: bool = True
 
 
-def draft_of(*said: Said, origin: str = "replay", calendar: str = "XNYS") -> EditionDraft:
+def draft_of(*said: Said, mode: str = "replay", calendar: str = "XNYS") -> EditionDraft:
     """An edition of forecasts by hand, those with `served` served."""
     drafts = tuple(
         ForecastDraft(
@@ -329,7 +331,7 @@ def draft_of(*said: Said, origin: str = "replay", calendar: str = "XNYS") -> Edi
         for step, target in enumerate(one.targets, start=1)
     )  # fmt: skip
     items = tuple(ItemDraft(one.symbol, one.strategy, one.version, "by hand") for one in said if one.served)
-    return EditionDraft(origin, calendar, said[0].as_of, None, drafts, items)
+    return EditionDraft(mode, calendar, said[0].as_of, None, drafts, items)
 
 
 def quantiles_of(row: Any) -> tuple[float, ...]:

@@ -7,7 +7,7 @@ from datetime import date, datetime
 import numpy as np
 
 from service.market.exchange_calendar import get_calendar
-from service.prices.sources.base import Action, ActionKind, InstrumentMeta, PriceHistory, Record, UnknownSymbol
+from service.prices.sources.base import Action, ActionKind, FetchedPrices, InstrumentMeta, Record, UnknownSymbol
 from service.prices.sources.replay import RecordedSeries, recorded_series, replay
 
 
@@ -65,7 +65,7 @@ class RecordedWalks:
         """A record answers as of any instant."""
         return True
 
-    def fetch(self, symbol: str, start: date | None, at: datetime) -> PriceHistory:
+    def fetch(self, symbol: str, start: date | None, at: datetime) -> FetchedPrices:
         """What stood in the record at an instant."""
         self.fetched.append((symbol, at))
         if symbol in self.errors:

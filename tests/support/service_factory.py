@@ -13,7 +13,7 @@ from service.clock import ReplayMarketClock
 from service.db.session import Database
 from service.db.tables import market_clock
 from service.execution.executor import TaskFailed
-from service.market.calendars import CalendarBook
+from service.market.calendars import Calendars
 from service.market.instruments import add_symbols
 from service.prices.sources.base import PriceSource
 from service.runs import Run
@@ -101,7 +101,7 @@ class Recorder(SilentReporter):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ForecastQuery:
     """What a test wants of its service.
 
     Attributes:
@@ -163,7 +163,7 @@ def _joined_training(scheduler: Scheduler) -> bool:
     return True
 
 
-def make_service(database: Database, folder: Path, source: PriceSource, wanted: Wanted) -> Service:
+def make_service(database: Database, folder: Path, source: PriceSource, wanted: ForecastQuery) -> Service:
     """Stamp a migrated database and put real parts over it; tasks run in process."""
     values = {"reference_symbols": (), "seeds": (0,), "fetch_workers": 1, **wanted.settings}
     settings = Settings(data_dir=folder, database_url=database.url, clock=f"replay:{wanted.start}:0", **values)
@@ -172,8 +172,8 @@ def make_service(database: Database, folder: Path, source: PriceSource, wanted: 
         ensure_stamp(connection, source.name, settings.market_clock, machine.at, source.record())
         now = market.now(connection)
         add_symbols(connection, wanted.symbols, now, settings.group_of)
-    book = CalendarBook(settings, now)
-    context = ServiceContext(settings, database, source, machine, market, book, worker, worker, reporter)
+    calendars = Calendars(settings, now)
+    context = ServiceContext(settings, database, source, machine, market, calendars, worker, worker, reporter)
     return Service(context, machine, reporter, worker)
 
 
@@ -184,8 +184,8 @@ class SmallNetworks(InProcess):
         """Call the task, its recipes cut down where it trains."""
         if task is train_forecasters:
             request = tuple(
-                replace(each, recipe=replace(each.recipe, units=4, max_epochs=2, learning_rate=1e-2))
-                if each.recipe.architecture != RANDOM_WALK
+                replace(each, config=replace(each.config, units=4, max_epochs=2, learning_rate=1e-2))
+                if each.config.forecaster != RANDOM_WALK
                 else each
                 for each in request
             )

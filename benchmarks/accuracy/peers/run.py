@@ -29,7 +29,7 @@ from models.backtest.protocols import ForecastHistory, between, history_of
 from models.baselines.base import sigma_rows
 from models.config import MULTI_STEP_HORIZON, QUANTILES
 from models.preprocessing.frame import FloatArray, Panel
-from service.backtest.parquet import EntrantRows, joined, write_rows
+from service.backtest.parquet import ForecasterRows, joined, write_rows
 from service.backtest.prices import GroupPanel, fetch_all, group_panels
 from service.prices.sources.registry import make_source
 from service.settings import Settings
@@ -108,7 +108,7 @@ def _log_close(panel: Panel, symbol_index: np.ndarray, as_of: np.ndarray) -> Flo
     return logs
 
 
-def run_model(python: Path, model: str, group: GroupPanel, folds: Sequence[Fold], steps: int) -> EntrantRows:
+def run_model(python: Path, model: str, group: GroupPanel, folds: Sequence[Fold], steps: int) -> ForecasterRows:
     """Forecast every fold by one peer."""
     parts = []
     for fold in folds:
@@ -122,7 +122,7 @@ def run_model(python: Path, model: str, group: GroupPanel, folds: Sequence[Fold]
             parts.append((fold.number, history_from(group.panel, fold, pd.read_parquet(out))))
         print(f"{model}: fold {fold.number} of {len(folds)} done, {len(parts[-1][1])} rows", file=sys.stderr)
     history, numbers = joined(parts)
-    return EntrantRows(group, model, "multi_step", 5 if model == "neuralforecast_lstm" else 1, history, numbers)
+    return ForecasterRows(group, model, "multi_step", 5 if model == "neuralforecast_lstm" else 1, history, numbers)
 
 
 def main() -> int:

@@ -5,7 +5,7 @@ from itertools import combinations
 
 import numpy as np
 
-from models.backtest.analysis.comparison_set import Board
+from models.backtest.analysis.comparison_set import ComparisonSet
 from models.backtest.forecast_table import UNKNOWN, Entry, ForecastTable
 from models.errors import TooLittleHistory
 from models.metrics.scoring_rules import pinball, skill
@@ -87,7 +87,7 @@ class Disagreement:
     rows: int
 
 
-def model_ages(board: Board, index: int) -> IntArray:
+def model_ages(comparison: ComparisonSet, index: int) -> IntArray:
     """Sessions since the fit of one entry: 1 on the first as_of that a fit forecasts, then one more each as_of.
 
     Counted on the as_of sessions of the board that the fold covers, all symbols pooled, so no calendar is needed.
@@ -95,62 +95,62 @@ def model_ages(board: Board, index: int) -> IntArray:
     Returns:
         `(n,)`; 0 where the fold is not known.
     """
-    fold = board.fold[index]
-    pairs, position = np.unique(fold * board.days + board.day, return_inverse=True)
-    started = np.diff(pairs // max(board.days, 1), prepend=-2) != 0
+    fold = comparison.fold[index]
+    pairs, position = np.unique(fold * comparison.days + comparison.day, return_inverse=True)
+    started = np.diff(pairs // max(comparison.days, 1), prepend=-2) != 0
     order = np.arange(len(pairs))
     since = order - np.maximum.accumulate(np.where(started, order, 0))
     ages: IntArray = np.where(fold == UNKNOWN, 0, since[position] + 1).astype(np.int64)
     return ages
 
 
-def skill_by_age(board: Board) -> tuple[AgeFigure, ...]:
+def skill_by_age(comparison: ComparisonSet) -> tuple[AgeFigure, ...]:
     """Skill against the random walk per bucket of `AGES`, for every entry whose folds are known but the walk itself.
 
     Empty where there is no random walk or no fold is known.
     """
-    if board.reference is None:
+    if comparison.reference is None:
         return ()
     figures = []
-    for index, entry in enumerate(board.entries):
-        if index == board.reference or not (board.fold[index] != UNKNOWN).any():
+    for index, entry in enumerate(comparison.entries):
+        if index == comparison.reference or not (comparison.fold[index] != UNKNOWN).any():
             continue
-        ages, youngest = model_ages(board, index), 0
+        ages, youngest = model_ages(comparison, index), 0
         for name, oldest in AGES:
             rows = (ages > youngest) & (ages <= oldest)
             youngest = oldest
             if rows.any():
-                gain = skill(board.loss[index][rows], board.loss[board.reference][rows])
-                figures.append(AgeFigure(entry, name, gain, int(rows.sum()), len(np.unique(board.day[rows]))))
+                gain = skill(comparison.loss[index][rows], comparison.loss[comparison.reference][rows])
+                figures.append(AgeFigure(entry, name, gain, int(rows.sum()), len(np.unique(comparison.day[rows]))))
     return tuple(figures)
 
 
-def lookback_study(board: Board) -> tuple[LookbackFigure, ...]:
+def lookback_study(comparison: ComparisonSet) -> tuple[LookbackFigure, ...]:
     """Every entry whose forecaster and strategy stand on the board with two lookbacks or more, shortest first."""
     families: dict[tuple[str, str], list[int]] = {}
-    for index, entry in enumerate(board.entries):
+    for index, entry in enumerate(comparison.entries):
         families.setdefault((entry.forecaster, entry.strategy), []).append(index)
     figures = []
     for members in families.values():
         if len(members) < 2:
             continue
-        members.sort(key=lambda index: board.entries[index].lookback)
-        usual = next((index for index in members if board.entries[index].lookback == USUAL_LOOKBACK), members[0])
-        figures += [_lookback(board, index, usual) for index in members]
+        members.sort(key=lambda index: comparison.entries[index].lookback)
+        usual = next((index for index in members if comparison.entries[index].lookback == USUAL_LOOKBACK), members[0])
+        figures += [_lookback(comparison, index, usual) for index in members]
     return tuple(figures)
 
 
-def _lookback(board: Board, index: int, usual: int) -> LookbackFigure:
-    mean = float(board.loss[index].mean())
-    walk = float("nan") if board.reference is None else float(board.loss[board.reference].mean())
+def _lookback(comparison: ComparisonSet, index: int, usual: int) -> LookbackFigure:
+    mean = float(comparison.loss[index].mean())
+    walk = float("nan") if comparison.reference is None else float(comparison.loss[comparison.reference].mean())
     ratio = mean / walk if walk > 0 else float("nan")
     if index == usual:
-        return LookbackFigure(board.entries[index], mean, ratio, None)
+        return LookbackFigure(comparison.entries[index], mean, ratio, None)
     try:
-        test = diebold_mariano(board.as_of, board.loss[index], board.loss[usual], board.horizon)
+        test = diebold_mariano(comparison.as_of, comparison.loss[index], comparison.loss[usual], comparison.horizon)
     except TooLittleHistory:
-        return LookbackFigure(board.entries[index], mean, ratio, None)
-    return LookbackFigure(board.entries[index], mean, ratio, test)
+        return LookbackFigure(comparison.entries[index], mean, ratio, None)
+    return LookbackFigure(comparison.entries[index], mean, ratio, test)
 
 
 def seed_spread(table: ForecastTable) -> tuple[SeedFigure, ...]:

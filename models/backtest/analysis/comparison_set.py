@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.backtest.forecast_table import Entry, ForecastTable
-from models.baselines import ARCHITECTURE as RANDOM_WALK
+from models.baselines import NETWORK as RANDOM_WALK
 from models.config import QUANTILES
 from models.metrics.scoring_rules import COVERAGES, BoolArray, inside, pinball, terciles
 from models.preprocessing.frame import DateArray, FloatArray
@@ -20,7 +20,7 @@ _STRATEGIES = ("multi_step", "one_step", "recursive")
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
+class ComparisonSet:
     """The `e` entries that forecast a set of steps, on the `n` rows common to all of them.
 
     Attributes:
@@ -108,7 +108,7 @@ class Board:
         return {nominal: inside(self.actual, ladder, nominal) for nominal in COVERAGES}
 
 
-def boards(table: ForecastTable) -> tuple[Board, ...]:
+def comparison_sets(table: ForecastTable) -> tuple[ComparisonSet, ...]:
     """One board per set of steps that some entry has, the longest set first.
 
     An entry stands on every board whose steps it has: a multi-step entry also meets the one-step entries on T.
@@ -122,7 +122,8 @@ def boards(table: ForecastTable) -> tuple[Board, ...]:
     steps_of = {index: tuple(np.unique(table.step[table.entry == index]).tolist()) for index in _present(table)}
     found = sorted(set(steps_of.values()), key=lambda steps: (-len(steps), steps))
     return tuple(
-        _board(table, steps, [index for index, mine in steps_of.items() if set(steps) <= set(mine)]) for steps in found
+        _comparison(table, steps, [index for index, mine in steps_of.items() if set(steps) <= set(mine)])
+        for steps in found
     )
 
 
@@ -131,7 +132,7 @@ def _present(table: ForecastTable) -> list[int]:
     return sorted(indices, key=lambda index: table.entries[index])
 
 
-def _board(table: ForecastTable, steps: tuple[int, ...], members: list[int]) -> Board:
+def _comparison(table: ForecastTable, steps: tuple[int, ...], members: list[int]) -> ComparisonSet:
     everything, wanted = table.keys(), np.isin(table.step, steps)
     places = [np.flatnonzero(wanted & (table.entry == index)) for index in members]
     keys = [everything[rows] for rows in places]
@@ -148,7 +149,7 @@ def _board(table: ForecastTable, steps: tuple[int, ...], members: list[int]) -> 
     base = aligned[reference or 0]
     quantiles = np.stack([part.quantiles for part in aligned])
     disagree = np.stack([np.abs(part.actual - base.actual) > _ROUNDING for part in aligned]).any(axis=0)
-    return Board(
+    return ComparisonSet(
         entries=entries,
         steps=steps,
         reference=reference,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.backtest.analysis.comparison_set import Board
+from models.backtest.analysis.comparison_set import ComparisonSet
 from models.backtest.analysis.naive_copy_check import Copy, detect_copy
 from models.backtest.analysis.scores import EntryScores, score_entry
 from models.backtest.forecast_table import Entry
@@ -34,7 +34,7 @@ class Line:
             for that random walk itself.
         against_champion: The same against the champion; empty for the champion itself.
         direction: Per step; None where nothing can be told.
-        copy: Whether its median is a copy of the past, see `canaries.detect_copy`.
+        copy: Whether its median is a copy of the past, see `probes.detect_copy`.
         missing: Rows of the board that it lacks.
     """
 
@@ -66,7 +66,7 @@ class Leaderboard:
     notes: tuple[str, ...]
 
 
-def rank(board: Board, champion: str | None, networks: Collection[str]) -> Leaderboard:
+def rank(comparison: ComparisonSet, champion: str | None, networks: Collection[str]) -> Leaderboard:
     """Score and compare every entry of a board.
 
     Args:
@@ -74,65 +74,65 @@ def rank(board: Board, champion: str | None, networks: Collection[str]) -> Leade
         champion: Forecaster that the others are compared with; None picks the network with the lowest pinball.
         networks: Names of forecasters that are networks.
     """
-    losses = board.loss.mean(axis=1)
+    losses = comparison.loss.mean(axis=1)
     order = [int(index) for index in np.argsort(losses, kind="stable")]
-    chosen = _champion(board, order, champion, networks)
+    chosen = _champion(comparison, order, champion, networks)
     notes = []
-    if board.reference is None:
+    if comparison.reference is None:
         notes.append("there is no random_walk on these rows: ratios and tests against it are left out")
     if champion is not None and chosen is None:
         notes.append(f"there is no forecaster named {champion} on these rows; nobody is compared with it")
-    need = 2 * board.horizon + 1
-    if board.days < need:
+    need = 2 * comparison.horizon + 1
+    if comparison.days < need:
         notes.append(
-            f"these rows lie on {board.days} days; tests and intervals over {board.horizon} steps need {need} "
+            f"these rows lie on {comparison.days} days; tests and intervals over {comparison.horizon} steps need {need} "
             "and are left out"
         )
-    if len(np.unique(board.symbol)) == 1:
-        name = board.symbols[int(board.symbol[0])]
+    if len(np.unique(comparison.symbol)) == 1:
+        name = comparison.symbols[int(comparison.symbol[0])]
         notes.append(f"these rows are of {name} alone: what is told here is told of one symbol, not of a market")
-    lines = tuple(_line(board, index, chosen) for index in order)
-    return Leaderboard(lines, None if chosen is None else board.entries[chosen], tuple(notes))
+    lines = tuple(_line(comparison, index, chosen) for index in order)
+    return Leaderboard(lines, None if chosen is None else comparison.entries[chosen], tuple(notes))
 
 
-def _champion(board: Board, order: list[int], name: str | None, networks: Collection[str]) -> int | None:
+def _champion(comparison: ComparisonSet, order: list[int], name: str | None, networks: Collection[str]) -> int | None:
     names = networks if name is None else (name,)
-    return next((index for index in order if board.entries[index].forecaster in names), None)
+    return next((index for index in order if comparison.entries[index].forecaster in names), None)
 
 
-def _line(board: Board, index: int, champion: int | None) -> Line:
-    walk = board.reference
-    errors = BASIS_POINT * board.errors(index)
+def _line(comparison: ComparisonSet, index: int, champion: int | None) -> Line:
+    walk = comparison.reference
+    errors = BASIS_POINT * comparison.errors(index)
     empty = np.zeros(0)
-    walk_errors = empty if walk is None else BASIS_POINT * board.errors(walk)
+    walk_errors = empty if walk is None else BASIS_POINT * comparison.errors(walk)
     return Line(
-        entry=board.entries[index],
-        scores=score_entry(board, index),
-        ratio={} if walk is None else _ratios(board, board.loss[index], board.loss[walk]),
-        ratio_pinned={} if walk is None else _pinned(board, index, walk),
-        rmse_ratio={} if walk is None else _roots(_ratios(board, errors**2, walk_errors**2)),
-        mae_ratio={} if walk is None else _ratios(board, np.abs(errors), np.abs(walk_errors)),
-        against_walk=_tests(board, index, walk),
-        against_champion=_tests(board, index, champion),
-        direction={str(step): _direction(board, index, board.at_step(step)) for step in board.steps},
-        copy=detect_copy(board, index),
-        missing=board.missing[board.entries[index]],
+        entry=comparison.entries[index],
+        scores=score_entry(comparison, index),
+        ratio={} if walk is None else _ratios(comparison, comparison.loss[index], comparison.loss[walk]),
+        ratio_pinned={} if walk is None else _pinned(comparison, index, walk),
+        rmse_ratio={} if walk is None else _roots(_ratios(comparison, errors**2, walk_errors**2)),
+        mae_ratio={} if walk is None else _ratios(comparison, np.abs(errors), np.abs(walk_errors)),
+        against_walk=_tests(comparison, index, walk),
+        against_champion=_tests(comparison, index, champion),
+        direction={str(step): _direction(comparison, index, comparison.at_step(step)) for step in comparison.steps},
+        copy=detect_copy(comparison, index),
+        missing=comparison.missing[comparison.entries[index]],
     )
 
 
-def _parts(board: Board) -> list[tuple[str, BoolArray]]:
-    everything = (OVERALL, np.ones(len(board), dtype=np.bool_))
-    return [everything, *((str(step), board.at_step(step)) for step in board.steps)]
+def _parts(comparison: ComparisonSet) -> list[tuple[str, BoolArray]]:
+    everything = (OVERALL, np.ones(len(comparison), dtype=np.bool_))
+    return [everything, *((str(step), comparison.at_step(step)) for step in comparison.steps)]
 
 
-def _horizon(board: Board, rows: BoolArray) -> int:
-    return int(board.step[rows].max())
+def _horizon(comparison: ComparisonSet, rows: BoolArray) -> int:
+    return int(comparison.step[rows].max())
 
 
-def _ratios(board: Board, loss: FloatArray, other: FloatArray) -> dict[str, Ratio]:
+def _ratios(comparison: ComparisonSet, loss: FloatArray, other: FloatArray) -> dict[str, Ratio]:
     return {
-        name: ratio_of_sums(board.by_day(loss, rows), board.by_day(other, rows), _horizon(board, rows))
-        for name, rows in _parts(board)
+        name: ratio_of_sums(comparison.by_day(loss, rows), comparison.by_day(other, rows), _horizon(comparison, rows))
+        for name, rows in _parts(comparison)
     }
 
 
@@ -147,34 +147,37 @@ def _root(value: float) -> float:
     return float(np.sqrt(np.maximum(value, 0)))
 
 
-def _pinned(board: Board, index: int, walk: int) -> dict[str, float]:
-    raw = BASIS_POINT * pinball(board.actual, board.raw[walk])
+def _pinned(comparison: ComparisonSet, index: int, walk: int) -> dict[str, float]:
+    raw = BASIS_POINT * pinball(comparison.actual, comparison.raw[walk])
     ratios = {}
-    for name, rows in _parts(board):
+    for name, rows in _parts(comparison):
         total = float(raw[rows].sum())
-        ratios[name] = float(board.loss[index][rows].sum()) / total if total > 0 else float("nan")
+        ratios[name] = float(comparison.loss[index][rows].sum()) / total if total > 0 else float("nan")
     return ratios
 
 
-def _tests(board: Board, index: int, other: int | None) -> dict[str, Comparison | None]:
+def _tests(comparison: ComparisonSet, index: int, other: int | None) -> dict[str, Comparison | None]:
     if other is None or other == index:
         return {}
-    return {name: _compare(board, index, other, rows) for name, rows in _parts(board)}
+    return {name: _compare(comparison, index, other, rows) for name, rows in _parts(comparison)}
 
 
-def _compare(board: Board, index: int, other: int, rows: BoolArray) -> Comparison | None:
+def _compare(comparison: ComparisonSet, index: int, other: int, rows: BoolArray) -> Comparison | None:
     try:
         return diebold_mariano(
-            board.as_of[rows], board.loss[index][rows], board.loss[other][rows], _horizon(board, rows)
+            comparison.as_of[rows],
+            comparison.loss[index][rows],
+            comparison.loss[other][rows],
+            _horizon(comparison, rows),
         )
     except TooLittleHistory:
         return None
 
 
-def _direction(board: Board, index: int, rows: BoolArray) -> Direction | None:
+def _direction(comparison: ComparisonSet, index: int, rows: BoolArray) -> Direction | None:
     try:
         return pesaran_timmermann(
-            board.as_of[rows], board.median(index)[rows], board.actual[rows], _horizon(board, rows)
+            comparison.as_of[rows], comparison.median(index)[rows], comparison.actual[rows], _horizon(comparison, rows)
         )
     except TooLittleHistory:
         return None

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.backtest.analysis.comparison_set import Board
+from models.backtest.analysis.comparison_set import ComparisonSet
 from models.metrics.scoring_rules import BoolArray
 from models.preprocessing.frame import FloatArray
 from models.preprocessing.windows import IntArray
@@ -49,7 +49,7 @@ class Copy:
         return self.kind in ("return", "price")
 
 
-def detect_copy(board: Board, index: int) -> Copy | None:
+def detect_copy(comparison: ComparisonSet, index: int) -> Copy | None:
     """Whether the medians of an entry on T are copies of what happened last.
 
     The rule: on the rows of step 1, the median's correlation with the return of the as_of session (that of the
@@ -65,17 +65,21 @@ def detect_copy(board: Board, index: int) -> Copy | None:
     Returns:
         None where the board lacks T, or fewer than 30 rows know the return of as_of.
     """
-    if board.steps[0] != 1:
+    if comparison.steps[0] != 1:
         return None
-    rows = np.flatnonzero(board.at_step(1))
-    order = rows[np.lexsort((board.as_of[rows], board.symbol[rows]))]
+    rows = np.flatnonzero(comparison.at_step(1))
+    order = rows[np.lexsort((comparison.as_of[rows], comparison.symbol[rows]))]
     previous, current = order[:-1], order[1:]
-    follows = _follows(board, previous, current)
+    follows = _follows(comparison, previous, current)
     if int(follows.sum()) < MIN_ROWS:
         return None
     current, previous = current[follows], previous[follows]
-    scale = board.sigma[current]
-    return lag_one(board.median(index)[current] / scale, board.actual[current] / scale, board.actual[previous] / scale)
+    scale = comparison.sigma[current]
+    return lag_one(
+        comparison.median(index)[current] / scale,
+        comparison.actual[current] / scale,
+        comparison.actual[previous] / scale,
+    )
 
 
 def lag_one(median: FloatArray, actual: FloatArray, last: FloatArray) -> Copy:
@@ -101,7 +105,7 @@ def _kind(correlation: float, skill: float, movement: float) -> str:
     return "still" if movement < STILL else "none"
 
 
-def _follows(board: Board, previous: IntArray, current: IntArray) -> BoolArray:
-    same = board.symbol[previous] == board.symbol[current]
-    adjacent: BoolArray = same & (board.target_session[previous] == board.as_of[current])
+def _follows(comparison: ComparisonSet, previous: IntArray, current: IntArray) -> BoolArray:
+    same = comparison.symbol[previous] == comparison.symbol[current]
+    adjacent: BoolArray = same & (comparison.target_session[previous] == comparison.as_of[current])
     return adjacent

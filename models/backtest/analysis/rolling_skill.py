@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.backtest.analysis.comparison_set import Board
+from models.backtest.analysis.comparison_set import ComparisonSet
 from models.backtest.forecast_table import Entry
 from models.preprocessing.frame import DateArray, FloatArray
 
@@ -29,7 +29,7 @@ class RollingSkill:
     behind: float
 
 
-def rolling_skill(board: Board, sessions: int = ROLLING_SESSIONS) -> tuple[RollingSkill, ...]:
+def rolling_skill(comparison: ComparisonSet, sessions: int = ROLLING_SESSIONS) -> tuple[RollingSkill, ...]:
     """Rolling skill of every entry but the random walk itself.
 
     Args:
@@ -39,22 +39,22 @@ def rolling_skill(board: Board, sessions: int = ROLLING_SESSIONS) -> tuple[Rolli
     Returns:
         Empty where there is no random walk, or fewer sessions than a window has.
     """
-    if board.reference is None or board.days < sessions:
+    if comparison.reference is None or comparison.days < sessions:
         return ()
-    dates = np.unique(board.as_of)[sessions - 1 :]
-    walk = _windows(board, board.loss[board.reference], sessions)
+    dates = np.unique(comparison.as_of)[sessions - 1 :]
+    walk = _windows(comparison, comparison.loss[comparison.reference], sessions)
     figures = []
-    for index, entry in enumerate(board.entries):
-        if index == board.reference:
+    for index, entry in enumerate(comparison.entries):
+        if index == comparison.reference:
             continue
-        own = _windows(board, board.loss[index], sessions)
+        own = _windows(comparison, comparison.loss[index], sessions)
         with np.errstate(divide="ignore", invalid="ignore"):
             skill = np.where(walk > 0, 1 - own / walk, np.nan)
         figures.append(RollingSkill(entry, dates, skill, float((skill < 0).mean())))
     return tuple(figures)
 
 
-def _windows(board: Board, loss: FloatArray, sessions: int) -> FloatArray:
+def _windows(comparison: ComparisonSet, loss: FloatArray, sessions: int) -> FloatArray:
     # A difference of running sums would leave rounding behind where losses are tiny beside their sum.
-    sums: FloatArray = np.lib.stride_tricks.sliding_window_view(board.by_day(loss), sessions).sum(axis=1)
+    sums: FloatArray = np.lib.stride_tricks.sliding_window_view(comparison.by_day(loss), sessions).sum(axis=1)
     return sums

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.backtest.analysis.comparison_set import Board
+from models.backtest.analysis.comparison_set import ComparisonSet
 from models.metrics.scoring_rules import PIT_SHARES, BoolArray, pinball, pit_bins, winkler
 from models.metrics.significance import Ratio, ratio_of_sums
 from models.preprocessing.frame import FloatArray
@@ -67,35 +67,37 @@ class EntryScores:
     raw_pit: tuple[float, ...] | None
 
 
-def score_entry(board: Board, index: int) -> EntryScores:
+def score_entry(comparison: ComparisonSet, index: int) -> EntryScores:
     """Score one entry.
 
     Args:
         board: With at least one row.
         index: Position of the entry on the board.
     """
-    has_raw = bool(np.isfinite(board.raw[index]).all())
-    raw_loss = BASIS_POINT * pinball(board.actual, board.raw[index])
-    errors = BASIS_POINT * board.errors(index)
+    has_raw = bool(np.isfinite(comparison.raw[index]).all())
+    raw_loss = BASIS_POINT * pinball(comparison.actual, comparison.raw[index])
+    errors = BASIS_POINT * comparison.errors(index)
     return EntryScores(
-        pinball=float(board.loss[index].mean()),
-        pinball_by_step=_per_step(board, board.loss[index]),
+        pinball=float(comparison.loss[index].mean()),
+        pinball_by_step=_per_step(comparison, comparison.loss[index]),
         raw_pinball=float(raw_loss.mean()),
-        raw_pinball_by_step=_per_step(board, raw_loss),
+        raw_pinball_by_step=_per_step(comparison, raw_loss),
         winkler={
-            round(100 * nominal): float(BASIS_POINT * winkler(board.actual, board.quantiles[index], nominal).mean())
+            round(100 * nominal): float(
+                BASIS_POINT * winkler(comparison.actual, comparison.quantiles[index], nominal).mean()
+            )
             for nominal in WINKLER_COVERAGES
         },
         rmse=float(np.sqrt((errors**2).mean())),
         mae=float(np.abs(errors).mean()),
-        coverage=measure_coverage(board, index),
-        raw_coverage=measure_coverage(board, index, raw=True) if has_raw else None,
-        pit=_pit(board, board.quantiles[index]),
-        raw_pit=_pit(board, board.raw[index]) if has_raw else None,
+        coverage=measure_coverage(comparison, index),
+        raw_coverage=measure_coverage(comparison, index, raw=True) if has_raw else None,
+        pit=_pit(comparison, comparison.quantiles[index]),
+        raw_pit=_pit(comparison, comparison.raw[index]) if has_raw else None,
     )
 
 
-def measure_coverage(board: Board, index: int, raw: bool = False) -> Coverage:
+def measure_coverage(comparison: ComparisonSet, index: int, raw: bool = False) -> Coverage:
     """How often outcomes lay in the intervals of one entry.
 
     Terciles are thirds of all rows of the board by sigma, not thirds of each day: the question is whether
@@ -107,30 +109,32 @@ def measure_coverage(board: Board, index: int, raw: bool = False) -> Coverage:
         index: Position of the entry.
         raw: Take the quantiles before calibration.
     """
-    hits = {round(100 * nominal): rows for nominal, rows in board.hits(index, raw).items()}
-    terciles = [(name, board.tercile == number) for number, name in enumerate(TERCILES)]
+    hits = {round(100 * nominal): rows for nominal, rows in comparison.hits(index, raw).items()}
+    terciles = [(name, comparison.tercile == number) for number, name in enumerate(TERCILES)]
     return Coverage(
-        overall=_shares(board, hits, None),
-        by_step={step: _shares(board, hits, board.at_step(step)) for step in board.steps},
-        by_tercile={name: _shares(board, hits, rows) for name, rows in terciles},
+        overall=_shares(comparison, hits, None),
+        by_step={step: _shares(comparison, hits, comparison.at_step(step)) for step in comparison.steps},
+        by_tercile={name: _shares(comparison, hits, rows) for name, rows in terciles},
         by_step_and_tercile={
-            step: {name: _shares(board, hits, rows & board.at_step(step)) for name, rows in terciles}
-            for step in board.steps
+            step: {name: _shares(comparison, hits, rows & comparison.at_step(step)) for name, rows in terciles}
+            for step in comparison.steps
         },
     )
 
 
-def _shares(board: Board, hits: dict[int, BoolArray], rows: BoolArray | None) -> dict[int, Ratio]:
-    chosen = board.step if rows is None else board.step[rows]
-    horizon = int(chosen.max()) if len(chosen) else board.horizon
-    counts = board.by_day(np.ones(len(board)), rows)
-    return {nominal: ratio_of_sums(board.by_day(inside, rows), counts, horizon) for nominal, inside in hits.items()}
+def _shares(comparison: ComparisonSet, hits: dict[int, BoolArray], rows: BoolArray | None) -> dict[int, Ratio]:
+    chosen = comparison.step if rows is None else comparison.step[rows]
+    horizon = int(chosen.max()) if len(chosen) else comparison.horizon
+    counts = comparison.by_day(np.ones(len(comparison)), rows)
+    return {
+        nominal: ratio_of_sums(comparison.by_day(inside, rows), counts, horizon) for nominal, inside in hits.items()
+    }
 
 
-def _per_step(board: Board, loss: FloatArray) -> dict[int, float]:
-    return {step: float(loss[board.at_step(step)].mean()) for step in board.steps}
+def _per_step(comparison: ComparisonSet, loss: FloatArray) -> dict[int, float]:
+    return {step: float(loss[comparison.at_step(step)].mean()) for step in comparison.steps}
 
 
-def _pit(board: Board, quantiles: FloatArray) -> tuple[float, ...]:
-    counts = np.bincount(pit_bins(board.actual, quantiles), minlength=len(PIT_SHARES))
-    return tuple((counts / len(board)).tolist())
+def _pit(comparison: ComparisonSet, quantiles: FloatArray) -> tuple[float, ...]:
+    counts = np.bincount(pit_bins(comparison.actual, quantiles), minlength=len(PIT_SHARES))
+    return tuple((counts / len(comparison)).tolist())

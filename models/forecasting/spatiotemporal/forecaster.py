@@ -8,15 +8,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from models.config import QUANTILES, Recipe
+from models.config import QUANTILES, ModelConfig
 from models.errors import ArtifactError
 from models.forecaster import ForecastBatch, Refusal
 from models.forecasting.ensemble import mean_over_seeds, weights_in_order
-from models.forecasting.spatiotemporal.images import CHANNELS, MarketFrames, cells, market_frames
+from models.forecasting.spatiotemporal.images import CHANNELS, MarketImages, cells, market_images
 from models.forecasting.spatiotemporal.pipeline import MarketPipeline
 from models.networks.lstm_numpy import Weights
-from models.networks.spatiotemporal.config import FrameSpec
-from models.networks.spatiotemporal.registry import forward_checked, frame_architecture
+from models.networks.spatiotemporal.config import SpatiotemporalSpec
+from models.networks.spatiotemporal.registry import forward_checked, spatiotemporal_network
 from models.preprocessing.frame import FloatArray, Panel
 from models.preprocessing.windows import Float32Array
 
@@ -24,16 +24,16 @@ DATES_AT_ONCE = 64
 """Samples that are gathered and forecast at once."""
 
 
-def frame_spec(recipe: Recipe, pipeline: MarketPipeline, seed: int) -> FrameSpec:
+def spatiotemporal_spec(config: ModelConfig, pipeline: MarketPipeline, seed: int) -> SpatiotemporalSpec:
     """The network that a recipe asks for over a fitted market."""
     rows, columns = len(pipeline.layout.symbols), len(pipeline.windows.feature_names)
-    return FrameSpec(recipe.lookback, rows, columns, CHANNELS, recipe.units, recipe.horizon, seed)
+    return SpatiotemporalSpec(config.lookback, rows, columns, CHANNELS, config.units, config.horizon, seed)
 
 
-class FrameForecaster:
+class SpatiotemporalForecaster:
     """A trained network over market frames: the mean of its seeds, quantile by quantile."""
 
-    def __init__(self, recipe: Recipe, pipeline: MarketPipeline, weights: Mapping[int, Weights]) -> None:
+    def __init__(self, config: ModelConfig, pipeline: MarketPipeline, weights: Mapping[int, Weights]) -> None:
         """Put a fitted pipeline and trained weights together.
 
         Args:
@@ -43,18 +43,18 @@ class FrameForecaster:
 
         Raises:
             ArtifactError: Seeds or shapes of the weights do not fit recipe and pipeline.
-            UnknownArchitecture: The recipe names no network over frames.
+            UnknownNetwork: The recipe names no network over frames.
         """
-        self._recipe, self._pipeline = recipe, pipeline
-        self._network = frame_architecture(recipe.architecture)
-        self._weights = weights_in_order(recipe, weights)
-        self._spec = frame_spec(recipe, pipeline, recipe.seeds[0])
+        self._model_config, self._pipeline = config, pipeline
+        self._network = spatiotemporal_network(config.forecaster)
+        self._weights = weights_in_order(config, weights)
+        self._spec = spatiotemporal_spec(config, pipeline, config.seeds[0])
         self._check_shapes()
 
     @property
-    def recipe(self) -> Recipe:
+    def config(self) -> ModelConfig:
         """How it was made."""
-        return self._recipe
+        return self._model_config
 
     @property
     def pipeline(self) -> MarketPipeline:
@@ -64,9 +64,9 @@ class FrameForecaster:
     @property
     def weights(self) -> Mapping[int, Weights]:
         """Arrays by name for each seed."""
-        return dict(zip(self._recipe.seeds, self._weights, strict=True))
+        return dict(zip(self._model_config.seeds, self._weights, strict=True))
 
-    def seed_quantiles(self, frames: MarketFrames) -> list[FloatArray]:
+    def seed_quantiles(self, frames: MarketImages) -> list[FloatArray]:
         """Forecast every cell of some samples.
 
         Args:
@@ -76,7 +76,7 @@ class FrameForecaster:
             Per seed `(dates, rows, horizon, 7)` cumulative log returns, ascending along the last axis; all 0
             where a symbol has no window.
         """
-        steps = np.sqrt(np.arange(1, self._recipe.horizon + 1))
+        steps = np.sqrt(np.arange(1, self._model_config.horizon + 1))
         scale = (frames.sigma[:, :, None] * steps)[..., None]
         return [self._forward(weights, frames).astype(np.float64) * scale for weights in self._weights]
 
@@ -86,7 +86,7 @@ class FrameForecaster:
         A symbol that was not there in training, or trades on another calendar, is refused.
         """
         reasons = {
-            frame.symbol: self._pipeline.layout.reason_against(frame, self._recipe.architecture)
+            frame.symbol: self._pipeline.layout.reason_against(frame, self._model_config.forecaster)
             for frame in panel.frames
         }
         known = Panel(tuple(frame for frame in panel.frames if reasons[frame.symbol] is None), panel.references)
@@ -95,7 +95,7 @@ class FrameForecaster:
         degraded = self._pipeline.windows.degraded(known)
         chosen = [int(index) for index in windows.symbol_index]
         rows = self._pipeline.layout.rows_of(known)
-        frames = market_frames(seen, windows, rows, self._spec.rows)
+        frames = market_images(seen, windows, rows, self._spec.rows)
         mean = mean_over_seeds(self.seed_quantiles(frames))
         return ForecastBatch(
             symbols=tuple(known.frames[index].symbol for index in chosen),
@@ -106,8 +106,8 @@ class FrameForecaster:
             refusals=tuple(Refusal(symbol, reason) for symbol, reason in reasons.items() if reason is not None),
         )
 
-    def _forward(self, weights: Weights, frames: MarketFrames) -> Float32Array:
-        shape = (0, self._spec.rows, self._recipe.horizon, len(QUANTILES))
+    def _forward(self, weights: Weights, frames: MarketImages) -> Float32Array:
+        shape = (0, self._spec.rows, self._model_config.horizon, len(QUANTILES))
         parts = [np.empty(shape, np.float32)]
         for start in range(0, len(frames), DATES_AT_ONCE):
             gathered = frames.gather(slice(start, start + DATES_AT_ONCE))
@@ -126,11 +126,11 @@ class FrameForecaster:
 
 
 def market_forecaster(
-    recipe: Recipe, pipeline: Mapping[str, object], weights: Mapping[int, Weights]
-) -> FrameForecaster:
+    config: ModelConfig, pipeline: Mapping[str, object], weights: Mapping[int, Weights]
+) -> SpatiotemporalForecaster:
     """The forecaster of an artifact's parts.
 
     Raises:
         ArtifactError: The parts do not fit each other.
     """
-    return FrameForecaster(recipe, MarketPipeline.from_dict(pipeline), weights)
+    return SpatiotemporalForecaster(config, MarketPipeline.from_dict(pipeline), weights)

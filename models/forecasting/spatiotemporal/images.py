@@ -19,7 +19,7 @@ CHANNELS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class MarketFrames:
+class MarketImages:
     """Samples over one resident input array.
 
     Attributes:
@@ -68,7 +68,7 @@ class MarketFrames:
         return np.stack([values, np.broadcast_to(mask, values.shape)], axis=-1)
 
 
-def market_frames(seen: PooledWindows, asked: PooledWindows, rows: IntArray, height: int) -> MarketFrames:
+def market_images(seen: PooledWindows, asked: PooledWindows, rows: IntArray, height: int) -> MarketImages:
     """Lay windows out as frames.
 
     Args:
@@ -92,7 +92,7 @@ def market_frames(seen: PooledWindows, asked: PooledWindows, rows: IntArray, hei
     targets = np.zeros((len(as_of), height, asked.targets.shape[1]))
     at = cells(asked, as_of, rows)
     counted[at], targets[at] = True, np.nan_to_num(asked.targets)
-    return MarketFrames(seen.inputs, ends, seen.lookback, as_of, sigma, targets, counted, seen.shown())
+    return MarketImages(seen.inputs, ends, seen.lookback, as_of, sigma, targets, counted, seen.shown())
 
 
 def cells(windows: PooledWindows, as_of: DateArray, rows: IntArray) -> tuple[IntArray, IntArray]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from models.errors import ArtifactError, TooLittleHistory
 from models.preprocessing.features import session_returns
-from models.preprocessing.frame import FloatArray, Panel, SymbolFrame
+from models.preprocessing.frame import FloatArray, Panel, PriceHistory
 from models.preprocessing.windows import IntArray
 
 MIN_OVERLAP = 60
@@ -40,7 +40,7 @@ class MarketLayout:
         rows = [row.get(frame.symbol, NO_ROW) if frame.calendar == self.calendar else NO_ROW for frame in panel.frames]
         return np.array(rows, dtype=np.int64)
 
-    def reason_against(self, frame: SymbolFrame, network: str) -> str | None:
+    def reason_against(self, frame: PriceHistory, network: str) -> str | None:
         """Why a symbol has no row, or None where it has one.
 
         Args:
@@ -97,7 +97,7 @@ def fit_layout(panel: Panel, trained: NDArray[np.int64], cut_at: np.datetime64) 
     return MarketLayout(calendar, tuple(chosen[position].symbol for position in order))
 
 
-def correlations(frames: list[SymbolFrame], cut_at: np.datetime64) -> FloatArray:
+def correlations(frames: list[PriceHistory], cut_at: np.datetime64) -> FloatArray:
     """Correlation of daily log returns of each pair, on the sessions both know.
 
     Args:

@@ -4,10 +4,10 @@ from typing import Any
 
 import keras
 
-from models.networks.spatiotemporal.config import FrameSpec
+from models.networks.spatiotemporal.config import SpatiotemporalSpec
 
 
-def plain_frames(spec: FrameSpec) -> tuple[Any, Any]:
+def plain_frames(spec: SpatiotemporalSpec) -> tuple[Any, Any]:
     """An input of plain frames, and the same with its channels last.
 
     Convolutions on a CPU know channels last alone, so frames of the other layout are turned on the way in.
@@ -25,7 +25,7 @@ def plain_frames(spec: FrameSpec) -> tuple[Any, Any]:
     return given, given
 
 
-def answer_frames(frames: Any, spec: FrameSpec) -> Any:
+def answer_images(frames: Any, spec: SpatiotemporalSpec) -> Any:
     """Frames with their channels last in the layout of the spec.
 
     Args:

@@ -13,7 +13,7 @@ LAYOUTS = ("channels_last", "channels_first")
 
 
 @dataclass(frozen=True, slots=True)
-class FrameSpec:
+class SpatiotemporalSpec:
     """What a network over frames needs to be built.
 
     Attributes:
@@ -76,7 +76,7 @@ class FrameSpec:
         return tuple(sizes)
 
     @property
-    def columns_as_channels(self) -> "FrameSpec":
+    def columns_as_channels(self) -> "SpatiotemporalSpec":
         """The market's frames as the convolutions see them: one column, its inputs as channels.
 
         Symbols that stand side by side move together, so a kernel over rows means something; the order of
@@ -88,4 +88,4 @@ class FrameSpec:
         if self.layout != "channels_last":
             raise ValueError(f"market frames are channels_last, received {self.layout!r}; turn plain frames alone")
         channels = self.columns * self.channels
-        return FrameSpec(self.frames, self.rows, 1, channels, self.units, self.horizon, self.seed)
+        return SpatiotemporalSpec(self.frames, self.rows, 1, channels, self.units, self.horizon, self.seed)

@@ -16,15 +16,15 @@ import keras
 
 from models.config import QUANTILES
 from models.networks.head import HEAD_LAYER, recurrent_layer, spread
-from models.networks.spatiotemporal.channel_order import answer_frames, plain_frames
-from models.networks.spatiotemporal.config import FrameSpec
+from models.networks.spatiotemporal.channel_order import answer_images, plain_frames
+from models.networks.spatiotemporal.config import SpatiotemporalSpec
 from models.networks.spatiotemporal.latent import Latent
 
 OUTPUT = "output"
 """Name of the last convolution of a network over plain frames."""
 
 
-class Way(StrEnum):
+class Conv3DVariant(StrEnum):
     """How frames reach the decoder; the values are the registered names."""
 
     PLAIN = "conv3d_lstm"
@@ -32,7 +32,7 @@ class Way(StrEnum):
     PER_FRAME = "conv3d_lstm_per_frame"
 
 
-def build_market_conv3d_lstm(spec: FrameSpec, way: Way) -> Any:
+def build_market_conv3d_lstm(spec: SpatiotemporalSpec, way: Conv3DVariant) -> Any:
     """The market's frames to quantiles of every symbol, with seeded starting weights.
 
     ```text
@@ -60,7 +60,7 @@ def build_market_conv3d_lstm(spec: FrameSpec, way: Way) -> Any:
     return keras.Model(frames, spread(keras.layers.Permute((2, 1, 3))(steps)), name=way.value)
 
 
-def build_frames_conv3d_lstm(spec: FrameSpec, way: Way) -> Any:
+def build_frames_conv3d_lstm(spec: SpatiotemporalSpec, way: Conv3DVariant) -> Any:
     """Frames to the frames that follow, each cell between 0 and 1, with seeded starting weights.
 
     ```text
@@ -83,10 +83,10 @@ def build_frames_conv3d_lstm(spec: FrameSpec, way: Way) -> Any:
     output = keras.layers.Conv3D(
         spec.channels, kernel, padding="same", activation="sigmoid", kernel_initializer=start, name=OUTPUT
     )(maps)
-    return keras.Model(given, answer_frames(output, spec), name=f"{way.value}_frames")
+    return keras.Model(given, answer_images(output, spec), name=f"{way.value}_frames")
 
 
-def future_maps(frames: Any, spec: FrameSpec, way: Way) -> Any:
+def future_maps(frames: Any, spec: SpatiotemporalSpec, way: Conv3DVariant) -> Any:
     """Encoder, LSTM over the frames, decoder.
 
     ```text
@@ -115,7 +115,7 @@ def future_maps(frames: Any, spec: FrameSpec, way: Way) -> Any:
         maps = _convolve(maps, spec, way, level)
     flat = keras.layers.LayerNormalization(name="encoder_norm")(keras.layers.Reshape((spec.frames, -1))(maps))
     state = recurrent_layer("encoder_lstm", spec.units, spec.seed + 30)(flat)
-    if way is Way.VARIATIONAL:
+    if way is Conv3DVariant.VARIATIONAL:
         state = Latent(spec.units, spec.seed + 40, name="latent")(state)
     steps = keras.layers.RepeatVector(spec.horizon)(state)
     steps = recurrent_layer("decoder_lstm", spec.units, spec.seed + 50, return_sequences=True)(steps)
@@ -123,19 +123,19 @@ def future_maps(frames: Any, spec: FrameSpec, way: Way) -> Any:
     return keras.ops.concatenate([_decode(steps, spec), keras.ops.repeat(newest, spec.horizon, axis=1)], axis=-1)
 
 
-def filters_at(spec: FrameSpec, level: int) -> int:
+def filters_at(spec: SpatiotemporalSpec, level: int) -> int:
     """Filters of the encoder's maps after `level` halvings."""
     return spec.filters if level == 0 else 2 * spec.filters
 
 
-def _convolve(maps: Any, spec: FrameSpec, way: Way, level: int) -> Any:
+def _convolve(maps: Any, spec: SpatiotemporalSpec, way: Conv3DVariant, level: int) -> Any:
     """The encoder's convolution number `level`."""
     rows, columns = spec.maps[max(level - 1, 0)]
     kernel = (min(rows, 3), min(columns, 3))
     strides = (1, 1) if level == 0 else spec.halvings[level - 1]
     filters, name = filters_at(spec, level), f"encoder_{level}"
     start = keras.initializers.GlorotUniform(seed=spec.seed + level)
-    if way is Way.PER_FRAME:
+    if way is Conv3DVariant.PER_FRAME:
         each = keras.layers.Conv2D(
             filters, kernel, strides, padding="same", activation="silu", kernel_initializer=start
         )
@@ -151,7 +151,7 @@ def _convolve(maps: Any, spec: FrameSpec, way: Way, level: int) -> Any:
     )(maps)
 
 
-def _decode(steps: Any, spec: FrameSpec) -> Any:
+def _decode(steps: Any, spec: SpatiotemporalSpec) -> Any:
     """`(batch, horizon, units)` to maps `(batch, horizon, rows, columns, filters)`."""
     levels = len(spec.halvings)
     (rows, columns), filters = spec.maps[-1], filters_at(spec, levels)

@@ -9,15 +9,23 @@ from collections.abc import Mapping
 import numpy as np
 
 from models.networks.lstm_numpy import sigmoid, spread_quantiles
-from models.networks.spatiotemporal.config import FrameSpec
-from models.networks.spatiotemporal.convolution_numpy import Fold, arrays_of, convolve, convolve_transposed, lstm
+from models.networks.spatiotemporal.config import SpatiotemporalSpec
+from models.networks.spatiotemporal.convolution_numpy import (
+    ConvGeometry,
+    arrays_of,
+    convolve,
+    convolve_transposed,
+    lstm,
+)
 from models.preprocessing.windows import Float32Array
 
 NORM_EPSILON = 1e-3
 """Keras' own, added to the variance in a layer normalisation."""
 
 
-def forward_conv3d_lstm(spec: FrameSpec, weights: Mapping[str, Float32Array], frames: Float32Array) -> Float32Array:
+def forward_conv3d_lstm(
+    spec: SpatiotemporalSpec, weights: Mapping[str, Float32Array], frames: Float32Array
+) -> Float32Array:
     """The market's frames to quantiles of every symbol; a variational latent stands at its mean.
 
     Args:
@@ -58,10 +66,10 @@ def _encode(
     kernel, bias = arrays_of(weights, f"encoder_{level}", 2)
     if kernel.ndim == 4:
         kernel = kernel[None]
-    return _silu(convolve(maps, kernel, Fold((1, *strides))) + bias)
+    return _silu(convolve(maps, kernel, ConvGeometry((1, *strides))) + bias)
 
 
-def _decode(steps: Float32Array, spec: FrameSpec, weights: Mapping[str, Float32Array]) -> Float32Array:
+def _decode(steps: Float32Array, spec: SpatiotemporalSpec, weights: Mapping[str, Float32Array]) -> Float32Array:
     """`(batch, horizon, units)` to maps `(batch, horizon, rows, columns, filters)`."""
     kernel, bias = arrays_of(weights, "decoder_dense", 2)
     rows, columns = spec.maps[-1]

@@ -10,14 +10,14 @@ import keras
 
 from models.config import QUANTILES
 from models.networks.head import HEAD_LAYER, spread
-from models.networks.spatiotemporal.channel_order import answer_frames, plain_frames
-from models.networks.spatiotemporal.config import FrameSpec
+from models.networks.spatiotemporal.channel_order import answer_images, plain_frames
+from models.networks.spatiotemporal.config import SpatiotemporalSpec
 
 ENCODER, DECODER, OUTPUT = "conv_lstm", "decoder", "output"
 """Names of the layers, by which their weights are found."""
 
 
-def conv_lstm_layer(name: str, spec: FrameSpec, seed: int, *, return_sequences: bool) -> Any:
+def conv_lstm_layer(name: str, spec: SpatiotemporalSpec, seed: int, *, return_sequences: bool) -> Any:
     """A ConvLSTM2D that keeps rows and columns, its loop over frames written out.
 
     Args:
@@ -40,7 +40,7 @@ def conv_lstm_layer(name: str, spec: FrameSpec, seed: int, *, return_sequences: 
     )
 
 
-def build_market_conv_lstm(spec: FrameSpec) -> Any:
+def build_market_conv_lstm(spec: SpatiotemporalSpec) -> Any:
     """The market's frames to quantiles of every symbol, with seeded starting weights.
 
     ```text
@@ -69,7 +69,7 @@ def build_market_conv_lstm(spec: FrameSpec) -> Any:
     return keras.Model(frames, spread(shaped), name="conv_lstm")
 
 
-def build_frames_conv_lstm(spec: FrameSpec) -> Any:
+def build_frames_conv_lstm(spec: SpatiotemporalSpec) -> Any:
     """Frames to the frames that follow, each cell between 0 and 1, with seeded starting weights.
 
     ```text
@@ -92,4 +92,4 @@ def build_frames_conv_lstm(spec: FrameSpec) -> Any:
     maps = conv_lstm_layer(DECODER, spec, spec.seed + 2, return_sequences=True)(repeated)
     start = keras.initializers.GlorotUniform(seed=spec.seed + 4)
     output = keras.layers.Conv3D(spec.channels, 1, activation="sigmoid", kernel_initializer=start, name=OUTPUT)(maps)
-    return keras.Model(given, answer_frames(output, spec), name="conv_lstm_frames")
+    return keras.Model(given, answer_images(output, spec), name="conv_lstm_frames")

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 
 from models.config import QUANTILES
 from models.networks.lstm_numpy import spread_quantiles
-from models.networks.spatiotemporal.config import FrameSpec
-from models.networks.spatiotemporal.convolution_numpy import Fold, arrays_of, conv_lstm
+from models.networks.spatiotemporal.config import SpatiotemporalSpec
+from models.networks.spatiotemporal.convolution_numpy import ConvGeometry, arrays_of, conv_lstm
 from models.preprocessing.windows import Float32Array
 
 
-def forward_conv_lstm(spec: FrameSpec, weights: Mapping[str, Float32Array], frames: Float32Array) -> Float32Array:
+def forward_conv_lstm(
+    spec: SpatiotemporalSpec, weights: Mapping[str, Float32Array], frames: Float32Array
+) -> Float32Array:
     """The market's frames to quantiles of every symbol.
 
     Args:
@@ -25,7 +27,7 @@ def forward_conv_lstm(spec: FrameSpec, weights: Mapping[str, Float32Array], fram
         ValueError: An array does not fit the frames.
     """
     inputs = frames.reshape(len(frames), spec.frames, spec.rows, 1, spec.columns * spec.channels)
-    hidden = conv_lstm(arrays_of(weights, "conv_lstm", 3), inputs, Fold((1, 1)))[:, -1, :, 0]
+    hidden = conv_lstm(arrays_of(weights, "conv_lstm", 3), inputs, ConvGeometry((1, 1)))[:, -1, :, 0]
     kernel, bias = arrays_of(weights, "head", 2)
     raw: Float32Array = hidden @ kernel + bias
     return spread_quantiles(raw.reshape(len(frames), spec.rows, spec.horizon, len(QUANTILES)))

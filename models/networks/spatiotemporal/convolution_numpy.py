@@ -13,14 +13,14 @@ from models.networks.lstm_numpy import Weights, run_lstm, sigmoid, zero_state
 from models.preprocessing.windows import Float32Array
 
 
-class Fold(NamedTuple):
+class ConvGeometry(NamedTuple):
     """How a convolution walks: `strides` per axis of space, and `padding`, `same` or `valid`."""
 
     strides: tuple[int, ...]
     padding: str = "same"
 
 
-def convolve(inputs: Float32Array, kernel: Float32Array, fold: Fold) -> Float32Array:
+def convolve(inputs: Float32Array, kernel: Float32Array, fold: ConvGeometry) -> Float32Array:
     """A convolution over any number of axes, as Keras counts them (no flip of the kernel).
 
     Args:
@@ -73,7 +73,7 @@ def convolve_transposed(inputs: Float32Array, kernel: Float32Array, strides: tup
 def conv_lstm(
     arrays: Sequence[Float32Array],
     frames: Float32Array,
-    fold: Fold,
+    fold: ConvGeometry,
     gate: Callable[[Float32Array], Float32Array] = sigmoid,
 ) -> Float32Array:
     """A ConvLSTM2D (Shi et al. 2015), every output.
@@ -94,7 +94,7 @@ def conv_lstm(
     for position in range(frames.shape[1]):
         mixed: Float32Array = convolve(frames[:, position], kernel, fold) + bias
         if hidden is not None:
-            mixed = mixed + convolve(hidden, recurrent, Fold((1, 1)))
+            mixed = mixed + convolve(hidden, recurrent, ConvGeometry((1, 1)))
         enter, keep, candidate, leave = np.split(mixed, 4, axis=-1)
         fresh = gate(enter) * np.tanh(candidate)
         cell = fresh if cell is None else gate(keep) * cell + fresh

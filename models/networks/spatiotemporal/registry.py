@@ -1,7 +1,7 @@
 """Every network over frames by name. Keras is imported only when one is built.
 
 A network over frames sees all symbols of a calendar at once, `(batch, lookback, rows, columns, channels)`, where
-those of `models.networks.ARCHITECTURES` see one symbol's window.
+those of `models.networks.WINDOW_NETWORKS` see one symbol's window.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ import numpy as np
 from models.errors import ArtifactError
 from models.networks import look_up
 from models.networks.lstm_numpy import MEDIAN, Weights
-from models.networks.spatiotemporal.config import FrameSpec
+from models.networks.spatiotemporal.config import SpatiotemporalSpec
 from models.networks.spatiotemporal.conv3d_lstm_numpy import forward_conv3d_lstm
 from models.networks.spatiotemporal.conv_lstm_numpy import forward_conv_lstm
 from models.networks.spatiotemporal.convolution_numpy import named_arrays
@@ -24,24 +24,24 @@ from models.preprocessing.windows import Float32Array
 MEDIAN_SHARE, MEDIANS = "median_share.0", "median_share.1"
 """Names of the arrays of `with_kept_median`."""
 
-Forward = Callable[[FrameSpec, Mapping[str, Float32Array], Float32Array], Float32Array]
+Forward = Callable[[SpatiotemporalSpec, Mapping[str, Float32Array], Float32Array], Float32Array]
 """From size, arrays and frames `(batch, lookback, rows, columns, channels)` to `(batch, rows, horizon, 7)`."""
 
 
 @dataclass(frozen=True, slots=True)
-class FrameArchitecture:
+class SpatiotemporalDefinition:
     """One way through frames.
 
     Attributes:
         name: The name in recipes, settings and tables.
         build: Makes a `keras.Model` from the market's frames to `(batch, rows, horizon, 7)`; imports Keras.
         build_frames: Makes a `keras.Model` from plain frames to the `horizon` frames that follow.
-        forward: What `build` makes, in NumPy, from the arrays of `frame_weights`.
+        forward: What `build` makes, in NumPy, from the arrays of `spatiotemporal_weights`.
     """
 
     name: str
-    build: Callable[[FrameSpec], Any]
-    build_frames: Callable[[FrameSpec], Any]
+    build: Callable[[SpatiotemporalSpec], Any]
+    build_frames: Callable[[SpatiotemporalSpec], Any]
     forward: Forward
 
     def window(self, lookback: int) -> int:
@@ -49,38 +49,38 @@ class FrameArchitecture:
         return lookback
 
 
-def _build_conv_lstm(spec: FrameSpec) -> Any:
+def _build_conv_lstm(spec: SpatiotemporalSpec) -> Any:
     from models.networks.spatiotemporal.conv_lstm import build_market_conv_lstm
 
     return build_market_conv_lstm(spec)
 
 
-def _build_frames_conv_lstm(spec: FrameSpec) -> Any:
+def _build_frames_conv_lstm(spec: SpatiotemporalSpec) -> Any:
     from models.networks.spatiotemporal.conv_lstm import build_frames_conv_lstm
 
     return build_frames_conv_lstm(spec)
 
 
-def _build_conv3d_lstm(name: str, spec: FrameSpec) -> Any:
-    from models.networks.spatiotemporal.conv3d_lstm import Way, build_market_conv3d_lstm
+def _build_conv3d_lstm(name: str, spec: SpatiotemporalSpec) -> Any:
+    from models.networks.spatiotemporal.conv3d_lstm import Conv3DVariant, build_market_conv3d_lstm
 
-    return build_market_conv3d_lstm(spec, Way(name))
-
-
-def _build_frames_conv3d_lstm(name: str, spec: FrameSpec) -> Any:
-    from models.networks.spatiotemporal.conv3d_lstm import Way, build_frames_conv3d_lstm
-
-    return build_frames_conv3d_lstm(spec, Way(name))
+    return build_market_conv3d_lstm(spec, Conv3DVariant(name))
 
 
-def _conv3d(name: str) -> FrameArchitecture:
-    return FrameArchitecture(
+def _build_frames_conv3d_lstm(name: str, spec: SpatiotemporalSpec) -> Any:
+    from models.networks.spatiotemporal.conv3d_lstm import Conv3DVariant, build_frames_conv3d_lstm
+
+    return build_frames_conv3d_lstm(spec, Conv3DVariant(name))
+
+
+def _conv3d(name: str) -> SpatiotemporalDefinition:
+    return SpatiotemporalDefinition(
         name, partial(_build_conv3d_lstm, name), partial(_build_frames_conv3d_lstm, name), forward_conv3d_lstm
     )
 
 
-FRAME_ARCHITECTURES: Mapping[str, FrameArchitecture] = {
-    "conv_lstm": FrameArchitecture("conv_lstm", _build_conv_lstm, _build_frames_conv_lstm, forward_conv_lstm),
+SPATIOTEMPORAL_NETWORKS: Mapping[str, SpatiotemporalDefinition] = {
+    "conv_lstm": SpatiotemporalDefinition("conv_lstm", _build_conv_lstm, _build_frames_conv_lstm, forward_conv_lstm),
     "conv3d_lstm": _conv3d("conv3d_lstm"),
     "conv3d_lstm_variational": _conv3d("conv3d_lstm_variational"),
     "conv3d_lstm_per_frame": _conv3d("conv3d_lstm_per_frame"),
@@ -88,19 +88,19 @@ FRAME_ARCHITECTURES: Mapping[str, FrameArchitecture] = {
 """The registered networks over frames."""
 
 
-def frame_architecture(name: str) -> FrameArchitecture:
+def spatiotemporal_network(name: str) -> SpatiotemporalDefinition:
     """Look a network over frames up.
 
     Args:
-        name: A key of `FRAME_ARCHITECTURES`.
+        name: A key of `SPATIOTEMPORAL_NETWORKS`.
 
     Raises:
-        UnknownArchitecture: Nobody registered that name.
+        UnknownNetwork: Nobody registered that name.
     """
-    return look_up(FRAME_ARCHITECTURES, name, "network over frames")
+    return look_up(SPATIOTEMPORAL_NETWORKS, name, "network over frames")
 
 
-def frame_weights(model: Any) -> Weights:
+def spatiotemporal_weights(model: Any) -> Weights:
     """Copy a model's arrays out, named `layer.position`, float32.
 
     Args:
@@ -126,14 +126,17 @@ def with_kept_median(weights: Weights, share: float, medians: FloatArray) -> Wei
 
 
 def forward_checked(
-    network: FrameArchitecture, spec: FrameSpec, weights: Mapping[str, Float32Array], frames: Float32Array
+    network: SpatiotemporalDefinition,
+    spec: SpatiotemporalSpec,
+    weights: Mapping[str, Float32Array],
+    frames: Float32Array,
 ) -> Float32Array:
     """A network's NumPy pass, with a misfit of its arrays told in words.
 
     Args:
         network: Which.
         spec: Size it was built with.
-        weights: As `frame_weights` named them.
+        weights: As `spatiotemporal_weights` named them.
         frames: `(batch, lookback, rows, columns, channels)`, oldest session first.
 
     Returns:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.config import Recipe
+from models.config import ModelConfig
 from models.errors import TooLittleHistory
 from models.forecasting.ensemble import mean_over_seeds
-from models.forecasting.spatiotemporal.forecaster import FrameForecaster, frame_spec
-from models.forecasting.spatiotemporal.images import cells, market_frames
+from models.forecasting.spatiotemporal.forecaster import SpatiotemporalForecaster, spatiotemporal_spec
+from models.forecasting.spatiotemporal.images import cells, market_images
 from models.forecasting.spatiotemporal.layout import NO_ROW, fit_layout
 from models.forecasting.spatiotemporal.pipeline import MarketPipeline
 from models.networks.spatiotemporal.registry import with_kept_median
@@ -22,11 +22,11 @@ from models.preprocessing.pipeline import Pipeline
 from models.preprocessing.splits import Spans
 from models.preprocessing.windows import IntArray, PooledWindows
 from models.training.fit_network import EpochEnd, check_spans, fit_seed, masked_columns
-from models.training.spatiotemporal.image_loop import FrameLoop
+from models.training.spatiotemporal.image_loop import ImageLoop
 
 
 @dataclass(frozen=True, slots=True)
-class FittedFrames:
+class FittedSpatiotemporalNetwork:
     """A network over market frames after its training.
 
     Attributes:
@@ -39,7 +39,7 @@ class FittedFrames:
         epochs: Epochs each seed ran, the ones after the best included.
     """
 
-    forecaster: FrameForecaster
+    forecaster: SpatiotemporalForecaster
     windows: PooledWindows
     seen: PooledWindows
     rows: IntArray
@@ -74,12 +74,14 @@ class FittedFrames:
             Per seed `(windows, horizon, 7)` cumulative log returns, ascending along the last axis.
         """
         height = len(self.forecaster.pipeline.layout.symbols)
-        frames = market_frames(self.seen, windows, self.rows, height)
+        frames = market_images(self.seen, windows, self.rows, height)
         at = cells(windows, frames.as_of, self.rows)
         return [answer[at] for answer in self.forecaster.seed_quantiles(frames)]
 
 
-def fit_frames(panel: Panel, recipe: Recipe, spans: Spans, report: Callable[[EpochEnd], None]) -> FittedFrames:
+def fit_spatiotemporal(
+    panel: Panel, config: ModelConfig, spans: Spans, report: Callable[[EpochEnd], None]
+) -> FittedSpatiotemporalNetwork:
     """Fit pipeline and layout on the fit span, then every seed, stopping each on the stop span.
 
     Args:
@@ -92,25 +94,27 @@ def fit_frames(panel: Panel, recipe: Recipe, spans: Spans, report: Callable[[Epo
     Raises:
         FrameError: The spans were cut on other windows.
         TooLittleHistory: The fit span or the calendar's stop span has no window.
-        UnknownArchitecture: The recipe names no network over frames.
+        UnknownNetwork: The recipe names no network over frames.
     """
-    pipeline = Pipeline.fit(panel, recipe, spans.fit_until)
+    pipeline = Pipeline.fit(panel, config, spans.train_until)
     seen = pipeline.windows(panel, require_targets=False)
     windows = seen.select(np.flatnonzero(~np.isnan(seen.targets).any(axis=1)))
     check_spans(spans, windows)
-    layout = fit_layout(panel, windows.symbol_index[spans.fit], spans.fit_until)
+    layout = fit_layout(panel, windows.symbol_index[spans.train], spans.train_until)
     market, rows = MarketPipeline(pipeline, layout), layout.rows_of(panel)
-    size = frame_spec(recipe, market, recipe.seeds[0])
-    fit, stop = (market_frames(seen, windows.select(span), rows, size.rows) for span in (spans.fit, spans.stop))
+    size = spatiotemporal_spec(config, market, config.seeds[0])
+    fit, stop = (market_images(seen, windows.select(span), rows, size.rows) for span in (spans.train, spans.validation))
     if not len(stop):
         raise TooLittleHistory(f"no symbol of {layout.calendar} has a window in the stop span; bring more history")
-    loop = FrameLoop(recipe, size, fit, masked_columns(pipeline))
-    stop_loss = loop.loss_on(stop)
-    trained = [fit_seed(loop, recipe, seed, stop_loss, report) for seed in recipe.seeds]
+    loop = ImageLoop(config, size, fit, masked_columns(pipeline))
+    val_loss = loop.loss_on(stop)
+    trained = [fit_seed(loop, config, seed, val_loss, report) for seed in config.seeds]
     medians = np.median(fit.targets[fit.counted], axis=0)
     weights = {
-        seed: with_kept_median(best, recipe.median_share, medians)
-        for seed, (best, _, _) in zip(recipe.seeds, trained, strict=True)
+        seed: with_kept_median(best, config.median_share, medians)
+        for seed, (best, _, _) in zip(config.seeds, trained, strict=True)
     }
     losses, epochs = tuple(loss for _, loss, _ in trained), tuple(count for _, _, count in trained)
-    return FittedFrames(FrameForecaster(recipe, market, weights), windows, seen, rows, losses, epochs)
+    return FittedSpatiotemporalNetwork(
+        SpatiotemporalForecaster(config, market, weights), windows, seen, rows, losses, epochs
+    )

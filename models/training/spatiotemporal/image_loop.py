@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.config import Recipe, Weighting
-from models.forecasting.spatiotemporal.images import MarketFrames
+from models.config import ModelConfig, Weighting
+from models.forecasting.spatiotemporal.images import MarketImages
 from models.networks.lstm_numpy import Weights
-from models.networks.spatiotemporal.config import FrameSpec
-from models.networks.spatiotemporal.registry import frame_architecture, frame_weights
+from models.networks.spatiotemporal.config import SpatiotemporalSpec
+from models.networks.spatiotemporal.registry import spatiotemporal_network, spatiotemporal_weights
 from models.training.base_loop import Trainer, pinball_loss
 from models.training.spatiotemporal.masking import hide
 from models.training.window_loop import MIN_STEPS
@@ -56,29 +56,31 @@ def dates_of(dates: int, rows: int, windows: int) -> int:
     return max(1, min(windows // rows, dates // MIN_STEPS))
 
 
-class FrameLoop(Trainer):
+class ImageLoop(Trainer):
     """Trains one network of a recipe on one set of samples, seed after seed."""
 
-    def __init__(self, recipe: Recipe, spec: FrameSpec, fit: MarketFrames, masked_columns: NDArray[np.float32]) -> None:
+    def __init__(
+        self, config: ModelConfig, spec: SpatiotemporalSpec, fit: MarketImages, masked_columns: NDArray[np.float32]
+    ) -> None:
         """Build the network and place the samples.
 
         Args:
-            recipe: Architecture and rates.
+            recipe: NetworkDefinition and rates.
             spec: Size of the network.
             fit: Samples to train on.
             masked_columns: `(references, features)`, 1 where a reference's mask zeroes the column, else 0.
 
         Raises:
-            UnknownArchitecture: The recipe names no network over frames.
+            UnknownNetwork: The recipe names no network over frames.
         """
         import tensorflow as tf
 
-        network = frame_architecture(recipe.architecture)
-        super().__init__(recipe, lambda seed: network.build(replace(spec, seed=seed)))
+        network = spatiotemporal_network(config.forecaster)
+        super().__init__(config, lambda seed: network.build(replace(spec, seed=seed)))
         self._size = spec
         self._mask = tf.constant(masked_columns)
         self._fit = self._resident(fit)
-        self._batch = dates_of(len(fit), spec.rows, recipe.batch_size)
+        self._batch = dates_of(len(fit), spec.rows, config.batch_size)
         # XLA is left out: on a CPU it trains a Conv3D slower by an order of magnitude.
         self._step = tf.function(self._run_step)
 
@@ -98,7 +100,7 @@ class FrameLoop(Trainer):
             total += float(self._step(tf.constant(dates, tf.int32), draw))
         return total / steps
 
-    def loss_on(self, frames: MarketFrames) -> Callable[[], float]:
+    def loss_on(self, frames: MarketImages) -> Callable[[], float]:
         """Place a second set of samples; the answer computes the current weights' mean loss on it."""
         import tensorflow as tf
 
@@ -116,13 +118,13 @@ class FrameLoop(Trainer):
 
     def weights(self) -> Weights:
         """The current weights by name, copied."""
-        return frame_weights(self._model)
+        return spatiotemporal_weights(self._model)
 
-    def _resident(self, frames: MarketFrames) -> _Resident:
+    def _resident(self, frames: MarketImages) -> _Resident:
         import tensorflow as tf
 
         weights = frames.counted.astype(np.float32)
-        if self._recipe.weighting is Weighting.SIGMA and frames.counted.any():
+        if self._model_config.weighting is Weighting.SIGMA and frames.counted.any():
             weights *= frames.sigma / frames.sigma[frames.counted].mean()
         return _Resident(
             tf.constant(frames.inputs),
@@ -134,7 +136,7 @@ class FrameLoop(Trainer):
         )
 
     def _gather(self, placed: _Resident, dates: Any) -> Any:
-        """`(dates, lookback, rows, features, 2)`, as `MarketFrames.gather`."""
+        """`(dates, lookback, rows, features, 2)`, as `MarketImages.gather`."""
         import tensorflow as tf
 
         ends = tf.gather(placed.ends, dates)
@@ -155,7 +157,7 @@ class FrameLoop(Trainer):
     def _run_step(self, dates: Any, seed: Any) -> Any:
         import tensorflow as tf
 
-        samples = hide(self._gather(self._fit, dates), self._mask, self._recipe.mask_rate, seed)
+        samples = hide(self._gather(self._fit, dates), self._mask, self._model_config.mask_rate, seed)
         counted = tf.maximum(tf.reduce_sum(tf.gather(self._fit.counted, dates) * samples[:, -1, :, 0, 1]), 1.0)
         with tf.GradientTape() as tape:
             loss = self._summed_loss(samples, self._fit, dates, True) / counted

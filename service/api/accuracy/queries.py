@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from service.db.tables import accuracy
+from service.db.tables import track_records
 
 
 def page(connection: Connection, filters: dict[str, str | int | None], after: int | None, limit: int) -> list[Row[Any]]:
@@ -16,10 +16,10 @@ def page(connection: Connection, filters: dict[str, str | int | None], after: in
         after: Ids above this only (exclusive); None = from the first.
         limit: Most rows.
     """
-    query = select(accuracy).order_by(accuracy.c.id).limit(limit)
+    query = select(track_records).order_by(track_records.c.id).limit(limit)
     for name, value in filters.items():
         if value is not None:
-            query = query.where(accuracy.c[name] == value)
+            query = query.where(track_records.c[name] == value)
     if after is not None:
-        query = query.where(accuracy.c.id > after)
+        query = query.where(track_records.c.id > after)
     return list(connection.execute(query))

@@ -14,7 +14,7 @@ from service.api.common.parameters import (
     Cursor,
     ForecasterQuery,
     Limit,
-    OriginQuery,
+    ModeQuery,
     RecordScopeQuery,
     StepQuery,
     StrategyQuery,
@@ -34,7 +34,7 @@ class Filters:
     strategy: StrategyQuery = None
     step: StepQuery = None
     forecaster: ForecasterQuery = None
-    origin: OriginQuery = None
+    mode: ModeQuery = None
 
 
 @router.get("", summary="Track records", responses=problems())

@@ -4,12 +4,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
-from service.db.tables import changes, editions, market_clock, schedulers, stamp
+from service.db.tables import change_counters, editions, market_clock, schedulers, stamp
 
 
 def change_counter(connection: Connection) -> int:
     """The counter that every transaction raises which alters an answer; 0 where none has."""
-    return connection.execute(select(changes.c.counter).where(changes.c.scope == "")).scalar_one_or_none() or 0
+    return (
+        connection.execute(select(change_counters.c.counter).where(change_counters.c.scope == "")).scalar_one_or_none()
+        or 0
+    )
 
 
 def stamp_row(connection: Connection) -> Row[Any] | None:

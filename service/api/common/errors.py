@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from service.api.common.problem import MEDIA_TYPE, BadField, Problem
-from service.db.revision import HEAD, stands_elsewhere
+from service.db.revision import HEAD, revision_problem
 from service.db.session import Database, refusal
 from service.errors import DatabaseError, NotFound, NotYet, TplusError
 
@@ -122,7 +122,7 @@ def database_fault(database: Database) -> str | None:
         found = None
     if found == HEAD:
         return None
-    return stands_elsewhere(shown, found)
+    return revision_problem(shown, found)
 
 
 def _field(item: Any) -> BadField:

@@ -73,7 +73,7 @@ Cursor = Annotated[
 Limit = Annotated[int, Query(ge=1, le=PAGE_LIMIT, description="items in a page")]
 StrategyQuery = Annotated[Literal["one_step", "multi_step"] | None, Query(description="one_step or multi_step")]
 StepQuery = Annotated[int | None, Query(ge=1, le=3, description="1 = T, 2 = T+1, 3 = T+2")]
-OriginQuery = Annotated[Literal["live", "replay", "backfill"] | None, Query(description="how editions were made")]
+ModeQuery = Annotated[Literal["live", "replay", "backfill"] | None, Query(description="how editions were made")]
 GroupQuery = Annotated[str | None, Query(pattern=_WORD, description="training group, such as equity")]
 StatusQuery = Annotated[
     Literal["champion", "challenger", "retired", "rejected"] | None, Query(description="what the version is now")

@@ -9,10 +9,10 @@ from contextlib import suppress
 from typing import TypeVar
 
 from service.api.events.schemas import ChangeEvent, FaultEvent
-from service.api.events.watcher import Event, Look, Watcher
+from service.api.events.watcher import Event, Poll, Watcher
 from service.api.status.read_status import StatusReader
 
-LOOK_SECONDS = 1.0
+POLL_SECONDS = 1.0
 """Real seconds between two looks at the database."""
 
 MOST_WAITING = 256
@@ -38,7 +38,7 @@ class Subscription:
         self._is_new = True
         self.ended = False
 
-    def tell(self, look: Look) -> None:
+    def tell(self, look: Poll) -> None:
         """Hand on what a look found; the first time, what stands, and whether anything was passed by."""
         self._put((look.standing,) if self._is_new else look.news)
         self._is_new = False
@@ -86,11 +86,11 @@ class Hub:
         every: Real seconds between two looks.
     """
 
-    def __init__(self, status: StatusReader, every: float = LOOK_SECONDS) -> None:
+    def __init__(self, status: StatusReader, every: float = POLL_SECONDS) -> None:
         self._status, self._every = status, every
         self._listening: set[Subscription] = set()
         self._task: asyncio.Task[None] | None = None
-        self._newest: Look | None = None
+        self._newest: Poll | None = None
         self._closed = False
 
     def join(self, last_seen: int | None) -> Subscription:

@@ -45,7 +45,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Poll:
     """What one look found.
 
     Attributes:
@@ -75,7 +75,7 @@ class Watcher:
         self._runs: dict[int, Row[Any]] = {}
         self._stood: str | None = None
 
-    def look(self) -> Look:
+    def look(self) -> Poll:
         """Read the database once; whatever is wrong with it is told as a fault."""
         try:
             with self._status.reader.snapshot() as snapshot:
@@ -90,7 +90,7 @@ class Watcher:
             return self._faulty(fault)
         return self._stands(news, status, status.counter)
 
-    def _stands(self, news: tuple[Event, ...], status: Status, counter: int | None) -> Look:
+    def _stands(self, news: tuple[Event, ...], status: Status, counter: int | None) -> Poll:
         event = Event.of("status", status, status.counter)
         if counter is None:  # an empty database: all that comes is new
             self._counter, self._symbols = 0, {}
@@ -99,13 +99,13 @@ class Watcher:
         if mark != self._stood:
             self._stood = mark
             news = (*news, event)
-        return Look(news, event, counter)
+        return Poll(news, event, counter)
 
-    def _faulty(self, fault: TplusError) -> Look:
+    def _faulty(self, fault: TplusError) -> Poll:
         event = Event.of("fault", FaultEvent(detail=str(fault)), None)
         news = () if self._stood == event.data else (event,)
         self._stood = event.data
-        return Look(news, event, None)
+        return Poll(news, event, None)
 
     def _compare(self, connection: Connection, counter: int) -> Iterator[Event]:
         if self._counter is None:

@@ -8,7 +8,7 @@ from service.api.accuracy import queries as accuracy
 from service.api.accuracy.schemas import AccuracyItem
 from service.api.common.dependencies import Snapshot
 from service.api.figures.schemas import FigureAnswer, FigureKind, FigureRange, FigureTable, PlotlyFigure, ReadoutLine
-from service.api.forecasts.queries import Wanted
+from service.api.forecasts.queries import ForecastQuery
 from service.api.forecasts.read_forecast import read_one
 from service.api.forecasts.schemas import ForecastAnswer, Strategy
 from service.api.history import queries as history
@@ -37,7 +37,7 @@ _LAST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class WantedFigure:
+class FigureQuery:
     """Which figure.
 
     Attributes:
@@ -59,14 +59,14 @@ class WantedFigure:
     step: int = 1
 
 
-def read_figure(snapshot: Snapshot, settings: Settings, wanted: WantedFigure) -> FigureAnswer:
+def read_figure(snapshot: Snapshot, settings: Settings, wanted: FigureQuery) -> FigureAnswer:
     """A figure of one symbol.
 
     Raises:
         NotFound: no such symbol, no forecast as of that session, or nothing was served under that strategy.
         NotYet: the symbol has no forecast yet; the sentence says why.
     """
-    answer = read_one(snapshot, settings, wanted.symbol, Wanted(snapshot.now, wanted.as_of))
+    answer = read_one(snapshot, settings, wanted.symbol, ForecastQuery(snapshot.now, wanted.as_of))
     chart = _chart(snapshot, answer, wanted)
     return FigureAnswer(
         symbol=answer.symbol,
@@ -79,11 +79,11 @@ def read_figure(snapshot: Snapshot, settings: Settings, wanted: WantedFigure) ->
         figure=PlotlyFigure(**chart.figure),
         as_of=answer.as_of,
         edition=answer.edition.number,
-        stale=answer.stale,
+        stale_after=answer.stale_after,
     )
 
 
-def _chart(snapshot: Snapshot, answer: ForecastAnswer, wanted: WantedFigure) -> Chart:
+def _chart(snapshot: Snapshot, answer: ForecastAnswer, wanted: FigureQuery) -> Chart:
     theme = THEMES[wanted.theme]
     if wanted.kind == "versus":
         return versus_chart(answer, _past(snapshot, answer, wanted), wanted.strategy, wanted.step, theme)
@@ -98,7 +98,7 @@ def _chart(snapshot: Snapshot, answer: ForecastAnswer, wanted: WantedFigure) -> 
     return chart
 
 
-def _bars(snapshot: Snapshot, answer: ForecastAnswer, wanted: WantedFigure) -> list[PriceBar]:
+def _bars(snapshot: Snapshot, answer: ForecastAnswer, wanted: FigureQuery) -> list[PriceBar]:
     """Bars of the range, and those of the target sessions as far as they have come."""
     days = DAYS[wanted.span]
     first = None if days is None else answer.as_of - timedelta(days=days)
@@ -110,22 +110,20 @@ def _bars(snapshot: Snapshot, answer: ForecastAnswer, wanted: WantedFigure) -> l
     return [PriceBar.model_validate({**bar._mapping, "adjusted_close": adjusted}) for bar, adjusted in found]
 
 
-def _past(snapshot: Snapshot, answer: ForecastAnswer, wanted: WantedFigure) -> list[PastForecast]:
+def _past(snapshot: Snapshot, answer: ForecastAnswer, wanted: FigureQuery) -> list[PastForecast]:
     """What was served of a step at this origin, newest first; of targets up to as_of where one was asked for."""
-    chosen = HistoryFilter(
-        answer.symbol, history.SERVED, strategy=wanted.strategy, step=wanted.step, origin=answer.origin
-    )
+    chosen = HistoryFilter(answer.symbol, history.SERVED, strategy=wanted.strategy, step=wanted.step, mode=answer.mode)
     after = None if wanted.as_of is None else (wanted.as_of, _LAST_ID)
     found = [past_forecast(row) for row in history.page(snapshot.connection, chosen, after, _MOST_PAST)]
     return [each for each in found if wanted.as_of is None or each.target_session <= wanted.as_of]
 
 
-def _records(snapshot: Snapshot, answer: ForecastAnswer, wanted: WantedFigure) -> list[AccuracyItem]:
+def _records(snapshot: Snapshot, answer: ForecastAnswer, wanted: FigureQuery) -> list[AccuracyItem]:
     filters: dict[str, str | int | None] = {
         "scope_kind": "symbol",
         "scope": answer.symbol,
         "strategy": wanted.strategy,
-        "origin": answer.origin,
+        "mode": answer.mode,
     }
     rows = accuracy.page(snapshot.connection, filters, None, _MOST_RECORDS)
     return [AccuracyItem.of(row) for row in rows]

@@ -9,7 +9,7 @@ from service.api.common import etag
 from service.api.common.dependencies import ReaderDependency
 from service.api.common.parameters import AsOf, SymbolPath
 from service.api.common.problem import problems
-from service.api.figures.read_figure import WantedFigure, read_figure
+from service.api.figures.read_figure import FigureQuery, read_figure
 from service.api.figures.schemas import FigureAnswer, FigureKind, FigureRange
 from service.api.forecasts.schemas import Strategy
 from service.charts.theme import ThemeName
@@ -45,7 +45,7 @@ def one(
 
     With `as_of` it shows what was forecast then, and the closes that came.
     """
-    wanted = WantedFigure(asked.symbol, asked.kind, asked.as_of, asked.span, asked.theme, asked.strategy, asked.step)
+    wanted = FigureQuery(asked.symbol, asked.kind, asked.as_of, asked.span, asked.theme, asked.strategy, asked.step)
     with reader.snapshot() as snapshot:
         tag = etag.entity_tag(request, snapshot)
         if etag.matches(request, tag):

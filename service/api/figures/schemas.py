@@ -1,6 +1,6 @@
 """A figure with everything that stands for it where it cannot be seen."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Literal
 
 from pydantic import Field
@@ -53,4 +53,4 @@ class FigureAnswer(Answer):
     figure: PlotlyFigure
     as_of: date = Field(description="last completed session the forecast used", examples=["2018-06-01"])
     edition: int = Field(description="number of the edition that answers", examples=[412])
-    stale: bool = Field(description="whether the next forecast is overdue")
+    stale_after: datetime | None = Field(description="due time of the next forecast + 2 h, exclusive")

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from service.api.forecasts.disagreement import disagreement
-from service.api.forecasts.forecast_rows import Material
+from service.api.forecasts.forecast_rows import ForecastRows
 from service.api.forecasts.joint_band import joint_band
 from service.api.forecasts.schemas import (
     LABELS,
@@ -31,12 +31,12 @@ _SERVED = "served"
 _RANDOM_WALK = "random_walk"
 
 
-def build(material: Material) -> ForecastAnswer:
+def build(stored: ForecastRows) -> ForecastAnswer:
     """The answer for one symbol."""
-    instrument, edition, timing = material.instrument, material.edition, material.timing
-    others = _others(material)
-    walk = next((other for other in others if _is_walk(other.strategy, other.architecture)), None)
-    multi_step, one_step = (_strategy(material, strategy) for strategy in ("multi_step", "one_step"))
+    instrument, edition, timing = stored.instrument, stored.edition, stored.timing
+    others = _others(stored)
+    walk = next((other for other in others if _is_walk(other.strategy, other.forecaster)), None)
+    multi_step, one_step = (_strategy(stored, strategy) for strategy in ("multi_step", "one_step"))
     return ForecastAnswer(
         symbol=instrument.symbol,
         currency=instrument.currency,
@@ -47,13 +47,11 @@ def build(material: Material) -> ForecastAnswer:
         data_as_of=timing.final_at,
         issued_at=edition.issued_at,
         stale_after=timing.stale_after,
-        stale=timing.stale_after is not None and material.now > timing.stale_after,
-        market_time=material.now,
-        known_at=material.known_at,
-        origin=edition.origin,
+        known_at=stored.known_at,
+        mode=edition.mode,
         edition=EditionMark(number=edition.number, hash=edition.hash),
-        last_close=material.forecasts[0].last_close,
-        basis=_basis(material),
+        last_close=stored.forecasts[0].last_close,
+        basis=_basis(stored),
         multi_step=multi_step,
         one_step=one_step,
         disagreement=disagreement(one_step, multi_step),
@@ -62,60 +60,60 @@ def build(material: Material) -> ForecastAnswer:
     )
 
 
-def _strategy(material: Material, strategy: str) -> StrategyForecast | None:
-    item = material.served.get(strategy)
-    rows = [] if item is None else material.by_version.get((strategy, item.model_version_id), [])
+def _strategy(stored: ForecastRows, strategy: str) -> StrategyForecast | None:
+    item = stored.served.get(strategy)
+    rows = [] if item is None else stored.by_version.get((strategy, item.model_version_id), [])
     if item is None or not rows:
         return None
-    version = material.versions[item.model_version_id]
-    records = material.record_of(strategy, _SERVED)
-    skill = skill_over(records, material.edition.origin, len(rows))
+    version = stored.versions[item.model_version_id]
+    records = stored.record_of(strategy, _SERVED)
+    skill = skill_over(records, stored.edition.mode, len(rows))
     return StrategyForecast(
         served_by=ServedBy(
-            model_version_id=version.id, architecture=version.architecture, status=version.status, reason=item.reason
+            model_version_id=version.id, forecaster=version.forecaster, status=version.status, reason=item.reason
         ),
-        steps=[_step(material, row, _SERVED) for row in rows],
+        steps=[_step(stored, row, _SERVED) for row in rows],
         skill=skill,
         coverage=coverage_over(records, len(rows)),
-        joint=_joint(material, version, rows),
+        joint=_joint(stored, version, rows),
         held_out=held_out(version.metrics) if skill.n < MIN_SESSIONS else None,
     )
 
 
-def _others(material: Material) -> list[OtherForecast]:
+def _others(stored: ForecastRows) -> list[OtherForecast]:
     """What was not served, and the random walk in any case, under the forecaster's own name and record."""
     found = []
-    for (strategy, version_id), rows in material.by_version.items():
-        version = material.versions[version_id]
-        if material.is_served(strategy, version_id) and not _is_walk(strategy, version.architecture):
+    for (strategy, version_id), rows in stored.by_version.items():
+        version = stored.versions[version_id]
+        if stored.is_served(strategy, version_id) and not _is_walk(strategy, version.forecaster):
             continue
-        records = material.record_of(strategy, version.architecture)
+        records = stored.record_of(strategy, version.forecaster)
         found.append(
             OtherForecast(
                 strategy=strategy,
                 model_version_id=version_id,
-                architecture=version.architecture,
+                forecaster=version.forecaster,
                 status=version.status,
-                steps=[_step(material, row, version.architecture) for row in rows],
-                skill=skill_over(records, material.edition.origin, len(rows)),
+                steps=[_step(stored, row, version.forecaster) for row in rows],
+                skill=skill_over(records, stored.edition.mode, len(rows)),
                 coverage=coverage_over(records, len(rows)),
-                joint=_joint(material, version, rows),
+                joint=_joint(stored, version, rows),
             )
         )
     return found
 
 
-def _joint(material: Material, version: Row[Any], rows: list[Row[Any]]) -> JointBand | None:
-    return joint_band(rows, material.joints.get(version.id), version.metrics, material.price)
+def _joint(stored: ForecastRows, version: Row[Any], rows: list[Row[Any]]) -> JointBand | None:
+    return joint_band(rows, stored.joints.get(version.id), version.metrics, stored.price)
 
 
-def _is_walk(strategy: str, architecture: str) -> bool:
-    return (strategy, architecture) == ("multi_step", _RANDOM_WALK)
+def _is_walk(strategy: str, forecaster: str) -> bool:
+    return (strategy, forecaster) == ("multi_step", _RANDOM_WALK)
 
 
-def _step(material: Material, row: Row[Any], forecaster: str) -> Step:
-    records = material.record_of(row.strategy, forecaster, row.step)
-    price = partial(material.price, row)
+def _step(stored: ForecastRows, row: Row[Any], forecaster: str) -> Step:
+    records = stored.record_of(row.strategy, forecaster, row.step)
+    price = partial(stored.price, row)
     intervals = [
         Interval(
             level=level,
@@ -135,20 +133,20 @@ def _step(material: Material, row: Row[Any], forecaster: str) -> Step:
         quantiles=Quantiles.of(row),
         raw=Quantiles(**{name: getattr(row, f"raw_{name}") for name in Quantiles.model_fields}),
         intervals=intervals,
-        dividends=material.dividends(row.target_session),
+        dividends=stored.dividends(row.target_session),
         degraded=row.degraded or [],
-        skill=skill_over(records, material.edition.origin, 1),
+        skill=skill_over(records, stored.edition.mode, 1),
         coverage=coverage_over(records, 1),
     )
 
 
-def _basis(material: Material) -> Basis:
-    own, current = material.forecasts[0].basis, material.instrument.basis
-    ratio = material.split_ratio
+def _basis(stored: ForecastRows) -> Basis:
+    own, current = stored.forecasts[0].basis, stored.instrument.basis
+    ratio = stored.split_ratio
     note = None
     if own != current:
         note = (
-            f"{material.instrument.symbol} was re-based since this forecast (basis {own} then, {current} now): its "
+            f"{stored.instrument.symbol} was re-based since this forecast (basis {own} then, {current} now): its "
             f"prices stand on basis {own}; divide them by {ratio:g} to compare with today's"
         )
     return Basis(forecast=own, current=current, split_ratio=ratio, note=note)

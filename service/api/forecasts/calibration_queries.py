@@ -30,7 +30,9 @@ def joint_states(
     earlier, state = calibration_states.alias("earlier"), calibration_states.alias("state")
 
     def same(one: Any) -> Any:
-        return and_(one.c.group == own.c.group, one.c.strategy == own.c.strategy, one.c.recipe == own.c.recipe)
+        return and_(
+            one.c.group == own.c.group, one.c.strategy == own.c.strategy, one.c.config_hash == own.c.config_hash
+        )
 
     newest = (
         select(func.max(earlier.c.as_of))

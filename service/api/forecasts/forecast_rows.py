@@ -12,7 +12,7 @@ from service.api.common.session_queries import Timing
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class ForecastRows:
     """The rows that one symbol's answer is made of.
 
     Attributes:
@@ -47,7 +47,7 @@ class Material:
         for row in self.forecasts:
             self.by_version.setdefault((row.strategy, row.model_version_id), []).append(row)
         for record in self.records:
-            if record.origin == self.edition.origin:
+            if record.mode == self.edition.mode:
                 self.by_forecaster.setdefault((record.strategy, record.forecaster), []).append(record)
 
     @property

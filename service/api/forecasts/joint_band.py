@@ -49,7 +49,7 @@ def joint_band(
 
 
 def _first_factors(metrics: Mapping[str, Any]) -> Sequence[float]:
-    start = (metrics.get("judge") or {}).get("calibration")
+    start = (metrics.get("test") or {}).get("calibration")
     found: Sequence[float] = START_FACTORS if start is None else start["joint"]["factors"]
     return found
 

@@ -7,17 +7,17 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, ScalarSelect, case, select
 
-from service.db.tables import accuracy as accuracy_table
 from service.db.tables import (
-    actions,
-    edition_items,
+    corporate_actions,
     editions,
     forecasts,
     instruments,
     model_versions,
     run_outcomes,
     runs,
+    served_forecasts,
 )
+from service.db.tables import track_records as accuracy_table
 
 # Made once: an alias copies every column, which costs more than the query.
 _rows, _issue = forecasts.alias("rows"), editions.alias("issue")
@@ -27,7 +27,7 @@ _newer_issued = _newer.join(_newer_issue, _newer_issue.c.number == _newer.c.edit
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ForecastQuery:
     """Which forecast of each symbol.
 
     Attributes:
@@ -39,7 +39,7 @@ class Wanted:
     as_of: date | None = None
 
 
-def editions_for(connection: Connection, symbols: Sequence[str], wanted: Wanted) -> dict[str, Row[Any]]:
+def editions_for(connection: Connection, symbols: Sequence[str], wanted: ForecastQuery) -> dict[str, Row[Any]]:
     """The edition that answers for each symbol; symbols without one are left out.
 
     Of a session's editions the last on-time one counts; a back-fill counts where none was on time. The newest session
@@ -52,7 +52,7 @@ def editions_for(connection: Connection, symbols: Sequence[str], wanted: Wanted)
     return {row.for_symbol: row for row in rows}
 
 
-def _edition_of_symbol(wanted: Wanted) -> ScalarSelect[int]:
+def _edition_of_symbol(wanted: ForecastQuery) -> ScalarSelect[int]:
     if wanted.as_of is None:
         as_of: Any = (
             select(_newer.c.as_of)
@@ -60,7 +60,7 @@ def _edition_of_symbol(wanted: Wanted) -> ScalarSelect[int]:
             .where(
                 _newer.c.symbol == instruments.c.symbol,
                 _newer_issue.c.issued_at <= wanted.known_at,
-                _newer_issue.c.origin != "backfill",
+                _newer_issue.c.mode != "backfill",
             )
             .order_by(_newer.c.as_of.desc())
             .limit(1)
@@ -73,7 +73,7 @@ def _edition_of_symbol(wanted: Wanted) -> ScalarSelect[int]:
         select(_issue.c.number)
         .select_from(_issued)
         .where(_rows.c.symbol == instruments.c.symbol, _rows.c.as_of == as_of, _issue.c.issued_at <= wanted.known_at)
-        .order_by(case((_issue.c.origin == "backfill", 1), else_=0), _issue.c.number.desc())
+        .order_by(case((_issue.c.mode == "backfill", 1), else_=0), _issue.c.number.desc())
         .limit(1)
         .correlate(instruments)
         .scalar_subquery()
@@ -97,8 +97,9 @@ def stored(connection: Connection, chosen: Mapping[str, Row[Any]]) -> list[Row[A
 
 def served(connection: Connection, chosen: Mapping[str, Row[Any]]) -> dict[tuple[str, str], Row[Any]]:
     """What the chosen editions served, by (symbol, strategy)."""
-    query = select(edition_items).where(
-        edition_items.c.symbol.in_(list(chosen)), edition_items.c.edition.in_({row.number for row in chosen.values()})
+    query = select(served_forecasts).where(
+        served_forecasts.c.symbol.in_(list(chosen)),
+        served_forecasts.c.edition.in_({row.number for row in chosen.values()}),
     )
     rows: list[Row[Any]] = list(connection.execute(query))
     return {(row.symbol, row.strategy): row for row in rows if chosen[row.symbol].number == row.edition}
@@ -107,15 +108,17 @@ def served(connection: Connection, chosen: Mapping[str, Row[Any]]) -> dict[tuple
 def versions(connection: Connection, ids: Iterable[int]) -> dict[int, Row[Any]]:
     """Model versions by id."""
     table = model_versions.c
-    query = select(table.id, table.architecture, table.status, table.metrics).where(table.id.in_(set(ids)))
+    query = select(table.id, table.forecaster, table.status, table.metrics).where(table.id.in_(set(ids)))
     rows: list[Row[Any]] = list(connection.execute(query))
     return {row.id: row for row in rows}
 
 
 def later_actions(connection: Connection, symbols: Sequence[str], after: date) -> list[Row[Any]]:
     """Dividends and splits with ex-dates after a session (exclusive), as they are known now."""
-    query = select(actions).where(
-        actions.c.symbol.in_(symbols), actions.c.ex_date > after, actions.c.kind.in_(("dividend", "split"))
+    query = select(corporate_actions).where(
+        corporate_actions.c.symbol.in_(symbols),
+        corporate_actions.c.ex_date > after,
+        corporate_actions.c.kind.in_(("dividend", "split")),
     )
     return list(connection.execute(query))
 

@@ -13,8 +13,8 @@ from service.api.common.session_queries import Timing
 from service.api.forecasts import calibration_queries as calibration
 from service.api.forecasts import queries as forecasts
 from service.api.forecasts.build_answer import build
-from service.api.forecasts.forecast_rows import Material
-from service.api.forecasts.queries import Wanted
+from service.api.forecasts.forecast_rows import ForecastRows
+from service.api.forecasts.queries import ForecastQuery
 from service.api.forecasts.schemas import ForecastAnswer, Missing
 from service.api.symbols import queries as instruments
 from service.api.symbols.queries import unknown_symbol
@@ -22,7 +22,7 @@ from service.errors import NotFound, NotYet
 from service.settings import Settings
 
 
-def read_one(snapshot: Snapshot, settings: Settings, symbol: str, wanted: Wanted) -> ForecastAnswer:
+def read_one(snapshot: Snapshot, settings: Settings, symbol: str, wanted: ForecastQuery) -> ForecastAnswer:
     """The forecast of one symbol.
 
     Raises:
@@ -36,7 +36,7 @@ def read_one(snapshot: Snapshot, settings: Settings, symbol: str, wanted: Wanted
 
 
 def read_many(
-    snapshot: Snapshot, settings: Settings, symbols: Sequence[str], wanted: Wanted
+    snapshot: Snapshot, settings: Settings, symbols: Sequence[str], wanted: ForecastQuery
 ) -> tuple[list[ForecastAnswer], list[Missing]]:
     """The forecasts of some symbols, in their order, and the symbols that have none."""
     known = instruments.named(snapshot.connection, symbols)
@@ -51,8 +51,8 @@ def _gather(
     settings: Settings,
     known: dict[str, Row[Any]],
     chosen: dict[str, Row[Any]],
-    wanted: Wanted,
-) -> dict[str, Material]:
+    wanted: ForecastQuery,
+) -> dict[str, ForecastRows]:
     connection, symbols = snapshot.connection, list(chosen)
     rows = _by_symbol(forecasts.stored(connection, chosen))
     served: defaultdict[str, dict[str, Row[Any]]] = defaultdict(dict)
@@ -75,7 +75,7 @@ def _gather(
         return joints[calendar, session]
 
     return {
-        symbol: Material(
+        symbol: ForecastRows(
             instrument=known[symbol],
             edition=edition,
             forecasts=rows[symbol],
@@ -99,14 +99,16 @@ def _by_symbol(rows: Sequence[Row[Any]], name: str = "symbol") -> defaultdict[st
     return groups
 
 
-def _was_known(timing: Timing, wanted: Wanted) -> bool:
+def _was_known(timing: Timing, wanted: ForecastQuery) -> bool:
     """Whether a record that ends with this session could be measured by then: only the newest record is kept."""
     return timing.final_at is None or timing.final_at <= wanted.known_at
 
 
-def _missing(snapshot: Snapshot, known: dict[str, Row[Any]], symbols: Sequence[str], wanted: Wanted) -> list[Missing]:
+def _missing(
+    snapshot: Snapshot, known: dict[str, Row[Any]], symbols: Sequence[str], wanted: ForecastQuery
+) -> list[Missing]:
     without = [symbol for symbol in symbols if symbol in known]
-    ever = forecasts.editions_for(snapshot.connection, without, Wanted(snapshot.now)) if without else {}
+    ever = forecasts.editions_for(snapshot.connection, without, ForecastQuery(snapshot.now)) if without else {}
     outcomes = forecasts.newest_outcomes(snapshot.connection, without) if without else {}
     found = []
     for symbol in symbols:
@@ -126,7 +128,7 @@ def _missing(snapshot: Snapshot, known: dict[str, Row[Any]], symbols: Sequence[s
     return found
 
 
-def _not_then(symbol: str, newest: Row[Any], wanted: Wanted) -> str:
+def _not_then(symbol: str, newest: Row[Any], wanted: ForecastQuery) -> str:
     which = "" if wanted.as_of is None else f" as of {wanted.as_of}"
     return (
         f"no forecast of {symbol}{which} was known at {wanted.known_at:%Y-%m-%dT%H:%M:%SZ}; "

@@ -12,7 +12,7 @@ from service.api.common.dependencies import ReaderDependency, Snapshot
 from service.api.common.pages import cut
 from service.api.common.parameters import AsOf, Cursor, KnownAt, Limit, SymbolPath, SymbolsQuery, split_symbols
 from service.api.common.problem import problems
-from service.api.forecasts.queries import Wanted
+from service.api.forecasts.queries import ForecastQuery
 from service.api.forecasts.read_forecast import read_many, read_one
 from service.api.forecasts.schemas import ForecastAnswer, ForecastPage
 from service.api.symbols import queries as instruments
@@ -51,7 +51,7 @@ def several(
         if etag.matches(request, tag):
             return etag.not_modified(tag)
         symbols, next_cursor = _page_of_symbols(snapshot, batch)
-        wanted = Wanted(snapshot.known_at(batch.known_at), batch.as_of)
+        wanted = ForecastQuery(snapshot.known_at(batch.known_at), batch.as_of)
         items, missing = read_many(snapshot, reader.settings, symbols, wanted)
     response.headers["ETag"] = tag
     return ForecastPage(items=items, missing=missing, next_cursor=next_cursor)
@@ -79,7 +79,7 @@ def one(
         tag = etag.entity_tag(request, snapshot)
         if etag.matches(request, tag):
             return etag.not_modified(tag)
-        answer = read_one(snapshot, reader.settings, symbol, Wanted(snapshot.known_at(known_at), as_of))
+        answer = read_one(snapshot, reader.settings, symbol, ForecastQuery(snapshot.known_at(known_at), as_of))
     response.headers["ETag"] = tag
     return answer
 

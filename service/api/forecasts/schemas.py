@@ -8,7 +8,7 @@ from pydantic import Field
 from service.api.common.base import Answer, Page
 
 Strategy = Literal["one_step", "multi_step"]
-Origin = Literal["live", "replay", "backfill"]
+Mode = Literal["live", "replay", "backfill"]
 
 LABELS: tuple[str, ...] = ("T", "T+1", "T+2")
 """What the steps are called, step 1 first."""
@@ -46,7 +46,7 @@ class Skill(Answer):
         description="1 - summed pinball / the random walk's; null while n is under 60", examples=[0.014]
     )
     n: int = Field(description="scored target sessions behind it, at most 252", examples=[252])
-    kind: Origin = Field(description="origin of the forecasts it was measured on")
+    kind: Mode = Field(description="origin of the forecasts it was measured on")
     as_of: date | None = Field(description="newest scored target session", examples=["2018-06-01"])
     p: float | None = Field(
         None,
@@ -142,7 +142,7 @@ class Version(Answer):
     """Which forecaster made it."""
 
     model_version_id: int = Field(examples=[7])
-    architecture: str = Field(examples=["lstm"])
+    forecaster: str = Field(examples=["lstm"])
     status: str = Field(
         description="champion, challenger, retired or rejected, as it stands now", examples=["champion"]
     )
@@ -218,11 +218,12 @@ class ForecastAnswer(Answer):
     as_of: date = Field(description="last completed session the forecast used", examples=["2018-06-01"])
     data_as_of: datetime | None = Field(description="instant at which as_of's bar became final")
     issued_at: datetime = Field(description="market time of the publish")
-    stale_after: datetime | None = Field(description="due time of the calendar's next forecast run + 2 h")
-    stale: bool = Field(description="whether market time has passed stale_after")
-    market_time: datetime = Field(description="now")
+    stale_after: datetime | None = Field(
+        description="due time of the calendar's next forecast run + 2 h, exclusive; "
+        "the forecast is stale once the market time of /v1/status has passed it"
+    )
     known_at: datetime = Field(description="the instant this answer stands for")
-    origin: Origin
+    mode: Mode
     edition: EditionMark
     last_close: float = Field(description="as_of's close on the forecast's basis", examples=[175.0])
     basis: Basis

@@ -5,18 +5,18 @@ from typing import Any, cast
 
 from sqlalchemy import Row
 
-from service.api.forecasts.schemas import MIN_SESSIONS, Coverage, HeldOut, LevelHeld, Origin, Skill
+from service.api.forecasts.schemas import MIN_SESSIONS, Coverage, HeldOut, LevelHeld, Mode, Skill
 
 LEVELS: tuple[int, ...] = (50, 80, 95)
 """Nominal levels of the intervals, percent."""
 
 
-def skill_over(records: Sequence[Row[Any]], origin: str, steps: int) -> Skill:
+def skill_over(records: Sequence[Row[Any]], mode: str, steps: int) -> Skill:
     """Skill over steps: 1 - summed pinball / the random walk's on the same forecasts.
 
     Args:
         records: Rows of the accuracy table, one per step that has one.
-        origin: Origin of the forecasts.
+        origin: Mode of the forecasts.
         steps: Steps that ought to be there; skill is null where one is missing.
 
     Returns:
@@ -31,7 +31,7 @@ def skill_over(records: Sequence[Row[Any]], origin: str, steps: int) -> Skill:
             value = 1 - sum(record.n * record.pinball for record in records) / walk
             # The largest p: a skill over all steps is hardly chance where it is so at each of them.
             p = None if any(record.p is None for record in records) else max(record.p for record in records)
-    return Skill(value=value, n=n, kind=cast(Origin, origin), as_of=newest, p=p)
+    return Skill(value=value, n=n, kind=cast(Mode, mode), as_of=newest, p=p)
 
 
 def coverage_over(records: Sequence[Row[Any]], steps: int) -> Coverage:
@@ -54,10 +54,10 @@ def coverage_over(records: Sequence[Row[Any]], steps: int) -> Coverage:
 
 def held_out(metrics: dict[str, Any]) -> HeldOut | None:
     """A version's held-out figures; None where it has none."""
-    if metrics.get("judge_n") is None:
+    if metrics.get("test_n") is None:
         return None
     names = ("n", "pinball", "random_walk_pinball", "skill", "coverage_50", "coverage_80", "coverage_95")
-    return HeldOut(**{name: metrics.get(f"judge_{name}") for name in names})
+    return HeldOut(**{name: metrics.get(f"test_{name}") for name in names})
 
 
 def _sessions(records: Sequence[Row[Any]], steps: int) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, or_, select
 
-from service.db.tables import edition_items, editions, forecasts, model_versions, scores
+from service.db.tables import editions, forecasts, model_versions, scores, served_forecasts
 from service.db.tables.forecasts import QUANTILE_NAMES
 
 SERVED = "served"
@@ -34,7 +34,7 @@ class HistoryFilter:
     forecaster: str = SERVED
     strategy: str | None = None
     step: int | None = None
-    origin: str | None = None
+    mode: str | None = None
 
 
 def page(connection: Connection, wanted: HistoryFilter, after: tuple[date, int] | None, limit: int) -> list[Row[Any]]:
@@ -47,10 +47,10 @@ def page(connection: Connection, wanted: HistoryFilter, after: tuple[date, int] 
         limit: Most rows.
     """
     item_served = and_(
-        edition_items.c.edition == forecasts.c.edition,
-        edition_items.c.symbol == forecasts.c.symbol,
-        edition_items.c.strategy == forecasts.c.strategy,
-        edition_items.c.model_version_id == forecasts.c.model_version_id,
+        served_forecasts.c.edition == forecasts.c.edition,
+        served_forecasts.c.symbol == forecasts.c.symbol,
+        served_forecasts.c.strategy == forecasts.c.strategy,
+        served_forecasts.c.model_version_id == forecasts.c.model_version_id,
     )
     revisions = select(func.max(_any_score.c.revision)).where(_any_score.c.forecast_id == forecasts.c.id)
     newest = revisions.correlate(forecasts).scalar_subquery()
@@ -58,7 +58,7 @@ def page(connection: Connection, wanted: HistoryFilter, after: tuple[date, int] 
         select(*_columns())
         .join(editions, editions.c.number == forecasts.c.edition)
         .join(model_versions, model_versions.c.id == forecasts.c.model_version_id)
-        .outerjoin(edition_items, item_served)
+        .outerjoin(served_forecasts, item_served)
         .outerjoin(scores, and_(scores.c.forecast_id == forecasts.c.id, scores.c.revision == newest))
         .where(*_conditions(wanted))
         .order_by(forecasts.c.as_of.desc(), forecasts.c.id.desc())
@@ -77,10 +77,10 @@ def _columns() -> list[ColumnElement[Any]]:
     kept = ("id", "as_of", "step", "target_session", "strategy", "model_version_id", "edition", "revision", "basis")
     return [
         *(table[name] for name in (*kept, "last_close", *QUANTILE_NAMES)),
-        editions.c.origin,
+        editions.c.mode,
         editions.c.issued_at,
-        model_versions.c.architecture,
-        edition_items.c.edition.is_not(None).label("served"),
+        model_versions.c.forecaster,
+        served_forecasts.c.edition.is_not(None).label("served"),
         _superseded().label("superseded"),
         scores.c.state.label("score_state"),
         scores.c.reason.label("score_reason"),
@@ -95,7 +95,7 @@ def _columns() -> list[ColumnElement[Any]]:
 def _superseded() -> ColumnElement[bool]:
     """Whether a later on-time edition forecast the same session: readers take that one."""
     later, issue = _later, _later_issue
-    on_time = issue.c.origin != "backfill"
+    on_time = issue.c.mode != "backfill"
     return exists(
         select(later.c.id)
         .select_from(_later_issued)
@@ -106,8 +106,8 @@ def _superseded() -> ColumnElement[bool]:
             later.c.step == forecasts.c.step,
             later.c.strategy == forecasts.c.strategy,
             or_(
-                and_(on_time, or_(later.c.edition > forecasts.c.edition, editions.c.origin == "backfill")),
-                and_(~on_time, editions.c.origin == "backfill", later.c.edition > forecasts.c.edition),
+                and_(on_time, or_(later.c.edition > forecasts.c.edition, editions.c.mode == "backfill")),
+                and_(~on_time, editions.c.mode == "backfill", later.c.edition > forecasts.c.edition),
             ),
         )
     )
@@ -116,13 +116,13 @@ def _superseded() -> ColumnElement[bool]:
 def _conditions(wanted: HistoryFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = [forecasts.c.symbol == wanted.symbol]
     if wanted.forecaster == SERVED:
-        conditions.append(edition_items.c.edition.is_not(None))
+        conditions.append(served_forecasts.c.edition.is_not(None))
     elif wanted.forecaster != ALL:
-        conditions.append(model_versions.c.architecture == wanted.forecaster)
+        conditions.append(model_versions.c.forecaster == wanted.forecaster)
     if wanted.strategy is not None:
         conditions.append(forecasts.c.strategy == wanted.strategy)
     if wanted.step is not None:
         conditions.append(forecasts.c.step == wanted.step)
-    if wanted.origin is not None:
-        conditions.append(editions.c.origin == wanted.origin)
+    if wanted.mode is not None:
+        conditions.append(editions.c.mode == wanted.mode)
     return conditions

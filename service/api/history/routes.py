@@ -9,7 +9,7 @@ from sqlalchemy import Row
 from service.api.common.cursor import decode
 from service.api.common.dependencies import ReaderDependency
 from service.api.common.pages import cut
-from service.api.common.parameters import Cursor, Limit, OriginQuery, StepQuery, StrategyQuery, SymbolPath
+from service.api.common.parameters import Cursor, Limit, ModeQuery, StepQuery, StrategyQuery, SymbolPath
 from service.api.common.problem import problems
 from service.api.forecasts.schemas import Quantiles
 from service.api.history import queries as history
@@ -29,9 +29,9 @@ def _filter(
     ] = history.SERVED,
     strategy: StrategyQuery = None,
     step: StepQuery = None,
-    origin: OriginQuery = None,
+    mode: ModeQuery = None,
 ) -> HistoryFilter:
-    return HistoryFilter(symbol, forecaster, strategy, step, origin)
+    return HistoryFilter(symbol, forecaster, strategy, step, mode)
 
 
 @router.get("/{symbol}/history", summary="Past forecasts with their outcomes", responses=problems(404))

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from service.api.common.base import Answer, Page
-from service.api.forecasts.schemas import Origin, Quantiles, Strategy
+from service.api.forecasts.schemas import Mode, Quantiles, Strategy
 
 
 class Outcome(Answer):
@@ -34,10 +34,10 @@ class PastForecast(Answer):
     target_session: date = Field(examples=["2018-06-04"])
     strategy: Strategy
     model_version_id: int = Field(examples=[7])
-    architecture: str = Field(examples=["lstm"])
+    forecaster: str = Field(examples=["lstm"])
     served: bool = Field(description="whether this forecaster was the one served")
     edition: int = Field(examples=[412])
-    origin: Origin
+    mode: Mode
     issued_at: datetime
     revision: int = Field(examples=[1])
     superseded: bool = Field(

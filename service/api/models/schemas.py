@@ -14,25 +14,25 @@ class ModelItem(Answer):
     id: int = Field(examples=[7])
     group: str = Field(examples=["equity"])
     strategy: str = Field(examples=["multi_step"])
-    architecture: str = Field(examples=["lstm"])
+    forecaster: str = Field(examples=["lstm"])
     lookback: int = Field(description="sessions in a window", examples=[5])
     horizon: int = Field(description="steps", examples=[3])
     status: str = Field(description="champion, challenger, retired or rejected", examples=["champion"])
     reason: str = Field(examples=["better than the champion on the judging span"])
     trained_at: datetime = Field(description="market time: the cut of its data")
     data_until: datetime | None = Field(None, description="by then all it used, judging included, was final")
-    fit_first: date | None = Field(None, examples=["2000-12-29"])
-    fit_last: date | None = Field(None, examples=["2015-12-18"])
-    stop_first: date | None = None
-    stop_last: date | None = None
-    judge_first: date | None = None
-    judge_last: date | None = None
+    train_first: date | None = Field(None, examples=["2000-12-29"])
+    train_last: date | None = Field(None, examples=["2015-12-18"])
+    validation_first: date | None = None
+    validation_last: date | None = None
+    test_first: date | None = None
+    test_last: date | None = None
     seeds: list[int] = Field(examples=[[0, 1, 2]])
-    recipe: str = Field(description="hash of network, inputs, loss and span", examples=["b1946ac9"])
+    config: str = Field(description="hash of network, inputs, loss and span", examples=["b1946ac9"])
     data_hash: str = Field(examples=["5891b5b5"])
     sha256: str = Field(description="of the artifact's manifest", examples=["e258d248"])
     metrics: dict[str, Any] = Field(
-        description="held-out figures; pinball in basis points", examples=[{"judge_n": 12600, "judge_skill": 0.015}]
+        description="held-out figures; pinball in basis points", examples=[{"test_n": 12600, "test_skill": 0.015}]
     )
     run_id: int | None = Field(description="the training run", examples=[31])
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Row, select
 
-from service.db.tables import actions, bars
+from service.db.tables import bars, corporate_actions
 from service.prices.adjustment.adjust import adjustment_factors
 from service.prices.adjustment.corporate_actions import Action, ActionKind
 
@@ -55,8 +55,8 @@ def _factors(connection: Connection, symbol: str, first: date) -> dict[date, flo
     """Adjustment factors by session, from `first` (inclusive) to the newest bar: later actions act on all of them."""
     later = select(bars.c.session, bars.c.close).where(bars.c.symbol == symbol, bars.c.session >= first)
     rows = list(connection.execute(later.order_by(bars.c.session)))
-    query = select(actions.c.ex_date, actions.c.kind, actions.c.value).where(
-        actions.c.symbol == symbol, actions.c.ex_date > first
+    query = select(corporate_actions.c.ex_date, corporate_actions.c.kind, corporate_actions.c.value).where(
+        corporate_actions.c.symbol == symbol, corporate_actions.c.ex_date > first
     )
     known = [Action(row.ex_date, ActionKind(row.kind), row.value) for row in connection.execute(query)]
     days = [row.session for row in rows]

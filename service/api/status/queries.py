@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, exists, func, or_, select
 
-from service.db.tables import edition_items, editions, instruments, model_versions, run_outcomes, runs, sessions
+from service.db.tables import editions, instruments, model_versions, run_outcomes, runs, served_forecasts, sessions
 from service.runs import LIVE_STATES
 
-_ON_TIME = editions.c.origin != "backfill"
+_ON_TIME = editions.c.mode != "backfill"
 _RANDOM_WALK = "random_walk"
 _PULLED_CALENDARS = select(instruments.c.calendar).where(instruments.c.active | instruments.c.reference)
 _GROUPS = select(instruments.c.group).where(instruments.c.active)
@@ -32,7 +32,7 @@ def calendar_editions(connection: Connection) -> list[Row[Any]]:
     other = editions.alias("other")
     newest = (
         select(other.c.number)
-        .where(other.c.calendar == used.c.calendar, other.c.origin != "backfill")
+        .where(other.c.calendar == used.c.calendar, other.c.mode != "backfill")
         .order_by(other.c.as_of.desc(), other.c.number.desc())
         .limit(1)
         .correlate(used)
@@ -44,8 +44,8 @@ def calendar_editions(connection: Connection) -> list[Row[Any]]:
 
 def with_forecast(connection: Connection) -> int:
     """How many symbols of the watchlist have an on-time forecast."""
-    served = edition_items.join(editions, editions.c.number == edition_items.c.edition)
-    ever = exists().select_from(served).where(edition_items.c.symbol == instruments.c.symbol, _ON_TIME)
+    served = served_forecasts.join(editions, editions.c.number == served_forecasts.c.edition)
+    ever = exists().select_from(served).where(served_forecasts.c.symbol == instruments.c.symbol, _ON_TIME)
     query = select(func.count()).select_from(instruments).where(instruments.c.active, ever)
     return int(connection.execute(query).scalar_one())
 
@@ -58,7 +58,7 @@ def running_training(connection: Connection, machine_now: datetime) -> Row[Any] 
 
 def has_network(connection: Connection, group: str) -> bool:
     """Whether any network was ever trained for a group."""
-    found = exists().where(model_versions.c.group == group, model_versions.c.architecture != _RANDOM_WALK)
+    found = exists().where(model_versions.c.group == group, model_versions.c.forecaster != _RANDOM_WALK)
     return bool(connection.execute(select(found)).scalar_one())
 
 

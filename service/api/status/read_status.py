@@ -23,7 +23,7 @@ from service.api.status.schemas import (
     WatchlistStatus,
 )
 from service.api.watchlist import queries as watchlist
-from service.api.watchlist.queries import Marks
+from service.api.watchlist.queries import CacheKey
 from service.clock import DatabaseClock
 from service.errors import DatabaseError, NotYet
 from service.market.instruments import STATISTICAL_GROUPS
@@ -37,7 +37,7 @@ _PASSING = "the database could not be read just now; it is tried again"
 class _Counted:
     """A count with the marks at which it was taken."""
 
-    marks: Marks
+    cache_key: CacheKey
     with_forecast: int
 
 
@@ -89,7 +89,7 @@ class StatusReader:
         edition = status.newest_on_time(connection)
         due = [each.stale_after for each in calendars if each.stale_after is not None]
         is_replay = stamp.clock_mode == "replay" and replay is not None
-        marks = watchlist.marks(connection)
+        cache_key = watchlist.cache_key(connection)
         return Status(
             now=now,
             clock=stamp.clock_mode,
@@ -98,25 +98,25 @@ class StatusReader:
             record_end=replay.record_end if is_replay and replay is not None else None,
             record_ended=is_replay and replay is not None and _has_ended(connection, settings, now, replay.record_end),
             speed=settings.market_clock.speed if is_replay else None,
-            counter=marks.counter,
+            counter=cache_key.counter,
             edition=None if edition is None else EditionStatus.of(edition),
             data_as_of=_final_at(connection, settings, edition),
             stale=any(each.stale for each in calendars),
             stale_after=min(due, default=None),
             calendars=calendars,
             scheduler=_scheduler(connection, settings, machine_now),
-            watchlist=self._watchlist(connection, marks),
+            watchlist=self._watchlist(connection, cache_key),
             training=_training(connection, machine_now),
             source_fault=_source_fault(status.faulty_pulls(connection)),
             last_failure=_failure(status.lasting_failure(connection)),
         )
 
-    def _watchlist(self, connection: Connection, marks: Marks) -> WatchlistStatus:
+    def _watchlist(self, connection: Connection, cache_key: CacheKey) -> WatchlistStatus:
         counted = self._counted
-        if counted is None or counted.marks != marks:
+        if counted is None or counted.cache_key != cache_key:
             # Looks at every symbol: no need to while nothing altered.
-            counted = self._counted = _Counted(marks, status.with_forecast(connection))
-        counts = {state: count for state, active, count, _since in marks.states if active}
+            counted = self._counted = _Counted(cache_key, status.with_forecast(connection))
+        counts = {state: count for state, active, count, _since in cache_key.states if active}
         return WatchlistStatus(
             active=sum(counts.values()),
             with_forecast=counted.with_forecast,
@@ -127,7 +127,7 @@ class StatusReader:
         settings = self.reader.settings
         clock = settings.market_clock
         return Status(
-            face="empty",
+            notice_kind="empty",
             notice=notice,
             clock=clock.mode,
             source=settings.source_name,
@@ -152,7 +152,7 @@ def _calendar(connection: Connection, settings: Settings, edition: Row[Any], now
         calendar=edition.calendar,
         as_of=edition.as_of,
         issued_at=edition.issued_at,
-        origin=edition.origin,
+        mode=edition.mode,
         stale_after=stale_after,
         stale=stale_after is not None and now > stale_after,
     )

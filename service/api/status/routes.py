@@ -20,6 +20,6 @@ async def _status_reader(request: Request) -> StatusReader:
 def status(status_reader: Annotated[StatusReader, Depends(_status_reader)]) -> Status:
     """Freshness, the scheduler, the watchlist, a running training and what is amiss, in one document.
 
-    A database that nobody set up is answered with `face` "empty" and a sentence in `notice`.
+    A database that nobody set up is answered with `notice_kind` "empty" and a sentence in `notice`.
     """
     return status_reader.read()

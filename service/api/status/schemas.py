@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from service.api.common.base import Answer
-from service.api.forecasts.schemas import Origin
+from service.api.forecasts.schemas import Mode
 
 
 class EditionStatus(Answer):
@@ -16,7 +16,7 @@ class EditionStatus(Answer):
     calendar: str = Field(examples=["XNYS"])
     as_of: date = Field(description="last completed session it used", examples=["2018-06-01"])
     issued_at: datetime = Field(description="market time")
-    origin: Origin
+    mode: Mode
 
 
 class CalendarStatus(Answer):
@@ -25,7 +25,7 @@ class CalendarStatus(Answer):
     calendar: str = Field(examples=["XNYS"])
     as_of: date = Field(description="last completed session it used", examples=["2018-06-01"])
     issued_at: datetime = Field(description="market time")
-    origin: Origin
+    mode: Mode
     stale_after: datetime | None = Field(description="due time of the calendar's next forecast run + 2 h")
     stale: bool = Field(description="whether market time has passed stale_after")
 
@@ -79,7 +79,7 @@ class FailedRun(Answer):
 class Status(Answer):
     """Where the service stands."""
 
-    face: Literal["empty"] | None = Field(None, description="empty: nobody has set the database up, see notice")
+    notice_kind: Literal["empty"] | None = Field(None, description="empty: nobody has set the database up, see notice")
     notice: str | None = Field(None, description="what to do where the database is empty")
     now: datetime | None = Field(None, description="market time; null while the database is empty")
     clock: str = Field(description="system or replay", examples=["replay"])

@@ -12,7 +12,7 @@ from service.api.common.dependencies import Snapshot
 from service.api.common.errors import BadParameter
 from service.api.watchlist import queries as watchlist
 from service.api.watchlist.lines import Line, read_lines
-from service.api.watchlist.queries import Marks
+from service.api.watchlist.queries import CacheKey
 from service.api.watchlist.schemas import WatchlistItem
 from service.settings import Settings
 
@@ -88,7 +88,7 @@ class Watchlist:
         missed: Symbol -> a session whose forecast was missed, and why.
     """
 
-    marks: Marks
+    cache_key: CacheKey
     lines: tuple[Line, ...]
     counters: Mapping[str, int]
     stale_after: Mapping[tuple[str, date], datetime | None]
@@ -120,7 +120,7 @@ class WatchlistTable:
         self._lock = threading.Lock()
         self._held: Watchlist | None = None
 
-    def at(self, snapshot: Snapshot, marks: Marks) -> Watchlist:
+    def at(self, snapshot: Snapshot, cache_key: CacheKey) -> Watchlist:
         """The watchlist as a snapshot shows it.
 
         Args:
@@ -128,18 +128,18 @@ class WatchlistTable:
             marks: Those of the snapshot.
         """
         held = self._held
-        if held is not None and held.marks == marks:
+        if held is not None and held.cache_key == cache_key:
             return held
         with self._lock:
             held = self._held
-            if held is None or held.marks != marks:
-                held = self._held = self._renewed(snapshot, marks, held)
+            if held is None or held.cache_key != cache_key:
+                held = self._held = self._renewed(snapshot, cache_key, held)
             return held
 
-    def _renewed(self, snapshot: Snapshot, marks: Marks, before: Watchlist | None) -> Watchlist:
+    def _renewed(self, snapshot: Snapshot, cache_key: CacheKey, before: Watchlist | None) -> Watchlist:
         """Only the symbols that altered are read again: a pull alters them one by one."""
         connection = snapshot.connection
-        if before is not None and before.marks.made_at != marks.made_at:
+        if before is not None and before.cache_key.made_at != cache_key.made_at:
             before = None  # another database, whose counters may have come to the same values
         rows, counters = watchlist.active_instruments(connection), watchlist.symbol_counters(connection)
         old = {} if before is None else {line.symbol: line for line in before.lines}
@@ -156,4 +156,4 @@ class WatchlistTable:
         pairs = {(line.row.calendar, line.as_of) for line in lines if line.as_of is not None}
         stale_after = {pair: sessions.timing(connection, self._settings, *pair).stale_after for pair in sorted(pairs)}
         calendars = {row.calendar for row in rows}
-        return Watchlist(marks, lines, counters, stale_after, watchlist.missed(connection, calendars))
+        return Watchlist(cache_key, lines, counters, stale_after, watchlist.missed(connection, calendars))

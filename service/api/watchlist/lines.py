@@ -12,8 +12,8 @@ from sqlalchemy import Row
 from service.api.common.dependencies import Snapshot
 from service.api.common.session_queries import Timing
 from service.api.forecasts import queries as forecasts
-from service.api.forecasts.forecast_rows import Material
-from service.api.forecasts.queries import Wanted
+from service.api.forecasts.forecast_rows import ForecastRows
+from service.api.forecasts.queries import ForecastQuery
 from service.api.forecasts.schemas import LABELS
 from service.api.forecasts.track_record import coverage_over, skill_over
 from service.api.watchlist import queries as watchlist
@@ -114,7 +114,7 @@ def plain_line(row: Row[Any]) -> Line:
 
 def _read_chunk(snapshot: Snapshot, known: Mapping[str, Row[Any]]) -> dict[str, Line]:
     connection, lines = snapshot.connection, {symbol: plain_line(row) for symbol, row in known.items()}
-    chosen = forecasts.editions_for(connection, list(known), Wanted(snapshot.now))
+    chosen = forecasts.editions_for(connection, list(known), ForecastQuery(snapshot.now))
     if not chosen:
         return lines
     steps, records, actions = (defaultdict[str, list[Row[Any]]](list) for _ in range(3))
@@ -129,24 +129,24 @@ def _read_chunk(snapshot: Snapshot, known: Mapping[str, Row[Any]]) -> dict[str, 
         lines[symbol] = replace(lines[symbol], as_of=edition.as_of)
         if steps[symbol]:
             later = [action for action in actions[symbol] if action.ex_date > edition.as_of]
-            material = Material(
+            stored = ForecastRows(
                 known[symbol], edition, steps[symbol], {}, {}, later, records[symbol], {}, _UNKNOWN,
                 snapshot.now, snapshot.now,
             )  # fmt: skip
-            lines[symbol] = _forecast_line(lines[symbol], material)
+            lines[symbol] = _forecast_line(lines[symbol], stored)
     return lines
 
 
-def _forecast_line(plain: Line, material: Material) -> Line:
-    rows = material.forecasts
-    records = material.record_of(watchlist.STRATEGY, watchlist.SERVED)
-    skill = skill_over(records, material.edition.origin, len(rows))
+def _forecast_line(plain: Line, stored: ForecastRows) -> Line:
+    rows = stored.forecasts
+    records = stored.record_of(watchlist.STRATEGY, watchlist.SERVED)
+    skill = skill_over(records, stored.edition.mode, len(rows))
     coverage = coverage_over(records, len(rows))
     return replace(
         plain,
         last_close=rows[0].last_close,
-        served_by=rows[0].architecture,
-        steps=tuple(_step(material, row) for row in rows),
+        served_by=rows[0].forecaster,
+        steps=tuple(_step(stored, row) for row in rows),
         skill=skill.value,
         skill_n=skill.n,
         coverage=next((each.measured for each in coverage.levels if each.level == _LEVEL), None),
@@ -154,9 +154,9 @@ def _forecast_line(plain: Line, material: Material) -> Line:
     )
 
 
-def _step(material: Material, row: Row[Any]) -> StepLine:
-    point = material.price(row, row.q50)
-    lower, upper = material.price(row, row.q10), material.price(row, row.q90)
+def _step(stored: ForecastRows, row: Row[Any]) -> StepLine:
+    point = stored.price(row, row.q50)
+    lower, upper = stored.price(row, row.q10), stored.price(row, row.q90)
     return StepLine(row.step, row.target_session, point, lower, upper, point / row.last_close - 1)
 
 

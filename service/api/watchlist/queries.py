@@ -10,15 +10,15 @@ from sqlalchemy import Connection, Row, and_, func, select
 from service.api.common.control_queries import change_counter
 from service.db.change_counters import ALL
 from service.db.tables import (
-    accuracy,
-    changes,
-    edition_items,
+    change_counters,
     forecasts,
     instruments,
     model_versions,
     run_outcomes,
     runs,
+    served_forecasts,
     stamp,
+    track_records,
 )
 
 STRATEGY = "multi_step"
@@ -28,7 +28,7 @@ _LOOKED = ("done", "waiting")
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
+class CacheKey:
     """Values that differ whenever the watchlist may have altered.
 
     Attributes:
@@ -44,14 +44,14 @@ class Marks:
     made_at: datetime | None
 
 
-def marks(connection: Connection) -> Marks:
+def cache_key(connection: Connection) -> CacheKey:
     """The marks as they stand: four short queries, whatever the number of symbols."""
     table = instruments.c
     # The state of a symbol may alter without the counter: a first pull that fails raises nothing.
     query = select(table.state, table.active, func.count(), func.max(table.state_since))
     states = connection.execute(query.group_by(table.state, table.active).order_by(table.state, table.active))
     ended = select(func.max(runs.c.finished_at)).where(runs.c.job == "forecast")
-    return Marks(
+    return CacheKey(
         change_counter(connection),
         tuple(tuple(row) for row in states),
         connection.execute(ended).scalar_one_or_none(),
@@ -67,7 +67,7 @@ def active_instruments(connection: Connection) -> list[Row[Any]]:
 
 def symbol_counters(connection: Connection) -> dict[str, int]:
     """The change counter of each symbol that has one."""
-    query = select(changes.c.scope, changes.c.counter).where(changes.c.scope != ALL)
+    query = select(change_counters.c.scope, change_counters.c.counter).where(change_counters.c.scope != ALL)
     return {scope: counter for scope, counter in connection.execute(query).all()}
 
 
@@ -78,7 +78,7 @@ def served_steps(connection: Connection, chosen: Mapping[str, Row[Any]]) -> list
         connection: Open for reading.
         chosen: Symbol -> the edition that answers for it.
     """
-    item, row = edition_items.c, forecasts.c
+    item, row = served_forecasts.c, forecasts.c
     same = and_(
         row.symbol == item.symbol,
         row.edition == item.edition,
@@ -87,8 +87,8 @@ def served_steps(connection: Connection, chosen: Mapping[str, Row[Any]]) -> list
     )
     columns = (row.symbol, row.edition, row.strategy, row.model_version_id, row.step, row.target_session, row.basis)
     query = (
-        select(*columns, row.last_close, row.q10, row.q50, row.q90, model_versions.c.architecture)
-        .select_from(edition_items.join(forecasts, same))
+        select(*columns, row.last_close, row.q10, row.q50, row.q90, model_versions.c.forecaster)
+        .select_from(served_forecasts.join(forecasts, same))
         .join(model_versions, model_versions.c.id == item.model_version_id)
         .where(
             item.symbol.in_(list(chosen)),
@@ -104,8 +104,8 @@ def served_steps(connection: Connection, chosen: Mapping[str, Row[Any]]) -> list
 
 def served_records(connection: Connection, symbols: Sequence[str]) -> list[Row[Any]]:
     """Track records of what was served under the multi-step strategy, of every origin."""
-    table = accuracy.c
-    query = select(accuracy).where(
+    table = track_records.c
+    query = select(track_records).where(
         table.scope_kind == "symbol", table.scope.in_(symbols), table.strategy == STRATEGY, table.forecaster == SERVED
     )
     return list(connection.execute(query).all())

@@ -19,7 +19,7 @@ router = APIRouter(prefix="/v1/watchlist", tags=["symbols"])
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ForecastQuery:
     """The parameters of a page."""
 
     q: Annotated[str, Query(max_length=100, description="part of a symbol or name, in capitals or not")] = ""
@@ -48,7 +48,7 @@ def lines(
     response: Response,
     reader: ReaderDependency,
     table: Annotated[WatchlistTable, Depends(_table)],
-    wanted: Annotated[Wanted, Depends()],
+    wanted: Annotated[ForecastQuery, Depends()],
 ) -> WatchlistPage | Response:
     """Each symbol on the watchlist with the state of its data and its newest forecast in short, in keyset pages.
 
@@ -58,11 +58,11 @@ def lines(
     keys = decode(sorting.name, wanted.cursor, str, str)
     end = None if keys is None else (str(keys[0]), str(keys[1]))
     with reader.snapshot() as snapshot:
-        marks = queries.marks(snapshot.connection)
-        tag = etag.make_tag(marks.counter, f"{request.url}\n{marks}", snapshot.now)
+        cache_key = queries.cache_key(snapshot.connection)
+        tag = etag.make_tag(cache_key.counter, f"{request.url}\n{cache_key}", snapshot.now)
         if etag.matches(request, tag):
             return etag.not_modified(tag)
-        now, held = snapshot.now, table.at(snapshot, marks)
+        now, held = snapshot.now, table.at(snapshot, cache_key)
     sought = wanted.q.strip().casefold()
     matching = [line for line in held.ordered(sorting) if sought in line.sought]
     left = list(sorting.after(matching, end))

@@ -1,14 +1,14 @@
 """Model age, lookbacks, seeds, strategies and canaries as tables of text."""
 
 from models.metrics.scoring_rules import PIT_SHARES
-from service.backtest.report.cells import TextTable, board_title, number, percent, signed, step_name, told
-from service.backtest.report.document import BoardFindings, Report
+from service.backtest.report.cells import TextTable, comparison_title, number, percent, signed, step_name, told
+from service.backtest.report.document import ComparisonFindings, Report
 
 BINS = ("below 2.5", "2.5-10", "10-25", "25-50", "50-75", "75-90", "90-97.5", "above 97.5")
 """Bins of the PIT histogram, in percent."""
 
 
-def age_table(findings: BoardFindings) -> TextTable:
+def age_table(findings: ComparisonFindings) -> TextTable:
     """Skill by model age."""
     rows = tuple(
         (figure.entry.label, figure.age, signed(100 * figure.skill), str(figure.rows), str(figure.days))
@@ -16,10 +16,10 @@ def age_table(findings: BoardFindings) -> TextTable:
     )
     note = "Age 1 is the first as_of session that a fit forecasts. Skill: 1 less pinball over the random walk's."
     columns = ("forecaster", "age in sessions", "skill %", "rows", "days")
-    return TextTable(f"{board_title(findings.board)}: skill by model age", columns, rows, note)
+    return TextTable(f"{comparison_title(findings.comparison)}: skill by model age", columns, rows, note)
 
 
-def lookback_table(findings: BoardFindings) -> TextTable:
+def lookback_table(findings: ComparisonFindings) -> TextTable:
     """The lookback study."""
     rows = tuple(
         (
@@ -33,10 +33,10 @@ def lookback_table(findings: BoardFindings) -> TextTable:
     )
     note = "DM: against lookback 5, or the shortest where 5 is absent."
     columns = ("forecaster", "lookback", "pinball bp", "/ random walk", "DM")
-    return TextTable(f"{board_title(findings.board)}: lookbacks", columns, rows, note)
+    return TextTable(f"{comparison_title(findings.comparison)}: lookbacks", columns, rows, note)
 
 
-def rolling_table(findings: BoardFindings) -> TextTable:
+def rolling_table(findings: ComparisonFindings) -> TextTable:
     """Skill over time in a few figures."""
     rows = tuple(
         (
@@ -50,7 +50,7 @@ def rolling_table(findings: BoardFindings) -> TextTable:
         for each in findings.rolling
     )
     columns = ("forecaster", "worst %", "best %", "newest %", "to", "behind the random walk, % of windows")
-    return TextTable(f"{board_title(findings.board)}: skill over time, windows of 60 sessions", columns, rows)
+    return TextTable(f"{comparison_title(findings.comparison)}: skill over time, windows of 60 sessions", columns, rows)
 
 
 def seed_table(report: Report) -> TextTable:
@@ -92,7 +92,7 @@ def disagreement_table(report: Report) -> TextTable:
     )
 
 
-def copies_table(findings: BoardFindings) -> TextTable:
+def copies_table(findings: ComparisonFindings) -> TextTable:
     """What the lag-1 detector found."""
     rows = tuple(
         (
@@ -106,7 +106,7 @@ def copies_table(findings: BoardFindings) -> TextTable:
         if line.copy is not None
     )
     return TextTable(
-        f"{board_title(findings.board)}: copies of the past",
+        f"{comparison_title(findings.comparison)}: copies of the past",
         ("forecaster", "median of T", "correlation with the last return", "skill", "movement"),
         rows,
         "A copy has a correlation of 0.9 or more in size and a skill of 0.01 or less against no change. Movement: "
@@ -114,19 +114,23 @@ def copies_table(findings: BoardFindings) -> TextTable:
     )
 
 
-def pit_table(findings: BoardFindings) -> TextTable:
+def pit_table(findings: ComparisonFindings) -> TextTable:
     """Share of outcomes per bin."""
     rows = [("nominal", *(percent(share) for share in PIT_SHARES))]
     for line in findings.leaderboard.lines:
         rows.append((line.entry.label, *(percent(share) for share in line.scores.pit)))
         if line.scores.raw_pit is not None:
             rows.append((f"{line.entry.label} raw", *(percent(share) for share in line.scores.raw_pit)))
-    return TextTable(f"{board_title(findings.board)}: where outcomes fell, %", ("forecaster", *BINS), tuple(rows))
+    return TextTable(
+        f"{comparison_title(findings.comparison)}: where outcomes fell, %", ("forecaster", *BINS), tuple(rows)
+    )
 
 
-def missing_table(findings: BoardFindings) -> TextTable:
+def missing_table(findings: ComparisonFindings) -> TextTable:
     """Rows that each entry lacks."""
-    missing = findings.board.missing
+    missing = findings.comparison.missing
     rows = tuple((entry.label, str(count)) for entry, count in missing.items())
-    note = f"Of the {findings.board.rows} rows that any of them has; {len(findings.board)} are common to all."
-    return TextTable(f"{board_title(findings.board)}: rows missing", ("forecaster", "rows missing"), rows, note)
+    note = f"Of the {findings.comparison.rows} rows that any of them has; {len(findings.comparison)} are common to all."
+    return TextTable(
+        f"{comparison_title(findings.comparison)}: rows missing", ("forecaster", "rows missing"), rows, note
+    )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isnan
 
-from models.backtest.analysis.comparison_set import Board
+from models.backtest.analysis.comparison_set import ComparisonSet
 from models.backtest.analysis.leaderboard import OVERALL
 from models.metrics.significance import Comparison, Ratio
 
@@ -40,10 +40,10 @@ def step_name(step: int | str) -> str:
     return "all" if step == OVERALL else STEPS.get(int(step), f"T+{int(step) - 1}")
 
 
-def board_title(board: Board) -> str:
+def comparison_title(comparison: ComparisonSet) -> str:
     """Which steps a board compares."""
-    names = ", ".join(step_name(step) for step in board.steps)
-    return f"{names} alone" if len(board.steps) == 1 else names
+    names = ", ".join(step_name(step) for step in comparison.steps)
+    return f"{names} alone" if len(comparison.steps) == 1 else names
 
 
 def number(value: float | None, digits: int) -> str:

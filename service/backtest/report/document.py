@@ -18,7 +18,7 @@ from models.backtest.analysis.ablations import (
     seed_spread,
     skill_by_age,
 )
-from models.backtest.analysis.comparison_set import Board, boards
+from models.backtest.analysis.comparison_set import ComparisonSet, comparison_sets
 from models.backtest.analysis.leaderboard import Leaderboard, rank
 from models.backtest.analysis.rolling_skill import ROLLING_SESSIONS, RollingSkill, rolling_skill
 from models.backtest.forecast_table import Entry, served, tidy
@@ -35,7 +35,7 @@ SURVIVORSHIP = (
 
 
 @dataclass(frozen=True, slots=True)
-class BoardFindings:
+class ComparisonFindings:
     """All that is told of one board.
 
     Attributes:
@@ -47,7 +47,7 @@ class BoardFindings:
         notes: What could not be told, a sentence each.
     """
 
-    board: Board
+    comparison: ComparisonSet
     leaderboard: Leaderboard
     ages: tuple[AgeFigure, ...]
     lookbacks: tuple[LookbackFigure, ...]
@@ -65,7 +65,7 @@ class Report:
         symbols: Symbols in the rows that are judged.
         first: First as_of session judged, inclusive.
         last: Last as_of session judged, inclusive.
-        boards: One per set of steps.
+        comparison_sets: One per set of steps.
         seeds: Spread of seeds.
         disagreements: Strategies of one forecaster beside each other.
         notes: What was left out, and what to bear in mind, a sentence each.
@@ -76,7 +76,7 @@ class Report:
     symbols: tuple[str, ...]
     first: date
     last: date
-    boards: tuple[BoardFindings, ...]
+    comparison_sets: tuple[ComparisonFindings, ...]
     seeds: tuple[SeedFigure, ...]
     disagreements: tuple[Disagreement, ...]
     notes: tuple[str, ...]
@@ -102,11 +102,11 @@ def make_report(contents: Contents, files: tuple[str, ...], champion: str | None
         raise ReportError(f"there is no forecaster named {champion}; the file holds {', '.join(names)}")
     table = served(tidied)
     found = []
-    for board in boards(table):
-        if len(board):
-            found.append(_findings(board, champion, networks))
+    for comparison in comparison_sets(table):
+        if len(comparison):
+            found.append(_findings(comparison, champion, networks))
         else:
-            labels = ", ".join(entry.label for entry in board.entries)
+            labels = ", ".join(entry.label for entry in comparison.entries)
             notes += (f"no row is common to {labels}: they are not compared; leave some out with --only",)
     symbols = tuple(table.symbols[index] for index in np.unique(table.symbol))
     return Report(
@@ -115,29 +115,38 @@ def make_report(contents: Contents, files: tuple[str, ...], champion: str | None
         symbols=symbols,
         first=table.as_of.min().astype(object),
         last=table.as_of.max().astype(object),
-        boards=tuple(found),
+        comparison_sets=tuple(found),
         seeds=seed_spread(tidied),
         disagreements=disagreements(table),
         notes=(*notes, *_told(contents), *_absent(contents), SURVIVORSHIP, *_sampling(found)),
     )
 
 
-def _findings(board: Board, champion: str | None, networks: Collection[str]) -> BoardFindings:
-    leaderboard = rank(board, champion, networks)
+def _findings(comparison: ComparisonSet, champion: str | None, networks: Collection[str]) -> ComparisonFindings:
+    leaderboard = rank(comparison, champion, networks)
     notes = list(leaderboard.notes)
-    if board.conflicts:
-        whose = board.entries[board.reference or 0].label
-        notes.append(f"forecasters disagree about the outcome of {board.conflicts} rows; those of {whose} are used")
-    if board.days < ROLLING_SESSIONS:
-        notes.append(f"skill over time needs {ROLLING_SESSIONS} as_of sessions, there are {board.days}; it is left out")
+    if comparison.conflicts:
+        whose = comparison.entries[comparison.reference or 0].label
+        notes.append(
+            f"forecasters disagree about the outcome of {comparison.conflicts} rows; those of {whose} are used"
+        )
+    if comparison.days < ROLLING_SESSIONS:
+        notes.append(
+            f"skill over time needs {ROLLING_SESSIONS} as_of sessions, there are {comparison.days}; it is left out"
+        )
     notes += [
         f"{line.entry.label} copies the past: the median is the last {line.copy.kind} again "
         f"(correlation {line.copy.correlation:.2f}, skill of the median {line.copy.skill:.3f})"
         for line in leaderboard.lines
         if line.copy is not None and line.copy.suspicious
     ]
-    return BoardFindings(
-        board, leaderboard, skill_by_age(board), lookback_study(board), rolling_skill(board), tuple(notes)
+    return ComparisonFindings(
+        comparison,
+        leaderboard,
+        skill_by_age(comparison),
+        lookback_study(comparison),
+        rolling_skill(comparison),
+        tuple(notes),
     )
 
 
@@ -160,7 +169,7 @@ def _absent(contents: Contents) -> list[str]:
     return notes
 
 
-def _sampling(found: list[BoardFindings]) -> list[str]:
+def _sampling(found: list[ComparisonFindings]) -> list[str]:
     """How exact a measured coverage can be, from the rows themselves."""
     if not found:
         return []
@@ -171,32 +180,32 @@ def _sampling(found: list[BoardFindings]) -> list[str]:
         return ["Measured coverage has a sampling error of its own; there are too few days to tell it."]
     told = ", ".join(f"{half:.1f} at {nominal} %" for nominal, half in halves.items())
     return [
-        f"Measured coverage has a sampling error of its own: over {findings.board.days} days, symbols of a day "
+        f"Measured coverage has a sampling error of its own: over {findings.comparison.days} days, symbols of a day "
         f"taken as one cluster, the true figure lies this many points or less from it 19 times of 20: {told}."
     ]
 
 
-def as_document(report: Report) -> dict[str, Any]:
+def to_dict(report: Report) -> dict[str, Any]:
     """The report as one JSON document: NaN and infinity become null, dates become text, arrays lists."""
     document: dict[str, Any] = plain(report)
-    for shown, findings in zip(document["boards"], report.boards, strict=True):
-        board = findings.board
+    for shown, findings in zip(document["comparison_sets"], report.comparison_sets, strict=True):
+        comparison = findings.comparison
         shown["board"] = {
-            "steps": list(board.steps),
-            "entries": [entry.label for entry in board.entries],
-            "reference": None if board.reference is None else board.entries[board.reference].label,
-            "rows": len(board),
-            "rows_of_any": board.rows,
-            "missing": {entry.label: count for entry, count in board.missing.items()},
-            "days": board.days,
-            "symbols": len(np.unique(board.symbol)),
+            "steps": list(comparison.steps),
+            "entries": [entry.label for entry in comparison.entries],
+            "reference": None if comparison.reference is None else comparison.entries[comparison.reference].label,
+            "rows": len(comparison),
+            "rows_of_any": comparison.rows,
+            "missing": {entry.label: count for entry, count in comparison.missing.items()},
+            "days": comparison.days,
+            "symbols": len(np.unique(comparison.symbol)),
         }
     return document
 
 
 def plain(value: Any) -> Any:
     """One value as JSON can hold it."""
-    if isinstance(value, Board):
+    if isinstance(value, ComparisonSet):
         return None
     if isinstance(value, Entry):
         return {"forecaster": value.forecaster, "strategy": value.strategy, "lookback": value.lookback}

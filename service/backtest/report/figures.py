@@ -14,8 +14,8 @@ from models.backtest.analysis.scores import TERCILES
 from models.backtest.forecast_table import Entry
 from models.metrics.scoring_rules import PIT_SHARES
 from service.backtest.report.ablation_tables import BINS, age_table, lookback_table, pit_table, rolling_table
-from service.backtest.report.cells import NOMINALS, TextTable, board_title, step_name
-from service.backtest.report.document import BoardFindings
+from service.backtest.report.cells import NOMINALS, TextTable, comparison_title, step_name
+from service.backtest.report.document import ComparisonFindings
 from service.backtest.report.tables import coverage_by_step_table, coverage_table, leaderboard_table
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D1F")
@@ -43,10 +43,10 @@ class Plot:
     tables: tuple[TextTable, ...]
 
 
-def plots_of(findings: BoardFindings) -> tuple[Plot, ...]:
+def plots_of(findings: ComparisonFindings) -> tuple[Plot, ...]:
     """Every plot that a board has figures for."""
     makers = [_coverage, _pit]
-    if findings.board.reference is not None:
+    if findings.comparison.reference is not None:
         makers.insert(0, _ratios)
     if findings.rolling:
         makers.append(_rolling)
@@ -57,16 +57,16 @@ def plots_of(findings: BoardFindings) -> tuple[Plot, ...]:
     return tuple(make(findings) for make in makers)
 
 
-def _ratios(findings: BoardFindings) -> Plot:
+def _ratios(findings: ComparisonFindings) -> Plot:
     lines = findings.leaderboard.lines
     labels = [line.entry.label for line in lines]
     ratios = [line.ratio[OVERALL] for line in lines]
     values = [ratio.value for ratio in ratios]
     reach = [0.0 if np.isnan(ratio.high) else ratio.high - ratio.value for ratio in ratios]
-    marks = go.Scatter(
+    cache_key = go.Scatter(
         x=values, y=labels, mode="markers", error_x={"type": "data", "array": reach}, marker={"size": 10}
     )
-    figure = _styled(go.Figure(marks), "pinball / random walk", height=160 + 28 * len(lines))
+    figure = _styled(go.Figure(cache_key), "pinball / random walk", height=160 + 28 * len(lines))
     figure.add_vline(x=1, line=_ZERO)
     figure.update_yaxes(autorange="reversed")
     better = [line.entry.label for line, ratio in zip(lines, ratios, strict=True) if ratio.high < 1]
@@ -76,12 +76,15 @@ def _ratios(findings: BoardFindings) -> Plot:
         f"{_names(better)}. Wholly above 1: {_names(worse)}."
     )
     return Plot(
-        f"{board_title(findings.board)}: pinball beside the random walk", text, figure, (leaderboard_table(findings),)
+        f"{comparison_title(findings.comparison)}: pinball beside the random walk",
+        text,
+        figure,
+        (leaderboard_table(findings),),
     )
 
 
-def _coverage(findings: BoardFindings) -> Plot:
-    steps = findings.board.steps
+def _coverage(findings: ComparisonFindings) -> Plot:
+    steps = findings.comparison.steps
     heads = [f"{step_name(step)}, {nominal} %" for nominal in NOMINALS for step in steps]
     figure = make_subplots(len(NOMINALS), len(steps), subplot_titles=heads, shared_xaxes=True, shared_yaxes="rows")
     worst, whose = 0.0, ""
@@ -103,10 +106,10 @@ def _coverage(findings: BoardFindings) -> Plot:
         f"Farthest off by {worst:+.1f} points: {whose or 'none'}."
     )
     tables = (coverage_table(findings), coverage_by_step_table(findings))
-    return Plot(f"{board_title(findings.board)}: coverage by step and tercile", text, figure, tables)
+    return Plot(f"{comparison_title(findings.comparison)}: coverage by step and tercile", text, figure, tables)
 
 
-def _pit(findings: BoardFindings) -> Plot:
+def _pit(findings: ComparisonFindings) -> Plot:
     figure, tails = go.Figure(), []
     places = _places(findings)
     for line in findings.leaderboard.lines:
@@ -119,10 +122,12 @@ def _pit(findings: BoardFindings) -> Plot:
         "PIT histogram: the share of outcomes between neighbouring quantiles over its nominal share; 1 everywhere is "
         f"calibrated. Outside the 95 % interval, 5 % nominal: {', '.join(tails)}."
     )
-    return Plot(f"{board_title(findings.board)}: where outcomes fell (PIT)", text, figure, (pit_table(findings),))
+    return Plot(
+        f"{comparison_title(findings.comparison)}: where outcomes fell (PIT)", text, figure, (pit_table(findings),)
+    )
 
 
-def _rolling(findings: BoardFindings) -> Plot:
+def _rolling(findings: ComparisonFindings) -> Plot:
     figure, told = go.Figure(), []
     places = _places(findings)
     for each in findings.rolling:
@@ -136,10 +141,10 @@ def _rolling(findings: BoardFindings) -> Plot:
         "Skill against the random walk over rolling windows of 60 sessions. Share of windows behind the random walk: "
         f"{', '.join(told) or 'nobody else is there'}."
     )
-    return Plot(f"{board_title(findings.board)}: skill over time", text, figure, (rolling_table(findings),))
+    return Plot(f"{comparison_title(findings.comparison)}: skill over time", text, figure, (rolling_table(findings),))
 
 
-def _ages(findings: BoardFindings) -> Plot:
+def _ages(findings: ComparisonFindings) -> Plot:
     figure, told = go.Figure(), []
     places = _places(findings)
     for entry in dict.fromkeys(figure.entry for figure in findings.ages):
@@ -150,10 +155,10 @@ def _ages(findings: BoardFindings) -> Plot:
     _styled(figure, "sessions since the fit", "skill %", level=0)
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=[name for name, _ in AGES])
     text = f"Skill against the random walk by the age of the fit, youngest bucket to oldest: {', '.join(told)}."
-    return Plot(f"{board_title(findings.board)}: skill by model age", text, figure, (age_table(findings),))
+    return Plot(f"{comparison_title(findings.comparison)}: skill by model age", text, figure, (age_table(findings),))
 
 
-def _lookbacks(findings: BoardFindings) -> Plot:
+def _lookbacks(findings: ComparisonFindings) -> Plot:
     figure, told = go.Figure(), []
     families = dict.fromkeys((each.entry.forecaster, each.entry.strategy) for each in findings.lookbacks)
     for order, family in enumerate(families):
@@ -164,10 +169,10 @@ def _lookbacks(findings: BoardFindings) -> Plot:
     _styled(figure, "lookback in sessions", "pinball bp")
     figure.update_xaxes(type="category")
     text = f"Pinball by lookback on the same rows; lowest to highest: {', '.join(told)}."
-    return Plot(f"{board_title(findings.board)}: lookbacks", text, figure, (lookback_table(findings),))
+    return Plot(f"{comparison_title(findings.comparison)}: lookbacks", text, figure, (lookback_table(findings),))
 
 
-def _places(findings: BoardFindings) -> dict[Entry, int]:
+def _places(findings: ComparisonFindings) -> dict[Entry, int]:
     """Entry -> its place on the leaderboard, by which it looks the same in every plot of a board."""
     return {line.entry: place for place, line in enumerate(findings.leaderboard.lines)}
 

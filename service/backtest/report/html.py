@@ -7,8 +7,8 @@ from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
 from service.backtest.report.ablation_tables import copies_table, disagreement_table, missing_table, seed_table
-from service.backtest.report.cells import TextTable, board_title
-from service.backtest.report.document import BoardFindings, Report
+from service.backtest.report.cells import TextTable, comparison_title
+from service.backtest.report.document import ComparisonFindings, Report
 from service.backtest.report.figures import Plot, plots_of
 from service.backtest.report.tables import direction_table, losses_table, tests_table
 
@@ -37,7 +37,7 @@ def page(report: Report) -> str:
     Returns:
         A document that asks for nothing off its own file: scripts, style and figures stand in it.
     """
-    sections = "\n".join(_board(number, findings) for number, findings in enumerate(report.boards, 1))
+    sections = "\n".join(_comparison(number, findings) for number, findings in enumerate(report.comparison_sets, 1))
     more = "\n".join(_table(table) for table in (disagreement_table(report), seed_table(report)) if table.rows)
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -71,18 +71,18 @@ def summary(report: Report) -> str:
     )
 
 
-def _board(number: int, findings: BoardFindings) -> str:
+def _comparison(number: int, findings: ComparisonFindings) -> str:
     plots = "\n".join(_plot(f"plot-{number}-{place}", plot) for place, plot in enumerate(plots_of(findings), 1))
     tables = "\n".join(_table(table) for table in _plain_tables(findings))
     return f"""<section>
-<h2>{escape(board_title(findings.board))}</h2>
+<h2>{escape(comparison_title(findings.comparison))}</h2>
 {_list(findings.notes)}
 {plots}
 {tables}
 </section>"""
 
 
-def _plain_tables(findings: BoardFindings) -> Iterator[TextTable]:
+def _plain_tables(findings: ComparisonFindings) -> Iterator[TextTable]:
     """Tables that belong to no plot."""
     for make in (losses_table, tests_table, direction_table, copies_table, missing_table):
         table = make(findings)

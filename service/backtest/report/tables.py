@@ -8,7 +8,7 @@ from service.backtest.report.cells import (
     ABSENT,
     NOMINALS,
     TextTable,
-    board_title,
+    comparison_title,
     half,
     interval,
     number,
@@ -18,12 +18,12 @@ from service.backtest.report.cells import (
     step_name,
     told,
 )
-from service.backtest.report.document import BoardFindings
+from service.backtest.report.document import ComparisonFindings
 
 
-def leaderboard_table(findings: BoardFindings) -> TextTable:
+def leaderboard_table(findings: ComparisonFindings) -> TextTable:
     """Pinball, ratios and tests, best first."""
-    steps = [str(step) for step in findings.board.steps]
+    steps = [str(step) for step in findings.comparison.steps]
     rows = []
     for line in findings.leaderboard.lines:
         by_step = line.scores.pinball_by_step.values()
@@ -40,29 +40,29 @@ def leaderboard_table(findings: BoardFindings) -> TextTable:
                 *(interval(line.rmse_ratio.get(step), 4) for step in steps),
             )
         )
-    board = findings.board
-    walk = "no random walk" if board.reference is None else board.entries[board.reference].label
+    comparison = findings.comparison
+    walk = "no random walk" if comparison.reference is None else comparison.entries[comparison.reference].label
     champion = findings.leaderboard.champion
     return TextTable(
-        f"{board_title(board)}: leaderboard",
+        f"{comparison_title(comparison)}: leaderboard",
         (
             "forecaster",
             "pinball bp",
-            *(step_name(step) for step in board.steps),
+            *(step_name(step) for step in comparison.steps),
             "/ random walk",
             "/ pinned",
             "DM walk",
             "DM champion",
-            *(f"RMSE / walk {step_name(step)}" for step in board.steps),
+            *(f"RMSE / walk {step_name(step)}" for step in comparison.steps),
         ),
         tuple(rows),
-        f"{len(board)} rows that all have, of {board.rows}; {board.days} days. Random walk: {walk}; pinned: the same "
+        f"{len(comparison)} rows that all have, of {comparison.rows}; {comparison.days} days. Random walk: {walk}; pinned: the same "
         f"before calibration. Champion: {champion.label if champion else 'none'}. Brackets: 95 % interval by day. "
         "DM: Diebold-Mariano statistic, negative where better, and two-sided p.",
     )
 
 
-def coverage_table(findings: BoardFindings) -> TextTable:
+def coverage_table(findings: ComparisonFindings) -> TextTable:
     """Measured coverage, overall and by tercile of sigma."""
     rows = []
     for line, kind, coverage in _coverages(findings):
@@ -71,7 +71,7 @@ def coverage_table(findings: BoardFindings) -> TextTable:
         rows.append((line.entry.label, kind, *overall, *(percent(s[n].value) for s in shares[1:] for n in NOMINALS)))
     heads = tuple(f"{name} {nominal}" for name in TERCILES for nominal in NOMINALS)
     return TextTable(
-        f"{board_title(findings.board)}: coverage",
+        f"{comparison_title(findings.comparison)}: coverage",
         ("forecaster", "quantiles", "50 %", "80 %", "95 %", *heads),
         tuple(rows),
         "Percent of outcomes inside each interval, with the half width of the 95 % interval by day. Low, middle, high: "
@@ -80,7 +80,7 @@ def coverage_table(findings: BoardFindings) -> TextTable:
     )
 
 
-def coverage_by_step_table(findings: BoardFindings) -> TextTable:
+def coverage_by_step_table(findings: ComparisonFindings) -> TextTable:
     """Measured coverage per step, and within a step per tercile."""
     rows = []
     for line, kind, coverage in _coverages(findings):
@@ -97,10 +97,10 @@ def coverage_by_step_table(findings: BoardFindings) -> TextTable:
             )
     heads = tuple(f"{name} {nominal}" for name in TERCILES for nominal in NOMINALS)
     columns = ("forecaster", "quantiles", "step", "50 %", "80 %", "95 %", *heads)
-    return TextTable(f"{board_title(findings.board)}: coverage by step and tercile", columns, tuple(rows))
+    return TextTable(f"{comparison_title(findings.comparison)}: coverage by step and tercile", columns, tuple(rows))
 
 
-def losses_table(findings: BoardFindings) -> TextTable:
+def losses_table(findings: ComparisonFindings) -> TextTable:
     """Raw pinball, Winkler, and the errors of the median."""
     rows = tuple(
         (
@@ -116,10 +116,12 @@ def losses_table(findings: BoardFindings) -> TextTable:
     )
     heads = ("raw pinball", "Winkler 80", "Winkler 95", "RMSE", "MAE", "RMSE / walk", "MAE / walk")
     note = "Basis points, all steps pooled. RMSE and MAE are of the median. An interval wholly above 1 is worse."
-    return TextTable(f"{board_title(findings.board)}: intervals and medians", ("forecaster", *heads), rows, note)
+    return TextTable(
+        f"{comparison_title(findings.comparison)}: intervals and medians", ("forecaster", *heads), rows, note
+    )
 
 
-def direction_table(findings: BoardFindings) -> TextTable:
+def direction_table(findings: ComparisonFindings) -> TextTable:
     """Pesaran-Timmermann per step."""
     rows = []
     for line in findings.leaderboard.lines:
@@ -141,7 +143,7 @@ def direction_table(findings: BoardFindings) -> TextTable:
             )
     heads = ("step", "hits %", "by chance %", "PT", "p", "PT by day", "p by day")
     return TextTable(
-        f"{board_title(findings.board)}: direction",
+        f"{comparison_title(findings.comparison)}: direction",
         ("forecaster", *heads),
         tuple(rows),
         "Pesaran-Timmermann 1992, one-sided. It takes rows as independent; symbols of a day are not, so read the "
@@ -149,7 +151,7 @@ def direction_table(findings: BoardFindings) -> TextTable:
     )
 
 
-def tests_table(findings: BoardFindings) -> TextTable:
+def tests_table(findings: ComparisonFindings) -> TextTable:
     """Diebold-Mariano against the random walk and the champion, overall and per step."""
     rows = []
     for line in findings.leaderboard.lines:
@@ -167,7 +169,7 @@ def tests_table(findings: BoardFindings) -> TextTable:
                 if test is not None
             ]
     return TextTable(
-        f"{board_title(findings.board)}: Diebold-Mariano tests",
+        f"{comparison_title(findings.comparison)}: Diebold-Mariano tests",
         ("forecaster", "against", "step", "difference bp", "statistic", "p"),
         tuple(rows),
         "Harvey-Leybourne-Newbold correction, variance with the overlap of the steps, losses averaged over the symbols "
@@ -175,7 +177,7 @@ def tests_table(findings: BoardFindings) -> TextTable:
     )
 
 
-def _coverages(findings: BoardFindings) -> Iterable[tuple[Line, str, Coverage]]:
+def _coverages(findings: ComparisonFindings) -> Iterable[tuple[Line, str, Coverage]]:
     for line in findings.leaderboard.lines:
         yield line, "served", line.scores.coverage
         if line.scores.raw_coverage is not None:

@@ -8,7 +8,7 @@ from sqlalchemy import insert
 from service.cli.common import JsonFlag, emit, say, service
 from service.db.tables import audit
 from service.prices.quarantine.row_quarantine import Quarantined, clear, list_quarantine
-from service.prices.quarantine.symbol_holds import Doubt
+from service.prices.quarantine.symbol_holds import SymbolHold
 
 app = typer.Typer(name="quarantine", help="Prices that are not believed: list, clear.", no_args_is_help=True)
 
@@ -69,6 +69,6 @@ def _effect(record: Quarantined) -> str:
         return f"was {record.state}; only ticked off"
     if record.session is not None:
         return "the bar is stored as it came"
-    if record.row.get("kind") == Doubt.BASIS:
+    if record.row.get("kind") == SymbolHold.BASIS:
         return "the next pull takes the whole history as the source tells it, on a new basis"
     return "ticked off; the count of sessions begins anew"

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from models.backtest.forecasters import BASELINES, STRATEGIES
-from models.config import MAX_LOOKBACK, STOP_SESSIONS
+from models.config import MAX_LOOKBACK, VALIDATION_SESSIONS
 from service.backtest.run import Backtest, BacktestRequest, BacktestSummary
 from service.cli.arguments import CommandParser
 from service.cli.common import emit, reporter_for_output, say
@@ -71,7 +71,7 @@ def _parser() -> CommandParser:
     add("--from", dest="first", required=True, metavar="DATE", help="first as_of session, inclusive")
     add("--to", dest="last", required=True, metavar="DATE", help="last as_of session, inclusive")
     add("--refit", default="252", metavar="SESSIONS", help="sessions that one fit forecasts (%(default)s)")
-    add("--stop", default=str(STOP_SESSIONS), metavar="SESSIONS", help="early-stopping span (%(default)s)")
+    add("--stop", default=str(VALIDATION_SESSIONS), metavar="SESSIONS", help="early-stopping span (%(default)s)")
     add("--networks", default="lstm,linear", metavar="NAMES", help="networks, by comma; '' for none (%(default)s)")
     add("--seeds", default="3", metavar="K", help="seeds of each network (%(default)s)")
     add("--lookbacks", default="5", metavar="SESSIONS", help="sessions in a window, by comma (%(default)s)")

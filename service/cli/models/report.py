@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from models.networks import ARCHITECTURES
+from models.networks import WINDOW_NETWORKS
 from service.backtest.report.ablation_tables import (
     age_table,
     disagreement_table,
@@ -17,7 +17,7 @@ from service.backtest.report.ablation_tables import (
     seed_table,
 )
 from service.backtest.report.cells import TextTable
-from service.backtest.report.document import Report, as_document, make_report
+from service.backtest.report.document import Report, make_report, to_dict
 from service.backtest.report.html import page, summary
 from service.backtest.report.reader import ReportError, read_files
 from service.backtest.report.tables import coverage_table, direction_table, leaderboard_table, losses_table
@@ -45,11 +45,11 @@ def report(
 ) -> None:
     """Print the leaderboard of a backtest, and write the page where --out names it."""
     names = tuple(name.strip() for name in only.split(",") if name.strip())
-    told = make_report(read_files(files, names), tuple(path.name for path in files), champion, ARCHITECTURES)
+    told = make_report(read_files(files, names), tuple(path.name for path in files), champion, WINDOW_NETWORKS)
     if out is not None:
         _write(out, page(told))
     if as_json:
-        emit(as_document(told))
+        emit(to_dict(told))
     else:
         _show(told, out)
 
@@ -64,10 +64,10 @@ def _write(out: Path, text: str) -> None:
 def _show(told: Report, out: Path | None) -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH, markup=False)
     console.print(summary(told))
-    for findings in told.boards:
+    for findings in told.comparison_sets:
         for make in _TABLES:
             _print(console, make(findings))
-        if any(findings.board.missing.values()):
+        if any(findings.comparison.missing.values()):
             _print(console, missing_table(findings))
         for note in findings.notes:
             console.print(f"note: {note}")

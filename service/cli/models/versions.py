@@ -17,7 +17,7 @@ from service.training.registry.versions import Recorded
 
 app = typer.Typer(name="models", help="Model versions: list, show, promote, rollback.", no_args_is_help=True)
 
-_LISTED = ("id", "group", "strategy", "architecture", "status", "trained_at", "reason")
+_LISTED = ("id", "group", "strategy", "forecaster", "status", "trained_at", "reason")
 
 
 @app.command("list")
@@ -32,7 +32,7 @@ def show_all(as_json: JsonFlag = False) -> None:
         say("no model version yet; the first is made by `tplus forecast` or `tplus train`")
     for row in rows:
         say(
-            f"{row.id:>5}  {row.group:<8} {row.strategy:<10} {row.architecture:<12} {row.status:<10} "
+            f"{row.id:>5}  {row.group:<8} {row.strategy:<10} {row.forecaster:<12} {row.status:<10} "
             f"{row.trained_at:%Y-%m-%d}  {row.reason}"
         )
 
@@ -106,7 +106,7 @@ def _tell(change: Change, as_json: bool) -> None:
         emit({"group": now.group, "strategy": now.strategy, "champion": now.id, "before": former})
         return
     if before is not None and before.id == now.id:
-        say(f"version {now.id} ({now.architecture}) serves {now.group} {now.strategy} already; nothing changed")
+        say(f"version {now.id} ({now.forecaster}) serves {now.group} {now.strategy} already; nothing changed")
         return
-    place = "" if before is None else f", in place of version {before.id} ({before.architecture})"
-    say(f"version {now.id} ({now.architecture}) serves {now.group} {now.strategy} from the next edition on{place}")
+    place = "" if before is None else f", in place of version {before.id} ({before.forecaster})"
+    say(f"version {now.id} ({now.forecaster}) serves {now.group} {now.strategy} from the next edition on{place}")

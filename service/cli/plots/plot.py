@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.api.common.dependencies import Reader
 from service.api.common.errors import database_fault
-from service.api.figures.read_figure import WantedFigure, read_figure
+from service.api.figures.read_figure import FigureQuery, read_figure
 from service.api.figures.schemas import FigureAnswer, FigureKind, FigureRange
 from service.api.forecasts.schemas import Strategy
 from service.charts.theme import THEMES
@@ -74,8 +74,8 @@ def _parser() -> CommandParser:
     return parser
 
 
-def _wanted(options: argparse.Namespace) -> WantedFigure:
-    return WantedFigure(
+def _wanted(options: argparse.Namespace) -> FigureQuery:
+    return FigureQuery(
         symbol=options.symbol,
         kind=options.kind,
         as_of=None if options.as_of is None else _day(options.as_of),
@@ -99,7 +99,7 @@ def _pixels(option: str, text: str) -> int:
     return int(text)
 
 
-def _read(settings: Settings, wanted: WantedFigure) -> FigureAnswer:
+def _read(settings: Settings, wanted: FigureQuery) -> FigureAnswer:
     """The figure out of the database of these settings.
 
     Raises:

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import select
 
 from service.api.common.dependencies import Snapshot
-from service.api.forecasts.queries import Wanted
+from service.api.forecasts.queries import ForecastQuery
 from service.api.forecasts.read_forecast import read_many
 from service.db.tables import runs
 from service.market.instruments import Instrument, list_instruments
@@ -35,9 +35,9 @@ def forecast_document(context: ServiceContext, run_ids: Sequence[int], only: Seq
             wanted = [symbol for symbol in members if not only or symbol in only]
             outcomes = {outcome.symbol: outcome for outcome in read_outcomes(connection, run.id)}
             targets = [str(day) for day in context.calendars.targets(run.scope, run.session, HORIZON)]
-            stored = Wanted(as_of=run.session, known_at=now)
+            stored = ForecastQuery(as_of=run.session, known_at=now)
             answers, _ = read_many(Snapshot(connection, now), context.settings, wanted, stored)
-            on_time = [answer for answer in answers if answer.origin != "backfill"]
+            on_time = [answer for answer in answers if answer.mode != "backfill"]
             found = {answer.symbol: answer.model_dump(mode="json") for answer in on_time}
             for symbol in wanted:
                 outcome = outcomes.get(symbol)
@@ -80,4 +80,4 @@ def forecast_lines(document: Mapping[str, Any]) -> Iterator[str]:
                     f"80 %: {interval['lower']:.2f} .. {interval['upper']:.2f}"
                 )
             served = part["served_by"]
-            yield f"  {name:<10} served by {served['architecture']}: {served['reason']}"
+            yield f"  {name:<10} served by {served['forecaster']}: {served['reason']}"

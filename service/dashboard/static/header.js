@@ -11,15 +11,15 @@ export function paintHeader(status) {
   setText($("edition"), edition ? `Edition ${edition.number}, ${edition.calendar}` : "");
   setAttribute($("edition"), "title", edition ? `issued ${instant(edition.issued_at)}` : null);
   const isReplay = status.clock === "replay";
-  setText($("origin"), edition ? originWords(edition.origin) : isReplay ? "replay" : "live");
-  setAttribute($("origin"), "title", isReplay ? "recorded history is replayed: market time is not today" : null);
+  setText($("mode"), edition ? modeWords(edition.mode) : isReplay ? "replay" : "live");
+  setAttribute($("mode"), "title", isReplay ? "recorded history is replayed: market time is not today" : null);
   setText($("market-time"), isReplay && status.now ? `market time ${instant(status.now)}` : "");
   $("stale").hidden = !status.stale;
   setAttribute($("stale"), "title", status.stale_after ? `a newer forecast was due by ${instant(status.stale_after)}` : null);
 }
 
-function originWords(origin) {
-  return { live: "live", replay: "replay", backfill: "back-filled" }[origin] ?? origin;
+function modeWords(mode) {
+  return { live: "live", replay: "replay", backfill: "back-filled" }[mode] ?? mode;
 }
 
 /** Say how the event stream fares; the seconds are for the eye, so that nobody hears them counted. */

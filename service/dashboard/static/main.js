@@ -95,7 +95,7 @@ function tell(status) {
   paintHeader(status);
   screen.tell(status);
   const isFilled = before !== null && before.edition === null && status.edition !== null;
-  if (isFilled || (before?.face === "empty" && status.face !== "empty")) refreshSoon();
+  if (isFilled || (before?.notice_kind === "empty" && status.notice_kind !== "empty")) refreshSoon();
 }
 
 function tellProgress({ progress, detail }) {

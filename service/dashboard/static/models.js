@@ -2,7 +2,7 @@
 
 import { get, orNull } from "./api.js";
 import { $, element, fillTable, setAttribute, setText } from "./dom.js";
-import { Newest } from "./fold.js";
+import { Newest } from "./collapsible.js";
 import { change, instant, percent, word } from "./format.js";
 
 const COLUMNS = [
@@ -31,14 +31,14 @@ export async function showModels(group, signal = null) {
 }
 
 function modelRow(item) {
-  const skill = item.metrics?.judge_skill ?? null;
+  const skill = item.metrics?.test_skill ?? null;
   const trained = item.fit_last ? `prices ${item.fit_first} to ${item.fit_last}` : "";
   return [
     String(item.id),
-    { text: word(item.architecture), note: word(item.strategy) },
+    { text: word(item.forecaster), note: word(item.strategy) },
     { text: item.status, mark: item.status },
     { text: instant(item.trained_at), note: trained },
-    { text: change(skill), note: item.metrics?.judge_n ? `n ${item.metrics.judge_n}` : "" },
+    { text: change(skill), note: item.metrics?.test_n ? `n ${item.metrics.test_n}` : "" },
     item.reason,
     "",
   ];
@@ -77,7 +77,7 @@ async function decisionsOf(id) {
   }
 }
 
-/** Say that new networks are being trained beside those that serve; the first training has a face of its own. */
+/** Say that new networks are being trained beside those that serve; the first training has a notice of its own. */
 export function paintTraining(training) {
   const share = training?.progress ? `, ${percent(training.progress)}` : "";
   const words = training && !training.first

@@ -2,7 +2,7 @@
 
 import { get, orNull } from "./api.js";
 import { $, fillTable } from "./dom.js";
-import { Newest } from "./fold.js";
+import { Newest } from "./collapsible.js";
 import { duration, instant, session, word } from "./format.js";
 
 const COLUMNS = [

@@ -3,16 +3,16 @@
 import { Refusal, get, orNull, prefetch } from "./api.js";
 import { Chart, Readout, loadPlotly } from "./chart.js";
 import { $, painted, setAttribute, setText } from "./dom.js";
-import { findFaces, paintFaces } from "./faces.js";
+import { findNotices, paintNotices } from "./notices.js";
 import { paintTraining, showModels } from "./models.js";
-import { clearRecord, paintRecord } from "./record.js";
+import { clearRecord, paintRecord } from "./track_record.js";
 import { showRuns } from "./runs.js";
 import { clearSteps, paintSteps } from "./steps.js";
 import { theme } from "./theme.js";
 import { lineOf } from "./watchlist.js";
 
 const SPAN_SHOWN = 6; // sessions of history looked at for void forecasts
-const PATIENCE_MS = 300; // how long the first view waits for what decides whether a face stands above it
+const PATIENCE_MS = 300; // how long the first view waits for what decides whether a notice stands above it
 
 /** What is shown of a view; `settled(error)` is called when a forecast was read, or refused. */
 export class Screen {
@@ -61,14 +61,14 @@ export class Screen {
     await Promise.all(parts);
   }
 
-  /** What a face above the chart may come from, beside the forecast and the status. */
+  /** What a notice above the chart may come from, beside the forecast and the status. */
   #readAround(signal) {
     const parts = [this.#readLine(signal)];
     if (!this.refusal) parts.push(this.#readVoids(signal));
     return Promise.all(parts);
   }
 
-  /** Show the page, hidden until its faces are known: a face that came later would push down what is read already. */
+  /** Show the page, hidden until its notices are known: a notice that came later would push down what is read already. */
   async #reveal(around) {
     if (this.isShown) return;
     const patience = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS));
@@ -95,7 +95,7 @@ export class Screen {
   tell(status) {
     this.status = status;
     paintTraining(status.training);
-    this.#paintFaces();
+    this.#paintNotices();
     this.#hasToldStatus();
   }
 
@@ -118,7 +118,7 @@ export class Screen {
     clearSteps();
     clearRecord();
     for (const place of [this.chart, this.versus, this.skill]) place.clear("no symbol yet");
-    this.#paintFaces();
+    this.#paintNotices();
     await this.#reveal(null);
     loadPlotly().catch(() => {}); // the first chart will not wait for it
     await Promise.all([orNull(showModels(null, signal)), orNull(showRuns(signal))]);
@@ -142,7 +142,7 @@ export class Screen {
       }
     }
     this.#paintTitle();
-    this.#paintFaces();
+    this.#paintNotices();
     this.settled(this.refusal);
   }
 
@@ -203,7 +203,7 @@ export class Screen {
     this.line = this.lineHeld(this.view.symbol) ?? (await orNull(lineOf(this.view.symbol, signal))) ?? this.line;
     if (signal.aborted) return;
     this.#paintTitle();
-    this.#paintFaces();
+    this.#paintNotices();
   }
 
   async #readVoids(signal) {
@@ -212,7 +212,7 @@ export class Screen {
     const page = await orNull(get(path, query, signal));
     if (signal.aborted) return;
     this.voids = page?.items.filter((item) => item.outcome.state === "void") ?? [];
-    this.#paintFaces();
+    this.#paintNotices();
   }
 
   async #readTables(signal) {
@@ -222,8 +222,8 @@ export class Screen {
   }
 
   async #readRecord(group, signal) {
-    const origin = this.forecast?.origin ?? null;
-    const records = (scope) => orNull(get("/v1/accuracy", { scope, origin, limit: 200 }, signal));
+    const mode = this.forecast?.mode ?? null;
+    const records = (scope) => orNull(get("/v1/accuracy", { scope, mode, limit: 200 }, signal));
     const [own, whole] = await Promise.all([records(this.view.symbol), group ? records(group) : null]);
     if (signal.aborted || !own) return;
     paintRecord([...own.items, ...(whole?.items ?? [])], this.view.symbol, group, own.note);
@@ -239,9 +239,9 @@ export class Screen {
     setText($("lead"), asOf ? day : now);
   }
 
-  #paintFaces() {
+  #paintNotices() {
     const { status, line, refusal, forecast, voids } = this;
     const { symbol, asOf } = this.view;
-    paintFaces(findFaces({ status, line, refusal, forecast, voids, symbol, asOf }));
+    paintNotices(findNotices({ status, line, refusal, forecast, voids, symbol, asOf }));
   }
 }

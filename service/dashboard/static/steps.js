@@ -91,7 +91,7 @@ function paintNotes(forecast, style) {
 function servedNote(forecast) {
   const served = (forecast.multi_step ?? forecast.one_step)?.served_by;
   if (!served) return null;
-  return `Served by ${word(served.architecture)}, version ${served.model_version_id}: ${served.reason}.`;
+  return `Served by ${word(served.forecaster)}, version ${served.model_version_id}: ${served.reason}.`;
 }
 
 function jointNote(joint, style) {

@@ -33,8 +33,8 @@ schedulers = Table(
     Column("token", Integer, nullable=False),
 )
 
-requests = Table(
-    "requests",
+run_requests = Table(
+    "run_requests",
     metadata,
     Column("id", BigId, primary_key=True),
     Column("kind", String(30), nullable=False),
@@ -48,8 +48,8 @@ requests = Table(
     UniqueConstraint("idempotency_key"),
 )
 
-changes = Table(
-    "changes",
+change_counters = Table(
+    "change_counters",
     metadata,
     Column("scope", String(40), primary_key=True, comment="empty for the one counter, else a symbol"),
     Column("counter", Integer, nullable=False),

@@ -25,7 +25,7 @@ editions = Table(
     "editions",
     metadata,
     Column("number", Integer, primary_key=True, autoincrement=False),
-    Column("origin", String(10), nullable=False, comment="live, replay or backfill"),
+    Column("mode", String(10), nullable=False, comment="live, replay or backfill"),
     Column("calendar", String(20), nullable=False),
     Column("as_of", Date, nullable=False),
     Column("issued_at", Instant, nullable=False, comment="market time"),
@@ -59,8 +59,8 @@ forecasts = Table(
     Index(None, "symbol", "target_session"),
 )
 
-edition_items = Table(
-    "edition_items",
+served_forecasts = Table(
+    "served_forecasts",
     metadata,
     Column("edition", Integer, ForeignKey("editions.number"), primary_key=True),
     Column("symbol", String(40), ForeignKey("instruments.symbol"), primary_key=True),
@@ -94,16 +94,16 @@ scores = Table(
     Index("ix_scores_void", "forecast_id", sqlite_where=_VOID, postgresql_where=_VOID),
 )
 
-accuracy = Table(
-    "accuracy",
+track_records = Table(
+    "track_records",
     metadata,
     Column("id", BigId, primary_key=True),
     Column("scope_kind", String(10), nullable=False, comment="symbol or group"),
     Column("scope", String(40), nullable=False),
     Column("strategy", String(20), nullable=False),
     Column("step", Integer, nullable=False),
-    Column("forecaster", String(40), nullable=False, comment="served, or an architecture"),
-    Column("origin", String(10), nullable=False),
+    Column("forecaster", String(40), nullable=False, comment="served, or a network or baseline"),
+    Column("mode", String(10), nullable=False),
     Column("as_of", Date, nullable=False, comment="newest scored target session"),
     Column("n", Integer, nullable=False),
     Column("pinball", Float, nullable=False, comment="mean, log return"),
@@ -114,5 +114,5 @@ accuracy = Table(
     Column("coverage_95", Float, nullable=False),
     Column("mae", Float, nullable=False, comment="of the median, log return"),
     Column("p", Float, nullable=True, comment="Diebold-Mariano against the random walk, two-sided"),
-    UniqueConstraint("scope_kind", "scope", "strategy", "step", "forecaster", "origin"),
+    UniqueConstraint("scope_kind", "scope", "strategy", "step", "forecaster", "mode"),
 )

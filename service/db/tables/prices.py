@@ -44,8 +44,8 @@ bar_revisions = Table(
     Index(None, "symbol", "session"),
 )
 
-actions = Table(
-    "actions",
+corporate_actions = Table(
+    "corporate_actions",
     metadata,
     _symbol(primary_key=True),
     Column("ex_date", Date, primary_key=True),

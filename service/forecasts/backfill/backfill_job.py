@@ -15,11 +15,11 @@ from sqlalchemy import Connection, and_, exists, literal, null, select
 from service.db.change_counters import lock_changes, raise_changes
 from service.db.tables import bars, forecasts, instruments
 from service.errors import NotFound
-from service.forecasts.backfill.model_versions import Lineups
+from service.forecasts.backfill.model_versions import PointInTimeVersions
 from service.forecasts.backfill.span import BackfillRequest, BackfillSpan, check_span
 from service.forecasts.candidates import Candidate
 from service.forecasts.ledger import publish
-from service.forecasts.predict import Composed, compose
+from service.forecasts.predict import Predictions, compose
 from service.forecasts.publication import BACKFILL, EditionDraft
 from service.forecasts.scoring.score_job import score_edition
 from service.forecasts.scoring.track_records import update_accuracy
@@ -44,7 +44,7 @@ class BackfillSummary:
     sessions: tuple[date, ...]
     editions: list[tuple[date, int]] = field(default_factory=list)
     published: int = 0
-    standing: int = 0
+    approval: int = 0
     without_bar: int = 0
     refused: dict[str, tuple[int, str]] = field(default_factory=dict)
 
@@ -67,12 +67,12 @@ def backfill(context: ServiceContext, request: BackfillRequest) -> BackfillSumma
     """
     span = check_span(context, request)
     summary = BackfillSummary(span.calendar, span.sessions)
-    lineups = Lineups(context, span.cut_at)
+    lineups = PointInTimeVersions(context, span.cut_at)
     task = f"back-fill {span.calendar}"
     for place, as_of in enumerate(span.sessions):
         context.reporter.progress(task, place / len(span.sessions), f"as of {as_of}")
         _fill(context, span, lineups, as_of, summary)
-    if not summary.published + summary.standing + len(summary.refused):
+    if not summary.published + summary.approval + len(summary.refused):
         context.reporter.progress(task, 1.0, "no bars")
         raise NotFound(
             f"{', '.join(span.symbols)}: no bar of any session from {span.sessions[0]} to {span.sessions[-1]}; "
@@ -85,12 +85,14 @@ def backfill(context: ServiceContext, request: BackfillRequest) -> BackfillSumma
     return summary
 
 
-def _fill(context: ServiceContext, span: BackfillSpan, lineups: Lineups, as_of: date, summary: BackfillSummary) -> None:
+def _fill(
+    context: ServiceContext, span: BackfillSpan, lineups: PointInTimeVersions, as_of: date, summary: BackfillSummary
+) -> None:
     """Back-fill one session, and count what was done."""
     with context.database.reading() as connection:
         missing = _missing(connection, span, as_of)
     ready = [one for one in missing if one.close is not None]
-    summary.standing += len(span.symbols) - len(missing)
+    summary.approval += len(span.symbols) - len(missing)
     summary.without_bar += len(missing) - len(ready)
     composed = _compose(context, span, lineups, (as_of, ready))
     for outcome in composed.outcomes:
@@ -129,8 +131,8 @@ def _missing(connection: Connection, span: BackfillSpan, as_of: date) -> list[Ca
 
 
 def _compose(
-    context: ServiceContext, span: BackfillSpan, lineups: Lineups, of: tuple[date, Collection[Candidate]]
-) -> Composed:
+    context: ServiceContext, span: BackfillSpan, lineups: PointInTimeVersions, of: tuple[date, Collection[Candidate]]
+) -> Predictions:
     as_of, ready = of
     groups: dict[str, list[Candidate]] = defaultdict(list)
     for candidate in ready:
@@ -140,4 +142,4 @@ def _compose(
         compose(context, group, members, span.calendar, as_of, lineups.at(group, instant))
         for group, members in sorted(groups.items())
     ]
-    return Composed.joined(parts)
+    return Predictions.joined(parts)

@@ -26,7 +26,7 @@ from service.training.registry.versions import (
 from service.training.train_job import Fitting, fit, group_symbols
 
 
-class Lineups:
+class PointInTimeVersions:
     """The forecasters of the sessions of one back-fill.
 
     Args:
@@ -122,7 +122,7 @@ def _stored(connection: Connection, group: str, cut_at: datetime) -> list[ModelV
     """Random walks made for back-fills up to an instant, oldest first."""
     query = select(model_versions.c.id).where(
         model_versions.c.group == group,
-        model_versions.c.architecture == RANDOM_WALK,
+        model_versions.c.forecaster == RANDOM_WALK,
         model_versions.c.reason == FOR_BACKFILLS,
         model_versions.c.trained_at == cut_at,
     )

@@ -61,26 +61,28 @@ def check_span(context: ServiceContext, request: BackfillRequest) -> BackfillSpa
         SettingsError: the dates are the wrong way round, or hold no session that is past.
         NotFound: no symbol of the watchlist fits, or none has a bar yet.
     """
-    book = context.calendars
-    calendar = book.get(request.calendar).name
+    calendars = context.calendars
+    calendar = calendars.get(request.calendar).name
     if request.first > request.last:
         raise SettingsError(
             f"--from {request.first} lies after --to {request.last}; name the older session first, both are included"
         )
     with context.database.reading() as connection:
         now = context.market.now(connection)
-        book.widen(now)
+        calendars.widen(now)
         symbols, oldest = _symbols(connection, calendar, request.symbols)
-        first, last = max(request.first, oldest, book.get(calendar).first + _BEFORE), min(request.last, now.date())
-        book.honour(closed_sessions(connection, first - _BEFORE))
-    days = book.sessions(calendar, first, last) if first <= last else []
-    past = tuple(day for day in days if book.final_at(calendar, day) <= now and book.deadline(calendar, day) <= now)
+        first, last = max(request.first, oldest, calendars.get(calendar).first + _BEFORE), min(request.last, now.date())
+        calendars.set_closed(closed_sessions(connection, first - _BEFORE))
+    days = calendars.sessions(calendar, first, last) if first <= last else []
+    past = tuple(
+        day for day in days if calendars.final_at(calendar, day) <= now and calendars.deadline(calendar, day) <= now
+    )
     if not past:
         raise SettingsError(_no_session(context, (calendar, now), request, oldest))
-    before = book.get(calendar).previous(past[0])
-    while book.is_closed(calendar, before):
-        before = book.get(calendar).previous(before)
-    return BackfillSpan(calendar, past, symbols, book.final_at(calendar, before))
+    before = calendars.get(calendar).previous(past[0])
+    while calendars.is_closed(calendar, before):
+        before = calendars.get(calendar).previous(before)
+    return BackfillSpan(calendar, past, symbols, calendars.final_at(calendar, before))
 
 
 def _symbols(connection: Connection, calendar: str, wanted: Sequence[str]) -> tuple[tuple[str, ...], date]:

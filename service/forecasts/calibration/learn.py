@@ -26,7 +26,7 @@ REACH = timedelta(days=420)
 """How far back the first state of a calendar looks into a ledger that was kept without states."""
 
 
-def learn_from_scores(connection: Connection, calendar: str, session: date, origin: str) -> int:
+def learn_from_scores(connection: Connection, calendar: str, session: date, mode: str) -> int:
     """Write the states as of a session from the scores that no state knows yet.
 
     Every such score's target session has closed and settled by the session's own instant.
@@ -43,9 +43,9 @@ def learn_from_scores(connection: Connection, calendar: str, session: date, orig
     known_until, newest_score = _known(connection, calendar)
     if known_until is not None and known_until >= session:
         return 0
-    if _is_published(connection, calendar, session, origin):
+    if _is_published(connection, calendar, session, mode):
         return 0
-    found = _read(connection, (calendar, origin), session, newest_score)
+    found = _read(connection, (calendar, mode), session, newest_score)
     if not len(found):
         return 0
     lineages = read_lineages(connection, np.unique(found.version).tolist())
@@ -56,9 +56,9 @@ def learn_from_scores(connection: Connection, calendar: str, session: date, orig
     latest = found.latest()
     bearing = np.array([bearers[version] for version in latest.version.tolist()], np.int64)
     rows: list[dict[str, Any]] = []
-    for bearer, lineage in by_bearer.items():
-        own = latest.take(np.flatnonzero(bearing == bearer))
-        after = _learn(before[bearer], own)
+    for latest_version, lineage in by_bearer.items():
+        own = latest.take(np.flatnonzero(bearing == latest_version))
+        after = _learn(before[latest_version], own)
         facts: dict[str, Any] = {"scores": marker}
         if lineage.horizon > 1:
             after = replace(after, joint=learn_paths(connection, after.joint, own, (calendar, lineage)))
@@ -76,8 +76,8 @@ def _known(connection: Connection, calendar: str) -> tuple[date | None, int]:
     return (None, 0) if newest is None else (newest.as_of, int(newest.state["scores"]))
 
 
-def _is_published(connection: Connection, calendar: str, session: date, origin: str) -> bool:
-    said = (editions.c.calendar == calendar, editions.c.as_of >= session, editions.c.origin == origin)
+def _is_published(connection: Connection, calendar: str, session: date, mode: str) -> bool:
+    said = (editions.c.calendar == calendar, editions.c.as_of >= session, editions.c.mode == mode)
     return connection.execute(select(editions.c.number).where(*said).limit(1)).first() is not None
 
 
@@ -90,7 +90,7 @@ def _read(connection: Connection, of: tuple[str, str], session: date, newest_sco
         earlier.c.state == "scored",
     )
     # Behind a function, so that SQLite starts from the few new scores and not from all of a calendar's editions.
-    calendar, origin = func.coalesce(editions.c.calendar, ""), func.coalesce(editions.c.origin, "")
+    calendar, mode = func.coalesce(editions.c.calendar, ""), func.coalesce(editions.c.mode, "")
     query = (
         select(
             scores.c.id,
@@ -109,7 +109,7 @@ def _read(connection: Connection, of: tuple[str, str], session: date, newest_sco
         .join(forecasts, forecasts.c.id == scores.c.forecast_id)
         .join(editions, editions.c.number == forecasts.c.edition)
         .where(scores.c.id > newest_score, scores.c.state == "scored", ~again)
-        .where(calendar == of[0], origin == of[1], editions.c.as_of >= session - REACH)
+        .where(calendar == of[0], mode == of[1], editions.c.as_of >= session - REACH)
     )
     score, version, edition, revision, step, symbol, as_of, target, sigma, actual, *raw = read_columns(
         connection, query

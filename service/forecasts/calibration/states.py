@@ -46,7 +46,9 @@ class Lineage:
 def read_lineages(connection: Connection, versions: Iterable[int]) -> dict[int, Lineage]:
     """The lineage of each version; one made for back-fills alone is in no other's, and so bears no state."""
     own, other = model_versions.alias("own"), model_versions.alias("other")
-    same = and_(other.c.group == own.c.group, other.c.strategy == own.c.strategy, other.c.recipe == own.c.recipe)
+    same = and_(
+        other.c.group == own.c.group, other.c.strategy == own.c.strategy, other.c.config_hash == own.c.config_hash
+    )
     serves = or_(other.c.id == own.c.id, other.c.reason != FOR_BACKFILLS)
     query = (
         select(own.c.id, own.c.strategy, other.c.id)
@@ -115,5 +117,5 @@ def _whole(parts: Mapping[int, Mapping[str, Any]], horizon: int) -> CalibrationS
 
 
 def _start(metrics: Mapping[str, Any], horizon: int) -> CalibrationState:
-    found = metrics.get("judge", {}).get("calibration")
+    found = metrics.get("test", {}).get("calibration")
     return CalibrationState.start(horizon) if found is None else CalibrationState.from_dict(found)

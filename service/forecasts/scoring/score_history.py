@@ -14,19 +14,21 @@ from sqlalchemy import Connection, and_, func, select
 
 from models.config import Strategy
 from service.db.bulk.row_loader import days_array, floats_array, read_columns
-from service.db.tables import edition_items, editions, forecasts, instruments, model_versions, scores
+from service.db.tables import editions, forecasts, instruments, model_versions, scores, served_forecasts
 from service.runtime.context import RANDOM_WALK
 
 SERVED = "served"
 """Name under which what was served is counted, whoever forecast it."""
 
-LANES: tuple[tuple[str, int], ...] = tuple((s.value, step) for s in Strategy for step in range(1, s.horizon + 1))
+STRATEGY_STEPS: tuple[tuple[str, int], ...] = tuple(
+    (s.value, step) for s in Strategy for step in range(1, s.horizon + 1)
+)
 """(strategy, step) of every forecast."""
 
 REACH = timedelta(days=420)
 """Calendar days that surely hold 252 sessions of any calendar."""
 
-_LANE = {lane: place for place, lane in enumerate(LANES)}
+_LANE = {lane: place for place, lane in enumerate(STRATEGY_STEPS)}
 _STRATEGY = {strategy.value: place for place, strategy in enumerate(Strategy)}
 
 IntArray = NDArray[np.int64]
@@ -35,12 +37,12 @@ FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Track:
+class ScoreHistory:
     """Scored forecasts, `(n,)` each.
 
     Attributes:
         symbol: Place of the symbol among those asked for.
-        lane: Place in `LANES`.
+        lane: Place in `STRATEGY_STEPS`.
         as_of: datetime64[D].
         target: datetime64[D].
         version: Id of the model version.
@@ -62,23 +64,25 @@ class Track:
     inside: FloatArray
     error: FloatArray
 
-    def take(self, rows: IntArray | BoolArray) -> "Track":
+    def take(self, rows: IntArray | BoolArray) -> "ScoreHistory":
         """Some of the rows, by place or mask."""
-        return Track(
+        return ScoreHistory(
             self.symbol[rows], self.lane[rows], self.as_of[rows], self.target[rows], self.version[rows],
             self.served[rows], self.pinball[rows], self.walk[rows], self.inside[rows], self.error[rows],
         )  # fmt: skip
 
     def keys(self) -> IntArray:
         """`(n,)` one number per (symbol, lane, as_of)."""
-        return (self.symbol * len(LANES) + self.lane) * _DAYS + self.as_of.astype("datetime64[D]").astype(np.int64)
+        return (self.symbol * len(STRATEGY_STEPS) + self.lane) * _DAYS + self.as_of.astype("datetime64[D]").astype(
+            np.int64
+        )
 
 
 _DAYS = 1 << 20
 """More days than any as_of is from 1970."""
 
 
-def read_tracks(connection: Connection, symbols: Sequence[str], origin: str) -> dict[str, Track]:
+def read_score_histories(connection: Connection, symbols: Sequence[str], mode: str) -> dict[str, ScoreHistory]:
     """Per forecaster (`served`, or an architecture) one row for each (symbol, step, as_of) it answered.
 
     The newest score of the last revision counts. Every forecaster answers in each revision, so what a later one
@@ -93,10 +97,10 @@ def read_tracks(connection: Connection, symbols: Sequence[str], origin: str) -> 
     Returns:
         Tracks sorted by symbol, lane and as_of; none where nothing is scored.
     """
-    read = _read(connection, symbols, origin)
+    read = _read(connection, symbols, mode)
     if read is None:
         return {}
-    architectures = {row.id: row.architecture for row in connection.execute(_ARCHITECTURES)}
+    architectures = {row.id: row.forecaster for row in connection.execute(_NETWORKS)}
     ids = {name: [key for key, each in architectures.items() if each == name] for name in architectures.values()}
     tracks = {name: _one_each(read.take(np.isin(read.version, versions))) for name, versions in ids.items()}
     walk = tracks.get(RANDOM_WALK)
@@ -104,14 +108,14 @@ def read_tracks(connection: Connection, symbols: Sequence[str], origin: str) -> 
     return {name: _beside(track, walk) for name, track in tracks.items() if len(track.symbol)}
 
 
-_ARCHITECTURES = select(model_versions.c.id, model_versions.c.architecture)
+_NETWORKS = select(model_versions.c.id, model_versions.c.forecaster)
 
 
-def _read(connection: Connection, symbols: Sequence[str], origin: str) -> Track | None:
+def _read(connection: Connection, symbols: Sequence[str], mode: str) -> ScoreHistory | None:
     """Every forecaster's answers in the last revision, each with its newest score."""
     # By edition, whose forecasts and scores lie side by side on disk; by symbol it would take twice as long.
     calendars = select(instruments.c.calendar).where(instruments.c.symbol.in_(symbols))
-    published = and_(editions.c.calendar.in_(calendars), editions.c.origin == origin)
+    published = and_(editions.c.calendar.in_(calendars), editions.c.mode == mode)
     newest: date | None = connection.execute(select(func.max(editions.c.as_of)).where(published)).scalar_one_or_none()
     if newest is None:
         return None
@@ -149,7 +153,7 @@ def _read(connection: Connection, symbols: Sequence[str], origin: str) -> Track 
     served = np.isin(
         _item_keys(edition, symbol, strategy, version), _served_keys(connection, places, int(edition.min()))
     )
-    track = Track(
+    track = ScoreHistory(
         symbol, lane, days_array(as_ofs), days_array(targets), version, served, pinball, np.full(len(symbol), np.nan),
         np.column_stack(inside), error,
     )  # fmt: skip
@@ -157,7 +161,7 @@ def _read(connection: Connection, symbols: Sequence[str], origin: str) -> Track 
     return _newest(track.take(asked), strategy[asked], revision[asked], score_revision[asked])
 
 
-def _newest(track: Track, strategy: IntArray, revision: IntArray, score_revision: IntArray) -> Track:
+def _newest(track: ScoreHistory, strategy: IntArray, revision: IntArray, score_revision: IntArray) -> ScoreHistory:
     """Of each (symbol, strategy, as_of) the last revision, of each forecast in it the newest score."""
     day = track.as_of.astype(np.int64)
     if not len(track.symbol):
@@ -172,7 +176,7 @@ def _newest(track: Track, strategy: IntArray, revision: IntArray, score_revision
     return track.take(rows[_is_last(keys) | np.append(version[1:] != version[:-1], True)])
 
 
-def _one_each(track: Track) -> Track:
+def _one_each(track: ScoreHistory) -> ScoreHistory:
     """Of each (symbol, lane, as_of) the served row, else the one of the newest version; sorted."""
     keys = track.keys()
     order = np.lexsort((track.version, track.served, keys))
@@ -184,7 +188,7 @@ def _is_last(keys: IntArray) -> BoolArray:
     return np.append(keys[1:] != keys[:-1], True)[: len(keys)]
 
 
-def _beside(track: Track, walk: Track | None) -> Track:
+def _beside(track: ScoreHistory, walk: ScoreHistory | None) -> ScoreHistory:
     """The track with the random walk's pinball in its place."""
     if walk is None or not len(walk.symbol):
         return track
@@ -199,8 +203,8 @@ def _item_keys(edition: IntArray, symbol: IntArray, strategy: IntArray, version:
 
 
 def _served_keys(connection: Connection, places: Mapping[str, int], oldest: int) -> IntArray:
-    columns = (edition_items.c.edition, edition_items.c.symbol, edition_items.c.strategy)
-    query = select(*columns, edition_items.c.model_version_id).where(edition_items.c.edition >= oldest)
+    columns = (served_forecasts.c.edition, served_forecasts.c.symbol, served_forecasts.c.strategy)
+    query = select(*columns, served_forecasts.c.model_version_id).where(served_forecasts.c.edition >= oldest)
     number, names, strategies, version = read_columns(connection, query)
     known = np.array([places.get(str(name), -1) for name in names], np.int64)
     strategy = np.array([_STRATEGY[str(each)] for each in strategies], np.int64)

@@ -8,7 +8,17 @@ import numpy as np
 from sqlalchemy import Connection, Select, and_, func, insert, literal_column, or_, select
 
 from service.db.change_counters import raise_changes
-from service.db.tables import actions, bars, edition_items, editions, forecasts, instruments, runs, scores, sessions
+from service.db.tables import (
+    bars,
+    corporate_actions,
+    editions,
+    forecasts,
+    instruments,
+    runs,
+    scores,
+    served_forecasts,
+    sessions,
+)
 from service.db.tables.forecasts import QUANTILE_NAMES
 from service.forecasts.calibration.learn import learn_from_scores
 from service.forecasts.publication import BACKFILL
@@ -39,10 +49,10 @@ def score(context: ServiceContext, run: Run) -> None:
         if rows:
             told = [by_id[row["forecast_id"]] for row in rows]
             symbols = sorted({forecast.symbol for forecast in told})
-            update_accuracy(connection, symbols, context.origin)
+            update_accuracy(connection, symbols, context.mode)
             if _is_back_filled(connection, run.scope, min(forecast.as_of for forecast in told)):
                 update_accuracy(connection, symbols, BACKFILL)
-        learn_from_scores(connection, run.scope, newest, context.origin)
+        learn_from_scores(connection, run.scope, newest, context.mode)
         record_outcomes(connection, run, outcomes)
         counts = {**outcome_counts(outcomes), "forecasts": len(rows)}
         finish(connection, run, context.machine.now(connection), counts=counts)
@@ -85,7 +95,7 @@ def score_edition(context: ServiceContext, connection: Connection, calendar: str
 
 def _is_back_filled(connection: Connection, calendar: str, since: date) -> bool:
     """Whether any session from a date on (inclusive) has a back-fill."""
-    mine = (editions.c.calendar == calendar, editions.c.as_of >= since, editions.c.origin == BACKFILL)
+    mine = (editions.c.calendar == calendar, editions.c.as_of >= since, editions.c.mode == BACKFILL)
     return connection.execute(select(editions.c.number).where(*mine).limit(1)).first() is not None
 
 
@@ -94,10 +104,10 @@ def _pending(connection: Connection, run: Run, newest: date) -> list[PendingFore
     told = scores.alias("told")
     newest_score = select(func.max(told.c.revision)).where(told.c.forecast_id == forecasts.c.id).scalar_subquery()
     served = and_(
-        edition_items.c.edition == forecasts.c.edition,
-        edition_items.c.symbol == forecasts.c.symbol,
-        edition_items.c.strategy == forecasts.c.strategy,
-        edition_items.c.model_version_id == forecasts.c.model_version_id,
+        served_forecasts.c.edition == forecasts.c.edition,
+        served_forecasts.c.symbol == forecasts.c.symbol,
+        served_forecasts.c.strategy == forecasts.c.strategy,
+        served_forecasts.c.model_version_id == forecasts.c.model_version_id,
     )
     latest = and_(scores.c.forecast_id == forecasts.c.id, scores.c.revision == newest_score)
     query = (
@@ -110,11 +120,11 @@ def _pending(connection: Connection, run: Run, newest: date) -> list[PendingFore
             func.coalesce(scores.c.revision, 0),
             scores.c.state,
             scores.c.actual,
-            edition_items.c.edition.is_not(None),
+            served_forecasts.c.edition.is_not(None),
         )
         .join(instruments, and_(instruments.c.symbol == forecasts.c.symbol, instruments.c.calendar == run.scope))
         .outerjoin(scores, latest)
-        .outerjoin(edition_items, served)
+        .outerjoin(served_forecasts, served)
         .where(forecasts.c.target_session <= newest)
     )
     since = _revisit_from(connection, run)
@@ -163,8 +173,12 @@ def _closes(connection: Connection, pending: list[PendingForecast], last: date =
     for row in connection.execute(query):
         rows[row.symbol].append(row)
     found: dict[str, list[Action]] = defaultdict(list)
-    wanted = select(actions).where(actions.c.symbol.in_(symbols), actions.c.ex_date > first, actions.c.ex_date <= last)
-    for row in connection.execute(wanted.order_by(actions.c.ex_date)):
+    wanted = select(corporate_actions).where(
+        corporate_actions.c.symbol.in_(symbols),
+        corporate_actions.c.ex_date > first,
+        corporate_actions.c.ex_date <= last,
+    )
+    for row in connection.execute(wanted.order_by(corporate_actions.c.ex_date)):
         found[row.symbol].append(Action(row.ex_date, ActionKind(row.kind), row.value))
     return {
         symbol: Closes(

@@ -12,19 +12,19 @@ import numpy as np
 from sqlalchemy import Connection, select
 
 from models.metrics.significance import diebold_mariano
-from service.db.tables import accuracy, instruments
+from service.db.tables import instruments, track_records
 from service.db.upsert import insert_for
-from service.forecasts.scoring.score_history import LANES, Track, read_tracks
+from service.forecasts.scoring.score_history import STRATEGY_STEPS, ScoreHistory, read_score_histories
 from service.runtime.context import RANDOM_WALK
 
 SESSIONS = 252
 """Scored sessions that an accuracy figure covers."""
 MINIMUM = 60
 """Scored sessions below which no skill is stated."""
-_KEYS = ("scope_kind", "scope", "strategy", "step", "forecaster", "origin")
+_KEYS = ("scope_kind", "scope", "strategy", "step", "forecaster", "mode")
 
 
-def update_accuracy(connection: Connection, symbols: Sequence[str], origin: str) -> None:
+def update_accuracy(connection: Connection, symbols: Sequence[str], mode: str) -> None:
     """Recompute the accuracy of some symbols, and of the groups they belong to.
 
     Args:
@@ -35,16 +35,16 @@ def update_accuracy(connection: Connection, symbols: Sequence[str], origin: str)
     touched = set(symbols)
     rows: list[dict[str, Any]] = []
     for group, members in _groups(connection, symbols).items():
-        for forecaster, track in read_tracks(connection, members, origin).items():
-            for lane in range(len(LANES)):
+        for forecaster, track in read_score_histories(connection, members, mode).items():
+            for lane in range(len(STRATEGY_STEPS)):
                 inside = track.take(track.lane == lane)
-                rows += _rows(inside, lane, forecaster, {"scope_kind": "group", "scope": group, "origin": origin})
+                rows += _rows(inside, lane, forecaster, {"scope_kind": "group", "scope": group, "mode": mode})
                 for symbol, own in _by_symbol(inside, members):
                     if symbol in touched:
-                        scope = {"scope_kind": "symbol", "scope": symbol, "origin": origin}
+                        scope = {"scope_kind": "symbol", "scope": symbol, "mode": mode}
                         rows += _rows(own, lane, forecaster, scope)
     if rows:
-        statement = insert_for(connection, accuracy)
+        statement = insert_for(connection, track_records)
         changed = {name: statement.excluded[name] for name in rows[0] if name not in _KEYS}
         connection.execute(statement.on_conflict_do_update(index_elements=list(_KEYS), set_=changed), rows)
 
@@ -59,7 +59,7 @@ def _groups(connection: Connection, symbols: Sequence[str]) -> dict[str, list[st
     return members
 
 
-def _by_symbol(track: Track, members: Sequence[str]) -> Iterator[tuple[str, Track]]:
+def _by_symbol(track: ScoreHistory, members: Sequence[str]) -> Iterator[tuple[str, ScoreHistory]]:
     """The parts of a track that is sorted by symbol."""
     places = np.arange(len(members) + 1)
     bounds = np.searchsorted(track.symbol, places)
@@ -67,11 +67,11 @@ def _by_symbol(track: Track, members: Sequence[str]) -> Iterator[tuple[str, Trac
         yield symbol, track.take(np.arange(start, stop))
 
 
-def _rows(track: Track, lane: int, forecaster: str, scope: Mapping[str, str]) -> list[dict[str, Any]]:
+def _rows(track: ScoreHistory, lane: int, forecaster: str, scope: Mapping[str, str]) -> list[dict[str, Any]]:
     """The row of one forecaster in one scope; none where it has no scored forecast."""
     if not len(track.symbol):
         return []
-    strategy, step = LANES[lane]
+    strategy, step = STRATEGY_STEPS[lane]
     recent = np.unique(track.target)[-SESSIONS:]
     kept = track.take(track.target >= recent[0])
     paired = kept.take(~np.isnan(kept.walk))
@@ -97,7 +97,7 @@ def _rows(track: Track, lane: int, forecaster: str, scope: Mapping[str, str]) ->
     return [row]
 
 
-def _significance(paired: Track, step: int) -> float | None:
+def _significance(paired: ScoreHistory, step: int) -> float | None:
     """Two-sided Diebold-Mariano p; None where both forecast alike throughout (the random walk itself served)."""
     if bool(np.array_equal(paired.pinball, paired.walk)):
         return None

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.market.session_calendar import SessionTable
-from service.prices.sources.base import Action, ActionKind, Malformed, PriceHistory
+from service.prices.sources.base import Action, ActionKind, FetchedPrices, Malformed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,7 +101,7 @@ def _plain(value: float) -> float | str | None:
     return value if np.isfinite(value) else str(value)
 
 
-def check_rows(history: PriceHistory, table: SessionTable, settle: timedelta, at: np.datetime64) -> Checked:
+def check_rows(history: FetchedPrices, table: SessionTable, settle: timedelta, at: np.datetime64) -> Checked:
     """Sort the rows of an answer into good, repaired, refused and passed over.
 
     Args:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from service.prices.quarantine.symbol_holds import NIGHTS, lasting
+from service.prices.quarantine.symbol_holds import SESSIONS_SEEN, lasting
 from service.runs import Outcome, Run
 from service.runtime.context import ServiceContext
 
@@ -34,7 +34,7 @@ def missing_share(run: Run, outcomes: Sequence[Outcome]) -> str | None:
     return f"{start}; first {missing[0].symbol}: {missing[0].reason or missing[0].state}"
 
 
-def tell_unknown(context: ServiceContext, outcomes: Sequence[Outcome]) -> None:
+def notify_unknown(context: ServiceContext, outcomes: Sequence[Outcome]) -> None:
     """Say which symbols the source does not know."""
     unknown = [outcome.symbol for outcome in outcomes if outcome.state == "unknown"]
     references = {reference.symbol for reference in context.references()}
@@ -46,10 +46,12 @@ def tell_unknown(context: ServiceContext, outcomes: Sequence[Outcome]) -> None:
         context.reporter.notice("the source does not know these symbols; asked again in a week", watched)
 
 
-def tell_lasting(context: ServiceContext, outcomes: Sequence[Outcome], at: datetime) -> None:
+def notify_lasting(context: ServiceContext, outcomes: Sequence[Outcome], at: datetime) -> None:
     """Say which symbols have waited in the quarantine for three nights: nothing but a person may settle them."""
     with context.database.reading() as connection:
-        symbols = lasting(connection, [outcome.symbol for outcome in outcomes], at - timedelta(days=NIGHTS))
+        symbols = lasting(connection, [outcome.symbol for outcome in outcomes], at - timedelta(days=SESSIONS_SEEN))
     if symbols:
-        sentence = f"doubted for {NIGHTS} nights or more; look with `tplus quarantine list`, then clear or leave them"
+        sentence = (
+            f"doubted for {SESSIONS_SEEN} nights or more; look with `tplus quarantine list`, then clear or leave them"
+        )
         context.reporter.notice(sentence, symbols)

@@ -11,18 +11,18 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection
 
-from service.db.session import Database, lies_in_machine
+from service.db.session import Database, is_unavailable
 from service.errors import FencedError
 from service.market.instruments import Instrument, list_instruments
 from service.prices.pull.fetch_ranges import Calendars, plan_starts
 from service.prices.pull.full_resync import read_whole
-from service.prices.pull.merge import Keeper, PullOutcome
-from service.prices.pull.probe import DEFAULT, Canary
+from service.prices.pull.merge import HistoryMerger, PullOutcome
+from service.prices.pull.probe import DEFAULT, Probe
 from service.prices.quarantine.symbol_holds import allowed_symbols
 from service.prices.sources.base import (
+    FetchedPrices,
     Malformed,
     NoData,
-    PriceHistory,
     PriceSource,
     RateLimited,
     Transient,
@@ -43,7 +43,7 @@ _STATES: tuple[tuple[type[Exception], str], ...] = (
 )
 _MARKED = {"unknown": "unknown", "malformed": "failing", "failed": "failing"}
 """Outcomes that become a state of the instrument."""
-_DOUBTED = ("unknown", "no_data")
+_HELD = ("unknown", "no_data")
 """Outcomes that a blocked address gets too: believed of a live source only when a canary answers after them."""
 
 
@@ -71,7 +71,7 @@ class IngestContext:
     settings: Settings
     calendars: Calendars
     volatility: frozenset[str] = frozenset()
-    canaries: tuple[str, ...] = (DEFAULT,)
+    probes: tuple[str, ...] = (DEFAULT,)
     fence: Callable[[Connection], None] = _unfenced
 
 
@@ -127,7 +127,7 @@ def pull_symbols(
             frozenset() if context.source.can_replay else read_whole(present, session, context.calendars),
             allowed_symbols(connection, [one.symbol for one in present]),
         )
-    keeper = Keeper(
+    keeper = HistoryMerger(
         context.settings, context.calendars, context.volatility, context.source.name, session, at
     )  # fmt: skip
     yield from _Pull(context, keeper, plan).run(present)
@@ -136,19 +136,19 @@ def pull_symbols(
 class _Pull:
     """One pull on its way: the pool, its brake and its deadline, and who is asked from where."""
 
-    def __init__(self, context: IngestContext, keeper: Keeper, plan: _Plan) -> None:
+    def __init__(self, context: IngestContext, keeper: HistoryMerger, plan: _Plan) -> None:
         self._context = context
         self._keeper = keeper
         self._plan = plan
         self._brake = threading.Event()
         self._live = not context.source.can_replay
-        self._canary = Canary(context.source, context.canaries, keeper.at)
+        self._canary = Probe(context.source, context.probes, keeper.at)
         self._deadline = time.monotonic() + context.settings.pull_limit_seconds
 
     def run(self, instruments: Sequence[Instrument]) -> Iterator[PullOutcome]:
         workers = self._context.settings.fetch_workers
         waiting = deque(instruments)
-        flying: deque[tuple[Instrument, Future[PriceHistory | PullOutcome]]] = deque()
+        flying: deque[tuple[Instrument, Future[FetchedPrices | PullOutcome]]] = deque()
         pool = ThreadPoolExecutor(workers, thread_name_prefix="fetch")
         try:
             while waiting or flying:
@@ -166,7 +166,7 @@ class _Pull:
     def _overdue(self) -> bool:
         return time.monotonic() >= self._deadline
 
-    def _landed(self, one: Instrument, future: Future[PriceHistory | PullOutcome]) -> PriceHistory | PullOutcome:
+    def _landed(self, one: Instrument, future: Future[FetchedPrices | PullOutcome]) -> FetchedPrices | PullOutcome:
         try:
             return future.result(max(self._deadline - time.monotonic(), 0.0))
         except TimeoutError:
@@ -178,7 +178,7 @@ class _Pull:
             symbol, "transient", f"the pull ran longer than {limit:g} s; asked again by the next attempt"
         )
 
-    def _fetch(self, symbol: str, start: date | None) -> PriceHistory | PullOutcome:
+    def _fetch(self, symbol: str, start: date | None) -> FetchedPrices | PullOutcome:
         if self._overdue():
             return self._late(symbol)
         if self._brake.is_set():
@@ -192,22 +192,22 @@ class _Pull:
             outcome = _failure(symbol, error)
             if outcome.state == "deferred":
                 self._brake.set()
-            if self._live and outcome.state in _DOUBTED and not self._canary.sings_since(ticket):
+            if self._live and outcome.state in _HELD and not self._canary.reachable_since(ticket):
                 return PullOutcome(symbol, "transient", f"not believed while no other symbol answers: {outcome.reason}")
             return outcome
 
-    def _settle(self, one: Instrument, answer: PriceHistory | PullOutcome) -> PullOutcome:
+    def _settle(self, one: Instrument, answer: FetchedPrices | PullOutcome) -> PullOutcome:
         try:
             outcome = answer if isinstance(answer, PullOutcome) else self._keep(one, answer)
         except FencedError:
             raise
         except Exception as error:
-            if lies_in_machine(error):  # no symbol's fault: the run itself tries again when the database is well
+            if is_unavailable(error):  # no symbol's fault: the run itself tries again when the database is well
                 raise
             outcome = _failure(one.symbol, error)
         return self._mark(one, outcome) if outcome.state in _MARKED else outcome
 
-    def _keep(self, one: Instrument, history: PriceHistory) -> PullOutcome:
+    def _keep(self, one: Instrument, history: FetchedPrices) -> PullOutcome:
         start = self._plan.starts[one.symbol]
         with self._context.database.transaction() as connection:
             self._context.fence(connection)
@@ -237,7 +237,7 @@ class _Pull:
         except FencedError:
             raise
         except Exception as error:
-            if lies_in_machine(error):
+            if is_unavailable(error):
                 raise
             _log.exception("%s: the state %s could not be written", outcome.symbol, outcome.state)
             return outcome

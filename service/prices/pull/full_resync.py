@@ -13,7 +13,7 @@ from service.prices.pull.fetch_ranges import Calendars, calendar_around
 SHARE = 20
 """One symbol in so many is read whole in each session: each of them once in so many sessions."""
 
-_ORIGIN = date(1990, 1, 1)
+_MODE = date(1990, 1, 1)
 
 
 def read_whole(instruments: Sequence[Instrument], session: date, calendars: Calendars) -> frozenset[str]:
@@ -30,8 +30,8 @@ def read_whole(instruments: Sequence[Instrument], session: date, calendars: Cale
         if one.first_session is None:
             continue
         if one.calendar not in places:
-            calendar = calendar_around(calendars, one.calendar, _ORIGIN, session)
-            places[one.calendar] = len(calendar.table(_ORIGIN, session)) % SHARE
+            calendar = calendar_around(calendars, one.calendar, _MODE, session)
+            places[one.calendar] = len(calendar.table(_MODE, session)) % SHARE
         if zlib.crc32(one.symbol.encode()) % SHARE == places[one.calendar]:
             chosen.append(one.symbol)
     return frozenset(chosen)

@@ -16,9 +16,9 @@ from service.prices.checks.reconcile import Comparison, Verdict, compare, new_sp
 from service.prices.checks.row_checks import Checked, Finding, Rows, check_actions, check_rows
 from service.prices.pull.fetch_ranges import Calendars, calendar_around
 from service.prices.quarantine.row_quarantine import record_findings, settle_suspects
-from service.prices.quarantine.symbol_holds import NIGHTS, Doubt, raise_doubt, settle_doubts, use_allowance
+from service.prices.quarantine.symbol_holds import SESSIONS_SEEN, SymbolHold, raise_hold, settle_holds, use_allowance
 from service.prices.repository import has_bar, read_actions
-from service.prices.sources.base import Action, PriceHistory
+from service.prices.sources.base import Action, FetchedPrices
 from service.prices.store import NOTHING, Stored, Writer, load_stored
 from service.settings import Settings
 
@@ -65,7 +65,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Meeting:
+class _Reconciliation:
     """A checked answer beside what is stored.
 
     Attributes:
@@ -96,7 +96,7 @@ class _Meeting:
 
 
 @dataclass(frozen=True, slots=True)
-class Keeper:
+class HistoryMerger:
     """Keeps the answers of one pull; every method needs an open write transaction.
 
     Attributes:
@@ -115,7 +115,7 @@ class Keeper:
     session: date
     at: datetime
 
-    def first(self, connection: Connection, one: Instrument, history: PriceHistory) -> PullOutcome:
+    def first(self, connection: Connection, one: Instrument, history: FetchedPrices) -> PullOutcome:
         """Keep a whole history where nothing is stored yet, and what the source says of the symbol."""
         if len(history.bars) == 0:
             return PullOutcome(one.symbol, "no_data", "the source answered no bars")
@@ -126,7 +126,7 @@ class Keeper:
         described = describe(connection, one.symbol, meta, self.at, self.settings.group_of)
         answer = self._check(described.calendar, history)
         writer = self._writer(connection, one.symbol)
-        accepted, counts = self._believe(writer, described, answer, NOTHING, ())
+        accepted, counts = self._accept(writer, described, answer, NOTHING, ())
         counts["added"] = writer.put(accepted, np.ones(len(accepted), np.int64))
         counts["actions"] = writer.put_actions((), answer.actions)
         writer.move_span(None, None, accepted.sessions)
@@ -135,7 +135,7 @@ class Keeper:
         moved = answer.calendar.name != one.calendar
         return self._outcome(connection, described, self._own_session(answer.calendar, moved), counts)
 
-    def later(self, connection: Connection, one: Instrument, history: PriceHistory, start: date) -> PullOutcome | None:
+    def later(self, connection: Connection, one: Instrument, history: FetchedPrices, start: date) -> PullOutcome | None:
         """Keep an answer from `start` (inclusive) on, over what is stored.
 
         Returns:
@@ -143,18 +143,18 @@ class Keeper:
         """
         if len(history.bars) == 0:
             return PullOutcome(one.symbol, "no_data", f"the source answered no bars from {start} on")
-        return self._lay_over(connection, one, self._meet(connection, one, history, start))
+        return self._merge(connection, one, self._meet(connection, one, history, start))
 
     def _meet(
-        self, connection: Connection, one: Instrument, history: PriceHistory, start: date | None = None
-    ) -> _Meeting:
+        self, connection: Connection, one: Instrument, history: FetchedPrices, start: date | None = None
+    ) -> _Reconciliation:
         """Check an answer and hold it against the bars stored from `start` (inclusive) on; None = all of them."""
         answer = self._check(one.calendar, history)
         stored, known = load_stored(connection, one.symbol, start), read_actions(connection, one.symbol)
         comparison = compare(stored.rows, answer.checked.rows, new_splits(known, answer.actions))
-        return _Meeting(answer, stored, known, comparison)
+        return _Reconciliation(answer, stored, known, comparison)
 
-    def _lay_over(self, connection: Connection, one: Instrument, met: _Meeting) -> PullOutcome | None:
+    def _merge(self, connection: Connection, one: Instrument, met: _Reconciliation) -> PullOutcome | None:
         answer, stored, known, comparison = met.answer, met.stored, met.known, met.comparison
         if comparison.verdict is Verdict.REBASED:
             return None
@@ -163,7 +163,7 @@ class Keeper:
         if one.state != "ok":
             self._settle(connection, one.symbol, "cleared")
         writer = self._writer(connection, one.symbol)
-        accepted, counts = self._believe(writer, one, answer, stored, known)
+        accepted, counts = self._accept(writer, one, answer, stored, known)
         counts["revised"] = writer.revise(stored, answer.checked.rows, comparison, one.basis)
         new = accepted.take(~np.isin(accepted.sessions, stored.rows.sessions))
         counts["added"] = writer.put(new, np.ones(len(new), np.int64))
@@ -175,7 +175,7 @@ class Keeper:
             raise_changes(connection, [one.symbol])
         return self._outcome(connection, one, self._own_session(answer.calendar), counts)
 
-    def whole(self, connection: Connection, one: Instrument, history: PriceHistory, start: date) -> PullOutcome | None:
+    def whole(self, connection: Connection, one: Instrument, history: FetchedPrices, start: date) -> PullOutcome | None:
         """Keep a whole history over what is stored: the safety net. `start`: from where on a usual pull would read.
 
         What far back cannot be believed is put on record; it does not cost the symbol its newest bar.
@@ -189,16 +189,16 @@ class Keeper:
             if met.comparison.verdict is not Verdict.SUSPECT and not met.is_thin:
                 if met.comparison.verdict is Verdict.SAME_BASIS:  # a split may confirm what is doubted, see `rebase`
                     self._settle(connection, one.symbol, "cleared")
-                return self._lay_over(connection, one, met)
+                return self._merge(connection, one, met)
             reason = f"read again as a whole, {met.comparison.reason or f'it {met.gap}: another company?'}"
         recent = replace(history, bars=history.bars[history.bars.index >= start.isoformat()])
         recent = replace(recent, actions=tuple(action for action in history.actions if action.ex_date >= start))
         outcome = self.later(connection, one, recent, start)
         if outcome is not None and outcome.state != "suspect":
-            raise_doubt(connection, one.symbol, Doubt.BASIS, reason, (self.session, self.at))
+            raise_hold(connection, one.symbol, SymbolHold.BASIS, reason, (self.session, self.at))
         return outcome
 
-    def rebase(self, connection: Connection, one: Instrument, history: PriceHistory) -> PullOutcome:
+    def rebase(self, connection: Connection, one: Instrument, history: FetchedPrices) -> PullOutcome:
         """Put a whole history on a new basis in the place of the stored one, if it is one."""
         if len(history.bars) == 0:
             return self.doubt(connection, one.symbol, "a split was announced and the whole history came empty")
@@ -211,7 +211,7 @@ class Keeper:
         self._settle(connection, one.symbol, "confirmed")
         return self._replace(connection, one, met)
 
-    def allowed(self, connection: Connection, one: Instrument, history: PriceHistory) -> PullOutcome:
+    def allowed(self, connection: Connection, one: Instrument, history: FetchedPrices) -> PullOutcome:
         """Put a whole history that a person let through in the place of the stored one, on a new basis."""
         if len(history.bars) == 0:
             return PullOutcome(one.symbol, "no_data", "the source answered no bars; the allowed history is asked again")
@@ -219,10 +219,10 @@ class Keeper:
         use_allowance(connection, one.symbol, self.at)
         return self._replace(connection, one, met)
 
-    def _replace(self, connection: Connection, one: Instrument, met: _Meeting) -> PullOutcome:
+    def _replace(self, connection: Connection, one: Instrument, met: _Reconciliation) -> PullOutcome:
         answer = met.answer
         writer = self._writer(connection, one.symbol)
-        accepted, counts = self._believe(writer, one, answer, met.stored, met.known)
+        accepted, counts = self._accept(writer, one, answer, met.stored, met.known)
         counts["rebased"], counts["revised"] = writer.replace(met.stored, accepted, met.comparison, one.basis)
         counts["actions"] = writer.put_actions((), answer.actions)
         writer.move_span(None, None, accepted.sessions, one.basis + 1)
@@ -233,23 +233,23 @@ class Keeper:
 
     def doubt(self, connection: Connection, symbol: str, reason: str) -> PullOutcome:
         """Write nothing of an answer but that the symbol is suspect, and why."""
-        raise_doubt(connection, symbol, Doubt.BASIS, reason, (self.session, self.at))
+        raise_hold(connection, symbol, SymbolHold.BASIS, reason, (self.session, self.at))
         return self.mark(connection, PullOutcome(symbol, "suspect", reason), "suspect")
 
     def missed(self, connection: Connection, one: Instrument, outcome: PullOutcome) -> PullOutcome:
         """Note that a live vendor says a symbol with bars is gone; believed on the third separate session."""
         night = (self.session, self.at)
-        nights = raise_doubt(connection, one.symbol, Doubt.GONE, outcome.reason or "no such symbol", night)
-        if nights >= NIGHTS:
-            settle_doubts(connection, one.symbol, Doubt.GONE, "confirmed", self.at)
+        sessions_seen = raise_hold(connection, one.symbol, SymbolHold.GONE, outcome.reason or "no such symbol", night)
+        if sessions_seen >= SESSIONS_SEEN:
+            settle_holds(connection, one.symbol, SymbolHold.GONE, "confirmed", self.at)
             return self.mark(connection, outcome, "unknown")
-        reason = f"{outcome.reason}; said on {nights} of the {NIGHTS} sessions after which it is believed"
+        reason = f"{outcome.reason}; said on {sessions_seen} of the {SESSIONS_SEEN} sessions after which it is believed"
         return self.mark(connection, PullOutcome(one.symbol, "no_data", reason), "failing")
 
     def _settle(self, connection: Connection, symbol: str, basis: str) -> None:
         """End the doubts that an answer with bars settles."""
-        settle_doubts(connection, symbol, Doubt.BASIS, basis, self.at)
-        settle_doubts(connection, symbol, Doubt.GONE, "cleared", self.at)
+        settle_holds(connection, symbol, SymbolHold.BASIS, basis, self.at)
+        settle_holds(connection, symbol, SymbolHold.GONE, "cleared", self.at)
 
     def mark(self, connection: Connection, outcome: PullOutcome, state: str) -> PullOutcome:
         """Write an outcome's reason as the instrument's state."""
@@ -260,7 +260,7 @@ class Keeper:
     def _writer(self, connection: Connection, symbol: str) -> Writer:
         return Writer(connection, symbol, self.source, self.at)
 
-    def _check(self, calendar_name: str, history: PriceHistory) -> Answer:
+    def _check(self, calendar_name: str, history: FetchedPrices) -> Answer:
         days = history.bars.index.to_numpy().astype("datetime64[D]")
         oldest, newest = days.min().astype(object), max(days.max().astype(object), self.session)
         calendar = calendar_around(self.calendars, calendar_name, oldest, newest)
@@ -270,7 +270,7 @@ class Keeper:
         actions, findings = check_actions(history.actions, checked.rows)
         return Answer(calendar, checked, actions, (*checked.findings, *findings))
 
-    def _believe(
+    def _accept(
         self, writer: Writer, one: Instrument, answer: Answer, stored: Stored, known: tuple[Action, ...]
     ) -> tuple[Rows, dict[str, int]]:
         """Rows that may be stored; the others go on record. Stored bars are believed whatever they do."""

@@ -25,14 +25,14 @@ _WINDOW = timedelta(days=14)
 """How far back a canary is asked for: longer than any exchange is closed."""
 
 
-def pick_canaries(connection: Connection) -> tuple[str, ...]:
+def pick_probes(connection: Connection) -> tuple[str, ...]:
     """Up to three symbols in good state with bars, reference series first; then SPY."""
     known = [one for one in list_instruments(connection, pulled=True) if one.state == "ok" and one.last_session]
     chosen = [one.symbol for one in sorted(known, key=lambda one: not one.reference)[:MOST]]
     return tuple(dict.fromkeys([*chosen, DEFAULT]))
 
 
-class Canary:
+class Probe:
     """What one pull knows of the vendor's being well; safe among threads.
 
     Args:
@@ -56,7 +56,7 @@ class Canary:
         with self._lock:
             self._well = max(self._well, ticket)
 
-    def sings_since(self, ticket: int) -> bool:
+    def reachable_since(self, ticket: int) -> bool:
         """Whether a request made after another came back with bars; asks the canaries where nobody knows yet."""
         with self._lock:
             if self._well > ticket:

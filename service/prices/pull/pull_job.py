@@ -9,11 +9,11 @@ from sqlalchemy import Connection, select
 from service.db.tables import runs
 from service.market.exchange_calendar import get_calendar
 from service.market.instruments import Instrument, list_instruments, set_state
-from service.prices.pull.alerts import missing_share, tell_lasting, tell_unknown
+from service.prices.pull.alerts import missing_share, notify_lasting, notify_unknown
 from service.prices.pull.fetcher import IngestContext, PullOutcome, pull_symbols
-from service.prices.pull.probe import pick_canaries
+from service.prices.pull.probe import pick_probes
 from service.prices.pull.rate_limit import RATE_LIMITS, paused_until, rate_limits, trip
-from service.prices.pull.unscheduled_closures import judge_closures, tell_closed
+from service.prices.pull.unscheduled_closures import judge_closures, notify_closed
 from service.prices.sources.base import Transient
 from service.runs import Outcome, Run, finish, guard, outcome_counts, read_outcomes, record_outcomes, wait
 from service.runtime.context import ServiceContext
@@ -53,7 +53,7 @@ def pull(context: ServiceContext, run: Run) -> None:
         at = context.market.now(connection)
         settled = {o.symbol for o in read_outcomes(connection, run.id) if o.state not in (*TRY_AGAIN, "no_bar")}
         known = list_instruments(connection, calendar=run.scope, pulled=True)
-        canaries = () if context.source.can_replay else pick_canaries(connection)
+        probes = () if context.source.can_replay else pick_probes(connection)
     before = context.calendars.final_at(run.scope, context.calendars.get(run.scope).previous(run.session))
     todo = [i for i in known if i.symbol not in settled and not _rests(i, at, before)]
     ingest = IngestContext(
@@ -62,7 +62,7 @@ def pull(context: ServiceContext, run: Run) -> None:
         context.settings,
         get_calendar,
         frozenset(r.symbol for r in context.references() if r.role == "volatility"),
-        canaries,
+        probes,
         lambda connection: guard(connection, run),
     )
     for part in batched(pull_symbols(ingest, todo, run.session, at), FLUSH):
@@ -118,7 +118,7 @@ def _note_first_failure(connection: Connection, outcome: PullOutcome, at: dateti
 def _end(context: ServiceContext, run: Run, at: datetime) -> None:
     with context.database.reading() as connection:
         outcomes = read_outcomes(connection, run.id)
-    tell_unknown(context, outcomes)
+    notify_unknown(context, outcomes)
     _try_again(context, run, outcomes)
     again = [outcome for outcome in outcomes if outcome.state in TRY_AGAIN]
     deadline = context.calendars.deadline(run.scope, run.session)
@@ -142,9 +142,9 @@ def _end(context: ServiceContext, run: Run, at: datetime) -> None:
             finish(connection, run, now, counts=counts, error=error, warning=warning)
     if warning is not None and warning != told:  # once, not every hour
         context.reporter.notice(warning)
-    tell_closed(context, run.scope, closed)
+    notify_closed(context, run.scope, closed)
     if not waits:
-        tell_lasting(context, outcomes, at)
+        notify_lasting(context, outcomes, at)
 
 
 def _try_again(context: ServiceContext, run: Run, outcomes: Sequence[Outcome]) -> None:

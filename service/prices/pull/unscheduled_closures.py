@@ -57,7 +57,7 @@ def judge_closures(
         return ()
     elsewhere = _days_with_bars(connection, (gaps[0], gaps[-1]), ~own)
     answered = {outcome.symbol for outcome in outcomes if outcome.state in _ANSWERED}
-    doubted = _doubted(connection, run.scope, gaps)
+    doubted = _held(connection, run.scope, gaps)
     newest = max(traded)
     trailing = context.calendars.get(run.scope).sessions(newest, run.session)[1 : 1 + LONGEST]
     chosen = []
@@ -72,7 +72,7 @@ def judge_closures(
     return tuple(chosen)
 
 
-def tell_closed(context: ServiceContext, calendar: str, closed: Sequence[date]) -> None:
+def notify_closed(context: ServiceContext, calendar: str, closed: Sequence[date]) -> None:
     """Say once which sessions turned out closed."""
     for day in closed:
         context.reporter.notice(
@@ -105,7 +105,7 @@ def _first_sessions(connection: Connection, calendar: str) -> dict[str, date]:
     return {symbol: first for symbol, first in connection.execute(query)}
 
 
-def _doubted(connection: Connection, calendar: str, days: Sequence[date]) -> set[date | None]:
+def _held(connection: Connection, calendar: str, days: Sequence[date]) -> set[date | None]:
     """Sessions of which the source had a row, if a bad one: the exchange was open."""
     query = (
         select(quarantine.c.session)

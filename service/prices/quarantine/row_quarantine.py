@@ -18,7 +18,7 @@ from service.db.upsert import upsert
 from service.errors import NotFound
 from service.prices.checks.outliers import Suspect
 from service.prices.checks.row_checks import FIELDS, Finding, Rows
-from service.prices.quarantine.symbol_holds import Doubt, allow
+from service.prices.quarantine.symbol_holds import SymbolHold, allow
 
 CONFIRM_AFTER = timedelta(hours=12)
 """Market time that must pass before a repetition counts: a retry of the same evening proves nothing."""
@@ -172,7 +172,7 @@ def clear(connection: Connection, record_id: int, at: datetime, source: str) -> 
         connection.execute(update(instruments).where(mine, instruments.c.last_session < day).values(last_session=day))
         connection.execute(update(instruments).where(mine, instruments.c.first_session > day).values(first_session=day))
         raise_changes(connection, [record.symbol])
-    if record.state == "open" and record.session is None and record.row.get("kind") == Doubt.BASIS:
+    if record.state == "open" and record.session is None and record.row.get("kind") == SymbolHold.BASIS:
         allow(connection, record.id, record.row)
     _set(connection, record.id, {"state": "cleared", "last_seen_at": at})
     return record

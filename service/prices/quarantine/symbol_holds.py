@@ -14,11 +14,11 @@ from sqlalchemy import Connection, insert, select, update
 
 from service.db.tables import quarantine
 
-NIGHTS = 3
+SESSIONS_SEEN = 3
 """Separate sessions after which a doubt is told to a person, and a symbol that had bars is held to be gone."""
 
 
-class Doubt(StrEnum):
+class SymbolHold(StrEnum):
     """What is doubted of a symbol."""
 
     BASIS = "basis"
@@ -31,13 +31,13 @@ class _Known:
     row: Mapping[str, object]
 
     @property
-    def nights(self) -> list[str]:
-        nights = self.row.get("nights")
-        return [str(night) for night in nights] if isinstance(nights, list) else []
+    def sessions_seen(self) -> list[str]:
+        sessions_seen = self.row.get("nights")
+        return [str(night) for night in sessions_seen] if isinstance(sessions_seen, list) else []
 
 
-def raise_doubt(
-    connection: Connection, symbol: str, kind: Doubt, reason: str, night: tuple[date, datetime]
+def raise_hold(
+    connection: Connection, symbol: str, kind: SymbolHold, reason: str, night: tuple[date, datetime]
 ) -> int:  # fmt: skip
     """Open a doubt, or add a night to the one that is open.
 
@@ -53,17 +53,17 @@ def raise_doubt(
     """
     session, at = night
     found = _find(connection, symbol, kind, "open")
-    nights = sorted({*(found[0].nights if found else ()), session.isoformat()})
-    values = {"row": {"kind": kind.value, "nights": nights}, "reason": reason, "last_seen_at": at}
+    sessions_seen = sorted({*(found[0].sessions_seen if found else ()), session.isoformat()})
+    values = {"row": {"kind": kind.value, "nights": sessions_seen}, "reason": reason, "last_seen_at": at}
     if found:
         connection.execute(update(quarantine).where(quarantine.c.id == found[0].id).values(values))
     else:
         first = {"symbol": symbol, "session": None, "state": "open", "first_seen_at": at}
         connection.execute(insert(quarantine).values({**values, **first}))
-    return len(nights)
+    return len(sessions_seen)
 
 
-def settle_doubts(connection: Connection, symbol: str, kind: Doubt, state: str, at: datetime) -> int:
+def settle_holds(connection: Connection, symbol: str, kind: SymbolHold, state: str, at: datetime) -> int:
     """Bring the open doubts of a kind to an end; returns how many.
 
     Args:
@@ -96,7 +96,7 @@ def allowed_symbols(connection: Connection, symbols: Sequence[str]) -> frozenset
 
 def use_allowance(connection: Connection, symbol: str, at: datetime) -> None:
     """Note that the allowed history was taken: it is not taken twice."""
-    for known in _find(connection, symbol, Doubt.BASIS, "cleared"):
+    for known in _find(connection, symbol, SymbolHold.BASIS, "cleared"):
         if known.row.get("allowed"):
             values = {"row": {**known.row, "allowed": False}, "last_seen_at": at}
             connection.execute(update(quarantine).where(quarantine.c.id == known.id).values(values))
@@ -114,12 +114,12 @@ def lasting(connection: Connection, symbols: Sequence[str], since: datetime) -> 
     query = select(*columns).where(quarantine.c.state == "open", quarantine.c.symbol.in_(list(symbols)))
     found = set()
     for symbol, row, first_seen_at in connection.execute(query):
-        if first_seen_at <= since or len(_Known(0, row).nights) >= NIGHTS:
+        if first_seen_at <= since or len(_Known(0, row).sessions_seen) >= SESSIONS_SEEN:
             found.add(symbol)
     return tuple(sorted(found))
 
 
-def _find(connection: Connection, symbol: str, kind: Doubt, state: str) -> list[_Known]:
+def _find(connection: Connection, symbol: str, kind: SymbolHold, state: str) -> list[_Known]:
     query = select(quarantine.c.id, quarantine.c.row).where(
         quarantine.c.symbol == symbol, quarantine.c.session.is_(None), quarantine.c.state == state
     )

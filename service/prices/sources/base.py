@@ -14,10 +14,10 @@ if TYPE_CHECKING:  # the read side handles actions and must not load pandas
 __all__ = [
     "Action",
     "ActionKind",
+    "FetchedPrices",
     "InstrumentMeta",
     "Malformed",
     "NoData",
-    "PriceHistory",
     "PriceSource",
     "RateLimited",
     "Record",
@@ -66,7 +66,7 @@ class InstrumentMeta:
 
 
 @dataclass(frozen=True, slots=True)
-class PriceHistory:
+class FetchedPrices:
     """What a source answered for one symbol.
 
     Attributes:
@@ -106,7 +106,7 @@ class PriceSource(Protocol):
         """Whether `fetch` can answer as of a past instant."""
         ...
 
-    def fetch(self, symbol: str, start: date | None, at: datetime) -> PriceHistory:
+    def fetch(self, symbol: str, start: date | None, at: datetime) -> FetchedPrices:
         """Bars and actions of one symbol as they stood at an instant.
 
         Args:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from service.errors import SettingsError, SourceError
-from service.prices.sources.base import Malformed, NoData, PriceHistory, Record, UnknownSymbol
+from service.prices.sources.base import FetchedPrices, Malformed, NoData, Record, UnknownSymbol
 from service.prices.sources.file_index import Fingerprint, FolderIndex, fingerprint, index_folder
 from service.prices.sources.file_reader import FileTable, read_table
 from service.prices.sources.implied_factors import derive_factors
@@ -55,7 +55,7 @@ class FilesSource:
         """True: a record answers as of any instant."""
         return True
 
-    def fetch(self, symbol: str, start: date | None, at: datetime) -> PriceHistory:
+    def fetch(self, symbol: str, start: date | None, at: datetime) -> FetchedPrices:
         """Bars and actions as they stood at an instant; see `PriceSource.fetch`.
 
         Raises:

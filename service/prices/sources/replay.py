@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from service.market.exchange_calendar import get_calendar
-from service.prices.sources.base import Action, ActionKind, InstrumentMeta, NoData, PriceHistory
+from service.prices.sources.base import Action, ActionKind, FetchedPrices, InstrumentMeta, NoData
 
 COLUMNS = ("open", "high", "low", "close", "volume")
 """Columns of a bar, in the order of every array and frame of this package."""
@@ -82,7 +82,7 @@ def recorded_series(
     return RecordedSeries(symbol, meta.calendar, days, bars, tuple(inside), meta, index)
 
 
-def replay(series: RecordedSeries, start: date | None, at: datetime) -> PriceHistory:
+def replay(series: RecordedSeries, start: date | None, at: datetime) -> FetchedPrices:
     """The record of one symbol as it stood at an instant.
 
     Args:
@@ -115,7 +115,7 @@ def replay(series: RecordedSeries, start: date | None, at: datetime) -> PriceHis
     seen = series.actions[0 if start is None else bisect_left(series.actions, start, key=_ex_date) : begun]
     basis = np.array([ahead, ahead, ahead, ahead, 1.0 / ahead])
     bars = pd.DataFrame(series.bars[rows] * basis, index=series.index[rows], columns=list(COLUMNS), copy=False)
-    return PriceHistory(series.symbol, bars, tuple(_rebased(action, ahead) for action in seen), series.meta)
+    return FetchedPrices(series.symbol, bars, tuple(_rebased(action, ahead) for action in seen), series.meta)
 
 
 def _rebased(action: Action, ahead: float) -> Action:

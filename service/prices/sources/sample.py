@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from service.prices.sources.base import Action, ActionKind, InstrumentMeta, PriceHistory, Record, UnknownSymbol
+from service.prices.sources.base import Action, ActionKind, FetchedPrices, InstrumentMeta, Record, UnknownSymbol
 from service.prices.sources.replay import COLUMNS, RecordedSeries, recorded_series, replay
 
 _DATA = "sample.csv.gz"
@@ -40,7 +40,7 @@ class SampleSource:
         """True: a record answers as of any instant."""
         return True
 
-    def fetch(self, symbol: str, start: date | None, at: datetime) -> PriceHistory:
+    def fetch(self, symbol: str, start: date | None, at: datetime) -> FetchedPrices:
         """Bars and actions as they stood at an instant; see `PriceSource.fetch`.
 
         Raises:

@@ -26,10 +26,10 @@ from service.errors import SettingsError, SourceError
 from service.prices.sources.base import (
     Action,
     ActionKind,
+    FetchedPrices,
     InstrumentMeta,
     Malformed,
     NoData,
-    PriceHistory,
     Record,
     Transient,
 )
@@ -91,7 +91,7 @@ class YahooSource:
         """False: Yahoo answers as of now alone."""
         return False
 
-    def fetch(self, symbol: str, start: date | None, at: datetime) -> PriceHistory:
+    def fetch(self, symbol: str, start: date | None, at: datetime) -> FetchedPrices:
         """Bars and actions as Yahoo serves them now; see `PriceSource.fetch`.
 
         Args:
@@ -126,7 +126,7 @@ class YahooSource:
             self._next = turn + self._pace * (1 + random.random() / 2)
         time.sleep(turn - now)
 
-    def _history(self, symbol: str, start: date | None, at: datetime) -> PriceHistory:
+    def _history(self, symbol: str, start: date | None, at: datetime) -> FetchedPrices:
         # Set on each call: whoever resets the filters (a test runner does) would turn these into errors.
         warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"yfinance(\.|$)")
         # Open-ended on purpose: yfinance keeps answers of closed windows, bad ones too, and replays them.
@@ -240,7 +240,7 @@ def _spoilt(error: Exception) -> bool:
     return isinstance(error, (sqlite3.DatabaseError, KeyError, TypeError)) or type(error).__module__ == "peewee"
 
 
-def _history(symbol: str, frame: pd.DataFrame, told: dict[str, Any], at: datetime) -> PriceHistory:
+def _history(symbol: str, frame: pd.DataFrame, told: dict[str, Any], at: datetime) -> FetchedPrices:
     """Turn yfinance's frame into ours."""
     lacking = [name for name in ("Open", "High", "Low", "Close", "Volume") if name not in frame.columns]
     if len(frame) == 0:
@@ -265,7 +265,7 @@ def _history(symbol: str, frame: pd.DataFrame, told: dict[str, Any], at: datetim
     )
     if not bool(seen.any()):
         raise NoData(f"{symbol}: Yahoo gave no bars up to {today}; ask for a later instant")
-    return PriceHistory(symbol, bars[seen], actions, _meta(told))
+    return FetchedPrices(symbol, bars[seen], actions, _meta(told))
 
 
 def _column(frame: pd.DataFrame, name: str) -> Any:

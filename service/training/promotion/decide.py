@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from models.gate import judge_refit
-from service.training.registry.approvals import RecipeKey, Standing, key_of, read_standing
+from service.training.registry.approvals import Approval, ConfigKey, key_of, read_standing
 from service.training.registry.versions import Decision, ModelVersion, Recorded, champion, decide, version_ids
 
 
@@ -37,14 +37,14 @@ class NewVersions:
     random_walk: int
     network: int | None
     metrics: Mapping[str, Any]
-    recipe: str = ""
-    architecture: str = "lstm"
+    config_hash: str = ""
+    forecaster: str = "lstm"
     stand_in: int | None = None
 
     @property
-    def key(self) -> RecipeKey:
+    def key(self) -> ConfigKey:
         """Whose standing decides."""
-        return RecipeKey(self.group, self.strategy, self.recipe, self.architecture)
+        return ConfigKey(self.group, self.strategy, self.config_hash, self.forecaster)
 
 
 def promote(connection: Connection, new: NewVersions, recorded: Recorded) -> str:
@@ -63,14 +63,14 @@ def promote(connection: Connection, new: NewVersions, recorded: Recorded) -> str
         reason = none if serving is None else "the random walk stands beside the network"
         decide(connection, new.random_walk, Decision(status, reason, {}), recorded)
         return f"the random walk serves: {reason}" if serving is None else reason
-    standing = read_standing(connection, new.key)
-    figures = {**_figures(new.metrics), **standing.figures}
+    approval = read_standing(connection, new.key)
+    figures = {**_figures(new.metrics), **approval.figures}
     if serving is not None and not read_standing(connection, key_of(serving)).accepted:
         serving = None
     if new.stand_in is not None:
-        beside = f"it stands in for symbols that the {new.architecture} has not seen, once its own recipe is accepted"
+        beside = f"it stands in for symbols that the {new.forecaster} has not seen, once its own recipe is accepted"
         decide(connection, new.stand_in, Decision("challenger", beside, {}), recorded)
-    takes_over, sentence = _verdict(new, standing, serving)
+    takes_over, sentence = _verdict(new, approval, serving)
     _retire_others(connection, new, recorded, keep=None if takes_over or serving is None else serving.id)
     if takes_over:
         decide(connection, new.random_walk, Decision("challenger", "a network serves", {}), recorded)
@@ -78,23 +78,23 @@ def promote(connection: Connection, new: NewVersions, recorded: Recorded) -> str
     else:
         decide(connection, new.network, Decision("challenger", sentence, figures), recorded)
         walk = Decision("challenger", f"version {serving.id} goes on serving", {}) if serving else None
-        walk = walk or Decision("champion", f"the random walk serves: the {new.architecture} is {sentence}", {})
+        walk = walk or Decision("champion", f"the random walk serves: the {new.forecaster} is {sentence}", {})
         decide(connection, new.random_walk, walk, recorded)
-    return f"{new.architecture} {sentence}"
+    return f"{new.forecaster} {sentence}"
 
 
-def _verdict(new: NewVersions, standing: Standing, serving: ModelVersion | None) -> tuple[bool, str]:
+def _verdict(new: NewVersions, approval: Approval, serving: ModelVersion | None) -> tuple[bool, str]:
     """Whether the new network takes over, and the sentence that says why."""
-    if not standing.accepted:
-        return False, f"not promoted: {standing.reason}"
+    if not approval.accepted:
+        return False, f"not promoted: {approval.reason}"
     if serving is None:
-        return True, f"promoted: {standing.reason}"
+        return True, f"promoted: {approval.reason}"
     beside = new.metrics.get("predecessor")
     if beside is not None and beside["version"] != serving.id:
         beside = {"error": f"version {beside['version']} served when its training began"}
     if beside is None or "error" in beside:
         why = "" if beside is None else f" ({beside['error']})"
-        return True, f"promoted: version {serving.id} could not be compared with{why}; {standing.reason}"
+        return True, f"promoted: version {serving.id} could not be compared with{why}; {approval.reason}"
     passes, sentence = judge_refit(beside["pinball"], beside["predecessor_pinball"], beside["n"])
     if passes:
         return True, f"the refit takes over from version {serving.id}: {sentence}"

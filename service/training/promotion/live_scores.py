@@ -9,14 +9,14 @@ from models.gate import Evidence
 from models.training.holdout import BASIS_POINT
 from service.db.bulk.row_loader import days_array, floats_array, read_columns
 from service.db.tables import editions, forecasts, instruments, model_versions, scores
-from service.training.registry.approvals import RecipeKey
+from service.training.registry.approvals import ConfigKey
 from service.training.registry.versions import RANDOM_WALK
 
 REACH = timedelta(days=420)
 """Calendar days that surely hold 252 sessions of any calendar."""
 
 
-def live_evidence(connection: Connection, key: RecipeKey, origin: str) -> Evidence:
+def live_evidence(connection: Connection, key: ConfigKey, mode: str) -> Evidence:
     """Daily losses of a recipe's scored forecasts beside the random walk's on the same ones.
 
     The newest score of the last revision counts, of several versions that of the newest. A forecast counts when all
@@ -32,13 +32,13 @@ def live_evidence(connection: Connection, key: RecipeKey, origin: str) -> Eviden
         The last year or so; empty where nothing is scored yet.
     """
     horizon = Strategy(key.strategy).horizon
-    newest = select(func.max(editions.c.as_of)).where(editions.c.origin == origin)
+    newest = select(func.max(editions.c.as_of)).where(editions.c.mode == mode)
     since = connection.execute(newest).scalar_one()
     if since is None:
         return Evidence(days_array(()), floats_array(()), floats_array(()), horizon)
     # By edition, found by calendar and date: all scores that there are would be read otherwise.
     calendars = select(instruments.c.calendar).where(instruments.c.group == key.group)
-    of_walk = model_versions.c.architecture == RANDOM_WALK
+    of_walk = model_versions.c.forecaster == RANDOM_WALK
     walk = case((of_walk, 1), else_=0)
     place = (forecasts.c.as_of, forecasts.c.symbol, forecasts.c.step, walk)
     last = (forecasts.c.revision.desc(), forecasts.c.model_version_id.desc(), scores.c.revision.desc())
@@ -55,8 +55,8 @@ def live_evidence(connection: Connection, key: RecipeKey, origin: str) -> Eviden
         .join(model_versions, model_versions.c.id == forecasts.c.model_version_id)
         .join(scores, scores.c.forecast_id == forecasts.c.id)
         .where(model_versions.c.group == key.group, model_versions.c.strategy == key.strategy)
-        .where(or_(of_walk, model_versions.c.recipe == key.recipe))
-        .where(editions.c.calendar.in_(calendars), editions.c.origin == origin, editions.c.as_of >= since - REACH)
+        .where(or_(of_walk, model_versions.c.config_hash == key.config_hash))
+        .where(editions.c.calendar.in_(calendars), editions.c.mode == mode, editions.c.as_of >= since - REACH)
         .where(and_(scores.c.state == "scored", scores.c.pinball.is_not(None)))
         .subquery()
     )

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, func, insert, select
 
 from models.gate import ASK_EVERY, Evidence, Judgement
 from service.db.change_counters import raise_changes
-from service.db.tables import bars, instruments, recipe_judgements
+from service.db.tables import bars, config_approvals, instruments
 from service.training.registry.versions import ModelVersion, Recorded
 
 ASKED, LIVE, WITHDRAWN = "asked", "live", "withdrawn"
@@ -17,17 +17,17 @@ ASKED, LIVE, WITHDRAWN = "asked", "live", "withdrawn"
 
 
 @dataclass(frozen=True, slots=True)
-class RecipeKey:
+class ConfigKey:
     """Whose standing: one recipe in one group, for one strategy."""
 
     group: str
     strategy: str
-    recipe: str
-    architecture: str
+    config_hash: str
+    forecaster: str
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Approval:
     """What has been judged of a recipe so far.
 
     Attributes:
@@ -41,50 +41,50 @@ class Standing:
 
     accepted: bool
     reason: str
-    askings: int
+    attempts: int
     may_ask: bool
     figures: Mapping[str, Any]
 
 
-def key_of(version: ModelVersion) -> RecipeKey:
+def key_of(version: ModelVersion) -> ConfigKey:
     """Whose standing a version depends on."""
-    return RecipeKey(version.group, version.strategy, version.recipe, version.architecture)
+    return ConfigKey(version.group, version.strategy, version.config_hash, version.forecaster)
 
 
-def read_standing(connection: Connection, key: RecipeKey) -> Standing:
+def read_standing(connection: Connection, key: ConfigKey) -> Approval:
     """How a recipe stands now.
 
     It may be asked for while it is not accepted, at first or when its group has `gate.ASK_EVERY` sessions that
     its last evidence did not have.
     """
-    mine = (recipe_judgements.c.group == key.group, recipe_judgements.c.strategy == key.strategy)
-    askings = connection.execute(
+    mine = (config_approvals.c.group == key.group, config_approvals.c.strategy == key.strategy)
+    attempts = connection.execute(
         select(func.count())
-        .select_from(recipe_judgements)
-        .where(*mine, recipe_judgements.c.kind == ASKED, recipe_judgements.c.p.is_not(None))
+        .select_from(config_approvals)
+        .where(*mine, config_approvals.c.kind == ASKED, config_approvals.c.p.is_not(None))
     ).scalar_one()
-    query = select(recipe_judgements).where(*mine, recipe_judgements.c.recipe == key.recipe)
-    rows = connection.execute(query.order_by(recipe_judgements.c.id.desc())).all()
+    query = select(config_approvals).where(*mine, config_approvals.c.config_hash == key.config_hash)
+    rows = connection.execute(query.order_by(config_approvals.c.id.desc())).all()
     if not rows:
-        return Standing(False, "the recipe has not been judged yet", askings, True, {})
+        return Approval(False, "the recipe has not been judged yet", attempts, True, {})
     newest = rows[0]
     asked = [row.last_session for row in rows if row.last_session is not None]
     since = _sessions_after(connection, key.group, max(asked)) if asked else ASK_EVERY
     reason = newest.reason
     if not newest.accepted and since < ASK_EVERY:
         reason = f"{reason}; it may be judged again in {ASK_EVERY - since} sessions"
-    return Standing(newest.accepted, reason, askings, not newest.accepted and since >= ASK_EVERY, _figures(newest))
+    return Approval(newest.accepted, reason, attempts, not newest.accepted and since >= ASK_EVERY, _figures(newest))
 
 
-def record_asking(
-    connection: Connection, key: RecipeKey, evidence: Evidence, judgement: Judgement, recorded: Recorded
+def record_attempt(
+    connection: Connection, key: ConfigKey, evidence: Evidence, judgement: Judgement, recorded: Recorded
 ) -> None:
     """Keep an asking and its answer for good."""
-    askings = read_standing(connection, key).askings + 1
+    attempts = read_standing(connection, key).attempts + 1
     last = evidence.days[-1].astype("datetime64[D]").item() if len(evidence) else _newest_session(connection, key)
     values = {
         "kind": ASKED,
-        "asking": askings,
+        "attempt": attempts,
         "accepted": judgement.accepted,
         "last_session": last,
         "sessions": judgement.sessions,
@@ -93,12 +93,12 @@ def record_asking(
         "p": judgement.p,
         "level": judgement.level,
         "reason": judgement.reason,
-        "evidence": evidence.as_dict(),
+        "evidence": evidence.to_dict(),
     }
     _insert(connection, key, values, recorded)
 
 
-def record_loss(connection: Connection, key: RecipeKey, kind: str, reason: str, recorded: Recorded) -> None:
+def record_loss(connection: Connection, key: ConfigKey, kind: str, reason: str, recorded: Recorded) -> None:
     """Take an accepted recipe's place away.
 
     Args:
@@ -108,20 +108,27 @@ def record_loss(connection: Connection, key: RecipeKey, kind: str, reason: str, 
         reason: The sentence that says why.
         recorded: When and by which run.
     """
-    askings = read_standing(connection, key).askings
+    attempts = read_standing(connection, key).attempts
     # The evidence that may be asked with next must be new from here on.
     last = _newest_session(connection, key)
-    values = {"kind": kind, "asking": askings, "accepted": False, "last_session": last, "sessions": 0, "reason": reason}
+    values = {
+        "kind": kind,
+        "attempt": attempts,
+        "accepted": False,
+        "last_session": last,
+        "sessions": 0,
+        "reason": reason,
+    }
     _insert(connection, key, values, recorded)
 
 
-def _insert(connection: Connection, key: RecipeKey, values: Mapping[str, Any], recorded: Recorded) -> None:
+def _insert(connection: Connection, key: ConfigKey, values: Mapping[str, Any], recorded: Recorded) -> None:
     connection.execute(
-        insert(recipe_judgements).values(
+        insert(config_approvals).values(
             group=key.group,
             strategy=key.strategy,
-            recipe=key.recipe,
-            architecture=key.architecture,
+            config_hash=key.config_hash,
+            forecaster=key.forecaster,
             judged_at=recorded.market_at,
             recorded_at=recorded.machine_at,
             run_id=recorded.run_id,
@@ -132,11 +139,11 @@ def _insert(connection: Connection, key: RecipeKey, values: Mapping[str, Any], r
 
 
 def _figures(row: Row[Any]) -> dict[str, Any]:
-    names = ("kind", "asking", "sessions", "pinball", "random_walk_pinball", "p", "level")
+    names = ("kind", "attempt", "sessions", "pinball", "random_walk_pinball", "p", "level")
     return {f"recipe_{name}": getattr(row, name) for name in names}
 
 
-def _newest_session(connection: Connection, key: RecipeKey) -> date | None:
+def _newest_session(connection: Connection, key: ConfigKey) -> date | None:
     """The newest session of a group's bars."""
     query = select(func.max(bars.c.session)).select_from(_bars_of(key.group))
     newest: date | None = connection.execute(query).scalar_one()

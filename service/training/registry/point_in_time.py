@@ -20,12 +20,12 @@ class _Decided:
     reason: str
     decided_at: datetime
     strategy: str
-    architecture: str
+    forecaster: str
     data_until: datetime | None
 
     @property
     def is_network(self) -> bool:
-        return self.architecture != RANDOM_WALK
+        return self.forecaster != RANDOM_WALK
 
     def has_seen(self, instant: datetime) -> bool:
         """Whether its data reach up to an instant (inclusive), or nobody knows."""
@@ -55,8 +55,8 @@ def versions_then(connection: Connection, group: str, instant: datetime) -> tupl
     for strategy in Strategy:
         own = [one for one in decided if one.strategy == strategy.value]
         counted = [one for one in own if one.decided_at < instant or strategy.value not in early]
-        standing = {one.version: one for one in counted if not one.has_seen(instant)}
-        for chosen in _chosen(standing.values()):
+        approval = {one.version: one for one in counted if not one.has_seen(instant)}
+        for chosen in _chosen(approval.values()):
             version = read_version(connection, chosen.version)
             assert version is not None  # a decision refers to it
             found.append(replace(version, status=chosen.status, reason=chosen.reason))
@@ -72,7 +72,7 @@ def _decided(connection: Connection, group: str, until: datetime) -> list[_Decid
             model_decisions.c.reason,
             model_decisions.c.decided_at,
             model_versions.c.strategy,
-            model_versions.c.architecture,
+            model_versions.c.forecaster,
             model_versions.c.data_until,
         )
         .join(model_versions, model_versions.c.id == model_decisions.c.model_version_id)
@@ -82,9 +82,9 @@ def _decided(connection: Connection, group: str, until: datetime) -> list[_Decid
     return [_Decided(*row) for row in connection.execute(query)]
 
 
-def _chosen(standing: Iterable[_Decided]) -> list[_Decided]:
+def _chosen(approval: Iterable[_Decided]) -> list[_Decided]:
     """The champion, the newest network challenger and the newest random walk among last decisions, by id."""
-    active = sorted((one for one in standing if one.status in ("champion", "challenger")), key=lambda one: one.version)
+    active = sorted((one for one in approval if one.status in ("champion", "challenger")), key=lambda one: one.version)
     champions = [one for one in active if one.status == "champion"]
     challengers = [one for one in active if one.status == "challenger" and one.is_network]
     walks = [one for one in active if not one.is_network]

@@ -26,8 +26,8 @@ class ModelVersion:
     id: int
     group: str
     strategy: str
-    architecture: str
-    recipe: str
+    forecaster: str
+    config_hash: str
     status: str
     reason: str
     artifact: str
@@ -44,7 +44,7 @@ class ModelVersion:
     @property
     def is_network(self) -> bool:
         """Whether it is anything but the random walk."""
-        return self.architecture != RANDOM_WALK
+        return self.forecaster != RANDOM_WALK
 
     def folder(self, store: Path) -> Path:
         """Its artifact's folder below the store."""
@@ -78,8 +78,8 @@ def add_version(
     connection: Connection, group: str, trained: TrainedArtifact, trained_at: datetime, recorded: Recorded
 ) -> int:
     """Insert a trained artifact as a challenger; `decide` says what becomes of it. Returns its id."""
-    recipe = trained.recipe
-    ranges = {"fit": trained.fit_dates, "stop": trained.stop_dates, "judge": trained.judge_dates}
+    config = trained.config
+    ranges = {"train": trained.train_dates, "validation": trained.validation_dates, "test": trained.test_dates}
     dates = {
         f"{span}_{end}": None if found is None else found[place]
         for span, found in ranges.items()
@@ -87,17 +87,17 @@ def add_version(
     }
     values = {
         "group": group,
-        "strategy": recipe.strategy.value,
-        "architecture": recipe.architecture,
-        "lookback": recipe.lookback,
-        "horizon": recipe.horizon,
+        "strategy": config.strategy.value,
+        "forecaster": config.forecaster,
+        "lookback": config.lookback,
+        "horizon": config.horizon,
         "trained_at": trained_at,
         "recorded_at": recorded.machine_at,
         "data_until": None if trained.data_until is None else _instant(trained.data_until),
         "data_hash": trained.data_hash,
-        "seeds": list(recipe.seeds),
-        "specs": recipe.as_dict(),
-        "recipe": recipe.hash(),
+        "seeds": list(config.seeds),
+        "specs": config.to_dict(),
+        "config_hash": config.hash(),
         "metrics": _metrics(trained.metrics),
         "artifact": trained.path.name,
         "sha256": trained.sha256,
@@ -120,14 +120,14 @@ def _metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """The judged figures under the names the API serves, and everything else as it came."""
     if "pinball" not in metrics:
         return dict(metrics)
-    coverage = {f"judge_coverage_{level}": float(np.mean(each)) for level, each in metrics["coverage"].items()}
+    coverage = {f"test_coverage_{level}": float(np.mean(each)) for level, each in metrics["coverage"].items()}
     return {
-        "judge_n": metrics["n"],
-        "judge_pinball": metrics["pinball"],
-        "judge_random_walk_pinball": metrics["random_walk_pinball"],
-        "judge_skill": metrics["skill"],
+        "test_n": metrics["n"],
+        "test_pinball": metrics["pinball"],
+        "test_random_walk_pinball": metrics["random_walk_pinball"],
+        "test_skill": metrics["skill"],
         **coverage,
-        "judge": dict(metrics),
+        "test": dict(metrics),
     }
 
 
@@ -162,7 +162,7 @@ def serving_versions(connection: Connection, group: str) -> tuple[ModelVersion, 
                 partition_by=(
                     model_versions.c.strategy,
                     model_versions.c.status,
-                    model_versions.c.architecture,
+                    model_versions.c.forecaster,
                 ),
                 order_by=model_versions.c.id.desc(),
             )
@@ -199,13 +199,13 @@ def read_version(connection: Connection, version_id: int) -> ModelVersion | None
 
 def has_network(connection: Connection, group: str) -> bool:
     """Whether any network was ever trained for a group."""
-    query = select(func.count()).where(model_versions.c.group == group, model_versions.c.architecture != RANDOM_WALK)
+    query = select(func.count()).where(model_versions.c.group == group, model_versions.c.forecaster != RANDOM_WALK)
     return bool(connection.execute(query).scalar_one())
 
 
 def version_ids(connection: Connection, group: str, strategy: str, *, network: bool) -> list[int]:
     """Champions and challengers of a kind, oldest first."""
-    kind = model_versions.c.architecture != RANDOM_WALK if network else model_versions.c.architecture == RANDOM_WALK
+    kind = model_versions.c.forecaster != RANDOM_WALK if network else model_versions.c.forecaster == RANDOM_WALK
     query = (
         select(model_versions.c.id)
         .where(
@@ -224,8 +224,8 @@ def _version(row: Any) -> ModelVersion:
         row.id,
         row.group,
         row.strategy,
-        row.architecture,
-        row.recipe,
+        row.forecaster,
+        row.config_hash,
         row.status,
         row.reason,
         row.artifact,

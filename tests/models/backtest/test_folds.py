@@ -49,19 +49,19 @@ def test_instants_lie_before_the_next_span_whatever_the_calendar() -> None:
     new_york, tokyo = PANEL.frames[0], PANEL.frames[2]
     # New York's bar of the session before is final at 22:30, Tokyo's first as_of bar only the next day at 07:30
     assert fold.cut_at == new_york.final_at[1099] < tokyo.final_at[1100]
-    assert fold.fit_until == new_york.final_at[1100 - 3 - 252 - 1]
+    assert fold.train_until == new_york.final_at[1100 - 3 - 252 - 1]
 
 
 def test_a_network_is_fitted_and_stopped_on_what_is_final_before_the_first_as_of() -> None:
     (fold,) = folds_from(1200, 1250, 60)
     windows = cut_windows(PANEL, make_recipe(), require_targets=True)
     spans = fold_spans(windows, fold)
-    assert windows.target_final_at[spans.stop].max() == spans.stop_until <= fold.cut_at
+    assert windows.target_final_at[spans.validation].max() == spans.validation_until <= fold.cut_at
     assert fold.cut_at <= windows.final_at[windows.as_of >= fold.test[0]].min()
-    assert windows.target_final_at[spans.fit].max() == spans.fit_until <= windows.final_at[spans.stop].min()
-    assert windows.as_of[spans.stop].min() == fold.stop[0]
-    assert windows.as_of[spans.fit].max() == fold.fit[1]
-    assert not (spans.fit & spans.stop).any()
+    assert windows.target_final_at[spans.train].max() == spans.train_until <= windows.final_at[spans.validation].min()
+    assert windows.as_of[spans.validation].min() == fold.stop[0]
+    assert windows.as_of[spans.train].max() == fold.fit[1]
+    assert not (spans.train & spans.validation).any()
 
 
 def test_a_network_needs_a_thousand_dates() -> None:

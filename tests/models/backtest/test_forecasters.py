@@ -6,14 +6,20 @@ import numpy as np
 import pytest
 
 from models.backtest.folds import Fold, WalkForward, walk_forward
-from models.backtest.forecasters import BASELINES, BaselineEntrant, NetworkEntrant, RecursiveEntrant, entrants_of
-from models.backtest.protocols import Entrant, FittedEntrant, ForecastHistory
-from models.config import Recipe, Strategy
-from models.errors import TooLittleHistory, UnknownArchitecture
-from models.preprocessing.frame import Panel, SymbolFrame
+from models.backtest.forecasters import (
+    BASELINES,
+    BaselineForecaster,
+    NetworkBacktestForecaster,
+    RecursiveBacktestForecaster,
+    forecasters_of,
+)
+from models.backtest.protocols import BacktestForecaster, FittedForecaster, ForecastHistory
+from models.config import ModelConfig, Strategy
+from models.errors import TooLittleHistory, UnknownNetwork
+from models.preprocessing.frame import Panel, PriceHistory
 from tests.support.factories import SPY, VIX, after, known_at, make_frame, make_panel, with_changes
 
-SMALL = Recipe("lstm", Strategy.MULTI_STEP, references=(SPY, VIX), units=4, seeds=(0, 1), max_epochs=1)
+SMALL = ModelConfig("lstm", Strategy.MULTI_STEP, references=(SPY, VIX), units=4, seeds=(0, 1), max_epochs=1)
 FIRST, LAST = 1200, 1219
 
 
@@ -37,23 +43,23 @@ def fold() -> Fold:
     return found
 
 
-def fit(entrant: Entrant, fold: Fold, panel: Panel = PANEL) -> FittedEntrant:
-    return entrant.fit(panel, fold, lambda _: None)
+def fit(forecaster: BacktestForecaster, fold: Fold, panel: Panel = PANEL) -> FittedForecaster:
+    return forecaster.fit(panel, fold, lambda _: None)
 
 
 @pytest.fixture(scope="module")
-def fitted(fold: Fold) -> dict[str, FittedEntrant]:
-    one_step = NetworkEntrant(replace(SMALL, strategy=Strategy.ONE_STEP))
+def fitted(fold: Fold) -> dict[str, FittedForecaster]:
+    one_step = NetworkBacktestForecaster(replace(SMALL, strategy=Strategy.ONE_STEP))
     network = one_step.fit(PANEL, fold, lambda _: None)
     return {
-        **{name: fit(BaselineEntrant(name, Strategy.MULTI_STEP), fold) for name in BASELINES},
+        **{name: fit(BaselineForecaster(name, Strategy.MULTI_STEP), fold) for name in BASELINES},
         "lstm": network,
-        "linear": fit(NetworkEntrant(replace(SMALL, architecture="linear")), fold),
-        "recursive": RecursiveEntrant(one_step, paths=4).over(network),
+        "linear": fit(NetworkBacktestForecaster(replace(SMALL, forecaster="linear")), fold),
+        "recursive": RecursiveBacktestForecaster(one_step, paths=4).over(network),
     }
 
 
-def as_it_stood(frame: SymbolFrame, instant: np.datetime64) -> SymbolFrame:
+def as_it_stood(frame: PriceHistory, instant: np.datetime64) -> PriceHistory:
     return known_at(frame, instant)
 
 
@@ -61,7 +67,7 @@ NAMES = [*BASELINES, "lstm", "linear", "recursive"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_served_equals_backtested(fitted: dict[str, FittedEntrant], fold: Fold, name: str) -> None:
+def test_served_equals_backtested(fitted: dict[str, FittedForecaster], fold: Fold, name: str) -> None:
     model = fitted[name]
     history = model.history(PANEL, *fold.test)
     rows = np.random.default_rng(4).permutation(len(history))[:12]
@@ -79,7 +85,7 @@ def test_served_equals_backtested(fitted: dict[str, FittedEntrant], fold: Fold, 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_symbol_is_forecast_where_it_has_a_window(
-    fitted: dict[str, FittedEntrant], fold: Fold, name: str
+    fitted: dict[str, FittedForecaster], fold: Fold, name: str
 ) -> None:
     history = fitted[name].history(PANEL, *fold.test)
     days = {frame.symbol: 0 for frame in PANEL.frames}
@@ -96,7 +102,7 @@ def test_every_symbol_is_forecast_where_it_has_a_window(
     assert ((history.as_of >= fold.test[0]) & (history.as_of <= fold.test[1])).all()
 
 
-def test_outcomes_are_unknown_where_no_bar_came(fitted: dict[str, FittedEntrant], fold: Fold) -> None:
+def test_outcomes_are_unknown_where_no_bar_came(fitted: dict[str, FittedForecaster], fold: Fold) -> None:
     history = fitted["random_walk"].history(PANEL, *fold.test)
     gone = PANEL.frames[4]
     last = (history.symbol_index == 4) & (history.as_of == gone.sessions[-2])
@@ -116,22 +122,22 @@ def changed_after(panel: Panel, instant: np.datetime64) -> Panel:
 
 
 @pytest.mark.parametrize("name", BASELINES)
-def test_baselines_fit_on_nothing_after_the_cut(fitted: dict[str, FittedEntrant], fold: Fold, name: str) -> None:
-    entrant = BaselineEntrant(name, Strategy.MULTI_STEP)
-    again = fit(entrant, fold, changed_after(PANEL, fold.cut_at))
+def test_baselines_fit_on_nothing_after_the_cut(fitted: dict[str, FittedForecaster], fold: Fold, name: str) -> None:
+    forecaster = BaselineForecaster(name, Strategy.MULTI_STEP)
+    again = fit(forecaster, fold, changed_after(PANEL, fold.cut_at))
     expected = fitted[name].history(PANEL, *fold.test)
     np.testing.assert_array_equal(again.history(PANEL, *fold.test).raw, expected.raw)
 
 
-def test_networks_fit_on_nothing_after_the_cut(fitted: dict[str, FittedEntrant], fold: Fold) -> None:
-    entrant = NetworkEntrant(replace(SMALL, architecture="linear"))
-    again = fit(entrant, fold, changed_after(PANEL, fold.cut_at))
+def test_networks_fit_on_nothing_after_the_cut(fitted: dict[str, FittedForecaster], fold: Fold) -> None:
+    forecaster = NetworkBacktestForecaster(replace(SMALL, forecaster="linear"))
+    again = fit(forecaster, fold, changed_after(PANEL, fold.cut_at))
     expected = fitted["linear"].history(PANEL, *fold.test)
     np.testing.assert_allclose(again.history(PANEL, *fold.test).raw, expected.raw, rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_future_changes_no_forecast(fitted: dict[str, FittedEntrant], fold: Fold, name: str) -> None:
+def test_the_future_changes_no_forecast(fitted: dict[str, FittedForecaster], fold: Fold, name: str) -> None:
     instant = PANEL.frames[0].final_at[1208]
     before = fitted[name].history(PANEL, *fold.test)
     now = fitted[name].history(changed_after(PANEL, instant), *fold.test)
@@ -146,15 +152,15 @@ def known_rows(history: ForecastHistory, instant: np.datetime64) -> dict[tuple[i
     return {(int(history.symbol_index[row]), str(history.as_of[row])): history.raw[row] for row in rows}
 
 
-def test_seeds_stand_beside_their_mean(fitted: dict[str, FittedEntrant], fold: Fold) -> None:
+def test_seeds_stand_beside_their_mean(fitted: dict[str, FittedForecaster], fold: Fold) -> None:
     history = fitted["lstm"].history(PANEL, *fold.test)
     assert list(history.seeds) == [0, 1]
     np.testing.assert_allclose((history.seeds[0] + history.seeds[1]) / 2, history.raw, rtol=1e-12)
     assert not np.allclose(history.seeds[0], history.seeds[1])
-    assert set(history.facts) == {"stop_loss", "epochs"}
+    assert set(history.facts) == {"val_loss", "epochs"}
 
 
-def test_the_recursive_first_step_is_the_one_step_forecast(fitted: dict[str, FittedEntrant], fold: Fold) -> None:
+def test_the_recursive_first_step_is_the_one_step_forecast(fitted: dict[str, FittedForecaster], fold: Fold) -> None:
     one, three = (fitted[name].history(PANEL, *fold.test) for name in ("lstm", "recursive"))
     np.testing.assert_array_equal(three.raw[:, 0], one.raw[:, 0])
     np.testing.assert_array_equal(three.actual[:, :1], one.actual)
@@ -166,17 +172,17 @@ def test_too_few_sessions_and_unknown_names_are_told() -> None:
     grid = panel.frames[0].sessions
     (short,), _ = walk_forward(panel, WalkForward(grid[500], grid[520], 30))
     with pytest.raises(TooLittleHistory, match="a network needs 1000"):
-        fit(NetworkEntrant(SMALL), short, panel)
-    with pytest.raises(UnknownArchitecture, match=r"no network named 'lstmm'; .* conv_lstm, .* lstm"):
-        entrants_of([replace(SMALL, architecture="lstmm")], (), ("one_step",))
-    with pytest.raises(UnknownArchitecture, match="no baseline named 'naive'"):
-        entrants_of([], ("naive",), ("one_step",))
-    with pytest.raises(UnknownArchitecture, match="no strategy named 'two_step'"):
-        entrants_of([SMALL], (), ("two_step",))
+        fit(NetworkBacktestForecaster(SMALL), short, panel)
+    with pytest.raises(UnknownNetwork, match=r"no network named 'lstmm'; .* conv_lstm, .* lstm"):
+        forecasters_of([replace(SMALL, forecaster="lstmm")], (), ("one_step",))
+    with pytest.raises(UnknownNetwork, match="no baseline named 'naive'"):
+        forecasters_of([], ("naive",), ("one_step",))
+    with pytest.raises(UnknownNetwork, match="no strategy named 'two_step'"):
+        forecasters_of([SMALL], (), ("two_step",))
 
 
 def test_one_step_networks_come_before_the_recursive_ones() -> None:
-    chosen = entrants_of([SMALL], ("random_walk",), ("recursive", "multi_step", "one_step"))
+    chosen = forecasters_of([SMALL], ("random_walk",), ("recursive", "multi_step", "one_step"))
     assert [(each.name, each.strategy, each.lookback) for each in chosen] == [
         ("random_walk", "one_step", 1),
         ("lstm", "one_step", 5),

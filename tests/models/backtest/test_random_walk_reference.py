@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.accuracy.pooled import FIT, STOP, TEST, stocks_panel
 from models.backtest.folds import Fold, fold_between
-from models.backtest.forecasters import BaselineEntrant
+from models.backtest.forecasters import BaselineForecaster
 from models.config import Strategy
 from models.metrics.scoring_rules import coverage_rates, pinball
 from models.preprocessing.frame import Panel
@@ -37,7 +37,7 @@ def stocks() -> tuple[Panel, Fold]:
 )
 def test_the_random_walk_is_pinned(stocks: tuple[Panel, Fold], name: str, by_step: list[float], mean: float) -> None:
     panel, fold = stocks
-    history = BaselineEntrant(name, Strategy.MULTI_STEP).fit(panel, fold, lambda _: None).history(panel, *fold.test)
+    history = BaselineForecaster(name, Strategy.MULTI_STEP).fit(panel, fold, lambda _: None).history(panel, *fold.test)
     known = ~np.isnan(history.actual).any(axis=1)
     loss = 1e4 * pinball(history.actual[known], history.raw[known])
     np.testing.assert_allclose(loss.mean(axis=0), by_step, rtol=0.005)

@@ -3,14 +3,14 @@
 import numpy as np
 
 from models.backtest.recursive import RecursiveForecaster
-from models.config import MEMORY, Recipe, Strategy
+from models.config import MEMORY, ModelConfig, Strategy
 from models.forecasting.network_forecaster import NetworkForecaster
-from models.preprocessing.frame import Panel, SymbolFrame
+from models.preprocessing.frame import Panel, PriceHistory
 from models.preprocessing.pipeline import Pipeline
 from tests.support.factories import SPY, make_panel
 
 NORMAL = np.array([-1.959964, -1.281552, -0.67449, 0.0, 0.67449, 1.281552, 1.959964])
-RECIPE = Recipe("linear", Strategy.ONE_STEP, lookback=2, references=(SPY,), seeds=(0,))
+RECIPE = ModelConfig("linear", Strategy.ONE_STEP, lookback=2, references=(SPY,), seeds=(0,))
 PANEL = make_panel(700, seed=5, tokyo=())
 
 
@@ -62,7 +62,7 @@ def test_symbols_without_a_window_are_refused_as_by_the_one_step_forecaster() ->
 def test_what_the_synthetic_sessions_hold() -> None:
     from models.backtest.recursive import _extended
 
-    frame: SymbolFrame = PANEL.frames[0].until(600)  # its last session is Friday 2002-04-19
+    frame: PriceHistory = PANEL.frames[0].until(600)  # its last session is Friday 2002-04-19
     longer = _extended(frame, np.array([0.01, -0.02]))
     assert [str(day) for day in longer.sessions[-3:]] == ["2002-04-19", "2002-04-22", "2002-04-23"]
     np.testing.assert_allclose(np.diff(np.log(longer.close[-3:])), [0.01, -0.02], rtol=1e-9)

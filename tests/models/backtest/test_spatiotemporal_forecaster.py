@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 
 from models.backtest.folds import Fold, WalkForward, walk_forward
-from models.backtest.forecasters import NetworkEntrant, entrants_of
-from models.backtest.spatiotemporal_forecaster import FittedFrameEntrant
-from models.config import Recipe, Strategy
+from models.backtest.forecasters import NetworkBacktestForecaster, forecasters_of
+from models.backtest.spatiotemporal_forecaster import FittedSpatiotemporalForecaster
+from models.config import ModelConfig, Strategy
 from models.preprocessing.frame import Panel
 from tests.support.factories import SPY, VIX, after, known_at, make_frame, make_panel, with_changes
 
-SMALL = Recipe("conv_lstm", Strategy.MULTI_STEP, lookback=3, references=(SPY, VIX), units=2, seeds=(0,), max_epochs=1)
+SMALL = ModelConfig(
+    "conv_lstm", Strategy.MULTI_STEP, lookback=3, references=(SPY, VIX), units=2, seeds=(0,), max_epochs=1
+)
 
 
 def whole_panel() -> Panel:
@@ -32,9 +34,9 @@ def fold() -> Fold:
 
 
 @pytest.fixture(scope="module")
-def model(fold: Fold) -> FittedFrameEntrant:
-    fitted = NetworkEntrant(SMALL).fit(PANEL, fold, lambda _: None)
-    assert isinstance(fitted, FittedFrameEntrant)
+def model(fold: Fold) -> FittedSpatiotemporalForecaster:
+    fitted = NetworkBacktestForecaster(SMALL).fit(PANEL, fold, lambda _: None)
+    assert isinstance(fitted, FittedSpatiotemporalForecaster)
     return fitted
 
 
@@ -44,7 +46,7 @@ def as_it_stood(instant: np.datetime64) -> Panel:
 
 
 def test_the_whole_market_served_on_a_day_equals_the_backtests_rows_of_it(
-    model: FittedFrameEntrant, fold: Fold
+    model: FittedSpatiotemporalForecaster, fold: Fold
 ) -> None:
     history = model.history(PANEL, *fold.test)
     assert {PANEL.frames[index].symbol for index in history.symbol_index.tolist()} == {"AAA", "BBB", "HOLED"}
@@ -58,7 +60,7 @@ def test_the_whole_market_served_on_a_day_equals_the_backtests_rows_of_it(
             np.testing.assert_allclose(told[symbol], history.raw[row], rtol=1e-5, atol=1e-7)
 
 
-def test_what_comes_after_a_day_changes_nothing_of_it(model: FittedFrameEntrant, fold: Fold) -> None:
+def test_what_comes_after_a_day_changes_nothing_of_it(model: FittedSpatiotemporalForecaster, fold: Fold) -> None:
     history = model.history(PANEL, *fold.test)
     instant = history.final_at[history.as_of == np.unique(history.as_of)[9]].max()
     changed = Panel(
@@ -71,7 +73,7 @@ def test_what_comes_after_a_day_changes_nothing_of_it(model: FittedFrameEntrant,
 
 
 def test_no_network_over_frames_is_made_recursive() -> None:
-    made = entrants_of((SMALL,), (), ("one_step", "multi_step", "recursive"))
-    assert [(entrant.name, entrant.strategy) for entrant in made] == [
+    made = forecasters_of((SMALL,), (), ("one_step", "multi_step", "recursive"))
+    assert [(forecaster.name, forecaster.strategy) for forecaster in made] == [
         ("conv_lstm", "one_step"), ("conv_lstm", "multi_step"),
     ]  # fmt: skip

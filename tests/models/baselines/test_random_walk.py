@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from models.baselines import RandomWalk, fit_random_walk, random_walk_recipe
+from models.baselines import RandomWalk, fit_random_walk, random_walk_config
 from models.config import Strategy
 from models.errors import ArtifactError
 from models.metrics.scoring_rules import coverage_rates
@@ -15,7 +15,7 @@ from models.preprocessing.windows import scaled_targets
 from tests.support.factories import after, frame_of_closes, make_frame, make_panel, with_changes
 
 NEVER = np.datetime64("2100-01-01T00:00:00")
-MULTI = random_walk_recipe(Strategy.MULTI_STEP)
+MULTI = random_walk_config(Strategy.MULTI_STEP)
 
 
 def zigzag(n: int) -> np.ndarray:
@@ -78,7 +78,7 @@ def test_serving_a_cut_history_changes_nothing() -> None:
 
 
 def test_one_step_has_one_step() -> None:
-    walk = fit_random_walk(Panel(()), random_walk_recipe(Strategy.ONE_STEP), NEVER)
+    walk = fit_random_walk(Panel(()), random_walk_config(Strategy.ONE_STEP), NEVER)
     assert walk.forecast(Panel((make_frame("AAA", 100, 1),))).quantiles.shape == (1, 1, 7)
     assert walk.forecast(Panel(())).quantiles.shape == (0, 1, 7)
 

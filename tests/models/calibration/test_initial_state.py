@@ -6,48 +6,48 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.baselines import fit_random_walk, random_walk_recipe
-from models.calibration import CalibrationState, JointState, calibrated_after, judged_state
-from models.config import JUDGE_SESSIONS, Strategy
+from models.baselines import fit_random_walk, random_walk_config
+from models.calibration import CalibrationState, JointState, calibrated_after, holdout_state
+from models.config import TEST_SESSIONS, Strategy
 from models.preprocessing.pipeline import cut_windows
-from models.preprocessing.splits import Spans, judged_spans
+from models.preprocessing.splits import Spans, holdout_spans
 from models.preprocessing.windows import PooledWindows
 from models.training.train import TrainRequest, train_random_walk
 from tests.support.factories import make_panel
 
 PANEL = make_panel(1_150, seed=3, symbols=("AAA", "BBB"), tokyo=())
 CUT = PANEL.frames[0].final_at[-1]
-RECIPE = random_walk_recipe(Strategy.MULTI_STEP)
+RECIPE = random_walk_config(Strategy.MULTI_STEP)
 
 
 def judged() -> tuple[PooledWindows, Spans]:
     windows = cut_windows(PANEL, RECIPE, require_targets=True)
-    return windows, judged_spans(windows, CUT)
+    return windows, holdout_spans(windows, CUT)
 
 
 def test_every_judged_session_is_learnt_from_and_no_other() -> None:
     windows, spans = judged()
-    walk = fit_random_walk(PANEL, RECIPE, spans.fit_until)
-    span = windows.select(spans.judge)
-    state = judged_state(span, walk.at(span.sigma))
-    assert [step.days for step in state.steps] == [JUDGE_SESSIONS] * 3
+    walk = fit_random_walk(PANEL, RECIPE, spans.train_until)
+    span = windows.select(spans.test)
+    state = holdout_state(span, walk.at(span.sigma))
+    assert [step.days for step in state.steps] == [TEST_SESSIONS] * 3
     assert state.joint.factors != JointState().factors
     assert (state.joint.held, state.joint.days) == ((0.0, 0.0, 0.0), 0)
 
 
 def test_intervals_that_are_too_narrow_start_wider() -> None:
     windows, spans = judged()
-    span = windows.select(spans.judge)
+    span = windows.select(spans.test)
     normal = np.array([-1.959964, -1.281552, -0.67449, 0.0, 0.67449, 1.281552, 1.959964])
     scale = span.sigma[:, None, None] * np.sqrt([1.0, 2.0, 3.0])[:, None]
-    narrow, wide = (judged_state(span, factor * normal * scale) for factor in (0.5, 2.0))
+    narrow, wide = (holdout_state(span, factor * normal * scale) for factor in (0.5, 2.0))
     assert all(width > 0.3 for step in narrow.steps for width in step.width[:2])
     assert all(width < 0 for step in wide.steps for width in step.width)
 
 
 def test_a_span_is_calibrated_from_the_one_before_and_by_nothing_of_the_future() -> None:
     windows, spans = judged()
-    lead, span = windows.select(spans.stop), windows.select(spans.judge)
+    lead, span = windows.select(spans.validation), windows.select(spans.test)
     normal = np.array([-1.959964, -1.281552, -0.67449, 0.0, 0.67449, 1.281552, 1.959964])
     raw, lead_raw = (
         0.5 * normal * each.sigma[:, None, None] * np.sqrt([1.0, 2.0, 3.0])[:, None] for each in (span, lead)
@@ -64,6 +64,6 @@ def test_a_span_is_calibrated_from_the_one_before_and_by_nothing_of_the_future()
 
 @pytest.mark.parametrize("strategy", list(Strategy))
 def test_training_hands_the_state_over(tmp_path: Path, strategy: Strategy) -> None:
-    trained = train_random_walk(TrainRequest(PANEL, random_walk_recipe(strategy), CUT, tmp_path))
+    trained = train_random_walk(TrainRequest(PANEL, random_walk_config(strategy), CUT, tmp_path))
     state = CalibrationState.from_dict(trained.metrics["calibration"])
-    assert [step.days for step in state.steps] == [JUDGE_SESSIONS] * strategy.horizon
+    assert [step.days for step in state.steps] == [TEST_SESSIONS] * strategy.horizon

@@ -7,20 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.config import Recipe, Reference, ReferenceRole, Strategy
+from models.config import ModelConfig, Reference, ReferenceRole, Strategy
 from models.errors import ArtifactError
 from models.forecasting.artifact import Artifact, load_artifact, save_artifact
 
 
 def artifact() -> Artifact:
-    recipe = Recipe(
+    config = ModelConfig(
         "lstm", Strategy.MULTI_STEP, references=(Reference("SPY", ReferenceRole.MARKET),), units=2, seeds=(3, 7)
     )
     weights = {
         seed: {"kernel": np.full((2, 8), seed, np.float32), "head_bias": np.arange(21, dtype=np.float32)}
         for seed in (3, 7)
     }
-    return Artifact(recipe, {"means": [0.1, 1e-17]}, weights, {"metrics": {"pinball": 38.5}})
+    return Artifact(config, {"means": [0.1, 1e-17]}, weights, {"metrics": {"pinball": 38.5}})
 
 
 def saved(tmp_path: Path) -> tuple[Path, str]:
@@ -36,7 +36,7 @@ def forge(folder: Path, manifest: dict[str, object]) -> str:
 
 def test_round_trip(tmp_path: Path) -> None:
     loaded = load_artifact(*saved(tmp_path))
-    assert loaded.recipe == artifact().recipe
+    assert loaded.config == artifact().config
     assert loaded.pipeline == {"means": [0.1, 1e-17]}
     assert loaded.facts == {"metrics": {"pinball": 38.5}}
     assert sorted(loaded.weights) == [3, 7]
@@ -52,12 +52,12 @@ def test_equal_artifacts_are_one_folder(tmp_path: Path) -> None:
 def test_an_altered_folder_is_replaced_by_the_whole_one(tmp_path: Path) -> None:
     folder, _ = saved(tmp_path)
     (folder / "weights.npz").write_bytes(b"cut")
-    assert load_artifact(*saved(tmp_path)).recipe == artifact().recipe
+    assert load_artifact(*saved(tmp_path)).config == artifact().config
 
 
 def test_a_baseline_has_no_weights(tmp_path: Path) -> None:
-    recipe = Recipe("random_walk", Strategy.ONE_STEP)
-    folder, sha256 = save_artifact(Artifact(recipe, {}, {}, {}), tmp_path)
+    config = ModelConfig("random_walk", Strategy.ONE_STEP)
+    folder, sha256 = save_artifact(Artifact(config, {}, {}, {}), tmp_path)
     assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "pipeline.json"]
     assert load_artifact(folder, sha256).weights == {}
 
@@ -84,7 +84,7 @@ def test_a_missing_file_is_refused(tmp_path: Path, name: str) -> None:
 
 def test_another_artifact_in_its_place_is_refused(tmp_path: Path) -> None:
     _, sha256 = saved(tmp_path)
-    other, _ = save_artifact(Artifact(artifact().recipe, {"means": [0.2]}, artifact().weights, {}), tmp_path)
+    other, _ = save_artifact(Artifact(artifact().config, {"means": [0.2]}, artifact().weights, {}), tmp_path)
     with pytest.raises(ArtifactError, match="was altered"):
         load_artifact(other, sha256)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.errors import ArtifactError
-from models.networks import architecture
+from models.networks import get_network
 from models.networks.config import NetworkSpec
 from models.networks.linear_numpy import forward_linear
 
@@ -21,7 +21,7 @@ def test_the_median_is_the_sum_of_inputs_and_the_widths_are_softplus() -> None:
 
 @pytest.mark.parametrize(("horizon", "lookback"), [(1, 1), (3, 5)])
 def test_numpy_equals_keras(horizon: int, lookback: int) -> None:
-    network = architecture("linear")
+    network = get_network("linear")
     model = network.build(NetworkSpec(lookback=lookback, features=6, units=4, horizon=horizon, seed=3))
     windows = np.random.default_rng(1).normal(size=(50, lookback, 6)).astype(np.float32)
     expected = np.asarray(model(windows))

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from models.errors import ArtifactError, UnknownArchitecture
-from models.networks import architecture
+from models.errors import ArtifactError, UnknownNetwork
+from models.networks import get_network
 from models.networks.config import NetworkSpec
 from models.networks.lstm import build_lstm, lstm_weights
 from models.networks.lstm_numpy import forward_lstm
@@ -99,5 +99,5 @@ def test_windows_of_other_inputs_are_refused() -> None:
 
 
 def test_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(UnknownArchitecture, match=r"no network named 'gru'.*lstm"):
-        architecture("gru")
+    with pytest.raises(UnknownNetwork, match=r"no network named 'gru'.*lstm"):
+        get_network("gru")

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from models.config import MAX_LOOKBACK, Recipe, Strategy
+from models.config import MAX_LOOKBACK, ModelConfig, Strategy
 from models.errors import ArtifactError
-from models.networks import ARCHITECTURES, architecture
+from models.networks import WINDOW_NETWORKS, get_network
 from models.networks.config import NetworkSpec
 from models.networks.encoder_decoder import build_encoder_decoder
 from models.networks.lstm import build_lstm
@@ -72,8 +72,8 @@ def windows(count: int, lookback: int) -> np.ndarray:
 @pytest.mark.parametrize("name", NAMES)
 def test_literal_forecast_in_numpy_and_in_keras(name: str) -> None:
     weights, expected = LITERAL[name]
-    np.testing.assert_allclose(architecture(name).forward(weights, WINDOW)[0], expected, atol=1e-6)
-    model = architecture(name).build(NetworkSpec(2, 1, 1, len(expected)))
+    np.testing.assert_allclose(get_network(name).forward(weights, WINDOW)[0], expected, atol=1e-6)
+    model = get_network(name).build(NetworkSpec(2, 1, 1, len(expected)))
     # Keras keeps the arrays in the order in which they are named here; `steps` is a number of steps, no array of it.
     model.set_weights([array for key, array in weights.items() if key != "steps"])
     np.testing.assert_allclose(np.asarray(model(WINDOW))[0], expected, atol=1e-6)
@@ -83,7 +83,7 @@ def test_literal_forecast_in_numpy_and_in_keras(name: str) -> None:
 @pytest.mark.parametrize("lookback", [1, 3, 5, 22])
 @pytest.mark.parametrize("name", NAMES)
 def test_any_lookback_gives_any_horizon_and_numpy_equals_keras(name: str, lookback: int, horizon: int) -> None:
-    network = architecture(name)
+    network = get_network(name)
     model = network.build(NetworkSpec(lookback, FEATURES, UNITS, horizon, seed=11))
     randomised(model)
     given = windows(9, lookback)
@@ -109,7 +109,7 @@ def test_unrolled_equals_looped(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_order_of_the_sessions_counts(name: str) -> None:
-    network = architecture(name)
+    network = get_network(name)
     model = network.build(NetworkSpec(5, FEATURES, UNITS, 3))
     randomised(model)
     weights, given = network.weights(model), windows(4, 5)
@@ -119,7 +119,7 @@ def test_the_order_of_the_sessions_counts(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_start_weights_come_from_the_seed_alone(name: str) -> None:
     def start(seed: int) -> np.ndarray:
-        model = architecture(name).build(NetworkSpec(5, FEATURES, UNITS, 3, seed))
+        model = get_network(name).build(NetworkSpec(5, FEATURES, UNITS, 3, seed))
         return np.concatenate([array.ravel() for array in model.get_weights()])
 
     np.testing.assert_array_equal(start(1), start(1))
@@ -128,7 +128,7 @@ def test_start_weights_come_from_the_seed_alone(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_start_weights_give_quantiles_of_the_size_of_a_normal_law(name: str) -> None:
-    model = architecture(name).build(NetworkSpec(5, FEATURES, UNITS, 3))
+    model = get_network(name).build(NetworkSpec(5, FEATURES, UNITS, 3))
     # A head of zeros adds softplus(0) = ln 2 outwards from a median of 0.
     given = np.zeros((1, 5, FEATURES), np.float32)
     expected = np.tile(np.log(2.0) * np.arange(-3, 4), (1, 3, 1))
@@ -139,32 +139,32 @@ def test_start_weights_give_quantiles_of_the_size_of_a_normal_law(name: str) -> 
 def test_a_missing_array_and_other_inputs_are_named(name: str) -> None:
     weights = dict(LITERAL[name][0])
     with pytest.raises(ArtifactError, match=f"the {name} was trained on 1 inputs per session, received 2"):
-        architecture(name).forward(weights, np.zeros((1, 2, 2), np.float32))
+        get_network(name).forward(weights, np.zeros((1, 2, 2), np.float32))
     del weights["head_bias"]
     with pytest.raises(ArtifactError, match=f"the {name}'s weights lack head_bias"):
-        architecture(name).forward(weights, WINDOW)
+        get_network(name).forward(weights, WINDOW)
 
 
 def test_the_lookback_of_the_stacked_network_is_fixed() -> None:
     with pytest.raises(ValueError, match="mismatch"):
-        architecture("stacked_lstm").forward(LITERAL["stacked_lstm"][0], np.zeros((1, 3, 1), np.float32))
+        get_network("stacked_lstm").forward(LITERAL["stacked_lstm"][0], np.zeros((1, 3, 1), np.float32))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recipe_names_the_network_and_its_sizes(name: str) -> None:
-    recipe = Recipe(name, Strategy.MULTI_STEP, lookback=7, units=3)
-    model = architecture(recipe.architecture).build(NetworkSpec.of(recipe, FEATURES, seed=2))
+    config = ModelConfig(name, Strategy.MULTI_STEP, lookback=7, units=3)
+    model = get_network(config.forecaster).build(NetworkSpec.of(config, FEATURES, seed=2))
     assert (model.name, model.input_shape, model.output_shape) == (name, (None, 7, FEATURES), (None, 3, 7))
 
 
 def test_only_a_carried_state_needs_a_warm_up() -> None:
-    assert {name: ARCHITECTURES[name].window(5) for name in NAMES} == {
+    assert {name: WINDOW_NETWORKS[name].window(5) for name in NAMES} == {
         "lstm": 5,
         "stacked_lstm": 5,
         "encoder_decoder": 5,
         "stateful_lstm": 40,
     }
-    assert ARCHITECTURES["stateful_lstm"].window(60) == MAX_LOOKBACK
+    assert WINDOW_NETWORKS["stateful_lstm"].window(60) == MAX_LOOKBACK
 
 
 def test_every_network_of_this_package_has_a_file_of_its_own() -> None:

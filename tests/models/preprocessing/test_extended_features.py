@@ -8,13 +8,13 @@ import pytest
 from models.config import INPUT_MEMORY
 from models.preprocessing.extended_features import EXTENDED_FEATURES, cycle_scores, extended_features, index_features
 from models.preprocessing.features import ewma_sigma
-from models.preprocessing.frame import SymbolFrame
+from models.preprocessing.frame import PriceHistory
 from tests.support.factories import frame_of_closes, make_frame, with_changes
 
 NAN = float("nan")
 
 
-def features(frame: SymbolFrame) -> np.ndarray:
+def features(frame: PriceHistory) -> np.ndarray:
     return extended_features(frame, ewma_sigma(frame.close))
 
 
@@ -28,7 +28,7 @@ def zigzag(n: int, step: float = 0.01) -> np.ndarray:
     return closes
 
 
-def reported(n: int, row: int, volume: float = np.e**1.5) -> SymbolFrame:
+def reported(n: int, row: int, volume: float = np.e**1.5) -> PriceHistory:
     """A zigzag whose close moves by 8 % for good at one row, on a multiple of the usual volume."""
     close = zigzag(n)
     close[row:] *= np.exp(0.08 if row % 2 else -0.08)

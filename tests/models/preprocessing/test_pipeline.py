@@ -153,8 +153,8 @@ def test_without_references_there_are_eight_inputs(panel: Panel) -> None:
 
 
 def test_extended_windows_show_days_and_keep_the_rest_to_their_newest_session(panel: Panel) -> None:
-    recipe = replace(make_recipe(), inputs=Inputs.EXTENDED)
-    extended = Pipeline.fit(panel, recipe, CUT)
+    config = replace(make_recipe(), inputs=Inputs.EXTENDED)
+    extended = Pipeline.fit(panel, config, CUT)
     assert extended.feature_names[:4] == ("return", "range", "gap", "volume")
     # 8 core and 23 extended columns of its own, 3 of SPY, 3 and 4 of ^VIX, the masks last
     assert len(extended.feature_names) == 8 + 23 + 3 + 7

@@ -8,7 +8,7 @@ import pytest
 from models.errors import TooLittleHistory
 from models.preprocessing.frame import Panel
 from models.preprocessing.pipeline import cut_windows
-from models.preprocessing.splits import Spans, judged_spans, spans_between
+from models.preprocessing.splits import Spans, holdout_spans, spans_between
 from models.preprocessing.windows import PooledWindows
 from tests.support.factories import make_frame, make_panel, make_recipe
 
@@ -26,56 +26,56 @@ def last_target(windows: PooledWindows, mask: np.ndarray) -> np.datetime64:
 
 
 def check_order(windows: PooledWindows, spans: Spans) -> None:
-    assert not (spans.fit & spans.stop).any()
-    assert not (spans.stop & spans.judge).any()
-    assert last_target(windows, spans.fit) == spans.fit_until <= windows.final_at[spans.stop].min()
-    assert last_target(windows, spans.stop) == spans.stop_until <= windows.final_at[spans.judge].min()
-    assert last_target(windows, spans.judge) == spans.judge_until
+    assert not (spans.train & spans.validation).any()
+    assert not (spans.validation & spans.test).any()
+    assert last_target(windows, spans.train) == spans.train_until <= windows.final_at[spans.validation].min()
+    assert last_target(windows, spans.validation) == spans.validation_until <= windows.final_at[spans.test].min()
+    assert last_target(windows, spans.test) == spans.test_until
 
 
 def test_a_quarter_stops_and_a_year_judges_with_three_dates_between(windows: PooledWindows) -> None:
-    spans = judged_spans(windows, NEVER)
+    spans = holdout_spans(windows, NEVER)
     dates = np.unique(windows.as_of)
     assert len(dates) == 1200 - 79 - 3
-    assert len(np.unique(windows.as_of[spans.judge])) == 252
-    assert spans.judge_dates == (dates[-252], dates[-1])
-    assert len(np.unique(windows.as_of[spans.stop])) == 63
-    assert spans.stop_dates == (dates[-318], dates[-256])
-    assert spans.fit_dates == (dates[0], dates[-322])
+    assert len(np.unique(windows.as_of[spans.test])) == 252
+    assert spans.test_dates == (dates[-252], dates[-1])
+    assert len(np.unique(windows.as_of[spans.validation])) == 63
+    assert spans.validation_dates == (dates[-318], dates[-256])
+    assert spans.train_dates == (dates[0], dates[-322])
     check_order(windows, spans)
 
 
 def test_the_cut_is_an_instant_and_counts_targets(windows: PooledWindows) -> None:
     cut = windows.target_final_at[:, -1].max() - np.timedelta64(1, "s")
-    spans = judged_spans(windows, cut)
-    assert spans.judge_until <= cut
+    spans = holdout_spans(windows, cut)
+    assert spans.test_until <= cut
     newest = windows.as_of == np.unique(windows.as_of)[-1]
     # New York's last target is not final by the cut, Tokyo's of that date is
-    assert set(windows.symbol_index[newest & spans.judge].tolist()) == {2}
+    assert set(windows.symbol_index[newest & spans.test].tolist()) == {2}
 
 
 def test_a_thousand_dates_are_needed(windows: PooledWindows) -> None:
     dates = np.unique(windows.as_of)
     enough = windows.select(windows.as_of < dates[1000])
-    assert judged_spans(enough, NEVER).fit.any()
+    assert holdout_spans(enough, NEVER).fit.any()
     with pytest.raises(TooLittleHistory, match="999 distinct as_of dates"):
-        judged_spans(windows.select(windows.as_of < dates[999]), NEVER)
+        holdout_spans(windows.select(windows.as_of < dates[999]), NEVER)
 
 
 def test_purge_by_instant_where_a_calendar_rests_for_long() -> None:
     panel = make_panel(1200, seed=2, symbols=("AAA",), tokyo=())
-    stop_start = judged_spans(cut_windows(panel, make_recipe(), require_targets=True), NEVER).stop_dates[0]
+    validation_start = holdout_spans(cut_windows(panel, make_recipe(), require_targets=True), NEVER).validation_dates[0]
     tokyo = make_frame("7203.T", 1200, 9, calendar="XTKS")
-    rest = (tokyo.sessions >= stop_start - 6) & (tokyo.sessions <= stop_start + 6)
+    rest = (tokyo.sessions >= validation_start - 6) & (tokyo.sessions <= validation_start + 6)
     kept = {
         name: getattr(tokyo, name)[~rest] for name in ("sessions", "final_at", "open", "high", "low", "close", "volume")
     }
     rested = replace(tokyo, **kept)
     windows = cut_windows(Panel((*panel.frames, rested)), make_recipe(), require_targets=True)
-    spans = judged_spans(windows, NEVER)
+    spans = holdout_spans(windows, NEVER)
     check_order(windows, spans)
-    by_date = windows.as_of <= spans.fit_dates[1]
-    assert (by_date & ~spans.fit & (windows.symbol_index == 1)).any()
+    by_date = windows.as_of <= spans.train_dates[1]
+    assert (by_date & ~spans.train & (windows.symbol_index == 1)).any()
 
 
 def test_spans_between_given_dates(windows: PooledWindows) -> None:
@@ -87,9 +87,9 @@ def test_spans_between_given_dates(windows: PooledWindows) -> None:
         (day("2003-01-01"), day("2003-12-31")),
     )
     # 2001-12-31 was a Monday: its third session after is 01-03, the first stop as_of is 01-01
-    assert spans.fit_dates == (day("2000-06-01"), day("2001-12-27"))
-    assert spans.stop_dates == (day("2002-01-01"), day("2002-12-27"))
-    assert spans.judge_dates == (day("2003-01-01"), day("2003-12-31"))
+    assert spans.train_dates == (day("2000-06-01"), day("2001-12-27"))
+    assert spans.validation_dates == (day("2002-01-01"), day("2002-12-27"))
+    assert spans.test_dates == (day("2003-01-01"), day("2003-12-31"))
     check_order(windows, spans)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.preprocessing.frame import SymbolFrame
+from models.preprocessing.frame import PriceHistory
 from models.preprocessing.windows import PooledWindows, WindowRule, pool_windows, scaled_targets, window_ends
 from tests.support.factories import frame_of_closes, make_frame
 
@@ -25,7 +25,7 @@ def test_targets_are_cumulative_and_scaled_by_sigma_and_root_step() -> None:
     assert np.isnan(targets[4]).all()
 
 
-def two_symbols(require_targets: bool) -> tuple[SymbolFrame, SymbolFrame, PooledWindows]:
+def two_symbols(require_targets: bool) -> tuple[PriceHistory, PriceHistory, PooledWindows]:
     first = frame_of_closes(np.exp(0.01 * np.arange(6.0)), "AAA")
     second = frame_of_closes(np.exp(0.02 * np.arange(5.0)), "BBB")
     sigmas = [np.full(6, 0.01), np.full(5, 0.01)]
@@ -65,7 +65,7 @@ def test_min_bars_counts_bars_with_as_of() -> None:
 
 
 @pytest.mark.parametrize("frames", [(), (make_frame("AAA", 2, 1),)])
-def test_too_short_a_panel_gives_no_windows_of_the_right_shape(frames: tuple[SymbolFrame, ...]) -> None:
+def test_too_short_a_panel_gives_no_windows_of_the_right_shape(frames: tuple[PriceHistory, ...]) -> None:
     rule = WindowRule(lookback=5, horizon=3, require_targets=True)
     windows = pool_windows(frames, [np.full(2, 0.01) for _ in frames], np.empty((2 * len(frames), 4), "f4"), rule)
     assert len(windows) == 0

@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.config import Recipe, Strategy
+from models.config import ModelConfig, Strategy
 from models.forecasting.network_forecaster import NetworkForecaster
 from models.metrics.scoring_rules import pinball
 from models.metrics.significance import diebold_mariano
-from models.preprocessing.frame import FloatArray, Panel, SymbolFrame
+from models.preprocessing.frame import FloatArray, Panel, PriceHistory
 from models.preprocessing.pipeline import Pipeline, cut_windows
-from models.preprocessing.splits import judged_spans
+from models.preprocessing.splits import holdout_spans
 from models.preprocessing.windows import PooledWindows
 from models.training.fit_network import fit_network
 from models.training.holdout import actual_returns
@@ -24,16 +24,16 @@ from tests.support.factories import frame_of_closes, make_frame, make_panel
 SESSIONS = 1300
 SIGMA = 0.02
 NEVER = np.datetime64("2100-01-01T00:00:00")
-RECIPE = Recipe("lstm", Strategy.MULTI_STEP, units=8, seeds=(3,), max_epochs=6, batch_size=256)
+RECIPE = ModelConfig("lstm", Strategy.MULTI_STEP, units=8, seeds=(3,), max_epochs=6, batch_size=256)
 NORMAL = np.array([-1.959964, -1.281552, -0.67449, 0.0, 0.67449, 1.281552, 1.959964])
 NAMES = ("AAA", "BBB", "CCC", "DDD")
 
 
 def judged(panel: Panel) -> tuple[PooledWindows, FloatArray]:
     """The judging span of a panel and a network's forecasts of it."""
-    spans = judged_spans(cut_windows(panel, RECIPE, require_targets=True), NEVER)
+    spans = holdout_spans(cut_windows(panel, RECIPE, require_targets=True), NEVER)
     fitted = fit_network(panel, RECIPE, spans, lambda _: None)
-    windows = fitted.windows.select(spans.judge)
+    windows = fitted.windows.select(spans.test)
     return windows, fitted.forecaster.quantiles(windows)
 
 
@@ -50,7 +50,7 @@ def advantage(windows: PooledWindows, quantiles: FloatArray) -> float:
     return -diebold_mariano(windows.as_of, own, best, 3).statistic
 
 
-def peeking(frame: SymbolFrame) -> SymbolFrame:
+def peeking(frame: PriceHistory) -> PriceHistory:
     """The frame with each session's open set to the next session's close: the future inside an input."""
     opened = np.append(frame.close[1:], frame.close[-1])
     high, low = np.maximum(frame.high, opened), np.minimum(frame.low, opened)
@@ -77,7 +77,7 @@ def test_the_canary_sings_where_the_future_leaks(random_walks: Panel) -> None:
     assert advantage(windows, quantiles) > 5.0
 
 
-def momentum(symbol: str, seed: int) -> SymbolFrame:
+def momentum(symbol: str, seed: int) -> PriceHistory:
     """Returns of which four fifths carry over to the next session: much is to be learned."""
     draw = np.random.default_rng(seed)
     returns = draw.normal(0.0, SIGMA * 0.6, SESSIONS)
@@ -96,10 +96,10 @@ def trained_on(windows: PooledWindows, pipeline: Pipeline) -> NetworkForecaster:
 
 def test_skill_vanishes_with_shuffled_targets() -> None:
     panel = Panel(tuple(momentum(name, seed) for seed, name in enumerate(NAMES)), {})
-    spans = judged_spans(cut_windows(panel, RECIPE, require_targets=True), NEVER)
-    pipeline = Pipeline.fit(panel, RECIPE, spans.fit_until)
+    spans = holdout_spans(cut_windows(panel, RECIPE, require_targets=True), NEVER)
+    pipeline = Pipeline.fit(panel, RECIPE, spans.train_until)
     windows = pipeline.windows(panel, require_targets=True)
-    fit, judge = windows.select(spans.fit), windows.select(spans.judge)
+    fit, judge = windows.select(spans.train), windows.select(spans.test)
     order = np.random.default_rng(0).permutation(len(fit))
     shuffled = replace(fit, targets=fit.targets[order])
     actual = actual_returns(judge)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from models.config import QUANTILES, Recipe, Strategy, Weighting
-from models.networks import architecture
+from models.config import QUANTILES, ModelConfig, Strategy, Weighting
+from models.networks import get_network
 from models.preprocessing.windows import PooledWindows
 from models.training.window_loop import CompiledLoop
 
@@ -46,9 +46,9 @@ def test_chosen_windows_show_the_same_columns() -> None:
 
 def test_training_sees_what_gathering_gives() -> None:
     windows = make_windows((0, 1))
-    recipe = Recipe("lstm", Strategy.ONE_STEP, lookback=2, units=4, weighting=Weighting.EVEN, seeds=(0,))
-    loop = CompiledLoop(recipe, windows, np.zeros((0, 3), np.float32))
-    quantiles = architecture("lstm").forward(loop.weights(), windows.gather())
+    config = ModelConfig("lstm", Strategy.ONE_STEP, lookback=2, units=4, weighting=Weighting.EVEN, seeds=(0,))
+    loop = CompiledLoop(config, windows, np.zeros((0, 3), np.float32))
+    quantiles = get_network("lstm").forward(loop.weights(), windows.gather())
     missed = windows.targets[:, :, None] - quantiles
     levels = np.array(QUANTILES)
     expected = np.maximum(levels * missed, (levels - 1) * missed).mean()

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.config import Recipe, Strategy
+from models.config import ModelConfig, Strategy
 from models.errors import TooLittleHistory
 from models.forecasting.artifact import load_artifact
 from models.forecasting.network_forecaster import NetworkForecaster, load_forecaster
@@ -18,7 +18,9 @@ from models.training.walk_forward_evidence import FOLD_SESSIONS, FOLDS
 from tests.support.factories import SPY, VIX, make_panel
 
 PANEL = make_panel(1300, seed=3)
-RECIPE = Recipe("lstm", Strategy.ONE_STEP, references=(SPY, VIX), units=4, seeds=(5,), max_epochs=2, batch_size=512)
+RECIPE = ModelConfig(
+    "lstm", Strategy.ONE_STEP, references=(SPY, VIX), units=4, seeds=(5,), max_epochs=2, batch_size=512
+)
 CUT_AT = PANEL.frames[0].final_at[-10]
 EARLIER = PANEL.frames[0].final_at[-20]
 
@@ -43,22 +45,22 @@ def test_a_recipe_on_trial_brings_daily_evidence_and_the_refit_its_comparison(
     assert evidence.horizon == 1
     # Two symbols of New York and one of Tokyo share their dates.
     assert len(evidence) == FOLDS * FOLD_SESSIONS == 252
-    assert trained.judge_dates is not None
-    assert (evidence.days[0].item(), evidence.days[-1].item()) == trained.judge_dates
+    assert trained.test_dates is not None
+    assert (evidence.days[0].item(), evidence.days[-1].item()) == trained.test_dates
     # Nothing can be learned from random walks, in two epochs least of all: no better than by chance.
     assert evidence.loss.mean() > 0.99 * evidence.walk.mean()
     assert [round(one.fraction, 3) for one in told] == [0.167, 0.333, 0.5, 0.667, 0.833, 1.0]
 
     beside = trained.metrics["predecessor"]
     assert beside["version"] == 7
-    assert former.stop_dates is not None
-    assert trained.judge_dates is not None
-    since = max(np.busday_offset(former.stop_dates[1], 6) + 1, np.datetime64(trained.judge_dates[0]))
+    assert former.validation_dates is not None
+    assert trained.test_dates is not None
+    since = max(np.busday_offset(former.validation_dates[1], 6) + 1, np.datetime64(trained.test_dates[0]))
     for figure, artifact in (("pinball", trained), ("predecessor_pinball", former)):
         forecaster = load_forecaster(artifact.path, artifact.sha256)
         assert isinstance(forecaster, NetworkForecaster)
         windows = forecaster.pipeline.windows(PANEL, require_targets=True)
-        windows = windows.select((windows.as_of >= since) & (windows.as_of <= np.datetime64(trained.judge_dates[1])))
+        windows = windows.select((windows.as_of >= since) & (windows.as_of <= np.datetime64(trained.test_dates[1])))
         loss = BASIS_POINT * pinball(actual_returns(windows), forecaster.quantiles(windows)).mean()
         assert beside[figure] == pytest.approx(loss, rel=1e-9)
         assert beside["n"] == len(windows)
@@ -77,22 +79,22 @@ def test_sessions_the_predecessor_was_stopped_on_are_left_out(tmp_path: Path) ->
     panel = make_panel(1400, seed=3, symbols=("AAA",), tokyo=())
     later = panel.frames[0].final_at[-1]
     newer = train(TrainRequest(panel, RECIPE, later, tmp_path), ignore)
-    stop_last = newer.stop_dates[1] if newer.stop_dates else None
+    validation_last = newer.validation_dates[1] if newer.validation_dates else None
     refit = train(
         TrainRequest(panel, RECIPE, panel.frames[0].final_at[-260], tmp_path, False,
                      Predecessor(newer.path, newer.sha256)),
         ignore,
     )  # fmt: skip
-    assert refit.judge_dates is not None
-    assert stop_last is not None
-    assert refit.judge_dates[1] <= stop_last
+    assert refit.test_dates is not None
+    assert validation_last is not None
+    assert refit.test_dates[1] <= validation_last
     assert refit.metrics["predecessor"] == {"version": 0, "n": 0, "pinball": None, "predecessor_pinball": None}
 
 
 def test_another_horizon_cannot_be_compared_with(former: TrainedArtifact, tmp_path: Path) -> None:
-    recipe = replace(RECIPE, strategy=Strategy.MULTI_STEP)
+    config = replace(RECIPE, strategy=Strategy.MULTI_STEP)
     trained = train(
-        TrainRequest(PANEL, recipe, CUT_AT, tmp_path, False, Predecessor(former.path, former.sha256)), ignore
+        TrainRequest(PANEL, config, CUT_AT, tmp_path, False, Predecessor(former.path, former.sha256)), ignore
     )
     assert trained.metrics["predecessor"] == {"version": 0, "error": "it is a lstm of 1 steps"}
     assert load_artifact(trained.path, trained.sha256).facts["metrics"] == trained.metrics

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.baselines import RandomWalk, fit_random_walk, random_walk_recipe
-from models.config import Recipe, Strategy
+from models.baselines import RandomWalk, fit_random_walk, random_walk_config
+from models.config import ModelConfig, Strategy
 from models.data_hash import panel_hash
 from models.errors import ArtifactError, TooLittleHistory
 from models.forecasting.artifact import load_artifact, save_artifact
@@ -17,7 +17,7 @@ from models.forecasting.network_forecaster import NetworkForecaster, load_foreca
 from models.metrics.scoring_rules import pinball
 from models.preprocessing.frame import Panel
 from models.preprocessing.pipeline import cut_windows
-from models.preprocessing.splits import judged_spans
+from models.preprocessing.splits import holdout_spans
 from models.training.fit_network import EpochEnd, fit_network
 from models.training.train import TrainedArtifact, TrainProgress, TrainRequest, train, train_all
 from tests.support.factories import SPY, VIX, after, known_at, make_frame, make_panel, with_changes
@@ -25,7 +25,9 @@ from tests.support.factories import SPY, VIX, after, known_at, make_frame, make_
 SESSIONS = 1300
 PANEL = make_panel(SESSIONS, seed=3)
 CUT_AT = PANEL.frames[0].final_at[-40]
-RECIPE = Recipe("lstm", Strategy.MULTI_STEP, references=(SPY, VIX), units=4, seeds=(5,), max_epochs=2, batch_size=512)
+RECIPE = ModelConfig(
+    "lstm", Strategy.MULTI_STEP, references=(SPY, VIX), units=4, seeds=(5,), max_epochs=2, batch_size=512
+)
 
 
 def ignore(progress: TrainProgress) -> None:
@@ -78,7 +80,7 @@ def test_served_forecasts_equal_the_backtest(trained: Trained) -> None:
 
 
 def test_saved_and_loaded_equals_the_forecaster_in_memory(trained: Trained) -> None:
-    spans = judged_spans(cut_windows(PANEL, RECIPE, require_targets=True), CUT_AT)
+    spans = holdout_spans(cut_windows(PANEL, RECIPE, require_targets=True), CUT_AT)
     ended: list[EpochEnd] = []
     fitted = fit_network(PANEL, RECIPE, spans, ended.append)
     known = panel_known_at(PANEL, CUT_AT)
@@ -86,11 +88,11 @@ def test_saved_and_loaded_equals_the_forecaster_in_memory(trained: Trained) -> N
         fitted.forecaster.forecast(known).quantiles, trained.forecaster.forecast(known).quantiles, atol=1e-7, rtol=1e-5
     )
     # The weights kept are those of the best epoch: the loss worked out again in NumPy is the least one told.
-    stop = fitted.windows.select(spans.stop)
+    stop = fitted.windows.select(spans.validation)
     scaled = fitted.forecaster.quantiles(stop) / (stop.sigma[:, None] * np.sqrt([1, 2, 3]))[:, :, None]
     again = (pinball(stop.targets, scaled).mean(axis=1) * stop.sigma / stop.sigma.mean()).mean()
-    assert again == pytest.approx(min(end.stop_loss for end in ended), rel=1e-5)
-    assert fitted.stop_losses == (min(end.stop_loss for end in ended),)
+    assert again == pytest.approx(min(end.val_loss for end in ended), rel=1e-5)
+    assert fitted.stop_losses == (min(end.val_loss for end in ended),)
 
 
 def test_what_comes_after_the_cut_changes_nothing(trained: Trained, tmp_path: Path) -> None:
@@ -109,13 +111,13 @@ def test_what_comes_after_the_cut_changes_nothing(trained: Trained, tmp_path: Pa
 
 def test_spans_lie_one_after_the_other_before_the_cut(trained: Trained) -> None:
     artifact = trained.artifact
-    assert artifact.fit_dates is not None
-    assert artifact.stop_dates is not None
-    assert artifact.judge_dates is not None
-    ends = [*artifact.fit_dates, *artifact.stop_dates, *artifact.judge_dates]
+    assert artifact.train_dates is not None
+    assert artifact.validation_dates is not None
+    assert artifact.test_dates is not None
+    ends = [*artifact.train_dates, *artifact.validation_dates, *artifact.test_dates]
     assert ends == sorted(ends)
     # 3 sessions before the cut's own: the last whose third step is final by the cut.
-    assert artifact.judge_dates[1] == PANEL.frames[0].sessions[-43].item()
+    assert artifact.test_dates[1] == PANEL.frames[0].sessions[-43].item()
     assert artifact.data_until == CUT_AT
 
 
@@ -160,7 +162,7 @@ def test_weights_that_do_not_fit_are_refused(trained: Trained) -> None:
 
 def test_an_artifact_of_an_unknown_network_is_refused(trained: Trained, tmp_path: Path) -> None:
     artifact = load_artifact(trained.artifact.path, trained.artifact.sha256)
-    other = replace(artifact, recipe=replace(RECIPE, architecture="transformer"))
+    other = replace(artifact, config=replace(RECIPE, forecaster="transformer"))
     with pytest.raises(ArtifactError, match=r"'transformer'; choose one of: .*, lstm"):
         load_forecaster(*save_artifact(other, tmp_path))
 
@@ -200,39 +202,39 @@ def test_a_panel_without_a_forecast_is_answered_with_refusals_alone(trained: Tra
 
 @pytest.mark.parametrize("strategy", list(Strategy))
 def test_a_random_walk_is_an_artifact_too(strategy: Strategy, tmp_path: Path) -> None:
-    recipe = random_walk_recipe(strategy)
-    artifact = train(TrainRequest(PANEL, recipe, CUT_AT, tmp_path), ignore)
+    config = random_walk_config(strategy)
+    artifact = train(TrainRequest(PANEL, config, CUT_AT, tmp_path), ignore)
     walk = load_forecaster(artifact.path, artifact.sha256)
     assert walk.forecast(PANEL).quantiles.shape == (3, strategy.horizon, 7)
     assert artifact.metrics["skill"] == 0.0
     assert artifact.metrics["pinball"] == artifact.metrics["random_walk_pinball"]
-    assert artifact.fit_dates is not None
-    assert artifact.stop_dates is not None
+    assert artifact.train_dates is not None
+    assert artifact.validation_dates is not None
     # Residuals of the stop and judge spans must not be in it.
     assert isinstance(walk, RandomWalk)
     assert walk.fitted_until is not None
-    assert np.datetime64(walk.fitted_until, "s").astype("datetime64[D]").item() <= artifact.stop_dates[0]
+    assert np.datetime64(walk.fitted_until, "s").astype("datetime64[D]").item() <= artifact.validation_dates[0]
 
 
 def test_a_young_group_has_a_random_walk_without_a_judgement(tmp_path: Path) -> None:
     panel = Panel((make_frame("NEW", 400, seed=4),))
     sessions, cut_at = panel.frames[0].sessions, panel.frames[0].final_at[-11]
-    artifact = train(TrainRequest(panel, random_walk_recipe(Strategy.MULTI_STEP), cut_at, tmp_path), ignore)
+    artifact = train(TrainRequest(panel, random_walk_config(Strategy.MULTI_STEP), cut_at, tmp_path), ignore)
     # The first residual stands at the 80th bar, the last one a session before the cut.
-    assert artifact.fit_dates == (sessions[79].item(), sessions[-12].item())
-    assert (artifact.stop_dates, artifact.judge_dates) == (None, None)
+    assert artifact.train_dates == (sessions[79].item(), sessions[-12].item())
+    assert (artifact.validation_dates, artifact.test_dates) == (None, None)
     assert artifact.metrics == {}
     assert artifact.data_until == cut_at
-    expected = fit_random_walk(panel, random_walk_recipe(Strategy.MULTI_STEP), cut_at).forecast(panel)
+    expected = fit_random_walk(panel, random_walk_config(Strategy.MULTI_STEP), cut_at).forecast(panel)
     served = load_forecaster(artifact.path, artifact.sha256).forecast(panel)
     np.testing.assert_array_equal(served.quantiles, expected.quantiles)
 
 
 def test_sixty_bars_of_one_symbol_are_enough_for_the_random_walk(tmp_path: Path) -> None:
     panel = Panel((make_frame("NEW", 60, seed=4),))
-    request = TrainRequest(panel, random_walk_recipe(Strategy.ONE_STEP), panel.frames[0].final_at[-1], tmp_path)
+    request = TrainRequest(panel, random_walk_config(Strategy.ONE_STEP), panel.frames[0].final_at[-1], tmp_path)
     artifact = train(request, ignore)
-    assert (artifact.fit_dates, artifact.data_until) == (None, None)
+    assert (artifact.train_dates, artifact.data_until) == (None, None)
     batch = load_forecaster(artifact.path, artifact.sha256).forecast(panel)
     # Nothing could be measured yet: the standard normal's quantiles, 1.959964 sigma outermost.
     assert batch.quantiles[0, 0, 6] == pytest.approx(1.959964 * batch.sigma[0], rel=1e-6)
@@ -256,11 +258,11 @@ def test_panel_hash_tells_what_is_known_and_nothing_later() -> None:
 
 def test_a_spawned_child_trains_both_and_equals_this_process(trained: Trained, tmp_path: Path) -> None:
     requests = [
-        TrainRequest(PANEL, recipe, CUT_AT, tmp_path) for recipe in (RECIPE, random_walk_recipe(Strategy.MULTI_STEP))
+        TrainRequest(PANEL, config, CUT_AT, tmp_path) for config in (RECIPE, random_walk_config(Strategy.MULTI_STEP))
     ]
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         network, walk = pool.submit(train_all, requests, ignore).result(timeout=120)
-    assert walk.recipe.architecture == "random_walk"
+    assert walk.config.forecaster == "random_walk"
     known = panel_known_at(PANEL, CUT_AT)
     np.testing.assert_allclose(
         load_forecaster(network.path, network.sha256).forecast(known).quantiles,

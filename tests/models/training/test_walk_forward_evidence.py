@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from models.baselines import RandomWalk, fit_random_walk, random_walk_recipe
-from models.config import Recipe
+from models.baselines import RandomWalk, fit_random_walk, random_walk_config
+from models.config import ModelConfig
 from models.errors import TooLittleHistory
 from models.gate import MIN_SESSIONS
 from models.preprocessing.frame import FloatArray, Panel
@@ -31,24 +31,24 @@ def test_the_folds_together_are_enough_to_be_judged() -> None:
 def test_the_folds_walk_forward_to_the_end_without_a_gap(windows: PooledWindows) -> None:
     first, second = evidence_spans(windows, NEVER)
     dates = np.unique(windows.as_of)
-    assert first.judge_dates == (dates[-252], dates[-127])
-    assert second.judge_dates == (dates[-126], dates[-1])
-    assert first.stop_dates == (dates[-252 - 3 - 63], dates[-252 - 3 - 1])
-    assert second.fit_dates == (dates[0], dates[-126 - 3 - 63 - 3 - 1])
+    assert first.test_dates == (dates[-252], dates[-127])
+    assert second.test_dates == (dates[-126], dates[-1])
+    assert first.validation_dates == (dates[-252 - 3 - 63], dates[-252 - 3 - 1])
+    assert second.train_dates == (dates[0], dates[-126 - 3 - 63 - 3 - 1])
 
 
 def test_nothing_of_a_fold_is_final_after_its_judging_begins(windows: PooledWindows) -> None:
     last = windows.target_final_at.max(axis=1)
     for spans in evidence_spans(windows, NEVER):
-        assert last[spans.fit | spans.stop].max() <= windows.final_at[spans.judge].min()
-        assert not (spans.fit & spans.stop).any()
-        assert not (spans.stop & spans.judge).any()
+        assert last[spans.train | spans.validation].max() <= windows.final_at[spans.test].min()
+        assert not (spans.train & spans.validation).any()
+        assert not (spans.validation & spans.test).any()
 
 
 def test_what_is_final_after_the_cut_is_no_evidence(windows: PooledWindows) -> None:
     cut = np.unique(windows.target_final_at.max(axis=1))[-60]
     *_, newest = evidence_spans(windows, cut)
-    assert windows.target_final_at.max(axis=1)[newest.judge].max() <= cut
+    assert windows.target_final_at.max(axis=1)[newest.test].max() <= cut
 
 
 def test_a_thousand_dates_are_needed(windows: PooledWindows) -> None:
@@ -69,20 +69,20 @@ class Scaled:
 
 def test_both_are_calibrated_as_they_would_be_served(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a random walk whose intervals have drifted would be too easy to beat."""
-    recipe, panel = make_recipe(), make_panel(1200, seed=1)
+    config, panel = make_recipe(), make_panel(1200, seed=1)
 
-    def fit(panel: Panel, recipe: Recipe, spans: Spans, _report: object) -> Scaled:
-        walk = fit_random_walk(panel, random_walk_recipe(recipe.strategy), spans.stop_until)
-        return Scaled(cut_windows(panel, recipe, require_targets=True), walk, factor)
+    def fit(panel: Panel, config: ModelConfig, spans: Spans, _report: object) -> Scaled:
+        walk = fit_random_walk(panel, random_walk_config(config.strategy), spans.validation_until)
+        return Scaled(cut_windows(panel, config, require_targets=True), walk, factor)
 
     def answer(fitted: Scaled, windows: PooledWindows) -> tuple[PooledWindows, list[FloatArray]]:
         return windows, [fitted.factor * fitted.walk.at(windows.sigma)]
 
-    monkeypatch.setattr("models.training.walk_forward_evidence.fit_recipe", fit)
+    monkeypatch.setattr("models.training.walk_forward_evidence.fit_config", fit)
     monkeypatch.setattr("models.training.walk_forward_evidence.answered", answer)
     losses = {}
     for factor in (1.0, 0.6):
-        found = gather_evidence(panel, recipe, NEVER, lambda *_: None)
+        found = gather_evidence(panel, config, NEVER, lambda *_: None)
         losses[factor] = found.loss.mean() / found.walk.mean()
     assert losses[1.0] == pytest.approx(1.0, abs=1e-12)
     assert losses[0.6] < 1.015

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.config import QUANTILES, Recipe, Strategy, Weighting
-from models.errors import TooLittleHistory, UnknownArchitecture
-from models.networks import architecture
+from models.config import QUANTILES, ModelConfig, Strategy, Weighting
+from models.errors import TooLittleHistory, UnknownNetwork
+from models.networks import get_network
 from models.networks.lstm_numpy import Weights
 from models.preprocessing.windows import PooledWindows
 from models.training.fit_network import with_median_share
@@ -17,9 +17,9 @@ LOOKBACK, FEATURES = 2, 4
 NO_MASKS = np.zeros((0, FEATURES), np.float32)
 
 
-def recipe(**changes: object) -> Recipe:
+def config(**changes: object) -> ModelConfig:
     fields: dict[str, object] = {"lookback": LOOKBACK, "units": 4, "batch_size": 64, "seeds": (0,), "mask_rate": 0.0}
-    return Recipe("lstm", Strategy.ONE_STEP, **{**fields, **changes})
+    return ModelConfig("lstm", Strategy.ONE_STEP, **{**fields, **changes})
 
 
 def windows(count: int, inputs_from: int = 0, shift: float = 0.0) -> PooledWindows:
@@ -39,7 +39,7 @@ def windows(count: int, inputs_from: int = 0, shift: float = 0.0) -> PooledWindo
     )
 
 
-def trained(settings: Recipe, fit: PooledWindows, masks: np.ndarray = NO_MASKS, epochs: int = 2) -> Weights:
+def trained(settings: ModelConfig, fit: PooledWindows, masks: np.ndarray = NO_MASKS, epochs: int = 2) -> Weights:
     loop = CompiledLoop(settings, fit, masks)
     loop.restart(settings.seeds[0])
     for epoch in range(1, epochs + 1):
@@ -52,16 +52,16 @@ def same(one: Weights, other: Weights, tolerance: float = 1e-6) -> bool:
 
 
 def test_training_approaches_the_median_of_the_targets() -> None:
-    settings = recipe(learning_rate=0.05)
+    settings = config(learning_rate=0.05)
     fit = windows(640, shift=1.0)
-    forecast = architecture("lstm").forward(trained(settings, fit, epochs=15), fit.gather())
+    forecast = get_network("lstm").forward(trained(settings, fit, epochs=15), fit.gather())
     assert forecast[:, 0, 3].mean() == pytest.approx(1.0, abs=0.15)
     assert forecast[:, 0, 0].mean() == pytest.approx(1.0 - 1.96, abs=0.4)
 
 
 def test_each_seed_has_its_own_weights_whatever_was_trained_before() -> None:
     fit = windows(640)
-    loop = CompiledLoop(recipe(seeds=(4, 9)), fit, NO_MASKS)
+    loop = CompiledLoop(config(seeds=(4, 9)), fit, NO_MASKS)
     ended = []
     for seed in (4, 9, 4):
         loop.restart(seed)
@@ -75,7 +75,7 @@ def test_each_seed_has_its_own_weights_whatever_was_trained_before() -> None:
 def test_a_reference_that_is_always_masked_teaches_nothing() -> None:
     masks = np.array([[0, 0, 1, 1]], np.float32)
     # At a rate of 2 every draw lies below half of it: the whole window is masked every time.
-    loop = CompiledLoop(recipe(mask_rate=2.0), windows(640), masks)
+    loop = CompiledLoop(config(mask_rate=2.0), windows(640), masks)
     loop.restart(0)
     start = loop.weights()["kernel"]
     for epoch in (1, 2):
@@ -93,7 +93,7 @@ def test_half_of_the_masks_hide_the_newest_session_alone() -> None:
     other.inputs[LOOKBACK - 1 :: LOOKBACK, 2:] += 5.0
     # Only every second window is kept, so the changed rows are newest sessions and nothing else.
     chosen = np.arange(0, 640, LOOKBACK)
-    at_one = recipe(mask_rate=1.0, batch_size=64)
+    at_one = config(mask_rate=1.0, batch_size=64)
     assert same(trained(at_one, fit.select(chosen), masks), trained(at_one, other.select(chosen), masks))
 
 
@@ -102,7 +102,7 @@ def test_loss_on_is_the_sigma_weighted_pinball() -> None:
     judged.targets[:] = [[0.0], [np.log(2.0)]]
     judged.sigma[:] = [0.01, 0.03]
     judged.inputs[:] = 0.0
-    loop = CompiledLoop(recipe(), windows(64), NO_MASKS)
+    loop = CompiledLoop(config(), windows(64), NO_MASKS)
     loop.restart(0)
     # On inputs of 0 a fresh network answers ln 2 * (-3..3). At 0 the seven losses sum to (3 * .025 + 2 * .1 + .25) * 2
     # = 1.05 ln 2; at ln 2 to .025 * 4 + .1 * 3 + .25 * 2 + .5 below it and .1 + .025 * 2 above, 1.55 ln 2.
@@ -120,12 +120,12 @@ def test_few_windows_train_in_small_batches(count: int, batch: int) -> None:
 
 def test_no_window_is_refused() -> None:
     with pytest.raises(TooLittleHistory, match="no window to train on"):
-        CompiledLoop(recipe(), windows(64).select(np.zeros(64, bool)), NO_MASKS)
+        CompiledLoop(config(), windows(64).select(np.zeros(64, bool)), NO_MASKS)
 
 
 def test_unknown_network_is_refused() -> None:
-    with pytest.raises(UnknownArchitecture, match="choose one of"):
-        CompiledLoop(Recipe("transformer", Strategy.ONE_STEP), windows(64), NO_MASKS)
+    with pytest.raises(UnknownNetwork, match="choose one of"):
+        CompiledLoop(ModelConfig("transformer", Strategy.ONE_STEP), windows(64), NO_MASKS)
 
 
 def loss_by_hand(quantiles: np.ndarray, fit: PooledWindows, weights: np.ndarray) -> float:
@@ -138,19 +138,19 @@ def loss_by_hand(quantiles: np.ndarray, fit: PooledWindows, weights: np.ndarray)
 @pytest.mark.parametrize(("weighting", "expected"), [(Weighting.EVEN, [1, 1]), (Weighting.SIGMA, [0.5, 1.5])])
 def test_windows_weigh_alike_or_by_sigma(weighting: Weighting, expected: list[float]) -> None:
     fit = replace(windows(640), sigma=np.repeat([0.01, 0.03], 320))
-    loop = CompiledLoop(recipe(weighting=weighting), fit, NO_MASKS)
-    quantiles = architecture("lstm").forward(loop.weights(), fit.gather())
+    loop = CompiledLoop(config(weighting=weighting), fit, NO_MASKS)
+    quantiles = get_network("lstm").forward(loop.weights(), fit.gather())
     assert loop.loss_on(fit)() == pytest.approx(loss_by_hand(quantiles, fit, np.repeat(expected, 320)), rel=1e-5)
 
 
 def test_what_is_trained_with_a_median_share_is_what_its_weights_answer() -> None:
     fit = windows(640, shift=1.0)
-    loop = CompiledLoop(recipe(median_share=0.1, learning_rate=0.05), fit, NO_MASKS)
+    loop = CompiledLoop(config(median_share=0.1, learning_rate=0.05), fit, NO_MASKS)
     for epoch in (1, 2, 3):
         loop.epoch(0, epoch)
     assert loop.medians == pytest.approx(np.median(fit.targets, axis=0), rel=1e-6)
     shared = with_median_share(loop.weights(), loop.medians, 0.1)
-    quantiles = architecture("lstm").forward(shared, fit.gather())
+    quantiles = get_network("lstm").forward(shared, fit.gather())
     assert loop.loss_on(fit)() == pytest.approx(loss_by_hand(quantiles, fit, np.ones(640)), rel=1e-5)
-    plain = architecture("lstm").forward(loop.weights(), fit.gather())
+    plain = get_network("lstm").forward(loop.weights(), fit.gather())
     assert abs(plain[:, 0, 3] - quantiles[:, 0, 3]).max() > 0.05

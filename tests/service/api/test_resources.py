@@ -44,7 +44,7 @@ def all_pages(client: TestClient, path: str, **params: Any) -> list[dict[str, An
 
 def test_history_holds_what_was_served(client: TestClient) -> None:
     items = get(client, "/v1/forecasts/AAPL/history")["items"]
-    assert sorted((item["as_of"], item["strategy"], item["step"], item["architecture"]) for item in items) == [
+    assert sorted((item["as_of"], item["strategy"], item["step"], item["forecaster"]) for item in items) == [
         ("2018-05-31", "multi_step", 1, "lstm"),
         ("2018-05-31", "multi_step", 2, "lstm"),
         ("2018-05-31", "multi_step", 3, "lstm"),
@@ -63,8 +63,8 @@ def test_history_of_one_forecaster_or_of_all(client: TestClient) -> None:
     assert {(item["strategy"], item["served"]) for item in walk} == {("multi_step", False), ("one_step", True)}
     assert len(get(client, "/v1/forecasts/AAPL/history", forecaster="all")["items"]) == 16
     one = get(client, "/v1/forecasts/AAPL/history", forecaster="all", strategy="multi_step", step=2)["items"]
-    assert {(item["step"], item["architecture"]) for item in one} == {(2, "lstm"), (2, "random_walk")}
-    assert get(client, "/v1/forecasts/AAPL/history", origin="live")["items"] == []
+    assert {(item["step"], item["forecaster"]) for item in one} == {(2, "lstm"), (2, "random_walk")}
+    assert get(client, "/v1/forecasts/AAPL/history", mode="live")["items"] == []
 
 
 def test_history_tells_the_newest_outcome(client: TestClient, filled: Database) -> None:
@@ -86,7 +86,7 @@ def test_history_tells_the_newest_outcome(client: TestClient, filled: Database) 
 def test_history_marks_superseded_revisions(client: TestClient, filled: Database) -> None:
     with filled.transaction() as connection:
         publish(connection, Publish(4, FRIDAY, at(FRIDAY, 23), revision=2))
-        publish(connection, Publish(5, THURSDAY, at(FRIDAY, 23), origin="backfill", revision=2))
+        publish(connection, Publish(5, THURSDAY, at(FRIDAY, 23), mode="backfill", revision=2))
     items = get(client, "/v1/forecasts/AAPL/history", strategy="one_step")["items"]
     assert {item["edition"]: item["superseded"] for item in items} == {4: False, 2: True, 5: True, 1: False}
 
@@ -136,7 +136,7 @@ def test_symbols(client: TestClient) -> None:
 def test_models(client: TestClient) -> None:
     items = get(client, "/v1/models")["items"]
     assert [item["id"] for item in items] == [4, 3, 2, 1]
-    assert items[3]["metrics"]["judge_pinball"] == 38.5
+    assert items[3]["metrics"]["test_pinball"] == 38.5
     assert [item["id"] for item in get(client, "/v1/models", status="champion")["items"]] == [3, 1]
     champions = get(client, "/v1/models", status="champion", strategy="multi_step", group="equity")["items"]
     assert [item["id"] for item in champions] == [1]
@@ -146,7 +146,7 @@ def test_models(client: TestClient) -> None:
 
 def test_a_model_has_its_decisions(client: TestClient) -> None:
     model = get(client, "/v1/models/1")
-    assert (model["architecture"], model["specs"], model["seeds"]) == ("lstm", {"units": 48}, [0, 1, 2])
+    assert (model["forecaster"], model["specs"], model["seeds"]) == ("lstm", {"units": 48}, [0, 1, 2])
     assert [(d["status"], d["reason"], d["figures"]) for d in model["decisions"]] == [
         ("champion", "beats the walk", {"p": 0.01})
     ]
@@ -179,7 +179,7 @@ def test_accuracy(client: TestClient, filled: Database) -> None:
     assert len(page["items"]) == 5
     group = get(client, "/v1/accuracy", scope="equity")["items"]
     assert [(item["scope_kind"], item["forecaster"], item["n"]) for item in group] == [("group", "lstm", 100)]
-    one = get(client, "/v1/accuracy", scope="AAPL", strategy="one_step", step=1, forecaster="served", origin="replay")
+    one = get(client, "/v1/accuracy", scope="AAPL", strategy="one_step", step=1, forecaster="served", mode="replay")
     assert [(item["n"], item["skill"], item["coverage_80"]) for item in one["items"]] == [(30, None, 0.8)]
-    assert get(client, "/v1/accuracy", origin="live")["items"] == []
+    assert get(client, "/v1/accuracy", mode="live")["items"] == []
     assert all_pages(client, "/v1/accuracy", limit=2) == page["items"]

@@ -125,8 +125,8 @@ def test_a_random_walk_that_is_served_now_does_not_wear_the_skill_of_what_was_se
 
 
 def test_a_record_of_back_filled_forecasts_is_called_so() -> None:
-    assert drawn(Made(origin="backfill")).caption.endswith("may be chance). Measured on forecasts of origin backfill.")
-    assert "origin" not in drawn(Made(origin="backfill", n=12, held=None, skill=None)).caption
+    assert drawn(Made(mode="backfill")).caption.endswith("may be chance). Measured on forecasts of origin backfill.")
+    assert "mode" not in drawn(Made(mode="backfill", n=12, held=None, skill=None)).caption
 
 
 def test_a_short_record_is_said_instead_of_a_rate() -> None:

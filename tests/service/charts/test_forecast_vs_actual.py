@@ -84,7 +84,7 @@ def test_a_step_that_the_strategy_never_forecasts_is_said() -> None:
 
 def test_back_filled_forecasts_are_called_so() -> None:
     rows = past([Past(day) for day in days(60)])
-    said = versus_chart(answer(Made(origin="backfill")), rows, "multi_step", 1, LIGHT).caption
+    said = versus_chart(answer(Made(mode="backfill")), rows, "multi_step", 1, LIGHT).caption
     assert said.endswith("(100 %, nominal 80 %). Measured on forecasts of origin backfill.")
 
 

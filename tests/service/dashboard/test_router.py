@@ -134,9 +134,9 @@ def test_modules_import_each_other_from_the_same_folder() -> None:
 
 def test_the_parts_that_a_reader_and_the_tests_go_by_are_there(tags: Tags) -> None:
     ids = {given.get("id") for _, given in tags.tags}
-    head = {"data-as-of", "edition", "origin", "market-time", "stale", "connection", "theme"}
+    head = {"data-as-of", "edition", "mode", "market-time", "stale", "connection", "theme"}
     watchlist = {"search", "sort", "watchlist", "more"}
-    chart = {"title", "face", "readout", "chart", "ranges", "caption", "chart-table", "steps"}
+    chart = {"title", "notice", "readout", "chart", "ranges", "caption", "chart-table", "steps"}
     record = {"versus", "versus-caption", "versus-table", "accuracy", "skill", "models", "runs"}
     assert head | watchlist | chart | record <= ids
 

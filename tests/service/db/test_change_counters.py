@@ -4,12 +4,14 @@ from sqlalchemy import select
 
 from service.db.change_counters import raise_changes
 from service.db.session import Database
-from service.db.tables import changes
+from service.db.tables import change_counters
 
 
 def counters(database: Database) -> dict[str, int]:
     with database.reading() as connection:
-        return {row[0]: row[1] for row in connection.execute(select(changes.c.scope, changes.c.counter))}
+        return {
+            row[0]: row[1] for row in connection.execute(select(change_counters.c.scope, change_counters.c.counter))
+        }
 
 
 def test_each_change_raises_the_one_counter_and_each_symbol_once(database: Database) -> None:

@@ -11,7 +11,7 @@ from models.config import Strategy
 from service.db.copy_database import Digest, copy_database, digest
 from service.db.migrate import downgrade, upgrade
 from service.db.session import Database
-from service.db.tables import audit, editions, forecasts, metadata, requests, scores
+from service.db.tables import audit, editions, forecasts, metadata, run_requests, scores
 from service.errors import DatabaseError
 from service.forecasts.ledger import publish, verify
 from tests.support.forecast_factory import History, Said, draft_of, open_desk, random_closes
@@ -38,8 +38,8 @@ def filled(database: Database, tmp_path: Path) -> Database:
         values = {"forecast_id": 1, "revision": 1, "state": "scored", "inside_50": True, "inside_80": False}
         connection.execute(insert(scores).values(**values, error=-0.0, scored_at=AT, recorded_at=AT))
         common = {"kind": "run", "state": "due", "created_at": AT, "body": {}}
-        connection.execute(insert(requests).values(**common, error="no result at all"))
-        connection.execute(insert(requests).values(**common, error="a result that is null", result=None))
+        connection.execute(insert(run_requests).values(**common, error="no result at all"))
+        connection.execute(insert(run_requests).values(**common, error="a result that is null", result=None))
     return database
 
 
@@ -77,10 +77,10 @@ def test_everything_arrives_and_the_next_ids_follow(filled: Database, target: Da
     assert (copied["editions"].rows, copied["bars"].rows, copied["audit"].rows) == (2, 300, 150)
     with filled.reading() as old, target.reading() as new:
         assert verify(new) == []
-        for table in (editions, forecasts, scores, audit, requests):
+        for table in (editions, forecasts, scores, audit, run_requests):
             query = select(table).order_by(next(iter(table.primary_key.columns)))
             assert old.execute(query).all() == new.execute(query).all()
-        query = select(requests.c.error).where(requests.c.result.is_(text("NULL")))
+        query = select(run_requests.c.error).where(run_requests.c.result.is_(text("NULL")))
         assert new.execute(query).scalars().all() == ["no result at all"]
     with target.transaction() as connection:
         values = {"at": AT, "actor": "me", "action": "copy", "subject": "next", "detail": {}}
@@ -140,8 +140,8 @@ def _lose_a_row(database: Database) -> None:
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the target is what differs
 def test_a_source_of_another_version_is_refused(database: Database, target: Database) -> None:
-    downgrade(database, "0003")
-    with pytest.raises(DatabaseError, match="is at migration 0003, this version needs 0007"):
+    downgrade(database, "1003")
+    with pytest.raises(DatabaseError, match="is at migration 1003, this version needs 1004"):
         copy_database(database, target, verify, nothing)
 
 
@@ -166,5 +166,5 @@ def test_a_database_that_is_not_migrated_yet_is_migrated(database: Database, tmp
     target = Database(f"sqlite:///{tmp_path / 'new.db'}")
     assert set(copy_database(database, target, verify, nothing)) == set(metadata.tables)
     with target.reading() as connection:
-        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one() == "0007"
+        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one() == "1004"
     target.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from service.db.migrate import current_revision, take_turns, upgrade
+from service.db.migrate import current_revision, lock_migrations, upgrade
 from service.db.revision import HEAD
 from service.db.session import Database
 from service.db.tables import instruments, stamp
@@ -64,7 +64,7 @@ def test_an_upgrade_waits_for_whoever_sets_the_database_up(fresh_url: str) -> No
     first, second = Database(fresh_url), Database(fresh_url)
     upgrading = threading.Thread(target=upgrade, args=(second,))
     with first.transaction() as connection:
-        take_turns(connection)
+        lock_migrations(connection)
         upgrading.start()
         if not first.is_sqlite:
             waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import update
 
 from models.config import Strategy
-from service.db.tables import edition_items, editions, forecasts, instruments, model_versions, runs
+from service.db.tables import editions, forecasts, instruments, model_versions, runs, served_forecasts
 from service.errors import FencedError
 from service.forecasts.forecast_job import forecast
 from service.forecasts.ledger import verify
@@ -31,7 +31,7 @@ def test_the_first_forecast_is_the_random_walks(desk: Desk) -> None:
     outcomes = desk.forecast(AS_OF)
     assert {symbol: outcome.state for symbol, outcome in outcomes.items()} == {"AAA": "forecast"}
     (edition,) = desk.rows(editions)
-    assert (edition.number, edition.origin, edition.calendar, edition.as_of) == (1, "replay", "XNYS", AS_OF)
+    assert (edition.number, edition.mode, edition.calendar, edition.as_of) == (1, "replay", "XNYS", AS_OF)
     assert edition.issued_at == EVENING
     stored = desk.rows(forecasts)
     assert [(row.strategy, row.step, row.target_session) for row in stored] == [
@@ -80,7 +80,7 @@ def test_t_opens_while_the_forecasters_work(desk: Desk) -> None:
     desk.worker.meanwhile = lambda: desk.move(OPEN)
     outcomes = desk.forecast(AS_OF)
     assert (outcomes["AAA"].state, outcomes["AAA"].reason) == ("missed", MISSED)
-    assert (desk.rows(editions), desk.rows(forecasts), desk.rows(edition_items)) == ([], [], [])
+    assert (desk.rows(editions), desk.rows(forecasts), desk.rows(served_forecasts)) == ([], [], [])
     assert desk.reporter.editions == []
 
 
@@ -222,7 +222,7 @@ def test_two_groups_share_an_edition(desk: Desk) -> None:
     desk.add(History("IDX", AS_OF, random_closes(80, 2), group="other"))
     desk.move(EVENING)
     desk.forecast(AS_OF)
-    assert {row.symbol for row in desk.rows(edition_items, edition=1)} == {"AAA", "IDX"}
+    assert {row.symbol for row in desk.rows(served_forecasts, edition=1)} == {"AAA", "IDX"}
     assert {(row.group, row.strategy) for row in desk.rows(model_versions)} == {
         ("equity", "one_step"), ("equity", "multi_step"), ("other", "one_step"), ("other", "multi_step"),
     }  # fmt: skip

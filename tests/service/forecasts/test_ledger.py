@@ -11,13 +11,13 @@ from sqlalchemy import insert, inspect, text, update
 from sqlalchemy.exc import DBAPIError
 
 from models.config import Strategy
-from service.db.tables import changes, edition_items, editions, forecasts, scores
+from service.db.tables import change_counters, editions, forecasts, scores, served_forecasts
 from service.forecasts.ledger import GENESIS, publish, verify
 from service.forecasts.publication import EditionDraft, ForecastDraft, ItemDraft
 from tests.support.forecast_factory import Desk, History, Said, draft_of, quantiles_of, random_closes, utc
 
 AS_OF, T, T1, T2 = date(2018, 5, 31), date(2018, 6, 1), date(2018, 6, 4), date(2018, 6, 5)
-GUARDED = ("editions", "forecasts", "edition_items")
+GUARDED = ("editions", "forecasts", "served_forecasts")
 ISSUED, RECORDED = utc(2018, 5, 31, 22), utc(2026, 1, 2, 3, 4)
 
 
@@ -85,7 +85,7 @@ def test_the_hash_of_a_small_edition_is_that_of_its_canonical_text(desk_with_two
     document = {
         "header": {
             "number": 1,
-            "origin": "replay",
+            "mode": "replay",
             "calendar": "XNYS",
             "as_of": "2018-05-31",
             "issued_at": "2018-05-31T22:00:00.000000+00:00",
@@ -149,10 +149,10 @@ def test_a_negative_zero_does_not_look_like_tampering(desk_with_two: Desk) -> No
 
 
 def test_a_publish_raises_the_counters_of_its_symbols(desk_with_two: Desk) -> None:
-    before = {row.scope: row.counter for row in desk_with_two.rows(changes)}
+    before = {row.scope: row.counter for row in desk_with_two.rows(change_counters)}
     with desk_with_two.database.transaction() as connection:
         publish(connection, draft_of(Said("AAA", AS_OF, (T,), 1)), ISSUED, RECORDED)
-    after = {row.scope: row.counter for row in desk_with_two.rows(changes)}
+    after = {row.scope: row.counter for row in desk_with_two.rows(change_counters)}
     assert after[""] == before[""] + 1
     assert (after["AAA"], after.get("BBB")) == (1, None)
 
@@ -165,8 +165,8 @@ def test_a_publish_raises_the_counters_of_its_symbols(desk_with_two: Desk) -> No
         ("DELETE FROM forecasts WHERE id = 8", "edition 2 was altered"),
         ("UPDATE editions SET issued_at = '2018-05-31 21:00:00.000000' WHERE number = 2", "edition 2 was altered"),
         ("UPDATE editions SET origin = 'live' WHERE number = 2", "edition 2 was altered"),
-        ("UPDATE edition_items SET reason = 'better' WHERE edition = 2 AND symbol = 'BBB'", "edition 2 was altered"),
-        ("DELETE FROM edition_items WHERE edition = 2 AND symbol = 'AAA'", "edition 2 was altered"),
+        ("UPDATE served_forecasts SET reason = 'better' WHERE edition = 2 AND symbol = 'BBB'", "edition 2 was altered"),
+        ("DELETE FROM served_forecasts WHERE edition = 2 AND symbol = 'AAA'", "edition 2 was altered"),
     ],
 )
 def test_an_altered_row_is_found(desk_with_two: Desk, statement: str, expected: str) -> None:
@@ -181,9 +181,9 @@ def test_items_swapped_between_symbols_are_found(desk_with_two: Desk) -> None:
     publish_three(desk_with_two)
     tamper(
         desk_with_two,
-        "UPDATE edition_items SET symbol = 'x' WHERE edition = 3 AND symbol = 'AAA'",
-        "UPDATE edition_items SET symbol = 'AAA', reason = 'swapped' WHERE edition = 3 AND symbol = 'BBB'",
-        "UPDATE edition_items SET symbol = 'BBB' WHERE edition = 3 AND symbol = 'x'",
+        "UPDATE served_forecasts SET symbol = 'x' WHERE edition = 3 AND symbol = 'AAA'",
+        "UPDATE served_forecasts SET symbol = 'AAA', reason = 'swapped' WHERE edition = 3 AND symbol = 'BBB'",
+        "UPDATE served_forecasts SET symbol = 'BBB' WHERE edition = 3 AND symbol = 'x'",
     )
     assert faults(desk_with_two) == ["edition 3 was altered: its rows do not give its hash"]
 
@@ -193,7 +193,7 @@ def test_a_removed_edition_is_found(desk_with_two: Desk, removed: int) -> None:
     publish_three(desk_with_two)
     tamper(
         desk_with_two,
-        *(f"DELETE FROM {table} WHERE edition = {removed}" for table in ("forecasts", "edition_items")),
+        *(f"DELETE FROM {table} WHERE edition = {removed}" for table in ("forecasts", "served_forecasts")),
         f"DELETE FROM editions WHERE number = {removed}",
     )
     assert faults(desk_with_two) == [
@@ -211,7 +211,7 @@ def test_an_edition_rewritten_with_its_own_hash_breaks_the_next_link(desk_with_t
     ]
 
 
-@pytest.mark.parametrize("table", [editions, forecasts, edition_items], ids=lambda table: str(table.name))
+@pytest.mark.parametrize("table", [editions, forecasts, served_forecasts], ids=lambda table: str(table.name))
 @pytest.mark.parametrize("verb", ["UPDATE {} SET {} = 1", "DELETE FROM {}"])
 def test_the_database_itself_refuses_changes(desk_with_two: Desk, table: object, verb: str) -> None:
     publish_three(desk_with_two)

@@ -5,7 +5,7 @@ from datetime import date
 from sqlalchemy import update
 
 from models.config import Strategy
-from service.db.tables import edition_items, forecasts, instruments, model_versions
+from service.db.tables import forecasts, instruments, model_versions, served_forecasts
 from service.training.registry.versions import Decision, Recorded, decide
 from tests.support.forecast_factory import NOON, Desk, History, random_closes, sessions_until, utc
 
@@ -19,7 +19,7 @@ def retire(desk: Desk, version: int) -> None:
 
 
 def forecasters(desk: Desk, symbol: str, strategy: str) -> set[tuple[int, str]]:
-    names = {row.id: row.architecture for row in desk.rows(model_versions)}
+    names = {row.id: row.forecaster for row in desk.rows(model_versions)}
     return {
         (row.model_version_id, names[row.model_version_id])
         for row in desk.rows(forecasts, symbol=symbol, strategy=strategy)
@@ -36,7 +36,7 @@ def demote_walk(desk: Desk, strategy: str) -> None:
     with desk.database.transaction() as connection:
         connection.execute(
             update(model_versions)
-            .where(model_versions.c.strategy == strategy, model_versions.c.architecture == "random_walk")
+            .where(model_versions.c.strategy == strategy, model_versions.c.forecaster == "random_walk")
             .values(status="challenger")
         )
 
@@ -62,7 +62,7 @@ def test_champion_newest_challenger_and_random_walk_are_all_stored(desk: Desk) -
         for row in desk.rows(forecasts, as_of=AS_OF, strategy="multi_step")
     }  # fmt: skip
     (walk,) = [
-        row.id for row in desk.rows(model_versions, strategy="multi_step") if row.architecture == "random_walk"
+        row.id for row in desk.rows(model_versions, strategy="multi_step") if row.forecaster == "random_walk"
     ]  # fmt: skip
     assert stored == {(version, step) for version in (champion, newer, walk) for step in (1, 2, 3)}
     assert older not in {version for version, _ in stored}
@@ -120,8 +120,8 @@ def test_a_network_that_cannot_be_loaded_does_not_stop_the_others(desk: Desk) ->
     weights.write_bytes(weights.read_bytes() + b"x")
     desk.move(EVENING)
     assert desk.forecast(AS_OF)["AAA"].state == "forecast"
-    architecture, reason = desk.served(2)[("AAA", "multi_step")]
-    assert architecture == "random_walk"
+    forecaster, reason = desk.served(2)[("AAA", "multi_step")]
+    assert forecaster == "random_walk"
     assert reason.startswith("the random walk serves: artifact file ")
     assert "weights.npz was altered" in reason
     assert [notice for notice in desk.reporter.notices if f"model version {champion} cannot forecast" in notice]
@@ -134,7 +134,7 @@ def test_where_nobody_can_be_loaded_the_random_walk_is_fitted_anew(desk: Desk) -
     desk.add_network(Strategy.MULTI_STEP, "challenger")
     desk.move(EVENING)
     assert desk.forecast(AS_OF)["AAA"].state == "forecast"
-    served = {row.model_version_id for row in desk.rows(edition_items)}
+    served = {row.model_version_id for row in desk.rows(served_forecasts)}
     assert len(served) == 2
     assert min(served) > 3  # neither of the two walks that cannot be loaded, nor the challenger
     assert {row.model_version_id for row in desk.rows(forecasts)} == served | {3}

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from service.market.calendars import CalendarBook
+from service.market.calendars import Calendars
 from service.settings import Settings
 
 NOW = datetime(2018, 6, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def book(tmp_path: Path) -> CalendarBook:
+def calendars(tmp_path: Path) -> Calendars:
     """Default delays: 90 minutes, 60 on continuous calendars, 180 of grace."""
-    return CalendarBook(Settings(data_dir=tmp_path), NOW)
+    return Calendars(Settings(data_dir=tmp_path), NOW)
 
 
 def at(text: str) -> datetime:
@@ -35,48 +35,48 @@ def at(text: str) -> datetime:
         ("24/5", date(2018, 6, 1), "2018-06-02 01:00", "2018-06-04 04:00"),
     ],
 )
-def test_final_and_deadline(book: CalendarBook, name: str, session: date, final: str, deadline: str) -> None:
-    assert book.final_at(name, session) == at(final)
-    assert book.deadline(name, session) == at(deadline)
+def test_final_and_deadline(calendars: Calendars, name: str, session: date, final: str, deadline: str) -> None:
+    assert calendars.final_at(name, session) == at(final)
+    assert calendars.deadline(name, session) == at(deadline)
 
 
-def test_targets_skip_weekends_and_holidays(book: CalendarBook) -> None:
-    assert book.targets("XNYS", date(2018, 5, 24), 3) == (date(2018, 5, 25), date(2018, 5, 29), date(2018, 5, 30))
-    assert book.targets("24/7", date(2018, 6, 1), 2) == (date(2018, 6, 2), date(2018, 6, 3))
+def test_targets_skip_weekends_and_holidays(calendars: Calendars) -> None:
+    assert calendars.targets("XNYS", date(2018, 5, 24), 3) == (date(2018, 5, 25), date(2018, 5, 29), date(2018, 5, 30))
+    assert calendars.targets("24/7", date(2018, 6, 1), 2) == (date(2018, 6, 2), date(2018, 6, 3))
 
 
-def test_newest_final_turns_with_the_settle(book: CalendarBook) -> None:
-    assert book.newest_final("XNYS", at("2018-05-31 21:29")) == date(2018, 5, 30)
-    assert book.newest_final("XNYS", at("2018-05-31 21:30")) == date(2018, 5, 31)
+def test_newest_final_turns_with_the_settle(calendars: Calendars) -> None:
+    assert calendars.newest_final("XNYS", at("2018-05-31 21:29")) == date(2018, 5, 30)
+    assert calendars.newest_final("XNYS", at("2018-05-31 21:30")) == date(2018, 5, 31)
 
 
 def test_the_delays_are_those_of_the_settings(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, settle_minutes=10, settle_minutes_continuous=5, grace_minutes=7)
-    book = CalendarBook(settings, NOW)
-    assert (book.settle("XNYS"), book.settle("24/7")) == (timedelta(minutes=10), timedelta(minutes=5))
-    assert book.deadline("24/7", date(2018, 6, 2)) == at("2018-06-03 00:12")
+    calendars = Calendars(settings, NOW)
+    assert (calendars.settle("XNYS"), calendars.settle("24/7")) == (timedelta(minutes=10), timedelta(minutes=5))
+    assert calendars.deadline("24/7", date(2018, 6, 2)) == at("2018-06-03 00:12")
 
 
-def test_widen_reaches_years_ahead(book: CalendarBook) -> None:
-    assert book.get("XNYS").last == date(2021, 12, 31)
-    book.widen(at("2035-03-01 00:00"))
-    assert book.targets("XNYS", date(2035, 12, 28), 3)[-1] == date(2036, 1, 3)
+def test_widen_reaches_years_ahead(calendars: Calendars) -> None:
+    assert calendars.get("XNYS").last == date(2021, 12, 31)
+    calendars.widen(at("2035-03-01 00:00"))
+    assert calendars.targets("XNYS", date(2035, 12, 28), 3)[-1] == date(2036, 1, 3)
 
 
-def test_widen_never_narrows(book: CalendarBook) -> None:
-    before = book.get("XNYS").last
-    book.widen(at("2001-01-01 00:00"))
-    assert book.get("XNYS").last == before
+def test_widen_never_narrows(calendars: Calendars) -> None:
+    before = calendars.get("XNYS").last
+    calendars.widen(at("2001-01-01 00:00"))
+    assert calendars.get("XNYS").last == before
 
 
-def test_a_session_that_turned_out_closed_is_no_step_and_nothing_is_due_on_it(book: CalendarBook) -> None:
+def test_a_session_that_turned_out_closed_is_no_step_and_nothing_is_due_on_it(calendars: Calendars) -> None:
     wednesday, thursday = date(2018, 5, 30), date(2018, 5, 31)
-    book.honour({"XNYS": frozenset({thursday})})
-    assert book.is_closed("XNYS", thursday)
-    assert not book.is_closed("XLON", thursday)
-    assert book.targets("XNYS", wednesday, 2) == (date(2018, 6, 1), date(2018, 6, 4))
-    assert book.deadline("XNYS", wednesday) == at("2018-06-01 13:30")
-    assert book.newest_final("XNYS", at("2018-05-31 22:00")) == wednesday
-    assert book.sessions("XNYS", wednesday, date(2018, 6, 1)) == [wednesday, date(2018, 6, 1)]
-    book.honour({})
-    assert book.targets("XNYS", wednesday, 1) == (thursday,)
+    calendars.set_closed({"XNYS": frozenset({thursday})})
+    assert calendars.is_closed("XNYS", thursday)
+    assert not calendars.is_closed("XLON", thursday)
+    assert calendars.targets("XNYS", wednesday, 2) == (date(2018, 6, 1), date(2018, 6, 4))
+    assert calendars.deadline("XNYS", wednesday) == at("2018-06-01 13:30")
+    assert calendars.newest_final("XNYS", at("2018-05-31 22:00")) == wednesday
+    assert calendars.sessions("XNYS", wednesday, date(2018, 6, 1)) == [wednesday, date(2018, 6, 1)]
+    calendars.set_closed({})
+    assert calendars.targets("XNYS", wednesday, 1) == (thursday,)

@@ -87,8 +87,8 @@ def test_a_session_with_a_score_stays_as_it_was(database: Database, tmp_path: An
         publish(connection, draft_of(said), at, at)
         score = {"forecast_id": 1, "revision": 1, "state": "scored", "scored_at": at, "recorded_at": at}
         connection.execute(insert(scores).values(score))
-        book = desk.context.calendars.get("XNYS")
-        assert refresh_sessions(connection, book, date(2018, 5, 1), date(2018, 6, 15)) == 1
+        calendars = desk.context.calendars.get("XNYS")
+        assert refresh_sessions(connection, calendars, date(2018, 5, 1), date(2018, 6, 15)) == 1
         query = select(sessions.c.session).where(sessions.c.approximate)
         assert connection.execute(query).scalars().all() == [date(2018, 6, 1)]
 

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from service.market.calendars import CalendarBook
+from service.market.calendars import Calendars
 from service.runs import PlannedRun
 from service.scheduler.due import CalendarView, GroupView, MarketEvent, due_sessions, due_trainings, next_event
 from service.settings import Settings
@@ -15,8 +15,8 @@ def at(text: str) -> datetime:
 
 
 @pytest.fixture
-def book() -> CalendarBook:
-    return CalendarBook(Settings(), at("2024-12-31T00:00"))
+def calendars() -> Calendars:
+    return Calendars(Settings(), at("2024-12-31T00:00"))
 
 
 def view(last_pull: str | None, calendar: str = "XNYS", **values: object) -> CalendarView:
@@ -32,22 +32,22 @@ def keys(planned: list[PlannedRun]) -> list[tuple[str, str, str]]:
 ALL_DUE = ("pull", "score", "forecast")
 
 
-def test_first_start_gives_only_the_newest_final_session(book: CalendarBook) -> None:
-    planned = due_sessions(book, view(None), at("2024-03-06T22:30"))
+def test_first_start_gives_only_the_newest_final_session(calendars: Calendars) -> None:
+    planned = due_sessions(calendars, view(None), at("2024-03-06T22:30"))
     assert keys(planned) == [(job, "2024-03-06", "due") for job in ALL_DUE]
     assert {run.scheduled_for for run in planned} == {at("2024-03-06T22:30")}
 
 
-def test_a_minute_before_settling_the_day_before_is_the_newest(book: CalendarBook) -> None:
-    assert keys(due_sessions(book, view(None), at("2024-03-06T22:29"))) == [
+def test_a_minute_before_settling_the_day_before_is_the_newest(calendars: Calendars) -> None:
+    assert keys(due_sessions(calendars, view(None), at("2024-03-06T22:29"))) == [
         (job, "2024-03-05", "due") for job in ALL_DUE
     ]
 
 
-def test_nothing_is_due_between_friday_evening_and_monday_evening(book: CalendarBook) -> None:
+def test_nothing_is_due_between_friday_evening_and_monday_evening(calendars: Calendars) -> None:
     friday = view("2024-03-01T22:30")
-    assert due_sessions(book, friday, at("2024-03-04T22:29")) == []
-    assert keys(due_sessions(book, friday, at("2024-03-04T22:30")))[0] == ("pull", "2024-03-04", "due")
+    assert due_sessions(calendars, friday, at("2024-03-04T22:29")) == []
+    assert keys(due_sessions(calendars, friday, at("2024-03-04T22:30")))[0] == ("pull", "2024-03-04", "due")
 
 
 @pytest.mark.parametrize(
@@ -58,17 +58,17 @@ def test_nothing_is_due_between_friday_evening_and_monday_evening(book: Calendar
         ("2024-03-11", "2024-03-11T21:30"),  # summer time since Sunday: close at 20:00Z
     ],
 )
-def test_due_instants_follow_half_days_and_summer_time(book: CalendarBook, session: str, instant: str) -> None:
-    planned = due_sessions(book, view(None), at(instant))
+def test_due_instants_follow_half_days_and_summer_time(calendars: Calendars, session: str, instant: str) -> None:
+    planned = due_sessions(calendars, view(None), at(instant))
     assert {(str(run.session), run.scheduled_for) for run in planned} == {(session, at(instant))}
 
 
-def test_a_holiday_is_not_due(book: CalendarBook) -> None:
-    assert due_sessions(book, view("2024-07-03T18:30"), at("2024-07-05T21:29")) == []
+def test_a_holiday_is_not_due(calendars: Calendars) -> None:
+    assert due_sessions(calendars, view("2024-07-03T18:30"), at("2024-07-05T21:29")) == []
 
 
-def test_missed_sessions_get_a_forecast_each_and_their_pulls_are_superseded(book: CalendarBook) -> None:
-    planned = due_sessions(book, view("2024-03-01T22:30"), at("2024-03-06T23:00"))
+def test_missed_sessions_get_a_forecast_each_and_their_pulls_are_superseded(calendars: Calendars) -> None:
+    planned = due_sessions(calendars, view("2024-03-01T22:30"), at("2024-03-06T23:00"))
     assert keys(planned) == [
         ("pull", "2024-03-04", "superseded"), ("score", "2024-03-04", "superseded"), ("forecast", "2024-03-04", "due"),
         ("pull", "2024-03-05", "superseded"), ("score", "2024-03-05", "superseded"), ("forecast", "2024-03-05", "due"),
@@ -76,27 +76,27 @@ def test_missed_sessions_get_a_forecast_each_and_their_pulls_are_superseded(book
     ]  # fmt: skip
 
 
-def test_a_calendar_of_references_alone_is_only_pulled(book: CalendarBook) -> None:
+def test_a_calendar_of_references_alone_is_only_pulled(calendars: Calendars) -> None:
     only = CalendarView("XNYS", has_active=False, has_new=True, last_pull=None)
-    assert keys(due_sessions(book, only, at("2024-03-06T23:00"))) == [("pull", "2024-03-06", "due")]
+    assert keys(due_sessions(calendars, only, at("2024-03-06T23:00"))) == [("pull", "2024-03-06", "due")]
 
 
-def test_a_new_symbol_on_a_running_calendar_gets_a_further_sequence(book: CalendarBook) -> None:
+def test_a_new_symbol_on_a_running_calendar_gets_a_further_sequence(calendars: Calendars) -> None:
     grown = CalendarView("XNYS", True, True, at("2024-03-06T22:30"), last_sequence=1)
-    planned = due_sessions(book, grown, at("2024-03-07T02:00"))
+    planned = due_sessions(calendars, grown, at("2024-03-07T02:00"))
     assert [(run.job, str(run.session), run.sequence) for run in planned] == [
         ("pull", "2024-03-06", 2),
         ("forecast", "2024-03-06", 2),
     ]
 
 
-def test_no_further_sequence_while_a_pull_is_open(book: CalendarBook) -> None:
+def test_no_further_sequence_while_a_pull_is_open(calendars: Calendars) -> None:
     grown = CalendarView("XNYS", True, True, at("2024-03-06T22:30"), last_sequence=0, pull_open=True)
-    assert due_sessions(book, grown, at("2024-03-07T02:00")) == []
+    assert due_sessions(calendars, grown, at("2024-03-07T02:00")) == []
 
 
-def test_a_continuous_calendar_settles_an_hour_after_midnight_also_at_the_weekend(book: CalendarBook) -> None:
-    saturday = due_sessions(book, view(None, "24/7"), at("2024-03-10T01:00"))
+def test_a_continuous_calendar_settles_an_hour_after_midnight_also_at_the_weekend(calendars: Calendars) -> None:
+    saturday = due_sessions(calendars, view(None, "24/7"), at("2024-03-10T01:00"))
     assert {(str(run.session), run.scheduled_for) for run in saturday} == {("2024-03-09", at("2024-03-10T01:00"))}
 
 
@@ -115,19 +115,19 @@ def group(last: str | None, *calendars: str, lacks: bool = False) -> GroupView:
     ],
 )
 def test_trainings_are_due_at_first_and_at_the_first_instant_seven_days_on(
-    book: CalendarBook, last: str | None, now: str, sessions: list[str]
+    calendars: Calendars, last: str | None, now: str, sessions: list[str]
 ) -> None:
-    assert [str(run.session) for run in due_trainings(book, [group(last)], at(now))] == sessions
+    assert [str(run.session) for run in due_trainings(calendars, [group(last)], at(now))] == sessions
 
 
-def test_a_group_that_has_grown_enough_trains_at_its_next_instant(book: CalendarBook) -> None:
-    planned = due_trainings(book, [group("2024-03-05T22:30", lacks=True)], at("2024-03-06T22:30"))
+def test_a_group_that_has_grown_enough_trains_at_its_next_instant(calendars: Calendars) -> None:
+    planned = due_trainings(calendars, [group("2024-03-05T22:30", lacks=True)], at("2024-03-06T22:30"))
     assert [(run.scope, run.scheduled_for) for run in planned] == [("equity", at("2024-03-06T22:30"))]
-    assert due_trainings(book, [group("2024-03-06T22:30", lacks=True)], at("2024-03-06T23:00")) == []
+    assert due_trainings(calendars, [group("2024-03-06T22:30", lacks=True)], at("2024-03-06T23:00")) == []
 
 
-def test_a_group_on_two_calendars_trains_at_the_later_one(book: CalendarBook) -> None:
-    planned = due_trainings(book, [group(None, "XNYS", "XTKS")], at("2024-03-07T08:00"))
+def test_a_group_on_two_calendars_trains_at_the_later_one(calendars: Calendars) -> None:
+    planned = due_trainings(calendars, [group(None, "XNYS", "XTKS")], at("2024-03-07T08:00"))
     assert [(run.scheduled_for, run.session) for run in planned] == [(at("2024-03-07T07:30"), date(2024, 3, 7))]
 
 
@@ -142,19 +142,19 @@ EVENTS_OF_A_WEEKEND = [
 
 
 @pytest.mark.parametrize(("now", "expected", "that_day"), EVENTS_OF_A_WEEKEND)
-def test_next_event_beside_a_continuous_calendar(book: CalendarBook, now: str, expected: str, that_day: int) -> None:
-    assert next_event(book, ("24/7", "XNYS"), at(now), None) == MarketEvent(at(expected), that_day)
+def test_next_event_beside_a_continuous_calendar(calendars: Calendars, now: str, expected: str, that_day: int) -> None:
+    assert next_event(calendars, ("24/7", "XNYS"), at(now), None) == MarketEvent(at(expected), that_day)
 
 
-def test_next_event_over_a_weekend_and_a_holiday(book: CalendarBook) -> None:
-    assert next_event(book, ("XNYS",), at("2024-03-28T21:30"), None) == MarketEvent(at("2024-04-01T13:30"), 2)
+def test_next_event_over_a_weekend_and_a_holiday(calendars: Calendars) -> None:
+    assert next_event(calendars, ("XNYS",), at("2024-03-28T21:30"), None) == MarketEvent(at("2024-04-01T13:30"), 2)
 
 
-def test_the_record_ends_with_its_last_session(book: CalendarBook) -> None:
+def test_the_record_ends_with_its_last_session(calendars: Calendars) -> None:
     last = date(2024, 3, 6)
-    assert next_event(book, ("XNYS",), at("2024-03-06T14:30"), last) == MarketEvent(at("2024-03-06T22:30"), 2)
-    assert next_event(book, ("XNYS",), at("2024-03-06T22:30"), last) is None
+    assert next_event(calendars, ("XNYS",), at("2024-03-06T14:30"), last) == MarketEvent(at("2024-03-06T22:30"), 2)
+    assert next_event(calendars, ("XNYS",), at("2024-03-06T22:30"), last) is None
 
 
-def test_without_calendars_there_is_no_event(book: CalendarBook) -> None:
-    assert next_event(book, (), at("2024-03-06T14:30"), None) is None
+def test_without_calendars_there_is_no_event(calendars: Calendars) -> None:
+    assert next_event(calendars, (), at("2024-03-06T14:30"), None) is None

@@ -24,7 +24,7 @@ def test_both_strategies_are_fitted_once(desk: Desk) -> None:
     ensure_random_walk(desk.context, run, "equity", CUT_AT)
     ensure_random_walk(desk.context, run, "equity", CUT_AT)
     stored = desk.rows(model_versions)
-    assert [(row.strategy, row.architecture, row.status, row.run_id) for row in stored] == [
+    assert [(row.strategy, row.forecaster, row.status, row.run_id) for row in stored] == [
         ("one_step", "random_walk", "champion", run.id), ("multi_step", "random_walk", "champion", run.id),
     ]  # fmt: skip
     assert len(desk.rows(model_decisions)) == 2

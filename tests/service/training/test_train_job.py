@@ -12,12 +12,12 @@ from sqlalchemy import select, update
 
 from models.config import Strategy
 from models.forecasting.network_forecaster import load_forecaster
-from models.gate import Evidence, judge_recipe
-from service.db.tables import instruments, model_decisions, model_versions, recipe_judgements, runs
+from models.gate import Evidence, judge_config
+from service.db.tables import config_approvals, instruments, model_decisions, model_versions, runs
 from service.errors import FencedError
 from service.execution.executor import Answer, Request, Task, TaskFailed
 from service.runs import Outcome
-from service.training.registry.approvals import RecipeKey, record_asking
+from service.training.registry.approvals import ConfigKey, record_attempt
 from service.training.registry.versions import Recorded
 from service.training.train_job import group_symbols, pooled_dates, train
 from tests.support.forecast_factory import NOON, Desk, History, InProcess, random_closes, utc
@@ -33,7 +33,7 @@ def trained(desk: Desk, scope: str = "equity") -> dict[str, Outcome]:
 
 
 def versions(desk: Desk) -> set[tuple[str, str, str]]:
-    return {(row.strategy, row.architecture, row.status) for row in desk.rows(model_versions)}
+    return {(row.strategy, row.forecaster, row.status) for row in desk.rows(model_versions)}
 
 
 WALKS_SERVE = {("one_step", "random_walk", "champion"), ("multi_step", "random_walk", "champion")}
@@ -80,35 +80,39 @@ def test_a_network_is_trained_judged_and_decided_on(desk: Desk) -> None:
     desk.move(EVENING)
     outcomes = trained(desk)
     assert {one.state for one in outcomes.values()} == {"trained"}
-    stored = {(row.strategy, row.architecture): row for row in desk.rows(model_versions)}
+    stored = {(row.strategy, row.forecaster): row for row in desk.rows(model_versions)}
     assert set(stored) == {(s.value, a) for s in Strategy for a in ("lstm", "random_walk")}
     for strategy in Strategy:
         network, walk = stored[(strategy.value, "lstm")], stored[(strategy.value, "random_walk")]
-        judged = network.metrics["judge"]
+        judged = network.metrics["test"]
         # Random walks have nothing to be learned, so the gate must have refused them.
         assert (network.status, walk.status) == ("challenger", "champion")
         assert network.reason.startswith("not promoted: the recipe does not beat the random walk over 252 sessions")
         assert judged["dates"] == 252
         assert network.trained_at == datetime(2018, 5, 31, 21, 30, tzinfo=UTC)
         assert network.data_until <= network.trained_at
-        assert network.fit_first < network.fit_last < network.stop_first < network.judge_first < network.judge_last
+        assert (
+            network.train_first < network.train_last < network.validation_first < network.test_first < network.test_last
+        )
         forecaster = load_forecaster(desk.context.settings.artifact_dir / network.artifact, network.sha256)
-        assert forecaster.recipe.seeds == (0,)
-        assert forecaster.recipe.hash() == network.recipe
+        assert forecaster.config.seeds == (0,)
+        assert forecaster.config.hash() == network.config
     assert len(desk.rows(model_decisions)) == 4
-    asked = desk.rows(recipe_judgements)
-    assert [(row.kind, row.asking, row.accepted, row.sessions) for row in asked] == [("asked", 1, False, 252)] * 2
-    assert {row.recipe for row in asked} == {row.recipe for (_, name), row in stored.items() if name == "lstm"}
+    asked = desk.rows(config_approvals)
+    assert [(row.kind, row.attempt, row.accepted, row.sessions) for row in asked] == [("asked", 1, False, 252)] * 2
+    assert {row.config_hash for row in asked} == {
+        row.config_hash for (_, name), row in stored.items() if name == "lstm"
+    }
     assert {(group, strategy) for group, strategy, _ in desk.reporter.decisions} == {
         ("equity", "one_step"), ("equity", "multi_step"),
     }  # fmt: skip
 
     # A refused recipe is not tried again the next week.
     train(desk.context, desk.run("train", LAST, "equity", sequence=1))
-    last = [request.on_trial for request in desk.worker.requests[-1] if request.recipe.architecture == "lstm"]
+    last = [request.on_trial for request in desk.worker.requests[-1] if request.config.forecaster == "lstm"]
     assert last == [False, False]
-    assert len(desk.rows(recipe_judgements)) == 2
-    newest = desk.rows(model_versions, architecture="lstm")[-1]
+    assert len(desk.rows(config_approvals)) == 2
+    newest = desk.rows(model_versions, forecaster="lstm")[-1]
     assert "it may be judged again in 6" in newest.reason
 
 
@@ -125,13 +129,13 @@ def test_who_serves_and_loses_live_is_sent_back_though_its_recipe_is_no_longer_t
     desk.move(EVENING)
     former = desk.add_network(Strategy.ONE_STEP, "champion")
     (row,) = desk.rows(model_versions)
-    key = RecipeKey("equity", "one_step", row.recipe, "lstm")
+    key = ConfigKey("equity", "one_step", row.config_hash, "lstm")
     with desk.database.transaction() as connection:
         folds = evidence(0.5, 252)
-        record_asking(connection, key, folds, judge_recipe(folds, 1), Recorded(NOON, NOON, None))
+        record_attempt(connection, key, folds, judge_config(folds, 1), Recorded(NOON, NOON, None))
     monkeypatch.setattr("service.training.promotion.gate.live_evidence", lambda *_: evidence(-0.5, 126))
     trained(desk)
-    assert [row.kind for row in desk.rows(recipe_judgements)] == ["asked", "live"]
+    assert [row.kind for row in desk.rows(config_approvals)] == ["asked", "live"]
     assert ("one_step", "random_walk", "champion") in versions(desk)
     assert ("one_step", "lstm", "challenger") in versions(desk)
     told = [sentence for _, strategy, sentence in desk.reporter.decisions if strategy == "one_step"]

@@ -10,10 +10,8 @@ from sqlalchemy import Connection, insert, select, update
 from service.db.change_counters import raise_changes
 from service.db.session import Database
 from service.db.tables import (
-    accuracy,
-    actions,
     bars,
-    edition_items,
+    corporate_actions,
     editions,
     forecasts,
     instruments,
@@ -23,8 +21,10 @@ from service.db.tables import (
     run_outcomes,
     runs,
     scores,
+    served_forecasts,
     sessions,
     stamp,
+    track_records,
 )
 from service.db.tables.forecasts import QUANTILE_NAMES
 
@@ -57,7 +57,7 @@ class Publish:
     as_of: date
     issued_at: datetime
     symbols: tuple[str, ...] = ("AAPL",)
-    origin: str = "replay"
+    mode: str = "replay"
     revision: int = 1
     last_close: float = 100.0
     basis: int = 0
@@ -98,15 +98,15 @@ def add_sessions(connection: Connection, calendar: str, days: Iterable[date], cl
     connection.execute(insert(sessions), rows)
 
 
-def add_version(connection: Connection, version_id: int, architecture: str, strategy: str, status: str) -> None:
-    network = architecture == "lstm"
-    metrics = {"judge_n": 500, "judge_pinball": 38.5, "judge_random_walk_pinball": 39.1, "judge_skill": 0.0153}
+def add_version(connection: Connection, version_id: int, forecaster: str, strategy: str, status: str) -> None:
+    network = forecaster == "lstm"
+    metrics = {"test_n": 500, "test_pinball": 38.5, "test_random_walk_pinball": 39.1, "test_skill": 0.0153}
     connection.execute(
         insert(model_versions).values(
-            id=version_id, group="equity", strategy=strategy, architecture=architecture, lookback=5,
+            id=version_id, group="equity", strategy=strategy, forecaster=forecaster, lookback=5,
             horizon=3 if strategy == "multi_step" else 1, trained_at=at(THURSDAY, 0), recorded_at=NOW,
-            fit_first=date(2010, 1, 4), fit_last=date(2017, 1, 3), data_hash="d", seeds=[0, 1, 2],
-            specs={"units": 48}, recipe=f"recipe-{version_id}", metrics=metrics if network else {},
+            train_first=date(2010, 1, 4), train_last=date(2017, 1, 3), data_hash="d", seeds=[0, 1, 2],
+            specs={"units": 48}, config_hash=f"recipe-{version_id}", metrics=metrics if network else {},
             artifact=f"folder-{version_id}", sha256="s", status=status, reason="tried on the judging span",
         )
     )  # fmt: skip
@@ -115,7 +115,7 @@ def add_version(connection: Connection, version_id: int, architecture: str, stra
 def publish(connection: Connection, edition: Publish) -> None:
     connection.execute(
         insert(editions).values(
-            number=edition.number, origin=edition.origin, calendar=edition.calendar, as_of=edition.as_of,
+            number=edition.number, mode=edition.mode, calendar=edition.calendar, as_of=edition.as_of,
             issued_at=edition.issued_at, recorded_at=NOW, previous_hash="0" * 64, hash=f"{edition.number:064d}",
         )
     )  # fmt: skip
@@ -134,7 +134,7 @@ def publish(connection: Connection, edition: Publish) -> None:
         for symbol in edition.symbols
         for strategy, version in edition.served.items()
     ]  # fmt: skip
-    connection.execute(insert(edition_items), items)
+    connection.execute(insert(served_forecasts), items)
     raise_changes(connection, edition.symbols)
 
 
@@ -153,7 +153,7 @@ def _forecast(
 
 def add_action(connection: Connection, symbol: str, ex_date: date, kind: str, value: float, **values: Any) -> None:
     row = {"symbol": symbol, "ex_date": ex_date, "kind": kind, "value": value, "fetched_at": at(THURSDAY, 12)}
-    connection.execute(insert(actions).values(**{**row, **values}))
+    connection.execute(insert(corporate_actions).values(**{**row, **values}))
 
 
 def add_bars(connection: Connection, symbol: str, closes: dict[date, float]) -> None:
@@ -168,10 +168,10 @@ def add_bars(connection: Connection, symbol: str, closes: dict[date, float]) -> 
 def add_record(connection: Connection, scope: str, strategy: str, step: int, **values: Any) -> None:
     row = {
         "scope_kind": "symbol", "scope": scope, "strategy": strategy, "step": step, "forecaster": "served",
-        "origin": "replay", "as_of": FRIDAY, "n": 100, "pinball": 0.0027, "random_walk_pinball": 0.003, "skill": 0.1,
+        "mode": "replay", "as_of": FRIDAY, "n": 100, "pinball": 0.0027, "random_walk_pinball": 0.003, "skill": 0.1,
         "coverage_50": 0.5, "coverage_80": 0.8, "coverage_95": 0.95, "mae": 0.01, "p": 0.04,
     }  # fmt: skip
-    connection.execute(insert(accuracy).values(**{**row, **values}))
+    connection.execute(insert(track_records).values(**{**row, **values}))
 
 
 def add_score(connection: Connection, edition: int, version: int, step: int, **values: Any) -> None:
@@ -208,11 +208,11 @@ def fill(database: Database) -> None:
         add_instrument(connection, "BTC-USD", calendar="24/7", group="crypto", instrument_type="CRYPTOCURRENCY")
         add_sessions(connection, "XNYS", MAY_WEEKDAYS)
         add_sessions(connection, "24/7", [date(2018, 5, 21) + timedelta(days=n) for n in range(30)], close_hour=23)
-        for version_id, architecture, strategy, status in (
+        for version_id, forecaster, strategy, status in (
             (LSTM, "lstm", "multi_step", "champion"), (WALK, "random_walk", "multi_step", "retired"),
             (WALK_ONE, "random_walk", "one_step", "champion"), (LSTM_ONE, "lstm", "one_step", "challenger"),
         ):  # fmt: skip
-            add_version(connection, version_id, architecture, strategy, status)
+            add_version(connection, version_id, forecaster, strategy, status)
         connection.execute(
             insert(model_decisions).values(
                 model_version_id=LSTM, decided_at=at(THURSDAY, 1), recorded_at=NOW, status="champion",

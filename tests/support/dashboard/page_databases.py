@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from models.config import Recipe, Strategy
+from models.config import ModelConfig, Strategy
 from service.db.migrate import upgrade
 from service.db.session import Database
 from service.execution.executor import TaskFailed
@@ -16,7 +16,7 @@ from service.runs import Claimant, claim, note_progress
 from service.scheduler.loop import Scheduler
 from tests.support.forecast_factory import record_version, save_network
 from tests.support.recorded import RecordedWalks, Walk
-from tests.support.service_factory import Service, Wanted, make_service
+from tests.support.service_factory import ForecastQuery, Service, make_service
 
 FILE = "dashboard.db"
 FIRST, LAST = date(2016, 12, 1), date(2018, 6, 8)
@@ -58,7 +58,7 @@ def rewrite(source: RecordedWalks) -> None:
 
 def open_market(folder: Path, source: RecordedWalks, max_attempts: int = 4) -> Service:
     """The service over a folder's database; what was replayed there goes on."""
-    wanted = Wanted(START, WATCHED, {"groups": ("BBB=wild",), "max_attempts": max_attempts})
+    wanted = ForecastQuery(START, WATCHED, {"groups": ("BBB=wild",), "max_attempts": max_attempts})
     return make_service(Database(f"sqlite:///{folder / FILE}"), folder, source, wanted)
 
 
@@ -76,8 +76,8 @@ def replayed(folder: Path) -> None:
     service = open_market(folder, source)
     with service.database.transaction() as connection:
         for strategy in Strategy:
-            recipe = Recipe("lstm", strategy, units=3, seeds=(0,))
-            network = save_network(recipe, 5, service.context.settings.artifact_dir)
+            config = ModelConfig("lstm", strategy, units=3, seeds=(0,))
+            network = save_network(config, 5, service.context.settings.artifact_dir)
             record_version(connection, network, "champion", "wild")
     scheduler = service.scheduler()
     service.replay(scheduler, LATE)
@@ -189,7 +189,7 @@ def _record_ended(folder: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Face:
+class Notice:
     """A state that the page must say.
 
     Attributes:
@@ -205,32 +205,34 @@ class Face:
     has_forecast: bool = True
 
 
-FACES: Mapping[str, Face] = {
-    "empty": Face(_empty, "", "no tables yet.*tplus up", has_forecast=False),
-    "training": Face(_training, "AAA", "first networks of group equity are being trained"),
-    "stale": Face(_stale, "AAA", "stale.*due by"),
-    "source-down": Face(_source_down, "AAA", "price source fails.*timed out after 10 s"),
-    "missed": Face(_missed, "AAA", "opened before this could be issued"),
-    "failed-run": Face(_failed_run, "AAA", "failed.*the worker ran out of memory"),
-    "record-ended": Face(_record_ended, "AAA", "record has ended at 2018-06-08"),
-    "void": Face(None, "GONE", "void.*no bar of"),
-    "quarantined": Face(None, "DOUBT", "quarantine.*0.25 times the stored ones"),
-    "losing": Face(None, "BBB", "On the last 67 sessions.*worse than the random walk at T by 30.6 %: more than chance"),
-    "unknown-symbol": Face(None, "NOSUCH", "does not know NOSUCH", has_forecast=False),
-    "no-forecast": Face(None, "NEWCO", "60 are needed", has_forecast=False),
+NOTICES: Mapping[str, Notice] = {
+    "empty": Notice(_empty, "", "no tables yet.*tplus up", has_forecast=False),
+    "training": Notice(_training, "AAA", "first networks of group equity are being trained"),
+    "stale": Notice(_stale, "AAA", "stale.*due by"),
+    "source-down": Notice(_source_down, "AAA", "price source fails.*timed out after 10 s"),
+    "missed": Notice(_missed, "AAA", "opened before this could be issued"),
+    "failed-run": Notice(_failed_run, "AAA", "failed.*the worker ran out of memory"),
+    "record-ended": Notice(_record_ended, "AAA", "record has ended at 2018-06-08"),
+    "void": Notice(None, "GONE", "void.*no bar of"),
+    "quarantined": Notice(None, "DOUBT", "quarantine.*0.25 times the stored ones"),
+    "losing": Notice(
+        None, "BBB", "On the last 67 sessions.*worse than the random walk at T by 30.6 %: more than chance"
+    ),
+    "unknown-symbol": Notice(None, "NOSUCH", "does not know NOSUCH", has_forecast=False),
+    "no-forecast": Notice(None, "NEWCO", "60 are needed", has_forecast=False),
 }
 
 
-def make_face(name: str, base: Path, folder: Path) -> Path:
-    """A face's own folder; returns it.
+def make_notice(name: str, base: Path, folder: Path) -> Path:
+    """A notice's own folder; returns it.
 
     Args:
-        name: Of `FACES`.
+        name: Of `NOTICES`.
         base: The folder that `replayed` filled.
         folder: Made here.
     """
     shutil.copytree(base, folder)
-    make = FACES[name].make
+    make = NOTICES[name].make
     if make is not None:
         make(folder)
     return folder

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from models.backtest.analysis.ablations import disagreements, lookback_study, model_ages, seed_spread, skill_by_age
-from models.backtest.analysis.comparison_set import boards
+from models.backtest.analysis.comparison_set import comparison_sets
 from models.backtest.analysis.rolling_skill import rolling_skill
 from tests.support.backtest_factory import Maker, rows_of, simulate, table_from, table_of
 
@@ -19,21 +19,21 @@ def test_the_age_is_one_on_the_first_as_of_of_a_fit() -> None:
     small = simulate(symbols=2, sessions=11)  # as_of sessions 1..7
     frame = rows_of(small, Maker("lstm", "one_step", refit=3))
     frame = frame[(frame["symbol"] != "S01") | (frame["as_of"] > small.sessions[2])]  # S01 joins on the third
-    (board,) = boards(table_of(frame))
-    ages = model_ages(board, 0)
-    of = {name: ages[board.symbol == index].tolist() for index, name in enumerate(board.symbols)}
+    (comparison,) = comparison_sets(table_of(frame))
+    ages = model_ages(comparison, 0)
+    of = {name: ages[comparison.symbol == index].tolist() for index, name in enumerate(comparison.symbols)}
     assert of == {"S00": [1, 2, 3, 1, 2, 3, 1], "S01": [3, 1, 2, 3, 1]}
 
 
 def test_rows_without_a_fold_have_no_age() -> None:
-    (board,) = boards(table_from(PANEL, WALK, Maker("lstm")))
-    assert set(model_ages(board, 0)) == {0}
-    assert skill_by_age(board) == ()
+    (comparison,) = comparison_sets(table_from(PANEL, WALK, Maker("lstm")))
+    assert set(model_ages(comparison, 0)) == {0}
+    assert skill_by_age(comparison) == ()
 
 
 def test_skill_falls_into_buckets_of_age() -> None:
-    (board,) = boards(table_from(PANEL, WALK, Maker("lstm", refit=75, insight=0.1)))
-    figures = skill_by_age(board)
+    (comparison,) = comparison_sets(table_from(PANEL, WALK, Maker("lstm", refit=75, insight=0.1)))
+    figures = skill_by_age(comparison)
     # two fits of 75 sessions: ages 1 | 2-5 | 6-20 | 21-60 | 61-75, 4 symbols, 3 steps
     assert [(each.age, each.days, each.rows) for each in figures] == [
         ("1", 2, 24),
@@ -50,23 +50,23 @@ def test_a_forecaster_that_ages_is_seen_to() -> None:
     fresh = pd.to_datetime(young["as_of"]) <= pd.Timestamp(PANEL.sessions[60])
     mixed = pd.concat([young[fresh], old[~fresh]])
     mixed = mixed[mixed["as_of"] <= PANEL.sessions[75]]
-    (board,) = boards(table_of(pd.concat([rows_of(PANEL, WALK), mixed])))
-    skills = {each.age: each.skill for each in skill_by_age(board)}
+    (comparison,) = comparison_sets(table_of(pd.concat([rows_of(PANEL, WALK), mixed])))
+    skills = {each.age: each.skill for each in skill_by_age(comparison)}
     assert skills["21-60"] == pytest.approx(0.0, abs=1e-12)
     assert skills["over 60"] < -0.5
 
 
 def test_lookbacks_stand_beside_each_other() -> None:
     makers = [Maker("lstm", lookback=days, insight=gain) for days, gain in ((22, 0.0), (1, 0.05), (5, 0.1))]
-    (board,) = boards(table_from(PANEL, WALK, *makers))
-    figures = lookback_study(board)
+    (comparison,) = comparison_sets(table_from(PANEL, WALK, *makers))
+    figures = lookback_study(comparison)
     assert [each.entry.lookback for each in figures] == [1, 5, 22]
     assert figures[1].against_usual is None
     assert figures[2].ratio == pytest.approx(1.0)
     longer = figures[2].against_usual
     assert longer is not None
     assert longer.statistic > 3
-    assert lookback_study(boards(table_from(PANEL, WALK))[0]) == ()
+    assert lookback_study(comparison_sets(table_from(PANEL, WALK))[0]) == ()
 
 
 def test_seeds_are_told_apart() -> None:
@@ -106,10 +106,10 @@ def test_rolling_skill_by_hand() -> None:
         part["actual"] = 0.5
         for name in names:  # all quantiles in one place: the loss is half the miss
             part[name] = 0.5 - np.array(misses)
-    (board,) = boards(table_of(pd.concat([walk, lstm])))
-    (figure,) = rolling_skill(board, 2)
+    (comparison,) = comparison_sets(table_of(pd.concat([walk, lstm])))
+    (figure,) = rolling_skill(comparison, 2)
     # windows of two: (.5 + 2) / 3, (2 + 6) / 5, (6 + 4) / 7
     assert figure.skill == pytest.approx([1 - 2.5 / 3, 1 - 8 / 5, 1 - 10 / 7])
     assert figure.behind == pytest.approx(2 / 3)
     assert figure.last.tolist() == frame["as_of"].dt.date.tolist()[1:]
-    assert rolling_skill(board, 5) == ()
+    assert rolling_skill(comparison, 5) == ()

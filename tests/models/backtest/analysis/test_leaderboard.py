@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.backtest.analysis.comparison_set import Board, boards
+from models.backtest.analysis.comparison_set import ComparisonSet, comparison_sets
 from models.backtest.analysis.leaderboard import Leaderboard, Line, rank
 from models.backtest.analysis.scores import score_entry
 from tests.support.backtest_factory import Maker, rows_of, simulate, table_from, table_of
@@ -14,14 +14,14 @@ WALK = Maker("random_walk", lookback=1)
 
 
 @pytest.fixture(scope="module")
-def board() -> Board:
+def comparison() -> ComparisonSet:
     makers = (WALK, Maker("lstm", insight=0.1), Maker("garch", width=0.7, raw_width=0.5), Maker("drift", copy=1.0))
-    return boards(table_from(PANEL, *makers))[0]
+    return comparison_sets(table_from(PANEL, *makers))[0]
 
 
 @pytest.fixture(scope="module")
-def ranked(board: Board) -> Leaderboard:
-    return rank(board, None, ("lstm",))
+def ranked(comparison: ComparisonSet) -> Leaderboard:
+    return rank(comparison, None, ("lstm",))
 
 
 def line(ranked: Leaderboard, forecaster: str) -> Line:
@@ -96,10 +96,10 @@ def test_a_copier_is_worse_and_called_one(ranked: Leaderboard) -> None:
 
 def test_pinned_is_the_walk_before_its_calibration() -> None:
     walk = Maker("random_walk", lookback=1, width=1.0, raw_width=2.0)
-    board = boards(table_from(PANEL, walk, Maker("lstm")))[0]
-    lstm = line(rank(board, None, ()), "lstm")
+    comparison = comparison_sets(table_from(PANEL, walk, Maker("lstm")))[0]
+    lstm = line(rank(comparison, None, ()), "lstm")
     assert lstm.ratio["overall"].value == pytest.approx(1.0)
-    wide = score_entry(board, 1)
+    wide = score_entry(comparison, 1)
     assert lstm.ratio_pinned["overall"] == pytest.approx(wide.pinball / wide.raw_pinball)
     assert lstm.ratio_pinned["overall"] < 0.9
 
@@ -110,7 +110,7 @@ def test_scores_by_hand() -> None:
     for name, value in zip(("q025", "q10", "q25", "q50", "q75", "q90", "q975"), range(-3, 4), strict=True):
         frame[name] = value / 100
     frame["actual"] = 0.005
-    scores = score_entry(boards(table_of(frame))[0], 0)
+    scores = score_entry(comparison_sets(table_of(frame))[0], 0)
     assert scores.pinball == pytest.approx(130 / 7)
     assert scores.winkler == {80: pytest.approx(400.0), 95: pytest.approx(600.0)}
     assert (scores.rmse, scores.mae) == (pytest.approx(50.0), pytest.approx(50.0))
@@ -118,7 +118,7 @@ def test_scores_by_hand() -> None:
 
 
 def test_without_a_walk_the_rest_goes_on() -> None:
-    ranked = rank(boards(table_from(PANEL, Maker("lstm")))[0], None, ("lstm",))
+    ranked = rank(comparison_sets(table_from(PANEL, Maker("lstm")))[0], None, ("lstm",))
     assert (ranked.lines[0].ratio, ranked.lines[0].against_walk, ranked.lines[0].rmse_ratio) == ({}, {}, {})
     assert ranked.lines[0].scores.pinball > 0
     assert "there is no random_walk on these rows" in ranked.notes[0]
@@ -126,7 +126,7 @@ def test_without_a_walk_the_rest_goes_on() -> None:
 
 def test_one_symbol_and_few_days_are_told() -> None:
     short = simulate(symbols=1, sessions=10)  # 6 as_of sessions
-    ranked = rank(boards(table_from(short, WALK, Maker("lstm")))[0], None, ("lstm",))
+    ranked = rank(comparison_sets(table_from(short, WALK, Maker("lstm")))[0], None, ("lstm",))
     assert ranked.notes == (
         "these rows lie on 6 days; tests and intervals over 3 steps need 7 and are left out",
         "these rows are of S00 alone: what is told here is told of one symbol, not of a market",
@@ -138,15 +138,15 @@ def test_one_symbol_and_few_days_are_told() -> None:
 
 
 def test_a_champion_by_name() -> None:
-    board = boards(table_from(PANEL, WALK, Maker("lstm"), Maker("garch")))[0]
-    assert rank(board, "garch", ("lstm",)).champion == board.entries[0]
-    ranked = rank(board, "nobody", ("lstm",))
+    comparison = comparison_sets(table_from(PANEL, WALK, Maker("lstm"), Maker("garch")))[0]
+    assert rank(comparison, "garch", ("lstm",)).champion == comparison.entries[0]
+    ranked = rank(comparison, "nobody", ("lstm",))
     assert ranked.champion is None
     assert "there is no forecaster named nobody" in ranked.notes[0]
 
 
 def test_the_order_of_rows_changes_nothing() -> None:
     frame = pd.concat([rows_of(simulate(3, 60), maker) for maker in (WALK, Maker("lstm", insight=0.05))])
-    straight = rank(boards(table_of(frame))[0], None, ("lstm",))
-    shuffled = rank(boards(table_of(frame.sample(frac=1, random_state=4)))[0], None, ("lstm",))
+    straight = rank(comparison_sets(table_of(frame))[0], None, ("lstm",))
+    shuffled = rank(comparison_sets(table_of(frame.sample(frac=1, random_state=4)))[0], None, ("lstm",))
     assert repr(straight) == repr(shuffled)  # NaN differs from itself

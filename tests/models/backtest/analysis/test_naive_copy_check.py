@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.backtest.analysis.comparison_set import boards
+from models.backtest.analysis.comparison_set import comparison_sets
 from models.backtest.analysis.naive_copy_check import Copy, detect_copy, lag_one
 from tests.support.backtest_factory import Maker, rows_of, simulate, table_from, table_of
 
@@ -12,8 +12,8 @@ PANEL = simulate(symbols=4, sessions=200)
 
 
 def found(*makers: Maker) -> Copy:
-    (board,) = boards(table_from(PANEL, *makers))
-    copy = detect_copy(board, 0)
+    (comparison,) = comparison_sets(table_from(PANEL, *makers))
+    copy = detect_copy(comparison, 0)
     assert copy is not None
     return copy
 
@@ -64,9 +64,9 @@ def test_an_autoregression_with_skill_is_no_copy() -> None:
 def test_the_last_return_is_that_of_the_session_before_only() -> None:
     frame = rows_of(PANEL, Maker("copier", "one_step", copy=1.0))
     position = pd.to_datetime(frame["as_of"]).map({day: n for n, day in enumerate(pd.to_datetime(PANEL.sessions))})
-    (board,) = boards(table_of(frame[position % 2 == 1]))  # no row follows on another
-    assert detect_copy(board, 0) is None
-    (half,) = boards(table_of(frame[position % 4 < 2]))
+    (comparison,) = comparison_sets(table_of(frame[position % 2 == 1]))  # no row follows on another
+    assert detect_copy(comparison, 0) is None
+    (half,) = comparison_sets(table_of(frame[position % 4 < 2]))
     copy = detect_copy(half, 0)
     assert copy is not None
     assert copy.kind == "return"
@@ -75,7 +75,7 @@ def test_the_last_return_is_that_of_the_session_before_only() -> None:
 
 def test_without_t_or_with_few_rows_nothing_is_said() -> None:
     frame = rows_of(PANEL, Maker("lstm"))
-    (late,) = boards(table_of(frame[frame["step"] > 1]))
+    (late,) = comparison_sets(table_of(frame[frame["step"] > 1]))
     assert detect_copy(late, 0) is None
-    (few,) = boards(table_from(simulate(symbols=1, sessions=30), Maker("lstm", copy=1.0)))
+    (few,) = comparison_sets(table_from(simulate(symbols=1, sessions=30), Maker("lstm", copy=1.0)))
     assert detect_copy(few, 0) is None

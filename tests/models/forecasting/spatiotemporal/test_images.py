@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from models.forecasting.spatiotemporal.images import cells, market_frames
+from models.forecasting.spatiotemporal.images import cells, market_images
 from models.preprocessing.windows import PooledWindows
 
 DAYS = np.array(["2020-01-02", "2020-01-03", "2020-01-06"], "datetime64[D]")
@@ -33,7 +33,7 @@ SEEN = windows([1, 2, 3, 5, 6, 8, 9], [0, 0, 0, 1, 1, 2, 2], [0, 1, 2, 1, 2, 1, 
 
 
 def test_a_sample_holds_every_window_of_its_day_and_masks_the_others() -> None:
-    frames = market_frames(SEEN, SEEN.select(np.array([0, 1, 5])), ROWS, height=3)
+    frames = market_images(SEEN, SEEN.select(np.array([0, 1, 5])), ROWS, height=3)
     assert frames.as_of.tolist() == DAYS[:2].tolist()
     assert frames.ends.tolist() == [[-1, 1, -1], [8, 2, -1]]
     assert frames.present.tolist() == [[False, True, False], [True, True, False]]
@@ -48,7 +48,7 @@ def test_a_sample_holds_every_window_of_its_day_and_masks_the_others() -> None:
 
 
 def test_what_is_not_asked_for_is_an_input_and_no_target() -> None:
-    frames = market_frames(SEEN, SEEN.select(np.array([6])), ROWS, height=3)
+    frames = market_images(SEEN, SEEN.select(np.array([6])), ROWS, height=3)
     # Symbol 0's target of the last day is unknown: it is seen beside symbol 2 and does not count.
     assert frames.present.tolist() == [[True, True, False]]
     assert frames.counted.tolist() == [[True, False, False]]
@@ -57,12 +57,12 @@ def test_what_is_not_asked_for_is_an_input_and_no_target() -> None:
 
 
 def test_a_day_on_which_only_rowless_symbols_are_asked_for_gives_no_sample() -> None:
-    assert len(market_frames(SEEN, SEEN.select(np.array([3, 4])), ROWS, height=3)) == 0
+    assert len(market_images(SEEN, SEEN.select(np.array([3, 4])), ROWS, height=3)) == 0
 
 
 def test_cells_lead_back_to_the_windows() -> None:
     asked = SEEN.select(np.array([5, 6, 0]))
-    frames = market_frames(SEEN, asked, ROWS, height=3)
+    frames = market_images(SEEN, asked, ROWS, height=3)
     at = cells(asked, frames.as_of, ROWS)
     assert frames.ends[at].tolist() == asked.ends.tolist()
     np.testing.assert_array_equal(frames.targets[at], asked.targets)
@@ -70,7 +70,7 @@ def test_cells_lead_back_to_the_windows() -> None:
 
 def test_older_sessions_show_what_they_show_in_a_window() -> None:
     seen = replace(SEEN, newest_only=(1,))
-    frames = market_frames(seen, seen, ROWS, height=3)
+    frames = market_images(seen, seen, ROWS, height=3)
     # Symbol 2 on the second day: the second column stands at the newest session alone, masks stay as they are.
     gathered = frames.gather(slice(None))
     assert gathered[1, :, 0, :, 0].tolist() == [[14, 0], [16, 17]]
@@ -78,6 +78,6 @@ def test_older_sessions_show_what_they_show_in_a_window() -> None:
 
 
 def test_samples_are_gathered_in_parts() -> None:
-    frames = market_frames(SEEN, SEEN, ROWS, height=3)
+    frames = market_images(SEEN, SEEN, ROWS, height=3)
     parts = [frames.gather(slice(start, start + 1)) for start in range(len(frames))]
     np.testing.assert_array_equal(np.concatenate(parts), frames.gather(slice(None)))

@@ -7,14 +7,14 @@ import pytest
 
 from models.errors import ArtifactError, TooLittleHistory
 from models.forecasting.spatiotemporal.layout import MarketLayout, correlations, fit_layout, order_by_correlation
-from models.preprocessing.frame import Panel, SymbolFrame
+from models.preprocessing.frame import Panel, PriceHistory
 from tests.support.factories import after, frame_of_closes, make_frame, with_changes
 
 DRAW = np.random.default_rng(4)
 TECH, OIL = (DRAW.normal(0, 0.02, 400) for _ in range(2))
 
 
-def moving_with(common: np.ndarray, symbol: str, own: float = 0.01) -> SymbolFrame:
+def moving_with(common: np.ndarray, symbol: str, own: float = 0.01) -> PriceHistory:
     seed = sum(symbol.encode())
     returns = common + np.random.default_rng(seed).normal(0, own, len(common))
     return frame_of_closes(50 * np.exp(np.cumsum(returns)), symbol)

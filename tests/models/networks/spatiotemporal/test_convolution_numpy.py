@@ -7,15 +7,15 @@ import keras
 import numpy as np
 import pytest
 
-from models.errors import ArtifactError, UnknownArchitecture
-from models.networks.spatiotemporal.config import FrameSpec
-from models.networks.spatiotemporal.convolution_numpy import Fold, conv_lstm, convolve, convolve_transposed
+from models.errors import ArtifactError, UnknownNetwork
+from models.networks.spatiotemporal.config import SpatiotemporalSpec
+from models.networks.spatiotemporal.convolution_numpy import ConvGeometry, conv_lstm, convolve, convolve_transposed
 from models.networks.spatiotemporal.registry import (
-    FRAME_ARCHITECTURES,
-    FrameArchitecture,
+    SPATIOTEMPORAL_NETWORKS,
+    SpatiotemporalDefinition,
     forward_checked,
-    frame_architecture,
-    frame_weights,
+    spatiotemporal_network,
+    spatiotemporal_weights,
     with_kept_median,
 )
 
@@ -30,10 +30,10 @@ def test_literal_convolution_same_and_valid() -> None:
     line = np.array([1, 2, 3, 4], np.float32).reshape(1, 4, 1)
     kernel = np.array([1, 10, 100], np.float32).reshape(3, 1, 1)
     # Position 0: 10 * 1 + 100 * 2; position 1: 1 + 20 + 300; ...; position 3: 3 + 40.
-    np.testing.assert_array_equal(convolve(line, kernel, Fold((1,)))[0, :, 0], [210, 321, 432, 43])
-    np.testing.assert_array_equal(convolve(line, kernel, Fold((1,), "valid"))[0, :, 0], [321, 432])
+    np.testing.assert_array_equal(convolve(line, kernel, ConvGeometry((1,)))[0, :, 0], [210, 321, 432, 43])
+    np.testing.assert_array_equal(convolve(line, kernel, ConvGeometry((1,), "valid"))[0, :, 0], [321, 432])
     # With strides of 2 one zero is needed in all, and it stands at the end.
-    np.testing.assert_array_equal(convolve(line, kernel, Fold((2,)))[0, :, 0], [321, 43])
+    np.testing.assert_array_equal(convolve(line, kernel, ConvGeometry((2,)))[0, :, 0], [321, 43])
 
 
 def test_literal_transposed_convolution() -> None:
@@ -49,7 +49,9 @@ def test_literal_transposed_convolution() -> None:
 def test_convolution_equals_keras(size: tuple[int, ...], strides: tuple[int, ...], padding: str) -> None:
     frames, kernel = random(2, *size, 3), random(3, 2, 3, 3, 4)
     expected = keras.ops.conv(frames, kernel, strides, padding)
-    np.testing.assert_allclose(convolve(frames, kernel, Fold(strides, padding)), np.asarray(expected), atol=1e-5)
+    np.testing.assert_allclose(
+        convolve(frames, kernel, ConvGeometry(strides, padding)), np.asarray(expected), atol=1e-5
+    )
 
 
 @pytest.mark.parametrize(("taps", "strides"), [((1, 4, 4), (1, 2, 2)), ((1, 4, 1), (1, 2, 1)), ((3, 3, 3), (1, 2, 1))])
@@ -66,7 +68,7 @@ def test_a_conv_lstm_of_one_cell_has_the_lstms_literal_outputs() -> None:
         np.full((1, 1, 1, 4), 0.5, np.float32),
         np.array([0, 1, 0, 0], np.float32),
     ]
-    outputs = conv_lstm(halves, sequence, Fold((1, 1)), lambda values: np.clip(0.2 * values + 0.5, 0, 1))
+    outputs = conv_lstm(halves, sequence, ConvGeometry((1, 1)), lambda values: np.clip(0.2 * values + 0.5, 0, 1))
     np.testing.assert_allclose(outputs[0, :, 0, 0, 0], [0.0, 0.16222608, 0.12174768, 0.46444273], atol=1e-6)
 
 
@@ -76,31 +78,36 @@ def test_conv_lstm_equals_keras(strides: tuple[int, int], padding: str) -> None:
     layer = keras.layers.ConvLSTM2D(5, (3, 2), strides, padding, recurrent_activation="sigmoid", return_sequences=True)
     layer.build(frames.shape)
     layer.set_weights([random(*array.shape) for array in layer.get_weights()])
-    found = conv_lstm(layer.get_weights(), frames, Fold(strides, padding))
+    found = conv_lstm(layer.get_weights(), frames, ConvGeometry(strides, padding))
     np.testing.assert_allclose(found, np.asarray(layer(frames)), atol=1e-5)
 
 
-NETWORKS = list(FRAME_ARCHITECTURES.values())
+NETWORKS = list(SPATIOTEMPORAL_NETWORKS.values())
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.name)
 @pytest.mark.parametrize(
-    "spec", [FrameSpec(5, 11, 6, 2, 12, 3, 7), FrameSpec(3, 40, 4, 2, 10, 1), FrameSpec(2, 1, 3, 2, 8, 3)]
+    "spec",
+    [
+        SpatiotemporalSpec(5, 11, 6, 2, 12, 3, 7),
+        SpatiotemporalSpec(3, 40, 4, 2, 10, 1),
+        SpatiotemporalSpec(2, 1, 3, 2, 8, 3),
+    ],
 )
-def test_every_network_equals_keras(network: FrameArchitecture, spec: FrameSpec) -> None:
+def test_every_network_equals_keras(network: SpatiotemporalDefinition, spec: SpatiotemporalSpec) -> None:
     model = network.build(spec)
     model.set_weights([random(*array.shape) for array in model.get_weights()])
     frames = random(4, spec.frames, spec.rows, spec.columns, 2)
-    found = network.forward(spec, frame_weights(model), frames)
+    found = network.forward(spec, spatiotemporal_weights(model), frames)
     assert found.dtype == np.float32
     assert found.shape == (4, spec.rows, spec.horizon, 7)
     np.testing.assert_allclose(found, np.asarray(model(frames)), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.name)
-def test_each_sample_alone_equals_itself_in_the_batch(network: FrameArchitecture) -> None:
-    spec = FrameSpec(4, 9, 5, 2, 8, 3)
-    weights, frames = frame_weights(network.build(spec)), random(3, 4, 9, 5, 2)
+def test_each_sample_alone_equals_itself_in_the_batch(network: SpatiotemporalDefinition) -> None:
+    spec = SpatiotemporalSpec(4, 9, 5, 2, 8, 3)
+    weights, frames = spatiotemporal_weights(network.build(spec)), random(3, 4, 9, 5, 2)
     batch = network.forward(spec, weights, frames)
     for sample in range(3):
         alone = network.forward(spec, weights, frames[sample : sample + 1])
@@ -108,15 +115,15 @@ def test_each_sample_alone_equals_itself_in_the_batch(network: FrameArchitecture
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.name)
-def test_quantiles_never_cross(network: FrameArchitecture) -> None:
-    spec = FrameSpec(4, 9, 5, 2, 8, 3)
-    weights = {name: 3 * random(*array.shape) for name, array in frame_weights(network.build(spec)).items()}
+def test_quantiles_never_cross(network: SpatiotemporalDefinition) -> None:
+    spec = SpatiotemporalSpec(4, 9, 5, 2, 8, 3)
+    weights = {name: 3 * random(*array.shape) for name, array in spatiotemporal_weights(network.build(spec)).items()}
     assert (np.diff(network.forward(spec, weights, 5 * random(6, 4, 9, 5, 2)), axis=-1) >= 0).all()
 
 
 def test_misfits_are_told_in_words() -> None:
-    network, spec = frame_architecture("conv_lstm"), FrameSpec(4, 9, 5, 2, 8, 3)
-    weights, frames = frame_weights(network.build(spec)), random(1, 4, 9, 5, 2)
+    network, spec = spatiotemporal_network("conv_lstm"), SpatiotemporalSpec(4, 9, 5, 2, 8, 3)
+    weights, frames = spatiotemporal_weights(network.build(spec)), random(1, 4, 9, 5, 2)
     with pytest.raises(ArtifactError, match="do not fit frames of"):
         forward_checked(network, spec, weights, frames[:, :, :, :4])
     del weights["conv_lstm.1"]
@@ -125,13 +132,13 @@ def test_misfits_are_told_in_words() -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(UnknownArchitecture, match=r"named 'lstm'; choose one of: conv3d_lstm, .*, conv_lstm"):
-        frame_architecture("lstm")
+    with pytest.raises(UnknownNetwork, match=r"named 'lstm'; choose one of: conv3d_lstm, .*, conv_lstm"):
+        spatiotemporal_network("lstm")
 
 
 def test_a_kept_median_moves_all_quantiles_towards_the_targets_median() -> None:
-    network, spec = frame_architecture("conv3d_lstm"), FrameSpec(4, 9, 5, 2, 8, 2)
-    weights, frames = frame_weights(network.build(spec)), random(3, 4, 9, 5, 2)
+    network, spec = spatiotemporal_network("conv3d_lstm"), SpatiotemporalSpec(4, 9, 5, 2, 8, 2)
+    weights, frames = spatiotemporal_weights(network.build(spec)), random(3, 4, 9, 5, 2)
     whole = network.forward(spec, weights, frames)
     medians = np.array([0.5, -1.0])
     kept = forward_checked(network, spec, with_kept_median(weights, 0.25, medians), frames)
@@ -142,13 +149,13 @@ def test_a_kept_median_moves_all_quantiles_towards_the_targets_median() -> None:
 
 def test_serving_imports_no_framework() -> None:
     code = (
-        "import sys, models.market_frames.forecaster as served, models.networks.frame_networks as networks;"
-        "assert served.FrameForecaster and len(networks.FRAME_ARCHITECTURES) == 4;"
+        "import sys, models.market_images.forecaster as served, models.networks.frame_networks as networks;"
+        "assert served.SpatiotemporalForecaster and len(networks.SPATIOTEMPORAL_NETWORKS) == 4;"
         "sys.exit(bool({'keras', 'tensorflow', 'jax', 'torch'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.name)
-def test_no_network_over_frames_carries_a_state(network: FrameArchitecture) -> None:
+def test_no_network_over_frames_carries_a_state(network: SpatiotemporalDefinition) -> None:
     assert [network.window(lookback) for lookback in (1, 5, 60)] == [1, 5, 60]

@@ -4,18 +4,18 @@ import keras
 import numpy as np
 import pytest
 
-from models.networks.spatiotemporal.config import FrameSpec
-from models.networks.spatiotemporal.conv3d_lstm import Way, build_frames_conv3d_lstm, future_maps
+from models.networks.spatiotemporal.config import SpatiotemporalSpec
+from models.networks.spatiotemporal.conv3d_lstm import Conv3DVariant, build_frames_conv3d_lstm, future_maps
 from models.networks.spatiotemporal.conv_lstm import conv_lstm_layer
 from models.networks.spatiotemporal.latent import KL_WEIGHT, Latent
-from models.networks.spatiotemporal.registry import FRAME_ARCHITECTURES, frame_weights
+from models.networks.spatiotemporal.registry import SPATIOTEMPORAL_NETWORKS, spatiotemporal_weights
 
-NAMES = sorted(FRAME_ARCHITECTURES)
+NAMES = sorted(SPATIOTEMPORAL_NETWORKS)
 FRAMES = np.random.default_rng(1).random((3, 5, 9, 7, 2)).astype(np.float32)
 
 
 def test_conv_lstm_answers_in_five_or_four_dimensions() -> None:
-    spec = FrameSpec(5, 9, 7, 2, units=6, horizon=1)
+    spec = SpatiotemporalSpec(5, 9, 7, 2, units=6, horizon=1)
     every = conv_lstm_layer("every", spec, 0, return_sequences=True)(FRAMES)
     last = conv_lstm_layer("last", spec, 0, return_sequences=False)(FRAMES)
     assert every.shape == (3, 5, 9, 7, 6)
@@ -25,8 +25,12 @@ def test_conv_lstm_answers_in_five_or_four_dimensions() -> None:
 
 
 def test_conv_lstm_stacks_on_itself() -> None:
-    first = conv_lstm_layer("first", FrameSpec(5, 9, 7, 2, units=6, horizon=1), 0, return_sequences=True)(FRAMES)
-    second = conv_lstm_layer("second", FrameSpec(5, 9, 7, 6, units=4, horizon=1), 1, return_sequences=False)(first)
+    first = conv_lstm_layer("first", SpatiotemporalSpec(5, 9, 7, 2, units=6, horizon=1), 0, return_sequences=True)(
+        FRAMES
+    )
+    second = conv_lstm_layer("second", SpatiotemporalSpec(5, 9, 7, 6, units=4, horizon=1), 1, return_sequences=False)(
+        first
+    )
     assert second.shape == (3, 9, 7, 4)
 
 
@@ -42,10 +46,10 @@ def test_conv_lstm_with_padding_and_strides(strides: int, padding: str, rows: in
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("frames", "horizon"), [(5, 5), (5, 2), (2, 6), (1, 1)])
 def test_any_number_of_frames_gives_any_horizon(name: str, frames: int, horizon: int) -> None:
-    network = FRAME_ARCHITECTURES[name]
-    plain = network.build_frames(FrameSpec(frames, 9, 7, 2, 8, horizon))(FRAMES[:, :frames])
+    network = SPATIOTEMPORAL_NETWORKS[name]
+    plain = network.build_frames(SpatiotemporalSpec(frames, 9, 7, 2, 8, horizon))(FRAMES[:, :frames])
     assert plain.shape == (3, horizon, 9, 7, 2)
-    market = network.build(FrameSpec(frames, 9, 7, 2, 8, horizon))(FRAMES[:, :frames])
+    market = network.build(SpatiotemporalSpec(frames, 9, 7, 2, 8, horizon))(FRAMES[:, :frames])
     assert market.shape == (3, 9, horizon, 7)
     values = np.asarray(plain)
     assert (values >= 0).all()
@@ -54,16 +58,16 @@ def test_any_number_of_frames_gives_any_horizon(name: str, frames: int, horizon:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_channels_first_is_the_same_network_turned(name: str) -> None:
-    build = FRAME_ARCHITECTURES[name].build_frames
-    last = np.asarray(build(FrameSpec(5, 9, 7, 2, 8, 3))(FRAMES))
-    turned = build(FrameSpec(5, 9, 7, 2, 8, 3, layout="channels_first"))(FRAMES.transpose(0, 1, 4, 2, 3))
+    build = SPATIOTEMPORAL_NETWORKS[name].build_frames
+    last = np.asarray(build(SpatiotemporalSpec(5, 9, 7, 2, 8, 3))(FRAMES))
+    turned = build(SpatiotemporalSpec(5, 9, 7, 2, 8, 3, layout="channels_first"))(FRAMES.transpose(0, 1, 4, 2, 3))
     assert turned.shape == (3, 3, 2, 9, 7)
     np.testing.assert_allclose(np.asarray(turned).transpose(0, 1, 3, 4, 2), last, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_plain_frames_alone_equal_themselves_in_the_batch(name: str) -> None:
-    model = FRAME_ARCHITECTURES[name].build_frames(FrameSpec(5, 9, 7, 2, 8, 3))
+    model = SPATIOTEMPORAL_NETWORKS[name].build_frames(SpatiotemporalSpec(5, 9, 7, 2, 8, 3))
     batch = np.asarray(model(FRAMES))
     for sample in range(3):
         np.testing.assert_allclose(np.asarray(model(FRAMES[sample : sample + 1]))[0], batch[sample], atol=1e-5)
@@ -71,7 +75,7 @@ def test_plain_frames_alone_equal_themselves_in_the_batch(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_order_of_frames_counts(name: str) -> None:
-    model = FRAME_ARCHITECTURES[name].build_frames(FrameSpec(5, 9, 7, 2, 8, 3))
+    model = SPATIOTEMPORAL_NETWORKS[name].build_frames(SpatiotemporalSpec(5, 9, 7, 2, 8, 3))
     # The newest frame stays where it is: what differs went through the LSTM.
     turned = FRAMES[:, [3, 2, 1, 0, 4]]
     assert np.abs(np.asarray(model(FRAMES)) - np.asarray(model(turned))).max() > 1e-5
@@ -80,7 +84,11 @@ def test_the_order_of_frames_counts(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_starting_weights_come_from_the_seed_alone(name: str) -> None:
     def arrays(seed: int) -> list[np.ndarray]:
-        return list(frame_weights(FRAME_ARCHITECTURES[name].build(FrameSpec(5, 9, 7, 2, 8, 3, seed))).values())
+        return list(
+            spatiotemporal_weights(
+                SPATIOTEMPORAL_NETWORKS[name].build(SpatiotemporalSpec(5, 9, 7, 2, 8, 3, seed))
+            ).values()
+        )
 
     one, again, other = arrays(1), arrays(1), arrays(2)
     assert all(np.array_equal(a, b) for a, b in zip(one, again, strict=True))
@@ -90,30 +98,30 @@ def test_starting_weights_come_from_the_seed_alone(name: str) -> None:
 
 
 def test_a_frame_is_halved_to_sixteen_cells_four_times_at_most() -> None:
-    assert FrameSpec(5, 16, 16, 1, 8, 5).maps == ((16, 16), (8, 8), (4, 4))
-    assert FrameSpec(5, 80, 80, 1, 8, 5).maps == ((80, 80), (40, 40), (20, 20), (10, 10), (5, 5))
-    assert FrameSpec(5, 51, 14, 2, 8, 3).columns_as_channels.maps == ((51, 1), (26, 1), (13, 1))
-    assert FrameSpec(5, 51, 14, 2, 8, 3).columns_as_channels.channels == 28
-    assert FrameSpec(5, 4, 4, 1, 8, 3).halvings == ()
+    assert SpatiotemporalSpec(5, 16, 16, 1, 8, 5).maps == ((16, 16), (8, 8), (4, 4))
+    assert SpatiotemporalSpec(5, 80, 80, 1, 8, 5).maps == ((80, 80), (40, 40), (20, 20), (10, 10), (5, 5))
+    assert SpatiotemporalSpec(5, 51, 14, 2, 8, 3).columns_as_channels.maps == ((51, 1), (26, 1), (13, 1))
+    assert SpatiotemporalSpec(5, 51, 14, 2, 8, 3).columns_as_channels.channels == 28
+    assert SpatiotemporalSpec(5, 4, 4, 1, 8, 3).halvings == ()
 
 
 def test_sizes_and_layouts_that_cannot_be_are_refused() -> None:
     with pytest.raises(ValueError, match="needs rows of at least 1, received 0"):
-        FrameSpec(5, 0, 7, 2, 8, 3)
+        SpatiotemporalSpec(5, 0, 7, 2, 8, 3)
     with pytest.raises(ValueError, match="no layout 'channels_middle'; choose one of: channels_last, channels_first"):
-        FrameSpec(5, 9, 7, 2, 8, 3, layout="channels_middle")
+        SpatiotemporalSpec(5, 9, 7, 2, 8, 3, layout="channels_middle")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_market_frames_have_their_channels_last(name: str) -> None:
     with pytest.raises(ValueError, match="market frames are channels_last, received 'channels_first'"):
-        FRAME_ARCHITECTURES[name].build(FrameSpec(5, 9, 7, 2, 8, 3, layout="channels_first"))
+        SPATIOTEMPORAL_NETWORKS[name].build(SpatiotemporalSpec(5, 9, 7, 2, 8, 3, layout="channels_first"))
 
 
 def test_decoders_grow_back_to_odd_sizes() -> None:
-    spec = FrameSpec(2, 13, 5, 3, 8, 4)
+    spec = SpatiotemporalSpec(2, 13, 5, 3, 8, 4)
     given = keras.Input((2, 13, 5, 3))
-    assert tuple(future_maps(given, spec, Way.PLAIN).shape) == (None, 4, 13, 5, 2 * spec.filters)
+    assert tuple(future_maps(given, spec, Conv3DVariant.PLAIN).shape) == (None, 4, 13, 5, 2 * spec.filters)
 
 
 def test_a_latent_is_its_mean_when_forecasting_and_seeded_noise_in_training() -> None:
@@ -143,7 +151,7 @@ def test_a_latent_adds_its_divergence_from_the_standard_normal() -> None:
 
 
 def test_only_the_variational_network_has_a_term_of_its_own() -> None:
-    for way in Way:
-        model = build_frames_conv3d_lstm(FrameSpec(5, 9, 7, 2, 8, 3), way)
+    for way in Conv3DVariant:
+        model = build_frames_conv3d_lstm(SpatiotemporalSpec(5, 9, 7, 2, 8, 3), way)
         model(FRAMES, training=True)
-        assert len(model.losses) == (1 if way is Way.VARIATIONAL else 0)
+        assert len(model.losses) == (1 if way is Conv3DVariant.VARIATIONAL else 0)

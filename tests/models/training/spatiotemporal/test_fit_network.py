@@ -6,19 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.config import Inputs, Recipe, Schedule, Strategy, Weighting
+from models.config import Inputs, ModelConfig, Schedule, Strategy, Weighting
 from models.errors import ArtifactError, FrameError
 from models.forecasting.artifact import Artifact, load_artifact, save_artifact
 from models.forecasting.network_forecaster import load_forecaster
-from models.forecasting.spatiotemporal.forecaster import FrameForecaster
+from models.forecasting.spatiotemporal.forecaster import SpatiotemporalForecaster
 from models.metrics.scoring_rules import pinball
 from models.preprocessing.frame import Panel
 from models.preprocessing.pipeline import cut_windows
-from models.preprocessing.splits import judged_spans
-from models.training.fit import fit_recipe
+from models.preprocessing.splits import holdout_spans
+from models.training.fit import fit_config
 from models.training.fit_network import EpochEnd
 from models.training.refit_check import Predecessor
-from models.training.spatiotemporal.fit_network import FittedFrames, fit_frames
+from models.training.spatiotemporal.fit_network import FittedSpatiotemporalNetwork, fit_spatiotemporal
 from models.training.train import TrainedArtifact, TrainProgress, TrainRequest, train
 from tests.support.factories import SPY, VIX, after, known_at, make_frame, make_panel, with_changes
 
@@ -32,7 +32,7 @@ PANEL = Panel(
 PANEL.frames[1].close[1100] = np.nan
 PANEL.frames[2].close[900] = np.nan
 CUT_AT = PANEL.frames[0].final_at[-40]
-RECIPE = Recipe(
+RECIPE = ModelConfig(
     "conv_lstm", Strategy.MULTI_STEP, references=(SPY, VIX), units=8, seeds=(5,), max_epochs=2, batch_size=128
 )
 NEW_YORK = ("AAA", "BBB", "CCC", "DDD")
@@ -52,13 +52,13 @@ def panel_known_at(panel: Panel, instant: np.datetime64) -> Panel:
 @dataclass
 class Trained:
     artifact: TrainedArtifact
-    forecaster: FrameForecaster
+    forecaster: SpatiotemporalForecaster
 
 
-def train_one(recipe: Recipe, folder: Path, panel: Panel = PANEL) -> Trained:
-    artifact = train(TrainRequest(panel, recipe, CUT_AT, folder), ignore)
+def train_one(config: ModelConfig, folder: Path, panel: Panel = PANEL) -> Trained:
+    artifact = train(TrainRequest(panel, config, CUT_AT, folder), ignore)
     forecaster = load_forecaster(artifact.path, artifact.sha256)
-    assert isinstance(forecaster, FrameForecaster)
+    assert isinstance(forecaster, SpatiotemporalForecaster)
     return Trained(artifact, forecaster)
 
 
@@ -68,11 +68,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 
 @pytest.fixture(scope="module")
-def fitted() -> tuple[FittedFrames, list[EpochEnd]]:
-    spans = judged_spans(cut_windows(PANEL, RECIPE, require_targets=True), CUT_AT)
+def fitted() -> tuple[FittedSpatiotemporalNetwork, list[EpochEnd]]:
+    spans = holdout_spans(cut_windows(PANEL, RECIPE, require_targets=True), CUT_AT)
     ended: list[EpochEnd] = []
-    frames = fit_recipe(PANEL, RECIPE, spans, ended.append)
-    assert isinstance(frames, FittedFrames)
+    frames = fit_config(PANEL, RECIPE, spans, ended.append)
+    assert isinstance(frames, FittedSpatiotemporalNetwork)
     return frames, ended
 
 
@@ -87,7 +87,7 @@ def fitted() -> tuple[FittedFrames, list[EpochEnd]]:
     ],
 )
 def test_served_forecasts_equal_the_backtest(
-    fitted: tuple[FittedFrames, list[EpochEnd]], row: int, symbols: tuple[str, ...]
+    fitted: tuple[FittedSpatiotemporalNetwork, list[EpochEnd]], row: int, symbols: tuple[str, ...]
 ) -> None:
     # At row 700 DDD has 201 bars: too few for a forecast, enough to be seen by the others.
     windows = fitted[0].answered(fitted[0].windows)
@@ -104,7 +104,7 @@ def test_served_forecasts_equal_the_backtest(
 
 
 def test_saved_and_loaded_equals_the_forecaster_in_memory(
-    trained: Trained, fitted: tuple[FittedFrames, list[EpochEnd]], tmp_path: Path
+    trained: Trained, fitted: tuple[FittedSpatiotemporalNetwork, list[EpochEnd]], tmp_path: Path
 ) -> None:
     kept = fitted[0].forecaster
     loaded = load_forecaster(*save_artifact(Artifact(RECIPE, kept.pipeline.to_dict(), kept.weights, {}), tmp_path))
@@ -172,13 +172,15 @@ def test_what_comes_after_the_cut_changes_nothing(trained: Trained, tmp_path: Pa
     assert again.artifact.metrics["pinball"] == pytest.approx(trained.artifact.metrics["pinball"], rel=1e-4)
 
 
-def test_the_stop_loss_is_the_masked_sigma_weighted_pinball(fitted: tuple[FittedFrames, list[EpochEnd]]) -> None:
+def test_the_stop_loss_is_the_masked_sigma_weighted_pinball(
+    fitted: tuple[FittedSpatiotemporalNetwork, list[EpochEnd]],
+) -> None:
     frames, ended = fitted
-    spans = judged_spans(cut_windows(PANEL, RECIPE, require_targets=True), CUT_AT)
-    stop = frames.answered(frames.windows.select(spans.stop))
+    spans = holdout_spans(cut_windows(PANEL, RECIPE, require_targets=True), CUT_AT)
+    stop = frames.answered(frames.windows.select(spans.validation))
     scaled = frames.quantiles(stop) / (stop.sigma[:, None] * np.sqrt([1, 2, 3]))[:, :, None]
     again = (pinball(stop.targets, scaled).mean(axis=1) * stop.sigma / stop.sigma.mean()).mean()
-    assert again == pytest.approx(min(end.stop_loss for end in ended), rel=1e-4)
+    assert again == pytest.approx(min(end.val_loss for end in ended), rel=1e-4)
 
 
 def test_judged_are_the_symbols_with_a_row(trained: Trained) -> None:
@@ -186,18 +188,20 @@ def test_judged_are_the_symbols_with_a_row(trained: Trained) -> None:
     # 252 dates of four New York symbols, less BBB's hole: no target over it 3 times, no window 5 times.
     assert metrics["n"] == 4 * 252 - 8
     assert -0.25 < metrics["skill"] < 0.03
-    assert len(metrics["stop_loss"]) == 1
+    assert len(metrics["val_loss"]) == 1
 
 
 @pytest.mark.parametrize("name", ["conv3d_lstm", "conv3d_lstm_variational", "conv3d_lstm_per_frame"])
 def test_every_way_trains_and_serves_the_mean_of_its_seeds(name: str, tmp_path: Path) -> None:
-    recipe = replace(RECIPE, architecture=name, strategy=Strategy.ONE_STEP, seeds=(1, 2), max_epochs=1)
-    one = train_one(recipe, tmp_path)
+    config = replace(RECIPE, forecaster=name, strategy=Strategy.ONE_STEP, seeds=(1, 2), max_epochs=1)
+    one = train_one(config, tmp_path)
     known = panel_known_at(PANEL, CUT_AT)
     batch = one.forecaster.forecast(known)
     assert batch.quantiles.shape == (4, 1, 7)
     each = [
-        FrameForecaster(replace(recipe, seeds=(seed,)), one.forecaster.pipeline, {seed: weights}).forecast(known)
+        SpatiotemporalForecaster(replace(config, seeds=(seed,)), one.forecaster.pipeline, {seed: weights}).forecast(
+            known
+        )
         for seed, weights in one.forecaster.weights.items()
     ]
     np.testing.assert_allclose(batch.quantiles, (each[0].quantiles + each[1].quantiles) / 2, atol=1e-12)
@@ -214,8 +218,8 @@ def test_a_refit_is_compared_with_the_version_it_follows(trained: Trained, tmp_p
 
 
 def test_noise_in_training_comes_from_the_seed(tmp_path: Path) -> None:
-    recipe = replace(RECIPE, architecture="conv3d_lstm_variational", seeds=(1,), max_epochs=1)
-    first, again = train_one(recipe, tmp_path / "first"), train_one(recipe, tmp_path / "again")
+    config = replace(RECIPE, forecaster="conv3d_lstm_variational", seeds=(1,), max_epochs=1)
+    first, again = train_one(config, tmp_path / "first"), train_one(config, tmp_path / "again")
     for name, array in first.forecaster.weights[1].items():
         np.testing.assert_allclose(array, again.forecaster.weights[1][name], atol=1e-3)
 
@@ -230,11 +234,11 @@ def test_artifacts_that_do_not_fit_are_refused(trained: Trained, tmp_path: Path)
     with pytest.raises(ArtifactError, match="do not fit frames of"):
         load_forecaster(*save_artifact(replace(artifact, pipeline=wider, weights=weights), tmp_path))
     with pytest.raises(ArtifactError, match=r"seeds \[5, 6\], the weights \[5\]"):
-        FrameForecaster(replace(RECIPE, seeds=(5, 6)), trained.forecaster.pipeline, trained.forecaster.weights)
+        SpatiotemporalForecaster(replace(RECIPE, seeds=(5, 6)), trained.forecaster.pipeline, trained.forecaster.weights)
 
 
 def test_the_choices_of_a_refined_recipe_hold_for_frames_too(tmp_path: Path) -> None:
-    recipe = replace(
+    config = replace(
         RECIPE,
         inputs=Inputs.EXTENDED,
         weighting=Weighting.EVEN,
@@ -243,23 +247,23 @@ def test_the_choices_of_a_refined_recipe_hold_for_frames_too(tmp_path: Path) -> 
         median_share=0.0,
         seeds=(1,),
     )
-    spans = judged_spans(cut_windows(PANEL, recipe, require_targets=True), CUT_AT)
+    spans = holdout_spans(cut_windows(PANEL, config, require_targets=True), CUT_AT)
     ended: list[EpochEnd] = []
-    fitted = fit_recipe(PANEL, recipe, spans, ended.append)
-    assert isinstance(fitted, FittedFrames)
+    fitted = fit_config(PANEL, config, spans, ended.append)
+    assert isinstance(fitted, FittedSpatiotemporalNetwork)
     windows = fitted.answered(fitted.windows)
     scaled = fitted.quantiles(windows)[..., 3] / (windows.sigma[:, None] * np.sqrt([1, 2, 3]))
     # A share of 0: every median is that of the fit span's targets.
-    medians = np.median(fitted.answered(fitted.windows.select(spans.fit)).targets, axis=0)
+    medians = np.median(fitted.answered(fitted.windows.select(spans.train)).targets, axis=0)
     np.testing.assert_allclose(scaled, np.broadcast_to(medians, scaled.shape), atol=1e-6)
     known = panel_known_at(PANEL, CUT_AT)
-    one = train_one(recipe, tmp_path)
+    one = train_one(config, tmp_path)
     np.testing.assert_allclose(
         one.forecaster.forecast(known).quantiles, fitted.forecaster.forecast(known).quantiles, atol=1e-5, rtol=1e-3
     )
 
 
 def test_spans_of_another_panel_are_refused() -> None:
-    spans = judged_spans(cut_windows(PANEL, RECIPE, require_targets=True), CUT_AT)
+    spans = holdout_spans(cut_windows(PANEL, RECIPE, require_targets=True), CUT_AT)
     with pytest.raises(FrameError, match="cut them on the same panel"):
-        fit_frames(Panel(PANEL.frames[:2], PANEL.references), RECIPE, spans, lambda end: None)
+        fit_spatiotemporal(Panel(PANEL.frames[:2], PANEL.references), RECIPE, spans, lambda end: None)

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.config import Recipe, Strategy, Weighting
-from models.forecasting.spatiotemporal.images import MarketFrames
+from models.config import ModelConfig, Strategy, Weighting
+from models.forecasting.spatiotemporal.images import MarketImages
 from models.metrics.scoring_rules import pinball
-from models.networks.spatiotemporal.config import FrameSpec
-from models.networks.spatiotemporal.registry import frame_architecture
-from models.training.spatiotemporal.image_loop import FrameLoop, dates_of
+from models.networks.spatiotemporal.config import SpatiotemporalSpec
+from models.networks.spatiotemporal.registry import spatiotemporal_network
+from models.training.spatiotemporal.image_loop import ImageLoop, dates_of
 from models.training.spatiotemporal.masking import hide
 
 DATES, LOOKBACK, ROWS, FEATURES = 4000, 3, 2, 5
@@ -56,10 +56,10 @@ def test_a_step_has_about_the_recipes_windows(dates: int, rows: int, windows: in
     assert dates_of(dates, rows, windows) == step
 
 
-def market(counted: np.ndarray) -> MarketFrames:
+def market(counted: np.ndarray) -> MarketImages:
     draw = np.random.default_rng(0)
     count = len(counted)
-    return MarketFrames(
+    return MarketImages(
         inputs=draw.normal(size=(count + 2, FEATURES)).astype(np.float32),
         ends=np.repeat(np.arange(count)[:, None] + 2, ROWS, axis=1),
         lookback=LOOKBACK,
@@ -75,8 +75,10 @@ def test_training_approaches_the_counted_targets_alone() -> None:
     counted = np.ones((400, ROWS), bool)
     counted[:, 1] = False
     frames = market(counted)
-    recipe = Recipe("conv_lstm", Strategy.ONE_STEP, lookback=LOOKBACK, units=4, seeds=(0,), learning_rate=0.05)
-    loop = FrameLoop(recipe, FrameSpec(LOOKBACK, ROWS, FEATURES, 2, 4, 1), frames, np.zeros((0, FEATURES), np.float32))
+    config = ModelConfig("conv_lstm", Strategy.ONE_STEP, lookback=LOOKBACK, units=4, seeds=(0,), learning_rate=0.05)
+    loop = ImageLoop(
+        config, SpatiotemporalSpec(LOOKBACK, ROWS, FEATURES, 2, 4, 1), frames, np.zeros((0, FEATURES), np.float32)
+    )
     loss = loop.loss_on(frames)
     loop.restart(0)
     before = loss()
@@ -89,8 +91,10 @@ def test_training_approaches_the_counted_targets_alone() -> None:
 
 def test_a_hidden_symbol_is_not_asked_for() -> None:
     frames = market(np.ones((200, ROWS), bool))
-    recipe = Recipe("conv_lstm", Strategy.ONE_STEP, lookback=LOOKBACK, units=4, seeds=(0,), mask_rate=1.0)
-    loop = FrameLoop(recipe, FrameSpec(LOOKBACK, ROWS, FEATURES, 2, 4, 1), frames, np.zeros((0, FEATURES), np.float32))
+    config = ModelConfig("conv_lstm", Strategy.ONE_STEP, lookback=LOOKBACK, units=4, seeds=(0,), mask_rate=1.0)
+    loop = ImageLoop(
+        config, SpatiotemporalSpec(LOOKBACK, ROWS, FEATURES, 2, 4, 1), frames, np.zeros((0, FEATURES), np.float32)
+    )
     loop.restart(0)
     before = loop.weights()
     assert loop.epoch(0, 1) == 0.0
@@ -101,10 +105,12 @@ def test_a_hidden_symbol_is_not_asked_for() -> None:
 def test_training_sees_what_gathering_gives() -> None:
     frames = market(np.ones((50, ROWS), bool))
     frames.shown[:-1, 2:] = 0.0
-    recipe = Recipe("conv_lstm", Strategy.ONE_STEP, lookback=LOOKBACK, units=4, seeds=(0,), weighting=Weighting.EVEN)
-    spec = FrameSpec(LOOKBACK, ROWS, FEATURES, 2, 4, 1)
-    loop = FrameLoop(recipe, spec, frames, np.zeros((0, FEATURES), np.float32))
-    quantiles = frame_architecture("conv_lstm").forward(spec, loop.weights(), frames.gather(slice(None)))
+    config = ModelConfig(
+        "conv_lstm", Strategy.ONE_STEP, lookback=LOOKBACK, units=4, seeds=(0,), weighting=Weighting.EVEN
+    )
+    spec = SpatiotemporalSpec(LOOKBACK, ROWS, FEATURES, 2, 4, 1)
+    loop = ImageLoop(config, spec, frames, np.zeros((0, FEATURES), np.float32))
+    quantiles = spatiotemporal_network("conv_lstm").forward(spec, loop.weights(), frames.gather(slice(None)))
     expected = pinball(frames.targets.reshape(-1, 1), quantiles.reshape(-1, 1, 7)).mean()
     assert loop.loss_on(frames)() == pytest.approx(expected, rel=1e-5)
 
@@ -113,10 +119,12 @@ def test_training_sees_what_gathering_gives() -> None:
 def test_a_window_weighs_by_sigma_or_like_any_other(weighting: Weighting) -> None:
     frames = market(np.ones((50, ROWS), bool))
     frames.sigma[:, 1], frames.targets[:, 1] = 0.03, 100.0
-    recipe = Recipe(
+    config = ModelConfig(
         "conv_lstm", Strategy.ONE_STEP, lookback=LOOKBACK, units=4, seeds=(0,), weighting=weighting, mask_rate=0.0
     )
-    loop = FrameLoop(recipe, FrameSpec(LOOKBACK, ROWS, FEATURES, 2, 4, 1), frames, np.zeros((0, FEATURES), np.float32))
+    loop = ImageLoop(
+        config, SpatiotemporalSpec(LOOKBACK, ROWS, FEATURES, 2, 4, 1), frames, np.zeros((0, FEATURES), np.float32)
+    )
     loop.restart(0)
     # Far above every quantile a target loses the levels' mean, a half, of its distance; the other row some 0.1 or 0.2.
     assert loop.loss_on(frames)() == pytest.approx(25.0 * (1.5 if weighting is Weighting.SIGMA else 1.0), rel=0.03)

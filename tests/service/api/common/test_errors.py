@@ -37,7 +37,7 @@ PATHS = (
 )
 NAMES = (
     "symbols", "as_of", "known_at", "cursor", "limit", "first", "last", "group", "active", "strategy", "status", "job",
-    "scope", "state", "step", "forecaster", "origin",
+    "scope", "state", "step", "forecaster", "mode",
 )  # fmt: skip
 
 
@@ -102,7 +102,7 @@ def test_a_wrong_method_is_refused(client: TestClient) -> None:
         ("/v1/symbols", "cursor", encode("symbols", "\ud800")),
         ("/v1/symbols", "active", "perhaps"),
         ("/v1/runs", "job", "pull\0"),
-        ("/v1/accuracy", "origin", "future"),
+        ("/v1/accuracy", "mode", "future"),
     ],
 )
 def test_bad_input_names_the_parameter(client: TestClient, path: str, parameter: str, value: str) -> None:

@@ -81,7 +81,7 @@ def test_an_edition_of_another_process_arrives_within_three_seconds(url: str, fi
             "calendar": "XNYS",
             "as_of": "2018-06-01",
             "issued_at": "2018-06-01T23:00:00Z",
-            "origin": "replay",
+            "mode": "replay",
         }
         assert stream.first("change").data == {"counter": 5, "symbols": ["AAPL"]}
         assert stream.first("status").data["edition"]["number"] == 4
@@ -175,14 +175,14 @@ def test_a_database_that_is_set_up_later_comes_to_life(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'later.db'}")
     with served(create_app(Settings(data_dir=tmp_path), database)) as url, listening(url) as stream:
         told = stream.next()
-        assert (told.kind, told.data["face"]) == ("status", "empty")
+        assert (told.kind, told.data["notice_kind"]) == ("status", "empty")
         assert "has no tables yet" in told.data["notice"]
         upgrade(database)
         assert "holds nothing yet" in stream.first("status").data["notice"]
         fill(database)
         assert [stream.first("edition").data["number"] for _ in range(3)] == [1, 2, 3]
         assert stream.first("change").data["symbols"] == ["AAPL", "BTC-USD", "IBM"]
-        assert stream.first("status").data["face"] is None
+        assert stream.first("status").data["notice_kind"] is None
     database.close()
 
 

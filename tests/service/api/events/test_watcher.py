@@ -12,11 +12,11 @@ from sqlalchemy.exc import OperationalError
 
 from service.api.common.dependencies import Reader
 from service.api.events.hub import MOST_WAITING, Hub, Subscription
-from service.api.events.watcher import MOST_SYMBOLS, Event, Look, Watcher
+from service.api.events.watcher import MOST_SYMBOLS, Event, Poll, Watcher
 from service.api.status.read_status import StatusReader
 from service.db.change_counters import raise_changes
 from service.db.session import Database
-from service.db.tables import changes, instruments, runs, schedulers
+from service.db.tables import change_counters, instruments, runs, schedulers
 from service.settings import Settings
 from tests.support.api.ledger_factory import FRIDAY, NOW, Publish, at, move_clock, publish
 
@@ -125,7 +125,7 @@ def test_another_database_in_its_place_is_told_as_a_change_of_everything(watcher
         publish(connection, Publish(9, FRIDAY, at(FRIDAY, 23), ("IBM",), revision=9))
     assert [kind for kind, _ in told(watcher)] == ["edition", "run", "change", "status"]
     with filled.transaction() as connection:  # the ledger forbids to delete: its counters are what goes back
-        connection.execute(delete(changes))
+        connection.execute(delete(change_counters))
         raise_changes(connection, ["AAPL"])
         connection.execute(delete(runs).where(runs.c.id == 50))
     assert told(watcher)[0] == ("change", {"counter": 1, "symbols": None})
@@ -183,8 +183,8 @@ def in_loop(run: Callable[[], Awaitable[None]]) -> None:
 STATUS = Event("status", "{}", 1)
 
 
-def news(number: int) -> Look:
-    return Look(tuple(Event("run", "{}", 1) for _ in range(number)), STATUS, 1)
+def news(number: int) -> Poll:
+    return Poll(tuple(Event("run", "{}", 1) for _ in range(number)), STATUS, 1)
 
 
 def test_a_client_that_reads_too_slowly_is_dropped_with_a_word() -> None:
@@ -240,7 +240,7 @@ def test_a_look_that_fails_unexpectedly_ends_no_stream(filled: Database, monkeyp
     failures = 0
     look = Watcher.look
 
-    def failing(watcher: Watcher) -> Look:
+    def failing(watcher: Watcher) -> Poll:
         nonlocal failures
         failures += 1
         if failures < 3:

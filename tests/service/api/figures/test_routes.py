@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 import pytest
 
 from service.api.common.dependencies import Reader
-from service.api.figures.read_figure import WantedFigure, read_figure
+from service.api.figures.read_figure import FigureQuery, read_figure
 from service.db.session import Database
 from service.settings import Settings
 from tests.support.api.client import TestClient
@@ -29,8 +29,8 @@ def roles(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def test_the_newest_forecast_is_drawn(client: TestClient) -> None:
     document = figure(client)
-    assert (document["symbol"], document["kind"], document["as_of"], document["edition"], document["stale"]) == (
-        "AAPL", "forecast", "2018-06-01", 2, False,
+    assert (document["symbol"], document["kind"], document["as_of"], document["edition"], document["stale_after"]) == (
+        "AAPL", "forecast", "2018-06-01", 2, "2018-06-04T23:30:00Z",
     )  # fmt: skip
     assert document["title"] == "AAPL: forecast as of 2018-06-01"
     assert roles(document)["candles"]["close"] == [99.0, 100.0]
@@ -120,7 +120,7 @@ def test_what_the_client_holds_is_not_sent_again(client: TestClient, filled: Dat
     assert dark.status_code == 200
     move_clock(filled, at(date(2018, 6, 9), 0))
     later = client.get("/v1/figures/AAPL", headers={"If-None-Match": first.headers["etag"]})
-    assert (later.status_code, later.json()["stale"]) == (200, True)
+    assert (later.status_code, later.json()["stale_after"]) == (200, "2018-06-04T23:30:00Z")
 
 
 @pytest.mark.parametrize("kind", ["forecast", "versus", "skill"])
@@ -133,7 +133,7 @@ def test_a_figure_is_made_at_once(filled: Database, kind: Any) -> None:
     for _ in range(5):
         with reader.snapshot() as snapshot:
             started = time.perf_counter()
-            read_figure(snapshot, Settings(), WantedFigure("AAPL", kind, span="1y"))
+            read_figure(snapshot, Settings(), FigureQuery("AAPL", kind, span="1y"))
             spent.append(time.perf_counter() - started)
     # Queries included; alone the building takes 4 ms at most. Generous, since the machine may be busy.
     assert min(spent) < 0.2

@@ -51,7 +51,7 @@ def test_before_anything_is_learnt(client: TestClient) -> None:
 
 
 def test_the_judged_span_gives_the_first_factors(client: TestClient, filled: Database) -> None:
-    metrics = {"judge": {"calibration": {"joint": {"factors": [3.0, 2.0, 1.0]}}}}
+    metrics = {"test": {"calibration": {"joint": {"factors": [3.0, 2.0, 1.0]}}}}
     with filled.transaction() as connection:
         connection.execute(update(model_versions).where(model_versions.c.id == LSTM).values(metrics=metrics))
     levels = joint(client)["levels"]
@@ -75,7 +75,9 @@ def test_the_stored_state_as_of_the_forecast_s_session_counts(client: TestClient
 
 def test_a_refit_shows_its_predecessor_s_state(client: TestClient, filled: Database) -> None:
     with filled.transaction() as connection:  # the same group, strategy and recipe
-        connection.execute(update(model_versions).where(model_versions.c.id == WALK).values(recipe=f"recipe-{LSTM}"))
+        connection.execute(
+            update(model_versions).where(model_versions.c.id == WALK).values(config_hash=f"recipe-{LSTM}")
+        )
     put_state(filled, WALK, FRIDAY)
     assert joint(client)["n"] == 70
 

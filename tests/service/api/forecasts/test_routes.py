@@ -39,13 +39,13 @@ def test_the_newest_forecast(client: TestClient) -> None:
         "XNYS",
         "equity",
     )
-    assert (answer["as_of"], answer["edition"]["number"], answer["origin"]) == ("2018-06-01", 2, "replay")
+    assert (answer["as_of"], answer["edition"]["number"], answer["mode"]) == ("2018-06-01", 2, "replay")
     assert answer["issued_at"] == "2018-06-01T21:40:00Z"
     assert answer["last_close"] == 100.0
     multi = answer["multi_step"]
     assert multi["served_by"] == {
         "model_version_id": LSTM,
-        "architecture": "lstm",
+        "forecaster": "lstm",
         "status": "champion",
         "reason": "version 1 is champion",
     }
@@ -67,11 +67,11 @@ def test_the_newest_forecast(client: TestClient) -> None:
 
 def test_the_others_stand_beside_what_was_served(client: TestClient) -> None:
     answer = client.get("/v1/forecasts/AAPL").json()
-    assert answer["one_step"]["served_by"]["architecture"] == "random_walk"
+    assert answer["one_step"]["served_by"]["forecaster"] == "random_walk"
     assert [step["label"] for step in answer["one_step"]["steps"]] == ["T"]
     walk = answer["random_walk"]
     assert (walk["strategy"], [step["point"] for step in walk["steps"]]) == ("multi_step", [100.0, 100.0, 100.0])
-    assert [(other["strategy"], other["architecture"], other["status"]) for other in answer["others"]] == [
+    assert [(other["strategy"], other["forecaster"], other["status"]) for other in answer["others"]] == [
         ("one_step", "lstm", "challenger")
     ]
 
@@ -89,20 +89,17 @@ def test_the_random_walk_is_shown_when_it_is_served_itself(client: TestClient, f
     served = {"multi_step": 2, "one_step": 3}
     publish_into(filled, Publish(4, FRIDAY, at(FRIDAY, 22), revision=2, served=served))
     answer = client.get("/v1/forecasts/AAPL").json()
-    assert answer["multi_step"]["served_by"]["architecture"] == "random_walk"
+    assert answer["multi_step"]["served_by"]["forecaster"] == "random_walk"
     assert answer["random_walk"]["model_version_id"] == 2
-    assert [other["architecture"] for other in answer["others"]] == ["lstm", "lstm"]
+    assert [other["forecaster"] for other in answer["others"]] == ["lstm", "lstm"]
 
 
 def test_freshness(client: TestClient, filled: Database) -> None:
     answer = client.get("/v1/forecasts/AAPL").json()
     assert answer["data_as_of"] == "2018-06-01T21:30:00Z"  # close 20:00 + 90 min
     assert answer["stale_after"] == "2018-06-04T23:30:00Z"  # Monday's close + 90 min + 2 h
-    assert (answer["market_time"], answer["stale"]) == ("2018-06-02T00:00:00Z", False)
-    move_clock(filled, at(MONDAY, 23, 30))
-    assert client.get("/v1/forecasts/AAPL").json()["stale"] is False
     move_clock(filled, at(MONDAY, 23, 31))
-    assert client.get("/v1/forecasts/AAPL").json()["stale"] is True
+    assert client.get("/v1/forecasts/AAPL").json() == answer | {"known_at": "2018-06-04T23:31:00Z"}
 
 
 def test_a_closed_session_is_no_due_time(client: TestClient, filled: Database) -> None:
@@ -155,7 +152,6 @@ def test_as_of_picks_the_session(client: TestClient) -> None:
     answer = client.get("/v1/forecasts/AAPL", params={"as_of": "2018-05-31"}).json()
     assert (answer["as_of"], answer["edition"]["number"], answer["last_close"]) == ("2018-05-31", 1, 99.0)
     assert answer["stale_after"] == "2018-06-01T23:30:00Z"
-    assert answer["stale"] is True
 
 
 def test_an_as_of_without_forecast_is_not_found(client: TestClient) -> None:
@@ -194,12 +190,12 @@ def test_readers_take_the_last_revision(client: TestClient, filled: Database) ->
 def test_a_back_fill_never_hides_what_was_on_time(client: TestClient, filled: Database) -> None:
     wednesday = date(2018, 5, 30)
     targets = (THURSDAY, FRIDAY, MONDAY)
-    publish_into(filled, Publish(4, THURSDAY, at(FRIDAY, 23), origin="backfill", revision=2, last_close=1.0))
-    publish_into(filled, Publish(5, wednesday, at(FRIDAY, 23), origin="backfill", targets=targets))
+    publish_into(filled, Publish(4, THURSDAY, at(FRIDAY, 23), mode="backfill", revision=2, last_close=1.0))
+    publish_into(filled, Publish(5, wednesday, at(FRIDAY, 23), mode="backfill", targets=targets))
     answer = client.get("/v1/forecasts/AAPL", params={"as_of": "2018-05-31"}).json()
-    assert (answer["edition"]["number"], answer["origin"]) == (1, "replay")
+    assert (answer["edition"]["number"], answer["mode"]) == (1, "replay")
     answer = client.get("/v1/forecasts/AAPL", params={"as_of": "2018-05-30"}).json()
-    assert (answer["edition"]["number"], answer["origin"]) == (5, "backfill")
+    assert (answer["edition"]["number"], answer["mode"]) == (5, "backfill")
     assert client.get("/v1/forecasts/AAPL").json()["edition"]["number"] == 2
 
 
@@ -234,7 +230,7 @@ def test_under_sixty_sessions_the_held_out_figures_stand_apart(client: TestClien
 def test_track_records_of_other_origins_are_left_out(client: TestClient, filled: Database) -> None:
     with filled.transaction() as connection:
         for step in (1, 2, 3):
-            add_record(connection, "IBM", "multi_step", step, origin="backfill", n=250)
+            add_record(connection, "IBM", "multi_step", step, mode="backfill", n=250)
     assert client.get("/v1/forecasts/IBM").json()["multi_step"]["skill"]["n"] == 0
 
 
@@ -318,9 +314,8 @@ def test_live_market_time_is_the_machines(filled: Database) -> None:
         connection.execute(update(stamp).values(clock_mode="system"))
     with TestClient(create_app(Settings(), filled)) as client:
         answer = client.get("/v1/forecasts/AAPL").json()
-    told = datetime.fromisoformat(answer["market_time"])
-    assert abs(process_now() - told) < timedelta(minutes=5)
-    assert answer["stale"] is True
+    known_at = datetime.fromisoformat(answer["known_at"])
+    assert abs(process_now() - known_at) < timedelta(minutes=5)
 
 
 @pytest.mark.parametrize(("days_after", "said"), [(0, True), (5, True), (6, False)])

@@ -53,18 +53,18 @@ def add_outcomes(database: Database, run_id: int, **states: str) -> None:
 
 def test_a_filled_database(client: TestClient) -> None:
     xnys = {
-        "calendar": "XNYS", "as_of": "2018-06-01", "issued_at": "2018-06-01T21:40:00Z", "origin": "replay",
+        "calendar": "XNYS", "as_of": "2018-06-01", "issued_at": "2018-06-01T21:40:00Z", "mode": "replay",
         "stale_after": "2018-06-04T23:30:00Z", "stale": False,
     }  # fmt: skip
     crypto = {
-        "calendar": "24/7", "as_of": "2018-06-01", "issued_at": "2018-06-01T23:59:00Z", "origin": "replay",
+        "calendar": "24/7", "as_of": "2018-06-01", "issued_at": "2018-06-01T23:59:00Z", "mode": "replay",
         "stale_after": "2018-06-03T02:00:00Z", "stale": False,
     }  # fmt: skip
     assert read(client) == {
-        "face": None, "notice": None, "now": "2018-06-02T00:00:00Z", "clock": "replay", "source": "sample",
+        "notice_kind": None, "notice": None, "now": "2018-06-02T00:00:00Z", "clock": "replay", "source": "sample",
         "version": VERSION, "record_end": "2018-12-31", "record_ended": False, "speed": 3.0, "counter": 4,
         "edition": {"number": 3, "calendar": "24/7", "as_of": "2018-06-01", "issued_at": "2018-06-01T23:59:00Z",
-                    "origin": "replay"},
+                    "mode": "replay"},
         "data_as_of": "2018-06-02T00:00:00Z", "stale": False, "stale_after": "2018-06-03T02:00:00Z",
         "calendars": [crypto, xnys], "scheduler": {"alive": False, "heartbeat_at": None},
         "watchlist": {"active": 4, "with_forecast": 3, "suspect": 0, "failing": 0, "unknown": 0},
@@ -81,7 +81,7 @@ def test_it_turns_stale_with_its_first_calendar(client: TestClient, filled: Data
 
 def test_a_backfill_is_not_the_newest_edition(client: TestClient, filled: Database) -> None:
     with filled.transaction() as connection:
-        publish(connection, Publish(4, date(2018, 5, 25), at(FRIDAY, 23), ("MSFT",), origin="backfill"))
+        publish(connection, Publish(4, date(2018, 5, 25), at(FRIDAY, 23), ("MSFT",), mode="backfill"))
     body = read(client)
     assert (body["edition"]["number"], body["watchlist"]["with_forecast"]) == (3, 3)
 
@@ -185,10 +185,10 @@ def test_a_database_made_anew_for_the_other_clock_is_read_as_such(client: TestCl
     with filled.transaction() as connection:
         connection.execute(delete(stamp))
         connection.execute(delete(market_clock))
-    assert read(client)["face"] == "empty"
+    assert read(client)["notice_kind"] == "empty"
     with filled.transaction() as connection:
         add_stamp(connection, "system")
-    assert (read(client)["clock"], read(client)["face"]) == ("system", None)
+    assert (read(client)["clock"], read(client)["notice_kind"]) == ("system", None)
 
 
 def test_a_failure_stands_until_a_later_run_is_done(client: TestClient, filled: Database) -> None:
@@ -246,15 +246,15 @@ def test_live_market_time_has_no_record(filled: Database) -> None:
 
 
 def test_a_parameter_is_refused(client: TestClient) -> None:
-    answer = client.get("/v1/status", params={"face": "empty"})
-    assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, "face")
+    answer = client.get("/v1/status", params={"notice_kind": "empty"})
+    assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, "notice_kind")
 
 
 def test_a_database_that_was_never_set_up_has_the_empty_face(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'new.db'}")
     with TestClient(create_app(Settings(data_dir=tmp_path), database)) as client:
         body = read(client)
-        assert (body["face"], body["edition"], body["calendars"], body["now"]) == ("empty", None, [], None)
+        assert (body["notice_kind"], body["edition"], body["calendars"], body["now"]) == ("empty", None, [], None)
         assert (body["clock"], body["source"], body["speed"]) == ("replay", "sample", 3.0)
         assert "has no tables yet" in body["notice"]
         upgrade(database)

@@ -10,7 +10,7 @@ from service.api.common.cursor import encode
 from service.app import create_app
 from service.db.change_counters import raise_changes
 from service.db.session import Database
-from service.db.tables import changes, instruments, run_outcomes, runs, stamp
+from service.db.tables import change_counters, instruments, run_outcomes, runs, stamp
 from service.settings import Settings
 from tests.support.api.client import TestClient
 from tests.support.api.ledger_factory import (
@@ -224,11 +224,11 @@ def test_what_altered_is_seen_at_once(client: TestClient, filled: Database) -> N
 def test_another_database_whose_counters_are_the_same_is_read_anew(client: TestClient, filled: Database) -> None:
     answer = client.get("/v1/watchlist")
     with filled.transaction() as connection:
-        before = connection.execute(select(changes)).mappings().all()
+        before = connection.execute(select(change_counters)).mappings().all()
         publish(connection, Publish(4, FRIDAY, at(FRIDAY, 23), revision=2, last_close=200.0))
         connection.execute(update(stamp).values(created_at=at(MONDAY, 0)))
-        connection.execute(delete(changes))
-        connection.execute(insert(changes), [dict(row) for row in before])
+        connection.execute(delete(change_counters))
+        connection.execute(insert(change_counters), [dict(row) for row in before])
     again = client.get("/v1/watchlist", headers={"If-None-Match": answer.headers["ETag"]})
     assert again.status_code == 200
     assert again.json()["items"][0]["last_close"] == 200.0

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from service.backtest.report.document import Report, as_document, make_report
+from service.backtest.report.document import Report, make_report, to_dict
 from service.backtest.report.reader import ReportError, read_files
 from tests.support.backtest_factory import Maker, rows_of, simulate, write_backtest, write_frame
 
@@ -28,9 +28,9 @@ def test_a_whole_report(tmp_path: Path) -> None:
         Maker("drift", copy=1.0),
     ]
     told = report(write_backtest(tmp_path / "a.parquet", simulate(4, 200), makers))
-    assert [findings.board.steps for findings in told.boards] == [(1, 2, 3), (1,)]
+    assert [findings.comparison.steps for findings in told.comparison_sets] == [(1, 2, 3), (1,)]
     assert (len(told.symbols), str(told.first), str(told.last)) == (4, "2015-01-02", "2015-10-02")
-    three = told.boards[0]
+    three = told.comparison_sets[0]
     assert [each.entry.lookback for each in three.lookbacks] == [5, 22]
     assert len(told.seeds) == 1
     assert [each.step for each in told.disagreements] == [1, 1]  # random walk and lstm
@@ -44,9 +44,9 @@ def test_a_whole_report(tmp_path: Path) -> None:
 
 def test_the_document_is_json_without_nan(tmp_path: Path) -> None:
     path = write_backtest(tmp_path / "a.parquet", simulate(2, 90), [WALK, Maker("lstm", refit=30, insight=0.1)])
-    document = json.loads(json.dumps(as_document(report(path)), allow_nan=False))
-    (board,) = document["boards"]
-    assert board["board"] == {
+    document = json.loads(json.dumps(to_dict(report(path)), allow_nan=False))
+    (comparison,) = document["comparison_sets"]
+    assert comparison["board"] == {
         "steps": [1, 2, 3],
         "entries": ["lstm multi_step 5", "random_walk multi_step 1"],
         "reference": "random_walk multi_step 1",
@@ -56,11 +56,11 @@ def test_the_document_is_json_without_nan(tmp_path: Path) -> None:
         "days": 86,
         "symbols": 2,
     }
-    first, second = board["leaderboard"]["lines"]
+    first, second = comparison["leaderboard"]["lines"]
     assert first["entry"] == {"forecaster": "lstm", "strategy": "multi_step", "lookback": 5}
     assert first["rmse_ratio"]["overall"]["value"] == pytest.approx(0.9)
     assert second["copy"]["correlation"] is None
-    assert board["rolling"][0]["last"][-1] == "2015-05-01"
+    assert comparison["rolling"][0]["last"][-1] == "2015-05-01"
     assert document["first"] == "2015-01-02"
 
 
@@ -68,7 +68,7 @@ def test_what_is_absent_is_said(tmp_path: Path) -> None:
     frame = rows_of(simulate(1, 9), Maker("lstm"))  # 5 as_of sessions of one symbol
     bare = frame.drop(columns=[name for name in frame if name.startswith("raw_")])
     told = report(write_frame(tmp_path / "a.parquet", bare))
-    joined = " | ".join((*told.notes, *told.boards[0].notes))
+    joined = " | ".join((*told.notes, *told.comparison_sets[0].notes))
     for said in (
         "no raw quantiles",
         "neither fold nor fitted_until",
@@ -80,7 +80,7 @@ def test_what_is_absent_is_said(tmp_path: Path) -> None:
         "skill over time needs 60 as_of sessions, there are 5",
     ):
         assert said in joined
-    assert told.boards[0].leaderboard.lines[0].scores.raw_coverage is None
+    assert told.comparison_sets[0].leaderboard.lines[0].scores.raw_coverage is None
 
 
 def test_constant_prices_leave_the_rest_in_place(tmp_path: Path) -> None:
@@ -108,5 +108,5 @@ def test_forecasters_of_other_days_are_told(tmp_path: Path) -> None:
     early, late = rows_of(panel, WALK), rows_of(panel, Maker("lstm"))
     both = pd.concat([early[early["as_of"] < panel.sessions[20]], late[late["as_of"] >= panel.sessions[20]]])
     told = report(write_frame(tmp_path / "a.parquet", both))
-    assert told.boards == ()
+    assert told.comparison_sets == ()
     assert any("no row is common to lstm multi_step 5, random_walk multi_step 1" in note for note in told.notes)

@@ -70,7 +70,7 @@ def test_it_asks_for_nothing_off_its_own_file(text: str) -> None:
 def test_every_plot_has_its_sentence_and_its_table(text: str, report: Report) -> None:
     own = text.replace(get_plotlyjs(), "")
     figures = re.findall(r"<figure .*?</figure>", own, re.DOTALL)
-    assert len(figures) == len(plots_of(report.boards[0])) == 6
+    assert len(figures) == len(plots_of(report.comparison_sets[0])) == 6
     for figure in figures:
         assert re.search(r'<div role="img" aria-labelledby="(plot-\d+-\d+-text)">', figure)
         sentence = re.search(r'<figcaption id="plot-\d+-\d+-text">(.+?)</figcaption>', figure)
@@ -80,7 +80,7 @@ def test_every_plot_has_its_sentence_and_its_table(text: str, report: Report) ->
 
 
 def test_sentences_say_what_the_plots_show(report: Report) -> None:
-    plots = {plot.title.split(": ")[1]: plot for plot in plots_of(report.boards[0])}
+    plots = {plot.title.split(": ")[1]: plot for plot in plots_of(report.comparison_sets[0])}
     assert set(plots) == {
         "pinball beside the random walk",
         "coverage by step and tercile",
@@ -97,18 +97,18 @@ def test_sentences_say_what_the_plots_show(report: Report) -> None:
 
 
 def test_plots_draw_the_figures_of_the_tables(report: Report) -> None:
-    first = plots_of(report.boards[0])[0].figure
-    ratios = [line.ratio["overall"].value for line in report.boards[0].leaderboard.lines]
+    first = plots_of(report.comparison_sets[0])[0].figure
+    ratios = [line.ratio["overall"].value for line in report.comparison_sets[0].leaderboard.lines]
     assert list(first.data[0].x) == ratios
-    pit = plots_of(report.boards[0])[2].figure
+    pit = plots_of(report.comparison_sets[0])[2].figure
     assert len(pit.data) == 4
     assert len(pit.data[0].x) == 8
 
 
 def test_an_entry_has_one_colour_on_its_board(report: Report) -> None:
-    board, seen = report.boards[0], {}
-    labels = {line.entry.label for line in board.leaderboard.lines}
-    for plot in plots_of(board):
+    comparison, seen = report.comparison_sets[0], {}
+    labels = {line.entry.label for line in comparison.leaderboard.lines}
+    for plot in plots_of(comparison):
         for trace in plot.figure.data:
             if trace.name in labels:
                 colour = trace.marker.color if trace.type == "bar" else trace.line.color

@@ -9,7 +9,7 @@ from sqlalchemy import insert, select
 
 from service.db.session import Database
 from service.db.tables import audit, quarantine
-from service.prices.quarantine.symbol_holds import Doubt, allowed_symbols, raise_doubt
+from service.prices.quarantine.symbol_holds import SymbolHold, allowed_symbols, raise_hold
 from service.prices.repository import has_bar
 from tests.support.command import CommandLine
 
@@ -38,7 +38,7 @@ def database(line: CommandLine) -> Iterator[Database]:
                 {"symbol": "IBM", "session": DAY, "row": {}, "reason": "not a session", "state": "refused", **seen},
             ],
         )
-        raise_doubt(connection, "AAPL", Doubt.BASIS, "all closes came twice", (DAY, AT))
+        raise_hold(connection, "AAPL", SymbolHold.BASIS, "all closes came twice", (DAY, AT))
     yield opened
     opened.close()
 

@@ -34,9 +34,9 @@ def test_the_leaderboard_is_printed_and_the_page_written(command: CommandLine, t
 def test_one_json_document(command: CommandLine) -> None:
     answer = command.run("report", "a.parquet", "--json", "--champion", "garch", "--only", "random_walk, garch")
     assert answer.status == 0, answer.error
-    (board,) = answer.document["boards"]
-    assert board["leaderboard"]["champion"] == {"forecaster": "garch", "strategy": "multi_step", "lookback": 5}
-    assert board["board"]["entries"] == ["garch multi_step 5", "random_walk multi_step 1"]
+    (comparison,) = answer.document["comparison_sets"]
+    assert comparison["leaderboard"]["champion"] == {"forecaster": "garch", "strategy": "multi_step", "lookback": 5}
+    assert comparison["board"]["entries"] == ["garch multi_step 5", "random_walk multi_step 1"]
 
 
 def test_a_known_error_is_one_sentence(command: CommandLine) -> None:

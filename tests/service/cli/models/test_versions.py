@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from models.baselines import RandomWalk, random_walk_recipe
+from models.baselines import RandomWalk, random_walk_config
 from models.config import Strategy
 from models.forecasting.artifact import Artifact, save_artifact
 from models.training.train import TrainedArtifact
@@ -28,9 +28,9 @@ def line(tmp_path: Path) -> CommandLine:
     database = Database(f"sqlite:///{tmp_path / 'tplus-sample-replay.db'}")
     with database.transaction() as connection:
         for wide in (1.0, 1.1):
-            walk = RandomWalk(random_walk_recipe(Strategy.ONE_STEP), (tuple(wide * q for q in NORMAL),), (0,), None)
-            path, sha256 = save_artifact(Artifact(walk.recipe, walk.to_dict(), {}, {}), tmp_path / STORE)
-            artifact = TrainedArtifact(walk.recipe, path, sha256, "d", None, None, None, None, {}, 0.0)
+            walk = RandomWalk(random_walk_config(Strategy.ONE_STEP), (tuple(wide * q for q in NORMAL),), (0,), None)
+            path, sha256 = save_artifact(Artifact(walk.config, walk.to_dict(), {}, {}), tmp_path / STORE)
+            artifact = TrainedArtifact(walk.config, path, sha256, "d", None, None, None, None, {}, 0.0)
             record_version(connection, artifact, "champion" if wide == 1.0 else "challenger")
     database.close()
     return made

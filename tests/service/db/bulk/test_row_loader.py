@@ -20,7 +20,7 @@ from service.db.bulk.row_loader import (
     write_rows,
 )
 from service.db.session import Database
-from service.db.tables import changes, runs, sessions
+from service.db.tables import change_counters, runs, sessions
 
 COLUMNS = ("calendar", "session", "open_at", "close_at", "state", "approximate")
 
@@ -55,33 +55,35 @@ def test_more_rows_than_one_statement_holds(database: Database) -> None:
 
 def test_a_conflict_updates_what_is_named_or_fails(database: Database) -> None:
     with database.transaction() as connection:
-        assert write_rows(connection, changes, ("scope", "counter"), [("A", 1), ("B", 1)]) == 2
-        write_rows(connection, changes, ("scope", "counter"), [("A", 5)], ("counter",))
-        assert read_columns(connection, select(changes.c.counter).order_by(changes.c.scope)) == ((5, 1),)
+        assert write_rows(connection, change_counters, ("scope", "counter"), [("A", 1), ("B", 1)]) == 2
+        write_rows(connection, change_counters, ("scope", "counter"), [("A", 5)], ("counter",))
+        assert read_columns(connection, select(change_counters.c.counter).order_by(change_counters.c.scope)) == (
+            (5, 1),
+        )
     with pytest.raises(IntegrityError), database.transaction() as connection:
-        write_rows(connection, changes, ("scope", "counter"), [("A", 6)])
+        write_rows(connection, change_counters, ("scope", "counter"), [("A", 6)])
 
 
 def test_many_rows_update_what_is_named_and_keep_the_rest(database: Database) -> None:
     names = [f"S{place}" for place in range(150)]
     with database.transaction() as connection:
-        write_columns(connection, changes, {"scope": names, "counter": [1] * 150})
+        write_columns(connection, change_counters, {"scope": names, "counter": [1] * 150})
     with database.transaction() as connection:
         mixed = [*names[100:], "T", *names[:99]]
-        assert write_columns(connection, changes, {"scope": mixed, "counter": [2] * 150}, ("counter",)) == 150
-        write_columns(connection, changes, {"scope": names[:120], "counter": [3] * 120}, ("counter",))
-        found = {row.scope: row.counter for row in connection.execute(select(changes))}
+        assert write_columns(connection, change_counters, {"scope": mixed, "counter": [2] * 150}, ("counter",)) == 150
+        write_columns(connection, change_counters, {"scope": names[:120], "counter": [3] * 120}, ("counter",))
+        found = {row.scope: row.counter for row in connection.execute(select(change_counters))}
     assert (found["S0"], found["S119"], found["S120"], found["T"], len(found)) == (3, 3, 2, 2, 151)
 
 
 def test_a_conflict_among_many_rows_is_an_error_of_its_kind_and_writes_nothing(database: Database) -> None:
     names = [f"S{place}" for place in range(150)]
     with database.transaction() as connection:
-        write_rows(connection, changes, ("scope", "counter"), [("S149", 7)])
+        write_rows(connection, change_counters, ("scope", "counter"), [("S149", 7)])
     with pytest.raises(IntegrityError), database.transaction() as connection:
-        write_columns(connection, changes, {"scope": names, "counter": [1] * 150})
+        write_columns(connection, change_counters, {"scope": names, "counter": [1] * 150})
     with database.reading() as connection:
-        assert connection.execute(select(changes)).all() == [("S149", 7)]
+        assert connection.execute(select(change_counters)).all() == [("S149", 7)]
 
 
 def test_awkward_text_and_nothing_go_through(database: Database) -> None:
@@ -101,22 +103,25 @@ def test_awkward_text_and_nothing_go_through(database: Database) -> None:
 
 def test_columns_are_rows_on_their_side(database: Database) -> None:
     with database.transaction() as connection:
-        assert write_columns(connection, changes, {"scope": ["A", "B"], "counter": [3, 4]}) == 2
-        assert write_columns(connection, changes, {"scope": [], "counter": []}) == 0
-        assert read_columns(connection, select(changes).order_by(changes.c.scope)) == (("A", "B"), (3, 4))
+        assert write_columns(connection, change_counters, {"scope": ["A", "B"], "counter": [3, 4]}) == 2
+        assert write_columns(connection, change_counters, {"scope": [], "counter": []}) == 0
+        assert read_columns(connection, select(change_counters).order_by(change_counters.c.scope)) == (
+            ("A", "B"),
+            (3, 4),
+        )
         with pytest.raises(ValueError, match="sequence of size 1"):
-            write_columns(connection, changes, {"scope": ["C", "D"], "counter": [3]})
+            write_columns(connection, change_counters, {"scope": ["C", "D"], "counter": [3]})
 
 
 def test_unknown_columns_are_refused(database: Database) -> None:
     with database.transaction() as connection, pytest.raises(ValueError, match="changes has no column colour"):
-        write_rows(connection, changes, ("scope", "colour"), [("A", 1)])
+        write_rows(connection, change_counters, ("scope", "colour"), [("A", 1)])
 
 
 def test_no_rows(database: Database) -> None:
     with database.transaction() as connection:
-        assert write_rows(connection, changes, ("scope", "counter"), []) == 0
-        assert read_columns(connection, select(changes)) == ((), ())
+        assert write_rows(connection, change_counters, ("scope", "counter"), []) == 0
+        assert read_columns(connection, select(change_counters)) == ((), ())
     assert (len(days_array(())), len(instants_array(())), len(floats_array(()))) == (0, 0, 0)
 
 

@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from service.api.forecasts.queries import Wanted, editions_for
+from service.api.forecasts.queries import ForecastQuery, editions_for
 from service.cli.serve.forecast_output import forecast_document
 from service.db.tables import (
-    accuracy,
     calibration_states,
-    changes,
-    edition_items,
+    change_counters,
     editions,
     forecasts,
     model_versions,
     runs,
     scores,
+    served_forecasts,
+    track_records,
 )
 from service.errors import CalendarError, NotFound, SettingsError
 from service.forecasts.backfill.backfill_job import backfill
@@ -32,7 +32,7 @@ WEDNESDAY, THURSDAY, FRIDAY, MONDAY, TUESDAY = DAYS[:5]
 
 
 def rows_of(desk: Desk) -> dict[str, list[Any]]:
-    return {table.name: desk.rows(table) for table in (editions, forecasts, edition_items, scores, model_versions)}
+    return {table.name: desk.rows(table) for table in (editions, forecasts, served_forecasts, scores, model_versions)}
 
 
 def on_time(desk: Desk, as_of: date) -> None:
@@ -46,9 +46,9 @@ def test_each_session_is_an_edition_of_what_is_missing_issued_now(desk: Desk) ->
     fill_desk(desk, "AAA", "BBB")
     summary = fill(desk, date(2018, 6, 2), TUESDAY)  # a Saturday to a Tuesday
     assert (summary.sessions, summary.editions) == ((MONDAY, TUESDAY), [(MONDAY, 1), (TUESDAY, 2)])
-    assert (summary.published, summary.standing, summary.without_bar, summary.refused) == (4, 0, 0, {})
+    assert (summary.published, summary.approval, summary.without_bar, summary.refused) == (4, 0, 0, {})
     rows = desk.rows(editions)
-    assert {(row.origin, row.calendar, row.issued_at, row.run_id) for row in rows} == {
+    assert {(row.mode, row.calendar, row.issued_at, row.run_id) for row in rows} == {
         ("backfill", "XNYS", utc(2018, 6, 9, 12), None)
     }
     stored = desk.rows(forecasts, as_of=TUESDAY, symbol="BBB", strategy="multi_step")
@@ -65,7 +65,7 @@ def test_repeated_it_publishes_nothing(desk: Desk) -> None:
     fill(desk, THURSDAY, MONDAY)
     before = rows_of(desk)
     summary = fill(desk, THURSDAY, MONDAY)
-    assert (summary.editions, summary.published, summary.standing) == ([], 0, 6)
+    assert (summary.editions, summary.published, summary.approval) == ([], 0, 6)
     assert rows_of(desk) == before
 
 
@@ -120,15 +120,15 @@ def test_the_newest_answer_stays_the_one_on_time(desk: Desk) -> None:
     on_time(desk, THURSDAY)
     desk.add(History("NEW", LAST, random_closes(330, 3)))
     fill(desk, WEDNESDAY, MONDAY)
-    now = Wanted(utc(2018, 6, 9, 12))
+    now = ForecastQuery(utc(2018, 6, 9, 12))
     with desk.database.reading() as connection:
         found = editions_for(connection, ["AAA", "BBB", "NEW"], now)
-        asked = editions_for(connection, ["AAA"], Wanted(now.known_at, MONDAY))
-        then = editions_for(connection, ["AAA"], Wanted(utc(2018, 6, 9, 11, 59), MONDAY))
-    assert {symbol: (row.origin, row.as_of) for symbol, row in found.items()} == {
+        asked = editions_for(connection, ["AAA"], ForecastQuery(now.known_at, MONDAY))
+        then = editions_for(connection, ["AAA"], ForecastQuery(utc(2018, 6, 9, 11, 59), MONDAY))
+    assert {symbol: (row.mode, row.as_of) for symbol, row in found.items()} == {
         "AAA": ("replay", THURSDAY), "BBB": ("replay", THURSDAY)
     }  # fmt: skip
-    assert [row.origin for row in asked.values()] == ["backfill"]
+    assert [row.mode for row in asked.values()] == ["backfill"]
     assert then == {}  # it was not issued yet
 
 
@@ -165,8 +165,8 @@ def test_a_target_without_a_bar_is_void_at_once_where_none_comes_any_more(desk: 
     assert states == {1: "void", 2: "scored", 3: "scored"}
 
 
-def counted(desk: Desk, origin: str) -> dict[tuple[str, int], int]:
-    rows = desk.rows(accuracy, origin=origin, scope="AAA", forecaster="served")
+def counted(desk: Desk, mode: str) -> dict[tuple[str, int], int]:
+    rows = desk.rows(track_records, mode=mode, scope="AAA", forecaster="served")
     return {(row.strategy, row.step): row.n for row in rows}
 
 
@@ -174,10 +174,10 @@ def test_its_track_record_is_its_own(desk: Desk) -> None:
     fill_desk(desk)
     on_time(desk, THURSDAY)
     desk.score(LAST)
-    before = desk.rows(accuracy)
+    before = desk.rows(track_records)
     states = desk.rows(calibration_states)
     fill(desk, date(2018, 5, 1), LAST)
-    assert [row for row in desk.rows(accuracy) if row.origin == "replay"] == before
+    assert [row for row in desk.rows(track_records) if row.mode == "replay"] == before
     assert counted(desk, "replay") == {
         ("one_step", 1): 1,
         ("multi_step", 1): 1,
@@ -210,7 +210,7 @@ def test_the_stand_in_bears_no_calibration_state(desk: Desk) -> None:
     fill_desk(desk)
     on_time(desk, THURSDAY)
     fill(desk, WEDNESDAY, WEDNESDAY)
-    served = desk.rows(edition_items, edition=1)[0].model_version_id
+    served = desk.rows(served_forecasts, edition=1)[0].model_version_id
     stand_in = served_by(desk)[WEDNESDAY][0]
     with desk.database.reading() as connection:
         lineages = read_lineages(connection, [served, stand_in])
@@ -238,7 +238,7 @@ def test_two_at_once_publish_each_forecast_once(desk: Desk) -> None:
 
     desk.worker.meanwhile = overtake
     summary = fill(desk, THURSDAY, FRIDAY)
-    assert (summary.editions, summary.standing) == ([], 1)
+    assert (summary.editions, summary.approval) == ([], 1)
     assert [(row.number, row.as_of) for row in desk.rows(editions)] == [(1, THURSDAY), (2, FRIDAY)]
     assert len(desk.rows(model_versions)) == 2  # one random walk of each strategy for both
 
@@ -263,7 +263,7 @@ def test_a_session_that_turned_out_closed_is_passed_over(desk: Desk) -> None:
 def test_readers_learn_of_it(desk: Desk) -> None:
     fill_desk(desk)
     fill(desk, THURSDAY, THURSDAY)
-    assert {row.scope for row in desk.rows(changes)} >= {"", "AAA"}
+    assert {row.scope for row in desk.rows(change_counters)} >= {"", "AAA"}
 
 
 def refusals() -> Iterable[tuple[tuple[str, str, str, tuple[str, ...]], type[Exception], str]]:

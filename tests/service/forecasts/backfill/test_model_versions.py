@@ -147,7 +147,7 @@ def test_the_stand_in_never_serves_on_time(desk: Desk) -> None:
 
 def test_a_random_walk_without_its_artifact_is_stood_in_for(desk: Desk) -> None:
     fill_desk(desk)
-    lost = desk.add_walk(next(iter(desk.context.recipes("equity"))), "champion")
+    lost = desk.add_walk(next(iter(desk.context.configs("equity"))), "champion")
     fill(desk, THURSDAY, THURSDAY)
     assert lost not in forecasters(desk, THURSDAY, "one_step")
     assert served_by(desk, "one_step")[THURSDAY][0] == stand_ins(desk)["one_step"]

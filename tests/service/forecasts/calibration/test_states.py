@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.baselines import random_walk_recipe
+from models.baselines import random_walk_config
 from models.calibration import CalibrationState, JointState, StepState, calibrate_batch
 from models.config import Strategy
 from models.training.train import TrainedArtifact
@@ -41,9 +41,9 @@ def said(desk: Desk) -> Desk:
     return desk
 
 
-def say(desk: Desk, *what: Said, origin: str = "replay", calendar: str = "XNYS") -> None:
+def say(desk: Desk, *what: Said, mode: str = "replay", calendar: str = "XNYS") -> None:
     with desk.database.transaction() as connection:
-        publish(connection, draft_of(*what, origin=origin, calendar=calendar), NOON, NOON)
+        publish(connection, draft_of(*what, mode=mode, calendar=calendar), NOON, NOON)
 
 
 def at(desk: Desk, day: date, sequence: int = 0, **closes: float) -> None:
@@ -71,7 +71,7 @@ def add_judged_walk(desk: Desk, state: CalibrationState) -> int:
         "calibration": state.to_dict(),
     }  # fmt: skip
     walk = TrainedArtifact(
-        random_walk_recipe(Strategy.MULTI_STEP), desk.context.settings.artifact_dir / "w", "s", "d",
+        random_walk_config(Strategy.MULTI_STEP), desk.context.settings.artifact_dir / "w", "s", "d",
         None, None, None, None, metrics, 0.0,
     )  # fmt: skip
     with desk.database.transaction() as connection:
@@ -168,7 +168,7 @@ def test_published_forecasts_keep_the_state_they_were_made_with(said: Desk) -> N
 def test_back_fills_and_other_calendars_teach_nothing(said: Desk) -> None:
     said.add(History("7203.T", AS_OF, [1000.0], calendar="XTKS"))
     say(said, Said("7203.T", AS_OF, (T, T1, T2), 1), calendar="XTKS")
-    say(said, Said("AAA", AS_OF, (T, T1, T2), said.add_walk(Strategy.ONE_STEP), "one_step"), origin="backfill")
+    say(said, Said("AAA", AS_OF, (T, T1, T2), said.add_walk(Strategy.ONE_STEP), "one_step"), mode="backfill")
     said.put("7203.T", {T: 1300.0})
     at(said, T, AAA=101.0)
     assert {key[0] for key in stored(said)} == {1}

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from models.config import Strategy
-from service.db.tables import accuracy, changes, forecasts, runs, scores, sessions
+from service.db.tables import change_counters, forecasts, runs, scores, sessions, track_records
 from service.errors import FencedError
 from service.forecasts.ledger import publish
 from service.forecasts.scoring.score_job import score
@@ -72,16 +72,16 @@ def test_nothing_is_scored_a_minute_before_the_bar_is_final(said: Desk) -> None:
 
 def test_scoring_again_adds_nothing(said: Desk) -> None:
     at(said, T, AAA=101.0)
-    before = {row.scope: row.counter for row in said.rows(changes)}
+    before = {row.scope: row.counter for row in said.rows(change_counters)}
     assert said.score(T, sequence=1) == {}
     assert states(said) == [(1, 1, "scored")]
-    assert {row.scope: row.counter for row in said.rows(changes)} == before
+    assert {row.scope: row.counter for row in said.rows(change_counters)} == before
 
 
 def test_a_new_score_raises_the_counters_and_is_told(said: Desk) -> None:
-    before = {row.scope: row.counter for row in said.rows(changes)}
+    before = {row.scope: row.counter for row in said.rows(change_counters)}
     at(said, T, AAA=101.0)
-    after = {row.scope: row.counter for row in said.rows(changes)}
+    after = {row.scope: row.counter for row in said.rows(change_counters)}
     assert (after["AAA"] - before["AAA"], after[""] - before[""]) == (1, 1)
     (summary,) = said.reporter.scored
     assert (summary.calendar, summary.session, summary.scored, summary.inside_80, summary.void) == ("XNYS", T, 1, 1, 0)
@@ -199,14 +199,14 @@ def test_after_a_long_stop_old_forecasts_still_get_their_outcome(said: Desk) -> 
 
 def test_accuracy_is_written_with_the_scores(said: Desk) -> None:
     at(said, T, AAA=101.0)
-    found = {(row.scope_kind, row.scope, row.step, row.forecaster): row for row in said.rows(accuracy)}
+    found = {(row.scope_kind, row.scope, row.step, row.forecaster): row for row in said.rows(track_records)}
     assert set(found) == {
         (kind, scope, 1, name)
         for kind, scope in (("symbol", "AAA"), ("group", "equity"))
         for name in ("served", "random_walk")
     }
     served = found[("symbol", "AAA", 1, "served")]
-    assert (served.n, served.skill, served.origin, served.as_of) == (1, None, "replay", T)
+    assert (served.n, served.skill, served.mode, served.as_of) == (1, None, "replay", T)
 
 
 def test_a_worker_whose_run_was_taken_over_scores_nothing(said: Desk) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import insert
 
 from models.config import Strategy
 from models.metrics.significance import diebold_mariano
-from service.db.tables import accuracy, edition_items, editions, forecasts, model_versions, scores
+from service.db.tables import editions, forecasts, model_versions, scores, served_forecasts, track_records
 from service.forecasts.ledger import publish
 from service.forecasts.scoring.track_records import update_accuracy
 from tests.support.forecast_factory import NOON, Desk, History, Said, draft_of, sessions_until
@@ -52,7 +52,7 @@ class Spoken:
     revision: int = 1
 
 
-def tell(desk: Desk, spoken: Iterable[Spoken], origin: str = "replay") -> None:
+def tell(desk: Desk, spoken: Iterable[Spoken], mode: str = "replay") -> None:
     """Publish and score, an edition each."""
     with desk.database.transaction() as connection:
         for one in spoken:
@@ -61,7 +61,7 @@ def tell(desk: Desk, spoken: Iterable[Spoken], origin: str = "replay") -> None:
                      served=version == one.served)
                 for version in one.earned
             ]  # fmt: skip
-            number = publish(connection, draft_of(*said, origin=origin), NOON, NOON)
+            number = publish(connection, draft_of(*said, mode=mode), NOON, NOON)
             ids = forecasts.select().where(forecasts.c.edition == number)
             for row in connection.execute(ids).all():
                 connection.execute(insert(scores).values(_score(row.id, one.earned[row.model_version_id])))
@@ -75,11 +75,11 @@ def _score(forecast_id: int, earned: Earned, revision: int = 1, state: str = "sc
     }  # fmt: skip
 
 
-def computed(desk: Desk, *symbols: str, origin: str = "replay") -> dict[tuple[str, str], Any]:
+def computed(desk: Desk, *symbols: str, mode: str = "replay") -> dict[tuple[str, str], Any]:
     """The table after an update, by (scope, forecaster)."""
     with desk.database.transaction() as connection:
-        update_accuracy(connection, symbols, origin)
-    return {(row.scope, row.forecaster): row for row in desk.rows(accuracy, origin=origin)}
+        update_accuracy(connection, symbols, mode)
+    return {(row.scope, row.forecaster): row for row in desk.rows(track_records, mode=mode)}
 
 
 def days(n: int) -> list[tuple[date, date]]:
@@ -131,7 +131,7 @@ def test_origins_are_never_mixed(ready: Desk) -> None:
     found = computed(ready, "AAA")
     assert {row.n for row in found.values()} == {5}
     assert found[("AAA", "served")].pinball == pytest.approx(0.003)
-    assert computed(ready, "AAA", origin="live")[("AAA", "served")].pinball == pytest.approx(9.0)
+    assert computed(ready, "AAA", mode="live")[("AAA", "served")].pinball == pytest.approx(9.0)
 
 
 def test_only_the_last_revision_counts_even_of_another_version(ready: Desk) -> None:
@@ -226,9 +226,9 @@ def random_story(seed: int) -> list[Spoken]:
 
 def slow(desk: Desk, symbols: Sequence[str], forecaster: str) -> dict[str, Any]:
     """The same figures by hand, from the rows of the tables."""
-    names = {row.id: row.architecture for row in desk.rows(model_versions)}
-    origin = {row.number: row.origin for row in desk.rows(editions)}
-    items = {(row.edition, row.symbol): row.model_version_id for row in desk.rows(edition_items)}
+    names = {row.id: row.forecaster for row in desk.rows(model_versions)}
+    mode = {row.number: row.mode for row in desk.rows(editions)}
+    items = {(row.edition, row.symbol): row.model_version_id for row in desk.rows(served_forecasts)}
     newest = desk.newest_scores()
     last: dict[tuple[str, date], int] = {}
     for row in desk.rows(forecasts):
@@ -238,7 +238,7 @@ def slow(desk: Desk, symbols: Sequence[str], forecaster: str) -> dict[str, Any]:
     target: dict[tuple[str, date], date] = {}
     for row in desk.rows(forecasts):
         key = (row.symbol, row.as_of)
-        if row.symbol not in symbols or origin[row.edition] != "replay" or row.revision != last[key]:
+        if row.symbol not in symbols or mode[row.edition] != "replay" or row.revision != last[key]:
             continue
         target[key] = row.target_session
         if names[row.model_version_id] == "random_walk":

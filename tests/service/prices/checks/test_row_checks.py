@@ -8,7 +8,7 @@ import pytest
 
 from service.market.exchange_calendar import get_calendar
 from service.prices.checks.row_checks import Checked, check_actions, check_rows
-from service.prices.sources.base import Action, ActionKind, Malformed, PriceHistory
+from service.prices.sources.base import Action, ActionKind, FetchedPrices, Malformed
 from tests.support.fakes import JANUARY, bars_frame
 
 SETTLE = timedelta(minutes=90)
@@ -16,7 +16,7 @@ SETTLE = timedelta(minutes=90)
 
 def check(frame: pd.DataFrame, at: str = "2024-01-31T23:00:00") -> Checked:
     table = get_calendar("XNYS", date(2024, 1, 1)).table(date(2023, 12, 1), date(2024, 2, 28))
-    return check_rows(PriceHistory("AAA", frame, ()), table, SETTLE, np.datetime64(at, "s"))
+    return check_rows(FetchedPrices("AAA", frame, ()), table, SETTLE, np.datetime64(at, "s"))
 
 
 def days(checked: Checked) -> list[int]:

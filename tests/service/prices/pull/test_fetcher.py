@@ -8,17 +8,17 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from service.db.tables import bars, changes, instruments, quarantine, sessions
+from service.db.tables import bars, change_counters, instruments, quarantine, sessions
 from service.market.exchange_calendar import get_calendar
 from service.prices.pull.fetcher import IngestContext, pull_symbols
 from service.prices.repository import read_actions, read_bars
 from service.prices.sources.base import (
     Action,
     ActionKind,
+    FetchedPrices,
     InstrumentMeta,
     Malformed,
     NoData,
-    PriceHistory,
     RateLimited,
     Transient,
     UnknownSymbol,
@@ -35,13 +35,15 @@ def closes(world: World, symbol: str) -> list[float]:
 
 def counters(world: World) -> dict[str, int]:
     with world.database.reading() as connection:
-        return {row[0]: row[1] for row in connection.execute(select(changes.c.scope, changes.c.counter))}
+        return {
+            row[0]: row[1] for row in connection.execute(select(change_counters.c.scope, change_counters.c.counter))
+        }
 
 
 def everything(world: World) -> list[tuple[object, ...]]:
     with world.database.reading() as connection:
         return [
-            tuple(row) for table in (bars, instruments, quarantine, sessions, changes)
+            tuple(row) for table in (bars, instruments, quarantine, sessions, change_counters)
             for row in connection.execute(select(table))
         ]  # fmt: skip
 
@@ -216,7 +218,7 @@ def test_no_transaction_is_open_while_fetching(world: World) -> None:
     plain = world.source.fetch
     seen: list[str] = []
 
-    def fetch(symbol: str, start: date | None, at: datetime) -> PriceHistory:
+    def fetch(symbol: str, start: date | None, at: datetime) -> FetchedPrices:
         with world.database.transaction():
             seen.append(threading.current_thread().name)
         return plain(symbol, start, at)

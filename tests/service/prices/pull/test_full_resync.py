@@ -10,7 +10,7 @@ from service.market.exchange_calendar import get_calendar
 from service.prices.adjustment.corporate_actions import Action, ActionKind
 from service.prices.pull.full_resync import SHARE, read_whole
 from service.prices.quarantine.row_quarantine import list_quarantine
-from service.prices.quarantine.symbol_holds import Doubt, raise_doubt
+from service.prices.quarantine.symbol_holds import SymbolHold, raise_hold
 from service.prices.repository import read_bars
 from tests.support.fakes import JANUARY, World, bars_frame, evening
 
@@ -31,8 +31,8 @@ def test_every_symbol_is_read_whole_once_in_twenty_sessions(world: World) -> Non
     assert len(sessions) == SHARE == 20
     drawn = Counter(symbol for session in sessions for symbol in read_whole(known, session, get_calendar))
     assert drawn == Counter(names)
-    nights = [len(read_whole(known, session, get_calendar)) for session in sessions]
-    assert max(nights) <= 25, "ten a night on average, never many more"
+    sessions_seen = [len(read_whole(known, session, get_calendar)) for session in sessions]
+    assert max(sessions_seen) <= 25, "ten a night on average, never many more"
 
 
 def test_a_symbol_without_bars_is_left_out(world: World) -> None:
@@ -79,7 +79,9 @@ def test_what_cannot_be_believed_far_back_costs_no_new_bar(
 
 def test_a_split_that_comes_on_such_a_night_confirms_the_doubt(world: World, night: date) -> None:
     with world.database.transaction() as connection:
-        raise_doubt(connection, "GE", Doubt.BASIS, "half, and no split says why", (FEBRUARY[2], evening(FEBRUARY[2])))
+        raise_hold(
+            connection, "GE", SymbolHold.BASIS, "half, and no split says why", (FEBRUARY[2], evening(FEBRUARY[2]))
+        )
     world.source.bars["GE"] = bars_frame(DAYS, [close / 2 for close in CLOSES])
     world.source.actions["GE"] = (Action(night, ActionKind.SPLIT, 2.0),)
     assert world.pull(night)["GE"].state == "ok"

@@ -7,10 +7,10 @@ from sqlalchemy import func, select
 
 from service.db.session import Database
 from service.db.tables import bars, instruments, run_outcomes, runs
-from service.prices.sources.base import PriceHistory, UnknownSymbol
+from service.prices.sources.base import FetchedPrices, UnknownSymbol
 from service.runs import Claimant, claim
 from tests.support.recorded import RecordedWalks, Walk
-from tests.support.service_factory import Service, Wanted, make_service
+from tests.support.service_factory import ForecastQuery, Service, make_service
 
 NAMES = ("AAA", "BBB")
 
@@ -20,7 +20,7 @@ class SlowWalks(RecordedWalks):
 
     service: Service | None = None
 
-    def fetch(self, symbol: str, start: date | None, at: datetime) -> PriceHistory:
+    def fetch(self, symbol: str, start: date | None, at: datetime) -> FetchedPrices:
         """As the parent's, after the takeover."""
         if symbol == "AAA" and self.service is not None:
             service, self.service = self.service, None
@@ -33,7 +33,7 @@ class SlowWalks(RecordedWalks):
 
 def interrupted(database: Database, folder: Path, source: SlowWalks) -> Service:
     """The service after one turn of the scheduler that lost its pull."""
-    service = make_service(database, folder, source, Wanted("2024-03-01T22:30:00Z", NAMES))
+    service = make_service(database, folder, source, ForecastQuery("2024-03-01T22:30:00Z", NAMES))
     source.service = service
     scheduler = service.scheduler()
     scheduler.step()

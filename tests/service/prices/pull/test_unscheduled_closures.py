@@ -9,14 +9,14 @@ import pytest
 from sqlalchemy import Row, insert, select
 
 from service.db.session import Database
-from service.db.tables import changes, forecasts, quarantine, run_outcomes, runs, scores, sessions
+from service.db.tables import change_counters, forecasts, quarantine, run_outcomes, runs, scores, sessions
 from service.market.exchange_calendar import get_calendar
 from service.market.instruments import list_instruments
 from service.market.sessions import closed_sessions
 from service.prices.pull.fetcher import IngestContext, pull_symbols
 from service.prices.sources.base import Transient
 from tests.support.recorded import RecordedWalks, Walk
-from tests.support.service_factory import Service, Wanted, make_service
+from tests.support.service_factory import ForecastQuery, Service, make_service
 
 TUESDAY, WEDNESDAY, THURSDAY, FRIDAY = (date(2024, 3, day) for day in (5, 6, 7, 8))
 FIRST, LAST = date(2023, 9, 1), date(2024, 3, 28)
@@ -35,7 +35,7 @@ class Place:
 
     def __init__(self, database: Database, folder: Path, *walks: Walk) -> None:
         self.source = RecordedWalks(walks)
-        wanted = Wanted("2024-03-05T18:00:00Z", tuple(walk.symbol for walk in walks))
+        wanted = ForecastQuery("2024-03-05T18:00:00Z", tuple(walk.symbol for walk in walks))
         self.service: Service = make_service(database, folder, self.source, wanted)
         self.scheduler = self.service.scheduler()
 
@@ -63,10 +63,10 @@ def place(database: Database, tmp_path: Path) -> Place:
 def test_it_is_judged_when_the_next_session_opens_and_told_once(place: Place) -> None:
     place.until(at(6, 22, 30))
     assert place.closed() == []
-    before = place.rows(select(changes.c.counter).where(changes.c.scope == "AAA.L"))
+    before = place.rows(select(change_counters.c.counter).where(change_counters.c.scope == "AAA.L"))
     place.until(at(7, 8))  # Thursday's open in London
     assert place.closed() == [("XLON", WEDNESDAY)]
-    assert place.rows(select(changes.c.counter).where(changes.c.scope == "AAA.L")) != before
+    assert place.rows(select(change_counters.c.counter).where(change_counters.c.scope == "AAA.L")) != before
     place.until(at(8, 22, 30))
     assert place.closed() == [("XLON", WEDNESDAY)]
     assert len(place.told()) == 1
@@ -116,7 +116,7 @@ def test_a_bar_that_comes_later_opens_it_again(place: Place) -> None:
 def test_every_reader_of_the_exchange_learns_that_it_is_open_again(place: Place) -> None:
     place.until(at(8, 18))
     place.source.put(replace(LONDON, holes=frozenset()))
-    counter = select(changes.c.counter).where(changes.c.scope == "BBB.L")
+    counter = select(change_counters.c.counter).where(change_counters.c.scope == "BBB.L")
     before = place.rows(counter)[0].counter
     context = place.service.context
     with place.service.database.reading() as connection:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
-from service.db.tables import changes
+from service.db.tables import change_counters
 from service.errors import NotFound
 from service.prices.checks.row_checks import Finding
 from service.prices.quarantine.row_quarantine import clear, list_quarantine, record_findings
@@ -41,7 +41,7 @@ def test_a_refused_row_is_only_ticked_off(world: World) -> None:
         number = list_quarantine(connection)[0].id
         clear(connection, number, AT, "fake")
         assert not has_bar(connection, "AAA", FINDING.session.astype(object))
-        assert connection.execute(select(changes)).all() == []
+        assert connection.execute(select(change_counters)).all() == []
     assert states(world, state="cleared") == [("AAA", "cleared")]
 
 
@@ -53,7 +53,9 @@ def test_clearing_a_suspect_raises_the_changes(world: World) -> None:
         record = clear(connection, list_quarantine(connection)[0].id, AT, "fake")
         assert (record.session, record.row["close"], record.clears) == (JANUARY[3], 50.0, False)
         assert has_bar(connection, "AAA", JANUARY[3])
-        counters = {row[0]: row[1] for row in connection.execute(select(changes.c.scope, changes.c.counter))}
+        counters = {
+            row[0]: row[1] for row in connection.execute(select(change_counters.c.scope, change_counters.c.counter))
+        }
     assert counters == {"": 2, "AAA": 2}
 
 

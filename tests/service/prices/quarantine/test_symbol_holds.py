@@ -9,31 +9,31 @@ import pytest
 from service.db.session import Database
 from service.prices.quarantine.row_quarantine import clear, list_quarantine
 from service.prices.quarantine.symbol_holds import (
-    NIGHTS,
-    Doubt,
+    SESSIONS_SEEN,
+    SymbolHold,
     allowed_symbols,
     lasting,
-    raise_doubt,
-    settle_doubts,
+    raise_hold,
+    settle_holds,
     use_allowance,
 )
 from tests.support.fakes import JANUARY, World, bars_frame, evening
 from tests.support.paths import ROOT
 from tests.support.recorded import RecordedWalks, Walk
-from tests.support.service_factory import Service, Wanted, make_service
+from tests.support.service_factory import ForecastQuery, Service, make_service
 
 AT = evening(JANUARY[0])
 
 
-def raised(world: World, *sessions: date, kind: Doubt = Doubt.BASIS) -> list[int]:
+def raised(world: World, *sessions: date, kind: SymbolHold = SymbolHold.BASIS) -> list[int]:
     world.instruments("AAA")
     with world.database.transaction() as connection:
-        return [raise_doubt(connection, "AAA", kind, f"on {day}", (day, evening(day))) for day in sessions]
+        return [raise_hold(connection, "AAA", kind, f"on {day}", (day, evening(day))) for day in sessions]
 
 
 def test_nights_are_separate_sessions(world: World) -> None:
     assert raised(world, JANUARY[0], JANUARY[0], JANUARY[1], JANUARY[2]) == [1, 1, 2, 3]
-    assert raised(world, JANUARY[2], kind=Doubt.GONE) == [1]
+    assert raised(world, JANUARY[2], kind=SymbolHold.GONE) == [1]
     with world.database.reading() as connection:
         first, second = list_quarantine(connection, ["AAA"])
     assert (first.reason, first.first_seen_at, first.last_seen_at) == ("on 2024-01-04", AT, evening(JANUARY[2]))
@@ -43,16 +43,16 @@ def test_nights_are_separate_sessions(world: World) -> None:
 def test_a_settled_doubt_begins_anew(world: World) -> None:
     raised(world, *JANUARY[:2])
     with world.database.transaction() as connection:
-        assert settle_doubts(connection, "AAA", Doubt.GONE, "cleared", AT) == 0
-        assert settle_doubts(connection, "AAA", Doubt.BASIS, "cleared", AT) == 1
-        assert settle_doubts(connection, "AAA", Doubt.BASIS, "cleared", AT) == 0
+        assert settle_holds(connection, "AAA", SymbolHold.GONE, "cleared", AT) == 0
+        assert settle_holds(connection, "AAA", SymbolHold.BASIS, "cleared", AT) == 1
+        assert settle_holds(connection, "AAA", SymbolHold.BASIS, "cleared", AT) == 0
         assert allowed_symbols(connection, ["AAA"]) == frozenset(), "the source took it back; nobody allowed anything"
     assert raised(world, JANUARY[2]) == [1]
 
 
 def test_only_a_doubted_basis_is_allowed_and_only_once(world: World) -> None:
     raised(world, JANUARY[0])
-    raised(world, JANUARY[0], kind=Doubt.GONE)
+    raised(world, JANUARY[0], kind=SymbolHold.GONE)
     with world.database.transaction() as connection:
         basis, gone = list_quarantine(connection, ["AAA"])
         clear(connection, gone.id, AT, "fake")
@@ -102,10 +102,10 @@ TOLD = "doubted for 3 nights or more; look with `tplus quarantine list`, then cl
 
 def doubted_for_three_nights(database: Database, folder: Path, walk: Walk) -> Service:
     """A service on the evening of Friday 1 March 2024 that doubts the basis of one symbol."""
-    service = make_service(database, folder, RecordedWalks([walk]), Wanted("2024-03-01T22:30:00Z", ("AAA",)))
+    service = make_service(database, folder, RecordedWalks([walk]), ForecastQuery("2024-03-01T22:30:00Z", ("AAA",)))
     with database.transaction() as connection:
-        for day in (date(2024, 2, 27), date(2024, 2, 28), date(2024, 2, 29))[:NIGHTS]:
-            raise_doubt(connection, "AAA", Doubt.BASIS, "twice", (day, datetime(2024, 2, 29, 23, tzinfo=UTC)))
+        for day in (date(2024, 2, 27), date(2024, 2, 28), date(2024, 2, 29))[:SESSIONS_SEEN]:
+            raise_hold(connection, "AAA", SymbolHold.BASIS, "twice", (day, datetime(2024, 2, 29, 23, tzinfo=UTC)))
     return service
 
 

@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 from sqlalchemy import Connection
 
-from models.config import Recipe, Strategy
-from models.gate import Evidence, judge_recipe
+from models.config import ModelConfig, Strategy
+from models.gate import Evidence, judge_config
 from models.training.train import TrainedArtifact
 from service.db.tables import model_decisions, model_versions
 from service.training.promotion.decide import NewVersions, promote
-from service.training.registry.approvals import LIVE, RecipeKey, record_asking, record_loss
+from service.training.registry.approvals import LIVE, ConfigKey, record_attempt, record_loss
 from service.training.registry.versions import Recorded, add_version, champion
 from tests.support.forecast_factory import NOON, Desk
 
 RECORDED = Recorded(NOON, NOON, None)
-WALK_RECIPE = Recipe("random_walk", Strategy.ONE_STEP, lookback=1, seeds=(0,))
+WALK_RECIPE = ModelConfig("random_walk", Strategy.ONE_STEP, lookback=1, seeds=(0,))
 WALK = TrainedArtifact(WALK_RECIPE, Path("w"), "s", "d", None, None, None, None, {}, 0.0)
-NETWORK = replace(WALK, recipe=Recipe("lstm", Strategy.ONE_STEP))
-KEY = RecipeKey("equity", "one_step", NETWORK.recipe.hash(), "lstm")
+NETWORK = replace(WALK, config=ModelConfig("lstm", Strategy.ONE_STEP))
+KEY = ConfigKey("equity", "one_step", NETWORK.config.hash(), "lstm")
 ACCEPTED = (
     "the recipe beats the random walk over 252 sessions: pinball 38.50 against 39.00 bp, "
     "p below 0.0001 where 0.0250 is needed at asking 1"
@@ -32,7 +32,7 @@ REFUSED = (
 )
 
 
-def ask(desk: Desk, gain: float, key: RecipeKey = KEY) -> None:
+def ask(desk: Desk, gain: float, key: ConfigKey = KEY) -> None:
     """Judge the recipe on 252 days on which it was better by `gain` bp, give or take one."""
     draw = np.random.default_rng(0)
     noise = draw.normal(size=252)
@@ -40,20 +40,20 @@ def ask(desk: Desk, gain: float, key: RecipeKey = KEY) -> None:
     walk = np.full(252, 39.0)
     evidence = Evidence(np.datetime64("2017-01-01", "D") + np.arange(252), walk - gain + noise, walk, 1)
     with desk.database.transaction() as connection:
-        record_asking(connection, key, evidence, judge_recipe(evidence, 1), RECORDED)
+        record_attempt(connection, key, evidence, judge_config(evidence, 1), RECORDED)
 
 
-def train(connection: Connection, ratio: float | None, recipe: Recipe = NETWORK.recipe) -> str:
+def train(connection: Connection, ratio: float | None, config: ModelConfig = NETWORK.config) -> str:
     """One training: a random walk, and a network that loses `ratio` times its predecessor's, unless None."""
     walk = add_version(connection, "equity", WALK, NOON, RECORDED)
     if ratio is None:
         return promote(connection, NewVersions("equity", "one_step", walk, None, {}), RECORDED)
-    network = add_version(connection, "equity", replace(NETWORK, recipe=recipe), NOON, RECORDED)
+    network = add_version(connection, "equity", replace(NETWORK, config=config), NOON, RECORDED)
     metrics: dict[str, Any] = {"n": 500, "pinball": 38.0, "random_walk_pinball": 39.0, "skill": 1 / 39, "p": 0.2}
     serving = champion(connection, "equity", "one_step")
     beside = 0 if serving is None else serving.id
     metrics["predecessor"] = {"version": beside, "n": 400, "pinball": 38.0 * ratio, "predecessor_pinball": 38.0}
-    new = NewVersions("equity", "one_step", walk, network, metrics, recipe.hash())
+    new = NewVersions("equity", "one_step", walk, network, metrics, config.hash())
     return promote(connection, new, RECORDED)
 
 
@@ -119,7 +119,7 @@ def test_a_predecessor_that_cannot_be_asked_does_not_keep_the_place(desk: Desk) 
         walk = add_version(connection, "equity", WALK, NOON, RECORDED)
         network = add_version(connection, "equity", NETWORK, NOON, RECORDED)
         metrics = {"predecessor": {"version": 2, "error": "its folder is gone"}}
-        promote(connection, NewVersions("equity", "one_step", walk, network, metrics, KEY.recipe), RECORDED)
+        promote(connection, NewVersions("equity", "one_step", walk, network, metrics, KEY.config_hash), RECORDED)
     assert reasons(desk)[4] == f"promoted: version 2 could not be compared with (its folder is gone); {ACCEPTED}"
 
 
@@ -131,7 +131,9 @@ def test_a_refit_that_was_compared_with_another_version_is_not_held_against_the_
         network = add_version(connection, "equity", NETWORK, NOON, RECORDED)
         beside = {"version": 1, "n": 400, "pinball": 50.0, "predecessor_pinball": 38.0}
         promote(
-            connection, NewVersions("equity", "one_step", walk, network, {"predecessor": beside}, KEY.recipe), RECORDED
+            connection,
+            NewVersions("equity", "one_step", walk, network, {"predecessor": beside}, KEY.config_hash),
+            RECORDED,
         )
     assert reasons(desk)[4] == (
         f"promoted: version 2 could not be compared with (version 1 served when its training began); {ACCEPTED}"
@@ -151,7 +153,7 @@ def test_another_recipe_does_not_push_an_accepted_one_out(desk: Desk) -> None:
     ask(desk, 0.5)
     after(desk, 1.0)
     with desk.database.transaction() as connection:
-        train(connection, 0.9, replace(NETWORK.recipe, lookback=10))
+        train(connection, 0.9, replace(NETWORK.config, lookback=10))
     assert [(row.id, row.status) for row in desk.rows(model_versions)] == [
         (1, "retired"), (2, "champion"), (3, "challenger"), (4, "challenger"),
     ]  # fmt: skip

@@ -13,7 +13,7 @@ from models.gate import Evidence
 from service.db.tables import forecasts, model_versions, scores
 from service.forecasts.ledger import publish
 from service.training.promotion.live_scores import live_evidence
-from service.training.registry.approvals import RecipeKey
+from service.training.registry.approvals import ConfigKey
 from tests.support.forecast_factory import NOON, Desk, History, Said, draft_of, sessions_until
 
 LAST = date(2018, 6, 29)
@@ -30,13 +30,13 @@ def ready(desk: Desk) -> Desk:
     return desk
 
 
-def tell(desk: Desk, symbol: str, place: int, pinballs: dict[int, list[float | None]], origin: str = "replay") -> None:
+def tell(desk: Desk, symbol: str, place: int, pinballs: dict[int, list[float | None]], mode: str = "replay") -> None:
     """Publish and score the forecasts from one as_of; a None is not scored yet."""
     days = sessions_until(LAST, 12)
     as_of, targets = days[place], tuple(days[place + 1 : place + 4])
     said = [Said(symbol, as_of, targets, version, served=version == NETWORK) for version in pinballs]
     with desk.database.transaction() as connection:
-        number = publish(connection, draft_of(*said, origin=origin), NOON, NOON)
+        number = publish(connection, draft_of(*said, mode=mode), NOON, NOON)
         for row in connection.execute(forecasts.select().where(forecasts.c.edition == number)).all():
             pinball = pinballs[row.model_version_id][row.step - 1]
             if pinball is not None:
@@ -50,10 +50,10 @@ def _score(forecast_id: int, pinball: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def evidence(desk: Desk, origin: str = "replay") -> Evidence:
-    (recipe,) = {row.recipe for row in desk.rows(model_versions) if row.architecture == "lstm"}
+def evidence(desk: Desk, mode: str = "replay") -> Evidence:
+    (config,) = {row.config_hash for row in desk.rows(model_versions) if row.forecaster == "lstm"}
     with desk.database.reading() as connection:
-        return live_evidence(connection, RecipeKey("equity", "multi_step", recipe, "lstm"), origin)
+        return live_evidence(connection, ConfigKey("equity", "multi_step", config, "lstm"), mode)
 
 
 def test_days_are_means_over_symbols_and_steps_in_basis_points(ready: Desk) -> None:
@@ -90,11 +90,11 @@ def test_without_the_random_walk_beside_it_there_is_nothing_to_compare(ready: De
 
 
 def test_origins_are_never_mixed(ready: Desk) -> None:
-    tell(ready, "AAA", 0, {NETWORK: [0.001, 0.002, 0.003], WALK: [0.002, 0.003, 0.004]}, origin="backfill")
+    tell(ready, "AAA", 0, {NETWORK: [0.001, 0.002, 0.003], WALK: [0.002, 0.003, 0.004]}, mode="backfill")
     assert len(evidence(ready)) == 0
     assert len(evidence(ready, "backfill")) == 1
 
 
 def test_before_the_first_version_there_is_no_evidence(desk: Desk) -> None:
     with desk.database.reading() as connection:
-        assert len(live_evidence(connection, RecipeKey("equity", "one_step", "none", "lstm"), "replay")) == 0
+        assert len(live_evidence(connection, ConfigKey("equity", "one_step", "none", "lstm"), "replay")) == 0

@@ -7,31 +7,31 @@ import numpy as np
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from models.gate import ASK_EVERY, Evidence, judge_recipe
-from service.db.tables import recipe_judgements
+from models.gate import ASK_EVERY, Evidence, judge_config
+from service.db.tables import config_approvals
 from service.training.registry.approvals import (
     LIVE,
     WITHDRAWN,
-    RecipeKey,
-    Standing,
+    Approval,
+    ConfigKey,
     read_standing,
-    record_asking,
+    record_attempt,
     record_loss,
 )
 from service.training.registry.versions import Recorded
 from tests.support.forecast_factory import NOON, Desk, History, random_closes, sessions_until
 
-KEY = RecipeKey("equity", "one_step", "r1", "lstm")
+KEY = ConfigKey("equity", "one_step", "r1", "lstm")
 RECORDED = Recorded(NOON, NOON, None)
 LAST = date(2018, 5, 31)
 
 
-def standing(desk: Desk, key: RecipeKey = KEY) -> Standing:
+def approval(desk: Desk, key: ConfigKey = KEY) -> Approval:
     with desk.database.reading() as connection:
         return read_standing(connection, key)
 
 
-def ask(desk: Desk, gain: float, last: date, key: RecipeKey = KEY) -> None:
+def ask(desk: Desk, gain: float, last: date, key: ConfigKey = KEY) -> None:
     """An asking whose evidence ends with a session."""
     noise = np.random.default_rng(0).normal(size=252)
     noise -= noise.mean()
@@ -39,8 +39,8 @@ def ask(desk: Desk, gain: float, last: date, key: RecipeKey = KEY) -> None:
     walk = np.full(252, 39.0)
     evidence = Evidence(days, walk - gain + noise, walk, 1)
     with desk.database.transaction() as connection:
-        asking = read_standing(connection, key).askings + 1
-        record_asking(connection, key, evidence, judge_recipe(evidence, asking), RECORDED)
+        attempt = read_standing(connection, key).attempts + 1
+        record_attempt(connection, key, evidence, judge_config(evidence, attempt), RECORDED)
 
 
 def with_sessions_after(desk: Desk, n: int) -> date:
@@ -50,20 +50,20 @@ def with_sessions_after(desk: Desk, n: int) -> date:
 
 
 def test_a_recipe_nobody_judged_may_be_asked_for(desk: Desk) -> None:
-    found = standing(desk)
-    assert (found.accepted, found.askings, found.may_ask) == (False, 0, True)
+    found = approval(desk)
+    assert (found.accepted, found.attempts, found.may_ask) == (False, 0, True)
 
 
 def test_an_accepted_recipe_is_not_asked_for_again(desk: Desk) -> None:
     ask(desk, 0.5, with_sessions_after(desk, 100))
-    found = standing(desk)
-    assert (found.accepted, found.askings, found.may_ask) == (True, 1, False)
+    found = approval(desk)
+    assert (found.accepted, found.attempts, found.may_ask) == (True, 1, False)
     assert found.figures["recipe_sessions"] == 252
 
 
 def test_a_refused_recipe_waits_for_a_quarter_of_new_sessions(desk: Desk) -> None:
     ask(desk, 0.0, with_sessions_after(desk, ASK_EVERY - 1))
-    found = standing(desk)
+    found = approval(desk)
     assert (found.accepted, found.may_ask) == (False, False)
     assert found.reason.endswith("; it may be judged again in 1 sessions")
 
@@ -71,10 +71,10 @@ def test_a_refused_recipe_waits_for_a_quarter_of_new_sessions(desk: Desk) -> Non
 def test_after_a_quarter_it_may_be_asked_for_again_and_needs_more(desk: Desk) -> None:
     last = with_sessions_after(desk, ASK_EVERY)
     ask(desk, 0.0, last)
-    assert standing(desk).may_ask
+    assert approval(desk).may_ask
     ask(desk, 0.15, LAST)
-    (first, second) = desk.rows(recipe_judgements)
-    assert (first.asking, second.asking) == (1, 2)
+    (first, second) = desk.rows(config_approvals)
+    assert (first.attempt, second.attempt) == (1, 2)
     assert second.level == pytest.approx(0.05 / 6)
     # p lies between the two levels: enough for a first asking, not for a second one.
     assert second.level < second.p < first.level
@@ -87,16 +87,16 @@ def test_too_few_sessions_use_up_no_asking_and_wait_all_the_same(desk: Desk, day
     losses = np.full(days, 39.0)
     few = Evidence(np.datetime64(last, "D") - np.arange(days)[::-1], losses - 1.0, losses, 1)
     with desk.database.transaction() as connection:
-        record_asking(connection, KEY, few, judge_recipe(few, 1), RECORDED)
-    found = standing(desk)
-    assert (found.accepted, found.askings, found.may_ask) == (False, 0, False)
+        record_attempt(connection, KEY, few, judge_config(few, 1), RECORDED)
+    found = approval(desk)
+    assert (found.accepted, found.attempts, found.may_ask) == (False, 0, False)
 
 
 def test_another_recipe_may_be_asked_for_at_once_but_counts(desk: Desk) -> None:
     ask(desk, 0.0, with_sessions_after(desk, 10))
-    other = standing(desk, replace(KEY, recipe="r2"))
-    assert (other.may_ask, other.askings) == (True, 1)
-    assert standing(desk, replace(KEY, strategy="multi_step")).askings == 0
+    other = approval(desk, replace(KEY, config_hash="r2"))
+    assert (other.may_ask, other.attempts) == (True, 1)
+    assert approval(desk, replace(KEY, strategy="multi_step")).attempts == 0
 
 
 @pytest.mark.parametrize("kind", [LIVE, WITHDRAWN])
@@ -104,20 +104,20 @@ def test_a_recipe_that_lost_its_place_waits_as_a_refused_one(desk: Desk, kind: s
     ask(desk, 0.5, with_sessions_after(desk, 100))
     with desk.database.transaction() as connection:
         record_loss(connection, KEY, kind, "it lost", RECORDED)
-    found = standing(desk)
-    assert (found.accepted, found.askings, found.may_ask) == (False, 1, False)
+    found = approval(desk)
+    assert (found.accepted, found.attempts, found.may_ask) == (False, 1, False)
     assert found.reason == f"it lost; it may be judged again in {ASK_EVERY} sessions"
 
 
 def test_judgements_are_kept_for_good_with_what_they_rest_on(desk: Desk) -> None:
     ask(desk, 0.5, with_sessions_after(desk, 100))
-    (row,) = desk.rows(recipe_judgements)
+    (row,) = desk.rows(config_approvals)
     again = Evidence(
         np.array(row.evidence["days"], "datetime64[D]"),
         np.array(row.evidence["loss"]),
         np.array(row.evidence["walk"]),
         row.evidence["horizon"],
     )
-    assert judge_recipe(again, row.asking).p == pytest.approx(row.p)
+    assert judge_config(again, row.attempt).p == pytest.approx(row.p)
     with pytest.raises(DBAPIError, match="append-only"), desk.database.transaction() as connection:
-        connection.execute(recipe_judgements.delete())
+        connection.execute(config_approvals.delete())

@@ -6,9 +6,9 @@ from threading import Thread
 import pytest
 
 from models.config import Strategy
-from service.db.tables import audit, model_versions, recipe_judgements
+from service.db.tables import audit, config_approvals, model_versions
 from service.errors import NotFound
-from service.training.registry.approvals import RecipeKey, read_standing
+from service.training.registry.approvals import ConfigKey, read_standing
 from service.training.registry.manual import Change, promote_by_hand, roll_back
 from service.training.registry.versions import Decision, Recorded, decide
 from tests.support.forecast_factory import NOON, Desk, History, random_closes
@@ -79,16 +79,16 @@ def test_a_training_that_decides_at_the_same_time_is_waited_for(ready: Desk) -> 
 def test_back_to_the_random_walk_takes_the_recipes_acceptance_away(ready: Desk) -> None:
     assert back(ready).now.id == 1
     assert statuses(ready)[1] == "champion"
-    (row,) = ready.rows(recipe_judgements)
+    (row,) = ready.rows(config_approvals)
     assert (row.kind, row.accepted, row.reason) == ("withdrawn", False, "withdrawn by hand: worse since Monday")
     with ready.database.reading() as connection:
-        standing = read_standing(connection, RecipeKey("equity", "one_step", row.recipe, "lstm"))
-    assert (standing.accepted, standing.may_ask) == (False, False)
+        approval = read_standing(connection, ConfigKey("equity", "one_step", row.config_hash, "lstm"))
+    assert (approval.accepted, approval.may_ask) == (False, False)
 
 
 def test_from_one_network_to_another_the_acceptance_stands(ready: Desk) -> None:
     promote(ready, 3, 3)
-    assert ready.rows(recipe_judgements) == []
+    assert ready.rows(config_approvals) == []
 
 
 def test_what_serves_already_is_left_alone(ready: Desk) -> None:

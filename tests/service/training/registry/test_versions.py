@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from models.config import Recipe, Strategy
+from models.config import ModelConfig, Strategy
 from models.training.train import TrainedArtifact
-from service.db.tables import changes, model_decisions, model_versions
+from service.db.tables import change_counters, model_decisions, model_versions
 from service.training.registry.versions import (
     Decision,
     Recorded,
@@ -37,7 +37,7 @@ METRICS = {
     "coverage": {"50": [0.4, 0.6], "80": [0.8, 0.7]},
 }
 TRAINED = TrainedArtifact(
-    Recipe("lstm", Strategy.MULTI_STEP, seeds=(4, 5)),
+    ModelConfig("lstm", Strategy.MULTI_STEP, seeds=(4, 5)),
     Path("/store/lstm-multi_step-abc"),
     "f" * 64,
     "d" * 64,
@@ -59,47 +59,47 @@ def add(desk: Desk, trained: TrainedArtifact = TRAINED, status: str | None = Non
 
 
 def walk(strategy: Strategy = Strategy.MULTI_STEP) -> TrainedArtifact:
-    recipe = Recipe("random_walk", strategy, lookback=1, seeds=(0,))
-    return replace(TRAINED, recipe=recipe, metrics={}, stop_dates=None, judge_dates=None, data_until=None)
+    config = ModelConfig("random_walk", strategy, lookback=1, seeds=(0,))
+    return replace(TRAINED, config=config, metrics={}, validation_dates=None, test_dates=None, data_until=None)
 
 
 def test_a_version_keeps_how_and_from_what_it_was_made(desk: Desk) -> None:
     add(desk)
     (row,) = desk.rows(model_versions)
-    assert (row.group, row.strategy, row.architecture, row.lookback, row.horizon) == (
+    assert (row.group, row.strategy, row.forecaster, row.lookback, row.horizon) == (
         "equity", "multi_step", "lstm", 5, 3,
     )  # fmt: skip
     assert (row.trained_at, row.recorded_at) == (MARKET, MACHINE)
     assert row.data_until == datetime(2018, 12, 19, 22, 30, tzinfo=UTC)
-    assert (row.fit_first, row.fit_last) == (date(2000, 3, 1), date(2016, 12, 30))
-    assert (row.stop_first, row.stop_last) == (date(2017, 1, 6), date(2018, 1, 5))
-    assert (row.judge_first, row.judge_last) == (date(2018, 1, 11), date(2018, 12, 14))
+    assert (row.train_first, row.train_last) == (date(2000, 3, 1), date(2016, 12, 30))
+    assert (row.validation_first, row.validation_last) == (date(2017, 1, 6), date(2018, 1, 5))
+    assert (row.test_first, row.test_last) == (date(2018, 1, 11), date(2018, 12, 14))
     assert (row.artifact, row.sha256, row.data_hash) == ("lstm-multi_step-abc", "f" * 64, "d" * 64)
     assert row.seeds == [4, 5]
-    assert Recipe.from_dict(row.specs) == TRAINED.recipe
-    assert row.recipe == TRAINED.recipe.hash()
+    assert ModelConfig.from_dict(row.specs) == TRAINED.config
+    assert row.config_hash == TRAINED.config.hash()
     assert (row.status, row.reason) == ("challenger", "trained, not yet decided on")
 
 
 def test_the_judged_figures_stand_under_the_names_that_are_served(desk: Desk) -> None:
     add(desk)
     (row,) = desk.rows(model_versions)
-    assert row.metrics["judge"] == METRICS
-    served = {name: value for name, value in row.metrics.items() if name != "judge"}
+    assert row.metrics["test"] == METRICS
+    served = {name: value for name, value in row.metrics.items() if name != "test"}
     assert served == {
-        "judge_n": 500,
-        "judge_pinball": 38.5,
-        "judge_random_walk_pinball": 39.0,
-        "judge_skill": 0.0128,
-        "judge_coverage_50": 0.5,
-        "judge_coverage_80": 0.75,
+        "test_n": 500,
+        "test_pinball": 38.5,
+        "test_random_walk_pinball": 39.0,
+        "test_skill": 0.0128,
+        "test_coverage_50": 0.5,
+        "test_coverage_80": 0.75,
     }
 
 
 def test_an_unjudged_version_has_no_figures_and_no_dates(desk: Desk) -> None:
     add(desk, walk())
     (row,) = desk.rows(model_versions)
-    assert (row.metrics, row.stop_first, row.judge_last, row.data_until) == ({}, None, None, None)
+    assert (row.metrics, row.validation_first, row.test_last, row.data_until) == ({}, None, None, None)
 
 
 def test_a_decision_changes_the_status_and_is_kept(desk: Desk) -> None:
@@ -137,9 +137,9 @@ def test_the_database_refuses_a_second_champion(desk: Desk) -> None:
 
 
 def test_a_new_version_and_a_decision_raise_the_change_counter(desk: Desk) -> None:
-    before = sum(row.counter for row in desk.rows(changes))
+    before = sum(row.counter for row in desk.rows(change_counters))
     add(desk, status="champion")
-    assert sum(row.counter for row in desk.rows(changes)) == before + 2
+    assert sum(row.counter for row in desk.rows(change_counters)) == before + 2
 
 
 def test_serving_are_champion_newest_network_challenger_and_newest_walk(desk: Desk) -> None:

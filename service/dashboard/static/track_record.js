@@ -1,7 +1,7 @@
 // The record: every forecaster beside the random walk, with n, significance and what the intervals really held.
 
 import { $, fillTable, setAttribute, setText } from "./dom.js";
-import { foldRows } from "./fold.js";
+import { foldRows } from "./collapsible.js";
 import { NONE, number, pValue, percent, word } from "./format.js";
 import { LEAST, judged } from "./skill.js";
 
@@ -20,7 +20,7 @@ const COLUMNS = [
   { label: "95 % held", kind: "number" },
 ];
 
-/** Paint the accuracy table; records: items of /v1/accuracy of one symbol and one origin, and of its group. */
+/** Paint the accuracy table; records: items of /v1/accuracy of one symbol and one mode, and of its group. */
 export function paintRecord(records, symbol, group, note) {
   const rows = [];
   const parts = [];
@@ -35,7 +35,7 @@ export function paintRecord(records, symbol, group, note) {
   }
   if (rows.length === 0) rows.push([{ text: "Nothing scored yet: a forecast is scored when its session has closed.", heading: true }]);
   const last = own.map((item) => item.as_of).sort().at(-1);
-  const span = last ? ` up to ${last}, ${own[0].origin}` : "";
+  const span = last ? ` up to ${last}, ${own[0].mode}` : "";
   const caption = `Last scored sessions of ${symbol}${span}; ratios below 1 are better than the random walk`;
   fillTable($("accuracy"), caption, COLUMNS, rows);
   foldRows($("accuracy"), parts);

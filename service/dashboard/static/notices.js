@@ -5,25 +5,25 @@ import { instant, machineInstant, word } from "./format.js";
 import { judged } from "./skill.js";
 
 /** What stands in the way, most important first: [{kind, sentence, advice, progress}]. */
-export function findFaces({ status, symbol, line, refusal, forecast, voids, asOf }) {
+export function findNotices({ status, symbol, line, refusal, forecast, voids, asOf }) {
   const found = [
-    emptyFace(status, refusal),
-    refusalFace(status, symbol, line, refusal, asOf),
-    quarantinedFace(line, symbol),
-    sourceFace(status),
-    failedFace(status),
-    faultFace(status),
-    asOf ? null : staleFace(status, forecast),
-    missedFace(line, symbol),
-    voidFace(voids, symbol),
-    asOf ? null : losingFace(forecast, symbol),
-    trainingFace(status),
-    endedFace(status),
+    emptyNotice(status, refusal),
+    refusalNotice(status, symbol, line, refusal, asOf),
+    quarantinedNotice(line, symbol),
+    sourceNotice(status),
+    failedNotice(status),
+    faultNotice(status),
+    asOf ? null : staleNotice(status, forecast),
+    missedNotice(line, symbol),
+    voidNotice(voids, symbol),
+    asOf ? null : losingNotice(forecast, symbol),
+    trainingNotice(status),
+    endedNotice(status),
   ];
   return found.filter(Boolean);
 }
 
-function face(kind, sentence, advice, progress = null) {
+function noticeOf(kind, sentence, advice, progress = null) {
   return { kind, sentence: whole(sentence), advice, progress };
 }
 
@@ -33,27 +33,27 @@ function whole(sentence) {
   return /[.!?]$/.test(text) ? text : `${text}.`;
 }
 
-function emptyFace(status, refusal) {
-  const isEmpty = status?.face === "empty" || (status && !status.edition && (status.watchlist?.active ?? 0) === 0);
+function emptyNotice(status, refusal) {
+  const isEmpty = status?.notice_kind === "empty" || (status && !status.edition && (status.watchlist?.active ?? 0) === 0);
   if (!isEmpty || refusal?.status === 404) return null;
-  if (status.notice) return face("empty", status.notice, "This page fills by itself.");
-  return face("empty", "There is nothing here yet: no symbol and no forecast.",
+  if (status.notice) return noticeOf("empty", status.notice, "This page fills by itself.");
+  return noticeOf("empty", "There is nothing here yet: no symbol and no forecast.",
     "Start the service with `tplus up`, or add symbols with `tplus symbols add AAPL`; this page fills by itself.");
 }
 
-function refusalFace(status, symbol, line, refusal, asOf) {
-  if (!refusal || status?.face === "empty") return null;
-  if (refusal.status === 0) return face("offline", refusal.sentence, "The figures below are those of the last answer.");
+function refusalNotice(status, symbol, line, refusal, asOf) {
+  if (!refusal || status?.notice_kind === "empty") return null;
+  if (refusal.status === 0) return noticeOf("offline", refusal.sentence, "The figures below are those of the last answer.");
   const isKnown = line !== null;
   if (refusal.status === 404 && !asOf && !isKnown) {
-    return face("unknown-symbol", `${symbol} is not known here.`, `Choose one of the watchlist, or add it with \`tplus symbols add ${symbol}\`.`);
+    return noticeOf("unknown-symbol", `${symbol} is not known here.`, `Choose one of the watchlist, or add it with \`tplus symbols add ${symbol}\`.`);
   }
   if (line?.state === "unknown") return null; // said by quarantinedFace, with what to do about it
   const advice = asOf ? "Choose another day, or go back to now." : "It appears here by itself as soon as it is made.";
-  return face("no-forecast", refusal.sentence, advice);
+  return noticeOf("no-forecast", refusal.sentence, advice);
 }
 
-function quarantinedFace(line, symbol) {
+function quarantinedNotice(line, symbol) {
   if (!line || !["suspect", "failing", "unknown"].includes(line.state)) return null;
   const reason = line.state_reason ? whole(line.state_reason) : "The vendor's prices are not believed.";
   const words = {
@@ -61,71 +61,76 @@ function quarantinedFace(line, symbol) {
     failing: [`Prices of ${symbol} cannot be fetched. ${reason}`, "They are tried again at the next pull; older forecasts stay as they are."],
     unknown: [`The price source does not know ${symbol}. ${reason}`, "Check the name, or take it off with `tplus symbols remove`."],
   };
-  return face(line.state === "unknown" ? "unknown-symbol" : "quarantined", ...words[line.state]);
+  return noticeOf(line.state === "unknown" ? "unknown-symbol" : "quarantined", ...words[line.state]);
 }
 
-function sourceFace(status) {
+function sourceNotice(status) {
   if (!status?.source_fault) return null;
   const since = status.source_fault.since ? ` Since ${machineInstant(status.source_fault.since, status.clock)}.` : "";
-  return face("source-down", `The price source fails: ${whole(status.source_fault.sentence)}${since}`,
+  return noticeOf("source-down", `The price source fails: ${whole(status.source_fault.sentence)}${since}`,
     "It is tried again by itself; what stands here is the last forecast, not a new one.");
 }
 
-function failedFace(status) {
+function failedNotice(status) {
   const run = status?.last_failure;
   if (!run) return null;
   const of = run.session ? ` of ${run.session}` : "";
-  return face("failed-run", `Run ${run.run_id}, ${run.job} ${run.scope}${of}, failed: ${run.error ?? "no reason was kept"}`,
+  return noticeOf("failed-run", `Run ${run.run_id}, ${run.job} ${run.scope}${of}, failed: ${run.error ?? "no reason was kept"}`,
     "The table of runs below tells more; the log has the rest.");
 }
 
-function faultFace(status) {
-  return status?.fault ? face("fault", status.fault, "The page goes on with what it has, and asks again.") : null;
+function faultNotice(status) {
+  return status?.fault ? noticeOf("fault", status.fault, "The page goes on with what it has, and asks again.") : null;
 }
 
-function staleFace(status, forecast) {
-  const isStale = forecast ? forecast.stale : status?.stale;
+/** Whether market time has passed an instant; both are ISO texts, either may be absent. */
+function isPast(instantText, now) {
+  return Boolean(instantText && now) && new Date(now) > new Date(instantText);
+}
+
+function staleNotice(status, forecast) {
+  const isStale = forecast ? isPast(forecast.stale_after, status?.now) : status?.stale;
   const due = forecast?.stale_after ?? status?.stale_after;
   if (!isStale || status?.record_ended) return null;
   const when = due ? ` A newer one was due by ${instant(due)}.` : "";
   const asleep = status?.scheduler && !status.scheduler.alive ? "The scheduler is not running: start it with `tplus up` or `tplus schedule`." : "Read it as of its day; the table of runs below tells what is in the way.";
-  return face("stale", `This forecast is stale.${when}`, asleep);
+  return noticeOf("stale", `This forecast is stale.${when}`, asleep);
 }
 
-function missedFace(line, symbol) {
+function missedNotice(line, symbol) {
   if (!line?.missed) return null;
-  return face("missed", `${symbol}: ${line.missed}`, "A missed forecast is never back-dated; the next session is forecast as usual.");
+  return noticeOf("missed", `${symbol}: ${line.missed}`, "A missed forecast is never back-dated; the next session is forecast as usual.");
 }
 
-function voidFace(voids, symbol) {
+function voidNotice(voids, symbol) {
   if (!voids || voids.length === 0) return null;
   const newest = voids[0];
   const others = voids.length > 1 ? ` and ${voids.length - 1} more` : "";
   const reason = newest.outcome.reason ? `: ${newest.outcome.reason}` : "";
-  return face("void", `The forecast of ${symbol} for ${newest.target_session}${others} is void${reason}.`,
+  return noticeOf("void", `The forecast of ${symbol} for ${newest.target_session}${others} is void${reason}.`,
     "A void forecast counts neither for nor against the record.");
 }
 
-function trainingFace(status) {
+function trainingNotice(status) {
   const training = status?.training;
   if (!training?.first) return null; // a later one stands in nobody's way: the models' table tells of it
   const sentence = `The first networks of group ${training.group} are being trained; until they are judged, the random walk serves.`;
-  return face("training", sentence, training.detail ? `${capital(word(training.detail))}.` : "", training.progress);
+  return noticeOf("training", sentence, training.detail ? `${capital(word(training.detail))}.` : "", training.progress);
 }
 
-function endedFace(status) {
+function endedNotice(status) {
   if (!status?.record_ended) return null;
-  return face("record-ended", `The replayed record has ended at ${status.record_end}; nothing newer will come.`,
+  return noticeOf("record-ended", `The replayed record has ended at ${status.record_end}; nothing newer will come.`,
     "All of it stays readable. To see it again, start the service with another TPLUS_DATA_DIR.");
 }
 
-function losingFace(forecast, symbol) {
+function losingNotice(forecast, symbol) {
   const named = (steps, prefix) => (steps ?? []).map(({ label, skill }) => ({ label: prefix + label, n: skill.n, ...judged(skill) }));
   const all = [...named(forecast?.multi_step?.steps, ""), ...named(forecast?.one_step?.steps, "one-step ")];
   const lost = all.filter(({ mark }) => mark === "worse");
   if (lost.length === 0) return null;
   const words = lost.map(({ label, text }) => `${label} by ${text.slice(1)}`);
-  return face("losing", `On the last ${lost[0].n} sessions, what was served for ${symbol} was worse than the random walk at ${words.join(", ")}: more than chance.`,
+  return noticeOf("losing", `On the last ${lost[0].n} sessions, what was served for ${symbol} was worse than the random walk at ${words.join(", ")}: more than chance.`,
     "Read the random walk's interval in the table of steps instead.");
 }
 
@@ -133,20 +138,20 @@ function capital(text) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-/** Paint the faces: the first in full, further ones behind a button of their own. */
-export function paintFaces(faces) {
-  const place = $("face");
-  const key = JSON.stringify(faces.map(({ kind, sentence, advice }) => [kind, sentence, advice]));
-  place.hidden = faces.length === 0;
-  setAttribute(place, "data-face", faces[0]?.kind);
-  setAttribute(place, "data-faces", faces.length > 0 ? faces.map((each) => each.kind).join(" ") : null);
+/** Paint the notices: the first in full, further ones behind a button of their own. */
+export function paintNotices(notices) {
+  const place = $("notice");
+  const key = JSON.stringify(notices.map(({ kind, sentence, advice }) => [kind, sentence, advice]));
+  place.hidden = notices.length === 0;
+  setAttribute(place, "data-notice", notices[0]?.kind);
+  setAttribute(place, "data-notices", notices.length > 0 ? notices.map((each) => each.kind).join(" ") : null);
   if (place.dataset.key !== key) {
     const wasOpen = place.querySelector("details")?.open ?? false;
     place.dataset.key = key;
-    place.replaceChildren(...faces.slice(0, 1).map(paintOne), ...paintOthers(faces.slice(1), wasOpen));
+    place.replaceChildren(...notices.slice(0, 1).map(paintOne), ...paintOthers(notices.slice(1), wasOpen));
   }
   const bar = place.querySelector("progress");
-  const training = faces.find((each) => each.kind === "training");
+  const training = notices.find((each) => each.kind === "training");
   if (bar && training && training.progress !== null) bar.value = training.progress;
 }
 

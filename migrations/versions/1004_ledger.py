@@ -1,7 +1,7 @@
-"""The ledger: editions, forecasts, what was served, scores; and the accuracy derived from them.
+"""The ledger: editions, forecasts, which of them were served, scores, and track records.
 
-Revision: 0004
-Revises: 0003
+Revision: 1004
+Revises: 1003
 """
 
 import sqlalchemy as sa
@@ -10,22 +10,22 @@ from alembic import op
 from migrations.triggers import allow_changes, forbid_changes
 from service.db.types import BigId, Instant, Json
 
-revision = "0004"
-down_revision = "0003"
+revision = "1004"
+down_revision = "1003"
 branch_labels = None
 depends_on = None
 
-TABLES = ("editions", "forecasts", "edition_items", "scores", "accuracy")
+TABLES = ("editions", "forecasts", "served_forecasts", "scores", "track_records")
 """In the order in which they refer to one another."""
 
-APPEND_ONLY = ("editions", "forecasts", "edition_items", "scores")
+APPEND_ONLY = ("editions", "forecasts", "served_forecasts", "scores")
 
 
 def upgrade() -> None:
     op.create_table(
         "editions",
         sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("origin", sa.String(length=10), nullable=False, comment="live, replay or backfill"),
+        sa.Column("mode", sa.String(length=10), nullable=False, comment="live, replay or backfill"),
         sa.Column("calendar", sa.String(length=20), nullable=False),
         sa.Column("as_of", sa.Date(), nullable=False),
         sa.Column("issued_at", Instant(), nullable=False, comment="market time"),
@@ -89,7 +89,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_forecasts_edition"), "forecasts", ["edition"])
     op.create_index(op.f("ix_forecasts_symbol_target_session"), "forecasts", ["symbol", "target_session"])
     op.create_table(
-        "edition_items",
+        "served_forecasts",
         sa.Column("edition", sa.Integer(), nullable=False),
         sa.Column("symbol", sa.String(length=40), nullable=False),
         sa.Column("strategy", sa.String(length=20), nullable=False),
@@ -100,14 +100,14 @@ def upgrade() -> None:
             comment="what was served",
         ),
         sa.Column("reason", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(["edition"], ["editions.number"], name=op.f("fk_edition_items_edition_editions")),
+        sa.ForeignKeyConstraint(["edition"], ["editions.number"], name=op.f("fk_served_forecasts_edition_editions")),
         sa.ForeignKeyConstraint(
-            ["model_version_id"], ["model_versions.id"], name=op.f("fk_edition_items_model_version_id_model_versions")
+            ["model_version_id"], ["model_versions.id"], name=op.f("fk_served_forecasts_model_version_id_model_versions")
         ),
-        sa.ForeignKeyConstraint(["symbol"], ["instruments.symbol"], name=op.f("fk_edition_items_symbol_instruments")),
-        sa.PrimaryKeyConstraint("edition", "symbol", "strategy", name=op.f("pk_edition_items")),
+        sa.ForeignKeyConstraint(["symbol"], ["instruments.symbol"], name=op.f("fk_served_forecasts_symbol_instruments")),
+        sa.PrimaryKeyConstraint("edition", "symbol", "strategy", name=op.f("pk_served_forecasts")),
     )
-    op.create_index(op.f("ix_edition_items_symbol_edition"), "edition_items", ["symbol", "edition"])
+    op.create_index(op.f("ix_served_forecasts_symbol_edition"), "served_forecasts", ["symbol", "edition"])
     op.create_table(
         "scores",
         sa.Column("id", BigId, nullable=False),
@@ -136,14 +136,14 @@ def upgrade() -> None:
     void = sa.text("state = 'void'")
     op.create_index("ix_scores_void", "scores", ["forecast_id"], sqlite_where=void, postgresql_where=void)
     op.create_table(
-        "accuracy",
+        "track_records",
         sa.Column("id", BigId, nullable=False),
         sa.Column("scope_kind", sa.String(length=10), nullable=False, comment="symbol or group"),
         sa.Column("scope", sa.String(length=40), nullable=False),
         sa.Column("strategy", sa.String(length=20), nullable=False),
         sa.Column("step", sa.Integer(), nullable=False),
-        sa.Column("forecaster", sa.String(length=40), nullable=False, comment="served, or an architecture"),
-        sa.Column("origin", sa.String(length=10), nullable=False),
+        sa.Column("forecaster", sa.String(length=40), nullable=False, comment="served, or a network or baseline"),
+        sa.Column("mode", sa.String(length=10), nullable=False),
         sa.Column("as_of", sa.Date(), nullable=False, comment="newest scored target session"),
         sa.Column("n", sa.Integer(), nullable=False),
         sa.Column("pinball", sa.Float(), nullable=False, comment="mean, log return"),
@@ -154,15 +154,15 @@ def upgrade() -> None:
         sa.Column("coverage_95", sa.Float(), nullable=False),
         sa.Column("mae", sa.Float(), nullable=False, comment="of the median, log return"),
         sa.Column("p", sa.Float(), nullable=True, comment="Diebold-Mariano against the random walk, two-sided"),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_accuracy")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_track_records")),
         sa.UniqueConstraint(
             "scope_kind",
             "scope",
             "strategy",
             "step",
             "forecaster",
-            "origin",
-            name=op.f("uq_accuracy_scope_kind_scope_strategy_step_forecaster_origin"),
+            "mode",
+            name=op.f("uq_track_records_scope_kind_scope_strategy_step_forecaster_mode"),
         ),
     )
     for table in APPEND_ONLY:

@@ -1,20 +1,21 @@
-"""Instruments, sessions, and the bars and actions pulled for them.
+"""Instruments, sessions, and the bars and corporate actions pulled for them.
 
-Revision: 0002
-Revises: 0001
+Revision: 1002
+Revises: 1001
 """
 
 import sqlalchemy as sa
 from alembic import op
 
+from migrations.triggers import check_bars_by_row, check_bars_by_statement
 from service.db.types import BigId, Instant, Json
 
-revision = "0002"
-down_revision = "0001"
+revision = "1002"
+down_revision = "1001"
 branch_labels = None
 depends_on = None
 
-TABLES = ("instruments", "sessions", "bars", "bar_revisions", "actions", "quarantine")
+TABLES = ("instruments", "sessions", "bars", "bar_revisions", "corporate_actions", "quarantine")
 """In the order in which they refer to one another."""
 
 
@@ -84,14 +85,14 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_bar_revisions_symbol_session"), "bar_revisions", ["symbol", "session"])
     op.create_table(
-        "actions",
+        "corporate_actions",
         sa.Column("symbol", sa.String(length=40), nullable=False),
         sa.Column("ex_date", sa.Date(), nullable=False),
         sa.Column("kind", sa.String(length=10), nullable=False),
         sa.Column("value", sa.Float(), nullable=False),
         sa.Column("fetched_at", Instant(), nullable=False, comment="market time"),
-        sa.ForeignKeyConstraint(["symbol"], ["instruments.symbol"], name=op.f("fk_actions_symbol_instruments")),
-        sa.PrimaryKeyConstraint("symbol", "ex_date", "kind", name=op.f("pk_actions")),
+        sa.ForeignKeyConstraint(["symbol"], ["instruments.symbol"], name=op.f("fk_corporate_actions_symbol_instruments")),
+        sa.PrimaryKeyConstraint("symbol", "ex_date", "kind", name=op.f("pk_corporate_actions")),
     )
     op.create_table(
         "quarantine",
@@ -107,8 +108,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_quarantine")),
     )
     op.create_index(op.f("ix_quarantine_symbol_session"), "quarantine", ["symbol", "session"])
+    check_bars_by_statement()
 
 
 def downgrade() -> None:
+    check_bars_by_row()
     for table in reversed(TABLES):
         op.drop_table(table)

@@ -1,4 +1,4 @@
-"""Every state of the service has a face that says it, reads well in both themes, and fits a narrow screen."""
+"""Every state of the service has a notice that says it, reads well in both themes, and fits a narrow screen."""
 
 import re
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.support.dashboard.browser import NARROW, View, look
 from tests.support.dashboard.drawing import assert_nothing_clips, drawn, violations
-from tests.support.dashboard.page_databases import FACES
+from tests.support.dashboard.page_databases import NOTICES
 from tests.support.dashboard.server import Server
 
 AUDITED = ("empty", "failed-run")
@@ -19,23 +19,23 @@ QUIET = {"empty": ["503"], "no-forecast": ["503"], "unknown-symbol": ["503", "40
 """Statuses that a browser itself puts on its console where an answer is not there yet; nothing else may be there."""
 
 
-@pytest.mark.parametrize("name", FACES)
+@pytest.mark.parametrize("name", NOTICES)
 def test_a_state_has_its_own_face(
-    name: str, browser_of_module: Browser, face_servers: Callable[[str], Server], pictures: Path
+    name: str, browser_of_module: Browser, notice_servers: Callable[[str], Server], pictures: Path
 ) -> None:
-    face = FACES[name]
-    address = f"/?s={face.symbol}" if face.symbol else "/"
-    with look(browser_of_module, face_servers(name).url) as watched:
+    notice = NOTICES[name]
+    address = f"/?s={notice.symbol}" if notice.symbol else "/"
+    with look(browser_of_module, notice_servers(name).url) as watched:
         watched.expected += QUIET.get(name, [])
         page = watched.go(address)
-        place = page.locator("#face")
+        place = page.locator("#notice")
         expect(place).to_be_visible()
-        expect(place).to_have_attribute("data-faces", re.compile(rf"\b{name}\b"))
-        expect(place).to_have_text(re.compile(face.words, re.IGNORECASE))
+        expect(place).to_have_attribute("data-notices", re.compile(rf"\b{name}\b"))
+        expect(place).to_have_text(re.compile(notice.words, re.IGNORECASE))
         expect(page.locator("footer")).to_contain_text("not investment advice")
-        if face.has_forecast:
-            drawn(page, face.symbol)
-        page.screenshot(path=pictures / f"face-{name}.png", animations="disabled")
+        if notice.has_forecast:
+            drawn(page, notice.symbol)
+        page.screenshot(path=pictures / f"notice-{name}.png", animations="disabled")
         if name in AUDITED:
             assert violations(page) == []
         page.emulate_media(color_scheme="dark")
@@ -43,66 +43,68 @@ def test_a_state_has_its_own_face(
         assert_nothing_clips(page)
         if name in AUDITED:
             assert violations(page) == []
-        page.screenshot(path=pictures / f"face-{name}-narrow-dark.png", animations="disabled")
+        page.screenshot(path=pictures / f"notice-{name}-narrow-dark.png", animations="disabled")
 
 
 def test_a_symbol_that_nobody_watches_is_said_to_be_unknown(
-    browser_of_module: Browser, face_servers: Callable[[str], Server]
+    browser_of_module: Browser, notice_servers: Callable[[str], Server]
 ) -> None:
-    with look(browser_of_module, face_servers("losing").url) as watched:
+    with look(browser_of_module, notice_servers("losing").url) as watched:
         watched.expected.append("404")
         page = watched.go("/?s=ZZZZ")
-        expect(page.locator("#face")).to_have_attribute("data-face", "unknown-symbol")
-        expect(page.locator("#face")).to_contain_text("ZZZZ")
+        expect(page.locator("#notice")).to_have_attribute("data-notice", "unknown-symbol")
+        expect(page.locator("#notice")).to_contain_text("ZZZZ")
         page.locator('#watchlist [data-symbol="AAA"]').click()
         expect(page.get_by_role("heading", level=1)).to_contain_text("AAA")
-        expect(page.locator("#face[data-faces~='unknown-symbol']")).to_have_count(0)
+        expect(page.locator("#notice[data-notices~='unknown-symbol']")).to_have_count(0)
 
 
-def test_a_training_shows_how_far_it_is(browser_of_module: Browser, face_servers: Callable[[str], Server]) -> None:
-    with look(browser_of_module, face_servers("training").url) as watched:
+def test_a_training_shows_how_far_it_is(browser_of_module: Browser, notice_servers: Callable[[str], Server]) -> None:
+    with look(browser_of_module, notice_servers("training").url) as watched:
         page = watched.go("/?s=AAA")
         bar = page.get_by_role("progressbar", name="Training")
         expect(bar).to_have_attribute("value", "0.42")
-        expect(page.locator("#face")).to_contain_text("epoch 7")
+        expect(page.locator("#notice")).to_contain_text("epoch 7")
 
 
 @pytest.mark.parametrize("name", ["empty", "no-forecast"])
 def test_a_page_without_a_chart_still_runs_what_it_has_loaded(
-    name: str, browser_of_module: Browser, face_servers: Callable[[str], Server]
+    name: str, browser_of_module: Browser, notice_servers: Callable[[str], Server]
 ) -> None:
-    with look(browser_of_module, face_servers(name).url) as watched:
+    with look(browser_of_module, notice_servers(name).url) as watched:
         watched.expected += QUIET[name]
-        page = watched.go(f"/?s={FACES[name].symbol}")
-        expect(page.locator("#face")).to_be_visible()
+        page = watched.go(f"/?s={NOTICES[name].symbol}")
+        expect(page.locator("#notice")).to_be_visible()
         # A file that is preloaded and not used is a warning in the console.
         page.wait_for_function("() => Boolean(window.Plotly)")
 
 
 def test_an_instant_of_the_machine_is_told_from_the_market(
-    browser_of_module: Browser, face_servers: Callable[[str], Server]
+    browser_of_module: Browser, notice_servers: Callable[[str], Server]
 ) -> None:
-    with look(browser_of_module, face_servers("source-down").url) as watched:
+    with look(browser_of_module, notice_servers("source-down").url) as watched:
         page = watched.go("/?s=AAA")
         expect(page.locator("#market-time")).to_contain_text("market time 2018-06")
-        expect(page.locator("#face")).to_contain_text(
+        expect(page.locator("#notice")).to_contain_text(
             re.compile(r"Since \d{4}-\d\d-\d\d \d\d:\d\d UTC, machine time\.")
         )
 
 
 def test_a_day_of_the_past_is_not_called_stale(
-    browser_of_module: Browser, face_servers: Callable[[str], Server]
+    browser_of_module: Browser, notice_servers: Callable[[str], Server]
 ) -> None:
-    with look(browser_of_module, face_servers("stale").url) as watched:
+    with look(browser_of_module, notice_servers("stale").url) as watched:
         page = watched.go("/?s=AAA&as_of=2018-05-24")
         drawn(page, "AAA", "2018-05-24")
         expect(page.locator("#stale")).to_be_visible()
-        expect(page.locator("#face")).to_be_hidden()
+        expect(page.locator("#notice")).to_be_hidden()
 
 
-def test_no_face_is_shown_where_all_is_well(browser_of_module: Browser, face_servers: Callable[[str], Server]) -> None:
-    with look(browser_of_module, face_servers("losing").url, View()) as watched:
+def test_no_face_is_shown_where_all_is_well(
+    browser_of_module: Browser, notice_servers: Callable[[str], Server]
+) -> None:
+    with look(browser_of_module, notice_servers("losing").url, View()) as watched:
         page = watched.go("/?s=AAA")
         expect(page.locator('#chart[data-drawn^="AAA/"]')).to_be_visible()
-        expect(page.locator("#face")).to_be_hidden()
+        expect(page.locator("#notice")).to_be_hidden()
         expect(page.locator("#stale")).to_be_hidden()

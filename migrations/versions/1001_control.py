@@ -1,6 +1,6 @@
-"""Tables that steer the service: stamp, market time, schedulers, requests, changes, keys, audit.
+"""Tables that control the service: its identity, market time, schedulers, requests, change counters, keys, audit.
 
-Revision: 0001
+Revision: 1001
 Revises:
 """
 
@@ -9,12 +9,12 @@ from alembic import op
 
 from service.db.types import BigId, Instant, Json
 
-revision = "0001"
+revision = "1001"
 down_revision = None
 branch_labels = None
 depends_on = None
 
-TABLES = ("stamp", "market_clock", "schedulers", "requests", "changes", "api_keys", "audit")
+TABLES = ("stamp", "market_clock", "schedulers", "run_requests", "change_counters", "api_keys", "audit")
 """In the order in which they refer to one another."""
 
 
@@ -67,7 +67,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_schedulers")),
     )
     op.create_table(
-        "requests",
+        "run_requests",
         sa.Column("id", BigId, nullable=False),
         sa.Column("kind", sa.String(length=30), nullable=False),
         sa.Column("body", Json, nullable=False),
@@ -77,14 +77,14 @@ def upgrade() -> None:
         sa.Column("finished_at", Instant(), nullable=True),
         sa.Column("result", Json, nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_requests")),
-        sa.UniqueConstraint("idempotency_key", name=op.f("uq_requests_idempotency_key")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_run_requests")),
+        sa.UniqueConstraint("idempotency_key", name=op.f("uq_run_requests_idempotency_key")),
     )
     op.create_table(
-        "changes",
+        "change_counters",
         sa.Column("scope", sa.String(length=40), nullable=False, comment="empty for the one counter, else a symbol"),
         sa.Column("counter", sa.Integer(), nullable=False),
-        sa.PrimaryKeyConstraint("scope", name=op.f("pk_changes")),
+        sa.PrimaryKeyConstraint("scope", name=op.f("pk_change_counters")),
     )
     op.create_table(
         "api_keys",

@@ -1,7 +1,7 @@
-"""Runs with their outcomes, model versions with the decisions about them.
+"""Runs, model versions, the decisions about them, approvals of configurations, and calibration states.
 
-Revision: 0003
-Revises: 0002
+Revision: 1003
+Revises: 1002
 """
 
 import sqlalchemy as sa
@@ -10,15 +10,15 @@ from alembic import op
 from migrations.triggers import allow_changes, forbid_changes
 from service.db.types import BigId, Instant, Json
 
-revision = "0003"
-down_revision = "0002"
+revision = "1003"
+down_revision = "1002"
 branch_labels = None
 depends_on = None
 
-TABLES = ("runs", "run_outcomes", "model_versions", "model_decisions", "calibration_states")
+TABLES = ("runs", "run_outcomes", "model_versions", "model_decisions", "calibration_states", "config_approvals")
 """In the order in which they refer to one another."""
 
-APPEND_ONLY = ("model_decisions",)
+APPEND_ONLY = ("model_decisions", "config_approvals")
 
 
 def upgrade() -> None:
@@ -73,7 +73,7 @@ def upgrade() -> None:
         sa.Column("id", BigId, nullable=False),
         sa.Column("group", sa.String(length=40), nullable=False),
         sa.Column("strategy", sa.String(length=20), nullable=False),
-        sa.Column("architecture", sa.String(length=40), nullable=False),
+        sa.Column("forecaster", sa.String(length=40), nullable=False),
         sa.Column("lookback", sa.Integer(), nullable=False),
         sa.Column("horizon", sa.Integer(), nullable=False),
         sa.Column(
@@ -89,16 +89,16 @@ def upgrade() -> None:
             nullable=True,
             comment="by then all it used, judging included, was final",
         ),
-        sa.Column("fit_first", sa.Date(), nullable=True),
-        sa.Column("fit_last", sa.Date(), nullable=True),
-        sa.Column("stop_first", sa.Date(), nullable=True),
-        sa.Column("stop_last", sa.Date(), nullable=True),
-        sa.Column("judge_first", sa.Date(), nullable=True),
-        sa.Column("judge_last", sa.Date(), nullable=True),
+        sa.Column("train_first", sa.Date(), nullable=True),
+        sa.Column("train_last", sa.Date(), nullable=True),
+        sa.Column("validation_first", sa.Date(), nullable=True),
+        sa.Column("validation_last", sa.Date(), nullable=True),
+        sa.Column("test_first", sa.Date(), nullable=True),
+        sa.Column("test_last", sa.Date(), nullable=True),
         sa.Column("data_hash", sa.String(length=64), nullable=False),
         sa.Column("seeds", Json, nullable=False),
         sa.Column("specs", Json, nullable=False),
-        sa.Column("recipe", sa.String(length=64), nullable=False, comment="hash of network, inputs, loss and span"),
+        sa.Column("config_hash", sa.String(length=64), nullable=False, comment="hash of network, inputs, loss and span"),
         sa.Column("metrics", Json, nullable=False),
         sa.Column("artifact", sa.String(length=300), nullable=False, comment="folder name below the artifact store"),
         sa.Column("sha256", sa.String(length=64), nullable=False),
@@ -147,6 +147,37 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("model_version_id", "calendar", "step", "as_of", name=op.f("pk_calibration_states")),
     )
+    op.create_index(op.f("ix_calibration_states_calendar_as_of"), "calibration_states", ["calendar", "as_of"])
+    op.create_table(
+        "config_approvals",
+        sa.Column("id", BigId, nullable=False),
+        sa.Column("group", sa.String(length=40), nullable=False),
+        sa.Column("strategy", sa.String(length=20), nullable=False),
+        sa.Column("config_hash", sa.String(length=64), nullable=False, comment="as in model_versions"),
+        sa.Column("forecaster", sa.String(length=40), nullable=False),
+        sa.Column("kind", sa.String(length=10), nullable=False, comment="asked, live or withdrawn"),
+        sa.Column(
+            "attempt",
+            sa.Integer(),
+            nullable=False,
+            comment="attempts of the group and strategy so far, this one included",
+        ),
+        sa.Column("accepted", sa.Boolean(), nullable=False),
+        sa.Column("last_session", sa.Date(), nullable=True, comment="newest as_of of the evidence"),
+        sa.Column("sessions", sa.Integer(), nullable=False),
+        sa.Column("pinball", sa.Float(), nullable=True, comment="mean over the days, basis points"),
+        sa.Column("random_walk_pinball", sa.Float(), nullable=True, comment="as pinball"),
+        sa.Column("p", sa.Float(), nullable=True, comment="Diebold-Mariano, one-sided"),
+        sa.Column("level", sa.Float(), nullable=True, comment="what p had to reach"),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("evidence", Json, nullable=True, comment="daily losses, so that it can be judged again"),
+        sa.Column("judged_at", Instant(), nullable=False, comment="market time"),
+        sa.Column("recorded_at", Instant(), nullable=False, comment="machine time"),
+        sa.Column("run_id", BigId, nullable=True),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_config_approvals_run_id_runs")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_config_approvals")),
+    )
+    op.create_index(op.f("ix_config_approvals_group_strategy"), "config_approvals", ["group", "strategy"])
     for table in APPEND_ONLY:
         forbid_changes(table)
 

@@ -79,7 +79,7 @@ class Assets:
             main=self.address("main.js"),
             modules=[self.address(name) for name in modules],
             plotly=plotly.address,
-            cache_key=plotly.style_marks,
+            marks=plotly.style_marks,
             version=version,
         )
         return rendered.encode()
@@ -133,8 +133,8 @@ class PlotlyFile:
     @cached_property
     def _read(self) -> tuple[str, tuple[str, ...]]:
         body = self.path.read_bytes()
-        cache_key = {found.decode() for found in _STYLE_MARK.findall(body)}
-        return hashlib.sha256(body).hexdigest()[:_DIGITS], tuple(sorted(cache_key))
+        marks = {found.decode() for found in _STYLE_MARK.findall(body)}
+        return hashlib.sha256(body).hexdigest()[:_DIGITS], tuple(sorted(marks))
 
     @cached_property
     def _compressed(self) -> bytes:

@@ -73,8 +73,8 @@ class MarketCalendar:
         self._open: IntArray = table.open_at.astype("datetime64[s]").astype(np.int64)
         self._close: IntArray = table.close_at.astype("datetime64[s]").astype(np.int64)
         # The median forgives weekends and half days: what counts is the usual night.
-        sessions_seen = self._open[1:] - self._close[:-1]
-        self.continuous: bool = len(sessions_seen) > 0 and float(np.median(sessions_seen)) <= 0.0
+        gaps = self._open[1:] - self._close[:-1]
+        self.continuous: bool = len(gaps) > 0 and float(np.median(gaps)) <= 0.0
 
     @property
     def approximate(self) -> bool:

@@ -90,7 +90,7 @@ def test_beside_an_active_scheduler_a_command_asks_it_and_follows(tmp_path: Path
         assert answer.status == 0, answer.error
         assert [(e["symbol"], e["state"]) for e in answer.document["forecasts"]] == [("FB", "issued")]
         database = sqlite3.connect(tmp_path / "tplus-sample-replay.db")
-        assert database.execute("SELECT kind, state FROM requests").fetchall() == [("run", "done")]
+        assert database.execute("SELECT kind, state FROM run_requests").fetchall() == [("run", "done")]
         owners = database.execute("SELECT DISTINCT owner FROM runs WHERE state = 'done'").fetchall()
         assert len(owners) == 1
         database.close()

@@ -28,7 +28,7 @@ class ModelItem(Answer):
     test_first: date | None = None
     test_last: date | None = None
     seeds: list[int] = Field(examples=[[0, 1, 2]])
-    config: str = Field(description="hash of network, inputs, loss and span", examples=["b1946ac9"])
+    config_hash: str = Field(description="hash of network, inputs, loss and span", examples=["b1946ac9"])
     data_hash: str = Field(examples=["5891b5b5"])
     sha256: str = Field(description="of the artifact's manifest", examples=["e258d248"])
     metrics: dict[str, Any] = Field(

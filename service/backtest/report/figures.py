@@ -63,10 +63,10 @@ def _ratios(findings: ComparisonFindings) -> Plot:
     ratios = [line.ratio[OVERALL] for line in lines]
     values = [ratio.value for ratio in ratios]
     reach = [0.0 if np.isnan(ratio.high) else ratio.high - ratio.value for ratio in ratios]
-    cache_key = go.Scatter(
+    points = go.Scatter(
         x=values, y=labels, mode="markers", error_x={"type": "data", "array": reach}, marker={"size": 10}
     )
-    figure = _styled(go.Figure(cache_key), "pinball / random walk", height=160 + 28 * len(lines))
+    figure = _styled(go.Figure(points), "pinball / random walk", height=160 + 28 * len(lines))
     figure.add_vline(x=1, line=_ZERO)
     figure.update_yaxes(autorange="reversed")
     better = [line.entry.label for line, ratio in zip(lines, ratios, strict=True) if ratio.high < 1]

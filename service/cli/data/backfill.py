@@ -53,7 +53,7 @@ def _document(summary: BackfillSummary) -> dict[str, object]:
         "sessions": len(summary.sessions),
         "editions": [{"as_of": as_of, "number": number} for as_of, number in summary.editions],
         "published": summary.published,
-        "standing": summary.approval,
+        "already_stored": summary.already_stored,
         "without_bar": summary.without_bar,
         "refused": [
             {"symbol": symbol, "sessions": times, "reason": reason}
@@ -66,7 +66,7 @@ def _lines(summary: BackfillSummary) -> list[str]:
     lines = [
         f"{summary.calendar}, as of {summary.sessions[0]} to {summary.sessions[-1]}: {summary.published} forecasts of "
         f"symbols published in {len(summary.editions)} editions of origin backfill",
-        f"{summary.approval} stood already, {summary.without_bar} have no bar",
+        f"{summary.already_stored} were there already, {summary.without_bar} have no bar",
     ]
     refused = sorted(summary.refused.items())
     for _, (times, reason) in refused[:REFUSALS_SHOWN]:

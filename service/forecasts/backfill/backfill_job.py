@@ -44,7 +44,7 @@ class BackfillSummary:
     sessions: tuple[date, ...]
     editions: list[tuple[date, int]] = field(default_factory=list)
     published: int = 0
-    approval: int = 0
+    already_stored: int = 0
     without_bar: int = 0
     refused: dict[str, tuple[int, str]] = field(default_factory=dict)
 
@@ -72,7 +72,7 @@ def backfill(context: ServiceContext, request: BackfillRequest) -> BackfillSumma
     for place, as_of in enumerate(span.sessions):
         context.reporter.progress(task, place / len(span.sessions), f"as of {as_of}")
         _fill(context, span, lineups, as_of, summary)
-    if not summary.published + summary.approval + len(summary.refused):
+    if not summary.published + summary.already_stored + len(summary.refused):
         context.reporter.progress(task, 1.0, "no bars")
         raise NotFound(
             f"{', '.join(span.symbols)}: no bar of any session from {span.sessions[0]} to {span.sessions[-1]}; "
@@ -92,7 +92,7 @@ def _fill(
     with context.database.reading() as connection:
         missing = _missing(connection, span, as_of)
     ready = [one for one in missing if one.close is not None]
-    summary.approval += len(span.symbols) - len(missing)
+    summary.already_stored += len(span.symbols) - len(missing)
     summary.without_bar += len(missing) - len(ready)
     composed = _compose(context, span, lineups, (as_of, ready))
     for outcome in composed.outcomes:

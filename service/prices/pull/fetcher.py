@@ -142,7 +142,7 @@ class _Pull:
         self._plan = plan
         self._brake = threading.Event()
         self._live = not context.source.can_replay
-        self._canary = Probe(context.source, context.probes, keeper.at)
+        self._probe = Probe(context.source, context.probes, keeper.at)
         self._deadline = time.monotonic() + context.settings.pull_limit_seconds
 
     def run(self, instruments: Sequence[Instrument]) -> Iterator[PullOutcome]:
@@ -183,16 +183,16 @@ class _Pull:
             return self._late(symbol)
         if self._brake.is_set():
             return PullOutcome(symbol, "deferred", "the source asked to slow down; not tried in this pull")
-        ticket = self._canary.begin()
+        ticket = self._probe.begin()
         try:
             history = self._context.source.fetch(symbol, start, self._keeper.at)
-            self._canary.answered(ticket)
+            self._probe.answered(ticket)
             return history
         except Exception as error:
             outcome = _failure(symbol, error)
             if outcome.state == "deferred":
                 self._brake.set()
-            if self._live and outcome.state in _HELD and not self._canary.reachable_since(ticket):
+            if self._live and outcome.state in _HELD and not self._probe.reachable_since(ticket):
                 return PullOutcome(symbol, "transient", f"not believed while no other symbol answers: {outcome.reason}")
             return outcome
 

@@ -140,7 +140,7 @@ def _insert(connection: Connection, key: ConfigKey, values: Mapping[str, Any], r
 
 def _figures(row: Row[Any]) -> dict[str, Any]:
     names = ("kind", "attempt", "sessions", "pinball", "random_walk_pinball", "p", "level")
-    return {f"recipe_{name}": getattr(row, name) for name in names}
+    return {f"config_{name}": getattr(row, name) for name in names}
 
 
 def _newest_session(connection: Connection, key: ConfigKey) -> date | None:

@@ -98,5 +98,5 @@ def test_spans_out_of_order_or_empty(windows: PooledWindows) -> None:
     years = [(day(f"{year}-01-01"), day(f"{year}-12-31")) for year in (2001, 2002, 2003, 2090)]
     with pytest.raises(ValueError, match="must follow each other"):
         spans_between(windows, years[1], years[0], years[2])
-    with pytest.raises(TooLittleHistory, match="judge span"):
+    with pytest.raises(TooLittleHistory, match="test span"):
         spans_between(windows, years[0], years[1], years[3])

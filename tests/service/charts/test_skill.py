@@ -55,8 +55,8 @@ def test_worse_has_as_much_room_as_better() -> None:
 
 
 def test_measured_coverage_stands_beside_nominal() -> None:
-    cache_key = {t["meta"]["level"]: t for t in drawn(MIXED).figure["data"] if t["meta"]["role"] == "coverage"}
-    assert cache_key[80]["y"] == pytest.approx([77.0, 77.0])  # the third step has 40 sessions only
+    markers = {t["meta"]["level"]: t for t in drawn(MIXED).figure["data"] if t["meta"]["role"] == "coverage"}
+    assert markers[80]["y"] == pytest.approx([77.0, 77.0])  # the third step has 40 sessions only
     lines = {t["meta"]["level"]: t["y"] for t in drawn(MIXED).figure["data"] if t["meta"]["role"] == "nominal"}
     assert lines == {50: [50, 50], 80: [80, 80], 95: [95, 95]}
 

@@ -164,7 +164,7 @@ def test_a_publish_raises_the_counters_of_its_symbols(desk_with_two: Desk) -> No
         ("UPDATE forecasts SET degraded = '[\"SPY\"]' WHERE id = 8", "edition 2 was altered"),
         ("DELETE FROM forecasts WHERE id = 8", "edition 2 was altered"),
         ("UPDATE editions SET issued_at = '2018-05-31 21:00:00.000000' WHERE number = 2", "edition 2 was altered"),
-        ("UPDATE editions SET origin = 'live' WHERE number = 2", "edition 2 was altered"),
+        ("UPDATE editions SET mode = 'live' WHERE number = 2", "edition 2 was altered"),
         ("UPDATE served_forecasts SET reason = 'better' WHERE edition = 2 AND symbol = 'BBB'", "edition 2 was altered"),
         ("DELETE FROM served_forecasts WHERE edition = 2 AND symbol = 'AAA'", "edition 2 was altered"),
     ],

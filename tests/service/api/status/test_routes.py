@@ -268,7 +268,7 @@ def test_a_database_without_a_table_is_no_empty_one(client: TestClient, filled: 
     with filled.transaction() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
         connection.execute(text("DROP TABLE run_outcomes"))
-        connection.execute(text("DROP TABLE changes"))
+        connection.execute(text("DROP TABLE change_counters"))
     answer = client.get("/v1/status")
     assert answer.status_code == 503
     assert "is at migration 9999" in answer.json()["detail"]

@@ -74,4 +74,4 @@ def test_a_scheduler_that_dies_after_it_answered_is_said_too(service: Service) -
 
 def count_requests(service: Service) -> int:
     with service.database.reading() as connection:
-        return int(connection.exec_driver_sql("SELECT count(*) FROM requests").scalar_one())
+        return int(connection.exec_driver_sql("SELECT count(*) FROM run_requests").scalar_one())

@@ -114,7 +114,7 @@ def test_columns_are_rows_on_their_side(database: Database) -> None:
 
 
 def test_unknown_columns_are_refused(database: Database) -> None:
-    with database.transaction() as connection, pytest.raises(ValueError, match="changes has no column colour"):
+    with database.transaction() as connection, pytest.raises(ValueError, match="change_counters has no column colour"):
         write_rows(connection, change_counters, ("scope", "colour"), [("A", 1)])
 
 

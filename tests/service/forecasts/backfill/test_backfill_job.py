@@ -46,7 +46,7 @@ def test_each_session_is_an_edition_of_what_is_missing_issued_now(desk: Desk) ->
     fill_desk(desk, "AAA", "BBB")
     summary = fill(desk, date(2018, 6, 2), TUESDAY)  # a Saturday to a Tuesday
     assert (summary.sessions, summary.editions) == ((MONDAY, TUESDAY), [(MONDAY, 1), (TUESDAY, 2)])
-    assert (summary.published, summary.approval, summary.without_bar, summary.refused) == (4, 0, 0, {})
+    assert (summary.published, summary.already_stored, summary.without_bar, summary.refused) == (4, 0, 0, {})
     rows = desk.rows(editions)
     assert {(row.mode, row.calendar, row.issued_at, row.run_id) for row in rows} == {
         ("backfill", "XNYS", utc(2018, 6, 9, 12), None)
@@ -65,7 +65,7 @@ def test_repeated_it_publishes_nothing(desk: Desk) -> None:
     fill(desk, THURSDAY, MONDAY)
     before = rows_of(desk)
     summary = fill(desk, THURSDAY, MONDAY)
-    assert (summary.editions, summary.published, summary.approval) == ([], 0, 6)
+    assert (summary.editions, summary.published, summary.already_stored) == ([], 0, 6)
     assert rows_of(desk) == before
 
 
@@ -238,7 +238,7 @@ def test_two_at_once_publish_each_forecast_once(desk: Desk) -> None:
 
     desk.worker.meanwhile = overtake
     summary = fill(desk, THURSDAY, FRIDAY)
-    assert (summary.editions, summary.approval) == ([], 1)
+    assert (summary.editions, summary.already_stored) == ([], 1)
     assert [(row.number, row.as_of) for row in desk.rows(editions)] == [(1, THURSDAY), (2, FRIDAY)]
     assert len(desk.rows(model_versions)) == 2  # one random walk of each strategy for both
 

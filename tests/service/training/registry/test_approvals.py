@@ -58,7 +58,7 @@ def test_an_accepted_recipe_is_not_asked_for_again(desk: Desk) -> None:
     ask(desk, 0.5, with_sessions_after(desk, 100))
     found = approval(desk)
     assert (found.accepted, found.attempts, found.may_ask) == (True, 1, False)
-    assert found.figures["recipe_sessions"] == 252
+    assert found.figures["config_sessions"] == 252
 
 
 def test_a_refused_recipe_waits_for_a_quarter_of_new_sessions(desk: Desk) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.source_tree import ROOT
 
-SCHEDULER = "import service.cli.main, service.bootstrap, service.scheduler.loop, service.prices.yahoo"
+SCHEDULER = "import service.cli.main, service.bootstrap, service.scheduler.loop, service.prices.sources.yahoo"
 
 
 def loaded(statement: str) -> set[str]:
@@ -24,7 +24,7 @@ def test_the_scheduler_never_loads_tensorflow() -> None:
     assert names & {"tensorflow", "keras"} == set()
 
 
-@pytest.mark.parametrize("task", ["import models.tasks", "import models.inference"])
+@pytest.mark.parametrize("task", ["import models.training.tasks", "import models.forecasting.network_forecaster"])
 def test_the_forecasting_worker_starts_without_tensorflow(task: str) -> None:
     names = loaded(task)
     assert "numpy" in names

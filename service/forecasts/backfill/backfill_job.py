@@ -35,7 +35,7 @@ class BackfillSummary:
         sessions: The as_of sessions it went through, oldest first.
         editions: (as_of, number) of each edition published.
         published: Forecasts published, one for each symbol and session.
-        standing: Of how many symbols and sessions a forecast stood already.
+        already_stored: Of how many symbols and sessions a forecast is stored already.
         without_bar: Of how many as_of has no bar.
         refused: Symbol -> how many sessions no forecaster answered, and why at the last of them.
     """

@@ -57,7 +57,7 @@ def test_the_cut_is_an_instant_and_counts_targets(windows: PooledWindows) -> Non
 def test_a_thousand_dates_are_needed(windows: PooledWindows) -> None:
     dates = np.unique(windows.as_of)
     enough = windows.select(windows.as_of < dates[1000])
-    assert holdout_spans(enough, NEVER).fit.any()
+    assert holdout_spans(enough, NEVER).train.any()
     with pytest.raises(TooLittleHistory, match="999 distinct as_of dates"):
         holdout_spans(windows.select(windows.as_of < dates[999]), NEVER)
 

@@ -137,8 +137,8 @@ def test_a_database_of_a_newer_version_is_left_alone_by_every_part(newer: Databa
 
 def test_an_older_or_empty_database_names_the_command_that_mends_it(database: Database) -> None:
     with database.transaction() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
-    with database.reading() as connection, pytest.raises(DatabaseError, match=r"at migration 0001.*`tplus db upgrade`"):
+        connection.execute(text("UPDATE alembic_version SET version_num = '1001'"))
+    with database.reading() as connection, pytest.raises(DatabaseError, match=r"at migration 1001.*`tplus db upgrade`"):
         require_head(connection, "here")
     with database.transaction() as connection:
         connection.execute(text("DELETE FROM alembic_version"))

@@ -96,7 +96,7 @@ def test_a_network_is_trained_judged_and_decided_on(desk: Desk) -> None:
         )
         forecaster = load_forecaster(desk.context.settings.artifact_dir / network.artifact, network.sha256)
         assert forecaster.config.seeds == (0,)
-        assert forecaster.config.hash() == network.config
+        assert forecaster.config.hash() == network.config_hash
     assert len(desk.rows(model_decisions)) == 4
     asked = desk.rows(config_approvals)
     assert [(row.kind, row.attempt, row.accepted, row.sessions) for row in asked] == [("asked", 1, False, 252)] * 2

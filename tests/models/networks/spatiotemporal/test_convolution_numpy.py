@@ -149,7 +149,7 @@ def test_a_kept_median_moves_all_quantiles_towards_the_targets_median() -> None:
 
 def test_serving_imports_no_framework() -> None:
     code = (
-        "import sys, models.market_images.forecaster as served, models.networks.frame_networks as networks;"
+        "import sys, models.forecasting.spatiotemporal.forecaster as served, models.networks.spatiotemporal.registry as networks;"
         "assert served.SpatiotemporalForecaster and len(networks.SPATIOTEMPORAL_NETWORKS) == 4;"
         "sys.exit(bool({'keras', 'tensorflow', 'jax', 'torch'} & set(sys.modules)))"
     )

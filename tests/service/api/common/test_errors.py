@@ -135,9 +135,9 @@ def test_an_empty_database_is_not_ready(bare: Database) -> None:
 
 def test_a_database_at_another_migration_is_not_ready(filled: Database) -> None:
     with filled.transaction() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '1000a'"))
     with TestClient(create_app(Settings(), filled)) as client:
-        assert "is at migration 0000" in refused(client, "/readyz", 503)["detail"]
+        assert "(migration 1000a) and cannot be upgraded" in refused(client, "/readyz", 503)["detail"]
 
 
 def test_a_migrated_database_nobody_set_up(bare: Database) -> None:

@@ -92,11 +92,7 @@ def test_prices_are_those_of_the_forecast_route(client: TestClient, filled: Data
         assert [(step["point"], step["lower_80"], step["upper_80"]) for step in line["steps"]] == [
             (step["point"], step["intervals"][1]["lower"], step["intervals"][1]["upper"]) for step in served["steps"]
         ]
-        assert (line["last_close"], line["as_of"], line["stale"]) == (
-            answer["last_close"],
-            answer["as_of"],
-            answer["stale"],
-        )
+        assert (line["last_close"], line["as_of"]) == (answer["last_close"], answer["as_of"])
         assert line["skill"] == {"value": served["skill"]["value"], "n": served["skill"]["n"]}
     # 100 exp(0.01) less 0.5 a new share, which is 1 a share of the forecast's basis.
     assert item(client, "AAPL")["steps"][0]["point"] == pytest.approx(100.005017, abs=1e-6)

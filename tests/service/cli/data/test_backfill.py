@@ -38,7 +38,7 @@ def test_killed_in_the_middle_it_goes_on_where_it_stood(line: CommandLine, datab
     again = line.run(*RANGE, "--json")
     assert again.status == 0, again.error
     document = again.document
-    assert (document["sessions"], document["standing"], document["published"]) == (
+    assert (document["sessions"], document["already_stored"], document["published"]) == (
         SESSIONS, 2 * before, 2 * (SESSIONS - before)
     )  # fmt: skip
     assert document["editions"][0]["number"] == before + 1
@@ -56,12 +56,12 @@ def test_what_it_prints_and_refuses(line: CommandLine) -> None:
     first = line.run(*words)
     assert first.out == (
         "XNYS, as of 2012-12-03 to 2012-12-19: 13 forecasts of symbols published in 13 editions of origin backfill\n"
-        "0 stood already, 0 have no bar\n"
+        "0 were there already, 0 have no bar\n"
     )
     again = line.run(*words, "--json").document
     assert again == {
         "calendar": "XNYS", "first": "2012-12-03", "last": "2012-12-19", "sessions": 13, "editions": [],
-        "published": 0, "standing": 13, "without_bar": 0, "refused": [],
+        "published": 0, "already_stored": 13, "without_bar": 0, "refused": [],
     }  # fmt: skip
     wrong = line.run("backfill", "XNYS", "--from", "2012-13-01", "--to", "2012-12-31")
     assert (wrong.status, wrong.sentence) == (2, "--from '2012-13-01' is no date; write it as 2015-01-02")

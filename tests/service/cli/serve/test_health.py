@@ -136,6 +136,6 @@ def test_an_api_that_is_not_there_is_told() -> None:
 
 def test_a_check_loads_little() -> None:
     # It runs every few seconds beside the service, under the container's limit of memory.
-    code = "import service.cli.main, service.cli.health, sys; sys.stdout.write(' '.join(sys.modules))"
+    code = "import service.cli.main, service.cli.serve.health, sys; sys.stdout.write(' '.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert {name.split(".")[0] for name in done.stdout.split()} & {"pandas", "numpy", "fastapi", "alembic"} == set()

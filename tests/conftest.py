@@ -11,15 +11,17 @@ from service.db.migrate import upgrade
 from service.db.session import Database
 from service.settings import Settings
 from tests.support.fakes import FakeSource, World
-from tests.support.postgres import (
-    postgres_database,
-    postgres_server,
-    postgres_template,
-    postgres_url,
-    second_postgres_url,
-)
+from tests.support.postgres import postgres_server, postgres_template
+from tests.support.postgres_pool import postgres_database, postgres_pool, postgres_url, second_postgres_url
 
-__all__ = ["postgres_database", "postgres_server", "postgres_template", "postgres_url", "second_postgres_url"]
+__all__ = [
+    "postgres_database",
+    "postgres_pool",
+    "postgres_server",
+    "postgres_template",
+    "postgres_url",
+    "second_postgres_url",
+]
 
 
 @pytest.fixture(scope="session")

@@ -118,7 +118,7 @@ class ClonePool:
             with clone.connection.transaction():
                 # Neither triggers nor foreign keys are asked: the ledger's tables refuse DELETE.
                 clone.connection.execute("SET LOCAL session_replication_role = replica")
-                clone.connection.execute("; ".join(f'DELETE FROM "{table}"' for table in tables).encode())  # noqa: S608
+                clone.connection.execute("; ".join(f'DELETE FROM "{table}"' for table in tables).encode())
                 clone.connection.execute(_SEQUENCES)
         except psycopg.Error:
             return False

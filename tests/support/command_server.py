@@ -114,7 +114,8 @@ def serve() -> None:
     import_commands()
     gc.collect()
     gc.freeze()  # otherwise each process goes through all that was imported once more when it ends: 0.6 s of CPU
-    listener, running = socket.socket(fileno=int(sys.argv[1])), {}
+    listener = socket.socket(fileno=int(sys.argv[1]))
+    running: dict[int, socket.socket] = {}
 
     def tell_ended(*_: object) -> None:
         while running:

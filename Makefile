@@ -30,7 +30,7 @@ run: setup  ## start the whole service; Ctrl-C ends it
 
 test: setup-dev  ## run all tests
 	@$(BIN)/python -m tools.find_browser "$$TPLUS_BROWSER" || true
-	@$(BIN)/python -m pytest -n $(JOBS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 check: setup-dev  ## style, types and the rules of the house
 	$(BIN)/ruff check $(CODE)

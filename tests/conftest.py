@@ -1,8 +1,12 @@
 """Fixtures every test may use."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+# Tests train small networks for a few epochs: compiling takes most of the time. Read where TensorFlow is imported.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import curl_cffi  # noqa: F401  # before TensorFlow, which exports a curl of its own and would break this one
 import pytest
@@ -10,16 +14,24 @@ import pytest
 from service.db.migrate import upgrade
 from service.db.session import Database
 from service.settings import Settings
+from tests.support.command_server import close_command_server
 from tests.support.fakes import FakeSource, World
-from tests.support.postgres import (
-    postgres_database,
-    postgres_server,
-    postgres_template,
-    postgres_url,
-    second_postgres_url,
-)
+from tests.support.postgres import postgres_server, postgres_template
+from tests.support.postgres_pool import postgres_database, postgres_pool, postgres_url, second_postgres_url
 
-__all__ = ["postgres_database", "postgres_server", "postgres_template", "postgres_url", "second_postgres_url"]
+__all__ = [
+    "postgres_database",
+    "postgres_pool",
+    "postgres_server",
+    "postgres_template",
+    "postgres_url",
+    "second_postgres_url",
+]
+
+
+def pytest_sessionfinish() -> None:
+    """End what the commands of the tests were forked from."""
+    close_command_server()
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from sqlalchemy import Row, select, update
 from service.db.session import Database
 from service.db.tables import bars, editions, forecasts, run_outcomes, runs
 from tests.support.recorded import RecordedWalks, Walk
-from tests.support.service_factory import ForecastQuery, Service, make_service
+from tests.support.service_factory import Service, ServiceOptions, make_service
 
 FRIDAY, MONDAY = date(2024, 3, 1), date(2024, 3, 4)
 LATE = Walk("BBB", date(2023, 9, 1), date(2024, 3, 28), seed=2)
@@ -48,7 +48,7 @@ def source() -> RecordedWalks:
 @pytest.fixture
 def service(database: Database, tmp_path: Path, source: RecordedWalks) -> Service:
     """Friday's final instant has come and been worked off as far as it can be."""
-    made = make_service(database, tmp_path, source, ForecastQuery("2024-03-01T22:30:00Z", ("AAA", "BBB")))
+    made = make_service(database, tmp_path, source, ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB")))
     work(made, at(1, 22))
     return made
 

@@ -32,7 +32,7 @@ from service.scheduler.loop import Step
 from tests.support import execution_tasks, postgres
 from tests.support.command import CommandLine, kill_group, wait_for
 from tests.support.recorded import RecordedWalks, Walk
-from tests.support.service_factory import ForecastQuery, Service, make_service
+from tests.support.service_factory import Service, ServiceOptions, make_service
 
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 UNUSABLE = "the database cannot be used; trying again until it can"
@@ -326,7 +326,7 @@ def as_ofs(service: Service) -> list[date]:
 @SQLITE
 @pytest.mark.timeout(90)
 def test_a_forecasting_worker_killed_in_the_middle_of_a_task(database: Database, tmp_path: Path) -> None:
-    service = make_service(database, tmp_path, walks(), ForecastQuery("2024-03-01T22:30:00Z", ("AAA", "BBB")))
+    service = make_service(database, tmp_path, walks(), ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB")))
     worker = Dying(WarmWorker(log=tmp_path / "workers.log"))
     service = replace(service, context=replace(service.context, warm=worker))
     scheduler = service.scheduler()
@@ -349,7 +349,7 @@ def test_a_training_killed_in_the_middle_is_tried_again_while_the_old_champion_s
     database: Database, tmp_path: Path
 ) -> None:
     source = walks(date(2019, 6, 3), date(2024, 3, 15))
-    service = make_service(database, tmp_path, source, ForecastQuery("2024-03-01T22:30:00Z", ("AAA", "BBB")))
+    service = make_service(database, tmp_path, source, ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB")))
     child = Dying(FreshChild(120.0, tmp_path / "workers.log"))
     service = replace(service, context=replace(service.context, child=child))
     scheduler = service.scheduler()
@@ -369,7 +369,7 @@ def test_a_training_killed_in_the_middle_is_tried_again_while_the_old_champion_s
 @SQLITE
 @pytest.mark.timeout(90)
 def test_a_full_artifact_folder_fails_the_training_alone(database: Database, tmp_path: Path) -> None:
-    wanted = ForecastQuery("2024-03-01T22:30:00Z", ("AAA", "BBB"), {"max_attempts": 2})
+    wanted = ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB"), {"max_attempts": 2})
     service = make_service(database, tmp_path, walks(), wanted)
     folder = service.context.settings.artifact_dir
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -396,7 +396,7 @@ def test_a_full_artifact_folder_fails_the_training_alone(database: Database, tmp
 
 @SQLITE
 def test_a_full_database_costs_a_run_none_of_its_attempts(database: Database, tmp_path: Path) -> None:
-    service = make_service(database, tmp_path, walks(), ForecastQuery("2024-03-01T22:30:00Z", ("AAA", "BBB")))
+    service = make_service(database, tmp_path, walks(), ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB")))
     scheduler = service.scheduler()
 
     def allow(more: int) -> None:
@@ -431,7 +431,7 @@ def test_a_data_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
 
 def test_machine_time_set_back_an_hour_in_the_middle_of_a_forecast(database: Database, tmp_path: Path) -> None:
-    service = make_service(database, tmp_path, walks(), ForecastQuery("2024-03-01T22:30:00Z", ("AAA", "BBB")))
+    service = make_service(database, tmp_path, walks(), ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB")))
     first, second = service.scheduler(), service.scheduler()
     during: list[Any] = []
 
@@ -461,7 +461,7 @@ def test_machine_time_set_back_an_hour_in_the_middle_of_a_forecast(database: Dat
 
 
 def test_a_live_market_clock_that_goes_back_issues_nothing_twice(database: Database, tmp_path: Path) -> None:
-    service = make_service(database, tmp_path, walks(), ForecastQuery("2024-03-01T22:30:00Z", ("AAA", "BBB")))
+    service = make_service(database, tmp_path, walks(), ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB")))
     service.machine.at = at(1)
     service = replace(service, context=replace(service.context, market=SystemMarketClock(service.machine)))
     scheduler = service.scheduler()

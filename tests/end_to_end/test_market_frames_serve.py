@@ -12,7 +12,7 @@ from service.db.tables import config_approvals, editions, forecasts, model_versi
 from service.market.instruments import add_symbols
 from service.runtime.context import STAND_IN
 from tests.support.recorded import RecordedWalks, Walk
-from tests.support.service_factory import ForecastQuery, Service, SmallNetworks, make_service
+from tests.support.service_factory import Service, ServiceOptions, SmallNetworks, make_service
 
 FIRST, LAST = date(2019, 6, 3), date(2024, 6, 28)
 SERVED = "conv_lstm"
@@ -52,7 +52,7 @@ def test_a_symbol_new_since_training_is_served_by_the_groups_lstm_once_that_is_a
 ) -> None:
     (tmp_path / "network.db").write_bytes(migrated_file.read_bytes())
     source = RecordedWalks([Walk(name, FIRST, LAST, seed=seed) for seed, name in enumerate(("AAA", "BBB", "CCC"))])
-    wanted = ForecastQuery("2024-03-01T22:30:00Z", ("AAA", "BBB"), {"network": SERVED})
+    wanted = ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB"), {"network": SERVED})
     service = make_service(Database(f"sqlite:///{tmp_path / 'network.db'}"), tmp_path, source, wanted)
     service = replace(service, context=replace(service.context, child=SmallNetworks()))
     scheduler = service.scheduler()

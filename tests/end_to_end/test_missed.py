@@ -10,7 +10,7 @@ from sqlalchemy import select
 from service.db.session import Database
 from service.db.tables import editions, forecasts, run_outcomes, runs, scores
 from tests.support.recorded import RecordedWalks, Walk
-from tests.support.service_factory import ForecastQuery, Service, make_service
+from tests.support.service_factory import Service, ServiceOptions, make_service
 
 FIRST, LAST = date(2023, 9, 1), date(2024, 6, 28)
 TEN = [date(2024, 3, day) for day in (4, 5, 6, 7, 8, 11, 12, 13, 14, 15)]
@@ -24,7 +24,7 @@ def market(day: int, hour: int, minute: int = 0) -> datetime:
 def service(database: Database, tmp_path: Path) -> Service:
     """Forecasts of Friday 2024-03-01 are issued; then the scheduler goes."""
     source = RecordedWalks([Walk("AAA", FIRST, LAST, seed=1), Walk("BBB", FIRST, LAST, seed=2)])
-    made = make_service(database, tmp_path, source, ForecastQuery("2024-03-01T22:30:00Z", ("AAA", "BBB")))
+    made = make_service(database, tmp_path, source, ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB")))
     run_once(made)
     return made
 

@@ -13,7 +13,7 @@ from service.db.session import Database
 from service.db.tables import editions, forecasts, model_versions, run_outcomes, runs, served_forecasts
 from service.forecasts.ledger import verify
 from tests.support.recorded import RecordedWalks, Walk
-from tests.support.service_factory import ForecastQuery, Service, SmallNetworks, make_service
+from tests.support.service_factory import Service, ServiceOptions, SmallNetworks, make_service
 
 FIRST, LAST = date(2019, 6, 3), date(2024, 6, 28)
 
@@ -33,7 +33,7 @@ def trained(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Se
     folder = tmp_path_factory.mktemp("network")
     (folder / "network.db").write_bytes(migrated_file.read_bytes())
     source = RecordedWalks([Walk("AAA", FIRST, LAST, seed=1), Walk("BBB", FIRST, LAST, seed=2)])
-    wanted = ForecastQuery("2024-03-01T22:30:00Z", ("AAA", "BBB"))
+    wanted = ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB"))
     made = make_service(Database(f"sqlite:///{folder / 'network.db'}"), folder, source, wanted)
     made = replace(made, context=replace(made.context, child=SmallNetworks()))
     work(made)

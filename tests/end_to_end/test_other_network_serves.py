@@ -11,7 +11,7 @@ from models.forecasting.artifact import load_artifact
 from service.db.session import Database
 from service.db.tables import editions, forecasts, model_versions, served_forecasts
 from tests.support.recorded import RecordedWalks, Walk
-from tests.support.service_factory import ForecastQuery, SmallNetworks, make_service
+from tests.support.service_factory import ServiceOptions, SmallNetworks, make_service
 
 FIRST, LAST = date(2019, 6, 3), date(2024, 6, 28)
 WINDOW = 40
@@ -23,7 +23,7 @@ WINDOW = 40
 def test_the_stateful_network_trains_and_serves_from_its_warm_up(migrated_file: Path, tmp_path: Path) -> None:
     (tmp_path / "network.db").write_bytes(migrated_file.read_bytes())
     source = RecordedWalks([Walk("AAA", FIRST, LAST, seed=1), Walk("BBB", FIRST, LAST, seed=2)])
-    wanted = ForecastQuery("2024-03-01T22:30:00Z", ("AAA", "BBB"), {"network": "stateful_lstm"})
+    wanted = ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB"), {"network": "stateful_lstm"})
     service = make_service(Database(f"sqlite:///{tmp_path / 'network.db'}"), tmp_path, source, wanted)
     service = replace(service, context=replace(service.context, child=SmallNetworks()))
     scheduler = service.scheduler()

@@ -18,7 +18,7 @@ from service.scheduler.loop import Scheduler
 from tests.support.command import CommandLine, kill_group, wait_for
 from tests.support.ledger_checks import assert_nothing_is_lost_or_doubled, issued
 from tests.support.recorded import RecordedWalks, Walk
-from tests.support.service_factory import ForecastQuery, Service, make_service
+from tests.support.service_factory import Service, ServiceOptions, make_service
 
 SYMBOLS = ("AAA", "BBB", "CCC")
 SETTINGS = {
@@ -39,7 +39,7 @@ def schedulers(postgres_url: str, tmp_path: Path) -> Iterator[list[Service]]:
 
 def _service(url: str, folder: Path) -> Service:
     source = RecordedWalks([Walk(name, date(2023, 9, 1), date(2024, 3, 28), seed=1) for name in SYMBOLS])
-    made = make_service(Database(url), folder, source, ForecastQuery("2024-03-01T22:30:00Z", SYMBOLS, SETTINGS))
+    made = make_service(Database(url), folder, source, ServiceOptions("2024-03-01T22:30:00Z", SYMBOLS, SETTINGS))
     return replace(made, context=replace(made.context, machine=DatabaseClock()))
 
 

@@ -30,7 +30,7 @@ from service.forecasts.ledger import verify
 from service.market.exchange_calendar import get_calendar
 from service.market.instruments import add_symbols
 from tests.support.recorded import RecordedWalks, Walk
-from tests.support.service_factory import ForecastQuery, Service, make_service
+from tests.support.service_factory import Service, ServiceOptions, make_service
 
 FIRST, LAST = date(2018, 1, 2), date(2019, 3, 15)
 SPLIT, DIVIDEND = date(2018, 12, 3), date(2018, 11, 30)
@@ -65,7 +65,7 @@ def weeks(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Serv
             Walk("SPY", FIRST, LAST, seed=5),
         ]
     )
-    wanted = ForecastQuery("2018-10-19T22:30:00Z", ("AAA", "BBB", "7203.T"), {"reference_symbols": ("SPY",)})
+    wanted = ServiceOptions("2018-10-19T22:30:00Z", ("AAA", "BBB", "7203.T"), {"reference_symbols": ("SPY",)})
     service = make_service(Database(f"sqlite:///{folder / 'weeks.db'}"), folder, source, wanted)
     with service.database.transaction() as connection:
         add_symbols(connection, ["SPY"], service.context.market.now(connection), {}, reference=True)

@@ -13,7 +13,7 @@ from service.errors import SettingsError
 from service.runtime.context import network_of
 from service.settings import Settings, load_settings
 from tests.support.recorded import RecordedWalks, Walk
-from tests.support.service_factory import ForecastQuery, make_service
+from tests.support.service_factory import ServiceOptions, make_service
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -31,7 +31,7 @@ def test_recipes_are_of_the_network_set(
     database: Database, tmp_path: Path, values: dict[str, object], name: str, window: int
 ) -> None:
     source = RecordedWalks([Walk("AAA", date(2024, 1, 2), date(2024, 3, 28), seed=1)])
-    service = make_service(database, tmp_path, source, ForecastQuery("2024-03-01T22:30:00Z", ("AAA",), values))
+    service = make_service(database, tmp_path, source, ServiceOptions("2024-03-01T22:30:00Z", ("AAA",), values))
     configs = service.context.configs("equity")
     assert {strategy: (config.forecaster, config.lookback) for strategy, config in configs.items()} == {
         strategy: (name, window) for strategy in Strategy

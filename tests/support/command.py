@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support.command_server import command_server
 from tests.support.paths import ROOT
 
 _RUN = "from service.cli import main; main()"
@@ -65,11 +66,7 @@ class CommandLine:
 
     def run(self, *words: str) -> Answer:
         """Run a command to its end."""
-        command = [sys.executable, "-c", _RUN, *words]
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=LIMIT, cwd=self.folder, env=self.environment, check=False
-        )
-        return Answer(done.returncode, done.stdout, done.stderr)
+        return Answer(*command_server().run(words, self.environment, self.folder, LIMIT))
 
     def start(self, *words: str, log: Path) -> "subprocess.Popen[bytes]":
         """Start a command that goes on; its output is appended to a file."""

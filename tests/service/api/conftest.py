@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from service.settings import Settings
 from tests.support.api.client import TestClient
 from tests.support.api.ledger_factory import fill
 from tests.support.postgres import PostgresServer, name_of
+from tests.support.postgres_pool import ClonePool
 
 
 @pytest.fixture(scope="session")
@@ -36,10 +38,17 @@ def filled_template(postgres_server: PostgresServer, postgres_template: str) -> 
         yield name_of(url)
 
 
+@pytest.fixture(scope="session")
+def filled_pool(postgres_server: PostgresServer, filled_template: str) -> Iterator[ClonePool]:
+    """Copies of it."""
+    with closing(ClonePool(postgres_server, filled_template, empty=False)) as pool:
+        yield pool
+
+
 @pytest.fixture
-def filled_clone(postgres_server: PostgresServer, filled_template: str) -> Iterator[str]:
+def filled_clone(filled_pool: ClonePool) -> Iterator[str]:
     """URL of this test's own copy of it."""
-    with postgres_server.lent(filled_template) as url:
+    with filled_pool.lent() as url:
         yield url
 
 

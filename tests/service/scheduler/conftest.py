@@ -7,7 +7,7 @@ import pytest
 
 from service.db.session import Database
 from tests.support.recorded import RecordedWalks, Walk
-from tests.support.service_factory import ForecastQuery, Service, make_service
+from tests.support.service_factory import Service, ServiceOptions, make_service
 
 
 @pytest.fixture
@@ -20,4 +20,4 @@ def source() -> RecordedWalks:
 @pytest.fixture
 def service(database: Database, tmp_path: Path, source: RecordedWalks) -> Service:
     """Market time stands at Friday's final instant, 2024-03-01T22:30Z; nothing is done yet."""
-    return make_service(database, tmp_path, source, ForecastQuery("2024-03-01T22:30:00Z", ("AAA", "BBB")))
+    return make_service(database, tmp_path, source, ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB")))

@@ -12,7 +12,7 @@ from service.scheduler.due import MarketEvent
 from service.scheduler.replay_clock import ReplayMover
 from service.scheduler.state import GroupReader
 from tests.support.recorded import RecordedWalks
-from tests.support.service_factory import MACHINE_START, ForecastQuery, Service, make_service
+from tests.support.service_factory import MACHINE_START, Service, ServiceOptions, make_service
 
 EVENTS = [
     datetime(2024, 3, day, hour, 30, tzinfo=UTC) for day in (4, 5, 6) for hour in (14, 22)
@@ -68,7 +68,7 @@ def test_a_waiting_run_does_not_hold_it(service: Service) -> None:
 def test_the_seconds_of_a_day_are_shared_by_its_events(
     database: Database, tmp_path: Path, source: RecordedWalks, speed: float, events: int, low: float, high: float
 ) -> None:
-    made = make_service(database, tmp_path, source, ForecastQuery("2024-03-01", ("AAA",)))
+    made = make_service(database, tmp_path, source, ServiceOptions("2024-03-01", ("AAA",)))
     settings = made.context.settings.model_copy(update={"clock": f"replay:2024-03-01:{speed}"})
     mover = ReplayMover(replace(made.context, settings=settings), "me", GroupReader())
     assert low <= mover.seconds_left(MarketEvent(EVENTS[0], events)) <= high
@@ -77,7 +77,7 @@ def test_the_seconds_of_a_day_are_shared_by_its_events(
 def test_too_early_it_says_how_long_to_wait_and_does_not_move(
     database: Database, tmp_path: Path, source: RecordedWalks
 ) -> None:
-    made = make_service(database, tmp_path, source, ForecastQuery("2024-03-02T12:00:00Z", ("AAA",)))
+    made = make_service(database, tmp_path, source, ServiceOptions("2024-03-02T12:00:00Z", ("AAA",)))
     made.work(scheduler := made.scheduler())
     settings = made.context.settings.model_copy(update={"clock": "replay:2024-03-01:600"})
     left = ReplayMover(replace(made.context, settings=settings), scheduler.id, GroupReader()).move()
@@ -88,7 +88,7 @@ def test_too_early_it_says_how_long_to_wait_and_does_not_move(
 
 
 def test_without_any_symbol_nothing_ends(database: Database, tmp_path: Path, source: RecordedWalks) -> None:
-    made = make_service(database, tmp_path, source, ForecastQuery("2024-03-01", ()))
+    made = make_service(database, tmp_path, source, ServiceOptions("2024-03-01", ()))
     mover = ReplayMover(made.context, "me", GroupReader())
     assert mover.move() is None
     assert not mover.ended

@@ -3,16 +3,20 @@
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, date, datetime
-from typing import Any
+from shutil import copytree
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pytest
 from sqlalchemy import select, update
 
-from models.config import Strategy
+from models.config import ModelConfig, Strategy
+from models.data_hash import panel_hash
 from models.forecasting.network_forecaster import load_forecaster
 from models.gate import Evidence, judge_config
+from models.training.train import TrainedArtifact
 from service.db.tables import config_approvals, instruments, model_decisions, model_versions, runs
 from service.errors import FencedError
 from service.execution.executor import Answer, Request, Task, TaskFailed
@@ -74,7 +78,39 @@ def test_enough_bars_but_too_few_windows_say_so(desk: Desk) -> None:
     assert versions(desk) == WALKS_SERVE
 
 
-def test_a_network_is_trained_judged_and_decided_on(desk: Desk) -> None:
+class TrainedOnce(InProcess):
+    """Trains as it is asked, but the same networks only once for both databases: then their folders are copied."""
+
+    known: ClassVar[dict[tuple[object, ...], TrainedArtifact]] = {}
+
+    def run(self, task: Task[Request, Answer], request: Request, report: Callable[[Any], None] | None = None) -> Answer:
+        """Train, or copy what was trained."""
+        assert isinstance(request, tuple)
+        keys = [
+            (one.recipe.hash(), panel_hash(one.panel, one.cut_at), str(one.cut_at), one.on_trial, one.predecessor)
+            for one in request
+        ]
+        if any(key not in self.known for key in keys):
+            answer: Any = super().run(task, request, report)
+            self.known.update(zip(keys, answer, strict=True))
+            return cast(Answer, answer)
+        self.requests.append(request)
+        for key, one in zip(keys, request, strict=True):
+            copytree(self.known[key].path, one.directory / self.known[key].path.name, dirs_exist_ok=True)
+        copies = [replace(self.known[key], path=one.directory / self.known[key].path.name)
+                  for key, one in zip(keys, request, strict=True)]  # fmt: skip
+        return cast(Answer, tuple(copies))
+
+
+def quickly(config: ModelConfig) -> ModelConfig:
+    """The choice for a network with a narrow layer and two epochs."""
+    return replace(tuned(config), units=4, max_epochs=2)
+
+
+def test_a_network_is_trained_judged_and_decided_on(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.runtime.context.tuned", quickly)
+    once = TrainedOnce()
+    desk = replace(desk, context=replace(desk.context, warm=once, child=once), worker=once)
     desk.add(History("AAA", LAST, random_closes(1300, 1)))
     desk.add(History("BBB", LAST, random_closes(1300, 2)))
     desk.move(EVENING)

@@ -16,7 +16,7 @@ from service.runs import Claimant, claim, note_progress
 from service.scheduler.loop import Scheduler
 from tests.support.forecast_factory import record_version, save_network
 from tests.support.recorded import RecordedWalks, Walk
-from tests.support.service_factory import ForecastQuery, Service, make_service
+from tests.support.service_factory import Service, ServiceOptions, make_service
 
 FILE = "dashboard.db"
 FIRST, LAST = date(2016, 12, 1), date(2018, 6, 8)
@@ -58,7 +58,7 @@ def rewrite(source: RecordedWalks) -> None:
 
 def open_market(folder: Path, source: RecordedWalks, max_attempts: int = 4) -> Service:
     """The service over a folder's database; what was replayed there goes on."""
-    wanted = ForecastQuery(START, WATCHED, {"groups": ("BBB=wild",), "max_attempts": max_attempts})
+    wanted = ServiceOptions(START, WATCHED, {"groups": ("BBB=wild",), "max_attempts": max_attempts})
     return make_service(Database(f"sqlite:///{folder / FILE}"), folder, source, wanted)
 
 

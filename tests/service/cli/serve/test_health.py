@@ -19,6 +19,8 @@ from service.clock import process_now
 from service.db.session import Database
 from service.db.tables import schedulers
 from service.scheduler.liveness import silence
+from tests.support.command import LIMIT
+from tests.support.command_server import command_server
 from tests.support.paths import ROOT
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -33,8 +35,8 @@ def beat(database: Database, identity: str, name: str, at: datetime) -> None:
 def health(part: str, *options: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TPLUS_")}
     environment |= {f"TPLUS_{name}": value for name, value in variables.items()}
-    command = [sys.executable, "-c", "from service.cli.main import main; main()", "health", part, *options]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    status, out, error = command_server().run(("health", part, *options), environment, ROOT, LIMIT)
+    return subprocess.CompletedProcess([], status, out, error)
 
 
 def test_silence_is_counted_from_the_newest_heartbeat_of_a_host(database: Database) -> None:

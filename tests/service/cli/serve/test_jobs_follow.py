@@ -13,14 +13,14 @@ from service.scheduler.leader import take_lead
 from service.scheduler.loop import Step
 from tests.support.command import wait_for
 from tests.support.recorded import RecordedWalks, Walk
-from tests.support.service_factory import ForecastQuery, Service, make_service
+from tests.support.service_factory import Service, ServiceOptions, make_service
 
 
 @pytest.fixture
 def service(database: Database, tmp_path: Path) -> Service:
     """Friday's runs are due."""
     source = RecordedWalks([Walk("AAA", date(2023, 9, 1), date(2024, 3, 6), seed=1)])
-    return make_service(database, tmp_path, source, ForecastQuery("2024-03-01T22:30:00Z", ("AAA",)))
+    return make_service(database, tmp_path, source, ServiceOptions("2024-03-01T22:30:00Z", ("AAA",)))
 
 
 def lead(service: Service) -> None:

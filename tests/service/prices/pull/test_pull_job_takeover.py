@@ -10,7 +10,7 @@ from service.db.tables import bars, instruments, run_outcomes, runs
 from service.prices.sources.base import FetchedPrices, UnknownSymbol
 from service.runs import Claimant, claim
 from tests.support.recorded import RecordedWalks, Walk
-from tests.support.service_factory import ForecastQuery, Service, make_service
+from tests.support.service_factory import Service, ServiceOptions, make_service
 
 NAMES = ("AAA", "BBB")
 
@@ -33,7 +33,7 @@ class SlowWalks(RecordedWalks):
 
 def interrupted(database: Database, folder: Path, source: SlowWalks) -> Service:
     """The service after one turn of the scheduler that lost its pull."""
-    service = make_service(database, folder, source, ForecastQuery("2024-03-01T22:30:00Z", NAMES))
+    service = make_service(database, folder, source, ServiceOptions("2024-03-01T22:30:00Z", NAMES))
     source.service = service
     scheduler = service.scheduler()
     scheduler.step()

@@ -12,7 +12,7 @@ from service.db.tables import run_outcomes, runs
 from service.prices.sources.base import RateLimited, Transient
 from service.scheduler.loop import Step
 from tests.support.recorded import RecordedWalks, Walk
-from tests.support.service_factory import ForecastQuery, Service, make_service
+from tests.support.service_factory import Service, ServiceOptions, make_service
 
 FRIDAY = date(2024, 3, 1)
 FINAL = datetime(2024, 3, 1, 22, 30, tzinfo=UTC)
@@ -38,7 +38,7 @@ def walks(*without_friday: str, kind: type[RecordedWalks] = RecordedWalks) -> Re
 
 
 def service_of(database: Database, folder: Path, source: RecordedWalks, *symbols: str) -> Service:
-    return make_service(database, folder, source, ForecastQuery("2024-03-01T22:30:00Z", symbols or NAMES))
+    return make_service(database, folder, source, ServiceOptions("2024-03-01T22:30:00Z", symbols or NAMES))
 
 
 def pulls(service: Service, calendar: str = "XNYS") -> Row[Any]:

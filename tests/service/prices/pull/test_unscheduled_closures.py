@@ -16,7 +16,7 @@ from service.market.sessions import closed_sessions
 from service.prices.pull.fetcher import IngestContext, pull_symbols
 from service.prices.sources.base import Transient
 from tests.support.recorded import RecordedWalks, Walk
-from tests.support.service_factory import ForecastQuery, Service, make_service
+from tests.support.service_factory import Service, ServiceOptions, make_service
 
 TUESDAY, WEDNESDAY, THURSDAY, FRIDAY = (date(2024, 3, day) for day in (5, 6, 7, 8))
 FIRST, LAST = date(2023, 9, 1), date(2024, 3, 28)
@@ -35,7 +35,7 @@ class Place:
 
     def __init__(self, database: Database, folder: Path, *walks: Walk) -> None:
         self.source = RecordedWalks(walks)
-        wanted = ForecastQuery("2024-03-05T18:00:00Z", tuple(walk.symbol for walk in walks))
+        wanted = ServiceOptions("2024-03-05T18:00:00Z", tuple(walk.symbol for walk in walks))
         self.service: Service = make_service(database, folder, self.source, wanted)
         self.scheduler = self.service.scheduler()
 

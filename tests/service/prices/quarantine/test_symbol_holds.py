@@ -20,7 +20,7 @@ from service.prices.quarantine.symbol_holds import (
 from tests.support.fakes import JANUARY, World, bars_frame, evening
 from tests.support.paths import ROOT
 from tests.support.recorded import RecordedWalks, Walk
-from tests.support.service_factory import ForecastQuery, Service, make_service
+from tests.support.service_factory import Service, ServiceOptions, make_service
 
 AT = evening(JANUARY[0])
 
@@ -102,7 +102,7 @@ TOLD = "doubted for 3 nights or more; look with `tplus quarantine list`, then cl
 
 def doubted_for_three_nights(database: Database, folder: Path, walk: Walk) -> Service:
     """A service on the evening of Friday 1 March 2024 that doubts the basis of one symbol."""
-    service = make_service(database, folder, RecordedWalks([walk]), ForecastQuery("2024-03-01T22:30:00Z", ("AAA",)))
+    service = make_service(database, folder, RecordedWalks([walk]), ServiceOptions("2024-03-01T22:30:00Z", ("AAA",)))
     with database.transaction() as connection:
         for day in (date(2024, 2, 27), date(2024, 2, 28), date(2024, 2, 29))[:SESSIONS_SEEN]:
             raise_hold(connection, "AAA", SymbolHold.BASIS, "twice", (day, datetime(2024, 2, 29, 23, tzinfo=UTC)))

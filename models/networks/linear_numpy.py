@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from models.config import QUANTILES
 from models.errors import ArtifactError
 from models.networks.lstm_numpy import spread_quantiles
+from models.networks.row_product import row_product
 from models.preprocessing.windows import Float32Array
 
 
@@ -30,5 +31,6 @@ def forward_linear(weights: Mapping[str, Float32Array], windows: Float32Array) -
             f"the linear model was trained on {len(weights['head_kernel'])} inputs, received {lookback} sessions "
             f"of {features}; use the pipeline saved beside its weights"
         )
-    raw: Float32Array = windows.reshape(n, lookback * features) @ weights["head_kernel"] + weights["head_bias"]
+    flat = windows.reshape(n, lookback * features)
+    raw: Float32Array = row_product(flat, weights["head_kernel"]) + weights["head_bias"]
     return spread_quantiles(raw.reshape(n, -1, len(QUANTILES)))

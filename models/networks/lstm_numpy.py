@@ -10,6 +10,7 @@ import numpy as np
 
 from models.config import QUANTILES
 from models.errors import ArtifactError
+from models.networks.row_product import row_product
 from models.preprocessing.windows import Float32Array
 
 Weights = dict[str, Float32Array]
@@ -52,7 +53,7 @@ def lstm_step(
     Returns:
         The state after this session; its `hidden` is the output.
     """
-    mixed = inputs @ weights["kernel"] + state.hidden @ weights["recurrent"] + weights["bias"]
+    mixed = row_product(inputs, weights["kernel"]) + row_product(state.hidden, weights["recurrent"]) + weights["bias"]
     enter, keep, candidate, leave = np.split(mixed, 4, axis=1)
     cell: Float32Array = gate(keep) * state.cell + gate(enter) * np.tanh(candidate)
     hidden: Float32Array = gate(leave) * np.tanh(cell)
@@ -161,6 +162,6 @@ def forward_lstm(weights: Mapping[str, Float32Array], windows: Float32Array, net
     state = zero_state(len(windows), len(weights["recurrent"]))
     for session in range(windows.shape[1]):
         state = lstm_step(weights, windows[:, session], state)
-    raw: Float32Array = state.hidden @ weights["head_kernel"] + weights["head_bias"]
+    raw: Float32Array = row_product(state.hidden, weights["head_kernel"]) + weights["head_bias"]
     horizon = raw.shape[1] // len(QUANTILES)
     return spread_quantiles(raw.reshape(len(windows), horizon, len(QUANTILES)))

@@ -15,6 +15,7 @@ from models.networks.lstm_numpy import (
     spread_quantiles,
     zero_state,
 )
+from models.networks.row_product import row_product
 from models.preprocessing.windows import Float32Array
 
 STACKED_ARRAYS = (
@@ -48,8 +49,8 @@ def forward_stacked_lstm(weights: Mapping[str, Float32Array], windows: Float32Ar
     """
     check_arrays("stacked_lstm", weights, STACKED_ARRAYS, windows, "first_kernel")
     sessions = _outputs(weights, "second", _outputs(weights, "first", windows))
-    each: Float32Array = sessions @ weights["head_kernel"] + weights["head_bias"]
-    steps: Float32Array = np.swapaxes(each, 1, 2) @ weights["steps_kernel"] + weights["steps_bias"]
+    each: Float32Array = row_product(sessions, weights["head_kernel"]) + weights["head_bias"]
+    steps: Float32Array = row_product(np.swapaxes(each, 1, 2), weights["steps_kernel"]) + weights["steps_bias"]
     return spread_quantiles(np.swapaxes(steps, 1, 2))
 
 
@@ -70,7 +71,7 @@ def forward_encoder_decoder(weights: Mapping[str, Float32Array], windows: Float3
     check_arrays("encoder_decoder", weights, ENCODER_DECODER_ARRAYS, windows, "encoder_kernel")
     code = _outputs(weights, "encoder", windows)[:, -1:]
     decoded = _outputs(weights, "decoder", np.repeat(code, len(weights["steps"]), axis=1))
-    raw: Float32Array = decoded @ weights["head_kernel"] + weights["head_bias"]
+    raw: Float32Array = row_product(decoded, weights["head_kernel"]) + weights["head_bias"]
     return spread_quantiles(raw)
 
 

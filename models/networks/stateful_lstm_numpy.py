@@ -7,6 +7,7 @@ import numpy as np
 from models.config import QUANTILES
 from models.errors import BatchError
 from models.networks.lstm_numpy import LSTM_ARRAYS, check_arrays, forward_lstm, run_lstm, spread_quantiles, zero_state
+from models.networks.row_product import row_product
 from models.preprocessing.windows import Float32Array
 
 
@@ -77,6 +78,6 @@ class CarriedLstm:
         check_batch(self._batch, len(sessions))
         check_arrays("stateful_lstm", self._weights, LSTM_ARRAYS, sessions)
         outputs, self._state = run_lstm(self._weights, sessions, self._state)
-        raw: Float32Array = outputs @ self._weights["head_kernel"] + self._weights["head_bias"]
+        raw: Float32Array = row_product(outputs, self._weights["head_kernel"]) + self._weights["head_bias"]
         levels = len(QUANTILES)
         return spread_quantiles(np.reshape(raw, (*raw.shape[:2], raw.shape[2] // levels, levels)))

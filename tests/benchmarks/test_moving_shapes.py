@@ -1,9 +1,8 @@
 """Moving shapes: what the generator draws, and that frames learn."""
 
 import numpy as np
-import pytest
 
-from benchmarks.accuracy.moving_shapes import GOAL, Teaching, learn, moving_shapes, shuffled
+from benchmarks.accuracy.moving_shapes import Teaching, learn, moving_shapes, shuffled
 
 SEQUENCES = moving_shapes(200, 10, 16, seed=3)
 
@@ -47,8 +46,10 @@ def test_shuffled_frames_are_the_same_frames() -> None:
     assert not np.array_equal(mixed, SEQUENCES)
 
 
-@pytest.mark.slow
 def test_conv3d_lstm_forecasts_moving_shapes_and_needs_their_order() -> None:
-    figures = learn(Teaching(), lambda sentence: None)
-    assert figures["ratio"] <= GOAL
+    # A tenth of the benchmark, which holds the goal of 0.5. Measured: 0.52, and 0.73 shuffled. A network that copies
+    # the last frame has 1.0, one that ignores the order has equal ratios.
+    small = Teaching(size=12, units=24, samples=320, epochs=4, rate=1.2e-2, seed=1)
+    figures = learn(small, lambda sentence: None)
+    assert figures["ratio"] <= 0.75
     assert figures["shuffled_ratio"] > figures["ratio"] + 0.1

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from models.networks.lstm_numpy import sigmoid, spread_quantiles
+from models.networks.row_product import row_product
 from models.networks.spatiotemporal.config import SpatiotemporalSpec
 from models.networks.spatiotemporal.convolution_numpy import (
     ConvGeometry,
@@ -50,12 +51,12 @@ def forward_conv3d_lstm(
     state = lstm(arrays_of(weights, "encoder_lstm", 3), flat)[:, -1]
     if "latent.0" in weights:
         kernel, bias = arrays_of(weights, "latent", 2)
-        state = state @ kernel + bias
+        state = row_product(state, kernel) + bias
     steps = lstm(arrays_of(weights, "decoder_lstm", 3), np.repeat(state[:, None], spec.horizon, axis=1))
     decoded = _decode(_normalise(steps, *arrays_of(weights, "decoder_norm", 2)), narrow, weights)
     kept = np.repeat(newest, spec.horizon, axis=1)
     kernel, bias = arrays_of(weights, "head", 2)
-    raw: Float32Array = np.concatenate([decoded, kept], axis=-1) @ kernel + bias
+    raw: Float32Array = row_product(np.concatenate([decoded, kept], axis=-1), kernel) + bias
     return spread_quantiles(raw[:, :, :, 0].transpose(0, 2, 1, 3))
 
 
@@ -73,7 +74,7 @@ def _decode(steps: Float32Array, spec: SpatiotemporalSpec, weights: Mapping[str,
     """`(batch, horizon, units)` to maps `(batch, horizon, rows, columns, filters)`."""
     kernel, bias = arrays_of(weights, "decoder_dense", 2)
     rows, columns = spec.maps[-1]
-    maps = _silu(steps @ kernel + bias).reshape(len(steps), spec.horizon, rows, columns, -1)
+    maps = _silu(row_product(steps, kernel) + bias).reshape(len(steps), spec.horizon, rows, columns, -1)
     for level in range(len(spec.halvings) - 1, -1, -1):
         kernel, bias = arrays_of(weights, f"decoder_{level}", 2)
         rows, columns = spec.maps[level]

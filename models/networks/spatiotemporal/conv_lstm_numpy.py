@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from models.config import QUANTILES
 from models.networks.lstm_numpy import spread_quantiles
+from models.networks.row_product import row_product
 from models.networks.spatiotemporal.config import SpatiotemporalSpec
 from models.networks.spatiotemporal.convolution_numpy import ConvGeometry, arrays_of, conv_lstm
 from models.preprocessing.windows import Float32Array
@@ -29,5 +30,5 @@ def forward_conv_lstm(
     inputs = frames.reshape(len(frames), spec.frames, spec.rows, 1, spec.columns * spec.channels)
     hidden = conv_lstm(arrays_of(weights, "conv_lstm", 3), inputs, ConvGeometry((1, 1)))[:, -1, :, 0]
     kernel, bias = arrays_of(weights, "head", 2)
-    raw: Float32Array = hidden @ kernel + bias
+    raw: Float32Array = row_product(hidden, kernel) + bias
     return spread_quantiles(raw.reshape(len(frames), spec.rows, spec.horizon, len(QUANTILES)))

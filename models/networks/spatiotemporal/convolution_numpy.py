@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from models.networks.lstm_numpy import Weights, run_lstm, sigmoid, zero_state
+from models.networks.row_product import row_product
 from models.preprocessing.windows import Float32Array
 
 
@@ -44,7 +45,7 @@ def convolve(inputs: Float32Array, kernel: Float32Array, fold: ConvGeometry) -> 
         walked = [(size - tap) // stride + 1 for size, tap, stride in zip(sizes, taps, fold.strides, strict=True)]
     answer = np.zeros((len(inputs), *walked, kernel.shape[-1]), np.float32)
     for tap in np.ndindex(*taps):
-        answer += inputs[_steps(tap, walked, fold.strides)] @ kernel[tap]
+        answer += row_product(inputs[_steps(tap, walked, fold.strides)], kernel[tap])
     return answer
 
 
@@ -63,7 +64,7 @@ def convolve_transposed(inputs: Float32Array, kernel: Float32Array, strides: tup
     whole = [(size - 1) * stride + tap for size, stride, tap in zip(sizes, strides, taps, strict=True)]
     answer = np.zeros((len(inputs), *whole, kernel.shape[-2]), np.float32)
     for tap in np.ndindex(*taps):
-        answer[_steps(tap, sizes, strides)] += inputs @ kernel[tap].T
+        answer[_steps(tap, sizes, strides)] += row_product(inputs, kernel[tap].T)
     first = [(tap - stride) // 2 for tap, stride in zip(taps, strides, strict=True)]
     cut = [slice(start, start + size * stride) for start, size, stride in zip(first, sizes, strides, strict=True)]
     inner: Float32Array = answer[(slice(None), *cut)]

@@ -7,6 +7,7 @@ from models.errors import ArtifactError
 from models.networks import get_network
 from models.networks.config import NetworkSpec
 from models.networks.linear_numpy import forward_linear
+from tests.support.float32 import assert_equal_in_float32
 
 
 def test_the_median_is_the_sum_of_inputs_and_the_widths_are_softplus() -> None:
@@ -26,7 +27,8 @@ def test_numpy_equals_keras(horizon: int, lookback: int) -> None:
     windows = np.random.default_rng(1).normal(size=(50, lookback, 6)).astype(np.float32)
     expected = np.asarray(model(windows))
     assert expected.shape == (50, horizon, 7)
-    np.testing.assert_allclose(network.forward(network.weights(model), windows), expected, atol=1e-6)
+    found = network.forward(network.weights(model), windows)
+    assert_equal_in_float32(found, expected, model.get_weights(), depth=1)
 
 
 def test_weights_of_another_shape_are_refused() -> None:

@@ -89,7 +89,7 @@ def test_sigmoid_of_extremes_does_not_overflow() -> None:
 
 def test_inference_imports_no_framework() -> None:
     code = (
-        "import sys, models.inference, models.artifact, models.networks;"
+        "import sys, models.forecasting.network_forecaster, models.forecasting.artifact, models.networks;"
         "sys.exit(bool({'keras', 'tensorflow', 'jax', 'torch'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

@@ -12,6 +12,7 @@ from models.networks.lstm import build_lstm
 from models.networks.lstm_numpy import Weights
 from models.networks.stacked_lstm import build_stacked_lstm
 from models.networks.stateful_lstm import build_stateful_lstm
+from tests.support.float32 import assert_equal_in_float32
 from tests.support.paths import ROOT
 
 NAMES = ("lstm", "stacked_lstm", "encoder_decoder", "stateful_lstm")
@@ -87,14 +88,16 @@ def test_any_lookback_gives_any_horizon_and_numpy_equals_keras(name: str, lookba
     model = network.build(NetworkSpec(lookback, FEATURES, UNITS, horizon, seed=11))
     randomised(model)
     given = windows(9, lookback)
-    batch = network.forward(network.weights(model), given)
+    weights = network.weights(model)
+    batch = network.forward(weights, given)
     assert batch.shape == (9, horizon, 7)
     assert batch.dtype == np.float32
-    np.testing.assert_allclose(batch, np.asarray(model(given)), atol=1e-6, rtol=1e-6)
+    # Two LSTMs over the window or the steps at most, and two dense layers.
+    depth = 2 * lookback + horizon + 2
+    assert_equal_in_float32(batch, np.asarray(model(given)), model.get_weights(), depth)
     assert (np.diff(batch, axis=-1) >= 0).all()
     for row in range(9):
-        alone = network.forward(network.weights(model), given[row : row + 1])
-        np.testing.assert_allclose(alone[0], batch[row], atol=1e-6, rtol=1e-6)
+        np.testing.assert_array_equal(network.forward(weights, given[row : row + 1])[0], batch[row])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -104,7 +107,8 @@ def test_unrolled_equals_looped(name: str) -> None:
     randomised(unrolled)
     looped.set_weights(unrolled.get_weights())
     given = windows(20, 8)
-    np.testing.assert_allclose(np.asarray(unrolled(given)), np.asarray(looped(given)), atol=1e-6, rtol=1e-6)
+    expected = np.asarray(looped(given))
+    assert_equal_in_float32(np.asarray(unrolled(given)), expected, looped.get_weights(), 2 * 8 + 3 + 2)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -17,6 +17,7 @@ from models.data_hash import panel_hash
 from models.forecasting.network_forecaster import load_forecaster
 from models.gate import Evidence, judge_config
 from models.training.train import TrainedArtifact
+from models.tuned_configs import tuned
 from service.db.tables import config_approvals, instruments, model_decisions, model_versions, runs
 from service.errors import FencedError
 from service.execution.executor import Answer, Request, Task, TaskFailed
@@ -87,7 +88,7 @@ class TrainedOnce(InProcess):
         """Train, or copy what was trained."""
         assert isinstance(request, tuple)
         keys = [
-            (one.recipe.hash(), panel_hash(one.panel, one.cut_at), str(one.cut_at), one.on_trial, one.predecessor)
+            (one.config.hash(), panel_hash(one.panel, one.cut_at), str(one.cut_at), one.on_trial, one.predecessor)
             for one in request
         ]
         if any(key not in self.known for key in keys):

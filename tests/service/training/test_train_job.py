@@ -16,10 +16,11 @@ from models.gate import Evidence, judge_recipe
 from service.db.tables import instruments, model_decisions, model_versions, recipe_judgements, runs
 from service.errors import FencedError
 from service.execution.executor import Answer, Request, Task, TaskFailed
+from service.market.instruments import group_symbols
 from service.runs import Outcome
 from service.training.registry.approvals import RecipeKey, record_asking
 from service.training.registry.versions import Recorded
-from service.training.train_job import group_symbols, pooled_dates, train
+from service.training.train_job import pooled_dates, train
 from tests.support.forecast_factory import NOON, Desk, History, InProcess, random_closes, utc
 
 LAST = date(2018, 5, 31)

@@ -264,6 +264,12 @@ def outcome_counts(outcomes: Iterable[Outcome]) -> dict[str, int]:
     return counts
 
 
+def record_and_count(connection: Connection, run: Run, outcomes: Iterable[Outcome]) -> dict[str, int]:
+    """Write or overwrite the outcomes of some symbols; returns how many symbols of the run are in each state."""
+    record_outcomes(connection, run, outcomes)
+    return outcome_counts(read_outcomes(connection, run.id))
+
+
 def is_busy(connection: Connection, jobs: Iterable[str] = JOBS) -> bool:
     """Whether any run of some jobs is due or running: replayed market time then stands still."""
     live = exists().where(runs.c.state.in_(LIVE_STATES), runs.c.job.in_(list(jobs)))

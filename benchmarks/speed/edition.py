@@ -31,7 +31,7 @@ from service.forecasts.ledger import publish
 from service.forecasts.publication import EditionDraft, ForecastDraft, ItemDraft
 from service.runtime.context import ServiceContext
 from service.scheduler.loop import Scheduler
-from service.scheduler.run_requests import plan_trainings
+from service.scheduler.plan import plan_trainings
 from service.settings import Settings
 
 GOAL_SECONDS = 0.5

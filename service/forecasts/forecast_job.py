@@ -12,16 +12,7 @@ from service.forecasts.candidates import Candidate, read_candidates
 from service.forecasts.ledger import publish
 from service.forecasts.predict import Predictions, compose
 from service.forecasts.publication import EditionDraft
-from service.runs import (
-    Outcome,
-    Run,
-    finish,
-    guard,
-    outcome_counts,
-    read_outcomes,
-    record_outcomes,
-    wait,
-)
+from service.runs import Outcome, Run, finish, guard, read_outcomes, record_and_count, wait
 from service.runtime.context import ServiceContext
 from service.runtime.progress import EditionSummary, ServedStep
 from service.training.first_random_walk import ensure_random_walk
@@ -94,8 +85,7 @@ def _settle(
     if not any(outcome.state == "waiting" for outcome in outcomes):
         _finish(context, connection, run, outcomes)
         return
-    record_outcomes(connection, run, outcomes)
-    wait(connection, run, min(now + RECHECK, deadline), outcome_counts(read_outcomes(connection, run.id)))
+    wait(connection, run, min(now + RECHECK, deadline), record_and_count(connection, run, outcomes))
 
 
 def _miss(context: ServiceContext, connection: Connection, run: Run, todo: Sequence[Candidate]) -> None:
@@ -118,8 +108,7 @@ def _miss(context: ServiceContext, connection: Connection, run: Run, todo: Seque
 
 
 def _finish(context: ServiceContext, connection: Connection, run: Run, outcomes: Sequence[Outcome]) -> None:
-    record_outcomes(connection, run, outcomes)
-    counts = outcome_counts(read_outcomes(connection, run.id))
+    counts = record_and_count(connection, run, outcomes)
     finish(connection, run, context.machine.now(connection), counts=counts)
 
 

@@ -168,6 +168,17 @@ def list_instruments(
     return tuple(Instrument(*row) for row in connection.execute(query))
 
 
+def group_symbols(connection: Connection, group: str) -> tuple[str, ...]:
+    """Active symbols of a group that have bars, sorted by code point whatever the database's collation.
+
+    The hash of the data and what is learnt from them depend on the order.
+    """
+    query = select(instruments.c.symbol).where(
+        instruments.c.group == group, instruments.c.active, instruments.c.first_session.is_not(None)
+    )
+    return tuple(sorted(connection.execute(query).scalars()))
+
+
 def get_instrument(connection: Connection, symbol: str) -> Instrument:
     """One instrument.
 

@@ -21,9 +21,8 @@ from service.runs import JOBS, Claimant, Run, claim, is_busy
 from service.runtime.context import ServiceContext
 from service.scheduler.heartbeat import Heartbeat
 from service.scheduler.leader import drop_lead, leader, take_lead
-from service.scheduler.plan import plan_due
+from service.scheduler.plan import answer_requests, plan_due
 from service.scheduler.replay_clock import ReplayMover
-from service.scheduler.run_requests import answer_requests
 from service.scheduler.state import GroupReader
 from service.scheduler.worker import execute
 

@@ -1,13 +1,17 @@
-"""Planning: the due runs of every calendar and group, inserted where they are not there yet."""
+"""Planning: the due runs of every calendar and group, and the runs that the command line asked for."""
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, insert, select, update
 
-from service.runs import plan
+from service.db.tables import run_requests, runs
+from service.runs import PlannedRun, plan
 from service.runtime.context import ServiceContext
-from service.scheduler.due import due_sessions, due_trainings
+from service.scheduler.due import GroupView, due_sessions, due_trainings
 from service.scheduler.state import GroupReader, calendar_views
+
+PENDING, DONE = "pending", "done"
 
 
 def plan_due(context: ServiceContext, connection: Connection, groups: GroupReader, market_now: datetime) -> int:
@@ -22,3 +26,58 @@ def plan_due(context: ServiceContext, connection: Connection, groups: GroupReade
     planned = [run for view in calendar_views(connection) for run in due_sessions(context.calendars, view, market_now)]
     planned += due_trainings(context.calendars, groups.views(connection), market_now)
     return plan(connection, planned)
+
+
+def ask(connection: Connection, job: str, machine_now: datetime) -> int:
+    """Write a request for a job's newest runs; returns its id."""
+    values = {"kind": "run", "body": {"job": job}, "state": PENDING, "created_at": machine_now}
+    key = connection.execute(insert(run_requests).values(values)).inserted_primary_key
+    assert key is not None
+    return int(key[0])
+
+
+def answer_requests(context: ServiceContext, connection: Connection, market_now: datetime) -> None:
+    """Plan what was asked and name the runs, in the scheduler's own transaction.
+
+    The session jobs are planned by the calendar anyway; a training is planned for the newest instant.
+    """
+    for row in connection.execute(select(run_requests).where(run_requests.c.state == PENDING)).all():
+        job = row.body["job"]
+        if job == "train":
+            plan_trainings(context, connection, market_now)
+        result = {"runs": newest_runs(connection, job)}
+        connection.execute(
+            update(run_requests)
+            .where(run_requests.c.id == row.id)
+            .values(state=DONE, finished_at=context.machine.now(connection), result=result)
+        )
+
+
+def plan_trainings(context: ServiceContext, connection: Connection, market_now: datetime) -> None:
+    """Plan a training of every group for its newest due instant; one that was done there is not repeated."""
+    views = GroupReader().views(connection)
+    now_due = [GroupView(view.name, view.calendars, None) for view in views]
+    planned: list[PlannedRun] = due_trainings(context.calendars, now_due, market_now)
+    plan(connection, planned)
+
+
+def newest_runs(connection: Connection, job: str) -> list[int]:
+    """Ids of a job's runs at the newest instant of each scope."""
+    newest = (
+        select(runs.c.scope, func.max(runs.c.scheduled_for).label("instant"))
+        .where(runs.c.job == job)
+        .group_by(runs.c.scope)
+        .subquery()
+    )
+    query = (
+        select(runs.c.id)
+        .join(newest, (newest.c.scope == runs.c.scope) & (newest.c.instant == runs.c.scheduled_for))
+        .where(runs.c.job == job)
+        .order_by(runs.c.id)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def read_request(connection: Connection, request_id: int) -> Any:
+    """A request's row."""
+    return connection.execute(select(run_requests).where(run_requests.c.id == request_id)).one()

@@ -2,13 +2,18 @@
 
 from datetime import datetime
 
-from models.config import Strategy
+import numpy as np
+
+from models.config import ModelConfig, Strategy
 from models.errors import ArtifactError
 from models.forecasting.artifact import load_artifact
+from models.training.tasks import train_forecasters
+from models.training.train import TrainedArtifact, TrainRequest
+from service.market.instruments import group_symbols
+from service.prices.panel import PanelQuery, load_panel
 from service.runs import Run, guard
-from service.runtime.context import ServiceContext
-from service.training.registry.versions import ModelVersion, current_version
-from service.training.train_job import Fitting, fit, group_symbols, record
+from service.runtime.context import RANDOM_WALK, ServiceContext
+from service.training.registry.versions import ModelVersion, Recorded, add_random_walk, serving_versions
 
 
 def ensure_random_walk(context: ServiceContext, run: Run, group: str, cut_at: datetime) -> None:
@@ -21,15 +26,35 @@ def ensure_random_walk(context: ServiceContext, run: Run, group: str, cut_at: da
         cut_at: Only bars final by this market-time instant are used.
     """
     with context.database.reading() as connection:
-        walks = [current_version(connection, group, strategy.value, network=False) for strategy in Strategy]
-        symbols = group_symbols(connection, group)
-    if all(walk is not None and _loads(context, walk) for walk in walks):
+        versions = serving_versions(connection, group)
+    newest = {version.strategy: version for version in versions if not version.is_network}
+    if len(newest) == len(Strategy) and all(_loads(context, walk) for walk in newest.values()):
         return
-    fitting = Fitting(group, symbols, cut_at, networks=False)
-    trained = fit(context, fitting, context.warm)
+    trained = fit_random_walks(context, group, cut_at)
     with context.database.transaction() as connection:
         guard(connection, run)
-        record(context, connection, fitting, trained, run)
+        recorded = Recorded.by(run, context.market.now(connection), context.machine.now(connection))
+        for walk in trained:
+            add_random_walk(connection, group, walk, cut_at, recorded)
+
+
+def fit_random_walks(context: ServiceContext, group: str, cut_at: datetime) -> tuple[TrainedArtifact, ...]:
+    """Fit and save the random walk of each strategy in the warm worker, without recording it.
+
+    A random walk reads no reference series, so none is loaded.
+
+    Args:
+        context: The service's parts.
+        group: The training group.
+        cut_at: Only bars final by this market-time instant (inclusive) are used.
+    """
+    with context.database.reading() as connection:
+        symbols = group_symbols(connection, group)
+        panel = load_panel(connection, PanelQuery(symbols, (), cut_at, context.calendars.settle))
+    cut = np.datetime64(cut_at.replace(tzinfo=None), "s")
+    store = context.settings.artifact_dir
+    requests = tuple(TrainRequest(panel, ModelConfig(RANDOM_WALK, strategy), cut, store) for strategy in Strategy)
+    return context.warm.run(train_forecasters, requests)
 
 
 def _loads(context: ServiceContext, walk: ModelVersion) -> bool:

@@ -16,7 +16,7 @@ from models.training.tasks import train_forecasters
 from models.training.train import TrainedArtifact, TrainProgress, TrainRequest
 from service.db.tables import bars, instruments
 from service.execution.executor import Executor, TaskFailed
-from service.market.instruments import STATISTICAL_GROUPS
+from service.market.instruments import STATISTICAL_GROUPS, group_symbols
 from service.prices.panel import PanelQuery, load_panel
 from service.runs import Outcome, Run, finish, guard, outcome_counts, record_outcomes
 from service.runtime.context import RANDOM_WALK, ServiceContext
@@ -104,13 +104,12 @@ def record(
     fitting: Fitting,
     trained: Sequence[TrainedArtifact],
     run: Run,
-    live: Mapping[ConfigKey, Evidence] | None = None,
+    live: Mapping[ConfigKey, Evidence],
 ) -> dict[str, str]:
     """Insert the versions and decide on them, in the caller's fenced transaction; sentences by strategy.
 
     The recipe that serves is judged on its live scores too where another one was trained, or none.
     """
-    live = live or {}
     recorded = Recorded.by(run, context.market.now(connection), context.machine.now(connection))
     sentences: dict[str, str] = {}
     for strategy in Strategy:
@@ -172,17 +171,6 @@ def _request_of_network(context: ServiceContext, group: str, request: TrainReque
     if serving is not None and serving.is_network:
         predecessor = Predecessor(serving.folder(context.settings.artifact_dir), serving.sha256, serving.id)
     return replace(request, on_trial=on_trial, predecessor=predecessor)
-
-
-def group_symbols(connection: Connection, group: str) -> tuple[str, ...]:
-    """Active symbols of a group that have bars, sorted by code point whatever the database's collation.
-
-    The hash of the data and what is learnt from them depend on the order.
-    """
-    query = select(instruments.c.symbol).where(
-        instruments.c.group == group, instruments.c.active, instruments.c.first_session.is_not(None)
-    )
-    return tuple(sorted(connection.execute(query).scalars()))
 
 
 def pooled_dates(connection: Connection, group: str) -> int:

@@ -19,7 +19,7 @@ from service.runs import JOBS, Outcome, read_outcomes
 from service.runtime.context import ServiceContext
 from service.scheduler.leader import leader
 from service.scheduler.loop import Scheduler
-from service.scheduler.run_requests import DONE, ask, newest_runs, plan_trainings, read_request
+from service.scheduler.plan import DONE, ask, newest_runs, plan_trainings, read_request
 
 FOLLOW_LIMIT = timedelta(hours=2)
 """How long a command follows a request to the active scheduler before it gives up waiting."""

@@ -12,6 +12,7 @@ from models.forecasting.artifact import load_artifact
 from service.db.change_counters import lock_changes
 from service.db.tables import model_versions
 from service.runtime.context import ServiceContext
+from service.training.first_random_walk import fit_random_walks
 from service.training.registry.point_in_time import versions_then
 from service.training.registry.versions import (
     FOR_BACKFILLS,
@@ -23,7 +24,6 @@ from service.training.registry.versions import (
     decide,
     read_version,
 )
-from service.training.train_job import Fitting, fit, group_symbols
 
 
 class PointInTimeVersions:
@@ -100,11 +100,10 @@ def backfill_walks(context: ServiceContext, group: str, cut_at: datetime) -> dic
     """
     with context.database.reading() as connection:
         stored = _stored(connection, group, cut_at)
-        symbols = group_symbols(connection, group)
     found = _by_strategy(version for version in stored if _fault(context, version) is None)
     if len(found) == len(Strategy):
         return found
-    trained = fit(context, Fitting(group, symbols, cut_at, networks=False), context.warm)
+    trained = fit_random_walks(context, group, cut_at)
     with context.database.transaction() as connection:
         lock_changes(connection)  # another back-fill may be at the same: whoever is first fits for both
         before = {version.id for version in stored}

@@ -1,13 +1,20 @@
-"""The gate at work: what a training brought is held against a recipe's standing."""
+"""The gate at work: what a training brought, and what a recipe's versions earned live, against its standing."""
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, and_, case, func, or_, select
 
+from models.config import Strategy
 from models.gate import Evidence, judge_config, loses_live
-from service.training.promotion.live_scores import live_evidence
+from models.training.holdout import BASIS_POINT
+from service.db.bulk.row_loader import days_array, floats_array, read_columns
+from service.db.tables import editions, forecasts, instruments, model_versions, scores
 from service.training.registry.approvals import LIVE, ConfigKey, read_standing, record_attempt, record_loss
-from service.training.registry.versions import Recorded
+from service.training.registry.versions import RANDOM_WALK, Recorded
+
+REACH = timedelta(days=420)
+"""Calendar days that surely hold 252 sessions of any calendar."""
 
 
 def live_of(
@@ -48,3 +55,62 @@ def judge_standing(
     elif evidence is not None and approval.may_ask:
         together = evidence if live is None else evidence.with_later(live)
         record_attempt(connection, key, together, judge_config(together, approval.attempts + 1), recorded)
+
+
+def live_evidence(connection: Connection, key: ConfigKey, mode: str) -> Evidence:
+    """Daily losses of a config's scored forecasts beside the random walk's on the same ones.
+
+    The newest score of the last revision counts, of several versions that of the newest. A forecast counts when all
+    steps of the strategy are scored, so that the mean of a day is comparable. The database adds up: thousands of
+    symbols have millions of scores, and days alone come back.
+
+    Args:
+        connection: Any connection.
+        key: The config, its group and strategy.
+        mode: `live` or `replay`; track records never mix them.
+
+    Returns:
+        The last year or so; empty where nothing is scored yet.
+    """
+    horizon = Strategy(key.strategy).horizon
+    newest = select(func.max(editions.c.as_of)).where(editions.c.mode == mode)
+    since = connection.execute(newest).scalar_one()
+    if since is None:
+        return Evidence(days_array(()), floats_array(()), floats_array(()), horizon)
+    # By edition, found by calendar and date: all scores that there are would be read otherwise.
+    calendars = select(instruments.c.calendar).where(instruments.c.group == key.group)
+    of_walk = model_versions.c.forecaster == RANDOM_WALK
+    walk = case((of_walk, 1), else_=0)
+    place = (forecasts.c.as_of, forecasts.c.symbol, forecasts.c.step, walk)
+    last = (forecasts.c.revision.desc(), forecasts.c.model_version_id.desc(), scores.c.revision.desc())
+    told = (
+        select(
+            forecasts.c.as_of,
+            forecasts.c.symbol,
+            walk.label("walk"),
+            scores.c.pinball,
+            func.row_number().over(partition_by=place, order_by=last).label("place"),
+        )
+        .select_from(editions)
+        .join(forecasts, forecasts.c.edition == editions.c.number)
+        .join(model_versions, model_versions.c.id == forecasts.c.model_version_id)
+        .join(scores, scores.c.forecast_id == forecasts.c.id)
+        .where(model_versions.c.group == key.group, model_versions.c.strategy == key.strategy)
+        .where(or_(of_walk, model_versions.c.config_hash == key.config_hash))
+        .where(editions.c.calendar.in_(calendars), editions.c.mode == mode, editions.c.as_of >= since - REACH)
+        .where(and_(scores.c.state == "scored", scores.c.pinball.is_not(None)))
+        .subquery()
+    )
+    own = case((told.c.walk == 0, told.c.pinball), else_=0.0)
+    other = case((told.c.walk == 1, told.c.pinball), else_=0.0)
+    whole = (
+        select(told.c.as_of, func.sum(own).label("own"), func.sum(other).label("other"))
+        .where(told.c.place == 1)
+        .group_by(told.c.as_of, told.c.symbol)
+        .having(and_(func.sum(told.c.walk) == horizon, func.count() == 2 * horizon))
+        .subquery()
+    )
+    daily = select(whole.c.as_of, func.avg(whole.c.own), func.avg(whole.c.other)).group_by(whole.c.as_of)
+    days, losses, walks = read_columns(connection, daily.order_by(whole.c.as_of))
+    scale = BASIS_POINT / horizon
+    return Evidence(days_array(days), scale * floats_array(losses), scale * floats_array(walks), horizon)

@@ -152,6 +152,27 @@ def decide(connection: Connection, version_id: int, decision: Decision, recorded
     raise_changes(connection, ())
 
 
+def add_random_walk(
+    connection: Connection, group: str, trained: TrainedArtifact, trained_at: datetime, recorded: Recorded
+) -> int:
+    """Insert a fitted random walk and let it serve unless a network does; returns its id.
+
+    The older random walks of its group and strategy are retired. Networks keep their status: only a training or a
+    person decides on them.
+    """
+    strategy = trained.config.strategy.value
+    older = version_ids(connection, group, strategy, network=False)
+    version_id = add_version(connection, group, trained, trained_at, recorded)
+    for each in older:
+        decide(connection, each, Decision("retired", f"replaced by version {version_id}", {}), recorded)
+    if champion(connection, group, strategy) is None:
+        decision = Decision("champion", "no network serves this group yet", {})
+    else:
+        decision = Decision("challenger", "the random walk stands beside the network", {})
+    decide(connection, version_id, decision, recorded)
+    return version_id
+
+
 def serving_versions(connection: Connection, group: str) -> tuple[ModelVersion, ...]:
     """Per strategy: the champion, the newest challenger of each network and the newest random walk."""
     ranked = (
@@ -177,12 +198,6 @@ def serving_versions(connection: Connection, group: str) -> tuple[ModelVersion, 
         .order_by(model_versions.c.strategy, model_versions.c.id)
     )
     return tuple(_version(row) for row in connection.execute(query))
-
-
-def current_version(connection: Connection, group: str, strategy: str, *, network: bool) -> ModelVersion | None:
-    """The newest champion or challenger of a kind, None where there is none."""
-    found = [v for v in serving_versions(connection, group) if v.strategy == strategy and v.is_network is network]
-    return found[-1] if found else None
 
 
 def champion(connection: Connection, group: str, strategy: str) -> ModelVersion | None:

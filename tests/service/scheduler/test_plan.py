@@ -7,8 +7,7 @@ from sqlalchemy import Row, select
 
 from service.db.tables import runs
 from service.market.instruments import add_symbols, remove_symbols
-from service.scheduler.plan import plan_due
-from service.scheduler.run_requests import answer_requests, ask, newest_runs, plan_trainings, read_request
+from service.scheduler.plan import answer_requests, ask, newest_runs, plan_due, plan_trainings, read_request
 from service.scheduler.state import GroupReader, active_calendars, calendar_views
 from tests.support.recorded import RecordedWalks, Walk
 from tests.support.service_factory import MACHINE_START, Service

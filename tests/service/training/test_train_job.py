@@ -21,10 +21,11 @@ from models.tuned_configs import tuned
 from service.db.tables import config_approvals, instruments, model_decisions, model_versions, runs
 from service.errors import FencedError
 from service.execution.executor import Answer, Request, Task, TaskFailed
+from service.market.instruments import group_symbols
 from service.runs import Outcome
 from service.training.registry.approvals import ConfigKey, record_attempt
 from service.training.registry.versions import Recorded
-from service.training.train_job import group_symbols, pooled_dates, train
+from service.training.train_job import pooled_dates, train
 from tests.support.forecast_factory import NOON, Desk, History, InProcess, random_closes, utc
 
 LAST = date(2018, 5, 31)

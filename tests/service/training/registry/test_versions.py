@@ -15,9 +15,9 @@ from service.db.tables import change_counters, model_decisions, model_versions
 from service.training.registry.versions import (
     Decision,
     Recorded,
+    add_random_walk,
     add_version,
     champion,
-    current_version,
     decide,
     has_network,
     serving_versions,
@@ -160,16 +160,45 @@ def test_serving_are_champion_newest_network_challenger_and_newest_walk(desk: De
         assert best is not None
         assert best.id == serving
         assert best.folder(Path("/other")) == Path("/other/lstm-multi_step-abc")
-        network = current_version(connection, "equity", "multi_step", network=True)
-        assert network is not None
-        assert network.id == newest
 
 
 def test_an_empty_group_has_nobody(desk: Desk) -> None:
     with desk.database.reading() as connection:
         assert serving_versions(connection, "equity") == ()
         assert champion(connection, "equity", "one_step") is None
-        assert current_version(connection, "equity", "one_step", network=False) is None
+
+
+def record_walk(desk: Desk) -> int:
+    with desk.database.transaction() as connection:
+        return add_random_walk(connection, "equity", walk(), MARKET, RECORDED)
+
+
+def test_a_random_walk_serves_in_place_of_the_older_ones(desk: Desk) -> None:
+    other = add(desk, walk(Strategy.ONE_STEP), status="champion")
+    older = add(desk, walk(), status="champion")
+    beside = add(desk, status="challenger")
+    new = record_walk(desk)
+    stored = {row.id: (row.status, row.reason) for row in desk.rows(model_versions)}
+    assert stored == {
+        other: ("champion", "made champion"),
+        older: ("retired", f"replaced by version {new}"),
+        beside: ("challenger", "made challenger"),
+        new: ("champion", "no network serves this group yet"),
+    }
+
+
+def test_a_random_walk_stands_beside_a_network_that_serves(desk: Desk) -> None:
+    older = add(desk, walk(), status="challenger")
+    network = add(desk, status="champion")
+    new = record_walk(desk)
+    stored = {row.id: (row.status, row.reason) for row in desk.rows(model_versions)}
+    assert stored == {
+        older: ("retired", f"replaced by version {new}"),
+        network: ("champion", "made champion"),
+        new: ("challenger", "the random walk stands beside the network"),
+    }
+    decisions = [(row.model_version_id, row.status) for row in desk.rows(model_decisions)]
+    assert decisions[-2:] == [(older, "retired"), (new, "challenger")]
 
 
 def test_has_network_counts_retired_ones_but_no_walk(desk: Desk) -> None:

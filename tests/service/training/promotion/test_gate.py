@@ -12,7 +12,7 @@ from models.config import Strategy
 from models.gate import Evidence
 from service.db.tables import forecasts, model_versions, scores
 from service.forecasts.ledger import publish
-from service.training.promotion.live_scores import live_evidence
+from service.training.promotion.gate import live_evidence
 from service.training.registry.approvals import ConfigKey
 from tests.support.forecast_factory import NOON, Desk, History, Said, draft_of, sessions_until
 

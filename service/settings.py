@@ -64,7 +64,7 @@ SeedList = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_split)]
 
 
 class Settings(BaseSettings):
-    """The settings; the README's table is made of these descriptions.
+    """The settings; the table of docs/settings.md is made of these descriptions.
 
     Attributes are documented in their `description`.
     """
@@ -231,7 +231,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     for name in variables:
         if name.startswith(PREFIX) and name not in known:
             close = get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]}?" if close else "see the table of settings in the README"
+            hint = f"did you mean {close[0]}?" if close else "see the table in docs/settings.md"
             raise SettingsError(f"{name} is not a setting; {hint}")
     values = {name[len(PREFIX) :].lower(): value for name, value in variables.items() if name.startswith(PREFIX)}
     try:

@@ -1,0 +1,1 @@
+"""Trained forecasters: artifacts on disk and inference from them."""

@@ -1,0 +1,1 @@
+"""Scoring rules and significance tests."""

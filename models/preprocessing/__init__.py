@@ -1,0 +1,1 @@
+"""From prices to windows: features, scaling, reference series and splits."""

@@ -1,0 +1,1 @@
+"""Fitting of networks and baselines: spans, training loops and validation."""

@@ -1,0 +1,1 @@
+"""What a running service consists of: settings, database, clock and reporter."""

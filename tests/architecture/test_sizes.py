@@ -3,8 +3,6 @@
 import ast
 from pathlib import Path
 
-import pytest
-
 from tests.support.source_tree import CODE, Function, dotted, files, functions, name, tree
 
 SOURCE_LINES, TEST_LINES, FUNCTION_LINES, USUAL_FUNCTION_LINES = 400, 500, 60, 35
@@ -75,9 +73,3 @@ def test_no_class_has_too_many_public_methods() -> None:
                 if len(public) > PUBLIC_METHODS:
                     many[f"{name(path)}:{node.name}"] = len(public)
     assert many == {}
-
-
-@pytest.mark.parametrize("folder", ["tests"])
-def test_test_modules_have_unique_names(folder: str) -> None:
-    names = [path.name for path in files(folder) if path.name.startswith("test_")]
-    assert sorted({each for each in names if names.count(each) > 1}) == []

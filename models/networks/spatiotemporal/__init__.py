@@ -1,0 +1,1 @@
+"""Networks over images of the whole market, in Keras and in NumPy."""

@@ -1,0 +1,1 @@
+"""Training of networks over images of the whole market."""

@@ -1,0 +1,1 @@
+"""Track records over HTTP."""

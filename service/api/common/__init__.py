@@ -1,0 +1,1 @@
+"""Parts that every resource of the API shares."""

@@ -1,0 +1,1 @@
+"""Past forecasts and their outcomes over HTTP."""

@@ -1,0 +1,1 @@
+"""Daily bars over HTTP."""

@@ -1,0 +1,1 @@
+"""Symbols over HTTP."""

@@ -1,0 +1,1 @@
+"""Commands for symbols, prices and the database."""

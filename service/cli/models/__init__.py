@@ -1,0 +1,1 @@
+"""Commands for model versions, backtests and reports."""

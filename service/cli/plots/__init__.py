@@ -1,0 +1,1 @@
+"""The plot command and its file formats."""

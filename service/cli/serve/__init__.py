@@ -1,0 +1,1 @@
+"""Commands that start the service or run one of its jobs."""

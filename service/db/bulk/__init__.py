@@ -1,0 +1,1 @@
+"""Many rows at once: arrays, INSERT and binary COPY."""

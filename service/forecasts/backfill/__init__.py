@@ -1,0 +1,1 @@
+"""Backfill of missing forecasts by versions that have not seen them."""

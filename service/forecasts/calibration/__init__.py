@@ -1,0 +1,1 @@
+"""Calibration states: reading and learning from scores."""

@@ -1,0 +1,1 @@
+"""Scores of forecasts and the track records made from them."""

@@ -1,0 +1,1 @@
+"""Checks of fetched rows: quality, outliers and overlap."""

@@ -1,0 +1,1 @@
+"""The pull job: fetch prices, check them, merge them into the database."""

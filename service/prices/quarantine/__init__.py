@@ -1,0 +1,1 @@
+"""Quarantined rows and holds of whole symbols."""

@@ -1,0 +1,1 @@
+"""Price sources: Yahoo, folders of files, and the bundled sample."""

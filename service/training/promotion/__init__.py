@@ -1,0 +1,1 @@
+"""Decisions on which model version serves."""

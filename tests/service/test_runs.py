@@ -102,6 +102,19 @@ def test_only_the_jobs_named_are_claimed(database: Database) -> None:
     assert claim(database, jobs=("train",)) is None
 
 
+def test_due_runs_of_jobs_that_the_claimant_does_not_do_block_nothing(database: Database) -> None:
+    plan(database, planned("pull"), planned("forecast"))
+    found = claim(database, jobs=("forecast",))
+    assert found is not None
+    assert found.job == "forecast"
+
+
+def test_running_runs_of_jobs_that_the_claimant_does_not_do_block_later_ones(database: Database) -> None:
+    plan(database, planned("pull"), planned("forecast"))
+    assert claimed(database).job == "pull"
+    assert claim(database, jobs=("forecast",)) is None
+
+
 def test_a_lease_holds_to_its_last_second_and_is_then_taken_over(database: Database) -> None:
     plan(database, planned("pull"))
     first = claimed(database)

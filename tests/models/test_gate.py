@@ -80,6 +80,7 @@ def test_losses_are_averaged_per_day_before_they_count() -> None:
     assert found.days.tolist() == [np.datetime64("2015-01-01").item(), np.datetime64("2015-01-02").item()]
     assert found.loss.tolist() == [5.0, 2.0]
     assert found.walk.tolist() == [4.0, 3.0]
+    assert found.horizon == 1
 
 
 def test_a_day_without_both_losses_is_no_day() -> None:
@@ -96,6 +97,12 @@ def test_what_was_said_live_counts_in_place_of_a_fold() -> None:
     assert both.days.tolist() == (FIRST + np.arange(4)).tolist()
     assert both.loss.tolist() == [1.0, 2.0, 7.0, 8.0]
     assert both.walk.tolist() == [9.0, 9.0, 6.0, 5.0]
+    assert both.horizon == 3
+
+
+def test_evidence_is_stored_as_plain_values() -> None:
+    stored = Evidence(FIRST + np.arange(2), np.array([1.5, 2.0]), np.array([9.0, 8.25]), 3).as_dict()
+    assert stored == {"days": ["2015-01-01", "2015-01-02"], "loss": [1.5, 2.0], "walk": [9.0, 8.25], "horizon": 3}
 
 
 def test_a_recipe_that_loses_live_is_sent_back() -> None:
@@ -111,11 +118,14 @@ def test_a_recipe_stays_while_its_loss_may_be_chance_or_is_young() -> None:
 
 def test_a_refit_may_be_worse_by_the_margin_and_no_more() -> None:
     assert MARGIN == 0.01
-    assert judge_refit(40.4, 40.0, 500)[0]
+    within = "pinball 40.40 bp on 1 forecasts unseen by both is within 1% of its predecessor's 40.00 bp"
+    assert judge_refit(40.4, 40.0, 1) == (True, within)
     passes, sentence = judge_refit(40.41, 40.0, 500)
     assert not passes
     assert sentence == "pinball 40.41 bp on 500 forecasts unseen by both is beyond 1% of its predecessor's 40.00 bp"
 
 
 def test_a_refit_without_unseen_sessions_does_not_take_over() -> None:
-    assert judge_refit(float("nan"), float("nan"), 0)[0] is False
+    reason = "no session that neither version was fitted or stopped on"
+    assert judge_refit(float("nan"), float("nan"), 0) == (False, reason)
+    assert judge_refit(40.0, 40.0, 0) == (False, reason)

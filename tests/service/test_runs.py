@@ -96,9 +96,29 @@ def test_trainings_do_not_wait_for_each_other(database: Database) -> None:
     assert (claimed(database).scope, claimed(database).scope) == ("equity", "crypto")
 
 
+def test_at_one_instant_jobs_go_in_their_order_and_then_by_sequence(database: Database) -> None:
+    plan(database, planned("score"), planned("pull", scope="XTKS", sequence=1), planned("pull", scope="XTKS"))
+    order = []
+    while (run := claim(database)) is not None:
+        order.append((run.job, run.sequence))
+        finish(database, run)
+    assert order == [("pull", 0), ("pull", 1), ("score", 0)]
+
+
+def test_a_claimed_run_is_the_row_and_keeps_its_first_start(database: Database) -> None:
+    plan(database, planned("pull", sequence=2))
+    assert claimed(database) == Run(
+        1, "pull", "XNYS", datetime(2024, 3, 4, 22, 30, tzinfo=UTC), MONDAY, sequence=2, attempt=1, token=1
+    )
+    assert row(database).started_at == MACHINE
+    claimed(database, MACHINE + timedelta(minutes=1))
+    assert row(database).started_at == MACHINE
+
+
 def test_a_superseded_run_is_never_claimed(database: Database) -> None:
     plan(database, planned("pull", superseded=True))
     assert claim(database) is None
+    assert row(database).state == "superseded"
     assert not busy(database)
 
 

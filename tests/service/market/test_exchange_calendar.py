@@ -142,6 +142,9 @@ def test_the_machines_time_zone_changes_nothing() -> None:
     assert shanghai.exactness.last < date(2030, 1, 1)
     assert shanghai.open_at(date(2030, 1, 2)) == utc("2030-01-02 01:30")
     assert shanghai.close_at(date(2030, 1, 2)) == utc("2030-01-02 07:00")
+    weekdays = get_calendar("weekdays", date(1990, 12, 19), date(2028, 11, 20))
+    assert weekdays.open_at(date(2018, 12, 24)) == utc("2018-12-24 00:00")
+    assert weekdays.local_date(utc("2018-12-24 23:30")) == date(2018, 12, 24)
     tokyo = get_calendar("XTKS", date(2018, 1, 1), date(2018, 12, 31))
     assert tokyo.last == date(2020, 12, 31)
     assert tokyo.newest_opened(utc("2020-12-31 23:30")) == date(2020, 12, 30)
@@ -209,7 +212,14 @@ def assert_weekdays(calendar: MarketCalendar) -> None:
 
 
 def test_an_exchange_nobody_knows_trades_monday_to_friday() -> None:
-    assert_weekdays(get_calendar("weekdays", date(2018, 1, 1)))
+    calendar = get_calendar("weekdays", date(2018, 1, 1))
+    assert_weekdays(calendar)
+    assert (calendar.name, calendar.last) == ("weekdays", date(2020, 12, 31))
+    assert calendar.is_session(date(2020, 12, 31))
+    with pytest.raises(CalendarError, match="lies outside"):
+        calendar.next(date(2020, 12, 31))
+    table = calendar.table(date(2018, 12, 21), date(2018, 12, 26))
+    assert {column.dtype for column in (table.open_at, table.close_at)} == {np.dtype("datetime64[s]")}
 
 
 def test_a_calendar_that_cannot_be_built_falls_back_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -229,6 +239,7 @@ def test_past_the_end_of_a_calendar_weekdays_stand_in_at_the_usual_hours(caplog:
     monday = guessed - timedelta(days=guessed.weekday())
     assert shanghai.is_approximate(monday)
     assert not shanghai.is_approximate(date(2026, 9, 30))
+    assert not shanghai.is_approximate(shanghai.exactness.last)
     assert shanghai.is_session(monday)
     assert (shanghai.open_at(monday) - datetime.combine(monday, datetime.min.time(), UTC)) == timedelta(minutes=90)
     assert not shanghai.is_session(date(2026, 10, 1)), "what the library knows still counts"
@@ -240,3 +251,5 @@ def test_before_the_beginning_of_a_calendar_weekdays_stand_in(caplog: pytest.Log
     assert riyadh.is_approximate(date(2019, 5, 6))
     assert riyadh.is_session(date(2019, 5, 6))
     assert not riyadh.is_approximate(date(2021, 5, 4))
+    assert riyadh.exactness.first is not None
+    assert not riyadh.is_approximate(riyadh.exactness.first)

@@ -39,13 +39,25 @@ def test_a_clear_gain_is_accepted_and_the_sentence_has_the_figures() -> None:
     assert judgement.skill == pytest.approx(0.5 / 39.0, abs=0.005)
     assert "beats the random walk over 252 sessions" in judgement.reason
     assert "p below 0.0001 where 0.0250 is needed at asking 1" in judgement.reason
+    assert (judgement.sessions, judgement.level) == (252, 0.025)
 
 
 def test_a_loss_is_never_accepted_however_significant() -> None:
     judgement = judge_recipe(evidence(-0.5), 1)
     assert not judgement.accepted
     assert judgement.p is not None
-    assert judgement.p > 0.999
+    assert 0.999 < judgement.p <= 1
+    assert judgement.reason.startswith("the recipe does not beat the random walk over 252 sessions: pinball ")
+
+
+@pytest.mark.parametrize("gain", [0.02, 0.1])
+def test_the_p_of_a_recipe_and_of_its_opposite_add_up_to_one(gain: float) -> None:
+    mine = evidence(gain)
+    opposite = Evidence(mine.days, mine.walk, mine.loss, mine.horizon)
+    first, second = judge_recipe(mine, 1).p, judge_recipe(opposite, 1).p
+    assert first is not None
+    assert second is not None
+    assert first + second == pytest.approx(1, abs=1e-12)
 
 
 def test_too_few_sessions_are_no_evidence() -> None:
@@ -53,6 +65,8 @@ def test_too_few_sessions_are_no_evidence() -> None:
     assert not judgement.accepted
     assert judgement.p is None
     assert judgement.reason == "249 sessions of evidence; a recipe is judged on 250 or more"
+    assert (judgement.accepted, judgement.sessions, judgement.level) == (False, 249, 0.025)
+    assert judgement.skill == pytest.approx(5 / 39, abs=0.01)
     assert judge_recipe(evidence(5.0, MIN_SESSIONS), 1).accepted
 
 

@@ -38,7 +38,7 @@ check: setup-dev  ## style, types and the rules of the house
 	$(BIN)/mypy $(TYPED)
 	$(BIN)/lint-imports --no-logo
 
-mutants: setup-dev  ## measure how many mutants the tests of six modules kill (some 20 minutes)
+mutants: setup-dev  ## measure how many mutants the tests of six modules kill (some 15 minutes)
 	@$(BIN)/python -m tools.mutation_score
 
 fix: setup-dev  ## put right what can be put right by itself

@@ -50,7 +50,7 @@ def test_a_loss_is_never_accepted_however_significant() -> None:
     assert judgement.reason.startswith("the recipe does not beat the random walk over 252 sessions: pinball ")
 
 
-@pytest.mark.parametrize("gain", [0.02, 0.1])
+@pytest.mark.parametrize("gain", [-0.02, 0.0, 0.02, 0.1])
 def test_the_p_of_a_recipe_and_of_its_opposite_add_up_to_one(gain: float) -> None:
     mine = evidence(gain)
     opposite = Evidence(mine.days, mine.walk, mine.loss, mine.horizon)

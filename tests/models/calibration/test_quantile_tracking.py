@@ -42,6 +42,8 @@ def test_the_slope_widens_where_volatility_is_above_the_reference() -> None:
 def test_volatility_counts_within_reach_only() -> None:
     state = StepState(slope=(1.0, 0.0, 0.0), reference=float(np.log(0.001)))
     assert calibrate_step(state, RAW, SIGMA, 1)[0, 6] == pytest.approx(0.04 + 1.5 * 0.02, abs=1e-12)
+    below = StepState(slope=(0.1, 0.0, 0.0), reference=float(np.log(0.5)))
+    assert calibrate_step(below, RAW, SIGMA, 1)[0, 6] == pytest.approx(0.04 - 0.1 * 1.5 * 0.02, abs=1e-12)
 
 
 def test_crossing_quantiles_are_sorted() -> None:

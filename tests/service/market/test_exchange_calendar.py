@@ -142,12 +142,15 @@ def test_the_machines_time_zone_changes_nothing() -> None:
     assert shanghai.exactness.last < date(2030, 1, 1)
     assert shanghai.open_at(date(2030, 1, 2)) == utc("2030-01-02 01:30")
     assert shanghai.close_at(date(2030, 1, 2)) == utc("2030-01-02 07:00")
+    assert shanghai.local_date(utc("2018-12-24 15:30")) == date(2018, 12, 24)
     weekdays = get_calendar("weekdays", date(1990, 12, 19), date(2028, 11, 20))
     assert weekdays.open_at(date(2018, 12, 24)) == utc("2018-12-24 00:00")
     assert weekdays.local_date(utc("2018-12-24 23:30")) == date(2018, 12, 24)
     tokyo = get_calendar("XTKS", date(2018, 1, 1), date(2018, 12, 31))
     assert tokyo.last == date(2020, 12, 31)
     assert tokyo.newest_opened(utc("2020-12-31 23:30")) == date(2020, 12, 30)
+    with pytest.raises(CalendarError, match="XTKS: session 1 after 2020-12-30 lies outside"):
+        tokyo.next(date(2020, 12, 30))
 
 
 def test_local_dates() -> None:

@@ -39,13 +39,25 @@ def test_a_clear_gain_is_accepted_and_the_sentence_has_the_figures() -> None:
     assert judgement.skill == pytest.approx(0.5 / 39.0, abs=0.005)
     assert "beats the random walk over 252 sessions" in judgement.reason
     assert "p below 0.0001 where 0.0250 is needed at asking 1" in judgement.reason
+    assert (judgement.sessions, judgement.level) == (252, 0.025)
 
 
 def test_a_loss_is_never_accepted_however_significant() -> None:
     judgement = judge_config(evidence(-0.5), 1)
     assert not judgement.accepted
     assert judgement.p is not None
-    assert judgement.p > 0.999
+    assert 0.999 < judgement.p <= 1
+    assert judgement.reason.startswith("the recipe does not beat the random walk over 252 sessions: pinball ")
+
+
+@pytest.mark.parametrize("gain", [-0.02, 0.0, 0.02, 0.1])
+def test_the_p_of_a_recipe_and_of_its_opposite_add_up_to_one(gain: float) -> None:
+    mine = evidence(gain)
+    opposite = Evidence(mine.days, mine.walk, mine.loss, mine.horizon)
+    first, second = judge_config(mine, 1).p, judge_config(opposite, 1).p
+    assert first is not None
+    assert second is not None
+    assert first + second == pytest.approx(1, abs=1e-12)
 
 
 def test_too_few_sessions_are_no_evidence() -> None:
@@ -53,6 +65,8 @@ def test_too_few_sessions_are_no_evidence() -> None:
     assert not judgement.accepted
     assert judgement.p is None
     assert judgement.reason == "249 sessions of evidence; a recipe is judged on 250 or more"
+    assert (judgement.accepted, judgement.sessions, judgement.level) == (False, 249, 0.025)
+    assert judgement.skill == pytest.approx(5 / 39, abs=0.01)
     assert judge_config(evidence(5.0, MIN_SESSIONS), 1).accepted
 
 
@@ -80,6 +94,7 @@ def test_losses_are_averaged_per_day_before_they_count() -> None:
     assert found.days.tolist() == [np.datetime64("2015-01-01").item(), np.datetime64("2015-01-02").item()]
     assert found.loss.tolist() == [5.0, 2.0]
     assert found.walk.tolist() == [4.0, 3.0]
+    assert found.horizon == 1
 
 
 def test_a_day_without_both_losses_is_no_day() -> None:
@@ -96,6 +111,12 @@ def test_what_was_said_live_counts_in_place_of_a_fold() -> None:
     assert both.days.tolist() == (FIRST + np.arange(4)).tolist()
     assert both.loss.tolist() == [1.0, 2.0, 7.0, 8.0]
     assert both.walk.tolist() == [9.0, 9.0, 6.0, 5.0]
+    assert both.horizon == 3
+
+
+def test_evidence_is_stored_as_plain_values() -> None:
+    stored = Evidence(FIRST + np.arange(2), np.array([1.5, 2.0]), np.array([9.0, 8.25]), 3).to_dict()
+    assert stored == {"days": ["2015-01-01", "2015-01-02"], "loss": [1.5, 2.0], "walk": [9.0, 8.25], "horizon": 3}
 
 
 def test_a_recipe_that_loses_live_is_sent_back() -> None:
@@ -111,11 +132,14 @@ def test_a_recipe_stays_while_its_loss_may_be_chance_or_is_young() -> None:
 
 def test_a_refit_may_be_worse_by_the_margin_and_no_more() -> None:
     assert MARGIN == 0.01
-    assert judge_refit(40.4, 40.0, 500)[0]
+    within = "pinball 40.40 bp on 1 forecasts unseen by both is within 1% of its predecessor's 40.00 bp"
+    assert judge_refit(40.4, 40.0, 1) == (True, within)
     passes, sentence = judge_refit(40.41, 40.0, 500)
     assert not passes
     assert sentence == "pinball 40.41 bp on 500 forecasts unseen by both is beyond 1% of its predecessor's 40.00 bp"
 
 
 def test_a_refit_without_unseen_sessions_does_not_take_over() -> None:
-    assert judge_refit(float("nan"), float("nan"), 0)[0] is False
+    reason = "no session that neither version was fitted or stopped on"
+    assert judge_refit(float("nan"), float("nan"), 0) == (False, reason)
+    assert judge_refit(40.0, 40.0, 0) == (False, reason)

@@ -91,15 +91,53 @@ def test_a_training_waits_for_every_calendar_but_blocks_none(database: Database)
     assert claimed(database).job == "pull"
 
 
+def test_trainings_do_not_wait_for_each_other(database: Database) -> None:
+    plan(database, planned("train", scope="equity"), planned("train", TUESDAY, scope="crypto"))
+    assert (claimed(database).scope, claimed(database).scope) == ("equity", "crypto")
+
+
+def test_at_one_instant_jobs_go_in_their_order_and_then_by_sequence(database: Database) -> None:
+    plan(database, planned("score"), planned("pull", scope="XTKS", sequence=1), planned("pull", scope="XTKS"))
+    order = []
+    while (run := claim(database)) is not None:
+        order.append((run.job, run.sequence))
+        finish(database, run)
+    assert order == [("pull", 0), ("pull", 1), ("score", 0)]
+
+
+def test_a_claimed_run_is_the_row_and_keeps_its_first_start(database: Database) -> None:
+    plan(database, planned("pull", sequence=2))
+    assert claimed(database) == Run(
+        1, "pull", "XNYS", datetime(2024, 3, 4, 22, 30, tzinfo=UTC), MONDAY, sequence=2, attempt=1, token=1
+    )
+    assert row(database).started_at == MACHINE
+    claimed(database, MACHINE + timedelta(minutes=1))
+    assert row(database).started_at == MACHINE
+
+
 def test_a_superseded_run_is_never_claimed(database: Database) -> None:
     plan(database, planned("pull", superseded=True))
     assert claim(database) is None
+    assert row(database).state == "superseded"
     assert not busy(database)
 
 
 def test_only_the_jobs_named_are_claimed(database: Database) -> None:
     plan(database, planned("pull"))
     assert claim(database, jobs=("train",)) is None
+
+
+def test_due_runs_of_jobs_that_the_claimant_does_not_do_block_nothing(database: Database) -> None:
+    plan(database, planned("pull"), planned("forecast"))
+    found = claim(database, jobs=("forecast",))
+    assert found is not None
+    assert found.job == "forecast"
+
+
+def test_running_runs_of_jobs_that_the_claimant_does_not_do_block_later_ones(database: Database) -> None:
+    plan(database, planned("pull"), planned("forecast"))
+    assert claimed(database).job == "pull"
+    assert claim(database, jobs=("forecast",)) is None
 
 
 def test_a_lease_holds_to_its_last_second_and_is_then_taken_over(database: Database) -> None:
@@ -130,7 +168,8 @@ def test_a_fenced_worker_cannot_publish_and_writes_nothing(database: Database) -
             runs.record_outcomes(connection, stale, [Outcome("AAPL", "ok")])
             runs.guard(connection, stale)
 
-    with pytest.raises(FencedError, match=r"run 1 \(pull XNYS 2024-03-04\) was taken over"):
+    sentence = r"^run 1 \(pull XNYS 2024-03-04\) was taken over by another worker; what this one made is thrown away$"
+    with pytest.raises(FencedError, match=sentence):
         publish()
     with database.reading() as connection:
         assert runs.read_outcomes(connection, stale.id) == ()
@@ -170,6 +209,16 @@ def test_a_finished_run_cannot_be_finished_again(database: Database) -> None:
     assert claim(database, MACHINE + timedelta(days=1)) is None
 
 
+def test_a_run_that_has_ended_is_fenced_while_another_holds_the_same_token(database: Database) -> None:
+    plan(database, planned("pull"), planned("pull", scope="XTKS"))
+    first, second = claimed(database), claimed(database)
+    assert first.token == second.token
+    finish(database, first)
+    with pytest.raises(FencedError):
+        finish(database, first)
+    assert row(database, second.id).state == "running"
+
+
 def test_due_and_running_hold_market_time_waiting_does_not(database: Database) -> None:
     plan(database, planned("pull"))
     assert busy(database)
@@ -178,6 +227,13 @@ def test_due_and_running_hold_market_time_waiting_does_not(database: Database) -
     with database.transaction() as connection:
         runs.wait(connection, run, MARKET + timedelta(hours=1), {"no_bar": 1})
     assert not busy(database)
+
+
+def test_busy_may_be_asked_of_some_jobs(database: Database) -> None:
+    plan(database, planned("pull"))
+    with database.reading() as connection:
+        assert runs.is_busy(connection, ("score", "pull"))
+        assert not runs.is_busy(connection, ("score", "train"))
 
 
 def test_a_waiting_run_wakes_by_market_time_with_the_attempt_it_had(database: Database) -> None:
@@ -211,6 +267,62 @@ def test_a_retry_waits_for_machine_time(database: Database) -> None:
     assert (again.attempt, row(database).error) == (2, "the source was down")
 
 
+def test_later_jobs_wait_while_an_earlier_one_is_to_be_retried(database: Database) -> None:
+    plan(database, planned("pull"), planned("forecast"))
+    run = claimed(database)
+    with database.transaction() as connection:
+        runs.retry(connection, run, MACHINE + timedelta(seconds=20), "the source was down")
+    assert claim(database, MACHINE + timedelta(seconds=19)) is None
+    assert claimed(database, MACHINE + timedelta(seconds=20)).job == "pull"
+
+
+def test_a_retry_that_is_not_counted_keeps_the_number_of_attempts(database: Database) -> None:
+    plan(database, planned("pull"))
+    attempts = []
+    for counted in (False, True, True, False, False):
+        run = claimed(database)
+        attempts.append(run.attempt)
+        with database.transaction() as connection:
+            runs.retry(connection, run, MACHINE, "the source asked for a pause", counted=counted)
+    assert attempts == [1, 1, 2, 3, 3]
+    assert row(database).attempt == 2
+
+
+def test_a_release_takes_back_one_attempt(database: Database) -> None:
+    plan(database, planned("pull"))
+    for attempt in (1, 2):
+        run = claimed(database)
+        assert run.attempt == attempt
+        with database.transaction() as connection:
+            runs.retry(connection, run, MACHINE, "late")
+    run = claimed(database)
+    with database.transaction() as connection:
+        runs.release(connection, run)
+    assert (run.attempt, claimed(database).attempt) == (3, 3)
+
+
+def test_progress_is_kept_beside_the_counts_until_it_is_forgotten(database: Database) -> None:
+    plan(database, planned("pull"), planned("pull", scope="XTKS"))
+    run, other = claimed(database), claimed(database)
+    with database.transaction() as connection:
+        runs.wait(connection, run, MARKET, {"ok": 3})
+    run = claimed(database)
+
+    def note(fraction: float | None, detail: str | None = None) -> dict[str, object]:
+        with database.transaction() as connection:
+            runs.note_progress(connection, run, fraction, detail)
+        counts: dict[str, object] = row(database, run.id).counts
+        return counts
+
+    assert note(0.12345, "fold 1") == {"ok": 3, "progress": 0.123, "detail": "fold 1"}
+    assert note(0.5) == {"ok": 3, "progress": 0.5, "detail": None}
+    assert note(None) == {"ok": 3}
+    assert row(database, other.id).counts == {}
+    claimed(database, MACHINE + timedelta(minutes=1))
+    with pytest.raises(FencedError):
+        note(0.6)
+
+
 def test_a_released_run_keeps_its_attempt_and_is_due_at_once(database: Database) -> None:
     plan(database, planned("pull"))
     with database.transaction() as connection:
@@ -235,6 +347,7 @@ def test_outcomes_are_overwritten_and_counted(database: Database) -> None:
     run = claimed(database)
     with database.transaction() as connection:
         runs.record_outcomes(connection, run, [Outcome("MSFT", "transient", "timed out"), Outcome("AAPL", "ok")])
+        assert runs.read_outcomes(connection, run.id)[1] == Outcome("MSFT", "transient", "timed out")
         runs.record_outcomes(connection, run, [Outcome("MSFT", "ok")])
         found = runs.read_outcomes(connection, run.id)
     assert found == (Outcome("AAPL", "ok"), Outcome("MSFT", "ok"))

@@ -42,6 +42,8 @@ def test_the_slope_widens_where_volatility_is_above_the_reference() -> None:
 def test_volatility_counts_within_reach_only() -> None:
     state = StepState(slope=(1.0, 0.0, 0.0), reference=float(np.log(0.001)))
     assert calibrate_step(state, RAW, SIGMA, 1)[0, 6] == pytest.approx(0.04 + 1.5 * 0.02, abs=1e-12)
+    below = StepState(slope=(0.1, 0.0, 0.0), reference=float(np.log(0.5)))
+    assert calibrate_step(below, RAW, SIGMA, 1)[0, 6] == pytest.approx(0.04 - 0.1 * 1.5 * 0.02, abs=1e-12)
 
 
 def test_crossing_quantiles_are_sorted() -> None:
@@ -64,6 +66,32 @@ def test_a_day_above_every_interval_widens_and_lifts_them() -> None:
     assert after.width == pytest.approx((0.08 * 0.95 / 4, 0.06 * 0.8 / 4, 0.04 * 0.5 / 4), abs=1e-15)
     assert after.centre == pytest.approx((0.016 / 4, 0.005 / 4, 0.002 / 4), abs=1e-15)
     assert after.median == pytest.approx(0.002 / 2 * 0.5, abs=1e-15)
+
+
+def test_an_outcome_on_a_quantile_lies_inside() -> None:
+    after = learn_step(StepState(), outcomes(0.04, -0.04), 1)
+    assert after.width[0] == pytest.approx(-0.08 * 0.05 / 4, abs=1e-15)
+    assert learn_step(StepState(), outcomes(0.0), 1).median == pytest.approx(0.002 / 3 * 0.5, abs=1e-15)
+
+
+def test_a_day_of_high_volatility_above_every_interval_raises_slope_and_reference() -> None:
+    state = StepState(reference=-4.605170185988091, days=4)  # log 0.01: a sigma of 0.02 is log 2 = 0.693147... above
+    after = learn_step(state, outcomes(0.3, 0.5), 1)
+    # Rates 6 * (0.08, 0.06, 0.04), lacks (0.95, 0.8, 0.5), half of them for two symbols, and half of that.
+    assert after.slope == pytest.approx((0.07901877858, 0.04990659700, 0.02079441542), abs=1e-10)
+    assert after.reference == pytest.approx(-4.605170185988091 + 0.02 / 2 * 0.6931471805599453, abs=1e-12)
+    assert after.days == 5
+
+
+def test_the_first_reference_keeps_the_days_counted_before() -> None:
+    assert learn_step(StepState(days=4), outcomes(0.3), 1).days == 5
+
+
+def test_widths_stop_at_their_bounds() -> None:
+    assert learn_step(StepState(width=(2.0, 2.0, 2.0)), outcomes(9.0, 9.0), 1).width == (2.0, 2.0, 2.0)
+    narrow = StepState(width=(-2.0, -2.0, -2.0))
+    wide = StepOutcomes(50 * RAW, SIGMA, np.array([0.0]))
+    assert learn_step(narrow, wide, 1).width == (-2.0, -2.0, -2.0)
 
 
 def test_a_day_is_one_observation_however_many_symbols_it_has() -> None:

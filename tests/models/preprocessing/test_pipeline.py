@@ -52,6 +52,14 @@ def test_statistics_stop_at_the_cut(panel: Panel, pipeline: Pipeline) -> None:
     assert Pipeline.fit(panel, make_recipe(), CUT + np.timedelta64(30, "D")) != pipeline
 
 
+def test_a_session_final_at_the_very_cut_enters_the_statistics(panel: Panel) -> None:
+    at = panel.frames[0].final_at[300]
+    before, second = at - np.timedelta64(1, "s"), np.timedelta64(1, "s")
+    fitted = Pipeline.fit(panel, make_recipe(), at)
+    assert fitted != Pipeline.fit(panel, make_recipe(), before)
+    assert fitted == Pipeline.fit(panel, make_recipe(), at + second)
+
+
 def test_windows_without_inputs_are_the_same_windows(panel: Panel, pipeline: Pipeline) -> None:
     alone = cut_windows(panel, make_recipe(), require_targets=True)
     windows = pipeline.windows(panel, require_targets=True)

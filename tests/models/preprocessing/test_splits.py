@@ -54,6 +54,14 @@ def test_the_cut_is_an_instant_and_counts_targets(windows: PooledWindows) -> Non
     assert set(windows.symbol_index[newest & spans.test].tolist()) == {2}
 
 
+def test_a_target_final_at_the_very_cut_counts(windows: PooledWindows) -> None:
+    cut = windows.target_final_at[:, -1].max()
+    spans = holdout_spans(windows, cut)
+    assert spans.test_until == cut
+    newest = windows.as_of == np.unique(windows.as_of)[-1]
+    assert set(windows.symbol_index[newest & spans.test].tolist()) == {0, 1, 2}
+
+
 def test_a_thousand_dates_are_needed(windows: PooledWindows) -> None:
     dates = np.unique(windows.as_of)
     enough = windows.select(windows.as_of < dates[1000])
@@ -100,3 +108,43 @@ def test_spans_out_of_order_or_empty(windows: PooledWindows) -> None:
         spans_between(windows, years[1], years[0], years[2])
     with pytest.raises(TooLittleHistory, match="test span"):
         spans_between(windows, years[0], years[1], years[3])
+
+
+def one_day_each(*days: str) -> list[tuple[np.datetime64, np.datetime64]]:
+    return [(np.datetime64(day), np.datetime64(day)) for day in days]
+
+
+@pytest.mark.parametrize(
+    "days", [("2001-01-02", "2001-01-02", "2002-01-02"), ("2001-01-02", "2002-01-02", "2002-01-02")]
+)
+def test_spans_that_share_a_date_are_refused(windows: PooledWindows, days: tuple[str, str, str]) -> None:
+    fit, stop, judge = one_day_each(*days)
+    with pytest.raises(ValueError, match="must follow each other"):
+        spans_between(windows, fit, stop, judge)
+
+
+@pytest.mark.parametrize(("stop", "judge"), [("2001-12-31", "2003-01-01"), ("2002-01-02", "2002-06-03")])
+def test_a_span_that_begins_before_the_end_of_the_one_before_is_refused(
+    windows: PooledWindows, stop: str, judge: str
+) -> None:
+    day = np.datetime64
+    fit = (day("2001-01-02"), day("2002-01-01"))
+    with pytest.raises(ValueError, match="must follow each other"):
+        spans_between(windows, fit, (day(stop), day("2002-12-31")), (day(judge), day("2003-12-31")))
+
+
+def test_a_span_may_be_one_date(windows: PooledWindows) -> None:
+    spans = spans_between(windows, *one_day_each("2001-01-02", "2002-01-02", "2003-01-02"))
+    assert [int(mask.sum()) for mask in (spans.train, spans.validation, spans.test)] == [3, 3, 3]
+    check_order(windows, spans)
+
+
+@pytest.mark.parametrize(("empty", "name"), [(0, "train"), (1, "validation"), (2, "test")])
+def test_an_empty_span_is_named_with_its_dates(windows: PooledWindows, empty: int, name: str) -> None:
+    day = np.datetime64
+    ranges = one_day_each("2001-01-02", "2002-01-02", "2003-01-02")
+    weekends = [("2001-01-06", "2001-01-07"), ("2002-01-05", "2002-01-06"), ("2003-01-04", "2003-01-05")]
+    first, last = weekends[empty]
+    ranges[empty] = (day(first), day(last))
+    with pytest.raises(TooLittleHistory, match=rf"^the {name} span {first}\.\.{last} has no window whose targets"):
+        spans_between(windows, *ranges)

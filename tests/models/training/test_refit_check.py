@@ -1,6 +1,7 @@
 """A refit on trial and beside the version it follows, with networks small enough to train in a second."""
 
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,22 @@ def test_sessions_the_predecessor_was_stopped_on_are_left_out(tmp_path: Path) ->
     assert validation_last is not None
     assert refit.test_dates[1] <= validation_last
     assert refit.metrics["predecessor"] == {"version": 0, "n": 0, "pinball": None, "predecessor_pinball": None}
+
+
+def test_sessions_within_the_purge_after_the_predecessors_stop_span_are_left_out(
+    former: TrainedArtifact, tmp_path: Path
+) -> None:
+    """The predecessor's stop span ends on the second judged date: those two and six weekdays after it are left out."""
+    request = TrainRequest(
+        PANEL, RECIPE, PANEL.frames[0].final_at[-25], tmp_path, False, Predecessor(former.path, former.sha256)
+    )
+    trained = train(request, ignore)
+    assert former.validation_dates is not None
+    assert trained.test_dates is not None
+    assert former.validation_dates[1] == date(2003, 12, 5)
+    assert trained.test_dates[0] == date(2003, 12, 4)
+    # 252 judged dates without 8, of three symbols.
+    assert trained.metrics["predecessor"]["n"] == 3 * 244
 
 
 def test_another_horizon_cannot_be_compared_with(former: TrainedArtifact, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Calendars against facts of the exchanges, written out by hand."""
 
 import logging
+import time
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -110,6 +112,47 @@ def test_none_is_final_before_the_first_session() -> None:
     assert calendar.newest_final(utc("2020-01-02 12:00"), SETTLE) is None
 
 
+def test_the_first_session_of_a_calendar_is_found() -> None:
+    calendar = get_calendar("XNYS", date(2020, 1, 1))
+    assert calendar.previous(date(2020, 1, 3)) == date(2020, 1, 2)
+    assert calendar.newest_opened(utc("2020-01-02 14:30")) == date(2020, 1, 2)
+    assert calendar.newest_final(utc("2019-12-20 12:00"), SETTLE) is None
+
+
+def test_part_of_a_second_before_1970_counts_for_the_day_it_is_in() -> None:
+    calendar = get_calendar("weekdays", date(1965, 1, 1), date(1970, 12, 31))
+    assert calendar.newest_opened(utc("1969-12-31 23:59:59.500")) == date(1969, 12, 31)
+    assert calendar.newest_opened(utc("1970-01-01 00:00:00")) == date(1970, 1, 1)
+
+
+@pytest.fixture
+def machine_in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("machine_in_tokyo")
+def test_the_machines_time_zone_changes_nothing() -> None:
+    # These bounds are of this test alone: a calendar of others may be built already.
+    shanghai = get_calendar("XSHG", date(1990, 12, 19), date(2028, 11, 20))
+    assert shanghai.exactness.last is not None
+    assert shanghai.exactness.last < date(2030, 1, 1)
+    assert shanghai.open_at(date(2030, 1, 2)) == utc("2030-01-02 01:30")
+    assert shanghai.close_at(date(2030, 1, 2)) == utc("2030-01-02 07:00")
+    assert shanghai.local_date(utc("2018-12-24 15:30")) == date(2018, 12, 24)
+    weekdays = get_calendar("weekdays", date(1990, 12, 19), date(2028, 11, 20))
+    assert weekdays.open_at(date(2018, 12, 24)) == utc("2018-12-24 00:00")
+    assert weekdays.local_date(utc("2018-12-24 23:30")) == date(2018, 12, 24)
+    tokyo = get_calendar("XTKS", date(2018, 1, 1), date(2018, 12, 31))
+    assert tokyo.last == date(2020, 12, 31)
+    assert tokyo.newest_opened(utc("2020-12-31 23:30")) == date(2020, 12, 30)
+    with pytest.raises(CalendarError, match="XTKS: session 1 after 2020-12-30 lies outside"):
+        tokyo.next(date(2020, 12, 30))
+
+
 def test_local_dates() -> None:
     late = utc("2018-12-24 23:30")
     tokyo = get_calendar("XTKS", date(2018, 1, 1))
@@ -150,8 +193,11 @@ def test_dates_outside_the_bounds_are_refused() -> None:
     calendar = get_calendar("XNYS", date(2018, 1, 1), date(2018, 12, 31))
     with pytest.raises(CalendarError, match=r"2021-01-04 lies outside the calendar's bounds 2010-01-01\.\.2020-12-31"):
         calendar.is_session(date(2021, 1, 4))
-    with pytest.raises(CalendarError, match="outside the calendar's bounds"):
+    bounds = r"lies outside the calendar's bounds 2010-01-01\.\.2020-12-31; ask get_calendar for wider bounds$"
+    with pytest.raises(CalendarError, match=f"XNYS: session 1 after 2020-12-31 {bounds}"):
         calendar.next(date(2020, 12, 31))
+    with pytest.raises(CalendarError, match=f"XNYS: session 2 before 2010-01-05 {bounds}"):
+        calendar.previous(date(2010, 1, 5), 2)
     with pytest.raises(CalendarError, match="outside the calendar's bounds"):
         calendar.newest_final(utc("2021-03-01 00:00"), SETTLE)
     with pytest.raises(CalendarError, match="must be aware"):
@@ -169,7 +215,14 @@ def assert_weekdays(calendar: MarketCalendar) -> None:
 
 
 def test_an_exchange_nobody_knows_trades_monday_to_friday() -> None:
-    assert_weekdays(get_calendar("weekdays", date(2018, 1, 1)))
+    calendar = get_calendar("weekdays", date(2018, 1, 1))
+    assert_weekdays(calendar)
+    assert (calendar.name, calendar.last) == ("weekdays", date(2020, 12, 31))
+    assert calendar.is_session(date(2020, 12, 31))
+    with pytest.raises(CalendarError, match="lies outside"):
+        calendar.next(date(2020, 12, 31))
+    table = calendar.table(date(2018, 12, 21), date(2018, 12, 26))
+    assert {column.dtype for column in (table.open_at, table.close_at)} == {np.dtype("datetime64[s]")}
 
 
 def test_a_calendar_that_cannot_be_built_falls_back_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -189,6 +242,7 @@ def test_past_the_end_of_a_calendar_weekdays_stand_in_at_the_usual_hours(caplog:
     monday = guessed - timedelta(days=guessed.weekday())
     assert shanghai.is_approximate(monday)
     assert not shanghai.is_approximate(date(2026, 9, 30))
+    assert not shanghai.is_approximate(shanghai.exactness.last)
     assert shanghai.is_session(monday)
     assert (shanghai.open_at(monday) - datetime.combine(monday, datetime.min.time(), UTC)) == timedelta(minutes=90)
     assert not shanghai.is_session(date(2026, 10, 1)), "what the library knows still counts"
@@ -200,3 +254,5 @@ def test_before_the_beginning_of_a_calendar_weekdays_stand_in(caplog: pytest.Log
     assert riyadh.is_approximate(date(2019, 5, 6))
     assert riyadh.is_session(date(2019, 5, 6))
     assert not riyadh.is_approximate(date(2021, 5, 4))
+    assert riyadh.exactness.first is not None
+    assert not riyadh.is_approximate(riyadh.exactness.first)

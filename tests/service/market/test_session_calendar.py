@@ -1,0 +1,74 @@
+"""A calendar over a table of four sessions written out by hand."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from service.errors import CalendarError
+from service.market.session_calendar import Exactness, MarketCalendar, SessionTable
+
+FIRST, LAST = date(2024, 3, 1), date(2024, 3, 10)
+SESSIONS = ("2024-03-01", "2024-03-04", "2024-03-06", "2024-03-10")
+
+
+def make_calendar(
+    sessions: tuple[str, ...] = SESSIONS, hours: tuple[int, int] = (9, 17), exact: tuple[date, date] = (FIRST, LAST)
+) -> MarketCalendar:
+    """Sessions that open and close at hours UTC of their date; instants are in minutes, as a file may hold them."""
+    days = np.array(sessions, "datetime64[D]")
+    opens, closes = (days.astype("datetime64[m]") + np.timedelta64(60 * hour, "m") for hour in hours)
+    return MarketCalendar("TEST", (FIRST, LAST), SessionTable(days, opens, closes), UTC, Exactness(*exact))
+
+
+def test_it_keeps_its_name_and_bounds() -> None:
+    calendar = make_calendar()
+    assert (calendar.name, calendar.first, calendar.last) == ("TEST", FIRST, LAST)
+
+
+def test_the_columns_are_frozen() -> None:
+    table = make_calendar().table(FIRST, LAST)
+    assert len(table) == 4
+    for column in (table.sessions, table.open_at, table.close_at):
+        with pytest.raises(ValueError, match="read-only"):
+            column[0] = column[1]
+
+
+def test_hours_are_instants_whatever_the_unit_of_the_table() -> None:
+    calendar = make_calendar()
+    assert calendar.open_at(date(2024, 3, 4)) == datetime(2024, 3, 4, 9, tzinfo=UTC)
+    assert calendar.close_at(date(2024, 3, 4)) == datetime(2024, 3, 4, 17, tzinfo=UTC)
+    assert calendar.newest_opened(datetime(2024, 3, 4, 9, tzinfo=UTC)) == date(2024, 3, 4)
+    assert calendar.newest_final(datetime(2024, 3, 4, 17, 59, tzinfo=UTC), timedelta(hours=1)) == FIRST
+
+
+def test_the_first_and_the_last_date_are_within_the_bounds() -> None:
+    calendar = make_calendar()
+    assert calendar.is_session(FIRST)
+    assert calendar.is_session(LAST)
+    assert calendar.previous(date(2024, 3, 4)) == FIRST
+    assert calendar.next(date(2024, 3, 6)) == LAST
+
+
+@pytest.mark.parametrize("day", [date(2024, 2, 29), date(2024, 3, 11)])
+def test_the_dates_outside_are_refused_with_what_to_do(day: date) -> None:
+    sentence = (
+        rf"^TEST: {day} lies outside the calendar's bounds 2024-03-01\.\.2024-03-10; ask get_calendar for wider bounds$"
+    )
+    with pytest.raises(CalendarError, match=sentence):
+        make_calendar().is_session(day)
+
+
+def test_known_dates_include_both_ends() -> None:
+    calendar = make_calendar(exact=(date(2024, 3, 4), date(2024, 3, 6)))
+    days = (FIRST, date(2024, 3, 4), date(2024, 3, 6), date(2024, 3, 7))
+    assert [calendar.is_approximate(day) for day in days] == [True, False, False, True]
+    assert calendar.approximate
+    assert not make_calendar().approximate
+
+
+def test_continuous_needs_two_sessions_without_a_night_between() -> None:
+    two = ("2024-03-04", "2024-03-05")
+    assert make_calendar(two, (0, 24)).continuous
+    assert not make_calendar(two, (1, 24)).continuous
+    assert not make_calendar(two[:1], (0, 24)).continuous

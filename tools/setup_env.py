@@ -2,27 +2,26 @@
 
     python3 tools/setup_env.py run|dev
 
-Needs the standard library only. A stamp in .venv names the lock files it was made from, so that a second call
-ends at once; a call that was broken off is simply repeated.
+Needs the standard library only. uv installs the packages where it is on PATH and pip has no package source of its
+own configured; otherwise pip does. A stamp in .venv names the lock files it was made from, so that a second call
+ends at once.
 """
 
 import hashlib
 import importlib.util
 import re
+import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCKS = {"run": ("run",), "dev": ("dev", "run")}
 """Kind of environment -> the stamps it earns; the dev lock holds the whole run lock."""
-KEPT_LINES = 25
-"""Lines of pip's own words shown when it fails."""
-TOLD_EVERY = 25
-"""Packages between two lines of progress where there is no terminal."""
-_PACKAGE = re.compile(r"(?:Collecting|Processing|Requirement already satisfied:) (\S+?)(?:==|-\d|\s)")
+_SOURCE_OPTION = re.compile(
+    r"^[^=]*\.(index-url|extra-index-url|find-links|no-index|constraint|proxy|cert|client-cert|trusted-host)=", re.M
+)
+"""A line of `pip config list` that decides where packages come from; uv reads none of these."""
 
 
 class SetupFailed(Exception):
@@ -40,7 +39,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"setup: {error}\n")
         return 1
     except KeyboardInterrupt:
-        sys.stderr.write("\nsetup: broken off; the next make goes on from here\n")
+        sys.stderr.write("\nsetup: interrupted; the next make goes on from here\n")
         return 130
     return 0
 
@@ -64,20 +63,17 @@ def ensure(root: Path, kind: str) -> bool:
     if stamps[0].exists() and _works(python, "-c", ""):
         return False
     if not _works(python, "-m", "pip", "--version"):
-        _make(venv)
+        _create(venv)
     lock = root / "requirements" / f"{kind}.txt"
-    total = count_pins(lock.read_text())
-    _say(f"setup: installing {total} locked packages into .venv (TensorFlow is large: this takes a minute or more)")
-    started = time.monotonic()
-    pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-deps"]
-    _run([*pip, "--progress-bar", "off", "--require-hashes", "-r", str(lock)], total)
-    _run([*pip, "--quiet", "--no-build-isolation", "-e", str(root)], 0)
+    _say(f"setup: installing {count_pins(lock.read_text())} locked packages into .venv (this takes a minute or more)")
+    _install(python, ["--require-hashes", "-r", str(lock)])
+    _install(python, ["--no-build-isolation", "-e", str(root)])
     for name in LOCKS[kind]:
         for old in venv.glob(f".{name}-*"):
             old.unlink()
     for stamp in stamps:
         stamp.touch()
-    _say(f"setup: .venv is ready after {time.monotonic() - started:.0f} s")
+    _say("setup: .venv is ready")
     return True
 
 
@@ -92,11 +88,38 @@ def count_pins(lock: str) -> int:
     return sum(1 for line in lock.splitlines() if "==" in line and line[:1].isalnum())
 
 
+def find_uv(python: Path) -> str | None:
+    """Path of uv where it may install: None where it is not on PATH, or where pip is configured and uv would not know.
+
+    Args:
+        python: An interpreter that has pip.
+    """
+    uv = shutil.which("uv")
+    if uv is None:
+        return None
+    listed = subprocess.run([str(python), "-m", "pip", "config", "list"], capture_output=True, text=True)
+    return None if listed.returncode or _SOURCE_OPTION.search(listed.stdout) else uv
+
+
+def _install(python: Path, what: list[str]) -> None:
+    """Install by uv, else by pip; pip also tries where uv fails.
+
+    Raises:
+        SetupFailed: pip failed.
+    """
+    uv = find_uv(python)
+    if uv and subprocess.run([uv, "pip", "install", "--python", str(python), "--no-deps", *what]).returncode == 0:
+        return
+    pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-deps"]
+    if subprocess.run([*pip, "--progress-bar", "off", *what]).returncode:
+        raise SetupFailed("pip failed; its last lines above say why, and `make` tries again from here")
+
+
 def _works(python: Path, *arguments: str) -> bool:
     return python.exists() and subprocess.run([str(python), *arguments], capture_output=True).returncode == 0
 
 
-def _make(venv: Path) -> None:
+def _create(venv: Path) -> None:
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     missing = (
         f"Python {version} here cannot make virtual environments; install that part of it, on Debian and Ubuntu with "
@@ -108,34 +131,6 @@ def _make(venv: Path) -> None:
     done = subprocess.run([sys.executable, "-m", "venv", "--clear", str(venv)], capture_output=True, text=True)
     if done.returncode:
         raise SetupFailed(f"{missing}\n{(done.stdout + done.stderr).strip()}")
-
-
-def _run(command: list[str], total: int) -> None:
-    """Run pip and show how far it is; its own words are shown only when it fails."""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        kept = list(_watched(process.stdout or (), total))
-    if process.returncode:
-        words = "".join(kept[-KEPT_LINES:])
-        raise SetupFailed(f"pip failed; its last words follow, and `make` tries again from here\n{words}")
-
-
-def _watched(lines: Iterable[str], total: int) -> Iterator[str]:
-    terminal = sys.stdout.isatty()
-    seen = 0
-    for line in lines:
-        yield line
-        found = _PACKAGE.match(line) if total else None
-        if found:
-            seen += 1
-            name = Path(found[1]).name
-            if terminal:
-                sys.stdout.write(f"\r\033[K  {min(seen, total)} of {total}: {name}")
-                sys.stdout.flush()
-            elif seen % TOLD_EVERY == 0:
-                _say(f"  {seen} of {total}")
-        elif line.startswith("Installing collected packages") and total:
-            sys.stdout.write("\r\033[K" if terminal else "")
-            _say("  all fetched; putting them in place")
 
 
 def _say(line: str) -> None:

@@ -2,15 +2,12 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import erfc, exp, lgamma, log, sqrt
+from math import sqrt
 
 import numpy as np
 
 from models.errors import TooLittleHistory
 from models.preprocessing.frame import DateArray, FloatArray
-
-_FRACTIONS = 300
-"""Terms of the continued fraction; it converges in O(sqrt(max(a, b))) of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,36 +171,37 @@ def pesaran_timmermann(days: DateArray, forecast: FloatArray, actual: FloatArray
     return Direction(hits, expected, statistic, normal_upper_p(statistic), clustered, one_sided, n, len(distinct))
 
 
+# SciPy is imported where it is called: the scheduler and the warm forecasting worker load this module and seldom
+# call it.
 def normal_upper_p(statistic: float) -> float:
     """P(z >= statistic) under the standard normal."""
-    return 0.5 * erfc(statistic / sqrt(2))
+    from scipy.special import ndtr
+
+    return float(ndtr(-statistic))
 
 
 @lru_cache(maxsize=256)
 def critical_t(degrees: int) -> float:
-    """The value that |t| of Student's t exceeds with a chance of 5 %, by halving an interval.
+    """The value that |t| of Student's t exceeds with a chance of 5 %.
 
     Args:
         degrees: Degrees of freedom, from 1.
     """
-    low, high = 0.0, 13.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if two_sided_p(middle, degrees) > 0.05 else (low, middle)
-    return (low + high) / 2
+    from scipy.special import stdtrit
+
+    return float(stdtrit(degrees, 0.975))
 
 
 def two_sided_p(statistic: float, degrees: int) -> float:
-    """P(|t| >= |statistic|) under Student's t: the regularised incomplete beta I_x(degrees/2, 1/2).
-
-    With x = degrees / (degrees + statistic**2); DLMF 8.17.22 gives the continued fraction.
+    """P(|t| >= |statistic|) under Student's t.
 
     Args:
         statistic: Value of the statistic.
         degrees: Degrees of freedom, from 1.
     """
-    x = degrees / (degrees + statistic**2)
-    return _incomplete_beta(degrees / 2, 0.5, x)
+    from scipy.special import stdtr
+
+    return float(2 * stdtr(degrees, -abs(statistic)))
 
 
 def _correction(n: int, horizon: int) -> float:
@@ -237,19 +235,3 @@ def _mean_variance(centred: FloatArray, horizon: int) -> float:
         return variance
     bartlett = 1 - np.arange(1, horizon) / horizon
     return float(covariances[0] + 2 * (bartlett * covariances[1:]).sum()) / n
-
-
-def _incomplete_beta(a: float, b: float, x: float) -> float:
-    """Regularised incomplete beta I_x(a, b), the fraction evaluated on the side where it converges fast."""
-    if x <= 0 or x >= 1:
-        return float(x >= 1)
-    if x > (a + 1) / (a + b + 2):
-        return 1 - _incomplete_beta(b, a, 1 - x)
-    front = exp(a * log(x) + b * log(1 - x) + lgamma(a + b) - lgamma(a) - lgamma(b)) / a
-    # Evaluated backwards from a fixed depth: no running products that could meet a zero.
-    tail = 1.0
-    for m in range(_FRACTIONS, 0, -1):
-        odd = -(a + m - 1) * (a + b + m - 1) * x / ((a + 2 * m - 2) * (a + 2 * m - 1))
-        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        tail = 1 + odd / (1 + even / tail)
-    return front / tail

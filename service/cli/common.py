@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +17,31 @@ from service.runtime.progress import Reporter, SilentReporter
 from service.settings import load_settings
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+
+
+def parse_date(text: str) -> date:
+    """Parse an option's date.
+
+    Raises:
+        typer.BadParameter: It is not an ISO date.
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no date; write it as 2015-01-02") from error
+
+
+FirstSession = Annotated[
+    date, typer.Option("--from", parser=parse_date, metavar="DATE", help="First as_of session, inclusive.")
+]
+LastSession = Annotated[
+    date, typer.Option("--to", parser=parse_date, metavar="DATE", help="Last as_of session, inclusive.")
+]
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """Split at commas: names without spaces around them, each once, in their order."""
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
 @contextmanager

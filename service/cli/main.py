@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from sqlalchemy.exc import DBAPIError
 from typer.core import TyperGroup
-from typer.main import get_group
+from typer.main import get_command, get_group
 
 from service.errors import SettingsError, TplusError
 
@@ -63,6 +63,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -74,13 +75,25 @@ def _root() -> None:
 def main() -> None:
     """Run the command line; exits 0 on success, 1 on a known error, 2 on a bad setting or usage."""
     try:
-        app()
+        sys.exit(get_command(app).main(prog_name="tplus", standalone_mode=False))
+    except typer.TyperException as error:
+        _tell_usage(error)
+        sys.exit(EXIT_USAGE)
     except TplusError as error:
         _tell(str(error))
         sys.exit(EXIT_USAGE if isinstance(error, SettingsError) else EXIT_ERROR)
     except DBAPIError as error:
         _tell(f"the database refused: {error.orig}; nothing of this step was written, run the command again")
         sys.exit(EXIT_ERROR)
+
+
+def _tell_usage(error: typer.TyperException) -> None:
+    """Print what is wrong with the arguments; a group without a command has printed its help already."""
+    message = error.format_message() if isinstance(error, typer.BadParameter) else str(error)
+    if message:
+        context = getattr(error, "ctx", None)
+        message = message.replace("Value error, ", "").rstrip(".")
+        _tell(f"{message}; see {'tplus' if context is None else context.command_path} --help")
 
 
 def _tell(sentence: str) -> None:

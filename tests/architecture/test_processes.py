@@ -21,11 +21,11 @@ def test_the_scheduler_never_loads_tensorflow() -> None:
     # TensorFlow exports a curl of its own: loaded first, it breaks the one that yfinance asks with.
     names = loaded(SCHEDULER)
     assert "curl_cffi" in names
-    assert names & {"tensorflow", "keras"} == set()
+    assert names & {"tensorflow", "keras", "scipy"} == set()
 
 
-@pytest.mark.parametrize("task", ["import models.training.tasks", "import models.forecasting.network_forecaster"])
+@pytest.mark.parametrize("task", ["import models.training.tasks", "import models.forecasting.artifact"])
 def test_the_forecasting_worker_starts_without_tensorflow(task: str) -> None:
     names = loaded(task)
     assert "numpy" in names
-    assert names & {"tensorflow", "keras", "pandas", "sqlalchemy", "yfinance"} == set()
+    assert names & {"tensorflow", "keras", "pandas", "scipy", "sqlalchemy", "yfinance"} == set()

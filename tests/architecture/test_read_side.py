@@ -4,7 +4,18 @@ import json
 import subprocess
 import sys
 
-HEAVY = ("keras", "tensorflow", "yfinance", "exchange_calendars", "pandas", "models", "alembic", "plotly", "pyarrow")
+HEAVY = (
+    "keras",
+    "tensorflow",
+    "yfinance",
+    "exchange_calendars",
+    "pandas",
+    "models",
+    "alembic",
+    "plotly",
+    "pyarrow",
+    "scipy",
+)
 
 
 def test_the_api_loads_nothing_heavy() -> None:

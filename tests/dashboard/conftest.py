@@ -58,7 +58,7 @@ def market(replayed_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 def notice_servers(
     replayed_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], Server]]:
-    """Servers of the notices by name, each started when first asked for; those without a database of theirs share one."""
+    """Servers of the notices by name, each started at its first use; those without an own database share one."""
     folder, running = tmp_path_factory.mktemp("notices"), {}
 
     def serve(name: str) -> Server:

@@ -12,7 +12,7 @@ from service.cli.main import COMMANDS
 from service.cli.serve.health import API_SECONDS
 from service.cli.serve.up import SHUTDOWN_SECONDS
 from service.settings import Settings, load_settings
-from tests.support.compose import ROOT, in_memory, laid_over, order, read, seconds, size, variables
+from tests.support.compose import ROOT, handed_on, in_memory, laid_over, order, read, seconds, size, variables
 from tests.support.dockerfile import stages
 
 FILES = ("docker-compose.yml", "docker-compose.gpu.yml")
@@ -21,6 +21,9 @@ SERVICES = STACK["services"]
 OURS = ("migrate", "api", "scheduler")
 LASTING = ("db", "api", "scheduler")
 SECRET = "/run/secrets/database_password"
+SET_BY_THE_FILE = {"DATABASE_URL", "DATABASE_PASSWORD_FILE", "DATA_DIR", "HOST", "PORT"}
+WITHOUT_USE_IN_A_CONTAINER = {"BROWSER", "YAHOO_STANDIN_URL"}
+"""The images have no browser, and the stand-in for Yahoo is for tests."""
 
 
 def test_the_services_come_up_in_order() -> None:
@@ -123,6 +126,15 @@ def test_the_environment_holds_settings_that_are_known(name: str, tmp_path: Path
     assert settings.host == ("0.0.0.0" if name == "api" else "127.0.0.1")
 
 
+def test_every_setting_is_handed_on_but_those_named_here() -> None:
+    known = {field.upper() for field in Settings.model_fields}
+    handed = {name.removeprefix("TPLUS_") for name in handed_on("docker-compose.yml") if name.startswith("TPLUS_")}
+    assert known - handed == SET_BY_THE_FILE | WITHOUT_USE_IN_A_CONTAINER
+    assert handed <= known
+    api = {name.removeprefix("TPLUS_") for name in SERVICES["api"]["environment"]}
+    assert api == SET_BY_THE_FILE | {"SOURCE", "CLOCK", "SYMBOLS", "REFERENCE_SYMBOLS", "LOG_LEVEL"}
+
+
 def test_the_database_and_its_clients_name_the_same_user_and_database() -> None:
     environment = SERVICES["db"]["environment"]
     assert (environment["POSTGRES_USER"], environment["POSTGRES_DB"]) == ("tplus", "tplus")
@@ -192,7 +204,8 @@ def test_the_gpu_file_changes_the_scheduler_alone_and_takes_nothing_away() -> No
 
 def test_the_guide_names_every_variable_and_no_command_or_service_that_is_not_there() -> None:
     guide = (ROOT / "docs" / "production.md").read_text()
-    assert [name for file in FILES for name in variables(file) if f"`{name}`" not in guide] == []
+    named = set().union(*(set(variables(file)) for file in FILES), handed_on("docker-compose.yml"))
+    assert [name for name in sorted(named) if f"`{name}`" not in guide] == []
     commands = set(re.findall(r"\btplus ([a-z][a-z-]+)", guide))
     assert {"health", "db", "symbols", "schedule"} <= commands <= set(COMMANDS)
     services = set(re.findall(r"docker compose (?:exec|run|stop)(?: -\S+)* ([a-z]+)", guide))

@@ -24,7 +24,17 @@ def read(*names: str) -> Document:
     document: Document = {}
     for name in names:
         document = laid_over(document, _filled(yaml.safe_load((ROOT / name).read_text())))
+    for service in document.get("services", {}).values():
+        given = service.get("environment", {})
+        service["environment"] = {key: value for key, value in given.items() if value is not None}
     return document
+
+
+def handed_on(name: str) -> set[str]:
+    """Variables that some service of a file gets from the shell or `.env`, with or without a default in the file."""
+    services = yaml.safe_load((ROOT / name).read_text())["services"].values()
+    pairs = [pair for service in services for pair in service.get("environment", {}).items()]
+    return {key for key, value in pairs if value is None or f"${{{key}:-" in str(value)}
 
 
 def _filled(value: Any) -> Any:

@@ -1,11 +1,12 @@
 """Making the environment: when there is nothing to do, what is counted, and what is said when it cannot be done."""
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
-from tools.setup_env import LOCKS, SetupFailed, _run, _watched, count_pins, ensure, fingerprint, main
+from tools.setup_env import LOCKS, SetupFailed, count_pins, ensure, find_uv, fingerprint, main
 
 LOCK = """\
 absl-py==2.5.1 \\
@@ -54,18 +55,46 @@ def test_a_checkout_elsewhere_is_another_environment(checkout: Path, tmp_path: P
     assert fingerprint(moved, "run") != before
 
 
-def test_progress_is_told_by_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = [f"Collecting package{n}==1.0 (from -r run.txt)\n" for n in range(25)]
-    lines += [f"Processing /wheels/package{n}-1.0-py3-none-any.whl (from -r run.txt)\n" for n in range(25)]
-    lines.append("Installing collected packages: a, b\n")
-    assert list(_watched(lines, 50)) == lines
-    assert capsys.readouterr().out == "  25 of 50\n  50 of 50\n  all fetched; putting them in place\n"
+@pytest.fixture
+def uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program named uv, alone on PATH, which notes its arguments and fails; pip without any configuration."""
+    program = tmp_path / "programs" / "uv"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path / "calls"}\nexit 1\n')
+    program.chmod(0o755)
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PATH", str(program.parent))
+    return program
 
 
-def test_a_failed_command_is_told_with_its_own_words() -> None:
-    with pytest.raises(SetupFailed, match="pip failed; its last words follow, and `make` tries again") as failed:
-        _run([sys.executable, "-c", "print('no such package'); raise SystemExit(3)"], 0)
-    assert "no such package" in str(failed.value)
+def test_uv_is_taken_where_it_is_found(uv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find_uv(Path(sys.executable)) == str(uv)
+    monkeypatch.setenv("PATH", str(uv.parent / "none"))
+    assert find_uv(Path(sys.executable)) is None
+
+
+@pytest.mark.parametrize("option", ["INDEX_URL", "EXTRA_INDEX_URL", "FIND_LINKS", "NO_INDEX", "CERT"])
+def test_pip_installs_where_it_is_configured(uv: Path, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
+    monkeypatch.setenv(f"PIP_{option}", "1")
+    assert find_uv(Path(sys.executable)) is None
+
+
+def test_a_configuration_file_of_pip_counts_too(uv: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "pip.conf").write_text("[install]\nfind-links = somewhere\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    assert find_uv(Path(sys.executable)) is None
+
+
+def test_pip_tries_where_uv_fails_and_then_it_is_one_sentence(checkout: Path, uv: Path, tmp_path: Path) -> None:
+    # A hash of two digits is refused by pip before it asks any index.
+    with pytest.raises(SetupFailed, match=r"^pip failed; its last lines above say why, and `make` tries again"):
+        ensure(checkout, "run")
+    lock, python = checkout / "requirements" / "run.txt", checkout / ".venv" / "bin" / "python"
+    called = f"pip install --python {python} --no-deps --require-hashes -r {lock}\n"
+    assert (tmp_path / "calls").read_text() == called
+    assert list((checkout / ".venv").glob(".run-*")) == []
 
 
 def test_a_python_without_ensurepip_is_told_what_to_install(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,7 +85,8 @@ def rank(comparison: ComparisonSet, champion: str | None, networks: Collection[s
     need = 2 * comparison.horizon + 1
     if comparison.days < need:
         notes.append(
-            f"these rows lie on {comparison.days} days; tests and intervals over {comparison.horizon} steps need {need} "
+            f"these rows cover {comparison.days} days; tests and intervals over {comparison.horizon} steps need "
+            f"{need} "
             "and are left out"
         )
     if len(np.unique(comparison.symbol)) == 1:

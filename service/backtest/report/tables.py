@@ -56,7 +56,8 @@ def leaderboard_table(findings: ComparisonFindings) -> TextTable:
             *(f"RMSE / walk {step_name(step)}" for step in comparison.steps),
         ),
         tuple(rows),
-        f"{len(comparison)} rows that all have, of {comparison.rows}; {comparison.days} days. Random walk: {walk}; pinned: the same "
+        f"{len(comparison)} rows that all have, of {comparison.rows}; {comparison.days} days. "
+        f"Random walk: {walk}; pinned: the same "
         f"before calibration. Champion: {champion.label if champion else 'none'}. Brackets: 95 % interval by day. "
         "DM: Diebold-Mariano statistic, negative where better, and two-sided p.",
     )

@@ -1,13 +1,11 @@
 """`tplus backfill`: forecasts from past sessions that have none, kept apart from those that were on time."""
 
-from datetime import date
 from typing import Annotated
 
 import typer
 
 from service.bootstrap import require_watchlist
-from service.cli.common import JsonFlag, emit, say, service
-from service.errors import SettingsError
+from service.cli.common import FirstSession, JsonFlag, LastSession, emit, parse_names, say, service
 from service.forecasts.backfill.backfill_job import BackfillSummary, backfill
 from service.forecasts.backfill.span import BackfillRequest
 
@@ -17,16 +15,15 @@ REFUSALS_SHOWN = 12
 app = typer.Typer()
 
 _Calendar = Annotated[str, typer.Argument(help="Calendar, for example XNYS or 24/7.")]
-_First = Annotated[str, typer.Option("--from", metavar="DATE", help="First as_of session, inclusive.")]
-_Last = Annotated[str, typer.Option("--to", metavar="DATE", help="Last as_of session, inclusive.")]
 _Symbols = Annotated[str, typer.Option("--symbols", metavar="A,B", help="Only these symbols, by comma.")]
 
 
 @app.command("backfill")
-def fill(calendar: _Calendar, first: _First, last: _Last, symbols: _Symbols = "", as_json: JsonFlag = False) -> None:
+def fill(
+    calendar: _Calendar, first: FirstSession, last: LastSession, symbols: _Symbols = "", as_json: JsonFlag = False
+) -> None:
     """Forecast past sessions that nobody forecast, by forecasters that have not seen them; goes on after a kill."""
-    names = tuple(dict.fromkeys(part.strip() for part in symbols.split(",") if part.strip()))
-    request = BackfillRequest(calendar, _day("--from", first), _day("--to", last), names)
+    request = BackfillRequest(calendar, first, last, parse_names(symbols))
     with service(quiet=as_json) as context:
         with context.database.reading() as connection:
             require_watchlist(connection)
@@ -36,13 +33,6 @@ def fill(calendar: _Calendar, first: _First, last: _Last, symbols: _Symbols = ""
         return
     for line in _lines(summary):
         say(line)
-
-
-def _day(option: str, text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise SettingsError(f"{option} {text!r} is no date; write it as 2015-01-02") from error
 
 
 def _document(summary: BackfillSummary) -> dict[str, object]:

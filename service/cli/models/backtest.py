@@ -1,16 +1,15 @@
 """`tplus backtest`: every forecaster walked forward through recorded prices, into one Parquet file."""
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from models.backtest.forecasters import BASELINES, STRATEGIES
 from models.config import MAX_LOOKBACK, VALIDATION_SESSIONS
 from service.backtest.run import Backtest, BacktestRequest, BacktestSummary
-from service.cli.arguments import CommandParser
-from service.cli.common import emit, reporter_for_output, say
+from service.cli.common import FirstSession, JsonFlag, LastSession, emit, parse_names, reporter_for_output, say
 from service.clock import process_now
 from service.errors import SettingsError
 from service.log_config import configure_logs
@@ -28,59 +27,70 @@ _MOST_JOBS = 256
 
 app = typer.Typer()
 
+_Out = Annotated[
+    Path, typer.Option("--out", metavar="FILE", help="Parquet file; finished parts are kept in a folder next to it.")
+]
 
-# More options than a function should have parameters: they are declared as data.
-@app.command(
-    "backtest",
-    add_help_option=False,
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-)
-def backtest(context: typer.Context) -> None:
-    """Walk forecasters forward through recorded prices into one file; `tplus backtest --help` lists the options."""
-    options = _parser().parse_args(context.args)
+
+@app.command("backtest")
+def backtest(
+    symbols: Annotated[str, typer.Option("--symbols", help="Symbols to forecast, by comma.")],
+    first: FirstSession,
+    last: LastSession,
+    out: _Out,
+    source: Annotated[str, typer.Option("--source", help="sample, files:DIR or yahoo; else TPLUS_SOURCE.")] = "",
+    refit: Annotated[
+        int, typer.Option("--refit", min=1, max=_MOST, metavar="SESSIONS", help="Sessions that one fit forecasts.")
+    ] = 252,
+    stop: Annotated[
+        int, typer.Option("--stop", min=1, max=_MOST, metavar="SESSIONS", help="Early-stopping span.")
+    ] = VALIDATION_SESSIONS,
+    networks: Annotated[
+        str, typer.Option("--networks", metavar="NAMES", help="Networks, by comma; '' for none.")
+    ] = "lstm,linear",
+    seeds: Annotated[
+        int, typer.Option("--seeds", min=1, max=_MOST_SEEDS, metavar="K", help="Seeds of each network.")
+    ] = 3,
+    lookbacks: Annotated[
+        str, typer.Option("--lookbacks", metavar="SESSIONS", help="Sessions in a window, by comma.")
+    ] = "5",
+    baselines: Annotated[
+        str,
+        typer.Option("--baselines", metavar="NAMES", help="Baselines, by comma.", show_default=", ".join(BASELINES)),
+    ] = ",".join(BASELINES),
+    strategies: Annotated[
+        str,
+        typer.Option("--strategies", metavar="NAMES", help="Strategies, by comma.", show_default=", ".join(STRATEGIES)),
+    ] = ",".join(STRATEGIES),
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", min=1, max=_MOST_JOBS, metavar="N", help="Processes; else one for each core."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Walk every forecaster forward through recorded prices into one Parquet file.
+
+    Refit every so many sessions, forecast every session between. Killed and started again with the same options, it
+    goes on where it was.
+    """
+    request = BacktestRequest(
+        symbols=parse_names(symbols),
+        first=first,
+        last=last,
+        refit=refit,
+        stop_sessions=stop,
+        networks=parse_names(networks),
+        seeds=seeds,
+        lookbacks=_lookbacks(lookbacks),
+        baselines=parse_names(baselines),
+        strategies=parse_names(strategies),
+    )
     settings = load_settings()
     configure_logs(settings.log_level)
-    request = BacktestRequest(
-        symbols=_names(options.symbols),
-        first=_day("--from", options.first),
-        last=_day("--to", options.last),
-        refit=_whole("--refit", options.refit, _MOST),
-        stop_sessions=_whole("--stop", options.stop, _MOST),
-        networks=_names(options.networks),
-        seeds=_whole("--seeds", options.seeds, _MOST_SEEDS),
-        lookbacks=tuple(_whole("--lookbacks", each, MAX_LOOKBACK) for each in _names(options.lookbacks)),
-        baselines=_names(options.baselines),
-        strategies=_names(options.strategies),
-    )
-    reporter: Reporter = SilentReporter() if options.json else reporter_for_output()
-    prices = make_source(options.source or settings.source, Path(settings.data_dir) / "yahoo-cache")
-    jobs = _whole("--jobs", options.jobs, _MOST_JOBS) if options.jobs else 0
-    summary = Backtest(request, settings, reporter).run(prices, _at(prices), Path(options.out).absolute(), jobs)
-    _show(summary, as_json=options.json)
-
-
-def _parser() -> CommandParser:
-    parser = CommandParser(
-        prog="tplus backtest",
-        description="Walk forecasters forward: refit every so many sessions, forecast every session between, write "
-        "one Parquet file. Killed and started again with the same words, it goes on where it was.",
-    )
-    add = parser.add_argument
-    add("--source", help="sample, files:DIR or yahoo; unset = TPLUS_SOURCE")
-    add("--symbols", required=True, help="symbols to forecast, by comma")
-    add("--from", dest="first", required=True, metavar="DATE", help="first as_of session, inclusive")
-    add("--to", dest="last", required=True, metavar="DATE", help="last as_of session, inclusive")
-    add("--refit", default="252", metavar="SESSIONS", help="sessions that one fit forecasts (%(default)s)")
-    add("--stop", default=str(VALIDATION_SESSIONS), metavar="SESSIONS", help="early-stopping span (%(default)s)")
-    add("--networks", default="lstm,linear", metavar="NAMES", help="networks, by comma; '' for none (%(default)s)")
-    add("--seeds", default="3", metavar="K", help="seeds of each network (%(default)s)")
-    add("--lookbacks", default="5", metavar="SESSIONS", help="sessions in a window, by comma (%(default)s)")
-    add("--baselines", default=",".join(BASELINES), metavar="NAMES", help="baselines, by comma (%(default)s)")
-    add("--strategies", default=",".join(STRATEGIES), metavar="NAMES", help="strategies, by comma (%(default)s)")
-    add("--jobs", default="", metavar="N", help="processes; unset = one for each core")
-    add("--out", required=True, metavar="FILE", help="Parquet file; finished parts are kept in a folder beside it")
-    add("--json", action="store_true", help="print one JSON document instead of text")
-    return parser
+    reporter: Reporter = SilentReporter() if as_json else reporter_for_output()
+    prices = make_source(source or settings.source, Path(settings.data_dir) / "yahoo-cache")
+    summary = Backtest(request, settings, reporter).run(prices, _at(prices), out.absolute(), jobs or 0)
+    _show(summary, as_json=as_json)
 
 
 def _at(source: PriceSource) -> datetime:
@@ -89,22 +99,13 @@ def _at(source: PriceSource) -> datetime:
     return process_now() if record is None else datetime.combine(record.last + _AFTER, time(), UTC)
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-
-
-def _day(option: str, text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise SettingsError(f"{option} {text!r} is no date; write it as 2015-01-02") from error
-
-
-def _whole(option: str, text: str, most: int) -> int:
-    """A whole number from 1 to `most`."""
-    if not text.strip().isdecimal() or not 1 <= int(text) <= most:
-        raise SettingsError(f"{option} {text!r} must be a whole number from 1 to {most}")
-    return int(text)
+def _lookbacks(text: str) -> tuple[int, ...]:
+    """Whole numbers from 1 to MAX_LOOKBACK."""
+    names = parse_names(text)
+    for name in names:
+        if not name.isdecimal() or not 1 <= int(name) <= MAX_LOOKBACK:
+            raise SettingsError(f"--lookbacks {name!r} must be a whole number from 1 to {MAX_LOOKBACK}")
+    return tuple(int(name) for name in names)
 
 
 def _show(summary: BacktestSummary, *, as_json: bool) -> None:

@@ -144,12 +144,12 @@ def test_a_file_that_cannot_be_written_is_one_sentence(prices: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [
-        (("--from", "2012-13-01"), "--from '2012-13-01' is no date"),
+        (("--from", "2012-13-01"), "'--from': '2012-13-01' is no date; write it as 2015-01-02"),
         (("--from", "2014-01-02", "--to", "2013-01-02"), "swap them"),
         (("--from", "2030-01-02", "--to", "2031-01-02"), "no session from 2030-01-02"),
         (("--lookbacks", "5,0"), "--lookbacks '0' must be a whole number from 1 to 60"),
-        (("--refit", "-3"), "--refit '-3' must be a whole number"),
-        (("--refits", "3"), "unrecognized arguments: --refits 3"),
+        (("--refit", "-3"), "'--refit': Input should be greater than or equal to 1"),
+        (("--refits", "3"), "No such option: --refits"),
         (("--strategies", "two_step"), "no strategy named 'two_step'"),
         (("--networks", "nobody", "--baselines", ""), "no forecaster is left"),
         (("--out", "."), "is a folder; name a file in it for --out"),

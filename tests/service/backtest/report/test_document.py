@@ -75,7 +75,7 @@ def test_what_is_absent_is_said(tmp_path: Path) -> None:
         "no single seeds",
         "too few days to tell it",
         "there is no random_walk on these rows",
-        "these rows lie on 5 days; tests and intervals over 3 steps need 7",
+        "these rows cover 5 days; tests and intervals over 3 steps need 7",
         "these rows are of S00 alone",
         "skill over time needs 60 as_of sessions, there are 5",
     ):

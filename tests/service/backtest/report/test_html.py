@@ -131,5 +131,5 @@ def test_a_page_of_few_days_still_stands(tmp_path: Path) -> None:
     path = write_backtest(tmp_path / "a.parquet", simulate(1, 9), [Maker("lstm")])
     short = page(make_report(read_files([path]), ("a.parquet",), None, ("lstm",))).replace(get_plotlyjs(), "")
     assert len(re.findall("<figure", short)) == 2
-    assert "these rows lie on 5 days" in short
+    assert "these rows cover 5 days" in short
     assert "nan" not in re.sub(r"<script.*?</script>", "", short, flags=re.DOTALL)

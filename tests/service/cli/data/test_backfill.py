@@ -64,7 +64,10 @@ def test_what_it_prints_and_refuses(line: CommandLine) -> None:
         "published": 0, "already_stored": 13, "without_bar": 0, "refused": [],
     }  # fmt: skip
     wrong = line.run("backfill", "XNYS", "--from", "2012-13-01", "--to", "2012-12-31")
-    assert (wrong.status, wrong.sentence) == (2, "--from '2012-13-01' is no date; write it as 2015-01-02")
+    assert (wrong.status, wrong.sentence) == (
+        2,
+        "Invalid value for '--from': '2012-13-01' is no date; write it as 2015-01-02; see tplus backfill --help",
+    )
     unknown = line.run("backfill", "MARS", "--from", "2012-12-01", "--to", "2012-12-31")
     assert unknown.status == 1
     assert unknown.sentence.startswith("there is no calendar named 'MARS'; take an exchange's code such as ")

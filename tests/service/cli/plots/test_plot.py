@@ -101,10 +101,6 @@ def test_an_svg_says_what_the_figure_says(command: CommandLine, tmp_path: Path) 
     ("words", "status", "said"),
     [
         (("AAPL", "--out", "a.gif"), 2, "plot: --out a.gif must end in .html, .png, .svg, .json"),
-        (("AAPL",), 2, "plot: the following arguments are required: --out"),
-        (("AAPL", "--out", "a.html", "--as-of", "monday"), 2, "plot: --as-of 'monday' is no date"),
-        (("AAPL", "--out", "a.png", "--width", "9"), 2, "plot: --width '9' must be a whole number from 100 to 8000"),
-        (("AAPL", "--out", "a.html", "--kind", "pie"), 2, "plot: argument --kind: invalid choice: 'pie'"),
         (("ZZZZ", "--out", "a.html"), 1, "there is no symbol ZZZZ here"),
         (("MSFT", "--out", "a.html"), 1, "MSFT has 41 of the 60 bars the random walk needs"),
         (("AAPL", "--out", "no/such/a.html"), 1, "no/such/a.html cannot be written: No such file or directory"),
@@ -115,6 +111,29 @@ def test_what_cannot_be_is_one_sentence(command: CommandLine, words: tuple[str, 
         here(command, *words)
     assert said in str(refused.value)
     assert isinstance(refused.value, SettingsError) == (status == 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("AAPL",), "Missing option '--out'; see tplus plot --help"),
+        (("AAPL", "--out", "a.html", "--as-of", "monday"), "'--as-of': 'monday' is no date; write it as 2015-01-02"),
+        (("AAPL", "--out", "a.png", "--width", "9"), "'--width': Input should be greater than or equal to 100"),
+        (("AAPL", "--out", "a.html", "--kind", "pie"), "'--kind': 'pie' is not one of 'forecast', 'versus', 'skill'"),
+        (("AAPL", "MSFT", "--out", "a.html"), "Got unexpected extra argument(s) (MSFT)"),
+    ],
+)
+def test_wrong_options_are_one_sentence(command: CommandLine, words: tuple[str, ...], said: str) -> None:
+    answer = command.run("plot", *words)
+    assert (answer.status, answer.out) == (2, "")
+    assert said in answer.sentence
+
+
+def test_help_names_every_option_and_its_default(command: CommandLine) -> None:
+    shown = command.run("plot", "-h")
+    assert shown.status == 0
+    for words in ("--as-of", "--strategy", "--json", "[default: forecast]", "[default: 3m]", "[default: 1000]"):
+        assert words in shown.out
 
 
 def test_a_database_that_is_not_there_or_of_another_source_is_told(command: CommandLine, tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.api.accuracy import routes as accuracy
 from service.api.common.dependencies import Reader, only_known_parameters
 from service.api.common.errors import add_error_handlers
-from service.api.common.problem import BadField, Problem
 from service.api.common.request_id import RequestIds
+from service.api.common.schemas import BadField, Problem
 from service.api.events import routes as events
 from service.api.events.hub import Hub
 from service.api.figures import routes as figures
@@ -30,7 +30,7 @@ from service.api.history import routes as history
 from service.api.models import routes as models
 from service.api.prices import routes as prices
 from service.api.runs import routes as runs
-from service.api.status import health_routes as health
+from service.api.status import health
 from service.api.status import routes as status
 from service.api.status.read_status import StatusReader
 from service.api.symbols import routes as symbols

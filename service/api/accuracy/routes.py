@@ -7,9 +7,8 @@ from fastapi import APIRouter, Depends
 
 from service.api.accuracy import queries as accuracy
 from service.api.accuracy.schemas import AccuracyItem, AccuracyPage
-from service.api.common.cursor import decode
 from service.api.common.dependencies import ReaderDependency
-from service.api.common.pages import cut
+from service.api.common.pagination import cut, decode
 from service.api.common.parameters import (
     Cursor,
     ForecasterQuery,
@@ -19,7 +18,7 @@ from service.api.common.parameters import (
     StepQuery,
     StrategyQuery,
 )
-from service.api.common.problem import problems
+from service.api.common.schemas import problems
 
 router = APIRouter(prefix="/v1/accuracy", tags=["accuracy"])
 

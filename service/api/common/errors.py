@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from service.api.common.problem import MEDIA_TYPE, BadField, Problem
+from service.api.common.schemas import MEDIA_TYPE, BadField, Problem
 from service.db.revision import HEAD, revision_problem
 from service.db.session import Database, refusal
 from service.errors import DatabaseError, NotFound, NotYet, TplusError

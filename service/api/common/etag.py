@@ -8,8 +8,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.api.common.control_queries import change_counter
 from service.api.common.dependencies import Snapshot
+from service.api.common.queries import change_counter
 
 SLOT = timedelta(minutes=15)
 """How long a tag stands while nothing changes: an answer that turns stale must not stay fresh in a cache for long."""

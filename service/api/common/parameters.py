@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from fastapi import Path, Query
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
-from service.api.common.cursor import MAX_LENGTH
 from service.api.common.errors import BadParameter
+from service.api.common.pagination import MAX_LENGTH
 
 SYMBOL_PATTERN = r"^[A-Za-z0-9^][A-Za-z0-9.=^-]{0,39}$"
 _WORD = r"^[A-Za-z0-9^][A-Za-z0-9_/.=^-]{0,39}$"

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from service.api.common.problem import problems
+from service.api.common.schemas import problems
 from service.api.events.hub import Hub
 
 router = APIRouter(prefix="/v1/events", tags=["events"])

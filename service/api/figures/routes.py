@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from service.api.common import etag
 from service.api.common.dependencies import ReaderDependency
 from service.api.common.parameters import AsOf, SymbolPath
-from service.api.common.problem import problems
+from service.api.common.schemas import problems
 from service.api.figures.read_figure import FigureQuery, read_figure
 from service.api.figures.schemas import FigureAnswer, FigureKind, FigureRange
 from service.api.forecasts.schemas import Strategy

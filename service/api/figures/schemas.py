@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from service.api.common.base import Answer
+from service.api.common.schemas import Answer
 
 FigureKind = Literal["forecast", "versus", "skill"]
 FigureRange = Literal["1m", "3m", "1y", "all"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from service.api.common.session_queries import Timing
+from service.api.common.queries import Timing
 
 
 @dataclass(frozen=True, slots=True)

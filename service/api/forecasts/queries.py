@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, ScalarSelect, case, select
+from sqlalchemy import Connection, Row, ScalarSelect, and_, case, func, select
 
 from service.db.tables import (
+    calibration_states,
     corporate_actions,
     editions,
     forecasts,
@@ -24,6 +25,9 @@ _rows, _issue = forecasts.alias("rows"), editions.alias("issue")
 _newer, _newer_issue = forecasts.alias("newer"), editions.alias("newer_issue")
 _issued = _rows.join(_issue, _issue.c.number == _rows.c.edition)
 _newer_issued = _newer.join(_newer_issue, _newer_issue.c.number == _newer.c.edition)
+
+_JOINT = 0
+"""Step under which the joint band's state is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,3 +156,42 @@ def newest_outcomes(connection: Connection, symbols: Sequence[str]) -> dict[str,
     )
     rows: list[Row[Any]] = list(connection.execute(query))
     return {row.symbol: row for row in rows}
+
+
+def joint_states(
+    connection: Connection, versions: Iterable[int], calendar: str, as_of: date
+) -> dict[int, Mapping[str, Any]]:
+    """What each version's joint band as of a session was made with.
+
+    Args:
+        connection: Open for reading.
+        versions: Ids of model versions.
+        calendar: Their forecasts' calendar.
+        as_of: States as of later sessions do not count.
+
+    Returns:
+        Version -> the newest state of any version of its group, strategy and recipe; absent where there is none.
+    """
+    own, kin, other = (model_versions.alias(name) for name in ("own", "kin", "other"))
+    earlier, state = calibration_states.alias("earlier"), calibration_states.alias("state")
+
+    def same(one: Any) -> Any:
+        return and_(
+            one.c.group == own.c.group, one.c.strategy == own.c.strategy, one.c.config_hash == own.c.config_hash
+        )
+
+    newest = (
+        select(func.max(earlier.c.as_of))
+        .select_from(kin.join(earlier, earlier.c.model_version_id == kin.c.id))
+        .where(same(kin), earlier.c.calendar == calendar, earlier.c.step == _JOINT, earlier.c.as_of <= as_of)
+        .correlate(own)
+        .scalar_subquery()
+    )
+    query = (
+        select(own.c.id, state.c.state)
+        .select_from(own.join(other, same(other)).join(state, state.c.model_version_id == other.c.id))
+        .where(own.c.id.in_(sorted(set(versions))), state.c.calendar == calendar, state.c.step == _JOINT)
+        .where(state.c.as_of == newest)
+        .order_by(state.c.model_version_id)
+    )
+    return {version: found for version, found in connection.execute(query)}

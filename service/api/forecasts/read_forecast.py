@@ -7,10 +7,9 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from service.api.common import session_queries as sessions
+from service.api.common import queries as common
 from service.api.common.dependencies import Snapshot
-from service.api.common.session_queries import Timing
-from service.api.forecasts import calibration_queries as calibration
+from service.api.common.queries import Timing
 from service.api.forecasts import queries as forecasts
 from service.api.forecasts.build_answer import build
 from service.api.forecasts.forecast_rows import ForecastRows
@@ -66,12 +65,12 @@ def _gather(
 
     def timing(calendar: str, session: date) -> Timing:
         if (calendar, session) not in timings:
-            timings[calendar, session] = sessions.timing(connection, settings, calendar, session)
+            timings[calendar, session] = common.timing(connection, settings, calendar, session)
         return timings[calendar, session]
 
     def joint(calendar: str, session: date) -> Mapping[int, Mapping[str, Any]]:
         if (calendar, session) not in joints:
-            joints[calendar, session] = calibration.joint_states(connection, versions, calendar, session)
+            joints[calendar, session] = forecasts.joint_states(connection, versions, calendar, session)
         return joints[calendar, session]
 
     return {

@@ -7,11 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from service.api.common import etag
-from service.api.common.cursor import decode
 from service.api.common.dependencies import ReaderDependency, Snapshot
-from service.api.common.pages import cut
+from service.api.common.pagination import cut, decode
 from service.api.common.parameters import AsOf, Cursor, KnownAt, Limit, SymbolPath, SymbolsQuery, split_symbols
-from service.api.common.problem import problems
+from service.api.common.schemas import problems
 from service.api.forecasts.queries import ForecastQuery
 from service.api.forecasts.read_forecast import read_many, read_one
 from service.api.forecasts.schemas import ForecastAnswer, ForecastPage

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from service.api.common.base import Answer, Page
+from service.api.common.schemas import Answer, Page
 
 Strategy = Literal["one_step", "multi_step"]
 Mode = Literal["live", "replay", "backfill"]

@@ -6,11 +6,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 from sqlalchemy import Row
 
-from service.api.common.cursor import decode
 from service.api.common.dependencies import ReaderDependency
-from service.api.common.pages import cut
+from service.api.common.pagination import cut, decode
 from service.api.common.parameters import Cursor, Limit, ModeQuery, StepQuery, StrategyQuery, SymbolPath
-from service.api.common.problem import problems
+from service.api.common.schemas import problems
 from service.api.forecasts.schemas import Quantiles
 from service.api.history import queries as history
 from service.api.history.queries import HistoryFilter

@@ -2,12 +2,11 @@
 
 from fastapi import APIRouter
 
-from service.api.common.cursor import decode
 from service.api.common.dependencies import ReaderDependency
-from service.api.common.newest_first import Page, newest_first
-from service.api.common.pages import cut
+from service.api.common.pagination import cut, decode
 from service.api.common.parameters import Cursor, GroupQuery, Id, Limit, StatusQuery, StrategyQuery
-from service.api.common.problem import problems
+from service.api.common.queries import Page, newest_first
+from service.api.common.schemas import problems
 from service.api.models import queries as model_versions
 from service.api.models.schemas import Decision, ModelAnswer, ModelItem, ModelPage
 from service.db import tables

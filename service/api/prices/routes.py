@@ -4,12 +4,11 @@ from datetime import date
 
 from fastapi import APIRouter
 
-from service.api.common.cursor import decode
 from service.api.common.dependencies import ReaderDependency
 from service.api.common.errors import BadParameter
-from service.api.common.pages import cut
+from service.api.common.pagination import cut, decode
 from service.api.common.parameters import Cursor, First, Last, Limit, SymbolPath
-from service.api.common.problem import problems
+from service.api.common.schemas import problems
 from service.api.prices import queries as prices
 from service.api.prices.queries import Span
 from service.api.prices.schemas import PriceBar, PricePage

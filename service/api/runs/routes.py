@@ -2,12 +2,11 @@
 
 from fastapi import APIRouter
 
-from service.api.common.cursor import decode
 from service.api.common.dependencies import ReaderDependency
-from service.api.common.newest_first import Page, newest_first
-from service.api.common.pages import cut
+from service.api.common.pagination import cut, decode
 from service.api.common.parameters import Cursor, Id, JobQuery, Limit, RunScopeQuery, RunStateQuery
-from service.api.common.problem import problems
+from service.api.common.queries import Page, newest_first
+from service.api.common.schemas import problems
 from service.api.runs import queries as runs
 from service.api.runs.schemas import RunAnswer, RunItem, RunOutcome, RunPage
 from service.db import tables

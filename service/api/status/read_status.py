@@ -7,8 +7,7 @@ from typing import Any, NoReturn
 from sqlalchemy import Connection, Row, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.api.common import control_queries as control
-from service.api.common import session_queries as sessions
+from service.api.common import queries as common
 from service.api.common.dependencies import Reader, Snapshot
 from service.api.common.errors import database_fault
 from service.api.status import queries as status
@@ -82,7 +81,7 @@ class StatusReader:
     def within(self, snapshot: Snapshot) -> Status:
         """The status in a snapshot."""
         connection, settings, now = snapshot.connection, self.reader.settings, snapshot.now
-        stamp, replay = control.stamp_row(connection), control.replay_row(connection)
+        stamp, replay = common.stamp_row(connection), common.replay_row(connection)
         assert stamp is not None, "a snapshot has market time, which comes with the stamp"
         machine_now = DatabaseClock().now(connection)
         calendars = [_calendar(connection, settings, row, now) for row in status.calendar_editions(connection)]
@@ -147,7 +146,7 @@ def _refuse(fault: str | None, error: Exception) -> NoReturn:
 
 
 def _calendar(connection: Connection, settings: Settings, edition: Row[Any], now: datetime) -> CalendarStatus:
-    stale_after = sessions.timing(connection, settings, edition.calendar, edition.as_of).stale_after
+    stale_after = common.timing(connection, settings, edition.calendar, edition.as_of).stale_after
     return CalendarStatus(
         calendar=edition.calendar,
         as_of=edition.as_of,
@@ -161,7 +160,7 @@ def _calendar(connection: Connection, settings: Settings, edition: Row[Any], now
 def _final_at(connection: Connection, settings: Settings, edition: Row[Any] | None) -> datetime | None:
     if edition is None:
         return None
-    return sessions.timing(connection, settings, edition.calendar, edition.as_of).final_at
+    return common.timing(connection, settings, edition.calendar, edition.as_of).final_at
 
 
 def _has_ended(connection: Connection, settings: Settings, now: datetime, record_end: date | None) -> bool:
@@ -174,14 +173,14 @@ def _has_ended(connection: Connection, settings: Settings, now: datetime, record
         seen.add(calendar)
         if day > record_end:
             beyond.add(calendar)
-        elif close_at + settings.settle(continuous=calendar in sessions.CONTINUOUS) > now:
+        elif close_at + settings.settle(continuous=calendar in common.CONTINUOUS) > now:
             return False
     # Stored sessions that do not reach past the record's end say nothing of what is still to come.
     return bool(seen) and beyond == seen
 
 
 def _scheduler(connection: Connection, settings: Settings, machine_now: datetime) -> SchedulerStatus:
-    heartbeat_at = control.newest_heartbeat(connection)
+    heartbeat_at = common.newest_heartbeat(connection)
     lease = timedelta(seconds=settings.lease_seconds)
     return SchedulerStatus(
         alive=heartbeat_at is not None and machine_now - heartbeat_at <= lease, heartbeat_at=heartbeat_at

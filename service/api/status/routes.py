@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 
-from service.api.common.problem import problems
+from service.api.common.schemas import problems
 from service.api.status.read_status import StatusReader
 from service.api.status.schemas import Status
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from service.api.common.base import Answer
+from service.api.common.schemas import Answer
 from service.api.forecasts.schemas import Mode
 
 

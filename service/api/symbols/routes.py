@@ -4,11 +4,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from service.api.common.cursor import decode
 from service.api.common.dependencies import ReaderDependency
-from service.api.common.pages import cut
+from service.api.common.pagination import cut, decode
 from service.api.common.parameters import Cursor, GroupQuery, Limit
-from service.api.common.problem import problems
+from service.api.common.schemas import problems
 from service.api.symbols import queries as instruments
 from service.api.symbols.schemas import SymbolItem, SymbolPage
 

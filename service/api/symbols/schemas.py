@@ -4,7 +4,7 @@ from datetime import date, datetime
 
 from pydantic import Field
 
-from service.api.common.base import Answer, Page
+from service.api.common.schemas import Answer, Page
 
 
 class SymbolItem(Answer):

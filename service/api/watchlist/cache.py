@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal
 
-from service.api.common import session_queries as sessions
 from service.api.common.dependencies import Snapshot
 from service.api.common.errors import BadParameter
+from service.api.common.queries import timing
 from service.api.watchlist import queries as watchlist
 from service.api.watchlist.lines import Line, read_lines
 from service.api.watchlist.queries import CacheKey
@@ -154,6 +154,6 @@ class WatchlistTable:
         new = read_lines(snapshot, altered)
         lines = tuple(new.get(row.symbol) or old[row.symbol] for row in rows)
         pairs = {(line.row.calendar, line.as_of) for line in lines if line.as_of is not None}
-        stale_after = {pair: sessions.timing(connection, self._settings, *pair).stale_after for pair in sorted(pairs)}
+        stale_after = {pair: timing(connection, self._settings, *pair).stale_after for pair in sorted(pairs)}
         calendars = {row.calendar for row in rows}
         return Watchlist(cache_key, lines, counters, stale_after, watchlist.missed(connection, calendars))

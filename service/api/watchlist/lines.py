@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from service.api.common.dependencies import Snapshot
-from service.api.common.session_queries import Timing
+from service.api.common.queries import Timing
 from service.api.forecasts import queries as forecasts
 from service.api.forecasts.forecast_rows import ForecastRows
 from service.api.forecasts.queries import ForecastQuery

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, func, select
 
-from service.api.common.control_queries import change_counter
+from service.api.common.queries import change_counter
 from service.db.change_counters import ALL
 from service.db.tables import (
     change_counters,

@@ -6,11 +6,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from service.api.common import etag
-from service.api.common.cursor import decode
 from service.api.common.dependencies import ReaderDependency
-from service.api.common.pages import cut
+from service.api.common.pagination import cut, decode
 from service.api.common.parameters import Cursor
-from service.api.common.problem import problems
+from service.api.common.schemas import problems
 from service.api.watchlist import queries
 from service.api.watchlist.cache import Order, SortBy, Sorting, WatchlistTable
 from service.api.watchlist.schemas import WatchlistPage

@@ -13,8 +13,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from service.api.common.cursor import decode, encode
 from service.api.common.errors import BadParameter
+from service.api.common.pagination import decode, encode
 from service.app import create_app
 from service.db.migrate import upgrade
 from service.db.session import Database

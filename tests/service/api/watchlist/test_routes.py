@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, insert, select, update
 
-from service.api.common.cursor import encode
+from service.api.common.pagination import encode
 from service.app import create_app
 from service.db.change_counters import raise_changes
 from service.db.session import Database

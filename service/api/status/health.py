@@ -1,17 +1,41 @@
-"""GET /healthz and /readyz."""
+"""GET /healthz and /readyz: liveness and readiness."""
+
+from datetime import date, datetime
+from typing import Literal
 
 from fastapi import APIRouter
+from pydantic import Field
 from sqlalchemy import Connection
 
-from service.api.common import control_queries as control
+from service.api.common import queries
 from service.api.common.dependencies import ReaderDependency
 from service.api.common.errors import database_fault
-from service.api.common.problem import problems
-from service.api.status.health_schemas import Alive, Ready
+from service.api.common.schemas import Answer, problems
 from service.db.revision import HEAD
 from service.errors import DatabaseError
 
 router = APIRouter(tags=["health"])
+
+
+class Alive(Answer):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Ready(Answer):
+    """The database answers and stands at the migration this version needs; freshness is told, not required."""
+
+    status: Literal["ready"] = "ready"
+    migration: str = Field(examples=["0001"])
+    source: str | None = Field(None, examples=["sample"])
+    clock: str | None = Field(None, description="system or replay", examples=["replay"])
+    market_time: datetime | None = None
+    record_end: date | None = Field(None, description="last session of a replayed record")
+    newest_edition: int | None = Field(None, examples=[412])
+    newest_as_of: date | None = Field(None, examples=["2018-06-01"])
+    newest_issued_at: datetime | None = None
+    scheduler_heartbeat_at: datetime | None = Field(None, description="machine time")
 
 
 @router.get("/healthz", summary="Liveness")
@@ -31,10 +55,10 @@ def ready(reader: ReaderDependency) -> Ready:
 
 
 def _freshness(connection: Connection) -> Ready:
-    stamp = control.stamp_row(connection)
+    stamp = queries.stamp_row(connection)
     if stamp is None:
         return Ready(migration=HEAD)
-    replay, edition = control.replay_row(connection), control.newest_edition(connection)
+    replay, edition = queries.replay_row(connection), queries.newest_edition(connection)
     return Ready(
         migration=HEAD,
         source=stamp.source,
@@ -44,5 +68,5 @@ def _freshness(connection: Connection) -> Ready:
         newest_edition=None if edition is None else edition.number,
         newest_as_of=None if edition is None else edition.as_of,
         newest_issued_at=None if edition is None else edition.issued_at,
-        scheduler_heartbeat_at=control.newest_heartbeat(connection),
+        scheduler_heartbeat_at=queries.newest_heartbeat(connection),
     )

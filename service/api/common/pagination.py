@@ -1,9 +1,11 @@
-"""Opaque cursors of keyset pages: where the last page ended, told back by the client as it was given."""
+"""Keyset pages and their opaque cursors, which the client sends back as it was given them."""
 
 import base64
 import binascii
 import json
+from collections.abc import Callable, Sequence
 from datetime import date
+from typing import TypeVar
 
 from service.api.common.errors import BadParameter
 
@@ -13,6 +15,7 @@ MAX_LENGTH = 400
 _MAX_KEY = 2**63 - 1
 
 Key = str | int | date
+Item = TypeVar("Item")
 
 
 def encode(kind: str, *keys: Key) -> str:
@@ -52,6 +55,28 @@ def decode(kind: str, cursor: str | None, *types: type[Key]) -> tuple[Key, ...] 
         raise BadParameter(
             "cursor", "is none that this route gave out; take `next_cursor` of the page before, or leave it out"
         ) from error
+
+
+def cut(
+    rows: Sequence[Item], limit: int, kind: str, keys: Callable[[Item], tuple[Key, ...]]
+) -> tuple[Sequence[Item], str | None]:
+    """A page and the cursor of the next.
+
+    One row more is read than shown, so that the last page knows that it is the last.
+
+    Args:
+        rows: Up to `limit + 1` rows.
+        limit: Items in a page.
+        kind: The route's name.
+        keys: The sort keys of a row.
+
+    Returns:
+        Up to `limit` rows; the cursor, None on the last page.
+    """
+    if len(rows) <= limit:
+        return rows, None
+    shown = rows[:limit]
+    return shown, encode(kind, *keys(shown[-1]))
 
 
 def _key(value: object, wanted: type[Key]) -> Key:

@@ -1,12 +1,14 @@
 """The limits of size: files, functions, classes."""
 
 import ast
+from collections import Counter
 from pathlib import Path
 
 from tests.support.source_tree import CODE, Function, dotted, files, functions, name, tree
 
 SOURCE_LINES, TEST_LINES, FUNCTION_LINES, USUAL_FUNCTION_LINES = 400, 500, 60, 35
 MIGRATION_LINES = 200
+MODULES = 14
 PARAMETERS, PUBLIC_METHODS = 6, 12
 
 
@@ -41,6 +43,11 @@ def test_no_test_file_is_too_long() -> None:
 
 def test_no_migration_is_too_long() -> None:
     assert {name(path): lines(path) for path in files("migrations") if lines(path) >= MIGRATION_LINES} == {}
+
+
+def test_no_folder_holds_too_many_modules() -> None:
+    folders = Counter(path.parent for path in files("service", "models") if path.name != "__init__.py")
+    assert {name(folder): count for folder, count in folders.items() if count > MODULES} == {}
 
 
 def test_no_function_is_too_long() -> None:

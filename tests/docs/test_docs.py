@@ -140,3 +140,9 @@ def test_tests_named_in_a_document_exist(document: str) -> None:
         assert homes, f"{file} has no {function}"
     for function in re.findall(r"`(test_\w+)`", text):
         assert any(f"def {function}(" in source for source in sources.values()), f"there is no test {function}"
+
+
+def test_every_row_of_the_vendor_faults_names_a_test() -> None:
+    rows = [line for line in (ROOT / "docs" / "vendor-faults.md").read_text().splitlines() if line.startswith("| ")]
+    assert len(rows) > 30
+    assert [row for row in rows if "| test |" not in row and "::test_" not in row] == []

@@ -8,24 +8,12 @@ from pathlib import Path
 import pytest
 
 from service.app import create_app
-from service.db.migrate import upgrade
 from service.db.session import Database
 from service.settings import Settings
 from tests.support.api.client import TestClient
 from tests.support.api.ledger_factory import fill
 from tests.support.postgres import PostgresServer, name_of
 from tests.support.postgres_pool import ClonePool
-
-
-@pytest.fixture(scope="session")
-def filled_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Migrated and filled once; each test gets a copy."""
-    path = tmp_path_factory.mktemp("api") / "filled.db"
-    database = Database(f"sqlite:///{path}")
-    upgrade(database)
-    fill(database)
-    database.close()
-    return path
 
 
 @pytest.fixture(scope="session")

@@ -128,7 +128,7 @@ def test_one_symbol_and_few_days_are_told() -> None:
     short = simulate(symbols=1, sessions=10)  # 6 as_of sessions
     ranked = rank(comparison_sets(table_from(short, WALK, Maker("lstm")))[0], None, ("lstm",))
     assert ranked.notes == (
-        "these rows lie on 6 days; tests and intervals over 3 steps need 7 and are left out",
+        "these rows cover 6 days; tests and intervals over 3 steps need 7 and are left out",
         "these rows are of S00 alone: what is told here is told of one symbol, not of a market",
     )
     lstm = line(ranked, "lstm")

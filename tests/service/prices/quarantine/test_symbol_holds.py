@@ -1,10 +1,7 @@
 """Doubts about a whole symbol by hand, who is told of them, and the table of faults that names their tests."""
 
-import re
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-
-import pytest
 
 from service.db.session import Database
 from service.prices.quarantine.row_quarantine import clear, list_quarantine
@@ -18,7 +15,6 @@ from service.prices.quarantine.symbol_holds import (
     use_allowance,
 )
 from tests.support.fakes import JANUARY, World, bars_frame, evening
-from tests.support.paths import ROOT
 from tests.support.recorded import RecordedWalks, Walk
 from tests.support.service_factory import Service, ServiceOptions, make_service
 
@@ -113,18 +109,3 @@ def turn(service: Service) -> None:
     scheduler = service.scheduler()
     scheduler.step()
     scheduler.close()
-
-
-NAMED = re.findall(r"`((?:tests/[\w/]+/)?test_\w+\.py)::(\w+)`", (ROOT / "docs" / "vendor-faults.md").read_text())
-
-
-@pytest.mark.parametrize(("file", "test"), sorted(set(NAMED)))
-def test_the_table_of_faults_names_tests_that_exist(file: str, test: str) -> None:
-    path = ROOT / file if "/" in file else ROOT / "tests" / "service" / "prices" / file
-    assert f"def {test}(" in path.read_text()
-
-
-def test_every_row_of_the_table_names_a_test() -> None:
-    rows = [line for line in (ROOT / "docs" / "vendor-faults.md").read_text().splitlines() if line.startswith("| ")]
-    assert len(rows) > 30
-    assert [row for row in rows if "| test |" not in row and "::test_" not in row] == []

@@ -18,9 +18,6 @@ from service.errors import FencedError
 JOBS: tuple[str, ...] = ("pull", "score", "forecast", "train")
 """Jobs in the order in which a calendar's session goes through them."""
 
-PROGRESS, DETAIL = "progress", "detail"
-"""Names, among the counts of a run that is running, of the share of its work done (0..1) and of what it is at."""
-
 LIVE_STATES: tuple[str, ...] = ("due", "running")
 """States in which a run holds replayed market time."""
 
@@ -155,6 +152,7 @@ def claim(connection: Connection, claimant: Claimant, market_now: datetime, mach
         "owner": claimant.owner,
         "attempt": row.attempt + (row.state != "waiting"),
         "token": row.token + 1,
+        "takeovers": row.takeovers + (row.state == "running"),
         "lease_until": machine_now + claimant.lease,
         "started_at": row.started_at or machine_now,
     }
@@ -187,10 +185,9 @@ def heartbeat(connection: Connection, run: Run, until: datetime) -> None:
 def note_progress(connection: Connection, run: Run, fraction: float | None, detail: str | None = None) -> None:
     """Keep how far a running run is, for other processes to read; None forgets it; fenced."""
     guard(connection, run)
-    told = {} if fraction is None else {PROGRESS: round(fraction, 3), DETAIL: detail}
-    counts = connection.execute(select(runs.c.counts).where(runs.c.id == run.id)).scalar_one()
-    kept = {name: count for name, count in counts.items() if name not in (PROGRESS, DETAIL)}
-    connection.execute(update(runs).where(runs.c.id == run.id).values(counts=kept | told))
+    share = None if fraction is None else round(fraction, 3)
+    values = {"progress": share, "progress_detail": None if share is None else detail}
+    connection.execute(update(runs).where(runs.c.id == run.id).values(values))
 
 
 def finish(
@@ -202,16 +199,16 @@ def finish(
     error: str | None = None,
     warning: str | None = None,
 ) -> None:
-    """End a run as done, or as failed where an error is given; fenced.
-
-    A warning is kept in the place of an error, of a run that is done all the same.
-    """
+    """End a run as done, or as failed if an error is given; fenced. Its progress is cleared."""
     guard(connection, run)
     values = {
         "state": "failed" if error else "done",
         "finished_at": machine_now,
         "counts": dict(counts),
-        "error": error or warning,
+        "error": error,
+        "warnings": [] if warning is None else [warning],
+        "progress": None,
+        "progress_detail": None,
         "lease_until": None,
         "wait_until": None,
     }
@@ -224,16 +221,19 @@ def wait(
     """Let a run sleep to a market-time instant, without holding the replay; fenced. A warning says what is amiss."""
     guard(connection, run)
     values = {
-        "state": "waiting", "wait_until": until, "lease_until": None, "counts": dict(counts), "error": warning
+        "state": "waiting", "wait_until": until, "lease_until": None, "counts": dict(counts),
+        "error": None, "warnings": [] if warning is None else [warning],
     }  # fmt: skip
     connection.execute(update(runs).where(runs.c.id == run.id).values(values))
 
 
 def retry(connection: Connection, run: Run, not_before: datetime, error: str, *, counted: bool = True) -> None:
-    """Put a run back to due, not before a machine-time instant; fenced. Not counted = it costs no attempt."""
+    """Put a run back to due, not before a machine-time instant; fenced. Not counted: a fault that costs no attempt."""
     guard(connection, run)
     attempt = run.attempt if counted else max(run.attempt - 1, 0)
     values = {"state": "due", "not_before": not_before, "lease_until": None, "error": error, "attempt": attempt}
+    if not counted:
+        values["faults"] = runs.c.faults + 1
     connection.execute(update(runs).where(runs.c.id == run.id).values(values))
 
 

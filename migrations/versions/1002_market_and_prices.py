@@ -62,6 +62,7 @@ def upgrade() -> None:
         sa.Column("source", sa.String(length=300), nullable=False),
         sa.Column("fetched_at", Instant(), nullable=False, comment="market time"),
         sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("vendor", sa.String(length=40), nullable=True, comment="who delivered the bar"),
         sa.ForeignKeyConstraint(["symbol"], ["instruments.symbol"], name=op.f("fk_bars_symbol_instruments")),
         sa.PrimaryKeyConstraint("symbol", "session", name=op.f("pk_bars")),
         sqlite_with_rowid=False,

@@ -87,7 +87,8 @@ def _end(context: ServiceContext, run: Run, error: str | None, after: timedelta 
 def _tell(context: ServiceContext, run: Run) -> None:
     try:
         with context.database.reading() as connection:
-            row = connection.execute(select(runs.c.state, runs.c.counts, runs.c.error).where(runs.c.id == run.id)).one()
+            columns = (runs.c.state, runs.c.counts, runs.c.error, runs.c.warnings)
+            row = connection.execute(select(*columns).where(runs.c.id == run.id)).one()
     except FAULTS:
         return
-    context.reporter.run_ended(run, row.state, row.counts, row.error)
+    context.reporter.run_ended(run, row.state, row.counts, row.error or "; ".join(row.warnings) or None)

@@ -301,23 +301,23 @@ def test_a_release_takes_back_one_attempt(database: Database) -> None:
     assert (run.attempt, claimed(database).attempt) == (3, 3)
 
 
-def test_progress_is_kept_beside_the_counts_until_it_is_forgotten(database: Database) -> None:
+def test_progress_has_columns_of_its_own_and_can_be_cleared(database: Database) -> None:
     plan(database, planned("pull"), planned("pull", scope="XTKS"))
     run, other = claimed(database), claimed(database)
     with database.transaction() as connection:
         runs.wait(connection, run, MARKET, {"ok": 3})
     run = claimed(database)
 
-    def note(fraction: float | None, detail: str | None = None) -> dict[str, object]:
+    def note(fraction: float | None, detail: str | None = None) -> tuple[object, ...]:
         with database.transaction() as connection:
             runs.note_progress(connection, run, fraction, detail)
-        counts: dict[str, object] = row(database, run.id).counts
-        return counts
+        stored = row(database, run.id)
+        return stored.progress, stored.progress_detail, stored.counts
 
-    assert note(0.12345, "fold 1") == {"ok": 3, "progress": 0.123, "detail": "fold 1"}
-    assert note(0.5) == {"ok": 3, "progress": 0.5, "detail": None}
-    assert note(None) == {"ok": 3}
-    assert row(database, other.id).counts == {}
+    assert note(0.12345, "fold 1") == (0.123, "fold 1", {"ok": 3})
+    assert note(0.5) == (0.5, None, {"ok": 3})
+    assert note(None, "nothing") == (None, None, {"ok": 3})
+    assert row(database, other.id).progress is None
     claimed(database, MACHINE + timedelta(minutes=1))
     with pytest.raises(FencedError):
         note(0.6)

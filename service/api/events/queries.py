@@ -9,7 +9,18 @@ from service.db.tables import editions, runs
 from service.runs import LIVE_STATES
 
 _OPEN = (*LIVE_STATES, "waiting")
-_COLUMNS = (runs.c.id, runs.c.job, runs.c.scope, runs.c.session, runs.c.state, runs.c.error, runs.c.counts)
+_COLUMNS = (
+    runs.c.id,
+    runs.c.job,
+    runs.c.scope,
+    runs.c.session,
+    runs.c.state,
+    runs.c.error,
+    runs.c.warnings,
+    runs.c.counts,
+    runs.c.progress,
+    runs.c.progress_detail,
+)
 
 
 def newest_number(connection: Connection) -> int:

@@ -9,14 +9,15 @@ from service.api.common.schemas import Answer
 
 
 class RunEvent(Answer):
-    """A run is new, or its state, error or counts altered."""
+    """A run is new, or its state, error, warnings or counts changed."""
 
     id: int = Field(examples=[41])
     job: str = Field(description="pull, score, forecast or train", examples=["forecast"])
     scope: str = Field(description="a calendar, or a group for train", examples=["XNYS"])
     session: date | None = Field(examples=["2018-06-01"])
     state: str = Field(description="due, running, waiting, done, failed or superseded", examples=["done"])
-    error: str | None = Field(description="what went wrong, in one sentence")
+    error: str | None = Field(description="why it failed, or why it is tried again, in one sentence")
+    warnings: list[str] = Field(description="sentences about a run that is done all the same", examples=[[]])
     counts: dict[str, Any] = Field(description="symbols by outcome", examples=[{"forecast": 51}])
 
 

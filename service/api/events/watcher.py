@@ -15,7 +15,6 @@ from service.api.status.read_status import StatusReader
 from service.api.status.schemas import EditionStatus, Status
 from service.api.watchlist.queries import symbol_counters
 from service.errors import NotYet, TplusError
-from service.runs import DETAIL, PROGRESS
 
 MOST_ROWS = 200
 """Editions, and runs, that one look tells of; of more, the newest."""
@@ -143,10 +142,10 @@ class Watcher:
         for row in rows:
             old = before.get(row.id)
             if old is None or _plain(old) != _plain(row):
-                yield Event.of("run", RunEvent.model_validate({**row._mapping, "counts": _counts(row)}), counter)
-            told = (row.counts.get(PROGRESS), row.counts.get(DETAIL))
-            if told[0] is not None and (old is None or told != (old.counts.get(PROGRESS), old.counts.get(DETAIL))):
-                yield Event.of("progress", ProgressEvent(run_id=row.id, progress=told[0], detail=told[1]), counter)
+                yield Event.of("run", RunEvent.model_validate(dict(row._mapping)), counter)
+            if row.progress is not None and (old is None or _progress(old) != _progress(row)):
+                progress = ProgressEvent(run_id=row.id, progress=row.progress, detail=row.progress_detail)
+                yield Event.of("progress", progress, counter)
 
     def _change(self, symbols: dict[str, int], counter: int) -> Event:
         before, self._symbols, self._counter = self._symbols, symbols, counter
@@ -155,13 +154,13 @@ class Watcher:
         return Event.of("change", ChangeEvent(counter=counter, symbols=named), counter)
 
 
-def _counts(row: Row[Any]) -> dict[str, Any]:
-    return {name: count for name, count in row.counts.items() if name not in (PROGRESS, DETAIL)}
+def _progress(row: Row[Any]) -> tuple[float | None, str | None]:
+    return row.progress, row.progress_detail
 
 
 def _plain(row: Row[Any]) -> tuple[Any, ...]:
     """What of a run is told as a `run` event; its progress is an event of its own."""
-    return row.state, row.error, _counts(row)
+    return row.state, row.error, row.warnings, row.counts
 
 
 def _status_mark(status: Status) -> str:

@@ -22,11 +22,13 @@ class RunItem(Answer):
     wait_until: datetime | None = Field(description="market time a waiting run sleeps to")
     started_at: datetime | None = Field(description="machine time")
     finished_at: datetime | None = Field(description="machine time")
-    counts: dict[str, Any] = Field(
-        description="symbols by outcome; progress (0 to 1) and detail while a training runs",
-        examples=[{"forecast": 51}],
-    )
-    error: str | None = Field(None, description="what went wrong, in one sentence")
+    counts: dict[str, Any] = Field(description="symbols by outcome", examples=[{"forecast": 51}])
+    progress: float | None = Field(None, description="share of the work done, 0 to 1, while it runs", examples=[0.42])
+    progress_detail: str | None = Field(None, examples=["multi_step, seed 1, epoch 7"])
+    faults: int = Field(description="retries after machine faults; they cost no attempt", examples=[0])
+    takeovers: int = Field(description="how often another worker took it over", examples=[0])
+    error: str | None = Field(None, description="why it failed, or why it is tried again, in one sentence")
+    warnings: list[str] = Field(description="sentences about a run that is done all the same", examples=[[]])
 
 
 class RunOutcome(Answer):

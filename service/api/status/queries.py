@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, exists, func, or_, select
+from sqlalchemy import Connection, Row, and_, exists, func, literal, or_, select
 
 from service.db.tables import editions, instruments, model_versions, run_outcomes, runs, served_forecasts, sessions
+from service.db.types import Json
 from service.runs import LIVE_STATES
 
 _ON_TIME = editions.c.mode != "backfill"
 _RANDOM_WALK = "random_walk"
+_WARNED = runs.c.warnings != literal([], Json)
+"""A run with a warning: it goes on, and its warnings say what is wrong."""
 _PULLED_CALENDARS = select(instruments.c.calendar).where(instruments.c.active | instruments.c.reference)
 _GROUPS = select(instruments.c.group).where(instruments.c.active)
 _LAST_DAYS = timedelta(days=14)
@@ -69,7 +72,7 @@ def faulty_pulls(connection: Connection) -> list[Row[Any]]:
     `troubled` is the number of its symbols that the source failed to answer for. A pull that failed for a reason of
     our own has none, and waits for nothing.
     """
-    begun = select(runs.c.id).where(runs.c.state.in_(LIVE_STATES), runs.c.error.is_(None))
+    begun = select(runs.c.id).where(runs.c.state.in_(LIVE_STATES), runs.c.error.is_(None), ~_WARNED)
     newest = select(func.max(runs.c.id)).where(runs.c.job == "pull", ~runs.c.id.in_(begun)).group_by(runs.c.scope)
     troubled = (
         select(func.count())
@@ -80,7 +83,7 @@ def faulty_pulls(connection: Connection) -> list[Row[Any]]:
     )
     query = (
         select(runs, troubled)
-        .where(runs.c.id.in_(newest), runs.c.error.is_not(None), runs.c.state != "done")
+        .where(runs.c.id.in_(newest), or_(runs.c.error.is_not(None), _WARNED), runs.c.state != "done")
         .where(or_(runs.c.state == "waiting", troubled > 0), runs.c.scope.in_(_PULLED_CALENDARS))
         .order_by(runs.c.started_at, runs.c.id)
     )

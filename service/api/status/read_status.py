@@ -26,7 +26,6 @@ from service.api.watchlist.queries import CacheKey
 from service.clock import DatabaseClock
 from service.errors import DatabaseError, NotYet
 from service.market.instruments import STATISTICAL_GROUPS
-from service.runs import DETAIL, PROGRESS
 from service.settings import Settings
 
 _PASSING = "the database could not be read just now; it is tried again"
@@ -195,8 +194,8 @@ def _training(connection: Connection, machine_now: datetime) -> TrainingStatus |
         group=run.scope,
         run_id=run.id,
         since=run.started_at,
-        progress=run.counts.get(PROGRESS),
-        detail=run.counts.get(DETAIL),
+        progress=run.progress,
+        detail=run.progress_detail,
         first=run.scope not in STATISTICAL_GROUPS and not status.has_network(connection, run.scope),
     )
 
@@ -207,9 +206,8 @@ def _source_fault(pulls: list[Row[Any]]) -> SourceFault | None:
     scopes = [pull.scope for pull in pulls]
     others = f" (and those of {', '.join(sorted(scopes[1:]))})" if len(scopes) > 1 else ""
     first = pulls[0]
-    return SourceFault(
-        sentence=f"prices of {first.scope}{others} do not come in as they should: {first.error}", since=first.started_at
-    )
+    why = first.error or "; ".join(first.warnings)
+    return SourceFault(sentence=f"prices of {first.scope}{others} are not arriving: {why}", since=first.started_at)
 
 
 def _failure(run: Row[Any] | None) -> FailedRun | None:

@@ -61,7 +61,7 @@ class TrainingStatus(Answer):
 class SourceFault(Answer):
     """What keeps prices from coming in."""
 
-    sentence: str = Field(examples=["prices of XNYS do not come in: no symbol could be pulled; AAPL: timed out"])
+    sentence: str = Field(examples=["prices of XNYS are not arriving: no symbol could be pulled; AAPL: timed out"])
     since: datetime | None = Field(description="machine time at which the pull began that met it")
 
 

@@ -139,6 +139,7 @@ def _run_document(context: ServiceContext, row: Row[Any]) -> dict[str, Any]:
         "state": row.state,
         "counts": row.counts,
         "error": row.error,
+        "warnings": row.warnings,
         "outcomes": [{"symbol": o.symbol, "state": o.state, "reason": o.reason} for o in outcomes],
     }
 

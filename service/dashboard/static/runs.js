@@ -33,7 +33,7 @@ function runRow(run) {
     { text: run.session ? session(run.session) : "\u2013", note: `due ${instant(run.scheduled_for)}` },
     { text: stateWords(run), mark: run.state },
     duration(run.started_at, run.finished_at),
-    { text: run.error ?? countWords(run), mark: run.error ? "failed" : null },
+    { text: run.error ?? (run.warnings?.join("; ") || countWords(run)), mark: run.error ? "failed" : null },
   ];
 }
 

@@ -23,6 +23,7 @@ bars = Table(
     Column("source", String(300), nullable=False),
     Column("fetched_at", Instant, nullable=False, comment="market time"),
     Column("revision", Integer, nullable=False),
+    Column("vendor", String(40), nullable=True, comment="who delivered the bar"),
     sqlite_with_rowid=False,
 )
 

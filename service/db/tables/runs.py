@@ -1,6 +1,6 @@
 """Runs: one execution of a job for one scope and scheduled instant, with an outcome per symbol."""
 
-from sqlalchemy import Column, Date, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import Column, Date, Float, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
 
 from service.db.base import metadata
 from service.db.types import BigId, Instant, Json
@@ -23,8 +23,13 @@ runs = Table(
     Column("wait_until", Instant, nullable=True, comment="market time a waiting run sleeps to"),
     Column("started_at", Instant, nullable=True, comment="machine time"),
     Column("finished_at", Instant, nullable=True, comment="machine time"),
-    Column("counts", Json, nullable=False),
-    Column("error", Text, nullable=True),
+    Column("counts", Json, nullable=False, comment="symbols by outcome"),
+    Column("progress", Float, nullable=True, comment="share of the work done, 0 to 1, while it runs"),
+    Column("progress_detail", Text, nullable=True, comment="what the run is working on"),
+    Column("faults", Integer, nullable=False, default=0, comment="retries after machine faults; they cost no attempt"),
+    Column("takeovers", Integer, nullable=False, default=0, comment="how often another worker took it over"),
+    Column("error", Text, nullable=True, comment="why it failed, or why it is tried again"),
+    Column("warnings", Json, nullable=False, default=list, comment="sentences about a run that is done all the same"),
     UniqueConstraint("job", "scope", "scheduled_for", "sequence"),
     Index(None, "state"),
 )

@@ -32,6 +32,10 @@ model_versions = Table(
     Column("sha256", String(64), nullable=False),
     Column("status", String(20), nullable=False, comment="champion, challenger, retired or rejected"),
     Column("reason", Text, nullable=False),
+    Column(
+        "for_backfill", Boolean, nullable=False, default=False, comment="fitted for a backfill; it never serves on time"
+    ),
+    Column("pinned_at", Instant, nullable=True, comment="market time; a refit does not replace a pinned version"),
     Column("run_id", BigId, ForeignKey("runs.id"), nullable=True),
     Index(
         "uq_model_versions_champion",

@@ -15,7 +15,6 @@ from service.runtime.context import ServiceContext
 from service.training.first_random_walk import fit_random_walks
 from service.training.registry.point_in_time import versions_then
 from service.training.registry.versions import (
-    FOR_BACKFILLS,
     RANDOM_WALK,
     Decision,
     ModelVersion,
@@ -24,6 +23,8 @@ from service.training.registry.versions import (
     decide,
     read_version,
 )
+
+_REASON = "fitted for a backfill: it never serves on time"
 
 
 class PointInTimeVersions:
@@ -112,8 +113,8 @@ def backfill_walks(context: ServiceContext, group: str, cut_at: datetime) -> dic
             return meanwhile
         recorded = Recorded(context.market.now(connection), context.machine.now(connection), None)
         for artifact in trained:
-            version_id = add_version(connection, group, artifact, cut_at, recorded)
-            decide(connection, version_id, Decision("retired", FOR_BACKFILLS, {}), recorded)
+            version_id = add_version(connection, group, artifact, cut_at, recorded, for_backfill=True)
+            decide(connection, version_id, Decision("retired", _REASON, {}), recorded)
         return _by_strategy(v for v in _stored(connection, group, cut_at) if v.id not in before)
 
 
@@ -122,7 +123,7 @@ def _stored(connection: Connection, group: str, cut_at: datetime) -> list[ModelV
     query = select(model_versions.c.id).where(
         model_versions.c.group == group,
         model_versions.c.forecaster == RANDOM_WALK,
-        model_versions.c.reason == FOR_BACKFILLS,
+        model_versions.c.for_backfill,
         model_versions.c.trained_at == cut_at,
     )
     ids = connection.execute(query.order_by(model_versions.c.id)).scalars().all()

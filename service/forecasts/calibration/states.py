@@ -17,7 +17,6 @@ from sqlalchemy import Connection, and_, func, or_, select
 from models.calibration import CalibrationState, JointState, StepState
 from models.config import Strategy
 from service.db.tables import calibration_states, model_versions
-from service.training.registry.versions import FOR_BACKFILLS
 
 JOINT = 0
 """Step under which the joint band's state is stored."""
@@ -49,7 +48,7 @@ def read_lineages(connection: Connection, versions: Iterable[int]) -> dict[int, 
     same = and_(
         other.c.group == own.c.group, other.c.strategy == own.c.strategy, other.c.config_hash == own.c.config_hash
     )
-    serves = or_(other.c.id == own.c.id, other.c.reason != FOR_BACKFILLS)
+    serves = or_(other.c.id == own.c.id, ~other.c.for_backfill)
     query = (
         select(own.c.id, own.c.strategy, other.c.id)
         .join(other, and_(same, serves))

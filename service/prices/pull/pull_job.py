@@ -129,7 +129,7 @@ def _end(context: ServiceContext, run: Run, at: datetime) -> None:
     with context.database.transaction() as connection:
         guard(connection, run)
         closed = judge_closures(context, connection, run, outcomes, at)
-        told = connection.execute(select(runs.c.error).where(runs.c.id == run.id)).scalar_one()
+        before = connection.execute(select(runs.c.warnings).where(runs.c.id == run.id)).scalar_one()
         limits = rate_limits(connection, run.id)
         counts = outcome_counts(outcomes) | ({RATE_LIMITS: limits} if limits else {})
         if waits:
@@ -140,7 +140,7 @@ def _end(context: ServiceContext, run: Run, at: datetime) -> None:
                 error = f"no symbol could be pulled; {again[0].told}"
             now = context.machine.now(connection)
             finish(connection, run, now, counts=counts, error=error, warning=warning)
-    if warning is not None and warning != told:  # once, not every hour
+    if warning is not None and warning not in before:  # once, not every hour
         context.reporter.notice(warning)
     notify_closed(context, run.scope, closed)
     if not waits:

@@ -15,8 +15,6 @@ from service.db.tables import model_decisions, model_versions
 from service.runs import Run
 
 RANDOM_WALK = "random_walk"
-FOR_BACKFILLS = "made for back-fills alone: it never serves on time"
-"""Reason of the random walks that stand in where no version had ended its data before a session; they are retired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +73,18 @@ class Recorded:
 
 
 def add_version(
-    connection: Connection, group: str, trained: TrainedArtifact, trained_at: datetime, recorded: Recorded
+    connection: Connection,
+    group: str,
+    trained: TrainedArtifact,
+    trained_at: datetime,
+    recorded: Recorded,
+    *,
+    for_backfill: bool = False,
 ) -> int:
-    """Insert a trained artifact as a challenger; `decide` says what becomes of it. Returns its id."""
+    """Insert a trained artifact as a challenger and return its id; `decide` sets its status.
+
+    A version `for_backfill` forecasts past sessions only and is part of no other version's calibration.
+    """
     config = trained.config
     ranges = {"train": trained.train_dates, "validation": trained.validation_dates, "test": trained.test_dates}
     dates = {
@@ -103,6 +110,7 @@ def add_version(
         "sha256": trained.sha256,
         "status": "challenger",
         "reason": "trained, not yet decided on",
+        "for_backfill": for_backfill,
         "run_id": recorded.run_id,
         **dates,
     }

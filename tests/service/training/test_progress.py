@@ -30,45 +30,47 @@ def run(desk: Desk) -> Run:
     return desk.run("train", LAST, "equity")
 
 
-def counts(desk: Desk, run: Run) -> dict[str, Any]:
-    """As another process reads them: over a connection of its own."""
+Progress = tuple[float | None, str | None]
+NOTHING: Progress = (None, None)
+
+
+def progress_of(desk: Desk, run: Run) -> Progress:
+    """Progress as another process reads it: over a connection of its own."""
     other = Database(desk.database.url)
     with other.reading() as connection:
-        found: dict[str, Any] = connection.execute(select(runs.c.counts).where(runs.c.id == run.id)).scalar_one()
+        row = connection.execute(select(runs.c.progress, runs.c.progress_detail).where(runs.c.id == run.id)).one()
     other.close()
-    return found
+    return row.progress, row.progress_detail
 
 
 def test_it_begins_at_nothing_and_goes_on(desk: Desk, run: Run) -> None:
     with StoredProgress(desk.context, run, every=0.0) as progress:
-        assert counts(desk, run) == {"progress": 0.0, "detail": "reading the bars"}
+        assert progress_of(desk, run) == (0.0, "reading the bars")
         progress.note(0.42124, "multi_step, seed 1, epoch 7")
-        assert counts(desk, run) == {"progress": 0.421, "detail": "multi_step, seed 1, epoch 7"}
+        assert progress_of(desk, run) == (0.421, "multi_step, seed 1, epoch 7")
 
 
 def test_notes_that_come_too_soon_are_left_out(desk: Desk, run: Run) -> None:
     with StoredProgress(desk.context, run, every=3600.0) as progress:
         progress.note(0.9, "epoch 30")
-        assert counts(desk, run)["progress"] == 0.0
+        assert progress_of(desk, run)[0] == 0.0
 
 
-def test_what_came_to_nothing_leaves_no_progress_and_other_counts_stand(desk: Desk, run: Run) -> None:
-    with desk.database.transaction() as connection:
-        connection.execute(update(runs).values(counts={"rate_limits": 2}))
-    seen: list[dict[str, Any]] = []
+def test_a_failed_training_leaves_no_progress(desk: Desk, run: Run) -> None:
+    seen: list[Progress] = []
     with suppress(ZeroDivisionError), StoredProgress(desk.context, run):
-        seen.append(counts(desk, run))
+        seen.append(progress_of(desk, run))
         raise ZeroDivisionError
-    assert seen == [{"rate_limits": 2, "progress": 0.0, "detail": "reading the bars"}]
-    assert counts(desk, run) == {"rate_limits": 2}
+    assert seen == [(0.0, "reading the bars")]
+    assert progress_of(desk, run) == NOTHING
 
 
 def test_a_run_that_was_taken_over_is_left_alone(desk: Desk, run: Run) -> None:
     with StoredProgress(desk.context, run, every=0.0) as progress:
         with desk.database.transaction() as connection:
-            connection.execute(update(runs).values(token=run.token + 1, counts={}))
+            connection.execute(update(runs).values(token=run.token + 1, progress=None, progress_detail=None))
         progress.note(0.5, "epoch 2")
-    assert counts(desk, run) == {}
+    assert progress_of(desk, run) == NOTHING
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -80,16 +82,16 @@ def test_a_database_that_refuses_stops_no_training(desk: Desk, run: Run) -> None
     desk.database.engine.dispose()
     with StoredProgress(desk.context, run, every=0.0) as progress:
         progress.note(0.5, "epoch 2")
-    assert counts(desk, run) == {}
+    assert progress_of(desk, run) == NOTHING
 
 
 class Reporting(InProcess):
     """Tells of an epoch before it works, and looks at what others see then."""
 
-    def __init__(self, look: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, look: Callable[[], Progress]) -> None:
         super().__init__()
         self._look = look
-        self.seen: list[dict[str, Any]] = []
+        self.seen: list[Progress] = []
 
     def run(self, task: Task[Request, Answer], request: Request, report: Callable[[Any], None] | None = None) -> Answer:
         """As the real child does it."""
@@ -103,11 +105,13 @@ def test_a_training_tells_others_and_ends_with_its_own_counts(
     desk: Desk, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(train_module, "StoredProgress", partial(StoredProgress, every=0.0))
-    worker = Reporting(lambda: counts(desk, run))
+    worker = Reporting(lambda: progress_of(desk, run))
     object.__setattr__(desk.context, "warm", worker)
     train(desk.context, run)
-    assert worker.seen == [{"progress": 0.42, "detail": "multi_step, seed 1, epoch 7"}]
-    assert counts(desk, run) == {"random_walk_only": 1, "versions": 2}
+    assert worker.seen == [(0.42, "multi_step, seed 1, epoch 7")]
+    assert progress_of(desk, run) == NOTHING
+    (row,) = desk.rows(runs, id=run.id)
+    assert row.counts == {"random_walk_only": 1, "versions": 2}
 
 
 def test_a_training_that_cannot_be_recorded_leaves_no_progress(
@@ -116,4 +120,4 @@ def test_a_training_that_cannot_be_recorded_leaves_no_progress(
     monkeypatch.setattr(train_module, "record", lambda *_arguments: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         train(desk.context, run)
-    assert counts(desk, run) == {}
+    assert progress_of(desk, run) == NOTHING

@@ -100,7 +100,7 @@ def test_a_run_is_told_from_its_plan_to_its_end(watcher: Watcher, filled: Databa
     add_run(filled)
     assert told(watcher) == [
         ("run", {"id": 50, "job": "train", "scope": "equity", "session": "2018-06-01", "state": "due", "error": None,
-                 "counts": {}}),
+                 "warnings": [], "counts": {}}),
     ]  # fmt: skip
     assert told(watcher) == []
     alter_run(filled, state="waiting", error="the vendor is down")
@@ -134,7 +134,7 @@ def test_another_database_in_its_place_is_told_as_a_change_of_everything(watcher
     add_run(filled, id=49)
     assert told(watcher) == [
         ("run", {"id": 49, "job": "train", "scope": "equity", "session": "2018-06-01", "state": "due", "error": None,
-                 "counts": {}}),
+                 "warnings": [], "counts": {}}),
         ("change", {"counter": 2, "symbols": ["AAPL"]}),
     ]  # fmt: skip
 
@@ -147,12 +147,13 @@ def test_a_run_that_came_and_went_between_two_looks_is_told(watcher: Watcher, fi
 
 def test_progress_is_no_run_event_and_no_status(watcher: Watcher, filled: Database) -> None:
     lease = NOW + timedelta(days=20_000)
-    add_run(filled, state="running", started_at=NOW, lease_until=lease, counts={"progress": 0.0, "detail": "begins"})
+    own = {"progress": 0.0, "progress_detail": "begins"}
+    add_run(filled, state="running", started_at=NOW, lease_until=lease, **own)
     run, progress, status = told(watcher)
     assert (run[0], run[1]["counts"]) == ("run", {})
     assert progress == ("progress", {"run_id": 50, "progress": 0.0, "detail": "begins"})
     assert status[1]["training"]["progress"] == 0.0
-    alter_run(filled, counts={"progress": 0.5, "detail": "epoch 4"})
+    alter_run(filled, progress=0.5, progress_detail="epoch 4")
     assert told(watcher) == [("progress", {"run_id": 50, "progress": 0.5, "detail": "epoch 4"})]
 
 

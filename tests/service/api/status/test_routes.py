@@ -105,14 +105,17 @@ def test_the_scheduler_lives_for_a_lease_after_its_heartbeat(
 
 
 def test_a_training_with_its_progress(client: TestClient, filled: Database) -> None:
-    counts = {"progress": 0.42, "detail": "multi_step, seed 1, epoch 7"}
-    add_run(filled, 9, "train", "equity", state="running", lease_until=LATER, counts=counts)
-    told = {"group": "equity", "run_id": 9, "since": "2018-06-02T00:00:00Z", **counts, "first": False}
+    progress = {"progress": 0.42, "progress_detail": "multi_step, seed 1, epoch 7"}
+    add_run(filled, 9, "train", "equity", state="running", lease_until=LATER, **progress)
+    told = {
+        "group": "equity", "run_id": 9, "since": "2018-06-02T00:00:00Z",
+        "progress": 0.42, "detail": "multi_step, seed 1, epoch 7", "first": False,
+    }  # fmt: skip
     assert read(client)["training"] == told
     with filled.transaction() as connection:
         networks = model_versions.c.id.in_((LSTM, LSTM_ONE))
         connection.execute(update(model_versions).where(networks).values(group="crypto"))
-        connection.execute(update(runs).where(runs.c.id == 9).values(counts={}))
+        connection.execute(update(runs).where(runs.c.id == 9).values(progress=None, progress_detail=None))
     told = {**told, "progress": None, "detail": None, "first": True}
     assert read(client)["training"] == told
 
@@ -133,7 +136,7 @@ def test_a_source_that_does_not_answer(client: TestClient, filled: Database, sta
     add_run(filled, 9, "pull", state=state, error=error)
     add_outcomes(filled, 9, AAPL="transient", IBM="failed", MSFT="ok")
     assert read(client)["source_fault"] == {
-        "sentence": f"prices of XNYS do not come in as they should: {error}", "since": "2018-06-02T00:00:00Z",
+        "sentence": f"prices of XNYS are not arriving: {error}", "since": "2018-06-02T00:00:00Z",
     }  # fmt: skip
 
 
@@ -143,7 +146,7 @@ def test_a_source_that_limits_several_calendars(client: TestClient, filled: Data
     waiting = "2 of 2 symbols of 24/7 have no bar of 2018-06-01"
     add_run(filled, 10, "pull", "24/7", state="waiting", error=waiting, started_at=NOW - timedelta(hours=1))
     fault = read(client)["source_fault"]
-    assert fault["sentence"] == f"prices of 24/7 (and those of XNYS) do not come in as they should: {waiting}"
+    assert fault["sentence"] == f"prices of 24/7 (and those of XNYS) are not arriving: {waiting}"
     assert fault["since"] == "2018-06-01T23:00:00Z"
 
 

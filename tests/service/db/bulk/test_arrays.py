@@ -49,8 +49,8 @@ def test_what_is_written_reads_back(listed: Database, count: int) -> None:
     with listed.reading() as connection:
         rows = connection.execute(select(bars).order_by(bars.c.session)).all()
     assert len(rows) == count
-    assert tuple(rows[0]) == ("ÄÖ-1", date(1999, 12, 31), None, 1.5, 1.5, 1.5, None, "", AT, 1)
-    assert tuple(rows[1]) == ("ÄÖ-1", date(2000, 1, 1), 1.5, 1.5, 1.5, 1.5, None, "", AT, 1)
+    assert tuple(rows[0]) == ("ÄÖ-1", date(1999, 12, 31), None, 1.5, 1.5, 1.5, None, "", AT, 1, None)
+    assert tuple(rows[1]) == ("ÄÖ-1", date(2000, 1, 1), 1.5, 1.5, 1.5, 1.5, None, "", AT, 1, None)
     assert [row.open for row in rows[2:4]] == [1.5, None]
 
 

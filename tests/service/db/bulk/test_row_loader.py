@@ -91,8 +91,8 @@ def test_awkward_text_and_nothing_go_through(database: Database) -> None:
     columns: dict[str, list[str | int | None]] = {
         "sequence": list(range(120)), "error": list(texts), "session": [None] * 120,
         **{name: ["x"] * 120 for name in ("job", "scope", "state")},
-        **{name: [0] * 120 for name in ("attempt", "token")},
-        "scheduled_for": ["2024-01-01 21:00:00.000000"] * 120, "counts": ["{}"] * 120,
+        **{name: [0] * 120 for name in ("attempt", "token", "faults", "takeovers")},
+        "scheduled_for": ["2024-01-01 21:00:00.000000"] * 120, "counts": ["{}"] * 120, "warnings": ["[]"] * 120,
     }  # fmt: skip
     with database.transaction() as connection:
         write_columns(connection, runs, columns)

@@ -7,7 +7,7 @@ from models.baselines import RandomWalk
 from models.calibration import StepState
 from models.forecasting.network_forecaster import load_forecaster
 from service.db.tables import calibration_states, forecasts, model_decisions, model_versions
-from service.training.registry.versions import FOR_BACKFILLS, serving_versions
+from service.training.registry.versions import serving_versions
 from tests.support.backfill_factory import (
     DAYS,
     LAST,
@@ -27,7 +27,7 @@ FINAL = "2018-05-31T21:30"
 
 
 def stand_ins(desk: Desk) -> dict[str, int]:
-    return {row.strategy: row.id for row in desk.rows(model_versions, reason=FOR_BACKFILLS)}
+    return {row.strategy: row.id for row in desk.rows(model_versions, for_backfill=True)}
 
 
 def test_a_version_whose_data_end_with_as_of_is_never_used_for_it(desk: Desk) -> None:
@@ -126,7 +126,7 @@ def test_where_nobody_qualifies_one_random_walk_is_fitted_for_the_whole_range(de
         for day in (THURSDAY, FRIDAY, MONDAY)
     }
     assert {row.model_version_id for row in desk.rows(forecasts)} == set(walks.values())
-    rows = desk.rows(model_versions, reason=FOR_BACKFILLS)
+    rows = desk.rows(model_versions, for_backfill=True)
     assert [(row.strategy, row.status, row.trained_at, row.data_until) for row in rows] == [
         ("one_step", "retired", utc(2018, 5, 30, 21, 30), utc(2018, 5, 30, 21, 30)),
         ("multi_step", "retired", utc(2018, 5, 30, 21, 30), utc(2018, 5, 30, 21, 30)),

@@ -145,7 +145,7 @@ def judge_config(evidence: Evidence, attempt: int) -> Judgement:
     verb = "beats" if accepted else "does not beat"
     reason = (
         f"the recipe {verb} the random walk over {n} sessions: pinball {own:.2f} against {walk:.2f} bp, "
-        f"p {_shown(p)} where {_shown(level)} is needed at asking {attempt}"
+        f"{_p_text(p)} (limit {level:.3g}, attempt {attempt})"
     )
     return Judgement(accepted, n, own, walk, p, level, reason)
 
@@ -164,7 +164,7 @@ def loses_live(live: Evidence) -> str | None:
         return None
     return (
         f"the recipe lost to the random walk over {len(live)} live sessions: "
-        f"pinball {live.loss.mean():.2f} against {live.walk.mean():.2f} bp, p {_shown(p)}"
+        f"pinball {live.loss.mean():.2f} against {live.walk.mean():.2f} bp, {_p_text(p)}"
     )
 
 
@@ -195,5 +195,5 @@ def _one_sided(test: Comparison) -> float:
     return test.p / 2 if test.statistic < 0 else 1 - test.p / 2
 
 
-def _shown(p: float) -> str:
-    return f"{p:.4f}" if p >= 0.0001 else "below 0.0001"
+def _p_text(p: float) -> str:
+    return f"p = {p:.4f}" if p >= 0.0001 else "p < 0.0001"

@@ -72,7 +72,7 @@ def figure(data: list[Json], layout: Json) -> Json:
 
 def too_little(n: int) -> str:
     """The sentence for a record that is too short to be measured."""
-    return f"Too little record yet ({n} of {MIN_SESSIONS} scored sessions)."
+    return f"Not enough history yet ({n} of {MIN_SESSIONS} scored sessions)."
 
 
 def listed(parts: Sequence[str]) -> str:

@@ -20,9 +20,9 @@ _COLUMNS = (
     "95 % to",
     "random walk",
     "other strategy's T",
-    "80 % held (measured)",
+    "80 % coverage (measured)",
     "n",
-    "close that came",
+    "actual close",
     "inside 80 %",
 )
 
@@ -83,10 +83,10 @@ def _what_came(view: View) -> str:
         return ""
     inside = sum(low <= close <= high for (step, close) in pairs for low, high in [bounds(step, 80)])
     if len(pairs) == 1:
-        return f"The close that came is {'inside' if inside else 'outside'} its 80 % interval."
+        return f"The actual close is {'inside' if inside else 'outside'} its 80 % interval."
     if inside == len(pairs):
-        return f"All {inside} closes that came are inside their 80 % intervals."
-    return f"Of the {len(pairs)} closes that came, {inside} {'is' if inside == 1 else 'are'} inside the 80 % interval."
+        return f"All {inside} actual closes are inside their 80 % intervals."
+    return f"Of the {len(pairs)} actual closes, {inside} {'is' if inside == 1 else 'are'} inside the 80 % interval."
 
 
 def _step_text(view: View, step: Step) -> str:

@@ -66,7 +66,7 @@ def versus_chart(
     """
     shown = _Shown(answer, strategy, step, _newest(past))
     return Chart(
-        title=f"{answer.symbol}: {shown.label} as forecast, and what came",
+        title=f"{answer.symbol}: {shown.label} forecast vs actual",
         caption=_caption(shown),
         alt=_alt(shown),
         table=_table(shown),

@@ -13,13 +13,13 @@ def measured(coverage: Coverage, level: int) -> float | None:
 
 
 def held_sentence(step: Step, level: int) -> str:
-    """How often the interval of a step held the close, or that there is too little record yet."""
+    """How often the interval of a step held the close, or that there is not enough history yet."""
     share = measured(step.coverage, level)
     if share is None:
         return too_little(step.coverage.n)
     until = "" if step.skill.as_of is None else f" up to {step.skill.as_of}"
     return (
-        f"On {percent(share)} of 100 such days the close of {step.label} has been inside the {level} % interval "
+        f"The {level} % interval of {step.label} contained the close on {percent(share)} % of sessions "
         f"(measured on n = {step.coverage.n}{until})."
     )
 
@@ -44,17 +44,17 @@ def skill_sentence(skill: Skill, served_by: str) -> str:
         return ""
     is_walk = served_by == "random_walk"
     if is_walk and abs(skill.value) < 0.0005:
-        return "What was served is the random walk itself."
-    own = "This forecast is the random walk's own. " if is_walk else ""
+        return "The published forecast is the random walk itself."
+    own = "The random walk made this forecast. " if is_walk else ""
     if skill.p is not None and skill.p < SIGNIFICANT and change_text(skill.value) != "0.0 %":
         words = better_or_worse(skill.value, is_told_apart=True)
-        return f"{own}By pinball loss, what was served has been {words} than the random walk (n = {skill.n})."
+        return f"{own}By pinball loss, published forecasts were {words} than the random walk (n = {skill.n})."
     return (
-        f"{own}By pinball loss, the skill of what was served against the random walk has been "
-        f"{change_text(skill.value)} (n = {skill.n}; may be chance)."
+        f"{own}By pinball loss, the skill of published forecasts vs the random walk was "
+        f"{change_text(skill.value)} (n = {skill.n}; not significant)."
     )
 
 
 def mode_sentence(mode: Mode) -> str:
     """What kind of forecasts a record was measured on."""
-    return f"Measured on forecasts of origin {mode}."
+    return f"Measured on {mode} forecasts."

@@ -141,6 +141,6 @@ def _layout(records: Sequence[Record], steps: int, theme: Theme) -> Json:
     ]
     if not ratios:
         middle = (_PANELS[0][0] + _PANELS[0][1]) / 2
-        made["annotations"].append(note(theme, "too little record yet", middle, 0.5) | {"yshift": 14})
+        made["annotations"].append(note(theme, "not enough history yet", middle, 0.5) | {"yshift": 14})
     made["meta"] = {"reach": reach}
     return made

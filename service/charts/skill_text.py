@@ -29,16 +29,16 @@ def caption(records: Sequence[Record], answer: ForecastAnswer) -> str:
         return too_little(min((record.item.n for record in served), default=0))
     n = min(record.item.n for record in told)
     if all(record.item.p is None and abs(1 - (record.ratio or 1)) < 0.0005 for record in told):
-        first = f"What was served up to {told[0].item.as_of} is the random walk itself (n = {n})."
+        first = f"Published forecasts up to {told[0].item.as_of} are from the random walk itself (n = {n})."
     else:
         parts = [f"{_than_walk(record)} at {record.label} ({_significance(record)})" for record in told]
         first = (
-            f"On n = {n} scored sessions up to {told[0].item.as_of}, what was served has been, beside the random "
-            f"walk, {listed(parts)}."
+            f"On n = {n} scored sessions up to {told[0].item.as_of}, published forecasts vs the random "
+            f"walk: {listed(parts)}."
         )
     worst = max(told, key=lambda record: abs(record.item.coverage_80 - 0.8)).item
     return (
-        f"{first} Its 80 % interval held {share_text(worst.coverage_80)} of the closes of {LABELS[worst.step - 1]}, "
+        f"{first} The 80 % interval contained {share_text(worst.coverage_80)} of the closes of {LABELS[worst.step - 1]}, "
         f"the step farthest from nominal. {mode_sentence(answer.mode)}"
     )
 
@@ -60,14 +60,14 @@ def alt(records: Sequence[Record], answer: ForecastAnswer) -> str:
     ]
     return (
         f"Left: pinball loss for {answer.symbol} over the random walk's, above 1 is worse: {ratios}. Right: closes "
-        f"measured inside the 50, 80 and 95 % intervals of what was served: {'; '.join(held) or 'too few yet'}."
+        f"measured inside the 50, 80 and 95 % intervals of published forecasts: {'; '.join(held) or 'too few yet'}."
     )
 
 
 def table(records: Sequence[Record], answer: ForecastAnswer) -> Table:
     """Every record; figures are left out where too few sessions are scored."""
     return Table(
-        f"{answer.symbol}: track records beside the random walk, origin {answer.mode}",
+        f"{answer.symbol}: track records vs the random walk, {answer.mode}",
         _COLUMNS,
         tuple(_row(record) for record in records),
     )
@@ -82,7 +82,7 @@ def readout(records: Sequence[Record], steps: int) -> list[Line]:
             for record in records
             if record.item.step == step and record.ratio is not None and record.item.forecaster != RANDOM_WALK
         ]
-        lines.append(Line(step - 1, " · ".join([LABELS[step - 1], *(parts or ["too little record yet"])])))
+        lines.append(Line(step - 1, " · ".join([LABELS[step - 1], *(parts or ["not enough history yet"])])))
     return lines
 
 
@@ -93,11 +93,11 @@ def _than_walk(record: Record) -> str:
 def _judged(record: Record) -> str:
     words = _than_walk(record)
     is_bare = not record.told_apart and not words.startswith("no ")
-    return f"{words}, may be chance" if is_bare else words
+    return f"{words}, not significant" if is_bare else words
 
 
 def _significance(record: Record) -> str:
-    return f"{p_text(record.item.p)}{'' if record.told_apart else ', may be chance'}"
+    return f"{p_text(record.item.p)}{'' if record.told_apart else ', not significant'}"
 
 
 def _row(record: Record) -> tuple[str | float | None, ...]:
@@ -107,7 +107,7 @@ def _row(record: Record) -> tuple[str | float | None, ...]:
         item.forecaster,
         record.label,
         None if record.ratio is None else f"{record.ratio:.3f}",
-        f"too little record yet ({item.n} of {MIN_SESSIONS})" if record.ratio is None else _judged(record),
+        f"not enough history yet ({item.n} of {MIN_SESSIONS})" if record.ratio is None else _judged(record),
         item.n,
         None if item.p is None else p_text(item.p).removeprefix("p "),
         *(share_text(share) if enough else None for share in (item.coverage_50, item.coverage_80, item.coverage_95)),

@@ -113,7 +113,7 @@ def test_the_caption_says_the_measured_rate(watched: Watched) -> None:
     drawn(page, "AAA")
     caption = page.locator("#caption")
     # The fixture's ledger: 51 of 67 closes came inside T's 80 % interval, which is 76.1 %.
-    expect(caption).to_contain_text("On 76 of 100 such days")
+    expect(caption).to_contain_text("contained the close on 76 % of sessions")
     expect(caption).to_contain_text("67")
     expect(caption).to_contain_text("80 %")
 

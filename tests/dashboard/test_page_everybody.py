@@ -195,9 +195,9 @@ def test_what_may_be_chance_is_neither_better_nor_worse(watched: Watched) -> Non
     p = [served["multi_step", step]["p"] for step in (1, 2, 3)] + [served["one_step", 1]["p"]]
     assert any(each < 0.05 for each in p)
     assert any(each >= 0.05 for each in p)
-    expect(page.locator("#steps tbody tr td:last-child .note").first).to_contain_text(re.compile("worse|chance"))
+    expect(page.locator("#steps tbody tr td:last-child .note").first).to_contain_text(re.compile("worse|significant"))
     notes = page.locator("#steps tbody tr td:last-child .note").all_inner_texts()
-    assert [("worse" in note, "may be chance" in note) for note in notes] == [(e < 0.05, e >= 0.05) for e in p]
+    assert [("worse" in note, "not significant" in note) for note in notes] == [(e < 0.05, e >= 0.05) for e in p]
 
 
 def test_versus_marks_the_misses(watched: Watched) -> None:

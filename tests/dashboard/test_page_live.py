@@ -68,7 +68,7 @@ def test_a_lost_connection_is_said_and_tried_again(own_page: Watched, own_server
     place = page.locator("#connection")
     expect(place).to_contain_text("live")
     own_server.stop()
-    expect(place).to_contain_text(re.compile("lost.*again"), timeout=5_000)
+    expect(place).to_contain_text(re.compile("lost.*retrying"), timeout=5_000)
     expect(page.get_by_role("heading", level=1)).to_contain_text("AAA")
     publish_next(own_market)
     own_server.start()

@@ -53,7 +53,7 @@ def test_one_of_5000_is_found_by_typing(crowd: Watched) -> None:
     expect(page.locator("#more")).to_be_hidden()
     page.get_by_role("searchbox", name="Search").fill("nobody has this")
     expect(lines).to_have_count(0)
-    expect(page.locator("#count")).to_contain_text("no symbol matches")
+    expect(page.locator("#count")).to_contain_text("No symbol matches")
     page.get_by_role("searchbox", name="Search").fill("")
     expect(lines).to_have_count(50)
 

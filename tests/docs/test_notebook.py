@@ -88,7 +88,7 @@ def test_the_cells_draw_the_figures_of_the_service(served: str) -> None:
     newest, numbers, then, versus, skill = json.loads(done.stdout)
     assert newest["title"] == "AAPL: forecast as of 2018-06-01"
     assert newest["roles"][:4] == ["candles", "band95", "band80", "band50"]
-    assert "On 80 of 100 such days" in newest["subtitle"]
+    assert "contained the close on 80 % of sessions" in newest["subtitle"]
     rows: list[list[Any]] = numbers["value"]
     assert [row[:3] for row in rows] == [
         ["T", "2018-06-04", 101.01], ["T+1", "2018-06-05", 102.02], ["T+2", "2018-06-06", 103.05],
@@ -98,7 +98,7 @@ def test_the_cells_draw_the_figures_of_the_service(served: str) -> None:
     assert versus["roles"] == ["lower80", "band80", "median", "inside", "missed", "void"]
     assert skill["roles"].count("ratio") == 1
     assert max(len(line) for line in skill["subtitle"].split("<br>")) <= 110  # a longer one is cut at the edge
-    assert skill["subtitle"].endswith("Measured on forecasts of origin replay.")
+    assert skill["subtitle"].endswith("Measured on replay forecasts.")
 
 
 def test_a_symbol_without_a_forecast_ends_with_the_reason(served: str) -> None:

@@ -85,7 +85,7 @@ def test_ctrl_c_in_the_middle_of_a_training_and_a_second_start(tmp_path: Path) -
     finally:
         kill_group(process)
     assert "Traceback" not in log.read_text()
-    assert log.read_text().count("stopped; started again it carries on where it stopped") == 2
+    assert log.read_text().count("stopped; run again to resume") == 2
 
 
 @pytest.mark.slow

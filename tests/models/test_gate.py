@@ -38,7 +38,7 @@ def test_a_clear_gain_is_accepted_and_the_sentence_has_the_figures() -> None:
     assert judgement.p < 1e-4
     assert judgement.skill == pytest.approx(0.5 / 39.0, abs=0.005)
     assert "beats the random walk over 252 sessions" in judgement.reason
-    assert "p below 0.0001 where 0.0250 is needed at asking 1" in judgement.reason
+    assert "p < 0.0001 (limit 0.025, attempt 1)" in judgement.reason
     assert (judgement.sessions, judgement.level) == (252, 0.025)
 
 

@@ -99,6 +99,6 @@ async def only_known_parameters(request: Request) -> None:
     for name in given:
         if name not in known:
             offered = f"it takes {', '.join(known)}" if known else "it takes none"
-            raise BadParameter(name[:40], f"is no parameter of this route; {offered}")
+            raise BadParameter(name[:40], f"Unknown parameter: {name[:40]}; {offered}", is_whole=True)
         if given.count(name) > 1:
             raise BadParameter(name, "is given more than once; give it once")

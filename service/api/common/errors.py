@@ -32,10 +32,11 @@ class BadParameter(TplusError):
 
     Attributes:
         parameter: Its name.
+        sentence: What is wrong with it: a predicate such as `is given twice`, or a whole sentence if `is_whole`.
     """
 
-    def __init__(self, parameter: str, sentence: str) -> None:
-        super().__init__(f"{parameter} {sentence}")
+    def __init__(self, parameter: str, sentence: str, *, is_whole: bool = False) -> None:
+        super().__init__(sentence if is_whole else f"{parameter} {sentence}")
         self.parameter = parameter
         self.sentence = sentence
 
@@ -45,7 +46,7 @@ def add_error_handlers(app: FastAPI, database: Database) -> None:
 
     async def on_bad_parameter(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, BadParameter)
-        return bad_input(request, [BadField(parameter=error.parameter, message=error.sentence)])
+        return bad_input(request, [BadField(parameter=error.parameter, message=error.sentence)], str(error))
 
     async def on_validation(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
@@ -89,9 +90,9 @@ def problem(request: Request, status: int, detail: str, headers: dict[str, str] 
     return _respond(_document(request, status, detail), headers)
 
 
-def bad_input(request: Request, fields: list[BadField]) -> JSONResponse:
+def bad_input(request: Request, fields: list[BadField], detail: str | None = None) -> JSONResponse:
     """422: the sentence names each parameter and what is wrong with it."""
-    detail = "; ".join(f"{item.parameter} {item.message}" for item in fields)
+    detail = detail or "; ".join(f"{item.parameter} {item.message}" for item in fields)
     return _respond(_document(request, 422, detail).model_copy(update={"errors": fields}))
 
 

@@ -53,7 +53,7 @@ def decode(kind: str, cursor: str | None, *types: type[Key]) -> tuple[Key, ...] 
         return tuple(_key(value, wanted) for value, wanted in zip(raw[1:], types, strict=True))
     except (ValueError, RecursionError, binascii.Error) as error:
         raise BadParameter(
-            "cursor", "is none that this route gave out; take `next_cursor` of the page before, or leave it out"
+            "cursor", "Invalid cursor; use `next_cursor` of the previous page, or omit it", is_whole=True
         ) from error
 
 

@@ -45,7 +45,7 @@ class FigureAnswer(Answer):
     title: str = Field(examples=["AAPL: forecast as of 2018-06-01"])
     caption: str = Field(
         description="what has been measured, with n",
-        examples=["On 79 of 100 such days the close of T has been inside the 80 % interval (measured on n = 252)."],
+        examples=["The 80 % interval of T contained the close on 79 % of sessions (n = 252)."],
     )
     alt: str = Field(description="text alternative: what is drawn and what it says")
     table: FigureTable

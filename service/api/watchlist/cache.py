@@ -72,7 +72,7 @@ class Sorting:
         except ValueError:
             number = math.nan
         if not math.isfinite(number):
-            raise BadParameter("cursor", "is none that this route gave out; take `next_cursor` of the page before")
+            raise BadParameter("cursor", "Invalid cursor; use `next_cursor` of the previous page", is_whole=True)
         return 0, number if self.order == "asc" else -number, symbol
 
 

@@ -22,7 +22,7 @@ _Symbols = Annotated[str, typer.Option("--symbols", metavar="A,B", help="Only th
 def fill(
     calendar: _Calendar, first: FirstSession, last: LastSession, symbols: _Symbols = "", as_json: JsonFlag = False
 ) -> None:
-    """Forecast past sessions that nobody forecast, by forecasters that have not seen them; goes on after a kill."""
+    """Backfill missing forecasts with versions that have not seen those sessions. Run again to resume."""
     request = BackfillRequest(calendar, first, last, parse_names(symbols))
     with service(quiet=as_json) as context:
         with context.database.reading() as connection:

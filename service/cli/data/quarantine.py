@@ -10,7 +10,7 @@ from service.db.tables import audit
 from service.prices.quarantine.row_quarantine import Quarantined, clear, list_quarantine
 from service.prices.quarantine.symbol_holds import SymbolHold
 
-app = typer.Typer(name="quarantine", help="Prices that are not believed: list, clear.", no_args_is_help=True)
+app = typer.Typer(name="quarantine", help="Suspect prices: list, clear.", no_args_is_help=True)
 
 _FIELDS = ("id", "symbol", "session", "state", "reason", "row", "first_seen_at", "last_seen_at")
 

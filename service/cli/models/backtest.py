@@ -70,8 +70,8 @@ def backtest(
 ) -> None:
     """Walk every forecaster forward through recorded prices into one Parquet file.
 
-    Refit every so many sessions, forecast every session between. Killed and started again with the same options, it
-    goes on where it was.
+    Refit every so many sessions, forecast every session between. Run again with the same
+    options to resume.
     """
     request = BacktestRequest(
         symbols=parse_names(symbols),

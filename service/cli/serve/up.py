@@ -37,7 +37,7 @@ def up() -> None:
     with open_service(settings, reporter_for_output()) as context, _api(context.reporter):
         _greet(context)
         _run_until_signal(Scheduler(context))
-    say("stopped; started again it carries on where it stopped")
+    say("stopped; run again to resume")
 
 
 @app.command("schedule")
@@ -61,7 +61,7 @@ def _greet(context: ServiceContext) -> None:
     say(f"source {context.source.name}, clock {settings.clock}, database {shown(context.database)}")
     if settings.market_clock.mode == "replay":
         now = context.market_now()
-        say(f"replayed market time stands at {now:%Y-%m-%d %H:%M}Z; forecasts are of that day, not of today")
+        say(f"replayed market time is {now:%Y-%m-%d %H:%M}Z; forecasts are of that day, not of today")
 
 
 def _run_until_signal(scheduler: Scheduler, limit_seconds: float | None = None) -> None:

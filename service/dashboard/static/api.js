@@ -81,7 +81,7 @@ async function ask(url, held, asked) {
   try {
     answer = await fetch(url, { headers, cache: "no-store", credentials: "same-origin" });
   } catch {
-    throw new Refusal(0, "the service does not answer; it is asked again as soon as it is back");
+    throw new Refusal(0, "the service does not answer; retrying");
   }
   if (answer.status === 304 && held) {
     keep(url, { ...held, generation: asked, at: performance.now() });

@@ -19,7 +19,7 @@ function runPlotly() {
     script.onload = () => resolve(window.Plotly);
     script.onerror = () => {
       plotly = null;
-      reject(new Error("the drawing code could not be loaded; the tables show the same, reload the page to try again"));
+      reject(new Error("the chart library could not be loaded; the tables show the same data. Reload the page to retry."));
     };
     document.head.append(script);
   });

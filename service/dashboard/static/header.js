@@ -12,7 +12,7 @@ export function paintHeader(status) {
   setAttribute($("edition"), "title", edition ? `issued ${instant(edition.issued_at)}` : null);
   const isReplay = status.clock === "replay";
   setText($("mode"), edition ? modeWords(edition.mode) : isReplay ? "replay" : "live");
-  setAttribute($("mode"), "title", isReplay ? "recorded history is replayed: market time is not today" : null);
+  setAttribute($("mode"), "title", isReplay ? "replayed history: market time is not today" : null);
   setText($("market-time"), isReplay && status.now ? `market time ${instant(status.now)}` : "");
   $("stale").hidden = !status.stale;
   setAttribute($("stale"), "title", status.stale_after ? `a newer forecast was due by ${instant(status.stale_after)}` : null);
@@ -34,7 +34,7 @@ export function paintConnection(state, seconds) {
   if (!place.querySelector("span")) {
     const count = document.createElement("span");
     count.setAttribute("aria-hidden", "true");
-    place.replaceChildren("connection lost, trying again", count);
+    place.replaceChildren("connection lost, retrying", count);
   }
   setText(place.querySelector("span"), ` in ${seconds} s`);
 }

@@ -10,7 +10,7 @@ const COLUMNS = [
   { label: "Forecaster", kind: "wide" },
   { label: "Status", kind: "text" },
   { label: "Trained", kind: "text" },
-  { label: "Held-out skill", kind: "number" },
+  { label: "Validation skill", kind: "number" },
   { label: "Reason", kind: "reason" },
   { label: "Decisions", kind: "text" },
 ];
@@ -23,7 +23,7 @@ export async function showModels(group, signal = null) {
   shown = group;
   const page = await get("/v1/models", { group, limit: newest.limit }, signal);
   const rows = page.items.map(modelRow);
-  if (rows.length === 0) rows.push([{ text: "No version yet: the first is made with the first forecast.", heading: true }]);
+  if (rows.length === 0) rows.push([{ text: "No version yet. The first is made with the first forecast.", heading: true }]);
   const caption = `${group ? `Group ${group}` : "All groups"}, newest first`;
   fillTable($("models"), caption, COLUMNS, rows);
   newest.paint(page);
@@ -81,7 +81,7 @@ async function decisionsOf(id) {
 export function paintTraining(training) {
   const share = training?.progress ? `, ${percent(training.progress)}` : "";
   const words = training && !training.first
-    ? `New networks of group ${training.group} are being trained${share}; what serves goes on serving.`
+    ? `New networks of group ${training.group} are being trained${share}. The current version keeps forecasting.`
     : "";
   setText($("training"), words);
 }

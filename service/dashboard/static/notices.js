@@ -36,30 +36,30 @@ function whole(sentence) {
 function emptyNotice(status, refusal) {
   const isEmpty = status?.notice_kind === "empty" || (status && !status.edition && (status.watchlist?.active ?? 0) === 0);
   if (!isEmpty || refusal?.status === 404) return null;
-  if (status.notice) return noticeOf("empty", status.notice, "This page fills by itself.");
-  return noticeOf("empty", "There is nothing here yet: no symbol and no forecast.",
-    "Start the service with `tplus up`, or add symbols with `tplus symbols add AAPL`; this page fills by itself.");
+  if (status.notice) return noticeOf("empty", status.notice, "This page updates automatically.");
+  return noticeOf("empty", "No symbols and no forecasts yet.",
+    "Start the service with `tplus up`, or add symbols with `tplus symbols add AAPL`; this page updates automatically.");
 }
 
 function refusalNotice(status, symbol, line, refusal, asOf) {
   if (!refusal || status?.notice_kind === "empty") return null;
-  if (refusal.status === 0) return noticeOf("offline", refusal.sentence, "The figures below are those of the last answer.");
+  if (refusal.status === 0) return noticeOf("offline", refusal.sentence, "The figures below are from the last answer.");
   const isKnown = line !== null;
   if (refusal.status === 404 && !asOf && !isKnown) {
-    return noticeOf("unknown-symbol", `${symbol} is not known here.`, `Choose one of the watchlist, or add it with \`tplus symbols add ${symbol}\`.`);
+    return noticeOf("unknown-symbol", `Unknown symbol: ${symbol}.`, `Choose one from the watchlist, or add it with \`tplus symbols add ${symbol}\`.`);
   }
   if (line?.state === "unknown") return null; // said by quarantinedFace, with what to do about it
-  const advice = asOf ? "Choose another day, or go back to now." : "It appears here by itself as soon as it is made.";
+  const advice = asOf ? "Choose another session, or show the latest forecast." : "It appears here as soon as it is made.";
   return noticeOf("no-forecast", refusal.sentence, advice);
 }
 
 function quarantinedNotice(line, symbol) {
   if (!line || !["suspect", "failing", "unknown"].includes(line.state)) return null;
-  const reason = line.state_reason ? whole(line.state_reason) : "The vendor's prices are not believed.";
+  const reason = line.state_reason ? whole(line.state_reason) : "Suspect prices.";
   const words = {
-    suspect: [`Prices of ${symbol} are in quarantine. ${reason}`, "Look at them with `tplus quarantine list`; `tplus quarantine clear` lets them through."],
-    failing: [`Prices of ${symbol} cannot be fetched. ${reason}`, "They are tried again at the next pull; older forecasts stay as they are."],
-    unknown: [`The price source does not know ${symbol}. ${reason}`, "Check the name, or take it off with `tplus symbols remove`."],
+    suspect: [`Prices of ${symbol} are in quarantine. ${reason}`, "List them with `tplus quarantine list`; accept them with `tplus quarantine clear`."],
+    failing: [`Prices of ${symbol} cannot be fetched. ${reason}`, "The next pull tries again. Older forecasts are unchanged."],
+    unknown: [`The price source does not know ${symbol}. ${reason}`, "Check the name, or remove it with `tplus symbols remove`."],
   };
   return noticeOf(line.state === "unknown" ? "unknown-symbol" : "quarantined", ...words[line.state]);
 }
@@ -68,19 +68,19 @@ function sourceNotice(status) {
   if (!status?.source_fault) return null;
   const since = status.source_fault.since ? ` Since ${machineInstant(status.source_fault.since, status.clock)}.` : "";
   return noticeOf("source-down", `The price source fails: ${whole(status.source_fault.sentence)}${since}`,
-    "It is tried again by itself; what stands here is the last forecast, not a new one.");
+    "The service retries automatically. This page shows the last forecast.");
 }
 
 function failedNotice(status) {
   const run = status?.last_failure;
   if (!run) return null;
   const of = run.session ? ` of ${run.session}` : "";
-  return noticeOf("failed-run", `Run ${run.run_id}, ${run.job} ${run.scope}${of}, failed: ${run.error ?? "no reason was kept"}`,
-    "The table of runs below tells more; the log has the rest.");
+  return noticeOf("failed-run", `Run ${run.run_id}, ${run.job} ${run.scope}${of}, failed: ${run.error ?? "no reason recorded"}`,
+    "See the table of runs below and the log.");
 }
 
 function faultNotice(status) {
-  return status?.fault ? noticeOf("fault", status.fault, "The page goes on with what it has, and asks again.") : null;
+  return status?.fault ? noticeOf("fault", status.fault, "The page keeps its data and retries.") : null;
 }
 
 /** Whether market time has passed an instant; both are ISO texts, either may be absent. */
@@ -93,13 +93,13 @@ function staleNotice(status, forecast) {
   const due = forecast?.stale_after ?? status?.stale_after;
   if (!isStale || status?.record_ended) return null;
   const when = due ? ` A newer one was due by ${instant(due)}.` : "";
-  const asleep = status?.scheduler && !status.scheduler.alive ? "The scheduler is not running: start it with `tplus up` or `tplus schedule`." : "Read it as of its day; the table of runs below tells what is in the way.";
+  const asleep = status?.scheduler && !status.scheduler.alive ? "The scheduler is not running: start it with `tplus up` or `tplus schedule`." : "It is valid for its own session only. See the table of runs below for the cause.";
   return noticeOf("stale", `This forecast is stale.${when}`, asleep);
 }
 
 function missedNotice(line, symbol) {
   if (!line?.missed) return null;
-  return noticeOf("missed", `${symbol}: ${line.missed}`, "A missed forecast is never back-dated; the next session is forecast as usual.");
+  return noticeOf("missed", `${symbol}: ${line.missed}`, "A missed forecast is never back-dated. The next session is forecast as usual.");
 }
 
 function voidNotice(voids, symbol) {
@@ -108,20 +108,20 @@ function voidNotice(voids, symbol) {
   const others = voids.length > 1 ? ` and ${voids.length - 1} more` : "";
   const reason = newest.outcome.reason ? `: ${newest.outcome.reason}` : "";
   return noticeOf("void", `The forecast of ${symbol} for ${newest.target_session}${others} is void${reason}.`,
-    "A void forecast counts neither for nor against the record.");
+    "A void forecast is not part of the track record.");
 }
 
 function trainingNotice(status) {
   const training = status?.training;
   if (!training?.first) return null; // a later one stands in nobody's way: the models' table tells of it
-  const sentence = `The first networks of group ${training.group} are being trained; until they are judged, the random walk serves.`;
+  const sentence = `The first networks of group ${training.group} are being trained. Baseline until validated.`;
   return noticeOf("training", sentence, training.detail ? `${capital(word(training.detail))}.` : "", training.progress);
 }
 
 function endedNotice(status) {
   if (!status?.record_ended) return null;
-  return noticeOf("record-ended", `The replayed record has ended at ${status.record_end}; nothing newer will come.`,
-    "All of it stays readable. To see it again, start the service with another TPLUS_DATA_DIR.");
+  return noticeOf("record-ended", `The replay ended at ${status.record_end}, the last session of the data.`,
+    "Everything stays readable. To replay again, start the service with another TPLUS_DATA_DIR.");
 }
 
 function losingNotice(forecast, symbol) {
@@ -130,8 +130,8 @@ function losingNotice(forecast, symbol) {
   const lost = all.filter(({ mark }) => mark === "worse");
   if (lost.length === 0) return null;
   const words = lost.map(({ label, text }) => `${label} by ${text.slice(1)}`);
-  return noticeOf("losing", `On the last ${lost[0].n} sessions, what was served for ${symbol} was worse than the random walk at ${words.join(", ")}: more than chance.`,
-    "Read the random walk's interval in the table of steps instead.");
+  return noticeOf("losing", `On the last ${lost[0].n} sessions, the published forecast of ${symbol} was significantly worse than the random walk at ${words.join(", ")}.`,
+    "Use the random walk's interval in the table of steps instead.");
 }
 
 function capital(text) {

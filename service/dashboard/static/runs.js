@@ -12,7 +12,7 @@ const COLUMNS = [
   { label: "Session", kind: "wide" },
   { label: "State", kind: "text" },
   { label: "Took", kind: "number" },
-  { label: "What came of it", kind: "reason" },
+  { label: "Result", kind: "reason" },
 ];
 const newest = new Newest("runs", () => orNull(showRuns()));
 
@@ -20,7 +20,7 @@ const newest = new Newest("runs", () => orNull(showRuns()));
 export async function showRuns(signal = null) {
   const page = await get("/v1/runs", { limit: newest.limit }, signal);
   const rows = page.items.map(runRow);
-  if (rows.length === 0) rows.push([{ text: "No run yet: the first starts as soon as the scheduler does.", heading: true }]);
+  if (rows.length === 0) rows.push([{ text: "No runs yet. The first starts with the scheduler.", heading: true }]);
   fillTable($("runs"), "Newest first; sessions and due times are market time", COLUMNS, rows);
   newest.paint(page);
 }

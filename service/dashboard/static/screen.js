@@ -117,7 +117,7 @@ export class Screen {
   async #showNothing(signal) {
     clearSteps();
     clearRecord();
-    for (const place of [this.chart, this.versus, this.skill]) place.clear("no symbol yet");
+    for (const place of [this.chart, this.versus, this.skill]) place.clear("No symbol yet");
     this.#paintNotices();
     await this.#reveal(null);
     loadPlotly().catch(() => {}); // the first chart will not wait for it
@@ -234,7 +234,7 @@ export class Screen {
     setText($("title"), [symbol ?? "Tplus", this.line?.name].filter(Boolean).join(" \u00b7 "));
     document.title = symbol ? `${symbol} \u00b7 Tplus` : "Tplus";
     const forecast = this.forecast;
-    const day = asOf ? `Forecast at the close of ${asOf}, and what came` : "\u00a0";
+    const day = asOf ? `Forecast at the close of ${asOf} vs actual` : "\u00a0";
     const now = forecast ? `Forecast at the close of ${forecast.as_of}, ${forecast.calendar}` : day;
     setText($("lead"), asOf ? day : now);
   }

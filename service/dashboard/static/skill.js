@@ -17,7 +17,7 @@ export function judged({ value, n, p }) {
   if (value === null || n < LEAST) return { mark: "none", text: NONE, note: `n ${n} of ${LEAST} needed` };
   const size = change(value);
   if (size === "0.0 %") return { mark: "even", text: size, note: "no difference" };
-  if (p === null || p >= SIGNIFICANT) return { mark: "open", text: size, note: "may be chance" };
+  if (p === null || p >= SIGNIFICANT) return { mark: "open", text: size, note: "not significant" };
   const mark = value > 0 ? "better" : "worse";
   return { mark, text: size, note: mark };
 }

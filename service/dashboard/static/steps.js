@@ -5,6 +5,7 @@ import { change, number, percent, priceStyle, session, word } from "./format.js"
 import { judged } from "./skill.js";
 
 const LEVELS = [50, 80, 95];
+const AGREEMENT = 0.005; // widths of the 80 % interval below which two decimals would show 0.00
 
 /** Paint the table and the notes below it; came: Map(session -> close on the forecast's basis), or null. */
 export function paintSteps(forecast, came) {
@@ -61,8 +62,8 @@ function interval(step, level) {
 /** The measured hit rate beside the nominal level, or how much is missing until one is said. */
 function held(coverage, level) {
   const measured = coverage.levels.find((each) => each.level === level)?.measured ?? null;
-  if (measured === null) return `no rate yet, n ${coverage.n}`;
-  return `held ${percent(measured)}, n ${coverage.n}`;
+  if (measured === null) return `${coverage.n} results so far`;
+  return `coverage ${percent(measured)}, n ${coverage.n}`;
 }
 
 function skillCell(skill) {
@@ -83,7 +84,7 @@ function paintNotes(forecast, style) {
   notes.push(heldOutNote(forecast.multi_step?.held_out), degradedNote(forecast));
   if (forecast.basis?.note) notes.push(forecast.basis.note);
   if (forecast.approximate) {
-    notes.push("This exchange's calendar is not known around that day; Monday to Friday stands in for it.");
+    notes.push("The calendar of this exchange is unknown at that date; Monday to Friday is assumed.");
   }
   reuse($("notes"), notes.filter(Boolean), () => element("li"), (item, text) => setText(item, text));
 }
@@ -91,30 +92,31 @@ function paintNotes(forecast, style) {
 function servedNote(forecast) {
   const served = (forecast.multi_step ?? forecast.one_step)?.served_by;
   if (!served) return null;
-  return `Served by ${word(served.forecaster)}, version ${served.model_version_id}: ${served.reason}.`;
+  return `Published by ${word(served.forecaster)}, version ${served.model_version_id}: ${served.reason}.`;
 }
 
 function jointNote(joint, style) {
   const level = joint?.levels.find((each) => each.level === 80);
   if (!level) return null;
   const parts = level.steps.map((step) => `${step.label} ${style.range(step.lower, step.upper)}`);
-  const measured = level.measured === null ? `not measured yet, n ${joint.n}` : `it held ${percent(level.measured)}, n ${joint.n}`;
-  return `All steps at once, 80 %: ${parts.join("; ")} (${measured}).`;
+  const measured = level.measured === null ? `coverage not measured yet, n ${joint.n}` : `coverage ${percent(level.measured)}, n ${joint.n}`;
+  return `Joint 80 % band: ${parts.join("; ")} (${measured}).`;
 }
 
 function disagreementNote(forecast) {
   const apart = forecast.disagreement;
   if (!apart || apart.in_widths === null) return null;
   const widths = number(Math.abs(apart.in_widths), 2);
-  return `The one-step and the multi-step forecast of T lie ${widths} widths of the 80 % interval apart.`;
+  if (Math.abs(apart.in_widths) < AGREEMENT) return "The two forecasts agree.";
+  return `The one-step and the multi-step forecast of T differ by ${widths} widths of the 80 % interval.`;
 }
 
 function heldOutNote(heldOut) {
   if (!heldOut || heldOut.skill === null) return null;
-  return `Before it served, on ${heldOut.n} forecasts held out, skill was ${change(heldOut.skill)}: no track record.`;
+  return `Validation, ${number(heldOut.n, 0)} forecasts: skill ${change(heldOut.skill)}. Not part of the track record.`;
 }
 
 function degradedNote(forecast) {
   const missing = new Set((forecast.multi_step?.steps ?? []).flatMap((step) => step.degraded));
-  return missing.size === 0 ? null : `Inputs that were missing and masked: ${[...missing].map(word).join(", ")}.`;
+  return missing.size === 0 ? null : `Inputs missing, ignored: ${[...missing].map(word).join(", ")}.`;
 }

@@ -13,11 +13,11 @@ const COLUMNS = [
   { label: "n", kind: "number" },
   { label: "Error ratio", kind: "number" },
   { label: "Pinball ratio", kind: "number" },
-  { label: "Skill against the random walk", kind: "text" },
+  { label: "Skill vs random walk", kind: "text" },
   { label: "p", kind: "number" },
-  { label: "50 % held", kind: "number" },
-  { label: "80 % held", kind: "number" },
-  { label: "95 % held", kind: "number" },
+  { label: "50 % coverage", kind: "number" },
+  { label: "80 % coverage", kind: "number" },
+  { label: "95 % coverage", kind: "number" },
 ];
 
 /** Paint the accuracy table; records: items of /v1/accuracy of one symbol and one mode, and of its group. */
@@ -33,7 +33,7 @@ export function paintRecord(records, symbol, group, note) {
     for (const item of [...ofStep, ...whole]) rows.push(recordRow(item, records));
     while (parts.length < rows.length) parts.push(STEP_LABELS[step]);
   }
-  if (rows.length === 0) rows.push([{ text: "Nothing scored yet: a forecast is scored when its session has closed.", heading: true }]);
+  if (rows.length === 0) rows.push([{ text: "No scored forecasts yet. A forecast is scored after its session closes.", heading: true }]);
   const last = own.map((item) => item.as_of).sort().at(-1);
   const span = last ? ` up to ${last}, ${own[0].mode}` : "";
   const caption = `Last scored sessions of ${symbol}${span}; ratios below 1 are better than the random walk`;
@@ -66,14 +66,14 @@ function recordRow(item, records) {
   );
   const isSame = walk && walk.n === item.n && walk.mae > 0; // ratios of unlike sets of sessions would mislead
   const isWalk = item.forecaster === "random_walk";
-  const who = item.forecaster === "served" ? "what was served" : word(item.forecaster);
-  const of = item.scope_kind === "group" ? `whole group ${item.scope}, ${who}` : who;
+  const who = item.forecaster === "served" ? "published forecast" : word(item.forecaster);
+  const of = item.scope_kind === "group" ? `group ${item.scope}, ${who}` : who;
   return [
     { text: of, note: STRATEGY_WORDS[item.strategy] ?? word(item.strategy) },
     String(item.n),
     isSame ? number(item.mae / walk.mae, 3) : NONE,
     item.random_walk_pinball ? number(item.pinball / item.random_walk_pinball, 3) : NONE,
-    isWalk ? "is the measure" : judgedCell(item),
+    isWalk ? "Baseline" : judgedCell(item),
     isWalk ? NONE : pValue(item.p),
     percent(item.coverage_50),
     percent(item.coverage_80),
@@ -87,7 +87,7 @@ function skillOf({ skill, n, p }) {
 
 function judgedCell(item) {
   const { mark, text, note } = judged(skillOf(item));
-  if (mark === "none") return { text: "too few to say", note: `${LEAST} needed`, mark };
+  if (mark === "none") return { text: "Not enough data", note: `${LEAST} needed`, mark };
   if (mark === "even" || mark === "open") return { text, note, mark };
   return { text: `${mark} by ${text.slice(1)}`, note: "significant", mark };
 }
@@ -101,12 +101,12 @@ function paintVerdict(own, symbol) {
 }
 
 function verdict({ n }, symbol, { mark, text }) {
-  const than = `than the random walk by ${text.slice(1)}, on ${n} sessions, more than chance.`;
+  const than = `than the random walk by ${text.slice(1)} over ${n} sessions.`;
   return {
-    none: `${symbol} has ${n} scored forecasts of T; from ${LEAST} on, this says whether they beat the random walk.`,
-    even: `At T, there was no difference between what was served and the random walk, on ${n} sessions.`,
-    open: `At T, the skill of what was served was ${text} against the random walk, on ${n} sessions; that may be chance.`,
-    better: `At T, what was served was better ${than}`,
-    worse: `At T, what was served was worse ${than}`,
+    none: `Not enough history yet: ${n} of ${LEAST} scored forecasts of T for ${symbol}.`,
+    even: `T: no difference between the published forecast and the random walk over ${n} sessions.`,
+    open: `T: skill of the published forecast ${text} vs the random walk over ${n} sessions, not significant.`,
+    better: `T: the published forecast was significantly better ${than}`,
+    worse: `T: the published forecast was significantly worse ${than}`,
   }[mark];
 }

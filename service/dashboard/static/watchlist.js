@@ -172,7 +172,7 @@ export async function lineOf(symbol, signal) {
 
 function countWords(shown, page) {
   const of = page.matching ?? page.total ?? shown;
-  if (of === 0) return page.total ? "no symbol matches; clear the search to see all" : "no symbols yet";
+  if (of === 0) return page.total ? "No symbol matches. Clear the search to see all." : "No symbols yet";
   const many = shown < of ? `${shown} of ${of} symbols` : `${of} ${of === 1 ? "symbol" : "symbols"}`;
   return `${many}; change and 80 % interval, %`;
 }
@@ -225,7 +225,7 @@ function paintChange(cell, step, close) {
 
 /** The state of a symbol's data in a few words; empty where all is well. */
 function stateWords(item) {
-  if (item.state !== "ok" && item.state !== "new") return item.state === "suspect" ? "prices in doubt" : item.state;
+  if (item.state !== "ok" && item.state !== "new") return item.state === "suspect" ? "suspect prices" : item.state;
   if (item.missed) return "missed";
   if (item.as_of === null) return "no forecast yet";
   return item.stale ? "stale" : "";

@@ -30,7 +30,7 @@ def missing_share(run: Run, outcomes: Sequence[Outcome]) -> str | None:
         return None
     start = f"{len(missing)} of {len(expected)} symbols of {run.scope} have no bar of {run.session}"
     if len(missing) == len(expected):
-        return f"{start}: an outage of the source, or a closure; they are asked for again for 30 days"
+        return f"{start}: an outage of the source, or a closure; retrying for 30 days"
     return f"{start}; first {missing[0].symbol}: {missing[0].reason or missing[0].state}"
 
 
@@ -41,9 +41,9 @@ def notify_unknown(context: ServiceContext, outcomes: Sequence[Outcome]) -> None
     inputs = [symbol for symbol in unknown if symbol in references]
     watched = [symbol for symbol in unknown if symbol not in references]
     if inputs:
-        context.reporter.notice("the source has no such reference series, its inputs are masked", inputs)
+        context.reporter.notice("input missing, ignored: the source has no such reference series", inputs)
     if watched:
-        context.reporter.notice("the source does not know these symbols; asked again in a week", watched)
+        context.reporter.notice("unknown to the source; retrying in a week", watched)
 
 
 def notify_lasting(context: ServiceContext, outcomes: Sequence[Outcome], at: datetime) -> None:

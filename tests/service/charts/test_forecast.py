@@ -95,42 +95,42 @@ def test_what_came_is_drawn_and_said() -> None:
     assert outcome["y"] == [100.0, 101.5, 104.5]
     assert outcome["meta"]["inside_80"] == [True, False]
     assert outcome["marker"]["symbol"] == ["circle", "circle", "x"]
-    assert "Of the 2 closes that came, 1 is inside the 80 % interval." in chart.caption
+    assert "Of the 2 actual closes, 1 is inside the 80 % interval." in chart.caption
     assert [row[-2:] for row in chart.table.rows] == [("101.50", "yes"), ("104.50", "no"), (None, None)]
 
 
 def test_the_caption_says_what_was_measured_beside_what_was_said() -> None:
     assert drawn().caption == (
-        "On 79 of 100 such days the close of T has been inside the 80 % interval (measured on n = 252 up to "
-        "2018-06-01). By pinball loss, the skill of what was served against the random walk has been +1.4 % (n = 252; "
-        "may be chance)."
+        "The 80 % interval of T contained the close on 79 % of sessions (measured on n = 252 up to "
+        "2018-06-01). By pinball loss, the skill of published forecasts vs the random walk was +1.4 % (n = 252; "
+        "not significant)."
     )
 
 
 def test_a_model_that_loses_is_said_as_plainly() -> None:
-    assert "against the random walk has been −2.3 % (n = 252; may be chance)." in drawn(Made(skill=-0.023)).caption
-    assert "By pinball loss, what was served has been 2.3 % worse than the random walk (n = 252)." in (
+    assert "vs the random walk was −2.3 % (n = 252; not significant)." in drawn(Made(skill=-0.023)).caption
+    assert "By pinball loss, published forecasts were 2.3 % worse than the random walk (n = 252)." in (
         drawn(Made(skill=-0.023, p=0.049)).caption
     )
-    assert "has been 1.4 % better than the random walk (n = 252)." in drawn(Made(p=0.01)).caption
-    assert "may be chance" in drawn(Made(p=0.05)).caption
-    assert "may be chance" in drawn(Made(p=None)).caption
+    assert "were 1.4 % better than the random walk (n = 252)." in drawn(Made(p=0.01)).caption
+    assert "not significant" in drawn(Made(p=0.05)).caption
+    assert "not significant" in drawn(Made(p=None)).caption
     walk = drawn(Made(skill=0.0, served="random_walk"))
-    assert "What was served is the random walk itself." in walk.caption
+    assert "The published forecast is the random walk itself." in walk.caption
 
 
 def test_a_random_walk_that_is_served_now_does_not_wear_the_skill_of_what_was_served_before() -> None:
     caption = drawn(Made(skill=0.014, served="random_walk")).caption
-    assert "This forecast is the random walk's own. By pinball loss, the skill of what was served" in caption
+    assert "The random walk made this forecast. By pinball loss, the skill of published forecasts" in caption
 
 
 def test_a_record_of_back_filled_forecasts_is_called_so() -> None:
-    assert drawn(Made(mode="backfill")).caption.endswith("may be chance). Measured on forecasts of origin backfill.")
+    assert drawn(Made(mode="backfill")).caption.endswith("not significant). Measured on backfill forecasts.")
     assert "mode" not in drawn(Made(mode="backfill", n=12, held=None, skill=None)).caption
 
 
 def test_a_short_record_is_said_instead_of_a_rate() -> None:
-    assert drawn(Made(n=12, held=None, skill=None)).caption == "Too little record yet (12 of 60 scored sessions)."
+    assert drawn(Made(n=12, held=None, skill=None)).caption == "Not enough history yet (12 of 60 scored sessions)."
 
 
 def test_the_readout_has_a_line_for_each_slot_and_step() -> None:

@@ -64,13 +64,13 @@ def test_pending_and_superseded_ones_are_left_out() -> None:
 def test_a_short_record_is_said() -> None:
     rows = [Past(day, inside=place != 0) for place, day in enumerate(days(12))]
     assert drawn(rows).caption == (
-        "Too little record yet (12 of 60 scored sessions). So far 11 of 12 closes of T lie inside the 80 % interval."
+        "Not enough history yet (12 of 60 scored sessions). So far 11 of 12 closes of T lie inside the 80 % interval."
     )
 
 
 def test_nothing_scored_is_a_figure_that_says_so() -> None:
     chart = drawn([])
-    assert chart.caption == "Too little record yet (0 of 60 scored sessions)."
+    assert chart.caption == "Not enough history yet (0 of 60 scored sessions)."
     assert "nothing is scored yet" in [note["text"] for note in chart.figure["layout"]["annotations"]]
     assert chart.table.rows == ()
     assert chart.alt == "No forecast of T for AAPL is scored yet."
@@ -85,7 +85,7 @@ def test_a_step_that_the_strategy_never_forecasts_is_said() -> None:
 def test_back_filled_forecasts_are_called_so() -> None:
     rows = past([Past(day) for day in days(60)])
     said = versus_chart(answer(Made(mode="backfill")), rows, "multi_step", 1, LIGHT).caption
-    assert said.endswith("(100 %, nominal 80 %). Measured on forecasts of origin backfill.")
+    assert said.endswith("(100 %, nominal 80 %). Measured on backfill forecasts.")
 
 
 def test_the_text_alternative_names_what_was_missed() -> None:

@@ -63,35 +63,35 @@ def test_measured_coverage_stands_beside_nominal() -> None:
 
 def test_the_caption_says_who_lost_and_how_surely() -> None:
     assert drawn(MIXED).caption == (
-        "On n = 200 scored sessions up to 2018-06-01, what was served has been, beside the random walk, 2.0 % better "
-        "at T (p 0.04) and −5.0 % at T+1 (p 0.3, may be chance). Its 80 % interval held 77 % of the closes of "
-        "T, the step farthest from nominal. Measured on forecasts of origin replay."
+        "On n = 200 scored sessions up to 2018-06-01, published forecasts vs the random walk: 2.0 % better "
+        "at T (p 0.04) and −5.0 % at T+1 (p 0.3, not significant). The 80 % interval contained 77 % of the closes of "
+        "T, the step farthest from nominal. Measured on replay forecasts."
     )
 
 
 def test_without_a_p_a_difference_may_be_chance() -> None:
     chart = drawn([record("served", 1, 0.02, p=None)])
-    assert chart.table.rows[0][3:6] == ("+2.0 %, may be chance", 252, None)
-    assert "+2.0 % at T (no p, may be chance)" in chart.caption
+    assert chart.table.rows[0][3:6] == ("+2.0 %, not significant", 252, None)
+    assert "+2.0 % at T (no p, not significant)" in chart.caption
 
 
 def test_the_random_walk_served_is_named() -> None:
     said = drawn([record("served", 1, 0.0, p=None)]).caption
-    assert said.startswith("What was served up to 2018-06-01 is the random walk itself (n = 252).")
+    assert said.startswith("Published forecasts up to 2018-06-01 are from the random walk itself (n = 252).")
 
 
 def test_a_short_record_has_no_figures() -> None:
     chart = drawn([record("served", 1, None, n=12, p=None)])
-    assert chart.caption == "Too little record yet (12 of 60 scored sessions)."
+    assert chart.caption == "Not enough history yet (12 of 60 scored sessions)."
     assert ratios(chart)["served"]["y"] == []
-    assert chart.table.rows == (("served", "T", None, "too little record yet (12 of 60)", 12, None, None, None, None),)
-    assert drawn([]).caption == "Too little record yet (0 of 60 scored sessions)."
+    assert chart.table.rows == (("served", "T", None, "not enough history yet (12 of 60)", 12, None, None, None, None),)
+    assert drawn([]).caption == "Not enough history yet (0 of 60 scored sessions)."
 
 
 def test_the_table_and_readout_name_every_forecaster() -> None:
     chart = drawn(MIXED)
     assert chart.table.rows[0] == ("served", "T", "0.980", "2.0 % better", 252, "0.04", "51 %", "77 %", "94 %")
-    assert chart.table.rows[1][:4] == ("served", "T+1", "1.050", "−5.0 %, may be chance")
+    assert chart.table.rows[1][:4] == ("served", "T+1", "1.050", "−5.0 %, not significant")
     assert chart.table.rows[3][:4] == ("lstm", "T", "1.030", "3.0 % worse")
     assert chart.readout[0].text == "T · served 0.980 (n 252, p 0.04) · lstm 1.030 (n 252, p 0.01)"
-    assert chart.readout[2].text == "T+2 · too little record yet"
+    assert chart.readout[2].text == "T+2 · not enough history yet"

@@ -212,12 +212,10 @@ NOTICES: Mapping[str, Notice] = {
     "source-down": Notice(_source_down, "AAA", "price source fails.*timed out after 10 s"),
     "missed": Notice(_missed, "AAA", "opened before this could be issued"),
     "failed-run": Notice(_failed_run, "AAA", "failed.*the worker ran out of memory"),
-    "record-ended": Notice(_record_ended, "AAA", "record has ended at 2018-06-08"),
+    "record-ended": Notice(_record_ended, "AAA", "replay ended at 2018-06-08"),
     "void": Notice(None, "GONE", "void.*no bar of"),
     "quarantined": Notice(None, "DOUBT", "quarantine.*0.25 times the stored ones"),
-    "losing": Notice(
-        None, "BBB", "On the last 67 sessions.*worse than the random walk at T by 30.6 %: more than chance"
-    ),
+    "losing": Notice(None, "BBB", "On the last 67 sessions.*significantly worse than the random walk at T by 30.6 %"),
     "unknown-symbol": Notice(None, "NOSUCH", "does not know NOSUCH", has_forecast=False),
     "no-forecast": Notice(None, "NEWCO", "60 are needed", has_forecast=False),
 }

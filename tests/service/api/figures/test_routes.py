@@ -37,7 +37,7 @@ def test_the_newest_forecast_is_drawn(client: TestClient) -> None:
     assert roles(document)["candles"]["meta"]["last"] == "2018-06-01"
     # 100 exp(0.01 k): the median is 1 % a step.
     assert roles(document)["median"]["y"] == pytest.approx([100.0, 101.005017, 102.020134, 103.045453])
-    assert "On 80 of 100 such days" in document["caption"]
+    assert "The 80 % interval of T contained the close on 80 % of sessions" in document["caption"]
     assert document["readout"][1]["text"].startswith("2018-06-01 · open 100.00")
     assert document["table"]["rows"][0][:3] == ["2018-06-04", "T", "101.01"]
     assert len(document["table"]["columns"]) == len(document["table"]["rows"][0])
@@ -73,7 +73,7 @@ def test_versus_shows_what_was_scored(client: TestClient, filled: Database) -> N
         add_score(connection, 1, LSTM, 1, inside_80=False)
     document = figure(client, query="?kind=versus")
     assert roles(document)["missed"]["y"] == pytest.approx([0.501252])  # 100 (exp(0.005) - 1)
-    assert document["caption"].startswith("Too little record yet (1 of 60 scored sessions).")
+    assert document["caption"].startswith("Not enough history yet (1 of 60 scored sessions).")
     assert roles(figure(client, query="?kind=versus&step=2"))["missed"]["y"] == []
     before = figure(client, query="?kind=versus&as_of=2018-05-31")
     assert before["table"]["rows"] == []  # T of Thursday was not there on Thursday
@@ -84,7 +84,7 @@ def test_skill_shows_the_track_records(client: TestClient) -> None:
     assert roles(document)["ratio"]["y"] == pytest.approx([0.9, 0.9, 0.9])
     assert "10.0 % better at T (p 0.04)" in document["caption"]
     short = figure(client, query="?kind=skill&strategy=one_step")
-    assert short["caption"] == "Too little record yet (30 of 60 scored sessions)."
+    assert short["caption"] == "Not enough history yet (30 of 60 scored sessions)."
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_skill_shows_the_track_records(client: TestClient) -> None:
         (
             "AAPL?colour=red",
             422,
-            "colour is no parameter of this route; it takes kind, as_of, range",
+            "Unknown parameter: colour; it takes kind, as_of, range",
         ),
         ("AAPL?theme=dark&theme=light", 422, "theme is given more than once"),
         ("AAPL?as_of=yesterday", 422, "must be a date"),

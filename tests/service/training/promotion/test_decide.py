@@ -24,11 +24,11 @@ NETWORK = replace(WALK, config=ModelConfig("lstm", Strategy.ONE_STEP))
 KEY = ConfigKey("equity", "one_step", NETWORK.config.hash(), "lstm")
 ACCEPTED = (
     "the recipe beats the random walk over 252 sessions: pinball 38.50 against 39.00 bp, "
-    "p below 0.0001 where 0.0250 is needed at asking 1"
+    "p < 0.0001 (limit 0.025, attempt 1)"
 )
 REFUSED = (
     "the recipe does not beat the random walk over 252 sessions: pinball 39.00 against 39.00 bp, "
-    "p 0.5000 where 0.0250 is needed at asking 1"
+    "p = 0.5000 (limit 0.025, attempt 1)"
 )
 
 

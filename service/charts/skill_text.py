@@ -38,8 +38,8 @@ def caption(records: Sequence[Record], answer: ForecastAnswer) -> str:
         )
     worst = max(told, key=lambda record: abs(record.item.coverage_80 - 0.8)).item
     return (
-        f"{first} The 80 % interval contained {share_text(worst.coverage_80)} of the closes of {LABELS[worst.step - 1]}, "
-        f"the step farthest from nominal. {mode_sentence(answer.mode)}"
+        f"{first} The 80 % interval contained {share_text(worst.coverage_80)} of the closes of "
+        f"{LABELS[worst.step - 1]}, the step farthest from nominal. {mode_sentence(answer.mode)}"
     )
 
 

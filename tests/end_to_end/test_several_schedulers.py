@@ -24,22 +24,28 @@ SYMBOLS = ("AAA", "BBB", "CCC")
 SETTINGS = {
     "groups": tuple(f"{symbol}=other" for symbol in SYMBOLS),  # a group that no network is trained for
     "poll_seconds": 0.02,
-    "lease_seconds": 2,
 }
 
 
 @pytest.fixture
-def schedulers(postgres_url: str, tmp_path: Path) -> Iterator[list[Service]]:
+def lease_seconds() -> int:
+    """A lease that a busy machine does not outlast: a run changes hands only where a test means it to."""
+    return 60
+
+
+@pytest.fixture
+def schedulers(postgres_url: str, tmp_path: Path, lease_seconds: int) -> Iterator[list[Service]]:
     """Three services over one database, each with connections, parts and heartbeat of its own."""
-    services = [_service(postgres_url, tmp_path) for _ in range(3)]
+    services = [_service(postgres_url, tmp_path, lease_seconds) for _ in range(3)]
     yield services
     for service in services:
         service.database.close()
 
 
-def _service(url: str, folder: Path) -> Service:
+def _service(url: str, folder: Path, lease_seconds: int) -> Service:
     source = RecordedWalks([Walk(name, date(2023, 9, 1), date(2024, 3, 28), seed=1) for name in SYMBOLS])
-    made = make_service(Database(url), folder, source, ServiceOptions("2024-03-01T22:30:00Z", SYMBOLS, SETTINGS))
+    settings = SETTINGS | {"lease_seconds": lease_seconds}
+    made = make_service(Database(url), folder, source, ServiceOptions("2024-03-01T22:30:00Z", SYMBOLS, settings))
     return replace(made, context=replace(made.context, machine=DatabaseClock()))
 
 
@@ -86,6 +92,7 @@ def test_three_at_once_do_every_run_once(schedulers: list[Service]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(90)
+@pytest.mark.parametrize("lease_seconds", [2])
 def test_one_that_stalls_is_fenced(schedulers: list[Service]) -> None:
     """In the middle of its forecast a scheduler hangs, its heartbeat too; another takes the run over and publishes."""
     stalled = schedulers[0].scheduler()
@@ -107,7 +114,8 @@ def test_one_that_stalls_is_fenced(schedulers: list[Service]) -> None:
     with database.reading() as connection:
         first = connection.execute(select(runs).where(runs.c.job == "forecast").order_by(runs.c.scheduled_for)).first()
     assert first is not None
-    assert (first.state, first.token, first.attempt) == ("done", 2, 2)
+    assert (first.state, first.token) == ("done", first.attempt)
+    assert first.token >= 2  # more where the machine itself pauses for longer than the lease
     assert first.owner in {one.id for one in others}
 
 

@@ -1,0 +1,87 @@
+"""Words that the database, the jobs and the API share: states, modes and kinds, one definition each."""
+
+from enum import StrEnum
+from typing import Final
+
+RANDOM_WALK: Final = "random_walk"
+"""Name of the baseline: a forecaster of `model_versions` and of `track_records`."""
+
+SERVED: Final = "served"
+"""The forecaster of a track record that follows the published forecasts, whichever model made them."""
+
+
+class Mode(StrEnum):
+    """How an edition was made: on time, on a replayed clock, or afterwards."""
+
+    LIVE = "live"
+    REPLAY = "replay"
+    BACKFILL = "backfill"
+
+
+class Job(StrEnum):
+    """What a run does."""
+
+    PULL = "pull"
+    SCORE = "score"
+    FORECAST = "forecast"
+    TRAIN = "train"
+
+
+class RunState(StrEnum):
+    """State of a run, column `runs.state`."""
+
+    DUE = "due"
+    RUNNING = "running"
+    WAITING = "waiting"
+    DONE = "done"
+    FAILED = "failed"
+    SUPERSEDED = "superseded"
+
+
+class RequestState(StrEnum):
+    """State of a run request, column `run_requests.state`."""
+
+    PENDING = "pending"
+    DONE = "done"
+
+
+class ModelStatus(StrEnum):
+    """Status of a model version, column `model_versions.status`."""
+
+    CHAMPION = "champion"
+    CHALLENGER = "challenger"
+    RETIRED = "retired"
+    REJECTED = "rejected"
+
+
+class ScoreState(StrEnum):
+    """State of a forecast's score; `pending` until its target session has closed."""
+
+    PENDING = "pending"
+    SCORED = "scored"
+    VOID = "void"
+
+
+class SymbolState(StrEnum):
+    """State of an instrument, column `instruments.state`."""
+
+    NEW = "new"
+    OK = "ok"
+    SUSPECT = "suspect"
+    UNKNOWN = "unknown"
+    FAILING = "failing"
+
+
+class SessionState(StrEnum):
+    """State of a calendar's session, column `sessions.state`."""
+
+    EXPECTED = "expected"
+    CLOSED = "closed"
+
+
+class QuarantineState(StrEnum):
+    """State of a quarantined row or of a symbol hold."""
+
+    OPEN = "open"
+    CONFIRMED = "confirmed"
+    CLEARED = "cleared"

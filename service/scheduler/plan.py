@@ -1,5 +1,8 @@
-"""Planning: the due runs of every calendar and group, and the runs that the command line asked for."""
+"""Planning: the due runs of every calendar and group, and the runs that requests ask for."""
 
+import hashlib
+import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,8 +13,7 @@ from service.runs import PlannedRun, plan
 from service.runtime.context import ServiceContext
 from service.scheduler.due import GroupView, due_sessions, due_trainings
 from service.scheduler.state import GroupReader, calendar_views
-
-PENDING, DONE = "pending", "done"
+from service.vocabulary import Job, RequestState
 
 
 def plan_due(context: ServiceContext, connection: Connection, groups: GroupReader, market_now: datetime) -> int:
@@ -29,27 +31,37 @@ def plan_due(context: ServiceContext, connection: Connection, groups: GroupReade
 
 
 def ask(connection: Connection, job: str, machine_now: datetime) -> int:
-    """Write a request for a job's newest runs; returns its id."""
-    values = {"kind": "run", "body": {"job": job}, "state": PENDING, "created_at": machine_now}
+    """Write a run request for a job's newest runs; returns its id."""
+    body = {"job": job}
+    values = {
+        "kind": "run", "body": body, "body_hash": body_hash(body), "state": RequestState.PENDING,
+        "created_at": machine_now,
+    }  # fmt: skip
     key = connection.execute(insert(run_requests).values(values)).inserted_primary_key
     assert key is not None
     return int(key[0])
 
 
+def body_hash(body: Mapping[str, Any]) -> str:
+    """Return the SHA-256, in hex, of a request's body: equal bodies have equal hashes, whatever their key order."""
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def answer_requests(context: ServiceContext, connection: Connection, market_now: datetime) -> None:
-    """Plan what was asked and name the runs, in the scheduler's own transaction.
+    """Plan the requested runs and store their ids, in the scheduler's own transaction.
 
     The session jobs are planned by the calendar anyway; a training is planned for the newest instant.
     """
-    for row in connection.execute(select(run_requests).where(run_requests.c.state == PENDING)).all():
+    for row in connection.execute(select(run_requests).where(run_requests.c.state == RequestState.PENDING)).all():
         job = row.body["job"]
-        if job == "train":
+        if job == Job.TRAIN:
             plan_trainings(context, connection, market_now)
         result = {"runs": newest_runs(connection, job)}
         connection.execute(
             update(run_requests)
             .where(run_requests.c.id == row.id)
-            .values(state=DONE, finished_at=context.machine.now(connection), result=result)
+            .values(state=RequestState.DONE, finished_at=context.machine.now(connection), result=result)
         )
 
 

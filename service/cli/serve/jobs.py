@@ -19,7 +19,8 @@ from service.runs import JOBS, Outcome, read_outcomes
 from service.runtime.context import ServiceContext
 from service.scheduler.leader import leader
 from service.scheduler.loop import Scheduler
-from service.scheduler.plan import DONE, ask, newest_runs, plan_trainings, read_request
+from service.scheduler.plan import ask, newest_runs, plan_trainings, read_request
+from service.vocabulary import RequestState
 
 FOLLOW_LIMIT = timedelta(hours=2)
 """How long a command follows a request to the active scheduler before it gives up waiting."""
@@ -112,7 +113,7 @@ def _follow(context: ServiceContext, job: str, active: str) -> list[int]:
     while time.monotonic() < deadline:
         with context.database.reading() as connection:
             answer = read_request(connection, request)
-        if answer.state == DONE:
+        if answer.state == RequestState.DONE:
             ids = list(answer.result["runs"])
             if all(row.state in ENDED for row in _rows(context, ids)):
                 return ids

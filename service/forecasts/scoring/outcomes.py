@@ -22,12 +22,15 @@ more, a corrected volume or a new basis does not."""
 
 @dataclass(frozen=True, slots=True)
 class PendingForecast:
-    """A stored forecast that may want an outcome, with its newest score (revision 0 = none)."""
+    """A stored forecast without a final outcome, with its newest score (revision 0 = none)."""
 
     id: int
     symbol: str
     as_of: date
     target_session: date
+    edition: int
+    step: int
+    model_version_id: int
     quantiles: tuple[float, ...]
     score_revision: int
     score_state: str | None
@@ -44,12 +47,14 @@ class Closes:
         closes: `(n,)` split-adjusted closes as they stand now.
         revisions: `(n,)` revision of each bar.
         actions: Actions from the first session on.
+        action_revisions: Revision of each action.
     """
 
     sessions: NDArray[np.datetime64]
     closes: NDArray[np.float64]
     revisions: NDArray[np.int64]
     actions: tuple[Action, ...]
+    action_revisions: tuple[int, ...]
 
     def indexed(self) -> dict[date, int]:
         """Position of each session."""
@@ -96,11 +101,17 @@ class _Prepared:
     index: dict[date, int]
     log_adjusted: NDArray[np.float64]
     revisions: NDArray[np.int64]
+    actions: tuple[tuple[date, int], ...]  # ex-date and revision
+
+    def actions_revision(self, forecast: PendingForecast) -> int:
+        """Sum of the revisions of the actions after as_of, up to the target (inclusive)."""
+        return sum(number for day, number in self.actions if forecast.as_of < day <= forecast.target_session)
 
 
 def _prepare(found: Closes) -> _Prepared:
     factors = adjustment_factors(found.sessions, found.closes, found.actions)
-    return _Prepared(found.indexed(), np.log(found.closes * factors), found.revisions)
+    actions = tuple((one.ex_date, number) for one, number in zip(found.actions, found.action_revisions, strict=True))
+    return _Prepared(found.indexed(), np.log(found.closes * factors), found.revisions, actions)
 
 
 def _outcome(forecast: PendingForecast, stored: _Prepared | None, view: CalendarView) -> dict[str, Any] | None:
@@ -117,6 +128,7 @@ def _outcome(forecast: PendingForecast, stored: _Prepared | None, view: Calendar
         "state": "scored",
         "reason": None,
         "bars_revision": revision,
+        "actions_revision": stored.actions_revision(forecast),
         "actual": actual,
         "pinball": float(figures.pinball),
         "error": float(figures.error),
@@ -137,6 +149,6 @@ def _void(forecast: PendingForecast, view: CalendarView) -> dict[str, Any] | Non
     else:
         return None
     nothing = dict.fromkeys(
-        ("bars_revision", "actual", "pinball", "error", "inside_50", "inside_80", "inside_95"), None
+        ("bars_revision", "actions_revision", "actual", "pinball", "error", "inside_50", "inside_80", "inside_95"), None
     )
     return {"state": "void", "reason": reason, **nothing}

@@ -21,6 +21,7 @@ from service.prices.repository import has_bar, read_actions
 from service.prices.sources.base import Action, FetchedPrices
 from service.prices.store import NOTHING, Stored, Writer, load_stored
 from service.settings import Settings
+from service.vocabulary import QuarantineState
 
 AHEAD = 15
 """Sessions after the pulled one whose opens and closes are written: readers need T to T+2 and a margin."""
@@ -128,7 +129,7 @@ class HistoryMerger:
         writer = self._writer(connection, one.symbol)
         accepted, counts = self._accept(writer, described, answer, NOTHING, ())
         counts["added"] = writer.put(accepted, np.ones(len(accepted), np.int64))
-        counts["actions"] = writer.put_actions((), answer.actions)
+        counts["actions"] = writer.put_actions((), answer.actions, described.basis)
         writer.move_span(None, None, accepted.sessions)
         self._ensure(connection, answer, accepted)
         raise_changes(connection, [one.symbol])
@@ -161,13 +162,13 @@ class HistoryMerger:
         if comparison.verdict is Verdict.SUSPECT:
             return self.doubt(connection, one.symbol, comparison.reason)
         if one.state != "ok":
-            self._settle(connection, one.symbol, "cleared")
+            self._settle(connection, one.symbol, QuarantineState.CLEARED)
         writer = self._writer(connection, one.symbol)
         accepted, counts = self._accept(writer, one, answer, stored, known)
         counts["revised"] = writer.revise(stored, answer.checked.rows, comparison, one.basis)
         new = accepted.take(~np.isin(accepted.sessions, stored.rows.sessions))
         counts["added"] = writer.put(new, np.ones(len(new), np.int64))
-        counts["actions"] = writer.put_actions(known, answer.actions)
+        counts["actions"] = writer.put_actions(known, answer.actions, one.basis)
         writer.move_span(one.first_session, one.last_session, new.sessions)
         self._ensure(connection, answer, new)
         recovered = set_state(connection, one.symbol, "ok", None, self.at)
@@ -188,14 +189,14 @@ class HistoryMerger:
             met = self._meet(connection, one, history)
             if met.comparison.verdict is not Verdict.SUSPECT and not met.is_thin:
                 if met.comparison.verdict is Verdict.SAME_BASIS:  # a split may confirm what is doubted, see `rebase`
-                    self._settle(connection, one.symbol, "cleared")
+                    self._settle(connection, one.symbol, QuarantineState.CLEARED)
                 return self._merge(connection, one, met)
             reason = f"read again as a whole, {met.comparison.reason or f'it {met.gap}: another company?'}"
         recent = replace(history, bars=history.bars[history.bars.index >= start.isoformat()])
         recent = replace(recent, actions=tuple(action for action in history.actions if action.ex_date >= start))
         outcome = self.later(connection, one, recent, start)
         if outcome is not None and outcome.state != "suspect":
-            raise_hold(connection, one.symbol, SymbolHold.BASIS, reason, (self.session, self.at))
+            raise_hold(connection, one.symbol, SymbolHold.BASIS, reason, self.session, self.at)
         return outcome
 
     def rebase(self, connection: Connection, one: Instrument, history: FetchedPrices) -> PullOutcome:
@@ -208,7 +209,7 @@ class HistoryMerger:
             return self.doubt(connection, one.symbol, reason)
         if met.is_thin:
             return self.doubt(connection, one.symbol, f"the re-based history {met.gap}")
-        self._settle(connection, one.symbol, "confirmed")
+        self._settle(connection, one.symbol, QuarantineState.CONFIRMED)
         return self._replace(connection, one, met)
 
     def allowed(self, connection: Connection, one: Instrument, history: FetchedPrices) -> PullOutcome:
@@ -224,7 +225,7 @@ class HistoryMerger:
         writer = self._writer(connection, one.symbol)
         accepted, counts = self._accept(writer, one, answer, met.stored, met.known)
         counts["rebased"], counts["revised"] = writer.replace(met.stored, accepted, met.comparison, one.basis)
-        counts["actions"] = writer.put_actions((), answer.actions)
+        counts["actions"] = writer.replace_actions(met.known, answer.actions, one.basis)
         writer.move_span(None, None, accepted.sessions, one.basis + 1)
         self._ensure(connection, answer, accepted)
         set_state(connection, one.symbol, "ok", None, self.at)
@@ -233,23 +234,23 @@ class HistoryMerger:
 
     def doubt(self, connection: Connection, symbol: str, reason: str) -> PullOutcome:
         """Write nothing of an answer but that the symbol is suspect, and why."""
-        raise_hold(connection, symbol, SymbolHold.BASIS, reason, (self.session, self.at))
+        raise_hold(connection, symbol, SymbolHold.BASIS, reason, self.session, self.at)
         return self.mark(connection, PullOutcome(symbol, "suspect", reason), "suspect")
 
     def missed(self, connection: Connection, one: Instrument, outcome: PullOutcome) -> PullOutcome:
         """Note that a live vendor says a symbol with bars is gone; believed on the third separate session."""
-        night = (self.session, self.at)
-        sessions_seen = raise_hold(connection, one.symbol, SymbolHold.GONE, outcome.reason or "no such symbol", night)
+        gone = outcome.reason or "no such symbol"
+        sessions_seen = raise_hold(connection, one.symbol, SymbolHold.GONE, gone, self.session, self.at)
         if sessions_seen >= SESSIONS_SEEN:
-            settle_holds(connection, one.symbol, SymbolHold.GONE, "confirmed", self.at)
+            settle_holds(connection, one.symbol, SymbolHold.GONE, QuarantineState.CONFIRMED, self.at)
             return self.mark(connection, outcome, "unknown")
         reason = f"{outcome.reason}; said on {sessions_seen} of the {SESSIONS_SEEN} sessions after which it is believed"
         return self.mark(connection, PullOutcome(one.symbol, "no_data", reason), "failing")
 
-    def _settle(self, connection: Connection, symbol: str, basis: str) -> None:
+    def _settle(self, connection: Connection, symbol: str, basis: QuarantineState) -> None:
         """End the doubts that an answer with bars settles."""
         settle_holds(connection, symbol, SymbolHold.BASIS, basis, self.at)
-        settle_holds(connection, symbol, SymbolHold.GONE, "cleared", self.at)
+        settle_holds(connection, symbol, SymbolHold.GONE, QuarantineState.CLEARED, self.at)
 
     def mark(self, connection: Connection, outcome: PullOutcome, state: str) -> PullOutcome:
         """Write an outcome's reason as the instrument's state."""

@@ -12,7 +12,7 @@ from service.market.instruments import Instrument, list_instruments, set_state
 from service.prices.pull.alerts import missing_share, notify_lasting, notify_unknown
 from service.prices.pull.fetcher import IngestContext, PullOutcome, pull_symbols
 from service.prices.pull.probe import pick_probes
-from service.prices.pull.rate_limit import RATE_LIMITS, paused_until, rate_limits, trip
+from service.prices.pull.rate_limit import paused_until, trip
 from service.prices.pull.unscheduled_closures import judge_closures, notify_closed
 from service.prices.sources.base import Transient
 from service.runs import Outcome, Run, finish, guard, outcome_counts, read_outcomes, record_outcomes, wait
@@ -78,7 +78,7 @@ def _give_way(context: ServiceContext, run: Run) -> None:
     """Ask nothing while another pull pauses because the vendor said so: the limit is on our address, not the run."""
     with context.database.reading() as connection:
         machine_now = context.machine.now(connection)
-        until = paused_until(connection, run, machine_now)
+        until = paused_until(connection, context.source.name, run, machine_now)
     if until is not None:
         raise PullIncomplete(
             "the source asked another pull to slow down; waiting as long as that one", until - machine_now
@@ -130,8 +130,7 @@ def _end(context: ServiceContext, run: Run, at: datetime) -> None:
         guard(connection, run)
         closed = judge_closures(context, connection, run, outcomes, at)
         before = connection.execute(select(runs.c.warnings).where(runs.c.id == run.id)).scalar_one()
-        limits = rate_limits(connection, run.id)
-        counts = outcome_counts(outcomes) | ({RATE_LIMITS: limits} if limits else {})
+        counts = outcome_counts(outcomes)
         if waits:
             wait(connection, run, min(at + RECHECK, deadline), counts, warning)
         else:
@@ -157,7 +156,7 @@ def _try_again(context: ServiceContext, run: Run, outcomes: Sequence[Outcome]) -
     again = [outcome for outcome in outcomes if outcome.state in TRY_AGAIN]
     if deferred:
         with context.database.transaction() as connection:
-            after = trip(connection, run)
+            after = trip(connection, context.source.name, run, context.machine.now(connection))
         if after is not None:
             first = deferred[0]
             sentence = f"{len(deferred)} of {len(outcomes)} symbols are deferred; {first.told}"

@@ -7,7 +7,7 @@ from sqlalchemy import Row, select
 
 from service.db.tables import runs
 from service.market.instruments import add_symbols, remove_symbols
-from service.scheduler.plan import answer_requests, ask, newest_runs, plan_due, plan_trainings, read_request
+from service.scheduler.plan import answer_requests, ask, body_hash, newest_runs, plan_due, plan_trainings, read_request
 from service.scheduler.state import GroupReader, active_calendars, calendar_views
 from tests.support.recorded import RecordedWalks, Walk
 from tests.support.service_factory import MACHINE_START, Service
@@ -111,3 +111,9 @@ def test_newest_runs_are_by_scope_with_every_sequence(service: Service) -> None:
         assert newest_runs(connection, "score") == [row.id for row in rows(service, select(runs.c.id).where(
             runs.c.job == "score"))]  # fmt: skip
         assert newest_runs(connection, "nothing") == []
+
+
+def test_equal_bodies_have_equal_hashes_whatever_their_order() -> None:
+    one = {"job": "pull", "scope": {"a": 1, "b": None}}
+    assert body_hash(one) == body_hash({"scope": {"b": None, "a": 1}, "job": "pull"})
+    assert body_hash({"job": "pull"}) == "ea23b776ac33a35072c71e53cdd346d1f85c037a1897c4ffad088a610a72ccd6"

@@ -47,7 +47,7 @@ def test_killed_in_the_middle_it_goes_on_where_it_stood(line: CommandLine, datab
         counts = connection.execute(select(func.count()).select_from(forecasts)).scalar_one()
         versions = connection.execute(select(func.count()).select_from(model_versions)).scalar_one()
     assert (len(days), list(days), counts, versions) == (SESSIONS, sorted(set(days)), SESSIONS * 2 * 4, 2)
-    assert line.run("db", "check").out == "every edition gives its hash, and none is missing\n"
+    assert line.run("db", "check").out == "every edition and score batch gives its hash, and none is missing\n"
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -66,8 +66,8 @@ class Outcome:
     reason: str | None = None
 
     @property
-    def told(self) -> str:
-        """The reason with the symbol before it, once."""
+    def message(self) -> str:
+        """Return the reason, prefixed with the symbol once."""
         reason = self.reason or self.state
         return reason if reason.startswith(f"{self.symbol}:") else f"{self.symbol}: {reason}"
 
@@ -182,7 +182,7 @@ def heartbeat(connection: Connection, run: Run, until: datetime) -> None:
     connection.execute(update(runs).where(runs.c.id == run.id).values(lease_until=until))
 
 
-def note_progress(connection: Connection, run: Run, fraction: float | None, detail: str | None = None) -> None:
+def store_progress(connection: Connection, run: Run, fraction: float | None, detail: str | None = None) -> None:
     """Keep how far a running run is, for other processes to read; None forgets it; fenced."""
     guard(connection, run)
     share = None if fraction is None else round(fraction, 3)
@@ -238,7 +238,7 @@ def retry(connection: Connection, run: Run, not_before: datetime, error: str, *,
 
 
 def release(connection: Connection, run: Run) -> None:
-    """Give a run back untouched when its worker is told to stop; fenced."""
+    """Give a run back untouched when its worker is message to stop; fenced."""
     guard(connection, run)
     values = {"state": "due", "lease_until": None, "attempt": max(run.attempt - 1, 0)}
     connection.execute(update(runs).where(runs.c.id == run.id).values(values))

@@ -36,7 +36,7 @@ _SAME_REBASED = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Bars as they stand in the database.
+    """Stored bars of one symbol.
 
     Attributes:
         rows: The bars, on the stored basis.
@@ -57,7 +57,7 @@ NOTHING = Stored(
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """What every row of one symbol's write has in common.
+    """Writes the rows of one symbol.
 
     Attributes:
         connection: An open write transaction.
@@ -103,7 +103,7 @@ class Writer:
         mine, theirs = comparison.stored[comparison.changed], comparison.answered[comparison.changed]
         if len(mine) == 0:
             return 0
-        # A figure that the answer lacks stays as it was.
+        # A figure that is missing from the answer keeps its stored value.
         values = np.where(np.isnan(answered.values[theirs]), old.rows.values[mine], answered.values[theirs])
         chosen = np.zeros(len(old.rows), bool)
         chosen[mine] = True
@@ -111,9 +111,9 @@ class Writer:
         return self.put(Rows(answered.sessions[theirs], values), old.revision[mine] + 1)
 
     def replace(self, old: Stored, accepted: Rows, comparison: Comparison, basis: int) -> tuple[int, int]:
-        """Put a re-based history in the place of the stored one.
+        """Replace the stored history by a re-based one.
 
-        Old values are kept where they differ by more than the split, and where the new history has none.
+        Old bars are kept as revisions where they differ by more than the split, and where the new history has no bar.
 
         Returns:
             How many bars were written, and how many old ones were kept.
@@ -140,7 +140,7 @@ class Writer:
         return self._write_actions(changed, known, basis)
 
     def replace_actions(self, known: Sequence[Action], answered: Sequence[Action], basis: int) -> int:
-        """Put the actions of a re-based history in the place of the stored ones; returns how many were written.
+        """Replace the stored actions by those of a re-based history; returns how many were written.
 
         A dividend that differs by the new splits alone is the same dividend on another basis: it keeps its revision.
 
@@ -210,7 +210,7 @@ class Writer:
         return table.symbol == self.symbol, table.ex_date == key[0], table.kind == key[1]
 
     def move_span(self, first: date | None, last: date | None, sessions: DateArray, basis: int | None = None) -> None:
-        """Bring the instrument's first and last session (and its basis) up to what was written."""
+        """Update the instrument's first and last session (and its basis) after a write."""
         values: dict[str, object] = {} if basis is None else {"basis": basis}
         if len(sessions):
             oldest, newest = sessions[0].astype(object), sessions[-1].astype(object)
@@ -223,7 +223,7 @@ class Writer:
 
 
 def load_stored(connection: Connection, symbol: str, start: date | None = None) -> Stored:
-    """Stored bars from `start` on, and the one before it, against which the first new bar is judged."""
+    """Return the stored bars from `start` on, and the one before it for the check of the first new bar."""
     names = ("session", *FIELDS, "revision", "fetched_at")
     query = select(*(bars.c[name] for name in names)).where(bars.c.symbol == symbol)
     if start is not None:

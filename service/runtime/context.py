@@ -17,7 +17,7 @@ from service.runtime.progress import Reporter
 from service.settings import Settings
 
 RANDOM_WALK = "random_walk"
-STAND_IN = "lstm"
+SUBSTITUTE = "lstm"
 """Network that serves the symbols which a network over market frames has not seen."""
 REFERENCE_GROUPS = ("equity",)
 """Groups whose inputs hold the reference series unless set otherwise."""
@@ -60,11 +60,11 @@ class ServiceContext:
         """How this group's networks are made, by strategy."""
         return self._model_configs(group, network_of(self.settings))
 
-    def stand_ins(self, group: str) -> dict[Strategy, ModelConfig]:
+    def substitutes(self, group: str) -> dict[Strategy, ModelConfig]:
         """What is trained beside a network over market frames, for symbols it has not seen; empty beside others."""
         if not is_spatiotemporal(self.settings.network):
             return {}
-        return self._model_configs(group, selectable(STAND_IN))
+        return self._model_configs(group, selectable(SUBSTITUTE))
 
     def _model_configs(self, group: str, network: NetworkInfo) -> dict[Strategy, ModelConfig]:
         references = self.references() if group in REFERENCE_GROUPS else ()

@@ -4,7 +4,7 @@ import threading
 
 import structlog
 
-from service.db.session import FAULTS, refusal
+from service.db.session import FAULTS, driver_message
 from service.errors import FencedError
 from service.runs import Run, heartbeat
 from service.runtime.context import ServiceContext
@@ -61,7 +61,7 @@ class Heartbeat:
                 self.beat()
             except FAULTS as error:
                 if not failing:  # once: the loop says when the database is back
-                    _log.warning("heartbeat could not be written", error=refusal(error))
+                    _log.warning("heartbeat could not be written", error=driver_message(error))
                 failing = True
             else:
                 failing = False

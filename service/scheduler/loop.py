@@ -14,7 +14,7 @@ from enum import Enum
 import structlog
 
 from service.db.migrate import require_head, shown
-from service.db.session import FAULTS, refusal
+from service.db.session import FAULTS, driver_message
 from service.errors import DatabaseError
 from service.market.sessions import closed_sessions
 from service.runs import JOBS, Claimant, Run, claim, is_busy
@@ -113,7 +113,7 @@ class Scheduler:
             with self._context.database.transaction() as connection:
                 drop_lead(connection, self.id)
         except FAULTS as error:
-            _log.warning("the lead could not be given back; it runs out by itself", error=refusal(error))
+            _log.warning("the lead could not be given back; it runs out by itself", error=driver_message(error))
 
     def step(self) -> Step:
         """One turn: plan what is due and do at most one run."""
@@ -153,7 +153,7 @@ class Scheduler:
                 return poll
             left = self._mover.move()
         except FAULTS as error:
-            self._notify_fault(refusal(error))
+            self._notify_fault(driver_message(error))
             return poll
         except DatabaseError as error:  # migrated by another version under us: whoever did may undo it
             self._notify_fault(str(error))

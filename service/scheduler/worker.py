@@ -7,7 +7,7 @@ from datetime import timedelta
 import structlog
 from sqlalchemy import select
 
-from service.db.session import FAULTS, is_unavailable, refusal
+from service.db.session import FAULTS, driver_message, is_unavailable
 from service.db.tables import runs
 from service.errors import FencedError, TplusError
 from service.execution.executor import WorkerDied, disk_message
@@ -49,7 +49,7 @@ def execute(context: ServiceContext, run: Run, stopping: Callable[[], bool]) -> 
         _end(context, run, str(error))
     except FAULTS as error:  # the next attempt may find the database well
         pause = timedelta(seconds=context.settings.retry_seconds) if is_unavailable(error) else None
-        _end(context, run, f"the database refused: {refusal(error)}", pause)
+        _end(context, run, f"the database refused: {driver_message(error)}", pause)
     except OSError as error:
         _end(context, run, disk_message(error))
     except Exception as error:  # a defect of ours must not take the other runs down; the log keeps the trace
@@ -81,7 +81,7 @@ def _end(context: ServiceContext, run: Run, error: str | None, after: timedelta 
         context.reporter.notice(str(fenced))
     except FAULTS as refused:
         # Nothing can be written now; the lease runs out and the run is taken over when the database is back.
-        _log.error("run could not be ended", run_id=run.id, error=refusal(refused))
+        _log.error("run could not be ended", run_id=run.id, error=driver_message(refused))
 
 
 def _tell(context: ServiceContext, run: Run) -> None:

@@ -158,8 +158,8 @@ def _raise_hopeless(entries: Sequence[Mapping[str, Any]]) -> None:
     """Not one symbol shown has a forecast, and waiting would not bring one: the command's error."""
     if entries and all(entry["state"] in HOPELESS for entry in entries):
         first = entries[0]
-        told = Outcome(first["symbol"], first["state"], first["reason"]).told
-        raise TplusError(f"no symbol could be forecast; {told}")
+        message = Outcome(first["symbol"], first["state"], first["reason"]).message
+        raise TplusError(f"no symbol could be forecast; {message}")
 
 
 def _raise_failures(rows: Sequence[Row[Any]]) -> None:

@@ -1,4 +1,4 @@
-"""Which forecasts want an outcome, and what that outcome is: pure arithmetic on stored closes."""
+"""Decides outcomes of forecasts: pure arithmetic on stored closes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from service.prices.adjustment.adjust import adjustment_factors
 from service.prices.adjustment.corporate_actions import Action
 
 VOID_AFTER = 5
-"""Sessions after the target's in which its bar may still come before the forecast is void."""
+"""Sessions after the target in which its bar may still arrive before the forecast is void."""
 
 ROUNDING = 1e-9
-"""Log return that two computations of the same actual may differ by: a corrected close or a late dividend moves it
-more, a corrected volume or a new basis does not."""
+"""Largest difference of two computations of one actual, log return: a corrected close or a late dividend exceeds it, a
+corrected volume or a new basis does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Closes:
 
     Attributes:
         sessions: `(n,)` datetime64[D], ascending.
-        closes: `(n,)` split-adjusted closes as they stand now.
+        closes: `(n,)` split-adjusted closes as stored now.
         revisions: `(n,)` revision of each bar.
         actions: Actions from the first session on.
         action_revisions: Revision of each action.
@@ -63,11 +63,11 @@ class Closes:
 
 @dataclass(frozen=True, slots=True)
 class CalendarView:
-    """What scoring needs to know of the calendar.
+    """The calendar's part in scoring.
 
     Attributes:
-        later_sessions: For each target session, how many later sessions are final by now.
-        closed: Sessions that turned out closed.
+        later_sessions: For each target session, the number of later sessions that are final.
+        closed: Unscheduled closures.
     """
 
     later_sessions: Mapping[date, int]
@@ -77,14 +77,13 @@ class CalendarView:
 def decide_outcomes(
     pending: Sequence[PendingForecast], closes: Mapping[str, Closes], view: CalendarView
 ) -> list[dict[str, Any]]:
-    """Rows for the scores table: new outcomes, and new revisions of outcomes whose bars changed.
+    """Return rows of the scores table: new outcomes, and revisions of outcomes whose bars changed.
 
-    The actual return uses both adjusted closes as they stand now, so a split or dividend between issue and
-    target changes nothing but the figures it should.
+    The actual return uses both adjusted closes as stored now, so a split between issue and target changes nothing.
 
     Args:
         pending: Forecasts whose target session is final.
-        closes: By symbol; a symbol without stored bars may be absent.
+        closes: Closes by symbol; a symbol without stored bars may be absent.
         view: The calendar at this instant.
     """
     rows: list[dict[str, Any]] = []
@@ -139,13 +138,13 @@ def _outcome(forecast: PendingForecast, stored: _Prepared | None, view: Calendar
 
 
 def _void(forecast: PendingForecast, view: CalendarView) -> dict[str, Any] | None:
-    """A void outcome, or None while the bar may still come (a scored one stands: its bar was re-pulled)."""
+    """Return a void outcome; None while the bar may still arrive, and for a forecast that is scored already."""
     if forecast.score_state == "scored":
         return None
     if forecast.target_session in view.closed:
-        reason = f"session {forecast.target_session} turned out closed"
+        reason = f"session {forecast.target_session} was closed"
     elif view.later_sessions.get(forecast.target_session, 0) >= VOID_AFTER:
-        reason = f"no bar of {forecast.target_session} (or of {forecast.as_of}) came within {VOID_AFTER} sessions"
+        reason = f"no bar of {forecast.target_session} (or of {forecast.as_of}) arrived within {VOID_AFTER} sessions"
     else:
         return None
     nothing = dict.fromkeys(

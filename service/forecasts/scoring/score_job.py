@@ -23,7 +23,7 @@ from service.db.tables.forecasts import QUANTILE_NAMES
 from service.forecasts.calibration.learn import learn_from_scores
 from service.forecasts.scoring.outcomes import VOID_AFTER, CalendarView, Closes, PendingForecast, decide_outcomes
 from service.forecasts.scoring.score_batches import ScoreBatch, publish_scores
-from service.forecasts.scoring.track_records import update_accuracy
+from service.forecasts.scoring.track_records import update_track_records
 from service.prices.adjustment.corporate_actions import Action, ActionKind
 from service.runs import Outcome, Run, finish, guard, outcome_counts, record_outcomes
 from service.runtime.context import ServiceContext
@@ -39,7 +39,7 @@ _FORECAST = ("id", "symbol", "as_of", "target_session", "edition", "step", "mode
 
 
 def score(context: ServiceContext, run: Run) -> None:
-    """Score a calendar's forecasts as far as their sessions are final by now."""
+    """Score a calendar's forecasts whose target sessions are final."""
     with context.database.reading() as connection:
         newest = context.calendars.newest_final(run.scope, context.market.now(connection))
         newest = run.session if newest is None else newest
@@ -54,9 +54,9 @@ def score(context: ServiceContext, run: Run) -> None:
         if rows:
             scored = [by_id[row["forecast_id"]] for row in rows]
             symbols = sorted({forecast.symbol for forecast in scored})
-            update_accuracy(connection, symbols, context.mode)
+            update_track_records(connection, symbols, context.mode)
             if _is_back_filled(connection, run.scope, min(forecast.as_of for forecast in scored)):
-                update_accuracy(connection, symbols, Mode.BACKFILL)
+                update_track_records(connection, symbols, Mode.BACKFILL)
         learn_from_scores(connection, run.scope, newest, context.mode)
         record_outcomes(connection, run, outcomes)
         counts = {**outcome_counts(outcomes), "forecasts": len(rows)}

@@ -70,4 +70,4 @@ def test_what_it_prints_and_refuses(line: CommandLine) -> None:
     )
     unknown = line.run("backfill", "MARS", "--from", "2012-12-01", "--to", "2012-12-31")
     assert unknown.status == 1
-    assert unknown.sentence.startswith("there is no calendar named 'MARS'; take an exchange's code such as ")
+    assert unknown.sentence.startswith("there is no calendar named 'MARS'; use an exchange's code such as ")

@@ -180,7 +180,7 @@ def test_without_a_bar_it_waits_four_sessions_and_is_void_after_five(stored: Clo
         "forecast_id": 7,
         "revision": 1,
         "state": "void",
-        "reason": "no bar of 2018-06-01 (or of 2018-05-31) came within 5 sessions",
+        "reason": "no bar of 2018-06-01 (or of 2018-05-31) arrived within 5 sessions",
         "bars_revision": None,
         "actions_revision": None,
         "actual": None,
@@ -195,7 +195,7 @@ def test_without_a_bar_it_waits_four_sessions_and_is_void_after_five(stored: Clo
 def test_a_session_that_turned_out_closed_is_void_at_once() -> None:
     row = outcome(only_as_of(), view=CalendarView({T: 0}, frozenset({T})))
     assert row is not None
-    assert (row["state"], row["reason"]) == ("void", "session 2018-06-01 turned out closed")
+    assert (row["state"], row["reason"]) == ("void", "session 2018-06-01 was closed")
 
 
 VOID = replace(PENDING, score_revision=1, score_state="void")

@@ -13,7 +13,7 @@ from models.config import Strategy
 from models.metrics.significance import diebold_mariano
 from service.db.tables import editions, forecasts, model_versions, served_forecasts, track_records
 from service.forecasts.ledger import publish
-from service.forecasts.scoring.track_records import update_accuracy
+from service.forecasts.scoring.track_records import update_track_records
 from tests.support.forecast_factory import NOON, Desk, History, Said, draft_of, sessions_until
 from tests.support.score_batches import add_scores
 
@@ -78,7 +78,7 @@ def _score(forecast_id: int, earned: Earned, revision: int = 1, state: str = "sc
 def computed(desk: Desk, *symbols: str, mode: str = "replay") -> dict[tuple[str, str], Any]:
     """The table after an update, by (scope, forecaster)."""
     with desk.database.transaction() as connection:
-        update_accuracy(connection, symbols, mode)
+        update_track_records(connection, symbols, mode)
     return {(row.scope, row.forecaster): row for row in desk.rows(track_records, mode=mode)}
 
 

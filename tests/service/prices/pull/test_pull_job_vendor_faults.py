@@ -13,12 +13,12 @@ from service.db.tables import bar_revisions
 from service.market.exchange_calendar import get_calendar
 from service.prices.pull.fetcher import IngestContext, PullOutcome, pull_symbols
 from service.prices.quarantine.symbol_holds import Hold, clear_holds, list_holds
-from service.prices.repository import read_bars
 from service.prices.sources.yahoo import YahooSource
 from service.settings import Settings
 from service.vocabulary import QuarantineState
 from tests.support.fakes import FakeSource, World
 from tests.support.standin import Fault, Standin, StandinSymbol, reset_yfinance
+from tests.support.stored_bars import read_bars
 
 FIRST = date(2018, 10, 1)
 SESSIONS_SEEN = [date(2018, 11, day) for day in (12, 13, 14, 15, 16, 19, 20, 21)]
@@ -158,14 +158,14 @@ def test_a_ratio_without_a_split_waits_for_a_person_or_for_the_split(vendor: Ven
     vendor.change(splits={SESSIONS_SEEN[1]: 1.25}, unannounced=frozenset({SESSIONS_SEEN[1]}))
     vendor.night(SESSIONS_SEEN[0])
     outcome = vendor.night(SESSIONS_SEEN[1])["MADE"]
-    assert outcome.reason == "all closes came 0.8 times the stored ones and no split says why"
+    assert outcome.reason == "all closes are 0.8 times the stored ones and no split explains it"
     assert vendor.closes() == traded(31)
     vendor.change(unannounced=frozenset())
     assert vendor.night(SESSIONS_SEEN[2])["MADE"].state == "ok"
     assert (vendor.state, [one.state for one in vendor.holds()]) == (("ok", 2), ["confirmed"])
 
 
-@pytest.mark.parametrize(("times", "words"), [(100.0, "currency unit"), (2.0, "no split says why")])
+@pytest.mark.parametrize(("times", "words"), [(100.0, "currency unit"), (2.0, "no split explains it")])
 def test_a_person_lets_another_scale_through(vendor: Vendor, times: float, words: str) -> None:
     vendor.night(SESSIONS_SEEN[0])
     days = get_calendar("XNYS", FIRST, SESSIONS_SEEN[-1]).sessions(FIRST, SESSIONS_SEEN[-1])
@@ -203,7 +203,7 @@ def test_a_symbol_with_bars_is_gone_on_the_third_day(vendor: Vendor) -> None:
     gone = vendor.standin.symbols.pop("MADE")
     told = [vendor.night(night)["MADE"] for night in (SESSIONS_SEEN[1], SESSIONS_SEEN[1], SESSIONS_SEEN[2])]
     assert [one.state for one in told] == ["no_data"] * 3
-    assert "said on 2 of the 3 sessions" in str(told[2].reason)
+    assert "reported on 2 of the 3 sessions" in str(told[2].reason)
     assert vendor.state == ("failing", 1)
     assert vendor.night(SESSIONS_SEEN[3])["MADE"].state == "unknown"
     assert vendor.state == ("unknown", 1)
@@ -235,7 +235,7 @@ def test_nothing_is_gone_or_empty_while_the_canary_is_silent(vendor: Vendor, fau
     vendor.standin.fail("OTHER", fault)
     outcome = vendor.night(SESSIONS_SEEN[1])["MADE"]
     assert outcome.state == "transient"
-    assert str(outcome.reason).startswith("not believed while no other symbol answers: ")
+    assert str(outcome.reason).startswith("not accepted while no other symbol answers: ")
     assert (vendor.state, vendor.holds()) == (("ok", 1), ())
 
 

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from models.gate import ASK_EVERY, Evidence, judge_config
+from models.gate import ASK_EVERY, Evidence, evaluate_config
 from service.db.tables import config_approvals
 from service.training.registry.approvals import (
     LIVE,
     WITHDRAWN,
     Approval,
     ConfigKey,
-    read_standing,
+    read_approval,
     record_attempt,
     record_loss,
 )
@@ -28,7 +28,7 @@ LAST = date(2018, 5, 31)
 
 def approval(desk: Desk, key: ConfigKey = KEY) -> Approval:
     with desk.database.reading() as connection:
-        return read_standing(connection, key)
+        return read_approval(connection, key)
 
 
 def ask(desk: Desk, gain: float, last: date, key: ConfigKey = KEY) -> None:
@@ -39,8 +39,8 @@ def ask(desk: Desk, gain: float, last: date, key: ConfigKey = KEY) -> None:
     walk = np.full(252, 39.0)
     evidence = Evidence(days, walk - gain + noise, walk, 1)
     with desk.database.transaction() as connection:
-        attempt = read_standing(connection, key).attempts + 1
-        record_attempt(connection, key, evidence, judge_config(evidence, attempt), RECORDED)
+        attempt = read_approval(connection, key).attempts + 1
+        record_attempt(connection, key, evidence, evaluate_config(evidence, attempt), RECORDED)
 
 
 def with_sessions_after(desk: Desk, n: int) -> date:
@@ -51,27 +51,27 @@ def with_sessions_after(desk: Desk, n: int) -> date:
 
 def test_a_recipe_nobody_judged_may_be_asked_for(desk: Desk) -> None:
     found = approval(desk)
-    assert (found.accepted, found.attempts, found.may_ask) == (False, 0, True)
+    assert (found.accepted, found.attempts, found.may_attempt) == (False, 0, True)
 
 
 def test_an_accepted_recipe_is_not_asked_for_again(desk: Desk) -> None:
     ask(desk, 0.5, with_sessions_after(desk, 100))
     found = approval(desk)
-    assert (found.accepted, found.attempts, found.may_ask) == (True, 1, False)
+    assert (found.accepted, found.attempts, found.may_attempt) == (True, 1, False)
     assert found.figures["config_sessions"] == 252
 
 
 def test_a_refused_recipe_waits_for_a_quarter_of_new_sessions(desk: Desk) -> None:
     ask(desk, 0.0, with_sessions_after(desk, ASK_EVERY - 1))
     found = approval(desk)
-    assert (found.accepted, found.may_ask) == (False, False)
-    assert found.reason.endswith("; it may be judged again in 1 sessions")
+    assert (found.accepted, found.may_attempt) == (False, False)
+    assert found.reason.endswith("; next attempt in 1 sessions")
 
 
 def test_after_a_quarter_it_may_be_asked_for_again_and_needs_more(desk: Desk) -> None:
     last = with_sessions_after(desk, ASK_EVERY)
     ask(desk, 0.0, last)
-    assert approval(desk).may_ask
+    assert approval(desk).may_attempt
     ask(desk, 0.15, LAST)
     (first, second) = desk.rows(config_approvals)
     assert (first.attempt, second.attempt) == (1, 2)
@@ -87,15 +87,15 @@ def test_too_few_sessions_use_up_no_asking_and_wait_all_the_same(desk: Desk, day
     losses = np.full(days, 39.0)
     few = Evidence(np.datetime64(last, "D") - np.arange(days)[::-1], losses - 1.0, losses, 1)
     with desk.database.transaction() as connection:
-        record_attempt(connection, KEY, few, judge_config(few, 1), RECORDED)
+        record_attempt(connection, KEY, few, evaluate_config(few, 1), RECORDED)
     found = approval(desk)
-    assert (found.accepted, found.attempts, found.may_ask) == (False, 0, False)
+    assert (found.accepted, found.attempts, found.may_attempt) == (False, 0, False)
 
 
 def test_another_recipe_may_be_asked_for_at_once_but_counts(desk: Desk) -> None:
     ask(desk, 0.0, with_sessions_after(desk, 10))
     other = approval(desk, replace(KEY, config_hash="r2"))
-    assert (other.may_ask, other.attempts) == (True, 1)
+    assert (other.may_attempt, other.attempts) == (True, 1)
     assert approval(desk, replace(KEY, strategy="multi_step")).attempts == 0
 
 
@@ -105,8 +105,8 @@ def test_a_recipe_that_lost_its_place_waits_as_a_refused_one(desk: Desk, kind: s
     with desk.database.transaction() as connection:
         record_loss(connection, KEY, kind, "it lost", RECORDED)
     found = approval(desk)
-    assert (found.accepted, found.attempts, found.may_ask) == (False, 1, False)
-    assert found.reason == f"it lost; it may be judged again in {ASK_EVERY} sessions"
+    assert (found.accepted, found.attempts, found.may_attempt) == (False, 1, False)
+    assert found.reason == f"it lost; next attempt in {ASK_EVERY} sessions"
 
 
 def test_judgements_are_kept_for_good_with_what_they_rest_on(desk: Desk) -> None:
@@ -118,6 +118,6 @@ def test_judgements_are_kept_for_good_with_what_they_rest_on(desk: Desk) -> None
         np.array(row.evidence["walk"]),
         row.evidence["horizon"],
     )
-    assert judge_config(again, row.attempt).p == pytest.approx(row.p)
+    assert evaluate_config(again, row.attempt).p == pytest.approx(row.p)
     with pytest.raises(DBAPIError, match="append-only"), desk.database.transaction() as connection:
         connection.execute(config_approvals.delete())

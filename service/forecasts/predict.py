@@ -121,7 +121,7 @@ def _ask(
     for key, batch in answered.items():
         if isinstance(batch, str):
             context.reporter.notice(f"model version {key} cannot forecast: {batch}")
-    refusals = {key: {r.symbol: r.reason for r in batch.refusals} for key, batch in batches.items()}
+    refusals = {key: {r.symbol: r.reason for r in batch.skipped} for key, batch in batches.items()}
     for key, batch in answered.items():
         if isinstance(batch, str):
             refusals[key] = dict.fromkeys(symbols, batch)

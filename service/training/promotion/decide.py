@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from models.gate import judge_refit
+from models.gate import evaluate_refit
 from service.training.registry.approvals import Approval, ConfigKey, key_of, read_standing
 from service.training.registry.versions import Decision, ModelVersion, Recorded, champion, decide, version_ids
 
@@ -95,7 +95,7 @@ def _verdict(new: NewVersions, approval: Approval, serving: ModelVersion | None)
     if beside is None or "error" in beside:
         why = "" if beside is None else f" ({beside['error']})"
         return True, f"promoted: version {serving.id} could not be compared with{why}; {approval.reason}"
-    passes, sentence = judge_refit(beside["pinball"], beside["predecessor_pinball"], beside["n"])
+    passes, sentence = evaluate_refit(beside["pinball"], beside["predecessor_pinball"], beside["n"])
     if passes:
         return True, f"the refit takes over from version {serving.id}: {sentence}"
     return False, f"not promoted: {sentence}, so version {serving.id} goes on serving"

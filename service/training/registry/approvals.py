@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select
 
-from models.gate import ASK_EVERY, Evidence, Judgement
+from models.gate import ATTEMPT_INTERVAL, Evidence, GateResult
 from service.db.change_counters import raise_changes
 from service.db.tables import bars, config_approvals, instruments
 from service.training.registry.versions import ModelVersion, Recorded
@@ -54,7 +54,7 @@ def key_of(version: ModelVersion) -> ConfigKey:
 def read_standing(connection: Connection, key: ConfigKey) -> Approval:
     """How a recipe stands now.
 
-    It may be asked for while it is not accepted, at first or when its group has `gate.ASK_EVERY` sessions that
+    It may be asked for while it is not accepted, at first or when its group has `gate.ATTEMPT_INTERVAL` sessions that
     its last evidence did not have.
     """
     mine = (config_approvals.c.group == key.group, config_approvals.c.strategy == key.strategy)
@@ -69,15 +69,17 @@ def read_standing(connection: Connection, key: ConfigKey) -> Approval:
         return Approval(False, "the recipe has not been judged yet", attempts, True, {})
     newest = rows[0]
     asked = [row.last_session for row in rows if row.last_session is not None]
-    since = _sessions_after(connection, key.group, max(asked)) if asked else ASK_EVERY
+    since = _sessions_after(connection, key.group, max(asked)) if asked else ATTEMPT_INTERVAL
     reason = newest.reason
-    if not newest.accepted and since < ASK_EVERY:
-        reason = f"{reason}; it may be judged again in {ASK_EVERY - since} sessions"
-    return Approval(newest.accepted, reason, attempts, not newest.accepted and since >= ASK_EVERY, _figures(newest))
+    if not newest.accepted and since < ATTEMPT_INTERVAL:
+        reason = f"{reason}; it may be judged again in {ATTEMPT_INTERVAL - since} sessions"
+    return Approval(
+        newest.accepted, reason, attempts, not newest.accepted and since >= ATTEMPT_INTERVAL, _figures(newest)
+    )
 
 
 def record_attempt(
-    connection: Connection, key: ConfigKey, evidence: Evidence, judgement: Judgement, recorded: Recorded
+    connection: Connection, key: ConfigKey, evidence: Evidence, judgement: GateResult, recorded: Recorded
 ) -> None:
     """Keep an asking and its answer for good."""
     attempts = read_standing(connection, key).attempts + 1

@@ -15,7 +15,7 @@ from sqlalchemy import select, update
 from models.config import ModelConfig, Strategy
 from models.data_hash import panel_hash
 from models.forecasting.network_forecaster import load_forecaster
-from models.gate import Evidence, judge_config
+from models.gate import Evidence, evaluate_config
 from models.training.train import TrainedArtifact
 from models.tuned_configs import tuned
 from service.db.tables import config_approvals, instruments, model_decisions, model_versions, runs
@@ -170,7 +170,7 @@ def test_who_serves_and_loses_live_is_sent_back_though_its_recipe_is_no_longer_t
     key = ConfigKey("equity", "one_step", row.config_hash, "lstm")
     with desk.database.transaction() as connection:
         folds = evidence(0.5, 252)
-        record_attempt(connection, key, folds, judge_config(folds, 1), Recorded(NOON, NOON, None))
+        record_attempt(connection, key, folds, evaluate_config(folds, 1), Recorded(NOON, NOON, None))
     monkeypatch.setattr("service.training.promotion.gate.live_evidence", lambda *_: evidence(-0.5, 126))
     trained(desk)
     assert [row.kind for row in desk.rows(config_approvals)] == ["asked", "live"]

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection
 
 from models.config import ModelConfig, Strategy
-from models.gate import Evidence, judge_config
+from models.gate import Evidence, evaluate_config
 from models.training.train import TrainedArtifact
 from service.db.tables import model_decisions, model_versions
 from service.training.promotion.decide import NewVersions, promote
@@ -40,7 +40,7 @@ def ask(desk: Desk, gain: float, key: ConfigKey = KEY) -> None:
     walk = np.full(252, 39.0)
     evidence = Evidence(np.datetime64("2017-01-01", "D") + np.arange(252), walk - gain + noise, walk, 1)
     with desk.database.transaction() as connection:
-        record_attempt(connection, key, evidence, judge_config(evidence, 1), RECORDED)
+        record_attempt(connection, key, evidence, evaluate_config(evidence, 1), RECORDED)
 
 
 def train(connection: Connection, ratio: float | None, config: ModelConfig = NETWORK.config) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from models.gate import ASK_EVERY, Evidence, judge_config
+from models.gate import ATTEMPT_INTERVAL, Evidence, evaluate_config
 from service.db.tables import config_approvals
 from service.training.registry.approvals import (
     LIVE,
@@ -40,7 +40,7 @@ def ask(desk: Desk, gain: float, last: date, key: ConfigKey = KEY) -> None:
     evidence = Evidence(days, walk - gain + noise, walk, 1)
     with desk.database.transaction() as connection:
         attempt = read_standing(connection, key).attempts + 1
-        record_attempt(connection, key, evidence, judge_config(evidence, attempt), RECORDED)
+        record_attempt(connection, key, evidence, evaluate_config(evidence, attempt), RECORDED)
 
 
 def with_sessions_after(desk: Desk, n: int) -> date:
@@ -62,14 +62,14 @@ def test_an_accepted_recipe_is_not_asked_for_again(desk: Desk) -> None:
 
 
 def test_a_refused_recipe_waits_for_a_quarter_of_new_sessions(desk: Desk) -> None:
-    ask(desk, 0.0, with_sessions_after(desk, ASK_EVERY - 1))
+    ask(desk, 0.0, with_sessions_after(desk, ATTEMPT_INTERVAL - 1))
     found = approval(desk)
     assert (found.accepted, found.may_ask) == (False, False)
     assert found.reason.endswith("; it may be judged again in 1 sessions")
 
 
 def test_after_a_quarter_it_may_be_asked_for_again_and_needs_more(desk: Desk) -> None:
-    last = with_sessions_after(desk, ASK_EVERY)
+    last = with_sessions_after(desk, ATTEMPT_INTERVAL)
     ask(desk, 0.0, last)
     assert approval(desk).may_ask
     ask(desk, 0.15, LAST)
@@ -87,7 +87,7 @@ def test_too_few_sessions_use_up_no_asking_and_wait_all_the_same(desk: Desk, day
     losses = np.full(days, 39.0)
     few = Evidence(np.datetime64(last, "D") - np.arange(days)[::-1], losses - 1.0, losses, 1)
     with desk.database.transaction() as connection:
-        record_attempt(connection, KEY, few, judge_config(few, 1), RECORDED)
+        record_attempt(connection, KEY, few, evaluate_config(few, 1), RECORDED)
     found = approval(desk)
     assert (found.accepted, found.attempts, found.may_ask) == (False, 0, False)
 
@@ -106,7 +106,7 @@ def test_a_recipe_that_lost_its_place_waits_as_a_refused_one(desk: Desk, kind: s
         record_loss(connection, KEY, kind, "it lost", RECORDED)
     found = approval(desk)
     assert (found.accepted, found.attempts, found.may_ask) == (False, 1, False)
-    assert found.reason == f"it lost; it may be judged again in {ASK_EVERY} sessions"
+    assert found.reason == f"it lost; it may be judged again in {ATTEMPT_INTERVAL} sessions"
 
 
 def test_judgements_are_kept_for_good_with_what_they_rest_on(desk: Desk) -> None:
@@ -118,6 +118,6 @@ def test_judgements_are_kept_for_good_with_what_they_rest_on(desk: Desk) -> None
         np.array(row.evidence["walk"]),
         row.evidence["horizon"],
     )
-    assert judge_config(again, row.attempt).p == pytest.approx(row.p)
+    assert evaluate_config(again, row.attempt).p == pytest.approx(row.p)
     with pytest.raises(DBAPIError, match="append-only"), desk.database.transaction() as connection:
         connection.execute(config_approvals.delete())

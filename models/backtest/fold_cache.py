@@ -15,7 +15,7 @@ import numpy as np
 import models
 from models.backtest.protocols import ForecastHistory
 from models.data_hash import panel_hash
-from models.forecaster import Refusal
+from models.forecaster import SkippedSymbol
 from models.preprocessing.frame import Panel
 
 FORMAT = 2
@@ -120,6 +120,6 @@ def read_fold_result(path: Path) -> FoldResult | None:
         **columns,
         facts=head["facts"],
         seeds={int(seed): arrays[f"seed_{seed}"] for seed in head["seeds"]},
-        refusals=tuple(Refusal(symbol, reason) for symbol, reason in head["refusals"]),
+        refusals=tuple(SkippedSymbol(symbol, reason) for symbol, reason in head["refusals"]),
     )
     return FoldResult(history)

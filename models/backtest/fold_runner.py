@@ -168,7 +168,7 @@ def start_of(lead: ForecastHistory, fold: Fold) -> CalibrationState:
         raw=lead.raw,
         actual=np.where(known, lead.actual, np.nan),
     )
-    return calibrate(rows).state.counted_anew()
+    return calibrate(rows).state.with_counts_reset()
 
 
 def _fit(

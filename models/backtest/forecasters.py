@@ -88,10 +88,10 @@ class FittedBaselineForecaster(Serving[RowForecaster]):
     def history(self, panel: Panel, first: np.datetime64, last: np.datetime64) -> ForecastHistory:
         """See `contract.FittedForecaster`; rows the baseline has no forecast for are left out."""
         rows = between(sigma_rows(panel, self.config.horizon), first, last)
-        raw = self.forecaster.over(panel, rows)
+        raw = self.forecaster.forecast_rows(panel, rows)
         known = np.flatnonzero(~np.isnan(raw).any(axis=(1, 2)))
         history = history_of(rows.select(known), raw[known])
-        refusals = self.forecaster.refusals if isinstance(self.forecaster, Garch) else ()
+        refusals = self.forecaster.skipped if isinstance(self.forecaster, Garch) else ()
         return replace(history, refusals=refusals)
 
 
@@ -240,7 +240,7 @@ class WalkRows:
         """Its strategy gives the horizon."""
         return self.walk.config
 
-    def over(self, panel: Panel, rows: PooledWindows) -> FloatArray:  # noqa: ARG002 - the interface's form
+    def forecast_rows(self, panel: Panel, rows: PooledWindows) -> FloatArray:  # noqa: ARG002 - the interface's form
         """Every row with a sigma is forecast from it alone."""
         return self.walk.at(rows.sigma)
 
@@ -248,9 +248,9 @@ class WalkRows:
         """See `forecast.Forecaster`."""
         return self.walk.forecast(panel)
 
-    def reason_against(self, frame: PriceHistory) -> str:
+    def skip_reason(self, history: PriceHistory) -> str:
         """Every row with a sigma is forecast."""
-        return no_sigma(frame)
+        return no_sigma(history)
 
 
 def forecasters_of(

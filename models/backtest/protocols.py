@@ -12,7 +12,7 @@ import numpy as np
 
 from models.backtest.folds import Fold
 from models.config import QUANTILES, ModelConfig
-from models.forecaster import ForecastBatch, Forecaster, Refusal
+from models.forecaster import ForecastBatch, Forecaster, SkippedSymbol
 from models.preprocessing.frame import DateArray, FloatArray, Panel
 from models.preprocessing.windows import IntArray, PooledWindows
 from models.training.holdout import actual_returns
@@ -52,7 +52,7 @@ class ForecastHistory:
     actual: FloatArray
     facts: Mapping[str, Any] = field(default_factory=dict)
     seeds: Mapping[int, FloatArray] = field(default_factory=dict)
-    refusals: tuple[Refusal, ...] = ()
+    refusals: tuple[SkippedSymbol, ...] = ()
 
     def __post_init__(self) -> None:
         n, horizon = self.actual.shape

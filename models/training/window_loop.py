@@ -84,7 +84,7 @@ class CompiledLoop(Trainer):
         self._mask = tf.constant(masked_columns)
         self._fit = self._resident(fit)
         self._medians = np.median(fit.targets, axis=0).astype(np.float32)
-        self._shown_columns = fit.shown() if fit.newest_only else None
+        self._shown_columns = fit.visibility() if fit.newest_only else None
         self._batch = batch_of(len(fit), config.batch_size)
         self._epoch = tf.function(self._run_epoch)
         self._step = tf.function(self._run_step, jit_compile=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from models.config import QUANTILES, ModelConfig
 from models.errors import ArtifactError
-from models.forecaster import ForecastBatch, Refusal
+from models.forecaster import ForecastBatch, SkippedSymbol
 from models.forecasting.ensemble import mean_over_seeds, weights_in_order
 from models.forecasting.spatiotemporal.images import CHANNELS, MarketImages, cells, market_images
 from models.forecasting.spatiotemporal.pipeline import MarketPipeline
@@ -103,7 +103,7 @@ class SpatiotemporalForecaster:
             sigma=windows.sigma,
             last_close=np.array([known.frames[index].close[-1] for index in chosen], dtype=np.float64),
             degraded=tuple(degraded[index] for index in chosen),
-            refusals=tuple(Refusal(symbol, reason) for symbol, reason in reasons.items() if reason is not None),
+            skipped=tuple(SkippedSymbol(symbol, reason) for symbol, reason in reasons.items() if reason is not None),
         )
 
     def _forward(self, weights: Weights, frames: MarketImages) -> Float32Array:

@@ -92,7 +92,7 @@ def market_images(seen: PooledWindows, asked: PooledWindows, rows: IntArray, hei
     targets = np.zeros((len(as_of), height, asked.targets.shape[1]))
     at = cells(asked, as_of, rows)
     counted[at], targets[at] = True, np.nan_to_num(asked.targets)
-    return MarketImages(seen.inputs, ends, seen.lookback, as_of, sigma, targets, counted, seen.shown())
+    return MarketImages(seen.inputs, ends, seen.lookback, as_of, sigma, targets, counted, seen.visibility())
 
 
 def cells(windows: PooledWindows, as_of: DateArray, rows: IntArray) -> tuple[IntArray, IntArray]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from models.config import INPUT_MEMORY
 from models.errors import ArtifactError
-from models.forecaster import Refusal
+from models.forecaster import SkippedSymbol
 from models.forecasting.spatiotemporal.layout import MarketLayout
 from models.preprocessing.frame import Panel
 from models.preprocessing.pipeline import Pipeline
@@ -26,7 +26,7 @@ class MarketPipeline:
     windows: Pipeline
     layout: MarketLayout
 
-    def newest(self, panel: Panel) -> tuple[PooledWindows, PooledWindows, tuple[Refusal, ...]]:
+    def newest(self, panel: Panel) -> tuple[PooledWindows, PooledWindows, tuple[SkippedSymbol, ...]]:
         """The windows that end at the last session of a panel's frames, as training would cut them there.
 
         A symbol too young for a forecast of its own stands in the frame all the same once training would put it

@@ -19,7 +19,7 @@ from service.runs import JOBS, Outcome, read_outcomes
 from service.runtime.context import ServiceContext
 from service.scheduler.leader import leader
 from service.scheduler.loop import Scheduler
-from service.scheduler.plan import ask, newest_runs, plan_trainings, read_request
+from service.scheduler.plan import add_request, newest_runs, plan_trainings, read_request
 from service.vocabulary import RequestState
 
 FOLLOW_LIMIT = timedelta(hours=2)
@@ -107,7 +107,7 @@ def _do(context: ServiceContext, jobs: Sequence[str], shown: str) -> list[int]:
 def _follow(context: ServiceContext, job: str, active: str) -> list[int]:
     """Ask the active scheduler and wait until the runs it names have ended."""
     with context.database.transaction() as connection:
-        request = ask(connection, job, context.machine.now(connection))
+        request = add_request(connection, job, context.machine.now(connection))
     sys.stderr.write(f"asking the active scheduler ({active})\n")
     deadline = time.monotonic() + FOLLOW_LIMIT.total_seconds()
     while time.monotonic() < deadline:

@@ -49,7 +49,7 @@ def test_historical_leaves_holes_out_and_needs_250_returns() -> None:
     holed = make_frame("HOLED", 600, 3, holes=list(range(300, 400)))
     batch = historical(Strategy.MULTI_STEP).forecast(Panel((short, enough, holed)))
     assert batch.symbols == ("ENOUGH", "HOLED")
-    assert "251 returns" in batch.refusals[0].reason
+    assert "251 returns" in batch.skipped[0].reason
     newest = log_returns(holed.close, 1)[100:]
     np.testing.assert_allclose(batch.quantiles[1, 0, 3], np.median(newest[~np.isnan(newest)]), rtol=1e-12)
 
@@ -98,12 +98,12 @@ def test_garch_refuses_what_it_cannot_estimate_and_goes_on() -> None:
     flat, short = frame_of_closes(np.full(700, 5.0), "FLAT"), make_frame("SHORT", 300, 1)
     fitted = fit_garch(Panel((flat, short, make_frame("AAA", 700, 2))), Strategy.ONE_STEP, NEVER)
     assert list(fitted.parameters) == ["AAA"]
-    assert "its price never changed" in fitted.refusals[0].reason
-    assert "299 returns where 500 are needed" in fitted.refusals[1].reason
+    assert "its price never changed" in fitted.skipped[0].reason
+    assert "299 returns where 500 are needed" in fitted.skipped[1].reason
     batch = fitted.forecast(Panel((flat, make_frame("AAA", 700, 2), make_frame("OTHER", 700, 3))))
     assert batch.symbols == ("AAA",)
-    assert "never changed" in batch.refusals[0].reason
-    assert "no parameters were estimated" in batch.refusals[1].reason
+    assert "never changed" in batch.skipped[0].reason
+    assert "no parameters were estimated" in batch.skipped[1].reason
 
 
 def test_baselines_answer_for_a_panel_without_symbols() -> None:

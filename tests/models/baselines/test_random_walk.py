@@ -1,4 +1,4 @@
-"""The random walk: literal quantiles, refusals, holes, and the canary of a simulated random walk."""
+"""The random walk: literal quantiles, skipped, holes, and the canary of a simulated random walk."""
 
 import json
 
@@ -64,9 +64,9 @@ def test_sixty_bars_and_the_bar_of_as_of_are_needed() -> None:
     assert batch.symbols == ("OLD", "HOLED")
     assert batch.quantiles.shape == (2, 3, 7)
     assert batch.degraded == ((), ())
-    assert [refusal.symbol for refusal in batch.refusals] == ["YOUNG", "GONE", "YOUNG"]
-    assert "59 bars" in batch.refusals[0].reason
-    assert "the bar of 2001-02-23 is missing" in batch.refusals[1].reason
+    assert [symbol.symbol for symbol in batch.skipped] == ["YOUNG", "GONE", "YOUNG"]
+    assert "59 bars" in batch.skipped[0].reason
+    assert "the bar of 2001-02-23 is missing" in batch.skipped[1].reason
 
 
 def test_serving_a_cut_history_changes_nothing() -> None:

@@ -70,8 +70,8 @@ def test_windows_without_inputs_are_the_same_windows(panel: Panel, pipeline: Pip
 
 @pytest.mark.parametrize("rows", [420, 310, MEMORY + 5])
 def test_the_newest_window_is_what_training_would_cut_there(panel: Panel, pipeline: Pipeline, rows: int) -> None:
-    newest, refusals = pipeline.newest(last_rows(panel, rows))
-    assert refusals == ()
+    newest, skipped = pipeline.newest(last_rows(panel, rows))
+    assert skipped == ()
     windows = pipeline.windows(panel, require_targets=False)
     last = np.array([np.flatnonzero(windows.symbol_index == index)[-1] for index in range(3)])
     assert newest.gather().shape == (3, 5, 14)
@@ -101,16 +101,16 @@ def test_a_longer_history_gives_bit_for_bit_the_same_own_inputs(panel: Panel, pi
 def test_refusals_say_what_is_missing(pipeline: Pipeline, n: int, holes: list[int], reason: str) -> None:
     refused = make_frame("BAD", 600, 1, holes=[hole for hole in holes]).until(n)
     served = make_frame("GOOD", 300, 2)
-    newest, refusals = pipeline.newest(Panel((refused, served)))
+    newest, skipped = pipeline.newest(Panel((refused, served)))
     assert newest.symbol_index.tolist() == [1]
     assert len(newest) == 1
-    assert [refusal.symbol for refusal in refusals] == ["BAD"]
-    assert reason in refusals[0].reason
+    assert [symbol.symbol for symbol in skipped] == ["BAD"]
+    assert reason in skipped[0].reason
 
 
 def test_a_hole_outside_the_window_is_no_reason_to_refuse(pipeline: Pipeline) -> None:
-    newest, refusals = pipeline.newest(Panel((make_frame("AAA", 300, 1, holes=[294]),)))
-    assert (len(newest), refusals) == (1, ())
+    newest, skipped = pipeline.newest(Panel((make_frame("AAA", 300, 1, holes=[294]),)))
+    assert (len(newest), skipped) == (1, ())
 
 
 def test_masks_never_block_and_are_told(panel: Panel, pipeline: Pipeline) -> None:
@@ -119,8 +119,8 @@ def test_masks_never_block_and_are_told(panel: Panel, pipeline: Pipeline) -> Non
     partly = Panel(panel.frames, {"SPY": holed})
     assert pipeline.degraded(panel) == ((), (), ())
     assert pipeline.degraded(partly) == (("SPY", "^VIX"),) * 3
-    newest, refusals = pipeline.newest(partly)
-    assert refusals == ()
+    newest, skipped = pipeline.newest(partly)
+    assert skipped == ()
     gathered = newest.gather()
     assert gathered[0, :, 10].tolist() == [1, 1, 0, 0, 1]
     # Tokyo closes before New York does on the same date: it sees the hole a session later
@@ -149,7 +149,7 @@ def test_an_altered_pipeline_is_refused(pipeline: Pipeline, change: dict[str, ob
 
 
 def test_nothing_to_fit_on(panel: Panel) -> None:
-    with pytest.raises(TooLittleHistory, match="no session of the 3 frames"):
+    with pytest.raises(TooLittleHistory, match="no session of the 3 symbols"):
         Pipeline.fit(panel, make_recipe(), np.datetime64("2000-01-31T00:00:00"))
 
 
@@ -178,8 +178,8 @@ def test_extended_windows_show_days_and_keep_the_rest_to_their_newest_session(pa
 @pytest.mark.parametrize("rows", [420, INPUT_MEMORY + 5])
 def test_the_newest_extended_window_is_what_training_would_cut_there(panel: Panel, rows: int) -> None:
     extended = Pipeline.fit(panel, replace(make_recipe(), inputs=Inputs.EXTENDED), CUT)
-    newest, refusals = extended.newest(last_rows(panel, rows))
-    assert refusals == ()
+    newest, skipped = extended.newest(last_rows(panel, rows))
+    assert skipped == ()
     windows = extended.windows(panel, require_targets=False)
     last = np.array([np.flatnonzero(windows.symbol_index == index)[-1] for index in range(3)])
     np.testing.assert_allclose(newest.gather(), windows.select(last).gather(), atol=1e-6)

@@ -120,7 +120,7 @@ def test_a_hole_is_refused_and_its_neighbours_are_served(trained: Trained) -> No
     known = panel_known_at(PANEL, PANEL.frames[0].final_at[1102])
     batch = trained.forecaster.forecast(known)
     assert batch.symbols == ("AAA", "CCC", "DDD")
-    reasons = {refusal.symbol: refusal.reason for refusal in batch.refusals}
+    reasons = {refusal.symbol: refusal.reason for refusal in batch.skipped}
     assert "is missing from the window" in reasons["BBB"]
     assert np.isfinite(batch.quantiles).all()
     assert (np.diff(batch.quantiles, axis=-1) >= 0).all()
@@ -131,9 +131,9 @@ def test_new_symbols_and_other_calendars_are_refused_in_words(trained: Trained) 
     new = known_at(make_frame("NEW", SESSIONS, 9), CUT_AT)
     batch = trained.forecaster.forecast(Panel((new, *known.frames), known.references))
     assert batch.symbols == NEW_YORK
-    assert [refusal.symbol for refusal in batch.refusals] == ["NEW", "7203.T"]
-    assert "new since the conv_lstm was trained, which has no row for it" in batch.refusals[0].reason
-    assert "trades on XTKS" in batch.refusals[1].reason
+    assert [refusal.symbol for refusal in batch.skipped] == ["NEW", "7203.T"]
+    assert "new since the conv_lstm was trained, which has no row for it" in batch.skipped[0].reason
+    assert "trades on XTKS" in batch.skipped[1].reason
     # And the others' forecasts are as without them.
     alone = trained.forecaster.forecast(known)
     np.testing.assert_array_equal(alone.quantiles, batch.quantiles)
@@ -141,7 +141,7 @@ def test_new_symbols_and_other_calendars_are_refused_in_words(trained: Trained) 
 
 def test_a_panel_without_a_forecast_is_answered_with_refusals_alone(trained: Trained) -> None:
     batch = trained.forecaster.forecast(Panel((make_frame("NEW", 400, 9),)))
-    assert (batch.symbols, batch.quantiles.shape, len(batch.refusals)) == ((), (0, 3, 7), 1)
+    assert (batch.symbols, batch.quantiles.shape, len(batch.skipped)) == ((), (0, 3, 7), 1)
 
 
 def test_an_absent_symbol_is_masked_and_its_neighbours_see_it(trained: Trained) -> None:

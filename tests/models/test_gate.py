@@ -47,7 +47,7 @@ def test_a_loss_is_never_accepted_however_significant() -> None:
     assert not judgement.accepted
     assert judgement.p is not None
     assert 0.999 < judgement.p <= 1
-    assert judgement.reason.startswith("the recipe does not beat the random walk over 252 sessions: pinball ")
+    assert judgement.reason.startswith("the model config does not beat the random walk over 252 sessions: pinball ")
 
 
 @pytest.mark.parametrize("gain", [-0.02, 0.0, 0.02, 0.1])
@@ -64,7 +64,7 @@ def test_too_few_sessions_are_no_evidence() -> None:
     judgement = evaluate_config(evidence(5.0, MIN_SESSIONS - 1), 1)
     assert not judgement.accepted
     assert judgement.p is None
-    assert judgement.reason == "249 sessions of evidence; a recipe is judged on 250 or more"
+    assert judgement.reason == "249 sessions of evidence; the test of a model config needs 250"
     assert (judgement.accepted, judgement.sessions, judgement.level) == (False, 249, 0.025)
     assert judgement.skill == pytest.approx(5 / 39, abs=0.01)
     assert evaluate_config(evidence(5.0, MIN_SESSIONS), 1).accepted
@@ -140,6 +140,6 @@ def test_a_refit_may_be_worse_by_the_margin_and_no_more() -> None:
 
 
 def test_a_refit_without_unseen_sessions_does_not_take_over() -> None:
-    reason = "no session that neither version was fitted or stopped on"
+    reason = "there is no session that neither version was trained or validated on"
     assert evaluate_refit(float("nan"), float("nan"), 0) == (False, reason)
     assert evaluate_refit(40.0, 40.0, 0) == (False, reason)

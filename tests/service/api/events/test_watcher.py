@@ -199,7 +199,7 @@ def test_a_client_that_reads_too_slowly_is_dropped_with_a_word() -> None:
         subscription.add(news(5))
         (last,) = [event async for event in subscription.events()]
         assert last.kind == "fault"
-        assert json.loads(last.data)["detail"].startswith("this stream fell too far behind and ends here")
+        assert json.loads(last.data)["detail"].startswith("this stream is too far behind and ends")
 
     in_loop(run)
 

@@ -125,7 +125,7 @@ def test_a_network_is_trained_judged_and_decided_on(desk: Desk, monkeypatch: pyt
         judged = network.metrics["test"]
         # Random walks have nothing to be learned, so the gate must have refused them.
         assert (network.status, walk.status) == ("challenger", "champion")
-        assert network.reason.startswith("not promoted: the recipe does not beat the random walk over 252 sessions")
+        assert network.reason.startswith("not promoted: the model config does not beat the random walk over 252")
         assert judged["dates"] == 252
         assert network.trained_at == datetime(2018, 5, 31, 21, 30, tzinfo=UTC)
         assert network.data_until <= network.trained_at
@@ -177,7 +177,7 @@ def test_who_serves_and_loses_live_is_sent_back_though_its_recipe_is_no_longer_t
     assert ("one_step", "random_walk", "champion") in versions(desk)
     assert ("one_step", "lstm", "challenger") in versions(desk)
     told = [sentence for _, strategy, sentence in desk.reporter.decisions if strategy == "one_step"]
-    assert told[0].startswith(f"the random walk serves: version {former} was sent back: the recipe lost to the random")
+    assert told[0].startswith(f"the random walk serves: version {former} was sent back: the model config lost to the")
 
 
 def test_bars_after_the_scheduled_instant_play_no_part(desk: Desk) -> None:

@@ -79,7 +79,7 @@ class SpatiotemporalSpec:
 
     @property
     def columns_as_channels(self) -> "SpatiotemporalSpec":
-        """Spec of a market's frames for the convolutions: one column, with the inputs as channels.
+        """Spec of market images for the convolutions: one column, with the inputs as channels.
 
         Neighbouring symbols move together, so a convolution over rows is meaningful; the order of the inputs has no
         meaning, so there is no convolution over them.
@@ -89,7 +89,7 @@ class SpatiotemporalSpec:
         """
         if self.layout != "channels_last":
             raise ValueError(
-                f"frames of a market are channels_last, received {self.layout!r}; transpose only image frames"
+                f"market images are channels_last, received {self.layout!r}; transpose only image frames"
             )
         channels = self.columns * self.channels
         return SpatiotemporalSpec(self.frames, self.rows, 1, channels, self.units, self.horizon, self.seed)

@@ -33,7 +33,7 @@ class Conv3DVariant(StrEnum):
 
 
 def build_market_conv3d_lstm(spec: SpatiotemporalSpec, variant: Conv3DVariant) -> Any:
-    """Build the network from a market's frames to quantiles of all symbols, with seeded initial weights.
+    """Build the network from market images to quantiles of all symbols, with seeded initial weights.
 
     ```text
     (batch, lookback, rows, columns, channels)      frames, oldest session first

@@ -27,7 +27,7 @@ NORM_EPSILON = 1e-3
 def forward_conv3d_lstm(
     spec: SpatiotemporalSpec, weights: Mapping[str, Float32Array], frames: Float32Array
 ) -> Float32Array:
-    """Return the quantiles of all symbols from a market's frames; a variational latent is its mean.
+    """Return the quantiles of all symbols from market images; a variational latent is its mean.
 
     Args:
         spec: Size that the network was built with.

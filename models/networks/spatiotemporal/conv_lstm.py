@@ -1,6 +1,6 @@
 """The network `conv_lstm`: an LSTM with convolutions instead of products (Shi et al. 2015), over frames.
 
-A market's frames `(batch, lookback, rows, columns, channels)` give quantiles of all symbols; image frames give image
+Market images `(batch, lookback, rows, columns, channels)` give quantiles of all symbols; image frames give image
 frames. Uses only calls of Keras 3, none of a backend, so that it runs on TensorFlow and on JAX.
 """
 
@@ -41,7 +41,7 @@ def conv_lstm_layer(name: str, spec: SpatiotemporalSpec, seed: int, *, return_se
 
 
 def build_market_conv_lstm(spec: SpatiotemporalSpec) -> Any:
-    """Build the network from a market's frames to quantiles of all symbols, with seeded initial weights.
+    """Build the network from market images to quantiles of all symbols, with seeded initial weights.
 
     ```text
     (batch, lookback, rows, columns, channels)      frames, oldest session first

@@ -13,7 +13,7 @@ from models.preprocessing.windows import Float32Array
 def forward_conv_lstm(
     spec: SpatiotemporalSpec, weights: Mapping[str, Float32Array], frames: Float32Array
 ) -> Float32Array:
-    """Return the quantiles of all symbols from a market's frames.
+    """Return the quantiles of all symbols from market images.
 
     Args:
         spec: Size that the network was built with.

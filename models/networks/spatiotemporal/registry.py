@@ -36,7 +36,7 @@ class SpatiotemporalDefinition:
 
     Attributes:
         name: Its name in model configs, settings and tables.
-        build: Builds a `keras.Model` from a market's frames to `(batch, rows, horizon, 7)`; imports Keras.
+        build: Builds a `keras.Model` from market images to `(batch, rows, horizon, 7)`; imports Keras.
         build_frames: Builds a `keras.Model` from image frames to the next `horizon` frames.
         forward: Forward pass of the network of `build` in NumPy, from the arrays of `spatiotemporal_weights`.
     """

@@ -1,4 +1,4 @@
-"""Calibration of one step, compared with numbers calculated by hand."""
+"""Calibration of one step, compared with literal numbers."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""Pesaran-Timmermann test and ratios clustered by day, with numbers calculated by hand."""
+"""Pesaran-Timmermann test and ratios clustered by day, with literal numbers."""
 
 import numpy as np
 import pytest

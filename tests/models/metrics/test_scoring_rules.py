@@ -1,4 +1,4 @@
-"""Scores with numbers calculated by hand."""
+"""Scores with literal numbers."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Diebold-Mariano test with numbers calculated by hand, and p-values compared with a table of Student's t."""
+"""Diebold-Mariano test with literal numbers, and p-values compared with a table of Student's t."""
 
 import numpy as np
 import pytest

@@ -25,7 +25,7 @@ BUILDERS = {
 FEATURES, UNITS = 4, 6
 WINDOW = np.array([[[1.0], [2.0]]], np.float32)
 
-# Calculated by hand for one unit and one input: kernels 0.5, biases 0 but 1 for the forget gate, head 0.5.
+# Expected quantiles for one unit and one input: kernels 0.5, biases 0 but 1 for the forget gate, head 0.5.
 STACKED = [-2.1579341, -1.3913238, -0.6247135, 0.1418968, 0.9085071, 1.6751174, 2.4417277]
 DECODED = [
     [-2.1000465, -1.3866945, -0.6733426, 0.0400094, 0.7533613, 1.4667133, 2.1800652],

@@ -17,7 +17,7 @@ from tests.support.float32 import assert_equal_in_float32
 BATCH, SESSIONS, FEATURES, UNITS, HORIZON = 3, 12, 4, 6, 3
 SERIES = np.random.default_rng(8).normal(size=(BATCH, SESSIONS, FEATURES)).astype(np.float32)
 
-# Calculated by hand: one unit, one input, kernels 0.5, forget bias 1, head 0.5; inputs 1, 2, -1.
+# Expected medians: one unit, one input, kernels 0.5, forget bias 1, head 0.5; inputs 1, 2, -1.
 LITERAL_ARRAYS = {
     "kernel": np.full((1, 4), 0.5, np.float32),
     "recurrent": np.full((1, 4), 0.5, np.float32),

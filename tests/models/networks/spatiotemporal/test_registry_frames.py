@@ -115,8 +115,8 @@ def test_invalid_sizes_and_layouts_are_errors() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_market_frames_have_their_channels_last(name: str) -> None:
-    with pytest.raises(ValueError, match="frames of a market are channels_last, received 'channels_first'"):
+def test_market_images_must_have_channels_last(name: str) -> None:
+    with pytest.raises(ValueError, match="market images are channels_last, received 'channels_first'"):
         SPATIOTEMPORAL_NETWORKS[name].build(SpatiotemporalSpec(5, 9, 7, 2, 8, 3, layout="channels_first"))
 
 

@@ -67,5 +67,5 @@ class ReplayMarketClock:
         """
         value: datetime | None = connection.execute(select(market_clock.c.now)).scalar_one_or_none()
         if value is None:
-            raise DatabaseError("the database has no market time although its clock is replay; make a new database")
+            raise DatabaseError("the database has no market time although its clock is replay; use a new database")
         return value

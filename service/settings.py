@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.errors import SettingsError
+from service.vocabulary import CONTINUOUS_CALENDARS
 
 PREFIX = "TPLUS_"
 DEFAULT_SPEED = 3.0
@@ -207,8 +208,9 @@ class Settings(BaseSettings):
             kind = f"files-{Path(folder).name}-{hashlib.sha256(folder.encode()).hexdigest()[:8]}"
         return f"tplus-{kind}-{self.market_clock.mode}.db"
 
-    def settle(self, *, continuous: bool) -> timedelta:
-        """How long after its close a bar is final."""
+    def settle(self, calendar: str) -> timedelta:
+        """Return how long after its close a bar of a calendar is final."""
+        continuous = calendar in CONTINUOUS_CALENDARS
         return timedelta(minutes=self.settle_minutes_continuous if continuous else self.settle_minutes)
 
     @property

@@ -9,6 +9,15 @@ RANDOM_WALK: Final = "random_walk"
 SERVED: Final = "served"
 """The forecaster of a track record that follows the published forecasts, whichever model made them."""
 
+ALWAYS_OPEN: Final = "24/7"
+"""Calendar of crypto currencies."""
+
+WEEKDAYS_ONLY: Final = "24/5"
+"""Calendar of exchange rates: open from Monday to Friday around the clock."""
+
+CONTINUOUS_CALENDARS: Final = frozenset({ALWAYS_OPEN, WEEKDAYS_ONLY})
+"""Calendars whose sessions open the moment the one before closes; they have a settle delay of their own."""
+
 
 class Mode(StrEnum):
     """How an edition was made: on time, on a replayed clock, or afterwards."""

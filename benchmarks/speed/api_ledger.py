@@ -19,6 +19,7 @@ from service.db.tables import (
     model_versions,
     run_outcomes,
     runs,
+    score_batches,
     scores,
     served_forecasts,
     sessions,
@@ -137,9 +138,14 @@ def _edition(connection: Connection, number: int, as_of: date) -> None:
         for version, strategy, _horizon in _LANES
         if version in (1, 3)
     ])  # fmt: skip
+    _put(connection, score_batches, [
+        {"number": number, "calendar": "24/7", "scored_at": _NOW, "recorded_at": _NOW, "previous_hash": "0" * 64,
+         "hash": f"{number:064d}"}
+    ])  # fmt: skip
     _put(connection, scores, [
-        {"forecast_id": first + place, "revision": 1, "state": "scored", "actual": 0.01, "pinball": 0.003,
-         "error": 0.01, "inside_50": True, "inside_80": True, "inside_95": True, "scored_at": _NOW, "recorded_at": _NOW}
+        {"batch": number, "forecast_id": first + place, "revision": 1, "state": "scored", "actual": 0.01,
+         "pinball": 0.003, "error": 0.01, "inside_50": True, "inside_80": True, "inside_95": True, "scored_at": _NOW,
+         "recorded_at": _NOW}
         for place in range(len(rows))
     ])  # fmt: skip
 

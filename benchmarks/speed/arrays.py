@@ -34,7 +34,6 @@ from service.db.session import Database
 from service.db.tables import instruments
 from service.market.exchange_calendar import get_calendar
 from service.market.instruments import add_symbols, list_instruments
-from service.market.sessions import settle_of
 from service.prices.panel import PanelQuery, load_panel
 from service.prices.pull.fetcher import IngestContext, pull_symbols
 from service.prices.sources.files import FilesSource
@@ -105,7 +104,7 @@ def read(url: str) -> Read:
     database = Database(url)
     with database.reading() as connection:
         symbols = tuple(connection.execute(select(instruments.c.symbol).order_by(instruments.c.symbol)).scalars())
-        panel = load_panel(connection, PanelQuery(symbols, (), _AT, settle_of(Settings())))
+        panel = load_panel(connection, PanelQuery(symbols, (), _AT, Settings().settle))
     database.close()
     config = ModelConfig("lstm", Strategy.MULTI_STEP)
     windows = Pipeline.fit(panel, config, _CUT_AT).windows(panel, require_targets=True)

@@ -17,7 +17,6 @@ from service.db.session import Database
 from service.db.tables import bars
 from service.market.exchange_calendar import get_calendar
 from service.market.instruments import add_symbols, list_instruments
-from service.market.sessions import settle_of
 from service.prices.panel import PanelQuery, load_panel
 from service.prices.pull.fetch_ranges import calendar_around
 from service.prices.pull.fetcher import IngestContext, pull_symbols
@@ -56,7 +55,7 @@ def read(context: IngestContext, rows: int | None) -> float:
     symbols = tuple(context.source.symbols())
     begin = perf_counter()
     with context.database.reading() as connection:
-        load_panel(connection, PanelQuery(symbols, (), _AT, settle_of(context.settings), rows))
+        load_panel(connection, PanelQuery(symbols, (), _AT, context.settings.settle, rows))
     return perf_counter() - begin
 
 

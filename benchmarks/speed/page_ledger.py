@@ -21,6 +21,7 @@ from service.db.tables import (
     market_clock,
     model_versions,
     runs,
+    score_batches,
     scores,
     served_forecasts,
     sessions,
@@ -155,7 +156,11 @@ def _edition(connection: Connection, size: Size, number: int, closes: FloatArray
     first = (number - 1) * len(rows) + 1
     _put(connection, forecasts, [{"id": first + place, "as_of": as_of, **row} for place, row in enumerate(
         {**row, "target_session": as_of + timedelta(days=row["step"])} for row in rows)])  # fmt: skip
-    _put(connection, scores, outcomes)
+    _put(connection, score_batches, [
+        {"number": number, "calendar": "24/7", "scored_at": _NOW, "recorded_at": _NOW, "previous_hash": "0" * 64,
+         "hash": f"{number:064d}"}
+    ])  # fmt: skip
+    _put(connection, scores, [{"batch": number, **outcome} for outcome in outcomes])
     _put(connection, served_forecasts, [
         {"edition": number, "symbol": symbol, "strategy": strategy, "model_version_id": version, "reason": "champion"}
         for symbol in names(size)

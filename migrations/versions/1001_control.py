@@ -1,4 +1,4 @@
-"""Tables that control the service: its identity, market time, schedulers, requests, change counters, keys, audit.
+"""Tables that control the service: its identity, market time, schedulers, keys, run requests, counters, audit.
 
 Revision: 1001
 Revises:
@@ -14,7 +14,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-TABLES = ("stamp", "market_clock", "schedulers", "run_requests", "change_counters", "api_keys", "audit")
+TABLES = ("stamp", "market_clock", "schedulers", "api_keys", "run_requests", "change_counters", "audit")
 """In the order in which they refer to one another."""
 
 
@@ -67,26 +67,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_schedulers")),
     )
     op.create_table(
-        "run_requests",
-        sa.Column("id", BigId, nullable=False),
-        sa.Column("kind", sa.String(length=30), nullable=False),
-        sa.Column("body", Json, nullable=False),
-        sa.Column("idempotency_key", sa.String(length=200), nullable=True),
-        sa.Column("state", sa.String(length=20), nullable=False),
-        sa.Column("created_at", Instant(), nullable=False, comment="machine time"),
-        sa.Column("finished_at", Instant(), nullable=True),
-        sa.Column("result", Json, nullable=True),
-        sa.Column("error", sa.Text(), nullable=True),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_run_requests")),
-        sa.UniqueConstraint("idempotency_key", name=op.f("uq_run_requests_idempotency_key")),
-    )
-    op.create_table(
-        "change_counters",
-        sa.Column("scope", sa.String(length=40), nullable=False, comment="empty for the one counter, else a symbol"),
-        sa.Column("counter", sa.Integer(), nullable=False),
-        sa.PrimaryKeyConstraint("scope", name=op.f("pk_change_counters")),
-    )
-    op.create_table(
         "api_keys",
         sa.Column("id", BigId, nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
@@ -98,6 +78,31 @@ def upgrade() -> None:
         sa.Column("revoked_at", Instant(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_api_keys")),
         sa.UniqueConstraint("sha256", name=op.f("uq_api_keys_sha256")),
+    )
+    op.create_table(
+        "run_requests",
+        sa.Column("id", BigId, nullable=False),
+        sa.Column("kind", sa.String(length=30), nullable=False),
+        sa.Column("body", Json, nullable=False),
+        sa.Column("body_hash", sa.String(length=64), nullable=False, comment="SHA-256 of the body's canonical JSON"),
+        sa.Column("key_id", BigId, nullable=True, comment="null for the command line"),
+        sa.Column("idempotency_key", sa.String(length=200), nullable=True),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("created_at", Instant(), nullable=False, comment="machine time"),
+        sa.Column("finished_at", Instant(), nullable=True),
+        sa.Column("result", Json, nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("answer", Json, nullable=True, comment="stored answer: status and body"),
+        sa.Column("expires_at", Instant(), nullable=True, comment="machine time until which the answer is kept"),
+        sa.ForeignKeyConstraint(["key_id"], ["api_keys.id"], name=op.f("fk_run_requests_key_id_api_keys")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_run_requests")),
+        sa.UniqueConstraint("key_id", "idempotency_key", name=op.f("uq_run_requests_key_id_idempotency_key")),
+    )
+    op.create_table(
+        "change_counters",
+        sa.Column("scope", sa.String(length=40), nullable=False, comment="empty for the one counter, else a symbol"),
+        sa.Column("counter", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("scope", name=op.f("pk_change_counters")),
     )
     op.create_table(
         "audit",

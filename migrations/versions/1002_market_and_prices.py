@@ -15,7 +15,10 @@ down_revision = "1001"
 branch_labels = None
 depends_on = None
 
-TABLES = ("instruments", "sessions", "bars", "bar_revisions", "corporate_actions", "quarantine")
+TABLES = (
+    "instruments", "sessions", "bars", "bar_revisions", "corporate_actions", "corporate_action_revisions",
+    "quarantine", "symbol_holds",
+)  # fmt: skip
 """In the order in which they refer to one another."""
 
 
@@ -89,11 +92,33 @@ def upgrade() -> None:
         "corporate_actions",
         sa.Column("symbol", sa.String(length=40), nullable=False),
         sa.Column("ex_date", sa.Date(), nullable=False),
-        sa.Column("kind", sa.String(length=10), nullable=False),
+        sa.Column("kind", sa.String(length=20), nullable=False),
         sa.Column("value", sa.Float(), nullable=False),
         sa.Column("fetched_at", Instant(), nullable=False, comment="market time"),
-        sa.ForeignKeyConstraint(["symbol"], ["instruments.symbol"], name=op.f("fk_corporate_actions_symbol_instruments")),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["symbol"], ["instruments.symbol"], name=op.f("fk_corporate_actions_symbol_instruments")
+        ),
         sa.PrimaryKeyConstraint("symbol", "ex_date", "kind", name=op.f("pk_corporate_actions")),
+    )
+    op.create_table(
+        "corporate_action_revisions",
+        sa.Column("id", BigId, nullable=False),
+        sa.Column("symbol", sa.String(length=40), nullable=False),
+        sa.Column("ex_date", sa.Date(), nullable=False),
+        sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False, comment="of the value that was replaced"),
+        sa.Column("value", sa.Float(), nullable=False),
+        sa.Column("fetched_at", Instant(), nullable=False, comment="market time"),
+        sa.Column("replaced_at", Instant(), nullable=False, comment="market time"),
+        sa.Column("basis", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["symbol"], ["instruments.symbol"], name=op.f("fk_corporate_action_revisions_symbol_instruments")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_corporate_action_revisions")),
+    )
+    op.create_index(
+        op.f("ix_corporate_action_revisions_symbol_ex_date"), "corporate_action_revisions", ["symbol", "ex_date"]
     )
     op.create_table(
         "quarantine",
@@ -109,6 +134,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_quarantine")),
     )
     op.create_index(op.f("ix_quarantine_symbol_session"), "quarantine", ["symbol", "session"])
+    op.create_table(
+        "symbol_holds",
+        sa.Column("id", BigId, nullable=False),
+        sa.Column("symbol", sa.String(length=40), nullable=False),
+        sa.Column("kind", sa.String(length=20), nullable=False, comment="basis or gone"),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False, comment="open, confirmed or cleared"),
+        sa.Column("sessions_seen", Json, nullable=False, comment="ISO dates of the sessions whose pull raised it"),
+        sa.Column("allowed", sa.Boolean(), nullable=False, comment="the next pull takes the source's history as it is"),
+        sa.Column("first_seen_at", Instant(), nullable=False, comment="market time"),
+        sa.Column("last_seen_at", Instant(), nullable=False, comment="market time"),
+        sa.ForeignKeyConstraint(["symbol"], ["instruments.symbol"], name=op.f("fk_symbol_holds_symbol_instruments")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_symbol_holds")),
+    )
+    op.create_index(op.f("ix_symbol_holds_symbol_state"), "symbol_holds", ["symbol", "state"])
     check_bars_by_statement()
 
 

@@ -1,4 +1,4 @@
-"""Runs, model versions, the decisions about them, approvals of configurations, and calibration states.
+"""Runs, rate limits, model versions, the decisions about them, approvals of configurations, and calibration states.
 
 Revision: 1003
 Revises: 1002
@@ -15,7 +15,10 @@ down_revision = "1002"
 branch_labels = None
 depends_on = None
 
-TABLES = ("runs", "run_outcomes", "model_versions", "model_decisions", "calibration_states", "config_approvals")
+TABLES = (
+    "runs", "run_outcomes", "source_rate_limits", "model_versions", "model_decisions", "calibration_states",
+    "config_approvals",
+)  # fmt: skip
 """In the order in which they refer to one another."""
 
 APPEND_ONLY = ("model_decisions", "config_approvals")
@@ -37,18 +40,8 @@ def upgrade() -> None:
         sa.Column("token", sa.Integer(), nullable=False, comment="raised by each claim; a publish must name it"),
         sa.Column("owner", sa.String(length=64), nullable=True),
         sa.Column("lease_until", Instant(), nullable=True, comment="machine time"),
-        sa.Column(
-            "not_before",
-            Instant(),
-            nullable=True,
-            comment="machine time of the next attempt",
-        ),
-        sa.Column(
-            "wait_until",
-            Instant(),
-            nullable=True,
-            comment="market time a waiting run sleeps to",
-        ),
+        sa.Column("not_before", Instant(), nullable=True, comment="machine time of the next attempt"),
+        sa.Column("wait_until", Instant(), nullable=True, comment="market time a waiting run sleeps to"),
         sa.Column("started_at", Instant(), nullable=True, comment="machine time"),
         sa.Column("finished_at", Instant(), nullable=True, comment="machine time"),
         sa.Column("counts", Json, nullable=False, comment="symbols by outcome"),
@@ -74,6 +67,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run_id", "symbol", name=op.f("pk_run_outcomes")),
     )
     op.create_table(
+        "source_rate_limits",
+        sa.Column("source", sa.String(length=300), nullable=False),
+        sa.Column("run_id", BigId, nullable=False),
+        sa.Column("limits", sa.Integer(), nullable=False, comment="how often the source limited the run"),
+        sa.Column("limited_at", Instant(), nullable=False, comment="machine time of the newest"),
+        sa.Column("paused_until", Instant(), nullable=True, comment="machine time; null once the pauses are used up"),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_source_rate_limits_run_id_runs")),
+        sa.PrimaryKeyConstraint("source", "run_id", name=op.f("pk_source_rate_limits")),
+    )
+    op.create_table(
         "model_versions",
         sa.Column("id", BigId, nullable=False),
         sa.Column("group", sa.String(length=40), nullable=False),
@@ -81,19 +84,9 @@ def upgrade() -> None:
         sa.Column("forecaster", sa.String(length=40), nullable=False),
         sa.Column("lookback", sa.Integer(), nullable=False),
         sa.Column("horizon", sa.Integer(), nullable=False),
-        sa.Column(
-            "trained_at",
-            Instant(),
-            nullable=False,
-            comment="market time: the cut of its data",
-        ),
+        sa.Column("trained_at", Instant(), nullable=False, comment="market time: the cut of its data"),
         sa.Column("recorded_at", Instant(), nullable=False, comment="machine time"),
-        sa.Column(
-            "data_until",
-            Instant(),
-            nullable=True,
-            comment="by then all it used, judging included, was final",
-        ),
+        sa.Column("data_until", Instant(), nullable=True, comment="by then all it used, judging included, was final"),
         sa.Column("train_first", sa.Date(), nullable=True),
         sa.Column("train_last", sa.Date(), nullable=True),
         sa.Column("validation_first", sa.Date(), nullable=True),
@@ -103,14 +96,20 @@ def upgrade() -> None:
         sa.Column("data_hash", sa.String(length=64), nullable=False),
         sa.Column("seeds", Json, nullable=False),
         sa.Column("specs", Json, nullable=False),
-        sa.Column("config_hash", sa.String(length=64), nullable=False, comment="hash of network, inputs, loss and span"),
+        sa.Column(
+            "config_hash", sa.String(length=64), nullable=False, comment="hash of network, inputs, loss and span"
+        ),
         sa.Column("metrics", Json, nullable=False),
         sa.Column("artifact", sa.String(length=300), nullable=False, comment="folder name below the artifact store"),
         sa.Column("sha256", sa.String(length=64), nullable=False),
         sa.Column("status", sa.String(length=20), nullable=False, comment="champion, challenger, retired or rejected"),
         sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("for_backfill", sa.Boolean(), nullable=False, comment="fitted for a backfill; it never serves on time"),
-        sa.Column("pinned_at", Instant(), nullable=True, comment="market time; a refit does not replace a pinned version"),
+        sa.Column(
+            "for_backfill", sa.Boolean(), nullable=False, comment="fitted for a backfill; it never serves on time"
+        ),
+        sa.Column(
+            "pinned_at", Instant(), nullable=True, comment="market time; a refit does not replace a pinned version"
+        ),
         sa.Column("run_id", BigId, nullable=True),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_model_versions_run_id_runs")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_model_versions")),

@@ -1,4 +1,4 @@
-"""The ledger: editions, forecasts, which of them were served, scores, and track records.
+"""The ledger: editions, forecasts, served forecasts, score batches, scores, and track records.
 
 Revision: 1004
 Revises: 1003
@@ -15,10 +15,10 @@ down_revision = "1003"
 branch_labels = None
 depends_on = None
 
-TABLES = ("editions", "forecasts", "served_forecasts", "scores", "track_records")
+TABLES = ("editions", "forecasts", "served_forecasts", "score_batches", "scores", "track_records")
 """In the order in which they refer to one another."""
 
-APPEND_ONLY = ("editions", "forecasts", "served_forecasts", "scores")
+APPEND_ONLY = ("editions", "forecasts", "served_forecasts", "score_batches", "scores")
 
 
 def upgrade() -> None:
@@ -65,12 +65,7 @@ def upgrade() -> None:
         sa.Column("q75", sa.Float(), nullable=False, comment="calibrated, log return"),
         sa.Column("q90", sa.Float(), nullable=False, comment="calibrated, log return"),
         sa.Column("q975", sa.Float(), nullable=False, comment="calibrated, log return"),
-        sa.Column(
-            "degraded",
-            Json,
-            nullable=True,
-            comment="inputs it was trained with that are masked now",
-        ),
+        sa.Column("degraded", Json, nullable=True, comment="inputs it was trained with that are masked now"),
         sa.ForeignKeyConstraint(["edition"], ["editions.number"], name=op.f("fk_forecasts_edition_editions")),
         sa.ForeignKeyConstraint(
             ["model_version_id"], ["model_versions.id"], name=op.f("fk_forecasts_model_version_id_model_versions")
@@ -93,24 +88,36 @@ def upgrade() -> None:
         sa.Column("edition", sa.Integer(), nullable=False),
         sa.Column("symbol", sa.String(length=40), nullable=False),
         sa.Column("strategy", sa.String(length=20), nullable=False),
-        sa.Column(
-            "model_version_id",
-            BigId,
-            nullable=False,
-            comment="what was served",
-        ),
+        sa.Column("model_version_id", BigId, nullable=False, comment="what was served"),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["edition"], ["editions.number"], name=op.f("fk_served_forecasts_edition_editions")),
         sa.ForeignKeyConstraint(
-            ["model_version_id"], ["model_versions.id"], name=op.f("fk_served_forecasts_model_version_id_model_versions")
+            ["model_version_id"],
+            ["model_versions.id"],
+            name=op.f("fk_served_forecasts_model_version_id_model_versions"),
         ),
-        sa.ForeignKeyConstraint(["symbol"], ["instruments.symbol"], name=op.f("fk_served_forecasts_symbol_instruments")),
+        sa.ForeignKeyConstraint(
+            ["symbol"], ["instruments.symbol"], name=op.f("fk_served_forecasts_symbol_instruments")
+        ),
         sa.PrimaryKeyConstraint("edition", "symbol", "strategy", name=op.f("pk_served_forecasts")),
     )
     op.create_index(op.f("ix_served_forecasts_symbol_edition"), "served_forecasts", ["symbol", "edition"])
     op.create_table(
+        "score_batches",
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("calendar", sa.String(length=20), nullable=False),
+        sa.Column("scored_at", Instant(), nullable=False, comment="market time"),
+        sa.Column("recorded_at", Instant(), nullable=False, comment="machine time"),
+        sa.Column("previous_hash", sa.String(length=64), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("run_id", BigId, nullable=True),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_score_batches_run_id_runs")),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_score_batches")),
+    )
+    op.create_table(
         "scores",
         sa.Column("id", BigId, nullable=False),
+        sa.Column("batch", sa.Integer(), nullable=False),
         sa.Column("forecast_id", BigId, nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(length=10), nullable=False, comment="scored or void"),
@@ -121,6 +128,9 @@ def upgrade() -> None:
             nullable=True,
             comment="sum of the revisions of the two bars it was scored with",
         ),
+        sa.Column(
+            "actions_revision", sa.Integer(), nullable=True, comment="sum of the revisions of the actions between them"
+        ),
         sa.Column("actual", sa.Float(), nullable=True, comment="log return of the adjusted close, as_of to target"),
         sa.Column("pinball", sa.Float(), nullable=True, comment="mean over the quantiles, log return"),
         sa.Column("error", sa.Float(), nullable=True, comment="actual less median, log return"),
@@ -129,10 +139,12 @@ def upgrade() -> None:
         sa.Column("inside_95", sa.Boolean(), nullable=True),
         sa.Column("scored_at", Instant(), nullable=False, comment="market time"),
         sa.Column("recorded_at", Instant(), nullable=False, comment="machine time"),
+        sa.ForeignKeyConstraint(["batch"], ["score_batches.number"], name=op.f("fk_scores_batch_score_batches")),
         sa.ForeignKeyConstraint(["forecast_id"], ["forecasts.id"], name=op.f("fk_scores_forecast_id_forecasts")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_scores")),
         sa.UniqueConstraint("forecast_id", "revision", name=op.f("uq_scores_forecast_id_revision")),
     )
+    op.create_index(op.f("ix_scores_batch"), "scores", ["batch"])
     void = sa.text("state = 'void'")
     op.create_index("ix_scores_void", "scores", ["forecast_id"], sqlite_where=void, postgresql_where=void)
     op.create_table(

@@ -116,7 +116,7 @@ def _checked(history: FetchedPrices, settings: Settings, at: datetime) -> Fetche
     name = name or calendar_for(history.symbol, history.meta.exchange)
     first, last = history.bars.index[0].date(), history.bars.index[-1].date()
     calendar = get_calendar(name, first, last + _AHEAD)
-    settle = settings.settle(continuous=calendar.continuous)
+    settle = settings.settle(calendar.name)
     instant = np.datetime64(at.replace(tzinfo=None), "s")
     checked = check_rows(history, calendar.table(first, last), settle, instant)
     if not len(checked.rows):

@@ -286,10 +286,10 @@ class Backtest:
                     sentences += [
                         f"{who}: {refusal.symbol} is left out: {refusal.reason}" for refusal in result.history.refusals
                     ]
-                    told = {key: fact for key, fact in result.history.facts.items() if key != CALIBRATION_START}
-                    if told:
+                    own = {key: fact for key, fact in result.history.facts.items() if key != CALIBRATION_START}
+                    if own:
                         key = {"fold": task.fold.number, "forecaster": forecaster.name, "strategy": forecaster.strategy}
-                        facts.append({**key, "lookback": forecaster.lookback, **told})
+                        facts.append({**key, "lookback": forecaster.lookback, **own})
         return sentences, facts
 
     def _parts(self, plans: Sequence[_Plan]) -> Iterator[ForecasterRows]:

@@ -24,7 +24,7 @@ def held_sentence(step: Step, level: int) -> str:
     )
 
 
-def better_or_worse(skill: float, is_told_apart: bool) -> str:
+def better_or_worse(skill: float, is_significant: bool) -> str:
     """Skill against the random walk in words.
 
     `1.4 % better` and `1.4 % worse` where it is told apart from chance; else the bare number, above 0 is better:
@@ -34,7 +34,7 @@ def better_or_worse(skill: float, is_told_apart: bool) -> str:
     if text == "0.0 %":
         return "no better (0.0 %)"
     return (
-        f"{change_text(abs(skill)).removeprefix('+')} {'better' if skill > 0 else 'worse'}" if is_told_apart else text
+        f"{change_text(abs(skill)).removeprefix('+')} {'better' if skill > 0 else 'worse'}" if is_significant else text
     )
 
 
@@ -47,7 +47,7 @@ def skill_sentence(skill: Skill, served_by: str) -> str:
         return "The published forecast is the random walk itself."
     own = "The random walk made this forecast. " if is_walk else ""
     if skill.p is not None and skill.p < SIGNIFICANT and change_text(skill.value) != "0.0 %":
-        words = better_or_worse(skill.value, is_told_apart=True)
+        words = better_or_worse(skill.value, is_significant=True)
         return f"{own}By pinball loss, published forecasts were {words} than the random walk (n = {skill.n})."
     return (
         f"{own}By pinball loss, the skill of published forecasts vs the random walk was "

@@ -60,7 +60,7 @@ def _ratios(name: str, place: int, records: Sequence[Record], theme: Theme) -> J
         "y": [record.ratio for record in own],
         "line": {"color": colour, "width": 1.5, "dash": "solid" if name == SERVED else "dot"},
         "marker": {
-            "symbol": [mark if record.told_apart else f"{mark}-open" for record in own],
+            "symbol": [mark if record.is_significant else f"{mark}-open" for record in own],
             "size": 10,
             "color": colour,
             "line": {"width": 2, "color": colour},

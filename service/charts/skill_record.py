@@ -24,7 +24,7 @@ class Record:
     ratio: float | None
 
     @property
-    def told_apart(self) -> bool:
+    def is_significant(self) -> bool:
         """Whether the difference from the random walk is more than chance at 5 %."""
         return self.item.p is not None and self.item.p < SIGNIFICANT
 

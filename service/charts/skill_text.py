@@ -24,19 +24,19 @@ _COLUMNS = (
 def caption(records: Sequence[Record], answer: ForecastAnswer) -> str:
     """What was served beside the random walk, by step, with n and p."""
     served = [record for record in records if record.item.forecaster == SERVED]
-    told = [record for record in served if record.ratio is not None]
-    if not told:
+    compared = [record for record in served if record.ratio is not None]
+    if not compared:
         return too_little(min((record.item.n for record in served), default=0))
-    n = min(record.item.n for record in told)
-    if all(record.item.p is None and abs(1 - (record.ratio or 1)) < 0.0005 for record in told):
-        first = f"Published forecasts up to {told[0].item.as_of} are from the random walk itself (n = {n})."
+    n = min(record.item.n for record in compared)
+    if all(record.item.p is None and abs(1 - (record.ratio or 1)) < 0.0005 for record in compared):
+        first = f"Published forecasts up to {compared[0].item.as_of} are from the random walk itself (n = {n})."
     else:
-        parts = [f"{_than_walk(record)} at {record.label} ({_significance(record)})" for record in told]
+        parts = [f"{_than_walk(record)} at {record.label} ({_significance(record)})" for record in compared]
         first = (
-            f"On n = {n} scored sessions up to {told[0].item.as_of}, published forecasts vs the random "
+            f"On n = {n} scored sessions up to {compared[0].item.as_of}, published forecasts vs the random "
             f"walk: {listed(parts)}."
         )
-    worst = max(told, key=lambda record: abs(record.item.coverage_80 - 0.8)).item
+    worst = max(compared, key=lambda record: abs(record.item.coverage_80 - 0.8)).item
     return (
         f"{first} The 80 % interval contained {share_text(worst.coverage_80)} of the closes of "
         f"{LABELS[worst.step - 1]}, the step farthest from nominal. {mode_sentence(answer.mode)}"
@@ -45,12 +45,12 @@ def caption(records: Sequence[Record], answer: ForecastAnswer) -> str:
 
 def alt(records: Sequence[Record], answer: ForecastAnswer) -> str:
     """What is drawn, with every ratio."""
-    told = [
+    ratios = [
         f"{record.item.forecaster} at {record.label} {record.ratio:.3f}"
         for record in records
         if record.ratio is not None and record.item.forecaster != RANDOM_WALK
     ]
-    ratios = "; ".join(told) if told else f"none yet, under {MIN_SESSIONS} scored sessions"
+    listed_ratios = "; ".join(ratios) if ratios else f"none yet, under {MIN_SESSIONS} scored sessions"
     served = [record.item for record in records if record.item.forecaster == SERVED]
     held = [
         f"{LABELS[item.step - 1]} {share_text(item.coverage_50)}, {share_text(item.coverage_80)}, "
@@ -59,8 +59,9 @@ def alt(records: Sequence[Record], answer: ForecastAnswer) -> str:
         if item.n >= MIN_SESSIONS
     ]
     return (
-        f"Left: pinball loss for {answer.symbol} over the random walk's, above 1 is worse: {ratios}. Right: closes "
-        f"measured inside the 50, 80 and 95 % intervals of published forecasts: {'; '.join(held) or 'too few yet'}."
+        f"Left: pinball loss for {answer.symbol} over the random walk's, above 1 is worse: {listed_ratios}. "
+        f"Right: closes measured inside the 50, 80 and 95 % intervals of published forecasts: "
+        f"{'; '.join(held) or 'not enough data'}."
     )
 
 
@@ -87,17 +88,17 @@ def readout(records: Sequence[Record], steps: int) -> list[Line]:
 
 
 def _than_walk(record: Record) -> str:
-    return better_or_worse(1 - (record.ratio or 1.0), record.told_apart)
+    return better_or_worse(1 - (record.ratio or 1.0), record.is_significant)
 
 
 def _judged(record: Record) -> str:
     words = _than_walk(record)
-    is_bare = not record.told_apart and not words.startswith("no ")
+    is_bare = not record.is_significant and not words.startswith("no ")
     return f"{words}, not significant" if is_bare else words
 
 
 def _significance(record: Record) -> str:
-    return f"{p_text(record.item.p)}{'' if record.told_apart else ', not significant'}"
+    return f"{p_text(record.item.p)}{'' if record.is_significant else ', not significant'}"
 
 
 def _row(record: Record) -> tuple[str | float | None, ...]:

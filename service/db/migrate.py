@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 import migrations
 from service.db.revision import HEAD, is_development, revision_problem
-from service.db.session import Database, is_unavailable, refusal
+from service.db.session import Database, driver_message, is_unavailable
 from service.errors import DatabaseError
 
 _SET_UP_LOCK = 0x7470_6C75_73
@@ -59,7 +59,7 @@ def upgrade(database: Database, revision: str = "head") -> None:
             command.upgrade(_config(connection), revision)
     except DriverError as error:
         raise DatabaseError(
-            f"the database {shown(database)} cannot be opened: {refusal(error)}; "
+            f"the database {shown(database)} cannot be opened: {driver_message(error)}; "
             "check the path or URL and the room on its disk"
         ) from error
 

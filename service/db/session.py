@@ -17,7 +17,7 @@ PostgreSQL tells a database that is read-only as an internal error, all else as 
 """
 
 
-def refusal(error: DBAPIError) -> str:
+def driver_message(error: DBAPIError) -> str:
     """A driver's own words on one line."""
     return " ".join(str(error.orig).split())
 

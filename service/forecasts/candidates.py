@@ -1,4 +1,4 @@
-"""Who could be forecast at an as_of: what is stored of each symbol, and what was published already."""
+"""Reads the symbols that may be forecast at an as_of, with their bars and published forecasts."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -17,11 +17,11 @@ class Candidate:
         symbol: Yahoo-style name.
         group: Its training group.
         state: State of the instrument.
-        state_reason: Why, in one sentence; None where there is nothing to say.
+        state_reason: One sentence, or None.
         basis: Basis of its stored prices.
-        close: as_of's stored close; None where there is no bar.
+        close: as_of's stored close; None without a bar.
         revision: Newest published revision of its forecast; 0 = none.
-        published_close: The last close that the newest on-time revision was made with; None where none was.
+        published_close: Last close used by the newest on-time revision; None without one.
     """
 
     symbol: str
@@ -33,19 +33,19 @@ class Candidate:
     revision: int
     published_close: float | None
 
-    def blame(self, sentence: str) -> str:
-        """A sentence on this symbol, with what is known to be wrong with it."""
+    def describe(self, sentence: str) -> str:
+        """Return a sentence about this symbol, with the reason of its state."""
         return sentence if self.state_reason is None else f"{sentence}; {self.state_reason}"
 
     @property
     def is_published(self) -> bool:
-        """Whether its newest on-time forecast was made from the bar as it stands (or no bar stands)."""
+        """Whether its newest on-time forecast used the stored bar (or there is no bar)."""
         return self.published_close is not None and self.close in (None, self.published_close)
 
 
 def read_candidates(connection: Connection, calendar: str, as_of: date) -> tuple[Candidate, ...]:
-    """The active symbols of a calendar, sorted; symbols unknown to the source are left out."""
-    # Of each symbol alone, two seeks in an index: a grouping would read all forecasts there are.
+    """Return the active symbols of a calendar, sorted; symbols unknown to the source are left out."""
+    # Two index seeks per symbol: a grouping would read all forecasts.
     mine = and_(forecasts.c.symbol == instruments.c.symbol, forecasts.c.as_of == as_of)
     newest = select(func.max(forecasts.c.revision)).where(mine).correlate(instruments).scalar_subquery()
     on_time = (

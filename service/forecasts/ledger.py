@@ -1,11 +1,9 @@
 """The ledger: editions without gaps, each naming the hash of the one before it.
 
-The hash covers everything a reader could later want to dispute: the edition's header, every forecast's
-figures and what was served. Anyone who holds one hash can check the whole past with `verify`.
+The hash covers the edition's header, the figures of every forecast, and which forecasts were served. Scores have a
+chain of their own, see `service.forecasts.scoring.score_batches`; `verify` checks both.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -13,12 +11,11 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 
 from service.db.change_counters import lock_changes, raise_changes
+from service.db.hash_chain import GENESIS, chain_hash
 from service.db.tables import editions, forecasts, served_forecasts
 from service.db.tables.forecasts import QUANTILE_NAMES
 from service.forecasts.publication import EditionDraft, ForecastDraft
-
-GENESIS = "0" * 64
-"""Previous hash of the first edition."""
+from service.forecasts.scoring.score_batches import verify_scores
 
 
 def publish(connection: Connection, draft: EditionDraft, issued_at: datetime, recorded_at: datetime) -> int:
@@ -67,23 +64,18 @@ def publish(connection: Connection, draft: EditionDraft, issued_at: datetime, re
 def edition_hash(
     header: Mapping[str, Any], forecast_rows: list[dict[str, Any]], item_rows: list[dict[str, Any]]
 ) -> str:
-    """SHA-256 over the canonical JSON of an edition.
+    """Return the SHA-256 of an edition, in hex.
 
     Args:
-        header: number, origin, calendar, as_of, issued_at, recorded_at, previous_hash.
+        header: number, mode, calendar, as_of, issued_at, recorded_at, previous_hash.
         forecast_rows: Column name -> value, without the surrogate id.
-        item_rows: Column name -> value.
+        item_rows: Rows of the served forecasts, column name -> value.
     """
-    document = {
-        "header": _plain(header),
-        "forecasts": sorted((_plain(row) for row in forecast_rows), key=_canonical),
-        "items": sorted((_plain(row) for row in item_rows), key=_canonical),
-    }
-    return hashlib.sha256(_canonical(document).encode()).hexdigest()
+    return chain_hash(header, {"forecasts": forecast_rows, "items": item_rows})
 
 
 def verify(connection: Connection) -> list[str]:
-    """Check the whole chain; returns one sentence per fault, none where all is well."""
+    """Check both chains, of editions and of score batches; returns one sentence per fault."""
     faults: list[str] = []
     expected_number, previous = 1, GENESIS
     for edition in connection.execute(select(editions).order_by(editions.c.number)).mappings().all():
@@ -101,7 +93,7 @@ def verify(connection: Connection) -> list[str]:
         if edition_hash(header, forecast_rows, [dict(item) for item in items]) != edition["hash"]:
             faults.append(f"edition {number} was altered: its rows do not give its hash")
         expected_number, previous = number + 1, edition["hash"]
-    return faults
+    return [*faults, *verify_scores(connection)]
 
 
 def _forecast_row(edition: int, item: ForecastDraft) -> dict[str, Any]:
@@ -122,17 +114,3 @@ def _forecast_row(edition: int, item: ForecastDraft) -> dict[str, Any]:
         **{name: value + 0.0 for name, value in zip(QUANTILE_NAMES, item.calibrated, strict=True)},
         "degraded": list(item.degraded) or None,
     }
-
-
-def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
-    return {str(name): _text(value) for name, value in row.items()}
-
-
-def _text(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat(timespec="microseconds")
-    return value.isoformat() if hasattr(value, "isoformat") else value
-
-
-def _canonical(document: Any) -> str:
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -1,4 +1,4 @@
-"""From a group's candidates to drafts: load the window, ask every forecaster, say what is served and why."""
+"""Forecasts a group's candidates: loads the inputs, runs every forecaster, chooses what is served and why."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ from service.forecasts.candidates import Candidate
 from service.forecasts.publication import ForecastDraft, ItemDraft
 from service.prices.panel import PanelQuery, load_panel
 from service.runs import Outcome
-from service.runtime.context import STAND_IN, ServiceContext
-from service.training.registry.approvals import key_of, read_standing
+from service.runtime.context import SUBSTITUTE, ServiceContext
+from service.training.registry.approvals import key_of, read_approval
 from service.training.registry.versions import ModelVersion, serving_versions
 
 SPARE_SESSIONS = 60
-"""Sessions read beyond what the inputs look back on, so that a few holes do not cost a long history its network."""
+"""Extra sessions read, so that a few missing bars do not exclude a long history from the network."""
 
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """What a group's forecasters answered."""
+    """Forecasts of a group's forecasters."""
 
     forecasts: tuple[ForecastDraft, ...] = ()
     items: tuple[ItemDraft, ...] = ()
@@ -34,7 +34,7 @@ class Predictions:
 
     @staticmethod
     def joined(parts: Sequence["Predictions"]) -> "Predictions":
-        """What several groups answered, as one."""
+        """Return the predictions of several groups as one."""
         return Predictions(
             tuple(item for part in parts for item in part.forecasts),
             tuple(item for part in parts for item in part.items),
@@ -42,7 +42,7 @@ class Predictions:
         )
 
     def of(self, symbols: Collection[str]) -> "Predictions":
-        """The answers for some symbols alone."""
+        """Return the predictions of some symbols."""
         return Predictions(
             tuple(item for item in self.forecasts if item.symbol in symbols),
             tuple(item for item in self.items if item.symbol in symbols),
@@ -52,16 +52,16 @@ class Predictions:
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    """The batches of a group's versions, and where each symbol stands in them."""
+    """Batches of a group's versions, and the row of each symbol in them."""
 
     versions: dict[int, ModelVersion]
     batches: dict[int, ForecastBatch]
     rows: dict[int, dict[str, int]]
-    refusals: dict[int, dict[str, str]]
-    stand_ins: frozenset[int] = frozenset()
+    refused: dict[int, dict[str, str]]
+    substitutes: frozenset[int] = frozenset()
 
 
-def compose(
+def predict(
     context: ServiceContext,
     group: str,
     candidates: Sequence[Candidate],
@@ -69,7 +69,7 @@ def compose(
     as_of: date,
     model_versions: Sequence[ModelVersion] | None = None,
 ) -> Predictions:
-    """Forecast some symbols of one group at as_of, by every version that ought to.
+    """Forecast some symbols of one group at as_of with every serving version.
 
     Args:
         context: The service's parts.
@@ -77,10 +77,10 @@ def compose(
         candidates: Symbols that have as_of's bar.
         calendar: Their calendar.
         as_of: T-1.
-        lineup: Who forecasts, with the status each has in this; None = who ought to now.
+        model_versions: Versions that forecast, with their status at that time; None = those that serve now.
     """
     by_symbol = {candidate.symbol: candidate for candidate in candidates}
-    answers = _ask(context, group, tuple(by_symbol), context.calendars.final_at(calendar, as_of), model_versions)
+    answers = _forecast(context, group, tuple(by_symbol), context.calendars.final_at(calendar, as_of), model_versions)
     targets = context.calendars.targets(calendar, as_of, Strategy.MULTI_STEP.horizon)
     states = _states(context, answers, calendar, as_of)
     drafts: list[ForecastDraft] = []
@@ -100,7 +100,7 @@ def compose(
     return Predictions(tuple(drafts), tuple(items), tuple(outcomes))
 
 
-def _ask(
+def _forecast(
     context: ServiceContext,
     group: str,
     symbols: tuple[str, ...],
@@ -111,7 +111,7 @@ def _ask(
     with context.database.reading() as connection:
         chosen = serving_versions(connection, group) if model_versions is None else model_versions
         versions = {version.id: version for version in chosen}
-        stand_ins = frozenset(v.id for v in chosen if model_versions is None and _stands_in(connection, v))
+        substitutes = frozenset(v.id for v in chosen if model_versions is None and _may_substitute(connection, v))
         references = tuple(sorted({name for version in versions.values() for name in version.references}))
         panel = load_panel(connection, PanelQuery(symbols, references, until, context.calendars.settle, rows))
     store = context.settings.artifact_dir
@@ -121,19 +121,19 @@ def _ask(
     for key, batch in answered.items():
         if isinstance(batch, str):
             context.reporter.notice(f"model version {key} cannot forecast: {batch}")
-    refusals = {key: {r.symbol: r.reason for r in batch.skipped} for key, batch in batches.items()}
+    refused = {key: {r.symbol: r.reason for r in batch.skipped} for key, batch in batches.items()}
     for key, batch in answered.items():
         if isinstance(batch, str):
-            refusals[key] = dict.fromkeys(symbols, batch)
+            refused[key] = dict.fromkeys(symbols, batch)
     rows_of = {key: {symbol: row for row, symbol in enumerate(batch.symbols)} for key, batch in batches.items()}
-    return _Answers(versions, batches, rows_of, refusals, stand_ins)
+    return _Answers(versions, batches, rows_of, refused, substitutes)
 
 
-def _stands_in(connection: Connection, version: ModelVersion) -> bool:
-    """Whether a version may serve the symbols that the champion, over market frames, has not seen."""
-    if version.status != "challenger" or version.forecaster != STAND_IN:
+def _may_substitute(connection: Connection, version: ModelVersion) -> bool:
+    """Return whether a version may serve symbols that the spatiotemporal champion has not seen."""
+    if version.status != "challenger" or version.forecaster != SUBSTITUTE:
         return False
-    return read_standing(connection, key_of(version)).accepted
+    return read_approval(connection, key_of(version)).accepted
 
 
 def _states(context: ServiceContext, answers: _Answers, calendar: str, as_of: date) -> dict[int, CalibrationState]:
@@ -142,22 +142,23 @@ def _states(context: ServiceContext, answers: _Answers, calendar: str, as_of: da
 
 
 def _serve(answers: _Answers, symbol: str, strategy: Strategy) -> ItemDraft | str:
-    """What is served for a symbol and strategy, or the reason why nothing is."""
+    """Return what is served for a symbol and strategy, or the reason why nothing is."""
     versions = [v for v in answers.versions.values() if v.strategy == strategy.value]
     champion = next((v for v in versions if v.status == "champion"), None)
     walk = next((v for v in reversed(versions) if not v.is_network), None)
     if champion is not None and symbol in answers.rows.get(champion.id, {}):
         return ItemDraft(symbol, strategy.value, champion.id, champion.reason)
-    refusal = "" if champion is None else answers.refusals.get(champion.id, {}).get(symbol, "")
-    for stand_in in (v for v in versions if v.id in answers.stand_ins):
-        if refusal and symbol in answers.rows.get(stand_in.id, {}):
-            return ItemDraft(symbol, strategy.value, stand_in.id, f"the {stand_in.forecaster} stands in: {refusal}")
+    reason_without = "" if champion is None else answers.refused.get(champion.id, {}).get(symbol, "")
+    for substitute in (v for v in versions if v.id in answers.substitutes):
+        if reason_without and symbol in answers.rows.get(substitute.id, {}):
+            reason = f"the {substitute.forecaster} serves instead: {reason_without}"
+            return ItemDraft(symbol, strategy.value, substitute.id, reason)
     if walk is None:
         return f"group has no forecaster for {strategy.value} yet"
     if walk is not champion and symbol in answers.rows.get(walk.id, {}):
-        reason = f"the random walk serves: {refusal or 'the champion gave no forecast'}"
+        reason = f"the random walk serves: {reason_without or 'the champion gave no forecast'}"
         return ItemDraft(symbol, strategy.value, walk.id, reason)
-    return answers.refusals.get(walk.id, {}).get(symbol, refusal) or f"{symbol}: no forecaster answered"
+    return answers.refused.get(walk.id, {}).get(symbol, reason_without) or f"{symbol}: no forecaster answered"
 
 
 def _drafts(

@@ -1,4 +1,4 @@
-"""What one publish holds before it is written."""
+"""The forecasts of an edition before they are stored."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -17,14 +17,14 @@ class ForecastDraft:
         step: 1, 2, 3 = T, T+1, T+2.
         target_session: The session that is forecast.
         strategy: `one_step` or `multi_step`.
-        model_version_id: Who forecast.
+        model_version_id: The version that forecast.
         revision: 1, and one more for each corrected as_of bar.
         basis: Basis of `last_close`.
         last_close: as_of's close as stored.
         sigma: Daily volatility known at as_of, log return.
         raw: Seven quantiles of the cumulative log return, ascending.
         calibrated: The same after calibration.
-        degraded: Inputs the forecaster was trained with that are masked now.
+        degraded: Inputs the forecaster was trained with that are missing now.
     """
 
     symbol: str
@@ -44,7 +44,7 @@ class ForecastDraft:
 
 @dataclass(frozen=True, slots=True)
 class ItemDraft:
-    """What is served for one symbol and strategy, and why."""
+    """The version that is served for one symbol and strategy, and why."""
 
     symbol: str
     strategy: str
@@ -54,7 +54,7 @@ class ItemDraft:
 
 @dataclass(frozen=True, slots=True)
 class EditionDraft:
-    """One publish: the forecasts of some symbols of a calendar for one as_of."""
+    """One publication: the forecasts of some symbols of a calendar for one as_of."""
 
     mode: str
     calendar: str

@@ -1,4 +1,4 @@
-"""The calendars a service works with, and the instants that follow from its settings."""
+"""Calendars by name, and the instants that follow from the settings."""
 
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
@@ -12,11 +12,11 @@ _AHEAD = timedelta(days=400)
 
 
 class Calendars:
-    """Calendars by name, wide enough for the market time at hand.
+    """Calendars by name, with bounds that cover the current market time.
 
     Args:
         settings: Settle delays and the grace of continuous calendars.
-        newest: A market-time instant already known; later ones widen the bounds by themselves.
+        newest: A known market-time instant; later ones widen the bounds.
     """
 
     def __init__(self, settings: Settings, newest: datetime) -> None:
@@ -25,33 +25,33 @@ class Calendars:
         self._closed: Mapping[str, frozenset[date]] = {}
 
     def set_closed(self, closed: Mapping[str, frozenset[date]]) -> None:
-        """Take over which sessions turned out closed, by calendar: from now on they are no steps and nothing is due."""
+        """Set the unscheduled closures by calendar: they are no steps, and nothing is due on them."""
         self._closed = closed
 
     def is_closed(self, name: str, session: date) -> bool:
-        """Whether a session turned out closed."""
+        """Return whether a session is an unscheduled closure."""
         return session in self._closed.get(name, ())
 
     def widen(self, market_now: datetime) -> None:
-        """Make sure sessions a year past an instant are covered."""
+        """Widen the bounds to a year after an instant."""
         needed = (market_now + _AHEAD / 2).date()
         if needed > self._last:
             self._last = (market_now + _AHEAD).date()
 
     def get(self, name: str) -> MarketCalendar:
-        """The calendar of that name."""
+        """Return the calendar of a name."""
         return get_calendar(name, _FIRST, self._last)
 
     def settle(self, name: str) -> timedelta:
-        """How long after a session's close its bar is final."""
-        return self._settings.settle(continuous=self.get(name).continuous)
+        """Return how long after a session's close its bar is final."""
+        return self._settings.settle(self.get(name).name)
 
     def final_at(self, name: str, session: date) -> datetime:
-        """When the bar of a session is final: the due instant of the runs that belong to it."""
+        """Return when the bar of a session is final: the due instant of its runs."""
         return self.get(name).final_at(session, self.settle(name))
 
     def newest_final(self, name: str, instant: datetime) -> date | None:
-        """The newest open session whose bar is final at an instant."""
+        """Return the newest open session whose bar is final at an instant."""
         calendar = self.get(name)
         session = calendar.newest_final(instant, self.settle(name))
         while session is not None and self.is_closed(name, session):
@@ -63,21 +63,21 @@ class Calendars:
         return [day for day in self.get(name).sessions(first, last) if not self.is_closed(name, day)]
 
     def next(self, name: str, session: date) -> date:
-        """The first open session strictly after a date."""
+        """Return the first open session strictly after a date."""
         following = self.get(name).next(session)
         while self.is_closed(name, following):
             following = self.get(name).next(following)
         return following
 
     def targets(self, name: str, as_of: date, horizon: int) -> tuple[date, ...]:
-        """The sessions of T, T+1, ... after as_of."""
+        """Return the sessions of T, T+1, ... after as_of."""
         found = [as_of]
         for _ in range(horizon):
             found.append(self.next(name, found[-1]))
         return tuple(found[1:])
 
     def deadline(self, name: str, as_of: date) -> datetime:
-        """Instant before which a forecast from as_of is on time (exclusive).
+        """Return the instant before which a forecast from as_of is on time (exclusive).
 
         T's open; on continuous calendars, where T opens as T-1 closes, settle and grace later.
         """

@@ -1,7 +1,7 @@
 """Market calendars by name: the only importer of exchange_calendars.
 
-A calendar covers explicit bounds. Inside them every question has an answer; where the library has none
-(an exchange it cannot build, a year it does not know yet) Monday to Friday stands in, flagged approximate.
+A calendar covers explicit bounds. Where the library has no data (an exchange it cannot build, a year it does not know
+yet), Monday to Friday is assumed and flagged approximate.
 """
 
 import logging
@@ -28,16 +28,16 @@ _log = logging.getLogger(__name__)
 _lock = threading.Lock()
 
 _USUAL = 60
-"""Sessions looked at to learn an exchange's usual hours."""
+"""Sessions from which an exchange's usual hours are derived."""
 
 _REASON_CHARACTERS = 160
 """Length to which the library's reason is cut in the log: some list every special day since 1990."""
 
-_PARTLY_KNOWN = "calendar %s is known for %s..%s only: Monday to Friday stands in outside"
+_PARTLY_KNOWN = "calendar %s is known for %s..%s only: Monday to Friday is assumed outside"
 _MIDNIGHT = timedelta(0)
 _WEEKDAY_CLOSE = timedelta(hours=22)
-"""Close of a weekday nobody knows the hours of: after every exchange's own close of that date, in UTC, and
-early enough that a settle delay still ends before the next assumed open at midnight."""
+"""Close of an assumed weekday with unknown hours, UTC: after every exchange's own close of that date, and early enough
+that a settle delay ends before the next assumed open at midnight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class _Hours:
 
 
 def get_calendar(name: str, first: date, last: date | None = None) -> MarketCalendar:
-    """Calendar of an exchange, shared and built once per name and bounds.
+    """Return the calendar of an exchange, built once per name and bounds.
 
     The bounds are widened to whole years so that callers share tables: from 1 January of the decade of
     `first` to 31 December two years after `last`.
@@ -58,10 +58,10 @@ def get_calendar(name: str, first: date, last: date | None = None) -> MarketCale
     Args:
         name: A name of exchange_calendars (`XNYS`, `XLON`, `24/7`), an alias (`NYSE`) or `weekdays`.
         first: Oldest date that must be covered.
-        last: Newest date already known to be needed; `first` where None.
+        last: Newest date that must be covered; None = `first`.
 
     Returns:
-        The calendar; `.approximate` where Monday to Friday stands in for part or all of it.
+        The calendar; `.approximate` where Monday to Friday is assumed for part or all of it.
 
     Raises:
         CalendarError: No calendar has that name.
@@ -81,7 +81,7 @@ def _canonical(name: str) -> str:
     if name not in known:
         near = get_close_matches(name.upper(), known, n=3) or ["XNYS", "XLON", "24/7"]
         raise CalendarError(
-            f"there is no calendar named {name!r}; take an exchange's code such as {', '.join(near)}, "
+            f"there is no calendar named {name!r}; use an exchange's code such as {', '.join(near)}, "
             f"or {WEEKDAYS!r} for Monday to Friday"
         )
     return str(calendar_utils.resolve_alias(name))
@@ -91,18 +91,18 @@ def _canonical(name: str) -> str:
 def _build(name: str, bounds: tuple[date, date]) -> MarketCalendar:
     if name == WEEKDAYS:
         return _weekdays(name, bounds)
-    # Exchanges fail in ways of their own (no rules written, contradicting special days): none may stop the rest.
+    # Exchanges fail in different ways (no rules, contradicting special days): none may stop the rest.
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             known, zone, exact = _known(name, bounds)
     except (ValueError, NotImplementedError, LookupError, LibraryError) as error:
         reason = str(error)[:_REASON_CHARACTERS]
-        _log.warning("calendar %s cannot be built (%s): Monday to Friday stands in, approximate", name, reason)
+        _log.warning("calendar %s cannot be built (%s): Monday to Friday is assumed, approximate", name, reason)
         return _weekdays(name, bounds)
     if exact == bounds:
         return MarketCalendar(name, bounds, known, zone, Exactness(*bounds))
-    late = exact[1] < bounds[1]  # a start before the exchange's records is no news, an end before ours is
+    late = exact[1] < bounds[1]  # a start before the exchange's records is expected, an end before ours is not
     _log.log(logging.WARNING if late else logging.DEBUG, _PARTLY_KNOWN, name, *exact)
     before = _assumed((bounds[0], exact[0] - timedelta(days=1)), _usual(known, zone, slice(0, _USUAL)))
     after = _assumed((exact[1] + timedelta(days=1), bounds[1]), _usual(known, zone, slice(-_USUAL, None)))
@@ -110,14 +110,14 @@ def _build(name: str, bounds: tuple[date, date]) -> MarketCalendar:
 
 
 def _known(name: str, bounds: tuple[date, date]) -> tuple[SessionTable, tzinfo, tuple[date, date]]:
-    """What the library knows between the bounds, clamped to its own."""
-    # The class, not an instance, tells the bounds before anything is built.
+    """Return what the library knows between the bounds, clamped to its own bounds."""
+    # The class, not an instance, has the bounds before anything is built.
     kind = calendar_utils._default_calendar_factories[name]
     oldest, newest = kind.bound_min(), kind.bound_max()
     first = bounds[0] if oldest is None else max(bounds[0], oldest.date())
     last = bounds[1] if newest is None else min(bounds[1], newest.date())
     if first > last:
-        raise ValueError(f"it knows nothing between {bounds[0]} and {bounds[1]}")
+        raise ValueError(f"it has no session between {bounds[0]} and {bounds[1]}")
     calendar = exchange_calendars.get_calendar(name, start=first.isoformat(), end=last.isoformat())
     table = SessionTable(
         calendar.sessions.to_numpy().astype("datetime64[D]"),
@@ -129,7 +129,7 @@ def _known(name: str, bounds: tuple[date, date]) -> tuple[SessionTable, tzinfo, 
 
 
 def _usual(table: SessionTable, zone: tzinfo, some: slice) -> _Hours:
-    """The commonest local hours among some sessions: early closes are outvoted."""
+    """Return the most common local hours of sessions: early closes are the minority."""
     days = [datetime.combine(day.astype(object), datetime.min.time()) for day in table.sessions[some]]
 
     def commonest(instants: DateArray) -> timedelta:

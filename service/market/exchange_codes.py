@@ -1,9 +1,11 @@
-"""Which calendar a symbol follows: by the vendor's exchange code, by its suffix, by the words of a manifest."""
+"""Maps exchange codes, symbol suffixes and names in manifests to calendars."""
 
 from typing import Final
 
+from service.vocabulary import ALWAYS_OPEN, WEEKDAYS_ONLY
+
 WEEKDAYS: Final = "weekdays"
-"""Name of the Monday-Friday calendar that stands in for an exchange nobody knows; always approximate."""
+"""Name of the Monday-Friday calendar for an unknown exchange; always approximate."""
 
 _DEFAULT: Final = "XNYS"
 
@@ -88,27 +90,27 @@ _WORDS: Final = {
 
 
 def calendar_by_suffix(symbol: str) -> str | None:
-    """Calendar that a Yahoo-style suffix names (`.T`, `-USD`, `=X`, `=F`), None without a known one."""
+    """Return the calendar of a Yahoo-style suffix (`.T`, `-USD`, `=X`, `=F`), None if the suffix is unknown."""
     if symbol.endswith("=X"):
-        return "24/5"
+        return WEEKDAYS_ONLY
     if symbol.endswith("=F"):
         return "CMES"
     stem, dash, quote = symbol.rpartition("-")
     if dash and stem and quote in _CRYPTO_QUOTES:
-        return "24/7"
+        return ALWAYS_OPEN
     stem, dot, suffix = symbol.rpartition(".")
     return _BY_SUFFIX.get(suffix) if dot and stem else None
 
 
 def calendar_for(symbol: str, exchange: str | None = None) -> str:
-    """Calendar name of a symbol.
+    """Return the calendar name of a symbol.
 
     The vendor's exchange code decides, then the suffix. A symbol without either (a US share, or a share
-    class such as `BRK.B`) follows XNYS. An exchange code that nobody knows gives `WEEKDAYS`.
+    class such as `BRK.B`) follows XNYS. An unknown exchange code gives `WEEKDAYS`.
 
     Args:
         symbol: Yahoo-style name.
-        exchange: The vendor's exchange code, None where the source says nothing.
+        exchange: The vendor's exchange code, None if the source has none.
 
     Returns:
         A name for `service.market.exchange_calendar.get_calendar`.
@@ -122,6 +124,6 @@ def calendar_for(symbol: str, exchange: str | None = None) -> str:
 
 
 def calendar_by_words(words: str) -> str | None:
-    """Calendar that the words of a manifest name (`NYSE`, `Euronext Paris`, `XTKS`), None if unknown."""
+    """Return the calendar for a name in a manifest (`NYSE`, `Euronext Paris`, `XTKS`), None if unknown."""
     plain = words.strip()
     return plain if plain in _TABLE else _WORDS.get(plain.lower())

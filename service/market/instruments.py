@@ -1,4 +1,4 @@
-"""The instruments table: what is watched, what is pulled as a reference, and what the source said of each."""
+"""The instruments table: the watchlist, the reference series, and their metadata."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,12 +12,13 @@ from service.db.tables import instruments
 from service.db.upsert import upsert
 from service.errors import NotFound, SettingsError
 from service.market.exchange_codes import calendar_for
+from service.vocabulary import ALWAYS_OPEN, WEEKDAYS_ONLY
 
 if TYPE_CHECKING:
     from service.prices.sources.base import InstrumentMeta
 
 _NAME = re.compile(r"[A-Za-z0-9^][A-Za-z0-9.=^\-]{0,39}")
-_TYPE_OF_CALENDAR = {"24/7": "CRYPTOCURRENCY", "24/5": "CURRENCY", "CMES": "FUTURE"}
+_TYPE_OF_CALENDAR = {ALWAYS_OPEN: "CRYPTOCURRENCY", WEEKDAYS_ONLY: "CURRENCY", "CMES": "FUTURE"}
 _GROUP_OF_TYPE = {
     "EQUITY": "equity",
     "ETF": "equity",
@@ -27,7 +28,7 @@ _GROUP_OF_TYPE = {
 }
 
 STATISTICAL_GROUPS = ("other",)
-"""Groups that no network is trained for."""
+"""Groups for which no network is trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +37,16 @@ class Instrument:
 
     Attributes:
         symbol: Yahoo-style name.
-        name: Long name, None until the source gave one.
-        instrument_type: Yahoo's word, guessed from the symbol until the first pull.
+        name: Long name; None until the source gives one.
+        instrument_type: Yahoo's type, guessed from the symbol until the first pull.
         group: Training group.
         calendar: Calendar name, guessed from the suffix until the first pull.
-        currency: As the source writes it; None where it says nothing.
+        currency: As the source writes it; None if it gives none.
         active: On the watchlist: forecast and scored.
         reference: Pulled always, used as an input.
         basis: Raised by 1 at each split re-pull.
         state: `new`, `ok`, `suspect`, `unknown` or `failing`.
-        state_reason: Why, in one sentence; None where there is nothing to say.
+        state_reason: One sentence, or None.
         state_since: Market time of the last change of state.
         first_session: Session of the first stored bar; None without bars.
         last_session: Session of the newest stored bar; None without bars.
@@ -71,10 +72,10 @@ _COLUMNS = tuple(instruments.c[name] for name in Instrument.__slots__)
 
 
 def check_name(symbol: str) -> str:
-    """A symbol's name, if it can be one.
+    """Return a symbol if it is valid.
 
     Raises:
-        SettingsError: it cannot.
+        SettingsError: it is not.
     """
     if not _NAME.fullmatch(symbol):
         raise SettingsError(
@@ -84,24 +85,24 @@ def check_name(symbol: str) -> str:
 
 
 def group_of_type(instrument_type: str) -> str:
-    """Training group of an instrument type: equity, crypto, fx, or other for whatever the random walk serves."""
+    """Return the training group of an instrument type: equity, crypto, fx, or other (random walk only)."""
     return _GROUP_OF_TYPE.get(instrument_type.upper(), "other")
 
 
 def add_symbols(
     connection: Connection, symbols: Sequence[str], at: datetime, group_of: Mapping[str, str], reference: bool = False
 ) -> None:
-    """Put symbols on the watchlist, or among the reference series; adding again makes active again.
+    """Add symbols to the watchlist or to the reference series; a removed one becomes active again.
 
     Args:
         connection: An open write transaction.
         symbols: Yahoo-style names.
         at: Market time.
-        group_of: Groups set by hand, by symbol.
-        reference: Add them as reference series instead; the watchlist stays as it is.
+        group_of: Groups of the settings by symbol.
+        reference: Add them as reference series instead of to the watchlist.
 
     Raises:
-        SettingsError: a name cannot be a symbol; nothing is added.
+        SettingsError: a symbol is not valid; nothing is added.
     """
     rows = [_new_row(check_name(symbol), at, group_of) for symbol in dict.fromkeys(symbols)]
     flag = "reference" if reference else "active"
@@ -126,7 +127,7 @@ def _new_row(symbol: str, at: datetime, group_of: Mapping[str, str]) -> dict[str
 
 
 def remove_symbols(connection: Connection, symbols: Sequence[str]) -> None:
-    """Take symbols off the watchlist; their history stays.
+    """Remove symbols from the watchlist; their history stays.
 
     Raises:
         NotFound: one of them is not in the database; nothing is removed.
@@ -147,7 +148,7 @@ def list_instruments(
     active: bool | None = None,
     pulled: bool = False,
 ) -> tuple[Instrument, ...]:
-    """Instruments in order of their symbols.
+    """Return instruments, sorted by symbol.
 
     Args:
         connection: Any connection.
@@ -169,9 +170,9 @@ def list_instruments(
 
 
 def group_symbols(connection: Connection, group: str) -> tuple[str, ...]:
-    """Active symbols of a group that have bars, sorted by code point whatever the database's collation.
+    """Return the active symbols of a group with bars, sorted by code point.
 
-    The hash of the data and what is learnt from them depend on the order.
+    The data hash and the training depend on the order, which must not depend on the database's collation.
     """
     query = select(instruments.c.symbol).where(
         instruments.c.group == group, instruments.c.active, instruments.c.first_session.is_not(None)
@@ -180,7 +181,7 @@ def group_symbols(connection: Connection, group: str) -> tuple[str, ...]:
 
 
 def get_instrument(connection: Connection, symbol: str) -> Instrument:
-    """One instrument.
+    """Return one instrument.
 
     Raises:
         NotFound: it is not in the database.
@@ -194,20 +195,20 @@ def get_instrument(connection: Connection, symbol: str) -> Instrument:
 def describe(
     connection: Connection, symbol: str, meta: "InstrumentMeta", at: datetime, group_of: Mapping[str, str]
 ) -> Instrument:
-    """Write what the source says about a symbol, after its first pull.
+    """Store the source's metadata of a symbol, after its first pull.
 
     The calendar is the source's own, else that of its exchange code, else that of the suffix. The group is
-    the one set by hand, else that of the type.
+    that of the settings, else that of the type.
 
     Args:
         connection: An open write transaction.
         symbol: Its name.
-        meta: What the source said.
+        meta: Metadata of the source.
         at: Market time.
-        group_of: Groups set by hand, by symbol.
+        group_of: Groups of the settings by symbol.
 
     Returns:
-        The instrument as it stands now, its state `ok`.
+        The updated instrument, its state `ok`.
 
     Raises:
         NotFound: it is not in the database.
@@ -225,13 +226,13 @@ def describe(
 
 
 def set_state(connection: Connection, symbol: str, state: str, reason: str | None, at: datetime) -> bool:
-    """Write an instrument's state; `state_since` moves only when the state changes.
+    """Store an instrument's state; `state_since` moves only when the state changes.
 
     Args:
         connection: An open write transaction.
         symbol: Its name.
         state: `new`, `ok`, `suspect`, `unknown` or `failing`.
-        reason: One sentence; None where there is nothing to say.
+        reason: One sentence, or None.
         at: Market time.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The sessions of one exchange between two dates, frozen in NumPy arrays and searched by bisection."""
+"""Sessions of one exchange between two dates, in read-only NumPy arrays searched by bisection."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import CalendarError
+from service.vocabulary import CONTINUOUS_CALENDARS
 
 DateArray = NDArray[np.datetime64]
 IntArray = NDArray[np.int64]
@@ -34,7 +35,7 @@ class SessionTable:
 
 @dataclass(frozen=True, slots=True)
 class Exactness:
-    """How far a calendar is more than a guess.
+    """Dates for which a calendar is known rather than assumed.
 
     Attributes:
         first: First date whose answer comes from the exchange's own calendar (inclusive); None if none does.
@@ -57,8 +58,8 @@ class MarketCalendar:
 
         Args:
             name: Canonical name, for example `XNYS`.
-            bounds: First and last date that may be asked for, both inclusive.
-            table: Every session between the bounds; frozen from here on.
+            bounds: First and last date that are covered, both inclusive.
+            table: Every session between the bounds; made read-only.
             zone: Time zone of the exchange.
             exactness: Which of the dates are known rather than assumed.
         """
@@ -72,9 +73,7 @@ class MarketCalendar:
         self._days: IntArray = table.sessions.astype("datetime64[D]").astype(np.int64)
         self._open: IntArray = table.open_at.astype("datetime64[s]").astype(np.int64)
         self._close: IntArray = table.close_at.astype("datetime64[s]").astype(np.int64)
-        # The median forgives weekends and half days: what counts is the usual night.
-        gaps = self._open[1:] - self._close[:-1]
-        self.continuous: bool = len(gaps) > 0 and float(np.median(gaps)) <= 0.0
+        self.continuous: bool = name in CONTINUOUS_CALENDARS
 
     @property
     def approximate(self) -> bool:
@@ -90,7 +89,7 @@ class MarketCalendar:
         """Sessions from `first` to `last` (both inclusive) as arrays, views of the calendar's own.
 
         Raises:
-            CalendarError: A date lies outside the calendar's bounds.
+            CalendarError: A date is outside the calendar's bounds.
         """
         cut = slice(self._count_before(first), self._count_before(last, inclusive=True))
         return SessionTable(self._table.sessions[cut], self._table.open_at[cut], self._table.close_at[cut])
@@ -100,15 +99,15 @@ class MarketCalendar:
         return [day.astype(object) for day in self.table(first, last).sessions]
 
     def is_session(self, day: date) -> bool:
-        """Whether the exchange trades on this date."""
+        """Return whether the exchange trades on a date."""
         return self._count_before(day) < self._count_before(day, inclusive=True)
 
     def open_at(self, session: date) -> datetime:
-        """Aware UTC instant at which a session opens; CalendarError where the date is no session."""
+        """Aware UTC instant at which a session opens; CalendarError if the date is not a session."""
         return datetime.fromtimestamp(int(self._open[self._row(session)]), UTC)
 
     def close_at(self, session: date) -> datetime:
-        """Aware UTC instant at which a session closes; CalendarError where the date is no session."""
+        """Aware UTC instant at which a session closes; CalendarError if the date is not a session."""
         return datetime.fromtimestamp(int(self._close[self._row(session)]), UTC)
 
     def final_at(self, session: date, settle: timedelta) -> datetime:
@@ -148,21 +147,21 @@ class MarketCalendar:
     def _check(self, day: date, *, low: bool = True) -> None:
         if day > self.last or (low and day < self.first):
             raise CalendarError(
-                f"{self.name}: {day} lies outside the calendar's bounds {self.first}..{self.last}; "
-                "ask get_calendar for wider bounds"
+                f"{self.name}: {day} is outside the calendar's bounds {self.first}..{self.last}; "
+                "call get_calendar with wider bounds"
             )
 
     def _row(self, session: date) -> int:
         row = self._count_before(session)
         if row == len(self._days) or self._days[row] != session.toordinal() - _EPOCH_ORDINAL:
-            raise CalendarError(f"{self.name}: {session} is no session; take one from sessions(), next() or previous()")
+            raise CalendarError(f"{self.name}: {session} is not a session; use sessions(), next() or previous()")
         return row
 
     def _at(self, row: int, wanted: str) -> date:
         if not 0 <= row < len(self._days):
             raise CalendarError(
-                f"{self.name}: session {wanted} lies outside the calendar's bounds {self.first}..{self.last}; "
-                "ask get_calendar for wider bounds"
+                f"{self.name}: session {wanted} is outside the calendar's bounds {self.first}..{self.last}; "
+                "call get_calendar with wider bounds"
             )
         return _date(self._days[row])
 

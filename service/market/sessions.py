@@ -1,39 +1,31 @@
-"""The sessions table: expected sessions with their opens and closes, and those that turned out closed.
+"""The sessions table: expected sessions with their opens and closes, and unscheduled closures.
 
-A session judged closed counts nowhere: not in windows, steps or due times.
+A closed session does not count in windows, steps or due times.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, timedelta
 
 import numpy as np
 from sqlalchemy import Connection, func, select, update
 
 from service.db.bulk.row_loader import DriverValue, driver_days, driver_instants, write_rows
 from service.db.tables import forecasts, instruments, scores, sessions
-from service.errors import CalendarError
 from service.market.session_calendar import MarketCalendar, SessionTable
-from service.settings import Settings
 
 EXPECTED = "expected"
 CLOSED = "closed"
-_CONTINUOUS = ("24/7", "24/5")
 _COLUMNS = ("calendar", "session", "open_at", "close_at", "state", "approximate")
 
 SettleOf = Callable[[str], timedelta]
 """Calendar name -> how long after its close a bar is final."""
 
 
-def settle_of(settings: Settings) -> SettleOf:
-    """The settle delay of each calendar by its name, as set."""
-    return lambda calendar: settings.settle(continuous=calendar in _CONTINUOUS)
-
-
 def ensure_sessions(connection: Connection, calendar: MarketCalendar, first: date, last: date) -> int:
-    """Write the sessions that are missing, with their opens and closes; those that stand are left alone.
+    """Insert missing sessions with their opens and closes; existing ones stay.
 
-    A guess that the calendar has learned better about is `refresh_sessions`' to mend.
+    `refresh_sessions` updates assumed sessions that the calendar knows better now.
 
     Args:
         connection: An open write transaction.
@@ -46,7 +38,7 @@ def ensure_sessions(connection: Connection, calendar: MarketCalendar, first: dat
     """
     table = calendar.table(first, last)
     span = (sessions.c.calendar == calendar.name, sessions.c.session.between(first, last))
-    # A guess that turned out wrong stays in the table, closed, and must not pass for a session that is missing.
+    # A wrong assumption stays in the table, closed, and must not count as a missing session.
     wrong = sessions.c.approximate & (sessions.c.state == CLOSED)
     count = connection.execute(select(func.count()).select_from(sessions).where(*span, ~wrong)).scalar_one()
     if count >= len(table):
@@ -58,11 +50,11 @@ def ensure_sessions(connection: Connection, calendar: MarketCalendar, first: dat
 
 
 def refresh_sessions(connection: Connection, calendar: MarketCalendar, first: date, last: date) -> int:
-    """Bring assumed sessions up to what the calendar knows by now; those with a scored forecast stay as they are.
+    """Update assumed sessions from the calendar; those with a scored forecast stay.
 
-    A calendar learns with each release of its library: hours that were assumed are set right, and a weekday that
-    turned out to be a holiday is marked closed (forecasts aimed at it are void). What a score was made with is
-    never rewritten. Sessions nobody assumed are `ensure_sessions`' to write.
+    A later release of the calendar library knows more: assumed hours are corrected, and a weekday that is a holiday is
+    marked closed (forecasts of it are void). Sessions that a score used are never changed. `ensure_sessions`
+    inserts the missing ones.
 
     Args:
         connection: An open write transaction.
@@ -93,7 +85,7 @@ def refresh_sessions(connection: Connection, calendar: MarketCalendar, first: da
 
 
 def _guesses(connection: Connection, calendar: str, first: date, last: date) -> Sequence[date]:
-    """Assumed sessions that are not closed and of which no forecast was scored, oldest first."""
+    """Assumed open sessions without a scored forecast, oldest first."""
     scored = (
         select(scores.c.id)
         .join(forecasts, forecasts.c.id == scores.c.forecast_id)
@@ -118,52 +110,8 @@ def _rows(connection: Connection, calendar: MarketCalendar, table: SessionTable)
     return [(calendar.name, day, open_at, close_at, EXPECTED, guess) for day, open_at, close_at, guess in columns]
 
 
-def final_sessions(
-    connection: Connection, calendar: str, until: datetime, settle: timedelta, limit: int | None = None
-) -> tuple[date, ...]:
-    """Open sessions whose bar is final at an instant: close + settle <= until, oldest first.
-
-    Args:
-        connection: Any connection.
-        calendar: Calendar name.
-        until: Aware UTC market time.
-        settle: How long after its close a bar is final.
-        limit: Only so many of the newest; None = all.
-    """
-    query = (
-        select(sessions.c.session)
-        .where(sessions.c.calendar == calendar, sessions.c.state != CLOSED, sessions.c.close_at <= until - settle)
-        .order_by(sessions.c.session.desc())
-        .limit(limit)
-    )
-    return tuple(reversed(connection.execute(query).scalars().all()))
-
-
-def sessions_after(
-    connection: Connection, calendar: str, as_of: date, n: int
-) -> tuple[tuple[date, datetime, datetime], ...]:
-    """The next `n` open sessions strictly after `as_of`, as (session, open_at, close_at).
-
-    Raises:
-        CalendarError: fewer are stored.
-    """
-    columns = (sessions.c.session, sessions.c.open_at, sessions.c.close_at)
-    query = (
-        select(*columns)
-        .where(sessions.c.calendar == calendar, sessions.c.state != CLOSED, sessions.c.session > as_of)
-        .order_by(sessions.c.session)
-        .limit(n)
-    )
-    found = tuple((row[0], row[1], row[2]) for row in connection.execute(query))
-    if len(found) < n:
-        raise CalendarError(
-            f"{calendar}: {n} sessions after {as_of} are wanted, {len(found)} are stored; pull its symbols first"
-        )
-    return found
-
-
 def mark_closed(connection: Connection, calendar: str, closed: Sequence[date]) -> int:
-    """Mark sessions as closed after all; they count nowhere from now on.
+    """Mark sessions as closed.
 
     Args:
         connection: An open write transaction.
@@ -177,7 +125,7 @@ def mark_closed(connection: Connection, calendar: str, closed: Sequence[date]) -
 
 
 def reopen(connection: Connection, calendar: str, opened: Sequence[date]) -> int:
-    """Take the mark back where a bar came after all; the others of the list are left alone.
+    """Reopen closed sessions after a late bar; others in the list stay.
 
     Returns:
         How many changed.
@@ -186,8 +134,8 @@ def reopen(connection: Connection, calendar: str, opened: Sequence[date]) -> int
 
 
 def closed_sessions(connection: Connection, since: date) -> Mapping[str, frozenset[date]]:
-    """Sessions judged closed from a date on (inclusive), by calendar in use; calendars without one are left out."""
-    # By calendar, so that the primary key finds the few rows: a step of the scheduler asks this each time.
+    """Return the closed sessions from a date on (inclusive) by calendar in use; calendars without any are left out."""
+    # By calendar, so that the primary key finds the few rows: every step of the scheduler runs this query.
     used = select(instruments.c.calendar).distinct()
     query = select(sessions.c.calendar, sessions.c.session).where(
         sessions.c.calendar.in_(used), sessions.c.session >= since, sessions.c.state == CLOSED

@@ -1,7 +1,6 @@
-"""Frames for the forecasters: stored bars on the grid of their calendar's sessions, adjusted, up to an instant.
+"""Loads price histories for the forecasters: adjusted bars on the grid of their calendar, up to an instant.
 
-Rows come as the driver gives them, some thousands at a time: Python's objects for a million bars at once would take
-ten times the room of the arrays they become, and the time to find it.
+Rows are read some thousands at a time: Python objects for a million bars would take ten times the memory of the arrays.
 """
 
 from collections import Counter
@@ -26,7 +25,7 @@ from service.prices.checks.row_checks import FIELDS, VOLUME, DateArray, FloatArr
 from service.prices.repository import read_actions_of
 
 _PART_ROWS = 5_000
-"""Rows that one query may give: a few symbols' whole histories, or the newest sessions of dozens of symbols."""
+"""Largest number of rows of one query: a few whole histories, or the newest sessions of dozens of symbols."""
 
 _EPOCH = date(1970, 1, 1)
 """Day 0 of NumPy's datetime64."""
@@ -34,14 +33,14 @@ _EPOCH = date(1970, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class PanelQuery:
-    """Which frames, and up to when.
+    """Which price histories to load, and up to when.
 
     Attributes:
-        symbols: Whom to load, in the order of the frames.
+        symbols: Symbols to load, in the order of the result.
         reference_symbols: Reference series; one without bars is left out of the panel, which masks it.
         until: Aware UTC market time: only sessions with close + settle <= until.
-        settle: Calendar name -> settle delay; see `service.market.sessions.settle_of`.
-        rows: Only so many of the newest sessions of each calendar; None = from each symbol's first bar.
+        settle: Calendar name -> settle delay; see `Settings.settle`.
+        rows: Number of newest sessions of each calendar; None = from each symbol's first bar.
     """
 
     symbols: tuple[str, ...]
@@ -72,11 +71,11 @@ class _Stored:
 
 
 def load_panel(connection: Connection, query: PanelQuery) -> Panel:
-    """Frames of several symbols and of the reference series, as they may be known at an instant.
+    """Return the price histories of symbols and reference series as known at an instant.
 
-    A frame has a row for every open session of its calendar from the symbol's first bar (or of the newest
+    A history has a row for every open session of its calendar from the symbol's first bar (or of the newest
     `rows`) to the newest final one, NaN where no bar is stored. Prices are adjusted for the actions with
-    ex-dates up to its last session. A symbol without bars has a frame without rows.
+    ex-dates up to its last session. A symbol without bars has a history without rows.
 
     Raises:
         NotFound: a symbol is not in the database.
@@ -129,7 +128,7 @@ def _bars(connection: Connection, known: Sequence[Instrument], grids: Mapping[st
 def _part(connection: Connection, symbols: Sequence[str], grid: _Grid) -> dict[str, _Stored]:
     """Stored bars of a few symbols of one calendar; a symbol without bars is absent."""
     first, last = grid.days[0].astype(object), grid.days[-1].astype(object)
-    # SQLite's text is parsed by NumPy at once; a `date` for every row of PostgreSQL's would take as long as the rest.
+    # NumPy parses SQLite's text in one step; a `date` for every row of PostgreSQL would take as long as the rest.
     day = bars.c.session if connection.dialect.name == "sqlite" else bars.c.session - _EPOCH
     query = (
         select(bars.c.symbol, day, *(bars.c[name] for name in FIELDS))
@@ -145,7 +144,7 @@ def _part(connection: Connection, symbols: Sequence[str], grid: _Grid) -> dict[s
 
 
 def _split_by_symbol(names: Sequence[object], days: DateArray, values: FloatArray) -> dict[str, _Stored]:
-    # A symbol's rows lie together, and a counter keeps the order in which it met them.
+    # The rows of a symbol are adjacent, and a Counter keeps insertion order.
     counts = Counter(names)
     stops = np.cumsum([0, *counts.values()]).tolist()
     return {

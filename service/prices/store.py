@@ -1,12 +1,13 @@
-"""Writing bars and actions of one symbol, with the old value of everything that is replaced."""
+"""Writes bars and actions of one symbol, and keeps the old value of everything that is replaced."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import date, datetime
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from service.db.bulk.arrays import ArrayColumn, write_arrays
 from service.db.bulk.row_loader import (
@@ -18,18 +19,24 @@ from service.db.bulk.row_loader import (
     read_columns,
     write_rows,
 )
-from service.db.tables import bar_revisions, bars, corporate_actions, instruments
-from service.prices.checks.reconcile import Comparison
+from service.db.tables import bar_revisions, bars, corporate_action_revisions, corporate_actions, instruments
+from service.prices.checks.reconcile import Comparison, new_splits
 from service.prices.checks.row_checks import FIELDS, BoolArray, DateArray, Rows
-from service.prices.sources.base import Action
+from service.prices.sources.base import Action, ActionKind
 
-_ACTION = ("symbol", "ex_date", "kind", "value", "fetched_at")
+_ActionKey = tuple[date, ActionKind]
+
+_ACTION = ("symbol", "ex_date", "kind", "value", "fetched_at", "revision")
 _SAME_VALUE = 1e-6
+"""Relative difference up to which two values of an action are the same."""
+
+_SAME_REBASED = 1e-3
+"""The same for dividends after a split: vendors round them on the new basis."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Bars as they stand in the database.
+    """Stored bars of one symbol.
 
     Attributes:
         rows: The bars, on the stored basis.
@@ -50,7 +57,7 @@ NOTHING = Stored(
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """What every row of one symbol's write has in common.
+    """Writes the rows of one symbol.
 
     Attributes:
         connection: An open write transaction.
@@ -96,7 +103,7 @@ class Writer:
         mine, theirs = comparison.stored[comparison.changed], comparison.answered[comparison.changed]
         if len(mine) == 0:
             return 0
-        # A figure that the answer lacks stays as it was.
+        # A figure that is missing from the answer keeps its stored value.
         values = np.where(np.isnan(answered.values[theirs]), old.rows.values[mine], answered.values[theirs])
         chosen = np.zeros(len(old.rows), bool)
         chosen[mine] = True
@@ -104,9 +111,9 @@ class Writer:
         return self.put(Rows(answered.sessions[theirs], values), old.revision[mine] + 1)
 
     def replace(self, old: Stored, accepted: Rows, comparison: Comparison, basis: int) -> tuple[int, int]:
-        """Put a re-based history in the place of the stored one.
+        """Replace the stored history by a re-based one.
 
-        Old values are kept where they differ by more than the split, and where the new history has none.
+        Old bars are kept as revisions where they differ by more than the split, and where the new history has no bar.
 
         Returns:
             How many bars were written, and how many old ones were kept.
@@ -114,30 +121,96 @@ class Writer:
         gone = np.ones(len(old.rows), bool)
         gone[comparison.stored] = comparison.changed
         kept = self.keep_old(old, gone, basis)
-        self.drop_all()
+        self.connection.execute(delete(bars).where(bars.c.symbol == self.symbol))
         revision = np.ones(len(accepted), np.int64)
         _, here, there = np.intersect1d(old.rows.sessions, accepted.sessions, assume_unique=True, return_indices=True)
         revision[there] = old.revision[here] + gone[here]
         return self.put(accepted, revision), kept
 
-    def put_actions(self, known: Sequence[Action], answered: Sequence[Action]) -> int:
-        """Write actions that are new or whose value changed; returns how many."""
+    def put_actions(self, known: Sequence[Action], answered: Sequence[Action], basis: int) -> int:
+        """Write actions that are new or whose value changed; returns how many.
+
+        Args:
+            known: Every stored action of the symbol.
+            answered: The answer's actions; a stored one that is not among them stays.
+            basis: The instrument's basis, kept with a replaced value.
+        """
         values = {(action.ex_date, action.kind): action.value for action in known}
+        changed = [action for action in answered if not _same(values.get((action.ex_date, action.kind)), action.value)]
+        return self._write_actions(changed, known, basis)
+
+    def replace_actions(self, known: Sequence[Action], answered: Sequence[Action], basis: int) -> int:
+        """Replace the stored actions by those of a re-based history; returns how many were written.
+
+        A dividend that differs by the new splits alone is the same dividend on another basis: it keeps its revision.
+
+        Args:
+            known: Every stored action of the symbol.
+            answered: All actions of the new history; a stored one that is not among them is gone.
+            basis: The basis that ends, kept with a replaced value.
+        """
+        splits = new_splits(known, answered)
+        values = {(action.ex_date, action.kind): _rebased(action, splits) for action in known}
+        at = driver_instant(self.connection, self.at)
+        revised: list[Action] = []
+        same: list[Action] = []
+        for action in answered:
+            old = values.pop((action.ex_date, action.kind), None)
+            (same if _same(old, action.value, _SAME_REBASED) else revised).append(action)
+        self._keep_old_actions(set(values), basis)
+        gone = [self._is_action(key) for key in values]
+        for where in gone:
+            self.connection.execute(delete(corporate_actions).where(*where))
+        rows: list[tuple[DriverValue, ...]] = [
+            (self.symbol, action.ex_date.isoformat(), action.kind.value, action.value, at, 1) for action in same
+        ]
+        write_rows(self.connection, corporate_actions, _ACTION, rows, ("value", "fetched_at"))
+        return len(same) + self._write_actions(revised, known, basis)
+
+    def _write_actions(self, changed: Sequence[Action], known: Sequence[Action], basis: int) -> int:
+        if not changed:
+            return 0
+        keys = {(action.ex_date, action.kind) for action in changed}
+        if known:
+            self._keep_old_actions(keys & {(action.ex_date, action.kind) for action in known}, basis)
+        before = self._old_revisions() if known else {}
         at = driver_instant(self.connection, self.at)
         rows: list[tuple[DriverValue, ...]] = [
-            (self.symbol, action.ex_date.isoformat(), action.kind.value, action.value, at)
-            for action in answered
-            if not _same(values.get((action.ex_date, action.kind)), action.value)
-        ]
-        return write_rows(self.connection, corporate_actions, _ACTION, rows, ("value", "fetched_at"))
+            (
+                self.symbol, action.ex_date.isoformat(), action.kind.value, action.value, at,
+                before.get((action.ex_date, action.kind.value), 0) + 1,
+            )
+            for action in changed
+        ]  # fmt: skip
+        return write_rows(self.connection, corporate_actions, _ACTION, rows, ("value", "fetched_at", "revision"))
 
-    def drop_all(self) -> None:
-        """Delete the symbol's bars and actions, before a re-based history takes their place."""
-        self.connection.execute(delete(bars).where(bars.c.symbol == self.symbol))
-        self.connection.execute(delete(corporate_actions).where(corporate_actions.c.symbol == self.symbol))
+    def _keep_old_actions(self, keys: Set[_ActionKey], basis: int) -> None:
+        """Copy stored actions that are about to be replaced or deleted into the revisions."""
+        names = ("ex_date", "kind", "value", "fetched_at", "revision")
+        query = select(*(corporate_actions.c[name] for name in names)).where(corporate_actions.c.symbol == self.symbol)
+        rows = [
+            {**row, "symbol": self.symbol, "replaced_at": self.at, "basis": basis}
+            for row in (self.connection.execute(query).mappings() if keys else ())
+            if (row["ex_date"], ActionKind(row["kind"])) in keys
+        ]
+        if rows:
+            self.connection.execute(insert(corporate_action_revisions), rows)
+
+    def _old_revisions(self) -> dict[tuple[date, str], int]:
+        """Newest replaced revision by ex-date and kind."""
+        table = corporate_action_revisions.c
+        query = select(table.ex_date, table.kind, func.max(table.revision)).where(table.symbol == self.symbol)
+        return {
+            (day, kind): newest
+            for day, kind, newest in self.connection.execute(query.group_by(table.ex_date, table.kind))
+        }
+
+    def _is_action(self, key: _ActionKey) -> tuple[ColumnElement[bool], ...]:
+        table = corporate_actions.c
+        return table.symbol == self.symbol, table.ex_date == key[0], table.kind == key[1]
 
     def move_span(self, first: date | None, last: date | None, sessions: DateArray, basis: int | None = None) -> None:
-        """Bring the instrument's first and last session (and its basis) up to what was written."""
+        """Update the instrument's first and last session (and its basis) after a write."""
         values: dict[str, object] = {} if basis is None else {"basis": basis}
         if len(sessions):
             oldest, newest = sessions[0].astype(object), sessions[-1].astype(object)
@@ -150,7 +223,7 @@ class Writer:
 
 
 def load_stored(connection: Connection, symbol: str, start: date | None = None) -> Stored:
-    """Stored bars from `start` on, and the one before it, against which the first new bar is judged."""
+    """Return the stored bars from `start` on, and the one before it for the check of the first new bar."""
     names = ("session", *FIELDS, "revision", "fetched_at")
     query = select(*(bars.c[name] for name in names)).where(bars.c.symbol == symbol)
     if start is not None:
@@ -167,5 +240,12 @@ def _figures(rows: Rows) -> dict[str, NDArray[np.float64]]:
     return dict(zip(FIELDS, rows.values.T, strict=True))
 
 
-def _same(old: float | None, new: float) -> bool:
-    return old is not None and abs(new - old) <= _SAME_VALUE * abs(old)
+def _same(old: float | None, new: float, tolerance: float = _SAME_VALUE) -> bool:
+    return old is not None and abs(new - old) <= tolerance * abs(old)
+
+
+def _rebased(action: Action, splits: Sequence[Action]) -> float:
+    """An action's value on the basis after further splits: cash per share shrinks as shares multiply."""
+    if action.kind is not ActionKind.DIVIDEND:
+        return action.value
+    return action.value / prod(split.value for split in splits if split.ex_date > action.ex_date)

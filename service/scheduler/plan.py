@@ -1,5 +1,8 @@
-"""Planning: the due runs of every calendar and group, and the runs that the command line asked for."""
+"""Planning: the due runs of every calendar and group, and the runs that requests ask for."""
 
+import hashlib
+import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,8 +13,7 @@ from service.runs import PlannedRun, plan
 from service.runtime.context import ServiceContext
 from service.scheduler.due import GroupView, due_sessions, due_trainings
 from service.scheduler.state import GroupReader, calendar_views
-
-PENDING, DONE = "pending", "done"
+from service.vocabulary import Job, RequestState
 
 
 def plan_due(context: ServiceContext, connection: Connection, groups: GroupReader, market_now: datetime) -> int:
@@ -28,33 +30,43 @@ def plan_due(context: ServiceContext, connection: Connection, groups: GroupReade
     return plan(connection, planned)
 
 
-def ask(connection: Connection, job: str, machine_now: datetime) -> int:
-    """Write a request for a job's newest runs; returns its id."""
-    values = {"kind": "run", "body": {"job": job}, "state": PENDING, "created_at": machine_now}
+def add_request(connection: Connection, job: str, machine_now: datetime) -> int:
+    """Write a run request for a job's newest runs; returns its id."""
+    body = {"job": job}
+    values = {
+        "kind": "run", "body": body, "body_hash": body_hash(body), "state": RequestState.PENDING,
+        "created_at": machine_now,
+    }  # fmt: skip
     key = connection.execute(insert(run_requests).values(values)).inserted_primary_key
     assert key is not None
     return int(key[0])
 
 
-def answer_requests(context: ServiceContext, connection: Connection, market_now: datetime) -> None:
-    """Plan what was asked and name the runs, in the scheduler's own transaction.
+def body_hash(body: Mapping[str, Any]) -> str:
+    """Return the SHA-256, in hex, of a request's body: equal bodies have equal hashes, whatever their key order."""
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
-    The session jobs are planned by the calendar anyway; a training is planned for the newest instant.
+
+def answer_requests(context: ServiceContext, connection: Connection, market_now: datetime) -> None:
+    """Plan the requested runs and store their ids, in the scheduler's own transaction.
+
+    The calendar plans the session jobs anyway; a training is planned for the newest instant.
     """
-    for row in connection.execute(select(run_requests).where(run_requests.c.state == PENDING)).all():
+    for row in connection.execute(select(run_requests).where(run_requests.c.state == RequestState.PENDING)).all():
         job = row.body["job"]
-        if job == "train":
+        if job == Job.TRAIN:
             plan_trainings(context, connection, market_now)
         result = {"runs": newest_runs(connection, job)}
         connection.execute(
             update(run_requests)
             .where(run_requests.c.id == row.id)
-            .values(state=DONE, finished_at=context.machine.now(connection), result=result)
+            .values(state=RequestState.DONE, finished_at=context.machine.now(connection), result=result)
         )
 
 
 def plan_trainings(context: ServiceContext, connection: Connection, market_now: datetime) -> None:
-    """Plan a training of every group for its newest due instant; one that was done there is not repeated."""
+    """Plan a training of every group for its newest due instant; one that is done there is not repeated."""
     views = GroupReader().views(connection)
     now_due = [GroupView(view.name, view.calendars, None) for view in views]
     planned: list[PlannedRun] = due_trainings(context.calendars, now_due, market_now)
@@ -62,7 +74,7 @@ def plan_trainings(context: ServiceContext, connection: Connection, market_now: 
 
 
 def newest_runs(connection: Connection, job: str) -> list[int]:
-    """Ids of a job's runs at the newest instant of each scope."""
+    """Return the ids of a job's runs at the newest instant of each scope."""
     newest = (
         select(runs.c.scope, func.max(runs.c.scheduled_for).label("instant"))
         .where(runs.c.job == job)
@@ -79,5 +91,5 @@ def newest_runs(connection: Connection, job: str) -> list[int]:
 
 
 def read_request(connection: Connection, request_id: int) -> Any:
-    """A request's row."""
+    """Return a request's row."""
     return connection.execute(select(run_requests).where(run_requests.c.id == request_id)).one()

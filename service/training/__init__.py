@@ -1,1 +1,1 @@
-"""Training runs, model versions, and who may serve."""
+"""Training runs, model versions, and the promotion of versions."""

@@ -1,4 +1,4 @@
-"""A group's random walk, fitted at first use so that something honest serves before any training."""
+"""Fits a group's random walk at first use, so that a baseline serves before any training."""
 
 from datetime import datetime
 
@@ -17,11 +17,11 @@ from service.training.registry.versions import ModelVersion, Recorded, add_rando
 
 
 def ensure_random_walk(context: ServiceContext, run: Run, group: str, cut_at: datetime) -> None:
-    """Fit and record a group's random walks unless they are there and can be loaded.
+    """Fit and record a group's random walks unless they exist and can be loaded.
 
     Args:
         context: The service's parts.
-        run: The claimed run on whose behalf it is done; the write is fenced by it.
+        run: The claimed run; the write is fenced by it.
         group: The training group.
         cut_at: Only bars final by this market-time instant are used.
     """
@@ -58,10 +58,10 @@ def fit_random_walks(context: ServiceContext, group: str, cut_at: datetime) -> t
 
 
 def _loads(context: ServiceContext, walk: ModelVersion) -> bool:
-    """Whether a random walk's artifact is whole: without it a group would be without any forecast."""
+    """Return whether a random walk's artifact can be loaded: without it a group has no forecast."""
     try:
         load_artifact(walk.folder(context.settings.artifact_dir), walk.sha256)
     except ArtifactError as error:
-        context.reporter.notice(f"the random walk of {walk.group} is fitted anew: {error}")
+        context.reporter.notice(f"the random walk of {walk.group} is fitted again: {error}")
         return False
     return True

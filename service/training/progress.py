@@ -1,4 +1,4 @@
-"""How far a training is, kept in its run's row so that other processes can read it."""
+"""Stores the progress of a training in its run's row, for other processes to read."""
 
 import time
 from types import TracebackType
@@ -6,56 +6,56 @@ from typing import Self
 
 import structlog
 
-from service.db.session import FAULTS, refusal
+from service.db.session import FAULTS, driver_message
 from service.errors import FencedError
-from service.runs import Run, note_progress
+from service.runs import Run, store_progress
 from service.runtime.context import ServiceContext
 
 EVERY_SECONDS = 1.0
-"""Real seconds between two notes at least: each is a write transaction."""
+"""Least real seconds between two updates: each is a write transaction."""
 
 _log = structlog.get_logger(__name__)
 
 
 class StoredProgress:
-    """Notes the progress of a run while its block is open, and forgets it where the block raises.
+    """Stores the progress of a run while its block is open, and clears it if the block raises.
 
-    A note is worth less than the training: one that cannot be written is left out.
+    An update that cannot be written is skipped: the training is more important.
 
     Args:
         context: The service's parts.
-        run: The claimed run; each note is fenced by its token.
-        every: Least real seconds between two notes.
+        run: The claimed run; each update is fenced by its token.
+        every: Least real seconds between two updates.
     """
 
     def __init__(self, context: ServiceContext, run: Run, every: float = EVERY_SECONDS) -> None:
         self._context, self._run, self._every = context, run, every
-        self._noted_at = time.monotonic()
+        self._updated_at = time.monotonic()
 
     def __enter__(self) -> Self:
-        """Begin at nothing."""
+        """Store the start."""
         self._write(0.0, "reading the bars")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Forget the progress of what came to nothing; what is done is overwritten by the run's own counts."""
+        """Clear the progress of a failed training; that of a finished one is replaced by the run's counts."""
         if error is not None:
             self._write(None, None)
 
-    def note(self, fraction: float, detail: str) -> None:
-        """Keep a share done (0..1) and what the work is at, unless the last note is too young."""
+    def update(self, fraction: float, detail: str) -> None:
+        """Store the share done (0..1) and the current work, unless the last update is too recent."""
         now = time.monotonic()
-        if now - self._noted_at >= self._every:
-            self._noted_at = now
+        if now - self._updated_at >= self._every:
+            self._updated_at = now
             self._write(fraction, detail)
 
     def _write(self, fraction: float | None, detail: str | None) -> None:
         try:
             with self._context.database.transaction() as connection:
-                note_progress(connection, self._run, fraction, detail)
+                store_progress(connection, self._run, fraction, detail)
         except FencedError:
-            return  # taken over: the run's own publish will be told
+            return  # taken over: the run's own publish will fail
         except FAULTS as error:
-            _log.warning("progress could not be noted", run_id=self._run.id, error=refusal(error))
+            _log.warning("progress could not be stored", run_id=self._run.id, error=driver_message(error))

@@ -1,4 +1,4 @@
-"""The train job: one group's networks and random walks, fitted in a child process, then decided on."""
+"""The train job: fits one group's networks and random walks in a child process, then decides on them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,14 +22,14 @@ from service.runs import Outcome, Run, finish, guard, outcome_counts, record_out
 from service.runtime.context import RANDOM_WALK, ServiceContext
 from service.training.progress import StoredProgress
 from service.training.promotion.decide import NewVersions, promote
-from service.training.promotion.gate import judge_standing, live_of
-from service.training.registry.approvals import ConfigKey, key_of, read_standing
+from service.training.promotion.gate import live_of, update_approval
+from service.training.registry.approvals import ConfigKey, key_of, read_approval
 from service.training.registry.versions import Recorded, add_version, champion
 
 
 @dataclass(frozen=True, slots=True)
 class Fitting:
-    """What is to be fitted for a group: up to an instant, with networks or the random walk alone."""
+    """What to fit for a group: up to an instant, with networks or the random walk alone."""
 
     group: str
     symbols: tuple[str, ...]
@@ -38,7 +38,7 @@ class Fitting:
 
 
 def train(context: ServiceContext, run: Run) -> None:
-    """Train a group at the run's scheduled instant and record what came of it."""
+    """Train a group at the run's scheduled instant and record the result."""
     with context.database.reading() as connection:
         symbols = group_symbols(connection, run.scope)
         dates = pooled_dates(connection, run.scope)
@@ -47,11 +47,11 @@ def train(context: ServiceContext, run: Run) -> None:
     fitting = Fitting(run.scope, symbols, run.scheduled_for, networks)
     with StoredProgress(context, run) as progress:
         try:
-            trained = fit(context, fitting, context.child if networks else context.warm, progress.note)
+            trained = fit(context, fitting, context.child if networks else context.warm, progress.update)
         except TaskFailed as error:
             if error.kind != TooLittleHistory.__name__:
                 raise
-            lack = str(error)  # bars enough, but too few whole windows
+            lack = str(error)  # enough bars, but too few complete windows
             networks, fitting = False, replace(fitting, networks=False)
             trained = fit(context, fitting, context.warm)
         live = _live(context, run.scope, trained)
@@ -69,9 +69,9 @@ def train(context: ServiceContext, run: Run) -> None:
 
 
 def fit(
-    context: ServiceContext, fitting: Fitting, executor: Executor, note: Callable[[float, str], None] | None = None
+    context: ServiceContext, fitting: Fitting, executor: Executor, update: Callable[[float, str], None] | None = None
 ) -> tuple[TrainedArtifact, ...]:
-    """Fit the random walk, and where asked the network, of every strategy; `note` is told the share done (0..1)."""
+    """Fit the random walk, and the network if requested, of every strategy; `update` receives the share done (0..1)."""
     configs = context.configs(fitting.group)
     panel = _panel(context, fitting, next(iter(configs.values())))
     cut_at = np.datetime64(fitting.cut_at.replace(tzinfo=None), "s")
@@ -80,8 +80,8 @@ def fit(
     requests: list[TrainRequest] = []
     for strategy, config in configs.items():
         requests.append(TrainRequest(panel, ModelConfig(RANDOM_WALK, strategy), cut_at, store))
-        stand_in = context.stand_ins(fitting.group).get(strategy)
-        for network in (config, stand_in) if fitting.networks else ():
+        substitute = context.substitutes(fitting.group).get(strategy)
+        for network in (config, substitute) if fitting.networks else ():
             if network is not None:
                 wanted = TrainRequest(panel, network, cut_at, store)
                 requests.append(_request_of_network(context, fitting.group, wanted))
@@ -89,8 +89,8 @@ def fit(
     def report(progress: TrainProgress) -> None:
         detail = f"{progress.strategy.value}, seed {progress.seed}, epoch {progress.epoch}"
         context.reporter.progress(f"training {fitting.group}", min(progress.fraction, 0.99), detail)
-        if note is not None:
-            note(progress.fraction, detail)
+        if update is not None:
+            update(progress.fraction, detail)
 
     trained: tuple[TrainedArtifact, ...] = executor.run(train_forecasters, tuple(requests), report)
     if fitting.networks:
@@ -108,7 +108,7 @@ def record(
 ) -> dict[str, str]:
     """Insert the versions and decide on them, in the caller's fenced transaction; sentences by strategy.
 
-    The recipe that serves is judged on its live scores too where another one was trained, or none.
+    The serving config is also tested on its live scores if another one was trained, or none.
     """
     recorded = Recorded.by(run, context.market.now(connection), context.machine.now(connection))
     sentences: dict[str, str] = {}
@@ -121,17 +121,17 @@ def record(
                 ids[forecaster] = add_version(connection, fitting.group, artifact, fitting.cut_at, recorded)
                 networks += [] if forecaster == RANDOM_WALK else [artifact]
         new = NewVersions(fitting.group, strategy.value, ids[RANDOM_WALK], None, {})
-        for network in reversed(networks):  # the one asked for comes last and is decided on
+        for network in reversed(networks):  # the configured one comes last and is decided on
             config = network.config
             new = replace(
                 new,
                 network=ids[config.forecaster],
-                stand_in=new.network,
+                substitute=new.network,
                 metrics=network.metrics,
                 config_hash=config.hash(),
                 forecaster=config.forecaster,
             )
-            judge_standing(connection, new.key, network.evidence, live.get(new.key), recorded)
+            update_approval(connection, new.key, network.evidence, live.get(new.key), recorded)
         serving = champion(connection, fitting.group, strategy.value)
         if (
             serving is not None
@@ -139,13 +139,13 @@ def record(
             and serving.config_hash not in {n.config.hash() for n in networks}
         ):
             key = key_of(serving)
-            judge_standing(connection, key, None, live.get(key), recorded)
+            update_approval(connection, key, None, live.get(key), recorded)
         sentences[strategy.value] = promote(connection, new, recorded)
     return sentences
 
 
 def _live(context: ServiceContext, group: str, trained: Sequence[TrainedArtifact]) -> dict[ConfigKey, Evidence]:
-    """Live scores of the recipes that were trained, and of those that serve."""
+    """Return the live scores of the trained configs, and of those that serve."""
     keys: list[ConfigKey] = []
     evidence: dict[ConfigKey, Evidence] = {}
     for artifact in trained:
@@ -161,11 +161,11 @@ def _live(context: ServiceContext, group: str, trained: Sequence[TrainedArtifact
 
 
 def _request_of_network(context: ServiceContext, group: str, request: TrainRequest) -> TrainRequest:
-    """The request with what the gate will want to know: evidence for the recipe, or a look at its predecessor."""
+    """Return the request with what the gate needs: evidence for the config, or its predecessor."""
     config = request.config
     key = ConfigKey(group, config.strategy.value, config.hash(), config.forecaster)
     with context.database.reading() as connection:
-        on_trial = read_standing(connection, key).may_ask
+        on_trial = read_approval(connection, key).may_attempt
         serving = champion(connection, group, config.strategy.value)
     predecessor = None
     if serving is not None and serving.is_network:
@@ -174,7 +174,7 @@ def _request_of_network(context: ServiceContext, group: str, request: TrainReque
 
 
 def pooled_dates(connection: Connection, group: str) -> int:
-    """Distinct sessions on which a group's active symbols have bars."""
+    """Return the number of distinct sessions on which a group's active symbols have bars."""
     query = (
         select(func.count(bars.c.session.distinct()))
         .join(instruments, instruments.c.symbol == bars.c.symbol)

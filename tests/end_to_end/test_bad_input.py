@@ -62,8 +62,8 @@ def test_a_database_of_another_kind_or_an_earlier_start_is_refused_and_kept(tmp_
     write_walk(tmp_path / "prices" / "GOOD.csv")
     other = [
         ({"SOURCE": f"files:{tmp_path / 'prices'}", "CLOCK": START}, "was made for source sample"),
-        ({"CLOCK": "system"}, "with the replay clock, you asked for sample with the system clock"),
-        ({"CLOCK": "replay:2012-12-20T22:59:59Z"}, "is earlier; make a new database for an earlier START"),
+        ({"CLOCK": "system"}, "with the replay clock, the settings name sample with the system clock"),
+        ({"CLOCK": "replay:2012-12-20T22:59:59Z"}, "is earlier; use a new database for an earlier START"),
     ]
     for settings, words in other:
         answer = line.having(DATABASE_URL=url, **settings).run("forecast")
@@ -171,7 +171,7 @@ def test_a_folder_without_a_readable_series(tmp_path: Path) -> None:
     line = CommandLine(tmp_path, {"SOURCE": f"files:{tmp_path / 'prices'}", "CLOCK": START, "SYMBOLS": "HEADERS"})
     answer = line.run("forecast")
     assert answer.status == 2
-    assert "holds no price series that can be read; put CSV or Parquet files there" in answer.sentence
+    assert "has no readable price file; add CSV or Parquet files" in answer.sentence
 
 
 def test_a_damaged_database_is_told_and_left(tmp_path: Path) -> None:

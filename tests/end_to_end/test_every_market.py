@@ -20,7 +20,6 @@ from service.db.session import Database
 from service.db.tables import editions, forecasts, scores, sessions
 from service.market.exchange_calendar import get_calendar
 from service.market.instruments import add_symbols
-from service.market.sessions import settle_of
 from service.prices.panel import PanelQuery, load_panel
 from service.prices.sources.files import FilesSource
 from service.settings import Settings
@@ -162,7 +161,7 @@ def test_the_typhoon_day_counts_as_closed_and_its_forecasts_are_void(markets: Se
         .join(forecasts, forecasts.c.id == scores.c.forecast_id)
         .where(forecasts.c.symbol == "1398.HK", forecasts.c.target_session == date(2023, 9, 8))
     )
-    assert {tuple(row) for row in rows(markets, aimed)} == {("void", "session 2023-09-08 turned out closed")}
+    assert {tuple(row) for row in rows(markets, aimed)} == {("void", "session 2023-09-08 was closed")}
     with TestClient(create_app(Settings(), markets.database)) as client:
         answer = client.get("/v1/forecasts/1398.HK", params={"as_of": "2023-09-07"}).json()
     assert answer["stale_after"] == "2023-09-11T11:30:00Z"
@@ -182,7 +181,7 @@ def test_a_reference_is_known_only_from_its_own_instant_on(
     markets: Service, symbol: str, until: str, newest: str
 ) -> None:
     moment = datetime.fromisoformat(until).replace(tzinfo=UTC)
-    query = PanelQuery((symbol,), ("SPY",), moment, settle_of(markets.context.settings))
+    query = PanelQuery((symbol,), ("SPY",), moment, markets.context.settings.settle)
     with markets.database.reading() as connection:
         panel = load_panel(connection, query)
     assert str(panel.references["SPY"].sessions[-1]) == newest

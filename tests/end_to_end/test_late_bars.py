@@ -81,7 +81,7 @@ def test_when_t_opens_it_is_given_up_and_a_later_bar_changes_nothing(service: Se
     query = select(run_outcomes.c.state, run_outcomes.c.reason).join(runs, runs.c.id == run_outcomes.c.run_id)
     (outcome,) = rows(service, query.where(runs.c.job == "forecast", run_outcomes.c.symbol == "BBB"))
     assert outcome.state == "missed"
-    assert outcome.reason == "no bar of 2024-03-01 came before T (2024-03-04) opened"
+    assert outcome.reason == "no bar of 2024-03-01 before T (2024-03-04) opened"
     source.put(LATE)
     work(service, at(4, 22))
     as_ofs = rows(service, select(forecasts.c.symbol, forecasts.c.as_of).distinct())

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from service.db.session import Database
 from service.db.tables import config_approvals, editions, forecasts, model_versions, served_forecasts
 from service.market.instruments import add_symbols
-from service.runtime.context import STAND_IN
+from service.runtime.context import SUBSTITUTE
 from tests.support.recorded import RecordedWalks, Walk
 from tests.support.service_factory import Service, ServiceOptions, SmallNetworks, make_service
 
@@ -39,7 +39,7 @@ def accept_stand_in(service: Service) -> None:
     """The judgement of the stand-in's recipes as if it had been the other way round."""
     with service.database.transaction() as connection:
         rows = connection.execute(
-            select(config_approvals).where(config_approvals.c.forecaster == STAND_IN)
+            select(config_approvals).where(config_approvals.c.forecaster == SUBSTITUTE)
         ).mappings().all()  # fmt: skip
         for row in rows:
             values = {**row, "id": None, "accepted": True, "reason": "accepted by the test"}
@@ -88,8 +88,8 @@ def test_a_symbol_new_since_training_is_served_by_the_groups_lstm_once_that_is_a
     assert tuesday["AAA", "multi_step"][0] == SERVED
     for strategy in ("one_step", "multi_step"):
         forecaster, reason = tuesday["CCC", strategy]
-        assert forecaster == STAND_IN
-        assert reason.startswith(f"the lstm stands in: {NEW_SINCE}")
+        assert forecaster == SUBSTITUTE
+        assert reason.startswith(f"the lstm serves instead: {NEW_SINCE}")
     with service.database.reading() as connection:
         stored = connection.execute(select(forecasts.c.id).where(forecasts.c.as_of == date(2024, 3, 5))).all()
     # AAA and BBB by three forecasters, CCC by two; four steps in both strategies together.

@@ -31,9 +31,15 @@ from service.db.tables import bars, instruments, metadata, stamp
 from service.db.types import Instant
 from service.errors import DatabaseError
 
-LEDGER = {"editions", "forecasts", "served_forecasts", "scores", "track_records"}
-MODELS = {"runs", "run_outcomes", "model_versions", "model_decisions", "config_approvals", "calibration_states"}
-MARKET = {"instruments", "sessions", "bars", "bar_revisions", "corporate_actions", "quarantine"}
+LEDGER = {"editions", "forecasts", "served_forecasts", "score_batches", "scores", "track_records"}
+MODELS = {
+    "runs", "run_outcomes", "source_rate_limits", "model_versions", "model_decisions", "config_approvals",
+    "calibration_states",
+}  # fmt: skip
+MARKET = {
+    "instruments", "sessions", "bars", "bar_revisions", "corporate_actions", "corporate_action_revisions",
+    "quarantine", "symbol_holds",
+}  # fmt: skip
 CONTROL = {"stamp", "market_clock", "schedulers", "run_requests", "change_counters", "api_keys", "audit"}
 
 
@@ -191,7 +197,16 @@ def test_migrations_and_declared_tables_are_made_of_the_same(database: Database,
 
 
 @pytest.mark.parametrize(
-    "table", ["editions", "forecasts", "served_forecasts", "scores", "model_decisions", "config_approvals"]
+    "table",
+    [
+        "editions",
+        "forecasts",
+        "served_forecasts",
+        "score_batches",
+        "scores",
+        "model_decisions",
+        "config_approvals",
+    ],
 )
 @pytest.mark.parametrize("change", ["UPDATE {} SET {} = {}", "DELETE FROM {}"])
 def test_the_ledger_refuses_changes(database: Database, table: str, change: str) -> None:

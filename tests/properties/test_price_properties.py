@@ -14,7 +14,6 @@ from sqlalchemy import select
 from service.db.migrate import upgrade
 from service.db.session import Database
 from service.db.tables import bar_revisions, bars, change_counters, instruments, quarantine, sessions
-from service.market.sessions import settle_of
 from service.prices.adjustment.adjust import adjustment_factors
 from service.prices.panel import PanelQuery, load_panel
 from service.prices.sources.base import Action, ActionKind
@@ -85,7 +84,7 @@ def test_frames_hold_nothing_after_their_instant(
             world.source.actions["AAA"] = tuple(action for action in paid if action.ex_date <= JANUARY[count - 1])
             world.pull(JANUARY[-1])
             for limit in (None, newest):
-                query = PanelQuery(("AAA",), (), until, settle_of(world.settings), limit)
+                query = PanelQuery(("AAA",), (), until, world.settings.settle, limit)
                 with world.database.reading() as connection:
                     found.append(load_panel(connection, query).frames[0])
     for frame, ended in zip(found[:2], found[2:], strict=True):
@@ -131,7 +130,7 @@ def test_a_replayed_split_moves_no_return(moves: list[float], at: int, split: fl
             world.source.actions["AAA"] = (Action(JANUARY[at], ActionKind.SPLIT, split),)
             session = JANUARY[min(at + ahead, ROWS - 1)]
             assert world.pull(session)["AAA"].state == "ok"
-            query = PanelQuery(("AAA",), (), datetime(2024, 2, 1, tzinfo=UTC), settle_of(world.settings))
+            query = PanelQuery(("AAA",), (), datetime(2024, 2, 1, tzinfo=UTC), world.settings.settle)
             with world.database.reading() as connection:
                 found.append(load_panel(connection, query).frames[0].close)
     np.testing.assert_array_equal(found[0], found[1])

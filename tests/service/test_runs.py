@@ -168,7 +168,7 @@ def test_a_fenced_worker_cannot_publish_and_writes_nothing(database: Database) -
             runs.record_outcomes(connection, stale, [Outcome("AAPL", "ok")])
             runs.guard(connection, stale)
 
-    sentence = r"^run 1 \(pull XNYS 2024-03-04\) was taken over by another worker; what this one made is thrown away$"
+    sentence = r"^run 1 \(pull XNYS 2024-03-04\) was taken over by another worker; its result is discarded$"
     with pytest.raises(FencedError, match=sentence):
         publish()
     with database.reading() as connection:
@@ -310,7 +310,7 @@ def test_progress_has_columns_of_its_own_and_can_be_cleared(database: Database) 
 
     def note(fraction: float | None, detail: str | None = None) -> tuple[object, ...]:
         with database.transaction() as connection:
-            runs.note_progress(connection, run, fraction, detail)
+            runs.store_progress(connection, run, fraction, detail)
         stored = row(database, run.id)
         return stored.progress, stored.progress_detail, stored.counts
 
@@ -364,12 +364,12 @@ def test_last_scheduled_is_by_scope(database: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    ("symbol", "reason", "told"),
+    ("symbol", "reason", "message"),
     [
         ("Y", "Yahoo asks for a pause", "Y: Yahoo asks for a pause"),
         ("AAPL", "AAPL: timed out", "AAPL: timed out"),
         ("AAPL", None, "AAPL: failing"),
     ],
 )
-def test_an_outcome_is_told_with_its_symbol_once(symbol: str, reason: str | None, told: str) -> None:
-    assert Outcome(symbol, "failing", reason).told == told
+def test_the_message_of_an_outcome_names_its_symbol_once(symbol: str, reason: str | None, message: str) -> None:
+    assert Outcome(symbol, "failing", reason).message == message

@@ -102,6 +102,6 @@ def test_each_source_and_clock_has_a_file_of_its_own(tmp_path: Path) -> None:
 
 def test_settle_and_grace_are_spans() -> None:
     settings = load_settings({"TPLUS_SETTLE_MINUTES": "15"})
-    assert settings.settle(continuous=False) == timedelta(minutes=15)
-    assert settings.settle(continuous=True) == timedelta(minutes=60)
+    assert settings.settle("XNYS") == timedelta(minutes=15)
+    assert settings.settle("24/7") == timedelta(minutes=60)
     assert settings.grace == timedelta(hours=3)

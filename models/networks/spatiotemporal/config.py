@@ -88,8 +88,6 @@ class SpatiotemporalSpec:
             ValueError: The layout is not `channels_last`.
         """
         if self.layout != "channels_last":
-            raise ValueError(
-                f"market images are channels_last, received {self.layout!r}; transpose only image frames"
-            )
+            raise ValueError(f"market images are channels_last, received {self.layout!r}; transpose only image frames")
         channels = self.columns * self.channels
         return SpatiotemporalSpec(self.frames, self.rows, 1, channels, self.units, self.horizon, self.seed)

@@ -1,4 +1,4 @@
-"""From errors to problem documents (RFC 9457): every refusal says what, where and what to do.
+"""From errors to problem documents (RFC 9457): every driver_message says what, where and what to do.
 
 A person gets one clear sentence and a request id, never a stack trace; the trace goes to the log under that id.
 """
@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse
 
 from service.api.common.schemas import MEDIA_TYPE, BadField, Problem
 from service.db.revision import HEAD, revision_problem
-from service.db.session import Database, refusal
+from service.db.session import Database, driver_message
 from service.errors import DatabaseError, NotFound, NotYet, TplusError
 
 _log = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ def database_fault(database: Database) -> str | None:
         with database.engine.connect() as connection:
             connection.execute(text("SELECT 1"))
     except SQLAlchemyError as error:
-        words = f" ({refusal(error)})" if isinstance(error, DBAPIError) else ""
+        words = f" ({driver_message(error)})" if isinstance(error, DBAPIError) else ""
         return f"the database {shown} cannot be reached{words}; start it or check TPLUS_DATABASE_URL"
     try:
         with database.engine.connect() as connection:

@@ -15,9 +15,6 @@ STALE_AFTER = timedelta(hours=2)
 _STEPS = 3
 """Sessions after as_of that a forecast is aimed at."""
 
-CONTINUOUS = ("24/7", "24/5")
-"""Calendars that open the moment they close; their settle delay is a setting of its own."""
-
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -104,7 +101,7 @@ def timing(connection: Connection, settings: Settings, calendar: str, session: d
         .limit(1 + _STEPS)
     )
     rows = list(connection.execute(query))
-    settle = settings.settle(continuous=calendar in CONTINUOUS)
+    settle = settings.settle(calendar)
     own = next((row for row in rows if row.session == session), None)
     following = next((row for row in rows if row.session > session), None)
     return Timing(

@@ -172,7 +172,7 @@ def _has_ended(connection: Connection, settings: Settings, now: datetime, record
         seen.add(calendar)
         if day > record_end:
             beyond.add(calendar)
-        elif close_at + settings.settle(continuous=calendar in common.CONTINUOUS) > now:
+        elif close_at + settings.settle(calendar) > now:
             return False
     # Stored sessions that do not reach past the record's end say nothing of what is still to come.
     return bool(seen) and beyond == seen

@@ -1,7 +1,7 @@
 """Model age, lookbacks, seeds, strategies and canaries as tables of text."""
 
 from models.metrics.scoring_rules import PIT_SHARES
-from service.backtest.report.cells import TextTable, comparison_title, number, percent, signed, step_name, told
+from service.backtest.report.cells import TextTable, comparison_title, number, percent, signed, step_name, test_text
 from service.backtest.report.document import ComparisonFindings, Report
 
 BINS = ("below 2.5", "2.5-10", "10-25", "25-50", "50-75", "75-90", "90-97.5", "above 97.5")
@@ -27,7 +27,7 @@ def lookback_table(findings: ComparisonFindings) -> TextTable:
             str(figure.entry.lookback),
             number(figure.pinball, 2),
             number(figure.ratio, 4),
-            told(figure.against_usual),
+            test_text(figure.against_usual),
         )
         for figure in findings.lookbacks
     )

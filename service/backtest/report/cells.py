@@ -82,6 +82,6 @@ def p_value(p: float) -> str:
     return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
 
 
-def told(test: Comparison | None) -> str:
+def test_text(test: Comparison | None) -> str:
     """A Diebold-Mariano test: its statistic and p."""
     return ABSENT if test is None else f"{test.statistic:+.2f} (p {p_value(test.p)})"

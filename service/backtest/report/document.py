@@ -24,7 +24,7 @@ from models.backtest.analysis.rolling_skill import ROLLING_SESSIONS, RollingSkil
 from models.backtest.forecast_table import Entry, served, tidy
 from service.backtest.report.reader import Contents, ReportError
 
-TOLD = 20
+SHOWN_NOTICES = 20
 """Sentences of the backtest that are repeated."""
 
 SURVIVORSHIP = (
@@ -118,7 +118,7 @@ def make_report(contents: Contents, files: tuple[str, ...], champion: str | None
         comparison_sets=tuple(found),
         seeds=seed_spread(tidied),
         disagreements=disagreements(table),
-        notes=(*notes, *_told(contents), *_absent(contents), SURVIVORSHIP, *_sampling(found)),
+        notes=(*notes, *_notices(contents), *_absent(contents), SURVIVORSHIP, *_sampling(found)),
     )
 
 
@@ -150,10 +150,10 @@ def _findings(comparison: ComparisonSet, champion: str | None, networks: Collect
     )
 
 
-def _told(contents: Contents) -> list[str]:
+def _notices(contents: Contents) -> list[str]:
     """What the backtest said itself, cut where it is long."""
-    shown = [f"the backtest said: {sentence}" for sentence in contents.told[:TOLD]]
-    more = len(contents.told) - TOLD
+    shown = [f"notice of the backtest: {sentence}" for sentence in contents.notices[:SHOWN_NOTICES]]
+    more = len(contents.notices) - SHOWN_NOTICES
     return shown if more <= 0 else [*shown, f"the backtest said {more} more such sentences; they stand in its file"]
 
 
@@ -178,10 +178,10 @@ def _sampling(found: list[ComparisonFindings]) -> list[str]:
     halves = {nominal: 50 * (ratio.high - ratio.low) for nominal, ratio in ratios.items()}
     if not all(isfinite(half) for half in halves.values()):
         return ["Measured coverage has a sampling error of its own; there are too few days to tell it."]
-    told = ", ".join(f"{half:.1f} at {nominal} %" for nominal, half in halves.items())
+    widths = ", ".join(f"{half:.1f} at {nominal} %" for nominal, half in halves.items())
     return [
         f"Measured coverage has a sampling error of its own: over {findings.comparison.days} days, symbols of a day "
-        f"taken as one cluster, the true figure lies this many points or less from it 19 times of 20: {told}."
+        f"taken as one cluster, the true figure lies this many points or less from it 19 times of 20: {widths}."
     ]
 
 

@@ -128,47 +128,47 @@ def _pit(findings: ComparisonFindings) -> Plot:
 
 
 def _rolling(findings: ComparisonFindings) -> Plot:
-    figure, told = go.Figure(), []
+    figure, parts = go.Figure(), []
     places = _places(findings)
     for each in findings.rolling:
         dates = each.last.astype(str).tolist()
         figure.add_trace(
             _trace(places[each.entry], each.entry.label, dates, (100 * each.skill).tolist(), True, mode="lines")
         )
-        told.append(f"{each.entry.label} {100 * each.behind:.0f} %")
+        parts.append(f"{each.entry.label} {100 * each.behind:.0f} %")
     _styled(figure, "last as_of session of the window", "skill %", level=0)
     text = (
         "Skill against the random walk over rolling windows of 60 sessions. Share of windows behind the random walk: "
-        f"{', '.join(told) or 'nobody else is there'}."
+        f"{', '.join(parts) or 'no other forecaster'}."
     )
     return Plot(f"{comparison_title(findings.comparison)}: skill over time", text, figure, (rolling_table(findings),))
 
 
 def _ages(findings: ComparisonFindings) -> Plot:
-    figure, told = go.Figure(), []
+    figure, parts = go.Figure(), []
     places = _places(findings)
     for entry in dict.fromkeys(figure.entry for figure in findings.ages):
         own = [each for each in findings.ages if each.entry == entry]
         skills = [100 * each.skill for each in own]
         figure.add_trace(_trace(places[entry], entry.label, [each.age for each in own], skills, True))
-        told.append(f"{entry.label} {skills[0]:+.2f} % to {skills[-1]:+.2f} %")
+        parts.append(f"{entry.label} {skills[0]:+.2f} % to {skills[-1]:+.2f} %")
     _styled(figure, "sessions since the fit", "skill %", level=0)
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=[name for name, _ in AGES])
-    text = f"Skill against the random walk by the age of the fit, youngest bucket to oldest: {', '.join(told)}."
+    text = f"Skill against the random walk by the age of the fit, youngest bucket to oldest: {', '.join(parts)}."
     return Plot(f"{comparison_title(findings.comparison)}: skill by model age", text, figure, (age_table(findings),))
 
 
 def _lookbacks(findings: ComparisonFindings) -> Plot:
-    figure, told = go.Figure(), []
+    figure, parts = go.Figure(), []
     families = dict.fromkeys((each.entry.forecaster, each.entry.strategy) for each in findings.lookbacks)
     for order, family in enumerate(families):
         own = [each for each in findings.lookbacks if (each.entry.forecaster, each.entry.strategy) == family]
         name, losses = " ".join(family), [each.pinball for each in own]
         figure.add_trace(_trace(order, name, [str(each.entry.lookback) for each in own], losses, True))
-        told.append(f"{name} {min(losses):.2f} to {max(losses):.2f} bp")
+        parts.append(f"{name} {min(losses):.2f} to {max(losses):.2f} bp")
     _styled(figure, "lookback in sessions", "pinball bp")
     figure.update_xaxes(type="category")
-    text = f"Pinball by lookback on the same rows; lowest to highest: {', '.join(told)}."
+    text = f"Pinball by lookback on the same rows; lowest to highest: {', '.join(parts)}."
     return Plot(f"{comparison_title(findings.comparison)}: lookbacks", text, figure, (lookback_table(findings),))
 
 

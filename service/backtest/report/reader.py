@@ -28,7 +28,7 @@ NEEDED = (
     *QUANTILE_COLUMNS,
     "actual",
 )
-"""Columns without which nothing can be told."""
+"""Columns without which nothing can be notices."""
 
 OPTIONAL = (*RAW_COLUMNS, "lookback", "fold", "fitted_until", "seed")
 """Columns that add to the report where they are there; a file may lack all raw ones."""
@@ -47,14 +47,14 @@ class Contents:
         has_raw: Whether quantiles before calibration are there.
         has_folds: Whether `fold` or `fitted_until` is there.
         has_seeds: Whether single seeds are there.
-        told: What the backtest itself said was left out, from the files' metadata.
+        notices: What the backtest left out, from the metadata of the files.
     """
 
     table: ForecastTable
     has_raw: bool
     has_folds: bool
     has_seeds: bool
-    told: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
 
 
 def read_files(paths: Sequence[Path], only: Sequence[str] = ()) -> Contents:
@@ -69,14 +69,14 @@ def read_files(paths: Sequence[Path], only: Sequence[str] = ()) -> Contents:
             where these belong, steps beyond 1..9, or no row.
     """
     joined = pa.concat_tables([_read(path) for path in paths], promote_options="default")
-    told = [sentence for path in paths for sentence in _told(path)]
+    notices = [sentence for path in paths for sentence in _notices(path)]
     if only:
         joined = joined.filter(pc.is_in(joined["forecaster"], pa.array(list(only), pa.string())))
     names = ", ".join(str(path) for path in paths)
     if joined.num_rows == 0:
         wanted = f" of {', '.join(only)}" if only else ""
         raise ReportError(f"{names} holds no row{wanted}; see what `tplus backtest` said when it wrote the file")
-    return replace(_contents(joined), told=tuple(dict.fromkeys(told)))
+    return replace(_contents(joined), notices=tuple(dict.fromkeys(notices)))
 
 
 def _read(path: Path) -> pa.Table:
@@ -96,7 +96,7 @@ def _read(path: Path) -> pa.Table:
         raise ReportError(f"{path} cannot be read: {error}; let `tplus backtest` write it again") from error
 
 
-def _told(path: Path) -> list[str]:
+def _notices(path: Path) -> list[str]:
     """The notes of the run that wrote a file; none in a file of other make."""
     try:
         document = json.loads((pq.read_schema(path).metadata or {}).get(METADATA_KEY, b"{}"))

@@ -16,7 +16,7 @@ from service.backtest.report.cells import (
     percent,
     signed,
     step_name,
-    told,
+    test_text,
 )
 from service.backtest.report.document import ComparisonFindings
 
@@ -35,8 +35,8 @@ def leaderboard_table(findings: ComparisonFindings) -> TextTable:
                 *(number(each, 2) for each in by_step),
                 interval(overall, 4),
                 number(line.ratio_pinned.get(OVERALL), 4),
-                told(line.against_walk.get(OVERALL)),
-                told(line.against_champion.get(OVERALL)),
+                test_text(line.against_walk.get(OVERALL)),
+                test_text(line.against_champion.get(OVERALL)),
                 *(interval(line.rmse_ratio.get(step), 4) for step in steps),
             )
         )

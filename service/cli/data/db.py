@@ -27,13 +27,13 @@ def upgrade() -> None:
 
 @app.command("check")
 def check(as_json: JsonFlag = False) -> None:
-    """Recompute the hash chain of every edition; exits 1 where one was altered."""
+    """Recompute the hash chains of editions and score batches; exits 1 where one was altered."""
     with service(quiet=as_json) as context, context.database.reading() as connection:
         faults = verify(connection)
     if as_json:
         emit({"faults": faults})
     elif not faults:
-        say("every edition gives its hash, and none is missing")
+        say("every edition and score batch gives its hash, and none is missing")
     if faults:
         raise DatabaseError("; ".join(faults))
 

@@ -1,5 +1,6 @@
-"""`tplus quarantine`: rows and symbols that are not believed, and letting them through by hand."""
+"""`tplus quarantine`: lists suspect rows and symbols on hold, and clears them."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
@@ -7,12 +8,15 @@ from sqlalchemy import insert
 
 from service.cli.common import JsonFlag, emit, say, service
 from service.db.tables import audit
+from service.errors import SettingsError
 from service.prices.quarantine.row_quarantine import Quarantined, clear, list_quarantine
-from service.prices.quarantine.symbol_holds import SymbolHold
+from service.prices.quarantine.symbol_holds import Hold, SymbolHold, clear_holds, list_holds
+from service.vocabulary import QuarantineState
 
 app = typer.Typer(name="quarantine", help="Suspect prices: list, clear.", no_args_is_help=True)
 
 _FIELDS = ("id", "symbol", "session", "state", "reason", "row", "first_seen_at", "last_seen_at")
+_HOLD_FIELDS = ("id", "symbol", "kind", "state", "reason", "sessions_seen", "first_seen_at", "last_seen_at")
 
 
 @app.command("list")
@@ -21,39 +25,57 @@ def show(
     every: Annotated[bool, typer.Option("--all", help="Settled, refused and repaired rows too.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """List what waits for a later pull or for a person; with --all everything that ever was."""
+    """List suspect rows and symbols on hold; with --all settled and refused rows too."""
+    state = None if every else QuarantineState.OPEN
     with service(quiet=as_json) as context, context.database.reading() as connection:
-        records = list_quarantine(connection, symbols or None, None if every else "open")
+        records = list_quarantine(connection, symbols or None, state)
+        holds = list_holds(connection, symbols or None, state)
     if as_json:
-        emit({"quarantine": [{name: getattr(record, name) for name in _FIELDS} for record in records]})
+        emit({"quarantine": _rows(records), "holds": _holds(holds)})
         return
-    if not records:
-        say("nothing is in doubt" if not every else "the quarantine has no row")
+    if not records and not holds:
+        say("the quarantine is empty" if every else "no suspect rows, no symbols on hold")
+    for hold in holds:
+        say(f"{'hold':>5}  {hold.symbol:<10} {hold.kind:<10} {hold.state:<9} {hold.reason}")
     for record in records:
-        what = record.session or record.row.get("kind", "")
-        say(f"{record.id:>5}  {record.symbol:<10} {what!s:<10} {record.state:<9} {record.reason}")
+        say(f"{record.id:>5}  {record.symbol:<10} {record.session or ''!s:<10} {record.state:<9} {record.reason}")
 
 
 @app.command("clear")
 def let_through(
-    numbers: Annotated[list[int], typer.Argument(help="Numbers of rows, as `tplus quarantine list` shows them.")],
+    numbers: Annotated[list[int] | None, typer.Argument(help="Numbers of rows, see `tplus quarantine list`.")] = None,
+    symbols: Annotated[list[str] | None, typer.Option("--hold", metavar="SYMBOL", help="Symbols on hold.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Let rows through by hand: a bar in doubt is stored, a doubted history is taken whole by the next pull."""
+    """Accept suspect rows, or end the hold of a symbol: the next pull takes its whole history as the source has it."""
+    if not numbers and not symbols:
+        raise SettingsError("nothing to clear; give the number of a row, or --hold SYMBOL")
     with service(quiet=as_json) as context, context.database.transaction() as connection:
         at = context.market.now(connection)
-        records = [clear(connection, number, at, context.source.name) for number in numbers]
+        records = [clear(connection, number, at, context.source.name) for number in numbers or ()]
+        holds = [hold for symbol in symbols or () for hold in clear_holds(connection, symbol, at)]
         recorded_at = context.machine.now(connection)
-        connection.execute(insert(audit), [_line(record) | {"at": recorded_at} for record in records])
+        lines = [*map(_row_line, records), *map(_hold_line, holds)]
+        connection.execute(insert(audit), [line | {"at": recorded_at} for line in lines])
     if as_json:
-        emit({"cleared": [{name: getattr(record, name) for name in _FIELDS} for record in records]})
+        emit({"cleared": _rows(records), "holds": _holds(holds)})
         return
     for record in records:
-        say(f"{record.symbol} {record.session or record.row.get('kind', '')}: {_effect(record)}")
+        say(f"{record.symbol} {record.session or ''}: {_row_effect(record)}")
+    for hold in holds:
+        say(f"{hold.symbol} {hold.kind}: {_hold_effect(hold)}")
 
 
-def _line(record: Quarantined) -> dict[str, object]:
-    """What the audit keeps of one row that was let through."""
+def _rows(records: Iterable[Quarantined]) -> list[dict[str, object]]:
+    return [{name: getattr(record, name) for name in _FIELDS} for record in records]
+
+
+def _holds(holds: Iterable[Hold]) -> list[dict[str, object]]:
+    return [{name: getattr(hold, name) for name in _HOLD_FIELDS} for hold in holds]
+
+
+def _row_line(record: Quarantined) -> dict[str, object]:
+    """Return the audit line of a cleared row."""
     detail = {
         "id": record.id,
         "session": None if record.session is None else record.session.isoformat(),
@@ -64,11 +86,19 @@ def _line(record: Quarantined) -> dict[str, object]:
     return {"actor": "command line", "action": "quarantine.clear", "subject": record.symbol, "detail": detail}
 
 
-def _effect(record: Quarantined) -> str:
-    if record.state != "open":
-        return f"was {record.state}; only ticked off"
-    if record.session is not None:
-        return "the bar is stored as it came"
-    if record.row.get("kind") == SymbolHold.BASIS:
-        return "the next pull takes the whole history as the source tells it, on a new basis"
-    return "ticked off; the count of sessions begins anew"
+def _hold_line(hold: Hold) -> dict[str, object]:
+    """Return the audit line of a cleared hold."""
+    detail = {"id": hold.id, "kind": hold.kind, "reason": hold.reason, "sessions_seen": list(hold.sessions_seen)}
+    return {"actor": "command line", "action": "hold.clear", "subject": hold.symbol, "detail": detail}
+
+
+def _row_effect(record: Quarantined) -> str:
+    if record.state != QuarantineState.OPEN:
+        return f"was {record.state}; marked as cleared"
+    return "the bar is stored as it came"
+
+
+def _hold_effect(hold: Hold) -> str:
+    if hold.kind == SymbolHold.BASIS:
+        return "the next pull takes the whole history as the source has it, on a new basis"
+    return "cleared; the count of sessions starts again"

@@ -45,13 +45,13 @@ def report(
 ) -> None:
     """Print the leaderboard of a backtest, and write the page where --out names it."""
     names = tuple(name.strip() for name in only.split(",") if name.strip())
-    told = make_report(read_files(files, names), tuple(path.name for path in files), champion, WINDOW_NETWORKS)
+    report = make_report(read_files(files, names), tuple(path.name for path in files), champion, WINDOW_NETWORKS)
     if out is not None:
-        _write(out, page(told))
+        _write(out, page(report))
     if as_json:
-        emit(to_dict(told))
+        emit(to_dict(report))
     else:
-        _show(told, out)
+        _show(report, out)
 
 
 def _write(out: Path, text: str) -> None:
@@ -61,19 +61,19 @@ def _write(out: Path, text: str) -> None:
         raise ReportError(f"the page cannot be written to {out}: {error.strerror}; name another file") from error
 
 
-def _show(told: Report, out: Path | None) -> None:
+def _show(report: Report, out: Path | None) -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH, markup=False)
-    console.print(summary(told))
-    for findings in told.comparison_sets:
+    console.print(summary(report))
+    for findings in report.comparison_sets:
         for make in _TABLES:
             _print(console, make(findings))
         if any(findings.comparison.missing.values()):
             _print(console, missing_table(findings))
         for note in findings.notes:
             console.print(f"note: {note}")
-    for table in (disagreement_table(told), seed_table(told)):
+    for table in (disagreement_table(report), seed_table(report)):
         _print(console, table)
-    for note in told.notes:
+    for note in report.notes:
         console.print(f"note: {note}")
     if out is not None:
         console.print(f"the page with plots is {out}")

@@ -19,7 +19,8 @@ from service.runs import JOBS, Outcome, read_outcomes
 from service.runtime.context import ServiceContext
 from service.scheduler.leader import leader
 from service.scheduler.loop import Scheduler
-from service.scheduler.plan import DONE, ask, newest_runs, plan_trainings, read_request
+from service.scheduler.plan import add_request, newest_runs, plan_trainings, read_request
+from service.vocabulary import RequestState
 
 FOLLOW_LIMIT = timedelta(hours=2)
 """How long a command follows a request to the active scheduler before it gives up waiting."""
@@ -106,13 +107,13 @@ def _do(context: ServiceContext, jobs: Sequence[str], shown: str) -> list[int]:
 def _follow(context: ServiceContext, job: str, active: str) -> list[int]:
     """Ask the active scheduler and wait until the runs it names have ended."""
     with context.database.transaction() as connection:
-        request = ask(connection, job, context.machine.now(connection))
+        request = add_request(connection, job, context.machine.now(connection))
     sys.stderr.write(f"asking the active scheduler ({active})\n")
     deadline = time.monotonic() + FOLLOW_LIMIT.total_seconds()
     while time.monotonic() < deadline:
         with context.database.reading() as connection:
             answer = read_request(connection, request)
-        if answer.state == DONE:
+        if answer.state == RequestState.DONE:
             ids = list(answer.result["runs"])
             if all(row.state in ENDED for row in _rows(context, ids)):
                 return ids
@@ -157,8 +158,8 @@ def _raise_hopeless(entries: Sequence[Mapping[str, Any]]) -> None:
     """Not one symbol shown has a forecast, and waiting would not bring one: the command's error."""
     if entries and all(entry["state"] in HOPELESS for entry in entries):
         first = entries[0]
-        told = Outcome(first["symbol"], first["state"], first["reason"]).told
-        raise TplusError(f"no symbol could be forecast; {told}")
+        message = Outcome(first["symbol"], first["state"], first["reason"]).message
+        raise TplusError(f"no symbol could be forecast; {message}")
 
 
 def _raise_failures(rows: Sequence[Row[Any]]) -> None:

@@ -1,14 +1,31 @@
 """Every table, one module per part of the line; importing this package fills the metadata."""
 
 from service.db.base import metadata
-from service.db.tables.control import api_keys, audit, change_counters, market_clock, run_requests, schedulers, stamp
-from service.db.tables.forecasts import editions, forecasts, scores, served_forecasts, track_records
+from service.db.tables.control import (
+    api_keys,
+    audit,
+    change_counters,
+    market_clock,
+    run_requests,
+    schedulers,
+    source_rate_limits,
+    stamp,
+)
+from service.db.tables.forecasts import editions, forecasts, score_batches, scores, served_forecasts, track_records
 from service.db.tables.market import instruments, sessions
-from service.db.tables.prices import bar_revisions, bars, corporate_actions, quarantine
+from service.db.tables.prices import (
+    bar_revisions,
+    bars,
+    corporate_action_revisions,
+    corporate_actions,
+    quarantine,
+    symbol_holds,
+)
 from service.db.tables.runs import run_outcomes, runs
 from service.db.tables.training import calibration_states, config_approvals, model_decisions, model_versions
 
-APPEND_ONLY = ("editions", "forecasts", "served_forecasts", "scores", "model_decisions", "config_approvals")
+APPEND_ONLY = ("editions", "forecasts", "served_forecasts", "score_batches", "scores", "model_decisions",
+               "config_approvals")  # fmt: skip
 """Tables of the ledger: triggers of the migrations refuse to update or delete their rows."""
 
 __all__ = [
@@ -20,6 +37,7 @@ __all__ = [
     "calibration_states",
     "change_counters",
     "config_approvals",
+    "corporate_action_revisions",
     "corporate_actions",
     "editions",
     "forecasts",
@@ -33,9 +51,12 @@ __all__ = [
     "run_requests",
     "runs",
     "schedulers",
+    "score_batches",
     "scores",
     "served_forecasts",
     "sessions",
+    "source_rate_limits",
     "stamp",
+    "symbol_holds",
     "track_records",
 ]

@@ -1,6 +1,6 @@
-"""What the database is, who works on it, and what was asked of it."""
+"""Identity of the database, market time, schedulers, run requests, rate limits, change counters, keys, audit."""
 
-from sqlalchemy import CheckConstraint, Column, Date, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, Column, Date, ForeignKey, Integer, String, Table, Text, UniqueConstraint
 
 from service.db.base import metadata
 from service.db.types import BigId, Instant, Json
@@ -39,13 +39,27 @@ run_requests = Table(
     Column("id", BigId, primary_key=True),
     Column("kind", String(30), nullable=False),
     Column("body", Json, nullable=False),
+    Column("body_hash", String(64), nullable=False, comment="SHA-256 of the body's canonical JSON"),
+    Column("key_id", BigId, ForeignKey("api_keys.id"), nullable=True, comment="null for the command line"),
     Column("idempotency_key", String(200), nullable=True),
     Column("state", String(20), nullable=False),
     Column("created_at", Instant, nullable=False, comment="machine time"),
     Column("finished_at", Instant, nullable=True),
     Column("result", Json, nullable=True),
     Column("error", Text, nullable=True),
-    UniqueConstraint("idempotency_key"),
+    Column("answer", Json, nullable=True, comment="stored answer: status and body"),
+    Column("expires_at", Instant, nullable=True, comment="machine time until which the answer is kept"),
+    UniqueConstraint("key_id", "idempotency_key"),
+)
+
+source_rate_limits = Table(
+    "source_rate_limits",
+    metadata,
+    Column("source", String(300), primary_key=True),
+    Column("run_id", BigId, ForeignKey("runs.id"), primary_key=True),
+    Column("limits", Integer, nullable=False, comment="how often the source limited the run"),
+    Column("limited_at", Instant, nullable=False, comment="machine time of the newest"),
+    Column("paused_until", Instant, nullable=True, comment="machine time; null once the pauses are used up"),
 )
 
 change_counters = Table(

@@ -1,4 +1,4 @@
-"""The ledger: editions, forecasts, what was served, scores; and the accuracy derived from them."""
+"""The ledger: editions, forecasts, served forecasts, score batches, scores; and track records derived from them."""
 
 from sqlalchemy import (
     Boolean,
@@ -70,17 +70,31 @@ served_forecasts = Table(
     Index(None, "symbol", "edition"),
 )
 
+score_batches = Table(
+    "score_batches",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("calendar", String(20), nullable=False),
+    Column("scored_at", Instant, nullable=False, comment="market time"),
+    Column("recorded_at", Instant, nullable=False, comment="machine time"),
+    Column("previous_hash", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("run_id", BigId, ForeignKey("runs.id"), nullable=True),
+)
+
 _VOID = text("state = 'void'")
 
 scores = Table(
     "scores",
     metadata,
     Column("id", BigId, primary_key=True),
+    Column("batch", Integer, ForeignKey("score_batches.number"), nullable=False),
     Column("forecast_id", BigId, ForeignKey("forecasts.id"), nullable=False),
     Column("revision", Integer, nullable=False),
     Column("state", String(10), nullable=False, comment="scored or void"),
     Column("reason", Text, nullable=True),
     Column("bars_revision", Integer, nullable=True, comment="sum of the revisions of the two bars it was scored with"),
+    Column("actions_revision", Integer, nullable=True, comment="sum of the revisions of the actions between them"),
     Column("actual", Float, nullable=True, comment="log return of the adjusted close, as_of to target"),
     Column("pinball", Float, nullable=True, comment="mean over the quantiles, log return"),
     Column("error", Float, nullable=True, comment="actual less median, log return"),
@@ -90,6 +104,7 @@ scores = Table(
     Column("scored_at", Instant, nullable=False, comment="market time"),
     Column("recorded_at", Instant, nullable=False, comment="machine time"),
     UniqueConstraint("forecast_id", "revision"),
+    Index(None, "batch"),
     # Void forecasts are few, and looked at again by every score run: a late bar turns them into scored.
     Index("ix_scores_void", "forecast_id", sqlite_where=_VOID, postgresql_where=_VOID),
 )

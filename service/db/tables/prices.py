@@ -1,6 +1,6 @@
-"""Bars as the vendor serves them (split-adjusted to date), their actions, old values, and doubts."""
+"""Bars (split-adjusted to date), corporate actions, their replaced values, the quarantine and symbol holds."""
 
-from sqlalchemy import Column, Date, Float, ForeignKey, Index, Integer, String, Table, Text
+from sqlalchemy import Boolean, Column, Date, Float, ForeignKey, Index, Integer, String, Table, Text
 
 from service.db.base import metadata
 from service.db.types import BigId, Instant, Json
@@ -50,9 +50,25 @@ corporate_actions = Table(
     metadata,
     _symbol(primary_key=True),
     Column("ex_date", Date, primary_key=True),
-    Column("kind", String(10), primary_key=True),
+    Column("kind", String(20), primary_key=True),
     Column("value", Float, nullable=False),
     Column("fetched_at", Instant, nullable=False, comment="market time"),
+    Column("revision", Integer, nullable=False, default=1),
+)
+
+corporate_action_revisions = Table(
+    "corporate_action_revisions",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    _symbol(primary_key=False),
+    Column("ex_date", Date, nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("revision", Integer, nullable=False, comment="of the value that was replaced"),
+    Column("value", Float, nullable=False),
+    Column("fetched_at", Instant, nullable=False, comment="market time"),
+    Column("replaced_at", Instant, nullable=False, comment="market time"),
+    Column("basis", Integer, nullable=False),
+    Index(None, "symbol", "ex_date"),
 )
 
 quarantine = Table(
@@ -67,4 +83,19 @@ quarantine = Table(
     Column("first_seen_at", Instant, nullable=False, comment="market time"),
     Column("last_seen_at", Instant, nullable=False, comment="market time"),
     Index(None, "symbol", "session"),
+)
+
+symbol_holds = Table(
+    "symbol_holds",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    _symbol(primary_key=False),
+    Column("kind", String(20), nullable=False, comment="basis or gone"),
+    Column("reason", Text, nullable=False),
+    Column("state", String(20), nullable=False, comment="open, confirmed or cleared"),
+    Column("sessions_seen", Json, nullable=False, comment="ISO dates of the sessions whose pull raised it"),
+    Column("allowed", Boolean, nullable=False, comment="the next pull takes the source's history as it is"),
+    Column("first_seen_at", Instant, nullable=False, comment="market time"),
+    Column("last_seen_at", Instant, nullable=False, comment="market time"),
+    Index(None, "symbol", "state"),
 )

@@ -1,4 +1,4 @@
-"""Who forecasts a past session in a back-fill: whoever stood there then and has not seen it, else a random walk."""
+"""Chooses the model version for a past session: the one that served then and has not seen it, else a random walk."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -28,12 +28,12 @@ _REASON = "fitted for a backfill: it never serves on time"
 
 
 class PointInTimeVersions:
-    """The forecasters of the sessions of one back-fill.
+    """The model versions of one backfill.
 
     Args:
         context: The service's parts.
-        cut_at: Aware UTC market time before the first session's final instant: the random walk that stands in uses
-            only bars final by then (inclusive), and is one for the whole back-fill.
+        cut_at: Aware UTC market time before the first session's final instant: the substitute random walk uses
+            only bars final by then (inclusive); there is one per group for the whole backfill.
     """
 
     def __init__(self, context: ServiceContext, cut_at: datetime) -> None:
@@ -43,10 +43,9 @@ class PointInTimeVersions:
         self._stand_ins: dict[str, dict[str, ModelVersion]] = {}
 
     def at(self, group: str, instant: datetime) -> tuple[ModelVersion, ...]:
-        """Who forecasts a group's symbols from the session that is final at an instant.
+        """Return the versions for a group's symbols and the session that is final at an instant.
 
-        Of each strategy a random walk is there, and one version is champion: the one that was then, else the random
-        walk.
+        Each strategy has a random walk, and one version is champion: the one that was then, else the random walk.
 
         Args:
             group: The group.
@@ -59,40 +58,40 @@ class PointInTimeVersions:
         for strategy in Strategy:
             own = [version for version in usable if version.strategy == strategy.value]
             walks = [version for version in own if not version.is_network]
-            walk = walks[-1] if walks else replace(self._stand_in(group, strategy), status="challenger")
+            walk = walks[-1] if walks else replace(self._substitute(group, strategy), status="challenger")
             others = [version for version in own if version.id != walk.id]
             if not any(version.status == "champion" for version in own):
                 walk = replace(walk, status="champion", reason=self._reason(bool(walks)))
             found += [*others, walk]
         return tuple(found)
 
-    def _reason(self, stood: bool) -> str:
-        if stood:
-            return "the random walk serves: no champion of then is there whose data end before this session"
+    def _reason(self, had_champion: bool) -> str:
+        if had_champion:
+            return "the random walk serves: no champion of that time has data that end before this session"
         return (
-            "the random walk serves, fitted for this back-fill up to "
+            "the random walk serves, fitted for this backfill up to "
             f"{self._cut_at:%Y-%m-%dT%H:%M:%SZ}: no version's data end before this session"
         )
 
     def _is_whole(self, version: ModelVersion) -> bool:
-        """Whether its artifact can be loaded; told once where not."""
+        """Return whether its artifact can be loaded; reports a fault once."""
         if version.id not in self._whole:
             fault = _fault(self._context, version)
             self._whole[version.id] = fault is None
             if fault is not None:
-                self._context.reporter.notice(f"model version {version.id} cannot be used for the back-fill: {fault}")
+                self._context.reporter.notice(f"model version {version.id} cannot be used for the backfill: {fault}")
         return self._whole[version.id]
 
-    def _stand_in(self, group: str, strategy: Strategy) -> ModelVersion:
+    def _substitute(self, group: str, strategy: Strategy) -> ModelVersion:
         if group not in self._stand_ins:
             self._stand_ins[group] = backfill_walks(self._context, group, self._cut_at)
         return self._stand_ins[group][strategy.value]
 
 
 def backfill_walks(context: ServiceContext, group: str, cut_at: datetime) -> dict[str, ModelVersion]:
-    """A group's random walks fitted for back-fills, by strategy; fitted and recorded unless they are there.
+    """Return a group's random walks for backfills by strategy; fits and records missing ones.
 
-    They are retired from the start: nothing is ever served on time by them, and no calibration is handed on by them.
+    They are retired from the start: they never serve on time and pass on no calibration.
 
     Args:
         context: The service's parts.
@@ -106,7 +105,7 @@ def backfill_walks(context: ServiceContext, group: str, cut_at: datetime) -> dic
         return found
     trained = fit_random_walks(context, group, cut_at)
     with context.database.transaction() as connection:
-        lock_changes(connection)  # another back-fill may be at the same: whoever is first fits for both
+        lock_changes(connection)  # a concurrent backfill uses the ones that are fitted first
         before = {version.id for version in stored}
         meanwhile = _by_strategy(v for v in _stored(connection, group, cut_at) if v.id not in before)
         if len(meanwhile) == len(Strategy):
@@ -119,7 +118,7 @@ def backfill_walks(context: ServiceContext, group: str, cut_at: datetime) -> dic
 
 
 def _stored(connection: Connection, group: str, cut_at: datetime) -> list[ModelVersion]:
-    """Random walks made for back-fills up to an instant, oldest first."""
+    """Return the random walks for backfills up to an instant, oldest first."""
     query = select(model_versions.c.id).where(
         model_versions.c.group == group,
         model_versions.c.forecaster == RANDOM_WALK,
@@ -131,12 +130,12 @@ def _stored(connection: Connection, group: str, cut_at: datetime) -> list[ModelV
 
 
 def _by_strategy(versions: Iterable[ModelVersion]) -> dict[str, ModelVersion]:
-    """The newest of each strategy."""
+    """Return the newest version of each strategy."""
     return {version.strategy: version for version in versions}
 
 
 def _fault(context: ServiceContext, version: ModelVersion) -> str | None:
-    """Why an artifact cannot be loaded, None where it can."""
+    """Return why an artifact cannot be loaded, None if it can."""
     try:
         load_artifact(version.folder(context.settings.artifact_dir), version.sha256)
     except ArtifactError as error:

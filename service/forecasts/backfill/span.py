@@ -1,4 +1,4 @@
-"""What a back-fill is asked for, checked: which sessions, whose symbols, and up to when its random walk is fitted."""
+"""Checks the request of a backfill: sessions, symbols, and the cut of its random walk."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from service.market.sessions import closed_sessions
 from service.runtime.context import ServiceContext
 
 _BEFORE = timedelta(days=30)
-"""How far before the first session closed ones are looked for: surely the session before it lies there."""
+"""How far before the first session closures are read; includes the session before it."""
 
 
 @dataclass(frozen=True, slots=True)
 class BackfillRequest:
-    """What to back-fill.
+    """Request of a backfill.
 
     Attributes:
         calendar: A calendar's name or alias.
@@ -50,22 +50,22 @@ class BackfillSpan:
 
 
 def check_span(context: ServiceContext, request: BackfillRequest) -> BackfillSpan:
-    """The sessions and symbols of a request; the calendar book learns which sessions turned out closed.
+    """Return the sessions and symbols of a request; sets the unscheduled closures of the calendars.
 
     Args:
         context: The service's parts.
-        request: What is asked for.
+        request: The request.
 
     Raises:
-        CalendarError: there is no such calendar.
-        SettingsError: the dates are the wrong way round, or hold no session that is past.
-        NotFound: no symbol of the watchlist fits, or none has a bar yet.
+        CalendarError: the calendar does not exist.
+        SettingsError: the dates are in the wrong order, or contain no past session.
+        NotFound: no symbol of the watchlist matches, or none has a bar yet.
     """
     calendars = context.calendars
     calendar = calendars.get(request.calendar).name
     if request.first > request.last:
         raise SettingsError(
-            f"--from {request.first} lies after --to {request.last}; name the older session first, both are included"
+            f"--from {request.first} is after --to {request.last}; give the older session first, both are included"
         )
     with context.database.reading() as connection:
         now = context.market.now(connection)
@@ -86,7 +86,7 @@ def check_span(context: ServiceContext, request: BackfillRequest) -> BackfillSpa
 
 
 def _symbols(connection: Connection, calendar: str, wanted: Sequence[str]) -> tuple[tuple[str, ...], date]:
-    """The active symbols of a calendar, or those asked for, and the first session that any of them has a bar of."""
+    """Return the active symbols of a calendar, or the requested ones, and their first session with a bar."""
     query = select(instruments.c.symbol, instruments.c.first_session).where(
         instruments.c.calendar == calendar, instruments.c.active, instruments.c.state != "unknown"
     )
@@ -106,16 +106,16 @@ def _symbols(connection: Connection, calendar: str, wanted: Sequence[str]) -> tu
 
 
 def _no_session(context: ServiceContext, at: tuple[str, datetime], request: BackfillRequest, oldest: date) -> str:
-    """Why a range holds no session that can be back-filled."""
+    """Return why a range contains no session for a backfill."""
     calendar, now = at
-    said = f"{calendar} has no session from {request.first} to {request.last} that can be back-filled"
+    start = f"{calendar} has no session from {request.first} to {request.last} for a backfill"
     if request.last < oldest:
-        return f"{said}: the first bar is of {oldest}; take a later range"
+        return f"{start}: the first bar is of {oldest}; use a later range"
     newest = context.calendars.newest_final(calendar, now)
     while newest is not None and context.calendars.deadline(calendar, newest) > now:
         newest = context.calendars.get(calendar).previous(newest)
     if newest is not None and request.first > newest:
         return (
-            f"{said}: the newest one whose T has opened is {newest}; later ones are forecast on time by the scheduler"
+            f"{start}: the newest one whose T has opened is {newest}; later ones are forecast on time by the scheduler"
         )
-    return f"{said}: the market was closed; take a longer range"
+    return f"{start}: the market was closed; use a longer range"

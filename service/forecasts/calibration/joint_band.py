@@ -1,4 +1,4 @@
-"""The joint band learns from whole paths: forecasts whose last step has just been scored."""
+"""Updates the joint band from whole paths: forecasts whose last step has just been scored."""
 
 from datetime import date, timedelta
 from typing import Any
@@ -15,7 +15,7 @@ from service.forecasts.calibration.scored import Scored
 from service.forecasts.calibration.states import JOINT, Lineage
 
 RECENT = timedelta(days=40)
-"""How far before a path its factors are looked for; the lineage's own stand in for older ones."""
+"""How far back the factors of a path are read; older paths use the lineage's current ones."""
 
 DAYS = 252
 """Newest days of ended paths that the band's measured coverage is over."""
@@ -24,21 +24,23 @@ Key = tuple[int, int, str]
 FloatArray = NDArray[np.float64]
 
 
-def learn_paths(connection: Connection, state: JointState, found: Scored, of: tuple[str, Lineage]) -> JointState:
-    """Learn from the paths that ended, day by day.
+def learn_paths(
+    connection: Connection, state: JointState, found: Scored, calendar: str, lineage: Lineage
+) -> JointState:
+    """Return the state after the paths that ended, day by day.
 
     Args:
         connection: The score job's transaction, its scores written.
-        state: What was learnt before.
+        state: State before.
         found: One lineage's newly scored forecasts; a path ends with its last step.
-        of: Their calendar and lineage.
+        calendar: Their calendar.
+        lineage: Their lineage.
     """
-    calendar, lineage = of
     ended = found.take(np.flatnonzero(found.step == lineage.horizon))
     if not len(ended):
         return state
     stored = _read_paths(connection, ended, lineage.horizon)
-    issued = _issued(connection, state, ended, (calendar, lineage))
+    issued = _issued(connection, state, ended, calendar, lineage)
     for target in np.unique(ended.target):
         day = ended.take(np.flatnonzero(ended.target == target))
         paths = [stored[key] for key in _keys(day)]
@@ -48,21 +50,22 @@ def learn_paths(connection: Connection, state: JointState, found: Scored, of: tu
     return state
 
 
-def measured(connection: Connection, state: JointState, of: tuple[str, Lineage]) -> dict[str, Any]:
-    """The share of paths that the band held, over the newest days on which paths ended; the API serves it as it is.
+def measured(connection: Connection, state: JointState, calendar: str, lineage: Lineage) -> dict[str, Any]:
+    """Return the share of paths inside the band, over the newest days on which paths ended.
 
     Args:
         connection: The score job's transaction.
-        state: What stands after the newest day.
-        of: The calendar and the lineage.
+        state: State after the newest day.
+        calendar: The calendar.
+        lineage: The lineage.
 
     Returns:
-        `coverage`, per level from 0 to 1, the days weighing the same (empty without any); `n`, days behind it.
+        `coverage` per level, 0 to 1, each day with equal weight (empty without days); `n`, number of days.
     """
     table = calibration_states.c
     query = (
         select(table.state)
-        .where(table.calendar == of[0], table.step == JOINT, table.model_version_id.in_(of[1].versions))
+        .where(table.calendar == calendar, table.step == JOINT, table.model_version_id.in_(lineage.versions))
         .order_by(table.as_of.desc(), table.model_version_id.desc())
         .limit(1)
         .offset(DAYS - 1)
@@ -79,9 +82,9 @@ def _keys(found: Scored) -> list[Key]:
 
 
 def _read_paths(connection: Connection, ended: Scored, horizon: int) -> dict[Key, tuple[FloatArray, FloatArray]]:
-    """Quantiles as they were served `(horizon, 7)` and outcomes `(horizon,)`; NaN where a step has none."""
-    told = scores.alias("told")
-    newest = select(func.max(told.c.revision)).where(told.c.forecast_id == forecasts.c.id).scalar_subquery()
+    """Return published quantiles `(horizon, 7)` and outcomes `(horizon,)`; NaN for a step without any."""
+    revised = scores.alias("revised")
+    newest = select(func.max(revised.c.revision)).where(revised.c.forecast_id == forecasts.c.id).scalar_subquery()
     query = (
         select(
             forecasts.c.edition,
@@ -111,14 +114,14 @@ def _read_paths(connection: Connection, ended: Scored, horizon: int) -> dict[Key
 
 
 def _issued(
-    connection: Connection, state: JointState, ended: Scored, of: tuple[str, Lineage]
+    connection: Connection, state: JointState, ended: Scored, calendar: str, lineage: Lineage
 ) -> dict[date, FloatArray]:
-    """The factors that the paths of each as_of were issued with."""
+    """Return the factors with which the paths of each as_of were issued."""
     table = calibration_states.c
     days: list[date] = np.unique(ended.as_of).tolist()
     query = (
         select(table.as_of, table.state)
-        .where(table.calendar == of[0], table.step == JOINT, table.model_version_id.in_(of[1].versions))
+        .where(table.calendar == calendar, table.step == JOINT, table.model_version_id.in_(lineage.versions))
         .where(table.as_of >= days[0] - RECENT, table.as_of <= days[-1])
         .order_by(table.as_of, table.model_version_id)
     )

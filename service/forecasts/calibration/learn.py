@@ -1,9 +1,8 @@
-"""Calibration learns from what the score job has just written, in the job's own transaction.
+"""Updates calibration from the scores that the score job has just written, in its transaction.
 
-Every score counts once, the first time a forecast is scored: a state names the newest score it knows, the next one
-begins behind it. A corrected close comes too late and changes nothing; a bar that heals later still counts, with
-the session in whose run it was scored. A session whose forecasts are published keeps the state they had: what is
-scored after that counts with the next session.
+Every forecast counts once, with its first score: a state stores the id of the newest score it includes, the next state
+starts after it. A later correction changes nothing; a late bar counts with the session in whose run it was scored. A
+session with published forecasts keeps its state: later scores count with the next session.
 """
 
 from collections.abc import Mapping
@@ -23,53 +22,53 @@ from service.forecasts.calibration.scored import Scored
 from service.forecasts.calibration.states import JOINT, Lineage, read_lineages, read_states
 
 REACH = timedelta(days=420)
-"""How far back the first state of a calendar looks into a ledger that was kept without states."""
+"""How far back the first state of a calendar reads a ledger without states."""
 
 
 def learn_from_scores(connection: Connection, calendar: str, session: date, mode: str) -> int:
-    """Write the states as of a session from the scores that no state knows yet.
+    """Write the states as of a session from the scores that no state includes yet.
 
     Every such score's target session has closed and settled by the session's own instant.
 
     Args:
         connection: The score job's write transaction, its scores written.
-        calendar: Whose forecasts.
+        calendar: Calendar of the forecasts.
         session: The newest session that is final.
-        origin: `live` or `replay`; back-fills teach nothing.
+        mode: `live` or `replay`; backfills are not learnt from.
 
     Returns:
-        How many scored forecasts were learnt from; 0 where the session has its states, or its forecasts, already.
+        How many scored forecasts were learnt from; 0 if the session already has states or forecasts.
     """
     known_until, newest_score = _known(connection, calendar)
     if known_until is not None and known_until >= session:
         return 0
     if _is_published(connection, calendar, session, mode):
         return 0
-    found = _read(connection, (calendar, mode), session, newest_score)
+    found = _read(connection, calendar, mode, session, newest_score)
     if not len(found):
         return 0
     lineages = read_lineages(connection, np.unique(found.version).tolist())
-    bearers = {version: lineage.newest for version, lineage in lineages.items()}
-    by_bearer = {lineage.newest: lineage for lineage in lineages.values()}
-    before = read_states(connection, by_bearer, calendar, session)
+    newest_of = {version: lineage.newest for version, lineage in lineages.items()}
+    by_newest = {lineage.newest: lineage for lineage in lineages.values()}
+    before = read_states(connection, by_newest, calendar, session)
     marker = int(found.score.max())
     latest = found.latest()
-    bearing = np.array([bearers[version] for version in latest.version.tolist()], np.int64)
+    newest = np.array([newest_of[version] for version in latest.version.tolist()], np.int64)
     rows: list[dict[str, Any]] = []
-    for latest_version, lineage in by_bearer.items():
-        own = latest.take(np.flatnonzero(bearing == latest_version))
+    for latest_version, lineage in by_newest.items():
+        own = latest.take(np.flatnonzero(newest == latest_version))
         after = _learn(before[latest_version], own)
         facts: dict[str, Any] = {"scores": marker}
         if lineage.horizon > 1:
-            after = replace(after, joint=learn_paths(connection, after.joint, own, (calendar, lineage)))
-            facts["measured"] = measured(connection, after.joint, (calendar, lineage))
-        rows += _rows(after, lineage, (calendar, session), facts)
+            after = replace(after, joint=learn_paths(connection, after.joint, own, calendar, lineage))
+            facts["measured"] = measured(connection, after.joint, calendar, lineage)
+        rows += _rows(after, lineage, calendar, session, facts)
     connection.execute(insert(calibration_states), rows)
     return len(latest)
 
 
 def _known(connection: Connection, calendar: str) -> tuple[date | None, int]:
-    """The session of the calendar's newest states, and the newest score they know."""
+    """Return the session of the calendar's newest states, and the newest score they include."""
     table = calibration_states.c
     query = select(table.as_of, table.state).where(table.calendar == calendar).order_by(table.as_of.desc()).limit(1)
     newest = connection.execute(query).one_or_none()
@@ -77,20 +76,20 @@ def _known(connection: Connection, calendar: str) -> tuple[date | None, int]:
 
 
 def _is_published(connection: Connection, calendar: str, session: date, mode: str) -> bool:
-    said = (editions.c.calendar == calendar, editions.c.as_of >= session, editions.c.mode == mode)
-    return connection.execute(select(editions.c.number).where(*said).limit(1)).first() is not None
+    published = (editions.c.calendar == calendar, editions.c.as_of >= session, editions.c.mode == mode)
+    return connection.execute(select(editions.c.number).where(*published).limit(1)).first() is not None
 
 
-def _read(connection: Connection, of: tuple[str, str], session: date, newest_score: int) -> Scored:
-    """Forecasts scored for the first time behind a score."""
+def _read(connection: Connection, calendar: str, mode: str, session: date, newest_score: int) -> Scored:
+    """Return the forecasts with a first score after a score id."""
     earlier = scores.alias("earlier")
     again = exists().where(
         earlier.c.forecast_id == scores.c.forecast_id,
         earlier.c.revision < scores.c.revision,
         earlier.c.state == "scored",
     )
-    # Behind a function, so that SQLite starts from the few new scores and not from all of a calendar's editions.
-    calendar, mode = func.coalesce(editions.c.calendar, ""), func.coalesce(editions.c.mode, "")
+    # COALESCE keeps SQLite from starting with all editions of the calendar instead of the few new scores.
+    own = (func.coalesce(editions.c.calendar, "") == calendar, func.coalesce(editions.c.mode, "") == mode)
     query = (
         select(
             scores.c.id,
@@ -109,7 +108,7 @@ def _read(connection: Connection, of: tuple[str, str], session: date, newest_sco
         .join(forecasts, forecasts.c.id == scores.c.forecast_id)
         .join(editions, editions.c.number == forecasts.c.edition)
         .where(scores.c.id > newest_score, scores.c.state == "scored", ~again)
-        .where(calendar == of[0], mode == of[1], editions.c.as_of >= session - REACH)
+        .where(*own, editions.c.as_of >= session - REACH)
     )
     score, version, edition, revision, step, symbol, as_of, target, sigma, actual, *raw = read_columns(
         connection, query
@@ -130,7 +129,7 @@ def _read(connection: Connection, of: tuple[str, str], session: date, newest_sco
 
 
 def _learn(state: CalibrationState, found: Scored) -> CalibrationState:
-    """Learn day by day: what closed on one session is one observation of its step."""
+    """Learn day by day: the forecasts of one target session are one observation of their step."""
     steps = list(state.steps)
     for place in range(len(steps)):
         of_step = np.flatnonzero(found.step == place + 1)
@@ -142,14 +141,13 @@ def _learn(state: CalibrationState, found: Scored) -> CalibrationState:
 
 
 def _rows(
-    state: CalibrationState, lineage: Lineage, at: tuple[str, date], facts: Mapping[str, Any]
+    state: CalibrationState, lineage: Lineage, calendar: str, session: date, facts: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """The rows of a lineage's state as of a session; each is whole in itself."""
+    """Return the rows of a lineage's state as of a session; each is complete."""
     parts: dict[int, Mapping[str, Any]] = {step + 1: each.to_dict() for step, each in enumerate(state.steps)}
     common = {"scores": facts["scores"]}
     rows = [(step, {**part, **common}) for step, part in parts.items()]
     if lineage.horizon > 1:
         rows.append((JOINT, {**state.joint.to_dict(), **facts}))
-    calendar, session = at
     key = {"model_version_id": lineage.newest, "calendar": calendar, "as_of": session}
     return [{**key, "step": step, "state": part} for step, part in rows]

@@ -1,4 +1,4 @@
-"""Scored forecasts as columns, for calibration to learn from."""
+"""Scored forecasts as columns, from which calibration learns."""
 
 from dataclasses import dataclass
 
@@ -44,14 +44,14 @@ class Scored:
         return len(self.score)
 
     def take(self, rows: IntArray) -> "Scored":
-        """Some of the rows, by place."""
+        """Return some of the rows, by position."""
         return Scored(
             self.score[rows], self.version[rows], self.edition[rows], self.revision[rows], self.step[rows],
             self.symbol[rows], self.as_of[rows], self.target[rows], self.sigma[rows], self.actual[rows], self.raw[rows],
         )  # fmt: skip
 
     def latest(self) -> "Scored":
-        """Of each (version, symbol, as_of, step) the last revision, in the order of the scores."""
+        """Return the last revision of each (version, symbol, as_of, step), in the order of the scores."""
         kept: dict[tuple[int, str, int, int], tuple[int, int]] = {}
         days = self.as_of.astype(np.int64).tolist()
         keys = zip(self.version.tolist(), self.symbol.tolist(), days, self.step.tolist(), strict=True)

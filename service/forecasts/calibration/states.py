@@ -1,9 +1,9 @@
-"""The stored states of calibration: what was known of a forecaster on a calendar at a session.
+"""Stored calibration states: one for a lineage of model versions, a calendar and a session.
 
-A state belongs to a recipe rather than to one version: a refit goes on where its predecessor stood. So all versions
-of one group, strategy and recipe are a lineage, the newest of them bears the next state, and the newest state of
-any of them is the lineage's. States are written once and never altered: the state as of a session is what the
-forecasts as of it were calibrated with.
+A state belongs to a model config rather than to one version: a refit continues with its predecessor's state. All
+versions of one group, strategy and config are a lineage; the next state is stored with the newest version, and the
+newest state of any version is the lineage's. States are written once and never changed: the state as of a session is
+the one its forecasts were calibrated with.
 """
 
 from collections import defaultdict
@@ -26,7 +26,7 @@ _table = calibration_states.c
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """Versions of one group, strategy and recipe.
+    """Versions of one group, strategy and model config.
 
     Attributes:
         versions: Their ids, ascending.
@@ -38,12 +38,12 @@ class Lineage:
 
     @property
     def newest(self) -> int:
-        """The version that bears the next state."""
+        """The version with which the next state is stored."""
         return self.versions[-1]
 
 
 def read_lineages(connection: Connection, versions: Iterable[int]) -> dict[int, Lineage]:
-    """The lineage of each version; one made for back-fills alone is in no other's, and so bears no state."""
+    """Return the lineage of each version; a version for backfills is in no lineage but its own."""
     own, other = model_versions.alias("own"), model_versions.alias("other")
     same = and_(
         other.c.group == own.c.group, other.c.strategy == own.c.strategy, other.c.config_hash == own.c.config_hash
@@ -66,7 +66,7 @@ def read_lineages(connection: Connection, versions: Iterable[int]) -> dict[int, 
 def read_states(
     connection: Connection, versions: Iterable[int], calendar: str, as_of: date
 ) -> dict[int, CalibrationState]:
-    """What each version's forecasts as of a session are calibrated with.
+    """Return the state with which each version's forecasts as of a session are calibrated.
 
     Args:
         connection: Any connection.
@@ -75,8 +75,8 @@ def read_states(
         as_of: States as of later sessions do not count.
 
     Returns:
-        Version -> the newest state of its lineage; where there is none, the one its training left on the judged
-        span; where it was not judged, nothing learnt.
+        Version -> the newest state of its lineage; without any, the one its training left on the test span; without
+        a test span, an empty state.
     """
     lineages = read_lineages(connection, versions)
     stored = _stored(connection, lineages, calendar, as_of)

@@ -1,4 +1,4 @@
-"""Which forecasts want an outcome, and what that outcome is: pure arithmetic on stored closes."""
+"""Decides outcomes of forecasts: pure arithmetic on stored closes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,21 +13,24 @@ from service.prices.adjustment.adjust import adjustment_factors
 from service.prices.adjustment.corporate_actions import Action
 
 VOID_AFTER = 5
-"""Sessions after the target's in which its bar may still come before the forecast is void."""
+"""Sessions after the target in which its bar may still arrive before the forecast is void."""
 
 ROUNDING = 1e-9
-"""Log return that two computations of the same actual may differ by: a corrected close or a late dividend moves it
-more, a corrected volume or a new basis does not."""
+"""Largest difference of two computations of one actual, log return: a corrected close or a late dividend exceeds it, a
+corrected volume or a new basis does not."""
 
 
 @dataclass(frozen=True, slots=True)
 class PendingForecast:
-    """A stored forecast that may want an outcome, with its newest score (revision 0 = none)."""
+    """A stored forecast without a final outcome, with its newest score (revision 0 = none)."""
 
     id: int
     symbol: str
     as_of: date
     target_session: date
+    edition: int
+    step: int
+    model_version_id: int
     quantiles: tuple[float, ...]
     score_revision: int
     score_state: str | None
@@ -41,15 +44,17 @@ class Closes:
 
     Attributes:
         sessions: `(n,)` datetime64[D], ascending.
-        closes: `(n,)` split-adjusted closes as they stand now.
+        closes: `(n,)` split-adjusted closes as stored now.
         revisions: `(n,)` revision of each bar.
         actions: Actions from the first session on.
+        action_revisions: Revision of each action.
     """
 
     sessions: NDArray[np.datetime64]
     closes: NDArray[np.float64]
     revisions: NDArray[np.int64]
     actions: tuple[Action, ...]
+    action_revisions: tuple[int, ...]
 
     def indexed(self) -> dict[date, int]:
         """Position of each session."""
@@ -58,11 +63,11 @@ class Closes:
 
 @dataclass(frozen=True, slots=True)
 class CalendarView:
-    """What scoring needs to know of the calendar.
+    """The calendar's part in scoring.
 
     Attributes:
-        later_sessions: For each target session, how many later sessions are final by now.
-        closed: Sessions that turned out closed.
+        later_sessions: For each target session, the number of later sessions that are final.
+        closed: Unscheduled closures.
     """
 
     later_sessions: Mapping[date, int]
@@ -72,14 +77,13 @@ class CalendarView:
 def decide_outcomes(
     pending: Sequence[PendingForecast], closes: Mapping[str, Closes], view: CalendarView
 ) -> list[dict[str, Any]]:
-    """Rows for the scores table: new outcomes, and new revisions of outcomes whose bars changed.
+    """Return rows of the scores table: new outcomes, and revisions of outcomes whose bars changed.
 
-    The actual return uses both adjusted closes as they stand now, so a split or dividend between issue and
-    target changes nothing but the figures it should.
+    The actual return uses both adjusted closes as stored now, so a split between issue and target changes nothing.
 
     Args:
         pending: Forecasts whose target session is final.
-        closes: By symbol; a symbol without stored bars may be absent.
+        closes: Closes by symbol; a symbol without stored bars may be absent.
         view: The calendar at this instant.
     """
     rows: list[dict[str, Any]] = []
@@ -96,11 +100,17 @@ class _Prepared:
     index: dict[date, int]
     log_adjusted: NDArray[np.float64]
     revisions: NDArray[np.int64]
+    actions: tuple[tuple[date, int], ...]  # ex-date and revision
+
+    def actions_revision(self, forecast: PendingForecast) -> int:
+        """Sum of the revisions of the actions after as_of, up to the target (inclusive)."""
+        return sum(number for day, number in self.actions if forecast.as_of < day <= forecast.target_session)
 
 
 def _prepare(found: Closes) -> _Prepared:
     factors = adjustment_factors(found.sessions, found.closes, found.actions)
-    return _Prepared(found.indexed(), np.log(found.closes * factors), found.revisions)
+    actions = tuple((one.ex_date, number) for one, number in zip(found.actions, found.action_revisions, strict=True))
+    return _Prepared(found.indexed(), np.log(found.closes * factors), found.revisions, actions)
 
 
 def _outcome(forecast: PendingForecast, stored: _Prepared | None, view: CalendarView) -> dict[str, Any] | None:
@@ -117,6 +127,7 @@ def _outcome(forecast: PendingForecast, stored: _Prepared | None, view: Calendar
         "state": "scored",
         "reason": None,
         "bars_revision": revision,
+        "actions_revision": stored.actions_revision(forecast),
         "actual": actual,
         "pinball": float(figures.pinball),
         "error": float(figures.error),
@@ -127,16 +138,16 @@ def _outcome(forecast: PendingForecast, stored: _Prepared | None, view: Calendar
 
 
 def _void(forecast: PendingForecast, view: CalendarView) -> dict[str, Any] | None:
-    """A void outcome, or None while the bar may still come (a scored one stands: its bar was re-pulled)."""
+    """Return a void outcome; None while the bar may still arrive, and for a forecast that is scored already."""
     if forecast.score_state == "scored":
         return None
     if forecast.target_session in view.closed:
-        reason = f"session {forecast.target_session} turned out closed"
+        reason = f"session {forecast.target_session} was closed"
     elif view.later_sessions.get(forecast.target_session, 0) >= VOID_AFTER:
-        reason = f"no bar of {forecast.target_session} (or of {forecast.as_of}) came within {VOID_AFTER} sessions"
+        reason = f"no bar of {forecast.target_session} (or of {forecast.as_of}) arrived within {VOID_AFTER} sessions"
     else:
         return None
     nothing = dict.fromkeys(
-        ("bars_revision", "actual", "pinball", "error", "inside_50", "inside_80", "inside_95"), None
+        ("bars_revision", "actions_revision", "actual", "pinball", "error", "inside_50", "inside_80", "inside_95"), None
     )
     return {"state": "void", "reason": reason, **nothing}

@@ -1,7 +1,7 @@
-"""The scored forecasts of the last year as columns, and whose answers they are.
+"""Reads the scored forecasts of the last year as columns, by forecaster.
 
-A year of a group is a hundred thousand rows and more, read again with every score run: so they come as the driver
-gives them and are sorted out in arrays.
+A year of a group is a hundred thousand rows and more, read with every score run: they are read as driver values and
+sorted in arrays.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,9 +26,9 @@ STRATEGY_STEPS: tuple[tuple[str, int], ...] = tuple(
 """(strategy, step) of every forecast."""
 
 REACH = timedelta(days=420)
-"""Calendar days that surely hold 252 sessions of any calendar."""
+"""Calendar days that include 252 sessions of any calendar."""
 
-_LANE = {lane: place for place, lane in enumerate(STRATEGY_STEPS)}
+_STRATEGY_STEP = {strategy_step: place for place, strategy_step in enumerate(STRATEGY_STEPS)}
 _STRATEGY = {strategy.value: place for place, strategy in enumerate(Strategy)}
 
 IntArray = NDArray[np.int64]
@@ -41,20 +41,20 @@ class ScoreHistory:
     """Scored forecasts, `(n,)` each.
 
     Attributes:
-        symbol: Place of the symbol among those asked for.
-        lane: Place in `STRATEGY_STEPS`.
+        symbol: Position of the symbol among the requested ones.
+        strategy_step: Position in `STRATEGY_STEPS`.
         as_of: datetime64[D].
         target: datetime64[D].
         version: Id of the model version.
         served: Whether it was served.
         pinball: Mean over the quantiles, log return.
-        walk: The random walk's pinball for the same symbol, lane and as_of; NaN where it has none.
-        inside: `(n, 3)` whether actual lay in the central 50, 80, 95 %.
+        walk: The random walk's pinball for the same symbol, strategy_step and as_of; NaN where it has none.
+        inside: `(n, 3)` whether actual is in the central 50, 80, 95 %.
         error: Actual less median, log return.
     """
 
     symbol: IntArray
-    lane: IntArray
+    strategy_step: IntArray
     as_of: NDArray[np.datetime64]
     target: NDArray[np.datetime64]
     version: IntArray
@@ -65,17 +65,17 @@ class ScoreHistory:
     error: FloatArray
 
     def take(self, rows: IntArray | BoolArray) -> "ScoreHistory":
-        """Some of the rows, by place or mask."""
+        """Return some of the rows, by position or mask."""
         return ScoreHistory(
-            self.symbol[rows], self.lane[rows], self.as_of[rows], self.target[rows], self.version[rows],
+            self.symbol[rows], self.strategy_step[rows], self.as_of[rows], self.target[rows], self.version[rows],
             self.served[rows], self.pinball[rows], self.walk[rows], self.inside[rows], self.error[rows],
         )  # fmt: skip
 
     def keys(self) -> IntArray:
-        """`(n,)` one number per (symbol, lane, as_of)."""
-        return (self.symbol * len(STRATEGY_STEPS) + self.lane) * _DAYS + self.as_of.astype("datetime64[D]").astype(
-            np.int64
-        )
+        """`(n,)` one number per (symbol, strategy_step, as_of)."""
+        return (self.symbol * len(STRATEGY_STEPS) + self.strategy_step) * _DAYS + self.as_of.astype(
+            "datetime64[D]"
+        ).astype(np.int64)
 
 
 _DAYS = 1 << 20
@@ -83,37 +83,37 @@ _DAYS = 1 << 20
 
 
 def read_score_histories(connection: Connection, symbols: Sequence[str], mode: str) -> dict[str, ScoreHistory]:
-    """Per forecaster (`served`, or an architecture) one row for each (symbol, step, as_of) it answered.
+    """Return one row per (symbol, step, as_of) for each forecaster (a network, a baseline, or `served`).
 
-    The newest score of the last revision counts. Every forecaster answers in each revision, so what a later one
-    lacks (a version retired since) counts no longer. Of several versions of an architecture the served one
+    The newest score of the last revision counts. Every forecaster forecasts in each revision, so a forecast that a
+    later revision lacks (of a version retired since) does not count. Of several versions of a forecaster the served one
     counts, else the newest.
 
     Args:
         connection: Any connection.
-        symbols: Whose forecasts.
-        origin: `live`, `replay` or `backfill`.
+        symbols: Symbols of the forecasts.
+        mode: `live`, `replay` or `backfill`.
 
     Returns:
-        Tracks sorted by symbol, lane and as_of; none where nothing is scored.
+        Histories sorted by symbol, strategy_step and as_of; none without scores.
     """
     read = _read(connection, symbols, mode)
     if read is None:
         return {}
     architectures = {row.id: row.forecaster for row in connection.execute(_NETWORKS)}
     ids = {name: [key for key, each in architectures.items() if each == name] for name in architectures.values()}
-    tracks = {name: _one_each(read.take(np.isin(read.version, versions))) for name, versions in ids.items()}
-    walk = tracks.get(RANDOM_WALK)
-    tracks[SERVED] = _one_each(read.take(read.served))
-    return {name: _beside(track, walk) for name, track in tracks.items() if len(track.symbol)}
+    historys = {name: _one_each(read.take(np.isin(read.version, versions))) for name, versions in ids.items()}
+    walk = historys.get(RANDOM_WALK)
+    historys[SERVED] = _one_each(read.take(read.served))
+    return {name: _with_random_walk(history, walk) for name, history in historys.items() if len(history.symbol)}
 
 
 _NETWORKS = select(model_versions.c.id, model_versions.c.forecaster)
 
 
 def _read(connection: Connection, symbols: Sequence[str], mode: str) -> ScoreHistory | None:
-    """Every forecaster's answers in the last revision, each with its newest score."""
-    # By edition, whose forecasts and scores lie side by side on disk; by symbol it would take twice as long.
+    """Return every forecaster's forecasts in the last revision, each with its newest score."""
+    # By edition, whose forecasts and scores are adjacent on disk; by symbol it would take twice as long.
     calendars = select(instruments.c.calendar).where(instruments.c.symbol.in_(symbols))
     published = and_(editions.c.calendar.in_(calendars), editions.c.mode == mode)
     newest: date | None = connection.execute(select(func.max(editions.c.as_of)).where(published)).scalar_one_or_none()
@@ -146,56 +146,56 @@ def _read(connection: Connection, symbols: Sequence[str], mode: str) -> ScoreHis
         return None
     places = {symbol: place for place, symbol in enumerate(symbols)}
     symbol = np.array([places.get(str(name), -1) for name in names], np.int64)
-    lane = np.array([_LANE[each] for each in zip(strategies, steps, strict=True)], np.int64)  # type: ignore[index]
+    strategy_step = np.array([_STRATEGY_STEP[each] for each in zip(strategies, steps, strict=True)], np.int64)  # type: ignore[index]
     strategy = np.array([_STRATEGY[str(each)] for each in strategies], np.int64)
     edition, version, revision, score_revision = (np.array(column, np.int64) for column in numbers[:4])
     pinball, *inside, error = (floats_array(column) for column in numbers[4:])
     served = np.isin(
         _item_keys(edition, symbol, strategy, version), _served_keys(connection, places, int(edition.min()))
     )
-    track = ScoreHistory(
-        symbol, lane, days_array(as_ofs), days_array(targets), version, served, pinball, np.full(len(symbol), np.nan),
-        np.column_stack(inside), error,
+    history = ScoreHistory(
+        symbol, strategy_step, days_array(as_ofs), days_array(targets), version, served, pinball,
+        np.full(len(symbol), np.nan), np.column_stack(inside), error,
     )  # fmt: skip
-    asked = symbol >= 0  # an exchange's edition may hold other groups too
-    return _newest(track.take(asked), strategy[asked], revision[asked], score_revision[asked])
+    asked = symbol >= 0  # an edition of an exchange may have other groups too
+    return _newest(history.take(asked), strategy[asked], revision[asked], score_revision[asked])
 
 
-def _newest(track: ScoreHistory, strategy: IntArray, revision: IntArray, score_revision: IntArray) -> ScoreHistory:
-    """Of each (symbol, strategy, as_of) the last revision, of each forecast in it the newest score."""
-    day = track.as_of.astype(np.int64)
-    if not len(track.symbol):
-        return track
-    said = (track.symbol * len(_STRATEGY) + strategy) * _DAYS + day
+def _newest(history: ScoreHistory, strategy: IntArray, revision: IntArray, score_revision: IntArray) -> ScoreHistory:
+    """Return the newest score of each forecast in the last revision of each (symbol, strategy, as_of)."""
+    day = history.as_of.astype(np.int64)
+    if not len(history.symbol):
+        return history
+    said = (history.symbol * len(_STRATEGY) + strategy) * _DAYS + day
     _, position = np.unique(said, return_inverse=True)
     last = np.zeros(position.max() + 1, np.int64)
     np.maximum.at(last, position, revision)
     rows = np.flatnonzero(revision == last[position])
-    rows = rows[np.lexsort((score_revision[rows], track.version[rows], track.keys()[rows]))]
-    keys, version = track.keys()[rows], track.version[rows]
-    return track.take(rows[_is_last(keys) | np.append(version[1:] != version[:-1], True)])
+    rows = rows[np.lexsort((score_revision[rows], history.version[rows], history.keys()[rows]))]
+    keys, version = history.keys()[rows], history.version[rows]
+    return history.take(rows[_is_last(keys) | np.append(version[1:] != version[:-1], True)])
 
 
-def _one_each(track: ScoreHistory) -> ScoreHistory:
-    """Of each (symbol, lane, as_of) the served row, else the one of the newest version; sorted."""
-    keys = track.keys()
-    order = np.lexsort((track.version, track.served, keys))
-    return track.take(order[_is_last(keys[order])])
+def _one_each(history: ScoreHistory) -> ScoreHistory:
+    """Of each (symbol, strategy_step, as_of) the served row, else that of the newest version; sorted."""
+    keys = history.keys()
+    order = np.lexsort((history.version, history.served, keys))
+    return history.take(order[_is_last(keys[order])])
 
 
 def _is_last(keys: IntArray) -> BoolArray:
-    """Whether each of some sorted keys is the last of its equals."""
+    """Return whether each of the sorted keys is the last of its equals."""
     return np.append(keys[1:] != keys[:-1], True)[: len(keys)]
 
 
-def _beside(track: ScoreHistory, walk: ScoreHistory | None) -> ScoreHistory:
-    """The track with the random walk's pinball in its place."""
+def _with_random_walk(history: ScoreHistory, walk: ScoreHistory | None) -> ScoreHistory:
+    """Return the history with the random walk's pinball."""
     if walk is None or not len(walk.symbol):
-        return track
-    keys, own = walk.keys(), track.keys()
+        return history
+    keys, own = walk.keys(), history.keys()
     places = np.minimum(np.searchsorted(keys, own), len(keys) - 1)
-    track.walk[:] = np.where(keys[places] == own, walk.pinball[places], np.nan)
-    return track
+    history.walk[:] = np.where(keys[places] == own, walk.pinball[places], np.nan)
+    return history
 
 
 def _item_keys(edition: IntArray, symbol: IntArray, strategy: IntArray, version: IntArray) -> IntArray:

@@ -1,4 +1,4 @@
-"""The accuracy table: what the last year of scored forecasts was worth, beside the random walk.
+"""Updates track records: error, skill and coverage of the last year of scored forecasts.
 
 Written by the score job in its own transaction. For each symbol and step the newest score of the last on-time
 revision of each as_of counts, over the last 252 scored sessions, paired with the random walk's forecast for the
@@ -18,31 +18,31 @@ from service.forecasts.scoring.score_history import STRATEGY_STEPS, ScoreHistory
 from service.runtime.context import RANDOM_WALK
 
 SESSIONS = 252
-"""Scored sessions that an accuracy figure covers."""
+"""Scored sessions that a track record covers."""
 MINIMUM = 60
-"""Scored sessions below which no skill is stated."""
+"""Scored sessions below which skill is null."""
 _KEYS = ("scope_kind", "scope", "strategy", "step", "forecaster", "mode")
 
 
-def update_accuracy(connection: Connection, symbols: Sequence[str], mode: str) -> None:
-    """Recompute the accuracy of some symbols, and of the groups they belong to.
+def update_track_records(connection: Connection, symbols: Sequence[str], mode: str) -> None:
+    """Recompute the track records of symbols, and of the groups they belong to.
 
     Args:
         connection: The score job's write transaction.
         symbols: Symbols that have new scores.
-        origin: `live`, `replay` or `backfill`; track records never mix them.
+        mode: `live`, `replay` or `backfill`; track records never mix them.
     """
     touched = set(symbols)
     rows: list[dict[str, Any]] = []
     for group, members in _groups(connection, symbols).items():
-        for forecaster, track in read_score_histories(connection, members, mode).items():
-            for lane in range(len(STRATEGY_STEPS)):
-                inside = track.take(track.lane == lane)
-                rows += _rows(inside, lane, forecaster, {"scope_kind": "group", "scope": group, "mode": mode})
+        for forecaster, history in read_score_histories(connection, members, mode).items():
+            for strategy_step in range(len(STRATEGY_STEPS)):
+                inside = history.take(history.strategy_step == strategy_step)
+                rows += _rows(inside, strategy_step, forecaster, {"scope_kind": "group", "scope": group, "mode": mode})
                 for symbol, own in _by_symbol(inside, members):
                     if symbol in touched:
                         scope = {"scope_kind": "symbol", "scope": symbol, "mode": mode}
-                        rows += _rows(own, lane, forecaster, scope)
+                        rows += _rows(own, strategy_step, forecaster, scope)
     if rows:
         statement = insert_for(connection, track_records)
         changed = {name: statement.excluded[name] for name in rows[0] if name not in _KEYS}
@@ -50,7 +50,7 @@ def update_accuracy(connection: Connection, symbols: Sequence[str], mode: str) -
 
 
 def _groups(connection: Connection, symbols: Sequence[str]) -> dict[str, list[str]]:
-    """All members of the groups that some symbols belong to, those off the watchlist too."""
+    """Return all members of the groups of symbols, including those off the watchlist."""
     mine = select(instruments.c.group).where(instruments.c.symbol.in_(symbols))
     query = select(instruments.c.group, instruments.c.symbol).where(instruments.c.group.in_(mine))
     members: dict[str, list[str]] = {}
@@ -59,21 +59,21 @@ def _groups(connection: Connection, symbols: Sequence[str]) -> dict[str, list[st
     return members
 
 
-def _by_symbol(track: ScoreHistory, members: Sequence[str]) -> Iterator[tuple[str, ScoreHistory]]:
-    """The parts of a track that is sorted by symbol."""
+def _by_symbol(history: ScoreHistory, members: Sequence[str]) -> Iterator[tuple[str, ScoreHistory]]:
+    """Yield the part of each symbol of a sorted history."""
     places = np.arange(len(members) + 1)
-    bounds = np.searchsorted(track.symbol, places)
+    bounds = np.searchsorted(history.symbol, places)
     for symbol, start, stop in zip(members, bounds[:-1], bounds[1:], strict=True):
-        yield symbol, track.take(np.arange(start, stop))
+        yield symbol, history.take(np.arange(start, stop))
 
 
-def _rows(track: ScoreHistory, lane: int, forecaster: str, scope: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The row of one forecaster in one scope; none where it has no scored forecast."""
-    if not len(track.symbol):
+def _rows(history: ScoreHistory, strategy_step: int, forecaster: str, scope: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the row of one forecaster in one scope; none without scored forecasts."""
+    if not len(history.symbol):
         return []
-    strategy, step = STRATEGY_STEPS[lane]
-    recent = np.unique(track.target)[-SESSIONS:]
-    kept = track.take(track.target >= recent[0])
+    strategy, step = STRATEGY_STEPS[strategy_step]
+    recent = np.unique(history.target)[-SESSIONS:]
+    kept = history.take(history.target >= recent[0])
     paired = kept.take(~np.isnan(kept.walk))
     walk = float(paired.walk.sum())
     enough = len(np.unique(paired.target)) >= MINIMUM and walk > 0
@@ -98,7 +98,7 @@ def _rows(track: ScoreHistory, lane: int, forecaster: str, scope: Mapping[str, s
 
 
 def _significance(paired: ScoreHistory, step: int) -> float | None:
-    """Two-sided Diebold-Mariano p; None where both forecast alike throughout (the random walk itself served)."""
+    """Return the two-sided Diebold-Mariano p; None if all forecasts are equal (the random walk itself served)."""
     if bool(np.array_equal(paired.pinball, paired.walk)):
         return None
     return diebold_mariano(paired.as_of, paired.pinball, paired.walk, step).p

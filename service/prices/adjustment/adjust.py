@@ -1,4 +1,4 @@
-"""The one function that turns split-adjusted closes into adjusted closes; the API and training both use it."""
+"""Computes adjustment factors of split-adjusted closes; the API and training both use it."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ DateArray = NDArray[np.datetime64]
 
 
 def adjustment_factors(sessions: DateArray, closes: FloatArray, actions: Sequence[Action]) -> FloatArray:
-    """What each split-adjusted price is multiplied by to be adjusted for dividends and factors too.
+    """Return the factors that adjust split-adjusted prices for dividends and factors.
 
     The factor of a session is the product, over all actions with a later ex-date, of `1 - dividend / close
     of the last bar before the ex-date` and of the plain factors. This is how Yahoo makes its Adj Close from

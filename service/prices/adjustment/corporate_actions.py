@@ -1,4 +1,4 @@
-"""Corporate actions: what changes a price without anybody having gained or lost."""
+"""Corporate actions: dividends, splits and adjustment factors."""
 
 from dataclasses import dataclass
 from datetime import date

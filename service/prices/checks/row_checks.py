@@ -1,7 +1,7 @@
-"""What is wrong with the rows a source answered: pure checks over arrays, before anything is written.
+"""Checks the rows of an answer: pure functions over arrays, before anything is written.
 
-Each row ends in one of five ways: stored, stored with its open, high and low taken out (`repaired`),
-refused, suspect, or passed over (not final yet, or no close: a hole).
+Each row has one of five outcomes: stored, stored without its open, high and low (`repaired`), refused, suspect, or
+skipped (not final yet, or no close).
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ BoolArray = NDArray[np.bool_]
 
 FIELDS = ("open", "high", "low", "close", "volume")
 ENVELOPE_SLACK = 1e-6
-"""How far, relative to the close, open or close may lie outside low..high: rounding, not a fault."""
+"""How far, relative to the close, open or close may be outside low..high: rounding, not a fault."""
 
 OPEN, HIGH, LOW, CLOSE, VOLUME = range(5)
 
@@ -54,20 +54,20 @@ class Rows:
         return Rows(self.sessions[chosen], self.values[chosen])
 
     def document(self, row: int) -> dict[str, float | str | None]:
-        """One row as a JSON document; NaN is null, infinity its word."""
+        """Return one row as a JSON document; NaN is null, infinity a string."""
         values = zip(FIELDS, self.values[row].tolist(), strict=True)
         return {name: _plain(value) for name, value in values}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A row that is kept on record because something is wrong with it.
+    """A refused or repaired row.
 
     Attributes:
         session: Its session, datetime64[D].
         row: The row as the source served it.
         reason: One sentence.
-        state: `refused` (not stored) or `repaired` (stored, its open, high and low or volume taken out).
+        state: `refused` (not stored) or `repaired` (stored without its open, high and low, or volume).
     """
 
     session: np.datetime64
@@ -78,14 +78,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """An answer after the row checks; jumps are judged later, against what is stored.
+    """An answer after the row checks; jumps are checked later, against the stored bars.
 
     Attributes:
         rows: Final bars with a good close.
-        findings: Rows to keep on record.
+        findings: Refused and repaired rows.
         holes: Final rows without a close.
         partial: Rows of sessions that were not final yet.
-        duplicates: Rows of a session that came twice.
+        duplicates: Second rows of a session.
     """
 
     rows: Rows
@@ -102,16 +102,16 @@ def _plain(value: float) -> float | str | None:
 
 
 def check_rows(history: FetchedPrices, table: SessionTable, settle: timedelta, at: np.datetime64) -> Checked:
-    """Sort the rows of an answer into good, repaired, refused and passed over.
+    """Sort the rows of an answer into good, repaired, refused and skipped.
 
     Args:
-        history: What the source answered.
-        table: Sessions of the calendar; must reach over the whole answer.
+        history: Answer of the source.
+        table: Sessions of the calendar; must cover the whole answer.
         settle: How long after its close a bar is final.
         at: datetime64[s] UTC market time; a bar is final when close + settle <= at.
 
     Raises:
-        Malformed: the rows do not ascend, or a column is missing.
+        Malformed: the rows are not in ascending order, or a column is missing.
     """
     raw, duplicates = _in_order(history.symbol, history.bars)
     places = np.searchsorted(table.sessions, raw.sessions)
@@ -145,11 +145,11 @@ def _in_order(symbol: str, bars: "pd.DataFrame") -> tuple[Rows, int]:
     steps = np.diff(days).astype(np.int64)
     if (steps < 0).any():
         place = int(np.argmax(steps < 0)) + 1
-        raise Malformed(f"{symbol}: {days[place]} stands after {days[place - 1]}; the answer must be oldest first")
+        raise Malformed(f"{symbol}: {days[place]} comes after {days[place - 1]}; the answer must be oldest first")
     keep = np.concatenate([[True], steps > 0])
     duplicates = int((~keep).sum())
     if duplicates and not keep[-1]:
-        # At the end the vendor appends the day as it moves: there the newest row counts, elsewhere the first.
+        # The vendor appends the current day as it changes: at the end the newest row counts, elsewhere the first.
         keep[days == days[-1]] = False
         keep[-1] = True
     return Rows(days[keep], values[keep]), duplicates
@@ -160,10 +160,10 @@ def _refused(raw: Rows, chosen: BoolArray, reason: str) -> tuple[Finding, ...]:
 
 
 def _repair(rows: Rows) -> tuple[Rows, tuple[Finding, ...]]:
-    """Take out opens, highs and lows that cannot be, and volumes below zero; the close is what counts.
+    """Remove impossible opens, highs and lows, and negative volumes; the close is kept.
 
-    One rule for every instrument: targets and returns are made of closes, so a high that misses the close by a
-    hair must not cost the bar.
+    One rule for every instrument: targets and returns use closes, so a high slightly below the close must not cost the
+    bar.
     """
     values = rows.values
     prices = values[:, :VOLUME]
@@ -185,20 +185,20 @@ def _repair(rows: Rows) -> tuple[Rows, tuple[Finding, ...]]:
         reasons = []
         if bad_prices[i]:
             what = "not positive and finite" if impossible[i] else "high and low do not enclose open and close"
-            reasons.append(f"{what}: open, high and low taken out, the close kept")
+            reasons.append(f"{what}: open, high and low removed, the close kept")
         if bad_volume[i]:
-            reasons.append("the volume is negative or infinite: taken out")
+            reasons.append("the volume is negative or infinite: removed")
         findings.append(Finding(rows.sessions[i], rows.document(i), "; ".join(reasons), "repaired"))
     return Rows(rows.sessions, mended), tuple(findings)
 
 
 def check_actions(actions: Sequence[Action], rows: Rows) -> tuple[tuple[Action, ...], tuple[Finding, ...]]:
-    """Actions that can be, and a finding for each that cannot.
+    """Return the valid actions, and a finding for each invalid one.
 
     A value must be positive and finite, and a dividend less than the last close before its ex-date.
 
     Args:
-        actions: What the source answered.
+        actions: Actions of the answer.
         rows: Bars around them, oldest first; a dividend before the first of them is not compared.
     """
     good, findings = [], []

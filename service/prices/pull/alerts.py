@@ -1,4 +1,4 @@
-"""What a person is told of a pull: symbols that are not there, an exchange that is missing, doubts that last."""
+"""Notices about a pull: unknown symbols, an exchange without bars, and holds that last."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -8,21 +8,21 @@ from service.runs import Outcome, Run
 from service.runtime.context import ServiceContext
 
 MISSING_SHARE = 0.20
-"""Share of a calendar's symbols without the session's bar above which the exchange itself is reported."""
+"""Share of a calendar's symbols without the session's bar above which the exchange is reported."""
 
 _FEWEST = 2
-"""Symbols that must be missing: one alone says nothing of its exchange."""
+"""Fewest missing symbols: one alone says nothing about its exchange."""
 
 _HAS_BAR = ("ok", "suspect")
 _NOT_THERE = ("unknown",)
 
 
 def missing_share(run: Run, outcomes: Sequence[Outcome]) -> str | None:
-    """The alarm about an exchange whose bars are missing; None where at most 20 % are.
+    """Return a warning about an exchange with missing bars; None if at most 20 % are missing.
 
     Args:
         run: The pull.
-        outcomes: What became of its symbols; those that the source does not know at all are left out.
+        outcomes: Outcomes of its symbols; those unknown to the source are left out.
     """
     expected = [outcome for outcome in outcomes if outcome.state not in _NOT_THERE]
     missing = [outcome for outcome in expected if outcome.state not in _HAS_BAR]
@@ -35,7 +35,7 @@ def missing_share(run: Run, outcomes: Sequence[Outcome]) -> str | None:
 
 
 def notify_unknown(context: ServiceContext, outcomes: Sequence[Outcome]) -> None:
-    """Say which symbols the source does not know."""
+    """Report the symbols that the source does not know."""
     unknown = [outcome.symbol for outcome in outcomes if outcome.state == "unknown"]
     references = {reference.symbol for reference in context.references()}
     inputs = [symbol for symbol in unknown if symbol in references]
@@ -47,11 +47,11 @@ def notify_unknown(context: ServiceContext, outcomes: Sequence[Outcome]) -> None
 
 
 def notify_lasting(context: ServiceContext, outcomes: Sequence[Outcome], at: datetime) -> None:
-    """Say which symbols have waited in the quarantine for three nights: nothing but a person may settle them."""
+    """Report the symbols that have been suspect for three sessions: only a person can settle them."""
     with context.database.reading() as connection:
         symbols = lasting(connection, [outcome.symbol for outcome in outcomes], at - timedelta(days=SESSIONS_SEEN))
     if symbols:
         sentence = (
-            f"doubted for {SESSIONS_SEEN} nights or more; look with `tplus quarantine list`, then clear or leave them"
+            f"suspect for {SESSIONS_SEEN} sessions or more; see `tplus quarantine list`, then clear or leave them"
         )
         context.reporter.notice(sentence, symbols)

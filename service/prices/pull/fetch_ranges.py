@@ -1,4 +1,4 @@
-"""From which session on each symbol is asked for again: never "the last stored day plus one"."""
+"""First session to fetch of each symbol: overlap, missing sessions and suspects are fetched again."""
 
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
@@ -13,22 +13,22 @@ from service.market.session_calendar import MarketCalendar
 from service.prices.quarantine.row_quarantine import Quarantined, list_quarantine
 
 HEAL_DAYS = 30
-"""Calendar days for which a hole is asked for again; vendors mend within this time or not at all."""
+"""Calendar days for which a missing session is retried; vendors repair within this time or never."""
 
 Calendars = Callable[[str, date, date], MarketCalendar]
 """Name, first and last date -> calendar; `service.market.exchange_calendar.get_calendar`."""
 
 
 _MARGIN = timedelta(days=200)
-"""Beyond the dates asked for: a hundred sessions of overlap back, and those ahead that are written."""
+"""Margin around the requested dates: a hundred sessions of overlap back, and the sessions ahead that are written."""
 
 _EARLIEST = date(1990, 1, 1)
 
 
 def calendar_around(calendars: Calendars, name: str, oldest: date, newest: date) -> MarketCalendar:
-    """A calendar that reaches a margin beyond both dates.
+    """Return a calendar that reaches a margin beyond both dates.
 
-    Its bounds start in 1990 where that is enough, so that one calendar serves every symbol of an exchange.
+    Its bounds start in 1990 if possible, so that one calendar serves every symbol of an exchange.
     """
     return calendars(name, min(oldest - _MARGIN, _EARLIEST), newest + _MARGIN)
 
@@ -36,16 +36,16 @@ def calendar_around(calendars: Calendars, name: str, oldest: date, newest: date)
 def plan_starts(
     connection: Connection, instruments: Sequence[Instrument], session: date, overlap: int, calendars: Calendars
 ) -> dict[str, date | None]:
-    """First session to ask for, by symbol: the oldest of the overlap, the oldest hole and the oldest suspect.
+    """Return the first session to fetch by symbol: the oldest of overlap, missing sessions and suspects.
 
-    A session judged closed is asked for like a hole: an outage of the source looks the same.
+    A session marked as closed is fetched like a missing one: an outage of the source looks the same.
 
     Args:
         connection: Any connection.
-        instruments: Whom to plan for, as they stand in the database now.
+        instruments: Instruments as stored now.
         session: The session the pull is for.
         overlap: Stored sessions that are read again.
-        calendars: Where calendars come from.
+        calendars: Returns a calendar by name and bounds.
 
     Returns:
         A first session (inclusive) by symbol; None = the whole history, where nothing is stored yet.
@@ -55,7 +55,7 @@ def plan_starts(
     stored = _recent(connection, symbols, oldest)
     suspects: dict[str, date] = {}
     for record in list_quarantine(connection, symbols, "open"):
-        if record.session is not None and _asks_again(record, oldest):
+        if record.session is not None and _is_retried(record, oldest):
             suspects.setdefault(record.symbol, record.session)
     starts: dict[str, date | None] = {}
     for one in instruments:
@@ -69,8 +69,8 @@ def plan_starts(
     return starts
 
 
-def _asks_again(record: Quarantined, oldest: date) -> bool:
-    # What repetition cannot settle is not worth reading years again every night.
+def _is_retried(record: Quarantined, oldest: date) -> bool:
+    # A suspect that repetition cannot settle is not worth fetching years of history for in each pull.
     return record.session is not None and (record.clears or record.session >= oldest)
 
 

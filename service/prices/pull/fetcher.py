@@ -1,4 +1,4 @@
-"""The pull: fetch symbols side by side, keep each answer in a short transaction of its own, in order."""
+"""Fetches symbols in parallel and merges each answer in order, in a short transaction of its own."""
 
 import logging
 import threading
@@ -44,26 +44,26 @@ _STATES: tuple[tuple[type[Exception], str], ...] = (
 _MARKED = {"unknown": "unknown", "malformed": "failing", "failed": "failing"}
 """Outcomes that become a state of the instrument."""
 _HELD = ("unknown", "no_data")
-"""Outcomes that a blocked address gets too: believed of a live source only when a canary answers after them."""
+"""Outcomes that a blocked address also gets: accepted from a live source only if a probe answers afterwards."""
 
 
 def _unfenced(_connection: Connection) -> None:
-    """A pull that nobody can take over."""
+    """Accept every write: the pull has no run that could be taken over."""
 
 
 @dataclass(frozen=True, slots=True)
 class IngestContext:
-    """What a pull works with.
+    """What a pull needs.
 
     Attributes:
-        database: Where prices go.
-        source: Where they come from.
-        settings: Settle delays, overlap, pool size and groups set by hand.
+        database: Database for the prices.
+        source: Price source.
+        settings: Settle delays, overlap, pool size and groups from the settings.
         calendars: `service.market.exchange_calendar.get_calendar`, or one like it.
         volatility: Names of volatility references: their jumps of more than 40 % are real.
-        canaries: Symbols known to be there, asked before a live source is believed that one is not.
-        fence: Called first in every write transaction; raises FencedError where another worker took the pull over,
-            which ends it with nothing of that transaction written.
+        probes: Symbols known to exist, fetched before a live source's "unknown" is accepted.
+        fence: Called first in every write transaction; raises FencedError if another worker took the pull over,
+            which rolls that transaction back.
     """
 
     database: Database
@@ -77,12 +77,12 @@ class IngestContext:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Who is asked from where.
+    """From which session each symbol is fetched.
 
     Attributes:
         starts: First session of a usual pull by symbol; None = the whole history.
-        whole: Symbols read from their first stored session on, to be compared as a whole.
-        allowed: Symbols whose whole history a person let through.
+        whole: Symbols fetched from their first stored session on, to compare the whole history.
+        allowed: Symbols whose whole history a person allowed.
     """
 
     starts: dict[str, date | None]
@@ -90,7 +90,7 @@ class _Plan:
     allowed: frozenset[str] = field(default_factory=frozenset)
 
     def start(self, one: Instrument) -> date | None:
-        """First session to ask for (inclusive); None = the whole history."""
+        """Return the first session to fetch (inclusive); None = the whole history."""
         if one.symbol in self.allowed:
             return None
         return one.first_session if one.symbol in self.whole else self.starts[one.symbol]
@@ -99,11 +99,11 @@ class _Plan:
 def pull_symbols(
     context: IngestContext, symbols: Sequence[Instrument], session: date, at: datetime
 ) -> Iterator[PullOutcome]:
-    """Pull symbols: the whole history at first, later what overlaps, holes and suspects included.
+    """Pull symbols: the whole history first, later an overlap with missing and suspect sessions.
 
     Only bars of sessions with close + settle <= at are stored. No transaction is open while fetching. One
-    symbol's failure never stops the others; the first rate limit defers all that were not tried yet, and after
-    the limit of the settings no further symbol is asked for. Of a live source, one symbol in twenty is read whole.
+    symbol's failure never stops the others; the first rate limit defers all that were not tried yet. After the time
+    limit of the settings no further symbol is fetched. Of a live source, one symbol in twenty is fetched whole.
 
     Args:
         context: What to work with.
@@ -127,22 +127,22 @@ def pull_symbols(
             frozenset() if context.source.can_replay else read_whole(present, session, context.calendars),
             allowed_symbols(connection, [one.symbol for one in present]),
         )
-    keeper = HistoryMerger(
+    merger = HistoryMerger(
         context.settings, context.calendars, context.volatility, context.source.name, session, at
     )  # fmt: skip
-    yield from _Pull(context, keeper, plan).run(present)
+    yield from _Pull(context, merger, plan).run(present)
 
 
 class _Pull:
-    """One pull on its way: the pool, its brake and its deadline, and who is asked from where."""
+    """One pull in progress: thread pool, circuit breaker, deadline and plan."""
 
-    def __init__(self, context: IngestContext, keeper: HistoryMerger, plan: _Plan) -> None:
+    def __init__(self, context: IngestContext, merger: HistoryMerger, plan: _Plan) -> None:
         self._context = context
-        self._keeper = keeper
+        self._merger = merger
         self._plan = plan
-        self._brake = threading.Event()
+        self._stopped = threading.Event()
         self._live = not context.source.can_replay
-        self._probe = Probe(context.source, context.probes, keeper.at)
+        self._probe = Probe(context.source, context.probes, merger.at)
         self._deadline = time.monotonic() + context.settings.pull_limit_seconds
 
     def run(self, instruments: Sequence[Instrument]) -> Iterator[PullOutcome]:
@@ -152,15 +152,15 @@ class _Pull:
         pool = ThreadPoolExecutor(workers, thread_name_prefix="fetch")
         try:
             while waiting or flying:
-                # Answers wait in memory until they are kept: so only a few are fetched ahead.
+                # Answers wait in memory until they are merged: only a few are fetched ahead.
                 while waiting and len(flying) < 2 * workers:
                     one = waiting.popleft()
                     flying.append((one, pool.submit(self._fetch, one.symbol, self._plan.start(one))))
                 one, future = flying.popleft()
                 yield self._settle(one, self._landed(one, future))
         finally:
-            self._brake.set()
-            # Past the deadline a fetch may hang for as long as its own time-outs allow: it ends by itself, unheard.
+            self._stopped.set()
+            # After the deadline a fetch may run until its own time-outs end it; its answer is dropped.
             pool.shutdown(wait=not self._overdue(), cancel_futures=True)
 
     def _overdue(self) -> bool:
@@ -174,26 +174,24 @@ class _Pull:
 
     def _late(self, symbol: str) -> PullOutcome:
         limit = self._context.settings.pull_limit_seconds
-        return PullOutcome(
-            symbol, "transient", f"the pull ran longer than {limit:g} s; asked again by the next attempt"
-        )
+        return PullOutcome(symbol, "transient", f"the pull ran longer than {limit:g} s; retried by the next attempt")
 
     def _fetch(self, symbol: str, start: date | None) -> FetchedPrices | PullOutcome:
         if self._overdue():
             return self._late(symbol)
-        if self._brake.is_set():
-            return PullOutcome(symbol, "deferred", "the source asked to slow down; not tried in this pull")
+        if self._stopped.is_set():
+            return PullOutcome(symbol, "deferred", "rate limited by the source; not tried in this pull")
         ticket = self._probe.begin()
         try:
-            history = self._context.source.fetch(symbol, start, self._keeper.at)
+            history = self._context.source.fetch(symbol, start, self._merger.at)
             self._probe.answered(ticket)
             return history
         except Exception as error:
             outcome = _failure(symbol, error)
             if outcome.state == "deferred":
-                self._brake.set()
+                self._stopped.set()
             if self._live and outcome.state in _HELD and not self._probe.reachable_since(ticket):
-                return PullOutcome(symbol, "transient", f"not believed while no other symbol answers: {outcome.reason}")
+                return PullOutcome(symbol, "transient", f"not accepted while no other symbol answers: {outcome.reason}")
             return outcome
 
     def _settle(self, one: Instrument, answer: FetchedPrices | PullOutcome) -> PullOutcome:
@@ -202,7 +200,7 @@ class _Pull:
         except FencedError:
             raise
         except Exception as error:
-            if is_unavailable(error):  # no symbol's fault: the run itself tries again when the database is well
+            if is_unavailable(error):  # not the symbol's fault: the run is retried once the database is available
                 raise
             outcome = _failure(one.symbol, error)
         return self._mark(one, outcome) if outcome.state in _MARKED else outcome
@@ -212,10 +210,10 @@ class _Pull:
         with self._context.database.transaction() as connection:
             self._context.fence(connection)
             if start is None:
-                return self._keeper.first(connection, one, history)
+                return self._merger.first(connection, one, history)
             if one.symbol in self._plan.allowed:
-                return self._keeper.allowed(connection, one, history)
-            read = self._keeper.whole if one.symbol in self._plan.whole else self._keeper.later
+                return self._merger.allowed(connection, one, history)
+            read = self._merger.whole if one.symbol in self._plan.whole else self._merger.later
             outcome = read(connection, one, history, start)
         if outcome is not None:
             return outcome
@@ -224,7 +222,7 @@ class _Pull:
             return whole
         with self._context.database.transaction() as connection:
             self._context.fence(connection)
-            return self._keeper.rebase(connection, one, whole)
+            return self._merger.rebase(connection, one, whole)
 
     def _mark(self, one: Instrument, outcome: PullOutcome) -> PullOutcome:
         doubted = self._live and outcome.state == "unknown" and one.last_session is not None and one.state != "unknown"
@@ -232,8 +230,8 @@ class _Pull:
             with self._context.database.transaction() as connection:
                 self._context.fence(connection)
                 if doubted:
-                    return self._keeper.missed(connection, one, outcome)
-                return self._keeper.mark(connection, outcome, _MARKED[outcome.state])
+                    return self._merger.missed(connection, one, outcome)
+                return self._merger.mark(connection, outcome, _MARKED[outcome.state])
         except FencedError:
             raise
         except Exception as error:
@@ -246,7 +244,7 @@ class _Pull:
 def _failure(symbol: str, error: Exception) -> PullOutcome:
     for kind, state in _STATES:
         if isinstance(error, kind):
-            _log.info("%s: %s: %s", symbol, state, error)  # the run keeps it as the symbol's outcome
+            _log.info("%s: %s: %s", symbol, state, error)  # stored as the symbol's outcome
             return PullOutcome(symbol, state, str(error))
     _log.error("%s: the pull failed: %s", symbol, error, exc_info=error)
     return PullOutcome(symbol, "failed", f"{type(error).__name__}: {error}")

@@ -1,6 +1,6 @@
-"""The rolling safety net: each pull reads the whole history of one symbol in twenty again, and compares.
+"""Full resync in turn: each pull fetches the whole history of one symbol in twenty and compares it.
 
-The nightly overlap sees corrections of the last sessions alone; whatever a vendor changes further back is found here.
+The overlap of a pull finds corrections of the last sessions only; this finds what a vendor changed further back.
 """
 
 import zlib
@@ -11,18 +11,18 @@ from service.market.instruments import Instrument
 from service.prices.pull.fetch_ranges import Calendars, calendar_around
 
 SHARE = 20
-"""One symbol in so many is read whole in each session: each of them once in so many sessions."""
+"""One symbol in this many is fetched whole in each session, so each once in this many sessions."""
 
 _MODE = date(1990, 1, 1)
 
 
 def read_whole(instruments: Sequence[Instrument], session: date, calendars: Calendars) -> frozenset[str]:
-    """Symbols whose whole stored history is read again in a session; the same whoever asks, and how often.
+    """Return the symbols whose whole history is fetched again in a session; deterministic.
 
     Args:
-        instruments: Whom the pull asks for; those without bars are left out.
+        instruments: Instruments of the pull; those without bars are left out.
         session: The session the pull is for.
-        calendars: Where calendars come from.
+        calendars: Returns a calendar by name and bounds.
     """
     places: dict[str, int] = {}
     chosen = []

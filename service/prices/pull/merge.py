@@ -1,4 +1,4 @@
-"""Keeping one symbol's answer: checks, comparison with what is stored, and the writes of one transaction."""
+"""Merges one symbol's answer: checks it, compares it with the stored bars, and writes in one transaction."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -21,24 +21,25 @@ from service.prices.repository import has_bar, read_actions
 from service.prices.sources.base import Action, FetchedPrices
 from service.prices.store import NOTHING, Stored, Writer, load_stored
 from service.settings import Settings
+from service.vocabulary import QuarantineState
 
 AHEAD = 15
-"""Sessions after the pulled one whose opens and closes are written: readers need T to T+2 and a margin."""
+"""Later sessions whose opens and closes are written: readers need T to T+2 and a margin."""
 
 _COVERED = 0.95
-"""Share of the stored sessions that a re-pulled history must hold to take their place."""
+"""Share of the stored sessions that a re-pulled history must contain to replace them."""
 
 
 @dataclass(frozen=True, slots=True)
 class PullOutcome:
-    """What became of one symbol in a pull.
+    """Outcome of one symbol in a pull.
 
     Attributes:
         symbol: Yahoo-style name.
-        state: `ok`, `no_bar` (the session's own bar is not there yet), `unknown`, `no_data`, `transient`,
+        state: `ok`, `no_bar` (the session's own bar is missing), `unknown`, `no_data`, `transient`,
             `deferred` (rate limited, or not tried after that), `malformed`, `suspect` or `failed`.
-        reason: One sentence; None where all is well.
-        counts: What was done, by name; only what is not zero.
+        reason: One sentence; None if nothing is wrong.
+        counts: Counts by name; zero counts are left out.
     """
 
     symbol: str
@@ -49,13 +50,13 @@ class PullOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A checked answer.
+    """An answer of the source after the checks.
 
     Attributes:
         calendar: Calendar of the symbol, its bounds around the answer and the sessions ahead.
-        checked: Its rows after the row checks.
-        actions: Its actions that can be.
-        findings: What goes on record about rows and actions.
+        checked: Rows after the row checks.
+        actions: Valid actions.
+        findings: Refused and repaired rows and actions.
     """
 
     calendar: MarketCalendar
@@ -66,13 +67,13 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Reconciliation:
-    """A checked answer beside what is stored.
+    """A checked answer compared with the stored bars.
 
     Attributes:
         answer: The answer.
         stored: The stored bars of its span.
         known: Every stored action.
-        comparison: What the answer says of the stored bars.
+        comparison: Result of the comparison.
     """
 
     answer: Answer
@@ -82,12 +83,12 @@ class _Reconciliation:
 
     @property
     def is_thin(self) -> bool:
-        """Whether the answer lacks too many stored bars to take their place."""
+        """Whether the answer lacks too many stored bars to replace them."""
         return self._lacks > (1 - _COVERED) * len(self.stored.rows)
 
     @property
     def gap(self) -> str:
-        """What it lacks, as the end of a sentence."""
+        """What the answer lacks, as the end of a sentence."""
         return f"lacks {self._lacks} of the {len(self.stored.rows)} stored bars"
 
     @property
@@ -97,13 +98,13 @@ class _Reconciliation:
 
 @dataclass(frozen=True, slots=True)
 class HistoryMerger:
-    """Keeps the answers of one pull; every method needs an open write transaction.
+    """Merges the answers of one pull; every method needs an open write transaction.
 
     Attributes:
-        settings: For the settle delays and the groups set by hand.
-        calendars: Where calendars come from.
-        volatility: Names of volatility references, whose jumps are real.
-        source: The source's name, written beside each bar.
+        settings: Settle delays and groups.
+        calendars: Returns a calendar by name and bounds.
+        volatility: Names of volatility references; their jumps are real.
+        source: Name of the source, stored with each bar.
         session: The session the pull is for.
         at: Aware UTC market time.
     """
@@ -116,7 +117,7 @@ class HistoryMerger:
     at: datetime
 
     def first(self, connection: Connection, one: Instrument, history: FetchedPrices) -> PullOutcome:
-        """Keep a whole history where nothing is stored yet, and what the source says of the symbol."""
+        """Store the first history of a symbol, and its metadata."""
         if len(history.bars) == 0:
             return PullOutcome(one.symbol, "no_data", "the source answered no bars")
         by_hand = self.settings.calendar_of.get(one.symbol)
@@ -128,7 +129,7 @@ class HistoryMerger:
         writer = self._writer(connection, one.symbol)
         accepted, counts = self._accept(writer, described, answer, NOTHING, ())
         counts["added"] = writer.put(accepted, np.ones(len(accepted), np.int64))
-        counts["actions"] = writer.put_actions((), answer.actions)
+        counts["actions"] = writer.put_actions((), answer.actions, described.basis)
         writer.move_span(None, None, accepted.sessions)
         self._ensure(connection, answer, accepted)
         raise_changes(connection, [one.symbol])
@@ -136,19 +137,19 @@ class HistoryMerger:
         return self._outcome(connection, described, self._own_session(answer.calendar, moved), counts)
 
     def later(self, connection: Connection, one: Instrument, history: FetchedPrices, start: date) -> PullOutcome | None:
-        """Keep an answer from `start` (inclusive) on, over what is stored.
+        """Merge an answer from `start` (inclusive) on into the stored bars.
 
         Returns:
-            The outcome; None = a split moved the stored bars: nothing was written, the whole must be pulled.
+            The outcome; None = a split moved the stored bars: nothing was written, fetch the whole history.
         """
         if len(history.bars) == 0:
             return PullOutcome(one.symbol, "no_data", f"the source answered no bars from {start} on")
-        return self._merge(connection, one, self._meet(connection, one, history, start))
+        return self._merge(connection, one, self._reconcile(connection, one, history, start))
 
-    def _meet(
+    def _reconcile(
         self, connection: Connection, one: Instrument, history: FetchedPrices, start: date | None = None
     ) -> _Reconciliation:
-        """Check an answer and hold it against the bars stored from `start` (inclusive) on; None = all of them."""
+        """Check an answer and compare it with the bars stored from `start` (inclusive) on; None = all."""
         answer = self._check(one.calendar, history)
         stored, known = load_stored(connection, one.symbol, start), read_actions(connection, one.symbol)
         comparison = compare(stored.rows, answer.checked.rows, new_splits(known, answer.actions))
@@ -159,15 +160,15 @@ class HistoryMerger:
         if comparison.verdict is Verdict.REBASED:
             return None
         if comparison.verdict is Verdict.SUSPECT:
-            return self.doubt(connection, one.symbol, comparison.reason)
+            return self.hold(connection, one.symbol, comparison.reason)
         if one.state != "ok":
-            self._settle(connection, one.symbol, "cleared")
+            self._settle(connection, one.symbol, QuarantineState.CLEARED)
         writer = self._writer(connection, one.symbol)
         accepted, counts = self._accept(writer, one, answer, stored, known)
         counts["revised"] = writer.revise(stored, answer.checked.rows, comparison, one.basis)
         new = accepted.take(~np.isin(accepted.sessions, stored.rows.sessions))
         counts["added"] = writer.put(new, np.ones(len(new), np.int64))
-        counts["actions"] = writer.put_actions(known, answer.actions)
+        counts["actions"] = writer.put_actions(known, answer.actions, one.basis)
         writer.move_span(one.first_session, one.last_session, new.sessions)
         self._ensure(connection, answer, new)
         recovered = set_state(connection, one.symbol, "ok", None, self.at)
@@ -176,46 +177,48 @@ class HistoryMerger:
         return self._outcome(connection, one, self._own_session(answer.calendar), counts)
 
     def whole(self, connection: Connection, one: Instrument, history: FetchedPrices, start: date) -> PullOutcome | None:
-        """Keep a whole history over what is stored: the safety net. `start`: from where on a usual pull would read.
+        """Merge a whole history into the stored bars; `start` is where a usual pull would begin.
 
-        What far back cannot be believed is put on record; it does not cost the symbol its newest bar.
+        A suspect change far back is recorded as a hold; the newest bars are stored all the same.
 
         Returns:
             As `later`.
         """
         reason = "the whole history came empty"
         if len(history.bars):
-            met = self._meet(connection, one, history)
+            met = self._reconcile(connection, one, history)
             if met.comparison.verdict is not Verdict.SUSPECT and not met.is_thin:
-                if met.comparison.verdict is Verdict.SAME_BASIS:  # a split may confirm what is doubted, see `rebase`
-                    self._settle(connection, one.symbol, "cleared")
+                if met.comparison.verdict is Verdict.SAME_BASIS:  # a split may confirm the hold, see `rebase`
+                    self._settle(connection, one.symbol, QuarantineState.CLEARED)
                 return self._merge(connection, one, met)
-            reason = f"read again as a whole, {met.comparison.reason or f'it {met.gap}: another company?'}"
+            reason = f"compared as a whole, {met.comparison.reason or f'it {met.gap}: another company?'}"
         recent = replace(history, bars=history.bars[history.bars.index >= start.isoformat()])
         recent = replace(recent, actions=tuple(action for action in history.actions if action.ex_date >= start))
         outcome = self.later(connection, one, recent, start)
         if outcome is not None and outcome.state != "suspect":
-            raise_hold(connection, one.symbol, SymbolHold.BASIS, reason, (self.session, self.at))
+            raise_hold(connection, one.symbol, SymbolHold.BASIS, reason, self.session, self.at)
         return outcome
 
     def rebase(self, connection: Connection, one: Instrument, history: FetchedPrices) -> PullOutcome:
-        """Put a whole history on a new basis in the place of the stored one, if it is one."""
+        """Replace the stored history by one on a new basis, if the answer is one."""
         if len(history.bars) == 0:
-            return self.doubt(connection, one.symbol, "a split was announced and the whole history came empty")
-        met = self._meet(connection, one, history)
+            return self.hold(connection, one.symbol, "a split was announced and the whole history came empty")
+        met = self._reconcile(connection, one, history)
         if met.comparison.verdict is not Verdict.REBASED:
             reason = met.comparison.reason or "a split was announced and is gone again"
-            return self.doubt(connection, one.symbol, reason)
+            return self.hold(connection, one.symbol, reason)
         if met.is_thin:
-            return self.doubt(connection, one.symbol, f"the re-based history {met.gap}")
-        self._settle(connection, one.symbol, "confirmed")
+            return self.hold(connection, one.symbol, f"the re-based history {met.gap}")
+        self._settle(connection, one.symbol, QuarantineState.CONFIRMED)
         return self._replace(connection, one, met)
 
     def allowed(self, connection: Connection, one: Instrument, history: FetchedPrices) -> PullOutcome:
-        """Put a whole history that a person let through in the place of the stored one, on a new basis."""
+        """Replace the stored history by one that a person allowed, on a new basis."""
         if len(history.bars) == 0:
-            return PullOutcome(one.symbol, "no_data", "the source answered no bars; the allowed history is asked again")
-        met = self._meet(connection, one, history)
+            return PullOutcome(
+                one.symbol, "no_data", "the source answered no bars; the allowed history is fetched again"
+            )
+        met = self._reconcile(connection, one, history)
         use_allowance(connection, one.symbol, self.at)
         return self._replace(connection, one, met)
 
@@ -224,35 +227,37 @@ class HistoryMerger:
         writer = self._writer(connection, one.symbol)
         accepted, counts = self._accept(writer, one, answer, met.stored, met.known)
         counts["rebased"], counts["revised"] = writer.replace(met.stored, accepted, met.comparison, one.basis)
-        counts["actions"] = writer.put_actions((), answer.actions)
+        counts["actions"] = writer.replace_actions(met.known, answer.actions, one.basis)
         writer.move_span(None, None, accepted.sessions, one.basis + 1)
         self._ensure(connection, answer, accepted)
         set_state(connection, one.symbol, "ok", None, self.at)
         raise_changes(connection, [one.symbol])
         return self._outcome(connection, one, self._own_session(answer.calendar), counts)
 
-    def doubt(self, connection: Connection, symbol: str, reason: str) -> PullOutcome:
-        """Write nothing of an answer but that the symbol is suspect, and why."""
-        raise_hold(connection, symbol, SymbolHold.BASIS, reason, (self.session, self.at))
+    def hold(self, connection: Connection, symbol: str, reason: str) -> PullOutcome:
+        """Mark the symbol as suspect; nothing of the answer is stored."""
+        raise_hold(connection, symbol, SymbolHold.BASIS, reason, self.session, self.at)
         return self.mark(connection, PullOutcome(symbol, "suspect", reason), "suspect")
 
     def missed(self, connection: Connection, one: Instrument, outcome: PullOutcome) -> PullOutcome:
-        """Note that a live vendor says a symbol with bars is gone; believed on the third separate session."""
-        night = (self.session, self.at)
-        sessions_seen = raise_hold(connection, one.symbol, SymbolHold.GONE, outcome.reason or "no such symbol", night)
+        """Record that a live vendor no longer has a symbol with bars; accepted on the third session."""
+        gone = outcome.reason or "no such symbol"
+        sessions_seen = raise_hold(connection, one.symbol, SymbolHold.GONE, gone, self.session, self.at)
         if sessions_seen >= SESSIONS_SEEN:
-            settle_holds(connection, one.symbol, SymbolHold.GONE, "confirmed", self.at)
+            settle_holds(connection, one.symbol, SymbolHold.GONE, QuarantineState.CONFIRMED, self.at)
             return self.mark(connection, outcome, "unknown")
-        reason = f"{outcome.reason}; said on {sessions_seen} of the {SESSIONS_SEEN} sessions after which it is believed"
+        reason = (
+            f"{outcome.reason}; reported on {sessions_seen} of the {SESSIONS_SEEN} sessions before it counts as unknown"
+        )
         return self.mark(connection, PullOutcome(one.symbol, "no_data", reason), "failing")
 
-    def _settle(self, connection: Connection, symbol: str, basis: str) -> None:
-        """End the doubts that an answer with bars settles."""
+    def _settle(self, connection: Connection, symbol: str, basis: QuarantineState) -> None:
+        """Settle the holds that an answer with bars ends."""
         settle_holds(connection, symbol, SymbolHold.BASIS, basis, self.at)
-        settle_holds(connection, symbol, SymbolHold.GONE, "cleared", self.at)
+        settle_holds(connection, symbol, SymbolHold.GONE, QuarantineState.CLEARED, self.at)
 
     def mark(self, connection: Connection, outcome: PullOutcome, state: str) -> PullOutcome:
-        """Write an outcome's reason as the instrument's state."""
+        """Store an outcome's reason as the instrument's state."""
         if set_state(connection, outcome.symbol, state, outcome.reason, self.at):
             raise_changes(connection, [outcome.symbol])
         return outcome
@@ -264,7 +269,7 @@ class HistoryMerger:
         days = history.bars.index.to_numpy().astype("datetime64[D]")
         oldest, newest = days.min().astype(object), max(days.max().astype(object), self.session)
         calendar = calendar_around(self.calendars, calendar_name, oldest, newest)
-        settle = self.settings.settle(continuous=calendar.continuous)
+        settle = self.settings.settle(calendar.name)
         at = np.datetime64(self.at.replace(tzinfo=None), "s")
         checked = check_rows(history, calendar.table(oldest, newest), settle, at)
         actions, findings = check_actions(history.actions, checked.rows)
@@ -273,7 +278,7 @@ class HistoryMerger:
     def _accept(
         self, writer: Writer, one: Instrument, answer: Answer, stored: Stored, known: tuple[Action, ...]
     ) -> tuple[Rows, dict[str, int]]:
-        """Rows that may be stored; the others go on record. Stored bars are believed whatever they do."""
+        """Return the rows to store; the others are recorded. Stored bars are never suspect."""
         rows, checked = answer.checked.rows, answer.checked
         anchored = rows
         if len(stored.rows) and len(rows) and stored.rows.sessions[0] < rows.sessions[0]:
@@ -281,12 +286,12 @@ class HistoryMerger:
             anchored = Rows(
                 np.concatenate([older.sessions, rows.sessions]), np.concatenate([older.values, rows.values])
             )
-        believed = np.isin(anchored.sessions, stored.rows.sessions)
+        trusted = np.isin(anchored.sessions, stored.rows.sessions)
         actions = tuple({(a.ex_date, a.kind): a for a in (*known, *answer.actions)}.values())
         usual = one.symbol in self.volatility and one.instrument_type == "INDEX"
-        suspects = find_suspects(anchored, actions, believed, usual)
+        suspects = find_suspects(anchored, actions, trusted, usual)
         staying = settle_suspects(writer.connection, one.symbol, anchored, suspects, self.at)
-        doubted = anchored.sessions[sorted(staying)]
+        held = anchored.sessions[sorted(staying)]
         counts = {
             "holes": checked.holes,
             "partial": checked.partial,
@@ -295,9 +300,9 @@ class HistoryMerger:
             "repaired": sum(finding.state == "repaired" for finding in answer.findings),
             "recorded": record_findings(writer.connection, one.symbol, answer.findings, self.at),
             "suspect": len(staying),
-            "own_suspect": int(np.isin(np.datetime64(self.session, "D"), doubted)),
+            "own_suspect": int(np.isin(np.datetime64(self.session, "D"), held)),
         }
-        return rows.take(~np.isin(rows.sessions, doubted)), counts
+        return rows.take(~np.isin(rows.sessions, held)), counts
 
     def _ensure(self, connection: Connection, answer: Answer, written: Rows) -> None:
         calendar = answer.calendar
@@ -309,11 +314,11 @@ class HistoryMerger:
             raise_changes(connection, [one.symbol for one in list_instruments(connection, calendar=calendar.name)])
 
     def _own_session(self, calendar: MarketCalendar, moved: bool = False) -> date:
-        """The session whose bar is expected: the pull's, or the newest before it on a calendar it is not of."""
+        """Return the session whose bar is expected: the pull's, or the newest before it on another calendar."""
         own = self.session if calendar.is_session(self.session) else calendar.previous(self.session)
         if not moved:
             return own
-        newest = calendar.newest_final(self.at, self.settings.settle(continuous=calendar.continuous))
+        newest = calendar.newest_final(self.at, self.settings.settle(calendar.name))
         return own if newest is None else min(own, newest)
 
     def _outcome(self, connection: Connection, one: Instrument, session: date, counts: dict[str, int]) -> PullOutcome:
@@ -322,5 +327,5 @@ class HistoryMerger:
         if has_bar(connection, one.symbol, session):
             return PullOutcome(one.symbol, "ok", None, done)
         if own_suspect:
-            return PullOutcome(one.symbol, "suspect", f"the close of {session} jumps; it waits in quarantine", done)
+            return PullOutcome(one.symbol, "suspect", f"the close of {session} jumps; it is in quarantine", done)
         return PullOutcome(one.symbol, "no_bar", f"the bar of {session} is not there yet", done)

@@ -1,7 +1,7 @@
-"""The canary: a symbol known to be there, asked when the vendor says that another one is not.
+"""The probe: a symbol known to exist, fetched when the vendor reports that another one does not.
 
-"No such symbol" and "no bars" are also what a blocked address is told. Such an answer is believed only when an
-answer with bars came after it in the same pull.
+A blocked address also gets "no such symbol" and "no bars". Such an answer is accepted only if an answer with bars
+follows it in the same pull.
 """
 
 import itertools
@@ -16,61 +16,61 @@ from service.market.instruments import list_instruments
 from service.prices.sources.base import PriceSource
 
 DEFAULT = "SPY"
-"""Asked last, and where no symbol has bars yet: the largest fund of New York."""
+"""The last probe, and the only one while no symbol has bars: the largest fund of New York."""
 
 MOST = 3
-"""Known symbols tried before the vendor is held to be out of reach: one of them may be gone itself."""
+"""Known symbols tried before the vendor counts as unreachable: one of them may be gone."""
 
 _WINDOW = timedelta(days=14)
-"""How far back a canary is asked for: longer than any exchange is closed."""
+"""How far back a probe is fetched: longer than any exchange is closed."""
 
 
 def pick_probes(connection: Connection) -> tuple[str, ...]:
-    """Up to three symbols in good state with bars, reference series first; then SPY."""
+    """Return up to three symbols in good state with bars, reference series first; then SPY."""
     known = [one for one in list_instruments(connection, pulled=True) if one.state == "ok" and one.last_session]
     chosen = [one.symbol for one in sorted(known, key=lambda one: not one.reference)[:MOST]]
     return tuple(dict.fromkeys([*chosen, DEFAULT]))
 
 
 class Probe:
-    """What one pull knows of the vendor's being well; safe among threads.
+    """Whether the vendor is reachable, as one pull knows it; thread-safe.
 
     Args:
-        source: Whom to ask.
-        names: Canaries, in the order they are asked.
+        source: Price source.
+        names: Probe symbols, in the order of their fetches.
         at: Aware UTC market time of the pull.
     """
 
     def __init__(self, source: PriceSource, names: Sequence[str], at: datetime) -> None:
         self._source, self._names, self._at = source, tuple(names), at
         self._tickets = itertools.count(1)
-        self._well, self._ill = 0, 0
+        self._reachable, self._unreachable = 0, 0
         self._lock = threading.Lock()
 
     def begin(self) -> int:
-        """Ticket of a request that is about to be made; later requests have higher ones."""
+        """Return the ticket of a request that is about to be made; later requests have higher ones."""
         return next(self._tickets)
 
     def answered(self, ticket: int) -> None:
-        """Note that a request came back with bars."""
+        """Record that a request returned bars."""
         with self._lock:
-            self._well = max(self._well, ticket)
+            self._reachable = max(self._reachable, ticket)
 
     def reachable_since(self, ticket: int) -> bool:
-        """Whether a request made after another came back with bars; asks the canaries where nobody knows yet."""
+        """Return whether a request after the ticket returned bars; fetches the probes if that is not known yet."""
         with self._lock:
-            if self._well > ticket:
+            if self._reachable > ticket:
                 return True
-            if self._ill > ticket:
+            if self._unreachable > ticket:
                 return False
-            asked = self.begin()
-            if any(self._asks(name) for name in self._names):
-                self._well = asked
+            ticket = self.begin()
+            if any(self._answers(name) for name in self._names):
+                self._reachable = ticket
                 return True
-            self._ill = asked
+            self._unreachable = ticket
             return False
 
-    def _asks(self, name: str) -> bool:
+    def _answers(self, name: str) -> bool:
         try:
             return len(self._source.fetch(name, (self._at - _WINDOW).date(), self._at).bars) > 0
         except SourceError:

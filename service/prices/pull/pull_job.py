@@ -12,29 +12,29 @@ from service.market.instruments import Instrument, list_instruments, set_state
 from service.prices.pull.alerts import missing_share, notify_lasting, notify_unknown
 from service.prices.pull.fetcher import IngestContext, PullOutcome, pull_symbols
 from service.prices.pull.probe import pick_probes
-from service.prices.pull.rate_limit import RATE_LIMITS, paused_until, rate_limits, trip
-from service.prices.pull.unscheduled_closures import judge_closures, notify_closed
+from service.prices.pull.rate_limit import paused_until, trip
+from service.prices.pull.unscheduled_closures import mark_closures, notify_closed
 from service.prices.sources.base import Transient
 from service.runs import Outcome, Run, finish, guard, outcome_counts, read_outcomes, record_outcomes, wait
 from service.runtime.context import ServiceContext
 
 RECHECK = timedelta(hours=1)
-"""Market time after which a missing bar is asked for again."""
+"""Market time after which a missing bar is fetched again."""
 UNKNOWN_AFTER = timedelta(days=7)
-"""Market time after which a symbol that the source does not know is asked for again."""
+"""Market time after which a symbol unknown to the source is fetched again."""
 FLUSH = 100
-"""Outcomes written at a time: a killed pull is pulled again, which changes nothing."""
-TRY_AGAIN = ("transient", "deferred", "failed")
-"""Outcomes worth another attempt soon, with backoff."""
+"""Outcomes written at a time: repeating the pulls after a crash changes nothing."""
+RETRIED = ("transient", "deferred", "failed")
+"""Outcomes that are retried soon, with backoff."""
 HOURLY = ("no_bar", "deferred")
-"""Outcomes asked for again each hour until T opens."""
+"""Outcomes that are retried each hour until T opens."""
 
 
 class PullIncomplete(Transient):
-    """Some symbols could not be pulled; the run is tried again for those alone.
+    """Some symbols could not be pulled; the run is retried for those alone.
 
     Attributes:
-        after: Pause before the next attempt in machine time, which then costs none; None = the usual backoff.
+        after: Pause in machine time before the next attempt, which then is not counted; None = the usual backoff.
     """
 
     def __init__(self, sentence: str, after: timedelta | None = None) -> None:
@@ -43,15 +43,15 @@ class PullIncomplete(Transient):
 
 
 def pull(context: ServiceContext, run: Run) -> None:
-    """Pull what the run's earlier attempts have not; wait for bars that are not there yet.
+    """Pull the symbols that earlier attempts have not pulled; wait for missing bars.
 
     Raises:
-        PullIncomplete: some symbols failed in a way that another attempt may mend.
+        PullIncomplete: some symbols failed and another attempt may succeed.
     """
-    _give_way(context, run)
+    _wait_for_rate_limit(context, run)
     with context.database.reading() as connection:
         at = context.market.now(connection)
-        settled = {o.symbol for o in read_outcomes(connection, run.id) if o.state not in (*TRY_AGAIN, "no_bar")}
+        settled = {o.symbol for o in read_outcomes(connection, run.id) if o.state not in (*RETRIED, "no_bar")}
         known = list_instruments(connection, calendar=run.scope, pulled=True)
         probes = () if context.source.can_replay else pick_probes(connection)
     before = context.calendars.final_at(run.scope, context.calendars.get(run.scope).previous(run.session))
@@ -74,31 +74,31 @@ def pull(context: ServiceContext, run: Run) -> None:
     _end(context, run, at)
 
 
-def _give_way(context: ServiceContext, run: Run) -> None:
-    """Ask nothing while another pull pauses because the vendor said so: the limit is on our address, not the run."""
+def _wait_for_rate_limit(context: ServiceContext, run: Run) -> None:
+    """Raise while another pull of the source pauses: the vendor limits the address, not the run."""
     with context.database.reading() as connection:
         machine_now = context.machine.now(connection)
-        until = paused_until(connection, run, machine_now)
+        until = paused_until(connection, context.source.name, run, machine_now)
     if until is not None:
         raise PullIncomplete(
-            "the source asked another pull to slow down; waiting as long as that one", until - machine_now
+            "rate limited by the source in another pull; waiting as long as that one", until - machine_now
         )
 
 
 def batched(outcomes: Iterable[PullOutcome], size: int) -> Iterator[tuple[PullOutcome, ...]]:
-    """Tuples of up to `size` outcomes, in order."""
+    """Yield tuples of up to `size` outcomes, in order."""
     iterator = iter(outcomes)
     while part := tuple(islice(iterator, size)):
         yield part
 
 
 def _rests(instrument: Instrument, at: datetime, before: datetime) -> bool:
-    """Whether a symbol the source did not know is left alone now: asking is expensive, so once a week is enough.
+    """Return whether an unknown symbol is skipped in this pull: it is fetched once a week.
 
     Args:
         instrument: The symbol.
         at: Market time of this pull.
-        before: When the session before this one was pulled.
+        before: Market time at which the session before this one was final.
     """
     if instrument.state != "unknown":
         return False
@@ -107,7 +107,7 @@ def _rests(instrument: Instrument, at: datetime, before: datetime) -> bool:
 
 
 def _note_first_failure(connection: Connection, outcome: PullOutcome, at: datetime) -> None:
-    """A symbol whose first pull failed is no longer new: its next try belongs to the next session."""
+    """Mark a new symbol whose first pull failed as failing: its next pull is the next session's."""
     if outcome.state in ("ok", "unknown"):
         return
     found = list_instruments(connection, [outcome.symbol])
@@ -119,25 +119,24 @@ def _end(context: ServiceContext, run: Run, at: datetime) -> None:
     with context.database.reading() as connection:
         outcomes = read_outcomes(connection, run.id)
     notify_unknown(context, outcomes)
-    _try_again(context, run, outcomes)
-    again = [outcome for outcome in outcomes if outcome.state in TRY_AGAIN]
+    _retry(context, run, outcomes)
+    again = [outcome for outcome in outcomes if outcome.state in RETRIED]
     deadline = context.calendars.deadline(run.scope, run.session)
-    # A record answers the same in an hour; a vendor that is down may be up again.
-    hourly = HOURLY if context.source.can_replay else (*HOURLY, *TRY_AGAIN)
+    # A recorded source answers the same in an hour; a live vendor may be up again.
+    hourly = HOURLY if context.source.can_replay else (*HOURLY, *RETRIED)
     waits = at < deadline and any(outcome.state in hourly for outcome in outcomes)
     warning = missing_share(run, outcomes)
     with context.database.transaction() as connection:
         guard(connection, run)
-        closed = judge_closures(context, connection, run, outcomes, at)
+        closed = mark_closures(context, connection, run, outcomes, at)
         before = connection.execute(select(runs.c.warnings).where(runs.c.id == run.id)).scalar_one()
-        limits = rate_limits(connection, run.id)
-        counts = outcome_counts(outcomes) | ({RATE_LIMITS: limits} if limits else {})
+        counts = outcome_counts(outcomes)
         if waits:
             wait(connection, run, min(at + RECHECK, deadline), counts, warning)
         else:
             error = None
             if outcomes and len(again) == len(outcomes):
-                error = f"no symbol could be pulled; {again[0].told}"
+                error = f"no symbol could be pulled; {again[0].message}"
             now = context.machine.now(connection)
             finish(connection, run, now, counts=counts, error=error, warning=warning)
     if warning is not None and warning not in before:  # once, not every hour
@@ -147,21 +146,21 @@ def _end(context: ServiceContext, run: Run, at: datetime) -> None:
         notify_lasting(context, outcomes, at)
 
 
-def _try_again(context: ServiceContext, run: Run, outcomes: Sequence[Outcome]) -> None:
-    """Ask for another attempt soon where one may help: at the breaker's pace, or at the usual one.
+def _retry(context: ServiceContext, run: Run, outcomes: Sequence[Outcome]) -> None:
+    """Raise if another attempt may help: after the rate limit's pause, or after the usual backoff.
 
     Raises:
-        PullIncomplete: one may.
+        PullIncomplete: another attempt may help.
     """
     deferred = [outcome for outcome in outcomes if outcome.state == "deferred"]
-    again = [outcome for outcome in outcomes if outcome.state in TRY_AGAIN]
+    again = [outcome for outcome in outcomes if outcome.state in RETRIED]
     if deferred:
         with context.database.transaction() as connection:
-            after = trip(connection, run)
+            after = trip(connection, context.source.name, run, context.machine.now(connection))
         if after is not None:
             first = deferred[0]
-            sentence = f"{len(deferred)} of {len(outcomes)} symbols are deferred; {first.told}"
+            sentence = f"{len(deferred)} of {len(outcomes)} symbols are deferred; {first.message}"
             raise PullIncomplete(sentence, after)
     elif again and run.attempt < context.settings.max_attempts:
         first = again[0]
-        raise PullIncomplete(f"{len(again)} of {len(outcomes)} symbols could not be pulled; {first.told}")
+        raise PullIncomplete(f"{len(again)} of {len(outcomes)} symbols could not be pulled; {first.message}")

@@ -1,4 +1,4 @@
-"""Sessions that turned out closed: no symbol of an exchange has a bar while other exchanges have theirs."""
+"""Marks unscheduled closures: no symbol of an exchange has a bar while other exchanges have theirs."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -13,41 +13,41 @@ from service.runs import Outcome, Run
 from service.runtime.context import ServiceContext
 
 LONGEST = 5
-"""Sessions in a row without a bar that still read as a closure before a later bar surrounds them: after that the
-record may just have ended, and only a bar that comes later tells."""
+"""Longest run of sessions without a bar that counts as a closure before a later bar is there. After a longer one the
+record may have ended."""
 
 _ANSWERED = ("ok", "no_bar")
-"""Outcomes of a pull in which the source answered other sessions well."""
+"""Outcomes of a pull in which the source answered other sessions."""
 _FEWEST = 2
-"""Symbols that must agree before a later bar stands beside the gap: one alone may be halted or delisted."""
+"""Symbols that must agree while no later bar is there: one alone may be halted or delisted."""
 
 
-def judge_closures(
+def mark_closures(
     context: ServiceContext, connection: Connection, run: Run, outcomes: Sequence[Outcome], at: datetime
 ) -> tuple[date, ...]:
-    """Mark the sessions of a calendar that turned out closed; they count nowhere until a bar comes after all.
+    """Mark the unscheduled closures of a calendar; a late bar reopens the session.
 
-    A session of the last 30 days is judged closed when its successor has opened, no symbol of the calendar has a bar
-    or a doubted row of it, another calendar has bars of that date, and the source answered more than half of the
-    calendar's symbols. With a later bar on the calendar that is enough; at the end of what is stored, two symbols
-    must agree and at most `LONGEST` sessions in a row are judged.
+    A session of the last 30 days counts as closed if its successor has opened, no symbol of the calendar has a bar
+    or a suspect row of it, another calendar has bars of that date, and the source answered more than half of the
+    calendar's symbols. With a later bar on the calendar that is enough; without one, two symbols
+    must agree and at most `LONGEST` sessions in a row are marked.
 
     Args:
         context: The service's parts.
         connection: An open write transaction.
         run: The pull that ends.
-        outcomes: What became of its symbols, earlier attempts included.
+        outcomes: Outcomes of its symbols, earlier attempts included.
         at: Aware UTC market time of the pull.
 
     Returns:
-        The sessions marked now, oldest first.
+        The sessions that were marked, oldest first.
     """
     span = (run.session - timedelta(days=HEAL_DAYS), run.session)
     own = instruments.c.calendar == run.scope
     traded = _days_with_bars(connection, span, own)
     firsts = _first_sessions(connection, run.scope)
     if not traded or not firsts:
-        return ()  # nothing was ever there, or for so long that the record has ended
+        return ()  # no bars at all, or none for so long that the record has ended
     gaps = [
         day
         for day in _expected(connection, run.scope, span)
@@ -73,11 +73,11 @@ def judge_closures(
 
 
 def notify_closed(context: ServiceContext, calendar: str, closed: Sequence[date]) -> None:
-    """Say once which sessions turned out closed."""
+    """Report once which sessions were marked as closed."""
     for day in closed:
         context.reporter.notice(
             f"{calendar}: no symbol has a bar of {day} while other exchanges have theirs: an unplanned closure, or an "
-            "outage of the source; the session counts as closed until a bar of it comes"
+            "outage of the source; the session counts as closed until a bar of it arrives"
         )
 
 
@@ -96,7 +96,7 @@ def _days_with_bars(connection: Connection, span: tuple[date, date], whose: Colu
 
 
 def _first_sessions(connection: Connection, calendar: str) -> dict[str, date]:
-    """First stored session of each symbol that is pulled."""
+    """Return the first stored session of each symbol that is pulled."""
     query = select(instruments.c.symbol, instruments.c.first_session).where(
         instruments.c.calendar == calendar,
         instruments.c.active | instruments.c.reference,
@@ -106,7 +106,7 @@ def _first_sessions(connection: Connection, calendar: str) -> dict[str, date]:
 
 
 def _held(connection: Connection, calendar: str, days: Sequence[date]) -> set[date | None]:
-    """Sessions of which the source had a row, if a bad one: the exchange was open."""
+    """Return the sessions with a row of the source, even a bad one: the exchange was open."""
     query = (
         select(quarantine.c.session)
         .join(instruments, instruments.c.symbol == quarantine.c.symbol)

@@ -1,8 +1,8 @@
-"""The quarantine table: rows that were refused, repaired, or are not believed yet, with their reasons.
+"""The quarantine: rows that were refused, repaired, or are suspect, with their reasons.
 
-States: `refused` (never stored), `repaired` (stored without its open, high and low), `open` (suspect: kept out of
-the bars until something settles it), `confirmed` (a later pull said the same), `cleared` (the source corrected
-it, or a person let it through).
+States: `refused` (never stored), `repaired` (stored without its open, high and low), `open` (suspect: not among the
+bars until something settles it), `confirmed` (a later pull gave the same), `cleared` (the source corrected it, or a
+person cleared it).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,13 +18,13 @@ from service.db.upsert import upsert
 from service.errors import NotFound
 from service.prices.checks.outliers import Suspect
 from service.prices.checks.row_checks import FIELDS, Finding, Rows
-from service.prices.quarantine.symbol_holds import SymbolHold, allow
+from service.vocabulary import QuarantineState
 
 CONFIRM_AFTER = timedelta(hours=12)
-"""Market time that must pass before a repetition counts: a retry of the same evening proves nothing."""
+"""Market time that must pass before a repetition counts: a retry on the same evening proves nothing."""
 
 SAME_JUMP = 1e-4
-"""Largest difference of two log returns that say the same."""
+"""Largest difference of two log returns that count as equal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ class Quarantined:
 
     Attributes:
         id: Its number.
-        symbol: Whose row.
-        session: Of which session; None where the row has none.
+        symbol: Yahoo-style name.
+        session: The row's session; None where it has none.
         row: The row as the source served it; of a suspect also `jump` (log return) and `clears`.
         reason: One sentence.
         state: See the module.
@@ -53,11 +53,11 @@ class Quarantined:
 
     @property
     def clears(self) -> bool:
-        """Whether a later pull that says the same settles it."""
+        """Whether a later pull with the same value settles it."""
         return bool(self.row.get("clears", False))
 
-    def said_by(self, suspect: Suspect, at: datetime) -> bool:
-        """Whether a suspect of a later pull says the same as this one."""
+    def is_repeated_by(self, suspect: Suspect, at: datetime) -> bool:
+        """Whether a suspect of a later pull has the same jump, late enough to count."""
         jump = self.row.get("jump")
         same = isinstance(jump, float) and abs(jump - suspect.jump) <= SAME_JUMP
         return same and self.clears and suspect.clears and at >= self.first_seen_at + CONFIRM_AFTER
@@ -66,7 +66,7 @@ class Quarantined:
 def list_quarantine(
     connection: Connection, symbols: Sequence[str] | None = None, state: str | None = None
 ) -> tuple[Quarantined, ...]:
-    """Rows of the table, by symbol and session; None = all."""
+    """Return rows of the quarantine by symbol and session; None = all."""
     query = select(*(quarantine.c[name] for name in Quarantined.__slots__))
     if symbols is not None:
         query = query.where(quarantine.c.symbol.in_(list(symbols)))
@@ -77,19 +77,19 @@ def list_quarantine(
 
 
 def record_findings(connection: Connection, symbol: str, findings: Iterable[Finding], at: datetime) -> int:
-    """Keep refused and repaired rows on record; one that is there for the same reason is not added again.
+    """Add refused and repaired rows; one that is there for the same reason is not added again.
 
     Returns:
         How many were added.
     """
-    wanted = list(findings)
-    if not wanted:
+    found = list(findings)
+    if not found:
         return 0
     query = select(quarantine.c.session, quarantine.c.reason).where(quarantine.c.symbol == symbol)
     known = {(day, reason) for day, reason in connection.execute(query)}
     rows = [
         _new(symbol, day, finding.row, finding.reason, finding.state, at)
-        for finding in wanted
+        for finding in found
         if ((day := _date(finding.session)), finding.reason) not in known
     ]
     if rows:
@@ -100,31 +100,31 @@ def record_findings(connection: Connection, symbol: str, findings: Iterable[Find
 def settle_suspects(
     connection: Connection, symbol: str, rows: Rows, suspects: Sequence[Suspect], at: datetime
 ) -> frozenset[int]:
-    """Bring the open records of a symbol up to what a pull says of its suspects.
+    """Update a symbol's open rows after a pull's jump check.
 
     Args:
         connection: An open write transaction.
-        symbol: Whose rows.
-        rows: The rows that were judged.
-        suspects: What the jump check doubts among them.
+        symbol: Yahoo-style name.
+        rows: The rows that were checked.
+        suspects: The suspects that the jump check found among them.
         at: Market time.
 
     Returns:
-        Rows of suspects that stay open; the other suspects were said before and are confirmed.
+        Positions of the suspects that stay open; the others repeat an earlier pull and are confirmed.
     """
-    known = {record.session: record for record in list_quarantine(connection, [symbol], "open")}
+    known = {record.session: record for record in list_quarantine(connection, [symbol], QuarantineState.OPEN)}
     staying: set[int] = set()
     for suspect in suspects:
         record = known.pop(_date(rows.sessions[suspect.row]), None)
-        if record is not None and record.said_by(suspect, at):
-            _set(connection, record.id, {"state": "confirmed", "last_seen_at": at})
+        if record is not None and record.is_repeated_by(suspect, at):
+            _set(connection, record.id, {"state": QuarantineState.CONFIRMED, "last_seen_at": at})
             continue
         staying.add(suspect.row)
         _note(connection, symbol, rows, suspect, record, at)
     answered = {_date(day) for day in rows.sessions} if known else set()
     for day, record in known.items():
         if day in answered:
-            _set(connection, record.id, {"state": "cleared", "last_seen_at": at})
+            _set(connection, record.id, {"state": QuarantineState.CLEARED, "last_seen_at": at})
     return frozenset(staying)
 
 
@@ -134,7 +134,7 @@ def _note(
     document = {**rows.document(suspect.row), "jump": suspect.jump, "clears": suspect.clears}
     if record is None:
         day = _date(rows.sessions[suspect.row])
-        connection.execute(insert(quarantine), [_new(symbol, day, document, suspect.reason, "open", at)])
+        connection.execute(insert(quarantine), [_new(symbol, day, document, suspect.reason, QuarantineState.OPEN, at)])
     elif abs(float(str(record.row.get("jump"))) - suspect.jump) > SAME_JUMP:
         _set(
             connection, record.id, {"row": document, "reason": suspect.reason, "first_seen_at": at, "last_seen_at": at}
@@ -144,9 +144,7 @@ def _note(
 
 
 def clear(connection: Connection, record_id: int, at: datetime, source: str) -> Quarantined:
-    """Let a row through by hand: a suspect's bar is written; a refused or repaired row is only ticked off.
-
-    A doubted basis is allowed: the next pull takes the vendor's whole history as it is, on a new basis.
+    """Clear a row for a person: the bar of a suspect is stored, a refused or repaired row is only marked.
 
     Args:
         connection: An open write transaction; the caller adds its audit line.
@@ -162,19 +160,17 @@ def clear(connection: Connection, record_id: int, at: datetime, source: str) -> 
     if found is None:
         raise NotFound(f"the quarantine has no row {record_id}; see `tplus quarantine list`")
     record = Quarantined(*found)
-    if record.state == "open" and record.session is not None:
+    if record.state == QuarantineState.OPEN and record.session is not None:
         values = {name: record.row[name] for name in FIELDS}
         key = {"symbol": record.symbol, "session": record.session}
         upsert(connection, bars, [{**key, **values, "source": source, "fetched_at": at, "revision": 1}], [])
-        # A first bar or newest bar may be the one let through.
+        # The cleared bar may be the first or the newest one.
         mine = instruments.c.symbol == record.symbol
         day = record.session
         connection.execute(update(instruments).where(mine, instruments.c.last_session < day).values(last_session=day))
         connection.execute(update(instruments).where(mine, instruments.c.first_session > day).values(first_session=day))
         raise_changes(connection, [record.symbol])
-    if record.state == "open" and record.session is None and record.row.get("kind") == SymbolHold.BASIS:
-        allow(connection, record.id, record.row)
-    _set(connection, record.id, {"state": "cleared", "last_seen_at": at})
+    _set(connection, record.id, {"state": QuarantineState.CLEARED, "last_seen_at": at})
     return record
 
 

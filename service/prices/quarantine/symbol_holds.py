@@ -1,127 +1,176 @@
-"""Doubts about a whole symbol, kept in the quarantine beside the doubted rows; their rows have no session.
+"""Holds of whole symbols: a history that came on another scale, a symbol that the vendor no longer has.
 
-`basis`: its history came on another scale and nothing confirms it; the old one is served. `gone`: the vendor says
-there is no such symbol any more. A doubt stays `open` until an answer settles it or a person clears it; a person
-who clears a doubted basis allows the next pull to take the vendor's history as it is.
+A hold stays `open` until an answer of the source settles it (`confirmed` or `cleared`) or a person clears it. Clearing
+a hold of the basis allows the next pull to take the source's whole history as it is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
 from sqlalchemy import Connection, insert, select, update
 
-from service.db.tables import quarantine
+from service.db.tables import quarantine, symbol_holds
+from service.errors import NotFound
+from service.vocabulary import QuarantineState
 
 SESSIONS_SEEN = 3
-"""Separate sessions after which a doubt is told to a person, and a symbol that had bars is held to be gone."""
+"""Separate sessions after which a hold is reported, and after which a symbol that had bars counts as unknown."""
 
 
 class SymbolHold(StrEnum):
-    """What is doubted of a symbol."""
+    """Why a symbol is on hold.
+
+    `basis`: its history came on another scale and nothing confirms it; the stored one is served. `gone`: the vendor
+    says that there is no such symbol.
+    """
 
     BASIS = "basis"
     GONE = "gone"
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    id: int
-    row: Mapping[str, object]
+class Hold:
+    """A row of the table of holds.
 
-    @property
-    def sessions_seen(self) -> list[str]:
-        sessions_seen = self.row.get("nights")
-        return [str(night) for night in sessions_seen] if isinstance(sessions_seen, list) else []
+    Attributes:
+        id: Its number.
+        symbol: Yahoo-style name.
+        kind: Why the symbol is on hold.
+        reason: One sentence, the newest.
+        state: `open`, `confirmed` or `cleared`.
+        sessions_seen: ISO dates of the sessions whose pull raised it, ascending.
+        first_seen_at: Market time.
+        last_seen_at: Market time.
+    """
+
+    id: int
+    symbol: str
+    kind: str
+    reason: str
+    state: str
+    sessions_seen: Sequence[str]
+    first_seen_at: datetime
+    last_seen_at: datetime
+
+
+def list_holds(
+    connection: Connection, symbols: Sequence[str] | None = None, state: QuarantineState | None = None
+) -> tuple[Hold, ...]:
+    """Return holds by symbol, oldest first; None = all."""
+    query = select(*(symbol_holds.c[name] for name in Hold.__slots__))
+    if symbols is not None:
+        query = query.where(symbol_holds.c.symbol.in_(list(symbols)))
+    if state is not None:
+        query = query.where(symbol_holds.c.state == state)
+    rows = connection.execute(query.order_by(symbol_holds.c.symbol, symbol_holds.c.id))
+    return tuple(Hold(*row) for row in rows)
 
 
 def raise_hold(
-    connection: Connection, symbol: str, kind: SymbolHold, reason: str, night: tuple[date, datetime]
+    connection: Connection, symbol: str, kind: SymbolHold, reason: str, session: date, at: datetime
 ) -> int:  # fmt: skip
-    """Open a doubt, or add a night to the one that is open.
+    """Open a hold, or add a session to the open one.
 
     Args:
         connection: An open write transaction.
         symbol: Yahoo-style name.
-        kind: What is doubted.
+        kind: Why the symbol is on hold.
         reason: One sentence; the newest is kept.
-        night: Session of the pull, and its market time.
+        session: Session of the pull.
+        at: Market time of the pull.
 
     Returns:
         On how many separate sessions it was raised, this one included.
     """
-    session, at = night
-    found = _find(connection, symbol, kind, "open")
+    found = _open(connection, symbol, kind)
     sessions_seen = sorted({*(found[0].sessions_seen if found else ()), session.isoformat()})
-    values = {"row": {"kind": kind.value, "nights": sessions_seen}, "reason": reason, "last_seen_at": at}
+    values = {"sessions_seen": sessions_seen, "reason": reason, "last_seen_at": at}
     if found:
-        connection.execute(update(quarantine).where(quarantine.c.id == found[0].id).values(values))
+        _set(connection, found[0].id, values)
     else:
-        first = {"symbol": symbol, "session": None, "state": "open", "first_seen_at": at}
-        connection.execute(insert(quarantine).values({**values, **first}))
+        first = {"symbol": symbol, "kind": kind, "state": QuarantineState.OPEN, "allowed": False, "first_seen_at": at}
+        connection.execute(insert(symbol_holds).values({**values, **first}))
     return len(sessions_seen)
 
 
-def settle_holds(connection: Connection, symbol: str, kind: SymbolHold, state: str, at: datetime) -> int:
-    """Bring the open doubts of a kind to an end; returns how many.
+def settle_holds(
+    connection: Connection, symbol: str, kind: SymbolHold, state: QuarantineState, at: datetime
+) -> int:  # fmt: skip
+    """End the open holds of a kind; returns how many.
 
     Args:
         connection: An open write transaction.
         symbol: Yahoo-style name.
-        kind: What was doubted.
-        state: `confirmed` (the doubted thing is so) or `cleared` (the vendor took it back).
+        kind: Why the symbol was on hold.
+        state: `confirmed` (it is so) or `cleared` (the vendor corrected it).
         at: Market time.
     """
-    found = _find(connection, symbol, kind, "open")
-    for known in found:
-        values = {"state": state, "last_seen_at": at}
-        connection.execute(update(quarantine).where(quarantine.c.id == known.id).values(values))
+    found = _open(connection, symbol, kind)
+    for hold in found:
+        _set(connection, hold.id, {"state": state, "last_seen_at": at})
     return len(found)
 
 
-def allow(connection: Connection, record_id: int, row: Mapping[str, object]) -> None:
-    """Let the next pull take the vendor's history as it is: what clearing a doubted basis by hand means."""
-    values = {"row": {**row, "allowed": True}}
-    connection.execute(update(quarantine).where(quarantine.c.id == record_id).values(values))
+def clear_holds(connection: Connection, symbol: str, at: datetime) -> tuple[Hold, ...]:
+    """Clear the open holds of a symbol for a person; the next pull takes a held basis as the source has it.
+
+    Args:
+        connection: An open write transaction; the caller adds its audit line.
+        symbol: Yahoo-style name.
+        at: Market time.
+
+    Returns:
+        The holds as they were.
+
+    Raises:
+        NotFound: the symbol has no open hold.
+    """
+    found = list_holds(connection, [symbol], QuarantineState.OPEN)
+    if not found:
+        raise NotFound(f"{symbol} has no open hold; see `tplus quarantine list`")
+    for hold in found:
+        allowed = hold.kind == SymbolHold.BASIS
+        _set(connection, hold.id, {"state": QuarantineState.CLEARED, "allowed": allowed, "last_seen_at": at})
+    return found
 
 
 def allowed_symbols(connection: Connection, symbols: Sequence[str]) -> frozenset[str]:
-    """Symbols whose history a person allowed and no pull has taken yet."""
-    query = select(quarantine.c.symbol, quarantine.c.row).where(
-        quarantine.c.session.is_(None), quarantine.c.state == "cleared", quarantine.c.symbol.in_(list(symbols))
-    )
-    return frozenset(symbol for symbol, row in connection.execute(query) if row.get("allowed"))
+    """Return the symbols whose history a person allowed and no pull has taken yet."""
+    query = select(symbol_holds.c.symbol).where(symbol_holds.c.allowed, symbol_holds.c.symbol.in_(list(symbols)))
+    return frozenset(connection.execute(query).scalars())
 
 
 def use_allowance(connection: Connection, symbol: str, at: datetime) -> None:
-    """Note that the allowed history was taken: it is not taken twice."""
-    for known in _find(connection, symbol, SymbolHold.BASIS, "cleared"):
-        if known.row.get("allowed"):
-            values = {"row": {**known.row, "allowed": False}, "last_seen_at": at}
-            connection.execute(update(quarantine).where(quarantine.c.id == known.id).values(values))
+    """Record that the allowed history was taken: it is not taken twice."""
+    mine = (symbol_holds.c.symbol == symbol, symbol_holds.c.allowed)
+    connection.execute(update(symbol_holds).where(*mine).values(allowed=False, last_seen_at=at))
 
 
 def lasting(connection: Connection, symbols: Sequence[str], since: datetime) -> tuple[str, ...]:
-    """Symbols to tell a person of: doubted on three sessions, or by a row that nothing settled since an instant.
+    """Return the symbols that need a person: held on three sessions, or in quarantine since an instant.
 
     Args:
         connection: Any connection.
         symbols: Among these.
-        since: Market time: rows first seen at or before it, and still open, count.
+        since: Market time: rows and holds first seen at or before it, and still open, count.
     """
-    columns = (quarantine.c.symbol, quarantine.c.row, quarantine.c.first_seen_at)
-    query = select(*columns).where(quarantine.c.state == "open", quarantine.c.symbol.in_(list(symbols)))
-    found = set()
-    for symbol, row, first_seen_at in connection.execute(query):
-        if first_seen_at <= since or len(_Known(0, row).sessions_seen) >= SESSIONS_SEEN:
-            found.add(symbol)
+    rows = select(quarantine.c.symbol).where(
+        quarantine.c.state == QuarantineState.OPEN,
+        quarantine.c.symbol.in_(list(symbols)),
+        quarantine.c.first_seen_at <= since,
+    )
+    found = set(connection.execute(rows).scalars())
+    for hold in list_holds(connection, symbols, QuarantineState.OPEN):
+        if hold.first_seen_at <= since or len(hold.sessions_seen) >= SESSIONS_SEEN:
+            found.add(hold.symbol)
     return tuple(sorted(found))
 
 
-def _find(connection: Connection, symbol: str, kind: SymbolHold, state: str) -> list[_Known]:
-    query = select(quarantine.c.id, quarantine.c.row).where(
-        quarantine.c.symbol == symbol, quarantine.c.session.is_(None), quarantine.c.state == state
-    )
-    rows = connection.execute(query.order_by(quarantine.c.id))
-    return [_Known(number, row) for number, row in rows if row.get("kind") == kind.value]
+def _open(connection: Connection, symbol: str, kind: SymbolHold) -> list[Hold]:
+    return [hold for hold in list_holds(connection, [symbol], QuarantineState.OPEN) if hold.kind == kind]
+
+
+def _set(connection: Connection, hold_id: int, values: dict[str, object]) -> None:
+    connection.execute(update(symbol_holds).where(symbol_holds.c.id == hold_id).values(values))

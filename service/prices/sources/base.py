@@ -1,4 +1,4 @@
-"""The port through which prices come in: one protocol, its values and its five errors."""
+"""Interface of price sources: one protocol, its values and its five errors."""
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -27,15 +27,15 @@ __all__ = [
 
 
 class RateLimited(SourceError):
-    """The vendor asks to slow down: stop the whole run, try the rest later."""
+    """The vendor limits the rate: stop the whole run, retry the rest later."""
 
 
 class Transient(SourceError):
-    """A passing fault (time-out, cut body, 5xx): worth another try."""
+    """A temporary fault (time-out, truncated body, 5xx): retry."""
 
 
 class NoData(SourceError):
-    """The symbol exists but has no bars in the window asked for."""
+    """The symbol exists but has no bars in the requested window."""
 
 
 class UnknownSymbol(SourceError):
@@ -43,19 +43,19 @@ class UnknownSymbol(SourceError):
 
 
 class Malformed(SourceError):
-    """The answer cannot be read; the sentence says where and why."""
+    """The answer cannot be read; the message says where and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class InstrumentMeta:
-    """What the source says about a symbol; None where it says nothing.
+    """Metadata of a symbol; None where the source has none.
 
     Attributes:
         name: Long name.
-        exchange: The vendor's exchange code (`NMS`, `LSE`, ...), mapped by service/market/exchanges.py.
-        calendar: Calendar name where the source knows it itself, else None.
+        exchange: The vendor's exchange code (`NMS`, `LSE`, ...), mapped by `service.market.exchange_codes`.
+        calendar: Calendar name if the source knows it, else None.
         currency: ISO code as the source writes it (`USD`, `GBp`).
-        instrument_type: Yahoo's word: EQUITY, ETF, INDEX, CURRENCY, CRYPTOCURRENCY, FUTURE.
+        instrument_type: Yahoo's type: EQUITY, ETF, INDEX, CURRENCY, CRYPTOCURRENCY, FUTURE.
     """
 
     name: str | None = None
@@ -67,16 +67,16 @@ class InstrumentMeta:
 
 @dataclass(frozen=True, slots=True)
 class FetchedPrices:
-    """What a source answered for one symbol.
+    """Answer of a source for one symbol.
 
     Attributes:
-        symbol: The symbol asked for.
+        symbol: The requested symbol.
         bars: Index `session` (tz-naive datetime64 at midnight, ascending, unique unless the vendor
             itself repeats rows), float64 columns `open, high, low, close, volume`. Prices and volumes
-            are split-adjusted to the newest split visible at the instant asked for. A null bar stays
-            a row of NaN: it is a hole, never a zero.
+            are split-adjusted to the newest split visible at the requested instant. A null bar is a row of
+            NaN, never a zero.
         actions: Actions visible at that instant with ex-dates in the window, ascending.
-        meta: What the source says about the symbol.
+        meta: Metadata of the symbol.
     """
 
     symbol: str
@@ -94,11 +94,11 @@ class Record:
 
 
 class PriceSource(Protocol):
-    """Where prices come from."""
+    """A source of prices."""
 
     @property
     def name(self) -> str:
-        """`yahoo`, `sample` or `files:<absolute folder>`: the database's stamp."""
+        """`yahoo`, `sample` or `files:<absolute folder>`: stored in the database's stamp."""
         ...
 
     @property
@@ -107,13 +107,13 @@ class PriceSource(Protocol):
         ...
 
     def fetch(self, symbol: str, start: date | None, at: datetime) -> FetchedPrices:
-        """Bars and actions of one symbol as they stood at an instant.
+        """Return bars and actions of one symbol as they were at an instant.
 
         Args:
             symbol: Yahoo-style name.
-            start: First session wanted (inclusive); None for the whole history.
+            start: First session (inclusive); None = the whole history.
             at: Aware UTC market time. A source that can replay serves only rows of sessions that had
-                opened by then, and only actions whose ex-date had come.
+                opened by then, and only actions whose ex-date had been reached.
 
         Raises:
             RateLimited, Transient, NoData, UnknownSymbol, Malformed: see their docstrings.
@@ -121,13 +121,13 @@ class PriceSource(Protocol):
         ...
 
     def symbols(self) -> tuple[str, ...]:
-        """Symbols a recorded source holds, sorted; empty where the source is not a record."""
+        """Symbols of a recorded source, sorted; empty for a live source."""
         ...
 
     def record(self) -> Record | None:
-        """The span of a recorded source, None where the source is not a record."""
+        """Span of a recorded source; None for a live source."""
         ...
 
     def begin_run(self) -> None:
-        """Called before each pull run: drop caches that could replay an old error."""
+        """Drop caches that could repeat an old error; called before each pull run."""
         ...

@@ -1,4 +1,4 @@
-"""What a folder of price files holds: which file serves which symbol, and what the side tables say of them."""
+"""Indexes a folder of price files: the file of each symbol, manifests and lists of actions."""
 
 import os
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from typing import Final
 from service.market.exchange_codes import calendar_by_words, calendar_for
 from service.prices.sources.base import Action, ActionKind, InstrumentMeta, Malformed
 from service.prices.sources.file_reader import SUFFIXES, read_rows
+from service.vocabulary import ALWAYS_OPEN, WEEKDAYS_ONLY
 
 _ACTIONS: Final = ("actions.csv", "actions.csv.gz")
 _MANIFEST: Final = ("manifest.csv", "manifest.csv.gz")
@@ -19,7 +20,7 @@ _CURRENCY_LENGTH: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What tells one state of a file from another: path, modification time in nanoseconds, size in bytes."""
+    """Identifies a state of a file: path, modification time in nanoseconds, size in bytes."""
 
     path: Path
     modified: int
@@ -28,12 +29,12 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True)
 class FolderIndex:
-    """What a folder holds.
+    """Index of a folder.
 
     Attributes:
-        files: Files by symbol; more than one is an error of that symbol.
+        files: Files by symbol; more than one is an error for that symbol.
         actions: Actions by symbol, for the symbols that a list of actions names.
-        metas: What manifests say, by symbol; `calendar` is always set.
+        metas: Metadata of the manifests by symbol; `calendar` is always set.
         side_tables: State of the manifests and lists of actions that were read.
     """
 
@@ -43,7 +44,7 @@ class FolderIndex:
     side_tables: tuple[Fingerprint, ...]
 
     def meta(self, symbol: str) -> InstrumentMeta:
-        """What is known of a symbol: the manifest's word, else what its name tells."""
+        """Return the metadata of a symbol: from the manifest, else derived from its name."""
         if symbol in self.metas:
             return self.metas[symbol]
         calendar = calendar_for(symbol)
@@ -51,7 +52,7 @@ class FolderIndex:
 
 
 def fingerprint(path: Path) -> Fingerprint:
-    """State of a file; OSError where it is gone."""
+    """Return the state of a file; OSError if it is missing."""
     state = path.stat()
     return Fingerprint(path, state.st_mtime_ns, state.st_size)
 
@@ -60,8 +61,8 @@ def index_folder(folder: Path, known: FolderIndex | None = None) -> FolderIndex:
     """Index every price file in a folder and all folders below it.
 
     Args:
-        folder: Where to look. Names that begin with a dot are passed over.
-        known: An earlier index, whose side tables are kept where their files have not changed.
+        folder: Where to look. Names that begin with a dot are skipped.
+        known: An earlier index, whose side tables are reused if their files have not changed.
 
     Raises:
         Malformed: A manifest or list of actions cannot be read.
@@ -137,7 +138,7 @@ def _metas(paths: list[Path]) -> dict[str, InstrumentMeta]:
 
 
 def _currency(words: str) -> str | None:
-    """`USD` of `USD` and of `USD per EUR`; None of `index points`."""
+    """Return `USD` for `USD` and `USD per EUR`; None for `index points`."""
     first = words.split()[0] if words.split() else ""
     return first if len(first) == _CURRENCY_LENGTH and first.isalpha() else None
 
@@ -145,9 +146,9 @@ def _currency(words: str) -> str | None:
 def _instrument_type(symbol: str, calendar: str, group: str) -> str:
     if symbol.startswith("^"):
         return "INDEX"
-    if calendar == "24/7":
+    if calendar == ALWAYS_OPEN:
         return "CRYPTOCURRENCY"
-    if calendar == "24/5":
+    if calendar == WEEKDAYS_ONLY:
         return "CURRENCY"
     if symbol.endswith("=F"):
         return "FUTURE"

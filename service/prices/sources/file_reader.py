@@ -1,6 +1,6 @@
-"""One price file read into arrays: CSV or Parquet, gzip too, checked, with the guilty line named.
+"""Reads one price file into arrays: CSV or Parquet, also gzipped; errors name the line.
 
-The fast way is Arrow's reader. Only when it fails is the text walked line by line to say where and why.
+Arrow reads the file. If it fails, the text is read line by line to find the fault.
 """
 
 import csv
@@ -22,7 +22,7 @@ from service.prices.sources.base import Malformed, NoData
 from service.prices.sources.replay import COLUMNS
 
 SUFFIXES = (".csv.gz", ".csv", ".parquet.gz", ".parquet")
-"""Endings of a price file; what stands before is the symbol."""
+"""Endings of a price file; the part before them is the symbol."""
 
 _SHOWN_CHARACTERS = 60
 _FIGURES = (*COLUMNS, "adj_close")
@@ -36,7 +36,7 @@ class FileTable:
     Attributes:
         sessions: `(n,)` datetime64[D], strictly ascending, n >= 1.
         bars: `(n, 5)` float64 in the order of `COLUMNS`; NaN where a figure is empty or its column absent.
-        adj_close: `(n,)` float64 or None where the column is absent or empty throughout.
+        adj_close: `(n,)` float64, or None if the column is absent or empty.
     """
 
     sessions: NDArray[np.datetime64]
@@ -53,7 +53,7 @@ def read_table(path: Path) -> FileTable:
 
     Raises:
         NoData: The file has no rows.
-        Malformed: It cannot be read; the sentence names file, line (or Parquet row) and reason.
+        Malformed: It cannot be read; the message names file, line (or Parquet row) and reason.
     """
     data = read_bytes(path)
     if not data.strip():
@@ -68,15 +68,15 @@ def read_table(path: Path) -> FileTable:
     if len(steps):
         row = int(steps[0]) + 1
         before, after = sessions[row - 1], sessions[row]
-        fault = f"date {after} is there twice" if before == after else f"date {after} stands after {before}"
-        raise _malformed(path, _line(data, row, is_csv), f"{fault}; sort the rows by date, one row for each")
+        fault = f"date {after} is there twice" if before == after else f"date {after} comes after {before}"
+        raise _malformed(path, _line(data, row, is_csv), f"{fault}; sort the rows by date, one row per date")
     adj_close = _figures(table, "adj_close")
     bars = np.column_stack([_figures(table, name) for name in COLUMNS])
     return FileTable(sessions, bars, None if bool(np.isnan(adj_close).all()) else adj_close)
 
 
 def read_bytes(path: Path) -> bytes:
-    """Content of a file, unpacked where it is gzip; Malformed where it cannot be read or unpacked."""
+    """Return the content of a file, unpacked if it is gzip; Malformed if it cannot be read or unpacked."""
     try:
         data = path.read_bytes()
         return gzip.decompress(data) if data.startswith(_GZIP_MAGIC) else data
@@ -85,7 +85,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_rows(path: Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
-    """Rows of a small CSV file (a manifest, a list of actions) with their line numbers, as text by column.
+    """Return the rows of a small CSV file (manifest, list of actions) with line numbers, as text by column.
 
     Raises:
         Malformed: A column is missing or the text is not UTF-8.
@@ -116,11 +116,11 @@ def _read_csv(path: Path, data: bytes) -> pa.Table:
             ),
         )
     except pa.ArrowInvalid as error:
-        raise _blame(path, names, body, error) from error
+        raise _find_fault(path, names, body, error) from error
 
 
-def _blame(path: Path, names: list[str], body: bytes, error: Exception) -> Malformed:
-    """Find the line that Arrow refused and say what is wrong with it."""
+def _find_fault(path: Path, names: list[str], body: bytes, error: Exception) -> Malformed:
+    """Return the error of the line that Arrow refused."""
     for line, text in enumerate(body.decode("utf-8", "replace").splitlines(), start=2):
         if not text:
             continue
@@ -152,11 +152,11 @@ def _read_parquet(path: Path, data: bytes) -> pa.Table:
         names = _names(path, table.column_names)
         table = table.rename_columns(names).select([name for name in names if name in ("date", *_FIGURES)])
         for at, field in enumerate(table.schema):
-            # A zoned stamp becomes its own zone's day, which is the exchange's, not that of UTC.
+            # A zone-aware stamp gives the day of its own zone, the exchange's, not that of UTC.
             kind = pa.date32() if field.name == "date" else pa.float64()
             table = table.set_column(at, field.name, table[field.name].cast(kind))
     except (pa.ArrowException, OSError) as error:
-        raise Malformed(f"{path}: cannot be read as Parquet ({error}); write the file anew") from error
+        raise Malformed(f"{path}: cannot be read as Parquet ({error}); write the file again") from error
     if table.num_rows == 0:
         raise NoData(f"{path}: the file holds no rows; fill it or delete it")
     return table
@@ -165,11 +165,13 @@ def _read_parquet(path: Path, data: bytes) -> pa.Table:
 def _names(path: Path, header: list[str]) -> list[str]:
     names = [name.strip().strip('"').lower().replace(" ", "_") for name in header]
     if "close" not in names and "adj_close" in names:
-        raise _malformed(path, 1, "there is no close beside adj_close; both adjusted and raw closes are needed")
+        raise _malformed(
+            path, 1, "the column close is missing next to adj_close; both adjusted and raw closes are needed"
+        )
     for wanted in ("date", "close"):
         if names.count(wanted) != 1:
             raise _malformed(
-                path, 1, f"the header needs one column {wanted}, it has {_shown(header)}; "
+                path, 1, f"the header needs one column {wanted}, it has {_short_header(header)}; "
                 "write date,open,high,low,close,adj_close,volume"
             )  # fmt: skip
     twice = sorted({name for name in names if name in _FIGURES and names.count(name) > 1})
@@ -186,7 +188,7 @@ def _figures(table: pa.Table, name: str) -> NDArray[np.float64]:
 
 
 def _line(data: bytes, row: int, is_csv: bool) -> int:
-    """Line of a row in text, counted from one, blank lines passed over; in Parquet the row itself, from zero."""
+    """Return the line of a row in text, from one, blank lines skipped; in Parquet the row, from zero."""
     if not is_csv:
         return row
     filled = [line for line, text in enumerate(data.splitlines(), start=1) if text]
@@ -197,7 +199,7 @@ def _malformed(path: Path, line: int, reason: str) -> Malformed:
     return Malformed(f"{path}:{line}: {reason}")
 
 
-def _shown(header: Sequence[str]) -> str:
-    """A header as it can stand in a sentence: a binary file must not fill the terminal."""
+def _short_header(header: Sequence[str]) -> str:
+    """Return a header short enough for a message: a binary file must not fill the terminal."""
     text = "".join(each if each.isprintable() else "." for each in ", ".join(header))
     return repr(text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}...")

@@ -1,4 +1,4 @@
-"""The price source `files:DIR`: a folder of recorded histories, served as of any instant."""
+"""Price source `files:DIR`: a folder of recorded histories, served as of any instant."""
 
 import threading
 from collections import OrderedDict
@@ -15,28 +15,28 @@ from service.prices.sources.implied_factors import derive_factors
 from service.prices.sources.replay import RecordedSeries, recorded_series, replay
 
 _KEPT_SERIES = 320
-"""Parsed files kept at once, about 0.25 MB for twenty years each."""
+"""Parsed files kept in memory, about 0.25 MB each for twenty years."""
 
 _SUNDAY = 6
 _FX = "24/5"
 
 
 class FilesSource:
-    """Recorded histories below a folder, one file for each symbol; safe to share between threads."""
+    """Recorded histories in a folder, one file per symbol; thread-safe."""
 
     def __init__(self, folder: Path, kept: int = _KEPT_SERIES) -> None:
-        """Bind a folder; nothing is read before the first question.
+        """Bind a folder; nothing is read before the first call.
 
         Args:
-            folder: The folder; all folders below it count.
-            kept: Parsed files kept in memory, the least recently used dropped first.
+            folder: The folder; sub-folders are included.
+            kept: Parsed files kept in memory; the least recently used is dropped first.
 
         Raises:
             SettingsError: There is no such folder.
         """
         self._folder = folder.expanduser().resolve()
         if not self._folder.is_dir():
-            raise SettingsError(f"TPLUS_SOURCE files:{folder}: there is no such folder; name one that holds prices")
+            raise SettingsError(f"TPLUS_SOURCE files:{folder}: there is no such folder; name a folder with price files")
         self._kept = kept
         self._lock = threading.Lock()
         self._index: FolderIndex | None = None
@@ -56,10 +56,10 @@ class FilesSource:
         return True
 
     def fetch(self, symbol: str, start: date | None, at: datetime) -> FetchedPrices:
-        """Bars and actions as they stood at an instant; see `PriceSource.fetch`.
+        """Return bars and actions as they were at an instant; see `PriceSource.fetch`.
 
         Raises:
-            UnknownSymbol: No file bears the symbol's name.
+            UnknownSymbol: No file has the symbol's name.
             NoData: Its file has no rows, or none in the window that had opened by then.
             Malformed: Its file cannot be read, lacks raw or adjusted closes, or two files serve it.
         """
@@ -70,7 +70,7 @@ class FilesSource:
         return tuple(self._indexed().files)
 
     def record(self) -> Record | None:
-        """First and last session over all readable files, None where there is none; kept until the next run."""
+        """First and last session over all readable files; None without any. Cached until the next run."""
         index = self._indexed()
         if self._record is None:
             spans = [span for symbol, paths in index.files.items() for span in self._span(symbol, paths)]
@@ -79,7 +79,7 @@ class FilesSource:
         return self._record
 
     def _span(self, symbol: str, paths: tuple[Path, ...]) -> list[Record]:
-        """First and last session of a symbol; nothing where its file cannot be served, which fetching it tells."""
+        """First and last session of a symbol; nothing if its file cannot be read, which `fetch` reports."""
         try:
             kept = self._spans.get(symbol)
             if kept is not None and [kept[0]] == [fingerprint(path) for path in paths]:
@@ -90,7 +90,7 @@ class FilesSource:
             return []
 
     def begin_run(self) -> None:
-        """Look at the folder anew at the next question; unchanged files are not parsed again."""
+        """Index the folder again at the next call; unchanged files are not parsed again."""
         with self._lock:
             self._stale = True
 
@@ -109,7 +109,7 @@ class FilesSource:
         paths = index.files.get(symbol, ())
         if not paths:
             raise UnknownSymbol(
-                f"{symbol}: no file in {self._folder} bears that name; there are {len(index.files)} symbols, list them "
+                f"{symbol}: no file in {self._folder} has that name; it holds {len(index.files)} symbols, list them "
                 "with `tplus symbols list` or add a file"
             )
         if len(paths) > 1:
@@ -118,7 +118,7 @@ class FilesSource:
             state = fingerprint(paths[0])
         except OSError as error:
             raise NoData(
-                f"{symbol}: {paths[0]} is gone ({error.strerror}); put it back or remove the symbol"
+                f"{symbol}: {paths[0]} is missing ({error.strerror}); restore it or remove the symbol"
             ) from error
         with self._lock:
             kept = self._series.get(symbol)
@@ -144,7 +144,7 @@ def _read(symbol: str, path: Path, index: FolderIndex) -> RecordedSeries:
             raise NoData(f"{path}: the file holds Sunday evenings only; add the weekdays")
     actions = index.actions.get(symbol)
     if not np.isfinite(table.bars[:, 3]).any():
-        raise NoData(f"{path}: no row has a close; fill the file or take it out of the folder")
+        raise NoData(f"{path}: no row has a close; fill the file or remove it from the folder")
     if actions is None:
         if table.adj_close is None:
             raise Malformed(
@@ -156,10 +156,10 @@ def _read(symbol: str, path: Path, index: FolderIndex) -> RecordedSeries:
 
 
 def merge_sundays(table: FileTable) -> FileTable:
-    """Join each Sunday evening of a currency to Monday's bar, whose trading it opens.
+    """Merge each Sunday evening of a currency into Monday's bar.
 
     The joined bar opens with Sunday's open, reaches to both extremes, closes as Monday and has both volumes.
-    A Sunday without its Monday is left out: the session stays a hole.
+    A Sunday without its Monday is left out: the session is missing.
     """
     days = table.sessions.astype(np.int64)
     sunday = (days + 3) % 7 == _SUNDAY

@@ -1,4 +1,4 @@
-"""Adjustment factors derived from a raw and an adjusted close.
+"""Derives adjustment factors from raw and adjusted closes.
 
 Between two actions the ratio adjusted / raw is one constant, blurred by the rounding of both figures. Each row
 therefore gives an interval in which the constant must lie. A step begins at the first row whose interval
@@ -21,24 +21,24 @@ _FLOAT32 = 1.5e-7
 
 
 def derive_factors(sessions: NDArray[np.datetime64], close: FloatArray, adj_close: FloatArray) -> tuple[Action, ...]:
-    """Factor actions that turn a raw close into an adjusted one.
+    """Return the factor actions that turn a raw close into an adjusted one.
 
     Args:
         sessions: `(n,)` datetime64[D], ascending.
-        close: `(n,)` split-adjusted close; rows that are NaN or not positive are passed over.
-        adj_close: `(n,)` close adjusted for everything, on any basis; passed over likewise.
+        close: `(n,)` split-adjusted close; rows that are NaN or not positive are skipped.
+        adj_close: `(n,)` close adjusted for everything, on any basis; skipped likewise.
 
     Returns:
         One `factor` per step of adj_close / close, ascending. `ex_date` is the first row after the step, the
         value is ratio before / ratio after: what all earlier closes are multiplied by. Where figures are
-        rounded so coarsely that rows beside a step fit both sides, the later date is taken.
+        rounded so coarsely that rows next to a step fit both sides, the later date is used.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         usable = np.flatnonzero((close > 0) & (adj_close > 0) & np.isfinite(close) & np.isfinite(adj_close))
     if len(usable) == 0:
         return ()
     raw, adjusted = close[usable], adj_close[usable]
-    # Whole raw closes are prices as traded (yen, points), exact as they stand; only adjusted ones were rounded.
+    # Whole raw closes are prices as traded (yen, points), exact as they are; only adjusted ones were rounded.
     raw_unit = rounding_unit(raw) if rounding_unit(raw) < 1.0 else 0.0
     blur = 0.5 * (raw_unit / raw + rounding_unit(adjusted) / adjusted) + 2 * _FLOAT32
     ratio = adjusted / raw
@@ -48,7 +48,7 @@ def derive_factors(sessions: NDArray[np.datetime64], close: FloatArray, adj_clos
 
 
 def rounding_unit(values: FloatArray) -> float:
-    """Unit of the last decimal that figures were written with (0.01 for cents); 0.0 where none is seen.
+    """Return the unit of the last decimal of figures (0.01 for cents); 0.0 if there is none.
 
     Args:
         values: `(n,)` positive finite figures, n >= 1.
@@ -62,7 +62,7 @@ def rounding_unit(values: FloatArray) -> float:
 
 
 def _segments(low: FloatArray, high: FloatArray) -> tuple[list[int], list[float]]:
-    """First row of each stretch whose intervals share a point, and the middle of what they share."""
+    """Return the first row of each stretch whose intervals intersect, and the middle of the intersection."""
     starts: list[int] = []
     levels: list[float] = []
     start, n = 0, len(low)

@@ -1,4 +1,4 @@
-"""Price sources by the words of the setting TPLUS_SOURCE."""
+"""Makes the price source that the setting TPLUS_SOURCE names."""
 
 from pathlib import Path
 
@@ -9,17 +9,17 @@ _FILES = "files:"
 
 
 def make_source(spec: str, cache_dir: Path | None = None, standin_url: str | None = None) -> PriceSource:
-    """Make the source that a setting names.
+    """Return the source that a setting names.
 
     Args:
         spec: `sample`, `files:DIR` or `yahoo`.
-        cache_dir: Where `yahoo` may make its private cache folder; the system's temporary folder where None.
-        standin_url: For `yahoo` alone: a loopback stand-in to ask instead of Yahoo, None in production.
+        cache_dir: Folder for the private cache of `yahoo`; None = the system's temporary folder.
+        standin_url: URL of a loopback stand-in for Yahoo, None in production.
 
     Raises:
         SettingsError: No source has that name, the folder does not exist, or the stand-in is not loopback.
     """
-    # Imported here: each source brings libraries that the others can do without.
+    # Imported here: each source needs libraries that the others do not.
     if spec == "sample":
         from service.prices.sources.sample import SampleSource
 
@@ -32,4 +32,4 @@ def make_source(spec: str, cache_dir: Path | None = None, standin_url: str | Non
         from service.prices.sources.yahoo import YahooSource
 
         return YahooSource(cache_dir, standin_url)
-    raise SettingsError(f"TPLUS_SOURCE {spec!r} names no price source; take sample, files:DIR or yahoo")
+    raise SettingsError(f"TPLUS_SOURCE {spec!r} is not a price source; use sample, files:DIR or yahoo")

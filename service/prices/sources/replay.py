@@ -1,7 +1,7 @@
-"""A recorded history answered as it stood at an instant, shared by every source that replays.
+"""Replays a recorded history as of an instant, for every source that replays.
 
 A record is split-adjusted to its own last session. At an earlier instant the splits that were still ahead
-are taken back: prices times, volumes divided by, dividends times the product of the later split ratios.
+are undone: prices times, volumes divided by, dividends times the product of the later split ratios.
 Every row that may be seen is older than every such split, so that one factor serves them all.
 """
 
@@ -33,8 +33,8 @@ class RecordedSeries:
         sessions: `(n,)` datetime64[D], strictly ascending.
         bars: `(n, 5)` float64 in the order of `COLUMNS`; NaN where the record has none.
         actions: All actions with ex-dates up to the last session, ascending.
-        meta: What the source says about the symbol.
-        index: `sessions` as a pandas index named `session`, made once.
+        meta: Metadata of the symbol.
+        index: `sessions` as a pandas index named `session`.
     """
 
     symbol: str
@@ -63,14 +63,14 @@ def recorded_series(
     actions: tuple[Action, ...],
     meta: InstrumentMeta,
 ) -> RecordedSeries:
-    """Make a record from arrays; they are frozen, and actions outside the record's span are left out.
+    """Make a record from arrays; the arrays are made read-only, actions outside the span are left out.
 
     Args:
         symbol: Yahoo-style name.
         sessions: `(n,)` datetime64[D], strictly ascending, n >= 1.
         bars: `(n, 5)` float64 in the order of `COLUMNS`, split-adjusted to the last session.
-        actions: Actions in any order; one after the last session is no part of the record's basis.
-        meta: What the source says; its `calendar` must be set.
+        actions: Actions in any order; one after the last session is not part of the record's basis.
+        meta: Metadata; its `calendar` must be set.
     """
     assert meta.calendar is not None
     days = sessions.astype("datetime64[D]")
@@ -83,13 +83,13 @@ def recorded_series(
 
 
 def replay(series: RecordedSeries, start: date | None, at: datetime) -> FetchedPrices:
-    """The record of one symbol as it stood at an instant.
+    """Return the record of one symbol as it was at an instant.
 
     Args:
         series: The whole record.
-        start: First session wanted (inclusive); None for all of them.
+        start: First session (inclusive); None = all.
         at: Aware UTC market time. Rows and actions count once the session of their date has opened; a row
-            on a date that is no session counts with the next session.
+            on a date without a session counts with the next session.
 
     Returns:
         Bars on the basis of that instant and the actions with ex-dates in the window, ascending.
@@ -108,7 +108,7 @@ def replay(series: RecordedSeries, start: date | None, at: datetime) -> FetchedP
         since = "" if start is None else f" since {start}"
         raise NoData(
             f"{series.symbol}: no session{since} is recorded that had opened by {at.isoformat()}; "
-            f"the record reaches from {first} to {last}, ask for an instant in it"
+            f"the record reaches from {first} to {last}, use an instant in it"
         )
     begun = bisect_right(series.actions, opened, key=_ex_date)
     ahead = prod(action.value for action in series.actions[begun:] if action.kind is ActionKind.SPLIT)

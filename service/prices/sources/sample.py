@@ -1,4 +1,4 @@
-"""The price source `sample`: five US stocks to 2013-03-01 that come with the package; see sample.md."""
+"""Price source `sample`: five US stocks up to 2013-03-01, bundled; see sample.md."""
 
 import gzip
 import threading
@@ -24,7 +24,7 @@ _COMPANIES = {
 
 
 class SampleSource:
-    """Recorded histories that come with the package; safe to share between threads."""
+    """Bundled recorded histories; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -41,16 +41,16 @@ class SampleSource:
         return True
 
     def fetch(self, symbol: str, start: date | None, at: datetime) -> FetchedPrices:
-        """Bars and actions as they stood at an instant; see `PriceSource.fetch`.
+        """Return bars and actions as they were at an instant; see `PriceSource.fetch`.
 
         Raises:
-            UnknownSymbol: The sample holds no such symbol.
+            UnknownSymbol: The sample does not hold the symbol.
             NoData: None of its sessions in the window had opened by then.
         """
         series = self._series().get(symbol)
         if series is None:
             raise UnknownSymbol(
-                f"{symbol}: the sample holds {', '.join(self.symbols())} only; take one of them, "
+                f"{symbol}: the sample holds {', '.join(self.symbols())} only; use one of them, "
                 "or set TPLUS_SOURCE to yahoo or files:DIR"
             )
         return replay(series, start, at)
@@ -65,7 +65,7 @@ class SampleSource:
         return Record(min(series.first for series in spans), max(series.last for series in spans))
 
     def begin_run(self) -> None:
-        """Nothing to drop: the sample never changes."""
+        """Do nothing: the sample never changes."""
 
     def _series(self) -> dict[str, RecordedSeries]:
         with self._lock:

@@ -1,4 +1,4 @@
-"""The price source `yahoo`: daily bars through yfinance, one symbol a call."""
+"""Price source `yahoo`: daily bars through yfinance, one symbol per call."""
 
 import random
 import shutil
@@ -40,7 +40,7 @@ _TIMEOUT_SECONDS: Final = 15.0
 _RETRIES: Final = 2
 _PACE_SECONDS: Final = 0.5
 _CHART: Final = "https://query2.finance.yahoo.com/v8/finance/chart/"
-_TOLD: Final = ("longName", "shortName", "exchangeName", "exchangeTimezoneName", "currency", "instrumentType")
+_METADATA_KEYS: Final = ("longName", "shortName", "exchangeName", "exchangeTimezoneName", "currency", "instrumentType")
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 
@@ -54,16 +54,16 @@ class YahooSource:
         timeout: float = _TIMEOUT_SECONDS,
         pace: float | None = None,
     ) -> None:
-        """Set yfinance up; nothing is asked before the first fetch.
+        """Set up yfinance; no request is made before the first fetch.
 
         Args:
-            cache_dir: Existing or new folder for a private cache folder, removed with this object; the
-                system's temporary folder where None. Two processes never share one: its databases lock.
+            cache_dir: Folder in which a private cache folder is made, removed with this object; None = the
+                system's temporary folder. Processes never share one: its databases lock.
             standin_url: Address of a stand-in on this machine, for example `http://127.0.0.1:8321`, that gets
                 every request instead of Yahoo; None in production.
-            timeout: Seconds after which one request is given up.
-            pace: Least seconds between two fetches, half as much again by chance; None = 0.5 for Yahoo itself and
-                0 for a stand-in. Users report being blocked after a hundred quick symbols.
+            timeout: Seconds after which one request fails.
+            pace: Least seconds between two fetches, plus up to half as much at random; None = 0.5 for Yahoo, 0 for
+                a stand-in. Users report being blocked after a hundred quick symbols.
 
         Raises:
             SettingsError: The stand-in is not an http address on loopback, or the cache folder cannot be made.
@@ -88,15 +88,15 @@ class YahooSource:
 
     @property
     def can_replay(self) -> bool:
-        """False: Yahoo answers as of now alone."""
+        """False: Yahoo answers as of now only."""
         return False
 
     def fetch(self, symbol: str, start: date | None, at: datetime) -> FetchedPrices:
-        """Bars and actions as Yahoo serves them now; see `PriceSource.fetch`.
+        """Return bars and actions as Yahoo serves them now; see `PriceSource.fetch`.
 
         Args:
             symbol: Yahoo-style name.
-            start: First session wanted (inclusive); None for the whole history.
+            start: First session (inclusive); None = the whole history.
             at: Aware UTC instant; rows and actions of a later exchange-local date are left out.
 
         Raises:
@@ -109,7 +109,7 @@ class YahooSource:
         except SourceError:
             raise
         except Exception as error:
-            if not (_spoilt(error) and self._wipe(wipes)):
+            if not (_is_cache_fault(error) and self._wipe(wipes)):
                 raise translate(symbol, error) from error
         try:
             return self._history(symbol, start, at)
@@ -119,7 +119,7 @@ class YahooSource:
             raise translate(symbol, error) from error
 
     def _wait_turn(self) -> None:
-        """Hold a fetch back until its turn; turns are given out in order, among all threads."""
+        """Wait until the pace allows the next fetch; all threads share the pace."""
         with self._pacing:
             now = time.monotonic()
             turn = max(self._next, now)
@@ -127,9 +127,9 @@ class YahooSource:
         time.sleep(turn - now)
 
     def _history(self, symbol: str, start: date | None, at: datetime) -> FetchedPrices:
-        # Set on each call: whoever resets the filters (a test runner does) would turn these into errors.
+        # Set on each call: code that resets the filters, such as a test runner, would turn these into errors.
         warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"yfinance(\.|$)")
-        # Open-ended on purpose: yfinance keeps answers of closed windows, bad ones too, and replays them.
+        # Open-ended: yfinance caches answers of closed windows, bad ones too.
         window: dict[str, Any] = {"period": "max"} if start is None else {"start": start.isoformat()}
         ticker = yfinance.Ticker(symbol, session=self._session)
         try:
@@ -137,15 +137,15 @@ class YahooSource:
         except (YFTzMissingError, IndexError, TypeError, HTTPError) as error:
             if isinstance(error, IncompleteRead):
                 raise
-            # No zone: the symbol is gone, or has no bars, or Yahoo is unwell; yfinance says the same of all three.
+            # No zone: the symbol is gone, has no bars, or Yahoo fails; yfinance reports all three alike.
             raise self._reason(symbol) from error
-        # Key by key: walking the whole mapping would make yfinance ask for intraday bars.
+        # Key by key: iterating the mapping would make yfinance fetch intraday bars.
         metadata = ticker.get_history_metadata()
-        told = {key: metadata.get(key) for key in _TOLD}
-        return _history(symbol, frame, told, at)
+        known = {key: metadata.get(key) for key in _METADATA_KEYS}
+        return _history(symbol, frame, known, at)
 
     def _reason(self, symbol: str) -> SourceError:
-        """Ask for a symbol's chart by hand, to hear in Yahoo's own words why it told no time zone."""
+        """Fetch a symbol's chart directly for Yahoo's own reason why it has no time zone."""
         window = {"range": "5d", "interval": "1d"}
         answer = YfData(session=self._session).get(url=f"{_CHART}{symbol}", params=window, timeout=self._timeout)
         chart = answer.json()["chart"]
@@ -153,7 +153,7 @@ class YahooSource:
             return translate(symbol, YFPricesMissingError(symbol, "", yahoo_reason=str(chart["error"]["description"])))
         if not chart["result"]:
             return translate(symbol, YFPricesMissingError(symbol, ""))
-        return Transient(f"{symbol}: Yahoo has bars of it and told no time zone; try again later")
+        return Transient(f"{symbol}: Yahoo has bars of it but no time zone; try again later")
 
     def _frame(self, ticker: Any, window: dict[str, Any]) -> pd.DataFrame:
         frame: pd.DataFrame = ticker.history(
@@ -163,7 +163,7 @@ class YahooSource:
         return frame
 
     def _wipe(self, wipes: int) -> bool:
-        """Empty the cache folder, once a run, if nobody has since a call began; returns whether to ask again."""
+        """Empty the cache folder, once per run and unless another call did; returns whether to retry."""
         with self._wiping:
             if self._wipes == wipes and not self._wiped:
                 self._wiped = True
@@ -171,24 +171,24 @@ class YahooSource:
                 for path in self._private.iterdir():
                     path.unlink()
                 yfinance.set_tz_cache_location(str(self._private))
-                # yfinance opens its files again when it finds these empty, and not before.
+                # yfinance reopens its files only when it finds these empty.
                 cache._TzCacheManager._tz_cache = None
-                # No cookie file from now on: Yahoo may hand out a cookie again that yfinance cannot read back.
+                # No cookie file from now on: Yahoo may set a cookie again that yfinance cannot read back.
                 cache._CookieCacheManager._Cookie_cache = cache._CookieCacheDummy()
                 cache._ISINCacheManager._isin_cache = None
                 YfData.cache_get.cache_clear()
             return self._wipes != wipes
 
     def symbols(self) -> tuple[str, ...]:
-        """Empty: Yahoo is no record."""
+        """Empty: Yahoo is not a recorded source."""
         return ()
 
     def record(self) -> Record | None:
-        """None: Yahoo is no record."""
+        """None: Yahoo is not a recorded source."""
         return None
 
     def begin_run(self) -> None:
-        """Drop the answers yfinance keeps in memory: a bad one would be replayed without asking again."""
+        """Drop the answers that yfinance caches in memory: a bad one would be served again."""
         YfData.cache_get.cache_clear()
         self._wiped = False
 
@@ -201,25 +201,25 @@ def _private_folder(cache_dir: Path | None) -> Path:
     except OSError as error:
         where = "the system's temporary folder" if cache_dir is None else f"the folder {cache_dir}"
         raise SettingsError(
-            f"{where} cannot hold yfinance's cache ({error.strerror}); set TPLUS_DATA_DIR to one that can be written to"
+            f"{where} cannot hold yfinance's cache ({error.strerror}); set TPLUS_DATA_DIR to a writable folder"
         ) from error
 
 
 class LoopbackSession(curl_cffi.requests.Session[curl_cffi.requests.Response]):
-    """A browser-like session whose requests all end at a stand-in on this machine.
+    """A browser-like session that sends every request to a stand-in on this machine.
 
-    The stand-in is the proxy of every request. Only plain http shows a proxy the address asked for, so https
-    becomes http; whatever escaped that would ask the stand-in for a tunnel, which it refuses.
+    The stand-in is the proxy of every request. Only plain http shows a proxy the requested address, so https
+    becomes http; any other request would need a tunnel, which the stand-in refuses.
     """
 
     # Mirrors the parent's request(), whose thirty options pass through untouched.
     def request(self, method: Any, url: str, *args: Any, **options: Any) -> curl_cffi.requests.Response:
-        """Send a request; the same as the parent's but for the scheme."""
+        """Send a request as the parent does, over http."""
         return super().request(method, url.replace("https://", "http://", 1), *args, **options)
 
 
 def standin_session(url: str) -> LoopbackSession:
-    """Session that reaches nothing but a stand-in.
+    """Return a session that reaches a stand-in only.
 
     Raises:
         SettingsError: The address is not http on loopback with a port.
@@ -228,32 +228,32 @@ def standin_session(url: str) -> LoopbackSession:
     if parts.scheme != "http" or parts.hostname not in _LOOPBACK or parts.port is None:
         raise SettingsError(
             f"TPLUS_YAHOO_STANDIN_URL {url!r} is not a stand-in on this machine; "
-            "give http://127.0.0.1:PORT, or unset it to ask Yahoo itself"
+            "use http://127.0.0.1:PORT, or unset it for Yahoo itself"
         )
     return LoopbackSession(proxies={"http": url, "https": url}, impersonate="chrome", trust_env=False)
 
 
-def _spoilt(error: Exception) -> bool:
-    """Whether a cache folder that went bad may be the cause: a broken database, or a cookie without its parts."""
+def _is_cache_fault(error: Exception) -> bool:
+    """Return whether a damaged cache may be the cause: a broken database, or an incomplete cookie."""
     if error.args == ("chart",):
-        return False  # a refusal in JSON, not a missing part of ours
+        return False  # an error of the vendor in JSON, not a missing key of ours
     return isinstance(error, (sqlite3.DatabaseError, KeyError, TypeError)) or type(error).__module__ == "peewee"
 
 
-def _history(symbol: str, frame: pd.DataFrame, told: dict[str, Any], at: datetime) -> FetchedPrices:
-    """Turn yfinance's frame into ours."""
+def _history(symbol: str, frame: pd.DataFrame, known: dict[str, Any], at: datetime) -> FetchedPrices:
+    """Convert yfinance's data frame."""
     lacking = [name for name in ("Open", "High", "Low", "Close", "Volume") if name not in frame.columns]
     if len(frame) == 0:
         raise NoData(f"{symbol}: Yahoo gave no bars in the window; widen the window or try later")
     if lacking or not isinstance(frame.index, pd.DatetimeIndex):
         raise Malformed(f"{symbol}: Yahoo's answer lacks {', '.join(lacking) or 'dates'}; try again later")
-    # Dates as the exchange writes them: going through UTC would move Tokyo by a day.
+    # Exchange-local dates: UTC would move Tokyo by a day.
     index = frame.index.tz_localize(None).normalize().as_unit("s").rename("session")
     bars = frame[["Open", "High", "Low", "Close", "Volume"]].astype("float64").set_axis(list(COLUMNS), axis=1)
     bars = bars.set_axis(index, axis=0)
-    # yfinance writes 0 for the volume of a null row; a hole has none.
+    # yfinance writes 0 for the volume of a null row; a missing bar has none.
     bars.loc[bars[["open", "high", "low", "close"]].isna().all(axis=1), "volume"] = float("nan")
-    today = at.astimezone(ZoneInfo(str(told["exchangeTimezoneName"]))).date()
+    today = at.astimezone(ZoneInfo(str(known["exchangeTimezoneName"]))).date()
     seen = index <= pd.Timestamp(today)
     actions = tuple(
         Action(day.date(), kind, float(value))
@@ -264,17 +264,17 @@ def _history(symbol: str, frame: pd.DataFrame, told: dict[str, Any], at: datetim
         if value > 0
     )
     if not bool(seen.any()):
-        raise NoData(f"{symbol}: Yahoo gave no bars up to {today}; ask for a later instant")
-    return FetchedPrices(symbol, bars[seen], actions, _meta(told))
+        raise NoData(f"{symbol}: Yahoo gave no bars up to {today}; use a later instant")
+    return FetchedPrices(symbol, bars[seen], actions, _meta(known))
 
 
 def _column(frame: pd.DataFrame, name: str) -> Any:
     return frame[name].fillna(0.0).to_numpy() if name in frame.columns else pd.Series(0.0, index=frame.index).to_numpy()
 
 
-def _meta(told: dict[str, Any]) -> InstrumentMeta:
+def _meta(known: dict[str, Any]) -> InstrumentMeta:
     def text(key: str) -> str | None:
-        return str(told[key]) if told.get(key) else None
+        return str(known[key]) if known.get(key) else None
 
     return InstrumentMeta(
         name=text("longName") or text("shortName"),

@@ -1,4 +1,4 @@
-"""What yfinance raises, told in the five errors of a price source."""
+"""Translates exceptions of yfinance into the five errors of a price source."""
 
 import json
 
@@ -15,14 +15,14 @@ _TOO_MANY = 429
 
 
 def translate(symbol: str, error: Exception) -> SourceError:
-    """Tell an exception of `Ticker.history` as one of our own; the catch-all is Malformed.
+    """Return the source error for an exception of `Ticker.history`; Malformed for any other.
 
     Args:
-        symbol: The symbol asked for.
-        error: What yfinance let through with `hide_exceptions` off.
+        symbol: The requested symbol.
+        error: Exception of yfinance with `hide_exceptions` off.
 
     Returns:
-        The error to raise, its sentence naming the symbol, the cause and what to do.
+        The error to raise; its message names the symbol, the cause and what to do.
     """
     if isinstance(error, YFRateLimitError):
         return _rate_limited(symbol)
@@ -31,19 +31,19 @@ def translate(symbol: str, error: Exception) -> SourceError:
     if isinstance(error, YFTzMissingError):
         return _unknown(symbol)
     if isinstance(error, YFDataException):
-        return _transient(symbol, "Yahoo says it is down")
-    # IncompleteRead is a kind of HTTPError that has no status: a passing fault like every other OSError.
+        return _transient(symbol, "Yahoo reports that it is down")
+    # IncompleteRead is an HTTPError without a status: a temporary fault like every other OSError.
     if isinstance(error, http.HTTPError) and not isinstance(error, http.IncompleteRead):
         return _by_status(symbol, error)
     if isinstance(error, json.JSONDecodeError):
-        return _transient(symbol, f"the answer is no whole JSON document ({error.msg} at character {error.pos})")
+        return _transient(symbol, f"the answer is not a complete JSON document ({error.msg} at character {error.pos})")
     if isinstance(error, KeyError) and error.args == ("chart",):
-        return _transient(symbol, "Yahoo refuses without a reason")
+        return _transient(symbol, "Yahoo refused without a reason")
     if isinstance(error, OSError):
         return _transient(symbol, f"the connection failed ({type(error).__name__}: {error})")
     return Malformed(
         f"{symbol}: Yahoo's answer cannot be read ({type(error).__name__}: {error}); "
-        "if it stays so, look for a yfinance release that knows the new form"
+        "if this lasts, look for a yfinance release that reads the new format"
     )
 
 
@@ -66,11 +66,11 @@ def _by_status(symbol: str, error: http.HTTPError) -> SourceError:
 
 
 def _rate_limited(symbol: str) -> RateLimited:
-    return RateLimited(f"{symbol}: Yahoo asks to slow down (HTTP 429); stop the run and try the rest later")
+    return RateLimited(f"{symbol}: rate limited by Yahoo (HTTP 429); the rest of the run is retried later")
 
 
 def _unknown(symbol: str, reason: str = "not found") -> UnknownSymbol:
-    return UnknownSymbol(f"{symbol}: Yahoo knows no such symbol ({reason}); check its spelling and exchange suffix")
+    return UnknownSymbol(f"{symbol}: Yahoo has no such symbol ({reason}); check its spelling and exchange suffix")
 
 
 def _transient(symbol: str, cause: str) -> Transient:

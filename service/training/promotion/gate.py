@@ -1,4 +1,4 @@
-"""The gate at work: what a training brought, and what a recipe's versions earned live, against its standing."""
+"""Applies the gate: tests a config on the evidence of a training and on its live scores."""
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -10,59 +10,59 @@ from models.gate import Evidence, evaluate_config, live_loss_reason
 from models.training.holdout import BASIS_POINT
 from service.db.bulk.row_loader import days_array, floats_array, read_columns
 from service.db.tables import editions, forecasts, instruments, model_versions, scores
-from service.training.registry.approvals import LIVE, ConfigKey, read_standing, record_attempt, record_loss
+from service.training.registry.approvals import LIVE, ConfigKey, read_approval, record_attempt, record_loss
 from service.training.registry.versions import RANDOM_WALK, Recorded
 
 REACH = timedelta(days=420)
-"""Calendar days that surely hold 252 sessions of any calendar."""
+"""Calendar days that include 252 sessions of any calendar."""
 
 
 def live_of(
     connection: Connection, keys: Iterable[ConfigKey], evidence: Mapping[ConfigKey, Evidence], mode: str
 ) -> dict[ConfigKey, Evidence]:
-    """The live scores of the recipes that are to be judged: read beforehand, for it may take longer than a write may.
+    """Return the live scores of configs; read before the write transaction, which must be short.
 
     Args:
         connection: Any connection.
-        keys: The recipes.
-        evidence: Walk-forward folds of those that were on trial.
-        origin: Whose live scores count.
+        keys: The configs.
+        evidence: Walk-forward folds of those with a new attempt.
+        mode: Mode of the live scores.
 
     Returns:
-        Of the recipes that are accepted or were on trial.
+        Evidence of the configs that are accepted or have a new attempt.
     """
-    wanted = [key for key in keys if key in evidence or read_standing(connection, key).accepted]
+    wanted = [key for key in keys if key in evidence or read_approval(connection, key).accepted]
     return {key: live_evidence(connection, key, mode) for key in dict.fromkeys(wanted)}
 
 
-def judge_standing(
+def update_approval(
     connection: Connection, key: ConfigKey, evidence: Evidence | None, live: Evidence | None, recorded: Recorded
 ) -> None:
-    """Judge a recipe on new evidence, or send an accepted one back that loses live; else its standing stands.
+    """Test a config on new evidence, or withdraw an accepted one that loses live; else nothing changes.
 
     Args:
         connection: The train job's write transaction.
-        key: The recipe.
-        evidence: Its walk-forward folds; None where it was not on trial.
-        live: Its live scores, see `live_of`; None where nobody read them.
+        key: The config.
+        evidence: Its walk-forward folds; None without a new attempt.
+        live: Its live scores, see `live_of`; None if they were not read.
         recorded: When and by which run.
     """
-    approval = read_standing(connection, key)
+    approval = read_approval(connection, key)
     if approval.accepted:
         sentence = None if live is None else live_loss_reason(live)
         if sentence is not None:
             record_loss(connection, key, LIVE, sentence, recorded)
-    elif evidence is not None and approval.may_ask:
+    elif evidence is not None and approval.may_attempt:
         together = evidence if live is None else evidence.with_later(live)
         record_attempt(connection, key, together, evaluate_config(together, approval.attempts + 1), recorded)
 
 
 def live_evidence(connection: Connection, key: ConfigKey, mode: str) -> Evidence:
-    """Daily losses of a config's scored forecasts beside the random walk's on the same ones.
+    """Return daily losses of a config's scored forecasts and the random walk's on the same ones.
 
     The newest score of the last revision counts, of several versions that of the newest. A forecast counts when all
-    steps of the strategy are scored, so that the mean of a day is comparable. The database adds up: thousands of
-    symbols have millions of scores, and days alone come back.
+    steps of the strategy are scored, so that the mean of a day is comparable. The database aggregates: thousands of
+    symbols have millions of scores, and only days are returned.
 
     Args:
         connection: Any connection.
@@ -70,14 +70,14 @@ def live_evidence(connection: Connection, key: ConfigKey, mode: str) -> Evidence
         mode: `live` or `replay`; track records never mix them.
 
     Returns:
-        The last year or so; empty where nothing is scored yet.
+        The last year or so; empty without scores.
     """
     horizon = Strategy(key.strategy).horizon
     newest = select(func.max(editions.c.as_of)).where(editions.c.mode == mode)
     since = connection.execute(newest).scalar_one()
     if since is None:
         return Evidence(days_array(()), floats_array(()), floats_array(()), horizon)
-    # By edition, found by calendar and date: all scores that there are would be read otherwise.
+    # By edition, found by calendar and date: otherwise all scores would be read.
     calendars = select(instruments.c.calendar).where(instruments.c.group == key.group)
     of_walk = model_versions.c.forecaster == RANDOM_WALK
     walk = case((of_walk, 1), else_=0)

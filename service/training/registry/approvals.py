@@ -1,4 +1,4 @@
-"""How a recipe stands with a group: accepted or not, when it was asked for, and whether it may be asked for again."""
+"""Approvals of model configs in a group: accepted or not, attempts, and whether a new attempt is allowed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from service.db.tables import bars, config_approvals, instruments
 from service.training.registry.versions import ModelVersion, Recorded
 
 ASKED, LIVE, WITHDRAWN = "asked", "live", "withdrawn"
-"""Kinds of judgement: on evidence, for losing live, by hand."""
+"""Kinds of decision: on evidence, on live scores, by a person."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigKey:
-    """Whose standing: one recipe in one group, for one strategy."""
+    """Identifies an approval: one config in one group, for one strategy."""
 
     group: str
     strategy: str
@@ -28,34 +28,33 @@ class ConfigKey:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """What has been judged of a recipe so far.
+    """Approval of a config so far.
 
     Attributes:
         accepted: Whether it may serve.
-        reason: The sentence of the last judgement.
-        askings: Askings of the group and strategy, whatever the recipe; those with too few sessions for a p used up
-            nothing and are not among them.
-        may_ask: Whether new evidence may be gathered for it now.
-        figures: Those of the last judgement, JSON-able; empty before the first.
+        reason: Reason of the last decision.
+        attempts: Attempts of the group and strategy, of any config; those with too few sessions for a p do not count.
+        may_attempt: Whether a new attempt is allowed now.
+        figures: Figures of the last decision, JSON-able; empty before the first.
     """
 
     accepted: bool
     reason: str
     attempts: int
-    may_ask: bool
+    may_attempt: bool
     figures: Mapping[str, Any]
 
 
 def key_of(version: ModelVersion) -> ConfigKey:
-    """Whose standing a version depends on."""
+    """Return the approval on which a version depends."""
     return ConfigKey(version.group, version.strategy, version.config_hash, version.forecaster)
 
 
-def read_standing(connection: Connection, key: ConfigKey) -> Approval:
-    """How a recipe stands now.
+def read_approval(connection: Connection, key: ConfigKey) -> Approval:
+    """Return the approval of a config.
 
-    It may be asked for while it is not accepted, at first or when its group has `gate.ATTEMPT_INTERVAL` sessions that
-    its last evidence did not have.
+    An attempt is allowed while it is not accepted: the first one, and later ones when its group has
+    `gate.ATTEMPT_INTERVAL` sessions after those of its last evidence.
     """
     mine = (config_approvals.c.group == key.group, config_approvals.c.strategy == key.strategy)
     attempts = connection.execute(
@@ -66,13 +65,13 @@ def read_standing(connection: Connection, key: ConfigKey) -> Approval:
     query = select(config_approvals).where(*mine, config_approvals.c.config_hash == key.config_hash)
     rows = connection.execute(query.order_by(config_approvals.c.id.desc())).all()
     if not rows:
-        return Approval(False, "the recipe has not been judged yet", attempts, True, {})
+        return Approval(False, "the model config has not been tested yet", attempts, True, {})
     newest = rows[0]
     asked = [row.last_session for row in rows if row.last_session is not None]
     since = _sessions_after(connection, key.group, max(asked)) if asked else ATTEMPT_INTERVAL
     reason = newest.reason
     if not newest.accepted and since < ATTEMPT_INTERVAL:
-        reason = f"{reason}; it may be judged again in {ATTEMPT_INTERVAL - since} sessions"
+        reason = f"{reason}; next attempt in {ATTEMPT_INTERVAL - since} sessions"
     return Approval(
         newest.accepted, reason, attempts, not newest.accepted and since >= ATTEMPT_INTERVAL, _figures(newest)
     )
@@ -81,8 +80,8 @@ def read_standing(connection: Connection, key: ConfigKey) -> Approval:
 def record_attempt(
     connection: Connection, key: ConfigKey, evidence: Evidence, judgement: GateResult, recorded: Recorded
 ) -> None:
-    """Keep an asking and its answer for good."""
-    attempts = read_standing(connection, key).attempts + 1
+    """Record an attempt and its result."""
+    attempts = read_approval(connection, key).attempts + 1
     last = evidence.days[-1].astype("datetime64[D]").item() if len(evidence) else _newest_session(connection, key)
     values = {
         "kind": ASKED,
@@ -101,17 +100,17 @@ def record_attempt(
 
 
 def record_loss(connection: Connection, key: ConfigKey, kind: str, reason: str, recorded: Recorded) -> None:
-    """Take an accepted recipe's place away.
+    """Withdraw the approval of a config.
 
     Args:
         connection: An open write transaction.
-        key: The recipe.
-        kind: `LIVE` where its live scores say so, `WITHDRAWN` where a person does.
-        reason: The sentence that says why.
+        key: The config.
+        kind: `LIVE` because of its live scores, `WITHDRAWN` by a person.
+        reason: One sentence.
         recorded: When and by which run.
     """
-    attempts = read_standing(connection, key).attempts
-    # The evidence that may be asked with next must be new from here on.
+    attempts = read_approval(connection, key).attempts
+    # The evidence of the next attempt must be newer than this.
     last = _newest_session(connection, key)
     values = {
         "kind": kind,
@@ -146,14 +145,14 @@ def _figures(row: Row[Any]) -> dict[str, Any]:
 
 
 def _newest_session(connection: Connection, key: ConfigKey) -> date | None:
-    """The newest session of a group's bars."""
+    """Return the newest session of a group's bars."""
     query = select(func.max(bars.c.session)).select_from(_bars_of(key.group))
     newest: date | None = connection.execute(query).scalar_one()
     return newest
 
 
 def _sessions_after(connection: Connection, group: str, session: date) -> int:
-    """Sessions of a group's bars later than one."""
+    """Return the number of sessions of a group's bars after a session."""
     query = select(func.count(bars.c.session.distinct())).select_from(_bars_of(group))
     return int(connection.execute(query.where(bars.c.session > session)).scalar_one())
 

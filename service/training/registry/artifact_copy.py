@@ -1,4 +1,4 @@
-"""Taking the artifacts of a database along where the database goes, with proof that all of them arrived."""
+"""Copies the artifacts of a database and compares every copy by SHA-256."""
 
 import hashlib
 import shutil
@@ -13,18 +13,18 @@ from service.db.tables import model_versions
 from service.errors import DatabaseError
 
 _UNFINISHED = ".writing-*"
-"""Folders that a training is still writing; no row names them."""
+"""Folders that a training is still writing; no row refers to them."""
 
 
 def copy_models(connection: Connection, source: Path, target: Path) -> int:
     """Copy a folder of artifacts, compare every file by SHA-256, and each model version with its row.
 
-    A version whose artifact the source lacks is passed over: the copy has what the source had.
+    A version whose artifact is missing in the source is skipped.
 
     Args:
         connection: Any connection to the database that the artifacts belong to.
-        source: Its folder of artifacts; there need be none.
-        target: Where they go; files of the same name are replaced.
+        source: Its folder of artifacts; may be missing.
+        target: Target folder; files of the same name are replaced.
 
     Returns:
         How many files were copied.
@@ -39,9 +39,9 @@ def copy_models(connection: Connection, source: Path, target: Path) -> int:
         shutil.copytree(source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns(_UNFINISHED))
         copied = list(_files(target, source))
         differing = [path for path in copied if _sha256(source / path) != _sha256(target / path)]
-    except OSError as error:  # shutil.Error among them
+    except OSError as error:  # includes shutil.Error
         raise DatabaseError(
-            f"the models could not be copied to {target}: {error}; nothing was written, make room and copy again"
+            f"the models could not be copied to {target}: {error}; nothing was written, free space and copy again"
         ) from error
     if differing:
         raise DatabaseError(f"{target / differing[0]} differs from {source / differing[0]}; check the disk, copy again")

@@ -1,4 +1,4 @@
-"""A person decides who serves: promotion of any version, and the way back."""
+"""Promotion of a version by a person, and rollback."""
 
 from dataclasses import dataclass
 
@@ -13,28 +13,28 @@ from service.training.registry.versions import Decision, ModelVersion, Recorded,
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Who serves now, and who did (the same version where nothing changed)."""
+    """The version that serves now, and the one before (the same if nothing changed)."""
 
     now: ModelVersion
     before: ModelVersion | None
 
 
 def promote_by_hand(connection: Connection, version_id: int, reason: str, recorded: Recorded) -> Change:
-    """Let a version serve its group and strategy, whatever the gate says.
+    """Let a version serve its group and strategy, whatever the gate decided.
 
-    Where a random walk takes a network's place, the network's recipe loses its acceptance: else the next refit would
-    take the place back. It may be judged again when the group has new sessions enough.
+    If a random walk replaces a network, the network's config loses its approval: else the next refit would serve again.
+    A new attempt is allowed once the group has enough new sessions.
 
     Args:
         connection: An open write transaction.
         version_id: The version.
-        reason: What the person says; kept with the decision and in the audit.
-        recorded: When.
+        reason: The person's reason; stored with the decision and in the audit.
+        recorded: Instants of the decision.
 
     Raises:
-        NotFound: There is no such version.
+        NotFound: The version does not exist.
     """
-    lock_changes(connection)  # no training decides between what is read here and what is written
+    lock_changes(connection)  # no training decides between this read and the write
     version = read_version(connection, version_id)
     if version is None:
         raise NotFound(f"there is no model version {version_id}; see `tplus models list`")
@@ -42,22 +42,22 @@ def promote_by_hand(connection: Connection, version_id: int, reason: str, record
     if before is not None and before.id == version.id:
         return Change(version, before)
     if before is not None:
-        stepped = Decision("challenger", f"version {version.id} was put in its place by hand: {reason}", {})
+        stepped = Decision("challenger", f"version {version.id} was promoted manually instead: {reason}", {})
         decide(connection, before.id, stepped, recorded)
         if before.is_network and not version.is_network:
-            record_loss(connection, key_of(before), WITHDRAWN, f"withdrawn by hand: {reason}", recorded)
-    decide(connection, version.id, Decision("champion", f"promoted by hand: {reason}", {}), recorded)
+            record_loss(connection, key_of(before), WITHDRAWN, f"withdrawn manually: {reason}", recorded)
+    decide(connection, version.id, Decision("champion", f"promoted manually: {reason}", {}), recorded)
     _audit(connection, version, before, reason, recorded)
     return Change(version, before)
 
 
 def roll_back(connection: Connection, group: str, strategy: str, reason: str, recorded: Recorded) -> Change:
-    """Let the version serve again that served before the present one.
+    """Let the version before the present one serve again.
 
     Raises:
         NotFound: The group and strategy have no champion, or never had another.
     """
-    lock_changes(connection)  # no training decides between what is read here and what is written
+    lock_changes(connection)  # no training decides between this read and the write
     present = champion(connection, group, strategy)
     if present is None:
         raise NotFound(

@@ -1,4 +1,4 @@
-"""Who stood where at a past instant, as far as they had not seen what came after it."""
+"""Returns the model versions of a past instant that had not seen later data."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from service.training.registry.versions import RANDOM_WALK, ModelVersion, read_v
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
-    """One decision, with what tells whether its version may be used."""
+    """One decision, with the data span of its version."""
 
     version: int
     status: str
@@ -28,18 +28,18 @@ class _Decided:
         return self.forecaster != RANDOM_WALK
 
     def has_seen(self, instant: datetime) -> bool:
-        """Whether its data reach up to an instant (inclusive), or nobody knows."""
+        """Return whether its data reach up to an instant (inclusive), or are unknown."""
         if self.data_until is None:
-            return self.is_network  # a random walk without data answers with the normal distribution
+            return self.is_network  # a random walk without data forecasts with the normal distribution
         return self.data_until >= instant
 
 
 def versions_then(connection: Connection, group: str, instant: datetime) -> tuple[ModelVersion, ...]:
-    """Per strategy the champion, the newest network challenger and the newest random walk of a past instant.
+    """Return per strategy the champion, the newest network challenger and the newest random walk of a past instant.
 
-    What counts of each version is its last decision at or before the instant. Versions whose training, stopping or
-    judging data reach up to the instant are left out. Where a training was decided on at that very instant, which
-    happens under replay, its decisions do not count yet: whoever served until then serves.
+    The last decision on each version at or before the instant counts. Versions whose training, validation or test data
+    reach up to the instant are left out. Decisions of a training at that very instant, which happens under replay, do
+    not count: the earlier version serves.
 
     Args:
         connection: Any connection.
@@ -47,7 +47,7 @@ def versions_then(connection: Connection, group: str, instant: datetime) -> tupl
         instant: Aware UTC market time, as_of's final instant.
 
     Returns:
-        Versions with the status and reason they had then, by strategy and id; none where nobody qualifies.
+        Versions with the status and reason they had then, by strategy and id; none if no version qualifies.
     """
     decided = _decided(connection, group, instant)
     early = {one.strategy for one in decided if one.decided_at == instant and one.has_seen(instant)}
@@ -64,7 +64,7 @@ def versions_then(connection: Connection, group: str, instant: datetime) -> tupl
 
 
 def _decided(connection: Connection, group: str, until: datetime) -> list[_Decided]:
-    """The decisions on a group's versions up to an instant (inclusive), in order."""
+    """Return the decisions on a group's versions up to an instant (inclusive), in order."""
     query = (
         select(
             model_decisions.c.model_version_id,
@@ -83,7 +83,7 @@ def _decided(connection: Connection, group: str, until: datetime) -> list[_Decid
 
 
 def _chosen(approval: Iterable[_Decided]) -> list[_Decided]:
-    """The champion, the newest network challenger and the newest random walk among last decisions, by id."""
+    """Return the champion, the newest network challenger and the newest random walk of last decisions, by id."""
     active = sorted((one for one in approval if one.status in ("champion", "challenger")), key=lambda one: one.version)
     champions = [one for one in active if one.status == "champion"]
     challengers = [one for one in active if one.status == "challenger" and one.is_network]

@@ -36,7 +36,7 @@ class ModelVersion:
 
     @property
     def references(self) -> tuple[str, ...]:
-        """Reference series it was made with, whatever the settings say by now."""
+        """Reference series it was made with, whatever the settings are now."""
         return tuple(symbol for symbol, _role in self.specs.get("references", ()))
 
     @property
@@ -51,7 +51,7 @@ class ModelVersion:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What becomes of a version, and why."""
+    """New status of a version, and why."""
 
     status: str
     reason: str
@@ -60,7 +60,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """When and by which run something is recorded."""
+    """Instants and run of a record."""
 
     market_at: datetime
     machine_at: datetime
@@ -68,7 +68,7 @@ class Recorded:
 
     @staticmethod
     def by(run: Run, market_at: datetime, machine_at: datetime) -> "Recorded":
-        """Recorded by a run."""
+        """Return the record of a run."""
         return Recorded(market_at, machine_at, run.id)
 
 
@@ -109,7 +109,7 @@ def add_version(
         "artifact": trained.path.name,
         "sha256": trained.sha256,
         "status": "challenger",
-        "reason": "trained, not yet decided on",
+        "reason": "trained, not decided yet",
         "for_backfill": for_backfill,
         "run_id": recorded.run_id,
         **dates,
@@ -125,7 +125,7 @@ def _instant(value: np.datetime64) -> datetime:
 
 
 def _metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """The judged figures under the names the API serves, and everything else as it came."""
+    """Return the test figures under the names of the API, and all others unchanged."""
     if "pinball" not in metrics:
         return dict(metrics)
     coverage = {f"test_coverage_{level}": float(np.mean(each)) for level, each in metrics["coverage"].items()}
@@ -140,7 +140,7 @@ def _metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def decide(connection: Connection, version_id: int, decision: Decision, recorded: Recorded) -> None:
-    """Set a version's status and keep the decision for good."""
+    """Set a version's status and record the decision."""
     connection.execute(
         update(model_versions)
         .where(model_versions.c.id == version_id)
@@ -166,7 +166,7 @@ def add_random_walk(
     """Insert a fitted random walk and let it serve unless a network does; returns its id.
 
     The older random walks of its group and strategy are retired. Networks keep their status: only a training or a
-    person decides on them.
+    person changes it.
     """
     strategy = trained.config.strategy.value
     older = version_ids(connection, group, strategy, network=False)
@@ -176,13 +176,13 @@ def add_random_walk(
     if champion(connection, group, strategy) is None:
         decision = Decision("champion", "no network serves this group yet", {})
     else:
-        decision = Decision("challenger", "the random walk stands beside the network", {})
+        decision = Decision("challenger", "a network serves", {})
     decide(connection, version_id, decision, recorded)
     return version_id
 
 
 def serving_versions(connection: Connection, group: str) -> tuple[ModelVersion, ...]:
-    """Per strategy: the champion, the newest challenger of each network and the newest random walk."""
+    """Return per strategy the champion, the newest challenger of each network and the newest random walk."""
     ranked = (
         select(
             model_versions.c.id,
@@ -209,25 +209,25 @@ def serving_versions(connection: Connection, group: str) -> tuple[ModelVersion, 
 
 
 def champion(connection: Connection, group: str, strategy: str) -> ModelVersion | None:
-    """Who serves a (group, strategy) now."""
+    """Return the version that serves a (group, strategy) now."""
     found = [v for v in serving_versions(connection, group) if v.strategy == strategy and v.status == "champion"]
     return found[0] if found else None
 
 
 def read_version(connection: Connection, version_id: int) -> ModelVersion | None:
-    """A version by its number."""
+    """Return a version by its id."""
     row = connection.execute(select(model_versions).where(model_versions.c.id == version_id)).one_or_none()
     return None if row is None else _version(row)
 
 
 def has_network(connection: Connection, group: str) -> bool:
-    """Whether any network was ever trained for a group."""
+    """Return whether any network was ever trained for a group."""
     query = select(func.count()).where(model_versions.c.group == group, model_versions.c.forecaster != RANDOM_WALK)
     return bool(connection.execute(query).scalar_one())
 
 
 def version_ids(connection: Connection, group: str, strategy: str, *, network: bool) -> list[int]:
-    """Champions and challengers of a kind, oldest first."""
+    """Return champions and challengers of a kind, oldest first."""
     kind = model_versions.c.forecaster != RANDOM_WALK if network else model_versions.c.forecaster == RANDOM_WALK
     query = (
         select(model_versions.c.id)

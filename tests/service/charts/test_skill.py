@@ -40,7 +40,7 @@ def test_ratios_are_drawn_by_step_and_the_random_walk_is_the_line() -> None:
     assert found["served"]["meta"]["n"] == [252, 200]
 
 
-def test_only_what_is_told_apart_from_chance_is_filled() -> None:
+def test_only_what_is_significant_from_chance_is_filled() -> None:
     found = ratios(drawn(MIXED))
     assert found["served"]["marker"]["symbol"] == ["circle", "circle-open"]
     assert found["lstm"]["marker"]["symbol"] == ["square"]

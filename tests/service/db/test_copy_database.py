@@ -14,9 +14,14 @@ from service.db.session import Database
 from service.db.tables import audit, editions, forecasts, metadata, run_requests, scores
 from service.errors import DatabaseError
 from service.forecasts.ledger import publish, verify
+from service.forecasts.scoring.outcomes import PendingForecast
+from service.forecasts.scoring.score_batches import ScoreBatch, publish_scores
 from tests.support.forecast_factory import History, Said, draft_of, open_desk, random_closes
 
 QUANTILES = (-0.1 - 1e-17, -5e-324, 0.0, 1 / 3, 2 / 3, 0.1 + 0.2, 1.7976931348623157e308)
+FORECAST = PendingForecast(
+    1, "AAA", date(2018, 5, 30), date(2018, 6, 1), 1, 1, 1, QUANTILES, 0, None, None, served=True
+)
 AT = datetime(2024, 1, 31, 22, 30, 0, 123456, tzinfo=UTC)
 
 
@@ -35,9 +40,11 @@ def filled(database: Database, tmp_path: Path) -> Database:
         for place in range(150):
             values = {"at": AT, "actor": "a\tb\\N", "action": "copy", "subject": str(place), "detail": detail}
             connection.execute(insert(audit).values(values))
-        values = {"forecast_id": 1, "revision": 1, "state": "scored", "inside_50": True, "inside_80": False}
-        connection.execute(insert(scores).values(**values, error=-0.0, scored_at=AT, recorded_at=AT))
-        common = {"kind": "run", "state": "due", "created_at": AT, "body": {}}
+        values = {"forecast_id": 1, "revision": 1, "state": "scored", "reason": None, "bars_revision": 2,
+                  "actions_revision": 0, "actual": 0.1 + 0.2, "pinball": 1e-17, "inside_50": True, "inside_80": False,
+                  "inside_95": True}  # fmt: skip
+        publish_scores(connection, ScoreBatch("XNYS", AT, AT, None), [{**values, "error": -0.0}], {1: FORECAST})
+        common = {"kind": "run", "state": "due", "created_at": AT, "body": {}, "body_hash": "b"}
         connection.execute(insert(run_requests).values(**common, error="no result at all"))
         connection.execute(insert(run_requests).values(**common, error="a result that is null", result=None))
     return database

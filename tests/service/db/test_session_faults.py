@@ -15,7 +15,7 @@ from service.api.common.errors import database_fault
 from service.app import create_app
 from service.db.migrate import require_head, upgrade
 from service.db.revision import HEAD
-from service.db.session import FAULTS, Database, refusal
+from service.db.session import FAULTS, Database, driver_message
 from service.db.tables import audit, runs, schedulers
 from service.errors import DatabaseError
 from service.runs import JOBS, Claimant, PlannedRun, claim, guard, plan
@@ -50,9 +50,9 @@ def test_a_full_database_undoes_the_whole_step_and_takes_the_next(database: Data
     with database.engine.connect() as connection:  # the pool hands the same connection out again
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         connection.exec_driver_sql(f"PRAGMA max_page_count={pages + 4}")
-    with pytest.raises(FAULTS) as told:
+    with pytest.raises(FAULTS) as caught:
         write(database, 100)
-    assert refusal(told.value) == "database or disk is full"
+    assert driver_message(caught.value) == "database or disk is full"
     assert count(database) == 3
     with database.engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA max_page_count=100000")
@@ -82,9 +82,9 @@ def test_a_read_only_database_is_read_and_not_written(database: Database, tmp_pa
     write(database, 2)
     database.close()
     shared = Database(f"sqlite:///file:{tmp_path / 'test.db'}?mode=ro&uri=true")
-    with pytest.raises(FAULTS) as told:
+    with pytest.raises(FAULTS) as caught:
         write(shared, 1)
-    assert refusal(told.value) == "attempt to write a readonly database"
+    assert driver_message(caught.value) == "attempt to write a readonly database"
     assert count(shared) == 2
     assert database_fault(shared) is None
     shared.close()
@@ -97,9 +97,9 @@ def test_a_postgresql_that_turns_read_only_is_a_fault_that_passes(database: Data
     with database.transaction() as connection:
         connection.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = on"))
     database.engine.dispose()  # as after a failover: new sessions find it read-only
-    with pytest.raises(FAULTS) as told:
+    with pytest.raises(FAULTS) as caught:
         write(database, 1)
-    assert refusal(told.value) == "cannot execute INSERT in a read-only transaction"
+    assert driver_message(caught.value) == "cannot execute INSERT in a read-only transaction"
     assert count(database) == 2
     with database.engine.connect() as connection:
         connection.execute(text("SET default_transaction_read_only = off"))
@@ -210,9 +210,9 @@ def test_a_folder_that_is_mounted_read_only(tmp_path: Path, migrated_file: Path)
     try:
         subprocess.run(["mount", "-o", "remount,bind,ro", folder], check=True)
         database = Database(f"sqlite:///{folder / 'test.db'}")
-        with pytest.raises(DatabaseError) as told:
+        with pytest.raises(DatabaseError) as caught:
             upgrade(database)
-        assert "test.db cannot be opened: " in str(told.value)
+        assert "test.db cannot be opened: " in str(caught.value)
         with TestClient(create_app(Settings(data_dir=folder), database)) as client:
             answer = client.get("/v1/forecasts/AAPL")
             assert answer.status_code == 503

@@ -16,7 +16,7 @@ AS_OF, T, T1, T2 = date(2018, 5, 31), date(2018, 6, 1), date(2018, 6, 4), date(2
 EVENING, OPEN = utc(2018, 5, 31, 22), utc(2018, 6, 1, 13, 30)
 MISSED = (
     "T (2018-06-01) opened before this could be issued (on time until 2018-06-01T13:30:00Z); "
-    "the forecast of the session after it is due 2018-06-01T21:30:00Z"
+    "the next forecast is due 2018-06-01T21:30:00Z"
 )
 
 
@@ -141,7 +141,7 @@ def test_a_bar_that_never_comes_is_missed_when_t_opens(desk: Desk) -> None:
     desk.move(OPEN)
     outcomes = desk.forecast(AS_OF)
     assert outcomes["LATE"].state == "missed"
-    assert outcomes["LATE"].reason == f"no bar of {AS_OF} came before T (2018-06-01) opened"
+    assert outcomes["LATE"].reason == f"no bar of {AS_OF} before T (2018-06-01) opened"
     assert outcomes["AAA"].state == "forecast"
     assert len(desk.rows(editions)) == 1
 
@@ -155,7 +155,7 @@ def test_without_a_bar_the_reason_is_the_bar_and_what_is_known_of_the_symbol(des
     desk.move(OPEN)
     outcome = desk.forecast(AS_OF)["LATE"]
     assert outcome.state == "missed"
-    assert outcome.reason == f"no bar of {AS_OF} came before T (2018-06-01) opened; LATE: its record ends in 2017"
+    assert outcome.reason == f"no bar of {AS_OF} before T (2018-06-01) opened; LATE: its record ends in 2017"
 
 
 def test_too_little_history_is_refused_with_the_reason(desk: Desk) -> None:

@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, inspect, text, update
+from sqlalchemy import inspect, text, update
 from sqlalchemy.exc import DBAPIError
 
 from models.config import Strategy
@@ -15,6 +15,7 @@ from service.db.tables import change_counters, editions, forecasts, scores, serv
 from service.forecasts.ledger import GENESIS, publish, verify
 from service.forecasts.publication import EditionDraft, ForecastDraft, ItemDraft
 from tests.support.forecast_factory import Desk, History, Said, draft_of, quantiles_of, random_closes, utc
+from tests.support.score_batches import add_scores
 
 AS_OF, T, T1, T2 = date(2018, 5, 31), date(2018, 6, 1), date(2018, 6, 4), date(2018, 6, 5)
 GUARDED = ("editions", "forecasts", "served_forecasts")
@@ -227,7 +228,7 @@ def test_scores_are_append_only_too(desk_with_two: Desk) -> None:
     publish_three(desk_with_two)
     values = {"forecast_id": 1, "revision": 1, "state": "void", "scored_at": ISSUED, "recorded_at": RECORDED}
     with desk_with_two.database.transaction() as connection:
-        connection.execute(insert(scores).values(values))
+        add_scores(connection, [values], ISSUED)
     with (
         pytest.raises(DBAPIError, match="the ledger is append-only: scores"),
         desk_with_two.database.transaction() as connection,

@@ -50,7 +50,7 @@ def test_new_york_hours(session: date, opens: str, closes: str) -> None:
 )
 def test_new_york_is_closed(day: date) -> None:
     assert not NEW_YORK.is_session(day)
-    with pytest.raises(CalendarError, match=f"XNYS: {day} is no session"):
+    with pytest.raises(CalendarError, match=f"XNYS: {day} is not a session"):
         NEW_YORK.close_at(day)
 
 
@@ -184,16 +184,16 @@ def test_aliases_share_one_calendar() -> None:
 
 
 def test_a_name_that_does_not_exist_is_refused() -> None:
-    sentence = r"no calendar named 'XNSE'; take an exchange's code such as .*XNZE.*, or 'weekdays'"
+    sentence = r"no calendar named 'XNSE'; use an exchange's code such as .*XNZE.*, or 'weekdays'"
     with pytest.raises(CalendarError, match=sentence):
         get_calendar("XNSE", date(2018, 1, 1))
 
 
 def test_dates_outside_the_bounds_are_refused() -> None:
     calendar = get_calendar("XNYS", date(2018, 1, 1), date(2018, 12, 31))
-    with pytest.raises(CalendarError, match=r"2021-01-04 lies outside the calendar's bounds 2010-01-01\.\.2020-12-31"):
+    with pytest.raises(CalendarError, match=r"2021-01-04 is outside the calendar's bounds 2010-01-01\.\.2020-12-31"):
         calendar.is_session(date(2021, 1, 4))
-    bounds = r"lies outside the calendar's bounds 2010-01-01\.\.2020-12-31; ask get_calendar for wider bounds$"
+    bounds = r"is outside the calendar's bounds 2010-01-01\.\.2020-12-31; call get_calendar with wider bounds$"
     with pytest.raises(CalendarError, match=f"XNYS: session 1 after 2020-12-31 {bounds}"):
         calendar.next(date(2020, 12, 31))
     with pytest.raises(CalendarError, match=f"XNYS: session 2 before 2010-01-05 {bounds}"):

@@ -53,7 +53,7 @@ def test_the_first_and_the_last_date_are_within_the_bounds() -> None:
 @pytest.mark.parametrize("day", [date(2024, 2, 29), date(2024, 3, 11)])
 def test_the_dates_outside_are_refused_with_what_to_do(day: date) -> None:
     sentence = (
-        rf"^TEST: {day} lies outside the calendar's bounds 2024-03-01\.\.2024-03-10; ask get_calendar for wider bounds$"
+        rf"^TEST: {day} is outside the calendar's bounds 2024-03-01\.\.2024-03-10; call get_calendar with wider bounds$"
     )
     with pytest.raises(CalendarError, match=sentence):
         make_calendar().is_session(day)
@@ -65,10 +65,3 @@ def test_known_dates_include_both_ends() -> None:
     assert [calendar.is_approximate(day) for day in days] == [True, False, False, True]
     assert calendar.approximate
     assert not make_calendar().approximate
-
-
-def test_continuous_needs_two_sessions_without_a_night_between() -> None:
-    two = ("2024-03-04", "2024-03-05")
-    assert make_calendar(two, (0, 24)).continuous
-    assert not make_calendar(two, (1, 24)).continuous
-    assert not make_calendar(two[:1], (0, 24)).continuous

@@ -2,15 +2,12 @@
 
 from datetime import UTC, date, datetime, timedelta
 
-import pytest
 from sqlalchemy import select
 
 from service.db.session import Database
 from service.db.tables import sessions
-from service.errors import CalendarError
 from service.market.exchange_calendar import get_calendar
-from service.market.sessions import ensure_sessions, final_sessions, mark_closed, reopen, sessions_after, settle_of
-from service.settings import Settings
+from service.market.sessions import closed_sessions, ensure_sessions, mark_closed, reopen
 
 SETTLE = timedelta(minutes=90)
 NEW_YORK = get_calendar("XNYS", date(2024, 1, 1))
@@ -39,36 +36,13 @@ def test_a_half_day_closes_early(database: Database) -> None:
         assert connection.execute(select(sessions.c.close_at)).scalar_one() == datetime(2024, 11, 29, 18, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(("minute", "last"), [(29, 9), (30, 10)])
-def test_final_is_close_and_settle(database: Database, minute: int, last: int) -> None:
-    ensure(database, date(2024, 1, 8), date(2024, 1, 12))
-    until = datetime(2024, 1, 10, 22, minute, tzinfo=UTC)
-    with database.reading() as connection:
-        assert final_sessions(connection, "XNYS", until, SETTLE)[-1] == date(2024, 1, last)
-        assert final_sessions(connection, "XNYS", until, SETTLE, limit=1) == (date(2024, 1, last),)
-        assert final_sessions(connection, "XTKS", until, SETTLE) == ()
-
-
-def test_a_closed_session_counts_nowhere(database: Database) -> None:
+def test_closed_sessions_are_marked_and_reopened(database: Database) -> None:
     ensure(database, date(2024, 1, 8), date(2024, 1, 12))
     with database.transaction() as connection:
         assert mark_closed(connection, "XNYS", [date(2024, 1, 9), date(2024, 1, 15)]) == 1
         assert mark_closed(connection, "XNYS", [date(2024, 1, 9)]) == 0
-        days = final_sessions(connection, "XNYS", datetime(2024, 1, 13, tzinfo=UTC), SETTLE)
-        assert [day.day for day in days] == [8, 10, 11, 12]
-        assert [row[0].day for row in sessions_after(connection, "XNYS", date(2024, 1, 8), 2)] == [10, 11]
+        assert closed_sessions(connection, date(2024, 1, 9)) == {"XNYS": {date(2024, 1, 9)}}
+        assert closed_sessions(connection, date(2024, 1, 10)) == {}
         assert ensure_sessions(connection, NEW_YORK, date(2024, 1, 8), date(2024, 1, 12)) == 0
         assert reopen(connection, "XNYS", [date(2024, 1, 9), date(2024, 1, 10)]) == 1
-        assert [row[0].day for row in sessions_after(connection, "XNYS", date(2024, 1, 8), 2)] == [9, 10]
-
-
-def test_too_few_sessions_ahead(database: Database) -> None:
-    ensure(database, date(2024, 1, 8), date(2024, 1, 12))
-    with database.reading() as connection, pytest.raises(CalendarError, match="2 sessions after 2024-01-11"):
-        sessions_after(connection, "XNYS", date(2024, 1, 11), 2)
-
-
-def test_the_settle_delay_of_a_calendar() -> None:
-    settle = settle_of(Settings(settle_minutes=80, settle_minutes_continuous=20))
-    minutes = [settle(name) // timedelta(minutes=1) for name in ("XNYS", "24/7", "24/5")]
-    assert minutes == [80, 20, 20]
+        assert closed_sessions(connection, date(2024, 1, 9)) == {}

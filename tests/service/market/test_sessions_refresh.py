@@ -7,15 +7,16 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from models.config import Strategy
 from service.db.session import Database
-from service.db.tables import scores, sessions
+from service.db.tables import sessions
 from service.forecasts.ledger import publish
 from service.market.session_calendar import Exactness, MarketCalendar, SessionTable
 from service.market.sessions import ensure_sessions, refresh_sessions
 from tests.support.forecast_factory import Desk, History, Said, draft_of, open_desk, random_closes
+from tests.support.score_batches import add_scores
 
 FIRST, LAST = date(2030, 1, 1), date(2030, 1, 31)
 WEEKDAYS = [date(2030, 1, day) for day in (7, 8, 9, 10, 11)]
@@ -86,7 +87,7 @@ def test_a_session_with_a_score_stays_as_it_was(database: Database, tmp_path: An
     with database.transaction() as connection:
         publish(connection, draft_of(said), at, at)
         score = {"forecast_id": 1, "revision": 1, "state": "scored", "scored_at": at, "recorded_at": at}
-        connection.execute(insert(scores).values(score))
+        add_scores(connection, [score], at)
         calendars = desk.context.calendars.get("XNYS")
         assert refresh_sessions(connection, calendars, date(2018, 5, 1), date(2018, 6, 15)) == 1
         query = select(sessions.c.session).where(sessions.c.approximate)

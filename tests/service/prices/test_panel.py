@@ -7,7 +7,7 @@ import pytest
 
 from models.preprocessing.frame import Panel
 from service.errors import NotFound
-from service.market.sessions import mark_closed, settle_of
+from service.market.sessions import mark_closed
 from service.prices.panel import PanelQuery, load_panel
 from service.prices.sources.base import Action, ActionKind, InstrumentMeta
 from tests.support.fakes import JANUARY, World, bars_frame, evening
@@ -19,7 +19,7 @@ def load(
     world: World, symbols: tuple[str, ...], until: datetime, rows: int | None = None, references: tuple[str, ...] = ()
 ) -> Panel:
     with world.database.reading() as connection:
-        return load_panel(connection, PanelQuery(symbols, references, until, settle_of(world.settings), rows))
+        return load_panel(connection, PanelQuery(symbols, references, until, world.settings.settle, rows))
 
 
 def days(panel: Panel, row: int = 0) -> list[int]:

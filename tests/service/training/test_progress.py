@@ -46,13 +46,13 @@ def progress_of(desk: Desk, run: Run) -> Progress:
 def test_it_begins_at_nothing_and_goes_on(desk: Desk, run: Run) -> None:
     with StoredProgress(desk.context, run, every=0.0) as progress:
         assert progress_of(desk, run) == (0.0, "reading the bars")
-        progress.note(0.42124, "multi_step, seed 1, epoch 7")
+        progress.update(0.42124, "multi_step, seed 1, epoch 7")
         assert progress_of(desk, run) == (0.421, "multi_step, seed 1, epoch 7")
 
 
 def test_notes_that_come_too_soon_are_left_out(desk: Desk, run: Run) -> None:
     with StoredProgress(desk.context, run, every=3600.0) as progress:
-        progress.note(0.9, "epoch 30")
+        progress.update(0.9, "epoch 30")
         assert progress_of(desk, run)[0] == 0.0
 
 
@@ -69,7 +69,7 @@ def test_a_run_that_was_taken_over_is_left_alone(desk: Desk, run: Run) -> None:
     with StoredProgress(desk.context, run, every=0.0) as progress:
         with desk.database.transaction() as connection:
             connection.execute(update(runs).values(token=run.token + 1, progress=None, progress_detail=None))
-        progress.note(0.5, "epoch 2")
+        progress.update(0.5, "epoch 2")
     assert progress_of(desk, run) == NOTHING
 
 
@@ -81,7 +81,7 @@ def test_a_database_that_refuses_stops_no_training(desk: Desk, run: Run) -> None
 
     desk.database.engine.dispose()
     with StoredProgress(desk.context, run, every=0.0) as progress:
-        progress.note(0.5, "epoch 2")
+        progress.update(0.5, "epoch 2")
     assert progress_of(desk, run) == NOTHING
 
 

@@ -151,7 +151,7 @@ def test_a_network_is_trained_judged_and_decided_on(desk: Desk, monkeypatch: pyt
     assert last == [False, False]
     assert len(desk.rows(config_approvals)) == 2
     newest = desk.rows(model_versions, forecaster="lstm")[-1]
-    assert "it may be judged again in 6" in newest.reason
+    assert "next attempt in 6" in newest.reason
 
 
 def evidence(gain: float, days: int) -> Evidence:
@@ -177,7 +177,9 @@ def test_who_serves_and_loses_live_is_sent_back_though_its_recipe_is_no_longer_t
     assert ("one_step", "random_walk", "champion") in versions(desk)
     assert ("one_step", "lstm", "challenger") in versions(desk)
     told = [sentence for _, strategy, sentence in desk.reporter.decisions if strategy == "one_step"]
-    assert told[0].startswith(f"the random walk serves: version {former} was sent back: the model config lost to the")
+    assert told[0].startswith(
+        f"the random walk serves: version {former} was withdrawn: the model config lost to the random"
+    )
 
 
 def test_bars_after_the_scheduled_instant_play_no_part(desk: Desk) -> None:

@@ -20,13 +20,13 @@ from service.db.tables import (
     model_versions,
     run_outcomes,
     runs,
-    scores,
     served_forecasts,
     sessions,
     stamp,
     track_records,
 )
 from service.db.tables.forecasts import QUANTILE_NAMES
+from tests.support.score_batches import add_scores
 
 NOW = datetime(2018, 6, 2, 0, 0, tzinfo=UTC)
 THURSDAY, FRIDAY = date(2018, 5, 31), date(2018, 6, 1)
@@ -183,7 +183,7 @@ def add_score(connection: Connection, edition: int, version: int, step: int, **v
         "pinball": 0.002, "error": -0.005, "inside_50": True, "inside_80": True, "inside_95": True, "scored_at": NOW,
         "recorded_at": NOW,
     }  # fmt: skip
-    connection.execute(insert(scores).values(**{**row, **values}))
+    add_scores(connection, [{**row, **values}], NOW)
 
 
 def add_run(connection: Connection, run_id: int, job: str, outcomes: dict[str, tuple[str, str | None]]) -> None:

@@ -12,7 +12,7 @@ from service.db.session import Database
 from service.execution.executor import TaskFailed
 from service.market.instruments import add_symbols
 from service.prices.sources.base import Transient
-from service.runs import Claimant, claim, note_progress
+from service.runs import Claimant, claim, store_progress
 from service.scheduler.loop import Scheduler
 from tests.support.forecast_factory import record_version, save_network
 from tests.support.recorded import RecordedWalks, Walk
@@ -52,7 +52,7 @@ def make_source() -> RecordedWalks:
 
 
 def rewrite(source: RecordedWalks) -> None:
-    """From now on the vendor serves one symbol at a quarter of its price, and no split says why."""
+    """From now on the vendor serves one symbol at a quarter of its price, and no split explains it."""
     source.put(Walk("DOUBT", FIRST, LAST, seed=3, begin=12.5))
 
 
@@ -175,7 +175,7 @@ def _training(folder: Path) -> None:
     with service.database.transaction() as connection:
         run = claim(connection, claimant, service.context.market.now(connection), service.machine.at)
         assert run is not None
-        note_progress(connection, run, 0.42, "one_step, seed 0, epoch 7")
+        store_progress(connection, run, 0.42, "one_step, seed 0, epoch 7")
     close(service)
 
 

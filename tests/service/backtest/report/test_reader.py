@@ -24,7 +24,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     path = write_backtest(tmp_path / "a.parquet", PANEL, [WALK, LSTM])
     contents = read_files([path])
     wanted = table_from(PANEL, WALK, LSTM)
-    assert (contents.has_raw, contents.has_folds, contents.has_seeds, contents.told) == (True, True, False, ())
+    assert (contents.has_raw, contents.has_folds, contents.has_seeds, contents.notices) == (True, True, False, ())
     assert sorted(contents.table.entries) == sorted(wanted.entries)
     assert contents.table.symbols == ("S00", "S01")
     np.testing.assert_array_equal(contents.table.quantiles, wanted.quantiles)
@@ -81,9 +81,9 @@ def test_what_the_backtest_said_is_read(tmp_path: Path) -> None:
     path = write_backtest(tmp_path / "a.parquet", PANEL, [WALK])
     document = json.dumps({"notes": ["fold 1 is skipped", 7]}).encode()
     pq.write_table(pq.read_table(path).replace_schema_metadata({METADATA_KEY: document}), path)
-    assert read_files([path]).told == ("fold 1 is skipped",)
+    assert read_files([path]).notices == ("fold 1 is skipped",)
     pq.write_table(pq.read_table(path).replace_schema_metadata({METADATA_KEY: b"{nonsense"}), path)
-    assert read_files([path]).told == ()
+    assert read_files([path]).notices == ()
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

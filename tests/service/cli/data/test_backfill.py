@@ -47,7 +47,7 @@ def test_killed_in_the_middle_it_goes_on_where_it_stood(line: CommandLine, datab
         counts = connection.execute(select(func.count()).select_from(forecasts)).scalar_one()
         versions = connection.execute(select(func.count()).select_from(model_versions)).scalar_one()
     assert (len(days), list(days), counts, versions) == (SESSIONS, sorted(set(days)), SESSIONS * 2 * 4, 2)
-    assert line.run("db", "check").out == "every edition gives its hash, and none is missing\n"
+    assert line.run("db", "check").out == "every edition and score batch gives its hash, and none is missing\n"
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -70,4 +70,4 @@ def test_what_it_prints_and_refuses(line: CommandLine) -> None:
     )
     unknown = line.run("backfill", "MARS", "--from", "2012-12-01", "--to", "2012-12-31")
     assert unknown.status == 1
-    assert unknown.sentence.startswith("there is no calendar named 'MARS'; take an exchange's code such as ")
+    assert unknown.sentence.startswith("there is no calendar named 'MARS'; use an exchange's code such as ")

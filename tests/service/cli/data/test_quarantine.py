@@ -27,7 +27,7 @@ def line(tmp_path: Path) -> CommandLine:
 def database(line: CommandLine) -> Iterator[Database]:
     """The command line's own database, made by its first command."""
     first = line.run("quarantine", "list")
-    assert (first.status, first.out) == (0, "nothing is in doubt\n"), first.error
+    assert (first.status, first.out) == (0, "no suspect rows, no symbols on hold\n"), first.error
     opened = Database(f"sqlite:///{line.folder / 'tplus-sample-replay.db'}")
     with opened.transaction() as connection:
         seen = {"first_seen_at": AT, "last_seen_at": AT}
@@ -38,7 +38,7 @@ def database(line: CommandLine) -> Iterator[Database]:
                 {"symbol": "IBM", "session": DAY, "row": {}, "reason": "not a session", "state": "refused", **seen},
             ],
         )
-        raise_hold(connection, "AAPL", SymbolHold.BASIS, "all closes came twice", (DAY, AT))
+        raise_hold(connection, "AAPL", SymbolHold.BASIS, "all closes came twice", DAY, AT)
     yield opened
     opened.close()
 
@@ -46,19 +46,21 @@ def database(line: CommandLine) -> Iterator[Database]:
 def test_what_is_in_doubt_is_listed(line: CommandLine, database: Database) -> None:
     listed = line.run("quarantine", "list")
     assert listed.out.splitlines() == [
-        "    3  AAPL       basis      open      all closes came twice",
+        " hold  AAPL       basis      open      all closes came twice",
         "    1  IBM        2012-12-20 open      halved",
     ]
     everything = line.run("quarantine", "list", "IBM", "--all", "--json").document["quarantine"]
     assert [(row["id"], row["state"]) for row in everything] == [(1, "open"), (2, "refused")]
     assert everything[0]["row"]["close"] == 50.0
+    (hold,) = line.run("quarantine", "list", "--json").document["holds"]
+    assert (hold["symbol"], hold["kind"], hold["sessions_seen"]) == ("AAPL", "basis", ["2012-12-20"])
 
 
 def test_clearing_lets_through_and_leaves_a_line_each(line: CommandLine, database: Database) -> None:
-    answer = line.run("quarantine", "clear", "1", "3")
+    answer = line.run("quarantine", "clear", "1", "--hold", "AAPL")
     assert answer.out.splitlines() == [
         "IBM 2012-12-20: the bar is stored as it came",
-        "AAPL basis: the next pull takes the whole history as the source tells it, on a new basis",
+        "AAPL basis: the next pull takes the whole history as the source has it, on a new basis",
     ]
     with database.reading() as connection:
         assert has_bar(connection, "IBM", DAY)
@@ -66,7 +68,7 @@ def test_clearing_lets_through_and_leaves_a_line_each(line: CommandLine, databas
         lines = connection.execute(select(audit).order_by(audit.c.id)).all()
     assert [(row.actor, row.action, row.subject) for row in lines] == [
         ("command line", "quarantine.clear", "IBM"),
-        ("command line", "quarantine.clear", "AAPL"),
+        ("command line", "hold.clear", "AAPL"),
     ]
     assert lines[0].detail["reason"] == "halved"
     assert lines[0].detail["row"]["close"] == 50.0
@@ -79,3 +81,17 @@ def test_a_number_that_is_not_there_clears_nothing(line: CommandLine, database: 
     with database.reading() as connection:
         assert not has_bar(connection, "IBM", DAY)
         assert connection.execute(select(audit.c.id)).all() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "sentence"),
+    [
+        (["--hold", "IBM"], 1, "IBM has no open hold; see `tplus quarantine list`"),
+        ([], 2, "nothing to clear; give the number of a row, or --hold SYMBOL"),
+    ],
+)
+def test_clearing_nothing_is_an_error(
+    line: CommandLine, database: Database, arguments: list[str], status: int, sentence: str
+) -> None:
+    answer = line.run("quarantine", "clear", *arguments)
+    assert (answer.status, answer.sentence) == (status, sentence)

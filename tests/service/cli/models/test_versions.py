@@ -46,7 +46,7 @@ def test_promote_rollback_and_what_is_said(line: CommandLine) -> None:
     assert again.out == f"version 2 ({RANDOM_WALK}) serves equity one_step already; nothing changed\n"
     back = line.run("models", "rollback", "equity", "one_step", "--json")
     assert back.document == {"group": "equity", "strategy": "one_step", "champion": 1, "before": 2}
-    assert "promoted by hand: wider is wiser" in line.run("models", "show", "2").out
+    assert "promoted manually: wider is wiser" in line.run("models", "show", "2").out
     database = Database(f"sqlite:///{line.folder / 'tplus-sample-replay.db'}")
     with database.reading() as connection:
         details = list(connection.execute(select(audit.c.detail).where(audit.c.action == "models.promote")).scalars())

@@ -89,7 +89,7 @@ def test_a_session_is_filled_once_its_t_has_opened_and_not_before(desk: Desk) ->
     desk.move(utc(2018, 6, 4, 13, 29))  # New York opens at 13:30
     with pytest.raises(
         SettingsError,
-        match=r"XNYS has no session from 2018-06-01 to 2018-06-01 that can be back-filled: the newest one whose T has "
+        match=r"XNYS has no session from 2018-06-01 to 2018-06-01 for a backfill: the newest one whose T has "
         r"opened is 2018-05-31; later ones are forecast on time",
     ):
         fill(desk, FRIDAY, FRIDAY)
@@ -211,11 +211,11 @@ def test_the_stand_in_bears_no_calibration_state(desk: Desk) -> None:
     on_time(desk, THURSDAY)
     fill(desk, WEDNESDAY, WEDNESDAY)
     served = desk.rows(served_forecasts, edition=1)[0].model_version_id
-    stand_in = served_by(desk)[WEDNESDAY][0]
+    substitute = served_by(desk)[WEDNESDAY][0]
     with desk.database.reading() as connection:
-        lineages = read_lineages(connection, [served, stand_in])
-    assert stand_in not in lineages[served].versions
-    assert stand_in in lineages[stand_in].versions
+        lineages = read_lineages(connection, [served, substitute])
+    assert substitute not in lineages[served].versions
+    assert substitute in lineages[substitute].versions
 
 
 def test_a_missed_session_stays_missed(desk: Desk) -> None:
@@ -270,8 +270,8 @@ def refusals() -> Iterable[tuple[tuple[str, str, str, tuple[str, ...]], type[Exc
     yield ("MARS", "2018-05-01", "2018-05-31", ()), CalendarError, "there is no calendar named 'MARS'; take"
     yield ("XNYS", "2018-05-31", "2018-05-01", ()), SettingsError, "--from 2018-05-31 lies after --to 2018-05-01"
     yield ("XNYS", "2019-05-01", "2019-05-31", ()), SettingsError, "the newest one whose T has opened is 2018-06-07"
-    yield ("XNYS", "2018-06-02", "2018-06-03", ()), SettingsError, "the market was closed; take a longer range"
-    yield ("XNYS", "2001-01-02", "2001-12-31", ()), SettingsError, "the first bar is of 2017-02-16; take a later range"
+    yield ("XNYS", "2018-06-02", "2018-06-03", ()), SettingsError, "the market was closed; use a longer range"
+    yield ("XNYS", "2001-01-02", "2001-12-31", ()), SettingsError, "the first bar is of 2017-02-16; use a later range"
     yield ("XTKS", "2018-05-01", "2018-05-31", ()), NotFound, "no symbol of the watchlist trades on XTKS; see"
     yield ("XNYS", "2018-05-01", "2018-05-31", ("AAA", "ZZZ")), NotFound, "^ZZZ: not among the watchlist's symbols of"
     yield ("XNYS", "2018-05-31", "2018-05-31", ("HOLE",)), NotFound, "HOLE: no bar of any session from 2018-05-31 to"

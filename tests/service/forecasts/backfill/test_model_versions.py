@@ -26,7 +26,7 @@ FINAL = "2018-05-31T21:30"
 """Thursday's final instant."""
 
 
-def stand_ins(desk: Desk) -> dict[str, int]:
+def substitutes(desk: Desk) -> dict[str, int]:
     return {row.strategy: row.id for row in desk.rows(model_versions, for_backfill=True)}
 
 
@@ -45,7 +45,7 @@ def test_nor_if_it_had_been_decided_on_before(desk: Desk) -> None:
     network = add_network_of(desk, FINAL, "2018-05-01T00:00")
     fill(desk, THURSDAY, FRIDAY)
     assert {day: version for day, (version, _) in served_by(desk).items()} == {
-        THURSDAY: stand_ins(desk)["multi_step"], FRIDAY: network
+        THURSDAY: substitutes(desk)["multi_step"], FRIDAY: network
     }  # fmt: skip
     assert network not in forecasters(desk, THURSDAY)
 
@@ -77,7 +77,7 @@ def test_a_network_of_which_nobody_knows_what_it_saw_is_never_used(desk: Desk) -
     fill(desk, THURSDAY, THURSDAY)
     assert network not in forecasters(desk, THURSDAY)
     assert served_by(desk)[THURSDAY] == (
-        walk, "the random walk serves: no champion of then is there whose data end before this session"
+        walk, "the random walk serves: no champion of that time has data that end before this session"
     )  # fmt: skip
 
 
@@ -116,11 +116,11 @@ def test_where_nobody_qualifies_one_random_walk_is_fitted_for_the_whole_range(de
     fill_desk(desk)
     late = add_network_of(desk, "2018-06-09T00:00", "2018-06-09T00:00")
     fill(desk, THURSDAY, MONDAY)
-    walks = stand_ins(desk)
+    walks = substitutes(desk)
     assert served_by(desk) == {
         day: (
             walks["multi_step"],
-            "the random walk serves, fitted for this back-fill up to 2018-05-30T21:30:00Z: "
+            "the random walk serves, fitted for this backfill up to 2018-05-30T21:30:00Z: "
             "no version's data end before this session",
         )
         for day in (THURSDAY, FRIDAY, MONDAY)
@@ -150,7 +150,7 @@ def test_a_random_walk_without_its_artifact_is_stood_in_for(desk: Desk) -> None:
     lost = desk.add_walk(next(iter(desk.context.configs("equity"))), "champion")
     fill(desk, THURSDAY, THURSDAY)
     assert lost not in forecasters(desk, THURSDAY, "one_step")
-    assert served_by(desk, "one_step")[THURSDAY][0] == stand_ins(desk)["one_step"]
+    assert served_by(desk, "one_step")[THURSDAY][0] == substitutes(desk)["one_step"]
     assert len([one for one in desk.reporter.notices if f"model version {lost} cannot be used" in one]) == 1
 
 

@@ -13,7 +13,9 @@ from service.forecasts.scoring.outcomes import CalendarView, Closes, PendingFore
 from service.prices.adjustment.corporate_actions import Action, ActionKind
 
 AS_OF, T = date(2018, 5, 31), date(2018, 6, 1)
-PENDING = PendingForecast(7, "AAA", AS_OF, T, (-0.06, -0.04, -0.02, 0.0, 0.02, 0.04, 0.06), 0, None, None, served=True)
+PENDING = PendingForecast(
+    7, "AAA", AS_OF, T, 1, 1, 1, (-0.06, -0.04, -0.02, 0.0, 0.02, 0.04, 0.06), 0, None, None, served=True
+)
 NO_LATER = CalendarView({T: 0}, frozenset())
 LOG_101 = 0.009950330853168083
 """ln 1.01."""
@@ -24,7 +26,11 @@ PINBALL_101 = 0.0037107379180834
 
 def closes(as_of: float, target: float, *actions: Action, revisions: Sequence[int] = (1, 1)) -> Closes:
     return Closes(
-        np.array([AS_OF, T], "datetime64[D]"), np.array([as_of, target]), np.array(revisions, np.int64), actions
+        np.array([AS_OF, T], "datetime64[D]"),
+        np.array([as_of, target]),
+        np.array(revisions, np.int64),
+        actions,
+        tuple(range(1, len(actions) + 1)),
     )
 
 
@@ -140,7 +146,7 @@ def test_a_corrected_volume_gives_none() -> None:
 def test_a_dividend_that_came_late_gives_a_new_revision() -> None:
     row = outcome(closes(100.0, 101.0, dividend(T, 2.0)), scored())
     assert row is not None
-    assert (row["revision"], row["bars_revision"]) == (2, 2)
+    assert (row["revision"], row["bars_revision"], row["actions_revision"]) == (2, 2, 1)
     assert row["actual"] == pytest.approx(log(101 / 98), abs=1e-14)
 
 
@@ -150,12 +156,20 @@ def test_a_later_dividend_shifts_both_closes_and_changes_nothing() -> None:
         np.array([100.0, 101.0, 99.0]),
         np.array([1, 1, 1], np.int64),
         (dividend(date(2018, 6, 4), 1.7),),
+        (1,),
     )
     assert outcome(three, scored()) is None
 
 
+def test_the_revision_of_the_actions_counts_those_after_as_of_up_to_the_target() -> None:
+    actions = [dividend(AS_OF, 1.0), dividend(T, 2.0), dividend(date(2018, 6, 4), 3.0)]  # revisions 1, 2 and 3
+    row = outcome(closes(100.0, 101.0, *actions))
+    assert row is not None
+    assert row["actions_revision"] == 2
+
+
 def only_as_of() -> Closes:
-    return Closes(np.array([AS_OF], "datetime64[D]"), np.array([100.0]), np.array([1], np.int64), ())
+    return Closes(np.array([AS_OF], "datetime64[D]"), np.array([100.0]), np.array([1], np.int64), (), ())
 
 
 @pytest.mark.parametrize("stored", [None, only_as_of()])
@@ -166,8 +180,9 @@ def test_without_a_bar_it_waits_four_sessions_and_is_void_after_five(stored: Clo
         "forecast_id": 7,
         "revision": 1,
         "state": "void",
-        "reason": "no bar of 2018-06-01 (or of 2018-05-31) came within 5 sessions",
+        "reason": "no bar of 2018-06-01 (or of 2018-05-31) arrived within 5 sessions",
         "bars_revision": None,
+        "actions_revision": None,
         "actual": None,
         "pinball": None,
         "error": None,
@@ -180,7 +195,7 @@ def test_without_a_bar_it_waits_four_sessions_and_is_void_after_five(stored: Clo
 def test_a_session_that_turned_out_closed_is_void_at_once() -> None:
     row = outcome(only_as_of(), view=CalendarView({T: 0}, frozenset({T})))
     assert row is not None
-    assert (row["state"], row["reason"]) == ("void", "session 2018-06-01 turned out closed")
+    assert (row["state"], row["reason"]) == ("void", "session 2018-06-01 was closed")
 
 
 VOID = replace(PENDING, score_revision=1, score_state="void")

@@ -122,7 +122,7 @@ def test_a_bar_that_never_comes_is_void_after_five_sessions_and_healed_later(sai
     at(said, LATER[2], AAA=100.0)
     assert [row for row in states(said) if row[0] == 1] == [(1, 1, "void")]
     (void,) = [row for row in said.rows(scores) if row.state == "void"]
-    assert void.reason == "no bar of 2018-06-01 (or of 2018-05-31) came within 5 sessions"
+    assert void.reason == "no bar of 2018-06-01 (or of 2018-05-31) arrived within 5 sessions"
     said.put("AAA", {T: 101.0})
     assert at(said, LATER[3], AAA=100.0) == {"AAA": "scored"}
     assert [row for row in states(said) if row[0] == 1] == [(1, 1, "void"), (1, 2, "scored")]
@@ -146,7 +146,7 @@ def test_a_session_judged_closed_is_void_at_once_and_does_not_count_as_later(sai
     said.close_session("XNYS", T)
     at(said, T1, AAA=101.0)
     assert states(said) == [(1, 1, "void"), (2, 1, "scored")]
-    assert [row.reason for row in said.rows(scores) if row.state == "void"] == ["session 2018-06-01 turned out closed"]
+    assert [row.reason for row in said.rows(scores) if row.state == "void"] == ["session 2018-06-01 was closed"]
 
 
 def test_a_closed_session_is_none_of_the_five(said: Desk) -> None:

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import insert
 
 from models.config import Strategy
 from models.metrics.significance import diebold_mariano
-from service.db.tables import editions, forecasts, model_versions, scores, served_forecasts, track_records
+from service.db.tables import editions, forecasts, model_versions, served_forecasts, track_records
 from service.forecasts.ledger import publish
-from service.forecasts.scoring.track_records import update_accuracy
+from service.forecasts.scoring.track_records import update_track_records
 from tests.support.forecast_factory import NOON, Desk, History, Said, draft_of, sessions_until
+from tests.support.score_batches import add_scores
 
 LAST = date(2018, 6, 29)
 WALK, NETWORK = 1, 2
@@ -63,8 +63,8 @@ def tell(desk: Desk, spoken: Iterable[Spoken], mode: str = "replay") -> None:
             ]  # fmt: skip
             number = publish(connection, draft_of(*said, mode=mode), NOON, NOON)
             ids = forecasts.select().where(forecasts.c.edition == number)
-            for row in connection.execute(ids).all():
-                connection.execute(insert(scores).values(_score(row.id, one.earned[row.model_version_id])))
+            rows = [_score(row.id, one.earned[row.model_version_id]) for row in connection.execute(ids)]
+            add_scores(connection, rows, NOON)
 
 
 def _score(forecast_id: int, earned: Earned, revision: int = 1, state: str = "scored") -> dict[str, Any]:
@@ -78,7 +78,7 @@ def _score(forecast_id: int, earned: Earned, revision: int = 1, state: str = "sc
 def computed(desk: Desk, *symbols: str, mode: str = "replay") -> dict[tuple[str, str], Any]:
     """The table after an update, by (scope, forecaster)."""
     with desk.database.transaction() as connection:
-        update_accuracy(connection, symbols, mode)
+        update_track_records(connection, symbols, mode)
     return {(row.scope, row.forecaster): row for row in desk.rows(track_records, mode=mode)}
 
 
@@ -159,8 +159,8 @@ def test_the_newest_score_of_a_forecast_counts(ready: Desk) -> None:
     ((as_of, target),) = days(1)
     tell(ready, [Spoken("AAA", as_of, target, {NETWORK: Earned(0.9), WALK: Earned(0.8)}, NETWORK)])
     with ready.database.transaction() as connection:
-        for row in ready.rows(forecasts):
-            connection.execute(insert(scores).values(_score(row.id, Earned(0.2 * row.model_version_id), revision=2)))
+        rows = [_score(row.id, Earned(0.2 * row.model_version_id), revision=2) for row in ready.rows(forecasts)]
+        add_scores(connection, rows, NOON)
     found = computed(ready, "AAA")
     assert (found[("AAA", "served")].pinball, found[("AAA", "served")].random_walk_pinball) == (0.4, 0.2)
 

@@ -112,7 +112,7 @@ def test_at_the_end_the_later_counts() -> None:
 
 
 def test_descending_rows_are_malformed() -> None:
-    with pytest.raises(Malformed, match="2024-01-02 stands after 2024-01-03"):
+    with pytest.raises(Malformed, match="2024-01-02 comes after 2024-01-03"):
         check(bars_frame([JANUARY[1], JANUARY[0]], [10, 11]))
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 from service.db.tables import bars, change_counters, instruments, quarantine, sessions
 from service.market.exchange_calendar import get_calendar
 from service.prices.pull.fetcher import IngestContext, pull_symbols
-from service.prices.repository import read_actions, read_bars
+from service.prices.repository import read_actions
 from service.prices.sources.base import (
     Action,
     ActionKind,
@@ -24,6 +24,7 @@ from service.prices.sources.base import (
     UnknownSymbol,
 )
 from tests.support.fakes import JANUARY, World, bars_frame, evening
+from tests.support.stored_bars import read_bars
 
 CLOSES = [float(price) for price in range(100, 121)]
 

@@ -9,10 +9,10 @@ import pytest
 from service.market.exchange_calendar import get_calendar
 from service.prices.adjustment.corporate_actions import Action, ActionKind
 from service.prices.pull.full_resync import SHARE, read_whole
-from service.prices.quarantine.row_quarantine import list_quarantine
-from service.prices.quarantine.symbol_holds import SymbolHold, raise_hold
-from service.prices.repository import read_bars
+from service.prices.quarantine.symbol_holds import SymbolHold, list_holds, raise_hold
+from service.vocabulary import QuarantineState
 from tests.support.fakes import JANUARY, World, bars_frame, evening
+from tests.support.stored_bars import read_bars
 
 FEBRUARY = [date(2024, 2, day) for day in (1, 2, 5, 6, 7, 8, 9)]
 DAYS = [*JANUARY, *FEBRUARY]
@@ -60,8 +60,8 @@ def test_a_correction_far_back_is_found(world: World, night: date) -> None:
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ([*CLOSES[:2], 30.0, *CLOSES[3:]], "came 0.294118 times the stored one: too far for a correction"),
-        ([*(close / 3 for close in CLOSES[:9]), *CLOSES[9:]], "came 0.333333 times the stored one"),
+        ([*CLOSES[:2], 30.0, *CLOSES[3:]], "is 0.294118 times the stored one: too far for a correction"),
+        ([*(close / 3 for close in CLOSES[:9]), *CLOSES[9:]], "is 0.333333 times the stored one"),
     ],
 )
 def test_what_cannot_be_believed_far_back_costs_no_new_bar(
@@ -72,30 +72,30 @@ def test_what_cannot_be_believed_far_back_costs_no_new_bar(
     assert world.pull(night)["GE"].state == "ok"
     assert closes(world) == CLOSES[: place + 1]
     with world.database.reading() as connection:
-        (record,) = list_quarantine(connection, ["GE"], "open")
-    assert record.reason.startswith("read again as a whole, the close of 2024-01-")
+        (record,) = list_holds(connection, ["GE"], QuarantineState.OPEN)
+    assert record.reason.startswith("compared as a whole, the close of 2024-01-")
     assert words in record.reason
 
 
 def test_a_split_that_comes_on_such_a_night_confirms_the_doubt(world: World, night: date) -> None:
     with world.database.transaction() as connection:
         raise_hold(
-            connection, "GE", SymbolHold.BASIS, "half, and no split says why", (FEBRUARY[2], evening(FEBRUARY[2]))
+            connection, "GE", SymbolHold.BASIS, "half, and no split explains it", FEBRUARY[2], evening(FEBRUARY[2])
         )
     world.source.bars["GE"] = bars_frame(DAYS, [close / 2 for close in CLOSES])
     world.source.actions["GE"] = (Action(night, ActionKind.SPLIT, 2.0),)
     assert world.pull(night)["GE"].state == "ok"
     assert closes(world)[0] == CLOSES[0] / 2
     with world.database.reading() as connection:
-        assert [record.state for record in list_quarantine(connection, ["GE"])] == ["confirmed"]
+        assert [record.state for record in list_holds(connection, ["GE"])] == ["confirmed"]
 
 
 def test_a_history_that_became_another_companys_is_doubted(world: World, night: date) -> None:
     world.source.bars["GE"] = bars_frame(DAYS[8:], CLOSES[8:])
     assert world.pull(night)["GE"].state == "ok"
     with world.database.reading() as connection:
-        (record,) = list_quarantine(connection, ["GE"], "open")
-    assert record.reason.startswith("read again as a whole, it lacks 8 of the ")
+        (record,) = list_holds(connection, ["GE"], QuarantineState.OPEN)
+    assert record.reason.startswith("compared as a whole, it lacks 8 of the ")
     assert closes(world) == CLOSES[: DAYS.index(night) + 1]
 
 

@@ -8,9 +8,10 @@ from sqlalchemy import select
 
 from service.db.tables import bar_revisions, quarantine
 from service.prices.quarantine.row_quarantine import clear, list_quarantine
-from service.prices.repository import has_bar, read_actions, read_bars
+from service.prices.repository import has_bar, read_actions
 from service.prices.sources.base import Action, ActionKind
 from tests.support.fakes import JANUARY, World, bars_frame, evening
+from tests.support.stored_bars import read_bars
 
 CLOSES = [float(price) for price in range(100, 121)]
 

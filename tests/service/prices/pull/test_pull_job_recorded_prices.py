@@ -7,11 +7,12 @@ import pytest
 
 from service.db.session import Database
 from service.prices.quarantine.row_quarantine import list_quarantine
-from service.prices.repository import has_bar, read_bars
+from service.prices.repository import has_bar
 from service.prices.sources.files import FilesSource
 from service.settings import Settings
 from tests.support.fakes import FakeSource, World
 from tests.support.paths import PRICES
+from tests.support.stored_bars import read_bars
 
 pytestmark = pytest.mark.skipif(not PRICES.is_dir(), reason=f"no recorded prices at {PRICES}")
 

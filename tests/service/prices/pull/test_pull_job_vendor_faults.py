@@ -12,12 +12,13 @@ from service.db.session import Database
 from service.db.tables import bar_revisions
 from service.market.exchange_calendar import get_calendar
 from service.prices.pull.fetcher import IngestContext, PullOutcome, pull_symbols
-from service.prices.quarantine.row_quarantine import Quarantined, clear, list_quarantine
-from service.prices.repository import read_bars
+from service.prices.quarantine.symbol_holds import Hold, clear_holds, list_holds
 from service.prices.sources.yahoo import YahooSource
 from service.settings import Settings
+from service.vocabulary import QuarantineState
 from tests.support.fakes import FakeSource, World
 from tests.support.standin import Fault, Standin, StandinSymbol, reset_yfinance
+from tests.support.stored_bars import read_bars
 
 FIRST = date(2018, 10, 1)
 SESSIONS_SEEN = [date(2018, 11, day) for day in (12, 13, 14, 15, 16, 19, 20, 21)]
@@ -52,10 +53,10 @@ class Vendor:
         with self.world.database.reading() as connection:
             return read_bars(connection, "MADE").close.tolist()
 
-    def records(self, state: str | None = None) -> tuple[Quarantined, ...]:
-        """Its rows in the quarantine."""
+    def holds(self, state: QuarantineState | None = None) -> tuple[Hold, ...]:
+        """Its holds."""
         with self.world.database.reading() as connection:
-            return list_quarantine(connection, ["MADE"], state)
+            return list_holds(connection, ["MADE"], state)
 
     @property
     def state(self) -> tuple[str, int]:
@@ -100,7 +101,7 @@ def test_dates_off_by_one_move_no_bar(vendor: Vendor) -> None:
     vendor.night(SESSIONS_SEEN[0])
     vendor.standin.fail("MADE", Fault.DAY_EARLY)
     assert vendor.night(SESSIONS_SEEN[3])["MADE"].state == "suspect"
-    assert "one session off" in vendor.records("open")[0].reason
+    assert "one session off" in vendor.holds(QuarantineState.OPEN)[0].reason
     assert (vendor.closes(), vendor.state) == (traded(31), ("suspect", 1))
     vendor.standin.heal()
     assert vendor.night(SESSIONS_SEEN[4])["MADE"].state == "ok"
@@ -145,26 +146,26 @@ def test_a_split_whose_ratio_comes_late_is_confirmed_when_it_does(vendor: Vendor
         assert outcome.state == "suspect"
         assert "1.25:1 of 2018-11-13" in str(outcome.reason)
     assert (vendor.closes(), vendor.state) == (traded(31), ("suspect", 1))
-    (record,) = vendor.records("open")
-    assert (record.session, record.row["nights"]) == (None, ["2018-11-13", "2018-11-14"])
+    (record,) = vendor.holds(QuarantineState.OPEN)
+    assert (record.kind, record.sessions_seen) == ("basis", ["2018-11-13", "2018-11-14"])
     vendor.change(unapplied=frozenset())
     assert vendor.night(SESSIONS_SEEN[3])["MADE"].state == "ok"
     assert vendor.state == ("ok", 2)
-    assert [one.state for one in vendor.records()] == ["confirmed"]
+    assert [one.state for one in vendor.holds()] == ["confirmed"]
 
 
 def test_a_ratio_without_a_split_waits_for_a_person_or_for_the_split(vendor: Vendor) -> None:
     vendor.change(splits={SESSIONS_SEEN[1]: 1.25}, unannounced=frozenset({SESSIONS_SEEN[1]}))
     vendor.night(SESSIONS_SEEN[0])
     outcome = vendor.night(SESSIONS_SEEN[1])["MADE"]
-    assert outcome.reason == "all closes came 0.8 times the stored ones and no split says why"
+    assert outcome.reason == "all closes are 0.8 times the stored ones and no split explains it"
     assert vendor.closes() == traded(31)
     vendor.change(unannounced=frozenset())
     assert vendor.night(SESSIONS_SEEN[2])["MADE"].state == "ok"
-    assert (vendor.state, [one.state for one in vendor.records()]) == (("ok", 2), ["confirmed"])
+    assert (vendor.state, [one.state for one in vendor.holds()]) == (("ok", 2), ["confirmed"])
 
 
-@pytest.mark.parametrize(("times", "words"), [(100.0, "currency unit"), (2.0, "no split says why")])
+@pytest.mark.parametrize(("times", "words"), [(100.0, "currency unit"), (2.0, "no split explains it")])
 def test_a_person_lets_another_scale_through(vendor: Vendor, times: float, words: str) -> None:
     vendor.night(SESSIONS_SEEN[0])
     days = get_calendar("XNYS", FIRST, SESSIONS_SEEN[-1]).sessions(FIRST, SESSIONS_SEEN[-1])
@@ -174,7 +175,7 @@ def test_a_person_lets_another_scale_through(vendor: Vendor, times: float, words
         assert (outcome.state, words in str(outcome.reason)) == ("suspect", True)
     assert vendor.closes() == traded(31)
     with vendor.world.database.transaction() as connection:
-        clear(connection, vendor.records("open")[0].id, datetime(2018, 11, 16, tzinfo=UTC), "yahoo")
+        clear_holds(connection, "MADE", datetime(2018, 11, 16, tzinfo=UTC))
     assert vendor.closes() == traded(31), "nothing moves before the next pull"
     assert vendor.night(SESSIONS_SEEN[4])["MADE"].state == "ok"
     assert vendor.closes() == [close * times for close in traded(35)]
@@ -194,7 +195,7 @@ def test_a_scale_that_goes_back_by_itself_is_cleared(vendor: Vendor) -> None:
     assert vendor.night(SESSIONS_SEEN[1])["MADE"].state == "suspect"
     vendor.change(scaled={})
     assert vendor.night(SESSIONS_SEEN[2])["MADE"].state == "ok"
-    assert (vendor.closes(), [one.state for one in vendor.records()]) == (traded(33), ["cleared"])
+    assert (vendor.closes(), [one.state for one in vendor.holds()]) == (traded(33), ["cleared"])
 
 
 def test_a_symbol_with_bars_is_gone_on_the_third_day(vendor: Vendor) -> None:
@@ -202,11 +203,11 @@ def test_a_symbol_with_bars_is_gone_on_the_third_day(vendor: Vendor) -> None:
     gone = vendor.standin.symbols.pop("MADE")
     told = [vendor.night(night)["MADE"] for night in (SESSIONS_SEEN[1], SESSIONS_SEEN[1], SESSIONS_SEEN[2])]
     assert [one.state for one in told] == ["no_data"] * 3
-    assert "said on 2 of the 3 sessions" in str(told[2].reason)
+    assert "reported on 2 of the 3 sessions" in str(told[2].reason)
     assert vendor.state == ("failing", 1)
     assert vendor.night(SESSIONS_SEEN[3])["MADE"].state == "unknown"
     assert vendor.state == ("unknown", 1)
-    assert [one.state for one in vendor.records()] == ["confirmed"]
+    assert [one.state for one in vendor.holds()] == ["confirmed"]
     vendor.standin.symbols["MADE"] = gone
     assert vendor.night(SESSIONS_SEEN[4])["MADE"].state == "ok"
 
@@ -220,7 +221,7 @@ def test_a_symbol_that_comes_again_starts_the_count_anew(vendor: Vendor) -> None
     assert vendor.night(SESSIONS_SEEN[3])["MADE"].state == "ok"
     del vendor.standin.symbols["MADE"]
     assert vendor.night(SESSIONS_SEEN[4])["MADE"].state == "no_data"
-    assert [one.state for one in vendor.records()] == ["cleared", "open"]
+    assert [one.state for one in vendor.holds()] == ["cleared", "open"]
 
 
 def test_a_symbol_never_seen_is_unknown_at_once(vendor: Vendor) -> None:
@@ -234,8 +235,8 @@ def test_nothing_is_gone_or_empty_while_the_canary_is_silent(vendor: Vendor, fau
     vendor.standin.fail("OTHER", fault)
     outcome = vendor.night(SESSIONS_SEEN[1])["MADE"]
     assert outcome.state == "transient"
-    assert str(outcome.reason).startswith("not believed while no other symbol answers: ")
-    assert (vendor.state, vendor.records()) == (("ok", 1), ())
+    assert str(outcome.reason).startswith("not accepted while no other symbol answers: ")
+    assert (vendor.state, vendor.holds()) == (("ok", 1), ())
 
 
 def test_a_symbol_without_bars_beside_a_canary_that_sings_has_no_data(vendor: Vendor) -> None:

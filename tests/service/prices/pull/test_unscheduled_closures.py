@@ -80,7 +80,7 @@ def test_forecasts_aimed_at_it_are_void_and_the_next_ones_step_over_it(place: Pl
         .join(forecasts, forecasts.c.id == scores.c.forecast_id)
         .where(forecasts.c.symbol == "AAA.L", forecasts.c.target_session == WEDNESDAY)
     )
-    assert {tuple(row) for row in place.rows(aimed)} == {("void", "session 2024-03-06 turned out closed")}
+    assert {tuple(row) for row in place.rows(aimed)} == {("void", "session 2024-03-06 was closed")}
     mine = select(forecasts.c.as_of, forecasts.c.target_session).where(
         forecasts.c.symbol == "AAA.L", forecasts.c.strategy == "multi_step", forecasts.c.as_of > TUESDAY
     )
@@ -93,7 +93,7 @@ def test_the_forecast_run_of_a_closed_session_says_why_it_gave_none(place: Place
     query = select(run_outcomes.c.state, run_outcomes.c.reason).join(runs, runs.c.id == run_outcomes.c.run_id)
     wanted = query.where(runs.c.job == "forecast", runs.c.session == WEDNESDAY, runs.c.scope == "XLON")
     assert {tuple(row) for row in place.rows(wanted)} == {
-        ("missed", "session 2024-03-06 turned out closed; the forecast of the session after it is due "
+        ("missed", "session 2024-03-06 was closed; the next forecast is due "
                    "2024-03-07T18:00:00Z"),
     }  # fmt: skip
 

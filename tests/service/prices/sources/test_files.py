@@ -165,7 +165,7 @@ def test_sunday_evenings_join_mondays_bar(tmp_path: Path) -> None:
         (HEADER + "2018-12-10,1,1,1,one,1,1\n" + ROWS, ":2:", "close 'one' is not a number"),
         (HEADER + ROWS + "2018-12-17,1,1,1\n", ":6:", "4 fields where the header has 7"),
         (HEADER + ROWS + "2018-12-14,1,1,1,1,1,1\n", ":6:", "date 2018-12-14 is there twice"),
-        (HEADER + "2018-12-17,1,1,1,1,1,1\n" + ROWS, ":3:", "date 2018-12-11 stands after 2018-12-17"),
+        (HEADER + "2018-12-17,1,1,1,1,1,1\n" + ROWS, ":3:", "date 2018-12-11 comes after 2018-12-17"),
     ],
 )
 def test_a_bad_file_is_named_with_line_and_reason(tmp_path: Path, text: str, where: str, words: str) -> None:
@@ -202,10 +202,10 @@ def test_a_bad_list_of_actions_is_named_with_its_line(tmp_path: Path, row: str) 
         source(tmp_path).fetch("MADE", None, AT)
 
 
-def test_an_unknown_symbol_hears_how_many_there_are(tmp_path: Path) -> None:
+def test_an_unknown_symbol_is_reported_with_the_number_of_symbols(tmp_path: Path) -> None:
     write(tmp_path / "MADE.csv", HEADER + ROWS)
     write(tmp_path / ".hidden.csv", HEADER + ROWS)
-    with pytest.raises(UnknownSymbol, match=r"^NOSUCH: no file .* there are 1 symbols"):
+    with pytest.raises(UnknownSymbol, match=r"^NOSUCH: no file .* it holds 1 symbols"):
         source(tmp_path).fetch("NOSUCH", None, AT)
 
 

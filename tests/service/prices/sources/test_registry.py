@@ -21,7 +21,7 @@ def test_each_word_makes_its_source(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("spec", ["", "Sample", "files:", "files", "stooq"])
 def test_other_words_are_refused(spec: str) -> None:
-    with pytest.raises(SettingsError, match="names no price source; take sample, files:DIR or yahoo"):
+    with pytest.raises(SettingsError, match="is not a price source; use sample, files:DIR or yahoo"):
         make_source(spec)
 
 

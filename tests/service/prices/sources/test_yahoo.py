@@ -132,7 +132,7 @@ def test_rows_later_than_the_instant_are_left_out(source: YahooSource) -> None:
 def test_unknown_symbols_are_told_so_in_every_round(source: YahooSource) -> None:
     # yfinance answers its first two unknown symbols in another way than the later ones.
     for symbol in ("NOSUCH", "NEITHER", "NORTHIS", "NOSUCH"):
-        with pytest.raises(UnknownSymbol, match=f"^{symbol}: Yahoo knows no such symbol"):
+        with pytest.raises(UnknownSymbol, match=f"^{symbol}: Yahoo has no such symbol"):
             source.fetch(symbol, START, NOW)
 
 
@@ -147,20 +147,20 @@ def test_a_symbol_gone_after_its_zone_was_seen_is_unknown(source: YahooSource, s
 @pytest.mark.parametrize(
     ("fault", "expected", "words"),
     [
-        (Fault.RATE_LIMIT, RateLimited, "slow down"),
-        (Fault.FORBIDDEN, Transient, "no whole JSON document"),
-        (Fault.BAD_GATEWAY, Transient, "no whole JSON document"),
+        (Fault.RATE_LIMIT, RateLimited, "rate limited"),
+        (Fault.FORBIDDEN, Transient, "not a complete JSON document"),
+        (Fault.BAD_GATEWAY, Transient, "not a complete JSON document"),
         (Fault.CHART_ERROR, Transient, "Something broke inside"),
         (Fault.NO_START, NoData, "Data doesn't exist"),
         (Fault.EMPTY_RESULT, NoData, "no bars in the window"),
-        (Fault.CUT_JSON, Transient, "no whole JSON document"),
+        (Fault.CUT_JSON, Transient, "not a complete JSON document"),
         (Fault.SHORT_BODY, Transient, "connection failed"),
         (Fault.RESET, Transient, "connection failed"),
         (Fault.DOWN, Transient, "down"),
         (Fault.NO_VOLUME, Malformed, "volume"),
         (Fault.NO_CURRENCY, Malformed, "currency"),
         (Fault.UNEQUAL, Malformed, "cannot be read"),
-        (Fault.EMPTY_BODY, Transient, "no whole JSON document"),
+        (Fault.EMPTY_BODY, Transient, "not a complete JSON document"),
         (Fault.EMPTY_JSON, NoData, "no reason"),
         (Fault.NULL_RESULT, NoData, "no bars in the window"),
         (Fault.UNAUTHORISED, NoData, "no reason"),
@@ -307,13 +307,13 @@ def test_a_cache_that_stays_corrupt_is_told_once_wiped(standin: Standin, tmp_pat
 @pytest.mark.parametrize(
     ("fault", "expected", "words"),
     [
-        (Fault.UNAUTHORISED, Transient, "refuses without a reason"),
+        (Fault.UNAUTHORISED, Transient, "refused without a reason"),
         (Fault.CHART_ERROR, Transient, "Something broke inside"),
         (Fault.NO_START, NoData, "Data doesn't exist"),
         (Fault.EMPTY_RESULT, NoData, "no reason"),
         (Fault.NULL_RESULT, NoData, "no reason"),
-        (Fault.RATE_LIMIT, RateLimited, "slow down"),
-        (Fault.BAD_GATEWAY, Transient, "no whole JSON document"),
+        (Fault.RATE_LIMIT, RateLimited, "rate limited"),
+        (Fault.BAD_GATEWAY, Transient, "not a complete JSON document"),
     ],
 )
 def test_a_symbol_never_asked_before_tells_its_own_reason(

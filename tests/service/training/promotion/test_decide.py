@@ -78,8 +78,8 @@ def test_the_random_walk_serves_before_any_network(desk: Desk) -> None:
 def test_a_network_whose_recipe_nobody_judged_stands_beside_the_random_walk(desk: Desk) -> None:
     assert after(desk, 1.0) == [(1, "champion"), (2, "challenger")]
     assert reasons(desk) == {
-        1: "the random walk serves: the lstm is not promoted: the recipe has not been judged yet",
-        2: "not promoted: the recipe has not been judged yet",
+        1: "the random walk serves: the lstm is not promoted: the model config has not been tested yet",
+        2: "not promoted: the model config has not been tested yet",
     }
 
 
@@ -107,8 +107,8 @@ def test_a_refit_takes_over_while_it_is_not_worse_by_more_than_the_margin(desk: 
 def test_a_worse_refit_stands_beside_and_its_predecessor_goes_on(desk: Desk) -> None:
     ask(desk, 0.5)
     assert after(desk, 1.0, 1.02) == [(1, "retired"), (2, "champion"), (3, "challenger"), (4, "challenger")]
-    assert reasons(desk)[3] == "version 2 goes on serving"
-    assert reasons(desk)[4].endswith("of its predecessor's 38.00 bp, so version 2 goes on serving")
+    assert reasons(desk)[3] == "version 2 keeps serving"
+    assert reasons(desk)[4].endswith("of its predecessor's 38.00 bp, so version 2 keeps serving")
     assert after(desk, 1.0)[1:] == [(2, "retired"), (3, "retired"), (4, "retired"), (5, "challenger"), (6, "champion")]
 
 
@@ -157,13 +157,13 @@ def test_another_recipe_does_not_push_an_accepted_one_out(desk: Desk) -> None:
     assert [(row.id, row.status) for row in desk.rows(model_versions)] == [
         (1, "retired"), (2, "champion"), (3, "challenger"), (4, "challenger"),
     ]  # fmt: skip
-    assert reasons(desk)[4] == "not promoted: the recipe has not been judged yet"
+    assert reasons(desk)[4] == "not promoted: the model config has not been tested yet"
 
 
 def test_a_training_without_a_network_leaves_the_serving_one(desk: Desk) -> None:
     ask(desk, 0.5)
     assert after(desk, 1.0, None) == [(1, "retired"), (2, "champion"), (3, "challenger")]
-    assert reasons(desk)[3] == "the random walk stands beside the network"
+    assert reasons(desk)[3] == "a network serves"
 
 
 @pytest.mark.parametrize(("group", "strategy"), [("crypto", "one_step"), ("equity", "multi_step")])
@@ -200,5 +200,5 @@ def test_the_sentence_to_tell(desk: Desk) -> None:
     assert told == [
         "the random walk serves: no network serves this group yet",
         f"lstm promoted: {ACCEPTED}",
-        "the random walk stands beside the network",
+        "a network serves",
     ]

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import insert
 
 from models.config import Strategy
 from models.gate import Evidence
-from service.db.tables import forecasts, model_versions, scores
+from service.db.tables import forecasts, model_versions
 from service.forecasts.ledger import publish
 from service.training.promotion.gate import live_evidence
 from service.training.registry.approvals import ConfigKey
 from tests.support.forecast_factory import NOON, Desk, History, Said, draft_of, sessions_until
+from tests.support.score_batches import add_scores
 
 LAST = date(2018, 6, 29)
 WALK, NETWORK = 1, 2
@@ -40,7 +40,7 @@ def tell(desk: Desk, symbol: str, place: int, pinballs: dict[int, list[float | N
         for row in connection.execute(forecasts.select().where(forecasts.c.edition == number)).all():
             pinball = pinballs[row.model_version_id][row.step - 1]
             if pinball is not None:
-                connection.execute(insert(scores).values(_score(row.id, pinball)))
+                add_scores(connection, [_score(row.id, pinball)], NOON)
 
 
 def _score(forecast_id: int, pinball: float) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def test_the_newest_version_and_the_newest_score_count(ready: Desk) -> None:
     tell(ready, "AAA", 0, {refit: [0.001, 0.002, 0.003], **pinballs})
     corrected = next(row.id for row in ready.rows(forecasts) if (row.model_version_id, row.step) == (refit, 3))
     with ready.database.transaction() as connection:
-        connection.execute(insert(scores).values({**_score(corrected, 0.006), "revision": 2}))
+        add_scores(connection, [{**_score(corrected, 0.006), "revision": 2}], NOON)
     found = evidence(ready)
     np.testing.assert_allclose(found.loss, [30.0])
     np.testing.assert_allclose(found.walk, [30.0])

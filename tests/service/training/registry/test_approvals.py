@@ -14,7 +14,7 @@ from service.training.registry.approvals import (
     WITHDRAWN,
     Approval,
     ConfigKey,
-    read_standing,
+    read_approval,
     record_attempt,
     record_loss,
 )
@@ -28,7 +28,7 @@ LAST = date(2018, 5, 31)
 
 def approval(desk: Desk, key: ConfigKey = KEY) -> Approval:
     with desk.database.reading() as connection:
-        return read_standing(connection, key)
+        return read_approval(connection, key)
 
 
 def ask(desk: Desk, gain: float, last: date, key: ConfigKey = KEY) -> None:
@@ -39,7 +39,7 @@ def ask(desk: Desk, gain: float, last: date, key: ConfigKey = KEY) -> None:
     walk = np.full(252, 39.0)
     evidence = Evidence(days, walk - gain + noise, walk, 1)
     with desk.database.transaction() as connection:
-        attempt = read_standing(connection, key).attempts + 1
+        attempt = read_approval(connection, key).attempts + 1
         record_attempt(connection, key, evidence, evaluate_config(evidence, attempt), RECORDED)
 
 
@@ -51,27 +51,27 @@ def with_sessions_after(desk: Desk, n: int) -> date:
 
 def test_a_recipe_nobody_judged_may_be_asked_for(desk: Desk) -> None:
     found = approval(desk)
-    assert (found.accepted, found.attempts, found.may_ask) == (False, 0, True)
+    assert (found.accepted, found.attempts, found.may_attempt) == (False, 0, True)
 
 
 def test_an_accepted_recipe_is_not_asked_for_again(desk: Desk) -> None:
     ask(desk, 0.5, with_sessions_after(desk, 100))
     found = approval(desk)
-    assert (found.accepted, found.attempts, found.may_ask) == (True, 1, False)
+    assert (found.accepted, found.attempts, found.may_attempt) == (True, 1, False)
     assert found.figures["config_sessions"] == 252
 
 
 def test_a_refused_recipe_waits_for_a_quarter_of_new_sessions(desk: Desk) -> None:
     ask(desk, 0.0, with_sessions_after(desk, ATTEMPT_INTERVAL - 1))
     found = approval(desk)
-    assert (found.accepted, found.may_ask) == (False, False)
-    assert found.reason.endswith("; it may be judged again in 1 sessions")
+    assert (found.accepted, found.may_attempt) == (False, False)
+    assert found.reason.endswith("; next attempt in 1 sessions")
 
 
 def test_after_a_quarter_it_may_be_asked_for_again_and_needs_more(desk: Desk) -> None:
     last = with_sessions_after(desk, ATTEMPT_INTERVAL)
     ask(desk, 0.0, last)
-    assert approval(desk).may_ask
+    assert approval(desk).may_attempt
     ask(desk, 0.15, LAST)
     (first, second) = desk.rows(config_approvals)
     assert (first.attempt, second.attempt) == (1, 2)
@@ -89,13 +89,13 @@ def test_too_few_sessions_use_up_no_asking_and_wait_all_the_same(desk: Desk, day
     with desk.database.transaction() as connection:
         record_attempt(connection, KEY, few, evaluate_config(few, 1), RECORDED)
     found = approval(desk)
-    assert (found.accepted, found.attempts, found.may_ask) == (False, 0, False)
+    assert (found.accepted, found.attempts, found.may_attempt) == (False, 0, False)
 
 
 def test_another_recipe_may_be_asked_for_at_once_but_counts(desk: Desk) -> None:
     ask(desk, 0.0, with_sessions_after(desk, 10))
     other = approval(desk, replace(KEY, config_hash="r2"))
-    assert (other.may_ask, other.attempts) == (True, 1)
+    assert (other.may_attempt, other.attempts) == (True, 1)
     assert approval(desk, replace(KEY, strategy="multi_step")).attempts == 0
 
 
@@ -105,8 +105,8 @@ def test_a_recipe_that_lost_its_place_waits_as_a_refused_one(desk: Desk, kind: s
     with desk.database.transaction() as connection:
         record_loss(connection, KEY, kind, "it lost", RECORDED)
     found = approval(desk)
-    assert (found.accepted, found.attempts, found.may_ask) == (False, 1, False)
-    assert found.reason == f"it lost; it may be judged again in {ATTEMPT_INTERVAL} sessions"
+    assert (found.accepted, found.attempts, found.may_attempt) == (False, 1, False)
+    assert found.reason == f"it lost; next attempt in {ATTEMPT_INTERVAL} sessions"
 
 
 def test_judgements_are_kept_for_good_with_what_they_rest_on(desk: Desk) -> None:

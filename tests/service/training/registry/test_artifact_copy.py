@@ -48,7 +48,7 @@ def test_an_altered_artifact_is_refused(desk: Desk, tmp_path: Path) -> None:
 def test_a_target_that_cannot_be_written_is_told(desk: Desk, tmp_path: Path) -> None:
     desk.add_network(Strategy.MULTI_STEP, "champion")
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DatabaseError, match=r"could not be copied to .*theirs.*make room and copy again"):
+    with pytest.raises(DatabaseError, match=r"could not be copied to .*theirs.*free space and copy again"):
         copied(desk, tmp_path / "file" / "theirs")
 
 

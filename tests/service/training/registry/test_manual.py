@@ -8,7 +8,7 @@ import pytest
 from models.config import Strategy
 from service.db.tables import audit, config_approvals, model_versions
 from service.errors import NotFound
-from service.training.registry.approvals import ConfigKey, read_standing
+from service.training.registry.approvals import ConfigKey, read_approval
 from service.training.registry.manual import Change, promote_by_hand, roll_back
 from service.training.registry.versions import Decision, Recorded, decide
 from tests.support.forecast_factory import NOON, Desk, History, random_closes
@@ -49,8 +49,8 @@ def test_a_version_is_put_in_anothers_place_with_the_reason_kept(ready: Desk) ->
     assert change.before.id == 2
     assert statuses(ready) == {1: "challenger", 2: "challenger", 3: "champion"}
     reasons = {row.id: row.reason for row in ready.rows(model_versions)}
-    assert reasons[3] == "promoted by hand: I say so"
-    assert reasons[2] == "version 3 was put in its place by hand: I say so"
+    assert reasons[3] == "promoted manually: I say so"
+    assert reasons[2] == "version 3 was promoted manually instead: I say so"
     last = ready.rows(audit)[-1]
     assert (last.action, last.subject) == ("models.promote", "equity one_step")
     assert last.detail == {"version": 3, "before": 2, "reason": "I say so"}
@@ -80,10 +80,10 @@ def test_back_to_the_random_walk_takes_the_recipes_acceptance_away(ready: Desk) 
     assert back(ready).now.id == 1
     assert statuses(ready)[1] == "champion"
     (row,) = ready.rows(config_approvals)
-    assert (row.kind, row.accepted, row.reason) == ("withdrawn", False, "withdrawn by hand: worse since Monday")
+    assert (row.kind, row.accepted, row.reason) == ("withdrawn", False, "withdrawn manually: worse since Monday")
     with ready.database.reading() as connection:
-        approval = read_standing(connection, ConfigKey("equity", "one_step", row.config_hash, "lstm"))
-    assert (approval.accepted, approval.may_ask) == (False, False)
+        approval = read_approval(connection, ConfigKey("equity", "one_step", row.config_hash, "lstm"))
+    assert (approval.accepted, approval.may_attempt) == (False, False)
 
 
 def test_from_one_network_to_another_the_acceptance_stands(ready: Desk) -> None:

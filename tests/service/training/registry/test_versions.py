@@ -195,7 +195,7 @@ def test_a_random_walk_stands_beside_a_network_that_serves(desk: Desk) -> None:
     assert stored == {
         older: ("retired", f"replaced by version {new}"),
         network: ("champion", "made champion"),
-        new: ("challenger", "the random walk stands beside the network"),
+        new: ("challenger", "a network serves"),
     }
     decisions = [(row.model_version_id, row.status) for row in desk.rows(model_decisions)]
     assert decisions[-2:] == [(older, "retired"), (new, "challenger")]

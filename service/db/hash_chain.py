@@ -1,0 +1,40 @@
+"""Hashes of stored rows, each over the hash before it: whoever holds one can check everything older."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+GENESIS = "0" * 64
+"""Previous hash of the first link of a chain."""
+
+
+def chain_hash(header: Mapping[str, Any], parts: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """Return the SHA-256, in hex, over the canonical JSON of a header and its rows.
+
+    Args:
+        header: Column name -> value; holds the number and the previous hash.
+        parts: Rows by a name for their kind, each a mapping of column name to value. Their order does not matter.
+
+    Raises:
+        ValueError: a figure is NaN or infinite.
+    """
+    document: dict[str, Any] = {"header": _plain(header)}
+    for name, rows in parts.items():
+        document[name] = sorted((_plain(row) for row in rows), key=_canonical)
+    return hashlib.sha256(_canonical(document).encode()).hexdigest()
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {str(name): _text(value) for name, value in row.items()}
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="microseconds")
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def _canonical(document: Any) -> str:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)

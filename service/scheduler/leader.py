@@ -43,8 +43,8 @@ def take_lead(connection: Connection, me: str, name: str, now: datetime, lease: 
 def _follow_clock_back(connection: Connection, me: str, now: datetime, lease: timedelta) -> None:
     """Limit every lease to one lease from now after the clock was set back.
 
-    A heartbeat of another scheduler in the future shows it. A running holder extends its lease in time and loses nothing;
-    the lead and runs of a dead one are free after one lease instead of after the whole step back.
+    A heartbeat of another scheduler in the future shows it. A running holder extends its lease in time and loses
+    nothing; the lead and runs of a dead one are free after one lease instead of after the whole step back.
     """
     ahead = select(schedulers.c.id).where(schedulers.c.id != me, schedulers.c.heartbeat_at > now).limit(1)
     if connection.execute(ahead).one_or_none() is None:

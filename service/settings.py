@@ -91,9 +91,7 @@ class Settings(BaseSettings):
     groups: SymbolList = Field(
         (), description="training groups of single symbols, as `SYMBOL=group`, separated by commas"
     )
-    calendars: SymbolList = Field(
-        (), description="exchange calendars of symbols, as `SYMBOL=calendar`, by comma"
-    )
+    calendars: SymbolList = Field((), description="exchange calendars of symbols, as `SYMBOL=calendar`, by comma")
     host: str = Field("127.0.0.1", description="address the API listens on")
     port: int = Field(8000, ge=1, le=65535, description="port the API listens on")
     lookback: int = Field(5, ge=1, le=60, description="sessions in a window (T-5..T-1)")
@@ -105,9 +103,7 @@ class Settings(BaseSettings):
     seeds: SeedList = Field((0, 1, 2), description="seeds whose forecasts are averaged, separated by commas")
     settle_minutes: int = Field(90, ge=0, le=600, description="a bar is final this long after the close")
     settle_minutes_continuous: int = Field(60, ge=0, le=600, description="the same on 24/7 and 24/5 calendars")
-    grace_minutes: int = Field(
-        180, ge=0, le=1200, description="24/7 and 24/5: how long after settling is on time"
-    )
+    grace_minutes: int = Field(180, ge=0, le=1200, description="24/7 and 24/5: how long after settling is on time")
     overlap_sessions: int = Field(10, ge=1, le=100, description="stored sessions that every pull fetches again")
     fetch_workers: int = Field(3, ge=1, le=8, description="symbols fetched in parallel")
     pull_limit_seconds: float = Field(1800.0, gt=0, le=86400, description="a pull fetches no further symbol after this")

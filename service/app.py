@@ -1,4 +1,4 @@
-"""The API process: the routes over one database, and the server that listens."""
+"""The API process: the routes of one database, and their HTTP server."""
 
 import errno
 import json
@@ -44,19 +44,19 @@ from service.settings import Settings, load_settings
 
 VERSION = "0.1.0"
 
-DESCRIPTION = """Dated, session-true, auditable forecasts of stock returns for T, T+1 and T+2, each with its
-measured skill against the random walk. Instants are UTC; sessions are dates; market time is replayed where the
-service replays. Not investment advice."""
+DESCRIPTION = """Dated, auditable forecasts of stock returns for the sessions T, T+1 and T+2, each with its measured
+skill against the random walk. Instants are UTC; sessions are dates; a replay service has replayed market time. Not
+investment advice."""
 
 SHUTDOWN_SECONDS = 2
-"""How long open requests may go on after the process is told to end."""
+"""How long open requests may continue after the process receives the signal to end."""
 
 UNTIL_EOF = "--until-eof"
-"""Argument: serve only as long as standard input is open."""
+"""Argument: serve only while standard input is open."""
 
 _BACKLOG = 512
 
-_PARTS = (
+_RESOURCES = (
     *(forecasts, history, figures, prices, symbols, watchlist),
     *(models, runs, accuracy, status, events, health),
 )
@@ -64,11 +64,11 @@ _PARTS = (
 
 
 def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
-    """The application; nothing is opened yet.
+    """Return the application, without opening the database.
 
     Args:
         settings: The settings.
-        database: The database to read; None = the settings' own, closed when the application ends.
+        database: The database to read; None = that of the settings, closed when the application ends.
     """
     opened = Database(settings.url) if database is None else database
 
@@ -93,32 +93,32 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
     app.state.hub = Hub(app.state.status)
     app.add_middleware(RequestIds)
     add_error_handlers(app, opened)
-    for part in _PARTS:
-        app.include_router(part.router, dependencies=[Depends(only_known_parameters)])
+    for resource in _RESOURCES:
+        app.include_router(resource.router, dependencies=[Depends(only_known_parameters)])
     app.include_router(dashboard(VERSION))
     _declare_problems(app)
     return app
 
 
 class Server(uvicorn.Server):
-    """A server that ends the open streams of its application when it is told to end, instead of waiting for them."""
+    """A server that ends open event streams at shutdown, instead of waiting for them."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the streams, then everything else."""
+        """End the streams, then the server."""
         application: Any = self.config.app
         application.state.hub.close()
         await super().shutdown(sockets)
 
 
 def serve(settings: Settings, database: Database | None = None) -> None:
-    """Serve the API until the process is told to end.
+    """Serve the API until the process receives the signal to end.
 
     Raises:
-        PortInUse: the address is taken; found out before anything else starts.
+        PortInUse: the address is in use; checked before anything else starts.
         StampMismatch: the database belongs to another source or clock.
     """
     with bind(settings.host, settings.port) as listener:
-        refuse_foreign(settings)
+        refuse_foreign_database(settings)
         config = uvicorn.Config(
             create_app(settings, database),
             log_level="warning",
@@ -126,7 +126,7 @@ def serve(settings: Settings, database: Database | None = None) -> None:
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
         host, port = listener.getsockname()[:2]
-        _say(
+        _write_event(
             {
                 "event": "listening",
                 "url": f"http://{host}:{port}",
@@ -137,8 +137,8 @@ def serve(settings: Settings, database: Database | None = None) -> None:
         Server(config).run(sockets=[listener])
 
 
-def refuse_foreign(settings: Settings) -> None:
-    """Refuse a database of another source or clock; one that is not there yet, or cannot be reached now, may come.
+def refuse_foreign_database(settings: Settings) -> None:
+    """Refuse a database of another source or clock; a missing or unreachable database is accepted.
 
     Raises:
         StampMismatch: the database was made for other settings.
@@ -148,19 +148,19 @@ def refuse_foreign(settings: Settings) -> None:
         with database.reading() as connection:
             check_stamp(connection, settings.source_name, settings.market_clock)
     except SQLAlchemyError:
-        return  # readiness says what is wrong, and goes on saying it until it is mended
+        return  # readiness reports the fault until it is repaired
     finally:
         database.close()
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket.
+    """Return a listening socket.
 
     Raises:
-        PortInUse: another process listens there, or the address is not this machine's.
+        PortInUse: another process listens there, or the address is not of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Named as TCP so that the event loop turns Nagle's algorithm off: it costs each answer 40 ms otherwise.
+    # With the protocol TCP the event loop turns off Nagle's algorithm, which delays each answer by 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -169,15 +169,17 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
-            raise PortInUse(f"port {port} on {host} is taken; stop what listens there or set TPLUS_PORT") from error
+            raise PortInUse(
+                f"port {port} on {host} is in use; stop the process that listens there or set TPLUS_PORT"
+            ) from error
         raise PortInUse(
-            f"port {port} on {host} cannot be listened on ({error.strerror}); set TPLUS_HOST and TPLUS_PORT"
+            f"port {port} on {host} cannot be opened ({error.strerror}); set TPLUS_HOST and TPLUS_PORT"
         ) from error
     return listener
 
 
 def _declare_problems(app: FastAPI) -> None:
-    """Put the problem documents' schema into the OpenAPI file, where the routes point to."""
+    """Add the schemas of problem documents to the OpenAPI document, which the routes refer to."""
     plain = app.openapi
 
     def with_problems() -> dict[str, Any]:
@@ -192,19 +194,19 @@ def _declare_problems(app: FastAPI) -> None:
     app.openapi = with_problems  # type: ignore[method-assign]
 
 
-def _say(event: dict[str, str]) -> None:
+def _write_event(event: dict[str, str]) -> None:
     sys.stdout.write(json.dumps(event) + "\n")
     sys.stdout.flush()
 
 
 def main(arguments: Sequence[str] = ()) -> int:
-    """Run the API by itself; returns the exit status.
+    """Run the API alone; return the exit status.
 
     Args:
-        arguments: `UNTIL_EOF` ends it when standard input closes, which it does with the process that started it.
+        arguments: `UNTIL_EOF` ends it when standard input closes, as it does when the parent process ends.
     """
     if UNTIL_EOF in arguments:
-        threading.Thread(target=_end_with_input, name="life line", daemon=True).start()
+        threading.Thread(target=_end_with_input, name="input watcher", daemon=True).start()
     try:
         serve(load_settings())
     except TplusError as error:

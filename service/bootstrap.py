@@ -1,4 +1,4 @@
-"""Putting the service together: database, stamp, watchlist, clocks, source, workers."""
+"""Assembles the service: database, stamp, watchlist, clocks, source, workers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,20 +24,20 @@ from service.runtime.progress import Reporter, SilentReporter
 from service.settings import Settings
 
 YAHOO_WATCHLIST = ("AAPL", "GOOG", "IBM", "META", "MSFT")
-"""Watchlist of a new live database when none is set: the sample's companies under today's names."""
+"""Default watchlist of a new live database: the companies of the sample under their current symbols."""
 
 
 @contextmanager
 def open_service(settings: Settings, reporter: Reporter | None = None) -> Iterator[ServiceContext]:
-    """Everything a job needs, over a migrated and stamped database; closed when the block ends.
+    """Open all parts that a job needs, with a migrated and stamped database, for a block.
 
     Args:
         settings: The settings in force.
-        reporter: Who is told of what happens; None = nobody.
+        reporter: Receives reports of progress; None = no reports.
 
     Raises:
-        SettingsError: a source, network, calendar or START that cannot be used.
-        DatabaseError: a database that cannot be opened, or belongs to another source or clock.
+        SettingsError: the source, network, a calendar or START is invalid.
+        DatabaseError: the database cannot be opened, or belongs to another source or clock.
     """
     network_of(settings)
     source = make_source(settings.source, Path(settings.data_dir) / "yahoo-cache", settings.yahoo_standin_url)
@@ -74,12 +74,15 @@ def _make_data_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsError(
-            f"the data folder {folder} cannot be made ({error.strerror}); set TPLUS_DATA_DIR to one that can"
+            f"the data folder {folder} cannot be created ({error.strerror}); set TPLUS_DATA_DIR to another folder"
         ) from error
 
 
 def open_database(settings: Settings, source: PriceSource, market: MarketClock) -> Database:
-    """Migrate and stamp the database; a new one gets its watchlist, every one the reference series as set."""
+    """Return the migrated and stamped database.
+
+    A new database gets its watchlist; every database gets the calendars and reference series of the settings.
+    """
     database = Database(settings.url)
     try:
         migrate.upgrade(database)
@@ -89,8 +92,8 @@ def open_database(settings: Settings, source: PriceSource, market: MarketClock) 
             now = DatabaseClock().now(connection)
             ensure_stamp(connection, source.name, settings.market_clock, now, source.record())
             if is_new:
-                first = settings.symbols or _default_watchlist(source)
-                add_symbols(connection, first, market.now(connection), settings.group_of)
+                symbols = settings.symbols or _default_watchlist(source)
+                add_symbols(connection, symbols, market.now(connection), settings.group_of)
             _set_references(connection, settings, market)
             _set_calendars(connection, settings, market.now(connection))
     except BaseException:
@@ -106,7 +109,7 @@ def _default_watchlist(source: PriceSource) -> tuple[str, ...]:
 
 
 def _set_references(connection: Connection, settings: Settings, market: MarketClock) -> None:
-    """Make the reference series those of the settings, no more and no fewer."""
+    """Set the reference series to exactly those of the settings."""
     names = [parse_reference(item).symbol for item in settings.reference_symbols]
     connection.execute(update(instruments).where(instruments.c.symbol.not_in(names)).values(reference=False))
     if names:
@@ -114,25 +117,25 @@ def _set_references(connection: Connection, settings: Settings, market: MarketCl
 
 
 def _set_calendars(connection: Connection, settings: Settings, now: datetime) -> None:
-    """Give symbols the calendars named by hand.
+    """Set the calendars of the symbols in `TPLUS_CALENDARS`.
 
     Raises:
-        SettingsError: there is no such calendar.
+        SettingsError: a calendar does not exist.
     """
     for symbol, name in settings.calendar_of.items():
         try:
             calendar = get_calendar(name, now.date())
         except CalendarError as error:
             raise SettingsError(f"TPLUS_CALENDARS={symbol}={name} cannot be used: {error}") from error
-        mine = instruments.c.symbol == symbol
-        connection.execute(update(instruments).where(mine).values(calendar=calendar.name))
+        query = update(instruments).where(instruments.c.symbol == symbol)
+        connection.execute(query.values(calendar=calendar.name))
 
 
 def require_watchlist(connection: Connection) -> None:
-    """Refuse to work for an empty watchlist.
+    """Refuse an empty watchlist.
 
     Raises:
-        SettingsError: no symbol is on it.
+        SettingsError: the watchlist is empty.
     """
     if connection.execute(select(instruments.c.symbol).where(instruments.c.active).limit(1)).one_or_none() is None:
         raise SettingsError("the watchlist is empty; add symbols with `tplus symbols add AAPL MSFT`")

@@ -427,7 +427,7 @@ def test_a_data_folder_that_cannot_be_made(tmp_path: Path) -> None:
         "db", "check"
     )
     assert answer.status == 2
-    assert answer.sentence.endswith("file/data cannot be made (Not a directory); set TPLUS_DATA_DIR to one that can")
+    assert answer.sentence.endswith("file/data cannot be created (Not a directory); set TPLUS_DATA_DIR to another folder")
 
 
 def test_machine_time_set_back_an_hour_in_the_middle_of_a_forecast(database: Database, tmp_path: Path) -> None:

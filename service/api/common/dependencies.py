@@ -84,11 +84,13 @@ ReaderDependency = Annotated[Reader, Depends(_reader)]
 def _query_names(dependant: Dependant) -> list[str]:
     """Return the names of the query parameters of a route and its dependencies."""
     names = [field.alias for field in dependant.query_params]
-    return names + [name for each in dependant.dependencies for name in _query_names(each)]
+    return names + [name for inner in dependant.dependencies for name in _query_names(inner)]
 
 
 async def only_known_parameters(request: Request) -> None:
     """Refuse a query parameter that the route does not have, or that is given twice.
+
+    Ignoring it would return unfiltered data.
 
     Raises:
         BadParameter: there is one.

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.common.errors import REQUEST_ID_HEADER
 
-_USABLE = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+_VALID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 
 class RequestIds:
@@ -22,8 +22,8 @@ class RequestIds:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        asked = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
-        chosen = asked if _USABLE.fullmatch(asked) else uuid.uuid4().hex
+        requested = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+        chosen = requested if _VALID.fullmatch(requested) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = chosen
 
         async def send_with_id(message: Message) -> None:

@@ -25,7 +25,7 @@ Found = TypeVar("Found")
 
 
 class Subscription:
-    """Events of one client; used in the event loop only.
+    """Queue of one client's events; used in the event loop only.
 
     Args:
         last_seen: The client's last change counter, None for a new client.
@@ -65,7 +65,7 @@ class Subscription:
         self._wake.set()
 
     async def events(self) -> AsyncIterator[Event]:
-        """Yield events until the end."""
+        """Yield events as they arrive, until the end."""
         while True:
             while self._waiting:
                 yield self._waiting.popleft()
@@ -147,7 +147,7 @@ class Hub:
 
 
 async def _in_thread(read: Callable[[], Found]) -> Found:
-    """Call in a daemon thread: a database that is unreachable may block it for long."""
+    """Call in a daemon thread, which an unreachable database may block without delaying the end of the process."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[Found] = loop.create_future()
 

@@ -5,10 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from service.api.common.schemas import Answer, Page
-
-Strategy = Literal["one_step", "multi_step"]
-Mode = Literal["live", "replay", "backfill"]
+from service.api.common.schemas import Answer, Mode, Page, Strategy
 
 LABELS: tuple[str, ...] = ("T", "T+1", "T+2")
 """Names of the steps, step 1 first."""

@@ -10,8 +10,8 @@ from service.api.common.dependencies import ReaderDependency
 from service.api.common.pagination import cut, decode
 from service.api.common.parameters import Cursor
 from service.api.common.schemas import problems
-from service.api.watchlist import queries
 from service.api.watchlist.cache import Order, SortBy, Sorting, WatchlistTable
+from service.api.watchlist.queries import read_cache_key
 from service.api.watchlist.schemas import WatchlistPage
 
 router = APIRouter(prefix="/v1/watchlist", tags=["symbols"])
@@ -57,7 +57,7 @@ def lines(
     keys = decode(sorting.name, wanted.cursor, str, str)
     end = None if keys is None else (str(keys[0]), str(keys[1]))
     with reader.snapshot() as snapshot:
-        cache_key = queries.cache_key(snapshot.connection)
+        cache_key = read_cache_key(snapshot.connection)
         tag = etag.make_tag(cache_key.counter, f"{request.url}\n{cache_key}", snapshot.now)
         if etag.matches(request, tag):
             return etag.not_modified(tag)

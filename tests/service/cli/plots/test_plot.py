@@ -101,7 +101,7 @@ def test_an_svg_says_what_the_figure_says(command: CommandLine, tmp_path: Path) 
     ("words", "status", "said"),
     [
         (("AAPL", "--out", "a.gif"), 2, "plot: --out a.gif must end in .html, .png, .svg, .json"),
-        (("ZZZZ", "--out", "a.html"), 1, "there is no symbol ZZZZ here"),
+        (("ZZZZ", "--out", "a.html"), 1, "there is no symbol ZZZZ; see /v1/symbols"),
         (("MSFT", "--out", "a.html"), 1, "MSFT has 41 of the 60 bars the random walk needs"),
         (("AAPL", "--out", "no/such/a.html"), 1, "no/such/a.html cannot be written: No such file or directory"),
     ],

@@ -1,4 +1,4 @@
-"""The API process: the routes of one database, and their HTTP server."""
+"""The API process: the application over one database, and its server."""
 
 import errno
 import json
@@ -49,7 +49,7 @@ skill against the random walk. Instants are UTC; sessions are dates; a replay se
 investment advice."""
 
 SHUTDOWN_SECONDS = 2
-"""How long open requests may continue after the process receives the signal to end."""
+"""How long open requests may continue after the process is stopped."""
 
 UNTIL_EOF = "--until-eof"
 """Argument: serve only while standard input is open."""
@@ -64,7 +64,7 @@ _RESOURCES = (
 
 
 def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
-    """Return the application, without opening the database.
+    """Return the application; nothing is opened yet.
 
     Args:
         settings: The settings.
@@ -101,7 +101,7 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
 
 
 class Server(uvicorn.Server):
-    """A server that ends open event streams at shutdown, instead of waiting for them."""
+    """A server that ends open streams when it is stopped, instead of waiting for them."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams, then the server."""
@@ -111,7 +111,7 @@ class Server(uvicorn.Server):
 
 
 def serve(settings: Settings, database: Database | None = None) -> None:
-    """Serve the API until the process receives the signal to end.
+    """Serve the API until the process is stopped.
 
     Raises:
         PortInUse: the address is in use; checked before anything else starts.
@@ -138,7 +138,7 @@ def serve(settings: Settings, database: Database | None = None) -> None:
 
 
 def refuse_foreign_database(settings: Settings) -> None:
-    """Refuse a database of another source or clock; a missing or unreachable database is accepted.
+    """Raise for a database of another source or clock; a missing or unreachable one may follow later.
 
     Raises:
         StampMismatch: the database was made for other settings.
@@ -148,7 +148,7 @@ def refuse_foreign_database(settings: Settings) -> None:
         with database.reading() as connection:
             check_stamp(connection, settings.source_name, settings.market_clock)
     except SQLAlchemyError:
-        return  # readiness reports the fault until it is repaired
+        return  # /readyz reports the fault until it is fixed
     finally:
         database.close()
 
@@ -160,7 +160,7 @@ def bind(host: str, port: int) -> socket.socket:
         PortInUse: another process listens there, or the address is not of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol TCP the event loop turns off Nagle's algorithm, which delays each answer by 40 ms.
+    # IPPROTO_TCP, so that the event loop turns off Nagle's algorithm, which costs each answer 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -169,17 +169,15 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
-            raise PortInUse(
-                f"port {port} on {host} is in use; stop the process that listens there or set TPLUS_PORT"
-            ) from error
+            raise PortInUse(f"port {port} on {host} is in use; stop the other program or set TPLUS_PORT") from error
         raise PortInUse(
-            f"port {port} on {host} cannot be opened ({error.strerror}); set TPLUS_HOST and TPLUS_PORT"
+            f"port {port} on {host} cannot be used ({error.strerror}); set TPLUS_HOST and TPLUS_PORT"
         ) from error
     return listener
 
 
 def _declare_problems(app: FastAPI) -> None:
-    """Add the schemas of problem documents to the OpenAPI document, which the routes refer to."""
+    """Add the schema of problem documents to the OpenAPI document."""
     plain = app.openapi
 
     def with_problems() -> dict[str, Any]:
@@ -200,7 +198,7 @@ def _write_event(event: dict[str, str]) -> None:
 
 
 def main(arguments: Sequence[str] = ()) -> int:
-    """Run the API alone; return the exit status.
+    """Run the API alone; returns the exit status.
 
     Args:
         arguments: `UNTIL_EOF` ends it when standard input closes, as it does when the parent process ends.

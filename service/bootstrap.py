@@ -1,4 +1,4 @@
-"""Assembles the service: database, stamp, watchlist, clocks, source, workers."""
+"""Builds the service: database, stamp, watchlist, clocks, source, workers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,16 +24,16 @@ from service.runtime.progress import Reporter, SilentReporter
 from service.settings import Settings
 
 YAHOO_WATCHLIST = ("AAPL", "GOOG", "IBM", "META", "MSFT")
-"""Default watchlist of a new live database: the companies of the sample under their current symbols."""
+"""Default watchlist of a new live database: the sample's companies under today's symbols."""
 
 
 @contextmanager
 def open_service(settings: Settings, reporter: Reporter | None = None) -> Iterator[ServiceContext]:
-    """Open all parts that a job needs, with a migrated and stamped database, for a block.
+    """Open the service's parts on a migrated and stamped database for a block.
 
     Args:
         settings: The settings in force.
-        reporter: Receives reports of progress; None = no reports.
+        reporter: Receives events; None = no reports.
 
     Raises:
         SettingsError: the source, network, a calendar or START is invalid.
@@ -74,15 +74,12 @@ def _make_data_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsError(
-            f"the data folder {folder} cannot be created ({error.strerror}); set TPLUS_DATA_DIR to another folder"
+            f"the data folder {folder} cannot be created ({error.strerror}); set TPLUS_DATA_DIR to another one"
         ) from error
 
 
 def open_database(settings: Settings, source: PriceSource, market: MarketClock) -> Database:
-    """Return the migrated and stamped database.
-
-    A new database gets its watchlist; every database gets the calendars and reference series of the settings.
-    """
+    """Migrate and stamp the database; a new one gets its watchlist, each the reference series of the settings."""
     database = Database(settings.url)
     try:
         migrate.upgrade(database)
@@ -109,7 +106,7 @@ def _default_watchlist(source: PriceSource) -> tuple[str, ...]:
 
 
 def _set_references(connection: Connection, settings: Settings, market: MarketClock) -> None:
-    """Set the reference series to exactly those of the settings."""
+    """Set the reference series to those of the settings."""
     names = [parse_reference(item).symbol for item in settings.reference_symbols]
     connection.execute(update(instruments).where(instruments.c.symbol.not_in(names)).values(reference=False))
     if names:
@@ -117,7 +114,7 @@ def _set_references(connection: Connection, settings: Settings, market: MarketCl
 
 
 def _set_calendars(connection: Connection, settings: Settings, now: datetime) -> None:
-    """Set the calendars of the symbols in `TPLUS_CALENDARS`.
+    """Set the calendars of the settings.
 
     Raises:
         SettingsError: a calendar does not exist.
@@ -132,7 +129,7 @@ def _set_calendars(connection: Connection, settings: Settings, now: datetime) ->
 
 
 def require_watchlist(connection: Connection) -> None:
-    """Refuse an empty watchlist.
+    """Raise if the watchlist is empty.
 
     Raises:
         SettingsError: the watchlist is empty.

@@ -27,7 +27,7 @@ from models.config import MIN_HISTORY_NETWORK, ModelConfig, Strategy
 from models.errors import UnknownNetwork
 from models.forecaster import ForecastBatch
 from models.forecasting.network_forecaster import RANDOM_WALK, NetworkForecaster
-from models.networks.registry import is_spatiotemporal, selectable
+from models.networks.registry import is_spatiotemporal, network_info
 from models.preprocessing.frame import FloatArray, Panel, PriceHistory
 from models.preprocessing.pipeline import cut_windows
 from models.preprocessing.windows import PooledWindows
@@ -277,7 +277,7 @@ def forecasters_of(
         if strategy != RECURSIVE:
             chosen += [BaselineForecaster(name, Strategy(strategy)) for name in baselines]
         for config in configs:
-            selectable(config.forecaster)
+            network_info(config.forecaster)
             if is_spatiotemporal(config.forecaster) and strategy == RECURSIVE:
                 continue  # a path of one symbol makes no frame of the market
             one_step = NetworkBacktestForecaster(replace(config, strategy=Strategy.ONE_STEP))

@@ -58,7 +58,7 @@ def holdout_spans(windows: PooledWindows, cut_at: np.datetime64) -> Spans:
         cut_at: UTC instant, inclusive.
 
     Raises:
-        TooLittleHistory: Fewer than `specs.MIN_TRAINING_DATES` distinct as_of dates remain.
+        TooLittleHistory: Fewer than `config.MIN_TRAINING_DATES` distinct as_of dates remain.
     """
     usable = _last_instants(windows) <= cut_at
     dates = np.unique(windows.as_of[usable])

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.config import ModelConfig, Weighting
+from models.config import MEDIAN, ModelConfig, Weighting
 from models.errors import TooLittleHistory
 from models.networks import get_network
 from models.networks.config import NetworkSpec
-from models.networks.lstm_numpy import MEDIAN, Weights
+from models.networks.lstm_numpy import Weights
 from models.preprocessing.windows import PooledWindows
 from models.training.base_loop import Trainer, pinball_loss, shown_references
 

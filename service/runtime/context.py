@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from models.config import ModelConfig, Reference, ReferenceRole, Strategy
 from models.errors import UnknownNetwork
-from models.networks.registry import NetworkInfo, is_spatiotemporal, selectable
+from models.networks.registry import NetworkInfo, is_spatiotemporal, network_info
 from models.tuned_configs import tuned
 from service.clock import MachineClock, MarketClock
 from service.db.session import Database
@@ -64,7 +64,7 @@ class ServiceContext:
         """Return the configs trained with a spatiotemporal network, for symbols it has not seen; else empty."""
         if not is_spatiotemporal(self.settings.network):
             return {}
-        return self._model_configs(group, selectable(SUBSTITUTE))
+        return self._model_configs(group, network_info(SUBSTITUTE))
 
     def _model_configs(self, group: str, network: NetworkInfo) -> dict[Strategy, ModelConfig]:
         references = self.references() if group in REFERENCE_GROUPS else ()
@@ -89,7 +89,7 @@ def network_of(settings: Settings) -> NetworkInfo:
         SettingsError: no network has that name; the message lists the names.
     """
     try:
-        return selectable(settings.network)
+        return network_info(settings.network)
     except UnknownNetwork as error:
         raise SettingsError(f"TPLUS_NETWORK={settings.network!r} cannot be used: {error}") from error
 

@@ -54,7 +54,8 @@ def check_stamp(connection: Connection, source: str, clock: ClockSetting) -> Non
     if (row.source, row.clock_mode) != (source, clock.mode):
         raise StampMismatch(
             f"the database was made for source {row.source} with the {row.clock_mode} clock, "
-            f"the settings name {source} with the {clock.mode} clock; change them to match, or set another TPLUS_DATABASE_URL"
+            f"the settings name {source} with the {clock.mode} clock; "
+            "change them to match, or set another TPLUS_DATABASE_URL"
         )
     if clock.start is not None and clock.start < row.start_at:
         raise StampMismatch(

@@ -49,7 +49,7 @@ def execute(context: ServiceContext, run: Run, stopping: Callable[[], bool]) -> 
         _end(context, run, str(error))
     except FAULTS as error:  # the database may be available at the next attempt
         pause = timedelta(seconds=context.settings.retry_seconds) if is_unavailable(error) else None
-        _end(context, run, f"the database refused: {driver_message(error)}", pause)
+        _end(context, run, f"database error: {driver_message(error)}", pause)
     except OSError as error:
         _end(context, run, disk_message(error))
     except Exception as error:  # a defect must not stop the other runs; the log has the trace

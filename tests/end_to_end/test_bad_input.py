@@ -29,7 +29,7 @@ def sample(folder: Path, **settings: str) -> CommandLine:
         ({"REFERENCE_SYMBOLS": "SPY:friend"}, 2, ["SPY:market or SPY:volatility"]),
         ({"DATABASE_URL": "mysql://host/name"}, 2, ["SQLite and PostgreSQL are supported"]),
         ({"DATABASE_URL": "postgresql://127.0.0.1:1/none"}, 1, ["cannot be opened", "check the path or URL"]),
-        ({"DATABASE_URL": "sqlite:////proc/none/x.db"}, 1, ["/proc/none cannot be made", "TPLUS_DATABASE_URL"]),
+        ({"DATABASE_URL": "sqlite:////proc/none/x.db"}, 1, ["/proc/none cannot be created", "TPLUS_DATABASE_URL"]),
     ],
 )
 def test_a_setting_that_cannot_be_used(tmp_path: Path, settings: dict[str, str], status: int, words: list[str]) -> None:
@@ -184,7 +184,7 @@ def test_a_damaged_database_is_told_and_left(tmp_path: Path) -> None:
     before = contents(tmp_path)
     answer = line.run("forecast")
     assert answer.status == 1
-    assert answer.sentence.startswith("the database refused: no such table: schedulers")
+    assert answer.sentence.startswith("database error: no such table: schedulers")
     assert contents(tmp_path) == before
 
 

@@ -412,7 +412,7 @@ def test_a_full_database_costs_a_run_none_of_its_attempts(database: Database, tm
         service.machine.advance(60)
     refused = [error for _, state, error in service.reporter.ended if state == "due"]
     assert len(refused) > service.context.settings.max_attempts
-    assert set(refused) == {"the database refused: database or disk is full"}
+    assert set(refused) == {"database error: database or disk is full"}
     allow(10_000)
     service.work(scheduler)
     scheduler.close()
@@ -427,7 +427,7 @@ def test_a_data_folder_that_cannot_be_made(tmp_path: Path) -> None:
         "db", "check"
     )
     assert answer.status == 2
-    assert answer.sentence.endswith("file/data cannot be created (Not a directory); set TPLUS_DATA_DIR to another folder")
+    assert answer.sentence.endswith("file/data cannot be created (Not a directory); set TPLUS_DATA_DIR to another one")
 
 
 def test_machine_time_set_back_an_hour_in_the_middle_of_a_forecast(database: Database, tmp_path: Path) -> None:

@@ -19,14 +19,14 @@ def test_a_port_in_use_is_refused_before_anything_starts(tmp_path: Path) -> None
     with bind("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         folder = tmp_path / "never"
-        expected = f"port {port} on 127.0.0.1 is in use; stop the process that listens there or set TPLUS_PORT"
+        expected = f"port {port} on 127.0.0.1 is in use; stop the other program or set TPLUS_PORT"
         with pytest.raises(PortInUse, match=expected):
             serve(Settings(port=port, data_dir=folder))
         assert not folder.exists()
 
 
 def test_an_address_of_another_machine_is_refused() -> None:
-    with pytest.raises(PortInUse, match=r"port 9 on 192\.0\.2\.1 cannot be opened"):
+    with pytest.raises(PortInUse, match=r"port 9 on 192\.0\.2\.1 cannot be used"):
         bind("192.0.2.1", 9)
 
 
@@ -56,6 +56,6 @@ def test_a_failed_start_is_reported_in_one_sentence(filled_file: Path) -> None:
     with bind("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         process = start_api(filled_file, port)
-        output, errors = process.communicate(timeout=60)
+        said, errors = process.communicate(timeout=60)
     assert (process.returncode, output) == (1, "")
-    assert errors == f"port {port} on 127.0.0.1 is in use; stop the process that listens there or set TPLUS_PORT\n"
+    assert errors == f"port {port} on 127.0.0.1 is in use; stop the other program or set TPLUS_PORT\n"

@@ -66,5 +66,6 @@ def copy(
     rows = sum(found.rows for found in digests.values())
     say(f"{rows} rows of {len(digests)} tables are in {shown(target)}: the hashes of all tables and editions agree")
     say(
-        f"{files} files of its models are in {folder}, their hashes agree; copy that folder with the database to another host"
+        f"{files} files of its models are in {folder}, their hashes agree; "
+        "copy that folder with the database to another host"
     )

@@ -76,7 +76,7 @@ def picture(answer: FigureAnswer, form: Format, size: Size, browser: str | None)
         browser: Path or name of the browser; None = found by itself.
 
     Raises:
-        SettingsError: the size is too small for title, caption and plot, or the named browser is not a program on this machine.
+        SettingsError: the size is too small for title, caption and plot, or the named browser is not a program.
         PictureError: there is no browser, or it failed.
     """
     drawing = _titled(answer, size)

@@ -151,7 +151,7 @@ def test_a_fault_of_several_calendars_names_them(client: TestClient, filled: Dat
 
 
 def test_a_pull_that_failed_for_another_reason_is_no_fault_of_the_source(client: TestClient, filled: Database) -> None:
-    add_run(filled, 9, "pull", state="due", error="the database refused: disk I/O error")
+    add_run(filled, 9, "pull", state="due", error="database error: disk I/O error")
     assert read(client)["source_fault"] is None
 
 

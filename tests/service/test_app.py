@@ -56,6 +56,6 @@ def test_a_failed_start_is_reported_in_one_sentence(filled_file: Path) -> None:
     with bind("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         process = start_api(filled_file, port)
-        said, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=60)
     assert (process.returncode, output) == (1, "")
     assert errors == f"port {port} on 127.0.0.1 is in use; stop the other program or set TPLUS_PORT\n"

@@ -48,5 +48,5 @@ def records(
     with reader.snapshot() as snapshot:
         after = None if keys is None else int(str(keys[0]))
         rows = read_track_records(snapshot.connection, asdict(filters), after, limit + 1)
-    shown, next_cursor = cut(rows, limit, _KIND, lambda row: (row.id,))
-    return AccuracyPage(items=[AccuracyItem.of(row) for row in shown], next_cursor=next_cursor)
+    page_rows, next_cursor = cut(rows, limit, _KIND, lambda row: (row.id,))
+    return AccuracyPage(items=[AccuracyItem.of(row) for row in page_rows], next_cursor=next_cursor)

@@ -95,11 +95,11 @@ async def only_known_parameters(request: Request) -> None:
     Raises:
         BadParameter: there is one.
     """
-    known = _query_names(request.scope["route"].dependant)
+    names = _query_names(request.scope["route"].dependant)
     given = [name for name, _ in request.query_params.multi_items()]
     for name in given:
-        if name not in known:
-            offered = f"it takes {', '.join(known)}" if known else "it takes none"
-            raise BadParameter(name[:40], f"Unknown parameter: {name[:40]}; {offered}", is_whole=True)
+        if name not in names:
+            accepted = f"it takes {', '.join(names)}" if names else "it takes none"
+            raise BadParameter(name[:40], f"Unknown parameter: {name[:40]}; {accepted}", is_whole=True)
         if given.count(name) > 1:
             raise BadParameter(name, "is given more than once; give it once")

@@ -32,8 +32,8 @@ def make_tag(counter: int, address: str, now: datetime) -> str:
 
 def matches(request: Request, tag: str) -> bool:
     """Return whether the client holds this answer (If-None-Match, weak comparison)."""
-    held = request.headers.get("if-none-match", "")
-    return tag.removeprefix("W/") in {item.strip().removeprefix("W/") for item in held.split(",")}
+    tags = request.headers.get("if-none-match", "")
+    return tag.removeprefix("W/") in {item.strip().removeprefix("W/") for item in tags.split(",")}
 
 
 def not_modified(tag: str) -> Response:

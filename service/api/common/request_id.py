@@ -23,12 +23,12 @@ class RequestIds:
             await self._app(scope, receive, send)
             return
         requested = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
-        chosen = requested if _VALID.fullmatch(requested) else uuid.uuid4().hex
-        scope.setdefault("state", {})["request_id"] = chosen
+        request_id = requested if _VALID.fullmatch(requested) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = chosen
+                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
             await send(message)
 
         await self._app(scope, receive, send_with_id)

@@ -84,14 +84,14 @@ class Watcher:
                 news = tuple(self._compare(snapshot.connection, status.counter))
         except (NotYet, SQLAlchemyError) as error:
             try:
-                return self._poll_of((), self._status.without(error), None)
+                return self._status_poll((), self._status.without(error), None)
             except TplusError as fault:
-                return self._faulty(fault)
+                return self._fault_poll(fault)
         except TplusError as fault:
-            return self._faulty(fault)
-        return self._poll_of(news, status, status.counter)
+            return self._fault_poll(fault)
+        return self._status_poll(news, status, status.counter)
 
-    def _poll_of(self, news: tuple[Event, ...], status: Status, counter: int | None) -> Poll:
+    def _status_poll(self, news: tuple[Event, ...], status: Status, counter: int | None) -> Poll:
         event = Event.of("status", status, status.counter)
         if counter is None:  # an empty database: everything later is new
             self._counter, self._symbols = 0, {}
@@ -102,7 +102,7 @@ class Watcher:
             news = (*news, event)
         return Poll(news, event, counter)
 
-    def _faulty(self, fault: TplusError) -> Poll:
+    def _fault_poll(self, fault: TplusError) -> Poll:
         event = Event.of("fault", FaultEvent(detail=str(fault)), None)
         news = () if self._reported == event.data else (event,)
         self._reported = event.data

@@ -44,12 +44,19 @@ def one(
 
     With `as_of` it shows the forecast of that session, and the closes after it.
     """
-    given = parameters
-    wanted = FigureQuery(given.symbol, given.kind, given.as_of, given.span, given.theme, given.strategy, given.step)
+    query = FigureQuery(
+        parameters.symbol,
+        parameters.kind,
+        parameters.as_of,
+        parameters.span,
+        parameters.theme,
+        parameters.strategy,
+        parameters.step,
+    )
     with reader.snapshot() as snapshot:
         tag = etag.entity_tag(request, snapshot)
         if etag.matches(request, tag):
             return etag.not_modified(tag)
-        answer = read_figure(snapshot, reader.settings, wanted)
+        answer = read_figure(snapshot, reader.settings, query)
     response.headers["ETag"] = tag
     return answer

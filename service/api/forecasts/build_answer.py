@@ -80,13 +80,13 @@ def _strategy(stored: ForecastRows, strategy: Strategy) -> StrategyForecast | No
 
 def _others(stored: ForecastRows) -> list[OtherForecast]:
     """Return the forecasts that were not served, and always the random walk, each with its own track record."""
-    found = []
+    others = []
     for (strategy, version_id), rows in stored.by_version.items():
         version = stored.versions[version_id]
         if stored.is_served(strategy, version_id) and not _is_walk(strategy, version.forecaster):
             continue
         records = stored.track_records(strategy, version.forecaster)
-        found.append(
+        others.append(
             OtherForecast(
                 strategy=strategy,
                 model_version_id=version_id,
@@ -98,7 +98,7 @@ def _others(stored: ForecastRows) -> list[OtherForecast]:
                 joint=_joint(stored, version, rows),
             )
         )
-    return found
+    return others
 
 
 def _joint(stored: ForecastRows, version: VersionRow, rows: list[ForecastRow]) -> JointBand | None:

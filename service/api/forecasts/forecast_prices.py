@@ -34,12 +34,12 @@ class ForecastPrices:
     def dividends(self, target: date) -> float:
         """Return known dividends per share on the forecast's basis, ex after as_of up to `target` (inclusive)."""
         # Stored dividends are on the newest basis, the forecast's close on its own.
-        known = (
+        amounts = (
             action.value
             for action in self.actions
             if action.kind == "dividend" and action.ex_date <= target and action.fetched_at <= self.known_at
         )
-        return float(sum(known)) * self.split_ratio
+        return float(sum(amounts)) * self.split_ratio
 
     def price(self, last_close: float, target: date, log_return: float) -> float:
         """Return the price for a log return, on the forecast's basis, less known dividends up to the target."""

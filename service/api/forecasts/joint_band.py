@@ -49,8 +49,8 @@ def build_joint_band(
 
 def _first_factors(metrics: Mapping[str, Any]) -> Sequence[float]:
     start = (metrics.get("test") or {}).get("calibration")
-    found: Sequence[float] = START_FACTORS if start is None else start["joint"]["factors"]
-    return found
+    factors: Sequence[float] = START_FACTORS if start is None else start["joint"]["factors"]
+    return factors
 
 
 def _step(

@@ -73,27 +73,27 @@ class ForecastQuery:
     as_of: date | None = None
 
 
-def read_editions(connection: Connection, symbols: Sequence[str], wanted: ForecastQuery) -> dict[str, EditionRow]:
+def read_editions(connection: Connection, symbols: Sequence[str], selection: ForecastQuery) -> dict[str, EditionRow]:
     """Return the edition for each symbol; symbols without one are left out.
 
     Of a session's editions the last on-time one counts, or a backfill without any. The newest session is the newest
     with an on-time edition: a backfill is used only if its session is requested.
     """
-    picked = _edition_of_symbol(wanted).label("number")
-    chosen = select(instruments.c.symbol, picked).where(instruments.c.symbol.in_(symbols)).subquery()
+    number = _edition_of_symbol(selection).label("number")
+    chosen = select(instruments.c.symbol, number).where(instruments.c.symbol.in_(symbols)).subquery()
     query = select(chosen.c.symbol, *columns_of(editions, EditionRow))
     query = query.join(editions, editions.c.number == chosen.c.number)
     return {symbol: EditionRow._make(row) for symbol, *row in connection.execute(query)}
 
 
-def _edition_of_symbol(wanted: ForecastQuery) -> ScalarSelect[int]:
-    if wanted.as_of is None:
+def _edition_of_symbol(selection: ForecastQuery) -> ScalarSelect[int]:
+    if selection.as_of is None:
         as_of: ScalarSelect[date] | date = (
             select(_newer.c.as_of)
             .select_from(_newer_issued)
             .where(
                 _newer.c.symbol == instruments.c.symbol,
-                _newer_issue.c.issued_at <= wanted.known_at,
+                _newer_issue.c.issued_at <= selection.known_at,
                 _newer_issue.c.mode != Mode.BACKFILL,
             )
             .order_by(_newer.c.as_of.desc())
@@ -102,11 +102,11 @@ def _edition_of_symbol(wanted: ForecastQuery) -> ScalarSelect[int]:
             .scalar_subquery()
         )
     else:
-        as_of = wanted.as_of
+        as_of = selection.as_of
     return (
         select(_issue.c.number)
         .select_from(_issued)
-        .where(_rows.c.symbol == instruments.c.symbol, _rows.c.as_of == as_of, _issue.c.issued_at <= wanted.known_at)
+        .where(_rows.c.symbol == instruments.c.symbol, _rows.c.as_of == as_of, _issue.c.issued_at <= selection.known_at)
         .order_by(case((_issue.c.mode == Mode.BACKFILL, 1), else_=0), _issue.c.number.desc())
         .limit(1)
         .correlate(instruments)
@@ -114,30 +114,30 @@ def _edition_of_symbol(wanted: ForecastQuery) -> ScalarSelect[int]:
     )
 
 
-def read_forecasts(connection: Connection, chosen: Mapping[str, EditionRow]) -> list[ForecastRow]:
+def read_forecasts(connection: Connection, edition_of: Mapping[str, EditionRow]) -> list[ForecastRow]:
     """Return the forecasts of editions, by symbol, strategy, version and step."""
     table = forecasts.c
     query = (
         select(*columns_of(forecasts, ForecastRow))
         .where(
-            table.symbol.in_(list(chosen)),
-            table.as_of.in_({row.as_of for row in chosen.values()}),
-            table.edition.in_({row.number for row in chosen.values()}),
+            table.symbol.in_(list(edition_of)),
+            table.as_of.in_({row.as_of for row in edition_of.values()}),
+            table.edition.in_({row.number for row in edition_of.values()}),
         )
         .order_by(table.symbol, table.strategy, table.model_version_id, table.step)
     )
     rows = read_rows(connection, ForecastRow, query)
-    return [row for row in rows if chosen[row.symbol].number == row.edition]
+    return [row for row in rows if edition_of[row.symbol].number == row.edition]
 
 
-def read_served(connection: Connection, chosen: Mapping[str, EditionRow]) -> list[ServedRow]:
+def read_served(connection: Connection, edition_of: Mapping[str, EditionRow]) -> list[ServedRow]:
     """Return the versions that editions served, at most one per symbol and strategy."""
     query = select(*columns_of(served_forecasts, ServedRow)).where(
-        served_forecasts.c.symbol.in_(list(chosen)),
-        served_forecasts.c.edition.in_({row.number for row in chosen.values()}),
+        served_forecasts.c.symbol.in_(list(edition_of)),
+        served_forecasts.c.edition.in_({row.number for row in edition_of.values()}),
     )
     rows = read_rows(connection, ServedRow, query)
-    return [row for row in rows if chosen[row.symbol].number == row.edition]
+    return [row for row in rows if edition_of[row.symbol].number == row.edition]
 
 
 def read_versions(connection: Connection, ids: Iterable[int]) -> dict[int, VersionRow]:
@@ -222,4 +222,4 @@ def read_joint_states(
         .where(state.c.as_of == newest)
         .order_by(state.c.model_version_id)
     )
-    return {version: found for version, found in connection.execute(query)}
+    return {version_id: state_document for version_id, state_document in connection.execute(query)}

@@ -50,8 +50,8 @@ def several(
         if etag.matches(request, tag):
             return etag.not_modified(tag)
         symbols, next_cursor = _page_of_symbols(snapshot, batch)
-        wanted = ForecastQuery(snapshot.known_at(batch.known_at), batch.as_of)
-        items, missing = read_forecasts(snapshot, reader.settings, symbols, wanted)
+        selection = ForecastQuery(snapshot.known_at(batch.known_at), batch.as_of)
+        items, missing = read_forecasts(snapshot, reader.settings, symbols, selection)
     response.headers["ETag"] = tag
     return ForecastPage(items=items, missing=missing, next_cursor=next_cursor)
 

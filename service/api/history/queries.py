@@ -78,13 +78,13 @@ class HistoryFilter:
 
 
 def read_history(
-    connection: Connection, wanted: HistoryFilter, after: tuple[date, int] | None, limit: int
+    connection: Connection, filters: HistoryFilter, after: tuple[date, int] | None, limit: int
 ) -> list[PastForecastRow]:
     """Return forecasts, newest as_of first.
 
     Args:
         connection: Open for reading.
-        wanted: Selection.
+        filters: Selection.
         after: (as_of, id) of the last row of the page before (exclusive); None = from the newest.
         limit: Most rows.
     """
@@ -102,7 +102,7 @@ def read_history(
         .join(model_versions, model_versions.c.id == forecasts.c.model_version_id)
         .outerjoin(served_forecasts, item_served)
         .outerjoin(scores, and_(scores.c.forecast_id == forecasts.c.id, scores.c.revision == newest))
-        .where(*_conditions(wanted))
+        .where(*_conditions(filters))
         .order_by(forecasts.c.as_of.desc(), forecasts.c.id.desc())
         .limit(limit)
     )
@@ -155,16 +155,16 @@ def _superseded() -> ColumnElement[bool]:
     )
 
 
-def _conditions(wanted: HistoryFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = [forecasts.c.symbol == wanted.symbol]
-    if wanted.forecaster == SERVED:
+def _conditions(filters: HistoryFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = [forecasts.c.symbol == filters.symbol]
+    if filters.forecaster == SERVED:
         conditions.append(served_forecasts.c.edition.is_not(None))
-    elif wanted.forecaster != ALL:
-        conditions.append(model_versions.c.forecaster == wanted.forecaster)
-    if wanted.strategy is not None:
-        conditions.append(forecasts.c.strategy == wanted.strategy)
-    if wanted.step is not None:
-        conditions.append(forecasts.c.step == wanted.step)
-    if wanted.mode is not None:
-        conditions.append(editions.c.mode == wanted.mode)
+    elif filters.forecaster != ALL:
+        conditions.append(model_versions.c.forecaster == filters.forecaster)
+    if filters.strategy is not None:
+        conditions.append(forecasts.c.strategy == filters.strategy)
+    if filters.step is not None:
+        conditions.append(forecasts.c.step == filters.step)
+    if filters.mode is not None:
+        conditions.append(editions.c.mode == filters.mode)
     return conditions

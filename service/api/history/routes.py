@@ -35,7 +35,7 @@ def _filter(
 @router.get("/{symbol}/history", summary="Past forecasts with their outcomes", responses=problems(404))
 def past(
     reader: ReaderDependency,
-    wanted: Annotated[HistoryFilter, Depends(_filter)],
+    filters: Annotated[HistoryFilter, Depends(_filter)],
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> HistoryPage:
@@ -43,10 +43,12 @@ def past(
     keys = decode(_KIND, cursor, date, int)
     after = None if keys is None else (date.fromisoformat(str(keys[0])), int(str(keys[1])))
     with reader.snapshot() as snapshot:
-        read_instrument(snapshot.connection, wanted.symbol)
-        rows = read_history(snapshot.connection, wanted, after, limit + 1)
-    shown, next_cursor = cut(rows, limit, _KIND, lambda row: (row.as_of, row.id))
-    return HistoryPage(symbol=wanted.symbol, items=[build_past_forecast(row) for row in shown], next_cursor=next_cursor)
+        read_instrument(snapshot.connection, filters.symbol)
+        rows = read_history(snapshot.connection, filters, after, limit + 1)
+    page_rows, next_cursor = cut(rows, limit, _KIND, lambda row: (row.as_of, row.id))
+    return HistoryPage(
+        symbol=filters.symbol, items=[build_past_forecast(row) for row in page_rows], next_cursor=next_cursor
+    )
 
 
 def build_past_forecast(row: PastForecastRow) -> PastForecast:

@@ -32,8 +32,8 @@ def versions(
         before = None if keys is None else int(str(keys[0]))
         page = Page(filters, before, limit + 1)
         rows = read_newest_rows(snapshot.connection, model_versions, ModelRow, page)
-    shown, next_cursor = cut(rows, limit, _KIND, lambda row: (row.id,))
-    return ModelPage(items=[ModelItem.of(row) for row in shown], next_cursor=next_cursor)
+    page_rows, next_cursor = cut(rows, limit, _KIND, lambda row: (row.id,))
+    return ModelPage(items=[ModelItem.of(row) for row in page_rows], next_cursor=next_cursor)
 
 
 @router.get("/{id}", summary="One model version", responses=problems(404))

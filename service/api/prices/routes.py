@@ -34,13 +34,13 @@ def bars(
     before = None if keys is None else date.fromisoformat(str(keys[0]))
     with reader.snapshot() as snapshot:
         instrument = read_instrument(snapshot.connection, symbol)
-        found = read_bars(snapshot.connection, Span(symbol, first, last, before), limit + 1)
-    shown, next_cursor = cut(found, limit, _KIND, lambda bar: (bar.session,))
+        stored_bars = read_bars(snapshot.connection, Span(symbol, first, last, before), limit + 1)
+    page_bars, next_cursor = cut(stored_bars, limit, _KIND, lambda bar: (bar.session,))
     return PricePage(
         symbol=symbol,
         currency=instrument.currency,
         calendar=instrument.calendar,
         basis=instrument.basis,
-        items=[PriceBar.of(bar) for bar in shown],
+        items=[PriceBar.of(bar) for bar in page_bars],
         next_cursor=next_cursor,
     )

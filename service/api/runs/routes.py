@@ -33,8 +33,8 @@ def several(
         before = None if keys is None else int(str(keys[0]))
         page = Page({"job": job, "scope": scope, "state": state}, before, limit + 1)
         rows = read_newest_rows(snapshot.connection, runs, RunRow, page)
-    shown, next_cursor = cut(rows, limit, _KIND, lambda row: (row.id,))
-    return RunPage(items=[RunItem.of(row) for row in shown], next_cursor=next_cursor)
+    page_rows, next_cursor = cut(rows, limit, _KIND, lambda row: (row.id,))
+    return RunPage(items=[RunItem.of(row) for row in page_rows], next_cursor=next_cursor)
 
 
 @router.get("/{id}", summary="One run with its outcomes", responses=problems(404))
@@ -43,7 +43,7 @@ def one(reader: ReaderDependency, id: Id, cursor: Cursor = None, limit: Limit = 
     keys = decode(_OUTCOMES, cursor, str)
     with reader.snapshot() as snapshot:
         row = read_run(snapshot.connection, id)
-        found = read_outcomes(snapshot.connection, id, None if keys is None else str(keys[0]), limit + 1)
-    shown, next_cursor = cut(found, limit, _OUTCOMES, lambda item: (item.symbol,))
-    outcomes = [RunOutcome.of(item) for item in shown]
+        rows = read_outcomes(snapshot.connection, id, None if keys is None else str(keys[0]), limit + 1)
+    page_rows, next_cursor = cut(rows, limit, _OUTCOMES, lambda outcome: (outcome.symbol,))
+    outcomes = [RunOutcome.of(outcome) for outcome in page_rows]
     return RunAnswer.model_validate({**row._asdict(), "outcomes": outcomes, "next_cursor": next_cursor})

@@ -55,15 +55,15 @@ def read_forecast_count(connection: Connection) -> int:
 
 def read_running_training(connection: Connection, machine_now: datetime) -> RunRow | None:
     """Return the training that a live scheduler works on, the newest of several."""
-    held = (runs.c.job == Job.TRAIN, runs.c.state == RunState.RUNNING, runs.c.lease_until > machine_now)
-    query = select(*columns_of(runs, RunRow)).where(*held).order_by(runs.c.id.desc()).limit(1)
+    conditions = (runs.c.job == Job.TRAIN, runs.c.state == RunState.RUNNING, runs.c.lease_until > machine_now)
+    query = select(*columns_of(runs, RunRow)).where(*conditions).order_by(runs.c.id.desc()).limit(1)
     return read_row(connection, RunRow, query)
 
 
 def has_network(connection: Connection, group: str) -> bool:
     """Return whether any network was ever trained for a group."""
-    found = exists().where(model_versions.c.group == group, model_versions.c.forecaster != RANDOM_WALK)
-    return bool(connection.execute(select(found)).scalar_one())
+    networks = exists().where(model_versions.c.group == group, model_versions.c.forecaster != RANDOM_WALK)
+    return bool(connection.execute(select(networks)).scalar_one())
 
 
 def read_faulty_pulls(connection: Connection) -> list[RunRow]:
@@ -72,8 +72,8 @@ def read_faulty_pulls(connection: Connection) -> list[RunRow]:
     A pull that has just started is ignored: the one before it counts. A pull is faulty if it waits, or if the source
     failed to answer for any of its symbols; a pull that failed for another reason is not.
     """
-    begun = select(runs.c.id).where(runs.c.state.in_(LIVE_STATES), runs.c.error.is_(None), ~_WARNED)
-    newest = select(func.max(runs.c.id)).where(runs.c.job == Job.PULL, ~runs.c.id.in_(begun)).group_by(runs.c.scope)
+    started = select(runs.c.id).where(runs.c.state.in_(LIVE_STATES), runs.c.error.is_(None), ~_WARNED)
+    newest = select(func.max(runs.c.id)).where(runs.c.job == Job.PULL, ~runs.c.id.in_(started)).group_by(runs.c.scope)
     unanswered = exists().where(run_outcomes.c.run_id == runs.c.id, run_outcomes.c.state.in_(RETRIED)).correlate(runs)
     query = (
         select(*columns_of(runs, RunRow))

@@ -86,7 +86,7 @@ class StatusReader:
         machine_now = DatabaseClock().now(connection)
         calendars = [_calendar(connection, settings, row, now) for row in status.read_calendar_editions(connection)]
         edition = status.read_newest_on_time_edition(connection)
-        due = [each.stale_after for each in calendars if each.stale_after is not None]
+        due = [calendar.stale_after for calendar in calendars if calendar.stale_after is not None]
         is_replay = stamp.clock_mode == "replay" and replay is not None
         cache_key = read_cache_key(connection)
         return Status(
@@ -100,7 +100,7 @@ class StatusReader:
             counter=cache_key.counter,
             edition=None if edition is None else EditionStatus.of(edition),
             data_as_of=_final_at(connection, settings, edition),
-            stale=any(each.stale for each in calendars),
+            stale=any(calendar.stale for calendar in calendars),
             stale_after=min(due, default=None),
             calendars=calendars,
             scheduler=_scheduler(connection, settings, machine_now),

@@ -29,5 +29,5 @@ def symbols(
     with reader.snapshot() as snapshot:
         after = None if keys is None else str(keys[0])
         rows = read_instrument_page(snapshot.connection, after, limit + 1, group, active)
-    shown, next_cursor = cut(rows, limit, _KIND, lambda row: (row.symbol,))
-    return SymbolPage(items=[SymbolItem.of(row) for row in shown], next_cursor=next_cursor)
+    page_rows, next_cursor = cut(rows, limit, _KIND, lambda row: (row.symbol,))
+    return SymbolPage(items=[SymbolItem.of(row) for row in page_rows], next_cursor=next_cursor)

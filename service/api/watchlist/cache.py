@@ -97,10 +97,10 @@ class Watchlist:
 
     def ordered(self, sorting: Sorting) -> tuple[Line, ...]:
         """Return all lines in an order, sorted once."""
-        found = self._orders.get(sorting)
-        if found is None:
-            found = self._orders[sorting] = sorting.sorted(self.lines)
-        return found
+        lines = self._orders.get(sorting)
+        if lines is None:
+            lines = self._orders[sorting] = sorting.sorted(self.lines)
+        return lines
 
     def item(self, line: Line, now: datetime) -> WatchlistItem:
         """Return a line as an answer at an instant of market time."""
@@ -118,7 +118,7 @@ class WatchlistTable:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
-        self._held: Watchlist | None = None
+        self._newest: Watchlist | None = None
 
     def at(self, snapshot: Snapshot, cache_key: CacheKey) -> Watchlist:
         """Return the watchlist of a snapshot.
@@ -127,22 +127,22 @@ class WatchlistTable:
             snapshot: The snapshot.
             cache_key: Cache key of the snapshot.
         """
-        held = self._held
-        if held is not None and held.cache_key == cache_key:
-            return held
+        newest = self._newest
+        if newest is not None and newest.cache_key == cache_key:
+            return newest
         with self._lock:
-            held = self._held
-            if held is None or held.cache_key != cache_key:
-                held = self._held = self._renewed(snapshot, cache_key, held)
-            return held
+            newest = self._newest
+            if newest is None or newest.cache_key != cache_key:
+                newest = self._newest = self._updated(snapshot, cache_key, newest)
+            return newest
 
-    def _renewed(self, snapshot: Snapshot, cache_key: CacheKey, before: Watchlist | None) -> Watchlist:
+    def _updated(self, snapshot: Snapshot, cache_key: CacheKey, before: Watchlist | None) -> Watchlist:
         """Return the current watchlist, in which only changed symbols are read again.
 
         A pull changes symbols one by one.
         """
         connection = snapshot.connection
-        if before is not None and before.cache_key.made_at != cache_key.made_at:
+        if before is not None and before.cache_key.created_at != cache_key.created_at:
             before = None  # another database, whose counters may have the same values
         rows, counters = watchlist.read_active_instruments(connection), watchlist.read_symbol_counters(connection)
         old = {} if before is None else {line.symbol: line for line in before.lines}

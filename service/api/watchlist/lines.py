@@ -110,23 +110,23 @@ def build_line(row: InstrumentRow) -> Line:
     return Line(row, f"{row.symbol}\n{row.name or ''}".casefold())
 
 
-def _read_chunk(snapshot: Snapshot, known: Mapping[str, InstrumentRow]) -> dict[str, Line]:
-    connection, lines = snapshot.connection, {symbol: build_line(row) for symbol, row in known.items()}
-    chosen = forecasts.read_editions(connection, list(known), ForecastQuery(snapshot.now))
-    if not chosen:
+def _read_chunk(snapshot: Snapshot, instruments: Mapping[str, InstrumentRow]) -> dict[str, Line]:
+    connection, lines = snapshot.connection, {symbol: build_line(row) for symbol, row in instruments.items()}
+    editions = forecasts.read_editions(connection, list(instruments), ForecastQuery(snapshot.now))
+    if not editions:
         return lines
     steps: defaultdict[str, list[ServedStepRow]] = defaultdict(list)
     records: defaultdict[str, list[TrackRecordRow]] = defaultdict(list)
     actions: defaultdict[str, list[ActionRow]] = defaultdict(list)
-    for row in watchlist.read_served_steps(connection, chosen):
+    for row in watchlist.read_served_steps(connection, editions):
         steps[row.symbol].append(row)
-    for record in watchlist.read_served_records(connection, list(chosen)):
-        if record.mode == chosen[record.scope].mode:
+    for record in watchlist.read_served_records(connection, list(editions)):
+        if record.mode == editions[record.scope].mode:
             records[record.scope].append(record)
-    oldest = min(edition.as_of for edition in chosen.values())
-    for action in forecasts.read_later_actions(connection, list(chosen), oldest):
+    oldest = min(edition.as_of for edition in editions.values())
+    for action in forecasts.read_later_actions(connection, list(editions), oldest):
         actions[action.symbol].append(action)
-    for symbol, edition in chosen.items():
+    for symbol, edition in editions.items():
         line = lines[symbol] = replace(lines[symbol], as_of=edition.as_of)
         if steps[symbol]:
             later = [action for action in actions[symbol] if action.ex_date > edition.as_of]
@@ -142,7 +142,7 @@ def _with_record(line: Line, records: Sequence[TrackRecordRow], mode: Mode, step
         line,
         skill=skill.value,
         skill_n=skill.n,
-        coverage=next((held.measured for held in coverage.levels if held.level == _LEVEL), None),
+        coverage=next((level.measured for level in coverage.levels if level.level == _LEVEL), None),
         coverage_n=coverage.n,
     )
 

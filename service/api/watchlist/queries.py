@@ -60,14 +60,14 @@ class CacheKey:
     Attributes:
         counter: The change counter.
         states: The instruments by state, on and off the watchlist.
-        looked_at: Machine time at which the last forecast run ended; None before the first.
-        made_at: Machine time at which the database was set up: it may be replaced.
+        forecast_run_at: Machine time at which the last forecast run ended; None before the first.
+        created_at: Machine time at which the database was set up: it may be replaced.
     """
 
     counter: int
     states: tuple[StateGroup, ...]
-    looked_at: datetime | None
-    made_at: datetime | None
+    forecast_run_at: datetime | None
+    created_at: datetime | None
 
 
 def read_cache_key(connection: Connection) -> CacheKey:
@@ -97,12 +97,12 @@ def read_symbol_counters(connection: Connection) -> dict[str, int]:
     return {scope: counter for scope, counter in connection.execute(query).all()}
 
 
-def read_served_steps(connection: Connection, chosen: Mapping[str, EditionRow]) -> list[ServedStepRow]:
+def read_served_steps(connection: Connection, edition_of: Mapping[str, EditionRow]) -> list[ServedStepRow]:
     """Return the served multi-step forecasts of editions, by symbol and step.
 
     Args:
         connection: Open for reading.
-        chosen: Symbol -> its edition.
+        edition_of: Symbol -> its edition.
     """
     item, row = served_forecasts.c, forecasts.c
     same = and_(
@@ -117,15 +117,15 @@ def read_served_steps(connection: Connection, chosen: Mapping[str, EditionRow]) 
         .select_from(served_forecasts.join(forecasts, same))
         .join(model_versions, model_versions.c.id == item.model_version_id)
         .where(
-            item.symbol.in_(list(chosen)),
-            item.edition.in_({edition.number for edition in chosen.values()}),
+            item.symbol.in_(list(edition_of)),
+            item.edition.in_({edition.number for edition in edition_of.values()}),
             item.strategy == STRATEGY,
-            row.as_of.in_({edition.as_of for edition in chosen.values()}),
+            row.as_of.in_({edition.as_of for edition in edition_of.values()}),
         )
         .order_by(row.symbol, row.step)
     )
     rows = read_rows(connection, ServedStepRow, query)
-    return [found for found in rows if chosen[found.symbol].number == found.edition]
+    return [step for step in rows if edition_of[step.symbol].number == step.edition]
 
 
 def read_served_records(connection: Connection, symbols: Sequence[str]) -> list[TrackRecordRow]:

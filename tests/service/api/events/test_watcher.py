@@ -206,7 +206,7 @@ def test_a_slow_client_is_disconnected_with_a_message() -> None:
 
 def test_a_closed_hub_ends_its_clients(filled: Database) -> None:
     async def run() -> None:
-        hub = Hub(StatusReader(Reader(Settings(), filled), "1"), every=0.01)
+        hub = Hub(StatusReader(Reader(Settings(), filled), "1"), interval=0.01)
         first = hub.join(None)
         assert (await anext(first.events())).kind == "status"
         hub.close()
@@ -221,7 +221,7 @@ def test_polling_stops_after_the_last_client_was_too_slow(filled: Database, monk
     monkeypatch.setattr(Watcher, "poll", lambda _watcher: news(MOST_WAITING))
 
     async def run() -> None:
-        hub = Hub(StatusReader(Reader(Settings(), filled), "1"), every=0.01)
+        hub = Hub(StatusReader(Reader(Settings(), filled), "1"), interval=0.01)
         slow = hub.join(None)
         while not slow.ended:
             await asyncio.sleep(0.01)
@@ -249,7 +249,7 @@ def test_a_poll_with_an_unexpected_error_ends_no_stream(filled: Database, monkey
     monkeypatch.setattr(Watcher, "poll", failing)
 
     async def run() -> None:
-        hub = Hub(StatusReader(Reader(Settings(), filled), "1"), every=0.01)
+        hub = Hub(StatusReader(Reader(Settings(), filled), "1"), interval=0.01)
         subscription = hub.join(None)
         assert (await anext(subscription.events())).kind == "status"
         hub.leave(subscription)

@@ -28,7 +28,7 @@ from service.bootstrap import open_service
 from service.db.tables import editions, forecasts, market_clock, runs, served_forecasts
 from service.db.tables.forecasts import QUANTILE_NAMES
 from service.forecasts.ledger import publish
-from service.forecasts.publication import Publication, NewForecast, ServedForecast
+from service.forecasts.publication import NewForecast, Publication, ServedForecast
 from service.runtime.context import ServiceContext
 from service.scheduler.loop import Scheduler
 from service.scheduler.plan import plan_trainings

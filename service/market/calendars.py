@@ -1,4 +1,4 @@
-"""Calendars by name, and the instants that follow from the settings."""
+"""Calendars by name, with the due instants and deadlines that the settings define."""
 
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
@@ -16,7 +16,7 @@ class Calendars:
 
     Args:
         settings: Settle delays and the grace of continuous calendars.
-        newest: A known market-time instant; later ones widen the bounds.
+        newest: Aware UTC market time that the bounds must cover; `widen` moves them later.
     """
 
     def __init__(self, settings: Settings, newest: datetime) -> None:
@@ -25,7 +25,7 @@ class Calendars:
         self._closed: Mapping[str, frozenset[date]] = {}
 
     def set_closed(self, closed: Mapping[str, frozenset[date]]) -> None:
-        """Set the unscheduled closures by calendar: they are no steps, and nothing is due on them."""
+        """Set the unscheduled closures by calendar: they do not count as steps, and nothing is due on them."""
         self._closed = closed
 
     def is_closed(self, name: str, session: date) -> bool:
@@ -59,7 +59,7 @@ class Calendars:
         return session
 
     def sessions(self, name: str, first: date, last: date) -> list[date]:
-        """Open sessions from `first` to `last`, both inclusive, oldest first."""
+        """Return the open sessions from `first` to `last`, both inclusive, oldest first."""
         return [day for day in self.get(name).sessions(first, last) if not self.is_closed(name, day)]
 
     def next(self, name: str, session: date) -> date:
@@ -70,16 +70,16 @@ class Calendars:
         return following
 
     def targets(self, name: str, as_of: date, horizon: int) -> tuple[date, ...]:
-        """Return the sessions of T, T+1, ... after as_of."""
-        found = [as_of]
+        """Return the sessions T, T+1, ... after as_of, one for each of `horizon` steps."""
+        days = [as_of]
         for _ in range(horizon):
-            found.append(self.next(name, found[-1]))
-        return tuple(found[1:])
+            days.append(self.next(name, days[-1]))
+        return tuple(days[1:])
 
     def deadline(self, name: str, as_of: date) -> datetime:
         """Return the instant before which a forecast from as_of is on time (exclusive).
 
-        T's open; on continuous calendars, where T opens as T-1 closes, settle and grace later.
+        It is the open of T. On continuous calendars, where T opens as T-1 closes, settle delay and grace are added.
         """
         calendar = self.get(name)
         opens = calendar.open_at(self.next(name, as_of))

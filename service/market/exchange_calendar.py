@@ -1,7 +1,7 @@
 """Market calendars by name: the only importer of exchange_calendars.
 
-A calendar covers explicit bounds. Where the library has no data (an exchange it cannot build, a year it does not know
-yet), Monday to Friday is assumed and flagged approximate.
+A calendar covers explicit bounds. Where the library has no data (an exchange that it cannot build, a year that it does
+not cover yet), every Monday to Friday is assumed to be a session and flagged approximate.
 """
 
 import logging
@@ -21,19 +21,20 @@ from exchange_calendars.errors import CalendarError as LibraryError
 from service.errors import CalendarError
 from service.market.exchange_codes import WEEKDAYS
 from service.market.session_calendar import DateArray, Exactness, MarketCalendar, SessionTable
+from service.vocabulary import ALWAYS_OPEN
 
 __all__ = ["MarketCalendar", "SessionTable", "get_calendar"]
 
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
 
-_USUAL = 60
-"""Sessions from which an exchange's usual hours are derived."""
+_HOURS_SAMPLE = 60
+"""Number of sessions from which an exchange's usual hours are derived."""
 
 _REASON_CHARACTERS = 160
-"""Length to which the library's reason is cut in the log: some list every special day since 1990."""
+"""Characters of the library's reason that the log keeps: some reasons list every special day since 1990."""
 
-_PARTLY_KNOWN = "calendar %s is known for %s..%s only: Monday to Friday is assumed outside"
+_PARTLY_COVERED = "calendar %s is known for %s..%s only: Monday to Friday is assumed outside"
 _MIDNIGHT = timedelta(0)
 _WEEKDAY_CLOSE = timedelta(hours=22)
 """Close of an assumed weekday with unknown hours, UTC: after every exchange's own close of that date, and early enough
@@ -52,8 +53,8 @@ class _Hours:
 def get_calendar(name: str, first: date, last: date | None = None) -> MarketCalendar:
     """Return the calendar of an exchange, built once per name and bounds.
 
-    The bounds are widened to whole years so that callers share tables: from 1 January of the decade of
-    `first` to 31 December two years after `last`.
+    The bounds are widened so that callers share tables: from 1 January of the decade of `first` to 31 December two
+    years after `last`.
 
     Args:
         name: A name of exchange_calendars (`XNYS`, `XLON`, `24/7`), an alias (`NYSE`) or `weekdays`.
@@ -77,11 +78,11 @@ def get_calendar(name: str, first: date, last: date | None = None) -> MarketCale
 def _canonical(name: str) -> str:
     if name == WEEKDAYS:
         return name
-    known: list[str] = exchange_calendars.get_calendar_names(include_aliases=True)
-    if name not in known:
-        near = get_close_matches(name.upper(), known, n=3) or ["XNYS", "XLON", "24/7"]
+    names: list[str] = exchange_calendars.get_calendar_names(include_aliases=True)
+    if name not in names:
+        suggestions = get_close_matches(name.upper(), names, n=3) or ["XNYS", "XLON", ALWAYS_OPEN]
         raise CalendarError(
-            f"there is no calendar named {name!r}; use an exchange's code such as {', '.join(near)}, "
+            f"there is no calendar named {name!r}; use an exchange's code such as {', '.join(suggestions)}, "
             f"or {WEEKDAYS!r} for Monday to Friday"
         )
     return str(calendar_utils.resolve_alias(name))
@@ -90,30 +91,33 @@ def _canonical(name: str) -> str:
 @lru_cache(maxsize=128)
 def _build(name: str, bounds: tuple[date, date]) -> MarketCalendar:
     if name == WEEKDAYS:
-        return _weekdays(name, bounds)
-    # Exchanges fail in different ways (no rules, contradicting special days): none may stop the rest.
+        return _weekday_calendar(name, bounds)
+    # Exchanges fail in different ways (no rules, contradictory special days); one failure must not stop the others.
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            known, zone, exact = _known(name, bounds)
+            covered, zone, exact = _library_sessions(name, bounds)
     except (ValueError, NotImplementedError, LookupError, LibraryError) as error:
         reason = str(error)[:_REASON_CHARACTERS]
         _log.warning("calendar %s cannot be built (%s): Monday to Friday is assumed, approximate", name, reason)
-        return _weekdays(name, bounds)
+        return _weekday_calendar(name, bounds)
     if exact == bounds:
-        return MarketCalendar(name, bounds, known, zone, Exactness(*bounds))
-    late = exact[1] < bounds[1]  # a start before the exchange's records is expected, an end before ours is not
-    _log.log(logging.WARNING if late else logging.DEBUG, _PARTLY_KNOWN, name, *exact)
-    before = _assumed((bounds[0], exact[0] - timedelta(days=1)), _usual(known, zone, slice(0, _USUAL)))
-    after = _assumed((exact[1] + timedelta(days=1), bounds[1]), _usual(known, zone, slice(-_USUAL, None)))
-    return MarketCalendar(name, bounds, _join(before, known, after), zone, Exactness(*exact))
+        return MarketCalendar(name, bounds, covered, zone, Exactness(*bounds))
+    # A start before the exchange's records is expected; an end before the requested one is not.
+    ends_early = exact[1] < bounds[1]
+    _log.log(logging.WARNING if ends_early else logging.DEBUG, _PARTLY_COVERED, name, *exact)
+    before = _assumed((bounds[0], exact[0] - timedelta(days=1)), _usual_hours(covered, zone, slice(0, _HOURS_SAMPLE)))
+    after = _assumed(
+        (exact[1] + timedelta(days=1), bounds[1]), _usual_hours(covered, zone, slice(-_HOURS_SAMPLE, None))
+    )
+    return MarketCalendar(name, bounds, _join(before, covered, after), zone, Exactness(*exact))
 
 
-def _known(name: str, bounds: tuple[date, date]) -> tuple[SessionTable, tzinfo, tuple[date, date]]:
-    """Return what the library knows between the bounds, clamped to its own bounds."""
+def _library_sessions(name: str, bounds: tuple[date, date]) -> tuple[SessionTable, tzinfo, tuple[date, date]]:
+    """Return the library's sessions between the bounds, the time zone, and the dates that it covers."""
     # The class, not an instance, has the bounds before anything is built.
-    kind = calendar_utils._default_calendar_factories[name]
-    oldest, newest = kind.bound_min(), kind.bound_max()
+    factory = calendar_utils._default_calendar_factories[name]
+    oldest, newest = factory.bound_min(), factory.bound_max()
     first = bounds[0] if oldest is None else max(bounds[0], oldest.date())
     last = bounds[1] if newest is None else min(bounds[1], newest.date())
     if first > last:
@@ -128,25 +132,25 @@ def _known(name: str, bounds: tuple[date, date]) -> tuple[SessionTable, tzinfo, 
     return table, zone, (first, last)
 
 
-def _usual(table: SessionTable, zone: tzinfo, some: slice) -> _Hours:
-    """Return the most common local hours of sessions: early closes are the minority."""
-    days = [datetime.combine(day.astype(object), datetime.min.time()) for day in table.sessions[some]]
+def _usual_hours(table: SessionTable, zone: tzinfo, rows: slice) -> _Hours:
+    """Return the most common local hours of some sessions: early closes are the minority."""
+    days = [datetime.combine(day.astype(object), datetime.min.time()) for day in table.sessions[rows]]
 
-    def commonest(instants: DateArray) -> timedelta:
+    def most_common(instants: DateArray) -> timedelta:
         local = [instant.astype(object).replace(tzinfo=UTC).astimezone(zone) for instant in instants]
         spans: Counter[timedelta] = Counter(at.replace(tzinfo=None) - day for at, day in zip(local, days, strict=True))
         return spans.most_common(1)[0][0]
 
-    return _Hours(commonest(table.open_at[some]), commonest(table.close_at[some]), zone)
+    return _Hours(most_common(table.open_at[rows]), most_common(table.close_at[rows]), zone)
 
 
-def _weekdays(name: str, bounds: tuple[date, date]) -> MarketCalendar:
+def _weekday_calendar(name: str, bounds: tuple[date, date]) -> MarketCalendar:
     table = _assumed(bounds, _Hours(_MIDNIGHT, _WEEKDAY_CLOSE, UTC))
     return MarketCalendar(name, bounds, table, UTC, Exactness(None, None))
 
 
 def _assumed(bounds: tuple[date, date], hours: _Hours) -> SessionTable:
-    """Every Monday to Friday between the bounds (both inclusive) at the same local hours."""
+    """Return every Monday to Friday between the bounds (both inclusive), at the same local hours."""
     days = np.arange(np.datetime64(bounds[0]), np.datetime64(bounds[1]) + 1)
     sessions = days[np.is_busday(days)]
 

@@ -1,16 +1,16 @@
-"""Maps exchange codes, symbol suffixes and names in manifests to calendars."""
+"""Maps exchange codes, symbol suffixes and exchange names of manifests to calendars."""
 
 from typing import Final
 
 from service.vocabulary import ALWAYS_OPEN, WEEKDAYS_ONLY
 
 WEEKDAYS: Final = "weekdays"
-"""Name of the Monday-Friday calendar for an unknown exchange; always approximate."""
+"""Name of the Monday to Friday calendar of an unknown exchange; always approximate."""
 
 _DEFAULT: Final = "XNYS"
 
 # calendar -> (vendor exchange codes, symbol suffixes), both space-separated.
-_TABLE: Final[dict[str, tuple[str, str]]] = {
+_EXCHANGES: Final[dict[str, tuple[str, str]]] = {
     "XNYS": ("NMS NGM NCM NYQ ASE PCX BTS PNK OQB OQX NAE CXI SNP DJI", ""),
     "XTSE": ("TOR VAN CNQ NEO", "TO V CN NE"),
     "XLON": ("LSE IOB AQS CXE", "L IL"),
@@ -58,17 +58,18 @@ _TABLE: Final[dict[str, tuple[str, str]]] = {
     "XBUE": ("BUE", "BA"),
     "XSGO": ("SGO", "SN"),
     "XBOG": ("BVC", "CL"),
-    "24/7": ("CCC", ""),
-    "24/5": ("CCY", ""),
+    ALWAYS_OPEN: ("CCC", ""),
+    WEEKDAYS_ONLY: ("CCY", ""),
     "CMES": ("CME CBT NYM CMX", ""),
 }
 
-_BY_CODE: Final = {code: name for name, (codes, _) in _TABLE.items() for code in codes.split()}
-_BY_SUFFIX: Final = {suffix: name for name, (_, suffixes) in _TABLE.items() for suffix in suffixes.split()}
+_BY_CODE: Final = {code: name for name, (codes, _) in _EXCHANGES.items() for code in codes.split()}
+_BY_SUFFIX: Final = {suffix: name for name, (_, suffixes) in _EXCHANGES.items() for suffix in suffixes.split()}
 
 _CRYPTO_QUOTES: Final = frozenset({"USD", "EUR", "GBP", "JPY", "CAD", "AUD", "KRW", "INR", "BTC", "ETH"})
 
-_WORDS: Final = {
+# Names of exchanges in manifests, in lower case.
+_BY_NAME: Final = {
     "nyse": "XNYS",
     "nasdaq": "XNYS",
     "cboe": "XNYS",
@@ -83,14 +84,12 @@ _WORDS: Final = {
     "bme madrid": "XMAD",
     "hkex": "XHKG",
     "xetra": "XETR",
-    "fx (sun-fri)": "24/5",
-    "24/5": "24/5",
-    "24/7": "24/7",
+    "fx (sun-fri)": WEEKDAYS_ONLY,
 }
 
 
 def calendar_by_suffix(symbol: str) -> str | None:
-    """Return the calendar of a Yahoo-style suffix (`.T`, `-USD`, `=X`, `=F`), None if the suffix is unknown."""
+    """Return the calendar of a Yahoo-style suffix (`.T`, `-USD`, `=X`, `=F`); None if the suffix is unknown."""
     if symbol.endswith("=X"):
         return WEEKDAYS_ONLY
     if symbol.endswith("=F"):
@@ -123,7 +122,7 @@ def calendar_for(symbol: str, exchange: str | None = None) -> str:
     return WEEKDAYS if exchange else _DEFAULT
 
 
-def calendar_by_words(words: str) -> str | None:
+def calendar_by_name(name: str) -> str | None:
     """Return the calendar for a name in a manifest (`NYSE`, `Euronext Paris`, `XTKS`), None if unknown."""
-    plain = words.strip()
-    return plain if plain in _TABLE else _WORDS.get(plain.lower())
+    stripped = name.strip()
+    return stripped if stripped in _EXCHANGES else _BY_NAME.get(stripped.lower())

@@ -17,7 +17,7 @@ from service.vocabulary import ALWAYS_OPEN, WEEKDAYS_ONLY, SymbolState
 if TYPE_CHECKING:
     from service.prices.sources.base import InstrumentMeta
 
-_NAME = re.compile(r"[A-Za-z0-9^][A-Za-z0-9.=^\-]{0,39}")
+_SYMBOL = re.compile(r"[A-Za-z0-9^][A-Za-z0-9.=^\-]{0,39}")
 _TYPE_OF_CALENDAR = {ALWAYS_OPEN: "CRYPTOCURRENCY", WEEKDAYS_ONLY: "CURRENCY", "CMES": "FUTURE"}
 _GROUP_OF_TYPE = {
     "EQUITY": "equity",
@@ -28,7 +28,7 @@ _GROUP_OF_TYPE = {
 }
 
 STATISTICAL_GROUPS = ("other",)
-"""Groups for which no network is trained."""
+"""Groups that use statistical forecasters only: no network is trained for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,11 @@ class Instrument:
         instrument_type: Yahoo's type, guessed from the symbol until the first pull.
         group: Training group.
         calendar: Calendar name, guessed from the suffix until the first pull.
-        currency: As the source writes it; None if it gives none.
-        active: On the watchlist: forecast and scored.
-        reference: Pulled always, used as an input.
-        basis: Raised by 1 at each split re-pull.
-        state: `new`, `ok`, `suspect`, `unknown` or `failing`.
+        currency: Currency as the source writes it; None if it gives none.
+        active: Whether it is on the watchlist: forecast and scored.
+        reference: Whether it is a reference series: always pulled, used as an input.
+        basis: Number raised by 1 each time a split re-bases the history.
+        state: A value of `SymbolState`.
         state_reason: One sentence, or None.
         state_since: Market time of the last change of state.
         first_session: Session of the first stored bar; None without bars.
@@ -77,7 +77,7 @@ def check_name(symbol: str) -> str:
     Raises:
         SettingsError: it is not.
     """
-    if not _NAME.fullmatch(symbol):
+    if not _SYMBOL.fullmatch(symbol):
         raise SettingsError(
             f"{symbol!r} is not a symbol; write 1 to 40 letters, digits or . = ^ - as Yahoo does (BRK-B, ^VIX)"
         )
@@ -111,11 +111,11 @@ def add_symbols(
 
 def _new_row(symbol: str, at: datetime, group_of: Mapping[str, str]) -> dict[str, object]:
     calendar = calendar_for(symbol)
-    guess = "INDEX" if symbol.startswith("^") else _TYPE_OF_CALENDAR.get(calendar, "EQUITY")
+    instrument_type = "INDEX" if symbol.startswith("^") else _TYPE_OF_CALENDAR.get(calendar, "EQUITY")
     return {
         "symbol": symbol,
-        "instrument_type": guess,
-        "group": group_of.get(symbol, group_of_type(guess)),
+        "instrument_type": instrument_type,
+        "group": group_of.get(symbol, group_of_type(instrument_type)),
         "calendar": calendar,
         "active": False,
         "reference": False,
@@ -132,12 +132,12 @@ def remove_symbols(connection: Connection, symbols: Sequence[str]) -> None:
     Raises:
         NotFound: one of them is not in the database; nothing is removed.
     """
-    wanted = sorted(set(symbols))
-    found = set(connection.execute(select(instruments.c.symbol).where(instruments.c.symbol.in_(wanted))).scalars())
-    if len(found) < len(wanted):
-        missing = ", ".join(symbol for symbol in wanted if symbol not in found)
+    removed = sorted(set(symbols))
+    found = set(connection.execute(select(instruments.c.symbol).where(instruments.c.symbol.in_(removed))).scalars())
+    if len(found) < len(removed):
+        missing = ", ".join(symbol for symbol in removed if symbol not in found)
         raise NotFound(f"{missing} is not on the watchlist; see `tplus symbols list`")
-    connection.execute(update(instruments).where(instruments.c.symbol.in_(wanted)).values(active=False))
+    connection.execute(update(instruments).where(instruments.c.symbol.in_(removed)).values(active=False))
 
 
 def list_instruments(
@@ -155,7 +155,7 @@ def list_instruments(
         symbols: Only these; None = all. Those that are not in the database are left out.
         calendar: Only this calendar's.
         active: Only those on (True) or off (False) the watchlist.
-        pulled: Only those that are pulled: on the watchlist or a reference series.
+        pulled: Only those that are pulled: on the watchlist, or a reference series.
     """
     query = select(*_COLUMNS).order_by(instruments.c.symbol)
     if symbols is not None:
@@ -172,7 +172,7 @@ def list_instruments(
 def group_symbols(connection: Connection, group: str) -> tuple[str, ...]:
     """Return the active symbols of a group with bars, sorted by code point.
 
-    The data hash and the training depend on the order, which must not depend on the database's collation.
+    The data hash and the training depend on this order, so it must not depend on the database's collation.
     """
     query = select(instruments.c.symbol).where(
         instruments.c.group == group, instruments.c.active, instruments.c.first_session.is_not(None)
@@ -192,17 +192,17 @@ def get_instrument(connection: Connection, symbol: str) -> Instrument:
     return found[0]
 
 
-def describe(
+def store_metadata(
     connection: Connection, symbol: str, meta: "InstrumentMeta", at: datetime, group_of: Mapping[str, str]
 ) -> Instrument:
-    """Store the source's metadata of a symbol, after its first pull.
+    """Store the metadata that the source gives for a symbol, after its first pull.
 
-    The calendar is the source's own, else that of its exchange code, else that of the suffix. The group is
-    that of the settings, else that of the type.
+    The calendar is the one that the source names, else that of its exchange code, else that of the suffix. The group
+    is that of the settings, else that of the type.
 
     Args:
         connection: An open write transaction.
-        symbol: Its name.
+        symbol: Yahoo-style name.
         meta: Metadata of the source.
         at: Market time.
         group_of: Groups of the settings by symbol.
@@ -225,24 +225,24 @@ def describe(
     return get_instrument(connection, symbol)
 
 
-def set_state(connection: Connection, symbol: str, state: str, reason: str | None, at: datetime) -> bool:
+def set_state(connection: Connection, symbol: str, state: SymbolState, reason: str | None, at: datetime) -> bool:
     """Store an instrument's state; `state_since` moves only when the state changes.
 
     Args:
         connection: An open write transaction.
-        symbol: Its name.
-        state: `new`, `ok`, `suspect`, `unknown` or `failing`.
+        symbol: Yahoo-style name.
+        state: The state to store.
         reason: One sentence, or None.
         at: Market time.
 
     Returns:
         Whether anything changed.
     """
-    mine = instruments.c.symbol == symbol
-    query = select(instruments.c.state, instruments.c.state_reason).where(mine)
+    is_symbol = instruments.c.symbol == symbol
+    query = select(instruments.c.state, instruments.c.state_reason).where(is_symbol)
     before = connection.execute(query).one_or_none()
     if before is None or (before[0], before[1]) == (state, reason):
         return False
     since = {"state_since": at} if before[0] != state else {}
-    connection.execute(update(instruments).where(mine).values(state=state, state_reason=reason, **since))
+    connection.execute(update(instruments).where(is_symbol).values(state=state, state_reason=reason, **since))
     return True

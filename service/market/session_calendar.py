@@ -38,7 +38,7 @@ class Exactness:
     """Dates for which a calendar is known rather than assumed.
 
     Attributes:
-        first: First date whose answer comes from the exchange's own calendar (inclusive); None if none does.
+        first: First date that the exchange's own calendar covers (inclusive); None if it covers none.
         last: Last such date (inclusive); None if none does.
     """
 
@@ -54,14 +54,14 @@ class MarketCalendar:
     def __init__(
         self, name: str, bounds: tuple[date, date], table: SessionTable, zone: tzinfo, exactness: Exactness
     ) -> None:
-        """Wrap a table.
+        """Wrap a table of sessions.
 
         Args:
             name: Canonical name, for example `XNYS`.
             bounds: First and last date that are covered, both inclusive.
             table: Every session between the bounds; made read-only.
             zone: Time zone of the exchange.
-            exactness: Which of the dates are known rather than assumed.
+            exactness: The dates that are known rather than assumed.
         """
         self.name = name
         self.first, self.last = bounds
@@ -81,12 +81,12 @@ class MarketCalendar:
         return (self.exactness.first, self.exactness.last) != (self.first, self.last)
 
     def is_approximate(self, session: date) -> bool:
-        """Whether this date's answer is assumed instead of known."""
+        """Return whether a date is assumed Monday to Friday instead of known."""
         first, last = self.exactness.first, self.exactness.last
         return first is None or last is None or not first <= session <= last
 
     def table(self, first: date, last: date) -> SessionTable:
-        """Sessions from `first` to `last` (both inclusive) as arrays, views of the calendar's own.
+        """Return the sessions from `first` to `last` (both inclusive) as arrays: views of the calendar's arrays.
 
         Raises:
             CalendarError: A date is outside the calendar's bounds.
@@ -95,7 +95,7 @@ class MarketCalendar:
         return SessionTable(self._table.sessions[cut], self._table.open_at[cut], self._table.close_at[cut])
 
     def sessions(self, first: date, last: date) -> list[date]:
-        """Sessions from `first` to `last`, both inclusive, oldest first."""
+        """Return the sessions from `first` to `last`, both inclusive, oldest first."""
         return [day.astype(object) for day in self.table(first, last).sessions]
 
     def is_session(self, day: date) -> bool:
@@ -103,35 +103,35 @@ class MarketCalendar:
         return self._count_before(day) < self._count_before(day, inclusive=True)
 
     def open_at(self, session: date) -> datetime:
-        """Aware UTC instant at which a session opens; CalendarError if the date is not a session."""
+        """Return the aware UTC instant at which a session opens; CalendarError if the date is not a session."""
         return datetime.fromtimestamp(int(self._open[self._row(session)]), UTC)
 
     def close_at(self, session: date) -> datetime:
-        """Aware UTC instant at which a session closes; CalendarError if the date is not a session."""
+        """Return the aware UTC instant at which a session closes; CalendarError if the date is not a session."""
         return datetime.fromtimestamp(int(self._close[self._row(session)]), UTC)
 
     def final_at(self, session: date, settle: timedelta) -> datetime:
-        """Aware UTC instant at which a session's bar is final: its close + settle."""
+        """Return the aware UTC instant at which a session's bar is final: its close + settle."""
         return self.close_at(session) + settle
 
     def next(self, session: date, n: int = 1) -> date:
-        """The n-th session (n >= 1) strictly after a date, which need not be a session itself."""
+        """Return the n-th session (n >= 1) strictly after a date, which need not be a session itself."""
         return self._at(self._count_before(session, inclusive=True) + _positive(n) - 1, f"{n} after {session}")
 
     def previous(self, session: date, n: int = 1) -> date:
-        """The n-th session (n >= 1) strictly before a date, which need not be a session itself."""
+        """Return the n-th session (n >= 1) strictly before a date, which need not be a session itself."""
         return self._at(self._count_before(session) - _positive(n), f"{n} before {session}")
 
     def newest_final(self, instant: datetime, settle: timedelta) -> date | None:
-        """Newest session with close + settle <= instant, None if none is that old inside the bounds."""
+        """Return the newest session with close + settle <= instant; None if the bounds hold none."""
         return self._newest(self._close, instant - settle)
 
     def newest_opened(self, instant: datetime) -> date | None:
-        """Newest session with open <= instant, None if none is that old inside the bounds."""
+        """Return the newest session with open <= instant; None if the bounds hold none."""
         return self._newest(self._open, instant)
 
     def local_date(self, instant: datetime) -> date:
-        """The exchange's own date at an aware instant."""
+        """Return the local date of the exchange at an aware instant."""
         return instant.astimezone(self._zone).date()
 
     def _newest(self, instants: IntArray, instant: datetime) -> date | None:
@@ -157,10 +157,10 @@ class MarketCalendar:
             raise CalendarError(f"{self.name}: {session} is not a session; use sessions(), next() or previous()")
         return row
 
-    def _at(self, row: int, wanted: str) -> date:
+    def _at(self, row: int, position: str) -> date:
         if not 0 <= row < len(self._days):
             raise CalendarError(
-                f"{self.name}: session {wanted} is outside the calendar's bounds {self.first}..{self.last}; "
+                f"{self.name}: session {position} is outside the calendar's bounds {self.first}..{self.last}; "
                 "call get_calendar with wider bounds"
             )
         return _date(self._days[row])

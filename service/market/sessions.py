@@ -4,8 +4,8 @@ A closed session does not count in windows, steps or due times.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date
 
 import numpy as np
 from sqlalchemy import Connection, func, select, update
@@ -15,17 +15,13 @@ from service.db.tables import forecasts, instruments, scores, sessions
 from service.market.session_calendar import MarketCalendar, SessionTable
 from service.vocabulary import SessionState
 
-EXPECTED, CLOSED = SessionState.EXPECTED, SessionState.CLOSED
 _COLUMNS = ("calendar", "session", "open_at", "close_at", "state", "approximate")
-
-SettleOf = Callable[[str], timedelta]
-"""Calendar name -> how long after its close a bar is final."""
 
 
 def ensure_sessions(connection: Connection, calendar: MarketCalendar, first: date, last: date) -> int:
-    """Insert missing sessions with their opens and closes; existing ones stay.
+    """Insert missing sessions with their opens and closes; existing rows do not change.
 
-    `refresh_sessions` updates assumed sessions that the calendar knows better now.
+    `refresh_sessions` updates assumed sessions that the calendar covers by now.
 
     Args:
         connection: An open write transaction.
@@ -34,26 +30,26 @@ def ensure_sessions(connection: Connection, calendar: MarketCalendar, first: dat
         last: Last date (inclusive).
 
     Returns:
-        How many were written.
+        The number of rows written.
     """
     table = calendar.table(first, last)
     span = (sessions.c.calendar == calendar.name, sessions.c.session.between(first, last))
     # A wrong assumption stays in the table, closed, and must not count as a missing session.
-    wrong = sessions.c.approximate & (sessions.c.state == CLOSED)
+    wrong = sessions.c.approximate & (sessions.c.state == SessionState.CLOSED)
     count = connection.execute(select(func.count()).select_from(sessions).where(*span, ~wrong)).scalar_one()
     if count >= len(table):
         return 0
     stored = np.array(connection.execute(select(sessions.c.session).where(*span)).scalars().all(), "datetime64[D]")
     missing = ~np.isin(table.sessions, stored)
-    lacking = SessionTable(table.sessions[missing], table.open_at[missing], table.close_at[missing])
-    return write_rows(connection, sessions, _COLUMNS, _rows(connection, calendar, lacking))
+    absent = SessionTable(table.sessions[missing], table.open_at[missing], table.close_at[missing])
+    return write_rows(connection, sessions, _COLUMNS, _rows(connection, calendar, absent))
 
 
 def refresh_sessions(connection: Connection, calendar: MarketCalendar, first: date, last: date) -> int:
-    """Update assumed sessions from the calendar; those with a scored forecast stay.
+    """Update assumed sessions from the calendar, except those with a scored forecast.
 
-    A later release of the calendar library knows more: assumed hours are corrected, and a weekday that is a holiday is
-    marked closed (forecasts of it are void). Sessions that a score used are never changed. `ensure_sessions`
+    A later release of the calendar library covers more dates: assumed hours are corrected, and a weekday that is a
+    holiday is marked closed (forecasts of it are void). Sessions that a score used never change. `ensure_sessions`
     inserts the missing ones.
 
     Args:
@@ -63,29 +59,29 @@ def refresh_sessions(connection: Connection, calendar: MarketCalendar, first: da
         last: Last date (inclusive).
 
     Returns:
-        How many changed.
+        The number of rows changed.
     """
     exact = calendar.exactness
     if exact.first is None or exact.last is None:
         return 0
-    guesses = _guesses(connection, calendar.name, max(first, exact.first), min(last, exact.last))
-    if not guesses:
+    assumed = _assumed_sessions(connection, calendar.name, max(first, exact.first), min(last, exact.last))
+    if not assumed:
         return 0
-    table = calendar.table(guesses[0], guesses[-1])
-    known = {
+    table = calendar.table(assumed[0], assumed[-1])
+    updates = {
         day: {"open_at": opens.replace(tzinfo=UTC), "close_at": closes.replace(tzinfo=UTC), "approximate": False}
         for day, opens, closes in zip(
             table.sessions.tolist(), table.open_at.tolist(), table.close_at.tolist(), strict=True
         )
     }
-    for day in guesses:
-        mine = (sessions.c.calendar == calendar.name, sessions.c.session == day)
-        connection.execute(update(sessions).where(*mine).values(known.get(day, {"state": CLOSED})))
-    return len(guesses)
+    for day in assumed:
+        is_session = (sessions.c.calendar == calendar.name, sessions.c.session == day)
+        connection.execute(update(sessions).where(*is_session).values(updates.get(day, {"state": SessionState.CLOSED})))
+    return len(assumed)
 
 
-def _guesses(connection: Connection, calendar: str, first: date, last: date) -> Sequence[date]:
-    """Assumed open sessions without a scored forecast, oldest first."""
+def _assumed_sessions(connection: Connection, calendar: str, first: date, last: date) -> Sequence[date]:
+    """Return the assumed open sessions without a scored forecast, oldest first."""
     scored = (
         select(scores.c.id)
         .join(forecasts, forecasts.c.id == scores.c.forecast_id)
@@ -94,43 +90,46 @@ def _guesses(connection: Connection, calendar: str, first: date, last: date) -> 
     )
     query = select(sessions.c.session).where(
         sessions.c.calendar == calendar, sessions.c.session.between(first, last), sessions.c.approximate,
-        sessions.c.state == EXPECTED, ~scored.exists(),
+        sessions.c.state == SessionState.EXPECTED, ~scored.exists(),
     )  # fmt: skip
     return connection.execute(query.order_by(sessions.c.session)).scalars().all()
 
 
 def _rows(connection: Connection, calendar: MarketCalendar, table: SessionTable) -> list[tuple[DriverValue, ...]]:
-    known_first, known_last = calendar.exactness.first, calendar.exactness.last
+    exact_first, exact_last = calendar.exactness.first, calendar.exactness.last
     days = table.sessions.astype("datetime64[D]")
     approximate = np.ones(len(days), bool)
-    if known_first is not None and known_last is not None:
-        approximate = (days < np.datetime64(known_first)) | (days > np.datetime64(known_last))
+    if exact_first is not None and exact_last is not None:
+        approximate = (days < np.datetime64(exact_first)) | (days > np.datetime64(exact_last))
     opens, closes = driver_instants(connection, table.open_at), driver_instants(connection, table.close_at)
+    state = SessionState.EXPECTED.value
     columns = zip(driver_days(days), opens, closes, approximate.tolist(), strict=True)
-    return [(calendar.name, day, open_at, close_at, EXPECTED, guess) for day, open_at, close_at, guess in columns]
+    return [
+        (calendar.name, day, open_at, close_at, state, is_assumed) for day, open_at, close_at, is_assumed in columns
+    ]
 
 
 def mark_closed(connection: Connection, calendar: str, closed: Sequence[date]) -> int:
-    """Mark sessions as closed.
+    """Mark sessions as closed; forecasts, windows and due times skip them.
 
     Args:
         connection: An open write transaction.
         calendar: Calendar name.
-        closed: The sessions; marking one again does nothing.
+        closed: The sessions; one that is closed already does not change.
 
     Returns:
-        How many changed.
+        The number of rows changed.
     """
-    return _mark(connection, calendar, closed, EXPECTED, CLOSED)
+    return _mark(connection, calendar, closed, SessionState.EXPECTED, SessionState.CLOSED)
 
 
 def reopen(connection: Connection, calendar: str, opened: Sequence[date]) -> int:
-    """Reopen closed sessions after a late bar; others in the list stay.
+    """Reopen closed sessions after a late bar; other sessions in the list do not change.
 
     Returns:
-        How many changed.
+        The number of rows changed.
     """
-    return _mark(connection, calendar, opened, CLOSED, EXPECTED)
+    return _mark(connection, calendar, opened, SessionState.CLOSED, SessionState.EXPECTED)
 
 
 def closed_sessions(connection: Connection, since: date) -> Mapping[str, frozenset[date]]:
@@ -138,7 +137,7 @@ def closed_sessions(connection: Connection, since: date) -> Mapping[str, frozens
     # By calendar, so that the primary key finds the few rows: every step of the scheduler runs this query.
     used = select(instruments.c.calendar).distinct()
     query = select(sessions.c.calendar, sessions.c.session).where(
-        sessions.c.calendar.in_(used), sessions.c.session >= since, sessions.c.state == CLOSED
+        sessions.c.calendar.in_(used), sessions.c.session >= since, sessions.c.state == SessionState.CLOSED
     )
     found: defaultdict[str, set[date]] = defaultdict(set)
     for name, day in connection.execute(query):
@@ -146,15 +145,17 @@ def closed_sessions(connection: Connection, since: date) -> Mapping[str, frozens
     return {name: frozenset(days) for name, days in found.items()}
 
 
-def _mark(connection: Connection, calendar: str, days: Sequence[date], before: str, after: str) -> int:
+def _mark(
+    connection: Connection, calendar: str, days: Sequence[date], before: SessionState, after: SessionState
+) -> int:
     if not days:
         return 0
     span = sessions.c.session.between(min(days), max(days))
     chosen = select(sessions.c.session).where(sessions.c.calendar == calendar, span, sessions.c.state == before)
     found = connection.execute(chosen).scalars().all()
-    wanted = set(days) if found else set()
-    marked = [day for day in found if day in wanted]
+    requested = set(days) if found else set()
+    marked = [day for day in found if day in requested]
     for day in marked:
-        mine = (sessions.c.calendar == calendar, sessions.c.session == day)
-        connection.execute(update(sessions).where(*mine).values(state=after))
+        is_session = (sessions.c.calendar == calendar, sessions.c.session == day)
+        connection.execute(update(sessions).where(*is_session).values(state=after))
     return len(marked)

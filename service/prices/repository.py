@@ -9,25 +9,15 @@ from service.db.tables import bars, corporate_actions
 from service.prices.adjustment.corporate_actions import Action, ActionKind
 
 
-def read_actions(
-    connection: Connection, symbol: str, first: date | None = None, last: date | None = None
-) -> tuple[Action, ...]:
-    """Return the actions of one symbol with ex-dates from `first` to `last` (both inclusive), oldest first."""
-    query = select(corporate_actions.c.ex_date, corporate_actions.c.kind, corporate_actions.c.value).where(
-        corporate_actions.c.symbol == symbol
-    )
-    if first is not None:
-        query = query.where(corporate_actions.c.ex_date >= first)
-    if last is not None:
-        query = query.where(corporate_actions.c.ex_date <= last)
-    query = query.order_by(corporate_actions.c.ex_date, corporate_actions.c.kind)
-    return tuple(Action(day, ActionKind(kind), value) for day, kind, value in connection.execute(query))
+def read_actions(connection: Connection, symbol: str) -> tuple[Action, ...]:
+    """Return the corporate actions of one symbol, oldest first."""
+    return read_actions_of(connection, [symbol])[symbol]
 
 
 def read_actions_of(
     connection: Connection, symbols: Sequence[str], first: date | None = None
 ) -> dict[str, tuple[Action, ...]]:
-    """Return the actions of several symbols from `first` (inclusive) on, oldest first."""
+    """Return the corporate actions of several symbols with ex-dates from `first` (inclusive) on, oldest first."""
     query = select(
         corporate_actions.c.symbol, corporate_actions.c.ex_date, corporate_actions.c.kind, corporate_actions.c.value
     )
@@ -38,7 +28,7 @@ def read_actions_of(
     found: dict[str, list[Action]] = {symbol: [] for symbol in symbols}
     for symbol, day, kind, value in connection.execute(query):
         found[symbol].append(Action(day, ActionKind(kind), value))
-    return {symbol: tuple(listed) for symbol, listed in found.items()}
+    return {symbol: tuple(actions) for symbol, actions in found.items()}
 
 
 def has_bar(connection: Connection, symbol: str, session: date) -> bool:

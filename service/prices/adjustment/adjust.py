@@ -1,4 +1,4 @@
-"""Computes adjustment factors of split-adjusted closes; the API and training both use it."""
+"""Computes adjustment factors of split-adjusted closes, for training and for the API."""
 
 from collections.abc import Sequence
 
@@ -15,34 +15,34 @@ def adjustment_factors(sessions: DateArray, closes: FloatArray, actions: Sequenc
     """Return the factors that adjust split-adjusted prices for dividends and factors.
 
     The factor of a session is the product, over all actions with a later ex-date, of `1 - dividend / close
-    of the last bar before the ex-date` and of the plain factors. This is how Yahoo makes its Adj Close from
-    Close (documented by users in yfinance's issue 1273). Splits do nothing: closes are on the newest basis.
+    of the last bar before the ex-date` and of the plain factors. Yahoo computes its Adj Close from Close in this way
+    (documented by users in yfinance's issue 1273). Splits have no effect: closes are on the newest basis.
 
-    An ex-date on a missing session applies from the next bar. An action before the first bar or after the
-    last one does nothing, nor does one that leaves no positive factor (the checks refuse those on the way in).
+    An ex-date on a missing session applies from the next bar. An action before the first bar or after the last one has
+    no effect, nor has one that leaves no positive factor (the pull refuses such actions).
 
     Args:
         sessions: `(n,)` datetime64[D], strictly ascending.
         closes: `(n,)` split-adjusted closes in the instrument's currency; NaN where a bar is missing.
-        actions: In any order, each with its own ex-date.
+        actions: Corporate actions in any order.
 
     Returns:
         `(n,)` factors, 1.0 from the newest ex-date on.
     """
     factors = np.ones(len(sessions))
-    known = np.flatnonzero(~np.isnan(closes))
-    if len(known) == 0:
+    present = np.flatnonzero(~np.isnan(closes))
+    if len(present) == 0:
         return factors
-    counting = [action for action in actions if action.kind != "split"]
-    ex_dates = np.array([action.ex_date for action in counting], "datetime64[D]")
-    places = np.searchsorted(sessions[known].astype("datetime64[D]"), ex_dates).tolist()
+    effective = [action for action in actions if action.kind != "split"]
+    ex_dates = np.array([action.ex_date for action in effective], "datetime64[D]")
+    places = np.searchsorted(sessions[present].astype("datetime64[D]"), ex_dates).tolist()
     steps = np.ones(len(sessions))
-    for action, place in zip(counting, places, strict=True):
-        if place in (0, len(known)):
+    for action, place in zip(effective, places, strict=True):
+        if place in (0, len(present)):
             continue
-        ratio = action.value if action.kind == "factor" else 1.0 - action.value / float(closes[known[place - 1]])
+        ratio = action.value if action.kind == "factor" else 1.0 - action.value / float(closes[present[place - 1]])
         if np.isfinite(ratio) and ratio > 0.0:
-            steps[known[place]] *= ratio
+            steps[present[place]] *= ratio
     # A step at row k multiplies the rows before k: the product of all later steps.
     factors[:-1] = np.cumprod(steps[:0:-1])[::-1]
     return factors

@@ -1,1 +1,1 @@
-"""Checks of fetched rows: quality, outliers and overlap."""
+"""Checks of fetched rows: quality, outliers, and agreement with the stored bars."""

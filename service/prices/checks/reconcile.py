@@ -7,8 +7,8 @@ from math import log
 
 import numpy as np
 
-from service.prices.checks.outliers import JUMP, is_mix_up
-from service.prices.checks.row_checks import VOLUME, BoolArray, FloatArray, Rows
+from service.prices.checks.outliers import JUMP, is_unit_jump
+from service.prices.checks.row_checks import CLOSE, VOLUME, BoolArray, FloatArray, Rows
 from service.prices.sources.base import Action, ActionKind
 
 NOISE = 1e-4
@@ -17,10 +17,11 @@ NOISE = 1e-4
 _SPLIT_MATCH = 1e-3
 """Largest log distance between the ratio of closes and a split's factor."""
 
-_TOO_FEW = 2
+_MIN_ALIKE = 2
+"""Fewest common bars whose equal ratio counts as another scale."""
 
-_SHIFT_ROWS = 4
-"""Bars that must equal their neighbours' closes before an answer counts as shifted."""
+_MIN_SHIFTED = 4
+"""Fewest bars that must equal the closes of their neighbours before an answer counts as shifted."""
 
 
 class Verdict(StrEnum):
@@ -33,14 +34,14 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Stored bars compared with answered ones.
+    """Result of comparing stored bars with those of an answer.
 
     Attributes:
-        verdict: On the same basis, re-based by a split, or suspect.
-        reason: One sentence where suspect, else empty.
-        stored: `(k,)` rows of the stored bars that the answer has too.
-        answered: `(k,)` rows of the same sessions in the answer.
-        changed: `(k,)` whether a figure differs by more than noise beyond the split's factor.
+        verdict: Whether the answer is on the same basis, re-based by a split, or suspect.
+        reason: One sentence if suspect, else empty.
+        stored: `(k,)` row numbers of the stored bars that the answer also holds.
+        answered: `(k,)` row numbers of the same sessions in the answer.
+        changed: `(k,)` whether a figure differs by more than noise after the split's factor is applied.
     """
 
     verdict: Verdict
@@ -52,11 +53,11 @@ class Comparison:
 
 def new_splits(stored: Sequence[Action], answered: Sequence[Action]) -> tuple[Action, ...]:
     """Return the splits that are new in the answer; a changed one counts with the ratio of new to old."""
-    known = {action.ex_date: action.value for action in stored if action.kind is ActionKind.SPLIT}
+    stored_ratios = {action.ex_date: action.value for action in stored if action.kind is ActionKind.SPLIT}
     found = []
     for action in answered:
         if action.kind is ActionKind.SPLIT:
-            value = action.value / known.get(action.ex_date, 1.0)
+            value = action.value / stored_ratios.get(action.ex_date, 1.0)
             if abs(log(value)) > NOISE:
                 found.append(Action(action.ex_date, ActionKind.SPLIT, value))
     return tuple(found)
@@ -78,52 +79,59 @@ def compare(stored: Rows, answered: Rows, splits: Sequence[Action]) -> Compariso
         answered: Checked bars of the answer.
         splits: Splits that are not stored yet, see `new_splits`.
     """
-    _, here, there = np.intersect1d(stored.sessions, answered.sessions, assume_unique=True, return_indices=True)
-    factors = split_factors(stored, splits)[here]
-    before, after = stored.values[here].copy(), answered.values[there]
+    _, stored_rows, answered_rows = np.intersect1d(
+        stored.sessions, answered.sessions, assume_unique=True, return_indices=True
+    )
+    factors = split_factors(stored, splits)[stored_rows]
+    before, after = stored.values[stored_rows].copy(), answered.values[answered_rows]
     before[:, :VOLUME] /= factors[:, None]
     before[:, VOLUME] *= factors
-    ratios = np.log(after[:, 3] / before[:, 3])
-    verdict, reason = _verdict(ratios, factors, stored, here, splits)
-    return Comparison(verdict, reason, here, there, _changed(before, after))
+    ratios = np.log(after[:, CLOSE] / before[:, CLOSE])
+    verdict, reason = _verdict(ratios, factors, stored, stored_rows, splits)
+    return Comparison(verdict, reason, stored_rows, answered_rows, _changed(before, after))
 
 
 def _verdict(
     ratios: FloatArray,
     factors: FloatArray,
     stored: Rows,
-    here: np.ndarray[tuple[int], np.dtype[np.intp]],
+    rows: np.ndarray[tuple[int], np.dtype[np.intp]],
     splits: Sequence[Action],
 ) -> tuple[Verdict, str]:
-    mixed = [row for row in range(len(ratios)) if is_mix_up(float(ratios[row]))]
+    mixed = [row for row in range(len(ratios)) if is_unit_jump(float(ratios[row]))]
     if mixed:
-        day = stored.sessions[here[mixed[0]]]
+        day = stored.sessions[rows[mixed[0]]]
         return (
             Verdict.SUSPECT,
             f"the close of {day} is near 100 or 0.01 times the stored one: a currency unit mixed up?",
         )
     if splits:
         verdict, reason = _verdict_of_splits(ratios, factors, splits)
-        wild, message = _verdict_of_bars(ratios, stored, here)
-        return (wild, message) if verdict is Verdict.REBASED and wild is Verdict.SUSPECT else (verdict, reason)
-    off = np.abs(ratios) > NOISE
-    if len(ratios) >= _TOO_FEW and off.all() and np.ptp(ratios) <= _SPLIT_MATCH:
+        bars_verdict, bars_reason = _verdict_of_bars(ratios, stored, rows)
+        if verdict is Verdict.REBASED and bars_verdict is Verdict.SUSPECT:
+            return bars_verdict, bars_reason
+        return verdict, reason
+    differs = np.abs(ratios) > NOISE
+    if len(ratios) >= _MIN_ALIKE and differs.all() and np.ptp(ratios) <= _SPLIT_MATCH:
         ratio = float(np.exp(np.median(ratios)))
         return Verdict.SUSPECT, f"all closes are {ratio:.6g} times the stored ones and no split explains it"
-    if 2 * off.sum() > len(off) and _is_shifted(stored.close, here, ratios):
-        return Verdict.SUSPECT, "the closes are one session off: each is the stored one of its neighbour"
-    return _verdict_of_bars(ratios, stored, here)
+    if 2 * differs.sum() > len(differs) and _is_shifted(stored.close, rows, ratios):
+        return (
+            Verdict.SUSPECT,
+            "the closes are one session off: each equals the stored close of the neighbouring session",
+        )
+    return _verdict_of_bars(ratios, stored, rows)
 
 
-def _is_shifted(closes: FloatArray, here: np.ndarray[tuple[int], np.dtype[np.intp]], ratios: FloatArray) -> bool:
-    """Return whether each answered close is the stored one of the next or of the previous session."""
-    mine = np.log(closes)
-    theirs = mine[here] + ratios
+def _is_shifted(closes: FloatArray, rows: np.ndarray[tuple[int], np.dtype[np.intp]], ratios: FloatArray) -> bool:
+    """Return whether each answered close equals the stored close of the next or of the previous session."""
+    stored = np.log(closes)
+    answered = stored[rows] + ratios
     for step in (1, -1):
-        inside = (here + step >= 0) & (here + step < len(closes))
-        gaps = np.abs(theirs[inside] - mine[here[inside] + step])
-        # A tenth may be next to a holiday or a missing session.
-        if len(gaps) >= _SHIFT_ROWS and float(np.quantile(gaps, 0.9)) <= NOISE:
+        inside = (rows + step >= 0) & (rows + step < len(closes))
+        gaps = np.abs(answered[inside] - stored[rows[inside] + step])
+        # A tenth of the bars may be next to a holiday or a missing session.
+        if len(gaps) >= _MIN_SHIFTED and float(np.quantile(gaps, 0.9)) <= NOISE:
             return True
     return False
 
@@ -132,26 +140,26 @@ def _verdict_of_splits(ratios: FloatArray, factors: FloatArray, splits: Sequence
     names = ", ".join(f"{split.value:.6g}:1 of {split.ex_date}" for split in splits)
     earlier = factors != 1.0
     if not earlier.any():
-        # Only the whole history can show whether older bars moved.
+        # Only the whole history can show whether the older bars were re-based.
         return Verdict.REBASED, ""
     width = min(_SPLIT_MATCH, float(np.min(np.abs(np.log(factors[earlier])))) / 4)
     if np.median(np.abs(ratios[earlier])) <= width:
         return Verdict.REBASED, ""
-    return Verdict.SUSPECT, f"the split {names} is announced and the stored closes have not moved by it"
+    return Verdict.SUSPECT, f"the split {names} is announced, but the closes have not changed by its ratio"
 
 
 def _verdict_of_bars(
-    ratios: FloatArray, stored: Rows, here: np.ndarray[tuple[int], np.dtype[np.intp]]
+    ratios: FloatArray, stored: Rows, rows: np.ndarray[tuple[int], np.dtype[np.intp]]
 ) -> tuple[Verdict, str]:
-    wild = np.flatnonzero(np.abs(ratios) > JUMP)
-    if len(wild):
-        day, ratio = stored.sessions[here[wild[0]]], float(np.exp(ratios[wild[0]]))
+    too_far = np.flatnonzero(np.abs(ratios) > JUMP)
+    if len(too_far):
+        day, ratio = stored.sessions[rows[too_far[0]]], float(np.exp(ratios[too_far[0]]))
         return Verdict.SUSPECT, f"the close of {day} is {ratio:.6g} times the stored one: too far for a correction"
     return Verdict.SAME_BASIS, ""
 
 
 def _changed(before: FloatArray, after: FloatArray) -> BoolArray:
-    # A figure that is missing from the answer is not a correction: the stored one stays.
+    # A figure that the answer lacks is not a correction: the stored figure is kept.
     with np.errstate(invalid="ignore"):
         differs = np.abs(after - before) > NOISE * np.abs(before)
     gained = np.isnan(before) & ~np.isnan(after)

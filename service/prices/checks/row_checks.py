@@ -1,7 +1,7 @@
-"""Checks the rows of an answer: pure functions over arrays, before anything is written.
+"""Checks the rows of an answer before anything is written; pure functions over arrays.
 
 Each row has one of five outcomes: stored, stored without its open, high and low (`repaired`), refused, suspect, or
-skipped (not final yet, or no close).
+skipped (not final yet, or without a close).
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ BoolArray = NDArray[np.bool_]
 
 FIELDS = ("open", "high", "low", "close", "volume")
 ENVELOPE_SLACK = 1e-6
-"""How far, relative to the close, open or close may be outside low..high: rounding, not a fault."""
+"""Distance, relative to the close, by which open or close may exceed low..high: rounding, not a fault."""
 
 OPEN, HIGH, LOW, CLOSE, VOLUME = range(5)
 
@@ -50,13 +50,13 @@ class Rows:
         return self.values[:, CLOSE]
 
     def take(self, chosen: BoolArray) -> "Rows":
-        """The rows where a `(n,)` mask is true."""
+        """Return the rows where a `(n,)` mask is true."""
         return Rows(self.sessions[chosen], self.values[chosen])
 
     def document(self, row: int) -> dict[str, float | str | None]:
         """Return one row as a JSON document; NaN is null, infinity a string."""
         values = zip(FIELDS, self.values[row].tolist(), strict=True)
-        return {name: _plain(value) for name, value in values}
+        return {name: _json_value(value) for name, value in values}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +95,18 @@ class Checked:
     duplicates: int
 
 
-def _plain(value: float) -> float | str | None:
+def _json_value(value: float) -> float | str | None:
     if np.isnan(value):
         return None
     return value if np.isfinite(value) else str(value)
 
 
 def check_rows(history: FetchedPrices, table: SessionTable, settle: timedelta, at: np.datetime64) -> Checked:
-    """Sort the rows of an answer into good, repaired, refused and skipped.
+    """Sort the rows of an answer into good, repaired, refused and skipped ones.
 
     Args:
         history: Answer of the source.
-        table: Sessions of the calendar; must cover the whole answer.
+        table: Sessions of the calendar; it must cover the whole answer.
         settle: How long after its close a bar is final.
         at: datetime64[s] UTC market time; a bar is final when close + settle <= at.
 
@@ -114,21 +114,20 @@ def check_rows(history: FetchedPrices, table: SessionTable, settle: timedelta, a
         Malformed: the rows are not in ascending order, or a column is missing.
     """
     raw, duplicates = _in_order(history.symbol, history.bars)
-    places = np.searchsorted(table.sessions, raw.sessions)
-    places_in = np.minimum(places, max(len(table) - 1, 0))
+    places = np.minimum(np.searchsorted(table.sessions, raw.sessions), max(len(table) - 1, 0))
     expected: BoolArray = np.zeros(len(raw), bool)
     final: BoolArray = np.ones(len(raw), bool)
     if len(table):
-        expected = table.sessions[places_in] == raw.sessions
+        expected = table.sessions[places] == raw.sessions
         final_at = table.close_at.astype("datetime64[s]") + np.timedelta64(int(settle.total_seconds()), "s")
-        final = np.where(expected, final_at[places_in] <= at, raw.sessions.astype("datetime64[s]") <= at)
+        final = np.where(expected, final_at[places] <= at, raw.sessions.astype("datetime64[s]") <= at)
     null = np.isnan(raw.close)
-    wrong = ~null & ~((raw.close > 0) & np.isfinite(raw.close))
+    invalid = ~null & ~((raw.close > 0) & np.isfinite(raw.close))
     findings = _refused(
-        raw, final & ~null & ~expected, f"not a session of its calendar: {history.symbol} does not trade then"
+        raw, final & ~null & ~expected, f"not a session of its calendar: {history.symbol} does not trade on that date"
     )
-    findings += _refused(raw, final & expected & wrong, "the close must be positive and finite")
-    good = raw.take(final & expected & ~null & ~wrong)
+    findings += _refused(raw, final & expected & invalid, "the close must be positive and finite")
+    good = raw.take(final & expected & ~null & ~invalid)
     rows, repaired = _repair(good)
     holes = int((final & expected & null).sum())
     return Checked(rows, (*findings, *repaired), holes, int((~final).sum()), duplicates)
@@ -149,7 +148,7 @@ def _in_order(symbol: str, bars: "pd.DataFrame") -> tuple[Rows, int]:
     keep = np.concatenate([[True], steps > 0])
     duplicates = int((~keep).sum())
     if duplicates and not keep[-1]:
-        # The vendor appends the current day as it changes: at the end the newest row counts, elsewhere the first.
+        # The vendor appends the current day again as it changes: at the end the newest row counts, elsewhere the first.
         keep[days == days[-1]] = False
         keep[-1] = True
     return Rows(days[keep], values[keep]), duplicates
@@ -162,8 +161,8 @@ def _refused(raw: Rows, chosen: BoolArray, reason: str) -> tuple[Finding, ...]:
 def _repair(rows: Rows) -> tuple[Rows, tuple[Finding, ...]]:
     """Remove impossible opens, highs and lows, and negative volumes; the close is kept.
 
-    One rule for every instrument: targets and returns use closes, so a high slightly below the close must not cost the
-    bar.
+    The rule is the same for every instrument: targets and returns use closes, so a high slightly below the close must
+    not cost the bar.
     """
     values = rows.values
     prices = values[:, :VOLUME]
@@ -177,29 +176,29 @@ def _repair(rows: Rows) -> tuple[Rows, tuple[Finding, ...]]:
     bad_prices: BoolArray = outside | impossible
     if not (bad_prices.any() or bad_volume.any()):
         return rows, ()
-    mended = values.copy()
-    mended[bad_prices, OPEN : LOW + 1] = np.nan
-    mended[bad_volume, VOLUME] = np.nan
+    repaired = values.copy()
+    repaired[bad_prices, OPEN : LOW + 1] = np.nan
+    repaired[bad_volume, VOLUME] = np.nan
     findings = []
     for i in np.flatnonzero(bad_prices | bad_volume).tolist():
         reasons = []
         if bad_prices[i]:
-            what = "not positive and finite" if impossible[i] else "high and low do not enclose open and close"
-            reasons.append(f"{what}: open, high and low removed, the close kept")
+            fault = "not positive and finite" if impossible[i] else "high and low do not enclose open and close"
+            reasons.append(f"{fault}: open, high and low removed, the close kept")
         if bad_volume[i]:
             reasons.append("the volume is negative or infinite: removed")
         findings.append(Finding(rows.sessions[i], rows.document(i), "; ".join(reasons), "repaired"))
-    return Rows(rows.sessions, mended), tuple(findings)
+    return Rows(rows.sessions, repaired), tuple(findings)
 
 
 def check_actions(actions: Sequence[Action], rows: Rows) -> tuple[tuple[Action, ...], tuple[Finding, ...]]:
     """Return the valid actions, and a finding for each invalid one.
 
-    A value must be positive and finite, and a dividend less than the last close before its ex-date.
+    A value must be positive and finite, and a dividend must be less than the last close before its ex-date.
 
     Args:
         actions: Actions of the answer.
-        rows: Bars around them, oldest first; a dividend before the first of them is not compared.
+        rows: Bars around the ex-dates, oldest first; a dividend before the first bar is not compared.
     """
     good, findings = [], []
     for action in actions:
@@ -211,7 +210,9 @@ def check_actions(actions: Sequence[Action], rows: Rows) -> tuple[tuple[Action, 
         elif action.kind is ActionKind.DIVIDEND and place >= 0 and action.value >= rows.close[place]:
             reason = f"the dividend is not less than the close of {rows.sessions[place]}"
         if reason:
-            findings.append(Finding(day, {"kind": action.kind.value, "value": _plain(action.value)}, reason, "refused"))
+            findings.append(
+                Finding(day, {"kind": action.kind.value, "value": _json_value(action.value)}, reason, "refused")
+            )
         else:
             good.append(action)
     return tuple(good), tuple(findings)

@@ -1,1 +1,1 @@
-"""The pull job: fetch prices, check them, merge them into the database."""
+"""The pull job: fetches prices, checks them and merges them into the database."""

@@ -1,4 +1,4 @@
-"""Notices about a pull: unknown symbols, an exchange without bars, and holds that last."""
+"""Notices about a pull: unknown symbols, an exchange without bars, and lasting holds."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -10,33 +10,33 @@ from service.runtime.context import ServiceContext
 MISSING_SHARE = 0.20
 """Share of a calendar's symbols without the session's bar above which the exchange is reported."""
 
-_FEWEST = 2
-"""Fewest missing symbols: one alone says nothing about its exchange."""
+_MIN_MISSING = 2
+"""Fewest missing symbols that are reported: one alone shows nothing about its exchange."""
 
 _HAS_BAR = ("ok", "suspect")
-_NOT_THERE = ("unknown",)
+_UNKNOWN = "unknown"
 
 
-def missing_share(run: Run, outcomes: Sequence[Outcome]) -> str | None:
+def missing_bars_warning(run: Run, outcomes: Sequence[Outcome]) -> str | None:
     """Return a warning about an exchange with missing bars; None if at most 20 % are missing.
 
     Args:
         run: The pull.
-        outcomes: Outcomes of its symbols; those unknown to the source are left out.
+        outcomes: Outcomes of its symbols; those unknown to the source do not count.
     """
-    expected = [outcome for outcome in outcomes if outcome.state not in _NOT_THERE]
+    expected = [outcome for outcome in outcomes if outcome.state != _UNKNOWN]
     missing = [outcome for outcome in expected if outcome.state not in _HAS_BAR]
-    if len(missing) < _FEWEST or len(missing) <= MISSING_SHARE * len(expected):
+    if len(missing) < _MIN_MISSING or len(missing) <= MISSING_SHARE * len(expected):
         return None
-    start = f"{len(missing)} of {len(expected)} symbols of {run.scope} have no bar of {run.session}"
+    summary = f"{len(missing)} of {len(expected)} symbols of {run.scope} have no bar of {run.session}"
     if len(missing) == len(expected):
-        return f"{start}: an outage of the source, or a closure; retrying for 30 days"
-    return f"{start}; first {missing[0].symbol}: {missing[0].reason or missing[0].state}"
+        return f"{summary}: an outage of the source, or a closure; retrying for 30 days"
+    return f"{summary}; first {missing[0].symbol}: {missing[0].reason or missing[0].state}"
 
 
 def notify_unknown(context: ServiceContext, outcomes: Sequence[Outcome]) -> None:
     """Report the symbols that the source does not know."""
-    unknown = [outcome.symbol for outcome in outcomes if outcome.state == "unknown"]
+    unknown = [outcome.symbol for outcome in outcomes if outcome.state == _UNKNOWN]
     references = {reference.symbol for reference in context.references()}
     inputs = [symbol for symbol in unknown if symbol in references]
     watched = [symbol for symbol in unknown if symbol not in references]
@@ -47,11 +47,9 @@ def notify_unknown(context: ServiceContext, outcomes: Sequence[Outcome]) -> None
 
 
 def notify_lasting(context: ServiceContext, outcomes: Sequence[Outcome], at: datetime) -> None:
-    """Report the symbols that have been suspect for three sessions: only a person can settle them."""
+    """Report the symbols that are suspect for three sessions: only a person can settle them."""
     with context.database.reading() as connection:
         symbols = lasting(connection, [outcome.symbol for outcome in outcomes], at - timedelta(days=SESSIONS_SEEN))
     if symbols:
-        sentence = (
-            f"suspect for {SESSIONS_SEEN} sessions or more; see `tplus quarantine list`, then clear or leave them"
-        )
-        context.reporter.notice(sentence, symbols)
+        message = f"suspect for {SESSIONS_SEEN} sessions or more; see `tplus quarantine list`, then clear or leave them"
+        context.reporter.notice(message, symbols)

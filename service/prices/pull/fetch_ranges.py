@@ -1,4 +1,4 @@
-"""First session to fetch of each symbol: overlap, missing sessions and suspects are fetched again."""
+"""Computes the first session to fetch of each symbol: overlap, missing and suspect sessions are fetched again."""
 
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
@@ -14,11 +14,10 @@ from service.prices.quarantine.row_quarantine import Quarantined, list_quarantin
 from service.vocabulary import QuarantineState
 
 HEAL_DAYS = 30
-"""Calendar days for which a missing session is retried; vendors repair within this time or never."""
+"""Calendar days for which a missing session is retried: vendors repair it within this time or never."""
 
-Calendars = Callable[[str, date, date], MarketCalendar]
+CalendarFactory = Callable[[str, date, date], MarketCalendar]
 """Name, first and last date -> calendar; `service.market.exchange_calendar.get_calendar`."""
-
 
 _MARGIN = timedelta(days=200)
 """Margin around the requested dates: a hundred sessions of overlap back, and the sessions ahead that are written."""
@@ -26,7 +25,7 @@ _MARGIN = timedelta(days=200)
 _EARLIEST = date(1990, 1, 1)
 
 
-def calendar_around(calendars: Calendars, name: str, oldest: date, newest: date) -> MarketCalendar:
+def calendar_around(calendars: CalendarFactory, name: str, oldest: date, newest: date) -> MarketCalendar:
     """Return a calendar that reaches a margin beyond both dates.
 
     Its bounds start in 1990 if possible, so that one calendar serves every symbol of an exchange.
@@ -35,17 +34,17 @@ def calendar_around(calendars: Calendars, name: str, oldest: date, newest: date)
 
 
 def plan_starts(
-    connection: Connection, instruments: Sequence[Instrument], session: date, overlap: int, calendars: Calendars
+    connection: Connection, instruments: Sequence[Instrument], session: date, overlap: int, calendars: CalendarFactory
 ) -> dict[str, date | None]:
-    """Return the first session to fetch by symbol: the oldest of overlap, missing sessions and suspects.
+    """Return the first session to fetch by symbol: the oldest of overlap, missing and suspect sessions.
 
-    A session marked as closed is fetched like a missing one: an outage of the source looks the same.
+    A session marked as closed is fetched like a missing one, because an outage of the source looks the same.
 
     Args:
         connection: Any connection.
         instruments: Instruments as stored now.
         session: The session the pull is for.
-        overlap: Stored sessions that are read again.
+        overlap: Number of stored sessions that are fetched again.
         calendars: Returns a calendar by name and bounds.
 
     Returns:
@@ -59,19 +58,21 @@ def plan_starts(
         if record.session is not None and _is_retried(record, oldest):
             suspects.setdefault(record.symbol, record.session)
     starts: dict[str, date | None] = {}
-    for one in instruments:
-        if one.first_session is None or one.last_session is None:
-            starts[one.symbol] = None
+    for instrument in instruments:
+        symbol = instrument.symbol
+        if instrument.first_session is None or instrument.last_session is None:
+            starts[symbol] = None
             continue
-        calendar = calendar_around(calendars, one.calendar, min(oldest, one.last_session), session)
-        candidates = [calendar.previous(min(session, one.last_session + timedelta(days=1)), overlap)]
-        hole = _oldest_hole(calendar, (max(oldest, one.first_session), session), stored[one.symbol])
-        starts[one.symbol] = min([*candidates, *hole, *([suspects[one.symbol]] if one.symbol in suspects else [])])
+        calendar = calendar_around(calendars, instrument.calendar, min(oldest, instrument.last_session), session)
+        overlap_start = calendar.previous(min(session, instrument.last_session + timedelta(days=1)), overlap)
+        missing = _oldest_missing(calendar, max(oldest, instrument.first_session), session, stored[symbol])
+        candidates = (overlap_start, missing, suspects.get(symbol))
+        starts[symbol] = min(day for day in candidates if day is not None)
     return starts
 
 
 def _is_retried(record: Quarantined, oldest: date) -> bool:
-    # A suspect that repetition cannot settle is not worth fetching years of history for in each pull.
+    # A suspect that repetition cannot settle does not justify fetching years of history in each pull.
     return record.session is not None and (record.clears or record.session >= oldest)
 
 
@@ -83,10 +84,12 @@ def _recent(connection: Connection, symbols: Sequence[str], oldest: date) -> dic
     return found
 
 
-def _oldest_hole(calendar: MarketCalendar, span: tuple[date, date], stored: list[date]) -> list[date]:
-    first, last = span
+def _oldest_missing(calendar: MarketCalendar, first: date, last: date, stored: list[date]) -> date | None:
     if first > last:
-        return []
+        return None
     expected = calendar.table(first, last).sessions
-    absent = expected[~np.isin(expected, days_array(stored))]
-    return [] if len(absent) == 0 else [absent[0].astype("datetime64[D]").astype(object)]
+    missing = expected[~np.isin(expected, days_array(stored))]
+    if len(missing) == 0:
+        return None
+    oldest: date = missing[0].astype("datetime64[D]").astype(object)
+    return oldest

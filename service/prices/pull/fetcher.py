@@ -1,4 +1,4 @@
-"""Fetches symbols in parallel and merges each answer in order, in a short transaction of its own."""
+"""Fetches symbols in parallel and merges the answers in order, each in a short transaction of its own."""
 
 import logging
 import threading
@@ -14,10 +14,10 @@ from sqlalchemy import Connection
 from service.db.session import Database, is_unavailable
 from service.errors import FencedError
 from service.market.instruments import Instrument, list_instruments
-from service.prices.pull.fetch_ranges import Calendars, plan_starts
-from service.prices.pull.full_resync import read_whole
+from service.prices.pull.fetch_ranges import CalendarFactory, plan_starts
+from service.prices.pull.full_resync import symbols_to_resync
 from service.prices.pull.merge import HistoryMerger, PullOutcome
-from service.prices.pull.probe import DEFAULT, Probe
+from service.prices.pull.probe import DEFAULT_PROBE, Probe
 from service.prices.quarantine.symbol_holds import allowed_symbols
 from service.prices.sources.base import (
     FetchedPrices,
@@ -31,7 +31,7 @@ from service.prices.sources.base import (
 from service.settings import Settings
 from service.vocabulary import SymbolState
 
-__all__ = ["IngestContext", "PullOutcome", "pull_symbols"]
+__all__ = ["PullContext", "PullOutcome", "pull_symbols"]
 
 _log = logging.getLogger(__name__)
 
@@ -42,49 +42,49 @@ _STATES: tuple[tuple[type[Exception], str], ...] = (
     (UnknownSymbol, "unknown"),
     (Malformed, "malformed"),
 )
-_MARKED = {
+_SYMBOL_STATES = {
     "unknown": SymbolState.UNKNOWN, "malformed": SymbolState.FAILING, "failed": SymbolState.FAILING,
 }  # fmt: skip
-"""Outcomes that become a state of the instrument."""
-_HELD = ("unknown", "no_data")
+"""State of the instrument after an outcome; other outcomes do not change it."""
+_NEEDS_PROBE = ("unknown", "no_data")
 """Outcomes that a blocked address also gets: accepted from a live source only if a probe answers afterwards."""
 
 
 def _unfenced(_connection: Connection) -> None:
-    """Accept every write: the pull has no run that could be taken over."""
+    """Accept every write: a pull without a run cannot be taken over."""
 
 
 @dataclass(frozen=True, slots=True)
-class IngestContext:
-    """What a pull needs.
+class PullContext:
+    """The parts that a pull works with.
 
     Attributes:
         database: Database for the prices.
         source: Price source.
-        settings: Settle delays, overlap, pool size and groups from the settings.
-        calendars: `service.market.exchange_calendar.get_calendar`, or one like it.
+        settings: Settle delays, overlap, pool size, time limit and groups.
+        calendars: `service.market.exchange_calendar.get_calendar`, or a function like it.
         volatility: Names of volatility references: their jumps of more than 40 % are real.
-        probes: Symbols known to exist, fetched before a live source's "unknown" is accepted.
-        fence: Called first in every write transaction; raises FencedError if another worker took the pull over,
-            which rolls that transaction back.
+        probes: Symbols that exist for certain, fetched before the "unknown" of a live source is accepted.
+        fence: Called first in each write transaction; raises FencedError if another worker took the pull over,
+            which rolls the transaction back.
     """
 
     database: Database
     source: PriceSource
     settings: Settings
-    calendars: Calendars
+    calendars: CalendarFactory
     volatility: frozenset[str] = frozenset()
-    probes: tuple[str, ...] = (DEFAULT,)
+    probes: tuple[str, ...] = (DEFAULT_PROBE,)
     fence: Callable[[Connection], None] = _unfenced
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """From which session each symbol is fetched.
+    """The session from which each symbol is fetched.
 
     Attributes:
         starts: First session of a usual pull by symbol; None = the whole history.
-        whole: Symbols fetched from their first stored session on, to compare the whole history.
+        whole: Symbols fetched from their first stored session on, so that the whole history is compared.
         allowed: Symbols whose whole history a person allowed.
     """
 
@@ -92,43 +92,44 @@ class _Plan:
     whole: frozenset[str] = field(default_factory=frozenset)
     allowed: frozenset[str] = field(default_factory=frozenset)
 
-    def start(self, one: Instrument) -> date | None:
+    def start(self, instrument: Instrument) -> date | None:
         """Return the first session to fetch (inclusive); None = the whole history."""
-        if one.symbol in self.allowed:
+        if instrument.symbol in self.allowed:
             return None
-        return one.first_session if one.symbol in self.whole else self.starts[one.symbol]
+        return instrument.first_session if instrument.symbol in self.whole else self.starts[instrument.symbol]
 
 
 def pull_symbols(
-    context: IngestContext, symbols: Sequence[Instrument], session: date, at: datetime
+    context: PullContext, symbols: Sequence[Instrument], session: date, at: datetime
 ) -> Iterator[PullOutcome]:
-    """Pull symbols: the whole history first, later an overlap with missing and suspect sessions.
+    """Pull symbols: first the whole history, later an overlap with missing and suspect sessions.
 
-    Only bars of sessions with close + settle <= at are stored. No transaction is open while fetching. One
-    symbol's failure never stops the others; the first rate limit defers all that were not tried yet. After the time
-    limit of the settings no further symbol is fetched. Of a live source, one symbol in twenty is fetched whole.
+    Only bars of sessions with close + settle <= at are stored. No transaction is open during a fetch. The failure of
+    one symbol never stops the others; the first rate limit defers all symbols that were not tried yet. After the time
+    limit of the settings no further symbol is fetched. From a live source, one symbol in twenty is fetched whole.
 
     Args:
-        context: What to work with.
-        symbols: Whom to pull; the results come in this order.
+        context: The parts that the pull works with.
+        symbols: Instruments to pull; the outcomes have this order.
         session: The session the pull is for.
         at: Aware UTC market time.
 
     Yields:
-        One outcome per symbol, once its transaction is over.
+        One outcome per symbol, after its transaction has ended.
 
     Raises:
-        FencedError: the context's fence says that another worker has taken the pull over.
+        FencedError: another worker has taken the pull over, as the context's fence found.
     """
     context.source.begin_run()
     with context.database.reading() as connection:
-        current = {one.symbol: one for one in list_instruments(connection, [one.symbol for one in symbols])}
-        present = [current[one.symbol] for one in symbols if one.symbol in current]
+        names = [instrument.symbol for instrument in symbols]
+        current = {found.symbol: found for found in list_instruments(connection, names)}
+        present = [current[name] for name in names if name in current]
         overlap = context.settings.overlap_sessions
         plan = _Plan(
             plan_starts(connection, present, session, overlap, context.calendars),
-            frozenset() if context.source.can_replay else read_whole(present, session, context.calendars),
-            allowed_symbols(connection, [one.symbol for one in present]),
+            frozenset() if context.source.can_replay else symbols_to_resync(present, session, context.calendars),
+            allowed_symbols(connection, [instrument.symbol for instrument in present]),
         )
     merger = HistoryMerger(
         context.settings, context.calendars, context.volatility, context.source.name, session, at
@@ -137,9 +138,9 @@ def pull_symbols(
 
 
 class _Pull:
-    """One pull in progress: thread pool, circuit breaker, deadline and plan."""
+    """A pull in progress: thread pool, circuit breaker, deadline and plan."""
 
-    def __init__(self, context: IngestContext, merger: HistoryMerger, plan: _Plan) -> None:
+    def __init__(self, context: PullContext, merger: HistoryMerger, plan: _Plan) -> None:
         self._context = context
         self._merger = merger
         self._plan = plan
@@ -151,37 +152,41 @@ class _Pull:
     def run(self, instruments: Sequence[Instrument]) -> Iterator[PullOutcome]:
         workers = self._context.settings.fetch_workers
         waiting = deque(instruments)
-        flying: deque[tuple[Instrument, Future[FetchedPrices | PullOutcome]]] = deque()
+        pending: deque[tuple[Instrument, Future[FetchedPrices | PullOutcome]]] = deque()
         pool = ThreadPoolExecutor(workers, thread_name_prefix="fetch")
         try:
-            while waiting or flying:
-                # Answers wait in memory until they are merged: only a few are fetched ahead.
-                while waiting and len(flying) < 2 * workers:
-                    one = waiting.popleft()
-                    flying.append((one, pool.submit(self._fetch, one.symbol, self._plan.start(one))))
-                one, future = flying.popleft()
-                yield self._settle(one, self._landed(one, future))
+            while waiting or pending:
+                # Answers stay in memory until they are merged, so only a few are fetched ahead.
+                while waiting and len(pending) < 2 * workers:
+                    instrument = waiting.popleft()
+                    pending.append(
+                        (instrument, pool.submit(self._fetch, instrument.symbol, self._plan.start(instrument)))
+                    )
+                instrument, future = pending.popleft()
+                yield self._settle(instrument, self._result(instrument, future))
         finally:
             self._stopped.set()
-            # After the deadline a fetch may run until its own time-outs end it; its answer is dropped.
+            # After the deadline a fetch may run until its own time-out ends it; its answer is dropped.
             pool.shutdown(wait=not self._overdue(), cancel_futures=True)
 
     def _overdue(self) -> bool:
         return time.monotonic() >= self._deadline
 
-    def _landed(self, one: Instrument, future: Future[FetchedPrices | PullOutcome]) -> FetchedPrices | PullOutcome:
+    def _result(
+        self, instrument: Instrument, future: Future[FetchedPrices | PullOutcome]
+    ) -> FetchedPrices | PullOutcome:
         try:
             return future.result(max(self._deadline - time.monotonic(), 0.0))
         except TimeoutError:
-            return self._late(one.symbol)
+            return self._timed_out(instrument.symbol)
 
-    def _late(self, symbol: str) -> PullOutcome:
+    def _timed_out(self, symbol: str) -> PullOutcome:
         limit = self._context.settings.pull_limit_seconds
         return PullOutcome(symbol, "transient", f"the pull ran longer than {limit:g} s; retried by the next attempt")
 
     def _fetch(self, symbol: str, start: date | None) -> FetchedPrices | PullOutcome:
         if self._overdue():
-            return self._late(symbol)
+            return self._timed_out(symbol)
         if self._stopped.is_set():
             return PullOutcome(symbol, "deferred", "rate limited by the source; not tried in this pull")
         ticket = self._probe.begin()
@@ -193,53 +198,53 @@ class _Pull:
             outcome = _failure(symbol, error)
             if outcome.state == "deferred":
                 self._stopped.set()
-            if self._live and outcome.state in _HELD and not self._probe.reachable_since(ticket):
+            if self._live and outcome.state in _NEEDS_PROBE and not self._probe.reachable_since(ticket):
                 return PullOutcome(symbol, "transient", f"not accepted while no other symbol answers: {outcome.reason}")
             return outcome
 
-    def _settle(self, one: Instrument, answer: FetchedPrices | PullOutcome) -> PullOutcome:
+    def _settle(self, instrument: Instrument, answer: FetchedPrices | PullOutcome) -> PullOutcome:
         try:
-            outcome = answer if isinstance(answer, PullOutcome) else self._keep(one, answer)
+            outcome = answer if isinstance(answer, PullOutcome) else self._store(instrument, answer)
         except FencedError:
             raise
         except Exception as error:
-            if is_unavailable(error):  # not the symbol's fault: the run is retried once the database is available
+            if is_unavailable(error):  # not a fault of the symbol: the run is retried when the database is available
                 raise
-            outcome = _failure(one.symbol, error)
-        return self._mark(one, outcome) if outcome.state in _MARKED else outcome
+            outcome = _failure(instrument.symbol, error)
+        return self._mark(instrument, outcome) if outcome.state in _SYMBOL_STATES else outcome
 
-    def _keep(self, one: Instrument, history: FetchedPrices) -> PullOutcome:
-        start = self._plan.starts[one.symbol]
+    def _store(self, instrument: Instrument, history: FetchedPrices) -> PullOutcome:
+        start = self._plan.starts[instrument.symbol]
         with self._context.database.transaction() as connection:
             self._context.fence(connection)
             if start is None:
-                return self._merger.first(connection, one, history)
-            if one.symbol in self._plan.allowed:
-                return self._merger.allowed(connection, one, history)
-            read = self._merger.whole if one.symbol in self._plan.whole else self._merger.later
-            outcome = read(connection, one, history, start)
+                return self._merger.first(connection, instrument, history)
+            if instrument.symbol in self._plan.allowed:
+                return self._merger.allowed(connection, instrument, history)
+            merge = self._merger.whole if instrument.symbol in self._plan.whole else self._merger.later
+            outcome = merge(connection, instrument, history, start)
         if outcome is not None:
             return outcome
-        whole = self._fetch(one.symbol, None)
+        whole = self._fetch(instrument.symbol, None)
         if isinstance(whole, PullOutcome):
             return whole
         with self._context.database.transaction() as connection:
             self._context.fence(connection)
-            return self._merger.rebase(connection, one, whole)
+            return self._merger.rebase(connection, instrument, whole)
 
-    def _mark(self, one: Instrument, outcome: PullOutcome) -> PullOutcome:
-        doubted = (
+    def _mark(self, instrument: Instrument, outcome: PullOutcome) -> PullOutcome:
+        needs_hold = (
             self._live
             and outcome.state == "unknown"
-            and one.last_session is not None
-            and one.state != SymbolState.UNKNOWN
+            and instrument.last_session is not None
+            and instrument.state != SymbolState.UNKNOWN
         )
         try:
             with self._context.database.transaction() as connection:
                 self._context.fence(connection)
-                if doubted:
-                    return self._merger.missed(connection, one, outcome)
-                return self._merger.mark(connection, outcome, _MARKED[outcome.state])
+                if needs_hold:
+                    return self._merger.missed(connection, instrument, outcome)
+                return self._merger.mark(connection, outcome, _SYMBOL_STATES[outcome.state])
         except FencedError:
             raise
         except Exception as error:
@@ -250,8 +255,8 @@ class _Pull:
 
 
 def _failure(symbol: str, error: Exception) -> PullOutcome:
-    for kind, state in _STATES:
-        if isinstance(error, kind):
+    for error_type, state in _STATES:
+        if isinstance(error, error_type):
             _log.info("%s: %s: %s", symbol, state, error)  # stored as the symbol's outcome
             return PullOutcome(symbol, state, str(error))
     _log.error("%s: the pull failed: %s", symbol, error, exc_info=error)

@@ -1,6 +1,6 @@
-"""Full resync in turn: each pull fetches the whole history of one symbol in twenty and compares it.
+"""Selects the symbols whose whole history a pull fetches and compares: one in twenty, in turn.
 
-The overlap of a pull finds corrections of the last sessions only; this finds what a vendor changed further back.
+The overlap of a pull finds corrections of the last sessions only; a full resync finds older corrections of the vendor.
 """
 
 import zlib
@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from datetime import date
 
 from service.market.instruments import Instrument
-from service.prices.pull.fetch_ranges import Calendars, calendar_around
+from service.prices.pull.fetch_ranges import CalendarFactory, calendar_around
 
 SHARE = 20
-"""One symbol in this many is fetched whole in each session, so each once in this many sessions."""
+"""One symbol in this many is fetched whole in each session, so each symbol once in this many sessions."""
 
-_MODE = date(1990, 1, 1)
+_FIRST_COUNTED = date(1990, 1, 1)
+"""Date from which the sessions of a calendar are numbered."""
 
 
-def read_whole(instruments: Sequence[Instrument], session: date, calendars: Calendars) -> frozenset[str]:
+def symbols_to_resync(instruments: Sequence[Instrument], session: date, calendars: CalendarFactory) -> frozenset[str]:
     """Return the symbols whose whole history is fetched again in a session; deterministic.
 
     Args:
@@ -24,14 +25,14 @@ def read_whole(instruments: Sequence[Instrument], session: date, calendars: Cale
         session: The session the pull is for.
         calendars: Returns a calendar by name and bounds.
     """
-    places: dict[str, int] = {}
+    turns: dict[str, int] = {}
     chosen = []
-    for one in instruments:
-        if one.first_session is None:
+    for instrument in instruments:
+        if instrument.first_session is None:
             continue
-        if one.calendar not in places:
-            calendar = calendar_around(calendars, one.calendar, _MODE, session)
-            places[one.calendar] = len(calendar.table(_MODE, session)) % SHARE
-        if zlib.crc32(one.symbol.encode()) % SHARE == places[one.calendar]:
-            chosen.append(one.symbol)
+        if instrument.calendar not in turns:
+            calendar = calendar_around(calendars, instrument.calendar, _FIRST_COUNTED, session)
+            turns[instrument.calendar] = len(calendar.table(_FIRST_COUNTED, session)) % SHARE
+        if zlib.crc32(instrument.symbol.encode()) % SHARE == turns[instrument.calendar]:
+            chosen.append(instrument.symbol)
     return frozenset(chosen)

@@ -1,4 +1,4 @@
-"""Merges one symbol's answer: checks it, compares it with the stored bars, and writes in one transaction."""
+"""Merges the answer for one symbol: checks it, compares it with the stored bars, writes it in one transaction."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -8,13 +8,13 @@ import numpy as np
 from sqlalchemy import Connection
 
 from service.db.change_counters import raise_changes
-from service.market.instruments import Instrument, describe, list_instruments, set_state
+from service.market.instruments import Instrument, list_instruments, set_state, store_metadata
 from service.market.session_calendar import MarketCalendar
 from service.market.sessions import ensure_sessions, refresh_sessions, reopen
 from service.prices.checks.outliers import find_suspects
 from service.prices.checks.reconcile import Comparison, Verdict, compare, new_splits
 from service.prices.checks.row_checks import Checked, Finding, Rows, check_actions, check_rows
-from service.prices.pull.fetch_ranges import Calendars, calendar_around
+from service.prices.pull.fetch_ranges import CalendarFactory, calendar_around
 from service.prices.quarantine.row_quarantine import record_findings, settle_suspects
 from service.prices.quarantine.symbol_holds import SESSIONS_SEEN, SymbolHold, raise_hold, settle_holds, use_allowance
 from service.prices.repository import has_bar, read_actions
@@ -24,7 +24,7 @@ from service.settings import Settings
 from service.vocabulary import QuarantineState, SymbolState
 
 AHEAD = 15
-"""Later sessions whose opens and closes are written: readers need T to T+2 and a margin."""
+"""Number of later sessions whose opens and closes are written: readers need T to T+2 and a margin."""
 
 _COVERED = 0.95
 """Share of the stored sessions that a re-pulled history must contain to replace them."""
@@ -72,13 +72,13 @@ class _Reconciliation:
     Attributes:
         answer: The answer.
         stored: The stored bars of its span.
-        known: Every stored action.
+        actions: Every stored action.
         comparison: Result of the comparison.
     """
 
     answer: Answer
     stored: Stored
-    known: tuple[Action, ...]
+    actions: tuple[Action, ...]
     comparison: Comparison
 
     @property
@@ -88,7 +88,7 @@ class _Reconciliation:
 
     @property
     def gap(self) -> str:
-        """What the answer lacks, as the end of a sentence."""
+        """Number of stored bars that the answer lacks, as the end of a sentence."""
         return f"lacks {self._lacks} of the {len(self.stored.rows)} stored bars"
 
     @property
@@ -103,160 +103,169 @@ class HistoryMerger:
     Attributes:
         settings: Settle delays and groups.
         calendars: Returns a calendar by name and bounds.
-        volatility: Names of volatility references; their jumps are real.
+        volatility: Names of volatility references; their jumps are not suspect.
         source: Name of the source, stored with each bar.
         session: The session the pull is for.
         at: Aware UTC market time.
     """
 
     settings: Settings
-    calendars: Calendars
+    calendars: CalendarFactory
     volatility: frozenset[str]
     source: str
     session: date
     at: datetime
 
-    def first(self, connection: Connection, one: Instrument, history: FetchedPrices) -> PullOutcome:
+    def first(self, connection: Connection, instrument: Instrument, history: FetchedPrices) -> PullOutcome:
         """Store the first history of a symbol, and its metadata."""
         if len(history.bars) == 0:
-            return PullOutcome(one.symbol, "no_data", "the source answered no bars")
-        by_hand = self.settings.calendar_of.get(one.symbol)
+            return PullOutcome(instrument.symbol, "no_data", "the source answered no bars")
+        configured = self.settings.calendar_of.get(instrument.symbol)
         meta = history.meta
-        if by_hand is not None:
-            meta = replace(meta, calendar=self.calendars(by_hand, self.session, self.session).name)
-        described = describe(connection, one.symbol, meta, self.at, self.settings.group_of)
+        if configured is not None:
+            meta = replace(meta, calendar=self.calendars(configured, self.session, self.session).name)
+        described = store_metadata(connection, instrument.symbol, meta, self.at, self.settings.group_of)
         answer = self._check(described.calendar, history)
-        writer = self._writer(connection, one.symbol)
+        writer = self._writer(connection, instrument.symbol)
         accepted, counts = self._accept(writer, described, answer, NOTHING, ())
         counts["added"] = writer.put(accepted, np.ones(len(accepted), np.int64))
         counts["actions"] = writer.put_actions((), answer.actions, described.basis)
         writer.move_span(None, None, accepted.sessions)
         self._ensure(connection, answer, accepted)
-        raise_changes(connection, [one.symbol])
-        moved = answer.calendar.name != one.calendar
+        raise_changes(connection, [instrument.symbol])
+        moved = answer.calendar.name != instrument.calendar
         return self._outcome(connection, described, self._own_session(answer.calendar, moved), counts)
 
-    def later(self, connection: Connection, one: Instrument, history: FetchedPrices, start: date) -> PullOutcome | None:
+    def later(
+        self, connection: Connection, instrument: Instrument, history: FetchedPrices, start: date
+    ) -> PullOutcome | None:
         """Merge an answer from `start` (inclusive) on into the stored bars.
 
         Returns:
-            The outcome; None = a split moved the stored bars: nothing was written, fetch the whole history.
+            The outcome; None = a split re-based the history: nothing is written, the whole history must be fetched.
         """
         if len(history.bars) == 0:
-            return PullOutcome(one.symbol, "no_data", f"the source answered no bars from {start} on")
-        return self._merge(connection, one, self._reconcile(connection, one, history, start))
+            return PullOutcome(instrument.symbol, "no_data", f"the source answered no bars from {start} on")
+        return self._merge(connection, instrument, self._reconcile(connection, instrument, history, start))
 
     def _reconcile(
-        self, connection: Connection, one: Instrument, history: FetchedPrices, start: date | None = None
+        self, connection: Connection, instrument: Instrument, history: FetchedPrices, start: date | None = None
     ) -> _Reconciliation:
         """Check an answer and compare it with the bars stored from `start` (inclusive) on; None = all."""
-        answer = self._check(one.calendar, history)
-        stored, known = load_stored(connection, one.symbol, start), read_actions(connection, one.symbol)
-        comparison = compare(stored.rows, answer.checked.rows, new_splits(known, answer.actions))
-        return _Reconciliation(answer, stored, known, comparison)
+        answer = self._check(instrument.calendar, history)
+        stored, stored_actions = (
+            load_stored(connection, instrument.symbol, start),
+            read_actions(connection, instrument.symbol),
+        )
+        comparison = compare(stored.rows, answer.checked.rows, new_splits(stored_actions, answer.actions))
+        return _Reconciliation(answer, stored, stored_actions, comparison)
 
-    def _merge(self, connection: Connection, one: Instrument, met: _Reconciliation) -> PullOutcome | None:
-        answer, stored, known, comparison = met.answer, met.stored, met.known, met.comparison
+    def _merge(self, connection: Connection, instrument: Instrument, reconciled: _Reconciliation) -> PullOutcome | None:
+        answer, stored, comparison = reconciled.answer, reconciled.stored, reconciled.comparison
         if comparison.verdict is Verdict.REBASED:
             return None
         if comparison.verdict is Verdict.SUSPECT:
-            return self.hold(connection, one.symbol, comparison.reason)
-        if one.state != SymbolState.OK:
-            self._settle(connection, one.symbol, QuarantineState.CLEARED)
-        writer = self._writer(connection, one.symbol)
-        accepted, counts = self._accept(writer, one, answer, stored, known)
-        counts["revised"] = writer.revise(stored, answer.checked.rows, comparison, one.basis)
+            return self.hold(connection, instrument.symbol, comparison.reason)
+        if instrument.state != SymbolState.OK:
+            self._settle(connection, instrument.symbol, QuarantineState.CLEARED)
+        writer = self._writer(connection, instrument.symbol)
+        accepted, counts = self._accept(writer, instrument, answer, stored, reconciled.actions)
+        counts["revised"] = writer.revise(stored, answer.checked.rows, comparison, instrument.basis)
         new = accepted.take(~np.isin(accepted.sessions, stored.rows.sessions))
         counts["added"] = writer.put(new, np.ones(len(new), np.int64))
-        counts["actions"] = writer.put_actions(known, answer.actions, one.basis)
-        writer.move_span(one.first_session, one.last_session, new.sessions)
+        counts["actions"] = writer.put_actions(reconciled.actions, answer.actions, instrument.basis)
+        writer.move_span(instrument.first_session, instrument.last_session, new.sessions)
         self._ensure(connection, answer, new)
-        recovered = set_state(connection, one.symbol, SymbolState.OK, None, self.at)
+        recovered = set_state(connection, instrument.symbol, SymbolState.OK, None, self.at)
         if recovered or any(counts[name] for name in ("revised", "added", "actions", "recorded")):
-            raise_changes(connection, [one.symbol])
-        return self._outcome(connection, one, self._own_session(answer.calendar), counts)
+            raise_changes(connection, [instrument.symbol])
+        return self._outcome(connection, instrument, self._own_session(answer.calendar), counts)
 
-    def whole(self, connection: Connection, one: Instrument, history: FetchedPrices, start: date) -> PullOutcome | None:
-        """Merge a whole history into the stored bars; `start` is where a usual pull would begin.
+    def whole(
+        self, connection: Connection, instrument: Instrument, history: FetchedPrices, start: date
+    ) -> PullOutcome | None:
+        """Merge a whole history into the stored bars; `start` is the first session of a usual pull.
 
-        A suspect change far back is recorded as a hold; the newest bars are stored all the same.
+        A suspect change of old bars is recorded as a hold; the newest bars are stored nevertheless.
 
         Returns:
-            As `later`.
+            The same as `later`.
         """
-        reason = "the whole history came empty"
+        reason = "the whole history is empty"
         if len(history.bars):
-            met = self._reconcile(connection, one, history)
-            if met.comparison.verdict is not Verdict.SUSPECT and not met.is_thin:
-                if met.comparison.verdict is Verdict.SAME_BASIS:  # a split may confirm the hold, see `rebase`
-                    self._settle(connection, one.symbol, QuarantineState.CLEARED)
-                return self._merge(connection, one, met)
-            reason = f"compared as a whole, {met.comparison.reason or f'it {met.gap}: another company?'}"
+            reconciled = self._reconcile(connection, instrument, history)
+            if reconciled.comparison.verdict is not Verdict.SUSPECT and not reconciled.is_thin:
+                if reconciled.comparison.verdict is Verdict.SAME_BASIS:  # a split may confirm the hold, see `rebase`
+                    self._settle(connection, instrument.symbol, QuarantineState.CLEARED)
+                return self._merge(connection, instrument, reconciled)
+            reason = f"compared as a whole, {reconciled.comparison.reason or f'it {reconciled.gap}: another company?'}"
         recent = replace(history, bars=history.bars[history.bars.index >= start.isoformat()])
         recent = replace(recent, actions=tuple(action for action in history.actions if action.ex_date >= start))
-        outcome = self.later(connection, one, recent, start)
+        outcome = self.later(connection, instrument, recent, start)
         if outcome is not None and outcome.state != "suspect":
-            raise_hold(connection, one.symbol, SymbolHold.BASIS, reason, self.session, self.at)
+            raise_hold(connection, instrument.symbol, SymbolHold.BASIS, reason, self.session, self.at)
         return outcome
 
-    def rebase(self, connection: Connection, one: Instrument, history: FetchedPrices) -> PullOutcome:
-        """Replace the stored history by one on a new basis, if the answer is one."""
+    def rebase(self, connection: Connection, instrument: Instrument, history: FetchedPrices) -> PullOutcome:
+        """Replace the stored history if the answer is on a new basis; else put the symbol on hold."""
         if len(history.bars) == 0:
-            return self.hold(connection, one.symbol, "a split was announced and the whole history came empty")
-        met = self._reconcile(connection, one, history)
-        if met.comparison.verdict is not Verdict.REBASED:
-            reason = met.comparison.reason or "a split was announced and is gone again"
-            return self.hold(connection, one.symbol, reason)
-        if met.is_thin:
-            return self.hold(connection, one.symbol, f"the re-based history {met.gap}")
-        self._settle(connection, one.symbol, QuarantineState.CONFIRMED)
-        return self._replace(connection, one, met)
+            return self.hold(connection, instrument.symbol, "a split was announced and the whole history is empty")
+        reconciled = self._reconcile(connection, instrument, history)
+        if reconciled.comparison.verdict is not Verdict.REBASED:
+            reason = reconciled.comparison.reason or "a split was announced and withdrawn"
+            return self.hold(connection, instrument.symbol, reason)
+        if reconciled.is_thin:
+            return self.hold(connection, instrument.symbol, f"the re-based history {reconciled.gap}")
+        self._settle(connection, instrument.symbol, QuarantineState.CONFIRMED)
+        return self._replace(connection, instrument, reconciled)
 
-    def allowed(self, connection: Connection, one: Instrument, history: FetchedPrices) -> PullOutcome:
-        """Replace the stored history by one that a person allowed, on a new basis."""
+    def allowed(self, connection: Connection, instrument: Instrument, history: FetchedPrices) -> PullOutcome:
+        """Replace the stored history, on a new basis, by one that a person allowed."""
         if len(history.bars) == 0:
             return PullOutcome(
-                one.symbol, "no_data", "the source answered no bars; the allowed history is fetched again"
+                instrument.symbol, "no_data", "the source answered no bars; the allowed history is fetched again"
             )
-        met = self._reconcile(connection, one, history)
-        use_allowance(connection, one.symbol, self.at)
-        return self._replace(connection, one, met)
+        reconciled = self._reconcile(connection, instrument, history)
+        use_allowance(connection, instrument.symbol, self.at)
+        return self._replace(connection, instrument, reconciled)
 
-    def _replace(self, connection: Connection, one: Instrument, met: _Reconciliation) -> PullOutcome:
-        answer = met.answer
-        writer = self._writer(connection, one.symbol)
-        accepted, counts = self._accept(writer, one, answer, met.stored, met.known)
-        counts["rebased"], counts["revised"] = writer.replace(met.stored, accepted, met.comparison, one.basis)
-        counts["actions"] = writer.replace_actions(met.known, answer.actions, one.basis)
-        writer.move_span(None, None, accepted.sessions, one.basis + 1)
+    def _replace(self, connection: Connection, instrument: Instrument, reconciled: _Reconciliation) -> PullOutcome:
+        answer = reconciled.answer
+        writer = self._writer(connection, instrument.symbol)
+        accepted, counts = self._accept(writer, instrument, answer, reconciled.stored, reconciled.actions)
+        counts["rebased"], counts["revised"] = writer.replace(
+            reconciled.stored, accepted, reconciled.comparison, instrument.basis
+        )
+        counts["actions"] = writer.replace_actions(reconciled.actions, answer.actions, instrument.basis)
+        writer.move_span(None, None, accepted.sessions, instrument.basis + 1)
         self._ensure(connection, answer, accepted)
-        set_state(connection, one.symbol, SymbolState.OK, None, self.at)
-        raise_changes(connection, [one.symbol])
-        return self._outcome(connection, one, self._own_session(answer.calendar), counts)
+        set_state(connection, instrument.symbol, SymbolState.OK, None, self.at)
+        raise_changes(connection, [instrument.symbol])
+        return self._outcome(connection, instrument, self._own_session(answer.calendar), counts)
 
     def hold(self, connection: Connection, symbol: str, reason: str) -> PullOutcome:
-        """Mark the symbol as suspect; nothing of the answer is stored."""
+        """Put the symbol on hold and mark it as suspect; nothing of the answer is stored."""
         raise_hold(connection, symbol, SymbolHold.BASIS, reason, self.session, self.at)
         return self.mark(connection, PullOutcome(symbol, "suspect", reason), SymbolState.SUSPECT)
 
-    def missed(self, connection: Connection, one: Instrument, outcome: PullOutcome) -> PullOutcome:
-        """Record that a live vendor no longer has a symbol with bars; accepted on the third session."""
+    def missed(self, connection: Connection, instrument: Instrument, outcome: PullOutcome) -> PullOutcome:
+        """Record that a live vendor no longer has a stored symbol; it counts as unknown on the third session."""
         gone = outcome.reason or "no such symbol"
-        sessions_seen = raise_hold(connection, one.symbol, SymbolHold.GONE, gone, self.session, self.at)
+        sessions_seen = raise_hold(connection, instrument.symbol, SymbolHold.GONE, gone, self.session, self.at)
         if sessions_seen >= SESSIONS_SEEN:
-            settle_holds(connection, one.symbol, SymbolHold.GONE, QuarantineState.CONFIRMED, self.at)
+            settle_holds(connection, instrument.symbol, SymbolHold.GONE, QuarantineState.CONFIRMED, self.at)
             return self.mark(connection, outcome, SymbolState.UNKNOWN)
         reason = (
             f"{outcome.reason}; reported on {sessions_seen} of the {SESSIONS_SEEN} sessions before it counts as unknown"
         )
-        return self.mark(connection, PullOutcome(one.symbol, "no_data", reason), SymbolState.FAILING)
+        return self.mark(connection, PullOutcome(instrument.symbol, "no_data", reason), SymbolState.FAILING)
 
     def _settle(self, connection: Connection, symbol: str, basis: QuarantineState) -> None:
-        """Settle the holds that an answer with bars ends."""
+        """Settle the holds that end when the source answers with bars."""
         settle_holds(connection, symbol, SymbolHold.BASIS, basis, self.at)
         settle_holds(connection, symbol, SymbolHold.GONE, QuarantineState.CLEARED, self.at)
 
-    def mark(self, connection: Connection, outcome: PullOutcome, state: str) -> PullOutcome:
+    def mark(self, connection: Connection, outcome: PullOutcome, state: SymbolState) -> PullOutcome:
         """Store an outcome's reason as the instrument's state."""
         if set_state(connection, outcome.symbol, state, outcome.reason, self.at):
             raise_changes(connection, [outcome.symbol])
@@ -276,9 +285,9 @@ class HistoryMerger:
         return Answer(calendar, checked, actions, (*checked.findings, *findings))
 
     def _accept(
-        self, writer: Writer, one: Instrument, answer: Answer, stored: Stored, known: tuple[Action, ...]
+        self, writer: Writer, instrument: Instrument, answer: Answer, stored: Stored, stored_actions: tuple[Action, ...]
     ) -> tuple[Rows, dict[str, int]]:
-        """Return the rows to store; the others are recorded. Stored bars are never suspect."""
+        """Return the rows to store and the counts; other rows are recorded. Stored bars are never suspect."""
         rows, checked = answer.checked.rows, answer.checked
         anchored = rows
         if len(stored.rows) and len(rows) and stored.rows.sessions[0] < rows.sessions[0]:
@@ -287,10 +296,10 @@ class HistoryMerger:
                 np.concatenate([older.sessions, rows.sessions]), np.concatenate([older.values, rows.values])
             )
         trusted = np.isin(anchored.sessions, stored.rows.sessions)
-        actions = tuple({(a.ex_date, a.kind): a for a in (*known, *answer.actions)}.values())
-        usual = one.symbol in self.volatility and one.instrument_type == "INDEX"
+        actions = tuple({(a.ex_date, a.kind): a for a in (*stored_actions, *answer.actions)}.values())
+        usual = instrument.symbol in self.volatility and instrument.instrument_type == "INDEX"
         suspects = find_suspects(anchored, actions, trusted, usual)
-        staying = settle_suspects(writer.connection, one.symbol, anchored, suspects, self.at)
+        staying = settle_suspects(writer.connection, instrument.symbol, anchored, suspects, self.at)
         held = anchored.sessions[sorted(staying)]
         counts = {
             "holes": checked.holes,
@@ -298,7 +307,7 @@ class HistoryMerger:
             "duplicates": checked.duplicates,
             "refused": sum(finding.state == "refused" for finding in answer.findings),
             "repaired": sum(finding.state == "repaired" for finding in answer.findings),
-            "recorded": record_findings(writer.connection, one.symbol, answer.findings, self.at),
+            "recorded": record_findings(writer.connection, instrument.symbol, answer.findings, self.at),
             "suspect": len(staying),
             "own_suspect": int(np.isin(np.datetime64(self.session, "D"), held)),
         }
@@ -311,21 +320,23 @@ class HistoryMerger:
         moved = refresh_sessions(connection, calendar, first, ahead)
         ensure_sessions(connection, calendar, first, ahead)
         if reopen(connection, calendar.name, written.sessions.tolist()) + moved:
-            raise_changes(connection, [one.symbol for one in list_instruments(connection, calendar=calendar.name)])
+            raise_changes(connection, [each.symbol for each in list_instruments(connection, calendar=calendar.name)])
 
     def _own_session(self, calendar: MarketCalendar, moved: bool = False) -> date:
-        """Return the session whose bar is expected: the pull's, or the newest before it on another calendar."""
+        """Return the session whose bar is expected: the pull's, else the newest before it on the calendar."""
         own = self.session if calendar.is_session(self.session) else calendar.previous(self.session)
         if not moved:
             return own
         newest = calendar.newest_final(self.at, self.settings.settle(calendar.name))
         return own if newest is None else min(own, newest)
 
-    def _outcome(self, connection: Connection, one: Instrument, session: date, counts: dict[str, int]) -> PullOutcome:
+    def _outcome(
+        self, connection: Connection, instrument: Instrument, session: date, counts: dict[str, int]
+    ) -> PullOutcome:
         own_suspect = counts.pop("own_suspect")
         done = {name: count for name, count in counts.items() if count}
-        if has_bar(connection, one.symbol, session):
-            return PullOutcome(one.symbol, "ok", None, done)
+        if has_bar(connection, instrument.symbol, session):
+            return PullOutcome(instrument.symbol, "ok", None, done)
         if own_suspect:
-            return PullOutcome(one.symbol, "suspect", f"the close of {session} jumps; it is in quarantine", done)
-        return PullOutcome(one.symbol, "no_bar", f"the bar of {session} is not there yet", done)
+            return PullOutcome(instrument.symbol, "suspect", f"the close of {session} jumps; it is in quarantine", done)
+        return PullOutcome(instrument.symbol, "no_bar", f"the bar of {session} has not arrived yet", done)

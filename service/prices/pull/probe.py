@@ -1,7 +1,7 @@
 """The probe: a symbol known to exist, fetched when the vendor reports that another one does not.
 
-A blocked address also gets "no such symbol" and "no bars". Such an answer is accepted only if an answer with bars
-follows it in the same pull.
+A blocked address also gets "no such symbol" and "no bars". The pull accepts such an answer only if an answer with bars
+follows it.
 """
 
 import itertools
@@ -16,31 +16,33 @@ from service.market.instruments import list_instruments
 from service.prices.sources.base import PriceSource
 from service.vocabulary import SymbolState
 
-DEFAULT = "SPY"
-"""The last probe, and the only one while no symbol has bars: the largest fund of New York."""
+DEFAULT_PROBE = "SPY"
+"""The last probe, and the only one while no symbol has bars: the largest fund traded in New York."""
 
-MOST = 3
-"""Known symbols tried before the vendor counts as unreachable: one of them may be gone."""
+MAX_PROBES = 3
+"""Stored symbols tried before the vendor counts as unreachable: one of them may be delisted."""
 
 _WINDOW = timedelta(days=14)
 """How far back a probe is fetched: longer than any exchange is closed."""
 
 
 def pick_probes(connection: Connection) -> tuple[str, ...]:
-    """Return up to three symbols in good state with bars, reference series first; then SPY."""
-    known = [
-        one for one in list_instruments(connection, pulled=True) if one.state == SymbolState.OK and one.last_session
+    """Return up to three symbols in state `ok` with bars, reference series first; then SPY."""
+    healthy = [
+        instrument
+        for instrument in list_instruments(connection, pulled=True)
+        if instrument.state == SymbolState.OK and instrument.last_session
     ]
-    chosen = [one.symbol for one in sorted(known, key=lambda one: not one.reference)[:MOST]]
-    return tuple(dict.fromkeys([*chosen, DEFAULT]))
+    chosen = [each.symbol for each in sorted(healthy, key=lambda each: not each.reference)[:MAX_PROBES]]
+    return tuple(dict.fromkeys([*chosen, DEFAULT_PROBE]))
 
 
 class Probe:
-    """Whether the vendor is reachable, as one pull knows it; thread-safe.
+    """Finds out for one pull whether the vendor is reachable; thread-safe.
 
     Args:
         source: Price source.
-        names: Probe symbols, in the order of their fetches.
+        names: Probe symbols, in the order in which they are fetched.
         at: Aware UTC market time of the pull.
     """
 
@@ -60,7 +62,7 @@ class Probe:
             self._reachable = max(self._reachable, ticket)
 
     def reachable_since(self, ticket: int) -> bool:
-        """Return whether a request after the ticket returned bars; fetches the probes if that is not known yet."""
+        """Return whether a request after the ticket returned bars; fetches the probes if there is none yet."""
         with self._lock:
             if self._reachable > ticket:
                 return True

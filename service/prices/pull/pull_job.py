@@ -9,8 +9,8 @@ from sqlalchemy import Connection, select
 from service.db.tables import runs
 from service.market.exchange_calendar import get_calendar
 from service.market.instruments import Instrument, list_instruments, set_state
-from service.prices.pull.alerts import missing_share, notify_lasting, notify_unknown
-from service.prices.pull.fetcher import IngestContext, PullOutcome, pull_symbols
+from service.prices.pull.alerts import missing_bars_warning, notify_lasting, notify_unknown
+from service.prices.pull.fetcher import PullContext, PullOutcome, pull_symbols
 from service.prices.pull.probe import pick_probes
 from service.prices.pull.rate_limit import paused_until, trip
 from service.prices.pull.unscheduled_closures import mark_closures, notify_closed
@@ -24,7 +24,7 @@ RECHECK = timedelta(hours=1)
 UNKNOWN_AFTER = timedelta(days=7)
 """Market time after which a symbol unknown to the source is fetched again."""
 FLUSH = 100
-"""Outcomes written at a time: repeating the pulls after a crash changes nothing."""
+"""Number of outcomes written at a time: repeating those pulls after a crash changes nothing."""
 RETRIED = ("transient", "deferred", "failed")
 """Outcomes that are retried soon, with backoff."""
 HOURLY = ("no_bar", "deferred")
@@ -35,16 +35,16 @@ class PullIncomplete(Transient):
     """Some symbols could not be pulled; the run is retried for those alone.
 
     Attributes:
-        after: Pause in machine time before the next attempt, which then is not counted; None = the usual backoff.
+        after: Pause in machine time before the next attempt, which then does not count; None = the usual backoff.
     """
 
-    def __init__(self, sentence: str, after: timedelta | None = None) -> None:
-        super().__init__(sentence)
+    def __init__(self, message: str, after: timedelta | None = None) -> None:
+        super().__init__(message)
         self.after = after
 
 
 def pull(context: ServiceContext, run: Run) -> None:
-    """Pull the symbols that earlier attempts have not pulled; wait for missing bars.
+    """Pull the symbols that earlier attempts did not pull; wait for missing bars.
 
     Raises:
         PullIncomplete: some symbols failed and another attempt may succeed.
@@ -53,11 +53,11 @@ def pull(context: ServiceContext, run: Run) -> None:
     with context.database.reading() as connection:
         at = context.market.now(connection)
         settled = {o.symbol for o in read_outcomes(connection, run.id) if o.state not in (*RETRIED, "no_bar")}
-        known = list_instruments(connection, calendar=run.scope, pulled=True)
+        instruments = list_instruments(connection, calendar=run.scope, pulled=True)
         probes = () if context.source.can_replay else pick_probes(connection)
     before = context.calendars.final_at(run.scope, context.calendars.get(run.scope).previous(run.session))
-    todo = [i for i in known if i.symbol not in settled and not _rests(i, at, before)]
-    ingest = IngestContext(
+    todo = [i for i in instruments if i.symbol not in settled and not _is_skipped(i, at, before)]
+    pull_context = PullContext(
         context.database,
         context.source,
         context.settings,
@@ -66,17 +66,17 @@ def pull(context: ServiceContext, run: Run) -> None:
         probes,
         lambda connection: guard(connection, run),
     )
-    for part in batched(pull_symbols(ingest, todo, run.session, at), FLUSH):
+    for batch in batched(pull_symbols(pull_context, todo, run.session, at), FLUSH):
         with context.database.transaction() as connection:
             guard(connection, run)
-            record_outcomes(connection, run, (Outcome(o.symbol, o.state, o.reason) for o in part))
-            for outcome in part:
+            record_outcomes(connection, run, (Outcome(o.symbol, o.state, o.reason) for o in batch))
+            for outcome in batch:
                 _note_first_failure(connection, outcome, at)
-    _end(context, run, at)
+    _finish_attempt(context, run, at)
 
 
 def _wait_for_rate_limit(context: ServiceContext, run: Run) -> None:
-    """Raise while another pull of the source pauses: the vendor limits the address, not the run."""
+    """Raise PullIncomplete while another pull of the source pauses: the vendor limits the address, not the run."""
     with context.database.reading() as connection:
         machine_now = context.machine.now(connection)
         until = paused_until(connection, context.source.name, run, machine_now)
@@ -89,12 +89,12 @@ def _wait_for_rate_limit(context: ServiceContext, run: Run) -> None:
 def batched(outcomes: Iterable[PullOutcome], size: int) -> Iterator[tuple[PullOutcome, ...]]:
     """Yield tuples of up to `size` outcomes, in order."""
     iterator = iter(outcomes)
-    while part := tuple(islice(iterator, size)):
-        yield part
+    while batch := tuple(islice(iterator, size)):
+        yield batch
 
 
-def _rests(instrument: Instrument, at: datetime, before: datetime) -> bool:
-    """Return whether an unknown symbol is skipped in this pull: it is fetched once a week.
+def _is_skipped(instrument: Instrument, at: datetime, before: datetime) -> bool:
+    """Return whether this pull skips a symbol: an unknown one is fetched once a week.
 
     Args:
         instrument: The symbol.
@@ -116,17 +116,17 @@ def _note_first_failure(connection: Connection, outcome: PullOutcome, at: dateti
         set_state(connection, outcome.symbol, SymbolState.FAILING, outcome.reason or outcome.state, at)
 
 
-def _end(context: ServiceContext, run: Run, at: datetime) -> None:
+def _finish_attempt(context: ServiceContext, run: Run, at: datetime) -> None:
     with context.database.reading() as connection:
         outcomes = read_outcomes(connection, run.id)
     notify_unknown(context, outcomes)
     _retry(context, run, outcomes)
-    again = [outcome for outcome in outcomes if outcome.state in RETRIED]
+    retried = [outcome for outcome in outcomes if outcome.state in RETRIED]
     deadline = context.calendars.deadline(run.scope, run.session)
-    # A recorded source answers the same in an hour; a live vendor may be up again.
+    # A recorded source gives the same answer in an hour; a live vendor may be reachable again.
     hourly = HOURLY if context.source.can_replay else (*HOURLY, *RETRIED)
     waits = at < deadline and any(outcome.state in hourly for outcome in outcomes)
-    warning = missing_share(run, outcomes)
+    warning = missing_bars_warning(run, outcomes)
     with context.database.transaction() as connection:
         guard(connection, run)
         closed = mark_closures(context, connection, run, outcomes, at)
@@ -136,11 +136,11 @@ def _end(context: ServiceContext, run: Run, at: datetime) -> None:
             wait(connection, run, min(at + RECHECK, deadline), counts, warning)
         else:
             error = None
-            if outcomes and len(again) == len(outcomes):
-                error = f"no symbol could be pulled; {again[0].message}"
+            if outcomes and len(retried) == len(outcomes):
+                error = f"no symbol could be pulled; {retried[0].message}"
             now = context.machine.now(connection)
             finish(connection, run, now, counts=counts, error=error, warning=warning)
-    if warning is not None and warning not in before:  # once, not every hour
+    if warning is not None and warning not in before:  # once, not each hour
         context.reporter.notice(warning)
     notify_closed(context, run.scope, closed)
     if not waits:
@@ -148,20 +148,20 @@ def _end(context: ServiceContext, run: Run, at: datetime) -> None:
 
 
 def _retry(context: ServiceContext, run: Run, outcomes: Sequence[Outcome]) -> None:
-    """Raise if another attempt may help: after the rate limit's pause, or after the usual backoff.
+    """Raise PullIncomplete if a retry may help: after the pause of the rate limit, or the usual backoff.
 
     Raises:
         PullIncomplete: another attempt may help.
     """
     deferred = [outcome for outcome in outcomes if outcome.state == "deferred"]
-    again = [outcome for outcome in outcomes if outcome.state in RETRIED]
+    retried = [outcome for outcome in outcomes if outcome.state in RETRIED]
     if deferred:
         with context.database.transaction() as connection:
             after = trip(connection, context.source.name, run, context.machine.now(connection))
         if after is not None:
             first = deferred[0]
-            sentence = f"{len(deferred)} of {len(outcomes)} symbols are deferred; {first.message}"
-            raise PullIncomplete(sentence, after)
-    elif again and run.attempt < context.settings.max_attempts:
-        first = again[0]
-        raise PullIncomplete(f"{len(again)} of {len(outcomes)} symbols could not be pulled; {first.message}")
+            message = f"{len(deferred)} of {len(outcomes)} symbols are deferred; {first.message}"
+            raise PullIncomplete(message, after)
+    elif retried and run.attempt < context.settings.max_attempts:
+        first = retried[0]
+        raise PullIncomplete(f"{len(retried)} of {len(outcomes)} symbols could not be pulled; {first.message}")

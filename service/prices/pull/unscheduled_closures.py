@@ -7,19 +7,21 @@ from sqlalchemy import ColumnElement, Connection, select
 
 from service.db.change_counters import raise_changes
 from service.db.tables import bars, instruments, quarantine, sessions
-from service.market.sessions import EXPECTED, mark_closed
+from service.market.sessions import mark_closed
 from service.prices.pull.fetch_ranges import HEAL_DAYS
 from service.runs import Outcome, Run
 from service.runtime.context import ServiceContext
+from service.vocabulary import SessionState
 
-LONGEST = 5
-"""Longest run of sessions without a bar that counts as a closure before a later bar is there. After a longer one the
+MAX_SESSIONS = 5
+"""Longest run of sessions without a bar that counts as a closure while no later bar is stored. After a longer run the
 record may have ended."""
 
 _ANSWERED = ("ok", "no_bar")
 """Outcomes of a pull in which the source answered other sessions."""
-_FEWEST = 2
-"""Symbols that must agree while no later bar is there: one alone may be halted or delisted."""
+
+_MIN_SYMBOLS = 2
+"""Symbols that must lack the bar while no later bar is stored: one alone may be halted or delisted."""
 
 
 def mark_closures(
@@ -28,9 +30,9 @@ def mark_closures(
     """Mark the unscheduled closures of a calendar; a late bar reopens the session.
 
     A session of the last 30 days counts as closed if its successor has opened, no symbol of the calendar has a bar
-    or a suspect row of it, another calendar has bars of that date, and the source answered more than half of the
-    calendar's symbols. With a later bar on the calendar that is enough; without one, two symbols
-    must agree and at most `LONGEST` sessions in a row are marked.
+    or a quarantined row of it, another calendar has bars of that date, and the source answered for more than half of
+    the calendar's symbols. With a later bar on the calendar these conditions suffice; without one, two symbols must
+    lack the bar and at most `MAX_SESSIONS` sessions in a row are marked.
 
     Args:
         context: The service's parts.
@@ -42,38 +44,38 @@ def mark_closures(
     Returns:
         The sessions that were marked, oldest first.
     """
-    span = (run.session - timedelta(days=HEAL_DAYS), run.session)
+    first = run.session - timedelta(days=HEAL_DAYS)
     own = instruments.c.calendar == run.scope
-    traded = _days_with_bars(connection, span, own)
+    traded = _days_with_bars(connection, first, run.session, own)
     firsts = _first_sessions(connection, run.scope)
     if not traded or not firsts:
-        return ()  # no bars at all, or none for so long that the record has ended
+        return ()  # no bars at all, or none for so long that the record may have ended
     gaps = [
         day
-        for day in _expected(connection, run.scope, span)
+        for day in _expected(connection, run.scope, first, run.session)
         if day not in traded and min(firsts.values()) < day and context.calendars.deadline(run.scope, day) <= at
     ]
     if not gaps:
         return ()
-    elsewhere = _days_with_bars(connection, (gaps[0], gaps[-1]), ~own)
+    elsewhere = _days_with_bars(connection, gaps[0], gaps[-1], ~own)
     answered = {outcome.symbol for outcome in outcomes if outcome.state in _ANSWERED}
-    doubted = _held(connection, run.scope, gaps)
+    quarantined = _quarantined_days(connection, run.scope, gaps)
     newest = max(traded)
-    trailing = context.calendars.get(run.scope).sessions(newest, run.session)[1 : 1 + LONGEST]
-    chosen = []
+    trailing = context.calendars.get(run.scope).sessions(newest, run.session)[1 : 1 + MAX_SESSIONS]
+    closed = []
     for day in gaps:
         symbols = {symbol for symbol, first in firsts.items() if first < day}
-        agree = len(symbols & answered)
-        is_sure = day < newest or (agree >= _FEWEST and day in trailing)
-        if 2 * agree > len(symbols) and is_sure and day in elsewhere and day not in doubted:
-            chosen.append(day)
-    if mark_closed(connection, run.scope, chosen):
+        lacking = len(symbols & answered)
+        is_sure = day < newest or (lacking >= _MIN_SYMBOLS and day in trailing)
+        if 2 * lacking > len(symbols) and is_sure and day in elsewhere and day not in quarantined:
+            closed.append(day)
+    if mark_closed(connection, run.scope, closed):
         raise_changes(connection, firsts)
-    return tuple(chosen)
+    return tuple(closed)
 
 
 def notify_closed(context: ServiceContext, calendar: str, closed: Sequence[date]) -> None:
-    """Report once which sessions were marked as closed."""
+    """Report the sessions that this pull marked as closed; the caller passes each of them once."""
     for day in closed:
         context.reporter.notice(
             f"{calendar}: no symbol has a bar of {day} while other exchanges have theirs: an unplanned closure, or an "
@@ -81,17 +83,19 @@ def notify_closed(context: ServiceContext, calendar: str, closed: Sequence[date]
         )
 
 
-def _expected(connection: Connection, calendar: str, span: tuple[date, date]) -> Sequence[date]:
+def _expected(connection: Connection, calendar: str, first: date, last: date) -> Sequence[date]:
     query = select(sessions.c.session).where(
-        sessions.c.calendar == calendar, sessions.c.session.between(*span), sessions.c.state == EXPECTED
+        sessions.c.calendar == calendar,
+        sessions.c.session.between(first, last),
+        sessions.c.state == SessionState.EXPECTED,
     )
     return connection.execute(query.order_by(sessions.c.session)).scalars().all()
 
 
-def _days_with_bars(connection: Connection, span: tuple[date, date], whose: ColumnElement[bool]) -> set[date]:
-    # Symbols first: joined the other way round, all bars of the database would be read.
-    symbols = select(instruments.c.symbol).where(whose)
-    query = select(bars.c.session).where(bars.c.symbol.in_(symbols), bars.c.session.between(*span)).distinct()
+def _days_with_bars(connection: Connection, first: date, last: date, condition: ColumnElement[bool]) -> set[date]:
+    # Symbols first: a join in the other order would read all bars of the database.
+    symbols = select(instruments.c.symbol).where(condition)
+    query = select(bars.c.session).where(bars.c.symbol.in_(symbols), bars.c.session.between(first, last)).distinct()
     return set(connection.execute(query).scalars())
 
 
@@ -105,8 +109,8 @@ def _first_sessions(connection: Connection, calendar: str) -> dict[str, date]:
     return {symbol: first for symbol, first in connection.execute(query)}
 
 
-def _held(connection: Connection, calendar: str, days: Sequence[date]) -> set[date | None]:
-    """Return the sessions with a row of the source, even a bad one: the exchange was open."""
+def _quarantined_days(connection: Connection, calendar: str, days: Sequence[date]) -> set[date | None]:
+    """Return the sessions with a quarantined row: even a bad row shows that the exchange was open."""
     query = (
         select(quarantine.c.session)
         .join(instruments, instruments.c.symbol == quarantine.c.symbol)

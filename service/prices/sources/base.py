@@ -1,4 +1,4 @@
-"""Interface of price sources: one protocol, its values and its five errors."""
+"""The interface of price sources: a protocol, its values and its five errors."""
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from service.errors import SourceError
 from service.prices.adjustment.corporate_actions import Action, ActionKind
 
-if TYPE_CHECKING:  # the read side handles actions and must not load pandas
+if TYPE_CHECKING:  # the read side uses actions and must not load pandas
     import pandas as pd
 
 
@@ -27,11 +27,11 @@ __all__ = [
 
 
 class RateLimited(SourceError):
-    """The vendor limits the rate: stop the whole run, retry the rest later."""
+    """The vendor limits the rate: the whole run stops and the rest is retried later."""
 
 
 class Transient(SourceError):
-    """A temporary fault (time-out, truncated body, 5xx): retry."""
+    """A temporary fault (time-out, truncated body, 5xx) that a retry may pass."""
 
 
 class NoData(SourceError):
@@ -54,7 +54,7 @@ class InstrumentMeta:
         name: Long name.
         exchange: The vendor's exchange code (`NMS`, `LSE`, ...), mapped by `service.market.exchange_codes`.
         calendar: Calendar name if the source knows it, else None.
-        currency: ISO code as the source writes it (`USD`, `GBp`).
+        currency: Currency code as the source writes it (`USD`, `GBp`).
         instrument_type: Yahoo's type: EQUITY, ETF, INDEX, CURRENCY, CRYPTOCURRENCY, FUTURE.
     """
 
@@ -71,11 +71,10 @@ class FetchedPrices:
 
     Attributes:
         symbol: The requested symbol.
-        bars: Index `session` (tz-naive datetime64 at midnight, ascending, unique unless the vendor
-            itself repeats rows), float64 columns `open, high, low, close, volume`. Prices and volumes
-            are split-adjusted to the newest split visible at the requested instant. A null bar is a row of
-            NaN, never a zero.
-        actions: Actions visible at that instant with ex-dates in the window, ascending.
+        bars: Index `session` (tz-naive datetime64 at midnight, ascending, unique unless the vendor repeats rows),
+            float64 columns `open, high, low, close, volume`. Prices and volumes are split-adjusted to the newest split
+            visible at the requested instant. A null bar is a row of NaN, never of zeros.
+        actions: Actions that are visible at that instant and have ex-dates in the window, ascending.
         meta: Metadata of the symbol.
     """
 
@@ -94,11 +93,11 @@ class Record:
 
 
 class PriceSource(Protocol):
-    """A source of prices."""
+    """A source of prices, live or recorded."""
 
     @property
     def name(self) -> str:
-        """`yahoo`, `sample` or `files:<absolute folder>`: stored in the database's stamp."""
+        """`yahoo`, `sample` or `files:<absolute folder>`; the database stores it in its stamp."""
         ...
 
     @property
@@ -107,7 +106,7 @@ class PriceSource(Protocol):
         ...
 
     def fetch(self, symbol: str, start: date | None, at: datetime) -> FetchedPrices:
-        """Return bars and actions of one symbol as they were at an instant.
+        """Return the bars and actions of one symbol as they were at an instant.
 
         Args:
             symbol: Yahoo-style name.
@@ -121,13 +120,13 @@ class PriceSource(Protocol):
         ...
 
     def symbols(self) -> tuple[str, ...]:
-        """Symbols of a recorded source, sorted; empty for a live source."""
+        """Return the symbols of a recorded source, sorted; empty for a live source."""
         ...
 
     def record(self) -> Record | None:
-        """Span of a recorded source; None for a live source."""
+        """Return the span of a recorded source; None for a live source."""
         ...
 
     def begin_run(self) -> None:
-        """Drop caches that could repeat an old error; called before each pull run."""
+        """Drop caches that could repeat an old error; each pull run calls it first."""
         ...

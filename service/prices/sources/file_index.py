@@ -1,4 +1,4 @@
-"""Indexes a folder of price files: the file of each symbol, manifests and lists of actions."""
+"""Indexes a folder of price files: the files of each symbol, manifests and lists of actions."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Final
 
-from service.market.exchange_codes import calendar_by_words, calendar_for
+from service.market.exchange_codes import calendar_by_name, calendar_for
 from service.prices.sources.base import Action, ActionKind, InstrumentMeta, Malformed
 from service.prices.sources.file_reader import SUFFIXES, read_rows
 from service.vocabulary import ALWAYS_OPEN, WEEKDAYS_ONLY
@@ -20,7 +20,7 @@ _CURRENCY_LENGTH: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """Identifies a state of a file: path, modification time in nanoseconds, size in bytes."""
+    """The state of a file: path, modification time in nanoseconds, size in bytes."""
 
     path: Path
     modified: int
@@ -33,9 +33,9 @@ class FolderIndex:
 
     Attributes:
         files: Files by symbol; more than one is an error for that symbol.
-        actions: Actions by symbol, for the symbols that a list of actions names.
+        actions: Actions by symbol, for the symbols in a list of actions.
         metas: Metadata of the manifests by symbol; `calendar` is always set.
-        side_tables: State of the manifests and lists of actions that were read.
+        side_tables: States of the manifests and lists of actions that were read.
     """
 
     files: dict[str, tuple[Path, ...]]
@@ -44,7 +44,7 @@ class FolderIndex:
     side_tables: tuple[Fingerprint, ...]
 
     def meta(self, symbol: str) -> InstrumentMeta:
-        """Return the metadata of a symbol: from the manifest, else derived from its name."""
+        """Return the metadata of a symbol from the manifest, else derived from its name."""
         if symbol in self.metas:
             return self.metas[symbol]
         calendar = calendar_for(symbol)
@@ -57,12 +57,12 @@ def fingerprint(path: Path) -> Fingerprint:
     return Fingerprint(path, state.st_mtime_ns, state.st_size)
 
 
-def index_folder(folder: Path, known: FolderIndex | None = None) -> FolderIndex:
+def index_folder(folder: Path, earlier: FolderIndex | None = None) -> FolderIndex:
     """Index every price file in a folder and all folders below it.
 
     Args:
-        folder: Where to look. Names that begin with a dot are skipped.
-        known: An earlier index, whose side tables are reused if their files have not changed.
+        folder: The folder. Names that begin with a dot are skipped.
+        earlier: An earlier index; its side tables are reused if their files have not changed.
 
     Raises:
         Malformed: A manifest or list of actions cannot be read.
@@ -82,8 +82,8 @@ def index_folder(folder: Path, known: FolderIndex | None = None) -> FolderIndex:
                 files.setdefault(name.removesuffix(suffix), []).append(path)
     served = {symbol: tuple(paths) for symbol, paths in sorted(files.items())}
     state = tuple(fingerprint(path) for path in actions + manifests)
-    if known is not None and known.side_tables == state:
-        return FolderIndex(served, known.actions, known.metas, state)
+    if earlier is not None and earlier.side_tables == state:
+        return FolderIndex(served, earlier.actions, earlier.metas, state)
     return FolderIndex(served, _actions(actions), _metas(manifests), state)
 
 
@@ -130,16 +130,18 @@ def _metas(paths: list[Path]) -> dict[str, InstrumentMeta]:
     for path in paths:
         for _, row in read_rows(path, ("symbol", "group", "calendar", "currency")):
             symbol = row["symbol"]
-            words = row["calendar"].strip()
-            calendar = calendar_by_words(words) or calendar_for(symbol, words or None)
-            kind = _instrument_type(symbol, calendar, row["group"])
-            metas[symbol] = InstrumentMeta(calendar=calendar, currency=_currency(row["currency"]), instrument_type=kind)
+            exchange = row["calendar"].strip()
+            calendar = calendar_by_name(exchange) or calendar_for(symbol, exchange or None)
+            instrument_type = _instrument_type(symbol, calendar, row["group"])
+            metas[symbol] = InstrumentMeta(
+                calendar=calendar, currency=_currency(row["currency"]), instrument_type=instrument_type
+            )
     return metas
 
 
-def _currency(words: str) -> str | None:
+def _currency(text: str) -> str | None:
     """Return `USD` for `USD` and `USD per EUR`; None for `index points`."""
-    first = words.split()[0] if words.split() else ""
+    first = text.split()[0] if text.split() else ""
     return first if len(first) == _CURRENCY_LENGTH and first.isalpha() else None
 
 

@@ -1,6 +1,6 @@
 """Reads one price file into arrays: CSV or Parquet, also gzipped; errors name the line.
 
-Arrow reads the file. If it fails, the text is read line by line to find the fault.
+Arrow reads the file. If Arrow fails, the text is read line by line to find the fault.
 """
 
 import csv
@@ -24,7 +24,7 @@ from service.prices.sources.replay import COLUMNS
 SUFFIXES = (".csv.gz", ".csv", ".parquet.gz", ".parquet")
 """Endings of a price file; the part before them is the symbol."""
 
-_SHOWN_CHARACTERS = 60
+_HEADER_CHARACTERS = 60
 _FIGURES = (*COLUMNS, "adj_close")
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -48,12 +48,12 @@ def read_table(path: Path) -> FileTable:
     """Read one price file.
 
     Args:
-        path: A file ending in one of `SUFFIXES`. Columns `date` and `close` are needed, `open, high, low,
-            adj_close, volume` are read where present, others are ignored; case does not matter.
+        path: A file ending in one of `SUFFIXES`. Columns `date` and `close` are required; `open, high, low, adj_close,
+            volume` are read if present; others are ignored. Case does not matter.
 
     Raises:
         NoData: The file has no rows.
-        Malformed: It cannot be read; the message names file, line (or Parquet row) and reason.
+        Malformed: It cannot be read; the message names the file, line (or Parquet row) and reason.
     """
     data = read_bytes(path)
     if not data.strip():
@@ -61,8 +61,8 @@ def read_table(path: Path) -> FileTable:
     is_csv = ".csv" in path.name.lower()
     table = _read_csv(path, data) if is_csv else _read_parquet(path, data)
     if table["date"].null_count:
-        bare = table["date"].is_null().to_pylist().index(True)
-        raise _malformed(path, _line(data, bare, is_csv), "date is empty; give every row a date")
+        empty = table["date"].is_null().to_pylist().index(True)
+        raise _malformed(path, _line(data, empty, is_csv), "date is empty; give every row a date")
     sessions = table["date"].to_numpy().astype("datetime64[D]")
     steps = np.flatnonzero(np.diff(sessions) <= np.timedelta64(0, "D"))
     if len(steps):
@@ -120,7 +120,7 @@ def _read_csv(path: Path, data: bytes) -> pa.Table:
 
 
 def _find_fault(path: Path, names: list[str], body: bytes, error: Exception) -> Malformed:
-    """Return the error of the line that Arrow refused."""
+    """Return the error for the line that Arrow refused."""
     for line, text in enumerate(body.decode("utf-8", "replace").splitlines(), start=2):
         if not text:
             continue
@@ -141,8 +141,8 @@ def _fault(name: str, field: str) -> str | None:
         elif name in _FIGURES and field:
             float(field)
     except ValueError:
-        wanted = "an ISO date such as 2018-12-31" if name == "date" else "a number"
-        return f"{name} {field!r} is not {wanted}; repair the line"
+        expected = "an ISO date such as 2018-12-31" if name == "date" else "a number"
+        return f"{name} {field!r} is not {expected}; repair the line"
     return None
 
 
@@ -152,9 +152,9 @@ def _read_parquet(path: Path, data: bytes) -> pa.Table:
         names = _names(path, table.column_names)
         table = table.rename_columns(names).select([name for name in names if name in ("date", *_FIGURES)])
         for at, field in enumerate(table.schema):
-            # A zone-aware stamp gives the day of its own zone, the exchange's, not that of UTC.
-            kind = pa.date32() if field.name == "date" else pa.float64()
-            table = table.set_column(at, field.name, table[field.name].cast(kind))
+            # A zone-aware timestamp gives the date of its own zone, which is the exchange's, not the UTC date.
+            arrow_type = pa.date32() if field.name == "date" else pa.float64()
+            table = table.set_column(at, field.name, table[field.name].cast(arrow_type))
     except (pa.ArrowException, OSError) as error:
         raise Malformed(f"{path}: cannot be read as Parquet ({error}); write the file again") from error
     if table.num_rows == 0:
@@ -168,15 +168,15 @@ def _names(path: Path, header: list[str]) -> list[str]:
         raise _malformed(
             path, 1, "the column close is missing next to adj_close; both adjusted and raw closes are needed"
         )
-    for wanted in ("date", "close"):
-        if names.count(wanted) != 1:
+    for required in ("date", "close"):
+        if names.count(required) != 1:
             raise _malformed(
-                path, 1, f"the header needs one column {wanted}, it has {_short_header(header)}; "
+                path, 1, f"the header needs one column {required}, it has {_short_header(header)}; "
                 "write date,open,high,low,close,adj_close,volume"
             )  # fmt: skip
-    twice = sorted({name for name in names if name in _FIGURES and names.count(name) > 1})
-    if twice:
-        raise _malformed(path, 1, f"the header has {', '.join(twice)} twice; keep one of them")
+    repeated = sorted({name for name in names if name in _FIGURES and names.count(name) > 1})
+    if repeated:
+        raise _malformed(path, 1, f"the header has {', '.join(repeated)} twice; keep one of them")
     return names
 
 
@@ -188,11 +188,11 @@ def _figures(table: pa.Table, name: str) -> NDArray[np.float64]:
 
 
 def _line(data: bytes, row: int, is_csv: bool) -> int:
-    """Return the line of a row in text, from one, blank lines skipped; in Parquet the row, from zero."""
+    """Return the line of a row, from one, counting blank lines; for Parquet the row, from zero."""
     if not is_csv:
         return row
-    filled = [line for line, text in enumerate(data.splitlines(), start=1) if text]
-    return filled[row + 1]
+    line_numbers = [line for line, text in enumerate(data.splitlines(), start=1) if text]
+    return line_numbers[row + 1]
 
 
 def _malformed(path: Path, line: int, reason: str) -> Malformed:
@@ -200,6 +200,6 @@ def _malformed(path: Path, line: int, reason: str) -> Malformed:
 
 
 def _short_header(header: Sequence[str]) -> str:
-    """Return a header short enough for a message: a binary file must not fill the terminal."""
-    text = "".join(each if each.isprintable() else "." for each in ", ".join(header))
-    return repr(text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}...")
+    """Return a header short enough for a message, so that a binary file does not fill the terminal."""
+    text = "".join(character if character.isprintable() else "." for character in ", ".join(header))
+    return repr(text if len(text) <= _HEADER_CHARACTERS else f"{text[:_HEADER_CHARACTERS]}...")

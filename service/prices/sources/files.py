@@ -1,4 +1,4 @@
-"""Price source `files:DIR`: a folder of recorded histories, served as of any instant."""
+"""The price source `files:DIR`: a folder of recorded histories, served as of any instant."""
 
 import threading
 from collections import OrderedDict
@@ -13,23 +13,24 @@ from service.prices.sources.file_index import Fingerprint, FolderIndex, fingerpr
 from service.prices.sources.file_reader import FileTable, read_table
 from service.prices.sources.implied_factors import derive_factors
 from service.prices.sources.replay import RecordedSeries, recorded_series, replay
+from service.vocabulary import WEEKDAYS_ONLY
 
-_KEPT_SERIES = 320
-"""Parsed files kept in memory, about 0.25 MB each for twenty years."""
+_CACHED_SERIES = 320
+"""Number of parsed files kept in memory, about 0.25 MB each for twenty years."""
 
 _SUNDAY = 6
-_FX = "24/5"
+"""Number of Sunday where Monday is 0."""
 
 
 class FilesSource:
-    """Recorded histories in a folder, one file per symbol; thread-safe."""
+    """Serves the recorded histories of a folder, one file per symbol; thread-safe."""
 
-    def __init__(self, folder: Path, kept: int = _KEPT_SERIES) -> None:
+    def __init__(self, folder: Path, cached: int = _CACHED_SERIES) -> None:
         """Bind a folder; nothing is read before the first call.
 
         Args:
             folder: The folder; sub-folders are included.
-            kept: Parsed files kept in memory; the least recently used is dropped first.
+            cached: Number of parsed files kept in memory; the least recently used is dropped first.
 
         Raises:
             SettingsError: There is no such folder.
@@ -37,7 +38,7 @@ class FilesSource:
         self._folder = folder.expanduser().resolve()
         if not self._folder.is_dir():
             raise SettingsError(f"TPLUS_SOURCE files:{folder}: there is no such folder; name a folder with price files")
-        self._kept = kept
+        self._cached = cached
         self._lock = threading.Lock()
         self._index: FolderIndex | None = None
         self._stale = True
@@ -52,7 +53,7 @@ class FilesSource:
 
     @property
     def can_replay(self) -> bool:
-        """True: a record answers as of any instant."""
+        """True: a recorded source answers as of any instant."""
         return True
 
     def fetch(self, symbol: str, start: date | None, at: datetime) -> FetchedPrices:
@@ -66,11 +67,14 @@ class FilesSource:
         return replay(self._load(symbol), start, at)
 
     def symbols(self) -> tuple[str, ...]:
-        """Symbols that have a file, sorted."""
+        """Return the symbols that have a file, sorted."""
         return tuple(self._indexed().files)
 
     def record(self) -> Record | None:
-        """First and last session over all readable files; None without any. Cached until the next run."""
+        """Return the first and last session over all readable files; None without any.
+
+        The answer is cached until the next run.
+        """
         index = self._indexed()
         if self._record is None:
             spans = [span for symbol, paths in index.files.items() for span in self._span(symbol, paths)]
@@ -79,11 +83,11 @@ class FilesSource:
         return self._record
 
     def _span(self, symbol: str, paths: tuple[Path, ...]) -> list[Record]:
-        """First and last session of a symbol; nothing if its file cannot be read, which `fetch` reports."""
+        """Return the span of a symbol; empty if its file cannot be read, which `fetch` reports."""
         try:
-            kept = self._spans.get(symbol)
-            if kept is not None and [kept[0]] == [fingerprint(path) for path in paths]:
-                return [kept[1]]
+            cached = self._spans.get(symbol)
+            if cached is not None and [cached[0]] == [fingerprint(path) for path in paths]:
+                return [cached[1]]
             series = self._load(symbol)
             return [Record(series.first, series.last)]
         except (SourceError, OSError):
@@ -121,16 +125,16 @@ class FilesSource:
                 f"{symbol}: {paths[0]} is missing ({error.strerror}); restore it or remove the symbol"
             ) from error
         with self._lock:
-            kept = self._series.get(symbol)
-            if kept is not None and kept[0] == state:
+            cached = self._series.get(symbol)
+            if cached is not None and cached[0] == state:
                 self._series.move_to_end(symbol)
-                return kept[1]
+                return cached[1]
         series = _read(symbol, paths[0], index)
         with self._lock:
             self._series[symbol] = (state, series)
             self._spans[symbol] = (state, Record(series.first, series.last))
             self._series.move_to_end(symbol)
-            while len(self._series) > self._kept:
+            while len(self._series) > self._cached:
                 self._series.popitem(last=False)
         return series
 
@@ -138,7 +142,7 @@ class FilesSource:
 def _read(symbol: str, path: Path, index: FolderIndex) -> RecordedSeries:
     table = read_table(path)
     meta = index.meta(symbol)
-    if meta.calendar == _FX:
+    if meta.calendar == WEEKDAYS_ONLY:
         table = merge_sundays(table)
         if len(table.sessions) == 0:
             raise NoData(f"{path}: the file holds Sunday evenings only; add the weekdays")
@@ -158,8 +162,8 @@ def _read(symbol: str, path: Path, index: FolderIndex) -> RecordedSeries:
 def merge_sundays(table: FileTable) -> FileTable:
     """Merge each Sunday evening of a currency into Monday's bar.
 
-    The joined bar opens with Sunday's open, reaches to both extremes, closes as Monday and has both volumes.
-    A Sunday without its Monday is left out: the session is missing.
+    The merged bar has Sunday's open, the higher high, the lower low, Monday's close and the sum of the volumes. A
+    Sunday without its Monday is left out: the session is missing.
     """
     days = table.sessions.astype(np.int64)
     sunday = (days + 3) % 7 == _SUNDAY

@@ -1,4 +1,4 @@
-"""Makes the price source that the setting TPLUS_SOURCE names."""
+"""Creates the price source that the setting TPLUS_SOURCE names."""
 
 from pathlib import Path
 
@@ -14,12 +14,12 @@ def make_source(spec: str, cache_dir: Path | None = None, standin_url: str | Non
     Args:
         spec: `sample`, `files:DIR` or `yahoo`.
         cache_dir: Folder for the private cache of `yahoo`; None = the system's temporary folder.
-        standin_url: URL of a loopback stand-in for Yahoo, None in production.
+        standin_url: URL of a loopback stand-in for Yahoo; None in production.
 
     Raises:
-        SettingsError: No source has that name, the folder does not exist, or the stand-in is not loopback.
+        SettingsError: No source has that name, the folder does not exist, or the stand-in is not on loopback.
     """
-    # Imported here: each source needs libraries that the others do not.
+    # Imported here because each source needs libraries that the others do not.
     if spec == "sample":
         from service.prices.sources.sample import SampleSource
 

@@ -1,8 +1,8 @@
-"""Replays a recorded history as of an instant, for every source that replays.
+"""Replays a recorded history as of an instant, for every source that can replay.
 
-A record is split-adjusted to its own last session. At an earlier instant the splits that were still ahead
-are undone: prices times, volumes divided by, dividends times the product of the later split ratios.
-Every row that may be seen is older than every such split, so that one factor serves them all.
+A record is split-adjusted to its last session. At an earlier instant the splits after it are undone: prices are
+multiplied by, volumes divided by, and dividends multiplied by the product of the later split ratios. Every visible row
+is older than every such split, so one factor applies to all rows.
 """
 
 from bisect import bisect_left, bisect_right
@@ -18,7 +18,7 @@ from service.market.exchange_calendar import get_calendar
 from service.prices.sources.base import Action, ActionKind, FetchedPrices, InstrumentMeta, NoData
 
 COLUMNS = ("open", "high", "low", "close", "volume")
-"""Columns of a bar, in the order of every array and frame of this package."""
+"""Columns of a bar, in the order of every array and data frame of this package."""
 
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 
@@ -31,7 +31,7 @@ class RecordedSeries:
         symbol: Yahoo-style name.
         calendar: Calendar name, for example `XNYS`.
         sessions: `(n,)` datetime64[D], strictly ascending.
-        bars: `(n, 5)` float64 in the order of `COLUMNS`; NaN where the record has none.
+        bars: `(n, 5)` float64 in the order of `COLUMNS`; NaN where the record has no figure.
         actions: All actions with ex-dates up to the last session, ascending.
         meta: Metadata of the symbol.
         index: `sessions` as a pandas index named `session`.
@@ -63,13 +63,13 @@ def recorded_series(
     actions: tuple[Action, ...],
     meta: InstrumentMeta,
 ) -> RecordedSeries:
-    """Make a record from arrays; the arrays are made read-only, actions outside the span are left out.
+    """Create a record from arrays; it makes them read-only and leaves out actions outside the span.
 
     Args:
         symbol: Yahoo-style name.
         sessions: `(n,)` datetime64[D], strictly ascending, n >= 1.
         bars: `(n, 5)` float64 in the order of `COLUMNS`, split-adjusted to the last session.
-        actions: Actions in any order; one after the last session is not part of the record's basis.
+        actions: Actions in any order; an action after the last session is not part of the record's basis.
         meta: Metadata; its `calendar` must be set.
     """
     assert meta.calendar is not None
@@ -88,14 +88,14 @@ def replay(series: RecordedSeries, start: date | None, at: datetime) -> FetchedP
     Args:
         series: The whole record.
         start: First session (inclusive); None = all.
-        at: Aware UTC market time. Rows and actions count once the session of their date has opened; a row
-            on a date without a session counts with the next session.
+        at: Aware UTC market time. Rows and actions are visible from the open of the session of their date on; a row on
+            a date without a session from that of the next session on.
 
     Returns:
-        Bars on the basis of that instant and the actions with ex-dates in the window, ascending.
+        Bars on the basis of that instant, and the actions with ex-dates in the window, ascending.
 
     Raises:
-        NoData: No session of the window had opened yet, or the record holds none in it.
+        NoData: No session of the window had opened yet, or the record holds no session in it.
     """
     first, last = series.first, series.last
     today = at.date()
@@ -110,18 +110,18 @@ def replay(series: RecordedSeries, start: date | None, at: datetime) -> FetchedP
             f"{series.symbol}: no session{since} is recorded that had opened by {at.isoformat()}; "
             f"the record reaches from {first} to {last}, use an instant in it"
         )
-    begun = bisect_right(series.actions, opened, key=_ex_date)
-    ahead = prod(action.value for action in series.actions[begun:] if action.kind is ActionKind.SPLIT)
-    seen = series.actions[0 if start is None else bisect_left(series.actions, start, key=_ex_date) : begun]
-    basis = np.array([ahead, ahead, ahead, ahead, 1.0 / ahead])
+    visible = bisect_right(series.actions, opened, key=_ex_date)
+    later_ratio = prod(action.value for action in series.actions[visible:] if action.kind is ActionKind.SPLIT)
+    actions = series.actions[0 if start is None else bisect_left(series.actions, start, key=_ex_date) : visible]
+    basis = np.array([later_ratio, later_ratio, later_ratio, later_ratio, 1.0 / later_ratio])
     bars = pd.DataFrame(series.bars[rows] * basis, index=series.index[rows], columns=list(COLUMNS), copy=False)
-    return FetchedPrices(series.symbol, bars, tuple(_rebased(action, ahead) for action in seen), series.meta)
+    return FetchedPrices(series.symbol, bars, tuple(_rebased(action, later_ratio) for action in actions), series.meta)
 
 
-def _rebased(action: Action, ahead: float) -> Action:
-    if ahead == 1.0 or action.kind is not ActionKind.DIVIDEND:
+def _rebased(action: Action, later_ratio: float) -> Action:
+    if later_ratio == 1.0 or action.kind is not ActionKind.DIVIDEND:
         return action
-    return replace(action, value=action.value * ahead)
+    return replace(action, value=action.value * later_ratio)
 
 
 def _ex_date(action: Action) -> date:

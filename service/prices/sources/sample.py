@@ -1,4 +1,4 @@
-"""Price source `sample`: five US stocks up to 2013-03-01, bundled; see sample.md."""
+"""The price source `sample`: five bundled US stocks up to 2013-03-01; see sample.md."""
 
 import gzip
 import threading
@@ -24,7 +24,7 @@ _COMPANIES = {
 
 
 class SampleSource:
-    """Bundled recorded histories; thread-safe."""
+    """Serves the bundled recorded histories; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -37,7 +37,7 @@ class SampleSource:
 
     @property
     def can_replay(self) -> bool:
-        """True: a record answers as of any instant."""
+        """True: a recorded source answers as of any instant."""
         return True
 
     def fetch(self, symbol: str, start: date | None, at: datetime) -> FetchedPrices:
@@ -56,11 +56,11 @@ class SampleSource:
         return replay(series, start, at)
 
     def symbols(self) -> tuple[str, ...]:
-        """The five symbols, sorted."""
+        """Return the five symbols, sorted."""
         return tuple(sorted(self._series()))
 
     def record(self) -> Record:
-        """First and last session over all symbols."""
+        """Return the first and last session over all symbols."""
         spans = self._series().values()
         return Record(min(series.first for series in spans), max(series.last for series in spans))
 
@@ -88,13 +88,13 @@ def _load() -> dict[str, RecordedSeries]:
     dividends, splits = table["dividend"].to_numpy(), table["split"].to_numpy()
     loaded: dict[str, RecordedSeries] = {}
     for symbol, (company, exchange) in _COMPANIES.items():
-        mine = symbols == symbol
-        paid = np.flatnonzero(mine & (dividends > 0))
-        split = np.flatnonzero(mine & (splits != 1))
+        is_symbol = symbols == symbol
+        paid = np.flatnonzero(is_symbol & (dividends > 0))
+        split = np.flatnonzero(is_symbol & (splits != 1))
         actions = (
             *(Action(sessions[k].astype(object), ActionKind.DIVIDEND, float(dividends[k])) for k in paid),
             *(Action(sessions[k].astype(object), ActionKind.SPLIT, float(splits[k])) for k in split),
         )
         meta = InstrumentMeta(company, exchange, "XNYS", "USD", "EQUITY")
-        loaded[symbol] = recorded_series(symbol, sessions[mine], bars[mine], actions, meta)
+        loaded[symbol] = recorded_series(symbol, sessions[is_symbol], bars[is_symbol], actions, meta)
     return loaded

@@ -1,4 +1,4 @@
-"""Price source `yahoo`: daily bars through yfinance, one symbol per call."""
+"""The price source `yahoo`: daily bars through yfinance, one symbol per call."""
 
 import random
 import shutil
@@ -45,7 +45,7 @@ _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 
 class YahooSource:
-    """Yahoo's daily bars as served now; yfinance keeps one state per process, so make one source per process."""
+    """Serves Yahoo's current daily bars; yfinance keeps one state per process, so create one source per process."""
 
     def __init__(
         self,
@@ -57,16 +57,16 @@ class YahooSource:
         """Set up yfinance; no request is made before the first fetch.
 
         Args:
-            cache_dir: Folder in which a private cache folder is made, removed with this object; None = the
-                system's temporary folder. Processes never share one: its databases lock.
-            standin_url: Address of a stand-in on this machine, for example `http://127.0.0.1:8321`, that gets
-                every request instead of Yahoo; None in production.
+            cache_dir: Folder in which a private cache folder is created, removed with this object; None = the system's
+                temporary folder. Processes never share one, because its databases lock.
+            standin_url: Address of a stand-in on this machine, for example `http://127.0.0.1:8321`, that gets every
+                request instead of Yahoo; None in production.
             timeout: Seconds after which one request fails.
-            pace: Least seconds between two fetches, plus up to half as much at random; None = 0.5 for Yahoo, 0 for
-                a stand-in. Users report being blocked after a hundred quick symbols.
+            pace: Minimum seconds between two fetches, plus up to half as much at random; None = 0.5 for Yahoo, 0 for a
+                stand-in. Users report that Yahoo blocks them after a hundred quick symbols.
 
         Raises:
-            SettingsError: The stand-in is not an http address on loopback, or the cache folder cannot be made.
+            SettingsError: The stand-in is not an http address on loopback, or the cache folder cannot be created.
         """
         self._timeout = timeout
         self._pace = pace if pace is not None else _PACE_SECONDS * (standin_url is None)
@@ -88,11 +88,11 @@ class YahooSource:
 
     @property
     def can_replay(self) -> bool:
-        """False: Yahoo answers as of now only."""
+        """False: Yahoo serves current data only."""
         return False
 
     def fetch(self, symbol: str, start: date | None, at: datetime) -> FetchedPrices:
-        """Return bars and actions as Yahoo serves them now; see `PriceSource.fetch`.
+        """Return the bars and actions that Yahoo serves now; see `PriceSource.fetch`.
 
         Args:
             symbol: Yahoo-style name.
@@ -127,9 +127,9 @@ class YahooSource:
         time.sleep(turn - now)
 
     def _history(self, symbol: str, start: date | None, at: datetime) -> FetchedPrices:
-        # Set on each call: code that resets the filters, such as a test runner, would turn these into errors.
+        # Set on each call, because code that resets the filters, such as a test runner, would turn these into errors.
         warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"yfinance(\.|$)")
-        # Open-ended: yfinance caches answers of closed windows, bad ones too.
+        # Open-ended, because yfinance caches the answers of closed windows, bad ones included.
         window: dict[str, Any] = {"period": "max"} if start is None else {"start": start.isoformat()}
         ticker = yfinance.Ticker(symbol, session=self._session)
         try:
@@ -137,15 +137,15 @@ class YahooSource:
         except (YFTzMissingError, IndexError, TypeError, HTTPError) as error:
             if isinstance(error, IncompleteRead):
                 raise
-            # No zone: the symbol is gone, has no bars, or Yahoo fails; yfinance reports all three alike.
-            raise self._reason(symbol) from error
-        # Key by key: iterating the mapping would make yfinance fetch intraday bars.
-        metadata = ticker.get_history_metadata()
-        known = {key: metadata.get(key) for key in _METADATA_KEYS}
-        return _history(symbol, frame, known, at)
+            # No zone: the symbol is delisted, has no bars, or Yahoo fails; yfinance reports all three in the same way.
+            raise self._chart_error(symbol) from error
+        # Key by key, because iterating the mapping would make yfinance fetch intraday bars.
+        answer = ticker.get_history_metadata()
+        metadata = {key: answer.get(key) for key in _METADATA_KEYS}
+        return _history(symbol, frame, metadata, at)
 
-    def _reason(self, symbol: str) -> SourceError:
-        """Fetch a symbol's chart directly for Yahoo's own reason why it has no time zone."""
+    def _chart_error(self, symbol: str) -> SourceError:
+        """Fetch a symbol's chart directly and return the error with Yahoo's reason for the missing time zone."""
         window = {"range": "5d", "interval": "1d"}
         answer = YfData(session=self._session).get(url=f"{_CHART}{symbol}", params=window, timeout=self._timeout)
         chart = answer.json()["chart"]
@@ -153,7 +153,7 @@ class YahooSource:
             return translate(symbol, YFPricesMissingError(symbol, "", yahoo_reason=str(chart["error"]["description"])))
         if not chart["result"]:
             return translate(symbol, YFPricesMissingError(symbol, ""))
-        return Transient(f"{symbol}: Yahoo has bars of it but no time zone; try again later")
+        return Transient(f"{symbol}: Yahoo serves bars but no time zone; try again later")
 
     def _frame(self, ticker: Any, window: dict[str, Any]) -> pd.DataFrame:
         frame: pd.DataFrame = ticker.history(
@@ -163,7 +163,7 @@ class YahooSource:
         return frame
 
     def _wipe(self, wipes: int) -> bool:
-        """Empty the cache folder, once per run and unless another call did; returns whether to retry."""
+        """Empty the cache folder, once per run and unless another call did; return whether to retry."""
         with self._wiping:
             if self._wipes == wipes and not self._wiped:
                 self._wiped = True
@@ -171,9 +171,9 @@ class YahooSource:
                 for path in self._private.iterdir():
                     path.unlink()
                 yfinance.set_tz_cache_location(str(self._private))
-                # yfinance reopens its files only when it finds these empty.
+                # yfinance reopens its files only when these are empty.
                 cache._TzCacheManager._tz_cache = None
-                # No cookie file from now on: Yahoo may set a cookie again that yfinance cannot read back.
+                # No cookie file from now on: Yahoo may again set a cookie that yfinance cannot read back.
                 cache._CookieCacheManager._Cookie_cache = cache._CookieCacheDummy()
                 cache._ISINCacheManager._isin_cache = None
                 YfData.cache_get.cache_clear()
@@ -188,7 +188,7 @@ class YahooSource:
         return None
 
     def begin_run(self) -> None:
-        """Drop the answers that yfinance caches in memory: a bad one would be served again."""
+        """Drop the answers that yfinance caches in memory, because a bad one would be served again."""
         YfData.cache_get.cache_clear()
         self._wiped = False
 
@@ -208,11 +208,11 @@ def _private_folder(cache_dir: Path | None) -> Path:
 class LoopbackSession(curl_cffi.requests.Session[curl_cffi.requests.Response]):
     """A browser-like session that sends every request to a stand-in on this machine.
 
-    The stand-in is the proxy of every request. Only plain http shows a proxy the requested address, so https
+    The stand-in is the proxy of every request. Only plain http shows the requested address to a proxy, so https
     becomes http; any other request would need a tunnel, which the stand-in refuses.
     """
 
-    # Mirrors the parent's request(), whose thirty options pass through untouched.
+    # Mirrors request() of the parent class; its thirty options pass through unchanged.
     def request(self, method: Any, url: str, *args: Any, **options: Any) -> curl_cffi.requests.Response:
         """Send a request as the parent does, over http."""
         return super().request(method, url.replace("https://", "http://", 1), *args, **options)
@@ -236,45 +236,45 @@ def standin_session(url: str) -> LoopbackSession:
 def _is_cache_fault(error: Exception) -> bool:
     """Return whether a damaged cache may be the cause: a broken database, or an incomplete cookie."""
     if error.args == ("chart",):
-        return False  # an error of the vendor in JSON, not a missing key of ours
+        return False  # an error of the vendor in JSON, not a missing key in the cache
     return isinstance(error, (sqlite3.DatabaseError, KeyError, TypeError)) or type(error).__module__ == "peewee"
 
 
-def _history(symbol: str, frame: pd.DataFrame, known: dict[str, Any], at: datetime) -> FetchedPrices:
-    """Convert yfinance's data frame."""
-    lacking = [name for name in ("Open", "High", "Low", "Close", "Volume") if name not in frame.columns]
+def _history(symbol: str, frame: pd.DataFrame, metadata: dict[str, Any], at: datetime) -> FetchedPrices:
+    """Convert the data frame of yfinance."""
+    missing = [name for name in ("Open", "High", "Low", "Close", "Volume") if name not in frame.columns]
     if len(frame) == 0:
         raise NoData(f"{symbol}: Yahoo gave no bars in the window; widen the window or try later")
-    if lacking or not isinstance(frame.index, pd.DatetimeIndex):
-        raise Malformed(f"{symbol}: Yahoo's answer lacks {', '.join(lacking) or 'dates'}; try again later")
-    # Exchange-local dates: UTC would move Tokyo by a day.
+    if missing or not isinstance(frame.index, pd.DatetimeIndex):
+        raise Malformed(f"{symbol}: Yahoo's answer lacks {', '.join(missing) or 'dates'}; try again later")
+    # Exchange-local dates: UTC would move the dates of Tokyo by a day.
     index = frame.index.tz_localize(None).normalize().as_unit("s").rename("session")
     bars = frame[["Open", "High", "Low", "Close", "Volume"]].astype("float64").set_axis(list(COLUMNS), axis=1)
     bars = bars.set_axis(index, axis=0)
     # yfinance writes 0 for the volume of a null row; a missing bar has none.
     bars.loc[bars[["open", "high", "low", "close"]].isna().all(axis=1), "volume"] = float("nan")
-    today = at.astimezone(ZoneInfo(str(known["exchangeTimezoneName"]))).date()
-    seen = index <= pd.Timestamp(today)
+    today = at.astimezone(ZoneInfo(str(metadata["exchangeTimezoneName"]))).date()
+    visible = index <= pd.Timestamp(today)
     actions = tuple(
         Action(day.date(), kind, float(value))
         for day, dividend, split in zip(
-            index[seen], _column(frame, "Dividends")[seen], _column(frame, "Stock Splits")[seen], strict=True
+            index[visible], _column(frame, "Dividends")[visible], _column(frame, "Stock Splits")[visible], strict=True
         )
         for kind, value in ((ActionKind.DIVIDEND, dividend), (ActionKind.SPLIT, split))
         if value > 0
     )
-    if not bool(seen.any()):
+    if not bool(visible.any()):
         raise NoData(f"{symbol}: Yahoo gave no bars up to {today}; use a later instant")
-    return FetchedPrices(symbol, bars[seen], actions, _meta(known))
+    return FetchedPrices(symbol, bars[visible], actions, _meta(metadata))
 
 
 def _column(frame: pd.DataFrame, name: str) -> Any:
     return frame[name].fillna(0.0).to_numpy() if name in frame.columns else pd.Series(0.0, index=frame.index).to_numpy()
 
 
-def _meta(known: dict[str, Any]) -> InstrumentMeta:
+def _meta(metadata: dict[str, Any]) -> InstrumentMeta:
     def text(key: str) -> str | None:
-        return str(known[key]) if known.get(key) else None
+        return str(metadata[key]) if metadata.get(key) else None
 
     return InstrumentMeta(
         name=text("longName") or text("shortName"),

@@ -8,18 +8,18 @@ from yfinance.exceptions import YFDataException, YFPricesMissingError, YFRateLim
 from service.errors import SourceError
 from service.prices.sources.base import Malformed, NoData, RateLimited, Transient, UnknownSymbol
 
-_GONE = ("may be delisted", "symbol not found", "no data found for")
-_NO_BARS = ("data doesn't exist for startdate", "no data for the requested")
+_UNKNOWN_REASONS = ("may be delisted", "symbol not found", "no data found for")
+_NO_DATA_REASONS = ("data doesn't exist for startdate", "no data for the requested")
 _NOT_FOUND = 404
-_TOO_MANY = 429
+_TOO_MANY_REQUESTS = 429
 
 
 def translate(symbol: str, error: Exception) -> SourceError:
-    """Return the source error for an exception of `Ticker.history`; Malformed for any other.
+    """Return the source error for an exception of `Ticker.history`; Malformed if the exception is unexpected.
 
     Args:
         symbol: The requested symbol.
-        error: Exception of yfinance with `hide_exceptions` off.
+        error: Exception that yfinance raises with `hide_exceptions` off.
 
     Returns:
         The error to raise; its message names the symbol, the cause and what to do.
@@ -32,7 +32,7 @@ def translate(symbol: str, error: Exception) -> SourceError:
         return _unknown(symbol)
     if isinstance(error, YFDataException):
         return _transient(symbol, "Yahoo reports that it is down")
-    # IncompleteRead is an HTTPError without a status: a temporary fault like every other OSError.
+    # IncompleteRead is an HTTPError without a status, so a temporary fault like every other OSError.
     if isinstance(error, http.HTTPError) and not isinstance(error, http.IncompleteRead):
         return _by_status(symbol, error)
     if isinstance(error, json.JSONDecodeError):
@@ -50,10 +50,10 @@ def translate(symbol: str, error: Exception) -> SourceError:
 def _no_prices(symbol: str, reason: str | None) -> SourceError:
     if reason is None:
         return NoData(f"{symbol}: Yahoo gave no bars in the window and no reason; widen the window or try later")
-    words = reason.lower()
-    if any(part in words for part in _NO_BARS):
+    lowered = reason.lower()
+    if any(part in lowered for part in _NO_DATA_REASONS):
         return NoData(f"{symbol}: Yahoo has no bars in the window ({reason}); widen it")
-    if any(part in words for part in _GONE):
+    if any(part in lowered for part in _UNKNOWN_REASONS):
         return _unknown(symbol, reason)
     return _transient(symbol, f"Yahoo answered: {reason}")
 
@@ -62,7 +62,7 @@ def _by_status(symbol: str, error: http.HTTPError) -> SourceError:
     status = getattr(error.response, "status_code", None)
     if status == _NOT_FOUND:
         return _unknown(symbol)
-    return _rate_limited(symbol) if status == _TOO_MANY else _transient(symbol, f"HTTP status {status}")
+    return _rate_limited(symbol) if status == _TOO_MANY_REQUESTS else _transient(symbol, f"HTTP status {status}")
 
 
 def _rate_limited(symbol: str) -> RateLimited:

@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from service.market.exchange_calendar import get_calendar
-from service.market.exchange_codes import _TABLE, calendar_by_words, calendar_for
+from service.market.exchange_codes import _EXCHANGES, calendar_by_name, calendar_for
 
 
 @pytest.mark.parametrize(
@@ -52,17 +52,17 @@ def test_calendar_of_a_symbol(symbol: str, exchange: str | None, calendar: str) 
     ],
 )
 def test_calendar_by_the_words_of_a_manifest(words: str, calendar: str | None) -> None:
-    assert calendar_by_words(words) == calendar
+    assert calendar_by_name(words) == calendar
 
 
 def test_no_code_and_no_suffix_stands_for_two_calendars() -> None:
     for column in (0, 1):
-        names = [name for row in _TABLE.values() for name in row[column].split()]
+        names = [name for row in _EXCHANGES.values() for name in row[column].split()]
         assert len(names) == len(set(names))
 
 
 def test_every_calendar_named_here_exists() -> None:
     # Korea alone is left out: its calendar takes seconds to build.
-    for name in _TABLE.keys() - {"XKRX"}:
+    for name in _EXCHANGES.keys() - {"XKRX"}:
         calendar = get_calendar(name, date(2020, 1, 1), date(2024, 1, 1))
         assert len(calendar.sessions(date(2023, 1, 1), date(2023, 12, 31))) > 230

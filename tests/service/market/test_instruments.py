@@ -9,7 +9,7 @@ from service.errors import NotFound, SettingsError
 from service.market.instruments import (
     Instrument,
     add_symbols,
-    describe,
+    store_metadata,
     get_instrument,
     list_instruments,
     remove_symbols,
@@ -97,7 +97,7 @@ def test_reference_and_watchlist_are_two_things(database: Database) -> None:
 def test_what_the_source_says_counts(database: Database, meta: InstrumentMeta, calendar: str, group: str) -> None:
     add(database, "TEP.PA")
     with database.transaction() as connection:
-        found = describe(connection, "TEP.PA", meta, LATER, {})
+        found = store_metadata(connection, "TEP.PA", meta, LATER, {})
     assert (found.calendar, found.group, found.state, found.state_since) == (calendar, group, "ok", LATER)
     assert found.instrument_type == meta.instrument_type
 

@@ -1,4 +1,4 @@
-"""Reads actions, and whether a bar is stored."""
+"""Corporate actions by symbol, and whether a bar is stored."""
 
 import numpy as np
 import pytest
@@ -21,15 +21,15 @@ def filled(world: World) -> World:
     return world
 
 
-def test_actions_within_bounds(filled: World) -> None:
+def test_actions_are_read_from_a_first_ex_date_on(filled: World) -> None:
     with filled.database.reading() as connection:
         assert read_actions(connection, "AAA") == DIVIDENDS
-        assert read_actions(connection, "AAA", first=JANUARY[2]) == DIVIDENDS[1:]
-        assert read_actions(connection, "AAA", last=JANUARY[1]) == DIVIDENDS[:1]
         assert read_actions_of(connection, ["AAA", "BBB"]) == {"AAA": DIVIDENDS, "BBB": ()}
+        assert read_actions_of(connection, ["AAA"], first=JANUARY[2]) == {"AAA": DIVIDENDS[1:]}
+        assert read_actions_of(connection, ["AAA"], first=JANUARY[3]) == {"AAA": DIVIDENDS[1:]}
 
 
-def test_has_bar(filled: World) -> None:
+def test_a_stored_bar_is_found(filled: World) -> None:
     with filled.database.reading() as connection:
         assert has_bar(connection, "BBB", JANUARY[1])
         assert not has_bar(connection, "BBB", JANUARY[2])

@@ -8,7 +8,7 @@ import pytest
 
 from service.market.exchange_calendar import get_calendar
 from service.prices.adjustment.corporate_actions import Action, ActionKind
-from service.prices.pull.full_resync import SHARE, read_whole
+from service.prices.pull.full_resync import SHARE, symbols_to_resync
 from service.prices.quarantine.symbol_holds import SymbolHold, list_holds, raise_hold
 from service.vocabulary import QuarantineState
 from tests.support.fakes import JANUARY, World, bars_frame, evening
@@ -24,20 +24,20 @@ def closes(world: World) -> list[float]:
         return read_bars(connection, "GE").close.tolist()
 
 
-def test_every_symbol_is_read_whole_once_in_twenty_sessions(world: World) -> None:
+def test_every_symbol_is_symbols_to_resync_once_in_twenty_sessions(world: World) -> None:
     names = [f"S{number:03}" for number in range(200)]
     known = [replace(one, first_session=JANUARY[0]) for one in world.instruments(*names)]
     sessions = get_calendar("XNYS", date(2024, 1, 1), date(2024, 12, 31)).sessions(date(2024, 3, 1), date(2024, 3, 28))
     assert len(sessions) == SHARE == 20
-    drawn = Counter(symbol for session in sessions for symbol in read_whole(known, session, get_calendar))
+    drawn = Counter(symbol for session in sessions for symbol in symbols_to_resync(known, session, get_calendar))
     assert drawn == Counter(names)
-    sessions_seen = [len(read_whole(known, session, get_calendar)) for session in sessions]
+    sessions_seen = [len(symbols_to_resync(known, session, get_calendar)) for session in sessions]
     assert max(sessions_seen) <= 25, "ten a night on average, never many more"
 
 
 def test_a_symbol_without_bars_is_left_out(world: World) -> None:
     sessions = JANUARY[:20]
-    assert not any(read_whole(world.instruments("GE"), session, get_calendar) for session in sessions)
+    assert not any(symbols_to_resync(world.instruments("GE"), session, get_calendar) for session in sessions)
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_a_history_that_became_another_companys_is_doubted(world: World, night: 
     assert closes(world) == CLOSES[: DAYS.index(night) + 1]
 
 
-def test_a_record_is_never_read_whole_again(world: World, night: date) -> None:
+def test_a_record_is_never_symbols_to_resync_again(world: World, night: date) -> None:
     world.source.can_replay = True
     world.pull(night)
     assert world.source.asked[-1][1] > JANUARY[0]  # type: ignore[operator]

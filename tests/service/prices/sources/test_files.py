@@ -259,7 +259,7 @@ def test_a_changed_file_is_read_anew_and_a_new_one_is_found_at_the_next_run(tmp_
 def test_few_files_are_kept_and_all_are_served(tmp_path: Path) -> None:
     for symbol in ("A", "B", "C"):
         write(tmp_path / f"{symbol}.csv", HEADER + ROWS)
-    folder = FilesSource(tmp_path, kept=1)
+    folder = FilesSource(tmp_path, cached=1)
     assert [len(folder.fetch(symbol, None, AT).bars) for symbol in ("A", "B", "C", "A")] == [4, 4, 4, 4]
 
 

@@ -1,4 +1,4 @@
-"""Instants that follow from the calendars and the settings."""
+"""Due instants and deadlines from the calendars and the settings."""
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ NOW = datetime(2018, 6, 1, tzinfo=UTC)
 
 @pytest.fixture
 def calendars(tmp_path: Path) -> Calendars:
-    """Default delays: 90 minutes, 60 on continuous calendars, 180 of grace."""
+    """Return calendars with the default delays: 90 minutes, 60 on continuous calendars, 180 of grace."""
     return Calendars(Settings(data_dir=tmp_path), NOW)
 
 
@@ -35,7 +35,9 @@ def at(text: str) -> datetime:
         ("24/5", date(2018, 6, 1), "2018-06-02 01:00", "2018-06-04 04:00"),
     ],
 )
-def test_final_and_deadline(calendars: Calendars, name: str, session: date, final: str, deadline: str) -> None:
+def test_final_instant_and_deadline_of_each_market(
+    calendars: Calendars, name: str, session: date, final: str, deadline: str
+) -> None:
     assert calendars.final_at(name, session) == at(final)
     assert calendars.deadline(name, session) == at(deadline)
 
@@ -45,19 +47,19 @@ def test_targets_skip_weekends_and_holidays(calendars: Calendars) -> None:
     assert calendars.targets("24/7", date(2018, 6, 1), 2) == (date(2018, 6, 2), date(2018, 6, 3))
 
 
-def test_newest_final_turns_with_the_settle(calendars: Calendars) -> None:
+def test_newest_final_changes_after_the_settle_delay(calendars: Calendars) -> None:
     assert calendars.newest_final("XNYS", at("2018-05-31 21:29")) == date(2018, 5, 30)
     assert calendars.newest_final("XNYS", at("2018-05-31 21:30")) == date(2018, 5, 31)
 
 
-def test_the_delays_are_those_of_the_settings(tmp_path: Path) -> None:
+def test_delays_come_from_the_settings(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, settle_minutes=10, settle_minutes_continuous=5, grace_minutes=7)
     calendars = Calendars(settings, NOW)
     assert (calendars.settle("XNYS"), calendars.settle("24/7")) == (timedelta(minutes=10), timedelta(minutes=5))
     assert calendars.deadline("24/7", date(2018, 6, 2)) == at("2018-06-03 00:12")
 
 
-def test_widen_reaches_years_ahead(calendars: Calendars) -> None:
+def test_widen_extends_the_bounds_by_years(calendars: Calendars) -> None:
     assert calendars.get("XNYS").last == date(2021, 12, 31)
     calendars.widen(at("2035-03-01 00:00"))
     assert calendars.targets("XNYS", date(2035, 12, 28), 3)[-1] == date(2036, 1, 3)
@@ -69,7 +71,7 @@ def test_widen_never_narrows(calendars: Calendars) -> None:
     assert calendars.get("XNYS").last == before
 
 
-def test_a_session_that_turned_out_closed_is_no_step_and_nothing_is_due_on_it(calendars: Calendars) -> None:
+def test_a_closed_session_is_not_a_step_and_nothing_is_due_on_it(calendars: Calendars) -> None:
     wednesday, thursday = date(2018, 5, 30), date(2018, 5, 31)
     calendars.set_closed({"XNYS": frozenset({thursday})})
     assert calendars.is_closed("XNYS", thursday)

@@ -1,4 +1,4 @@
-"""Calendars against facts of the exchanges, written out by hand."""
+"""Calendars against known sessions and hours of the exchanges."""
 
 import logging
 import time
@@ -65,11 +65,11 @@ def test_new_york_is_closed(day: date) -> None:
         ("24/5", date(2018, 12, 21), "2018-12-22 00:00"),
     ],
 )
-def test_closes_elsewhere(name: str, session: date, closes: str) -> None:
+def test_closes_of_other_exchanges(name: str, session: date, closes: str) -> None:
     assert get_calendar(name, date(2018, 1, 1), date(2026, 12, 31)).close_at(session) == utc(closes)
 
 
-def test_next_and_previous_step_over_closed_days() -> None:
+def test_next_and_previous_skip_closed_days() -> None:
     assert NEW_YORK.next(date(2018, 12, 7)) == date(2018, 12, 10), "Friday's next is Monday"
     assert NEW_YORK.next(date(2018, 12, 4)) == date(2018, 12, 6), "over the day of mourning"
     assert NEW_YORK.next(date(2018, 12, 8), 3) == date(2018, 12, 12), "from a Saturday"
@@ -85,7 +85,7 @@ def test_sessions_include_both_bounds() -> None:
     assert NEW_YORK.sessions(date(2018, 12, 22), date(2018, 12, 23)) == []
 
 
-def test_the_table_is_vectorised_and_frozen() -> None:
+def test_the_table_has_read_only_arrays() -> None:
     table = NEW_YORK.table(date(2018, 12, 21), date(2018, 12, 26))
 
     assert table.sessions.tolist() == [date(2018, 12, 21), date(2018, 12, 24), date(2018, 12, 26)]
@@ -101,12 +101,12 @@ def test_newest_final_waits_for_close_and_settle() -> None:
     assert NEW_YORK.newest_final(utc("2018-12-26 14:29"), SETTLE) == date(2018, 12, 24)
 
 
-def test_newest_opened_begins_with_the_open() -> None:
+def test_newest_opened_changes_at_the_open() -> None:
     assert NEW_YORK.newest_opened(utc("2018-12-26 14:29:59")) == date(2018, 12, 24)
     assert NEW_YORK.newest_opened(utc("2018-12-26 14:30:00")) == date(2018, 12, 26)
 
 
-def test_none_is_final_before_the_first_session() -> None:
+def test_no_session_is_final_before_the_first_close() -> None:
     calendar = get_calendar("XNYS", date(2020, 1, 1))
     assert calendar.first == date(2020, 1, 1)
     assert calendar.newest_final(utc("2020-01-02 12:00"), SETTLE) is None
@@ -119,7 +119,7 @@ def test_the_first_session_of_a_calendar_is_found() -> None:
     assert calendar.newest_final(utc("2019-12-20 12:00"), SETTLE) is None
 
 
-def test_part_of_a_second_before_1970_counts_for_the_day_it_is_in() -> None:
+def test_a_fraction_of_a_second_before_1970_belongs_to_its_own_day() -> None:
     calendar = get_calendar("weekdays", date(1965, 1, 1), date(1970, 12, 31))
     assert calendar.newest_opened(utc("1969-12-31 23:59:59.500")) == date(1969, 12, 31)
     assert calendar.newest_opened(utc("1970-01-01 00:00:00")) == date(1970, 1, 1)
@@ -135,8 +135,8 @@ def machine_in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("machine_in_tokyo")
-def test_the_machines_time_zone_changes_nothing() -> None:
-    # These bounds are of this test alone: a calendar of others may be built already.
+def test_the_time_zone_of_the_machine_has_no_effect() -> None:
+    # No other test uses these bounds, so the calendar is built here and not taken from the cache.
     shanghai = get_calendar("XSHG", date(1990, 12, 19), date(2028, 11, 20))
     assert shanghai.exactness.last is not None
     assert shanghai.exactness.last < date(2030, 1, 1)
@@ -153,7 +153,7 @@ def test_the_machines_time_zone_changes_nothing() -> None:
         tokyo.next(date(2020, 12, 30))
 
 
-def test_local_dates() -> None:
+def test_local_dates_of_an_instant() -> None:
     late = utc("2018-12-24 23:30")
     tokyo = get_calendar("XTKS", date(2018, 1, 1))
     assert (NEW_YORK.local_date(late), tokyo.local_date(late)) == (date(2018, 12, 24), date(2018, 12, 25))
@@ -161,14 +161,14 @@ def test_local_dates() -> None:
 
 
 @pytest.mark.parametrize(("name", "expected"), [("24/7", True), ("24/5", True), ("XNYS", False), ("XTKS", False)])
-def test_continuous_is_where_t_opens_as_its_eve_closes(name: str, expected: bool) -> None:
+def test_continuous_calendars_open_when_the_session_before_closes(name: str, expected: bool) -> None:
     calendar = get_calendar(name, date(2018, 1, 1))
     assert calendar.continuous is expected
     wednesday = date(2018, 6, 6)
     assert (calendar.close_at(wednesday) == calendar.open_at(calendar.next(wednesday))) is expected
 
 
-def test_every_day_is_a_session_around_the_clock() -> None:
+def test_around_the_clock_calendars_have_sessions_without_holidays() -> None:
     crypto = get_calendar("24/7", date(2018, 1, 1))
     assert crypto.sessions(date(2018, 12, 22), date(2018, 12, 24)) == [date(2018, 12, day) for day in (22, 23, 24)]
     assert crypto.next(date(2018, 12, 31)) == date(2019, 1, 1)
@@ -183,7 +183,7 @@ def test_aliases_share_one_calendar() -> None:
     assert not plain.approximate
 
 
-def test_a_name_that_does_not_exist_is_refused() -> None:
+def test_an_unknown_calendar_name_is_refused_with_suggestions() -> None:
     sentence = r"no calendar named 'XNSE'; use an exchange's code such as .*XNZE.*, or 'weekdays'"
     with pytest.raises(CalendarError, match=sentence):
         get_calendar("XNSE", date(2018, 1, 1))
@@ -214,7 +214,7 @@ def assert_weekdays(calendar: MarketCalendar) -> None:
     assert calendar.close_at(date(2018, 12, 24)) == utc("2018-12-24 22:00")
 
 
-def test_an_exchange_nobody_knows_trades_monday_to_friday() -> None:
+def test_an_unknown_exchange_trades_monday_to_friday() -> None:
     calendar = get_calendar("weekdays", date(2018, 1, 1))
     assert_weekdays(calendar)
     assert (calendar.name, calendar.last) == ("weekdays", date(2020, 12, 31))
@@ -225,7 +225,7 @@ def test_an_exchange_nobody_knows_trades_monday_to_friday() -> None:
     assert {column.dtype for column in (table.open_at, table.close_at)} == {np.dtype("datetime64[s]")}
 
 
-def test_a_calendar_that_cannot_be_built_falls_back_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_calendar_that_cannot_be_built_falls_back_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
             assert_weekdays(get_calendar("XTAE", date(2003, 1, 1), date(2018, 12, 31)))
@@ -233,23 +233,23 @@ def test_a_calendar_that_cannot_be_built_falls_back_and_says_so_once(caplog: pyt
     assert len(caplog.records[0].getMessage()) < 300
 
 
-def test_past_the_end_of_a_calendar_weekdays_stand_in_at_the_usual_hours(caplog: pytest.LogCaptureFixture) -> None:
+def test_weekdays_at_the_usual_hours_are_assumed_after_the_end_of_a_calendar(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         shanghai = get_calendar("XSHG", date(2010, 1, 1), date(2026, 11, 20))
     assert shanghai.approximate
     assert shanghai.exactness.last is not None
-    guessed = shanghai.exactness.last + timedelta(days=40)
-    monday = guessed - timedelta(days=guessed.weekday())
+    assumed = shanghai.exactness.last + timedelta(days=40)
+    monday = assumed - timedelta(days=assumed.weekday())
     assert shanghai.is_approximate(monday)
     assert not shanghai.is_approximate(date(2026, 9, 30))
     assert not shanghai.is_approximate(shanghai.exactness.last)
     assert shanghai.is_session(monday)
     assert (shanghai.open_at(monday) - datetime.combine(monday, datetime.min.time(), UTC)) == timedelta(minutes=90)
-    assert not shanghai.is_session(date(2026, 10, 1)), "what the library knows still counts"
+    assert not shanghai.is_session(date(2026, 10, 1)), "the library's holidays still count"
     assert len(caplog.records) == 1
 
 
-def test_before_the_beginning_of_a_calendar_weekdays_stand_in(caplog: pytest.LogCaptureFixture) -> None:
+def test_weekdays_are_assumed_before_the_start_of_a_calendar(caplog: pytest.LogCaptureFixture) -> None:
     riyadh = get_calendar("XSAU", date(2018, 1, 1), date(2022, 1, 1))
     assert riyadh.is_approximate(date(2019, 5, 6))
     assert riyadh.is_session(date(2019, 5, 6))

@@ -1,4 +1,4 @@
-"""Which calendar a symbol follows."""
+"""The calendar of a symbol, by exchange code, suffix and manifest name."""
 
 from datetime import date
 
@@ -37,7 +37,7 @@ def test_calendar_of_a_symbol(symbol: str, exchange: str | None, calendar: str) 
 
 
 @pytest.mark.parametrize(
-    ("words", "calendar"),
+    ("name", "calendar"),
     [
         ("NYSE", "XNYS"),
         ("CBOE", "XNYS"),
@@ -51,18 +51,18 @@ def test_calendar_of_a_symbol(symbol: str, exchange: str | None, calendar: str) 
         ("Atlantis", None),
     ],
 )
-def test_calendar_by_the_words_of_a_manifest(words: str, calendar: str | None) -> None:
-    assert calendar_by_name(words) == calendar
+def test_calendar_by_the_exchange_name_of_a_manifest(name: str, calendar: str | None) -> None:
+    assert calendar_by_name(name) == calendar
 
 
-def test_no_code_and_no_suffix_stands_for_two_calendars() -> None:
+def test_each_code_and_each_suffix_has_one_calendar() -> None:
     for column in (0, 1):
         names = [name for row in _EXCHANGES.values() for name in row[column].split()]
         assert len(names) == len(set(names))
 
 
-def test_every_calendar_named_here_exists() -> None:
-    # Korea alone is left out: its calendar takes seconds to build.
+def test_every_listed_calendar_exists() -> None:
+    # Korea is left out because its calendar takes seconds to build.
     for name in _EXCHANGES.keys() - {"XKRX"}:
         calendar = get_calendar(name, date(2020, 1, 1), date(2024, 1, 1))
         assert len(calendar.sessions(date(2023, 1, 1), date(2023, 12, 31))) > 230

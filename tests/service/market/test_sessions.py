@@ -1,4 +1,4 @@
-"""Stored sessions: written once, left out once closed."""
+"""Stored sessions: inserted once, and marked as closed or open."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -19,7 +19,7 @@ def ensure(database: Database, first: date, last: date) -> int:
         return ensure_sessions(connection, NEW_YORK, first, last)
 
 
-def test_only_what_is_missing_is_written(database: Database) -> None:
+def test_only_missing_sessions_are_inserted(database: Database) -> None:
     assert ensure(database, date(2024, 1, 8), date(2024, 1, 16)) == 6  # the 15th is a holiday
     assert ensure(database, date(2024, 1, 8), date(2024, 1, 16)) == 0
     assert ensure(database, date(2024, 1, 5), date(2024, 1, 17)) == 2
@@ -40,7 +40,9 @@ def test_a_half_day_closes_early(database: Database) -> None:
 def test_closed_sessions_are_marked_and_reopened(database: Database) -> None:
     ensure(database, date(2024, 1, 8), date(2024, 1, 12))
     with database.transaction() as connection:
-        add_symbols(connection, ["AAPL"], datetime(2024, 1, 8, tzinfo=UTC), {})  # closures of calendars in use are read
+        add_symbols(
+            connection, ["AAPL"], datetime(2024, 1, 8, tzinfo=UTC), {}
+        )  # only calendars of instruments are read
         assert mark_closed(connection, "XNYS", [date(2024, 1, 9), date(2024, 1, 15)]) == 1
         assert mark_closed(connection, "XNYS", [date(2024, 1, 9)]) == 0
         assert closed_sessions(connection, date(2024, 1, 9)) == {"XNYS": {date(2024, 1, 9)}}

@@ -1,4 +1,4 @@
-"""Assumed sessions give way to what a later release of the calendar knows, but never under a score."""
+"""Assumed sessions are updated from a later release of the calendar, except those with a score."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -20,17 +20,17 @@ from tests.support.score_batches import add_scores
 
 FIRST, LAST = date(2030, 1, 1), date(2030, 1, 31)
 WEEKDAYS = [date(2030, 1, day) for day in (7, 8, 9, 10, 11)]
-KNOWN = [date(2030, 1, day) for day in (7, 8, 10, 11, 12)]  # the 9th is a holiday, Saturday the 12th a trading day
+LATER_DAYS = [date(2030, 1, day) for day in (7, 8, 10, 11, 12)]  # the 9th is a holiday, Saturday the 12th a trading day
 
 
-def calendar(days: list[date], known: Exactness, opens: int = 14) -> MarketCalendar:
+def calendar(days: list[date], exactness: Exactness, opens: int = 14) -> MarketCalendar:
     at = np.array(days, "datetime64[D]")
     hours = [at.astype("datetime64[s]") + np.timedelta64(hour, "h") for hour in (opens, 21)]
-    return MarketCalendar("XTST", (FIRST, LAST), SessionTable(at, *hours), ZoneInfo("UTC"), known)
+    return MarketCalendar("XTST", (FIRST, LAST), SessionTable(at, *hours), ZoneInfo("UTC"), exactness)
 
 
 OLDER = calendar(WEEKDAYS, Exactness(None, None))
-NEWER = calendar(KNOWN, Exactness(FIRST, LAST), opens=15)
+NEWER = calendar(LATER_DAYS, Exactness(FIRST, LAST), opens=15)
 
 
 @dataclass
@@ -39,8 +39,8 @@ class Stored:
 
     def ensure(self, calendar: MarketCalendar) -> tuple[int, int]:
         with self.database.transaction() as connection:
-            moved = refresh_sessions(connection, calendar, FIRST, LAST)
-            return moved, ensure_sessions(connection, calendar, FIRST, LAST)
+            updated = refresh_sessions(connection, calendar, FIRST, LAST)
+            return updated, ensure_sessions(connection, calendar, FIRST, LAST)
 
     def rows(self) -> list[Any]:
         with self.database.reading() as connection:
@@ -51,14 +51,14 @@ class Stored:
 
 @pytest.fixture
 def stored(database: Database) -> Stored:
-    """Five weekdays that were assumed."""
+    """Store five assumed weekdays."""
     found = Stored(database)
     assert found.ensure(OLDER) == (0, 5)
     assert found.rows() == [(day, 14, "expected", True) for day in (7, 8, 9, 10, 11)]
     return found
 
 
-def test_hours_are_set_right_a_holiday_is_closed_and_what_lacks_is_written(stored: Stored) -> None:
+def test_hours_are_corrected_a_holiday_is_closed_and_missing_sessions_are_inserted(stored: Stored) -> None:
     assert stored.ensure(OLDER) == (0, 0)
     assert stored.ensure(NEWER) == (5, 1)
     assert stored.rows() == [
@@ -72,12 +72,12 @@ def test_hours_are_set_right_a_holiday_is_closed_and_what_lacks_is_written(store
     assert stored.ensure(NEWER) == (0, 0)
 
 
-def test_only_the_part_that_is_known_is_touched(stored: Stored) -> None:
+def test_only_exact_dates_are_updated(stored: Stored) -> None:
     assert stored.ensure(calendar(WEEKDAYS, Exactness(FIRST, date(2030, 1, 8)), opens=15)) == (2, 0)
     assert [row[1] for row in stored.rows()] == [15, 15, 14, 14, 14]
 
 
-def test_a_session_with_a_score_stays_as_it_was(database: Database, tmp_path: Any) -> None:
+def test_a_session_with_a_score_does_not_change(database: Database, tmp_path: Any) -> None:
     desk = open_desk(database, tmp_path)
     desk.add(History("AAA", date(2018, 5, 31), random_closes(60, 1)))
     desk.add_walk(Strategy.MULTI_STEP)

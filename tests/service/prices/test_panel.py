@@ -1,4 +1,4 @@
-"""Frames by hand: the grid, the adjustment, the holes, and the instant nothing may pass."""
+"""Price histories: sessions, adjustment, missing bars, and the instant after which nothing is read."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -26,30 +26,30 @@ def days(panel: Panel, row: int = 0) -> list[int]:
     return [day.astype(object).day for day in panel.frames[row].sessions]
 
 
-def test_a_frame_has_a_row_for_every_session(world: World) -> None:
+def test_a_history_has_a_row_for_every_session(world: World) -> None:
     world.source.bars["AAA"] = bars_frame(JANUARY[1:6], [10.0, 11.0, np.nan, 13.0, 14.0])
     world.pull(JANUARY[7])
-    frame = load(world, ("AAA",), evening(JANUARY[7])).frames[0]
-    assert (frame.symbol, frame.group, frame.calendar) == ("AAA", "equity", "XNYS")
-    assert frame.sessions.tolist() == list(JANUARY[1:8])  # from the first bar to the newest final session
-    assert frame.close.tolist()[:2] == [10.0, 11.0]
-    assert np.isnan(frame.close).tolist() == [False, False, True, False, False, True, True]
-    assert frame.volume.tolist()[:2] == [1000.0, 1000.0]
-    assert frame.final_at[0] == np.datetime64("2024-01-03T22:30:00")
-    assert frame.final_at.dtype == np.dtype("datetime64[s]")
+    history = load(world, ("AAA",), evening(JANUARY[7])).frames[0]
+    assert (history.symbol, history.group, history.calendar) == ("AAA", "equity", "XNYS")
+    assert history.sessions.tolist() == list(JANUARY[1:8])  # from the first bar to the newest final session
+    assert history.close.tolist()[:2] == [10.0, 11.0]
+    assert np.isnan(history.close).tolist() == [False, False, True, False, False, True, True]
+    assert history.volume.tolist()[:2] == [1000.0, 1000.0]
+    assert history.final_at[0] == np.datetime64("2024-01-03T22:30:00")
+    assert history.final_at.dtype == np.dtype("datetime64[s]")
 
 
 def test_prices_are_adjusted_and_volume_is_not(world: World) -> None:
     world.source.bars["AAA"] = bars_frame(JANUARY[:4], [100.0, 100.0, 98.0, 99.0])
     world.source.actions["AAA"] = (Action(JANUARY[2], ActionKind.DIVIDEND, 2.0),)
     world.pull(JANUARY[3])
-    frame = load(world, ("AAA",), evening(JANUARY[3])).frames[0]
-    assert frame.close.tolist() == pytest.approx([98.0, 98.0, 98.0, 99.0])
-    assert frame.high.tolist() == pytest.approx([98.98, 98.98, 98.98, 99.99])
-    assert frame.volume.tolist() == [1000.0] * 4
+    history = load(world, ("AAA",), evening(JANUARY[3])).frames[0]
+    assert history.close.tolist() == pytest.approx([98.0, 98.0, 98.0, 99.0])
+    assert history.high.tolist() == pytest.approx([98.98, 98.98, 98.98, 99.99])
+    assert history.volume.tolist() == [1000.0] * 4
 
 
-def test_an_action_after_the_last_session_is_not_known(world: World) -> None:
+def test_an_action_after_the_last_session_is_ignored(world: World) -> None:
     world.source.bars["AAA"] = bars_frame(JANUARY[:4], [100.0, 100.0, 98.0, 99.0])
     world.source.actions["AAA"] = (Action(JANUARY[2], ActionKind.DIVIDEND, 2.0),)
     world.pull(JANUARY[3])
@@ -57,13 +57,13 @@ def test_an_action_after_the_last_session_is_not_known(world: World) -> None:
 
 
 @pytest.mark.parametrize(("minute", "last"), [(29, 3), (30, 4)])
-def test_the_instant_is_close_and_settle(world: World, minute: int, last: int) -> None:
+def test_a_bar_is_read_from_close_and_settle_on(world: World, minute: int, last: int) -> None:
     world.source.bars["AAA"] = bars_frame(JANUARY, [100.0] * 21)
     world.pull(JANUARY[20])
     assert days(load(world, ("AAA",), datetime(2024, 1, 4, 22, minute, tzinfo=UTC)))[-1] == last
 
 
-def test_the_newest_rows_equal_the_end_of_the_whole(world: World) -> None:
+def test_the_newest_rows_equal_the_end_of_the_whole_history(world: World) -> None:
     closes = [100.0 + row for row in range(21)]
     world.source.bars["AAA"] = bars_frame(JANUARY, [*closes[:16], np.nan, *closes[17:]])
     dividends = (JANUARY[3], JANUARY[16], JANUARY[18])
@@ -82,8 +82,8 @@ def test_rows_do_not_reach_before_the_first_bar(world: World) -> None:
     world.source.bars["NEW"] = bars_frame(JANUARY[18:], [5.0] * 3)
     world.pull(JANUARY[20])
     panel = load(world, ("NEW", "AAA"), evening(JANUARY[20]), rows=10)
-    assert [frame.symbol for frame in panel.frames] == ["NEW", "AAA"]
-    assert [len(frame) for frame in panel.frames] == [3, 10]
+    assert [history.symbol for history in panel.frames] == ["NEW", "AAA"]
+    assert [len(history) for history in panel.frames] == [3, 10]
 
 
 def test_closed_sessions_have_no_row(world: World) -> None:
@@ -94,7 +94,7 @@ def test_closed_sessions_have_no_row(world: World) -> None:
     assert days(load(world, ("AAA",), evening(JANUARY[3]))) == [2, 3, 5]
 
 
-def test_a_bar_opens_its_session_again(world: World) -> None:
+def test_a_late_bar_reopens_its_session(world: World) -> None:
     world.source.bars["AAA"] = bars_frame(JANUARY[:4], [10.0, 11.0, np.nan, 13.0])
     world.pull(JANUARY[3])
     with world.database.transaction() as connection:
@@ -104,7 +104,7 @@ def test_a_bar_opens_its_session_again(world: World) -> None:
     assert days(load(world, ("AAA",), evening(JANUARY[4]))) == [2, 3, 4, 5, 8]
 
 
-def test_each_symbol_keeps_its_own_calendar(world: World) -> None:
+def test_each_symbol_has_its_own_calendar(world: World) -> None:
     tokyo = (date(2024, 1, 4), date(2024, 1, 5), date(2024, 1, 9))  # the 8th is a holiday there
     world.source.bars |= {"AAA": bars_frame(JANUARY[2:6], [1.0] * 4), "7203.T": bars_frame(tokyo, [9.0] * 3)}
     world.source.metas["7203.T"] = TOKYO
@@ -131,12 +131,12 @@ def test_a_symbol_without_bars_has_no_rows(world: World) -> None:
     assert len(load(world, ("AAA",), evening(JANUARY[2]), rows=5).frames[0]) == 0
 
 
-def test_before_the_first_bar_there_is_nothing(world: World) -> None:
+def test_a_history_is_empty_before_the_first_bar(world: World) -> None:
     world.source.bars["AAA"] = bars_frame(JANUARY[:3], [1.0] * 3)
     world.pull(JANUARY[2])
     assert len(load(world, ("AAA",), evening(JANUARY[0]) - timedelta(days=5)).frames[0]) == 0
 
 
-def test_a_symbol_that_is_not_there(world: World) -> None:
+def test_a_missing_symbol_is_refused(world: World) -> None:
     with pytest.raises(NotFound, match="AAA"):
         load(world, ("AAA",), evening(JANUARY[2]))

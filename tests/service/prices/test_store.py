@@ -22,7 +22,7 @@ def dividend(day: date, value: float) -> Action:
 
 @pytest.fixture
 def known(world: World) -> Database:
-    """A database that knows AAA, with a dividend of 1.00 in May."""
+    """Return a database with AAA and a dividend of 1.00 in May."""
     world.instruments("AAA")
     put(world.database, [], [dividend(MAY, 1.0)])
     return world.database
@@ -74,7 +74,7 @@ def test_a_split_moves_a_dividend_to_the_new_basis_without_a_revision(known: Dat
     assert replaced(known) == []
 
 
-def test_what_a_new_history_lacks_or_changes_is_kept(known: Database) -> None:
+def test_replaced_and_missing_actions_are_kept_as_revisions(known: Database) -> None:
     put(known, [dividend(MAY, 1.0)], [dividend(JUNE, 2.0)])
     with known.transaction() as connection:
         before = read_actions(connection, "AAA")
@@ -83,7 +83,7 @@ def test_what_a_new_history_lacks_or_changes_is_kept(known: Database) -> None:
     assert sorted(replaced(known)) == [(MAY, 1.0, 1, 1), (JUNE, 2.0, 1, 1)]
 
 
-def test_an_action_that_comes_back_goes_on_counting(known: Database) -> None:
+def test_an_action_that_returns_continues_its_revisions(known: Database) -> None:
     with known.transaction() as connection:
         writer = Writer(connection, "AAA", "fake", AT)
         writer.replace_actions(read_actions(connection, "AAA"), [dividend(JUNE, 2.0)], 1)

@@ -1,4 +1,4 @@
-"""Adjusted closes by hand."""
+"""Adjustment factors of literal closes."""
 
 from datetime import date
 
@@ -21,7 +21,7 @@ def test_without_actions_every_factor_is_one() -> None:
     assert adjustment_factors(DAYS, CLOSES, ()).tolist() == [1.0] * 5
 
 
-def test_a_dividend_lowers_what_came_before_its_ex_date() -> None:
+def test_a_dividend_lowers_closes_before_its_ex_date() -> None:
     # 2 on a close of 40: 0.95 for the 2nd, 3rd and 4th.
     assert adjustment_factors(DAYS, CLOSES, [dividend(5, 2.0)]).tolist() == pytest.approx([0.95, 0.95, 0.95, 1, 1])
 
@@ -34,18 +34,18 @@ def test_actions_multiply_in_any_order() -> None:
     assert adjustment_factors(DAYS, CLOSES, actions[::-1]).tolist() == pytest.approx(expected)
 
 
-def test_two_actions_of_one_day_both_count() -> None:
+def test_two_actions_of_one_day_multiply() -> None:
     actions = [dividend(5, 4.0), Action(date(2024, 1, 5), ActionKind.FACTOR, 0.5)]
     assert adjustment_factors(DAYS, CLOSES, actions).tolist() == pytest.approx([0.45, 0.45, 0.45, 1, 1])
 
 
-def test_a_split_does_nothing() -> None:
+def test_a_split_has_no_effect() -> None:
     assert adjustment_factors(DAYS, CLOSES, [Action(date(2024, 1, 4), ActionKind.SPLIT, 2.0)]).tolist() == [1.0] * 5
 
 
 def test_an_ex_date_on_a_missing_bar_applies_from_the_next_one() -> None:
     closes = np.array([100.0, 50.0, np.nan, 20.0, 25.0])
-    # Ex-date the 4th, a hole: the last close before is 50, the 5th trades without the dividend.
+    # The ex-date, the 4th, has no bar: the last close before is 50, the 5th trades without the dividend.
     assert adjustment_factors(DAYS, closes, [dividend(4, 5.0)]).tolist() == pytest.approx([0.9, 0.9, 0.9, 1, 1])
 
 
@@ -54,14 +54,14 @@ def test_an_ex_date_on_a_weekend_applies_from_the_next_session() -> None:
 
 
 @pytest.mark.parametrize("day", [1, 2, 9])
-def test_actions_outside_the_bars_do_nothing(day: int) -> None:
+def test_actions_outside_the_bars_have_no_effect(day: int) -> None:
     assert adjustment_factors(DAYS, CLOSES, [dividend(day, 2.0)]).tolist() == [1.0] * 5
 
 
-def test_a_dividend_that_leaves_nothing_is_left_out() -> None:
+def test_a_dividend_as_large_as_the_close_is_ignored() -> None:
     assert adjustment_factors(DAYS, CLOSES, [dividend(3, 100.0)]).tolist() == [1.0] * 5
 
 
-def test_no_bars_and_no_closes() -> None:
+def test_factors_without_bars_or_closes() -> None:
     assert adjustment_factors(DAYS[:0], CLOSES[:0], [dividend(3, 1.0)]).tolist() == []
     assert adjustment_factors(DAYS, np.full(5, np.nan), [dividend(3, 1.0)]).tolist() == [1.0] * 5

@@ -1,4 +1,4 @@
-"""Jumps by hand: which bars wait, and which never clear by themselves."""
+"""Suspect closes: bars that wait for confirmation, and bars that repetition never clears."""
 
 from datetime import date
 
@@ -17,86 +17,92 @@ def rows(closes: list[float], opens: list[float] | None = None) -> Rows:
     return Rows(days, values)
 
 
-def judge(
-    table: Rows, actions: tuple[Action, ...] = (), believed: tuple[int, ...] = (), usual: bool = False
+def suspects_in(
+    table: Rows, actions: tuple[Action, ...] = (), trusted: tuple[int, ...] = (), usual: bool = False
 ) -> tuple[Suspect, ...]:
     mask = np.zeros(len(table), bool)
-    mask[list(believed)] = True
+    mask[list(trusted)] = True
     return find_suspects(table, actions, mask, usual)
 
 
-def where(found: tuple[Suspect, ...]) -> list[tuple[int, bool]]:
+def rows_and_clears(found: tuple[Suspect, ...]) -> list[tuple[int, bool]]:
     return [(suspect.row, suspect.clears) for suspect in found]
 
 
 def test_a_crash_costs_one_bar() -> None:
-    found = judge(rows([100, 101, 57, 58, 56]))
-    assert where(found) == [(2, True)]
+    found = suspects_in(rows([100, 101, 57, 58, 56]))
+    assert rows_and_clears(found) == [(2, True)]
     assert found[0].jump == pytest.approx(np.log(57 / 101))
 
 
 def test_a_spike_costs_one_bar() -> None:
-    assert where(judge(rows([100, 101, 170, 102, 103]))) == [(2, True)]
+    assert rows_and_clears(suspects_in(rows([100, 101, 170, 102, 103]))) == [(2, True)]
 
 
 @pytest.mark.parametrize(("close", "count"), [(67.1, 0), (66.9, 1), (149.1, 0), (149.3, 1)])
 def test_the_threshold_is_forty_percent_on_the_log_scale(close: float, count: int) -> None:
     # exp(-0.4) = 0.67032, exp(0.4) = 1.49182
-    assert len(judge(rows([100, close], [100, 90]))) == count
+    assert len(suspects_in(rows([100, close], [100, 90]))) == count
 
 
-def test_a_currency_mix_up_lasts_as_long_as_it_does() -> None:
-    assert where(judge(rows([2, 2.02, 203, 201, 204, 2.05, 2.04]))) == [(2, False), (3, False), (4, False)]
+def test_every_bar_in_mixed_units_is_suspect() -> None:
+    assert rows_and_clears(suspects_in(rows([2, 2.02, 203, 201, 204, 2.05, 2.04]))) == [
+        (2, False),
+        (3, False),
+        (4, False),
+    ]
 
 
-def test_a_mix_up_at_the_start_costs_the_first_bar_alone() -> None:
-    assert where(judge(rows([200, 2, 2.01, 2.02]))) == [(0, False)]
+def test_mixed_units_in_the_first_row_make_only_that_row_suspect() -> None:
+    assert rows_and_clears(suspects_in(rows([200, 2, 2.01, 2.02]))) == [(0, False)]
 
 
-def test_a_mix_up_down() -> None:
-    assert where(judge(rows([200, 201, 2.01, 2.02]))) == [(2, False), (3, False)]
+def test_mixed_units_with_a_lower_level() -> None:
+    assert rows_and_clears(suspects_in(rows([200, 201, 2.01, 2.02]))) == [(2, False), (3, False)]
 
 
-def test_what_looks_like_a_missing_split_never_clears() -> None:
-    assert where(judge(rows([100, 100, 50.5, 51], [100, 100, 50.2, 51]))) == [(2, False)]
-    assert where(judge(rows([100, 100, 66.8, 67], [100, 100, 66.5, 67]))) == [(2, False)]
-    assert where(judge(rows([10, 10, 99, 100], [10, 10, 101, 100]))) == [(2, False)]
+def test_a_jump_like_a_missing_split_never_clears() -> None:
+    assert rows_and_clears(suspects_in(rows([100, 100, 50.5, 51], [100, 100, 50.2, 51]))) == [(2, False)]
+    assert rows_and_clears(suspects_in(rows([100, 100, 66.8, 67], [100, 100, 66.5, 67]))) == [(2, False)]
+    assert rows_and_clears(suspects_in(rows([10, 10, 99, 100], [10, 10, 101, 100]))) == [(2, False)]
 
 
-def test_a_fall_to_a_half_that_opened_elsewhere_is_no_split() -> None:
-    assert where(judge(rows([100, 100, 50.5, 51], [100, 100, 80, 51]))) == [(2, True)]
+def test_a_fall_to_a_half_with_another_open_is_not_a_split() -> None:
+    assert rows_and_clears(suspects_in(rows([100, 100, 50.5, 51], [100, 100, 80, 51]))) == [(2, True)]
 
 
-def test_without_an_open_only_a_very_near_ratio_is_a_split() -> None:
-    assert where(judge(rows([100, 100, 50.2], [100, 100, np.nan]))) == [(2, False)]
-    assert where(judge(rows([100, 100, 51.0], [100, 100, np.nan]))) == [(2, True)]
+def test_without_an_open_only_a_close_ratio_is_a_split() -> None:
+    assert rows_and_clears(suspects_in(rows([100, 100, 50.2], [100, 100, np.nan]))) == [(2, False)]
+    assert rows_and_clears(suspects_in(rows([100, 100, 51.0], [100, 100, np.nan]))) == [(2, True)]
 
 
-def test_an_action_explains_the_fall() -> None:
+def test_an_action_explains_a_fall() -> None:
     table = rows([100, 100, 52, 53])
     special = Action(date(2024, 1, 3), ActionKind.DIVIDEND, 48.0)
-    assert judge(table, (special,)) == ()
+    assert suspects_in(table, (special,)) == ()
     factor = Action(date(2024, 1, 3), ActionKind.FACTOR, 0.52)
-    assert judge(table, (factor,)) == ()
+    assert suspects_in(table, (factor,)) == ()
     split = Action(date(2024, 1, 3), ActionKind.SPLIT, 2.0)
-    assert where(judge(table, (split,))) == [(2, True)]  # closes are on the newest basis: a split moves nothing
+    assert rows_and_clears(suspects_in(table, (split,))) == [
+        (2, True)
+    ]  # closes are on the newest basis, so a split changes nothing
 
 
-def test_stored_bars_are_believed() -> None:
-    assert judge(rows([100, 101, 57, 58]), believed=(2,)) == ()
+def test_trusted_bars_are_never_suspect() -> None:
+    assert suspects_in(rows([100, 101, 57, 58]), trusted=(2,)) == ()
 
 
-def test_volatility_indices_jump() -> None:
-    assert judge(rows([17, 37, 36, 12]), usual=True) == ()
-    assert where(judge(rows([17, 1700, 17]), usual=True)) == [(1, False)]
+def test_jumps_of_volatility_indices_are_usual() -> None:
+    assert suspects_in(rows([17, 37, 36, 12]), usual=True) == ()
+    assert rows_and_clears(suspects_in(rows([17, 1700, 17]), usual=True)) == [(1, False)]
 
 
 @pytest.mark.parametrize("closes", [[], [5.0]])
-def test_nothing_to_compare(closes: list[float]) -> None:
-    assert judge(rows(closes)) == ()
+def test_less_than_two_bars_are_never_suspect(closes: list[float]) -> None:
+    assert suspects_in(rows(closes)) == ()
 
 
-def test_days_between_do_not_matter() -> None:
+def test_the_days_between_bars_do_not_matter() -> None:
     table = rows([100, 101, 57])
     gapped = Rows(table.sessions + np.array([0, 1, 40]) * np.timedelta64(1, "D"), table.values)
-    assert where(judge(gapped)) == [(2, True)]
+    assert rows_and_clears(suspects_in(gapped)) == [(2, True)]

@@ -1,4 +1,4 @@
-"""Row checks by hand."""
+"""Checks of the rows and actions of an answer."""
 
 from datetime import date, timedelta
 
@@ -42,7 +42,7 @@ def test_all_null_and_empty_answers() -> None:
 
 
 @pytest.mark.parametrize(("at", "kept"), [("2024-01-04T22:29:59", [2, 3]), ("2024-01-04T22:30:00", [2, 3, 4])])
-def test_a_bar_counts_from_close_and_settle_on(at: str, kept: list[int]) -> None:
+def test_a_bar_is_final_from_close_and_settle_on(at: str, kept: list[int]) -> None:
     # XNYS closes at 21:00 UTC in winter; 90 minutes later the bar is final.
     checked = check(bars_frame(JANUARY[:4], [10, 11, 12, 13]), at)
     assert days(checked) == kept
@@ -58,7 +58,7 @@ def test_a_row_of_a_holiday_is_refused() -> None:
 
 
 @pytest.mark.parametrize("close", [0.0, -3.0, np.inf, -np.inf])
-def test_a_close_that_cannot_be_is_refused(close: float) -> None:
+def test_an_invalid_close_is_refused(close: float) -> None:
     checked = check(bars_frame(JANUARY[:3], [10, 11, 12], {(1, "close"): close}))
     assert days(checked) == [2, 4]
     assert [finding.state for finding in checked.findings] == ["refused"]
@@ -68,7 +68,7 @@ def test_a_close_that_cannot_be_is_refused(close: float) -> None:
     ("name", "value"),
     [("high", 10.9), ("low", 11.1), ("open", 12.0), ("open", -1.0), ("high", np.inf), ("low", 0.0)],
 )
-def test_bad_open_high_low_are_taken_out_and_the_close_kept(name: str, value: float) -> None:
+def test_invalid_open_high_low_are_removed_and_the_close_is_kept(name: str, value: float) -> None:
     checked = check(bars_frame(JANUARY[:3], [10, 11, 12], {(1, name): value}))
     assert days(checked) == [2, 3, 4]
     assert np.isnan(checked.rows.values[1, :3]).all()
@@ -77,35 +77,35 @@ def test_bad_open_high_low_are_taken_out_and_the_close_kept(name: str, value: fl
     assert not np.isnan(checked.rows.values[[0, 2]]).any()
 
 
-def test_a_hair_outside_is_rounding() -> None:
+def test_a_tiny_excess_is_rounding() -> None:
     inside = bars_frame(JANUARY[:1], [100.0], {(0, "high"): 100.0 - 0.00009})
     outside = bars_frame(JANUARY[:1], [100.0], {(0, "high"): 100.0 - 0.00011})
     assert check(inside).findings == ()
     assert len(check(outside).findings) == 1
 
 
-def test_missing_open_high_low_are_no_fault() -> None:
+def test_missing_open_high_low_are_not_a_fault() -> None:
     nothing = {(0, name): np.nan for name in ("open", "high", "low", "volume")}
     checked = check(bars_frame(JANUARY[:1], [100.0], nothing))
     assert (days(checked), checked.findings) == ([2], ())
 
 
 @pytest.mark.parametrize("volume", [-1.0, np.inf])
-def test_a_volume_that_cannot_be_is_null(volume: float) -> None:
+def test_an_invalid_volume_is_removed(volume: float) -> None:
     checked = check(bars_frame(JANUARY[:2], [10, 11], {(1, "volume"): volume}))
     assert checked.rows.values[1].tolist()[:4] == [11.0, 11.11, 10.89, 11.0]
     assert np.isnan(checked.rows.values[1, 4])
     assert [finding.state for finding in checked.findings] == ["repaired"]
 
 
-def test_of_a_session_twice_the_first_counts() -> None:
+def test_the_first_row_of_a_repeated_session_counts() -> None:
     twice = [JANUARY[0], JANUARY[1], JANUARY[1], JANUARY[2]]
     checked = check(bars_frame(twice, [10, 11, 99, 12]))
     assert checked.rows.close.tolist() == [10.0, 11.0, 12.0]
     assert checked.duplicates == 1
 
 
-def test_at_the_end_the_later_counts() -> None:
+def test_the_later_row_counts_at_the_end() -> None:
     checked = check(bars_frame([JANUARY[0], JANUARY[1], JANUARY[1]], [10, 99, 11]))
     assert checked.rows.close.tolist() == [10.0, 11.0]
     assert checked.duplicates == 1
@@ -125,14 +125,14 @@ def test_a_missing_column_is_malformed() -> None:
     ("kind", "value"),
     [("dividend", 10.0), ("dividend", -1.0), ("split", 0.0), ("factor", np.inf), ("factor", np.nan)],
 )
-def test_actions_that_cannot_be_are_refused(kind: str, value: float) -> None:
+def test_invalid_actions_are_refused(kind: str, value: float) -> None:
     rows = check(bars_frame(JANUARY[:3], [10, 11, 12])).rows
     good, findings = check_actions([Action(JANUARY[1], ActionKind(kind), value)], rows)
     assert good == ()
     assert [finding.state for finding in findings] == ["refused"]
 
 
-def test_a_plain_dividend_is_good() -> None:
+def test_a_valid_dividend_passes() -> None:
     rows = check(bars_frame(JANUARY[:3], [10, 11, 12])).rows
     action = Action(JANUARY[1], ActionKind.DIVIDEND, 0.5)
     assert check_actions([action], rows) == ((action,), ())

@@ -1,4 +1,4 @@
-"""The pull over a real database: first pulls, later pulls, and what goes wrong in between."""
+"""The pull with a real database: first pulls, later pulls and failures."""
 
 import threading
 from datetime import UTC, date, datetime
@@ -41,7 +41,7 @@ def counters(world: World) -> dict[str, int]:
         }
 
 
-def everything(world: World) -> list[tuple[object, ...]]:
+def all_rows(world: World) -> list[tuple[object, ...]]:
     with world.database.reading() as connection:
         return [
             tuple(row) for table in (bars, instruments, quarantine, sessions, change_counters)
@@ -49,7 +49,7 @@ def everything(world: World) -> list[tuple[object, ...]]:
         ]  # fmt: skip
 
 
-def test_a_first_pull_keeps_the_whole_history_and_describes(world: World) -> None:
+def test_a_first_pull_stores_the_whole_history_and_the_metadata(world: World) -> None:
     world.source.bars["AAA"] = bars_frame(JANUARY[:10], CLOSES[:10])
     world.source.actions["AAA"] = (Action(JANUARY[4], ActionKind.DIVIDEND, 0.5),)
     outcome = world.pull(JANUARY[9])["AAA"]
@@ -57,9 +57,19 @@ def test_a_first_pull_keeps_the_whole_history_and_describes(world: World) -> Non
     assert world.source.asked == [("AAA", None)]
     assert world.source.runs == 1
     assert closes(world, "AAA") == CLOSES[:10]
-    one = world.instruments("AAA")[0]
-    assert (one.name, one.group, one.calendar, one.currency) == ("A company", "equity", "XNYS", "USD")
-    assert (one.state, one.first_session, one.last_session, one.basis) == ("ok", JANUARY[0], JANUARY[9], 1)
+    instrument = world.instruments("AAA")[0]
+    assert (instrument.name, instrument.group, instrument.calendar, instrument.currency) == (
+        "A company",
+        "equity",
+        "XNYS",
+        "USD",
+    )
+    assert (instrument.state, instrument.first_session, instrument.last_session, instrument.basis) == (
+        "ok",
+        JANUARY[0],
+        JANUARY[9],
+        1,
+    )
     assert counters(world) == {"": 1, "AAA": 1}
     with world.database.reading() as connection:
         stored = connection.execute(select(sessions.c.session).order_by(sessions.c.session)).scalars().all()
@@ -68,7 +78,7 @@ def test_a_first_pull_keeps_the_whole_history_and_describes(world: World) -> Non
     assert fetched == (datetime(2024, 1, 16, 23, tzinfo=UTC), "fake", 1)
 
 
-def test_a_bar_that_is_not_final_is_not_kept(world: World) -> None:
+def test_a_bar_that_is_not_final_is_not_stored(world: World) -> None:
     world.source.bars["AAA"] = bars_frame(JANUARY[:3], CLOSES[:3])
     early = world.pull(JANUARY[2], at=datetime(2024, 1, 4, 22, 29, tzinfo=UTC))["AAA"]
     assert (early.state, closes(world, "AAA")) == ("no_bar", CLOSES[:2])
@@ -76,7 +86,7 @@ def test_a_bar_that_is_not_final_is_not_kept(world: World) -> None:
     assert closes(world, "AAA") == CLOSES[:3]
 
 
-def test_a_later_pull_adds_what_is_new(world: World) -> None:
+def test_a_later_pull_adds_new_bars(world: World) -> None:
     world.source.bars["AAA"] = bars_frame(JANUARY, CLOSES)
     world.pull(JANUARY[14])
     outcome = world.pull(JANUARY[15])["AAA"]
@@ -85,7 +95,7 @@ def test_a_later_pull_adds_what_is_new(world: World) -> None:
     assert closes(world, "AAA") == CLOSES[:16]
 
 
-def test_after_a_long_pause_nothing_is_left_out(world: World) -> None:
+def test_a_pull_after_a_pause_fetches_all_missing_bars(world: World) -> None:
     world.source.bars["AAA"] = bars_frame(JANUARY, CLOSES)
     world.pull(JANUARY[10])
     world.pull(JANUARY[20])
@@ -97,27 +107,27 @@ def test_an_identical_pull_writes_nothing(world: World) -> None:
     world.source.bars["AAA"] = bars_frame(JANUARY, [*CLOSES[:5], 300.0, *CLOSES[6:]], {(3, "high"): 1.0})
     world.source.actions["AAA"] = (Action(JANUARY[4], ActionKind.DIVIDEND, 0.5),)
     world.pull(JANUARY[20])
-    before = everything(world)
+    before = all_rows(world)
     assert world.pull(JANUARY[20])["AAA"].state == "ok"
-    assert everything(world) == before
+    assert all_rows(world) == before
 
 
 def test_one_failure_does_not_stop_the_others(world: World) -> None:
     for symbol in ("AAA", "CCC"):
         world.source.bars[symbol] = bars_frame(JANUARY[:3], CLOSES[:3])
-    world.source.errors["BBB"] = ZeroDivisionError("something of its own")
+    world.source.errors["BBB"] = ZeroDivisionError("a fault of the source")
     outcomes = world.pull(JANUARY[2], "AAA", "BBB", "CCC")
     assert [(one.symbol, one.state) for one in outcomes.values()] == [("AAA", "ok"), ("BBB", "failed"), ("CCC", "ok")]
-    assert "something of its own" in str(outcomes["BBB"].reason)
+    assert "a fault of the source" in str(outcomes["BBB"].reason)
     assert world.instruments("BBB")[0].state == "failing"
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_database_that_takes_nothing_is_no_symbols_fault(world: World, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unavailable_database_fails_the_pull_and_no_symbol(world: World, caplog: pytest.LogCaptureFixture) -> None:
     for symbol in ("AAA", "BBB"):
         world.source.bars[symbol] = bars_frame(JANUARY[:3], CLOSES[:3])
     world.pull(JANUARY[1], "AAA", "BBB")
-    before = everything(world)
+    before = all_rows(world)
     world.source.bars["AAA"] = bars_frame(JANUARY, CLOSES)
     with world.database.engine.connect() as connection:  # the pool hands the same connection out again
         connection.exec_driver_sql("PRAGMA query_only=1")
@@ -125,7 +135,7 @@ def test_a_database_that_takes_nothing_is_no_symbols_fault(world: World, caplog:
         world.pull(JANUARY[20], "AAA", "BBB")
     with world.database.engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA query_only=0")
-    assert (everything(world), caplog.records) == (before, [])
+    assert (all_rows(world), caplog.records) == (before, [])
     assert world.pull(JANUARY[20])["AAA"].counts == {"added": 19}
 
 
@@ -135,10 +145,10 @@ def test_a_database_that_takes_nothing_is_no_symbols_fault(world: World, caplog:
         (Transient("cut"), "transient", "ok"),
         (NoData("none"), "no_data", "ok"),
         (UnknownSymbol("gone"), "unknown", "unknown"),
-        (Malformed("what is this"), "malformed", "failing"),
+        (Malformed("no columns"), "malformed", "failing"),
     ],
 )
-def test_each_error_has_its_outcome(world: World, error: Exception, outcome: str, state: str) -> None:
+def test_each_source_error_has_its_outcome_and_state(world: World, error: Exception, outcome: str, state: str) -> None:
     world.source.bars["AAA"] = bars_frame(JANUARY[:3], CLOSES[:3])
     world.pull(JANUARY[1])
     world.source.errors["AAA"] = error
@@ -150,7 +160,7 @@ def test_each_error_has_its_outcome(world: World, error: Exception, outcome: str
     assert world.instruments("AAA")[0].state == "ok"
 
 
-def test_a_rate_limit_defers_what_was_not_tried(world: World) -> None:
+def test_a_rate_limit_defers_the_symbols_not_tried_yet(world: World) -> None:
     symbols = [f"S{number:02}" for number in range(30)]
     for symbol in symbols:
         world.source.bars[symbol] = bars_frame(JANUARY[:3], CLOSES[:3])
@@ -165,13 +175,13 @@ def test_a_rate_limit_defers_what_was_not_tried(world: World) -> None:
 
 
 @pytest.mark.parametrize(("count", "state"), [(0, "no_data"), (1, "ok")])
-def test_empty_and_one_row_histories(world: World, count: int, state: str) -> None:
+def test_histories_with_no_row_and_one_row(world: World, count: int, state: str) -> None:
     world.source.bars["AAA"] = bars_frame(JANUARY[:count], CLOSES[:count])
     assert world.pull(JANUARY[0])["AAA"].state == state
     assert len(closes(world, "AAA")) == count
 
 
-def test_an_all_null_history_has_no_bar(world: World) -> None:
+def test_a_history_of_null_rows_has_no_bar(world: World) -> None:
     world.source.bars["AAA"] = bars_frame(JANUARY[:3], [np.nan] * 3)
     outcome = world.pull(JANUARY[2])["AAA"]
     assert (outcome.state, outcome.counts) == ("no_bar", {"holes": 3})
@@ -179,13 +189,13 @@ def test_an_all_null_history_has_no_bar(world: World) -> None:
     assert world.pull(JANUARY[2])["AAA"].state == "ok"
 
 
-def test_a_descending_answer_is_malformed_and_nothing_is_kept(world: World) -> None:
+def test_a_descending_answer_is_malformed_and_not_stored(world: World) -> None:
     world.source.bars["AAA"] = bars_frame(JANUARY[:3][::-1], CLOSES[:3])
     assert world.pull(JANUARY[2])["AAA"].state == "malformed"
     assert closes(world, "AAA") == []
 
 
-def test_holes_heal_for_thirty_days(world: World) -> None:
+def test_missing_sessions_are_fetched_again_for_thirty_days(world: World) -> None:
     gap = [*CLOSES[:2], np.nan, *CLOSES[3:]]
     world.source.bars["AAA"] = bars_frame(JANUARY, gap)
     assert world.pull(JANUARY[19])["AAA"].counts == {"added": 19, "holes": 1}
@@ -195,7 +205,7 @@ def test_holes_heal_for_thirty_days(world: World) -> None:
     assert closes(world, "AAA") == CLOSES
 
 
-def test_an_old_hole_is_let_be(world: World) -> None:
+def test_an_older_missing_session_is_not_fetched_again(world: World) -> None:
     february = [date(2024, 2, day) for day in (1, 2, 5, 6, 7, 8, 9, 12, 13, 14, 15, 16)]
     days = [*JANUARY, *february]
     world.source.bars["AAA"] = bars_frame(days, [100.0, 101.0, np.nan, *[103.0] * (len(days) - 3)])
@@ -204,7 +214,7 @@ def test_an_old_hole_is_let_be(world: World) -> None:
     assert world.source.asked[1] == ("AAA", date(2024, 2, 2))
 
 
-def test_the_group_by_hand_wins(world: World) -> None:
+def test_the_group_of_the_settings_has_priority(world: World) -> None:
     world.settings = world.settings.model_copy(update={"groups": ("AAA=metals",)})
     world.source.bars["AAA"] = world.source.bars["BBB"] = bars_frame(JANUARY[:1], [5.0])
     world.source.metas["BBB"] = InstrumentMeta(exchange="CME", instrument_type="FUTURE", currency="USD")
@@ -214,7 +224,7 @@ def test_the_group_by_hand_wins(world: World) -> None:
 
 
 def test_no_transaction_is_open_while_fetching(world: World) -> None:
-    """The source itself writes to the database: with a write transaction open it would wait for ever."""
+    """The source writes to the database: with a write transaction open it would block for ever."""
     world.source.bars["AAA"] = world.source.bars["BBB"] = bars_frame(JANUARY[:3], CLOSES[:3])
     plain = world.source.fetch
     seen: list[str] = []
@@ -229,7 +239,7 @@ def test_no_transaction_is_open_while_fetching(world: World) -> None:
     assert all(name.startswith("fetch") for name in seen)
 
 
-def test_a_pull_left_early_leaves_no_thread(world: World) -> None:
+def test_a_pull_closed_early_leaves_no_thread(world: World) -> None:
     symbols = [f"S{number:02}" for number in range(20)]
     for symbol in symbols:
         world.source.bars[symbol] = bars_frame(JANUARY[:3], CLOSES[:3])
@@ -241,7 +251,7 @@ def test_a_pull_left_early_leaves_no_thread(world: World) -> None:
     assert len(world.source.asked) < 20
 
 
-def test_actions_that_cannot_be_are_kept_on_record(world: World) -> None:
+def test_invalid_actions_are_recorded(world: World) -> None:
     world.source.bars["AAA"] = bars_frame(JANUARY[:3], CLOSES[:3])
     world.source.actions["AAA"] = (Action(JANUARY[1], ActionKind.DIVIDEND, 500.0),)
     assert world.pull(JANUARY[2])["AAA"].counts == {"added": 3, "refused": 1, "recorded": 1}

@@ -1,4 +1,4 @@
-"""The rolling safety net: each symbol once in twenty sessions, and what it does with what it finds."""
+"""Full resync: each symbol once in twenty sessions, and the effect of the differences found."""
 
 from collections import Counter
 from dataclasses import replace
@@ -24,15 +24,15 @@ def closes(world: World) -> list[float]:
         return read_bars(connection, "GE").close.tolist()
 
 
-def test_every_symbol_is_symbols_to_resync_once_in_twenty_sessions(world: World) -> None:
+def test_every_symbol_is_fetched_whole_once_in_twenty_sessions(world: World) -> None:
     names = [f"S{number:03}" for number in range(200)]
-    known = [replace(one, first_session=JANUARY[0]) for one in world.instruments(*names)]
+    pulled = [replace(instrument, first_session=JANUARY[0]) for instrument in world.instruments(*names)]
     sessions = get_calendar("XNYS", date(2024, 1, 1), date(2024, 12, 31)).sessions(date(2024, 3, 1), date(2024, 3, 28))
     assert len(sessions) == SHARE == 20
-    drawn = Counter(symbol for session in sessions for symbol in symbols_to_resync(known, session, get_calendar))
+    drawn = Counter(symbol for session in sessions for symbol in symbols_to_resync(pulled, session, get_calendar))
     assert drawn == Counter(names)
-    sessions_seen = [len(symbols_to_resync(known, session, get_calendar)) for session in sessions]
-    assert max(sessions_seen) <= 25, "ten a night on average, never many more"
+    counts = [len(symbols_to_resync(pulled, session, get_calendar)) for session in sessions]
+    assert max(counts) <= 25, "ten per session on average, never many more"
 
 
 def test_a_symbol_without_bars_is_left_out(world: World) -> None:
@@ -41,8 +41,8 @@ def test_a_symbol_without_bars_is_left_out(world: World) -> None:
 
 
 @pytest.fixture
-def night(world: World) -> date:
-    """Tuesday 6 February, when GE is read whole; everything before it is stored."""
+def resync_session(world: World) -> date:
+    """Return Tuesday 6 February, when GE is fetched whole; all earlier sessions are stored."""
     world.source.bars["GE"] = bars_frame(DAYS, CLOSES)
     world.source.can_replay = False
     for session in (JANUARY[0], JANUARY[-1], FEBRUARY[2]):
@@ -50,9 +50,9 @@ def night(world: World) -> date:
     return FEBRUARY[3]
 
 
-def test_a_correction_far_back_is_found(world: World, night: date) -> None:
+def test_an_old_correction_is_found(world: World, resync_session: date) -> None:
     world.source.bars["GE"] = bars_frame(DAYS, [*CLOSES[:2], 109.0, *CLOSES[3:]])
-    assert world.pull(night)["GE"].counts == {"revised": 1, "added": 1}
+    assert world.pull(resync_session)["GE"].counts == {"revised": 1, "added": 1}
     assert world.source.asked[-1] == ("GE", JANUARY[0])
     assert closes(world)[2] == 109.0
 
@@ -64,12 +64,12 @@ def test_a_correction_far_back_is_found(world: World, night: date) -> None:
         ([*(close / 3 for close in CLOSES[:9]), *CLOSES[9:]], "is 0.333333 times the stored one"),
     ],
 )
-def test_what_cannot_be_believed_far_back_costs_no_new_bar(
-    world: World, night: date, changed: list[float], words: str
+def test_a_suspect_old_change_does_not_block_new_bars(
+    world: World, resync_session: date, changed: list[float], words: str
 ) -> None:
     world.source.bars["GE"] = bars_frame(DAYS, changed)
-    place = DAYS.index(night)
-    assert world.pull(night)["GE"].state == "ok"
+    place = DAYS.index(resync_session)
+    assert world.pull(resync_session)["GE"].state == "ok"
     assert closes(world) == CLOSES[: place + 1]
     with world.database.reading() as connection:
         (record,) = list_holds(connection, ["GE"], QuarantineState.OPEN)
@@ -77,29 +77,29 @@ def test_what_cannot_be_believed_far_back_costs_no_new_bar(
     assert words in record.reason
 
 
-def test_a_split_that_comes_on_such_a_night_confirms_the_doubt(world: World, night: date) -> None:
+def test_a_split_found_by_a_resync_confirms_the_hold(world: World, resync_session: date) -> None:
     with world.database.transaction() as connection:
         raise_hold(
             connection, "GE", SymbolHold.BASIS, "half, and no split explains it", FEBRUARY[2], evening(FEBRUARY[2])
         )
     world.source.bars["GE"] = bars_frame(DAYS, [close / 2 for close in CLOSES])
-    world.source.actions["GE"] = (Action(night, ActionKind.SPLIT, 2.0),)
-    assert world.pull(night)["GE"].state == "ok"
+    world.source.actions["GE"] = (Action(resync_session, ActionKind.SPLIT, 2.0),)
+    assert world.pull(resync_session)["GE"].state == "ok"
     assert closes(world)[0] == CLOSES[0] / 2
     with world.database.reading() as connection:
         assert [record.state for record in list_holds(connection, ["GE"])] == ["confirmed"]
 
 
-def test_a_history_that_became_another_companys_is_doubted(world: World, night: date) -> None:
+def test_a_history_of_another_company_is_put_on_hold(world: World, resync_session: date) -> None:
     world.source.bars["GE"] = bars_frame(DAYS[8:], CLOSES[8:])
-    assert world.pull(night)["GE"].state == "ok"
+    assert world.pull(resync_session)["GE"].state == "ok"
     with world.database.reading() as connection:
         (record,) = list_holds(connection, ["GE"], QuarantineState.OPEN)
     assert record.reason.startswith("compared as a whole, it lacks 8 of the ")
-    assert closes(world) == CLOSES[: DAYS.index(night) + 1]
+    assert closes(world) == CLOSES[: DAYS.index(resync_session) + 1]
 
 
-def test_a_record_is_never_symbols_to_resync_again(world: World, night: date) -> None:
+def test_a_recorded_source_is_never_fetched_whole_again(world: World, resync_session: date) -> None:
     world.source.can_replay = True
-    world.pull(night)
+    world.pull(resync_session)
     assert world.source.asked[-1][1] > JANUARY[0]  # type: ignore[operator]

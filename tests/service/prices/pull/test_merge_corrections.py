@@ -1,4 +1,4 @@
-"""Splits, dividends, corrected bars and suspects, each by hand over a real database."""
+"""Splits, dividends, corrected bars and suspects, with a real database."""
 
 from datetime import date, timedelta
 
@@ -47,7 +47,7 @@ def start(world: World, count: int = 15) -> None:
 def test_a_split_with_its_ratio_replaces_the_history(world: World) -> None:
     world.source.actions["AAA"] = (Action(JANUARY[3], ActionKind.DIVIDEND, 1.0),)
     start(world)
-    # 2:1 on the 24th: every older close is halved, and the new ones are of the new kind.
+    # 2:1 on the 24th: every older close is halved, and the new closes are on the new basis.
     new = [*(price / 2 for price in CLOSES[:15]), 57.5, 58.0]
     world.source.bars["AAA"] = bars_frame(JANUARY[:17], new, doubled(15))
     world.source.actions["AAA"] = (Action(JANUARY[3], ActionKind.DIVIDEND, 0.5), split(JANUARY[15], 2.0))
@@ -61,22 +61,22 @@ def test_a_split_with_its_ratio_replaces_the_history(world: World) -> None:
         actions = read_actions(connection, "AAA")
         bars = read_bars(connection, "AAA")
     assert actions == world.source.actions["AAA"]
-    # The dividend of 0.5 on the halved 51 weighs as 1 on 102 did.
+    # The dividend of 0.5 on the halved 51 has the same factor as 1 on 102.
     assert bars.factors[:4].tolist() == pytest.approx([1 - 1 / 102] * 3 + [1.0])
     assert bars.revision.tolist() == [1] * 17
 
 
-def test_a_split_that_came_weeks_ago_is_found_after_a_pause(world: World) -> None:
+def test_a_split_of_weeks_ago_is_found_after_a_pause(world: World) -> None:
     start(world, 5)
     world.source.bars["AAA"] = bars_frame(JANUARY, halved(8, 4.0))
     world.source.actions["AAA"] = (split(JANUARY[8], 4.0),)
-    # Far back: the pull reads from before the newest stored bar, so the ratio is seen.
+    # The pull starts before the newest stored bar, so the ratio is found.
     assert world.pull(JANUARY[20])["AAA"].state == "ok"
     assert world.instruments("AAA")[0].basis == 2
     assert closes(world)[:5] == [25.0, 25.25, 25.5, 25.75, 26.0]
 
 
-def test_a_rebase_keeps_old_values_that_differ_beyond_the_ratio(world: World) -> None:
+def test_a_rebase_records_old_values_that_differ_beyond_the_ratio(world: World) -> None:
     start(world)
     new = [price / 2 for price in CLOSES[:15]]
     new[4] = 60.0  # was 104, would be 52
@@ -97,11 +97,11 @@ def test_a_split_without_the_ratio_is_suspect(world: World) -> None:
     assert "2:1 of 2024-01-24" in str(outcome.reason)
     assert closes(world) == CLOSES[:15]
     assert world.instruments("AAA")[0].state == "suspect"
-    # The next night the ratio has come too.
+    # At the next session the closes have changed by the ratio.
     world.source.bars["AAA"] = bars_frame(JANUARY[:17], [*(price / 2 for price in CLOSES[:15]), 57.0, 58.0])
     assert world.pull(JANUARY[16])["AAA"].state == "ok"
-    one = world.instruments("AAA")[0]
-    assert (one.state, one.state_reason, one.basis) == ("ok", None, 2)
+    instrument = world.instruments("AAA")[0]
+    assert (instrument.state, instrument.state_reason, instrument.basis) == ("ok", None, 2)
 
 
 @pytest.mark.parametrize("by", [2.0, 1.02, 100.0, 0.01])
@@ -113,7 +113,7 @@ def test_a_ratio_without_a_split_is_suspect(world: World, by: float) -> None:
     assert world.instruments("AAA")[0].basis == 1
 
 
-def test_a_shrunken_history_does_not_take_the_place(world: World) -> None:
+def test_a_shorter_history_does_not_replace_the_stored_one(world: World) -> None:
     start(world)
     world.source.bars["AAA"] = bars_frame(JANUARY[5:16], [*(price / 2 for price in CLOSES[5:15]), 57.0])
     world.source.actions["AAA"] = (split(JANUARY[15], 2.0),)
@@ -122,7 +122,7 @@ def test_a_shrunken_history_does_not_take_the_place(world: World) -> None:
     assert closes(world) == CLOSES[:15]
 
 
-def test_a_small_split_is_told_from_none(world: World) -> None:
+def test_a_small_split_is_recognised(world: World) -> None:
     start(world)
     world.source.bars["AAA"] = bars_frame(JANUARY[:16], [*(price / 1.011 for price in CLOSES[:15]), 113.0])
     world.source.actions["AAA"] = (split(JANUARY[15], 1.011),)
@@ -130,7 +130,7 @@ def test_a_small_split_is_told_from_none(world: World) -> None:
     assert world.instruments("AAA")[0].basis == 2
 
 
-def test_a_dividend_changes_no_bar(world: World) -> None:
+def test_a_dividend_does_not_change_bars(world: World) -> None:
     start(world)
     world.source.bars["AAA"] = bars_frame(JANUARY[:16], CLOSES[:16])
     world.source.actions["AAA"] = (Action(JANUARY[15], ActionKind.DIVIDEND, 1.14),)
@@ -157,7 +157,7 @@ def test_a_corrected_bar_is_a_revision(world: World) -> None:
     assert bars.fetched_at[12] == np.datetime64("2024-01-24T23:00:00")
 
 
-def test_noise_is_no_revision_and_a_lost_figure_neither(world: World) -> None:
+def test_noise_and_lost_figures_are_not_revisions(world: World) -> None:
     start(world)
     changes = {(12, "close"): 112.0 * (1 + 9e-5), (13, "volume"): np.nan, (14, "open"): np.nan}
     world.source.bars["AAA"] = bars_frame(JANUARY[:15], CLOSES[:15], changes)
@@ -165,14 +165,14 @@ def test_noise_is_no_revision_and_a_lost_figure_neither(world: World) -> None:
     assert revisions(world) == []
 
 
-def test_a_correction_beyond_belief_is_suspect(world: World) -> None:
+def test_a_correction_that_is_too_large_is_suspect(world: World) -> None:
     start(world)
     world.source.bars["AAA"] = bars_frame(JANUARY[:15], [*CLOSES[:12], 60.0, *CLOSES[13:15]])
     outcome = world.pull(JANUARY[14])["AAA"]
     assert (outcome.state, closes(world)) == ("suspect", CLOSES[:15])
 
 
-def test_a_crash_waits_for_the_next_night(world: World) -> None:
+def test_a_crash_is_confirmed_at_the_next_session(world: World) -> None:
     start(world)
     crash = [*CLOSES[:15], 57.0, 58.0]
     opens = {(15, "open"): 57.5, (15, "high"): 70.0, (15, "low"): 50.0}
@@ -188,7 +188,7 @@ def test_a_crash_waits_for_the_next_night(world: World) -> None:
         assert [record.state for record in list_quarantine(connection)] == ["confirmed"]
 
 
-def test_a_glitch_that_is_corrected_is_cleared(world: World) -> None:
+def test_a_suspect_that_is_corrected_is_cleared(world: World) -> None:
     start(world)
     world.source.bars["AAA"] = bars_frame(JANUARY[:16], [*CLOSES[:15], 62.0])
     world.pull(JANUARY[15])
@@ -199,7 +199,7 @@ def test_a_glitch_that_is_corrected_is_cleared(world: World) -> None:
 
 
 @pytest.mark.parametrize("close", [11_500.0, 1.15, 57.5])
-def test_mix_ups_and_missing_splits_are_not_cleared_by_repetition(world: World, close: float) -> None:
+def test_repetition_does_not_clear_mixed_units_and_missing_splits(world: World, close: float) -> None:
     start(world)
     world.source.bars["AAA"] = bars_frame(JANUARY, [*CLOSES[:15], *[close] * 6])
     for session in JANUARY[15:]:
@@ -215,7 +215,7 @@ def test_mix_ups_and_missing_splits_are_not_cleared_by_repetition(world: World, 
         assert len(found) == 6
 
 
-def test_an_old_suspect_is_asked_for_again(world: World) -> None:
+def test_an_old_suspect_is_fetched_again(world: World) -> None:
     world.source.bars["AAA"] = bars_frame(JANUARY, [*CLOSES[:2], 42.0, *CLOSES[3:]], {(2, "high"): 90.0})
     world.pull(JANUARY[19])
     world.pull(JANUARY[20])
@@ -223,7 +223,7 @@ def test_an_old_suspect_is_asked_for_again(world: World) -> None:
     assert closes(world)[2] == 42.0
 
 
-def test_a_person_lets_a_suspect_through(world: World) -> None:
+def test_a_person_clears_a_suspect(world: World) -> None:
     start(world)
     world.source.bars["AAA"] = bars_frame(JANUARY[:16], [*CLOSES[:15], 57.5])
     world.pull(JANUARY[15])
@@ -237,7 +237,7 @@ def test_a_person_lets_a_suspect_through(world: World) -> None:
     assert closes(world) == [*CLOSES[:15], 57.5, 58.0]
 
 
-def test_a_rebase_believes_what_was_confirmed(world: World) -> None:
+def test_a_rebase_keeps_confirmed_bars(world: World) -> None:
     crash = [*CLOSES[:2], 57.0, *[58.0] * 12]
     world.source.bars["AAA"] = bars_frame(JANUARY[:15], crash, {(2, "open"): 64.0, (2, "high"): 70.0})
     world.pull(JANUARY[13])

@@ -1,4 +1,4 @@
-"""Recorded prices through the pull: real crashes survive, missing splits do not, splits re-base on their day."""
+"""Recorded prices through the pull: crashes are confirmed, missing splits are not, splits re-base on their day."""
 
 from datetime import date
 from pathlib import Path
@@ -28,26 +28,26 @@ def recorded(database: Database, tmp_path: Path) -> World:
     return World(database, source, Settings(data_dir=tmp_path), frozenset({"^VIX"}))
 
 
-def test_real_moves_survive_and_missing_splits_do_not(database: Database, tmp_path: Path) -> None:
+def test_real_moves_are_confirmed_and_missing_splits_are_not(database: Database, tmp_path: Path) -> None:
     world = recorded(database, tmp_path)
     symbols = sorted({symbol for symbol, _ in REAL_MOVES + MISSING_SPLITS} | {"^VIX", "SPY"})
     assert {one.state for one in world.pull(date(2018, 12, 27), *symbols).values()} == {"ok"}
     with database.reading() as connection:
-        assert not [move for move in REAL_MOVES if has_bar(connection, *move)]  # each waits for a second word
+        assert not [move for move in REAL_MOVES if has_bar(connection, *move)]  # each waits for a second pull
     assert {one.state for one in world.pull(date(2018, 12, 28), *symbols).values()} == {"ok"}
     with database.reading() as connection:
         assert [move for move in REAL_MOVES if not has_bar(connection, *move)] == []
         assert [move for move in MISSING_SPLITS if has_bar(connection, *move)] == []
-        doubted = {(record.symbol, record.session) for record in list_quarantine(connection, state="open")}
+        suspects = {(record.symbol, record.session) for record in list_quarantine(connection, state="open")}
         volatility = read_bars(connection, "^VIX")
-    assert set(MISSING_SPLITS) <= doubted
-    assert not {symbol for symbol, _ in doubted} & {"^VIX", "SPY", "AAPL", "NVDA", "NFLX", "C"}
+    assert set(MISSING_SPLITS) <= suspects
+    assert not {symbol for symbol, _ in suspects} & {"^VIX", "SPY", "AAPL", "NVDA", "NFLX", "C"}
     # 2018-02-05: 17.31 to 37.32 in one session.
     assert volatility.close[volatility.sessions.tolist().index(date(2018, 2, 5))] == 37.32
 
 
 def test_a_recorded_split_rebases_on_its_day(database: Database, tmp_path: Path) -> None:
-    """AAPL split 7:1 on 2014-06-09; the day before it closed at 645.57."""
+    """AAPL split 7:1 on 2014-06-09; the close before was 645.57."""
     world = recorded(database, tmp_path)
     before, after = date(2014, 6, 6), date(2014, 6, 9)
     world.pull(before, "AAPL")

@@ -1,4 +1,4 @@
-"""A pull whose lease was taken over while it asked the vendor: what it brings home is thrown away."""
+"""A pull whose lease was taken over during a fetch: its answers are dropped."""
 
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -16,12 +16,12 @@ NAMES = ("AAA", "BBB")
 
 
 class SlowWalks(RecordedWalks):
-    """Walks of which the first is asked for so long that another scheduler takes the pull over meanwhile."""
+    """Walks whose first fetch takes so long that another scheduler takes the pull over."""
 
     service: Service | None = None
 
     def fetch(self, symbol: str, start: date | None, at: datetime) -> FetchedPrices:
-        """As the parent's, after the takeover."""
+        """Return the answer of the parent class, after the takeover."""
         if symbol == "AAA" and self.service is not None:
             service, self.service = self.service, None
             now = service.machine.advance(31)  # a lease is 30 s
@@ -32,7 +32,7 @@ class SlowWalks(RecordedWalks):
 
 
 def interrupted(database: Database, folder: Path, source: SlowWalks) -> Service:
-    """The service after one turn of the scheduler that lost its pull."""
+    """Return the service after one step of the scheduler that lost its pull."""
     service = make_service(database, folder, source, ServiceOptions("2024-03-01T22:30:00Z", NAMES))
     source.service = service
     scheduler = service.scheduler()
@@ -50,19 +50,19 @@ def walks() -> SlowWalks:
 
 
 def count(database: Database) -> tuple[int, int]:
-    """Stored bars and outcomes."""
+    """Return the numbers of stored bars and of outcomes."""
     with database.reading() as connection:
         tables = (bars, run_outcomes)
-        stored, told = (connection.execute(select(func.count()).select_from(one)).scalar_one() for one in tables)
-    return stored, told
+        stored, outcomes = (connection.execute(select(func.count()).select_from(each)).scalar_one() for each in tables)
+    return stored, outcomes
 
 
-def test_it_stores_no_bar(database: Database, tmp_path: Path) -> None:
+def test_the_lost_pull_stores_no_bar(database: Database, tmp_path: Path) -> None:
     interrupted(database, tmp_path, walks())
     assert count(database) == (0, 0)
 
 
-def test_it_marks_no_symbol(database: Database, tmp_path: Path) -> None:
+def test_the_lost_pull_changes_no_state(database: Database, tmp_path: Path) -> None:
     source = walks()
     for name in NAMES:
         source.errors[name] = UnknownSymbol("no such symbol")
@@ -72,12 +72,12 @@ def test_it_marks_no_symbol(database: Database, tmp_path: Path) -> None:
     assert states == ["new", "new"]
 
 
-def test_whoever_took_it_over_pulls_it_again(database: Database, tmp_path: Path) -> None:
+def test_the_pull_is_repeated_after_a_second_takeover(database: Database, tmp_path: Path) -> None:
     service = interrupted(database, tmp_path, walks())
-    service.machine.advance(31)  # the other one dies as well
+    service.machine.advance(31)  # the other worker stops as well
     scheduler = service.scheduler()
     scheduler.step()
     scheduler.close()
-    stored, told = count(database)
+    stored, outcomes = count(database)
     assert stored == 2 * 125  # sessions of New York from 1 September 2023 to 1 March 2024
-    assert told == 2
+    assert outcomes == 2

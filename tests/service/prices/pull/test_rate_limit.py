@@ -1,4 +1,4 @@
-"""The pull job when the vendor says stop, is down, or lacks an exchange: pauses, hourly attempts, alarms."""
+"""The pull job under rate limits, outages and missing exchanges: pauses, hourly attempts, notices."""
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -22,11 +22,11 @@ LIMITED = RateLimited("too many requests")
 
 
 class LiveWalks(RecordedWalks):
-    """The same walks from a source that answers as of now alone."""
+    """The same walks from a live source."""
 
     @property
     def can_replay(self) -> bool:
-        """Not a record."""
+        """False: a live source."""
         return False
 
 
@@ -53,79 +53,77 @@ def states(service: Service) -> dict[str, str]:
 
 
 def limits(service: Service) -> dict[str, int]:
-    """How often the source limited the pull of each calendar."""
+    """Return how often the source limited the pull of each calendar."""
     query = select(runs.c.scope, source_rate_limits.c.limits).join(runs, runs.c.id == source_rate_limits.c.run_id)
     with service.database.reading() as connection:
         return {row.scope: row.limits for row in connection.execute(query)}
 
 
-def turn(service: Service) -> Step:
-    """One turn of a scheduler that was just started: whatever a pause needs stands in the database."""
+def run_step(service: Service) -> Step:
+    """Run one step of a new scheduler: pauses must be stored in the database."""
     scheduler = service.scheduler()
     step = scheduler.step()
     scheduler.close()
     return step
 
 
-def test_the_breaker_pauses_longer_each_time_across_restarts_and_then_asks_hourly(
-    database: Database, tmp_path: Path
-) -> None:
+def test_pauses_grow_across_restarts_and_then_attempts_are_hourly(database: Database, tmp_path: Path) -> None:
     source = walks()
     source.errors["CCC"] = LIMITED
     service = service_of(database, tmp_path, source)
     for number, minutes in enumerate((1, 5, 15), start=1):
-        assert turn(service) is Step.WORKED
+        assert run_step(service) is Step.WORKED
         row = pulls(service)
         assert (row.state, row.attempt, row.counts) == ("due", 0, {})
         assert limits(service) == {"XNYS": number}
         assert row.error.endswith("symbols are deferred; CCC: too many requests")
         assert row.not_before - service.machine.at == timedelta(minutes=minutes)
         service.machine.advance(minutes * 60 - 0.001)
-        assert turn(service) is Step.IDLE
+        assert run_step(service) is Step.IDLE
         service.machine.advance(0.001)
     source.fetched.clear()
-    turn(service)
+    run_step(service)
     row = pulls(service)
     assert (row.state, row.wait_until) == ("waiting", FINAL + timedelta(hours=1))
     assert limits(service) == {"XNYS": 4}
     assert row.counts["ok"] + row.counts["deferred"] == 5
     assert row.counts["deferred"] >= 1
-    assert "AAA" not in [symbol for symbol, _ in source.fetched], "it was pulled before and is left alone"
+    assert "AAA" not in [symbol for symbol, _ in source.fetched], "it was pulled by an earlier attempt"
 
     del source.errors["CCC"]
     source.fetched.clear()
     service.move_market(FINAL + timedelta(hours=1))
     deferred = sorted(symbol for symbol, state in states(service).items() if state == "deferred")
     while pulls(service).state == "waiting":
-        turn(service)
+        run_step(service)
     assert sorted(symbol for symbol, _ in source.fetched) == deferred
     assert pulls(service).state == "done"
     assert set(states(service).values()) == {"ok"}
 
 
-def test_the_rest_stays_deferred_when_t_opens(database: Database, tmp_path: Path) -> None:
+def test_the_run_fails_if_all_symbols_are_deferred_when_t_opens(database: Database, tmp_path: Path) -> None:
     source = walks()
     source.errors.update(dict.fromkeys(NAMES, LIMITED))
     service = service_of(database, tmp_path, source)
     for _ in range(4):
-        turn(service)
+        run_step(service)
         service.machine.advance(3600)
     service.move_market(OPENS)
     for _ in range(3):
-        turn(service)
+        run_step(service)
     row = pulls(service)
     assert (row.state, row.error) == ("failed", "no symbol could be pulled; AAA: too many requests")
 
 
-def test_another_calendars_pull_gives_way(database: Database, tmp_path: Path) -> None:
+def test_the_pull_of_another_calendar_waits_for_the_pause(database: Database, tmp_path: Path) -> None:
     source = walks()
     source.errors["7203.T"] = LIMITED
     service = service_of(database, tmp_path, source, "AAA", "7203.T")
-    assert turn(service) is Step.WORKED
+    assert run_step(service) is Step.WORKED
     assert limits(service) == {"XTKS": 1}
     service.machine.advance(20)
-    assert turn(service) is Step.WORKED
-    assert [symbol for symbol, _ in source.fetched] == ["7203.T"], "New York asked although the vendor said stop"
+    assert run_step(service) is Step.WORKED
+    assert [symbol for symbol, _ in source.fetched] == ["7203.T"], "New York sent a request during the pause"
     row = pulls(service)
     assert (row.state, row.attempt, row.counts) == ("due", 0, {})
     assert row.not_before == pulls(service, "XTKS").not_before
@@ -137,48 +135,48 @@ def test_another_calendars_pull_gives_way(database: Database, tmp_path: Path) ->
     assert (pulls(service).state, pulls(service, "XTKS").state) == ("done", "done")
 
 
-def test_a_vendor_that_is_down_is_asked_hourly_until_t_opens(database: Database, tmp_path: Path) -> None:
+def test_an_unreachable_vendor_is_tried_hourly_until_t_opens(database: Database, tmp_path: Path) -> None:
     source = walks(kind=LiveWalks)
     source.errors.update(dict.fromkeys(NAMES, Transient("502")))
     service = service_of(database, tmp_path, source)
     for _ in range(4):
-        turn(service)
+        run_step(service)
         service.machine.advance(3600)
     row = pulls(service)
     assert (row.state, row.wait_until) == ("waiting", FINAL + timedelta(hours=1))
     source.errors.clear()
     service.move_market(FINAL + timedelta(hours=1))
     while pulls(service).state == "waiting":
-        turn(service)
+        run_step(service)
     assert (pulls(service).state, set(states(service).values())) == ("done", {"ok"})
 
 
 @pytest.mark.parametrize(
-    ("missing", "told"),
+    ("missing", "expected"),
     [
-        (("AAA", "BBB"), "2 of 5 symbols of XNYS have no bar of 2024-03-01; first AAA: the bar of 2024-03-01 is not"),
+        (("AAA", "BBB"), "2 of 5 symbols of XNYS have no bar of 2024-03-01; first AAA: the bar of 2024-03-01 has not"),
         (NAMES, "5 of 5 symbols of XNYS have no bar of 2024-03-01: an outage of the source, or a closure"),
         (("AAA",), None),
         ((), None),
     ],
 )
-def test_more_than_a_fifth_of_an_exchange_missing_is_an_alarm(
-    database: Database, tmp_path: Path, missing: tuple[str, ...], told: str | None
+def test_more_than_a_fifth_of_missing_bars_is_a_warning(
+    database: Database, tmp_path: Path, missing: tuple[str, ...], expected: str | None
 ) -> None:
     service = service_of(database, tmp_path, walks(*missing))
-    turn(service)
+    run_step(service)
     row = pulls(service)
     assert row.state == ("waiting" if missing else "done")
-    alarms = [notice for notice in service.reporter.notices if "have no bar of" in notice]
-    if told is None:
-        assert (row.error, row.warnings, alarms) == (None, [], [])
+    notices = [notice for notice in service.reporter.notices if "have no bar of" in notice]
+    if expected is None:
+        assert (row.error, row.warnings, notices) == (None, [], [])
         return
     (warning,) = row.warnings
     assert row.error is None
-    assert warning.startswith(told)
-    assert alarms == [warning]
+    assert warning.startswith(expected)
+    assert notices == [warning]
     service.move_market(OPENS)
     while pulls(service).state == "waiting":
-        turn(service)
+        run_step(service)
     assert (pulls(service).state, pulls(service).error) == ("done", row.error)
-    assert [notice for notice in service.reporter.notices if "have no bar of" in notice] == alarms, "said once"
+    assert [notice for notice in service.reporter.notices if "have no bar of" in notice] == notices, "reported once"

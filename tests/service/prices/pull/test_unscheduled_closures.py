@@ -1,4 +1,4 @@
-"""A session without a bar on one exchange while another has its own: closed, told once, and opened again by a bar."""
+"""A session without a bar on one exchange while others have theirs: closed, reported once, reopened by a bar."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -31,12 +31,12 @@ def at(day: int, hour: int, minute: int = 0) -> datetime:
 
 
 class Place:
-    """A service over some walks, from Tuesday's final instant in London on."""
+    """A service with some walks, from Tuesday's final instant in London on."""
 
     def __init__(self, database: Database, folder: Path, *walks: Walk) -> None:
         self.source = RecordedWalks(walks)
-        wanted = ServiceOptions("2024-03-05T18:00:00Z", tuple(walk.symbol for walk in walks))
-        self.service: Service = make_service(database, folder, self.source, wanted)
+        options = ServiceOptions("2024-03-05T18:00:00Z", tuple(walk.symbol for walk in walks))
+        self.service: Service = make_service(database, folder, self.source, options)
         self.scheduler = self.service.scheduler()
 
     def until(self, moment: datetime) -> None:
@@ -50,17 +50,17 @@ class Place:
         with self.service.database.reading() as connection:
             return list(connection.execute(query).all())
 
-    def told(self) -> list[str]:
+    def notices(self) -> list[str]:
         return [notice for notice in self.service.reporter.notices if "counts as closed" in notice]
 
 
 @pytest.fixture
 def place(database: Database, tmp_path: Path) -> Place:
-    """Two symbols of London without Wednesday, one of New York with it."""
+    """Return a service with two London symbols without Wednesday and one of New York with it."""
     return Place(database, tmp_path, LONDON, SECOND, NEW_YORK)
 
 
-def test_it_is_judged_when_the_next_session_opens_and_told_once(place: Place) -> None:
+def test_a_closure_is_marked_when_the_next_session_opens_and_reported_once(place: Place) -> None:
     place.until(at(6, 22, 30))
     assert place.closed() == []
     before = place.rows(select(change_counters.c.counter).where(change_counters.c.scope == "AAA.L"))
@@ -69,18 +69,18 @@ def test_it_is_judged_when_the_next_session_opens_and_told_once(place: Place) ->
     assert place.rows(select(change_counters.c.counter).where(change_counters.c.scope == "AAA.L")) != before
     place.until(at(8, 22, 30))
     assert place.closed() == [("XLON", WEDNESDAY)]
-    assert len(place.told()) == 1
-    assert place.told()[0].startswith("XLON: no symbol has a bar of 2024-03-06 while other exchanges have theirs")
+    assert len(place.notices()) == 1
+    assert place.notices()[0].startswith("XLON: no symbol has a bar of 2024-03-06 while other exchanges have theirs")
 
 
-def test_forecasts_aimed_at_it_are_void_and_the_next_ones_step_over_it(place: Place) -> None:
+def test_forecasts_of_a_closed_session_are_void_and_later_ones_skip_it(place: Place) -> None:
     place.until(at(8, 18))
-    aimed = (
+    of_closed = (
         select(scores.c.state, scores.c.reason)
         .join(forecasts, forecasts.c.id == scores.c.forecast_id)
         .where(forecasts.c.symbol == "AAA.L", forecasts.c.target_session == WEDNESDAY)
     )
-    assert {tuple(row) for row in place.rows(aimed)} == {("void", "session 2024-03-06 was closed")}
+    assert {tuple(row) for row in place.rows(of_closed)} == {("void", "session 2024-03-06 was closed")}
     mine = select(forecasts.c.as_of, forecasts.c.target_session).where(
         forecasts.c.symbol == "AAA.L", forecasts.c.strategy == "multi_step", forecasts.c.as_of > TUESDAY
     )
@@ -88,17 +88,17 @@ def test_forecasts_aimed_at_it_are_void_and_the_next_ones_step_over_it(place: Pl
     assert found == [(7, 8), (7, 11), (7, 12), (8, 11), (8, 12), (8, 13)]
 
 
-def test_the_forecast_run_of_a_closed_session_says_why_it_gave_none(place: Place) -> None:
+def test_the_forecast_run_of_a_closed_session_gives_the_reason(place: Place) -> None:
     place.until(at(7, 8))
     query = select(run_outcomes.c.state, run_outcomes.c.reason).join(runs, runs.c.id == run_outcomes.c.run_id)
-    wanted = query.where(runs.c.job == "forecast", runs.c.session == WEDNESDAY, runs.c.scope == "XLON")
-    assert {tuple(row) for row in place.rows(wanted)} == {
+    missed = query.where(runs.c.job == "forecast", runs.c.session == WEDNESDAY, runs.c.scope == "XLON")
+    assert {tuple(row) for row in place.rows(missed)} == {
         ("missed", "session 2024-03-06 was closed; the next forecast is due "
                    "2024-03-07T18:00:00Z"),
     }  # fmt: skip
 
 
-def test_a_bar_that_comes_later_opens_it_again(place: Place) -> None:
+def test_a_late_bar_reopens_the_session(place: Place) -> None:
     place.until(at(8, 18))
     place.source.put(replace(LONDON, holes=frozenset()))
     place.until(at(11, 18))
@@ -113,7 +113,7 @@ def test_a_bar_that_comes_later_opens_it_again(place: Place) -> None:
     assert place.closed() == [], "a bar of one symbol is enough"
 
 
-def test_every_reader_of_the_exchange_learns_that_it_is_open_again(place: Place) -> None:
+def test_reopening_raises_the_counters_of_the_whole_exchange(place: Place) -> None:
     place.until(at(8, 18))
     place.source.put(replace(LONDON, holes=frozenset()))
     counter = select(change_counters.c.counter).where(change_counters.c.scope == "BBB.L")
@@ -127,7 +127,7 @@ def test_every_reader_of_the_exchange_learns_that_it_is_open_again(place: Place)
     assert place.rows(counter)[0].counter == before + 1
 
 
-def test_a_single_symbol_waits_for_a_bar_on_the_other_side(database: Database, tmp_path: Path) -> None:
+def test_a_single_symbol_waits_for_a_later_bar(database: Database, tmp_path: Path) -> None:
     place = Place(database, tmp_path, LONDON, NEW_YORK)
     place.until(at(7, 8))
     assert place.closed() == []
@@ -135,13 +135,13 @@ def test_a_single_symbol_waits_for_a_bar_on_the_other_side(database: Database, t
     assert place.closed() == [("XLON", WEDNESDAY)]
 
 
-def test_one_exchange_alone_is_never_judged(database: Database, tmp_path: Path) -> None:
+def test_a_single_exchange_is_never_marked(database: Database, tmp_path: Path) -> None:
     place = Place(database, tmp_path, LONDON, SECOND)
     place.until(at(11, 18))
     assert place.closed() == []
 
 
-def test_a_date_that_nobody_has_says_nothing(database: Database, tmp_path: Path) -> None:
+def test_a_date_without_bars_on_any_exchange_is_not_marked(database: Database, tmp_path: Path) -> None:
     place = Place(database, tmp_path, LONDON, SECOND, replace(NEW_YORK, holes=GONE))
     place.until(at(11, 18))
     assert place.closed() == []
@@ -153,7 +153,7 @@ def test_a_symbol_with_its_bar_keeps_the_session_open(database: Database, tmp_pa
     assert place.closed() == []
 
 
-def test_a_source_that_fails_is_no_closure(place: Place) -> None:
+def test_a_failing_source_is_not_a_closure(place: Place) -> None:
     failed = Transient("the source took too long")
     place.source.errors.update({"AAA.L": failed, "BBB.L": failed})
     place.service.move_market(at(7, 14, 30))
@@ -163,7 +163,7 @@ def test_a_source_that_fails_is_no_closure(place: Place) -> None:
     assert place.closed() == []
 
 
-def test_a_doubted_row_shows_that_it_was_open(place: Place) -> None:
+def test_a_quarantined_row_shows_that_the_session_was_open(place: Place) -> None:
     with place.service.database.transaction() as connection:
         connection.execute(
             insert(quarantine).values(
@@ -175,7 +175,7 @@ def test_a_doubted_row_shows_that_it_was_open(place: Place) -> None:
     assert place.closed() == []
 
 
-def test_a_record_that_ends_closes_five_sessions_and_no_more(database: Database, tmp_path: Path) -> None:
+def test_a_record_that_ends_closes_at_most_five_sessions(database: Database, tmp_path: Path) -> None:
     ended = (replace(LONDON, last=TUESDAY), replace(SECOND, last=TUESDAY))
     place = Place(database, tmp_path, *ended, NEW_YORK)
     place.until(at(20, 18))

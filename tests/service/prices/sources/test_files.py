@@ -1,4 +1,4 @@
-"""A folder of price files as a source, on small files written by the tests."""
+"""A folder of price files as a source, with small files that the tests write."""
 
 import gzip
 import os
@@ -75,7 +75,7 @@ def test_a_parquet_file_is_a_symbol(tmp_path: Path, packed: bool, dates: str) ->
     assert history.meta.calendar == "XTKS"
 
 
-def test_close_only_keeps_the_rest_nan(tmp_path: Path) -> None:
+def test_a_file_with_closes_only_has_nan_elsewhere(tmp_path: Path) -> None:
     write(tmp_path / "^MADE.csv", HEADER + "2018-12-13,,,,2650.5,2650.5,\n2018-12-14,,,,,,\n")
 
     history = source(tmp_path).fetch("^MADE", None, AT)
@@ -85,7 +85,7 @@ def test_close_only_keeps_the_rest_nan(tmp_path: Path) -> None:
     assert history.meta.instrument_type == "INDEX"
 
 
-def test_listed_actions_win_over_adjusted_closes(tmp_path: Path) -> None:
+def test_listed_actions_have_priority_over_adjusted_closes(tmp_path: Path) -> None:
     write(tmp_path / "stocks" / "MADE.csv", HEADER + ROWS)
     write(tmp_path / "OTHER.csv", HEADER + ROWS)
     write(
@@ -107,13 +107,13 @@ def test_listed_actions_win_over_adjusted_closes(tmp_path: Path) -> None:
     assert [action.kind for action in folder.fetch("OTHER", None, AT).actions] == [ActionKind.FACTOR]
 
 
-def test_listed_actions_make_adjusted_closes_needless(tmp_path: Path) -> None:
+def test_adjusted_closes_are_optional_with_listed_actions(tmp_path: Path) -> None:
     write(tmp_path / "MADE.csv", "date,close\n2018-12-13,13\n2018-12-14,14\n")
     write(tmp_path / "actions.csv", "symbol,date,dividend,split\nMADE,2018-12-14,0.1,1\n")
     assert len(source(tmp_path).fetch("MADE", None, AT).actions) == 1
 
 
-def test_a_manifest_tells_calendar_currency_and_type(tmp_path: Path) -> None:
+def test_a_manifest_gives_calendar_currency_and_type(tmp_path: Path) -> None:
     for symbol in ("FUND", "REL.L", "EURUSD", "BTC-USD", "^VOL", "SHARE"):
         write(tmp_path / f"{symbol}.csv", HEADER + ROWS)
     write(
@@ -124,9 +124,9 @@ def test_a_manifest_tells_calendar_currency_and_type(tmp_path: Path) -> None:
     )
     folder = source(tmp_path)
 
-    told = {symbol: folder.fetch(symbol, None, AT).meta for symbol in folder.symbols()}
+    metas = {symbol: folder.fetch(symbol, None, AT).meta for symbol in folder.symbols()}
 
-    assert {symbol: (meta.calendar, meta.currency, meta.instrument_type) for symbol, meta in told.items()} == {
+    assert {symbol: (meta.calendar, meta.currency, meta.instrument_type) for symbol, meta in metas.items()} == {
         "FUND": ("XNYS", "USD", "ETF"),
         "REL.L": ("XLON", "GBP", "EQUITY"),
         "EURUSD": ("24/5", "USD", "CURRENCY"),
@@ -136,7 +136,7 @@ def test_a_manifest_tells_calendar_currency_and_type(tmp_path: Path) -> None:
     }
 
 
-def test_sunday_evenings_join_mondays_bar(tmp_path: Path) -> None:
+def test_sunday_evenings_are_merged_into_mondays_bar(tmp_path: Path) -> None:
     # 2 and 9 December 2018 were Sundays; the second has no Monday.
     text = (
         HEADER + "2018-11-30,1.10,1.20,1.00,1.15,1.15,5\n2018-12-02,1.16,1.30,1.11,1.17,1.17,\n"
@@ -168,7 +168,7 @@ def test_sunday_evenings_join_mondays_bar(tmp_path: Path) -> None:
         (HEADER + "2018-12-17,1,1,1,1,1,1\n" + ROWS, ":3:", "date 2018-12-11 comes after 2018-12-17"),
     ],
 )
-def test_a_bad_file_is_named_with_line_and_reason(tmp_path: Path, text: str, where: str, words: str) -> None:
+def test_an_invalid_file_is_reported_with_line_and_reason(tmp_path: Path, text: str, where: str, words: str) -> None:
     path = write(tmp_path / "BAD.csv", text)
     with pytest.raises(Malformed) as caught:
         source(tmp_path).fetch("BAD", None, AT)
@@ -183,7 +183,7 @@ def test_an_empty_file_has_no_data(tmp_path: Path, text: str) -> None:
         source(tmp_path).fetch("BARE", None, AT)
 
 
-def test_files_that_are_not_what_they_say(tmp_path: Path) -> None:
+def test_files_in_another_format_are_malformed(tmp_path: Path) -> None:
     (tmp_path / "CUT.csv.gz").write_bytes(gzip.compress((HEADER + ROWS).encode())[:-20])
     (tmp_path / "FAKE.parquet").write_bytes(b"date,close\n")
     folder = source(tmp_path)
@@ -195,7 +195,7 @@ def test_files_that_are_not_what_they_say(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "row", ["MADE,soon,0.1,1", "MADE,2018-12-14,-0.1,1", "MADE,2018-12-14,0,nan", "MADE,2018-12-14,x,1"]
 )
-def test_a_bad_list_of_actions_is_named_with_its_line(tmp_path: Path, row: str) -> None:
+def test_an_invalid_list_of_actions_is_reported_with_its_line(tmp_path: Path, row: str) -> None:
     write(tmp_path / "MADE.csv", HEADER + ROWS)
     write(tmp_path / "actions.csv", f"symbol,date,dividend,split\nMADE,2018-12-13,0.1,1\n{row}\n")
     with pytest.raises(Malformed, match=r"actions\.csv:3: "):
@@ -209,7 +209,7 @@ def test_an_unknown_symbol_is_reported_with_the_number_of_symbols(tmp_path: Path
         source(tmp_path).fetch("NOSUCH", None, AT)
 
 
-def test_two_files_for_one_symbol_are_both_named(tmp_path: Path) -> None:
+def test_two_files_for_one_symbol_are_reported(tmp_path: Path) -> None:
     first = write(tmp_path / "a" / "MADE.csv", HEADER + ROWS)
     second = write(tmp_path / "b" / "MADE.csv.gz", HEADER + ROWS)
     with pytest.raises(Malformed) as caught:
@@ -231,7 +231,7 @@ def test_the_record_spans_all_readable_files(tmp_path: Path) -> None:
     assert source(empty).symbols() == ()
 
 
-def test_a_changed_file_is_read_anew_and_a_new_one_is_found_at_the_next_run(tmp_path: Path) -> None:
+def test_a_changed_file_is_read_again_and_a_new_one_is_found_at_the_next_run(tmp_path: Path) -> None:
     path = write(tmp_path / "MADE.csv", HEADER + ROWS)
     folder = source(tmp_path)
     assert len(folder.fetch("MADE", None, AT).bars) == 4
@@ -256,13 +256,13 @@ def test_a_changed_file_is_read_anew_and_a_new_one_is_found_at_the_next_run(tmp_
     assert [action.kind for action in folder.fetch("MADE", None, AT).actions] == [ActionKind.DIVIDEND]
 
 
-def test_few_files_are_kept_and_all_are_served(tmp_path: Path) -> None:
+def test_all_files_are_served_with_a_small_cache(tmp_path: Path) -> None:
     for symbol in ("A", "B", "C"):
         write(tmp_path / f"{symbol}.csv", HEADER + ROWS)
     folder = FilesSource(tmp_path, cached=1)
     assert [len(folder.fetch(symbol, None, AT).bars) for symbol in ("A", "B", "C", "A")] == [4, 4, 4, 4]
 
 
-def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="there is no such folder"):
         FilesSource(tmp_path / "nowhere")

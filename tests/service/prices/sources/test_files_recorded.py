@@ -1,4 +1,4 @@
-"""The recorded prices of ../shared/prices through the files source: real files, real blemishes."""
+"""The recorded prices of ../shared/prices through the files source: real files with real faults."""
 
 import csv
 import gzip
@@ -27,13 +27,13 @@ def test_every_file_is_served_whole(source: FilesSource) -> None:
         rows = {row["symbol"]: int(row["rows"]) for row in csv.DictReader(file)}
     assert set(source.symbols()) == set(rows)
     served = {symbol: len(source.fetch(symbol, None, AFTER).bars) for symbol in rows}
-    # 620 Sunday evenings of the euro joined their Mondays.
+    # 620 Sunday evenings of the euro are merged into their Mondays.
     assert {symbol: rows[symbol] - n for symbol, n in served.items() if n != rows[symbol]} == {"EURUSD": 620}
     assert source.record() == Record(date(1990, 1, 2), date(2024, 9, 20))
 
 
-def test_kinds_of_instrument(source: FilesSource) -> None:
-    told = {
+def test_calendars_and_instrument_types(source: FilesSource) -> None:
+    metas = {
         symbol: source.fetch(symbol, None, AFTER).meta
         for symbol in (
             "AAPL",
@@ -49,7 +49,7 @@ def test_kinds_of_instrument(source: FilesSource) -> None:
             "BTC-USD",
         )
     }
-    assert {symbol: (meta.calendar, meta.instrument_type) for symbol, meta in told.items()} == {
+    assert {symbol: (meta.calendar, meta.instrument_type) for symbol, meta in metas.items()} == {
         "AAPL": ("XNYS", "EQUITY"),
         "SPY": ("XNYS", "ETF"),
         "^VIX": ("XNYS", "INDEX"),
@@ -75,7 +75,7 @@ def test_apples_split_of_2014_appears_on_its_day(source: FilesSource) -> None:
 
 
 def test_derived_factors_fall_on_the_known_ex_dates(tmp_path: Path, source: FilesSource) -> None:
-    """The same file with its list of actions taken away gives factors on the very dates of its dividends."""
+    """A file without its list of actions gives factors on the dates of its dividends."""
     for symbol in ("KO", "IBM", "MSFT"):
         (tmp_path / f"{symbol}.csv.gz").write_bytes((PRICES / "us_stocks" / f"{symbol}.csv.gz").read_bytes())
     bare = FilesSource(tmp_path)
@@ -93,7 +93,7 @@ def test_currencies_crypto_and_indices_have_no_actions(source: FilesSource) -> N
     assert len(source.fetch("SPY", None, AFTER).actions) == 85
 
 
-def test_a_monday_of_the_euro_opens_on_sunday(source: FilesSource) -> None:
+def test_a_monday_bar_of_the_euro_opens_on_sunday(source: FilesSource) -> None:
     with gzip.open(PRICES / "other_markets" / "EURUSD.csv.gz", "rt") as file:
         rows = {row["date"]: row for row in csv.DictReader(file)}
     sunday, monday = rows["2018-12-09"], rows["2018-12-10"]
@@ -103,8 +103,8 @@ def test_a_monday_of_the_euro_opens_on_sunday(source: FilesSource) -> None:
     assert bar["close"] == float(monday["close"])
 
 
-def test_it_is_fast() -> None:
-    """51 files of twenty years in well under a second, ten sessions of a parsed one in about a millisecond."""
+def test_files_are_read_fast() -> None:
+    """51 files of twenty years take well under a second, ten sessions of a parsed file about a millisecond."""
     folder = FilesSource(PRICES / "us_stocks")
     symbols = folder.symbols()
     folder.fetch(symbols[0], None, AFTER)  # the calendar is built once per process
@@ -119,6 +119,6 @@ def test_it_is_fast() -> None:
     assert (time.perf_counter() - began) / len(symbols) < 0.01, "0.4 ms on an idle core"
 
 
-def test_a_listed_dividend_keeps_its_size(source: FilesSource) -> None:
+def test_a_listed_dividend_keeps_its_value(source: FilesSource) -> None:
     special = Action(date(2012, 12, 6), ActionKind.DIVIDEND, 7.0)
     assert special in source.fetch("COST", None, AFTER).actions

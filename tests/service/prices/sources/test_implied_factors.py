@@ -24,13 +24,13 @@ def test_a_step_of_the_ratio_is_a_factor_on_its_day() -> None:
     assert found.value == pytest.approx(0.95, abs=1e-3)
 
 
-def test_only_steps_count_not_the_level() -> None:
+def test_the_level_of_the_ratio_is_ignored() -> None:
     close = np.array([100.0, 50.0, 80.0, 40.0, 60.0, 20.0])
     assert derive_factors(DAYS, close, close * 0.5) == ()
     assert derive_factors(DAYS, close, close) == ()
 
 
-def test_two_steps_and_a_reverse_one() -> None:
+def test_steps_in_both_directions_are_found() -> None:
     close = np.full(6, 100.0)
     adjusted = np.array([90.0, 90.0, 99.0, 99.0, 100.0, 98.000001])
 
@@ -39,7 +39,7 @@ def test_two_steps_and_a_reverse_one() -> None:
     assert [(action.ex_date.day, round(action.value, 4)) for action in found] == [(3, 0.9091), (5, 0.99), (6, 1.0204)]
 
 
-def test_a_small_dividend_between_whole_yen_closes_is_seen() -> None:
+def test_a_small_dividend_between_whole_yen_closes_is_found() -> None:
     close = np.array([101.0, 99.0, 100.0, 102.0, 98.0, 100.0])
     adjusted = np.round(close * np.array([0.997, 0.997, 0.997, 1.0, 1.0, 1.0]), 3)
 
@@ -49,7 +49,7 @@ def test_a_small_dividend_between_whole_yen_closes_is_seen() -> None:
     assert found.value == pytest.approx(0.997, abs=1e-5)
 
 
-def test_holes_and_bad_figures_are_passed_over() -> None:
+def test_missing_and_invalid_figures_are_skipped() -> None:
     close = np.array([100.0, np.nan, 0.0, -5.0, 100.0, np.inf])
     adjusted = np.array([98.0, 98.0, 98.0, 98.0, 100.0, 100.0])
 
@@ -69,12 +69,12 @@ def test_holes_and_bad_figures_are_passed_over() -> None:
         ([1 / 3, 2.0], 0.0),
     ],
 )
-def test_the_rounding_of_figures_is_seen(values: list[float], unit: float) -> None:
+def test_the_rounding_unit_is_found(values: list[float], unit: float) -> None:
     assert rounding_unit(np.array(values)) == pytest.approx(unit)
 
 
 @given(seed=st.integers(0, 10_000), ratio=st.floats(0.02, 1.0), decimals=st.integers(2, 6))
-def test_rounding_noise_makes_no_actions(seed: int, ratio: float, decimals: int) -> None:
+def test_rounding_noise_gives_no_actions(seed: int, ratio: float, decimals: int) -> None:
     close = np.round(np.random.default_rng(seed).uniform(1.0, 500.0, size=300), 2)
     adjusted = np.round(close * ratio, decimals)
     days = np.arange(np.datetime64("2018-01-01"), np.datetime64("2018-01-01") + 300)
@@ -95,7 +95,7 @@ def test_an_action_is_found_on_its_day_with_its_size(seed: int, dividend: float,
     assert found[0].value == pytest.approx(1 - dividend, abs=2e-4)
 
 
-def test_a_small_step_between_coarse_figures_is_seen_in_time() -> None:
+def test_a_small_step_between_coarse_figures_is_found_soon() -> None:
     # Adjusted closes in cents near 2.50: a step of 0.1 % is a quarter of a cent, less than their rounding.
     close = np.round(np.linspace(50.0, 60.0, 400), 2)
     adjusted = np.round(close * np.where(np.arange(400) < 200, 0.05 * 0.998, 0.05), 2)

@@ -1,4 +1,4 @@
-"""Price sources by the words of the setting."""
+"""Price sources by the value of the setting."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from service.prices.sources.sample import SampleSource
 from service.prices.sources.yahoo import YahooSource
 
 
-def test_each_word_makes_its_source(tmp_path: Path) -> None:
+def test_each_value_creates_its_source(tmp_path: Path) -> None:
     assert isinstance(make_source("sample"), SampleSource)
     folder = make_source(f"files:{tmp_path}")
     assert isinstance(folder, FilesSource)
@@ -20,7 +20,7 @@ def test_each_word_makes_its_source(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("spec", ["", "Sample", "files:", "files", "stooq"])
-def test_other_words_are_refused(spec: str) -> None:
+def test_other_values_are_refused(spec: str) -> None:
     with pytest.raises(SettingsError, match="is not a price source; use sample, files:DIR or yahoo"):
         make_source(spec)
 

@@ -1,4 +1,4 @@
-"""The sample that comes with the package, against facts known from elsewhere."""
+"""The bundled sample against figures of other publications."""
 
 from datetime import UTC, date, datetime
 from itertools import pairwise
@@ -14,7 +14,7 @@ SAMPLE = SampleSource()
 END = datetime(2013, 3, 1, 23, tzinfo=UTC)
 
 
-def test_what_it_holds() -> None:
+def test_name_symbols_span_and_metadata_of_the_sample() -> None:
     assert SAMPLE.name == "sample"
     assert SAMPLE.can_replay
     assert SAMPLE.symbols() == ("AAPL", "FB", "GOOG", "IBM", "MSFT")
@@ -33,7 +33,7 @@ def test_what_it_holds() -> None:
         ("MSFT", date(2000, 3, 1), 3270),
     ],
 )
-def test_every_session_is_there_and_sound(symbol: str, first: date, rows: int) -> None:
+def test_every_session_has_a_valid_bar(symbol: str, first: date, rows: int) -> None:
     bars = SAMPLE.fetch(symbol, None, END).bars
     sessions = get_calendar("XNYS", first, date(2013, 3, 1)).sessions(first, date(2013, 3, 1))
     assert [stamp.date() for stamp in bars.index] == sessions
@@ -82,11 +82,11 @@ def test_a_split_appears_on_its_day() -> None:
     assert day.bars["volume"].tolist()[1:] == [32_696_800.0, 11_635_900.0]
     assert day.actions == (Action(date(2005, 2, 28), ActionKind.SPLIT, 2.0),)
 
-    # Two splits ahead in the spring of 2000: the close of 1 March was 130.31 dollars.
+    # Two splits are still to come in the spring of 2000: the close of 1 March was 130.31 dollars.
     spring = SAMPLE.fetch("AAPL", None, datetime(2000, 3, 1, 22, tzinfo=UTC))
     np.testing.assert_allclose(spring.bars.to_numpy(), [[118.56, 132.06, 118.5, 130.31, 9_616_100]], rtol=1e-6)
 
 
-def test_an_unknown_symbol_hears_what_there_is() -> None:
+def test_an_unknown_symbol_is_refused_with_the_list_of_symbols() -> None:
     with pytest.raises(UnknownSymbol, match="TSLA: the sample holds AAPL, FB, GOOG, IBM, MSFT only"):
         SAMPLE.fetch("TSLA", None, END)

@@ -1,4 +1,4 @@
-"""The real yfinance against the stand-in."""
+"""The Yahoo source: the real yfinance against the stand-in."""
 
 import time
 from collections.abc import Iterator
@@ -56,7 +56,7 @@ def source(standin: Standin, tmp_path: Path) -> YahooSource:
     return YahooSource(tmp_path, standin.url)
 
 
-def test_bars_are_those_of_the_generator(source: YahooSource) -> None:
+def test_bars_equal_those_of_the_stand_in(source: YahooSource) -> None:
     history = source.fetch("MADE", START, NOW)
 
     assert history.symbol == "MADE"
@@ -92,7 +92,7 @@ def test_the_whole_history_without_a_start(source: YahooSource) -> None:
     assert len(source.fetch("MADE", None, NOW).bars) == 34
 
 
-def test_splits_dividends_and_holes(source: YahooSource) -> None:
+def test_splits_dividends_and_null_rows(source: YahooSource) -> None:
     history = source.fetch("UP", START, NOW)
 
     # The dividend before the split is served halved, as every price before it; the one after is as paid.
@@ -109,14 +109,14 @@ def test_splits_dividends_and_holes(source: YahooSource) -> None:
     assert int(history.bars.isna().all(axis=1).sum()) == 1
 
 
-def test_what_yahoo_says_about_a_symbol(source: YahooSource) -> None:
+def test_metadata_of_a_symbol(source: YahooSource) -> None:
     meta = source.fetch("7001.T", START, NOW).meta
 
     assert (meta.name, meta.exchange, meta.currency, meta.instrument_type) == ("Made-up KK", "JPX", "JPY", "EQUITY")
     assert meta.calendar is None
 
 
-def test_tokyo_keeps_its_own_dates(source: YahooSource) -> None:
+def test_dates_of_tokyo_are_local(source: YahooSource) -> None:
     bars = source.fetch("7001.T", date(2018, 11, 12), NOW).bars
 
     assert [day.day for day in bars.index] == [12, 13, 14, 15]
@@ -129,14 +129,14 @@ def test_rows_later_than_the_instant_are_left_out(source: YahooSource) -> None:
     assert [action.ex_date for action in history.actions] == [date(2018, 11, 8)]
 
 
-def test_unknown_symbols_are_told_so_in_every_round(source: YahooSource) -> None:
+def test_unknown_symbols_are_reported_each_time(source: YahooSource) -> None:
     # yfinance answers its first two unknown symbols in another way than the later ones.
     for symbol in ("NOSUCH", "NEITHER", "NORTHIS", "NOSUCH"):
         with pytest.raises(UnknownSymbol, match=f"^{symbol}: Yahoo has no such symbol"):
             source.fetch(symbol, START, NOW)
 
 
-def test_a_symbol_gone_after_its_zone_was_seen_is_unknown(source: YahooSource, standin: Standin) -> None:
+def test_a_symbol_removed_after_its_zone_is_cached_is_unknown(source: YahooSource, standin: Standin) -> None:
     source.fetch("MADE", START, NOW)
     del standin.symbols["MADE"]
 
@@ -166,18 +166,17 @@ def test_a_symbol_gone_after_its_zone_was_seen_is_unknown(source: YahooSource, s
         (Fault.UNAUTHORISED, NoData, "no reason"),
     ],
 )
-def test_each_fault_is_one_of_the_five_errors_and_passes(
+def test_each_fault_is_one_of_the_five_errors_and_is_temporary(
     source: YahooSource, standin: Standin, fault: Fault, expected: type[SourceError], words: str
 ) -> None:
     source.fetch("MADE", START, NOW)
-    fails_and_passes(source, standin, fault, (expected, words))
+    assert_temporary(source, standin, fault, expected, words)
 
 
-def fails_and_passes(
-    source: YahooSource, standin: Standin, fault: Fault, told: tuple[type[SourceError], str]
-) -> None:  # fmt: skip
-    """One fetch ends in an error of exactly this kind with these words; the next run's is well again."""
-    expected, words = told
+def assert_temporary(
+    source: YahooSource, standin: Standin, fault: Fault, expected: type[SourceError], words: str
+) -> None:
+    """Check that one fetch raises exactly this error with these words, and that the next run succeeds."""
     standin.fail("MADE", fault)
     with pytest.raises(expected, match=words) as caught:
         source.fetch("MADE", START, NOW)
@@ -188,29 +187,29 @@ def fails_and_passes(
     assert len(source.fetch("MADE", START, NOW).bars) == 11
 
 
-def test_a_cut_zone_answer_is_replayed_until_the_next_run(source: YahooSource, standin: Standin) -> None:
+def test_a_truncated_zone_answer_is_cached_until_the_next_run(source: YahooSource, standin: Standin) -> None:
     standin.fail("MADE", Fault.CUT_JSON, times=1)
     with pytest.raises(Transient):
         source.fetch("MADE", START, NOW)
-    asked = len(standin.requests)
+    count = len(standin.requests)
 
-    # The stand-in is well again, but yfinance does not even ask.
+    # The stand-in answers again, but yfinance sends no request.
     with pytest.raises(Transient):
         source.fetch("MADE", START, NOW)
-    assert len(standin.requests) == asked
+    assert len(standin.requests) == count
 
     source.begin_run()
     assert len(source.fetch("MADE", START, NOW).bars) == 11
 
 
 @pytest.mark.parametrize("target", [COOKIE, CRUMB])
-def test_cookie_and_crumb_may_fail_while_bars_come(source: YahooSource, standin: Standin, target: str) -> None:
+def test_bars_are_served_without_cookie_or_crumb(source: YahooSource, standin: Standin, target: str) -> None:
     standin.fail(target, Fault.RATE_LIMIT)
 
     assert len(source.fetch("MADE", START, NOW).bars) == 11
 
 
-def test_one_failing_symbol_does_not_touch_the_next(source: YahooSource, standin: Standin) -> None:
+def test_one_failing_symbol_does_not_affect_the_next(source: YahooSource, standin: Standin) -> None:
     standin.fail("MADE", Fault.BAD_GATEWAY)
     with pytest.raises(Transient):
         source.fetch("MADE", START, NOW)
@@ -218,7 +217,7 @@ def test_one_failing_symbol_does_not_touch_the_next(source: YahooSource, standin
     assert len(source.fetch("UP", START, NOW).bars) == 11
 
 
-def test_calls_side_by_side_do_not_mix(source: YahooSource) -> None:
+def test_parallel_calls_do_not_mix(source: YahooSource) -> None:
     symbols = ["MADE", "UP", "7001.T", "NOSUCH"] * 3
 
     def last_close(symbol: str) -> float | None:
@@ -235,7 +234,7 @@ def test_calls_side_by_side_do_not_mix(source: YahooSource) -> None:
     assert found == [made, up, tokyo, None] * 3
 
 
-def test_yahoo_is_no_record(source: YahooSource) -> None:
+def test_yahoo_is_a_live_source(source: YahooSource) -> None:
     assert (source.name, source.can_replay, source.symbols(), source.record()) == ("yahoo", False, (), None)
 
 
@@ -248,13 +247,13 @@ def test_a_stand_in_elsewhere_is_refused(url: str) -> None:
         YahooSource(None, url)
 
 
-def test_a_cache_folder_that_cannot_be_made_is_told_in_one_sentence(tmp_path: Path) -> None:
+def test_a_cache_folder_that_cannot_be_created_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file where the data folder should be\n")
     with pytest.raises(SettingsError, match=r"data/yahoo-cache cannot hold yfinance's cache \(Not a directory\); set"):
         YahooSource(tmp_path / "data" / "yahoo-cache")
 
 
-def test_a_hanging_request_is_given_up(standin: Standin, tmp_path: Path) -> None:
+def test_a_hanging_request_times_out(standin: Standin, tmp_path: Path) -> None:
     source = YahooSource(tmp_path, standin.url, timeout=0.5)
     source.fetch("MADE", START, NOW)
     standin.fail("MADE", Fault.HANG)
@@ -262,7 +261,7 @@ def test_a_hanging_request_is_given_up(standin: Standin, tmp_path: Path) -> None
         source.fetch("MADE", START, NOW)
 
 
-def test_fetches_are_held_apart_among_threads(standin: Standin, tmp_path: Path) -> None:
+def test_the_pace_applies_across_threads(standin: Standin, tmp_path: Path) -> None:
     source = YahooSource(tmp_path, standin.url, pace=0.2)
     began = time.monotonic()
     with ThreadPoolExecutor(4) as pool:
@@ -270,11 +269,11 @@ def test_fetches_are_held_apart_among_threads(standin: Standin, tmp_path: Path) 
     assert time.monotonic() - began >= 0.6
 
 
-def test_a_corrupt_cache_folder_is_wiped_and_asked_over_once(standin: Standin, tmp_path: Path) -> None:
+def test_a_corrupt_cache_folder_is_emptied_and_the_fetch_repeated(standin: Standin, tmp_path: Path) -> None:
     source = YahooSource(tmp_path, standin.url)
     (private,) = tmp_path.iterdir()
     for name in ("tkr-tz.db", "cookies.db"):
-        (private / name).write_bytes(b"this is no database, whatever its name says. " * 100)
+        (private / name).write_bytes(b"this is not a database, although it has its name. " * 100)
     assert len(source.fetch("MADE", START, NOW).bars) == 11
     assert (private / "tkr-tz.db").read_bytes().startswith(b"SQLite format 3")
 
@@ -286,22 +285,22 @@ def test_a_corrupt_cache_folder_is_wiped_and_asked_over_once(standin: Standin, t
         "A3=made-up; Domain=.yahoo.com; Path=/",
     ],
 )
-def test_a_stored_cookie_without_its_parts_is_wiped(source: YahooSource, standin: Standin, cookie: str) -> None:
+def test_a_stored_cookie_without_its_parts_is_removed(source: YahooSource, standin: Standin, cookie: str) -> None:
     standin.cookie = cookie
     source.fetch("MADE", START, NOW)
     forget_session()
     assert len(source.fetch("MADE", START, NOW).bars) == 11
 
 
-def test_a_cache_that_stays_corrupt_is_told_once_wiped(standin: Standin, tmp_path: Path) -> None:
+def test_a_fault_after_emptying_the_cache_is_reported(standin: Standin, tmp_path: Path) -> None:
     source = YahooSource(tmp_path, standin.url)
     source.fetch("MADE", START, NOW)
     standin.fail("MADE", Fault.NO_VOLUME)
-    asked = standin.requests.count("query2.finance.yahoo.com/v8/finance/chart/MADE")
+    count = standin.requests.count("query2.finance.yahoo.com/v8/finance/chart/MADE")
     for expected in (3, 4):  # zone and chart again after the wipe, which one run does once
         with pytest.raises(Malformed):
             source.fetch("MADE", START, NOW)
-        assert standin.requests.count("query2.finance.yahoo.com/v8/finance/chart/MADE") == asked + expected
+        assert standin.requests.count("query2.finance.yahoo.com/v8/finance/chart/MADE") == count + expected
 
 
 @pytest.mark.parametrize(
@@ -316,14 +315,14 @@ def test_a_cache_that_stays_corrupt_is_told_once_wiped(standin: Standin, tmp_pat
         (Fault.BAD_GATEWAY, Transient, "not a complete JSON document"),
     ],
 )
-def test_a_symbol_never_asked_before_tells_its_own_reason(
+def test_the_first_fetch_of_a_symbol_reports_the_reason_of_yahoo(
     source: YahooSource, standin: Standin, fault: Fault, expected: type[SourceError], words: str
 ) -> None:
-    """Its time zone is looked up first, and yfinance would say of all of these that it is delisted."""
-    fails_and_passes(source, standin, fault, (expected, words))
+    """The time zone is looked up first, and yfinance would report each of these as delisted."""
+    assert_temporary(source, standin, fault, expected, words)
 
 
-def test_a_last_row_that_comes_twice_is_one_session(source: YahooSource, standin: Standin) -> None:
+def test_a_repeated_last_row_is_one_session(source: YahooSource, standin: Standin) -> None:
     source.fetch("MADE", START, NOW)
     standin.fail("MADE", Fault.DUPLICATE_LAST)
     bars = source.fetch("MADE", START, NOW).bars
@@ -332,7 +331,7 @@ def test_a_last_row_that_comes_twice_is_one_session(source: YahooSource, standin
     assert bars.index.is_unique
 
 
-def test_the_private_folder_goes_with_the_source(standin: Standin, tmp_path: Path) -> None:
+def test_the_private_folder_is_removed_with_the_source(standin: Standin, tmp_path: Path) -> None:
     source = YahooSource(tmp_path, standin.url)
     source.fetch("MADE", START, NOW)
     (private,) = tmp_path.iterdir()

@@ -117,7 +117,11 @@ def test_one_failure_does_not_stop_the_others(world: World) -> None:
         world.source.bars[symbol] = bars_frame(JANUARY[:3], CLOSES[:3])
     world.source.errors["BBB"] = ZeroDivisionError("a fault of the source")
     outcomes = world.pull(JANUARY[2], "AAA", "BBB", "CCC")
-    assert [(one.symbol, one.state) for one in outcomes.values()] == [("AAA", "ok"), ("BBB", "failed"), ("CCC", "ok")]
+    assert [(outcome.symbol, outcome.state) for outcome in outcomes.values()] == [
+        ("AAA", "ok"),
+        ("BBB", "failed"),
+        ("CCC", "ok"),
+    ]
     assert "a fault of the source" in str(outcomes["BBB"].reason)
     assert world.instruments("BBB")[0].state == "failing"
 
@@ -171,7 +175,7 @@ def test_a_rate_limit_defers_the_symbols_not_tried_yet(world: World) -> None:
     assert outcomes["S00"].state == "ok"
     assert len(world.source.asked) < 20
     del world.source.errors["S03"]
-    assert {one.state for one in world.pull(JANUARY[2], *symbols).values()} == {"ok"}
+    assert {outcome.state for outcome in world.pull(JANUARY[2], *symbols).values()} == {"ok"}
 
 
 @pytest.mark.parametrize(("count", "state"), [(0, "no_data"), (1, "ok")])
@@ -220,7 +224,7 @@ def test_the_group_of_the_settings_has_priority(world: World) -> None:
     world.source.metas["BBB"] = InstrumentMeta(exchange="CME", instrument_type="FUTURE", currency="USD")
     world.pull(JANUARY[0])
     found = world.instruments("AAA", "BBB")
-    assert [(one.group, one.calendar) for one in found] == [("metals", "XNYS"), ("other", "CMES")]
+    assert [(instrument.group, instrument.calendar) for instrument in found] == [("metals", "XNYS"), ("other", "CMES")]
 
 
 def test_no_transaction_is_open_while_fetching(world: World) -> None:
@@ -235,7 +239,7 @@ def test_no_transaction_is_open_while_fetching(world: World) -> None:
         return plain(symbol, start, at)
 
     world.source.fetch = fetch  # type: ignore[method-assign]
-    assert {one.state for one in world.pull(JANUARY[2]).values()} == {"ok"}
+    assert {outcome.state for outcome in world.pull(JANUARY[2]).values()} == {"ok"}
     assert all(name.startswith("fetch") for name in seen)
 
 

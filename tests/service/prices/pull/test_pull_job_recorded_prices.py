@@ -31,10 +31,10 @@ def recorded(database: Database, tmp_path: Path) -> World:
 def test_real_moves_are_confirmed_and_missing_splits_are_not(database: Database, tmp_path: Path) -> None:
     world = recorded(database, tmp_path)
     symbols = sorted({symbol for symbol, _ in REAL_MOVES + MISSING_SPLITS} | {"^VIX", "SPY"})
-    assert {one.state for one in world.pull(date(2018, 12, 27), *symbols).values()} == {"ok"}
+    assert {outcome.state for outcome in world.pull(date(2018, 12, 27), *symbols).values()} == {"ok"}
     with database.reading() as connection:
         assert not [move for move in REAL_MOVES if has_bar(connection, *move)]  # each waits for a second pull
-    assert {one.state for one in world.pull(date(2018, 12, 28), *symbols).values()} == {"ok"}
+    assert {outcome.state for outcome in world.pull(date(2018, 12, 28), *symbols).values()} == {"ok"}
     with database.reading() as connection:
         assert [move for move in REAL_MOVES if not has_bar(connection, *move)] == []
         assert [move for move in MISSING_SPLITS if has_bar(connection, *move)] == []

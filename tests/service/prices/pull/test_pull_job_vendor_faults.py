@@ -151,7 +151,7 @@ def test_a_split_is_confirmed_when_the_closes_change_by_its_ratio(vendor: Vendor
     vendor.change(unapplied=frozenset())
     assert vendor.pull(SESSIONS[3])["MADE"].state == "ok"
     assert vendor.state == ("ok", 2)
-    assert [one.state for one in vendor.holds()] == ["confirmed"]
+    assert [hold.state for hold in vendor.holds()] == ["confirmed"]
 
 
 def test_a_ratio_without_a_split_is_held_until_the_split_is_announced(vendor: Vendor) -> None:
@@ -162,7 +162,7 @@ def test_a_ratio_without_a_split_is_held_until_the_split_is_announced(vendor: Ve
     assert vendor.closes() == traded(31)
     vendor.change(unannounced=frozenset())
     assert vendor.pull(SESSIONS[2])["MADE"].state == "ok"
-    assert (vendor.state, [one.state for one in vendor.holds()]) == (("ok", 2), ["confirmed"])
+    assert (vendor.state, [hold.state for hold in vendor.holds()]) == (("ok", 2), ["confirmed"])
 
 
 @pytest.mark.parametrize(("times", "words"), [(100.0, "currency unit"), (2.0, "no split explains it")])
@@ -193,19 +193,19 @@ def test_a_scale_that_the_vendor_corrects_is_cleared(vendor: Vendor) -> None:
     assert vendor.pull(SESSIONS[1])["MADE"].state == "suspect"
     vendor.change(scaled={})
     assert vendor.pull(SESSIONS[2])["MADE"].state == "ok"
-    assert (vendor.closes(), [one.state for one in vendor.holds()]) == (traded(33), ["cleared"])
+    assert (vendor.closes(), [hold.state for hold in vendor.holds()]) == (traded(33), ["cleared"])
 
 
 def test_a_stored_symbol_is_unknown_on_the_third_session(vendor: Vendor) -> None:
     vendor.pull(SESSIONS[0])
     gone = vendor.standin.symbols.pop("MADE")
     outcomes = [vendor.pull(session)["MADE"] for session in (SESSIONS[1], SESSIONS[1], SESSIONS[2])]
-    assert [one.state for one in outcomes] == ["no_data"] * 3
+    assert [outcome.state for outcome in outcomes] == ["no_data"] * 3
     assert "reported on 2 of the 3 sessions" in str(outcomes[2].reason)
     assert vendor.state == ("failing", 1)
     assert vendor.pull(SESSIONS[3])["MADE"].state == "unknown"
     assert vendor.state == ("unknown", 1)
-    assert [one.state for one in vendor.holds()] == ["confirmed"]
+    assert [hold.state for hold in vendor.holds()] == ["confirmed"]
     vendor.standin.symbols["MADE"] = gone
     assert vendor.pull(SESSIONS[4])["MADE"].state == "ok"
 
@@ -219,7 +219,7 @@ def test_an_answer_resets_the_count_of_sessions(vendor: Vendor) -> None:
     assert vendor.pull(SESSIONS[3])["MADE"].state == "ok"
     del vendor.standin.symbols["MADE"]
     assert vendor.pull(SESSIONS[4])["MADE"].state == "no_data"
-    assert [one.state for one in vendor.holds()] == ["cleared", "open"]
+    assert [hold.state for hold in vendor.holds()] == ["cleared", "open"]
 
 
 def test_a_symbol_without_bars_is_unknown_in_the_first_pull(vendor: Vendor) -> None:
@@ -248,19 +248,19 @@ def test_a_pull_ends_at_its_time_limit_if_a_fetch_hangs(vendor: Vendor) -> None:
     vendor.standin.fail("MADE", Fault.HANG)
     vendor.world.settings = vendor.world.settings.model_copy(update={"pull_limit_seconds": 0.6})
     outcomes = vendor.pull(SESSIONS[1], "MADE", "OTHER")
-    assert [one.state for one in outcomes.values()] == ["transient", "transient"]
+    assert [outcome.state for outcome in outcomes.values()] == ["transient", "transient"]
     assert "longer than 0.6 s" in str(outcomes["MADE"].reason)
     vendor.standin.heal()
     vendor.world.settings = vendor.world.settings.model_copy(update={"pull_limit_seconds": 600})
-    assert {one.state for one in vendor.pull(SESSIONS[1], "MADE", "OTHER").values()} == {"ok"}
+    assert {outcome.state for outcome in vendor.pull(SESSIONS[1], "MADE", "OTHER").values()} == {"ok"}
 
 
 def test_a_rate_limit_stops_the_pull_and_the_rest_is_fetched_later(vendor: Vendor) -> None:
     vendor.standin.fail("MADE", Fault.RATE_LIMIT)
     first = vendor.pull(SESSIONS[0], "MADE", "OTHER", "NOSUCH")
-    assert [one.state for one in first.values()] == ["deferred"] * 3
+    assert [outcome.state for outcome in first.values()] == ["deferred"] * 3
     assert "HTTP 429" in str(first["MADE"].reason)
     assert not [path for path in vendor.standin.requests if path.endswith(("/OTHER", "/NOSUCH"))]
     vendor.standin.heal()
     second = vendor.pull(SESSIONS[0], "MADE", "OTHER", "NOSUCH")
-    assert [one.state for one in second.values()] == ["ok", "ok", "unknown"]
+    assert [outcome.state for outcome in second.values()] == ["ok", "ok", "unknown"]

@@ -265,7 +265,9 @@ def test_the_pace_applies_across_threads(standin: Standin, tmp_path: Path) -> No
     source = YahooSource(tmp_path, standin.url, pace=0.2)
     began = time.monotonic()
     with ThreadPoolExecutor(4) as pool:
-        assert [len(one.bars) for one in pool.map(lambda _: source.fetch("MADE", START, NOW), range(4))] == [11] * 4
+        assert [len(history.bars) for history in pool.map(lambda _: source.fetch("MADE", START, NOW), range(4))] == [
+            11
+        ] * 4
     assert time.monotonic() - began >= 0.6
 
 

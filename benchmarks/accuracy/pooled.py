@@ -22,7 +22,7 @@ from models.preprocessing.frame import Panel
 from models.preprocessing.pipeline import cut_windows
 from models.preprocessing.splits import DateRange, spans_between
 from models.training.fit_network import EpochEnd, fit_network
-from models.training.train import judge_network
+from models.training.train import evaluate_network
 
 PRICES = Path(__file__).resolve().parents[3] / "shared" / "prices"
 REFERENCES = (Reference("SPY", ReferenceRole.MARKET), Reference("^VIX", ReferenceRole.VOLATILITY))
@@ -58,7 +58,7 @@ def measure(panel: Panel, config: ModelConfig) -> dict[str, Any]:
     spans = spans_between(windows, _range(FIT), _range(STOP), _range(TEST))
     fitted = fit_network(panel, config, spans, _tell)
     walk = fit_random_walk(panel, random_walk_config(config.strategy), spans.train_until)
-    return judge_network(fitted, fitted.windows.select(spans.test), walk)
+    return evaluate_network(fitted, fitted.windows.select(spans.test), walk)
 
 
 def main() -> int:

@@ -134,7 +134,7 @@ class NetworkBacktestForecaster:
             tell((seeds.index(epoch.seed) + done) / len(seeds))
 
         fitted = fit_config(panel, self.config, spans, report)
-        facts = {"val_loss": list(fitted.stop_losses), "epochs": list(fitted.epochs)}
+        facts = {"val_loss": list(fitted.val_losses), "epochs": list(fitted.epochs)}
         if isinstance(fitted, FittedSpatiotemporalNetwork):
             return FittedSpatiotemporalForecaster(fitted.forecaster, facts)
         return FittedNetworkForecaster(fitted.forecaster, facts)

@@ -10,7 +10,7 @@ from models.backtest.protocols import ForecastHistory, Serving, between, history
 from models.config import MIN_HISTORY_NETWORK
 from models.forecasting.ensemble import mean_over_seeds
 from models.forecasting.spatiotemporal.forecaster import SpatiotemporalForecaster
-from models.forecasting.spatiotemporal.images import cells, market_images
+from models.forecasting.spatiotemporal.images import image_cells, market_images
 from models.forecasting.spatiotemporal.layout import NO_ROW
 from models.preprocessing.frame import Panel
 
@@ -35,7 +35,7 @@ class FittedSpatiotemporalForecaster(Serving[SpatiotemporalForecaster]):
         windows = between(asked, first, last)
         windows = windows.select(np.flatnonzero(rows[windows.symbol_index] != NO_ROW))
         frames = market_images(seen, windows, rows, len(pipeline.layout.symbols))
-        at = cells(windows, frames.as_of, rows)
+        at = image_cells(windows, frames.as_of, rows)
         each = [answer[at] for answer in self.forecaster.seed_quantiles(frames)]
         seeds = dict(zip(self.config.seeds, each, strict=True)) if len(each) > 1 else {}
         return replace(history_of(windows, mean_over_seeds(each)), facts=self.facts, seeds=seeds)

@@ -30,8 +30,8 @@ from models.preprocessing.windows import PooledWindows
 from models.training.fit_network import EpochEnd, fit_network
 from models.training.holdout import BASIS_POINT, actual_returns
 
-FIT = (np.datetime64("2000-03-01"), np.datetime64("2009-12-31"))
-STOP = (np.datetime64("2010-01-01"), np.datetime64("2010-12-31"))
+TRAIN = (np.datetime64("2000-03-01"), np.datetime64("2009-12-31"))
+VALIDATION = (np.datetime64("2010-01-01"), np.datetime64("2010-12-31"))
 LEARN = (np.datetime64("2011-01-01"), np.datetime64("2016-12-31"))
 MEASURED_FROM = np.datetime64("2012-01-01")
 
@@ -118,7 +118,7 @@ def main() -> int:
     arguments = parser.parse_args()
     panel = _until(stocks_panel(arguments.prices), LEARN[1])
     config = ModelConfig("lstm", Strategy.MULTI_STEP, references=REFERENCES, seeds=tuple(range(arguments.seeds)))
-    spans = spans_between(cut_windows(panel, config, require_targets=True), FIT, STOP, LEARN)
+    spans = spans_between(cut_windows(panel, config, require_targets=True), TRAIN, VALIDATION, LEARN)
     fitted = fit_network(panel, config, spans, _tell)
     walk = fit_random_walk(panel, random_walk_config(config.strategy), spans.train_until)
     windows = fitted.windows.select(spans.test)

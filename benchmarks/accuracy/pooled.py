@@ -26,7 +26,7 @@ from models.training.train import evaluate_network
 
 PRICES = Path(__file__).resolve().parents[3] / "shared" / "prices"
 REFERENCES = (Reference("SPY", ReferenceRole.MARKET), Reference("^VIX", ReferenceRole.VOLATILITY))
-FIT, STOP, TEST = ("2000-03-01", "2014-12-31"), ("2015-01-01", "2016-12-31"), ("2017-01-01", "2018-12-31")
+TRAIN, VALIDATION, TEST = ("2000-03-01", "2014-12-31"), ("2015-01-01", "2016-12-31"), ("2017-01-01", "2018-12-31")
 
 GOALS = {"pinball": 38.53, "random_walk_pinball": 39.11}
 """Basis points on the test years, all three steps."""
@@ -55,7 +55,7 @@ def measure(panel: Panel, config: ModelConfig) -> dict[str, Any]:
         As `judging.judge`, with `val_loss` and `epochs` per seed.
     """
     windows = cut_windows(panel, config, require_targets=True)
-    spans = spans_between(windows, _range(FIT), _range(STOP), _range(TEST))
+    spans = spans_between(windows, _range(TRAIN), _range(VALIDATION), _range(TEST))
     fitted = fit_network(panel, config, spans, _tell)
     walk = fit_random_walk(panel, random_walk_config(config.strategy), spans.train_until)
     return evaluate_network(fitted, fitted.windows.select(spans.test), walk)

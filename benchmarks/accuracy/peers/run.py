@@ -25,11 +25,11 @@ import numpy as np
 import pandas as pd
 
 from models.backtest.folds import Fold, WalkForward, union_grid, walk_forward
-from models.backtest.protocols import ForecastHistory, between, history_of
+from models.backtest.protocols import ForecastHistory, between, build_history
 from models.baselines.base import sigma_rows
 from models.config import MULTI_STEP_HORIZON, QUANTILES
 from models.preprocessing.frame import FloatArray, Panel
-from service.backtest.parquet import ForecasterRows, joined, write_rows
+from service.backtest.parquet import ForecasterRows, join_folds, write_rows
 from service.backtest.prices import GroupPanel, fetch_all, group_panels
 from service.prices.sources.registry import make_source
 from service.settings import Settings
@@ -97,7 +97,7 @@ def history_from(panel: Panel, fold: Fold, found: pd.DataFrame) -> ForecastHisto
             raw[place, int(step) - 1] = ladder
     raw -= _log_close(panel, rows.symbol_index, rows.as_of)[:, None, None]
     known = np.flatnonzero(~np.isnan(raw).any(axis=(1, 2)))
-    return history_of(rows.select(known), raw[known])
+    return build_history(rows.select(known), raw[known])
 
 
 def _log_close(panel: Panel, symbol_index: np.ndarray, as_of: np.ndarray) -> FloatArray:
@@ -110,7 +110,7 @@ def _log_close(panel: Panel, symbol_index: np.ndarray, as_of: np.ndarray) -> Flo
 
 def run_model(python: Path, model: str, group: GroupPanel, folds: Sequence[Fold], steps: int) -> ForecasterRows:
     """Forecast every fold by one peer."""
-    parts = []
+    histories = []
     for fold in folds:
         with tempfile.TemporaryDirectory() as folder:
             prices, out = Path(folder) / "prices.parquet", Path(folder) / "out.parquet"
@@ -119,9 +119,9 @@ def run_model(python: Path, model: str, group: GroupPanel, folds: Sequence[Fold]
             first = int(np.searchsorted(union_grid(group.panel), fold.test[0])) + 1
             words = [str(python), str(HERE / "forecast.py"), str(prices), str(out), model, str(first), str(steps)]
             subprocess.run(words, check=True, cwd=folder)
-            parts.append((fold.number, history_from(group.panel, fold, pd.read_parquet(out))))
-        print(f"{model}: fold {fold.number} of {len(folds)} done, {len(parts[-1][1])} rows", file=sys.stderr)
-    history, numbers = joined(parts)
+            histories.append(history_from(group.panel, fold, pd.read_parquet(out)))
+        print(f"{model}: fold {fold.number} of {len(folds)} done, {len(histories[-1])} rows", file=sys.stderr)
+    history, numbers = join_folds([fold.number for fold in folds], histories)
     return ForecasterRows(group, model, "multi_step", 5 if model == "neuralforecast_lstm" else 1, history, numbers)
 
 

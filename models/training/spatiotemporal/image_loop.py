@@ -162,5 +162,5 @@ class ImageLoop(Trainer):
         with tf.GradientTape() as tape:
             loss = self._summed_loss(samples, self._train, dates, True) / counted
             regularised = tf.add_n([loss, *self._model.losses])
-            self._apply_gradient(tape, regularised)
+        self._apply_gradient(tape, regularised)
         return loss

@@ -14,14 +14,14 @@ from models.backtest.analysis.ablations import (
     LookbackFigure,
     SeedFigure,
     disagreements,
-    lookback_study,
+    lookback_ablation,
     seed_spread,
     skill_by_age,
 )
 from models.backtest.analysis.comparison_set import ComparisonSet, comparison_sets
 from models.backtest.analysis.leaderboard import Leaderboard, rank
 from models.backtest.analysis.rolling_skill import ROLLING_SESSIONS, RollingSkill, rolling_skill
-from models.backtest.forecast_table import Entry, served, tidy
+from models.backtest.forecast_table import Entry, clean_table, served_rows
 from service.backtest.report.reader import Contents, ReportError
 
 SHOWN_NOTICES = 20
@@ -94,13 +94,13 @@ def make_report(contents: Contents, files: tuple[str, ...], champion: str | None
     Raises:
         ReportError: No row can be judged, or there is no forecaster of the champion's name.
     """
-    tidied, notes = tidy(contents.table)
+    tidied, notes = clean_table(contents.table)
     if not len(tidied):
         raise ReportError(f"no row of {', '.join(files)} can be judged: {'; '.join(notes)}")
     names = sorted({entry.forecaster for entry in tidied.entries})
     if champion is not None and champion not in names:
         raise ReportError(f"there is no forecaster named {champion}; the file holds {', '.join(names)}")
-    table = served(tidied)
+    table = served_rows(tidied)
     found = []
     for comparison in comparison_sets(table):
         if len(comparison):
@@ -144,7 +144,7 @@ def _findings(comparison: ComparisonSet, champion: str | None, networks: Collect
         comparison,
         leaderboard,
         skill_by_age(comparison),
-        lookback_study(comparison),
+        lookback_ablation(comparison),
         rolling_skill(comparison),
         tuple(notes),
     )

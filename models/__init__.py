@@ -1,4 +1,4 @@
-"""Pure forecasting: features, windows, networks, training, inference, evaluation.
+"""Forecasting code without side effects: features, windows, networks, training, inference, evaluation.
 
-Nothing here knows a clock, a database, the network or a setting.
+Nothing here uses a clock, a database, network access or a setting.
 """

@@ -1,4 +1,4 @@
-"""What is forecast and how: the constants and frozen specifications every part shares."""
+"""Constants and frozen configurations that all parts of `models` share."""
 
 import hashlib
 import json
@@ -8,79 +8,88 @@ from enum import StrEnum
 QUANTILES: tuple[float, ...] = (0.025, 0.10, 0.25, 0.50, 0.75, 0.90, 0.975)
 """Probability levels of every stored forecast, ascending; the median is the point forecast."""
 
+MEDIAN = QUANTILES.index(0.50)
+"""Position of the median among the quantiles."""
+
+INTERVAL_LEVELS: tuple[float, ...] = (0.50, 0.80, 0.95)
+"""Nominal levels of the central intervals that the quantiles bound, innermost first."""
+
+INTERVAL_BOUNDS: dict[float, tuple[int, int]] = {0.50: (2, 4), 0.80: (1, 5), 0.95: (0, 6)}
+"""Per level of `INTERVAL_LEVELS`, the positions of its lower and upper quantile."""
+
 MULTI_STEP_HORIZON = 3
 """Steps of the multi-step strategy: T, T+1, T+2."""
 
 MEMORY = 245
-"""Sessions that volatilities and the core inputs may look back on, itself included."""
+"""Sessions that volatilities and the core inputs may use, the current one included."""
 
 INPUT_MEMORY = 305
-"""Sessions that any input may look back on, itself included; the extended inputs reach back a year and 40 sessions.
+"""Sessions that any input may use, the current one included; the extended inputs use a year and 40 sessions.
 
 Inputs have a finite memory so that a forecast needs only the newest `INPUT_MEMORY + lookback` sessions
-and still equals, to rounding, what the whole history would give.
+and still equals, to rounding, the forecast from the whole history.
 """
 
 INPUTS_REVISION = 1
-"""Raised when inputs of the same name come to mean something else: such a recipe has to earn its place again."""
+"""Raised when the meaning of an input changes under the same name: such a model config needs a new approval."""
 
 MAX_LOOKBACK = 60
-"""Longest window a recipe may ask for, in sessions."""
+"""Longest window of a model config, in sessions."""
 
 MIN_HISTORY_NETWORK = 250
-"""Bars a symbol must have before a network forecasts it."""
+"""Bars that a symbol must have before a network forecasts it."""
 
 MIN_HISTORY_RANDOM_WALK = 60
-"""Bars a symbol must have before the random walk forecasts it."""
+"""Bars that a symbol must have before the random walk forecasts it."""
 
 MIN_TRAINING_DATES = 1_000
 """Distinct as_of dates, pooled over a group's symbols, below which no network is trained."""
 
 PURGE = MULTI_STEP_HORIZON
-"""Sessions left out between the fit, stop and judge spans, so that no target reaches across a cut."""
+"""Sessions left out between the train, validation and test spans, so that no target reaches across a cut."""
 
 VALIDATION_SESSIONS = 63
-"""Sessions of the early-stopping span (a quarter of a year): enough to choose an epoch by, little lost."""
+"""Sessions of the validation span (a quarter of a year): enough to choose an epoch, and few are lost to training."""
 
 TEST_SESSIONS = 252
-"""Sessions of the judging span (a year)."""
+"""Sessions of the test span (a year)."""
 
 
 class Strategy(StrEnum):
-    """How many steps one forecast covers."""
+    """Number of steps that one forecast covers."""
 
     ONE_STEP = "one_step"
     MULTI_STEP = "multi_step"
 
     @property
     def horizon(self) -> int:
-        """Steps forecast at once: 1 (T) or 3 (T, T+1, T+2)."""
+        """Number of steps of one forecast: 1 (T) or 3 (T, T+1, T+2)."""
         return 1 if self is Strategy.ONE_STEP else MULTI_STEP_HORIZON
 
 
 class ReferenceRole(StrEnum):
-    """What a reference series stands for among the inputs."""
+    """Role of a reference series among the inputs."""
 
     MARKET = "market"
     VOLATILITY = "volatility"
 
 
 class Inputs(StrEnum):
-    """Which inputs a network gets."""
+    """Set of inputs that a network reads."""
 
     CORE = "core"
     EXTENDED = "extended"
 
 
 class Weighting(StrEnum):
-    """What a training window's loss counts, in units of the scaled targets."""
+    """Weight of a training window's loss, in units of the scaled targets."""
 
     SIGMA = "sigma"
     EVEN = "even"
 
 
 class Schedule(StrEnum):
-    """How the learning rate falls: halved after an epoch without a better stop-span loss, or along a half cosine."""
+    """Learning-rate schedule: halved after an epoch without a better validation loss, or along a half cosine."""
 
     PLATEAU = "plateau"
     COSINE = "cosine"
@@ -102,11 +111,11 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """How a forecaster is made, apart from the data: network, inputs, loss, span and seeds.
+    """Configuration of a forecaster, apart from the data: network, inputs, loss and seeds.
 
     Attributes:
-        architecture: Registered name, for example `lstm` or `random_walk`.
-        strategy: One step or all steps at once.
+        forecaster: Registered name, for example `lstm` or `random_walk`.
+        strategy: `one_step`, or `multi_step` for all steps in one forecast.
         lookback: Sessions in a window, 1..60.
         references: Reference series, in input order.
         units: Width of the recurrent layer.
@@ -115,13 +124,15 @@ class ModelConfig:
         learning_rate: Start rate of AdamW.
         weight_decay: Decoupled weight decay of AdamW.
         max_epochs: Upper bound of epochs.
-        patience: Epochs without a better stop-span loss before training ends.
-        mask_rate: Chance that a reference series is masked in a training window.
-        inputs: Which inputs: `core`, or `extended` by what `models.preprocessing.extended_features` adds.
-        weighting: What a window's loss counts: `sigma` weighs as the score in basis points does, `even` all alike.
-        schedule: How the learning rate falls; `cosine` reaches 0 after `max_epochs`.
-        median_share: Share of the network's way from the training targets' median that a forecast's median takes, 0..1;
-            all quantiles move with it. Little is learned slowly: medians are easily learned by heart.
+        patience: Epochs without a better validation loss before training ends.
+        mask_rate: Probability that a reference series is masked in a training window.
+        inputs: Set of inputs: `core`, or `extended` with those that `models.preprocessing.extended_features` adds.
+        weighting: Weight of a window's loss: `sigma` weights as the score in basis points does, `even` weights all
+            windows equally.
+        schedule: Learning-rate schedule; `cosine` reaches 0 after `max_epochs`.
+        median_share: Share, 0..1, of the distance from the training targets' median to the network's median that the
+            forecast's median moves; all quantiles move with it. A small share regularises: networks easily overfit
+            medians.
     """
 
     forecaster: str
@@ -148,17 +159,17 @@ class ModelConfig:
                 "set TPLUS_LOOKBACK in that range"
             )
         if not self.seeds:
-            raise ValueError("at least one seed is needed; received none")
+            raise ValueError("seeds must hold at least one seed, received none; add one")
         if not 0 <= self.median_share <= 1:
             raise ValueError(f"median_share must be 0..1, received {self.median_share}; 1 keeps the trained median")
 
     @property
     def horizon(self) -> int:
-        """Steps forecast: 1 or 3."""
+        """Number of steps forecast: 1 or 3."""
         return self.strategy.horizon
 
     def to_dict(self) -> dict[str, object]:
-        """Plain JSON-able form, the one that is hashed and stored."""
+        """Return the JSON-serialisable form that is hashed and stored."""
         return {
             **asdict(self),
             "strategy": self.strategy.value,
@@ -170,7 +181,7 @@ class ModelConfig:
 
     @staticmethod
     def from_dict(data: dict[str, object]) -> "ModelConfig":
-        """Rebuild a recipe from `to_dict`."""
+        """Build a config from the form of `to_dict`."""
         values: dict[str, object] = dict(data)
         values["strategy"] = Strategy(str(values["strategy"]))
         values["inputs"] = Inputs(str(values.get("inputs", Inputs.CORE)))
@@ -183,7 +194,7 @@ class ModelConfig:
         return ModelConfig(**values)  # type: ignore[arg-type]
 
     def hash(self) -> str:
-        """SHA-256 over the sorted JSON form and `INPUTS_REVISION`: equal recipes, equal hash."""
+        """Return the SHA-256 of the sorted JSON form and `INPUTS_REVISION`; equal configs have equal hashes."""
         document = {**self.to_dict(), "inputs_revision": INPUTS_REVISION}
         text = json.dumps(document, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""One hash for the bars that a training used."""
+"""Hash of the bars that a training used."""
 
 import hashlib
 from typing import Any
@@ -9,21 +9,21 @@ from models.preprocessing.frame import Panel, PriceHistory
 
 
 def panel_hash(panel: Panel, cut_at: np.datetime64) -> str:
-    """SHA-256 over every frame and reference as far as it is final by an instant.
+    """Return the SHA-256 of all bars of a panel that are final by an instant.
 
     Args:
-        panel: Frames, then references by symbol.
+        panel: Its symbols are hashed first, in order, then its references, sorted by symbol.
         cut_at: UTC instant, inclusive.
     """
     digest = hashlib.sha256()
-    for frame in (*panel.frames, *(panel.references[symbol] for symbol in sorted(panel.references))):
-        _digest_frame(digest, frame.until(int(np.searchsorted(frame.final_at, cut_at, side="right"))))
+    for history in (*panel.frames, *(panel.references[symbol] for symbol in sorted(panel.references))):
+        _add_history(digest, history.until(int(np.searchsorted(history.final_at, cut_at, side="right"))))
     return digest.hexdigest()
 
 
-def _digest_frame(digest: Any, frame: PriceHistory) -> None:
-    digest.update(f"{frame.symbol}|{frame.group}|{frame.calendar}|{len(frame)}|".encode())
-    digest.update(frame.sessions.astype("datetime64[D]").tobytes())
-    digest.update(frame.final_at.astype("datetime64[s]").tobytes())
-    for column in (frame.open, frame.high, frame.low, frame.close, frame.volume):
+def _add_history(digest: Any, history: PriceHistory) -> None:
+    digest.update(f"{history.symbol}|{history.group}|{history.calendar}|{len(history)}|".encode())
+    digest.update(history.sessions.astype("datetime64[D]").tobytes())
+    digest.update(history.final_at.astype("datetime64[s]").tobytes())
+    for column in (history.open, history.high, history.low, history.close, history.volume):
         digest.update(np.ascontiguousarray(column, dtype=np.float64).tobytes())

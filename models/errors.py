@@ -1,24 +1,24 @@
-"""The errors of `models`, drawn as one tree.
+"""The errors of `models`, as a tree.
 
 ModelsError
-├── FrameError         a frame or panel that breaks its own rules
-├── TooLittleHistory   not enough sessions to fit, judge or forecast
+├── FrameError         a price history, a panel or other arrays that do not fit each other
+├── TooLittleHistory   not enough sessions to train, test or forecast
 ├── ArtifactError      an artifact that is absent, altered or of another format
-├── BatchError         a batch of another size than states are carried for
-└── UnknownNetwork a network or baseline name that nobody registered
+├── BatchError         a batch whose size is not that of the stored states
+└── UnknownNetwork     a network or baseline name that is not registered
 """
 
 
 class ModelsError(Exception):
-    """Base of every error that `models` raises on purpose."""
+    """Base class of every error that `models` raises on purpose."""
 
 
 class FrameError(ModelsError):
-    """A frame or panel breaks its own rules (order, shape, sign)."""
+    """A price history or panel is invalid: its order, its shapes or the sign of its prices."""
 
 
 class TooLittleHistory(ModelsError):
-    """There are not enough sessions to fit, judge or forecast."""
+    """There are not enough sessions to train, test or forecast."""
 
 
 class ArtifactError(ModelsError):
@@ -26,8 +26,8 @@ class ArtifactError(ModelsError):
 
 
 class BatchError(ModelsError):
-    """A network that carries states was fed a batch of another size than it carries them for."""
+    """A stateful network received a batch whose size is not that of its states."""
 
 
 class UnknownNetwork(ModelsError):
-    """A network or baseline was asked for by a name that is not registered."""
+    """A network or baseline name is not registered."""

@@ -1,4 +1,4 @@
-"""What every forecaster answers with, network or baseline, and the one interface they share."""
+"""The interface that networks and baselines share, and the forecasts that it returns."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,12 +8,12 @@ from models.preprocessing.frame import FloatArray, Panel
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """A symbol that gets no forecast from this forecaster.
+class SkippedSymbol:
+    """A symbol that a forecaster does not forecast.
 
     Attributes:
         symbol: Yahoo-style name.
-        reason: One sentence for a person: what is missing, where.
+        reason: One sentence for the user: what is missing, and where.
     """
 
     symbol: str
@@ -22,16 +22,16 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class ForecastBatch:
-    """Forecasts of several symbols, each made at the last session of its own frame.
+    """Forecasts of several symbols, each as of the last session of its price history.
 
     Attributes:
-        symbols: The `n` symbols forecast, in the panel's order.
+        symbols: The `n` forecast symbols, in the panel's order.
         quantiles: `(n, horizon, 7)` cumulative log returns from as_of to each step, ascending along the
-            last axis in the order of `specs.QUANTILES`.
+            last axis in the order of `config.QUANTILES`.
         sigma: `(n,)` EWMA daily volatility known at as_of, log-return units.
-        last_close: `(n,)` adjusted close of the frame's last row, on that frame's own adjustment.
-        degraded: Per symbol, the references the forecaster was trained with that are masked now.
-        refusals: The symbols of the panel that got no forecast, in the panel's order.
+        last_close: `(n,)` adjusted close of the history's last row, on the adjustment of that history.
+        degraded: Per symbol, the references that the forecaster was trained with and that are masked now.
+        skipped: The symbols of the panel without a forecast, in the panel's order.
     """
 
     symbols: tuple[str, ...]
@@ -39,7 +39,7 @@ class ForecastBatch:
     sigma: FloatArray
     last_close: FloatArray
     degraded: tuple[tuple[str, ...], ...]
-    refusals: tuple[Refusal, ...]
+    skipped: tuple[SkippedSymbol, ...]
 
 
 class Forecaster(Protocol):
@@ -47,17 +47,17 @@ class Forecaster(Protocol):
 
     @property
     def config(self) -> ModelConfig:
-        """How it was made: the strategy, and so the horizon, stand there."""
+        """Its configuration, with the strategy and therefore the horizon."""
         ...
 
     def forecast(self, panel: Panel) -> ForecastBatch:
-        """Forecast every frame of a panel from its last session.
+        """Forecast every symbol of a panel from its last session.
 
         Args:
-            panel: Frames that end at as_of. What comes after as_of must not be in them; references may
-                reach further, they are joined by instant.
+            panel: Price histories that end at as_of and hold nothing later; references may end later, since they
+                are joined by instant.
 
         Returns:
-            One forecast or one refusal per frame, each in the panel's order.
+            One forecast or one skipped symbol per price history, each in the panel's order.
         """
         ...

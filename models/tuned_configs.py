@@ -1,6 +1,6 @@
-"""How the service makes each network: what was found to forecast best, see docs/forecasting-log.md.
+"""The tuned configuration of each network, see docs/forecasting-log.md.
 
-Recipes are chosen on the years before the test years; what is written here is frozen in a commit before those are run.
+Configurations are chosen on the years before the test years, and committed here before the test years are run.
 """
 
 from dataclasses import replace
@@ -8,17 +8,17 @@ from dataclasses import replace
 from models.config import Inputs, ModelConfig, Schedule, Weighting
 
 TUNED = frozenset({"lstm"})
-"""Networks that the refined choice was made for; others keep the recipe's defaults."""
+"""Networks with a tuned configuration; the others keep the defaults of `ModelConfig`."""
 
 
 def tuned(config: ModelConfig) -> ModelConfig:
-    """The recipe with the researched choice of inputs, loss and training, where its network has one.
+    """Return a config with the tuned inputs, loss and training of its network, if it has any.
 
-    Extended inputs; all training windows weigh alike, so that a crisis does not count fivefold; eight epochs along
-    a half cosine, the best of them on the stop span kept; the median learns slowly.
+    Extended inputs; all training windows have the same weight, so that a crisis does not count fivefold; eight epochs
+    along a half cosine, of which the one with the lowest validation loss is kept; the median moves a tenth of the way.
 
     Args:
-        recipe: Its network, strategy, lookback, references and seeds are kept.
+        config: Its network, strategy, lookback, references and seeds are kept.
     """
     if config.forecaster not in TUNED:
         return config

@@ -1,4 +1,4 @@
-"""The API process: the routes over one database, and the server that listens."""
+"""The API process: the application over one database, and its server."""
 
 import errno
 import json
@@ -49,7 +49,7 @@ measured skill against the random walk. Instants are UTC; sessions are dates; ma
 service replays. Not investment advice."""
 
 SHUTDOWN_SECONDS = 2
-"""How long open requests may go on after the process is told to end."""
+"""How long open requests may continue after the process is stopped."""
 
 UNTIL_EOF = "--until-eof"
 """Argument: serve only as long as standard input is open."""
@@ -64,7 +64,7 @@ _PARTS = (
 
 
 def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
-    """The application; nothing is opened yet.
+    """Return the application; nothing is opened yet.
 
     Args:
         settings: The settings.
@@ -101,7 +101,7 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
 
 
 class Server(uvicorn.Server):
-    """A server that ends the open streams of its application when it is told to end, instead of waiting for them."""
+    """A server that ends open streams when it is stopped, instead of waiting for them."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams, then everything else."""
@@ -111,10 +111,10 @@ class Server(uvicorn.Server):
 
 
 def serve(settings: Settings, database: Database | None = None) -> None:
-    """Serve the API until the process is told to end.
+    """Serve the API until the process is stopped.
 
     Raises:
-        PortInUse: the address is taken; found out before anything else starts.
+        PortInUse: the address is in use; checked before anything else starts.
         StampMismatch: the database belongs to another source or clock.
     """
     with bind(settings.host, settings.port) as listener:
@@ -138,7 +138,7 @@ def serve(settings: Settings, database: Database | None = None) -> None:
 
 
 def refuse_foreign(settings: Settings) -> None:
-    """Refuse a database of another source or clock; one that is not there yet, or cannot be reached now, may come.
+    """Raise for a database of another source or clock; a missing or unreachable one may follow later.
 
     Raises:
         StampMismatch: the database was made for other settings.
@@ -148,19 +148,19 @@ def refuse_foreign(settings: Settings) -> None:
         with database.reading() as connection:
             check_stamp(connection, settings.source_name, settings.market_clock)
     except SQLAlchemyError:
-        return  # readiness says what is wrong, and goes on saying it until it is mended
+        return  # /readyz reports the fault until it is fixed
     finally:
         database.close()
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket.
+    """Return a listening socket.
 
     Raises:
         PortInUse: another process listens there, or the address is not this machine's.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Named as TCP so that the event loop turns Nagle's algorithm off: it costs each answer 40 ms otherwise.
+    # IPPROTO_TCP, so that the event loop turns off Nagle's algorithm, which costs each answer 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -169,15 +169,15 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
-            raise PortInUse(f"port {port} on {host} is taken; stop what listens there or set TPLUS_PORT") from error
+            raise PortInUse(f"port {port} on {host} is in use; stop the other program or set TPLUS_PORT") from error
         raise PortInUse(
-            f"port {port} on {host} cannot be listened on ({error.strerror}); set TPLUS_HOST and TPLUS_PORT"
+            f"port {port} on {host} cannot be used ({error.strerror}); set TPLUS_HOST and TPLUS_PORT"
         ) from error
     return listener
 
 
 def _declare_problems(app: FastAPI) -> None:
-    """Put the problem documents' schema into the OpenAPI file, where the routes point to."""
+    """Add the schema of problem documents to the OpenAPI document."""
     plain = app.openapi
 
     def with_problems() -> dict[str, Any]:
@@ -198,7 +198,7 @@ def _say(event: dict[str, str]) -> None:
 
 
 def main(arguments: Sequence[str] = ()) -> int:
-    """Run the API by itself; returns the exit status.
+    """Run the API alone; returns the exit status.
 
     Args:
         arguments: `UNTIL_EOF` ends it when standard input closes, which it does with the process that started it.

@@ -1,4 +1,4 @@
-"""Putting the service together: database, stamp, watchlist, clocks, source, workers."""
+"""Builds the service: database, stamp, watchlist, clocks, source, workers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,16 +24,16 @@ from service.runtime.progress import Reporter, SilentReporter
 from service.settings import Settings
 
 YAHOO_WATCHLIST = ("AAPL", "GOOG", "IBM", "META", "MSFT")
-"""Watchlist of a new live database when none is set: the sample's companies under today's names."""
+"""Default watchlist of a new live database: the sample's companies under today's symbols."""
 
 
 @contextmanager
 def open_service(settings: Settings, reporter: Reporter | None = None) -> Iterator[ServiceContext]:
-    """Everything a job needs, over a migrated and stamped database; closed when the block ends.
+    """Open the service's parts on a migrated and stamped database for a block.
 
     Args:
         settings: The settings in force.
-        reporter: Who is told of what happens; None = nobody.
+        reporter: Receives events; None = no reports.
 
     Raises:
         SettingsError: a source, network, calendar or START that cannot be used.
@@ -74,12 +74,12 @@ def _make_data_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsError(
-            f"the data folder {folder} cannot be made ({error.strerror}); set TPLUS_DATA_DIR to one that can"
+            f"the data folder {folder} cannot be created ({error.strerror}); set TPLUS_DATA_DIR to another one"
         ) from error
 
 
 def open_database(settings: Settings, source: PriceSource, market: MarketClock) -> Database:
-    """Migrate and stamp the database; a new one gets its watchlist, every one the reference series as set."""
+    """Migrate and stamp the database; a new one gets its watchlist, each the reference series of the settings."""
     database = Database(settings.url)
     try:
         migrate.upgrade(database)
@@ -106,7 +106,7 @@ def _default_watchlist(source: PriceSource) -> tuple[str, ...]:
 
 
 def _set_references(connection: Connection, settings: Settings, market: MarketClock) -> None:
-    """Make the reference series those of the settings, no more and no fewer."""
+    """Set the reference series to those of the settings."""
     names = [parse_reference(item).symbol for item in settings.reference_symbols]
     connection.execute(update(instruments).where(instruments.c.symbol.not_in(names)).values(reference=False))
     if names:
@@ -114,10 +114,10 @@ def _set_references(connection: Connection, settings: Settings, market: MarketCl
 
 
 def _set_calendars(connection: Connection, settings: Settings, now: datetime) -> None:
-    """Give symbols the calendars named by hand.
+    """Set the calendars of the settings.
 
     Raises:
-        SettingsError: there is no such calendar.
+        SettingsError: a calendar does not exist.
     """
     for symbol, name in settings.calendar_of.items():
         try:
@@ -129,7 +129,7 @@ def _set_calendars(connection: Connection, settings: Settings, now: datetime) ->
 
 
 def require_watchlist(connection: Connection) -> None:
-    """Refuse to work for an empty watchlist.
+    """Raise if the watchlist is empty.
 
     Raises:
         SettingsError: no symbol is on it.

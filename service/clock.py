@@ -1,7 +1,7 @@
-"""The only place where time is read: machine time, and the market time that is made of it or of replay.
+"""The only place where time is read: machine time, and market time, live or replayed.
 
 Machine time (the database's clock) serves leases, heartbeats, retries and limits. Market time serves due
-times, as_of and issued_at. Live they are the same; under replay market time is one row of the database.
+times, as_of and issued_at. With the live clock they are the same; under replay market time is one row of the database.
 """
 
 from datetime import UTC, datetime
@@ -46,7 +46,7 @@ class DatabaseClock:
 
 
 class SystemMarketClock:
-    """Live market time: machine time itself."""
+    """Live market time: equal to machine time."""
 
     def __init__(self, machine: MachineClock) -> None:
         self._machine = machine
@@ -67,5 +67,5 @@ class ReplayMarketClock:
         """
         value: datetime | None = connection.execute(select(market_clock.c.now)).scalar_one_or_none()
         if value is None:
-            raise DatabaseError("the database has no market time although its clock is replay; make a new database")
+            raise DatabaseError("the database has no market time although its clock is replay; use a new database")
         return value

@@ -10,7 +10,7 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARN
 
 
 _CHATTY = ("alembic", "exchange_calendars", "peewee", "yfinance", "asyncio", "urllib3")
-"""Libraries whose own info lines say nothing to our users."""
+"""Libraries whose info lines are of no use to users."""
 
 
 def configure_logs(level: str, stream: TextIO | None = None) -> None:
@@ -18,8 +18,8 @@ def configure_logs(level: str, stream: TextIO | None = None) -> None:
 
     Args:
         level: debug, info, warning or error.
-        stream: Where to; None = standard error. On a terminal a person reads: plain lines, and info is left to
-            the tables and bars.
+        stream: Target; None = standard error. A terminal gets plain lines without info, which tables and bars
+            show.
     """
     target = stream or sys.stderr
     person = target.isatty()

@@ -1,8 +1,8 @@
-"""The life of a run: planned once, claimed under a lease, fenced by a token, ended with outcomes.
+"""Runs: planned once, claimed under a lease, fenced by a token, ended with outcomes.
 
-A run is unique by (job, scope, scheduled_for, sequence), so however many schedulers plan it, it happens once.
-Each claim raises its token; whatever a worker publishes names the token it holds, and a worker whose
-lease was taken over finds that the row no longer matches. Leases are machine time, waiting is market time.
+A run is unique by (job, scope, scheduled_for, sequence): several schedulers may plan it, it happens once. Each claim
+raises its token, and every publish checks the token it holds: a worker whose lease was taken over cannot publish.
+Leases are machine time, waiting is market time.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,17 +14,18 @@ from sqlalchemy import Connection, and_, case, exists, func, or_, select, update
 from service.db.tables import run_outcomes, runs
 from service.db.upsert import insert_for, upsert
 from service.errors import FencedError
+from service.vocabulary import Job, RunState
 
-JOBS: tuple[str, ...] = ("pull", "score", "forecast", "train")
-"""Jobs in the order in which a calendar's session goes through them."""
+JOBS: tuple[str, ...] = (Job.PULL, Job.SCORE, Job.FORECAST, Job.TRAIN)
+"""Jobs in the order in which a session goes through them."""
 
-LIVE_STATES: tuple[str, ...] = ("due", "running")
+LIVE_STATES: tuple[str, ...] = (RunState.DUE, RunState.RUNNING)
 """States in which a run holds replayed market time."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedRun:
-    """A run that ought to happen.
+    """A run to plan.
 
     Attributes:
         job: `pull`, `score`, `forecast` or `train`.
@@ -59,7 +60,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run did for one symbol."""
+    """Outcome of a run for one symbol."""
 
     symbol: str
     state: str
@@ -82,12 +83,12 @@ def plan(connection: Connection, planned: Iterable[PlannedRun]) -> int:
             "scheduled_for": item.scheduled_for,
             "session": item.session,
             "sequence": item.sequence,
-            "state": "superseded" if item.superseded else "due",
+            "state": RunState.SUPERSEDED if item.superseded else RunState.DUE,
             "attempt": 0,
             "token": 0,
             "counts": {},
         }
-        # Rows given back are counted: psycopg does not always know a rowcount.
+        # Returned rows are counted: psycopg does not always know a rowcount.
         statement = insert_for(connection, runs).values(values).on_conflict_do_nothing().returning(runs.c.id)
         new += len(connection.execute(statement).all())
     return new
@@ -95,7 +96,7 @@ def plan(connection: Connection, planned: Iterable[PlannedRun]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Claimant:
-    """Who claims, what, and for how long.
+    """A scheduler that claims runs.
 
     Attributes:
         owner: Id of the scheduler.
@@ -109,16 +110,15 @@ class Claimant:
 
 
 def claim(connection: Connection, claimant: Claimant, market_now: datetime, machine_now: datetime) -> Run | None:
-    """Claim the next run that may work now, or None.
+    """Claim the next run; None if there is none to claim.
 
-    Claimable are due runs whose backoff is over, waiting runs whose market time has come, and running ones
-    whose lease ran out (their worker is dead or stalled). A calendar's sessions go one after the other, each through
-    its jobs in order, so that nobody reads what another is still writing; a training waits for every job before it.
-    Due runs of jobs that the claimant leaves alone hold nobody up.
+    Claimable are due runs whose backoff is over, waiting runs whose market time has come, and running ones whose lease
+    has expired (their worker is dead or stalled). The sessions of a calendar run one after the other, each with its
+    jobs in order; a training waits for every earlier job. Due runs of jobs that the claimant does not do block nothing.
 
     Args:
         connection: An open write transaction.
-        claimant: Who claims what.
+        claimant: The scheduler.
         market_now: Aware UTC market time.
         machine_now: Aware UTC machine time.
     """
@@ -132,12 +132,14 @@ def claim(connection: Connection, claimant: Claimant, market_now: datetime, mach
     blocked = exists().where(
         or_(earlier.c.scope == runs.c.scope, and_(runs.c.job == "train", earlier.c.job != "train")),
         before,
-        or_(earlier.c.state == "running", and_(earlier.c.state == "due", earlier.c.job.in_(claimant.jobs))),
+        or_(
+            earlier.c.state == RunState.RUNNING, and_(earlier.c.state == RunState.DUE, earlier.c.job.in_(claimant.jobs))
+        ),
     )
     ready = or_(
-        and_(runs.c.state == "due", or_(runs.c.not_before.is_(None), runs.c.not_before <= machine_now)),
-        and_(runs.c.state == "waiting", or_(runs.c.wait_until.is_(None), runs.c.wait_until <= market_now)),
-        and_(runs.c.state == "running", runs.c.lease_until <= machine_now),
+        and_(runs.c.state == RunState.DUE, or_(runs.c.not_before.is_(None), runs.c.not_before <= machine_now)),
+        and_(runs.c.state == RunState.WAITING, or_(runs.c.wait_until.is_(None), runs.c.wait_until <= market_now)),
+        and_(runs.c.state == RunState.RUNNING, runs.c.lease_until <= machine_now),
     )
     query = (
         select(runs)
@@ -150,7 +152,7 @@ def claim(connection: Connection, claimant: Claimant, market_now: datetime, mach
     values = {
         "state": "running",
         "owner": claimant.owner,
-        "attempt": row.attempt + (row.state != "waiting"),
+        "attempt": row.attempt + (row.state != RunState.WAITING),
         "token": row.token + 1,
         "takeovers": row.takeovers + (row.state == "running"),
         "lease_until": machine_now + claimant.lease,
@@ -163,27 +165,27 @@ def claim(connection: Connection, claimant: Claimant, market_now: datetime, mach
 
 
 def guard(connection: Connection, run: Run) -> None:
-    """Lock the run's row for this transaction and make sure it is still ours.
+    """Lock the run's row for this transaction and check that the claim still holds.
 
     Raises:
         FencedError: another worker took it over, or it has ended.
     """
-    held = update(runs).where(runs.c.id == run.id, runs.c.token == run.token, runs.c.state == "running")
+    held = update(runs).where(runs.c.id == run.id, runs.c.token == run.token, runs.c.state == RunState.RUNNING)
     if connection.execute(held.values(token=run.token)).rowcount != 1:
         raise FencedError(
             f"run {run.id} ({run.job} {run.scope} {run.session}) was taken over by another worker; "
-            "what this one made is thrown away"
+            "its result is discarded"
         )
 
 
 def heartbeat(connection: Connection, run: Run, until: datetime) -> None:
-    """Prolong the lease to a machine-time instant; raises FencedError where it is lost."""
+    """Extend the lease to a machine-time instant; raises FencedError if it is lost."""
     guard(connection, run)
     connection.execute(update(runs).where(runs.c.id == run.id).values(lease_until=until))
 
 
 def store_progress(connection: Connection, run: Run, fraction: float | None, detail: str | None = None) -> None:
-    """Keep how far a running run is, for other processes to read; None forgets it; fenced."""
+    """Store the progress of a running run, for other processes to read; None clears it; fenced."""
     guard(connection, run)
     share = None if fraction is None else round(fraction, 3)
     values = {"progress": share, "progress_detail": None if share is None else detail}
@@ -202,7 +204,7 @@ def finish(
     """End a run as done, or as failed if an error is given; fenced. Its progress is cleared."""
     guard(connection, run)
     values = {
-        "state": "failed" if error else "done",
+        "state": RunState.FAILED if error else RunState.DONE,
         "finished_at": machine_now,
         "counts": dict(counts),
         "error": error,
@@ -218,46 +220,46 @@ def finish(
 def wait(
     connection: Connection, run: Run, until: datetime, counts: Mapping[str, int], warning: str | None = None
 ) -> None:
-    """Let a run sleep to a market-time instant, without holding the replay; fenced. A warning says what is amiss."""
+    """Let a run wait until a market-time instant, without stopping the replay; fenced."""
     guard(connection, run)
     values = {
-        "state": "waiting", "wait_until": until, "lease_until": None, "counts": dict(counts),
+        "state": RunState.WAITING, "wait_until": until, "lease_until": None, "counts": dict(counts),
         "error": None, "warnings": [] if warning is None else [warning],
     }  # fmt: skip
     connection.execute(update(runs).where(runs.c.id == run.id).values(values))
 
 
 def retry(connection: Connection, run: Run, not_before: datetime, error: str, *, counted: bool = True) -> None:
-    """Put a run back to due, not before a machine-time instant; fenced. Not counted: a fault that costs no attempt."""
+    """Make a run due again, not before a machine-time instant; fenced. Uncounted retries use no attempt."""
     guard(connection, run)
     attempt = run.attempt if counted else max(run.attempt - 1, 0)
-    values = {"state": "due", "not_before": not_before, "lease_until": None, "error": error, "attempt": attempt}
+    values = {"state": RunState.DUE, "not_before": not_before, "lease_until": None, "error": error, "attempt": attempt}
     if not counted:
         values["faults"] = runs.c.faults + 1
     connection.execute(update(runs).where(runs.c.id == run.id).values(values))
 
 
 def release(connection: Connection, run: Run) -> None:
-    """Give a run back untouched when its worker is message to stop; fenced."""
+    """Return a run unfinished when its worker stops; fenced."""
     guard(connection, run)
-    values = {"state": "due", "lease_until": None, "attempt": max(run.attempt - 1, 0)}
+    values = {"state": RunState.DUE, "lease_until": None, "attempt": max(run.attempt - 1, 0)}
     connection.execute(update(runs).where(runs.c.id == run.id).values(values))
 
 
 def record_outcomes(connection: Connection, run: Run, outcomes: Iterable[Outcome]) -> None:
-    """Write or overwrite the outcomes of some symbols."""
+    """Write or overwrite the outcomes of symbols."""
     rows = [{"run_id": run.id, "symbol": o.symbol, "state": o.state, "reason": o.reason} for o in outcomes]
     upsert(connection, run_outcomes, rows, ("state", "reason"))
 
 
 def read_outcomes(connection: Connection, run_id: int) -> tuple[Outcome, ...]:
-    """The outcomes of a run, by symbol."""
+    """Return the outcomes of a run, sorted by symbol."""
     query = select(run_outcomes).where(run_outcomes.c.run_id == run_id).order_by(run_outcomes.c.symbol)
     return tuple(Outcome(row.symbol, row.state, row.reason) for row in connection.execute(query))
 
 
 def outcome_counts(outcomes: Iterable[Outcome]) -> dict[str, int]:
-    """How many symbols ended in each state."""
+    """Return the number of symbols in each state."""
     counts: dict[str, int] = {}
     for outcome in outcomes:
         counts[outcome.state] = counts.get(outcome.state, 0) + 1
@@ -265,18 +267,18 @@ def outcome_counts(outcomes: Iterable[Outcome]) -> dict[str, int]:
 
 
 def record_and_count(connection: Connection, run: Run, outcomes: Iterable[Outcome]) -> dict[str, int]:
-    """Write or overwrite the outcomes of some symbols; returns how many symbols of the run are in each state."""
+    """Write or overwrite the outcomes of symbols; returns the number of the run's symbols in each state."""
     record_outcomes(connection, run, outcomes)
     return outcome_counts(read_outcomes(connection, run.id))
 
 
 def is_busy(connection: Connection, jobs: Iterable[str] = JOBS) -> bool:
-    """Whether any run of some jobs is due or running: replayed market time then stands still."""
+    """Return whether any run of the jobs is due or running: replayed market time then does not move."""
     live = exists().where(runs.c.state.in_(LIVE_STATES), runs.c.job.in_(list(jobs)))
     return bool(connection.execute(select(live)).scalar_one())
 
 
 def last_scheduled(connection: Connection, job: str) -> dict[str, datetime]:
-    """Newest scheduled_for of a job, by scope."""
+    """Return the newest scheduled_for of a job, by scope."""
     query = select(runs.c.scope, func.max(runs.c.scheduled_for)).where(runs.c.job == job).group_by(runs.c.scope)
     return {scope: instant for scope, instant in connection.execute(query)}

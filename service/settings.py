@@ -1,4 +1,4 @@
-"""Every setting of the service, from environment variables `TPLUS_*`; nothing else reads the environment."""
+"""Settings of the service, from environment variables `TPLUS_*`; nothing else reads the environment."""
 
 import hashlib
 import os
@@ -22,17 +22,17 @@ DEFAULT_SPEED = 3.0
 _CLOCK = re.compile(r"replay(?::(?P<start>\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d)?Z)?))?(?::(?P<speed>\d+(?:\.\d+)?))?")
 
 _LOGIN = re.compile(r"^(?P<user>[\w+]+://[^/:@?#]+)(?P<password>:[^@]*)?@")
-"""Begin of a database URL that names a user."""
+"""Start of a database URL with a user."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClockSetting:
-    """The market clock asked for.
+    """The market clock of the settings.
 
     Attributes:
         mode: `system` or `replay`.
         start: Aware UTC instant at which a new replay database begins; None = the default.
-        speed: Real seconds per UTC day that has an event; 0 = as fast as the work allows.
+        speed: Real seconds per UTC day with an event; 0 = as fast as possible.
     """
 
     mode: str
@@ -65,14 +65,14 @@ SeedList = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_split)]
 
 
 class Settings(BaseSettings):
-    """The settings; the table of docs/settings.md is made of these descriptions.
+    """The settings; the table of docs/settings.md is generated from these descriptions.
 
     Attributes are documented in their `description`.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
 
-    source: str = Field("sample", description="where prices come from: `sample`, `files:DIR` or `yahoo`")
+    source: str = Field("sample", description="source of prices: `sample`, `files:DIR` or `yahoo`")
     clock: str = Field("replay", description="market time: `system`, or `replay[:START][:SPEED]` (seconds a day)")
     data_dir: Path = Field(Path("var"), description="folder of the embedded database and of the model artifacts")
     database_url: SecretStr | None = Field(
@@ -82,38 +82,43 @@ class Settings(BaseSettings):
         None, description="file whose text is the password of `TPLUS_DATABASE_URL`, read once at the start"
     )
     symbols: SymbolList = Field(
-        (), description="watchlist of a new database, by comma; empty = all of the sample, five large stocks on yahoo"
+        (),
+        description="watchlist of a new database, separated by commas; empty = the sample's, or five stocks on yahoo",
     )
     reference_symbols: SymbolList = Field(
-        ("SPY", "^VIX"), description="series used as inputs for equities; `:market` or `:volatility` names the role"
+        ("SPY", "^VIX"), description="series used as inputs for equities; `:market` or `:volatility` sets the role"
     )
-    groups: SymbolList = Field((), description="training groups of single symbols, as `SYMBOL=group`, by comma")
-    calendars: SymbolList = Field((), description="exchange calendars set by hand, as `SYMBOL=calendar`, by comma")
+    groups: SymbolList = Field(
+        (), description="training groups of single symbols, as `SYMBOL=group`, separated by commas"
+    )
+    calendars: SymbolList = Field(
+        (), description="exchange calendars of symbols, as `SYMBOL=calendar`, by comma"
+    )
     host: str = Field("127.0.0.1", description="address the API listens on")
     port: int = Field(8000, ge=1, le=65535, description="port the API listens on")
     lookback: int = Field(5, ge=1, le=60, description="sessions in a window (T-5..T-1)")
     network: str = Field(
         "lstm",
         description="network that is trained: `lstm`, `stacked_lstm`, `encoder_decoder`, `stateful_lstm`, `linear`, or "
-        "over market frames `conv_lstm`, `conv3d_lstm`, `conv3d_lstm_variational`, `conv3d_lstm_per_frame`",
+        "spatiotemporal `conv_lstm`, `conv3d_lstm`, `conv3d_lstm_variational`, `conv3d_lstm_per_frame`",
     )
-    seeds: SeedList = Field((0, 1, 2), description="seeds whose forecasts are averaged, by comma")
+    seeds: SeedList = Field((0, 1, 2), description="seeds whose forecasts are averaged, separated by commas")
     settle_minutes: int = Field(90, ge=0, le=600, description="a bar is final this long after the close")
     settle_minutes_continuous: int = Field(60, ge=0, le=600, description="the same on 24/7 and 24/5 calendars")
-    grace_minutes: int = Field(180, ge=0, le=1200, description="on 24/7 and 24/5: how late after settling is on time")
-    overlap_sessions: int = Field(10, ge=1, le=100, description="stored sessions that every pull reads again")
-    fetch_workers: int = Field(3, ge=1, le=8, description="symbols fetched at a time")
-    pull_limit_seconds: float = Field(
-        1800.0, gt=0, le=86400, description="a pull asks for no further symbol after this"
+    grace_minutes: int = Field(
+        180, ge=0, le=1200, description="24/7 and 24/5: how long after settling is on time"
     )
+    overlap_sessions: int = Field(10, ge=1, le=100, description="stored sessions that every pull fetches again")
+    fetch_workers: int = Field(3, ge=1, le=8, description="symbols fetched in parallel")
+    pull_limit_seconds: float = Field(1800.0, gt=0, le=86400, description="a pull fetches no further symbol after this")
     lease_seconds: int = Field(30, ge=2, le=3600, description="how long a claim holds without a heartbeat")
-    poll_seconds: float = Field(1.0, gt=0, le=60, description="how often the scheduler looks for due work")
-    max_attempts: int = Field(4, ge=1, le=20, description="tries of a run before it is failed")
+    poll_seconds: float = Field(1.0, gt=0, le=60, description="interval at which the scheduler checks for due work")
+    max_attempts: int = Field(4, ge=1, le=20, description="attempts of a run before it fails")
     retry_seconds: float = Field(20.0, ge=0, le=3600, description="first wait before a retry; doubles each time")
-    train_limit_seconds: int = Field(1800, ge=10, le=86400, description="a training that takes longer is ended")
-    yahoo_standin_url: str | None = Field(None, description="tests only: a loopback server in place of Yahoo")
+    train_limit_seconds: int = Field(1800, ge=10, le=86400, description="a training that takes longer is stopped")
+    yahoo_standin_url: str | None = Field(None, description="tests only: a loopback server instead of Yahoo")
     browser: str | None = Field(
-        None, description="Chromium or Chrome that draws pictures, by path or name; unset = the system's"
+        None, description="path or name of the Chromium or Chrome for pictures; unset = the system's"
     )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error")
 
@@ -157,10 +162,10 @@ class Settings(BaseSettings):
     def _check_together(self) -> Self:
         if self.source == "yahoo" and self.market_clock.mode == "replay":
             raise ValueError(
-                "TPLUS_SOURCE=yahoo keeps no record of past states and cannot be replayed; set TPLUS_CLOCK=system"
+                "TPLUS_SOURCE=yahoo has no record of past states and cannot be replayed; set TPLUS_CLOCK=system"
             )
         if not self.seeds:
-            raise ValueError("TPLUS_SEEDS is empty; name at least one seed")
+            raise ValueError("TPLUS_SEEDS is empty; give at least one seed")
         return self
 
     @property
@@ -170,32 +175,32 @@ class Settings(BaseSettings):
 
     @property
     def group_of(self) -> Mapping[str, str]:
-        """Groups set by hand, by symbol."""
+        """Groups of the settings, by symbol."""
         return dict(item.split("=", 1) for item in self.groups)
 
     @property
     def calendar_of(self) -> Mapping[str, str]:
-        """Calendars set by hand, by symbol; whether they exist is found out at start."""
+        """Calendars of the settings, by symbol; checked at start."""
         return dict(item.split("=", 1) for item in self.calendars)
 
     @property
     def url(self) -> str:
-        """The database URL in force."""
+        """The effective database URL."""
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.data_dir.absolute() / self._file_name()}"
 
     @property
     def source_name(self) -> str:
-        """The source as a database is stamped with it: a folder by its absolute path."""
+        """The source as stored in a database's stamp: a folder by its absolute path."""
         kind, _, folder = self.source.partition(":")
         return f"{kind}:{Path(folder).expanduser().resolve()}" if folder else kind
 
     @property
     def artifact_dir(self) -> Path:
-        """Folder of the model artifacts: one for each database, and the same after a change of password.
+        """Folder of the model artifacts: one per database, independent of the password.
 
-        The embedded database's lies beside it under its name, so that both can be moved or copied together.
+        The embedded database's folder is next to the file under its name, so that both can be moved together.
         """
         if self.database_url is None:
             return self.data_dir.absolute() / f"artifacts-{Path(self._file_name()).stem}"
@@ -215,7 +220,7 @@ class Settings(BaseSettings):
 
     @property
     def grace(self) -> timedelta:
-        """How long after settling a forecast on a continuous calendar is still on time."""
+        """How long after settling a forecast on a continuous calendar is on time."""
         return timedelta(minutes=self.grace_minutes)
 
 
@@ -245,14 +250,14 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
 
 
 def _url_with_password(values: Mapping[str, Any]) -> str:
-    """The database URL with the password of the file put in."""
+    """Return the database URL with the password of the file."""
     path = Path(values["database_password_file"])
     try:
         password = path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ValueError(
-            f"TPLUS_DATABASE_PASSWORD_FILE={path} cannot be read ({reason}); name a file this process may read"
+            f"TPLUS_DATABASE_PASSWORD_FILE={path} cannot be read ({reason}); use a file that this process can read"
         ) from error
     if not password:
         raise ValueError(f"TPLUS_DATABASE_PASSWORD_FILE={path} is empty; write the database's password into it")
@@ -261,7 +266,7 @@ def _url_with_password(values: Mapping[str, Any]) -> str:
     login = _LOGIN.match(plain)
     if login is None or login["password"] is not None:
         raise ValueError(
-            "TPLUS_DATABASE_PASSWORD_FILE goes with a TPLUS_DATABASE_URL that names a user and no password; "
+            "TPLUS_DATABASE_PASSWORD_FILE needs a TPLUS_DATABASE_URL with a user and without a password; "
             "write it as postgresql://user@host/name"
         )
     return f"{login['user']}:{quote(password, safe='')}@{plain[login.end() :]}"

@@ -21,10 +21,9 @@ import numpy as np
 
 from benchmarks.accuracy.pooled import PRICES, REFERENCES, stocks_panel
 from models.baselines import fit_random_walk, random_walk_config
-from models.config import ModelConfig, Strategy
+from models.config import MEDIAN, ModelConfig, Strategy
 from models.metrics.scoring_rules import coverage_rates, pinball
 from models.metrics.significance import diebold_mariano, ratio_of_sums
-from models.networks.lstm_numpy import MEDIAN
 from models.preprocessing.frame import DateArray, FloatArray, Panel
 from models.preprocessing.pipeline import cut_windows
 from models.preprocessing.splits import DateRange, spans_between

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from models.config import QUANTILES
-from models.networks.lstm_numpy import MEDIAN, Weights, forward_lstm
+from models.config import MEDIAN, QUANTILES
+from models.networks.lstm_numpy import Weights, forward_lstm
 from models.preprocessing.windows import Float32Array
 
 FEATURES, UNITS, LOOKBACK, HORIZON = 15, 48, 5, 3

@@ -15,7 +15,7 @@ import numpy as np
 import models
 from models.backtest.protocols import ForecastHistory
 from models.data_hash import panel_hash
-from models.forecaster import Refusal
+from models.forecaster import SkippedSymbol
 from models.preprocessing.frame import Panel
 
 FORMAT = 2
@@ -82,11 +82,11 @@ def write_fold_result(path: Path, result: FoldResult) -> None:
         result: The result to write.
     """
     history = result.history
-    header: dict[str, Any] = {"reason": result.reason, "facts": {}, "refusals": [], "seeds": []}
+    header: dict[str, Any] = {"reason": result.reason, "facts": {}, "skipped": [], "seeds": []}
     arrays: dict[str, Any] = {}
     if history is not None:
         header["facts"] = dict(history.facts)
-        header["refusals"] = [[refusal.symbol, refusal.reason] for refusal in history.refusals]
+        header["skipped"] = [[skipped_symbol.symbol, skipped_symbol.reason] for skipped_symbol in history.skipped]
         header["seeds"] = list(history.seeds)
         for name in _COLUMNS:
             column = getattr(history, name)
@@ -120,6 +120,6 @@ def read_fold_result(path: Path) -> FoldResult | None:
         **columns,
         facts=header["facts"],
         seeds={int(seed): arrays[f"seed_{seed}"] for seed in header["seeds"]},
-        refusals=tuple(Refusal(symbol, reason) for symbol, reason in header["refusals"]),
+        skipped=tuple(SkippedSymbol(symbol, reason) for symbol, reason in header["skipped"]),
     )
     return FoldResult(history)

@@ -172,7 +172,7 @@ def initial_calibration(validation: ForecastHistory, fold: Fold) -> CalibrationS
         raw=validation.raw,
         actual=np.where(final, validation.actual, np.nan),
     )
-    return calibrate(rows).state.counted_anew()
+    return calibrate(rows).state.with_counts_reset()
 
 
 def _fit(

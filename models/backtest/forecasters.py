@@ -27,7 +27,7 @@ from models.config import MIN_HISTORY_NETWORK, ModelConfig, Strategy
 from models.errors import UnknownNetwork
 from models.forecaster import ForecastBatch
 from models.forecasting.network_forecaster import RANDOM_WALK, NetworkForecaster
-from models.networks.registry import is_spatiotemporal, selectable
+from models.networks.registry import is_spatiotemporal, network_info
 from models.preprocessing.frame import FloatArray, Panel, PriceHistory
 from models.preprocessing.pipeline import cut_windows
 from models.preprocessing.windows import PooledWindows
@@ -88,11 +88,11 @@ class FittedBaselineForecaster(ServingForecaster[RowForecaster]):
     def history(self, panel: Panel, first: np.datetime64, last: np.datetime64) -> ForecastHistory:
         """See `protocols.FittedForecaster`; rows without a forecast are left out."""
         rows = between(sigma_rows(panel, self.config.horizon), first, last)
-        raw = self.forecaster.over(panel, rows)
+        raw = self.forecaster.forecast_rows(panel, rows)
         known = np.flatnonzero(~np.isnan(raw).any(axis=(1, 2)))
         history = build_history(rows.select(known), raw[known])
-        refusals = self.forecaster.refusals if isinstance(self.forecaster, Garch) else ()
-        return replace(history, refusals=refusals)
+        skipped = self.forecaster.skipped if isinstance(self.forecaster, Garch) else ()
+        return replace(history, skipped=skipped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +242,7 @@ class RandomWalkRows:
         """Configuration; its strategy gives the horizon."""
         return self.walk.config
 
-    def over(self, panel: Panel, rows: PooledWindows) -> FloatArray:  # noqa: ARG002 - the interface's signature
+    def forecast_rows(self, panel: Panel, rows: PooledWindows) -> FloatArray:  # noqa: ARG002 - the interface's signature
         """Every row with a sigma is forecast from it alone."""
         return self.walk.at(rows.sigma)
 
@@ -250,9 +250,9 @@ class RandomWalkRows:
         """See `forecaster.Forecaster`."""
         return self.walk.forecast(panel)
 
-    def reason_against(self, frame: PriceHistory) -> str:
+    def skip_reason(self, history: PriceHistory) -> str:
         """Every row with a sigma is forecast."""
-        return no_sigma(frame)
+        return no_sigma(history)
 
 
 def build_forecasters(
@@ -279,7 +279,7 @@ def build_forecasters(
         if strategy != RECURSIVE:
             chosen += [BaselineForecaster(name, Strategy(strategy)) for name in baselines]
         for config in configs:
-            selectable(config.forecaster)
+            network_info(config.forecaster)
             if is_spatiotemporal(config.forecaster) and strategy == RECURSIVE:
                 continue  # the path of one symbol gives no image of the market
             one_step = NetworkBacktestForecaster(replace(config, strategy=Strategy.ONE_STEP))

@@ -12,7 +12,7 @@ import numpy as np
 
 from models.backtest.folds import Fold
 from models.config import QUANTILES, ModelConfig
-from models.forecaster import ForecastBatch, Forecaster, Refusal
+from models.forecaster import ForecastBatch, Forecaster, SkippedSymbol
 from models.preprocessing.frame import DateArray, FloatArray, Panel
 from models.preprocessing.windows import IntArray, PooledWindows
 from models.training.holdout import actual_returns
@@ -40,7 +40,7 @@ class ForecastHistory:
         actual: `(n, horizon)` actual cumulative log returns; NaN if unknown.
         facts: JSON-serializable figures of the fit; may be empty.
         seeds: Per seed the `(n, horizon, 7)` raw quantiles, for the spread between seeds; empty without seeds.
-        refusals: Symbols that the forecaster does not forecast at all, with the reason.
+        skipped: Symbols that the forecaster does not forecast at all, with the reason.
     """
 
     symbol_index: IntArray
@@ -52,7 +52,7 @@ class ForecastHistory:
     actual: FloatArray
     facts: Mapping[str, Any] = field(default_factory=dict)
     seeds: Mapping[int, FloatArray] = field(default_factory=dict)
-    refusals: tuple[Refusal, ...] = ()
+    skipped: tuple[SkippedSymbol, ...] = ()
 
     def __post_init__(self) -> None:
         n, horizon = self.actual.shape

@@ -1,4 +1,4 @@
-"""Forecasters without a network, which every network is measured against."""
+"""Baselines: forecasters without a network, with which the networks are compared."""
 
 from models.baselines.random_walk import (
     MIN_RESIDUALS,

@@ -1,7 +1,7 @@
-"""What the baselines share: forecasts of many rows at once, and of the newest row of each frame.
+"""Shared code of the baselines: forecasts of many rows, and of the newest row of each symbol.
 
-A baseline answers for rows of a panel's grid; serving is the case of one row a frame, so that what is served
-and what is backtested cannot differ.
+A baseline forecasts rows of a panel. Serving is the case of one row per symbol, so served and backtested forecasts
+cannot differ.
 """
 
 from collections.abc import Iterator
@@ -11,125 +11,126 @@ from typing import Protocol
 import numpy as np
 
 from models.config import MEMORY, MIN_HISTORY_RANDOM_WALK, ModelConfig, Strategy
-from models.forecaster import ForecastBatch, Refusal
+from models.forecaster import ForecastBatch, SkippedSymbol
 from models.preprocessing.features import ewma_sigma
 from models.preprocessing.frame import FloatArray, Panel, PriceHistory
 from models.preprocessing.windows import IntArray, PooledWindows, WindowRule, pool_windows
 
 
 class RowForecaster(Protocol):
-    """A baseline that answers for rows."""
+    """A baseline that forecasts rows of a panel."""
 
     @property
     def config(self) -> ModelConfig:
-        """Its strategy gives the horizon."""
+        """Its configuration; the strategy gives the horizon."""
         ...
 
-    def over(self, panel: Panel, rows: PooledWindows) -> FloatArray:
+    def forecast_rows(self, panel: Panel, rows: PooledWindows) -> FloatArray:
         """Forecast rows of a panel.
 
         Args:
-            panel: Whole frames; nothing after a row is read for that row.
-            rows: What `sigma_rows` cuts of this panel, or some of them.
+            panel: Whole price histories; nothing after a row is read for that row.
+            rows: All or some of the rows that `sigma_rows` returns for this panel.
 
         Returns:
-            `(n, horizon, 7)` cumulative log returns, ascending along the last axis; NaN where the baseline has
-            no forecast for a row.
+            `(n, horizon, 7)` cumulative log returns, ascending along the last axis; NaN where the baseline does not
+            forecast a row.
         """
         ...
 
     def forecast(self, panel: Panel) -> ForecastBatch:
-        """See `forecast.Forecaster`."""
+        """See `forecaster.Forecaster`."""
         ...
 
-    def reason_against(self, frame: PriceHistory) -> str:
-        """Why the last session of a frame with a known sigma gets no forecast, one sentence."""
+    def skip_reason(self, history: PriceHistory) -> str:
+        """Return why the last session of a history with a known sigma is not forecast, one sentence."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class ImageRows:
-    """The rows of one frame among pooled rows.
+class SymbolRows:
+    """The rows of one symbol among pooled rows.
 
     Attributes:
-        frame: The symbol.
-        places: `(k,)` positions among the pooled rows.
-        rows: `(k,)` rows of the frame, each an as_of.
+        history: Price history of the symbol.
+        positions: `(k,)` positions among the pooled rows.
+        rows: `(k,)` rows of the history, each an as_of.
     """
 
-    frame: PriceHistory
-    places: IntArray
+    history: PriceHistory
+    positions: IntArray
     rows: IntArray
 
 
 def baseline_config(name: str, strategy: Strategy) -> ModelConfig:
-    """The recipe of a baseline: a name and a strategy, no references, no network."""
+    """Return the config of a baseline: a name and a strategy, no references, no network."""
     return ModelConfig(forecaster=name, strategy=strategy, lookback=1, seeds=(0,))
 
 
 def sigma_rows(panel: Panel, horizon: int, min_bars: int = 1) -> PooledWindows:
-    """Every row of a panel with a bar and a known sigma, targets NaN where unknown.
+    """Return all rows of a panel with a bar and a known sigma; unknown targets are NaN.
 
     Args:
-        panel: Whole frames; references are not read.
+        panel: Whole price histories; references are not read.
         horizon: Steps of the targets.
-        min_bars: Bars the symbol must have so far, the row's included.
+        min_bars: Bars that the symbol must have up to the row, inclusive.
 
     Returns:
         Windows of one session, ordered by symbol, then by as_of; `inputs` has no columns.
     """
-    sigmas = [ewma_sigma(frame.close) for frame in panel.frames]
-    blank = np.empty((sum(len(frame) for frame in panel.frames), 0), dtype=np.float32)
-    return pool_windows(panel.frames, sigmas, blank, WindowRule(1, horizon, require_targets=False, min_bars=min_bars))
+    sigmas = [ewma_sigma(history.close) for history in panel.frames]
+    no_inputs = np.empty((sum(len(history) for history in panel.frames), 0), dtype=np.float32)
+    rule = WindowRule(1, horizon, require_targets=False, min_bars=min_bars)
+    return pool_windows(panel.frames, sigmas, no_inputs, rule)
 
 
-def rows_by_image(panel: Panel, rows: PooledWindows) -> Iterator[ImageRows]:
-    """The pooled rows of each frame that has any."""
+def rows_by_symbol(panel: Panel, rows: PooledWindows) -> Iterator[SymbolRows]:
+    """Yield the pooled rows of each symbol that has any."""
     offset = 0
-    for index, frame in enumerate(panel.frames):
-        places = np.flatnonzero(rows.symbol_index == index)
-        if len(places):
-            yield ImageRows(frame, places, rows.ends[places] - offset)
-        offset += len(frame)
+    for index, history in enumerate(panel.frames):
+        positions = np.flatnonzero(rows.symbol_index == index)
+        if len(positions):
+            yield SymbolRows(history, positions, rows.ends[positions] - offset)
+        offset += len(history)
 
 
 def serve(baseline: RowForecaster, panel: Panel) -> ForecastBatch:
-    """Forecast every frame of a panel from its last session (see `forecast.Forecaster`).
+    """Forecast every symbol of a panel from its last session (see `forecaster.Forecaster`).
 
     Args:
-        baseline: Who answers.
-        panel: Frames that end at as_of, with the history the baseline needs.
+        baseline: The forecaster.
+        panel: Price histories that end at as_of, as long as the baseline needs.
     """
     rows = sigma_rows(panel, baseline.config.horizon)
-    last = np.cumsum([len(frame) for frame in panel.frames], dtype=np.int64) - 1
+    last = np.cumsum([len(history) for history in panel.frames], dtype=np.int64) - 1
     newest = rows.select(np.flatnonzero(rows.ends == last[rows.symbol_index]))
-    quantiles = baseline.over(panel, newest)
+    quantiles = baseline.forecast_rows(panel, newest)
     known = ~np.isnan(quantiles).any(axis=(1, 2))
-    chosen = [int(index) for index in newest.symbol_index[known]]
-    seen = set(newest.symbol_index.tolist())
-    refusals = [
-        Refusal(frame.symbol, baseline.reason_against(frame) if index in seen else no_sigma(frame))
-        for index, frame in enumerate(panel.frames)
-        if index not in chosen
+    forecast = [int(index) for index in newest.symbol_index[known]]
+    with_sigma = set(newest.symbol_index.tolist())
+    skipped = [
+        SkippedSymbol(history.symbol, baseline.skip_reason(history) if index in with_sigma else no_sigma(history))
+        for index, history in enumerate(panel.frames)
+        if index not in forecast
     ]
     return ForecastBatch(
-        symbols=tuple(panel.frames[index].symbol for index in chosen),
+        symbols=tuple(panel.frames[index].symbol for index in forecast),
         quantiles=quantiles[known],
         sigma=newest.sigma[known],
-        last_close=np.array([panel.frames[index].close[-1] for index in chosen], dtype=np.float64),
-        degraded=((),) * len(chosen),
-        refusals=tuple(refusals),
+        last_close=np.array([panel.frames[index].close[-1] for index in forecast], dtype=np.float64),
+        degraded=((),) * len(forecast),
+        skipped=tuple(skipped),
     )
 
 
-def no_sigma(frame: PriceHistory) -> str:
-    """Why a frame has no volatility at its last session, one sentence."""
-    if not len(frame):
+def no_sigma(history: PriceHistory) -> str:
+    """Return why a history has no volatility at its last session, one sentence."""
+    if not len(history):
         return "it has no sessions yet"
-    as_of = frame.sessions[-1]
-    if np.isnan(frame.close[-1]):
+    as_of = history.sessions[-1]
+    if np.isnan(history.close[-1]):
         return f"the bar of {as_of} is missing, and without it there is no forecast"
-    bars = int((~np.isnan(frame.close[-MEMORY:])).sum())
+    bars = int((~np.isnan(history.close[-MEMORY:])).sum())
     return (
         f"it has {bars} bars in the {MEMORY} sessions up to {as_of}; {MIN_HISTORY_RANDOM_WALK} are needed, "
         "some of them on neighbouring sessions"
@@ -137,7 +138,7 @@ def no_sigma(frame: PriceHistory) -> str:
 
 
 def log_returns(close: FloatArray, step: int) -> FloatArray:
-    """`(n,)` log return over `step` sessions that ends at each row; NaN where either bar is missing."""
+    """Return `(n,)` log returns over `step` sessions that end at each row; NaN where either bar is missing."""
     logs = np.log(close)
     returns = np.full(len(close), np.nan)
     returns[step:] = logs[step:] - logs[:-step]

@@ -1,11 +1,11 @@
-"""The random walk with drift: each symbol's mean return of the fit span is added to it."""
+"""The random walk with drift: the mean return of each symbol in the train span is added."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from models.baselines.base import baseline_config, no_sigma, rows_by_image, serve, sigma_rows
+from models.baselines.base import baseline_config, no_sigma, rows_by_symbol, serve, sigma_rows
 from models.baselines.random_walk import MIN_RESIDUALS, STANDARD_NORMAL, scale_of_steps
 from models.config import QUANTILES, ModelConfig, Strategy
 from models.forecaster import ForecastBatch
@@ -13,21 +13,21 @@ from models.preprocessing.frame import FloatArray, Panel, PriceHistory
 from models.preprocessing.windows import PooledWindows
 
 DRIFT = "drift"
-"""Its name among the forecasters."""
+"""Name of the forecaster."""
 
 MIN_RETURNS = 250
-"""Sessions of a symbol below which it drifts as the mean of all symbols does."""
+"""Sessions of a symbol below which its drift is the mean over all symbols."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """`step * drift + sigma * sqrt(step) * q`, q the pooled quantiles of what is left without the drift.
+    """The forecast `step * drift + sigma * sqrt(step) * q`, with q the pooled quantiles of the scaled residuals.
 
     Attributes:
-        recipe: Its strategy gives the horizon.
+        config: Its strategy gives the horizon.
         quantiles: `(horizon, 7)` of `(y - step * drift) / (sigma * sqrt(step))`, ascending per step.
         drifts: Mean daily log return by symbol.
-        pooled: The same over all symbols, for a symbol that is not in `drifts`.
+        pooled: Mean daily log return over all symbols, for a symbol that is not in `drifts`.
     """
 
     config: ModelConfig
@@ -35,62 +35,63 @@ class Drift:
     drifts: Mapping[str, float]
     pooled: float
 
-    def over(self, panel: Panel, rows: PooledWindows) -> FloatArray:
-        """Forecast rows of a panel (see `rows.RowForecaster`)."""
+    def forecast_rows(self, panel: Panel, rows: PooledWindows) -> FloatArray:
+        """Forecast rows of a panel (see `base.RowForecaster`)."""
         horizon = len(self.quantiles)
         scale = rows.sigma[:, None, None] * scale_of_steps(horizon)
-        moved = _drift_of_rows(panel, rows, self.drifts, self.pooled)[:, None] * np.arange(1, horizon + 1)
-        answer: FloatArray = moved[:, :, None] + scale * np.asarray(self.quantiles)
-        return answer
+        drift = _drift_of_rows(panel, rows, self.drifts, self.pooled)[:, None] * np.arange(1, horizon + 1)
+        quantiles: FloatArray = drift[:, :, None] + scale * np.asarray(self.quantiles)
+        return quantiles
 
     def forecast(self, panel: Panel) -> ForecastBatch:
-        """Forecast every frame from its last session; references are not read."""
+        """Forecast every symbol from its last session; references are not read."""
         return serve(self, panel)
 
-    def reason_against(self, frame: PriceHistory) -> str:
-        """Every row with a sigma is forecast."""
-        return no_sigma(frame)
+    def skip_reason(self, history: PriceHistory) -> str:
+        """Return why there is no sigma, since every row with a sigma is forecast."""
+        return no_sigma(history)
 
 
 def fit_drift(panel: Panel, strategy: Strategy, cut_at: np.datetime64) -> Drift:
-    """Mean returns and what is left of the returns without them.
+    """Estimate mean returns, and the quantiles of the residuals without them.
 
     Args:
-        panel: Frames; may reach beyond the cut.
+        panel: Price histories; may end after the cut.
         strategy: Gives the horizon.
         cut_at: UTC instant, inclusive: only bars final by then count.
     """
     drifts: dict[str, float] = {}
     total, sessions = 0.0, 0
-    for frame in panel.frames:
-        change, count = _change(frame, cut_at)
+    for history in panel.frames:
+        change, count = _change(history, cut_at)
         total, sessions = total + change, sessions + count
         if count >= MIN_RETURNS:
-            drifts[frame.symbol] = change / count
+            drifts[history.symbol] = change / count
     pooled = total / sessions if sessions else 0.0
     rows = sigma_rows(panel, strategy.horizon)
     drift = _drift_of_rows(panel, rows, drifts, pooled)
     quantiles = []
     for step in range(1, strategy.horizon + 1):
         known = rows.target_final_at[:, step - 1] <= cut_at
-        left = rows.targets[known, step - 1] - np.sqrt(step) * drift[known] / rows.sigma[known]
-        measured = np.quantile(left, QUANTILES) if len(left) >= MIN_RESIDUALS else np.asarray(STANDARD_NORMAL)
+        residuals = rows.targets[known, step - 1] - np.sqrt(step) * drift[known] / rows.sigma[known]
+        enough = len(residuals) >= MIN_RESIDUALS
+        measured = np.quantile(residuals, QUANTILES) if enough else np.asarray(STANDARD_NORMAL)
         quantiles.append(tuple(measured.tolist()))
     return Drift(baseline_config(DRIFT, strategy), tuple(quantiles), drifts, pooled)
 
 
-def _change(frame: PriceHistory, cut_at: np.datetime64) -> tuple[float, int]:
-    """Log return from a frame's first bar to its last one final by the cut, and the sessions between them."""
-    rows = np.flatnonzero((frame.final_at <= cut_at) & ~np.isnan(frame.close))
+def _change(history: PriceHistory, cut_at: np.datetime64) -> tuple[float, int]:
+    """Return the log return from the first bar to the last one final by the cut, and the sessions between them."""
+    rows = np.flatnonzero((history.final_at <= cut_at) & ~np.isnan(history.close))
     if len(rows) < 2:
         return 0.0, 0
     first, last = int(rows[0]), int(rows[-1])
-    return float(np.log(frame.close[last] / frame.close[first])), last - first
+    return float(np.log(history.close[last] / history.close[first])), last - first
 
 
 def _drift_of_rows(panel: Panel, rows: PooledWindows, drifts: Mapping[str, float], pooled: float) -> FloatArray:
-    """`(n,)` daily drift of each row's symbol."""
+    """Return `(n,)` daily drifts of the rows' symbols."""
     drift = np.full(len(rows), pooled)
-    for part in rows_by_image(panel, rows):
-        drift[part.places] = drifts.get(part.frame.symbol, pooled)
+    for part in rows_by_symbol(panel, rows):
+        drift[part.positions] = drifts.get(part.history.symbol, pooled)
     return drift

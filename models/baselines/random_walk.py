@@ -1,4 +1,4 @@
-"""The random walk that knows volatility: the reference every network is measured against."""
+"""The random walk with volatility scaling: the baseline with which every network is compared."""
 
 from dataclasses import dataclass
 
@@ -7,31 +7,31 @@ import numpy as np
 from models.baselines.base import baseline_config, no_sigma, sigma_rows
 from models.config import MEMORY, QUANTILES, ModelConfig, Strategy
 from models.errors import ArtifactError
-from models.forecaster import ForecastBatch, Refusal
+from models.forecaster import ForecastBatch, SkippedSymbol
 from models.preprocessing.features import ewma_sigma
 from models.preprocessing.frame import FloatArray, Panel, PriceHistory
 from models.preprocessing.windows import MIN_BARS_TRAINING
 
 NETWORK = "random_walk"
-"""Its name among the architectures."""
+"""Name of the forecaster."""
 
 MIN_RESIDUALS = 250
-"""Pooled residuals of a step below which standard normal quantiles stand in for measured ones."""
+"""Pooled residuals of a step below which standard normal quantiles replace the measured ones."""
 
 STANDARD_NORMAL = (-1.959964, -1.281552, -0.67449, 0.0, 0.67449, 1.281552, 1.959964)
-"""Quantiles of the standard normal distribution at `specs.QUANTILES`."""
+"""Quantiles of the standard normal distribution at `config.QUANTILES`."""
 
 
 @dataclass(frozen=True, slots=True)
 class RandomWalk:
-    """Per step the pooled quantiles of `y / (sigma * sqrt(step))`, times `sigma * sqrt(step)`.
+    """Per step, the pooled quantiles of `y / (sigma * sqrt(step))`, times `sigma * sqrt(step)`.
 
     Attributes:
-        recipe: Its strategy gives the horizon; its architecture is `random_walk`.
+        config: Its strategy gives the horizon; its forecaster is `random_walk`.
         quantiles: `(horizon, 7)` of the scaled residuals, ascending per step.
-        residuals: Per step the number of residuals behind them; under `MIN_RESIDUALS` the quantiles are
-            those of the standard normal.
-        fitted_until: UTC instant by which every residual was final, seconds since 1970; None without any.
+        residuals: Number of residuals per step; below `MIN_RESIDUALS` the quantiles are those of the standard normal
+            distribution.
+        fitted_until: UTC instant by which all residuals were final, seconds since 1970; None without any.
     """
 
     config: ModelConfig
@@ -40,35 +40,35 @@ class RandomWalk:
     fitted_until: int | None
 
     def forecast(self, panel: Panel) -> ForecastBatch:
-        """Forecast every frame from its last session; holes elsewhere do no harm.
+        """Forecast every symbol from its last session; holes before it are allowed.
 
         Args:
-            panel: Frames that end at as_of; references are not read.
+            panel: Price histories that end at as_of; references are not read.
 
         Returns:
-            A forecast per frame, or a refusal where as_of's bar is missing or bars are too few.
+            A forecast per symbol, or a skipped symbol where the bar of as_of is missing or bars are too few.
         """
-        kept: list[tuple[PriceHistory, float]] = []
-        refusals: list[Refusal] = []
-        for frame in panel.frames:
-            close = frame.close[-MEMORY:]
+        valid: list[tuple[PriceHistory, float]] = []
+        skipped: list[SkippedSymbol] = []
+        for history in panel.frames:
+            close = history.close[-MEMORY:]
             sigma = float(ewma_sigma(close)[-1]) if len(close) else float("nan")
             if np.isnan(sigma):
-                refusals.append(Refusal(frame.symbol, no_sigma(frame)))
+                skipped.append(SkippedSymbol(history.symbol, no_sigma(history)))
             else:
-                kept.append((frame, sigma))
-        sigmas = np.array([sigma for _, sigma in kept], dtype=np.float64)
+                valid.append((history, sigma))
+        sigmas = np.array([sigma for _, sigma in valid], dtype=np.float64)
         return ForecastBatch(
-            symbols=tuple(frame.symbol for frame, _ in kept),
+            symbols=tuple(history.symbol for history, _ in valid),
             quantiles=self.at(sigmas),
             sigma=sigmas,
-            last_close=np.array([frame.close[-1] for frame, _ in kept], dtype=np.float64),
-            degraded=((),) * len(kept),
-            refusals=tuple(refusals),
+            last_close=np.array([history.close[-1] for history, _ in valid], dtype=np.float64),
+            degraded=((),) * len(valid),
+            skipped=tuple(skipped),
         )
 
     def at(self, sigma: FloatArray) -> FloatArray:
-        """Quantiles for known volatilities, the many at once that judging needs.
+        """Return the quantiles for many known volatilities, as an evaluation needs them.
 
         Args:
             sigma: `(n,)` EWMA daily volatility known at as_of.
@@ -80,7 +80,7 @@ class RandomWalk:
         return quantiles
 
     def to_dict(self) -> dict[str, object]:
-        """Plain JSON-able form; floats survive the round trip exactly."""
+        """Return the JSON-serialisable form; floats survive the round trip exactly."""
         return {
             "config": self.config.to_dict(),
             "quantiles": [list(row) for row in self.quantiles],
@@ -90,10 +90,10 @@ class RandomWalk:
 
     @staticmethod
     def from_dict(data: dict[str, object]) -> "RandomWalk":
-        """Rebuild from `to_dict`.
+        """Build a random walk from the form of `to_dict`.
 
         Raises:
-            ArtifactError: It is not a random walk of this version's form.
+            ArtifactError: The form is not that of this version.
         """
         try:
             config = ModelConfig.from_dict(data["config"])  # type: ignore[arg-type]
@@ -111,19 +111,19 @@ class RandomWalk:
 
 
 def random_walk_config(strategy: Strategy) -> ModelConfig:
-    """The one recipe of the random walk for a strategy: no references, no network."""
+    """Return the config of the random walk for a strategy: no references, no network."""
     return baseline_config(NETWORK, strategy)
 
 
 def fit_random_walk(panel: Panel, config: ModelConfig, cut_at: np.datetime64) -> RandomWalk:
-    """Pool the scaled residuals of every session with a bar and a sigma, per step.
+    """Fit the quantiles to the pooled scaled residuals of all sessions with a bar and a sigma, per step.
 
-    It never fails for want of data: a young group is served with normal quantiles until it has
+    The fit never fails for lack of data: a young group is served with normal quantiles until it has
     `MIN_RESIDUALS` residuals.
 
     Args:
-        panel: Frames; may reach beyond the cut. References are not read.
-        recipe: Its strategy gives the horizon; see `random_walk_config`.
+        panel: Price histories; may end after the cut. References are not read.
+        config: Its strategy gives the horizon; see `random_walk_config`.
         cut_at: UTC instant, inclusive: only targets final by then count.
     """
     windows = sigma_rows(panel, config.horizon, MIN_BARS_TRAINING)
@@ -140,6 +140,6 @@ def fit_random_walk(panel: Panel, config: ModelConfig, cut_at: np.datetime64) ->
 
 
 def scale_of_steps(horizon: int) -> FloatArray:
-    """`(horizon, 1)` square roots of the steps 1..horizon."""
+    """Return `(horizon, 1)` square roots of the steps 1..horizon."""
     roots: FloatArray = np.sqrt(np.arange(1, horizon + 1, dtype=np.float64))[:, None]
     return roots

@@ -1,8 +1,8 @@
-"""Calibration: quantiles that hold what they promise, learnt from outcomes as they become final.
+"""Calibration: correct quantiles so that intervals reach their nominal coverage, learnt from final outcomes.
 
-A state per step holds how far each quantile is moved; `calibrate_step` applies it, `learn_step` moves it by one
-day's outcomes; `JointState` widens the intervals so that all steps hold at once. `calibrate_rows` walks a whole
-table of forecasts through time the way the service does it day by day.
+The state of a step holds how far each quantile is moved; `calibrate_step` applies it, `learn_step` updates it with the
+outcomes of one day. `JointState` widens the intervals so that they hold for all steps jointly. `calibrate_rows`
+calibrates a whole table of forecasts through time, as the service does day by day.
 """
 
 from models.calibration.initial_state import calibrated_after, holdout_state

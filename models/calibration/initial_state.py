@@ -1,4 +1,4 @@
-"""Where a new forecaster's calibration starts: on the forecasts it made out of its fit."""
+"""The initial calibration of a new forecaster, learnt from its forecasts of the test span."""
 
 from models.calibration.state import CalibrationState
 from models.calibration.walk import CalibrationRows, calibrate, calibrate_rows
@@ -8,35 +8,35 @@ from models.training.holdout import actual_returns
 
 
 def holdout_state(windows: PooledWindows, quantiles: FloatArray) -> CalibrationState:
-    """Walk through the judging span, which the forecaster was neither fitted nor stopped on.
+    """Return the state after the test span, which the forecaster was neither trained nor validated on.
 
-    Windows of several calendars are one walk, by instant: what is learnt starts every calendar.
+    Windows of several calendars are processed together, by instant: each calendar starts from the same state.
 
     Args:
-        windows: The `n` windows of the judging span.
+        windows: The `n` windows of the test span.
         quantiles: `(n, horizon, 7)` the forecaster's uncalibrated log returns for them.
 
     Returns:
-        What is known after the last outcome; the joint band's record starts at zero.
+        The state after the last outcome; the counts of the joint band start at zero.
     """
-    return calibrate(_rows(windows, quantiles)).state.counted_anew()
+    return calibrate(_rows(windows, quantiles)).state.with_counts_reset()
 
 
 def calibrated_after(
-    lead: PooledWindows, lead_quantiles: FloatArray, windows: PooledWindows, quantiles: FloatArray
+    earlier: PooledWindows, earlier_quantiles: FloatArray, windows: PooledWindows, quantiles: FloatArray
 ) -> FloatArray:
-    """A span as it would have been served: calibrated through time, from what the span before it taught.
+    """Calibrate a span through time as it would have been served, starting from the span before it.
 
     Args:
-        lead: Windows of that span, every target final by the first as_of of the next.
-        lead_quantiles: `(m, horizon, 7)` uncalibrated log returns for them.
-        windows: The `n` windows of the span, in one walk by instant, whatever their calendars.
+        earlier: Windows of the span before, each target final by the first as_of of the next span.
+        earlier_quantiles: `(m, horizon, 7)` uncalibrated log returns for them.
+        windows: The `n` windows of the span, processed together by instant, whatever their calendars.
         quantiles: `(n, horizon, 7)` uncalibrated log returns for them.
 
     Returns:
-        `(n, horizon, 7)` calibrated log returns, each by outcomes that were final when it was made.
+        `(n, horizon, 7)` log returns, each calibrated with outcomes that were final when it was made.
     """
-    return calibrate_rows(_rows(windows, quantiles, holdout_state(lead, lead_quantiles)))
+    return calibrate_rows(_rows(windows, quantiles, holdout_state(earlier, earlier_quantiles)))
 
 
 def _rows(windows: PooledWindows, quantiles: FloatArray, initial: CalibrationState | None = None) -> CalibrationRows:

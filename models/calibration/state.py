@@ -1,43 +1,50 @@
-"""What calibration has learnt: plain numbers that survive JSON exactly."""
+"""The state of calibration: plain numbers that survive JSON exactly.
+
+Two orders are stored, and both are kept so that stored states keep their meaning: `StepState` lists the intervals
+outermost first, as `PAIR_LEVELS`; `JointState` lists them innermost first, as `LEVELS`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-PAIRS = 3
-"""Central intervals, outermost first: 95, 80 and 50 %. Each is a pair of quantiles around the median."""
+from models.config import INTERVAL_LEVELS
 
-LEVELS: tuple[float, ...] = (0.50, 0.80, 0.95)
-"""Nominal levels of the joint band, in the order of `JointState.factors`."""
+LEVELS: tuple[float, ...] = INTERVAL_LEVELS
+"""Nominal levels of the joint band, innermost first, in the order of `JointState.factors`."""
+
+PAIR_LEVELS: tuple[float, ...] = LEVELS[::-1]
+"""Nominal levels of the pairs of quantiles around the median, outermost first, in the order of `StepState.width`."""
 
 START_FACTORS: tuple[float, ...] = (1.6, 1.32, 1.24)
-"""Joint factors before anything is learnt: measured on 51 US stocks 2012-2016, see docs/calibration.md."""
+"""Initial joint factors, in the order of `LEVELS`: measured on 51 US stocks 2012-2016, see docs/calibration.md."""
 
-_NONE = (0.0,) * PAIRS
+_ZEROS = (0.0,) * len(PAIR_LEVELS)
 
 
 @dataclass(frozen=True, slots=True)
 class StepState:
-    """How the quantiles of one step are moved, in units of `sigma * sqrt(step)`.
+    """Shifts of the quantiles of one step, in units of `sigma * sqrt(step)`.
 
     Attributes:
-        width: Per pair, outermost first: both quantiles move this far away from the median, -2..2.
-        slope: Per pair, the further move away from the median per unit of log volatility above `reference`, -1..1.
-        centre: Per pair, both quantiles move up by this, -1..1.
-        median: The median moves up by this, -0.5..0.5.
-        reference: Mean log daily volatility of the outcomes so far, newest weighing most; None before the first.
-        days: Days of outcomes learnt from.
+        width: Per pair of `PAIR_LEVELS`, the shift of both quantiles away from the median, -2..2.
+        slope: Per pair, the further shift away from the median per unit of log volatility above `reference`, -1..1.
+        centre: Per pair, the upward shift of both quantiles, -1..1.
+        median: Upward shift of the median, -0.5..0.5.
+        reference: Mean log daily volatility of the outcomes so far, the newest with the largest weight; None before
+            the first.
+        days: Days of outcomes that the state has learnt from.
     """
 
-    width: tuple[float, ...] = _NONE
-    slope: tuple[float, ...] = _NONE
-    centre: tuple[float, ...] = _NONE
+    width: tuple[float, ...] = _ZEROS
+    slope: tuple[float, ...] = _ZEROS
+    centre: tuple[float, ...] = _ZEROS
     median: float = 0.0
     reference: float | None = None
     days: int = 0
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able form; floats survive the round trip exactly."""
+        """Return the JSON-serialisable form; floats survive the round trip exactly."""
         return {
             "width": list(self.width),
             "slope": list(self.slope),
@@ -49,10 +56,10 @@ class StepState:
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> "StepState":
-        """Rebuild from `to_dict`; other keys are left alone.
+        """Build a state from the form of `to_dict`; other keys are ignored.
 
         Raises:
-            ValueError: a part is absent or of another length.
+            ValueError: A part is absent or has another length.
         """
         parts = {name: _numbers(data, name) for name in ("width", "slope", "centre")}
         reference = data.get("reference")
@@ -66,12 +73,12 @@ class StepState:
 
 @dataclass(frozen=True, slots=True)
 class JointState:
-    """How far each interval is widened around the median so that all steps hold at once.
+    """Factors that widen the intervals around the median so that they hold for all steps jointly.
 
     Attributes:
-        factors: Per level of `LEVELS` the factor on both half widths of that level's interval, 1..4.
-        held: Per level the sum over days of the share of forecasts whose whole path stayed inside.
-        days: Days behind `held`, from when the counting began.
+        factors: Per level of `LEVELS`, the factor on both half widths of that level's interval, 1..4.
+        held: Per level of `LEVELS`, the sum over days of the share of forecasts whose whole path stayed inside.
+        days: Number of days in `held`.
     """
 
     factors: tuple[float, ...] = START_FACTORS
@@ -79,26 +86,26 @@ class JointState:
     days: int = 0
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able form; floats survive the round trip exactly."""
+        """Return the JSON-serialisable form; floats survive the round trip exactly."""
         return {"factors": list(self.factors), "held": list(self.held), "days": self.days}
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> "JointState":
-        """Rebuild from `to_dict`; other keys are left alone.
+        """Build a state from the form of `to_dict`; other keys are ignored.
 
         Raises:
-            ValueError: a part is absent or of another length.
+            ValueError: A part is absent or has another length.
         """
         return JointState(_numbers(data, "factors"), _numbers(data, "held"), int(data["days"]))
 
 
 @dataclass(frozen=True, slots=True)
 class CalibrationState:
-    """What is known about one forecaster on one calendar.
+    """Calibration of one forecaster on one calendar.
 
     Attributes:
         steps: One state per step, T first.
-        joint: The band over all steps; stays at its start where there is one step.
+        joint: State of the joint band; stays at its initial value where there is one step.
     """
 
     steps: tuple[StepState, ...]
@@ -106,26 +113,26 @@ class CalibrationState:
 
     @staticmethod
     def start(horizon: int) -> "CalibrationState":
-        """Nothing learnt: calibrated equals raw."""
+        """Return the initial state, with which calibrated quantiles equal the raw ones."""
         return CalibrationState((StepState(),) * horizon)
 
-    def counted_anew(self) -> "CalibrationState":
-        """The same corrections with the joint band's record at zero."""
+    def with_counts_reset(self) -> "CalibrationState":
+        """Return the same corrections with the counts of the joint band at zero."""
         return CalibrationState(self.steps, JointState(self.joint.factors))
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able form."""
+        """Return the JSON-serialisable form."""
         return {"steps": [state.to_dict() for state in self.steps], "joint": self.joint.to_dict()}
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> "CalibrationState":
-        """Rebuild from `to_dict`.
+        """Build a state from the form of `to_dict`.
 
         Raises:
-            ValueError: a part is absent or of another length.
+            ValueError: A part is absent or has another length.
         """
         try:
-            steps = tuple(StepState.from_dict(each) for each in data["steps"])
+            steps = tuple(StepState.from_dict(step) for step in data["steps"])
             return CalibrationState(steps, JointState.from_dict(data["joint"]))
         except (KeyError, TypeError) as error:
             raise ValueError(f"a stored calibration lacks a part ({error!r}); train the version again") from error
@@ -133,6 +140,8 @@ class CalibrationState:
 
 def _numbers(data: Mapping[str, Any], name: str) -> tuple[float, ...]:
     values = tuple(float(value) for value in data[name])
-    if len(values) != PAIRS:
-        raise ValueError(f"a stored calibration has {len(values)} values of {name}, {PAIRS} are needed; train it again")
+    if len(values) != len(LEVELS):
+        raise ValueError(
+            f"a stored calibration has {len(values)} values of {name}, {len(LEVELS)} are needed; train it again"
+        )
     return values

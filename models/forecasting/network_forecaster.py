@@ -80,7 +80,7 @@ class NetworkForecaster:
 
     def forecast(self, panel: Panel) -> ForecastBatch:
         """Forecast each symbol of a panel from its last session (see `forecaster.Forecaster`)."""
-        windows, refusals = self._pipeline.newest(panel)
+        windows, skipped = self._pipeline.newest(panel)
         degraded = self._pipeline.degraded(panel)
         chosen = [int(index) for index in windows.symbol_index]
         return ForecastBatch(
@@ -89,7 +89,7 @@ class NetworkForecaster:
             sigma=windows.sigma,
             last_close=np.array([panel.frames[index].close[-1] for index in chosen], dtype=np.float64),
             degraded=tuple(degraded[index] for index in chosen),
-            refusals=refusals,
+            skipped=skipped,
         )
 
     def _check_shapes(self) -> None:

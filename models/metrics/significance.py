@@ -1,4 +1,4 @@
-"""Whether one forecaster's losses differ from another's by more than chance."""
+"""Significance tests and confidence intervals of the differences between forecasters."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,12 +12,12 @@ from models.preprocessing.frame import DateArray, FloatArray
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A Diebold-Mariano test.
+    """Result of a Diebold-Mariano test.
 
     Attributes:
-        statistic: Corrected statistic; negative where the first forecaster loses less.
+        statistic: Corrected statistic; negative where the first forecaster has the lower loss.
         p: Two-sided p-value.
-        difference: Mean over days of the first's loss less the second's, in the units of the losses.
+        difference: Mean over days of the first loss minus the second, in the units of the losses.
         days: Number of days compared.
     """
 
@@ -29,7 +29,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A ratio of two sums over days with its confidence interval, bounds inclusive.
+    """Ratio of two sums over days with its confidence interval, bounds inclusive.
 
     Attributes:
         value: Sum of the numerators over the sum of the denominators.
@@ -46,17 +46,17 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True)
 class Direction:
-    """A test of whether the sign of a forecast tells the sign of the outcome.
+    """Result of a test of whether the sign of a forecast predicts the sign of the outcome.
 
     Attributes:
         hits: Share of rows with the same sign.
-        expected: The share that signs drawn independently, as often up as they were, would hit.
-        statistic: Of Pesaran & Timmermann 1992; positive where the forecast hits more than expected.
-        p: One-sided, of that statistic, as if rows were independent.
-        clustered: The same excess of hits, with days as the sample.
-        clustered_p: One-sided, of `clustered`.
-        rows: Rows compared.
-        days: Days they lie on.
+        expected: Expected share for independent signs with the same frequencies of up and down.
+        statistic: Statistic of Pesaran & Timmermann 1992; positive where the hits exceed `expected`.
+        p: One-sided p-value of that statistic, as if rows were independent.
+        clustered: Statistic of the same excess of hits, with days as the sample.
+        clustered_p: One-sided p-value of `clustered`.
+        rows: Number of rows compared.
+        days: Number of their days.
     """
 
     hits: float
@@ -70,11 +70,12 @@ class Direction:
 
 
 def diebold_mariano(days: DateArray, loss: FloatArray, other: FloatArray, horizon: int) -> Comparison:
-    """Diebold & Mariano 1995 with the correction of Harvey, Leybourne & Newbold 1997.
+    """Test whether two forecasters have equal losses.
 
-    Losses are averaged per day first: symbols of a day move together and are no independent sample. The
-    variance counts autocovariances up to `horizon - 1`, since steps overlap; where that sum is not
-    positive, the same lags enter with Bartlett weights, which cannot be negative.
+    Diebold & Mariano 1995 with the correction of Harvey, Leybourne & Newbold 1997. Losses are averaged per day
+    first: the symbols of a day move together and are not an independent sample. The variance includes autocovariances
+    up to `horizon - 1`, since steps overlap; where that sum is not positive, the same lags enter with Bartlett
+    weights, whose sum cannot be negative.
 
     Args:
         days: `(rows,)` as_of session of each loss, any order.
@@ -103,19 +104,19 @@ def diebold_mariano(days: DateArray, loss: FloatArray, other: FloatArray, horizo
 
 
 def ratio_of_sums(numerators: FloatArray, denominators: FloatArray, horizon: int) -> Ratio:
-    """A ratio estimate with a 95 % interval that is clustered by day and allows for overlapping steps.
+    """Return a ratio with a 95 % interval that is clustered by day and allows for overlapping steps.
 
-    The ratio's error is to first order the mean of `(a_t - R b_t) / mean(b)` (Cochran 1977, section 2.11);
+    To first order the error of the ratio is the mean of `(a_t - R b_t) / mean(b)` (Cochran 1977, section 2.11);
     its variance is that of `diebold_mariano`, with the same small-sample correction and Student's t. With row counts
     as denominators this is a mean over rows with days as clusters.
 
     Args:
         numerators: `(days,)` sum of each day, days ascending.
-        denominators: `(days,)` likewise, not negative.
-        horizon: Longest step behind the sums, from 1.
+        denominators: `(days,)` sum of each day, not negative.
+        horizon: Longest step in the sums, from 1.
 
     Returns:
-        NaN ends under `2 * horizon + 1` days; all NaN where the denominators sum to nothing.
+        The ratio; its bounds are NaN below `2 * horizon + 1` days; all NaN where the denominators sum to 0.
     """
     n = len(numerators)
     total = float(denominators.sum())
@@ -130,13 +131,13 @@ def ratio_of_sums(numerators: FloatArray, denominators: FloatArray, horizon: int
 
 
 def pesaran_timmermann(days: DateArray, forecast: FloatArray, actual: FloatArray, horizon: int) -> Direction:
-    """Pesaran & Timmermann 1992: are the signs of forecast and outcome independent?
+    """Test whether the signs of forecasts and outcomes are independent (Pesaran & Timmermann 1992).
 
     With x and y the shares of positive forecasts and outcomes, `P` the share of hits and
     `P* = x y + (1 - x)(1 - y)`, the statistic is `(P - P*) / sqrt(V(P) - V(P*))`, where `V(P) = P* (1 - P*) / n` and
-    `V(P*) = ((2y - 1)^2 x (1 - x) + (2x - 1)^2 y (1 - y) + 4 x y (1 - x)(1 - y) / n) / n`. It takes rows as
-    independent. Symbols of one day are not, so the same excess, `P - P* = mean of 2 (X - x)(Y - y)`, is also tested
-    over days with the variance of `diebold_mariano`.
+    `V(P*) = ((2y - 1)^2 x (1 - x) + (2x - 1)^2 y (1 - y) + 4 x y (1 - x)(1 - y) / n) / n`. It assumes independent
+    rows. The symbols of one day are not independent, so the same excess, `P - P* = mean of 2 (X - x)(Y - y)`, is also
+    tested over days with the variance of `diebold_mariano`.
 
     Args:
         days: `(rows,)` as_of session of each row, any order.
@@ -145,16 +146,18 @@ def pesaran_timmermann(days: DateArray, forecast: FloatArray, actual: FloatArray
         horizon: Longest step in the rows, from 1.
 
     Returns:
-        NaN statistics where one side never changes sign: nothing can be told then. NaN for the clustered
-        ones under `2 * horizon + 1` days.
+        The result; its statistics are NaN where one side never changes sign, since there is no test then, and the
+        clustered ones are NaN below `2 * horizon + 1` days.
 
     Raises:
-        TooLittleHistory: No row has a sign on both sides.
+        TooLittleHistory: No row has a nonzero forecast and outcome.
     """
     known = ~(np.isnan(forecast) | np.isnan(actual)) & (forecast != 0) & (actual != 0)
     n = int(known.sum())
     if n == 0:
-        raise TooLittleHistory("no row has both a forecast and an outcome that differ from zero; direction needs some")
+        raise TooLittleHistory(
+            "no row has both a forecast and an outcome that differ from zero; the test of direction needs one"
+        )
     up, rose = (forecast[known] > 0).astype(np.float64), (actual[known] > 0).astype(np.float64)
     x, y = float(up.mean()), float(rose.mean())
     hits, expected = float((up == rose).mean()), x * y + (1 - x) * (1 - y)
@@ -162,8 +165,8 @@ def pesaran_timmermann(days: DateArray, forecast: FloatArray, actual: FloatArray
     variance = (expected * (1 - expected) - of_expected) / n
     distinct, position = np.unique(days[known], return_inverse=True)
     if variance <= np.finfo(np.float64).eps / n:
-        nothing = float("nan")
-        return Direction(hits, expected, nothing, nothing, nothing, nothing, n, len(distinct))
+        nan = float("nan")
+        return Direction(hits, expected, nan, nan, nan, nan, n, len(distinct))
     statistic = (hits - expected) / sqrt(variance)
     excess: FloatArray = np.bincount(position, weights=2 * (up - x) * (rose - y)).astype(np.float64)
     clustered = _mean_statistic(excess, np.bincount(position).astype(np.float64), horizon)
@@ -171,10 +174,10 @@ def pesaran_timmermann(days: DateArray, forecast: FloatArray, actual: FloatArray
     return Direction(hits, expected, statistic, normal_upper_p(statistic), clustered, one_sided, n, len(distinct))
 
 
-# SciPy is imported where it is called: the scheduler and the warm forecasting worker load this module and seldom
-# call it.
+# SciPy is imported inside the functions: the scheduler and the warm forecasting worker import this module and rarely
+# call them.
 def normal_upper_p(statistic: float) -> float:
-    """P(z >= statistic) under the standard normal."""
+    """Return P(z >= statistic) under the standard normal distribution."""
     from scipy.special import ndtr
 
     return float(ndtr(-statistic))
@@ -182,7 +185,7 @@ def normal_upper_p(statistic: float) -> float:
 
 @lru_cache(maxsize=256)
 def critical_t(degrees: int) -> float:
-    """The value that |t| of Student's t exceeds with a chance of 5 %.
+    """Return the value that |t| of Student's t exceeds with a probability of 5 %.
 
     Args:
         degrees: Degrees of freedom, from 1.
@@ -193,7 +196,7 @@ def critical_t(degrees: int) -> float:
 
 
 def two_sided_p(statistic: float, degrees: int) -> float:
-    """P(|t| >= |statistic|) under Student's t.
+    """Return P(|t| >= |statistic|) under Student's t.
 
     Args:
         statistic: Value of the statistic.
@@ -205,12 +208,12 @@ def two_sided_p(statistic: float, degrees: int) -> float:
 
 
 def _correction(n: int, horizon: int) -> float:
-    """The small-sample factor of Harvey, Leybourne & Newbold 1997."""
+    """Return the small-sample factor of Harvey, Leybourne & Newbold 1997."""
     return sqrt((n + 1 - 2 * horizon + horizon * (horizon - 1) / n) / n)
 
 
 def _mean_statistic(sums: FloatArray, counts: FloatArray, horizon: int) -> float:
-    """Corrected t statistic of a mean over rows whose sums and counts per day are given; NaN where there is none."""
+    """Return the corrected t statistic of a mean over rows from sums and counts per day; NaN where undefined."""
     n, mean = len(sums), float(sums.sum() / counts.sum())
     if n < 2 * horizon + 1:
         return float("nan")
@@ -219,7 +222,7 @@ def _mean_statistic(sums: FloatArray, counts: FloatArray, horizon: int) -> float
 
 
 def _upper_p(statistic: float, degrees: int) -> float:
-    """P(t >= statistic) under Student's t; NaN for NaN."""
+    """Return P(t >= statistic) under Student's t; NaN for NaN."""
     if np.isnan(statistic):
         return float("nan")
     half = two_sided_p(statistic, degrees) / 2
@@ -227,7 +230,7 @@ def _upper_p(statistic: float, degrees: int) -> float:
 
 
 def _mean_variance(centred: FloatArray, horizon: int) -> float:
-    """Variance of the mean of a series whose autocovariance ends before lag `horizon`."""
+    """Return the variance of the mean of a series whose autocovariance is 0 from lag `horizon` on."""
     n = len(centred)
     covariances = np.array([centred[lag:] @ centred[: n - lag] / n for lag in range(horizon)])
     variance = float(covariances[0] + 2 * covariances[1:].sum()) / n

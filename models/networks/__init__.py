@@ -1,4 +1,4 @@
-"""Every network by name. Keras is imported only when one is built."""
+"""Networks over windows by name. Keras is imported only when a network is built."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,15 +19,15 @@ Network = TypeVar("Network")
 
 @dataclass(frozen=True, slots=True)
 class NetworkDefinition:
-    """One way through a network.
+    """A registered network.
 
     Attributes:
-        name: The name in recipes, settings and tables.
-        build: Makes a `keras.Model` `(batch, lookback, features) -> (batch, horizon, 7)`; imports Keras.
-        weights: Copies a model's arrays out by name.
-        forward: The same network in NumPy, from those arrays.
-        warm_up: Sessions that a window has in front of the lookback asked for, to rebuild a carried state; 0
-            where no state is carried.
+        name: Its name in model configs, settings and tables.
+        build: Builds a `keras.Model` `(batch, lookback, features) -> (batch, horizon, 7)`; imports Keras.
+        weights: Copies the arrays of a model, by name.
+        forward: Forward pass of the same network in NumPy, from those arrays.
+        warm_up: Sessions of a window before the configured lookback, which rebuild the state of a stateful network; 0
+            for other networks.
     """
 
     name: str
@@ -37,12 +37,12 @@ class NetworkDefinition:
     warm_up: int = 0
 
     def window(self, lookback: int) -> int:
-        """Sessions of a window where `lookback` are asked for: the warm-up too, at most `MAX_LOOKBACK` in all."""
+        """Return the sessions of a window: the warm-up and the lookback, at most `MAX_LOOKBACK`."""
         return min(self.warm_up + lookback, MAX_LOOKBACK)
 
 
-def _later(module: str, function: str) -> Callable[[Any], Any]:
-    """A function of one argument in a module of this package that imports Keras: imported when it is called."""
+def _lazy_function(module: str, function: str) -> Callable[[Any], Any]:
+    """Return a function of a module that imports Keras; the module is imported when the function is called."""
 
     def call(argument: Any) -> Any:
         return getattr(import_module(f"{__name__}.{module}"), function)(argument)
@@ -53,8 +53,9 @@ def _later(module: str, function: str) -> Callable[[Any], Any]:
 def _window_network(
     name: str, forward: Callable[[Mapping[str, Float32Array], Float32Array], Float32Array], warm_up: int = 0
 ) -> NetworkDefinition:
-    """The network of the module `name`, which has `build_<name>` and `<name>_weights`."""
-    return NetworkDefinition(name, _later(name, f"build_{name}"), _later(name, f"{name}_weights"), forward, warm_up)
+    """Return the network of the module `name`, which has `build_<name>` and `<name>_weights`."""
+    build, weights = _lazy_function(name, f"build_{name}"), _lazy_function(name, f"{name}_weights")
+    return NetworkDefinition(name, build, weights, forward, warm_up)
 
 
 WINDOW_NETWORKS: Mapping[str, NetworkDefinition] = {
@@ -64,26 +65,26 @@ WINDOW_NETWORKS: Mapping[str, NetworkDefinition] = {
     "encoder_decoder": _window_network("encoder_decoder", forward_encoder_decoder),
     "stateful_lstm": _window_network("stateful_lstm", forward_stateful_lstm, warm_up=35),
 }
-"""The registered networks."""
+"""The registered networks over windows."""
 
 
 def get_network(name: str) -> NetworkDefinition:
-    """Look a network up.
+    """Return a network by name.
 
     Args:
         name: A key of `WINDOW_NETWORKS`.
 
     Raises:
-        UnknownNetwork: Nobody registered that name.
+        UnknownNetwork: The name is not registered.
     """
     return look_up(WINDOW_NETWORKS, name)
 
 
 def look_up(networks: Mapping[str, Network], name: str, kind: str = "network") -> Network:
-    """The network of a name among those given; `kind` says what they are, for the sentence.
+    """Return the network of a name; the error message calls the networks `kind`.
 
     Raises:
-        UnknownNetwork: It is none of them.
+        UnknownNetwork: The name is not among them.
     """
     if name not in networks:
         raise UnknownNetwork(f"there is no {kind} named {name!r}; choose one of: {', '.join(sorted(networks))}")

@@ -7,14 +7,14 @@ from models.config import ModelConfig
 
 @dataclass(frozen=True, slots=True)
 class NetworkSpec:
-    """What an architecture needs to build one network.
+    """Size and seed of one network.
 
     Attributes:
         lookback: Sessions in a window.
         features: Inputs per session.
         units: Width of the recurrent layer.
-        horizon: Steps forecast: 1 or 3.
-        seed: Seed of the starting weights.
+        horizon: Number of steps forecast: 1 or 3.
+        seed: Seed of the initial weights.
     """
 
     lookback: int
@@ -25,5 +25,5 @@ class NetworkSpec:
 
     @staticmethod
     def of(config: ModelConfig, features: int, seed: int) -> "NetworkSpec":
-        """The network that a recipe asks for on `features` inputs per session."""
+        """Return the spec for a model config with `features` inputs per session."""
         return NetworkSpec(config.lookback, features, config.units, config.horizon, seed)

@@ -1,4 +1,4 @@
-"""An LSTM reads the window into one vector, another writes a step at a time from it.
+"""The network `encoder_decoder`: an LSTM encodes the window as one vector, another decodes it step by step.
 
     window                          (batch, lookback, features)
     LSTM, last output               (batch, units)
@@ -7,8 +7,8 @@
     TimeDistributed(Dense(7))       (batch, horizon, 7)
     head                            (batch, horizon, 7), ascending
 
-The vector between the two has no axis of time, so the horizon need not equal the lookback: the decoder sees the same
-vector at every step and tells the steps apart by its own state. Keras 3 without a backend's own calls.
+The vector between the two has no time axis, so the horizon is independent of the lookback: the decoder receives the
+same vector at each step and distinguishes the steps by its own state. Uses only calls of Keras 3, none of a backend.
 """
 
 from typing import Any
@@ -22,15 +22,15 @@ from models.networks.head import HEAD_LAYER, recurrent_layer, spread
 from models.networks.lstm_numpy import Weights
 
 ENCODER_LAYER, DECODER_LAYER = "encoder", "decoder"
-"""Names of the two recurrent layers, by which their weights are found."""
+"""Names of the two recurrent layers, used to read their weights."""
 
 
 def build_encoder_decoder(spec: NetworkSpec, *, unroll: bool = True) -> Any:
-    """Build the network with seeded starting weights.
+    """Build the network with seeded initial weights.
 
     Args:
-        spec: Its size and seed.
-        unroll: Whether the loops over sessions and steps are written out, see `lstm.build_lstm`.
+        spec: Size and seed.
+        unroll: Whether the loops over sessions and steps are unrolled, see `lstm.build_lstm`.
 
     Returns:
         A `keras.Model` from `(batch, lookback, features)` to `(batch, horizon, 7)`.
@@ -39,22 +39,22 @@ def build_encoder_decoder(spec: NetworkSpec, *, unroll: bool = True) -> Any:
     encoder = recurrent_layer(ENCODER_LAYER, spec.units, spec.seed, unroll=unroll)
     decoder = recurrent_layer(DECODER_LAYER, spec.units, spec.seed + 2, unroll=unroll, return_sequences=True)
     repeated = keras.layers.RepeatVector(spec.horizon)(encoder(window))
-    start = keras.initializers.GlorotUniform(seed=spec.seed + 4)
-    each_step = keras.layers.Dense(len(QUANTILES), kernel_initializer=start)
-    raw = keras.layers.TimeDistributed(each_step, name=HEAD_LAYER)(decoder(repeated))
+    initializer = keras.initializers.GlorotUniform(seed=spec.seed + 4)
+    dense = keras.layers.Dense(len(QUANTILES), kernel_initializer=initializer)
+    raw = keras.layers.TimeDistributed(dense, name=HEAD_LAYER)(decoder(repeated))
     return keras.Model(window, spread(raw), name="encoder_decoder")
 
 
 def encoder_decoder_weights(model: Any) -> Weights:
-    """Copy the trained arrays out under the names that `forward_encoder_decoder` reads.
+    """Return copies of the trained arrays under the names that `forward_encoder_decoder` reads.
 
     Args:
         model: A model of `build_encoder_decoder`.
 
     Returns:
         Per LSTM `encoder` and `decoder`: `..._kernel (inputs, 4 units)`, `..._recurrent (units, 4 units)` and
-        `..._bias (4 units,)`; `head_kernel (units, 7)`, `head_bias (7,)`; `steps (horizon,)`: 1, 2, 3, the steps
-        it answers, which no other array tells. All float32.
+        `..._bias (4 units,)`; `head_kernel (units, 7)`, `head_bias (7,)`; `steps (horizon,)`: 1, 2, 3, the steps of
+        the forecast, which no other array determines. All float32.
     """
     arrays: Weights = {}
     for layer in (ENCODER_LAYER, DECODER_LAYER):

@@ -1,7 +1,7 @@
-"""The quantile head that every network ends in, quantiles that cannot cross; and the LSTM layer they share.
+"""The quantile head of all networks, whose quantiles cannot cross, and the LSTM layer that they share.
 
 One dense layer gives, per step, the median and six raw numbers. Softplus turns those into widths of at
-least 0, which are added outwards from the median one after the other; so the order of the quantiles holds
+least 0, which are added outwards from the median one after the other; so the quantiles are ordered
 exactly, in floating point too. This module needs Keras; `models.networks.lstm_numpy` has the same in NumPy.
 """
 
@@ -9,25 +9,24 @@ from typing import Any
 
 import keras
 
-from models.config import QUANTILES
-from models.networks.lstm_numpy import MEDIAN
+from models.config import MEDIAN, QUANTILES
 
 HEAD_LAYER = "head"
-"""Name of the dense layer, by which its weights are found."""
+"""Name of the dense layer, used to read its weights."""
 
 
 def recurrent_layer(
     name: str, units: int, seed: int, *, unroll: bool = True, return_sequences: bool = False, return_state: bool = False
 ) -> Any:
-    """An LSTM layer with seeded starting weights.
+    """Return an LSTM layer with seeded initial weights.
 
     Args:
-        name: Name of the layer, by which its weights are found.
-        units: Its width.
-        seed: Seed of the input weights; the recurrent ones take the next.
-        unroll: Whether the loop over sessions is written out.
-        return_sequences: Whether it hands on its output of every session, else only of the last.
-        return_state: Whether it hands on its state after the last session too: output, hidden, cell.
+        name: Name of the layer, used to read its weights.
+        units: Width of the layer.
+        seed: Seed of the input weights; the recurrent weights use `seed + 1`.
+        unroll: Whether the loop over sessions is unrolled.
+        return_sequences: Whether it returns its output of each session, else only of the last.
+        return_state: Whether it also returns its state after the last session: output, hidden, cell.
 
     Returns:
         A `keras.layers.LSTM`.
@@ -44,12 +43,12 @@ def recurrent_layer(
 
 
 def quantile_head(hidden: Any, horizon: int, seed: int) -> Any:
-    """Turn a hidden state into quantiles per step.
+    """Return the quantiles per step from a hidden state.
 
     Args:
         hidden: Keras tensor `(batch, units)`.
-        horizon: Steps forecast.
-        seed: Seed of the starting weights.
+        horizon: Number of steps forecast.
+        seed: Seed of the initial weights.
 
     Returns:
         Keras tensor `(batch, horizon, 7)`, ascending along the last axis, in units of
@@ -65,10 +64,10 @@ def quantile_head(hidden: Any, horizon: int, seed: int) -> Any:
 
 
 def spread(raw: Any) -> Any:
-    """Raw numbers to ascending quantiles: the median, and widths added outwards from it.
+    """Return ascending quantiles: the median, and widths added outwards from it.
 
     Args:
-        raw: Tensor `(batch, horizon, 7)`; position 3 is the median, the others widths before softplus.
+        raw: Tensor `(batch, horizon, 7)`; position `MEDIAN` is the median, the others are widths before softplus.
 
     Returns:
         Tensor `(batch, horizon, 7)`, ascending along the last axis.

@@ -1,7 +1,7 @@
-"""The linear quantile model: the window flattened, straight into the quantile head.
+"""The network `linear`: the flattened window, followed by the quantile head.
 
 `(batch, lookback, features) -> Flatten -> (batch, lookback * features) -> head -> (batch, horizon, 7)`.
-What a network with a memory must beat on the same inputs, loss and spans.
+It is the baseline for recurrent networks with the same inputs, loss and spans.
 """
 
 from typing import Any
@@ -14,10 +14,10 @@ from models.networks.lstm_numpy import Weights
 
 
 def build_linear(spec: NetworkSpec) -> Any:
-    """Build the model with seeded starting weights.
+    """Build the network with seeded initial weights.
 
     Args:
-        spec: Its size and seed; it has no units.
+        spec: Size and seed; `units` is not used.
 
     Returns:
         A `keras.Model` from `(batch, lookback, features)` to `(batch, horizon, 7)`.
@@ -28,7 +28,7 @@ def build_linear(spec: NetworkSpec) -> Any:
 
 
 def linear_weights(model: Any) -> Weights:
-    """Copy the trained arrays out under the names that `forward_linear` reads.
+    """Return copies of the trained arrays under the names that `forward_linear` reads.
 
     Args:
         model: A model of `build_linear`.

@@ -1,4 +1,4 @@
-"""The forward pass of the linear quantile model in NumPy."""
+"""NumPy forward pass of the network `linear`."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from models.preprocessing.windows import Float32Array
 
 
 def forward_linear(weights: Mapping[str, Float32Array], windows: Float32Array) -> Float32Array:
-    """The model `linear`, window by window.
+    """Return the quantiles of the network `linear` for each window.
 
     Args:
         weights: `head_kernel (lookback * features, 7 horizon)` and `head_bias (7 horizon,)`.
@@ -24,12 +24,12 @@ def forward_linear(weights: Mapping[str, Float32Array], windows: Float32Array) -
     """
     absent = [name for name in ("head_kernel", "head_bias") if name not in weights]
     if absent:
-        raise ArtifactError(f"the linear model's weights lack {', '.join(absent)}; train the artifact again")
+        raise ArtifactError(f"the weights of linear lack {', '.join(absent)}; train the artifact again")
     n, lookback, features = windows.shape
     if len(weights["head_kernel"]) != lookback * features:
         raise ArtifactError(
-            f"the linear model was trained on {len(weights['head_kernel'])} inputs, received {lookback} sessions "
-            f"of {features}; use the pipeline saved beside its weights"
+            f"the network linear was trained on {len(weights['head_kernel'])} inputs, received {lookback} sessions "
+            f"of {features}; use the pipeline that is saved with its weights"
         )
     flat = windows.reshape(n, lookback * features)
     raw: Float32Array = row_product(flat, weights["head_kernel"]) + weights["head_bias"]

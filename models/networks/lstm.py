@@ -1,7 +1,7 @@
-"""The default network: one LSTM over the window, its last output into the quantile head.
+"""The network `lstm`, the default: one LSTM over the window, its last output into the quantile head.
 
 `(batch, lookback, features) -> LSTM(units) -> (batch, units) -> head -> (batch, horizon, 7)`.
-Keras 3 without a backend's own calls, so that it runs on TensorFlow and on JAX.
+Uses only calls of Keras 3, none of a backend, so that it runs on TensorFlow and on JAX.
 """
 
 from typing import Any
@@ -13,16 +13,16 @@ from models.networks.head import HEAD_LAYER, quantile_head, recurrent_layer
 from models.networks.lstm_numpy import LSTM_ARRAYS, Weights
 
 RECURRENT_LAYER = "lstm"
-"""Name of the recurrent layer, by which its weights are found."""
+"""Name of the recurrent layer, used to read its weights."""
 
 
 def build_lstm(spec: NetworkSpec, *, unroll: bool = True) -> Any:
-    """Build the network with seeded starting weights.
+    """Build the network with seeded initial weights.
 
     Args:
-        spec: Its size and seed.
-        unroll: Whether the loop over sessions is written out. Compiled with XLA, an unrolled loop trains
-            faster than a looped one by two orders of magnitude on a CPU; the numbers are the same.
+        spec: Size and seed.
+        unroll: Whether the loop over sessions is unrolled. Compiled with XLA, an unrolled loop trains
+            faster than a loop by two orders of magnitude on a CPU; the numbers are the same.
 
     Returns:
         A `keras.Model` from `(batch, lookback, features)` to `(batch, horizon, 7)`.
@@ -33,7 +33,7 @@ def build_lstm(spec: NetworkSpec, *, unroll: bool = True) -> Any:
 
 
 def lstm_weights(model: Any) -> Weights:
-    """Copy the trained arrays out under the names that `forward_lstm` reads.
+    """Return copies of the trained arrays under the names that `forward_lstm` reads.
 
     Args:
         model: A model of `build_lstm`.

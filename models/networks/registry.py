@@ -1,4 +1,4 @@
-"""Every network that can be chosen by name, over windows or over market frames."""
+"""All networks that can be chosen by name, over windows and spatiotemporal ones."""
 
 from typing import Protocol
 
@@ -6,35 +6,35 @@ from models.networks import WINDOW_NETWORKS, look_up
 from models.networks.spatiotemporal.registry import SPATIOTEMPORAL_NETWORKS
 
 NETWORKS: tuple[str, ...] = tuple(sorted((*WINDOW_NETWORKS, *SPATIOTEMPORAL_NETWORKS)))
-"""Their names."""
+"""Names of all registered networks, sorted."""
 
 
 class NetworkInfo(Protocol):
-    """What is to be known of a network before it is built."""
+    """Properties of a network that are known before it is built."""
 
     @property
     def name(self) -> str:
-        """The name in recipes, settings and tables."""
+        """Its name in model configs, settings and tables."""
         ...
 
     def window(self, lookback: int) -> int:
-        """Sessions of a window where `lookback` are asked for."""
+        """Return the sessions of a window for a configured lookback."""
         ...
 
 
-def selectable(name: str) -> NetworkInfo:
-    """Look a network up.
+def network_info(name: str) -> NetworkInfo:
+    """Return the properties of a network by name.
 
     Args:
         name: One of `NETWORKS`.
 
     Raises:
-        UnknownNetwork: Nobody registered that name.
+        UnknownNetwork: The name is not registered.
     """
     networks: dict[str, NetworkInfo] = {**WINDOW_NETWORKS, **SPATIOTEMPORAL_NETWORKS}
     return look_up(networks, name)
 
 
 def is_spatiotemporal(name: str) -> bool:
-    """Whether a network reads the whole market at once, so that it has no answer to symbols new since training."""
+    """Return whether a network reads all symbols of a market in one image, and so forecasts only trained symbols."""
     return name in SPATIOTEMPORAL_NETWORKS

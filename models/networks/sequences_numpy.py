@@ -1,6 +1,7 @@
-"""The NumPy forward pass of the networks with two LSTMs: `stacked_lstm` and `encoder_decoder`.
+"""NumPy forward pass of the networks with two LSTMs: `stacked_lstm` and `encoder_decoder`.
 
-Equal to Keras to 1e-6 (a test holds it so). Each LSTM's arrays stand under its layer's name, `first_kernel` say.
+Equal to Keras within 1e-6, which a test checks. The arrays of each LSTM have its layer's name as prefix, for example
+`first_kernel`.
 """
 
 from collections.abc import Mapping
@@ -34,7 +35,7 @@ ENCODER_DECODER_ARRAYS = (
 
 
 def forward_stacked_lstm(weights: Mapping[str, Float32Array], windows: Float32Array) -> Float32Array:
-    """The network `stacked_lstm`, window by window.
+    """Return the quantiles of the network `stacked_lstm` for each window.
 
     Args:
         weights: The arrays named in `STACKED_ARRAYS`, shapes as in `stacked_lstm.stacked_lstm_weights`.
@@ -45,17 +46,17 @@ def forward_stacked_lstm(weights: Mapping[str, Float32Array], windows: Float32Ar
 
     Raises:
         ArtifactError: An array is absent or does not fit the windows.
-        ValueError: The windows have another lookback than the network was trained on.
+        ValueError: The lookback of the windows differs from that of the training.
     """
     check_arrays("stacked_lstm", weights, STACKED_ARRAYS, windows, "first_kernel")
     sessions = _outputs(weights, "second", _outputs(weights, "first", windows))
-    each: Float32Array = row_product(sessions, weights["head_kernel"]) + weights["head_bias"]
-    steps: Float32Array = row_product(np.swapaxes(each, 1, 2), weights["steps_kernel"]) + weights["steps_bias"]
+    raw: Float32Array = row_product(sessions, weights["head_kernel"]) + weights["head_bias"]
+    steps: Float32Array = row_product(np.swapaxes(raw, 1, 2), weights["steps_kernel"]) + weights["steps_bias"]
     return spread_quantiles(np.swapaxes(steps, 1, 2))
 
 
 def forward_encoder_decoder(weights: Mapping[str, Float32Array], windows: Float32Array) -> Float32Array:
-    """The network `encoder_decoder`, window by window.
+    """Return the quantiles of the network `encoder_decoder` for each window.
 
     Args:
         weights: The arrays named in `ENCODER_DECODER_ARRAYS`, shapes as in
@@ -76,6 +77,6 @@ def forward_encoder_decoder(weights: Mapping[str, Float32Array], windows: Float3
 
 
 def _outputs(weights: Mapping[str, Float32Array], layer: str, inputs: Float32Array) -> Float32Array:
-    """Outputs `(windows, sessions, units)` of the LSTM of that name, from a state of zeros."""
+    """Return the outputs `(windows, sessions, units)` of the LSTM `layer`, from a state of zeros."""
     arrays: Weights = layer_arrays(weights, layer)
     return run_lstm(arrays, inputs, zero_state(len(inputs), len(arrays["recurrent"])))[0]

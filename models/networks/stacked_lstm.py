@@ -1,4 +1,4 @@
-"""Two LSTMs one above the other, each handing on its output of every session; no RepeatVector between.
+"""The network `stacked_lstm`: two stacked LSTMs that return the output of each session, without a RepeatVector.
 
     window                      (batch, lookback, features)
     LSTM, return_sequences      (batch, lookback, units)
@@ -7,10 +7,10 @@
     Dense(horizon) over time    (batch, horizon, 7)
     head                        (batch, horizon, 7), ascending
 
-The per-session answers are `lookback` of them, the forecast has `horizon` steps, and neither number says anything
-about the other: 5 sessions give 3 steps, 1 session gives 3, 22 give 1. So a last Dense runs along the axis of time:
-step h is a weighted sum of the answers of all sessions, with `lookback` weights and a bias of its own. It starts as
-their plain mean and learns which sessions count for which step. Keras 3 without a backend's own calls.
+There are `lookback` outputs, one per session, and `horizon` steps, and the two numbers are independent: 5 sessions
+give 3 steps, 1 session gives 3, 22 give 1. So a last Dense layer runs along the time axis: step h is a weighted sum of
+the outputs of all sessions, with `lookback` weights and a bias of its own. Its initial weights give the mean, and it
+learns which sessions matter for which step. Uses only calls of Keras 3, none of a backend.
 """
 
 from typing import Any
@@ -23,15 +23,15 @@ from models.networks.head import HEAD_LAYER, recurrent_layer, spread
 from models.networks.lstm_numpy import Weights
 
 FIRST_LAYER, SECOND_LAYER, STEPS_LAYER = "first", "second", "steps"
-"""Names of the two recurrent layers and of the layer along time, by which their weights are found."""
+"""Names of the two recurrent layers and of the layer along time, used to read their weights."""
 
 
 def build_stacked_lstm(spec: NetworkSpec, *, unroll: bool = True) -> Any:
-    """Build the network with seeded starting weights.
+    """Build the network with seeded initial weights.
 
     Args:
-        spec: Its size and seed.
-        unroll: Whether the loop over sessions is written out, see `lstm.build_lstm`.
+        spec: Size and seed.
+        unroll: Whether the loop over sessions is unrolled, see `lstm.build_lstm`.
 
     Returns:
         A `keras.Model` from `(batch, lookback, features)` to `(batch, horizon, 7)`.
@@ -39,16 +39,16 @@ def build_stacked_lstm(spec: NetworkSpec, *, unroll: bool = True) -> Any:
     window = keras.Input((spec.lookback, spec.features), name="window")
     first = recurrent_layer(FIRST_LAYER, spec.units, spec.seed, unroll=unroll, return_sequences=True)
     second = recurrent_layer(SECOND_LAYER, spec.units, spec.seed + 2, unroll=unroll, return_sequences=True)
-    start = keras.initializers.GlorotUniform(seed=spec.seed + 4)
-    each = keras.layers.Dense(len(QUANTILES), kernel_initializer=start, name=HEAD_LAYER)(second(first(window)))
+    initializer = keras.initializers.GlorotUniform(seed=spec.seed + 4)
+    raw = keras.layers.Dense(len(QUANTILES), kernel_initializer=initializer, name=HEAD_LAYER)(second(first(window)))
     mean = keras.initializers.Constant(1.0 / spec.lookback)
     along_time = keras.layers.Dense(spec.horizon, kernel_initializer=mean, name=STEPS_LAYER)
-    steps = along_time(keras.ops.swapaxes(each, 1, 2))
+    steps = along_time(keras.ops.swapaxes(raw, 1, 2))
     return keras.Model(window, spread(keras.ops.swapaxes(steps, 1, 2)), name="stacked_lstm")
 
 
 def stacked_lstm_weights(model: Any) -> Weights:
-    """Copy the trained arrays out under the names that `forward_stacked_lstm` reads.
+    """Return copies of the trained arrays under the names that `forward_stacked_lstm` reads.
 
     Args:
         model: A model of `build_stacked_lstm`.

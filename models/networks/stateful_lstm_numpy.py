@@ -1,4 +1,4 @@
-"""The NumPy forward pass of `stateful_lstm`, over a whole window or session by session with the state carried on."""
+"""NumPy forward pass of `stateful_lstm`, over a whole window or session by session with a stored state."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from models.preprocessing.windows import Float32Array
 
 
 def forward_stateful_lstm(weights: Mapping[str, Float32Array], windows: Float32Array) -> Float32Array:
-    """The network `stateful_lstm`: the state is rebuilt by running through the whole window, warm-up included.
+    """Return the quantiles of the network `stateful_lstm` for each window, warm-up included.
 
     Args:
         weights: The arrays named in `LSTM_ARRAYS`.
@@ -27,53 +27,53 @@ def forward_stateful_lstm(weights: Mapping[str, Float32Array], windows: Float32A
     return forward_lstm(weights, windows, "stateful_lstm")
 
 
-def check_batch(carried: int, received: int) -> None:
-    """Refuse a batch of another size than the states that are carried.
+def check_batch(expected: int, received: int) -> None:
+    """Check that the size of a batch is the number of states.
 
     Raises:
         BatchError: The sizes differ.
     """
-    if carried != received:
+    if expected != received:
         raise BatchError(
-            f"the stateful_lstm carries the states of {carried} symbols, received a batch of {received}; feed all "
-            f"{carried} in their order, fill a partial batch up, or make one for {received}"
+            f"the stateful_lstm has the states of {expected} symbols, received a batch of {received}; feed all "
+            f"{expected} in their order, pad a partial batch, or build a network for {received}"
         )
 
 
 class CarriedLstm:
-    """A trained `stateful_lstm` that is fed session by session and remembers, one state per row of its batch.
+    """A trained `stateful_lstm` that keeps its state between calls, one state per row of its batch.
 
-    Fed one session at a time, several, or all at once, it answers the same (a test holds it so). Row `i` must be
-    the same symbol in every call, its sessions without a gap: the state of a row belongs to that row.
+    One call per session, a call for several and one call for all return the same forecasts, which a test checks. Row
+    `i` must be the same symbol in each call, its sessions without a gap: the state of a row belongs to that row.
     """
 
     def __init__(self, weights: Mapping[str, Float32Array], batch: int) -> None:
-        """Begin with states of zeros.
+        """Start with states of zeros.
 
         Args:
             weights: The arrays named in `LSTM_ARRAYS`.
-            batch: Symbols fed together, fixed from here on.
+            batch: Number of symbols in a call, fixed.
         """
         self._weights, self._batch = weights, batch
         self._state = zero_state(batch, len(weights["recurrent"]))
 
     def restart(self) -> None:
-        """Forget all sessions fed so far."""
+        """Reset the states to zeros."""
         self._state = zero_state(self._batch, len(self._weights["recurrent"]))
 
     def feed(self, sessions: Float32Array) -> Float32Array:
-        """Take the next sessions and answer from each of them.
+        """Process the next sessions and return the forecast as of each.
 
         Args:
-            sessions: `(batch, sessions, features)`, oldest first, each row going on where its last call ended.
+            sessions: `(batch, sessions, features)`, oldest first; each row continues where its last call ended.
 
         Returns:
-            `(batch, sessions, horizon, 7)`: the forecast as of each session fed, in units of
+            `(batch, sessions, horizon, 7)`: the forecast as of each session, in units of
             `sigma * sqrt(step)`, ascending along the last axis.
 
         Raises:
-            BatchError: The batch is not the size that states are carried for; nothing was taken.
-            ArtifactError: An array is absent or does not fit the sessions; nothing was taken.
+            BatchError: The batch size differs from that of the states, which are unchanged.
+            ArtifactError: An array is absent or does not fit the sessions; the states are unchanged.
         """
         check_batch(self._batch, len(sessions))
         check_arrays("stateful_lstm", self._weights, LSTM_ARRAYS, sessions)

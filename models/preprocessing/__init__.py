@@ -1,1 +1,1 @@
-"""From prices to windows: features, scaling, reference series and splits."""
+"""Features, scaling, reference series, windows and splits, made from prices."""

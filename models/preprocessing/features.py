@@ -1,7 +1,7 @@
-"""Core inputs that a symbol's own bars give, and those of a reference series on its own grid.
+"""Core inputs from a symbol's own bars, and those of a reference series on its own grid.
 
-Every value is a causal function of at most `specs.MEMORY` sessions, itself included, and knows no scale
-of price or volume: re-basing a history changes nothing. NaN stands for unknown; scaling turns it into 0.
+Each value is a causal function of at most `config.MEMORY` sessions, the current one included, and is independent of
+the scale of price and volume: re-basing a history changes nothing. NaN means unknown; scaling turns it into 0.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ SIGMA_DECAY = 0.94
 """Decay per session of the volatility that scales targets (RiskMetrics 1996)."""
 
 SIGMA_FLOOR = 0.003
-"""Least daily volatility, log-return units: below it a halted series would give unbounded ratios."""
+"""Lower bound of the daily volatility, log-return units: without it a halted series would give unbounded ratios."""
 
 FAST_DECAY = 0.7
 """Decay per session of the fast volatility."""
@@ -22,10 +22,10 @@ SLOW_DECAY = 0.98
 """Decay per session of the slow volatility."""
 
 VOLUME_SESSIONS = 20
-"""Sessions, itself included, of the mean that log volume is compared with."""
+"""Sessions, the current one included, of the mean that is subtracted from log volume."""
 
 _RATIO_FLOOR = SIGMA_FLOOR / 10
-"""Least fast, slow or range volatility in a log ratio."""
+"""Lower bound of the fast, slow and range volatility in a log ratio."""
 
 OWN_FEATURES: tuple[str, ...] = (
     "return",
@@ -47,10 +47,10 @@ REFERENCE_FEATURES: dict[ReferenceRole, tuple[str, ...]] = {
 
 
 def truncated_ewma(values: FloatArray, decay: float) -> FloatArray:
-    """Exponentially weighted mean over the newest `MEMORY - 1` values, NaN values left out.
+    """Return the exponentially weighted mean over the newest `MEMORY - 1` values; NaN values are left out.
 
-    The weights `decay**k` (k = 0 for the newest) are normalised by the weights of the values that are
-    there, so early history uses what there is.
+    The weights `decay**k` (k = 0 for the newest) are divided by the sum over the known values, so early history uses
+    the values that exist.
 
     Args:
         values: `(n,)`, oldest first; NaN where unknown.
@@ -63,11 +63,11 @@ def truncated_ewma(values: FloatArray, decay: float) -> FloatArray:
 
 
 def moving_mean(values: FloatArray, sessions: int) -> FloatArray:
-    """Mean of the known values among the newest `sessions`, the session itself included.
+    """Return the mean of the known values among the newest `sessions`, the current one included.
 
     Args:
         values: `(n,)`, oldest first; NaN where unknown.
-        sessions: How many, from 1; early history uses what there is.
+        sessions: Length of the window, from 1; early history uses the values that exist.
 
     Returns:
         `(n,)`; NaN where none of them is known.
@@ -76,7 +76,7 @@ def moving_mean(values: FloatArray, sessions: int) -> FloatArray:
 
 
 def session_returns(close: FloatArray) -> FloatArray:
-    """One-session log returns of adjusted closes.
+    """Return the one-session log returns of adjusted closes.
 
     Args:
         close: `(n,)` on the session grid, NaN at a hole.
@@ -91,39 +91,39 @@ def session_returns(close: FloatArray) -> FloatArray:
 
 
 def ewma_sigma(close: FloatArray) -> FloatArray:
-    """Daily volatility known at each session: EWMA of squared one-session log returns, decay 0.94.
+    """Return the daily volatility known at each session: EWMA of squared log returns, decay 0.94.
 
     Args:
         close: `(n,)` adjusted closes on the session grid, NaN at a hole.
 
     Returns:
         `(n,)` log-return units, at least `SIGMA_FLOOR`. NaN where the session has no bar, where the
-        newest `MEMORY` sessions hold fewer than `specs.MIN_HISTORY_RANDOM_WALK` bars (counted in this
-        finite memory, so that a cut history answers alike), or where they hold no return.
+        newest `MEMORY` sessions hold fewer than `config.MIN_HISTORY_RANDOM_WALK` bars (counted in this
+        finite memory, so that a truncated history gives the same result), or where they hold no return.
     """
     return _sigma(close, session_returns(close))
 
 
-def own_features(frame: PriceHistory) -> tuple[FloatArray, FloatArray]:
-    """The own inputs of a symbol, unscaled.
+def own_features(history: PriceHistory) -> tuple[FloatArray, FloatArray]:
+    """Return the core inputs of a symbol's own bars, unscaled.
 
     Columns: `return`, `range` log(high/low) and overnight `gap` log(open / previous close), each in units
-    of sigma; log `volume` less its 20-session mean; log ratios of the fast, slow and range volatility
+    of sigma; log `volume` minus its 20-session mean; log ratios of the fast, slow and range volatility
     to sigma; `log_sigma`. Range volatility follows Parkinson 1980: mean of log(high/low)^2 / (4 ln 2).
 
     Args:
-        frame: History of the symbol, oldest first.
+        history: Price history of the symbol, oldest first.
 
     Returns:
         `(n, 8)` in the order of `OWN_FEATURES`, NaN where unknown, and `(n,)` sigma (see `ewma_sigma`).
     """
-    returns = session_returns(frame.close)
-    sigma = _sigma(frame.close, returns)
+    returns = session_returns(history.close)
+    sigma = _sigma(history.close, returns)
     log_sigma = np.log(sigma)
-    spread = positive_log(frame.high) - positive_log(frame.low)
-    gap = np.full(len(frame), np.nan)
-    gap[1:] = positive_log(frame.open)[1:] - np.log(frame.close)[:-1]
-    log_volume = positive_log(frame.volume)
+    spread = positive_log(history.high) - positive_log(history.low)
+    gap = np.full(len(history), np.nan)
+    gap[1:] = positive_log(history.open)[1:] - np.log(history.close)[:-1]
+    log_volume = positive_log(history.volume)
     squares = returns**2
     columns = (
         returns / sigma,
@@ -138,31 +138,31 @@ def own_features(frame: PriceHistory) -> tuple[FloatArray, FloatArray]:
     return np.column_stack(columns), sigma
 
 
-def reference_features(frame: PriceHistory, role: ReferenceRole) -> FloatArray:
-    """What a reference series gives on its own grid, before it is joined to a symbol.
+def reference_features(history: PriceHistory, role: ReferenceRole) -> FloatArray:
+    """Return the inputs of a reference series on its own grid, before it is joined to a symbol.
 
     Args:
-        frame: History of the reference series.
-        role: `market` gives return / sigma and log sigma; `volatility` gives the log of its level.
+        history: History of the reference series.
+        role: `market` gives return / sigma and log sigma; `volatility` gives the log of the level.
 
     Returns:
         `(n, 2)` for a market, `(n, 1)` for a volatility index; NaN where unknown.
     """
     if role is ReferenceRole.VOLATILITY:
-        return np.log(frame.close)[:, None]
-    returns = session_returns(frame.close)
-    sigma = _sigma(frame.close, returns)
+        return np.log(history.close)[:, None]
+    returns = session_returns(history.close)
+    sigma = _sigma(history.close, returns)
     return np.column_stack((returns / sigma, np.log(sigma)))
 
 
 def positive_log(values: FloatArray) -> FloatArray:
-    """Log of the positive values, NaN elsewhere: a zero volume or a missing high is unknown."""
+    """Return the log of the positive values, NaN elsewhere: a zero volume or a missing high is unknown."""
     logs: FloatArray = np.log(np.where(values > 0, values, np.nan))
     return logs
 
 
 def _sigma(close: FloatArray, returns: FloatArray) -> FloatArray:
-    """`ewma_sigma` where the returns are at hand."""
+    """Return `ewma_sigma` from closes and the returns already computed from them."""
     present = ~np.isnan(close)
     counted = np.cumsum(present)
     counted[MEMORY:] -= counted[:-MEMORY].copy()
@@ -172,7 +172,7 @@ def _sigma(close: FloatArray, returns: FloatArray) -> FloatArray:
 
 
 def _weighted_mean(values: FloatArray, weights: FloatArray) -> FloatArray:
-    """Moving mean of the known values under weights, the newest first."""
+    """Return the moving weighted mean of the known values; weights are newest first."""
     n = len(values)
     if n == 0:
         return values.copy()
@@ -184,6 +184,6 @@ def _weighted_mean(values: FloatArray, weights: FloatArray) -> FloatArray:
 
 
 def _log_volatility(squares: FloatArray, decay: float) -> FloatArray:
-    """Log of the square root of the EWMA of squares, floored."""
+    """Return the log of the square root of the EWMA of squares, with a lower bound."""
     logs: FloatArray = np.log(np.maximum(np.sqrt(truncated_ewma(squares, decay)), _RATIO_FLOOR))
     return logs

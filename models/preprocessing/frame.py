@@ -1,7 +1,7 @@
-"""One symbol's history on its session grid, and several of them as a panel.
+"""The price history of a symbol on its session grid, and panels of several histories.
 
-A frame is what the networks may know of a symbol: prices already adjusted for every action up to its
-last session, NaN where a bar is missing. It is plain NumPy so that it crosses process borders cheaply.
+A price history is all that the networks read of a symbol: prices adjusted for all corporate actions up to its last
+session, NaN where a bar is missing. It is plain NumPy, so that passing it to another process is cheap.
 """
 
 from collections.abc import Mapping
@@ -18,18 +18,18 @@ DateArray = NDArray[np.datetime64]
 
 @dataclass(frozen=True, slots=True)
 class PriceHistory:
-    """The history of one symbol, oldest first, one row for every open session of its calendar.
+    """The history of one symbol, oldest first, with one row for each open session of its calendar.
 
     Attributes:
         symbol: Yahoo-style name.
         group: Training group, for example `equity`.
         calendar: Calendar name, for example `XNYS`.
-        sessions: `(n,)` datetime64[D], strictly ascending, without sessions judged closed.
+        sessions: `(n,)` datetime64[D], strictly ascending, without sessions that are recorded as closed.
         final_at: `(n,)` datetime64[s], UTC instant at which each session's bar is final (close + settle).
-        open: `(n,)` adjusted for splits and dividends; NaN where the bar is missing or has none.
-        high: as `open`.
-        low: as `open`.
-        close: as `open`; NaN marks a missing bar (a hole).
+        open: `(n,)` adjusted for splits and dividends; NaN where the bar is missing or has no open.
+        high: As `open`.
+        low: As `open`.
+        close: As `open`; NaN marks a missing bar (a hole).
         volume: `(n,)` shares adjusted for splits; NaN where missing.
     """
 
@@ -61,11 +61,11 @@ class PriceHistory:
         return len(self.sessions)
 
     def until(self, stop: int) -> "PriceHistory":
-        """The first `stop` sessions (exclusive bound), sharing memory."""
+        """Return the first `stop` sessions (exclusive bound), sharing memory."""
         return self.slice(0, stop)
 
     def slice(self, start: int, stop: int) -> "PriceHistory":
-        """Sessions `start` (inclusive) to `stop` (exclusive), sharing memory."""
+        """Return the sessions `start` (inclusive) to `stop` (exclusive), sharing memory."""
         cut = slice(start, stop)
         return PriceHistory(
             self.symbol, self.group, self.calendar, self.sessions[cut], self.final_at[cut],
@@ -75,11 +75,11 @@ class PriceHistory:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """The frames of one group and the reference series their inputs need.
+    """The price histories of one group, and the reference series that their inputs need.
 
     Attributes:
-        frames: One frame per symbol, any order; the order is kept in every answer.
-        references: Frames of reference series by symbol; an absent one is masked.
+        frames: One price history per symbol, in any order; all results keep the order.
+        references: Histories of reference series by symbol; an absent one is masked.
     """
 
     frames: tuple[PriceHistory, ...]

@@ -1,7 +1,7 @@
-"""From a panel to windows: the one way, in training and in serving alike, to make inputs.
+"""The pipeline from a panel to windows, which makes the inputs both in training and in serving.
 
-A pipeline is fitted once on the fit span and stored in the artifact. Layout of the columns: the own
-inputs, then for each reference its values and its mask channel.
+A pipeline is fitted once on the train span and stored in the artifact. Layout of the columns: the inputs from the
+symbol's own bars, then for each reference its values and its mask channel.
 """
 
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ import numpy as np
 
 from models.config import INPUT_MEMORY, MEMORY, MIN_HISTORY_NETWORK, Inputs, ModelConfig, Reference, ReferenceRole
 from models.errors import ArtifactError, TooLittleHistory
-from models.forecaster import Refusal
+from models.forecaster import SkippedSymbol
 from models.preprocessing.extended_features import EVERY_SESSION, EXTENDED_FEATURES, extended_features
 from models.preprocessing.features import OWN_FEATURES, ewma_sigma, own_features
 from models.preprocessing.frame import FloatArray, Panel, PriceHistory
@@ -20,16 +20,26 @@ from models.preprocessing.windows import MIN_BARS_TRAINING, Float32Array, Pooled
 
 
 @dataclass(frozen=True, slots=True)
+class _NewestInputs:
+    """The newest window of one symbol: its index in the panel, scaled inputs, and sigma at as_of."""
+
+    index: int
+    history: PriceHistory
+    inputs: Float32Array
+    sigma: float
+
+
+@dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Features, scaling and windows, fitted and frozen.
+    """A fitted pipeline of features, scaling and windows.
 
     Attributes:
         lookback: Sessions in a window.
         horizon: Steps of the targets.
         references: Reference series, in input order.
-        scaling: Centre and scale of each input column, from the fit span alone.
-        trained_references: Symbols of the references that had any unmasked row in the fit span.
-        inputs: Which inputs.
+        scaling: Centre and scale of each input column, from the train span only.
+        trained_references: Symbols of the references with any unmasked row in the train span.
+        inputs: Set of inputs.
     """
 
     lookback: int
@@ -41,11 +51,11 @@ class Pipeline:
 
     @staticmethod
     def fit(panel: Panel, config: ModelConfig, cut_at: np.datetime64) -> "Pipeline":
-        """Fit the scaling on the sessions that are final by an instant.
+        """Fit the scaling to the sessions that are final by an instant.
 
         Args:
-            panel: Frames and references; may reach beyond the cut.
-            recipe: Its lookback, strategy and references.
+            panel: Price histories and references; may end after the cut.
+            config: Gives lookback, strategy, references and inputs.
             cut_at: UTC instant, inclusive: only sessions with `final_at <= cut_at` enter a statistic.
 
         Raises:
@@ -53,11 +63,11 @@ class Pipeline:
         """
         references, inputs = config.references, config.inputs
         tables = reference_tables(references, panel.references, inputs)
-        rows = [_fit_rows(frame, tables, inputs, cut_at) for frame in panel.frames]
+        rows = [_fit_rows(history, tables, inputs, cut_at) for history in panel.frames]
         values = np.concatenate([np.empty((0, len(_names(references, inputs)))), *rows])
         if not len(values):
             raise TooLittleHistory(
-                f"no session of the {len(panel.frames)} frames has a known volatility by {cut_at}; pull more history"
+                f"no session of the {len(panel.frames)} symbols has a known volatility by {cut_at}; pull more history"
             )
         channels = tuple(columns[-1] for columns in _mask_columns(references, inputs))
         trained = tuple(
@@ -75,79 +85,79 @@ class Pipeline:
 
     @property
     def mask_columns(self) -> tuple[tuple[int, ...], ...]:
-        """Per reference its columns, the mask channel last: what is zeroed together to mask it."""
+        """Columns of each reference, the mask channel last; masking sets all of them to 0."""
         return _mask_columns(self.references, self.inputs)
 
     @property
     def newest_only(self) -> tuple[int, ...]:
-        """Columns that a window holds at its newest session alone."""
+        """Columns that a window holds at its newest session only."""
         if self.inputs is Inputs.CORE:
             return ()
         return tuple(index for index, name in enumerate(self.feature_names) if name not in EVERY_SESSION)
 
     def windows(self, panel: Panel, *, require_targets: bool, min_bars: int = MIN_BARS_TRAINING) -> PooledWindows:
-        """Cut every valid window of a panel (see `windows.pool_windows`).
+        """Return all valid windows of a panel (see `windows.pool_windows`).
 
         Args:
-            panel: Frames and references.
+            panel: Price histories and references.
             require_targets: Whether a window with any unknown target is left out.
-            min_bars: Bars a symbol must have so far, as_of included.
+            min_bars: Bars that a symbol must have up to as_of, inclusive.
 
         Returns:
             Windows ordered by symbol, then by as_of; `inputs` is `(rows, features)`.
         """
         tables = reference_tables(self.references, panel.references, self.inputs)
         sigmas: list[FloatArray] = []
-        inputs = np.empty((sum(len(frame) for frame in panel.frames), len(self.feature_names)), dtype=np.float32)
+        inputs = np.empty((sum(len(history) for history in panel.frames), len(self.feature_names)), dtype=np.float32)
         start = 0
-        for frame in panel.frames:
-            values, sigma = _raw_inputs(frame, tables, self.inputs)
-            inputs[start : start + len(frame)] = self.scaling.apply(values)
+        for history in panel.frames:
+            values, sigma = _raw_inputs(history, tables, self.inputs)
+            inputs[start : start + len(history)] = self.scaling.apply(values)
             sigmas.append(sigma)
-            start += len(frame)
+            start += len(history)
         rule = WindowRule(self.lookback, self.horizon, require_targets, min_bars)
         return replace(pool_windows(panel.frames, sigmas, inputs, rule), newest_only=self.newest_only)
 
-    def newest(self, panel: Panel) -> tuple[PooledWindows, tuple[Refusal, ...]]:
-        """One window per frame, ending at the frame's last session.
+    def newest(self, panel: Panel) -> tuple[PooledWindows, tuple[SkippedSymbol, ...]]:
+        """Return one window per symbol, which ends at the last session of its history.
 
-        Only the last `INPUT_MEMORY + lookback` rows of a frame are read, so a longer history gives the very same
-        window. Bars are counted over all rows handed in: hand in some more rows than that, so that a
-        few holes do not look like a short history, and as many of the references.
+        Only the last `INPUT_MEMORY + lookback` rows of a history are read, so a longer history gives the same window.
+        Bars are counted over all rows of the panel: pass some more rows than that, so that a few holes do not count as
+        a short history, and as many rows of the references.
 
         Args:
-            panel: Frames that end at as_of.
+            panel: Price histories that end at as_of.
 
         Returns:
-            Windows in the panel's order with unknown targets, and a refusal for each frame without one.
+            Windows in the panel's order with unknown targets, and the skipped symbols, with the reason.
         """
         tables = reference_tables(self.references, panel.references, self.inputs)
-        kept: list[tuple[int, PriceHistory, Float32Array, FloatArray]] = []
-        refusals: list[Refusal] = []
-        for index, frame in enumerate(panel.frames):
-            tail = frame.slice(max(0, len(frame) - INPUT_MEMORY - self.lookback), len(frame))
+        valid: list[_NewestInputs] = []
+        skipped: list[SkippedSymbol] = []
+        for index, history in enumerate(panel.frames):
+            tail = history.slice(max(0, len(history) - INPUT_MEMORY - self.lookback), len(history))
             values, sigma = _raw_inputs(tail, tables, self.inputs)
-            reason = self._reason_against(frame, sigma)
+            reason = self._skip_reason(history, sigma)
             if reason is None:
-                kept.append((index, frame, self.scaling.apply(values[-self.lookback :]), sigma))
+                valid.append(_NewestInputs(index, history, self.scaling.apply(values[-self.lookback :]), sigma[-1]))
             else:
-                refusals.append(Refusal(frame.symbol, reason))
-        return self._one_each(kept), tuple(refusals)
+                skipped.append(SkippedSymbol(history.symbol, reason))
+        return self._pool_newest(valid), tuple(skipped)
 
     def degraded(self, panel: Panel) -> tuple[tuple[str, ...], ...]:
-        """Per frame of the panel, the trained references masked anywhere in its newest window."""
+        """Return, per symbol of the panel, the trained references that are masked anywhere in its newest window."""
         tables = [
             table
             for table in reference_tables(self.references, panel.references)
             if table.reference.symbol in self.trained_references
         ]
         return tuple(
-            tuple(table.reference.symbol for table in tables if masked(table, frame.final_at[-self.lookback :]))
-            for frame in panel.frames
+            tuple(table.reference.symbol for table in tables if masked(table, history.final_at[-self.lookback :]))
+            for history in panel.frames
         )
 
     def to_dict(self) -> dict[str, object]:
-        """Plain JSON-able form; floats survive the round trip exactly."""
+        """Return the JSON-serialisable form; floats survive the round trip exactly."""
         return {
             "lookback": self.lookback,
             "horizon": self.horizon,
@@ -161,10 +171,10 @@ class Pipeline:
 
     @staticmethod
     def from_dict(data: dict[str, object]) -> "Pipeline":
-        """Rebuild a pipeline from `to_dict`.
+        """Build a pipeline from the form of `to_dict`.
 
         Raises:
-            ArtifactError: It was fitted on other inputs than this version makes.
+            ArtifactError: It was fitted on inputs that differ from those of this version.
         """
         try:
             pairs: list[list[str]] = data["references"]  # type: ignore[assignment]
@@ -176,42 +186,44 @@ class Pipeline:
             inputs = Inputs(str(data.get("inputs", Inputs.CORE)))
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"the stored pipeline cannot be read ({error!r}); train the version again") from error
-        made = list(_names(references, inputs))
-        if names != made or not len(centre) == len(scale) == len(made):
-            raise ArtifactError(f"the stored pipeline has inputs {names}, this version makes {made}; train it again")
+        expected = list(_names(references, inputs))
+        if names != expected or not len(centre) == len(scale) == len(expected):
+            raise ArtifactError(
+                f"the stored pipeline has the inputs {names}, this version makes {expected}; train the version again"
+            )
         return Pipeline(lookback, horizon, references, Scaling(tuple(centre), tuple(scale)), tuple(trained), inputs)
 
-    def _reason_against(self, frame: PriceHistory, sigma: FloatArray) -> str | None:
-        """Why the frame's last session gets no window, or None; `sigma` is that of the frame's tail."""
-        if not len(frame):
+    def _skip_reason(self, history: PriceHistory, sigma: FloatArray) -> str | None:
+        """Return why the last session of a history gets no window, or None; `sigma` is that of its last rows."""
+        if not len(history):
             return "it has no sessions yet"
-        as_of = frame.sessions[-1]
-        present = ~np.isnan(frame.close)
+        as_of = history.sessions[-1]
+        present = ~np.isnan(history.close)
         if not present[-1]:
             return f"the bar of {as_of} is missing, and without it there is no forecast"
         bars = int(present.sum())
         if bars < MIN_HISTORY_NETWORK:
             return f"it has {bars} bars up to {as_of}; a network needs {MIN_HISTORY_NETWORK}"
-        holes = frame.sessions[-self.lookback :][~present[-self.lookback :]]
+        holes = history.sessions[-self.lookback :][~present[-self.lookback :]]
         if len(holes):
             return f"the bar of {holes[-1]} is missing from the window of {self.lookback} sessions up to {as_of}"
         if np.isnan(sigma[-self.lookback :]).any():
-            return f"too many of the {MEMORY} sessions before {as_of} have no bar to know its volatility"
+            return f"too many of the {MEMORY} sessions before {as_of} have no bar, so its volatility is unknown"
         return None
 
-    def _one_each(self, kept: list[tuple[int, PriceHistory, Float32Array, FloatArray]]) -> PooledWindows:
-        """Pool one window per kept frame."""
-        n = len(kept)
-        blank = np.empty((0, len(self.feature_names)), dtype=np.float32)
+    def _pool_newest(self, valid: list[_NewestInputs]) -> PooledWindows:
+        """Pool one window per symbol."""
+        n = len(valid)
+        empty = np.empty((0, len(self.feature_names)), dtype=np.float32)
         return PooledWindows(
-            inputs=np.concatenate([blank, *(inputs for _, _, inputs, _ in kept)]),
+            inputs=np.concatenate([empty, *(window.inputs for window in valid)]),
             ends=np.arange(1, n + 1, dtype=np.int64) * self.lookback - 1,
             lookback=self.lookback,
-            sigma=np.array([sigma[-1] for _, _, _, sigma in kept], dtype=np.float64),
+            sigma=np.array([window.sigma for window in valid], dtype=np.float64),
             targets=np.full((n, self.horizon), np.nan),
-            symbol_index=np.array([index for index, _, _, _ in kept], dtype=np.int64),
-            as_of=np.array([frame.sessions[-1] for _, frame, _, _ in kept], dtype="datetime64[D]"),
-            final_at=np.array([frame.final_at[-1] for _, frame, _, _ in kept], dtype="datetime64[s]"),
+            symbol_index=np.array([window.index for window in valid], dtype=np.int64),
+            as_of=np.array([window.history.sessions[-1] for window in valid], dtype="datetime64[D]"),
+            final_at=np.array([window.history.final_at[-1] for window in valid], dtype="datetime64[s]"),
             target_final_at=np.full((n, self.horizon), np.datetime64("NaT"), dtype="datetime64[s]"),
             newest_only=self.newest_only,
         )
@@ -220,56 +232,56 @@ class Pipeline:
 def cut_windows(
     panel: Panel, config: ModelConfig, *, require_targets: bool, min_bars: int = MIN_BARS_TRAINING
 ) -> PooledWindows:
-    """The windows that `Pipeline.windows` cuts, in the same order, without their inputs.
+    """Return the windows of `Pipeline.windows`, in the same order, without their inputs.
 
-    Spans are found on these before a pipeline is fitted, so that its statistics can stop at the fit span.
+    The spans are computed on these before a pipeline is fitted, so that its statistics use the train span only.
 
     Args:
-        panel: Frames; references are not read.
-        recipe: Its lookback and horizon.
+        panel: Price histories; references are not read.
+        config: Gives lookback and horizon.
         require_targets: As in `Pipeline.windows`.
         min_bars: As in `Pipeline.windows`.
 
     Returns:
         Windows whose `inputs` has no columns.
     """
-    sigmas = [ewma_sigma(frame.close) for frame in panel.frames]
-    inputs = np.empty((sum(len(frame) for frame in panel.frames), 0), dtype=np.float32)
+    sigmas = [ewma_sigma(history.close) for history in panel.frames]
+    inputs = np.empty((sum(len(history) for history in panel.frames), 0), dtype=np.float32)
     return pool_windows(
         panel.frames, sigmas, inputs, WindowRule(config.lookback, config.horizon, require_targets, min_bars)
     )
 
 
 def _raw_inputs(
-    frame: PriceHistory, tables: tuple[ReferenceTable, ...], inputs: Inputs
+    history: PriceHistory, tables: tuple[ReferenceTable, ...], inputs: Inputs
 ) -> tuple[FloatArray, FloatArray]:
-    """`(n, features)` unscaled inputs of a symbol, NaN where unknown, and its `(n,)` sigma."""
-    own, sigma = own_features(frame)
-    columns = [own] if inputs is Inputs.CORE else [own, extended_features(frame, sigma)]
-    return np.column_stack([*columns, *(join(table, frame.final_at, sigma) for table in tables)]), sigma
+    """Return `(n, features)` unscaled inputs of a symbol, NaN where unknown, and its `(n,)` sigma."""
+    own, sigma = own_features(history)
+    columns = [own] if inputs is Inputs.CORE else [own, extended_features(history, sigma)]
+    return np.column_stack([*columns, *(join(table, history.final_at, sigma) for table in tables)]), sigma
 
 
 def _fit_rows(
-    frame: PriceHistory, tables: tuple[ReferenceTable, ...], inputs: Inputs, cut_at: np.datetime64
+    history: PriceHistory, tables: tuple[ReferenceTable, ...], inputs: Inputs, cut_at: np.datetime64
 ) -> FloatArray:
-    """Unscaled inputs of the sessions that are final by the cut and have a sigma."""
-    stop = int(np.searchsorted(frame.final_at, cut_at, side="right"))
-    values, sigma = _raw_inputs(frame.until(stop), tables, inputs)
+    """Return the unscaled inputs of the sessions that are final by the cut and have a sigma."""
+    stop = int(np.searchsorted(history.final_at, cut_at, side="right"))
+    values, sigma = _raw_inputs(history.until(stop), tables, inputs)
     return values[~np.isnan(sigma)]
 
 
 def _own_names(inputs: Inputs) -> tuple[str, ...]:
-    """Names of the columns that a symbol's own bars give."""
+    """Return the names of the columns from a symbol's own bars."""
     return OWN_FEATURES if inputs is Inputs.CORE else OWN_FEATURES + EXTENDED_FEATURES
 
 
 def _names(references: tuple[Reference, ...], inputs: Inputs) -> tuple[str, ...]:
-    """Input column names for a set of references."""
+    """Return the names of the input columns."""
     return _own_names(inputs) + tuple(name for reference in references for name in reference_names(reference, inputs))
 
 
 def _mask_columns(references: tuple[Reference, ...], inputs: Inputs) -> tuple[tuple[int, ...], ...]:
-    """Per reference the columns it adds, the mask channel last."""
+    """Return the columns of each reference, the mask channel last."""
     columns: list[tuple[int, ...]] = []
     start = len(_own_names(inputs))
     for reference in references:

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from models.preprocessing.frame import FloatArray
 
 CLIP = 6.0
-"""Scaled inputs lie within -CLIP..CLIP, both inclusive."""
+"""Scaled inputs are clipped to -CLIP..CLIP, both inclusive."""
 
-LEAST_DIVISOR = 1.0
-"""A column that deviates by less keeps its own scale: logs of volatility are comparable as they are, and stretching
-slow columns that the whole market shares invites a fit to their one path."""
+MIN_SCALE = 1.0
+"""A column with a smaller deviation keeps its own scale: logs of volatility are comparable unscaled, and stretching
+slow columns that the whole market shares leads to overfitting their single path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +20,15 @@ class Scaling:
     """Centre and scale of each column.
 
     Attributes:
-        centre: One per column, subtracted.
-        scale: One per column, divided by; positive.
+        centre: Value that is subtracted, one per column.
+        scale: Positive divisor, one per column.
     """
 
     centre: tuple[float, ...]
     scale: tuple[float, ...]
 
     def apply(self, values: FloatArray) -> NDArray[np.float32]:
-        """Scale, clip, and turn unknown values into 0.
+        """Return the scaled and clipped values, with 0 for unknown ones.
 
         Args:
             values: `(rows, columns)` unscaled, NaN where unknown.
@@ -44,20 +44,20 @@ class Scaling:
 
 
 def fit_scaling(values: FloatArray, fixed: tuple[int, ...] = ()) -> Scaling:
-    """Mean and population standard deviation of the known values of each column.
+    """Return the mean and population standard deviation of the known values of each column.
 
     Args:
-        values: `(rows, columns)` of the fit span only, all symbols pooled; NaN where unknown.
-        fixed: Columns left as they are (mask channels).
+        values: `(rows, columns)` of the train span only, all symbols pooled; NaN where unknown.
+        fixed: Columns that are not scaled (mask channels).
 
     Returns:
-        The scaling; a column without a known value, or whose deviation is below `LEAST_DIVISOR`, keeps scale 1.
+        The scaling; a column without a known value, or with a deviation below `MIN_SCALE`, keeps scale 1.
     """
     known = ~np.isnan(values)
     count = np.maximum(known.sum(axis=0), 1)
     centre = np.where(known, values, 0.0).sum(axis=0) / count
     deviation = np.sqrt((np.where(known, values - centre, 0.0) ** 2).sum(axis=0) / count)
-    scale = np.maximum(deviation, LEAST_DIVISOR)
+    scale = np.maximum(deviation, MIN_SCALE)
     centre[list(fixed)] = 0.0
     scale[list(fixed)] = 1.0
     return Scaling(tuple(centre.tolist()), tuple(scale.tolist()))

@@ -1,6 +1,6 @@
-"""Spans of as_of dates to fit, to stop early and to judge, with purged sessions between them.
+"""Train, validation and test spans of as_of dates, with purged sessions between them.
 
-Spans are cut twice: by date, leaving `specs.PURGE` dates out between them, and by instant, so that no
+Spans are purged twice: by date, which leaves `config.PURGE` dates out between them, and by instant, so that no
 target of an earlier span is final later than the first as_of of the next one, whatever the calendars.
 """
 
@@ -20,17 +20,18 @@ DateRange = tuple[np.datetime64, np.datetime64]
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """Which windows serve what; a window is in one span at most.
+    """Masks of the windows of each span; a window is in one span at most.
 
     Attributes:
-        train: `(windows,)` weights and scaling are fitted on these.
-        validation: `(windows,)` early stopping looks at these.
-        test: `(windows,)` the gate looks at these, last.
+        train: `(windows,)` mask of the windows that weights and scaling are fitted on.
+        validation: `(windows,)` mask of the windows for early stopping.
+        test: `(windows,)` mask of the windows for the test at the end.
         train_dates: First and last as_of session of the span, both inclusive.
         validation_dates: As `train_dates`.
         test_dates: As `train_dates`.
         train_until: UTC instant by which every input and target of the training span is final: the cut for
-            `Pipeline.fit` and `fit_random_walk`. Before the first as_of of the validation span is final, or at it.
+            `Pipeline.fit` and `fit_random_walk`. At or before the instant at which the first as_of of the validation
+            span is final.
         validation_until: As `train_until`, for the validation span.
         test_until: As `train_until`, for the test span.
     """
@@ -47,21 +48,24 @@ class Spans:
 
 
 def holdout_spans(windows: PooledWindows, cut_at: np.datetime64) -> Spans:
-    """Fit, 3 dates purged, `specs.VALIDATION_SESSIONS` to stop, 3 purged, the last `specs.TEST_SESSIONS` to judge.
+    """Split into train, validation and test spans that end at the newest usable date.
+
+    The last `config.TEST_SESSIONS` dates are the test span, the `config.VALIDATION_SESSIONS` before it the validation
+    span, all earlier ones the train span, with `config.PURGE` dates left out between two spans.
 
     Args:
         windows: Pooled windows; those with a target unknown or not final by the cut are left out.
         cut_at: UTC instant, inclusive.
 
     Raises:
-        TooLittleHistory: Fewer than `specs.MIN_TRAINING_DATES` distinct as_of dates remain.
+        TooLittleHistory: Fewer than `config.MIN_TRAINING_DATES` distinct as_of dates remain.
     """
     usable = _last_instants(windows) <= cut_at
     dates = np.unique(windows.as_of[usable])
     if len(dates) < MIN_TRAINING_DATES:
         raise TooLittleHistory(
             f"{len(dates)} distinct as_of dates have their targets by {cut_at}; "
-            f"training needs {MIN_TRAINING_DATES}, so pull more history or add symbols with longer ones"
+            f"training needs {MIN_TRAINING_DATES}, so pull more history or add symbols with longer histories"
         )
     test_start = len(dates) - TEST_SESSIONS
     validation_start = test_start - PURGE - VALIDATION_SESSIONS
@@ -75,7 +79,7 @@ def holdout_spans(windows: PooledWindows, cut_at: np.datetime64) -> Spans:
 
 
 def spans_between(windows: PooledWindows, train: DateRange, validation: DateRange, test: DateRange) -> Spans:
-    """Spans between given sessions, purged by instant where they touch.
+    """Return spans between given sessions, purged by instant where they touch.
 
     Args:
         windows: Pooled windows; those with an unknown target are left out.
@@ -97,7 +101,7 @@ def spans_between(windows: PooledWindows, train: DateRange, validation: DateRang
 def _spans(
     windows: PooledWindows, usable: BoolArray, train: DateRange, validation: DateRange, test: DateRange
 ) -> Spans:
-    """Masks from dates, purged by instant from the latest span back."""
+    """Return the masks of date ranges, purged by instant from the latest span backwards."""
     last = _last_instants(windows)
     test_mask = _between(windows, usable, test, "test")
     validation_mask = _between(windows, usable & (last <= windows.final_at[test_mask].min()), validation, "validation")
@@ -116,7 +120,7 @@ def _spans(
 
 
 def _between(windows: PooledWindows, usable: BoolArray, dates: DateRange, name: str) -> BoolArray:
-    """Usable windows with as_of in a range of dates, both inclusive."""
+    """Return the mask of usable windows with as_of in a range of dates, both inclusive."""
     mask: BoolArray = usable & (windows.as_of >= dates[0]) & (windows.as_of <= dates[1])
     if not mask.any():
         raise TooLittleHistory(
@@ -126,12 +130,12 @@ def _between(windows: PooledWindows, usable: BoolArray, dates: DateRange, name: 
 
 
 def _last_instants(windows: PooledWindows) -> DateArray:
-    """`(windows,)` when the last target of each is final; NaT where any is unknown."""
-    # np.max over an axis lets NaT win, so one unknown target makes the whole window unusable.
+    """Return `(windows,)` instants at which the last target is final; NaT where any target is unknown."""
+    # The maximum over an axis propagates NaT, so one unknown target makes the whole window unusable.
     instants: DateArray = windows.target_final_at.max(axis=1)
     return instants
 
 
 def _first_and_last(dates: DateArray) -> DateRange:
-    """First and last date."""
+    """Return the first and the last date."""
     return dates.min(), dates.max()

@@ -1,7 +1,7 @@
-"""Windows of all symbols of a group, pooled without copying them.
+"""Windows of all symbols of a group, pooled without copies.
 
-The inputs of every session of every symbol stand once in one `(rows, features)` array; a window is only
-the row it ends at. Training gathers windows by index inside the compiled step, serving gathers them once.
+One `(rows, features)` array holds the inputs of each session of each symbol once; a window is only the row at which it
+ends. Training gathers windows by index inside the compiled step, serving gathers them once.
 """
 
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ Float32Array = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 
 MIN_BARS_TRAINING = 80
-"""Bars a symbol must have so far before a window of it is trained on."""
+"""Bars that a symbol must have up to as_of for a training window."""
 
 
 @dataclass(frozen=True, slots=True)
 class PooledWindows:
-    """Windows over one resident input array.
+    """Windows over one shared input array.
 
     Attributes:
         inputs: `(rows, features)` float32, symbols one after the other, oldest session first; finite
             everywhere (masked or missing values are 0 with their mask channel at 0).
-        ends: `(windows,)` row at which each window ends (its as_of); the window is the rows
+        ends: `(windows,)` row at which each window ends (its as_of); the window consists of the rows
             `end - lookback + 1 .. end`, both inclusive, all of one symbol and without a hole.
         lookback: Sessions in a window.
         sigma: `(windows,)` EWMA daily volatility known at as_of, log-return units.
@@ -35,7 +35,7 @@ class PooledWindows:
         as_of: `(windows,)` datetime64[D].
         final_at: `(windows,)` datetime64[s], when as_of's bar is final.
         target_final_at: `(windows, horizon)` datetime64[s], when each target bar is final; NaT where unknown.
-        newest_only: Columns that a window holds at its newest session alone; they are 0 at the older ones.
+        newest_only: Columns that a window holds at its newest session only; they are 0 at the older ones.
     """
 
     inputs: Float32Array
@@ -52,45 +52,45 @@ class PooledWindows:
     def __len__(self) -> int:
         return len(self.ends)
 
-    def select(self, chosen: NDArray[np.bool_] | IntArray) -> "PooledWindows":
-        """The chosen windows over the same resident inputs."""
+    def select(self, index: NDArray[np.bool_] | IntArray) -> "PooledWindows":
+        """Return the windows of a mask or of positions, over the same input array."""
         return PooledWindows(
             self.inputs,
-            self.ends[chosen],
+            self.ends[index],
             self.lookback,
-            self.sigma[chosen],
-            self.targets[chosen],
-            self.symbol_index[chosen],
-            self.as_of[chosen],
-            self.final_at[chosen],
-            self.target_final_at[chosen],
+            self.sigma[index],
+            self.targets[index],
+            self.symbol_index[index],
+            self.as_of[index],
+            self.final_at[index],
+            self.target_final_at[index],
             self.newest_only,
         )
 
     def gather(self) -> Float32Array:
-        """Every window copied out: `(windows, lookback, features)` float32, oldest session first."""
+        """Return copies of all windows: `(windows, lookback, features)` float32, oldest session first."""
         offsets = np.arange(self.lookback - 1, -1, -1, dtype=np.int64)
         gathered: Float32Array = self.inputs[self.ends[:, None] - offsets[None, :]]
         if self.newest_only:
-            gathered *= self.shown()
+            gathered *= self.visibility()
         return gathered
 
-    def shown(self) -> Float32Array:
-        """`(lookback, features)`, 0 where a column of `newest_only` is not shown, else 1."""
-        shown = np.ones((self.lookback, self.inputs.shape[1]), np.float32)
-        shown[:-1, list(self.newest_only)] = 0.0
-        return shown
+    def visibility(self) -> Float32Array:
+        """Return `(lookback, features)`: 0 for the columns of `newest_only` at older sessions, else 1."""
+        visible = np.ones((self.lookback, self.inputs.shape[1]), np.float32)
+        visible[:-1, list(self.newest_only)] = 0.0
+        return visible
 
 
 @dataclass(frozen=True, slots=True)
 class WindowRule:
-    """Which windows are cut.
+    """Rule of which windows are valid.
 
     Attributes:
         lookback: Sessions in a window.
         horizon: Steps of the targets.
         require_targets: Whether a window with any unknown target is left out.
-        min_bars: Bars the symbol must have so far, as_of included.
+        min_bars: Bars that the symbol must have up to as_of, inclusive.
     """
 
     lookback: int
@@ -100,14 +100,14 @@ class WindowRule:
 
 
 def window_ends(usable: NDArray[np.bool_], lookback: int) -> IntArray:
-    """Rows at which a run of at least `lookback` usable rows stands.
+    """Return the rows that end a run of at least `lookback` usable rows.
 
     Args:
         usable: `(n,)` rows of one symbol, oldest first.
         lookback: Sessions in a window.
 
     Returns:
-        `(windows,)` ascending rows; the window is `row - lookback + 1 .. row`, both inclusive.
+        `(windows,)` ascending rows; the window consists of `row - lookback + 1 .. row`, both inclusive.
     """
     counted = np.concatenate(([0], np.cumsum(usable)))
     ends: IntArray = np.flatnonzero(counted[lookback:] - counted[:-lookback] == lookback) + lookback - 1
@@ -115,12 +115,12 @@ def window_ends(usable: NDArray[np.bool_], lookback: int) -> IntArray:
 
 
 def scaled_targets(close: FloatArray, sigma: FloatArray, horizon: int) -> FloatArray:
-    """Cumulative log returns after 1..horizon sessions of the grid, over `sigma * sqrt(step)`.
+    """Return cumulative log returns after 1..horizon sessions, divided by `sigma * sqrt(step)`.
 
     Args:
-        close: `(n,)` adjusted closes, NaN at a hole.
+        close: `(n,)` adjusted closes on the session grid, NaN at a hole.
         sigma: `(n,)` volatility known at each session.
-        horizon: Steps.
+        horizon: Number of steps.
 
     Returns:
         `(n, horizon)`; NaN where the target's bar or the sigma is unknown.
@@ -133,27 +133,27 @@ def scaled_targets(close: FloatArray, sigma: FloatArray, horizon: int) -> FloatA
 
 
 def pool_windows(
-    frames: tuple[PriceHistory, ...], sigmas: list[FloatArray], inputs: Float32Array, rule: WindowRule
+    histories: tuple[PriceHistory, ...], sigmas: list[FloatArray], inputs: Float32Array, rule: WindowRule
 ) -> PooledWindows:
-    """Cut every valid window of several symbols over one input array.
+    """Return all valid windows of several symbols over one input array.
 
-    A window is valid where each of its sessions has a bar and a sigma and the symbol has had
-    `rule.min_bars` bars; it never reaches across the border of a symbol.
+    A window is valid where each of its sessions has a bar and a sigma, and the symbol has at least
+    `rule.min_bars` bars up to as_of; it never crosses the border between two symbols.
 
     Args:
-        frames: The symbols, in the order of their rows in `inputs`.
-        sigmas: One `(n,)` array per frame.
-        inputs: `(rows, features)`, one row per session of every frame; width 0 cuts windows alone.
-        rule: Which windows.
+        histories: The symbols, in the order of their rows in `inputs`.
+        sigmas: One `(n,)` array per history.
+        inputs: `(rows, features)`, one row per session of each history; with width 0 the windows have no inputs.
+        rule: Rule of which windows are valid.
 
     Returns:
         Windows ordered by symbol, then by as_of.
     """
     parts = []
     offset = 0
-    for index, (frame, sigma) in enumerate(zip(frames, sigmas, strict=True)):
-        parts.append(_cut_frame(frame, sigma, rule, index, offset))
-        offset += len(frame)
+    for index, (history, sigma) in enumerate(zip(histories, sigmas, strict=True)):
+        parts.append(_symbol_windows(history, sigma, rule, index, offset))
+        offset += len(history)
     pooled = [np.concatenate(column) for column in zip(_no_windows(rule.horizon), *parts, strict=True)]
     ends, sigma, targets, symbol_index, as_of, final_at, target_final_at = pooled
     return PooledWindows(inputs, ends, rule.lookback, sigma, targets, symbol_index, as_of, final_at, target_final_at)
@@ -162,26 +162,26 @@ def pool_windows(
 _Columns = tuple[IntArray, FloatArray, FloatArray, IntArray, DateArray, DateArray, DateArray]
 
 
-def _cut_frame(frame: PriceHistory, sigma: FloatArray, rule: WindowRule, index: int, offset: int) -> _Columns:
-    """The columns of `PooledWindows` that one frame adds."""
-    present = ~np.isnan(frame.close)
+def _symbol_windows(history: PriceHistory, sigma: FloatArray, rule: WindowRule, index: int, offset: int) -> _Columns:
+    """Return the columns of `PooledWindows` for one symbol."""
+    present = ~np.isnan(history.close)
     ends = window_ends(present & ~np.isnan(sigma), rule.lookback)
     ends = ends[np.cumsum(present)[ends] >= rule.min_bars]
-    targets = scaled_targets(frame.close, sigma, rule.horizon)[ends]
+    targets = scaled_targets(history.close, sigma, rule.horizon)[ends]
     if rule.require_targets:
         known = ~np.isnan(targets).any(axis=1)
         ends, targets = ends[known], targets[known]
     target_rows = ends[:, None] + np.arange(1, rule.horizon + 1)
-    instants = frame.final_at[np.minimum(target_rows, len(frame) - 1)].copy()
+    instants = history.final_at[np.minimum(target_rows, len(history) - 1)].copy()
     instants[np.isnan(targets)] = np.datetime64("NaT")
     symbols = np.full(len(ends), index, dtype=np.int64)
-    return ends + offset, sigma[ends], targets, symbols, frame.sessions[ends], frame.final_at[ends], instants
+    return ends + offset, sigma[ends], targets, symbols, history.sessions[ends], history.final_at[ends], instants
 
 
 def _no_windows(horizon: int) -> _Columns:
-    """Empty columns, so that a panel without windows pools to the right shapes."""
-    none = np.empty(0, dtype=np.int64)
+    """Return empty columns, so that a panel without windows pools to the right shapes."""
+    empty = np.empty(0, dtype=np.int64)
     return (
-        none, np.empty(0), np.empty((0, horizon)), none, np.empty(0, "datetime64[D]"),
+        empty, np.empty(0), np.empty((0, horizon)), empty, np.empty(0, "datetime64[D]"),
         np.empty(0, "datetime64[s]"), np.empty((0, horizon), "datetime64[s]"),
     )  # fmt: skip

@@ -11,10 +11,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.config import QUANTILES, ModelConfig, Schedule
+from models.config import MEDIAN, QUANTILES, ModelConfig, Schedule
 from models.errors import ArtifactError, FrameError
 from models.forecasting.network_forecaster import NetworkForecaster
-from models.networks.lstm_numpy import MEDIAN, Weights
+from models.networks.lstm_numpy import Weights
 from models.preprocessing.frame import Panel
 from models.preprocessing.pipeline import Pipeline
 from models.preprocessing.splits import Spans

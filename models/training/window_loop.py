@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.config import ModelConfig, Weighting
+from models.config import MEDIAN, ModelConfig, Weighting
 from models.errors import TooLittleHistory
 from models.networks import get_network
 from models.networks.config import NetworkSpec
-from models.networks.lstm_numpy import MEDIAN, Weights
+from models.networks.lstm_numpy import Weights
 from models.preprocessing.windows import PooledWindows
 from models.training.base_loop import Trainer, pinball_loss, reference_masks
 
@@ -84,7 +84,7 @@ class CompiledLoop(Trainer):
         self._mask = tf.constant(masked_columns)
         self._train = self._tensors(train_windows)
         self._medians = np.median(train_windows.targets, axis=0).astype(np.float32)
-        self._shown_columns = train_windows.shown() if train_windows.newest_only else None
+        self._visibility = train_windows.visibility() if train_windows.newest_only else None
         self._batch = batch_size_for(len(train_windows), config.batch_size)
         self._epoch = tf.function(self._run_epoch)
         self._step = tf.function(self._run_step, jit_compile=True)
@@ -156,7 +156,7 @@ class CompiledLoop(Trainer):
 
         offsets = tf.range(self._model_config.lookback - 1, -1, -1)
         gathered = tf.gather(inputs, ends[:, None] - offsets[None, :])
-        return gathered if self._shown_columns is None else gathered * self._shown_columns
+        return gathered if self._visibility is None else gathered * self._visibility
 
     def _weighted_loss(self, windows: Any, targets: Any, weights: Any) -> Any:
         """Return the pinball loss, weighted mean over windows."""

@@ -289,7 +289,7 @@ class Backtest:
                         sentences.append(f"{name} is left out: {reason}")
                         continue
                     sentences += [
-                        f"{name}: {refusal.symbol} is left out: {refusal.reason}" for refusal in result.history.refusals
+                        f"{name}: {skipped.symbol} is left out: {skipped.reason}" for skipped in result.history.skipped
                     ]
                     own = {key: fact for key, fact in result.history.facts.items() if key != CALIBRATION_START}
                     if own:

@@ -1,1 +1,1 @@
-"""Plotly figures as plain dictionaries, out of what the API answers; no database, no web framework, no Plotly."""
+"""Plotly figures as plain dictionaries, built from API answers; no database, no web framework, no Plotly."""

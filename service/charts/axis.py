@@ -1,4 +1,4 @@
-"""The index axis: one slot per session, so that closed days take no room, and a zone for what is forecast."""
+"""The index axis: one slot per session, so that closed days take no space, and a zone for the forecast."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from itertools import pairwise
 from service.api.prices.schemas import PriceBar
 
 MAX_SLOTS = 400
-"""Candles that are still told apart; a longer range puts several sessions into one."""
+"""Most candles; a longer range has several sessions per candle."""
 
 ZONE = 0.28
-"""Share of the axis that the steps stand on: less is unreadable on a narrow screen, more crowds the candles."""
+"""Share of the axis for the steps: less is unreadable on a narrow screen, more crowds the candles."""
 
 _FEW_SLOTS = 260
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -20,7 +20,7 @@ _MAX_TICKS = 7
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One place on the axis: a session, or several in a row of a long range.
+    """One position on the axis: a session, or several of a long range.
 
     Attributes:
         first: Its first session.
@@ -46,7 +46,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """Where steps stand: right of the last slot, on somewhat more than a quarter of the axis's width.
+    """The part of the axis for the steps: right of the last slot, a little over a quarter of the width.
 
     Attributes:
         slots: Slots before it.
@@ -58,12 +58,12 @@ class Zone:
 
     @property
     def start(self) -> float:
-        """Where it begins: the right edge of the last slot."""
+        """Start: the right edge of the last slot."""
         return self.slots - 0.5
 
     @property
     def width(self) -> float:
-        """How wide it is, in slots."""
+        """Width in slots."""
         return self.slots * ZONE / (1 - ZONE)
 
     @property
@@ -73,24 +73,24 @@ class Zone:
 
     @property
     def end(self) -> float:
-        """Where it ends, with a gutter for labels after the last step."""
+        """End, with a gutter for labels after the last step."""
         return self.start + self.width
 
     def at(self, step: int) -> float:
-        """Where a step stands, 1 first."""
+        """Return the position of a step, 1 first."""
         return self.start + (step - 0.4) * self.step_width
 
 
 def slots_of(bars: Sequence[PriceBar], ratio: float = 1.0) -> list[Slot]:
-    """Bars as slots, oldest first.
+    """Return bars as slots, oldest first.
 
     Args:
-        bars: In any order; a price that the vendor left out is taken to be the close.
-        ratio: What each price is multiplied by: from the bars' split basis to the forecast's.
+        bars: In any order; a missing price is replaced by the close.
+        ratio: Factor of each price: from the bars' split basis to the forecast's.
     """
     ordered = sorted(bars, key=lambda bar: bar.session)
     size = 1 if len(ordered) <= MAX_SLOTS else -(-len(ordered) // _FEW_SLOTS)
-    # Whole slots at the right end: the newest one must not be a rest.
+    # Full slots at the right end: only the oldest one may be partial.
     bounds = [*range(len(ordered), 0, -size), 0][::-1]
     return [_slot(ordered[low:high], ratio) for low, high in pairwise(bounds)]
 
@@ -110,7 +110,7 @@ def day_month(day: date) -> str:
 
 
 def ticks(days: Sequence[date]) -> tuple[list[int], list[str]]:
-    """Where labels stand below an index axis, and what they say.
+    """Return positions and texts of the labels below an index axis.
 
     Args:
         days: The session of each slot, oldest first.
@@ -134,7 +134,7 @@ def ticks(days: Sequence[date]) -> tuple[list[int], list[str]]:
 
 
 def step_ticks(targets: Sequence[date]) -> list[str]:
-    """Labels of the steps: `T` over the day, with the month where it is new."""
+    """Return labels of the steps: `T` over the day, with the month if it is new."""
     texts = []
     for place, day in enumerate(targets):
         is_new = place == 0 or day.month != targets[place - 1].month

@@ -1,4 +1,4 @@
-"""Candles: hollow where a session closed above its open, filled where below, in one colour."""
+"""Candles: hollow if a session closed above its open, filled if below, in one colour."""
 
 from collections.abc import Sequence
 
@@ -10,12 +10,12 @@ _CLEAR = "rgba(0,0,0,0)"
 
 
 def candles(slots: Sequence[Slot], theme: Theme, sessions: int) -> Json:
-    """The candlestick trace.
+    """Return the candlestick trace.
 
     Args:
         slots: One candle each.
         theme: Colours.
-        sessions: Sessions in them; more than slots where a slot holds several.
+        sessions: Sessions in them; more than slots if a slot has several.
     """
     line = {"width": 1, "color": theme.ink}
     return {

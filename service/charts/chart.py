@@ -1,4 +1,4 @@
-"""What a figure builder gives: the figure with everything that stands for it where it cannot be seen."""
+"""Result of a figure builder: the figure with its text alternative, table and readout."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ Json = dict[str, Any]
 """A JSON object: text, finite numbers, booleans, None, lists and objects."""
 
 CONFIG: Mapping[str, Any] = {"displayModeBar": False, "displaylogo": False, "responsive": True}
-"""How Plotly draws every figure: no tool bar, as wide as its place."""
+"""Plotly's config of every figure: no tool bar, full width."""
 
 SIGNIFICANT = 0.05
-"""A difference from the random walk is called one where its p is below this; else it may be chance."""
+"""A difference from the random walk is significant if its p is below this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +21,9 @@ class Table:
     """The figure as a table.
 
     Attributes:
-        caption: What it holds.
-        columns: Heads.
-        rows: Cells, as many a row as there are heads; None where there is nothing to say.
+        caption: Its title.
+        columns: Column heads.
+        rows: Cells, one per column; None for an empty cell.
     """
 
     caption: str
@@ -33,10 +33,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What the readout says over one place of the figure.
+    """The readout at one position of the figure.
 
     Attributes:
-        x: Where on the index axis.
+        x: Position on the index axis.
         text: The line.
     """
 
@@ -46,14 +46,14 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A figure and its words.
+    """A figure with its texts.
 
     Attributes:
-        title: What is drawn.
-        caption: What it says, in one to three sentences.
-        alt: The text alternative of the drawing.
-        table: Its numbers.
-        readout: A line for each place, by x.
+        title: Title.
+        caption: What the figure shows, in one to three sentences.
+        alt: Text alternative.
+        table: The numbers as a table.
+        readout: A line for each position, by x.
         figure: Plotly's `data`, `layout` and `config`.
     """
 
@@ -66,15 +66,15 @@ class Chart:
 
 
 def figure(data: list[Json], layout: Json) -> Json:
-    """A Plotly figure."""
+    """Return a Plotly figure."""
     return {"data": data, "layout": layout, "config": dict(CONFIG)}
 
 
 def too_little(n: int) -> str:
-    """The sentence for a record that is too short to be measured."""
+    """Return the sentence for a track record that is too short."""
     return f"Not enough history yet ({n} of {MIN_SESSIONS} scored sessions)."
 
 
 def listed(parts: Sequence[str]) -> str:
-    """Parts as one enumeration: `a`, `a and b`, `a, b and c`."""
+    """Return parts as one enumeration: `a`, `a and b`, `a, b and c`."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -13,23 +13,23 @@ from service.charts.forecast_view import View, view_of
 from service.charts.theme import Theme, layout, note
 
 _ROOM = 0.05
-"""Free room above and below what is drawn, as a share of it."""
+"""Margin above and below the prices, as a share of their range."""
 
 _CLEAR_OF_ZONE = 0.95
-"""Labels of candles stand left of this share of them, so that none meets the label of T."""
+"""Labels of candles end at this share of them, so that none overlaps the label of T."""
 
 
 def forecast_chart(answer: ForecastAnswer, bars: Sequence[PriceBar], strategy: Strategy, theme: Theme) -> Chart | None:
-    """Candles of the range, the bands of a forecast, the random walk beside it, and what came.
+    """Return candles of the range, the bands of a forecast, the random walk, and the actual closes.
 
     Args:
-        answer: What the forecast route answers.
-        bars: Bars of the range up to as_of (inclusive), and those of the target sessions that have come.
-        strategy: Whose bands are drawn; the other strategy's T stands beside them.
+        answer: Answer of the forecast route.
+        bars: Bars of the range up to as_of (inclusive), and the stored ones of the target sessions.
+        strategy: Strategy of the bands; the other strategy's T is drawn next to them.
         theme: Colours.
 
     Returns:
-        The chart; None where nothing was served under that strategy.
+        The chart; None without a published forecast of that strategy.
     """
     view = view_of(answer, bars, strategy)
     if view is None:
@@ -47,7 +47,7 @@ def forecast_chart(answer: ForecastAnswer, bars: Sequence[PriceBar], strategy: S
 
 
 def _reach(values: Sequence[float]) -> tuple[float, float]:
-    """Ends of the price axis."""
+    """Return the ends of the price axis."""
     low, high = min(values), max(values)
     room = _ROOM * (high - low) or 0.01 * abs(high) or 1.0
     return low - room, high + room
@@ -81,7 +81,7 @@ def _layout(view: View, low: float, high: float, theme: Theme) -> Json:
 
 
 def _band_notes(view: View, low: float, high: float, theme: Theme) -> list[Json]:
-    """Levels in the gutter right of the last step, at the upper edge of their bands."""
+    """Return the level labels right of the last step, at the upper edge of their bands."""
     x = band_label_x(view)
     return [
         note(theme, f"{level}%", x, height) | {"xref": "x", "yref": "y", "xanchor": "left", "yanchor": "middle"}

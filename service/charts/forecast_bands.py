@@ -1,4 +1,4 @@
-"""The traces of the forecast zone: bands, median, the other strategy's T, the random walk, and what came."""
+"""Traces of the forecast zone: bands, median, the other strategy's T, the random walk, and actual closes."""
 
 from collections.abc import Sequence
 
@@ -8,28 +8,28 @@ from service.charts.forecast_view import LEVELS, View, bounds
 from service.charts.theme import Theme
 
 _BESIDE = 0.3
-"""How far right of T the other strategy's T stands, as a share of the way to the next step."""
+"""Offset of the other strategy's T, as a share of the distance between steps."""
 
 _LABEL_GAP = 0.045
 """Least distance between band labels, as a share of the price axis."""
 
 
 def fan(view: View, theme: Theme) -> list[Json]:
-    """Every trace right of the last candle, widest band first."""
+    """Return every trace right of the last candle, widest band first."""
     traces = [_band(view, level, theme) for level in LEVELS]
     if view.walk:
         traces += [_walk_outline(view, theme), _walk_median(view, theme)]
     traces.append(_median(view, theme))
-    if view.beside is not None:
-        traces.append(_beside(view, view.beside, theme))
-    came = [step for step in view.main.steps if view.outcome(step) is not None]
-    if came:
-        traces.append(_outcome(view, came, theme))
+    if view.other is not None:
+        traces.append(_other_strategy(view, view.other, theme))
+    known = [step for step in view.main.steps if view.outcome(step) is not None]
+    if known:
+        traces.append(_outcome(view, known, theme))
     return traces
 
 
 def as_of_line(view: View, low: float, high: float, theme: Theme) -> Json:
-    """The vertical line at as_of, over the whole price axis."""
+    """Return the vertical line at as_of, over the whole price axis."""
     return {
         "type": "scatter",
         "mode": "lines",
@@ -44,27 +44,27 @@ def as_of_line(view: View, low: float, high: float, theme: Theme) -> Json:
 
 
 def prices(view: View) -> list[float]:
-    """Every price that the figure must have room for."""
+    """Return every price that the figure shows."""
     steps = [*view.main.steps, *view.walk]
     found = [price for slot in view.slots for price in (slot.low, slot.high)]
     found += [price for step in view.main.steps for price in bounds(step, 95)]
     found += [price for step in view.walk for price in bounds(step, 80)]
     found += [step.point for step in steps]
-    if view.beside is not None:
-        found += [view.beside.point, *bounds(view.beside, 80)]
+    if view.other is not None:
+        found += [view.other.point, *bounds(view.other, 80)]
     found += [price for step in view.main.steps if (price := view.outcome(step)) is not None]
     return [*found, view.answer.last_close]
 
 
 def band_label_x(view: View) -> float:
-    """Where the band labels begin: right of the last step, and of the other strategy's T where that is the last one."""
+    """Return the start of the band labels: right of the last step and of the other strategy's T."""
     steps = len(view.main.steps)
-    taken = _BESIDE if steps == 1 and view.beside is not None else 0.0
+    taken = _BESIDE if steps == 1 and view.other is not None else 0.0
     return view.zone.at(steps) + (taken + 0.1) * view.zone.step_width
 
 
 def band_labels(view: View, low: float, high: float) -> list[tuple[int, float]]:
-    """Level and height of each band's label, moved apart where the bands lie close together."""
+    """Return level and height of each band's label, moved apart if the bands are close together."""
     last = view.main.steps[-1]
     gap = _LABEL_GAP * (high - low)
     placed: list[tuple[int, float]] = []
@@ -73,13 +73,13 @@ def band_labels(view: View, low: float, high: float) -> list[tuple[int, float]]:
         if placed:
             height = max(height, placed[-1][1] + gap)
         placed.append((level, height))
-    # A label outside the axis is not drawn at all.
+    # Plotly does not draw a label outside the axis.
     beyond = max(0.0, placed[-1][1] - high)
     return [(level, height - beyond) for level, height in placed]
 
 
 def _band(view: View, level: int, theme: Theme) -> Json:
-    """A polygon that opens at as_of's close."""
+    """Return a polygon that starts at as_of's close."""
     x, edges = _x(view), [bounds(step, level) for step in view.main.steps]
     close = view.answer.last_close
     lower = [close, *(low for low, _ in edges)]
@@ -114,13 +114,13 @@ def _median(view: View, theme: Theme) -> Json:
     }
 
 
-def _beside(view: View, step: Step, theme: Theme) -> Json:
-    """The other strategy's T with its 80 % bar, a little right of the main one."""
+def _other_strategy(view: View, step: Step, theme: Theme) -> Json:
+    """Return the other strategy's T with its 80 % bar, right of the main one."""
     low, high = bounds(step, 80)
     return {
         "type": "scatter",
         "mode": "markers",
-        "name": f"{view.beside_name}, 80 %",
+        "name": f"{view.other_name}, 80 %",
         "x": [view.zone.at(1) + _BESIDE * view.zone.step_width],
         "y": [step.point],
         "error_y": {
@@ -172,29 +172,29 @@ def _walk_median(view: View, theme: Theme) -> Json:
     }
 
 
-def _outcome(view: View, came: Sequence[Step], theme: Theme) -> Json:
-    closes = [view.outcomes[step.target_session] for step in came]
-    inside = [low <= close <= high for close, (low, high) in zip(closes, (bounds(s, 80) for s in came), strict=True)]
+def _outcome(view: View, known: Sequence[Step], theme: Theme) -> Json:
+    closes = [view.outcomes[step.target_session] for step in known]
+    inside = [low <= close <= high for close, (low, high) in zip(closes, (bounds(s, 80) for s in known), strict=True)]
     return {
         "type": "scatter",
         "mode": "lines+markers",
-        "name": "the close that came",
-        "x": [view.slots_end, *(view.zone.at(step.step) for step in came)],
+        "name": "actual close",
+        "x": [view.slots_end, *(view.zone.at(step.step) for step in known)],
         "y": [view.answer.last_close, *closes],
         "line": {"color": theme.ink, "width": 2},
         "marker": {
             "symbol": ["circle", *("circle" if held else "x" for held in inside)],
-            "size": [0, *([10] * len(came))],
+            "size": [0, *([10] * len(known))],
             "color": theme.ink,
             "opacity": 1,
             "line": {"width": 1.5, "color": theme.paper},
         },
         "hoverinfo": "none",
-        "meta": {"role": "outcome", "sessions": [str(step.target_session) for step in came], "inside_80": inside},
+        "meta": {"role": "outcome", "sessions": [str(step.target_session) for step in known], "inside_80": inside},
     }
 
 
 def _x(view: View, steps: Sequence[Step] | None = None) -> list[float]:
-    """Where as_of's close and the steps stand."""
+    """Return the positions of as_of's close and the steps."""
     chosen = view.main.steps if steps is None else steps
     return [view.slots_end, *(view.zone.at(step.step) for step in chosen)]

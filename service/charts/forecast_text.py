@@ -1,4 +1,4 @@
-"""The words of the forecast figure: caption, text alternative, table and readout."""
+"""Texts of the forecast figure: caption, text alternative, table and readout."""
 
 from service.api.forecasts.schemas import Step
 from service.charts.axis import Slot
@@ -28,20 +28,20 @@ _COLUMNS = (
 
 
 def caption(view: View) -> str:
-    """What has been measured, what came, and what to know of the prices."""
+    """Return measured coverage, actual closes, and notes on the prices."""
     first = view.main.steps[0]
     sentences = [held_sentence(first, 80)]
     sentences.append(skill_sentence(view.main.skill, view.main.served_by.forecaster))
     if view.answer.mode == "backfill" and measured(first.coverage, 80) is not None:
         sentences.append(mode_sentence(view.answer.mode))
-    sentences.append(_what_came(view))
+    sentences.append(_actual_text(view))
     if view.answer.basis.note is not None:
         sentences.append(f"{view.answer.basis.note[:1].upper()}{view.answer.basis.note[1:]}.")
     return " ".join(sentence for sentence in sentences if sentence)
 
 
 def alt(view: View) -> str:
-    """What is drawn, and the numbers of each step."""
+    """Return what is drawn, and the numbers of each step."""
     answer, first, last = view.answer, view.slots[0], view.slots[-1]
     several = f" of {view.per_slot} sessions each" if view.per_slot > 1 else ""
     drawn = (
@@ -49,26 +49,26 @@ def alt(view: View) -> str:
         f"{view.price(answer.last_close)}{view.unit} as of {answer.as_of}."
     )
     steps = [_step_text(view, step) for step in view.main.steps]
-    beside = ""
-    if view.beside is not None:
-        low, high = bounds(view.beside, 80)
-        beside = (
-            f" Beside it the {view.beside_name}: {view.price(view.beside.point)}, 80 % {view.price(low)} to "
+    other = ""
+    if view.other is not None:
+        low, high = bounds(view.other, 80)
+        other = (
+            f" The {view.other_name} forecast: {view.price(view.other.point)}, 80 % {view.price(low)} to "
             f"{view.price(high)}."
         )
-    came = _what_came(view)
-    return f"{drawn} Forecast bands: {'; '.join(steps)}.{beside}{f' {came}' if came else ''}"
+    actual = _actual_text(view)
+    return f"{drawn} Forecast bands: {'; '.join(steps)}.{other}{f' {actual}' if actual else ''}"
 
 
 def table(view: View) -> Table:
-    """The steps with every number that is drawn."""
+    """Return the steps with every number that is drawn."""
     rows = tuple(_row(view, step, place) for place, step in enumerate(view.main.steps))
     name = f"{view.answer.symbol}: forecast as of {view.answer.as_of}{view.unit and f', prices in{view.unit}'}"
     return Table(name, _COLUMNS, rows)
 
 
 def readout(view: View) -> list[Line]:
-    """A line for each candle and each step."""
+    """Return a line for each candle and each step."""
     lines = []
     before: Slot | None = None
     for place, slot in enumerate(view.slots):
@@ -77,7 +77,7 @@ def readout(view: View) -> list[Line]:
     return lines + [Line(view.zone.at(step.step), _readout_text(view, step)) for step in view.main.steps]
 
 
-def _what_came(view: View) -> str:
+def _actual_text(view: View) -> str:
     pairs = [(step, close) for step in view.main.steps if (close := view.outcome(step)) is not None]
     if not pairs:
         return ""
@@ -109,7 +109,7 @@ def _row(view: View, step: Step, place: int) -> tuple[str | float | None, ...]:
         change_text(step.point / view.answer.last_close - 1),
         *edges,
         view.price(view.walk[place].point) if place < len(view.walk) else None,
-        view.price(view.beside.point) if view.beside is not None and place == 0 else None,
+        view.price(view.other.point) if view.other is not None and place == 0 else None,
         None if share is None else share_text(share),
         step.coverage.n,
         None if close is None else view.price(close),
@@ -135,12 +135,12 @@ def _readout_text(view: View, step: Step) -> str:
     walk = next((other for other in view.walk if other.step == step.step), None)
     if walk is not None:
         parts.append(f"random walk {view.price(walk.point)}, 80 % {_span(view, walk, 80)}")
-    if step.step == 1 and view.beside is not None:
-        parts.append(f"{view.beside_name} {view.price(view.beside.point)}, 80 % {_span(view, view.beside, 80)}")
+    if step.step == 1 and view.other is not None:
+        parts.append(f"{view.other_name} {view.price(view.other.point)}, 80 % {_span(view, view.other, 80)}")
     close = view.outcome(step)
     if close is not None:
         low, high = bounds(step, 80)
-        parts.append(f"came {view.price(close)}, {'inside' if low <= close <= high else 'outside'} 80 %")
+        parts.append(f"actual {view.price(close)}, {'inside' if low <= close <= high else 'outside'} 80 %")
     return " · ".join(parts)
 
 

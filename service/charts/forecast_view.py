@@ -1,4 +1,4 @@
-"""What the forecast figure is made of, gathered from the API's answers once for its drawing and its words."""
+"""The data of the forecast figure, taken from API answers for its traces and texts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,25 +17,25 @@ _NEIGHBOUR: Mapping[Strategy, Strategy] = {"multi_step": "one_step", "one_step":
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The parts of a forecast figure; prices stand on the forecast's split basis.
+    """The data of a forecast figure; prices are on the forecast's split basis.
 
     Attributes:
-        answer: What the forecast route answers.
-        strategy: Whose bands are drawn.
+        answer: Answer of the forecast route.
+        strategy: Strategy of the bands.
         main: The forecast of that strategy.
-        beside: The other strategy's T, where it is of the same session.
+        other: The other strategy's T, if it is of the same session.
         walk: The random walk's steps, as many as the main forecast has.
         slots: Candles up to as_of, oldest first; at least one.
         sessions: Sessions in them.
-        zone: Where the steps stand.
-        outcomes: The closes that came, by target session.
+        zone: Part of the axis for the steps.
+        outcomes: Actual closes by target session.
         places: Decimals of a price.
     """
 
     answer: ForecastAnswer
     strategy: Strategy
     main: StrategyForecast
-    beside: Step | None
+    other: Step | None
     walk: Sequence[Step]
     slots: Sequence[Slot]
     sessions: int
@@ -44,44 +44,44 @@ class View:
     places: int
 
     def price(self, price: float) -> str:
-        """A price as text, without the currency."""
+        """Return a price as text, without the currency."""
         return price_text(price, self.places)
 
     @property
     def unit(self) -> str:
-        """The currency with a space before it, nothing where it is not known."""
+        """The currency with a space before it, empty if unknown."""
         return f" {self.answer.currency}" if self.answer.currency else ""
 
     @property
     def per_slot(self) -> int:
-        """Sessions in one candle; the oldest one may hold fewer."""
+        """Sessions per candle; the oldest one may have fewer."""
         return -(-self.sessions // len(self.slots))
 
     @property
     def slots_end(self) -> float:
-        """Where as_of's close stands: the last slot."""
+        """Position of as_of's close: the last slot."""
         return len(self.slots) - 1.0
 
     @property
-    def beside_name(self) -> str:
-        """What the other strategy's T is called."""
+    def other_name(self) -> str:
+        """Name of the other strategy."""
         return "one-step T" if self.strategy == "multi_step" else "multi-step T"
 
     def outcome(self, step: Step) -> float | None:
-        """The close that came for a step."""
+        """Return the actual close of a step, None without one."""
         return self.outcomes.get(step.target_session)
 
 
 def view_of(answer: ForecastAnswer, bars: Sequence[PriceBar], strategy: Strategy) -> View | None:
-    """Gather the parts.
+    """Return the data of a forecast figure.
 
     Args:
-        answer: What the forecast route answers.
-        bars: Bars of the range, and those after as_of that have come, in any order.
-        strategy: Whose bands are drawn.
+        answer: Answer of the forecast route.
+        bars: Bars of the range, and the stored ones after as_of, in any order.
+        strategy: Strategy of the bands.
 
     Returns:
-        None where nothing was served under that strategy.
+        None without a published forecast of that strategy.
     """
     main = _strategy(answer, strategy)
     if main is None:
@@ -96,7 +96,7 @@ def view_of(answer: ForecastAnswer, bars: Sequence[PriceBar], strategy: Strategy
         answer=answer,
         strategy=strategy,
         main=main,
-        beside=_beside(main, _strategy(answer, _NEIGHBOUR[strategy])),
+        other=_other(main, _strategy(answer, _NEIGHBOUR[strategy])),
         walk=_walk(answer, main, strategy),
         slots=slots,
         sessions=max(1, len(shown)),
@@ -107,7 +107,7 @@ def view_of(answer: ForecastAnswer, bars: Sequence[PriceBar], strategy: Strategy
 
 
 def bounds(step: Step, level: int) -> tuple[float, float]:
-    """Lower and upper price of a step's interval."""
+    """Return the lower and upper price of a step's interval."""
     found = next(interval for interval in step.intervals if interval.level == level)
     return found.lower, found.upper
 
@@ -116,14 +116,14 @@ def _strategy(answer: ForecastAnswer, strategy: Strategy) -> StrategyForecast | 
     return answer.multi_step if strategy == "multi_step" else answer.one_step
 
 
-def _beside(main: StrategyForecast, other: StrategyForecast | None) -> Step | None:
+def _other(main: StrategyForecast, other: StrategyForecast | None) -> Step | None:
     if other is None or other.steps[0].target_session != main.steps[0].target_session:
         return None
     return other.steps[0]
 
 
 def _walk(answer: ForecastAnswer, main: StrategyForecast, strategy: Strategy) -> Sequence[Step]:
-    """The random walk's steps of the same sessions: of the same strategy where it is stored, else the multi-step's."""
+    """Return the random walk's steps of the same sessions: of the same strategy if stored, else the multi-step's."""
     found: list[OtherForecast] = [
         other for other in answer.others if (other.forecaster, other.strategy) == ("random_walk", strategy)
     ]

@@ -1,4 +1,4 @@
-"""The versus figure: the last scored forecasts of a step, each with its interval and the close that came."""
+"""The versus figure: the last scored forecasts of a step, each with its interval and the actual close."""
 
 import math
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ SESSIONS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
-    """What is drawn: scored and void forecasts, oldest first, in percent of as_of's close."""
+class _PastForecasts:
+    """The forecasts of the figure: scored and void, oldest first, in percent of as_of's close."""
 
     answer: ForecastAnswer
     strategy: Strategy
@@ -31,7 +31,7 @@ class _Shown:
 
     @property
     def scored(self) -> list[tuple[int, PastForecast, float]]:
-        """Place, forecast and simple return that came, of each scored one."""
+        """Position, forecast and actual simple return of each scored one."""
         return [
             (place, each, math.expm1(each.outcome.actual))
             for place, each in enumerate(self.past)
@@ -55,28 +55,28 @@ class _Shown:
 def versus_chart(
     answer: ForecastAnswer, past: Sequence[PastForecast], strategy: Strategy, step: int, theme: Theme
 ) -> Chart:
-    """The 80 % interval of each forecast as a band, and the close within it (circle) or missed (cross).
+    """Return the 80 % interval of each forecast as a band, with the close inside (circle) or outside (cross).
 
     Args:
-        answer: What the forecast route answers.
-        past: Served forecasts of this strategy and step, newest first; pending and superseded ones are left out.
-        strategy: Which strategy.
+        answer: Answer of the forecast route.
+        past: Published forecasts of this strategy and step, newest first; pending and superseded ones are left out.
+        strategy: The strategy.
         step: 1, 2 or 3.
         theme: Colours.
     """
-    shown = _Shown(answer, strategy, step, _newest(past))
+    view = _PastForecasts(answer, strategy, step, _newest(past))
     return Chart(
-        title=f"{answer.symbol}: {shown.label} forecast vs actual",
-        caption=_caption(shown),
-        alt=_alt(shown),
-        table=_table(shown),
-        readout=[Line(place, _text(each)) for place, each in enumerate(shown.past)],
-        figure=figure(_traces(shown, theme), _layout(shown, theme)),
+        title=f"{answer.symbol}: {view.label} forecast vs actual",
+        caption=_caption(view),
+        alt=_alt(view),
+        table=_table(view),
+        readout=[Line(place, _text(each)) for place, each in enumerate(view.past)],
+        figure=figure(_traces(view, theme), _layout(view, theme)),
     )
 
 
 def _newest(past: Sequence[PastForecast]) -> list[PastForecast]:
-    """The newest scored ones, with the void ones among them, oldest first."""
+    """Return the newest scored forecasts, with the void ones between them, oldest first."""
     kept: list[PastForecast] = []
     scored = 0
     for each in past:
@@ -89,15 +89,15 @@ def _newest(past: Sequence[PastForecast]) -> list[PastForecast]:
     return kept[::-1]
 
 
-def _traces(shown: _Shown, theme: Theme) -> list[Json]:
-    x = list(range(len(shown.past)))
-    lower = [100 * math.expm1(each.quantiles.q10) for each in shown.past]
-    upper = [100 * math.expm1(each.quantiles.q90) for each in shown.past]
-    median = [100 * math.expm1(each.quantiles.q50) for each in shown.past]
+def _traces(view: _PastForecasts, theme: Theme) -> list[Json]:
+    x = list(range(len(view.past)))
+    lower = [100 * math.expm1(each.quantiles.q10) for each in view.past]
+    upper = [100 * math.expm1(each.quantiles.q90) for each in view.past]
+    median = [100 * math.expm1(each.quantiles.q50) for each in view.past]
     edge = {"width": 0, "color": theme.band80, "shape": "hvh"}
     plain: Json = {"type": "scatter", "mode": "lines", "hoverinfo": "none", "x": x}
-    held = [(place, came) for place, each, came in shown.scored if each.outcome.inside_80]
-    missed = [(place, came) for place, each, came in shown.scored if not each.outcome.inside_80]
+    inside = [(place, actual) for place, each, actual in view.scored if each.outcome.inside_80]
+    outside = [(place, actual) for place, each, actual in view.scored if not each.outcome.inside_80]
     return [
         {**plain, "name": "80 % from", "y": lower, "line": edge, "showlegend": False, "meta": {"role": "lower80"}},
         {
@@ -116,9 +116,9 @@ def _traces(shown: _Shown, theme: Theme) -> list[Json]:
             "line": {"width": 1.5, "color": theme.median, "dash": "dash", "shape": "hvh"},
             "meta": {"role": "median"},
         },
-        _marks(f"inside ({len(held)})", held, "circle", theme.ink) | {"meta": {"role": "inside"}},
-        _marks(f"missed ({len(missed)})", missed, "x", theme.accent) | {"meta": {"role": "missed"}},
-        _void(shown, theme),
+        _marks(f"inside ({len(inside)})", inside, "circle", theme.ink) | {"meta": {"role": "inside"}},
+        _marks(f"outside ({len(outside)})", outside, "x", theme.accent) | {"meta": {"role": "missed"}},
+        _void(view, theme),
     ]
 
 
@@ -128,26 +128,26 @@ def _marks(name: str, points: Sequence[tuple[int, float]], symbol: str, colour: 
         "mode": "markers",
         "name": name,
         "x": [place for place, _ in points],
-        "y": [100 * came for _, came in points],
+        "y": [100 * actual for _, actual in points],
         "marker": {"symbol": symbol, "size": 6 if symbol == "circle" else 9, "color": colour, "line": {"width": 0}},
         "hoverinfo": "none",
         "showlegend": True,
     }
 
 
-def _void(shown: _Shown, theme: Theme) -> Json:
-    """Forecasts whose session brought no close: on the line of no change, hollow."""
+def _void(view: _PastForecasts, theme: Theme) -> Json:
+    """Return forecasts without a close: on the line of no change, hollow."""
     marker = {"symbol": "square-open", "size": 7, "color": theme.text}
-    made = _marks(f"void ({len(shown.void)})", [(place, 0.0) for place, _ in shown.void], "square-open", theme.text)
-    return made | {"marker": marker, "showlegend": bool(shown.void), "meta": {"role": "void"}}
+    made = _marks(f"void ({len(view.void)})", [(place, 0.0) for place, _ in view.void], "square-open", theme.text)
+    return made | {"marker": marker, "showlegend": bool(view.void), "meta": {"role": "void"}}
 
 
-def _layout(shown: _Shown, theme: Theme) -> Json:
+def _layout(view: _PastForecasts, theme: Theme) -> Json:
     made = layout(theme)
-    places, texts = ticks([each.target_session for each in shown.past])
+    places, texts = ticks([each.target_session for each in view.past])
     made["xaxis"] |= {
         "type": "linear",
-        "range": [-0.7, max(1, len(shown.past)) - 0.3],
+        "range": [-0.7, max(1, len(view.past)) - 0.3],
         "tickmode": "array",
         "tickvals": places,
         "ticktext": texts,
@@ -155,52 +155,52 @@ def _layout(shown: _Shown, theme: Theme) -> Json:
     made["yaxis"] |= {"ticksuffix": " %", "nticks": 6, "zeroline": True, "zerolinecolor": theme.text}
     above = note(theme, "change from as_of's close", 1.0, 1.0)
     made["annotations"] = [above | {"xanchor": "right", "yanchor": "bottom"}]
-    if not shown.past:
+    if not view.past:
         made["annotations"].append(
-            note(theme, "nothing is scored yet" if shown.forecast_at_all else "never forecast", 0.5, 0.5)
+            note(theme, "no scored forecast yet" if view.forecast_at_all else "never forecast", 0.5, 0.5)
         )
-    made["meta"] = {"step": shown.step, "strategy": shown.strategy, "sessions": len(shown.scored)}
+    made["meta"] = {"step": view.step, "strategy": view.strategy, "sessions": len(view.scored)}
     return made
 
 
-def _caption(shown: _Shown) -> str:
-    n, inside = len(shown.scored), shown.inside
-    void = len(shown.void)
+def _caption(view: _PastForecasts) -> str:
+    n, inside = len(view.scored), view.inside
+    void = len(view.void)
     sentences = []
-    if not shown.forecast_at_all:
-        return f"The one-step strategy forecasts T alone: there is no {shown.label} of it."
+    if not view.forecast_at_all:
+        return f"The one-step strategy forecasts T alone: there is no {view.label} of it."
     if n < MIN_SESSIONS:
         sentences.append(too_little(n))
         if n:
-            sentences.append(f"So far {inside} of {n} closes of {shown.label} lie inside the 80 % interval.")
+            sentences.append(f"So far {inside} of {n} closes of {view.label} are inside the 80 % interval.")
     else:
         sentences.append(
-            f"{inside} of the last {n} closes of {shown.label} lie inside the 80 % interval "
+            f"{inside} of the last {n} closes of {view.label} are inside the 80 % interval "
             f"({share_text(inside / n)}, nominal 80 %)."
         )
     if void:
-        sentences.append(f"{void} {'is' if void == 1 else 'are'} void, as no close came, and not counted.")
-    if n and shown.answer.mode == "backfill":
-        sentences.append(mode_sentence(shown.answer.mode))
+        sentences.append(f"{void} {'is' if void == 1 else 'are'} void without a close, and not counted.")
+    if n and view.answer.mode == "backfill":
+        sentences.append(mode_sentence(view.answer.mode))
     return " ".join(sentences)
 
 
-def _alt(shown: _Shown) -> str:
-    if not shown.forecast_at_all:
-        return _caption(shown)
-    if not shown.past:
-        return f"No forecast of {shown.label} for {shown.answer.symbol} is scored yet."
-    missed = [str(each.target_session) for _, each, _ in shown.scored if not each.outcome.inside_80]
-    named = f" ({', '.join(missed)})" if missed else ""
-    span = f"{shown.past[0].target_session} to {shown.past[-1].target_session}"
+def _alt(view: _PastForecasts) -> str:
+    if not view.forecast_at_all:
+        return _caption(view)
+    if not view.past:
+        return f"No forecast of {view.label} for {view.answer.symbol} is scored yet."
+    outside = [str(each.target_session) for _, each, _ in view.scored if not each.outcome.inside_80]
+    named = f" ({', '.join(outside)})" if outside else ""
+    span = f"{view.past[0].target_session} to {view.past[-1].target_session}"
     return (
-        f"The 80 % interval of {shown.label} for {shown.answer.symbol}, sessions {span}, with the close that came: "
-        f"{shown.inside} inside, {len(missed)} missed{named}, {len(shown.void)} void."
+        f"The 80 % interval of {view.label} for {view.answer.symbol}, sessions {span}, with the actual close: "
+        f"{view.inside} inside, {len(outside)} outside{named}, {len(view.void)} void."
     )
 
 
-def _table(shown: _Shown) -> Table:
-    columns = ("session", "as of", "80 % from", "median", "80 % to", "came", "inside 80 %", "forecaster")
+def _table(view: _PastForecasts) -> Table:
+    columns = ("session", "as of", "80 % from", "median", "80 % to", "actual", "inside 80 %", "forecaster")
     rows = tuple(
         (
             str(each.target_session),
@@ -212,9 +212,9 @@ def _table(shown: _Shown) -> Table:
             _verdict(each),
             each.forecaster,
         )
-        for each in reversed(shown.past)
+        for each in reversed(view.past)
     )
-    return Table(f"{shown.answer.symbol}: {shown.label}, change from as_of's close, newest first", columns, rows)
+    return Table(f"{view.answer.symbol}: {view.label}, change from as_of's close, newest first", columns, rows)
 
 
 def _verdict(each: PastForecast) -> str:
@@ -225,8 +225,8 @@ def _verdict(each: PastForecast) -> str:
 
 def _text(each: PastForecast) -> str:
     low, high = (change_text(math.expm1(value)) for value in (each.quantiles.q10, each.quantiles.q90))
-    said = f"{each.target_session} · as of {each.as_of} · 80 % {low} to {high}"
+    start = f"{each.target_session} · as of {each.as_of} · 80 % {low} to {high}"
     if each.outcome.state == "void":
-        return f"{said} · void{f': {each.outcome.reason}' if each.outcome.reason else ''}"
-    came = math.expm1(each.outcome.actual or 0.0)
-    return f"{said} · came {change_text(came)}, {'inside' if each.outcome.inside_80 else 'missed'}"
+        return f"{start} · void{f': {each.outcome.reason}' if each.outcome.reason else ''}"
+    actual = math.expm1(each.outcome.actual or 0.0)
+    return f"{start} · actual {change_text(actual)}, {'inside' if each.outcome.inside_80 else 'outside'}"

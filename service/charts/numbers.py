@@ -1,6 +1,6 @@
-"""Numbers as people read them: prices with the decimals of their currency and scale, changes in percent.
+"""Formats numbers: prices with the decimals of their currency and scale, changes in percent.
 
-The page writes its own numbers by the same rules, in `service/dashboard/static/format.js`.
+The page formats its numbers by the same rules, in `service/dashboard/static/format.js`.
 """
 
 import math
@@ -16,12 +16,12 @@ EXCHANGE_RATES = "fx"
 
 
 def decimals(price: float, currency: str | None, group: str | None = None) -> int:
-    """How many decimals a price is shown with.
+    """Return the number of decimals of a price.
 
     Args:
         price: A price of the scale in question.
-        currency: ISO code, None where it is not known.
-        group: Training group; exchange rates have 5 decimals, 3 where a unit costs 20 or more, more below 0.01.
+        currency: ISO code, None if unknown.
+        group: Training group; exchange rates have 5 decimals, 3 from a price of 20, more below 0.01.
     """
     size = abs(price)
     if group == EXCHANGE_RATES and (size >= 0.01 or size == 0):
@@ -34,28 +34,28 @@ def decimals(price: float, currency: str | None, group: str | None = None) -> in
 
 
 def price_text(price: float, places: int) -> str:
-    """A price: `1,234.50`; halves are rounded up, a zero has no sign."""
+    """Return a price as text: `1,234.50`; halves are rounded up, a zero has no sign."""
     return _fixed(price, places)
 
 
 def change_text(change: float) -> str:
-    """A simple return as percent: `+0.5 %`; below rounding it is `0.0 %`, without a sign."""
+    """Return a simple return as percent: `+0.5 %`; below rounding it is `0.0 %`, without a sign."""
     text = _fixed(100 * change, 1)
     return f"{'+' if change > 0 and text != '0.0' else ''}{text} %"
 
 
 def share_text(share: float) -> str:
-    """A share as whole percent: `79 %`."""
+    """Return a share as whole percent: `79 %`."""
     return f"{percent(share)} %"
 
 
 def percent(share: float) -> str:
-    """A share as whole percent without the sign: `79`."""
+    """Return a share as whole percent without the sign: `79`."""
     return _fixed(100 * share, 0)
 
 
 def p_text(p: float | None) -> str:
-    """A p-value: `p 0.04`, `p < 0.001`, `no p` where there is none."""
+    """Return a p-value as text: `p 0.04`, `p < 0.001`, `no p` for None."""
     if p is None:
         return "no p"
     return "p < 0.001" if p < 0.001 else f"p {p:.2g}"

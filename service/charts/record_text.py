@@ -1,4 +1,4 @@
-"""What a track record says, in words that are as plain about losing as about winning."""
+"""Texts about track records, equally plain about better and worse results."""
 
 from service.api.forecasts.schemas import MIN_SESSIONS, Coverage, Mode, Skill, Step
 from service.charts.chart import SIGNIFICANT, too_little
@@ -6,14 +6,14 @@ from service.charts.numbers import change_text, percent
 
 
 def measured(coverage: Coverage, level: int) -> float | None:
-    """The measured share of a level; None under the least number of sessions."""
+    """Return the measured share of a level; None under `MIN_SESSIONS` sessions."""
     if coverage.n < MIN_SESSIONS:
         return None
     return next((held.measured for held in coverage.levels if held.level == level), None)
 
 
 def held_sentence(step: Step, level: int) -> str:
-    """How often the interval of a step held the close, or that there is not enough history yet."""
+    """Return how often the interval of a step contained the close, or that there is not enough history yet."""
     share = measured(step.coverage, level)
     if share is None:
         return too_little(step.coverage.n)
@@ -25,9 +25,9 @@ def held_sentence(step: Step, level: int) -> str:
 
 
 def better_or_worse(skill: float, is_significant: bool) -> str:
-    """Skill against the random walk in words.
+    """Return skill against the random walk in words.
 
-    `1.4 % better` and `1.4 % worse` where it is told apart from chance; else the bare number, above 0 is better:
+    `1.4 % better` and `1.4 % worse` if it is significant; else the number, above 0 is better:
     `+1.4 %`, `−1.4 %`; below rounding `no better (0.0 %)`.
     """
     text = change_text(skill)
@@ -39,7 +39,7 @@ def better_or_worse(skill: float, is_significant: bool) -> str:
 
 
 def skill_sentence(skill: Skill, served_by: str) -> str:
-    """How the served forecasts did beside the random walk; empty where too few are scored to say."""
+    """Return the skill of published forecasts against the random walk; empty with too few scores."""
     if skill.value is None or skill.n < MIN_SESSIONS:
         return ""
     is_walk = served_by == "random_walk"
@@ -56,5 +56,5 @@ def skill_sentence(skill: Skill, served_by: str) -> str:
 
 
 def mode_sentence(mode: Mode) -> str:
-    """What kind of forecasts a record was measured on."""
+    """Return the mode of the forecasts of a track record."""
     return f"Measured on {mode} forecasts."

@@ -1,4 +1,4 @@
-"""The skill figure: each forecaster's loss beside the random walk's, and measured coverage beside nominal."""
+"""The skill figure: each forecaster's loss relative to the random walk's, and measured coverage."""
 
 from collections.abc import Sequence
 
@@ -11,25 +11,25 @@ from service.charts.theme import Theme, layout, note
 
 _MARKS = ("circle", "square", "diamond", "triangle-up", "cross", "star")
 _LEAST_REACH = 0.02
-"""Least half height of the ratio axis: differences below rounding must not look like more."""
+"""Least half height of the ratio axis: differences below rounding must look small."""
 
 _PANELS = ((0.0, 0.54), (0.68, 1.0))
-"""Where the two panels lie, shares of the width; the labels of the right one stand between them."""
+"""The two panels as shares of the width; the labels of the right one are between them."""
 
 
 def skill_chart(answer: ForecastAnswer, items: Sequence[AccuracyItem], strategy: Strategy, theme: Theme) -> Chart:
-    """Pinball ratios to the random walk by step, as visible above 1 as below, and coverage of what was served.
+    """Return pinball ratios to the random walk by step, and the coverage of published forecasts.
 
     Args:
-        answer: What the forecast route answers.
-        items: The symbol's track records of this strategy and the answer's origin.
-        strategy: Which strategy.
+        answer: Answer of the forecast route.
+        items: The symbol's track records of this strategy and the answer's mode.
+        strategy: The strategy.
         theme: Colours.
     """
     records = records_of(items)
     steps = 3 if strategy == "multi_step" else 1
     return Chart(
-        title=f"{answer.symbol}: beside the random walk",
+        title=f"{answer.symbol}: skill vs the random walk",
         caption=caption(records, answer),
         alt=alt(records, answer),
         table=table(records, answer),
@@ -55,7 +55,7 @@ def _ratios(name: str, place: int, records: Sequence[Record], theme: Theme) -> J
         "type": "scatter",
         "mode": "lines+markers",
         "name": name,
-        # Beside one another, since what was served often is one of them.
+        # Next to one another: the served forecaster is often one of them.
         "x": [record.item.step - 1 + 0.05 * place for record in own],
         "y": [record.ratio for record in own],
         "line": {"color": colour, "width": 1.5, "dash": "solid" if name == SERVED else "dot"},
@@ -85,7 +85,7 @@ def _walk_line(steps: int, theme: Theme) -> Json:
 
 
 def _coverage(level: int, records: Sequence[Record], steps: int, theme: Theme) -> list[Json]:
-    """The nominal level as a line, what was measured of the served forecasts as marks."""
+    """Return the nominal level as a line, the measured coverage of published forecasts as marks."""
     own = [record.item for record in records if record.item.forecaster == SERVED and record.item.n >= MIN_SESSIONS]
     common: Json = {"type": "scatter", "xaxis": "x2", "yaxis": "y2"}
     nominal = common | {

@@ -1,4 +1,4 @@
-"""Track records as the skill figure shows them."""
+"""Track records of the skill figure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Record:
 
     Attributes:
         item: The row of the accuracy route.
-        ratio: Its pinball over the random walk's; None under the least number of sessions.
+        ratio: Its pinball over the random walk's; None under `MIN_SESSIONS` sessions.
     """
 
     item: AccuracyItem
@@ -25,16 +25,16 @@ class Record:
 
     @property
     def is_significant(self) -> bool:
-        """Whether the difference from the random walk is more than chance at 5 %."""
+        """Whether the difference from the random walk is significant at 5 %."""
         return self.item.p is not None and self.item.p < SIGNIFICANT
 
     @property
     def label(self) -> str:
-        """What the step is called."""
+        """Name of the step."""
         return LABELS[self.item.step - 1]
 
 
 def records_of(items: Sequence[AccuracyItem]) -> list[Record]:
-    """Served first, then by name, each by step."""
+    """Return the records, `served` first, then by name, each by step."""
     ordered = sorted(items, key=lambda item: (item.forecaster != SERVED, item.forecaster, item.step))
     return [Record(item, None if item.skill is None or item.n < MIN_SESSIONS else 1 - item.skill) for item in ordered]

@@ -1,4 +1,4 @@
-"""The words of the skill figure: who was better or worse than the random walk, on how many sessions, how surely."""
+"""Texts of the skill figure: differences from the random walk, with n and p."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ _COLUMNS = (
 
 
 def caption(records: Sequence[Record], answer: ForecastAnswer) -> str:
-    """What was served beside the random walk, by step, with n and p."""
+    """Return how published forecasts compare with the random walk, by step, with n and p."""
     served = [record for record in records if record.item.forecaster == SERVED]
     compared = [record for record in served if record.ratio is not None]
     if not compared:
@@ -44,7 +44,7 @@ def caption(records: Sequence[Record], answer: ForecastAnswer) -> str:
 
 
 def alt(records: Sequence[Record], answer: ForecastAnswer) -> str:
-    """What is drawn, with every ratio."""
+    """Return what is drawn, with every ratio."""
     ratios = [
         f"{record.item.forecaster} at {record.label} {record.ratio:.3f}"
         for record in records
@@ -60,13 +60,13 @@ def alt(records: Sequence[Record], answer: ForecastAnswer) -> str:
     ]
     return (
         f"Left: pinball loss for {answer.symbol} over the random walk's, above 1 is worse: {listed_ratios}. "
-        f"Right: closes measured inside the 50, 80 and 95 % intervals of published forecasts: "
+        "Right: closes measured inside the 50, 80 and 95 % intervals of published forecasts: "
         f"{'; '.join(held) or 'not enough data'}."
     )
 
 
 def table(records: Sequence[Record], answer: ForecastAnswer) -> Table:
-    """Every record; figures are left out where too few sessions are scored."""
+    """Return every record; figures are left out with too few scored sessions."""
     return Table(
         f"{answer.symbol}: track records vs the random walk, {answer.mode}",
         _COLUMNS,
@@ -75,7 +75,7 @@ def table(records: Sequence[Record], answer: ForecastAnswer) -> Table:
 
 
 def readout(records: Sequence[Record], steps: int) -> list[Line]:
-    """A line for each step, every forecaster on it."""
+    """Return a line for each step with every forecaster."""
     lines = []
     for step in range(1, steps + 1):
         parts = [
@@ -91,7 +91,7 @@ def _than_walk(record: Record) -> str:
     return better_or_worse(1 - (record.ratio or 1.0), record.is_significant)
 
 
-def _judged(record: Record) -> str:
+def _comparison(record: Record) -> str:
     words = _than_walk(record)
     is_bare = not record.is_significant and not words.startswith("no ")
     return f"{words}, not significant" if is_bare else words
@@ -108,7 +108,7 @@ def _row(record: Record) -> tuple[str | float | None, ...]:
         item.forecaster,
         record.label,
         None if record.ratio is None else f"{record.ratio:.3f}",
-        f"not enough history yet ({item.n} of {MIN_SESSIONS})" if record.ratio is None else _judged(record),
+        f"not enough history yet ({item.n} of {MIN_SESSIONS})" if record.ratio is None else _comparison(record),
         item.n,
         None if item.p is None else p_text(item.p).removeprefix("p "),
         *(share_text(share) if enough else None for share in (item.coverage_50, item.coverage_80, item.coverage_95)),

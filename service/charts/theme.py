@@ -1,4 +1,4 @@
-"""The colours of all figures, light and dark, and the layout that they share."""
+"""Colours of all figures, light and dark, and their common layout."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """Colours of one theme; hue never says anything that shape, fill or dash does not say too.
+    """Colours of one theme; shape, fill or dash show everything that colour shows.
 
     Attributes:
         paper: Background.
-        ink: Candles, the closes that came, strong text.
+        ink: Candles, actual closes, strong text.
         text: Text and tick labels.
         grid: Grid lines.
         band95: The widest band; one hue, strongest in the middle.
         band80: The band within it.
         band50: The innermost band.
         median: The median over the bands.
-        accent: The forecast of the other strategy, and what missed.
+        accent: The forecast of the other strategy, and closes outside.
         walk: The random walk.
-        others: Further forecasters, told apart by most eyes (Okabe and Ito).
+        others: Further forecasters, in colours for colour-blind readers (Okabe and Ito).
     """
 
     paper: str
@@ -42,7 +42,7 @@ class Theme:
     others: tuple[str, ...]
 
     def band(self, level: int) -> str:
-        """The fill of a level's band."""
+        """Return the fill of a level's band."""
         return {50: self.band50, 80: self.band80, 95: self.band95}[level]
 
 
@@ -78,7 +78,7 @@ THEMES: Mapping[ThemeName, Theme] = {"light": LIGHT, "dark": DARK}
 
 
 def layout(theme: Theme) -> Json:
-    """The layout that all figures share: no zoom, no tooltip, the price axis on the right, a legend below."""
+    """Return the layout of all figures: no zoom, no tooltip, the price axis on the right, a legend below."""
     axis = {
         "fixedrange": True,
         "showgrid": True,
@@ -119,7 +119,7 @@ def layout(theme: Theme) -> Json:
 
 
 def note(theme: Theme, text: str, x: float, y: float) -> Json:
-    """An annotation without an arrow, placed by shares of the plot; merge `xref`, `xanchor` and the like into it."""
+    """Return an annotation without an arrow, at shares of the plot; merge `xref`, `xanchor` and others into it."""
     return {
         "text": text,
         "x": x,

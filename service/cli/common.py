@@ -1,4 +1,4 @@
-"""What the commands share: settings, a reporter that fits the output, and JSON."""
+"""Common parts of the commands: settings, a reporter for the output, and JSON."""
 
 import json
 import sys
@@ -28,7 +28,7 @@ def parse_date(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no date; write it as 2015-01-02") from error
+        raise typer.BadParameter(f"{text!r} is not a date; write it as 2015-01-02") from error
 
 
 FirstSession = Annotated[
@@ -46,10 +46,10 @@ def parse_names(text: str) -> tuple[str, ...]:
 
 @contextmanager
 def service(*, quiet: bool = False) -> Iterator[ServiceContext]:
-    """The service of this environment's settings.
+    """Open the service of this environment's settings.
 
     Args:
-        quiet: Tell nobody of progress (for `--json`).
+        quiet: Report no progress (for `--json`).
     """
     settings = load_settings()
     configure_logs(settings.log_level)
@@ -59,7 +59,7 @@ def service(*, quiet: bool = False) -> Iterator[ServiceContext]:
 
 
 def reporter_for_output() -> Reporter:
-    """Tables and bars on a terminal, JSON log lines elsewhere."""
+    """Return a reporter: tables and bars on a terminal, JSON log lines elsewhere."""
     return TerminalReporter() if sys.stdout.isatty() else LogReporter()
 
 
@@ -69,7 +69,7 @@ def emit(document: Any) -> None:
 
 
 def _plain(value: Any) -> str:
-    """Instants as the API writes them, in UTC with a Z; everything else as text."""
+    """Return instants as the API writes them, in UTC with a Z; everything else as text."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return str(value)

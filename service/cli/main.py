@@ -1,7 +1,7 @@
 """Entry point: parses, runs one command, and turns every known error into one sentence and an exit status.
 
-Commands are loaded when they are named: `tplus serve` must stay as small as the API itself, and a command line that
-answers at once should not wait for pandas.
+Commands are loaded when they are used: `tplus serve` must stay as small as the API, and fast commands must not import
+pandas.
 """
 
 import sys
@@ -38,18 +38,18 @@ COMMANDS: Mapping[str, str] = {
     "plot": "service.cli.plots.plot",
     "health": "service.cli.serve.health",
 }
-"""Command -> the module whose `app` holds it, or is it."""
+"""Command -> the module whose `app` contains it, or is it."""
 
 
 class _LazyCommands(TyperGroup):
-    """A group that imports a command's module when the command is asked for."""
+    """A group that imports a command's module when the command is used."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the framework's signature
-        """Names in the order they are shown."""
+        """Return the names in the order of the help."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - the framework's signature
-        """The command of that name, None where there is none."""
+        """Return the command of that name, None if there is none."""
         if cmd_name not in COMMANDS:
             return None
         group = get_group(import_module(COMMANDS[cmd_name]).app)
@@ -77,24 +77,24 @@ def main() -> None:
     try:
         sys.exit(get_command(app).main(prog_name="tplus", standalone_mode=False))
     except typer.TyperException as error:
-        _tell_usage(error)
+        _print_usage_error(error)
         sys.exit(EXIT_USAGE)
     except TplusError as error:
-        _tell(str(error))
+        _print_error(str(error))
         sys.exit(EXIT_USAGE if isinstance(error, SettingsError) else EXIT_ERROR)
     except DBAPIError as error:
-        _tell(f"the database refused: {error.orig}; nothing of this step was written, run the command again")
+        _print_error(f"database error: {error.orig}; nothing of this step was written, run the command again")
         sys.exit(EXIT_ERROR)
 
 
-def _tell_usage(error: typer.TyperException) -> None:
-    """Print what is wrong with the arguments; a group without a command has printed its help already."""
+def _print_usage_error(error: typer.TyperException) -> None:
+    """Print an error about the arguments; a group without a command has printed its help already."""
     message = error.format_message() if isinstance(error, typer.BadParameter) else str(error)
     if message:
         context = getattr(error, "ctx", None)
         message = message.replace("Value error, ", "").rstrip(".")
-        _tell(f"{message}; see {'tplus' if context is None else context.command_path} --help")
+        _print_error(f"{message}; see {'tplus' if context is None else context.command_path} --help")
 
 
-def _tell(sentence: str) -> None:
+def _print_error(sentence: str) -> None:
     sys.stderr.write(f"tplus: {' '.join(sentence.split())}\n")

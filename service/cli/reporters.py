@@ -1,4 +1,4 @@
-"""Two ways to follow the service: tables and bars on a terminal, JSON log lines everywhere else."""
+"""Reporters of the service: tables and bars on a terminal, JSON log lines elsewhere."""
 
 import threading
 from collections.abc import Mapping, Sequence
@@ -30,15 +30,15 @@ class TerminalReporter:
         self._print(forecast_table(summary))
 
     def scores(self, summary: ScoreSummary) -> None:
-        """Print how the closed session's forecasts did."""
+        """Print the scores of the closed session."""
         if summary.scored:
-            share = f"{summary.inside_80} of {summary.scored} served steps closed inside their 80 % interval"
+            share = f"{summary.inside_80} of {summary.scored} published steps inside their 80 % interval"
             self._print(f"[dim]{summary.session}[/dim] {summary.calendar} scored: {share}")
         if summary.void:
-            self._print(f"[dim]{summary.session}[/dim] {summary.calendar}: {summary.void} forecasts void, no bar came")
+            self._print(f"[dim]{summary.session}[/dim] {summary.calendar}: {summary.void} forecasts void, no bar")
 
     def progress(self, task: str, fraction: float, detail: str) -> None:
-        """Move a bar; at 1 it goes away."""
+        """Update a progress bar; at 1 it is removed."""
         with self._lock:
             if self._bars is None:
                 columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[detail]}"))
@@ -54,28 +54,28 @@ class TerminalReporter:
                 self._bars = None
 
     def decision(self, group: str, strategy: str, sentence: str) -> None:
-        """Print who serves from now on."""
+        """Print the promotion of a version."""
         self._print(f"[bold]{group} {strategy}[/bold]: {sentence}")
 
     def run_ended(self, run: Run, state: str, counts: Mapping[str, int], error: str | None) -> None:
-        """Print pulls and trouble; the rest has its own lines."""
+        """Print pulls and errors; the rest has its own lines."""
         if error and state in ("failed", "due"):
-            what = "failed" if state == "failed" else "will be tried again"
+            what = "failed" if state == "failed" else "will be retried"
             self._print(f"[red]{run.job} {run.scope} {run.session} {what}:[/red] {error}")
         elif run.job == "pull":
             found = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
             self._print(f"[dim]{run.session}[/dim] {run.scope} pulled: {found}")
         elif counts.get("missed"):
             self._print(
-                f"[yellow]{run.session}[/yellow] {run.scope}: {counts['missed']} forecasts missed, T had opened"
+                f"[yellow]{run.session}[/yellow] {run.scope}: {counts['missed']} forecasts missed, T has opened"
             )
 
     def market_time(self, now: datetime, sentence: str) -> None:
-        """Print where market time stands."""
+        """Print market time."""
         self._print(f"[dim]{now:%Y-%m-%d %H:%M}Z[/dim] {sentence}")
 
     def notice(self, sentence: str, symbols: Sequence[str] = ()) -> None:
-        """Print a sentence to act on."""
+        """Print a notice."""
         self._print(f"[yellow]note:[/yellow] {sentence}{': ' + ', '.join(symbols) if symbols else ''}")
 
     def _print(self, thing: Table | str) -> None:

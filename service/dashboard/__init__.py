@@ -1,1 +1,1 @@
-"""The page at `/`: a reader of the public REST API, in the browser, and of nothing else."""
+"""The dashboard at `/`: a page that reads the public REST API in the browser."""

@@ -1,7 +1,7 @@
-"""What the page is made of, read once: its modules and style, and plotly.min.js out of the installed plotly.
+"""Files of the page, read once: modules, style, and plotly.min.js of the installed plotly.
 
-Everything is served under an address that holds a hash of its content, so a browser may keep it for good.
-The modules share one hash: they import each other by relative address, which keeps them in the same folder.
+Every file has a hash of its content in its address, so a browser may cache it forever. The modules share one hash:
+they import each other by relative address.
 """
 
 import gzip
@@ -29,7 +29,7 @@ _STYLE_MARK = re.compile(rb"""document\.getElementById\(["']([0-9a-f]{64})["']\)
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A file of the page, held in memory."""
+    """A file of the page, in memory."""
 
     body: bytes
     media_type: str
@@ -39,7 +39,7 @@ class Assets:
     """The page's files and their addresses.
 
     Attributes:
-        files: Name -> file: the whole of what can be asked for, so that no address leads elsewhere.
+        files: Name -> file: only these are served.
         digest: Hash over the names and contents of all files, 16 hex digits.
     """
 
@@ -52,7 +52,7 @@ class Assets:
 
     @classmethod
     def packaged(cls) -> "Assets":
-        """The files that come with this package."""
+        """Return the files of this package."""
         found = {}
         for item in resources.files(_PACKAGE).joinpath("static").iterdir():
             media_type = _TYPES.get(Path(item.name).suffix)
@@ -61,15 +61,15 @@ class Assets:
         return cls(found)
 
     def address(self, name: str) -> str:
-        """Where a file is served, such as `/static/dashboard/HASH/main.js`."""
+        """Return the address of a file, such as `/static/dashboard/HASH/main.js`."""
         return f"{PREFIX}/{self.digest}/{name}"
 
     def page(self, plotly: "PlotlyFile", version: str) -> bytes:
-        """The page: addresses alone, no data.
+        """Return the page: addresses only, no data.
 
         Args:
-            plotly: What draws the charts.
-            version: Of the service.
+            plotly: The chart library.
+            version: Version of the service.
         """
         environment = Environment(loader=PackageLoader(_PACKAGE), autoescape=True)
         modules = sorted(name for name in self.files if name.endswith(".js") and name != "main.js")
@@ -86,7 +86,7 @@ class Assets:
 
 
 class PlotlyFile:
-    """plotly.min.js as it lies in the installed plotly, which is never imported: it would cost the process 30 MB."""
+    """plotly.min.js of the installed plotly, which is not imported: that would cost the process 30 MB."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -94,7 +94,7 @@ class PlotlyFile:
 
     @classmethod
     def installed(cls) -> "PlotlyFile":
-        """The file of this environment.
+        """Return the file of this environment.
 
         Raises:
             FileNotFoundError: plotly is not installed, or without its script.
@@ -103,7 +103,7 @@ class PlotlyFile:
         folders = None if spec is None else spec.submodule_search_locations
         path = Path(next(iter(folders or []), "plotly")) / "package_data" / "plotly.min.js"
         if not path.is_file():
-            raise FileNotFoundError(f"{path} is absent; install the plotly of requirements/base.txt for the charts")
+            raise FileNotFoundError(f"{path} is missing; install the plotly of requirements/base.txt for the charts")
         return cls(path)
 
     @property
@@ -113,20 +113,20 @@ class PlotlyFile:
 
     @property
     def style_marks(self) -> tuple[str, ...]:
-        """Ids that make parts of the script leave out the style that they would write into the page.
+        """Ids of elements that keep parts of the script from writing a style into the page.
 
-        The maps inside write one as soon as the script is loaded, unless an element of a certain id is there. No map
-        is drawn here, and the page's policy would refuse the style with an error in the console.
+        The map code writes one on load, unless an element with its id exists. No map is drawn here, and the page's
+        content security policy would refuse the style with an error in the console.
         """
         return self._read[1]
 
     @property
     def address(self) -> str:
-        """Where it is served."""
+        """Address of the file."""
         return f"{PLOTLY_PREFIX}{self.digest}{PLOTLY_SUFFIX}"
 
     def compressed(self) -> bytes:
-        """It as gzip, a third of the size; made at the first call, which takes a fraction of a second."""
+        """Return the file as gzip, a third of the size; compressed at the first call."""
         with self._lock:
             return self._compressed
 

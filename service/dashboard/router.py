@@ -1,4 +1,4 @@
-"""The page at `/` and the files that it loads."""
+"""Routes of the dashboard: the page at `/` and its files."""
 
 import hashlib
 import ipaddress
@@ -22,22 +22,22 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-"""What the page may load: docs/dashboard.md tells why each line stands."""
+"""Content security policy; docs/dashboard.md explains each line."""
 
 _SECURE = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
-_FOR_GOOD = {**_SECURE, "Cache-Control": "public, max-age=31536000, immutable"}
+_IMMUTABLE = {**_SECURE, "Cache-Control": "public, max-age=31536000, immutable"}
 _JAVASCRIPT = "text/javascript; charset=utf-8"
 
 
 def dashboard(version: str) -> APIRouter:
-    """The routes of the page.
+    """Return the routes of the page.
 
     Args:
-        version: Of the service, told in the page's foot.
+        version: Version of the service, shown in the footer.
     """
     router = APIRouter(include_in_schema=False)
     assets = Assets.packaged()
@@ -61,7 +61,7 @@ def dashboard(version: str) -> APIRouter:
         found = assets.files.get(name) if digest == assets.digest else None
         if found is None:
             raise _no_such_file()
-        return Response(found.body, headers=_FOR_GOOD, media_type=found.media_type)
+        return Response(found.body, headers=_IMMUTABLE, media_type=found.media_type)
 
     @router.api_route(f"{PLOTLY_PREFIX}{{digest}}{PLOTLY_SUFFIX}", methods=["GET", "HEAD"])
     def plotly_script(request: Request, digest: str) -> Response:
@@ -69,21 +69,21 @@ def dashboard(version: str) -> APIRouter:
         if digest != file.digest:
             raise _no_such_file()
         if not _wants_gzip(request):
-            # At once, not in pieces: pieces would take turns with the numbers that the page waits for.
-            headers = {**_FOR_GOOD, "Vary": "Accept-Encoding"}
+            # In one piece: a stream would compete with the numbers that the page waits for.
+            headers = {**_IMMUTABLE, "Vary": "Accept-Encoding"}
             return Response(file.path.read_bytes(), headers=headers, media_type=_JAVASCRIPT)
-        headers = {**_FOR_GOOD, "Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+        headers = {**_IMMUTABLE, "Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
         return Response(file.compressed(), headers=headers, media_type=_JAVASCRIPT)
 
     return router
 
 
 def _no_such_file() -> HTTPException:
-    return HTTPException(404, "there is no such file")
+    return HTTPException(404, "the file does not exist")
 
 
 def _wants_gzip(request: Request) -> bool:
-    """Whether packing is worth it: over loopback it costs more time than it saves."""
+    """Return whether to compress: over loopback it costs more time than it saves."""
     offered = {part.partition(";")[0].strip() for part in request.headers.get("accept-encoding", "").split(",")}
     return "gzip" in offered and not _is_loopback(request)
 

@@ -1,4 +1,4 @@
-"""The metadata all tables share; its naming convention makes migrations deterministic."""
+"""Metadata of all tables; its naming convention makes migrations deterministic."""
 
 from sqlalchemy import MetaData
 

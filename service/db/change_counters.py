@@ -1,4 +1,4 @@
-"""The change counters: readers learn from them that an answer may have altered."""
+"""Change counters: they tell readers that an answer may have changed."""
 
 from collections.abc import Iterable
 
@@ -8,11 +8,11 @@ from service.db.tables import change_counters
 from service.db.upsert import insert_for
 
 ALL = ""
-"""Scope of the one counter that every change raises."""
+"""Scope of the global counter, which every change raises."""
 
 
 def lock_changes(connection: Connection) -> None:
-    """Let no other writer raise the one counter until the caller's write transaction ends.
+    """Lock the global counter until the caller's write transaction ends.
 
     On SQLite that is the write transaction itself, on PostgreSQL the counter's row.
     """
@@ -20,13 +20,13 @@ def lock_changes(connection: Connection) -> None:
 
 
 def raise_changes(connection: Connection, symbols: Iterable[str]) -> None:
-    """Raise the one counter and each symbol's by 1, inside the transaction that alters their answers.
+    """Raise the global counter and each symbol's by 1, in the transaction that changes their answers.
 
     Args:
         connection: An open write transaction.
-        symbols: Symbols whose answers alter; none = only the one counter.
+        symbols: Symbols whose answers change; none = only the global counter.
     """
-    scopes = sorted({ALL, *symbols})  # one order for all writers, so that two of them cannot lock each other out
+    scopes = sorted({ALL, *symbols})  # one order for all writers avoids deadlocks
     statement = insert_for(connection, change_counters)
     statement = statement.on_conflict_do_update(
         index_elements=[change_counters.c.scope],

@@ -1,7 +1,7 @@
-"""Carrying a database into another one, of either kind, in one transaction, and proof that all of it arrived.
+"""Copies a database into another one, of either kind, in one transaction, and compares hashes.
 
-Every table is read as it would be shown, so that SQLite and PostgreSQL give the same text for the same row; its hash
-is the sum of its rows' SHA-256 modulo 2^256, because the two do not sort alike.
+Every table is read as text, which is equal on SQLite and PostgreSQL; its hash is the sum of its rows' SHA-256 modulo
+2^256, because the two databases sort differently.
 """
 
 import hashlib
@@ -25,10 +25,10 @@ _MODULUS = 2**256
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """What a table holds.
+    """Content of a table.
 
     Attributes:
-        rows: How many rows.
+        rows: Number of rows.
         sha256: Sum of the rows' hashes, 64 hexadecimal digits.
     """
 
@@ -39,16 +39,16 @@ class Digest:
 def copy_database(
     source: Database, target: Database, check: Callable[[Connection], Sequence[str]], before_commit: Callable[[], None]
 ) -> dict[str, Digest]:
-    """Copy every row of a database into an empty one, which is migrated where need be; all of it or nothing.
+    """Copy every row of a database into an empty one, migrated if needed; all or nothing.
 
     Args:
-        source: What to copy: one snapshot of it, whoever writes meanwhile.
+        source: Database to copy; one snapshot of it is read.
         target: An empty database.
         check: Faults of a copy beyond its rows, one sentence each: `service.forecasts.ledger.verify`.
-        before_commit: Called when every row has been compared; what it raises undoes the copy.
+        before_commit: Called after every row was compared; an exception rolls the copy back.
 
     Returns:
-        What each table holds, by name.
+        Content of each table, by name.
 
     Raises:
         DatabaseError: the source is not at this version's migration, the target holds rows, or the copy differs.
@@ -69,7 +69,7 @@ def copy_database(
 
 
 def digest(connection: Connection, table: Table) -> Digest:
-    """Rows and hash of a table, equal for equal contents on SQLite and on PostgreSQL."""
+    """Return rows and hash of a table, equal for equal contents on SQLite and PostgreSQL."""
     total = _Sum(table)
     for batch in _batches(connection, table):
         total.add(batch)
@@ -80,7 +80,7 @@ def _refuse_rows(target: Database, connection: Connection) -> None:
     for table in metadata.sorted_tables:
         if connection.execute(select(func.count()).select_from(table)).scalar_one():
             raise DatabaseError(
-                f"{shown(target)} is not empty: {table.name} has rows; name an empty database, nothing was copied"
+                f"{shown(target)} is not empty: {table.name} has rows; use an empty database, nothing was copied"
             )
 
 
@@ -110,7 +110,7 @@ def _copy(reading: Connection, writing: Connection, table: Table) -> Digest:
 
 
 def _batches(connection: Connection, table: Table) -> Iterator[Sequence[tuple[Any, ...]]]:
-    """Rows in batches; JSON as its text, which tells a JSON null from no value."""
+    """Yield rows in batches; JSON as text, which distinguishes a JSON null from no value."""
     query: Select[Any] = select(*(_readable(connection, column) for column in table.columns))
     result = connection.execute(query.execution_options(yield_per=_BATCH))
     for rows in result.partitions():
@@ -125,14 +125,14 @@ def _readable(connection: Connection, column: Column[Any]) -> Any:
 
 
 def _binder(connection: Connection, column: Column[Any]) -> Callable[[Any], Any] | None:
-    """What turns a value as it is read into one that the driver takes; None = nothing is to be done."""
+    """Return the conversion from read values to driver values; None = no conversion."""
     if isinstance(column.type, JSON):
         return None
     return column.type.dialect_impl(connection.dialect).bind_processor(connection.dialect)
 
 
 def _set_sequence(connection: Connection, table: Table) -> None:
-    """PostgreSQL counts ids apart from the rows: the next one comes after the highest copied."""
+    """Set PostgreSQL's sequence: the next id comes after the highest copied."""
     if connection.dialect.name == "sqlite" or "id" not in table.c:
         return
     sequence = connection.execute(select(func.pg_get_serial_sequence(table.name, "id"))).scalar_one()
@@ -142,7 +142,7 @@ def _set_sequence(connection: Connection, table: Table) -> None:
 
 
 class _Sum:
-    """The hash of a table on its way."""
+    """Running hash of a table."""
 
     def __init__(self, table: Table) -> None:
         self._plain = [_plain(column) for column in table.columns]
@@ -169,7 +169,7 @@ def _plain(column: Column[Any]) -> Callable[[Any], Any] | None:
 
 
 def _unsigned(value: float | None) -> float | None:
-    return None if value is None else value + 0.0  # SQLite keeps no sign of zero
+    return None if value is None else value + 0.0  # SQLite does not store the sign of zero
 
 
 def _canonical(text: str | None) -> str | None:
@@ -177,5 +177,5 @@ def _canonical(text: str | None) -> str | None:
 
 
 def _number(text: str) -> float | int:
-    value = float(text)  # PostgreSQL gives 1e16 back as a whole number
+    value = float(text)  # PostgreSQL returns 1e16 as a whole number
     return int(value) if value.is_integer() else value

@@ -1,4 +1,4 @@
-"""The engine: one place that knows how SQLite and PostgreSQL want to be opened."""
+"""Makes engines for SQLite and PostgreSQL."""
 
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,14 @@ _BUSY_MILLISECONDS = 10_000
 
 
 def make_engine(url: str) -> Engine:
-    """An engine for a database URL; nothing is opened yet.
+    """Return an engine for a database URL; nothing is opened yet.
 
     Args:
         url: SQLAlchemy URL, `sqlite:///file` or `postgresql://...`.
 
     Raises:
         SettingsError: the URL cannot be read or names another kind of database.
-        DatabaseError: the folder of an SQLite file cannot be made.
+        DatabaseError: the folder of an SQLite file cannot be created.
     """
     try:
         parsed = make_url(url)
@@ -31,7 +31,7 @@ def make_engine(url: str) -> Engine:
             f"TPLUS_DATABASE_URL={url!r} is not a database URL; write sqlite:///file.db or postgresql://user@host/name"
         ) from error
     if backend == "sqlite":
-        # A `file:` URI names a file that is there already; as a path it would make a folder called "file:" right here.
+        # A `file:` URI names an existing file; as a path it would create a folder called "file:".
         if parsed.database and parsed.database != ":memory:" and not parsed.database.startswith("file:"):
             _make_folder(Path(parsed.database).parent)
         engine = create_engine(parsed, connect_args={"timeout": _BUSY_MILLISECONDS / 1000})
@@ -51,9 +51,9 @@ _PATIENCE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
-"""Until a server that vanished without a word counts as gone: about half a minute (seconds; the last in milliseconds).
+"""Limits after which a silent server counts as gone: about half a minute (seconds; the last in milliseconds).
 
-Without it a heartbeat waits for the system's own limits, a quarter of an hour and more. What the URL says goes first.
+Without them a heartbeat waits for the system's limits, a quarter of an hour and more. The URL has precedence.
 """
 
 
@@ -62,22 +62,23 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DatabaseError(
-            f"the database's folder {folder} cannot be made ({error.strerror}); "
+            f"the database's folder {folder} cannot be created ({error.strerror}); "
             "set TPLUS_DATA_DIR or TPLUS_DATABASE_URL"
         ) from error
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # so that BEGIN is ours: pysqlite would open a deferred one at the first write
+    # BEGIN is issued explicitly: pysqlite would start a deferred transaction at the first write.
+    connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
     cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")  # NORMAL may lose the last publishes when the power goes
+    cursor.execute("PRAGMA synchronous=FULL")  # NORMAL may lose the last publications at a power failure
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A deferred transaction that reads first and writes later can fail with "locked" in the middle.
+    # A deferred transaction that reads first and writes later can fail with "locked" half way.
     writes = connection.get_execution_options().get(WRITE_OPTION, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,4 +1,4 @@
-"""Hashes of stored rows, each over the hash before it: whoever holds one can check everything older."""
+"""Hashes of stored rows, each over the hash before it: one hash verifies everything older."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Bringing a database to the newest migration, and saying where it stands."""
+"""Migrates databases, and checks their migration."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from service.db.session import Database, driver_message, is_unavailable
 from service.errors import DatabaseError
 
 _SET_UP_LOCK = 0x7470_6C75_73
-"""Number of the advisory lock in PostgreSQL: the word tplus in ASCII, so that no other program has it by chance."""
+"""Number of PostgreSQL's advisory lock: the word tplus in ASCII, unlikely in other programs."""
 
 
 def _config(connection: Connection) -> Config:
@@ -27,15 +27,15 @@ def _config(connection: Connection) -> Config:
 
 
 def current_revision(connection: Connection) -> str | None:
-    """The migration a database stands at; None where it is empty."""
+    """Return the migration of a database; None if it is empty."""
     return MigrationContext.configure(connection).get_current_revision()
 
 
 def lock_migrations(connection: Connection) -> None:
-    """Wait until nobody else sets this database up, and keep others out until the transaction ends.
+    """Lock migrations of this database until the transaction ends.
 
-    PostgreSQL lets two processes make the same table at once and fails the second. SQLite needs nothing here: a
-    write transaction is alone from its beginning.
+    PostgreSQL lets two processes create the same table and fails the second. SQLite needs no lock: a write transaction
+    is exclusive from its start.
 
     Args:
         connection: A write transaction, before it has read anything.
@@ -45,10 +45,10 @@ def lock_migrations(connection: Connection) -> None:
 
 
 def upgrade(database: Database, revision: str = "head") -> None:
-    """Migrate up, in one transaction; processes that do so at once take turns.
+    """Migrate up, in one transaction; concurrent processes wait for each other.
 
     Raises:
-        DatabaseError: the file is no database, or was made by a newer version of Tplus.
+        DatabaseError: the file is not a database, or was made by a newer version of Tplus.
     """
     try:
         with database.transaction() as connection:
@@ -60,22 +60,22 @@ def upgrade(database: Database, revision: str = "head") -> None:
     except DriverError as error:
         raise DatabaseError(
             f"the database {shown(database)} cannot be opened: {driver_message(error)}; "
-            "check the path or URL and the room on its disk"
+            "check the path or URL and the free space on its disk"
         ) from error
 
 
 def require_head(connection: Connection, shown_url: str) -> None:
-    """Refuse to work on tables of another version, whatever was migrated meanwhile.
+    """Raise if the database is not at this version's migration.
 
     Raises:
-        DatabaseError: it stands at another migration.
+        DatabaseError: it is at another migration.
     """
-    try:  # asked at every turn of the scheduler: the migration tool would look the table up first
+    try:  # runs at every turn of the scheduler: Alembic would inspect the table first
         found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
     except ProgrammingError:
         found = None
     except OperationalError as error:
-        if is_unavailable(error):  # locked or gone, which says nothing about its tables
+        if is_unavailable(error):  # locked or unreachable: says nothing about its tables
             raise
         found = None
     if found != HEAD:
@@ -99,5 +99,5 @@ def check(database: Database) -> None:
 
 
 def shown(database: Database) -> str:
-    """The database's URL without its password."""
+    """Return the database's URL without its password."""
     return database.engine.url.render_as_string(hide_password=True)

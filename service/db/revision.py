@@ -1,4 +1,4 @@
-"""The newest migration, as a constant: the API compares it without loading the migration tool."""
+"""The newest migration, as a constant: the API compares it without loading Alembic."""
 
 HEAD = "1004"
 
@@ -7,15 +7,15 @@ FIRST = "1001"
 
 
 def is_development(found: str | None) -> bool:
-    """Whether a migration is of a development version, from which there is no upgrade."""
+    """Return whether a migration is of a development version, from which there is no upgrade."""
     return found is not None and found < FIRST
 
 
 def revision_problem(url: str, found: str | None) -> str:
-    """Say that a database is not at this version's migration, and what to do.
+    """Return a message for a database at another migration, with what to do.
 
     Args:
-        url: The database as it may be shown.
+        url: URL of the database without its password.
         found: Its migration; None = it has no tables.
     """
     if is_development(found):

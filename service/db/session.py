@@ -1,4 +1,4 @@
-"""The two ways to touch the database: read without leaving a trace, or write in one transaction."""
+"""Access to the database: read a snapshot, or write in one transaction."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,44 +11,44 @@ from service.db.engine import WRITE_OPTION, make_engine
 _SNAPSHOT = "REPEATABLE READ"
 
 FAULTS = (OperationalError, InternalError)
-"""What a database raises that is locked, full, read-only, gone or starting up: later it may be well again.
+"""Errors of a database that is locked, full, read-only, unreachable or starting up: a retry may succeed.
 
-PostgreSQL tells a database that is read-only as an internal error, all else as an operational one.
+PostgreSQL reports a read-only database as an internal error, the others as operational errors.
 """
 
 
 def driver_message(error: DBAPIError) -> str:
-    """A driver's own words on one line."""
+    """Return a driver's message on one line."""
     return " ".join(str(error.orig).split())
 
 
 def is_unavailable(error: Exception) -> bool:
-    """Whether this is a fault of the database as a whole, so that waiting may mend it."""
-    # SQLite tells a defect of ours, such as a table that is not there, by the same class of error.
+    """Return whether an error is a fault of the database as a whole, which a retry may survive."""
+    # SQLite uses the same class of error for defects such as a missing table.
     return isinstance(error, FAULTS) and getattr(error.orig, "sqlite_errorname", None) != "SQLITE_ERROR"
 
 
 class Database:
     """An engine with its transactions.
 
-    `transaction()` holds the only commit in the source; whatever is raised inside it undoes everything.
+    `transaction()` has the only commit in the source; an exception inside it rolls everything back.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.engine: Engine = make_engine(url)
         self._writer = self.engine.execution_options(**{WRITE_OPTION: True})
-        # PostgreSQL's default shows each statement what was committed before it, so two of them may not fit together.
+        # PostgreSQL's default isolation shows each statement the commits before it: two reads may be inconsistent.
         self._reader = self.engine if self.is_sqlite else self.engine.execution_options(isolation_level=_SNAPSHOT)
 
     @property
     def is_sqlite(self) -> bool:
-        """Whether this is the embedded default: one active scheduler, the others stand by."""
+        """Whether this is the embedded default: one active scheduler, the others on standby."""
         return self.engine.dialect.name == "sqlite"
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """A write transaction: committed when the block ends, rolled back when it raises."""
+        """Open a write transaction: committed at the end of the block, rolled back on an exception."""
         with self._writer.connect() as connection:
             with connection.begin() as held:
                 yield connection
@@ -56,7 +56,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A consistent snapshot to read from; rolled back at the end."""
+        """Open a consistent snapshot for reading; rolled back at the end."""
         with self._reader.connect() as connection:
             yield connection
             connection.rollback()

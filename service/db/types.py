@@ -1,4 +1,4 @@
-"""Column types that mean the same on SQLite and PostgreSQL."""
+"""Column types that behave the same on SQLite and PostgreSQL."""
 
 from datetime import UTC, datetime
 
@@ -8,7 +8,7 @@ from sqlalchemy.types import TypeDecorator
 
 
 def to_utc(instant: datetime) -> datetime:
-    """An aware instant in UTC.
+    """Return an aware instant in UTC.
 
     Raises:
         ValueError: the instant is naive.
@@ -21,8 +21,7 @@ def to_utc(instant: datetime) -> datetime:
 class Instant(TypeDecorator[datetime]):
     """An aware UTC instant.
 
-    SQLite drops an offset without a word, so naive values are refused on the way in and UTC is put back
-    on the way out.
+    SQLite drops the offset, so naive values are refused when stored and UTC is added when read.
     """
 
     impl = DateTime(timezone=True)
@@ -36,7 +35,7 @@ class Instant(TypeDecorator[datetime]):
         return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Give back aware UTC."""
+        """Return aware UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)

@@ -1,4 +1,4 @@
-"""Insert-or-update for both databases, and the fast path for many rows."""
+"""Insert-or-update for both databases."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 
 def insert_for(connection: Connection, table: Table) -> Any:
-    """The dialect's INSERT, the one that knows ON CONFLICT."""
+    """Return the dialect's INSERT, which supports ON CONFLICT."""
     return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
 
 

@@ -1,1 +1,1 @@
-"""Where heavy work runs: a warm worker for forecasts, a child of its own for training."""
+"""Runs heavy work in other processes: a warm worker for forecasts, a child process per training."""

@@ -1,7 +1,7 @@
-"""Tasks in spawned processes of this machine (never forked: TensorFlow hangs in a fork).
+"""Runs tasks in spawned processes of this machine (never forked: TensorFlow hangs in a fork).
 
-`WarmWorker` keeps one process alive between tasks and starts another when it dies. `FreshChild` takes one
-process per task, so that all of its memory goes back when it ends.
+`WarmWorker` keeps one process alive between tasks and replaces it when it dies. `FreshChild` uses one process per
+task, so that all of its memory is freed when it ends.
 """
 
 import multiprocessing
@@ -25,12 +25,12 @@ _END_SECONDS = 5.0
 def _serve(pipe: Connection, log: Path | None) -> None:
     """The worker's loop: receive (task, request), answer with progress and one result."""
     if log is not None:
-        # TensorFlow's own chatter goes past Python's logging, straight to the descriptor.
-        with suppress(OSError):  # a full or read-only disk: the chatter is not worth the worker
+        # TensorFlow writes past Python's logging, straight to the descriptor.
+        with suppress(OSError):  # a full or read-only disk must not stop the worker
             descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             os.dup2(descriptor, 2)
             os.close(descriptor)
-    # Ctrl-C reaches the whole group, and so does the SIGTERM of some supervisors: the owner decides when we end.
+    # Ctrl-C and the SIGTERM of some supervisors reach the whole group: the owner decides when the worker ends.
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
     while True:
@@ -43,7 +43,7 @@ def _serve(pipe: Connection, log: Path | None) -> None:
         task, request = message
         try:
             answer = task(request, lambda progress: pipe.send(("progress", progress)))
-        except Exception as error:  # the owner re-raises it by name; a worker survives a failed task
+        except Exception as error:  # the owner raises it again by name; the worker survives a failed task
             sentence = disk_message(error) if isinstance(error, OSError) else str(error)
             pipe.send(("failed", type(error).__name__, sentence))
         else:
@@ -51,7 +51,7 @@ def _serve(pipe: Connection, log: Path | None) -> None:
 
 
 class _Process:
-    """One spawned process and our end of its pipe."""
+    """One spawned process and this end of its pipe."""
 
     def __init__(self, name: str, log: Path | None) -> None:
         self._log = log
@@ -74,10 +74,10 @@ class _Process:
             while True:
                 if not self.pipe.poll(0.2):
                     if stop.is_set():
-                        raise WorkerDied("the task was ended because the service is stopping")
+                        raise WorkerDied("the task was stopped because the service is stopping")
                     if deadline is not None and time.monotonic() > deadline:
                         raise WorkerTimeout(
-                            f"the task took longer than its limit of {limit_seconds:.0f} s and was ended"
+                            f"the task took longer than its limit of {limit_seconds:.0f} s and was stopped"
                         )
                     continue
                 kind, *rest = self.pipe.recv()
@@ -90,11 +90,11 @@ class _Process:
                     return rest[0]
         except (EOFError, BrokenPipeError, ConnectionResetError) as error:
             self.process.join(_END_SECONDS)
-            told = [] if self.process.exitcode != -signal.SIGKILL else ["memory may have run out"]
-            told += [] if self._log is None else [f"see {self._log}"]
+            causes = [] if self.process.exitcode != -signal.SIGKILL else ["memory may have run out"]
+            causes += [] if self._log is None else [f"see {self._log}"]
             raise WorkerDied(
-                f"the {self.process.name} process ended in the middle of a task (exit code {self.process.exitcode})"
-                f"{'; ' if told else ''}{', '.join(told)}"
+                f"the {self.process.name} process ended during a task (exit code {self.process.exitcode})"
+                f"{'; ' if causes else ''}{', '.join(causes)}"
             ) from error
 
     def end(self) -> None:
@@ -111,11 +111,11 @@ class _Process:
 
 
 class WarmWorker:
-    """One supervised process that stays warm; tasks run one after the other.
+    """One process that stays warm; tasks run one after the other.
 
     Args:
-        limit_seconds: A task that takes longer is ended, and the process with it.
-        log: File that the process's standard error is appended to; None = ours.
+        limit_seconds: A task that takes longer is stopped with the process.
+        log: File that the process's standard error is appended to; None = that of this process.
     """
 
     def __init__(self, limit_seconds: float = 120.0, log: Path | None = None) -> None:
@@ -155,8 +155,8 @@ class FreshChild:
     """One new process per task, ended after it.
 
     Args:
-        limit_seconds: A task that takes longer is ended.
-        log: File that the process's standard error is appended to; None = ours.
+        limit_seconds: A task that takes longer is stopped.
+        log: File that the process's standard error is appended to; None = that of this process.
     """
 
     def __init__(self, limit_seconds: float, log: Path | None = None) -> None:
@@ -177,5 +177,5 @@ class FreshChild:
         return cast(Answer, answer)
 
     def close(self) -> None:
-        """Tell a running task to end."""
+        """Stop a running task."""
         self._stop.set()

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from sqlalchemy import Connection
 
-from models.config import QUANTILES
+from models.config import INTERVAL_BOUNDS, MEDIAN
 from service.forecasts.candidates import Candidate, read_candidates
 from service.forecasts.ledger import publish
 from service.forecasts.predict import Predictions, predict
@@ -21,7 +21,7 @@ from service.training.registry.versions import serving_versions
 RECHECK = timedelta(hours=1)
 """Market time after which missing bars are checked again."""
 
-_LOW, _MEDIAN, _HIGH = QUANTILES.index(0.10), QUANTILES.index(0.50), QUANTILES.index(0.90)
+_LOW, _HIGH = INTERVAL_BOUNDS[0.80]
 
 
 def forecast(context: ServiceContext, run: Run) -> None:
@@ -119,7 +119,7 @@ def _summary(
         reason = served.get((draft.symbol, draft.strategy, draft.model_version_id))
         if reason is None:
             continue
-        low, point, high = (float(draft.last_close * np.exp(draft.calibrated[i])) for i in (_LOW, _MEDIAN, _HIGH))
+        low, point, high = (float(draft.last_close * np.exp(draft.calibrated[i])) for i in (_LOW, MEDIAN, _HIGH))
         steps.append(
             ServedStep(
                 draft.symbol,

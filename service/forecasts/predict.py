@@ -121,7 +121,7 @@ def _forecast(
     for key, batch in answered.items():
         if isinstance(batch, str):
             context.reporter.notice(f"model version {key} cannot forecast: {batch}")
-    refused = {key: {r.symbol: r.reason for r in batch.refusals} for key, batch in batches.items()}
+    refused = {key: {r.symbol: r.reason for r in batch.skipped} for key, batch in batches.items()}
     for key, batch in answered.items():
         if isinstance(batch, str):
             refused[key] = dict.fromkeys(symbols, batch)

@@ -1,1 +1,1 @@
-"""What a running service consists of: settings, database, clock and reporter."""
+"""The parts of a running service: settings, database, clock and reporter."""

@@ -1,11 +1,11 @@
-"""Everything a job needs, put together once at start-up and handed on."""
+"""The parts of the service that jobs need, made once at start-up."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from models.config import ModelConfig, Reference, ReferenceRole, Strategy
 from models.errors import UnknownNetwork
-from models.networks.registry import NetworkInfo, is_spatiotemporal, selectable
+from models.networks.registry import NetworkInfo, is_spatiotemporal, network_info
 from models.tuned_configs import tuned
 from service.clock import MachineClock, MarketClock
 from service.db.session import Database
@@ -18,9 +18,9 @@ from service.settings import Settings
 
 RANDOM_WALK = "random_walk"
 SUBSTITUTE = "lstm"
-"""Network that serves the symbols which a network over market frames has not seen."""
+"""Network that serves symbols which the spatiotemporal network has not seen."""
 REFERENCE_GROUPS = ("equity",)
-"""Groups whose inputs hold the reference series unless set otherwise."""
+"""Groups whose inputs include the reference series by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class ServiceContext:
 
     @property
     def mode(self) -> str:
-        """Mode of what this service publishes: `live` or `replay`."""
+        """Mode of the editions of this service: `live` or `replay`."""
         return "live" if self.settings.market_clock.mode == "system" else "replay"
 
     @property
@@ -57,14 +57,14 @@ class ServiceContext:
         return tuple(parse_reference(item) for item in self.settings.reference_symbols)
 
     def configs(self, group: str) -> dict[Strategy, ModelConfig]:
-        """How this group's networks are made, by strategy."""
+        """Return the configs of a group's networks by strategy."""
         return self._model_configs(group, network_of(self.settings))
 
     def substitutes(self, group: str) -> dict[Strategy, ModelConfig]:
-        """What is trained beside a network over market frames, for symbols it has not seen; empty beside others."""
+        """Return the configs trained with a spatiotemporal network, for symbols it has not seen; else empty."""
         if not is_spatiotemporal(self.settings.network):
             return {}
-        return self._model_configs(group, selectable(SUBSTITUTE))
+        return self._model_configs(group, network_info(SUBSTITUTE))
 
     def _model_configs(self, group: str, network: NetworkInfo) -> dict[Strategy, ModelConfig]:
         references = self.references() if group in REFERENCE_GROUPS else ()
@@ -83,13 +83,13 @@ class ServiceContext:
 
 
 def network_of(settings: Settings) -> NetworkInfo:
-    """The network that the settings ask for.
+    """Return the network of the settings.
 
     Raises:
-        SettingsError: there is no network of that name; the sentence lists those there are.
+        SettingsError: no network has that name; the message lists the names.
     """
     try:
-        return selectable(settings.network)
+        return network_info(settings.network)
     except UnknownNetwork as error:
         raise SettingsError(f"TPLUS_NETWORK={settings.network!r} cannot be used: {error}") from error
 

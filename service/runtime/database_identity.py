@@ -1,4 +1,4 @@
-"""What a database was made for: its source, its market clock, and where its market time began."""
+"""Identity of a database: its source, its market clock, and the start of its market time."""
 
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -21,7 +21,7 @@ def ensure_stamp(
     Args:
         connection: An open write transaction.
         source: The source's name, `PriceSource.name`.
-        clock: The market clock asked for.
+        clock: The market clock of the settings.
         machine_now: Aware UTC machine time.
         record: The span of a recorded source, None for a live one.
 
@@ -53,13 +53,14 @@ def check_stamp(connection: Connection, source: str, clock: ClockSetting) -> Non
         return
     if (row.source, row.clock_mode) != (source, clock.mode):
         raise StampMismatch(
-            f"the database was made for source {row.source} with the {row.clock_mode} clock, you asked for {source} "
-            f"with the {clock.mode} clock; set them to match, or name another TPLUS_DATABASE_URL"
+            f"the database was made for source {row.source} with the {row.clock_mode} clock, "
+            f"the settings name {source} with the {clock.mode} clock; "
+            "change them to match, or set another TPLUS_DATABASE_URL"
         )
     if clock.start is not None and clock.start < row.start_at:
         raise StampMismatch(
-            f"the database's market time began at {row.start_at:%Y-%m-%dT%H:%M:%SZ}, "
-            f"START {clock.start:%Y-%m-%dT%H:%M:%SZ} is earlier; make a new database for an earlier START"
+            f"the database's market time starts at {row.start_at:%Y-%m-%dT%H:%M:%SZ}, "
+            f"START {clock.start:%Y-%m-%dT%H:%M:%SZ} is earlier; use a new database for an earlier START"
         )
 
 
@@ -67,11 +68,9 @@ def _start_at(source: str, clock: ClockSetting, machine_now: datetime, record: R
     if clock.mode == "system":
         return machine_now
     if record is None and source.startswith("files:"):
-        raise SettingsError(
-            f"TPLUS_SOURCE {source} holds no price series that can be read; put CSV or Parquet files there"
-        )
+        raise SettingsError(f"TPLUS_SOURCE {source} has no readable price file; add CSV or Parquet files")
     if record is None:
-        raise SettingsError("this source keeps no record of the past and cannot replay; set TPLUS_CLOCK=system")
+        raise SettingsError("this source has no record of the past and cannot replay; set TPLUS_CLOCK=system")
     start = clock.start or _midnight(max(record.first, record.last - timedelta(days=DEFAULT_REPLAY_DAYS)))
     if not _midnight(record.first) <= start < _midnight(record.last) + timedelta(days=2):
         raise SettingsError(

@@ -1,4 +1,4 @@
-"""What the scheduler tells whoever watches: a terminal, or a log of JSON lines."""
+"""Events that the scheduler reports, to a terminal or to a log of JSON lines."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class ServedStep:
 
 @dataclass(frozen=True, slots=True)
 class EditionSummary:
-    """An edition as it was published."""
+    """A published edition."""
 
     number: int
     calendar: str
@@ -37,14 +37,14 @@ class EditionSummary:
 
 @dataclass(frozen=True, slots=True)
 class ScoreSummary:
-    """What a score run found.
+    """Result of a score run.
 
     Attributes:
         calendar: Its calendar.
         session: Newest session scored.
-        scored: Served steps scored now.
-        inside_80: Of those, how many closed inside their 80 % interval.
-        void: Forecasts that got no bar and were closed without a score.
+        scored: Published steps scored in this run.
+        inside_80: Number of those inside their 80 % interval.
+        void: Forecasts without a bar.
     """
 
     calendar: str
@@ -55,7 +55,7 @@ class ScoreSummary:
 
 
 class Reporter(Protocol):
-    """Told of everything that happens, in order."""
+    """Receives every event, in order."""
 
     def edition(self, summary: EditionSummary) -> None:
         """An edition was published."""
@@ -66,7 +66,7 @@ class Reporter(Protocol):
         ...
 
     def progress(self, task: str, fraction: float, detail: str) -> None:
-        """Long work stands at a fraction 0..1; 1 ends it."""
+        """Work is done up to a fraction 0..1; 1 ends it."""
         ...
 
     def decision(self, group: str, strategy: str, sentence: str) -> None:
@@ -74,7 +74,7 @@ class Reporter(Protocol):
         ...
 
     def run_ended(self, run: Run, state: str, counts: Mapping[str, int], error: str | None) -> None:
-        """A run ended, waits, or will be tried again."""
+        """A run ended, waits, or will be retried."""
         ...
 
     def market_time(self, now: datetime, sentence: str) -> None:
@@ -82,12 +82,12 @@ class Reporter(Protocol):
         ...
 
     def notice(self, sentence: str, symbols: Sequence[str] = ()) -> None:
-        """Something a person may want to act on."""
+        """A message for a person."""
         ...
 
 
 class SilentReporter:
-    """Says nothing."""
+    """Ignores every event."""
 
     def edition(self, summary: EditionSummary) -> None:
         """Ignored."""

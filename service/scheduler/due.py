@@ -1,4 +1,4 @@
-"""Which runs are due: pure functions of calendars, instants and what was planned before."""
+"""Computes which runs are due: pure functions of calendars, instants and planned runs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,17 +8,17 @@ from service.market.calendars import Calendars
 from service.runs import PlannedRun
 
 TRAIN_EVERY = timedelta(days=6, hours=22)
-"""A week, less two hours: the week of a clock change is an hour short."""
+"""A week less two hours: the week of a clock change is an hour shorter."""
 SESSION_JOBS: tuple[str, ...] = ("pull", "score", "forecast")
 
 
 @dataclass(frozen=True, slots=True)
 class CalendarView:
-    """What the database says of a calendar.
+    """State of a calendar in the database.
 
     Attributes:
         name: Its name.
-        has_active: Whether a watched symbol trades on it; without one it is only pulled.
+        has_active: Whether a symbol of the watchlist trades on it; else it is only pulled.
         has_new: Whether a symbol on it was never pulled.
         last_pull: Newest scheduled_for of its pull runs, None before the first.
         last_sequence: Highest sequence of the pulls of that instant.
@@ -35,14 +35,14 @@ class CalendarView:
 
 @dataclass(frozen=True, slots=True)
 class GroupView:
-    """What the database says of a training group.
+    """State of a training group in the database.
 
     Attributes:
         name: Its name.
         calendars: Calendars of its pulled, watched symbols.
         last_train: Newest scheduled_for of its train runs, None before the first.
-        lacks_network: It could have a network, has none, and enough pooled dates have come together.
-        is_settled: No watched symbol still waits for its very first pull, and no training of it is open.
+        lacks_network: It can have a network, has none, and has enough pooled dates.
+        is_settled: No symbol of the watchlist waits for its first pull, and no training of it is open.
     """
 
     name: str
@@ -53,14 +53,14 @@ class GroupView:
 
 
 def due_sessions(calendars: Calendars, view: CalendarView, now: datetime) -> list[PlannedRun]:
-    """Runs of one calendar that ought to exist by an instant, oldest first.
+    """Return the runs of one calendar that are due by an instant, oldest first.
 
     The newest final session gets all its jobs. Sessions missed since the last pull get a forecast run each,
-    which will find T open and say `missed`; their pulls and scores are covered by the newest.
+    which reports `missed`; their pulls and scores are covered by the newest.
 
     Args:
-        book: Calendars and their settle delays.
-        view: What stands in the database.
+        calendars: Calendars and their settle delays.
+        view: State in the database.
         now: Market time.
     """
     newest = calendars.newest_final(view.name, now)
@@ -85,7 +85,7 @@ def due_sessions(calendars: Calendars, view: CalendarView, now: datetime) -> lis
 
 
 def _since(calendars: Calendars, view: CalendarView, newest: date) -> list[date]:
-    """Sessions without a pull up to the newest (inclusive); only the newest where there was none before."""
+    """Return the sessions without a pull up to the newest (inclusive); only the newest before the first pull."""
     if view.last_pull is None:
         return [newest]
     oldest = view.last_pull.date() - timedelta(days=3)
@@ -94,7 +94,7 @@ def _since(calendars: Calendars, view: CalendarView, newest: date) -> list[date]
 
 
 def due_trainings(calendars: Calendars, groups: Sequence[GroupView], now: datetime) -> list[PlannedRun]:
-    """Train runs due by an instant: at first start, weekly, and when a group first has enough history."""
+    """Return the train runs due by an instant: at first start, weekly, and when a group first has enough history."""
     planned = []
     for group in groups:
         newest = [
@@ -119,7 +119,7 @@ def _newest(calendars: Calendars, names: Sequence[str], now: datetime) -> Mappin
 
 @dataclass(frozen=True, slots=True)
 class MarketEvent:
-    """The next instant at which replayed market time stops.
+    """The next instant of replayed market time.
 
     Attributes:
         at: An open, or a close + settle.
@@ -133,13 +133,13 @@ class MarketEvent:
 def next_event(
     calendars: Calendars, names: Sequence[str], now: datetime, record_end: date | None
 ) -> MarketEvent | None:
-    """The first open or close + settle after an instant; None when the record has no further session.
+    """Return the first open or close + settle after an instant; None at the end of the record.
 
     Args:
-        book: Calendars and their settle delays.
-        names: Those that matter.
+        calendars: Calendars and their settle delays.
+        names: Names of the calendars.
         now: Market time.
-        record_end: Last session of the record (inclusive); None = endless.
+        record_end: Last session of the record (inclusive); None = no end.
     """
     events = sorted({event for name in names for event in _events(calendars, name, now, record_end)})
     if not events:
@@ -151,7 +151,7 @@ def next_event(
 
 
 def _events(calendars: Calendars, name: str, after: datetime, record_end: date | None) -> list[datetime]:
-    """The events of a calendar's next few sessions after an instant."""
+    """Return the events of a calendar's next few sessions after an instant."""
     calendar = calendars.get(name)
     first = after.date() - timedelta(days=3)
     found: list[datetime] = []

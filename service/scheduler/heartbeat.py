@@ -1,4 +1,4 @@
-"""Keeps the lead and the claimed runs alive while the work goes on in other threads."""
+"""Extends the leases of the lead and of claimed runs while other threads work."""
 
 import threading
 
@@ -14,7 +14,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Heartbeat:
-    """A thread that prolongs the leases of one scheduler every third of their length.
+    """A thread that extends the leases of one scheduler every third of their length.
 
     Args:
         context: The service's parts.
@@ -36,21 +36,21 @@ class Heartbeat:
         return self._thread.is_alive()
 
     def start(self) -> None:
-        """Begin to beat."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop beating; the leases are given back by their owners."""
+        """Stop the thread; their owners release the leases."""
         self._stop.set()
         self._thread.join()
 
     def hold(self, run: Run) -> None:
-        """Keep a run's lease from now on."""
+        """Extend a run's lease from now on."""
         with self._lock:
             self._runs[run.id] = run
 
     def drop(self, run: Run) -> None:
-        """Stop keeping a run's lease."""
+        """Stop extending a run's lease."""
         with self._lock:
             self._runs.pop(run.id, None)
 
@@ -60,14 +60,14 @@ class Heartbeat:
             try:
                 self.beat()
             except FAULTS as error:
-                if not failing:  # once: the loop says when the database is back
+                if not failing:  # once: the loop reports when the database is back
                     _log.warning("heartbeat could not be written", error=driver_message(error))
                 failing = True
             else:
                 failing = False
 
     def beat(self) -> None:
-        """Prolong everything held once."""
+        """Extend every held lease once."""
         with self._lock:
             held = list(self._runs.values())
         with self._context.database.transaction() as connection:
@@ -78,4 +78,4 @@ class Heartbeat:
                 with self._context.database.transaction() as connection:
                     heartbeat(connection, run, self._context.machine.now(connection) + self._context.lease)
             except FencedError:
-                self.drop(run)  # finished meanwhile, or taken over: its own publish will be told
+                self.drop(run)  # finished meanwhile, or taken over: its own publish will fail

@@ -1,7 +1,7 @@
-"""Who is active: a lease on machine time with a token, so that one scheduler at a time moves the clock.
+"""The active scheduler: a lease on machine time with a token, so that one scheduler at a time moves the clock.
 
-On SQLite the active scheduler does all the work and the others stand by; on PostgreSQL the runs have leases of
-their own and every scheduler works, but replayed market time is still moved by one alone.
+On SQLite the active scheduler does all the work and the others are on standby. On PostgreSQL the runs have leases of
+their own and every scheduler works, but only the active one moves replayed market time.
 """
 
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from service.db.upsert import upsert
 
 
 def take_lead(connection: Connection, me: str, name: str, now: datetime, lease: timedelta) -> bool:
-    """Take or keep the lead; returns whether it is ours.
+    """Take or keep the lead; returns whether this scheduler leads.
 
     Args:
         connection: An open write transaction.
@@ -41,10 +41,10 @@ def take_lead(connection: Connection, me: str, name: str, now: datetime, lease: 
 
 
 def _follow_clock_back(connection: Connection, me: str, now: datetime, lease: timedelta) -> None:
-    """Let no lease outlive one lease from now where the clock was set back since it was written.
+    """Limit every lease to one lease from now after the clock was set back.
 
-    A heartbeat of another scheduler that lies in the future shows it. A living holder beats again within its lease
-    and loses nothing; a dead one's lead and runs come free after one lease in place of the whole step back.
+    A heartbeat of another scheduler in the future shows it. A running holder extends its lease in time and loses
+    nothing; the lead and runs of a dead one are free after one lease instead of after the whole step back.
     """
     ahead = select(schedulers.c.id).where(schedulers.c.id != me, schedulers.c.heartbeat_at > now).limit(1)
     if connection.execute(ahead).one_or_none() is None:
@@ -57,18 +57,18 @@ def _follow_clock_back(connection: Connection, me: str, now: datetime, lease: ti
 
 
 def drop_lead(connection: Connection, me: str) -> None:
-    """Give the lead back so that a standby need not wait for the lease to run out."""
+    """Release the lead, so that a standby need not wait until the lease expires."""
     connection.execute(update(schedulers).where(schedulers.c.id == me).values(lease_until=None))
 
 
 def holds_lead(connection: Connection, me: str, now: datetime) -> bool:
-    """Whether a scheduler's lead is still its own; locks it against a takeover until the transaction ends."""
+    """Return whether a scheduler still leads; locks the lead until the transaction ends."""
     lock_changes(connection)
     mine = select(schedulers.c.id).where(schedulers.c.id == me, schedulers.c.lease_until > now)
     return connection.execute(mine).one_or_none() is not None
 
 
 def leader(connection: Connection, now: datetime) -> str | None:
-    """Name of the active scheduler, None where there is none."""
+    """Return the name of the active scheduler, None if there is none."""
     query = select(schedulers.c.name).where(schedulers.c.lease_until > now).limit(1)
     return connection.execute(query).scalar_one_or_none()

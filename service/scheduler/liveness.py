@@ -1,4 +1,4 @@
-"""Whether a scheduler lives: how old the newest heartbeat row is, on machine time."""
+"""Health of the schedulers: the age of the newest heartbeat, in machine time."""
 
 from datetime import datetime, timedelta
 
@@ -8,7 +8,7 @@ from service.db.tables import schedulers
 
 
 def silence(connection: Connection, now: datetime, host: str | None = None) -> timedelta | None:
-    """How long no scheduler has said that it lives; None where none ever did.
+    """Return the age of the newest heartbeat of any scheduler; None if there never was one.
 
     Args:
         connection: Open for reading.

@@ -1,6 +1,6 @@
-"""The loop: lead, plan, claim, work; and under replay, when nothing is left to do, move market time.
+"""The scheduler's loop: lead, plan, claim, work; under replay it moves market time when nothing is left to do.
 
-Training runs in a thread of its own beside the loop, so that forecasts of other sessions never wait for it.
+Training runs in a thread of its own, so that forecasts of other sessions never wait for it.
 """
 
 import os
@@ -29,11 +29,11 @@ from service.scheduler.worker import execute
 _log = structlog.get_logger(__name__)
 
 CLOSED_KEPT = timedelta(days=60)
-"""How long a session that turned out closed can still matter to what is due: twice as long as one is judged."""
+"""How long an unscheduled closure can affect what is due: twice as long as one is checked."""
 
 
 class Step(Enum):
-    """What one turn of the loop did."""
+    """Result of one turn of the loop."""
 
     WORKED = "worked"
     IDLE = "idle"
@@ -65,15 +65,15 @@ class Scheduler:
 
     @property
     def record_ended(self) -> bool:
-        """Whether replay has come to the end of its record."""
+        """Whether replay has reached the end of its record."""
         return self._mover is not None and self._mover.ended
 
     def stop(self) -> None:
-        """Ask the loop to end after the work in hand; safe from a signal handler."""
+        """Stop the loop after the current work; safe in a signal handler."""
         self._stop.set()
 
     def run(self) -> None:
-        """Work until told to stop."""
+        """Work until `stop` is called."""
         self._heartbeat.start()
         try:
             while not self._stop.is_set():
@@ -82,10 +82,10 @@ class Scheduler:
             self.close()
 
     def drain(self) -> bool:
-        """Do everything due for this scheduler's jobs, retries included; market time is not moved.
+        """Do all due work of this scheduler's jobs, retries included; market time is not moved.
 
         Returns:
-            Whether it was done here; False where another scheduler leads and does it.
+            Whether this scheduler did it; False if another one leads and does it.
         """
         self._heartbeat.start()
         try:
@@ -93,7 +93,7 @@ class Scheduler:
                 step = self.step()
                 if step is Step.STANDBY:
                     return False
-                if step is Step.IDLE and not self._owes():
+                if step is Step.IDLE and not self._has_open_work():
                     return True
                 if step is not Step.WORKED:
                     self._stop.wait(0.1)
@@ -102,7 +102,7 @@ class Scheduler:
             self.close()
 
     def close(self) -> None:
-        """End what runs and give every lease back."""
+        """Stop running work and release every lease."""
         self._stop.set()
         if self._training is not None and self._training.is_alive():
             self._context.child.close()
@@ -113,10 +113,10 @@ class Scheduler:
             with self._context.database.transaction() as connection:
                 drop_lead(connection, self.id)
         except FAULTS as error:
-            _log.warning("the lead could not be given back; it runs out by itself", error=driver_message(error))
+            _log.warning("the lead could not be released; it expires by itself", error=driver_message(error))
 
     def step(self) -> Step:
-        """One turn: plan what is due and do at most one run."""
+        """Plan what is due and do at most one run."""
         with self._context.database.transaction() as connection:
             require_head(connection, shown(self._context.database))
             machine_now = self._context.machine.now(connection)
@@ -142,11 +142,11 @@ class Scheduler:
         return Step.WORKED
 
     def _turn(self) -> float:
-        """One turn of the endless loop; returns the real seconds to sleep."""
+        """Do one turn of the loop; returns the real seconds to sleep."""
         poll = self._context.settings.poll_seconds
         try:
             step = self.step()
-            self._notify_well()
+            self._notify_recovery()
             if step is Step.WORKED:
                 return 0.0
             if step is Step.STANDBY or self._mover is None:
@@ -155,13 +155,13 @@ class Scheduler:
         except FAULTS as error:
             self._notify_fault(driver_message(error))
             return poll
-        except DatabaseError as error:  # migrated by another version under us: whoever did may undo it
+        except DatabaseError as error:  # migrated by another version while running: it may be undone
             self._notify_fault(str(error))
             return poll
         return poll if left is None else min(left, poll)
 
     def _claimable(self) -> tuple[str, ...]:
-        """Jobs that may be claimed now: one training at a time."""
+        """Return the jobs that may be claimed now: one training at a time."""
         busy = self._training is not None and self._training.is_alive()
         return tuple(job for job in self._jobs if job != "train" or not busy)
 
@@ -171,23 +171,23 @@ class Scheduler:
         finally:
             self._heartbeat.drop(run)
 
-    def _owes(self) -> bool:
-        """Whether any of this scheduler's jobs is still due or running."""
+    def _has_open_work(self) -> bool:
+        """Return whether any of this scheduler's jobs is due or running."""
         with self._context.database.reading() as connection:
             return is_busy(connection, self._jobs)
 
     def _notify_fault(self, reason: str) -> None:
-        """Say once that the database cannot be used; the turns go on."""
+        """Report once that the database cannot be used; the loop continues."""
         if not self._faulty:
             self._faulty = True
-            _log.error("the database cannot be used; trying again until it can", error=reason)
+            _log.error("the database cannot be used; retrying", error=reason)
 
-    def _notify_well(self) -> None:
+    def _notify_recovery(self) -> None:
         if self._faulty:
             self._faulty = False
-            self._context.reporter.notice("the database can be used again; going on where it stopped")
+            self._context.reporter.notice("the database can be used again; work resumes")
 
     def _notify_standby(self, active: str | None) -> None:
         if not self._stood_by:
             self._stood_by = True
-            self._context.reporter.notice(f"another scheduler is active ({active}); standing by until its lease ends")
+            self._context.reporter.notice(f"another scheduler is active ({active}); on standby until its lease ends")

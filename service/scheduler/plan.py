@@ -30,7 +30,7 @@ def plan_due(context: ServiceContext, connection: Connection, groups: GroupReade
     return plan(connection, planned)
 
 
-def ask(connection: Connection, job: str, machine_now: datetime) -> int:
+def add_request(connection: Connection, job: str, machine_now: datetime) -> int:
     """Write a run request for a job's newest runs; returns its id."""
     body = {"job": job}
     values = {
@@ -51,7 +51,7 @@ def body_hash(body: Mapping[str, Any]) -> str:
 def answer_requests(context: ServiceContext, connection: Connection, market_now: datetime) -> None:
     """Plan the requested runs and store their ids, in the scheduler's own transaction.
 
-    The session jobs are planned by the calendar anyway; a training is planned for the newest instant.
+    The calendar plans the session jobs anyway; a training is planned for the newest instant.
     """
     for row in connection.execute(select(run_requests).where(run_requests.c.state == RequestState.PENDING)).all():
         job = row.body["job"]
@@ -66,7 +66,7 @@ def answer_requests(context: ServiceContext, connection: Connection, market_now:
 
 
 def plan_trainings(context: ServiceContext, connection: Connection, market_now: datetime) -> None:
-    """Plan a training of every group for its newest due instant; one that was done there is not repeated."""
+    """Plan a training of every group for its newest due instant; one that is done there is not repeated."""
     views = GroupReader().views(connection)
     now_due = [GroupView(view.name, view.calendars, None) for view in views]
     planned: list[PlannedRun] = due_trainings(context.calendars, now_due, market_now)
@@ -74,7 +74,7 @@ def plan_trainings(context: ServiceContext, connection: Connection, market_now: 
 
 
 def newest_runs(connection: Connection, job: str) -> list[int]:
-    """Ids of a job's runs at the newest instant of each scope."""
+    """Return the ids of a job's runs at the newest instant of each scope."""
     newest = (
         select(runs.c.scope, func.max(runs.c.scheduled_for).label("instant"))
         .where(runs.c.job == job)
@@ -91,5 +91,5 @@ def newest_runs(connection: Connection, job: str) -> list[int]:
 
 
 def read_request(connection: Connection, request_id: int) -> Any:
-    """A request's row."""
+    """Return a request's row."""
     return connection.execute(select(run_requests).where(run_requests.c.id == request_id)).one()

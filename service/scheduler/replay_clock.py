@@ -1,4 +1,4 @@
-"""Moving replayed market time from event to event, at a pace, by the active scheduler alone."""
+"""Moves replayed market time from event to event at a pace; only the active scheduler does."""
 
 import time
 from datetime import date, datetime
@@ -15,11 +15,11 @@ from service.scheduler.state import GroupReader, active_calendars
 
 
 class ReplayMover:
-    """Moves the one row of market time.
+    """Moves the row of market time.
 
     Args:
         context: The service's parts; its clock setting holds the pace.
-        me: Id of the scheduler on whose behalf it moves.
+        me: Id of the scheduler.
         groups: Reader of the training groups.
     """
 
@@ -37,15 +37,15 @@ class ReplayMover:
         return self._ended
 
     def seconds_left(self, event: MarketEvent) -> float:
-        """Real seconds until an event may come; its day's seconds are shared by the day's events."""
+        """Return the real seconds until an event is due; the events of a day share that day's seconds."""
         return self._moved_at + self._speed / event.events_that_day - time.monotonic()
 
     def move(self) -> float | None:
-        """Move to the next event if its time has come.
+        """Move to the next event if it is due.
 
         Returns:
-            0 after a move, the real seconds still to wait otherwise; None while a run holds the clock, while
-            another scheduler leads, or when the record has ended.
+            0 after a move, else the real seconds to wait; None while a run holds the clock, while another scheduler
+            leads, or at the end of the record.
         """
         with self._context.database.reading() as connection:
             if is_busy(connection):
@@ -63,7 +63,7 @@ class ReplayMover:
         with self._context.database.transaction() as connection:
             if not holds_lead(connection, self._me, self._context.machine.now(connection)):
                 return None
-            # Another scheduler may have moved the clock since: nothing passes an instant that nobody has planned.
+            # Another scheduler may have moved the clock since: an instant is passed only after it was planned.
             stands, _ = read_clock(connection)
             plan_due(self._context, connection, self._groups, stands)
             if stands != now or is_busy(connection):
@@ -76,11 +76,11 @@ class ReplayMover:
     def _end(self, now: datetime, has_calendars: bool, record_end: date | None) -> None:
         if has_calendars and not self._ended:
             self._ended = True
-            sentence = f"the record ends with {record_end}; market time stands still, the service keeps serving"
+            sentence = f"the record ends with {record_end}; market time does not move, the service keeps serving"
             self._context.reporter.market_time(now, sentence)
 
 
 def read_clock(connection: Connection) -> tuple[datetime, date | None]:
-    """Replayed market time and the record's last session."""
+    """Return replayed market time and the record's last session."""
     row = connection.execute(select(market_clock.c.now, market_clock.c.record_end)).one()
     return row.now, row.record_end

@@ -1,4 +1,4 @@
-"""What the planner needs to know, read from the database in a few short queries."""
+"""Reads the state that the planner needs, in a few short queries."""
 
 from sqlalchemy import Connection, and_, exists, func, select
 
@@ -14,13 +14,13 @@ _PULLED = instruments.c.active | instruments.c.reference
 
 
 def active_calendars(connection: Connection) -> tuple[str, ...]:
-    """Calendars of every symbol that is pulled, sorted."""
+    """Return the calendars of every symbol that is pulled, sorted."""
     query = select(instruments.c.calendar).where(_PULLED).distinct().order_by(instruments.c.calendar)
     return tuple(connection.execute(query).scalars())
 
 
 def calendar_views(connection: Connection) -> tuple[CalendarView, ...]:
-    """One view per calendar in use."""
+    """Return one view per calendar in use."""
     facts = connection.execute(
         select(
             instruments.c.calendar,
@@ -45,13 +45,13 @@ def calendar_views(connection: Connection) -> tuple[CalendarView, ...]:
 
 
 class GroupReader:
-    """Reads the training groups; counts a group's pooled dates at most once per pull, since it reads all bars."""
+    """Reads the training groups; counts a group's pooled dates at most once per pull, since that reads all bars."""
 
     def __init__(self) -> None:
         self._counted: dict[str, tuple[object, int]] = {}
 
     def views(self, connection: Connection) -> tuple[GroupView, ...]:
-        """One view per group that has a watched symbol with bars."""
+        """Return one view per group that has a symbol of the watchlist with bars."""
         rows = connection.execute(
             select(instruments.c.group, instruments.c.calendar)
             .where(instruments.c.active, instruments.c.first_session.is_not(None))

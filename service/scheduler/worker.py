@@ -1,4 +1,4 @@
-"""The jobs by name, and what happens around one: errors become a retry with backoff or a failed run."""
+"""Executes jobs by name: an error becomes a retry with backoff or a failed run."""
 
 import random
 from collections.abc import Callable, Mapping
@@ -26,12 +26,12 @@ _log = structlog.get_logger(__name__)
 
 
 def execute(context: ServiceContext, run: Run, stopping: Callable[[], bool]) -> None:
-    """Run a job; whatever it raises ends in the run's row, never in the loop.
+    """Execute a run's job; an error ends in the run's row, never in the loop.
 
     Args:
         context: The service's parts.
         run: A run that this process has claimed.
-        stopping: Whether the process was told to stop: an interrupted run is then given back, not failed.
+        stopping: Whether the process stops: an interrupted run is then released, not failed.
     """
     try:
         JOBS[run.job](context, run)
@@ -47,21 +47,21 @@ def execute(context: ServiceContext, run: Run, stopping: Callable[[], bool]) -> 
         _end(context, run, str(error), error.after)
     except TplusError as error:
         _end(context, run, str(error))
-    except FAULTS as error:  # the next attempt may find the database well
+    except FAULTS as error:  # the database may be available at the next attempt
         pause = timedelta(seconds=context.settings.retry_seconds) if is_unavailable(error) else None
-        _end(context, run, f"the database refused: {driver_message(error)}", pause)
+        _end(context, run, f"database error: {driver_message(error)}", pause)
     except OSError as error:
         _end(context, run, disk_message(error))
-    except Exception as error:  # a defect of ours must not take the other runs down; the log keeps the trace
+    except Exception as error:  # a defect must not stop the other runs; the log has the trace
         _log.exception("run failed unexpectedly", run_id=run.id, job=run.job, scope=run.scope)
         _end(context, run, f"{type(error).__name__}: {error}")
-    _tell(context, run)
+    _report(context, run)
 
 
 def _end(context: ServiceContext, run: Run, error: str | None, after: timedelta | None = None) -> None:
-    """Give an interrupted run back, or plan its next attempt, or fail it after the last.
+    """Release an interrupted run, plan its next attempt, or fail it after the last.
 
-    `after` is a pause that costs no attempt: the job itself asks for it, or the database has to become well.
+    `after` is a pause that uses no attempt: the job requests it, or the database is not available.
     """
     settings = context.settings
     try:
@@ -80,11 +80,11 @@ def _end(context: ServiceContext, run: Run, error: str | None, after: timedelta 
     except FencedError as fenced:
         context.reporter.notice(str(fenced))
     except FAULTS as refused:
-        # Nothing can be written now; the lease runs out and the run is taken over when the database is back.
+        # Nothing can be written now; the lease expires and the run is taken over when the database is back.
         _log.error("run could not be ended", run_id=run.id, error=driver_message(refused))
 
 
-def _tell(context: ServiceContext, run: Run) -> None:
+def _report(context: ServiceContext, run: Run) -> None:
     try:
         with context.database.reading() as connection:
             columns = (runs.c.state, runs.c.counts, runs.c.error, runs.c.warnings)

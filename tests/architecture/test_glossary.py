@@ -97,7 +97,7 @@ def test_names_are_split_into_words(name: str, words: tuple[str, ...]) -> None:
     [
         ("class", "Standing"),
         ("class", "OldStandings"),
-        ("function", "read_approval"),
+        ("function", "read_standing"),
         ("function", "best_stop_loss"),
         ("column", "origin"),
         ("field", "origin_kind"),

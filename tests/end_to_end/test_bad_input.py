@@ -29,7 +29,7 @@ def sample(folder: Path, **settings: str) -> CommandLine:
         ({"REFERENCE_SYMBOLS": "SPY:friend"}, 2, ["SPY:market or SPY:volatility"]),
         ({"DATABASE_URL": "mysql://host/name"}, 2, ["SQLite and PostgreSQL are supported"]),
         ({"DATABASE_URL": "postgresql://127.0.0.1:1/none"}, 1, ["cannot be opened", "check the path or URL"]),
-        ({"DATABASE_URL": "sqlite:////proc/none/x.db"}, 1, ["/proc/none cannot be made", "TPLUS_DATABASE_URL"]),
+        ({"DATABASE_URL": "sqlite:////proc/none/x.db"}, 1, ["/proc/none cannot be created", "TPLUS_DATABASE_URL"]),
     ],
 )
 def test_a_setting_that_cannot_be_used(tmp_path: Path, settings: dict[str, str], status: int, words: list[str]) -> None:
@@ -62,8 +62,8 @@ def test_a_database_of_another_kind_or_an_earlier_start_is_refused_and_kept(tmp_
     write_walk(tmp_path / "prices" / "GOOD.csv")
     other = [
         ({"SOURCE": f"files:{tmp_path / 'prices'}", "CLOCK": START}, "was made for source sample"),
-        ({"CLOCK": "system"}, "with the replay clock, you asked for sample with the system clock"),
-        ({"CLOCK": "replay:2012-12-20T22:59:59Z"}, "is earlier; make a new database for an earlier START"),
+        ({"CLOCK": "system"}, "with the replay clock, the settings name sample with the system clock"),
+        ({"CLOCK": "replay:2012-12-20T22:59:59Z"}, "is earlier; use a new database for an earlier START"),
     ]
     for settings, words in other:
         answer = line.having(DATABASE_URL=url, **settings).run("forecast")
@@ -171,7 +171,7 @@ def test_a_folder_without_a_readable_series(tmp_path: Path) -> None:
     line = CommandLine(tmp_path, {"SOURCE": f"files:{tmp_path / 'prices'}", "CLOCK": START, "SYMBOLS": "HEADERS"})
     answer = line.run("forecast")
     assert answer.status == 2
-    assert "holds no price series that can be read; put CSV or Parquet files there" in answer.sentence
+    assert "has no readable price file; add CSV or Parquet files" in answer.sentence
 
 
 def test_a_damaged_database_is_told_and_left(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_a_damaged_database_is_told_and_left(tmp_path: Path) -> None:
     before = contents(tmp_path)
     answer = line.run("forecast")
     assert answer.status == 1
-    assert answer.sentence.startswith("the database refused: no such table: schedulers")
+    assert answer.sentence.startswith("database error: no such table: schedulers")
     assert contents(tmp_path) == before
 
 

@@ -35,7 +35,7 @@ from tests.support.recorded import RecordedWalks, Walk
 from tests.support.service_factory import Service, ServiceOptions, make_service
 
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-UNUSABLE = "the database cannot be used; trying again until it can"
+UNUSABLE = "the database cannot be used; retrying"
 USABLE = "the database can be used again"
 START = "replay:2012-12-03T22:30:00Z:0.2"
 
@@ -333,7 +333,7 @@ def test_a_forecasting_worker_killed_in_the_middle_of_a_task(database: Database,
     service.work(scheduler)
     assert worker.deaths == 1
     (told,) = [error for _, state, error in service.reporter.ended if state == "due" and error]
-    assert told.startswith("the forecasting worker process ended in the middle of a task (exit code -9); memory may")
+    assert told.startswith("the forecasting worker process ended during a task (exit code -9); memory may")
     service.machine.advance(60)
     service.work(scheduler)
     scheduler.close()
@@ -358,7 +358,7 @@ def test_a_training_killed_in_the_middle_is_tried_again_while_the_old_champion_s
     assert run_rows(service, "train") == [("due", 1)]
     (told,) = [error for job, state, error in service.reporter.ended if (job, state) == ("train", "due")]
     assert told is not None
-    assert "the training process ended in the middle of a task (exit code -9); memory may have run out" in told
+    assert "the training process ended during a task (exit code -9); memory may have run out" in told
     assert as_ofs(service) == [date(2024, 3, 1)]
     service.machine.advance(60)
     service.work(scheduler)
@@ -412,7 +412,7 @@ def test_a_full_database_costs_a_run_none_of_its_attempts(database: Database, tm
         service.machine.advance(60)
     refused = [error for _, state, error in service.reporter.ended if state == "due"]
     assert len(refused) > service.context.settings.max_attempts
-    assert set(refused) == {"the database refused: database or disk is full"}
+    assert set(refused) == {"database error: database or disk is full"}
     allow(10_000)
     service.work(scheduler)
     scheduler.close()
@@ -427,7 +427,7 @@ def test_a_data_folder_that_cannot_be_made(tmp_path: Path) -> None:
         "db", "check"
     )
     assert answer.status == 2
-    assert answer.sentence.endswith("file/data cannot be made (Not a directory); set TPLUS_DATA_DIR to one that can")
+    assert answer.sentence.endswith("file/data cannot be created (Not a directory); set TPLUS_DATA_DIR to another one")
 
 
 def test_machine_time_set_back_an_hour_in_the_middle_of_a_forecast(database: Database, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_ctrl_c_in_the_middle_of_a_training_and_a_second_start(tmp_path: Path) -
         busy = line.having(DATA_DIR=str(tmp_path / "other")).run("up")
         assert (busy.status, busy.sentence) == (
             1,
-            f"port {port} on 127.0.0.1 is taken; stop what listens there or set TPLUS_PORT",
+            f"port {port} on 127.0.0.1 is in use; stop the other program or set TPLUS_PORT",
         )
         assert not (tmp_path / "other").exists()
         press_ctrl_c(process, started=3)  # the API, the forecasting worker, the training

@@ -136,8 +136,8 @@ def test_the_newest_window_is_the_one_training_would_cut_there(desk: Desk) -> No
         if isinstance(network, RandomWalk):
             continue
         assert isinstance(network, NetworkForecaster)
-        newest, refusals = network.pipeline.newest(task.panel)
-        assert refusals == ()
+        newest, skipped = network.pipeline.newest(task.panel)
+        assert skipped == ()
         trained = network.pipeline.windows(whole, require_targets=False)
         cut = trained.select(trained.as_of == np.datetime64(AS_OF))
         np.testing.assert_allclose(newest.gather(), cut.gather(), rtol=1e-4, atol=1e-5)

@@ -1,4 +1,4 @@
-"""The researched recipe, and the parts of training that it switches."""
+"""The tuned config, and the parts of training that it changes."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def arrays(seed: int = 1, features: int = 4, units: int = 3) -> dict[str, np.nda
     return {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
 
 
-def test_the_refined_lstm_keeps_what_was_asked_for() -> None:
+def test_the_tuned_lstm_keeps_the_given_sizes_and_references() -> None:
     plain = ModelConfig("lstm", Strategy.ONE_STEP, lookback=7, references=(SPY, VIX), seeds=(4, 5))
     config = tuned(plain)
     kept = ("forecaster", "strategy", "lookback", "references", "seeds", "units")
@@ -39,7 +39,7 @@ def test_other_networks_keep_their_defaults() -> None:
     assert tuned(plain) is plain
 
 
-def test_a_recipe_survives_its_plain_form_and_an_older_one_is_core() -> None:
+def test_a_config_survives_json_and_an_older_one_has_core_inputs() -> None:
     config = tuned(ModelConfig("lstm", Strategy.MULTI_STEP, references=(SPY, VIX)))
     assert ModelConfig.from_dict(config.to_dict()) == config
     older = ModelConfig("lstm", Strategy.MULTI_STEP).to_dict()
@@ -65,7 +65,7 @@ def test_half_a_median_share_moves_every_quantile_half_the_way() -> None:
     assert with_median_share(weights, MEDIANS, 1.0) is weights
 
 
-def test_a_median_share_leaves_the_given_arrays_alone() -> None:
+def test_a_median_share_does_not_change_the_given_arrays() -> None:
     weights = arrays()
     before = {name: array.copy() for name, array in weights.items()}
     with_median_share(weights, MEDIANS, 0.25)
@@ -82,7 +82,7 @@ def test_a_median_share_needs_the_head_over_all_steps() -> None:
         with_median_share(weights, MEDIANS, 0.5)
 
 
-def test_the_rate_falls_along_half_a_cosine() -> None:
+def test_the_learning_rate_follows_half_a_cosine() -> None:
     config = ModelConfig("lstm", Strategy.MULTI_STEP, learning_rate=0.008, max_epochs=2, schedule=Schedule.COSINE)
     # 0.004 * (1 + cos(pi / 4)), 0.004 * (1 + cos(3 pi / 4))
     assert [cosine_rate(config, epoch) for epoch in (1, 2)] == pytest.approx([0.00682843, 0.00117157], rel=1e-5)

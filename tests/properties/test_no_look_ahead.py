@@ -56,8 +56,8 @@ def test_the_future_never_changes_a_fit(instant: np.datetime64, seed: int) -> No
 def test_serving_at_an_instant_equals_training_there(instant: np.datetime64, seed: int, rows: int) -> None:
     changed = changed_after(instant, seed)
     served = last_rows(Panel(tuple(known_at(frame, instant) for frame in changed.frames), changed.references), N)
-    newest, refusals = PIPELINE.newest(Panel(last_rows(Panel(served.frames), rows).frames, served.references))
-    assert refusals == ()
+    newest, skipped = PIPELINE.newest(Panel(last_rows(Panel(served.frames), rows).frames, served.references))
+    assert skipped == ()
     chosen = np.array(
         [np.flatnonzero((WINDOWS.symbol_index == i) & (WINDOWS.final_at <= instant))[-1] for i in range(3)]
     )

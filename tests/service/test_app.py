@@ -19,14 +19,14 @@ def test_a_taken_port_is_refused_before_anything_starts(tmp_path: Path) -> None:
     with bind("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         folder = tmp_path / "never"
-        expected = f"port {port} on 127.0.0.1 is taken; stop what listens there or set TPLUS_PORT"
+        expected = f"port {port} on 127.0.0.1 is in use; stop the other program or set TPLUS_PORT"
         with pytest.raises(PortInUse, match=expected):
             serve(Settings(port=port, data_dir=folder))
         assert not folder.exists()
 
 
 def test_an_address_of_another_machine_is_refused() -> None:
-    with pytest.raises(PortInUse, match=r"port 9 on 192\.0\.2\.1 cannot be listened on"):
+    with pytest.raises(PortInUse, match=r"port 9 on 192\.0\.2\.1 cannot be used"):
         bind("192.0.2.1", 9)
 
 
@@ -58,4 +58,4 @@ def test_the_process_says_in_one_sentence_why_it_cannot_start(filled_file: Path)
         process = start_api(filled_file, port)
         said, complaints = process.communicate(timeout=60)
     assert (process.returncode, said) == (1, "")
-    assert complaints == f"port {port} on 127.0.0.1 is taken; stop what listens there or set TPLUS_PORT\n"
+    assert complaints == f"port {port} on 127.0.0.1 is in use; stop the other program or set TPLUS_PORT\n"

@@ -37,5 +37,5 @@ def test_replayed_market_time_is_the_stored_row(database: Database) -> None:
 
 
 def test_replay_without_a_row_is_refused(database: Database) -> None:
-    with database.reading() as connection, pytest.raises(DatabaseError, match="make a new database"):
+    with database.reading() as connection, pytest.raises(DatabaseError, match="use a new database"):
         ReplayMarketClock().now(connection)

@@ -168,7 +168,7 @@ def test_a_fenced_worker_cannot_publish_and_writes_nothing(database: Database) -
             runs.record_outcomes(connection, stale, [Outcome("AAPL", "ok")])
             runs.guard(connection, stale)
 
-    sentence = r"^run 1 \(pull XNYS 2024-03-04\) was taken over by another worker; what this one made is thrown away$"
+    sentence = r"^run 1 \(pull XNYS 2024-03-04\) was taken over by another worker; its result is discarded$"
     with pytest.raises(FencedError, match=sentence):
         publish()
     with database.reading() as connection:

@@ -40,7 +40,7 @@ def test_a_server_without_a_host_in_its_url_has_a_password_too(secret: Path) -> 
     "url", ["postgresql://db/prices", "postgresql://tplus:hidden@db/prices", "sqlite:///a.db", "me@db", ""]
 )
 def test_a_url_that_wants_no_password_is_refused(secret: Path, url: str) -> None:
-    with pytest.raises(SettingsError, match="goes with a TPLUS_DATABASE_URL that names a user and no pass") as caught:
+    with pytest.raises(SettingsError, match="needs a TPLUS_DATABASE_URL with a user and without a pass") as caught:
         load_settings(environment(secret, url))
     assert "hidden" not in str(caught.value)
 

@@ -13,7 +13,7 @@ from service.prices.store import load_stored
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """Stored bars, oldest first: `(n,)` sessions, opens, closes, volumes, factors, and revisions."""
+    """Stored bars, oldest first: `(n,)` sessions, opens, closes, volumes, factors, revisions and fetch instants."""
 
     sessions: NDArray[np.datetime64]
     open: NDArray[np.float64]
@@ -21,6 +21,7 @@ class Bars:
     volume: NDArray[np.float64]
     factors: NDArray[np.float64]
     revision: NDArray[np.int64]
+    fetched_at: NDArray[np.datetime64]
 
     @property
     def adjusted_close(self) -> NDArray[np.float64]:
@@ -33,4 +34,6 @@ def read_bars(connection: Connection, symbol: str) -> Bars:
     stored = load_stored(connection, symbol)
     rows = stored.rows
     factors = adjustment_factors(rows.sessions, rows.close, read_actions(connection, symbol))
-    return Bars(rows.sessions, rows.values[:, 0], rows.close, rows.values[:, 4], factors, stored.revision)
+    return Bars(
+        rows.sessions, rows.values[:, 0], rows.close, rows.values[:, 4], factors, stored.revision, stored.fetched_at
+    )

@@ -7,6 +7,7 @@ import numpy as np
 
 from models.backtest.analysis.comparison_set import ComparisonSet
 from models.backtest.forecast_table import UNKNOWN, Entry, ForecastTable
+from models.config import INTERVAL_BOUNDS, MEDIAN
 from models.errors import TooLittleHistory
 from models.metrics.scoring_rules import pinball, skill
 from models.metrics.significance import Comparison, diebold_mariano
@@ -20,7 +21,7 @@ AGES: tuple[tuple[str, int], ...] = (("1", 1), ("2-5", 5), ("6-20", 20), ("21-60
 USUAL_LOOKBACK = 5
 """The lookback that others are compared with, if the file has it."""
 
-_MEDIAN, _LOW_80, _HIGH_80 = 3, 1, 5
+_LOW_80, _HIGH_80 = INTERVAL_BOUNDS[0.80]
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +201,7 @@ def _disagreement(one: ForecastTable, other: ForecastTable) -> Disagreement | No
         return None
     a, b, step = one.quantiles[left], other.quantiles[right], int(one.step[0])
     actual, scale = one.actual[left], one.sigma[left] * np.sqrt(step)
-    gap = np.abs(a[:, _MEDIAN] - b[:, _MEDIAN])
+    gap = np.abs(a[:, MEDIAN] - b[:, MEDIAN])
     width = b[:, _HIGH_80] - b[:, _LOW_80]
     total = float(width.sum())
     return Disagreement(
@@ -210,8 +211,8 @@ def _disagreement(one: ForecastTable, other: ForecastTable) -> Disagreement | No
         median_gap=float(BASIS_POINT * gap.mean()),
         median_gap_sigma=float((gap / scale).mean()) if (scale > 0).all() else float("nan"),
         width_gap=float((a[:, _HIGH_80] - a[:, _LOW_80]).sum()) / total - 1 if total > 0 else float("nan"),
-        opposite=float((a[:, _MEDIAN] * b[:, _MEDIAN] < 0).mean()),
-        correlation=_correlation(a[:, _MEDIAN], b[:, _MEDIAN]),
+        opposite=float((a[:, MEDIAN] * b[:, MEDIAN] < 0).mean()),
+        correlation=_correlation(a[:, MEDIAN], b[:, MEDIAN]),
         pinball=(float(BASIS_POINT * pinball(actual, a).mean()), float(BASIS_POINT * pinball(actual, b).mean())),
         rows=len(left),
     )

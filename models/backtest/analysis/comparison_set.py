@@ -7,13 +7,12 @@ import numpy as np
 
 from models.backtest.forecast_table import Entry, ForecastTable
 from models.baselines import NETWORK as RANDOM_WALK
-from models.config import QUANTILES
+from models.config import MEDIAN
 from models.metrics.scoring_rules import COVERAGES, BoolArray, inside, pinball, terciles
 from models.preprocessing.frame import DateArray, FloatArray
 from models.preprocessing.windows import IntArray
 from models.training.holdout import BASIS_POINT
 
-_MEDIAN = QUANTILES.index(0.50)
 _ROUNDING = 1e-9
 _STRATEGIES = ("multi_step", "one_step", "recursive")
 """Strategies in the order of preference for the reference."""
@@ -96,11 +95,11 @@ class ComparisonSet:
 
     def errors(self, index: int) -> FloatArray:
         """Return the outcome minus the median of one entry, `(n,)` log returns."""
-        return self.actual - self.quantiles[index, :, _MEDIAN]
+        return self.actual - self.quantiles[index, :, MEDIAN]
 
     def median(self, index: int) -> FloatArray:
         """Return the median of one entry, `(n,)` log returns."""
-        return self.quantiles[index, :, _MEDIAN]
+        return self.quantiles[index, :, MEDIAN]
 
     def hits(self, index: int, raw: bool = False) -> dict[float, BoolArray]:
         """Return, per interval of `scoring_rules.COVERAGES`, whether the outcome is inside, `(n,)`."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from models.config import QUANTILES, ModelConfig
 from models.errors import ArtifactError
-from models.forecaster import ForecastBatch, Refusal
+from models.forecaster import ForecastBatch, SkippedSymbol
 from models.forecasting.ensemble import mean_over_seeds, weights_in_order
 from models.forecasting.spatiotemporal.images import CHANNELS, MarketImages, image_cells, market_images
 from models.forecasting.spatiotemporal.pipeline import MarketPipeline
@@ -92,8 +92,8 @@ class SpatiotemporalForecaster:
         with_row = Panel(
             tuple(history for history in panel.frames if reasons[history.symbol] is None), panel.references
         )
-        inputs, windows, refusals = self._pipeline.newest(with_row)
-        reasons.update({refusal.symbol: refusal.reason for refusal in refusals})
+        inputs, windows, skipped = self._pipeline.newest(with_row)
+        reasons.update({each.symbol: each.reason for each in skipped})
         degraded = self._pipeline.windows.degraded(with_row)
         chosen = [int(index) for index in windows.symbol_index]
         rows = self._pipeline.layout.rows_of(with_row)
@@ -105,7 +105,7 @@ class SpatiotemporalForecaster:
             sigma=windows.sigma,
             last_close=np.array([with_row.frames[index].close[-1] for index in chosen], dtype=np.float64),
             degraded=tuple(degraded[index] for index in chosen),
-            refusals=tuple(Refusal(symbol, reason) for symbol, reason in reasons.items() if reason is not None),
+            skipped=tuple(SkippedSymbol(symbol, reason) for symbol, reason in reasons.items() if reason is not None),
         )
 
     def _forward(self, weights: Weights, images: MarketImages) -> Float32Array:

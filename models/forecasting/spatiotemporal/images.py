@@ -30,7 +30,7 @@ class MarketImages:
         sigma: `(dates, rows)` volatility known at as_of, log-return units; 0 if there is no window.
         targets: `(dates, rows, horizon)` as `PooledWindows.targets`; 0 if not counted.
         counted: `(dates, rows)` whether the window was selected, that is, enters a loss.
-        shown: `(lookback, features)` as `PooledWindows.shown`: 0 if an older session does not show a column.
+        visibility: `(lookback, features)` as `PooledWindows.visibility`: 0 if an older session does not show a column.
     """
 
     inputs: Float32Array
@@ -40,7 +40,7 @@ class MarketImages:
     sigma: FloatArray
     targets: FloatArray
     counted: NDArray[np.bool_]
-    shown: Float32Array
+    visibility: Float32Array
 
     def __len__(self) -> int:
         return len(self.as_of)
@@ -64,7 +64,7 @@ class MarketImages:
         offsets = np.arange(self.lookback - 1, -1, -1, dtype=np.int64)
         rows = np.where(present, ends, self.lookback - 1)[:, None, :] - offsets[None, :, None]
         mask = present[:, None, :, None].astype(np.float32)
-        values = self.inputs[rows] * mask * self.shown[:, None, :]
+        values = self.inputs[rows] * mask * self.visibility[:, None, :]
         return np.stack([values, np.broadcast_to(mask, values.shape)], axis=-1)
 
 
@@ -92,7 +92,7 @@ def market_images(inputs: PooledWindows, selected: PooledWindows, rows: IntArray
     targets = np.zeros((len(as_of), height, selected.targets.shape[1]))
     cells = image_cells(selected, as_of, rows)
     counted[cells], targets[cells] = True, np.nan_to_num(selected.targets)
-    return MarketImages(inputs.inputs, ends, inputs.lookback, as_of, sigma, targets, counted, inputs.shown())
+    return MarketImages(inputs.inputs, ends, inputs.lookback, as_of, sigma, targets, counted, inputs.visibility())
 
 
 def image_cells(windows: PooledWindows, as_of: DateArray, rows: IntArray) -> tuple[IntArray, IntArray]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from models.config import INPUT_MEMORY
 from models.errors import ArtifactError
-from models.forecaster import Refusal
+from models.forecaster import SkippedSymbol
 from models.forecasting.spatiotemporal.layout import MarketLayout
 from models.preprocessing.frame import Panel
 from models.preprocessing.pipeline import Pipeline
@@ -26,7 +26,7 @@ class MarketPipeline:
     windows: Pipeline
     layout: MarketLayout
 
-    def newest(self, panel: Panel) -> tuple[PooledWindows, PooledWindows, tuple[Refusal, ...]]:
+    def newest(self, panel: Panel) -> tuple[PooledWindows, PooledWindows, tuple[SkippedSymbol, ...]]:
         """Return the windows that end at the last session of each symbol, as training would cut them there.
 
         A symbol with too short a history for its own forecast is in the image as soon as training would place it
@@ -38,7 +38,7 @@ class MarketPipeline:
         Returns:
             The windows that are inputs; those of them that are forecast; and a reason for each other symbol.
         """
-        forecast, refusals = self.windows.newest(panel)
+        forecast, skipped = self.windows.newest(panel)
         reach = INPUT_MEMORY + self.windows.lookback
         tails = tuple(history.slice(max(0, len(history) - reach), len(history)) for history in panel.frames)
         inputs = self.windows.windows(Panel(tails, panel.references), require_targets=False, min_bars=1)
@@ -47,7 +47,7 @@ class MarketPipeline:
         at_as_of = (inputs.ends == last[inputs.symbol_index]) & (bars[inputs.symbol_index] >= MIN_BARS_TRAINING)
         inputs = inputs.select(np.flatnonzero(at_as_of))
         forecast_windows = inputs.select(np.flatnonzero(np.isin(inputs.symbol_index, forecast.symbol_index)))
-        return inputs, forecast_windows, refusals
+        return inputs, forecast_windows, skipped
 
     def to_dict(self) -> dict[str, object]:
         """Return the pipeline with its layout as a JSON-serializable dictionary."""

@@ -1,1 +1,1 @@
-"""Networks over images of the whole market, in Keras and in NumPy."""
+"""Spatiotemporal networks over sequences of frames, in Keras and in NumPy."""

@@ -1,4 +1,4 @@
-"""Plain frames into a network and out of it, in either layout of their channels."""
+"""Input and output of image frames in both channel layouts."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ import keras
 from models.networks.spatiotemporal.config import SpatiotemporalSpec
 
 
-def plain_frames(spec: SpatiotemporalSpec) -> tuple[Any, Any]:
-    """An input of plain frames, and the same with its channels last.
+def frames_input(spec: SpatiotemporalSpec) -> tuple[Any, Any]:
+    """Return an input of image frames, and the same frames with channels last.
 
-    Convolutions on a CPU know channels last alone, so frames of the other layout are turned on the way in.
+    Convolutions on a CPU support only channels last, so frames of the other layout are transposed.
 
     Args:
         spec: Size and layout.
@@ -19,17 +19,17 @@ def plain_frames(spec: SpatiotemporalSpec) -> tuple[Any, Any]:
         The `keras.Input` in the spec's layout, and a tensor `(batch, frames, rows, columns, channels)`.
     """
     if spec.layout == "channels_first":
-        given = keras.Input((spec.frames, spec.channels, spec.rows, spec.columns), name="frames")
-        return given, keras.layers.Permute((1, 3, 4, 2))(given)
-    given = keras.Input((spec.frames, spec.rows, spec.columns, spec.channels), name="frames")
-    return given, given
+        inputs = keras.Input((spec.frames, spec.channels, spec.rows, spec.columns), name="frames")
+        return inputs, keras.layers.Permute((1, 3, 4, 2))(inputs)
+    inputs = keras.Input((spec.frames, spec.rows, spec.columns, spec.channels), name="frames")
+    return inputs, inputs
 
 
-def answer_images(frames: Any, spec: SpatiotemporalSpec) -> Any:
-    """Frames with their channels last in the layout of the spec.
+def frames_output(frames: Any, spec: SpatiotemporalSpec) -> Any:
+    """Return frames with channels last in the layout of a spec.
 
     Args:
         frames: Tensor `(batch, horizon, rows, columns, channels)`.
-        spec: Its layout.
+        spec: Gives the layout.
     """
     return keras.layers.Permute((1, 4, 2, 3))(frames) if spec.layout == "channels_first" else frames

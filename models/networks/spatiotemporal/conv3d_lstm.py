@@ -1,12 +1,12 @@
-"""The networks `conv3d_lstm`: frames through a convolutional encoder, an LSTM over the frames, and a decoder.
+"""The networks `conv3d_lstm`: a convolutional encoder of the frames, an LSTM over the frames, and a decoder.
 
-Three ways by name: `conv3d_lstm` (Conv3D encoder), `conv3d_lstm_variational` (the LSTM's state is a random latent
-with a Kullback-Leibler term, Kingma and Welling 2014) and `conv3d_lstm_per_frame` (one Conv2D for every frame by
-itself). Frames keep their order: each is one step of the LSTM. The decoder's length is the horizon, whatever the
-number of frames. The first maps of the newest frame go past the bottleneck to the end, so that the decoder adds to
-what was seen last. Without the normalisation behind the encoder and behind the second LSTM their numbers are so small
-that training stays for long with a blur of the newest frame. Keras 3 without a backend's own calls, so that they run
-on TensorFlow and on JAX.
+There are three variants by name: `conv3d_lstm` (Conv3D encoder), `conv3d_lstm_variational` (the LSTM's state is a
+random latent with a Kullback-Leibler term, Kingma and Welling 2014) and `conv3d_lstm_per_frame` (one Conv2D applied to
+each frame separately). Frames keep their order: each is one step of the LSTM. The length of the decoder is the
+horizon, whatever the number of frames. A skip connection passes the first feature maps of the newest frame to the end,
+so that the decoder only adds to the newest frame. Without the layer normalisation after the encoder and after the
+second LSTM, activations are so small that training long outputs a blur of the newest frame. Uses only calls of
+Keras 3, none of a backend, so that the networks run on TensorFlow and on JAX.
 """
 
 from enum import StrEnum
@@ -16,24 +16,24 @@ import keras
 
 from models.config import QUANTILES
 from models.networks.head import HEAD_LAYER, recurrent_layer, spread
-from models.networks.spatiotemporal.channel_order import answer_images, plain_frames
+from models.networks.spatiotemporal.channel_order import frames_input, frames_output
 from models.networks.spatiotemporal.config import SpatiotemporalSpec
 from models.networks.spatiotemporal.latent import Latent
 
 OUTPUT = "output"
-"""Name of the last convolution of a network over plain frames."""
+"""Name of the last convolution of a network over image frames."""
 
 
 class Conv3DVariant(StrEnum):
-    """How frames reach the decoder; the values are the registered names."""
+    """Variant of the network; the values are the registered names."""
 
     PLAIN = "conv3d_lstm"
     VARIATIONAL = "conv3d_lstm_variational"
     PER_FRAME = "conv3d_lstm_per_frame"
 
 
-def build_market_conv3d_lstm(spec: SpatiotemporalSpec, way: Conv3DVariant) -> Any:
-    """The market's frames to quantiles of every symbol, with seeded starting weights.
+def build_market_conv3d_lstm(spec: SpatiotemporalSpec, variant: Conv3DVariant) -> Any:
+    """Build the network from market images to quantiles of all symbols, with seeded initial weights.
 
     ```text
     (batch, lookback, rows, columns, channels)      frames, oldest session first
@@ -45,23 +45,23 @@ def build_market_conv3d_lstm(spec: SpatiotemporalSpec, way: Conv3DVariant) -> An
 
     Args:
         spec: Size and seed.
-        way: Which of the three.
+        variant: The variant.
 
     Returns:
-        A `keras.Model`; the answer is in units of `sigma * sqrt(step)`, ascending along the last axis.
+        A `keras.Model`; its output is in units of `sigma * sqrt(step)`, ascending along the last axis.
     """
     narrow = spec.columns_as_channels
     frames = keras.Input((spec.frames, spec.rows, spec.columns, spec.channels), name="frames")
     inputs = keras.layers.Reshape((spec.frames, spec.rows, 1, narrow.channels))(frames)
-    maps = future_maps(inputs, narrow, way)
-    start = keras.initializers.GlorotUniform(seed=spec.seed + 90)
-    raw = keras.layers.Dense(len(QUANTILES), kernel_initializer=start, name=HEAD_LAYER)(maps)
+    maps = future_maps(inputs, narrow, variant)
+    initializer = keras.initializers.GlorotUniform(seed=spec.seed + 90)
+    raw = keras.layers.Dense(len(QUANTILES), kernel_initializer=initializer, name=HEAD_LAYER)(maps)
     steps = keras.layers.Reshape((spec.horizon, spec.rows, len(QUANTILES)))(raw)
-    return keras.Model(frames, spread(keras.layers.Permute((2, 1, 3))(steps)), name=way.value)
+    return keras.Model(frames, spread(keras.layers.Permute((2, 1, 3))(steps)), name=variant.value)
 
 
-def build_frames_conv3d_lstm(spec: SpatiotemporalSpec, way: Conv3DVariant) -> Any:
-    """Frames to the frames that follow, each cell between 0 and 1, with seeded starting weights.
+def build_frames_conv3d_lstm(spec: SpatiotemporalSpec, variant: Conv3DVariant) -> Any:
+    """Build the network from frames to the next frames, each cell between 0 and 1, with seeded initial weights.
 
     ```text
     (batch, frames, rows, columns, channels)       oldest first
@@ -71,51 +71,51 @@ def build_frames_conv3d_lstm(spec: SpatiotemporalSpec, way: Conv3DVariant) -> An
 
     Args:
         spec: Size, seed and layout.
-        way: Which of the three.
+        variant: The variant.
 
     Returns:
-        A `keras.Model`; frames stand in the layout of the spec, in and out.
+        A `keras.Model`; input and output frames have the layout of the spec.
     """
-    given, frames = plain_frames(spec)
-    maps = future_maps(frames, spec, way)
+    inputs, frames = frames_input(spec)
+    maps = future_maps(frames, spec, variant)
     kernel = (1, min(spec.rows, 3), min(spec.columns, 3))
-    start = keras.initializers.GlorotUniform(seed=spec.seed + 90)
+    initializer = keras.initializers.GlorotUniform(seed=spec.seed + 90)
     output = keras.layers.Conv3D(
-        spec.channels, kernel, padding="same", activation="sigmoid", kernel_initializer=start, name=OUTPUT
+        spec.channels, kernel, padding="same", activation="sigmoid", kernel_initializer=initializer, name=OUTPUT
     )(maps)
-    return keras.Model(given, answer_images(output, spec), name=f"{way.value}_frames")
+    return keras.Model(inputs, frames_output(output, spec), name=f"{variant.value}_frames")
 
 
-def future_maps(frames: Any, spec: SpatiotemporalSpec, way: Conv3DVariant) -> Any:
-    """Encoder, LSTM over the frames, decoder.
+def future_maps(frames: Any, spec: SpatiotemporalSpec, variant: Conv3DVariant) -> Any:
+    """Return the decoder's feature maps: encoder, LSTM over the frames, decoder.
 
     ```text
     (batch, frames, rows, columns, channels)
-    (batch, frames, rows, columns, filters)             first convolution; its newest frame is kept
+    (batch, frames, rows, columns, filters)             first convolution; the newest frame's maps are kept
     (batch, frames, rows / 2, columns / 2, 2 * filters)  once per halving, rounded up
     (batch, frames, cells * 2 * filters)                flattened and normalised frame by frame (Ba et al. 2016)
     (batch, units)                                      LSTM, last output (variational: mean and noise)
-    (batch, horizon, units)                             repeated, LSTM, every output, normalised
+    (batch, horizon, units)                             repeated, LSTM, all outputs, normalised
     (batch, horizon, rows / 2, columns / 2, 2 * filters)  dense, the smallest maps
     (batch, horizon, rows, columns, filters)            Conv3DTranspose once per halving, cut to the maps' size
-    (batch, horizon, rows, columns, 2 * filters)        beside the kept frame's maps
+    (batch, horizon, rows, columns, 2 * filters)        concatenated with the kept maps
     ```
 
     Args:
         frames: Tensor of the first shape.
         spec: Size and seed.
-        way: Which of the three.
+        variant: The variant.
 
     Returns:
         Tensor of the last shape.
     """
-    maps = _convolve(frames, spec, way, 0)
+    maps = _convolve(frames, spec, variant, 0)
     newest = maps[:, -1:]
     for level in range(1, len(spec.maps)):
-        maps = _convolve(maps, spec, way, level)
+        maps = _convolve(maps, spec, variant, level)
     flat = keras.layers.LayerNormalization(name="encoder_norm")(keras.layers.Reshape((spec.frames, -1))(maps))
     state = recurrent_layer("encoder_lstm", spec.units, spec.seed + 30)(flat)
-    if way is Conv3DVariant.VARIATIONAL:
+    if variant is Conv3DVariant.VARIATIONAL:
         state = Latent(spec.units, spec.seed + 40, name="latent")(state)
     steps = keras.layers.RepeatVector(spec.horizon)(state)
     steps = recurrent_layer("decoder_lstm", spec.units, spec.seed + 50, return_sequences=True)(steps)
@@ -124,46 +124,46 @@ def future_maps(frames: Any, spec: SpatiotemporalSpec, way: Conv3DVariant) -> An
 
 
 def filters_at(spec: SpatiotemporalSpec, level: int) -> int:
-    """Filters of the encoder's maps after `level` halvings."""
+    """Return the number of filters of the encoder's maps after `level` halvings."""
     return spec.filters if level == 0 else 2 * spec.filters
 
 
-def _convolve(maps: Any, spec: SpatiotemporalSpec, way: Conv3DVariant, level: int) -> Any:
-    """The encoder's convolution number `level`."""
+def _convolve(maps: Any, spec: SpatiotemporalSpec, variant: Conv3DVariant, level: int) -> Any:
+    """Return the maps after the encoder's convolution number `level`."""
     rows, columns = spec.maps[max(level - 1, 0)]
     kernel = (min(rows, 3), min(columns, 3))
     strides = (1, 1) if level == 0 else spec.halvings[level - 1]
     filters, name = filters_at(spec, level), f"encoder_{level}"
-    start = keras.initializers.GlorotUniform(seed=spec.seed + level)
-    if way is Conv3DVariant.PER_FRAME:
-        each = keras.layers.Conv2D(
-            filters, kernel, strides, padding="same", activation="silu", kernel_initializer=start
+    initializer = keras.initializers.GlorotUniform(seed=spec.seed + level)
+    if variant is Conv3DVariant.PER_FRAME:
+        convolution = keras.layers.Conv2D(
+            filters, kernel, strides, padding="same", activation="silu", kernel_initializer=initializer
         )
-        return keras.layers.TimeDistributed(each, name=name)(maps)
+        return keras.layers.TimeDistributed(convolution, name=name)(maps)
     return keras.layers.Conv3D(
         filters,
         (min(spec.frames, 3), *kernel),
         (1, *strides),
         padding="same",
         activation="silu",
-        kernel_initializer=start,
+        kernel_initializer=initializer,
         name=name,
     )(maps)
 
 
 def _decode(steps: Any, spec: SpatiotemporalSpec) -> Any:
-    """`(batch, horizon, units)` to maps `(batch, horizon, rows, columns, filters)`."""
+    """Return maps `(batch, horizon, rows, columns, filters)` of steps `(batch, horizon, units)`."""
     levels = len(spec.halvings)
     (rows, columns), filters = spec.maps[-1], filters_at(spec, levels)
-    start = keras.initializers.GlorotUniform(seed=spec.seed + 60)
+    initializer = keras.initializers.GlorotUniform(seed=spec.seed + 60)
     dense = keras.layers.Dense(
-        rows * columns * filters, activation="silu", kernel_initializer=start, name="decoder_dense"
+        rows * columns * filters, activation="silu", kernel_initializer=initializer, name="decoder_dense"
     )
     maps = keras.layers.Reshape((spec.horizon, rows, columns, filters))(dense(steps))
     for level in range(levels - 1, -1, -1):
         down, across = spec.halvings[level]
         rows, columns = spec.maps[level]
-        grown = keras.layers.Conv3DTranspose(
+        upsampled = keras.layers.Conv3DTranspose(
             spec.filters,
             (1, 2 * down if down > 1 else 1, 2 * across if across > 1 else 1),
             (1, down, across),
@@ -172,5 +172,5 @@ def _decode(steps: Any, spec: SpatiotemporalSpec) -> Any:
             kernel_initializer=keras.initializers.GlorotUniform(seed=spec.seed + 70 + level),
             name=f"decoder_{level}",
         )(maps)
-        maps = grown[:, :, :rows, :columns]
+        maps = upsampled[:, :, :rows, :columns]
     return maps

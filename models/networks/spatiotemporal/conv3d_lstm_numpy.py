@@ -1,6 +1,6 @@
-"""The networks `conv3d_lstm` over the market in NumPy; the twin of `conv3d_lstm.build_market_conv3d_lstm`.
+"""NumPy forward pass of the networks `conv3d_lstm`, the twin of `conv3d_lstm.build_market_conv3d_lstm`.
 
-The three ways differ by their arrays alone: a per-frame encoder has kernels without an axis of time, a
+The three variants differ only in their arrays: a per-frame encoder has kernels without a time axis, a
 variational one has the mean of a latent.
 """
 
@@ -21,17 +21,17 @@ from models.networks.spatiotemporal.convolution_numpy import (
 from models.preprocessing.windows import Float32Array
 
 NORM_EPSILON = 1e-3
-"""Keras' own, added to the variance in a layer normalisation."""
+"""Constant added to the variance in a layer normalisation, the default of Keras."""
 
 
 def forward_conv3d_lstm(
     spec: SpatiotemporalSpec, weights: Mapping[str, Float32Array], frames: Float32Array
 ) -> Float32Array:
-    """The market's frames to quantiles of every symbol; a variational latent stands at its mean.
+    """Return the quantiles of all symbols from market images; a variational latent is its mean.
 
     Args:
-        spec: Size it was built with.
-        weights: Of the encoder's and decoder's layers and `head`.
+        spec: Size that the network was built with.
+        weights: Arrays of the encoder's and decoder's layers and of `head`.
         frames: `(batch, lookback, rows, columns, channels)`, oldest session first.
 
     Returns:
@@ -63,7 +63,7 @@ def forward_conv3d_lstm(
 def _encode(
     maps: Float32Array, weights: Mapping[str, Float32Array], level: int, strides: tuple[int, int]
 ) -> Float32Array:
-    """The encoder's convolution number `level`, over frames and space or frame by frame."""
+    """Return the maps after the encoder's convolution number `level`, over frames and space or frame by frame."""
     kernel, bias = arrays_of(weights, f"encoder_{level}", 2)
     if kernel.ndim == 4:
         kernel = kernel[None]
@@ -71,7 +71,7 @@ def _encode(
 
 
 def _decode(steps: Float32Array, spec: SpatiotemporalSpec, weights: Mapping[str, Float32Array]) -> Float32Array:
-    """`(batch, horizon, units)` to maps `(batch, horizon, rows, columns, filters)`."""
+    """Return maps `(batch, horizon, rows, columns, filters)` of steps `(batch, horizon, units)`."""
     kernel, bias = arrays_of(weights, "decoder_dense", 2)
     rows, columns = spec.maps[-1]
     maps = _silu(row_product(steps, kernel) + bias).reshape(len(steps), spec.horizon, rows, columns, -1)
@@ -83,7 +83,7 @@ def _decode(steps: Float32Array, spec: SpatiotemporalSpec, weights: Mapping[str,
 
 
 def _normalise(values: Float32Array, gain: Float32Array, offset: Float32Array) -> Float32Array:
-    """Layer normalisation over the last axis (Ba et al. 2016)."""
+    """Return the layer normalisation over the last axis (Ba et al. 2016)."""
     centred = values - values.mean(axis=-1, keepdims=True)
     deviation = np.sqrt(np.square(centred).mean(axis=-1, keepdims=True) + np.float32(NORM_EPSILON))
     normal: Float32Array = centred / deviation * gain + offset
@@ -91,6 +91,6 @@ def _normalise(values: Float32Array, gain: Float32Array, offset: Float32Array) -
 
 
 def _silu(values: Float32Array) -> Float32Array:
-    """`x * sigmoid(x)` (Hendrycks and Gimpel 2016)."""
+    """Return `x * sigmoid(x)` (Hendrycks and Gimpel 2016)."""
     smooth: Float32Array = values * sigmoid(values)
     return smooth

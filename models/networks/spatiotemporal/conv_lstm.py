@@ -1,7 +1,7 @@
-"""The network `conv_lstm`: an LSTM whose products are convolutions (Shi et al. 2015), over frames.
+"""The network `conv_lstm`: an LSTM with convolutions instead of products (Shi et al. 2015), over frames.
 
-Over the market `(batch, lookback, rows, columns, channels)` to quantiles of every symbol; over plain frames
-to frames. Keras 3 without a backend's own calls, so that it runs on TensorFlow and on JAX.
+Market images `(batch, lookback, rows, columns, channels)` give quantiles of all symbols; image frames give image
+frames. Uses only calls of Keras 3, none of a backend, so that it runs on TensorFlow and on JAX.
 """
 
 from typing import Any
@@ -10,22 +10,22 @@ import keras
 
 from models.config import QUANTILES
 from models.networks.head import HEAD_LAYER, spread
-from models.networks.spatiotemporal.channel_order import answer_images, plain_frames
+from models.networks.spatiotemporal.channel_order import frames_input, frames_output
 from models.networks.spatiotemporal.config import SpatiotemporalSpec
 
 ENCODER, DECODER, OUTPUT = "conv_lstm", "decoder", "output"
-"""Names of the layers, by which their weights are found."""
+"""Names of the layers, used to read their weights."""
 
 
 def conv_lstm_layer(name: str, spec: SpatiotemporalSpec, seed: int, *, return_sequences: bool) -> Any:
-    """A ConvLSTM2D that keeps rows and columns, its loop over frames written out.
+    """Return a ConvLSTM2D layer that keeps rows and columns, its loop over frames unrolled.
 
     Args:
         name: Name of the layer.
-        spec: Its units are the filters; a frame of one row or column gets a kernel of 1 there, else of 3.
-        seed: Seed of the starting weights.
-        return_sequences: Whether every frame's maps come out, `(batch, frames, rows, columns, units)`, or
-            the last one's alone, `(batch, rows, columns, units)`.
+        spec: Its units are the filters; the kernel has size 3 along rows and columns, 1 along an axis of length 1.
+        seed: Seed of the initial weights.
+        return_sequences: Whether it returns the maps of all frames, `(batch, frames, rows, columns, units)`, or
+            only of the last one, `(batch, rows, columns, units)`.
     """
     return keras.layers.ConvLSTM2D(
         spec.units,
@@ -41,7 +41,7 @@ def conv_lstm_layer(name: str, spec: SpatiotemporalSpec, seed: int, *, return_se
 
 
 def build_market_conv_lstm(spec: SpatiotemporalSpec) -> Any:
-    """The market's frames to quantiles of every symbol, with seeded starting weights.
+    """Build the network from market images to quantiles of all symbols, with seeded initial weights.
 
     ```text
     (batch, lookback, rows, columns, channels)      frames, oldest session first
@@ -56,27 +56,27 @@ def build_market_conv_lstm(spec: SpatiotemporalSpec) -> Any:
         spec: Size and seed; `units` filters.
 
     Returns:
-        A `keras.Model`; the answer is in units of `sigma * sqrt(step)`, ascending along the last axis.
+        A `keras.Model`; its output is in units of `sigma * sqrt(step)`, ascending along the last axis.
     """
     narrow = spec.columns_as_channels
     frames = keras.Input((spec.frames, spec.rows, spec.columns, spec.channels), name="frames")
     inputs = keras.layers.Reshape((spec.frames, spec.rows, 1, narrow.channels))(frames)
     last = conv_lstm_layer(ENCODER, narrow, spec.seed, return_sequences=False)(inputs)
     hidden = keras.layers.Reshape((spec.rows, spec.units))(last)
-    start = keras.initializers.GlorotUniform(seed=spec.seed + 2)
-    raw = keras.layers.Dense(spec.horizon * len(QUANTILES), kernel_initializer=start, name=HEAD_LAYER)(hidden)
+    initializer = keras.initializers.GlorotUniform(seed=spec.seed + 2)
+    raw = keras.layers.Dense(spec.horizon * len(QUANTILES), kernel_initializer=initializer, name=HEAD_LAYER)(hidden)
     shaped = keras.layers.Reshape((spec.rows, spec.horizon, len(QUANTILES)))(raw)
     return keras.Model(frames, spread(shaped), name="conv_lstm")
 
 
 def build_frames_conv_lstm(spec: SpatiotemporalSpec) -> Any:
-    """Frames to the frames that follow, each cell between 0 and 1, with seeded starting weights.
+    """Build the network from frames to the next frames, each cell between 0 and 1, with seeded initial weights.
 
     ```text
     (batch, frames, rows, columns, channels)   oldest first
     (batch, rows, columns, units)              ConvLSTM2D, last output
     (batch, horizon, rows, columns, units)     repeated
-    (batch, horizon, rows, columns, units)     ConvLSTM2D, every output
+    (batch, horizon, rows, columns, units)     ConvLSTM2D, all outputs
     (batch, horizon, rows, columns, channels)  one convolution for all frames, sigmoid
     ```
 
@@ -84,12 +84,14 @@ def build_frames_conv_lstm(spec: SpatiotemporalSpec) -> Any:
         spec: Size, seed and layout.
 
     Returns:
-        A `keras.Model`; frames stand in the layout of the spec, in and out.
+        A `keras.Model`; input and output frames have the layout of the spec.
     """
-    given, frames = plain_frames(spec)
+    inputs, frames = frames_input(spec)
     last = conv_lstm_layer(ENCODER, spec, spec.seed, return_sequences=False)(frames)
     repeated = keras.ops.repeat(keras.ops.expand_dims(last, 1), spec.horizon, axis=1)
     maps = conv_lstm_layer(DECODER, spec, spec.seed + 2, return_sequences=True)(repeated)
-    start = keras.initializers.GlorotUniform(seed=spec.seed + 4)
-    output = keras.layers.Conv3D(spec.channels, 1, activation="sigmoid", kernel_initializer=start, name=OUTPUT)(maps)
-    return keras.Model(given, answer_images(output, spec), name="conv_lstm_frames")
+    initializer = keras.initializers.GlorotUniform(seed=spec.seed + 4)
+    output_layer = keras.layers.Conv3D(
+        spec.channels, 1, activation="sigmoid", kernel_initializer=initializer, name=OUTPUT
+    )
+    return keras.Model(inputs, frames_output(output_layer(maps), spec), name="conv_lstm_frames")

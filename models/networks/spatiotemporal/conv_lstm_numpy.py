@@ -1,4 +1,4 @@
-"""The network `conv_lstm` over the market in NumPy; the twin of `conv_lstm.build_market_conv_lstm`."""
+"""NumPy forward pass of the network `conv_lstm`, the twin of `conv_lstm.build_market_conv_lstm`."""
 
 from collections.abc import Mapping
 
@@ -13,11 +13,11 @@ from models.preprocessing.windows import Float32Array
 def forward_conv_lstm(
     spec: SpatiotemporalSpec, weights: Mapping[str, Float32Array], frames: Float32Array
 ) -> Float32Array:
-    """The market's frames to quantiles of every symbol.
+    """Return the quantiles of all symbols from market images.
 
     Args:
-        spec: Size it was built with.
-        weights: Of the layers `conv_lstm` (three) and `head` (two).
+        spec: Size that the network was built with.
+        weights: Arrays of the layers `conv_lstm` (three) and `head` (two).
         frames: `(batch, lookback, rows, columns, channels)`, oldest session first.
 
     Returns:

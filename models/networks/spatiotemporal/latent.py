@@ -5,25 +5,25 @@ from typing import Any
 import keras
 
 KL_WEIGHT = 1e-3
-"""Weight of the Kullback-Leibler term, summed over the latent's units, beside the loss of the forecasts."""
+"""Weight of the Kullback-Leibler term, summed over the latent's units, which is added to the loss of the forecasts."""
 
 MEAN, LOG_VARIANCE = "latent_mean", "latent_log_variance"
-"""Names of the two dense layers inside."""
+"""Names of the two inner dense layers."""
 
 
 class Latent(keras.layers.Layer):  # type: ignore[misc]
-    """`(batch, inputs)` to a latent `(batch, units)`: its mean when forecasting, a draw around it in training.
+    """Layer from `(batch, inputs)` to a latent `(batch, units)`: its mean in inference, a sample in training.
 
-    The draw is `mean + exp(log_variance / 2) * noise` with noise from the layer's own seed. In training the layer
+    The sample is `mean + exp(log_variance / 2) * noise` with noise from the layer's own seed. In training the layer
     adds `KL_WEIGHT` times the divergence from the standard normal, summed over units and averaged over the batch.
     """
 
     def __init__(self, units: int, seed: int, name: str | None = None) -> None:
-        """Make the layer.
+        """Create the layer.
 
         Args:
             units: Width of the latent.
-            seed: Seed of starting weights and noise.
+            seed: Seed of initial weights and noise.
             name: Name of the layer.
         """
         super().__init__(name=name)
@@ -37,21 +37,21 @@ class Latent(keras.layers.Layer):  # type: ignore[misc]
         self._noise = keras.random.SeedGenerator(seed + 2)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make both dense layers for inputs of a shape."""
+        """Build both dense layers for inputs of a shape."""
         self._mean.build(input_shape)
         self._log_variance.build(input_shape)
         self.built = True
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """`(batch, units)`."""
+        """Return `(batch, units)`."""
         return (*input_shape[:-1], self._units)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """The mean, or in training a draw around it.
+        """Return the mean, or in training a sample.
 
         Args:
             inputs: Tensor `(batch, inputs)`.
-            training: Whether noise and divergence are wanted.
+            training: Whether noise and the divergence are added.
         """
         mean = self._mean(inputs)
         if not training:

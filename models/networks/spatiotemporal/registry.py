@@ -1,7 +1,7 @@
-"""Every network over frames by name. Keras is imported only when one is built.
+"""Spatiotemporal networks by name. Keras is imported only when a network is built.
 
-A network over frames sees all symbols of a calendar at once, `(batch, lookback, rows, columns, channels)`, where
-those of `models.networks.WINDOW_NETWORKS` see one symbol's window.
+A spatiotemporal network reads all symbols of a calendar together, `(batch, lookback, rows, columns, channels)`, while
+those of `models.networks.WINDOW_NETWORKS` read the window of one symbol.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from models.config import MEDIAN
 from models.errors import ArtifactError
 from models.networks import look_up
-from models.networks.lstm_numpy import MEDIAN, Weights
+from models.networks.lstm_numpy import Weights
 from models.networks.spatiotemporal.config import SpatiotemporalSpec
 from models.networks.spatiotemporal.conv3d_lstm_numpy import forward_conv3d_lstm
 from models.networks.spatiotemporal.conv_lstm_numpy import forward_conv_lstm
@@ -22,21 +23,22 @@ from models.preprocessing.frame import FloatArray
 from models.preprocessing.windows import Float32Array
 
 MEDIAN_SHARE, MEDIANS = "median_share.0", "median_share.1"
-"""Names of the arrays of `with_kept_median`."""
+"""Names of the arrays that `with_kept_median` adds."""
 
 Forward = Callable[[SpatiotemporalSpec, Mapping[str, Float32Array], Float32Array], Float32Array]
-"""From size, arrays and frames `(batch, lookback, rows, columns, channels)` to `(batch, rows, horizon, 7)`."""
+"""Function of size, arrays and frames `(batch, lookback, rows, columns, channels)`; returns quantiles
+`(batch, rows, horizon, 7)`."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpatiotemporalDefinition:
-    """One way through frames.
+    """A registered spatiotemporal network.
 
     Attributes:
-        name: The name in recipes, settings and tables.
-        build: Makes a `keras.Model` from the market's frames to `(batch, rows, horizon, 7)`; imports Keras.
-        build_frames: Makes a `keras.Model` from plain frames to the `horizon` frames that follow.
-        forward: What `build` makes, in NumPy, from the arrays of `spatiotemporal_weights`.
+        name: Its name in model configs, settings and tables.
+        build: Builds a `keras.Model` from market images to `(batch, rows, horizon, 7)`; imports Keras.
+        build_frames: Builds a `keras.Model` from image frames to the next `horizon` frames.
+        forward: Forward pass of the network of `build` in NumPy, from the arrays of `spatiotemporal_weights`.
     """
 
     name: str
@@ -45,7 +47,7 @@ class SpatiotemporalDefinition:
     forward: Forward
 
     def window(self, lookback: int) -> int:
-        """Sessions of a window where `lookback` are asked for: as many, no state is carried."""
+        """Return the sessions of a window: the lookback, since there is no state to warm up."""
         return lookback
 
 
@@ -85,36 +87,39 @@ SPATIOTEMPORAL_NETWORKS: Mapping[str, SpatiotemporalDefinition] = {
     "conv3d_lstm_variational": _conv3d("conv3d_lstm_variational"),
     "conv3d_lstm_per_frame": _conv3d("conv3d_lstm_per_frame"),
 }
-"""The registered networks over frames."""
+"""The registered spatiotemporal networks."""
 
 
 def spatiotemporal_network(name: str) -> SpatiotemporalDefinition:
-    """Look a network over frames up.
+    """Return a spatiotemporal network by name.
 
     Args:
         name: A key of `SPATIOTEMPORAL_NETWORKS`.
 
     Raises:
-        UnknownNetwork: Nobody registered that name.
+        UnknownNetwork: The name is not registered.
     """
-    return look_up(SPATIOTEMPORAL_NETWORKS, name, "network over frames")
+    return look_up(SPATIOTEMPORAL_NETWORKS, name, "spatiotemporal network")
 
 
 def spatiotemporal_weights(model: Any) -> Weights:
-    """Copy a model's arrays out, named `layer.position`, float32.
+    """Return copies of a model's arrays, named `layer.position`, float32.
 
     Args:
-        model: What a `build` of this module made.
+        model: A model that a `build` of this module returned.
     """
     return named_arrays({layer.name: layer.get_weights() for layer in model.layers if layer.weights})
 
 
 def with_kept_median(weights: Weights, share: float, medians: FloatArray) -> Weights:
-    """Keep a share of the trained median's way from the training targets' median (see `fitting.with_median_share`).
+    """Return the arrays of a network whose median moves only a share of the way from the training targets' median.
+
+    See `ModelConfig.median_share`.
 
     Args:
-        weights: A trained network's arrays.
-        share: 0 answers these medians, 1 leaves the answers as they are; all quantiles move with the median.
+        weights: Arrays of a trained network.
+        share: With 0 the forecast's medians are `medians`, with 1 those of the network; all quantiles move with the
+            median.
         medians: `(horizon,)` median of the training targets, in units of `sigma * sqrt(step)`.
 
     Returns:
@@ -131,12 +136,12 @@ def forward_checked(
     weights: Mapping[str, Float32Array],
     frames: Float32Array,
 ) -> Float32Array:
-    """A network's NumPy pass, with a misfit of its arrays told in words.
+    """Return the quantiles of a network's NumPy forward pass, with clear errors for arrays that do not fit.
 
     Args:
-        network: Which.
-        spec: Size it was built with.
-        weights: As `spatiotemporal_weights` named them.
+        network: The network.
+        spec: Size that the network was built with.
+        weights: Arrays with the names of `spatiotemporal_weights`.
         frames: `(batch, lookback, rows, columns, channels)`, oldest session first.
 
     Returns:
@@ -146,14 +151,14 @@ def forward_checked(
         ArtifactError: An array is absent or does not fit the frames.
     """
     try:
-        answer = network.forward(spec, weights, frames)
+        quantiles = network.forward(spec, weights, frames)
         if MEDIAN_SHARE in weights:
-            moved = (np.float32(1.0) - weights[MEDIAN_SHARE]) * (weights[MEDIANS] - answer[..., MEDIAN])
-            answer = answer + moved[..., None]
-        return answer
+            shift = (np.float32(1.0) - weights[MEDIAN_SHARE]) * (weights[MEDIANS] - quantiles[..., MEDIAN])
+            quantiles = quantiles + shift[..., None]
+        return quantiles
     except KeyError as error:
-        raise ArtifactError(f"the {network.name}'s weights lack {error.args[0]}; train the artifact again") from error
+        raise ArtifactError(f"the weights of {network.name} lack {error.args[0]}; train the artifact again") from error
     except ValueError as error:
         raise ArtifactError(
-            f"the {network.name}'s weights do not fit frames of {frames.shape[1:]} ({error}); train the version again"
+            f"the weights of {network.name} do not fit frames of {frames.shape[1:]} ({error}); train the version again"
         ) from error

@@ -26,7 +26,7 @@ EVALUATION_DATES = 64
 
 @dataclass(frozen=True, slots=True)
 class _ImageTensors:
-    """Samples as tensors: inputs `(rows, features)`, shown `(lookback, features)`, the others `(dates, rows, ...)`.
+    """Samples as tensors: inputs `(rows, features)`, visibility `(lookback, features)`, the others `(dates, rows, ...)`.
 
     A cell that is not counted has the weight 0.
     """
@@ -36,7 +36,7 @@ class _ImageTensors:
     targets: Any
     weights: Any
     counted: Any
-    shown: Any
+    visibility: Any
 
     def __len__(self) -> int:
         return int(self.ends.shape[0])
@@ -132,7 +132,7 @@ class ImageLoop(Trainer):
             tf.constant(images.targets.astype(np.float32)),
             tf.constant(weights),
             tf.constant(images.counted.astype(np.float32)),
-            tf.constant(images.shown),
+            tf.constant(images.visibility),
         )
 
     def _gather(self, placed: _ImageTensors, dates: Any) -> Any:
@@ -143,7 +143,7 @@ class ImageLoop(Trainer):
         newest_first = tf.range(self._spec.frames - 1, -1, -1)
         rows = tf.maximum(ends, self._spec.frames - 1)[:, None, :] - newest_first[None, :, None]
         mask = tf.cast(ends >= 0, tf.float32)[:, None, :, None]
-        values = tf.gather(placed.inputs, rows) * mask * placed.shown[:, None, :]
+        values = tf.gather(placed.inputs, rows) * mask * placed.visibility[:, None, :]
         return tf.stack([values, tf.broadcast_to(mask, tf.shape(values))], axis=-1)
 
     def _summed_loss(self, samples: Any, placed: _ImageTensors, dates: Any, training: bool) -> Any:

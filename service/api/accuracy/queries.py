@@ -8,7 +8,7 @@ from service.db.tables import track_records
 
 
 def page(connection: Connection, filters: dict[str, str | int | None], after: int | None, limit: int) -> list[Row[Any]]:
-    """Track records, in the order in which they were first written.
+    """Return track records, in the order in which they were first written.
 
     Args:
         connection: Open for reading.

@@ -27,7 +27,7 @@ _KIND = "accuracy"
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which track records; the names are the columns'."""
+    """Selects track records; the names are those of the columns."""
 
     scope: RecordScopeQuery = None
     strategy: StrategyQuery = None
@@ -42,7 +42,7 @@ def records(
 ) -> AccuracyPage:
     """Measured error, skill against the random walk and coverage, with n, by symbol or group.
 
-    `forecaster=served` is what was served, whoever made it; an architecture's name is that forecaster alone.
+    `forecaster=served` follows the published forecasts of any forecaster; a forecaster's name follows that one alone.
     """
     keys = decode(_KIND, cursor, int)
     with reader.snapshot() as snapshot:

@@ -7,14 +7,14 @@ from pydantic import Field
 from service.api.common.schemas import Answer, Page
 
 SURVIVORSHIP_NOTE = (
-    "These figures cover the symbols on the watchlist. Whoever chose them knew which companies still exist: "
+    "These figures cover the symbols on the watchlist. They were chosen knowing which companies still exist: "
     "failures and delistings are under-represented, so expect a little less elsewhere. Forecasts whose session "
-    "brought no bar are void and not counted."
+    "has no bar are void and not counted."
 )
 
 
 class AccuracyItem(Answer):
-    """The record of one forecaster, or of what was served, over the last scored sessions."""
+    """The track record of one forecaster, or of the published forecasts, over the last scored sessions."""
 
     scope_kind: str = Field(description="symbol or group", examples=["symbol"])
     scope: str = Field(examples=["AAPL"])
@@ -35,7 +35,7 @@ class AccuracyItem(Answer):
 
 
 class AccuracyPage(Page):
-    """Track records, in the order in which they began."""
+    """Track records, in the order of their start."""
 
     note: str = Field(SURVIVORSHIP_NOTE, description="on survivorship")
     items: list[AccuracyItem]

@@ -1,4 +1,4 @@
-"""What a route is handed: a consistent snapshot of the database and the market time in it."""
+"""Dependencies of the routes: a consistent snapshot of the database with its market time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,33 +23,32 @@ class Snapshot:
     """One consistent view of the database.
 
     Attributes:
-        connection: Open for reading; its block ends it.
+        connection: Open for reading until the end of the block.
         now: Aware UTC market time.
     """
 
     connection: Connection
     now: datetime
 
-    def known_at(self, asked: datetime | None) -> datetime:
-        """The instant to answer for: the one asked for, else now.
+    def known_at(self, requested: datetime | None) -> datetime:
+        """Return the requested instant, else now.
 
         Raises:
-            BadParameter: it lies after market time.
+            BadParameter: it is after market time.
         """
-        if asked is not None and asked > self.now:
+        if requested is not None and requested > self.now:
             raise BadParameter(
                 "known_at",
-                f"lies after market time, {self.now:%Y-%m-%dT%H:%M:%SZ}: nobody knows that yet; ask for an earlier "
-                "instant or leave it out",
+                f"is after market time, {self.now:%Y-%m-%dT%H:%M:%SZ}; use an earlier instant or omit it",
             )
-        return self.now if asked is None else asked
+        return self.now if requested is None else requested
 
 
 class Reader:
     """Opens snapshots. A route opens its own, in its own thread.
 
-    A dependency that held the connection would wait for a worker thread while other workers wait for its
-    connection, and under load both would wait for good.
+    A dependency that held the connection would wait for a worker thread while other workers wait for its connection:
+    under load, a deadlock.
     """
 
     def __init__(self, settings: Settings, database: Database) -> None:
@@ -58,19 +57,19 @@ class Reader:
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
-        """A snapshot, for the length of a block.
+        """Open a snapshot for a block.
 
         Raises:
-            NotYet: nobody has set the database up.
+            NotYet: the database is not set up.
         """
         with self.database.reading() as connection:
             yield Snapshot(connection, self._clock(connection).now(connection))
 
     def _clock(self, connection: Connection) -> MarketClock:
-        # Asked each time: a database may be made anew, for the other clock too, while this process runs.
+        # Read each time: a database may be replaced while this process runs, also by one for the other clock.
         mode: str | None = connection.execute(select(stamp.c.clock_mode)).scalar_one_or_none()
         if mode is None:
-            raise NotYet("the database holds nothing yet; start the service with `tplus up` or `tplus schedule`")
+            raise NotYet("the database is empty; start the service with `tplus up` or `tplus schedule`")
         return ReplayMarketClock() if mode == "replay" else SystemMarketClock(DatabaseClock())
 
 
@@ -83,16 +82,16 @@ ReaderDependency = Annotated[Reader, Depends(_reader)]
 
 
 def _query_names(dependant: Dependant) -> list[str]:
-    """Names of the query parameters of a route and of everything it depends on."""
+    """Return the names of the query parameters of a route and its dependencies."""
     names = [field.alias for field in dependant.query_params]
     return names + [name for each in dependant.dependencies for name in _query_names(each)]
 
 
 async def only_known_parameters(request: Request) -> None:
-    """Refuse a query parameter that the route does not have, or that comes twice: unfiltered data would be a lie.
+    """Refuse a query parameter that the route does not have, or that is given twice.
 
     Raises:
-        BadParameter: see above.
+        BadParameter: there is one.
     """
     known = _query_names(request.scope["route"].dependant)
     given = [name for name, _ in request.query_params.multi_items()]

@@ -1,6 +1,6 @@
-"""From errors to problem documents (RFC 9457): every driver_message says what, where and what to do.
+"""Turns errors into problem documents (RFC 9457): every message says what, where and what to do.
 
-A person gets one clear sentence and a request id, never a stack trace; the trace goes to the log under that id.
+The client gets one sentence and a request id, never a stack trace; the log has the trace under that id.
 """
 
 import logging
@@ -22,17 +22,17 @@ from service.errors import DatabaseError, NotFound, NotYet, TplusError
 _log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 30
-"""What Retry-After says where nothing better is known."""
+"""Default of Retry-After."""
 
 REQUEST_ID_HEADER = "X-Request-ID"
 
 
 class BadParameter(TplusError):
-    """A parameter that cannot be used, found after its own check passed.
+    """An invalid parameter that passed its own check.
 
     Attributes:
         parameter: Its name.
-        sentence: What is wrong with it: a predicate such as `is given twice`, or a whole sentence if `is_whole`.
+        sentence: The problem: a predicate such as `is given twice`, or a whole sentence if `is_whole`.
     """
 
     def __init__(self, parameter: str, sentence: str, *, is_whole: bool = False) -> None:
@@ -60,7 +60,7 @@ def add_error_handlers(app: FastAPI, database: Database) -> None:
 
     async def on_http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        detail = "there is no such route; see /docs" if error.status_code == 404 else str(error.detail)
+        detail = "the route does not exist; see /docs" if error.status_code == 404 else str(error.detail)
         return problem(request, error.status_code, detail, dict(error.headers or {}))
 
     def on_database(request: Request, error: Exception) -> JSONResponse:
@@ -86,29 +86,29 @@ def add_error_handlers(app: FastAPI, database: Database) -> None:
 
 
 def problem(request: Request, status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """A problem document as the answer to a request."""
+    """Return a problem document for a request."""
     return _respond(_document(request, status, detail), headers)
 
 
 def bad_input(request: Request, fields: list[BadField], detail: str | None = None) -> JSONResponse:
-    """422: the sentence names each parameter and what is wrong with it."""
+    """Return 422; the message names each parameter and its problem."""
     detail = detail or "; ".join(f"{item.parameter} {item.message}" for item in fields)
     return _respond(_document(request, 422, detail).model_copy(update={"errors": fields}))
 
 
 def unexpected(request: Request) -> JSONResponse:
-    """500: a fault of ours."""
-    detail = f"something failed here that should not; the log tells more under request id {request_id(request)}"
+    """Return 500: an internal error."""
+    detail = f"internal error; the log has details under request id {request_id(request)}"
     return problem(request, 500, detail)
 
 
 def request_id(request: Request) -> str:
-    """The id under which the log keeps this request."""
+    """Return the id of a request in the log."""
     return str(getattr(request.state, "request_id", "unknown"))
 
 
 def database_fault(database: Database) -> str | None:
-    """Why the database cannot be read from, as one sentence; None where it can."""
+    """Return why the database cannot be read, as one sentence; None if it can."""
     shown = database.engine.url.render_as_string(hide_password=True)
     try:
         with database.engine.connect() as connection:

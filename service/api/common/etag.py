@@ -1,4 +1,4 @@
-"""Entity tags of answers that alter only when the change counter or the clock says so."""
+"""Entity tags of answers: they change with the change counter and the market-time slot."""
 
 import hashlib
 from collections.abc import Mapping
@@ -12,35 +12,30 @@ from service.api.common.dependencies import Snapshot
 from service.api.common.queries import change_counter
 
 SLOT = timedelta(minutes=15)
-"""How long a tag stands while nothing changes: an answer that turns stale must not stay fresh in a cache for long."""
+"""How long a tag is valid while nothing changes: a stale answer must not stay in a cache for long."""
 
-NOT_MODIFIED: Mapping[int | str, dict[str, Any]] = {
-    304: {"description": "Nothing altered since the answer of that ETag"}
-}
-"""What a route with a tag declares beside its answer."""
+NOT_MODIFIED: Mapping[int | str, dict[str, Any]] = {304: {"description": "Unchanged since the answer with that ETag"}}
+"""Further responses of a route with a tag."""
 
 
 def entity_tag(request: Request, snapshot: Snapshot) -> str:
-    """A weak tag of an answer: the change counter, the address asked for, and the market-time slot.
-
-    Weak, since `market_time` differs from one answer to the next while what is forecast does not.
-    """
+    """Return the weak tag of an answer: change counter, requested address and market-time slot."""
     return make_tag(change_counter(snapshot.connection), str(request.url), snapshot.now)
 
 
 def make_tag(counter: int, address: str, now: datetime) -> str:
-    """The tag itself; see `entity_tag`."""
+    """Return the tag; see `entity_tag`."""
     slot = int(now.timestamp() // SLOT.total_seconds())
     digest = hashlib.sha256(f"{counter}\n{address}\n{slot}".encode()).hexdigest()
     return f'W/"{digest[:32]}"'
 
 
 def matches(request: Request, tag: str) -> bool:
-    """Whether the client says it holds this answer (If-None-Match, weak comparison)."""
+    """Return whether the client holds this answer (If-None-Match, weak comparison)."""
     held = request.headers.get("if-none-match", "")
     return tag.removeprefix("W/") in {item.strip().removeprefix("W/") for item in held.split(",")}
 
 
 def not_modified(tag: str) -> Response:
-    """304: what the client holds still stands."""
+    """Return 304: the client's answer is current."""
     return Response(status_code=304, headers={"ETag": tag})

@@ -1,4 +1,4 @@
-"""Keyset pages and their opaque cursors, which the client sends back as it was given them."""
+"""Keyset pages and their opaque cursors."""
 
 import base64
 import binascii
@@ -10,7 +10,7 @@ from typing import TypeVar
 from service.api.common.errors import BadParameter
 
 MAX_LENGTH = 400
-"""Characters of the longest cursor that is read."""
+"""Most characters of a cursor."""
 
 _MAX_KEY = 2**63 - 1
 
@@ -19,7 +19,7 @@ Item = TypeVar("Item")
 
 
 def encode(kind: str, *keys: Key) -> str:
-    """A cursor that stands for the last row of a page.
+    """Return a cursor for the last row of a page.
 
     Args:
         kind: The route's name; a cursor of another route is refused.
@@ -31,11 +31,11 @@ def encode(kind: str, *keys: Key) -> str:
 
 
 def decode(kind: str, cursor: str | None, *types: type[Key]) -> tuple[Key, ...] | None:
-    """The sort keys in a cursor.
+    """Return the sort keys in a cursor.
 
     Args:
         kind: The route's name.
-        cursor: What the client sent; None for the first page.
+        cursor: The client's cursor; None for the first page.
         types: The type of each key: `str`, `int` or `date`.
 
     Returns:
@@ -60,9 +60,9 @@ def decode(kind: str, cursor: str | None, *types: type[Key]) -> tuple[Key, ...] 
 def cut(
     rows: Sequence[Item], limit: int, kind: str, keys: Callable[[Item], tuple[Key, ...]]
 ) -> tuple[Sequence[Item], str | None]:
-    """A page and the cursor of the next.
+    """Return a page and the cursor of the next.
 
-    One row more is read than shown, so that the last page knows that it is the last.
+    One more row is read than returned, which shows whether a page is the last.
 
     Args:
         rows: Up to `limit + 1` rows.
@@ -86,4 +86,4 @@ def _key(value: object, wanted: type[Key]) -> Key:
         return value
     if wanted is date and isinstance(value, str):
         return date.fromisoformat(value)
-    raise ValueError(f"{value!r} is no {wanted.__name__}")
+    raise ValueError(f"{value!r} is not a {wanted.__name__}")

@@ -1,4 +1,4 @@
-"""The parameters of the routes: each text has a pattern and a length, each number its bounds."""
+"""Parameters of the routes: texts have a pattern and a length, numbers have bounds."""
 
 import re
 from datetime import UTC, date, datetime
@@ -32,43 +32,43 @@ def _utc(value: datetime) -> datetime:
     try:
         return value.astimezone(UTC)
     except OverflowError as error:
-        raise ValueError("lies outside the years 1 to 9999 in UTC") from error
+        raise ValueError("is outside the years 1 to 9999 in UTC") from error
 
 
 def split_symbols(text: str | None) -> list[str] | None:
-    """The symbols of a comma-separated list, sorted and unique; None where none was asked for.
+    """Return the symbols of a comma-separated list, sorted and unique; None without a list.
 
     Raises:
-        BadParameter: one is no symbol, or there are too many.
+        BadParameter: one is not a symbol, or there are too many.
     """
     if text is None:
         return None
     symbols = sorted({part.strip() for part in text.split(",") if part.strip()})
     if not symbols:
-        raise BadParameter("symbols", "is empty; name symbols by comma, or leave it out for the whole watchlist")
+        raise BadParameter("symbols", "is empty; give symbols separated by commas, or omit it for the whole watchlist")
     if len(symbols) > MAX_SYMBOLS:
-        raise BadParameter("symbols", f"names {len(symbols)} symbols; at most {MAX_SYMBOLS} go into one request")
+        raise BadParameter("symbols", f"names {len(symbols)} symbols; at most {MAX_SYMBOLS} are allowed in one request")
     for symbol in symbols:
         if re.fullmatch(SYMBOL_PATTERN, symbol, re.ASCII) is None:
-            raise BadParameter("symbols", f"holds {symbol[:40]!r}, which cannot be a symbol; write AAPL,7203.T,BTC-USD")
+            raise BadParameter("symbols", f"holds {symbol[:40]!r}, which is not a symbol; write AAPL,7203.T,BTC-USD")
     return symbols
 
 
 IsoDate = Annotated[date, BeforeValidator(_iso_date)]
 SymbolPath = Annotated[str, Path(pattern=SYMBOL_PATTERN, description="Yahoo-style name", examples=["AAPL"])]
 SymbolsQuery = Annotated[
-    str | None, Query(max_length=25_000, description="symbols by comma; all of the watchlist where absent")
+    str | None, Query(max_length=25_000, description="symbols separated by commas; default: the watchlist")
 ]
-AsOf = Annotated[IsoDate | None, Query(description="last completed session the forecast used; the newest where absent")]
+AsOf = Annotated[IsoDate | None, Query(description="last completed session the forecast used; default: the newest")]
 KnownAt = Annotated[
     Annotated[AwareDatetime, AfterValidator(_utc)] | None,
-    Query(description="answer as it was known at this market-time instant (inclusive); now where absent"),
+    Query(description="answer as it was known at this market-time instant (inclusive); default: now"),
 ]
-First = Annotated[IsoDate | None, Query(description="oldest session wanted (inclusive)")]
-Last = Annotated[IsoDate | None, Query(description="newest session wanted (inclusive)")]
+First = Annotated[IsoDate | None, Query(description="oldest session (inclusive)")]
+Last = Annotated[IsoDate | None, Query(description="newest session (inclusive)")]
 Cursor = Annotated[
     str | None,
-    Query(max_length=MAX_LENGTH, pattern=r"^[A-Za-z0-9_-]+$", description="`next_cursor` of the page before"),
+    Query(max_length=MAX_LENGTH, pattern=r"^[A-Za-z0-9_-]+$", description="`next_cursor` of the previous page"),
 ]
 Limit = Annotated[int, Query(ge=1, le=PAGE_LIMIT, description="items in a page")]
 StrategyQuery = Annotated[Literal["one_step", "multi_step"] | None, Query(description="one_step or multi_step")]
@@ -76,7 +76,7 @@ StepQuery = Annotated[int | None, Query(ge=1, le=3, description="1 = T, 2 = T+1,
 ModeQuery = Annotated[Literal["live", "replay", "backfill"] | None, Query(description="how editions were made")]
 GroupQuery = Annotated[str | None, Query(pattern=_WORD, description="training group, such as equity")]
 StatusQuery = Annotated[
-    Literal["champion", "challenger", "retired", "rejected"] | None, Query(description="what the version is now")
+    Literal["champion", "challenger", "retired", "rejected"] | None, Query(description="status of the version now")
 ]
 JobQuery = Annotated[Literal["pull", "score", "forecast", "train"] | None, Query(description="kind of run")]
 RunScopeQuery = Annotated[str | None, Query(pattern=_WORD, description="a calendar, or a group for train")]
@@ -84,5 +84,5 @@ RunStateQuery = Annotated[
     Literal["due", "running", "waiting", "done", "failed", "superseded"] | None, Query(description="state of the run")
 ]
 RecordScopeQuery = Annotated[str | None, Query(pattern=_WORD, description="a symbol or a group")]
-ForecasterQuery = Annotated[str | None, Query(pattern=_WORD, description="served, or an architecture")]
+ForecasterQuery = Annotated[str | None, Query(pattern=_WORD, description="served, or a network or baseline")]
 Id = Annotated[int, Path(ge=1, le=_MAX_ID)]

@@ -1,4 +1,4 @@
-"""Queries that several resources share: the change counter, rows by id, and the instants around a session."""
+"""Queries of several resources: the change counter, rows by id, and instants around a session."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -13,12 +13,12 @@ STALE_AFTER = timedelta(hours=2)
 """How long after the next due time an answer is still fresh."""
 
 _STEPS = 3
-"""Sessions after as_of that a forecast is aimed at."""
+"""Sessions after as_of that are forecast."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Which rows.
+    """Selects rows of a page.
 
     Attributes:
         filters: Column name -> value it must have; None = any.
@@ -36,9 +36,9 @@ class Timing:
     """The instants around a session.
 
     Attributes:
-        final_at: Aware UTC instant at which its bar is final (close + settle); None where it is not stored.
+        final_at: Aware UTC instant at which its bar is final (close + settle); None if it is not stored.
         next_due_at: Aware UTC instant at which the next open session's bar is final, which is when its
-            forecast run is due; None where no later session is stored.
+            forecast run is due; None if no later session is stored.
         approximate: Whether the session, or one of the three after it, is assumed Monday to Friday because the
             exchange's own calendar is not known there.
     """
@@ -54,7 +54,7 @@ class Timing:
 
 
 def change_counter(connection: Connection) -> int:
-    """The counter that every transaction raises which alters an answer; 0 where none has."""
+    """Return the counter that every transaction raises that changes an answer; 0 if none did."""
     return (
         connection.execute(select(change_counters.c.counter).where(change_counters.c.scope == "")).scalar_one_or_none()
         or 0
@@ -62,27 +62,27 @@ def change_counter(connection: Connection) -> int:
 
 
 def stamp_row(connection: Connection) -> Row[Any] | None:
-    """What the database was made for, None where nobody set it up."""
+    """Return the database's stamp, None if it is not set up."""
     return connection.execute(select(stamp)).one_or_none()
 
 
 def replay_row(connection: Connection) -> Row[Any] | None:
-    """Replayed market time, None where the clock is live."""
+    """Return replayed market time, None for a live clock."""
     return connection.execute(select(market_clock)).one_or_none()
 
 
 def newest_edition(connection: Connection) -> Row[Any] | None:
-    """The edition published last."""
+    """Return the newest edition."""
     return connection.execute(select(editions).order_by(editions.c.number.desc()).limit(1)).one_or_none()
 
 
 def newest_heartbeat(connection: Connection) -> Any:
-    """Machine time at which a scheduler last said that it lives."""
+    """Return the machine time of the newest heartbeat of a scheduler."""
     return connection.execute(select(func.max(schedulers.c.heartbeat_at))).scalar_one_or_none()
 
 
 def newest_first(connection: Connection, table: Table, page: Page) -> list[Row[Any]]:
-    """Rows of a table, highest id first."""
+    """Return rows of a table, highest id first."""
     query = select(table).order_by(table.c.id.desc()).limit(page.limit)
     for name, value in page.filters.items():
         if value is not None:
@@ -93,7 +93,7 @@ def newest_first(connection: Connection, table: Table, page: Page) -> list[Row[A
 
 
 def timing(connection: Connection, settings: Settings, calendar: str, session: date) -> Timing:
-    """The instants around a session of a calendar."""
+    """Return the instants around a session of a calendar."""
     query = (
         select(sessions.c.session, sessions.c.close_at, sessions.c.approximate)
         .where(sessions.c.calendar == calendar, sessions.c.session >= session, sessions.c.state != "closed")

@@ -1,4 +1,4 @@
-"""A request id for every request: the client's own where it can be used, else a new one."""
+"""Request ids: the client's own if it is valid, else a new one."""
 
 import re
 import uuid

@@ -1,4 +1,4 @@
-"""What all answers share, and problem documents: RFC 9457, Problem Details for HTTP APIs."""
+"""Base classes of all answers, and problem documents (RFC 9457)."""
 
 from typing import Any, Self
 
@@ -9,13 +9,13 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class Answer(BaseModel):
-    """An immutable part of an answer."""
+    """A read-only part of an answer."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     @classmethod
     def of(cls, row: Row[Any]) -> Self:
-        """From a row whose columns carry the fields' names; further columns are left out."""
+        """Return an instance from a row with the fields' names as columns; other columns are ignored."""
         return cls.model_validate(dict(row._mapping))
 
 
@@ -28,7 +28,7 @@ class Page(Answer):
 
 
 class BadField(Answer):
-    """A parameter that cannot be used."""
+    """An invalid parameter."""
 
     parameter: str = Field(examples=["as_of"])
     message: str = Field(examples=["must be a date, YYYY-MM-DD"])
@@ -41,15 +41,15 @@ class Problem(Answer):
     title: str = Field(description="the status in words", examples=["Not Found"])
     status: int = Field(description="HTTP status", examples=[404])
     detail: str = Field(description="what, where, what to do", examples=["there is no symbol ZZZZ; see /v1/symbols"])
-    instance: str = Field(description="the path asked for", examples=["/v1/forecasts/ZZZZ"])
+    instance: str = Field(description="the requested path", examples=["/v1/forecasts/ZZZZ"])
     request_id: str = Field(description="as in X-Request-ID and in the log", examples=["3f0c9f6c1f0e4c52"])
     errors: list[BadField] | None = Field(None, description="bad parameters, on 422")
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that may be refused with these statuses, and with 422 and 503."""
+    """Return the `responses` of a route that may fail with these statuses, and with 422 and 503."""
     schema = {"$ref": "#/components/schemas/Problem"}
-    texts = {404: "Unknown", 422: "Bad input", 503: "Not there yet; see Retry-After"}
+    texts = {404: "Unknown", 422: "Bad input", 503: "Not available yet; see Retry-After"}
     return {
         status: {"description": texts[status], "content": {MEDIA_TYPE: {"schema": schema}}}
         for status in sorted({*statuses, 422, 503})

@@ -1,1 +1,1 @@
-"""What streams live to clients: one watcher per process reads the database, a hub hands its events on."""
+"""Live events: one watcher per process reads the database, a hub sends its events to clients."""

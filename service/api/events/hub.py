@@ -1,4 +1,4 @@
-"""From one watcher to many clients: a task that looks once a second while anybody listens."""
+"""Sends the events of one watcher to many clients: a task polls once a second while clients are connected."""
 
 import asyncio
 import logging
@@ -13,22 +13,22 @@ from service.api.events.watcher import Event, Poll, Watcher
 from service.api.status.read_status import StatusReader
 
 POLL_SECONDS = 1.0
-"""Real seconds between two looks at the database."""
+"""Real seconds between two polls of the database."""
 
 MOST_WAITING = 256
-"""Events that may wait for a client; one that falls further behind is dropped."""
+"""Most events in a client's queue; a slower client is disconnected."""
 
-_TOO_SLOW = "this stream fell too far behind and ends here; connect again for where everything stands"
+_TOO_SLOW = "this stream is too far behind and ends; connect again for the current state"
 _log = logging.getLogger(__name__)
 
 Found = TypeVar("Found")
 
 
 class Subscription:
-    """One client's events; used in the event loop alone.
+    """Events of one client; used in the event loop only.
 
     Args:
-        last_seen: The change counter that the client saw last, None where it never was here.
+        last_seen: The client's last change counter, None for a new client.
     """
 
     def __init__(self, last_seen: int | None) -> None:
@@ -38,20 +38,20 @@ class Subscription:
         self._is_new = True
         self.ended = False
 
-    def tell(self, look: Poll) -> None:
-        """Hand on what a look found; the first time, what stands, and whether anything was passed by."""
-        self._put((look.standing,) if self._is_new else look.news)
+    def add(self, poll: Poll) -> None:
+        """Add the events of a poll; the first time, the current state, and whether the client missed a change."""
+        self._put((poll.first,) if self._is_new else poll.news)
         self._is_new = False
-        if look.counter is not None:
-            if self._last_seen not in (None, look.counter):
-                self._put((Event.of("change", ChangeEvent(counter=look.counter, symbols=None), look.counter),))
+        if poll.counter is not None:
+            if self._last_seen not in (None, poll.counter):
+                self._put((Event.of("change", ChangeEvent(counter=poll.counter, symbols=None), poll.counter),))
             self._last_seen = None
 
-    def end(self, word: str | None = None) -> None:
-        """No more events after those that wait; a word takes their place and says why."""
-        if word is not None:
+    def end(self, message: str | None = None) -> None:
+        """End after the queued events; a message replaces them and says why."""
+        if message is not None:
             self._waiting.clear()
-            self._waiting.append(Event.of("fault", FaultEvent(detail=word), None))
+            self._waiting.append(Event.of("fault", FaultEvent(detail=message), None))
         self.ended = True
         self._wake.set()
 
@@ -65,7 +65,7 @@ class Subscription:
         self._wake.set()
 
     async def events(self) -> AsyncIterator[Event]:
-        """The events as they come, until the end."""
+        """Yield events until the end."""
         while True:
             while self._waiting:
                 yield self._waiting.popleft()
@@ -76,14 +76,14 @@ class Subscription:
 
 
 class Hub:
-    """Hands the events of one watcher to every client.
+    """Sends the events of one watcher to every client.
 
-    The watcher starts with the first client and stops after the last; its reads take a thread, so that the event
-    loop waits for none. Used in the event loop alone.
+    The watcher starts with the first client and stops after the last; it reads in a thread, so that the event loop does
+    not wait. Used in the event loop only.
 
     Args:
         status: Reads the status.
-        every: Real seconds between two looks.
+        every: Real seconds between two polls.
     """
 
     def __init__(self, status: StatusReader, every: float = POLL_SECONDS) -> None:
@@ -94,26 +94,26 @@ class Hub:
         self._closed = False
 
     def join(self, last_seen: int | None) -> Subscription:
-        """A new client's subscription; `leave` ends it."""
+        """Return a new client's subscription; `leave` ends it."""
         subscription = Subscription(last_seen)
         if self._closed:
             subscription.end()
             return subscription
         self._listening.add(subscription)
         if self._newest is not None:
-            subscription.tell(self._newest)
+            subscription.add(self._newest)
         if self._task is None:
             self._task = asyncio.create_task(self._watch(), name="watcher")
         return subscription
 
     def leave(self, subscription: Subscription) -> None:
-        """The client is gone."""
+        """Remove a client."""
         self._listening.discard(subscription)
         if not self._listening:
             self._stop()
 
     def close(self) -> None:
-        """End every stream, and those that are still to come: the process is about to end."""
+        """End every stream, also later ones: the process is about to end."""
         self._closed = True
         for subscription in tuple(self._listening):
             subscription.end()
@@ -131,23 +131,23 @@ class Hub:
         while True:
             begin = loop.time()
             try:
-                look = await _in_thread(watcher.look)
-            except Exception:  # a defect of ours must not end every stream; the log keeps the trace, once
+                poll = await _in_thread(watcher.poll)
+            except Exception:  # a defect must not end every stream; the log has the trace, once
                 if is_well:
-                    _log.exception("looking at the database failed unexpectedly")
+                    _log.exception("polling the database failed unexpectedly")
                 is_well = False
             else:
                 is_well = True
-                self._newest = look
+                self._newest = poll
                 for subscription in tuple(self._listening):
-                    subscription.tell(look)
+                    subscription.add(poll)
                     if subscription.ended:
                         self.leave(subscription)
             await asyncio.sleep(max(0.0, begin + self._every - loop.time()))
 
 
 async def _in_thread(read: Callable[[], Found]) -> Found:
-    """Call in a thread that the end of the process does not wait for: a database that is gone may hold it long."""
+    """Call in a daemon thread: a database that is unreachable may block it for long."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[Found] = loop.create_future()
 
@@ -164,7 +164,7 @@ async def _in_thread(read: Callable[[], Found]) -> Found:
             outcome: tuple[Found | None, BaseException | None] = (read(), None)
         except BaseException as error:
             outcome = (None, error)
-        with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits any more
+        with suppress(RuntimeError):  # the loop was closed meanwhile
             loop.call_soon_threadsafe(settle, *outcome)
 
     threading.Thread(target=work, name="watcher", daemon=True).start()

@@ -1,4 +1,4 @@
-"""What a watcher looks at each second: editions and runs it has not seen, and runs that may have altered."""
+"""Queries of the watcher: new editions and runs, and runs that may have changed."""
 
 from collections.abc import Collection
 from typing import Any
@@ -24,28 +24,28 @@ _COLUMNS = (
 
 
 def newest_number(connection: Connection) -> int:
-    """Number of the newest edition, 0 where there is none."""
+    """Return the number of the newest edition, 0 without any."""
     return connection.execute(select(func.max(editions.c.number))).scalar_one() or 0
 
 
 def newest_run(connection: Connection) -> int:
-    """Id of the newest run, 0 where there is none."""
+    """Return the id of the newest run, 0 without any."""
     return connection.execute(select(func.max(runs.c.id))).scalar_one() or 0
 
 
 def editions_after(connection: Connection, number: int, limit: int) -> list[Row[Any]]:
-    """The newest editions with higher numbers, at most `limit` of them, lowest number first."""
+    """Return the newest editions after a number, at most `limit`, lowest number first."""
     query = select(editions).where(editions.c.number > number).order_by(editions.c.number.desc()).limit(limit)
     return list(reversed(connection.execute(query).all()))
 
 
-def runs_to_look_at(connection: Connection, after: int, seen: Collection[int], limit: int) -> list[Row[Any]]:
-    """Runs that are not at their end, were not when last seen, or are new; at most `limit` newest, lowest id first.
+def changed_runs(connection: Connection, after: int, seen: Collection[int], limit: int) -> list[Row[Any]]:
+    """Return runs that are open, were open when last seen, or are new; the newest `limit`, lowest id first.
 
     Args:
         connection: Open for reading.
         after: Runs of higher ids are new.
-        seen: Ids of runs that were not at their end.
+        seen: Ids of runs that were open.
         limit: Most rows.
     """
     wanted = or_(runs.c.state.in_(_OPEN), runs.c.id > after, runs.c.id.in_(sorted(seen)))
@@ -55,5 +55,5 @@ def runs_to_look_at(connection: Connection, after: int, seen: Collection[int], l
 
 
 def is_open(row: Row[Any]) -> bool:
-    """Whether a run may still alter."""
+    """Return whether a run may still change."""
     return row.state in _OPEN

@@ -12,7 +12,7 @@ from service.api.events.hub import Hub
 router = APIRouter(prefix="/v1/events", tags=["events"])
 
 RETRY_MILLISECONDS = 2000
-"""How long a client that lost the connection is asked to wait before it connects again."""
+"""How long a client waits before it reconnects."""
 
 
 async def _hub(request: Request) -> Hub:
@@ -20,7 +20,7 @@ async def _hub(request: Request) -> Hub:
     return hub
 
 
-@router.get("", summary="What happens, as it happens", response_class=EventSourceResponse, responses=problems())
+@router.get("", summary="Live events", response_class=EventSourceResponse, responses=problems())
 async def events(
     hub: Annotated[Hub, Depends(_hub)],
     last_event_id: Annotated[
@@ -29,11 +29,10 @@ async def events(
 ) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events; each carries a JSON document, and the change counter as its `id`.
 
-    `status`: the document of `/v1/status`, at first and whenever more of it altered than heartbeat, counter, progress
-    and live market time. `edition`: forecasts were published. `run`: a run is new or altered. `progress`: a training
-    came further. `change`: answers altered, by counter, with the symbols where they are few; it comes at once to a
-    client whose `Last-Event-ID` is another counter. `fault`: the database cannot be read, or this stream ends; the
-    stream goes on in the first case.
+    `status`: the document of `/v1/status`, first and whenever more than heartbeat, counter, progress and live market
+    time changed. `edition`: forecasts were published. `run`: a run is new or changed. `progress`: progress of a
+    training. `change`: answers changed, with the counter and, if few, the symbols; a client whose `Last-Event-ID` is
+    another counter gets one first. `fault`: the database cannot be read (the stream continues), or this stream ends.
     """
     subscription = hub.join(_counter(last_event_id))
     try:
@@ -46,7 +45,7 @@ async def events(
 
 
 def _counter(last_event_id: str) -> int | None:
-    """The counter a client saw last; one that cannot be read is none of ours, so that it differs from ours."""
+    """Return the client's last counter; an invalid one differs from every counter."""
     if not last_event_id:
         return None
     return int(last_event_id) if last_event_id.isascii() and last_event_id.isdigit() else -1

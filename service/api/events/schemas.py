@@ -1,4 +1,4 @@
-"""What the events of GET /v1/events carry; a `status` event carries the document of GET /v1/status."""
+"""Documents of the events of GET /v1/events; a `status` event has the document of GET /v1/status."""
 
 from datetime import date
 from typing import Any
@@ -16,13 +16,13 @@ class RunEvent(Answer):
     scope: str = Field(description="a calendar, or a group for train", examples=["XNYS"])
     session: date | None = Field(examples=["2018-06-01"])
     state: str = Field(description="due, running, waiting, done, failed or superseded", examples=["done"])
-    error: str | None = Field(description="why it failed, or why it is tried again, in one sentence")
-    warnings: list[str] = Field(description="sentences about a run that is done all the same", examples=[[]])
+    error: str | None = Field(description="why it failed or is retried, in one sentence")
+    warnings: list[str] = Field(description="sentences about a run that is done nevertheless", examples=[[]])
     counts: dict[str, Any] = Field(description="symbols by outcome", examples=[{"forecast": 51}])
 
 
 class ProgressEvent(Answer):
-    """A running training came further."""
+    """Progress of a running training."""
 
     run_id: int = Field(examples=[41])
     progress: float = Field(description="share of the work done, 0 to 1", examples=[0.42])
@@ -30,10 +30,12 @@ class ProgressEvent(Answer):
 
 
 class ChangeEvent(Answer):
-    """Answers altered."""
+    """Answers changed."""
 
     counter: int = Field(description="the change counter", examples=[1812])
-    symbols: list[str] | None = Field(description="whose; null where they are many, or unknown", examples=[["AAPL"]])
+    symbols: list[str] | None = Field(
+        description="symbols of the answers; null if they are many or unknown", examples=[["AAPL"]]
+    )
 
 
 class FaultEvent(Answer):

@@ -1,4 +1,4 @@
-"""Looking at the database again and again: what differs from the look before becomes events."""
+"""Polls the database: differences from the poll before become events."""
 
 import json
 from collections.abc import Iterator
@@ -17,15 +17,15 @@ from service.api.watchlist.queries import symbol_counters
 from service.errors import NotYet, TplusError
 
 MOST_ROWS = 200
-"""Editions, and runs, that one look tells of; of more, the newest."""
+"""Most editions, and runs, in one poll; the newest of more."""
 
 MOST_SYMBOLS = 200
-"""Symbols that one `change` names; more are told as null."""
+"""Most symbols in one `change`; null for more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event, made once for all clients.
+    """An event, made once for all clients.
 
     Attributes:
         kind: `status`, `edition`, `run`, `progress`, `change` or `fault`.
@@ -39,27 +39,27 @@ class Event:
 
     @staticmethod
     def of(kind: str, document: BaseModel, counter: int | None) -> "Event":
-        """An event that carries a document."""
+        """Return an event with a document."""
         return Event(kind, document.model_dump_json(), counter)
 
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """What one look found.
+    """Result of one poll.
 
     Attributes:
-        news: What differs from the look before, in order; the status, where it differs, comes last.
-        standing: What a client that connects now is told first: the status, or the fault.
-        counter: The change counter; None where the database cannot be read, or is empty.
+        news: Differences from the poll before, in order; a changed status comes last.
+        first: First event for a client that connects now: the status, or the fault.
+        counter: The change counter; None if the database cannot be read or is empty.
     """
 
     news: tuple[Event, ...]
-    standing: Event
+    first: Event
     counter: int | None
 
 
 class Watcher:
-    """Looks at one database; one thread at a time.
+    """Polls one database; one thread at a time.
 
     Args:
         status: Reads the status.
@@ -72,62 +72,62 @@ class Watcher:
         self._edition = 0
         self._newest_run = 0
         self._runs: dict[int, Row[Any]] = {}
-        self._stood: str | None = None
+        self._reported: str | None = None
 
-    def look(self) -> Poll:
-        """Read the database once; whatever is wrong with it is told as a fault."""
+    def poll(self) -> Poll:
+        """Read the database once; an error becomes a fault."""
         try:
             with self._status.reader.snapshot() as snapshot:
                 status = self._status.within(snapshot)
                 news = tuple(self._compare(snapshot.connection, status.counter))
         except (NotYet, SQLAlchemyError) as error:
             try:
-                return self._stands((), self._status.without(error), None)
+                return self._poll_of((), self._status.without(error), None)
             except TplusError as fault:
                 return self._faulty(fault)
         except TplusError as fault:
             return self._faulty(fault)
-        return self._stands(news, status, status.counter)
+        return self._poll_of(news, status, status.counter)
 
-    def _stands(self, news: tuple[Event, ...], status: Status, counter: int | None) -> Poll:
+    def _poll_of(self, news: tuple[Event, ...], status: Status, counter: int | None) -> Poll:
         event = Event.of("status", status, status.counter)
-        if counter is None:  # an empty database: all that comes is new
+        if counter is None:  # an empty database: everything later is new
             self._counter, self._symbols = 0, {}
             self._edition, self._newest_run, self._runs = 0, 0, {}
         mark = _status_mark(status)
-        if mark != self._stood:
-            self._stood = mark
+        if mark != self._reported:
+            self._reported = mark
             news = (*news, event)
         return Poll(news, event, counter)
 
     def _faulty(self, fault: TplusError) -> Poll:
         event = Event.of("fault", FaultEvent(detail=str(fault)), None)
-        news = () if self._stood == event.data else (event,)
-        self._stood = event.data
+        news = () if self._reported == event.data else (event,)
+        self._reported = event.data
         return Poll(news, event, None)
 
     def _compare(self, connection: Connection, counter: int) -> Iterator[Event]:
         if self._counter is None:
             self._begin(connection, counter)
             return
-        if counter < self._counter:  # another database stands in the place of the one before
+        if counter < self._counter:  # another database replaced the one before
             self._begin(connection, counter)
             yield Event.of("change", ChangeEvent(counter=counter, symbols=None), counter)
             return
         altered = counter != self._counter
-        # All reading comes first: a database that fails half way leaves what was seen as it was.
+        # Read everything first: a database that fails half way must not change what was seen.
         published = live.editions_after(connection, self._edition, MOST_ROWS) if altered else []
-        rows = live.runs_to_look_at(connection, self._newest_run, self._runs, MOST_ROWS)
+        rows = live.changed_runs(connection, self._newest_run, self._runs, MOST_ROWS)
         symbols = symbol_counters(connection) if altered else self._symbols
         yield from self._editions(published, counter)
-        yield from self._altered_runs(rows, counter)
+        yield from self._changed_runs(rows, counter)
         if altered:
             yield self._change(symbols, counter)
 
     def _begin(self, connection: Connection, counter: int) -> None:
-        """What stands at the first look is no news."""
+        """Record the state of the first poll; it is not news."""
         self._edition, self._newest_run = live.newest_number(connection), live.newest_run(connection)
-        self._runs = {row.id: row for row in live.runs_to_look_at(connection, self._newest_run, (), MOST_ROWS)}
+        self._runs = {row.id: row for row in live.changed_runs(connection, self._newest_run, (), MOST_ROWS)}
         self._symbols = symbol_counters(connection)
         self._counter = counter
 
@@ -136,7 +136,7 @@ class Watcher:
             self._edition = row.number
             yield Event.of("edition", EditionStatus.of(row), counter)
 
-    def _altered_runs(self, rows: list[Row[Any]], counter: int) -> Iterator[Event]:
+    def _changed_runs(self, rows: list[Row[Any]], counter: int) -> Iterator[Event]:
         before, self._runs = self._runs, {row.id: row for row in rows if live.is_open(row)}
         self._newest_run = max((self._newest_run, *(row.id for row in rows)))
         for row in rows:
@@ -159,12 +159,12 @@ def _progress(row: Row[Any]) -> tuple[float | None, str | None]:
 
 
 def _plain(row: Row[Any]) -> tuple[Any, ...]:
-    """What of a run is told as a `run` event; its progress is an event of its own."""
+    """Return the part of a run that a `run` event reports; progress is an event of its own."""
     return row.state, row.error, row.warnings, row.counts
 
 
 def _status_mark(status: Status) -> str:
-    """The status without what alters all the time, or is told by other events."""
+    """Return the status without the parts that change all the time or have events of their own."""
     plain = status.model_dump(mode="json", exclude={"counter": True, "scheduler": {"heartbeat_at"}})
     if status.clock == "system":
         plain.pop("now")

@@ -1,4 +1,4 @@
-"""The use case of the figure route and of `tplus plot`: read what a figure shows, and have it drawn."""
+"""Reads the data of a figure and builds it, for the route and for `tplus plot`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,26 +27,26 @@ from service.errors import NotFound
 from service.settings import Settings
 
 DAYS: Mapping[FigureRange, int | None] = {"1m": 31, "3m": 92, "1y": 366, "all": None}
-"""Days before as_of that a range reaches back; None = all there is."""
+"""Days before as_of of each range; None = all."""
 
 _MOST_BARS = 20_000
 _MOST_PAST = 150
-"""Past forecasts read: the 60 scored ones that are shown, and what may lie among them."""
+"""Past forecasts read: the 60 scored ones that are shown, and others between them."""
 _MOST_RECORDS = 200
 _LAST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class FigureQuery:
-    """Which figure.
+    """Selects a figure.
 
     Attributes:
         symbol: Yahoo-style name.
         kind: `forecast`, `versus` or `skill`.
-        as_of: The session asked for, None for the newest.
-        span: How far back the candles reach.
+        as_of: The requested session, None for the newest.
+        span: Range of the candles.
         theme: `light` or `dark`.
-        strategy: Whose forecasts.
+        strategy: Strategy of the forecasts.
         step: Step of the versus figure, 1, 2 or 3.
     """
 
@@ -60,11 +60,11 @@ class FigureQuery:
 
 
 def read_figure(snapshot: Snapshot, settings: Settings, wanted: FigureQuery) -> FigureAnswer:
-    """A figure of one symbol.
+    """Return a figure of one symbol.
 
     Raises:
-        NotFound: no such symbol, no forecast as of that session, or nothing was served under that strategy.
-        NotYet: the symbol has no forecast yet; the sentence says why.
+        NotFound: the symbol, a forecast as of that session, or one of that strategy does not exist.
+        NotYet: the symbol has no forecast yet; the message says why.
     """
     answer = read_one(snapshot, settings, wanted.symbol, ForecastQuery(snapshot.now, wanted.as_of))
     chart = _chart(snapshot, answer, wanted)
@@ -92,14 +92,14 @@ def _chart(snapshot: Snapshot, answer: ForecastAnswer, wanted: FigureQuery) -> C
     chart = forecast_chart(answer, _bars(snapshot, answer, wanted), wanted.strategy, theme)
     if chart is None:
         raise NotFound(
-            f"nothing was served of {answer.symbol} under {wanted.strategy} as of {answer.as_of}; ask for the other "
+            f"no {wanted.strategy} forecast of {answer.symbol} was published as of {answer.as_of}; use the other "
             "strategy"
         )
     return chart
 
 
 def _bars(snapshot: Snapshot, answer: ForecastAnswer, wanted: FigureQuery) -> list[PriceBar]:
-    """Bars of the range, and those of the target sessions as far as they have come."""
+    """Return the bars of the range, and those of the target sessions that are stored."""
     days = DAYS[wanted.span]
     first = None if days is None else answer.as_of - timedelta(days=days)
     targets = [
@@ -111,7 +111,7 @@ def _bars(snapshot: Snapshot, answer: ForecastAnswer, wanted: FigureQuery) -> li
 
 
 def _past(snapshot: Snapshot, answer: ForecastAnswer, wanted: FigureQuery) -> list[PastForecast]:
-    """What was served of a step at this origin, newest first; of targets up to as_of where one was asked for."""
+    """Return the published forecasts of a step in this mode, newest first; up to as_of if one is requested."""
     chosen = HistoryFilter(answer.symbol, history.SERVED, strategy=wanted.strategy, step=wanted.step, mode=answer.mode)
     after = None if wanted.as_of is None else (wanted.as_of, _LAST_ID)
     found = [past_forecast(row) for row in history.page(snapshot.connection, chosen, after, _MOST_PAST)]

@@ -26,7 +26,7 @@ class Parameters:
         "forecast"
     )
     as_of: AsOf = None
-    span: Annotated[FigureRange, Query(alias="range", description="how far back the candles reach")] = "3m"
+    span: Annotated[FigureRange, Query(alias="range", description="range of the candles")] = "3m"
     theme: Annotated[ThemeName, Query(description="colours")] = "light"
     strategy: Annotated[Strategy, Query(description="whose forecasts")] = "multi_step"
     step: Annotated[int, Query(ge=1, le=3, description="of kind=versus: 1 = T, 2 = T+1, 3 = T+2")] = 1
@@ -43,7 +43,7 @@ def one(
 ) -> FigureAnswer | Response:
     """A Plotly figure with its caption, text alternative, table and readout.
 
-    With `as_of` it shows what was forecast then, and the closes that came.
+    With `as_of` it shows the forecast of that session, and the closes after it.
     """
     wanted = FigureQuery(asked.symbol, asked.kind, asked.as_of, asked.span, asked.theme, asked.strategy, asked.step)
     with reader.snapshot() as snapshot:

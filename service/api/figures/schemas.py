@@ -1,4 +1,4 @@
-"""A figure with everything that stands for it where it cannot be seen."""
+"""A figure with its text alternative, table and readout."""
 
 from datetime import date, datetime
 from typing import Any, Literal
@@ -23,14 +23,14 @@ class FigureTable(Answer):
 
 
 class ReadoutLine(Answer):
-    """What the readout says over one place of the figure."""
+    """The readout at one position of the figure."""
 
-    x: float = Field(description="where on the index axis: a slot, or a step", examples=[62])
+    x: float = Field(description="position on the index axis: a slot, or a step", examples=[62])
     text: str = Field(examples=["2018-06-04 · T · 175.10 USD (+0.1 %), 80 % 171.20 to 178.90"])
 
 
 class PlotlyFigure(Answer):
-    """A Plotly figure, to be drawn as it is; `meta.role` of a trace says what it is."""
+    """A Plotly figure; `meta.role` of a trace names its part."""
 
     data: list[dict[str, Any]] = Field(examples=[[{"type": "candlestick", "meta": {"role": "candles"}}]])
     layout: dict[str, Any] = Field(examples=[{"xaxis": {"range": [-0.7, 83.5]}}])
@@ -38,7 +38,7 @@ class PlotlyFigure(Answer):
 
 
 class FigureAnswer(Answer):
-    """A figure and its words."""
+    """A figure with its texts."""
 
     symbol: str = Field(examples=["AAPL"])
     kind: FigureKind = Field(examples=["forecast"])
@@ -47,10 +47,10 @@ class FigureAnswer(Answer):
         description="what has been measured, with n",
         examples=["The 80 % interval of T contained the close on 79 % of sessions (n = 252)."],
     )
-    alt: str = Field(description="text alternative: what is drawn and what it says")
+    alt: str = Field(description="text alternative: what the figure shows")
     table: FigureTable
-    readout: list[ReadoutLine] = Field(description="a line for each place, by x")
+    readout: list[ReadoutLine] = Field(description="a line for each position, by x")
     figure: PlotlyFigure
     as_of: date = Field(description="last completed session the forecast used", examples=["2018-06-01"])
-    edition: int = Field(description="number of the edition that answers", examples=[412])
+    edition: int = Field(description="number of the edition shown", examples=[412])
     stale_after: datetime | None = Field(description="due time of the next forecast + 2 h, exclusive")

@@ -1,4 +1,4 @@
-"""From stored rows to a forecast answer: prices out of returns, and each forecaster with its record."""
+"""Builds a forecast answer from stored rows: prices from returns, and each forecaster's track record."""
 
 from functools import partial
 from typing import Any
@@ -25,14 +25,14 @@ from service.api.forecasts.schemas import (
 from service.api.forecasts.track_record import coverage_over, held_out, skill_over
 
 INTERVALS: tuple[tuple[int, str, str], ...] = ((50, "q25", "q75"), (80, "q10", "q90"), (95, "q025", "q975"))
-"""Nominal level, and the quantiles that bound it."""
+"""Nominal level, and its bounding quantiles."""
 
 _SERVED = "served"
 _RANDOM_WALK = "random_walk"
 
 
 def build(stored: ForecastRows) -> ForecastAnswer:
-    """The answer for one symbol."""
+    """Return the answer for one symbol."""
     instrument, edition, timing = stored.instrument, stored.edition, stored.timing
     others = _others(stored)
     walk = next((other for other in others if _is_walk(other.strategy, other.forecaster)), None)
@@ -81,7 +81,7 @@ def _strategy(stored: ForecastRows, strategy: str) -> StrategyForecast | None:
 
 
 def _others(stored: ForecastRows) -> list[OtherForecast]:
-    """What was not served, and the random walk in any case, under the forecaster's own name and record."""
+    """Return the forecasts that were not served, and always the random walk, each with its own track record."""
     found = []
     for (strategy, version_id), rows in stored.by_version.items():
         version = stored.versions[version_id]
@@ -147,6 +147,6 @@ def _basis(stored: ForecastRows) -> Basis:
     if own != current:
         note = (
             f"{stored.instrument.symbol} was re-based since this forecast (basis {own} then, {current} now): its "
-            f"prices stand on basis {own}; divide them by {ratio:g} to compare with today's"
+            f"prices are on basis {own}; divide them by {ratio:g} to compare with today's"
         )
     return Basis(forecast=own, current=current, split_ratio=ratio, note=note)

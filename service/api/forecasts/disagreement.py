@@ -1,17 +1,17 @@
-"""The one-step and the multi-step forecast of the same T, held against each other."""
+"""Compares the one-step and the multi-step forecast of the same T."""
 
 from service.api.forecasts.schemas import Disagreement, StrategyForecast
 
 
 def disagreement(one_step: StrategyForecast | None, multi_step: StrategyForecast | None) -> Disagreement | None:
-    """How far apart two forecasts of T lie.
+    """Return the difference of two forecasts of T.
 
     Args:
-        one_step: What was served of T alone.
-        multi_step: What was served of T, T+1, T+2.
+        one_step: The published forecast of T alone.
+        multi_step: The published forecast of T, T+1, T+2.
 
     Returns:
-        None where either is absent, or their first steps are of different sessions.
+        None if either is missing, or their first steps are of different sessions.
     """
     if one_step is None or multi_step is None:
         return None

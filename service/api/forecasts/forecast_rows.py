@@ -1,4 +1,4 @@
-"""The rows that one symbol's forecast answer is made of, sorted so that an answer finds them at once."""
+"""The rows of one symbol's forecast answer, indexed for lookup."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,20 +13,20 @@ from service.api.common.queries import Timing
 
 @dataclass(frozen=True, slots=True)
 class ForecastRows:
-    """The rows that one symbol's answer is made of.
+    """The rows of one symbol's answer.
 
     Attributes:
         instrument: Its row.
-        edition: The edition that answers.
+        edition: The edition of the answer.
         forecasts: Its forecasts in that edition, by strategy, version and step.
-        served: Strategy -> what that edition served.
+        served: Strategy -> the version that the edition served.
         versions: Id -> model version.
         actions: Dividends and splits after as_of, as known now.
         records: Its track records.
-        joints: Model version -> what its joint band was made with; absent where nothing was learnt by then.
+        joints: Model version -> state of its joint band; missing if there was none.
         timing: The instants around as_of.
         now: Aware UTC market time.
-        known_at: The instant the answer stands for.
+        known_at: The instant of the answer.
     """
 
     instrument: Row[Any]
@@ -52,14 +52,14 @@ class ForecastRows:
 
     @property
     def split_ratio(self) -> float:
-        """New shares per share of the forecast's basis."""
+        """New shares per share since the forecast's basis."""
         if self.instrument.basis == self.forecasts[0].basis:
             return 1.0
         return float(math.prod(action.value for action in self.actions if action.kind == "split"))
 
     def dividends(self, target: date) -> float:
-        """Known dividends per share of the forecast's basis, ex after as_of up to and including `target`."""
-        # Stored dividends stand on the newest basis, the forecast's close on its own.
+        """Return known dividends per share on the forecast's basis, ex after as_of up to `target` (inclusive)."""
+        # Stored dividends are on the newest basis, the forecast's close on its own.
         known = (
             action.value
             for action in self.actions
@@ -68,14 +68,14 @@ class ForecastRows:
         return float(sum(known)) * self.split_ratio
 
     def price(self, row: Row[Any], log_return: float) -> float:
-        """What a log return of a forecast means as a price on its basis, less the known dividends on the way."""
+        """Return the price for a log return, on the forecast's basis, less known dividends up to the target."""
         return float(row.last_close * math.exp(log_return) - self.dividends(row.target_session))
 
     def record_of(self, strategy: str, forecaster: str, step: int | None = None) -> list[Row[Any]]:
-        """Track records of a forecaster at this edition's origin, of one step or of all."""
+        """Return the track records of a forecaster in this edition's mode, of one step or of all."""
         return [row for row in self.by_forecaster.get((strategy, forecaster), ()) if step in (None, row.step)]
 
     def is_served(self, strategy: str, version_id: int) -> bool:
-        """Whether this edition served that version."""
+        """Return whether this edition served a version."""
         item = self.served.get(strategy)
         return item is not None and item.model_version_id == version_id

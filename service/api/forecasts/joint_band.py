@@ -1,4 +1,4 @@
-"""The band over all steps: each interval widened around the median by the factor stored for its level."""
+"""Builds the joint band: each interval widened around the median by the stored factor of its level."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from service.api.forecasts.schemas import LABELS, MIN_SESSIONS, JointBand, Joint
 from service.api.forecasts.track_record import LEVELS
 
 START_FACTORS: tuple[float, ...] = (1.6, 1.32, 1.24)
-"""Factors of a version that nothing was learnt about; a test holds them equal to those that learning starts from."""
+"""Factors of a version without a state; a test compares them with the start of calibration."""
 
 _BOUNDS = (("q25", "q75"), ("q10", "q90"), ("q025", "q975"))
 
@@ -20,16 +20,16 @@ def joint_band(
     metrics: Mapping[str, Any],
     price: Callable[[Row[Any], float], float],
 ) -> JointBand | None:
-    """The joint band of one forecaster's steps.
+    """Return the joint band of one forecaster's steps.
 
     Args:
         rows: Its forecasts, a row per step, T first.
-        state: The stored state as of the forecast's session; None = nothing was scored by then.
-        metrics: Figures of the version's training: its judged span gave the first factors.
-        price: From a row and a log return to a price on the forecast's basis.
+        state: The stored state as of the forecast's session; None = no scores yet.
+        metrics: Figures of the version's training: its test span gives the first factors.
+        price: Returns the price on the forecast's basis for a row and a log return.
 
     Returns:
-        The band, or None where there is one step.
+        The band; None for a single step.
     """
     if len(rows) < 2:
         return None

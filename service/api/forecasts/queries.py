@@ -1,4 +1,4 @@
-"""Which edition answers for a symbol, and the rows an answer is made of."""
+"""Reads the edition for each symbol, and the rows of its answer."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from service.db.tables import (
 )
 from service.db.tables import track_records as accuracy_table
 
-# Made once: an alias copies every column, which costs more than the query.
+# Made once: making an alias costs more than the query.
 _rows, _issue = forecasts.alias("rows"), editions.alias("issue")
 _newer, _newer_issue = forecasts.alias("newer"), editions.alias("newer_issue")
 _issued = _rows.join(_issue, _issue.c.number == _rows.c.edition)
@@ -32,11 +32,11 @@ _JOINT = 0
 
 @dataclass(frozen=True, slots=True)
 class ForecastQuery:
-    """Which forecast of each symbol.
+    """Selects the forecast of each symbol.
 
     Attributes:
-        known_at: Aware UTC market time; editions issued later do not exist (inclusive bound).
-        as_of: The session asked for, None for the newest.
+        known_at: Aware UTC market time; editions issued later are ignored (inclusive bound).
+        as_of: The requested session, None for the newest.
     """
 
     known_at: datetime
@@ -44,10 +44,10 @@ class ForecastQuery:
 
 
 def editions_for(connection: Connection, symbols: Sequence[str], wanted: ForecastQuery) -> dict[str, Row[Any]]:
-    """The edition that answers for each symbol; symbols without one are left out.
+    """Return the edition for each symbol; symbols without one are left out.
 
-    Of a session's editions the last on-time one counts; a back-fill counts where none was on time. The newest session
-    is the newest with an on-time one: a back-fill answers only where its session is asked for.
+    Of a session's editions the last on-time one counts, or a backfill without any. The newest session is the newest
+    with an on-time edition: a backfill is used only if its session is requested.
     """
     picked = _edition_of_symbol(wanted).label("number")
     chosen = select(instruments.c.symbol, picked).where(instruments.c.symbol.in_(symbols)).subquery()
@@ -85,7 +85,7 @@ def _edition_of_symbol(wanted: ForecastQuery) -> ScalarSelect[int]:
 
 
 def stored(connection: Connection, chosen: Mapping[str, Row[Any]]) -> list[Row[Any]]:
-    """The forecasts of the chosen editions, by symbol, strategy, version and step."""
+    """Return the forecasts of editions, by symbol, strategy, version and step."""
     table = forecasts.c
     query = (
         select(forecasts)
@@ -100,7 +100,7 @@ def stored(connection: Connection, chosen: Mapping[str, Row[Any]]) -> list[Row[A
 
 
 def served(connection: Connection, chosen: Mapping[str, Row[Any]]) -> dict[tuple[str, str], Row[Any]]:
-    """What the chosen editions served, by (symbol, strategy)."""
+    """Return what editions served, by (symbol, strategy)."""
     query = select(served_forecasts).where(
         served_forecasts.c.symbol.in_(list(chosen)),
         served_forecasts.c.edition.in_({row.number for row in chosen.values()}),
@@ -110,7 +110,7 @@ def served(connection: Connection, chosen: Mapping[str, Row[Any]]) -> dict[tuple
 
 
 def versions(connection: Connection, ids: Iterable[int]) -> dict[int, Row[Any]]:
-    """Model versions by id."""
+    """Return model versions by id."""
     table = model_versions.c
     query = select(table.id, table.forecaster, table.status, table.metrics).where(table.id.in_(set(ids)))
     rows: list[Row[Any]] = list(connection.execute(query))
@@ -118,7 +118,7 @@ def versions(connection: Connection, ids: Iterable[int]) -> dict[int, Row[Any]]:
 
 
 def later_actions(connection: Connection, symbols: Sequence[str], after: date) -> list[Row[Any]]:
-    """Dividends and splits with ex-dates after a session (exclusive), as they are known now."""
+    """Return dividends and splits with ex-dates after a session (exclusive), as known now."""
     query = select(corporate_actions).where(
         corporate_actions.c.symbol.in_(symbols),
         corporate_actions.c.ex_date > after,
@@ -128,7 +128,7 @@ def later_actions(connection: Connection, symbols: Sequence[str], after: date) -
 
 
 def records(connection: Connection, symbols: Sequence[str]) -> list[Row[Any]]:
-    """Track records of symbols, every strategy, step, forecaster and origin."""
+    """Return the track records of symbols, of every strategy, step, forecaster and mode."""
     table = accuracy_table.c
     return list(
         connection.execute(select(accuracy_table).where(table.scope_kind == "symbol", table.scope.in_(symbols)))
@@ -136,7 +136,7 @@ def records(connection: Connection, symbols: Sequence[str]) -> list[Row[Any]]:
 
 
 def newest_outcomes(connection: Connection, symbols: Sequence[str]) -> dict[str, Row[Any]]:
-    """What the newest forecast run that dealt with each symbol said about it."""
+    """Return each symbol's outcome in the newest forecast run with it."""
     newer, dealt = runs.alias("newer"), run_outcomes.alias("dealt")
     newest = (
         select(newer.c.id)
@@ -161,7 +161,7 @@ def newest_outcomes(connection: Connection, symbols: Sequence[str]) -> dict[str,
 def joint_states(
     connection: Connection, versions: Iterable[int], calendar: str, as_of: date
 ) -> dict[int, Mapping[str, Any]]:
-    """What each version's joint band as of a session was made with.
+    """Return the state of each version's joint band as of a session.
 
     Args:
         connection: Open for reading.
@@ -170,12 +170,12 @@ def joint_states(
         as_of: States as of later sessions do not count.
 
     Returns:
-        Version -> the newest state of any version of its group, strategy and recipe; absent where there is none.
+        Version -> the newest state of any version of its group, strategy and config; missing if there is none.
     """
     own, kin, other = (model_versions.alias(name) for name in ("own", "kin", "other"))
     earlier, state = calibration_states.alias("earlier"), calibration_states.alias("state")
 
-    def same(one: Any) -> Any:
+    def same_lineage(one: Any) -> Any:
         return and_(
             one.c.group == own.c.group, one.c.strategy == own.c.strategy, one.c.config_hash == own.c.config_hash
         )
@@ -183,13 +183,13 @@ def joint_states(
     newest = (
         select(func.max(earlier.c.as_of))
         .select_from(kin.join(earlier, earlier.c.model_version_id == kin.c.id))
-        .where(same(kin), earlier.c.calendar == calendar, earlier.c.step == _JOINT, earlier.c.as_of <= as_of)
+        .where(same_lineage(kin), earlier.c.calendar == calendar, earlier.c.step == _JOINT, earlier.c.as_of <= as_of)
         .correlate(own)
         .scalar_subquery()
     )
     query = (
         select(own.c.id, state.c.state)
-        .select_from(own.join(other, same(other)).join(state, state.c.model_version_id == other.c.id))
+        .select_from(own.join(other, same_lineage(other)).join(state, state.c.model_version_id == other.c.id))
         .where(own.c.id.in_(sorted(set(versions))), state.c.calendar == calendar, state.c.step == _JOINT)
         .where(state.c.as_of == newest)
         .order_by(state.c.model_version_id)

@@ -1,4 +1,4 @@
-"""The use case of the forecast routes: gather what answers for some symbols, and say why where nothing does."""
+"""Reads the forecasts of symbols, or the reason why a symbol has none."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -22,11 +22,11 @@ from service.settings import Settings
 
 
 def read_one(snapshot: Snapshot, settings: Settings, symbol: str, wanted: ForecastQuery) -> ForecastAnswer:
-    """The forecast of one symbol.
+    """Return the forecast of one symbol.
 
     Raises:
-        NotFound: no such symbol, or none of its forecasts fits what is wanted.
-        NotYet: it has no forecast yet; the sentence says why.
+        NotFound: the symbol does not exist, or no forecast matches.
+        NotYet: it has no forecast yet; the message says why.
     """
     answers, missing = read_many(snapshot, settings, [symbol], wanted)
     if answers:
@@ -37,7 +37,7 @@ def read_one(snapshot: Snapshot, settings: Settings, symbol: str, wanted: Foreca
 def read_many(
     snapshot: Snapshot, settings: Settings, symbols: Sequence[str], wanted: ForecastQuery
 ) -> tuple[list[ForecastAnswer], list[Missing]]:
-    """The forecasts of some symbols, in their order, and the symbols that have none."""
+    """Return the forecasts of symbols, in their order, and the symbols without one."""
     known = instruments.named(snapshot.connection, symbols)
     chosen = forecasts.editions_for(snapshot.connection, list(known), wanted)
     materials = _gather(snapshot, settings, known, chosen, wanted) if chosen else {}
@@ -99,7 +99,7 @@ def _by_symbol(rows: Sequence[Row[Any]], name: str = "symbol") -> defaultdict[st
 
 
 def _was_known(timing: Timing, wanted: ForecastQuery) -> bool:
-    """Whether a record that ends with this session could be measured by then: only the newest record is kept."""
+    """Return whether the track record was known at that instant: only the newest is stored."""
     return timing.final_at is None or timing.final_at <= wanted.known_at
 
 
@@ -117,7 +117,7 @@ def _missing(
             found.append(Missing(symbol=symbol, status=404, reason=_not_then(symbol, ever[symbol], wanted)))
         elif not known[symbol].active:
             reason = (
-                f"{symbol} is not on the watchlist, so nothing forecasts it; add it with `tplus symbols add {symbol}`"
+                f"{symbol} is not on the watchlist, so it is not forecast; add it with `tplus symbols add {symbol}`"
             )
             found.append(Missing(symbol=symbol, status=404, reason=reason))
         elif known[symbol].state == "unknown":
@@ -131,12 +131,12 @@ def _not_then(symbol: str, newest: Row[Any], wanted: ForecastQuery) -> str:
     which = "" if wanted.as_of is None else f" as of {wanted.as_of}"
     return (
         f"no forecast of {symbol}{which} was known at {wanted.known_at:%Y-%m-%dT%H:%M:%SZ}; "
-        f"the newest is as of {newest.as_of}, and /v1/forecasts/{symbol}/history lists all"
+        f"the newest is as of {newest.as_of}, see /v1/forecasts/{symbol}/history for all"
     )
 
 
 def _not_yet(instrument: Row[Any], outcome: Row[Any] | None) -> str:
     reason = instrument.state_reason if outcome is None else outcome.reason
     if reason is None:
-        reason = "the first forecast comes with the next forecast run of its calendar, see /v1/runs"
+        reason = "the next forecast run of its calendar makes the first, see /v1/runs"
     return f"there is no forecast of {instrument.symbol} yet: {reason}"

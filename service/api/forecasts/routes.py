@@ -41,9 +41,9 @@ class Batch:
 def several(
     request: Request, response: Response, reader: ReaderDependency, batch: Annotated[Batch, Depends()]
 ) -> ForecastPage | Response:
-    """Forecasts of the symbols named, or of the whole watchlist, by symbol, in keyset pages.
+    """Forecasts of the given symbols, or of the whole watchlist, by symbol, in keyset pages.
 
-    `as_of` picks the session, `known_at` answers as it was known at that instant.
+    `as_of` selects the session, `known_at` the instant at which the answer was known.
     """
     with reader.snapshot() as snapshot:
         tag = etag.entity_tag(request, snapshot)
@@ -70,9 +70,9 @@ def one(
     as_of: AsOf = None,
     known_at: KnownAt = None,
 ) -> ForecastAnswer | Response:
-    """T, T+1 and T+2, the one-step T and the random walk beside them, each with its measured record.
+    """T, T+1 and T+2, the one-step T and the random walk, each with its track record.
 
-    Prices stand on the forecast's own split basis, less the known dividends that go ex on the way.
+    Prices are on the forecast's own split basis, less known dividends with an ex-date up to the target.
     """
     with reader.snapshot() as snapshot:
         tag = etag.entity_tag(request, snapshot)
@@ -84,7 +84,7 @@ def one(
 
 
 def _page_of_symbols(snapshot: Snapshot, batch: Batch) -> tuple[Sequence[str], str | None]:
-    """The symbols of this page: of the list where one was given, else of the watchlist."""
+    """Return the symbols of this page: of the list if given, else of the watchlist."""
     keys = decode(_KIND, batch.cursor, str)
     after = None if keys is None else str(keys[0])
     named = split_symbols(batch.symbols)

@@ -1,4 +1,4 @@
-"""A forecast answer: what is expected at T, T+1, T+2, how sure, by whom, and how well that has held so far."""
+"""A forecast answer: prices and intervals at T, T+1, T+2, the forecaster, and its track record."""
 
 from datetime import date, datetime
 from typing import Literal
@@ -11,10 +11,10 @@ Strategy = Literal["one_step", "multi_step"]
 Mode = Literal["live", "replay", "backfill"]
 
 LABELS: tuple[str, ...] = ("T", "T+1", "T+2")
-"""What the steps are called, step 1 first."""
+"""Names of the steps, step 1 first."""
 
 MIN_SESSIONS = 60
-"""Scored sessions below which neither skill nor measured coverage is shown, drawn or said."""
+"""Scored sessions below which skill and measured coverage are null."""
 
 
 class Quantiles(Answer):
@@ -30,7 +30,7 @@ class Quantiles(Answer):
 
 
 class Interval(Answer):
-    """A central interval: prices on the forecast's basis, and the log returns they come from."""
+    """A central interval: prices on the forecast's basis, and their log returns."""
 
     level: int = Field(description="nominal level, percent", examples=[80])
     lower: float = Field(examples=[171.2])
@@ -40,24 +40,24 @@ class Interval(Answer):
 
 
 class Skill(Answer):
-    """How much better than the random walk, on the same forecasts."""
+    """Skill against the random walk on the same forecasts."""
 
     value: float | None = Field(
         description="1 - summed pinball / the random walk's; null while n is under 60", examples=[0.014]
     )
-    n: int = Field(description="scored target sessions behind it, at most 252", examples=[252])
-    kind: Mode = Field(description="origin of the forecasts it was measured on")
+    n: int = Field(description="number of scored target sessions, at most 252", examples=[252])
+    kind: Mode = Field(description="mode of the forecasts")
     as_of: date | None = Field(description="newest scored target session", examples=["2018-06-01"])
     p: float | None = Field(
         None,
-        description="Diebold-Mariano against the random walk, two-sided; over several steps the largest of theirs; "
-        "null where value is, or where one of them has none",
+        description="Diebold-Mariano against the random walk, two-sided; over several steps the largest; "
+        "null if value is, or if one step has none",
         examples=[0.04],
     )
 
 
 class LevelHeld(Answer):
-    """How often an interval held the close."""
+    """Measured coverage of one interval."""
 
     level: int = Field(description="nominal level, percent", examples=[80])
     measured: float | None = Field(
@@ -66,14 +66,14 @@ class LevelHeld(Answer):
 
 
 class Coverage(Answer):
-    """Measured coverage beside the nominal levels."""
+    """Measured coverage of the nominal levels."""
 
-    n: int = Field(description="scored target sessions behind it", examples=[252])
+    n: int = Field(description="number of scored target sessions", examples=[252])
     levels: list[LevelHeld]
 
 
 class HeldOut(Answer):
-    """Figures from the version's judging span, before it served: no track record."""
+    """Figures from the version's test span, before it served: not a track record."""
 
     label: Literal["held out before serving, no track record"] = "held out before serving, no track record"
     n: int | None = Field(description="judged forecasts", examples=[12600])
@@ -97,16 +97,16 @@ class Step(Answer):
     raw: Quantiles = Field(description="the quantiles as forecast, before calibration")
     intervals: list[Interval] = Field(description="50, 80 and 95 %")
     dividends: float = Field(
-        description="known dividends, ex after as_of up to and including target_session, taken off the prices",
+        description="known dividends, ex after as_of up to and including target_session, subtracted from the prices",
         examples=[0.0],
     )
-    degraded: list[str] = Field(description="inputs this version was trained with that were masked")
+    degraded: list[str] = Field(description="inputs this version was trained with that were missing")
     skill: Skill = Field(description="of this step alone")
     coverage: Coverage = Field(description="of this step alone")
 
 
 class JointStep(Answer):
-    """A step of the joint band: prices on the forecast's basis, and the log returns they come from."""
+    """A step of the joint band: prices on the forecast's basis, and their log returns."""
 
     step: int = Field(description="1, 2, 3", examples=[1])
     label: str = Field(examples=["T"])
@@ -120,86 +120,84 @@ class JointStep(Answer):
 class JointLevel(Answer):
     """The band of one level."""
 
-    level: int = Field(description="nominal level, percent, for all steps at once", examples=[80])
+    level: int = Field(description="nominal level, percent, for all steps together", examples=[80])
     measured: float | None = Field(
-        description="share of forecasts whose steps all stayed inside, 0 to 1; null while n is under 60",
+        description="share of forecasts with all steps inside, 0 to 1; null while n is under 60",
         examples=[0.79],
     )
     steps: list[JointStep]
 
 
 class JointBand(Answer):
-    """A band that holds at T, T+1 and T+2 at once: wider than the intervals, each of which holds at its own step."""
+    """A band for T, T+1 and T+2 together: wider than the intervals, which are per step."""
 
     n: int = Field(
-        description="sessions behind measured, at most 252, over all symbols of the forecaster and the calendar",
+        description="number of measured sessions, at most 252, over all symbols of the forecaster and the calendar",
         examples=[252],
     )
     levels: list[JointLevel] = Field(description="50, 80 and 95 %")
 
 
 class Version(Answer):
-    """Which forecaster made it."""
+    """The version that made a forecast."""
 
     model_version_id: int = Field(examples=[7])
     forecaster: str = Field(examples=["lstm"])
-    status: str = Field(
-        description="champion, challenger, retired or rejected, as it stands now", examples=["champion"]
-    )
+    status: str = Field(description="status now: champion, challenger, retired or rejected", examples=["champion"])
 
 
 class ServedBy(Version):
-    """Which forecaster was served, and why."""
+    """The version that was served, and why."""
 
     reason: str = Field(examples=["champion of its group"])
 
 
 class StrategyForecast(Answer):
-    """What was served under one strategy, with its record."""
+    """The published forecast of one strategy, with its track record."""
 
     served_by: ServedBy
     steps: list[Step]
     skill: Skill = Field(description="over all steps; n is the least of the steps'")
     coverage: Coverage = Field(description="over all steps; n is the least of the steps'")
-    joint: JointBand | None = Field(description="null where there is one step")
-    held_out: HeldOut | None = Field(description="shown apart while the track record is under 60 sessions")
+    joint: JointBand | None = Field(description="null for a single step")
+    held_out: HeldOut | None = Field(description="shown separately while the track record is under 60 sessions")
 
 
 class OtherForecast(Version):
-    """What another forecaster said at the same time, with its own record."""
+    """The forecast of another forecaster of the same edition, with its track record."""
 
     strategy: Strategy
     steps: list[Step]
     skill: Skill
     coverage: Coverage
-    joint: JointBand | None = Field(description="null where there is one step")
+    joint: JointBand | None = Field(description="null for a single step")
 
 
 class Disagreement(Answer):
-    """How far apart the one-step and the multi-step forecast of the same T lie: a free hint at what a seed is worth."""
+    """Difference of the one-step and the multi-step forecast of the same T: a hint at the effect of a seed."""
 
     target_session: date = Field(examples=["2018-06-04"])
     median: float = Field(description="one-step less multi-step, log return", examples=[0.0002])
     in_widths: float | None = Field(
-        description="the same in units of the multi-step forecast's 80 % interval; null where that has no width",
+        description="the same in units of the multi-step forecast's 80 % interval; null if that has no width",
         examples=[0.005],
     )
     width_ratio: float | None = Field(
-        description="one-step 80 % interval over the multi-step one; null where that has no width", examples=[0.98]
+        description="one-step 80 % interval over the multi-step one; null if that has no width", examples=[0.98]
     )
 
 
 class Basis(Answer):
-    """The split basis that the prices of this answer stand on."""
+    """The split basis of the prices of this answer."""
 
     forecast: int = Field(description="basis of last_close and of every price here", examples=[0])
     current: int = Field(description="the symbol's basis now", examples=[0])
     split_ratio: float = Field(description="new shares per share since; divide by it for today's basis", examples=[1.0])
-    note: str | None = Field(None, description="said where the two differ")
+    note: str | None = Field(None, description="given if the two differ")
 
 
 class EditionMark(Answer):
-    """The publish a forecast belongs to."""
+    """The edition of a forecast."""
 
     number: int = Field(examples=[412])
     hash: str = Field(examples=["9f2c0c4d"])
@@ -212,25 +210,25 @@ class ForecastAnswer(Answer):
     currency: str | None = Field(examples=["USD"])
     calendar: str = Field(examples=["XNYS"])
     approximate: bool = Field(
-        description="whether the calendar is not known around as_of, so that Monday to Friday stands in for it"
+        description="whether the calendar is unknown around as_of, so that Monday to Friday is assumed"
     )
     group: str = Field(examples=["equity"])
     as_of: date = Field(description="last completed session the forecast used", examples=["2018-06-01"])
     data_as_of: datetime | None = Field(description="instant at which as_of's bar became final")
-    issued_at: datetime = Field(description="market time of the publish")
+    issued_at: datetime = Field(description="market time of the publication")
     stale_after: datetime | None = Field(
         description="due time of the calendar's next forecast run + 2 h, exclusive; "
         "the forecast is stale once the market time of /v1/status has passed it"
     )
-    known_at: datetime = Field(description="the instant this answer stands for")
+    known_at: datetime = Field(description="the instant of this answer")
     mode: Mode
     edition: EditionMark
     last_close: float = Field(description="as_of's close on the forecast's basis", examples=[175.0])
     basis: Basis
     multi_step: StrategyForecast | None = Field(description="T, T+1, T+2")
     one_step: StrategyForecast | None = Field(description="T alone")
-    disagreement: Disagreement | None = Field(description="of the two on T; null where either is absent")
-    random_walk: OtherForecast | None = Field(description="the random walk's T, T+1, T+2 beside it")
+    disagreement: Disagreement | None = Field(description="of the two on T; null if either is missing")
+    random_walk: OtherForecast | None = Field(description="the random walk's T, T+1, T+2")
     others: list[OtherForecast] = Field(description="every other stored forecast of this edition")
 
 
@@ -238,7 +236,7 @@ class Missing(Answer):
     """A symbol of a batch without a forecast."""
 
     symbol: str = Field(examples=["ZZZZ"])
-    status: Literal[404, 503] = Field(description="what asking for it alone would answer")
+    status: Literal[404, 503] = Field(description="status of a request for this symbol alone")
     reason: str = Field(examples=["there is no symbol ZZZZ; see /v1/symbols"])
 
 

@@ -1,4 +1,4 @@
-"""Skill and measured coverage out of the stored track records, for one step and over several."""
+"""Computes skill and measured coverage from stored track records, for one or several steps."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -12,12 +12,12 @@ LEVELS: tuple[int, ...] = (50, 80, 95)
 
 
 def skill_over(records: Sequence[Row[Any]], mode: str, steps: int) -> Skill:
-    """Skill over steps: 1 - summed pinball / the random walk's on the same forecasts.
+    """Return skill over steps: 1 - summed pinball / the random walk's on the same forecasts.
 
     Args:
-        records: Rows of the accuracy table, one per step that has one.
-        origin: Mode of the forecasts.
-        steps: Steps that ought to be there; skill is null where one is missing.
+        records: Rows of the table of track records, one per step that has one.
+        mode: Mode of the forecasts.
+        steps: Number of expected steps; skill is null if one is missing.
 
     Returns:
         The skill; n is the least of the steps' sessions, p the largest of theirs.
@@ -29,15 +29,15 @@ def skill_over(records: Sequence[Row[Any]], mode: str, steps: int) -> Skill:
         walk = sum(record.n * record.random_walk_pinball for record in records)
         if walk > 0:
             value = 1 - sum(record.n * record.pinball for record in records) / walk
-            # The largest p: a skill over all steps is hardly chance where it is so at each of them.
+            # The largest p: skill over all steps is significant only if it is at each step.
             p = None if any(record.p is None for record in records) else max(record.p for record in records)
     return Skill(value=value, n=n, kind=cast(Mode, mode), as_of=newest, p=p)
 
 
 def coverage_over(records: Sequence[Row[Any]], steps: int) -> Coverage:
-    """Measured coverage over steps, each forecast counting once; no levels where nothing is scored yet.
+    """Return measured coverage over steps, each forecast counting once; no levels without scores.
 
-    Under `MIN_SESSIONS` sessions a level stands with nothing measured beside it.
+    Under `MIN_SESSIONS` sessions the measured value of a level is null.
     """
     total = sum(record.n for record in records)
     if total == 0:
@@ -53,7 +53,7 @@ def coverage_over(records: Sequence[Row[Any]], steps: int) -> Coverage:
 
 
 def held_out(metrics: dict[str, Any]) -> HeldOut | None:
-    """A version's held-out figures; None where it has none."""
+    """Return a version's test figures; None without any."""
     if metrics.get("test_n") is None:
         return None
     names = ("n", "pinball", "random_walk_pinball", "skill", "coverage_50", "coverage_80", "coverage_95")

@@ -12,7 +12,7 @@ from service.db.tables.forecasts import QUANTILE_NAMES
 SERVED = "served"
 ALL = "all"
 
-# Made once: an alias copies every column, which costs more than the query.
+# Made once: making an alias costs more than the query.
 _any_score = scores.alias("any_score")
 _later, _later_issue = forecasts.alias("later"), editions.alias("later_issue")
 _later_issued = _later.join(_later_issue, _later_issue.c.number == _later.c.edition)
@@ -20,14 +20,14 @@ _later_issued = _later.join(_later_issue, _later_issue.c.number == _later.c.edit
 
 @dataclass(frozen=True, slots=True)
 class HistoryFilter:
-    """Which forecasts of a symbol.
+    """Selects forecasts of a symbol.
 
     Attributes:
         symbol: Yahoo-style name.
-        forecaster: `served`, `all`, or an architecture.
+        forecaster: `served`, `all`, or a network or baseline.
         strategy: `one_step`, `multi_step`, None for both.
         step: 1, 2, 3, None for all.
-        origin: `live`, `replay`, `backfill`, None for all.
+        mode: `live`, `replay`, `backfill`, None for all.
     """
 
     symbol: str
@@ -38,11 +38,11 @@ class HistoryFilter:
 
 
 def page(connection: Connection, wanted: HistoryFilter, after: tuple[date, int] | None, limit: int) -> list[Row[Any]]:
-    """Forecasts, newest as_of first.
+    """Return forecasts, newest as_of first.
 
     Args:
         connection: Open for reading.
-        wanted: Which.
+        wanted: Selection.
         after: (as_of, id) of the last row of the page before (exclusive); None = from the newest.
         limit: Most rows.
     """
@@ -93,7 +93,7 @@ def _columns() -> list[ColumnElement[Any]]:
 
 
 def _superseded() -> ColumnElement[bool]:
-    """Whether a later on-time edition forecast the same session: readers take that one."""
+    """Return whether a later on-time edition has a forecast of the same session, which replaces this one."""
     later, issue = _later, _later_issue
     on_time = issue.c.mode != "backfill"
     return exists(

@@ -24,7 +24,7 @@ _KIND = "history"
 def _filter(
     symbol: SymbolPath,
     forecaster: Annotated[
-        str, Query(pattern="^[a-z0-9_]{1,40}$", description="`served`, `all`, or an architecture such as `random_walk`")
+        str, Query(pattern="^[a-z0-9_]{1,40}$", description="`served`, `all`, or a forecaster such as `random_walk`")
     ] = history.SERVED,
     strategy: StrategyQuery = None,
     step: StepQuery = None,
@@ -40,7 +40,7 @@ def past(
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> HistoryPage:
-    """Every stored forecast of a symbol, newest first, with what became of it: pending, scored or void and why."""
+    """Every stored forecast of a symbol, newest first, with its outcome: pending, scored, or void with the reason."""
     keys = decode(_KIND, cursor, date, int)
     after = None if keys is None else (date.fromisoformat(str(keys[0])), int(str(keys[1])))
     with reader.snapshot() as snapshot:
@@ -51,7 +51,7 @@ def past(
 
 
 def past_forecast(row: Row[Any]) -> PastForecast:
-    """A past forecast with its outcome, from a row of the history query."""
+    """Return a past forecast with its outcome, from a row of the history query."""
     fields = dict(row._mapping)
     score = {**fields, "state": row.score_state, "reason": row.score_reason, "revision": row.score_revision}
     outcome = Outcome(state="pending") if row.score_state is None else Outcome.model_validate(score)

@@ -10,7 +10,7 @@ from service.api.forecasts.schemas import Mode, Quantiles, Strategy
 
 
 class Outcome(Answer):
-    """What became of a forecast."""
+    """Outcome of a forecast."""
 
     state: Literal["pending", "scored", "void"]
     reason: str | None = Field(None, description="why it is void")
@@ -35,14 +35,12 @@ class PastForecast(Answer):
     strategy: Strategy
     model_version_id: int = Field(examples=[7])
     forecaster: str = Field(examples=["lstm"])
-    served: bool = Field(description="whether this forecaster was the one served")
+    served: bool = Field(description="whether this forecast was served")
     edition: int = Field(examples=[412])
     mode: Mode
     issued_at: datetime
     revision: int = Field(examples=[1])
-    superseded: bool = Field(
-        description="a later revision of the same as_of was on time: this one is in no track record"
-    )
+    superseded: bool = Field(description="replaced by a later revision of the same as_of: not in any track record")
     basis: int = Field(examples=[0])
     last_close: float = Field(examples=[175.0])
     quantiles: Quantiles

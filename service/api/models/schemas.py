@@ -18,9 +18,11 @@ class ModelItem(Answer):
     lookback: int = Field(description="sessions in a window", examples=[5])
     horizon: int = Field(description="steps", examples=[3])
     status: str = Field(description="champion, challenger, retired or rejected", examples=["champion"])
-    reason: str = Field(examples=["better than the champion on the judging span"])
+    reason: str = Field(examples=["beats the random walk over 504 sessions"])
     trained_at: datetime = Field(description="market time: the cut of its data")
-    data_until: datetime | None = Field(None, description="by then all it used, judging included, was final")
+    data_until: datetime | None = Field(
+        None, description="instant by which all its data, the test span included, were final"
+    )
     train_first: date | None = Field(None, examples=["2000-12-29"])
     train_last: date | None = Field(None, examples=["2015-12-18"])
     validation_first: date | None = None
@@ -44,7 +46,7 @@ class Decision(Answer):
     decided_at: datetime = Field(description="market time")
     recorded_at: datetime = Field(description="machine time")
     status: str = Field(examples=["champion"])
-    reason: str = Field(examples=["better than the champion on the judging span"])
+    reason: str = Field(examples=["beats the random walk over 504 sessions"])
     figures: dict[str, Any] = Field(examples=[{"p": 0.01}])
     run_id: int | None = Field(examples=[31])
 

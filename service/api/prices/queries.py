@@ -1,4 +1,4 @@
-"""Bars with adjusted closes: a page, and what lies after it as far as adjusting needs it."""
+"""Reads a page of bars with adjusted closes."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -14,13 +14,13 @@ from service.prices.adjustment.corporate_actions import Action, ActionKind
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Which bars of a symbol.
+    """Selects bars of a symbol.
 
     Attributes:
         symbol: Yahoo-style name.
         first: Oldest session (inclusive), None = no bound.
         last: Newest session (inclusive), None = no bound.
-        before: Sessions before this one only (exclusive): the page before ended there.
+        before: Sessions before this one only (exclusive): the end of the previous page.
     """
 
     symbol: str
@@ -30,11 +30,11 @@ class Span:
 
 
 def page(connection: Connection, span: Span, limit: int) -> list[tuple[Row[Any], float]]:
-    """Bars, newest first, each with its adjusted close.
+    """Return bars, newest first, each with its adjusted close.
 
     Args:
         connection: Open for reading.
-        span: Which.
+        span: Selection.
         limit: Most bars.
     """
     query = select(bars).where(bars.c.symbol == span.symbol).order_by(bars.c.session.desc()).limit(limit)
@@ -52,7 +52,7 @@ def page(connection: Connection, span: Span, limit: int) -> list[tuple[Row[Any],
 
 
 def _factors(connection: Connection, symbol: str, first: date) -> dict[date, float]:
-    """Adjustment factors by session, from `first` (inclusive) to the newest bar: later actions act on all of them."""
+    """Return the adjustment factors by session from `first` (inclusive) to the newest bar."""
     later = select(bars.c.session, bars.c.close).where(bars.c.symbol == symbol, bars.c.session >= first)
     rows = list(connection.execute(later.order_by(bars.c.session)))
     query = select(corporate_actions.c.ex_date, corporate_actions.c.kind, corporate_actions.c.value).where(

@@ -30,7 +30,7 @@ def bars(
 ) -> PricePage:
     """The stored bars of a symbol between two sessions, newest first, on its newest split basis."""
     if first is not None and last is not None and first > last:
-        raise BadParameter("first", f"is {first}, which comes after last={last}; swap them")
+        raise BadParameter("first", f"is {first}, which is after last={last}; swap them")
     keys = decode(_KIND, cursor, date)
     before = None if keys is None else date.fromisoformat(str(keys[0]))
     with reader.snapshot() as snapshot:

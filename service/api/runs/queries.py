@@ -12,11 +12,11 @@ def run(connection: Connection, run_id: int) -> Row[Any]:
     """One run.
 
     Raises:
-        NotFound: there is none of that id.
+        NotFound: the id does not exist.
     """
     row = connection.execute(select(runs).where(runs.c.id == run_id)).one_or_none()
     if row is None:
-        raise NotFound(f"there is no run {run_id}; /v1/runs lists those there are")
+        raise NotFound(f"there is no run {run_id}; see /v1/runs")
     return row
 
 

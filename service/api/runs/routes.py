@@ -26,7 +26,7 @@ def several(
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> RunPage:
-    """Runs, newest first: what was pulled, scored, forecast and trained, when, and how it ended."""
+    """Runs, newest first, with their times, states and counts."""
     keys = decode(_KIND, cursor, int)
     with reader.snapshot() as snapshot:
         before = None if keys is None else int(str(keys[0]))
@@ -38,7 +38,7 @@ def several(
 
 @router.get("/{id}", summary="One run with its outcomes", responses=problems(404))
 def one(reader: ReaderDependency, id: Id, cursor: Cursor = None, limit: Limit = 500) -> RunAnswer:
-    """A run with what it did for each symbol, by symbol, in pages."""
+    """A run with its outcomes by symbol, in pages."""
     keys = decode(_OUTCOMES, cursor, str)
     with reader.snapshot() as snapshot:
         row = runs.run(snapshot.connection, id)

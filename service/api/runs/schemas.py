@@ -1,4 +1,4 @@
-"""Runs and what they did for each symbol."""
+"""Runs and their outcomes."""
 
 from datetime import date, datetime
 from typing import Any
@@ -19,20 +19,20 @@ class RunItem(Answer):
     session: date | None = Field(examples=["2018-06-01"])
     state: str = Field(description="due, running, waiting, done, failed or superseded", examples=["done"])
     attempt: int = Field(examples=[1])
-    wait_until: datetime | None = Field(description="market time a waiting run sleeps to")
+    wait_until: datetime | None = Field(description="market time until which a waiting run waits")
     started_at: datetime | None = Field(description="machine time")
     finished_at: datetime | None = Field(description="machine time")
     counts: dict[str, Any] = Field(description="symbols by outcome", examples=[{"forecast": 51}])
     progress: float | None = Field(None, description="share of the work done, 0 to 1, while it runs", examples=[0.42])
     progress_detail: str | None = Field(None, examples=["multi_step, seed 1, epoch 7"])
-    faults: int = Field(description="retries after machine faults; they cost no attempt", examples=[0])
+    faults: int = Field(description="retries after machine faults; they use no attempt", examples=[0])
     takeovers: int = Field(description="how often another worker took it over", examples=[0])
-    error: str | None = Field(None, description="why it failed, or why it is tried again, in one sentence")
-    warnings: list[str] = Field(description="sentences about a run that is done all the same", examples=[[]])
+    error: str | None = Field(None, description="why it failed or is retried, in one sentence")
+    warnings: list[str] = Field(description="sentences about a run that is done nevertheless", examples=[[]])
 
 
 class RunOutcome(Answer):
-    """What a run did for one symbol."""
+    """Outcome of a run for one symbol."""
 
     symbol: str = Field(examples=["AAPL"])
     state: str = Field(examples=["forecast"])

@@ -24,7 +24,7 @@ class Alive(Answer):
 
 
 class Ready(Answer):
-    """The database answers and stands at the migration this version needs; freshness is told, not required."""
+    """The database answers and is at this version's migration; freshness is reported, not required."""
 
     status: Literal["ready"] = "ready"
     migration: str = Field(examples=["0001"])
@@ -46,7 +46,7 @@ async def alive() -> Alive:
 
 @router.get("/readyz", summary="Readiness", responses=problems())
 def ready(reader: ReaderDependency) -> Ready:
-    """The database answers and stands at the migration this version needs; freshness is told, not required."""
+    """The database answers and is at this version's migration; freshness is reported, not required."""
     fault = database_fault(reader.database)
     if fault is not None:
         raise DatabaseError(fault)

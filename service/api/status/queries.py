@@ -1,4 +1,4 @@
-"""What the status is made of: few rows each, so that it can be asked for every second."""
+"""Queries of the status: few rows each, so that it can be read every second."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -13,24 +13,24 @@ from service.runs import LIVE_STATES
 _ON_TIME = editions.c.mode != "backfill"
 _RANDOM_WALK = "random_walk"
 _WARNED = runs.c.warnings != literal([], Json)
-"""A run with a warning: it goes on, and its warnings say what is wrong."""
+"""A run with a warning: it continues, and its warnings say what is wrong."""
 _PULLED_CALENDARS = select(instruments.c.calendar).where(instruments.c.active | instruments.c.reference)
 _GROUPS = select(instruments.c.group).where(instruments.c.active)
 _LAST_DAYS = timedelta(days=14)
-"""Days before the end of a record among which its last session of any calendar is looked for."""
+"""Days before the end of a record that contain the last session of every calendar."""
 
 TRIED_AGAIN = ("transient", "deferred", "failed")
-"""Outcomes of a pull that say that the source did not answer as it should."""
+"""Outcomes of a pull that report a fault of the source."""
 
 
 def newest_on_time(connection: Connection) -> Row[Any] | None:
-    """The edition published last that is no back-fill."""
+    """Return the newest edition that is not a backfill."""
     query = select(editions).where(_ON_TIME).order_by(editions.c.number.desc()).limit(1)
     return connection.execute(query).one_or_none()
 
 
 def calendar_editions(connection: Connection) -> list[Row[Any]]:
-    """The newest on-time edition of each calendar that has a symbol on the watchlist, by calendar."""
+    """Return the newest on-time edition of each calendar with a symbol on the watchlist, by calendar."""
     used = select(instruments.c.calendar).where(instruments.c.active).distinct().subquery()
     other = editions.alias("other")
     newest = (
@@ -46,7 +46,7 @@ def calendar_editions(connection: Connection) -> list[Row[Any]]:
 
 
 def with_forecast(connection: Connection) -> int:
-    """How many symbols of the watchlist have an on-time forecast."""
+    """Return the number of symbols on the watchlist with an on-time forecast."""
     served = served_forecasts.join(editions, editions.c.number == served_forecasts.c.edition)
     ever = exists().select_from(served).where(served_forecasts.c.symbol == instruments.c.symbol, _ON_TIME)
     query = select(func.count()).select_from(instruments).where(instruments.c.active, ever)
@@ -54,23 +54,23 @@ def with_forecast(connection: Connection) -> int:
 
 
 def running_training(connection: Connection, machine_now: datetime) -> Row[Any] | None:
-    """The training that a living scheduler works on, the newest where there are several."""
+    """Return the training that a live scheduler works on, the newest of several."""
     held = (runs.c.job == "train", runs.c.state == "running", runs.c.lease_until > machine_now)
     return connection.execute(select(runs).where(*held).order_by(runs.c.id.desc()).limit(1)).one_or_none()
 
 
 def has_network(connection: Connection, group: str) -> bool:
-    """Whether any network was ever trained for a group."""
+    """Return whether any network was ever trained for a group."""
     found = exists().where(model_versions.c.group == group, model_versions.c.forecaster != _RANDOM_WALK)
     return bool(connection.execute(select(found)).scalar_one())
 
 
 def faulty_pulls(connection: Connection) -> list[Row[Any]]:
-    """The newest pull of each used calendar where it is not done and says what is amiss, oldest first, with `troubled`.
+    """Return the newest faulty pull of each calendar in use, if it is not done, oldest first.
 
-    A pull that has just begun says nothing yet: the one before it stands.
-    `troubled` is the number of its symbols that the source failed to answer for. A pull that failed for a reason of
-    our own has none, and waits for nothing.
+    A pull that has just started is ignored: the one before it counts.
+    `troubled` is the number of its symbols that the source failed to answer for. A pull that failed for another
+    reason has none.
     """
     begun = select(runs.c.id).where(runs.c.state.in_(LIVE_STATES), runs.c.error.is_(None), ~_WARNED)
     newest = select(func.max(runs.c.id)).where(runs.c.job == "pull", ~runs.c.id.in_(begun)).group_by(runs.c.scope)
@@ -91,7 +91,7 @@ def faulty_pulls(connection: Connection) -> list[Row[Any]]:
 
 
 def lasting_failure(connection: Connection) -> Row[Any] | None:
-    """The newest failed run after which no run of its job and scope was done; a scope nobody uses any more has none."""
+    """Return the newest failed run without a later done run of its job and scope; unused scopes are ignored."""
     later = runs.alias("later")
     mended = exists().where(
         later.c.job == runs.c.job,
@@ -108,7 +108,7 @@ def lasting_failure(connection: Connection) -> Row[Any] | None:
 
 
 def last_closes(connection: Connection, record_end: date) -> Sequence[tuple[str, date, datetime]]:
-    """The stored sessions around the end of a record, of calendars whose symbols are pulled: (calendar, day, close)."""
+    """Return the stored sessions around the end of a record, of calendars in use: (calendar, day, close)."""
     table = sessions.c
     query = select(table.calendar, table.session, table.close_at).where(
         table.calendar.in_(_PULLED_CALENDARS), table.session >= record_end - _LAST_DAYS, table.state != "closed"

@@ -1,4 +1,4 @@
-"""The use case of the status: read where everything stands, and say so too of a database that nobody set up."""
+"""Builds the status, also of an empty database."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -28,19 +28,19 @@ from service.errors import DatabaseError, NotYet
 from service.market.instruments import STATISTICAL_GROUPS
 from service.settings import Settings
 
-_PASSING = "the database could not be read just now; it is tried again"
+_PASSING = "the database could not be read just now; retrying"
 
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
-    """A count with the marks at which it was taken."""
+    """A count with the cache key at which it was taken."""
 
     cache_key: CacheKey
     with_forecast: int
 
 
 class StatusReader:
-    """Reads the status; threads may share it.
+    """Reads the status; thread-safe.
 
     Args:
         reader: The database and the settings.
@@ -53,7 +53,7 @@ class StatusReader:
         self._counted: _Counted | None = None
 
     def read(self) -> Status:
-        """The status now.
+        """Return the status now.
 
         Raises:
             DatabaseError: the database cannot be read, or is at another migration.
@@ -65,10 +65,10 @@ class StatusReader:
             return self.without(error)
 
     def without(self, error: NotYet | SQLAlchemyError) -> Status:
-        """The status of a database that nobody set up, which reading it told by this error.
+        """Return the status of an empty database, for the error of reading it.
 
         Raises:
-            DatabaseError: the error says something else; the sentence says what.
+            DatabaseError: the error has another cause, which the message gives.
         """
         if isinstance(error, NotYet):
             return self._empty(str(error))
@@ -78,7 +78,7 @@ class StatusReader:
         _refuse(fault, error)
 
     def within(self, snapshot: Snapshot) -> Status:
-        """The status in a snapshot."""
+        """Return the status in a snapshot."""
         connection, settings, now = snapshot.connection, self.reader.settings, snapshot.now
         stamp, replay = common.stamp_row(connection), common.replay_row(connection)
         assert stamp is not None, "a snapshot has market time, which comes with the stamp"
@@ -112,7 +112,7 @@ class StatusReader:
     def _watchlist(self, connection: Connection, cache_key: CacheKey) -> WatchlistStatus:
         counted = self._counted
         if counted is None or counted.cache_key != cache_key:
-            # Looks at every symbol: no need to while nothing altered.
+            # This query reads every symbol: cached while nothing changed.
             counted = self._counted = _Counted(cache_key, status.with_forecast(connection))
         counts = {state: count for state, active, count, _since in cache_key.states if active}
         return WatchlistStatus(
@@ -163,7 +163,7 @@ def _final_at(connection: Connection, settings: Settings, edition: Row[Any] | No
 
 
 def _has_ended(connection: Connection, settings: Settings, now: datetime, record_end: date | None) -> bool:
-    """Whether no session of the record is still to be final, on any calendar whose symbols are pulled."""
+    """Return whether every session of the record is final, on all calendars in use."""
     if record_end is None or now.date() < record_end - timedelta(days=7):
         return False
     seen: set[str] = set()
@@ -174,7 +174,7 @@ def _has_ended(connection: Connection, settings: Settings, now: datetime, record
             beyond.add(calendar)
         elif close_at + settings.settle(calendar) > now:
             return False
-    # Stored sessions that do not reach past the record's end say nothing of what is still to come.
+    # Calendars are known to have ended only if sessions after the record's end are stored.
     return bool(seen) and beyond == seen
 
 

@@ -16,10 +16,10 @@ async def _status_reader(request: Request) -> StatusReader:
     return status_reader
 
 
-@router.get("", summary="Where the service stands", responses=problems())
+@router.get("", summary="Status of the service", responses=problems())
 def status(status_reader: Annotated[StatusReader, Depends(_status_reader)]) -> Status:
-    """Freshness, the scheduler, the watchlist, a running training and what is amiss, in one document.
+    """Freshness, the scheduler, the watchlist, a running training and current problems, in one document.
 
-    A database that nobody set up is answered with `notice_kind` "empty" and a sentence in `notice`.
+    An empty database gives `notice_kind` "empty" and a sentence in `notice`.
     """
     return status_reader.read()

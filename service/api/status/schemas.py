@@ -1,4 +1,4 @@
-"""Where the service stands, in one document."""
+"""The status of the service, in one document."""
 
 from datetime import date, datetime
 from typing import Literal
@@ -31,14 +31,14 @@ class CalendarStatus(Answer):
 
 
 class SchedulerStatus(Answer):
-    """Whether anybody does the work."""
+    """Whether a scheduler is alive."""
 
     alive: bool = Field(description="whether the newest heartbeat is younger than a lease")
     heartbeat_at: datetime | None = Field(None, description="machine time")
 
 
 class WatchlistStatus(Answer):
-    """How many symbols of the watchlist are in which state."""
+    """Symbols of the watchlist by state."""
 
     active: int = Field(examples=[51])
     with_forecast: int = Field(description="those with at least one on-time forecast", examples=[50])
@@ -48,7 +48,7 @@ class WatchlistStatus(Answer):
 
 
 class TrainingStatus(Answer):
-    """A training that runs now."""
+    """A running training."""
 
     group: str = Field(examples=["equity"])
     run_id: int = Field(examples=[41])
@@ -59,14 +59,14 @@ class TrainingStatus(Answer):
 
 
 class SourceFault(Answer):
-    """What keeps prices from coming in."""
+    """A fault that keeps prices from arriving."""
 
     sentence: str = Field(examples=["prices of XNYS are not arriving: no symbol could be pulled; AAPL: timed out"])
-    since: datetime | None = Field(description="machine time at which the pull began that met it")
+    since: datetime | None = Field(description="machine time at which the faulty pull started")
 
 
 class FailedRun(Answer):
-    """The newest failed run that no later run of its job and scope has made good."""
+    """The newest failed run without a later successful run of its job and scope."""
 
     run_id: int = Field(examples=[41])
     job: str = Field(description="pull, score, forecast or train", examples=["train"])
@@ -77,16 +77,16 @@ class FailedRun(Answer):
 
 
 class Status(Answer):
-    """Where the service stands."""
+    """The status of the service."""
 
-    notice_kind: Literal["empty"] | None = Field(None, description="empty: nobody has set the database up, see notice")
-    notice: str | None = Field(None, description="what to do where the database is empty")
+    notice_kind: Literal["empty"] | None = Field(None, description="empty: the database is not set up, see notice")
+    notice: str | None = Field(None, description="what to do while the database is empty")
     now: datetime | None = Field(None, description="market time; null while the database is empty")
     clock: str = Field(description="system or replay", examples=["replay"])
     source: str = Field(examples=["sample"])
     version: str = Field(description="of the service", examples=["0.1.0"])
     record_end: date | None = Field(None, description="last session of a replayed record")
-    record_ended: bool = Field(False, description="whether market time stands still since the record has no more")
+    record_ended: bool = Field(False, description="whether market time has reached the end of the record")
     speed: float | None = Field(None, description="replay: real seconds per day that has an event", examples=[3.0])
     counter: int = Field(0, description="the change counter", examples=[1812])
     edition: EditionStatus | None = Field(None, description="the newest on-time edition")

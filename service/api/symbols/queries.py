@@ -13,7 +13,7 @@ def instrument(connection: Connection, symbol: str) -> Row[Any]:
     """One instrument.
 
     Raises:
-        NotFound: there is none of that symbol.
+        NotFound: the symbol does not exist.
     """
     row = connection.execute(select(instruments).where(instruments.c.symbol == symbol)).one_or_none()
     if row is None:
@@ -22,8 +22,8 @@ def instrument(connection: Connection, symbol: str) -> Row[Any]:
 
 
 def unknown_symbol(symbol: str) -> str:
-    """The sentence for a symbol nobody knows here."""
-    return f"there is no symbol {symbol} here; /v1/symbols lists those there are"
+    """Return the message for an unknown symbol."""
+    return f"there is no symbol {symbol}; see /v1/symbols"
 
 
 def named(connection: Connection, symbols: Sequence[str]) -> dict[str, Row[Any]]:

@@ -20,7 +20,7 @@ _KIND = "symbols"
 def symbols(
     reader: ReaderDependency,
     group: GroupQuery = None,
-    active: Annotated[bool | None, Query(description="on the watchlist or not; both where absent")] = None,
+    active: Annotated[bool | None, Query(description="on the watchlist or not; default: both")] = None,
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> SymbolPage:

@@ -1,4 +1,4 @@
-"""The whole lean watchlist, held in memory and brought up to date where the marks say that it may have altered."""
+"""The short watchlist, cached in memory and updated when its cache key changes."""
 
 import math
 import threading
@@ -20,7 +20,7 @@ SortBy = Literal["symbol", "change", "width", "skill", "last_close"]
 Order = Literal["asc", "desc"]
 
 Place = tuple[int, float, str]
-"""Where a line stands in an order: lines without a value last, then by value, then by symbol."""
+"""Position of a line: lines without a value last, then by value, then by symbol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,29 +32,29 @@ class Sorting:
 
     @property
     def name(self) -> str:
-        """Told in cursors, so that one of another order is refused."""
+        """Name in cursors, so that a cursor of another order is refused."""
         return f"watchlist {self.by} {self.order}"
 
     def sorted(self, lines: Sequence[Line]) -> tuple[Line, ...]:
-        """Lines, which come by symbol, in this order."""
+        """Return lines, given by symbol, in this order."""
         if self.by == "symbol":
             return tuple(lines if self.order == "asc" else reversed(lines))
         return tuple(sorted(lines, key=self.place))
 
     def keys(self, line: Line) -> tuple[str, str]:
-        """What a cursor keeps of the last line of a page."""
+        """Return the cursor's keys for the last line of a page."""
         value = None if self.by == "symbol" else getattr(line, self.by)
         return "" if value is None else repr(float(value)), line.symbol
 
     def place(self, line: Line) -> Place:
-        """Where a line stands."""
+        """Return the position of a line."""
         return self._place(*self.keys(line))
 
     def after(self, lines: Sequence[Line], keys: tuple[str, str] | None) -> Iterator[Line]:
-        """Lines of this order that come after a page's last line; all of them where there was no page before.
+        """Yield the lines after a page's last line; all without a previous page.
 
         Raises:
-            BadParameter: the keys are none that `keys` made.
+            BadParameter: the keys were not made by `keys`.
         """
         if keys is None:
             return iter(lines)
@@ -81,7 +81,7 @@ class Watchlist:
     """The lines at one state of the database.
 
     Attributes:
-        marks: That state.
+        cache_key: That state.
         lines: By symbol.
         counters: Symbol -> its change counter.
         stale_after: (calendar, as_of) -> the instant after which a forecast as of that session is stale.
@@ -96,23 +96,23 @@ class Watchlist:
     _orders: dict[Sorting, tuple[Line, ...]] = field(default_factory=dict)
 
     def ordered(self, sorting: Sorting) -> tuple[Line, ...]:
-        """All lines in an order, sorted once."""
+        """Return all lines in an order, sorted once."""
         found = self._orders.get(sorting)
         if found is None:
             found = self._orders[sorting] = sorting.sorted(self.lines)
         return found
 
     def item(self, line: Line, now: datetime) -> WatchlistItem:
-        """A line as an answer at an instant of market time."""
+        """Return a line as an answer at an instant of market time."""
         stale_after = None if line.as_of is None else self.stale_after.get((line.row.calendar, line.as_of))
         return line.item(stale_after, now, self.missed.get(line.symbol))
 
 
 class WatchlistTable:
-    """Holds the newest watchlist; threads may share it, and one of them at a time brings it up to date.
+    """Caches the newest watchlist; thread-safe, one thread at a time updates it.
 
     Args:
-        settings: Where the settle delays stand.
+        settings: Settle delays.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -121,11 +121,11 @@ class WatchlistTable:
         self._held: Watchlist | None = None
 
     def at(self, snapshot: Snapshot, cache_key: CacheKey) -> Watchlist:
-        """The watchlist as a snapshot shows it.
+        """Return the watchlist of a snapshot.
 
         Args:
             snapshot: The snapshot.
-            marks: Those of the snapshot.
+            cache_key: Cache key of the snapshot.
         """
         held = self._held
         if held is not None and held.cache_key == cache_key:
@@ -137,10 +137,10 @@ class WatchlistTable:
             return held
 
     def _renewed(self, snapshot: Snapshot, cache_key: CacheKey, before: Watchlist | None) -> Watchlist:
-        """Only the symbols that altered are read again: a pull alters them one by one."""
+        """Only changed symbols are read again: a pull changes them one by one."""
         connection = snapshot.connection
         if before is not None and before.cache_key.made_at != cache_key.made_at:
-            before = None  # another database, whose counters may have come to the same values
+            before = None  # another database, whose counters may have the same values
         rows, counters = watchlist.active_instruments(connection), watchlist.symbol_counters(connection)
         old = {} if before is None else {line.symbol: line for line in before.lines}
         told = {} if before is None else before.counters

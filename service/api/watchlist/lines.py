@@ -1,4 +1,4 @@
-"""From stored rows to one lean line per symbol of the watchlist; a page makes an answer of a few of them."""
+"""Reads one short line per symbol of the watchlist; a page returns some of them."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from service.api.watchlist import queries as watchlist
 from service.api.watchlist.schemas import WatchlistCoverage, WatchlistItem, WatchlistSkill, WatchlistStep
 
 CHUNK = 500
-"""Symbols read at a time: databases bound how many values one statement may name."""
+"""Symbols read at a time: databases limit the number of parameters of a statement."""
 
 _LEVEL = 80
 _UNKNOWN = Timing(None, None)
@@ -40,15 +40,15 @@ class StepLine:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A symbol of the watchlist as it is held; the names are those of the answer.
+    """A cached symbol of the watchlist; the names are those of the answer.
 
     Attributes:
         row: Its instrument.
-        sought: Symbol and name in lower case, to search in.
+        search_text: Symbol and name in lower case.
     """
 
     row: Row[Any]
-    sought: str
+    search_text: str
     as_of: date | None = None
     last_close: float | None = None
     served_by: str | None = None
@@ -65,18 +65,18 @@ class Line:
 
     @property
     def change(self) -> float | None:
-        """Simple return expected at T; None where there is no forecast."""
+        """Expected simple return at T; None without a forecast."""
         return self.steps[0].change if self.steps else None
 
     @property
     def width(self) -> float | None:
-        """Width of T's 80 % interval over the last close; None where there is no forecast."""
+        """Width of T's 80 % interval over the last close; None without a forecast."""
         if not self.steps or not self.last_close:
             return None
         return (self.steps[0].upper_80 - self.steps[0].lower_80) / self.last_close
 
     def item(self, stale_after: datetime | None, now: datetime, missed: tuple[date, str] | None) -> WatchlistItem:
-        """The answer.
+        """Return the answer.
 
         Args:
             stale_after: Aware UTC instant after which (exclusive) its forecast is stale; None = never.
@@ -99,7 +99,7 @@ class Line:
 
 
 def read_lines(snapshot: Snapshot, rows: Sequence[Row[Any]]) -> dict[str, Line]:
-    """The lines of some instruments, by symbol."""
+    """Return the lines of instruments, by symbol."""
     lines: dict[str, Line] = {}
     left = iter(rows)
     while part := list(islice(left, CHUNK)):
@@ -108,7 +108,7 @@ def read_lines(snapshot: Snapshot, rows: Sequence[Row[Any]]) -> dict[str, Line]:
 
 
 def plain_line(row: Row[Any]) -> Line:
-    """The line of an instrument without a forecast."""
+    """Return the line of an instrument without a forecast."""
     return Line(row, f"{row.symbol}\n{row.name or ''}".casefold())
 
 

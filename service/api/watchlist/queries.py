@@ -1,4 +1,4 @@
-"""What the lean watchlist is made of, and the marks that tell whether any of it may have altered."""
+"""Queries of the short watchlist, and its cache key."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,18 +24,18 @@ from service.db.tables import (
 STRATEGY = "multi_step"
 SERVED = "served"
 _LOOKED = ("done", "waiting")
-"""States of a forecast run that has looked at its symbols at least once."""
+"""States of a forecast run that has processed its symbols at least once."""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheKey:
-    """Values that differ whenever the watchlist may have altered.
+    """Values that differ whenever the watchlist may have changed.
 
     Attributes:
         counter: The change counter.
-        states: Per state of the instruments, on and off the watchlist: how many, and since when the newest is so.
-        looked_at: Machine time at which a forecast run ended last; None before the first.
-        made_at: Machine time at which the database was set up: another one may stand in its place.
+        states: Per state of the instruments, on and off the watchlist: their number, and the newest change.
+        looked_at: Machine time at which the last forecast run ended; None before the first.
+        made_at: Machine time at which the database was set up: it may be replaced.
     """
 
     counter: int
@@ -45,9 +45,9 @@ class CacheKey:
 
 
 def cache_key(connection: Connection) -> CacheKey:
-    """The marks as they stand: four short queries, whatever the number of symbols."""
+    """Return the current key: four short queries, for any number of symbols."""
     table = instruments.c
-    # The state of a symbol may alter without the counter: a first pull that fails raises nothing.
+    # A symbol's state may change without the counter: a first pull that fails does not raise it.
     query = select(table.state, table.active, func.count(), func.max(table.state_since))
     states = connection.execute(query.group_by(table.state, table.active).order_by(table.state, table.active))
     ended = select(func.max(runs.c.finished_at)).where(runs.c.job == "forecast")
@@ -60,7 +60,7 @@ def cache_key(connection: Connection) -> CacheKey:
 
 
 def active_instruments(connection: Connection) -> list[Row[Any]]:
-    """Instruments of the watchlist, by code point whatever the database's collation."""
+    """Return the instruments of the watchlist, sorted by code point."""
     rows: list[Row[Any]] = list(connection.execute(select(instruments).where(instruments.c.active)).all())
     return sorted(rows, key=lambda row: str(row.symbol))
 

@@ -18,15 +18,15 @@ router = APIRouter(prefix="/v1/watchlist", tags=["symbols"])
 
 
 @dataclass(frozen=True, slots=True)
-class ForecastQuery:
+class WatchlistQuery:
     """The parameters of a page."""
 
-    q: Annotated[str, Query(max_length=100, description="part of a symbol or name, in capitals or not")] = ""
+    q: Annotated[str, Query(max_length=100, description="part of a symbol or name, in any letter case")] = ""
     sort: Annotated[
         SortBy,
         Query(description="symbol; change and width (of the 80 % interval) of T over last_close; skill; last_close"),
     ] = "symbol"
-    order: Annotated[Order, Query(description="asc or desc; lines without a value come last both ways")] = "asc"
+    order: Annotated[Order, Query(description="asc or desc; lines without a value come last")] = "asc"
     limit: Annotated[int, Query(ge=1, le=200, description="lines in a page")] = 50
     cursor: Cursor = None
 
@@ -38,7 +38,7 @@ async def _table(request: Request) -> WatchlistTable:
 
 @router.get(
     "",
-    summary="The watchlist, one lean line per symbol",
+    summary="The watchlist, one short line per symbol",
     response_model=WatchlistPage,
     responses={**etag.NOT_MODIFIED, **problems()},
 )
@@ -47,7 +47,7 @@ def lines(
     response: Response,
     reader: ReaderDependency,
     table: Annotated[WatchlistTable, Depends(_table)],
-    wanted: Annotated[ForecastQuery, Depends()],
+    wanted: Annotated[WatchlistQuery, Depends()],
 ) -> WatchlistPage | Response:
     """Each symbol on the watchlist with the state of its data and its newest forecast in short, in keyset pages.
 
@@ -62,8 +62,8 @@ def lines(
         if etag.matches(request, tag):
             return etag.not_modified(tag)
         now, held = snapshot.now, table.at(snapshot, cache_key)
-    sought = wanted.q.strip().casefold()
-    matching = [line for line in held.ordered(sorting) if sought in line.sought]
+    search_text = wanted.q.strip().casefold()
+    matching = [line for line in held.ordered(sorting) if search_text in line.search_text]
     left = list(sorting.after(matching, end))
     shown, next_cursor = cut(left, wanted.limit, sorting.name, sorting.keys)
     response.headers["ETag"] = tag

@@ -1,4 +1,4 @@
-"""The watchlist as one lean line per symbol."""
+"""The watchlist with one short line per symbol."""
 
 from datetime import date
 
@@ -20,21 +20,21 @@ class WatchlistStep(Answer):
 
 
 class WatchlistSkill(Answer):
-    """How much better than the random walk what was served has been, over all steps."""
+    """Skill of the published forecasts against the random walk, over all steps."""
 
     value: float | None = Field(
         description="1 - summed pinball / the random walk's; null while n is under 60", examples=[0.014]
     )
-    n: int = Field(description="scored target sessions behind it, at most 252", examples=[252])
+    n: int = Field(description="number of scored target sessions, at most 252", examples=[252])
 
 
 class WatchlistCoverage(Answer):
-    """How often the 80 % interval held the close, over all steps."""
+    """Coverage of the 80 % interval, over all steps."""
 
     measured: float | None = Field(
         description="share of target sessions inside, 0 to 1; null while n is under 60", examples=[0.79]
     )
-    n: int = Field(description="scored target sessions behind it, at most 252", examples=[252])
+    n: int = Field(description="number of scored target sessions, at most 252", examples=[252])
 
 
 class WatchlistItem(Answer):
@@ -46,20 +46,20 @@ class WatchlistItem(Answer):
     calendar: str = Field(examples=["XNYS"])
     currency: str | None = Field(examples=["USD"])
     state: str = Field(description="new, ok, suspect, unknown or failing", examples=["ok"])
-    state_reason: str | None = Field(None, description="what is amiss with its data, in one sentence")
+    state_reason: str | None = Field(None, description="problem of its data, in one sentence")
     last_session: date | None = Field(description="newest stored bar", examples=["2018-06-01"])
-    as_of: date | None = Field(description="of its newest forecast; null where it has none", examples=["2018-06-01"])
+    as_of: date | None = Field(description="of its newest forecast; null without one", examples=["2018-06-01"])
     last_close: float | None = Field(description="as_of's close on the forecast's basis", examples=[175.0])
     stale: bool = Field(description="whether market time has passed the due time of its next forecast + 2 h")
-    served_by: str | None = Field(description="architecture of the version served", examples=["lstm"])
-    steps: list[WatchlistStep] = Field(description="T, T+1, T+2; empty where there is no forecast")
+    served_by: str | None = Field(description="forecaster of the served version", examples=["lstm"])
+    steps: list[WatchlistStep] = Field(description="T, T+1, T+2; empty without a forecast")
     skill: WatchlistSkill
     coverage_80: WatchlistCoverage
     missed: str | None = Field(None, description="why its newest session has no forecast, in one sentence")
 
 
 class WatchlistPage(Page):
-    """Lines of the watchlist in the order asked for; lines without a value come last."""
+    """Lines of the watchlist in the requested order; lines without a value come last."""
 
     items: list[WatchlistItem]
     total: int = Field(description="symbols on the watchlist", examples=[51])

@@ -1,4 +1,4 @@
-"""`tplus backfill`: forecasts from past sessions that have none, kept apart from those that were on time."""
+"""`tplus backfill`: forecasts for past sessions without one, with a mode and track record of their own."""
 
 from typing import Annotated
 
@@ -15,7 +15,7 @@ REFUSALS_SHOWN = 12
 app = typer.Typer()
 
 _Calendar = Annotated[str, typer.Argument(help="Calendar, for example XNYS or 24/7.")]
-_Symbols = Annotated[str, typer.Option("--symbols", metavar="A,B", help="Only these symbols, by comma.")]
+_Symbols = Annotated[str, typer.Option("--symbols", metavar="A,B", help="Only these symbols, separated by commas.")]
 
 
 @app.command("backfill")
@@ -55,12 +55,12 @@ def _document(summary: BackfillSummary) -> dict[str, object]:
 def _lines(summary: BackfillSummary) -> list[str]:
     lines = [
         f"{summary.calendar}, as of {summary.sessions[0]} to {summary.sessions[-1]}: {summary.published} forecasts of "
-        f"symbols published in {len(summary.editions)} editions of origin backfill",
-        f"{summary.already_stored} were there already, {summary.without_bar} have no bar",
+        f"symbols published in {len(summary.editions)} editions of mode backfill",
+        f"{summary.already_stored} already stored, {summary.without_bar} without a bar",
     ]
     refused = sorted(summary.refused.items())
     for _, (times, reason) in refused[:REFUSALS_SHOWN]:
-        lines.append(f"refused at {times} sessions, at the last because {reason}")
+        lines.append(f"refused at {times} sessions; reason of the last: {reason}")
     if len(refused) > REFUSALS_SHOWN:
         lines.append(f"and {len(refused) - REFUSALS_SHOWN} more symbols were refused; see --json")
     return lines

@@ -1,4 +1,4 @@
-"""`tplus db`: bring the database up, copy it, and check that nobody altered what was published."""
+"""`tplus db`: migrates the database, copies it, and checks its hash chains."""
 
 from typing import Annotated
 
@@ -27,7 +27,7 @@ def upgrade() -> None:
 
 @app.command("check")
 def check(as_json: JsonFlag = False) -> None:
-    """Recompute the hash chains of editions and score batches; exits 1 where one was altered."""
+    """Recompute the hash chains of editions and score batches; exits 1 if one was altered."""
     with service(quiet=as_json) as context, context.database.reading() as connection:
         faults = verify(connection)
     if as_json:
@@ -43,10 +43,10 @@ def copy(
     url: Annotated[str, typer.Argument(help="An empty database: sqlite:///file.db or postgresql://user@host/name.")],
     as_json: JsonFlag = False,
 ) -> None:
-    """Copy the database and its models into another one, and compare rows, hashes and the chain of editions."""
+    """Copy the database and its models into another one, and compare rows and hashes."""
     settings = load_settings()
     source, target = Database(settings.url), Database(url)
-    # Models go to where the target's settings will look for them.
+    # Models go to the folder of the target's settings.
     folder = settings.model_copy(update={"database_url": SecretStr(url)}).artifact_dir
     files = 0
 
@@ -64,7 +64,8 @@ def copy(
         emit({name: {"rows": found.rows, "sha256": found.sha256} for name, found in digests.items()})
         return
     rows = sum(found.rows for found in digests.values())
-    say(f"{rows} rows of {len(digests)} tables are in {shown(target)}: every table gives its hash, and every edition")
+    say(f"{rows} rows of {len(digests)} tables are in {shown(target)}: the hashes of all tables and editions agree")
     say(
-        f"{files} files of its models are in {folder}: every one gives its hash; take that folder along to another host"
+        f"{files} files of its models are in {folder}, their hashes agree; "
+        "copy that folder with the database to another host"
     )

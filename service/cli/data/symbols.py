@@ -11,21 +11,21 @@ app = typer.Typer(name="symbols", help="The watchlist: add, remove, list.", no_a
 
 @app.command("add")
 def add(symbols: list[str] = typer.Argument(..., help="Yahoo-style names: AAPL 7203.T BTC-USD")) -> None:
-    """Put symbols on the watchlist; the next pull asks the source for them."""
+    """Add symbols to the watchlist; the next pull fetches them."""
     names = [name for item in symbols for name in item.split(",") if name]
     with service() as context, context.database.transaction() as connection:
         add_symbols(connection, names, context.market.now(connection), context.settings.group_of)
         raise_changes(connection, names)
-    say(f"on the watchlist: {', '.join(names)}; the next pull looks them up")
+    say(f"added to the watchlist: {', '.join(names)}; the next pull fetches them")
 
 
 @app.command("remove")
-def remove(symbols: list[str] = typer.Argument(..., help="Names to take off.")) -> None:
-    """Take symbols off the watchlist; their history and forecasts stay."""
+def remove(symbols: list[str] = typer.Argument(..., help="Symbols to remove.")) -> None:
+    """Remove symbols from the watchlist; their history and forecasts stay."""
     with service() as context, context.database.transaction() as connection:
         remove_symbols(connection, symbols)
         raise_changes(connection, symbols)
-    say(f"off the watchlist: {', '.join(symbols)}")
+    say(f"removed from the watchlist: {', '.join(symbols)}")
 
 
 @app.command("list")

@@ -1,4 +1,4 @@
-"""`tplus backtest`: every forecaster walked forward through recorded prices, into one Parquet file."""
+"""`tplus backtest`: walk-forward backtest of forecasters on recorded prices, into one Parquet file."""
 
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
@@ -19,7 +19,7 @@ from service.runtime.progress import Reporter, SilentReporter
 from service.settings import load_settings
 
 _AFTER = timedelta(days=7)
-"""How long after a record's last session every bar of it is final."""
+"""Time after a record's last session at which every bar is final."""
 _MEGABYTE = 1024 * 1024
 _MOST = 100_000
 _MOST_SEEDS = 20
@@ -34,43 +34,47 @@ _Out = Annotated[
 
 @app.command("backtest")
 def backtest(
-    symbols: Annotated[str, typer.Option("--symbols", help="Symbols to forecast, by comma.")],
+    symbols: Annotated[str, typer.Option("--symbols", help="Symbols to forecast, separated by commas.")],
     first: FirstSession,
     last: LastSession,
     out: _Out,
-    source: Annotated[str, typer.Option("--source", help="sample, files:DIR or yahoo; else TPLUS_SOURCE.")] = "",
+    source: Annotated[str, typer.Option("--source", help="sample, files:DIR or yahoo; default: TPLUS_SOURCE.")] = "",
     refit: Annotated[
-        int, typer.Option("--refit", min=1, max=_MOST, metavar="SESSIONS", help="Sessions that one fit forecasts.")
+        int, typer.Option("--refit", min=1, max=_MOST, metavar="SESSIONS", help="Sessions forecast per fit.")
     ] = 252,
     stop: Annotated[
         int, typer.Option("--stop", min=1, max=_MOST, metavar="SESSIONS", help="Early-stopping span.")
     ] = VALIDATION_SESSIONS,
     networks: Annotated[
-        str, typer.Option("--networks", metavar="NAMES", help="Networks, by comma; '' for none.")
+        str, typer.Option("--networks", metavar="NAMES", help="Networks, separated by commas; '' for none.")
     ] = "lstm,linear",
     seeds: Annotated[
         int, typer.Option("--seeds", min=1, max=_MOST_SEEDS, metavar="K", help="Seeds of each network.")
     ] = 3,
     lookbacks: Annotated[
-        str, typer.Option("--lookbacks", metavar="SESSIONS", help="Sessions in a window, by comma.")
+        str, typer.Option("--lookbacks", metavar="SESSIONS", help="Sessions in a window, separated by commas.")
     ] = "5",
     baselines: Annotated[
         str,
-        typer.Option("--baselines", metavar="NAMES", help="Baselines, by comma.", show_default=", ".join(BASELINES)),
+        typer.Option(
+            "--baselines", metavar="NAMES", help="Baselines, separated by commas.", show_default=", ".join(BASELINES)
+        ),
     ] = ",".join(BASELINES),
     strategies: Annotated[
         str,
-        typer.Option("--strategies", metavar="NAMES", help="Strategies, by comma.", show_default=", ".join(STRATEGIES)),
+        typer.Option(
+            "--strategies", metavar="NAMES", help="Strategies, separated by commas.", show_default=", ".join(STRATEGIES)
+        ),
     ] = ",".join(STRATEGIES),
     jobs: Annotated[
         int | None,
-        typer.Option("--jobs", min=1, max=_MOST_JOBS, metavar="N", help="Processes; else one for each core."),
+        typer.Option("--jobs", min=1, max=_MOST_JOBS, metavar="N", help="Processes; default: one per core."),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Walk every forecaster forward through recorded prices into one Parquet file.
+    """Backtest every forecaster walk-forward on recorded prices, into one Parquet file.
 
-    Refit every so many sessions, forecast every session between. Run again with the same
+    Each forecaster is refitted every --refit sessions and forecasts every session. Run again with the same
     options to resume.
     """
     request = BacktestRequest(
@@ -94,13 +98,13 @@ def backtest(
 
 
 def _at(source: PriceSource) -> datetime:
-    """When everything recorded is final; now, where prices come from no record."""
+    """Return when the whole record is final; now for a live source."""
     record = source.record()
     return process_now() if record is None else datetime.combine(record.last + _AFTER, time(), UTC)
 
 
 def _lookbacks(text: str) -> tuple[int, ...]:
-    """Whole numbers from 1 to MAX_LOOKBACK."""
+    """Parse whole numbers from 1 to MAX_LOOKBACK."""
     names = parse_names(text)
     for name in names:
         if not name.isdecimal() or not 1 <= int(name) <= MAX_LOOKBACK:

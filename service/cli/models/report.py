@@ -1,4 +1,4 @@
-"""`tplus report`: what a backtest's file says, on the terminal, as JSON and as a page."""
+"""`tplus report`: evaluates a backtest on the terminal, as JSON and as a page."""
 
 import sys
 from pathlib import Path
@@ -24,26 +24,26 @@ from service.backtest.report.tables import coverage_table, direction_table, lead
 from service.cli.common import JsonFlag, emit
 
 PIPE_WIDTH = 240
-"""Columns of text where no terminal says how many it has."""
+"""Columns of text without a terminal."""
 
 _TABLES = (leaderboard_table, coverage_table, losses_table, direction_table, age_table, lookback_table)
-"""What the terminal shows of a board; the page has more."""
+"""Tables of a comparison set on the terminal; the page has more."""
 
 app = typer.Typer()
 
 
 @app.command("report")
 def report(
-    files: Annotated[list[Path], typer.Argument(help="Parquet files of `tplus backtest`; rows are put together.")],
+    files: Annotated[list[Path], typer.Argument(help="Parquet files of `tplus backtest`; rows are combined.")],
     out: Annotated[Path | None, typer.Option("--out", help="Write the page with plots to this HTML file.")] = None,
     champion: Annotated[
         str | None,
-        typer.Option("--champion", help="Forecaster that the others are compared with; else the best network."),
+        typer.Option("--champion", help="Forecaster with which the others are compared; default: the best network."),
     ] = None,
-    only: Annotated[str, typer.Option("--only", help="Forecasters to compare, A,B,C; else all.")] = "",
+    only: Annotated[str, typer.Option("--only", help="Forecasters to compare, A,B,C; default: all.")] = "",
     as_json: JsonFlag = False,
 ) -> None:
-    """Print the leaderboard of a backtest, and write the page where --out names it."""
+    """Print the leaderboard of a backtest, and write the page to --out."""
     names = tuple(name.strip() for name in only.split(",") if name.strip())
     report = make_report(read_files(files, names), tuple(path.name for path in files), champion, WINDOW_NETWORKS)
     if out is not None:

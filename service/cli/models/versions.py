@@ -1,4 +1,4 @@
-"""`tplus models`: versions, who serves, and why."""
+"""`tplus models`: versions and their promotion."""
 
 from typing import Annotated
 
@@ -29,7 +29,7 @@ def show_all(as_json: JsonFlag = False) -> None:
         emit({"models": [{name: getattr(row, name) for name in _LISTED} for row in rows]})
         return
     if not rows:
-        say("no model version yet; the first is made by `tplus forecast` or `tplus train`")
+        say("no model version yet; `tplus forecast` or `tplus train` makes the first")
     for row in rows:
         say(
             f"{row.id:>5}  {row.group:<8} {row.strategy:<10} {row.forecaster:<12} {row.status:<10} "
@@ -57,7 +57,7 @@ def show_one(version: int = typer.Argument(..., help="Number of the version."), 
         say(f"decided {decision['decided_at']:%Y-%m-%d %H:%M}Z: {decision['status']}, {decision['reason']}")
 
 
-_Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the decision and in the audit.")]
+_Reason = Annotated[str, typer.Option("--reason", help="Reason; stored with the decision and in the audit.")]
 
 
 @app.command("promote")
@@ -66,11 +66,11 @@ def promote_one(
     reason: _Reason = "no reason given",
     as_json: JsonFlag = False,
 ) -> None:
-    """Let a version serve its group and strategy from the next edition on, whatever the gate says."""
+    """Let a version serve its group and strategy from the next edition on, whatever the gate decided."""
     with service(quiet=as_json) as context, context.database.transaction() as connection:
         change = promote_by_hand(connection, version, reason, _now(context, connection))
         _require_artifact(context, change)
-    _tell(change, as_json)
+    _print_change(change, as_json)
 
 
 @app.command("rollback")
@@ -80,15 +80,15 @@ def go_back(
     reason: _Reason = "no reason given",
     as_json: JsonFlag = False,
 ) -> None:
-    """Let the version serve again that served before the present one."""
+    """Let the version before the present one serve again."""
     with service(quiet=as_json) as context, context.database.transaction() as connection:
         change = roll_back(connection, group, strategy.value, reason, _now(context, connection))
         _require_artifact(context, change)
-    _tell(change, as_json)
+    _print_change(change, as_json)
 
 
 def _require_artifact(context: ServiceContext, change: Change) -> None:
-    """Undo the change, by an error inside its transaction, where the version could not forecast."""
+    """Roll back the change if the version cannot forecast."""
     try:
         load_artifact(change.now.folder(context.settings.artifact_dir), change.now.sha256)
     except ArtifactError as error:
@@ -99,7 +99,7 @@ def _now(context: ServiceContext, connection: Connection) -> Recorded:
     return Recorded(context.market.now(connection), context.machine.now(connection), None)
 
 
-def _tell(change: Change, as_json: bool) -> None:
+def _print_change(change: Change, as_json: bool) -> None:
     now, before = change.now, change.before
     if as_json:
         former = None if before is None else before.id
@@ -108,5 +108,5 @@ def _tell(change: Change, as_json: bool) -> None:
     if before is not None and before.id == now.id:
         say(f"version {now.id} ({now.forecaster}) serves {now.group} {now.strategy} already; nothing changed")
         return
-    place = "" if before is None else f", in place of version {before.id} ({before.forecaster})"
+    place = "" if before is None else f", instead of version {before.id} ({before.forecaster})"
     say(f"version {now.id} ({now.forecaster}) serves {now.group} {now.strategy} from the next edition on{place}")

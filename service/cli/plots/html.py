@@ -1,4 +1,4 @@
-"""A figure as one HTML file with everything in it, which opens without a network."""
+"""Writes a figure as one self-contained HTML file."""
 
 import json
 
@@ -13,10 +13,10 @@ _TEMPLATES = Environment(
 
 
 def page(answer: FigureAnswer) -> str:
-    """The figure, its words and its table as one HTML document.
+    """Return the figure, its texts and its table as one HTML document.
 
     Returns:
-        A document that asks for nothing off its own file: script, style and figure stand in it.
+        A document without external resources: script, style and figure are embedded.
     """
     return _TEMPLATES.get_template("plot.html").render(
         answer=answer,
@@ -28,13 +28,13 @@ def page(answer: FigureAnswer) -> str:
 
 
 def _embedded(answer: FigureAnswer) -> str:
-    """What the script draws, so written that no text in it can end the element it stands in."""
-    document = answer.model_dump(mode="json", include={"figure", "readout"}) | {"start": _first_said(answer)}
+    """Return the script's data, escaped so that no text can end its element."""
+    document = answer.model_dump(mode="json", include={"figure", "readout"}) | {"start": _first_position(answer)}
     return json.dumps(document, allow_nan=False).replace("<", "\\u003c")
 
 
-def _first_said(answer: FigureAnswer) -> float:
-    """The place that the readout tells of before anybody points at one: T, else the newest."""
+def _first_position(answer: FigureAnswer) -> float:
+    """Return the initial position of the readout: T, else the newest."""
     if not answer.readout:
         return 0.0
     slots = answer.figure.layout.get("meta", {}).get("slots")

@@ -1,4 +1,4 @@
-"""A figure as a picture, drawn by the Chromium or Chrome of this machine; nothing is ever downloaded."""
+"""Draws a figure as a picture with the Chromium or Chrome of this machine; nothing is downloaded."""
 
 import logging
 import os
@@ -18,13 +18,13 @@ from service.errors import SettingsError, TplusError
 Format = Literal["png", "svg"]
 
 SCALE = 2
-"""Pixels of a PNG for each pixel of the drawing."""
+"""Pixels of a PNG per pixel of the drawing."""
 
 _SECONDS = 60.0
 _ABOVE, _EDGE, _LINE, _LETTER = 70, 16, 18, 7
 """Pixels above the plot, at the edges, of a line of the caption, and of a letter in it."""
 _LEAST_PLOT = 60
-"""Pixels between title and legend below which there is nothing to see, and Plotly may refuse to draw."""
+"""Least pixels between title and legend: with fewer there is nothing to see, and Plotly may refuse to draw."""
 _ADVICE = (
     "install chromium (Debian, Ubuntu, Fedora and Homebrew have it under that name) or set TPLUS_BROWSER to the path "
     "of a Chromium or Chrome; --out with .html needs none"
@@ -32,7 +32,7 @@ _ADVICE = (
 
 
 class PictureError(TplusError):
-    """The browser is absent, or did not draw."""
+    """The browser is missing or failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,46 +44,45 @@ class Size:
 
 
 def find_browser(named: str | None) -> str:
-    """Path of the browser that draws.
+    """Return the path of the browser.
 
     Args:
-        named: A path or program name that goes before all others; None or empty = BROWSER_PATH, else the system's by
-            name.
+        named: A path or program name; None or empty = BROWSER_PATH, else the system's browser.
 
     Raises:
-        SettingsError: the browser named is no program here.
-        PictureError: there is none.
+        SettingsError: the named browser is not a program on this machine.
+        PictureError: there is no browser.
     """
     if named:
         path = shutil.which(named)
         if path is None:
-            raise SettingsError(f"TPLUS_BROWSER names {named}, which is no program here; {_ADVICE}")
+            raise SettingsError(f"TPLUS_BROWSER names {named}, which is not a program on this machine; {_ADVICE}")
         return path
     found = Chromium.find_browser(skip_local=False)
     if found is None:
-        raise PictureError(f"no Chromium or Chrome was found to draw a picture with; {_ADVICE}")
+        raise PictureError(f"no Chromium or Chrome was found for pictures; {_ADVICE}")
     if not os.access(found, os.X_OK):
-        raise PictureError(f"BROWSER_PATH names {found}, which is no program here; {_ADVICE}")
+        raise PictureError(f"BROWSER_PATH names {found}, which is not a program on this machine; {_ADVICE}")
     return found
 
 
 def picture(answer: FigureAnswer, form: Format, size: Size, browser: str | None) -> bytes:
-    """The figure as PNG or SVG, with its title above and its caption below.
+    """Return the figure as PNG or SVG, with its title above and its caption below.
 
     Args:
-        answer: What is drawn.
+        answer: The figure.
         form: `png` or `svg`.
         size: Of the drawing; a PNG has twice as many pixels each way.
         browser: Path or name of the browser; None = found by itself.
 
     Raises:
-        SettingsError: the size has no room for title, caption and plot, or the browser named is no program here.
-        PictureError: there is no browser, or it did not draw.
+        SettingsError: the size is too small for title, caption and plot, or the named browser is not a program.
+        PictureError: there is no browser, or it failed.
     """
     drawing = _titled(answer, size)
     path = find_browser(browser)
-    # Without a sandbox of its own, which root and most containers cannot give it: it draws our figure and opens no
-    # address. MathJax off, for it would come from the network.
+    # No browser sandbox, which root and most containers do not support: it draws this figure and opens no address.
+    # MathJax off: it would be loaded from the network.
     chosen = {"path": path, "mathjax": False, "timeout": _SECONDS, "enable_sandbox": False}
     for name in ("choreographer", "kaleido", "browser_proc"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -93,22 +92,22 @@ def picture(answer: FigureAnswer, form: Format, size: Size, browser: str | None)
     except TimeoutError as error:
         raise PictureError(f"{path} took longer than {_SECONDS:.0f} s for the picture; {_ADVICE}") from error
     except (BrowserClosedError, BrowserFailedError, ChannelClosedError, ChromeNotFoundError, OSError) as error:
-        raise PictureError(f"{path} ended before it had drawn the picture; {_ADVICE}") from error
+        raise PictureError(f"{path} ended before the picture was drawn; {_ADVICE}") from error
     except KaleidoError as error:
         raise PictureError(f"{path} could not draw the picture: {' '.join(str(error).split())}; {_ADVICE}") from error
     return made
 
 
 def _titled(answer: FigureAnswer, size: Size) -> dict[str, Any]:
-    """The figure with what a page would have around it: its title, and its caption as the line below."""
+    """Return the figure with its title above and its caption below."""
     plain = answer.figure.layout
     lines = textwrap.wrap(answer.caption, size.width // _LETTER, break_long_words=False, break_on_hyphens=False)
     margin = {**plain["margin"], "t": _ABOVE + _LINE * len(lines), "l": _EDGE, "r": _EDGE}
     least = margin["t"] + margin["b"] + _LEAST_PLOT
     if size.height < least:
         raise SettingsError(
-            f"plot: --height {size.height} has no room for the plot below its caption; with --width {size.width} "
-            f"take {least} or more"
+            f"plot: --height {size.height} is too small for the plot and its caption; with --width {size.width} "
+            f"use {least} or more"
         )
     title = {
         "text": answer.title,

@@ -1,4 +1,4 @@
-"""`tplus plot`: a figure of one symbol as a page, a picture or JSON, made by the same code as the API's figures."""
+"""`tplus plot`: writes a figure of one symbol as a page, a picture or JSON, with the code of the API."""
 
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -37,11 +37,11 @@ def plot(
             "--as-of",
             parser=parse_date,
             metavar="DATE",
-            help="What was forecast as of this session, and the closes since; else the newest forecast.",
+            help="The forecast as of this session, and the closes since; default: the newest forecast.",
         ),
     ] = None,
     kind: Annotated[FigureKind, typer.Option("--kind", help="What to draw.")] = "forecast",
-    span: Annotated[FigureRange, typer.Option("--range", help="Reach of the candles.")] = "3m",
+    span: Annotated[FigureRange, typer.Option("--range", help="Range of the candles.")] = "3m",
     theme: Annotated[ThemeName, typer.Option("--theme", help="Colours.")] = "light",
     strategy: Annotated[Strategy, typer.Option("--strategy", help="Whose forecasts.")] = "multi_step",
     step: Annotated[int, typer.Option("--step", min=1, max=3, help="Of --kind versus: 1 = T, 2 = T+1, 3 = T+2.")] = 1,
@@ -57,8 +57,8 @@ def plot(
 ) -> None:
     """Draw a figure of one symbol into a file.
 
-    A page (.html) has everything in it and opens offline; pictures (.png, .svg) need a Chromium or Chrome on this
-    machine; .json is what /v1/figures answers.
+    A page (.html) is self-contained and opens offline; pictures (.png, .svg) need a Chromium or Chrome on this
+    machine; .json is the answer of /v1/figures.
     """
     write = _writer(out)
     settings = load_settings()
@@ -76,10 +76,10 @@ def plot(
 
 
 def _read(settings: Settings, wanted: FigureQuery) -> FigureAnswer:
-    """The figure out of the database of these settings.
+    """Return the figure from the database of the settings.
 
     Raises:
-        DatabaseError: the database is not there, stands at another migration, or belongs to other settings.
+        DatabaseError: the database does not exist, is at another migration, or belongs to other settings.
     """
     database = Database(settings.url)
     try:
@@ -121,5 +121,5 @@ _WRITERS: Mapping[str, Write] = {".html": _as_page, ".png": _as_png, ".svg": _as
 def _writer(out: Path) -> Write:
     found = _WRITERS.get(out.suffix.lower())
     if found is None:
-        raise SettingsError(f"plot: --out {out} must end in {', '.join(_WRITERS)}, which says what to write")
+        raise SettingsError(f"plot: --out {out} must end in {', '.join(_WRITERS)}")
     return found

@@ -1,4 +1,4 @@
-"""What `tplus forecast` shows: the API's own answer for each symbol, or why there is none."""
+"""Output of `tplus forecast`: the API's answer for each symbol, or why there is none."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -17,10 +17,10 @@ HORIZON = 3
 
 
 def forecast_document(context: ServiceContext, run_ids: Sequence[int], only: Sequence[str]) -> dict[str, Any]:
-    """One JSON-able document on the newest forecast runs.
+    """Return a JSON-able document on the newest forecast runs.
 
-    Each symbol has `symbol, calendar, as_of, state, reason, target_sessions` and, where a forecast stands for
-    that as_of, everything the API answers for it.
+    Each symbol has `symbol, calendar, as_of, state, reason, target_sessions` and, if there is a forecast as of that
+    session, the API's answer.
 
     Args:
         context: The service's parts.
@@ -53,15 +53,15 @@ def forecast_document(context: ServiceContext, run_ids: Sequence[int], only: Seq
 def _state(instrument: Instrument, outcome: Outcome | None, stands: bool) -> dict[str, Any]:
     if stands:
         return {"state": "issued", "reason": None}
-    if instrument.state in ("unknown", "failing"):  # why it could not be pulled says more than that its bar is missing
+    if instrument.state in ("unknown", "failing"):  # the reason of the failed pull says more than the missing bar
         return {"state": instrument.state, "reason": instrument.state_reason}
     if outcome is None:
-        return {"state": "none", "reason": "no forecast run has looked at it yet"}
+        return {"state": "none", "reason": "no forecast run has processed it yet"}
     return {"state": outcome.state, "reason": outcome.reason}
 
 
 def forecast_lines(document: Mapping[str, Any]) -> Iterator[str]:
-    """The document as text, a few lines a symbol."""
+    """Yield the document as text, a few lines per symbol."""
     if not document["forecasts"]:
         yield "nothing to show: no session is final yet"
     for entry in document["forecasts"]:

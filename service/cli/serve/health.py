@@ -1,4 +1,4 @@
-"""`tplus health`: one sentence and an exit status, for the health checks of containers and supervisors."""
+"""`tplus health`: a sentence and an exit status for health checks of containers and supervisors."""
 
 import http.client
 import json
@@ -15,35 +15,35 @@ from service.scheduler.liveness import silence
 from service.settings import Settings, load_settings
 
 API_SECONDS = 4.0
-"""How long the API may take to answer that it is ready."""
+"""Time limit for the API's answer."""
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
-"""Addresses that mean every interface, and where to ask a server that listens on them."""
+"""Addresses of every interface, and the address for a request to such a server."""
 
-app = typer.Typer(name="health", help="Exit 0 where a part of the service is well, 1 where not.", no_args_is_help=True)
+app = typer.Typer(name="health", help="Exit 0 if a part of the service is healthy, else 1.", no_args_is_help=True)
 
 
 @app.command("scheduler")
 def scheduler(
-    anywhere: bool = typer.Option(False, "--anywhere", help="Any host's scheduler will do, not only this one's."),
+    anywhere: bool = typer.Option(False, "--anywhere", help="Accept a scheduler of any host."),
 ) -> None:
-    """Whether this host's scheduler has said within its lease that it lives."""
+    """Check that the heartbeat of this host's scheduler is younger than its lease."""
     settings = load_settings()
     host = None if anywhere else socket.gethostname()
     where = "any host" if host is None else f"this host ({host})"
     silent = _silence(settings, host)
     if silent is None:
-        raise NotYet(f"no scheduler of {where} has ever worked on this database; start one with `tplus schedule`")
+        raise NotYet(f"no scheduler of {where} has ever used this database; start one with `tplus schedule`")
     if silent > settings.lease_seconds:
         raise TplusError(
-            f"the newest sign of life of a scheduler of {where} is {silent:.0f} s old, more than its lease of "
-            f"{settings.lease_seconds} s; see its log, or start it again"
+            f"the newest heartbeat of a scheduler of {where} is {silent:.0f} s old, older than its lease of "
+            f"{settings.lease_seconds} s; see its log, or restart it"
         )
-    _say(f"a scheduler of {where} said {max(silent, 0):.0f} s ago that it lives")
+    _say(f"heartbeat of a scheduler of {where} {max(silent, 0):.0f} s ago")
 
 
 @app.command("api")
 def api() -> None:
-    """Whether the API of this host answers that it is ready."""
+    """Check that the API of this host is ready."""
     settings = load_settings()
     host = _LOOPBACK.get(settings.host, settings.host)
     where = f"the API on {host} port {settings.port}"
@@ -62,12 +62,12 @@ def api() -> None:
 
 
 def _say(sentence: str) -> None:
-    # Not the other commands' `say`: its module loads the whole service, and a check runs every few seconds.
+    # Not `say` of the other commands: its module loads the whole service, and a check runs every few seconds.
     sys.stdout.write(sentence + "\n")
 
 
 def _silence(settings: Settings, host: str | None) -> float | None:
-    """Seconds since the newest heartbeat, None where there is none."""
+    """Return the seconds since the newest heartbeat, None if there is none."""
     database = Database(settings.url)
     try:
         with database.reading() as connection:
@@ -84,7 +84,7 @@ def _silence(settings: Settings, host: str | None) -> float | None:
 
 
 def _detail(body: bytes) -> str:
-    """The sentence of a problem document; empty where the body is none."""
+    """Return the message of a problem document; empty for another body."""
     try:
         document = json.loads(body)
     except ValueError:

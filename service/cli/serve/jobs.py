@@ -1,4 +1,4 @@
-"""One-off commands: they claim runs as a scheduler does, or ask the active one, and say what came of it."""
+"""One-off commands: they claim runs like a scheduler, or request them from the active one, and print the result."""
 
 import sys
 import time
@@ -19,13 +19,13 @@ from service.runs import JOBS, Outcome, read_outcomes
 from service.runtime.context import ServiceContext
 from service.scheduler.leader import leader
 from service.scheduler.loop import Scheduler
-from service.scheduler.plan import ask, newest_runs, plan_trainings, read_request
+from service.scheduler.plan import add_request, newest_runs, plan_trainings, read_request
 from service.vocabulary import RequestState
 
 FOLLOW_LIMIT = timedelta(hours=2)
-"""How long a command follows a request to the active scheduler before it gives up waiting."""
-HOPELESS = ("unknown", "failing", "refused")
-"""States of a symbol without a forecast that time alone does not mend."""
+"""How long a command waits for the active scheduler."""
+PERMANENT = ("unknown", "failing", "refused")
+"""States of a symbol that will not get a forecast without a change."""
 ENDED = ("done", "failed", "superseded", "waiting")
 
 
@@ -34,7 +34,7 @@ app = typer.Typer()
 
 @app.command("run-due")
 def run_due(as_json: JsonFlag = False) -> None:
-    """Do everything that is due, training included, and exit: for cron and timers."""
+    """Do all due work, training included, and exit: for cron and timers."""
     _one_off(JOBS, "forecast", as_json=as_json)
 
 
@@ -52,7 +52,7 @@ def score(as_json: JsonFlag = False) -> None:
 
 @app.command("train")
 def train(as_json: JsonFlag = False) -> None:
-    """Do what is due, and train every group at the newest final session; a training done there already stands."""
+    """Do due work, and train every group at the newest final session unless that is done."""
     _one_off(JOBS, "train", as_json=as_json)
 
 
@@ -60,10 +60,10 @@ def train(as_json: JsonFlag = False) -> None:
 def forecast(
     symbols: list[str] = typer.Argument(None, help="Show only these symbols."), as_json: JsonFlag = False
 ) -> None:
-    """Pull and score what is due, forecast the newest final session, and show what stands for it."""
+    """Pull and score what is due, forecast the newest final session, and show the forecasts."""
     with service(quiet=as_json) as context:
         _require_watched(context, symbols or ())
-        ids = _do(context, ("pull", "score", "forecast"), "forecast")
+        ids = _run_jobs(context, ("pull", "score", "forecast"), "forecast")
         document = forecast_document(context, ids, symbols or ())
         if as_json:
             emit(document)
@@ -71,12 +71,12 @@ def forecast(
             for line in forecast_lines(document):
                 say(line)
         _raise_failures(_rows(context, ids))
-        _raise_hopeless(document["forecasts"])
+        _raise_permanent(document["forecasts"])
 
 
 def _one_off(jobs: Sequence[str], shown: str, *, as_json: bool) -> None:
     with service(quiet=as_json) as context:
-        ids = _do(context, jobs, shown)
+        ids = _run_jobs(context, jobs, shown)
         rows = _rows(context, ids)
         if as_json:
             emit({"market_time": context.market_now(), "runs": [_run_document(context, row) for row in rows]})
@@ -87,8 +87,8 @@ def _one_off(jobs: Sequence[str], shown: str, *, as_json: bool) -> None:
         _raise_failures(rows)
 
 
-def _do(context: ServiceContext, jobs: Sequence[str], shown: str) -> list[int]:
-    """Work or have it worked; returns the ids of the newest runs of the job to show."""
+def _run_jobs(context: ServiceContext, jobs: Sequence[str], shown: str) -> list[int]:
+    """Do the work, or request it; returns the ids of the newest runs of the job to show."""
     with context.database.reading() as connection:
         require_watchlist(connection)
         active = leader(connection, context.machine.now(connection))
@@ -99,16 +99,16 @@ def _do(context: ServiceContext, jobs: Sequence[str], shown: str) -> list[int]:
         with context.database.transaction() as connection:
             plan_trainings(context, connection, context.market.now(connection))
     if not Scheduler(context, jobs).drain():
-        return _follow(context, shown, "one that began meanwhile")
+        return _follow(context, shown, "started meanwhile")
     with context.database.reading() as connection:
         return newest_runs(connection, shown)
 
 
 def _follow(context: ServiceContext, job: str, active: str) -> list[int]:
-    """Ask the active scheduler and wait until the runs it names have ended."""
+    """Send a request to the active scheduler and wait until its runs have ended."""
     with context.database.transaction() as connection:
-        request = ask(connection, job, context.machine.now(connection))
-    sys.stderr.write(f"asking the active scheduler ({active})\n")
+        request = add_request(connection, job, context.machine.now(connection))
+    sys.stderr.write(f"request sent to the active scheduler ({active})\n")
     deadline = time.monotonic() + FOLLOW_LIMIT.total_seconds()
     while time.monotonic() < deadline:
         with context.database.reading() as connection:
@@ -154,16 +154,16 @@ def _require_watched(context: ServiceContext, symbols: Sequence[str]) -> None:
         raise NotFound(f"{', '.join(missing)} is not on the watchlist; add it with `tplus symbols add {names}`")
 
 
-def _raise_hopeless(entries: Sequence[Mapping[str, Any]]) -> None:
-    """Not one symbol shown has a forecast, and waiting would not bring one: the command's error."""
-    if entries and all(entry["state"] in HOPELESS for entry in entries):
+def _raise_permanent(entries: Sequence[Mapping[str, Any]]) -> None:
+    """Raise if no shown symbol has a forecast, and none will get one."""
+    if entries and all(entry["state"] in PERMANENT for entry in entries):
         first = entries[0]
         message = Outcome(first["symbol"], first["state"], first["reason"]).message
         raise TplusError(f"no symbol could be forecast; {message}")
 
 
 def _raise_failures(rows: Sequence[Row[Any]]) -> None:
-    """A failed run is the command's error."""
+    """Raise if a run failed."""
     failed = [row for row in rows if row.state == "failed"]
     if failed:
         raise TplusError("; ".join(f"{row.job} {row.scope} {row.session} failed: {row.error}" for row in failed))

@@ -1,4 +1,4 @@
-"""`tplus serve`: the API alone, in a process that loads nothing but the API."""
+"""`tplus serve`: runs the API alone, in a process that loads nothing else."""
 
 import typer
 
@@ -10,5 +10,5 @@ app = typer.Typer()
 
 @app.command("serve")
 def serve() -> None:
-    """Run the API alone, over a database that a scheduler fills."""
+    """Run the API alone, on a database that a scheduler fills."""
     serve_api(load_settings())

@@ -1,4 +1,4 @@
-"""`tplus up` and `tplus schedule`: the service in one command, or its scheduler alone."""
+"""`tplus up` and `tplus schedule`: run the whole service, or its scheduler alone."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ from service.settings import Settings, load_settings
 API_RESTART_SECONDS = 2.0
 API_END_SECONDS = 10.0
 SHUTDOWN_SECONDS = 30.0
-"""How long work in hand may go on after `tplus schedule` is told to end."""
+"""How long current work may continue after `tplus schedule` is stopped."""
 
 app = typer.Typer()
 
@@ -33,7 +33,7 @@ app = typer.Typer()
 def up() -> None:
     """Migrate, then run scheduler, forecasting worker and API until Ctrl-C."""
     settings = _settings()
-    bind(settings.host, settings.port).close()  # a taken port is said before anything is made
+    bind(settings.host, settings.port).close()  # report a taken port before anything is created
     with open_service(settings, reporter_for_output()) as context, _api(context.reporter):
         _greet(context)
         _run_until_signal(Scheduler(context))
@@ -57,18 +57,18 @@ def _settings() -> Settings:
 
 def _greet(context: ServiceContext) -> None:
     settings = context.settings
-    say(f"the page is at http://{settings.host}:{settings.port}/ and the API's documentation at /docs; Ctrl-C ends it")
+    say(f"dashboard at http://{settings.host}:{settings.port}/, API documentation at /docs; Ctrl-C stops it")
     say(f"source {context.source.name}, clock {settings.clock}, database {shown(context.database)}")
     if settings.market_clock.mode == "replay":
         now = context.market_now()
-        say(f"replayed market time is {now:%Y-%m-%d %H:%M}Z; forecasts are of that day, not of today")
+        say(f"replayed market time is {now:%Y-%m-%d %H:%M}Z; forecasts are as of that day, not of today")
 
 
 def _run_until_signal(scheduler: Scheduler, limit_seconds: float | None = None) -> None:
-    """Run until told to end; work that then takes longer than the limit is left to whoever takes its lease over."""
+    """Run until a signal; work that then takes longer than the limit is left to the next scheduler."""
 
     def leave() -> None:
-        sys.stderr.write(f"the work in hand went on for {limit_seconds:.0f} s; it is left to the next scheduler\n")
+        sys.stderr.write(f"current work did not end within {limit_seconds:.0f} s; it is left to the next scheduler\n")
         sys.stderr.flush()
         os._exit(1)
 
@@ -92,14 +92,14 @@ def _run_until_signal(scheduler: Scheduler, limit_seconds: float | None = None) 
 
 @contextmanager
 def _api(reporter: Reporter) -> Iterator[None]:
-    """The API in a process of its own, started again when it dies, ended with the block."""
+    """Run the API in a process of its own for the block; restart it when it dies."""
     stopping = threading.Event()
     running: list[subprocess.Popen[bytes]] = [_start_api()]
 
     def watch() -> None:
         while not stopping.wait(API_RESTART_SECONDS):
             if running[0].poll() is not None and not stopping.is_set():
-                reporter.notice(f"the API process ended with status {running[0].returncode}; starting it again")
+                reporter.notice(f"the API process ended with status {running[0].returncode}; restarting it")
                 running[0] = _start_api()
 
     watcher = threading.Thread(target=watch, name="api watcher", daemon=True)
@@ -113,8 +113,8 @@ def _api(reporter: Reporter) -> Iterator[None]:
 
 
 def _start_api() -> subprocess.Popen[bytes]:
-    # Its own session, so that Ctrl-C reaches the scheduler first and the API serves until the work in hand is done.
-    # The pipe is our life line: it closes with us, however we end, and the API must not outlive us and keep the port.
+    # Its own session, so that Ctrl-C reaches the scheduler first and the API serves until current work is done.
+    # The pipe closes when this process ends in any way: the API must not outlive it and keep the port.
     command = [sys.executable, "-m", "service.app", UNTIL_EOF]
     return subprocess.Popen(command, start_new_session=True, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
 

@@ -1,9 +1,9 @@
-// Asking the public API: entity tags, calls that can be given up, refusals in words.
+// Requests to the public API: entity tags, abortable calls, errors as sentences.
 
 const KEPT = 120;
 const FRESH_MS = 60_000;
 
-/** A refusal: `status` 0 where nobody answered, `sentence` for people, `retryAfter` in seconds. */
+/** An error answer: `status` 0 without an answer, `sentence` for the page, `retryAfter` in seconds. */
 export class Refusal extends Error {
   constructor(status, sentence, retryAfter = null) {
     super(sentence);
@@ -18,12 +18,12 @@ const underWay = new Map(); // address -> promise, so that hovering and clicking
 let generation = 0;
 let isLive = false;
 
-/** Something altered on the server: what is held must be asked for again. */
+/** Something changed on the server: cached answers must be requested again. */
 export function invalidate() {
   generation += 1;
 }
 
-/** Whether changes are heard of; where not, nothing held counts as fresh. */
+/** Whether the event stream is live; if not, no cached answer counts as fresh. */
 export function setLive(live) {
   isLive = live;
 }
@@ -35,26 +35,26 @@ export function address(path, parameters = {}) {
   return query === "" ? path : `${path}?${query}`;
 }
 
-/** The answer of a route as parsed JSON; raises Refusal, or AbortError where `signal` fired. */
+/** The answer of a route as parsed JSON; throws Refusal, or AbortError if `signal` fired. */
 export async function get(path, parameters = {}, signal = null) {
   const url = address(path, parameters);
   const held = answers.get(url);
   if (held && isLive && held.generation === generation && performance.now() - held.at < FRESH_MS) return held.document;
   const key = `${generation} ${url}`;
   if (!underWay.has(key)) {
-    const asked = ask(url, held, generation).finally(() => underWay.delete(key));
-    asked.catch(() => {}); // told to whoever waits; a prefetch has nobody who does
-    underWay.set(key, asked);
+    const request = send(url, held, generation).finally(() => underWay.delete(key));
+    request.catch(() => {}); // reported to callers; a prefetch has none
+    underWay.set(key, request);
   }
   return abortable(underWay.get(key), signal);
 }
 
-/** Ask early for what will probably be wanted; a refusal is found out when it is. */
+/** Prefetch an answer; an error is reported when the answer is needed. */
 export function prefetch(path, parameters) {
   get(path, parameters).catch(() => {});
 }
 
-/** What was asked for, or null where it was refused or given up. */
+/** The answer, or null after an error or abort. */
 export async function orNull(promise) {
   try {
     return await promise;
@@ -74,7 +74,7 @@ function abortable(promise, signal) {
   });
 }
 
-async function ask(url, held, asked) {
+async function send(url, held, generation) {
   const headers = { Accept: "application/json" };
   if (held?.tag) headers["If-None-Match"] = held.tag;
   let answer;
@@ -84,12 +84,12 @@ async function ask(url, held, asked) {
     throw new Refusal(0, "the service does not answer; retrying");
   }
   if (answer.status === 304 && held) {
-    keep(url, { ...held, generation: asked, at: performance.now() });
+    keep(url, { ...held, generation, at: performance.now() });
     return held.document;
   }
   if (!answer.ok) throw await refusal(answer);
   const document = await answer.json();
-  keep(url, { tag: answer.headers.get("ETag"), document, generation: asked, at: performance.now() });
+  keep(url, { tag: answer.headers.get("ETag"), document, generation, at: performance.now() });
   return document;
 }
 

@@ -1,4 +1,4 @@
-// Drawing what /v1/figures answers: Plotly comes late and by itself, the page stands without it.
+// Draws the answers of /v1/figures: Plotly is loaded late, the page works without it.
 
 import { $, element, fillTable, painted, setAttribute, setText } from "./dom.js";
 
@@ -7,7 +7,7 @@ const SMALL = 10;
 const CLEAR = "rgba(0,0,0,0)";
 let plotly = null;
 
-/** Plotly, loaded once: running it takes a while, so what stands already is painted before. */
+/** Plotly, loaded once: running it takes a while, so the page is painted first. */
 export function loadPlotly() {
   plotly ??= painted().then(runPlotly);
   return plotly;
@@ -25,7 +25,7 @@ function runPlotly() {
   });
 }
 
-/** A place on the page for one drawing with its words and its table. */
+/** A part of the page for one chart with its texts and its table. */
 export class Chart {
   constructor(id, captionId, tableId) {
     this.place = $(id);
@@ -36,7 +36,7 @@ export class Chart {
     this.place.append(this.canvas);
   }
 
-  /** Words and table at once, the drawing when Plotly is there; resolves when it is drawn. */
+  /** Shows texts and table, then the chart once Plotly is loaded; resolves when it is drawn. */
   async show(answer) {
     this.shown = answer;
     setAttribute(this.place, "aria-label", answer.alt);
@@ -44,14 +44,14 @@ export class Chart {
     setText(this.caption, answer.caption ?? "");
     this.#fill(answer.table);
     const Plotly = await loadPlotly();
-    if (this.shown !== answer) return; // another one was asked for meanwhile
+    if (this.shown !== answer) return; // replaced by a newer answer
     const layout = fitted(answer.figure.layout, this.place.clientWidth, this.place.clientHeight);
     const config = { ...answer.figure.config, responsive: true };
     await Plotly.react(this.canvas, answer.figure.data, layout, config);
     if (this.shown === answer) setAttribute(this.place, "data-drawn", `${answer.symbol}/${answer.as_of}`);
   }
 
-  /** Nothing to draw: say why in the space that stays reserved. */
+  /** Nothing to draw: shows the reason in the reserved space. */
   clear(sentence) {
     this.shown = null;
     window.Plotly?.purge(this.canvas);
@@ -76,7 +76,7 @@ export class Chart {
   }
 }
 
-/** The layout for the place it gets, on the page's own ground; where that is narrow, with shorter labels. */
+/** The layout for its place and the page's background; with shorter labels on a narrow screen. */
 function fitted(layout, width, height) {
   const made = { ...layout, autosize: true, width: undefined, height, paper_bgcolor: CLEAR, plot_bgcolor: CLEAR };
   if (width >= NARROW) return made;
@@ -88,7 +88,7 @@ function fitted(layout, width, height) {
   return made;
 }
 
-/** A title that begins in the right half ends at the edge instead: it would run over it. */
+/** A title in the right half is aligned to the edge, so that it does not overflow. */
 function leftOfEdge({ xref, xanchor, x }) {
   return xref === "paper" && xanchor === "left" && x > 0.5 && x < 1 ? { x: 1, xanchor: "right" } : {};
 }
@@ -98,7 +98,7 @@ function cell(value) {
   return typeof value === "number" ? String(Math.round(value * 1e4) / 1e4).replace("-", "\u2212") : value;
 }
 
-/** Where a chart's slots lie: follows the pointer and the arrow keys, and says the slot in a fixed line. */
+/** The readout of a chart: follows the pointer and the arrow keys, and shows the slot in a fixed line. */
 export class Readout {
   constructor(chart, line) {
     this.chart = chart;
@@ -113,7 +113,7 @@ export class Readout {
     place.addEventListener("keydown", (event) => this.#key(event));
   }
 
-  /** Back to what stands when nobody points: the first session that is forecast. */
+  /** Back to the initial position: the first session that is forecast. */
   rest() {
     this.at = null;
     this.cursor.hidden = true;

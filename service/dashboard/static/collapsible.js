@@ -1,4 +1,4 @@
-// Long tables on a narrow screen, where each row is a card: parts that open, and rows that come on demand.
+// Long tables on a narrow screen, where each row is a card: collapsible parts, and more rows on demand.
 
 import { $, element, setAttribute, setText } from "./dom.js";
 
@@ -8,7 +8,7 @@ const MANY = 50;
 const opened = new WeakMap(); // table -> names of its open parts
 
 /**
- * Fold all parts of a table but the first, on a narrow screen: the style sheet decides which screen that is.
+ * Collapses all parts of a table but the first on a narrow screen, as the style sheet defines it.
  *
  * parts: for each row of the body the name of its part; a part begins with a row that is a heading.
  */
@@ -44,7 +44,7 @@ function paintOpener(table, parts, cell, name) {
 
 /** The newest rows of a table, and more of them behind a button. */
 export class Newest {
-  /** id: of the table; its button is `ID-more`. reread: called when more or fewer are wanted. */
+  /** id: of the table; its button is `ID-more`. reread: called when more or fewer rows are requested. */
   constructor(id, reread) {
     this.table = $(id);
     this.button = $(`${id}-more`);
@@ -55,12 +55,12 @@ export class Newest {
     });
   }
 
-  /** How many rows to ask for. */
+  /** How many rows to request. */
   get limit() {
     return this.isLong ? MANY : FEW;
   }
 
-  /** Show the button where there is more than stands; page: the answer of the route. */
+  /** Shows the button if there are more rows; page: the answer of the route. */
   paint(page) {
     const isWhole = page.next_cursor === null && page.items.length <= FEW;
     setAttribute(this.table, "data-long", this.isLong);

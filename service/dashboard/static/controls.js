@@ -6,9 +6,9 @@ import { $, setAttribute, setText } from "./dom.js";
 const DAY_MS = 86_400_000;
 
 /**
- * Listen to the buttons.
+ * Handles the buttons.
  *
- * on: {day(asOf or null), range(name), step(number)}; `screen` tells what is shown, `newest()` the newest as_of.
+ * on: {day(asOf or null), range(name), step(number)}; `screen` has the current view, `newest()` returns the newest as_of.
  */
 export function startControls(screen, newest, on) {
   $("ranges").addEventListener("click", (event) => {
@@ -51,7 +51,7 @@ async function sessionBefore(symbol, day) {
   return page.items[0]?.session ?? null;
 }
 
-/** The session after the one shown; null, which is now, where that is the newest or nothing is known of it. */
+/** The session after the one shown; null (the latest) if that is the newest or unknown. */
 function sessionAfter(forecast, newest) {
   const next = (forecast?.multi_step ?? forecast?.one_step)?.steps[0].target_session ?? null;
   return next !== null && newest !== null && next < newest ? next : null;

@@ -1,4 +1,4 @@
-// Building the page by elements and text alone: nothing that the API says is ever read as markup.
+// Builds the page from elements and text nodes: API texts are never parsed as markup.
 
 /** Element by id. */
 export const $ = (id) => document.getElementById(id);
@@ -13,7 +13,7 @@ export function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-/** Resolves when what was altered so far is on the screen; a hidden tab paints nothing, there the next task does. */
+/** Resolves when the changes so far are painted; in a hidden tab, at the next task. */
 export function painted() {
   return new Promise((resolve) => {
     if (document.hidden) setTimeout(resolve);
@@ -21,12 +21,12 @@ export function painted() {
   });
 }
 
-/** Set a text only where it differs, so that nothing is announced or laid out anew for nothing. */
+/** Sets a text only if it differs, so that nothing is announced or laid out again needlessly. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-/** Set or drop an attribute only where it differs. */
+/** Sets or removes an attribute only if it differs. */
 export function setAttribute(node, name, value) {
   if (value === null || value === undefined || value === false) {
     if (node.hasAttribute(name)) node.removeAttribute(name);
@@ -43,11 +43,11 @@ export function reuse(parent, items, make, paint) {
 }
 
 /**
- * Fill a table, keeping the elements that are there: a refresh alters texts and moves nothing.
+ * Fills a table and reuses its elements: a refresh changes texts and moves nothing.
  *
  * columns: [{label, kind}] with kind "text", "number" or "wide"; rows: [[cell]] with a cell a text or
  * {text, note, mark, heading}: note is a second, smaller line, mark becomes data-mark, heading spans the row.
- * On a narrow screen rows become cards, each cell with its label; roles keep it a table for those who listen.
+ * On a narrow screen rows become cards, each cell with its label; roles keep it a table for screen readers.
  */
 export function fillTable(table, caption, columns, rows) {
   setAttribute(table, "role", "table");

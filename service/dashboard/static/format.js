@@ -1,11 +1,11 @@
-// Numbers, prices, dates and durations as people read them.
+// Formats numbers, prices, dates and durations.
 
 const SMALL_UNITS = { GBp: "pence (GBp)", GBX: "pence (GBX)", ZAc: "cents (ZAc)", ILA: "agorot (ILA)" };
 const MINUS = "\u2212";
 const NONE = "\u2013";
 const WEEKDAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 
-// Decimals and rounding are those of service/charts/numbers.py, which writes the words of the charts.
+// Decimals and rounding are those of service/charts/numbers.py, which writes the texts of the charts.
 const NO_DECIMALS = ["JPY", "KRW", "VND", "CLP", "IDR"];
 
 function decimals(price, currency, group) {
@@ -24,7 +24,7 @@ function fixed(value, places) {
   return value < 0 && /[1-9]/.test(text) ? MINUS + text : text;
 }
 
-/** How prices of one symbol are written: one number of digits for all of them, so that columns line up. */
+/** Price format of one symbol: the same number of digits for all prices, so that columns line up. */
 export function priceStyle(currency, group, size) {
   const places = decimals(size ?? 0, currency, group);
   const unit = unitOf(currency);
@@ -41,7 +41,7 @@ export function priceStyle(currency, group, size) {
   };
 }
 
-/** The unit of a price in words: the ISO code, or pence and the like; empty where the vendor names none. */
+/** The unit of a price in words: the ISO code, or pence and the like; empty if the vendor gives none. */
 function unitOf(currency) {
   if (!currency) return "";
   return SMALL_UNITS[currency] ?? currency;
@@ -54,7 +54,7 @@ export function change(share) {
   return share > 0 && text !== "0.0 %" ? `+${text}` : text;
 }
 
-/** "up", "down" or "flat": flat below rounding, and where nothing is known. */
+/** "up", "down" or "flat": flat below rounding, and if unknown. */
 export function direction(share) {
   if (share === null || share === undefined || change(share) === "0.0 %") return "flat";
   return share > 0 ? "up" : "down";
@@ -91,7 +91,7 @@ export function instant(text) {
   return `${text.slice(0, 10)} ${text.slice(11, 16)} UTC`;
 }
 
-/** An instant of the machine's clock, which is another than the market's while history is replayed. */
+/** An instant of the machine's clock, which differs from market time in replay. */
 export function machineInstant(text, clock) {
   return clock === "replay" ? `${instant(text)}, machine time` : instant(text);
 }
@@ -106,7 +106,7 @@ export function duration(first, last) {
   return `${(seconds / 3600).toFixed(1)} h`;
 }
 
-/** A stored word such as random_walk as people write it. */
+/** A stored word such as random_walk as text. */
 export function word(text) {
   return text === null || text === undefined ? NONE : text.replaceAll("_", " ");
 }

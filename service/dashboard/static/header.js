@@ -1,9 +1,9 @@
-// The head of the page: how old the data is, which edition stands, which clock runs, whether the page is live.
+// The header of the page: age of the data, edition, clock, and state of the connection.
 
 import { $, setAttribute, setText } from "./dom.js";
 import { instant } from "./format.js";
 
-/** Paint the head from the /v1/status document. */
+/** Paints the header from the /v1/status document. */
 export function paintHeader(status) {
   const edition = status.edition;
   setText($("data-as-of"), edition ? `Data as of ${edition.as_of}` : "No data yet");
@@ -19,10 +19,10 @@ export function paintHeader(status) {
 }
 
 function modeWords(mode) {
-  return { live: "live", replay: "replay", backfill: "back-filled" }[mode] ?? mode;
+  return { live: "live", replay: "replay", backfill: "backfill" }[mode] ?? mode;
 }
 
-/** Say how the event stream fares; the seconds are for the eye, so that nobody hears them counted. */
+/** Shows the state of the event stream; screen readers skip the countdown. */
 export function paintConnection(state, seconds) {
   const place = $("connection");
   setAttribute(place, "data-state", state);

@@ -1,11 +1,11 @@
-// The event stream: opened, lost, said, tried again; closed while nobody looks at the page.
+// The event stream: connects, reports, retries; closed while the page is hidden.
 
 const FIRST_WAIT_S = 1;
 const LONGEST_WAIT_S = 30;
 const KINDS = ["status", "edition", "run", "progress", "change", "fault"];
 
 /**
- * Listen to /v1/events.
+ * Connects to /v1/events.
  *
  * on: {event(kind, document), state(name, seconds)} where name is "connecting", "live", "lost" or "paused".
  */

@@ -1,4 +1,4 @@
-// The page: what is looked at, and what is read again when something alters.
+// The page: the current view, and updates after changes.
 
 import { get, invalidate, orNull, setLive } from "./api.js";
 import { paintControls, startControls } from "./controls.js";
@@ -47,7 +47,7 @@ function turn(alteration) {
   show();
 }
 
-/** A forecast was read or refused: a refusal that may pass is asked again. */
+/** After a forecast was read or refused: retries a temporary error. */
 function settled(refusal) {
   paintControls(screen);
   if (refusal && refusal.status !== 404) refreshSoon(RETRY_MS);
@@ -64,7 +64,7 @@ function refreshSoon(wait = GATHER_MS) {
   refreshTimer = setTimeout(refresh, wait);
 }
 
-/** Read everything shown again; what did not alter is answered with "not modified" and painted as it was. */
+/** Reads everything shown again; unchanged answers are "not modified". */
 async function refresh() {
   refreshTimer = null;
   if (isRefreshing) {
@@ -84,23 +84,23 @@ async function refresh() {
 }
 
 function hear(kind, document) {
-  if (kind === "status") tell(document);
-  else if (kind === "progress") tellProgress(document);
-  else if (kind === "fault") screen.tell({ ...screen.status, fault: document.detail });
+  if (kind === "status") showStatus(document);
+  else if (kind === "progress") showProgress(document);
+  else if (kind === "fault") screen.setStatus({ ...screen.status, fault: document.detail });
   else refreshSoon();
 }
 
-function tell(status) {
+function showStatus(status) {
   const before = screen.status;
   paintHeader(status);
-  screen.tell(status);
+  screen.setStatus(status);
   const isFilled = before !== null && before.edition === null && status.edition !== null;
   if (isFilled || (before?.notice_kind === "empty" && status.notice_kind !== "empty")) refreshSoon();
 }
 
-function tellProgress({ progress, detail }) {
+function showProgress({ progress, detail }) {
   const status = screen.status;
-  if (status?.training) screen.tell({ ...status, training: { ...status.training, progress, detail } });
+  if (status?.training) screen.setStatus({ ...status, training: { ...status.training, progress, detail } });
 }
 
 function hearState(name, seconds) {
@@ -115,7 +115,7 @@ function hearState(name, seconds) {
 
 async function readStatus() {
   const status = await orNull(get("/v1/status"));
-  if (status) tell(status);
+  if (status) showStatus(status);
 }
 
 function newest() {

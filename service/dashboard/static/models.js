@@ -1,4 +1,4 @@
-// Model versions: who serves, who waits, and what decided it.
+// Model versions: champions, challengers, and the decisions about them.
 
 import { get, orNull } from "./api.js";
 import { $, element, fillTable, setAttribute, setText } from "./dom.js";
@@ -32,7 +32,7 @@ export async function showModels(group, signal = null) {
 
 function modelRow(item) {
   const skill = item.metrics?.test_skill ?? null;
-  const trained = item.fit_last ? `prices ${item.fit_first} to ${item.fit_last}` : "";
+  const trained = item.train_last ? `prices ${item.train_first} to ${item.train_last}` : "";
   return [
     String(item.id),
     { text: word(item.forecaster), note: word(item.strategy) },
@@ -77,7 +77,7 @@ async function decisionsOf(id) {
   }
 }
 
-/** Say that new networks are being trained beside those that serve; the first training has a notice of its own. */
+/** Report a training of new networks; the first training of a group has a notice of its own. */
 export function paintTraining(training) {
   const share = training?.progress ? `, ${percent(training.progress)}` : "";
   const words = training && !training.first

@@ -1,10 +1,10 @@
-// The states that a reader must know of, in plain words, with what can be done about each.
+// Notices about problems, with what to do about each.
 
 import { $, element, setAttribute } from "./dom.js";
 import { instant, machineInstant, word } from "./format.js";
-import { judged } from "./skill.js";
+import { skillText } from "./skill.js";
 
-/** What stands in the way, most important first: [{kind, sentence, advice, progress}]. */
+/** The notices, most important first: [{kind, sentence, advice, progress}]. */
 export function findNotices({ status, symbol, line, refusal, forecast, voids, asOf }) {
   const found = [
     emptyNotice(status, refusal),
@@ -27,7 +27,7 @@ function noticeOf(kind, sentence, advice, progress = null) {
   return { kind, sentence: whole(sentence), advice, progress };
 }
 
-/** A sentence as one reads it: it ends with a stop, and only one. */
+/** A sentence with exactly one full stop at its end. */
 function whole(sentence) {
   const text = capital(sentence.trim());
   return /[.!?]$/.test(text) ? text : `${text}.`;
@@ -83,7 +83,7 @@ function faultNotice(status) {
   return status?.fault ? noticeOf("fault", status.fault, "The page keeps its data and retries.") : null;
 }
 
-/** Whether market time has passed an instant; both are ISO texts, either may be absent. */
+/** Whether market time has passed an instant; both are ISO texts, either may be missing. */
 function isPast(instantText, now) {
   return Boolean(instantText && now) && new Date(now) > new Date(instantText);
 }
@@ -113,7 +113,7 @@ function voidNotice(voids, symbol) {
 
 function trainingNotice(status) {
   const training = status?.training;
-  if (!training?.first) return null; // a later one stands in nobody's way: the models' table tells of it
+  if (!training?.first) return null; // a later one is shown in the table of models
   const sentence = `The first networks of group ${training.group} are being trained. Baseline until validated.`;
   return noticeOf("training", sentence, training.detail ? `${capital(word(training.detail))}.` : "", training.progress);
 }
@@ -125,7 +125,7 @@ function endedNotice(status) {
 }
 
 function losingNotice(forecast, symbol) {
-  const named = (steps, prefix) => (steps ?? []).map(({ label, skill }) => ({ label: prefix + label, n: skill.n, ...judged(skill) }));
+  const named = (steps, prefix) => (steps ?? []).map(({ label, skill }) => ({ label: prefix + label, n: skill.n, ...skillText(skill) }));
   const all = [...named(forecast?.multi_step?.steps, ""), ...named(forecast?.one_step?.steps, "one-step ")];
   const lost = all.filter(({ mark }) => mark === "worse");
   if (lost.length === 0) return null;
@@ -138,7 +138,7 @@ function capital(text) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-/** Paint the notices: the first in full, further ones behind a button of their own. */
+/** Paints the notices: the first in full, the others behind a button. */
 export function paintNotices(notices) {
   const place = $("notice");
   const key = JSON.stringify(notices.map(({ kind, sentence, advice }) => [kind, sentence, advice]));

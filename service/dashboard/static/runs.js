@@ -1,4 +1,4 @@
-// Runs: what was pulled, scored, forecast and trained, how long it took, and what went wrong.
+// Runs: jobs with their durations, counts and errors.
 
 import { get, orNull } from "./api.js";
 import { $, fillTable } from "./dom.js";
@@ -16,7 +16,7 @@ const COLUMNS = [
 ];
 const newest = new Newest("runs", () => orNull(showRuns()));
 
-/** Read and paint the newest runs; raises Refusal. */
+/** Reads and paints the newest runs; throws Refusal. */
 export async function showRuns(signal = null) {
   const page = await get("/v1/runs", { limit: newest.limit }, signal);
   const rows = page.items.map(runRow);

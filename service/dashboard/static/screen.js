@@ -1,4 +1,4 @@
-// The screen of one symbol: reads what it needs, numbers first, and paints it; a newer view gives up the older.
+// The screen of one symbol: reads its data, numbers first, and paints it; a newer view aborts the older one.
 
 import { Refusal, get, orNull, prefetch } from "./api.js";
 import { Chart, Readout, loadPlotly } from "./chart.js";
@@ -12,11 +12,11 @@ import { theme } from "./theme.js";
 import { lineOf } from "./watchlist.js";
 
 const SPAN_SHOWN = 6; // sessions of history looked at for void forecasts
-const PATIENCE_MS = 300; // how long the first view waits for what decides whether a notice stands above it
+const PATIENCE_MS = 300; // how long the first view waits for the data of its notices
 
-/** What is shown of a view; `settled(error)` is called when a forecast was read, or refused. */
+/** Shows a view; `settled(error)` is called after a forecast was read or refused. */
 export class Screen {
-  #hasToldStatus = null;
+  #settleStatus = null;
 
   constructor(lineHeld, settled) {
     this.lineHeld = lineHeld;
@@ -27,20 +27,20 @@ export class Screen {
     this.versus = new Chart("versus", "versus-caption", "versus-table");
     this.skill = new Chart("skill", "skill-caption", "skill-table");
     this.readout = new Readout(this.chart, $("readout"));
-    this.asking = new AbortController();
+    this.controller = new AbortController();
     this.isFirst = true;
     this.isShown = false;
-    this.told = new Promise((resolve) => {
-      this.#hasToldStatus = resolve;
+    this.forecastKnown = new Promise((resolve) => {
+      this.#settleStatus = resolve;
     });
     this.#forget();
   }
 
-  /** Read and paint a view; resolves when everything of it stands. */
+  /** Reads and paints a view; resolves when all of it is shown. */
   async show(view, isRedraw = false) {
-    this.asking.abort();
-    this.asking = new AbortController();
-    const signal = this.asking.signal;
+    this.controller.abort();
+    this.controller = new AbortController();
+    const signal = this.controller.signal;
     const isOther = view.symbol !== this.view.symbol || view.asOf !== this.view.asOf;
     this.view = { ...view };
     if (isOther) this.#forget();
@@ -48,12 +48,12 @@ export class Screen {
     this.#paintTitle();
     if (!view.symbol) return this.#showNothing(signal);
     const figure = get(...this.#figure("forecast"), signal);
-    figure.catch(() => {}); // told by draw, which may come to it later
+    figure.catch(() => {}); // draw reports it, which may run later
     await this.#readForecast(get(...this.#forecast(), signal), signal);
     let around = null;
     if (!this.isShown) await this.#reveal((around = this.#readAround(signal)));
     await this.#draw(figure, signal, isRedraw);
-    await painted(); // the chart that was asked for is on the screen before the rest is read
+    await painted(); // the requested chart is painted before the rest is read
     around ??= this.#readAround(signal);
     const parts = [around, this.#readTables(signal)];
     if (this.refusal) this.#clearRecord();
@@ -61,25 +61,25 @@ export class Screen {
     await Promise.all(parts);
   }
 
-  /** What a notice above the chart may come from, beside the forecast and the status. */
+  /** Further data for the notices above the chart. */
   #readAround(signal) {
     const parts = [this.#readLine(signal)];
     if (!this.refusal) parts.push(this.#readVoids(signal));
     return Promise.all(parts);
   }
 
-  /** Show the page, hidden until its notices are known: a notice that came later would push down what is read already. */
+  /** Shows the page, hidden until its notices are known: a later notice would push the page down. */
   async #reveal(around) {
     if (this.isShown) return;
     const patience = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS));
-    await Promise.race([Promise.all([around, this.told]), patience]);
+    await Promise.race([Promise.all([around, this.forecastKnown]), patience]);
     if (this.isShown) return;
     this.isShown = true;
     setAttribute($("page"), "data-waiting", null);
     if (this.forecast) performance.mark("numbers");
   }
 
-  /** Ask early for what a click on a symbol will want. */
+  /** Prefetches the data of a symbol. */
   prefetch(symbol) {
     prefetch(...this.#forecast(symbol));
     prefetch(...this.#figure("forecast", symbol));
@@ -88,15 +88,15 @@ export class Screen {
   /** Another step of the comparison. */
   async showStep(step) {
     this.view.step = step;
-    await this.#drawOne(this.versus, "versus", this.asking.signal);
+    await this.#drawOne(this.versus, "versus", this.controller.signal);
   }
 
   /** The newest /v1/status document. */
-  tell(status) {
+  setStatus(status) {
     this.status = status;
     paintTraining(status.training);
     this.#paintNotices();
-    this.#hasToldStatus();
+    this.#settleStatus();
   }
 
   #forget() {
@@ -124,13 +124,13 @@ export class Screen {
     await Promise.all([orNull(showModels(null, signal)), orNull(showRuns(signal))]);
   }
 
-  async #readForecast(asked, signal) {
+  async #readForecast(request, signal) {
     try {
-      this.forecast = await asked;
+      this.forecast = await request;
       this.refusal = null;
-      const came = this.view.asOf ? await orNull(this.#closesAfter(this.forecast, signal)) : null;
+      const actual = this.view.asOf ? await orNull(this.#closesAfter(this.forecast, signal)) : null;
       if (signal.aborted) return;
-      paintSteps(this.forecast, came);
+      paintSteps(this.forecast, actual);
     } catch (error) {
       if (error.name === "AbortError") return;
       if (!(error instanceof Refusal)) throw error;
@@ -146,7 +146,7 @@ export class Screen {
     this.settled(this.refusal);
   }
 
-  /** The closes of the sessions that a past forecast aimed at, on that forecast's basis. */
+  /** The closes of a past forecast's target sessions, on that forecast's basis. */
   async #closesAfter(forecast, signal) {
     const sessions = (forecast.multi_step ?? forecast.one_step).steps.map((step) => step.target_session);
     const query = { first: sessions[0], last: sessions.at(-1), limit: sessions.length };
@@ -178,7 +178,7 @@ export class Screen {
     await Promise.all([this.#drawOne(this.versus, "versus", signal), this.#drawOne(this.skill, "skill", signal)]);
   }
 
-  /** What was refused once would be refused again. */
+  /** A refused request is not repeated. */
   #clearRecord() {
     if (this.refusal.status === 0) return; // better old than gone
     for (const place of [this.versus, this.skill]) place.clear(this.refusal.sentence);

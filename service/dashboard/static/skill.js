@@ -1,19 +1,19 @@
-// Skill against the random walk in words: better and worse are said alike, and only of what is hardly chance.
+// Skill against the random walk as text: better and worse alike, only if significant.
 
 import { NONE, change } from "./format.js";
 
 const SIGNIFICANT = 0.05;
 
-/** Scored sessions from which on a record is judged. */
+/** Fewest scored sessions for a skill. */
 export const LEAST = 60;
 
 /**
- * What a skill is worth: {mark, text, note}.
+ * A skill as text: {mark, text, note}.
  *
- * skill: {value, n, p} as the API says it; a p of null counts as chance. mark: "none" = under 60 sessions, "even" =
+ * skill: {value, n, p} as in the API; a p of null is not significant. mark: "none" = under 60 sessions, "even" =
  * nothing after rounding, "better" or "worse" = p below 0.05, "open" = all else.
  */
-export function judged({ value, n, p }) {
+export function skillText({ value, n, p }) {
   if (value === null || n < LEAST) return { mark: "none", text: NONE, note: `n ${n} of ${LEAST} needed` };
   const size = change(value);
   if (size === "0.0 %") return { mark: "even", text: size, note: "no difference" };

@@ -1,14 +1,14 @@
-// The step table: what is expected at T, T+1, T+2, how sure, what the random walk says, how well that has held.
+// The step table: forecast, intervals, random walk and coverage at T, T+1, T+2.
 
 import { $, element, fillTable, reuse, setText } from "./dom.js";
 import { change, number, percent, priceStyle, session, word } from "./format.js";
-import { judged } from "./skill.js";
+import { skillText } from "./skill.js";
 
 const LEVELS = [50, 80, 95];
 const AGREEMENT = 0.005; // widths of the 80 % interval below which two decimals would show 0.00
 
-/** Paint the table and the notes below it; came: Map(session -> close on the forecast's basis), or null. */
-export function paintSteps(forecast, came) {
+/** Paint the table and the notes below it; actual: Map(session -> close on the forecast's basis), or null. */
+export function paintSteps(forecast, actual) {
   const style = priceStyle(forecast.currency, forecast.group, forecast.last_close);
   const columns = [
     { label: "Session", kind: "wide" },
@@ -17,26 +17,26 @@ export function paintSteps(forecast, came) {
     { label: "Random walk 80\u00a0%", kind: "number" },
     { label: "Skill", kind: "number" },
   ];
-  if (came) columns.splice(5, 0, { label: "Came", kind: "number" });
+  if (actual) columns.splice(5, 0, { label: "Actual", kind: "number" });
   const rows = [];
   for (const strategy of ["multi_step", "one_step"]) {
     for (const step of forecast[strategy]?.steps ?? []) {
-      rows.push(stepRow({ forecast, step, style, came, strategy }));
+      rows.push(stepRow({ forecast, step, style, actual, strategy }));
     }
   }
-  const unit = style.unit === "" ? "the vendor names no currency" : `prices in ${style.unit}`;
+  const unit = style.unit === "" ? "currency unknown" : `prices in ${style.unit}`;
   const caption = `From the close of ${forecast.as_of}, ${style.full(forecast.last_close)}; ${unit}`;
   fillTable($("steps"), caption, columns, rows);
   paintNotes(forecast, style);
 }
 
-/** Empty the table: there is no forecast to show. */
+/** Empties the table: there is no forecast. */
 export function clearSteps() {
   $("steps").replaceChildren();
   $("notes").replaceChildren();
 }
 
-function stepRow({ forecast, step, style, came, strategy }) {
+function stepRow({ forecast, step, style, actual, strategy }) {
   const walk = forecast.random_walk?.steps.find((other) => other.step === step.step) ?? null;
   const walk80 = walk ? interval(walk, 80) : null;
   const cells = [
@@ -51,7 +51,7 @@ function stepRow({ forecast, step, style, came, strategy }) {
       : { text: "\u2013", note: "" },
     skillCell(step.skill),
   ];
-  if (came) cells.splice(5, 0, cameCell(step, came.get(step.target_session), style));
+  if (actual) cells.splice(5, 0, actualCell(step, actual.get(step.target_session), style));
   return cells;
 }
 
@@ -59,7 +59,7 @@ function interval(step, level) {
   return step.intervals.find((each) => each.level === level);
 }
 
-/** The measured hit rate beside the nominal level, or how much is missing until one is said. */
+/** The measured coverage, or the number of results so far. */
 function held(coverage, level) {
   const measured = coverage.levels.find((each) => each.level === level)?.measured ?? null;
   if (measured === null) return `${coverage.n} results so far`;
@@ -67,11 +67,11 @@ function held(coverage, level) {
 }
 
 function skillCell(skill) {
-  const { mark, text, note } = judged(skill);
+  const { mark, text, note } = skillText(skill);
   return { text, note: mark === "none" ? note : `${note}, n ${skill.n}`, mark };
 }
 
-function cameCell(step, close, style) {
+function actualCell(step, close, style) {
   if (close === undefined) return { text: "\u2013", note: "not yet" };
   const inside = LEVELS.find((level) => close >= interval(step, level).lower && close <= interval(step, level).upper);
   const note = inside === undefined ? "outside 95 %" : `inside ${inside} %`;

@@ -1,4 +1,4 @@
-// Light, dark, or as the system has it; the choice is kept in this browser.
+// Light, dark, or the system's theme; the choice is stored in this browser.
 
 import { $, setAttribute, setText } from "./dom.js";
 
@@ -9,13 +9,13 @@ const system = window.matchMedia("(prefers-color-scheme: dark)");
 
 let chosen = read();
 
-/** "light" or "dark": what is shown now. */
+/** The current theme, "light" or "dark". */
 export function theme() {
   if (chosen !== "auto") return chosen;
   return system.matches ? "dark" : "light";
 }
 
-/** Show the kept theme and follow the button and the system; `changed` is called when what is shown alters. */
+/** Applies the stored theme and follows the button and the system; `changed` is called after a change. */
 export function startTheme(changed) {
   let shown = theme();
   const show = () => {
@@ -49,6 +49,6 @@ function write(value) {
   try {
     localStorage.setItem(KEY, value);
   } catch {
-    // storage is switched off: the choice holds until the page is left
+    // without storage the choice lasts until the page is closed
   }
 }

@@ -1,9 +1,9 @@
-// The record: every forecaster beside the random walk, with n, significance and what the intervals really held.
+// Track records: every forecaster vs the random walk, with n, significance and measured coverage.
 
 import { $, fillTable, setAttribute, setText } from "./dom.js";
 import { foldRows } from "./collapsible.js";
 import { NONE, number, pValue, percent, word } from "./format.js";
-import { LEAST, judged } from "./skill.js";
+import { LEAST, skillText } from "./skill.js";
 
 const STEP_LABELS = { 1: "T", 2: "T+1", 3: "T+2" };
 const STRATEGY_WORDS = { multi_step: "multi-step", one_step: "one-step" };
@@ -20,7 +20,7 @@ const COLUMNS = [
   { label: "95 % coverage", kind: "number" },
 ];
 
-/** Paint the accuracy table; records: items of /v1/accuracy of one symbol and one mode, and of its group. */
+/** Paints the table of track records; records: items of /v1/accuracy of one symbol and one mode, and of its group. */
 export function paintRecord(records, symbol, group, note) {
   const rows = [];
   const parts = [];
@@ -43,7 +43,7 @@ export function paintRecord(records, symbol, group, note) {
   paintVerdict(own, symbol);
 }
 
-/** Empty the table: there is nothing to judge. */
+/** Empties the table. */
 export function clearRecord() {
   $("accuracy").replaceChildren();
   setText($("accuracy-note"), "");
@@ -73,7 +73,7 @@ function recordRow(item, records) {
     String(item.n),
     isSame ? number(item.mae / walk.mae, 3) : NONE,
     item.random_walk_pinball ? number(item.pinball / item.random_walk_pinball, 3) : NONE,
-    isWalk ? "Baseline" : judgedCell(item),
+    isWalk ? "Baseline" : skillCell(item),
     isWalk ? NONE : pValue(item.p),
     percent(item.coverage_50),
     percent(item.coverage_80),
@@ -85,8 +85,8 @@ function skillOf({ skill, n, p }) {
   return { value: skill, n, p };
 }
 
-function judgedCell(item) {
-  const { mark, text, note } = judged(skillOf(item));
+function skillCell(item) {
+  const { mark, text, note } = skillText(skillOf(item));
   if (mark === "none") return { text: "Not enough data", note: `${LEAST} needed`, mark };
   if (mark === "even" || mark === "open") return { text, note, mark };
   return { text: `${mark} by ${text.slice(1)}`, note: "significant", mark };
@@ -95,7 +95,7 @@ function judgedCell(item) {
 function paintVerdict(own, symbol) {
   const served = own.find((item) => item.forecaster === "served" && item.strategy === "multi_step" && item.step === 1);
   const place = $("verdict");
-  const result = served ? judged(skillOf(served)) : null;
+  const result = served ? skillText(skillOf(served)) : null;
   setAttribute(place, "data-mark", result?.mark);
   setText(place, result ? verdict(served, symbol, result) : "");
 }

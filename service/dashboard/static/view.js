@@ -1,10 +1,10 @@
-// What is looked at, as the address says it: ?s=AAPL&as_of=2018-06-01&range=3m
+// The view, as in the address: ?s=AAPL&as_of=2018-06-01&range=3m
 
 const RANGES = ["1m", "3m", "1y", "all"];
 const DEFAULT_RANGE = "3m";
 const DATE = /^\d{4}-\d{2}-\d{2}$/;
 
-/** The view of the current address; symbol and asOf are null where the address names none. */
+/** The view of the current address; symbol and asOf are null if the address has none. */
 export function readView() {
   const query = new URLSearchParams(location.search);
   const asOf = query.get("as_of");
@@ -26,7 +26,7 @@ function viewAddress(view) {
   return text === "" ? location.pathname : `${location.pathname}?${text}`;
 }
 
-/** Write a view into the address: a step that the back button takes back, unless `replace`. */
+/** Writes a view into the address, as a new history entry unless `replace`. */
 export function writeView(view, replace = false) {
   const address = viewAddress(view);
   if (address === location.pathname + location.search) return;

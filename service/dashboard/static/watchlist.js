@@ -1,4 +1,4 @@
-// The watchlist: search, sort, pages; rows are altered in place, so that focus and scroll stay where they are.
+// The watchlist: search, sort, pages; rows are updated in place, so that focus and scroll position stay.
 
 import { get } from "./api.js";
 import { $, element, reuse, setAttribute, setText } from "./dom.js";
@@ -21,24 +21,24 @@ export class Watchlist {
     this.items = [];
     this.chosen = null;
     this.cursor = null;
-    this.asking = null;
+    this.controller = null;
     this.refreshedAt = -Infinity;
     this.list = $("watchlist");
     this.#listenToTools();
     this.#listenToRows();
   }
 
-  /** The line of a symbol, null where it is not loaded. */
+  /** The line of a symbol, null if it is not loaded. */
   line(symbol) {
     return this.items.find((item) => item.symbol === symbol) ?? null;
   }
 
-  /** Load the first page for what is typed and sorted; raises Refusal. */
+  /** Loads the first page for the search and order; throws Refusal. */
   async load() {
     await this.#replace(PAGE);
   }
 
-  /** Read again what is shown; a long list not more often than every few seconds. */
+  /** Reads the shown lines again; a long list at most every few seconds. */
   async refresh() {
     const isLong = this.items.length > MOST_AT_ONCE;
     if (isLong && performance.now() - this.refreshedAt < LONG_REFRESH_MS) return;
@@ -52,14 +52,14 @@ export class Watchlist {
   }
 
   async #replace(count) {
-    this.asking?.abort();
-    this.asking = new AbortController();
-    const signal = this.asking.signal;
+    this.controller?.abort();
+    this.controller = new AbortController();
+    const signal = this.controller.signal;
     const items = [];
     let page = { next_cursor: null };
     do {
       const limit = Math.min(count - items.length, MOST_AT_ONCE);
-      page = await get("/v1/watchlist", { ...this.#asked(), limit, cursor: page.next_cursor }, signal);
+      page = await get("/v1/watchlist", { ...this.#query(), limit, cursor: page.next_cursor }, signal);
       items.push(...page.items);
     } while (page.next_cursor && items.length < count);
     this.refreshedAt = performance.now();
@@ -67,13 +67,13 @@ export class Watchlist {
   }
 
   async #more() {
-    const page = await get("/v1/watchlist", { ...this.#asked(), limit: PAGE, cursor: this.cursor });
+    const page = await get("/v1/watchlist", { ...this.#query(), limit: PAGE, cursor: this.cursor });
     const first = this.items.length;
     this.#show([...this.items, ...page.items], page);
     this.#button(first)?.focus();
   }
 
-  #asked() {
+  #query() {
     const [sort, order] = $("sort").value.split(".");
     return { q: $("search").value.trim(), sort, order };
   }
@@ -164,7 +164,7 @@ export class Watchlist {
   }
 }
 
-/** Ask early for a symbol's line, where the loaded pages do not hold it. */
+/** Prefetches a symbol's line if it is not on a loaded page. */
 export async function lineOf(symbol, signal) {
   const page = await get("/v1/watchlist", { q: symbol, limit: MOST_AT_ONCE }, signal);
   return page.items.find((item) => item.symbol === symbol) ?? null;
@@ -223,7 +223,7 @@ function paintChange(cell, step, close) {
   setText(width, close ? ` ${share(step.lower_80)} to ${share(step.upper_80)}` : "");
 }
 
-/** The state of a symbol's data in a few words; empty where all is well. */
+/** The state of a symbol's data; empty if it is ok. */
 function stateWords(item) {
   if (item.state !== "ok" && item.state !== "new") return item.state === "suspect" ? "suspect prices" : item.state;
   if (item.missed) return "missed";

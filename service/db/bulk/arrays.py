@@ -1,6 +1,6 @@
-"""The fastest path: rows given as arrays, one for each column, or one value that all rows have.
+"""Fastest inserts: rows as arrays, one per column, or one value for all rows.
 
-PostgreSQL takes them as a binary COPY made from the arrays' own bytes; SQLite, and a few rows, go through `bulk`.
+PostgreSQL gets a binary COPY made from the arrays' bytes; SQLite, and few rows, use `row_loader`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,13 +46,13 @@ def write_arrays(
         connection: An open write transaction.
         table: The table; its primary key decides what a conflict is.
         columns: Values by column; at least one is an array, and all arrays have one length.
-        update: As in `bulk.write_rows`.
+        update: As in `row_loader.write_rows`.
 
     Returns:
-        How many rows were handed over.
+        How many rows were written.
 
     Raises:
-        ValueError: a column is not one of the table's, or its values are not of its kind; lengths differ; an
+        ValueError: the table does not have a column, or values are of another kind; lengths differ; an
             instant is naive.
         sqlalchemy.exc.DBAPIError: the database refused.
     """
@@ -96,4 +96,4 @@ def _field(column: Column[Any], values: ArrayColumn, encoding: str) -> Field:
     if isinstance(kind, Integer) and not isinstance(values, str | datetime):
         return integer_field(values, 8 if isinstance(kind, BigInteger) else 4)
     given = values.dtype if isinstance(values, np.ndarray) else type(values).__name__
-    raise ValueError(f"{column.table.name}.{column.name} takes {kind}, not {given}; use `bulk.write_rows` for it")
+    raise ValueError(f"{column.table.name}.{column.name} takes {kind}, not {given}; use `row_loader.write_rows` for it")

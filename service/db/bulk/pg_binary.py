@@ -1,4 +1,4 @@
-"""Rows as PostgreSQL's binary COPY wants them, made from arrays without a Python object for each value.
+"""Encodes rows for PostgreSQL's binary COPY, from arrays without a Python object per value.
 
 Source: https://www.postgresql.org/docs/current/sql-copy.html, section "Binary Format". Dates and instants count from
 2000-01-01, days in four bytes and microseconds in eight; numbers are in network byte order.
@@ -25,7 +25,7 @@ class Field:
     Attributes:
         width: Bytes of a value.
         values: `(n,)` values as the server stores them, or one for all rows.
-        absent: `(n,)` mask of the rows where it is null; None = nowhere.
+        absent: `(n,)` mask of the rows where it is null; None = no row.
     """
 
     width: int

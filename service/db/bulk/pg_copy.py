@@ -1,4 +1,4 @@
-"""COPY, the way many rows enter PostgreSQL: twice as fast as a prepared INSERT for each row.
+"""Inserts many rows into PostgreSQL with COPY: twice as fast as a prepared INSERT per row.
 
 Source: https://www.postgresql.org/docs/current/populate.html, section "Use COPY".
 """
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Table
 from sqlalchemy.exc import DBAPIError
 
 LEAST_ROWS = 100
-"""Below so many, the statements around a COPY take longer than it saves."""
+"""Fewest rows for a COPY; for fewer, its extra statements cost more than it saves."""
 
 
 def copy_rows(
@@ -20,7 +20,7 @@ def copy_rows(
     rows: Iterable[Sequence[Any]],
     conflict: str = "",
 ) -> None:
-    """Put rows into a table of a PostgreSQL database.
+    """Insert rows into a table of a PostgreSQL database.
 
     Args:
         connection: An open write transaction.
@@ -30,7 +30,7 @@ def copy_rows(
         conflict: An ON CONFLICT clause; then no two rows may have one primary key. Empty = a conflict is an error.
 
     Raises:
-        sqlalchemy.exc.DBAPIError: the database refused, as its kind for the kind of refusal.
+        sqlalchemy.exc.DBAPIError: the database refused the rows.
     """
 
     def send(copy: Any) -> None:
@@ -43,7 +43,7 @@ def copy_rows(
 def copy_binary(
     connection: Connection, table: Table, columns: Sequence[str], stream: bytes, conflict: str = ""
 ) -> None:
-    """As `copy_rows`, of rows that `binary.encode_rows` made.
+    """Insert rows as `copy_rows`, encoded by `pg_binary.encode_rows`.
 
     Raises:
         sqlalchemy.exc.DBAPIError: the database refused.
@@ -52,7 +52,7 @@ def copy_binary(
 
 
 def encoding_of(connection: Connection) -> str:
-    """Python's name of the encoding in which the server takes text from this connection."""
+    """Return Python's name of the encoding in which the server receives text."""
     driver: Any = connection.connection.driver_connection
     name: str = driver.info.encoding
     return name
@@ -71,7 +71,7 @@ def _copy(
     if not conflict:
         _stream(connection, f"COPY {target} ({names}) FROM STDIN{options}", send)
         return
-    # COPY knows no ON CONFLICT: the rows take a step in between, in a table that nobody else sees.
+    # COPY has no ON CONFLICT: the rows go through a temporary table.
     stage = quote(f"{table.name}_stage")
     # Only names of the table's own columns get here; every value goes through COPY.
     shape = f"SELECT {names} FROM {target} WITH NO DATA"  # noqa: S608
@@ -88,5 +88,5 @@ def _stream(connection: Connection, statement: str, send: Callable[[Any], None])
         with driver.cursor() as cursor, cursor.copy(statement) as copy:
             send(copy)
     except kind as error:
-        # SQLAlchemy does not see this statement; callers know its errors and not the driver's.
+        # SQLAlchemy does not see this statement; callers expect its errors, not the driver's.
         raise DBAPIError.instance(statement, None, error, kind, dialect=connection.dialect) from error

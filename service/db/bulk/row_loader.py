@@ -1,7 +1,7 @@
-"""The fast path for many rows: plain tuples through the driver, past the statement compiler.
+"""Fast inserts of many rows: plain tuples through the driver, without the statement compiler.
 
-Values are handed over as the driver stores them: `driver_days` and `driver_instants` make them from arrays.
-SQLite takes hundreds of rows a statement; PostgreSQL a COPY, or one statement for a few rows.
+Values are passed as the driver stores them; `driver_days` and `driver_instants` make them from arrays. SQLite gets
+hundreds of rows per statement; PostgreSQL a COPY, or one statement for a few rows.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -40,10 +40,10 @@ def write_rows(
             an error.
 
     Returns:
-        How many rows were handed over.
+        How many rows were written.
 
     Raises:
-        ValueError: a column is not one of the table's.
+        ValueError: the table does not have a column.
     """
     values = rows if isinstance(rows, list) else list(rows)
     _write(connection, table, columns, list(chain.from_iterable(values)), update)
@@ -53,10 +53,10 @@ def write_rows(
 def write_columns(
     connection: Connection, table: Table, columns: Mapping[str, Sequence[DriverValue]], update: Sequence[str] = ()
 ) -> int:
-    """As `write_rows`, from whole columns of equal length: no tuple is made for a row.
+    """Insert rows as `write_rows`, from whole columns of equal length, without a tuple per row.
 
     Raises:
-        ValueError: a column is not one of the table's, or lengths differ.
+        ValueError: the table does not have a column, or lengths differ.
     """
     count, width = len(next(iter(columns.values()))), len(columns)
     flat: list[DriverValue] = [None] * (count * width)
@@ -75,9 +75,8 @@ def _write(
         rows = zip(*[iter(flat)] * width, strict=True)
         copy_rows(connection, table, columns, rows, conflict_clause(connection, table, update))
         return
-    # Hundreds of rows a statement: SQLite gives the interpreter's lock back for each step, and beside fetching
-    # threads every step of a row-wise insert would wait to get it again. PostgreSQL runs one statement faster than
-    # one for each row.
+    # Hundreds of rows per statement: SQLite releases the GIL for each step, and with fetching threads every step of a
+    # row-wise insert would wait for it again. PostgreSQL runs one statement faster than one per row.
     size = _PARAMETERS // width * width
     for start in range(0, len(flat), size):
         part = tuple(flat[start : start + size])
@@ -85,7 +84,7 @@ def _write(
 
 
 def check_columns(table: Table, names: Iterable[str]) -> None:
-    """Refuse names that a table has no column of.
+    """Raise for names that are not columns of a table.
 
     Raises:
         ValueError: there is one.
@@ -108,7 +107,7 @@ def _statement(connection: Connection, table: Table, columns: Sequence[str], row
 
 
 def conflict_clause(connection: Connection, table: Table, update: Sequence[str]) -> str:
-    """What an INSERT does where the primary key exists; empty where no column is to be set.
+    """Return the ON CONFLICT clause of an INSERT; empty if no column is to be set.
 
     Args:
         connection: Any connection.
@@ -125,10 +124,10 @@ def conflict_clause(connection: Connection, table: Table, update: Sequence[str])
 
 
 def read_columns(connection: Connection, query: Select[Any]) -> tuple[Sequence[object], ...]:
-    """Columns of a query as the driver gives them, without a Row for each row: for `days_array` and its like.
+    """Return the columns of a query as driver values, for `days_array` and others.
 
     Returns:
-        One sequence per column, all empty where there are no rows.
+        One sequence per column, all empty without rows.
     """
     result = connection.execute(query)
     cursor = result.cursor
@@ -140,7 +139,7 @@ def read_columns(connection: Connection, query: Select[Any]) -> tuple[Sequence[o
 
 
 def nullable(values: NDArray[np.float64]) -> list[float | None]:
-    """`(n,)` numbers as driver values: NaN becomes null."""
+    """Return `(n,)` numbers as driver values: NaN becomes null."""
     absent = np.isnan(values)
     if not absent.any():
         return values.tolist()  # type: ignore[no-any-return]
@@ -148,19 +147,19 @@ def nullable(values: NDArray[np.float64]) -> list[float | None]:
 
 
 def driver_days(days: NDArray[np.datetime64]) -> list[str]:
-    """`(n,)` datetime64[D] as the ISO text that both databases take for a date."""
+    """Return `(n,)` datetime64[D] as ISO text, which both databases accept as dates."""
     return days.astype("datetime64[D]").astype(str).tolist()  # type: ignore[no-any-return]
 
 
 def driver_instants(connection: Connection, instants: NDArray[np.datetime64]) -> list[str]:
-    """`(n,)` datetime64 UTC as the text that an `Instant` column holds."""
+    """Return `(n,)` datetime64 UTC as the text of an `Instant` column."""
     if connection.dialect.name != "sqlite":
         return [f"{text}+00:00" for text in instants.astype("datetime64[us]").astype(str).tolist()]
     return [text.replace("T", " ") for text in instants.astype("datetime64[us]").astype(str).tolist()]
 
 
 def driver_instant(connection: Connection, instant: datetime) -> str:
-    """One aware instant as the text that an `Instant` column holds.
+    """Return one aware instant as the text of an `Instant` column.
 
     Raises:
         ValueError: the instant is naive.
@@ -169,12 +168,12 @@ def driver_instant(connection: Connection, instant: datetime) -> str:
 
 
 def days_array(values: Sequence[object]) -> NDArray[np.datetime64]:
-    """Driver values of a date column (ISO text or `date`) as `(n,)` datetime64[D]."""
+    """Return driver values of a date column (ISO text or `date`) as `(n,)` datetime64[D]."""
     return np.array(values, "datetime64[D]") if values else np.empty(0, "datetime64[D]")
 
 
 def instants_array(values: Sequence[object]) -> NDArray[np.datetime64]:
-    """Driver values of an `Instant` column as `(n,)` datetime64[s], UTC; fractions of a second are cut."""
+    """Return driver values of an `Instant` column as `(n,)` datetime64[s], UTC; fractions of a second are cut."""
     if not values:
         return np.empty(0, "datetime64[s]")
     if isinstance(values[0], str):
@@ -183,5 +182,5 @@ def instants_array(values: Sequence[object]) -> NDArray[np.datetime64]:
 
 
 def floats_array(values: Sequence[object]) -> NDArray[np.float64]:
-    """Driver values of a number column as `(n,)` float64; null becomes NaN."""
+    """Return driver values of a number column as `(n,)` float64; null becomes NaN."""
     return np.array(values, np.float64)  # None converts to NaN

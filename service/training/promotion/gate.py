@@ -6,7 +6,7 @@ from datetime import timedelta
 from sqlalchemy import Connection, and_, case, func, or_, select
 
 from models.config import Strategy
-from models.gate import Evidence, evaluate_config, loses_live
+from models.gate import Evidence, evaluate_config, live_loss_reason
 from models.training.holdout import BASIS_POINT
 from service.db.bulk.row_loader import days_array, floats_array, read_columns
 from service.db.tables import editions, forecasts, instruments, model_versions, scores
@@ -49,7 +49,7 @@ def update_approval(
     """
     approval = read_approval(connection, key)
     if approval.accepted:
-        sentence = None if live is None else loses_live(live)
+        sentence = None if live is None else live_loss_reason(live)
         if sentence is not None:
             record_loss(connection, key, LIVE, sentence, recorded)
     elif evidence is not None and approval.may_attempt:

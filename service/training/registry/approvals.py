@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select
 
-from models.gate import ASK_EVERY, Evidence, GateResult
+from models.gate import ATTEMPT_INTERVAL, Evidence, GateResult
 from service.db.change_counters import raise_changes
 from service.db.tables import bars, config_approvals, instruments
 from service.training.registry.versions import ModelVersion, Recorded
@@ -53,8 +53,8 @@ def key_of(version: ModelVersion) -> ConfigKey:
 def read_approval(connection: Connection, key: ConfigKey) -> Approval:
     """Return the approval of a config.
 
-    An attempt is allowed while it is not accepted: the first one, and later ones when its group has `gate.ASK_EVERY`
-    sessions after those of its last evidence.
+    An attempt is allowed while it is not accepted: the first one, and later ones when its group has
+    `gate.ATTEMPT_INTERVAL` sessions after those of its last evidence.
     """
     mine = (config_approvals.c.group == key.group, config_approvals.c.strategy == key.strategy)
     attempts = connection.execute(
@@ -68,11 +68,13 @@ def read_approval(connection: Connection, key: ConfigKey) -> Approval:
         return Approval(False, "the model config has not been tested yet", attempts, True, {})
     newest = rows[0]
     asked = [row.last_session for row in rows if row.last_session is not None]
-    since = _sessions_after(connection, key.group, max(asked)) if asked else ASK_EVERY
+    since = _sessions_after(connection, key.group, max(asked)) if asked else ATTEMPT_INTERVAL
     reason = newest.reason
-    if not newest.accepted and since < ASK_EVERY:
-        reason = f"{reason}; next attempt in {ASK_EVERY - since} sessions"
-    return Approval(newest.accepted, reason, attempts, not newest.accepted and since >= ASK_EVERY, _figures(newest))
+    if not newest.accepted and since < ATTEMPT_INTERVAL:
+        reason = f"{reason}; next attempt in {ATTEMPT_INTERVAL - since} sessions"
+    return Approval(
+        newest.accepted, reason, attempts, not newest.accepted and since >= ATTEMPT_INTERVAL, _figures(newest)
+    )
 
 
 def record_attempt(

@@ -56,7 +56,7 @@ def test_symbols_without_a_window_are_skipped_as_by_the_one_step_forecaster() ->
     short = PANEL.frames[0].until(MEMORY)
     batch = RecursiveForecaster(forecaster(), paths=4).forecast(Panel((short, PANEL.frames[1]), PANEL.references))
     assert batch.symbols == ("BBB",)
-    assert [refusal.symbol for refusal in batch.refusals] == ["AAA"]
+    assert [refusal.symbol for refusal in batch.skipped] == ["AAA"]
 
 
 def test_a_synthetic_session_holds_only_its_close() -> None:

@@ -1,4 +1,4 @@
-"""Drift, historical quantiles and GJR-GARCH-t on series whose answers are known."""
+"""Drift, historical quantiles and GJR-GARCH-t on series with known forecasts."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def test_drift_is_the_symbols_mean_return_times_the_step() -> None:
     assert fitted.drifts == {"UP": pytest.approx(0.002), "DOWN": pytest.approx(-0.001)}
     assert fitted.pooled == pytest.approx(0.0005)
     batch = fitted.forecast(Panel((up, down, frame_of_closes(np.full(100, 5.0), "NEW"))))
-    # nothing is left once the drift is taken out, so every quantile is the drift
+    # residuals without the drift are 0, so all quantiles equal the drift
     np.testing.assert_allclose(batch.quantiles[0, :, 0], [0.002, 0.004, 0.006], rtol=1e-9)
     np.testing.assert_allclose(batch.quantiles[1, :, 6], [-0.001, -0.002, -0.003], rtol=1e-9)
     np.testing.assert_allclose(batch.quantiles[2, :, 3], [0.0005, 0.001, 0.0015], rtol=1e-9)
@@ -39,7 +39,7 @@ def test_historical_quantiles_are_those_of_the_newest_500_sessions() -> None:
     wild = 100 * np.exp(np.where(np.arange(100) % 2, 2.0, 0.0))
     close = np.concatenate([wild, wild[-1] * np.exp(np.concatenate([[0.0], np.cumsum(returns)]))])
     batch = historical(Strategy.ONE_STEP).forecast(Panel((frame_of_closes(close),)))
-    # of n = 500 sorted values the quantile p lies at 1 + 499 p: 13.475, 50.9, 125.75, 250.5, ...
+    # of n = 500 sorted values the quantile p has the position 1 + 499 p: 13.475, 50.9, 125.75, 250.5, ...
     expected = [0.013475, 0.0509, 0.12575, 0.2505, 0.37525, 0.4501, 0.487525]
     np.testing.assert_allclose(batch.quantiles[0, 0], expected, rtol=1e-9)
 
@@ -49,7 +49,7 @@ def test_historical_leaves_holes_out_and_needs_250_returns() -> None:
     holed = make_frame("HOLED", 600, 3, holes=list(range(300, 400)))
     batch = historical(Strategy.MULTI_STEP).forecast(Panel((short, enough, holed)))
     assert batch.symbols == ("ENOUGH", "HOLED")
-    assert "251 returns" in batch.refusals[0].reason
+    assert "251 returns" in batch.skipped[0].reason
     newest = log_returns(holed.close, 1)[100:]
     np.testing.assert_allclose(batch.quantiles[1, 0, 3], np.median(newest[~np.isnan(newest)]), rtol=1e-12)
 
@@ -68,7 +68,7 @@ def test_simulated_quantiles_are_those_of_the_scaled_t() -> None:
     # t with 5 degrees of freedom: quantiles 0.975 2.570582, 0.90 1.475884, 0.75 0.726687; scaled by sqrt(3 / 5)
     quantiles = simulate(PLAIN, np.array([4.0]), 1)[0, 0]
     expected = [
-        0.1 + 2 * 0.774597 * each for each in (-2.570582, -1.475884, -0.726687, 0, 0.726687, 1.475884, 2.570582)
+        0.1 + 2 * 0.774597 * value for value in (-2.570582, -1.475884, -0.726687, 0, 0.726687, 1.475884, 2.570582)
     ]
     np.testing.assert_allclose(quantiles * 100, expected, rtol=0.01, atol=0.01)
 
@@ -94,19 +94,19 @@ def test_garch_finds_the_parameters_of_a_simulated_series() -> None:
     assert found.nu == pytest.approx(8, abs=2)
 
 
-def test_garch_refuses_what_it_cannot_estimate_and_goes_on() -> None:
+def test_garch_skips_symbols_that_it_cannot_estimate() -> None:
     flat, short = frame_of_closes(np.full(700, 5.0), "FLAT"), make_frame("SHORT", 300, 1)
     fitted = fit_garch(Panel((flat, short, make_frame("AAA", 700, 2))), Strategy.ONE_STEP, NEVER)
     assert list(fitted.parameters) == ["AAA"]
-    assert "its price never changed" in fitted.refusals[0].reason
-    assert "299 returns where 500 are needed" in fitted.refusals[1].reason
+    assert "its price never changed" in fitted.skipped[0].reason
+    assert "299 returns where 500 are needed" in fitted.skipped[1].reason
     batch = fitted.forecast(Panel((flat, make_frame("AAA", 700, 2), make_frame("OTHER", 700, 3))))
     assert batch.symbols == ("AAA",)
-    assert "never changed" in batch.refusals[0].reason
-    assert "no parameters were estimated" in batch.refusals[1].reason
+    assert "never changed" in batch.skipped[0].reason
+    assert "no parameters were estimated" in batch.skipped[1].reason
 
 
-def test_baselines_answer_for_a_panel_without_symbols() -> None:
+def test_baselines_accept_a_panel_without_symbols() -> None:
     panel = make_panel(300, seed=1)
     for fitted in (fit_drift(panel, Strategy.MULTI_STEP, NEVER), historical(Strategy.MULTI_STEP)):
         assert fitted.forecast(Panel(())).quantiles.shape == (0, 3, 7)

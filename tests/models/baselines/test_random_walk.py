@@ -1,4 +1,4 @@
-"""The random walk: literal quantiles, refusals, holes, and the canary of a simulated random walk."""
+"""The random walk: literal quantiles, skipped symbols, holes, and the coverage of a simulated random walk."""
 
 import json
 
@@ -64,12 +64,12 @@ def test_sixty_bars_and_the_bar_of_as_of_are_needed() -> None:
     assert batch.symbols == ("OLD", "HOLED")
     assert batch.quantiles.shape == (2, 3, 7)
     assert batch.degraded == ((), ())
-    assert [refusal.symbol for refusal in batch.refusals] == ["YOUNG", "GONE", "YOUNG"]
-    assert "59 bars" in batch.refusals[0].reason
-    assert "the bar of 2001-02-23 is missing" in batch.refusals[1].reason
+    assert [symbol.symbol for symbol in batch.skipped] == ["YOUNG", "GONE", "YOUNG"]
+    assert "59 bars" in batch.skipped[0].reason
+    assert "the bar of 2001-02-23 is missing" in batch.skipped[1].reason
 
 
-def test_serving_a_cut_history_changes_nothing() -> None:
+def test_a_truncated_history_gives_the_same_forecast() -> None:
     walk = fit_random_walk(Panel(()), MULTI, NEVER)
     frame = make_frame("AAA", 900, 5, holes=[700, 800])
     whole, short = walk.forecast(Panel((frame,))), walk.forecast(Panel((frame.slice(650, 900),)))
@@ -77,13 +77,13 @@ def test_serving_a_cut_history_changes_nothing() -> None:
     assert whole.sigma[0] == pytest.approx(ewma_sigma(frame.close)[-1], rel=1e-9)
 
 
-def test_one_step_has_one_step() -> None:
+def test_the_one_step_strategy_has_one_step() -> None:
     walk = fit_random_walk(Panel(()), random_walk_config(Strategy.ONE_STEP), NEVER)
     assert walk.forecast(Panel((make_frame("AAA", 100, 1),))).quantiles.shape == (1, 1, 7)
     assert walk.forecast(Panel(())).quantiles.shape == (0, 1, 7)
 
 
-def test_json_round_trip_and_refusal_of_another_form() -> None:
+def test_json_round_trip_and_an_error_for_another_form() -> None:
     walk = fit_random_walk(make_panel(400, seed=1), MULTI, NEVER)
     assert RandomWalk.from_dict(json.loads(json.dumps(walk.to_dict()))) == walk
     with pytest.raises(ArtifactError, match="2 steps"):
@@ -92,7 +92,7 @@ def test_json_round_trip_and_refusal_of_another_form() -> None:
         RandomWalk.from_dict({"quantiles": []})
 
 
-def test_canary_a_simulated_random_walk_is_covered_as_told() -> None:
+def test_a_simulated_random_walk_has_the_nominal_coverage() -> None:
     frames = tuple(make_frame(f"S{index}", 1500, index, sigma=0.005 + 0.002 * index) for index in range(12))
     walk = fit_random_walk(Panel(frames), MULTI, frames[0].final_at[749])
     sigma = [ewma_sigma(frame.close)[750:] for frame in frames]

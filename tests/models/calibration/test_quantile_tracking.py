@@ -1,4 +1,4 @@
-"""One step's calibration against numbers worked out by hand."""
+"""Calibration of one step, compared with literal numbers."""
 
 from itertools import pairwise
 
@@ -19,11 +19,11 @@ def outcomes(*actual: float, sigma: float = 0.02) -> StepOutcomes:
     return StepOutcomes(RAW.repeat(n, axis=0), np.full(n, sigma), np.array(actual))
 
 
-def test_nothing_learnt_leaves_the_raw_quantiles_to_the_last_bit() -> None:
+def test_the_initial_state_leaves_the_raw_quantiles_unchanged() -> None:
     assert calibrate_step(StepState(), RAW / 3, SIGMA, 3).tolist() == (RAW / 3).tolist()
 
 
-def test_each_part_moves_what_it_should() -> None:
+def test_width_centre_and_median_move_their_quantiles() -> None:
     state = StepState(width=(0.5, 0.2, 0.1), centre=(0.1, 0.0, 0.0), median=0.05)
     # Units of sigma * sqrt(step) = 0.02 * 2: outermost -0.04 + (0.1 - 0.5) * 0.04, 0.04 + (0.1 + 0.5) * 0.04.
     expected = [[-0.056, -0.033, -0.014, 0.002, 0.014, 0.033, 0.064]]
@@ -39,7 +39,7 @@ def test_the_slope_widens_where_volatility_is_above_the_reference() -> None:
     assert found[1, 0] == pytest.approx(-0.04 - 0.0069314718056, abs=1e-12)
 
 
-def test_volatility_counts_within_reach_only() -> None:
+def test_relative_volatility_is_clipped() -> None:
     state = StepState(slope=(1.0, 0.0, 0.0), reference=float(np.log(0.001)))
     assert calibrate_step(state, RAW, SIGMA, 1)[0, 6] == pytest.approx(0.04 + 1.5 * 0.02, abs=1e-12)
     below = StepState(slope=(0.1, 0.0, 0.0), reference=float(np.log(0.5)))
@@ -68,7 +68,7 @@ def test_a_day_above_every_interval_widens_and_lifts_them() -> None:
     assert after.median == pytest.approx(0.002 / 2 * 0.5, abs=1e-15)
 
 
-def test_an_outcome_on_a_quantile_lies_inside() -> None:
+def test_an_outcome_on_a_quantile_is_inside() -> None:
     after = learn_step(StepState(), outcomes(0.04, -0.04), 1)
     assert after.width[0] == pytest.approx(-0.08 * 0.05 / 4, abs=1e-15)
     assert learn_step(StepState(), outcomes(0.0), 1).median == pytest.approx(0.002 / 3 * 0.5, abs=1e-15)
@@ -77,7 +77,7 @@ def test_an_outcome_on_a_quantile_lies_inside() -> None:
 def test_a_day_of_high_volatility_above_every_interval_raises_slope_and_reference() -> None:
     state = StepState(reference=-4.605170185988091, days=4)  # log 0.01: a sigma of 0.02 is log 2 = 0.693147... above
     after = learn_step(state, outcomes(0.3, 0.5), 1)
-    # Rates 6 * (0.08, 0.06, 0.04), lacks (0.95, 0.8, 0.5), half of them for two symbols, and half of that.
+    # Rates 6 * (0.08, 0.06, 0.04), shortfalls (0.95, 0.8, 0.5), half of them for two symbols, and half of that.
     assert after.slope == pytest.approx((0.07901877858, 0.04990659700, 0.02079441542), abs=1e-10)
     assert after.reference == pytest.approx(-4.605170185988091 + 0.02 / 2 * 0.6931471805599453, abs=1e-12)
     assert after.days == 5
@@ -94,18 +94,18 @@ def test_widths_stop_at_their_bounds() -> None:
     assert learn_step(narrow, wide, 1).width == (-2.0, -2.0, -2.0)
 
 
-def test_a_day_is_one_observation_however_many_symbols_it_has() -> None:
+def test_a_day_is_one_observation_for_any_number_of_symbols() -> None:
     one, many = learn_step(StepState(), outcomes(0.3), 1), learn_step(StepState(), outcomes(*[0.3] * 98), 1)
     assert one.width[0] == pytest.approx(0.08 * 0.95 / 2 / 3, abs=1e-15)
     assert many.width[0] == pytest.approx(0.08 * 0.95 / 2 * 0.98, abs=1e-15)
 
 
-def test_unknown_outcomes_teach_nothing() -> None:
+def test_unknown_outcomes_change_nothing() -> None:
     assert learn_step(StepState(), outcomes(np.nan, np.nan), 1) == StepState()
     assert learn_step(StepState(), outcomes(0.3, np.nan), 2) == learn_step(StepState(), outcomes(0.3), 2)
 
 
-def test_a_batch_is_its_steps() -> None:
+def test_a_batch_equals_its_steps() -> None:
     states = (StepState(), StepState(width=(0.5, 0.2, 0.1)))
     raw = np.stack([RAW, RAW], axis=1)
     found = calibrate_batch(states, raw, SIGMA)
@@ -140,7 +140,7 @@ def test_a_state_survives_json(state: StepState) -> None:
     assert CalibrationState.from_dict(whole.to_dict()) == whole
 
 
-def test_a_stored_state_of_another_form_is_refused() -> None:
+def test_a_stored_state_of_another_form_is_an_error() -> None:
     stored = CalibrationState.start(1).to_dict()
     stored["steps"][0]["width"] = [0.1]
     with pytest.raises(ValueError, match=r"1 values of width, 3 are needed"):
@@ -150,8 +150,8 @@ def test_a_stored_state_of_another_form_is_refused() -> None:
 
 
 @pytest.mark.parametrize("spread", [0.5, 2.0])
-def test_wrong_widths_are_put_right(spread: float) -> None:
-    """Outcomes half or twice as wide as forecast: after enough days every interval holds what it says."""
+def test_wrong_widths_are_corrected(spread: float) -> None:
+    """With outcomes half or twice as wide as forecast, all intervals reach their nominal coverage after enough days."""
     random = np.random.default_rng(5)
     normal = np.array([-1.959964, -1.281552, -0.67449, 0.0, 0.67449, 1.281552, 1.959964])
     state, inside = StepState(), []

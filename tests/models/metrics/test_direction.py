@@ -1,4 +1,4 @@
-"""Pesaran-Timmermann and ratios clustered by day, with numbers worked out by hand."""
+"""Pesaran-Timmermann test and ratios clustered by day, with literal numbers."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def days(n: int) -> np.ndarray:
     return np.datetime64("2024-01-01") + np.arange(n)
 
 
-def test_pesaran_timmermann_by_hand() -> None:
+def test_pesaran_timmermann_with_literal_numbers() -> None:
     found = pesaran_timmermann(days(10), FORECAST, ACTUAL, 1)
     # x = .6, y = .5: P* = .5, V(P) = .025, V(P*) = .04 * .25 / 10 + 4 * .06 / 100 = .0034; .2 / sqrt(.0216)
     assert (found.hits, found.expected, found.rows, found.days) == (pytest.approx(0.7), pytest.approx(0.5), 10, 10)
@@ -28,14 +28,14 @@ def test_pesaran_timmermann_by_hand() -> None:
     assert found.clustered_p == pytest.approx(0.1063, abs=1e-3)
 
 
-def test_a_crowd_on_the_same_days_is_no_larger_sample() -> None:
+def test_more_rows_on_the_same_days_do_not_enlarge_the_clustered_sample() -> None:
     crowd = pesaran_timmermann(np.repeat(days(10), 9), np.repeat(FORECAST, 9), np.repeat(ACTUAL, 9), 1)
     assert crowd.clustered == pytest.approx(1.3416408, rel=1e-6)
-    # the classic figure takes 90 rows as independent: V(P*) = .01 / 90 + .24 / 8100; .2 / sqrt(.25 / 90 - that)
+    # the classic statistic assumes 90 independent rows: V(P*) = .01 / 90 + .24 / 8100; .2 / sqrt(.25 / 90 - that)
     assert crowd.statistic == pytest.approx(3.8946809, rel=1e-6)
 
 
-def test_a_median_that_points_one_way_tells_nothing() -> None:
+def test_a_median_of_one_sign_has_no_statistic() -> None:
     found = pesaran_timmermann(days(10), np.ones(10), ACTUAL, 1)
     assert (found.hits, found.expected) == (pytest.approx(0.5), pytest.approx(0.5))
     assert np.isnan([found.statistic, found.p, found.clustered, found.clustered_p]).all()
@@ -53,7 +53,7 @@ def test_rows_without_a_sign_are_left_out() -> None:
         pesaran_timmermann(days(3), np.zeros(3), np.ones(3), 1)
 
 
-def test_few_days_have_no_clustered_figure() -> None:
+def test_few_days_have_no_clustered_statistic() -> None:
     found = pesaran_timmermann(np.repeat(days(2), 5), FORECAST, ACTUAL, 1)
     assert found.statistic == pytest.approx(1.3608276, rel=1e-6)
     assert np.isnan(found.clustered)
@@ -65,11 +65,11 @@ def test_the_normal_tail() -> None:
 
 
 @pytest.mark.parametrize(("degrees", "value"), [(1, 12.7062047), (4, 2.7764451), (10, 2.2281389), (250, 1.9694984)])
-def test_critical_values_of_the_table(degrees: int, value: float) -> None:
+def test_critical_values_equal_the_table(degrees: int, value: float) -> None:
     assert critical_t(degrees) == pytest.approx(value, rel=1e-5)
 
 
-def test_a_ratio_of_equal_days_is_a_mean() -> None:
+def test_a_ratio_with_equal_denominators_is_a_mean() -> None:
     ratio = ratio_of_sums(np.array([1.0, 2, 3, 4, 5]), np.ones(5), 1)
     # 3 with a variance of 2/5; sqrt(.4) / sqrt(.8) * 2.7764451 = 1.9632432
     assert (ratio.value, ratio.days) == (3.0, 5)
@@ -92,7 +92,7 @@ def test_a_ratio_of_too_few_days_has_no_interval() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from([-1.0, 1.0]), st.sampled_from([-1.0, 1.0])), min_size=4, max_size=40))
-def test_turning_every_forecast_around_turns_the_statistic(signs: list[tuple[float, float]]) -> None:
+def test_opposite_forecasts_have_the_opposite_statistic(signs: list[tuple[float, float]]) -> None:
     forecast, actual = np.array(signs).T
     found = pesaran_timmermann(days(len(signs)), forecast, actual, 1)
     turned = pesaran_timmermann(days(len(signs)), -forecast, actual, 1)

@@ -1,4 +1,4 @@
-"""Scores with numbers worked out by hand."""
+"""Scores with literal numbers."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ LADDER = np.array([-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0])
 NAN = float("nan")
 
 
-def test_pinball_by_hand() -> None:
+def test_pinball_with_literal_numbers() -> None:
     # 3.5*.025 + 2.5*.1 + 1.5*.25 + .5*.5 + .5*.25 + 1.5*.1 + 2.5*.025 = 1.3, over seven
     assert float(pinball(np.array(0.5), LADDER)) == pytest.approx(1.3 / 7)
 
@@ -43,11 +43,11 @@ def test_bounds_count_as_inside() -> None:
     ("coverage", "actual", "expected"),
     [(0.80, 3.0, 14.0), (0.80, -2.5, 9.0), (0.50, 3.0, 10.0), (0.95, 0.0, 6.0), (0.95, 4.0, 46.0)],
 )
-def test_winkler_by_hand(coverage: float, actual: float, expected: float) -> None:
+def test_winkler_with_literal_numbers(coverage: float, actual: float, expected: float) -> None:
     assert float(winkler(np.array(actual), LADDER, coverage)) == pytest.approx(expected)
 
 
-def test_score_of_many_at_once() -> None:
+def test_score_of_many_forecasts() -> None:
     scores = score(np.array([[0.5, NAN]]), np.stack([LADDER, LADDER])[None])
     np.testing.assert_allclose(scores.pinball, [[1.3 / 7, NAN]])
     np.testing.assert_allclose(scores.error, [[0.5, NAN]])
@@ -64,7 +64,7 @@ def test_coverage_rates_leave_unknown_outcomes_out() -> None:
     np.testing.assert_allclose(rates[0.95], [0.75, NAN])
 
 
-def test_skill_is_one_less_the_ratio_of_sums() -> None:
+def test_skill_is_one_minus_the_ratio_of_sums() -> None:
     assert skill(np.array([3.0, 1.0, NAN]), np.array([4.0, 1.0, 50.0])) == pytest.approx(0.2)
     assert np.isnan(skill(np.array([NAN]), np.array([1.0])))
 

@@ -1,4 +1,4 @@
-"""Diebold-Mariano with numbers worked out by hand, and its p-values against Student's table."""
+"""Diebold-Mariano test with literal numbers, and p-values compared with a table of Student's t."""
 
 import numpy as np
 import pytest
@@ -23,11 +23,11 @@ def days(n: int) -> np.ndarray:
         (12.7062047364, 1, 0.05),
     ],
 )
-def test_p_values_of_the_table(statistic: float, degrees: int, p: float) -> None:
+def test_p_values_equal_the_table(statistic: float, degrees: int, p: float) -> None:
     assert two_sided_p(statistic, degrees) == pytest.approx(p, rel=2e-4)
 
 
-def test_one_step_by_hand() -> None:
+def test_one_step_with_literal_numbers() -> None:
     result = diebold_mariano(days(5), np.array([1.0, 2, 3, 4, 5]), np.zeros(5), 1)
     # mean 3, variance 2/5; correction sqrt(4/5): 3 sqrt(2)
     assert result.statistic == pytest.approx(4.2426406871)
@@ -63,7 +63,7 @@ def test_sign_and_symmetry() -> None:
     assert forth.p == pytest.approx(back.p)
 
 
-def test_equal_losses_differ_by_nothing() -> None:
+def test_equal_losses_have_a_p_of_one() -> None:
     result = diebold_mariano(days(10), np.ones(10), np.ones(10), 1)
     assert (result.statistic, result.p) == (0.0, 1.0)
     certain = diebold_mariano(days(10), np.ones(10), np.zeros(10), 1)
@@ -75,6 +75,6 @@ def test_rows_with_an_unknown_loss_are_left_out() -> None:
     assert diebold_mariano(days(6), loss, np.zeros(6), 1).days == 5
 
 
-def test_too_few_days() -> None:
+def test_too_few_days_are_an_error() -> None:
     with pytest.raises(TooLittleHistory, match="6 days with both losses"):
         diebold_mariano(days(6), np.arange(6.0), np.zeros(6), 3)

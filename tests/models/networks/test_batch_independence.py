@@ -1,4 +1,4 @@
-"""Every NumPy forward pass: a row's answer has the same bits alone and at any place in a batch of any size."""
+"""NumPy forward passes: the result of a row has the same bits alone and at any position in a batch of any size."""
 
 from collections.abc import Callable
 
@@ -16,19 +16,19 @@ Forward = Callable[[np.ndarray], np.ndarray]
 
 LOOKBACK, FEATURES, UNITS, HORIZON = 3, 15, 48, 3
 ROWS = np.random.default_rng(2).normal(size=(600, LOOKBACK, FEATURES)).astype(np.float32)
-# Every remainder of a kernel that takes 2, 4, 6, 8, 16 or 48 rows at once, and the sizes of real panels.
+# Every remainder of a kernel that processes 2, 4, 6, 8, 16 or 48 rows together, and the sizes of real panels.
 SIZES = (*range(1, 50), 51, 63, 64, 65, 100, 127, 128, 129, 255, 256, 257, 383, 500, 511, 512, 599, 600)
 DATES = np.random.default_rng(4).normal(size=(24, 4, 9, 5, 2)).astype(np.float32)
 
 
 def drawn(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Random arrays of the same shapes."""
+    """Return random arrays of the same shapes."""
     draw = np.random.default_rng(7)
     return {name: draw.normal(scale=0.3, size=array.shape).astype(np.float32) for name, array in arrays.items()}
 
 
 def assert_independent(forward: Forward, rows: np.ndarray, sizes: tuple[int, ...]) -> None:
-    """Each row alone equals itself in the first, the last and a middle batch of every size, bit for bit."""
+    """Assert that each row alone equals itself in the first, last and middle batch of each size, bit for bit."""
     alone = np.concatenate([forward(rows[row : row + 1]) for row in range(len(rows))])
     for size in sizes:
         last = len(rows) - size
@@ -77,7 +77,7 @@ def test_a_date_is_independent_of_the_batch(name: str) -> None:
     assert_independent(lambda dates: network.forward(spec, weights, dates), DATES, tuple(range(1, 25)))
 
 
-def test_a_carried_state_is_independent_of_the_batch_and_of_the_cuts() -> None:
+def test_a_stored_state_is_independent_of_the_batch_and_of_the_calls() -> None:
     network = WINDOW_NETWORKS["stateful_lstm"]
     weights = drawn(network.weights(network.build(NetworkSpec(LOOKBACK, FEATURES, UNITS, HORIZON))))
     together = CarriedLstm(weights, 600).feed(ROWS)

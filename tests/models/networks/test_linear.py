@@ -1,4 +1,4 @@
-"""The linear quantile model: literal numbers, NumPy equal to Keras, refusals."""
+"""The network `linear`: literal numbers, NumPy equal to Keras, errors."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def test_numpy_equals_keras(horizon: int, lookback: int) -> None:
     assert_equal_in_float32(found, expected, model.get_weights(), depth=1)
 
 
-def test_weights_of_another_shape_are_refused() -> None:
+def test_weights_of_another_shape_are_an_error() -> None:
     weights = {"head_kernel": np.zeros((10, 7), np.float32), "head_bias": np.zeros(7, np.float32)}
     with pytest.raises(ArtifactError, match="trained on 10 inputs, received 5 sessions of 3"):
         forward_linear(weights, np.zeros((1, 5, 3), np.float32))

@@ -1,4 +1,4 @@
-"""The lstm in Keras: literal numbers, shapes, unrolled against looped, and its NumPy twin."""
+"""The network `lstm` in Keras: literal numbers, shapes, unrolled and in a loop, and its NumPy twin."""
 
 import keras
 import numpy as np
@@ -36,7 +36,7 @@ def literal_layer(batch: int, steps: int | None, *, stateful: bool) -> keras.Mod
 
 
 @pytest.mark.parametrize("at_a_time", [1, 2, 4])
-def test_literal_outputs_however_many_steps_are_fed_at_a_time(at_a_time: int) -> None:
+def test_literal_outputs_with_any_number_of_steps_per_call(at_a_time: int) -> None:
     model = literal_layer(1, at_a_time, stateful=True)
     fed = [np.asarray(model(SEQUENCE[None, start : start + at_a_time]))[0, :, 0] for start in range(0, 4, at_a_time)]
     np.testing.assert_allclose(np.concatenate(fed), OUTPUTS, atol=1e-6)
@@ -59,13 +59,13 @@ def test_output_is_windows_by_horizon_by_seven(horizon: int, lookback: int) -> N
     assert np.asarray(model(windows)).shape == (9, horizon, 7)
 
 
-def test_start_weights_give_quantiles_of_the_size_of_a_normal_law() -> None:
+def test_initial_weights_give_quantiles_near_a_normal_distribution() -> None:
     head = np.asarray(build_lstm(SPEC)(np.zeros((1, 5, 4), np.float32)))[0, 0]
     # A head of zeros adds softplus(0) = ln 2 outwards from a median of 0.
     np.testing.assert_allclose(head, np.log(2.0) * np.arange(-3, 4), atol=1e-6)
 
 
-def test_unrolled_equals_looped() -> None:
+def test_an_unrolled_network_equals_a_loop() -> None:
     unrolled, looped = build_lstm(SPEC), build_lstm(SPEC, unroll=False)
     expected = np.asarray(looped(WINDOWS))
     assert_equal_in_float32(np.asarray(unrolled(WINDOWS)), expected, looped.get_weights(), depth=6)
@@ -80,7 +80,7 @@ def test_numpy_forward_equals_keras() -> None:
     assert_equal_in_float32(forward, np.asarray(model(WINDOWS)), model.get_weights(), depth=6)
 
 
-def test_start_weights_come_from_the_seed_alone() -> None:
+def test_initial_weights_depend_only_on_the_seed() -> None:
     def kernel(seed: int) -> np.ndarray:
         return lstm_weights(build_lstm(NetworkSpec(5, 4, 6, 3, seed)))["kernel"]
 
@@ -88,18 +88,18 @@ def test_start_weights_come_from_the_seed_alone() -> None:
     assert not np.allclose(kernel(1), kernel(2))
 
 
-def test_a_missing_array_is_named() -> None:
+def test_a_missing_array_is_an_error_with_its_name() -> None:
     weights = lstm_weights(build_lstm(SPEC))
     del weights["recurrent"]
     with pytest.raises(ArtifactError, match="lack recurrent"):
         forward_lstm(weights, WINDOWS)
 
 
-def test_windows_of_other_inputs_are_refused() -> None:
+def test_a_wrong_number_of_inputs_is_an_error() -> None:
     with pytest.raises(ArtifactError, match="4 inputs per session, received 5"):
         forward_lstm(lstm_weights(build_lstm(SPEC)), np.zeros((1, 5, 5), np.float32))
 
 
-def test_unknown_name_lists_the_known_ones() -> None:
+def test_an_unknown_name_lists_the_registered_ones() -> None:
     with pytest.raises(UnknownNetwork, match=r"no network named 'gru'.*lstm"):
         get_network("gru")

@@ -1,4 +1,4 @@
-"""The NumPy forward pass by itself: literal numbers, order of the quantiles, no framework."""
+"""The NumPy forward pass: literal numbers, order of the quantiles, no framework."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ def hard_gate(values: np.ndarray) -> np.ndarray:
 
 
 def run(batch: np.ndarray, state: LstmState) -> tuple[np.ndarray, LstmState]:
-    """Outputs `(batch, sessions)` and the state after them."""
+    """Return the outputs `(batch, sessions)` and the state after them."""
     outputs = []
     for session in range(batch.shape[1]):
         state = lstm_step(HALVES, batch[:, session], state, hard_gate)
@@ -31,7 +31,7 @@ def run(batch: np.ndarray, state: LstmState) -> tuple[np.ndarray, LstmState]:
     return np.stack(outputs, axis=1), state
 
 
-def test_literal_outputs_fed_two_steps_at_a_time() -> None:
+def test_literal_outputs_with_two_steps_per_call() -> None:
     first, state = run(SEQUENCE[None, :2], zero_state(1, 1))
     second, _ = run(SEQUENCE[None, 2:], state)
     np.testing.assert_allclose(
@@ -74,7 +74,7 @@ def test_quantiles_never_cross(raw: np.ndarray) -> None:
     st.integers(0, 2**32 - 1),
     st.floats(0.01, 100.0),
 )
-def test_no_weights_and_windows_make_quantiles_cross(windows: np.ndarray, seed: int, scale: float) -> None:
+def test_quantiles_never_cross_for_any_weights_and_windows(windows: np.ndarray, seed: int, scale: float) -> None:
     draw = np.random.default_rng(seed)
     shapes = {"kernel": (4, 8), "recurrent": (2, 8), "bias": (8,), "head_kernel": (2, 21), "head_bias": (21,)}
     weights = {name: draw.normal(scale=scale, size=shape).astype(np.float32) for name, shape in shapes.items()}

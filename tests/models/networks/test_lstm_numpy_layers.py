@@ -1,4 +1,4 @@
-"""Literal numbers of the LSTM layers, in Keras and in NumPy, and the shapes of whole sequences."""
+"""LSTM layers in Keras and in NumPy: literal numbers, and the shapes of whole sequences."""
 
 import keras
 import numpy as np
@@ -43,7 +43,7 @@ def numpy_outputs(batch: np.ndarray, state: LstmState | None = None) -> tuple[np
 
 
 @pytest.mark.parametrize("unroll", [True, False])
-def test_keras_gives_the_literal_outputs_unrolled_or_not(unroll: bool) -> None:
+def test_keras_gives_the_literal_outputs_unrolled_and_in_a_loop(unroll: bool) -> None:
     np.testing.assert_allclose(keras_outputs(SEQUENCE[None], unroll=unroll)[0], OUTPUTS, atol=1e-6)
     np.testing.assert_allclose(keras_outputs(SHIFTS, unroll=unroll), SHIFTED_OUTPUTS, atol=1e-6)
 
@@ -61,7 +61,7 @@ def test_numpy_gives_the_literal_outputs() -> None:
 
 
 @pytest.mark.parametrize("at_a_time", [1, 2, 4])
-def test_numpy_fed_in_parts_with_the_state_carried_gives_the_literal_outputs(at_a_time: int) -> None:
+def test_numpy_in_several_calls_with_the_state_gives_the_literal_outputs(at_a_time: int) -> None:
     state, fed = zero_state(1, 1), []
     for start in range(0, 4, at_a_time):
         outputs, state = numpy_outputs(SEQUENCE[None, start : start + at_a_time], state)

@@ -1,4 +1,4 @@
-"""Every registered network over windows: literal numbers, shapes, samples, seeds, and its NumPy twin."""
+"""Registered networks over windows: literal numbers, shapes, samples, seeds, and their NumPy twins."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ BUILDERS = {
 FEATURES, UNITS = 4, 6
 WINDOW = np.array([[[1.0], [2.0]]], np.float32)
 
-# Worked out by hand for one unit and one input: kernels 0.5, biases 0 but 1 for the forget gate, head 0.5.
+# Expected quantiles for one unit and one input: kernels 0.5, biases 0 but 1 for the forget gate, head 0.5.
 STACKED = [-2.1579341, -1.3913238, -0.6247135, 0.1418968, 0.9085071, 1.6751174, 2.4417277]
 DECODED = [
     [-2.1000465, -1.3866945, -0.6733426, 0.0400094, 0.7533613, 1.4667133, 2.1800652],
@@ -75,7 +75,7 @@ def test_literal_forecast_in_numpy_and_in_keras(name: str) -> None:
     weights, expected = LITERAL[name]
     np.testing.assert_allclose(get_network(name).forward(weights, WINDOW)[0], expected, atol=1e-6)
     model = get_network(name).build(NetworkSpec(2, 1, 1, len(expected)))
-    # Keras keeps the arrays in the order in which they are named here; `steps` is a number of steps, no array of it.
+    # The arrays have the order of Keras here; `steps` only gives the number of steps and is not an array of Keras.
     model.set_weights([array for key, array in weights.items() if key != "steps"])
     np.testing.assert_allclose(np.asarray(model(WINDOW))[0], expected, atol=1e-6)
 
@@ -101,7 +101,7 @@ def test_any_lookback_gives_any_horizon_and_numpy_equals_keras(name: str, lookba
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_unrolled_equals_looped(name: str) -> None:
+def test_an_unrolled_network_equals_a_loop(name: str) -> None:
     spec = NetworkSpec(8, FEATURES, UNITS, 3, seed=11)
     unrolled, looped = BUILDERS[name](spec), BUILDERS[name](spec, unroll=False)
     randomised(unrolled)
@@ -112,7 +112,7 @@ def test_unrolled_equals_looped(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_order_of_the_sessions_counts(name: str) -> None:
+def test_the_order_of_the_sessions_matters(name: str) -> None:
     network = get_network(name)
     model = network.build(NetworkSpec(5, FEATURES, UNITS, 3))
     randomised(model)
@@ -121,7 +121,7 @@ def test_the_order_of_the_sessions_counts(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_start_weights_come_from_the_seed_alone(name: str) -> None:
+def test_initial_weights_depend_only_on_the_seed(name: str) -> None:
     def start(seed: int) -> np.ndarray:
         model = get_network(name).build(NetworkSpec(5, FEATURES, UNITS, 3, seed))
         return np.concatenate([array.ravel() for array in model.get_weights()])
@@ -131,7 +131,7 @@ def test_start_weights_come_from_the_seed_alone(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_start_weights_give_quantiles_of_the_size_of_a_normal_law(name: str) -> None:
+def test_initial_weights_give_quantiles_near_a_normal_distribution(name: str) -> None:
     model = get_network(name).build(NetworkSpec(5, FEATURES, UNITS, 3))
     # A head of zeros adds softplus(0) = ln 2 outwards from a median of 0.
     given = np.zeros((1, 5, FEATURES), np.float32)
@@ -140,12 +140,12 @@ def test_start_weights_give_quantiles_of_the_size_of_a_normal_law(name: str) -> 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_missing_array_and_other_inputs_are_named(name: str) -> None:
+def test_a_missing_array_and_a_wrong_number_of_inputs_are_errors(name: str) -> None:
     weights = dict(LITERAL[name][0])
-    with pytest.raises(ArtifactError, match=f"the {name} was trained on 1 inputs per session, received 2"):
+    with pytest.raises(ArtifactError, match=f"the network {name} was trained on 1 inputs per session, received 2"):
         get_network(name).forward(weights, np.zeros((1, 2, 2), np.float32))
     del weights["head_bias"]
-    with pytest.raises(ArtifactError, match=f"the {name}'s weights lack head_bias"):
+    with pytest.raises(ArtifactError, match=f"the weights of {name} lack head_bias"):
         get_network(name).forward(weights, WINDOW)
 
 
@@ -155,13 +155,13 @@ def test_the_lookback_of_the_stacked_network_is_fixed() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_recipe_names_the_network_and_its_sizes(name: str) -> None:
+def test_a_config_gives_the_network_and_its_sizes(name: str) -> None:
     config = ModelConfig(name, Strategy.MULTI_STEP, lookback=7, units=3)
     model = get_network(config.forecaster).build(NetworkSpec.of(config, FEATURES, seed=2))
     assert (model.name, model.input_shape, model.output_shape) == (name, (None, 7, FEATURES), (None, 3, 7))
 
 
-def test_only_a_carried_state_needs_a_warm_up() -> None:
+def test_only_the_stateful_network_needs_a_warm_up() -> None:
     assert {name: WINDOW_NETWORKS[name].window(5) for name in NAMES} == {
         "lstm": 5,
         "stacked_lstm": 5,
@@ -171,6 +171,6 @@ def test_only_a_carried_state_needs_a_warm_up() -> None:
     assert WINDOW_NETWORKS["stateful_lstm"].window(60) == MAX_LOOKBACK
 
 
-def test_every_network_of_this_package_has_a_file_of_its_own() -> None:
+def test_each_network_of_this_package_has_its_own_file() -> None:
     folder = ROOT / "models" / "networks"
     assert [name for name in NAMES if not (folder / f"{name}.py").exists()] == []

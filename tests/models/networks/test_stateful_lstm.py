@@ -1,4 +1,4 @@
-"""The stateful_lstm: fed in parts with its state carried it equals the whole sequence; partial batches are refused."""
+"""The network `stateful_lstm`: several calls equal one call; batches of another size are errors."""
 
 import keras
 import numpy as np
@@ -10,14 +10,14 @@ from models.errors import ArtifactError, BatchError
 from models.networks.config import NetworkSpec
 from models.networks.lstm import build_lstm
 from models.networks.lstm_numpy import Weights
-from models.networks.stateful_lstm import LEARNT_SESSIONS, StatefulLstm, build_stateful_lstm, stateful_lstm_weights
+from models.networks.stateful_lstm import GRADIENT_SESSIONS, StatefulLstm, build_stateful_lstm, stateful_lstm_weights
 from models.networks.stateful_lstm_numpy import CarriedLstm, forward_stateful_lstm
 from tests.support.float32 import assert_equal_in_float32
 
 BATCH, SESSIONS, FEATURES, UNITS, HORIZON = 3, 12, 4, 6, 3
 SERIES = np.random.default_rng(8).normal(size=(BATCH, SESSIONS, FEATURES)).astype(np.float32)
 
-# Worked out by hand: one unit, one input, kernels 0.5, forget bias 1, head 0.5; inputs 1, 2, -1.
+# Expected medians: one unit, one input, kernels 0.5, forget bias 1, head 0.5; inputs 1, 2, -1.
 LITERAL_ARRAYS = {
     "kernel": np.full((1, 4), 0.5, np.float32),
     "recurrent": np.full((1, 4), 0.5, np.float32),
@@ -45,7 +45,7 @@ WEIGHTS = random_weights()
 
 
 def stateless(until: int) -> np.ndarray:
-    """The stateless network run over the sessions before `until` at once."""
+    """Return the forecasts of the stateless network over the sessions before `until`."""
     model = build_lstm(NetworkSpec(until, FEATURES, UNITS, HORIZON), unroll=False)
     model.set_weights(list(WEIGHTS.values()))
     return np.asarray(model(SERIES[:, :until]))
@@ -60,7 +60,7 @@ def test_literal_medians_one_session_at_a_time() -> None:
 
 
 @pytest.mark.parametrize("at_a_time", [1, 2, 3, 12])
-def test_fed_in_parts_equals_the_stateless_network_over_the_whole_sequence(at_a_time: int) -> None:
+def test_several_calls_equal_the_stateless_network_over_the_whole_sequence(at_a_time: int) -> None:
     carried, keras_twin = CarriedLstm(WEIGHTS, BATCH), StatefulLstm(WEIGHTS, BATCH, at_a_time)
     parts = [SERIES[:, start : start + at_a_time] for start in range(0, SESSIONS, at_a_time)]
     in_numpy = np.concatenate([carried.feed(part) for part in parts], axis=1)
@@ -72,15 +72,15 @@ def test_fed_in_parts_equals_the_stateless_network_over_the_whole_sequence(at_a_
 
 @settings(max_examples=40, deadline=None)
 @given(cuts=st.lists(st.integers(1, SESSIONS - 1), unique=True, max_size=6), seed=st.integers(0, 2**32 - 1))
-def test_however_the_sessions_are_cut_the_last_answer_is_the_windows(cuts: list[int], seed: int) -> None:
+def test_the_last_forecast_equals_that_of_the_window_for_any_division_into_calls(cuts: list[int], seed: int) -> None:
     series = np.random.default_rng(seed).normal(size=SERIES.shape).astype(np.float32)
     carried = CarriedLstm(WEIGHTS, BATCH)
     answers = [carried.feed(part) for part in np.split(series, sorted(cuts), axis=1)]
     np.testing.assert_array_equal(answers[-1][:, -1], forward_stateful_lstm(WEIGHTS, series))
 
 
-@pytest.mark.parametrize("lookback", [1, LEARNT_SESSIONS, LEARNT_SESSIONS + 1, 40])
-def test_the_trained_form_equals_the_stateless_network_warm_up_or_not(lookback: int) -> None:
+@pytest.mark.parametrize("lookback", [1, GRADIENT_SESSIONS, GRADIENT_SESSIONS + 1, 40])
+def test_the_trained_form_equals_the_stateless_network_with_and_without_warm_up(lookback: int) -> None:
     spec = NetworkSpec(lookback, FEATURES, UNITS, HORIZON, seed=4)
     trained, plain = build_stateful_lstm(spec, unroll=False), build_lstm(spec, unroll=False)
     trained.set_weights(list(WEIGHTS.values()))
@@ -98,10 +98,10 @@ def test_no_gradient_reaches_the_warm_up() -> None:
         tape.watch(inputs)
         answer = tf.reduce_sum(model(inputs))
     reached = np.abs(tape.gradient(answer, inputs).numpy()).max(axis=(0, 2)) > 0
-    assert reached.tolist() == [False] * (SESSIONS - LEARNT_SESSIONS) + [True] * LEARNT_SESSIONS
+    assert reached.tolist() == [False] * (SESSIONS - GRADIENT_SESSIONS) + [True] * GRADIENT_SESSIONS
 
 
-def test_a_restart_forgets_everything() -> None:
+def test_a_restart_resets_the_states() -> None:
     for network in (CarriedLstm(WEIGHTS, BATCH), StatefulLstm(WEIGHTS, BATCH, 2)):
         first = network.feed(SERIES[:, :2])
         assert not np.allclose(network.feed(SERIES[:, :2]), first, atol=1e-3)
@@ -110,14 +110,14 @@ def test_a_restart_forgets_everything() -> None:
 
 
 @pytest.mark.parametrize("received", [1, 2, 4])
-def test_a_batch_of_another_size_is_refused_with_both_sizes(received: int) -> None:
+def test_a_batch_of_another_size_is_an_error_with_both_sizes(received: int) -> None:
     partial = np.zeros((received, 2, FEATURES), np.float32)
     for network in (CarriedLstm(WEIGHTS, BATCH), StatefulLstm(WEIGHTS, BATCH, 2)):
         before = network.feed(SERIES[:, :2])
         network.restart()
         with pytest.raises(BatchError, match=f"states of 3 symbols, received a batch of {received};"):
             network.feed(partial)
-        # Nothing was taken: the states still are those of the restart.
+        # The states are unchanged, those of the restart.
         np.testing.assert_array_equal(network.feed(SERIES[:, :2]), before)
 
 
@@ -131,20 +131,20 @@ def test_ten_symbols_do_not_divide_into_batches_of_four() -> None:
         carried.feed(batches[2])
 
 
-def test_sessions_of_other_inputs_are_refused() -> None:
+def test_sessions_with_a_wrong_number_of_inputs_are_an_error() -> None:
     for network in (CarriedLstm(WEIGHTS, BATCH), StatefulLstm(WEIGHTS, BATCH, 1)):
         with pytest.raises(ArtifactError, match="4 inputs per session, received 5"):
             network.feed(np.zeros((BATCH, 1, 5), np.float32))
 
 
-def test_each_row_carries_a_state_of_its_own() -> None:
+def test_each_row_has_its_own_state() -> None:
     together = CarriedLstm(WEIGHTS, BATCH).feed(SERIES)
     for row in range(BATCH):
         alone = CarriedLstm(WEIGHTS, 1).feed(SERIES[row : row + 1])
         np.testing.assert_array_equal(alone[0], together[row])
 
 
-def test_trained_arrays_go_over_to_the_carried_form() -> None:
+def test_trained_arrays_give_the_same_forecasts_in_the_stateful_form() -> None:
     model = build_stateful_lstm(NetworkSpec(SESSIONS, FEATURES, UNITS, HORIZON, seed=6))
     weights = stateful_lstm_weights(model)
     carried = StatefulLstm(weights, BATCH, SESSIONS).feed(SERIES)

@@ -1,4 +1,4 @@
-"""The extended inputs: literal values, holes, the earnings cycle by weekday, finite memory, no look-ahead."""
+"""Extended inputs: literal values, holes, the earnings cycle by weekday, finite memory, no look-ahead."""
 
 from dataclasses import replace
 
@@ -23,13 +23,13 @@ def column(values: np.ndarray, name: str) -> np.ndarray:
 
 
 def zigzag(n: int, step: float = 0.01) -> np.ndarray:
-    """Closes whose log returns are +step, -step, +step, ..."""
+    """Return closes whose log returns are +step, -step, +step, ..."""
     closes: np.ndarray = 100 * np.exp(step * (np.arange(n) % 2))
     return closes
 
 
 def reported(n: int, row: int, volume: float = np.e**1.5) -> PriceHistory:
-    """A zigzag whose close moves by 8 % for good at one row, on a multiple of the usual volume."""
+    """Return a zigzag with a permanent move of 8 % at one row, on a multiple of the usual volume."""
     close = zigzag(n)
     close[row:] *= np.exp(0.08 if row % 2 else -0.08)
     frame = frame_of_closes(close)
@@ -83,7 +83,7 @@ def test_weekdays() -> None:
     assert features(sunday)[0, 6:11].tolist() == [0.0] * 5
 
 
-def test_a_usual_session_scores_nothing() -> None:
+def test_a_usual_session_scores_zero() -> None:
     moves, volumes = cycle_scores(frame_of_closes(zigzag(120)))
     np.testing.assert_allclose(moves[60:], 0, atol=1e-12)
     np.testing.assert_allclose(volumes[60:], 0, atol=1e-12)
@@ -91,7 +91,7 @@ def test_a_usual_session_scores_nothing() -> None:
     assert np.isnan(volumes[0])
 
 
-def test_a_report_scores_by_the_forty_sessions_before_it() -> None:
+def test_a_report_is_scored_relative_to_the_forty_sessions_before_it() -> None:
     moves, volumes = cycle_scores(reported(120, 100))
     # |-0.01 - 0.08| / 0.01 = 9
     assert moves[100] == pytest.approx(2.1972246, rel=1e-6)
@@ -111,7 +111,7 @@ def test_scores_are_bounded() -> None:
     assert still[105] == pytest.approx(-1.6)
 
 
-def test_an_unknown_open_leaves_the_return_and_a_zero_volume_is_unknown() -> None:
+def test_an_unknown_open_keeps_the_return_and_a_zero_volume_is_unknown() -> None:
     frame = reported(120, 100)
     opened, volume = frame.open.copy(), frame.volume.copy()
     opened[100], volume[100] = NAN, 0.0
@@ -120,11 +120,11 @@ def test_an_unknown_open_leaves_the_return_and_a_zero_volume_is_unknown() -> Non
     assert np.isnan(volumes[100])
 
 
-def test_a_report_thirteen_weeks_ago_is_seen_by_its_step() -> None:
-    # weekdays only: 13 weeks are 65 rows, so as_of 164 stands 65 rows after 99 and step 1 falls on the report
+def test_a_report_thirteen_weeks_ago_is_in_the_column_of_its_step() -> None:
+    # weekdays only: 13 weeks are 65 rows, so as_of 164 is 65 rows after 99 and step 1 is the report
     values = features(reported(180, 100))
     moves = [column(values, f"cycle_move_{offset}") for offset in range(6)]
-    # 26 weeks ago every session was usual, further back there was none: half of what 13 weeks say
+    # 26 weeks ago every session was usual, before that there is none: half of the value of 13 weeks
     expected = [0, 1.0986123, *[-0.0911608] * 4]
     assert [moves[offset][164] for offset in range(6)] == pytest.approx(expected, rel=1e-6)
     assert moves[2][163] == pytest.approx(1.0986123, rel=1e-6)
@@ -132,9 +132,9 @@ def test_a_report_thirteen_weeks_ago_is_seen_by_its_step() -> None:
     assert column(values, "cycle_volume_1")[164] == pytest.approx(0.75)
 
 
-def test_the_cycle_is_the_mean_over_the_quarters_that_are_there() -> None:
+def test_the_cycle_is_the_mean_over_the_known_quarters() -> None:
     values = column(features(reported(420, 100)), "cycle_move_1")
-    # 13, 26, 39 and 52 weeks after the row before the report, 2, 3, 4 and 4 quarters are there
+    # 13, 26, 39 and 52 weeks after the row before the report, 2, 3, 4 and 4 quarters are known
     seen = [values[99 + 65 * quarters] for quarters in (1, 2, 3, 4)]
     assert seen == pytest.approx([2.1972246 / 2, 2.1972246 / 3, 2.1972246 / 4, 2.1972246 / 4], rel=1e-6)
     assert values[99 + 65 * 4 + 1] < 0
@@ -148,7 +148,7 @@ def test_the_future_changes_nothing() -> None:
         np.testing.assert_array_equal(index_features(changed)[: row + 1], index_features(frame)[: row + 1])
 
 
-def test_a_tail_of_the_memory_gives_what_the_whole_history_gives() -> None:
+def test_the_last_rows_give_the_same_inputs_as_the_whole_history() -> None:
     frame = make_frame("AAA", 700, 4, holes=[420, 500, 650])
     whole = features(frame)
     for stop in (420, 560, 651, 700):
@@ -156,9 +156,9 @@ def test_a_tail_of_the_memory_gives_what_the_whole_history_gives() -> None:
         np.testing.assert_array_equal(tail[-1], whole[stop - 1])
 
 
-def test_a_sparse_grid_never_reaches_past_as_of() -> None:
+def test_a_sparse_grid_reads_nothing_after_as_of() -> None:
     grid = make_frame("AAA", 80, 5)
-    # a session a month: five sessions after the one 91 days ago would lie in the future
+    # a session a month: five sessions after the one 91 days ago would be in the future
     sessions = np.datetime64("2000-01-03", "D") + 30 * np.arange(80)
     frame = replace(grid, sessions=sessions, final_at=sessions.astype("datetime64[s]"))
     values = features(frame)
@@ -173,11 +173,11 @@ def test_rebasing_prices_and_volumes_changes_nothing() -> None:
     np.testing.assert_allclose(features(rebased), features(frame), atol=1e-9)
 
 
-def test_an_index_is_compared_with_its_past() -> None:
+def test_index_inputs_are_relative_to_the_past_of_the_index() -> None:
     close = np.full(100, 20.0)
     close[-1] = 22.0
     values = index_features(frame_of_closes(close))
-    # ln 1.1 = 0.0953102: times 10 and 5; less a 22nd and a 66th of it, times 4 and 3
+    # ln 1.1 = 0.0953102: times 10 and 5; minus a 22nd and a 66th of it, times 4 and 3
     assert values[-1] == pytest.approx([0.9531018, 0.4765509, 0.3639117, 0.2815983], rel=1e-5)
     assert np.isnan(values[0, :2]).all()
 

@@ -1,4 +1,4 @@
-"""The inputs of a symbol: literal values, holes, finite memory."""
+"""Core inputs of a symbol: literal values, holes, finite memory."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ def column(values: np.ndarray, name: str) -> np.ndarray:
 
 
 def zigzag(n: int, step: float = 0.01) -> np.ndarray:
-    """Closes whose log returns are +step, -step, +step, ..."""
+    """Return closes whose log returns are +step, -step, +step, ..."""
     closes: np.ndarray = 100 * np.exp(step * (np.arange(n) % 2))
     return closes
 
@@ -34,7 +34,7 @@ def test_ewma_leaves_holes_out_and_normalises() -> None:
     np.testing.assert_allclose(mean, [1.0, 1.0, 2.6], rtol=1e-14)
 
 
-def test_ewma_knows_nothing_before_its_first_value() -> None:
+def test_ewma_is_unknown_before_the_first_value() -> None:
     np.testing.assert_array_equal(truncated_ewma(np.array([NAN, NAN, 2.0]), 0.94), [NAN, NAN, 2.0])
 
 
@@ -64,7 +64,7 @@ def test_sigma_reacts_to_a_shock_by_six_percent_of_its_square() -> None:
     assert ewma_sigma(close)[-1] == pytest.approx(0.000244**0.5, rel=1e-5)
 
 
-def test_sigma_is_floored() -> None:
+def test_sigma_has_a_lower_bound() -> None:
     assert ewma_sigma(np.full(80, 5.0))[-1] == 0.003
 
 
@@ -78,7 +78,7 @@ def test_sigma_is_unknown_at_a_hole_and_counts_bars_not_sessions() -> None:
     assert np.isnan(ewma_sigma(close)[63])
 
 
-def test_bars_before_a_long_silence_do_not_count() -> None:
+def test_bars_before_a_long_gap_do_not_count() -> None:
     close = zigzag(620)
     close[300:540] = NAN
     sigma = ewma_sigma(close)
@@ -98,7 +98,7 @@ def test_own_features_of_a_zigzag() -> None:
     np.testing.assert_allclose(values[-1], expected, atol=1e-6)
 
 
-def test_log_volume_is_compared_with_its_mean_of_twenty_sessions() -> None:
+def test_log_volume_is_relative_to_its_mean_of_twenty_sessions() -> None:
     frame = frame_of_closes(zigzag(100))
     volume = frame.volume.copy()
     volume[-1] *= np.e
@@ -146,7 +146,7 @@ def test_reference_features_by_role() -> None:
     np.testing.assert_allclose(level, np.full((3, 1), 2.995732274), rtol=1e-9)
 
 
-def test_an_empty_frame_gives_no_rows() -> None:
+def test_an_empty_history_gives_no_rows() -> None:
     values, sigma = own_features(make_frame("AAA", 10, 1).until(0))
     assert values.shape == (0, 8)
     assert sigma.shape == (0,)

@@ -1,4 +1,4 @@
-"""The pipeline: one way to inputs, fitted before the cut, the same in serving as in training."""
+"""The pipeline: fitted before the cut, with the same inputs in serving as in training."""
 
 import json
 from dataclasses import replace
@@ -33,7 +33,7 @@ def test_columns_and_masks(pipeline: Pipeline) -> None:
     assert pipeline.trained_references == ("SPY", "^VIX")
 
 
-def test_inputs_are_centred_on_the_fit_span_never_stretched_and_finite(panel: Panel, pipeline: Pipeline) -> None:
+def test_inputs_are_centred_on_the_train_span_never_stretched_and_finite(panel: Panel, pipeline: Pipeline) -> None:
     windows = pipeline.windows(panel, require_targets=True)
     assert windows.inputs.shape == (3 * 420, 14)
     assert np.isfinite(windows.inputs).all()
@@ -52,7 +52,7 @@ def test_statistics_stop_at_the_cut(panel: Panel, pipeline: Pipeline) -> None:
     assert Pipeline.fit(panel, make_recipe(), CUT + np.timedelta64(30, "D")) != pipeline
 
 
-def test_a_session_final_at_the_very_cut_enters_the_statistics(panel: Panel) -> None:
+def test_a_session_final_exactly_at_the_cut_enters_the_statistics(panel: Panel) -> None:
     at = panel.frames[0].final_at[300]
     before, second = at - np.timedelta64(1, "s"), np.timedelta64(1, "s")
     fitted = Pipeline.fit(panel, make_recipe(), at)
@@ -69,9 +69,11 @@ def test_windows_without_inputs_are_the_same_windows(panel: Panel, pipeline: Pip
 
 
 @pytest.mark.parametrize("rows", [420, 310, MEMORY + 5])
-def test_the_newest_window_is_what_training_would_cut_there(panel: Panel, pipeline: Pipeline, rows: int) -> None:
-    newest, refusals = pipeline.newest(last_rows(panel, rows))
-    assert refusals == ()
+def test_the_newest_window_equals_the_training_window_of_that_session(
+    panel: Panel, pipeline: Pipeline, rows: int
+) -> None:
+    newest, skipped = pipeline.newest(last_rows(panel, rows))
+    assert skipped == ()
     windows = pipeline.windows(panel, require_targets=False)
     last = np.array([np.flatnonzero(windows.symbol_index == index)[-1] for index in range(3)])
     assert newest.gather().shape == (3, 5, 14)
@@ -98,32 +100,34 @@ def test_a_longer_history_gives_bit_for_bit_the_same_own_inputs(panel: Panel, pi
         (0, [], "no sessions"),
     ],
 )
-def test_refusals_say_what_is_missing(pipeline: Pipeline, n: int, holes: list[int], reason: str) -> None:
+def test_a_skipped_symbol_has_a_reason_that_names_what_is_missing(
+    pipeline: Pipeline, n: int, holes: list[int], reason: str
+) -> None:
     refused = make_frame("BAD", 600, 1, holes=[hole for hole in holes]).until(n)
     served = make_frame("GOOD", 300, 2)
-    newest, refusals = pipeline.newest(Panel((refused, served)))
+    newest, skipped = pipeline.newest(Panel((refused, served)))
     assert newest.symbol_index.tolist() == [1]
     assert len(newest) == 1
-    assert [refusal.symbol for refusal in refusals] == ["BAD"]
-    assert reason in refusals[0].reason
+    assert [symbol.symbol for symbol in skipped] == ["BAD"]
+    assert reason in skipped[0].reason
 
 
-def test_a_hole_outside_the_window_is_no_reason_to_refuse(pipeline: Pipeline) -> None:
-    newest, refusals = pipeline.newest(Panel((make_frame("AAA", 300, 1, holes=[294]),)))
-    assert (len(newest), refusals) == (1, ())
+def test_a_hole_outside_the_window_does_not_skip_the_symbol(pipeline: Pipeline) -> None:
+    newest, skipped = pipeline.newest(Panel((make_frame("AAA", 300, 1, holes=[294]),)))
+    assert (len(newest), skipped) == (1, ())
 
 
-def test_masks_never_block_and_are_told(panel: Panel, pipeline: Pipeline) -> None:
+def test_masked_references_are_reported_and_skip_no_symbol(panel: Panel, pipeline: Pipeline) -> None:
     spy = panel.references["SPY"]
     holed = replace(spy, close=np.where(np.arange(420) == 417, np.nan, spy.close))
     partly = Panel(panel.frames, {"SPY": holed})
     assert pipeline.degraded(panel) == ((), (), ())
     assert pipeline.degraded(partly) == (("SPY", "^VIX"),) * 3
-    newest, refusals = pipeline.newest(partly)
-    assert refusals == ()
+    newest, skipped = pipeline.newest(partly)
+    assert skipped == ()
     gathered = newest.gather()
     assert gathered[0, :, 10].tolist() == [1, 1, 0, 0, 1]
-    # Tokyo closes before New York does on the same date: it sees the hole a session later
+    # Tokyo closes before New York does on the same date: it has the hole a session later
     assert gathered[2, :, 10].tolist() == [1, 1, 1, 0, 0]
     assert (gathered[:, :, 11:14] == 0).all()
     assert (gathered[0, 2, 8:10] == 0).all()
@@ -143,13 +147,13 @@ def test_json_round_trip(pipeline: Pipeline) -> None:
     "change",
     [{"feature_names": ["return"]}, {"scale": [1.0]}, {"references": [["SPY", "weather"]]}, {"lookback": None}],
 )
-def test_an_altered_pipeline_is_refused(pipeline: Pipeline, change: dict[str, object]) -> None:
+def test_an_altered_pipeline_is_an_error(pipeline: Pipeline, change: dict[str, object]) -> None:
     with pytest.raises(ArtifactError):
         Pipeline.from_dict({**pipeline.to_dict(), **change})
 
 
-def test_nothing_to_fit_on(panel: Panel) -> None:
-    with pytest.raises(TooLittleHistory, match="no session of the 3 frames"):
+def test_a_fit_without_sessions_is_an_error(panel: Panel) -> None:
+    with pytest.raises(TooLittleHistory, match="no session of the 3 symbols"):
         Pipeline.fit(panel, make_recipe(), np.datetime64("2000-01-31T00:00:00"))
 
 
@@ -160,7 +164,7 @@ def test_without_references_there_are_eight_inputs(panel: Panel) -> None:
     assert Pipeline.fit(panel, make_recipe(references=(VIX, SPY)), CUT).mask_columns == ((8, 9, 10), (11, 12, 13))
 
 
-def test_extended_windows_show_days_and_keep_the_rest_to_their_newest_session(panel: Panel) -> None:
+def test_extended_windows_hold_most_columns_at_the_newest_session_only(panel: Panel) -> None:
     config = replace(make_recipe(), inputs=Inputs.EXTENDED)
     extended = Pipeline.fit(panel, config, CUT)
     assert extended.feature_names[:4] == ("return", "range", "gap", "volume")
@@ -176,10 +180,10 @@ def test_extended_windows_show_days_and_keep_the_rest_to_their_newest_session(pa
 
 
 @pytest.mark.parametrize("rows", [420, INPUT_MEMORY + 5])
-def test_the_newest_extended_window_is_what_training_would_cut_there(panel: Panel, rows: int) -> None:
+def test_the_newest_extended_window_equals_the_training_window_of_that_session(panel: Panel, rows: int) -> None:
     extended = Pipeline.fit(panel, replace(make_recipe(), inputs=Inputs.EXTENDED), CUT)
-    newest, refusals = extended.newest(last_rows(panel, rows))
-    assert refusals == ()
+    newest, skipped = extended.newest(last_rows(panel, rows))
+    assert skipped == ()
     windows = extended.windows(panel, require_targets=False)
     last = np.array([np.flatnonzero(windows.symbol_index == index)[-1] for index in range(3)])
     np.testing.assert_allclose(newest.gather(), windows.select(last).gather(), atol=1e-6)

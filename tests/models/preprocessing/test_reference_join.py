@@ -1,4 +1,4 @@
-"""References are joined by instant: the newest expected session that is final, or a mask."""
+"""Join of references by instant: the newest expected session that is final, or a mask."""
 
 import numpy as np
 import pytest
@@ -29,8 +29,8 @@ def level_table(*levels: float) -> ReferenceTable:
 @pytest.mark.parametrize(
     ("own", "row"),
     [
-        ("2024-07-01T07:30", -1),  # Tokyo's Monday comes before New York's
-        ("2024-07-02T07:30", 0),  # Tokyo's Tuesday knows New York's Monday
+        ("2024-07-01T07:30", -1),  # Tokyo's Monday ends before New York's
+        ("2024-07-02T07:30", 0),  # Tokyo's Tuesday uses New York's Monday
         ("2024-07-02T21:29:59", 0),
         ("2024-07-02T21:30", 1),  # the same instant counts
         ("2024-07-03T18:30", 2),  # a half day is final earlier
@@ -82,7 +82,7 @@ def test_reference_names_end_with_the_mask_channel() -> None:
     )
 
 
-def test_an_index_without_its_past_is_there_and_its_change_unknown() -> None:
+def test_an_index_without_a_past_is_present_and_its_change_unknown() -> None:
     close = np.full(100, 20.0)
     close[97] = np.nan
     (table,) = reference_tables((VIX,), {"^VIX": frame_of_closes(close, "^VIX")}, Inputs.EXTENDED)
@@ -97,7 +97,7 @@ def test_an_index_without_its_past_is_there_and_its_change_unknown() -> None:
     assert masked(table, table.final_at[-3:])
 
 
-def test_an_absent_index_is_masked_in_every_further_column() -> None:
+def test_an_absent_index_is_masked_in_all_columns() -> None:
     (table,) = reference_tables((VIX,), {}, Inputs.EXTENDED)
     joined = join(table, make_frame("AAA", 10, 1).final_at, np.full(10, 0.01))
     assert joined.shape == (10, 7)

@@ -21,7 +21,7 @@ def test_a_column_that_moves_little_is_not_stretched() -> None:
     assert fit_scaling(np.array([[0.0], [1.0]])).scale == (1.0,)
 
 
-def test_fixed_columns_are_left_alone() -> None:
+def test_fixed_columns_are_not_scaled() -> None:
     scaling = fit_scaling(np.array([[1.0, 0.0], [1.0, 10.0]]), fixed=(0,))
     assert scaling.centre == (0.0, 5.0)
     assert scaling.scale == (1.0, 5.0)

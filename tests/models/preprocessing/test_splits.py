@@ -1,4 +1,4 @@
-"""Spans: sizes, purges by date and by instant, refusals."""
+"""Spans: sizes, purges by date and by instant, errors."""
 
 from dataclasses import replace
 
@@ -33,7 +33,7 @@ def check_order(windows: PooledWindows, spans: Spans) -> None:
     assert last_target(windows, spans.test) == spans.test_until
 
 
-def test_a_quarter_stops_and_a_year_judges_with_three_dates_between(windows: PooledWindows) -> None:
+def test_validation_is_a_quarter_and_test_a_year_with_three_dates_between(windows: PooledWindows) -> None:
     spans = holdout_spans(windows, NEVER)
     dates = np.unique(windows.as_of)
     assert len(dates) == 1200 - 79 - 3
@@ -45,7 +45,7 @@ def test_a_quarter_stops_and_a_year_judges_with_three_dates_between(windows: Poo
     check_order(windows, spans)
 
 
-def test_the_cut_is_an_instant_and_counts_targets(windows: PooledWindows) -> None:
+def test_the_cut_is_an_instant_that_applies_to_targets(windows: PooledWindows) -> None:
     cut = windows.target_final_at[:, -1].max() - np.timedelta64(1, "s")
     spans = holdout_spans(windows, cut)
     assert spans.test_until <= cut
@@ -54,7 +54,7 @@ def test_the_cut_is_an_instant_and_counts_targets(windows: PooledWindows) -> Non
     assert set(windows.symbol_index[newest & spans.test].tolist()) == {2}
 
 
-def test_a_target_final_at_the_very_cut_counts(windows: PooledWindows) -> None:
+def test_a_target_final_exactly_at_the_cut_counts(windows: PooledWindows) -> None:
     cut = windows.target_final_at[:, -1].max()
     spans = holdout_spans(windows, cut)
     assert spans.test_until == cut
@@ -70,7 +70,7 @@ def test_a_thousand_dates_are_needed(windows: PooledWindows) -> None:
         holdout_spans(windows.select(windows.as_of < dates[999]), NEVER)
 
 
-def test_purge_by_instant_where_a_calendar_rests_for_long() -> None:
+def test_spans_are_purged_by_instant_where_a_calendar_has_a_long_break() -> None:
     panel = make_panel(1200, seed=2, symbols=("AAA",), tokyo=())
     validation_start = holdout_spans(cut_windows(panel, make_recipe(), require_targets=True), NEVER).validation_dates[0]
     tokyo = make_frame("7203.T", 1200, 9, calendar="XTKS")
@@ -94,14 +94,14 @@ def test_spans_between_given_dates(windows: PooledWindows) -> None:
         (day("2002-01-01"), day("2002-12-31")),
         (day("2003-01-01"), day("2003-12-31")),
     )
-    # 2001-12-31 was a Monday: its third session after is 01-03, the first stop as_of is 01-01
+    # 2001-12-31 was a Monday: its third session after is 01-03, the first as_of of the validation span is 01-01
     assert spans.train_dates == (day("2000-06-01"), day("2001-12-27"))
     assert spans.validation_dates == (day("2002-01-01"), day("2002-12-27"))
     assert spans.test_dates == (day("2003-01-01"), day("2003-12-31"))
     check_order(windows, spans)
 
 
-def test_spans_out_of_order_or_empty(windows: PooledWindows) -> None:
+def test_spans_out_of_order_or_empty_are_errors(windows: PooledWindows) -> None:
     day = np.datetime64
     years = [(day(f"{year}-01-01"), day(f"{year}-12-31")) for year in (2001, 2002, 2003, 2090)]
     with pytest.raises(ValueError, match="must follow each other"):
@@ -117,14 +117,14 @@ def one_day_each(*days: str) -> list[tuple[np.datetime64, np.datetime64]]:
 @pytest.mark.parametrize(
     "days", [("2001-01-02", "2001-01-02", "2002-01-02"), ("2001-01-02", "2002-01-02", "2002-01-02")]
 )
-def test_spans_that_share_a_date_are_refused(windows: PooledWindows, days: tuple[str, str, str]) -> None:
-    fit, stop, judge = one_day_each(*days)
+def test_spans_that_share_a_date_are_an_error(windows: PooledWindows, days: tuple[str, str, str]) -> None:
+    train, validation, test = one_day_each(*days)
     with pytest.raises(ValueError, match="must follow each other"):
-        spans_between(windows, fit, stop, judge)
+        spans_between(windows, train, validation, test)
 
 
 @pytest.mark.parametrize(("stop", "judge"), [("2001-12-31", "2003-01-01"), ("2002-01-02", "2002-06-03")])
-def test_a_span_that_begins_before_the_end_of_the_one_before_is_refused(
+def test_a_span_that_starts_before_the_previous_one_ends_is_an_error(
     windows: PooledWindows, stop: str, judge: str
 ) -> None:
     day = np.datetime64
@@ -140,7 +140,7 @@ def test_a_span_may_be_one_date(windows: PooledWindows) -> None:
 
 
 @pytest.mark.parametrize(("empty", "name"), [(0, "train"), (1, "validation"), (2, "test")])
-def test_an_empty_span_is_named_with_its_dates(windows: PooledWindows, empty: int, name: str) -> None:
+def test_an_empty_span_is_an_error_with_its_dates(windows: PooledWindows, empty: int, name: str) -> None:
     day = np.datetime64
     ranges = one_day_each("2001-01-02", "2002-01-02", "2003-01-02")
     weekends = [("2001-01-06", "2001-01-07"), ("2002-01-05", "2002-01-06"), ("2003-01-04", "2003-01-05")]

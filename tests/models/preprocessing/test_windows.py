@@ -57,7 +57,7 @@ def test_unknown_targets_have_no_instant() -> None:
     assert np.isnan(windows.targets[3]).all()
 
 
-def test_min_bars_counts_bars_with_as_of() -> None:
+def test_min_bars_includes_the_bar_of_as_of() -> None:
     frame = make_frame("AAA", 10, 1, holes=[2])
     rule = WindowRule(lookback=1, horizon=1, require_targets=False, min_bars=5)
     windows = pool_windows((frame,), [np.where(np.isnan(frame.close), NAN, 0.01)], np.empty((10, 0), "f4"), rule)
@@ -65,7 +65,7 @@ def test_min_bars_counts_bars_with_as_of() -> None:
 
 
 @pytest.mark.parametrize("frames", [(), (make_frame("AAA", 2, 1),)])
-def test_too_short_a_panel_gives_no_windows_of_the_right_shape(frames: tuple[PriceHistory, ...]) -> None:
+def test_a_short_panel_gives_empty_arrays_of_the_right_shape(frames: tuple[PriceHistory, ...]) -> None:
     rule = WindowRule(lookback=5, horizon=3, require_targets=True)
     windows = pool_windows(frames, [np.full(2, 0.01) for _ in frames], np.empty((2 * len(frames), 4), "f4"), rule)
     assert len(windows) == 0

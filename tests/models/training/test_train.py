@@ -190,15 +190,15 @@ def test_a_symbol_with_a_short_history_is_skipped_with_the_reason(trained: Train
     young = make_frame("NEW", 100, seed=8)
     batch = trained.forecaster.forecast(Panel((young, known.frames[0]), known.references))
     assert batch.symbols == ("AAA",)
-    assert batch.refusals[0].symbol == "NEW"
-    assert "a network needs 250" in batch.refusals[0].reason
+    assert batch.skipped[0].symbol == "NEW"
+    assert "a network needs 250" in batch.skipped[0].reason
 
 
 def test_a_panel_without_a_forecast_gives_only_reasons(trained: Trained) -> None:
     batch = trained.forecaster.forecast(Panel((make_frame("NEW", 100, seed=8),)))
     assert batch.symbols == ()
     assert batch.quantiles.shape == (0, 3, 7)
-    assert len(batch.refusals) == 1
+    assert len(batch.skipped) == 1
 
 
 @pytest.mark.parametrize("strategy", list(Strategy))

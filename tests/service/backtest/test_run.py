@@ -144,7 +144,7 @@ def test_a_file_that_cannot_be_written_is_one_sentence(prices: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [
-        (("--from", "2012-13-01"), "'--from': '2012-13-01' is no date; write it as 2015-01-02"),
+        (("--from", "2012-13-01"), "'--from': '2012-13-01' is not a date; write it as 2015-01-02"),
         (("--from", "2014-01-02", "--to", "2013-01-02"), "swap them"),
         (("--from", "2030-01-02", "--to", "2031-01-02"), "no session from 2030-01-02"),
         (("--lookbacks", "5,0"), "--lookbacks '0' must be a whole number from 1 to 60"),

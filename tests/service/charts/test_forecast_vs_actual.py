@@ -48,7 +48,7 @@ def test_only_the_last_60_scored_sessions_are_shown_with_the_void_ones_among_the
     assert len(role(chart, "band80")["x"]) == 61
     assert chart.readout[0].text.startswith("2018-01-21")
     assert chart.caption == (
-        "49 of the last 60 closes of T lie inside the 80 % interval (82 %, nominal 80 %). 1 is void, as no close came, "
+        "49 of the last 60 closes of T are inside the 80 % interval (82 %, nominal 80 %). 1 is void, as no close came, "
         "and not counted."
     )
     assert role(chart, "void")["x"] == [51]
@@ -64,14 +64,14 @@ def test_pending_and_superseded_ones_are_left_out() -> None:
 def test_a_short_record_is_said() -> None:
     rows = [Past(day, inside=place != 0) for place, day in enumerate(days(12))]
     assert drawn(rows).caption == (
-        "Not enough history yet (12 of 60 scored sessions). So far 11 of 12 closes of T lie inside the 80 % interval."
+        "Not enough history yet (12 of 60 scored sessions). So far 11 of 12 closes of T are inside the 80 % interval."
     )
 
 
 def test_nothing_scored_is_a_figure_that_says_so() -> None:
     chart = drawn([])
     assert chart.caption == "Not enough history yet (0 of 60 scored sessions)."
-    assert "nothing is scored yet" in [note["text"] for note in chart.figure["layout"]["annotations"]]
+    assert "no scored forecast yet" in [note["text"] for note in chart.figure["layout"]["annotations"]]
     assert chart.table.rows == ()
     assert chart.alt == "No forecast of T for AAPL is scored yet."
 
@@ -90,4 +90,4 @@ def test_back_filled_forecasts_are_called_so() -> None:
 
 def test_the_text_alternative_names_what_was_missed() -> None:
     one, two = days(2)
-    assert "1 inside, 1 missed (2018-01-03), 0 void." in drawn([Past(one), Past(two, 0.05, inside=False)]).alt
+    assert "1 inside, 1 outside (2018-01-03), 0 void." in drawn([Past(one), Past(two, 0.05, inside=False)]).alt

@@ -50,9 +50,7 @@ def test_a_killed_worker_is_said_and_replaced() -> None:
     worker = WarmWorker()
     try:
         before = worker.run(tasks.whereabouts, None)
-        with pytest.raises(
-            WorkerDied, match=r"forecasting worker process ended in the middle of a task \(exit code -9\)"
-        ):
+        with pytest.raises(WorkerDied, match=r"forecasting worker process ended during a task \(exit code -9\)"):
             worker.run(tasks.die, None)
         assert worker.run(tasks.whereabouts, None) != before
         assert worker.pid is not None

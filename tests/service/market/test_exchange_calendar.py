@@ -149,7 +149,7 @@ def test_the_machines_time_zone_changes_nothing() -> None:
     tokyo = get_calendar("XTKS", date(2018, 1, 1), date(2018, 12, 31))
     assert tokyo.last == date(2020, 12, 31)
     assert tokyo.newest_opened(utc("2020-12-31 23:30")) == date(2020, 12, 30)
-    with pytest.raises(CalendarError, match="XTKS: session 1 after 2020-12-30 lies outside"):
+    with pytest.raises(CalendarError, match="XTKS: session 1 after 2020-12-30 is outside"):
         tokyo.next(date(2020, 12, 30))
 
 
@@ -219,7 +219,7 @@ def test_an_exchange_nobody_knows_trades_monday_to_friday() -> None:
     assert_weekdays(calendar)
     assert (calendar.name, calendar.last) == ("weekdays", date(2020, 12, 31))
     assert calendar.is_session(date(2020, 12, 31))
-    with pytest.raises(CalendarError, match="lies outside"):
+    with pytest.raises(CalendarError, match="is outside"):
         calendar.next(date(2020, 12, 31))
     table = calendar.table(date(2018, 12, 21), date(2018, 12, 26))
     assert {column.dtype for column in (table.open_at, table.close_at)} == {np.dtype("datetime64[s]")}

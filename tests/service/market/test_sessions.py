@@ -7,6 +7,7 @@ from sqlalchemy import select
 from service.db.session import Database
 from service.db.tables import sessions
 from service.market.exchange_calendar import get_calendar
+from service.market.instruments import add_symbols
 from service.market.sessions import closed_sessions, ensure_sessions, mark_closed, reopen
 
 SETTLE = timedelta(minutes=90)
@@ -39,6 +40,7 @@ def test_a_half_day_closes_early(database: Database) -> None:
 def test_closed_sessions_are_marked_and_reopened(database: Database) -> None:
     ensure(database, date(2024, 1, 8), date(2024, 1, 12))
     with database.transaction() as connection:
+        add_symbols(connection, ["AAPL"], datetime(2024, 1, 8, tzinfo=UTC), {})  # closures of calendars in use are read
         assert mark_closed(connection, "XNYS", [date(2024, 1, 9), date(2024, 1, 15)]) == 1
         assert mark_closed(connection, "XNYS", [date(2024, 1, 9)]) == 0
         assert closed_sessions(connection, date(2024, 1, 9)) == {"XNYS": {date(2024, 1, 9)}}

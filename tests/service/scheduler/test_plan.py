@@ -7,7 +7,15 @@ from sqlalchemy import Row, select
 
 from service.db.tables import runs
 from service.market.instruments import add_symbols, remove_symbols
-from service.scheduler.plan import answer_requests, ask, body_hash, newest_runs, plan_due, plan_trainings, read_request
+from service.scheduler.plan import (
+    add_request,
+    answer_requests,
+    body_hash,
+    newest_runs,
+    plan_due,
+    plan_trainings,
+    read_request,
+)
 from service.scheduler.state import GroupReader, active_calendars, calendar_views
 from tests.support.recorded import RecordedWalks, Walk
 from tests.support.service_factory import MACHINE_START, Service
@@ -72,7 +80,7 @@ def test_a_calendar_without_symbols_is_not_planned(service: Service) -> None:
 def test_a_request_names_the_newest_runs_of_its_job(service: Service) -> None:
     done(service)
     with service.database.transaction() as connection:
-        request = ask(connection, "forecast", MACHINE_START)
+        request = add_request(connection, "forecast", MACHINE_START)
         assert read_request(connection, request).state == "pending"
         answer_requests(service.context, connection, FRIDAY)
         answered = read_request(connection, request)
@@ -83,7 +91,7 @@ def test_a_request_names_the_newest_runs_of_its_job(service: Service) -> None:
 
 def test_a_request_is_answered_by_the_loop_with_runs_planned_in_the_same_turn(service: Service) -> None:
     with service.database.transaction() as connection:
-        request = ask(connection, "pull", MACHINE_START)
+        request = add_request(connection, "pull", MACHINE_START)
     scheduler = service.scheduler()
     scheduler.step()
     scheduler.close()

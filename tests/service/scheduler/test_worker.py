@@ -94,7 +94,7 @@ def test_an_unknown_symbol_is_said_and_left_alone(service: Service, source: Reco
     assert run_row(service, "forecast").state == "done"
 
 
-DIED = WorkerDied("the forecasting worker process ended in the middle of a task (exit code -9)")
+DIED = WorkerDied("the forecasting worker process ended during a task (exit code -9)")
 
 
 def test_a_worker_that_dies_costs_an_attempt(service: Service) -> None:

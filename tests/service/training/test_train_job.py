@@ -125,7 +125,9 @@ def test_a_network_is_trained_judged_and_decided_on(desk: Desk, monkeypatch: pyt
         judged = network.metrics["test"]
         # Random walks have nothing to be learned, so the gate must have refused them.
         assert (network.status, walk.status) == ("challenger", "champion")
-        assert network.reason.startswith("not promoted: the recipe does not beat the random walk over 252 sessions")
+        assert network.reason.startswith(
+            "not promoted: the model config does not beat the random walk over 252 sessions"
+        )
         assert judged["dates"] == 252
         assert network.trained_at == datetime(2018, 5, 31, 21, 30, tzinfo=UTC)
         assert network.data_until <= network.trained_at

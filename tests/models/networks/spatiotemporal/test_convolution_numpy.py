@@ -1,4 +1,4 @@
-"""Convolutions, ConvLSTM2D and the networks over frames in NumPy: literal numbers, and equal to Keras."""
+"""Convolutions, ConvLSTM2D and the spatiotemporal networks in NumPy: literal numbers, and equal to Keras."""
 
 import subprocess
 import sys
@@ -33,14 +33,14 @@ def test_literal_convolution_same_and_valid() -> None:
     # Position 0: 10 * 1 + 100 * 2; position 1: 1 + 20 + 300; ...; position 3: 3 + 40.
     np.testing.assert_array_equal(convolve(line, kernel, ConvGeometry((1,)))[0, :, 0], [210, 321, 432, 43])
     np.testing.assert_array_equal(convolve(line, kernel, ConvGeometry((1,), "valid"))[0, :, 0], [321, 432])
-    # With strides of 2 one zero is needed in all, and it stands at the end.
+    # With strides of 2 one zero is needed, and it is at the end.
     np.testing.assert_array_equal(convolve(line, kernel, ConvGeometry((2,)))[0, :, 0], [321, 43])
 
 
 def test_literal_transposed_convolution() -> None:
     line = np.array([1, 2], np.float32).reshape(1, 2, 1)
     kernel = np.array([1, 10, 100, 1000], np.float32).reshape(4, 1, 1)
-    # The whole answer is 1, 10, 100 + 2, 1000 + 20, 200, 2000; one cell is cut off at each end.
+    # The full result is 1, 10, 100 + 2, 1000 + 20, 200, 2000; one cell is cropped at each end.
     np.testing.assert_array_equal(convolve_transposed(line, kernel, (2,))[0, :, 0], [10, 102, 1020, 200])
 
 
@@ -57,7 +57,7 @@ def test_convolution_equals_keras(size: tuple[int, ...], strides: tuple[int, ...
 def test_transposed_convolution_equals_keras(taps: tuple[int, ...], strides: tuple[int, ...]) -> None:
     maps, kernel = random(2, 3, 5, 4, 3), random(*taps, 6, 3)
     expected = keras.ops.conv_transpose(maps, kernel, strides, "same")
-    # A cell sums over every tap and channel at most: the axis of filters is the last but one.
+    # A cell is a sum over at most all taps and channels: the axis of filters is the second to last.
     summed = np.swapaxes(kernel, -1, -2)
     assert_equal_in_float32(convolve_transposed(maps, kernel, strides), np.asarray(expected), [summed], 1)
 
@@ -124,22 +124,22 @@ def test_quantiles_never_cross(network: SpatiotemporalDefinition) -> None:
     assert (np.diff(network.forward(spec, weights, 5 * random(6, 4, 9, 5, 2)), axis=-1) >= 0).all()
 
 
-def test_misfits_are_told_in_words() -> None:
+def test_arrays_that_do_not_fit_are_errors_with_a_clear_message() -> None:
     network, spec = spatiotemporal_network("conv_lstm"), SpatiotemporalSpec(4, 9, 5, 2, 8, 3)
     weights, frames = spatiotemporal_weights(network.build(spec)), random(1, 4, 9, 5, 2)
     with pytest.raises(ArtifactError, match="do not fit frames of"):
         forward_checked(network, spec, weights, frames[:, :, :, :4])
     del weights["conv_lstm.1"]
-    with pytest.raises(ArtifactError, match=r"the conv_lstm's weights lack conv_lstm\.1"):
+    with pytest.raises(ArtifactError, match=r"the weights of conv_lstm lack conv_lstm\.1"):
         forward_checked(network, spec, weights, frames)
 
 
-def test_an_unknown_name_lists_the_known_ones() -> None:
+def test_an_unknown_name_lists_the_registered_ones() -> None:
     with pytest.raises(UnknownNetwork, match=r"named 'lstm'; choose one of: conv3d_lstm, .*, conv_lstm"):
         spatiotemporal_network("lstm")
 
 
-def test_a_kept_median_moves_all_quantiles_towards_the_targets_median() -> None:
+def test_a_median_share_moves_all_quantiles_towards_the_targets_median() -> None:
     network, spec = spatiotemporal_network("conv3d_lstm"), SpatiotemporalSpec(4, 9, 5, 2, 8, 2)
     weights, frames = spatiotemporal_weights(network.build(spec)), random(3, 4, 9, 5, 2)
     whole = network.forward(spec, weights, frames)
@@ -161,5 +161,5 @@ def test_serving_imports_no_framework() -> None:
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.name)
-def test_no_network_over_frames_carries_a_state(network: SpatiotemporalDefinition) -> None:
+def test_no_spatiotemporal_network_is_stateful(network: SpatiotemporalDefinition) -> None:
     assert [network.window(lookback) for lookback in (1, 5, 60)] == [1, 5, 60]

@@ -1,4 +1,4 @@
-"""The networks over frames in Keras: shapes, layouts, any horizon, seeds, the random latent."""
+"""Spatiotemporal networks in Keras: shapes, layouts, any horizon, seeds, the random latent."""
 
 import keras
 import numpy as np
@@ -14,17 +14,17 @@ NAMES = sorted(SPATIOTEMPORAL_NETWORKS)
 FRAMES = np.random.default_rng(1).random((3, 5, 9, 7, 2)).astype(np.float32)
 
 
-def test_conv_lstm_answers_in_five_or_four_dimensions() -> None:
+def test_conv_lstm_returns_five_or_four_dimensions() -> None:
     spec = SpatiotemporalSpec(5, 9, 7, 2, units=6, horizon=1)
     every = conv_lstm_layer("every", spec, 0, return_sequences=True)(FRAMES)
     last = conv_lstm_layer("last", spec, 0, return_sequences=False)(FRAMES)
     assert every.shape == (3, 5, 9, 7, 6)
     assert last.shape == (3, 9, 7, 6)
-    # Same seed, same weights: the last of every output is the last output.
+    # With the same seed the weights are equal: the last of all outputs is the last output.
     np.testing.assert_allclose(np.asarray(every)[:, -1], np.asarray(last), atol=1e-6)
 
 
-def test_conv_lstm_stacks_on_itself() -> None:
+def test_conv_lstm_layers_can_be_stacked() -> None:
     first = conv_lstm_layer("first", SpatiotemporalSpec(5, 9, 7, 2, units=6, horizon=1), 0, return_sequences=True)(
         FRAMES
     )
@@ -57,7 +57,7 @@ def test_any_number_of_frames_gives_any_horizon(name: str, frames: int, horizon:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_channels_first_is_the_same_network_turned(name: str) -> None:
+def test_channels_first_is_the_same_network_transposed(name: str) -> None:
     build = SPATIOTEMPORAL_NETWORKS[name].build_frames
     last = np.asarray(build(SpatiotemporalSpec(5, 9, 7, 2, 8, 3))(FRAMES))
     turned = build(SpatiotemporalSpec(5, 9, 7, 2, 8, 3, layout="channels_first"))(FRAMES.transpose(0, 1, 4, 2, 3))
@@ -66,7 +66,7 @@ def test_channels_first_is_the_same_network_turned(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_plain_frames_alone_equal_themselves_in_the_batch(name: str) -> None:
+def test_image_frames_alone_equal_themselves_in_the_batch(name: str) -> None:
     model = SPATIOTEMPORAL_NETWORKS[name].build_frames(SpatiotemporalSpec(5, 9, 7, 2, 8, 3))
     batch = np.asarray(model(FRAMES))
     for sample in range(3):
@@ -74,15 +74,15 @@ def test_plain_frames_alone_equal_themselves_in_the_batch(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_order_of_frames_counts(name: str) -> None:
+def test_the_order_of_frames_matters(name: str) -> None:
     model = SPATIOTEMPORAL_NETWORKS[name].build_frames(SpatiotemporalSpec(5, 9, 7, 2, 8, 3))
-    # The newest frame stays where it is: what differs went through the LSTM.
+    # The newest frame is unchanged, so a difference passes through the LSTM.
     turned = FRAMES[:, [3, 2, 1, 0, 4]]
     assert np.abs(np.asarray(model(FRAMES)) - np.asarray(model(turned))).max() > 1e-5
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_starting_weights_come_from_the_seed_alone(name: str) -> None:
+def test_initial_weights_depend_only_on_the_seed(name: str) -> None:
     def arrays(seed: int) -> list[np.ndarray]:
         return list(
             spatiotemporal_weights(
@@ -93,11 +93,11 @@ def test_starting_weights_come_from_the_seed_alone(name: str) -> None:
     one, again, other = arrays(1), arrays(1), arrays(2)
     assert all(np.array_equal(a, b) for a, b in zip(one, again, strict=True))
     changed = [not np.array_equal(a, b) for a, b in zip(one, other, strict=True)]
-    # Biases and gains start equal; every kernel differs.
+    # Initial biases and gains are equal; all kernels differ.
     assert all(c for a, c in zip(one, changed, strict=True) if a.ndim > 1)
 
 
-def test_a_frame_is_halved_to_sixteen_cells_four_times_at_most() -> None:
+def test_a_frame_is_halved_to_sixteen_cells_or_at_most_four_times() -> None:
     assert SpatiotemporalSpec(5, 16, 16, 1, 8, 5).maps == ((16, 16), (8, 8), (4, 4))
     assert SpatiotemporalSpec(5, 80, 80, 1, 8, 5).maps == ((80, 80), (40, 40), (20, 20), (10, 10), (5, 5))
     assert SpatiotemporalSpec(5, 51, 14, 2, 8, 3).columns_as_channels.maps == ((51, 1), (26, 1), (13, 1))
@@ -105,26 +105,28 @@ def test_a_frame_is_halved_to_sixteen_cells_four_times_at_most() -> None:
     assert SpatiotemporalSpec(5, 4, 4, 1, 8, 3).halvings == ()
 
 
-def test_sizes_and_layouts_that_cannot_be_are_refused() -> None:
+def test_invalid_sizes_and_layouts_are_errors() -> None:
     with pytest.raises(ValueError, match="needs rows of at least 1, received 0"):
         SpatiotemporalSpec(5, 0, 7, 2, 8, 3)
-    with pytest.raises(ValueError, match="no layout 'channels_middle'; choose one of: channels_last, channels_first"):
+    with pytest.raises(
+        ValueError, match="layout of frames 'channels_middle'; choose one of: channels_last, channels_first"
+    ):
         SpatiotemporalSpec(5, 9, 7, 2, 8, 3, layout="channels_middle")
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_market_frames_have_their_channels_last(name: str) -> None:
-    with pytest.raises(ValueError, match="market frames are channels_last, received 'channels_first'"):
+def test_market_images_must_have_channels_last(name: str) -> None:
+    with pytest.raises(ValueError, match="market images are channels_last, received 'channels_first'"):
         SPATIOTEMPORAL_NETWORKS[name].build(SpatiotemporalSpec(5, 9, 7, 2, 8, 3, layout="channels_first"))
 
 
-def test_decoders_grow_back_to_odd_sizes() -> None:
+def test_decoders_restore_odd_sizes() -> None:
     spec = SpatiotemporalSpec(2, 13, 5, 3, 8, 4)
     given = keras.Input((2, 13, 5, 3))
     assert tuple(future_maps(given, spec, Conv3DVariant.PLAIN).shape) == (None, 4, 13, 5, 2 * spec.filters)
 
 
-def test_a_latent_is_its_mean_when_forecasting_and_seeded_noise_in_training() -> None:
+def test_a_latent_is_its_mean_in_inference_and_a_seeded_sample_in_training() -> None:
     state = np.random.default_rng(2).normal(size=(400, 6)).astype(np.float32)
     one, again, other = Latent(4, seed=1), Latent(4, seed=1), Latent(4, seed=2)
     for layer in (one, again, other):
@@ -150,7 +152,7 @@ def test_a_latent_adds_its_divergence_from_the_standard_normal() -> None:
     assert float(layer.losses[0]) == pytest.approx(KL_WEIGHT * 2.5, rel=1e-6)
 
 
-def test_only_the_variational_network_has_a_term_of_its_own() -> None:
+def test_only_the_variational_network_adds_a_loss() -> None:
     for way in Conv3DVariant:
         model = build_frames_conv3d_lstm(SpatiotemporalSpec(5, 9, 7, 2, 8, 3), way)
         model(FRAMES, training=True)

@@ -120,7 +120,7 @@ def test_a_symbol_with_a_hole_is_skipped_and_the_others_are_served(trained: Trai
     known = panel_known_at(PANEL, PANEL.frames[0].final_at[1102])
     batch = trained.forecaster.forecast(known)
     assert batch.symbols == ("AAA", "CCC", "DDD")
-    reasons = {refusal.symbol: refusal.reason for refusal in batch.refusals}
+    reasons = {refusal.symbol: refusal.reason for refusal in batch.skipped}
     assert "is missing from the window" in reasons["BBB"]
     assert np.isfinite(batch.quantiles).all()
     assert (np.diff(batch.quantiles, axis=-1) >= 0).all()
@@ -141,7 +141,7 @@ def test_new_symbols_and_other_calendars_are_skipped_with_a_reason(trained: Trai
 
 def test_a_panel_without_a_forecast_gives_only_reasons(trained: Trained) -> None:
     batch = trained.forecaster.forecast(Panel((make_frame("NEW", 400, 9),)))
-    assert (batch.symbols, batch.quantiles.shape, len(batch.refusals)) == ((), (0, 3, 7), 1)
+    assert (batch.symbols, batch.quantiles.shape, len(batch.skipped)) == ((), (0, 3, 7), 1)
 
 
 def test_an_absent_symbol_is_masked_and_changes_the_other_forecasts(trained: Trained) -> None:

@@ -67,7 +67,7 @@ def market(counted: np.ndarray) -> MarketImages:
         sigma=np.full((count, ROWS), 0.01),
         targets=np.where(counted[..., None], 1.0, 50.0),
         counted=counted,
-        shown=np.ones((LOOKBACK, FEATURES), np.float32),
+        visibility=np.ones((LOOKBACK, FEATURES), np.float32),
     )
 
 
@@ -104,7 +104,7 @@ def test_a_hidden_symbol_enters_no_loss() -> None:
 
 def test_training_uses_the_gathered_inputs() -> None:
     images = market(np.ones((50, ROWS), bool))
-    images.shown[:-1, 2:] = 0.0
+    images.visibility[:-1, 2:] = 0.0
     config = ModelConfig(
         "conv_lstm", Strategy.ONE_STEP, lookback=LOOKBACK, units=4, seeds=(0,), weighting=Weighting.EVEN
     )

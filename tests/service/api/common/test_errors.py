@@ -61,7 +61,7 @@ def bare(tmp_path: Path) -> Iterator[Database]:
 @pytest.mark.parametrize("path", ["/v1/forecasts/ZZZZ", "/v1/forecasts/ZZZZ/history", "/v1/prices/ZZZZ"])
 def test_an_unknown_symbol_is_not_found(client: TestClient, path: str) -> None:
     body = refused(client, path, 404)
-    assert body["detail"] == "there is no symbol ZZZZ here; /v1/symbols lists those there are"
+    assert body["detail"] == "there is no symbol ZZZZ; see /v1/symbols"
     assert body["instance"] == path
 
 

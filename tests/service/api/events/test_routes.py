@@ -178,7 +178,7 @@ def test_a_database_that_is_set_up_later_comes_to_life(tmp_path: Path) -> None:
         assert (told.kind, told.data["notice_kind"]) == ("status", "empty")
         assert "has no tables yet" in told.data["notice"]
         upgrade(database)
-        assert "holds nothing yet" in stream.first("status").data["notice"]
+        assert "is empty" in stream.first("status").data["notice"]
         fill(database)
         assert [stream.first("edition").data["number"] for _ in range(3)] == [1, 2, 3]
         assert stream.first("change").data["symbols"] == ["AAPL", "BTC-USD", "IBM"]

@@ -1,4 +1,4 @@
-"""What one look at the database tells after another; and what a client that falls behind is told."""
+"""Events of one poll after another; and what a slow client receives."""
 
 import asyncio
 import json
@@ -24,12 +24,12 @@ from tests.support.api.ledger_factory import FRIDAY, NOW, Publish, at, move_cloc
 @pytest.fixture
 def watcher(filled: Database) -> Watcher:
     made = Watcher(StatusReader(Reader(Settings(), filled), "1"))
-    assert [event.kind for event in made.look().news] == ["status"]
+    assert [event.kind for event in made.poll().news] == ["status"]
     return made
 
 
 def told(watcher: Watcher) -> list[tuple[str, Any]]:
-    return [(event.kind, json.loads(event.data)) for event in watcher.look().news]
+    return [(event.kind, json.loads(event.data)) for event in watcher.poll().news]
 
 
 def add_run(database: Database, **values: Any) -> None:
@@ -72,11 +72,11 @@ def test_editions_come_once_each_in_order(watcher: Watcher, filled: Database) ->
     with filled.transaction() as connection:
         for number in (4, 5):
             publish(connection, Publish(number, FRIDAY, at(FRIDAY, 23), ("IBM",), revision=number))
-    look = watcher.look()
-    assert [event.kind for event in look.news] == ["edition", "edition", "change", "status"]
-    assert [json.loads(event.data)["number"] for event in look.news[:2]] == [4, 5]
-    assert {event.counter for event in look.news} == {6}
-    assert json.loads(look.news[2].data) == {"counter": 6, "symbols": ["IBM"]}
+    poll = watcher.poll()
+    assert [event.kind for event in poll.news] == ["edition", "edition", "change", "status"]
+    assert [json.loads(event.data)["number"] for event in poll.news[:2]] == [4, 5]
+    assert {event.counter for event in poll.news} == {6}
+    assert json.loads(poll.news[2].data) == {"counter": 6, "symbols": ["IBM"]}
     assert told(watcher) == []
 
 
@@ -89,10 +89,10 @@ def test_a_database_that_fails_half_way_loses_no_news(
     with filled.transaction() as connection:
         publish(connection, Publish(4, FRIDAY, at(FRIDAY, 23), ("IBM",), revision=2))
     add_run(filled)
-    for part in ("service.api.events.watcher.symbol_counters", "service.api.events.queries.runs_to_look_at"):
+    for part in ("service.api.events.watcher.symbol_counters", "service.api.events.queries.changed_runs"):
         with monkeypatch.context() as broken:
             broken.setattr(part, fail)
-            watcher.look()
+            watcher.poll()
     assert [kind for kind, _ in told(watcher)] == ["edition", "run", "change", "status"]
 
 
@@ -161,7 +161,7 @@ def test_many_symbols_are_told_as_unnamed(watcher: Watcher, filled: Database) ->
     names = [f"S{n:03d}" for n in range(MOST_SYMBOLS + 1)]
     with filled.transaction() as connection:
         raise_changes(connection, names[1:])
-    assert json.loads(watcher.look().news[0].data)["symbols"] == names[1:]
+    assert json.loads(watcher.poll().news[0].data)["symbols"] == names[1:]
     with filled.transaction() as connection:
         raise_changes(connection, names)
     assert told(watcher) == [("change", {"counter": 6, "symbols": None})]
@@ -191,15 +191,15 @@ def news(number: int) -> Poll:
 def test_a_client_that_reads_too_slowly_is_dropped_with_a_word() -> None:
     async def run() -> None:
         subscription = Subscription(None)
-        subscription.tell(news(0))
-        subscription.tell(news(MOST_WAITING - 1))
+        subscription.add(news(0))
+        subscription.add(news(MOST_WAITING - 1))
         assert not subscription.ended
-        subscription.tell(news(1))
+        subscription.add(news(1))
         assert subscription.ended
-        subscription.tell(news(5))
+        subscription.add(news(5))
         (last,) = [event async for event in subscription.events()]
         assert last.kind == "fault"
-        assert json.loads(last.data)["detail"].startswith("this stream fell too far behind and ends here")
+        assert json.loads(last.data)["detail"].startswith("this stream is too far behind and ends")
 
     in_loop(run)
 
@@ -220,7 +220,7 @@ def test_a_closed_hub_ends_clients_at_once(filled: Database) -> None:
 def test_after_the_last_client_was_too_slow_nobody_looks_any_more(
     filled: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Watcher, "look", lambda _watcher: news(MOST_WAITING))
+    monkeypatch.setattr(Watcher, "poll", lambda _watcher: news(MOST_WAITING))
 
     async def run() -> None:
         hub = Hub(StatusReader(Reader(Settings(), filled), "1"), every=0.01)
@@ -239,16 +239,16 @@ def test_after_the_last_client_was_too_slow_nobody_looks_any_more(
 
 def test_a_look_that_fails_unexpectedly_ends_no_stream(filled: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     failures = 0
-    look = Watcher.look
+    poll = Watcher.poll
 
     def failing(watcher: Watcher) -> Poll:
         nonlocal failures
         failures += 1
         if failures < 3:
             raise ZeroDivisionError
-        return look(watcher)
+        return poll(watcher)
 
-    monkeypatch.setattr(Watcher, "look", failing)
+    monkeypatch.setattr(Watcher, "poll", failing)
 
     async def run() -> None:
         hub = Hub(StatusReader(Reader(Settings(), filled), "1"), every=0.01)

@@ -144,7 +144,7 @@ def test_a_split_since_keeps_the_forecast_on_its_own_basis(client: TestClient, f
     answer = client.get("/v1/forecasts/AAPL").json()
     assert answer["last_close"] == 100.0
     assert (answer["basis"]["forecast"], answer["basis"]["current"], answer["basis"]["split_ratio"]) == (0, 1, 4.0)
-    assert "stand on basis 0; divide them by 4" in answer["basis"]["note"]
+    assert "are on basis 0; divide them by 4" in answer["basis"]["note"]
     assert [step["dividends"] for step in answer["multi_step"]["steps"]] == [0.0, 1.0, 1.0]
 
 
@@ -175,7 +175,7 @@ def test_known_at_answers_as_it_was_known(client: TestClient) -> None:
 def test_the_future_is_not_known(client: TestClient) -> None:
     answer = client.get("/v1/forecasts/AAPL", params={"known_at": "2018-06-02T00:00:01Z"})
     assert answer.status_code == 422
-    assert "known_at lies after market time, 2018-06-02T00:00:00Z" in answer.json()["detail"]
+    assert "known_at is after market time, 2018-06-02T00:00:00Z" in answer.json()["detail"]
 
 
 def test_readers_take_the_last_revision(client: TestClient, filled: Database) -> None:

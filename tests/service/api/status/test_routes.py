@@ -151,7 +151,7 @@ def test_a_source_that_limits_several_calendars(client: TestClient, filled: Data
 
 
 def test_a_pull_with_a_fault_of_our_own_does_not_blame_the_source(client: TestClient, filled: Database) -> None:
-    add_run(filled, 9, "pull", state="due", error="the database refused: disk I/O error")
+    add_run(filled, 9, "pull", state="due", error="database error: disk I/O error")
     assert read(client)["source_fault"] is None
 
 
@@ -261,7 +261,7 @@ def test_a_database_that_was_never_set_up_has_the_empty_face(tmp_path: Path) -> 
         assert (body["clock"], body["source"], body["speed"]) == ("replay", "sample", 3.0)
         assert "has no tables yet" in body["notice"]
         upgrade(database)
-        notice = "the database holds nothing yet; start the service with `tplus up` or `tplus schedule`"
+        notice = "the database is empty; start the service with `tplus up` or `tplus schedule`"
         assert read(client)["notice"] == notice
     database.close()
 

@@ -55,8 +55,8 @@ def test_what_it_prints_and_refuses(line: CommandLine) -> None:
     words = ("backfill", "NYSE", "--from", "2012-12-01", "--to", "2012-12-31", "--symbols", "IBM")
     first = line.run(*words)
     assert first.out == (
-        "XNYS, as of 2012-12-03 to 2012-12-19: 13 forecasts of symbols published in 13 editions of origin backfill\n"
-        "0 were there already, 0 have no bar\n"
+        "XNYS, as of 2012-12-03 to 2012-12-19: 13 forecasts of symbols published in 13 editions of mode backfill\n"
+        "0 already stored, 0 without a bar\n"
     )
     again = line.run(*words, "--json").document
     assert again == {
@@ -66,7 +66,7 @@ def test_what_it_prints_and_refuses(line: CommandLine) -> None:
     wrong = line.run("backfill", "XNYS", "--from", "2012-13-01", "--to", "2012-12-31")
     assert (wrong.status, wrong.sentence) == (
         2,
-        "Invalid value for '--from': '2012-13-01' is no date; write it as 2015-01-02; see tplus backfill --help",
+        "Invalid value for '--from': '2012-13-01' is not a date; write it as 2015-01-02; see tplus backfill --help",
     )
     unknown = line.run("backfill", "MARS", "--from", "2012-12-01", "--to", "2012-12-31")
     assert unknown.status == 1

@@ -40,7 +40,7 @@ def test_promote_rollback_and_what_is_said(line: CommandLine) -> None:
     promoted = line.run("models", "promote", "2", "--reason", "wider is wiser")
     assert promoted.out == (
         f"version 2 ({RANDOM_WALK}) serves equity one_step from the next edition on, "
-        f"in place of version 1 ({RANDOM_WALK})\n"
+        f"instead of version 1 ({RANDOM_WALK})\n"
     ), promoted.error
     again = line.run("models", "promote", "2")
     assert again.out == f"version 2 ({RANDOM_WALK}) serves equity one_step already; nothing changed\n"

@@ -92,7 +92,7 @@ def test_an_svg_says_what_the_figure_says(command: CommandLine, tmp_path: Path) 
     assert (answer.status, answer.error) == (0, "")
     root = ET.fromstring((tmp_path / "aapl.svg").read_text(encoding="utf-8"))
     words = " ".join(root.itertext())
-    assert "AAPL: beside the random walk" in words
+    assert "AAPL: skill vs the random walk" in words
     assert "10.0 % better at T (p 0.04)" in words
     assert "worse than the random walk ▲" in words
 
@@ -117,7 +117,7 @@ def test_what_cannot_be_is_one_sentence(command: CommandLine, words: tuple[str, 
     ("words", "said"),
     [
         (("AAPL",), "Missing option '--out'; see tplus plot --help"),
-        (("AAPL", "--out", "a.html", "--as-of", "monday"), "'--as-of': 'monday' is no date; write it as 2015-01-02"),
+        (("AAPL", "--out", "a.html", "--as-of", "monday"), "'--as-of': 'monday' is not a date; write it as 2015-01-02"),
         (("AAPL", "--out", "a.png", "--width", "9"), "'--width': Input should be greater than or equal to 100"),
         (("AAPL", "--out", "a.html", "--kind", "pie"), "'--kind': 'pie' is not one of 'forecast', 'versus', 'skill'"),
         (("AAPL", "MSFT", "--out", "a.html"), "Got unexpected extra argument(s) (MSFT)"),
@@ -151,11 +151,15 @@ def test_without_a_browser_the_command_says_what_to_install(
 ) -> None:
     answer = command.having(BROWSER="no-such-browser").run("plot", "AAPL", "--out", "a.png")
     assert answer.status == 2
-    assert answer.sentence.startswith("TPLUS_BROWSER names no-such-browser, which is no program here; install chromium")
+    assert answer.sentence.startswith(
+        "TPLUS_BROWSER names no-such-browser, which is not a program on this machine; install chromium"
+    )
     assert answer.sentence.endswith("--out with .html needs none")
     monkeypatch.setenv("BROWSER_PATH", "/nowhere/chromium")
     for unset in (command, command.having(BROWSER="")):
-        with pytest.raises(PictureError, match="BROWSER_PATH names /nowhere/chromium, which is no program here"):
+        with pytest.raises(
+            PictureError, match="BROWSER_PATH names /nowhere/chromium, which is not a program on this machine"
+        ):
             here(unset, "AAPL", "--out", "a.png")
     assert here(command, "AAPL", "--out", str(command.folder / "a.html")).startswith(str(command.folder))
 

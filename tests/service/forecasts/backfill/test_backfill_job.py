@@ -267,8 +267,8 @@ def test_readers_learn_of_it(desk: Desk) -> None:
 
 
 def refusals() -> Iterable[tuple[tuple[str, str, str, tuple[str, ...]], type[Exception], str]]:
-    yield ("MARS", "2018-05-01", "2018-05-31", ()), CalendarError, "there is no calendar named 'MARS'; take"
-    yield ("XNYS", "2018-05-31", "2018-05-01", ()), SettingsError, "--from 2018-05-31 lies after --to 2018-05-01"
+    yield ("MARS", "2018-05-01", "2018-05-31", ()), CalendarError, "there is no calendar named 'MARS'; use"
+    yield ("XNYS", "2018-05-31", "2018-05-01", ()), SettingsError, "--from 2018-05-31 is after --to 2018-05-01"
     yield ("XNYS", "2019-05-01", "2019-05-31", ()), SettingsError, "the newest one whose T has opened is 2018-06-07"
     yield ("XNYS", "2018-06-02", "2018-06-03", ()), SettingsError, "the market was closed; use a longer range"
     yield ("XNYS", "2001-01-02", "2001-12-31", ()), SettingsError, "the first bar is of 2017-02-16; use a later range"

@@ -23,11 +23,11 @@ WALK = TrainedArtifact(WALK_RECIPE, Path("w"), "s", "d", None, None, None, None,
 NETWORK = replace(WALK, config=ModelConfig("lstm", Strategy.ONE_STEP))
 KEY = ConfigKey("equity", "one_step", NETWORK.config.hash(), "lstm")
 ACCEPTED = (
-    "the recipe beats the random walk over 252 sessions: pinball 38.50 against 39.00 bp, "
+    "the model config beats the random walk over 252 sessions: pinball 38.50 against 39.00 bp, "
     "p < 0.0001 (limit 0.025, attempt 1)"
 )
 REFUSED = (
-    "the recipe does not beat the random walk over 252 sessions: pinball 39.00 against 39.00 bp, "
+    "the model config does not beat the random walk over 252 sessions: pinball 39.00 against 39.00 bp, "
     "p = 0.5000 (limit 0.025, attempt 1)"
 )
 
@@ -144,7 +144,7 @@ def test_a_recipe_sent_back_gives_the_place_to_the_random_walk(desk: Desk) -> No
     ask(desk, 0.5)
     after(desk, 1.0)
     with desk.database.transaction() as connection:
-        record_loss(connection, KEY, LIVE, "the recipe lost to the random walk over 130 live sessions", RECORDED)
+        record_loss(connection, KEY, LIVE, "the model config lost to the random walk over 130 live sessions", RECORDED)
     assert after(desk, 1.0) == [(1, "retired"), (2, "retired"), (3, "champion"), (4, "challenger")]
     assert "lost to the random walk over 130 live sessions" in reasons(desk)[3]
 

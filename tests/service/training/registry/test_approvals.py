@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from models.gate import ASK_EVERY, Evidence, evaluate_config
+from models.gate import ATTEMPT_INTERVAL, Evidence, evaluate_config
 from service.db.tables import config_approvals
 from service.training.registry.approvals import (
     LIVE,
@@ -62,14 +62,14 @@ def test_an_accepted_recipe_is_not_asked_for_again(desk: Desk) -> None:
 
 
 def test_a_refused_recipe_waits_for_a_quarter_of_new_sessions(desk: Desk) -> None:
-    ask(desk, 0.0, with_sessions_after(desk, ASK_EVERY - 1))
+    ask(desk, 0.0, with_sessions_after(desk, ATTEMPT_INTERVAL - 1))
     found = approval(desk)
     assert (found.accepted, found.may_attempt) == (False, False)
     assert found.reason.endswith("; next attempt in 1 sessions")
 
 
 def test_after_a_quarter_it_may_be_asked_for_again_and_needs_more(desk: Desk) -> None:
-    last = with_sessions_after(desk, ASK_EVERY)
+    last = with_sessions_after(desk, ATTEMPT_INTERVAL)
     ask(desk, 0.0, last)
     assert approval(desk).may_attempt
     ask(desk, 0.15, LAST)
@@ -106,7 +106,7 @@ def test_a_recipe_that_lost_its_place_waits_as_a_refused_one(desk: Desk, kind: s
         record_loss(connection, KEY, kind, "it lost", RECORDED)
     found = approval(desk)
     assert (found.accepted, found.attempts, found.may_attempt) == (False, 1, False)
-    assert found.reason == f"it lost; next attempt in {ASK_EVERY} sessions"
+    assert found.reason == f"it lost; next attempt in {ATTEMPT_INTERVAL} sessions"
 
 
 def test_judgements_are_kept_for_good_with_what_they_rest_on(desk: Desk) -> None:

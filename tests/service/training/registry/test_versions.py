@@ -78,7 +78,7 @@ def test_a_version_keeps_how_and_from_what_it_was_made(desk: Desk) -> None:
     assert row.seeds == [4, 5]
     assert ModelConfig.from_dict(row.specs) == TRAINED.config
     assert row.config_hash == TRAINED.config.hash()
-    assert (row.status, row.reason) == ("challenger", "trained, not yet decided on")
+    assert (row.status, row.reason) == ("challenger", "trained, not decided yet")
 
 
 def test_the_judged_figures_stand_under_the_names_that_are_served(desk: Desk) -> None:

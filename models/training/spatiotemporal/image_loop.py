@@ -26,7 +26,9 @@ EVALUATION_DATES = 64
 
 @dataclass(frozen=True, slots=True)
 class _ImageTensors:
-    """Samples as tensors: inputs `(rows, features)`, visibility `(lookback, features)`, the others `(dates, rows, ...)`.
+    """Samples as tensors.
+
+    `inputs` is `(rows, features)`, `visibility` is `(lookback, features)`, the others are `(dates, rows, ...)`.
 
     A cell that is not counted has the weight 0.
     """

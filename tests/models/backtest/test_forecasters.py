@@ -71,7 +71,7 @@ def test_served_equals_backtested(fitted: dict[str, FittedForecaster], fold: Fol
         index, instant = int(history.symbol_index[row]), history.final_at[row]
         known = {symbol: known_at(frame, instant) for symbol, frame in PANEL.references.items()}
         served = model.forecast(Panel((known_at(PANEL.frames[index], instant),), known))
-        assert served.symbols == (PANEL.frames[index].symbol,), served.refusals
+        assert served.symbols == (PANEL.frames[index].symbol,), served.skipped
         np.testing.assert_array_equal(served.quantiles[0], history.raw[row])
         assert served.sigma[0] == history.sigma[row]
         checked += 1

@@ -131,9 +131,9 @@ def test_new_symbols_and_other_calendars_are_skipped_with_a_reason(trained: Trai
     new = known_at(make_frame("NEW", SESSIONS, 9), CUT_AT)
     batch = trained.forecaster.forecast(Panel((new, *known.frames), known.references))
     assert batch.symbols == NEW_YORK
-    assert [refusal.symbol for refusal in batch.refusals] == ["NEW", "7203.T"]
-    assert "new since the conv_lstm was trained, which has no row for it" in batch.refusals[0].reason
-    assert "trades on XTKS" in batch.refusals[1].reason
+    assert [each.symbol for each in batch.skipped] == ["NEW", "7203.T"]
+    assert "new since the conv_lstm was trained, which has no row for it" in batch.skipped[0].reason
+    assert "trades on XTKS" in batch.skipped[1].reason
     # The forecasts of the others are the same as without them.
     alone = trained.forecaster.forecast(known)
     np.testing.assert_array_equal(alone.quantiles, batch.quantiles)

@@ -92,10 +92,10 @@ BENCHES: tuple[Bench, ...] = (
         (Figure("both strategies, 3 seeds, 51 stocks, start-up included", in_json("seconds"), None, 120.0, "s"),),
     ),
     Bench(
-        "ingest",
-        "benchmarks.speed.ingest",
+        "pull",
+        "benchmarks.speed.pull",
         (
-            Figure("ingest from files into SQLite", on_line("pull_cold"), 150_000.0, None, "bars/s"),
+            Figure("pull from files into SQLite", on_line("pull_cold"), 150_000.0, None, "bars/s"),
             Figure("the same into PostgreSQL", on_line("pull_postgres_cold"), 100_000.0, None, "bars/s"),
         ),
     ),

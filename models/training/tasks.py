@@ -17,26 +17,41 @@ CACHED_FORECASTERS = 64
 
 
 @dataclass(frozen=True, slots=True)
+class ArtifactReference:
+    """A stored artifact to forecast with.
+
+    Attributes:
+        key: Key of the forecaster in the result; the caller chooses it.
+        path: The artifact's folder.
+        sha256: The artifact's hash, stored apart from it.
+    """
+
+    key: int
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class ForecastTask:
     """One panel to be forecast by several forecasters.
 
     Attributes:
         panel: Price histories that end at as_of, and the references.
-        artifacts: (key, folder, sha256) of each forecaster; the caller chooses the keys.
+        artifacts: The artifact of each forecaster.
     """
 
     panel: Panel
-    artifacts: tuple[tuple[int, Path, str], ...]
+    artifacts: tuple[ArtifactReference, ...]
 
 
 def forecast_panel(task: ForecastTask, _report: Callable[[Any], None]) -> dict[int, ForecastBatch | str]:
     """Forecast a panel; an artifact that cannot be loaded gives its error message instead of a batch."""
     forecasts: dict[int, ForecastBatch | str] = {}
-    for key, path, sha256 in task.artifacts:
+    for artifact in task.artifacts:
         try:
-            forecasts[key] = _loaded(path, sha256).forecast(task.panel)
+            forecasts[artifact.key] = _loaded(artifact.path, artifact.sha256).forecast(task.panel)
         except ArtifactError as error:
-            forecasts[key] = str(error)
+            forecasts[artifact.key] = str(error)
     return forecasts
 
 

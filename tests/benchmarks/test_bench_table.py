@@ -20,9 +20,9 @@ def bench(figure: Figure) -> Bench:
     ],
 )
 def test_a_line_has_the_goal_and_the_figure(printed: str, reached: str) -> None:
-    figure = Figure("ingest", on_line("speed"), 150_000.0, None, "bars/s")
+    figure = Figure("pull", on_line("speed"), 150_000.0, None, "bars/s")
     assert row(figure, printed, bench(figure)) == (
-        f"| ingest | at least 150,000 bars/s | {reached} | `python -m benchmarks.toy` |"
+        f"| pull | at least 150,000 bars/s | {reached} | `python -m benchmarks.toy` |"
     )
 
 

@@ -117,7 +117,7 @@ def test_prices_are_adjusted_by_what_came_later(client: TestClient, filled: Data
 def test_a_span_the_wrong_way_round_is_refused(client: TestClient) -> None:
     answer = client.get("/v1/prices/IBM", params={"first": "2018-05-23", "last": "2018-05-22"})
     assert answer.status_code == 422
-    assert "first is 2018-05-23, which comes after last=2018-05-22" in answer.json()["detail"]
+    assert "first is 2018-05-23, which is after last=2018-05-22" in answer.json()["detail"]
 
 
 def test_a_symbol_without_bars_has_an_empty_page(client: TestClient) -> None:

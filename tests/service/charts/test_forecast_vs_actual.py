@@ -48,7 +48,7 @@ def test_only_the_last_60_scored_sessions_are_shown_with_the_void_ones_among_the
     assert len(role(chart, "band80")["x"]) == 61
     assert chart.readout[0].text.startswith("2018-01-21")
     assert chart.caption == (
-        "49 of the last 60 closes of T are inside the 80 % interval (82 %, nominal 80 %). 1 is void, as no close came, "
+        "49 of the last 60 closes of T are inside the 80 % interval (82 %, nominal 80 %). 1 is void without a close, "
         "and not counted."
     )
     assert role(chart, "void")["x"] == [51]

@@ -96,5 +96,5 @@ def test_the_terminal_tells_trouble_and_market_time(capsys: pytest.CaptureFixtur
     terminal.progress("training equity", 1.0, "done")
     out = " ".join(capsys.readouterr().out.split())
     assert "forecast XNYS 2018-12-20 failed: no symbol could be pulled" in out
-    assert "3 forecasts missed, T had opened" in out
+    assert "3 forecasts missed, T has opened" in out
     assert "2018-12-20 22:30Z the record ends" in out

@@ -106,7 +106,7 @@ def test_a_target_with_rows_is_refused_and_untouched(filled: Database, target: D
     with target.transaction() as connection:
         values = {"at": AT, "actor": "me", "action": "x", "subject": "y", "detail": {}}
         connection.execute(insert(audit).values(values))
-    with pytest.raises(DatabaseError, match=r"is not empty: audit has rows; name an empty database, nothing was"):
+    with pytest.raises(DatabaseError, match=r"is not empty: audit has rows; use an empty database, nothing was"):
         copy_database(filled, target, verify, nothing)
     assert {name: rows for name, rows in counts(target).items() if rows} == {"audit": 1}
 

@@ -74,7 +74,7 @@ def test_a_file_size_limit_is_told_in_one_sentence_by_a_real_command(tmp_path: P
     assert "Traceback" not in done.stderr
     (sentence,) = [line for line in done.stderr.splitlines() if line.startswith("tplus: ")]
     assert "cannot be opened: " in sentence
-    assert sentence.endswith("check the path or URL and the room on its disk")
+    assert sentence.endswith("check the path or URL and the free space on its disk")
 
 
 @SQLITE

@@ -71,7 +71,7 @@ def test_unknown_ids_are_not_found(client: TestClient) -> None:
 
 
 def test_an_unknown_route_is_not_found(client: TestClient) -> None:
-    assert "no such route" in refused(client, "/v1/nothing", 404)["detail"]
+    assert "the route does not exist" in refused(client, "/v1/nothing", 404)["detail"]
 
 
 def test_a_wrong_method_is_refused(client: TestClient) -> None:

@@ -90,7 +90,7 @@ def test_skill_shows_the_track_records(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("path", "status", "said"),
     [
-        ("ZZZZ", 404, "there is no symbol ZZZZ here"),
+        ("ZZZZ", 404, "there is no symbol ZZZZ"),
         ("MSFT", 503, "MSFT has 41 of the 60 bars the random walk needs"),
         ("AAPL?as_of=2017-01-03", 404, "no forecast of AAPL as of 2017-01-03"),
         ("AAPL?kind=pie", 422, "kind"),

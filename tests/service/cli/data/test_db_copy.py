@@ -41,7 +41,7 @@ def test_there_and_back_with_the_models(tmp_path: Path, postgres_url: str) -> No
     refused = embedded.run("db", "copy", postgres_url)
     assert refused.status == 1
     assert "is not empty" in refused.sentence
-    assert "name an empty database, nothing was copied" in refused.sentence
+    assert "use an empty database, nothing was copied" in refused.sentence
 
 
 def test_what_cannot_be_read_is_said_and_no_password_shown(tmp_path: Path) -> None:

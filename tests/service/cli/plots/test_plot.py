@@ -101,7 +101,7 @@ def test_an_svg_says_what_the_figure_says(command: CommandLine, tmp_path: Path) 
     ("words", "status", "said"),
     [
         (("AAPL", "--out", "a.gif"), 2, "plot: --out a.gif must end in .html, .png, .svg, .json"),
-        (("ZZZZ", "--out", "a.html"), 1, "there is no symbol ZZZZ here"),
+        (("ZZZZ", "--out", "a.html"), 1, "there is no symbol ZZZZ"),
         (("MSFT", "--out", "a.html"), 1, "MSFT has 41 of the 60 bars the random walk needs"),
         (("AAPL", "--out", "no/such/a.html"), 1, "no/such/a.html cannot be written: No such file or directory"),
     ],
@@ -174,11 +174,11 @@ def test_a_machine_without_any_browser(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 def test_a_picture_without_room_for_the_plot_is_refused_before_a_browser_starts(command: CommandLine) -> None:
     wanted = ("AAPL", "--out", "a.png", "--width", "300", "--height", "200")
-    with pytest.raises(SettingsError, match=r"--height 200 has no room .* with --width 300 take \d+ or more"):
+    with pytest.raises(SettingsError, match=r"--height 200 is too small .* with --width 300 use \d+ or more"):
         here(command.having(BROWSER="no-such-browser"), *wanted)
 
 
 def test_a_browser_that_does_not_draw_is_told(command: CommandLine) -> None:
     answer = command.having(BROWSER=shutil.which("true") or "true").run("plot", "AAPL", "--out", "a.png")
     assert answer.status == 1
-    assert "ended before it had drawn the picture; install chromium" in answer.sentence
+    assert "ended before the picture was drawn; install chromium" in answer.sentence

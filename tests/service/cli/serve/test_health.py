@@ -53,14 +53,14 @@ def test_a_scheduler_that_beats_is_well(database: Database) -> None:
     beat(database, "a", f"{socket.gethostname()}:7", process_now())
     done = health("scheduler", DATABASE_URL=database.url)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith(f"a scheduler of this host ({socket.gethostname()}) said ")
+    assert done.stdout.startswith(f"heartbeat of a scheduler of this host ({socket.gethostname()}) ")
 
 
 def test_a_scheduler_of_another_host_is_not_ours(database: Database) -> None:
     beat(database, "a", "elsewhere:7", process_now())
     done = health("scheduler", DATABASE_URL=database.url)
     assert done.returncode == 1
-    assert "has ever worked on this database; start one with `tplus schedule`" in done.stderr
+    assert "has ever used this database; start one with `tplus schedule`" in done.stderr
     assert health("scheduler", "--anywhere", DATABASE_URL=database.url).returncode == 0
 
 
@@ -68,7 +68,7 @@ def test_a_scheduler_that_fell_silent_is_not_well(database: Database) -> None:
     beat(database, "a", f"{socket.gethostname()}:7", process_now() - timedelta(seconds=61))
     done = health("scheduler", DATABASE_URL=database.url, LEASE_SECONDS="60")
     assert (done.returncode, done.stdout) == (1, "")
-    assert "s old, more than its lease of 60 s; see its log, or start it again" in done.stderr
+    assert "s old, older than its lease of 60 s; see its log, or restart it" in done.stderr
     assert health("scheduler", DATABASE_URL=database.url, LEASE_SECONDS="600").returncode == 0
 
 

@@ -53,4 +53,4 @@ def test_work_that_takes_too_long_is_left_to_the_next_scheduler() -> None:
     done = told_to_end(50.0, 1.0)
     assert time.monotonic() - began < 40
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "the work in hand went on for 1 s; it is left to the next scheduler\n"
+    assert done.stderr == "current work did not end within 1 s; it is left to the next scheduler\n"

@@ -1,6 +1,6 @@
 """Speed of the pull and of the panel: 51 stocks of recorded prices into a new database, and out again.
 
-Run from the repository root: `python -m benchmarks.speed.ingest [FOLDER]`. Prints `name value unit bar`; those of
+Run from the repository root: `python -m benchmarks.speed.pull [FOLDER]`. Prints `name value unit bar`; those of
 PostgreSQL, a separate server with durable writes as in production, only if its binaries are found.
 """
 

@@ -89,7 +89,7 @@ class TrainedOnce(InProcess):
         """Train, or copy what was trained."""
         assert isinstance(request, tuple)
         keys = [
-            (one.config.hash(), panel_hash(one.panel, one.cut_at), str(one.cut_at), one.on_trial, one.predecessor)
+            (one.config.hash(), panel_hash(one.panel, one.cut_at), str(one.cut_at), one.with_evidence, one.predecessor)
             for one in request
         ]
         if any(key not in self.known for key in keys):
@@ -149,7 +149,7 @@ def test_a_network_is_trained_judged_and_decided_on(desk: Desk, monkeypatch: pyt
 
     # A refused recipe is not tried again the next week.
     train(desk.context, desk.run("train", LAST, "equity", sequence=1))
-    last = [request.on_trial for request in desk.worker.requests[-1] if request.config.forecaster == "lstm"]
+    last = [request.with_evidence for request in desk.worker.requests[-1] if request.config.forecaster == "lstm"]
     assert last == [False, False]
     assert len(desk.rows(config_approvals)) == 2
     newest = desk.rows(model_versions, forecaster="lstm")[-1]

@@ -63,10 +63,8 @@ class BacktestRequest:
     strategies: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the request as a JSON-serializable dictionary, with the key `stop_sessions` of the file format."""
-        values = {name: str(value) if isinstance(value, date) else value for name, value in asdict(self).items()}
-        values["stop_sessions"] = values.pop("validation_sessions")
-        return values
+        """Return the request as a JSON-serializable dictionary."""
+        return {name: str(value) if isinstance(value, date) else value for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,8 +245,8 @@ class Backtest:
             {
                 "group": plan.group.group,
                 "fold": task.fold.number,
-                "fit": [str(day) for day in task.fold.train],
-                "stop": [str(day) for day in task.fold.validation],
+                "train": [str(day) for day in task.fold.train],
+                "validation": [str(day) for day in task.fold.validation],
                 "test": [str(day) for day in task.fold.test],
                 "train_until": str(task.fold.train_until),
                 "cut_at": str(task.fold.cut_at),

@@ -187,7 +187,7 @@ def to_dict(report: Report) -> dict[str, Any]:
     document: dict[str, Any] = plain(report)
     for section, findings in zip(document["comparison_sets"], report.comparison_sets, strict=True):
         comparison = findings.comparison
-        section["board"] = {
+        section["comparison"] = {
             "steps": list(comparison.steps),
             "entries": [entry.label for entry in comparison.entries],
             "reference": None if comparison.reference is None else comparison.entries[comparison.reference].label,

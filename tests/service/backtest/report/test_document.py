@@ -46,7 +46,7 @@ def test_the_document_is_json_without_nan(tmp_path: Path) -> None:
     path = write_backtest(tmp_path / "a.parquet", simulate(2, 90), [WALK, Maker("lstm", refit=30, insight=0.1)])
     document = json.loads(json.dumps(to_dict(report(path)), allow_nan=False))
     (comparison,) = document["comparison_sets"]
-    assert comparison["board"] == {
+    assert comparison["comparison"] == {
         "steps": [1, 2, 3],
         "entries": ["lstm multi_step 5", "random_walk multi_step 1"],
         "reference": "random_walk multi_step 1",

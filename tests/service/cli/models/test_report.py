@@ -36,7 +36,7 @@ def test_one_json_document(command: CommandLine) -> None:
     assert answer.status == 0, answer.error
     (comparison,) = answer.document["comparison_sets"]
     assert comparison["leaderboard"]["champion"] == {"forecaster": "garch", "strategy": "multi_step", "lookback": 5}
-    assert comparison["board"]["entries"] == ["garch multi_step 5", "random_walk multi_step 1"]
+    assert comparison["comparison"]["entries"] == ["garch multi_step 5", "random_walk multi_step 1"]
 
 
 def test_a_known_error_is_one_sentence(command: CommandLine) -> None:

@@ -35,7 +35,7 @@ from service.db.tables import instruments
 from service.market.exchange_calendar import get_calendar
 from service.market.instruments import add_symbols, list_instruments
 from service.prices.panel import PanelQuery, load_panel
-from service.prices.pull.fetcher import IngestContext, pull_symbols
+from service.prices.pull.fetcher import PullContext, pull_symbols
 from service.prices.sources.files import FilesSource
 from service.settings import Settings
 from tests.support.postgres import NoPostgres, Options, find_binaries, running_server
@@ -87,7 +87,7 @@ def fill(url: str, prices: Path, directory: Path) -> None:
     with database.transaction() as connection:
         add_symbols(connection, [name for folder in FOLDERS for name in recorded_symbols(prices / folder)], _AT, {})
         known = list_instruments(connection)
-    context = IngestContext(database, FilesSource(prices), settings, get_calendar)
+    context = PullContext(database, FilesSource(prices), settings, get_calendar)
     failed = [one for one in pull_symbols(context, known, _SESSION, _AT) if one.state not in ("ok", "suspect")]
     database.close()
     if failed:

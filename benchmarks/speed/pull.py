@@ -19,7 +19,7 @@ from service.market.exchange_calendar import get_calendar
 from service.market.instruments import add_symbols, list_instruments
 from service.prices.panel import PanelQuery, load_panel
 from service.prices.pull.fetch_ranges import calendar_around
-from service.prices.pull.fetcher import IngestContext, pull_symbols
+from service.prices.pull.fetcher import PullContext, pull_symbols
 from service.prices.sources.files import FilesSource
 from service.settings import Settings
 from tests.support.postgres import NoPostgres, Options, find_binaries, running_server
@@ -33,7 +33,7 @@ _SESSION = date(2018, 12, 31)
 _AT = datetime(2018, 12, 31, 23, tzinfo=UTC)
 
 
-def pull(context: IngestContext) -> tuple[int, float]:
+def pull(context: PullContext) -> tuple[int, float]:
     """Pull all symbols of the source; return the number of stored bars and the seconds."""
     with context.database.transaction() as connection:
         add_symbols(connection, context.source.symbols(), _AT, {})
@@ -50,7 +50,7 @@ def pull(context: IngestContext) -> tuple[int, float]:
         return connection.execute(select(func.count()).select_from(bars)).scalar_one(), took
 
 
-def read(context: IngestContext, rows: int | None) -> float:
+def read(context: PullContext, rows: int | None) -> float:
     """Return the seconds to load the price histories of all symbols."""
     symbols = tuple(context.source.symbols())
     begin = perf_counter()
@@ -77,7 +77,7 @@ def _measure(folder: Path, urls: list[str], name: str, bar: int) -> None:
         database = Database(url)
         upgrade(database)
         # A new source each time: its files are read and parsed again.
-        context = IngestContext(database, FilesSource(folder), Settings(source=f"files:{folder}"), get_calendar)
+        context = PullContext(database, FilesSource(folder), Settings(source=f"files:{folder}"), get_calendar)
         count, took = pull(context)
         pulls.append(count / took)
         if url == urls[-1]:
@@ -86,13 +86,13 @@ def _measure(folder: Path, urls: list[str], name: str, bar: int) -> None:
         database.close()
 
 
-def _report(context: IngestContext, name: str) -> None:
+def _report(context: PullContext, name: str) -> None:
     print(f"pull{name}_again {_again(context):.2f} s -")
     print(f"frames{name}_recent {min(read(context, _RECENT_ROWS) for _ in range(3)):.3f} s {_BAR_RECENT}")
     print(f"frames{name}_whole {min(read(context, None) for _ in range(3)):.3f} s {_BAR_WHOLE}")
 
 
-def _again(context: IngestContext) -> float:
+def _again(context: PullContext) -> float:
     with context.database.reading() as connection:
         instruments = list_instruments(connection)
     begin = perf_counter()

@@ -1,4 +1,4 @@
-"""Change counters: they tell readers that an answer may have changed."""
+"""Change counters: readers see from them that an answer may have changed."""
 
 from collections.abc import Iterable
 

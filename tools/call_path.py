@@ -69,7 +69,7 @@ class InProcess:
         return task(request, report or (lambda _progress: None))
 
     def close(self) -> None:
-        """There is no process to end."""
+        """Do nothing: there is no process to end."""
 
 
 class PathTracer:
@@ -96,7 +96,7 @@ class PathTracer:
         sys.setprofile(None)
 
     def commit(self, _connection: Connection) -> None:
-        """Take note of a commit: the first one after the publish ends the path."""
+        """Record a commit: the first one after the publish ends the path."""
         self.committed = self.committed or PUBLISH in self._seen
 
     def _profile(self, frame: FrameType, kind: str, _argument: object) -> None:
@@ -125,7 +125,7 @@ class PathTracer:
 
 
 def _module(code: CodeType) -> str | None:
-    """The dotted name of a code's module, None where it is not of `service` or `models`."""
+    """Return the dotted name of a code's module, None if it is not in `service` or `models`."""
     path = code.co_filename
     for package in ("service", "models"):
         if path.startswith(f"{ROOT / package}/"):
@@ -135,7 +135,7 @@ def _module(code: CodeType) -> str | None:
 
 @contextmanager
 def small_service() -> Iterator[ServiceContext]:
-    """A service over a new SQLite database with one symbol, whose prices are pulled."""
+    """Open a service over a new SQLite database with one symbol, whose prices are pulled."""
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(
             source="sample",

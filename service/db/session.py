@@ -50,9 +50,9 @@ class Database:
     def transaction(self) -> Iterator[Connection]:
         """Open a write transaction: committed at the end of the block, rolled back on an exception."""
         with self._writer.connect() as connection:
-            with connection.begin() as held:
+            with connection.begin() as transaction:
                 yield connection
-                held.commit()
+                transaction.commit()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

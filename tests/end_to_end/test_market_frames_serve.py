@@ -1,4 +1,4 @@
-"""A network over market frames from its training to its service, and who serves a symbol it has not seen."""
+"""A spatiotemporal network from training to serving, and the forecaster of a symbol it has not seen."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -36,7 +36,7 @@ def served_on(service: Service, as_of: date) -> dict[tuple[str, str], tuple[str,
 
 
 def accept_stand_in(service: Service) -> None:
-    """The judgement of the stand-in's recipes as if it had been the other way round."""
+    """Accept the stand-in's model configs, as if their test had passed."""
     with service.database.transaction() as connection:
         rows = connection.execute(
             select(config_approvals).where(config_approvals.c.forecaster == SUBSTITUTE)
@@ -47,7 +47,7 @@ def accept_stand_in(service: Service) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_a_symbol_new_since_training_is_served_by_the_groups_lstm_once_that_is_accepted(
+def test_a_symbol_added_after_training_is_served_by_the_groups_lstm_once_accepted(
     migrated_file: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "network.db").write_bytes(migrated_file.read_bytes())
@@ -92,5 +92,5 @@ def test_a_symbol_new_since_training_is_served_by_the_groups_lstm_once_that_is_a
         assert reason.startswith(f"the lstm serves instead: {NEW_SINCE}")
     with service.database.reading() as connection:
         stored = connection.execute(select(forecasts.c.id).where(forecasts.c.as_of == date(2024, 3, 5))).all()
-    # AAA and BBB by three forecasters, CCC by two; four steps in both strategies together.
+    # AAA and BBB by three forecasters, CCC by two; four steps over both strategies.
     assert len(stored) == (2 * 3 + 2) * 4

@@ -1,4 +1,4 @@
-"""A network other than the default, chosen by setting, from its training to what the service publishes."""
+"""A network other than the default, set by TPLUS_NETWORK, from training to the published forecasts."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime

@@ -46,12 +46,12 @@ def test_a_url_that_wants_no_password_is_refused(secret: Path, url: str) -> None
 
 
 def test_a_file_without_a_url_is_refused(secret: Path) -> None:
-    with pytest.raises(SettingsError, match="names a user and no password; write it as postgresql://user@host/name"):
+    with pytest.raises(SettingsError, match="with a user and without a password; write it as postgresql://user@host/name"):
         load_settings({"TPLUS_DATABASE_PASSWORD_FILE": str(secret)})
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    expected = rf"TPLUS_DATABASE_PASSWORD_FILE={tmp_path}/none cannot be read \(No such file or directory\); name a"
+    expected = rf"TPLUS_DATABASE_PASSWORD_FILE={tmp_path}/none cannot be read \(No such file or directory\); use a"
     with pytest.raises(SettingsError, match=expected):
         load_settings(environment(tmp_path / "none"))
 

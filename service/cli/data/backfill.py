@@ -19,7 +19,7 @@ _Symbols = Annotated[str, typer.Option("--symbols", metavar="A,B", help="Only th
 
 
 @app.command("backfill")
-def fill(
+def backfill_forecasts(
     calendar: _Calendar, first: FirstSession, last: LastSession, symbols: _Symbols = "", as_json: JsonFlag = False
 ) -> None:
     """Backfill missing forecasts with versions that have not seen those sessions. Run again to resume."""

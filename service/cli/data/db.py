@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from service.cli.common import JsonFlag, emit, say, service
 from service.db.copy_database import copy_database
-from service.db.migrate import shown
+from service.db.migrate import display_url
 from service.db.revision import HEAD
 from service.db.session import Database
 from service.errors import DatabaseError
@@ -22,7 +22,7 @@ app = typer.Typer(name="db", help="The database: upgrade, copy, check.", no_args
 def upgrade() -> None:
     """Migrate the database to this version's tables, and stamp a new one."""
     with service() as context:
-        say(f"{shown(context.database)} is at migration {HEAD}")
+        say(f"{display_url(context.database)} is at migration {HEAD}")
 
 
 @app.command("check")
@@ -64,7 +64,10 @@ def copy(
         emit({name: {"rows": found.rows, "sha256": found.sha256} for name, found in digests.items()})
         return
     rows = sum(found.rows for found in digests.values())
-    say(f"{rows} rows of {len(digests)} tables are in {shown(target)}: the hashes of all tables and editions agree")
+    say(
+        f"{rows} rows of {len(digests)} tables are in {display_url(target)}; "
+        "the hashes of all tables and editions agree"
+    )
     say(
         f"{files} files of its models are in {folder}, their hashes agree; "
         "copy that folder with the database to another host"

@@ -20,13 +20,13 @@ _HOLD_FIELDS = ("id", "symbol", "kind", "state", "reason", "sessions_seen", "fir
 
 
 @app.command("list")
-def show(
+def list_records(
     symbols: Annotated[list[str] | None, typer.Argument(help="Only these symbols.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Settled, refused and repaired rows too.")] = False,
+    show_all: Annotated[bool, typer.Option("--all", help="Include settled, refused and repaired rows.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """List suspect rows and symbols on hold; with --all settled and refused rows too."""
-    state = None if every else QuarantineState.OPEN
+    state = None if show_all else QuarantineState.OPEN
     with service(quiet=as_json) as context, context.database.reading() as connection:
         records = list_quarantine(connection, symbols or None, state)
         holds = list_holds(connection, symbols or None, state)
@@ -34,7 +34,7 @@ def show(
         emit({"quarantine": _rows(records), "holds": _holds(holds)})
         return
     if not records and not holds:
-        say("the quarantine is empty" if every else "no suspect rows, no symbols on hold")
+        say("the quarantine is empty" if show_all else "no suspect rows, no symbols on hold")
     for hold in holds:
         say(f"{'hold':>5}  {hold.symbol:<10} {hold.kind:<10} {hold.state:<9} {hold.reason}")
     for record in records:
@@ -42,7 +42,7 @@ def show(
 
 
 @app.command("clear")
-def let_through(
+def clear_records(
     numbers: Annotated[list[int] | None, typer.Argument(help="Numbers of rows, see `tplus quarantine list`.")] = None,
     symbols: Annotated[list[str] | None, typer.Option("--hold", metavar="SYMBOL", help="Symbols on hold.")] = None,
     as_json: JsonFlag = False,
@@ -95,7 +95,7 @@ def _hold_line(hold: Hold) -> dict[str, object]:
 def _row_effect(record: Quarantined) -> str:
     if record.state != QuarantineState.OPEN:
         return f"was {record.state}; marked as cleared"
-    return "the bar is stored as it came"
+    return "the bar is stored as received"
 
 
 def _hold_effect(hold: Hold) -> str:

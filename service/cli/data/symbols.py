@@ -32,14 +32,14 @@ def remove(symbols: list[str] = typer.Argument(..., help="Symbols to remove.")) 
 def show(as_json: JsonFlag = False) -> None:
     """Show the watchlist and the reference series."""
     with service(quiet=as_json) as context, context.database.reading() as connection:
-        known = list_instruments(connection, pulled=True)
+        instruments = list_instruments(connection, pulled=True)
     if as_json:
         fields = ("symbol", "name", "group", "calendar", "currency", "active", "reference", "state", "state_reason")
-        emit({"symbols": [{field: getattr(item, field) for field in fields} for item in known]})
+        emit({"symbols": [{field: getattr(item, field) for field in fields} for item in instruments]})
         return
-    if not known:
+    if not instruments:
         say("the watchlist is empty; add symbols with `tplus symbols add AAPL MSFT`")
-    for item in known:
+    for item in instruments:
         kind = "watched" if item.active else "reference"
         span = f"{item.first_session} to {item.last_session}" if item.first_session else "no bars yet"
         reason = f" ({item.state_reason})" if item.state_reason else ""

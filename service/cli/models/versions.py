@@ -21,7 +21,7 @@ _LISTED = ("id", "group", "strategy", "forecaster", "status", "trained_at", "rea
 
 
 @app.command("list")
-def show_all(as_json: JsonFlag = False) -> None:
+def list_versions(as_json: JsonFlag = False) -> None:
     """List the versions, newest first."""
     with service(quiet=as_json) as context, context.database.reading() as connection:
         rows = connection.execute(select(model_versions).order_by(model_versions.c.id.desc())).all()
@@ -38,7 +38,7 @@ def show_all(as_json: JsonFlag = False) -> None:
 
 
 @app.command("show")
-def show_one(version: int = typer.Argument(..., help="Number of the version."), as_json: JsonFlag = False) -> None:
+def show_version(version: int = typer.Argument(..., help="Number of the version."), as_json: JsonFlag = False) -> None:
     """Show one version: its spans, figures and decisions."""
     with service(quiet=as_json) as context, context.database.reading() as connection:
         row = connection.execute(select(model_versions).where(model_versions.c.id == version)).mappings().one_or_none()
@@ -61,7 +61,7 @@ _Reason = Annotated[str, typer.Option("--reason", help="Reason; stored with the 
 
 
 @app.command("promote")
-def promote_one(
+def promote(
     version: Annotated[int, typer.Argument(help="Number of the version.")],
     reason: _Reason = "no reason given",
     as_json: JsonFlag = False,
@@ -74,7 +74,7 @@ def promote_one(
 
 
 @app.command("rollback")
-def go_back(
+def rollback(
     group: Annotated[str, typer.Argument(help="Group, for example equity.")],
     strategy: Annotated[Strategy, typer.Argument(help="one_step or multi_step.")],
     reason: _Reason = "no reason given",

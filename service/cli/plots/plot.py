@@ -22,7 +22,7 @@ from service.errors import DatabaseError, SettingsError, TplusError
 from service.runtime.database_identity import check_stamp
 from service.settings import Settings, load_settings
 
-_LEAST_PIXELS, _MOST_PIXELS = 100, 8000
+_MIN_PIXELS, _MAX_PIXELS = 100, 8000
 
 app = typer.Typer()
 
@@ -47,11 +47,11 @@ def plot(
     step: Annotated[int, typer.Option("--step", min=1, max=3, help="Of --kind versus: 1 = T, 2 = T+1, 3 = T+2.")] = 1,
     width: Annotated[
         int,
-        typer.Option("--width", min=_LEAST_PIXELS, max=_MOST_PIXELS, metavar="PIXELS", help="Width of a picture."),
+        typer.Option("--width", min=_MIN_PIXELS, max=_MAX_PIXELS, metavar="PIXELS", help="Width of a picture."),
     ] = 1000,
     height: Annotated[
         int,
-        typer.Option("--height", min=_LEAST_PIXELS, max=_MOST_PIXELS, metavar="PIXELS", help="Height of a picture."),
+        typer.Option("--height", min=_MIN_PIXELS, max=_MAX_PIXELS, metavar="PIXELS", help="Height of a picture."),
     ] = 560,
     as_json: JsonFlag = False,
 ) -> None:
@@ -62,8 +62,8 @@ def plot(
     """
     write = _writer(out)
     settings = load_settings()
-    wanted = FigureQuery(symbol, kind, as_of, span, theme, strategy, step)
-    answer = _read(settings, wanted)
+    query = FigureQuery(symbol, kind, as_of, span, theme, strategy, step)
+    answer = _read(settings, query)
     made = write(answer, settings, Size(width, height))
     try:
         out.write_bytes(made)
@@ -75,7 +75,7 @@ def plot(
     say(f"{out}: {answer.title}. {answer.caption}")
 
 
-def _read(settings: Settings, wanted: FigureQuery) -> FigureAnswer:
+def _read(settings: Settings, query: FigureQuery) -> FigureAnswer:
     """Return the figure from the database of the settings.
 
     Raises:
@@ -86,7 +86,7 @@ def _read(settings: Settings, wanted: FigureQuery) -> FigureAnswer:
         with database.reading() as connection:
             check_stamp(connection, settings.source_name, settings.market_clock)
         with Reader(settings, database).snapshot() as snapshot:
-            return read_figure(snapshot, settings, wanted)
+            return read_figure(snapshot, settings, query)
     except SQLAlchemyError as error:
         reason = database_fault(database)
         if reason is None:

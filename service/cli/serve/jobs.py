@@ -20,13 +20,13 @@ from service.runtime.context import ServiceContext
 from service.scheduler.leader import leader
 from service.scheduler.loop import Scheduler
 from service.scheduler.plan import add_request, newest_runs, plan_trainings, read_request
-from service.vocabulary import RequestState
+from service.vocabulary import Job, RequestState, RunState, SymbolState
 
 FOLLOW_LIMIT = timedelta(hours=2)
 """How long a command waits for the active scheduler."""
-PERMANENT = ("unknown", "failing", "refused")
+PERMANENT = (SymbolState.UNKNOWN, SymbolState.FAILING, "refused")
 """States of a symbol that will not get a forecast without a change."""
-ENDED = ("done", "failed", "superseded", "waiting")
+ENDED = (RunState.DONE, RunState.FAILED, RunState.SUPERSEDED, RunState.WAITING)
 
 
 app = typer.Typer()
@@ -35,25 +35,25 @@ app = typer.Typer()
 @app.command("run-due")
 def run_due(as_json: JsonFlag = False) -> None:
     """Do all due work, training included, and exit: for cron and timers."""
-    _one_off(JOBS, "forecast", as_json=as_json)
+    _one_off(JOBS, Job.FORECAST, as_json=as_json)
 
 
 @app.command("pull")
 def pull(as_json: JsonFlag = False) -> None:
     """Pull the bars that are due."""
-    _one_off(("pull",), "pull", as_json=as_json)
+    _one_off((Job.PULL,), Job.PULL, as_json=as_json)
 
 
 @app.command("score")
 def score(as_json: JsonFlag = False) -> None:
     """Pull what is due and score the forecasts whose sessions have closed."""
-    _one_off(("pull", "score"), "score", as_json=as_json)
+    _one_off((Job.PULL, Job.SCORE), Job.SCORE, as_json=as_json)
 
 
 @app.command("train")
 def train(as_json: JsonFlag = False) -> None:
     """Do due work, and train every group at the newest final session unless that is done."""
-    _one_off(JOBS, "train", as_json=as_json)
+    _one_off(JOBS, Job.TRAIN, as_json=as_json)
 
 
 @app.command("forecast")
@@ -63,7 +63,7 @@ def forecast(
     """Pull and score what is due, forecast the newest final session, and show the forecasts."""
     with service(quiet=as_json) as context:
         _require_watched(context, symbols or ())
-        ids = _run_jobs(context, ("pull", "score", "forecast"), "forecast")
+        ids = _run_jobs(context, (Job.PULL, Job.SCORE, Job.FORECAST), Job.FORECAST)
         document = forecast_document(context, ids, symbols or ())
         if as_json:
             emit(document)
@@ -94,8 +94,8 @@ def _run_jobs(context: ServiceContext, jobs: Sequence[str], shown: str) -> list[
         active = leader(connection, context.machine.now(connection))
     if active is not None and context.database.is_sqlite:
         return _follow(context, shown, active)
-    if shown == "train":
-        Scheduler(context, ("pull", "score", "forecast")).drain()  # a training waits for the jobs before it
+    if shown == Job.TRAIN:
+        Scheduler(context, (Job.PULL, Job.SCORE, Job.FORECAST)).drain()  # a training waits for the jobs before it
         with context.database.transaction() as connection:
             plan_trainings(context, connection, context.market.now(connection))
     if not Scheduler(context, jobs).drain():
@@ -141,14 +141,16 @@ def _run_document(context: ServiceContext, row: Row[Any]) -> dict[str, Any]:
         "counts": row.counts,
         "error": row.error,
         "warnings": row.warnings,
-        "outcomes": [{"symbol": o.symbol, "state": o.state, "reason": o.reason} for o in outcomes],
+        "outcomes": [
+            {"symbol": outcome.symbol, "state": outcome.state, "reason": outcome.reason} for outcome in outcomes
+        ],
     }
 
 
 def _require_watched(context: ServiceContext, symbols: Sequence[str]) -> None:
     with context.database.reading() as connection:
-        known = {instrument.symbol for instrument in list_instruments(connection, active=True)}
-    missing = [symbol for symbol in symbols if symbol not in known]
+        watched = {instrument.symbol for instrument in list_instruments(connection, active=True)}
+    missing = [symbol for symbol in symbols if symbol not in watched]
     if missing:
         names = " ".join(missing)
         raise NotFound(f"{', '.join(missing)} is not on the watchlist; add it with `tplus symbols add {names}`")
@@ -164,6 +166,6 @@ def _raise_permanent(entries: Sequence[Mapping[str, Any]]) -> None:
 
 def _raise_failures(rows: Sequence[Row[Any]]) -> None:
     """Raise if a run failed."""
-    failed = [row for row in rows if row.state == "failed"]
+    failed = [row for row in rows if row.state == RunState.FAILED]
     if failed:
         raise TplusError("; ".join(f"{row.job} {row.scope} {row.session} failed: {row.error}" for row in failed))

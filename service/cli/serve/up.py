@@ -14,7 +14,7 @@ import typer
 from service.app import UNTIL_EOF, bind
 from service.bootstrap import open_service
 from service.cli.common import reporter_for_output, say
-from service.db.migrate import shown
+from service.db.migrate import display_url
 from service.log_config import configure_logs
 from service.runtime.context import ServiceContext
 from service.runtime.progress import Reporter
@@ -45,7 +45,7 @@ def schedule() -> None:
     """Run the scheduler and its forecasting worker alone."""
     settings = _settings()
     with open_service(settings, reporter_for_output()) as context:
-        say(f"database {shown(context.database)}, source {context.source.name}, clock {settings.clock}")
+        say(f"database {display_url(context.database)}, source {context.source.name}, clock {settings.clock}")
         _run_until_signal(Scheduler(context), SHUTDOWN_SECONDS)
 
 
@@ -58,7 +58,7 @@ def _settings() -> Settings:
 def _greet(context: ServiceContext) -> None:
     settings = context.settings
     say(f"dashboard at http://{settings.host}:{settings.port}/, API documentation at /docs; Ctrl-C stops it")
-    say(f"source {context.source.name}, clock {settings.clock}, database {shown(context.database)}")
+    say(f"source {context.source.name}, clock {settings.clock}, database {display_url(context.database)}")
     if settings.market_clock.mode == "replay":
         now = context.market_now()
         say(f"replayed market time is {now:%Y-%m-%d %H:%M}Z; forecasts are as of that day, not of today")

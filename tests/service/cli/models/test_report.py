@@ -39,7 +39,7 @@ def test_one_json_document(command: CommandLine) -> None:
     assert comparison["board"]["entries"] == ["garch multi_step 5", "random_walk multi_step 1"]
 
 
-def test_a_known_error_is_one_sentence(command: CommandLine) -> None:
+def test_an_error_is_one_sentence(command: CommandLine) -> None:
     answer = command.run("report", "none.parquet")
     assert answer.status == 1
     assert answer.sentence == "there is no file none.parquet; name one that `tplus backtest --out` wrote"

@@ -1,4 +1,4 @@
-"""Work in hand ends with the process, or is left behind when it takes too long."""
+"""Current work ends with the process, or is left to the next scheduler if it takes too long."""
 
 import signal
 import subprocess
@@ -30,7 +30,7 @@ sys.stdout.write("ended\\n")
 
 
 def told_to_end(takes: float, limit: float | None) -> "subprocess.CompletedProcess[str]":
-    """A process whose work goes on for some seconds after SIGTERM."""
+    """Start a process whose work continues for some seconds after SIGTERM."""
     code = PROCESS.format(takes=takes, limit=limit)
     with subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -43,7 +43,7 @@ def told_to_end(takes: float, limit: float | None) -> "subprocess.CompletedProce
 
 
 @pytest.mark.parametrize("limit", [20.0, None])
-def test_work_that_ends_in_time_ends_clean(limit: float | None) -> None:
+def test_work_that_ends_in_time_is_finished(limit: float | None) -> None:
     done = told_to_end(0.2, limit)
     assert (done.returncode, done.stdout, done.stderr) == (0, "ended\n", "")
 
@@ -53,4 +53,4 @@ def test_work_that_takes_too_long_is_left_to_the_next_scheduler() -> None:
     done = told_to_end(50.0, 1.0)
     assert time.monotonic() - began < 40
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "the work in hand went on for 1 s; it is left to the next scheduler\n"
+    assert done.stderr == "current work did not end within 1 s; it is left to the next scheduler\n"

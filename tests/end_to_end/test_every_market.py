@@ -91,8 +91,8 @@ def markets(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Se
     folder = tmp_path_factory.mktemp("markets")
     (folder / "markets.db").write_bytes(migrated_file.read_bytes())
     source = FilesSource(write_markets(folder / "prices"))
-    wanted = ServiceOptions("2023-08-31T23:00:00Z", WATCHED, {"reference_symbols": ("SPY",)})
-    service = make_service(Database(f"sqlite:///{folder / 'markets.db'}"), folder, source, wanted)
+    options = ServiceOptions("2023-08-31T23:00:00Z", WATCHED, {"reference_symbols": ("SPY",)})
+    service = make_service(Database(f"sqlite:///{folder / 'markets.db'}"), folder, source, options)
     with service.database.transaction() as connection:
         add_symbols(connection, ["SPY"], END, {}, reference=True)
     scheduler = service.scheduler()
@@ -140,10 +140,10 @@ def test_every_answer_has_the_currency_of_the_source(markets: Service) -> None:
         forecast = {symbol: client.get(f"/v1/forecasts/{symbol}").json() for symbol in WATCHED}
         prices = {symbol: client.get(f"/v1/prices/{symbol}").json()["currency"] for symbol in WATCHED}
         listed = {item["symbol"]: item["currency"] for item in client.get("/v1/symbols").json()["items"]}
-    told = {symbol: MARKETS[symbol][1] for symbol in WATCHED}
-    assert {symbol: answer["currency"] for symbol, answer in forecast.items()} == told
-    assert prices == told
-    assert {symbol: listed[symbol] for symbol in told} == told
+    currencies = {symbol: MARKETS[symbol][1] for symbol in WATCHED}
+    assert {symbol: answer["currency"] for symbol, answer in forecast.items()} == currencies
+    assert prices == currencies
+    assert {symbol: listed[symbol] for symbol in currencies} == currencies
     assert {answer["approximate"] for answer in forecast.values()} == {False}
     assert 20 < forecast["REL.L"]["last_close"] < 30, "shown as the source gives it, not divided by 100"
 
@@ -152,8 +152,8 @@ def test_every_answer_has_the_currency_of_the_source(markets: Service) -> None:
 def test_the_typhoon_day_counts_as_closed_and_its_forecasts_are_void(markets: Service) -> None:
     closed = select(sessions.c.calendar, sessions.c.session).where(sessions.c.state == "closed")
     assert {tuple(row) for row in rows(markets, closed)} == {("XHKG", date(2023, 9, day)) for day in (1, 8)}
-    told = [notice for notice in markets.reporter.notices if "counts as closed" in notice]
-    assert [notice.split(" while ")[0] for notice in told] == [
+    notices = [notice for notice in markets.reporter.notices if "counts as closed" in notice]
+    assert [notice.split(" while ")[0] for notice in notices] == [
         "XHKG: no symbol has a bar of 2023-09-01", "XHKG: no symbol has a bar of 2023-09-08",
     ]  # fmt: skip
     aimed = (
@@ -195,8 +195,8 @@ def test_currency_pair_and_crypto_currency_keep_their_own_weeks(database: Databa
         copy_since(RECORDED / f"{symbol}.csv.gz", folder / f"{symbol}.csv.gz", "2017-01-01")
     listed = ["symbol,group,calendar,currency", "EURUSD,fx,FX (Sun-Fri),USD per EUR", "BTC-USD,crypto,24/7,USD"]
     (folder / "manifest.csv").write_text("\n".join(listed) + "\n")
-    wanted = ServiceOptions("2018-05-31T02:00:00Z", ("EURUSD", "BTC-USD"))
-    service = make_service(database, tmp_path, FilesSource(folder), wanted)
+    options = ServiceOptions("2018-05-31T02:00:00Z", ("EURUSD", "BTC-USD"))
+    service = make_service(database, tmp_path, FilesSource(folder), options)
     scheduler = service.scheduler()
     service.replay(scheduler, datetime(2018, 6, 5, 1, tzinfo=UTC))
     scheduler.close()
@@ -220,15 +220,15 @@ def test_past_the_end_of_a_calendar_weekdays_are_used_and_flagged(database: Data
         database, tmp_path, RecordedWalks([walk]), ServiceOptions("2026-12-25T08:30:00Z", (walk.symbol,))
     )
     scheduler = service.scheduler()
-    told = {}
+    answers = {}
     for day in (datetime(2026, 12, 25, 9, tzinfo=UTC), datetime(2026, 12, 30, 9, tzinfo=UTC)):
         service.replay(scheduler, day)
         with TestClient(create_app(Settings(), database)) as client:
             answer = client.get(f"/v1/forecasts/{walk.symbol}").json()
         targets = [step["target_session"] for step in answer["multi_step"]["steps"]]
-        told[answer["as_of"]] = (answer["approximate"], targets)
+        answers[answer["as_of"]] = (answer["approximate"], targets)
     scheduler.close()
-    assert told == {
+    assert answers == {
         "2026-12-25": (False, ["2026-12-28", "2026-12-29", "2026-12-30"]),
         "2026-12-30": (True, ["2026-12-31", "2027-01-01", "2027-01-04"]),
     }

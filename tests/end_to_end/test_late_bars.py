@@ -60,9 +60,9 @@ def test_the_ready_symbol_is_published_and_the_other_waited_for(service: Service
 
 
 def test_nothing_is_fetched_again_within_an_hour(service: Service, source: RecordedWalks) -> None:
-    asked = len(source.fetched)
+    fetched = len(source.fetched)
     work(service, at(1, 23, 29))
-    assert len(source.fetched) == asked
+    assert len(source.fetched) == fetched
 
 
 def test_a_late_bar_is_forecast_in_its_own_edition(service: Service, source: RecordedWalks) -> None:

@@ -77,13 +77,13 @@ class Up:
     port: int
     database: Database
 
-    def said(self, words: str) -> int:
+    def count_in_log(self, text: str) -> int:
         """Return how often its output contains a text so far."""
-        return self.log.read_text().count(words)
+        return self.log.read_text().count(text)
 
-    def says(self, words: str, times: int = 1) -> None:
+    def wait_for_text(self, text: str, times: int = 1) -> None:
         """Wait until its output contains a text so many times."""
-        wait_for(lambda: self.said(words) >= times)
+        wait_for(lambda: self.count_in_log(text) >= times)
 
     def get(self, path: str) -> tuple[int, dict[str, Any], str]:
         """Return status, document and media type of an answer; status 0 without an answer."""
@@ -103,12 +103,12 @@ class Up:
         with self.database.reading() as connection:
             return int(connection.execute(select(func.count()).select_from(editions)).scalar_one())
 
-    def goes_on(self, more: int = 3) -> None:
+    def wait_for_editions(self, more: int = 3) -> None:
         """Wait for further editions."""
         before = self.issued()
         wait_for(lambda: self.issued() >= before + more)
 
-    def refuses(self, words: str) -> None:
+    def wait_for_503(self, words: str) -> None:
         """Wait for the API's 503 problem document with its reason."""
         wait_for(lambda: self.get("/readyz")[0] == 503 and words in self.get("/readyz")[1]["detail"])
         status, document, media = self.get("/readyz")
@@ -156,11 +156,11 @@ def test_a_full_disk_recovers_once_there_is_space(tmp_path: Path) -> None:
     log = tmp_path / "up.log"
     with small_disk(tmp_path / "data", "48m") as disk, running_up(disk, f"sqlite:///{disk / 'tplus.db'}", log) as up:
         ballast = fill(disk)
-        up.says("database or disk is full")
+        up.wait_for_text("database or disk is full")
         assert up.get("/v1/forecasts/FB")[0] == 200  # published forecasts are still served
         time.sleep(3)  # longer than a lease and than the retries of a run
         ballast.unlink()
-        up.goes_on()
+        up.wait_for_editions()
         up.end()
 
 
@@ -169,18 +169,18 @@ def test_a_full_disk_recovers_once_there_is_space(tmp_path: Path) -> None:
 def test_a_database_migrated_by_another_version_is_used_again_once_restored(tmp_path: Path) -> None:
     log = tmp_path / "up.log"
 
-    def stand_at(migration: str) -> None:
+    def set_migration(migration: str) -> None:
         with up.database.transaction() as connection:
             connection.execute(text("UPDATE alembic_version SET version_num = :to"), {"to": migration})
 
     with running_up(tmp_path, f"sqlite:///{tmp_path / 'tplus.db'}", log) as up:
-        stand_at("9001")
+        set_migration("9001")
         words = f"is at migration 9001, this version knows up to {HEAD}; install the newer Tplus again"
-        up.says(words)
-        up.refuses(words)
-        stand_at(HEAD)
-        up.says(USABLE)
-        up.goes_on()
+        up.wait_for_text(words)
+        up.wait_for_503(words)
+        set_migration(HEAD)
+        up.wait_for_text(USABLE)
+        up.wait_for_editions()
         wait_for(up.is_ready)
         assert up.log.read_text().count(words) <= 3  # reported, but not in every loop
         up.end()
@@ -216,7 +216,7 @@ class Server:
         self.process.wait(10)
         psutil.wait_procs(family, timeout=10)
 
-    def say(self, *statements: str) -> None:
+    def execute(self, *statements: str) -> None:
         with psycopg.connect(self.url, autocommit=True) as connection:
             for statement in statements:
                 connection.execute(statement.encode())
@@ -252,22 +252,22 @@ def server() -> Iterator[Server]:
 def test_a_killed_then_read_only_postgresql_recovers(tmp_path: Path, server: Server) -> None:
     with running_up(tmp_path, server.url, tmp_path / "up.log") as up:
         server.kill()
-        up.says(UNUSABLE)
-        up.refuses("cannot be reached (connection")
+        up.wait_for_text(UNUSABLE)
+        up.wait_for_503("cannot be reached (connection")
         assert up.get("/healthz")[0] == 200
         server.start()
-        up.says(USABLE)
+        up.wait_for_text(USABLE)
         wait_for(up.is_ready)
-        up.goes_on()
-        faults, recoveries = up.said(UNUSABLE), up.said(USABLE)
-        server.say("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
-        up.says(UNUSABLE, times=faults + 1)  # the loop has reported it; the heartbeat may have done so before
-        up.says("in a read-only transaction")
+        up.wait_for_editions()
+        faults, recoveries = up.count_in_log(UNUSABLE), up.count_in_log(USABLE)
+        server.execute("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
+        up.wait_for_text(UNUSABLE, times=faults + 1)  # the loop has reported it; the heartbeat may have done so before
+        up.wait_for_text("in a read-only transaction")
         assert up.get("/v1/forecasts/FB")[0] == 200
         off = "SET default_transaction_read_only = off"
-        server.say(off, "ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()")
-        up.says(USABLE, times=recoveries + 1)
-        up.goes_on()
+        server.execute(off, "ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()")
+        up.wait_for_text(USABLE, times=recoveries + 1)
+        up.wait_for_editions()
         up.end()
 
 
@@ -286,14 +286,14 @@ class Dying:
         if self.deaths == 0:
             self.deaths += 1
             return self._real.run(execution_tasks.die, None)
-        return self._real.run(task, small_recipes(request) if task is train_forecasters else request, report)
+        return self._real.run(task, small_configs(request) if task is train_forecasters else request, report)
 
     def close(self) -> None:
         """End the process."""
         self._real.close()
 
 
-def small_recipes(requests: Any) -> Any:
+def small_configs(requests: Any) -> Any:
     """Return the same trainings with narrow networks and one epoch."""
     return tuple(
         each
@@ -332,8 +332,8 @@ def test_a_forecasting_worker_killed_during_a_task_is_restarted(database: Databa
     scheduler = service.scheduler()
     service.work(scheduler)
     assert worker.deaths == 1
-    (told,) = [error for _, state, error in service.reporter.ended if state == "due" and error]
-    assert told.startswith("the forecasting worker process ended during a task (exit code -9); memory may")
+    (error,) = [message for _, state, message in service.reporter.ended if state == "due" and message]
+    assert error.startswith("the forecasting worker process ended during a task (exit code -9); memory may")
     service.machine.advance(60)
     service.work(scheduler)
     scheduler.close()
@@ -354,9 +354,9 @@ def test_a_killed_training_is_retried_while_the_old_champion_serves(database: Da
     service.work(scheduler)
     assert child.deaths == 1
     assert run_rows(service, "train") == [("due", 1)]
-    (told,) = [error for job, state, error in service.reporter.ended if (job, state) == ("train", "due")]
-    assert told is not None
-    assert "the training process ended during a task (exit code -9); memory may have run out" in told
+    (error,) = [message for job, state, message in service.reporter.ended if (job, state) == ("train", "due")]
+    assert error is not None
+    assert "the training process ended during a task (exit code -9); memory may have run out" in error
     assert as_ofs(service) == [date(2024, 3, 1)]
     service.machine.advance(60)
     service.work(scheduler)
@@ -367,8 +367,8 @@ def test_a_killed_training_is_retried_while_the_old_champion_serves(database: Da
 @SQLITE
 @pytest.mark.timeout(90)
 def test_a_full_artifact_folder_fails_only_the_training(database: Database, tmp_path: Path) -> None:
-    wanted = ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB"), {"max_attempts": 2})
-    service = make_service(database, tmp_path, walks(), wanted)
+    options = ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB"), {"max_attempts": 2})
+    service = make_service(database, tmp_path, walks(), options)
     folder = service.context.settings.artifact_dir
     folder.parent.mkdir(parents=True, exist_ok=True)
     worker = WarmWorker(log=tmp_path / "workers.log")
@@ -381,9 +381,9 @@ def test_a_full_artifact_folder_fails_only_the_training(database: Database, tmp_
         service.machine.advance(60)
         service.replay(scheduler, at(11))
         assert run_rows(service, "train") == [("done", 1), ("failed", 2)]
-        (told,) = [error for job, state, error in service.reporter.ended if (job, state) == ("train", "failed")]
-        assert told is not None
-        assert "No space left on device; free space or make it writable" in told
+        (error,) = [message for job, state, message in service.reporter.ended if (job, state) == ("train", "failed")]
+        assert error is not None
+        assert "No space left on device; free space or make it writable" in error
         assert as_ofs(service) == [date(2024, 3, day) for day in (1, 4, 5, 6, 7, 8, 11)]
         ballast.unlink()
         service.replay(scheduler, at(19))

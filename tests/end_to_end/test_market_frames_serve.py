@@ -52,14 +52,14 @@ def test_a_symbol_added_after_training_is_served_by_the_groups_lstm_once_accepte
 ) -> None:
     (tmp_path / "network.db").write_bytes(migrated_file.read_bytes())
     source = RecordedWalks([Walk(name, FIRST, LAST, seed=seed) for seed, name in enumerate(("AAA", "BBB", "CCC"))])
-    wanted = ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB"), {"network": SERVED})
-    service = make_service(Database(f"sqlite:///{tmp_path / 'network.db'}"), tmp_path, source, wanted)
+    options = ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB"), {"network": SERVED})
+    service = make_service(Database(f"sqlite:///{tmp_path / 'network.db'}"), tmp_path, source, options)
     service = replace(service, context=replace(service.context, child=SmallNetworks()))
     scheduler = service.scheduler()
     service.work(scheduler)
     with service.database.transaction() as connection:
         trained = connection.execute(select(model_versions)).all()
-        judged = {row.forecaster for row in connection.execute(select(config_approvals))}
+        decided = {row.forecaster for row in connection.execute(select(config_approvals))}
         walks = model_versions.c.forecaster == "random_walk"
         connection.execute(update(model_versions).where(walks).values(status="challenger"))
         frames = model_versions.c.forecaster == SERVED
@@ -68,7 +68,7 @@ def test_a_symbol_added_after_training_is_served_by_the_groups_lstm_once_accepte
     assert sorted({(row.forecaster, row.strategy) for row in trained if row.status != "retired"}) == [
         (name, strategy) for name in (SERVED, "lstm", "random_walk") for strategy in ("multi_step", "one_step")
     ]
-    assert judged == {SERVED, "lstm"}
+    assert decided == {SERVED, "lstm"}
 
     service.move_market(datetime(2024, 3, 4, 22, 30, tzinfo=UTC))
     service.work(scheduler)

@@ -33,8 +33,8 @@ def trained(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Se
     folder = tmp_path_factory.mktemp("network")
     (folder / "network.db").write_bytes(migrated_file.read_bytes())
     source = RecordedWalks([Walk("AAA", FIRST, LAST, seed=1), Walk("BBB", FIRST, LAST, seed=2)])
-    wanted = ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB"))
-    made = make_service(Database(f"sqlite:///{folder / 'network.db'}"), folder, source, wanted)
+    options = ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB"))
+    made = make_service(Database(f"sqlite:///{folder / 'network.db'}"), folder, source, options)
     made = replace(made, context=replace(made.context, child=SmallNetworks()))
     work(made)
     with made.database.transaction() as connection:

@@ -28,7 +28,7 @@ def test_kill_9_and_takeover(tmp_path: Path) -> None:
     try:
         wait_for(lambda: issued(database) >= 3)
         second = line.start("schedule", log=logs[1])
-        wait_for(lambda: "standing by" in logs[1].read_text())
+        wait_for(lambda: "on standby" in logs[1].read_text())
         assert f":{first.pid})" in logs[1].read_text()  # it names the active scheduler
         children = psutil.Process(first.pid).children(recursive=True)
         before = issued(database)

@@ -65,8 +65,8 @@ def weeks(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Serv
             Walk("SPY", FIRST, LAST, seed=5),
         ]
     )
-    wanted = ServiceOptions("2018-10-19T22:30:00Z", ("AAA", "BBB", "7203.T"), {"reference_symbols": ("SPY",)})
-    service = make_service(Database(f"sqlite:///{folder / 'weeks.db'}"), folder, source, wanted)
+    options = ServiceOptions("2018-10-19T22:30:00Z", ("AAA", "BBB", "7203.T"), {"reference_symbols": ("SPY",)})
+    service = make_service(Database(f"sqlite:///{folder / 'weeks.db'}"), folder, source, options)
     with service.database.transaction() as connection:
         add_symbols(connection, ["SPY"], service.context.market.now(connection), {}, reference=True)
     scheduler = service.scheduler()

@@ -46,7 +46,9 @@ def test_a_url_that_wants_no_password_is_refused(secret: Path, url: str) -> None
 
 
 def test_a_file_without_a_url_is_refused(secret: Path) -> None:
-    with pytest.raises(SettingsError, match="with a user and without a password; write it as postgresql://user@host/name"):
+    with pytest.raises(
+        SettingsError, match="with a user and without a password; write it as postgresql://user@host/name"
+    ):
         load_settings({"TPLUS_DATABASE_PASSWORD_FILE": str(secret)})
 
 

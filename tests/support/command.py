@@ -36,9 +36,9 @@ class Answer:
     def sentence(self) -> str:
         """The last line on standard error, without a traceback."""
         assert "Traceback" not in self.error + self.out, self.error[-2000:]
-        told = [line for line in self.error.splitlines() if line.startswith("tplus: ")]
-        assert len(told) == 1, self.error[-2000:]
-        return told[0].removeprefix("tplus: ")
+        lines = [line for line in self.error.splitlines() if line.startswith("tplus: ")]
+        assert len(lines) == 1, self.error[-2000:]
+        return lines[0].removeprefix("tplus: ")
 
 
 @dataclass(frozen=True)

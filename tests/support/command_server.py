@@ -118,7 +118,7 @@ def serve() -> None:
     listener = socket.socket(fileno=int(sys.argv[1]))
     running: dict[int, socket.socket] = {}
 
-    def tell_ended(*_: object) -> None:
+    def notify_ended(*_: object) -> None:
         while running:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
@@ -126,7 +126,7 @@ def serve() -> None:
             with running.pop(pid) as connection:
                 connection.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
 
-    signal.signal(signal.SIGCHLD, tell_ended)
+    signal.signal(signal.SIGCHLD, notify_ended)
     while True:
         readable, _, _ = select.select([listener, sys.stdin], [], [])
         if sys.stdin in readable:

@@ -27,8 +27,8 @@ class Stage:
 
     Attributes:
         name: Its name.
-        base: The image or stage it begins with.
-        instructions: What stands in it, in order.
+        base: Its base image or stage.
+        instructions: Its instructions, in order.
     """
 
     name: str

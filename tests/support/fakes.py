@@ -90,8 +90,8 @@ class World:
         """Pull at 23:00 UTC of the session, half an hour after XNYS settles; returns the outcomes in order."""
         moment = evening(session) if at is None else at
         context = IngestContext(self.database, self.source, self.settings, get_calendar, self.volatility)
-        wanted = self.instruments(*(symbols or self.source.symbols()))
-        return {outcome.symbol: outcome for outcome in pull_symbols(context, wanted, session, moment)}
+        instruments = self.instruments(*(symbols or self.source.symbols()))
+        return {outcome.symbol: outcome for outcome in pull_symbols(context, instruments, session, moment)}
 
     def instruments(self, *symbols: str) -> tuple[Instrument, ...]:
         """Return the instruments in the given order; new ones are added."""

@@ -69,7 +69,7 @@ class ClonePool:
 
     Args:
         server: Where the template is.
-        template: Its name; nobody may be connected to it.
+        template: Its name; it must have no connections.
         empty: Whether it holds no rows but its migration.
     """
 

@@ -163,15 +163,15 @@ def _joined_training(scheduler: Scheduler) -> bool:
     return True
 
 
-def make_service(database: Database, folder: Path, source: PriceSource, wanted: ServiceOptions) -> Service:
+def make_service(database: Database, folder: Path, source: PriceSource, options: ServiceOptions) -> Service:
     """Return a service with real parts over a migrated, stamped database; tasks run in process."""
-    values = {"reference_symbols": (), "seeds": (0,), "fetch_workers": 1, **wanted.settings}
-    settings = Settings(data_dir=folder, database_url=database.url, clock=f"replay:{wanted.start}:0", **values)
+    values = {"reference_symbols": (), "seeds": (0,), "fetch_workers": 1, **options.settings}
+    settings = Settings(data_dir=folder, database_url=database.url, clock=f"replay:{options.start}:0", **values)
     machine, market, reporter, worker = ManualClock(), ReplayMarketClock(), Recorder(), InProcess()
     with database.transaction() as connection:
         ensure_stamp(connection, source.name, settings.market_clock, machine.at, source.record())
         now = market.now(connection)
-        add_symbols(connection, wanted.symbols, now, settings.group_of)
+        add_symbols(connection, options.symbols, now, settings.group_of)
     calendars = Calendars(settings, now)
     context = ServiceContext(settings, database, source, machine, market, calendars, worker, worker, reporter)
     return Service(context, machine, reporter, worker)

@@ -145,9 +145,9 @@ def test_the_readout_has_a_line_for_each_slot_and_step() -> None:
 
 
 def test_the_text_alternative_contains_the_numbers() -> None:
-    said = drawn().alt
-    assert said.startswith("Candles of AAPL from 2018-05-03 to 2018-06-01; last close 100.00 USD as of 2018-06-01.")
-    assert "T+2 (2018-06-06) median 100.00, 80 % 94.00 to 106.00" in said
+    alt = drawn().alt
+    assert alt.startswith("Candles of AAPL from 2018-05-03 to 2018-06-01; last close 100.00 USD as of 2018-06-01.")
+    assert "T+2 (2018-06-06) median 100.00, 80 % 94.00 to 106.00" in alt
 
 
 def test_yen_have_no_decimals_on_axis_and_in_words() -> None:

@@ -84,8 +84,8 @@ def test_a_step_outside_the_strategy_is_reported() -> None:
 
 def test_backfill_forecasts_are_named_in_the_caption() -> None:
     rows = past([Past(day) for day in days(60)])
-    said = versus_chart(answer(Made(mode="backfill")), rows, "multi_step", 1, LIGHT).caption
-    assert said.endswith("(100 %, nominal 80 %). Measured on backfill forecasts.")
+    caption = versus_chart(answer(Made(mode="backfill")), rows, "multi_step", 1, LIGHT).caption
+    assert caption.endswith("(100 %, nominal 80 %). Measured on backfill forecasts.")
 
 
 def test_the_text_alternative_lists_sessions_outside() -> None:

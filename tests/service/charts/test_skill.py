@@ -49,9 +49,9 @@ def test_only_significant_marks_are_filled() -> None:
 def test_the_ratio_axis_is_symmetric() -> None:
     layout = drawn(MIXED).figure["layout"]
     assert layout["yaxis"]["range"] == pytest.approx([0.935, 1.065])  # 1.3 times the farthest, 1.05, on both sides
-    said = [note["text"] for note in layout["annotations"]]
-    assert "worse than the random walk ▲" in said
-    assert "better than the random walk ▼" in said
+    notes = [note["text"] for note in layout["annotations"]]
+    assert "worse than the random walk ▲" in notes
+    assert "better than the random walk ▼" in notes
 
 
 def test_measured_and_nominal_coverage_are_drawn() -> None:
@@ -76,8 +76,8 @@ def test_a_difference_without_p_is_not_significant() -> None:
 
 
 def test_the_random_walk_served_is_named() -> None:
-    said = drawn([record("served", 1, 0.0, p=None)]).caption
-    assert said.startswith("Published forecasts up to 2018-06-01 are from the random walk itself (n = 252).")
+    caption = drawn([record("served", 1, 0.0, p=None)]).caption
+    assert caption.startswith("Published forecasts up to 2018-06-01 are from the random walk itself (n = 252).")
 
 
 def test_a_short_record_has_no_figures() -> None:

@@ -72,7 +72,7 @@ def test_log_lines_are_json_with_the_figures(lines: io.StringIO) -> None:
     log.edition(edition())
     log.scores(ScoreSummary("XNYS", date(2018, 12, 20), 4, 3, 0))
     log.run_ended(Run(1, "pull", "XNYS", AT, date(2018, 12, 20), 0, 1, 1), "failed", {"ok": 1}, "no symbol")
-    log.notice("standing by", ["A"])
+    log.notice("on standby", ["A"])
     found = [json.loads(line) for line in lines.getvalue().splitlines()]
     assert [entry["event"] for entry in found] == ["edition", "scored", "run", "notice"]
     assert [each["point"] for each in found[0]["steps"]] == [101.0, 102.0, 103.0, 101.0]

@@ -32,9 +32,9 @@ def filled(database: Database, tmp_path: Path) -> Database:
     desk.add(History("AAA", date(2018, 5, 31), random_closes(300, 1)))
     desk.add_walk(Strategy.MULTI_STEP)
     for day in (30, 31):
-        said = Said("AAA", date(2018, 5, day), (date(2018, 6, 1),), 1, quantiles=QUANTILES)
+        forecast = Said("AAA", date(2018, 5, day), (date(2018, 6, 1),), 1, quantiles=QUANTILES)
         with database.transaction() as connection:
-            publish(connection, draft_of(said), AT, AT)
+            publish(connection, draft_of(forecast), AT, AT)
     detail = {"b": [1e16, 1e-9, 0.1, -0.0, None], "a": "ü\n€"}
     with database.transaction() as connection:
         for place in range(150):

@@ -53,14 +53,14 @@ class EventStream:
                 fields = {}
         raise EOFError("the stream ended")
 
-    def first(self, kind: str, **wanted: Any) -> Told:
+    def first(self, kind: str, **values: Any) -> Told:
         """Return the next event of a kind with some values in its document; others are skipped."""
         deadline = time.monotonic() + LIMIT
         while time.monotonic() < deadline:
-            told = self.next()
-            if told.kind == kind and wanted.items() <= told.data.items():
-                return told
-        raise AssertionError(f"no {kind} with {wanted} came within {LIMIT:g} s")
+            event = self.next()
+            if event.kind == kind and values.items() <= event.data.items():
+                return event
+        raise AssertionError(f"no {kind} with {values} came within {LIMIT:g} s")
 
 
 @contextmanager

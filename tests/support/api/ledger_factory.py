@@ -106,8 +106,8 @@ def add_version(connection: Connection, version_id: int, forecaster: str, strate
             id=version_id, group="equity", strategy=strategy, forecaster=forecaster, lookback=5,
             horizon=3 if strategy == "multi_step" else 1, trained_at=at(THURSDAY, 0), recorded_at=NOW,
             train_first=date(2010, 1, 4), train_last=date(2017, 1, 3), data_hash="d", seeds=[0, 1, 2],
-            specs={"units": 48}, config_hash=f"recipe-{version_id}", metrics=metrics if network else {},
-            artifact=f"folder-{version_id}", sha256="s", status=status, reason="tried on the judging span",
+            specs={"units": 48}, config_hash=f"config-{version_id}", metrics=metrics if network else {},
+            artifact=f"folder-{version_id}", sha256="s", status=status, reason="compared on the test span",
         )
     )  # fmt: skip
 

@@ -58,8 +58,8 @@ def rewrite(source: RecordedWalks) -> None:
 
 def open_market(folder: Path, source: RecordedWalks, max_attempts: int = 4) -> Service:
     """Open the service of a folder's database, and continue its replay."""
-    wanted = ServiceOptions(START, WATCHED, {"groups": ("BBB=wild",), "max_attempts": max_attempts})
-    return make_service(Database(f"sqlite:///{folder / FILE}"), folder, source, wanted)
+    options = ServiceOptions(START, WATCHED, {"groups": ("BBB=wild",), "max_attempts": max_attempts})
+    return make_service(Database(f"sqlite:///{folder / FILE}"), folder, source, options)
 
 
 def reopen(folder: Path, max_attempts: int = 4) -> Service:

@@ -14,7 +14,7 @@ STOP_SECONDS = 15.0
 
 
 class Server:
-    """One API process that can be stopped and started again on the same port.
+    """One API process that can be stopped and restarted on the same port.
 
     Args:
         database: The SQLite file; it need not exist.
@@ -31,9 +31,9 @@ class Server:
         """Start the process; returns when it listens."""
         with self._log.open("a") as log:
             self._process = start_api(self._database, self.port, log)
-        said = _stdout(self._process).readline()
-        assert said, f"the server did not start: {self._log.read_text()[-2000:]}"
-        assert json.loads(said)["url"] == self.url
+        line = _stdout(self._process).readline()
+        assert line, f"the server did not start: {self._log.read_text()[-2000:]}"
+        assert json.loads(line)["url"] == self.url
 
     def stop(self) -> int:
         """Stop the process as a service manager does; returns its status."""

@@ -25,8 +25,8 @@ def test_the_leaderboard_is_printed_and_the_page_written(command: CommandLine, t
     answer = command.run("report", "a.parquet", "--out", "report.html")
     assert answer.status == 0, answer.error
     assert answer.out.startswith("2880 forecasts of 3 symbols with as_of from 2015-01-02 to 2015-05-15")
-    for said in ("T, T+1, T+2: leaderboard", "T alone: leaderboard", "lstm multi_step 5", "Disagreement of strategies"):
-        assert said in answer.out
+    for text in ("T, T+1, T+2: leaderboard", "T alone: leaderboard", "lstm multi_step 5", "Disagreement of strategies"):
+        assert text in answer.out
     assert "the page with plots is report.html" in answer.out
     assert (tmp_path / "report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 

@@ -98,7 +98,7 @@ def test_an_svg_has_the_texts_of_the_figure(command: CommandLine, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("words", "status", "said"),
+    ("words", "status", "message"),
     [
         (("AAPL", "--out", "a.gif"), 2, "plot: --out a.gif must end in .html, .png, .svg, .json"),
         (("ZZZZ", "--out", "a.html"), 1, "there is no symbol ZZZZ; see"),
@@ -107,16 +107,16 @@ def test_an_svg_has_the_texts_of_the_figure(command: CommandLine, tmp_path: Path
     ],
 )
 def test_an_impossible_request_is_one_sentence(
-    command: CommandLine, words: tuple[str, ...], status: int, said: str
+    command: CommandLine, words: tuple[str, ...], status: int, message: str
 ) -> None:
     with pytest.raises(TplusError) as refused:
         here(command, *words)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert isinstance(refused.value, SettingsError) == (status == 2)
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("AAPL",), "Missing option '--out'; see tplus plot --help"),
         (("AAPL", "--out", "a.html", "--as-of", "monday"), "'--as-of': 'monday' is not a date; write it as 2015-01-02"),
@@ -125,10 +125,10 @@ def test_an_impossible_request_is_one_sentence(
         (("AAPL", "MSFT", "--out", "a.html"), "Got unexpected extra argument(s) (MSFT)"),
     ],
 )
-def test_wrong_options_are_one_sentence(command: CommandLine, words: tuple[str, ...], said: str) -> None:
+def test_wrong_options_are_one_sentence(command: CommandLine, words: tuple[str, ...], message: str) -> None:
     answer = command.run("plot", *words)
     assert (answer.status, answer.out) == (2, "")
-    assert said in answer.sentence
+    assert message in answer.sentence
 
 
 def test_help_names_every_option_and_its_default(command: CommandLine) -> None:
@@ -173,11 +173,11 @@ def test_a_machine_without_browsers_is_reported(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_a_too_small_picture_is_refused_before_a_browser_starts(command: CommandLine) -> None:
-    wanted = ("AAPL", "--out", "a.png", "--width", "300", "--height", "200")
+    words = ("AAPL", "--out", "a.png", "--width", "300", "--height", "200")
     with pytest.raises(
         SettingsError, match=r"--height 200 is too small for the plot .* with --width 300 use \d+ or more"
     ):
-        here(command.having(BROWSER="no-such-browser"), *wanted)
+        here(command.having(BROWSER="no-such-browser"), *words)
 
 
 def test_a_failing_browser_is_reported(command: CommandLine) -> None:

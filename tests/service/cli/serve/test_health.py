@@ -73,9 +73,9 @@ def test_a_scheduler_without_a_recent_heartbeat_is_unhealthy(database: Database)
 
 
 def test_an_empty_or_unreachable_database_is_reported(tmp_path: Path) -> None:
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        gone = f"postgresql://me:hidden@127.0.0.1:{nobody.getsockname()[1]}/x"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        gone = f"postgresql://me:hidden@127.0.0.1:{probe.getsockname()[1]}/x"
         for url in (f"sqlite:///{tmp_path / 'empty.db'}", gone):
             done = health("scheduler", DATABASE_URL=url)
             assert done.returncode == 1
@@ -114,24 +114,24 @@ def test_a_ready_api_is_healthy(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         (json.dumps({"detail": "the database is away"}).encode(), "the database is away"),
         (b"[1]", "it answers 503"),
         (b"<html>", "it answers 503"),
     ],
 )
-def test_an_api_that_is_not_ready_is_reported_with_its_reason(body: bytes, said: str) -> None:
+def test_an_api_that_is_not_ready_is_reported_with_its_reason(body: bytes, message: str) -> None:
     with server(503, body) as port:
         done = health("api", PORT=str(port))
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"tplus: the API on 127.0.0.1 port {port} is not ready: {said}\n"
+    assert done.stderr == f"tplus: the API on 127.0.0.1 port {port} is not ready: {message}\n"
 
 
 def test_a_missing_api_is_reported() -> None:
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        done = health("api", PORT=str(nobody.getsockname()[1]))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        done = health("api", PORT=str(probe.getsockname()[1]))
     assert done.returncode == 1
     assert "does not answer ([Errno 111] Connection refused); start it with `tplus serve` or see its log" in done.stderr
 

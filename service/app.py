@@ -44,19 +44,19 @@ from service.settings import Settings, load_settings
 
 VERSION = "0.1.0"
 
-DESCRIPTION = """Dated, session-true, auditable forecasts of stock returns for T, T+1 and T+2, each with its
-measured skill against the random walk. Instants are UTC; sessions are dates; market time is replayed where the
-service replays. Not investment advice."""
+DESCRIPTION = """Dated, auditable forecasts of stock returns for the sessions T, T+1 and T+2, each with its measured
+skill against the random walk. Instants are UTC; sessions are dates; a replay service has replayed market time. Not
+investment advice."""
 
 SHUTDOWN_SECONDS = 2
 """How long open requests may continue after the process is stopped."""
 
 UNTIL_EOF = "--until-eof"
-"""Argument: serve only as long as standard input is open."""
+"""Argument: serve only while standard input is open."""
 
 _BACKLOG = 512
 
-_PARTS = (
+_RESOURCES = (
     *(forecasts, history, figures, prices, symbols, watchlist),
     *(models, runs, accuracy, status, events, health),
 )
@@ -68,7 +68,7 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
 
     Args:
         settings: The settings.
-        database: The database to read; None = the settings' own, closed when the application ends.
+        database: The database to read; None = that of the settings, closed when the application ends.
     """
     opened = Database(settings.url) if database is None else database
 
@@ -93,8 +93,8 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
     app.state.hub = Hub(app.state.status)
     app.add_middleware(RequestIds)
     add_error_handlers(app, opened)
-    for part in _PARTS:
-        app.include_router(part.router, dependencies=[Depends(only_known_parameters)])
+    for resource in _RESOURCES:
+        app.include_router(resource.router, dependencies=[Depends(only_known_parameters)])
     app.include_router(dashboard(VERSION))
     _declare_problems(app)
     return app
@@ -104,7 +104,7 @@ class Server(uvicorn.Server):
     """A server that ends open streams when it is stopped, instead of waiting for them."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the streams, then everything else."""
+        """End the streams, then the server."""
         application: Any = self.config.app
         application.state.hub.close()
         await super().shutdown(sockets)
@@ -118,7 +118,7 @@ def serve(settings: Settings, database: Database | None = None) -> None:
         StampMismatch: the database belongs to another source or clock.
     """
     with bind(settings.host, settings.port) as listener:
-        refuse_foreign(settings)
+        refuse_foreign_database(settings)
         config = uvicorn.Config(
             create_app(settings, database),
             log_level="warning",
@@ -126,7 +126,7 @@ def serve(settings: Settings, database: Database | None = None) -> None:
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
         host, port = listener.getsockname()[:2]
-        _say(
+        _write_event(
             {
                 "event": "listening",
                 "url": f"http://{host}:{port}",
@@ -137,7 +137,7 @@ def serve(settings: Settings, database: Database | None = None) -> None:
         Server(config).run(sockets=[listener])
 
 
-def refuse_foreign(settings: Settings) -> None:
+def refuse_foreign_database(settings: Settings) -> None:
     """Raise for a database of another source or clock; a missing or unreachable one may follow later.
 
     Raises:
@@ -157,7 +157,7 @@ def bind(host: str, port: int) -> socket.socket:
     """Return a listening socket.
 
     Raises:
-        PortInUse: another process listens there, or the address is not this machine's.
+        PortInUse: another process listens there, or the address is not of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # IPPROTO_TCP, so that the event loop turns off Nagle's algorithm, which costs each answer 40 ms.
@@ -192,7 +192,7 @@ def _declare_problems(app: FastAPI) -> None:
     app.openapi = with_problems  # type: ignore[method-assign]
 
 
-def _say(event: dict[str, str]) -> None:
+def _write_event(event: dict[str, str]) -> None:
     sys.stdout.write(json.dumps(event) + "\n")
     sys.stdout.flush()
 
@@ -201,10 +201,10 @@ def main(arguments: Sequence[str] = ()) -> int:
     """Run the API alone; returns the exit status.
 
     Args:
-        arguments: `UNTIL_EOF` ends it when standard input closes, which it does with the process that started it.
+        arguments: `UNTIL_EOF` ends it when standard input closes, as it does when the parent process ends.
     """
     if UNTIL_EOF in arguments:
-        threading.Thread(target=_end_with_input, name="life line", daemon=True).start()
+        threading.Thread(target=_end_with_input, name="input watcher", daemon=True).start()
     try:
         serve(load_settings())
     except TplusError as error:

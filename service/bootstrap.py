@@ -36,8 +36,8 @@ def open_service(settings: Settings, reporter: Reporter | None = None) -> Iterat
         reporter: Receives events; None = no reports.
 
     Raises:
-        SettingsError: a source, network, calendar or START that cannot be used.
-        DatabaseError: a database that cannot be opened, or belongs to another source or clock.
+        SettingsError: the source, network, a calendar or START is invalid.
+        DatabaseError: the database cannot be opened, or belongs to another source or clock.
     """
     network_of(settings)
     source = make_source(settings.source, Path(settings.data_dir) / "yahoo-cache", settings.yahoo_standin_url)
@@ -89,8 +89,8 @@ def open_database(settings: Settings, source: PriceSource, market: MarketClock) 
             now = DatabaseClock().now(connection)
             ensure_stamp(connection, source.name, settings.market_clock, now, source.record())
             if is_new:
-                first = settings.symbols or _default_watchlist(source)
-                add_symbols(connection, first, market.now(connection), settings.group_of)
+                symbols = settings.symbols or _default_watchlist(source)
+                add_symbols(connection, symbols, market.now(connection), settings.group_of)
             _set_references(connection, settings, market)
             _set_calendars(connection, settings, market.now(connection))
     except BaseException:
@@ -124,15 +124,15 @@ def _set_calendars(connection: Connection, settings: Settings, now: datetime) ->
             calendar = get_calendar(name, now.date())
         except CalendarError as error:
             raise SettingsError(f"TPLUS_CALENDARS={symbol}={name} cannot be used: {error}") from error
-        mine = instruments.c.symbol == symbol
-        connection.execute(update(instruments).where(mine).values(calendar=calendar.name))
+        query = update(instruments).where(instruments.c.symbol == symbol)
+        connection.execute(query.values(calendar=calendar.name))
 
 
 def require_watchlist(connection: Connection) -> None:
     """Raise if the watchlist is empty.
 
     Raises:
-        SettingsError: no symbol is on it.
+        SettingsError: the watchlist is empty.
     """
     if connection.execute(select(instruments.c.symbol).where(instruments.c.active).limit(1)).one_or_none() is None:
         raise SettingsError("the watchlist is empty; add symbols with `tplus symbols add AAPL MSFT`")

@@ -130,7 +130,7 @@ def claim(connection: Connection, claimant: Claimant, market_now: datetime, mach
         and_(earlier.c.scheduled_for == runs.c.scheduled_for, case(places, value=earlier.c.job) < order),
     )
     blocked = exists().where(
-        or_(earlier.c.scope == runs.c.scope, and_(runs.c.job == "train", earlier.c.job != "train")),
+        or_(earlier.c.scope == runs.c.scope, and_(runs.c.job == Job.TRAIN, earlier.c.job != Job.TRAIN)),
         before,
         or_(
             earlier.c.state == RunState.RUNNING, and_(earlier.c.state == RunState.DUE, earlier.c.job.in_(claimant.jobs))
@@ -150,11 +150,11 @@ def claim(connection: Connection, claimant: Claimant, market_now: datetime, mach
     if row is None:
         return None
     values = {
-        "state": "running",
+        "state": RunState.RUNNING,
         "owner": claimant.owner,
         "attempt": row.attempt + (row.state != RunState.WAITING),
         "token": row.token + 1,
-        "takeovers": row.takeovers + (row.state == "running"),
+        "takeovers": row.takeovers + (row.state == RunState.RUNNING),
         "lease_until": machine_now + claimant.lease,
         "started_at": row.started_at or machine_now,
     }

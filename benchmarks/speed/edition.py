@@ -28,7 +28,7 @@ from service.bootstrap import open_service
 from service.db.tables import editions, forecasts, market_clock, runs, served_forecasts
 from service.db.tables.forecasts import QUANTILE_NAMES
 from service.forecasts.ledger import publish
-from service.forecasts.publication import EditionDraft, ForecastDraft, ItemDraft
+from service.forecasts.publication import NewForecast, Publication, ServedForecast
 from service.runtime.context import ServiceContext
 from service.scheduler.loop import Scheduler
 from service.scheduler.plan import plan_trainings
@@ -88,22 +88,22 @@ def lay_year(context: ServiceContext) -> None:
         rows = connection.execute(select(forecasts).where(forecasts.c.edition == newest.number)).all()
         served = connection.execute(select(served_forecasts).where(served_forecasts.c.edition == newest.number)).all()
         oldest = connection.execute(select(func.min(editions.c.as_of))).scalar_one()
-    items = tuple(ItemDraft(row.symbol, row.strategy, row.model_version_id, row.reason) for row in served)
+    items = tuple(ServedForecast(row.symbol, row.strategy, row.model_version_id, row.reason) for row in served)
     calendar = context.calendars.get(newest.calendar)
     days = [calendar.previous(oldest, back) for back in range(YEAR, 0, -1)]
     for day in days:
         targets = context.calendars.targets(newest.calendar, day, 3)
         drafts = tuple(_dated(row, day, targets) for row in rows)
-        draft = EditionDraft(context.mode, newest.calendar, day, None, drafts, items)
+        draft = Publication(context.mode, newest.calendar, day, None, drafts, items)
         with context.database.transaction() as connection:
             publish(connection, draft, newest.issued_at, newest.recorded_at)
     with context.database.transaction() as connection:  # no score run is done: the next one looks at everything
         connection.execute(update(runs).where(runs.c.job == "score").values(state="superseded"))
 
 
-def _dated(row: Row[Any], as_of: date, targets: Sequence[date]) -> ForecastDraft:
+def _dated(row: Row[Any], as_of: date, targets: Sequence[date]) -> NewForecast:
     quantiles = tuple(getattr(row, name) for name in QUANTILE_NAMES)
-    drafted = ForecastDraft(
+    drafted = NewForecast(
         row.symbol, row.as_of, row.step, row.target_session, row.strategy, row.model_version_id, row.revision,
         row.basis, row.last_close, row.sigma, quantiles, quantiles,
     )  # fmt: skip

@@ -1,1 +1,1 @@
-"""The REST API: reads what is stored and answers with it; computes no forecast."""
+"""The REST API: answers with stored rows; computes no forecast."""

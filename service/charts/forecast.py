@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from service.api.forecasts.schemas import ForecastAnswer, Strategy
+from service.api.common.schemas import Strategy
+from service.api.forecasts.schemas import ForecastAnswer
 from service.api.prices.schemas import PriceBar
 from service.charts import forecast_text as words
 from service.charts.axis import step_ticks, ticks

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from service.api.forecasts.schemas import ForecastAnswer, OtherForecast, Step, Strategy, StrategyForecast
+from service.api.common.schemas import Strategy
+from service.api.forecasts.schemas import ForecastAnswer, OtherForecast, Step, StrategyForecast
 from service.api.prices.schemas import PriceBar
 from service.charts.axis import Slot, Zone, slots_of
 from service.charts.numbers import decimals, price_text

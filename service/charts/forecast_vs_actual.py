@@ -4,7 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.api.forecasts.schemas import LABELS, MIN_SESSIONS, ForecastAnswer, Strategy
+from service.api.common.schemas import Strategy
+from service.api.forecasts.schemas import LABELS, MIN_SESSIONS, ForecastAnswer
 from service.api.history.schemas import PastForecast
 from service.charts.axis import ticks
 from service.charts.chart import Chart, Json, Line, Table, figure, not_enough_history

@@ -1,6 +1,7 @@
 """Texts about track records, equally plain about better and worse results."""
 
-from service.api.forecasts.schemas import MIN_SESSIONS, Coverage, Mode, Skill, Step
+from service.api.common.schemas import Mode
+from service.api.forecasts.schemas import MIN_SESSIONS, Coverage, Skill, Step
 from service.charts.chart import SIGNIFICANT, not_enough_history
 from service.charts.numbers import change_text, percent
 from service.vocabulary import RANDOM_WALK

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from service.api.accuracy.schemas import AccuracyItem
-from service.api.forecasts.schemas import LABELS, MIN_SESSIONS, ForecastAnswer, Strategy
+from service.api.common.schemas import Strategy
+from service.api.forecasts.schemas import LABELS, MIN_SESSIONS, ForecastAnswer
 from service.charts.chart import Chart, Json, figure
 from service.charts.skill_record import Record, records_of
 from service.charts.skill_text import alt, caption, readout, table

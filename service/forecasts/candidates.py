@@ -6,7 +6,7 @@ from datetime import date
 from sqlalchemy import Connection, and_, func, select
 
 from service.db.tables import bars, editions, forecasts, instruments
-from service.forecasts.publication import BACKFILL
+from service.vocabulary import Mode, SymbolState
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def read_candidates(connection: Connection, calendar: str, as_of: date) -> tuple
     on_time = (
         select(forecasts.c.last_close)
         .join(editions, editions.c.number == forecasts.c.edition)
-        .where(mine, editions.c.mode != BACKFILL)
+        .where(mine, editions.c.mode != Mode.BACKFILL)
         .order_by(forecasts.c.revision.desc())
         .limit(1)
         .correlate(instruments)
@@ -69,7 +69,7 @@ def read_candidates(connection: Connection, calendar: str, as_of: date) -> tuple
             on_time,
         )
         .outerjoin(bars, and_(bars.c.symbol == instruments.c.symbol, bars.c.session == as_of))
-        .where(instruments.c.calendar == calendar, instruments.c.active, instruments.c.state != "unknown")
+        .where(instruments.c.calendar == calendar, instruments.c.active, instruments.c.state != SymbolState.UNKNOWN)
         .order_by(instruments.c.symbol)
     )
     return tuple(Candidate(*row) for row in connection.execute(query))

@@ -11,7 +11,7 @@ from models.config import INTERVAL_BOUNDS, MEDIAN
 from service.forecasts.candidates import Candidate, read_candidates
 from service.forecasts.ledger import publish
 from service.forecasts.predict import Predictions, predict
-from service.forecasts.publication import EditionDraft
+from service.forecasts.publication import Publication
 from service.runs import Outcome, Run, finish, guard, read_outcomes, record_and_count, wait
 from service.runtime.context import ServiceContext
 from service.runtime.progress import EditionSummary, ServedStep
@@ -69,8 +69,8 @@ def _publish(
 ) -> int | None:
     if not predictions.items:
         return None
-    draft = EditionDraft(context.mode, run.scope, run.session, run.id, predictions.forecasts, predictions.items)
-    return publish(connection, draft, issued_at, context.machine.now(connection))
+    publication = Publication(context.mode, run.scope, run.session, run.id, predictions.forecasts, predictions.items)
+    return publish(connection, publication, issued_at, context.machine.now(connection))
 
 
 def _finish_or_wait(
@@ -115,22 +115,22 @@ def _summary(
         groups = {c.group for c in read_candidates(connection, run.scope, run.session)}
         names = {v.id: v.forecaster for group in groups for v in serving_versions(connection, group)}
     steps = []
-    for draft in predictions.forecasts:
-        reason = served.get((draft.symbol, draft.strategy, draft.model_version_id))
+    for made in predictions.forecasts:
+        reason = served.get((made.symbol, made.strategy, made.model_version_id))
         if reason is None:
             continue
-        low, point, high = (float(draft.last_close * np.exp(draft.calibrated[i])) for i in (_LOW, MEDIAN, _HIGH))
+        low, point, high = (float(made.last_close * np.exp(made.calibrated[i])) for i in (_LOW, MEDIAN, _HIGH))
         steps.append(
             ServedStep(
-                draft.symbol,
-                draft.strategy,
-                draft.step,
-                draft.target_session,
-                draft.last_close,
+                made.symbol,
+                made.strategy,
+                made.step,
+                made.target_session,
+                made.last_close,
                 point,
                 low,
                 high,
-                names.get(draft.model_version_id, f"version {draft.model_version_id}"),
+                names.get(made.model_version_id, f"version {made.model_version_id}"),
                 reason,
             )
         )

@@ -14,18 +14,18 @@ from service.db.change_counters import lock_changes, raise_changes
 from service.db.hash_chain import GENESIS, chain_hash
 from service.db.tables import editions, forecasts, served_forecasts
 from service.db.tables.forecasts import QUANTILE_NAMES
-from service.forecasts.publication import EditionDraft, ForecastDraft
+from service.forecasts.publication import NewForecast, Publication
 from service.forecasts.scoring.score_batches import verify_scores
 
 
-def publish(connection: Connection, draft: EditionDraft, issued_at: datetime, recorded_at: datetime) -> int:
+def publish(connection: Connection, publication: Publication, issued_at: datetime, recorded_at: datetime) -> int:
     """Write an edition inside the caller's (fenced) transaction; returns its number.
 
     Number and previous hash are taken under one lock: every publish raises the one change counter.
 
     Args:
         connection: An open write transaction.
-        draft: What to publish.
+        publication: What to publish.
         issued_at: Market-time instant of the publish.
         recorded_at: Machine-time instant of the publish.
     """
@@ -35,14 +35,14 @@ def publish(connection: Connection, draft: EditionDraft, issued_at: datetime, re
     number: int = 1 if last is None else last.number + 1
     header: dict[str, Any] = {
         "number": number,
-        "mode": draft.mode,
-        "calendar": draft.calendar,
-        "as_of": draft.as_of,
+        "mode": publication.mode,
+        "calendar": publication.calendar,
+        "as_of": publication.as_of,
         "issued_at": issued_at,
         "recorded_at": recorded_at,
         "previous_hash": GENESIS if last is None else last.hash,
     }
-    forecast_rows = [_forecast_row(number, item) for item in draft.forecasts]
+    forecast_rows = [_forecast_row(number, item) for item in publication.forecasts]
     item_rows = [
         {
             "edition": number,
@@ -51,13 +51,13 @@ def publish(connection: Connection, draft: EditionDraft, issued_at: datetime, re
             "model_version_id": item.model_version_id,
             "reason": item.reason,
         }
-        for item in draft.items
+        for item in publication.items
     ]
     digest = edition_hash(header, forecast_rows, item_rows)
-    connection.execute(insert(editions).values(**header, hash=digest, run_id=draft.run_id))
+    connection.execute(insert(editions).values(**header, hash=digest, run_id=publication.run_id))
     connection.execute(insert(forecasts), forecast_rows)
     connection.execute(insert(served_forecasts), item_rows)
-    raise_changes(connection, sorted({item.symbol for item in draft.items}))
+    raise_changes(connection, sorted({item.symbol for item in publication.items}))
     return number
 
 
@@ -96,7 +96,7 @@ def verify(connection: Connection) -> list[str]:
     return [*faults, *verify_scores(connection)]
 
 
-def _forecast_row(edition: int, item: ForecastDraft) -> dict[str, Any]:
+def _forecast_row(edition: int, item: NewForecast) -> dict[str, Any]:
     # Adding 0.0 turns -0.0 into 0.0: SQLite stores no sign of zero, and the hash is of what is stored.
     return {
         "edition": edition,

@@ -13,12 +13,13 @@ from models.preprocessing.frame import FloatArray
 from models.training.tasks import ForecastTask, forecast_panel
 from service.forecasts.calibration.states import read_states
 from service.forecasts.candidates import Candidate
-from service.forecasts.publication import ForecastDraft, ItemDraft
+from service.forecasts.publication import NewForecast, ServedForecast
 from service.prices.panel import PanelQuery, load_panel
 from service.runs import Outcome
 from service.runtime.context import SUBSTITUTE, ServiceContext
 from service.training.registry.approvals import key_of, read_approval
 from service.training.registry.versions import ModelVersion, serving_versions
+from service.vocabulary import ModelStatus
 
 SPARE_SESSIONS = 60
 """Extra sessions read, so that a few missing bars do not exclude a long history from the network."""
@@ -28,8 +29,8 @@ SPARE_SESSIONS = 60
 class Predictions:
     """Forecasts of a group's forecasters."""
 
-    forecasts: tuple[ForecastDraft, ...] = ()
-    items: tuple[ItemDraft, ...] = ()
+    forecasts: tuple[NewForecast, ...] = ()
+    items: tuple[ServedForecast, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
 
     @staticmethod
@@ -83,21 +84,22 @@ def predict(
     answers = _forecast(context, group, tuple(by_symbol), context.calendars.final_at(calendar, as_of), model_versions)
     targets = context.calendars.targets(calendar, as_of, Strategy.MULTI_STEP.horizon)
     states = _states(context, answers, calendar, as_of)
-    drafts: list[ForecastDraft] = []
+    forecasts: list[NewForecast] = []
     for version_id, batch in answers.batches.items():
         strategy = answers.versions[version_id].strategy
         calibrated = calibrate_batch(states[version_id].steps, batch.quantiles, batch.sigma)
         for row, symbol in enumerate(batch.symbols):
-            drafts.extend(_drafts(by_symbol[symbol], as_of, targets, (version_id, strategy), (batch, calibrated, row)))
-    items: list[ItemDraft] = []
+            own = _BatchRow(version_id, strategy, batch, calibrated, row)
+            forecasts.extend(_new_forecasts(by_symbol[symbol], as_of, targets, own))
+    items: list[ServedForecast] = []
     outcomes: list[Outcome] = []
     for symbol in by_symbol:
         served = [_serve(answers, symbol, strategy) for strategy in Strategy]
-        found = [item for item in served if isinstance(item, ItemDraft)]
+        found = [item for item in served if isinstance(item, ServedForecast)]
         items.extend(found)
         refused = [item for item in served if isinstance(item, str)]
         outcomes.append(Outcome(symbol, "forecast") if found else Outcome(symbol, "refused", refused[0]))
-    return Predictions(tuple(drafts), tuple(items), tuple(outcomes))
+    return Predictions(tuple(forecasts), tuple(items), tuple(outcomes))
 
 
 def _forecast(
@@ -131,7 +133,7 @@ def _forecast(
 
 def _may_substitute(connection: Connection, version: ModelVersion) -> bool:
     """Return whether a version may serve symbols that the spatiotemporal champion has not seen."""
-    if version.status != "challenger" or version.forecaster != SUBSTITUTE:
+    if version.status != ModelStatus.CHALLENGER or version.forecaster != SUBSTITUTE:
         return False
     return read_approval(connection, key_of(version)).accepted
 
@@ -141,52 +143,57 @@ def _states(context: ServiceContext, answers: _Answers, calendar: str, as_of: da
         return read_states(connection, answers.batches, calendar, as_of)
 
 
-def _serve(answers: _Answers, symbol: str, strategy: Strategy) -> ItemDraft | str:
+def _serve(answers: _Answers, symbol: str, strategy: Strategy) -> ServedForecast | str:
     """Return what is served for a symbol and strategy, or the reason why nothing is."""
     versions = [v for v in answers.versions.values() if v.strategy == strategy.value]
-    champion = next((v for v in versions if v.status == "champion"), None)
+    champion = next((v for v in versions if v.status == ModelStatus.CHAMPION), None)
     walk = next((v for v in reversed(versions) if not v.is_network), None)
     if champion is not None and symbol in answers.rows.get(champion.id, {}):
-        return ItemDraft(symbol, strategy.value, champion.id, champion.reason)
+        return ServedForecast(symbol, strategy.value, champion.id, champion.reason)
     reason_without = "" if champion is None else answers.refused.get(champion.id, {}).get(symbol, "")
     for substitute in (v for v in versions if v.id in answers.substitutes):
         if reason_without and symbol in answers.rows.get(substitute.id, {}):
             reason = f"the {substitute.forecaster} serves instead: {reason_without}"
-            return ItemDraft(symbol, strategy.value, substitute.id, reason)
+            return ServedForecast(symbol, strategy.value, substitute.id, reason)
     if walk is None:
         return f"group has no forecaster for {strategy.value} yet"
     if walk is not champion and symbol in answers.rows.get(walk.id, {}):
         reason = f"the random walk serves: {reason_without or 'the champion gave no forecast'}"
-        return ItemDraft(symbol, strategy.value, walk.id, reason)
+        return ServedForecast(symbol, strategy.value, walk.id, reason)
     return answers.refused.get(walk.id, {}).get(symbol, reason_without) or f"{symbol}: no forecaster answered"
 
 
-def _drafts(
-    candidate: Candidate,
-    as_of: date,
-    targets: Sequence[date],
-    version: tuple[int, str],
-    answer: tuple[ForecastBatch, FloatArray, int],
-) -> list[ForecastDraft]:
+@dataclass(frozen=True, slots=True)
+class _BatchRow:
+    """One symbol's row in the batch of a model version, with the calibrated quantiles."""
+
+    version_id: int
+    strategy: str
+    batch: ForecastBatch
+    calibrated: FloatArray
+    row: int
+
+
+def _new_forecasts(candidate: Candidate, as_of: date, targets: Sequence[date], own: _BatchRow) -> list[NewForecast]:
     assert candidate.close is not None
-    batch, calibrated, row = answer
-    drafts = []
+    batch, row = own.batch, own.row
+    forecasts = []
     for position in range(batch.quantiles.shape[1]):
-        drafts.append(
-            ForecastDraft(
+        forecasts.append(
+            NewForecast(
                 symbol=candidate.symbol,
                 as_of=as_of,
                 step=position + 1,
                 target_session=targets[position],
-                strategy=version[1],
-                model_version_id=version[0],
+                strategy=own.strategy,
+                model_version_id=own.version_id,
                 revision=candidate.revision + 1,
                 basis=candidate.basis,
                 last_close=candidate.close,
                 sigma=float(batch.sigma[row]),
                 raw=tuple(batch.quantiles[row, position].tolist()),
-                calibrated=tuple(calibrated[row, position].tolist()),
+                calibrated=tuple(own.calibrated[row, position].tolist()),
                 degraded=tuple(batch.degraded[row]),
             )
         )
-    return drafts
+    return forecasts

@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 from datetime import date
 
-BACKFILL = "backfill"
-"""Mode of editions about sessions whose T had opened already; track records never mix it with the others."""
-
 
 @dataclass(frozen=True, slots=True)
-class ForecastDraft:
+class NewForecast:
     """One step of one forecaster for one symbol.
 
     Attributes:
@@ -43,7 +40,7 @@ class ForecastDraft:
 
 
 @dataclass(frozen=True, slots=True)
-class ItemDraft:
+class ServedForecast:
     """The version that is served for one symbol and strategy, and why."""
 
     symbol: str
@@ -53,12 +50,12 @@ class ItemDraft:
 
 
 @dataclass(frozen=True, slots=True)
-class EditionDraft:
+class Publication:
     """One publication: the forecasts of some symbols of a calendar for one as_of."""
 
     mode: str
     calendar: str
     as_of: date
     run_id: int | None
-    forecasts: tuple[ForecastDraft, ...]
-    items: tuple[ItemDraft, ...]
+    forecasts: tuple[NewForecast, ...]
+    items: tuple[ServedForecast, ...]

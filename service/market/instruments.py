@@ -12,7 +12,7 @@ from service.db.tables import instruments
 from service.db.upsert import upsert
 from service.errors import NotFound, SettingsError
 from service.market.exchange_codes import calendar_for
-from service.vocabulary import ALWAYS_OPEN, WEEKDAYS_ONLY
+from service.vocabulary import ALWAYS_OPEN, WEEKDAYS_ONLY, SymbolState
 
 if TYPE_CHECKING:
     from service.prices.sources.base import InstrumentMeta
@@ -120,7 +120,7 @@ def _new_row(symbol: str, at: datetime, group_of: Mapping[str, str]) -> dict[str
         "active": False,
         "reference": False,
         "basis": 1,
-        "state": "new",
+        "state": SymbolState.NEW,
         "state_since": at,
         "added_at": at,
     }
@@ -221,7 +221,7 @@ def describe(
         "currency": meta.currency,
     }
     connection.execute(update(instruments).where(instruments.c.symbol == symbol).values(values))
-    set_state(connection, symbol, "ok", None, at)
+    set_state(connection, symbol, SymbolState.OK, None, at)
     return get_instrument(connection, symbol)
 
 

@@ -13,9 +13,9 @@ from sqlalchemy import Connection, func, select, update
 from service.db.bulk.row_loader import DriverValue, driver_days, driver_instants, write_rows
 from service.db.tables import forecasts, instruments, scores, sessions
 from service.market.session_calendar import MarketCalendar, SessionTable
+from service.vocabulary import SessionState
 
-EXPECTED = "expected"
-CLOSED = "closed"
+EXPECTED, CLOSED = SessionState.EXPECTED, SessionState.CLOSED
 _COLUMNS = ("calendar", "session", "open_at", "close_at", "state", "approximate")
 
 SettleOf = Callable[[str], timedelta]

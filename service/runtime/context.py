@@ -15,8 +15,8 @@ from service.market.calendars import Calendars
 from service.prices.sources.base import PriceSource
 from service.runtime.progress import Reporter
 from service.settings import Settings
+from service.vocabulary import Mode
 
-RANDOM_WALK = "random_walk"
 SUBSTITUTE = "lstm"
 """Network that serves symbols which the spatiotemporal network has not seen."""
 REFERENCE_GROUPS = ("equity",)
@@ -40,7 +40,7 @@ class ServiceContext:
     @property
     def mode(self) -> str:
         """Mode of the editions of this service: `live` or `replay`."""
-        return "live" if self.settings.market_clock.mode == "system" else "replay"
+        return Mode.LIVE if self.settings.market_clock.mode == "system" else Mode.REPLAY
 
     @property
     def lease(self) -> timedelta:

@@ -6,10 +6,11 @@ from datetime import date, datetime, timedelta
 
 from service.market.calendars import Calendars
 from service.runs import PlannedRun
+from service.vocabulary import Job
 
 TRAIN_EVERY = timedelta(days=6, hours=22)
 """A week less two hours: the week of a clock change is an hour shorter."""
-SESSION_JOBS: tuple[str, ...] = ("pull", "score", "forecast")
+SESSION_JOBS: tuple[str, ...] = (Job.PULL, Job.SCORE, Job.FORECAST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +67,16 @@ def due_sessions(calendars: Calendars, view: CalendarView, now: datetime) -> lis
     newest = calendars.newest_final(view.name, now)
     if newest is None:
         return []
-    jobs = SESSION_JOBS if view.has_active else ("pull",)
+    jobs = SESSION_JOBS if view.has_active else (Job.PULL,)
     sessions = _since(calendars, view, newest)
     planned = [
         PlannedRun(
-            job, view.name, calendars.final_at(view.name, session), session, 0, session != newest and job != "forecast"
+            job,
+            view.name,
+            calendars.final_at(view.name, session),
+            session,
+            0,
+            session != newest and job != Job.FORECAST,
         )
         for session in sessions
         for job in jobs
@@ -78,7 +84,7 @@ def due_sessions(calendars: Calendars, view: CalendarView, now: datetime) -> lis
     if not sessions and view.has_new and not view.pull_open and view.last_pull is not None:
         planned = [
             PlannedRun(job, view.name, view.last_pull, newest, view.last_sequence + 1)
-            for job in ("pull", "forecast")
+            for job in (Job.PULL, Job.FORECAST)
             if job in jobs
         ]
     return planned
@@ -108,7 +114,7 @@ def due_trainings(calendars: Calendars, groups: Sequence[GroupView], now: dateti
         weekly = group.last_train is not None and instant - group.last_train >= TRAIN_EVERY
         grown = group.lacks_network and group.last_train is not None and instant > group.last_train
         if weekly or ((first or grown) and group.is_settled):
-            planned.append(PlannedRun("train", group.name, instant, session))
+            planned.append(PlannedRun(Job.TRAIN, group.name, instant, session))
     return planned
 
 

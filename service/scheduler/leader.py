@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, select, update
 from service.db.change_counters import lock_changes
 from service.db.tables import runs, schedulers
 from service.db.upsert import upsert
+from service.vocabulary import RunState
 
 
 def take_lead(connection: Connection, me: str, name: str, now: datetime, lease: timedelta) -> bool:
@@ -52,7 +53,7 @@ def _follow_clock_back(connection: Connection, me: str, now: datetime, lease: ti
     others, end = schedulers.c.id != me, now + lease
     connection.execute(update(schedulers).where(others, schedulers.c.lease_until > end).values(lease_until=end))
     connection.execute(update(schedulers).where(others, schedulers.c.heartbeat_at > now).values(heartbeat_at=now))
-    held = runs.c.state == "running"
+    held = runs.c.state == RunState.RUNNING
     connection.execute(update(runs).where(held, runs.c.lease_until > end).values(lease_until=end))
 
 

@@ -25,6 +25,7 @@ from service.scheduler.plan import answer_requests, plan_due
 from service.scheduler.replay_clock import ReplayMover
 from service.scheduler.state import GroupReader
 from service.scheduler.worker import execute
+from service.vocabulary import Job
 
 _log = structlog.get_logger(__name__)
 
@@ -134,7 +135,7 @@ class Scheduler:
         if run is None:
             return Step.IDLE
         self._heartbeat.hold(run)
-        if run.job == "train":
+        if run.job == Job.TRAIN:
             self._training = threading.Thread(target=self._work, args=(run,), name="training", daemon=True)
             self._training.start()
         else:
@@ -163,7 +164,7 @@ class Scheduler:
     def _claimable(self) -> tuple[str, ...]:
         """Return the jobs that may be claimed now: one training at a time."""
         busy = self._training is not None and self._training.is_alive()
-        return tuple(job for job in self._jobs if job != "train" or not busy)
+        return tuple(job for job in self._jobs if job != Job.TRAIN or not busy)
 
     def _work(self, run: Run) -> None:
         try:

@@ -9,6 +9,7 @@ from service.runs import LIVE_STATES, last_scheduled
 from service.scheduler.due import CalendarView, GroupView
 from service.training.registry.versions import has_network
 from service.training.train_job import pooled_dates
+from service.vocabulary import Job, SymbolState
 
 _PULLED = instruments.c.active | instruments.c.reference
 
@@ -25,17 +26,17 @@ def calendar_views(connection: Connection) -> tuple[CalendarView, ...]:
         select(
             instruments.c.calendar,
             func.count().filter(instruments.c.active).label("active"),
-            func.count().filter(instruments.c.state == "new").label("new"),
+            func.count().filter(instruments.c.state == SymbolState.NEW).label("new"),
         )
         .where(_PULLED)
         .group_by(instruments.c.calendar)
         .order_by(instruments.c.calendar)
     ).all()
-    last = last_scheduled(connection, "pull")
+    last = last_scheduled(connection, Job.PULL)
     views = []
     for fact in facts:
         instant = last.get(fact.calendar)
-        same = and_(runs.c.job == "pull", runs.c.scope == fact.calendar)
+        same = and_(runs.c.job == Job.PULL, runs.c.scope == fact.calendar)
         sequence = connection.execute(
             select(func.coalesce(func.max(runs.c.sequence), 0)).where(same, runs.c.scheduled_for == instant)
         ).scalar_one()
@@ -61,10 +62,10 @@ class GroupReader:
         calendars: dict[str, list[str]] = {}
         for row in rows:
             calendars.setdefault(row.group, []).append(row.calendar)
-        last = last_scheduled(connection, "train")
-        new = instruments.c.active & (instruments.c.state == "new")
+        last = last_scheduled(connection, Job.TRAIN)
+        new = instruments.c.active & (instruments.c.state == SymbolState.NEW)
         awaits_first_pull = bool(connection.execute(select(exists().where(new))).scalar_one())
-        open_runs = select(runs.c.scope).where(runs.c.job == "train", runs.c.state.in_(LIVE_STATES))
+        open_runs = select(runs.c.scope).where(runs.c.job == Job.TRAIN, runs.c.state.in_(LIVE_STATES))
         in_training = set(connection.execute(open_runs).scalars())
         return tuple(
             GroupView(

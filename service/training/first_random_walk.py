@@ -12,8 +12,9 @@ from models.training.train import TrainedArtifact, TrainRequest
 from service.market.instruments import group_symbols
 from service.prices.panel import PanelQuery, load_panel
 from service.runs import Run, guard
-from service.runtime.context import RANDOM_WALK, ServiceContext
+from service.runtime.context import ServiceContext
 from service.training.registry.versions import ModelVersion, Recorded, add_random_walk, serving_versions
+from service.vocabulary import RANDOM_WALK
 
 
 def ensure_random_walk(context: ServiceContext, run: Run, group: str, cut_at: datetime) -> None:

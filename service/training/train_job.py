@@ -19,12 +19,13 @@ from service.execution.executor import Executor, TaskFailed
 from service.market.instruments import STATISTICAL_GROUPS, group_symbols
 from service.prices.panel import PanelQuery, load_panel
 from service.runs import Outcome, Run, finish, guard, outcome_counts, record_outcomes
-from service.runtime.context import RANDOM_WALK, ServiceContext
+from service.runtime.context import ServiceContext
 from service.training.progress import StoredProgress
 from service.training.promotion.decide import NewVersions, promote
 from service.training.promotion.gate import live_of, update_approval
 from service.training.registry.approvals import ConfigKey, key_of, read_approval
 from service.training.registry.versions import Recorded, add_version, champion
+from service.vocabulary import RANDOM_WALK
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,8 @@ from service.db.session import Database
 from service.db.tables import editions, forecasts, runs
 from service.execution.local import FreshChild, WarmWorker
 from service.forecasts.ledger import verify
-from service.runtime.context import RANDOM_WALK
 from service.scheduler.loop import Step
+from service.vocabulary import RANDOM_WALK
 from tests.support import execution_tasks, postgres
 from tests.support.command import CommandLine, kill_group, wait_for
 from tests.support.recorded import RecordedWalks, Walk

@@ -1,4 +1,4 @@
-"""The server: it listens in a process of its own, says so, ends when told to, and refuses a taken address."""
+"""The server process: it reports its address, ends on a signal, and refuses an address that is in use."""
 
 import json
 import signal
@@ -15,7 +15,7 @@ from tests.support.api_process import start_api
 from tests.support.postgres import free_port
 
 
-def test_a_taken_port_is_refused_before_anything_starts(tmp_path: Path) -> None:
+def test_a_port_in_use_is_refused_before_anything_starts(tmp_path: Path) -> None:
     with bind("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         folder = tmp_path / "never"
@@ -30,32 +30,32 @@ def test_an_address_of_another_machine_is_refused() -> None:
         bind("192.0.2.1", 9)
 
 
-def test_the_process_listens_answers_and_ends(filled_file: Path) -> None:
+def test_the_process_listens_answers_and_ends_on_a_signal(filled_file: Path) -> None:
     port = free_port()
     process = start_api(filled_file, port)
     limit = threading.Timer(60, process.kill)
     limit.start()
     try:
         assert process.stdout is not None
-        said = json.loads(process.stdout.readline())
-        assert said["url"] == f"http://127.0.0.1:{port}"
-        with httpx.Client(base_url=said["url"]) as client:
+        event = json.loads(process.stdout.readline())
+        assert event["url"] == f"http://127.0.0.1:{port}"
+        with httpx.Client(base_url=event["url"]) as client:
             assert client.get("/v1/forecasts/AAPL").json()["as_of"] == "2018-06-01"
             assert client.get("/v1/forecasts/MSFT").status_code == 503
         process.send_signal(signal.SIGTERM)
-        _, complaints = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=30)
         assert process.returncode in (0, -signal.SIGTERM, 143)
-        assert complaints == ""
+        assert errors == ""
     finally:
         limit.cancel()
         process.kill()
         process.communicate()
 
 
-def test_the_process_says_in_one_sentence_why_it_cannot_start(filled_file: Path) -> None:
+def test_a_failed_start_is_reported_in_one_sentence(filled_file: Path) -> None:
     with bind("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         process = start_api(filled_file, port)
-        said, complaints = process.communicate(timeout=60)
-    assert (process.returncode, said) == (1, "")
-    assert complaints == f"port {port} on 127.0.0.1 is in use; stop the other program or set TPLUS_PORT\n"
+        output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output) == (1, "")
+    assert errors == f"port {port} on 127.0.0.1 is in use; stop the other program or set TPLUS_PORT\n"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 from service.api.accuracy.schemas import AccuracyItem
+from service.api.common.schemas import Mode
 from service.api.forecasts.schemas import (
     Basis,
     Coverage,
@@ -13,7 +14,6 @@ from service.api.forecasts.schemas import (
     ForecastAnswer,
     Interval,
     LevelHeld,
-    Mode,
     OtherForecast,
     Quantiles,
     ServedBy,

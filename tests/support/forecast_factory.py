@@ -30,7 +30,7 @@ from service.db.tables import (
 from service.db.tables.forecasts import QUANTILE_NAMES
 from service.execution.executor import Answer, Request, Task, TaskFailed
 from service.forecasts.forecast_job import forecast
-from service.forecasts.publication import EditionDraft, ForecastDraft, ItemDraft
+from service.forecasts.publication import NewForecast, Publication, ServedForecast
 from service.forecasts.scoring.score_job import score
 from service.market.calendars import Calendars
 from service.market.exchange_calendar import get_calendar
@@ -320,18 +320,18 @@ class Said:
     served: bool = True
 
 
-def draft_of(*said: Said, mode: str = "replay", calendar: str = "XNYS") -> EditionDraft:
-    """Publish an edition of given forecasts, those with `served` served."""
+def draft_of(*said: Said, mode: str = "replay", calendar: str = "XNYS") -> Publication:
+    """Return an edition of given forecasts, those with `served` served."""
     drafts = tuple(
-        ForecastDraft(
+        NewForecast(
             one.symbol, one.as_of, step, target, one.strategy, one.version, one.revision, 1, one.last_close, 0.02,
             one.quantiles, one.quantiles,
         )
         for one in said
         for step, target in enumerate(one.targets, start=1)
     )  # fmt: skip
-    items = tuple(ItemDraft(one.symbol, one.strategy, one.version, "by hand") for one in said if one.served)
-    return EditionDraft(mode, calendar, said[0].as_of, None, drafts, items)
+    items = tuple(ServedForecast(one.symbol, one.strategy, one.version, "by hand") for one in said if one.served)
+    return Publication(mode, calendar, said[0].as_of, None, drafts, items)
 
 
 def quantiles_of(row: Any) -> tuple[float, ...]:

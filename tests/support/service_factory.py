@@ -17,13 +17,14 @@ from service.market.calendars import Calendars
 from service.market.instruments import add_symbols
 from service.prices.sources.base import PriceSource
 from service.runs import Run
-from service.runtime.context import RANDOM_WALK, ServiceContext
+from service.runtime.context import ServiceContext
 from service.runtime.database_identity import ensure_stamp
 from service.runtime.progress import EditionSummary, SilentReporter
 from service.scheduler.loop import Scheduler, Step
 from service.scheduler.replay_clock import ReplayMover
 from service.scheduler.state import GroupReader
 from service.settings import Settings
+from service.vocabulary import RANDOM_WALK
 
 MACHINE_START = datetime(2030, 1, 1, 12, tzinfo=UTC)
 """Machine time at the beginning of every test: far from any market time, so that no test confuses them."""

@@ -1,13 +1,14 @@
-"""Track records."""
+"""Reads a page of track records."""
 
-from typing import Any
+from sqlalchemy import Connection, select
 
-from sqlalchemy import Connection, Row, select
-
+from service.api.common.rows import TrackRecordRow, columns_of, read_rows
 from service.db.tables import track_records
 
 
-def page(connection: Connection, filters: dict[str, str | int | None], after: int | None, limit: int) -> list[Row[Any]]:
+def read_track_records(
+    connection: Connection, filters: dict[str, str | int | None], after: int | None, limit: int
+) -> list[TrackRecordRow]:
     """Return track records, in the order in which they were first written.
 
     Args:
@@ -16,10 +17,10 @@ def page(connection: Connection, filters: dict[str, str | int | None], after: in
         after: Ids above this only (exclusive); None = from the first.
         limit: Most rows.
     """
-    query = select(track_records).order_by(track_records.c.id).limit(limit)
+    query = select(*columns_of(track_records, TrackRecordRow)).order_by(track_records.c.id).limit(limit)
     for name, value in filters.items():
         if value is not None:
             query = query.where(track_records.c[name] == value)
     if after is not None:
         query = query.where(track_records.c.id > after)
-    return list(connection.execute(query))
+    return read_rows(connection, TrackRecordRow, query)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
-from service.api.accuracy import queries as accuracy
+from service.api.accuracy.queries import read_track_records
 from service.api.accuracy.schemas import AccuracyItem, AccuracyPage
 from service.api.common.dependencies import ReaderDependency
 from service.api.common.pagination import cut, decode
@@ -47,6 +47,6 @@ def records(
     keys = decode(_KIND, cursor, int)
     with reader.snapshot() as snapshot:
         after = None if keys is None else int(str(keys[0]))
-        rows = accuracy.page(snapshot.connection, asdict(filters), after, limit + 1)
-    shown, next_cursor = cut(rows, limit, _KIND, lambda row: (row.id,))
-    return AccuracyPage(items=[AccuracyItem.of(row) for row in shown], next_cursor=next_cursor)
+        rows = read_track_records(snapshot.connection, asdict(filters), after, limit + 1)
+    page_rows, next_cursor = cut(rows, limit, _KIND, lambda row: (row.id,))
+    return AccuracyPage(items=[AccuracyItem.of(row) for row in page_rows], next_cursor=next_cursor)

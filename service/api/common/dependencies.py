@@ -84,20 +84,22 @@ ReaderDependency = Annotated[Reader, Depends(_reader)]
 def _query_names(dependant: Dependant) -> list[str]:
     """Return the names of the query parameters of a route and its dependencies."""
     names = [field.alias for field in dependant.query_params]
-    return names + [name for each in dependant.dependencies for name in _query_names(each)]
+    return names + [name for inner in dependant.dependencies for name in _query_names(inner)]
 
 
 async def only_known_parameters(request: Request) -> None:
     """Refuse a query parameter that the route does not have, or that is given twice.
 
+    Ignoring it would return unfiltered data.
+
     Raises:
         BadParameter: there is one.
     """
-    known = _query_names(request.scope["route"].dependant)
+    names = _query_names(request.scope["route"].dependant)
     given = [name for name, _ in request.query_params.multi_items()]
     for name in given:
-        if name not in known:
-            offered = f"it takes {', '.join(known)}" if known else "it takes none"
-            raise BadParameter(name[:40], f"Unknown parameter: {name[:40]}; {offered}", is_whole=True)
+        if name not in names:
+            accepted = f"it takes {', '.join(names)}" if names else "it takes none"
+            raise BadParameter(name[:40], f"Unknown parameter: {name[:40]}; {accepted}", is_whole=True)
         if given.count(name) > 1:
             raise BadParameter(name, "is given more than once; give it once")

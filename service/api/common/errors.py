@@ -109,21 +109,21 @@ def request_id(request: Request) -> str:
 
 def database_fault(database: Database) -> str | None:
     """Return why the database cannot be read, as one sentence; None if it can."""
-    shown = database.engine.url.render_as_string(hide_password=True)
+    url = database.engine.url.render_as_string(hide_password=True)
     try:
         with database.engine.connect() as connection:
             connection.execute(text("SELECT 1"))
     except SQLAlchemyError as error:
-        words = f" ({driver_message(error)})" if isinstance(error, DBAPIError) else ""
-        return f"the database {shown} cannot be reached{words}; start it or check TPLUS_DATABASE_URL"
+        reason = f" ({driver_message(error)})" if isinstance(error, DBAPIError) else ""
+        return f"the database {url} cannot be reached{reason}; start it or check TPLUS_DATABASE_URL"
     try:
         with database.engine.connect() as connection:
-            found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+            revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
     except SQLAlchemyError:
-        found = None
-    if found == HEAD:
+        revision = None
+    if revision == HEAD:
         return None
-    return revision_problem(shown, found)
+    return revision_problem(url, revision)
 
 
 def _field(item: Any) -> BadField:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.api.common.dependencies import Snapshot
-from service.api.common.queries import change_counter
+from service.api.common.queries import read_change_counter
 
 SLOT = timedelta(minutes=15)
 """How long a tag is valid while nothing changes: a stale answer must not stay in a cache for long."""
@@ -20,7 +20,7 @@ NOT_MODIFIED: Mapping[int | str, dict[str, Any]] = {304: {"description": "Unchan
 
 def entity_tag(request: Request, snapshot: Snapshot) -> str:
     """Return the weak tag of an answer: change counter, requested address and market-time slot."""
-    return make_tag(change_counter(snapshot.connection), str(request.url), snapshot.now)
+    return make_tag(read_change_counter(snapshot.connection), str(request.url), snapshot.now)
 
 
 def make_tag(counter: int, address: str, now: datetime) -> str:
@@ -32,8 +32,8 @@ def make_tag(counter: int, address: str, now: datetime) -> str:
 
 def matches(request: Request, tag: str) -> bool:
     """Return whether the client holds this answer (If-None-Match, weak comparison)."""
-    held = request.headers.get("if-none-match", "")
-    return tag.removeprefix("W/") in {item.strip().removeprefix("W/") for item in held.split(",")}
+    tags = request.headers.get("if-none-match", "")
+    return tag.removeprefix("W/") in {item.strip().removeprefix("W/") for item in tags.split(",")}
 
 
 def not_modified(tag: str) -> Response:

@@ -50,7 +50,7 @@ def decode(kind: str, cursor: str | None, *types: type[Key]) -> tuple[Key, ...] 
         raw = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
         if not isinstance(raw, list) or len(raw) != len(types) + 1 or raw[0] != kind:
             raise ValueError("a cursor of another route")
-        return tuple(_key(value, wanted) for value, wanted in zip(raw[1:], types, strict=True))
+        return tuple(_key(value, expected) for value, expected in zip(raw[1:], types, strict=True))
     except (ValueError, RecursionError, binascii.Error) as error:
         raise BadParameter(
             "cursor", "Invalid cursor; use `next_cursor` of the previous page, or omit it", is_whole=True
@@ -75,15 +75,15 @@ def cut(
     """
     if len(rows) <= limit:
         return rows, None
-    shown = rows[:limit]
-    return shown, encode(kind, *keys(shown[-1]))
+    page = rows[:limit]
+    return page, encode(kind, *keys(page[-1]))
 
 
-def _key(value: object, wanted: type[Key]) -> Key:
-    if wanted is int and isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_KEY:
+def _key(value: object, expected: type[Key]) -> Key:
+    if expected is int and isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_KEY:
         return value
-    if wanted is str and isinstance(value, str) and value.isascii() and value.isprintable():
+    if expected is str and isinstance(value, str) and value.isascii() and value.isprintable():
         return value
-    if wanted is date and isinstance(value, str):
+    if expected is date and isinstance(value, str):
         return date.fromisoformat(value)
-    raise ValueError(f"{value!r} is not a {wanted.__name__}")
+    raise ValueError(f"{value!r} is not a {expected.__name__}")

@@ -1,19 +1,35 @@
-"""Queries of several resources: the change counter, rows by id, and instants around a session."""
+"""Queries of several resources: change counter, clocks, pages by id, and instants around a session."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Row, Table, func, select
+from sqlalchemy import Connection, Table, func, select
 
+from service.api.common.rows import EditionRow, RowType, columns_of, read_row, read_rows
 from service.db.tables import change_counters, editions, market_clock, schedulers, sessions, stamp
 from service.settings import Settings
+from service.vocabulary import SessionState
 
 STALE_AFTER = timedelta(hours=2)
 """How long after the next due time an answer is still fresh."""
 
 _STEPS = 3
 """Sessions after as_of that are forecast."""
+
+
+class StampRow(NamedTuple):
+    """The row of `stamp`: the source and the clock that a database belongs to."""
+
+    source: str
+    clock_mode: str
+
+
+class ReplayClockRow(NamedTuple):
+    """The row of `market_clock`: replayed market time."""
+
+    now: datetime
+    record_end: date | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +69,7 @@ class Timing:
         return None if self.next_due_at is None else self.next_due_at + STALE_AFTER
 
 
-def change_counter(connection: Connection) -> int:
+def read_change_counter(connection: Connection) -> int:
     """Return the counter that every transaction raises that changes an answer; 0 if none did."""
     return (
         connection.execute(select(change_counters.c.counter).where(change_counters.c.scope == "")).scalar_one_or_none()
@@ -61,42 +77,44 @@ def change_counter(connection: Connection) -> int:
     )
 
 
-def stamp_row(connection: Connection) -> Row[Any] | None:
+def read_stamp(connection: Connection) -> StampRow | None:
     """Return the database's stamp, None if it is not set up."""
-    return connection.execute(select(stamp)).one_or_none()
+    return read_row(connection, StampRow, select(*columns_of(stamp, StampRow)))
 
 
-def replay_row(connection: Connection) -> Row[Any] | None:
+def read_replay_clock(connection: Connection) -> ReplayClockRow | None:
     """Return replayed market time, None for a live clock."""
-    return connection.execute(select(market_clock)).one_or_none()
+    return read_row(connection, ReplayClockRow, select(*columns_of(market_clock, ReplayClockRow)))
 
 
-def newest_edition(connection: Connection) -> Row[Any] | None:
-    """Return the newest edition."""
-    return connection.execute(select(editions).order_by(editions.c.number.desc()).limit(1)).one_or_none()
+def read_newest_edition(connection: Connection) -> EditionRow | None:
+    """Return the newest edition, None without any."""
+    query = select(*columns_of(editions, EditionRow)).order_by(editions.c.number.desc()).limit(1)
+    return read_row(connection, EditionRow, query)
 
 
-def newest_heartbeat(connection: Connection) -> Any:
-    """Return the machine time of the newest heartbeat of a scheduler."""
-    return connection.execute(select(func.max(schedulers.c.heartbeat_at))).scalar_one_or_none()
+def read_newest_heartbeat(connection: Connection) -> datetime | None:
+    """Return the machine time of the newest heartbeat of a scheduler, None without any."""
+    heartbeat_at: datetime | None = connection.execute(select(func.max(schedulers.c.heartbeat_at))).scalar_one_or_none()
+    return heartbeat_at
 
 
-def newest_first(connection: Connection, table: Table, page: Page) -> list[Row[Any]]:
-    """Return rows of a table, highest id first."""
-    query = select(table).order_by(table.c.id.desc()).limit(page.limit)
+def read_newest_rows(connection: Connection, table: Table, row_type: type[RowType], page: Page) -> list[RowType]:
+    """Return rows of a table with an id, highest id first."""
+    query = select(*columns_of(table, row_type)).order_by(table.c.id.desc()).limit(page.limit)
     for name, value in page.filters.items():
         if value is not None:
             query = query.where(table.c[name] == value)
     if page.before is not None:
         query = query.where(table.c.id < page.before)
-    return list(connection.execute(query))
+    return read_rows(connection, row_type, query)
 
 
-def timing(connection: Connection, settings: Settings, calendar: str, session: date) -> Timing:
+def read_timing(connection: Connection, settings: Settings, calendar: str, session: date) -> Timing:
     """Return the instants around a session of a calendar."""
     query = (
         select(sessions.c.session, sessions.c.close_at, sessions.c.approximate)
-        .where(sessions.c.calendar == calendar, sessions.c.session >= session, sessions.c.state != "closed")
+        .where(sessions.c.calendar == calendar, sessions.c.session >= session, sessions.c.state != SessionState.CLOSED)
         .order_by(sessions.c.session)
         .limit(1 + _STEPS)
     )

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.common.errors import REQUEST_ID_HEADER
 
-_USABLE = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+_VALID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 
 class RequestIds:
@@ -22,13 +22,13 @@ class RequestIds:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        asked = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
-        chosen = asked if _USABLE.fullmatch(asked) else uuid.uuid4().hex
-        scope.setdefault("state", {})["request_id"] = chosen
+        requested = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+        request_id = requested if _VALID.fullmatch(requested) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = chosen
+                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
             await send(message)
 
         await self._app(scope, receive, send_with_id)

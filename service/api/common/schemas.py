@@ -1,11 +1,13 @@
 """Base classes of all answers, and problem documents (RFC 9457)."""
 
-from typing import Any, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Row
 
 MEDIA_TYPE = "application/problem+json"
+
+Strategy = Literal["one_step", "multi_step"]
+Mode = Literal["live", "replay", "backfill"]
 
 
 class Answer(BaseModel):
@@ -14,9 +16,9 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     @classmethod
-    def of(cls, row: Row[Any]) -> Self:
-        """Return an instance from a row with the fields' names as columns; other columns are ignored."""
-        return cls.model_validate(dict(row._mapping))
+    def of(cls, row: NamedTuple) -> Self:
+        """Return an instance from a row with fields of the same names; other fields of the row are ignored."""
+        return cls.model_validate(row._asdict())
 
 
 class Page(Answer):

@@ -21,11 +21,11 @@ MOST_WAITING = 256
 _TOO_SLOW = "this stream is too far behind and ends; connect again for the current state"
 _log = logging.getLogger(__name__)
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
 class Subscription:
-    """Events of one client; used in the event loop only.
+    """Queue of one client's events; used in the event loop only.
 
     Args:
         last_seen: The client's last change counter, None for a new client.
@@ -65,7 +65,7 @@ class Subscription:
         self._wake.set()
 
     async def events(self) -> AsyncIterator[Event]:
-        """Yield events until the end."""
+        """Yield events as they arrive, until the end."""
         while True:
             while self._waiting:
                 yield self._waiting.popleft()
@@ -83,12 +83,12 @@ class Hub:
 
     Args:
         status: Reads the status.
-        every: Real seconds between two polls.
+        interval: Real seconds between two polls.
     """
 
-    def __init__(self, status: StatusReader, every: float = POLL_SECONDS) -> None:
-        self._status, self._every = status, every
-        self._listening: set[Subscription] = set()
+    def __init__(self, status: StatusReader, interval: float = POLL_SECONDS) -> None:
+        self._status, self._interval = status, interval
+        self._subscriptions: set[Subscription] = set()
         self._task: asyncio.Task[None] | None = None
         self._newest: Poll | None = None
         self._closed = False
@@ -99,7 +99,7 @@ class Hub:
         if self._closed:
             subscription.end()
             return subscription
-        self._listening.add(subscription)
+        self._subscriptions.add(subscription)
         if self._newest is not None:
             subscription.add(self._newest)
         if self._task is None:
@@ -108,16 +108,16 @@ class Hub:
 
     def leave(self, subscription: Subscription) -> None:
         """Remove a client."""
-        self._listening.discard(subscription)
-        if not self._listening:
+        self._subscriptions.discard(subscription)
+        if not self._subscriptions:
             self._stop()
 
     def close(self) -> None:
         """End every stream, also later ones: the process is about to end."""
         self._closed = True
-        for subscription in tuple(self._listening):
+        for subscription in tuple(self._subscriptions):
             subscription.end()
-        self._listening.clear()
+        self._subscriptions.clear()
         self._stop()
 
     def _stop(self) -> None:
@@ -127,45 +127,45 @@ class Hub:
 
     async def _watch(self) -> None:
         loop, watcher = asyncio.get_running_loop(), Watcher(self._status)
-        is_well = True
+        is_healthy = True
         while True:
-            begin = loop.time()
+            started = loop.time()
             try:
                 poll = await _in_thread(watcher.poll)
             except Exception:  # a defect must not end every stream; the log has the trace, once
-                if is_well:
+                if is_healthy:
                     _log.exception("polling the database failed unexpectedly")
-                is_well = False
+                is_healthy = False
             else:
-                is_well = True
+                is_healthy = True
                 self._newest = poll
-                for subscription in tuple(self._listening):
+                for subscription in tuple(self._subscriptions):
                     subscription.add(poll)
                     if subscription.ended:
                         self.leave(subscription)
-            await asyncio.sleep(max(0.0, begin + self._every - loop.time()))
+            await asyncio.sleep(max(0.0, started + self._interval - loop.time()))
 
 
-async def _in_thread(read: Callable[[], Found]) -> Found:
-    """Call in a daemon thread: a database that is unreachable may block it for long."""
+async def _in_thread(read: Callable[[], Result]) -> Result:
+    """Call in a daemon thread, which an unreachable database may block without delaying the end of the process."""
     loop = asyncio.get_running_loop()
-    answer: asyncio.Future[Found] = loop.create_future()
+    answer: asyncio.Future[Result] = loop.create_future()
 
-    def settle(found: Found | None, error: BaseException | None) -> None:
+    def resolve(result: Result | None, error: BaseException | None) -> None:
         if answer.cancelled():
             return
         if error is not None:
             answer.set_exception(error)
         else:
-            answer.set_result(found)  # type: ignore[arg-type]
+            answer.set_result(result)  # type: ignore[arg-type]
 
-    def work() -> None:
+    def run() -> None:
         try:
-            outcome: tuple[Found | None, BaseException | None] = (read(), None)
+            outcome: tuple[Result | None, BaseException | None] = (read(), None)
         except BaseException as error:
             outcome = (None, error)
         with suppress(RuntimeError):  # the loop was closed meanwhile
-            loop.call_soon_threadsafe(settle, *outcome)
+            loop.call_soon_threadsafe(resolve, *outcome)
 
-    threading.Thread(target=work, name="watcher", daemon=True).start()
+    threading.Thread(target=run, name="watcher", daemon=True).start()
     return await answer

@@ -1,45 +1,51 @@
 """Queries of the watcher: new editions and runs, and runs that may have changed."""
 
 from collections.abc import Collection
-from typing import Any
+from datetime import date
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, func, or_, select
+from sqlalchemy import Connection, func, or_, select
 
+from service.api.common.rows import EditionRow, columns_of, read_rows
 from service.db.tables import editions, runs
 from service.runs import LIVE_STATES
+from service.vocabulary import RunState
 
-_OPEN = (*LIVE_STATES, "waiting")
-_COLUMNS = (
-    runs.c.id,
-    runs.c.job,
-    runs.c.scope,
-    runs.c.session,
-    runs.c.state,
-    runs.c.error,
-    runs.c.warnings,
-    runs.c.counts,
-    runs.c.progress,
-    runs.c.progress_detail,
-)
+_OPEN = (*LIVE_STATES, RunState.WAITING)
 
 
-def newest_number(connection: Connection) -> int:
+class LiveRunRow(NamedTuple):
+    """The columns of `runs` that events report."""
+
+    id: int
+    job: str
+    scope: str
+    session: date | None
+    state: str
+    error: str | None
+    warnings: list[str]
+    counts: dict[str, Any]
+    progress: float | None
+    progress_detail: str | None
+
+
+def read_newest_edition_number(connection: Connection) -> int:
     """Return the number of the newest edition, 0 without any."""
     return connection.execute(select(func.max(editions.c.number))).scalar_one() or 0
 
 
-def newest_run(connection: Connection) -> int:
+def read_newest_run_id(connection: Connection) -> int:
     """Return the id of the newest run, 0 without any."""
     return connection.execute(select(func.max(runs.c.id))).scalar_one() or 0
 
 
-def editions_after(connection: Connection, number: int, limit: int) -> list[Row[Any]]:
+def read_editions_after(connection: Connection, number: int, limit: int) -> list[EditionRow]:
     """Return the newest editions after a number, at most `limit`, lowest number first."""
-    query = select(editions).where(editions.c.number > number).order_by(editions.c.number.desc()).limit(limit)
-    return list(reversed(connection.execute(query).all()))
+    query = select(*columns_of(editions, EditionRow)).where(editions.c.number > number)
+    return read_rows(connection, EditionRow, query.order_by(editions.c.number.desc()).limit(limit))[::-1]
 
 
-def changed_runs(connection: Connection, after: int, seen: Collection[int], limit: int) -> list[Row[Any]]:
+def read_changed_runs(connection: Connection, after: int, seen: Collection[int], limit: int) -> list[LiveRunRow]:
     """Return runs that are open, were open when last seen, or are new; the newest `limit`, lowest id first.
 
     Args:
@@ -48,12 +54,11 @@ def changed_runs(connection: Connection, after: int, seen: Collection[int], limi
         seen: Ids of runs that were open.
         limit: Most rows.
     """
-    wanted = or_(runs.c.state.in_(_OPEN), runs.c.id > after, runs.c.id.in_(sorted(seen)))
-    query = select(*_COLUMNS).where(wanted).order_by(runs.c.id.desc()).limit(limit)
-    rows: list[Row[Any]] = list(connection.execute(query))
-    return rows[::-1]
+    changed = or_(runs.c.state.in_(_OPEN), runs.c.id > after, runs.c.id.in_(sorted(seen)))
+    query = select(*columns_of(runs, LiveRunRow)).where(changed).order_by(runs.c.id.desc()).limit(limit)
+    return read_rows(connection, LiveRunRow, query)[::-1]
 
 
-def is_open(row: Row[Any]) -> bool:
+def is_open(row: LiveRunRow) -> bool:
     """Return whether a run may still change."""
     return row.state in _OPEN

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.api.events import queries as live
+from service.api.common.rows import EditionRow
+from service.api.events import queries
+from service.api.events.queries import LiveRunRow
 from service.api.events.schemas import ChangeEvent, FaultEvent, ProgressEvent, RunEvent
 from service.api.status.read_status import StatusReader
 from service.api.status.schemas import EditionStatus, Status
-from service.api.watchlist.queries import symbol_counters
+from service.api.watchlist.queries import read_symbol_counters
 from service.errors import NotYet, TplusError
 
 MOST_ROWS = 200
@@ -71,7 +73,7 @@ class Watcher:
         self._symbols: dict[str, int] = {}
         self._edition = 0
         self._newest_run = 0
-        self._runs: dict[int, Row[Any]] = {}
+        self._runs: dict[int, LiveRunRow] = {}
         self._reported: str | None = None
 
     def poll(self) -> Poll:
@@ -82,14 +84,14 @@ class Watcher:
                 news = tuple(self._compare(snapshot.connection, status.counter))
         except (NotYet, SQLAlchemyError) as error:
             try:
-                return self._poll_of((), self._status.without(error), None)
+                return self._status_poll((), self._status.without(error), None)
             except TplusError as fault:
-                return self._faulty(fault)
+                return self._fault_poll(fault)
         except TplusError as fault:
-            return self._faulty(fault)
-        return self._poll_of(news, status, status.counter)
+            return self._fault_poll(fault)
+        return self._status_poll(news, status, status.counter)
 
-    def _poll_of(self, news: tuple[Event, ...], status: Status, counter: int | None) -> Poll:
+    def _status_poll(self, news: tuple[Event, ...], status: Status, counter: int | None) -> Poll:
         event = Event.of("status", status, status.counter)
         if counter is None:  # an empty database: everything later is new
             self._counter, self._symbols = 0, {}
@@ -100,7 +102,7 @@ class Watcher:
             news = (*news, event)
         return Poll(news, event, counter)
 
-    def _faulty(self, fault: TplusError) -> Poll:
+    def _fault_poll(self, fault: TplusError) -> Poll:
         event = Event.of("fault", FaultEvent(detail=str(fault)), None)
         news = () if self._reported == event.data else (event,)
         self._reported = event.data
@@ -114,51 +116,54 @@ class Watcher:
             self._begin(connection, counter)
             yield Event.of("change", ChangeEvent(counter=counter, symbols=None), counter)
             return
-        altered = counter != self._counter
+        changed = counter != self._counter
         # Read everything first: a database that fails half way must not change what was seen.
-        published = live.editions_after(connection, self._edition, MOST_ROWS) if altered else []
-        rows = live.changed_runs(connection, self._newest_run, self._runs, MOST_ROWS)
-        symbols = symbol_counters(connection) if altered else self._symbols
+        published = queries.read_editions_after(connection, self._edition, MOST_ROWS) if changed else []
+        rows = queries.read_changed_runs(connection, self._newest_run, self._runs, MOST_ROWS)
+        symbols = read_symbol_counters(connection) if changed else self._symbols
         yield from self._editions(published, counter)
         yield from self._changed_runs(rows, counter)
-        if altered:
+        if changed:
             yield self._change(symbols, counter)
 
     def _begin(self, connection: Connection, counter: int) -> None:
         """Record the state of the first poll; it is not news."""
-        self._edition, self._newest_run = live.newest_number(connection), live.newest_run(connection)
-        self._runs = {row.id: row for row in live.changed_runs(connection, self._newest_run, (), MOST_ROWS)}
-        self._symbols = symbol_counters(connection)
+        self._edition, self._newest_run = (
+            queries.read_newest_edition_number(connection),
+            queries.read_newest_run_id(connection),
+        )
+        self._runs = {row.id: row for row in queries.read_changed_runs(connection, self._newest_run, (), MOST_ROWS)}
+        self._symbols = read_symbol_counters(connection)
         self._counter = counter
 
-    def _editions(self, rows: list[Row[Any]], counter: int) -> Iterator[Event]:
+    def _editions(self, rows: list[EditionRow], counter: int) -> Iterator[Event]:
         for row in rows:
             self._edition = row.number
             yield Event.of("edition", EditionStatus.of(row), counter)
 
-    def _changed_runs(self, rows: list[Row[Any]], counter: int) -> Iterator[Event]:
-        before, self._runs = self._runs, {row.id: row for row in rows if live.is_open(row)}
+    def _changed_runs(self, rows: list[LiveRunRow], counter: int) -> Iterator[Event]:
+        before, self._runs = self._runs, {row.id: row for row in rows if queries.is_open(row)}
         self._newest_run = max((self._newest_run, *(row.id for row in rows)))
         for row in rows:
             old = before.get(row.id)
             if old is None or _plain(old) != _plain(row):
-                yield Event.of("run", RunEvent.model_validate(dict(row._mapping)), counter)
+                yield Event.of("run", RunEvent.of(row), counter)
             if row.progress is not None and (old is None or _progress(old) != _progress(row)):
                 progress = ProgressEvent(run_id=row.id, progress=row.progress, detail=row.progress_detail)
                 yield Event.of("progress", progress, counter)
 
     def _change(self, symbols: dict[str, int], counter: int) -> Event:
         before, self._symbols, self._counter = self._symbols, symbols, counter
-        altered = sorted(symbol for symbol, own in self._symbols.items() if before.get(symbol) != own)
-        named = altered if len(altered) <= MOST_SYMBOLS else None
+        changed = sorted(symbol for symbol, own in self._symbols.items() if before.get(symbol) != own)
+        named = changed if len(changed) <= MOST_SYMBOLS else None
         return Event.of("change", ChangeEvent(counter=counter, symbols=named), counter)
 
 
-def _progress(row: Row[Any]) -> tuple[float | None, str | None]:
+def _progress(row: LiveRunRow) -> tuple[float | None, str | None]:
     return row.progress, row.progress_detail
 
 
-def _plain(row: Row[Any]) -> tuple[Any, ...]:
+def _plain(row: LiveRunRow) -> tuple[Any, ...]:
     """Return the part of a run that a `run` event reports; progress is an event of its own."""
     return row.state, row.error, row.warnings, row.counts
 

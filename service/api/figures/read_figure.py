@@ -4,19 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from service.api.accuracy import queries as accuracy
+from service.api.accuracy.queries import read_track_records
 from service.api.accuracy.schemas import AccuracyItem
 from service.api.common.dependencies import Snapshot
+from service.api.common.schemas import Strategy
 from service.api.figures.schemas import FigureAnswer, FigureKind, FigureRange, FigureTable, PlotlyFigure, ReadoutLine
 from service.api.forecasts.queries import ForecastQuery
-from service.api.forecasts.read_forecast import read_one
-from service.api.forecasts.schemas import ForecastAnswer, Strategy
-from service.api.history import queries as history
-from service.api.history.queries import HistoryFilter
-from service.api.history.routes import past_forecast
+from service.api.forecasts.read_forecast import read_forecast
+from service.api.forecasts.schemas import ForecastAnswer
+from service.api.history.queries import HistoryFilter, read_history
+from service.api.history.routes import build_past_forecast
 from service.api.history.schemas import PastForecast
-from service.api.prices import queries as prices
-from service.api.prices.queries import Span
+from service.api.prices.queries import Span, read_bars
 from service.api.prices.schemas import PriceBar
 from service.charts.chart import Chart
 from service.charts.forecast import forecast_chart
@@ -25,6 +24,7 @@ from service.charts.skill import skill_chart
 from service.charts.theme import THEMES, ThemeName
 from service.errors import NotFound
 from service.settings import Settings
+from service.vocabulary import SERVED
 
 DAYS: Mapping[FigureRange, int | None] = {"1m": 31, "3m": 92, "1y": 366, "all": None}
 """Days before as_of of each range; None = all."""
@@ -59,18 +59,18 @@ class FigureQuery:
     step: int = 1
 
 
-def read_figure(snapshot: Snapshot, settings: Settings, wanted: FigureQuery) -> FigureAnswer:
+def read_figure(snapshot: Snapshot, settings: Settings, query: FigureQuery) -> FigureAnswer:
     """Return a figure of one symbol.
 
     Raises:
         NotFound: the symbol, a forecast as of that session, or one of that strategy does not exist.
         NotYet: the symbol has no forecast yet; the message says why.
     """
-    answer = read_one(snapshot, settings, wanted.symbol, ForecastQuery(snapshot.now, wanted.as_of))
-    chart = _chart(snapshot, answer, wanted)
+    answer = read_forecast(snapshot, settings, query.symbol, ForecastQuery(snapshot.now, query.as_of))
+    chart = _chart(snapshot, answer, query)
     return FigureAnswer(
         symbol=answer.symbol,
-        kind=wanted.kind,
+        kind=query.kind,
         title=chart.title,
         caption=chart.caption,
         alt=chart.alt,
@@ -83,47 +83,46 @@ def read_figure(snapshot: Snapshot, settings: Settings, wanted: FigureQuery) -> 
     )
 
 
-def _chart(snapshot: Snapshot, answer: ForecastAnswer, wanted: FigureQuery) -> Chart:
-    theme = THEMES[wanted.theme]
-    if wanted.kind == "versus":
-        return versus_chart(answer, _past(snapshot, answer, wanted), wanted.strategy, wanted.step, theme)
-    if wanted.kind == "skill":
-        return skill_chart(answer, _records(snapshot, answer, wanted), wanted.strategy, theme)
-    chart = forecast_chart(answer, _bars(snapshot, answer, wanted), wanted.strategy, theme)
+def _chart(snapshot: Snapshot, answer: ForecastAnswer, query: FigureQuery) -> Chart:
+    theme = THEMES[query.theme]
+    if query.kind == "versus":
+        return versus_chart(answer, _past(snapshot, answer, query), query.strategy, query.step, theme)
+    if query.kind == "skill":
+        return skill_chart(answer, _track_records(snapshot, answer, query), query.strategy, theme)
+    chart = forecast_chart(answer, _bars(snapshot, answer, query), query.strategy, theme)
     if chart is None:
         raise NotFound(
-            f"no {wanted.strategy} forecast of {answer.symbol} was published as of {answer.as_of}; use the other "
+            f"no {query.strategy} forecast of {answer.symbol} was published as of {answer.as_of}; use the other "
             "strategy"
         )
     return chart
 
 
-def _bars(snapshot: Snapshot, answer: ForecastAnswer, wanted: FigureQuery) -> list[PriceBar]:
+def _bars(snapshot: Snapshot, answer: ForecastAnswer, query: FigureQuery) -> list[PriceBar]:
     """Return the bars of the range, and those of the target sessions that are stored."""
-    days = DAYS[wanted.span]
+    days = DAYS[query.span]
     first = None if days is None else answer.as_of - timedelta(days=days)
     targets = [
         step.target_session for part in (answer.multi_step, answer.one_step) if part is not None for step in part.steps
     ]
     span = Span(answer.symbol, first, max([answer.as_of, *targets]))
-    found = prices.page(snapshot.connection, span, _MOST_BARS)
-    return [PriceBar.model_validate({**bar._mapping, "adjusted_close": adjusted}) for bar, adjusted in found]
+    return [PriceBar.of(bar) for bar in read_bars(snapshot.connection, span, _MOST_BARS)]
 
 
-def _past(snapshot: Snapshot, answer: ForecastAnswer, wanted: FigureQuery) -> list[PastForecast]:
+def _past(snapshot: Snapshot, answer: ForecastAnswer, query: FigureQuery) -> list[PastForecast]:
     """Return the published forecasts of a step in this mode, newest first; up to as_of if one is requested."""
-    chosen = HistoryFilter(answer.symbol, history.SERVED, strategy=wanted.strategy, step=wanted.step, mode=answer.mode)
-    after = None if wanted.as_of is None else (wanted.as_of, _LAST_ID)
-    found = [past_forecast(row) for row in history.page(snapshot.connection, chosen, after, _MOST_PAST)]
-    return [each for each in found if wanted.as_of is None or each.target_session <= wanted.as_of]
+    filters = HistoryFilter(answer.symbol, SERVED, strategy=query.strategy, step=query.step, mode=answer.mode)
+    after = None if query.as_of is None else (query.as_of, _LAST_ID)
+    forecasts = [build_past_forecast(row) for row in read_history(snapshot.connection, filters, after, _MOST_PAST)]
+    return [past for past in forecasts if query.as_of is None or past.target_session <= query.as_of]
 
 
-def _records(snapshot: Snapshot, answer: ForecastAnswer, wanted: FigureQuery) -> list[AccuracyItem]:
+def _track_records(snapshot: Snapshot, answer: ForecastAnswer, query: FigureQuery) -> list[AccuracyItem]:
     filters: dict[str, str | int | None] = {
         "scope_kind": "symbol",
         "scope": answer.symbol,
-        "strategy": wanted.strategy,
+        "strategy": query.strategy,
         "mode": answer.mode,
     }
-    rows = accuracy.page(snapshot.connection, filters, None, _MOST_RECORDS)
+    rows = read_track_records(snapshot.connection, filters, None, _MOST_RECORDS)
     return [AccuracyItem.of(row) for row in rows]

@@ -8,10 +8,9 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from service.api.common import etag
 from service.api.common.dependencies import ReaderDependency
 from service.api.common.parameters import AsOf, SymbolPath
-from service.api.common.schemas import problems
+from service.api.common.schemas import Strategy, problems
 from service.api.figures.read_figure import FigureQuery, read_figure
 from service.api.figures.schemas import FigureAnswer, FigureKind, FigureRange
-from service.api.forecasts.schemas import Strategy
 from service.charts.theme import ThemeName
 
 router = APIRouter(prefix="/v1/figures", tags=["figures"])
@@ -39,17 +38,25 @@ class Parameters:
     responses={**etag.NOT_MODIFIED, **problems(404)},
 )
 def one(
-    request: Request, response: Response, reader: ReaderDependency, asked: Annotated[Parameters, Depends()]
+    request: Request, response: Response, reader: ReaderDependency, parameters: Annotated[Parameters, Depends()]
 ) -> FigureAnswer | Response:
     """A Plotly figure with its caption, text alternative, table and readout.
 
     With `as_of` it shows the forecast of that session, and the closes after it.
     """
-    wanted = FigureQuery(asked.symbol, asked.kind, asked.as_of, asked.span, asked.theme, asked.strategy, asked.step)
+    query = FigureQuery(
+        parameters.symbol,
+        parameters.kind,
+        parameters.as_of,
+        parameters.span,
+        parameters.theme,
+        parameters.strategy,
+        parameters.step,
+    )
     with reader.snapshot() as snapshot:
         tag = etag.entity_tag(request, snapshot)
         if etag.matches(request, tag):
             return etag.not_modified(tag)
-        answer = read_figure(snapshot, reader.settings, wanted)
+        answer = read_figure(snapshot, reader.settings, query)
     response.headers["ETag"] = tag
     return answer

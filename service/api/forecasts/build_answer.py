@@ -1,13 +1,13 @@
 """Builds a forecast answer from stored rows: prices from returns, and each forecaster's track record."""
 
 from functools import partial
-from typing import Any
 
-from sqlalchemy import Row
-
-from service.api.forecasts.disagreement import disagreement
+from service.api.common.rows import ForecastRow
+from service.api.common.schemas import Strategy
+from service.api.forecasts.disagreement import build_disagreement
 from service.api.forecasts.forecast_rows import ForecastRows
-from service.api.forecasts.joint_band import joint_band
+from service.api.forecasts.joint_band import build_joint_band
+from service.api.forecasts.queries import VersionRow
 from service.api.forecasts.schemas import (
     LABELS,
     MIN_SESSIONS,
@@ -22,21 +22,19 @@ from service.api.forecasts.schemas import (
     Step,
     StrategyForecast,
 )
-from service.api.forecasts.track_record import coverage_over, held_out, skill_over
+from service.api.forecasts.track_record import build_coverage, build_held_out, build_skill
+from service.vocabulary import RANDOM_WALK, SERVED
 
 INTERVALS: tuple[tuple[int, str, str], ...] = ((50, "q25", "q75"), (80, "q10", "q90"), (95, "q025", "q975"))
 """Nominal level, and its bounding quantiles."""
 
-_SERVED = "served"
-_RANDOM_WALK = "random_walk"
 
-
-def build(stored: ForecastRows) -> ForecastAnswer:
+def build_answer(stored: ForecastRows) -> ForecastAnswer:
     """Return the answer for one symbol."""
     instrument, edition, timing = stored.instrument, stored.edition, stored.timing
     others = _others(stored)
     walk = next((other for other in others if _is_walk(other.strategy, other.forecaster)), None)
-    multi_step, one_step = (_strategy(stored, strategy) for strategy in ("multi_step", "one_step"))
+    multi_step, one_step = _strategy(stored, "multi_step"), _strategy(stored, "one_step")
     return ForecastAnswer(
         symbol=instrument.symbol,
         currency=instrument.currency,
@@ -54,65 +52,65 @@ def build(stored: ForecastRows) -> ForecastAnswer:
         basis=_basis(stored),
         multi_step=multi_step,
         one_step=one_step,
-        disagreement=disagreement(one_step, multi_step),
+        disagreement=build_disagreement(one_step, multi_step),
         random_walk=walk,
         others=[other for other in others if other is not walk],
     )
 
 
-def _strategy(stored: ForecastRows, strategy: str) -> StrategyForecast | None:
+def _strategy(stored: ForecastRows, strategy: Strategy) -> StrategyForecast | None:
     item = stored.served.get(strategy)
     rows = [] if item is None else stored.by_version.get((strategy, item.model_version_id), [])
     if item is None or not rows:
         return None
     version = stored.versions[item.model_version_id]
-    records = stored.record_of(strategy, _SERVED)
-    skill = skill_over(records, stored.edition.mode, len(rows))
+    records = stored.track_records(strategy, SERVED)
+    skill = build_skill(records, stored.edition.mode, len(rows))
     return StrategyForecast(
         served_by=ServedBy(
             model_version_id=version.id, forecaster=version.forecaster, status=version.status, reason=item.reason
         ),
-        steps=[_step(stored, row, _SERVED) for row in rows],
+        steps=[_step(stored, row, SERVED) for row in rows],
         skill=skill,
-        coverage=coverage_over(records, len(rows)),
+        coverage=build_coverage(records, len(rows)),
         joint=_joint(stored, version, rows),
-        held_out=held_out(version.metrics) if skill.n < MIN_SESSIONS else None,
+        held_out=build_held_out(version.metrics) if skill.n < MIN_SESSIONS else None,
     )
 
 
 def _others(stored: ForecastRows) -> list[OtherForecast]:
     """Return the forecasts that were not served, and always the random walk, each with its own track record."""
-    found = []
+    others = []
     for (strategy, version_id), rows in stored.by_version.items():
         version = stored.versions[version_id]
         if stored.is_served(strategy, version_id) and not _is_walk(strategy, version.forecaster):
             continue
-        records = stored.record_of(strategy, version.forecaster)
-        found.append(
+        records = stored.track_records(strategy, version.forecaster)
+        others.append(
             OtherForecast(
                 strategy=strategy,
                 model_version_id=version_id,
                 forecaster=version.forecaster,
                 status=version.status,
                 steps=[_step(stored, row, version.forecaster) for row in rows],
-                skill=skill_over(records, stored.edition.mode, len(rows)),
-                coverage=coverage_over(records, len(rows)),
+                skill=build_skill(records, stored.edition.mode, len(rows)),
+                coverage=build_coverage(records, len(rows)),
                 joint=_joint(stored, version, rows),
             )
         )
-    return found
+    return others
 
 
-def _joint(stored: ForecastRows, version: Row[Any], rows: list[Row[Any]]) -> JointBand | None:
-    return joint_band(rows, stored.joints.get(version.id), version.metrics, stored.price)
+def _joint(stored: ForecastRows, version: VersionRow, rows: list[ForecastRow]) -> JointBand | None:
+    return build_joint_band(rows, stored.joint_states.get(version.id), version.metrics, stored.price)
 
 
 def _is_walk(strategy: str, forecaster: str) -> bool:
-    return (strategy, forecaster) == ("multi_step", _RANDOM_WALK)
+    return (strategy, forecaster) == ("multi_step", RANDOM_WALK)
 
 
-def _step(stored: ForecastRows, row: Row[Any], forecaster: str) -> Step:
-    records = stored.record_of(row.strategy, forecaster, row.step)
+def _step(stored: ForecastRows, row: ForecastRow, forecaster: str) -> Step:
+    records = stored.track_records(row.strategy, forecaster, row.step)
     price = partial(stored.price, row)
     intervals = [
         Interval(
@@ -133,16 +131,16 @@ def _step(stored: ForecastRows, row: Row[Any], forecaster: str) -> Step:
         quantiles=Quantiles.of(row),
         raw=Quantiles(**{name: getattr(row, f"raw_{name}") for name in Quantiles.model_fields}),
         intervals=intervals,
-        dividends=stored.dividends(row.target_session),
+        dividends=stored.prices.dividends(row.target_session),
         degraded=row.degraded or [],
-        skill=skill_over(records, stored.edition.mode, 1),
-        coverage=coverage_over(records, 1),
+        skill=build_skill(records, stored.edition.mode, 1),
+        coverage=build_coverage(records, 1),
     )
 
 
 def _basis(stored: ForecastRows) -> Basis:
-    own, current = stored.forecasts[0].basis, stored.instrument.basis
-    ratio = stored.split_ratio
+    own, current = stored.prices.basis, stored.prices.current_basis
+    ratio = stored.prices.split_ratio
     note = None
     if own != current:
         note = (

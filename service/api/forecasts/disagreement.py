@@ -3,7 +3,7 @@
 from service.api.forecasts.schemas import Disagreement, StrategyForecast
 
 
-def disagreement(one_step: StrategyForecast | None, multi_step: StrategyForecast | None) -> Disagreement | None:
+def build_disagreement(one_step: StrategyForecast | None, multi_step: StrategyForecast | None) -> Disagreement | None:
     """Return the difference of two forecasts of T.
 
     Args:
@@ -19,10 +19,10 @@ def disagreement(one_step: StrategyForecast | None, multi_step: StrategyForecast
     if own.target_session != other.target_session:
         return None
     gap = own.quantiles.q50 - other.quantiles.q50
-    width, beside = (step.quantiles.q90 - step.quantiles.q10 for step in (own, other))
+    own_width, other_width = (step.quantiles.q90 - step.quantiles.q10 for step in (own, other))
     return Disagreement(
         target_session=own.target_session,
         median=gap,
-        in_widths=gap / beside if beside > 0 else None,
-        width_ratio=width / beside if beside > 0 else None,
+        in_widths=gap / other_width if other_width > 0 else None,
+        width_ratio=own_width / other_width if other_width > 0 else None,
     )

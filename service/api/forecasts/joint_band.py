@@ -3,8 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row
-
+from service.api.common.rows import ForecastRow
 from service.api.forecasts.schemas import LABELS, MIN_SESSIONS, JointBand, JointLevel, JointStep
 from service.api.forecasts.track_record import LEVELS
 
@@ -14,11 +13,11 @@ START_FACTORS: tuple[float, ...] = (1.6, 1.32, 1.24)
 _BOUNDS = (("q25", "q75"), ("q10", "q90"), ("q025", "q975"))
 
 
-def joint_band(
-    rows: Sequence[Row[Any]],
+def build_joint_band(
+    rows: Sequence[ForecastRow],
     state: Mapping[str, Any] | None,
     metrics: Mapping[str, Any],
-    price: Callable[[Row[Any], float], float],
+    price: Callable[[ForecastRow, float], float],
 ) -> JointBand | None:
     """Return the joint band of one forecaster's steps.
 
@@ -50,12 +49,12 @@ def joint_band(
 
 def _first_factors(metrics: Mapping[str, Any]) -> Sequence[float]:
     start = (metrics.get("test") or {}).get("calibration")
-    found: Sequence[float] = START_FACTORS if start is None else start["joint"]["factors"]
-    return found
+    factors: Sequence[float] = START_FACTORS if start is None else start["joint"]["factors"]
+    return factors
 
 
 def _step(
-    row: Row[Any], bounds: tuple[str, str], factor: float, price: Callable[[Row[Any], float], float]
+    row: ForecastRow, bounds: tuple[str, str], factor: float, price: Callable[[ForecastRow, float], float]
 ) -> JointStep:
     lower, upper = (row.q50 + factor * (getattr(row, name) - row.q50) for name in bounds)
     return JointStep(

@@ -3,10 +3,20 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, ScalarSelect, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, ScalarSelect, and_, case, func, select
 
+from service.api.common.rows import (
+    ActionRow,
+    EditionRow,
+    ForecastRow,
+    OutcomeRow,
+    TrackRecordRow,
+    columns_of,
+    read_rows,
+)
+from service.api.common.schemas import Strategy
 from service.db.tables import (
     calibration_states,
     corporate_actions,
@@ -17,8 +27,9 @@ from service.db.tables import (
     run_outcomes,
     runs,
     served_forecasts,
+    track_records,
 )
-from service.db.tables import track_records as accuracy_table
+from service.vocabulary import Job, Mode
 
 # Made once: making an alias costs more than the query.
 _rows, _issue = forecasts.alias("rows"), editions.alias("issue")
@@ -28,6 +39,25 @@ _newer_issued = _newer.join(_newer_issue, _newer_issue.c.number == _newer.c.edit
 
 _JOINT = 0
 """Step under which the joint band's state is stored."""
+
+
+class ServedRow(NamedTuple):
+    """A row of `served_forecasts`."""
+
+    symbol: str
+    edition: int
+    strategy: Strategy
+    model_version_id: int
+    reason: str
+
+
+class VersionRow(NamedTuple):
+    """A row of `model_versions`."""
+
+    id: int
+    forecaster: str
+    status: str
+    metrics: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,28 +73,28 @@ class ForecastQuery:
     as_of: date | None = None
 
 
-def editions_for(connection: Connection, symbols: Sequence[str], wanted: ForecastQuery) -> dict[str, Row[Any]]:
+def read_editions(connection: Connection, symbols: Sequence[str], selection: ForecastQuery) -> dict[str, EditionRow]:
     """Return the edition for each symbol; symbols without one are left out.
 
     Of a session's editions the last on-time one counts, or a backfill without any. The newest session is the newest
     with an on-time edition: a backfill is used only if its session is requested.
     """
-    picked = _edition_of_symbol(wanted).label("number")
-    chosen = select(instruments.c.symbol, picked).where(instruments.c.symbol.in_(symbols)).subquery()
-    query = select(chosen.c.symbol.label("for_symbol"), editions).join(editions, editions.c.number == chosen.c.number)
-    rows: list[Row[Any]] = list(connection.execute(query))
-    return {row.for_symbol: row for row in rows}
+    number = _edition_of_symbol(selection).label("number")
+    chosen = select(instruments.c.symbol, number).where(instruments.c.symbol.in_(symbols)).subquery()
+    query = select(chosen.c.symbol, *columns_of(editions, EditionRow))
+    query = query.join(editions, editions.c.number == chosen.c.number)
+    return {symbol: EditionRow._make(row) for symbol, *row in connection.execute(query)}
 
 
-def _edition_of_symbol(wanted: ForecastQuery) -> ScalarSelect[int]:
-    if wanted.as_of is None:
-        as_of: Any = (
+def _edition_of_symbol(selection: ForecastQuery) -> ScalarSelect[int]:
+    if selection.as_of is None:
+        as_of: ScalarSelect[date] | date = (
             select(_newer.c.as_of)
             .select_from(_newer_issued)
             .where(
                 _newer.c.symbol == instruments.c.symbol,
-                _newer_issue.c.issued_at <= wanted.known_at,
-                _newer_issue.c.mode != "backfill",
+                _newer_issue.c.issued_at <= selection.known_at,
+                _newer_issue.c.mode != Mode.BACKFILL,
             )
             .order_by(_newer.c.as_of.desc())
             .limit(1)
@@ -72,77 +102,77 @@ def _edition_of_symbol(wanted: ForecastQuery) -> ScalarSelect[int]:
             .scalar_subquery()
         )
     else:
-        as_of = wanted.as_of
+        as_of = selection.as_of
     return (
         select(_issue.c.number)
         .select_from(_issued)
-        .where(_rows.c.symbol == instruments.c.symbol, _rows.c.as_of == as_of, _issue.c.issued_at <= wanted.known_at)
-        .order_by(case((_issue.c.mode == "backfill", 1), else_=0), _issue.c.number.desc())
+        .where(_rows.c.symbol == instruments.c.symbol, _rows.c.as_of == as_of, _issue.c.issued_at <= selection.known_at)
+        .order_by(case((_issue.c.mode == Mode.BACKFILL, 1), else_=0), _issue.c.number.desc())
         .limit(1)
         .correlate(instruments)
         .scalar_subquery()
     )
 
 
-def stored(connection: Connection, chosen: Mapping[str, Row[Any]]) -> list[Row[Any]]:
+def read_forecasts(connection: Connection, edition_of: Mapping[str, EditionRow]) -> list[ForecastRow]:
     """Return the forecasts of editions, by symbol, strategy, version and step."""
     table = forecasts.c
     query = (
-        select(forecasts)
+        select(*columns_of(forecasts, ForecastRow))
         .where(
-            table.symbol.in_(list(chosen)),
-            table.as_of.in_({row.as_of for row in chosen.values()}),
-            table.edition.in_({row.number for row in chosen.values()}),
+            table.symbol.in_(list(edition_of)),
+            table.as_of.in_({row.as_of for row in edition_of.values()}),
+            table.edition.in_({row.number for row in edition_of.values()}),
         )
         .order_by(table.symbol, table.strategy, table.model_version_id, table.step)
     )
-    return [row for row in connection.execute(query) if chosen[row.symbol].number == row.edition]
+    rows = read_rows(connection, ForecastRow, query)
+    return [row for row in rows if edition_of[row.symbol].number == row.edition]
 
 
-def served(connection: Connection, chosen: Mapping[str, Row[Any]]) -> dict[tuple[str, str], Row[Any]]:
-    """Return what editions served, by (symbol, strategy)."""
-    query = select(served_forecasts).where(
-        served_forecasts.c.symbol.in_(list(chosen)),
-        served_forecasts.c.edition.in_({row.number for row in chosen.values()}),
+def read_served(connection: Connection, edition_of: Mapping[str, EditionRow]) -> list[ServedRow]:
+    """Return the versions that editions served, at most one per symbol and strategy."""
+    query = select(*columns_of(served_forecasts, ServedRow)).where(
+        served_forecasts.c.symbol.in_(list(edition_of)),
+        served_forecasts.c.edition.in_({row.number for row in edition_of.values()}),
     )
-    rows: list[Row[Any]] = list(connection.execute(query))
-    return {(row.symbol, row.strategy): row for row in rows if chosen[row.symbol].number == row.edition}
+    rows = read_rows(connection, ServedRow, query)
+    return [row for row in rows if edition_of[row.symbol].number == row.edition]
 
 
-def versions(connection: Connection, ids: Iterable[int]) -> dict[int, Row[Any]]:
+def read_versions(connection: Connection, ids: Iterable[int]) -> dict[int, VersionRow]:
     """Return model versions by id."""
-    table = model_versions.c
-    query = select(table.id, table.forecaster, table.status, table.metrics).where(table.id.in_(set(ids)))
-    rows: list[Row[Any]] = list(connection.execute(query))
-    return {row.id: row for row in rows}
+    query = select(*columns_of(model_versions, VersionRow)).where(model_versions.c.id.in_(set(ids)))
+    return {row.id: row for row in read_rows(connection, VersionRow, query)}
 
 
-def later_actions(connection: Connection, symbols: Sequence[str], after: date) -> list[Row[Any]]:
+def read_later_actions(connection: Connection, symbols: Sequence[str], after: date) -> list[ActionRow]:
     """Return dividends and splits with ex-dates after a session (exclusive), as known now."""
-    query = select(corporate_actions).where(
+    query = select(*columns_of(corporate_actions, ActionRow)).where(
         corporate_actions.c.symbol.in_(symbols),
         corporate_actions.c.ex_date > after,
         corporate_actions.c.kind.in_(("dividend", "split")),
     )
-    return list(connection.execute(query))
+    return read_rows(connection, ActionRow, query)
 
 
-def records(connection: Connection, symbols: Sequence[str]) -> list[Row[Any]]:
+def read_track_records(connection: Connection, symbols: Sequence[str]) -> list[TrackRecordRow]:
     """Return the track records of symbols, of every strategy, step, forecaster and mode."""
-    table = accuracy_table.c
-    return list(
-        connection.execute(select(accuracy_table).where(table.scope_kind == "symbol", table.scope.in_(symbols)))
-    )
+    table = track_records.c
+    query = select(*columns_of(track_records, TrackRecordRow))
+    return read_rows(connection, TrackRecordRow, query.where(table.scope_kind == "symbol", table.scope.in_(symbols)))
 
 
-def newest_outcomes(connection: Connection, symbols: Sequence[str]) -> dict[str, Row[Any]]:
+def read_newest_outcomes(connection: Connection, symbols: Sequence[str]) -> dict[str, OutcomeRow]:
     """Return each symbol's outcome in the newest forecast run with it."""
-    newer, dealt = runs.alias("newer"), run_outcomes.alias("dealt")
+    newer, processed = runs.alias("newer"), run_outcomes.alias("processed")
     newest = (
         select(newer.c.id)
-        .select_from(newer.join(dealt, dealt.c.run_id == newer.c.id))
+        .select_from(newer.join(processed, processed.c.run_id == newer.c.id))
         .where(
-            dealt.c.symbol == instruments.c.symbol, newer.c.job == "forecast", newer.c.scope == instruments.c.calendar
+            processed.c.symbol == instruments.c.symbol,
+            newer.c.job == Job.FORECAST,
+            newer.c.scope == instruments.c.calendar,
         )
         .order_by(newer.c.id.desc())
         .limit(1)
@@ -150,15 +180,14 @@ def newest_outcomes(connection: Connection, symbols: Sequence[str]) -> dict[str,
         .scalar_subquery()
     )
     query = (
-        select(run_outcomes.c.symbol, run_outcomes.c.state, run_outcomes.c.reason)
+        select(*columns_of(run_outcomes, OutcomeRow))
         .join(instruments, instruments.c.symbol == run_outcomes.c.symbol)
         .where(run_outcomes.c.symbol.in_(symbols), run_outcomes.c.run_id == newest)
     )
-    rows: list[Row[Any]] = list(connection.execute(query))
-    return {row.symbol: row for row in rows}
+    return {row.symbol: row for row in read_rows(connection, OutcomeRow, query)}
 
 
-def joint_states(
+def read_joint_states(
     connection: Connection, versions: Iterable[int], calendar: str, as_of: date
 ) -> dict[int, Mapping[str, Any]]:
     """Return the state of each version's joint band as of a session.
@@ -172,26 +201,25 @@ def joint_states(
     Returns:
         Version -> the newest state of any version of its group, strategy and config; missing if there is none.
     """
-    own, kin, other = (model_versions.alias(name) for name in ("own", "kin", "other"))
+    own, related, other = (model_versions.alias(name) for name in ("own", "related", "other"))
     earlier, state = calibration_states.alias("earlier"), calibration_states.alias("state")
 
-    def same_lineage(one: Any) -> Any:
-        return and_(
-            one.c.group == own.c.group, one.c.strategy == own.c.strategy, one.c.config_hash == own.c.config_hash
-        )
+    def same_config(versions: FromClause) -> ColumnElement[bool]:
+        names = ("group", "strategy", "config_hash")
+        return and_(*(versions.c[name] == own.c[name] for name in names))
 
     newest = (
         select(func.max(earlier.c.as_of))
-        .select_from(kin.join(earlier, earlier.c.model_version_id == kin.c.id))
-        .where(same_lineage(kin), earlier.c.calendar == calendar, earlier.c.step == _JOINT, earlier.c.as_of <= as_of)
+        .select_from(related.join(earlier, earlier.c.model_version_id == related.c.id))
+        .where(same_config(related), earlier.c.calendar == calendar, earlier.c.step == _JOINT, earlier.c.as_of <= as_of)
         .correlate(own)
         .scalar_subquery()
     )
     query = (
         select(own.c.id, state.c.state)
-        .select_from(own.join(other, same_lineage(other)).join(state, state.c.model_version_id == other.c.id))
+        .select_from(own.join(other, same_config(other)).join(state, state.c.model_version_id == other.c.id))
         .where(own.c.id.in_(sorted(set(versions))), state.c.calendar == calendar, state.c.step == _JOINT)
         .where(state.c.as_of == newest)
         .order_by(state.c.model_version_id)
     )
-    return {version: found for version, found in connection.execute(query)}
+    return {version_id: state_document for version_id, state_document in connection.execute(query)}

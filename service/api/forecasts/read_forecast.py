@@ -5,137 +5,150 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Row
-
 from service.api.common import queries as common
 from service.api.common.dependencies import Snapshot
 from service.api.common.queries import Timing
+from service.api.common.rows import EditionRow, InstrumentRow, OutcomeRow, RowType
+from service.api.common.schemas import Strategy
 from service.api.forecasts import queries as forecasts
-from service.api.forecasts.build_answer import build
+from service.api.forecasts.build_answer import build_answer
+from service.api.forecasts.forecast_prices import ForecastPrices
 from service.api.forecasts.forecast_rows import ForecastRows
-from service.api.forecasts.queries import ForecastQuery
+from service.api.forecasts.queries import ForecastQuery, ServedRow
 from service.api.forecasts.schemas import ForecastAnswer, Missing
-from service.api.symbols import queries as instruments
-from service.api.symbols.queries import unknown_symbol
+from service.api.symbols.queries import read_instruments, unknown_symbol_message
 from service.errors import NotFound, NotYet
 from service.settings import Settings
+from service.vocabulary import SymbolState
 
 
-def read_one(snapshot: Snapshot, settings: Settings, symbol: str, wanted: ForecastQuery) -> ForecastAnswer:
+def read_forecast(snapshot: Snapshot, settings: Settings, symbol: str, selection: ForecastQuery) -> ForecastAnswer:
     """Return the forecast of one symbol.
 
     Raises:
         NotFound: the symbol does not exist, or no forecast matches.
         NotYet: it has no forecast yet; the message says why.
     """
-    answers, missing = read_many(snapshot, settings, [symbol], wanted)
+    answers, missing = read_forecasts(snapshot, settings, [symbol], selection)
     if answers:
         return answers[0]
     raise NotYet(missing[0].reason) if missing[0].status == 503 else NotFound(missing[0].reason)
 
 
-def read_many(
-    snapshot: Snapshot, settings: Settings, symbols: Sequence[str], wanted: ForecastQuery
+def read_forecasts(
+    snapshot: Snapshot, settings: Settings, symbols: Sequence[str], selection: ForecastQuery
 ) -> tuple[list[ForecastAnswer], list[Missing]]:
     """Return the forecasts of symbols, in their order, and the symbols without one."""
-    known = instruments.named(snapshot.connection, symbols)
-    chosen = forecasts.editions_for(snapshot.connection, list(known), wanted)
-    materials = _gather(snapshot, settings, known, chosen, wanted) if chosen else {}
-    answers = [build(materials[symbol]) for symbol in symbols if symbol in materials]
-    return answers, _missing(snapshot, known, [symbol for symbol in symbols if symbol not in materials], wanted)
+    instruments = read_instruments(snapshot.connection, symbols)
+    editions = forecasts.read_editions(snapshot.connection, list(instruments), selection)
+    rows = _read_rows(snapshot, settings, instruments, editions, selection) if editions else {}
+    answers = [build_answer(rows[symbol]) for symbol in symbols if symbol in rows]
+    return answers, _missing(snapshot, instruments, [symbol for symbol in symbols if symbol not in rows], selection)
 
 
-def _gather(
+def _read_rows(
     snapshot: Snapshot,
     settings: Settings,
-    known: dict[str, Row[Any]],
-    chosen: dict[str, Row[Any]],
-    wanted: ForecastQuery,
+    instruments: dict[str, InstrumentRow],
+    editions: dict[str, EditionRow],
+    selection: ForecastQuery,
 ) -> dict[str, ForecastRows]:
-    connection, symbols = snapshot.connection, list(chosen)
-    rows = _by_symbol(forecasts.stored(connection, chosen))
-    served: defaultdict[str, dict[str, Row[Any]]] = defaultdict(dict)
-    for (symbol, strategy), item in forecasts.served(connection, chosen).items():
-        served[symbol][strategy] = item
-    versions = forecasts.versions(connection, (row.model_version_id for group in rows.values() for row in group))
-    actions = _by_symbol(forecasts.later_actions(connection, symbols, min(row.as_of for row in chosen.values())))
-    records = _by_symbol(forecasts.records(connection, symbols), "scope")
+    connection, symbols = snapshot.connection, list(editions)
+    rows = _by_symbol(forecasts.read_forecasts(connection, editions))
+    served: defaultdict[str, dict[Strategy, ServedRow]] = defaultdict(dict)
+    for item in forecasts.read_served(connection, editions):
+        served[item.symbol][item.strategy] = item
+    versions = forecasts.read_versions(connection, (row.model_version_id for group in rows.values() for row in group))
+    actions = _by_symbol(forecasts.read_later_actions(connection, symbols, min(row.as_of for row in editions.values())))
+    records = _by_symbol(forecasts.read_track_records(connection, symbols), "scope")
     timings: dict[tuple[str, date], Timing] = {}
     joints: dict[tuple[str, date], Mapping[int, Mapping[str, Any]]] = {}
 
     def timing(calendar: str, session: date) -> Timing:
         if (calendar, session) not in timings:
-            timings[calendar, session] = common.timing(connection, settings, calendar, session)
+            timings[calendar, session] = common.read_timing(connection, settings, calendar, session)
         return timings[calendar, session]
 
-    def joint(calendar: str, session: date) -> Mapping[int, Mapping[str, Any]]:
+    def joint_states(calendar: str, session: date) -> Mapping[int, Mapping[str, Any]]:
         if (calendar, session) not in joints:
-            joints[calendar, session] = forecasts.joint_states(connection, versions, calendar, session)
+            joints[calendar, session] = forecasts.read_joint_states(connection, versions, calendar, session)
         return joints[calendar, session]
 
     return {
         symbol: ForecastRows(
-            instrument=known[symbol],
+            instrument=instruments[symbol],
             edition=edition,
             forecasts=rows[symbol],
             served=served[symbol],
             versions=versions,
-            actions=[action for action in actions[symbol] if action.ex_date > edition.as_of],
-            records=[row for row in records[symbol] if _was_known(timing(known[symbol].calendar, row.as_of), wanted)],
-            joints=joint(known[symbol].calendar, edition.as_of),
-            timing=timing(known[symbol].calendar, edition.as_of),
-            now=snapshot.now,
-            known_at=wanted.known_at,
+            prices=ForecastPrices(
+                rows[symbol][0].basis,
+                instruments[symbol].basis,
+                [action for action in actions[symbol] if action.ex_date > edition.as_of],
+                selection.known_at,
+            ),
+            records=[
+                row for row in records[symbol] if _was_known(timing(instruments[symbol].calendar, row.as_of), selection)
+            ],
+            joint_states=joint_states(instruments[symbol].calendar, edition.as_of),
+            timing=timing(instruments[symbol].calendar, edition.as_of),
+            known_at=selection.known_at,
         )
-        for symbol, edition in chosen.items()
+        for symbol, edition in editions.items()
     }
 
 
-def _by_symbol(rows: Sequence[Row[Any]], name: str = "symbol") -> defaultdict[str, list[Row[Any]]]:
-    groups: defaultdict[str, list[Row[Any]]] = defaultdict(list)
+def _by_symbol(rows: Sequence[RowType], name: str = "symbol") -> defaultdict[str, list[RowType]]:
+    groups: defaultdict[str, list[RowType]] = defaultdict(list)
     for row in rows:
         groups[getattr(row, name)].append(row)
     return groups
 
 
-def _was_known(timing: Timing, wanted: ForecastQuery) -> bool:
+def _was_known(timing: Timing, selection: ForecastQuery) -> bool:
     """Return whether the track record was known at that instant: only the newest is stored."""
-    return timing.final_at is None or timing.final_at <= wanted.known_at
+    return timing.final_at is None or timing.final_at <= selection.known_at
 
 
 def _missing(
-    snapshot: Snapshot, known: dict[str, Row[Any]], symbols: Sequence[str], wanted: ForecastQuery
+    snapshot: Snapshot, instruments: dict[str, InstrumentRow], symbols: Sequence[str], selection: ForecastQuery
 ) -> list[Missing]:
-    without = [symbol for symbol in symbols if symbol in known]
-    ever = forecasts.editions_for(snapshot.connection, without, ForecastQuery(snapshot.now)) if without else {}
-    outcomes = forecasts.newest_outcomes(snapshot.connection, without) if without else {}
-    found = []
+    no_forecast = [symbol for symbol in symbols if symbol in instruments]
+    newest = (
+        forecasts.read_editions(snapshot.connection, no_forecast, ForecastQuery(snapshot.now)) if no_forecast else {}
+    )
+    outcomes = forecasts.read_newest_outcomes(snapshot.connection, no_forecast) if no_forecast else {}
+    missing = []
     for symbol in symbols:
-        if symbol not in known:
-            found.append(Missing(symbol=symbol, status=404, reason=unknown_symbol(symbol)))
-        elif symbol in ever:
-            found.append(Missing(symbol=symbol, status=404, reason=_not_then(symbol, ever[symbol], wanted)))
-        elif not known[symbol].active:
+        if symbol not in instruments:
+            missing.append(Missing(symbol=symbol, status=404, reason=unknown_symbol_message(symbol)))
+        elif symbol in newest:
+            missing.append(
+                Missing(symbol=symbol, status=404, reason=_not_known_message(symbol, newest[symbol], selection))
+            )
+        elif not instruments[symbol].active:
             reason = (
                 f"{symbol} is not on the watchlist, so it is not forecast; add it with `tplus symbols add {symbol}`"
             )
-            found.append(Missing(symbol=symbol, status=404, reason=reason))
-        elif known[symbol].state == "unknown":
-            found.append(Missing(symbol=symbol, status=404, reason=f"{known[symbol].state_reason}"))
+            missing.append(Missing(symbol=symbol, status=404, reason=reason))
+        elif instruments[symbol].state == SymbolState.UNKNOWN:
+            missing.append(Missing(symbol=symbol, status=404, reason=f"{instruments[symbol].state_reason}"))
         else:
-            found.append(Missing(symbol=symbol, status=503, reason=_not_yet(known[symbol], outcomes.get(symbol))))
-    return found
+            missing.append(
+                Missing(symbol=symbol, status=503, reason=_not_yet_message(instruments[symbol], outcomes.get(symbol)))
+            )
+    return missing
 
 
-def _not_then(symbol: str, newest: Row[Any], wanted: ForecastQuery) -> str:
-    which = "" if wanted.as_of is None else f" as of {wanted.as_of}"
+def _not_known_message(symbol: str, newest: EditionRow, selection: ForecastQuery) -> str:
+    session = "" if selection.as_of is None else f" as of {selection.as_of}"
     return (
-        f"no forecast of {symbol}{which} was known at {wanted.known_at:%Y-%m-%dT%H:%M:%SZ}; "
+        f"no forecast of {symbol}{session} was known at {selection.known_at:%Y-%m-%dT%H:%M:%SZ}; "
         f"the newest is as of {newest.as_of}, see /v1/forecasts/{symbol}/history for all"
     )
 
 
-def _not_yet(instrument: Row[Any], outcome: Row[Any] | None) -> str:
+def _not_yet_message(instrument: InstrumentRow, outcome: OutcomeRow | None) -> str:
     reason = instrument.state_reason if outcome is None else outcome.reason
     if reason is None:
         reason = "the next forecast run of its calendar makes the first, see /v1/runs"

@@ -12,9 +12,9 @@ from service.api.common.pagination import cut, decode
 from service.api.common.parameters import AsOf, Cursor, KnownAt, Limit, SymbolPath, SymbolsQuery, split_symbols
 from service.api.common.schemas import problems
 from service.api.forecasts.queries import ForecastQuery
-from service.api.forecasts.read_forecast import read_many, read_one
+from service.api.forecasts.read_forecast import read_forecast, read_forecasts
 from service.api.forecasts.schemas import ForecastAnswer, ForecastPage
-from service.api.symbols import queries as instruments
+from service.api.symbols.queries import read_watchlist
 
 router = APIRouter(prefix="/v1/forecasts", tags=["forecasts"])
 
@@ -50,8 +50,8 @@ def several(
         if etag.matches(request, tag):
             return etag.not_modified(tag)
         symbols, next_cursor = _page_of_symbols(snapshot, batch)
-        wanted = ForecastQuery(snapshot.known_at(batch.known_at), batch.as_of)
-        items, missing = read_many(snapshot, reader.settings, symbols, wanted)
+        selection = ForecastQuery(snapshot.known_at(batch.known_at), batch.as_of)
+        items, missing = read_forecasts(snapshot, reader.settings, symbols, selection)
     response.headers["ETag"] = tag
     return ForecastPage(items=items, missing=missing, next_cursor=next_cursor)
 
@@ -78,7 +78,7 @@ def one(
         tag = etag.entity_tag(request, snapshot)
         if etag.matches(request, tag):
             return etag.not_modified(tag)
-        answer = read_one(snapshot, reader.settings, symbol, ForecastQuery(snapshot.known_at(known_at), as_of))
+        answer = read_forecast(snapshot, reader.settings, symbol, ForecastQuery(snapshot.known_at(known_at), as_of))
     response.headers["ETag"] = tag
     return answer
 
@@ -89,8 +89,7 @@ def _page_of_symbols(snapshot: Snapshot, batch: Batch) -> tuple[Sequence[str], s
     after = None if keys is None else str(keys[0])
     named = split_symbols(batch.symbols)
     if named is None:
-        rows = instruments.watchlist(snapshot.connection, after, batch.limit + 1)
-        left = [row.symbol for row in rows]
+        left = read_watchlist(snapshot.connection, after, batch.limit + 1)
     else:
         left = [symbol for symbol in named if after is None or symbol > after]
     return cut(left, batch.limit, _KIND, lambda symbol: (symbol,))

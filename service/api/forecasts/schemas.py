@@ -5,10 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from service.api.common.schemas import Answer, Page
-
-Strategy = Literal["one_step", "multi_step"]
-Mode = Literal["live", "replay", "backfill"]
+from service.api.common.schemas import Answer, Mode, Page, Strategy
 
 LABELS: tuple[str, ...] = ("T", "T+1", "T+2")
 """Names of the steps, step 1 first."""
@@ -76,7 +73,7 @@ class HeldOut(Answer):
     """Figures from the version's test span, before it served: not a track record."""
 
     label: Literal["held out before serving, no track record"] = "held out before serving, no track record"
-    n: int | None = Field(description="judged forecasts", examples=[12600])
+    n: int | None = Field(description="number of forecasts in the test span", examples=[12600])
     pinball: float | None = Field(description="basis points", examples=[38.5])
     random_walk_pinball: float | None = Field(description="basis points", examples=[39.1])
     skill: float | None = Field(examples=[0.015])

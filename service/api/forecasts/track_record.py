@@ -1,17 +1,17 @@
 """Computes skill and measured coverage from stored track records, for one or several steps."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Row
-
-from service.api.forecasts.schemas import MIN_SESSIONS, Coverage, HeldOut, LevelHeld, Mode, Skill
+from service.api.common.rows import TrackRecordRow
+from service.api.common.schemas import Mode
+from service.api.forecasts.schemas import MIN_SESSIONS, Coverage, HeldOut, LevelHeld, Skill
 
 LEVELS: tuple[int, ...] = (50, 80, 95)
 """Nominal levels of the intervals, percent."""
 
 
-def skill_over(records: Sequence[Row[Any]], mode: str, steps: int) -> Skill:
+def build_skill(records: Sequence[TrackRecordRow], mode: Mode, steps: int) -> Skill:
     """Return skill over steps: 1 - summed pinball / the random walk's on the same forecasts.
 
     Args:
@@ -25,16 +25,18 @@ def skill_over(records: Sequence[Row[Any]], mode: str, steps: int) -> Skill:
     n = _sessions(records, steps)
     newest = max((record.as_of for record in records), default=None)
     value = p = None
-    if n >= MIN_SESSIONS and all(record.random_walk_pinball is not None for record in records):
-        walk = sum(record.n * record.random_walk_pinball for record in records)
-        if walk > 0:
-            value = 1 - sum(record.n * record.pinball for record in records) / walk
+    baselines = [record.random_walk_pinball for record in records if record.random_walk_pinball is not None]
+    if n >= MIN_SESSIONS and len(baselines) == len(records):
+        total = sum(record.n * baseline for record, baseline in zip(records, baselines, strict=True))
+        if total > 0:
+            value = 1 - sum(record.n * record.pinball for record in records) / total
             # The largest p: skill over all steps is significant only if it is at each step.
-            p = None if any(record.p is None for record in records) else max(record.p for record in records)
-    return Skill(value=value, n=n, kind=cast(Mode, mode), as_of=newest, p=p)
+            ps = [record.p for record in records if record.p is not None]
+            p = max(ps) if len(ps) == len(records) else None
+    return Skill(value=value, n=n, kind=mode, as_of=newest, p=p)
 
 
-def coverage_over(records: Sequence[Row[Any]], steps: int) -> Coverage:
+def build_coverage(records: Sequence[TrackRecordRow], steps: int) -> Coverage:
     """Return measured coverage over steps, each forecast counting once; no levels without scores.
 
     Under `MIN_SESSIONS` sessions the measured value of a level is null.
@@ -52,7 +54,7 @@ def coverage_over(records: Sequence[Row[Any]], steps: int) -> Coverage:
     return Coverage(n=n, levels=[LevelHeld(level=level, measured=measured(level)) for level in LEVELS])
 
 
-def held_out(metrics: dict[str, Any]) -> HeldOut | None:
+def build_held_out(metrics: dict[str, Any]) -> HeldOut | None:
     """Return a version's test figures; None without any."""
     if metrics.get("test_n") is None:
         return None
@@ -60,5 +62,5 @@ def held_out(metrics: dict[str, Any]) -> HeldOut | None:
     return HeldOut(**{name: metrics.get(f"test_{name}") for name in names})
 
 
-def _sessions(records: Sequence[Row[Any]], steps: int) -> int:
+def _sessions(records: Sequence[TrackRecordRow], steps: int) -> int:
     return min(record.n for record in records) if len(records) == steps else 0

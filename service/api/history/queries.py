@@ -1,21 +1,61 @@
-"""Stored forecasts with their newest scores."""
+"""Reads stored forecasts with their newest scores."""
 
 from dataclasses import dataclass
-from datetime import date
-from typing import Any
+from datetime import date, datetime
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select
 
+from service.api.common.rows import read_rows
+from service.api.common.schemas import Mode as ModeName
+from service.api.common.schemas import Strategy
 from service.db.tables import editions, forecasts, model_versions, scores, served_forecasts
 from service.db.tables.forecasts import QUANTILE_NAMES
+from service.vocabulary import SERVED, Mode
 
-SERVED = "served"
 ALL = "all"
 
 # Made once: making an alias costs more than the query.
 _any_score = scores.alias("any_score")
 _later, _later_issue = forecasts.alias("later"), editions.alias("later_issue")
 _later_issued = _later.join(_later_issue, _later_issue.c.number == _later.c.edition)
+
+
+class PastForecastRow(NamedTuple):
+    """A row of `forecasts` with its edition, model version and newest score; quantiles as log returns."""
+
+    id: int
+    as_of: date
+    step: int
+    target_session: date
+    strategy: Strategy
+    model_version_id: int
+    edition: int
+    revision: int
+    basis: int
+    last_close: float
+    q025: float
+    q10: float
+    q25: float
+    q50: float
+    q75: float
+    q90: float
+    q975: float
+    mode: ModeName
+    issued_at: datetime
+    forecaster: str
+    served: bool
+    superseded: bool
+    score_state: str | None
+    score_reason: str | None
+    score_revision: int | None
+    actual: float | None
+    pinball: float | None
+    error: float | None
+    inside_50: bool | None
+    inside_80: bool | None
+    inside_95: bool | None
+    scored_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +77,14 @@ class HistoryFilter:
     mode: str | None = None
 
 
-def page(connection: Connection, wanted: HistoryFilter, after: tuple[date, int] | None, limit: int) -> list[Row[Any]]:
+def read_history(
+    connection: Connection, filters: HistoryFilter, after: tuple[date, int] | None, limit: int
+) -> list[PastForecastRow]:
     """Return forecasts, newest as_of first.
 
     Args:
         connection: Open for reading.
-        wanted: Selection.
+        filters: Selection.
         after: (as_of, id) of the last row of the page before (exclusive); None = from the newest.
         limit: Most rows.
     """
@@ -60,19 +102,19 @@ def page(connection: Connection, wanted: HistoryFilter, after: tuple[date, int] 
         .join(model_versions, model_versions.c.id == forecasts.c.model_version_id)
         .outerjoin(served_forecasts, item_served)
         .outerjoin(scores, and_(scores.c.forecast_id == forecasts.c.id, scores.c.revision == newest))
-        .where(*_conditions(wanted))
+        .where(*_conditions(filters))
         .order_by(forecasts.c.as_of.desc(), forecasts.c.id.desc())
         .limit(limit)
     )
     if after is not None:
         as_of, last_id = after
-        query = query.where(
-            forecasts.c.as_of <= as_of, or_(forecasts.c.as_of < as_of, forecasts.c.id < last_id)
-        )  # the first bound lets the index begin at the page
-    return list(connection.execute(query))
+        # The first bound lets the index start at the page.
+        query = query.where(forecasts.c.as_of <= as_of, or_(forecasts.c.as_of < as_of, forecasts.c.id < last_id))
+    return read_rows(connection, PastForecastRow, query)
 
 
 def _columns() -> list[ColumnElement[Any]]:
+    """Return the columns in the order of the fields of `PastForecastRow`."""
     table = forecasts.c
     kept = ("id", "as_of", "step", "target_session", "strategy", "model_version_id", "edition", "revision", "basis")
     return [
@@ -95,7 +137,7 @@ def _columns() -> list[ColumnElement[Any]]:
 def _superseded() -> ColumnElement[bool]:
     """Return whether a later on-time edition has a forecast of the same session, which replaces this one."""
     later, issue = _later, _later_issue
-    on_time = issue.c.mode != "backfill"
+    on_time = issue.c.mode != Mode.BACKFILL
     return exists(
         select(later.c.id)
         .select_from(_later_issued)
@@ -106,23 +148,23 @@ def _superseded() -> ColumnElement[bool]:
             later.c.step == forecasts.c.step,
             later.c.strategy == forecasts.c.strategy,
             or_(
-                and_(on_time, or_(later.c.edition > forecasts.c.edition, editions.c.mode == "backfill")),
-                and_(~on_time, editions.c.mode == "backfill", later.c.edition > forecasts.c.edition),
+                and_(on_time, or_(later.c.edition > forecasts.c.edition, editions.c.mode == Mode.BACKFILL)),
+                and_(~on_time, editions.c.mode == Mode.BACKFILL, later.c.edition > forecasts.c.edition),
             ),
         )
     )
 
 
-def _conditions(wanted: HistoryFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = [forecasts.c.symbol == wanted.symbol]
-    if wanted.forecaster == SERVED:
+def _conditions(filters: HistoryFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = [forecasts.c.symbol == filters.symbol]
+    if filters.forecaster == SERVED:
         conditions.append(served_forecasts.c.edition.is_not(None))
-    elif wanted.forecaster != ALL:
-        conditions.append(model_versions.c.forecaster == wanted.forecaster)
-    if wanted.strategy is not None:
-        conditions.append(forecasts.c.strategy == wanted.strategy)
-    if wanted.step is not None:
-        conditions.append(forecasts.c.step == wanted.step)
-    if wanted.mode is not None:
-        conditions.append(editions.c.mode == wanted.mode)
+    elif filters.forecaster != ALL:
+        conditions.append(model_versions.c.forecaster == filters.forecaster)
+    if filters.strategy is not None:
+        conditions.append(forecasts.c.strategy == filters.strategy)
+    if filters.step is not None:
+        conditions.append(forecasts.c.step == filters.step)
+    if filters.mode is not None:
+        conditions.append(editions.c.mode == filters.mode)
     return conditions

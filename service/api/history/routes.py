@@ -1,20 +1,19 @@
 """GET /v1/forecasts/{symbol}/history."""
 
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
-from sqlalchemy import Row
 
 from service.api.common.dependencies import ReaderDependency
 from service.api.common.pagination import cut, decode
 from service.api.common.parameters import Cursor, Limit, ModeQuery, StepQuery, StrategyQuery, SymbolPath
 from service.api.common.schemas import problems
 from service.api.forecasts.schemas import Quantiles
-from service.api.history import queries as history
-from service.api.history.queries import HistoryFilter
+from service.api.history.queries import HistoryFilter, PastForecastRow, read_history
 from service.api.history.schemas import HistoryPage, Outcome, PastForecast
-from service.api.symbols.queries import instrument
+from service.api.symbols.queries import read_instrument
+from service.vocabulary import SERVED, ScoreState
 
 router = APIRouter(prefix="/v1/forecasts", tags=["forecasts"])
 
@@ -25,7 +24,7 @@ def _filter(
     symbol: SymbolPath,
     forecaster: Annotated[
         str, Query(pattern="^[a-z0-9_]{1,40}$", description="`served`, `all`, or a forecaster such as `random_walk`")
-    ] = history.SERVED,
+    ] = SERVED,
     strategy: StrategyQuery = None,
     step: StepQuery = None,
     mode: ModeQuery = None,
@@ -36,7 +35,7 @@ def _filter(
 @router.get("/{symbol}/history", summary="Past forecasts with their outcomes", responses=problems(404))
 def past(
     reader: ReaderDependency,
-    wanted: Annotated[HistoryFilter, Depends(_filter)],
+    filters: Annotated[HistoryFilter, Depends(_filter)],
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> HistoryPage:
@@ -44,15 +43,17 @@ def past(
     keys = decode(_KIND, cursor, date, int)
     after = None if keys is None else (date.fromisoformat(str(keys[0])), int(str(keys[1])))
     with reader.snapshot() as snapshot:
-        instrument(snapshot.connection, wanted.symbol)
-        rows = history.page(snapshot.connection, wanted, after, limit + 1)
-    shown, next_cursor = cut(rows, limit, _KIND, lambda row: (row.as_of, row.id))
-    return HistoryPage(symbol=wanted.symbol, items=[past_forecast(row) for row in shown], next_cursor=next_cursor)
+        read_instrument(snapshot.connection, filters.symbol)
+        rows = read_history(snapshot.connection, filters, after, limit + 1)
+    page_rows, next_cursor = cut(rows, limit, _KIND, lambda row: (row.as_of, row.id))
+    return HistoryPage(
+        symbol=filters.symbol, items=[build_past_forecast(row) for row in page_rows], next_cursor=next_cursor
+    )
 
 
-def past_forecast(row: Row[Any]) -> PastForecast:
+def build_past_forecast(row: PastForecastRow) -> PastForecast:
     """Return a past forecast with its outcome, from a row of the history query."""
-    fields = dict(row._mapping)
+    fields = row._asdict()
     score = {**fields, "state": row.score_state, "reason": row.score_reason, "revision": row.score_revision}
-    outcome = Outcome(state="pending") if row.score_state is None else Outcome.model_validate(score)
+    outcome = Outcome(state=ScoreState.PENDING.value) if row.score_state is None else Outcome.model_validate(score)
     return PastForecast.model_validate({**fields, "quantiles": Quantiles.of(row), "outcome": outcome})

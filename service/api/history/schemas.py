@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from service.api.common.schemas import Answer, Page
-from service.api.forecasts.schemas import Mode, Quantiles, Strategy
+from service.api.common.schemas import Answer, Mode, Page, Strategy
+from service.api.forecasts.schemas import Quantiles
 
 
 class Outcome(Answer):

@@ -1,27 +1,70 @@
-"""Model versions and their decisions."""
+"""Reads model versions and the decisions about them."""
 
-from typing import Any
+from datetime import date, datetime
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, select
 
+from service.api.common.rows import columns_of, read_row, read_rows
 from service.db.tables import model_decisions, model_versions
 from service.errors import NotFound
 
 
-def version(connection: Connection, version_id: int) -> Row[Any]:
-    """One model version.
+class ModelRow(NamedTuple):
+    """A row of `model_versions`."""
+
+    id: int
+    group: str
+    strategy: str
+    forecaster: str
+    lookback: int
+    horizon: int
+    status: str
+    reason: str
+    trained_at: datetime
+    data_until: datetime | None
+    train_first: date | None
+    train_last: date | None
+    validation_first: date | None
+    validation_last: date | None
+    test_first: date | None
+    test_last: date | None
+    seeds: list[int]
+    specs: dict[str, Any]
+    config_hash: str
+    data_hash: str
+    sha256: str
+    metrics: dict[str, Any]
+    run_id: int | None
+
+
+class DecisionRow(NamedTuple):
+    """A row of `model_decisions`."""
+
+    id: int
+    decided_at: datetime
+    recorded_at: datetime
+    status: str
+    reason: str
+    figures: dict[str, Any]
+    run_id: int | None
+
+
+def read_version(connection: Connection, version_id: int) -> ModelRow:
+    """Return one model version.
 
     Raises:
         NotFound: the id does not exist.
     """
-    row = connection.execute(select(model_versions).where(model_versions.c.id == version_id)).one_or_none()
+    query = select(*columns_of(model_versions, ModelRow)).where(model_versions.c.id == version_id)
+    row = read_row(connection, ModelRow, query)
     if row is None:
         raise NotFound(f"there is no model version {version_id}; see /v1/models")
     return row
 
 
-def decisions(connection: Connection, version_id: int) -> list[Row[Any]]:
+def read_decisions(connection: Connection, version_id: int) -> list[DecisionRow]:
     """Return the decisions about a version, oldest first."""
     table = model_decisions.c
-    query = select(model_decisions).where(table.model_version_id == version_id).order_by(table.id)
-    return list(connection.execute(query))
+    query = select(*columns_of(model_decisions, DecisionRow)).where(table.model_version_id == version_id)
+    return read_rows(connection, DecisionRow, query.order_by(table.id))

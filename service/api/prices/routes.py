@@ -9,10 +9,9 @@ from service.api.common.errors import BadParameter
 from service.api.common.pagination import cut, decode
 from service.api.common.parameters import Cursor, First, Last, Limit, SymbolPath
 from service.api.common.schemas import problems
-from service.api.prices import queries as prices
-from service.api.prices.queries import Span
+from service.api.prices.queries import Span, read_bars
 from service.api.prices.schemas import PriceBar, PricePage
-from service.api.symbols.queries import instrument
+from service.api.symbols.queries import read_instrument
 
 router = APIRouter(prefix="/v1/prices", tags=["prices"])
 
@@ -34,15 +33,14 @@ def bars(
     keys = decode(_KIND, cursor, date)
     before = None if keys is None else date.fromisoformat(str(keys[0]))
     with reader.snapshot() as snapshot:
-        row = instrument(snapshot.connection, symbol)
-        found = prices.page(snapshot.connection, Span(symbol, first, last, before), limit + 1)
-    shown, next_cursor = cut(found, limit, _KIND, lambda item: (item[0].session,))
-    items = [PriceBar.model_validate({**bar._mapping, "adjusted_close": adjusted}) for bar, adjusted in shown]
+        instrument = read_instrument(snapshot.connection, symbol)
+        stored_bars = read_bars(snapshot.connection, Span(symbol, first, last, before), limit + 1)
+    page_bars, next_cursor = cut(stored_bars, limit, _KIND, lambda bar: (bar.session,))
     return PricePage(
         symbol=symbol,
-        currency=row.currency,
-        calendar=row.calendar,
-        basis=row.basis,
-        items=items,
+        currency=instrument.currency,
+        calendar=instrument.calendar,
+        basis=instrument.basis,
+        items=[PriceBar.of(bar) for bar in page_bars],
         next_cursor=next_cursor,
     )

@@ -5,11 +5,12 @@ from fastapi import APIRouter
 from service.api.common.dependencies import ReaderDependency
 from service.api.common.pagination import cut, decode
 from service.api.common.parameters import Cursor, Id, JobQuery, Limit, RunScopeQuery, RunStateQuery
-from service.api.common.queries import Page, newest_first
+from service.api.common.queries import Page, read_newest_rows
+from service.api.common.rows import RunRow
 from service.api.common.schemas import problems
-from service.api.runs import queries as runs
+from service.api.runs.queries import read_outcomes, read_run
 from service.api.runs.schemas import RunAnswer, RunItem, RunOutcome, RunPage
-from service.db import tables
+from service.db.tables import runs
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
 
@@ -31,9 +32,9 @@ def several(
     with reader.snapshot() as snapshot:
         before = None if keys is None else int(str(keys[0]))
         page = Page({"job": job, "scope": scope, "state": state}, before, limit + 1)
-        rows = newest_first(snapshot.connection, tables.runs, page)
-    shown, next_cursor = cut(rows, limit, _KIND, lambda row: (row.id,))
-    return RunPage(items=[RunItem.of(row) for row in shown], next_cursor=next_cursor)
+        rows = read_newest_rows(snapshot.connection, runs, RunRow, page)
+    page_rows, next_cursor = cut(rows, limit, _KIND, lambda row: (row.id,))
+    return RunPage(items=[RunItem.of(row) for row in page_rows], next_cursor=next_cursor)
 
 
 @router.get("/{id}", summary="One run with its outcomes", responses=problems(404))
@@ -41,8 +42,8 @@ def one(reader: ReaderDependency, id: Id, cursor: Cursor = None, limit: Limit = 
     """A run with its outcomes by symbol, in pages."""
     keys = decode(_OUTCOMES, cursor, str)
     with reader.snapshot() as snapshot:
-        row = runs.run(snapshot.connection, id)
-        found = runs.outcomes(snapshot.connection, id, None if keys is None else str(keys[0]), limit + 1)
-    shown, next_cursor = cut(found, limit, _OUTCOMES, lambda item: (item.symbol,))
-    outcomes = [RunOutcome.of(item) for item in shown]
-    return RunAnswer.model_validate({**row._mapping, "outcomes": outcomes, "next_cursor": next_cursor})
+        row = read_run(snapshot.connection, id)
+        rows = read_outcomes(snapshot.connection, id, None if keys is None else str(keys[0]), limit + 1)
+    page_rows, next_cursor = cut(rows, limit, _OUTCOMES, lambda outcome: (outcome.symbol,))
+    outcomes = [RunOutcome.of(outcome) for outcome in page_rows]
+    return RunAnswer.model_validate({**row._asdict(), "outcomes": outcomes, "next_cursor": next_cursor})

@@ -40,7 +40,7 @@ class Ready(Answer):
 
 @router.get("/healthz", summary="Liveness")
 async def alive() -> Alive:
-    """The process answers; nothing else is touched."""
+    """The process answers; the database is not read."""
     return Alive()
 
 
@@ -55,10 +55,10 @@ def ready(reader: ReaderDependency) -> Ready:
 
 
 def _freshness(connection: Connection) -> Ready:
-    stamp = queries.stamp_row(connection)
+    stamp = queries.read_stamp(connection)
     if stamp is None:
         return Ready(migration=HEAD)
-    replay, edition = queries.replay_row(connection), queries.newest_edition(connection)
+    replay, edition = queries.read_replay_clock(connection), queries.read_newest_edition(connection)
     return Ready(
         migration=HEAD,
         source=stamp.source,
@@ -68,5 +68,5 @@ def _freshness(connection: Connection) -> Ready:
         newest_edition=None if edition is None else edition.number,
         newest_as_of=None if edition is None else edition.as_of,
         newest_issued_at=None if edition is None else edition.issued_at,
-        scheduler_heartbeat_at=queries.newest_heartbeat(connection),
+        scheduler_heartbeat_at=queries.read_newest_heartbeat(connection),
     )

@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Connection, Row, and_, exists, func, literal, or_, select
+from sqlalchemy import Connection, and_, exists, func, literal, or_, select
 
+from service.api.common.rows import EditionRow, RunRow, columns_of, read_row, read_rows
 from service.db.tables import editions, instruments, model_versions, run_outcomes, runs, served_forecasts, sessions
 from service.db.types import Json
 from service.runs import LIVE_STATES
+from service.vocabulary import RANDOM_WALK, Job, Mode, RunState, SessionState
 
-_ON_TIME = editions.c.mode != "backfill"
-_RANDOM_WALK = "random_walk"
+_ON_TIME = editions.c.mode != Mode.BACKFILL
 _WARNED = runs.c.warnings != literal([], Json)
 """A run with a warning: it continues, and its warnings say what is wrong."""
 _PULLED_CALENDARS = select(instruments.c.calendar).where(instruments.c.active | instruments.c.reference)
@@ -19,33 +19,33 @@ _GROUPS = select(instruments.c.group).where(instruments.c.active)
 _LAST_DAYS = timedelta(days=14)
 """Days before the end of a record that contain the last session of every calendar."""
 
-TRIED_AGAIN = ("transient", "deferred", "failed")
+RETRIED = ("transient", "deferred", "failed")
 """Outcomes of a pull that report a fault of the source."""
 
 
-def newest_on_time(connection: Connection) -> Row[Any] | None:
-    """Return the newest edition that is not a backfill."""
-    query = select(editions).where(_ON_TIME).order_by(editions.c.number.desc()).limit(1)
-    return connection.execute(query).one_or_none()
+def read_newest_on_time_edition(connection: Connection) -> EditionRow | None:
+    """Return the newest edition that is not a backfill, None without any."""
+    query = select(*columns_of(editions, EditionRow)).where(_ON_TIME).order_by(editions.c.number.desc()).limit(1)
+    return read_row(connection, EditionRow, query)
 
 
-def calendar_editions(connection: Connection) -> list[Row[Any]]:
+def read_calendar_editions(connection: Connection) -> list[EditionRow]:
     """Return the newest on-time edition of each calendar with a symbol on the watchlist, by calendar."""
     used = select(instruments.c.calendar).where(instruments.c.active).distinct().subquery()
     other = editions.alias("other")
     newest = (
         select(other.c.number)
-        .where(other.c.calendar == used.c.calendar, other.c.mode != "backfill")
+        .where(other.c.calendar == used.c.calendar, other.c.mode != Mode.BACKFILL)
         .order_by(other.c.as_of.desc(), other.c.number.desc())
         .limit(1)
         .correlate(used)
         .scalar_subquery()
     )
-    query = select(editions).select_from(used.join(editions, editions.c.number == newest))
-    return list(connection.execute(query.order_by(editions.c.calendar)))
+    query = select(*columns_of(editions, EditionRow)).select_from(used.join(editions, editions.c.number == newest))
+    return read_rows(connection, EditionRow, query.order_by(editions.c.calendar))
 
 
-def with_forecast(connection: Connection) -> int:
+def read_forecast_count(connection: Connection) -> int:
     """Return the number of symbols on the watchlist with an on-time forecast."""
     served = served_forecasts.join(editions, editions.c.number == served_forecasts.c.edition)
     ever = exists().select_from(served).where(served_forecasts.c.symbol == instruments.c.symbol, _ON_TIME)
@@ -53,64 +53,60 @@ def with_forecast(connection: Connection) -> int:
     return int(connection.execute(query).scalar_one())
 
 
-def running_training(connection: Connection, machine_now: datetime) -> Row[Any] | None:
+def read_running_training(connection: Connection, machine_now: datetime) -> RunRow | None:
     """Return the training that a live scheduler works on, the newest of several."""
-    held = (runs.c.job == "train", runs.c.state == "running", runs.c.lease_until > machine_now)
-    return connection.execute(select(runs).where(*held).order_by(runs.c.id.desc()).limit(1)).one_or_none()
+    conditions = (runs.c.job == Job.TRAIN, runs.c.state == RunState.RUNNING, runs.c.lease_until > machine_now)
+    query = select(*columns_of(runs, RunRow)).where(*conditions).order_by(runs.c.id.desc()).limit(1)
+    return read_row(connection, RunRow, query)
 
 
 def has_network(connection: Connection, group: str) -> bool:
     """Return whether any network was ever trained for a group."""
-    found = exists().where(model_versions.c.group == group, model_versions.c.forecaster != _RANDOM_WALK)
-    return bool(connection.execute(select(found)).scalar_one())
+    networks = exists().where(model_versions.c.group == group, model_versions.c.forecaster != RANDOM_WALK)
+    return bool(connection.execute(select(networks)).scalar_one())
 
 
-def faulty_pulls(connection: Connection) -> list[Row[Any]]:
+def read_faulty_pulls(connection: Connection) -> list[RunRow]:
     """Return the newest faulty pull of each calendar in use, if it is not done, oldest first.
 
-    A pull that has just started is ignored: the one before it counts.
-    `troubled` is the number of its symbols that the source failed to answer for. A pull that failed for another
-    reason has none.
+    A pull that has just started is ignored: the one before it counts. A pull is faulty if it waits, or if the source
+    failed to answer for any of its symbols; a pull that failed for another reason is not.
     """
-    begun = select(runs.c.id).where(runs.c.state.in_(LIVE_STATES), runs.c.error.is_(None), ~_WARNED)
-    newest = select(func.max(runs.c.id)).where(runs.c.job == "pull", ~runs.c.id.in_(begun)).group_by(runs.c.scope)
-    troubled = (
-        select(func.count())
-        .where(run_outcomes.c.run_id == runs.c.id, run_outcomes.c.state.in_(TRIED_AGAIN))
-        .correlate(runs)
-        .scalar_subquery()
-        .label("troubled")
-    )
+    started = select(runs.c.id).where(runs.c.state.in_(LIVE_STATES), runs.c.error.is_(None), ~_WARNED)
+    newest = select(func.max(runs.c.id)).where(runs.c.job == Job.PULL, ~runs.c.id.in_(started)).group_by(runs.c.scope)
+    unanswered = exists().where(run_outcomes.c.run_id == runs.c.id, run_outcomes.c.state.in_(RETRIED)).correlate(runs)
     query = (
-        select(runs, troubled)
-        .where(runs.c.id.in_(newest), or_(runs.c.error.is_not(None), _WARNED), runs.c.state != "done")
-        .where(or_(runs.c.state == "waiting", troubled > 0), runs.c.scope.in_(_PULLED_CALENDARS))
+        select(*columns_of(runs, RunRow))
+        .where(runs.c.id.in_(newest), or_(runs.c.error.is_not(None), _WARNED), runs.c.state != RunState.DONE)
+        .where(or_(runs.c.state == RunState.WAITING, unanswered), runs.c.scope.in_(_PULLED_CALENDARS))
         .order_by(runs.c.started_at, runs.c.id)
     )
-    return list(connection.execute(query))
+    return read_rows(connection, RunRow, query)
 
 
-def lasting_failure(connection: Connection) -> Row[Any] | None:
+def read_lasting_failure(connection: Connection) -> RunRow | None:
     """Return the newest failed run without a later done run of its job and scope; unused scopes are ignored."""
     later = runs.alias("later")
-    mended = exists().where(
+    succeeded = exists().where(
         later.c.job == runs.c.job,
         later.c.scope == runs.c.scope,
-        later.c.state == "done",
+        later.c.state == RunState.DONE,
         or_(
             later.c.scheduled_for > runs.c.scheduled_for,
             and_(later.c.scheduled_for == runs.c.scheduled_for, later.c.sequence > runs.c.sequence),
         ),
     )
     used = or_(runs.c.scope.in_(_PULLED_CALENDARS), runs.c.scope.in_(_GROUPS))
-    query = select(runs).where(runs.c.state == "failed", used, ~mended).order_by(runs.c.id.desc()).limit(1)
-    return connection.execute(query).one_or_none()
+    query = select(*columns_of(runs, RunRow)).where(runs.c.state == RunState.FAILED, used, ~succeeded)
+    return read_row(connection, RunRow, query.order_by(runs.c.id.desc()).limit(1))
 
 
-def last_closes(connection: Connection, record_end: date) -> Sequence[tuple[str, date, datetime]]:
+def read_last_closes(connection: Connection, record_end: date) -> Sequence[tuple[str, date, datetime]]:
     """Return the stored sessions around the end of a record, of calendars in use: (calendar, day, close)."""
     table = sessions.c
     query = select(table.calendar, table.session, table.close_at).where(
-        table.calendar.in_(_PULLED_CALENDARS), table.session >= record_end - _LAST_DAYS, table.state != "closed"
+        table.calendar.in_(_PULLED_CALENDARS),
+        table.session >= record_end - _LAST_DAYS,
+        table.state != SessionState.CLOSED,
     )
     return [(row[0], row[1], row[2]) for row in connection.execute(query)]

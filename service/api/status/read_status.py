@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from sqlalchemy import Connection, Row, inspect
+from sqlalchemy import Connection, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.api.common import queries as common
 from service.api.common.dependencies import Reader, Snapshot
 from service.api.common.errors import database_fault
+from service.api.common.rows import EditionRow, RunRow
 from service.api.status import queries as status
 from service.api.status.schemas import (
     CalendarStatus,
@@ -21,14 +22,14 @@ from service.api.status.schemas import (
     TrainingStatus,
     WatchlistStatus,
 )
-from service.api.watchlist import queries as watchlist
-from service.api.watchlist.queries import CacheKey
+from service.api.watchlist.queries import CacheKey, read_cache_key
 from service.clock import DatabaseClock
 from service.errors import DatabaseError, NotYet
 from service.market.instruments import STATISTICAL_GROUPS
 from service.settings import Settings
+from service.vocabulary import SymbolState
 
-_PASSING = "the database could not be read just now; retrying"
+_TRANSIENT = "the database could not be read just now; retrying"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +81,14 @@ class StatusReader:
     def within(self, snapshot: Snapshot) -> Status:
         """Return the status in a snapshot."""
         connection, settings, now = snapshot.connection, self.reader.settings, snapshot.now
-        stamp, replay = common.stamp_row(connection), common.replay_row(connection)
+        stamp, replay = common.read_stamp(connection), common.read_replay_clock(connection)
         assert stamp is not None, "a snapshot has market time, which comes with the stamp"
         machine_now = DatabaseClock().now(connection)
-        calendars = [_calendar(connection, settings, row, now) for row in status.calendar_editions(connection)]
-        edition = status.newest_on_time(connection)
-        due = [each.stale_after for each in calendars if each.stale_after is not None]
+        calendars = [_calendar(connection, settings, row, now) for row in status.read_calendar_editions(connection)]
+        edition = status.read_newest_on_time_edition(connection)
+        due = [calendar.stale_after for calendar in calendars if calendar.stale_after is not None]
         is_replay = stamp.clock_mode == "replay" and replay is not None
-        cache_key = watchlist.cache_key(connection)
+        cache_key = read_cache_key(connection)
         return Status(
             now=now,
             clock=stamp.clock_mode,
@@ -99,26 +100,28 @@ class StatusReader:
             counter=cache_key.counter,
             edition=None if edition is None else EditionStatus.of(edition),
             data_as_of=_final_at(connection, settings, edition),
-            stale=any(each.stale for each in calendars),
+            stale=any(calendar.stale for calendar in calendars),
             stale_after=min(due, default=None),
             calendars=calendars,
             scheduler=_scheduler(connection, settings, machine_now),
             watchlist=self._watchlist(connection, cache_key),
             training=_training(connection, machine_now),
-            source_fault=_source_fault(status.faulty_pulls(connection)),
-            last_failure=_failure(status.lasting_failure(connection)),
+            source_fault=_source_fault(status.read_faulty_pulls(connection)),
+            last_failure=_failure(status.read_lasting_failure(connection)),
         )
 
     def _watchlist(self, connection: Connection, cache_key: CacheKey) -> WatchlistStatus:
         counted = self._counted
         if counted is None or counted.cache_key != cache_key:
             # This query reads every symbol: cached while nothing changed.
-            counted = self._counted = _Counted(cache_key, status.with_forecast(connection))
-        counts = {state: count for state, active, count, _since in cache_key.states if active}
+            counted = self._counted = _Counted(cache_key, status.read_forecast_count(connection))
+        counts = {group.state: group.symbols for group in cache_key.states if group.active}
         return WatchlistStatus(
             active=sum(counts.values()),
             with_forecast=counted.with_forecast,
-            **{state: counts.get(state, 0) for state in ("suspect", "failing", "unknown")},
+            suspect=counts.get(SymbolState.SUSPECT, 0),
+            failing=counts.get(SymbolState.FAILING, 0),
+            unknown=counts.get(SymbolState.UNKNOWN, 0),
         )
 
     def _empty(self, notice: str) -> Status:
@@ -141,11 +144,11 @@ class StatusReader:
 
 
 def _refuse(fault: str | None, error: Exception) -> NoReturn:
-    raise DatabaseError(fault or _PASSING) from error
+    raise DatabaseError(fault or _TRANSIENT) from error
 
 
-def _calendar(connection: Connection, settings: Settings, edition: Row[Any], now: datetime) -> CalendarStatus:
-    stale_after = common.timing(connection, settings, edition.calendar, edition.as_of).stale_after
+def _calendar(connection: Connection, settings: Settings, edition: EditionRow, now: datetime) -> CalendarStatus:
+    stale_after = common.read_timing(connection, settings, edition.calendar, edition.as_of).stale_after
     return CalendarStatus(
         calendar=edition.calendar,
         as_of=edition.as_of,
@@ -156,10 +159,10 @@ def _calendar(connection: Connection, settings: Settings, edition: Row[Any], now
     )
 
 
-def _final_at(connection: Connection, settings: Settings, edition: Row[Any] | None) -> datetime | None:
+def _final_at(connection: Connection, settings: Settings, edition: EditionRow | None) -> datetime | None:
     if edition is None:
         return None
-    return common.timing(connection, settings, edition.calendar, edition.as_of).final_at
+    return common.read_timing(connection, settings, edition.calendar, edition.as_of).final_at
 
 
 def _has_ended(connection: Connection, settings: Settings, now: datetime, record_end: date | None) -> bool:
@@ -168,7 +171,7 @@ def _has_ended(connection: Connection, settings: Settings, now: datetime, record
         return False
     seen: set[str] = set()
     beyond: set[str] = set()
-    for calendar, day, close_at in status.last_closes(connection, record_end):
+    for calendar, day, close_at in status.read_last_closes(connection, record_end):
         seen.add(calendar)
         if day > record_end:
             beyond.add(calendar)
@@ -179,7 +182,7 @@ def _has_ended(connection: Connection, settings: Settings, now: datetime, record
 
 
 def _scheduler(connection: Connection, settings: Settings, machine_now: datetime) -> SchedulerStatus:
-    heartbeat_at = common.newest_heartbeat(connection)
+    heartbeat_at = common.read_newest_heartbeat(connection)
     lease = timedelta(seconds=settings.lease_seconds)
     return SchedulerStatus(
         alive=heartbeat_at is not None and machine_now - heartbeat_at <= lease, heartbeat_at=heartbeat_at
@@ -187,7 +190,7 @@ def _scheduler(connection: Connection, settings: Settings, machine_now: datetime
 
 
 def _training(connection: Connection, machine_now: datetime) -> TrainingStatus | None:
-    run = status.running_training(connection, machine_now)
+    run = status.read_running_training(connection, machine_now)
     if run is None:
         return None
     return TrainingStatus(
@@ -200,7 +203,7 @@ def _training(connection: Connection, machine_now: datetime) -> TrainingStatus |
     )
 
 
-def _source_fault(pulls: list[Row[Any]]) -> SourceFault | None:
+def _source_fault(pulls: list[RunRow]) -> SourceFault | None:
     if not pulls:
         return None
     scopes = [pull.scope for pull in pulls]
@@ -210,5 +213,5 @@ def _source_fault(pulls: list[Row[Any]]) -> SourceFault | None:
     return SourceFault(sentence=f"prices of {first.scope}{others} are not arriving: {why}", since=first.started_at)
 
 
-def _failure(run: Row[Any] | None) -> FailedRun | None:
-    return None if run is None else FailedRun.model_validate({**run._mapping, "run_id": run.id})
+def _failure(run: RunRow | None) -> FailedRun | None:
+    return None if run is None else FailedRun.model_validate({**run._asdict(), "run_id": run.id})

@@ -5,8 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from service.api.common.schemas import Answer
-from service.api.forecasts.schemas import Mode
+from service.api.common.schemas import Answer, Mode
 
 
 class EditionStatus(Answer):

@@ -8,7 +8,7 @@ from service.api.common.dependencies import ReaderDependency
 from service.api.common.pagination import cut, decode
 from service.api.common.parameters import Cursor, GroupQuery, Limit
 from service.api.common.schemas import problems
-from service.api.symbols import queries as instruments
+from service.api.symbols.queries import read_instrument_page
 from service.api.symbols.schemas import SymbolItem, SymbolPage
 
 router = APIRouter(prefix="/v1/symbols", tags=["symbols"])
@@ -28,6 +28,6 @@ def symbols(
     keys = decode(_KIND, cursor, str)
     with reader.snapshot() as snapshot:
         after = None if keys is None else str(keys[0])
-        rows = instruments.page(snapshot.connection, after, limit + 1, group, active)
-    shown, next_cursor = cut(rows, limit, _KIND, lambda row: (row.symbol,))
-    return SymbolPage(items=[SymbolItem.of(row) for row in shown], next_cursor=next_cursor)
+        rows = read_instrument_page(snapshot.connection, after, limit + 1, group, active)
+    page_rows, next_cursor = cut(rows, limit, _KIND, lambda row: (row.symbol,))
+    return SymbolPage(items=[SymbolItem.of(row) for row in page_rows], next_cursor=next_cursor)

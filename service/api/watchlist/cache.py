@@ -9,7 +9,7 @@ from typing import Literal
 
 from service.api.common.dependencies import Snapshot
 from service.api.common.errors import BadParameter
-from service.api.common.queries import timing
+from service.api.common.queries import read_timing
 from service.api.watchlist import queries as watchlist
 from service.api.watchlist.lines import Line, read_lines
 from service.api.watchlist.queries import CacheKey
@@ -32,7 +32,7 @@ class Sorting:
 
     @property
     def name(self) -> str:
-        """Name in cursors, so that a cursor of another order is refused."""
+        """Kind of the cursors: a cursor of another order is refused."""
         return f"watchlist {self.by} {self.order}"
 
     def sorted(self, lines: Sequence[Line]) -> tuple[Line, ...]:
@@ -97,10 +97,10 @@ class Watchlist:
 
     def ordered(self, sorting: Sorting) -> tuple[Line, ...]:
         """Return all lines in an order, sorted once."""
-        found = self._orders.get(sorting)
-        if found is None:
-            found = self._orders[sorting] = sorting.sorted(self.lines)
-        return found
+        lines = self._orders.get(sorting)
+        if lines is None:
+            lines = self._orders[sorting] = sorting.sorted(self.lines)
+        return lines
 
     def item(self, line: Line, now: datetime) -> WatchlistItem:
         """Return a line as an answer at an instant of market time."""
@@ -118,7 +118,7 @@ class WatchlistTable:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
-        self._held: Watchlist | None = None
+        self._newest: Watchlist | None = None
 
     def at(self, snapshot: Snapshot, cache_key: CacheKey) -> Watchlist:
         """Return the watchlist of a snapshot.
@@ -127,33 +127,38 @@ class WatchlistTable:
             snapshot: The snapshot.
             cache_key: Cache key of the snapshot.
         """
-        held = self._held
-        if held is not None and held.cache_key == cache_key:
-            return held
+        newest = self._newest
+        if newest is not None and newest.cache_key == cache_key:
+            return newest
         with self._lock:
-            held = self._held
-            if held is None or held.cache_key != cache_key:
-                held = self._held = self._renewed(snapshot, cache_key, held)
-            return held
+            newest = self._newest
+            if newest is None or newest.cache_key != cache_key:
+                newest = self._newest = self._updated(snapshot, cache_key, newest)
+            return newest
 
-    def _renewed(self, snapshot: Snapshot, cache_key: CacheKey, before: Watchlist | None) -> Watchlist:
-        """Only changed symbols are read again: a pull changes them one by one."""
+    def _updated(self, snapshot: Snapshot, cache_key: CacheKey, before: Watchlist | None) -> Watchlist:
+        """Return the current watchlist, in which only changed symbols are read again.
+
+        A pull changes symbols one by one.
+        """
         connection = snapshot.connection
-        if before is not None and before.cache_key.made_at != cache_key.made_at:
+        if before is not None and before.cache_key.created_at != cache_key.created_at:
             before = None  # another database, whose counters may have the same values
-        rows, counters = watchlist.active_instruments(connection), watchlist.symbol_counters(connection)
+        rows, counters = watchlist.read_active_instruments(connection), watchlist.read_symbol_counters(connection)
         old = {} if before is None else {line.symbol: line for line in before.lines}
-        told = {} if before is None else before.counters
-        altered = [
+        old_counters = {} if before is None else before.counters
+        changed = [
             row
             for row in rows
             if row.symbol not in old
-            or tuple(old[row.symbol].row) != tuple(row)
-            or told.get(row.symbol) != counters.get(row.symbol)
+            or old[row.symbol].row != row
+            or old_counters.get(row.symbol) != counters.get(row.symbol)
         ]
-        new = read_lines(snapshot, altered)
+        new = read_lines(snapshot, changed)
         lines = tuple(new.get(row.symbol) or old[row.symbol] for row in rows)
         pairs = {(line.row.calendar, line.as_of) for line in lines if line.as_of is not None}
-        stale_after = {pair: timing(connection, self._settings, *pair).stale_after for pair in sorted(pairs)}
+        stale_after = {pair: read_timing(connection, self._settings, *pair).stale_after for pair in sorted(pairs)}
         calendars = {row.calendar for row in rows}
-        return Watchlist(cache_key, lines, counters, stale_after, watchlist.missed(connection, calendars))
+        return Watchlist(
+            cache_key, lines, counters, stale_after, watchlist.read_missed_forecasts(connection, calendars)
+        )

@@ -5,25 +5,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from itertools import islice
-from typing import Any
-
-from sqlalchemy import Row
 
 from service.api.common.dependencies import Snapshot
-from service.api.common.queries import Timing
+from service.api.common.rows import ActionRow, InstrumentRow, TrackRecordRow
+from service.api.common.schemas import Mode
 from service.api.forecasts import queries as forecasts
-from service.api.forecasts.forecast_rows import ForecastRows
+from service.api.forecasts.forecast_prices import ForecastPrices
 from service.api.forecasts.queries import ForecastQuery
 from service.api.forecasts.schemas import LABELS
-from service.api.forecasts.track_record import coverage_over, skill_over
+from service.api.forecasts.track_record import build_coverage, build_skill
 from service.api.watchlist import queries as watchlist
+from service.api.watchlist.queries import ServedStepRow
 from service.api.watchlist.schemas import WatchlistCoverage, WatchlistItem, WatchlistSkill, WatchlistStep
 
 CHUNK = 500
 """Symbols read at a time: databases limit the number of parameters of a statement."""
 
 _LEVEL = 80
-_UNKNOWN = Timing(None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ class Line:
         search_text: Symbol and name in lower case.
     """
 
-    row: Row[Any]
+    row: InstrumentRow
     search_text: str
     as_of: date | None = None
     last_close: float | None = None
@@ -61,7 +59,7 @@ class Line:
     @property
     def symbol(self) -> str:
         """Its symbol."""
-        return str(self.row.symbol)
+        return self.row.symbol
 
     @property
     def change(self) -> float | None:
@@ -98,7 +96,7 @@ class Line:
         )
 
 
-def read_lines(snapshot: Snapshot, rows: Sequence[Row[Any]]) -> dict[str, Line]:
+def read_lines(snapshot: Snapshot, rows: Sequence[InstrumentRow]) -> dict[str, Line]:
     """Return the lines of instruments, by symbol."""
     lines: dict[str, Line] = {}
     left = iter(rows)
@@ -107,56 +105,61 @@ def read_lines(snapshot: Snapshot, rows: Sequence[Row[Any]]) -> dict[str, Line]:
     return lines
 
 
-def plain_line(row: Row[Any]) -> Line:
+def build_line(row: InstrumentRow) -> Line:
     """Return the line of an instrument without a forecast."""
     return Line(row, f"{row.symbol}\n{row.name or ''}".casefold())
 
 
-def _read_chunk(snapshot: Snapshot, known: Mapping[str, Row[Any]]) -> dict[str, Line]:
-    connection, lines = snapshot.connection, {symbol: plain_line(row) for symbol, row in known.items()}
-    chosen = forecasts.editions_for(connection, list(known), ForecastQuery(snapshot.now))
-    if not chosen:
+def _read_chunk(snapshot: Snapshot, instruments: Mapping[str, InstrumentRow]) -> dict[str, Line]:
+    connection, lines = snapshot.connection, {symbol: build_line(row) for symbol, row in instruments.items()}
+    editions = forecasts.read_editions(connection, list(instruments), ForecastQuery(snapshot.now))
+    if not editions:
         return lines
-    steps, records, actions = (defaultdict[str, list[Row[Any]]](list) for _ in range(3))
-    for row in watchlist.served_steps(connection, chosen):
+    steps: defaultdict[str, list[ServedStepRow]] = defaultdict(list)
+    records: defaultdict[str, list[TrackRecordRow]] = defaultdict(list)
+    actions: defaultdict[str, list[ActionRow]] = defaultdict(list)
+    for row in watchlist.read_served_steps(connection, editions):
         steps[row.symbol].append(row)
-    for row in watchlist.served_records(connection, list(chosen)):
-        records[row.scope].append(row)
-    oldest = min(edition.as_of for edition in chosen.values())
-    for row in forecasts.later_actions(connection, list(chosen), oldest):
-        actions[row.symbol].append(row)
-    for symbol, edition in chosen.items():
-        lines[symbol] = replace(lines[symbol], as_of=edition.as_of)
+    for record in watchlist.read_served_records(connection, list(editions)):
+        if record.mode == editions[record.scope].mode:
+            records[record.scope].append(record)
+    oldest = min(edition.as_of for edition in editions.values())
+    for action in forecasts.read_later_actions(connection, list(editions), oldest):
+        actions[action.symbol].append(action)
+    for symbol, edition in editions.items():
+        line = lines[symbol] = replace(lines[symbol], as_of=edition.as_of)
         if steps[symbol]:
             later = [action for action in actions[symbol] if action.ex_date > edition.as_of]
-            stored = ForecastRows(
-                known[symbol], edition, steps[symbol], {}, {}, later, records[symbol], {}, _UNKNOWN,
-                snapshot.now, snapshot.now,
-            )  # fmt: skip
-            lines[symbol] = _forecast_line(lines[symbol], stored)
+            prices = ForecastPrices(steps[symbol][0].basis, line.row.basis, later, snapshot.now)
+            line = _with_record(line, records[symbol], edition.mode, len(steps[symbol]))
+            lines[symbol] = _with_forecast(line, steps[symbol], prices)
     return lines
 
 
-def _forecast_line(plain: Line, stored: ForecastRows) -> Line:
-    rows = stored.forecasts
-    records = stored.record_of(watchlist.STRATEGY, watchlist.SERVED)
-    skill = skill_over(records, stored.edition.mode, len(rows))
-    coverage = coverage_over(records, len(rows))
+def _with_record(line: Line, records: Sequence[TrackRecordRow], mode: Mode, steps: int) -> Line:
+    skill, coverage = build_skill(records, mode, steps), build_coverage(records, steps)
     return replace(
-        plain,
-        last_close=rows[0].last_close,
-        served_by=rows[0].forecaster,
-        steps=tuple(_step(stored, row) for row in rows),
+        line,
         skill=skill.value,
         skill_n=skill.n,
-        coverage=next((each.measured for each in coverage.levels if each.level == _LEVEL), None),
+        coverage=next((level.measured for level in coverage.levels if level.level == _LEVEL), None),
         coverage_n=coverage.n,
     )
 
 
-def _step(stored: ForecastRows, row: Row[Any]) -> StepLine:
-    point = stored.price(row, row.q50)
-    lower, upper = stored.price(row, row.q10), stored.price(row, row.q90)
+def _with_forecast(line: Line, rows: Sequence[ServedStepRow], prices: ForecastPrices) -> Line:
+    return replace(
+        line,
+        last_close=rows[0].last_close,
+        served_by=rows[0].forecaster,
+        steps=tuple(_step(prices, row) for row in rows),
+    )
+
+
+def _step(prices: ForecastPrices, row: ServedStepRow) -> StepLine:
+    lower, point, upper = (
+        prices.price(row.last_close, row.target_session, quantile) for quantile in (row.q10, row.q50, row.q90)
+    )
     return StepLine(row.step, row.target_session, point, lower, upper, point / row.last_close - 1)
 
 

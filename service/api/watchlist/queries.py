@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Row, and_, func, select
+from sqlalchemy import Connection, and_, func, select
 
-from service.api.common.queries import change_counter
+from service.api.common.queries import read_change_counter
+from service.api.common.rows import EditionRow, InstrumentRow, TrackRecordRow, columns_of, read_rows
+from service.api.common.schemas import Strategy
 from service.db.change_counters import ALL
 from service.db.tables import (
     change_counters,
@@ -20,11 +22,35 @@ from service.db.tables import (
     stamp,
     track_records,
 )
+from service.vocabulary import SERVED, Job, RunState
 
-STRATEGY = "multi_step"
-SERVED = "served"
-_LOOKED = ("done", "waiting")
+STRATEGY: Strategy = "multi_step"
+_PROCESSED = (RunState.DONE, RunState.WAITING)
 """States of a forecast run that has processed its symbols at least once."""
+
+
+class StateGroup(NamedTuple):
+    """The instruments of one state, on or off the watchlist: their number, and the newest change."""
+
+    state: str
+    active: bool
+    symbols: int
+    newest_since: datetime
+
+
+class ServedStepRow(NamedTuple):
+    """A row of `forecasts` that was served, with its forecaster; quantiles as log returns."""
+
+    symbol: str
+    edition: int
+    step: int
+    target_session: date
+    basis: int
+    last_close: float
+    q10: float
+    q50: float
+    q90: float
+    forecaster: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,50 +59,50 @@ class CacheKey:
 
     Attributes:
         counter: The change counter.
-        states: Per state of the instruments, on and off the watchlist: their number, and the newest change.
-        looked_at: Machine time at which the last forecast run ended; None before the first.
-        made_at: Machine time at which the database was set up: it may be replaced.
+        states: The instruments by state, on and off the watchlist.
+        forecast_run_at: Machine time at which the last forecast run ended; None before the first.
+        created_at: Machine time at which the database was set up: it may be replaced.
     """
 
     counter: int
-    states: tuple[tuple[Any, ...], ...]
-    looked_at: datetime | None
-    made_at: datetime | None
+    states: tuple[StateGroup, ...]
+    forecast_run_at: datetime | None
+    created_at: datetime | None
 
 
-def cache_key(connection: Connection) -> CacheKey:
+def read_cache_key(connection: Connection) -> CacheKey:
     """Return the current key: four short queries, for any number of symbols."""
     table = instruments.c
     # A symbol's state may change without the counter: a first pull that fails does not raise it.
     query = select(table.state, table.active, func.count(), func.max(table.state_since))
-    states = connection.execute(query.group_by(table.state, table.active).order_by(table.state, table.active))
-    ended = select(func.max(runs.c.finished_at)).where(runs.c.job == "forecast")
+    query = query.group_by(table.state, table.active).order_by(table.state, table.active)
+    ended = select(func.max(runs.c.finished_at)).where(runs.c.job == Job.FORECAST)
     return CacheKey(
-        change_counter(connection),
-        tuple(tuple(row) for row in states),
+        read_change_counter(connection),
+        tuple(read_rows(connection, StateGroup, query)),
         connection.execute(ended).scalar_one_or_none(),
         connection.execute(select(stamp.c.created_at)).scalar_one_or_none(),
     )
 
 
-def active_instruments(connection: Connection) -> list[Row[Any]]:
+def read_active_instruments(connection: Connection) -> list[InstrumentRow]:
     """Return the instruments of the watchlist, sorted by code point."""
-    rows: list[Row[Any]] = list(connection.execute(select(instruments).where(instruments.c.active)).all())
-    return sorted(rows, key=lambda row: str(row.symbol))
+    query = select(*columns_of(instruments, InstrumentRow)).where(instruments.c.active)
+    return sorted(read_rows(connection, InstrumentRow, query), key=lambda row: row.symbol)
 
 
-def symbol_counters(connection: Connection) -> dict[str, int]:
-    """The change counter of each symbol that has one."""
+def read_symbol_counters(connection: Connection) -> dict[str, int]:
+    """Return the change counter of each symbol that has one."""
     query = select(change_counters.c.scope, change_counters.c.counter).where(change_counters.c.scope != ALL)
     return {scope: counter for scope, counter in connection.execute(query).all()}
 
 
-def served_steps(connection: Connection, chosen: Mapping[str, Row[Any]]) -> list[Row[Any]]:
-    """The served multi-step forecasts of the chosen editions, by symbol and step.
+def read_served_steps(connection: Connection, edition_of: Mapping[str, EditionRow]) -> list[ServedStepRow]:
+    """Return the served multi-step forecasts of editions, by symbol and step.
 
     Args:
         connection: Open for reading.
-        chosen: Symbol -> the edition that answers for it.
+        edition_of: Symbol -> its edition.
     """
     item, row = served_forecasts.c, forecasts.c
     same = and_(
@@ -85,37 +111,37 @@ def served_steps(connection: Connection, chosen: Mapping[str, Row[Any]]) -> list
         row.strategy == item.strategy,
         row.model_version_id == item.model_version_id,
     )
-    columns = (row.symbol, row.edition, row.strategy, row.model_version_id, row.step, row.target_session, row.basis)
+    columns = (row.symbol, row.edition, row.step, row.target_session, row.basis, row.last_close, row.q10, row.q50)
     query = (
-        select(*columns, row.last_close, row.q10, row.q50, row.q90, model_versions.c.forecaster)
+        select(*columns, row.q90, model_versions.c.forecaster)
         .select_from(served_forecasts.join(forecasts, same))
         .join(model_versions, model_versions.c.id == item.model_version_id)
         .where(
-            item.symbol.in_(list(chosen)),
-            item.edition.in_({edition.number for edition in chosen.values()}),
+            item.symbol.in_(list(edition_of)),
+            item.edition.in_({edition.number for edition in edition_of.values()}),
             item.strategy == STRATEGY,
-            row.as_of.in_({edition.as_of for edition in chosen.values()}),
+            row.as_of.in_({edition.as_of for edition in edition_of.values()}),
         )
         .order_by(row.symbol, row.step)
     )
-    rows: list[Row[Any]] = list(connection.execute(query))
-    return [found for found in rows if chosen[found.symbol].number == found.edition]
+    rows = read_rows(connection, ServedStepRow, query)
+    return [step for step in rows if edition_of[step.symbol].number == step.edition]
 
 
-def served_records(connection: Connection, symbols: Sequence[str]) -> list[Row[Any]]:
-    """Track records of what was served under the multi-step strategy, of every origin."""
+def read_served_records(connection: Connection, symbols: Sequence[str]) -> list[TrackRecordRow]:
+    """Return the track records of the published multi-step forecasts, of every mode."""
     table = track_records.c
-    query = select(track_records).where(
+    query = select(*columns_of(track_records, TrackRecordRow)).where(
         table.scope_kind == "symbol", table.scope.in_(symbols), table.strategy == STRATEGY, table.forecaster == SERVED
     )
-    return list(connection.execute(query).all())
+    return read_rows(connection, TrackRecordRow, query)
 
 
-def missed(connection: Connection, calendars: Iterable[str]) -> dict[str, tuple[date, str]]:
-    """Symbols whose forecast was missed in the newest session that a forecast run looked at: the session, and why."""
+def read_missed_forecasts(connection: Connection, calendars: Iterable[str]) -> dict[str, tuple[date, str]]:
+    """Return symbols without a forecast of the newest session that a forecast run processed: the session, and why."""
     newest = (
         select(runs.c.scope, func.max(runs.c.session).label("session"))
-        .where(runs.c.job == "forecast", runs.c.scope.in_(sorted(set(calendars))), runs.c.state.in_(_LOOKED))
+        .where(runs.c.job == Job.FORECAST, runs.c.scope.in_(sorted(set(calendars))), runs.c.state.in_(_PROCESSED))
         .group_by(runs.c.scope)
         .subquery()
     )
@@ -123,7 +149,7 @@ def missed(connection: Connection, calendars: Iterable[str]) -> dict[str, tuple[
         select(run_outcomes.c.symbol, runs.c.session, run_outcomes.c.reason)
         .join(runs, runs.c.id == run_outcomes.c.run_id)
         .join(newest, and_(newest.c.scope == runs.c.scope, newest.c.session == runs.c.session))
-        .where(runs.c.job == "forecast", run_outcomes.c.state == "missed")
+        .where(runs.c.job == Job.FORECAST, run_outcomes.c.state == "missed")
         .order_by(runs.c.id)
     )
     return {symbol: (session, reason or "its time had passed") for symbol, session, reason in connection.execute(query)}

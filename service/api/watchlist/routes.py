@@ -10,8 +10,8 @@ from service.api.common.dependencies import ReaderDependency
 from service.api.common.pagination import cut, decode
 from service.api.common.parameters import Cursor
 from service.api.common.schemas import problems
-from service.api.watchlist import queries
 from service.api.watchlist.cache import Order, SortBy, Sorting, WatchlistTable
+from service.api.watchlist.queries import read_cache_key
 from service.api.watchlist.schemas import WatchlistPage
 
 router = APIRouter(prefix="/v1/watchlist", tags=["symbols"])
@@ -47,29 +47,29 @@ def lines(
     response: Response,
     reader: ReaderDependency,
     table: Annotated[WatchlistTable, Depends(_table)],
-    wanted: Annotated[WatchlistQuery, Depends()],
+    parameters: Annotated[WatchlistQuery, Depends()],
 ) -> WatchlistPage | Response:
     """Each symbol on the watchlist with the state of its data and its newest forecast in short, in keyset pages.
 
     A symbol without a forecast has `as_of` null and no steps. Prices are those of `/v1/forecasts/{symbol}`.
     """
-    sorting = Sorting(wanted.sort, wanted.order)
-    keys = decode(sorting.name, wanted.cursor, str, str)
+    sorting = Sorting(parameters.sort, parameters.order)
+    keys = decode(sorting.name, parameters.cursor, str, str)
     end = None if keys is None else (str(keys[0]), str(keys[1]))
     with reader.snapshot() as snapshot:
-        cache_key = queries.cache_key(snapshot.connection)
+        cache_key = read_cache_key(snapshot.connection)
         tag = etag.make_tag(cache_key.counter, f"{request.url}\n{cache_key}", snapshot.now)
         if etag.matches(request, tag):
             return etag.not_modified(tag)
-        now, held = snapshot.now, table.at(snapshot, cache_key)
-    search_text = wanted.q.strip().casefold()
-    matching = [line for line in held.ordered(sorting) if search_text in line.search_text]
+        now, watchlist = snapshot.now, table.at(snapshot, cache_key)
+    search_text = parameters.q.strip().casefold()
+    matching = [line for line in watchlist.ordered(sorting) if search_text in line.search_text]
     left = list(sorting.after(matching, end))
-    shown, next_cursor = cut(left, wanted.limit, sorting.name, sorting.keys)
+    page_lines, next_cursor = cut(left, parameters.limit, sorting.name, sorting.keys)
     response.headers["ETag"] = tag
     return WatchlistPage(
-        items=[held.item(line, now) for line in shown],
-        total=len(held.lines),
+        items=[watchlist.item(line, now) for line in page_lines],
+        total=len(watchlist.lines),
         matching=len(matching),
         next_cursor=next_cursor,
     )

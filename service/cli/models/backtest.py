@@ -34,7 +34,7 @@ _Out = Annotated[
 
 @app.command("backtest")
 def backtest(
-    symbols: Annotated[str, typer.Option("--symbols", help="Symbols to forecast, separated by commas.")],
+    symbols: Annotated[str, typer.Option("--symbols", help="Symbols, separated by commas.")],
     first: FirstSession,
     last: LastSession,
     out: _Out,
@@ -56,15 +56,11 @@ def backtest(
     ] = "5",
     baselines: Annotated[
         str,
-        typer.Option(
-            "--baselines", metavar="NAMES", help="Baselines, separated by commas.", show_default=", ".join(BASELINES)
-        ),
+        typer.Option("--baselines", metavar="NAMES", help="Baselines, by comma.", show_default=", ".join(BASELINES)),
     ] = ",".join(BASELINES),
     strategies: Annotated[
         str,
-        typer.Option(
-            "--strategies", metavar="NAMES", help="Strategies, separated by commas.", show_default=", ".join(STRATEGIES)
-        ),
+        typer.Option("--strategies", metavar="NAMES", help="Strategies, by comma.", show_default=", ".join(STRATEGIES)),
     ] = ",".join(STRATEGIES),
     jobs: Annotated[
         int | None,

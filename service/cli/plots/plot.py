@@ -10,9 +10,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.api.common.dependencies import Reader
 from service.api.common.errors import database_fault
+from service.api.common.schemas import Strategy
 from service.api.figures.read_figure import FigureQuery, read_figure
 from service.api.figures.schemas import FigureAnswer, FigureKind, FigureRange
-from service.api.forecasts.schemas import Strategy
 from service.charts.theme import ThemeName
 from service.cli.common import JsonFlag, emit, parse_date, say
 from service.cli.plots.html import page

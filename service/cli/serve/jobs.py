@@ -7,8 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 import typer
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
+from service.api.common.rows import RunRow, columns_of, read_rows
 from service.bootstrap import require_watchlist
 from service.cli.common import JsonFlag, emit, say, service
 from service.cli.serve.forecast_output import forecast_document, forecast_lines
@@ -124,12 +125,13 @@ def _follow(context: ServiceContext, job: str, active: str) -> list[int]:
     raise TplusError(f"the active scheduler ({active}) has not finished {job} within {FOLLOW_LIMIT}; see its log")
 
 
-def _rows(context: ServiceContext, ids: Sequence[int]) -> list[Row[Any]]:
+def _rows(context: ServiceContext, ids: Sequence[int]) -> list[RunRow]:
+    query = select(*columns_of(runs, RunRow)).where(runs.c.id.in_(list(ids))).order_by(runs.c.id)
     with context.database.reading() as connection:
-        return list(connection.execute(select(runs).where(runs.c.id.in_(list(ids))).order_by(runs.c.id)).all())
+        return read_rows(connection, RunRow, query)
 
 
-def _run_document(context: ServiceContext, row: Row[Any]) -> dict[str, Any]:
+def _run_document(context: ServiceContext, row: RunRow) -> dict[str, Any]:
     with context.database.reading() as connection:
         outcomes = read_outcomes(connection, row.id)
     return {
@@ -164,7 +166,7 @@ def _raise_permanent(entries: Sequence[Mapping[str, Any]]) -> None:
         raise TplusError(f"no symbol could be forecast; {message}")
 
 
-def _raise_failures(rows: Sequence[Row[Any]]) -> None:
+def _raise_failures(rows: Sequence[RunRow]) -> None:
     """Raise if a run failed."""
     failed = [row for row in rows if row.state == RunState.FAILED]
     if failed:

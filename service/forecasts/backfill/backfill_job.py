@@ -20,10 +20,11 @@ from service.forecasts.backfill.span import BackfillRequest, BackfillSpan, check
 from service.forecasts.candidates import Candidate
 from service.forecasts.ledger import publish
 from service.forecasts.predict import Predictions, predict
-from service.forecasts.publication import BACKFILL, EditionDraft
+from service.forecasts.publication import Publication
 from service.forecasts.scoring.score_job import score_edition
 from service.forecasts.scoring.track_records import update_track_records
 from service.runtime.context import ServiceContext
+from service.vocabulary import Mode
 
 
 @dataclass(slots=True)
@@ -79,7 +80,7 @@ def backfill(context: ServiceContext, request: BackfillRequest) -> BackfillSumma
             "use a range in which `GET /v1/prices` shows bars"
         )
     with context.database.transaction() as connection:
-        update_track_records(connection, span.symbols, BACKFILL)
+        update_track_records(connection, span.symbols, Mode.BACKFILL)
         raise_changes(connection, span.symbols)
     context.reporter.progress(task, 1.0, "done")
     return summary
@@ -108,8 +109,8 @@ def _fill(
         fresh = predictions.of({one.symbol for one in ready if (one.symbol, one.close, one.basis) in still})
         if not fresh.items:
             return
-        draft = EditionDraft(BACKFILL, span.calendar, as_of, None, fresh.forecasts, fresh.items)
-        number = publish(connection, draft, context.market.now(connection), context.machine.now(connection))
+        publication = Publication(Mode.BACKFILL, span.calendar, as_of, None, fresh.forecasts, fresh.items)
+        number = publish(connection, publication, context.market.now(connection), context.machine.now(connection))
         score_edition(context, connection, span.calendar, number)
     summary.editions.append((as_of, number))
     summary.published += len({item.symbol for item in fresh.items})

@@ -15,7 +15,6 @@ from service.runtime.context import ServiceContext
 from service.training.first_random_walk import fit_random_walks
 from service.training.registry.point_in_time import versions_then
 from service.training.registry.versions import (
-    RANDOM_WALK,
     Decision,
     ModelVersion,
     Recorded,
@@ -23,6 +22,7 @@ from service.training.registry.versions import (
     decide,
     read_version,
 )
+from service.vocabulary import RANDOM_WALK, ModelStatus
 
 _REASON = "fitted for a backfill: it never serves on time"
 
@@ -58,10 +58,10 @@ class PointInTimeVersions:
         for strategy in Strategy:
             own = [version for version in usable if version.strategy == strategy.value]
             walks = [version for version in own if not version.is_network]
-            walk = walks[-1] if walks else replace(self._substitute(group, strategy), status="challenger")
+            walk = walks[-1] if walks else replace(self._substitute(group, strategy), status=ModelStatus.CHALLENGER)
             others = [version for version in own if version.id != walk.id]
-            if not any(version.status == "champion" for version in own):
-                walk = replace(walk, status="champion", reason=self._reason(bool(walks)))
+            if not any(version.status == ModelStatus.CHAMPION for version in own):
+                walk = replace(walk, status=ModelStatus.CHAMPION, reason=self._reason(bool(walks)))
             found += [*others, walk]
         return tuple(found)
 
@@ -113,7 +113,7 @@ def backfill_walks(context: ServiceContext, group: str, cut_at: datetime) -> dic
         recorded = Recorded(context.market.now(connection), context.machine.now(connection), None)
         for artifact in trained:
             version_id = add_version(connection, group, artifact, cut_at, recorded, for_backfill=True)
-            decide(connection, version_id, Decision("retired", _REASON, {}), recorded)
+            decide(connection, version_id, Decision(ModelStatus.RETIRED, _REASON, {}), recorded)
         return _by_strategy(v for v in _stored(connection, group, cut_at) if v.id not in before)
 
 

@@ -10,6 +10,7 @@ from service.db.tables import instruments
 from service.errors import NotFound, SettingsError
 from service.market.sessions import closed_sessions
 from service.runtime.context import ServiceContext
+from service.vocabulary import SymbolState
 
 _BEFORE = timedelta(days=30)
 """How far before the first session closures are read; includes the session before it."""
@@ -78,7 +79,7 @@ def check_span(context: ServiceContext, request: BackfillRequest) -> BackfillSpa
         day for day in days if calendars.final_at(calendar, day) <= now and calendars.deadline(calendar, day) <= now
     )
     if not past:
-        raise SettingsError(_no_session(context, (calendar, now), request, oldest))
+        raise SettingsError(_no_session(context, calendar, now, request, oldest))
     before = calendars.get(calendar).previous(past[0])
     while calendars.is_closed(calendar, before):
         before = calendars.get(calendar).previous(before)
@@ -88,7 +89,7 @@ def check_span(context: ServiceContext, request: BackfillRequest) -> BackfillSpa
 def _symbols(connection: Connection, calendar: str, wanted: Sequence[str]) -> tuple[tuple[str, ...], date]:
     """Return the active symbols of a calendar, or the requested ones, and their first session with a bar."""
     query = select(instruments.c.symbol, instruments.c.first_session).where(
-        instruments.c.calendar == calendar, instruments.c.active, instruments.c.state != "unknown"
+        instruments.c.calendar == calendar, instruments.c.active, instruments.c.state != SymbolState.UNKNOWN
     )
     firsts = {symbol: first for symbol, first in connection.execute(query.order_by(instruments.c.symbol))}
     if not firsts:
@@ -105,9 +106,8 @@ def _symbols(connection: Connection, calendar: str, wanted: Sequence[str]) -> tu
     return chosen, min(known)
 
 
-def _no_session(context: ServiceContext, at: tuple[str, datetime], request: BackfillRequest, oldest: date) -> str:
+def _no_session(context: ServiceContext, calendar: str, now: datetime, request: BackfillRequest, oldest: date) -> str:
     """Return why a range contains no session for a backfill."""
-    calendar, now = at
     start = f"{calendar} has no session from {request.first} to {request.last} for a backfill"
     if request.last < oldest:
         return f"{start}: the first bar is of {oldest}; use a later range"

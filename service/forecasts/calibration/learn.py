@@ -20,6 +20,7 @@ from service.db.tables.forecasts import QUANTILE_NAMES
 from service.forecasts.calibration.joint_band import learn_paths, measured
 from service.forecasts.calibration.scored import Scored
 from service.forecasts.calibration.states import JOINT, Lineage, read_lineages, read_states
+from service.vocabulary import ScoreState
 
 REACH = timedelta(days=420)
 """How far back the first state of a calendar reads a ledger without states."""
@@ -86,7 +87,7 @@ def _read(connection: Connection, calendar: str, mode: str, session: date, newes
     again = exists().where(
         earlier.c.forecast_id == scores.c.forecast_id,
         earlier.c.revision < scores.c.revision,
-        earlier.c.state == "scored",
+        earlier.c.state == ScoreState.SCORED,
     )
     # COALESCE keeps SQLite from starting with all editions of the calendar instead of the few new scores.
     own = (func.coalesce(editions.c.calendar, "") == calendar, func.coalesce(editions.c.mode, "") == mode)
@@ -107,7 +108,7 @@ def _read(connection: Connection, calendar: str, mode: str, session: date, newes
         .select_from(scores)
         .join(forecasts, forecasts.c.id == scores.c.forecast_id)
         .join(editions, editions.c.number == forecasts.c.edition)
-        .where(scores.c.id > newest_score, scores.c.state == "scored", ~again)
+        .where(scores.c.id > newest_score, scores.c.state == ScoreState.SCORED, ~again)
         .where(*own, editions.c.as_of >= session - REACH)
     )
     score, version, edition, revision, step, symbol, as_of, target, sigma, actual, *raw = read_columns(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from models.metrics.scoring_rules import score
 from service.prices.adjustment.adjust import adjustment_factors
 from service.prices.adjustment.corporate_actions import Action
+from service.vocabulary import ScoreState
 
 VOID_AFTER = 5
 """Sessions after the target in which its bar may still arrive before the forecast is void."""
@@ -117,14 +118,14 @@ def _outcome(forecast: PendingForecast, stored: _Prepared | None, view: Calendar
     start = None if stored is None else stored.index.get(forecast.as_of)
     end = None if stored is None else stored.index.get(forecast.target_session)
     if stored is None or start is None or end is None:
-        return None if forecast.score_state == "void" else _void(forecast, view)
+        return None if forecast.score_state == ScoreState.VOID else _void(forecast, view)
     revision = int(stored.revisions[start] + stored.revisions[end])
     actual = float(stored.log_adjusted[end] - stored.log_adjusted[start])
     if forecast.actual is not None and abs(actual - forecast.actual) <= ROUNDING:
         return None
     figures = score(np.asarray(actual), np.asarray(forecast.quantiles))
     return {
-        "state": "scored",
+        "state": ScoreState.SCORED,
         "reason": None,
         "bars_revision": revision,
         "actions_revision": stored.actions_revision(forecast),
@@ -139,7 +140,7 @@ def _outcome(forecast: PendingForecast, stored: _Prepared | None, view: Calendar
 
 def _void(forecast: PendingForecast, view: CalendarView) -> dict[str, Any] | None:
     """Return a void outcome; None while the bar may still arrive, and for a forecast that is scored already."""
-    if forecast.score_state == "scored":
+    if forecast.score_state == ScoreState.SCORED:
         return None
     if forecast.target_session in view.closed:
         reason = f"session {forecast.target_session} was closed"
@@ -150,4 +151,4 @@ def _void(forecast: PendingForecast, view: CalendarView) -> dict[str, Any] | Non
     nothing = dict.fromkeys(
         ("bars_revision", "actions_revision", "actual", "pinball", "error", "inside_50", "inside_80", "inside_95"), None
     )
-    return {"state": "void", "reason": reason, **nothing}
+    return {"state": ScoreState.VOID, "reason": reason, **nothing}

@@ -15,10 +15,7 @@ from sqlalchemy import Connection, and_, func, select
 from models.config import Strategy
 from service.db.bulk.row_loader import days_array, floats_array, read_columns
 from service.db.tables import editions, forecasts, instruments, model_versions, scores, served_forecasts
-from service.runtime.context import RANDOM_WALK
-
-SERVED = "served"
-"""Name under which what was served is counted, whoever forecast it."""
+from service.vocabulary import RANDOM_WALK, SERVED, ScoreState
 
 STRATEGY_STEPS: tuple[tuple[str, int], ...] = tuple(
     (s.value, step) for s in Strategy for step in range(1, s.horizon + 1)
@@ -102,10 +99,10 @@ def read_score_histories(connection: Connection, symbols: Sequence[str], mode: s
         return {}
     architectures = {row.id: row.forecaster for row in connection.execute(_NETWORKS)}
     ids = {name: [key for key, each in architectures.items() if each == name] for name in architectures.values()}
-    historys = {name: _one_each(read.take(np.isin(read.version, versions))) for name, versions in ids.items()}
-    walk = historys.get(RANDOM_WALK)
-    historys[SERVED] = _one_each(read.take(read.served))
-    return {name: _with_random_walk(history, walk) for name, history in historys.items() if len(history.symbol)}
+    histories = {name: _one_each(read.take(np.isin(read.version, versions))) for name, versions in ids.items()}
+    walk = histories.get(RANDOM_WALK)
+    histories[SERVED] = _one_each(read.take(read.served))
+    return {name: _with_random_walk(history, walk) for name, history in histories.items() if len(history.symbol)}
 
 
 _NETWORKS = select(model_versions.c.id, model_versions.c.forecaster)
@@ -139,7 +136,7 @@ def _read(connection: Connection, symbols: Sequence[str], mode: str) -> ScoreHis
         .select_from(editions)
         .join(forecasts, forecasts.c.edition == editions.c.number)
         .join(scores, scores.c.forecast_id == forecasts.c.id)
-        .where(published, editions.c.as_of >= newest - REACH, scores.c.state == "scored")
+        .where(published, editions.c.as_of >= newest - REACH, scores.c.state == ScoreState.SCORED)
     )
     names, strategies, steps, as_ofs, targets, *numbers = read_columns(connection, query)
     if not names:

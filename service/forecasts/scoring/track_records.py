@@ -15,7 +15,7 @@ from models.metrics.significance import diebold_mariano
 from service.db.tables import instruments, track_records
 from service.db.upsert import insert_for
 from service.forecasts.scoring.score_history import STRATEGY_STEPS, ScoreHistory, read_score_histories
-from service.runtime.context import RANDOM_WALK
+from service.vocabulary import RANDOM_WALK
 
 SESSIONS = 252
 """Scored sessions that a track record covers."""

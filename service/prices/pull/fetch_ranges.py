@@ -11,6 +11,7 @@ from service.db.tables import bars
 from service.market.instruments import Instrument
 from service.market.session_calendar import MarketCalendar
 from service.prices.quarantine.row_quarantine import Quarantined, list_quarantine
+from service.vocabulary import QuarantineState
 
 HEAL_DAYS = 30
 """Calendar days for which a missing session is retried; vendors repair within this time or never."""
@@ -54,7 +55,7 @@ def plan_starts(
     symbols = [instrument.symbol for instrument in instruments]
     stored = _recent(connection, symbols, oldest)
     suspects: dict[str, date] = {}
-    for record in list_quarantine(connection, symbols, "open"):
+    for record in list_quarantine(connection, symbols, QuarantineState.OPEN):
         if record.session is not None and _is_retried(record, oldest):
             suspects.setdefault(record.symbol, record.session)
     starts: dict[str, date | None] = {}

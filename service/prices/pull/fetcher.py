@@ -29,6 +29,7 @@ from service.prices.sources.base import (
     UnknownSymbol,
 )
 from service.settings import Settings
+from service.vocabulary import SymbolState
 
 __all__ = ["IngestContext", "PullOutcome", "pull_symbols"]
 
@@ -41,7 +42,9 @@ _STATES: tuple[tuple[type[Exception], str], ...] = (
     (UnknownSymbol, "unknown"),
     (Malformed, "malformed"),
 )
-_MARKED = {"unknown": "unknown", "malformed": "failing", "failed": "failing"}
+_MARKED = {
+    "unknown": SymbolState.UNKNOWN, "malformed": SymbolState.FAILING, "failed": SymbolState.FAILING,
+}  # fmt: skip
 """Outcomes that become a state of the instrument."""
 _HELD = ("unknown", "no_data")
 """Outcomes that a blocked address also gets: accepted from a live source only if a probe answers afterwards."""
@@ -225,7 +228,12 @@ class _Pull:
             return self._merger.rebase(connection, one, whole)
 
     def _mark(self, one: Instrument, outcome: PullOutcome) -> PullOutcome:
-        doubted = self._live and outcome.state == "unknown" and one.last_session is not None and one.state != "unknown"
+        doubted = (
+            self._live
+            and outcome.state == "unknown"
+            and one.last_session is not None
+            and one.state != SymbolState.UNKNOWN
+        )
         try:
             with self._context.database.transaction() as connection:
                 self._context.fence(connection)

@@ -21,7 +21,7 @@ from service.prices.repository import has_bar, read_actions
 from service.prices.sources.base import Action, FetchedPrices
 from service.prices.store import NOTHING, Stored, Writer, load_stored
 from service.settings import Settings
-from service.vocabulary import QuarantineState
+from service.vocabulary import QuarantineState, SymbolState
 
 AHEAD = 15
 """Later sessions whose opens and closes are written: readers need T to T+2 and a margin."""
@@ -161,7 +161,7 @@ class HistoryMerger:
             return None
         if comparison.verdict is Verdict.SUSPECT:
             return self.hold(connection, one.symbol, comparison.reason)
-        if one.state != "ok":
+        if one.state != SymbolState.OK:
             self._settle(connection, one.symbol, QuarantineState.CLEARED)
         writer = self._writer(connection, one.symbol)
         accepted, counts = self._accept(writer, one, answer, stored, known)
@@ -171,7 +171,7 @@ class HistoryMerger:
         counts["actions"] = writer.put_actions(known, answer.actions, one.basis)
         writer.move_span(one.first_session, one.last_session, new.sessions)
         self._ensure(connection, answer, new)
-        recovered = set_state(connection, one.symbol, "ok", None, self.at)
+        recovered = set_state(connection, one.symbol, SymbolState.OK, None, self.at)
         if recovered or any(counts[name] for name in ("revised", "added", "actions", "recorded")):
             raise_changes(connection, [one.symbol])
         return self._outcome(connection, one, self._own_session(answer.calendar), counts)
@@ -230,14 +230,14 @@ class HistoryMerger:
         counts["actions"] = writer.replace_actions(met.known, answer.actions, one.basis)
         writer.move_span(None, None, accepted.sessions, one.basis + 1)
         self._ensure(connection, answer, accepted)
-        set_state(connection, one.symbol, "ok", None, self.at)
+        set_state(connection, one.symbol, SymbolState.OK, None, self.at)
         raise_changes(connection, [one.symbol])
         return self._outcome(connection, one, self._own_session(answer.calendar), counts)
 
     def hold(self, connection: Connection, symbol: str, reason: str) -> PullOutcome:
         """Mark the symbol as suspect; nothing of the answer is stored."""
         raise_hold(connection, symbol, SymbolHold.BASIS, reason, self.session, self.at)
-        return self.mark(connection, PullOutcome(symbol, "suspect", reason), "suspect")
+        return self.mark(connection, PullOutcome(symbol, "suspect", reason), SymbolState.SUSPECT)
 
     def missed(self, connection: Connection, one: Instrument, outcome: PullOutcome) -> PullOutcome:
         """Record that a live vendor no longer has a symbol with bars; accepted on the third session."""
@@ -245,11 +245,11 @@ class HistoryMerger:
         sessions_seen = raise_hold(connection, one.symbol, SymbolHold.GONE, gone, self.session, self.at)
         if sessions_seen >= SESSIONS_SEEN:
             settle_holds(connection, one.symbol, SymbolHold.GONE, QuarantineState.CONFIRMED, self.at)
-            return self.mark(connection, outcome, "unknown")
+            return self.mark(connection, outcome, SymbolState.UNKNOWN)
         reason = (
             f"{outcome.reason}; reported on {sessions_seen} of the {SESSIONS_SEEN} sessions before it counts as unknown"
         )
-        return self.mark(connection, PullOutcome(one.symbol, "no_data", reason), "failing")
+        return self.mark(connection, PullOutcome(one.symbol, "no_data", reason), SymbolState.FAILING)
 
     def _settle(self, connection: Connection, symbol: str, basis: QuarantineState) -> None:
         """Settle the holds that an answer with bars ends."""

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from service.errors import SourceError
 from service.market.instruments import list_instruments
 from service.prices.sources.base import PriceSource
+from service.vocabulary import SymbolState
 
 DEFAULT = "SPY"
 """The last probe, and the only one while no symbol has bars: the largest fund of New York."""
@@ -27,7 +28,9 @@ _WINDOW = timedelta(days=14)
 
 def pick_probes(connection: Connection) -> tuple[str, ...]:
     """Return up to three symbols in good state with bars, reference series first; then SPY."""
-    known = [one for one in list_instruments(connection, pulled=True) if one.state == "ok" and one.last_session]
+    known = [
+        one for one in list_instruments(connection, pulled=True) if one.state == SymbolState.OK and one.last_session
+    ]
     chosen = [one.symbol for one in sorted(known, key=lambda one: not one.reference)[:MOST]]
     return tuple(dict.fromkeys([*chosen, DEFAULT]))
 

@@ -17,6 +17,7 @@ from service.prices.pull.unscheduled_closures import mark_closures, notify_close
 from service.prices.sources.base import Transient
 from service.runs import Outcome, Run, finish, guard, outcome_counts, read_outcomes, record_outcomes, wait
 from service.runtime.context import ServiceContext
+from service.vocabulary import SymbolState
 
 RECHECK = timedelta(hours=1)
 """Market time after which a missing bar is fetched again."""
@@ -100,7 +101,7 @@ def _rests(instrument: Instrument, at: datetime, before: datetime) -> bool:
         at: Market time of this pull.
         before: Market time at which the session before this one was final.
     """
-    if instrument.state != "unknown":
+    if instrument.state != SymbolState.UNKNOWN:
         return False
     since = instrument.state_since
     return (at - since) // UNKNOWN_AFTER == (max(before, since) - since) // UNKNOWN_AFTER
@@ -111,8 +112,8 @@ def _note_first_failure(connection: Connection, outcome: PullOutcome, at: dateti
     if outcome.state in ("ok", "unknown"):
         return
     found = list_instruments(connection, [outcome.symbol])
-    if found and found[0].state == "new":
-        set_state(connection, outcome.symbol, "failing", outcome.reason or outcome.state, at)
+    if found and found[0].state == SymbolState.NEW:
+        set_state(connection, outcome.symbol, SymbolState.FAILING, outcome.reason or outcome.state, at)
 
 
 def _end(context: ServiceContext, run: Run, at: datetime) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from models.gate import evaluate_refit
 from service.training.registry.approvals import Approval, ConfigKey, key_of, read_approval
 from service.training.registry.versions import Decision, ModelVersion, Recorded, champion, decide, version_ids
+from service.vocabulary import ModelStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +56,12 @@ def promote(connection: Connection, new: NewVersions, recorded: Recorded) -> str
         none = "no network serves this group yet"
         if serving is not None and lost is not None and lost.figures and not lost.accepted:
             none = f"version {serving.id} was withdrawn: {lost.reason}"
-            decide(connection, serving.id, Decision("challenger", f"not promoted: {lost.reason}", {}), recorded)
+            decide(
+                connection, serving.id, Decision(ModelStatus.CHALLENGER, f"not promoted: {lost.reason}", {}), recorded
+            )
             serving = None
         _retire_others(connection, new, recorded, keep=None if serving is None else serving.id)
-        status = "champion" if serving is None else "challenger"
+        status = ModelStatus.CHAMPION if serving is None else ModelStatus.CHALLENGER
         reason = none if serving is None else "a network serves"
         decide(connection, new.random_walk, Decision(status, reason, {}), recorded)
         return f"the random walk serves: {reason}" if serving is None else reason
@@ -68,16 +71,16 @@ def promote(connection: Connection, new: NewVersions, recorded: Recorded) -> str
         serving = None
     if new.substitute is not None:
         comparison = f"it serves symbols that the {new.forecaster} has not seen, once its own config is accepted"
-        decide(connection, new.substitute, Decision("challenger", comparison, {}), recorded)
+        decide(connection, new.substitute, Decision(ModelStatus.CHALLENGER, comparison, {}), recorded)
     takes_over, sentence = _verdict(new, approval, serving)
     _retire_others(connection, new, recorded, keep=None if takes_over or serving is None else serving.id)
     if takes_over:
-        decide(connection, new.random_walk, Decision("challenger", "a network serves", {}), recorded)
-        decide(connection, new.network, Decision("champion", sentence, figures), recorded)
+        decide(connection, new.random_walk, Decision(ModelStatus.CHALLENGER, "a network serves", {}), recorded)
+        decide(connection, new.network, Decision(ModelStatus.CHAMPION, sentence, figures), recorded)
     else:
-        decide(connection, new.network, Decision("challenger", sentence, figures), recorded)
-        walk = Decision("challenger", f"version {serving.id} keeps serving", {}) if serving else None
-        walk = walk or Decision("champion", f"the random walk serves: the {new.forecaster} is {sentence}", {})
+        decide(connection, new.network, Decision(ModelStatus.CHALLENGER, sentence, figures), recorded)
+        walk = Decision(ModelStatus.CHALLENGER, f"version {serving.id} keeps serving", {}) if serving else None
+        walk = walk or Decision(ModelStatus.CHAMPION, f"the random walk serves: the {new.forecaster} is {sentence}", {})
         decide(connection, new.random_walk, walk, recorded)
     return f"{new.forecaster} {sentence}"
 
@@ -112,4 +115,4 @@ def _retire_others(connection: Connection, new: NewVersions, recorded: Recorded,
     for network, newest in kinds:
         for old in version_ids(connection, new.group, new.strategy, network=network):
             if old not in (newest, keep, new.substitute):
-                decide(connection, old, Decision("retired", f"replaced by version {newest}", {}), recorded)
+                decide(connection, old, Decision(ModelStatus.RETIRED, f"replaced by version {newest}", {}), recorded)

@@ -11,7 +11,8 @@ from models.training.holdout import BASIS_POINT
 from service.db.bulk.row_loader import days_array, floats_array, read_columns
 from service.db.tables import editions, forecasts, instruments, model_versions, scores
 from service.training.registry.approvals import LIVE, ConfigKey, read_approval, record_attempt, record_loss
-from service.training.registry.versions import RANDOM_WALK, Recorded
+from service.training.registry.versions import Recorded
+from service.vocabulary import RANDOM_WALK, ScoreState
 
 REACH = timedelta(days=420)
 """Calendar days that include 252 sessions of any calendar."""
@@ -98,7 +99,7 @@ def live_evidence(connection: Connection, key: ConfigKey, mode: str) -> Evidence
         .where(model_versions.c.group == key.group, model_versions.c.strategy == key.strategy)
         .where(or_(of_walk, model_versions.c.config_hash == key.config_hash))
         .where(editions.c.calendar.in_(calendars), editions.c.mode == mode, editions.c.as_of >= since - REACH)
-        .where(and_(scores.c.state == "scored", scores.c.pinball.is_not(None)))
+        .where(and_(scores.c.state == ScoreState.SCORED, scores.c.pinball.is_not(None)))
         .subquery()
     )
     own = case((told.c.walk == 0, told.c.pinball), else_=0.0)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, RowMapping, func, insert, select
 
 from models.gate import ATTEMPT_INTERVAL, Evidence, GateResult
 from service.db.change_counters import raise_changes
@@ -73,7 +73,7 @@ def read_approval(connection: Connection, key: ConfigKey) -> Approval:
     if not newest.accepted and since < ATTEMPT_INTERVAL:
         reason = f"{reason}; next attempt in {ATTEMPT_INTERVAL - since} sessions"
     return Approval(
-        newest.accepted, reason, attempts, not newest.accepted and since >= ATTEMPT_INTERVAL, _figures(newest)
+        newest.accepted, reason, attempts, not newest.accepted and since >= ATTEMPT_INTERVAL, _figures(newest._mapping)
     )
 
 
@@ -139,9 +139,9 @@ def _insert(connection: Connection, key: ConfigKey, values: Mapping[str, Any], r
     raise_changes(connection, ())
 
 
-def _figures(row: Row[Any]) -> dict[str, Any]:
+def _figures(row: RowMapping) -> dict[str, Any]:
     names = ("kind", "attempt", "sessions", "pinball", "random_walk_pinball", "p", "level")
-    return {f"config_{name}": getattr(row, name) for name in names}
+    return {f"config_{name}": row[name] for name in names}
 
 
 def _newest_session(connection: Connection, key: ConfigKey) -> date | None:

@@ -9,6 +9,7 @@ from service.db.tables import audit, model_decisions
 from service.errors import NotFound
 from service.training.registry.approvals import WITHDRAWN, key_of, record_loss
 from service.training.registry.versions import Decision, ModelVersion, Recorded, champion, decide, read_version
+from service.vocabulary import ModelStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +43,11 @@ def promote_by_hand(connection: Connection, version_id: int, reason: str, record
     if before is not None and before.id == version.id:
         return Change(version, before)
     if before is not None:
-        stepped = Decision("challenger", f"version {version.id} was promoted manually instead: {reason}", {})
+        stepped = Decision(ModelStatus.CHALLENGER, f"version {version.id} was promoted manually instead: {reason}", {})
         decide(connection, before.id, stepped, recorded)
         if before.is_network and not version.is_network:
             record_loss(connection, key_of(before), WITHDRAWN, f"withdrawn manually: {reason}", recorded)
-    decide(connection, version.id, Decision("champion", f"promoted manually: {reason}", {}), recorded)
+    decide(connection, version.id, Decision(ModelStatus.CHAMPION, f"promoted manually: {reason}", {}), recorded)
     _audit(connection, version, before, reason, recorded)
     return Change(version, before)
 
@@ -63,7 +64,7 @@ def roll_back(connection: Connection, group: str, strategy: str, reason: str, re
         raise NotFound(
             f"nothing serves {group} {strategy} yet, so there is nothing to roll back; see `tplus models list`"
         )
-    query = select(model_decisions.c.model_version_id).where(model_decisions.c.status == "champion")
+    query = select(model_decisions.c.model_version_id).where(model_decisions.c.status == ModelStatus.CHAMPION)
     for version_id in connection.execute(query.order_by(model_decisions.c.id.desc())).scalars():
         version = read_version(connection, version_id)
         same = version is not None and (version.group, version.strategy) == (group, strategy)

@@ -8,7 +8,8 @@ from sqlalchemy import Connection, select
 
 from models.config import Strategy
 from service.db.tables import model_decisions, model_versions
-from service.training.registry.versions import RANDOM_WALK, ModelVersion, read_version
+from service.training.registry.versions import ModelVersion, read_version
+from service.vocabulary import RANDOM_WALK, ModelStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +85,12 @@ def _decided(connection: Connection, group: str, until: datetime) -> list[_Decid
 
 def _chosen(approval: Iterable[_Decided]) -> list[_Decided]:
     """Return the champion, the newest network challenger and the newest random walk of last decisions, by id."""
-    active = sorted((one for one in approval if one.status in ("champion", "challenger")), key=lambda one: one.version)
-    champions = [one for one in active if one.status == "champion"]
-    challengers = [one for one in active if one.status == "challenger" and one.is_network]
+    active = sorted(
+        (one for one in approval if one.status in (ModelStatus.CHAMPION, ModelStatus.CHALLENGER)),
+        key=lambda one: one.version,
+    )
+    champions = [one for one in active if one.status == ModelStatus.CHAMPION]
+    challengers = [one for one in active if one.status == ModelStatus.CHALLENGER and one.is_network]
     walks = [one for one in active if not one.is_network]
     kept = {one.version: one for kind in (champions, challengers, walks) for one in kind[-1:]}
     return [kept[version] for version in sorted(kept)]

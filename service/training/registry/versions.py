@@ -13,8 +13,7 @@ from models.training.train import TrainedArtifact
 from service.db.change_counters import raise_changes
 from service.db.tables import model_decisions, model_versions
 from service.runs import Run
-
-RANDOM_WALK = "random_walk"
+from service.vocabulary import RANDOM_WALK, ModelStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +107,7 @@ def add_version(
         "metrics": _metrics(trained.metrics),
         "artifact": trained.path.name,
         "sha256": trained.sha256,
-        "status": "challenger",
+        "status": ModelStatus.CHALLENGER,
         "reason": "trained, not decided yet",
         "for_backfill": for_backfill,
         "run_id": recorded.run_id,
@@ -172,11 +171,11 @@ def add_random_walk(
     older = version_ids(connection, group, strategy, network=False)
     version_id = add_version(connection, group, trained, trained_at, recorded)
     for each in older:
-        decide(connection, each, Decision("retired", f"replaced by version {version_id}", {}), recorded)
+        decide(connection, each, Decision(ModelStatus.RETIRED, f"replaced by version {version_id}", {}), recorded)
     if champion(connection, group, strategy) is None:
-        decision = Decision("champion", "no network serves this group yet", {})
+        decision = Decision(ModelStatus.CHAMPION, "no network serves this group yet", {})
     else:
-        decision = Decision("challenger", "a network serves", {})
+        decision = Decision(ModelStatus.CHALLENGER, "a network serves", {})
     decide(connection, version_id, decision, recorded)
     return version_id
 
@@ -197,7 +196,9 @@ def serving_versions(connection: Connection, group: str) -> tuple[ModelVersion, 
             )
             .label("place"),
         )
-        .where(model_versions.c.group == group, model_versions.c.status.in_(("champion", "challenger")))
+        .where(
+            model_versions.c.group == group, model_versions.c.status.in_((ModelStatus.CHAMPION, ModelStatus.CHALLENGER))
+        )
         .subquery()
     )
     query = (
@@ -210,7 +211,9 @@ def serving_versions(connection: Connection, group: str) -> tuple[ModelVersion, 
 
 def champion(connection: Connection, group: str, strategy: str) -> ModelVersion | None:
     """Return the version that serves a (group, strategy) now."""
-    found = [v for v in serving_versions(connection, group) if v.strategy == strategy and v.status == "champion"]
+    found = [
+        v for v in serving_versions(connection, group) if v.strategy == strategy and v.status == ModelStatus.CHAMPION
+    ]
     return found[0] if found else None
 
 
@@ -234,7 +237,7 @@ def version_ids(connection: Connection, group: str, strategy: str, *, network: b
         .where(
             model_versions.c.group == group,
             model_versions.c.strategy == strategy,
-            model_versions.c.status.in_(("champion", "challenger")),
+            model_versions.c.status.in_((ModelStatus.CHAMPION, ModelStatus.CHALLENGER)),
             kind,
         )
         .order_by(model_versions.c.id)

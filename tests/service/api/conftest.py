@@ -1,4 +1,4 @@
-"""A filled, migrated database and a client on the application over it."""
+"""Fixtures: a migrated database with data, and a client of its application."""
 
 import shutil
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from tests.support.postgres_pool import ClonePool
 
 @pytest.fixture(scope="session")
 def filled_template(postgres_server: PostgresServer, postgres_template: str) -> Iterator[str]:
-    """The same as a database of PostgreSQL."""
+    """Name of a filled database of PostgreSQL."""
     with postgres_server.lent(postgres_template) as url:
         database = Database(url)
         fill(database)
@@ -28,14 +28,14 @@ def filled_template(postgres_server: PostgresServer, postgres_template: str) -> 
 
 @pytest.fixture(scope="session")
 def filled_pool(postgres_server: PostgresServer, filled_template: str) -> Iterator[ClonePool]:
-    """Copies of it."""
+    """Copies of the filled database of PostgreSQL."""
     with closing(ClonePool(postgres_server, filled_template, empty=False)) as pool:
         yield pool
 
 
 @pytest.fixture
 def filled_clone(filled_pool: ClonePool) -> Iterator[str]:
-    """URL of this test's own copy of it."""
+    """URL of this test's own copy."""
     with filled_pool.lent() as url:
         yield url
 

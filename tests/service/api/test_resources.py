@@ -1,4 +1,4 @@
-"""History, prices, symbols, models, runs, accuracy: what they hold, their filters and their pages."""
+"""History, prices, symbols, models, runs, accuracy: their items, filters and pages."""
 
 from datetime import date
 from typing import Any
@@ -39,10 +39,10 @@ def all_pages(client: TestClient, path: str, **params: Any) -> list[dict[str, An
         if page["next_cursor"] is None:
             return items
         cursor = {"cursor": page["next_cursor"]}
-    raise AssertionError("the pages never end")
+    raise AssertionError("the pages do not end")
 
 
-def test_history_holds_what_was_served(client: TestClient) -> None:
+def test_history_has_the_published_forecasts(client: TestClient) -> None:
     items = get(client, "/v1/forecasts/AAPL/history")["items"]
     assert sorted((item["as_of"], item["strategy"], item["step"], item["forecaster"]) for item in items) == [
         ("2018-05-31", "multi_step", 1, "lstm"),
@@ -67,7 +67,7 @@ def test_history_of_one_forecaster_or_of_all(client: TestClient) -> None:
     assert get(client, "/v1/forecasts/AAPL/history", mode="live")["items"] == []
 
 
-def test_history_tells_the_newest_outcome(client: TestClient, filled: Database) -> None:
+def test_history_has_the_newest_outcome(client: TestClient, filled: Database) -> None:
     with filled.transaction() as connection:
         add_score(connection, 1, LSTM, 1)
         add_score(connection, 1, LSTM, 1, revision=2, actual=0.02, error=0.01, inside_50=False, pinball=0.004)
@@ -91,12 +91,12 @@ def test_history_marks_superseded_revisions(client: TestClient, filled: Database
     assert {item["edition"]: item["superseded"] for item in items} == {4: False, 2: True, 5: True, 1: False}
 
 
-def test_history_pages_hold_each_forecast_once(client: TestClient) -> None:
+def test_history_pages_have_each_forecast_once(client: TestClient) -> None:
     items = all_pages(client, "/v1/forecasts/AAPL/history", forecaster="all", limit=3)
     assert items == get(client, "/v1/forecasts/AAPL/history", forecaster="all")["items"]
 
 
-def test_prices_are_adjusted_by_what_came_later(client: TestClient, filled: Database) -> None:
+def test_prices_are_adjusted_for_later_actions(client: TestClient, filled: Database) -> None:
     days = [date(2018, 5, 21), date(2018, 5, 22), date(2018, 5, 23)]
     with filled.transaction() as connection:
         add_bars(connection, "IBM", dict(zip(days, (50.0, 40.0, 44.0), strict=True)))
@@ -114,17 +114,17 @@ def test_prices_are_adjusted_by_what_came_later(client: TestClient, filled: Data
     assert [(item["session"], item["adjusted_close"]) for item in middle] == [("2018-05-22", pytest.approx(20.0))]
 
 
-def test_a_span_the_wrong_way_round_is_refused(client: TestClient) -> None:
+def test_a_reversed_span_is_refused(client: TestClient) -> None:
     answer = client.get("/v1/prices/IBM", params={"first": "2018-05-23", "last": "2018-05-22"})
     assert answer.status_code == 422
-    assert "first is 2018-05-23, which comes after last=2018-05-22" in answer.json()["detail"]
+    assert "first is 2018-05-23, which is after last=2018-05-22" in answer.json()["detail"]
 
 
 def test_a_symbol_without_bars_has_an_empty_page(client: TestClient) -> None:
     assert get(client, "/v1/prices/MSFT")["items"] == []
 
 
-def test_symbols(client: TestClient) -> None:
+def test_symbols_by_activity_and_group(client: TestClient) -> None:
     items = get(client, "/v1/symbols")["items"]
     assert [item["symbol"] for item in items] == ["AAPL", "BTC-USD", "IBM", "MSFT", "SPY"]
     assert (items[4]["active"], items[4]["reference"], items[4]["state"]) == (False, True, "ok")
@@ -133,7 +133,7 @@ def test_symbols(client: TestClient) -> None:
     assert all_pages(client, "/v1/symbols", limit=2) == items
 
 
-def test_models(client: TestClient) -> None:
+def test_models_by_status_strategy_and_group(client: TestClient) -> None:
     items = get(client, "/v1/models")["items"]
     assert [item["id"] for item in items] == [4, 3, 2, 1]
     assert items[3]["metrics"]["test_pinball"] == 38.5
@@ -153,7 +153,7 @@ def test_a_model_has_its_decisions(client: TestClient) -> None:
     assert get(client, f"/v1/models/{WALK}")["decisions"] == []
 
 
-def test_runs(client: TestClient) -> None:
+def test_runs_by_job_scope_and_state(client: TestClient) -> None:
     items = get(client, "/v1/runs")["items"]
     assert [(item["id"], item["job"]) for item in items] == [(3, "forecast"), (2, "pull"), (1, "forecast")]
     assert [item["id"] for item in get(client, "/v1/runs", job="forecast")["items"]] == [3, 1]
@@ -171,7 +171,7 @@ def test_a_run_has_its_outcomes_in_pages(client: TestClient) -> None:
     assert second["next_cursor"] is None
 
 
-def test_accuracy(client: TestClient, filled: Database) -> None:
+def test_track_records_by_scope_strategy_and_mode(client: TestClient, filled: Database) -> None:
     with filled.transaction() as connection:
         add_record(connection, "equity", "multi_step", 1, scope_kind="group", forecaster="lstm")
     page = get(client, "/v1/accuracy")

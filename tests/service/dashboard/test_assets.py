@@ -82,5 +82,5 @@ def test_what_is_compressed_is_the_file(tmp_path: Path) -> None:
 
 def test_a_plotly_without_its_script_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.dashboard.assets.find_spec", lambda name: None)
-    with pytest.raises(FileNotFoundError, match=r"plotly\.min\.js is absent; install the plotly of"):
+    with pytest.raises(FileNotFoundError, match=r"plotly\.min\.js is missing; install the plotly of"):
         PlotlyFile.installed()

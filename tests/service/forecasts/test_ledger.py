@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from models.config import Strategy
 from service.db.tables import change_counters, editions, forecasts, scores, served_forecasts
 from service.forecasts.ledger import GENESIS, publish, verify
-from service.forecasts.publication import EditionDraft, ForecastDraft, ItemDraft
+from service.forecasts.publication import NewForecast, Publication, ServedForecast
 from tests.support.forecast_factory import Desk, History, Said, draft_of, quantiles_of, random_closes, utc
 from tests.support.score_batches import add_scores
 
@@ -75,12 +75,12 @@ def tamper_with_postgres(desk: Desk, *statements: str) -> None:
 
 
 def test_the_hash_of_a_small_edition_is_that_of_its_canonical_text(desk_with_two: Desk) -> None:
-    step = ForecastDraft(
+    step = NewForecast(
         "AAA", AS_OF, 1, T, "one_step", 1, 1, 2, 100.5, 0.02,
         (-0.07, -0.05, -0.03, 0.0, 0.03, 0.05, 0.07), (-0.06, -0.04, -0.02, 0.001, 0.02, 0.04, 0.06), ("SPY",),
     )  # fmt: skip
-    item = ItemDraft("AAA", "one_step", 1, "no network serves this group yet")
-    draft = EditionDraft("replay", "XNYS", AS_OF, None, (step,), (item,))
+    item = ServedForecast("AAA", "one_step", 1, "no network serves this group yet")
+    draft = Publication("replay", "XNYS", AS_OF, None, (step,), (item,))
     with desk_with_two.database.transaction() as connection:
         assert publish(connection, draft, ISSUED, RECORDED) == 1
     document = {

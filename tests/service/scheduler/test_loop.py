@@ -47,7 +47,7 @@ def test_a_second_scheduler_stands_by_and_says_once_who_is_active(service: Servi
     active, standby = service.scheduler(), service.scheduler()
     assert active.step() is Step.WORKED
     assert [standby.step(), standby.step()] == [Step.STANDBY, Step.STANDBY]
-    assert [n for n in service.reporter.notices if "standing by" in n] == [
+    assert [n for n in service.reporter.notices if "on standby" in n] == [
         f"another scheduler is active ({active.name}); on standby until its lease ends"
     ]
     active.close()

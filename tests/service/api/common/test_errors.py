@@ -1,4 +1,4 @@
-"""Every refusal is a problem document with a request id; bad input is never a fault of ours."""
+"""Every error is a problem document with a request id; bad input never causes an internal error."""
 
 import json
 import sqlite3
@@ -71,7 +71,7 @@ def test_unknown_ids_are_not_found(client: TestClient) -> None:
 
 
 def test_an_unknown_route_is_not_found(client: TestClient) -> None:
-    assert "no such route" in refused(client, "/v1/nothing", 404)["detail"]
+    assert "the route does not exist" in refused(client, "/v1/nothing", 404)["detail"]
 
 
 def test_a_wrong_method_is_refused(client: TestClient) -> None:
@@ -117,7 +117,7 @@ def test_bad_paths_are_bad_input(client: TestClient, path: str) -> None:
     refused(client, path, 422)
 
 
-def test_the_clients_request_id_is_kept_where_it_can_be(client: TestClient) -> None:
+def test_a_valid_request_id_of_the_client_is_kept(client: TestClient) -> None:
     assert client.get("/healthz", headers={"X-Request-ID": "mine-1"}).headers["x-request-id"] == "mine-1"
     assert client.get("/healthz", headers={"X-Request-ID": "a b" * 50}).headers["x-request-id"] != "a b" * 50
     body = client.get("/v1/forecasts/ZZZZ", headers={"X-Request-ID": "mine-2"}).json()
@@ -140,15 +140,15 @@ def test_a_database_at_another_migration_is_not_ready(filled: Database) -> None:
         assert "(migration 1000a) and cannot be upgraded" in refused(client, "/readyz", 503)["detail"]
 
 
-def test_a_migrated_database_nobody_set_up(bare: Database) -> None:
+def test_a_migrated_database_without_data_is_ready_but_has_no_answers(bare: Database) -> None:
     upgrade(bare)
     with TestClient(create_app(Settings(), bare)) as client:
         assert client.get("/readyz").json()["newest_edition"] is None
         assert "tplus up" in refused(client, "/v1/forecasts/AAPL", 503)["detail"]
 
 
-def test_a_database_that_cannot_be_opened(tmp_path: Path) -> None:
-    (tmp_path / "no.db").write_text("this is no database, and long enough to be read as a header of one" * 20)
+def test_a_database_that_cannot_be_opened_is_not_ready(tmp_path: Path) -> None:
+    (tmp_path / "no.db").write_text("not a database, but long enough to be read as the header of a database" * 20)
     database = Database(f"sqlite:///{tmp_path / 'no.db'}")
     with TestClient(create_app(Settings(), database)) as client:
         assert "cannot be reached" in refused(client, "/readyz", 503)["detail"]
@@ -156,9 +156,9 @@ def test_a_database_that_cannot_be_opened(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("filled", ["sqlite"], indirect=True)  # PostgreSQL refuses such a row
-def test_a_fault_of_ours_shows_no_trace(filled: Database) -> None:
+def test_an_internal_error_shows_no_trace(filled: Database) -> None:
     path = str(filled.engine.url.database)
-    with sqlite3.connect(path) as raw:  # a bar that breaks the schema's promise
+    with sqlite3.connect(path) as raw:  # a value that breaks the schema
         raw.execute("UPDATE model_versions SET seeds = 'not json' WHERE id = 1")
     raw.close()
     with TestClient(create_app(Settings(), filled), raise_server_exceptions=False) as client:
@@ -174,7 +174,7 @@ def test_readiness_reports_freshness(client: TestClient) -> None:
     assert (ready["market_time"], ready["newest_as_of"]) == ("2018-06-02T00:00:00Z", "2018-06-01")
 
 
-def test_the_openapi_file_declares_routes_examples_and_problems(client: TestClient) -> None:
+def test_the_openapi_document_declares_routes_examples_and_problems(client: TestClient) -> None:
     document = client.get("/openapi.json").json()
     for path, operations in document["paths"].items():
         assert operations["get"]["summary"], path
@@ -195,13 +195,13 @@ def test_the_openapi_file_declares_routes_examples_and_problems(client: TestClie
 
 
 @given(st.text(max_size=40) | st.binary(max_size=40).map(lambda raw: raw.decode("latin-1")))
-def test_garbage_is_no_cursor(garbage: str) -> None:
+def test_an_invalid_cursor_is_refused(garbage: str) -> None:
     with pytest.raises(BadParameter, match="Invalid cursor"):
         decode("history", garbage, date, int)
 
 
 @given(st.dates(), st.integers(0, 2**63 - 1))
-def test_a_cursor_comes_back_whole(day: date, number: int) -> None:
+def test_a_cursor_decodes_to_its_keys(day: date, number: int) -> None:
     assert decode("history", encode("history", day, number), date, int) == (day, number)
 
 
@@ -210,14 +210,14 @@ def test_a_cursor_comes_back_whole(day: date, number: int) -> None:
     st.sampled_from(PATHS),
     st.dictionaries(st.sampled_from(NAMES), st.text(max_size=30) | st.integers().map(str), max_size=4),
 )
-def test_bad_input_is_never_a_fault_of_ours(client: TestClient, path: str, params: dict[str, str]) -> None:
+def test_bad_input_never_causes_an_internal_error(client: TestClient, path: str, params: dict[str, str]) -> None:
     clean = {name: value.encode("utf-8", "replace").decode() for name, value in params.items()}
     assert client.get(path, params=clean).status_code < 500
 
 
 @hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(["forecasts", "prices", "models", "runs"]), st.binary(min_size=1, max_size=30))
-def test_bad_paths_are_never_a_fault_of_ours(client: TestClient, resource: str, raw: bytes) -> None:
+def test_bad_paths_never_cause_an_internal_error(client: TestClient, resource: str, raw: bytes) -> None:
     quoted = "".join(f"%{byte:02x}" for byte in raw)
     assert client.get(f"/v1/{resource}/{quoted}").status_code < 500
 

@@ -1,4 +1,4 @@
-"""GET /v1/events over real HTTP: what other processes did arrives, whatever happens in between."""
+"""GET /v1/events over real HTTP: changes by other processes arrive, also after faults."""
 
 import subprocess
 import sys
@@ -53,13 +53,13 @@ def add_edition(database: Database, number: int, revision: int = 2) -> None:
 
 def test_a_stream_begins_with_the_time_to_retry_and_the_status(url: str) -> None:
     with listening(url) as stream:
-        told = stream.next()
+        first = stream.next()
     assert stream.headers["content-type"].startswith("text/event-stream")
     assert stream.headers["cache-control"] == "no-cache"
     assert stream.headers["x-accel-buffering"] == "no"
     assert stream.retry == "2000"
-    assert (told.kind, told.id) == ("status", "4")
-    assert (told.data["edition"]["number"], told.data["now"]) == (3, "2018-06-02T00:00:00Z")
+    assert (first.kind, first.id) == ("status", "4")
+    assert (first.data["edition"]["number"], first.data["now"]) == (3, "2018-06-02T00:00:00Z")
 
 
 def test_an_edition_of_another_process_arrives_within_three_seconds(url: str, filled: Database) -> None:
@@ -88,7 +88,7 @@ def test_an_edition_of_another_process_arrives_within_three_seconds(url: str, fi
         assert other.wait(20) == 0
 
 
-def test_a_client_that_comes_back_is_told_that_something_altered(url: str, filled: Database) -> None:
+def test_a_client_that_reconnects_receives_the_change_it_missed(url: str, filled: Database) -> None:
     with listening(url) as stream:
         seen = stream.next().id
     add_edition(filled, 4)
@@ -98,38 +98,38 @@ def test_a_client_that_comes_back_is_told_that_something_altered(url: str, fille
         assert (change.kind, change.id, change.data) == ("change", "5", {"counter": 5, "symbols": None})
 
 
-def test_a_client_that_passed_nothing_by_is_told_of_news_alone(url: str, filled: Database) -> None:
+def test_a_client_that_missed_nothing_receives_only_news(url: str, filled: Database) -> None:
     with listening(url, 4) as stream:
         assert stream.next().kind == "status"
         add_edition(filled, 4)
         assert stream.first("change").data == {"counter": 5, "symbols": ["AAPL"]}
 
 
-@pytest.mark.parametrize("told", ["9", "none of ours"])
-def test_an_event_id_of_elsewhere_counts_as_behind(url: str, told: str) -> None:
-    with listening(url, told) as stream:
+@pytest.mark.parametrize("event_id", ["9", "unknown"])
+def test_an_unknown_event_id_counts_as_behind(url: str, event_id: str) -> None:
+    with listening(url, event_id) as stream:
         assert stream.next().kind == "status"
         assert stream.next().data == {"counter": 4, "symbols": None}
 
 
-def test_fifty_clients_cost_one_reader_and_none_costs_nothing(url: str, app: FastAPI, filled: Database) -> None:
-    looks: list[float] = []
-    event.listen(filled.engine, "begin", lambda _connection: looks.append(time.monotonic()))
+def test_fifty_clients_share_one_poll_and_no_client_means_no_poll(url: str, app: FastAPI, filled: Database) -> None:
+    polls: list[float] = []
+    event.listen(filled.engine, "begin", lambda _connection: polls.append(time.monotonic()))
     with ExitStack() as stack:
         streams = [stack.enter_context(listening(url)) for _ in range(50)]
         assert {stream.next().kind for stream in streams} == {"status"}
         begin = time.monotonic()
-        looks.clear()
+        polls.clear()
         for number in (4, 5, 6):
             add_edition(filled, number, number)
             assert {stream.first("edition").data["number"] for stream in streams} == {number}
-        # One look a second, and the three publishes of this test.
-        assert len(looks) <= time.monotonic() - begin + 2 + 3
+        # One poll a second, and the three publications of this test.
+        assert len(polls) <= time.monotonic() - begin + 2 + 3
     wait_for(lambda: app.state.hub._task is None)
 
 
 @pytest.mark.parametrize("filled", ["sqlite"], indirect=True)
-def test_the_stream_outlives_a_database_file_that_goes_away(url: str, filled: Database) -> None:
+def test_the_stream_survives_a_missing_database_file(url: str, filled: Database) -> None:
     path = Path(str(filled.engine.url.database))
     with listening(url) as stream:
         assert stream.next().kind == "status"
@@ -151,7 +151,7 @@ def test_the_stream_outlives_a_database_file_that_goes_away(url: str, filled: Da
 
 
 @pytest.mark.parametrize("filled", ["postgresql"], indirect=True)
-def test_the_stream_outlives_a_server_that_refuses(url: str, filled: Database) -> None:
+def test_the_stream_survives_a_server_that_refuses_connections(url: str, filled: Database) -> None:
     name = filled.engine.url.database
     admin = make_url(filled.url).set(drivername="postgresql", database="postgres")
 
@@ -171,14 +171,14 @@ def test_the_stream_outlives_a_server_that_refuses(url: str, filled: Database) -
         assert stream.first("status").data["edition"]["number"] == 3
 
 
-def test_a_database_that_is_set_up_later_comes_to_life(tmp_path: Path) -> None:
+def test_a_database_that_is_set_up_later_is_read(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'later.db'}")
     with served(create_app(Settings(data_dir=tmp_path), database)) as url, listening(url) as stream:
-        told = stream.next()
-        assert (told.kind, told.data["notice_kind"]) == ("status", "empty")
-        assert "has no tables yet" in told.data["notice"]
+        first = stream.next()
+        assert (first.kind, first.data["notice_kind"]) == ("status", "empty")
+        assert "has no tables yet" in first.data["notice"]
         upgrade(database)
-        assert "is empty" in stream.first("status").data["notice"]
+        assert "the database is empty" in stream.first("status").data["notice"]
         fill(database)
         assert [stream.first("edition").data["number"] for _ in range(3)] == [1, 2, 3]
         assert stream.first("change").data["symbols"] == ["AAPL", "BTC-USD", "IBM"]

@@ -1,4 +1,4 @@
-"""A server process that is told to end while streams are open ends within two seconds, without a complaint."""
+"""A server process with open streams ends within two seconds of the signal, without error output."""
 
 import json
 import signal
@@ -19,9 +19,9 @@ def test_a_process_with_open_streams_ends_within_two_seconds(filled_file: Path) 
             assert {stream.next().kind for stream in streams} == {"status"}
             begin = time.monotonic()
             process.send_signal(signal.SIGTERM)
-            _, complaints = process.communicate(timeout=30)
+            _, errors = process.communicate(timeout=30)
             assert time.monotonic() - begin < 2.0
             assert process.returncode in (0, -signal.SIGTERM, 143)
-            assert complaints == ""
+            assert errors == ""
         finally:
             process.kill()

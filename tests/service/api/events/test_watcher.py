@@ -1,4 +1,4 @@
-"""Events of one poll after another; and what a slow client receives."""
+"""Events of successive polls, and the events that a slow client receives."""
 
 import asyncio
 import json
@@ -23,12 +23,12 @@ from tests.support.api.ledger_factory import FRIDAY, NOW, Publish, at, move_cloc
 
 @pytest.fixture
 def watcher(filled: Database) -> Watcher:
-    made = Watcher(StatusReader(Reader(Settings(), filled), "1"))
-    assert [event.kind for event in made.poll().news] == ["status"]
-    return made
+    watcher = Watcher(StatusReader(Reader(Settings(), filled), "1"))
+    assert [event.kind for event in watcher.poll().news] == ["status"]
+    return watcher
 
 
-def told(watcher: Watcher) -> list[tuple[str, Any]]:
+def poll_events(watcher: Watcher) -> list[tuple[str, Any]]:
     return [(event.kind, json.loads(event.data)) for event in watcher.poll().news]
 
 
@@ -39,36 +39,36 @@ def add_run(database: Database, **values: Any) -> None:
         connection.execute(insert(runs).values(**{**row, **values}))
 
 
-def alter_run(database: Database, **values: Any) -> None:
+def change_run(database: Database, **values: Any) -> None:
     with database.transaction() as connection:
         connection.execute(update(runs).where(runs.c.id == 50).values(**values))
 
 
-def test_nothing_new_is_nothing_told(watcher: Watcher) -> None:
-    assert told(watcher) == []
+def test_a_poll_without_changes_has_no_events(watcher: Watcher) -> None:
+    assert poll_events(watcher) == []
 
 
-def test_a_heartbeat_is_no_news_but_the_first_one_is(watcher: Watcher, filled: Database) -> None:
+def test_only_the_first_heartbeat_is_news(watcher: Watcher, filled: Database) -> None:
     def beat(seconds: int) -> None:
-        when = NOW + timedelta(days=9000, seconds=seconds)  # machine time lies far from market time
+        when = NOW + timedelta(days=9000, seconds=seconds)  # machine time is far from market time
         with filled.transaction() as connection:
             connection.execute(delete(schedulers))
             connection.execute(insert(schedulers).values(id="a", name="host:1", heartbeat_at=when, token=1))
 
     beat(0)
-    (event,) = told(watcher)
+    (event,) = poll_events(watcher)
     assert (event[0], event[1]["scheduler"]["alive"]) == ("status", True)
     beat(5)
-    assert told(watcher) == []
+    assert poll_events(watcher) == []
 
 
-def test_market_time_that_moved_is_a_status(watcher: Watcher, filled: Database) -> None:
+def test_a_change_of_market_time_is_a_status(watcher: Watcher, filled: Database) -> None:
     move_clock(filled, NOW + timedelta(hours=1))
-    (event,) = told(watcher)
+    (event,) = poll_events(watcher)
     assert (event[0], event[1]["now"]) == ("status", "2018-06-02T01:00:00Z")
 
 
-def test_editions_come_once_each_in_order(watcher: Watcher, filled: Database) -> None:
+def test_each_edition_is_reported_once_in_order(watcher: Watcher, filled: Database) -> None:
     with filled.transaction() as connection:
         for number in (4, 5):
             publish(connection, Publish(number, FRIDAY, at(FRIDAY, 23), ("IBM",), revision=number))
@@ -77,10 +77,10 @@ def test_editions_come_once_each_in_order(watcher: Watcher, filled: Database) ->
     assert [json.loads(event.data)["number"] for event in poll.news[:2]] == [4, 5]
     assert {event.counter for event in poll.news} == {6}
     assert json.loads(poll.news[2].data) == {"counter": 6, "symbols": ["IBM"]}
-    assert told(watcher) == []
+    assert poll_events(watcher) == []
 
 
-def test_a_database_that_fails_half_way_loses_no_news(
+def test_a_database_that_fails_during_a_poll_loses_no_news(
     watcher: Watcher, filled: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_arguments: object) -> None:
@@ -89,96 +89,96 @@ def test_a_database_that_fails_half_way_loses_no_news(
     with filled.transaction() as connection:
         publish(connection, Publish(4, FRIDAY, at(FRIDAY, 23), ("IBM",), revision=2))
     add_run(filled)
-    for part in ("service.api.events.watcher.symbol_counters", "service.api.events.queries.changed_runs"):
+    for part in ("service.api.events.watcher.read_symbol_counters", "service.api.events.queries.read_changed_runs"):
         with monkeypatch.context() as broken:
             broken.setattr(part, fail)
             watcher.poll()
-    assert [kind for kind, _ in told(watcher)] == ["edition", "run", "change", "status"]
+    assert [kind for kind, _ in poll_events(watcher)] == ["edition", "run", "change", "status"]
 
 
-def test_a_run_is_told_from_its_plan_to_its_end(watcher: Watcher, filled: Database) -> None:
+def test_a_run_is_reported_from_its_plan_to_its_end(watcher: Watcher, filled: Database) -> None:
     add_run(filled)
-    assert told(watcher) == [
+    assert poll_events(watcher) == [
         ("run", {"id": 50, "job": "train", "scope": "equity", "session": "2018-06-01", "state": "due", "error": None,
                  "warnings": [], "counts": {}}),
     ]  # fmt: skip
-    assert told(watcher) == []
-    alter_run(filled, state="waiting", error="the vendor is down")
-    (event,) = told(watcher)
+    assert poll_events(watcher) == []
+    change_run(filled, state="waiting", error="the vendor is down")
+    (event,) = poll_events(watcher)
     assert (event[0], event[1]["state"], event[1]["error"]) == ("run", "waiting", "the vendor is down")
-    alter_run(filled, state="done", counts={"trained": 3}, error=None)
-    (event,) = told(watcher)
+    change_run(filled, state="done", counts={"trained": 3}, error=None)
+    (event,) = poll_events(watcher)
     assert (event[1]["state"], event[1]["counts"]) == ("done", {"trained": 3})
-    assert told(watcher) == []
+    assert poll_events(watcher) == []
 
 
-def test_runs_that_ended_are_not_told_again_while_an_older_one_waits(watcher: Watcher, filled: Database) -> None:
+def test_ended_runs_are_not_reported_again_while_an_older_run_waits(watcher: Watcher, filled: Database) -> None:
     add_run(filled, state="waiting", job="pull")
     add_run(filled, id=51, state="done", job="pull", scope="24/7")
-    assert [event[1]["id"] for event in told(watcher)] == [50, 51]
-    assert [told(watcher) for _ in range(3)] == [[]] * 3
+    assert [event[1]["id"] for event in poll_events(watcher)] == [50, 51]
+    assert [poll_events(watcher) for _ in range(3)] == [[]] * 3
 
 
-def test_another_database_in_its_place_is_told_as_a_change_of_everything(watcher: Watcher, filled: Database) -> None:
+def test_a_replaced_database_is_reported_as_a_change_of_everything(watcher: Watcher, filled: Database) -> None:
     add_run(filled)
     with filled.transaction() as connection:
         publish(connection, Publish(9, FRIDAY, at(FRIDAY, 23), ("IBM",), revision=9))
-    assert [kind for kind, _ in told(watcher)] == ["edition", "run", "change", "status"]
-    with filled.transaction() as connection:  # the ledger forbids to delete: its counters are what goes back
+    assert [kind for kind, _ in poll_events(watcher)] == ["edition", "run", "change", "status"]
+    with filled.transaction() as connection:  # the ledger forbids deletion, so only the counters go back
         connection.execute(delete(change_counters))
         raise_changes(connection, ["AAPL"])
         connection.execute(delete(runs).where(runs.c.id == 50))
-    assert told(watcher)[0] == ("change", {"counter": 1, "symbols": None})
+    assert poll_events(watcher)[0] == ("change", {"counter": 1, "symbols": None})
     with filled.transaction() as connection:
         raise_changes(connection, ["AAPL"])
     add_run(filled, id=49)
-    assert told(watcher) == [
+    assert poll_events(watcher) == [
         ("run", {"id": 49, "job": "train", "scope": "equity", "session": "2018-06-01", "state": "due", "error": None,
                  "warnings": [], "counts": {}}),
         ("change", {"counter": 2, "symbols": ["AAPL"]}),
     ]  # fmt: skip
 
 
-def test_a_run_that_came_and_went_between_two_looks_is_told(watcher: Watcher, filled: Database) -> None:
+def test_a_run_that_starts_and_ends_between_two_polls_is_reported(watcher: Watcher, filled: Database) -> None:
     add_run(filled, state="superseded", job="pull")
-    (event,) = told(watcher)
+    (event,) = poll_events(watcher)
     assert (event[0], event[1]["state"]) == ("run", "superseded")
 
 
-def test_progress_is_no_run_event_and_no_status(watcher: Watcher, filled: Database) -> None:
+def test_progress_is_neither_a_run_event_nor_a_status(watcher: Watcher, filled: Database) -> None:
     lease = NOW + timedelta(days=20_000)
     own = {"progress": 0.0, "progress_detail": "begins"}
     add_run(filled, state="running", started_at=NOW, lease_until=lease, **own)
-    run, progress, status = told(watcher)
+    run, progress, status = poll_events(watcher)
     assert (run[0], run[1]["counts"]) == ("run", {})
     assert progress == ("progress", {"run_id": 50, "progress": 0.0, "detail": "begins"})
     assert status[1]["training"]["progress"] == 0.0
-    alter_run(filled, progress=0.5, progress_detail="epoch 4")
-    assert told(watcher) == [("progress", {"run_id": 50, "progress": 0.5, "detail": "epoch 4"})]
+    change_run(filled, progress=0.5, progress_detail="epoch 4")
+    assert poll_events(watcher) == [("progress", {"run_id": 50, "progress": 0.5, "detail": "epoch 4"})]
 
 
-def test_many_symbols_are_told_as_unnamed(watcher: Watcher, filled: Database) -> None:
+def test_a_change_of_many_symbols_has_no_names(watcher: Watcher, filled: Database) -> None:
     names = [f"S{n:03d}" for n in range(MOST_SYMBOLS + 1)]
     with filled.transaction() as connection:
         raise_changes(connection, names[1:])
     assert json.loads(watcher.poll().news[0].data)["symbols"] == names[1:]
     with filled.transaction() as connection:
         raise_changes(connection, names)
-    assert told(watcher) == [("change", {"counter": 6, "symbols": None})]
+    assert poll_events(watcher) == [("change", {"counter": 6, "symbols": None})]
 
 
-def test_a_state_that_raises_no_counter_is_a_status(watcher: Watcher, filled: Database) -> None:
+def test_a_state_change_without_a_counter_change_is_a_status(watcher: Watcher, filled: Database) -> None:
     with filled.transaction() as connection:
         connection.execute(update(instruments).where(instruments.c.symbol == "MSFT").values(state="failing"))
-    (event,) = told(watcher)
+    (event,) = poll_events(watcher)
     assert (event[0], event[1]["watchlist"]["failing"]) == ("status", 1)
 
 
 def in_loop(run: Callable[[], Awaitable[None]]) -> None:
-    async def whole() -> None:
+    async def limited() -> None:
         await asyncio.wait_for(run(), 20)
 
-    asyncio.run(whole())
+    asyncio.run(limited())
 
 
 STATUS = Event("status", "{}", 1)
@@ -188,7 +188,7 @@ def news(number: int) -> Poll:
     return Poll(tuple(Event("run", "{}", 1) for _ in range(number)), STATUS, 1)
 
 
-def test_a_client_that_reads_too_slowly_is_dropped_with_a_word() -> None:
+def test_a_slow_client_is_disconnected_with_a_message() -> None:
     async def run() -> None:
         subscription = Subscription(None)
         subscription.add(news(0))
@@ -204,9 +204,9 @@ def test_a_client_that_reads_too_slowly_is_dropped_with_a_word() -> None:
     in_loop(run)
 
 
-def test_a_closed_hub_ends_clients_at_once(filled: Database) -> None:
+def test_a_closed_hub_ends_its_clients(filled: Database) -> None:
     async def run() -> None:
-        hub = Hub(StatusReader(Reader(Settings(), filled), "1"), every=0.01)
+        hub = Hub(StatusReader(Reader(Settings(), filled), "1"), interval=0.01)
         first = hub.join(None)
         assert (await anext(first.events())).kind == "status"
         hub.close()
@@ -217,13 +217,11 @@ def test_a_closed_hub_ends_clients_at_once(filled: Database) -> None:
     in_loop(run)
 
 
-def test_after_the_last_client_was_too_slow_nobody_looks_any_more(
-    filled: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_polling_stops_after_the_last_client_was_too_slow(filled: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Watcher, "poll", lambda _watcher: news(MOST_WAITING))
 
     async def run() -> None:
-        hub = Hub(StatusReader(Reader(Settings(), filled), "1"), every=0.01)
+        hub = Hub(StatusReader(Reader(Settings(), filled), "1"), interval=0.01)
         slow = hub.join(None)
         while not slow.ended:
             await asyncio.sleep(0.01)
@@ -237,7 +235,7 @@ def test_after_the_last_client_was_too_slow_nobody_looks_any_more(
     in_loop(run)
 
 
-def test_a_look_that_fails_unexpectedly_ends_no_stream(filled: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_poll_with_an_unexpected_error_ends_no_stream(filled: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     failures = 0
     poll = Watcher.poll
 
@@ -251,7 +249,7 @@ def test_a_look_that_fails_unexpectedly_ends_no_stream(filled: Database, monkeyp
     monkeypatch.setattr(Watcher, "poll", failing)
 
     async def run() -> None:
-        hub = Hub(StatusReader(Reader(Settings(), filled), "1"), every=0.01)
+        hub = Hub(StatusReader(Reader(Settings(), filled), "1"), interval=0.01)
         subscription = hub.join(None)
         assert (await anext(subscription.events())).kind == "status"
         hub.leave(subscription)

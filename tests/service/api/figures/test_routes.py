@@ -1,4 +1,4 @@
-"""GET /v1/figures/{symbol}: the same figure for everybody, with its words, its tag and its refusals."""
+"""GET /v1/figures/{symbol}: the figure with its texts, entity tag and errors."""
 
 import time
 from datetime import date
@@ -43,7 +43,7 @@ def test_the_newest_forecast_is_drawn(client: TestClient) -> None:
     assert len(document["table"]["columns"]) == len(document["table"]["rows"][0])
 
 
-def test_as_of_shows_what_was_forecast_then_and_what_came(client: TestClient, filled: Database) -> None:
+def test_as_of_shows_the_forecast_of_that_session_and_the_closes_since(client: TestClient, filled: Database) -> None:
     document = figure(client, query="?as_of=2018-05-31")
     assert (document["as_of"], document["edition"]) == ("2018-05-31", 1)
     assert roles(document)["candles"]["close"] == [99.0]
@@ -68,7 +68,7 @@ def test_range_theme_and_strategy(client: TestClient, filled: Database) -> None:
 _RANGES = ("1m", "3m", "1y", "all")
 
 
-def test_versus_shows_what_was_scored(client: TestClient, filled: Database) -> None:
+def test_versus_shows_scored_forecasts(client: TestClient, filled: Database) -> None:
     with filled.transaction() as connection:
         add_score(connection, 1, LSTM, 1, inside_80=False)
     document = figure(client, query="?kind=versus")
@@ -76,7 +76,7 @@ def test_versus_shows_what_was_scored(client: TestClient, filled: Database) -> N
     assert document["caption"].startswith("Not enough history yet (1 of 60 scored sessions).")
     assert roles(figure(client, query="?kind=versus&step=2"))["missed"]["y"] == []
     before = figure(client, query="?kind=versus&as_of=2018-05-31")
-    assert before["table"]["rows"] == []  # T of Thursday was not there on Thursday
+    assert before["table"]["rows"] == []  # Thursday's T had not closed on Thursday
 
 
 def test_skill_shows_the_track_records(client: TestClient) -> None:
@@ -88,9 +88,9 @@ def test_skill_shows_the_track_records(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "status", "said"),
+    ("path", "status", "message"),
     [
-        ("ZZZZ", 404, "there is no symbol ZZZZ here"),
+        ("ZZZZ", 404, "there is no symbol ZZZZ; see /v1/symbols"),
         ("MSFT", 503, "MSFT has 41 of the 60 bars the random walk needs"),
         ("AAPL?as_of=2017-01-03", 404, "no forecast of AAPL as of 2017-01-03"),
         ("AAPL?kind=pie", 422, "kind"),
@@ -105,14 +105,14 @@ def test_skill_shows_the_track_records(client: TestClient) -> None:
         ("AAPL?as_of=yesterday", 422, "must be a date"),
     ],
 )
-def test_refusals_are_problem_documents(client: TestClient, path: str, status: int, said: str) -> None:
+def test_errors_are_problem_documents(client: TestClient, path: str, status: int, message: str) -> None:
     answer = client.get(f"/v1/figures/{path}")
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
-    assert said in answer.json()["detail"]
+    assert message in answer.json()["detail"]
 
 
-def test_what_the_client_holds_is_not_sent_again(client: TestClient, filled: Database) -> None:
+def test_an_unchanged_figure_is_not_sent_again(client: TestClient, filled: Database) -> None:
     first = client.get("/v1/figures/AAPL")
     again = client.get("/v1/figures/AAPL", headers={"If-None-Match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
@@ -124,7 +124,7 @@ def test_what_the_client_holds_is_not_sent_again(client: TestClient, filled: Dat
 
 
 @pytest.mark.parametrize("kind", ["forecast", "versus", "skill"])
-def test_a_figure_is_made_at_once(filled: Database, kind: Any) -> None:
+def test_a_figure_takes_less_than_200_ms(filled: Database, kind: Any) -> None:
     with filled.transaction() as connection:
         days = [date.fromordinal(date(2014, 1, 1).toordinal() + number) for number in range(1500)]
         add_bars(connection, "AAPL", {day: 50.0 + place % 7 for place, day in enumerate(days)})
@@ -135,5 +135,5 @@ def test_a_figure_is_made_at_once(filled: Database, kind: Any) -> None:
             started = time.perf_counter()
             read_figure(snapshot, Settings(), FigureQuery("AAPL", kind, span="1y"))
             spent.append(time.perf_counter() - started)
-    # Queries included; alone the building takes 4 ms at most. Generous, since the machine may be busy.
+    # With its queries; building alone takes at most 4 ms. Generous, because the machine may be busy.
     assert min(spent) < 0.2

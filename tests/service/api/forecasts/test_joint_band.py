@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, update
 
-from models.calibration import state as learning
+from models.calibration import state as calibration
 from service.api.forecasts.joint_band import START_FACTORS
 from service.api.forecasts.track_record import LEVELS
 from service.db.session import Database
@@ -32,12 +32,12 @@ def joint(client: TestClient) -> Any:
     return client.get("/v1/forecasts/AAPL").json()["multi_step"]["joint"]
 
 
-def test_the_factors_to_start_from_are_those_of_learning() -> None:
-    assert START_FACTORS == learning.START_FACTORS
-    assert tuple(round(100 * level) for level in learning.LEVELS) == LEVELS
+def test_start_factors_are_those_of_the_calibration() -> None:
+    assert START_FACTORS == calibration.START_FACTORS
+    assert tuple(round(100 * level) for level in calibration.LEVELS) == LEVELS
 
 
-def test_before_anything_is_learnt(client: TestClient) -> None:
+def test_a_band_without_a_state_uses_the_start_factors(client: TestClient) -> None:
     band = joint(client)
     assert band["n"] == 0
     assert [(level["level"], level["measured"]) for level in band["levels"]] == [(50, None), (80, None), (95, None)]
@@ -50,7 +50,7 @@ def test_before_anything_is_learnt(client: TestClient) -> None:
     assert (first["lower"], first["upper"]) == pytest.approx((100 * exp(-0.056), 100 * exp(0.0496)))
 
 
-def test_the_judged_span_gives_the_first_factors(client: TestClient, filled: Database) -> None:
+def test_the_test_span_gives_the_first_factors(client: TestClient, filled: Database) -> None:
     metrics = {"test": {"calibration": {"joint": {"factors": [3.0, 2.0, 1.0]}}}}
     with filled.transaction() as connection:
         connection.execute(update(model_versions).where(model_versions.c.id == LSTM).values(metrics=metrics))
@@ -59,7 +59,7 @@ def test_the_judged_span_gives_the_first_factors(client: TestClient, filled: Dat
     assert levels[2]["steps"][0]["lower_return"] == pytest.approx(-0.06)
 
 
-def test_the_stored_state_as_of_the_forecast_s_session_counts(client: TestClient, filled: Database) -> None:
+def test_the_state_as_of_the_session_is_used(client: TestClient, filled: Database) -> None:
     put_state(filled, LSTM, THURSDAY, factors=[9.0, 9.0, 9.0])
     put_state(filled, LSTM, FRIDAY)
     put_state(filled, LSTM, MONDAY, factors=[9.0, 9.0, 9.0])
@@ -73,8 +73,8 @@ def test_the_stored_state_as_of_the_forecast_s_session_counts(client: TestClient
     assert walk["levels"][0]["steps"][0]["upper_return"] == pytest.approx(9 * 0.01)
 
 
-def test_a_refit_shows_its_predecessor_s_state(client: TestClient, filled: Database) -> None:
-    with filled.transaction() as connection:  # the same group, strategy and recipe
+def test_a_refit_uses_the_state_of_its_predecessor(client: TestClient, filled: Database) -> None:
+    with filled.transaction() as connection:  # the same group, strategy and config
         connection.execute(
             update(model_versions).where(model_versions.c.id == WALK).values(config_hash=f"recipe-{LSTM}")
         )
@@ -82,7 +82,7 @@ def test_a_refit_shows_its_predecessor_s_state(client: TestClient, filled: Datab
     assert joint(client)["n"] == 70
 
 
-def test_a_short_record_of_the_band_shows_its_n_alone(client: TestClient, filled: Database) -> None:
+def test_measured_coverage_of_a_band_is_null_under_sixty_sessions(client: TestClient, filled: Database) -> None:
     put_state(filled, LSTM, FRIDAY, measured={"n": 59, "coverage": [0.5, 0.8, 0.95]})
     band = joint(client)
     assert (band["n"], {level["measured"] for level in band["levels"]}) == (59, {None})
@@ -96,7 +96,7 @@ def test_one_step_has_no_band(client: TestClient, filled: Database) -> None:
     assert answer["others"]
 
 
-def test_raw_quantiles_stand_beside_the_calibrated_ones(client: TestClient) -> None:
+def test_a_step_has_raw_and_calibrated_quantiles(client: TestClient) -> None:
     step = client.get("/v1/forecasts/AAPL").json()["multi_step"]["steps"][1]
     assert (step["quantiles"]["q025"], step["raw"]["q025"]) == (-0.12, -0.06)
     assert (step["quantiles"]["q75"], step["raw"]["q75"]) == (0.04, 0.02)

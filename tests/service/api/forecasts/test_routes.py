@@ -1,4 +1,4 @@
-"""The forecast routes: which edition answers, what its prices are, and what is said where there is none."""
+"""The forecast routes: the edition of an answer, its prices, and the message if there is none."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -65,7 +65,7 @@ def test_the_newest_forecast(client: TestClient) -> None:
     assert [item["upper"] for item in intervals.values()] == pytest.approx([102.020134, 104.081077, 106.183655])
 
 
-def test_the_others_stand_beside_what_was_served(client: TestClient) -> None:
+def test_an_answer_has_the_forecasts_that_were_not_served(client: TestClient) -> None:
     answer = client.get("/v1/forecasts/AAPL").json()
     assert answer["one_step"]["served_by"]["forecaster"] == "random_walk"
     assert [step["label"] for step in answer["one_step"]["steps"]] == ["T"]
@@ -76,7 +76,7 @@ def test_the_others_stand_beside_what_was_served(client: TestClient) -> None:
     ]
 
 
-def test_the_two_forecasts_of_t_are_held_against_each_other(client: TestClient) -> None:
+def test_the_two_forecasts_of_t_are_compared(client: TestClient) -> None:
     found = client.get("/v1/forecasts/AAPL").json()["disagreement"]
     # LSTM: median 0.01, 80 % from -0.04 to 0.04; the random walk's one step: median 0, from -0.03 to 0.03.
     assert found["target_session"] == "2018-06-04"
@@ -85,7 +85,7 @@ def test_the_two_forecasts_of_t_are_held_against_each_other(client: TestClient) 
     assert found["width_ratio"] == pytest.approx(0.75)
 
 
-def test_the_random_walk_is_shown_when_it_is_served_itself(client: TestClient, filled: Database) -> None:
+def test_the_random_walk_is_shown_if_it_is_served(client: TestClient, filled: Database) -> None:
     served = {"multi_step": 2, "one_step": 3}
     publish_into(filled, Publish(4, FRIDAY, at(FRIDAY, 22), revision=2, served=served))
     answer = client.get("/v1/forecasts/AAPL").json()
@@ -102,7 +102,7 @@ def test_freshness(client: TestClient, filled: Database) -> None:
     assert client.get("/v1/forecasts/AAPL").json() == answer | {"known_at": "2018-06-04T23:31:00Z"}
 
 
-def test_a_closed_session_is_no_due_time(client: TestClient, filled: Database) -> None:
+def test_a_closed_session_has_no_due_time(client: TestClient, filled: Database) -> None:
     with filled.transaction() as connection:
         monday = (sessions.c.calendar == "XNYS", sessions.c.session == MONDAY)
         connection.execute(update(sessions).where(*monday).values(state="closed"))
@@ -115,7 +115,7 @@ def test_a_continuous_calendar_settles_sooner(client: TestClient) -> None:
     assert answer["stale_after"] == "2018-06-03T02:00:00Z"
 
 
-def test_dividends_on_the_way_are_taken_off(client: TestClient, filled: Database) -> None:
+def test_dividends_up_to_the_target_are_subtracted(client: TestClient, filled: Database) -> None:
     with filled.transaction() as connection:
         add_action(connection, "AAPL", FRIDAY, "dividend", 9.0)  # as_of's own: already in its close
         add_action(connection, "AAPL", TUESDAY, "dividend", 0.5)
@@ -136,7 +136,7 @@ def test_a_dividend_announced_later_was_not_known_then(client: TestClient, fille
     assert [step["dividends"] for step in now["multi_step"]["steps"]] == [0.0, 0.5, 0.5]
 
 
-def test_a_split_since_keeps_the_forecast_on_its_own_basis(client: TestClient, filled: Database) -> None:
+def test_a_later_split_keeps_the_forecast_on_its_own_basis(client: TestClient, filled: Database) -> None:
     with filled.transaction() as connection:
         add_action(connection, "AAPL", MONDAY, "split", 4.0)
         add_action(connection, "AAPL", TUESDAY, "dividend", 0.25)  # per new share: 1.00 per share of the forecast
@@ -148,7 +148,7 @@ def test_a_split_since_keeps_the_forecast_on_its_own_basis(client: TestClient, f
     assert [step["dividends"] for step in answer["multi_step"]["steps"]] == [0.0, 1.0, 1.0]
 
 
-def test_as_of_picks_the_session(client: TestClient) -> None:
+def test_as_of_selects_the_session(client: TestClient) -> None:
     answer = client.get("/v1/forecasts/AAPL", params={"as_of": "2018-05-31"}).json()
     assert (answer["as_of"], answer["edition"]["number"], answer["last_close"]) == ("2018-05-31", 1, 99.0)
     assert answer["stale_after"] == "2018-06-01T23:30:00Z"
@@ -160,7 +160,7 @@ def test_an_as_of_without_forecast_is_not_found(client: TestClient) -> None:
     assert "no forecast of AAPL as of 2018-05-30" in answer.json()["detail"]
 
 
-def test_known_at_answers_as_it_was_known(client: TestClient) -> None:
+def test_known_at_selects_the_edition_known_then(client: TestClient) -> None:
     def edition(known_at: str) -> int:
         answer = client.get("/v1/forecasts/AAPL", params={"known_at": known_at}).json()
         assert answer["known_at"] == known_at
@@ -172,13 +172,13 @@ def test_known_at_answers_as_it_was_known(client: TestClient) -> None:
     assert client.get("/v1/forecasts/AAPL", params={"known_at": "2018-05-31T21:39:59Z"}).status_code == 404
 
 
-def test_the_future_is_not_known(client: TestClient) -> None:
+def test_a_known_at_after_market_time_is_refused(client: TestClient) -> None:
     answer = client.get("/v1/forecasts/AAPL", params={"known_at": "2018-06-02T00:00:01Z"})
     assert answer.status_code == 422
     assert "known_at is after market time, 2018-06-02T00:00:00Z" in answer.json()["detail"]
 
 
-def test_readers_take_the_last_revision(client: TestClient, filled: Database) -> None:
+def test_the_last_revision_is_used(client: TestClient, filled: Database) -> None:
     publish_into(filled, Publish(4, FRIDAY, at(FRIDAY, 23), revision=2, last_close=101.0))
     answer = client.get("/v1/forecasts/AAPL").json()
     assert (answer["edition"]["number"], answer["last_close"]) == (4, 101.0)
@@ -187,7 +187,7 @@ def test_readers_take_the_last_revision(client: TestClient, filled: Database) ->
     assert client.get("/v1/forecasts/IBM").json()["edition"]["number"] == 2
 
 
-def test_a_back_fill_never_hides_what_was_on_time(client: TestClient, filled: Database) -> None:
+def test_a_backfill_never_replaces_an_edition_on_time(client: TestClient, filled: Database) -> None:
     wednesday = date(2018, 5, 30)
     targets = (THURSDAY, FRIDAY, MONDAY)
     publish_into(filled, Publish(4, THURSDAY, at(FRIDAY, 23), mode="backfill", revision=2, last_close=1.0))
@@ -214,7 +214,7 @@ def test_skill_and_coverage(client: TestClient) -> None:
     assert multi["held_out"] is None
 
 
-def test_under_sixty_sessions_the_held_out_figures_stand_apart(client: TestClient) -> None:
+def test_under_sixty_sessions_the_held_out_figures_are_shown(client: TestClient) -> None:
     ibm = client.get("/v1/forecasts/IBM").json()
     assert ibm["multi_step"]["skill"] == {"value": None, "n": 0, "kind": "replay", "as_of": None, "p": None}
     assert ibm["multi_step"]["coverage"] == {"n": 0, "levels": []}
@@ -227,14 +227,14 @@ def test_under_sixty_sessions_the_held_out_figures_stand_apart(client: TestClien
     assert one["held_out"] is None  # the random walk has none
 
 
-def test_track_records_of_other_origins_are_left_out(client: TestClient, filled: Database) -> None:
+def test_track_records_of_other_modes_are_left_out(client: TestClient, filled: Database) -> None:
     with filled.transaction() as connection:
         for step in (1, 2, 3):
             add_record(connection, "IBM", "multi_step", step, mode="backfill", n=250)
     assert client.get("/v1/forecasts/IBM").json()["multi_step"]["skill"]["n"] == 0
 
 
-def test_a_record_measured_later_was_not_known_then(client: TestClient) -> None:
+def test_a_track_record_measured_later_was_not_known_then(client: TestClient) -> None:
     then = client.get("/v1/forecasts/AAPL", params={"known_at": "2018-06-01T21:29:59Z"}).json()
     assert then["multi_step"]["skill"] == {"value": None, "n": 0, "kind": "replay", "as_of": None, "p": None}
 
@@ -245,7 +245,7 @@ def test_degraded_inputs_are_named(client: TestClient, filled: Database) -> None
     assert client.get("/v1/forecasts/IBM").json()["multi_step"]["steps"][0]["degraded"] == []
 
 
-def test_no_forecast_yet_says_why(client: TestClient) -> None:
+def test_a_symbol_without_a_forecast_has_the_reason(client: TestClient) -> None:
     answer = client.get("/v1/forecasts/MSFT")
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) > 0
@@ -292,7 +292,7 @@ def test_a_batch_as_of_a_session(client: TestClient) -> None:
     assert page["missing"][0]["status"] == 404
 
 
-def test_an_entity_tag_stands_until_something_alters(client: TestClient, filled: Database) -> None:
+def test_an_entity_tag_is_valid_until_a_change(client: TestClient, filled: Database) -> None:
     tag = client.get("/v1/forecasts/AAPL").headers["etag"]
     held = {"If-None-Match": f'"other", {tag}'}
     answer = client.get("/v1/forecasts/AAPL", headers=held)
@@ -309,7 +309,7 @@ def test_an_entity_tag_does_not_outlive_freshness(client: TestClient, filled: Da
     assert client.get("/v1/forecasts", headers=held).status_code == 200
 
 
-def test_live_market_time_is_the_machines(filled: Database) -> None:
+def test_live_market_time_is_machine_time(filled: Database) -> None:
     with filled.transaction() as connection:
         connection.execute(update(stamp).values(clock_mode="system"))
     with TestClient(create_app(Settings(), filled)) as client:
@@ -318,13 +318,13 @@ def test_live_market_time_is_the_machines(filled: Database) -> None:
     assert abs(process_now() - known_at) < timedelta(minutes=5)
 
 
-@pytest.mark.parametrize(("days_after", "said"), [(0, True), (5, True), (6, False)])
-def test_an_answer_says_where_its_sessions_are_approximate(
-    client: TestClient, filled: Database, days_after: int, said: bool
+@pytest.mark.parametrize(("days_after", "expected"), [(0, True), (5, True), (6, False)])
+def test_an_answer_with_approximate_sessions_is_marked(
+    client: TestClient, filled: Database, days_after: int, expected: bool
 ) -> None:
-    """As of Friday: Friday itself, and the three sessions after it up to Wednesday."""
+    """The sessions of a forecast as of Friday: Friday, and the three sessions after it up to Wednesday."""
     with filled.transaction() as connection:
-        guessed = (sessions.c.calendar == "XNYS", sessions.c.session == FRIDAY + timedelta(days=days_after))
-        connection.execute(update(sessions).where(*guessed).values(approximate=True))
-    assert client.get("/v1/forecasts/AAPL").json()["approximate"] is said
+        approximate = (sessions.c.calendar == "XNYS", sessions.c.session == FRIDAY + timedelta(days=days_after))
+        connection.execute(update(sessions).where(*approximate).values(approximate=True))
+    assert client.get("/v1/forecasts/AAPL").json()["approximate"] is expected
     assert client.get("/v1/forecasts/BTC-USD").json()["approximate"] is False

@@ -1,4 +1,4 @@
-"""GET /v1/status: where everything stands, on a filled, a fresh and an unreadable database."""
+"""GET /v1/status: the status of a filled, an empty and an unreadable database."""
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -51,7 +51,7 @@ def add_outcomes(database: Database, run_id: int, **states: str) -> None:
         connection.execute(insert(run_outcomes), rows)
 
 
-def test_a_filled_database(client: TestClient) -> None:
+def test_the_status_of_a_filled_database(client: TestClient) -> None:
     xnys = {
         "calendar": "XNYS", "as_of": "2018-06-01", "issued_at": "2018-06-01T21:40:00Z", "mode": "replay",
         "stale_after": "2018-06-04T23:30:00Z", "stale": False,
@@ -72,7 +72,7 @@ def test_a_filled_database(client: TestClient) -> None:
     }  # fmt: skip
 
 
-def test_it_turns_stale_with_its_first_calendar(client: TestClient, filled: Database) -> None:
+def test_the_status_is_stale_if_one_calendar_is_stale(client: TestClient, filled: Database) -> None:
     move_clock(filled, datetime(2018, 6, 3, 2, 0, 1, tzinfo=UTC))
     body = read(client)
     assert body["stale"] is True
@@ -86,7 +86,7 @@ def test_a_backfill_is_not_the_newest_edition(client: TestClient, filled: Databa
     assert (body["edition"]["number"], body["watchlist"]["with_forecast"]) == (3, 3)
 
 
-def test_a_calendar_nobody_watches_any_more_cannot_be_stale(client: TestClient, filled: Database) -> None:
+def test_a_calendar_without_active_symbols_is_left_out(client: TestClient, filled: Database) -> None:
     with filled.transaction() as connection:
         connection.execute(update(instruments).where(instruments.c.calendar == "24/7").values(active=False))
     body = read(client)
@@ -95,7 +95,7 @@ def test_a_calendar_nobody_watches_any_more_cannot_be_stale(client: TestClient, 
 
 
 @pytest.mark.parametrize(("seconds", "alive"), [(25, True), (120, False)])
-def test_the_scheduler_lives_for_a_lease_after_its_heartbeat(
+def test_the_scheduler_is_alive_for_a_lease_after_its_heartbeat(
     client: TestClient, filled: Database, seconds: int, alive: bool
 ) -> None:
     when = datetime.now(UTC) - timedelta(seconds=seconds)
@@ -104,20 +104,20 @@ def test_the_scheduler_lives_for_a_lease_after_its_heartbeat(
     assert read(client)["scheduler"]["alive"] is alive
 
 
-def test_a_training_with_its_progress(client: TestClient, filled: Database) -> None:
+def test_a_running_training_has_its_progress(client: TestClient, filled: Database) -> None:
     progress = {"progress": 0.42, "progress_detail": "multi_step, seed 1, epoch 7"}
     add_run(filled, 9, "train", "equity", state="running", lease_until=LATER, **progress)
-    told = {
+    expected = {
         "group": "equity", "run_id": 9, "since": "2018-06-02T00:00:00Z",
         "progress": 0.42, "detail": "multi_step, seed 1, epoch 7", "first": False,
     }  # fmt: skip
-    assert read(client)["training"] == told
+    assert read(client)["training"] == expected
     with filled.transaction() as connection:
         networks = model_versions.c.id.in_((LSTM, LSTM_ONE))
         connection.execute(update(model_versions).where(networks).values(group="crypto"))
         connection.execute(update(runs).where(runs.c.id == 9).values(progress=None, progress_detail=None))
-    told = {**told, "progress": None, "detail": None, "first": True}
-    assert read(client)["training"] == told
+    expected = {**expected, "progress": None, "detail": None, "first": True}
+    assert read(client)["training"] == expected
 
 
 def test_a_group_without_networks_never_has_a_first_training(client: TestClient, filled: Database) -> None:
@@ -125,13 +125,13 @@ def test_a_group_without_networks_never_has_a_first_training(client: TestClient,
     assert (read(client)["training"]["group"], read(client)["training"]["first"]) == ("other", False)
 
 
-def test_a_training_whose_worker_is_gone_is_none(client: TestClient, filled: Database) -> None:
+def test_a_training_with_an_expired_lease_is_left_out(client: TestClient, filled: Database) -> None:
     add_run(filled, 9, "train", "equity", state="running", lease_until=MACHINE - timedelta(hours=1))
     assert read(client)["training"] is None
 
 
 @pytest.mark.parametrize("state", ["due", "running", "failed"])
-def test_a_source_that_does_not_answer(client: TestClient, filled: Database, state: str) -> None:
+def test_a_source_without_answers_is_a_fault(client: TestClient, filled: Database, state: str) -> None:
     error = "2 of 3 symbols could not be pulled; AAPL: timed out"
     add_run(filled, 9, "pull", state=state, error=error)
     add_outcomes(filled, 9, AAPL="transient", IBM="failed", MSFT="ok")
@@ -140,7 +140,7 @@ def test_a_source_that_does_not_answer(client: TestClient, filled: Database, sta
     }  # fmt: skip
 
 
-def test_a_source_that_limits_several_calendars(client: TestClient, filled: Database) -> None:
+def test_a_fault_of_several_calendars_names_them(client: TestClient, filled: Database) -> None:
     add_run(filled, 9, "pull", state="due", error="4 of 4 symbols are deferred; AAPL: slow down")
     add_outcomes(filled, 9, AAPL="deferred")
     waiting = "2 of 2 symbols of 24/7 have no bar of 2018-06-01"
@@ -150,12 +150,12 @@ def test_a_source_that_limits_several_calendars(client: TestClient, filled: Data
     assert fault["since"] == "2018-06-01T23:00:00Z"
 
 
-def test_a_pull_with_a_fault_of_our_own_does_not_blame_the_source(client: TestClient, filled: Database) -> None:
+def test_a_pull_that_failed_for_another_reason_is_no_fault_of_the_source(client: TestClient, filled: Database) -> None:
     add_run(filled, 9, "pull", state="due", error="database error: disk I/O error")
     assert read(client)["source_fault"] is None
 
 
-def test_a_pull_that_went_well_ends_the_fault(client: TestClient, filled: Database) -> None:
+def test_a_successful_pull_ends_the_fault(client: TestClient, filled: Database) -> None:
     add_run(filled, 9, "pull", error="no symbol could be pulled; AAPL: timed out")
     add_outcomes(filled, 9, AAPL="transient")
     assert read(client)["source_fault"] is not None
@@ -164,14 +164,14 @@ def test_a_pull_that_went_well_ends_the_fault(client: TestClient, filled: Databa
 
 
 @pytest.mark.parametrize("state", ["due", "running"])
-def test_a_pull_that_has_just_begun_does_not_end_the_fault(client: TestClient, filled: Database, state: str) -> None:
+def test_a_pull_that_has_just_started_does_not_end_the_fault(client: TestClient, filled: Database, state: str) -> None:
     add_run(filled, 9, "pull", error="no symbol could be pulled; AAPL: timed out")
     add_outcomes(filled, 9, AAPL="transient")
     add_run(filled, 10, "pull", sequence=1, state=state)
     assert "timed out" in read(client)["source_fault"]["sentence"]
 
 
-def test_what_nobody_uses_any_more_is_not_amiss(client: TestClient, filled: Database) -> None:
+def test_faults_of_unused_calendars_are_ignored(client: TestClient, filled: Database) -> None:
     add_run(filled, 9, "pull", "XTKS", error="no symbol could be pulled; 7203.T: timed out")
     add_outcomes(filled, 9, AAPL="transient")
     body = read(client)
@@ -183,7 +183,7 @@ def test_what_nobody_uses_any_more_is_not_amiss(client: TestClient, filled: Data
     assert body["last_failure"]["run_id"] == 9
 
 
-def test_a_database_made_anew_for_the_other_clock_is_read_as_such(client: TestClient, filled: Database) -> None:
+def test_a_database_replaced_by_one_for_the_other_clock_is_read(client: TestClient, filled: Database) -> None:
     read(client)
     with filled.transaction() as connection:
         connection.execute(delete(stamp))
@@ -194,7 +194,7 @@ def test_a_database_made_anew_for_the_other_clock_is_read_as_such(client: TestCl
     assert (read(client)["clock"], read(client)["notice_kind"]) == ("system", None)
 
 
-def test_a_failure_stands_until_a_later_run_is_done(client: TestClient, filled: Database) -> None:
+def test_a_failure_is_shown_until_a_later_run_is_done(client: TestClient, filled: Database) -> None:
     add_run(filled, 9, "train", "equity", error="memory ran out", finished_at=NOW)
     assert read(client)["last_failure"] == {
         "run_id": 9, "job": "train", "scope": "equity", "session": "2018-06-01", "error": "memory ran out",
@@ -230,7 +230,7 @@ def test_a_record_ends_with_its_last_final_session(
     assert read(client)["record_ended"] is ended
 
 
-def test_a_record_whose_sessions_are_not_known_to_its_end_goes_on(client: TestClient, filled: Database) -> None:
+def test_a_record_without_stored_sessions_after_its_end_has_not_ended(client: TestClient, filled: Database) -> None:
     with filled.transaction() as connection:
         connection.execute(update(market_clock).values(record_end=FRIDAY))
         connection.execute(delete(sessions).where(sessions.c.calendar == "24/7", sessions.c.session > FRIDAY))
@@ -248,12 +248,12 @@ def test_live_market_time_has_no_record(filled: Database) -> None:
     assert body["stale"] is True
 
 
-def test_a_parameter_is_refused(client: TestClient) -> None:
+def test_a_query_parameter_is_refused(client: TestClient) -> None:
     answer = client.get("/v1/status", params={"notice_kind": "empty"})
     assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, "notice_kind")
 
 
-def test_a_database_that_was_never_set_up_has_the_empty_face(tmp_path: Path) -> None:
+def test_a_database_that_is_not_set_up_has_the_notice_empty(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'new.db'}")
     with TestClient(create_app(Settings(data_dir=tmp_path), database)) as client:
         body = read(client)
@@ -267,7 +267,7 @@ def test_a_database_that_was_never_set_up_has_the_empty_face(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("filled", ["sqlite"], indirect=True)
-def test_a_database_without_a_table_is_no_empty_one(client: TestClient, filled: Database) -> None:
+def test_a_database_that_lacks_a_table_is_not_empty(client: TestClient, filled: Database) -> None:
     with filled.transaction() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
         connection.execute(text("DROP TABLE run_outcomes"))

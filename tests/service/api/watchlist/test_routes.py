@@ -1,4 +1,4 @@
-"""GET /v1/watchlist: lean lines that say what the forecast route says, in every order, and what altered alone."""
+"""GET /v1/watchlist: short lines that agree with the forecast route, in every order, updated after changes."""
 
 from datetime import UTC, date, datetime
 from typing import Any
@@ -43,7 +43,7 @@ def item(client: TestClient, symbol: str) -> dict[str, Any]:
     return found
 
 
-def test_a_line(client: TestClient) -> None:
+def test_a_line_has_the_newest_forecast_in_short(client: TestClient) -> None:
     line = item(client, "AAPL")
     steps = line.pop("steps")
     assert line == {
@@ -52,7 +52,7 @@ def test_a_line(client: TestClient) -> None:
         "served_by": "lstm", "skill": {"value": pytest.approx(0.1), "n": 100},
         "coverage_80": {"measured": pytest.approx(0.8), "n": 100}, "missed": None,
     }  # fmt: skip
-    # exp(0.01), exp(-0.04), exp(0.04): what the factory's quantiles are at T.
+    # exp(0.01), exp(-0.04), exp(0.04): the factory's quantiles at T.
     assert steps[0] == {
         "step": 1, "label": "T", "target_session": "2018-06-04", "point": pytest.approx(101.005017, abs=1e-6),
         "lower_80": pytest.approx(96.078944, abs=1e-6), "upper_80": pytest.approx(104.081077, abs=1e-6),
@@ -64,7 +64,7 @@ def test_a_line(client: TestClient) -> None:
     ]
 
 
-def test_the_page_counts(client: TestClient) -> None:
+def test_a_page_counts_symbols(client: TestClient) -> None:
     page = get(client)
     assert (page["total"], page["matching"], page["next_cursor"]) == (4, 4, None)
     assert [line["symbol"] for line in page["items"]] == ["AAPL", "BTC-USD", "IBM", "MSFT"]  # and not SPY
@@ -98,7 +98,7 @@ def test_prices_are_those_of_the_forecast_route(client: TestClient, filled: Data
     assert item(client, "AAPL")["steps"][0]["point"] == pytest.approx(100.005017, abs=1e-6)
 
 
-def test_it_is_searched_by_symbol_and_name_in_any_case(client: TestClient, filled: Database) -> None:
+def test_the_search_is_by_symbol_and_name_in_any_letter_case(client: TestClient, filled: Database) -> None:
     with filled.transaction() as connection:
         named = update(instruments).where(instruments.c.symbol == "IBM").values(name="International Business Machines")
         connection.execute(named)
@@ -112,7 +112,7 @@ def test_it_is_searched_by_symbol_and_name_in_any_case(client: TestClient, fille
 
 @pytest.fixture
 def unequal(filled: Database) -> None:
-    """IBM at 50, rising less; skill for IBM alone beside AAPL's; MSFT stays without a forecast."""
+    """IBM at 50 with a smaller rise; only IBM and AAPL have skill; MSFT has no forecast."""
     with filled.transaction() as connection:
         publish(connection, Publish(4, FRIDAY, at(FRIDAY, 23), ("IBM",), revision=2, last_close=50.0))
         for step in (1, 2, 3):
@@ -157,7 +157,7 @@ def test_a_cursor_of_another_order_is_refused(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "wide"])
-def test_a_cursor_with_no_number_is_refused(client: TestClient, value: str) -> None:
+def test_a_cursor_without_a_number_is_refused(client: TestClient, value: str) -> None:
     cursor = encode("watchlist change asc", value, "AAPL")
     answer = client.get("/v1/watchlist", params={"sort": "change", "cursor": cursor})
     assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, "cursor")
@@ -167,19 +167,19 @@ def test_a_cursor_with_no_number_is_refused(client: TestClient, value: str) -> N
     ("name", "value"),
     [("limit", "0"), ("limit", "201"), ("sort", "luck"), ("order", "up"), ("q", "x" * 101), ("s", "")],
 )
-def test_a_parameter_out_of_bounds_is_refused(client: TestClient, name: str, value: str) -> None:
+def test_an_invalid_parameter_is_refused(client: TestClient, name: str, value: str) -> None:
     answer = client.get("/v1/watchlist", params={name: value})
     assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, name)
 
 
-def test_it_is_stale_when_its_time_has_passed(client: TestClient, filled: Database) -> None:
+def test_a_line_is_stale_after_its_due_time(client: TestClient, filled: Database) -> None:
     move_clock(filled, datetime(2018, 6, 3, 2, 0, 1, tzinfo=UTC))
     assert {line["symbol"]: line["stale"] for line in get(client)["items"]} == {
         "AAPL": False, "BTC-USD": True, "IBM": False, "MSFT": False,
     }  # fmt: skip
 
 
-def test_a_missed_forecast_is_told_until_the_next_one(client: TestClient, filled: Database) -> None:
+def test_a_missed_forecast_is_shown_until_the_next_forecast(client: TestClient, filled: Database) -> None:
     assert item(client, "AAPL")["missed"] is None
     with filled.transaction() as connection:
         row = {"job": "forecast", "scope": "XNYS", "sequence": 0, "attempt": 1, "token": 1, "counts": {}}
@@ -202,7 +202,7 @@ def test_a_missed_forecast_is_told_until_the_next_one(client: TestClient, filled
     assert item(client, "AAPL")["missed"] is None
 
 
-def test_what_altered_is_seen_at_once(client: TestClient, filled: Database) -> None:
+def test_changes_are_seen_immediately(client: TestClient, filled: Database) -> None:
     get(client)
     with filled.transaction() as connection:
         publish(connection, Publish(4, FRIDAY, at(FRIDAY, 23), revision=2, last_close=200.0))
@@ -217,7 +217,7 @@ def test_what_altered_is_seen_at_once(client: TestClient, filled: Database) -> N
     assert (item(client, "NEW")["state"], item(client, "NEW")["state_reason"]) == ("failing", "timed out")
 
 
-def test_another_database_whose_counters_are_the_same_is_read_anew(client: TestClient, filled: Database) -> None:
+def test_a_replaced_database_with_equal_counters_is_read_again(client: TestClient, filled: Database) -> None:
     answer = client.get("/v1/watchlist")
     with filled.transaction() as connection:
         before = connection.execute(select(change_counters)).mappings().all()
@@ -230,7 +230,7 @@ def test_another_database_whose_counters_are_the_same_is_read_anew(client: TestC
     assert again.json()["items"][0]["last_close"] == 200.0
 
 
-def test_an_answer_that_stands_is_not_sent_again(client: TestClient, filled: Database) -> None:
+def test_an_unchanged_answer_is_not_sent_again(client: TestClient, filled: Database) -> None:
     tag = client.get("/v1/watchlist").headers["ETag"]
     held = {"If-None-Match": tag}
     assert client.get("/v1/watchlist", headers=held).status_code == 304
@@ -240,7 +240,7 @@ def test_an_answer_that_stands_is_not_sent_again(client: TestClient, filled: Dat
     assert client.get("/v1/watchlist", headers=held).status_code == 200
 
 
-def test_more_symbols_than_one_statement_takes(filled: Database) -> None:
+def test_more_symbols_than_one_statement_allows(filled: Database) -> None:
     with filled.transaction() as connection:
         for number in range(1200):
             add_instrument(connection, f"X{number:04d}")

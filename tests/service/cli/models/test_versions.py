@@ -11,7 +11,7 @@ from models.forecasting.artifact import Artifact, save_artifact
 from models.training.train import TrainedArtifact
 from service.db.session import Database
 from service.db.tables import audit
-from service.training.registry.versions import RANDOM_WALK
+from service.vocabulary import RANDOM_WALK
 from tests.support.command import CommandLine
 from tests.support.forecast_factory import record_version
 

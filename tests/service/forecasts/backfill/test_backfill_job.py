@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from service.api.forecasts.queries import ForecastQuery, editions_for
+from service.api.forecasts.queries import ForecastQuery, read_editions
 from service.cli.serve.forecast_output import forecast_document
 from service.db.tables import (
     calibration_states,
@@ -122,9 +122,9 @@ def test_the_newest_answer_stays_the_one_on_time(desk: Desk) -> None:
     fill(desk, WEDNESDAY, MONDAY)
     now = ForecastQuery(utc(2018, 6, 9, 12))
     with desk.database.reading() as connection:
-        found = editions_for(connection, ["AAA", "BBB", "NEW"], now)
-        asked = editions_for(connection, ["AAA"], ForecastQuery(now.known_at, MONDAY))
-        then = editions_for(connection, ["AAA"], ForecastQuery(utc(2018, 6, 9, 11, 59), MONDAY))
+        found = read_editions(connection, ["AAA", "BBB", "NEW"], now)
+        asked = read_editions(connection, ["AAA"], ForecastQuery(now.known_at, MONDAY))
+        then = read_editions(connection, ["AAA"], ForecastQuery(utc(2018, 6, 9, 11, 59), MONDAY))
     assert {symbol: (row.mode, row.as_of) for symbol, row in found.items()} == {
         "AAA": ("replay", THURSDAY), "BBB": ("replay", THURSDAY)
     }  # fmt: skip

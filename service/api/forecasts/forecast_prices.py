@@ -1,0 +1,46 @@
+"""Turns log returns of a forecast into prices on its split basis."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from service.api.common.rows import ActionRow
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastPrices:
+    """The prices of one symbol's forecasts of one session.
+
+    Attributes:
+        basis: Split basis of the forecasts.
+        current_basis: Split basis of the symbol now.
+        actions: Dividends and splits after as_of (exclusive), as known now.
+        known_at: Aware UTC instant of the answer; dividends fetched later are ignored (inclusive bound).
+    """
+
+    basis: int
+    current_basis: int
+    actions: Sequence[ActionRow]
+    known_at: datetime
+
+    @property
+    def split_ratio(self) -> float:
+        """New shares per share since the forecast's basis."""
+        if self.current_basis == self.basis:
+            return 1.0
+        return float(math.prod(action.value for action in self.actions if action.kind == "split"))
+
+    def dividends(self, target: date) -> float:
+        """Return known dividends per share on the forecast's basis, ex after as_of up to `target` (inclusive)."""
+        # Stored dividends are on the newest basis, the forecast's close on its own.
+        amounts = (
+            action.value
+            for action in self.actions
+            if action.kind == "dividend" and action.ex_date <= target and action.fetched_at <= self.known_at
+        )
+        return float(sum(amounts)) * self.split_ratio
+
+    def price(self, last_close: float, target: date, log_return: float) -> float:
+        """Return the price for a log return, on the forecast's basis, less known dividends up to the target."""
+        return float(last_close * math.exp(log_return) - self.dividends(target))

@@ -1,4 +1,4 @@
-"""Print the path of one forecast run through the code, from the worker's claim to the committed edition.
+"""Print the functions that a forecast run enters, from the worker's claim to the committed edition.
 
     .venv/bin/python -m tools.call_path forecast [--all]
 
@@ -73,7 +73,7 @@ class InProcess:
 
 
 class PathTracer:
-    """Collects the stops of the calling thread, from the claim to the commit that follows the publish.
+    """Collects the stops of the calling thread, from the claim to the commit after the publish.
 
     Args:
         everything: Whether methods, database functions and callbacks are counted too.
@@ -125,7 +125,7 @@ class PathTracer:
 
 
 def _module(code: CodeType) -> str | None:
-    """Return the dotted name of a code's module, None if it is not in `service` or `models`."""
+    """Return a code's module with dots; None outside `service` and `models`."""
     path = code.co_filename
     for package in ("service", "models"):
         if path.startswith(f"{ROOT / package}/"):

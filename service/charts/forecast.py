@@ -21,7 +21,7 @@ _LABEL_LIMIT = 0.95
 
 
 def forecast_chart(answer: ForecastAnswer, bars: Sequence[PriceBar], strategy: Strategy, theme: Theme) -> Chart | None:
-    """Return candles of the range, the bands of a forecast, the random walk, and the actual closes.
+    """Return the forecast figure: candles, forecast bands, random walk, and actual closes.
 
     Args:
         answer: Answer of the forecast route.

@@ -1,4 +1,4 @@
-"""The versus figure: the last scored forecasts of a step, item with its interval and the actual close."""
+"""The versus figure: the last scored forecasts of a step with intervals and actual closes."""
 
 import math
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ class _PastForecasts:
 
     @property
     def scored(self) -> list[tuple[int, PastForecast, float]]:
-        """Position, forecast and actual simple return of item scored one."""
+        """Position, forecast and actual simple return of each scored one."""
         return [
             (place, item, math.expm1(item.outcome.actual))
             for place, item in enumerate(self.past)
@@ -56,7 +56,9 @@ class _PastForecasts:
 def versus_chart(
     answer: ForecastAnswer, past: Sequence[PastForecast], strategy: Strategy, step: int, theme: Theme
 ) -> Chart:
-    """Return the 80 % interval of item forecast as a band, with the close inside (circle) or outside (cross).
+    """Return the figure of a step's forecasts and actual closes.
+
+    The 80 % interval of each forecast is a band, a close inside is a circle, one outside a cross.
 
     Args:
         answer: Answer of the forecast route.

@@ -15,7 +15,7 @@ def measured(coverage: Coverage, level: int) -> float | None:
 
 
 def coverage_sentence(step: Step, level: int) -> str:
-    """Return how often the interval of a step contained the close, or that there is not enough history yet."""
+    """Return the measured coverage of a step's interval as a sentence; also if there is not enough history yet."""
     share = measured(step.coverage, level)
     if share is None:
         return not_enough_history(step.coverage.n)

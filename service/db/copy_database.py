@@ -44,11 +44,11 @@ def copy_database(
     Args:
         source: Database to copy; one snapshot of it is read.
         target: An empty database.
-        check: Faults of a copy beyond its rows, one sentence values: `service.forecasts.ledger.verify`.
+        check: Faults of a copy beyond its rows, one sentence each: `service.forecasts.ledger.verify`.
         before_commit: Called after every row was compared; an exception rolls the copy back.
 
     Returns:
-        Content of values table, by name.
+        Content of each table, by name.
 
     Raises:
         DatabaseError: the source is not at this version's migration, the target holds rows, or the copy differs.

@@ -15,25 +15,25 @@ from service.forecasts.ledger import verify
 from service.settings import load_settings
 from service.training.registry.artifact_copy import copy_models
 
-app = typer.Typer(name="db", help="The database: upgrade, copy, check.", no_args_is_help=True)
+app = typer.Typer(name="db", help="Manage the database: upgrade, copy, check.", no_args_is_help=True)
 
 
 @app.command("upgrade")
 def upgrade() -> None:
-    """Migrate the database to this version's tables, and stamp a new one."""
+    """Migrate the database to this version's tables; a new database is created."""
     with service() as context:
         say(f"{display_url(context.database)} is at migration {HEAD}")
 
 
 @app.command("check")
 def check(as_json: JsonFlag = False) -> None:
-    """Recompute the hash chains of editions and score batches; exits 1 if one was altered."""
+    """Verify the hash chains of editions and score batches; exits 1 if one was altered."""
     with service(quiet=as_json) as context, context.database.reading() as connection:
         faults = verify(connection)
     if as_json:
         emit({"faults": faults})
     elif not faults:
-        say("every edition and score batch gives its hash, and none is missing")
+        say("the hashes of all editions and score batches are correct, and none is missing")
     if faults:
         raise DatabaseError("; ".join(faults))
 
@@ -43,7 +43,7 @@ def copy(
     url: Annotated[str, typer.Argument(help="An empty database: sqlite:///file.db or postgresql://user@host/name.")],
     as_json: JsonFlag = False,
 ) -> None:
-    """Copy the database and its models into another one, and compare rows and hashes."""
+    """Copy the database and its models into an empty one, and compare rows and hashes."""
     settings = load_settings()
     source, target = Database(settings.url), Database(url)
     # Models go to the folder of the target's settings.

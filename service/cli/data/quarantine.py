@@ -13,7 +13,7 @@ from service.prices.quarantine.row_quarantine import Quarantined, clear, list_qu
 from service.prices.quarantine.symbol_holds import Hold, SymbolHold, clear_holds, list_holds
 from service.vocabulary import QuarantineState
 
-app = typer.Typer(name="quarantine", help="Suspect prices: list, clear.", no_args_is_help=True)
+app = typer.Typer(name="quarantine", help="Manage suspect prices: list, clear.", no_args_is_help=True)
 
 _FIELDS = ("id", "symbol", "session", "state", "reason", "row", "first_seen_at", "last_seen_at")
 _HOLD_FIELDS = ("id", "symbol", "kind", "state", "reason", "sessions_seen", "first_seen_at", "last_seen_at")
@@ -25,7 +25,7 @@ def list_records(
     show_all: Annotated[bool, typer.Option("--all", help="Include settled, refused and repaired rows.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """List suspect rows and symbols on hold; with --all settled and refused rows too."""
+    """List suspect rows and symbols on hold."""
     state = None if show_all else QuarantineState.OPEN
     with service(quiet=as_json) as context, context.database.reading() as connection:
         records = list_quarantine(connection, symbols or None, state)
@@ -47,7 +47,10 @@ def clear_records(
     symbols: Annotated[list[str] | None, typer.Option("--hold", metavar="SYMBOL", help="Symbols on hold.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Accept suspect rows, or end the hold of a symbol: the next pull takes its whole history as the source has it."""
+    """Accept suspect rows, or end the hold of a symbol.
+
+    After a hold the next pull takes the symbol's whole history as the source has it.
+    """
     if not numbers and not symbols:
         raise SettingsError("nothing to clear; give the number of a row, or --hold SYMBOL")
     with service(quiet=as_json) as context, context.database.transaction() as connection:

@@ -6,7 +6,7 @@ from service.cli.common import JsonFlag, emit, say, service
 from service.db.change_counters import raise_changes
 from service.market.instruments import add_symbols, list_instruments, remove_symbols
 
-app = typer.Typer(name="symbols", help="The watchlist: add, remove, list.", no_args_is_help=True)
+app = typer.Typer(name="symbols", help="Manage the watchlist: add, remove, list.", no_args_is_help=True)
 
 
 @app.command("add")

@@ -15,7 +15,7 @@ from service.runtime.context import ServiceContext
 from service.training.registry.manual import Change, promote_by_hand, roll_back
 from service.training.registry.versions import Recorded
 
-app = typer.Typer(name="models", help="Model versions: list, show, promote, rollback.", no_args_is_help=True)
+app = typer.Typer(name="models", help="Manage model versions: list, show, promote, rollback.", no_args_is_help=True)
 
 _LISTED = ("id", "group", "strategy", "forecaster", "status", "trained_at", "reason")
 
@@ -66,7 +66,7 @@ def promote(
     reason: _Reason = "no reason given",
     as_json: JsonFlag = False,
 ) -> None:
-    """Let a version serve its group and strategy from the next edition on, whatever the gate decided."""
+    """Promote a version: it serves its group and strategy from the next edition on, whatever the gate decided."""
     with service(quiet=as_json) as context, context.database.transaction() as connection:
         change = promote_by_hand(connection, version, reason, _now(context, connection))
         _require_artifact(context, change)
@@ -80,7 +80,7 @@ def rollback(
     reason: _Reason = "no reason given",
     as_json: JsonFlag = False,
 ) -> None:
-    """Let the version before the present one serve again."""
+    """Restore the version that served before the current one."""
     with service(quiet=as_json) as context, context.database.transaction() as connection:
         change = roll_back(connection, group, strategy.value, reason, _now(context, connection))
         _require_artifact(context, change)

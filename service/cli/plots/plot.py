@@ -37,14 +37,16 @@ def plot(
             "--as-of",
             parser=parse_date,
             metavar="DATE",
-            help="The forecast as of this session, and the closes since; default: the newest forecast.",
+            help="Forecast as of this session, and the closes since; default: the newest forecast.",
         ),
     ] = None,
-    kind: Annotated[FigureKind, typer.Option("--kind", help="What to draw.")] = "forecast",
+    kind: Annotated[FigureKind, typer.Option("--kind", help="Kind of figure.")] = "forecast",
     span: Annotated[FigureRange, typer.Option("--range", help="Range of the candles.")] = "3m",
     theme: Annotated[ThemeName, typer.Option("--theme", help="Colours.")] = "light",
-    strategy: Annotated[Strategy, typer.Option("--strategy", help="Whose forecasts.")] = "multi_step",
-    step: Annotated[int, typer.Option("--step", min=1, max=3, help="Of --kind versus: 1 = T, 2 = T+1, 3 = T+2.")] = 1,
+    strategy: Annotated[Strategy, typer.Option("--strategy", help="Strategy of the forecasts.")] = "multi_step",
+    step: Annotated[
+        int, typer.Option("--step", min=1, max=3, help="Step of --kind versus: 1 = T, 2 = T+1, 3 = T+2.")
+    ] = 1,
     width: Annotated[
         int,
         typer.Option("--width", min=_MIN_PIXELS, max=_MAX_PIXELS, metavar="PIXELS", help="Width of a picture."),
@@ -55,7 +57,7 @@ def plot(
     ] = 560,
     as_json: JsonFlag = False,
 ) -> None:
-    """Draw a figure of one symbol into a file.
+    """Draw a figure of one symbol, and write it to a file.
 
     A page (.html) is self-contained and opens offline; pictures (.png, .svg) need a Chromium or Chrome on this
     machine; .json is the answer of /v1/figures.

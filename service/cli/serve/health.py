@@ -19,7 +19,9 @@ API_SECONDS = 4.0
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 """Addresses of every interface, and the address for a request to such a server."""
 
-app = typer.Typer(name="health", help="Exit 0 if a part of the service is healthy, else 1.", no_args_is_help=True)
+app = typer.Typer(
+    name="health", help="Check a part of the service: exits 0 if it is healthy, else 1.", no_args_is_help=True
+)
 
 
 @app.command("scheduler")

@@ -35,25 +35,25 @@ app = typer.Typer()
 
 @app.command("run-due")
 def run_due(as_json: JsonFlag = False) -> None:
-    """Do all due work, training included, and exit: for cron and timers."""
+    """Run all due jobs, including training, and exit; for cron and timers."""
     _one_off(JOBS, Job.FORECAST, as_json=as_json)
 
 
 @app.command("pull")
 def pull(as_json: JsonFlag = False) -> None:
-    """Pull the bars that are due."""
+    """Pull due bars."""
     _one_off((Job.PULL,), Job.PULL, as_json=as_json)
 
 
 @app.command("score")
 def score(as_json: JsonFlag = False) -> None:
-    """Pull what is due and score the forecasts whose sessions have closed."""
+    """Pull due bars and score the forecasts whose sessions have closed."""
     _one_off((Job.PULL, Job.SCORE), Job.SCORE, as_json=as_json)
 
 
 @app.command("train")
 def train(as_json: JsonFlag = False) -> None:
-    """Do due work, and train every group at the newest final session unless that is done."""
+    """Run due jobs, and train every group at the newest final session unless that is done."""
     _one_off(JOBS, Job.TRAIN, as_json=as_json)
 
 
@@ -61,7 +61,7 @@ def train(as_json: JsonFlag = False) -> None:
 def forecast(
     symbols: list[str] = typer.Argument(None, help="Show only these symbols."), as_json: JsonFlag = False
 ) -> None:
-    """Pull and score what is due, forecast the newest final session, and show the forecasts."""
+    """Pull and score, forecast the newest final session, and show the forecasts."""
     with service(quiet=as_json) as context:
         _require_watched(context, symbols or ())
         ids = _run_jobs(context, (Job.PULL, Job.SCORE, Job.FORECAST), Job.FORECAST)

@@ -31,7 +31,7 @@ app = typer.Typer()
 
 @app.command("up")
 def up() -> None:
-    """Migrate, then run scheduler, forecasting worker and API until Ctrl-C."""
+    """Migrate the database, then run scheduler, forecasting worker and API until Ctrl-C."""
     settings = _settings()
     bind(settings.host, settings.port).close()  # report a taken port before anything is created
     with open_service(settings, reporter_for_output()) as context, _api(context.reporter):
@@ -42,7 +42,7 @@ def up() -> None:
 
 @app.command("schedule")
 def schedule() -> None:
-    """Run the scheduler and its forecasting worker alone."""
+    """Run only the scheduler and its forecasting worker."""
     settings = _settings()
     with open_service(settings, reporter_for_output()) as context:
         say(f"database {display_url(context.database)}, source {context.source.name}, clock {settings.clock}")

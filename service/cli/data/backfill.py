@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from service.bootstrap import require_watchlist
-from service.cli.common import FirstSession, JsonFlag, LastSession, emit, parse_names, say, service
+from service.cli.common import FirstSession, JsonFlag, LastSession, echo, emit, parse_names, service
 from service.forecasts.backfill.backfill_job import BackfillSummary, backfill
 from service.forecasts.backfill.span import BackfillRequest
 
@@ -32,7 +32,7 @@ def backfill_forecasts(
         emit(_document(summary))
         return
     for line in _lines(summary):
-        say(line)
+        echo(line)
 
 
 def _document(summary: BackfillSummary) -> dict[str, object]:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from pydantic import SecretStr
 
-from service.cli.common import JsonFlag, emit, say, service
+from service.cli.common import JsonFlag, echo, emit, service
 from service.db.copy_database import copy_database
 from service.db.migrate import display_url
 from service.db.revision import HEAD
@@ -22,7 +22,7 @@ app = typer.Typer(name="db", help="Manage the database: upgrade, copy, check.", 
 def upgrade() -> None:
     """Migrate the database to this version's tables; a new database is created."""
     with service() as context:
-        say(f"{display_url(context.database)} is at migration {HEAD}")
+        echo(f"{display_url(context.database)} is at migration {HEAD}")
 
 
 @app.command("check")
@@ -33,7 +33,7 @@ def check(as_json: JsonFlag = False) -> None:
     if as_json:
         emit({"faults": faults})
     elif not faults:
-        say("the hashes of all editions and score batches are correct, and none is missing")
+        echo("the hashes of all editions and score batches are correct, and none is missing")
     if faults:
         raise DatabaseError("; ".join(faults))
 
@@ -64,11 +64,11 @@ def copy(
         emit({name: {"rows": found.rows, "sha256": found.sha256} for name, found in digests.items()})
         return
     rows = sum(found.rows for found in digests.values())
-    say(
+    echo(
         f"{rows} rows of {len(digests)} tables are in {display_url(target)}; "
         "the hashes of all tables and editions agree"
     )
-    say(
+    echo(
         f"{files} files of its models are in {folder}, their hashes agree; "
         "copy that folder with the database to another host"
     )

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import insert
 
-from service.cli.common import JsonFlag, emit, say, service
+from service.cli.common import JsonFlag, echo, emit, service
 from service.db.tables import audit
 from service.errors import SettingsError
 from service.prices.quarantine.row_quarantine import Quarantined, clear, list_quarantine
@@ -34,11 +34,11 @@ def list_records(
         emit({"quarantine": _rows(records), "holds": _holds(holds)})
         return
     if not records and not holds:
-        say("the quarantine is empty" if show_all else "no suspect rows, no symbols on hold")
+        echo("the quarantine is empty" if show_all else "no suspect rows, no symbols on hold")
     for hold in holds:
-        say(f"{'hold':>5}  {hold.symbol:<10} {hold.kind:<10} {hold.state:<9} {hold.reason}")
+        echo(f"{'hold':>5}  {hold.symbol:<10} {hold.kind:<10} {hold.state:<9} {hold.reason}")
     for record in records:
-        say(f"{record.id:>5}  {record.symbol:<10} {record.session or ''!s:<10} {record.state:<9} {record.reason}")
+        echo(f"{record.id:>5}  {record.symbol:<10} {record.session or ''!s:<10} {record.state:<9} {record.reason}")
 
 
 @app.command("clear")
@@ -64,9 +64,9 @@ def clear_records(
         emit({"cleared": _rows(records), "holds": _holds(holds)})
         return
     for record in records:
-        say(f"{record.symbol} {record.session or ''}: {_row_effect(record)}")
+        echo(f"{record.symbol} {record.session or ''}: {_row_effect(record)}")
     for hold in holds:
-        say(f"{hold.symbol} {hold.kind}: {_hold_effect(hold)}")
+        echo(f"{hold.symbol} {hold.kind}: {_hold_effect(hold)}")
 
 
 def _rows(records: Iterable[Quarantined]) -> list[dict[str, object]]:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 from models.config import Strategy
 from models.errors import ArtifactError
 from models.forecasting.artifact import load_artifact
-from service.cli.common import JsonFlag, emit, say, service
+from service.cli.common import JsonFlag, echo, emit, service
 from service.db.tables import model_decisions, model_versions
 from service.errors import NotFound
 from service.runtime.context import ServiceContext
@@ -29,9 +29,9 @@ def list_versions(as_json: JsonFlag = False) -> None:
         emit({"models": [{name: getattr(row, name) for name in _LISTED} for row in rows]})
         return
     if not rows:
-        say("no model version yet; `tplus forecast` or `tplus train` makes the first")
+        echo("no model version yet; `tplus forecast` or `tplus train` makes the first")
     for row in rows:
-        say(
+        echo(
             f"{row.id:>5}  {row.group:<8} {row.strategy:<10} {row.forecaster:<12} {row.status:<10} "
             f"{row.trained_at:%Y-%m-%d}  {row.reason}"
         )
@@ -52,9 +52,9 @@ def show_version(version: int = typer.Argument(..., help="Number of the version.
         return
     for name, value in document.items():
         if name != "decisions":
-            say(f"{name:<12} {value}")
+            echo(f"{name:<12} {value}")
     for decision in decisions:
-        say(f"decided {decision['decided_at']:%Y-%m-%d %H:%M}Z: {decision['status']}, {decision['reason']}")
+        echo(f"decided {decision['decided_at']:%Y-%m-%d %H:%M}Z: {decision['status']}, {decision['reason']}")
 
 
 _Reason = Annotated[str, typer.Option("--reason", help="Reason; stored with the decision and in the audit.")]
@@ -106,7 +106,7 @@ def _print_change(change: Change, as_json: bool) -> None:
         emit({"group": now.group, "strategy": now.strategy, "champion": now.id, "before": former})
         return
     if before is not None and before.id == now.id:
-        say(f"version {now.id} ({now.forecaster}) serves {now.group} {now.strategy} already; nothing changed")
+        echo(f"version {now.id} ({now.forecaster}) serves {now.group} {now.strategy} already; nothing changed")
         return
     place = "" if before is None else f", instead of version {before.id} ({before.forecaster})"
-    say(f"version {now.id} ({now.forecaster}) serves {now.group} {now.strategy} from the next edition on{place}")
+    echo(f"version {now.id} ({now.forecaster}) serves {now.group} {now.strategy} from the next edition on{place}")

@@ -14,7 +14,7 @@ from service.api.common.schemas import Strategy
 from service.api.figures.read_figure import FigureQuery, read_figure
 from service.api.figures.schemas import FigureAnswer, FigureKind, FigureRange
 from service.charts.theme import ThemeName
-from service.cli.common import JsonFlag, emit, parse_date, say
+from service.cli.common import JsonFlag, echo, emit, parse_date
 from service.cli.plots.html import page
 from service.cli.plots.image import Size, picture
 from service.db.session import Database
@@ -74,7 +74,7 @@ def plot(
     if as_json:
         emit({"out": str(out), "symbol": answer.symbol, "as_of": answer.as_of, "caption": answer.caption})
         return
-    say(f"{out}: {answer.title}. {answer.caption}")
+    echo(f"{out}: {answer.title}. {answer.caption}")
 
 
 def _read(settings: Settings, query: FigureQuery) -> FigureAnswer:

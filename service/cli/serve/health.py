@@ -40,7 +40,7 @@ def scheduler(
             f"the newest heartbeat of a scheduler of {where} is {age:.0f} s old, older than its lease of "
             f"{settings.lease_seconds} s; see its log, or restart it"
         )
-    _say(f"heartbeat of a scheduler of {where} {max(age, 0):.0f} s ago")
+    _echo(f"heartbeat of a scheduler of {where} {max(age, 0):.0f} s ago")
 
 
 @app.command("api")
@@ -60,11 +60,11 @@ def api() -> None:
         connection.close()
     if answer.status != 200:
         raise TplusError(f"{where} is not ready: {_detail(body) or f'it answers {answer.status}'}")
-    _say(f"{where} is ready")
+    _echo(f"{where} is ready")
 
 
-def _say(sentence: str) -> None:
-    # Not `say` of the other commands: its module loads the whole service, and a check runs every few seconds.
+def _echo(sentence: str) -> None:
+    # Not `echo` of the other commands: its module loads the whole service, and a check runs every few seconds.
     sys.stdout.write(sentence + "\n")
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from service.api.common.rows import RunRow, columns_of, read_rows
 from service.bootstrap import require_watchlist
-from service.cli.common import JsonFlag, emit, say, service
+from service.cli.common import JsonFlag, echo, emit, service
 from service.cli.serve.forecast_output import forecast_document, forecast_lines
 from service.db.tables import runs
 from service.errors import NotFound, TplusError
@@ -70,7 +70,7 @@ def forecast(
             emit(document)
         else:
             for line in forecast_lines(document):
-                say(line)
+                echo(line)
         _raise_failures(_rows(context, ids))
         _raise_permanent(document["forecasts"])
 
@@ -84,7 +84,7 @@ def _one_off(jobs: Sequence[str], shown: str, *, as_json: bool) -> None:
         else:
             for row in rows:
                 counts = ", ".join(f"{count} {name}" for name, count in sorted(row.counts.items())) or "nothing to do"
-                say(f"{row.job} {row.scope} {row.session}: {row.state} ({counts})")
+                echo(f"{row.job} {row.scope} {row.session}: {row.state} ({counts})")
         _raise_failures(rows)
 
 

@@ -19,6 +19,8 @@ GLOSSARY_HEADER = "| term | meaning | instead of |"
 ALLOWED_NAMES: Mapping[tuple[str, str], str] = {
     ("fold", "models/backtest/"): "a fold of a walk-forward split is the standard term",
     ("fold", "service/backtest/"): "a fold of a walk-forward split is the standard term",
+    ("requests", "service/db/tables/control.py"): "part of the term: run_requests",
+    ("actions", "service/db/tables/prices.py"): "part of the term: corporate_actions",
 }
 """(banned word, start of a path) -> why names there may contain the word."""
 

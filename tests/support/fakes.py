@@ -10,7 +10,7 @@ import pandas as pd
 from service.db.session import Database
 from service.market.exchange_calendar import get_calendar
 from service.market.instruments import Instrument, add_symbols, list_instruments
-from service.prices.pull.fetcher import IngestContext, PullOutcome, pull_symbols
+from service.prices.pull.fetcher import PullContext, PullOutcome, pull_symbols
 from service.prices.sources.base import Action, FetchedPrices, InstrumentMeta, NoData, Record, UnknownSymbol
 from service.settings import Settings
 
@@ -89,7 +89,7 @@ class World:
     def pull(self, session: date, *symbols: str, at: datetime | None = None) -> dict[str, PullOutcome]:
         """Pull at 23:00 UTC of the session, half an hour after XNYS settles; returns the outcomes in order."""
         moment = evening(session) if at is None else at
-        context = IngestContext(self.database, self.source, self.settings, get_calendar, self.volatility)
+        context = PullContext(self.database, self.source, self.settings, get_calendar, self.volatility)
         instruments = self.instruments(*(symbols or self.source.symbols()))
         return {outcome.symbol: outcome for outcome in pull_symbols(context, instruments, session, moment)}
 

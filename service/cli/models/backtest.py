@@ -78,7 +78,7 @@ def backtest(
         first=first,
         last=last,
         refit=refit,
-        stop_sessions=stop,
+        validation_sessions=stop,
         networks=parse_names(networks),
         seeds=seeds,
         lookbacks=_lookbacks(lookbacks),

@@ -31,7 +31,7 @@ from service.prices.sources.base import (
 from service.settings import Settings
 from service.vocabulary import SymbolState
 
-__all__ = ["IngestContext", "PullOutcome", "pull_symbols"]
+__all__ = ["PullContext", "PullOutcome", "pull_symbols"]
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def _unfenced(_connection: Connection) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class IngestContext:
+class PullContext:
     """What a pull needs.
 
     Attributes:
@@ -100,7 +100,7 @@ class _Plan:
 
 
 def pull_symbols(
-    context: IngestContext, symbols: Sequence[Instrument], session: date, at: datetime
+    context: PullContext, symbols: Sequence[Instrument], session: date, at: datetime
 ) -> Iterator[PullOutcome]:
     """Pull symbols: the whole history first, later an overlap with missing and suspect sessions.
 
@@ -139,7 +139,7 @@ def pull_symbols(
 class _Pull:
     """One pull in progress: thread pool, circuit breaker, deadline and plan."""
 
-    def __init__(self, context: IngestContext, merger: HistoryMerger, plan: _Plan) -> None:
+    def __init__(self, context: PullContext, merger: HistoryMerger, plan: _Plan) -> None:
         self._context = context
         self._merger = merger
         self._plan = plan

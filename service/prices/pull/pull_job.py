@@ -10,7 +10,7 @@ from service.db.tables import runs
 from service.market.exchange_calendar import get_calendar
 from service.market.instruments import Instrument, list_instruments, set_state
 from service.prices.pull.alerts import missing_share, notify_lasting, notify_unknown
-from service.prices.pull.fetcher import IngestContext, PullOutcome, pull_symbols
+from service.prices.pull.fetcher import PullContext, PullOutcome, pull_symbols
 from service.prices.pull.probe import pick_probes
 from service.prices.pull.rate_limit import paused_until, trip
 from service.prices.pull.unscheduled_closures import mark_closures, notify_closed
@@ -57,7 +57,7 @@ def pull(context: ServiceContext, run: Run) -> None:
         probes = () if context.source.can_replay else pick_probes(connection)
     before = context.calendars.final_at(run.scope, context.calendars.get(run.scope).previous(run.session))
     todo = [i for i in known if i.symbol not in settled and not _rests(i, at, before)]
-    ingest = IngestContext(
+    ingest = PullContext(
         context.database,
         context.source,
         context.settings,

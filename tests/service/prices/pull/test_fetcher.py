@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from service.db.tables import bars, change_counters, instruments, quarantine, sessions
 from service.market.exchange_calendar import get_calendar
-from service.prices.pull.fetcher import IngestContext, pull_symbols
+from service.prices.pull.fetcher import PullContext, pull_symbols
 from service.prices.repository import read_actions
 from service.prices.sources.base import (
     Action,
@@ -233,7 +233,7 @@ def test_a_pull_left_early_leaves_no_thread(world: World) -> None:
     symbols = [f"S{number:02}" for number in range(20)]
     for symbol in symbols:
         world.source.bars[symbol] = bars_frame(JANUARY[:3], CLOSES[:3])
-    context = IngestContext(world.database, world.source, world.settings, get_calendar)
+    context = PullContext(world.database, world.source, world.settings, get_calendar)
     pull = pull_symbols(context, world.instruments(*symbols), JANUARY[2], evening(JANUARY[2]))
     next(iter(pull))
     pull.close()  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from service.db.session import Database
 from service.db.tables import bar_revisions
 from service.market.exchange_calendar import get_calendar
-from service.prices.pull.fetcher import IngestContext, PullOutcome, pull_symbols
+from service.prices.pull.fetcher import PullContext, PullOutcome, pull_symbols
 from service.prices.quarantine.symbol_holds import Hold, clear_holds, list_holds
 from service.prices.sources.yahoo import YahooSource
 from service.settings import Settings
@@ -38,7 +38,7 @@ class Vendor:
         """Pull at 23:00 UTC of a session."""
         at = datetime(session.year, session.month, session.day, 23, tzinfo=UTC)
         self.standin.until = at
-        context = IngestContext(
+        context = PullContext(
             self.world.database, self.source, self.world.settings, get_calendar, probes=("OTHER",)  # type: ignore[arg-type]
         )  # fmt: skip
         wanted = self.world.instruments(*(symbols or ("MADE",)))
@@ -81,7 +81,7 @@ def test_a_row_of_today_before_the_close_is_not_kept(vendor: Vendor) -> None:
     vendor.night(SESSIONS_SEEN[0])
     noon = datetime(2018, 11, 13, 17, tzinfo=UTC)
     vendor.standin.until = noon
-    context = IngestContext(vendor.world.database, vendor.source, vendor.world.settings, get_calendar)  # type: ignore[arg-type]
+    context = PullContext(vendor.world.database, vendor.source, vendor.world.settings, get_calendar)  # type: ignore[arg-type]
     (outcome,) = pull_symbols(context, vendor.world.instruments("MADE"), SESSIONS_SEEN[1], noon)
     assert (outcome.state, outcome.counts) == ("no_bar", {"partial": 1})
     assert vendor.closes() == traded(31)  # 1 October to 12 November 2018 are 31 sessions

@@ -13,7 +13,7 @@ from service.db.tables import change_counters, forecasts, quarantine, run_outcom
 from service.market.exchange_calendar import get_calendar
 from service.market.instruments import list_instruments
 from service.market.sessions import closed_sessions
-from service.prices.pull.fetcher import IngestContext, pull_symbols
+from service.prices.pull.fetcher import PullContext, pull_symbols
 from service.prices.sources.base import Transient
 from tests.support.recorded import RecordedWalks, Walk
 from tests.support.service_factory import Service, ServiceOptions, make_service
@@ -121,7 +121,7 @@ def test_every_reader_of_the_exchange_learns_that_it_is_open_again(place: Place)
     context = place.service.context
     with place.service.database.reading() as connection:
         mine = list_instruments(connection, ["AAA.L"])
-    ingest = IngestContext(context.database, context.source, context.settings, get_calendar)
+    ingest = PullContext(context.database, context.source, context.settings, get_calendar)
     assert [outcome.state for outcome in pull_symbols(ingest, mine, FRIDAY, at(8, 19))] == ["ok"]
     assert place.closed() == []
     assert place.rows(counter)[0].counter == before + 1

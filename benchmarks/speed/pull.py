@@ -1,7 +1,7 @@
-"""Speed of the pull and of the frames: 51 stocks of recorded prices into a new database, then back out.
+"""Speed of the pull and of the panel: 51 stocks of recorded prices into a new database, and out again.
 
-Run from the repository root: `python -m benchmarks.speed.ingest [FOLDER]`. Prints `name value unit bar`; those of
-PostgreSQL, a server of its own with its data safe on disk as in production, only where its binaries are found.
+Run from the repository root: `python -m benchmarks.speed.pull [FOLDER]`. Prints `name value unit bar`; those of
+PostgreSQL, a separate server with durable writes as in production, only if its binaries are found.
 """
 
 import sys
@@ -19,7 +19,7 @@ from service.market.exchange_calendar import get_calendar
 from service.market.instruments import add_symbols, list_instruments
 from service.prices.panel import PanelQuery, load_panel
 from service.prices.pull.fetch_ranges import calendar_around
-from service.prices.pull.fetcher import IngestContext, pull_symbols
+from service.prices.pull.fetcher import PullContext, pull_symbols
 from service.prices.sources.files import FilesSource
 from service.settings import Settings
 from tests.support.postgres import NoPostgres, Options, find_binaries, running_server
@@ -33,12 +33,12 @@ _SESSION = date(2018, 12, 31)
 _AT = datetime(2018, 12, 31, 23, tzinfo=UTC)
 
 
-def pull(context: IngestContext) -> tuple[int, float]:
-    """Pull every symbol of the source; how many bars were stored, in how many seconds."""
+def pull(context: PullContext) -> tuple[int, float]:
+    """Pull all symbols of the source; return the number of stored bars and the seconds."""
     with context.database.transaction() as connection:
         add_symbols(connection, context.source.symbols(), _AT, {})
         instruments = list_instruments(connection)
-    # Built once per process and shared by every pull: not part of the speed.
+    # Built once per process and shared by all pulls, so it is not timed.
     calendar_around(context.calendars, "XNYS", _SESSION, _SESSION)
     begin = perf_counter()
     outcomes = list(pull_symbols(context, instruments, _SESSION, _AT))
@@ -50,8 +50,8 @@ def pull(context: IngestContext) -> tuple[int, float]:
         return connection.execute(select(func.count()).select_from(bars)).scalar_one(), took
 
 
-def read(context: IngestContext, rows: int | None) -> float:
-    """Seconds to load every symbol's frame."""
+def read(context: PullContext, rows: int | None) -> float:
+    """Return the seconds to load the price histories of all symbols."""
     symbols = tuple(context.source.symbols())
     begin = perf_counter()
     with context.database.reading() as connection:
@@ -77,7 +77,7 @@ def _measure(folder: Path, urls: list[str], name: str, bar: int) -> None:
         database = Database(url)
         upgrade(database)
         # A new source each time: its files are read and parsed again.
-        context = IngestContext(database, FilesSource(folder), Settings(source=f"files:{folder}"), get_calendar)
+        context = PullContext(database, FilesSource(folder), Settings(source=f"files:{folder}"), get_calendar)
         count, took = pull(context)
         pulls.append(count / took)
         if url == urls[-1]:
@@ -86,13 +86,13 @@ def _measure(folder: Path, urls: list[str], name: str, bar: int) -> None:
         database.close()
 
 
-def _report(context: IngestContext, name: str) -> None:
+def _report(context: PullContext, name: str) -> None:
     print(f"pull{name}_again {_again(context):.2f} s -")
     print(f"frames{name}_recent {min(read(context, _RECENT_ROWS) for _ in range(3)):.3f} s {_BAR_RECENT}")
     print(f"frames{name}_whole {min(read(context, None) for _ in range(3)):.3f} s {_BAR_WHOLE}")
 
 
-def _again(context: IngestContext) -> float:
+def _again(context: PullContext) -> float:
     with context.database.reading() as connection:
         instruments = list_instruments(connection)
     begin = perf_counter()

@@ -42,8 +42,8 @@ def backtest(
     refit: Annotated[
         int, typer.Option("--refit", min=1, max=_MOST, metavar="SESSIONS", help="Sessions forecast per fit.")
     ] = 252,
-    stop: Annotated[
-        int, typer.Option("--stop", min=1, max=_MOST, metavar="SESSIONS", help="Early-stopping span.")
+    validation: Annotated[
+        int, typer.Option("--validation", "--stop", min=1, max=_MOST, metavar="SESSIONS", help="Validation span.")
     ] = VALIDATION_SESSIONS,
     networks: Annotated[
         str, typer.Option("--networks", metavar="NAMES", help="Networks, separated by commas; '' for none.")
@@ -78,7 +78,7 @@ def backtest(
         first=first,
         last=last,
         refit=refit,
-        validation_sessions=stop,
+        validation_sessions=validation,
         networks=parse_names(networks),
         seeds=seeds,
         lookbacks=_lookbacks(lookbacks),

@@ -108,7 +108,7 @@ def test_other_options_make_other_fold_results(prices: Path, tmp_path: Path) -> 
     plain = ("--baselines", "random_walk", "--networks", "", "--json", "--jobs", "1", "--strategies", "one_step")
     first = line.run(*arguments(prices, out, *plain))
     second = line.run(*arguments(prices, out, *plain))
-    other = line.run(*arguments(prices, out, *plain, "--stop", "200"))
+    other = line.run(*arguments(prices, out, *plain, "--validation", "200"))
     assert [each.document["made"] for each in (first, second, other)] == [13, 0, 13]
 
 

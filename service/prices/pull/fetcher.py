@@ -110,7 +110,7 @@ def pull_symbols(
 
     Args:
         context: What to work with.
-        symbols: Whom to pull; the results come in this order.
+        symbols: Instruments to pull; the results are in this order.
         session: The session the pull is for.
         at: Aware UTC market time.
 

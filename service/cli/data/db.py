@@ -33,7 +33,7 @@ def check(as_json: JsonFlag = False) -> None:
     if as_json:
         emit({"faults": faults})
     elif not faults:
-        echo("the hashes of all editions and score batches are correct, and none is missing")
+        echo("all editions and score batches match their hashes, none is missing")
     if faults:
         raise DatabaseError("; ".join(faults))
 

@@ -1,4 +1,4 @@
-"""Recorded prices of a folder as a panel, for measuring accuracy without the service."""
+"""Load the recorded prices of a folder as a panel, for benchmarks of accuracy without the service."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,22 +11,22 @@ from models.errors import FrameError
 from models.preprocessing.frame import DateArray, FloatArray, Panel, PriceHistory
 
 SETTLE = np.timedelta64(90, "m")
-"""A bar is final this long after its session's close."""
+"""Time after a session's close at which its bar is final."""
 
 
 def load_panel(folder: Path, symbols: Iterable[str], references: Iterable[str], calendar: str = "XNYS") -> Panel:
-    """Read gzipped CSV files and lay them on an exchange's session grid.
+    """Read gzipped CSV files and return them on the session grid of an exchange.
 
-    Open, high and low are scaled by `adj_close / close`, so that all prices are on the basis of adj_close.
+    Open, high and low are scaled by `adj_close / close`, so that all prices have the basis of adj_close.
 
     Args:
-        folder: Any depth of folders below it is searched for `<symbol>.csv.gz` (a leading ^ may be absent).
+        folder: Searched at any depth for `<symbol>.csv.gz` (a leading ^ may be missing in the file name).
         symbols: Symbols to forecast.
         references: Reference series, on the same calendar.
         calendar: Name in exchange_calendars.
 
     Returns:
-        Frames in the order of `symbols`, each from its first to its last recorded session.
+        Price histories in the order of `symbols`, each from its first to its last recorded session.
 
     Raises:
         FrameError: A symbol has no file below the folder.
@@ -36,26 +36,25 @@ def load_panel(folder: Path, symbols: Iterable[str], references: Iterable[str], 
     sessions = closes.index.to_numpy().astype("datetime64[D]")
     final_at = (closes.dt.tz_convert(None).to_numpy().astype("datetime64[s]") + SETTLE).astype("datetime64[s]")
 
-    def frame(symbol: str) -> PriceHistory:
+    def history(symbol: str) -> PriceHistory:
         path = paths.get(symbol) or paths.get(symbol.removeprefix("^"))
         if path is None:
-            raise FrameError(f"{symbol}: no {symbol}.csv.gz below {folder}; name a symbol that is recorded there")
-        return _frame(symbol, calendar, pd.read_csv(path, parse_dates=["date"]), (sessions, final_at))
+            raise FrameError(f"{symbol}: no {symbol}.csv.gz below {folder}; use a symbol that is recorded there")
+        return _history(symbol, calendar, pd.read_csv(path, parse_dates=["date"]), sessions, final_at)
 
     return Panel(
-        frames=tuple(frame(symbol) for symbol in symbols),
-        references={symbol: frame(symbol) for symbol in references},
+        frames=tuple(history(symbol) for symbol in symbols),
+        references={symbol: history(symbol) for symbol in references},
     )
 
 
 def recorded_symbols(folder: Path) -> tuple[str, ...]:
-    """Names of the files of one folder, sorted."""
+    """Return the sorted symbols of the files of one folder."""
     return tuple(sorted(path.name.removesuffix(".csv.gz") for path in folder.glob("*.csv.gz")))
 
 
-def _frame(symbol: str, calendar: str, bars: pd.DataFrame, grid: tuple[DateArray, DateArray]) -> PriceHistory:
-    """One symbol on the grid; a session without a row is a hole, a row without a session is left out."""
-    sessions, final_at = grid
+def _history(symbol: str, calendar: str, bars: pd.DataFrame, sessions: DateArray, final_at: DateArray) -> PriceHistory:
+    """Return one symbol on the grid; a session without a row is a hole, a row without a session is left out."""
     days = bars["date"].to_numpy().astype("datetime64[D]")
     inside = (sessions >= days[0]) & (sessions <= days[-1])
     on_grid = bars.set_index(pd.DatetimeIndex(days)).reindex(pd.DatetimeIndex(sessions[inside]))

@@ -1,9 +1,9 @@
-"""Everything that is measured, one after the other, beside what was asked: `make bench`.
+"""Run all benchmarks one after another and compare their figures with the goals: `make bench`.
 
     python -m benchmarks.run [NAME ...]
 
-Each benchmark runs in a process of its own, so that none inherits another's memory or warm caches. Exits with 1
-where a figure is missing or outside its bound.
+Each benchmark runs in its own process, so that none inherits another's memory or warm caches. Exits with 1
+if a figure is missing or outside its bounds.
 """
 
 import json
@@ -20,11 +20,11 @@ class Figure:
     """One figure and its bounds.
 
     Attributes:
-        what: For a person.
-        read: Takes the figure out of what the benchmark printed.
-        low: Least value allowed (inclusive), None = no bound.
-        high: Largest value allowed (inclusive), None = no bound.
-        unit: Of the value and its bounds.
+        what: Description of the figure.
+        read: Returns the figure from the output of the benchmark.
+        low: Lower bound (inclusive), None = no bound.
+        high: Upper bound (inclusive), None = no bound.
+        unit: Unit of the value and its bounds.
     """
 
     what: str
@@ -33,8 +33,8 @@ class Figure:
     high: float | None
     unit: str
 
-    def asked(self) -> str:
-        """The bounds in words."""
+    def goal(self) -> str:
+        """Return the bounds as text."""
         if self.low is not None and self.high is not None:
             return f"{self.low:,.4g} to {self.high:,.4g} {self.unit}"
         if self.low is not None:
@@ -42,13 +42,13 @@ class Figure:
         return f"at most {self.high:,.4g} {self.unit}"
 
     def is_met(self, value: float) -> bool:
-        """Whether a value lies inside the bounds."""
+        """Return whether a value is inside the bounds."""
         return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """One benchmark: a module run as a program, and the figures it prints."""
+    """One benchmark: a module that runs as a program, and the figures that it prints."""
 
     name: str
     module: str
@@ -56,12 +56,12 @@ class Bench:
 
 
 def in_json(key: str) -> Callable[[str], float]:
-    """Reads a top-level number of the JSON document a benchmark printed."""
+    """Return a reader of a top-level number of the JSON document that a benchmark prints."""
     return lambda text: float(json.loads(text[text.index("{") : text.rindex("}") + 1])[key])
 
 
 def on_line(name: str) -> Callable[[str], float]:
-    """Reads the number after a name, where a benchmark prints `name value unit bar` lines."""
+    """Return a reader of the number after a name in `name value unit bar` lines."""
 
     def read(text: str) -> float:
         found = re.search(rf"^{re.escape(name)} (\S+)", text, re.MULTILINE)
@@ -73,7 +73,7 @@ def on_line(name: str) -> Callable[[str], float]:
 
 
 def near(goal: float) -> tuple[float, float]:
-    """Bounds half a percent either side of a goal."""
+    """Return bounds of half a percent on both sides of a goal."""
     return goal * 0.995, goal * 1.005
 
 
@@ -92,10 +92,10 @@ BENCHES: tuple[Bench, ...] = (
         (Figure("both strategies, 3 seeds, 51 stocks, start-up included", in_json("seconds"), None, 120.0, "s"),),
     ),
     Bench(
-        "ingest",
-        "benchmarks.speed.ingest",
+        "pull",
+        "benchmarks.speed.pull",
         (
-            Figure("ingest from files into SQLite", on_line("pull_cold"), 150_000.0, None, "bars/s"),
+            Figure("pull from files into SQLite", on_line("pull_cold"), 150_000.0, None, "bars/s"),
             Figure("the same into PostgreSQL", on_line("pull_postgres_cold"), 100_000.0, None, "bars/s"),
         ),
     ),
@@ -117,7 +117,7 @@ BENCHES: tuple[Bench, ...] = (
     Bench(
         "replayed_year",
         "benchmarks.speed.replayed_year",
-        (Figure("replayed year of 51 symbols, random walk alone", on_line("replayed_year"), None, 300.0, "s"),),
+        (Figure("replayed year of 51 symbols, random walk only", on_line("replayed_year"), None, 300.0, "s"),),
     ),
     Bench(
         "api",
@@ -149,7 +149,7 @@ BENCHES: tuple[Bench, ...] = (
 
 
 def measure(bench: Bench) -> list[str]:
-    """Run one benchmark and compare; one table line per figure, those outside their bounds marked."""
+    """Run one benchmark and return a table line per figure; figures outside their bounds are marked."""
     begun = perf_counter()
     print(f"-- {bench.name}: python -m {bench.module}", flush=True)
     done = subprocess.run([sys.executable, "-m", bench.module], stdout=subprocess.PIPE, text=True)
@@ -159,25 +159,25 @@ def measure(bench: Bench) -> list[str]:
 
 
 def row(figure: Figure, printed: str, bench: Bench) -> str:
-    """The table line of one figure."""
+    """Return the table line of one figure."""
     command = f"`python -m {bench.module}`"
     try:
         value = figure.read(printed)
     except (ValueError, KeyError) as error:
-        return f"| {figure.what} | {figure.asked()} | **absent**: {error} | {command} |"
+        return f"| {figure.what} | {figure.goal()} | **missing**: {error} | {command} |"
     reached = f"{value:,.4g} {figure.unit}" if value < 10_000 else f"{value:,.0f} {figure.unit}"
-    return f"| {figure.what} | {figure.asked()} | {reached if figure.is_met(value) else f'**{reached}**'} | {command} |"
+    return f"| {figure.what} | {figure.goal()} | {reached if figure.is_met(value) else f'**{reached}**'} | {command} |"
 
 
 def main(names: list[str]) -> int:
-    """Measure the benchmarks named, or all; returns the exit status."""
+    """Run the named benchmarks, or all, and return the exit status."""
     known = [bench.name for bench in BENCHES]
     unknown = sorted(set(names) - set(known))
     if unknown:
-        print(f"no benchmark is called {', '.join(unknown)}; there are {', '.join(known)}", file=sys.stderr)
+        print(f"unknown benchmark: {', '.join(unknown)}; choose from {', '.join(known)}", file=sys.stderr)
         return 2
     lines = [line for bench in BENCHES if not names or bench.name in names for line in measure(bench)]
-    print("\n| figure | asked | reached | command |\n|---|---|---|---|")
+    print("\n| figure | goal | reached | command |\n|---|---|---|---|")
     print("\n".join(lines))
     return int(any("**" in line for line in lines))
 

@@ -1,4 +1,4 @@
-"""The only place where time is read: machine time, and market time, live or replayed.
+"""Reads time, and nothing else does: machine time, and market time, live or replayed.
 
 Machine time (the database's clock) serves leases, heartbeats, retries and limits. Market time serves due
 times, as_of and issued_at. With the live clock they are the same; under replay market time is one row of the database.
@@ -17,7 +17,7 @@ class MachineClock(Protocol):
     """Reads machine time inside a transaction."""
 
     def now(self, connection: Connection) -> datetime:
-        """Aware UTC machine time."""
+        """Return aware UTC machine time."""
         ...
 
 
@@ -25,12 +25,12 @@ class MarketClock(Protocol):
     """Reads market time inside a transaction."""
 
     def now(self, connection: Connection) -> datetime:
-        """Aware UTC market time."""
+        """Return aware UTC market time."""
         ...
 
 
 def process_now() -> datetime:
-    """This process's wall clock, aware UTC: for log lines and for databases without a clock of their own."""
+    """Return this process's wall clock, aware UTC: for log lines and for databases without a clock of their own."""
     return datetime.now(UTC)  # noqa: TID251
 
 
@@ -38,7 +38,7 @@ class DatabaseClock:
     """Machine time: the server's clock on PostgreSQL, the one host's clock on SQLite."""
 
     def now(self, connection: Connection) -> datetime:
-        """Aware UTC machine time."""
+        """Return aware UTC machine time."""
         if connection.dialect.name == "sqlite":
             return process_now()
         value: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
@@ -52,7 +52,7 @@ class SystemMarketClock:
         self._machine = machine
 
     def now(self, connection: Connection) -> datetime:
-        """Aware UTC market time."""
+        """Return aware UTC market time."""
         return self._machine.now(connection)
 
 
@@ -60,7 +60,7 @@ class ReplayMarketClock:
     """Replayed market time: one row that the active scheduler moves from event to event."""
 
     def now(self, connection: Connection) -> datetime:
-        """Aware UTC market time.
+        """Return aware UTC market time.
 
         Raises:
             DatabaseError: the row is missing.

@@ -1,4 +1,4 @@
-"""Log lines: JSON, one event a line, so that any collector can read them."""
+"""Writes log lines as JSON, one event per line, for any collector."""
 
 import logging
 import sys
@@ -9,8 +9,8 @@ import structlog
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
-_CHATTY = ("alembic", "exchange_calendars", "peewee", "yfinance", "asyncio", "urllib3")
-"""Libraries whose info lines are of no use to users."""
+_VERBOSE = ("alembic", "exchange_calendars", "peewee", "yfinance", "asyncio", "urllib3")
+"""Libraries whose info lines do not help users."""
 
 
 def configure_logs(level: str, stream: TextIO | None = None) -> None:
@@ -22,7 +22,7 @@ def configure_logs(level: str, stream: TextIO | None = None) -> None:
             show.
     """
     target = stream or sys.stderr
-    person = target.isatty()
+    is_terminal = target.isatty()
     shared: list[structlog.types.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -35,7 +35,7 @@ def configure_logs(level: str, stream: TextIO | None = None) -> None:
         cache_logger_on_first_use=True,
     )
     renderer: structlog.types.Processor = structlog.processors.JSONRenderer()
-    if person:
+    if is_terminal:
         renderer = structlog.dev.ConsoleRenderer()
     handler = logging.StreamHandler(target)
     formatter = structlog.stdlib.ProcessorFormatter(
@@ -45,6 +45,6 @@ def configure_logs(level: str, stream: TextIO | None = None) -> None:
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.WARNING if person and level == "info" else _LEVELS[level])
-    for name in _CHATTY:
+    root.setLevel(logging.WARNING if is_terminal and level == "info" else _LEVELS[level])
+    for name in _VERBOSE:
         logging.getLogger(name).setLevel(max(_LEVELS[level], logging.WARNING))

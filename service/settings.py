@@ -83,7 +83,8 @@ class Settings(BaseSettings):
     )
     symbols: SymbolList = Field(
         (),
-        description="watchlist of a new database, separated by commas; empty = the sample's, or five stocks on yahoo",
+        description="watchlist of a new database, separated by commas; empty = all symbols of the sample, or five "
+        "large stocks on yahoo",
     )
     reference_symbols: SymbolList = Field(
         ("SPY", "^VIX"), description="series used as inputs for equities; `:market` or `:volatility` sets the role"
@@ -91,7 +92,9 @@ class Settings(BaseSettings):
     groups: SymbolList = Field(
         (), description="training groups of single symbols, as `SYMBOL=group`, separated by commas"
     )
-    calendars: SymbolList = Field((), description="exchange calendars of symbols, as `SYMBOL=calendar`, by comma")
+    calendars: SymbolList = Field(
+        (), description="exchange calendars of single symbols, as `SYMBOL=calendar`, separated by commas"
+    )
     host: str = Field("127.0.0.1", description="address the API listens on")
     port: int = Field(8000, ge=1, le=65535, description="port the API listens on")
     lookback: int = Field(5, ge=1, le=60, description="sessions in a window (T-5..T-1)")
@@ -103,14 +106,18 @@ class Settings(BaseSettings):
     seeds: SeedList = Field((0, 1, 2), description="seeds whose forecasts are averaged, separated by commas")
     settle_minutes: int = Field(90, ge=0, le=600, description="a bar is final this long after the close")
     settle_minutes_continuous: int = Field(60, ge=0, le=600, description="the same on 24/7 and 24/5 calendars")
-    grace_minutes: int = Field(180, ge=0, le=1200, description="24/7 and 24/5: how long after settling is on time")
+    grace_minutes: int = Field(
+        180, ge=0, le=1200, description="how long after settling a forecast is on time, on 24/7 and 24/5 calendars"
+    )
     overlap_sessions: int = Field(10, ge=1, le=100, description="stored sessions that every pull fetches again")
     fetch_workers: int = Field(3, ge=1, le=8, description="symbols fetched in parallel")
-    pull_limit_seconds: float = Field(1800.0, gt=0, le=86400, description="a pull fetches no further symbol after this")
+    pull_limit_seconds: float = Field(
+        1800.0, gt=0, le=86400, description="a pull fetches no further symbol after this time"
+    )
     lease_seconds: int = Field(30, ge=2, le=3600, description="how long a claim holds without a heartbeat")
     poll_seconds: float = Field(1.0, gt=0, le=60, description="interval at which the scheduler checks for due work")
     max_attempts: int = Field(4, ge=1, le=20, description="attempts of a run before it fails")
-    retry_seconds: float = Field(20.0, ge=0, le=3600, description="first wait before a retry; doubles each time")
+    retry_seconds: float = Field(20.0, ge=0, le=3600, description="wait before the first retry; doubles each time")
     train_limit_seconds: int = Field(1800, ge=10, le=86400, description="a training that takes longer is stopped")
     yahoo_standin_url: str | None = Field(None, description="tests only: a loopback server instead of Yahoo")
     browser: str | None = Field(
@@ -155,7 +162,7 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
-    def _check_together(self) -> Self:
+    def _check_combinations(self) -> Self:
         if self.source == "yahoo" and self.market_clock.mode == "replay":
             raise ValueError(
                 "TPLUS_SOURCE=yahoo has no record of past states and cannot be replayed; set TPLUS_CLOCK=system"
@@ -200,8 +207,8 @@ class Settings(BaseSettings):
         """
         if self.database_url is None:
             return self.data_dir.absolute() / f"artifacts-{Path(self._file_name()).stem}"
-        named = _LOGIN.sub(r"\g<user>@", self.url, count=1)
-        return self.data_dir.absolute() / f"artifacts-{hashlib.sha256(named.encode()).hexdigest()[:10]}"
+        plain = _LOGIN.sub(r"\g<user>@", self.url, count=1)
+        return self.data_dir.absolute() / f"artifacts-{hashlib.sha256(plain.encode()).hexdigest()[:10]}"
 
     def _file_name(self) -> str:
         kind, _, folder = self.source_name.partition(":")
@@ -230,10 +237,10 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         SettingsError: one sentence per bad or unknown variable.
     """
     variables = os.environ if environment is None else environment  # noqa: TID251
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    names = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     for name in variables:
-        if name.startswith(PREFIX) and name not in known:
-            close = get_close_matches(name, known, n=1)
+        if name.startswith(PREFIX) and name not in names:
+            close = get_close_matches(name, names, n=1)
             hint = f"did you mean {close[0]}?" if close else "see the table in docs/settings.md"
             raise SettingsError(f"{name} is not a setting; {hint}")
     values = {name[len(PREFIX) :].lower(): value for name, value in variables.items() if name.startswith(PREFIX)}

@@ -1,9 +1,9 @@
-"""Make service/prices/sources/sample.csv.gz from the stock table of bokeh_sampledata; run by hand, see sample.md.
+"""Make service/prices/sources/sample.csv.gz from the stock table of bokeh_sampledata; run manually, see sample.md.
 
     python tools/build_sample.py bokeh_sampledata-2026.1-py3-none-any.whl service/prices/sources/sample.csv.gz
 
-The source holds as-traded figures and one close adjusted for everything. Each step of adjusted / raw close is
-an action; what kind and size follows from the rule by which that source adjusts, and is checked.
+The source has as-traded figures and one fully adjusted close. Each step of adjusted / raw close is a corporate
+action; its kind and size follow from the rule by which that source adjusts, and are checked.
 """
 
 import gzip
@@ -18,17 +18,17 @@ import pandas as pd
 
 TABLE = "bokeh_sampledata/_data/stocks.csv.gz"
 STEP = 1e-9
-"""Relative change of adjusted / raw close that is an action; the source's own noise is 1e-13."""
+"""Relative change of adjusted / raw close that counts as a corporate action; the source's rounding noise is 1e-13."""
 CENT_SLACK = 1e-3
-"""Distance from whole cents, in dollars, up to which a dividend is believed."""
+"""Distance from whole cents, in dollars, up to which a dividend is accepted."""
 JUMP_SLACK = 0.10
 """Relative distance between a split's ratio and the jump of the raw close on that day."""
 
 _log = logging.getLogger("build_sample")
 
 
-def actions_of(rows: pd.DataFrame) -> pd.DataFrame:
-    """Dividends in as-traded dollars and split ratios of one symbol, by row; 0 and 1 where there is none.
+def corporate_actions(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return dividends in as-traded dollars and split ratios of one symbol, by row; 0 and 1 if there is none.
 
     The source multiplies earlier closes by close / (close + dividend), both of the ex-date, and by 1 / ratio
     of a split: solved here for the dividend, which must come out in whole cents.
@@ -42,19 +42,19 @@ def actions_of(rows: pd.DataFrame) -> pd.DataFrame:
         if whole >= 2 and abs(1 / step[row] - whole) < STEP:
             jump = close[row - 1] / close[row]
             if abs(jump / whole - 1) > JUMP_SLACK:
-                raise SystemExit(f"{day}: a split of {whole} but the raw close moved by {jump}; look at the source")
+                raise SystemExit(f"{day}: a split of {whole} but the raw close moved by {jump}; check the source")
             split[row] = whole
         elif abs(cash - round(cash, 2)) <= CENT_SLACK and cash > 0:
             dividend[row] = round(cash, 2)
         else:
-            raise SystemExit(f"{day}: step {step[row]} is no split and {cash} no dividend; look at the source")
+            raise SystemExit(f"{day}: step {step[row]} is no split and {cash} no dividend; check the source")
     return pd.DataFrame({"dividend": dividend, "split": split}, index=rows.index)
 
 
 def convert(rows: pd.DataFrame) -> pd.DataFrame:
     """One symbol in the sample's columns, split-adjusted to its own last row."""
     rows = rows.sort_values("Date", ignore_index=True)
-    actions = actions_of(rows)
+    actions = corporate_actions(rows)
     later = actions["split"].iloc[::-1].cumprod().iloc[::-1].shift(-1, fill_value=1.0)
     prices = {name.lower(): (rows[name] / later).round(6) for name in ("Open", "High", "Low", "Close")}
     return pd.DataFrame(

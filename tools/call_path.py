@@ -1,4 +1,4 @@
-"""Print the path of one forecast run through the code, from the worker's claim to the committed edition.
+"""Print the functions that a forecast run enters, from the worker's claim to the committed edition.
 
     .venv/bin/python -m tools.call_path forecast [--all]
 
@@ -69,11 +69,11 @@ class InProcess:
         return task(request, report or (lambda _progress: None))
 
     def close(self) -> None:
-        """There is no process to end."""
+        """Do nothing: there is no process to end."""
 
 
 class PathTracer:
-    """Collects the stops of the calling thread, from the claim to the commit that follows the publish.
+    """Collects the stops of the calling thread, from the claim to the commit after the publish.
 
     Args:
         everything: Whether methods, database functions and callbacks are counted too.
@@ -96,7 +96,7 @@ class PathTracer:
         sys.setprofile(None)
 
     def commit(self, _connection: Connection) -> None:
-        """Take note of a commit: the first one after the publish ends the path."""
+        """Record a commit: the first one after the publish ends the path."""
         self.committed = self.committed or PUBLISH in self._seen
 
     def _profile(self, frame: FrameType, kind: str, _argument: object) -> None:
@@ -125,7 +125,7 @@ class PathTracer:
 
 
 def _module(code: CodeType) -> str | None:
-    """The dotted name of a code's module, None where it is not of `service` or `models`."""
+    """Return a code's module with dots; None outside `service` and `models`."""
     path = code.co_filename
     for package in ("service", "models"):
         if path.startswith(f"{ROOT / package}/"):
@@ -135,7 +135,7 @@ def _module(code: CodeType) -> str | None:
 
 @contextmanager
 def small_service() -> Iterator[ServiceContext]:
-    """A service over a new SQLite database with one symbol, whose prices are pulled."""
+    """Open a service over a new SQLite database with one symbol, whose prices are pulled."""
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(
             source="sample",

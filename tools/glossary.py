@@ -19,6 +19,8 @@ GLOSSARY_HEADER = "| term | meaning | instead of |"
 ALLOWED_NAMES: Mapping[tuple[str, str], str] = {
     ("fold", "models/backtest/"): "a fold of a walk-forward split is the standard term",
     ("fold", "service/backtest/"): "a fold of a walk-forward split is the standard term",
+    ("requests", "service/db/tables/control.py"): "part of the term: run_requests",
+    ("actions", "service/db/tables/prices.py"): "part of the term: corporate_actions",
 }
 """(banned word, start of a path) -> why names there may contain the word."""
 
@@ -225,11 +227,6 @@ class Findings:
     names: tuple[str, ...]
     phrases: tuple[str, ...]
 
-    @property
-    def counts(self) -> tuple[int, int]:
-        """Number of findings in names and in prose."""
-        return len(self.names), len(self.phrases)
-
 
 @cache
 def all_findings() -> Mapping[str, Findings]:
@@ -254,19 +251,3 @@ def _files() -> Iterator[Path]:
         yield from (ROOT / folder).rglob("*.py")
     for pattern in ("static/*.js", "templates/*.html"):
         yield from (ROOT / "service" / "dashboard").glob(pattern)
-
-
-def differences(found: Mapping[str, Findings], baseline: Mapping[str, tuple[int, int]]) -> list[str]:
-    """Return a sentence for each file whose findings are not those of the baseline."""
-    sentences = []
-    for file in sorted({*found, *baseline}):
-        now = found[file] if file in found else Findings((), ())
-        allowed = baseline.get(file, (0, 0))
-        for kind, count, most, details in zip(
-            ("names", "prose"), now.counts, allowed, (now.names, now.phrases), strict=True
-        ):
-            if count > most:
-                sentences.append(f"{file}: {count} findings in {kind}, {most} allowed: {'; '.join(details)}")
-            elif count < most:
-                sentences.append(f"{file}: {count} findings in {kind}, {most} in the baseline; lower the baseline")
-    return sentences

@@ -2,7 +2,7 @@
 
     .venv/bin/python -m tools.mutation_score
 
-`[tool.mutmut]` in pyproject.toml names the modules and their tests. The exit status is 1 where a module's score is
+`[tool.mutmut]` in pyproject.toml names the modules and their tests. The exit status is 1 if a module's score is
 below `MIN_SCORE`.
 """
 
@@ -36,7 +36,7 @@ class ModuleScore:
     Attributes:
         path: The module's file, relative to the root.
         killed: Number of mutants that a test failed on.
-        survivors: Names of the others, those that no test reaches included.
+        survivors: Names of the others, including those that no test reaches.
     """
 
     path: str
@@ -50,12 +50,12 @@ class ModuleScore:
 
     @property
     def score(self) -> float:
-        """Share of the mutants that were killed; 0 where there are none."""
+        """Share of the mutants that were killed; 0 without mutants."""
         return self.killed / self.total if self.total else 0.0
 
 
 def module_score(path: str, exit_codes: Mapping[str, int | None]) -> ModuleScore:
-    """Count the mutants of a module; `exit_codes` has one code for each mutant, None where it did not run."""
+    """Count the mutants of a module; `exit_codes` has one code for each mutant, None if it did not run."""
     survivors = tuple(name for name, code in exit_codes.items() if code not in KILLED)
     return ModuleScore(path, len(exit_codes) - len(survivors), survivors)
 
@@ -71,10 +71,15 @@ def read_scores(folder: Path) -> list[ModuleScore]:
 
 
 def report(scores: list[ModuleScore]) -> str:
-    """The survivors' names, then a line for each module and one for all of them."""
+    """Return the survivors' names, then a line for each module and one for all of them."""
     lines = [f"survived: {name}" for score in scores for name in score.survivors]
-    whole = ModuleScore("all", sum(one.killed for one in scores), tuple(n for one in scores for n in one.survivors))
-    lines += [f"{one.path:45} {one.killed:5} of {one.total:5} killed {one.score:7.1%}" for one in [*scores, whole]]
+    whole = ModuleScore(
+        "all", sum(module.killed for module in scores), tuple(n for module in scores for n in module.survivors)
+    )
+    lines += [
+        f"{module.path:45} {module.killed:5} of {module.total:5} killed {module.score:7.1%}"
+        for module in [*scores, whole]
+    ]
     return "\n".join(lines)
 
 

@@ -1,9 +1,9 @@
-"""Take the README's pictures of the page anew: the real service on the bundled sample, at an instant under replay.
+"""Take the pictures of docs/images: the real service on the bundled sample, at an instant under replay.
 
     .venv/bin/python -m tools.screenshots
 
-Some weeks are replayed with trainings and all, which takes some minutes at first; the database stays in
-`var/screenshots/service`, so that a second time only the pictures are taken.
+The first run replays some weeks with their trainings, which takes some minutes. The database is kept in
+`var/screenshots/service`, so that later runs only take the pictures.
 """
 
 import sys
@@ -36,19 +36,19 @@ UNTIL = datetime(2013, 2, 15, 22, 30, tzinfo=UTC)
 SYMBOL = "AAPL"
 LIMIT_BYTES = 300_000
 LEASE_SECONDS = 3_600
-"""No heartbeat runs beside this loop: a claim must outlast a training."""
+"""No heartbeat runs with this loop: a claim must outlast a training."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One picture: its name, the window's size in pixels, and the theme the system asks for."""
+    """One picture: its name, the window's size in pixels, and the system's theme."""
 
     name: str
     size: tuple[int, int]
     theme: Literal["light", "dark"]
 
 
-WANTED = (
+PICTURES_TO_TAKE = (
     Picture("dashboard-light", (1360, 1000), "light"),
     Picture("dashboard-dark", (1360, 1000), "dark"),
     Picture("dashboard-narrow", (390, 844), "light"),
@@ -71,15 +71,15 @@ def main() -> int:
     database = Path(settings.url.removeprefix("sqlite:///"))
     with running(database) as (client, _process, _seconds), opened() as browser:
         address = str(client.base_url).rstrip("/") + f"/?s={SYMBOL}"
-        large = [path for wanted in WANTED if not keeps_limit(path := take(browser, address, wanted))]
+        large = [path for picture in PICTURES_TO_TAKE if not is_within_limit(path := take(browser, address, picture))]
     for path in large:
         sys.stderr.write(f"{path} is over {LIMIT_BYTES} bytes; take a smaller window\n")
     return int(bool(large))
 
 
 def replay(context: ServiceContext) -> None:
-    """Work and move market time, event by event, until the instant of the pictures."""
-    with _led(context) as scheduler:
+    """Run the scheduler and move market time, event by event, until the instant of the pictures."""
+    with _scheduler(context) as scheduler:
         mover = ReplayMover(context, scheduler.id, GroupReader())
         while True:
             if scheduler.step() is Step.WORKED:
@@ -87,7 +87,7 @@ def replay(context: ServiceContext) -> None:
             with context.database.reading() as connection:
                 busy, now = is_busy(connection), context.market.now(connection)
             if busy:
-                time.sleep(0.05)  # a training goes on beside this loop
+                time.sleep(0.05)  # a training is in progress
                 continue
             if now >= UNTIL:
                 return
@@ -97,7 +97,7 @@ def replay(context: ServiceContext) -> None:
 
 
 @contextmanager
-def _led(context: ServiceContext) -> Iterator[Scheduler]:
+def _scheduler(context: ServiceContext) -> Iterator[Scheduler]:
     scheduler = Scheduler(context)
     try:
         yield scheduler
@@ -106,12 +106,12 @@ def _led(context: ServiceContext) -> Iterator[Scheduler]:
         sys.stderr.write("\n")
 
 
-def take(browser: Browser, address: str, wanted: Picture) -> Path:
-    """One picture of the page as it stands when its chart is drawn; returns its file."""
-    width, height = wanted.size
-    path = PICTURES / f"{wanted.name}.png"
+def take(browser: Browser, address: str, picture: Picture) -> Path:
+    """Take one picture of the page once its chart is drawn; returns its file."""
+    width, height = picture.size
+    path = PICTURES / f"{picture.name}.png"
     with browser.new_context(
-        viewport={"width": width, "height": height}, color_scheme=wanted.theme, locale="en-GB", reduced_motion="reduce"
+        viewport={"width": width, "height": height}, color_scheme=picture.theme, locale="en-GB", reduced_motion="reduce"
     ) as context:
         page = context.new_page()
         page.goto(address)
@@ -121,8 +121,8 @@ def take(browser: Browser, address: str, wanted: Picture) -> Path:
     return path
 
 
-def keeps_limit(path: Path) -> bool:
-    """Whether a picture is small enough for a repository."""
+def is_within_limit(path: Path) -> bool:
+    """Return whether a picture is small enough for the repository."""
     return path.stat().st_size <= LIMIT_BYTES
 
 

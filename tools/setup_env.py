@@ -2,9 +2,9 @@
 
     python3 tools/setup_env.py run|dev
 
-Needs the standard library only. uv installs the packages where it is on PATH and pip has no package source of its
-own configured; otherwise pip does. A stamp in .venv names the lock files it was made from, so that a second call
-ends at once.
+Needs the standard library only. uv installs the packages if it is on PATH and pip has no package source of its own
+configured; otherwise pip does. A stamp in .venv names the lock files of its last installation, so that a second call
+has nothing to do.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCKS = {"run": ("run",), "dev": ("dev", "run")}
-"""Kind of environment -> the stamps it earns; the dev lock holds the whole run lock."""
+"""Kind of environment -> its stamps; the dev lock contains the whole run lock."""
 _SOURCE_OPTION = re.compile(
     r"^[^=]*\.(index-url|extra-index-url|find-links|no-index|constraint|proxy|cert|client-cert|trusted-host)=", re.M
 )
@@ -25,11 +25,11 @@ _SOURCE_OPTION = re.compile(
 
 
 class SetupFailed(Exception):
-    """The environment cannot be made; the sentence says what to do."""
+    """The environment cannot be made; the message says what to do."""
 
 
 def main(arguments: list[str]) -> int:
-    """Make the environment asked for; returns the exit status."""
+    """Make the requested environment; returns the exit status."""
     if len(arguments) != 1 or arguments[0] not in LOCKS:
         sys.stderr.write("usage: setup_env.py run|dev\n")
         return 2
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"setup: {error}\n")
         return 1
     except KeyboardInterrupt:
-        sys.stderr.write("\nsetup: interrupted; the next make goes on from here\n")
+        sys.stderr.write("\nsetup: interrupted; run make again to resume\n")
         return 130
     return 0
 
@@ -52,7 +52,7 @@ def ensure(root: Path, kind: str) -> bool:
         kind: `run` or `dev`.
 
     Returns:
-        Whether anything had to be done.
+        Whether anything was installed.
 
     Raises:
         SetupFailed: Python cannot make environments, or a package cannot be installed.
@@ -65,7 +65,9 @@ def ensure(root: Path, kind: str) -> bool:
     if not _works(python, "-m", "pip", "--version"):
         _create(venv)
     lock = root / "requirements" / f"{kind}.txt"
-    _say(f"setup: installing {count_pins(lock.read_text())} locked packages into .venv (this takes a minute or more)")
+    _print_line(
+        f"setup: installing {count_pins(lock.read_text())} locked packages into .venv (this takes a minute or more)"
+    )
     _install(python, ["--require-hashes", "-r", str(lock)])
     _install(python, ["--no-build-isolation", "-e", str(root)])
     for name in LOCKS[kind]:
@@ -73,23 +75,23 @@ def ensure(root: Path, kind: str) -> bool:
             old.unlink()
     for stamp in stamps:
         stamp.touch()
-    _say("setup: .venv is ready")
+    _print_line("setup: .venv is ready")
     return True
 
 
 def fingerprint(root: Path, name: str) -> str:
-    """Names what an environment is made from: a lock file, pyproject.toml, and the folder it works in."""
+    """Return a hash of an environment's inputs: a lock file, pyproject.toml, and its folder."""
     parts = ((root / "requirements" / f"{name}.txt").read_bytes(), (root / "pyproject.toml").read_bytes())
     return hashlib.sha256(b"\0".join((*parts, str(root).encode()))).hexdigest()[:16]
 
 
 def count_pins(lock: str) -> int:
-    """How many packages a lock file names."""
+    """Return the number of packages in a lock file."""
     return sum(1 for line in lock.splitlines() if "==" in line and line[:1].isalnum())
 
 
 def find_uv(python: Path) -> str | None:
-    """Path of uv where it may install: None where it is not on PATH, or where pip is configured and uv would not know.
+    """Return the path of uv; None if it is not on PATH, or if pip has a configuration that uv ignores.
 
     Args:
         python: An interpreter that has pip.
@@ -101,18 +103,18 @@ def find_uv(python: Path) -> str | None:
     return None if listed.returncode or _SOURCE_OPTION.search(listed.stdout) else uv
 
 
-def _install(python: Path, what: list[str]) -> None:
-    """Install by uv, else by pip; pip also tries where uv fails.
+def _install(python: Path, packages: list[str]) -> None:
+    """Install with uv, else with pip; also with pip if uv fails.
 
     Raises:
         SetupFailed: pip failed.
     """
     uv = find_uv(python)
-    if uv and subprocess.run([uv, "pip", "install", "--python", str(python), "--no-deps", *what]).returncode == 0:
+    if uv and subprocess.run([uv, "pip", "install", "--python", str(python), "--no-deps", *packages]).returncode == 0:
         return
     pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-deps"]
-    if subprocess.run([*pip, "--progress-bar", "off", *what]).returncode:
-        raise SetupFailed("pip failed; its last lines above say why, and `make` tries again from here")
+    if subprocess.run([*pip, "--progress-bar", "off", *packages]).returncode:
+        raise SetupFailed("pip failed; see its last lines above; run make again to resume")
 
 
 def _works(python: Path, *arguments: str) -> bool:
@@ -122,18 +124,18 @@ def _works(python: Path, *arguments: str) -> bool:
 def _create(venv: Path) -> None:
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     missing = (
-        f"Python {version} here cannot make virtual environments; install that part of it, on Debian and Ubuntu with "
+        f"this Python {version} cannot make virtual environments; install that part of it, on Debian and Ubuntu with "
         f"`apt-get install python{version}-venv`, and run make again"
     )
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
         raise SetupFailed(missing)
-    _say(f"setup: creating .venv with Python {version}")
+    _print_line(f"setup: creating .venv with Python {version}")
     done = subprocess.run([sys.executable, "-m", "venv", "--clear", str(venv)], capture_output=True, text=True)
     if done.returncode:
         raise SetupFailed(f"{missing}\n{(done.stdout + done.stderr).strip()}")
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 

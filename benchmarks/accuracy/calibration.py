@@ -1,11 +1,11 @@
-"""What calibration gives: coverage and pinball before and after it, for the pooled lstm and the random walk.
+"""The effect of calibration: coverage and pinball before and after it, for the pooled lstm and the random walk.
 
-Fit 2000-03..2009-12 on 51 US stocks, early stopping 2010, calibration learns from 2011 on day by day; figures are of
-2012-2016, the years it was chosen on. Later years are not read. Run from the repository's root:
+Training 2000-03..2009-12 on 51 US stocks, validation 2010, calibration learns from 2011 on day by day; figures are of
+2012-2016, the years on which its parameters were chosen. Later years are not read. Run from the repository's root:
 
     python -m benchmarks.accuracy.calibration [--prices FOLDER] [--seeds 2]
 
-It prints one JSON document and exits with 1 where a calibrated figure leaves its bar.
+It prints one JSON document and exits with 1 if a calibrated figure is outside its bounds.
 """
 
 import argparse
@@ -30,13 +30,13 @@ from models.preprocessing.windows import PooledWindows
 from models.training.fit_network import EpochEnd, fit_network
 from models.training.holdout import BASIS_POINT, actual_returns
 
-FIT = (np.datetime64("2000-03-01"), np.datetime64("2009-12-31"))
-STOP = (np.datetime64("2010-01-01"), np.datetime64("2010-12-31"))
+TRAIN = (np.datetime64("2000-03-01"), np.datetime64("2009-12-31"))
+VALIDATION = (np.datetime64("2010-01-01"), np.datetime64("2010-12-31"))
 LEARN = (np.datetime64("2011-01-01"), np.datetime64("2016-12-31"))
 MEASURED_FROM = np.datetime64("2012-01-01")
 
 BARS = {50: 0.015, 80: 0.015, 95: 0.010}
-"""Largest distance of a step's coverage from its level; in a volatility tercile `TERCILE_BAR`."""
+"""Maximum distance of a step's coverage from its level; in a volatility tercile `TERCILE_BAR`."""
 TERCILE_BAR = 0.03
 
 
@@ -58,9 +58,9 @@ class Sample:
 
 
 def figures(sample: Sample) -> dict[str, Any]:
-    """Pinball in basis points; per level the coverage per step and the farthest from it in a volatility tercile.
+    """Return pinball in basis points, and per level the coverage per step and its largest distance in a tercile.
 
-    Terciles are cut twice: over the whole sample, and among the symbols of each date.
+    Terciles of volatility are formed twice: over the whole sample, and among the symbols of each date.
     """
     thirds = {"terciles": terciles(sample.sigma), "terciles_within_date": _within_date(sample)}
     found: dict[str, Any] = {"pinball": float(BASIS_POINT * pinball(sample.actual, sample.quantiles).mean())}
@@ -74,7 +74,7 @@ def figures(sample: Sample) -> dict[str, Any]:
 
 
 def misses(calibrated: dict[str, Any]) -> list[str]:
-    """Names of the calibrated figures outside their bars."""
+    """Return the names of the calibrated figures outside their bounds."""
     found = []
     for level, bar in BARS.items():
         if max(abs(share - level / 100) for share in calibrated[f"coverage_{level}"]) > bar:
@@ -86,10 +86,10 @@ def misses(calibrated: dict[str, Any]) -> list[str]:
 
 
 def measure(windows: PooledWindows, raw: FloatArray) -> dict[str, Any]:
-    """Calibrate forecasts through time and compare them with the raw ones over the measured years.
+    """Calibrate forecasts in time order and compare them with the raw ones over the measured years.
 
     Args:
-        windows: The `n` windows forecast.
+        windows: The `n` forecast windows.
         raw: `(n, horizon, 7)` uncalibrated log returns.
     """
     actual = actual_returns(windows)
@@ -111,15 +111,15 @@ def measure(windows: PooledWindows, raw: FloatArray) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Fit, measure, print, and compare with the bars."""
+    """Fit, measure, print, and compare with the bounds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prices", type=Path, default=PRICES)
     parser.add_argument("--seeds", type=int, default=2)
     arguments = parser.parse_args()
     panel = _until(stocks_panel(arguments.prices), LEARN[1])
     config = ModelConfig("lstm", Strategy.MULTI_STEP, references=REFERENCES, seeds=tuple(range(arguments.seeds)))
-    spans = spans_between(cut_windows(panel, config, require_targets=True), FIT, STOP, LEARN)
-    fitted = fit_network(panel, config, spans, _tell)
+    spans = spans_between(cut_windows(panel, config, require_targets=True), TRAIN, VALIDATION, LEARN)
+    fitted = fit_network(panel, config, spans, _print_epoch)
     walk = fit_random_walk(panel, random_walk_config(config.strategy), spans.train_until)
     windows = fitted.windows.select(spans.test)
     found = {
@@ -127,13 +127,13 @@ def main() -> int:
         "random_walk": measure(windows, walk.at(windows.sigma)),
     }
     print(json.dumps(found, indent=1))
-    missed = [f"{name} {figure}" for name, each in found.items() for figure in misses(each["calibrated"])]
-    print(f"outside the bars: {', '.join(missed) or 'none'}", file=sys.stderr)
+    missed = [f"{name} {figure}" for name, results in found.items() for figure in misses(results["calibrated"])]
+    print(f"outside the bounds: {', '.join(missed) or 'none'}", file=sys.stderr)
     return 1 if missed else 0
 
 
 def _within_date(sample: Sample) -> np.ndarray:
-    """`(n,)` 0, 1 or 2: the third of its date's symbols that each row's volatility lies in."""
+    """Return the third of its date's symbols that each row's volatility is in, `(n,)`: 0, 1 or 2."""
     order = np.lexsort((sample.sigma, sample.as_of))
     _, start, count = np.unique(sample.as_of[order], return_index=True, return_counts=True)
     thirds = np.empty(len(order), np.int64)
@@ -143,7 +143,7 @@ def _within_date(sample: Sample) -> np.ndarray:
 
 
 def _until(panel: Panel, last: np.datetime64) -> Panel:
-    """The panel without anything after a session (inclusive bound)."""
+    """Return the panel up to a session (inclusive bound)."""
 
     def cut(frame: PriceHistory) -> PriceHistory:
         return frame.until(int(np.searchsorted(frame.sessions, last, side="right")))
@@ -151,8 +151,8 @@ def _until(panel: Panel, last: np.datetime64) -> Panel:
     return Panel(tuple(map(cut, panel.frames)), {name: cut(frame) for name, frame in panel.references.items()})
 
 
-def _tell(epoch: EpochEnd) -> None:
-    print(f"seed {epoch.seed} epoch {epoch.epoch} stop loss {epoch.val_loss:.6f}", file=sys.stderr)
+def _print_epoch(epoch: EpochEnd) -> None:
+    print(f"seed {epoch.seed} epoch {epoch.epoch} validation loss {epoch.val_loss:.6f}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Frames learn: squares and discs that move and bounce, 5 frames in, the next 5 out, beside copying the last frame.
+"""Test of the spatiotemporal networks on moving shapes: 5 frames in, the next 5 out, against copying the last frame.
 
-The shapes are made here, from a seed. Run from the repository's root:
+Squares and discs move and bounce; they are generated here from a seed. Run from the repository's root:
 
     python -m benchmarks.accuracy.moving_shapes [--network conv3d_lstm] [--size 80] [--samples 3000] [--epochs 5]
 
-It prints one JSON document and exits with 1 where the error is more than half of what copying the last frame
-makes, or where frames in a shuffled order are forecast as well.
+It prints one JSON document and exits with 1 if the error is more than half of that of copying the last frame,
+or if frames in a shuffled order are forecast as well.
 """
 
 import argparse
@@ -23,24 +23,24 @@ from models.networks.spatiotemporal.registry import spatiotemporal_network
 from models.preprocessing.windows import Float32Array
 
 FRAMES, HORIZON = 5, 5
-"""Frames in and out."""
+"""Number of input and output frames."""
 
 GOAL = 0.5
-"""Largest mean squared error allowed, in units of that of copying the last frame."""
+"""Upper bound of the mean squared error, in units of that of copying the last frame."""
 
 
 @dataclass(frozen=True, slots=True)
-class Teaching:
-    """How a network is taught.
+class TrainingSetup:
+    """The network and its training.
 
     Attributes:
-        network: A name of `frame_networks.SPATIOTEMPORAL_NETWORKS`.
+        network: A name of `registry.SPATIOTEMPORAL_NETWORKS`.
         size: Rows and columns of a frame.
         units: Width of the recurrent layer, or filters.
-        samples: Sequences to learn from; a tenth as many, others, are judged.
-        epochs: Times each is seen.
-        rate: First learning rate of Adam; it falls along half a cosine.
-        seed: Of the shapes, the starting weights and the order.
+        samples: Training sequences; the test uses a tenth as many others.
+        epochs: Number of epochs.
+        rate: Initial learning rate of Adam; it falls along half a cosine.
+        seed: Seed of the shapes, the starting weights and the order.
     """
 
     network: str = "conv3d_lstm"
@@ -53,16 +53,16 @@ class Teaching:
 
 
 def moving_shapes(samples: int, frames: int, size: int, seed: int) -> Float32Array:
-    """Sequences of one square or disc each, at constant velocity, bouncing off the frame's border.
+    """Return sequences of one square or disc each, at constant velocity, bouncing off the frame's border.
 
     A shape's half width is an eighth to a sixth of the size, its speed along each axis 1/32 to 3/32 of the size per
     frame, in either direction.
 
     Args:
-        samples: Sequences.
+        samples: Number of sequences.
         frames: Frames in each.
         size: Rows and columns of a frame.
-        seed: Of the draw.
+        seed: Seed of the random numbers.
 
     Returns:
         `(samples, frames, size, size, 1)` float32, 1 inside the shape, else 0; oldest first.
@@ -86,45 +86,45 @@ def moving_shapes(samples: int, frames: int, size: int, seed: int) -> Float32Arr
 
 
 def shuffled(sequences: Float32Array, seed: int) -> Float32Array:
-    """Each sequence with its frames in an order of its own."""
+    """Return the sequences, each with its frames in a random order."""
     draw = np.random.default_rng(seed)
     order = draw.permuted(np.tile(np.arange(sequences.shape[1]), (len(sequences), 1)), axis=1)
     return np.take_along_axis(sequences, order[:, :, None, None, None], axis=1)
 
 
-def learn(teaching: Teaching, tell: Callable[[str], None]) -> dict[str, Any]:
-    """Teach a network and judge it on sequences it has not seen.
+def learn(setup: TrainingSetup, report: Callable[[str], None]) -> dict[str, Any]:
+    """Train a network and test it on other sequences.
 
     Args:
-        teaching: What and how.
-        tell: Called with a sentence after each epoch.
+        setup: The network and its training.
+        report: Called with a message after each epoch.
 
     Returns:
-        JSON-able: mean squared errors `copy`, `network` and `shuffled` (the same network, frames in another order);
+        JSON-serializable: mean squared errors `copy`, `network` and `shuffled` (the same network, shuffled frames);
         `ratio` and `shuffled_ratio` to `copy`; `seconds` of training.
     """
     import keras
 
-    size = teaching.size
-    taught = moving_shapes(teaching.samples, FRAMES + HORIZON, size, teaching.seed)
-    judged = moving_shapes(max(teaching.samples // 10, 1), FRAMES + HORIZON, size, teaching.seed + 1)
-    seen, future = judged[:, :FRAMES], judged[:, FRAMES:]
-    model = spatiotemporal_network(teaching.network).build_frames(
-        SpatiotemporalSpec(FRAMES, size, size, 1, teaching.units, HORIZON, teaching.seed)
+    size = setup.size
+    training = moving_shapes(setup.samples, FRAMES + HORIZON, size, setup.seed)
+    test = moving_shapes(max(setup.samples // 10, 1), FRAMES + HORIZON, size, setup.seed + 1)
+    seen, future = test[:, :FRAMES], test[:, FRAMES:]
+    model = spatiotemporal_network(setup.network).build_frames(
+        SpatiotemporalSpec(FRAMES, size, size, 1, setup.units, HORIZON, setup.seed)
     )
-    keras.utils.set_random_seed(teaching.seed)
+    keras.utils.set_random_seed(setup.seed)
     batch = 16
-    rate = keras.optimizers.schedules.CosineDecay(teaching.rate, teaching.epochs * -(-teaching.samples // batch))
-    # XLA is left out: on a CPU it trains a Conv3D slower by an order of magnitude.
+    rate = keras.optimizers.schedules.CosineDecay(setup.rate, setup.epochs * -(-setup.samples // batch))
+    # Without XLA: on a CPU it trains a Conv3D slower by an order of magnitude.
     model.compile(keras.optimizers.Adam(rate), "binary_crossentropy", jit_compile=False)
     started = perf_counter()
-    for epoch in range(teaching.epochs):
-        ended = model.fit(taught[:, :FRAMES], taught[:, FRAMES:], batch_size=batch, verbose=0)
-        tell(f"epoch {epoch + 1} loss {ended.history['loss'][-1]:.5f} after {perf_counter() - started:.0f} s")
+    for epoch in range(setup.epochs):
+        ended = model.fit(training[:, :FRAMES], training[:, FRAMES:], batch_size=batch, verbose=0)
+        report(f"epoch {epoch + 1} loss {ended.history['loss'][-1]:.5f} after {perf_counter() - started:.0f} s")
     seconds = perf_counter() - started
     copied = _error(np.repeat(seen[:, -1:], HORIZON, axis=1), future)
     learned = _error(model.predict(seen, batch_size=64, verbose=0), future)
-    mixed = _error(model.predict(shuffled(seen, teaching.seed), batch_size=64, verbose=0), future)
+    mixed = _error(model.predict(shuffled(seen, setup.seed), batch_size=64, verbose=0), future)
     return {
         "copy": copied,
         "network": learned,
@@ -136,7 +136,7 @@ def learn(teaching: Teaching, tell: Callable[[str], None]) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Teach, print, and compare with the goal."""
+    """Train, test, print, and compare with the goal."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", default="conv3d_lstm")
     parser.add_argument("--size", type=int, default=80)
@@ -145,7 +145,7 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--rate", type=float, default=3e-3)
     arguments = parser.parse_args()
-    figures = learn(Teaching(**vars(arguments)), lambda sentence: print(sentence, file=sys.stderr))
+    figures = learn(TrainingSetup(**vars(arguments)), lambda sentence: print(sentence, file=sys.stderr))
     print(json.dumps(figures, indent=1))
     return 0 if figures["ratio"] <= GOAL and figures["shuffled"] > figures["network"] else 1
 

@@ -1,10 +1,10 @@
-"""Accuracy of the pooled lstm on 51 US stocks, beside the random walk, on test years looked at last.
+"""Accuracy of the pooled lstm on 51 US stocks, compared with the random walk, on test years used last.
 
-Fit 2000-03..2014-12, early stopping 2015-2016, test 2017-2018. Run from the repository's root:
+Training 2000-03..2014-12, validation 2015-2016, test 2017-2018. Run from the repository's root:
 
     python -m benchmarks.accuracy.pooled [--prices FOLDER] [--strategy multi_step] [--seeds 3]
 
-It prints one JSON document and exits with 1 where a figure leaves its goal by more than 0.5 %.
+It prints one JSON document and exits with 1 if a figure differs from its goal by more than 0.5 %.
 """
 
 import argparse
@@ -22,11 +22,11 @@ from models.preprocessing.frame import Panel
 from models.preprocessing.pipeline import cut_windows
 from models.preprocessing.splits import DateRange, spans_between
 from models.training.fit_network import EpochEnd, fit_network
-from models.training.train import judge_network
+from models.training.train import evaluate_network
 
 PRICES = Path(__file__).resolve().parents[3] / "shared" / "prices"
 REFERENCES = (Reference("SPY", ReferenceRole.MARKET), Reference("^VIX", ReferenceRole.VOLATILITY))
-FIT, STOP, TEST = ("2000-03-01", "2014-12-31"), ("2015-01-01", "2016-12-31"), ("2017-01-01", "2018-12-31")
+TRAIN, VALIDATION, TEST = ("2000-03-01", "2014-12-31"), ("2015-01-01", "2016-12-31"), ("2017-01-01", "2018-12-31")
 
 GOALS = {"pinball": 38.53, "random_walk_pinball": 39.11}
 """Basis points on the test years, all three steps."""
@@ -35,7 +35,7 @@ TOLERANCE = 0.005
 
 
 def stocks_panel(prices: Path) -> Panel:
-    """The 51 stocks with SPY and ^VIX.
+    """Return the 51 stocks with SPY and ^VIX.
 
     Args:
         prices: Folder of recorded prices.
@@ -45,20 +45,20 @@ def stocks_panel(prices: Path) -> Panel:
 
 
 def measure(panel: Panel, config: ModelConfig) -> dict[str, Any]:
-    """Fit on the fit years, stop on the stop years, score the test years.
+    """Train on the training years, validate on the validation years, score the test years.
 
     Args:
-        panel: What `stocks_panel` gives.
-        recipe: The recipe to measure.
+        panel: The panel of `stocks_panel`.
+        config: The config to measure.
 
     Returns:
-        As `judging.judge`, with `val_loss` and `epochs` per seed.
+        As `holdout.evaluate_forecasts`, with `val_loss` and `epochs` per seed.
     """
     windows = cut_windows(panel, config, require_targets=True)
-    spans = spans_between(windows, _range(FIT), _range(STOP), _range(TEST))
-    fitted = fit_network(panel, config, spans, _tell)
+    spans = spans_between(windows, _range(TRAIN), _range(VALIDATION), _range(TEST))
+    fitted = fit_network(panel, config, spans, _print_epoch)
     walk = fit_random_walk(panel, random_walk_config(config.strategy), spans.train_until)
-    return judge_network(fitted, fitted.windows.select(spans.test), walk)
+    return evaluate_network(fitted, fitted.windows.select(spans.test), walk)
 
 
 def main() -> int:
@@ -82,8 +82,8 @@ def _range(dates: tuple[str, str]) -> DateRange:
     return np.datetime64(dates[0], "D"), np.datetime64(dates[1], "D")
 
 
-def _tell(epoch: EpochEnd) -> None:
-    print(f"seed {epoch.seed} epoch {epoch.epoch} stop loss {epoch.val_loss:.6f}", file=sys.stderr)
+def _print_epoch(epoch: EpochEnd) -> None:
+    print(f"seed {epoch.seed} epoch {epoch.epoch} validation loss {epoch.val_loss:.6f}", file=sys.stderr)
 
 
 if __name__ == "__main__":

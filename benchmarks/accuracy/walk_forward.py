@@ -1,13 +1,13 @@
-"""Walk-forward accuracy of the refined lstm on 51 US stocks: refitted for every year, beside the random walk.
+"""Walk-forward accuracy of the tuned lstm on 51 US stocks: refitted for each year, against the random walk.
 
-For each year Y: fit from 2000-03 to September of Y-1, the best epoch chosen on October to December of Y-1, forecasts
+For each year Y: training from 2000-03 to September of Y-1, validation on October to December of Y-1, forecasts
 of Y, each span purged by instant from the next. Raw forecasts, not calibrated. Run from the repository's root:
 
     python -m benchmarks.accuracy.walk_forward --years 2015 2016 [--prices FOLDER] [--seeds 5] [--lookback 5] [--core]
 
 Choices are made on years up to 2016. 2017 and 2018 are the test years: run them once, after the choice is
 committed. It prints one JSON document: one entry per year and `all` pooled. `pinned` is the random walk fitted to
-the end of 2014, the same for every year; `random_walk` the one fitted on the year's own fit span.
+the end of 2014, the same for every year; `random_walk` the one fitted on the training span of the year.
 """
 
 import argparse
@@ -37,13 +37,13 @@ PINNED_UNTIL = np.datetime64("2014-12-31T23:59:59", "s")
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """Forecasts of one or more years and what came.
+    """Forecasts and outcomes of one or more years.
 
     Attributes:
         days: `(n,)` as_of sessions.
         actual: `(n, horizon)` cumulative log returns.
         network: `(n, horizon, 7)` the network's quantiles, log returns.
-        random_walk: As `network`, fitted on the year's own fit span.
+        random_walk: As `network`, fitted on the training span of the year.
         pinned: As `network`, fitted to the end of 2014.
         seeds: `(seeds, n, horizon, 7)` each seed's quantiles.
     """
@@ -60,9 +60,9 @@ def forecast_year(panel: Panel, config: ModelConfig, year: int) -> Outcomes:
     """Fit for one year and forecast each of its windows.
 
     Args:
-        panel: Frames and references; may reach beyond the year.
-        recipe: The network.
-        year: Judged year.
+        panel: Price histories and references; may reach beyond the year.
+        config: The network.
+        year: Test year.
     """
     spans = spans_between(
         cut_windows(panel, config, require_targets=True),
@@ -70,22 +70,22 @@ def forecast_year(panel: Panel, config: ModelConfig, year: int) -> Outcomes:
         _range(f"{year - 1}-10-01", f"{year - 1}-12-31"),
         _range(f"{year}-01-01", f"{year}-12-31"),
     )
-    fitted = fit_network(panel, config, spans, _tell)
-    judged = fitted.windows.select(spans.test)
-    seeds = np.stack(fitted.forecaster.seed_quantiles(judged))
-    walk_recipe = random_walk_config(config.strategy)
+    fitted = fit_network(panel, config, spans, _print_epoch)
+    test = fitted.windows.select(spans.test)
+    seeds = np.stack(fitted.forecaster.seed_quantiles(test))
+    walk_config = random_walk_config(config.strategy)
     return Outcomes(
-        days=judged.as_of,
-        actual=actual_returns(judged),
+        days=test.as_of,
+        actual=actual_returns(test),
         network=seeds.mean(axis=0),
-        random_walk=fit_random_walk(panel, walk_recipe, spans.train_until).at(judged.sigma),
-        pinned=fit_random_walk(panel, walk_recipe, PINNED_UNTIL).at(judged.sigma),
+        random_walk=fit_random_walk(panel, walk_config, spans.train_until).at(test.sigma),
+        pinned=fit_random_walk(panel, walk_config, PINNED_UNTIL).at(test.sigma),
         seeds=seeds,
     )
 
 
 def pooled(years: list[Outcomes]) -> Outcomes:
-    """Several years as one."""
+    """Return several years as one."""
     return Outcomes(
         days=np.concatenate([year.days for year in years]),
         actual=np.concatenate([year.actual for year in years]),
@@ -97,13 +97,13 @@ def pooled(years: list[Outcomes]) -> Outcomes:
 
 
 def figures(outcomes: Outcomes) -> dict[str, Any]:
-    """What the forecasts earned.
+    """Return the scores of the forecasts.
 
     Args:
-        outcomes: Of one or more years.
+        outcomes: Outcomes of one or more years.
 
     Returns:
-        JSON-able: `pinball` in basis points, mean over windows, steps and quantiles, and `by_step`; `random_walk`
+        JSON-serializable: `pinball`, basis points, mean over windows, steps and quantiles, and `by_step`; `random_walk`
         and `pinned` likewise; `ratio` and `pinned_ratio` with `p` and `pinned_p` (two-sided Diebold-Mariano);
         `coverage` per nominal percent and step; `rmse_ratio` per step, the median's over the random walk's, with the
         95 % interval of the mean squared errors' ratio; `seeds`, each seed's ratio.
@@ -133,13 +133,13 @@ def figures(outcomes: Outcomes) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Fit, judge and print every year asked for, then all together."""
+    """Fit, test and print each requested year, then all together."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--years", type=int, nargs="+", required=True)
     parser.add_argument("--prices", type=Path, default=PRICES)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--lookback", type=int, default=5)
-    parser.add_argument("--core", action="store_true", help="the plain recipe, for comparison")
+    parser.add_argument("--core", action="store_true", help="the config without tuning, for comparison")
     arguments = parser.parse_args()
     seeds = tuple(range(arguments.seeds))
     plain = ModelConfig("lstm", Strategy.MULTI_STEP, arguments.lookback, REFERENCES, seeds=seeds)
@@ -151,7 +151,7 @@ def main() -> int:
 
 
 def _rmse_ratio(outcomes: Outcomes, step: int) -> dict[str, float]:
-    """Root mean squared error of the median over the random walk's, at a step."""
+    """Return the root mean squared error of the median over the random walk's, at a step."""
     errors, others = (
         (outcomes.actual[:, step] - quantiles[:, step, MEDIAN]) ** 2
         for quantiles in (outcomes.network, outcomes.random_walk)
@@ -170,8 +170,8 @@ def _range(first: str, last: str) -> DateRange:
     return np.datetime64(first, "D"), np.datetime64(last, "D")
 
 
-def _tell(epoch: EpochEnd) -> None:
-    print(f"seed {epoch.seed} epoch {epoch.epoch} stop loss {epoch.val_loss:.6f}", file=sys.stderr)
+def _print_epoch(epoch: EpochEnd) -> None:
+    print(f"seed {epoch.seed} epoch {epoch.epoch} validation loss {epoch.val_loss:.6f}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Start, memory and latency of the API process, over a filled SQLite database and real HTTP on loopback.
 
 Run from the repository root: `python -m benchmarks.speed.api`. Prints `name value unit bar`, and exits with 1
-where a bar is missed. Latencies are one client's, one request after the other.
+if a bar is missed. Latencies are those of one client, one request after another.
 """
 
 import json
@@ -35,12 +35,12 @@ ROUTES = (
     "/v1/runs/1", "/v1/accuracy?limit=500", "/", "/v1/status", "/v1/watchlist", "/v1/watchlist?sort=skill&limit=200",
     "/v1/figures/S000", "/v1/figures/S000?kind=versus", "/v1/figures/S000?kind=skill", "/v1/figures/S000?range=all",
 )  # fmt: skip
-"""Every route, the large pages included."""
+"""All routes, including the large pages."""
 
 
 @contextmanager
 def running(database: Path | str) -> Iterator[tuple[httpx.Client, psutil.Process, float]]:
-    """A served database, an SQLite file or a URL: a client on it, the process, the seconds to the first answer."""
+    """Serve a database, an SQLite file or a URL; yield a client, the process, and the seconds to the first response."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -62,7 +62,7 @@ def running(database: Path | str) -> Iterator[tuple[httpx.Client, psutil.Process
 
 
 def latencies(client: httpx.Client, path: str, headers: dict[str, str] | None = None) -> list[float]:
-    """Milliseconds of each of some requests, ascending."""
+    """Return the milliseconds of each of some requests, ascending."""
     took = []
     for _ in range(_REQUESTS):
         begin = perf_counter()
@@ -72,14 +72,14 @@ def latencies(client: httpx.Client, path: str, headers: dict[str, str] | None = 
 
 
 def say(name: str, value: float, unit: str, bar: float | None) -> bool:
-    """Print one figure; whether it keeps its bar (an upper bound, inclusive)."""
+    """Print one figure and return whether it meets its bar (an upper bound, inclusive)."""
     kept = bar is None or value <= bar
     print(f"{name} {value:.3g} {unit} {'-' if bar is None else f'<={bar:g}'}{'' if kept else ' MISSED'}")
     return kept
 
 
 def megabytes(process: psutil.Process) -> float:
-    """Resident memory."""
+    """Return the resident memory."""
     return float(process.memory_info().rss) / 1e6
 
 
@@ -105,7 +105,7 @@ def main() -> int:
 
 
 def latency_figures(client: httpx.Client) -> list[bool]:
-    """Latency of the forecast routes, with and without what the client already holds."""
+    """Measure the latency of the forecast routes, with and without an ETag that the client holds."""
     tag = client.get("/v1/forecasts/S000").headers["etag"]
     cases = {
         "healthz": ("/healthz", None),

@@ -1,4 +1,4 @@
-"""A filled SQLite database for the API's speed figures: every day a session of a 24/7 calendar."""
+"""Fill an SQLite database for the API's speed figures; every day is a session of a 24/7 calendar."""
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -41,7 +41,7 @@ _NETWORKS = {1: "lstm", 2: "random_walk", 3: "lstm", 4: "random_walk"}
 
 
 def fill(path: Path) -> None:
-    """Make the database: instruments, ten years of a few symbols' bars, two months of forecasts and scores."""
+    """Create the database: instruments, ten years of bars of a few symbols, two months of forecasts and scores."""
     database = Database(f"sqlite:///{path}")
     upgrade(database)
     with database.transaction() as connection:

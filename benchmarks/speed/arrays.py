@@ -1,13 +1,13 @@
 """Seconds and memory from a filled database to training arrays: 254 US stocks, 1.1 million bars.
 
 For SQLite and for PostgreSQL a database is filled from recorded prices, and a new process reads it: `load_panel`,
-a pipeline fitted on it, and every training window of the multi-step strategy. Timed is what that process does once
-its modules are there; its memory counts them too. Run from the repository's root:
+a pipeline fitted on it, and every training window of the multi-step strategy. The time starts after the import of
+its modules; its memory includes them. Run from the repository's root:
 
     python -m benchmarks.speed.arrays [--prices FOLDER]
 
-It prints `name value unit bar` lines and exits with 1 where a bar is missed. PostgreSQL is a server of its own made
-of the binaries found; where there are none its lines are absent.
+It prints `name value unit bar` lines and exits with 1 if a bar is missed. PostgreSQL is a separate server, started
+from the binaries found; without binaries its lines are missing.
 """
 
 import argparse
@@ -44,7 +44,7 @@ BAR_SECONDS = 3.0
 BAR_MEGABYTES = 800.0
 FOLDERS = ("us_stocks", "us_more")
 READS = 3
-"""Processes one after the other; the best time and the highest memory count."""
+"""Number of processes, one after another; the best time and the highest memory count."""
 
 _SESSION = date(2018, 12, 31)
 _AT = datetime(2018, 12, 31, 23, tzinfo=UTC)
@@ -53,7 +53,7 @@ _CUT_AT = np.datetime64("2018-12-31T23:00:00", "s")
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What one process did.
+    """Figures of one process.
 
     Attributes:
         seconds: From opening the database to the windows.
@@ -71,15 +71,15 @@ class Read:
 
 
 def fill(url: str, prices: Path, directory: Path) -> None:
-    """Make a database and pull the stocks of both folders into it.
+    """Create a database and pull the stocks of both folders into it.
 
     Args:
-        url: URL of a database that is empty or not there.
+        url: URL of a database that is empty or absent.
         prices: Folder of recorded prices.
-        directory: The data folder of the settings; nothing is kept there.
+        directory: The data folder of the settings; nothing is stored there.
 
     Raises:
-        SystemExit: a symbol could not be pulled.
+        SystemExit: A symbol was not pulled.
     """
     database = Database(url)
     upgrade(database)
@@ -95,7 +95,7 @@ def fill(url: str, prices: Path, directory: Path) -> None:
 
 
 def read(url: str) -> Read:
-    """From a database to training arrays, in this process.
+    """Read a database into training arrays, in this process.
 
     Args:
         url: URL of a database that was filled.
@@ -114,13 +114,13 @@ def read(url: str) -> Read:
 
 
 def _peak() -> float:
-    """Highest resident megabytes of this process so far; Linux counts in KiB, macOS in bytes."""
+    """Return the peak resident megabytes of this process; Linux counts in KiB, macOS in bytes."""
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most / 1e6 if sys.platform == "darwin" else most * 1024 / 1e6
 
 
 def measure(url: str) -> Read:
-    """`read` in processes of its own; the best time and the highest memory."""
+    """Run `read` in separate processes; return the best time and the highest memory."""
     command = [sys.executable, "-m", "benchmarks.speed.arrays", "--read", url]
     done = [subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout for _ in range(READS)]
     reads = [Read(**json.loads(text)) for text in done]
@@ -128,13 +128,13 @@ def measure(url: str) -> Read:
 
 
 def say(name: str, value: float, unit: str, bar: float) -> bool:
-    """Print one figure; whether it keeps its bar (an upper bound, inclusive)."""
+    """Print one figure and return whether it meets its bar (an upper bound, inclusive)."""
     print(f"{name} {value:.3g} {unit} {bar:g}{'' if value <= bar else ' MISSED'}", flush=True)
     return value <= bar
 
 
-def told(kind: str, url: str, prices: Path, directory: Path) -> bool:
-    """Fill one database, measure and print; whether its bars are kept."""
+def measure_database(kind: str, url: str, prices: Path, directory: Path) -> bool:
+    """Fill one database, measure and print; return whether its bars are met."""
     fill(url, prices, directory)
     done = measure(url)
     print(f"{kind}_bars {done.bars} rows -")
@@ -154,11 +154,11 @@ def main(arguments: Sequence[str]) -> int:
         print(json.dumps(asdict(read(chosen.read))))
         return 0
     with tempfile.TemporaryDirectory() as directory:
-        kept = told("sqlite", f"sqlite:///{directory}/arrays.db", chosen.prices, Path(directory))
+        kept = measure_database("sqlite", f"sqlite:///{directory}/arrays.db", chosen.prices, Path(directory))
     try:
         with running_server(find_binaries(), Options(command=())) as server, tempfile.TemporaryDirectory() as directory:
             url = server.databases.url(server.databases.create())
-            return int(not (told("postgresql", url, chosen.prices, Path(directory)) and kept))
+            return int(not (measure_database("postgresql", url, chosen.prices, Path(directory)) and kept))
     except NoPostgres as error:
         print(f"PostgreSQL was not measured: {error}", file=sys.stderr)
         return 1

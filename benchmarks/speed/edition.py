@@ -1,13 +1,13 @@
 """Seconds of one forecast edition of 51 symbols, from a warm worker, through the whole service.
 
 A replay database is filled from recorded prices, the group's networks are trained, and market time is then
-moved from evening to evening. Each run is timed by its own row, as the service keeps it. Afterwards a year
-of scored editions is laid under the database, and one more evening tells what a session costs then. Run from the
+moved from evening to evening. Each run is timed by its own row, as the service stores it. Afterwards a year
+of scored editions is added to the database, and one more evening shows the cost of a session then. Run from the
 repository's root:
 
     python -m benchmarks.speed.edition [FOLDER]
 
-It prints one JSON document, then `name value unit bar` lines, and exits with 1 where the edition took more
+It prints one JSON document, then `name value unit bar` lines, and exits with 1 if the edition took more
 than its goal.
 """
 
@@ -39,9 +39,9 @@ YEAR_GOAL_SECONDS = 300.0
 YEAR = 252
 START = "2018-12-13T23:00:00Z"
 FIRST = tuple(datetime(2018, 12, day, 23, tzinfo=UTC) for day in (14, 17, 18))
-"""Evenings on which the bars of the day are final."""
+"""Evenings at which the bars of the day are final."""
 CATCH_UP, ORDINARY = (datetime(2018, 12, day, 23, tzinfo=UTC) for day in (19, 20))
-"""The evening that scores the year laid under it, and the ordinary one after it."""
+"""The evening that scores the added year, and the ordinary one after it."""
 
 LINE = ("pull", "score", "forecast")
 
@@ -51,10 +51,10 @@ def measure(folder: Path, directory: Path) -> dict[str, Any]:
 
     Args:
         folder: Recorded prices with a `us_stocks` folder.
-        directory: Where the database and the artifacts go.
+        directory: Folder of the database and the artifacts.
 
     Returns:
-        JSON-able: seconds of every forecast run before the year, oldest first, and those of the last as
+        JSON-serializable: seconds of every forecast run before the year, oldest first, and those of the last as
         `seconds`; seconds of the ordinary evening after a year by job as `after_a_year`.
     """
     symbols = recorded_symbols(folder / "us_stocks")
@@ -82,7 +82,7 @@ def measure(folder: Path, directory: Path) -> dict[str, Any]:
 
 
 def lay_year(context: ServiceContext) -> None:
-    """Repeat the newest edition for each of the 252 sessions before the first one, and let them be scored again."""
+    """Copy the newest edition to each of the 252 sessions before the first one, to be scored again."""
     with context.database.reading() as connection:
         newest = connection.execute(select(editions).order_by(editions.c.number.desc()).limit(1)).one()
         rows = connection.execute(select(forecasts).where(forecasts.c.edition == newest.number)).all()
@@ -124,7 +124,7 @@ def main() -> int:
 
 
 def _pass(context: ServiceContext, evenings: Sequence[datetime]) -> None:
-    """Move market time from evening to evening and do what is due."""
+    """Move market time from evening to evening and do the due work."""
     for evening in evenings:
         with context.database.transaction() as connection:
             connection.execute(update(market_clock).values(now=evening))
@@ -132,7 +132,7 @@ def _pass(context: ServiceContext, evenings: Sequence[datetime]) -> None:
 
 
 def _seconds(context: ServiceContext, job: str) -> list[float]:
-    """Seconds of a job's finished runs, oldest session first."""
+    """Return the seconds of a job's finished runs, oldest session first."""
     query = select(runs.c.started_at, runs.c.finished_at).where(runs.c.job == job, runs.c.state == "done")
     with context.database.reading() as connection:
         rows = connection.execute(query.order_by(runs.c.session)).all()

@@ -1,7 +1,7 @@
 """The NumPy forward pass of `lstm` against ONNX Runtime: same bits, latency, memory, seconds to the first forecast.
 
-It needs `onnx` and `onnxruntime`, which the service does not: install them into an environment of their own, with
-NumPy of the locked version. Run from the repository's root, each in a process of its own:
+It needs `onnx` and `onnxruntime`, which the service does not need: install them into a separate environment, with
+NumPy of the locked version. Run from the repository's root, each in its own process:
 
     python -m benchmarks.speed.onnx_runtime numpy
     python -m benchmarks.speed.onnx_runtime onnx
@@ -30,7 +30,7 @@ ROWS = (1, 51, 600, 20_000)
 
 
 def random_weights() -> Weights:
-    """Arrays of one `lstm`, from a seed."""
+    """Return random arrays of one `lstm`, from a fixed seed."""
     draw = np.random.default_rng(0)
     shapes: dict[str, tuple[int, ...]] = {
         "kernel": (FEATURES, 4 * UNITS),
@@ -43,7 +43,7 @@ def random_weights() -> Weights:
 
 
 def onnx_model(weights: Weights) -> bytes:
-    """The network as a serialised ONNX graph, `x (n, lookback, features)` to `y (n, horizon, 7)`."""
+    """Return the network as a serialised ONNX graph, `x (n, lookback, features)` to `y (n, horizon, 7)`."""
     onnx: Any = import_module("onnx")
     helper, levels = onnx.helper, len(QUANTILES)
     arrays = {
@@ -84,7 +84,7 @@ def onnx_model(weights: Weights) -> bytes:
 
 
 def measure(forward: Callable[[Float32Array], Float32Array], windows: Float32Array) -> dict[str, float]:
-    """Median milliseconds by batch size, and of 600 rows how many have the same bits alone as together."""
+    """Return the median milliseconds by batch size, and the rows of 600 with the same bits alone as together."""
     figures: dict[str, float] = {}
     for rows in ROWS:
         seconds = []
@@ -125,7 +125,7 @@ def _onnx_gates(array: Float32Array) -> Float32Array:
 
 
 def _onnx_forward(model: bytes) -> Callable[[Float32Array], Float32Array]:
-    """The session's forward pass; ONNX Runtime is imported here, so that its start is measured."""
+    """Return the forward pass of a session; ONNX Runtime is imported here, so that its start is measured."""
     runtime: Any = import_module("onnxruntime")
     session = runtime.InferenceSession(model, providers=["CPUExecutionProvider"])
 
@@ -137,7 +137,7 @@ def _onnx_forward(model: bytes) -> Callable[[Float32Array], Float32Array]:
 
 
 def _resident_mib() -> float:
-    """Resident memory of this process."""
+    """Return the resident memory of this process."""
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
     return int(line.split()[1]) / 1024
 

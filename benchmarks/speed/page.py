@@ -1,13 +1,13 @@
 """Seconds until the page shows its numbers and its first chart, and until another symbol is drawn, in a real browser.
 
-A filled database is served over loopback by the API process and looked at with a fresh Chromium: cold = a profile
-that has never seen the page, warm = a profile that saw it twice (a browser keeps the compiled script from the second
-visit on). Times are the page's own marks, counted from the start of the navigation; the median of several looks. Run
+A filled database is served over loopback by the API process and opened with a new Chromium: cold = a profile
+that never opened the page, warm = a profile that opened it twice (a browser keeps the compiled script from the second
+visit on). Times are the page's own marks, from the start of the navigation; the median of several visits. Run
 from the repository root:
 
     python -m benchmarks.speed.page
 
-Prints `name value unit bar` lines, and exits with 1 where a bar is missed. TPLUS_BROWSER names the browser.
+Prints `name value unit bar` lines, and exits with 1 if a bar is missed. TPLUS_BROWSER names the browser.
 """
 
 import os
@@ -27,7 +27,7 @@ from tools.find_browser import find_browser, flags
 
 LOOKS = 5
 SETTLE = 1.5
-"""Seconds that a browser gets to put a compiled script away."""
+"""Seconds for a browser to store a compiled script."""
 REDRAWS = 12
 FEW, MANY = Size(), Size(symbols=5_000, editions=1, bars=400, drawn=50)
 NUMBERS, COLD, WARM, REDRAW, NUMBERS_OF_MANY, SEARCH = 0.5, 2.0, 0.7, 0.15, 2.0, 0.5
@@ -36,7 +36,7 @@ _REDRAW = "() => performance.getEntriesByName('redraw', 'measure').map((each) =>
 
 
 def program() -> str:
-    """Path of the browser."""
+    """Return the path of the browser."""
     path = find_browser(os.environ.get("TPLUS_BROWSER", ""))
     if path is None:
         raise SystemExit("no Chromium here; install chromium, or set TPLUS_BROWSER to the path of one")
@@ -45,7 +45,7 @@ def program() -> str:
 
 @contextmanager
 def opened() -> Iterator[Browser]:
-    """A fresh browser."""
+    """Yield a new browser."""
     path = program()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=flags())
@@ -55,7 +55,7 @@ def opened() -> Iterator[Browser]:
 
 @contextmanager
 def profile() -> Iterator[BrowserContext]:
-    """A fresh browser whose profile lies on disk, as a person's does: windows beside it keep no compiled scripts."""
+    """Yield a new browser with its profile on disk, as for a user: private windows keep no compiled scripts."""
     path = program()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(folder, executable_path=path, args=flags())
@@ -64,13 +64,13 @@ def profile() -> Iterator[BrowserContext]:
 
 
 def seconds(page: Page, mark: str) -> float:
-    """When a mark was set, seconds from the start of the navigation."""
+    """Return the time of a mark, in seconds from the start of the navigation."""
     page.wait_for_function("(name) => performance.getEntriesByName(name).length > 0", arg=mark)
     return float(page.evaluate(_MARK, mark)) / 1000
 
 
-def look(context: BrowserContext, url: str) -> tuple[float, float]:
-    """Seconds to the numbers and to the first chart, in a new page."""
+def visit(context: BrowserContext, url: str) -> tuple[float, float]:
+    """Return the seconds to the numbers and to the first chart, in a new page."""
     page = context.new_page()
     page.goto(url)
     found = seconds(page, "numbers"), seconds(page, "chart")
@@ -78,26 +78,26 @@ def look(context: BrowserContext, url: str) -> tuple[float, float]:
     return found
 
 
-def cold_looks(url: str) -> list[tuple[float, float]]:
-    """Looks of browsers that never saw the page."""
+def cold_visits(url: str) -> list[tuple[float, float]]:
+    """Return the times of browsers that never opened the page."""
     found = []
     for _ in range(LOOKS):
         with opened() as browser, browser.new_context() as context:
-            found.append(look(context, url))
+            found.append(visit(context, url))
     return found
 
 
-def warm_looks(url: str) -> list[tuple[float, float]]:
-    """Looks of one browser that has seen the page."""
+def warm_visits(url: str) -> list[tuple[float, float]]:
+    """Return the times of one browser that has opened the page before."""
     with profile() as context:
         for _ in range(2):
-            look(context, url)
+            visit(context, url)
             time.sleep(SETTLE)
-        return [look(context, url) for _ in range(LOOKS)]
+        return [visit(context, url) for _ in range(LOOKS)]
 
 
 def redraws(page: Page, url: str, symbols: tuple[str, ...]) -> list[float]:
-    """Seconds from a click on a symbol to its chart, one after the other."""
+    """Return the seconds from a click on a symbol to its chart, one after another."""
     page.goto(url)
     seconds(page, "chart")
     for symbol in symbols:
@@ -108,7 +108,7 @@ def redraws(page: Page, url: str, symbols: tuple[str, ...]) -> list[float]:
 
 
 def search(page: Page, wanted: str) -> float:
-    """Seconds from the last key of a search to the only line left."""
+    """Return the seconds from the last key of a search to the single remaining line."""
     return float(page.evaluate(
         """async (wanted) => {
              const place = document.querySelector('#search');
@@ -124,9 +124,9 @@ def search(page: Page, wanted: str) -> float:
     ))  # fmt: skip
 
 
-def first_looks(url: str) -> list[bool]:
-    """Figures of a page of 50 symbols."""
-    cold, warm = cold_looks(url), warm_looks(url)
+def first_visits(url: str) -> list[bool]:
+    """Measure a page of 50 symbols."""
+    cold, warm = cold_visits(url), warm_visits(url)
     kept = [
         say("page_numbers", statistics.median(numbers for numbers, _ in cold), "s", NUMBERS),
         say("page_first_chart_cold", statistics.median(chart for _, chart in cold), "s", COLD),
@@ -140,9 +140,9 @@ def first_looks(url: str) -> list[bool]:
 
 
 def many(url: str) -> list[bool]:
-    """Figures of a page of 5,000 symbols."""
+    """Measure a page of 5,000 symbols."""
     with opened() as browser, browser.new_context() as context:
-        cold = look(context, url)
+        cold = visit(context, url)
         page = context.new_page()
         page.goto(url)
         seconds(page, "chart")
@@ -156,7 +156,7 @@ def main() -> int:
     """Measure everything."""
     kept = []
     with tempfile.TemporaryDirectory() as folder:
-        for name, size, figures in (("few", FEW, first_looks), ("many", MANY, many)):
+        for name, size, figures in (("few", FEW, first_visits), ("many", MANY, many)):
             path = Path(folder) / f"{name}.db"
             fill(path, size)
             with running(path) as (client, _process, _seconds):

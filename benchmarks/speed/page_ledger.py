@@ -1,4 +1,4 @@
-"""A filled SQLite database for the page: seeded walks on a 24/7 calendar, forecast and scored for some weeks."""
+"""Fill an SQLite database for the page: seeded random walks on a 24/7 calendar, some weeks of scored forecasts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,16 +36,16 @@ _SIGMA = 0.015
 _NORMAL = np.array([-1.96, -1.2816, -0.6745, 0.0, 0.6745, 1.2816, 1.96])
 _PRICES = ("open", "high", "low", "close")
 _LANES = ((1, "multi_step", 3, 0.9), (2, "multi_step", 3, 1.0), (3, "one_step", 1, 0.9), (4, "one_step", 1, 1.0))
-"""Version, strategy, steps, and how wide its intervals are beside the walk's own sigma."""
+"""Version, strategy, steps, and the width of its intervals relative to the walk's own sigma."""
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is put in.
+    """Size of the database.
 
     Attributes:
         symbols: Symbols on the watchlist, each forecast in every edition.
-        editions: Days in a row that were forecast; the last is AS_OF.
+        editions: Consecutive forecast days; the last is AS_OF.
         bars: Days with bars.
         drawn: Symbols that have bars, the first ones.
     """
@@ -57,12 +57,12 @@ class Size:
 
 
 def names(size: Size) -> tuple[str, ...]:
-    """The symbols, in their order."""
+    """Return the symbols, in order."""
     return tuple(f"S{n:04d}" for n in range(size.symbols))
 
 
 def fill(path: Path, size: Size) -> None:
-    """Make the database."""
+    """Create the database."""
     database = Database(f"sqlite:///{path}")
     upgrade(database)
     with database.transaction() as connection:
@@ -116,7 +116,7 @@ def _control(connection: Connection, size: Size) -> None:
 
 
 def _prices(connection: Connection, size: Size) -> FloatArray:
-    """Put bars in; `(symbols, days)` closes, the last day being AS_OF."""
+    """Add bars and return the `(symbols, days)` closes; the last day is AS_OF."""
     random = np.random.default_rng(1)
     moves = random.normal(0, _SIGMA, (size.symbols, size.bars))
     closes: FloatArray = 50 * np.exp(np.cumsum(moves, axis=1))

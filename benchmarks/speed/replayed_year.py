@@ -1,13 +1,13 @@
 """Seconds of a replayed year of 51 symbols through the whole service, from an empty ledger.
 
-A new SQLite database replays recorded prices at speed 0 from the year's eve on, through the same endless loop as
-`tplus up`: the whole history is pulled at first, then every session is planned, pulled, scored (accuracy included)
-and forecast, and market time walks from event to event. The stocks are put into the group `other`, which has no
-network: the random walk serves, and the weekly training refits it alone. Run from the repository's root:
+A new SQLite database replays recorded prices at speed 0 from the evening before the year, through the same loop as
+`tplus up`: the whole history is pulled first, then every session is planned, pulled, scored (accuracy included)
+and forecast, and market time moves from event to event. The stocks are in the group `other`, which has no
+network: the random walk serves, and the weekly training refits only it. Run from the repository's root:
 
     python -m benchmarks.speed.replayed_year [--prices FOLDER] [--sessions 252]
 
-It prints `name value unit bar` lines and exits with 1 where the year took more than its goal or is not whole.
+It prints `name value unit bar` lines and exits with 1 if the year took more than its goal or is incomplete.
 """
 
 import argparse
@@ -40,7 +40,7 @@ START = "2017-12-29T23:00:00Z"
 
 @dataclass(frozen=True, slots=True)
 class Year:
-    """What was done, and in how many real seconds.
+    """Figures of the replayed year, in real seconds.
 
     Attributes:
         seconds: From the start of the loop to the end of the last forecast run, the first pull included.
@@ -58,7 +58,7 @@ class Year:
 
 
 class Counter(SilentReporter):
-    """Counts editions and ends the loop after the last one, or with the record.
+    """Counts editions and stops the loop after the last one, or at the end of the record.
 
     Attributes:
         editions: Published so far.
@@ -71,24 +71,24 @@ class Counter(SilentReporter):
         self.stop: Callable[[], None] = lambda: None
 
     def edition(self, summary: EditionSummary) -> None:
-        """One more."""
+        """Count an edition."""
         del summary
         self.editions += 1
         if self.editions >= self._sessions:
             self.stop()
 
     def market_time(self, now: datetime, sentence: str) -> None:
-        """The record has ended."""
+        """Stop at the end of the record."""
         del now, sentence
         self.stop()
 
 
 def replay(settings: Settings, sessions: int) -> Year:
-    """Let market time go until so many sessions are forecast, or the record ends.
+    """Replay until a number of sessions is forecast, or the record ends.
 
     Args:
-        settings: A files source replayed at speed 0, over a database that is not there yet.
-        sessions: Sessions to go through.
+        settings: A files source replayed at speed 0, with a new database.
+        sessions: Number of sessions.
     """
     counter = Counter(sessions)
     with open_service(settings, counter) as context:
@@ -96,10 +96,10 @@ def replay(settings: Settings, sessions: int) -> Year:
         counter.stop = scheduler.stop
         begun = perf_counter()
         scheduler.run()
-        return _told(context, perf_counter() - begun, counter.editions)
+        return _figures(context, perf_counter() - begun, counter.editions)
 
 
-def _told(context: ServiceContext, seconds: float, editions: int) -> Year:
+def _figures(context: ServiceContext, seconds: float, editions: int) -> Year:
     jobs, failed = dict.fromkeys(JOBS, 0.0), 0
     with context.database.reading() as connection:
         for row in connection.execute(select(runs)):
@@ -114,11 +114,11 @@ def _told(context: ServiceContext, seconds: float, editions: int) -> Year:
 
 
 def settings_of(prices: Path, directory: Path) -> Settings:
-    """The settings of the year.
+    """Return the settings of the year.
 
     Args:
         prices: Folder of recorded prices with a `us_stocks` folder.
-        directory: Where the database goes.
+        directory: Folder of the database.
     """
     symbols = recorded_symbols(prices / "us_stocks")
     groups = tuple(f"{symbol}={STATISTICAL_GROUPS[0]}" for symbol in symbols)

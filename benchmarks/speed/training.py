@@ -1,11 +1,11 @@
 """Seconds to train both strategies with three seeds each on 51 US stocks, start-up included.
 
-One spawned child imports the framework once and trains both, as the service does. The random walk of each
-strategy is fitted beside them. Run from the repository's root:
+One spawned child process imports the framework once and trains both, as the service does. The random walk of each
+strategy is fitted too. Run from the repository's root:
 
     python -m benchmarks.speed.training [--prices FOLDER] [--symbols 51]
 
-It prints one JSON document and exits with 1 where the whole takes more than its goal.
+It prints one JSON document and exits with 1 if the total is more than its goal.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from models.training.train import TrainedArtifact, TrainProgress, TrainRequest, 
 from models.tuned_configs import tuned
 
 GOAL_SECONDS = 120.0
-"""For 51 stocks, both strategies, three seeds each, on two cores."""
+"""Goal for 51 stocks, both strategies, three seeds each, on two cores."""
 
 CUT_AT = np.datetime64("2018-12-31T23:59:59", "s")
 
@@ -39,11 +39,11 @@ def ignore(progress: TrainProgress) -> None:
 
 
 def requests(panel: Panel, directory: Path) -> tuple[TrainRequest, ...]:
-    """Both strategies' networks and random walks.
+    """Return the requests for networks and random walks of both strategies.
 
     Args:
-        panel: Frames and references.
-        directory: Where artifacts go.
+        panel: Price histories and references.
+        directory: Folder of the artifacts.
     """
     configs = [
         tuned(ModelConfig(name, strategy, references=REFERENCES))
@@ -57,11 +57,11 @@ def measure(panel: Panel) -> dict[str, Any]:
     """Train everything in a spawned child and time it from outside.
 
     Args:
-        panel: Frames and references.
+        panel: Price histories and references.
 
     Returns:
-        JSON-able: whole `seconds` with start-up, and per artifact its seconds and epochs; no score, for its judged
-        span lies in the test years.
+        JSON-serializable: total `seconds` with start-up, and per artifact its seconds and epochs; no score, since its
+        test span is in the test years.
     """
     with tempfile.TemporaryDirectory() as directory:
         started = perf_counter()
@@ -72,7 +72,7 @@ def measure(panel: Panel) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Measure, print, and compare with the goal where all stocks are trained."""
+    """Measure, print, and compare with the goal if all stocks are trained."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prices", type=Path, default=PRICES)
     parser.add_argument("--symbols", type=int, default=51, help="the first so many stocks")

@@ -1,8 +1,8 @@
 """Latency of the watchlist and of the status with 5,000 symbols, over real HTTP on loopback.
 
 Run from the repository root: `python -m benchmarks.speed.watchlist [POSTGRESQL_URL]`, the URL that of an empty
-database, which is used in place of a new SQLite file. Prints `name value unit bar`, and exits with 1 where a bar is
-missed. Requests come one after the other: `cold` is the first page of a new process, `warm` a page of one that holds
+database, which is used instead of a new SQLite file. Prints `name value unit bar`, and exits with 1 if a bar is
+missed. Requests come one after another: `cold` is the first page of a new process, `warm` a page of one that holds
 the table, `one_altered` and `all_altered` the first page after that many symbols have.
 """
 
@@ -51,7 +51,7 @@ _PAGES = {
 
 
 def fill(database: Database) -> None:
-    """5,000 symbols of a 24/7 calendar with a few editions of two forecasters and a track record each."""
+    """Add 5,000 symbols of a 24/7 calendar with a few editions of two forecasters and a track record each."""
     upgrade(database)
     with database.transaction() as connection:
         rows = {
@@ -73,7 +73,7 @@ def fill(database: Database) -> None:
 
 
 def publish(database: Database, number: int, as_of: date, revision: int = 1) -> None:
-    """An edition of every symbol."""
+    """Publish an edition of all symbols."""
     issued = datetime(as_of.year, as_of.month, as_of.day, tzinfo=UTC) + timedelta(hours=25)
     edition = {
         "number": number, "mode": "replay", "calendar": "24/7", "as_of": as_of, "issued_at": issued,
@@ -132,14 +132,14 @@ def _record(symbol: str, step: int) -> dict[str, Any]:
 
 
 def milliseconds(call: Callable[[], httpx.Response]) -> float:
-    """How long one request took."""
+    """Return the duration of one request."""
     begin = perf_counter()
     call().raise_for_status()
     return (perf_counter() - begin) * 1000
 
 
 def measure(url: str, database: Database) -> list[bool]:
-    """Every figure, over a filled database; whether each keeps its bar."""
+    """Measure all figures on a filled database; return whether each meets its bar."""
     kept = []
     with running(url) as (client, process, _seconds):
         say("watchlist_cold", milliseconds(lambda: client.get(_PAGES["by_symbol"])), "ms", None)

@@ -88,7 +88,7 @@ def upgrade() -> None:
         sa.Column("edition", sa.Integer(), nullable=False),
         sa.Column("symbol", sa.String(length=40), nullable=False),
         sa.Column("strategy", sa.String(length=20), nullable=False),
-        sa.Column("model_version_id", BigId, nullable=False, comment="what was served"),
+        sa.Column("model_version_id", BigId, nullable=False, comment="the served version"),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["edition"], ["editions.number"], name=op.f("fk_served_forecasts_edition_editions")),
         sa.ForeignKeyConstraint(

@@ -1,1 +1,1 @@
-"""Forecasters walked forward through recorded history, by the code that serves them."""
+"""Walk-forward backtests of forecasters on recorded history, with the code that serves them."""

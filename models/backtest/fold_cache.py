@@ -1,4 +1,4 @@
-"""One finished (fold, forecaster) on disk: written whole or not at all, found again by what determines it."""
+"""Results of a (fold, forecaster) on disk: written atomically, found by a digest of what determines them."""
 
 import hashlib
 import json
@@ -19,10 +19,10 @@ from models.forecaster import SkippedSymbol
 from models.preprocessing.frame import Panel
 
 FORMAT = 2
-"""Raised with every change of what a piece holds or of how forecasts are made."""
+"""Format number; raise it when the contents of a fold result or the way of forecasting change."""
 
 LIBRARIES = ("numpy", "keras", "tensorflow", "arch")
-"""Whose versions determine forecasts."""
+"""Libraries whose versions determine forecasts."""
 
 _COLUMNS = ("symbol_index", "as_of", "final_at", "target_final_at", "sigma", "raw", "actual")
 _INSTANTS = {"as_of": "datetime64[D]", "final_at": "datetime64[s]", "target_final_at": "datetime64[s]"}
@@ -30,32 +30,32 @@ _INSTANTS = {"as_of": "datetime64[D]", "final_at": "datetime64[s]", "target_fina
 
 @dataclass(frozen=True, slots=True)
 class FoldResult:
-    """What became of one forecaster in one fold.
+    """The result of one forecaster in one fold.
 
     Attributes:
-        history: Its forecasts; None where it has none.
-        reason: Why it has none, one sentence; None where it has.
+        history: Its forecasts; None if there are none.
+        reason: Why there are none, one sentence; None if there are forecasts.
     """
 
     history: ForecastHistory | None
     reason: str | None = None
 
 
-def digest_of(identity: Mapping[str, Any]) -> str:
-    """SHA-256 over the sorted JSON form of everything that determines a piece.
+def identity_digest(identity: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of the sorted JSON form of all that determines a fold result.
 
     Args:
-        identity: JSON-able.
+        identity: JSON-serializable.
     """
     text = json.dumps({"format": FORMAT, **identity}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def made_of(panel: Panel) -> str:
-    """Hash of what every piece depends on beside its fold and forecaster: the panel, this code and its libraries.
+def inputs_digest(panel: Panel) -> str:
+    """Return a hash of the inputs that all fold results share: the panel, this code and its libraries.
 
     Args:
-        panel: Whole frames and references; every session counts.
+        panel: Whole price histories and references; every session counts.
     """
     root = Path(models.__file__).parent
     digest = hashlib.sha256(panel_hash(panel, np.datetime64("9999-01-01T00:00:00")).encode())
@@ -75,24 +75,24 @@ def _version(name: str) -> str:
 
 
 def write_fold_result(path: Path, result: FoldResult) -> None:
-    """Write a piece so that its name exists only once all of it is on disk.
+    """Write a fold result atomically: its name exists only after all of it is on disk.
 
     Args:
-        path: File to make, `.npz`; its folder must exist.
-        piece: What to write.
+        path: File to create, `.npz`; its folder must exist.
+        result: The result to write.
     """
     history = result.history
-    head: dict[str, Any] = {"reason": result.reason, "facts": {}, "refusals": [], "seeds": []}
+    header: dict[str, Any] = {"reason": result.reason, "facts": {}, "skipped": [], "seeds": []}
     arrays: dict[str, Any] = {}
     if history is not None:
-        head["facts"] = dict(history.facts)
-        head["refusals"] = [[refusal.symbol, refusal.reason] for refusal in history.refusals]
-        head["seeds"] = list(history.seeds)
+        header["facts"] = dict(history.facts)
+        header["skipped"] = [[skipped_symbol.symbol, skipped_symbol.reason] for skipped_symbol in history.skipped]
+        header["seeds"] = list(history.seeds)
         for name in _COLUMNS:
             column = getattr(history, name)
             arrays[name] = column.astype(_INSTANTS[name]).astype(np.int64) if name in _INSTANTS else column
         arrays |= {f"seed_{seed}": raw for seed, raw in history.seeds.items()}
-    arrays["head"] = np.frombuffer(json.dumps(head).encode(), dtype=np.uint8)
+    arrays["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
     with unfinished.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
@@ -102,24 +102,24 @@ def write_fold_result(path: Path, result: FoldResult) -> None:
 
 
 def read_fold_result(path: Path) -> FoldResult | None:
-    """Read a piece; None where there is none, or where the file is damaged and must be made again."""
+    """Read a fold result; return None if there is none, or if the file is damaged and must be made again."""
     try:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
-        head = json.loads(arrays.pop("head").tobytes())
+        header = json.loads(arrays.pop("header").tobytes())
     except FileNotFoundError:
         return None
     except (BadZipFile, ValueError, KeyError, EOFError):
         return None
-    if head["reason"] is not None:
-        return FoldResult(None, str(head["reason"]))
+    if header["reason"] is not None:
+        return FoldResult(None, str(header["reason"]))
     columns: dict[str, Any] = {
         name: arrays[name].astype(_INSTANTS[name]) if name in _INSTANTS else arrays[name] for name in _COLUMNS
     }
     history = ForecastHistory(
         **columns,
-        facts=head["facts"],
-        seeds={int(seed): arrays[f"seed_{seed}"] for seed in head["seeds"]},
-        refusals=tuple(SkippedSymbol(symbol, reason) for symbol, reason in head["refusals"]),
+        facts=header["facts"],
+        seeds={int(seed): arrays[f"seed_{seed}"] for seed in header["seeds"]},
+        skipped=tuple(SkippedSymbol(symbol, reason) for symbol, reason in header["skipped"]),
     )
     return FoldResult(history)

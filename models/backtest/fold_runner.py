@@ -1,6 +1,6 @@
-"""One fold's work, to be done in a process of its own: every forecaster fitted, asked, and written down.
+"""The work of one fold, done in a worker process: fit each forecaster, forecast, write the results.
 
-A forecaster that cannot do a fold is written down with its reason, and the rest goes on.
+For a forecaster that cannot do a fold the reason is written, and the others continue.
 """
 
 import resource
@@ -11,52 +11,52 @@ from typing import Any
 
 import numpy as np
 
-from models.backtest.fold_cache import FoldResult, digest_of, read_fold_result, write_fold_result
+from models.backtest.fold_cache import FoldResult, identity_digest, read_fold_result, write_fold_result
 from models.backtest.folds import Fold
 from models.backtest.forecasters import BaselineForecaster, FittedNetworkForecaster, RecursiveBacktestForecaster
 from models.backtest.protocols import RECURSIVE, BacktestForecaster, FittedForecaster, ForecastHistory
-from models.backtest.threads import bound_threads
+from models.backtest.threads import limit_threads
 from models.calibration import CalibrationRows, CalibrationState, calibrate
 from models.errors import ModelsError
 from models.preprocessing.frame import Panel
 
 CALIBRATION_START = "calibration_start"
-"""Key of that state among the facts of a history."""
+"""Key of the initial calibration state in the facts of a history."""
 
 KILOBYTE = 1024
-"""Unit of the peak memory that the system reports (Linux; bytes elsewhere read as a thousandfold)."""
+"""Unit of the peak memory that Linux reports; other systems report bytes, which are read as a thousandfold."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoldTask:
-    """What a process is asked to do.
+    """The work of one fold for a worker process.
 
     Attributes:
-        panel: Whole frames and references.
-        made_of: Hash of what every piece depends on: the panel and the code, see `results.made_of`.
+        panel: Whole price histories and references.
+        inputs_digest: Hash of the panel and the code, see `fold_cache.inputs_digest`.
         fold: Dates and instants.
-        entrants: Who takes part, one-step networks before the recursive ones.
-        directory: Folder of the pieces; exists.
+        forecasters: The forecasters, one-step networks before the recursive ones.
+        directory: Existing folder of the fold results.
         threads: Threads that the framework may use.
-        leads: Whether calibration starts with this fold, from its stop span.
+        starts_calibration: Whether calibration starts with this fold, from its validation span.
     """
 
     panel: Panel
-    made_of: str
+    inputs_digest: str
     fold: Fold
     forecasters: tuple[BacktestForecaster, ...]
     directory: Path
     threads: int
-    leads: bool = False
+    starts_calibration: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class FoldProgress:
-    """Where a fold stands.
+    """Progress of a fold.
 
     Attributes:
         fold: Its number.
-        forecaster: Name and strategy of the forecaster at work.
+        forecaster: Name and strategy of the current forecaster.
         fraction: Share of the fold's work done, 0..1.
     """
 
@@ -67,12 +67,12 @@ class FoldProgress:
 
 @dataclass(frozen=True, slots=True)
 class FoldDone:
-    """How a fold ended.
+    """Summary of a finished fold.
 
     Attributes:
         fold: Its number.
-        made: Forecasters that were computed now; the others lay there finished.
-        peak_bytes: Most memory the process has held so far.
+        made: Number of forecasters that were computed now; the others were finished before.
+        peak_bytes: Peak memory of the process so far.
     """
 
     fold: int
@@ -81,52 +81,54 @@ class FoldDone:
 
 
 def run_fold(task: FoldTask, report: Callable[[FoldProgress], None]) -> FoldDone:
-    """Do what is not done yet of one fold.
+    """Compute the missing results of one fold.
 
     Args:
-        task: What to do.
-        report: Told of progress.
+        task: The fold.
+        report: Called with the progress.
     """
     if not all(isinstance(forecaster, BaselineForecaster) for forecaster in task.forecasters):
-        bound_threads(task.threads)
+        limit_threads(task.threads)
     fitted: dict[str, FittedNetworkForecaster] = {}
     made = 0
     for position, forecaster in enumerate(task.forecasters):
         path = fold_result_path(task, forecaster)
         result = read_fold_result(path)
-        if result is None or result.history is None:  # what could not be done then may be possible now
+        if result is None or result.history is None:  # a forecaster that failed is tried again
 
-            def tell(share: float, position: int = position, forecaster: BacktestForecaster = forecaster) -> None:
+            def report_share(
+                share: float, position: int = position, forecaster: BacktestForecaster = forecaster
+            ) -> None:
                 fraction = (position + min(share, 1.0)) / len(task.forecasters)
                 report(FoldProgress(task.fold.number, f"{forecaster.name} {forecaster.strategy}", fraction))
 
-            tell(0.0)
-            write_fold_result(path, _fold_result(task, forecaster, fitted, tell))
+            report_share(0.0)
+            write_fold_result(path, _fold_result(task, forecaster, fitted, report_share))
             made += 1
     return FoldDone(task.fold.number, made, peak_bytes())
 
 
-def run_fold_is_done(task: FoldTask) -> bool:
-    """Whether every forecaster of a fold lies there finished."""
+def is_fold_done(task: FoldTask) -> bool:
+    """Return whether all forecasters of a fold have a result on disk."""
     results = (read_fold_result(fold_result_path(task, forecaster)) for forecaster in task.forecasters)
     return all(result is not None and result.history is not None for result in results)
 
 
 def fold_result_path(task: FoldTask, forecaster: BacktestForecaster) -> Path:
-    """Where the piece of an entrant lies: its name holds the digest of all that determines it."""
+    """Return the path of a forecaster's fold result; its name holds the digest of all that determines it."""
     identity: Mapping[str, Any] = {
-        "made_of": task.made_of,
-        "fold": [str(each) for each in (*task.fold.fit, *task.fold.stop, *task.fold.test)],
+        "inputs_digest": task.inputs_digest,
+        "fold": [str(day) for day in (*task.fold.train, *task.fold.validation, *task.fold.test)],
         "instants": [str(task.fold.train_until), str(task.fold.cut_at)],
-        "leads": task.leads,
-        "entrant": forecaster.identity(),
+        "starts_calibration": task.starts_calibration,
+        "forecaster": forecaster.identity(),
     }
-    plain = f"{task.fold.number:03d}-{forecaster.name}-{forecaster.strategy}-{forecaster.lookback}"
-    return task.directory / f"{plain}-{digest_of(identity)[:24]}.npz"
+    readable = f"{task.fold.number:03d}-{forecaster.name}-{forecaster.strategy}-{forecaster.lookback}"
+    return task.directory / f"{readable}-{identity_digest(identity)[:24]}.npz"
 
 
 def peak_bytes() -> int:
-    """Most memory this process has held so far."""
+    """Return the peak memory of this process so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KILOBYTE
 
 
@@ -134,39 +136,41 @@ def _fold_result(
     task: FoldTask,
     forecaster: BacktestForecaster,
     fitted: dict[str, FittedNetworkForecaster],
-    tell: Callable[[float], None],
+    report: Callable[[float], None],
 ) -> FoldResult:
     try:
-        model = _fit(task, forecaster, fitted, tell)
+        model = _fit(task, forecaster, fitted, report)
         history = model.history(task.panel, *task.fold.test)
-        if task.leads and forecaster.strategy != RECURSIVE:  # sampling its paths once more would take as long again
-            lead = model.history(task.panel, *task.fold.stop)
-            history = replace(history, facts={**history.facts, CALIBRATION_START: start_of(lead, task.fold).to_dict()})
+        if task.starts_calibration and forecaster.strategy != RECURSIVE:  # sampling paths again would double its time
+            validation = model.history(task.panel, *task.fold.validation)
+            state = initial_calibration(validation, task.fold).to_dict()
+            history = replace(history, facts={**history.facts, CALIBRATION_START: state})
     except ModelsError as error:
         return FoldResult(None, str(error))
     if not len(history):
-        return FoldResult(None, f"no symbol has a forecast of it from {task.fold.test[0]} to {task.fold.test[1]}")
+        return FoldResult(None, f"it forecasts no symbol from {task.fold.test[0]} to {task.fold.test[1]}")
     return FoldResult(history)
 
 
-def start_of(lead: ForecastHistory, fold: Fold) -> CalibrationState:
-    """What calibration knows before a fold's first as_of: the outcomes of its stop span that were final by then.
+def initial_calibration(validation: ForecastHistory, fold: Fold) -> CalibrationState:
+    """Return the calibration state before a fold's first as_of.
 
-    No forecaster was fitted on them but garch, which is estimated up to the cut. A service knows as much, from the
-    span its version was judged on.
+    It is computed from the outcomes of the validation span that were final by then. No forecaster was fitted on
+    these outcomes, except garch, which is estimated up to the cut. The service starts likewise from the test span
+    of a version.
 
     Args:
-        lead: The forecaster's answers on the stop span.
-        fold: Its dates and instants.
+        validation: The forecasts of the validation span.
+        fold: Dates and instants.
     """
-    known = lead.target_final_at <= fold.cut_at
+    final = validation.target_final_at <= fold.cut_at
     rows = CalibrationRows(
-        as_of=lead.as_of,
-        final_at=lead.final_at,
-        target_final_at=np.where(known, lead.target_final_at, np.datetime64("NaT")),
-        sigma=lead.sigma,
-        raw=lead.raw,
-        actual=np.where(known, lead.actual, np.nan),
+        as_of=validation.as_of,
+        final_at=validation.final_at,
+        target_final_at=np.where(final, validation.target_final_at, np.datetime64("NaT")),
+        sigma=validation.sigma,
+        raw=validation.raw,
+        actual=np.where(final, validation.actual, np.nan),
     )
     return calibrate(rows).state.with_counts_reset()
 
@@ -175,17 +179,17 @@ def _fit(
     task: FoldTask,
     forecaster: BacktestForecaster,
     fitted: dict[str, FittedNetworkForecaster],
-    tell: Callable[[float], None],
+    report: Callable[[float], None],
 ) -> FittedForecaster:
-    """Fit an entrant; a one-step network that this process has fitted already serves the recursive one too."""
+    """Fit a forecaster; the recursive strategy uses a one-step network that this process has fitted."""
     if isinstance(forecaster, RecursiveBacktestForecaster):
-        key = digest_of(forecaster.one_step.identity())
+        key = identity_digest(forecaster.one_step.identity())
         if key not in fitted:
-            one_step = forecaster.one_step.fit(task.panel, task.fold, tell)
-            assert isinstance(one_step, FittedNetworkForecaster)  # see `forecasters_of`
+            one_step = forecaster.one_step.fit(task.panel, task.fold, report)
+            assert isinstance(one_step, FittedNetworkForecaster)  # see `build_forecasters`
             fitted[key] = one_step
-        return forecaster.over(fitted[key])
-    model = forecaster.fit(task.panel, task.fold, tell)
+        return forecaster.from_one_step(fitted[key])
+    model = forecaster.fit(task.panel, task.fold, report)
     if isinstance(model, FittedNetworkForecaster):
-        fitted[digest_of(forecaster.identity())] = model
+        fitted[identity_digest(forecaster.identity())] = model
     return model

@@ -1,4 +1,4 @@
-"""The forecasters that may take part by name: networks in three strategies, and the baselines in two."""
+"""The forecasters of a backtest by name: networks in three strategies, and baselines in two."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,10 +11,10 @@ from models.backtest.protocols import (
     RECURSIVE,
     BacktestForecaster,
     ForecastHistory,
-    Serving,
-    Tell,
+    ReportShare,
+    ServingForecaster,
     between,
-    history_of,
+    build_history,
 )
 from models.backtest.recursive import PATHS, SEED, RecursiveForecaster
 from models.backtest.spatiotemporal_forecaster import FittedSpatiotemporalForecaster
@@ -36,15 +36,15 @@ from models.training.fit_network import EpochEnd
 from models.training.spatiotemporal.fit_network import FittedSpatiotemporalNetwork
 
 BASELINES = (RANDOM_WALK, DRIFT, HISTORICAL, GARCH)
-"""Baselines by name; `linear`, the fifth, is a network of one layer and trained as one."""
+"""Names of the baselines; `linear`, the fifth, is a network of one layer and trained as one."""
 
 STRATEGIES = (Strategy.ONE_STEP.value, Strategy.MULTI_STEP.value, RECURSIVE)
-"""Every strategy, in the order in which a fold works: the recursive one uses the one-step fit again."""
+"""All strategies, in the order of work in a fold: the recursive one uses the one-step fit."""
 
 
 @dataclass(frozen=True, slots=True)
-class FittedNetworkForecaster(Serving[NetworkForecaster]):
-    """A trained network, asked for many windows at once.
+class FittedNetworkForecaster(ServingForecaster[NetworkForecaster]):
+    """A trained window network that forecasts many windows in one call.
 
     Attributes:
         facts: Figures of its training.
@@ -53,9 +53,9 @@ class FittedNetworkForecaster(Serving[NetworkForecaster]):
     facts: Mapping[str, Any]
 
     def history(self, panel: Panel, first: np.datetime64, last: np.datetime64) -> ForecastHistory:
-        """See `contract.FittedForecaster`."""
+        """See `protocols.FittedForecaster`."""
         windows = _served_windows(self.forecaster, panel, first, last)
-        history = history_of(windows, self.forecaster.quantiles(windows))
+        history = build_history(windows, self.forecaster.quantiles(windows))
         seeds: dict[int, FloatArray] = {}
         if len(self.config.seeds) > 1:
             seeds = dict(zip(self.config.seeds, self.forecaster.seed_quantiles(windows), strict=True))
@@ -63,56 +63,56 @@ class FittedNetworkForecaster(Serving[NetworkForecaster]):
 
 
 @dataclass(frozen=True, slots=True)
-class FittedRecursiveForecaster(Serving[RecursiveForecaster]):
+class FittedRecursiveForecaster(ServingForecaster[RecursiveForecaster]):
     """A trained one-step network applied recursively."""
 
     def history(self, panel: Panel, first: np.datetime64, last: np.datetime64) -> ForecastHistory:
-        """See `contract.FittedForecaster`; rows whose paths have no window are left out."""
+        """See `protocols.FittedForecaster`; rows whose paths have no window are left out."""
         windows = _served_windows(self.forecaster.one_step, panel, first, last)
-        three = cut_windows(
+        all_steps = cut_windows(
             panel,
             replace(self.config, strategy=Strategy.MULTI_STEP),
             require_targets=False,
             min_bars=MIN_HISTORY_NETWORK,
         )
-        # The same rows as the one-step pipeline cuts, with the targets of all three steps.
+        # The rows of the one-step pipeline, with the targets of all three steps.
         raw = self.forecaster.quantiles(panel, windows)
         known = np.flatnonzero(~np.isnan(raw).any(axis=(1, 2)))
-        return history_of(between(three, first, last).select(known), raw[known])
+        return build_history(between(all_steps, first, last).select(known), raw[known])
 
 
 @dataclass(frozen=True, slots=True)
-class FittedBaselineForecaster(Serving[RowForecaster]):
-    """A fitted baseline, asked for many rows at once."""
+class FittedBaselineForecaster(ServingForecaster[RowForecaster]):
+    """A fitted baseline that forecasts many rows in one call."""
 
     def history(self, panel: Panel, first: np.datetime64, last: np.datetime64) -> ForecastHistory:
-        """See `contract.FittedForecaster`; rows the baseline has no forecast for are left out."""
+        """See `protocols.FittedForecaster`; rows without a forecast are left out."""
         rows = between(sigma_rows(panel, self.config.horizon), first, last)
         raw = self.forecaster.forecast_rows(panel, rows)
         known = np.flatnonzero(~np.isnan(raw).any(axis=(1, 2)))
-        history = history_of(rows.select(known), raw[known])
-        refusals = self.forecaster.skipped if isinstance(self.forecaster, Garch) else ()
-        return replace(history, refusals=refusals)
+        history = build_history(rows.select(known), raw[known])
+        skipped = self.forecaster.skipped if isinstance(self.forecaster, Garch) else ()
+        return replace(history, skipped=skipped)
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkBacktestForecaster:
-    """A network of a recipe.
+    """A network, made from a model config.
 
     Attributes:
-        recipe: NetworkDefinition, strategy, lookback, inputs, sizes and seeds.
+        config: Network, strategy, lookback, inputs, sizes and seeds.
     """
 
     config: ModelConfig
 
     @property
     def name(self) -> str:
-        """The architecture's name."""
+        """Name of the network."""
         return self.config.forecaster
 
     @property
     def strategy(self) -> str:
-        """The recipe's strategy."""
+        """Strategy of the config."""
         return self.config.strategy.value
 
     @property
@@ -121,20 +121,22 @@ class NetworkBacktestForecaster:
         return self.config.lookback
 
     def identity(self) -> Mapping[str, Any]:
-        """The recipe."""
+        """Return the config."""
         return self.config.to_dict()
 
-    def fit(self, panel: Panel, fold: Fold, tell: Tell) -> FittedNetworkForecaster | FittedSpatiotemporalForecaster:
-        """Train every seed on the fold's fit span, each stopped on its stop span."""
+    def fit(
+        self, panel: Panel, fold: Fold, report: ReportShare
+    ) -> FittedNetworkForecaster | FittedSpatiotemporalForecaster:
+        """Train each seed on the fold's training span with early stopping on the validation span."""
         spans = fold_spans(cut_windows(panel, self.config, require_targets=True), fold)
         seeds = list(self.config.seeds)
 
-        def report(epoch: EpochEnd) -> None:
+        def report_epoch(epoch: EpochEnd) -> None:
             done = 1.0 if epoch.last else epoch.epoch / self.config.max_epochs
-            tell((seeds.index(epoch.seed) + done) / len(seeds))
+            report((seeds.index(epoch.seed) + done) / len(seeds))
 
-        fitted = fit_config(panel, self.config, spans, report)
-        facts = {"val_loss": list(fitted.stop_losses), "epochs": list(fitted.epochs)}
+        fitted = fit_config(panel, self.config, spans, report_epoch)
+        facts = {"val_loss": list(fitted.val_losses), "epochs": list(fitted.epochs)}
         if isinstance(fitted, FittedSpatiotemporalNetwork):
             return FittedSpatiotemporalForecaster(fitted.forecaster, facts)
         return FittedNetworkForecaster(fitted.forecaster, facts)
@@ -142,10 +144,10 @@ class NetworkBacktestForecaster:
 
 @dataclass(frozen=True, slots=True)
 class RecursiveBacktestForecaster:
-    """A one-step network applied recursively.
+    """A one-step network to be applied recursively.
 
     Attributes:
-        one_step: The network; a fold that has fitted it already hands it on.
+        one_step: The network; if a fold has fitted it already, see `from_one_step`.
         paths: Paths drawn for each forecast.
     """
 
@@ -154,7 +156,7 @@ class RecursiveBacktestForecaster:
 
     @property
     def name(self) -> str:
-        """The architecture's name."""
+        """Name of the network."""
         return self.one_step.name
 
     @property
@@ -168,17 +170,17 @@ class RecursiveBacktestForecaster:
         return self.one_step.lookback
 
     def identity(self) -> Mapping[str, Any]:
-        """The one-step recipe and how paths are drawn."""
+        """Return the config of the one-step network and how paths are drawn."""
         return {"one_step": self.one_step.identity(), "paths": self.paths, "seed": SEED}
 
-    def fit(self, panel: Panel, fold: Fold, tell: Tell) -> FittedRecursiveForecaster:
+    def fit(self, panel: Panel, fold: Fold, report: ReportShare) -> FittedRecursiveForecaster:
         """Fit the one-step network."""
-        fitted = self.one_step.fit(panel, fold, tell)
-        assert isinstance(fitted, FittedNetworkForecaster)  # `forecasters_of` makes none over market frames
-        return self.over(fitted)
+        fitted = self.one_step.fit(panel, fold, report)
+        assert isinstance(fitted, FittedNetworkForecaster)  # `build_forecasters` makes no recursive spatiotemporal one
+        return self.from_one_step(fitted)
 
-    def over(self, one_step: FittedNetworkForecaster) -> FittedRecursiveForecaster:
-        """The same from a one-step network that is fitted already."""
+    def from_one_step(self, one_step: FittedNetworkForecaster) -> FittedRecursiveForecaster:
+        """Return the recursive forecaster of a fitted one-step network."""
         return FittedRecursiveForecaster(RecursiveForecaster(one_step.forecaster, self.paths))
 
 
@@ -186,66 +188,66 @@ class RecursiveBacktestForecaster:
 class BaselineForecaster:
     """A baseline of `BASELINES`.
 
-    The random walk and the drift are fitted on the fold's fit span, as the service fits them; historical quantiles
-    roll on by themselves; garch is estimated on everything before the fold, for it stops on nothing.
+    The random walk and the drift are fitted on the fold's training span, as the service fits them. Historical quantiles
+    need no fit. Garch is estimated on everything before the fold, since it has no early stopping.
 
     Attributes:
-        name: Which.
-        horizon_of: The strategy: how many steps.
+        name: Name of the baseline.
+        steps: The strategy, which gives the number of steps.
     """
 
     name: str
-    horizon_of: Strategy
+    steps: Strategy
 
     @property
     def strategy(self) -> str:
-        """The strategy's name."""
-        return self.horizon_of.value
+        """Name of the strategy."""
+        return self.steps.value
 
     @property
     def lookback(self) -> int:
-        """1: a baseline has no windows."""
+        """Always 1: a baseline has no windows."""
         return 1
 
     def identity(self) -> Mapping[str, Any]:
-        """Name and strategy."""
+        """Return name and strategy."""
         return {"baseline": self.name, "strategy": self.strategy}
 
-    def fit(self, panel: Panel, fold: Fold, tell: Tell) -> FittedBaselineForecaster:  # noqa: ARG002 - the contract's form
-        """Fit it; nothing is told in between."""
+    def fit(self, panel: Panel, fold: Fold, report: ReportShare) -> FittedBaselineForecaster:  # noqa: ARG002 - the contract's signature
+        """Fit the baseline; progress is not reported."""
         return FittedBaselineForecaster(self._fitted(panel, fold))
 
     def _fitted(self, panel: Panel, fold: Fold) -> RowForecaster:
         if self.name == RANDOM_WALK:
-            return WalkRows(fit_random_walk(panel, random_walk_config(self.horizon_of), fold.train_until))
+            return RandomWalkRows(fit_random_walk(panel, random_walk_config(self.steps), fold.train_until))
         if self.name == DRIFT:
-            return fit_drift(panel, self.horizon_of, fold.train_until)
+            return fit_drift(panel, self.steps, fold.train_until)
         if self.name == HISTORICAL:
-            return historical(self.horizon_of)
-        return fit_garch(panel, self.horizon_of, fold.cut_at)
+            return historical(self.steps)
+        return fit_garch(panel, self.steps, fold.cut_at)
 
 
 @dataclass(frozen=True, slots=True)
-class WalkRows:
-    """The random walk asked for rows.
+class RandomWalkRows:
+    """The random walk as a forecaster of rows.
 
     Attributes:
-        walk: What serves.
+        walk: The forecaster that serves.
     """
 
     walk: RandomWalk
 
     @property
     def config(self) -> ModelConfig:
-        """Its strategy gives the horizon."""
+        """Configuration; its strategy gives the horizon."""
         return self.walk.config
 
-    def forecast_rows(self, panel: Panel, rows: PooledWindows) -> FloatArray:  # noqa: ARG002 - the interface's form
+    def forecast_rows(self, panel: Panel, rows: PooledWindows) -> FloatArray:  # noqa: ARG002 - the interface's signature
         """Every row with a sigma is forecast from it alone."""
         return self.walk.at(rows.sigma)
 
     def forecast(self, panel: Panel) -> ForecastBatch:
-        """See `forecast.Forecaster`."""
+        """See `forecaster.Forecaster`."""
         return self.walk.forecast(panel)
 
     def skip_reason(self, history: PriceHistory) -> str:
@@ -253,25 +255,25 @@ class WalkRows:
         return no_sigma(history)
 
 
-def forecasters_of(
+def build_forecasters(
     configs: Sequence[ModelConfig], baselines: Sequence[str], strategies: Sequence[str]
 ) -> tuple[BacktestForecaster, ...]:
-    """Every forecaster asked for, the one-step ones first.
+    """Return the requested forecasters, the one-step ones first.
 
     Args:
-        recipes: Networks; their own strategy does not count, they are made in every strategy asked for.
-        baselines: Names of `BASELINES`; made in `one_step` and `multi_step` where asked for.
-        strategies: Names of `STRATEGIES`; networks over market frames are never made recursive.
+        configs: Networks; their strategy is ignored, they are made in each requested strategy.
+        baselines: Names of `BASELINES`; made in `one_step` and `multi_step` if requested.
+        strategies: Names of `STRATEGIES`; spatiotemporal networks are never made recursive.
 
     Raises:
-        UnknownNetwork: There is no network, baseline or strategy of a name.
+        UnknownNetwork: A network, baseline or strategy is unknown.
     """
     unknown = [name for name in baselines if name not in BASELINES]
-    odd = [name for name in strategies if name not in STRATEGIES]
-    if unknown or odd:
-        known = BASELINES if unknown else STRATEGIES
-        what = "baseline" if unknown else "strategy"
-        raise UnknownNetwork(f"there is no {what} named {(unknown or odd)[0]!r}; choose one of: {', '.join(known)}")
+    unknown_strategies = [name for name in strategies if name not in STRATEGIES]
+    if unknown or unknown_strategies:
+        what, known = ("baseline", BASELINES) if unknown else ("strategy", STRATEGIES)
+        name = (unknown or unknown_strategies)[0]
+        raise UnknownNetwork(f"there is no {what} named {name!r}; choose one of: {', '.join(known)}")
     chosen: list[BacktestForecaster] = []
     for strategy in (name for name in STRATEGIES if name in strategies):
         if strategy != RECURSIVE:
@@ -279,7 +281,7 @@ def forecasters_of(
         for config in configs:
             network_info(config.forecaster)
             if is_spatiotemporal(config.forecaster) and strategy == RECURSIVE:
-                continue  # a path of one symbol makes no frame of the market
+                continue  # the path of one symbol gives no image of the market
             one_step = NetworkBacktestForecaster(replace(config, strategy=Strategy.ONE_STEP))
             if strategy == RECURSIVE:
                 chosen.append(RecursiveBacktestForecaster(one_step))
@@ -291,6 +293,6 @@ def forecasters_of(
 def _served_windows(
     forecaster: NetworkForecaster, panel: Panel, first: np.datetime64, last: np.datetime64
 ) -> PooledWindows:
-    """Windows with as_of between two dates of the symbols that have the bars which serving asks for."""
+    """Return the windows with as_of between two dates, of symbols with the bars that serving requires."""
     windows = forecaster.pipeline.windows(panel, require_targets=False, min_bars=MIN_HISTORY_NETWORK)
     return between(windows, first, last)

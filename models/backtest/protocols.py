@@ -1,7 +1,7 @@
-"""What takes part in a backtest, and what it answers with.
+"""The interface of forecasters in a backtest, and the forecasts that they return.
 
-An `BacktestForecaster` is fitted once for each fold and then asked for every forecast of the fold's dates at once. What
-it answers must be what `forecast` serves for a panel cut at each as_of: nothing that is not final by then.
+A `BacktestForecaster` is fitted once for each fold and then computes all forecasts of the fold's dates in one call.
+They must equal what `forecast` serves for a panel cut at each as_of: nothing that is not final by then is read.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,11 +19,11 @@ from models.training.holdout import actual_returns
 
 F = TypeVar("F", bound=Forecaster)
 
-Tell = Callable[[float], None]
-"""Told of the share of a fit that is done, 0..1."""
+ReportShare = Callable[[float], None]
+"""Callback with the share of a fit that is done, 0..1."""
 
 RECURSIVE = "recursive"
-"""The strategy that applies the one-step forecaster again and again; see `models.backtest.recursive`."""
+"""Name of the strategy that applies the one-step forecaster repeatedly; see `models.backtest.recursive`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,13 @@ class ForecastHistory:
         symbol_index: `(n,)` position of the symbol in the panel.
         as_of: `(n,)` datetime64[D].
         final_at: `(n,)` datetime64[s] UTC, when as_of's bar is final.
-        target_final_at: `(n, horizon)` datetime64[s] UTC, when each target's bar is final; NaT where unknown.
+        target_final_at: `(n, horizon)` datetime64[s] UTC, when each target's bar is final; NaT if unknown.
         sigma: `(n,)` EWMA daily volatility known at as_of, log-return units.
-        raw: `(n, horizon, 7)` cumulative log returns from as_of, ascending in the order of `specs.QUANTILES`.
-        actual: `(n, horizon)` what came, cumulative log returns; NaN where unknown.
-        facts: JSON-able figures of the fit; may be empty.
-        seeds: Per seed its own `(n, horizon, 7)` raw quantiles, for the spread between seeds; empty without seeds.
-        refusals: Symbols that the entrant has no forecast for at all, with the reason.
+        raw: `(n, horizon, 7)` cumulative log returns from as_of, ascending in the order of `config.QUANTILES`.
+        actual: `(n, horizon)` actual cumulative log returns; NaN if unknown.
+        facts: JSON-serializable figures of the fit; may be empty.
+        seeds: Per seed the `(n, horizon, 7)` raw quantiles, for the spread between seeds; empty without seeds.
+        skipped: Symbols that the forecaster does not forecast at all, with the reason.
     """
 
     symbol_index: IntArray
@@ -52,7 +52,7 @@ class ForecastHistory:
     actual: FloatArray
     facts: Mapping[str, Any] = field(default_factory=dict)
     seeds: Mapping[int, FloatArray] = field(default_factory=dict)
-    refusals: tuple[SkippedSymbol, ...] = ()
+    skipped: tuple[SkippedSymbol, ...] = ()
 
     def __post_init__(self) -> None:
         n, horizon = self.actual.shape
@@ -67,45 +67,45 @@ class ForecastHistory:
 
 
 class FittedForecaster(Forecaster, Protocol):
-    """A forecaster that was fitted for a fold."""
+    """A forecaster fitted for a fold."""
 
     def history(self, panel: Panel, first: np.datetime64, last: np.datetime64) -> ForecastHistory:
-        """Forecast every symbol at every as_of session between two dates.
+        """Forecast all symbols at all as_of sessions between two dates.
 
         Args:
-            panel: Whole frames, which may reach beyond `last`; references likewise.
+            panel: Whole price histories, which may reach beyond `last`; references likewise.
             first: First as_of session, inclusive.
             last: Last as_of session, inclusive.
 
         Returns:
-            One row for each symbol and session with a valid window. Each equals, to rounding, what `forecast`
-            answers for the panel as it stood when that as_of's bar was final.
+            One row for each symbol and session with a valid window. Each equals, to rounding, the result of `forecast`
+            for the panel as it was when the bar of that as_of was final.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Serving(Generic[F]):
-    """The part of a `FittedForecaster` that serves; `history` is the other.
+class ServingForecaster(Generic[F]):
+    """The serving half of a `FittedForecaster`; subclasses add `history`.
 
     Attributes:
-        forecaster: What serves.
+        forecaster: The forecaster that serves.
     """
 
     forecaster: F
 
     @property
     def config(self) -> ModelConfig:
-        """How it was made."""
+        """Configuration of the forecaster."""
         return self.forecaster.config
 
     def forecast(self, panel: Panel) -> ForecastBatch:
-        """See `forecast.Forecaster`."""
+        """See `forecaster.Forecaster`."""
         return self.forecaster.forecast(panel)
 
 
 class BacktestForecaster(Protocol):
-    """A forecaster before it is fitted; plain data, so that it crosses process borders."""
+    """A forecaster before it is fitted; plain data, so that it can be passed to a process."""
 
     @property
     def name(self) -> str:
@@ -119,34 +119,34 @@ class BacktestForecaster(Protocol):
 
     @property
     def lookback(self) -> int:
-        """Sessions in a window; 1 where the forecaster has no windows."""
+        """Sessions in a window; 1 if the forecaster has no windows."""
         ...
 
     def identity(self) -> Mapping[str, Any]:
-        """JSON-able, everything about the entrant that determines its forecasts."""
+        """Return all that determines the forecasts, JSON-serializable."""
         ...
 
-    def fit(self, panel: Panel, fold: Fold, tell: Tell) -> FittedForecaster:
+    def fit(self, panel: Panel, fold: Fold, report: ReportShare) -> FittedForecaster:
         """Fit for one fold on what was final before its first as_of.
 
         Args:
-            panel: Whole frames; only what is final by `fold.train_until` (what is fitted) and `fold.cut_at`
-                (what decides when to stop, or parameters of one symbol alone) may be read.
+            panel: Whole price histories. Training may read only what is final by `fold.train_until`; early stopping,
+                and parameters of a single symbol, only what is final by `fold.cut_at`.
             fold: Dates and instants.
-            tell: Told of progress.
+            report: Called with the progress.
 
         Raises:
             TooLittleHistory: The fold has too few sessions for this forecaster.
-            UnknownNetwork: Nobody registered its network.
+            UnknownNetwork: Its network is not registered.
         """
         ...
 
 
-def history_of(windows: PooledWindows, raw: FloatArray) -> ForecastHistory:
-    """Forecasts of windows as a history, the outcomes unscaled.
+def build_history(windows: PooledWindows, raw: FloatArray) -> ForecastHistory:
+    """Return forecasts of windows as a history, with the outcomes unscaled.
 
     Args:
-        windows: The `n` windows forecast, targets NaN where unknown.
+        windows: The `n` forecast windows, targets NaN if unknown.
         raw: `(n, horizon, 7)` log returns.
     """
     return ForecastHistory(
@@ -161,5 +161,5 @@ def history_of(windows: PooledWindows, raw: FloatArray) -> ForecastHistory:
 
 
 def between(windows: PooledWindows, first: np.datetime64, last: np.datetime64) -> PooledWindows:
-    """Windows with as_of from `first` to `last`, both inclusive."""
+    """Return the windows with as_of from `first` to `last`, both inclusive."""
     return windows.select((windows.as_of >= first) & (windows.as_of <= last))

@@ -1,4 +1,4 @@
-"""A network over market frames in a backtest: asked for every date of a fold at once."""
+"""A spatiotemporal network in a backtest: it forecasts all dates of a fold in one call."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -6,18 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from models.backtest.protocols import ForecastHistory, Serving, between, history_of
+from models.backtest.protocols import ForecastHistory, ServingForecaster, between, build_history
 from models.config import MIN_HISTORY_NETWORK
 from models.forecasting.ensemble import mean_over_seeds
 from models.forecasting.spatiotemporal.forecaster import SpatiotemporalForecaster
-from models.forecasting.spatiotemporal.images import cells, market_images
+from models.forecasting.spatiotemporal.images import image_cells, market_images
 from models.forecasting.spatiotemporal.layout import NO_ROW
 from models.preprocessing.frame import Panel
 
 
 @dataclass(frozen=True, slots=True)
-class FittedSpatiotemporalForecaster(Serving[SpatiotemporalForecaster]):
-    """A trained network over market frames.
+class FittedSpatiotemporalForecaster(ServingForecaster[SpatiotemporalForecaster]):
+    """A trained spatiotemporal network.
 
     Attributes:
         facts: Figures of its training.
@@ -26,16 +26,16 @@ class FittedSpatiotemporalForecaster(Serving[SpatiotemporalForecaster]):
     facts: Mapping[str, Any]
 
     def history(self, panel: Panel, first: np.datetime64, last: np.datetime64) -> ForecastHistory:
-        """See `contract.FittedForecaster`; symbols without a row in the layout are left out."""
+        """See `protocols.FittedForecaster`; symbols without a row in the layout are left out."""
         pipeline = self.forecaster.pipeline
-        # As in serving, a young symbol is seen in the frame before it gets a forecast of its own.
-        seen = between(pipeline.windows.windows(panel, require_targets=False), first, last)
-        asked = pipeline.windows.windows(panel, require_targets=False, min_bars=MIN_HISTORY_NETWORK)
+        # As in serving, a symbol with a short history is in the images before it is forecast.
+        inputs = between(pipeline.windows.windows(panel, require_targets=False), first, last)
+        forecast = pipeline.windows.windows(panel, require_targets=False, min_bars=MIN_HISTORY_NETWORK)
         rows = pipeline.layout.rows_of(panel)
-        windows = between(asked, first, last)
+        windows = between(forecast, first, last)
         windows = windows.select(np.flatnonzero(rows[windows.symbol_index] != NO_ROW))
-        frames = market_images(seen, windows, rows, len(pipeline.layout.symbols))
-        at = cells(windows, frames.as_of, rows)
-        each = [answer[at] for answer in self.forecaster.seed_quantiles(frames)]
-        seeds = dict(zip(self.config.seeds, each, strict=True)) if len(each) > 1 else {}
-        return replace(history_of(windows, mean_over_seeds(each)), facts=self.facts, seeds=seeds)
+        images = market_images(inputs, windows, rows, len(pipeline.layout.symbols))
+        cells = image_cells(windows, images.as_of, rows)
+        seed_quantiles = [quantiles[cells] for quantiles in self.forecaster.seed_quantiles(images)]
+        seeds = dict(zip(self.config.seeds, seed_quantiles, strict=True)) if len(seed_quantiles) > 1 else {}
+        return replace(build_history(windows, mean_over_seeds(seed_quantiles)), facts=self.facts, seeds=seeds)

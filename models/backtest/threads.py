@@ -1,10 +1,10 @@
-"""How many threads a process of a backtest may use: folds run side by side, and must not fight for the cores."""
+"""Limit of threads per process of a backtest, since folds run in parallel and share the cores."""
 
 
-def bound_threads(threads: int) -> None:
-    """Bound the framework's own pools; call it before the framework has computed anything in this process.
+def limit_threads(threads: int) -> None:
+    """Limit the framework's thread pools; call it before the framework computes anything in this process.
 
-    Where it has computed already, the bound of the first call stands.
+    If it has computed something, the limit of the first call remains.
 
     Args:
         threads: Threads of one operation, 1 or more.

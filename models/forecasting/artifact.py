@@ -1,8 +1,8 @@
-"""A saved forecaster: a folder of weights, fitted pipeline and manifest, named by one hash.
+"""Saved forecasters: folders of weights, fitted pipeline and manifest, named by one hash.
 
-`manifest.json` lists the SHA-256 of the other files, and the artifact's own hash is that of the manifest's
-bytes; so one hash, kept elsewhere, vouches for every byte. Bytes are checked before anything parses them,
-weights are arrays without pickle, and the architecture is built from code, never from the file.
+`manifest.json` lists the SHA-256 of the other files, and the hash of the artifact is that of the manifest's bytes.
+One hash, stored elsewhere, therefore protects every byte. Bytes are checked before anything parses them, weights are
+arrays without pickle, and the network is built from code, never from the file.
 """
 
 import hashlib
@@ -24,25 +24,25 @@ from models.errors import ArtifactError
 from models.networks.lstm_numpy import Weights
 
 FORMAT_VERSION = 1
-"""Format that this version writes and reads."""
+"""Number of the format that this version writes and reads."""
 
 MANIFEST = "manifest.json"
 PIPELINE = "pipeline.json"
 WEIGHTS = "weights.npz"
 
 _ALLOWED = frozenset({PIPELINE, WEIGHTS})
-"""The only names a manifest may list: a path in a manifest is never followed."""
+"""File names that a manifest may list: a path in a manifest is never followed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """What an artifact holds.
+    """The contents of an artifact.
 
     Attributes:
-        recipe: How it was made.
-        pipeline: JSON-able state of the fitted pipeline, or of a baseline.
-        weights: Arrays by name, for each seed; empty for a baseline.
-        facts: JSON-able facts of its training: spans, metrics, data hash, library versions.
+        config: How the forecaster was made.
+        pipeline: JSON-serializable state of the fitted pipeline, or of a baseline.
+        weights: Arrays by name for each seed; empty for a baseline.
+        facts: JSON-serializable facts of the training: spans, metrics, data hash, library versions.
     """
 
     config: ModelConfig
@@ -52,13 +52,13 @@ class Artifact:
 
 
 def save_artifact(artifact: Artifact, directory: Path) -> tuple[Path, str]:
-    """Write an artifact into a folder of its own, whole or not at all.
+    """Write an artifact to its own folder, atomically.
 
-    Equal artifacts have equal bytes, so writing one twice leaves one folder.
+    Equal artifacts have equal bytes, so writing one twice gives one folder.
 
     Args:
-        artifact: What to write.
-        directory: The folder that holds artifacts; made if absent.
+        artifact: The artifact to write.
+        directory: The folder that holds artifacts; created if absent.
 
     Returns:
         The artifact's folder, named after strategy and hash, and its SHA-256.
@@ -89,14 +89,14 @@ def save_artifact(artifact: Artifact, directory: Path) -> tuple[Path, str]:
 
 
 def load_artifact(path: Path, sha256: str) -> Artifact:
-    """Read an artifact whose hash is known from elsewhere.
+    """Read an artifact and check it against a hash.
 
     Args:
         path: The artifact's folder.
         sha256: The hash that `save_artifact` returned, in hexadecimal.
 
     Raises:
-        ArtifactError: It is absent, any byte was altered, or its format is another.
+        ArtifactError: The artifact is absent, a byte was changed, or it has another format.
     """
     manifest = _manifest(path, _read(path, MANIFEST, sha256))
     files = {name: _read(path, name, expected) for name, expected in manifest["files"].items()}
@@ -106,25 +106,25 @@ def load_artifact(path: Path, sha256: str) -> Artifact:
         return Artifact(config, json.loads(files[PIPELINE]), weights, manifest["facts"])
     except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ArtifactError(
-            f"artifact {path} carries the right hash but cannot be read ({error}); train it again"
+            f"artifact {path} has the expected hash but cannot be read ({error}); train it again"
         ) from error
 
 
 def _manifest(path: Path, body: bytes) -> dict[str, Any]:
-    """Parse a manifest whose bytes are vouched for, and check its format and its file names."""
+    """Parse a manifest whose hash was checked, and check its format and file names."""
     try:
         manifest = json.loads(body)
         version, names = manifest["format"], set(dict(manifest["files"]))
     except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{path / MANIFEST} is no manifest ({error}); train the artifact again") from error
+        raise ArtifactError(f"{path / MANIFEST} is not a valid manifest ({error}); train the artifact again") from error
     if version != FORMAT_VERSION:
         raise ArtifactError(
             f"artifact {path} has format {version}, this version reads {FORMAT_VERSION}; train it again"
         )
     if not names <= _ALLOWED or PIPELINE not in names:
         raise ArtifactError(
-            f"artifact {path} lists the files {sorted(names)}, allowed are {sorted(_ALLOWED)} with {PIPELINE}; "
-            "do not use it"
+            f"artifact {path} lists the files {sorted(names)}; allowed are {sorted(_ALLOWED)}, and {PIPELINE} is "
+            "required; do not use it"
         )
     parsed: dict[str, Any] = manifest
     return parsed
@@ -137,17 +137,17 @@ def _read(path: Path, name: str, sha256: str) -> bytes:
         raise ArtifactError(
             f"artifact file {path / name} cannot be read ({error.strerror}); train again or restore the data folder"
         ) from error
-    found = _sha256(body)
-    if found != sha256:
+    actual = _sha256(body)
+    if actual != sha256:
         raise ArtifactError(
-            f"artifact file {path / name} was altered: its hash is {found[:16]}, expected {str(sha256)[:16]}; "
+            f"artifact file {path / name} was altered: its hash is {actual[:16]}, expected {str(sha256)[:16]}; "
             "restore it or train again"
         )
     return body
 
 
 def _put_in_place(staged: Path, folder: Path, sha256: str) -> None:
-    """Rename the staged folder; an equal artifact that already stands whole is left as it is."""
+    """Rename the staged folder; an equal complete artifact that exists is kept."""
     try:
         staged.rename(folder)
     except OSError:

@@ -1,4 +1,4 @@
-"""The seeds of one network side by side: their weights in the recipe's order, and the mean that is served."""
+"""The seeds of one network: their weights in the order of the config, and the mean that is served."""
 
 from collections.abc import Mapping
 
@@ -9,19 +9,19 @@ from models.preprocessing.frame import FloatArray
 
 
 def weights_in_order(config: ModelConfig, weights: Mapping[int, Weights]) -> list[Weights]:
-    """The arrays of each seed, in the order of the recipe's seeds.
+    """Return the arrays of each seed, in the order of the config's seeds.
 
     Raises:
-        ArtifactError: The weights are of other seeds than the recipe's.
+        ArtifactError: The weights have other seeds than the config.
     """
     if set(weights) != set(config.seeds):
         raise ArtifactError(
-            f"the recipe has the seeds {sorted(config.seeds)}, the weights {sorted(weights)}; train it again"
+            f"the config has the seeds {sorted(config.seeds)}, the weights {sorted(weights)}; train the version again"
         )
     return [weights[seed] for seed in config.seeds]
 
 
-def mean_over_seeds(each: list[FloatArray]) -> FloatArray:
-    """What is served: the mean of the seeds, quantile by quantile."""
-    mean: FloatArray = sum(each[1:], start=each[0]) / len(each)
+def mean_over_seeds(seeds: list[FloatArray]) -> FloatArray:
+    """Return the mean of the seeds, quantile by quantile: the served forecast."""
+    mean: FloatArray = sum(seeds[1:], start=seeds[0]) / len(seeds)
     return mean

@@ -1,6 +1,6 @@
-"""From a saved artifact to forecasts, without a framework.
+"""Forecasts from a saved artifact, without a framework.
 
-Training judges a network through the same class that serves it, so what was judged is what is served.
+Training tests a network through the same class that serves it, so that the tested forecasts are the served ones.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from models.errors import ArtifactError, UnknownNetwork
 from models.forecaster import ForecastBatch, Forecaster
 from models.forecasting.artifact import Artifact, load_artifact
 from models.forecasting.ensemble import mean_over_seeds, weights_in_order
-from models.forecasting.spatiotemporal.forecaster import market_forecaster
+from models.forecasting.spatiotemporal.forecaster import build_spatiotemporal_forecaster
 from models.networks import get_network
 from models.networks.lstm_numpy import Weights
 from models.networks.spatiotemporal.registry import SPATIOTEMPORAL_NETWORKS
@@ -23,23 +23,23 @@ from models.preprocessing.pipeline import Pipeline
 from models.preprocessing.windows import PooledWindows
 
 RANDOM_WALK = "random_walk"
-"""NetworkDefinition name of the baseline's artifacts."""
+"""Forecaster name in the artifacts of the baseline."""
 
 
 class NetworkForecaster:
-    """A trained network: the mean of its seeds, quantile by quantile."""
+    """A trained window network: the mean of its seeds, quantile by quantile."""
 
     def __init__(self, config: ModelConfig, pipeline: Pipeline, weights: Mapping[int, Weights]) -> None:
-        """Put a fitted pipeline and trained weights together.
+        """Combine a fitted pipeline and trained weights.
 
         Args:
-            recipe: How the network was made.
+            config: How the network was made.
             pipeline: The pipeline fitted for it.
-            weights: Arrays by name for each of the recipe's seeds.
+            weights: Arrays by name for each of the config's seeds.
 
         Raises:
-            ArtifactError: Seeds or shapes of the weights do not fit recipe and pipeline.
-            UnknownNetwork: The recipe names a network that nobody registered.
+            ArtifactError: Seeds or shapes of the weights do not match config and pipeline.
+            UnknownNetwork: The network of the config is not registered.
         """
         self._model_config, self._pipeline = config, pipeline
         self._forward = get_network(config.forecaster).forward
@@ -48,12 +48,12 @@ class NetworkForecaster:
 
     @property
     def config(self) -> ModelConfig:
-        """How it was made."""
+        """Configuration of the network."""
         return self._model_config
 
     @property
     def pipeline(self) -> Pipeline:
-        """The fitted pipeline that makes its inputs."""
+        """Fitted pipeline that makes the inputs."""
         return self._pipeline
 
     @property
@@ -73,13 +73,13 @@ class NetworkForecaster:
         return mean_over_seeds(self.seed_quantiles(windows))
 
     def seed_quantiles(self, windows: PooledWindows) -> list[FloatArray]:
-        """As `quantiles`, one answer per seed in the recipe's order."""
+        """Return `quantiles` for each seed, in the config's order."""
         scale = windows.sigma[:, None] * np.sqrt(np.arange(1, self._model_config.horizon + 1))
         gathered = windows.gather()
         return [self._forward(weights, gathered).astype(np.float64) * scale[:, :, None] for weights in self._weights]
 
     def forecast(self, panel: Panel) -> ForecastBatch:
-        """Forecast every frame of a panel from its last session (see `forecast.Forecaster`)."""
+        """Forecast each symbol of a panel from its last session (see `forecaster.Forecaster`)."""
         windows, skipped = self._pipeline.newest(panel)
         degraded = self._pipeline.degraded(panel)
         chosen = [int(index) for index in windows.symbol_index]
@@ -93,33 +93,33 @@ class NetworkForecaster:
         )
 
     def _check_shapes(self) -> None:
-        """Run one window of zeros through every seed, so that a misfit is told when loading."""
+        """Run one window of zeros through each seed, so that wrong shapes are reported at loading."""
         window = np.zeros((1, self._model_config.lookback, len(self._pipeline.feature_names)), np.float32)
         expected = (1, self._model_config.horizon, len(QUANTILES))
         for weights in self._weights:
             try:
-                found = self._forward(weights, window).shape
+                shape = self._forward(weights, window).shape
             except ValueError as error:
-                raise ArtifactError(f"the weights do not fit each other ({error}); train the version again") from error
-            if found != expected:
-                raise ArtifactError(f"the weights answer {found}, the recipe needs {expected}; train it again")
+                raise ArtifactError(f"the weights do not fit together ({error}); train the version again") from error
+            if shape != expected:
+                raise ArtifactError(f"the weights return shape {shape}, the config needs {expected}; train it again")
 
 
-def forecaster_of(artifact: Artifact) -> Forecaster:
-    """The forecaster that an artifact holds, network or random walk.
+def build_forecaster(artifact: Artifact) -> Forecaster:
+    """Return the forecaster that an artifact holds, network or random walk.
 
     Raises:
-        ArtifactError: Its parts do not fit each other, or this version has no network of its name.
+        ArtifactError: Its parts do not match, or this version has no network of that name.
     """
     if artifact.config.forecaster == RANDOM_WALK:
         return RandomWalk.from_dict(dict(artifact.pipeline))
     if artifact.config.forecaster in SPATIOTEMPORAL_NETWORKS:
-        return market_forecaster(artifact.config, artifact.pipeline, artifact.weights)
+        return build_spatiotemporal_forecaster(artifact.config, artifact.pipeline, artifact.weights)
     pipeline = Pipeline.from_dict(dict(artifact.pipeline))
     try:
         return NetworkForecaster(artifact.config, pipeline, artifact.weights)
     except UnknownNetwork as error:
-        raise ArtifactError(f"the artifact is of a network this version lacks: {error}") from error
+        raise ArtifactError(f"the artifact needs a network that this version lacks: {error}") from error
 
 
 def load_forecaster(path: Path, sha256: str) -> Forecaster:
@@ -127,10 +127,10 @@ def load_forecaster(path: Path, sha256: str) -> Forecaster:
 
     Args:
         path: The artifact's folder.
-        sha256: The hash kept elsewhere, checked before anything is parsed.
+        sha256: The hash stored elsewhere, checked before anything is parsed.
 
     Raises:
-        ArtifactError: The artifact is absent, altered, of another format, of an unknown network, or its
-            parts do not fit.
+        ArtifactError: The artifact is absent, changed, of another format or of an unknown network, or its
+            parts do not match.
     """
-    return forecaster_of(load_artifact(path, sha256))
+    return build_forecaster(load_artifact(path, sha256))

@@ -1,4 +1,4 @@
-"""What every training loop does alike: restart for a seed, loss, step, references hidden at random (TensorFlow)."""
+"""The parts that all training loops share: seed restarts, loss, optimiser step, masked references (TensorFlow)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,14 +9,14 @@ from models.config import QUANTILES, ModelConfig
 
 
 class Trainer:
-    """A network and its optimiser, made once and restarted for each seed."""
+    """A network and its optimiser, created once and restarted for each seed."""
 
     def __init__(self, config: ModelConfig, build: Callable[[int], Any]) -> None:
-        """Build the network for the recipe's first seed, and an empty optimiser.
+        """Build the network for the config's first seed, and an empty optimiser.
 
         Args:
-            recipe: Rates and seeds.
-            build: Makes the `keras.Model` with the starting weights of a seed.
+            config: Rates and seeds.
+            build: Returns the `keras.Model` with the starting weights of a seed.
         """
         import keras
 
@@ -24,13 +24,13 @@ class Trainer:
         self._model = build(config.seeds[0])
         self._optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay)
         self._optimizer.build(self._model.trainable_variables)
-        self._untouched = [np.zeros(v.shape, v.dtype) for v in self._optimizer.variables]
+        self._initial_state = [np.zeros(v.shape, v.dtype) for v in self._optimizer.variables]
 
     def restart(self, seed: int) -> None:
-        """Forget the last seed: this seed's starting weights and noise, an empty optimiser, the recipe's rate."""
+        """Restart for a seed: its starting weights and noise, an empty optimiser, the config's learning rate."""
         for variable, value in zip(self._model.variables, self._build(seed).variables, strict=True):
             variable.assign(value)
-        for variable, value in zip(self._optimizer.variables, self._untouched, strict=True):
+        for variable, value in zip(self._optimizer.variables, self._initial_state, strict=True):
             variable.assign(value)
         self.set_rate(self._model_config.learning_rate)
 
@@ -38,14 +38,14 @@ class Trainer:
         """Set the optimiser's learning rate."""
         self._optimizer.learning_rate.assign(rate)
 
-    def _learn(self, tape: Any, loss: Any) -> None:
-        """Move the weights against the gradient of a loss that the tape recorded."""
+    def _apply_gradient(self, tape: Any, loss: Any) -> None:
+        """Apply the gradient of a loss that the tape recorded."""
         variables = self._model.trainable_variables
         self._optimizer.apply(tape.gradient(loss, variables), variables)
 
 
 def pinball_loss(targets: Any, quantiles: Any) -> Any:
-    """Pinball loss (Koenker and Bassett 1978), mean over quantiles and steps.
+    """Return the pinball loss (Koenker and Bassett 1978), mean over quantiles and steps.
 
     Args:
         targets: Tensor `(..., horizon)`.
@@ -57,22 +57,22 @@ def pinball_loss(targets: Any, quantiles: Any) -> Any:
     import tensorflow as tf
 
     levels = tf.constant(QUANTILES, tf.float32)
-    missed = targets[..., None] - quantiles
-    return tf.reduce_mean(tf.maximum(levels * missed, (levels - 1.0) * missed), axis=(-2, -1))
+    errors = targets[..., None] - quantiles
+    return tf.reduce_mean(tf.maximum(levels * errors, (levels - 1.0) * errors), axis=(-2, -1))
 
 
-def shown_references(masked_columns: Any, windows: int, lookback: int, rate: float, seed: Any) -> Any:
-    """Random masks that hide references, so that a mask is nothing new when serving.
+def reference_masks(masked_columns: Any, windows: int, lookback: int, rate: float, seed: Any) -> Any:
+    """Return random masks that hide references, so that the network is trained on masked references too.
 
-    Half of the masks hide a reference in the whole window, as when a series is absent; the other half only in its
-    newest session, as when a bar is late.
+    Half of the masks hide a reference in the whole window, as for an absent series. The other half hide it only in the
+    newest session, as for a late bar.
 
     Args:
-        masked_columns: Tensor `(references, features)`, 1 where a reference's mask zeroes the column, else 0.
-        windows: Masks to draw.
-        lookback: Sessions of each.
-        rate: Chance of each reference, 0..1.
-        seed: Tensor `(2,)` int64; equal seeds hide the same.
+        masked_columns: Tensor `(references, features)`, 1 where the mask of a reference zeroes the column, else 0.
+        windows: Number of masks.
+        lookback: Sessions of each mask.
+        rate: Probability of each reference, 0..1.
+        seed: Tensor `(2,)` int64; equal seeds give equal masks.
 
     Returns:
         Tensor `(windows, lookback, features)`, 0 where a reference is hidden, else 1.

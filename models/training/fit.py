@@ -1,4 +1,4 @@
-"""Networks over windows and over market frames behind one face: fitting by name, and what a fitted one answers."""
+"""One interface to window and spatiotemporal networks: fitting by name, and forecasts of the fitted network."""
 
 from collections.abc import Callable
 
@@ -14,29 +14,29 @@ Fitted = FittedNetwork | FittedSpatiotemporalNetwork
 
 
 def fit_config(panel: Panel, config: ModelConfig, spans: Spans, report: Callable[[EpochEnd], None]) -> Fitted:
-    """Fit what a recipe names: a network over windows, or one over market frames.
+    """Fit the network that a config names, over windows or spatiotemporal.
 
-    See `fitting.fit_network` and `market_images.fitting.fit_spatiotemporal`, which it calls.
+    Calls `fit_network.fit_network` or `spatiotemporal.fit_network.fit_spatiotemporal`; see there.
     """
     fit = fit_spatiotemporal if config.forecaster in SPATIOTEMPORAL_NETWORKS else fit_network
     return fit(panel, config, spans, report)
 
 
-def answered(fitted: Fitted, windows: PooledWindows) -> tuple[PooledWindows, list[FloatArray]]:
-    """What a fitted network answers to some of its windows.
+def forecast_windows(fitted: Fitted, windows: PooledWindows) -> tuple[PooledWindows, list[FloatArray]]:
+    """Return the forecasts of a fitted network for some of its windows.
 
     Args:
         fitted: The network.
-        windows: Chosen from `fitted.windows`.
+        windows: A selection of `fitted.windows`.
 
     Returns:
-        The windows it has an answer to (a network over market frames leaves out symbols without a row), and for each
-        seed `(windows, horizon, 7)` cumulative log returns.
+        The windows with a forecast (a spatiotemporal network leaves out symbols without a row), and for each seed
+        `(windows, horizon, 7)` cumulative log returns.
 
     Raises:
         TooLittleHistory: No window is left.
     """
     if isinstance(fitted, FittedSpatiotemporalNetwork):
-        kept = fitted.answered(windows)
-        return kept, fitted.seed_quantiles(kept)
+        forecast = fitted.with_row(windows)
+        return forecast, fitted.seed_quantiles(forecast)
     return windows, fitted.forecaster.seed_quantiles(windows)

@@ -1,6 +1,6 @@
-"""Fits one network on given spans: pipeline, seeds, early stopping.
+"""Fit one window network on given spans: pipeline, seeds, early stopping.
 
-It knows spans, not instants: `models.training.train` decides where the spans lie.
+It reads spans, not instants: `models.training.train` chooses the spans.
 """
 
 from collections.abc import Callable
@@ -22,18 +22,18 @@ from models.preprocessing.windows import PooledWindows
 from models.training.window_loop import CompiledLoop
 
 RATE_CUT = 0.5
-"""Factor on the learning rate after each epoch that does not better the stop-span loss."""
+"""Factor on the learning rate after each epoch that does not lower the validation loss."""
 
 
 @dataclass(frozen=True, slots=True)
 class EpochEnd:
-    """Where the training of one network stands.
+    """Progress of the training of one network at the end of an epoch.
 
     Attributes:
         seed: The seed being trained.
         epoch: Epochs done, from 1.
-        val_loss: Loss on the stop span after this epoch, in units of the scaled targets.
-        last: Whether this seed's training ends here.
+        val_loss: Validation loss after this epoch, in units of the scaled targets.
+        last: Whether this is the last epoch of the seed.
     """
 
     seed: int
@@ -43,10 +43,10 @@ class EpochEnd:
 
 
 class SeedLoop(Protocol):
-    """A loop that trains one seed after the other: over windows, or over market frames."""
+    """A loop that trains one seed after another, over windows or images."""
 
     def restart(self, seed: int) -> None:
-        """Forget the last seed."""
+        """Restart for a seed."""
         ...
 
     def set_rate(self, rate: float) -> None:
@@ -54,44 +54,44 @@ class SeedLoop(Protocol):
         ...
 
     def epoch(self, seed: int, number: int) -> float:
-        """Train over everything once; the mean training loss."""
+        """Train one epoch and return the mean training loss."""
         ...
 
     def weights(self) -> Weights:
-        """The current weights by name, copied."""
+        """Return a copy of the current weights by name."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class FittedNetwork:
-    """A network after its training.
+    """A trained window network.
 
     Attributes:
-        forecaster: Its seeds behind their common pipeline.
-        windows: Every window of the panel with known targets, in the order of the spans' masks.
-        stop_losses: Best stop-span loss of each seed.
-        epochs: Epochs each seed ran, the ones after the best included.
+        forecaster: All seeds with their common pipeline.
+        windows: All windows of the panel with known targets, in the order of the spans' masks.
+        val_losses: Lowest validation loss of each seed.
+        epochs: Number of epochs of each seed, including those after the best.
     """
 
     forecaster: NetworkForecaster
     windows: PooledWindows
-    stop_losses: tuple[float, ...]
+    val_losses: tuple[float, ...]
     epochs: tuple[int, ...]
 
 
 def fit_network(panel: Panel, config: ModelConfig, spans: Spans, report: Callable[[EpochEnd], None]) -> FittedNetwork:
-    """Fit the pipeline on the fit span, then every seed, stopping each on the stop span.
+    """Fit the pipeline on the training span, then train each seed with early stopping.
 
     Args:
-        panel: Frames and references; may reach beyond the spans.
-        recipe: NetworkDefinition, sizes, rates and seeds.
-        spans: Cut on the windows of this panel and recipe with `require_targets=True`.
+        panel: Price histories and references; may reach beyond the spans.
+        config: Network, sizes, rates and seeds.
+        spans: Cut on the windows of this panel and config with `require_targets=True`.
         report: Called after each epoch.
 
     Raises:
         FrameError: The spans were cut on other windows.
-        TooLittleHistory: The fit span has no window or no known volatility.
-        UnknownNetwork: The recipe names a network that nobody registered.
+        TooLittleHistory: The training span has no window or no known volatility.
+        UnknownNetwork: The network of the config is not registered.
     """
     pipeline = Pipeline.fit(panel, config, spans.train_until)
     windows = pipeline.windows(panel, require_targets=True)
@@ -109,7 +109,7 @@ def fit_network(panel: Panel, config: ModelConfig, spans: Spans, report: Callabl
 
 
 def check_spans(spans: Spans, windows: PooledWindows) -> None:
-    """Refuse spans that were cut on other windows.
+    """Raise an error if the spans were cut on other windows.
 
     Raises:
         FrameError: Their masks are for another number of windows.
@@ -122,46 +122,47 @@ def check_spans(spans: Spans, windows: PooledWindows) -> None:
 
 
 def with_median_share(weights: Weights, medians: NDArray[np.float32], share: float) -> Weights:
-    """Put a share of the median's way from the training targets' median, as the loop trained it, into the weights.
+    """Shrink the forecast median towards the training targets' median, in the weights of the head.
 
-    The head's median is linear in its arrays and every quantile is spread out from it, so scaling them moves the
-    whole forecast and leaves its width alone; what serves needs not know of it.
+    The training loop shrinks by the same share. The head's median is linear in its arrays and every quantile is an
+    offset from it, so scaling these arrays moves the whole forecast and leaves its width unchanged. Serving therefore
+    needs no extra step.
 
     Args:
-        weights: Arrays of a network that ends in the quantile head over all steps at once (`head_kernel`,
+        weights: Arrays of a network that ends in the quantile head for all steps together (`head_kernel`,
             `head_bias`).
         medians: `(horizon,)` median of the training targets, in units of `sigma * sqrt(step)`.
-        share: 0 answers these medians, 1 leaves the weights as they are.
+        share: 0 forecasts these medians, 1 leaves the weights unchanged.
 
     Returns:
-        The arrays, the head's two altered.
+        The arrays, with the two of the head changed.
 
     Raises:
-        ArtifactError: A share below 1 is asked of a network with another head.
+        ArtifactError: The share is below 1 and the network has another head.
     """
     if share == 1:
         return weights
-    found = {name: weights[name] for name in ("head_kernel", "head_bias") if name in weights}
-    if len(found) < 2 or len(found["head_bias"]) != len(medians) * len(QUANTILES):
+    head = {name: weights[name] for name in ("head_kernel", "head_bias") if name in weights}
+    if len(head) < 2 or len(head["head_bias"]) != len(medians) * len(QUANTILES):
         raise ArtifactError(
             f"this network has no quantile head for {len(medians)} steps ({', '.join(sorted(weights))}); "
             "train it with a median_share of 1"
         )
-    kernel, bias = found["head_kernel"].copy(), found["head_bias"].copy()
+    kernel, bias = head["head_kernel"].copy(), head["head_bias"].copy()
     columns = np.arange(len(medians)) * len(QUANTILES) + MEDIAN
     kernel[..., columns] *= np.float32(share)
     bias[..., columns] = (share * bias[..., columns] + (1 - share) * medians).astype(np.float32)
     return {**weights, "head_kernel": kernel, "head_bias": bias}
 
 
-def rate_of(config: ModelConfig, epoch: int) -> float:
-    """Learning rate of an epoch under the cosine schedule: its value in the middle of the epoch.
+def cosine_rate(config: ModelConfig, epoch: int) -> float:
+    """Return the learning rate of an epoch under the cosine schedule, taken in the middle of the epoch.
 
     Half a cosine from `learning_rate` to 0 over `max_epochs` (Loshchilov & Hutter 2017, without restarts).
 
     Args:
-        recipe: Its `learning_rate` and `max_epochs`.
-        epoch: From 1.
+        config: Gives `learning_rate` and `max_epochs`.
+        epoch: Number of the epoch, from 1.
     """
     return config.learning_rate * (1 + cos(pi * (epoch - 0.5) / config.max_epochs)) / 2
 
@@ -169,24 +170,24 @@ def rate_of(config: ModelConfig, epoch: int) -> float:
 def fit_seed(
     loop: SeedLoop, config: ModelConfig, seed: int, val_loss: Callable[[], float], report: Callable[[EpochEnd], None]
 ) -> tuple[Weights, float, int]:
-    """Train one seed, stopping early.
+    """Train one seed with early stopping.
 
     Args:
-        loop: A compiled loop over the fit span.
-        recipe: Rates, schedule, epochs and patience.
+        loop: A compiled loop over the training span.
+        config: Rates, schedule, epochs and patience.
         seed: The seed.
-        val_loss: The current weights' loss on the stop span.
+        val_loss: Returns the validation loss of the current weights.
         report: Called after each epoch.
 
     Returns:
-        Its best weights, their stop-span loss and the epochs run.
+        The best weights, their validation loss and the number of epochs.
     """
     loop.restart(seed)
     best, best_loss, waited, rate = loop.weights(), float("inf"), 0, config.learning_rate
     epoch = 0
     for epoch in range(1, config.max_epochs + 1):
         if config.schedule is Schedule.COSINE:
-            loop.set_rate(rate_of(config, epoch))
+            loop.set_rate(cosine_rate(config, epoch))
         loop.epoch(seed, epoch)
         loss = val_loss()
         if loss < best_loss:
@@ -204,7 +205,7 @@ def fit_seed(
 
 
 def masked_columns(pipeline: Pipeline) -> NDArray[np.float32]:
-    """`(references, features)`, 1 where a reference's mask zeroes the column."""
+    """Return `(references, features)`, 1 where the mask of a reference zeroes the column."""
     masked = np.zeros((len(pipeline.mask_columns), len(pipeline.feature_names)), np.float32)
     for reference, columns in enumerate(pipeline.mask_columns):
         masked[reference, list(columns)] = 1.0

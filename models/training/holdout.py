@@ -1,4 +1,4 @@
-"""What a forecaster earned on its judging span, beside the random walk fitted on the same fit span."""
+"""Score a forecaster on its test span, next to the random walk fitted on the same training span."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,68 +16,71 @@ BASIS_POINT = 1e4
 """Basis points in a log return of 1."""
 
 
-def judge(
+def evaluate_forecasts(
     windows: PooledWindows,
     quantiles: FloatArray,
     random_walk: FloatArray,
     seeds: Sequence[FloatArray] = (),
 ) -> dict[str, Any]:
-    """Score forecasts of one set of windows.
+    """Score the forecasts of some windows.
 
     Args:
-        windows: The `n` windows judged, every target known.
-        quantiles: `(n, horizon, 7)` log returns, what would be served.
+        windows: The `n` windows to score, all targets known.
+        quantiles: `(n, horizon, 7)` log returns as they would be served.
         random_walk: `(n, horizon, 7)` log returns of the random walk.
-        seeds: As `quantiles`, one per seed, to tell how far they lie apart.
+        seeds: As `quantiles`, one per seed, for the spread between seeds.
 
     Returns:
-        JSON-able: `n` windows on `dates` distinct as_of sessions; `pinball` and `random_walk_pinball` in
-        basis points, mean over steps and windows, and per step (`..._by_step`); `skill`, 1 less their
-        ratio; `p`, two-sided, of the Diebold-Mariano test (null under `2 * horizon + 1` dates);
-        `coverage` and `random_walk_coverage` per nominal percent, one figure per step; `seed_pinball`
-        and `seed_spread`, highest less lowest (empty and 0 without seeds).
+        JSON-serializable: `n` windows on `dates` distinct as_of sessions; `pinball` and `random_walk_pinball` in
+        basis points, mean over steps and windows, and per step (`..._by_step`); `skill`, 1 minus their
+        ratio; `p`, two-sided, of the Diebold-Mariano test (null for `2 * horizon` dates or fewer);
+        `coverage` and `random_walk_coverage` per nominal percent, one value per step; `seed_pinball`
+        and `seed_spread`, highest minus lowest (empty and 0 without seeds).
     """
     horizon = quantiles.shape[1]
     actual = actual_returns(windows)
-    loss, other = BASIS_POINT * pinball(actual, quantiles), BASIS_POINT * pinball(actual, random_walk)
-    each = [float(BASIS_POINT * pinball(actual, seed).mean()) for seed in seeds]
+    loss = BASIS_POINT * pinball(actual, quantiles)
+    random_walk_loss = BASIS_POINT * pinball(actual, random_walk)
+    seed_losses = [float(BASIS_POINT * pinball(actual, seed).mean()) for seed in seeds]
     dates = len(np.unique(windows.as_of))
     p = None
     if dates > 2 * horizon:
-        p = diebold_mariano(windows.as_of, loss.mean(axis=1), other.mean(axis=1), horizon).p
+        p = diebold_mariano(windows.as_of, loss.mean(axis=1), random_walk_loss.mean(axis=1), horizon).p
     return {
         "n": len(windows),
         "dates": dates,
         "pinball": float(loss.mean()),
         "pinball_by_step": loss.mean(axis=0).tolist(),
-        "random_walk_pinball": float(other.mean()),
-        "random_walk_pinball_by_step": other.mean(axis=0).tolist(),
-        "skill": 1.0 - float(loss.mean()) / float(other.mean()),
+        "random_walk_pinball": float(random_walk_loss.mean()),
+        "random_walk_pinball_by_step": random_walk_loss.mean(axis=0).tolist(),
+        "skill": 1.0 - float(loss.mean()) / float(random_walk_loss.mean()),
         "p": p,
         "coverage": _coverage(actual, quantiles),
         "random_walk_coverage": _coverage(actual, random_walk),
-        "seed_pinball": each,
-        "seed_spread": max(each) - min(each) if each else 0.0,
+        "seed_pinball": seed_losses,
+        "seed_spread": max(seed_losses) - min(seed_losses) if seed_losses else 0.0,
     }
 
 
 def actual_returns(windows: PooledWindows) -> FloatArray:
-    """`(n, horizon)` cumulative log returns that came, NaN where unknown: the targets, no longer scaled."""
+    """Return the actual cumulative log returns `(n, horizon)`, NaN where unknown: the targets, unscaled."""
     actual: FloatArray = windows.targets * windows.sigma[:, None] * scale_of_steps(windows.targets.shape[1])[:, 0]
     return actual
 
 
 def daily_losses(windows: PooledWindows, quantiles: FloatArray, random_walk: FloatArray) -> Evidence:
-    """What both lost day by day, mean over symbols and steps, in basis points.
+    """Return the daily losses of both forecasters, mean over symbols and steps, in basis points.
 
     Args:
-        windows: The `n` windows judged, every target known.
-        quantiles: `(n, horizon, 7)` log returns.
+        windows: The `n` windows to score, all targets known.
+        quantiles: `(n, horizon, 7)` log returns of the forecaster.
         random_walk: `(n, horizon, 7)` log returns of the random walk.
     """
     actual = actual_returns(windows)
-    own, walk = (BASIS_POINT * pinball(actual, each).mean(axis=1) for each in (quantiles, random_walk))
-    return daily_evidence(windows.as_of, own, walk, actual.shape[1])
+    losses, random_walk_losses = (
+        BASIS_POINT * pinball(actual, forecast).mean(axis=1) for forecast in (quantiles, random_walk)
+    )
+    return daily_evidence(windows.as_of, losses, random_walk_losses, actual.shape[1])
 
 
 def _coverage(actual: FloatArray, quantiles: FloatArray) -> dict[str, list[float]]:

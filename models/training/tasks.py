@@ -1,4 +1,4 @@
-"""What other processes are asked to do: top-level functions of plain data, importable by name."""
+"""Tasks for worker processes: top-level functions of plain data, importable by name."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,31 +13,46 @@ from models.preprocessing.frame import Panel
 from models.training.train import TrainedArtifact, TrainProgress, TrainRequest, train_all
 
 CACHED_FORECASTERS = 64
-"""Forecasters a warm worker keeps loaded: enough for every group and strategy of a large service."""
+"""Forecasters that a warm worker keeps loaded: enough for all groups and strategies of a large service."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactReference:
+    """A stored artifact to forecast with.
+
+    Attributes:
+        key: Key of the forecaster in the result; the caller chooses it.
+        path: The artifact's folder.
+        sha256: The artifact's hash, stored apart from it.
+    """
+
+    key: int
+    path: Path
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
 class ForecastTask:
-    """Forecast one panel by several forecasters.
+    """One panel to be forecast by several forecasters.
 
     Attributes:
-        panel: Frames that end at as_of, and the references.
-        artifacts: (key, folder, sha256) of each forecaster; keys are the caller's.
+        panel: Price histories that end at as_of, and the references.
+        artifacts: The artifact of each forecaster.
     """
 
     panel: Panel
-    artifacts: tuple[tuple[int, Path, str], ...]
+    artifacts: tuple[ArtifactReference, ...]
 
 
 def forecast_panel(task: ForecastTask, _report: Callable[[Any], None]) -> dict[int, ForecastBatch | str]:
-    """Forecast a panel; an artifact that cannot be loaded gives its error text in place of a batch."""
-    answers: dict[int, ForecastBatch | str] = {}
-    for key, path, sha256 in task.artifacts:
+    """Forecast a panel; an artifact that cannot be loaded gives its error message instead of a batch."""
+    forecasts: dict[int, ForecastBatch | str] = {}
+    for artifact in task.artifacts:
         try:
-            answers[key] = _loaded(path, sha256).forecast(task.panel)
+            forecasts[artifact.key] = _loaded(artifact.path, artifact.sha256).forecast(task.panel)
         except ArtifactError as error:
-            answers[key] = str(error)
-    return answers
+            forecasts[artifact.key] = str(error)
+    return forecasts
 
 
 def train_forecasters(

@@ -1,6 +1,6 @@
-"""From a panel and a recipe to a judged artifact, for networks and the random walk alike.
+"""Train, test and save forecasters: networks and the random walk.
 
-Everything here is top-level and takes and returns plain data, so that it runs in a spawned child. Several
+Everything here is top-level and takes and returns plain data, so that it runs in a spawned child process. Several
 requests in one call share the child's import of the framework.
 """
 
@@ -27,10 +27,10 @@ from models.preprocessing.frame import Panel
 from models.preprocessing.pipeline import cut_windows
 from models.preprocessing.splits import Spans, holdout_spans
 from models.preprocessing.windows import PooledWindows
-from models.training.fit import Fitted, answered, fit_config
+from models.training.fit import Fitted, fit_config, forecast_windows
 from models.training.fit_network import EpochEnd
-from models.training.holdout import judge
-from models.training.refit_check import Predecessor, beside_predecessor
+from models.training.holdout import evaluate_forecasts
+from models.training.refit_check import Predecessor, compare_with_predecessor
 from models.training.walk_forward_evidence import FOLDS, gather_evidence
 
 DateRange = tuple[date, date]
@@ -38,44 +38,44 @@ DateRange = tuple[date, date]
 
 @dataclass(frozen=True, slots=True)
 class TrainRequest:
-    """One forecaster to train.
+    """A request to train one forecaster.
 
     Attributes:
-        panel: Frames of one group and the reference series; may reach beyond the cut.
-        recipe: How; for the random walk only its strategy counts.
-        cut_at: datetime64[s] UTC, inclusive: only what is final by then is used, judging included.
+        panel: Price histories of one group and the reference series; may reach beyond the cut.
+        config: How to make the forecaster; for the random walk only the strategy is read.
+        cut_at: datetime64[s] UTC, inclusive: only what is final by then is used, also for the test.
         directory: The folder that holds artifacts.
-        on_trial: Whether evidence for the recipe is gathered too (see `models.training.walk_forward_evidence`), which
-            costs a training for each fold.
-        predecessor: The version that serves now, to be compared with; None where no network does.
+        with_evidence: Whether evidence for the config is gathered too (see `models.training.walk_forward_evidence`),
+            which costs a training for each fold.
+        predecessor: The served version to compare with; None if no network is served.
     """
 
     panel: Panel
     config: ModelConfig
     cut_at: np.datetime64
     directory: Path
-    on_trial: bool = False
+    with_evidence: bool = False
     predecessor: Predecessor | None = None
 
     @property
     def seeds_to_train(self) -> int:
-        """Seeds trained for this request, those of the folds included; 0 for the random walk."""
+        """Number of seeds to train for this request, including those of the folds; 0 for the random walk."""
         if self.config.forecaster == RANDOM_WALK:
             return 0
-        return len(self.config.seeds) * (1 + FOLDS * self.on_trial)
+        return len(self.config.seeds) * (1 + FOLDS * self.with_evidence)
 
 
 @dataclass(frozen=True, slots=True)
 class TrainProgress:
-    """Where a call stands.
+    """Progress of a call.
 
     Attributes:
-        strategy: Strategy being trained.
-        seed: Seed being trained.
+        strategy: Strategy in training.
+        seed: Seed in training.
         epoch: Epochs done of this seed, from 1.
-        max_epochs: Upper bound of epochs; a seed may end sooner.
-        val_loss: Loss on the stop span after this epoch.
-        fraction: Share of the call's work done, 0..1; a seed that ends sooner counts as whole.
+        max_epochs: Upper bound of epochs; a seed may end earlier.
+        val_loss: Validation loss after this epoch.
+        fraction: Share of the call's work done, 0..1; a seed that ends early counts as complete.
     """
 
     strategy: Strategy
@@ -88,22 +88,22 @@ class TrainProgress:
 
 @dataclass(frozen=True, slots=True)
 class TrainedArtifact:
-    """A saved forecaster and what is known of it.
+    """A saved forecaster with the facts of its training.
 
     Attributes:
-        recipe: How it was made.
+        config: How it was made.
         path: Its folder.
-        sha256: Its hash, to be kept apart from it.
-        data_hash: SHA-256 of the bars used (see `digest.panel_hash`).
-        train_dates: First and last as_of session of the fit span, both inclusive; None where nothing was measured.
-        validation_dates: As `train_dates`, of the early-stopping span; None where nothing was judged.
-        test_dates: As `train_dates`, of the judging span; None where nothing was judged.
-        data_until: datetime64[s] UTC by which everything used, targets of the judging span included, was
-            final; None where nothing was used.
-        metrics: JSON-able, see `judging.judge`; empty where nothing was judged. Networks add
+        sha256: Its hash, to be stored apart from it.
+        data_hash: SHA-256 of the bars used (see `data_hash.panel_hash`).
+        train_dates: First and last as_of session of the training span, both inclusive; None if nothing was fitted.
+        validation_dates: As `train_dates`, of the validation span; None if there was no test.
+        test_dates: As `train_dates`, of the test span; None if there was no test.
+        data_until: datetime64[s] UTC by which everything used, including the targets of the test span, was
+            final; None if nothing was used.
+        metrics: JSON-serializable, see `holdout.evaluate_forecasts`; empty if there was no test. Networks add
             `val_loss` and `epochs` per seed.
-        seconds: Time its training took.
-        evidence: Daily losses of the recipe on walk-forward folds; None where it was not on trial.
+        seconds: Duration of its training.
+        evidence: Daily losses of the config on walk-forward folds; None if not requested or not possible.
     """
 
     config: ModelConfig
@@ -120,18 +120,18 @@ class TrainedArtifact:
 
 
 def train_all(requests: Sequence[TrainRequest], report: Callable[[TrainProgress], None]) -> tuple[TrainedArtifact, ...]:
-    """Train several requests one after the other, networks and random walks mixed.
+    """Train the forecasters of several requests, one after another; networks and random walks may be mixed.
 
     Args:
-        requests: What to train.
-        report: Called after each epoch; its fraction covers all requests.
+        requests: The forecasters to train.
+        report: Called after each epoch; the fraction covers all requests.
 
     Returns:
         One artifact per request, in their order.
 
     Raises:
-        TooLittleHistory: A network was asked for and the pooled history is too short to judge it.
-        UnknownNetwork: A recipe names a network that nobody registered.
+        TooLittleHistory: A network is requested and the pooled history is too short to test it.
+        UnknownNetwork: The network of a config is not registered.
     """
     seeds = [request.seeds_to_train for request in requests]
     trained = []
@@ -146,18 +146,18 @@ def train_all(requests: Sequence[TrainRequest], report: Callable[[TrainProgress]
 
 
 def train(request: TrainRequest, report: Callable[[TrainProgress], None]) -> TrainedArtifact:
-    """Train, judge and save one forecaster; see `train_all`."""
+    """Train, test and save one forecaster; see `train_all`."""
     return train_all((request,), report)[0]
 
 
 def train_random_walk(request: TrainRequest) -> TrainedArtifact:
-    """Fit, judge and save the random walk of a strategy.
+    """Fit, test and save the random walk of a strategy.
 
-    It is fitted on the fit span where there are enough dates to judge it, else on everything final by the
-    cut; it never fails for want of data.
+    It is fitted on the training span if there are enough dates for a test, otherwise on everything final by the
+    cut. It never fails for lack of data.
 
     Args:
-        request: Only the recipe's strategy counts.
+        request: Of its config only the strategy is read.
     """
     started = perf_counter()
     config = random_walk_config(request.config.strategy)
@@ -169,24 +169,25 @@ def train_random_walk(request: TrainRequest) -> TrainedArtifact:
         measured = _measured_dates(request, config)
         return _save(request, _Outcome(config, walk.to_dict(), {}, {}, _fitted_until(walk), measured), started)
     walk = fit_random_walk(request.panel, config, spans.train_until)
-    judged = windows.select(spans.test)
-    quantiles = walk.at(judged.sigma)
-    metrics = {**judge(judged, quantiles, quantiles), "calibration": holdout_state(judged, quantiles).to_dict()}
+    tested = windows.select(spans.test)
+    quantiles = walk.at(tested.sigma)
+    metrics = evaluate_forecasts(tested, quantiles, quantiles)
+    metrics["calibration"] = holdout_state(tested, quantiles).to_dict()
     outcome = _Outcome(config, walk.to_dict(), {}, metrics, spans.test_until, *_ranges(spans))
     return _save(request, outcome, started)
 
 
 @dataclass(frozen=True, slots=True)
 class _Reporter:
-    """Turns epochs of one request into progress of the whole call."""
+    """Reports the epochs of one request as progress of the whole call."""
 
     report: Callable[[TrainProgress], None]
     config: ModelConfig
     seeds_before: int
-    seeds_in_all: int
+    total_seeds: int
 
     def __call__(self, epoch: EpochEnd, fold: int = -1) -> None:
-        """Tell of an epoch; `fold` is the place of a fold of evidence, -1 for the version itself."""
+        """Report an epoch; `fold` is the position of an evidence fold, -1 for the version itself."""
         done = 1.0 if epoch.last else epoch.epoch / self.config.max_epochs
         earlier = self.seeds_before + (1 + fold) * len(self.config.seeds)
         seeds = earlier + self.config.seeds.index(epoch.seed) + done
@@ -197,7 +198,7 @@ class _Reporter:
                 epoch.epoch,
                 self.config.max_epochs,
                 epoch.val_loss,
-                seeds / self.seeds_in_all,
+                seeds / self.total_seeds,
             )
         )
 
@@ -222,9 +223,9 @@ def _train_network(request: TrainRequest, report: _Reporter) -> TrainedArtifact:
     spans = holdout_spans(cut_windows(request.panel, config, require_targets=True), request.cut_at)
     fitted = fit_config(request.panel, config, spans, report)
     walk = fit_random_walk(request.panel, random_walk_config(config.strategy), spans.train_until)
-    metrics = judge_network(fitted, fitted.windows.select(spans.test), walk)
+    metrics = evaluate_network(fitted, fitted.windows.select(spans.test), walk)
     if request.predecessor is not None:
-        metrics["predecessor"] = beside_predecessor(request.panel, request.predecessor, fitted, spans)
+        metrics["predecessor"] = compare_with_predecessor(request.panel, request.predecessor, fitted, spans)
     outcome = _Outcome(
         config,
         fitted.forecaster.pipeline.to_dict(),
@@ -234,36 +235,36 @@ def _train_network(request: TrainRequest, report: _Reporter) -> TrainedArtifact:
         *_ranges(spans),
     )
     saved = _save(request, outcome, started)
-    if not request.on_trial:
+    if not request.with_evidence:
         return saved
     try:
         evidence = gather_evidence(request.panel, config, request.cut_at, lambda fold, end: report(end, fold))
-    except TooLittleHistory:  # a fold ends earlier than the version itself: it stands beside, and is asked for later
+    except TooLittleHistory:  # a fold ends earlier than the version: save it without evidence, a later training adds it
         return saved
     return replace(saved, evidence=evidence, seconds=perf_counter() - started)
 
 
-def judge_network(fitted: Fitted, windows: PooledWindows, walk: RandomWalk) -> dict[str, Any]:
+def evaluate_network(fitted: Fitted, windows: PooledWindows, walk: RandomWalk) -> dict[str, Any]:
     """Score a fitted network and a random walk on some of the network's windows.
 
     Args:
         fitted: The network.
-        windows: Chosen from `fitted.windows`; those of symbols that a network over market frames does not
+        windows: A selection of `fitted.windows`; windows of symbols that a spatiotemporal network does not
             forecast are left out.
         walk: The random walk of the same strategy.
 
     Returns:
-        As `judging.judge`, with `val_loss` and `epochs` per seed, and the state that calibration starts from.
+        As `holdout.evaluate_forecasts`, with `val_loss` and `epochs` per seed, and the initial calibration state.
 
     Raises:
         TooLittleHistory: No window is left.
     """
-    windows, each = answered(fitted, windows)
-    quantiles = mean_over_seeds(each)
-    metrics = judge(windows, quantiles, walk.at(windows.sigma), each)
+    windows, seeds = forecast_windows(fitted, windows)
+    quantiles = mean_over_seeds(seeds)
+    metrics = evaluate_forecasts(windows, quantiles, walk.at(windows.sigma), seeds)
     calibration = holdout_state(windows, quantiles).to_dict()
     return {
-        **metrics, "val_loss": list(fitted.stop_losses), "epochs": list(fitted.epochs), "calibration": calibration
+        **metrics, "val_loss": list(fitted.val_losses), "epochs": list(fitted.epochs), "calibration": calibration
     }  # fmt: skip
 
 
@@ -310,7 +311,7 @@ def _days(span: tuple[np.datetime64, np.datetime64]) -> DateRange:
 
 
 def _measured_dates(request: TrainRequest, config: ModelConfig) -> DateRange | None:
-    """First and last as_of session with at least its first target final by the cut."""
+    """Return the first and last as_of session whose first target at least is final by the cut."""
     windows = cut_windows(request.panel, config, require_targets=False)
     dates = windows.as_of[windows.target_final_at[:, 0] <= request.cut_at]
     return _days((dates.min(), dates.max())) if len(dates) else None

@@ -1,8 +1,8 @@
-"""One network's training, epoch by epoch, compiled once for all seeds (TensorFlow).
+"""Train one network epoch by epoch, compiled once for all seeds (TensorFlow).
 
-The inputs stay resident as one `(rows, features)` tensor; each step gathers its windows by index inside the
-graph, and the step itself is compiled by XLA. Compiling takes seconds, so a loop is built once and restarted
-for each seed with that seed's starting weights and an empty optimiser.
+The inputs stay in memory as one `(rows, features)` tensor; each step gathers its windows by index inside the
+graph, and the step itself is compiled by XLA. Compilation takes seconds, so a loop is built once and restarted
+for each seed with the starting weights of that seed and an empty optimiser.
 """
 
 from collections.abc import Callable
@@ -18,20 +18,20 @@ from models.networks import get_network
 from models.networks.config import NetworkSpec
 from models.networks.lstm_numpy import Weights
 from models.preprocessing.windows import PooledWindows
-from models.training.base_loop import Trainer, pinball_loss, shown_references
+from models.training.base_loop import Trainer, pinball_loss, reference_masks
 
-JUDGED_BATCH = 8_192
-"""Windows whose loss is computed at once outside training."""
+EVALUATION_BATCH = 8_192
+"""Windows per batch when a loss is computed outside training."""
 
 MIN_STEPS = 48
-"""Steps that an epoch should have: few windows train in smaller batches than the recipe's."""
+"""Steps that an epoch should have: few windows train in smaller batches than the config's."""
 
 SMALLEST_BATCH = 64
-"""Windows in a step, at least, however few there are."""
+"""Lower bound of the windows in a step."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Resident:
+class _WindowTensors:
     """A set of windows as tensors: inputs `(rows, features)`, ends and weights `(windows,)`, targets."""
 
     inputs: Any
@@ -43,15 +43,15 @@ class _Resident:
         return int(self.ends.shape[0])
 
 
-def batch_of(windows: int, largest: int) -> int:
-    """Windows in a training step: the recipe's, halved until an epoch has `MIN_STEPS` steps.
+def batch_size_for(windows: int, largest: int) -> int:
+    """Return the windows in a training step: the config's, halved until an epoch has `MIN_STEPS` steps.
 
     Args:
-        windows: Windows of the fit span.
-        largest: The recipe's batch size.
+        windows: Windows of the training span.
+        largest: The config's batch size.
 
     Returns:
-        At most `largest` and `windows`; not below `SMALLEST_BATCH` where there are that many.
+        At most `largest` and `windows`; not below `SMALLEST_BATCH` if there are that many.
     """
     batch = largest
     while batch > SMALLEST_BATCH and windows < batch * MIN_STEPS:
@@ -60,45 +60,45 @@ def batch_of(windows: int, largest: int) -> int:
 
 
 class CompiledLoop(Trainer):
-    """Trains one network of a recipe on one set of windows, seed after seed."""
+    """Trains the network of a config on one set of windows, seed after seed."""
 
-    def __init__(self, config: ModelConfig, fit: PooledWindows, masked_columns: NDArray[np.float32]) -> None:
-        """Build the network and place the windows.
+    def __init__(self, config: ModelConfig, train_windows: PooledWindows, masked_columns: NDArray[np.float32]) -> None:
+        """Build the network and load the windows.
 
         Args:
-            recipe: NetworkDefinition, sizes and rates.
-            fit: Windows to train on; every target finite.
-            masked_columns: `(references, features)`, 1 where a reference's mask zeroes the column, else 0.
+            config: Network, sizes and rates.
+            train_windows: Windows to train on; all targets finite.
+            masked_columns: `(references, features)`, 1 where the mask of a reference zeroes the column, else 0.
 
         Raises:
             TooLittleHistory: There is no window to train on.
-            UnknownNetwork: The recipe names a network that nobody registered.
+            UnknownNetwork: The network of the config is not registered.
         """
-        if len(fit) == 0:
-            raise TooLittleHistory("there is no window to train on; bring more history or a shorter lookback")
+        if len(train_windows) == 0:
+            raise TooLittleHistory("there is no window to train on; add more history or use a shorter lookback")
         import tensorflow as tf
 
-        network, features = get_network(config.forecaster), fit.inputs.shape[1]
+        network, features = get_network(config.forecaster), train_windows.inputs.shape[1]
         super().__init__(config, lambda seed: network.build(NetworkSpec.of(config, features, seed)))
         self._network = network
         self._mask = tf.constant(masked_columns)
-        self._fit = self._resident(fit)
-        self._medians = np.median(fit.targets, axis=0).astype(np.float32)
-        self._shown_columns = fit.visibility() if fit.newest_only else None
-        self._batch = batch_of(len(fit), config.batch_size)
+        self._train = self._tensors(train_windows)
+        self._medians = np.median(train_windows.targets, axis=0).astype(np.float32)
+        self._visibility = train_windows.visibility() if train_windows.newest_only else None
+        self._batch = batch_size_for(len(train_windows), config.batch_size)
         self._epoch = tf.function(self._run_epoch)
         self._step = tf.function(self._run_step, jit_compile=True)
-        self._judge = tf.function(self._weighted_loss, reduce_retracing=True)
+        self._evaluate = tf.function(self._weighted_loss, reduce_retracing=True)
 
     @property
     def medians(self) -> NDArray[np.float32]:
-        """`(horizon,)` median of the targets trained on: where a forecast's median starts from."""
+        """Median of the training targets, `(horizon,)`: the starting point of a forecast's median."""
         return self._medians
 
     def epoch(self, seed: int, number: int) -> float:
-        """Train over all windows once, in an order drawn from seed and epoch.
+        """Train once over all windows, in an order drawn from seed and epoch.
 
-        The windows left over from the last whole batch wait for another epoch's order.
+        The windows that do not fill a last batch are left out of this epoch; another epoch draws another order.
 
         Returns:
             The mean training loss.
@@ -106,45 +106,45 @@ class CompiledLoop(Trainer):
         import tensorflow as tf
 
         draw = np.random.default_rng((seed, number))
-        steps = len(self._fit) // self._batch
-        order = draw.permutation(len(self._fit))[: steps * self._batch].reshape(steps, self._batch)
-        fit = self._fit
+        steps = len(self._train) // self._batch
+        order = draw.permutation(len(self._train))[: steps * self._batch].reshape(steps, self._batch)
+        train = self._train
         total = self._epoch(
-            fit.inputs,
-            fit.ends,
-            fit.targets,
-            fit.weights,
+            train.inputs,
+            train.ends,
+            train.targets,
+            train.weights,
             tf.constant(order, tf.int32),
             tf.constant([seed, number], tf.int64),
         )
         return float(total) / steps
 
     def loss_on(self, windows: PooledWindows) -> Callable[[], float]:
-        """Place a second set of windows; the answer computes the current weights' mean loss on it."""
-        placed = self._resident(windows)
+        """Load a second set of windows and return a function that computes the current weights' mean loss on it."""
+        placed = self._tensors(windows)
 
         def loss() -> float:
             total = 0.0
-            for start in range(0, len(placed), JUDGED_BATCH):
-                cut = slice(start, min(start + JUDGED_BATCH, len(placed)))
+            for start in range(0, len(placed), EVALUATION_BATCH):
+                cut = slice(start, min(start + EVALUATION_BATCH, len(placed)))
                 gathered = self._gather(placed.inputs, placed.ends[cut])
-                mean = self._judge(gathered, placed.targets[cut], placed.weights[cut])
+                mean = self._evaluate(gathered, placed.targets[cut], placed.weights[cut])
                 total += float(mean) * (cut.stop - cut.start)
             return total / max(len(placed), 1)
 
         return loss
 
     def weights(self) -> Weights:
-        """The current weights by name, copied."""
+        """Return a copy of the current weights by name."""
         return self._network.weights(self._model)
 
-    def _resident(self, windows: PooledWindows) -> _Resident:
+    def _tensors(self, windows: PooledWindows) -> _WindowTensors:
         import tensorflow as tf
 
         weights = np.ones(len(windows))
         if self._model_config.weighting is Weighting.SIGMA and len(windows):
             weights = windows.sigma / windows.sigma.mean()
-        return _Resident(
+        return _WindowTensors(
             tf.constant(windows.inputs),
             tf.constant(windows.ends.astype(np.int32)),
             tf.constant(windows.targets.astype(np.float32)),
@@ -156,19 +156,19 @@ class CompiledLoop(Trainer):
 
         offsets = tf.range(self._model_config.lookback - 1, -1, -1)
         gathered = tf.gather(inputs, ends[:, None] - offsets[None, :])
-        return gathered if self._shown_columns is None else gathered * self._shown_columns
+        return gathered if self._visibility is None else gathered * self._visibility
 
     def _weighted_loss(self, windows: Any, targets: Any, weights: Any) -> Any:
-        """Pinball loss, mean over windows, each with its weight."""
+        """Return the pinball loss, weighted mean over windows."""
         import tensorflow as tf
 
-        return tf.reduce_mean(pinball_loss(targets, self._answered(windows)) * weights)
+        return tf.reduce_mean(pinball_loss(targets, self._quantiles(windows)) * weights)
 
-    def _answered(self, windows: Any) -> Any:
-        """Quantiles `(windows, horizon, 7)` as served: the recipe's share of the median's way, and all moved with it.
+    def _quantiles(self, windows: Any) -> Any:
+        """Return the quantiles `(windows, horizon, 7)` as served, shrunk by the config's `median_share`.
 
-        A small share slows the median's learning: the symbols of a day move together, so a median is easily learned
-        by heart, day by day, where a width is not.
+        All quantiles move with the median. A small share slows the learning of the median: the symbols of a day move
+        together, so the network overfits the median of single days more easily than the width.
         """
         quantiles = self._model(windows)
         share = self._model_config.median_share
@@ -181,7 +181,7 @@ class CompiledLoop(Trainer):
 
         with tf.GradientTape() as tape:
             loss = self._weighted_loss(windows, targets, weights)
-        self._learn(tape, loss)
+        self._apply_gradient(tape, loss)
         return loss
 
     def _run_epoch(self, inputs: Any, ends: Any, targets: Any, weights: Any, order: Any, seed: Any) -> Any:
@@ -189,11 +189,11 @@ class CompiledLoop(Trainer):
 
         total = tf.constant(0.0)
         for step in tf.range(tf.shape(order, tf.int64)[0]):
-            chosen = order[step]
-            windows = self._gather(inputs, tf.gather(ends, chosen))
+            batch = order[step]
+            windows = self._gather(inputs, tf.gather(ends, batch))
             if self._mask.shape[0]:
                 draw = seed + tf.stack([tf.constant(0, tf.int64), 1_000_003 * (step + 1)])
                 config = self._model_config
-                windows *= shown_references(self._mask, self._batch, config.lookback, config.mask_rate, draw)
-            total += self._step(windows, tf.gather(targets, chosen), tf.gather(weights, chosen))
+                windows *= reference_masks(self._mask, self._batch, config.lookback, config.mask_rate, draw)
+            total += self._step(windows, tf.gather(targets, batch), tf.gather(weights, batch))
         return total

@@ -1,1 +1,1 @@
-"""Backtests: prices of a source walked forward by every forecaster, in several processes, into one file."""
+"""Backtests: walk-forward forecasts of all forecasters on the prices of a source, in several processes, in one file."""

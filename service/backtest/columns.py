@@ -1,4 +1,4 @@
-"""What the backtest's file is known by: names that its writer and the report share."""
+"""Names in the backtest's file that its writer and the report share."""
 
 from models.config import QUANTILES
 
@@ -6,7 +6,7 @@ METADATA_KEY = b"tplus.backtest"
 """Key of the JSON document in the file's metadata."""
 
 QUANTILE_COLUMNS = tuple(f"q{level:.3f}".replace("0.", "").rstrip("0").ljust(3, "0") for level in QUANTILES)
-"""`q025 q10 q25 q50 q75 q90 q975`: what would be served, ascending."""
+"""`q025 q10 q25 q50 q75 q90 q975`: the quantiles that would be served, ascending."""
 
 RAW_COLUMNS = tuple(f"raw_{name}" for name in QUANTILE_COLUMNS)
 """The same before calibration."""

@@ -1,14 +1,14 @@
-"""The backtest's file: one row per symbol, as_of, step, strategy, forecaster and lookback, written as one Parquet.
+"""The backtest's file: one row per symbol, as_of, step, strategy, forecaster and lookback, in one Parquet file.
 
 Columns: `symbol, as_of, step, strategy, forecaster, lookback, target_session, last_adj_close, sigma`, the served
 quantiles `q025 q10 q25 q50 q75 q90 q975` and the uncalibrated `raw_q025 ...`, `actual`, all log returns; then
-`fold`, the number of the fit behind the row, and `seed`, null for what would be served and else the one seed
-behind the row. What was asked, the folds, and what could not be done stand in the file's metadata as JSON.
+`fold`, the number of the fit of the row, and `seed`, null for the forecast that would be served and otherwise the
+single seed of the row. The request, the folds, and what could not be done are in the file's metadata as JSON.
 """
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,9 @@ from models.calibration import CalibrationRows, CalibrationState, calibrate_rows
 from models.preprocessing.frame import DateArray, FloatArray
 from service.backtest.columns import METADATA_KEY, QUANTILE_COLUMNS, RAW_COLUMNS
 from service.backtest.prices import GroupPanel
+
+FoldNumbers = np.ndarray[tuple[int], np.dtype[np.int64]]
+"""Number of the fold of each row."""
 
 _FLOATS = (*QUANTILE_COLUMNS, *RAW_COLUMNS, "actual")
 
@@ -45,16 +48,16 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class ForecasterRows:
-    """Every forecast of one entrant in one group, all folds.
+    """All forecasts of one forecaster in one group, all folds.
 
     Attributes:
         group: The group's panel.
         forecaster: Name in the output.
         strategy: `one_step`, `multi_step` or `recursive`.
         lookback: Sessions in a window.
-        history: Its forecasts, the folds one after the other.
-        fold: `(n,)` number of the fit behind each row.
-        initial: What calibration knows before the first row; None = nothing.
+        history: Its forecasts, the folds in order.
+        fold: `(n,)` number of the fit of each row.
+        initial: Calibration state before the first row; None if there is none.
     """
 
     group: GroupPanel
@@ -62,13 +65,17 @@ class ForecasterRows:
     strategy: str
     lookback: int
     history: ForecastHistory
-    fold: np.ndarray[tuple[int], np.dtype[np.int64]]
+    fold: FoldNumbers
     initial: CalibrationState | None = None
 
 
-def joined(parts: Iterable[tuple[int, ForecastHistory]]) -> tuple[ForecastHistory, np.ndarray[Any, Any]]:
-    """Histories of several folds as one, with each row's fold; seeds that all of them have are kept."""
-    numbers, histories = zip(*parts, strict=True)
+def join_folds(numbers: Sequence[int], histories: Sequence[ForecastHistory]) -> tuple[ForecastHistory, FoldNumbers]:
+    """Return the histories of several folds as one, with the fold of each row.
+
+    Args:
+        numbers: Number of each fold.
+        histories: History of each fold; seeds that all of them have are kept.
+    """
     shared = set.intersection(*(set(history.seeds) for history in histories))
     columns: dict[str, Any] = {
         name: np.concatenate([getattr(history, name) for history in histories])
@@ -80,15 +87,15 @@ def joined(parts: Iterable[tuple[int, ForecastHistory]]) -> tuple[ForecastHistor
 
 
 def write_rows(path: Path, parts: Iterable[ForecasterRows], document: Mapping[str, Any]) -> int:
-    """Write the file so that its name exists only once all of it is on disk.
+    """Write the file atomically: its name exists only after all of it is on disk.
 
     Args:
-        path: File to make or replace; its folder must exist.
-        parts: Entrants, written one after the other as they come.
-        document: JSON-able, for the file's metadata.
+        path: File to create or replace; its folder must exist.
+        parts: Rows of each forecaster, written in this order.
+        document: JSON-serializable, for the file's metadata.
 
     Returns:
-        How many rows were written.
+        The number of rows written.
     """
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
     schema = SCHEMA.with_metadata({METADATA_KEY: json.dumps(document, sort_keys=True).encode()})
@@ -106,19 +113,19 @@ def write_rows(path: Path, parts: Iterable[ForecasterRows], document: Mapping[st
 
 
 def calibrated(part: ForecasterRows, raw: FloatArray) -> FloatArray:
-    """Quantiles calibrated through time, symbol group by symbol group of one calendar.
+    """Return quantiles calibrated in time order, calendar by calendar.
 
     Args:
-        part: Whose rows.
-        raw: `(n, horizon, 7)`: the served quantiles, or those of one seed.
+        part: Rows of one forecaster.
+        raw: `(n, horizon, 7)`: the quantiles to be served, or those of one seed.
     """
     history = part.history
-    calendars = np.array([frame.calendar for frame in part.group.panel.frames])[history.symbol_index]
-    answer = np.empty_like(raw)
+    calendars = np.array([prices.calendar for prices in part.group.panel.frames])[history.symbol_index]
+    result = np.empty_like(raw)
     for calendar in np.unique(calendars):
         rows = np.flatnonzero(calendars == calendar)
         rows = rows[np.argsort(history.final_at[rows], kind="stable")]
-        answer[rows] = calibrate_rows(
+        result[rows] = calibrate_rows(
             CalibrationRows(
                 as_of=history.as_of[rows],
                 final_at=history.final_at[rows],
@@ -129,11 +136,11 @@ def calibrated(part: ForecasterRows, raw: FloatArray) -> FloatArray:
                 initial=part.initial,
             )
         )
-    return answer
+    return result
 
 
 def _tables(part: ForecasterRows) -> Iterable[pa.Table]:
-    """One table for what would be served, and one a seed."""
+    """Yield a table of the forecasts that would be served, and one for each seed."""
     yield _table(part, part.history.raw, None)
     for seed, raw in part.history.seeds.items():
         yield _table(part, raw, seed)
@@ -143,7 +150,7 @@ def _table(part: ForecasterRows, raw: FloatArray, seed: int | None) -> pa.Table:
     history = part.history
     n, horizon = history.actual.shape
     quantiles = calibrated(part, raw)
-    symbols = np.array([frame.symbol for frame in part.group.panel.frames])[history.symbol_index]
+    symbols = np.array([prices.symbol for prices in part.group.panel.frames])[history.symbol_index]
     close, targets = _closes_and_targets(part, horizon)
     columns: dict[str, Any] = {
         "symbol": np.repeat(symbols, horizon),
@@ -167,14 +174,14 @@ def _table(part: ForecasterRows, raw: FloatArray, seed: int | None) -> pa.Table:
 
 
 def _closes_and_targets(part: ForecasterRows, horizon: int) -> tuple[FloatArray, DateArray]:
-    """`(n,)` adjusted close at as_of on the whole record's adjustment, `(n, horizon)` sessions forecast."""
+    """Return the `(n,)` adjusted close at as_of, adjusted as of the last bar, and `(n, horizon)` target sessions."""
     history = part.history
     close = np.empty(len(history))
     targets = np.empty((len(history), horizon), dtype="datetime64[D]")
-    for index, frame in enumerate(part.group.panel.frames):
-        places = np.flatnonzero(history.symbol_index == index)
-        rows = np.searchsorted(frame.sessions, history.as_of[places])
-        days = np.concatenate([frame.sessions, part.group.following[frame.symbol]])
-        close[places] = frame.close[rows]
-        targets[places] = days[rows[:, None] + np.arange(1, horizon + 1)]
+    for index, prices in enumerate(part.group.panel.frames):
+        positions = np.flatnonzero(history.symbol_index == index)
+        rows = np.searchsorted(prices.sessions, history.as_of[positions])
+        days = np.concatenate([prices.sessions, part.group.following[prices.symbol]])
+        close[positions] = prices.close[rows]
+        targets[positions] = days[rows[:, None] + np.arange(1, horizon + 1)]
     return close, targets

@@ -1,4 +1,4 @@
-"""Panels straight from a price source, for a backtest: no database, the same checks and adjustment as a pull."""
+"""Panels read directly from a price source, for a backtest: no database, the same checks and adjustment as a pull."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,20 +19,20 @@ from service.prices.sources.base import FetchedPrices, PriceSource
 from service.settings import Settings
 
 _AHEAD = timedelta(days=30)
-"""How far past the newest bar the calendar must know the sessions that are forecast."""
+"""Time after the newest bar that the calendar must cover, for the sessions to forecast."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
-    """One symbol as its source tells it, checked.
+class CheckedPrices:
+    """The checked prices of one symbol.
 
     Attributes:
         symbol: Yahoo-style name.
         group: Training group.
-        calendar: Its calendar, wide enough for the sessions after the last bar.
-        settle: How long after a close a bar is final.
+        calendar: Its calendar, long enough for the sessions after the last bar.
+        settle: Time after a close at which a bar is final.
         rows: Bars on sessions of the calendar, split-adjusted, oldest first.
-        factors: `(n,)` what each price is multiplied by to be adjusted.
+        factors: `(n,)` factor of each price that adjusts it.
     """
 
     symbol: str
@@ -45,12 +45,12 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class GroupPanel:
-    """The symbols of one group, ready to be walked through.
+    """The symbols of one group, ready for a backtest.
 
     Attributes:
         group: Training group.
-        panel: Frames in the order asked for, and the reference series that could be had.
-        following: Per symbol the sessions after its last bar that its newest forecasts are of.
+        panel: Price histories in the order of the request, and the reference series that were available.
+        following: Per symbol the sessions after its last bar, which its newest forecasts need.
     """
 
     group: str
@@ -60,35 +60,35 @@ class GroupPanel:
 
 def fetch_all(
     source: PriceSource, symbols: Sequence[str], settings: Settings, at: datetime
-) -> tuple[tuple[Fetched, ...], dict[str, str]]:
+) -> tuple[tuple[CheckedPrices, ...], dict[str, str]]:
     """Fetch and check several symbols.
 
     Args:
-        source: Where prices come from.
+        source: Source of the prices.
         symbols: Yahoo-style names.
-        settings: Settle delays, and groups and calendars set by hand.
+        settings: Settle delays, and configured groups and calendars.
         at: Aware UTC market time: only bars that are final by then count.
 
     Returns:
-        What could be had, in order, and why not by symbol.
+        The symbols with prices, in order, and the reason for each other symbol.
 
     Raises:
-        SettingsError: A name cannot be a symbol.
+        SettingsError: A name is not a valid symbol name.
     """
     source.begin_run()
-    fetched: list[Fetched] = []
-    refused: dict[str, str] = {}
+    fetched: list[CheckedPrices] = []
+    missing: dict[str, str] = {}
     for symbol in dict.fromkeys(symbols):
         check_name(symbol)
         try:
             fetched.append(_checked(source.fetch(symbol, None, at), settings, at))
         except (SourceError, NotFound) as error:
-            refused[symbol] = str(error)
-    return tuple(fetched), refused
+            missing[symbol] = str(error)
+    return tuple(fetched), missing
 
 
-def group_panels(fetched: Sequence[Fetched], references: Sequence[Fetched]) -> tuple[GroupPanel, ...]:
-    """Lay symbols on their session grids, one panel a group.
+def group_panels(fetched: Sequence[CheckedPrices], references: Sequence[CheckedPrices]) -> tuple[GroupPanel, ...]:
+    """Return the symbols on their session grids, one panel per group.
 
     A session on which no symbol of a calendar has a bar while another calendar has one of that date is left out:
     the exchange was closed. Other missing sessions between a symbol's first and last bar are holes.
@@ -101,17 +101,17 @@ def group_panels(fetched: Sequence[Fetched], references: Sequence[Fetched]) -> t
         Panels in the order of their first symbols.
     """
     closed = _closed_sessions((*fetched, *references))
-    known = {one.symbol: _frame(one, closed, until=_newest(references, fetched)) for one in references}
-    groups = list(dict.fromkeys(one.group for one in fetched))
+    newest = _newest_session((*references, *fetched))
+    reference_histories = {prices.symbol: _history(prices, closed, until=newest) for prices in references}
     panels = []
-    for group in groups:
-        members = [one for one in fetched if one.group == group]
-        panel = Panel(tuple(_frame(one, closed, until=None) for one in members), known)
-        panels.append(GroupPanel(group, panel, {one.symbol: _following(one) for one in members}))
+    for group in dict.fromkeys(prices.group for prices in fetched):
+        members = [prices for prices in fetched if prices.group == group]
+        panel = Panel(tuple(_history(prices, closed, until=None) for prices in members), reference_histories)
+        panels.append(GroupPanel(group, panel, {prices.symbol: _following(prices) for prices in members}))
     return tuple(panels)
 
 
-def _checked(history: FetchedPrices, settings: Settings, at: datetime) -> Fetched:
+def _checked(history: FetchedPrices, settings: Settings, at: datetime) -> CheckedPrices:
     name = settings.calendar_of.get(history.symbol) or history.meta.calendar
     name = name or calendar_for(history.symbol, history.meta.exchange)
     first, last = history.bars.index[0].date(), history.bars.index[-1].date()
@@ -120,50 +120,49 @@ def _checked(history: FetchedPrices, settings: Settings, at: datetime) -> Fetche
     instant = np.datetime64(at.replace(tzinfo=None), "s")
     checked = check_rows(history, calendar.table(first, last), settle, instant)
     if not len(checked.rows):
-        raise NotFound(f"{history.symbol}: not one of its bars is final and has a close; leave it out")
+        raise NotFound(f"{history.symbol}: none of its bars is final and has a close; leave it out")
     actions, _ = check_actions(history.actions, checked.rows)
     factors = adjustment_factors(checked.rows.sessions, checked.rows.close, actions)
     group = settings.group_of.get(history.symbol, group_of_type(history.meta.instrument_type))
-    return Fetched(history.symbol, group, calendar, settle, checked.rows, factors)
+    return CheckedPrices(history.symbol, group, calendar, settle, checked.rows, factors)
 
 
-def _closed_sessions(fetched: Sequence[Fetched]) -> dict[str, DateArray]:
-    """By calendar the sessions without any bar that other calendars have bars of."""
+def _closed_sessions(fetched: Sequence[CheckedPrices]) -> dict[str, DateArray]:
+    """Return, by calendar, the dates on which only other calendars have bars."""
     traded: dict[str, DateArray] = {}
-    for one in fetched:
-        before = traded.get(one.calendar.name, one.rows.sessions[:0])
-        traded[one.calendar.name] = np.union1d(before, one.rows.sessions)
+    for prices in fetched:
+        name = prices.calendar.name
+        traded[name] = np.union1d(traded.get(name, prices.rows.sessions[:0]), prices.rows.sessions)
     closed = {}
     for name in traded:
-        others = [days for other, days in traded.items() if other != name]
-        elsewhere = np.concatenate([traded[name][:0], *others])
-        closed[name] = np.setdiff1d(elsewhere, traded[name])
+        elsewhere = [days for other, days in traded.items() if other != name]
+        closed[name] = np.setdiff1d(np.concatenate([traded[name][:0], *elsewhere]), traded[name])
     return closed
 
 
-def _newest(references: Sequence[Fetched], fetched: Sequence[Fetched]) -> np.datetime64 | None:
-    """Newest session of any symbol: a reference whose record ends sooner has holes from then on, not an old value."""
-    ends = [one.rows.sessions[-1] for one in (*references, *fetched)]
+def _newest_session(fetched: Sequence[CheckedPrices]) -> np.datetime64 | None:
+    """Return the newest session of all symbols: a reference that ends earlier has holes from then on, no old value."""
+    ends = [prices.rows.sessions[-1] for prices in fetched]
     return max(ends) if ends else None
 
 
-def _frame(one: Fetched, closed: Mapping[str, DateArray], until: np.datetime64 | None) -> PriceHistory:
-    first, last = one.rows.sessions[0], one.rows.sessions[-1]
+def _history(prices: CheckedPrices, closed: Mapping[str, DateArray], until: np.datetime64 | None) -> PriceHistory:
+    first, last = prices.rows.sessions[0], prices.rows.sessions[-1]
     end = last if until is None else max(last, until)
-    table = one.calendar.table(first.astype(object), end.astype(object))
-    is_open = ~np.isin(table.sessions, closed[one.calendar.name])
+    table = prices.calendar.table(first.astype(object), end.astype(object))
+    is_open = ~np.isin(table.sessions, closed[prices.calendar.name])
     days, closes = table.sessions[is_open], table.close_at[is_open]
-    values = np.full((len(days), one.rows.values.shape[1]), np.nan)
-    places = np.searchsorted(days, one.rows.sessions)
-    values[places] = one.rows.values
-    values[places, :VOLUME] *= one.factors[:, None]
-    settle = np.timedelta64(int(one.settle.total_seconds()), "s")
+    values = np.full((len(days), prices.rows.values.shape[1]), np.nan)
+    positions = np.searchsorted(days, prices.rows.sessions)
+    values[positions] = prices.rows.values
+    values[positions, :VOLUME] *= prices.factors[:, None]
+    settle = np.timedelta64(int(prices.settle.total_seconds()), "s")
     final_at = (closes.astype("datetime64[s]") + settle).astype("datetime64[s]")
     columns = np.ascontiguousarray(values.T)
-    return PriceHistory(one.symbol, one.group, one.calendar.name, days, final_at, *columns)
+    return PriceHistory(prices.symbol, prices.group, prices.calendar.name, days, final_at, *columns)
 
 
-def _following(one: Fetched) -> DateArray:
-    last = one.rows.sessions[-1].astype(object)
-    after = [one.calendar.next(last, step) for step in range(1, MULTI_STEP_HORIZON + 1)]
+def _following(prices: CheckedPrices) -> DateArray:
+    last = prices.rows.sessions[-1].astype(object)
+    after = [prices.calendar.next(last, step) for step in range(1, MULTI_STEP_HORIZON + 1)]
     return np.array(after, dtype="datetime64[D]")

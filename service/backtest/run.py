@@ -1,4 +1,4 @@
-"""A backtest from the words of its command to its file: prices, folds, processes, rows."""
+"""A backtest from the request to its file: prices, folds, processes, rows."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,18 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from models.backtest.fold_cache import made_of, read_fold_result
-from models.backtest.fold_runner import CALIBRATION_START, FoldTask, fold_result_path, peak_bytes, run_fold_is_done
+from models.backtest.fold_cache import inputs_digest, read_fold_result
+from models.backtest.fold_runner import CALIBRATION_START, FoldTask, fold_result_path, is_fold_done, peak_bytes
 from models.backtest.folds import WalkForward, walk_forward
-from models.backtest.forecasters import forecasters_of
-from models.backtest.protocols import RECURSIVE, BacktestForecaster
+from models.backtest.forecasters import build_forecasters
+from models.backtest.protocols import RECURSIVE, BacktestForecaster, ForecastHistory
 from models.baselines.garch import GARCH
 from models.calibration import CalibrationState
 from models.config import ModelConfig, Reference, Strategy
 from models.errors import ModelsError, UnknownNetwork
 from models.networks import WINDOW_NETWORKS
 from models.tuned_configs import tuned
-from service.backtest.parquet import ForecasterRows, joined, write_rows
+from service.backtest.parquet import ForecasterRows, join_folds, write_rows
 from service.backtest.prices import GroupPanel, fetch_all, group_panels
 from service.backtest.workers import cores, run_folds
 from service.errors import SettingsError, TplusError
@@ -36,17 +36,17 @@ TASK = "backtest"
 
 @dataclass(frozen=True, slots=True)
 class BacktestRequest:
-    """What is asked for.
+    """The request of a backtest.
 
     Attributes:
         symbols: Yahoo-style names.
-        first: First as_of session, inclusive; need not be a session.
+        first: First as_of session, inclusive; may be any date.
         last: Last as_of session, inclusive.
         refit: Sessions that one fit forecasts.
-        stop_sessions: Sessions of the early-stopping span.
+        validation_sessions: Sessions of the validation span.
         networks: Names of networks.
-        seeds: How many seeds each network is trained with: 0, 1, ...
-        lookbacks: Sessions in a window; every network is made with each.
+        seeds: Number of seeds of each network: 0, 1, ...
+        lookbacks: Sessions in a window; each network is made with all of them.
         baselines: Names of baselines.
         strategies: `one_step`, `multi_step`, `recursive`.
     """
@@ -55,31 +55,31 @@ class BacktestRequest:
     first: date
     last: date
     refit: int
-    stop_sessions: int
+    validation_sessions: int
     networks: tuple[str, ...]
     seeds: int
     lookbacks: tuple[int, ...]
     baselines: tuple[str, ...]
     strategies: tuple[str, ...]
 
-    def document(self) -> dict[str, Any]:
-        """JSON-able form."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the request as a JSON-serializable dictionary."""
         return {name: str(value) if isinstance(value, date) else value for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True)
 class BacktestSummary:
-    """What came of it.
+    """Summary of a backtest.
 
     Attributes:
         out: The file.
-        rows: Rows in it.
-        folds: Folds forecast.
-        made: (fold, forecaster) computed now.
-        found: (fold, forecaster) that lay there finished from an earlier run.
-        notes: Sentences on whatever was left out.
-        seconds: Real time of this run.
-        peak_bytes: Most memory of all processes together, each at its own peak.
+        rows: Number of rows in it.
+        folds: Number of forecast folds.
+        made: Number of (fold, forecaster) computed now.
+        found: Number of (fold, forecaster) finished by an earlier run.
+        notes: A sentence for each thing that was left out.
+        seconds: Duration of this run.
+        peak_bytes: Sum of the peak memory of all processes.
     """
 
     out: Path
@@ -94,7 +94,7 @@ class BacktestSummary:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What is to be done for one group."""
+    """The forecasters and folds of one group."""
 
     group: GroupPanel
     forecasters: tuple[BacktestForecaster, ...]
@@ -102,32 +102,32 @@ class _Plan:
 
 
 class Backtest:
-    """One backtest, made of a request and run once."""
+    """One backtest of a request; it runs once."""
 
     def __init__(self, request: BacktestRequest, settings: Settings, reporter: Reporter) -> None:
-        """Bind what is asked for.
+        """Create the backtest of a request.
 
         Args:
-            request: What.
-            settings: Settle delays, reference series, groups and calendars set by hand.
-            reporter: Told of progress and of what is left out.
+            request: The request.
+            settings: Settle delays, reference series, configured groups and calendars.
+            reporter: Receives progress and notes on what is left out.
         """
         self._request, self._settings, self._reporter = request, settings, reporter
         self._notes: list[str] = []
 
     def run(self, source: PriceSource, at: datetime, out: Path, jobs: int) -> BacktestSummary:
-        """Do what is not done yet and write the file.
+        """Compute the missing folds and write the file.
 
         Args:
-            source: Where prices come from.
+            source: Source of the prices.
             at: Aware UTC market time: only bars that are final by then count.
-            out: Parquet file to make or replace. Finished (fold, forecaster) are kept in a folder beside it, so
-                that the same command goes on where it was killed.
-            jobs: Processes at most; 0 = one for each core.
+            out: Parquet file to create or replace. Finished (fold, forecaster) are kept in a folder next to it, so
+                that the same command resumes after a kill.
+            jobs: Maximum of processes; 0 = one for each core.
 
         Raises:
-            SettingsError: A symbol, date or name cannot be used.
-            TplusError: Nothing could be forecast, or a fold failed.
+            SettingsError: A symbol, date or name is invalid.
+            TplusError: Nothing can be forecast, or a fold failed.
         """
         started = time.monotonic()
         if out.is_dir():
@@ -136,14 +136,14 @@ class Backtest:
         _make_folder(parts)
         plans = self._plans(source, at, parts, jobs or cores())
         tasks = [task for plan in plans for task in plan.tasks]
-        waiting = [task for task in tasks if not run_fold_is_done(task)]
-        self._reporter.progress(TASK, 0.0, f"{len(tasks)} folds, {len(waiting)} to do")
+        missing = [task for task in tasks if not is_fold_done(task)]
+        self._reporter.progress(TASK, 0.0, f"{len(tasks)} folds, {len(missing)} to do")
         log = parts / "workers.log"
-        outcome = run_folds(waiting, jobs or cores(), log, self._tell)
+        outcome = run_folds(missing, jobs or cores(), log, self._report)
         self._reporter.progress(TASK, 1.0, "done")
         if outcome.failures:
             raise TplusError(
-                f"{'; '.join(outcome.failures)}; what is finished stays in {parts}, so run the command again"
+                f"{'; '.join(outcome.failures)}; finished results are kept in {parts}, so run the command again"
             )
         rows = self._write(plans, out)
         made = sum(done.made for done in outcome.done)
@@ -159,20 +159,20 @@ class Backtest:
         )
 
     def _plans(self, source: PriceSource, at: datetime, parts: Path, jobs: int) -> list[_Plan]:
-        """Folds and forecasters of every group."""
-        fetched, refused = fetch_all(source, self._request.symbols, self._settings, at)
-        for symbol, reason in refused.items():
+        """Return the folds and forecasters of all groups."""
+        fetched, missing = fetch_all(source, self._request.symbols, self._settings, at)
+        for symbol, reason in missing.items():
             self._note(f"{symbol} is left out: {reason}")
         if not fetched:
-            raise TplusError("no symbol has prices to walk through; name symbols that the source holds")
-        names = [parse_reference(item) for item in self._settings.reference_symbols]
-        references, absent = fetch_all(source, [reference.symbol for reference in names], self._settings, at)
+            raise TplusError("no symbol has prices; use symbols that the source has")
+        named = [parse_reference(item) for item in self._settings.reference_symbols]
+        references, absent = fetch_all(source, [reference.symbol for reference in named], self._settings, at)
         for symbol, reason in absent.items():
-            self._note(f"the reference series {symbol} is absent and masked: {reason}")
+            self._note(f"the reference series {symbol} is missing and masked: {reason}")
         walk = self._walk()
         plans = []
         for group in group_panels(fetched, references):
-            forecasters = self._forecasters(tuple(names) if group.group in REFERENCE_GROUPS else ())
+            forecasters = self._forecasters(tuple(named) if group.group in REFERENCE_GROUPS else ())
             tasks = self._tasks(group, forecasters, walk, parts, jobs)
             if tasks:
                 plans.append(_Plan(group, forecasters, tasks))
@@ -184,9 +184,9 @@ class Backtest:
         request = self._request
         try:
             first, last = np.datetime64(request.first, "D"), np.datetime64(request.last, "D")
-            return WalkForward(first, last, request.refit, request.stop_sessions)
+            return WalkForward(first, last, request.refit, request.validation_sessions)
         except ValueError as error:
-            raise SettingsError(f"these folds cannot be cut: {error}") from error
+            raise SettingsError(f"the folds are invalid: {error}") from error
 
     def _tasks(
         self, group: GroupPanel, forecasters: tuple[BacktestForecaster, ...], walk: WalkForward, parts: Path, jobs: int
@@ -196,38 +196,39 @@ class Backtest:
         except ModelsError as error:
             self._note(f"group {group.group} is left out: {error}")
             return ()
-        for each in skipped:
-            self._note(f"{group.group} fold {each.number} ({each.test[0]}..{each.test[1]}) is skipped: {each.reason}")
-        what = made_of(group.panel)
+        for fold in skipped:
+            self._note(f"{group.group} fold {fold.number} ({fold.test[0]}..{fold.test[1]}) is skipped: {fold.reason}")
+        digest = inputs_digest(group.panel)
         threads = max(1, cores() // jobs)
         return tuple(
-            FoldTask(group.panel, what, fold, forecasters, parts, threads, leads=fold is folds[0]) for fold in folds
+            FoldTask(group.panel, digest, fold, forecasters, parts, threads, starts_calibration=fold is folds[0])
+            for fold in folds
         )
 
     def _forecasters(self, references: tuple[Reference, ...]) -> tuple[BacktestForecaster, ...]:
-        """Every forecaster that there is; one that nobody knows is told of and left out."""
+        """Return the requested forecasters; an unknown one is noted and left out."""
         request = self._request
         chosen: list[BacktestForecaster] = []
         baselines = [name for name in request.baselines if self._usable(name)]
         for name in baselines:
-            chosen += self._known((), (name,))
+            chosen += self._build((), (name,))
         for network in request.networks:
             for lookback in request.lookbacks:
-                chosen += self._known((self._model_config(network, lookback, references),), ())
+                chosen += self._build((self._model_config(network, lookback, references),), ())
         if not chosen:
-            raise SettingsError(f"no forecaster is left to take part: {'; '.join(self._notes)}")
+            raise SettingsError(f"no forecaster is left: {'; '.join(self._notes)}")
         return tuple(sorted(chosen, key=lambda forecaster: forecaster.strategy == RECURSIVE))
 
     def _model_config(self, network: str, lookback: int, references: tuple[Reference, ...]) -> ModelConfig:
-        """As the service makes it: a network that carries a state has its warm-up in the window."""
-        known = WINDOW_NETWORKS.get(network)
-        window = lookback if known is None else known.window(lookback)
+        """Return the config of a network as in the service: for a stateful one the window includes the warm-up."""
+        definition = WINDOW_NETWORKS.get(network)
+        window = lookback if definition is None else definition.window(lookback)
         seeds = tuple(range(self._request.seeds))
         return tuned(ModelConfig(network, Strategy.MULTI_STEP, window, references, seeds=seeds))
 
-    def _known(self, configs: Sequence[ModelConfig], baselines: Sequence[str]) -> tuple[BacktestForecaster, ...]:
+    def _build(self, configs: Sequence[ModelConfig], baselines: Sequence[str]) -> tuple[BacktestForecaster, ...]:
         try:
-            return forecasters_of(configs, baselines, self._request.strategies)
+            return build_forecasters(configs, baselines, self._request.strategies)
         except UnknownNetwork as error:
             self._note(f"{error}; it is left out")
             return ()
@@ -239,21 +240,23 @@ class Backtest:
         return True
 
     def _write(self, plans: Sequence[_Plan], out: Path) -> int:
-        """Everything finished into one file."""
+        """Write all finished results to one file and return its number of rows."""
         folds = [
             {
                 "group": plan.group.group,
                 "fold": task.fold.number,
-                **{name: [str(day) for day in getattr(task.fold, name)] for name in ("fit", "stop", "test")},
+                "train": [str(day) for day in task.fold.train],
+                "validation": [str(day) for day in task.fold.validation],
+                "test": [str(day) for day in task.fold.test],
                 "train_until": str(task.fold.train_until),
                 "cut_at": str(task.fold.cut_at),
             }
             for plan in plans
             for task in plan.tasks
         ]
-        failed, facts = self._fold_result_texts(plans)
+        failed, facts = self._failures_and_facts(plans)
         document: Mapping[str, Any] = {
-            "request": self._request.document(),
+            "request": self._request.to_dict(),
             "folds": folds,
             "fits": facts,
             "notes": [*self._notes, *failed],
@@ -263,28 +266,28 @@ class Backtest:
             rows = write_rows(out, self._parts(plans), document)
         except OSError as error:
             raise TplusError(
-                f"{out} cannot be written ({error.strerror or error}); every forecast stays in {out.name}.parts, "
-                "so make room or make it writable and run the command again"
+                f"{out} cannot be written ({error.strerror or error}); all forecasts are kept in {out.name}.parts; "
+                "free disk space or make the file writable, then run the command again"
             ) from error
         if not rows:
-            raise TplusError(f"not one forecast could be made: {'; '.join(dict.fromkeys(self._notes))}")
+            raise TplusError(f"no forecast was made: {'; '.join(dict.fromkeys(self._notes))}")
         return rows
 
-    def _fold_result_texts(self, plans: Sequence[_Plan]) -> tuple[list[str], list[dict[str, Any]]]:
-        """Sentences on what could not be done, and the figures of every fit."""
+    def _failures_and_facts(self, plans: Sequence[_Plan]) -> tuple[list[str], list[dict[str, Any]]]:
+        """Return a sentence for each missing result, and the facts of each fit."""
         sentences: list[str] = []
         facts: list[dict[str, Any]] = []
         for plan in plans:
             for task in plan.tasks:
                 for forecaster in plan.forecasters:
                     result = read_fold_result(fold_result_path(task, forecaster))
-                    who = f"{forecaster.name} {forecaster.strategy} in fold {task.fold.number}"
+                    name = f"{forecaster.name} {forecaster.strategy} in fold {task.fold.number}"
                     if result is None or result.history is None:
-                        reason = "its file is gone" if result is None else result.reason
-                        sentences.append(f"{who} is left out: {reason}")
+                        reason = "its file is missing" if result is None else result.reason
+                        sentences.append(f"{name} is left out: {reason}")
                         continue
                     sentences += [
-                        f"{who}: {refusal.symbol} is left out: {refusal.reason}" for refusal in result.history.refusals
+                        f"{name}: {skipped.symbol} is left out: {skipped.reason}" for skipped in result.history.skipped
                     ]
                     own = {key: fact for key, fact in result.history.facts.items() if key != CALIBRATION_START}
                     if own:
@@ -295,20 +298,21 @@ class Backtest:
     def _parts(self, plans: Sequence[_Plan]) -> Iterator[ForecasterRows]:
         for plan in plans:
             for forecaster in plan.forecasters:
-                results = [
-                    (task.fold.number, read_fold_result(fold_result_path(task, forecaster))) for task in plan.tasks
-                ]
-                found = [
-                    (number, result.history) for number, result in results if result is not None and result.history
-                ]
-                if found:
-                    history, fold = joined(found)
-                    start = found[0][1].facts.get(CALIBRATION_START)
+                numbers: list[int] = []
+                histories: list[ForecastHistory] = []
+                for task in plan.tasks:
+                    result = read_fold_result(fold_result_path(task, forecaster))
+                    if result is not None and result.history:
+                        numbers.append(task.fold.number)
+                        histories.append(result.history)
+                if histories:
+                    history, fold = join_folds(numbers, histories)
+                    start = histories[0].facts.get(CALIBRATION_START)
                     initial = None if start is None else CalibrationState.from_dict(start)
-                    named = (forecaster.name, forecaster.strategy, forecaster.lookback)
-                    yield ForecasterRows(plan.group, *named, history, fold, initial)
+                    names = (forecaster.name, forecaster.strategy, forecaster.lookback)
+                    yield ForecasterRows(plan.group, *names, history, fold, initial)
 
-    def _tell(self, share: float, detail: str) -> None:
+    def _report(self, share: float, detail: str) -> None:
         self._reporter.progress(TASK, min(share, 0.99), detail)
 
     def _note(self, sentence: str) -> None:
@@ -318,12 +322,12 @@ class Backtest:
 
 
 def _make_folder(parts: Path) -> None:
-    """The folder of finished pieces, without what a killed run left half written."""
+    """Create the folder of fold results and remove unfinished files of a killed run."""
     try:
         parts.mkdir(parents=True, exist_ok=True)
         for unfinished in parts.glob("*.unfinished"):
             unfinished.unlink(missing_ok=True)
     except OSError as error:
         raise SettingsError(
-            f"the folder {parts} cannot be made ({error.strerror}); name another --out or make its folder writable"
+            f"the folder {parts} cannot be created ({error.strerror}); use another --out or make its folder writable"
         ) from error

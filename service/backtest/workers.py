@@ -1,4 +1,4 @@
-"""Folds side by side: a few warm processes, each doing one fold after the other."""
+"""Run folds in parallel: a few warm processes, each of which does one fold after another."""
 
 import os
 import threading
@@ -13,17 +13,17 @@ from service.execution.executor import TaskFailed, WorkerDied, WorkerTimeout
 from service.execution.local import WarmWorker
 
 FOLD_LIMIT_SECONDS = 24 * 3600.0
-"""A fold that takes longer is ended."""
+"""Time limit of a fold."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How the folds ended.
+    """Results of all folds.
 
     Attributes:
-        done: One for each fold that was done.
-        failures: Sentences on the folds that were not.
-        peak_bytes: Most memory of all processes together, each at its own peak.
+        done: Summary of each finished fold.
+        failures: A sentence for each failed fold.
+        peak_bytes: Sum of the peak memory of all processes.
     """
 
     done: tuple[FoldDone, ...]
@@ -32,31 +32,32 @@ class Outcome:
 
 
 def cores() -> int:
-    """Cores this process may use."""
+    """Return the number of cores that this process may use."""
     return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 def run_folds(tasks: Sequence[FoldTask], jobs: int, log: Path, report: Callable[[float, str], None]) -> Outcome:
-    """Do every fold; one that fails, or whose process dies twice, is told of and the others go on.
+    """Run all folds; one that fails, or whose process dies twice, is reported and the others continue.
 
     Args:
-        tasks: What to do.
-        jobs: Processes at most, 1 or more.
-        log: File for what the processes say on standard error.
-        report: Told of the share of all folds done, 0..1, and what is at work; from several threads in turn.
+        tasks: The folds.
+        jobs: Maximum of processes, 1 or more.
+        log: File for the standard error of the processes.
+        report: Called with the share of all folds done, 0..1, and the current work; by several threads, one at a time.
     """
-    crew = _Executors([WarmWorker(FOLD_LIMIT_SECONDS, log) for _ in range(min(jobs, len(tasks)))], len(tasks), report)
-    threads = ThreadPoolExecutor(max_workers=max(1, len(crew.workers)))
+    workers = [WarmWorker(FOLD_LIMIT_SECONDS, log) for _ in range(min(jobs, len(tasks)))]
+    pool = _WorkerPool(workers, len(tasks), report)
+    threads = ThreadPoolExecutor(max_workers=max(1, len(pool.workers)))
     try:
-        done = [each for each in threads.map(crew.work, tasks, range(len(tasks))) if each is not None]
+        done = [fold for fold in threads.map(pool.work, tasks, range(len(tasks))) if fold is not None]
     finally:
-        crew.end()
+        pool.end()
         threads.shutdown(cancel_futures=True)
-    return Outcome(tuple(done), tuple(crew.failures), sum(crew.peaks.values()))
+    return Outcome(tuple(done), tuple(pool.failures), sum(pool.peaks.values()))
 
 
-class _Executors:
-    """The processes, who of them is free, and how far each fold is."""
+class _WorkerPool:
+    """The processes, the queue of free ones, and the progress of each fold."""
 
     def __init__(self, workers: list[WarmWorker], tasks: int, report: Callable[[float, str], None]) -> None:
         self.workers = workers
@@ -71,9 +72,9 @@ class _Executors:
             self._free.put(worker)
 
     def work(self, task: FoldTask, position: int) -> FoldDone | None:
-        """Do one fold on a free process; None where it could not be done."""
+        """Run one fold on a free process; return None if it failed."""
 
-        def tell(progress: FoldProgress) -> None:
+        def report_progress(progress: FoldProgress) -> None:
             with self._lock:
                 self._shares[position] = progress.fraction
                 share = sum(self._shares) / len(self._shares)
@@ -81,7 +82,7 @@ class _Executors:
 
         worker = self._free.get()
         try:
-            done = self._tried_twice(worker, task, tell)
+            done = self._run_with_retry(worker, task, report_progress)
         except (TaskFailed, WorkerDied, WorkerTimeout) as error:
             self.failures.append(f"fold {task.fold.number} from {task.fold.test[0]} failed: {error}")
             return None
@@ -93,16 +94,16 @@ class _Executors:
         return done
 
     def end(self) -> None:
-        """End every process, in the middle of its fold if need be."""
+        """Stop all processes, including those in the middle of a fold."""
         self._ended.set()
         for worker in self.workers:
             worker.close()
 
-    def _tried_twice(self, worker: WarmWorker, task: FoldTask, tell: Callable[[FoldProgress], None]) -> FoldDone:
-        """A process that died, for want of memory say, is worth one more try: what it finished lies there."""
+    def _run_with_retry(self, worker: WarmWorker, task: FoldTask, report: Callable[[FoldProgress], None]) -> FoldDone:
+        """Run a fold, once more if the process died (for example from lack of memory); finished results are kept."""
         try:
-            return worker.run(run_fold, task, tell)
+            return worker.run(run_fold, task, report)
         except WorkerDied:
             if self._ended.is_set():
                 raise
-            return worker.run(run_fold, task, tell)
+            return worker.run(run_fold, task, report)

@@ -105,7 +105,7 @@ def _slot(bars: Sequence[PriceBar], ratio: float) -> Slot:
 
 
 def day_month(day: date) -> str:
-    """`4 Jun`."""
+    """Return a day as text: `4 Jun`."""
     return f"{day.day} {_MONTHS[day.month - 1]}"
 
 

@@ -6,7 +6,7 @@ from service.charts.axis import Slot
 from service.charts.chart import Json
 from service.charts.theme import Theme
 
-_CLEAR = "rgba(0,0,0,0)"
+_TRANSPARENT = "rgba(0,0,0,0)"
 
 
 def candles(slots: Sequence[Slot], theme: Theme, sessions: int) -> Json:
@@ -26,7 +26,7 @@ def candles(slots: Sequence[Slot], theme: Theme, sessions: int) -> Json:
         "high": [slot.high for slot in slots],
         "low": [slot.low for slot in slots],
         "close": [slot.close for slot in slots],
-        "increasing": {"line": line, "fillcolor": _CLEAR},
+        "increasing": {"line": line, "fillcolor": _TRANSPARENT},
         "decreasing": {"line": line, "fillcolor": theme.ink},
         "whiskerwidth": 0,
         "showlegend": False,

@@ -70,11 +70,11 @@ def figure(data: list[Json], layout: Json) -> Json:
     return {"data": data, "layout": layout, "config": dict(CONFIG)}
 
 
-def too_little(n: int) -> str:
+def not_enough_history(n: int) -> str:
     """Return the sentence for a track record that is too short."""
     return f"Not enough history yet ({n} of {MIN_SESSIONS} scored sessions)."
 
 
-def listed(parts: Sequence[str]) -> str:
+def join_and(parts: Sequence[str]) -> str:
     """Return parts as one enumeration: `a`, `a and b`, `a, b and c`."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -13,15 +13,15 @@ from service.charts.forecast_bands import as_of_line, band_label_x, band_labels,
 from service.charts.forecast_view import View, view_of
 from service.charts.theme import Theme, layout, note
 
-_ROOM = 0.05
+_MARGIN = 0.05
 """Margin above and below the prices, as a share of their range."""
 
-_CLEAR_OF_ZONE = 0.95
+_LABEL_LIMIT = 0.95
 """Labels of candles end at this share of them, so that none overlaps the label of T."""
 
 
 def forecast_chart(answer: ForecastAnswer, bars: Sequence[PriceBar], strategy: Strategy, theme: Theme) -> Chart | None:
-    """Return candles of the range, the bands of a forecast, the random walk, and the actual closes.
+    """Return the forecast figure: candles, forecast bands, random walk, and actual closes.
 
     Args:
         answer: Answer of the forecast route.
@@ -50,14 +50,14 @@ def forecast_chart(answer: ForecastAnswer, bars: Sequence[PriceBar], strategy: S
 def _reach(values: Sequence[float]) -> tuple[float, float]:
     """Return the ends of the price axis."""
     low, high = min(values), max(values)
-    room = _ROOM * (high - low) or 0.01 * abs(high) or 1.0
+    room = _MARGIN * (high - low) or 0.01 * abs(high) or 1.0
     return low - room, high + room
 
 
 def _layout(view: View, low: float, high: float, theme: Theme) -> Json:
     made, zone = layout(theme), view.zone
     places, texts = ticks([slot.last for slot in view.slots])
-    kept = [(at, text) for at, text in zip(places, texts, strict=True) if at < _CLEAR_OF_ZONE * len(view.slots)]
+    kept = [(at, text) for at, text in zip(places, texts, strict=True) if at < _LABEL_LIMIT * len(view.slots)]
     steps = view.main.steps
     made["xaxis"] |= {
         "type": "linear",

@@ -7,7 +7,7 @@ from service.charts.chart import Json
 from service.charts.forecast_view import LEVELS, View, bounds
 from service.charts.theme import Theme
 
-_BESIDE = 0.3
+_OFFSET = 0.3
 """Offset of the other strategy's T, as a share of the distance between steps."""
 
 _LABEL_GAP = 0.045
@@ -22,9 +22,9 @@ def fan(view: View, theme: Theme) -> list[Json]:
     traces.append(_median(view, theme))
     if view.other is not None:
         traces.append(_other_strategy(view, view.other, theme))
-    known = [step for step in view.main.steps if view.outcome(step) is not None]
-    if known:
-        traces.append(_outcome(view, known, theme))
+    closed = [step for step in view.main.steps if view.outcome(step) is not None]
+    if closed:
+        traces.append(_outcome(view, closed, theme))
     return traces
 
 
@@ -59,7 +59,7 @@ def prices(view: View) -> list[float]:
 def band_label_x(view: View) -> float:
     """Return the start of the band labels: right of the last step and of the other strategy's T."""
     steps = len(view.main.steps)
-    taken = _BESIDE if steps == 1 and view.other is not None else 0.0
+    taken = _OFFSET if steps == 1 and view.other is not None else 0.0
     return view.zone.at(steps) + (taken + 0.1) * view.zone.step_width
 
 
@@ -121,7 +121,7 @@ def _other_strategy(view: View, step: Step, theme: Theme) -> Json:
         "type": "scatter",
         "mode": "markers",
         "name": f"{view.other_name}, 80 %",
-        "x": [view.zone.at(1) + _BESIDE * view.zone.step_width],
+        "x": [view.zone.at(1) + _OFFSET * view.zone.step_width],
         "y": [step.point],
         "error_y": {
             "type": "data",
@@ -172,25 +172,25 @@ def _walk_median(view: View, theme: Theme) -> Json:
     }
 
 
-def _outcome(view: View, known: Sequence[Step], theme: Theme) -> Json:
-    closes = [view.outcomes[step.target_session] for step in known]
-    inside = [low <= close <= high for close, (low, high) in zip(closes, (bounds(s, 80) for s in known), strict=True)]
+def _outcome(view: View, closed: Sequence[Step], theme: Theme) -> Json:
+    closes = [view.outcomes[step.target_session] for step in closed]
+    inside = [low <= close <= high for close, (low, high) in zip(closes, (bounds(s, 80) for s in closed), strict=True)]
     return {
         "type": "scatter",
         "mode": "lines+markers",
         "name": "actual close",
-        "x": [view.slots_end, *(view.zone.at(step.step) for step in known)],
+        "x": [view.slots_end, *(view.zone.at(step.step) for step in closed)],
         "y": [view.answer.last_close, *closes],
         "line": {"color": theme.ink, "width": 2},
         "marker": {
-            "symbol": ["circle", *("circle" if held else "x" for held in inside)],
-            "size": [0, *([10] * len(known))],
+            "symbol": ["circle", *("circle" if is_inside else "x" for is_inside in inside)],
+            "size": [0, *([10] * len(closed))],
             "color": theme.ink,
             "opacity": 1,
             "line": {"width": 1.5, "color": theme.paper},
         },
         "hoverinfo": "none",
-        "meta": {"role": "outcome", "sessions": [str(step.target_session) for step in known], "inside_80": inside},
+        "meta": {"role": "outcome", "sessions": [str(step.target_session) for step in closed], "inside_80": inside},
     }
 
 

@@ -5,7 +5,7 @@ from service.charts.axis import Slot
 from service.charts.chart import Line, Table
 from service.charts.forecast_view import View, bounds
 from service.charts.numbers import change_text, share_text
-from service.charts.record_text import held_sentence, measured, mode_sentence, skill_sentence
+from service.charts.record_text import coverage_sentence, measured, mode_sentence, skill_sentence
 
 _COLUMNS = (
     "session",
@@ -30,7 +30,7 @@ _COLUMNS = (
 def caption(view: View) -> str:
     """Return measured coverage, actual closes, and notes on the prices."""
     first = view.main.steps[0]
-    sentences = [held_sentence(first, 80)]
+    sentences = [coverage_sentence(first, 80)]
     sentences.append(skill_sentence(view.main.skill, view.main.served_by.forecaster))
     if view.answer.mode == "backfill" and measured(first.coverage, 80) is not None:
         sentences.append(mode_sentence(view.answer.mode))

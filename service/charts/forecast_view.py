@@ -9,11 +9,12 @@ from service.api.forecasts.schemas import ForecastAnswer, OtherForecast, Step, S
 from service.api.prices.schemas import PriceBar
 from service.charts.axis import Slot, Zone, slots_of
 from service.charts.numbers import decimals, price_text
+from service.vocabulary import RANDOM_WALK
 
 LEVELS: tuple[int, ...] = (95, 80, 50)
 """Nominal levels of the bands, widest first."""
 
-_NEIGHBOUR: Mapping[Strategy, Strategy] = {"multi_step": "one_step", "one_step": "multi_step"}
+_OTHER: Mapping[Strategy, Strategy] = {"multi_step": "one_step", "one_step": "multi_step"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def view_of(answer: ForecastAnswer, bars: Sequence[PriceBar], strategy: Strategy
         answer=answer,
         strategy=strategy,
         main=main,
-        other=_other(main, _strategy(answer, _NEIGHBOUR[strategy])),
+        other=_other(main, _strategy(answer, _OTHER[strategy])),
         walk=_walk(answer, main, strategy),
         slots=slots,
         sessions=max(1, len(shown)),
@@ -126,7 +127,7 @@ def _other(main: StrategyForecast, other: StrategyForecast | None) -> Step | Non
 def _walk(answer: ForecastAnswer, main: StrategyForecast, strategy: Strategy) -> Sequence[Step]:
     """Return the random walk's steps of the same sessions: of the same strategy if stored, else the multi-step's."""
     found: list[OtherForecast] = [
-        other for other in answer.others if (other.forecaster, other.strategy) == ("random_walk", strategy)
+        other for other in answer.others if (other.forecaster, other.strategy) == (RANDOM_WALK, strategy)
     ]
     walk = found[0] if found else answer.random_walk
     targets = {step.target_session for step in main.steps}

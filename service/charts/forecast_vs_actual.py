@@ -1,4 +1,4 @@
-"""The versus figure: the last scored forecasts of a step, each with its interval and the actual close."""
+"""The versus figure: the last scored forecasts of a step with intervals and actual closes."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from service.api.common.schemas import Strategy
 from service.api.forecasts.schemas import LABELS, MIN_SESSIONS, ForecastAnswer
 from service.api.history.schemas import PastForecast
 from service.charts.axis import ticks
-from service.charts.chart import Chart, Json, Line, Table, figure, too_little
+from service.charts.chart import Chart, Json, Line, Table, figure, not_enough_history
 from service.charts.numbers import change_text, share_text
 from service.charts.record_text import mode_sentence
 from service.charts.theme import Theme, layout, note
@@ -34,29 +34,31 @@ class _PastForecasts:
     def scored(self) -> list[tuple[int, PastForecast, float]]:
         """Position, forecast and actual simple return of each scored one."""
         return [
-            (place, each, math.expm1(each.outcome.actual))
-            for place, each in enumerate(self.past)
-            if each.outcome.state == "scored" and each.outcome.actual is not None
+            (place, item, math.expm1(item.outcome.actual))
+            for place, item in enumerate(self.past)
+            if item.outcome.state == "scored" and item.outcome.actual is not None
         ]
 
     @property
     def void(self) -> list[tuple[int, PastForecast]]:
-        return [(place, each) for place, each in enumerate(self.past) if each.outcome.state == "void"]
+        return [(place, item) for place, item in enumerate(self.past) if item.outcome.state == "void"]
 
     @property
-    def forecast_at_all(self) -> bool:
+    def has_step(self) -> bool:
         """Whether the strategy has this step."""
         return self.strategy == "multi_step" or self.step == 1
 
     @property
     def inside(self) -> int:
-        return sum(bool(each.outcome.inside_80) for _, each, _ in self.scored)
+        return sum(bool(item.outcome.inside_80) for _, item, _ in self.scored)
 
 
 def versus_chart(
     answer: ForecastAnswer, past: Sequence[PastForecast], strategy: Strategy, step: int, theme: Theme
 ) -> Chart:
-    """Return the 80 % interval of each forecast as a band, with the close inside (circle) or outside (cross).
+    """Return the figure of a step's forecasts and actual closes.
+
+    The 80 % interval of each forecast is a band, a close inside is a circle, one outside a cross.
 
     Args:
         answer: Answer of the forecast route.
@@ -71,7 +73,7 @@ def versus_chart(
         caption=_caption(view),
         alt=_alt(view),
         table=_table(view),
-        readout=[Line(place, _text(each)) for place, each in enumerate(view.past)],
+        readout=[Line(place, _text(item)) for place, item in enumerate(view.past)],
         figure=figure(_traces(view, theme), _layout(view, theme)),
     )
 
@@ -80,11 +82,11 @@ def _newest(past: Sequence[PastForecast]) -> list[PastForecast]:
     """Return the newest scored forecasts, with the void ones between them, oldest first."""
     kept: list[PastForecast] = []
     scored = 0
-    for each in past:
-        if each.superseded or each.outcome.state == "pending":
+    for item in past:
+        if item.superseded or item.outcome.state == "pending":
             continue
-        kept.append(each)
-        scored += each.outcome.state == "scored"
+        kept.append(item)
+        scored += item.outcome.state == "scored"
         if scored == SESSIONS:
             break
     return kept[::-1]
@@ -92,13 +94,13 @@ def _newest(past: Sequence[PastForecast]) -> list[PastForecast]:
 
 def _traces(view: _PastForecasts, theme: Theme) -> list[Json]:
     x = list(range(len(view.past)))
-    lower = [100 * math.expm1(each.quantiles.q10) for each in view.past]
-    upper = [100 * math.expm1(each.quantiles.q90) for each in view.past]
-    median = [100 * math.expm1(each.quantiles.q50) for each in view.past]
+    lower = [100 * math.expm1(item.quantiles.q10) for item in view.past]
+    upper = [100 * math.expm1(item.quantiles.q90) for item in view.past]
+    median = [100 * math.expm1(item.quantiles.q50) for item in view.past]
     edge = {"width": 0, "color": theme.band80, "shape": "hvh"}
     plain: Json = {"type": "scatter", "mode": "lines", "hoverinfo": "none", "x": x}
-    inside = [(place, actual) for place, each, actual in view.scored if each.outcome.inside_80]
-    outside = [(place, actual) for place, each, actual in view.scored if not each.outcome.inside_80]
+    inside = [(place, actual) for place, item, actual in view.scored if item.outcome.inside_80]
+    outside = [(place, actual) for place, item, actual in view.scored if not item.outcome.inside_80]
     return [
         {**plain, "name": "80 % from", "y": lower, "line": edge, "showlegend": False, "meta": {"role": "lower80"}},
         {
@@ -145,7 +147,7 @@ def _void(view: _PastForecasts, theme: Theme) -> Json:
 
 def _layout(view: _PastForecasts, theme: Theme) -> Json:
     made = layout(theme)
-    places, texts = ticks([each.target_session for each in view.past])
+    places, texts = ticks([item.target_session for item in view.past])
     made["xaxis"] |= {
         "type": "linear",
         "range": [-0.7, max(1, len(view.past)) - 0.3],
@@ -154,12 +156,10 @@ def _layout(view: _PastForecasts, theme: Theme) -> Json:
         "ticktext": texts,
     }
     made["yaxis"] |= {"ticksuffix": " %", "nticks": 6, "zeroline": True, "zerolinecolor": theme.text}
-    above = note(theme, "change from as_of's close", 1.0, 1.0)
-    made["annotations"] = [above | {"xanchor": "right", "yanchor": "bottom"}]
+    unit = note(theme, "change from as_of's close", 1.0, 1.0)
+    made["annotations"] = [unit | {"xanchor": "right", "yanchor": "bottom"}]
     if not view.past:
-        made["annotations"].append(
-            note(theme, "no scored forecast yet" if view.forecast_at_all else "never forecast", 0.5, 0.5)
-        )
+        made["annotations"].append(note(theme, "no scored forecast yet" if view.has_step else "not forecast", 0.5, 0.5))
     made["meta"] = {"step": view.step, "strategy": view.strategy, "sessions": len(view.scored)}
     return made
 
@@ -168,10 +168,10 @@ def _caption(view: _PastForecasts) -> str:
     n, inside = len(view.scored), view.inside
     void = len(view.void)
     sentences = []
-    if not view.forecast_at_all:
-        return f"The one-step strategy forecasts T alone: there is no {view.label} of it."
+    if not view.has_step:
+        return f"The one-step strategy forecasts T only, not {view.label}."
     if n < MIN_SESSIONS:
-        sentences.append(too_little(n))
+        sentences.append(not_enough_history(n))
         if n:
             sentences.append(f"So far {inside} of {n} closes of {view.label} are inside the 80 % interval.")
     else:
@@ -187,11 +187,11 @@ def _caption(view: _PastForecasts) -> str:
 
 
 def _alt(view: _PastForecasts) -> str:
-    if not view.forecast_at_all:
+    if not view.has_step:
         return _caption(view)
     if not view.past:
         return f"No forecast of {view.label} for {view.answer.symbol} is scored yet."
-    outside = [str(each.target_session) for _, each, _ in view.scored if not each.outcome.inside_80]
+    outside = [str(item.target_session) for _, item, _ in view.scored if not item.outcome.inside_80]
     named = f" ({', '.join(outside)})" if outside else ""
     span = f"{view.past[0].target_session} to {view.past[-1].target_session}"
     return (
@@ -204,30 +204,30 @@ def _table(view: _PastForecasts) -> Table:
     columns = ("session", "as of", "80 % from", "median", "80 % to", "actual", "inside 80 %", "forecaster")
     rows = tuple(
         (
-            str(each.target_session),
-            str(each.as_of),
-            change_text(math.expm1(each.quantiles.q10)),
-            change_text(math.expm1(each.quantiles.q50)),
-            change_text(math.expm1(each.quantiles.q90)),
-            None if each.outcome.actual is None else change_text(math.expm1(each.outcome.actual)),
-            _verdict(each),
-            each.forecaster,
+            str(item.target_session),
+            str(item.as_of),
+            change_text(math.expm1(item.quantiles.q10)),
+            change_text(math.expm1(item.quantiles.q50)),
+            change_text(math.expm1(item.quantiles.q90)),
+            None if item.outcome.actual is None else change_text(math.expm1(item.outcome.actual)),
+            _verdict(item),
+            item.forecaster,
         )
-        for each in reversed(view.past)
+        for item in reversed(view.past)
     )
     return Table(f"{view.answer.symbol}: {view.label}, change from as_of's close, newest first", columns, rows)
 
 
-def _verdict(each: PastForecast) -> str:
-    if each.outcome.state == "void":
-        return f"void: {each.outcome.reason}" if each.outcome.reason else "void"
-    return "yes" if each.outcome.inside_80 else "no"
+def _verdict(item: PastForecast) -> str:
+    if item.outcome.state == "void":
+        return f"void: {item.outcome.reason}" if item.outcome.reason else "void"
+    return "yes" if item.outcome.inside_80 else "no"
 
 
-def _text(each: PastForecast) -> str:
-    low, high = (change_text(math.expm1(value)) for value in (each.quantiles.q10, each.quantiles.q90))
-    start = f"{each.target_session} · as of {each.as_of} · 80 % {low} to {high}"
-    if each.outcome.state == "void":
-        return f"{start} · void{f': {each.outcome.reason}' if each.outcome.reason else ''}"
-    actual = math.expm1(each.outcome.actual or 0.0)
-    return f"{start} · actual {change_text(actual)}, {'inside' if each.outcome.inside_80 else 'outside'}"
+def _text(item: PastForecast) -> str:
+    low, high = (change_text(math.expm1(value)) for value in (item.quantiles.q10, item.quantiles.q90))
+    start = f"{item.target_session} · as of {item.as_of} · 80 % {low} to {high}"
+    if item.outcome.state == "void":
+        return f"{start} · void{f': {item.outcome.reason}' if item.outcome.reason else ''}"
+    actual = math.expm1(item.outcome.actual or 0.0)
+    return f"{start} · actual {change_text(actual)}, {'inside' if item.outcome.inside_80 else 'outside'}"

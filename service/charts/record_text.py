@@ -2,22 +2,23 @@
 
 from service.api.common.schemas import Mode
 from service.api.forecasts.schemas import MIN_SESSIONS, Coverage, Skill, Step
-from service.charts.chart import SIGNIFICANT, too_little
+from service.charts.chart import SIGNIFICANT, not_enough_history
 from service.charts.numbers import change_text, percent
+from service.vocabulary import RANDOM_WALK
 
 
 def measured(coverage: Coverage, level: int) -> float | None:
     """Return the measured share of a level; None under `MIN_SESSIONS` sessions."""
     if coverage.n < MIN_SESSIONS:
         return None
-    return next((held.measured for held in coverage.levels if held.level == level), None)
+    return next((item.measured for item in coverage.levels if item.level == level), None)
 
 
-def held_sentence(step: Step, level: int) -> str:
-    """Return how often the interval of a step contained the close, or that there is not enough history yet."""
+def coverage_sentence(step: Step, level: int) -> str:
+    """Return the measured coverage of a step's interval as a sentence; also if there is not enough history yet."""
     share = measured(step.coverage, level)
     if share is None:
-        return too_little(step.coverage.n)
+        return not_enough_history(step.coverage.n)
     until = "" if step.skill.as_of is None else f" up to {step.skill.as_of}"
     return (
         f"The {level} % interval of {step.label} contained the close on {percent(share)} % of sessions "
@@ -43,7 +44,7 @@ def skill_sentence(skill: Skill, served_by: str) -> str:
     """Return the skill of published forecasts against the random walk; empty with too few scores."""
     if skill.value is None or skill.n < MIN_SESSIONS:
         return ""
-    is_walk = served_by == "random_walk"
+    is_walk = served_by == RANDOM_WALK
     if is_walk and abs(skill.value) < 0.0005:
         return "The published forecast is the random walk itself."
     own = "The random walk made this forecast. " if is_walk else ""

@@ -6,13 +6,14 @@ from service.api.accuracy.schemas import AccuracyItem
 from service.api.common.schemas import Strategy
 from service.api.forecasts.schemas import LABELS, MIN_SESSIONS, ForecastAnswer
 from service.charts.chart import Chart, Json, figure
-from service.charts.skill_record import RANDOM_WALK, SERVED, Record, records_of
+from service.charts.skill_record import Record, records_of
 from service.charts.skill_text import alt, caption, readout, table
 from service.charts.theme import Theme, layout, note
+from service.vocabulary import RANDOM_WALK, SERVED
 
 _MARKS = ("circle", "square", "diamond", "triangle-up", "cross", "star")
-_LEAST_REACH = 0.02
-"""Least half height of the ratio axis: differences below rounding must look small."""
+_MIN_REACH = 0.02
+"""Smallest half height of the ratio axis: differences below rounding must look small."""
 
 _PANELS = ((0.0, 0.54), (0.68, 1.0))
 """The two panels as shares of the width; the labels of the right one are between them."""
@@ -56,7 +57,7 @@ def _ratios(name: str, place: int, records: Sequence[Record], theme: Theme) -> J
         "type": "scatter",
         "mode": "lines+markers",
         "name": name,
-        # Next to one another: the served forecaster is often one of them.
+        # Shifted sideways: the served forecaster often equals one of the others.
         "x": [record.item.step - 1 + 0.05 * place for record in own],
         "y": [record.ratio for record in own],
         "line": {"color": colour, "width": 1.5, "dash": "solid" if name == SERVED else "dot"},
@@ -115,7 +116,7 @@ def _coverage(level: int, records: Sequence[Record], steps: int, theme: Theme) -
 def _layout(records: Sequence[Record], steps: int, theme: Theme) -> Json:
     made = layout(theme)
     ratios = [record.ratio for record in records if record.ratio is not None]
-    reach = max([_LEAST_REACH, *(1.3 * abs(ratio - 1) for ratio in ratios)])
+    reach = max([_MIN_REACH, *(1.3 * abs(ratio - 1) for ratio in ratios)])
     axis: Json = {
         "tickmode": "array",
         "tickvals": list(range(steps)),

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from service.api.accuracy.schemas import AccuracyItem
 from service.api.forecasts.schemas import LABELS, MIN_SESSIONS
 from service.charts.chart import SIGNIFICANT
-
-SERVED = "served"
-RANDOM_WALK = "random_walk"
+from service.vocabulary import SERVED
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +33,6 @@ class Record:
 
 
 def records_of(items: Sequence[AccuracyItem]) -> list[Record]:
-    """Return the records, `served` first, then by name, each by step."""
+    """Return the track records, `served` first, then by name, each by step."""
     ordered = sorted(items, key=lambda item: (item.forecaster != SERVED, item.forecaster, item.step))
     return [Record(item, None if item.skill is None or item.n < MIN_SESSIONS else 1 - item.skill) for item in ordered]

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from service.api.forecasts.schemas import LABELS, MIN_SESSIONS, ForecastAnswer
-from service.charts.chart import Line, Table, listed, too_little
+from service.charts.chart import Line, Table, join_and, not_enough_history
 from service.charts.numbers import p_text, share_text
 from service.charts.record_text import better_or_worse, mode_sentence
-from service.charts.skill_record import RANDOM_WALK, SERVED, Record
+from service.charts.skill_record import Record
+from service.vocabulary import RANDOM_WALK, SERVED
 
 _COLUMNS = (
     "forecaster",
@@ -26,7 +27,7 @@ def caption(records: Sequence[Record], answer: ForecastAnswer) -> str:
     served = [record for record in records if record.item.forecaster == SERVED]
     compared = [record for record in served if record.ratio is not None]
     if not compared:
-        return too_little(min((record.item.n for record in served), default=0))
+        return not_enough_history(min((record.item.n for record in served), default=0))
     n = min(record.item.n for record in compared)
     if all(record.item.p is None and abs(1 - (record.ratio or 1)) < 0.0005 for record in compared):
         first = f"Published forecasts up to {compared[0].item.as_of} are from the random walk itself (n = {n})."
@@ -34,7 +35,7 @@ def caption(records: Sequence[Record], answer: ForecastAnswer) -> str:
         parts = [f"{_than_walk(record)} at {record.label} ({_significance(record)})" for record in compared]
         first = (
             f"On n = {n} scored sessions up to {compared[0].item.as_of}, published forecasts vs the random "
-            f"walk: {listed(parts)}."
+            f"walk: {join_and(parts)}."
         )
     worst = max(compared, key=lambda record: abs(record.item.coverage_80 - 0.8)).item
     return (
@@ -52,7 +53,7 @@ def alt(records: Sequence[Record], answer: ForecastAnswer) -> str:
     ]
     listed_ratios = "; ".join(ratios) if ratios else f"none yet, under {MIN_SESSIONS} scored sessions"
     served = [record.item for record in records if record.item.forecaster == SERVED]
-    held = [
+    coverage = [
         f"{LABELS[item.step - 1]} {share_text(item.coverage_50)}, {share_text(item.coverage_80)}, "
         f"{share_text(item.coverage_95)}"
         for item in served
@@ -61,7 +62,7 @@ def alt(records: Sequence[Record], answer: ForecastAnswer) -> str:
     return (
         f"Left: pinball loss for {answer.symbol} over the random walk's, above 1 is worse: {listed_ratios}. "
         "Right: closes measured inside the 50, 80 and 95 % intervals of published forecasts: "
-        f"{'; '.join(held) or 'not enough data'}."
+        f"{'; '.join(coverage) or 'not enough data'}."
     )
 
 

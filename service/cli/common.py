@@ -75,6 +75,6 @@ def _plain(value: Any) -> str:
     return str(value)
 
 
-def say(sentence: str) -> None:
+def echo(sentence: str) -> None:
     """Print one line of text."""
     sys.stdout.write(sentence + "\n")

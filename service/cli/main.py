@@ -59,7 +59,7 @@ class _LazyCommands(TyperGroup):
 app = typer.Typer(
     name="tplus",
     cls=_LazyCommands,
-    help="Dated, session-true, auditable stock forecasts for T, T+1 and T+2, with their measured skill.",
+    help="Forecast stock prices for T, T+1 and T+2, and measure the skill of the forecasts.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -69,7 +69,7 @@ app = typer.Typer(
 
 @app.callback()
 def _root() -> None:
-    """Dated, session-true, auditable stock forecasts for T, T+1 and T+2, with their measured skill."""
+    """Forecast stock prices for T, T+1 and T+2, and measure the skill of the forecasts."""
 
 
 def main() -> None:

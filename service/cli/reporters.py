@@ -11,6 +11,7 @@ from rich.table import Table
 
 from service.runs import Run
 from service.runtime.progress import EditionSummary, ScoreSummary, ServedStep
+from service.vocabulary import Job, RunState
 
 ROWS_SHOWN = 12
 """Symbols of an edition shown on a terminal; the API has them all."""
@@ -59,10 +60,10 @@ class TerminalReporter:
 
     def run_ended(self, run: Run, state: str, counts: Mapping[str, int], error: str | None) -> None:
         """Print pulls and errors; the rest has its own lines."""
-        if error and state in ("failed", "due"):
-            what = "failed" if state == "failed" else "will be retried"
-            self._print(f"[red]{run.job} {run.scope} {run.session} {what}:[/red] {error}")
-        elif run.job == "pull":
+        if error and state in (RunState.FAILED, RunState.DUE):
+            outcome = "failed" if state == RunState.FAILED else "will be retried"
+            self._print(f"[red]{run.job} {run.scope} {run.session} {outcome}:[/red] {error}")
+        elif run.job == Job.PULL:
             found = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
             self._print(f"[dim]{run.session}[/dim] {run.scope} pulled: {found}")
         elif counts.get("missed"):
@@ -78,9 +79,9 @@ class TerminalReporter:
         """Print a notice."""
         self._print(f"[yellow]note:[/yellow] {sentence}{': ' + ', '.join(symbols) if symbols else ''}")
 
-    def _print(self, thing: Table | str) -> None:
+    def _print(self, content: Table | str) -> None:
         with self._lock:
-            self._console.print(thing)
+            self._console.print(content)
 
 
 class LogReporter:
@@ -91,7 +92,7 @@ class LogReporter:
         self._shown: dict[str, int] = {}
 
     def edition(self, summary: EditionSummary) -> None:
-        """One event with the served steps of the first symbols."""
+        """Log one event with the served steps of the first symbols."""
         steps = [
             {
                 "symbol": step.symbol,
@@ -116,7 +117,7 @@ class LogReporter:
         )
 
     def scores(self, summary: ScoreSummary) -> None:
-        """One event per score run that found something."""
+        """Log one event per score run that found something."""
         self._log.info(
             "scored",
             calendar=summary.calendar,
@@ -127,18 +128,18 @@ class LogReporter:
         )
 
     def progress(self, task: str, fraction: float, detail: str) -> None:
-        """One event per quarter of the work."""
+        """Log one event per quarter of the work."""
         quarter = int(fraction * 4)
         if self._shown.get(task) != quarter:
             self._shown[task] = quarter
             self._log.info("progress", task=task, fraction=round(fraction, 2), detail=detail)
 
     def decision(self, group: str, strategy: str, sentence: str) -> None:
-        """One event per decision."""
+        """Log one event per decision."""
         self._log.info("decision", group=group, strategy=strategy, reason=sentence)
 
     def run_ended(self, run: Run, state: str, counts: Mapping[str, int], error: str | None) -> None:
-        """One event per run."""
+        """Log one event per run."""
         log = self._log.warning if error else self._log.info
         log(
             "run",
@@ -152,16 +153,18 @@ class LogReporter:
         )
 
     def market_time(self, now: datetime, sentence: str) -> None:
-        """One event."""
+        """Log market time."""
         self._log.info("market_time", now=now.isoformat(), detail=sentence)
 
     def notice(self, sentence: str, symbols: Sequence[str] = ()) -> None:
-        """One warning."""
+        """Log a warning."""
         self._log.warning("notice", detail=sentence, symbols=list(symbols))
 
 
 def forecast_table(summary: EditionSummary) -> Table:
-    """The forecasts of an edition: one line per symbol, T, T+1, T+2 with their 80 % intervals."""
+    """Return the forecasts of an edition as a table.
+
+    One line per symbol: T, T+1, T+2 and the one-step T, with their 80 % intervals."""
     by_symbol: dict[str, list[ServedStep]] = {}
     for step in summary.steps:
         by_symbol.setdefault(step.symbol, []).append(step)

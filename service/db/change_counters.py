@@ -1,4 +1,4 @@
-"""Change counters: they tell readers that an answer may have changed."""
+"""Raises the change counters, which show readers that an answer may have changed."""
 
 from collections.abc import Iterable
 
@@ -24,7 +24,7 @@ def raise_changes(connection: Connection, symbols: Iterable[str]) -> None:
 
     Args:
         connection: An open write transaction.
-        symbols: Symbols whose answers change; none = only the global counter.
+        symbols: Symbols whose answers change; empty = only the global counter.
     """
     scopes = sorted({ALL, *symbols})  # one order for all writers avoids deadlocks
     statement = insert_for(connection, change_counters)

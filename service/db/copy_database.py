@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import JSON, Column, Connection, Float, Select, Table, Text, cast, func, select, type_coerce
 
 from service.db.bulk.row_loader import write_rows
-from service.db.migrate import current_revision, shown, upgrade
+from service.db.migrate import current_revision, display_url, upgrade
 from service.db.revision import HEAD, revision_problem
 from service.db.session import Database
 from service.db.tables import metadata
@@ -56,14 +56,14 @@ def copy_database(
     with source.reading() as reading:
         found = current_revision(reading)
         if found != HEAD:
-            raise DatabaseError(revision_problem(shown(source), found))
+            raise DatabaseError(revision_problem(display_url(source), found))
     upgrade(target)
     with source.reading() as reading, target.transaction() as writing:
-        _refuse_rows(target, writing)
+        _require_empty(target, writing)
         copied = {table.name: _copy(reading, writing, table) for table in metadata.sorted_tables}
         faults = [*_differences(writing, copied), *check(writing)]
         if faults:
-            raise DatabaseError(f"{'; '.join(faults)}: nothing was written into {shown(target)}")
+            raise DatabaseError(f"{'; '.join(faults)}: nothing was written into {display_url(target)}")
         before_commit()
     return copied
 
@@ -76,11 +76,11 @@ def digest(connection: Connection, table: Table) -> Digest:
     return total.digest()
 
 
-def _refuse_rows(target: Database, connection: Connection) -> None:
+def _require_empty(target: Database, connection: Connection) -> None:
     for table in metadata.sorted_tables:
         if connection.execute(select(func.count()).select_from(table)).scalar_one():
             raise DatabaseError(
-                f"{shown(target)} is not empty: {table.name} has rows; use an empty database, nothing was copied"
+                f"{display_url(target)} is not empty: {table.name} has rows; use an empty database, nothing was copied"
             )
 
 
@@ -100,8 +100,8 @@ def _copy(reading: Connection, writing: Connection, table: Table) -> Digest:
     for batch in _batches(reading, table):
         total.add(batch)
         columns = [
-            each if bind is None else [bind(value) for value in each]
-            for bind, each in zip(to_driver, zip(*batch, strict=True), strict=True)
+            values if bind is None else [bind(value) for value in values]
+            for bind, values in zip(to_driver, zip(*batch, strict=True), strict=True)
         ]
         write_rows(writing, table, names, list(zip(*columns, strict=True)))
     if total.rows:
@@ -151,8 +151,8 @@ class _Sum:
 
     def add(self, batch: Sequence[tuple[Any, ...]]) -> None:
         columns = [
-            each if plain is None else [plain(value) for value in each]
-            for plain, each in zip(self._plain, zip(*batch, strict=True), strict=True)
+            values if plain is None else [plain(value) for value in values]
+            for plain, values in zip(self._plain, zip(*batch, strict=True), strict=True)
         ]
         for row in zip(*columns, strict=True):
             self._sum += int.from_bytes(hashlib.sha256(repr(row).encode()).digest())

@@ -39,12 +39,12 @@ def make_engine(url: str) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     if backend == "postgresql":
-        given = {name: value for name, value in _PATIENCE.items() if name not in parsed.query}
-        return create_engine(parsed, pool_pre_ping=True, connect_args=given)
+        limits = {name: value for name, value in _CONNECTION_LIMITS.items() if name not in parsed.query}
+        return create_engine(parsed, pool_pre_ping=True, connect_args=limits)
     raise SettingsError(f"TPLUS_DATABASE_URL names a {backend} database; SQLite and PostgreSQL are supported")
 
 
-_PATIENCE = {
+_CONNECTION_LIMITS = {
     "connect_timeout": 10,
     "keepalives_idle": 15,
     "keepalives_interval": 5,

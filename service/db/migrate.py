@@ -53,18 +53,18 @@ def upgrade(database: Database, revision: str = "head") -> None:
     try:
         with database.transaction() as connection:
             lock_migrations(connection)
-            known = current_revision(connection)
-            if known is not None and (known > HEAD or is_development(known)):
-                raise DatabaseError(revision_problem(shown(database), known))
+            found = current_revision(connection)
+            if found is not None and (found > HEAD or is_development(found)):
+                raise DatabaseError(revision_problem(display_url(database), found))
             command.upgrade(_config(connection), revision)
     except DriverError as error:
         raise DatabaseError(
-            f"the database {shown(database)} cannot be opened: {driver_message(error)}; "
+            f"the database {display_url(database)} cannot be opened: {driver_message(error)}; "
             "check the path or URL and the free space on its disk"
         ) from error
 
 
-def require_head(connection: Connection, shown_url: str) -> None:
+def require_head(connection: Connection, url: str) -> None:
     """Raise if the database is not at this version's migration.
 
     Raises:
@@ -79,7 +79,7 @@ def require_head(connection: Connection, shown_url: str) -> None:
             raise
         found = None
     if found != HEAD:
-        raise DatabaseError(revision_problem(shown_url, found))
+        raise DatabaseError(revision_problem(url, found))
 
 
 def downgrade(database: Database, revision: str) -> None:
@@ -98,6 +98,6 @@ def check(database: Database) -> None:
         command.check(_config(connection))
 
 
-def shown(database: Database) -> str:
+def display_url(database: Database) -> str:
     """Return the database's URL without its password."""
     return database.engine.url.render_as_string(hide_password=True)

@@ -23,7 +23,7 @@ def driver_message(error: DBAPIError) -> str:
 
 
 def is_unavailable(error: Exception) -> bool:
-    """Return whether an error is a fault of the database as a whole, which a retry may survive."""
+    """Return whether the database as a whole failed, so that a retry may succeed."""
     # SQLite uses the same class of error for defects such as a missing table.
     return isinstance(error, FAULTS) and getattr(error.orig, "sqlite_errorname", None) != "SQLITE_ERROR"
 
@@ -50,9 +50,9 @@ class Database:
     def transaction(self) -> Iterator[Connection]:
         """Open a write transaction: committed at the end of the block, rolled back on an exception."""
         with self._writer.connect() as connection:
-            with connection.begin() as held:
+            with connection.begin() as transaction:
                 yield connection
-                held.commit()
+                transaction.commit()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -10,7 +10,7 @@ from models.calibration import CalibrationState, calibrate_batch
 from models.config import INPUT_MEMORY, MAX_LOOKBACK, Strategy
 from models.forecaster import ForecastBatch
 from models.preprocessing.frame import FloatArray
-from models.training.tasks import ForecastTask, forecast_panel
+from models.training.tasks import ArtifactReference, ForecastTask, forecast_panel
 from service.forecasts.calibration.states import read_states
 from service.forecasts.candidates import Candidate
 from service.forecasts.publication import NewForecast, ServedForecast
@@ -117,7 +117,9 @@ def _forecast(
         references = tuple(sorted({name for version in versions.values() for name in version.references}))
         panel = load_panel(connection, PanelQuery(symbols, references, until, context.calendars.settle, rows))
     store = context.settings.artifact_dir
-    artifacts = tuple((version.id, version.folder(store), version.sha256) for version in versions.values())
+    artifacts = tuple(
+        ArtifactReference(version.id, version.folder(store), version.sha256) for version in versions.values()
+    )
     answered: dict[int, ForecastBatch | str] = context.warm.run(forecast_panel, ForecastTask(panel, artifacts))
     batches = {key: batch for key, batch in answered.items() if isinstance(batch, ForecastBatch)}
     for key, batch in answered.items():

@@ -13,7 +13,7 @@ from enum import Enum
 
 import structlog
 
-from service.db.migrate import require_head, shown
+from service.db.migrate import display_url, require_head
 from service.db.session import FAULTS, driver_message
 from service.errors import DatabaseError
 from service.market.sessions import closed_sessions
@@ -119,7 +119,7 @@ class Scheduler:
     def step(self) -> Step:
         """Plan what is due and do at most one run."""
         with self._context.database.transaction() as connection:
-            require_head(connection, shown(self._context.database))
+            require_head(connection, display_url(self._context.database))
             machine_now = self._context.machine.now(connection)
             leads = take_lead(connection, self.id, self.name, machine_now, self._context.lease)
             if not leads and self._context.database.is_sqlite:

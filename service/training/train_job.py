@@ -166,12 +166,12 @@ def _request_of_network(context: ServiceContext, group: str, request: TrainReque
     config = request.config
     key = ConfigKey(group, config.strategy.value, config.hash(), config.forecaster)
     with context.database.reading() as connection:
-        on_trial = read_approval(connection, key).may_attempt
+        with_evidence = read_approval(connection, key).may_attempt
         serving = champion(connection, group, config.strategy.value)
     predecessor = None
     if serving is not None and serving.is_network:
         predecessor = Predecessor(serving.folder(context.settings.artifact_dir), serving.sha256, serving.id)
-    return replace(request, on_trial=on_trial, predecessor=predecessor)
+    return replace(request, with_evidence=with_evidence, predecessor=predecessor)
 
 
 def pooled_dates(connection: Connection, group: str) -> int:

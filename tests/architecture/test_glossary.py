@@ -10,18 +10,15 @@ from tools.glossary import (
     ALLOWED_PROSE,
     KINDS,
     BannedWord,
-    Findings,
     Name,
     all_findings,
     banned_in,
-    differences,
     names_in,
     phrases_in,
     prose_in,
     read_glossary,
     split_name,
 )
-from tools.glossary_baseline import BASELINE, parse, written
 
 GLOSSARY = """\
 # Words
@@ -43,8 +40,8 @@ def refused(kind: str, text: str, file: str = "service/app.py") -> bool:
     return banned_in(Name(kind, text, file), BANNED) is not None
 
 
-def test_the_repository_has_the_findings_of_the_baseline() -> None:
-    assert differences(all_findings(), parse(BASELINE.read_text())) == []
+def test_the_repository_has_no_refused_name_and_no_refused_phrase() -> None:
+    assert all_findings() == {}
 
 
 def test_the_glossary_of_contributing_bans_words_in_every_kind_and_in_some() -> None:
@@ -192,28 +189,9 @@ def test_prose_of_a_document_leaves_out_code_generated_tables_and_the_glossary(t
     assert [phrases_in(text) for text in prose_in(path)] == [[]]
 
 
-NONE: dict[str, tuple[int, int]] = {}
-
-
-def test_a_new_finding_fails() -> None:
-    found = {"a.py": Findings(("class Standing: no",), ("told", "beside"))}
-    assert differences(found, NONE) == [
-        "a.py: 1 findings in names, 0 allowed: class Standing: no",
-        "a.py: 2 findings in prose, 0 allowed: told; beside",
-    ]
-    assert differences(found, {"a.py": (1, 2)}) == []
-
-
-def test_fewer_findings_than_the_baseline_fail_too() -> None:
-    found = {"a.py": Findings((), ("told",))}
-    assert differences(found, {"a.py": (0, 2)}) == ["a.py: 1 findings in prose, 2 in the baseline; lower the baseline"]
-    assert differences({}, {"gone.py": (1, 0)}) == [
-        "gone.py: 0 findings in names, 1 in the baseline; lower the baseline"
-    ]
-
-
-def test_the_baseline_is_read_as_it_is_written() -> None:
-    found = {"b.py": Findings((), ("told",)), "a.py": Findings(("x",), ())}
-    text = written(found)
-    assert text.splitlines()[1:] == ["a.py 1 0", "b.py 0 1"]
-    assert parse(text) == {"a.py": (1, 0), "b.py": (0, 1)}
+def test_the_findings_of_a_file_are_its_names_and_its_phrases(tmp_path: Path) -> None:
+    path = tmp_path / "standing.py"
+    path.write_text('"""Nobody is told."""\n\n\nclass Standing:\n    """A class."""\n')
+    refused_names = [name.text for name in names_in(path, tmp_path) if banned_in(name, BANNED)]
+    assert refused_names == ["standing", "Standing"]
+    assert [phrases_in(text) for text in prose_in(path)] == [["nobody", "told"], []]

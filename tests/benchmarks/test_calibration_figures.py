@@ -9,7 +9,7 @@ QUANTILES = np.array([-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0])
 
 
 def sample(*scale: float) -> Sample:
-    """Six symbols on each of 20 dates; every date's outcomes are 0.5, 1.5, 2.5 and 3.5 in turn, times a scale."""
+    """Return six symbols on 20 dates; the outcomes of a date are 0.5, 1.5, 2.5 and 3.5 in turn, times a scale."""
     n = 120
     as_of = np.datetime64("2015-01-01") + np.arange(20).repeat(6).astype("timedelta64[D]")
     sigma = np.tile([0.01, 0.02, 0.03, 0.04, 0.05, 0.06], 20)
@@ -30,13 +30,13 @@ def test_pinball_is_in_basis_points() -> None:
     assert figures(always)["pinball"] == pytest.approx(1e4 * 1.3 / 7)
 
 
-def test_a_third_that_is_off_is_seen() -> None:
+def test_a_tercile_with_wrong_coverage_is_detected() -> None:
     held = figures(sample(0.1, 0.1, 0.1, 0.1, 9.0, 9.0))
     assert held["terciles_50"] == held["terciles_within_date_50"] == pytest.approx(0.5)
     assert held["terciles_95"] == pytest.approx(0.95)
 
 
-def test_figures_outside_their_bars_are_named() -> None:
+def test_figures_outside_their_bounds_are_named() -> None:
     good = {f"{name}_{level}": 0.029 for level in (50, 80, 95) for name in ("terciles", "terciles_within_date")}
     good |= {"coverage_50": [0.514, 0.486], "coverage_80": [0.8, 0.8], "coverage_95": [0.941, 0.959]}
     assert misses(good) == []

@@ -1,4 +1,4 @@
-"""Real prices: the grid of the panel, and the random walk of the notes to half a percent."""
+"""Real prices: the grid of the panel, and the documented scores of the random walk to half a percent."""
 
 import numpy as np
 import pytest
@@ -47,12 +47,12 @@ def test_a_session_without_a_row_is_a_hole_and_a_row_without_a_session_is_left_o
     assert not (vix.sessions == np.datetime64("2004-06-11")).any()
 
 
-def test_a_symbol_that_is_not_recorded() -> None:
+def test_a_symbol_that_is_not_recorded_is_refused() -> None:
     with pytest.raises(FrameError, match="NOPE: no NOPE"):
         load_panel(PRICES / "us_stocks", ("NOPE",), ())
 
 
-def test_the_random_walk_of_the_notes(panel: Panel) -> None:
+def test_the_random_walk_has_its_documented_scores(panel: Panel) -> None:
     day = np.datetime64
     config = random_walk_config(Strategy.MULTI_STEP)
     windows = cut_windows(panel, config, require_targets=True)

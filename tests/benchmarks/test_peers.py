@@ -1,4 +1,4 @@
-"""The peers' file: what they see of a fold, and how their log prices become rows."""
+"""The peers' file: their prices of a fold, and the conversion of their log prices to rows."""
 
 import numpy as np
 import pandas as pd
@@ -16,9 +16,9 @@ GRID = PANEL.frames[0].sessions
 (FOLD,), _ = walk_forward(PANEL, WalkForward(GRID[300], GRID[319], 20))
 
 
-def test_a_peer_sees_three_sessions_past_the_fold_and_holes_filled() -> None:
+def test_a_peer_gets_three_sessions_after_the_fold_and_filled_holes() -> None:
     prices = prices_of(PANEL, FOLD)
-    assert set(prices["symbol"]) == {"AAA"}  # one has ended, the other has no past
+    assert set(prices["symbol"]) == {"AAA"}  # one has ended, the other has no earlier prices
     assert (prices["row"].min(), prices["row"].max(), len(prices)) == (0, 322, 323)
     close = prices.set_index("row")["close"]
     assert close[310] == close[309] == PANEL.frames[0].close[309]

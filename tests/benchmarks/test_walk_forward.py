@@ -1,4 +1,4 @@
-"""The figures of the walk-forward benchmark, on outcomes made by hand."""
+"""The figures of the walk-forward benchmark, on literal outcomes."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ SPREAD = np.array([-0.02, -0.01, -0.005, 0.0, 0.005, 0.01, 0.02])
 
 
 def outcomes(days: int, width: float, first: str = "2015-01-01") -> Outcomes:
-    """Two symbols on each day, one step; outcomes alternate between +0.003 and -0.003."""
+    """Return two symbols on each day, one step; outcomes alternate between +0.003 and -0.003."""
     n = 2 * days
     actual = np.where(np.arange(n) % 4 < 2, 0.003, -0.003)[:, None]
     network = np.tile(SPREAD * width, (n, 1, 1))

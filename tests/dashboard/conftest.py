@@ -1,7 +1,7 @@
 """Fixtures of the page's tests.
 
 The browser is opened per module by this file, not by pytest-playwright's own fixtures: those keep an event loop
-running in the main thread until the whole session ends, where other tests want to run one of their own.
+running in the main thread until the whole session ends, while other tests need their own.
 """
 
 import fcntl
@@ -18,14 +18,14 @@ from tests.support.dashboard.page_databases import FILE, NOTICES, make_notice, r
 from tests.support.dashboard.server import Server, serving
 from tests.support.paths import ROOT
 
-expect.set_options(timeout=15_000)  # test machines are busy; where a time is promised, a test names it
+expect.set_options(timeout=15_000)  # test machines are busy; tests of a promised time set their own
 
 PICTURES = ROOT / "var" / "screenshots"
 
 
 @pytest.fixture(scope="session")
 def replayed_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The replayed database's folder, made once however many workers there are; nobody may write to it."""
+    """Folder of the replayed database, made once for all workers; read-only."""
     own = tmp_path_factory.getbasetemp()
     shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
     folder, lock = shared / "replayed-market", shared / "replayed-market.lock"
@@ -41,14 +41,14 @@ def replayed_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def own_market(replayed_folder: Path, tmp_path: Path) -> Path:
-    """This test's own copy of the replayed database; its folder."""
+    """Folder of this test's own copy of the replayed database."""
     folder: Path = shutil.copytree(replayed_folder, tmp_path / "market")
     return folder
 
 
 @pytest.fixture(scope="module")
 def market(replayed_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server over a copy of the replayed database, for tests that only look."""
+    """A server over a copy of the replayed database, for tests that only read."""
     folder = shutil.copytree(replayed_folder, tmp_path_factory.mktemp("market") / "copy")
     with serving(folder / FILE) as server:
         yield server
@@ -58,7 +58,7 @@ def market(replayed_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 def notice_servers(
     replayed_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], Server]]:
-    """Servers of the notices by name, each started at its first use; those without an own database share one."""
+    """Servers of the notices by name, started at first use; those without their own database share one."""
     folder, running = tmp_path_factory.mktemp("notices"), {}
 
     def serve(name: str) -> Server:
@@ -75,26 +75,26 @@ def notice_servers(
 
 @pytest.fixture(scope="module")
 def browser_of_module() -> Iterator[Browser]:
-    """A fresh browser."""
+    """A new browser."""
     with open_browser() as browser:
         yield browser
 
 
 @pytest.fixture
 def view() -> View:
-    """How this test looks; parametrize to look otherwise."""
+    """Window size and theme; parametrize to change them."""
     return View()
 
 
 @pytest.fixture
 def watched(browser_of_module: Browser, market: Server, view: View) -> Iterator[Watched]:
-    """A page of the replayed market; at the end of the test it must have been clean."""
+    """A page of the replayed market; the test fails on unexpected errors."""
     with look(browser_of_module, market.url, view) as seen:
         yield seen
 
 
 @pytest.fixture(scope="session")
 def pictures() -> Path:
-    """Folder of the screenshots, kept after the tests for a person to look at."""
+    """Folder of the screenshots, kept after the tests."""
     PICTURES.mkdir(parents=True, exist_ok=True)
     return PICTURES

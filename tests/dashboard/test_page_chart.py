@@ -1,4 +1,4 @@
-"""One symbol on the page, in a real browser: heading, address, steps, chart, caption, ranges, and another day."""
+"""One symbol on the page, in a real browser: heading, address, steps, chart, caption, ranges, past days."""
 
 import re
 from datetime import date
@@ -15,11 +15,11 @@ BANDS = ("band50", "band80", "band95")
 
 
 def watch_button(page: Page, symbol: str) -> None:
-    """Choose a symbol in the watchlist."""
+    """Click a symbol in the watchlist."""
     page.locator(f'#watchlist [data-symbol="{symbol}"]').click()
 
 
-def test_a_symbols_button_brings_its_heading_address_and_three_steps(watched: Watched) -> None:
+def test_a_click_on_a_symbol_shows_its_heading_address_and_three_steps(watched: Watched) -> None:
     page = watched.go("/?s=BBB")
     drawn(page, "BBB")
     page.get_by_role("navigation", name="Watchlist").get_by_role("button", name=re.compile("AAA")).click()
@@ -58,7 +58,7 @@ def test_the_bands_are_nested_as_painted(watched: Watched) -> None:
     assert 0.15 < share < 0.4, "the zone of the forecast has about a quarter of the width"
 
 
-def test_one_step_and_random_walk_are_drawn_beside(watched: Watched) -> None:
+def test_one_step_and_random_walk_are_drawn(watched: Watched) -> None:
     page = watched.go("/?s=BBB")
     drawn(page, "BBB")
     roles = {each.role for each in traces(page)}
@@ -70,7 +70,7 @@ def test_one_step_and_random_walk_are_drawn_beside(watched: Watched) -> None:
     assert page.locator("#chart .errorbar").count() >= 1
 
 
-def test_a_closed_day_has_no_candle_and_takes_no_room(watched: Watched) -> None:
+def test_a_closed_day_has_no_candle_and_no_space(watched: Watched) -> None:
     page = watched.go("/?s=AAA")
     drawn(page, "AAA")
     candles = trace(page, "candles")
@@ -108,17 +108,17 @@ def test_the_range_buttons_choose_how_many_sessions_are_drawn(watched: Watched) 
     expect(page).to_have_url(re.compile("range=1y"))
 
 
-def test_the_caption_says_the_measured_rate(watched: Watched) -> None:
+def test_the_caption_has_the_measured_coverage(watched: Watched) -> None:
     page = watched.go("/?s=AAA")
     drawn(page, "AAA")
     caption = page.locator("#caption")
-    # The fixture's ledger: 51 of 67 closes came inside T's 80 % interval, which is 76.1 %.
+    # The fixture's ledger: 51 of 67 closes are inside T's 80 % interval, 76.1 %.
     expect(caption).to_contain_text("contained the close on 76 % of sessions")
     expect(caption).to_contain_text("67")
     expect(caption).to_contain_text("80 %")
 
 
-def test_the_readout_follows_and_leaves_the_fan_uncovered(watched: Watched) -> None:
+def test_the_readout_follows_the_pointer_and_covers_no_band(watched: Watched) -> None:
     page = watched.go("/?s=AAA")
     drawn(page, "AAA")
     readout = page.locator("#readout")
@@ -134,17 +134,17 @@ def test_the_readout_follows_and_leaves_the_fan_uncovered(watched: Watched) -> N
     assert edges["y"] + edges["height"] <= box["y"] + 1
 
 
-def test_another_day_shows_what_was_said_and_what_came(watched: Watched) -> None:
+def test_a_past_day_shows_the_forecast_and_the_actual_closes(watched: Watched) -> None:
     page = watched.go("/?s=AAA&as_of=2018-05-24")
     drawn(page, "AAA", "2018-05-24")
     outcome = trace(page, "outcome")
-    assert len(outcome.y) == 4  # as_of's close and three that came, over Memorial Day
+    assert len(outcome.y) == 4  # as_of's close and three actual closes, over Memorial Day
     rows = page.locator("#steps tbody tr")
     for target in ("2018-05-25", "2018-05-29", "2018-05-30"):
         expect(rows.filter(has_text=target)).not_to_have_count(0)
 
 
-def test_the_back_button_takes_steps_back(watched: Watched) -> None:
+def test_the_back_button_returns_to_earlier_views(watched: Watched) -> None:
     page = watched.go("/?s=AAA")
     drawn(page, "AAA")
     watch_button(page, "BBB")
@@ -173,7 +173,7 @@ def test_prices_are_in_the_symbols_currency(watched: Watched, symbol: str, patte
     expect(page.locator("#readout")).to_have_text(re.compile(pattern))
 
 
-def test_a_choice_of_theme_is_kept(watched: Watched) -> None:
+def test_the_theme_is_stored(watched: Watched) -> None:
     page = watched.go("/?s=AAA")
     drawn(page, "AAA")
     before = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -190,7 +190,7 @@ def test_a_choice_of_theme_is_kept(watched: Watched) -> None:
 
 
 @pytest.mark.parametrize("view", [View(theme="dark")])
-def test_the_system_may_ask_for_dark(watched: Watched) -> None:
+def test_the_dark_theme_of_the_system_is_used(watched: Watched) -> None:
     page = watched.go("/?s=AAA")
     drawn(page, "AAA")
     red, green, blue = map(

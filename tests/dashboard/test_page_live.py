@@ -1,4 +1,4 @@
-"""The open page follows what other processes do, and says so when it cannot."""
+"""The open page shows changes by other processes, and a lost connection."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tests.support.dashboard.page_databases import AS_OF, FILE, NEXT, publish_ne
 from tests.support.dashboard.server import Server, serving
 
 LIVE_MS = 3_000
-"""A new edition must be on the page by then."""
+"""Time in which a new edition must be on the page."""
 
 
 @pytest.fixture
@@ -25,13 +25,13 @@ def own_server(own_market: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def own_page(browser_of_module: Browser, own_server: Server) -> Iterator[Watched]:
-    """A page on it."""
+    """A page of that server."""
     with look(browser_of_module, own_server.url) as watched:
         watched.page.add_init_script(WATCH_SHIFTS)
         yield watched
 
 
-def test_an_edition_of_another_process_reaches_the_page_by_itself(own_page: Watched, own_market: Path) -> None:
+def test_an_edition_of_another_process_appears_on_the_page(own_page: Watched, own_market: Path) -> None:
     page = own_page.go("/?s=AAA")
     drawn(page, "AAA", str(AS_OF))
     expect(page.locator("#connection")).to_contain_text("live")
@@ -50,7 +50,7 @@ def test_an_edition_of_another_process_reaches_the_page_by_itself(own_page: Watc
     assert shifted(page) < 0.02, page.evaluate("window.shifts")
 
 
-def test_another_day_stays_while_editions_come(own_page: Watched, own_market: Path) -> None:
+def test_a_past_day_stays_when_editions_are_published(own_page: Watched, own_market: Path) -> None:
     page = own_page.go("/?s=AAA&as_of=2018-05-24")
     drawn(page, "AAA", "2018-05-24")
     expect(page.locator("#connection")).to_contain_text("live")
@@ -61,7 +61,7 @@ def test_another_day_stays_while_editions_come(own_page: Watched, own_market: Pa
     expect(page).to_have_url(re.compile("as_of=2018-05-24"))
 
 
-def test_a_lost_connection_is_said_and_tried_again(own_page: Watched, own_server: Server, own_market: Path) -> None:
+def test_a_lost_connection_is_shown_and_retried(own_page: Watched, own_server: Server, own_market: Path) -> None:
     own_page.expected += ["ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_EMPTY_RESPONSE"]
     page = own_page.go("/?s=AAA")
     drawn(page, "AAA")
@@ -77,7 +77,7 @@ def test_a_lost_connection_is_said_and_tried_again(own_page: Watched, own_server
     drawn(page, "AAA", str(NEXT))
 
 
-def test_the_server_ends_while_a_page_listens(own_page: Watched, own_server: Server) -> None:
+def test_the_server_stops_while_a_page_is_connected(own_page: Watched, own_server: Server) -> None:
     own_page.expected += ["ERR_"]
     page = own_page.go("/?s=AAA")
     expect(page.locator("#connection")).to_contain_text("live")

@@ -1,4 +1,4 @@
-"""A watchlist of 5,000 symbols stays usable: one page at a time, and found by typing."""
+"""A watchlist of 5,000 symbols: pages, search and sort."""
 
 import re
 from collections.abc import Iterator
@@ -26,12 +26,12 @@ def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def crowd(browser_of_module: Browser, crowded: Server) -> Iterator[Watched]:
-    """A page on it."""
+    """A page of that server."""
     with look(browser_of_module, crowded.url) as watched:
         yield watched
 
 
-def test_the_first_page_comes_alone_and_more_on_demand(crowd: Watched) -> None:
+def test_the_first_page_is_loaded_and_more_on_demand(crowd: Watched) -> None:
     page = crowd.go("/")
     drawn(page, "S0000")
     lines = page.locator("#watchlist [data-symbol]")
@@ -43,7 +43,7 @@ def test_the_first_page_comes_alone_and_more_on_demand(crowd: Watched) -> None:
     assert lines.evaluate_all("(all) => new Set(all.map((each) => each.dataset.symbol)).size") == 100
 
 
-def test_one_of_5000_is_found_by_typing(crowd: Watched) -> None:
+def test_one_of_5000_symbols_is_found_by_search(crowd: Watched) -> None:
     page = crowd.go("/")
     drawn(page, "S0000")
     page.get_by_role("searchbox", name="Search").press_sequentially("company s4321")
@@ -51,7 +51,7 @@ def test_one_of_5000_is_found_by_typing(crowd: Watched) -> None:
     expect(lines).to_have_count(1)
     expect(lines.first).to_have_attribute("data-symbol", "S4321")
     expect(page.locator("#more")).to_be_hidden()
-    page.get_by_role("searchbox", name="Search").fill("nobody has this")
+    page.get_by_role("searchbox", name="Search").fill("no such symbol")
     expect(lines).to_have_count(0)
     expect(page.locator("#count")).to_contain_text("No symbol matches")
     page.get_by_role("searchbox", name="Search").fill("")

@@ -1,4 +1,4 @@
-"""Every state of the service has a notice that says it, reads well in both themes, and fits a narrow screen."""
+"""Every state of the service has a notice that is legible in both themes and fits a narrow screen."""
 
 import re
 from collections.abc import Callable
@@ -13,14 +13,14 @@ from tests.support.dashboard.page_databases import NOTICES
 from tests.support.dashboard.server import Server
 
 AUDITED = ("empty", "failed-run")
-"""Faces that axe looks at, light and wide, dark and narrow: with and without a forecast below."""
+"""Notices that axe checks, light and wide, dark and narrow: with and without a forecast below."""
 
 QUIET = {"empty": ["503"], "no-forecast": ["503"], "unknown-symbol": ["503", "404"], "training": ["404"]}
-"""Statuses that a browser itself puts on its console where an answer is not there yet; nothing else may be there."""
+"""Statuses that a browser logs on its console for missing answers; nothing else may be there."""
 
 
 @pytest.mark.parametrize("name", NOTICES)
-def test_a_state_has_its_own_face(
+def test_a_state_has_its_own_notice(
     name: str, browser_of_module: Browser, notice_servers: Callable[[str], Server], pictures: Path
 ) -> None:
     notice = NOTICES[name]
@@ -46,7 +46,7 @@ def test_a_state_has_its_own_face(
         page.screenshot(path=pictures / f"notice-{name}-narrow-dark.png", animations="disabled")
 
 
-def test_a_symbol_that_nobody_watches_is_said_to_be_unknown(
+def test_a_symbol_off_the_watchlist_is_unknown(
     browser_of_module: Browser, notice_servers: Callable[[str], Server]
 ) -> None:
     with look(browser_of_module, notice_servers("losing").url) as watched:
@@ -59,7 +59,7 @@ def test_a_symbol_that_nobody_watches_is_said_to_be_unknown(
         expect(page.locator("#notice[data-notices~='unknown-symbol']")).to_have_count(0)
 
 
-def test_a_training_shows_how_far_it_is(browser_of_module: Browser, notice_servers: Callable[[str], Server]) -> None:
+def test_a_training_shows_its_progress(browser_of_module: Browser, notice_servers: Callable[[str], Server]) -> None:
     with look(browser_of_module, notice_servers("training").url) as watched:
         page = watched.go("/?s=AAA")
         bar = page.get_by_role("progressbar", name="Training")
@@ -68,18 +68,18 @@ def test_a_training_shows_how_far_it_is(browser_of_module: Browser, notice_serve
 
 
 @pytest.mark.parametrize("name", ["empty", "no-forecast"])
-def test_a_page_without_a_chart_still_runs_what_it_has_loaded(
+def test_a_page_without_a_chart_uses_its_preloaded_script(
     name: str, browser_of_module: Browser, notice_servers: Callable[[str], Server]
 ) -> None:
     with look(browser_of_module, notice_servers(name).url) as watched:
         watched.expected += QUIET[name]
         page = watched.go(f"/?s={NOTICES[name].symbol}")
         expect(page.locator("#notice")).to_be_visible()
-        # A file that is preloaded and not used is a warning in the console.
+        # A preloaded file that is not used causes a warning on the console.
         page.wait_for_function("() => Boolean(window.Plotly)")
 
 
-def test_an_instant_of_the_machine_is_told_from_the_market(
+def test_machine_time_is_distinguished_from_market_time(
     browser_of_module: Browser, notice_servers: Callable[[str], Server]
 ) -> None:
     with look(browser_of_module, notice_servers("source-down").url) as watched:
@@ -90,9 +90,7 @@ def test_an_instant_of_the_machine_is_told_from_the_market(
         )
 
 
-def test_a_day_of_the_past_is_not_called_stale(
-    browser_of_module: Browser, notice_servers: Callable[[str], Server]
-) -> None:
+def test_a_past_day_is_not_stale(browser_of_module: Browser, notice_servers: Callable[[str], Server]) -> None:
     with look(browser_of_module, notice_servers("stale").url) as watched:
         page = watched.go("/?s=AAA&as_of=2018-05-24")
         drawn(page, "AAA", "2018-05-24")
@@ -100,7 +98,7 @@ def test_a_day_of_the_past_is_not_called_stale(
         expect(page.locator("#notice")).to_be_hidden()
 
 
-def test_no_face_is_shown_where_all_is_well(
+def test_without_problems_there_is_no_notice(
     browser_of_module: Browser, notice_servers: Callable[[str], Server]
 ) -> None:
     with look(browser_of_module, notice_servers("losing").url, View()) as watched:

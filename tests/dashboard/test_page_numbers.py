@@ -1,4 +1,4 @@
-"""The page writes numbers by the rules of service/charts/numbers.py: both are held to tests/shown_numbers.py."""
+"""The page formats numbers by the rules of service/charts/numbers.py: both pass tests/support/shown_numbers.py."""
 
 import re
 from typing import Any
@@ -13,21 +13,21 @@ from tests.support.shown_numbers import CHANGES, PRICES, SHARES
 
 
 def written(page: Page, call: str, cases: list[Any]) -> list[str]:
-    """What the page's own module answers."""
+    """Return the texts of the page's own module."""
     address = Assets.packaged().address("format.js")
     script = f"async (cases) => {{ const format = await import('{address}'); return cases.map((one) => {call}); }}"
     answers: list[str] = page.evaluate(script, cases)
     return answers
 
 
-def test_a_price_is_written_alike_by_the_page_and_its_charts(watched: Watched) -> None:
+def test_page_and_charts_format_prices_alike(watched: Watched) -> None:
     page = watched.go("/?s=AAA")
     expected = [text for *_, text in PRICES]
     cases = [[price, currency, group] for price, currency, group, _ in PRICES]
     assert written(page, "format.priceStyle(one[1], one[2], one[0]).bare(one[0])", cases) == expected
 
 
-def test_a_change_and_a_share_are_written_alike_too(watched: Watched) -> None:
+def test_page_and_charts_format_changes_and_shares_alike(watched: Watched) -> None:
     page = watched.go("/?s=AAA")
     assert written(page, "format.change(one)", [change for change, _ in CHANGES]) == [text for _, text in CHANGES]
     assert written(page, "format.percent(one)", [share for share, _ in SHARES]) == [text for _, text in SHARES]

@@ -1,4 +1,4 @@
-"""Bad input through the real command line: one clear sentence, the right status, nothing lost, no traceback."""
+"""Bad input to the real command line: one clear message, the right exit status, no lost data, no traceback."""
 
 import hashlib
 import sqlite3
@@ -32,7 +32,9 @@ def sample(folder: Path, **settings: str) -> CommandLine:
         ({"DATABASE_URL": "sqlite:////proc/none/x.db"}, 1, ["/proc/none cannot be created", "TPLUS_DATABASE_URL"]),
     ],
 )
-def test_a_setting_that_cannot_be_used(tmp_path: Path, settings: dict[str, str], status: int, words: list[str]) -> None:
+def test_an_invalid_setting_is_reported(
+    tmp_path: Path, settings: dict[str, str], status: int, words: list[str]
+) -> None:
     answer = sample(tmp_path, **settings).run("forecast", "--json")
     assert answer.status == status
     assert answer.out == ""
@@ -44,7 +46,7 @@ def test_a_setting_that_cannot_be_used(tmp_path: Path, settings: dict[str, str],
         database.close()
 
 
-def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("these are my notes, and no database at all\n" * 100)
     before = path.read_bytes()
@@ -53,7 +55,7 @@ def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> None:
     assert "notes.txt cannot be opened: file is not a database; check the path or URL" in answer.sentence
 
 
-def test_a_database_of_another_kind_or_an_earlier_start_is_refused_and_kept(tmp_path: Path) -> None:
+def test_a_database_of_another_kind_or_an_earlier_start_is_refused_and_unchanged(tmp_path: Path) -> None:
     line = sample(tmp_path)
     assert line.run("forecast").status == 0
     url = f"sqlite:///{tmp_path / 'tplus-sample-replay.db'}"
@@ -72,7 +74,7 @@ def test_a_database_of_another_kind_or_an_earlier_start_is_refused_and_kept(tmp_
     assert contents(tmp_path) == before
 
 
-def test_symbols_that_nobody_knows(tmp_path: Path) -> None:
+def test_unknown_symbols_are_reported(tmp_path: Path) -> None:
     line = sample(tmp_path, SYMBOLS="FB,NOPE")
     not_watched = line.run("forecast", "XYZ")
     assert (not_watched.status, not_watched.sentence) == (
@@ -89,7 +91,7 @@ def test_symbols_that_nobody_knows(tmp_path: Path) -> None:
     assert (gone.status, gone.sentence) == (1, "XYZ is not on the watchlist; see `tplus symbols list`")
 
 
-def test_an_empty_watchlist(tmp_path: Path) -> None:
+def test_an_empty_watchlist_is_reported(tmp_path: Path) -> None:
     line = sample(tmp_path)
     assert line.run("symbols", "remove", "FB").status == 0
     answer = line.run("forecast")
@@ -112,14 +114,14 @@ FILES = {
 
 
 def write_walk(path: Path) -> None:
-    """A year of business days with an adjusted close: a file like any other."""
+    """Write a year of business days with an adjusted close."""
     days = [day for day in np.arange(np.datetime64("2011-12-01"), np.datetime64("2012-12-31")) if np.is_busday(day)]
     closes = 50 * np.exp(np.cumsum(np.random.default_rng(1).normal(0, 0.01, len(days))))
     rows = "".join(f"{day},{close},{close}\n" for day, close in zip(days, closes, strict=True))
     path.write_text("date,close,adj_close\n" + rows)
 
 
-def test_bad_files_fail_by_themselves_and_the_good_one_goes_on(tmp_path: Path) -> None:
+def test_bad_files_fail_alone_and_the_good_one_is_forecast(tmp_path: Path) -> None:
     prices = tmp_path / "prices"
     prices.mkdir()
     write_walk(prices / "GOOD.csv")
@@ -147,7 +149,7 @@ def test_bad_files_fail_by_themselves_and_the_good_one_goes_on(tmp_path: Path) -
     assert "WORDS.csv:3" in alone.sentence
 
 
-def test_an_exchange_that_maps_to_none_follows_weekdays_flagged_approximate(tmp_path: Path) -> None:
+def test_an_unknown_exchange_follows_weekdays_flagged_approximate(tmp_path: Path) -> None:
     prices = tmp_path / "prices"
     prices.mkdir()
     write_walk(prices / "MOON.csv")
@@ -157,7 +159,7 @@ def test_an_exchange_that_maps_to_none_follows_weekdays_flagged_approximate(tmp_
     assert answer.status == 0, answer.error
     (entry,) = answer.document["forecasts"]
     assert (entry["calendar"], entry["state"]) == ("weekdays", "issued")
-    assert entry["target_sessions"] == ["2012-07-04", "2012-07-05", "2012-07-06"]  # it knows no holiday
+    assert entry["target_sessions"] == ["2012-07-04", "2012-07-05", "2012-07-06"]  # it has no holidays
     database = sqlite3.connect(next(tmp_path.glob("*.db")))
     assert database.execute("SELECT DISTINCT approximate FROM sessions WHERE calendar = 'weekdays'").fetchall() == [
         (1,)
@@ -165,7 +167,7 @@ def test_an_exchange_that_maps_to_none_follows_weekdays_flagged_approximate(tmp_
     database.close()
 
 
-def test_a_folder_without_a_readable_series(tmp_path: Path) -> None:
+def test_a_folder_without_a_readable_series_is_reported(tmp_path: Path) -> None:
     (tmp_path / "prices").mkdir()
     (tmp_path / "prices" / "HEADERS.csv").write_text(FILES["HEADERS"])
     line = CommandLine(tmp_path, {"SOURCE": f"files:{tmp_path / 'prices'}", "CLOCK": START, "SYMBOLS": "HEADERS"})
@@ -174,7 +176,7 @@ def test_a_folder_without_a_readable_series(tmp_path: Path) -> None:
     assert "has no readable price file; add CSV or Parquet files" in answer.sentence
 
 
-def test_a_damaged_database_is_told_and_left(tmp_path: Path) -> None:
+def test_a_damaged_database_is_reported_and_unchanged(tmp_path: Path) -> None:
     line = sample(tmp_path)
     assert line.run("forecast").status == 0
     database = sqlite3.connect(tmp_path / "tplus-sample-replay.db")
@@ -202,7 +204,7 @@ def test_an_altered_edition_is_found(tmp_path: Path) -> None:
 
 
 def contents(folder: Path) -> str:
-    """A digest of every row of the sample's database."""
+    """Return a hash of every row of the sample's database."""
     database = sqlite3.connect(folder / "tplus-sample-replay.db")
     dump = "\n".join(database.iterdump())
     database.close()

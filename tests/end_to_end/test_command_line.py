@@ -1,4 +1,4 @@
-"""The one-off commands as a person or cron runs them, on the sample and on real prices."""
+"""The one-off commands, on the sample and on real prices."""
 
 import sqlite3
 from pathlib import Path
@@ -19,7 +19,7 @@ def on_sample(folder: Path, start: str = "2012-12-20T23:00:00Z", **settings: str
     return CommandLine(folder, {"CLOCK": f"replay:{start}", "SYMBOLS": "AAPL", **settings})
 
 
-@pytest.mark.skipif(not PRICES.is_dir(), reason="the shared real prices are not beside this checkout")
+@pytest.mark.skipif(not PRICES.is_dir(), reason="the shared real prices are not next to this checkout")
 @pytest.mark.parametrize(
     ("start", "as_of", "targets"),
     [
@@ -57,7 +57,7 @@ def test_forecast_on_the_sample_over_christmas_and_again(tmp_path: Path) -> None
 
 
 def test_run_due_does_everything_and_then_nothing(tmp_path: Path) -> None:
-    line = on_sample(tmp_path, SYMBOLS="FB")  # 196 rows: too few for a network, so that training is quick
+    line = on_sample(tmp_path, SYMBOLS="FB")  # 196 rows: too few for a network, so training is fast
     first = line.run("run-due", "--json")
     assert first.status == 0, first.error
     assert [(run["job"], run["session"], run["state"]) for run in first.document["runs"]] == [
@@ -72,7 +72,7 @@ def test_run_due_does_everything_and_then_nothing(tmp_path: Path) -> None:
     database.close()
 
 
-def test_the_watchlist_is_added_to_listed_and_taken_from(tmp_path: Path) -> None:
+def test_symbols_are_added_listed_and_removed(tmp_path: Path) -> None:
     line = on_sample(tmp_path)
     assert line.run("symbols", "add", "IBM,MSFT", "GOOG").status == 0
     assert line.run("symbols", "remove", "MSFT").status == 0
@@ -80,7 +80,7 @@ def test_the_watchlist_is_added_to_listed_and_taken_from(tmp_path: Path) -> None
     assert [item["symbol"] for item in listed if item["active"]] == ["AAPL", "GOOG", "IBM"]
 
 
-def test_beside_an_active_scheduler_a_command_asks_it_and_follows(tmp_path: Path) -> None:
+def test_with_an_active_scheduler_a_command_requests_the_run_and_waits(tmp_path: Path) -> None:
     line = on_sample(tmp_path, "2012-12-20T23:00:00Z:600", POLL_SECONDS="0.1", SYMBOLS="FB")
     log = tmp_path / "schedule.log"
     scheduler = line.start("schedule", log=log)
@@ -110,7 +110,7 @@ def _leads(folder: Path) -> bool:
     try:
         query = "SELECT count(*) FROM schedulers WHERE lease_until IS NOT NULL"
         return bool(database.execute(query).fetchone()[0] == 1)
-    except sqlite3.OperationalError:  # the tables are being made
+    except sqlite3.OperationalError:  # the tables do not exist yet
         return False
     finally:
         database.close()

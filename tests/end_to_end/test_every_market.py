@@ -1,6 +1,6 @@
-"""Eight exchanges in one service: recorded prices of five, walks for New York, a currency pair and a coin.
+"""Eight markets in one service: recorded prices of five, walks for New York, a currency pair and a crypto currency.
 
-Twelve days of 2023 hold Labor Day in New York and two days on which the one symbol of Hong Kong has no bar:
+The twelve days of 2023 include Labor Day in New York and two days without a bar of Hong Kong's only symbol:
 1 September, and 8 September, the day of a typhoon.
 """
 
@@ -29,7 +29,7 @@ from tests.support.recorded import RecordedWalks, Walk
 from tests.support.service_factory import Service, ServiceOptions, make_service
 
 RECORDED = PRICES / "other_markets"
-here = pytest.mark.skipif(not PRICES.is_dir(), reason="the recorded prices of ../shared/prices are not here")
+here = pytest.mark.skipif(not PRICES.is_dir(), reason="the recorded prices of ../shared/prices are missing")
 
 MARKETS = {  # symbol: calendar as a manifest writes it, currency as the source writes it
     "REL.L": ("LSE", "GBp"), "4063.T": ("TSE", "JPY"), "TEP.PA": ("Euronext Paris", "EUR"),
@@ -42,7 +42,7 @@ DUE = {
     "XTKS": "07:30", "XHKG": "09:30", "XLON": "17:00", "XPAR": "17:00", "XMAD": "17:00", "XNYS": "21:30",
     "24/5": "01:00", "24/7": "01:00",
 }  # fmt: skip
-"""Close + 90 minutes (60 where trading never stops) in UTC, all of them in summer time."""
+"""Close + 90 minutes (60 for continuous trading) in UTC, all in summer time."""
 EUROPE = ["08-31", "09-01", "09-04", "09-05", "09-06", "09-07", "09-08", "09-11"]
 AS_OF = {
     "XTKS": EUROPE, "XLON": EUROPE, "XPAR": EUROPE, "XMAD": EUROPE,
@@ -55,7 +55,7 @@ END = datetime(2023, 9, 11, 21, 30, tzinfo=UTC)
 
 
 def write_walk(path: Path, calendar: str, seed: int) -> None:
-    """A walk over a calendar's sessions as a price file."""
+    """Write a random walk over a calendar's sessions as a price file."""
     first, last = date(2022, 6, 1), date(2023, 12, 29)
     days = get_calendar(calendar, first, last).sessions(first, last)
     closes = 100 * np.exp(np.cumsum(np.random.default_rng(seed).normal(0, 0.01, len(days))))
@@ -66,7 +66,7 @@ def write_walk(path: Path, calendar: str, seed: int) -> None:
 
 
 def write_markets(folder: Path) -> Path:
-    """A price folder: five recorded files, four walks, and the manifest over them."""
+    """Write a price folder: five recorded files, four walks, and their manifest."""
     folder.mkdir()
     for seed, (symbol, calendar) in enumerate(MADE.items()):
         write_walk(folder / f"{symbol}.csv.gz", calendar, seed)
@@ -80,19 +80,19 @@ def write_markets(folder: Path) -> Path:
 
 
 def copy_since(source: Path, target: Path, first: str) -> None:
-    """A recorded file's rows from a date on: too few sessions for a network, which would be trained for minutes."""
+    """Copy a recorded file's rows from a date on: too few for a network, which would train for minutes."""
     with gzip.open(source, "rt") as whole, gzip.open(target, "wt") as part:
         part.writelines([next(whole), *(line for line in whole if line >= first)])
 
 
 @pytest.fixture(scope="module")
 def markets(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Service:
-    """The service after its twelve days; every test below reads what it left."""
+    """The service after its twelve days, for every test below."""
     folder = tmp_path_factory.mktemp("markets")
     (folder / "markets.db").write_bytes(migrated_file.read_bytes())
     source = FilesSource(write_markets(folder / "prices"))
-    wanted = ServiceOptions("2023-08-31T23:00:00Z", WATCHED, {"reference_symbols": ("SPY",)})
-    service = make_service(Database(f"sqlite:///{folder / 'markets.db'}"), folder, source, wanted)
+    options = ServiceOptions("2023-08-31T23:00:00Z", WATCHED, {"reference_symbols": ("SPY",)})
+    service = make_service(Database(f"sqlite:///{folder / 'markets.db'}"), folder, source, options)
     with service.database.transaction() as connection:
         add_symbols(connection, ["SPY"], END, {}, reference=True)
     scheduler = service.scheduler()
@@ -135,25 +135,25 @@ def test_steps_are_the_sessions_of_each_exchange(markets: Service) -> None:
 
 
 @here
-def test_the_currency_stands_in_every_answer_as_the_source_writes_it(markets: Service) -> None:
+def test_every_answer_has_the_currency_of_the_source(markets: Service) -> None:
     with TestClient(create_app(Settings(), markets.database)) as client:
         forecast = {symbol: client.get(f"/v1/forecasts/{symbol}").json() for symbol in WATCHED}
         prices = {symbol: client.get(f"/v1/prices/{symbol}").json()["currency"] for symbol in WATCHED}
         listed = {item["symbol"]: item["currency"] for item in client.get("/v1/symbols").json()["items"]}
-    told = {symbol: MARKETS[symbol][1] for symbol in WATCHED}
-    assert {symbol: answer["currency"] for symbol, answer in forecast.items()} == told
-    assert prices == told
-    assert {symbol: listed[symbol] for symbol in told} == told
+    currencies = {symbol: MARKETS[symbol][1] for symbol in WATCHED}
+    assert {symbol: answer["currency"] for symbol, answer in forecast.items()} == currencies
+    assert prices == currencies
+    assert {symbol: listed[symbol] for symbol in currencies} == currencies
     assert {answer["approximate"] for answer in forecast.values()} == {False}
-    assert 20 < forecast["REL.L"]["last_close"] < 30, "shown as the source gives it, nothing is divided by 100"
+    assert 20 < forecast["REL.L"]["last_close"] < 30, "shown as the source gives it, not divided by 100"
 
 
 @here
 def test_the_typhoon_day_counts_as_closed_and_its_forecasts_are_void(markets: Service) -> None:
     closed = select(sessions.c.calendar, sessions.c.session).where(sessions.c.state == "closed")
     assert {tuple(row) for row in rows(markets, closed)} == {("XHKG", date(2023, 9, day)) for day in (1, 8)}
-    told = [notice for notice in markets.reporter.notices if "counts as closed" in notice]
-    assert [notice.split(" while ")[0] for notice in told] == [
+    notices = [notice for notice in markets.reporter.notices if "counts as closed" in notice]
+    assert [notice.split(" while ")[0] for notice in notices] == [
         "XHKG: no symbol has a bar of 2023-09-01", "XHKG: no symbol has a bar of 2023-09-08",
     ]  # fmt: skip
     aimed = (
@@ -177,9 +177,7 @@ def test_the_typhoon_day_counts_as_closed_and_its_forecasts_are_void(markets: Se
         ("NYC", "2023-09-06T21:30", "2023-09-06"),
     ],
 )
-def test_a_reference_is_known_only_from_its_own_instant_on(
-    markets: Service, symbol: str, until: str, newest: str
-) -> None:
+def test_a_reference_is_used_only_once_it_is_final(markets: Service, symbol: str, until: str, newest: str) -> None:
     moment = datetime.fromisoformat(until).replace(tzinfo=UTC)
     query = PanelQuery((symbol,), ("SPY",), moment, markets.context.settings.settle)
     with markets.database.reading() as connection:
@@ -189,21 +187,21 @@ def test_a_reference_is_known_only_from_its_own_instant_on(
 
 
 @here
-def test_recorded_currency_and_coin_keep_their_own_weeks(database: Database, tmp_path: Path) -> None:
-    """The euro's Sunday evenings join their Mondays; the coin trades through the weekend."""
+def test_currency_pair_and_crypto_currency_keep_their_own_weeks(database: Database, tmp_path: Path) -> None:
+    """The euro's Sunday evenings belong to Monday; the crypto currency trades through the weekend."""
     folder = tmp_path / "prices"
     folder.mkdir()
     for symbol in ("EURUSD", "BTC-USD"):
         copy_since(RECORDED / f"{symbol}.csv.gz", folder / f"{symbol}.csv.gz", "2017-01-01")
     listed = ["symbol,group,calendar,currency", "EURUSD,fx,FX (Sun-Fri),USD per EUR", "BTC-USD,crypto,24/7,USD"]
     (folder / "manifest.csv").write_text("\n".join(listed) + "\n")
-    wanted = ServiceOptions("2018-05-31T02:00:00Z", ("EURUSD", "BTC-USD"))
-    service = make_service(database, tmp_path, FilesSource(folder), wanted)
+    options = ServiceOptions("2018-05-31T02:00:00Z", ("EURUSD", "BTC-USD"))
+    service = make_service(database, tmp_path, FilesSource(folder), options)
     scheduler = service.scheduler()
     service.replay(scheduler, datetime(2018, 6, 5, 1, tzinfo=UTC))
     scheduler.close()
     columns = (forecasts.c.symbol, forecasts.c.as_of, forecasts.c.target_session)
-    query = select(*columns).where(forecasts.c.strategy == "one_step").distinct()  # a walk refitted makes one more
+    query = select(*columns).where(forecasts.c.strategy == "one_step").distinct()  # a refitted random walk adds one
     weeks: dict[str, list[tuple[str, str]]] = {"EURUSD": [], "BTC-USD": []}
     for row in sorted(tuple(found) for found in rows(service, query)):
         weeks[row[0]].append((f"{row[1]:%m-%d}", f"{row[2]:%m-%d}"))
@@ -215,24 +213,22 @@ def test_recorded_currency_and_coin_keep_their_own_weeks(database: Database, tmp
     assert {row.state for row in rows(service, select(sessions.c.state))} == {"expected"}
 
 
-def test_past_the_end_of_a_calendar_weekdays_stand_in_and_the_answer_says_so(
-    database: Database, tmp_path: Path
-) -> None:
-    """Shanghai's calendar is known to the end of 2026."""
+def test_past_the_end_of_a_calendar_weekdays_are_used_and_flagged(database: Database, tmp_path: Path) -> None:
+    """Shanghai's calendar ends in 2026."""
     walk = Walk("600000.SS", date(2026, 6, 1), date(2027, 1, 29), "XSHG", seed=1)
     service = make_service(
         database, tmp_path, RecordedWalks([walk]), ServiceOptions("2026-12-25T08:30:00Z", (walk.symbol,))
     )
     scheduler = service.scheduler()
-    told = {}
+    answers = {}
     for day in (datetime(2026, 12, 25, 9, tzinfo=UTC), datetime(2026, 12, 30, 9, tzinfo=UTC)):
         service.replay(scheduler, day)
         with TestClient(create_app(Settings(), database)) as client:
             answer = client.get(f"/v1/forecasts/{walk.symbol}").json()
         targets = [step["target_session"] for step in answer["multi_step"]["steps"]]
-        told[answer["as_of"]] = (answer["approximate"], targets)
+        answers[answer["as_of"]] = (answer["approximate"], targets)
     scheduler.close()
-    assert told == {
+    assert answers == {
         "2026-12-25": (False, ["2026-12-28", "2026-12-29", "2026-12-30"]),
         "2026-12-30": (True, ["2026-12-31", "2027-01-01", "2027-01-04"]),
     }

@@ -1,4 +1,4 @@
-"""A bar that comes late: waited for, forecast in a further edition, and given up when T opens."""
+"""A late bar: waited for, forecast in a further edition, and given up when T opens."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -40,32 +40,32 @@ def states(service: Service, session: date = FRIDAY) -> dict[str, str]:
 
 @pytest.fixture
 def source() -> RecordedWalks:
-    """BBB's bar of Friday is not there yet."""
+    """BBB's bar of Friday is still missing."""
     walks = [Walk("AAA", LATE.first, LATE.last, seed=1), replace(LATE, holes=frozenset({FRIDAY}))]
     return RecordedWalks(walks)
 
 
 @pytest.fixture
 def service(database: Database, tmp_path: Path, source: RecordedWalks) -> Service:
-    """Friday's final instant has come and been worked off as far as it can be."""
+    """Friday is final and all possible work is done."""
     made = make_service(database, tmp_path, source, ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB")))
     work(made, at(1, 22))
     return made
 
 
-def test_the_ready_one_is_published_and_the_other_waited_for(service: Service) -> None:
+def test_the_ready_symbol_is_published_and_the_other_waited_for(service: Service) -> None:
     assert states(service) == {"pull": "waiting", "score": "done", "forecast": "waiting"}
     assert {row.symbol for row in rows(service, select(forecasts.c.symbol))} == {"AAA"}
     assert rows(service, select(runs.c.wait_until).where(runs.c.job == "pull")) == [(at(1, 23),)]
 
 
-def test_nothing_is_asked_again_before_the_hour(service: Service, source: RecordedWalks) -> None:
-    asked = len(source.fetched)
+def test_nothing_is_fetched_again_within_an_hour(service: Service, source: RecordedWalks) -> None:
+    fetched = len(source.fetched)
     work(service, at(1, 23, 29))
-    assert len(source.fetched) == asked
+    assert len(source.fetched) == fetched
 
 
-def test_a_bar_that_comes_is_forecast_in_an_edition_of_its_own(service: Service, source: RecordedWalks) -> None:
+def test_a_late_bar_is_forecast_in_its_own_edition(service: Service, source: RecordedWalks) -> None:
     source.put(LATE)
     work(service, at(2, 12))
     assert states(service) == {"pull": "done", "score": "done", "forecast": "done"}
@@ -75,7 +75,7 @@ def test_a_bar_that_comes_is_forecast_in_an_edition_of_its_own(service: Service,
     assert sorted(tuple(row) for row in by_edition) == [(1, "AAA"), (2, "BBB")]
 
 
-def test_when_t_opens_it_is_given_up_and_a_later_bar_changes_nothing(service: Service, source: RecordedWalks) -> None:
+def test_after_t_opens_a_later_bar_changes_nothing(service: Service, source: RecordedWalks) -> None:
     work(service, at(4, 14))
     assert states(service) == {"pull": "done", "score": "done", "forecast": "done"}
     query = select(run_outcomes.c.state, run_outcomes.c.reason).join(runs, runs.c.id == run_outcomes.c.run_id)
@@ -89,7 +89,7 @@ def test_when_t_opens_it_is_given_up_and_a_later_bar_changes_nothing(service: Se
 
 
 def test_a_bar_corrected_before_t_opens_gives_a_new_revision(service: Service, source: RecordedWalks) -> None:
-    """BBB keeps Friday's runs awake; AAA's Friday bar is corrected meanwhile."""
+    """Friday's runs wait for BBB; AAA's Friday bar is corrected meanwhile."""
     with service.database.transaction() as connection:
         friday = (bars.c.symbol == "AAA", bars.c.session == FRIDAY)
         connection.execute(update(bars).where(*friday).values(close=bars.c.close * 1.001, revision=2))

@@ -1,4 +1,4 @@
-"""Faults of the machine under a running service: a clear sentence, nothing lost, and recovery without hands."""
+"""Machine faults under a running service: a clear message, no lost data, and automatic recovery."""
 
 import json
 import os
@@ -42,7 +42,7 @@ START = "replay:2012-12-03T22:30:00Z:0.2"
 
 @contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A real file system of its own; skips where none can be mounted."""
+    """Mount a small file system; skips the test if that is not possible."""
     folder.mkdir()
     if sys.platform != "linux" or os.geteuid() != 0:
         pytest.skip("a small file system needs root on Linux")
@@ -56,7 +56,7 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
 
 
 def fill(disk: Path) -> Path:
-    """Take all the room that is left; returns the file that holds it."""
+    """Fill the disk; returns the file that does."""
     ballast = disk / "ballast"
     with ballast.open("wb", buffering=0) as out:
         for size in (1 << 16, 1 << 12, 1):
@@ -77,16 +77,16 @@ class Up:
     port: int
     database: Database
 
-    def said(self, words: str) -> int:
-        """How often its output holds some words by now."""
-        return self.log.read_text().count(words)
+    def count_in_log(self, text: str) -> int:
+        """Return how often its output contains a text so far."""
+        return self.log.read_text().count(text)
 
-    def says(self, words: str, times: int = 1) -> None:
-        """Wait until its output holds some words so many times."""
-        wait_for(lambda: self.said(words) >= times)
+    def wait_for_text(self, text: str, times: int = 1) -> None:
+        """Wait until its output contains a text so many times."""
+        wait_for(lambda: self.count_in_log(text) >= times)
 
     def get(self, path: str) -> tuple[int, dict[str, Any], str]:
-        """Status, document and media type of an answer; status 0 where nobody listens."""
+        """Return status, document and media type of an answer; status 0 without an answer."""
         try:
             with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
                 return answer.status, json.loads(answer.read()), answer.headers["content-type"]
@@ -103,12 +103,12 @@ class Up:
         with self.database.reading() as connection:
             return int(connection.execute(select(func.count()).select_from(editions)).scalar_one())
 
-    def goes_on(self, more: int = 3) -> None:
+    def wait_for_editions(self, more: int = 3) -> None:
         """Wait for further editions."""
         before = self.issued()
         wait_for(lambda: self.issued() >= before + more)
 
-    def refuses(self, words: str) -> None:
+    def wait_for_503(self, words: str) -> None:
         """Wait for the API's 503 problem document with its reason."""
         wait_for(lambda: self.get("/readyz")[0] == 503 and words in self.get("/readyz")[1]["detail"])
         status, document, media = self.get("/readyz")
@@ -116,7 +116,7 @@ class Up:
         assert "\n" not in document["detail"]
 
     def end(self) -> None:
-        """As `docker stop` does; then nothing may be lost, doubled or altered."""
+        """Stop as `docker stop` does; then nothing may be lost, doubled or altered."""
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(30) == 0
         assert "Traceback" not in self.log.read_text()
@@ -152,43 +152,43 @@ def running_up(folder: Path, url: str, log: Path) -> Iterator[Up]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(150)
-def test_a_disk_that_is_full_and_has_room_again(tmp_path: Path) -> None:
+def test_a_full_disk_recovers_once_there_is_space(tmp_path: Path) -> None:
     log = tmp_path / "up.log"
     with small_disk(tmp_path / "data", "48m") as disk, running_up(disk, f"sqlite:///{disk / 'tplus.db'}", log) as up:
         ballast = fill(disk)
-        up.says("database or disk is full")
-        assert up.get("/v1/forecasts/FB")[0] == 200  # what was published goes on being served
-        time.sleep(3)  # longer than a lease, and than the retries of a run would last
+        up.wait_for_text("database or disk is full")
+        assert up.get("/v1/forecasts/FB")[0] == 200  # published forecasts are still served
+        time.sleep(3)  # longer than a lease and than the retries of a run
         ballast.unlink()
-        up.goes_on()
+        up.wait_for_editions()
         up.end()
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(150)
-def test_a_database_that_another_version_migrated_meanwhile_and_back(tmp_path: Path) -> None:
+def test_a_database_migrated_by_another_version_is_used_again_once_restored(tmp_path: Path) -> None:
     log = tmp_path / "up.log"
 
-    def stand_at(migration: str) -> None:
+    def set_migration(migration: str) -> None:
         with up.database.transaction() as connection:
             connection.execute(text("UPDATE alembic_version SET version_num = :to"), {"to": migration})
 
     with running_up(tmp_path, f"sqlite:///{tmp_path / 'tplus.db'}", log) as up:
-        stand_at("9001")
+        set_migration("9001")
         words = f"is at migration 9001, this version knows up to {HEAD}; install the newer Tplus again"
-        up.says(words)
-        up.refuses(words)
-        stand_at(HEAD)
-        up.says(USABLE)
-        up.goes_on()
+        up.wait_for_text(words)
+        up.wait_for_503(words)
+        set_migration(HEAD)
+        up.wait_for_text(USABLE)
+        up.wait_for_editions()
         wait_for(up.is_ready)
-        assert up.log.read_text().count(words) <= 3  # said, not repeated every turn
+        assert up.log.read_text().count(words) <= 3  # reported, but not in every loop
         up.end()
 
 
 @dataclass
 class Server:
-    """A PostgreSQL that a test may kill and start again."""
+    """A PostgreSQL server that a test may kill and restart."""
 
     folder: Path
     data: Path
@@ -208,7 +208,7 @@ class Server:
         wait_for(self._answers)
 
     def kill(self) -> None:
-        """Like a power cut: the server and each of its sessions at once."""
+        """Kill the server and each of its sessions, as in a power cut."""
         assert self.process is not None
         family = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
         for each in family:
@@ -216,7 +216,7 @@ class Server:
         self.process.wait(10)
         psutil.wait_procs(family, timeout=10)
 
-    def say(self, *statements: str) -> None:
+    def execute(self, *statements: str) -> None:
         with psycopg.connect(self.url, autocommit=True) as connection:
             for statement in statements:
                 connection.execute(statement.encode())
@@ -249,32 +249,32 @@ def server() -> Iterator[Server]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(150)
-def test_a_postgresql_that_is_killed_then_read_only_and_comes_back(tmp_path: Path, server: Server) -> None:
+def test_a_killed_then_read_only_postgresql_recovers(tmp_path: Path, server: Server) -> None:
     with running_up(tmp_path, server.url, tmp_path / "up.log") as up:
         server.kill()
-        up.says(UNUSABLE)
-        up.refuses("cannot be reached (connection")
+        up.wait_for_text(UNUSABLE)
+        up.wait_for_503("cannot be reached (connection")
         assert up.get("/healthz")[0] == 200
         server.start()
-        up.says(USABLE)
+        up.wait_for_text(USABLE)
         wait_for(up.is_ready)
-        up.goes_on()
-        faults, recoveries = up.said(UNUSABLE), up.said(USABLE)
-        server.say("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
-        up.says(UNUSABLE, times=faults + 1)  # the loop has met it; the heartbeat may have told the reason before
-        up.says("in a read-only transaction")
+        up.wait_for_editions()
+        faults, recoveries = up.count_in_log(UNUSABLE), up.count_in_log(USABLE)
+        server.execute("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
+        up.wait_for_text(UNUSABLE, times=faults + 1)  # the loop has reported it; the heartbeat may have done so before
+        up.wait_for_text("in a read-only transaction")
         assert up.get("/v1/forecasts/FB")[0] == 200
         off = "SET default_transaction_read_only = off"
-        server.say(off, "ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()")
-        up.says(USABLE, times=recoveries + 1)
-        up.goes_on()
+        server.execute(off, "ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()")
+        up.wait_for_text(USABLE, times=recoveries + 1)
+        up.wait_for_editions()
         up.end()
 
 
 class Dying:
-    """A real executor whose first task dies with SIGKILL in its process, as on a machine short of memory.
+    """A real executor whose first task is killed by SIGKILL, as on a machine short of memory.
 
-    The process kills itself: a killer from outside would race with the end of the task.
+    The process kills itself: a signal from outside would race with the end of the task.
     """
 
     def __init__(self, real: WarmWorker | FreshChild) -> None:
@@ -282,19 +282,19 @@ class Dying:
         self.deaths = 0
 
     def run(self, task: Any, request: Any, report: Callable[[Any], None] | None = None) -> Any:
-        """Run a task there; the first one is not allowed to end."""
+        """Run a task; the first one is killed."""
         if self.deaths == 0:
             self.deaths += 1
             return self._real.run(execution_tasks.die, None)
-        return self._real.run(task, small_recipes(request) if task is train_forecasters else request, report)
+        return self._real.run(task, small_configs(request) if task is train_forecasters else request, report)
 
     def close(self) -> None:
         """End the process."""
         self._real.close()
 
 
-def small_recipes(requests: Any) -> Any:
-    """The same trainings with narrow networks and one epoch."""
+def small_configs(requests: Any) -> Any:
+    """Return the same trainings with narrow networks and one epoch."""
     return tuple(
         each
         if each.config.forecaster == RANDOM_WALK
@@ -325,15 +325,15 @@ def as_ofs(service: Service) -> list[date]:
 
 @SQLITE
 @pytest.mark.timeout(90)
-def test_a_forecasting_worker_killed_in_the_middle_of_a_task(database: Database, tmp_path: Path) -> None:
+def test_a_forecasting_worker_killed_during_a_task_is_restarted(database: Database, tmp_path: Path) -> None:
     service = make_service(database, tmp_path, walks(), ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB")))
     worker = Dying(WarmWorker(log=tmp_path / "workers.log"))
     service = replace(service, context=replace(service.context, warm=worker))
     scheduler = service.scheduler()
     service.work(scheduler)
     assert worker.deaths == 1
-    (told,) = [error for _, state, error in service.reporter.ended if state == "due" and error]
-    assert told.startswith("the forecasting worker process ended during a task (exit code -9); memory may")
+    (error,) = [message for _, state, message in service.reporter.ended if state == "due" and message]
+    assert error.startswith("the forecasting worker process ended during a task (exit code -9); memory may")
     service.machine.advance(60)
     service.work(scheduler)
     scheduler.close()
@@ -345,9 +345,7 @@ def test_a_forecasting_worker_killed_in_the_middle_of_a_task(database: Database,
 @SQLITE
 @pytest.mark.slow
 @pytest.mark.timeout(150)
-def test_a_training_killed_in_the_middle_is_tried_again_while_the_old_champion_serves(
-    database: Database, tmp_path: Path
-) -> None:
+def test_a_killed_training_is_retried_while_the_old_champion_serves(database: Database, tmp_path: Path) -> None:
     source = walks(date(2019, 6, 3), date(2024, 3, 15))
     service = make_service(database, tmp_path, source, ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB")))
     child = Dying(FreshChild(120.0, tmp_path / "workers.log"))
@@ -356,9 +354,9 @@ def test_a_training_killed_in_the_middle_is_tried_again_while_the_old_champion_s
     service.work(scheduler)
     assert child.deaths == 1
     assert run_rows(service, "train") == [("due", 1)]
-    (told,) = [error for job, state, error in service.reporter.ended if (job, state) == ("train", "due")]
-    assert told is not None
-    assert "the training process ended during a task (exit code -9); memory may have run out" in told
+    (error,) = [message for job, state, message in service.reporter.ended if (job, state) == ("train", "due")]
+    assert error is not None
+    assert "the training process ended during a task (exit code -9); memory may have run out" in error
     assert as_ofs(service) == [date(2024, 3, 1)]
     service.machine.advance(60)
     service.work(scheduler)
@@ -368,9 +366,9 @@ def test_a_training_killed_in_the_middle_is_tried_again_while_the_old_champion_s
 
 @SQLITE
 @pytest.mark.timeout(90)
-def test_a_full_artifact_folder_fails_the_training_alone(database: Database, tmp_path: Path) -> None:
-    wanted = ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB"), {"max_attempts": 2})
-    service = make_service(database, tmp_path, walks(), wanted)
+def test_a_full_artifact_folder_fails_only_the_training(database: Database, tmp_path: Path) -> None:
+    options = ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB"), {"max_attempts": 2})
+    service = make_service(database, tmp_path, walks(), options)
     folder = service.context.settings.artifact_dir
     folder.parent.mkdir(parents=True, exist_ok=True)
     worker = WarmWorker(log=tmp_path / "workers.log")
@@ -383,9 +381,9 @@ def test_a_full_artifact_folder_fails_the_training_alone(database: Database, tmp
         service.machine.advance(60)
         service.replay(scheduler, at(11))
         assert run_rows(service, "train") == [("done", 1), ("failed", 2)]
-        (told,) = [error for job, state, error in service.reporter.ended if (job, state) == ("train", "failed")]
-        assert told is not None
-        assert "No space left on device; free space or make it writable" in told
+        (error,) = [message for job, state, message in service.reporter.ended if (job, state) == ("train", "failed")]
+        assert error is not None
+        assert "No space left on device; free space or make it writable" in error
         assert as_ofs(service) == [date(2024, 3, day) for day in (1, 4, 5, 6, 7, 8, 11)]
         ballast.unlink()
         service.replay(scheduler, at(19))
@@ -395,18 +393,18 @@ def test_a_full_artifact_folder_fails_the_training_alone(database: Database, tmp
 
 
 @SQLITE
-def test_a_full_database_costs_a_run_none_of_its_attempts(database: Database, tmp_path: Path) -> None:
+def test_a_full_database_uses_no_attempt_of_a_run(database: Database, tmp_path: Path) -> None:
     service = make_service(database, tmp_path, walks(), ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB")))
     scheduler = service.scheduler()
 
     def allow(more: int) -> None:
         with database.engine.connect() as connection:
             pages.append(connection.exec_driver_sql("PRAGMA page_count").scalar_one() + more)
-        database.engine.dispose()  # every new connection has the new limit
+        database.engine.dispose()  # every new connection has this limit
 
     pages = [1_000_000]
     event.listen(database.engine, "connect", lambda raw, _: raw.execute(f"PRAGMA max_page_count={pages[-1]}"))
-    allow(0)  # the rows of a run fit into the pages that are there, a year of bars does not
+    allow(0)  # the rows of a run fit into the existing pages, a year of bars does not
     for _ in range(2 * service.context.settings.max_attempts):
         scheduler.step()
         service.machine.advance(60)
@@ -420,7 +418,7 @@ def test_a_full_database_costs_a_run_none_of_its_attempts(database: Database, tm
     assert run_rows(service, "pull") == run_rows(service, "forecast") == [("done", 1)]
 
 
-def test_a_data_folder_that_cannot_be_made(tmp_path: Path) -> None:
+def test_an_impossible_data_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     url = f"sqlite:///{tmp_path / 'tplus.db'}"
     answer = CommandLine(tmp_path, {"DATA_DIR": str(tmp_path / "file" / "data"), "DATABASE_URL": url}).run(
@@ -430,7 +428,7 @@ def test_a_data_folder_that_cannot_be_made(tmp_path: Path) -> None:
     assert answer.sentence.endswith("file/data cannot be created (Not a directory); set TPLUS_DATA_DIR to another one")
 
 
-def test_machine_time_set_back_an_hour_in_the_middle_of_a_forecast(database: Database, tmp_path: Path) -> None:
+def test_machine_time_set_back_an_hour_during_a_forecast(database: Database, tmp_path: Path) -> None:
     service = make_service(database, tmp_path, walks(), ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB")))
     first, second = service.scheduler(), service.scheduler()
     during: list[Any] = []
@@ -455,12 +453,12 @@ def test_machine_time_set_back_an_hour_in_the_middle_of_a_forecast(database: Dat
         seen.append(service.context.market_now())
     first.close()
     second.close()
-    assert seen == [at(1), at(4), at(5), at(6)]  # replayed market time never goes back
+    assert seen == [at(1), at(4), at(5), at(6)]  # replayed market time never moves back
     assert as_ofs(service) == [date(2024, 3, day) for day in (1, 4, 5, 6)]
     assert [notice for notice in service.reporter.notices if "taken over" in notice] == []
 
 
-def test_a_live_market_clock_that_goes_back_issues_nothing_twice(database: Database, tmp_path: Path) -> None:
+def test_a_live_market_clock_set_back_issues_nothing_twice(database: Database, tmp_path: Path) -> None:
     service = make_service(database, tmp_path, walks(), ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB")))
     service.machine.at = at(1)
     service = replace(service, context=replace(service.context, market=SystemMarketClock(service.machine)))

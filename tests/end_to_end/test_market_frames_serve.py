@@ -1,4 +1,4 @@
-"""A network over market frames from its training to its service, and who serves a symbol it has not seen."""
+"""A spatiotemporal network from training to serving, and the forecaster of a symbol it has not seen."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -36,7 +36,7 @@ def served_on(service: Service, as_of: date) -> dict[tuple[str, str], tuple[str,
 
 
 def accept_stand_in(service: Service) -> None:
-    """The judgement of the stand-in's recipes as if it had been the other way round."""
+    """Accept the stand-in's model configs, as if their test had passed."""
     with service.database.transaction() as connection:
         rows = connection.execute(
             select(config_approvals).where(config_approvals.c.forecaster == SUBSTITUTE)
@@ -47,19 +47,19 @@ def accept_stand_in(service: Service) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_a_symbol_new_since_training_is_served_by_the_groups_lstm_once_that_is_accepted(
+def test_a_symbol_added_after_training_is_served_by_the_groups_lstm_once_accepted(
     migrated_file: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "network.db").write_bytes(migrated_file.read_bytes())
     source = RecordedWalks([Walk(name, FIRST, LAST, seed=seed) for seed, name in enumerate(("AAA", "BBB", "CCC"))])
-    wanted = ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB"), {"network": SERVED})
-    service = make_service(Database(f"sqlite:///{tmp_path / 'network.db'}"), tmp_path, source, wanted)
+    options = ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB"), {"network": SERVED})
+    service = make_service(Database(f"sqlite:///{tmp_path / 'network.db'}"), tmp_path, source, options)
     service = replace(service, context=replace(service.context, child=SmallNetworks()))
     scheduler = service.scheduler()
     service.work(scheduler)
     with service.database.transaction() as connection:
         trained = connection.execute(select(model_versions)).all()
-        judged = {row.forecaster for row in connection.execute(select(config_approvals))}
+        decided = {row.forecaster for row in connection.execute(select(config_approvals))}
         walks = model_versions.c.forecaster == "random_walk"
         connection.execute(update(model_versions).where(walks).values(status="challenger"))
         frames = model_versions.c.forecaster == SERVED
@@ -68,7 +68,7 @@ def test_a_symbol_new_since_training_is_served_by_the_groups_lstm_once_that_is_a
     assert sorted({(row.forecaster, row.strategy) for row in trained if row.status != "retired"}) == [
         (name, strategy) for name in (SERVED, "lstm", "random_walk") for strategy in ("multi_step", "one_step")
     ]
-    assert judged == {SERVED, "lstm"}
+    assert decided == {SERVED, "lstm"}
 
     service.move_market(datetime(2024, 3, 4, 22, 30, tzinfo=UTC))
     service.work(scheduler)
@@ -92,5 +92,5 @@ def test_a_symbol_new_since_training_is_served_by_the_groups_lstm_once_that_is_a
         assert reason.startswith(f"the lstm serves instead: {NEW_SINCE}")
     with service.database.reading() as connection:
         stored = connection.execute(select(forecasts.c.id).where(forecasts.c.as_of == date(2024, 3, 5))).all()
-    # AAA and BBB by three forecasters, CCC by two; four steps in both strategies together.
+    # AAA and BBB by three forecasters, CCC by two; four steps over both strategies.
     assert len(stored) == (2 * 3 + 2) * 4

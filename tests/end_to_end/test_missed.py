@@ -1,4 +1,4 @@
-"""Market time moved on while no scheduler ran: said to be missed, never back-dated, scores caught up."""
+"""Market time passes without a scheduler: forecasts are missed, never back-dated; scores catch up."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -22,7 +22,7 @@ def market(day: int, hour: int, minute: int = 0) -> datetime:
 
 @pytest.fixture
 def service(database: Database, tmp_path: Path) -> Service:
-    """Forecasts of Friday 2024-03-01 are issued; then the scheduler goes."""
+    """Forecasts of Friday 2024-03-01 are issued; then the scheduler stops."""
     source = RecordedWalks([Walk("AAA", FIRST, LAST, seed=1), Walk("BBB", FIRST, LAST, seed=2)])
     made = make_service(database, tmp_path, source, ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB")))
     run_once(made)
@@ -93,7 +93,7 @@ def test_a_second_start_at_the_same_instant_adds_nothing(service: Service) -> No
     assert rows(service, select(runs.c.id)) == before
 
 
-def test_missed_sessions_do_not_stop_what_follows(service: Service) -> None:
+def test_missed_sessions_do_not_stop_later_forecasts(service: Service) -> None:
     service.move_market(market(18, 13, 30))
     scheduler = service.scheduler()
     service.replay(scheduler, market(18, 21, 30))

@@ -1,4 +1,4 @@
-"""A real, small network from its training to its service, and what happens when its artifact is altered."""
+"""A real, small network from training to serving, and the fallback when its artifact is altered."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -29,12 +29,12 @@ def day(number: int, hour: int = 22, minute: int = 30) -> datetime:
 
 @pytest.fixture(scope="module")
 def trained(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Service:
-    """Friday is forecast by the random walk, then the networks are trained; made champions whatever the gate says."""
+    """The random walk forecasts Friday; then the networks are trained and made champions despite the gate."""
     folder = tmp_path_factory.mktemp("network")
     (folder / "network.db").write_bytes(migrated_file.read_bytes())
     source = RecordedWalks([Walk("AAA", FIRST, LAST, seed=1), Walk("BBB", FIRST, LAST, seed=2)])
-    wanted = ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB"))
-    made = make_service(Database(f"sqlite:///{folder / 'network.db'}"), folder, source, wanted)
+    options = ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB"))
+    made = make_service(Database(f"sqlite:///{folder / 'network.db'}"), folder, source, options)
     made = replace(made, context=replace(made.context, child=SmallNetworks()))
     work(made)
     with made.database.transaction() as connection:
@@ -53,7 +53,7 @@ def work(service: Service) -> None:
 
 
 def served(service: Service, as_of: date) -> set[tuple[str, str, str]]:
-    """Symbol, architecture and reason of all that an as_of's edition serves."""
+    """Return symbol, forecaster and reason of all served forecasts of an as_of."""
     query = (
         select(served_forecasts.c.symbol, model_versions.c.forecaster, served_forecasts.c.reason)
         .join(editions, editions.c.number == served_forecasts.c.edition)
@@ -64,7 +64,7 @@ def served(service: Service, as_of: date) -> set[tuple[str, str, str]]:
 
 
 @pytest.mark.timeout(120)
-def test_training_stores_network_and_walk_with_a_decision_and_its_figures(trained: Service) -> None:
+def test_training_stores_network_and_random_walk_with_decisions_and_figures(trained: Service) -> None:
     (run,) = rows(trained, select(runs).where(runs.c.job == "train"))
     assert (run.state, run.counts) == ("done", {"trained": 2, "versions": 4})
     networks = rows(trained, select(model_versions).where(model_versions.c.forecaster == "lstm"))
@@ -75,7 +75,7 @@ def test_training_stores_network_and_walk_with_a_decision_and_its_figures(traine
     assert len([sentence for sentence in trained.reporter.decisions if "pinball" in sentence]) == 2
 
 
-def test_the_network_serves_beside_the_walk_then_an_altered_artifact_gives_way_to_it(trained: Service) -> None:
+def test_the_network_serves_and_the_random_walk_replaces_an_altered_artifact(trained: Service) -> None:
     trained.move_market(day(4))
     work(trained)
     monday = date(2024, 3, 4)
@@ -90,7 +90,7 @@ def test_the_network_serves_beside_the_walk_then_an_altered_artifact_gives_way_t
         body[len(body) // 2] ^= 1
         weights.chmod(0o644)
         weights.write_bytes(bytes(body))
-    _loaded.cache_clear()  # as in a worker that was started again
+    _loaded.cache_clear()  # as in a restarted worker
     trained.move_market(day(5))
     work(trained)
     tuesday = served(trained, date(2024, 3, 5))

@@ -1,4 +1,4 @@
-"""A network other than the default, chosen by setting, from its training to what the service publishes."""
+"""A network other than the default, set by TPLUS_NETWORK, from training to the published forecasts."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -23,8 +23,8 @@ WINDOW = 40
 def test_the_stateful_network_trains_and_serves_from_its_warm_up(migrated_file: Path, tmp_path: Path) -> None:
     (tmp_path / "network.db").write_bytes(migrated_file.read_bytes())
     source = RecordedWalks([Walk("AAA", FIRST, LAST, seed=1), Walk("BBB", FIRST, LAST, seed=2)])
-    wanted = ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB"), {"network": "stateful_lstm"})
-    service = make_service(Database(f"sqlite:///{tmp_path / 'network.db'}"), tmp_path, source, wanted)
+    options = ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB"), {"network": "stateful_lstm"})
+    service = make_service(Database(f"sqlite:///{tmp_path / 'network.db'}"), tmp_path, source, options)
     service = replace(service, context=replace(service.context, child=SmallNetworks()))
     scheduler = service.scheduler()
     service.work(scheduler)

@@ -1,4 +1,4 @@
-"""Several schedulers on one PostgreSQL: they share the work, a stalled or dead one is replaced, nothing is doubled."""
+"""Several schedulers on one PostgreSQL share the work; another one takes over from a stalled or dead one."""
 
 import signal
 import threading
@@ -22,20 +22,20 @@ from tests.support.service_factory import Service, ServiceOptions, make_service
 
 SYMBOLS = ("AAA", "BBB", "CCC")
 SETTINGS = {
-    "groups": tuple(f"{symbol}=other" for symbol in SYMBOLS),  # a group that no network is trained for
+    "groups": tuple(f"{symbol}=other" for symbol in SYMBOLS),  # a group without trained networks
     "poll_seconds": 0.02,
 }
 
 
 @pytest.fixture
 def lease_seconds() -> int:
-    """A lease that a busy machine does not outlast: a run changes hands only where a test means it to."""
+    """A lease longer than the pauses of a busy machine: a run is taken over only if a test causes it."""
     return 60
 
 
 @pytest.fixture
 def schedulers(postgres_url: str, tmp_path: Path, lease_seconds: int) -> Iterator[list[Service]]:
-    """Three services over one database, each with connections, parts and heartbeat of its own."""
+    """Three services over one database, each with its own connections, parts and heartbeat."""
     services = [_service(postgres_url, tmp_path, lease_seconds) for _ in range(3)]
     yield services
     for service in services:
@@ -51,7 +51,7 @@ def _service(url: str, folder: Path, lease_seconds: int) -> Service:
 
 @contextmanager
 def working(schedulers: list[Scheduler]) -> Iterator[None]:
-    """Run the schedulers, each in a thread; they are told to stop at the end, and an error in one is an error here."""
+    """Run each scheduler in a thread; stops them at the end, and raises their errors."""
     errors: list[Exception] = []
 
     def run(scheduler: Scheduler) -> None:
@@ -93,8 +93,8 @@ def test_three_at_once_do_every_run_once(schedulers: list[Service]) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(90)
 @pytest.mark.parametrize("lease_seconds", [2])
-def test_one_that_stalls_is_fenced(schedulers: list[Service]) -> None:
-    """In the middle of its forecast a scheduler hangs, its heartbeat too; another takes the run over and publishes."""
+def test_a_stalled_scheduler_is_fenced(schedulers: list[Service]) -> None:
+    """A scheduler hangs during its forecast, with its heartbeat; another takes the run over and publishes."""
     stalled = schedulers[0].scheduler()
     database = schedulers[0].database
     others = [service.scheduler() for service in schedulers[1:]]
@@ -115,7 +115,7 @@ def test_one_that_stalls_is_fenced(schedulers: list[Service]) -> None:
         first = connection.execute(select(runs).where(runs.c.job == "forecast").order_by(runs.c.scheduled_for)).first()
     assert first is not None
     assert (first.state, first.token) == ("done", first.attempt)
-    assert first.token >= 2  # more where the machine itself pauses for longer than the lease
+    assert first.token >= 2  # more if the machine itself pauses for longer than the lease
     assert first.owner in {one.id for one in others}
 
 

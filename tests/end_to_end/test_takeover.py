@@ -1,4 +1,4 @@
-"""A scheduler killed in the middle of its work: another takes over, nothing is lost and nothing doubled."""
+"""A scheduler killed during its work: another takes over, nothing is lost or doubled."""
 
 import signal
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_kill_9_and_takeover(tmp_path: Path) -> None:
         wait_for(lambda: issued(database) >= 3)
         second = line.start("schedule", log=logs[1])
         wait_for(lambda: "on standby" in logs[1].read_text())
-        assert f":{first.pid})" in logs[1].read_text()  # it says who is active
+        assert f":{first.pid})" in logs[1].read_text()  # it names the active scheduler
         children = psutil.Process(first.pid).children(recursive=True)
         before = issued(database)
         first.send_signal(signal.SIGKILL)

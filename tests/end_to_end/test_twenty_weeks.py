@@ -1,7 +1,7 @@
-"""Twenty replayed weeks through the real loop: every session once, every forecast once, every outcome once.
+"""Twenty replayed weeks with the real scheduler: every session, forecast and outcome once.
 
-The weeks hold Thanksgiving and the half day after it, a day of mourning, the end of summer time and its return,
-a Tokyo New Year, a split, dividends and a symbol that joins in the middle.
+The weeks include Thanksgiving and the half day after it, a day of mourning, the end and the start of summer time, a
+Tokyo New Year, a split, dividends, and a symbol that is added in the middle.
 """
 
 from collections import Counter
@@ -42,7 +42,7 @@ END = datetime(2019, 3, 8, 22, 30, tzinfo=UTC)
 
 
 def weekdays(first: str, last: str, holidays: list[str]) -> list[date]:
-    """Monday to Friday without holidays, both ends included: the sessions as a person would list them."""
+    """Return Monday to Friday without holidays, both ends included."""
     days = np.arange(np.datetime64(first), np.datetime64(last) + 1)
     return [day.astype(object) for day in days if np.is_busday(day, holidays=np.array(holidays, "datetime64[D]"))]
 
@@ -53,7 +53,7 @@ TOKYO = weekdays("2018-10-19", "2019-03-08", TOKYO_HOLIDAYS)
 
 @pytest.fixture(scope="module")
 def weeks(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Service:
-    """The service after its weeks; every test below reads what it left."""
+    """The service after its weeks, for every test below."""
     folder = tmp_path_factory.mktemp("weeks")
     (folder / "weeks.db").write_bytes(migrated_file.read_bytes())
     source = RecordedWalks(
@@ -65,8 +65,8 @@ def weeks(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Serv
             Walk("SPY", FIRST, LAST, seed=5),
         ]
     )
-    wanted = ServiceOptions("2018-10-19T22:30:00Z", ("AAA", "BBB", "7203.T"), {"reference_symbols": ("SPY",)})
-    service = make_service(Database(f"sqlite:///{folder / 'weeks.db'}"), folder, source, wanted)
+    options = ServiceOptions("2018-10-19T22:30:00Z", ("AAA", "BBB", "7203.T"), {"reference_symbols": ("SPY",)})
+    service = make_service(Database(f"sqlite:///{folder / 'weeks.db'}"), folder, source, options)
     with service.database.transaction() as connection:
         add_symbols(connection, ["SPY"], service.context.market.now(connection), {}, reference=True)
     scheduler = service.scheduler()
@@ -83,7 +83,7 @@ def rows(service: Service, query: Any) -> list[Any]:
         return list(connection.execute(query).all())
 
 
-def test_the_calendars_are_those_a_person_lists() -> None:
+def test_the_calendars_equal_the_literal_ones() -> None:
     assert (len(NEW_YORK), len(TOKYO)) == (95, 93)
     assert get_calendar("XNYS", FIRST).close_at(date(2018, 11, 23)).hour == 18
 
@@ -149,7 +149,7 @@ def test_editions_are_gapless_and_the_chain_holds(weeks: Service) -> None:
         assert verify(connection) == []
 
 
-def test_one_item_says_what_was_served_for_each_symbol_and_strategy(weeks: Service) -> None:
+def test_each_symbol_and_strategy_has_one_served_forecast(weeks: Service) -> None:
     found = rows(weeks, select(served_forecasts.c.symbol, served_forecasts.c.strategy, func.count()).group_by(
         served_forecasts.c.symbol, served_forecasts.c.strategy
     ))  # fmt: skip
@@ -167,7 +167,7 @@ def test_trainings_come_weekly(weeks: Service) -> None:
     assert 18 <= len(found) <= 21
 
 
-def test_a_split_fakes_no_error(weeks: Service) -> None:
+def test_a_split_causes_no_error(weeks: Service) -> None:
     query = select(scores.c.actual).join(forecasts, forecasts.c.id == scores.c.forecast_id)
     across = query.where(forecasts.c.symbol == "AAA", forecasts.c.as_of < SPLIT, forecasts.c.target_session >= SPLIT)
     moves = [row.actual for row in rows(weeks, across)]
@@ -195,7 +195,7 @@ def test_a_dividend_is_part_of_the_return(weeks: Service) -> None:
     assert actual == pytest.approx(np.log(closes[DIVIDEND] / (closes[eve] - 0.4)), abs=1e-12)
 
 
-def test_accuracy_is_there_for_every_symbol_and_its_group(weeks: Service) -> None:
+def test_every_symbol_and_group_has_track_records(weeks: Service) -> None:
     found = rows(
         weeks,
         select(track_records).where(track_records.c.forecaster == "served", track_records.c.strategy == "one_step"),
@@ -207,7 +207,7 @@ def test_accuracy_is_there_for_every_symbol_and_its_group(weeks: Service) -> Non
     }  # fmt: skip
     assert {row.mode for row in found} == {"replay"}
     by_name = {row.scope: row for row in found}
-    assert by_name["AAA"].skill == 0.0  # the random walk served: by itself it is no better
+    assert by_name["AAA"].skill == 0.0  # the random walk is served: no better than itself
     assert by_name["NEW"].skill is None
 
 

@@ -1,4 +1,4 @@
-"""`tplus up`: everything in one command, Ctrl-C in the middle of a training, and started again."""
+"""`tplus up`: the whole service, Ctrl-C during a training, and a restart."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ CTRL_C_SECONDS = 12.0
 
 
 def query(folder: Path, sql: str) -> list[Any]:
-    """Rows of a statement; none while the tables are not there."""
+    """Return the rows of a statement; none before the tables exist."""
     database = sqlite3.connect(folder / "tplus-sample-replay.db", timeout=10)
     try:
         return database.execute(sql).fetchall()
@@ -32,7 +32,7 @@ def query(folder: Path, sql: str) -> list[Any]:
 
 
 def is_ready(port: int) -> bool:
-    """Whether the API answers that it is ready."""
+    """Return whether the API reports that it is ready."""
     try:
         with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
             return bool(answer.status == 200)
@@ -45,7 +45,7 @@ def training_runs(folder: Path) -> bool:
 
 
 def press_ctrl_c(process: "subprocess.Popen[bytes]", started: int) -> None:
-    """As a terminal does: to the whole foreground group; nothing may be left of it or of what it started."""
+    """Signal the whole foreground group, as a terminal does; no process of it may remain."""
     family = psutil.Process(process.pid).children(recursive=True)
     assert len(family) >= started
     began = time.monotonic()
@@ -58,7 +58,7 @@ def press_ctrl_c(process: "subprocess.Popen[bytes]", started: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-def test_ctrl_c_in_the_middle_of_a_training_and_a_second_start(tmp_path: Path) -> None:
+def test_ctrl_c_during_a_training_and_a_restart(tmp_path: Path) -> None:
     port = free_port()
     settings = {"SYMBOLS": "AAPL", "CLOCK": "replay:2012-12-03T22:30:00Z:1", "PORT": str(port), "POLL_SECONDS": "0.1"}
     line = CommandLine(tmp_path, settings)
@@ -81,7 +81,7 @@ def test_ctrl_c_in_the_middle_of_a_training_and_a_second_start(tmp_path: Path) -
         process = line.start("up", log=log)
         wait_for(lambda: is_ready(port) and training_runs(tmp_path))
         assert query(tmp_path, "SELECT number, hash FROM editions") == editions
-        press_ctrl_c(process, started=2)  # nothing was forecast before the training: the worker need not be there
+        press_ctrl_c(process, started=2)  # no forecast before the training: the worker need not exist
     finally:
         kill_group(process)
     assert "Traceback" not in log.read_text()
@@ -90,7 +90,7 @@ def test_ctrl_c_in_the_middle_of_a_training_and_a_second_start(tmp_path: Path) -
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-def test_after_kill_9_the_api_is_gone_too_and_a_moved_folder_starts_again(tmp_path: Path) -> None:
+def test_after_kill_9_the_api_ends_too_and_a_moved_folder_restarts(tmp_path: Path) -> None:
     port = free_port()
     settings = {"SYMBOLS": "AAPL", "CLOCK": "replay:2012-12-03T22:30:00Z:600", "PORT": str(port), "LEASE_SECONDS": "2"}
     first, second = tmp_path / "first", tmp_path / "second"

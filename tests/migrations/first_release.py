@@ -95,8 +95,8 @@ def _models() -> Mapping[str, Sequence[Mapping[str, Any]]]:
         "model_decisions": [{"id": 1, "model_version_id": 1, "decided_at": _SEEN, "recorded_at": _RECORDED,
                              "status": "champion", "reason": "first", "figures": "{}", "run_id": 1}],
         "config_approvals": [{"id": 1, "group": "equity", "strategy": "one_step", "config_hash": "c",
-                              "forecaster": "lstm", "kind": "asked", "attempt": 1, "accepted": False, "sessions": 0,
-                              "reason": "too short", "judged_at": _SEEN, "recorded_at": _RECORDED}],
+                              "forecaster": "lstm", "kind": "attempt", "attempt": 1, "accepted": False, "sessions": 0,
+                              "reason": "too short", "decided_at": _SEEN, "recorded_at": _RECORDED}],
         "calibration_states": [{"model_version_id": 1, "calendar": "XNYS", "step": 1, "as_of": "2018-05-31",
                                 "state": "{}"}],
     }  # fmt: skip

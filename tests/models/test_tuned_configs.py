@@ -6,7 +6,7 @@ import pytest
 from models.config import Inputs, ModelConfig, Schedule, Strategy, Weighting
 from models.errors import ArtifactError
 from models.networks.lstm_numpy import forward_lstm
-from models.training.fit_network import rate_of, with_median_share
+from models.training.fit_network import cosine_rate, with_median_share
 from models.tuned_configs import tuned
 from tests.support.factories import SPY, VIX
 
@@ -85,4 +85,4 @@ def test_a_median_share_needs_the_head_over_all_steps() -> None:
 def test_the_learning_rate_follows_half_a_cosine() -> None:
     config = ModelConfig("lstm", Strategy.MULTI_STEP, learning_rate=0.008, max_epochs=2, schedule=Schedule.COSINE)
     # 0.004 * (1 + cos(pi / 4)), 0.004 * (1 + cos(3 pi / 4))
-    assert [rate_of(config, epoch) for epoch in (1, 2)] == pytest.approx([0.00682843, 0.00117157], rel=1e-5)
+    assert [cosine_rate(config, epoch) for epoch in (1, 2)] == pytest.approx([0.00682843, 0.00117157], rel=1e-5)

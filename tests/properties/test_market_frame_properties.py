@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.forecasting.spatiotemporal.images import MarketImages, cells, market_images
+from models.forecasting.spatiotemporal.images import MarketImages, image_cells, market_images
 from models.forecasting.spatiotemporal.layout import fit_layout, order_by_correlation
 from models.forecasting.spatiotemporal.pipeline import MarketPipeline
 from models.preprocessing.frame import Panel
@@ -77,7 +77,7 @@ def test_every_window_asked_for_stands_in_its_cell(seed: int, share: float) -> N
     frames = market_images(windows, asked, ROWS, 4)
     assert frames.counted.sum() == len(asked)
     assert (frames.present | ~frames.counted).all()
-    at = cells(asked, frames.as_of, ROWS)
+    at = image_cells(asked, frames.as_of, ROWS)
     np.testing.assert_array_equal(frames.gather(slice(None))[at[0], :, at[1], :, 0], asked.gather())
 
 

@@ -1,4 +1,4 @@
-"""Hand-made answers of the API, with figures that anyone can check by eye."""
+"""API answers with simple figures."""
 
 import math
 from collections.abc import Sequence
@@ -33,11 +33,11 @@ CLOSED = date(2018, 5, 28)
 
 @dataclass(frozen=True)
 class Made:
-    """What differs from one hand-made answer to the next.
+    """Parameters of an answer.
 
     Attributes:
         close: Last close.
-        spread: Half width of the 50, 80 and 95 % intervals of T as shares of the close; step k has k times as much.
+        spread: Half widths of the 50, 80 and 95 % intervals of T as shares of the close; step k has k times as much.
         n: Scored sessions.
         skill: Skill against the random walk.
         p: Its p.
@@ -60,7 +60,7 @@ class Made:
 
 
 def step(made: Made, number: int, shift: float = 0.0) -> Step:
-    """Step `number`: its median lies `shift` times its number above the close, as a share."""
+    """Return step `number`; its median is `number * shift` above the close, as a share."""
     point = made.close * (1 + shift * number)
     spans = [
         Interval(
@@ -91,7 +91,10 @@ def step(made: Made, number: int, shift: float = 0.0) -> Step:
 
 
 def answer(made: Made | None = None) -> ForecastAnswer:
-    """A forecast of AAPL as of Friday 2018-06-01: bands 1, 2 and 3 % a step, the random walk's 1.5 times as wide."""
+    """Return a forecast of AAPL as of Friday 2018-06-01: bands of 1, 2 and 3 % per step.
+
+    The random walk's bands are 1.5 times as wide.
+    """
     of = made or Made()
     walk = Made(close=of.close, spread=(0.015, 0.03, 0.045), n=of.n, skill=0.0, held=of.held)
     skill = Skill(value=of.skill, n=of.n, kind="replay", as_of=AS_OF, p=of.p)
@@ -122,7 +125,7 @@ def answer(made: Made | None = None) -> ForecastAnswer:
 
 
 def bar(day: date, close: float, opened: float | None = None, reach: float = 1.0) -> PriceBar:
-    """A bar whose high and low lie `reach` above and below its close and open."""
+    """Return a bar with high and low `reach` above and below its close and open."""
     first = close if opened is None else opened
     return PriceBar(
         session=day, open=first, high=max(first, close) + reach, low=min(first, close) - reach, close=close,
@@ -131,7 +134,7 @@ def bar(day: date, close: float, opened: float | None = None, reach: float = 1.0
 
 
 def weekdays(last: date, count: int) -> list[date]:
-    """Sessions up to `last` (inclusive), oldest first: weekdays without Memorial Day."""
+    """Return sessions up to `last` (inclusive), oldest first: weekdays without Memorial Day."""
     found: list[date] = []
     day = last
     while len(found) < count:
@@ -142,14 +145,14 @@ def weekdays(last: date, count: int) -> list[date]:
 
 
 def bars(count: int = 21, close: float = 100.0) -> list[PriceBar]:
-    """Bars up to as_of, newest first as the API has them; the last two close up and down."""
+    """Return bars up to as_of, newest first as in the API; the last two close up and down."""
     made = [bar(day, close, close) for day in weekdays(AS_OF, count)]
     return made[::-1]
 
 
 @dataclass(frozen=True)
 class Past:
-    """A past forecast of T: 80 % interval 2 % up and down."""
+    """Return a past forecast of T: 80 % interval of ±2 %."""
 
     target: date
     actual: float | None = 0.0
@@ -163,7 +166,7 @@ class Past:
 
 
 def past(rows: Sequence[Past]) -> list[PastForecast]:
-    """Past forecasts, newest first."""
+    """Return past forecasts, newest first."""
     made = [
         PastForecast(
             as_of=row.target - timedelta(days=1), step=1, target_session=row.target, strategy="multi_step",
@@ -177,7 +180,7 @@ def past(rows: Sequence[Past]) -> list[PastForecast]:
 
 
 def record(forecaster: str, number: int, skill: float | None, n: int = 252, p: float | None = 0.04) -> AccuracyItem:
-    """A track record of AAPL."""
+    """Return a track record of AAPL."""
     return AccuracyItem(
         scope_kind="symbol", scope="AAPL", strategy="multi_step", step=number, forecaster=forecaster, mode="replay",
         as_of=AS_OF, n=n, pinball=0.0027, random_walk_pinball=0.0028, skill=skill, coverage_50=0.51, coverage_80=0.77,

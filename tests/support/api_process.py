@@ -1,4 +1,4 @@
-"""The real API in a process of its own."""
+"""The real API in its own process."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from tests.support.postgres import free_port
 def start_api(
     database: Path, port: int | None = None, stderr: int | IO[str] = subprocess.PIPE
 ) -> "subprocess.Popen[str]":
-    """Start it over an SQLite file; its first line on standard output says where it listens.
+    """Start the API over an SQLite file; its first line on standard output has its URL.
 
     Args:
         database: The file; it need not be there.

@@ -1,4 +1,4 @@
-"""Versions of known pasts, and what a back-fill left behind, for the tests of back-fills."""
+"""Versions with a known history, and the results of a backfill, for the tests of backfills."""
 
 from dataclasses import replace
 from datetime import date, datetime
@@ -23,26 +23,26 @@ NORMAL = (-1.96, -1.28, -0.67, 0.0, 0.67, 1.28, 1.96)
 
 
 def fill_desk(desk: Desk, *symbols: str) -> None:
-    """Symbols with 330 bars up to `LAST`, and market time on the day after."""
+    """Return symbols with 330 bars up to `LAST`, and market time on the day after."""
     for seed, symbol in enumerate(symbols or ("AAA",), start=1):
         desk.add(History(symbol, LAST, random_closes(330, seed)))
     desk.move(datetime.fromisoformat("2018-06-09T12:00Z"))
 
 
 def fill(desk: Desk, first: date, last: date, *symbols: str) -> BackfillSummary:
-    """Back-fill XNYS."""
+    """Backfill XNYS."""
     return backfill(desk.context, BackfillRequest("XNYS", first, last, symbols))
 
 
 def add_network_of(desk: Desk, data_until: str | None, decided: str, status: str = "champion", seed: int = 1) -> int:
-    """A multi-step network whose data end at an instant, decided on at another (both as 2018-05-31T21:30)."""
+    """Record a multi-step network: its data end at one instant, its decision is at another (2018-05-31T21:30)."""
     config = ModelConfig("lstm", Strategy.MULTI_STEP, units=3, seeds=(0,))
     artifact = save_network(config, seed, desk.context.settings.artifact_dir)
     return _add(desk, artifact, data_until, (decided, status))
 
 
 def add_walk_of(desk: Desk, data_until: str | None, decided: str, status: str = "champion", wide: float = 1.0) -> int:
-    """The same of a multi-step random walk, some times as wide as the normal distribution."""
+    """The same for a multi-step random walk, wider than the normal distribution by a factor."""
     rows = (tuple(wide * each for each in NORMAL),) * 3
     walk = RandomWalk(random_walk_config(Strategy.MULTI_STEP), rows, (0, 0, 0), None)
     path, sha256 = save_artifact(Artifact(walk.config, walk.to_dict(), {}, {}), desk.context.settings.artifact_dir)
@@ -51,21 +51,21 @@ def add_walk_of(desk: Desk, data_until: str | None, decided: str, status: str = 
 
 
 def decide_on(desk: Desk, version: int, at: str, status: str) -> None:
-    """A decision on a version at an instant."""
+    """Record a decision on a version at an instant."""
     instant = datetime.fromisoformat(at + "Z")
     with desk.database.transaction() as connection:
         decide(connection, version, Decision(status, f"{status} since {at}", {}), Recorded(instant, instant, None))
 
 
 def served_by(desk: Desk, strategy: str = "multi_step") -> dict[date, tuple[int, str]]:
-    """as_of -> (version, reason) of what the back-filled editions served, of one symbol."""
+    """Return as_of -> (version, reason) of a symbol's served forecasts in backfilled editions."""
     days = {row.number: row.as_of for row in desk.rows(editions, mode="backfill")}
     items = [row for row in desk.rows(served_forecasts, strategy=strategy) if row.edition in days]
     return {days[row.edition]: (row.model_version_id, row.reason) for row in items}
 
 
 def forecasters(desk: Desk, as_of: date, strategy: str = "multi_step") -> set[int]:
-    """Versions with a stored forecast from a session."""
+    """Return the versions with a stored forecast as of a session."""
     return {row.model_version_id for row in desk.rows(forecasts, as_of=as_of, strategy=strategy)}
 
 

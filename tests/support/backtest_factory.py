@@ -1,4 +1,4 @@
-"""Backtest files of a simulated panel whose truth is known: Gaussian returns of known volatility."""
+"""Backtest files of a simulated panel: Gaussian returns of known volatility."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Panel:
 
 
 def simulate(symbols: int = 8, sessions: int = 260, seed: int = 0) -> Panel:
-    """A panel on weekdays from 2015-01-01."""
+    """Return a panel on weekdays from 2015-01-01."""
     random = np.random.default_rng(seed)
     days = np.busday_offset("2015-01-01", np.arange(sessions), roll="forward").astype("datetime64[D]")
     waves = 1 + 0.6 * np.sin(np.arange(sessions) / 20)
@@ -42,7 +42,7 @@ def simulate(symbols: int = 8, sessions: int = 260, seed: int = 0) -> Panel:
 
 @dataclass(frozen=True, slots=True)
 class Maker:
-    """How a simulated forecaster forecasts.
+    """Parameters of a simulated forecaster.
 
     Attributes:
         forecaster: Its name in the file.
@@ -50,10 +50,10 @@ class Maker:
         width: Factor on the true standard deviation: 1 is calibrated.
         raw_width: The same before calibration.
         copy: Share of as_of's own return that the median repeats.
-        insight: Share of the outcome that the median knows beforehand, which nobody honest has.
+        insight: Share of the outcome that the median contains: look-ahead.
         lookback: Its lookback.
-        seed: Its seed, None for what would be served.
-        refit: As_of sessions between fits; 0 leaves the fold out.
+        seed: Its seed, None for a forecast as served.
+        refit: As_of sessions between fits; 0 = no fold column.
     """
 
     forecaster: str
@@ -68,7 +68,7 @@ class Maker:
 
 
 def rows_of(panel: Panel, maker: Maker) -> pd.DataFrame:
-    """The rows of one forecaster: every symbol, every session whose three targets are known, every step."""
+    """Return the rows of one forecaster: every symbol, every session with three known targets, every step."""
     horizon = 1 if maker.strategy == "one_step" else 3
     as_of = np.arange(1, len(panel.sessions) - 3)
     parts = []
@@ -101,12 +101,12 @@ def rows_of(panel: Panel, maker: Maker) -> pd.DataFrame:
 
 
 def write_backtest(path: Path, panel: Panel, makers: Sequence[Maker]) -> Path:
-    """Write what some forecasters said of a panel, as `tplus backtest` writes it."""
+    """Write forecasts of a panel, as `tplus backtest` writes them."""
     return write_frame(path, pd.concat([rows_of(panel, maker) for maker in makers], ignore_index=True))
 
 
 def write_frame(path: Path, frame: pd.DataFrame) -> Path:
-    """Write rows with dates as dates."""
+    """Write rows, with dates stored as dates."""
     shown = frame.assign(
         as_of=pd.to_datetime(frame["as_of"]).dt.date, target_session=pd.to_datetime(frame["target_session"]).dt.date
     )
@@ -118,7 +118,7 @@ def write_frame(path: Path, frame: pd.DataFrame) -> Path:
 
 
 def table_of(frame: pd.DataFrame) -> ForecastTable:
-    """Rows as `rows_of` makes them, as the table that the comparison works on, without a file between."""
+    """Return rows of `rows_of` as the table that the comparison uses, without a file."""
     names = [f"{f}|{s}|{k}" for f, s, k in zip(frame["forecaster"], frame["strategy"], frame["lookback"], strict=True)]
     who, entry = np.unique(names, return_inverse=True)
     symbols, symbol = np.unique(frame["symbol"].to_numpy(str), return_inverse=True)
@@ -142,5 +142,5 @@ def table_of(frame: pd.DataFrame) -> ForecastTable:
 
 
 def table_from(panel: Panel, *makers: Maker) -> ForecastTable:
-    """What some forecasters said of a panel, as a table."""
+    """Return forecasts of a panel as a table."""
     return table_of(pd.concat([rows_of(panel, maker) for maker in makers], ignore_index=True))

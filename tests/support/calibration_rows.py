@@ -1,4 +1,4 @@
-"""Generated forecasts and outcomes for calibration to walk through."""
+"""Generated forecasts and outcomes for tests of calibration."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ RAW = np.array([-0.04, -0.025, -0.01, 0.0, 0.01, 0.025, 0.04])
 
 
 def make_rows(days: int, symbols: int, horizon: int, seed: int) -> CalibrationRows:
-    """Normal random walks of differing volatility, forecast by quantiles that are somewhat too narrow.
+    """Return normal random walks of differing volatility, with quantiles that are somewhat too narrow.
 
     A forecast's own bar is final at 22:00 of its day; the outcome of step h h days later. The last days' outcomes
     are unknown.

@@ -1,4 +1,4 @@
-"""The real command line in a process of its own, in a folder and environment of its own."""
+"""The real command line in its own process, folder and environment."""
 
 import json
 import os
@@ -16,12 +16,12 @@ from tests.support.paths import ROOT
 
 _RUN = "from service.cli import main; main()"
 LIMIT = 30.0
-"""Real seconds after which a command is taken to hang."""
+"""Real seconds after which a command counts as hanging."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """How a command ended."""
+    """Result of a command."""
 
     status: int
     out: str
@@ -34,11 +34,11 @@ class Answer:
 
     @property
     def sentence(self) -> str:
-        """The one line it ended with on standard error, where there was no traceback."""
+        """The last line on standard error, without a traceback."""
         assert "Traceback" not in self.error + self.out, self.error[-2000:]
-        told = [line for line in self.error.splitlines() if line.startswith("tplus: ")]
-        assert len(told) == 1, self.error[-2000:]
-        return told[0].removeprefix("tplus: ")
+        lines = [line for line in self.error.splitlines() if line.startswith("tplus: ")]
+        assert len(lines) == 1, self.error[-2000:]
+        return lines[0].removeprefix("tplus: ")
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,13 @@ class CommandLine:
 
     @property
     def environment(self) -> dict[str, str]:
-        """This process's environment with the test's settings and no others."""
+        """Return this process's environment with only the test's settings."""
         plain = {name: value for name, value in os.environ.items() if not name.startswith("TPLUS_")}
         chosen = {"DATA_DIR": str(self.folder), "REFERENCE_SYMBOLS": "", **self.settings}
         return plain | {"PYTHONPATH": str(ROOT)} | {f"TPLUS_{name}": value for name, value in chosen.items()}
 
     def having(self, **settings: str) -> "CommandLine":
-        """The same with other settings."""
+        """Return the same command line with other settings."""
         return CommandLine(self.folder, {**self.settings, **settings})
 
     def run(self, *words: str) -> Answer:
@@ -69,7 +69,7 @@ class CommandLine:
         return Answer(*command_server().run(words, self.environment, self.folder, LIMIT))
 
     def start(self, *words: str, log: Path) -> "subprocess.Popen[bytes]":
-        """Start a command that goes on; its output is appended to a file."""
+        """Start a long-running command; its output is appended to a file."""
         with log.open("ab") as out:
             return subprocess.Popen(
                 [sys.executable, "-c", _RUN, *words],
@@ -82,15 +82,15 @@ class CommandLine:
 
 
 def wait_for(what: Callable[[], bool], seconds: float = LIMIT) -> None:
-    """Poll until something holds; fails after some real seconds."""
+    """Poll until a condition holds; fails after some real seconds."""
     deadline = time.monotonic() + seconds
     while not what():
-        assert time.monotonic() < deadline, "what was waited for did not happen in time"
+        assert time.monotonic() < deadline, "the condition did not hold in time"
         time.sleep(0.05)
 
 
 def kill_group(process: "subprocess.Popen[bytes]") -> None:
-    """End a started command and whatever it started in its group, the hard way."""
+    """Kill a started command and its process group."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:

@@ -1,7 +1,8 @@
-"""Commands in processes forked from one that has imported the command line: the imports take 2 s of CPU each time.
+"""Runs commands in forks of a process that has imported the command line: the imports take 2 s of CPU.
 
-The server has one thread. A forked process leaves `serve` and goes on to `main()`, as one started by itself does, with
-the arguments, environment and folder of its request and its output in files. It ends when the test run does.
+The server has one thread. A forked process returns from `serve` and calls `main()` like a process started
+alone, with the arguments, environment and folder of its request and its output in files. The server ends with the test
+run.
 """
 
 import gc
@@ -35,7 +36,7 @@ class CommandServer:
             listener = ends.enter_context(socket.socket(socket.AF_UNIX))
             listener.bind(self._address)
             listener.listen(64)
-            # One thread, so that forking is safe: OpenBLAS would start others when NumPy is imported.
+            # One thread, so that forking is safe: OpenBLAS would start more when NumPy is imported.
             environment = os.environ | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _SERVER, str(listener.fileno())],
@@ -52,7 +53,7 @@ class CommandServer:
 
         Args:
             words: Arguments after the program's name.
-            environment: All of its environment.
+            environment: Its whole environment.
             folder: Its working folder.
             limit_seconds: Time after which it is killed.
 
@@ -81,7 +82,7 @@ class CommandServer:
             return status, out, error
 
     def close(self) -> None:
-        """End the server."""
+        """Stop the server."""
         self._ends.close()
 
     def _end(self) -> None:
@@ -95,7 +96,7 @@ _servers: list[CommandServer] = []
 
 
 def command_server() -> CommandServer:
-    """The test run's server, started when it is first wanted."""
+    """Return the test run's server, started at first use."""
     with _lock:
         if not _servers:
             _servers.append(CommandServer())
@@ -103,21 +104,21 @@ def command_server() -> CommandServer:
 
 
 def close_command_server() -> None:
-    """End the test run's server if there is one."""
+    """Stop the test run's server if there is one."""
     with _lock:
         while _servers:
             _servers.pop().close()
 
 
 def serve() -> None:
-    """The server's side: returns in each forked process, its request carried out up to the call of `main`."""
+    """Serve requests; returns in each forked process, ready to call `main`."""
     import_commands()
     gc.collect()
-    gc.freeze()  # otherwise each process goes through all that was imported once more when it ends: 0.6 s of CPU
+    gc.freeze()  # otherwise each process collects all imported objects at its end: 0.6 s of CPU
     listener = socket.socket(fileno=int(sys.argv[1]))
     running: dict[int, socket.socket] = {}
 
-    def tell_ended(*_: object) -> None:
+    def notify_ended(*_: object) -> None:
         while running:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
@@ -125,7 +126,7 @@ def serve() -> None:
             with running.pop(pid) as connection:
                 connection.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
 
-    signal.signal(signal.SIGCHLD, tell_ended)
+    signal.signal(signal.SIGCHLD, notify_ended)
     while True:
         readable, _, _ = select.select([listener, sys.stdin], [], [])
         if sys.stdin in readable:
@@ -146,7 +147,7 @@ def serve() -> None:
 
 
 def import_commands() -> None:
-    """Import what the commands need; TensorFlow hangs in a fork and must not be among it."""
+    """Import the modules of the commands; not TensorFlow, which hangs in a fork."""
     from importlib import import_module
 
     from service.cli.main import COMMANDS
@@ -157,7 +158,7 @@ def import_commands() -> None:
 
 
 def become(request: Mapping[str, Any]) -> None:
-    """Take a request's arguments, environment, folder and files, and the signals of a new process."""
+    """Take over a request's arguments, environment, folder and files, and reset the signals."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
     os.environ.clear()

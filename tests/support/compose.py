@@ -1,4 +1,4 @@
-"""Reading compose files as an engine would: variables filled in, overrides laid over, spans and sizes as numbers."""
+"""Reads compose files as an engine does: with variables and overrides, durations and sizes as numbers."""
 
 import re
 from typing import Any
@@ -15,12 +15,12 @@ _SIZES = {"k": 2**10, "m": 2**20, "g": 2**30}
 
 
 def variables(name: str) -> dict[str, str | None]:
-    """The variables of a file and their defaults, None where there is none."""
+    """Return the variables of a file and their defaults, None without a default."""
     return {found["name"]: found["default"] for found in _VARIABLE.finditer((ROOT / name).read_text())}
 
 
 def read(*names: str) -> Document:
-    """The files, later ones laid over earlier ones, every variable at its default."""
+    """Return the merged files, later ones first in precedence, every variable at its default."""
     document: Document = {}
     for name in names:
         document = laid_over(document, _filled(yaml.safe_load((ROOT / name).read_text())))
@@ -31,14 +31,14 @@ def read(*names: str) -> Document:
 
 
 def handed_on(name: str) -> set[str]:
-    """Variables that some service of a file gets from the shell or `.env`, with or without a default in the file."""
+    """Return the variables that a service of a file gets from the shell or `.env`."""
     services = yaml.safe_load((ROOT / name).read_text())["services"].values()
     pairs = [pair for service in services for pair in service.get("environment", {}).items()]
     return {key for key, value in pairs if value is None or f"${{{key}:-" in str(value)}
 
 
 def _filled(value: Any) -> Any:
-    """Variables are filled in after reading, as engines do it: an empty one is an empty text and not null."""
+    """Replace variables after parsing, as engines do: an empty one is an empty text and not null."""
     if isinstance(value, dict):
         return {key: _filled(each) for key, each in value.items()}
     if isinstance(value, list):
@@ -47,7 +47,7 @@ def _filled(value: Any) -> Any:
 
 
 def laid_over(under: Document, over: Document) -> Document:
-    """Mappings are joined, everything else is replaced."""
+    """Merge mappings; replace everything else."""
     joined = dict(under)
     for key, value in over.items():
         before = joined.get(key)
@@ -56,19 +56,19 @@ def laid_over(under: Document, over: Document) -> Document:
 
 
 def seconds(span: str) -> int:
-    """A span like `1m30s`."""
+    """Return a duration such as `1m30s` in seconds."""
     parts = re.findall(r"(\d+)([hms])", span)
-    assert "".join(number + unit for number, unit in parts) == span, f"{span!r} is no span"
+    assert "".join(number + unit for number, unit in parts) == span, f"{span!r} is not a duration"
     return sum(int(number) * _UNITS[unit] for number, unit in parts)
 
 
 def size(text: str) -> int:
-    """A size like `512m` in bytes."""
+    """Return a size such as `512m` in bytes."""
     return int(text[:-1]) * _SIZES[text[-1]]
 
 
 def in_memory(service: Document) -> dict[str, dict[str, str]]:
-    """Options by folder of what a service keeps in memory: `/run:mode=0700` is `{"/run": {"mode": "0700"}}`."""
+    """Return the options of a service's tmpfs mounts: `/run:mode=0700` is `{"/run": {"mode": "0700"}}`."""
     entries = [entry.partition(":") for entry in service.get("tmpfs", ())]
     pairs = {
         folder: [option.partition("=") for option in options.split(",") if option] for folder, _, options in entries
@@ -77,7 +77,7 @@ def in_memory(service: Document) -> dict[str, dict[str, str]]:
 
 
 def order(services: Document) -> list[str]:
-    """Services in the order of their dependencies, none before what it waits for."""
+    """Return the services in the order of their dependencies."""
     done: list[str] = []
     while len(done) < len(services):
         ready = [

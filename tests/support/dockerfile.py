@@ -1,4 +1,4 @@
-"""Reading a Dockerfile and its .dockerignore as far as tests need it."""
+"""Reads a Dockerfile and its .dockerignore as far as tests need it."""
 
 import re
 import shlex
@@ -27,8 +27,8 @@ class Stage:
 
     Attributes:
         name: Its name.
-        base: The image or stage it begins with.
-        instructions: What stands in it, in order.
+        base: Its base image or stage.
+        instructions: Its instructions, in order.
     """
 
     name: str
@@ -36,12 +36,12 @@ class Stage:
     instructions: list[Instruction] = field(default_factory=list)
 
     def of(self, word: str) -> list[str]:
-        """The texts of one kind of instruction."""
+        """Return the texts of one kind of instruction."""
         return [each.text for each in self.instructions if each.word == word]
 
 
 def instructions(text: str) -> Iterator[Instruction]:
-    """The instructions of a Dockerfile in order; comments are left out."""
+    """Return the instructions of a Dockerfile in order, without comments."""
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     for line in re.sub(r"\\\n", " ", "\n".join(lines)).splitlines():
         if line.strip():
@@ -50,7 +50,7 @@ def instructions(text: str) -> Iterator[Instruction]:
 
 
 def stages(text: str) -> dict[str, Stage]:
-    """The stages by name, in order."""
+    """Return the stages by name, in order."""
     found: dict[str, Stage] = {}
     current: Stage | None = None
     for each in instructions(text):
@@ -63,7 +63,7 @@ def stages(text: str) -> dict[str, Stage]:
 
 
 def copied(stage: Stage) -> list[tuple[list[str], str]]:
-    """Sources and destination of every COPY from the build context."""
+    """Return sources and destination of every COPY from the build context."""
     found = []
     for text in stage.of("COPY"):
         words = shlex.split(text)
@@ -74,7 +74,7 @@ def copied(stage: Stage) -> list[tuple[list[str], str]]:
 
 
 def ignored(path: str, rules: str) -> bool:
-    """Whether a .dockerignore keeps a path from the engine: the last rule that fits it or a folder above it decides."""
+    """Return whether a .dockerignore excludes a path; the last rule that matches it or a parent folder decides."""
     parts = Path(path).parts
     above = ["/".join(parts[: count + 1]) for count in range(len(parts))]
     out = False

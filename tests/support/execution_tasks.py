@@ -10,7 +10,7 @@ Report = Callable[[Any], None]
 
 
 def whereabouts(_request: None, _report: Report) -> int:
-    """The id of the process it runs in."""
+    """Return the id of the process that runs the task."""
     return os.getpid()
 
 
@@ -27,15 +27,15 @@ def fail(sentence: str, _report: Report) -> None:
 
 
 def die(_request: None, _report: Report) -> None:
-    """End the process at once, as the kernel does when memory runs out."""
+    """Kill the process, as the kernel does when memory runs out."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def sleep(seconds: float, _report: Report) -> None:
-    """Take long."""
+    """Sleep."""
     time.sleep(seconds)
 
 
 def mutter(words: str, _report: Report) -> None:
-    """Write past Python, straight to the descriptor of standard error."""
+    """Write directly to the descriptor of standard error."""
     os.write(2, words.encode())

@@ -1,4 +1,4 @@
-"""Random frames and panels for tests: geometric random walks on real-looking session grids."""
+"""Random price histories and panels for tests: geometric random walks on realistic session grids."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ _HALF_DAY_EVERY = 50
 def make_frame(
     symbol: str, n: int, seed: int, holes: Sequence[int] = (), calendar: str = "XNYS", sigma: float = 0.02
 ) -> PriceHistory:
-    """A random walk of `n` sessions from 2000-01-03; XNYS bars are final at 22:30 UTC, XTKS at 07:30.
+    """Return a random walk of `n` sessions from 2000-01-03; XNYS bars are final at 22:30 UTC, XTKS at 07:30.
 
     Every fiftieth session is a half day, final three hours earlier. `holes` are rows without a bar.
     """
@@ -42,7 +42,7 @@ def make_frame(
 
 
 def frame_of_closes(close: NDArray[np.float64], symbol: str = "AAA") -> PriceHistory:
-    """A frame with the given closes as open, high and low too, and a volume of 1,000 shares."""
+    """Return a price history with the given closes as open, high and low too, and a volume of 1,000 shares."""
     grid = make_frame(symbol, len(close), seed=0)
     volume = np.where(np.isnan(close), np.nan, 1000.0)
     return PriceHistory(
@@ -51,7 +51,7 @@ def frame_of_closes(close: NDArray[np.float64], symbol: str = "AAA") -> PriceHis
 
 
 def make_panel(n: int, seed: int, symbols: Sequence[str] = ("AAA", "BBB"), tokyo: Sequence[str] = ("7203.T",)) -> Panel:
-    """New York symbols and Tokyo symbols pooled, with SPY and ^VIX on the New York grid."""
+    """Return a panel of New York and Tokyo symbols, with SPY and ^VIX on the New York sessions."""
     names = [(name, "XNYS") for name in symbols] + [(name, "XTKS") for name in tokyo]
     frames = tuple(
         make_frame(name, n, seed * 100 + index, calendar=calendar) for index, (name, calendar) in enumerate(names)
@@ -66,12 +66,12 @@ def make_panel(n: int, seed: int, symbols: Sequence[str] = ("AAA", "BBB"), tokyo
 def make_recipe(
     strategy: Strategy = Strategy.MULTI_STEP, lookback: int = 5, references: tuple[Reference, ...] = (SPY, VIX)
 ) -> ModelConfig:
-    """A recipe with SPY and ^VIX among its inputs."""
+    """Return a model config with SPY and ^VIX among its inputs."""
     return ModelConfig("lstm", strategy, lookback=lookback, references=references)
 
 
 def with_changes(frame: PriceHistory, rows: slice | NDArray[np.bool_], seed: int) -> PriceHistory:
-    """The frame with other prices in some rows, a fifth of them turned into holes."""
+    """Return the history with other prices in some rows; a fifth of them become missing."""
     random = np.random.default_rng(seed)
     columns = [column.copy() for column in (frame.open, frame.high, frame.low, frame.close, frame.volume)]
     for column in columns:
@@ -85,18 +85,18 @@ def with_changes(frame: PriceHistory, rows: slice | NDArray[np.bool_], seed: int
 
 
 def after(frame: PriceHistory, instant: np.datetime64) -> NDArray[np.bool_]:
-    """Rows that are not final at an instant."""
+    """Return a mask of the rows that are not final at an instant."""
     later: NDArray[np.bool_] = frame.final_at > instant
     return later
 
 
 def known_at(frame: PriceHistory, instant: np.datetime64) -> PriceHistory:
-    """The frame as it stood at an instant."""
+    """Return the history as it was at an instant."""
     return frame.until(int(np.searchsorted(frame.final_at, instant, side="right")))
 
 
 def last_rows(panel: Panel, rows: int) -> Panel:
-    """Only the last rows of every frame and reference."""
+    """Return only the last rows of every history and reference."""
 
     def cut(frame: PriceHistory) -> PriceHistory:
         return frame.slice(max(0, len(frame) - rows), len(frame))

@@ -1,4 +1,4 @@
-"""A price source made by hand, and the world around it: what tests of the pull hold in their hands."""
+"""A fake price source, and a database around it, for tests of the pull."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ NEW_YORK = InstrumentMeta(name="A company", exchange="NMS", currency="USD", inst
 def bars_frame(
     sessions: Sequence[date], closes: Sequence[float], changes: Mapping[tuple[int, str], float] | None = None
 ) -> pd.DataFrame:
-    """Bars whose open is the close, high 1 % above, low 1 % below, volume 1000; `changes` sets single figures."""
+    """Return bars: open = close, high 1 % above, low 1 % below, volume 1000; `changes` sets single figures."""
     close = np.array(closes, np.float64)
     columns = {"open": close, "high": close * 1.01, "low": close * 0.99, "close": close}
     frame = pd.DataFrame(columns | {"volume": np.full(len(close), 1000.0)}, index=pd.DatetimeIndex(sessions))
@@ -36,7 +36,7 @@ def bars_frame(
 
 @dataclass
 class FakeSource:
-    """Answers with what a test put in; a symbol may hold an error instead. Serves no session after `at`'s date."""
+    """Serves the series of a test; a symbol may have an error instead. Serves no session after `at`'s date."""
 
     name: str = "fake"
     can_replay: bool = True
@@ -48,7 +48,7 @@ class FakeSource:
     runs: int = 0
 
     def fetch(self, symbol: str, start: date | None, at: datetime) -> FetchedPrices:
-        """What was put in, from `start` on."""
+        """Return the stored series from `start` on."""
         self.asked.append((symbol, start))
         if symbol in self.errors:
             raise self.errors[symbol]
@@ -65,11 +65,11 @@ class FakeSource:
         return FetchedPrices(symbol, chosen, tuple(listed), self.metas.get(symbol, NEW_YORK))
 
     def symbols(self) -> tuple[str, ...]:
-        """What was put in, sorted."""
+        """Return the symbols, sorted."""
         return tuple(sorted(self.bars))
 
     def record(self) -> Record | None:
-        """No record."""
+        """Return None: there is no record."""
         return None
 
     def begin_run(self) -> None:
@@ -87,14 +87,14 @@ class World:
     volatility: frozenset[str] = frozenset()
 
     def pull(self, session: date, *symbols: str, at: datetime | None = None) -> dict[str, PullOutcome]:
-        """Pull at 23:00 UTC of the session, half an hour after XNYS settles; outcomes in the order they came."""
+        """Pull at 23:00 UTC of the session, half an hour after XNYS settles; returns the outcomes in order."""
         moment = evening(session) if at is None else at
         context = PullContext(self.database, self.source, self.settings, get_calendar, self.volatility)
-        wanted = self.instruments(*(symbols or self.source.symbols()))
-        return {outcome.symbol: outcome for outcome in pull_symbols(context, wanted, session, moment)}
+        instruments = self.instruments(*(symbols or self.source.symbols()))
+        return {outcome.symbol: outcome for outcome in pull_symbols(context, instruments, session, moment)}
 
     def instruments(self, *symbols: str) -> tuple[Instrument, ...]:
-        """The instruments in the order asked, added where they are new."""
+        """Return the instruments in the given order; new ones are added."""
         with self.database.transaction() as connection:
             add_symbols(connection, symbols, datetime(2024, 1, 1, tzinfo=UTC), self.settings.group_of)
             found = {one.symbol: one for one in list_instruments(connection, symbols)}
@@ -102,5 +102,5 @@ class World:
 
 
 def evening(session: date) -> datetime:
-    """23:00 UTC of a date."""
+    """Return 23:00 UTC of a date."""
     return datetime(session.year, session.month, session.day, 23, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""How far two float32 computations of one network may lie apart, from the arithmetic alone."""
+"""Bounds for the difference of two float32 computations of one network."""
 
 from collections.abc import Iterable
 
@@ -12,7 +12,7 @@ CONFIDENCE = 2.0
 
 
 def float32_tolerance(summands: int, depth: int, values: np.ndarray) -> float:
-    """Absolute tolerance between two implementations of one network, each in float32.
+    """Return the absolute tolerance between two float32 implementations of one network.
 
     The rounding errors of a sum of `n` products are independent enough to grow with `sqrt(n)`:
     `|error| <= lambda * sqrt(n) * u * |terms|` (Higham and Mary 2019). Activations have a slope of 1 at most, so the
@@ -31,11 +31,11 @@ def float32_tolerance(summands: int, depth: int, values: np.ndarray) -> float:
 
 
 def longest_sum(arrays: Iterable[np.ndarray]) -> int:
-    """Most products in one sum of a network with these arrays: of each kernel all axes but the last."""
+    """Return the largest number of products in one sum of a network: all axes of a kernel but the last."""
     return max(int(np.prod(array.shape[:-1])) for array in arrays)
 
 
 def assert_equal_in_float32(found: np.ndarray, expected: np.ndarray, arrays: Iterable[np.ndarray], depth: int) -> None:
-    """Assert that two float32 answers of a network with these arrays differ by rounding alone."""
+    """Assert that two float32 answers of a network with these arrays differ by rounding only."""
     tolerance = float32_tolerance(longest_sum(arrays), depth, expected)
     np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)

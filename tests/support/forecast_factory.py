@@ -1,4 +1,4 @@
-"""A desk for tests of the ledger's side: a real database, hand-made bars, and jobs run in this process."""
+"""A real database with generated bars, and jobs run in this process, for tests of the ledger."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -52,31 +52,31 @@ SHAPE = (-0.06, -0.04, -0.02, 0.0, 0.02, 0.04, 0.06)
 
 
 def utc(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> datetime:
-    """An aware UTC instant."""
+    """Return an aware UTC instant."""
     return datetime(year, month, day, hour, minute, tzinfo=UTC)
 
 
 def sessions_until(last: date, n: int, calendar: str = "XNYS") -> list[date]:
-    """The `n` sessions that end with `last`."""
+    """Return the `n` sessions that end with `last`."""
     return get_calendar(calendar, date(1990, 1, 1), last).sessions(last - timedelta(days=2 * n + 30), last)[-n:]
 
 
 def random_closes(n: int, seed: int, sigma: float = 0.02) -> list[float]:
-    """A geometric random walk from 50."""
+    """Return a geometric random walk from 50."""
     steps = np.random.default_rng(seed).normal(0, sigma, n)
     closes: list[float] = (50 * np.exp(np.cumsum(steps))).round(4).tolist()
     return closes
 
 
 class InProcess:
-    """An executor without a process; `meanwhile` is what happens in the world while it works."""
+    """An executor without a process; `meanwhile` is called after each task."""
 
     def __init__(self) -> None:
         self.meanwhile: Callable[[], None] | None = None
         self.requests: list[Any] = []
 
     def run(self, task: Task[Request, Answer], request: Request, report: Callable[[Any], None] | None = None) -> Answer:
-        """Run the task here; an error of its own comes back as from another process."""
+        """Run the task here; its errors are raised as from another process."""
         self.requests.append(request)
         try:
             answer = task(request, report or (lambda _: None))
@@ -87,11 +87,11 @@ class InProcess:
         return answer
 
     def close(self) -> None:
-        """Nothing to end."""
+        """Do nothing."""
 
 
 class Recorder(SilentReporter):
-    """Keeps what it is told."""
+    """Records every report."""
 
     def __init__(self) -> None:
         self.editions: list[EditionSummary] = []
@@ -100,25 +100,25 @@ class Recorder(SilentReporter):
         self.decisions: list[tuple[str, str, str]] = []
 
     def edition(self, summary: EditionSummary) -> None:
-        """Kept."""
+        """Record it."""
         self.editions.append(summary)
 
     def scores(self, summary: ScoreSummary) -> None:
-        """Kept."""
+        """Record it."""
         self.scored.append(summary)
 
     def notice(self, sentence: str, symbols: Sequence[str] = ()) -> None:
-        """Kept, without its symbols."""
+        """Record the notice with its symbols."""
         self.notices.append(" ".join((sentence, *symbols)))
 
     def decision(self, group: str, strategy: str, sentence: str) -> None:
-        """Kept."""
+        """Record it."""
         self.decisions.append((group, strategy, sentence))
 
 
 @dataclass(frozen=True)
 class History:
-    """Closes of one symbol that end with a session; None is a hole."""
+    """Closes of one symbol that end with a session; None = missing."""
 
     symbol: str
     last: date
@@ -130,7 +130,7 @@ class History:
 
 @dataclass
 class Desk:
-    """One database with everything a job needs."""
+    """A database with everything a job needs."""
 
     database: Database
     context: ServiceContext
@@ -144,7 +144,7 @@ class Desk:
         self.context.calendars.widen(now)
 
     def add(self, history: History) -> None:
-        """An instrument with its bars and its calendar's sessions."""
+        """Add an instrument with its bars and its calendar's sessions."""
         days = sessions_until(history.last, len(history.closes), history.calendar)
         calendars = self.context.calendars.get(history.calendar)
         with self.database.transaction() as connection:
@@ -153,7 +153,7 @@ class Desk:
         self.put(history.symbol, {d: c for d, c in zip(days, history.closes, strict=True) if c is not None})
 
     def put(self, symbol: str, closes: dict[date, float]) -> None:
-        """More bars, final whatever the hour."""
+        """Add more bars, final at any hour."""
         rows = [
             {
                 "symbol": symbol, "session": day, "open": close, "high": close * 1.01, "low": close * 0.99,
@@ -166,13 +166,13 @@ class Desk:
                 connection.execute(insert(bars), rows)
 
     def correct(self, symbol: str, session: date, close: float) -> None:
-        """The vendor changes a close."""
+        """Change a close at the vendor."""
         mine = (bars.c.symbol == symbol, bars.c.session == session)
         with self.database.transaction() as connection:
             connection.execute(update(bars).where(*mine).values(close=close, revision=bars.c.revision + 1))
 
     def act(self, symbol: str, ex_date: date, kind: str, value: float) -> None:
-        """An action becomes known."""
+        """Add a corporate action."""
         with self.database.transaction() as connection:
             connection.execute(
                 insert(corporate_actions).values(
@@ -181,13 +181,13 @@ class Desk:
             )
 
     def close_session(self, calendar: str, session: date) -> None:
-        """A session turns out closed."""
+        """Mark a session as closed."""
         mine = (sessions.c.calendar == calendar, sessions.c.session == session)
         with self.database.transaction() as connection:
             connection.execute(update(sessions).where(*mine).values(state="closed"))
 
     def run(self, job: str, session: date, scope: str = "XNYS", sequence: int = 0) -> Run:
-        """Plan a run unless it is there, and claim it; a waiting one is claimed again when its time has come."""
+        """Plan a run unless it exists, and claim it; a waiting one is claimed again once it is due."""
         calendars = self.context.calendars
         due = calendars.final_at(scope if job != "train" else "XNYS", session)
         with self.database.transaction() as connection:
@@ -199,30 +199,30 @@ class Desk:
         return run
 
     def forecast(self, as_of: date, calendar: str = "XNYS", sequence: int = 0) -> dict[str, Outcome]:
-        """A forecast run at the market time as it stands; its outcomes by symbol."""
+        """Do a forecast run at the current market time; returns its outcomes by symbol."""
         run = self.run("forecast", as_of, calendar, sequence)
         forecast(self.context, run)
         return self.outcomes(run)
 
     def pull(self, session: date, calendar: str = "XNYS") -> dict[str, Outcome]:
-        """A pull run at the market time as it stands; its outcomes by symbol."""
+        """Do a pull run at the current market time; returns its outcomes by symbol."""
         run = self.run("pull", session, calendar)
         pull(self.context, run)
         return self.outcomes(run)
 
     def score(self, session: date, calendar: str = "XNYS", sequence: int = 0) -> dict[str, Outcome]:
-        """A score run at the market time as it stands; its outcomes by symbol."""
+        """Do a score run at the current market time; returns its outcomes by symbol."""
         run = self.run("score", session, calendar, sequence)
         score(self.context, run)
         return self.outcomes(run)
 
     def outcomes(self, run: Run) -> dict[str, Outcome]:
-        """What a run did, by symbol."""
+        """Return the outcomes of a run by symbol."""
         with self.database.reading() as connection:
             return {outcome.symbol: outcome for outcome in read_outcomes(connection, run.id)}
 
     def rows(self, table: Table, **where: object) -> list[Any]:
-        """Rows of a table, in the order of its first column."""
+        """Return the rows of a table, by its first column."""
         query = select(table).order_by(next(iter(table.c)))
         for name, value in where.items():
             query = query.where(table.c[name] == value)
@@ -230,7 +230,7 @@ class Desk:
             return list(connection.execute(query))
 
     def served(self, edition: int) -> dict[tuple[str, str], tuple[str, str]]:
-        """(symbol, strategy) -> (architecture, reason) of one edition."""
+        """Return (symbol, strategy) -> (forecaster, reason) of one edition."""
         names = {version.id: version.forecaster for version in self.rows(model_versions)}
         return {
             (item.symbol, item.strategy): (names[item.model_version_id], item.reason)
@@ -238,20 +238,20 @@ class Desk:
         }
 
     def newest_scores(self) -> dict[int, Any]:
-        """Newest score of each forecast that has one."""
+        """Return the newest score of each scored forecast."""
         return {row.forecast_id: row for row in sorted(self.rows(scores), key=lambda row: row.revision)}
 
     def add_network(
         self, strategy: Strategy, status: str, seed: int = 1, references: tuple[Reference, ...] = ()
     ) -> int:
-        """A network of random weights among the group's versions."""
+        """Add a network of random weights to the group's versions."""
         config = ModelConfig("lstm", strategy, units=3, seeds=(0,), references=references)
         artifact = save_network(config, seed, self.context.settings.artifact_dir)
         with self.database.transaction() as connection:
             return record_version(connection, artifact, status)
 
     def add_walk(self, strategy: Strategy, status: str = "champion", name: str = "by hand") -> int:
-        """A random walk's row for forecasts written by hand; there is no artifact behind it."""
+        """Add a random walk's row, without an artifact, for given forecasts."""
         config = ModelConfig("random_walk", strategy, lookback=1, seeds=(0,))
         artifact = TrainedArtifact(config, Path(name), "s", "d", None, None, None, None, {}, 0.0)
         with self.database.transaction() as connection:
@@ -265,7 +265,7 @@ def open_desk(
     source: PriceSource | None = None,
     references: tuple[str, ...] = (),
 ) -> Desk:
-    """A desk over a migrated database, at a market time; without a source, an empty fake one."""
+    """Return a desk over a migrated database, at a market time; the default source is an empty fake."""
     settings = Settings(data_dir=directory, reference_symbols=references, seeds=(0,), source="sample")
     with database.transaction() as connection:
         values = {"id": 1, "source": "fake", "clock_mode": "replay", "start_at": now, "created_at": now}
@@ -280,7 +280,7 @@ def open_desk(
 
 
 def save_network(config: ModelConfig, seed: int, store: Path) -> TrainedArtifact:
-    """An artifact of random weights with a pipeline that fits it."""
+    """Save an artifact of random weights with a matching pipeline."""
     panel = make_panel(400, seed=9, symbols=("AAA",), tokyo=())
     pipeline = Pipeline.fit(panel, config, panel.frames[0].final_at[-1])
     random = np.random.default_rng(seed)
@@ -298,7 +298,7 @@ def save_network(config: ModelConfig, seed: int, store: Path) -> TrainedArtifact
 
 
 def record_version(connection: Connection, artifact: TrainedArtifact, status: str, group: str = "equity") -> int:
-    """Add a version and decide on it."""
+    """Add a version with a decision on it."""
     recorded = Recorded(NOON, NOON, None)
     version = add_version(connection, group, artifact, NOON, recorded)
     decide(connection, version, Decision(status, f"{artifact.config.forecaster} is {status}", {}), recorded)
@@ -307,7 +307,7 @@ def record_version(connection: Connection, artifact: TrainedArtifact, status: st
 
 @dataclass(frozen=True)
 class Said:
-    """One forecast by hand."""
+    """Return one forecast with given quantiles."""
 
     symbol: str
     as_of: date
@@ -321,7 +321,7 @@ class Said:
 
 
 def draft_of(*said: Said, mode: str = "replay", calendar: str = "XNYS") -> Publication:
-    """An edition of forecasts by hand, those with `served` served."""
+    """Return an edition of given forecasts, those with `served` served."""
     drafts = tuple(
         NewForecast(
             one.symbol, one.as_of, step, target, one.strategy, one.version, one.revision, 1, one.last_close, 0.02,
@@ -335,12 +335,12 @@ def draft_of(*said: Said, mode: str = "replay", calendar: str = "XNYS") -> Publi
 
 
 def quantiles_of(row: Any) -> tuple[float, ...]:
-    """The calibrated quantiles of a stored forecast."""
+    """Return the calibrated quantiles of a stored forecast."""
     return tuple(getattr(row, name) for name in QUANTILE_NAMES)
 
 
 def raw_quantiles_of(row: Any) -> tuple[float, ...]:
-    """The quantiles of a stored forecast before calibration."""
+    """Return the quantiles of a stored forecast before calibration."""
     return tuple(getattr(row, f"raw_{name}") for name in QUANTILE_NAMES)
 
 

@@ -1,4 +1,4 @@
-"""What must hold of a ledger however many schedulers wrote it, and however they ended."""
+"""Assertions about a ledger, for any number of schedulers that wrote it and any way they ended."""
 
 from datetime import date
 
@@ -10,13 +10,16 @@ from service.forecasts.ledger import verify
 
 
 def issued(database: Database) -> int:
-    """Editions published so far."""
+    """Return the number of editions published so far."""
     with database.reading() as connection:
         return connection.execute(select(func.count()).select_from(editions)).scalar_one()
 
 
 def assert_nothing_is_lost_or_doubled(database: Database) -> list[date]:
-    """Every run once, editions without gaps, one score for each forecast; returns the sessions forecast."""
+    """Assert that each run was done once, editions have no gaps and each forecast has one score.
+
+    Returns:
+        The sessions forecast."""
     with database.reading() as connection:
         assert verify(connection) == []
         query = select(runs.c.session).where(runs.c.job == "forecast", runs.c.state == "done").order_by(runs.c.session)

@@ -1,9 +1,9 @@
-"""Folders the tests read."""
+"""Folders that tests read."""
 
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-"""The repository."""
+"""Root of the repository."""
 
 PRICES = ROOT.parent / "shared" / "prices"
-"""Recorded daily prices beside the checkout; tests that need them are skipped where they are absent."""
+"""Recorded daily prices next to the checkout; tests that need them are skipped if they are absent."""

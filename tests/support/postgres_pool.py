@@ -1,4 +1,4 @@
-"""Clones of a template database that are used again, because making and dropping one costs a test 0.2 s of CPU."""
+"""Clones of a template database, reused because creating and dropping one costs a test 0.2 s of CPU."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -11,7 +11,7 @@ from service.db.session import Database
 from tests.support.postgres import PostgresServer
 
 LARGEST = 4_000_000
-"""Bytes of tables and indexes up to which a clone is emptied; deleted rows go on taking room, so a larger one goes."""
+"""Largest size in bytes of a clone that is emptied; deleted rows still take space, so a larger one is dropped."""
 
 _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
 _SEQUENCES = "SELECT setval(format('%I.%I', schemaname, sequencename), start_value, false) FROM pg_sequences"
@@ -21,7 +21,7 @@ _END_OTHERS = (
 )
 _NEXT_TRANSACTION = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text"
 _SIZE = "SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
-# A row's xmin is the transaction that wrote it: none of these rows is written by a test that leaves the schema alone.
+# A row's xmin is the transaction that wrote it: a test that does not change the schema writes none of these rows.
 _SCHEMA = """
 SELECT md5(string_agg(part, ' ' ORDER BY part)) FROM (
     SELECT concat('class ', oid, ' ', xmin) AS part FROM pg_class WHERE relnamespace = 'public'::regnamespace
@@ -42,7 +42,7 @@ SELECT md5(string_agg(part, ' ' ORDER BY part)) FROM (
 
 @dataclass(frozen=True)
 class _Clone:
-    """A database of the pool.
+    """One database of the pool.
 
     Attributes:
         name: Its name.
@@ -55,21 +55,21 @@ class _Clone:
     schema: object
 
     def ask(self, query: str) -> object:
-        """The first value of a query's only row."""
+        """Return the first value of a query's only row."""
         row = self.connection.execute(query.encode()).fetchone()
         assert row is not None
         return row[0]
 
 
 class ClonePool:
-    """Lends clones of a migrated template, each as it was made.
+    """Lends clones of a migrated template, each in its original state.
 
     A clone that a test only read is lent again as it is. One with new rows is emptied where the template holds no
     rows. One whose schema or settings were altered, and one that cannot be emptied, is dropped.
 
     Args:
         server: Where the template is.
-        template: Its name; nobody may be connected to it.
+        template: Its name; it must have no connections.
         empty: Whether it holds no rows but its migration.
     """
 
@@ -79,7 +79,7 @@ class ClonePool:
 
     @contextmanager
     def lent(self) -> Iterator[str]:
-        """URL of a clone that nobody else uses during the block."""
+        """Yield the URL of a clone that is exclusive during the block."""
         clone = self._free.pop() if self._free else self._make()
         before = clone.ask(_NEXT_TRANSACTION)
         try:
@@ -107,7 +107,7 @@ class ClonePool:
             self._server.drop(clone.name)
 
     def _restored(self, clone: _Clone, before: object) -> bool:
-        """Whether the clone is as its template again; emptied for that where it must be."""
+        """Return whether the clone equals its template again; empties it if needed."""
         try:
             clone.connection.execute(_END_OTHERS)
             if clone.ask(_NEXT_TRANSACTION) == before:
@@ -116,7 +116,7 @@ class ClonePool:
                 return False
             tables = [row[0] for row in clone.connection.execute(_TABLES)]
             with clone.connection.transaction():
-                # Neither triggers nor foreign keys are asked: the ledger's tables refuse DELETE.
+                # Triggers and foreign keys are off: the ledger's tables refuse DELETE.
                 clone.connection.execute("SET LOCAL session_replication_role = replica")
                 clone.connection.execute("; ".join(f'DELETE FROM "{table}"' for table in tables).encode())
                 clone.connection.execute(_SEQUENCES)
@@ -134,21 +134,21 @@ def postgres_pool(postgres_server: PostgresServer, postgres_template: str) -> It
 
 @pytest.fixture
 def postgres_url(postgres_pool: ClonePool) -> Iterator[str]:
-    """URL of an empty database at the newest migration, this test's own."""
+    """URL of this test's own empty database at the newest migration."""
     with postgres_pool.lent() as url:
         yield url
 
 
 @pytest.fixture
 def second_postgres_url(postgres_pool: ClonePool) -> Iterator[str]:
-    """As `postgres_url`: another one."""
+    """URL of another database, as `postgres_url`."""
     with postgres_pool.lent() as url:
         yield url
 
 
 @pytest.fixture
 def postgres_database(postgres_url: str) -> Iterator[Database]:
-    """An empty database at the newest migration, this test's own, opened."""
+    """This test's own empty database at the newest migration, open."""
     opened = Database(postgres_url)
     yield opened
     opened.close()

@@ -1,4 +1,4 @@
-"""A recorded price source made of seeded walks on real sessions, with splits, dividends and holes."""
+"""A recorded price source: seeded random walks on real sessions, with splits, dividends and missing bars."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,16 +17,16 @@ class Walk:
 
     Attributes:
         symbol: Yahoo-style name.
-        first: First date; its calendar's first session from there on begins the record.
+        first: First date; the record begins with the first session on or after it.
         last: Last date (inclusive).
         calendar: Calendar name.
         splits: New shares per old one, by ex-date.
         dividends: Cash per share on the basis of the record's end, by ex-date.
         holes: Sessions without a bar.
         seed: Seed of the walk.
-        begin: Price it begins near.
+        begin: Approximate first price.
         currency: As a vendor writes it.
-        instrument_type: Yahoo's word.
+        instrument_type: Yahoo's instrument type.
     """
 
     symbol: str
@@ -52,21 +52,21 @@ class RecordedWalks:
         self.fetched: list[tuple[str, datetime]] = []
 
     def put(self, walk: Walk) -> None:
-        """Add a symbol, or replace its record: from now on this is what the vendor says."""
+        """Add a symbol, or replace its record as served from now on."""
         self._series[walk.symbol] = _series(walk)
 
     @property
     def name(self) -> str:
-        """The name a database is stamped with."""
+        """The name in a database's stamp."""
         return self._name
 
     @property
     def can_replay(self) -> bool:
-        """A record answers as of any instant."""
+        """True: a record can be read as of any instant."""
         return True
 
     def fetch(self, symbol: str, start: date | None, at: datetime) -> FetchedPrices:
-        """What stood in the record at an instant."""
+        """Return the record as of an instant."""
         self.fetched.append((symbol, at))
         if symbol in self.errors:
             raise self.errors[symbol]
@@ -75,16 +75,16 @@ class RecordedWalks:
         return replay(self._series[symbol], start, at)
 
     def symbols(self) -> tuple[str, ...]:
-        """Every symbol, sorted."""
+        """Return every symbol, sorted."""
         return tuple(sorted(self._series))
 
     def record(self) -> Record:
-        """First and last session over all symbols."""
+        """Return the first and last session over all symbols."""
         spans = self._series.values()
         return Record(min(each.first for each in spans), max(each.last for each in spans))
 
     def begin_run(self) -> None:
-        """Nothing to drop."""
+        """Do nothing: there is no cache."""
 
 
 def _series(walk: Walk) -> RecordedSeries:

@@ -1,4 +1,4 @@
-"""Scores written without the score job, in a batch of their own."""
+"""Scores written without the score job, in their own batch."""
 
 from collections.abc import Sequence
 from datetime import datetime

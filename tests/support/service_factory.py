@@ -1,4 +1,4 @@
-"""A whole service in a test's hands: real parts over a migrated database, with machine time set by hand."""
+"""A whole service for tests: real parts over a migrated database, with a manual machine clock."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -27,30 +27,30 @@ from service.settings import Settings
 from service.vocabulary import RANDOM_WALK
 
 MACHINE_START = datetime(2030, 1, 1, 12, tzinfo=UTC)
-"""Machine time at the beginning of every test: far from any market time, so that no test can mix them up."""
+"""Machine time at the beginning of every test: far from any market time, so that no test confuses them."""
 
 
 class ManualClock:
-    """Machine time that stands still until it is moved."""
+    """Machine time that changes only when a test moves it."""
 
     def __init__(self, at: datetime = MACHINE_START) -> None:
         self.at = at
 
     def now(self, connection: Connection) -> datetime:
-        """The time set by hand."""
+        """Return the manual time."""
         return self.at
 
     def advance(self, seconds: float) -> datetime:
-        """Move on; returns the new time."""
+        """Move the time forward; returns the new time."""
         self.at += timedelta(seconds=seconds)
         return self.at
 
 
 class InProcess:
-    """An executor without a process: the task is called here, its errors come as the port says.
+    """An executor without a process: it calls the task and raises its errors as the interface says.
 
-    `fault`, while set, is raised instead: a process that dies in the middle of every task. `before` is called
-    first: what happens elsewhere while the task runs.
+    `fault`, if set, is raised instead: a process that dies in the middle of every task. `before` is called first:
+    an event elsewhere while the task runs.
     """
 
     def __init__(self) -> None:
@@ -72,11 +72,11 @@ class InProcess:
             raise TaskFailed(str(error), type(error).__name__) from error
 
     def close(self) -> None:
-        """Nothing to end."""
+        """Do nothing."""
 
 
 class Recorder(SilentReporter):
-    """Keeps what it was told."""
+    """Records every report."""
 
     def __init__(self) -> None:
         self.editions: list[EditionSummary] = []
@@ -85,25 +85,25 @@ class Recorder(SilentReporter):
         self.decisions: list[str] = []
 
     def edition(self, summary: EditionSummary) -> None:
-        """Keep it."""
+        """Record it."""
         self.editions.append(summary)
 
     def notice(self, sentence: str, symbols: Any = ()) -> None:
-        """Keep it."""
+        """Record it."""
         self.notices.append(sentence)
 
     def run_ended(self, run: Run, state: str, counts: Mapping[str, int], error: str | None) -> None:
-        """Keep job, state and error."""
+        """Record job, state and error."""
         self.ended.append((run.job, state, error))
 
     def decision(self, group: str, strategy: str, sentence: str) -> None:
-        """Keep the sentence."""
+        """Record the sentence."""
         self.decisions.append(f"{group} {strategy}: {sentence}")
 
 
 @dataclass(frozen=True)
 class ServiceOptions:
-    """What a test wants of its service.
+    """Options of a test's service.
 
     Attributes:
         start: Market time at which a new database begins, an instant ending in Z or a date.
@@ -118,7 +118,7 @@ class ServiceOptions:
 
 @dataclass(frozen=True)
 class Service:
-    """A context with its hand-held parts."""
+    """A service context with its manual parts."""
 
     context: ServiceContext
     machine: ManualClock
@@ -131,23 +131,23 @@ class Service:
         return self.context.database
 
     def scheduler(self) -> Scheduler:
-        """A new scheduler over this service."""
+        """Return a new scheduler of this service."""
         return Scheduler(self.context)
 
     def move_market(self, at: datetime) -> None:
-        """Write the market-time row by hand, as no scheduler would."""
+        """Write the market-time row directly, without a scheduler."""
         with self.database.transaction() as connection:
             connection.execute(update(market_clock).values(now=at))
 
     def work(self, scheduler: Scheduler) -> None:
-        """Step until nothing can be done at this instant, a training beside the loop included."""
+        """Step until there is no more work at this instant, background trainings included."""
         for _ in range(200):
             if scheduler.step() is Step.IDLE and not _joined_training(scheduler):
                 return
-        raise AssertionError("the scheduler does not come to rest")
+        raise AssertionError("the scheduler does not become idle")
 
     def replay(self, scheduler: Scheduler, until: datetime) -> None:
-        """Work and move market time, event by event, until an instant (inclusive) or the record's end."""
+        """Run the scheduler and move market time, event by event, until an instant (inclusive) or the record's end."""
         mover = ReplayMover(self.context, scheduler.id, GroupReader())
         self.work(scheduler)
         while self.context.market_now() < until and mover.move() is not None:
@@ -155,7 +155,7 @@ class Service:
 
 
 def _joined_training(scheduler: Scheduler) -> bool:
-    """Wait for a training beside the loop; returns whether there was one."""
+    """Wait for a training in the background; returns whether there was one."""
     training = scheduler._training
     if training is None:
         return False
@@ -164,25 +164,25 @@ def _joined_training(scheduler: Scheduler) -> bool:
     return True
 
 
-def make_service(database: Database, folder: Path, source: PriceSource, wanted: ServiceOptions) -> Service:
-    """Stamp a migrated database and put real parts over it; tasks run in process."""
-    values = {"reference_symbols": (), "seeds": (0,), "fetch_workers": 1, **wanted.settings}
-    settings = Settings(data_dir=folder, database_url=database.url, clock=f"replay:{wanted.start}:0", **values)
+def make_service(database: Database, folder: Path, source: PriceSource, options: ServiceOptions) -> Service:
+    """Return a service with real parts over a migrated, stamped database; tasks run in process."""
+    values = {"reference_symbols": (), "seeds": (0,), "fetch_workers": 1, **options.settings}
+    settings = Settings(data_dir=folder, database_url=database.url, clock=f"replay:{options.start}:0", **values)
     machine, market, reporter, worker = ManualClock(), ReplayMarketClock(), Recorder(), InProcess()
     with database.transaction() as connection:
         ensure_stamp(connection, source.name, settings.market_clock, machine.at, source.record())
         now = market.now(connection)
-        add_symbols(connection, wanted.symbols, now, settings.group_of)
+        add_symbols(connection, options.symbols, now, settings.group_of)
     calendars = Calendars(settings, now)
     context = ServiceContext(settings, database, source, machine, market, calendars, worker, worker, reporter)
     return Service(context, machine, reporter, worker)
 
 
 class SmallNetworks(InProcess):
-    """Trains real networks, but narrow ones and for two epochs: seconds in place of a minute."""
+    """Trains real but narrow networks for two epochs: seconds instead of a minute."""
 
     def run(self, task: Any, request: Any, report: Callable[[Any], None] | None = None) -> Any:
-        """Call the task, its recipes cut down where it trains."""
+        """Call the task; trainings get smaller model configs."""
         if task is train_forecasters:
             request = tuple(
                 replace(each, config=replace(each.config, units=4, max_epochs=2, learning_rate=1e-2))

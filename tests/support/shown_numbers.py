@@ -1,4 +1,4 @@
-"""Numbers as people read them: what service/charts/numbers.py and the page's format.js must both write."""
+"""Formatted numbers that service/charts/numbers.py and the page's format.js must both write."""
 
 PRICES: tuple[tuple[float, str | None, str, str], ...] = (
     (175.1, "USD", "equity", "175.10"),

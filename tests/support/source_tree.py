@@ -1,4 +1,4 @@
-"""Reading the source as syntax trees, for rules that import-linter cannot say."""
+"""Reads the source as syntax trees, for rules that import-linter cannot express."""
 
 import ast
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 @cache
 def files(*folders: str) -> tuple[Path, ...]:
-    """Python files below some folders of the repository, sorted."""
+    """Return the Python files below some folders of the repository, sorted."""
     found = tuple(path for folder in folders for path in sorted((ROOT / folder).rglob("*.py")))
     assert found, f"no Python files below {folders}: the rule would hold for nothing"
     return found
@@ -21,24 +21,24 @@ def files(*folders: str) -> tuple[Path, ...]:
 
 @cache
 def tree(path: Path) -> ast.Module:
-    """The syntax tree of a file."""
+    """Return the syntax tree of a file."""
     return ast.parse(path.read_text(), str(path))
 
 
 def name(path: Path) -> str:
-    """A path as people write it."""
+    """Return a path relative to the repository, as text."""
     return path.relative_to(ROOT).as_posix()
 
 
 def functions(path: Path) -> Iterator[Function]:
-    """Every function and method of a file, nested ones included."""
+    """Yield every function and method of a file, nested ones included."""
     for node in ast.walk(tree(path)):
         if isinstance(node, Function):
             yield node
 
 
 def dotted(node: ast.expr) -> str:
-    """`a.b.c` of an attribute chain; an expression in front of it counts as nothing."""
+    """Return `a.b.c` of an attribute chain; an expression before it is left out."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute):
@@ -47,7 +47,7 @@ def dotted(node: ast.expr) -> str:
 
 
 def imported(path: Path) -> set[str]:
-    """Full names that a file imports, wherever in it."""
+    """Return the full names that a file imports anywhere."""
     names: set[str] = set()
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):

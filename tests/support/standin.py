@@ -1,7 +1,7 @@
-"""A stand-in for Yahoo on loopback: a plain HTTP proxy that answers the cookie, crumb and chart routes itself.
+"""A stand-in for Yahoo on loopback: an HTTP proxy that answers the cookie, crumb and chart routes itself.
 
-It serves made-up symbols the way Yahoo serves real ones: split-adjusted bars up to an instant that the test
-sets, dividends and splits as events, and any fault a test asks for.
+It serves generated symbols as Yahoo serves real ones: split-adjusted bars up to an instant that the test sets,
+dividends and splits as events, and any fault that a test configures.
 """
 
 import json
@@ -25,7 +25,7 @@ from service.market.exchange_calendar import MarketCalendar, get_calendar
 
 
 class Fault(StrEnum):
-    """What can go wrong with an answer."""
+    """A fault of an answer."""
 
     RATE_LIMIT = "rate_limit"
     UNAUTHORISED = "unauthorised"
@@ -50,12 +50,12 @@ class Fault(StrEnum):
 
 
 COOKIE, CRUMB = "cookie", "crumb"
-"""Targets of faults beside the symbols."""
+"""Targets of faults other than symbols."""
 
 
 @dataclass(frozen=True)
 class StandinSymbol:
-    """A made-up symbol: a seeded walk on its exchange's sessions.
+    """A generated symbol: a seeded random walk on its exchange's sessions.
 
     Attributes:
         first: First session.
@@ -65,7 +65,7 @@ class StandinSymbol:
         nulls: Sessions whose figures are all null.
         unannounced: Ex-dates of splits that move the bars and are not among the events.
         unapplied: Ex-dates of splits that are among the events and have not moved the bars.
-        scaled: What the prices of single sessions are multiplied by: corrections and mixed-up units.
+        scaled: Factors of the prices of single sessions: corrections and wrong units.
         meta: Fields of the answer's `meta` that differ from a US stock's.
         seed: Seed of the walk.
     """
@@ -82,16 +82,16 @@ class StandinSymbol:
     seed: int = 0
 
     def sessions(self, until: datetime) -> list[date]:
-        """Sessions that had opened by an instant."""
+        """Return the sessions that had opened by an instant."""
         opened = self.market(until).newest_opened(until)
         return [] if opened is None or opened < self.first else self.market(until).sessions(self.first, opened)
 
     def market(self, until: datetime) -> MarketCalendar:
-        """Calendar that covers the symbol up to an instant."""
+        """Return the calendar that covers the symbol up to an instant."""
         return get_calendar(self.calendar, self.first, until.date())
 
     def traded(self, count: int) -> list[dict[str, float]]:
-        """As-traded bars of the first `count` sessions, splits not yet applied: exact binary fractions."""
+        """Return as-traded bars of the first `count` sessions, before splits: exact binary fractions."""
         steps = np.random.default_rng(self.seed).integers(-8, 9, size=count)
         closes = 128.0 + np.cumsum(steps) / 8.0
         return [
@@ -100,7 +100,7 @@ class StandinSymbol:
         ]
 
     def served(self, until: datetime) -> dict[date, dict[str, float]]:
-        """Bars as Yahoo serves them at an instant: split-adjusted to the newest split then visible."""
+        """Return bars as Yahoo serves them at an instant: adjusted to the newest split visible then."""
         days = self.sessions(until)
         bars: dict[date, dict[str, float]] = {}
         for day, bar in zip(days, self.traded(len(days)), strict=True):
@@ -110,7 +110,7 @@ class StandinSymbol:
         return bars
 
     def adjusted(self, bars: Mapping[date, Mapping[str, float]]) -> dict[date, float]:
-        """Adj Close of served bars: Close times 1 - dividend / close of the day before, over all later ex-dates."""
+        """Return Adj Close of served bars: Close times 1 - dividend / previous close, over all later ex-dates."""
         days = list(bars)
         factor, adjusted = 1.0, {}
         for k in reversed(range(len(days))):
@@ -121,13 +121,13 @@ class StandinSymbol:
         return adjusted
 
     def ahead(self, day: date, newest: date) -> float:
-        """Product of the splits after a session, up to the newest one."""
+        """Return the product of the splits after a session, up to the newest one."""
         applied = {ex: ratio for ex, ratio in self.splits.items() if ex not in self.unapplied}
         return float(np.prod([ratio for ex, ratio in applied.items() if day < ex <= newest]))
 
 
 class Standin:
-    """The running stand-in; a context manager. `until` may be moved on while it runs."""
+    """The running stand-in; a context manager. `until` may be moved forward while it runs."""
 
     def __init__(self, symbols: Mapping[str, StandinSymbol], until: datetime) -> None:
         self.symbols = dict(symbols)
@@ -160,7 +160,7 @@ class Standin:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def fail(self, target: str, fault: Fault, times: int | None = None) -> None:
-        """Let the next answers for a symbol, COOKIE or CRUMB go wrong: `times` of them, all where None."""
+        """Make the next `times` answers for a symbol, COOKIE or CRUMB fail; all for None."""
         with self._lock:
             self._faults.setdefault(target, []).append((fault, times))
 
@@ -170,7 +170,7 @@ class Standin:
             self._faults.clear()
 
     def next_fault(self, target: str) -> Fault | None:
-        """Fault of the answer now due, None for a good one."""
+        """Return the fault of the next answer, None for a correct one."""
         with self._lock:
             queue = self._faults.get(target)
             if not queue:
@@ -183,7 +183,7 @@ class Standin:
             return fault
 
     def chart(self, symbol: str, query: Mapping[str, list[str]]) -> dict[str, Any]:
-        """The chart document of a known symbol for a window of epoch seconds, or its newest bar."""
+        """Return a symbol's chart document for a window of epoch seconds, or its newest bar."""
         spec = self.symbols[symbol]
         market, bars = spec.market(self.until), spec.served(self.until)
         stamps = {day: int(market.open_at(day).timestamp()) for day in bars}
@@ -236,7 +236,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, format: str, *args: object) -> None:
-        """Keep quiet: requests stand in the owner's list."""
+        """Log nothing: the owner records the requests."""
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
@@ -289,7 +289,7 @@ _COOKIE = "A3=made-up; Domain=.yahoo.com; Path=/; Expires=Fri, 01 Jan 2038 00:00
 
 
 def _spoil(result: dict[str, Any], fault: Fault | None) -> None:
-    """Make a chart document wrong in a way that is still a document."""
+    """Corrupt a chart document so that it is still a document."""
     quote, stamps = result["indicators"]["quote"][0], result["timestamp"]
     if fault is Fault.NO_VOLUME:
         del quote["volume"]
@@ -300,7 +300,7 @@ def _spoil(result: dict[str, Any], fault: Fault | None) -> None:
     elif fault is Fault.DUPLICATE_LAST:
         for column in (*quote.values(), *(each["adjclose"] for each in result["indicators"]["adjclose"])):
             column.append(column[-1])
-        quote["close"][-1] += 0.125  # the day as it moved on; an eighth, as every price here
+        quote["close"][-1] += 0.125  # the price moved later in the day, by an eighth like every price here
         stamps.append(stamps[-1] + 3600)
     elif fault is Fault.DAY_EARLY:
         stamps[:] = [stamp - 86_400 for stamp in stamps]
@@ -330,13 +330,13 @@ _DOCUMENTS: dict[Fault | None, tuple[int, bytes, str]] = {
 
 
 def forget_session() -> None:
-    """Let yfinance begin a new session, as a fresh process over the same cache folder would."""
+    """Make yfinance begin a new session, as a new process over the same cache folder does."""
     YfData.cache_get.cache_clear()
     SingletonMeta._instances.pop(YfData, None)
 
 
 def reset_yfinance() -> None:
-    """Bring yfinance back to the state of a fresh process; the one place that knows its private names."""
+    """Reset yfinance to the state of a new process; only this function uses its private names."""
     cache._TzCacheManager._tz_cache = None
     cache._CookieCacheManager._Cookie_cache = None
     cache._ISINCacheManager._isin_cache = None
@@ -346,5 +346,5 @@ def reset_yfinance() -> None:
 
 
 def instant(day: date, hour: int = 23) -> datetime:
-    """Aware UTC instant of an hour on a date."""
+    """Return the aware UTC instant of an hour on a date."""
     return datetime(day.year, day.month, day.day, hour, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Reads a symbol's stored bars, for tests of what writes them."""
+"""Reads a symbol's stored bars, for tests of the code that writes them."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Where the tests' PostgreSQL comes from: the wheel's binaries serve where the system has none."""
+"""Source of the tests' PostgreSQL: the wheel's binaries are used if the system has none."""
 
 import importlib.util
 from pathlib import Path
@@ -13,7 +13,7 @@ from service.db.session import Database
 
 @pytest.fixture
 def _no_system(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A machine without a PostgreSQL of its own."""
+    """Simulate a machine without PostgreSQL."""
     monkeypatch.setattr(provider, "_SYSTEM", ())
     monkeypatch.setenv("PATH", str(tmp_path))
 

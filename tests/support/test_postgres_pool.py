@@ -1,4 +1,4 @@
-"""The pool's clones: used again only where nothing of the last test is left."""
+"""The pool's clones are reused only if nothing of the last test is left."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -30,7 +30,7 @@ def ask(url: str, query: str) -> object:
     return None if row is None else row[0]
 
 
-def test_new_rows_are_gone_and_numbers_begin_again(pool: ClonePool) -> None:
+def test_a_returned_clone_has_no_rows_and_new_sequences(pool: ClonePool) -> None:
     for _ in range(2):
         with pool.lent() as url:
             assert ask(url, "SELECT count(*) FROM audit") == 0
@@ -40,7 +40,7 @@ def test_new_rows_are_gone_and_numbers_begin_again(pool: ClonePool) -> None:
         assert name_of(again) == name_of(url)
 
 
-def test_two_at_once_have_one_each_and_a_session_left_open_is_ended(pool: ClonePool) -> None:
+def test_two_borrowers_have_one_clone_each_and_open_sessions_are_ended(pool: ClonePool) -> None:
     with pool.lent() as first, pool.lent() as second:
         assert name_of(first) != name_of(second)
         open_session = psycopg.connect(first)
@@ -71,9 +71,7 @@ def test_an_altered_clone_is_not_lent_again(pool: ClonePool, altering: Callable[
         assert name_of(other) != name_of(url)
 
 
-def test_a_filled_clone_is_lent_again_only_after_tests_that_read(
-    postgres_server: PostgresServer, postgres_template: str
-) -> None:
+def test_a_filled_clone_is_lent_again_only_after_reads(postgres_server: PostgresServer, postgres_template: str) -> None:
     with postgres_server.lent(postgres_template) as template:
         say(template, ADD)
         with closing(ClonePool(postgres_server, name_of(template), empty=False)) as pool:

@@ -1,9 +1,9 @@
-"""The script that made the sample, on literal rows."""
+"""The script that makes the sample, on literal rows."""
 
 import pandas as pd
 import pytest
 
-from tools.build_sample import actions_of, convert
+from tools.build_sample import convert, corporate_actions
 
 
 def rows(closes: list[float], adjusted: list[float]) -> pd.DataFrame:
@@ -25,13 +25,13 @@ def rows(closes: list[float], adjusted: list[float]) -> pd.DataFrame:
 SOURCE = rows([100.0, 99.0, 50.0, 51.0], [100 * 0.99 * 3 / 2, 99.0 * 3 / 2, 50.0 * 3, 51.0 * 3])
 
 
-def test_steps_are_told_apart() -> None:
-    actions = actions_of(SOURCE)
+def test_dividends_and_splits_are_distinguished() -> None:
+    actions = corporate_actions(SOURCE)
     assert actions["dividend"].tolist() == [0.0, 1.0, 0.0, 0.0]
     assert actions["split"].tolist() == [1.0, 1.0, 2.0, 1.0]
 
 
-def test_all_is_brought_to_the_basis_of_the_last_row() -> None:
+def test_prices_are_on_the_basis_of_the_last_row() -> None:
     made = convert(SOURCE)
     assert made["close"].tolist() == [50.0, 49.5, 50.0, 51.0]
     assert made["volume"].tolist() == [200, 200, 100, 100]
@@ -47,6 +47,6 @@ def test_all_is_brought_to_the_basis_of_the_last_row() -> None:
         ([100.0, 99.0], [101.0, 99.0], "no dividend"),
     ],
 )
-def test_what_cannot_be_explained_stops_the_script(closes: list[float], adjusted: list[float], words: str) -> None:
+def test_an_unexplained_step_stops_the_script(closes: list[float], adjusted: list[float], words: str) -> None:
     with pytest.raises(SystemExit, match=words):
-        actions_of(rows(closes, adjusted))
+        corporate_actions(rows(closes, adjusted))

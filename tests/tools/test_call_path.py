@@ -7,7 +7,7 @@ import sys
 from tests.support.paths import ROOT
 
 LIMIT = 20
-"""Stops that a forecast run takes at most."""
+"""Largest number of stops of a forecast run."""
 
 
 def test_a_forecast_run_takes_twenty_stops_at_most() -> None:

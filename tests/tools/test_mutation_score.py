@@ -1,4 +1,4 @@
-"""The score of a mutation run, read from results written by hand."""
+"""The score of a mutation run, from literal results."""
 
 import json
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 from tools.mutation_score import ModuleScore, module_score, read_scores, report
 
 
-def test_killed_are_failed_tests_and_timeouts_alone() -> None:
+def test_only_failed_tests_and_timeouts_count_as_killed() -> None:
     codes = {"failed": 1, "broken": 3, "slow": 36, "cpu": -24, "lived": 0, "untested": 33, "crashed": 255, "new": None}
     assert module_score("models/gate.py", codes) == ModuleScore(
         "models/gate.py", 4, ("lived", "untested", "crashed", "new")
     )
 
 
-def test_results_are_read_by_path_and_files_without_mutants_left_out(tmp_path: Path) -> None:
+def test_results_are_read_by_path_without_files_that_have_no_mutants(tmp_path: Path) -> None:
     written: dict[str, dict[str, int]] = {"service/runs.py": {"a": 1, "b": 0}, "models/gate.py": {"c": 1}, "x.py": {}}
     for name, codes in written.items():
         file = tmp_path / f"{name}.meta"

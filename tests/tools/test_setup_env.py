@@ -1,4 +1,4 @@
-"""Making the environment: when there is nothing to do, what is counted, and what is said when it cannot be done."""
+"""Making the environment: stamps, counts, installers, and error messages."""
 
 import os
 import sys
@@ -20,7 +20,7 @@ numpy==2.4.6 ; python_full_version < '3.12' \\
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout with lock files and a .venv whose Python works."""
+    """Make a checkout with lock files and a .venv with a working Python."""
     (tmp_path / "requirements").mkdir()
     for name in LOCKS:
         (tmp_path / "requirements" / f"{name}.txt").write_text(LOCK)
@@ -34,7 +34,7 @@ def test_pins_are_counted() -> None:
     assert count_pins(LOCK) == 2
 
 
-def test_a_stamped_environment_is_left_alone(checkout: Path) -> None:
+def test_a_stamped_environment_is_not_changed(checkout: Path) -> None:
     (checkout / ".venv" / f".run-{fingerprint(checkout, 'run')}").touch()
     assert ensure(checkout, "run") is False
 
@@ -57,7 +57,7 @@ def test_a_checkout_elsewhere_is_another_environment(checkout: Path, tmp_path: P
 
 @pytest.fixture
 def uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A program named uv, alone on PATH, which notes its arguments and fails; pip without any configuration."""
+    """Make a program named uv, alone on PATH, that records its arguments and fails; pip without configuration."""
     program = tmp_path / "programs" / "uv"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path / "calls"}\nexit 1\n')
@@ -69,14 +69,14 @@ def uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return program
 
 
-def test_uv_is_taken_where_it_is_found(uv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uv_installs_if_it_is_found(uv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_uv(Path(sys.executable)) == str(uv)
     monkeypatch.setenv("PATH", str(uv.parent / "none"))
     assert find_uv(Path(sys.executable)) is None
 
 
 @pytest.mark.parametrize("option", ["INDEX_URL", "EXTRA_INDEX_URL", "FIND_LINKS", "NO_INDEX", "CERT"])
-def test_pip_installs_where_it_is_configured(uv: Path, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
+def test_pip_installs_if_it_is_configured(uv: Path, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
     monkeypatch.setenv(f"PIP_{option}", "1")
     assert find_uv(Path(sys.executable)) is None
 
@@ -87,9 +87,9 @@ def test_a_configuration_file_of_pip_counts_too(uv: Path, monkeypatch: pytest.Mo
     assert find_uv(Path(sys.executable)) is None
 
 
-def test_pip_tries_where_uv_fails_and_then_it_is_one_sentence(checkout: Path, uv: Path, tmp_path: Path) -> None:
-    # A hash of two digits is refused by pip before it asks any index.
-    with pytest.raises(SetupFailed, match=r"^pip failed; its last lines above say why, and `make` tries again"):
+def test_pip_installs_if_uv_fails_and_its_failure_is_one_sentence(checkout: Path, uv: Path, tmp_path: Path) -> None:
+    # pip refuses a hash of two digits before any request.
+    with pytest.raises(SetupFailed, match=r"^pip failed; see its last lines above; run make again"):
         ensure(checkout, "run")
     lock, python = checkout / "requirements" / "run.txt", checkout / ".venv" / "bin" / "python"
     called = f"pip install --python {python} --no-deps --require-hashes -r {lock}\n"
@@ -97,7 +97,7 @@ def test_pip_tries_where_uv_fails_and_then_it_is_one_sentence(checkout: Path, uv
     assert list((checkout / ".venv").glob(".run-*")) == []
 
 
-def test_a_python_without_ensurepip_is_told_what_to_install(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_ensurepip_the_error_says_what_to_install(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (checkout / ".venv" / "bin" / "python").unlink()
     monkeypatch.setitem(sys.modules, "ensurepip", None)
     version = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -1,6 +1,6 @@
-"""The peers' own side: neuralforecast's LSTM and statsforecast's AutoARIMA on prices handed over in a file.
+"""Forecasts of the peers: neuralforecast's LSTM and statsforecast's AutoARIMA on prices from a file.
 
-It runs in an environment of its own, imports nothing of the product, and is started by `benchmarks.accuracy.peers.run`:
+It runs in a separate environment, imports nothing of the product, and is started by `benchmarks.accuracy.peers.run`:
 
     python forecast.py PRICES.parquet OUT.parquet MODEL FIRST_TEST STEPS
 
@@ -19,12 +19,12 @@ QUANTILES = (0.025, 0.10, 0.25, 0.50, 0.75, 0.90, 0.975)
 HORIZON = 3
 LEVELS = (50, 80, 95)
 ARIMA_SESSIONS = 500
-"""Sessions that AutoARIMA sees: on whole histories each forecast takes seconds."""
+"""Sessions that AutoARIMA reads: on whole histories each forecast takes seconds."""
 ARIMA = {0.025: "-lo-95", 0.10: "-lo-80", 0.25: "-lo-50", 0.50: "", 0.75: "-hi-50", 0.90: "-hi-80", 0.975: "-hi-95"}
 
 
 def lstm(prices: pd.DataFrame, test_size: int, steps: int) -> pd.DataFrame:
-    """The usual way: log price, five sessions in, the quantile loss over seven quantiles, no exogenous input."""
+    """Forecast with an LSTM on the log price: five sessions in, quantile loss, no exogenous input."""
     from neuralforecast import NeuralForecast
     from neuralforecast.losses.pytorch import MQLoss
     from neuralforecast.models import LSTM
@@ -46,7 +46,7 @@ def lstm(prices: pd.DataFrame, test_size: int, steps: int) -> pd.DataFrame:
 
 
 def auto_arima(prices: pd.DataFrame, test_size: int, steps: int) -> pd.DataFrame:  # noqa: ARG001 - one form for all
-    """AutoARIMA of each symbol's newest log prices; order and parameters chosen once, then carried forward."""
+    """Forecast with AutoARIMA on each symbol's newest log prices; order and parameters are chosen once."""
     from statsforecast import StatsForecast
     from statsforecast.models import AutoARIMA
 
@@ -65,7 +65,7 @@ def auto_arima(prices: pd.DataFrame, test_size: int, steps: int) -> pd.DataFrame
 
 
 def _by_level(columns: list[str]) -> list[str]:
-    """The model's quantile columns, lowest first: `-lo-95.0`, ..., `-median`, ..., `-hi-95.0`."""
+    """Return the model's quantile columns, lowest first: `-lo-95.0`, ..., `-median`, ..., `-hi-95.0`."""
 
     def level(name: str) -> float:
         if "-lo-" in name:
@@ -76,8 +76,8 @@ def _by_level(columns: list[str]) -> list[str]:
 
 
 def _renamed(found: pd.DataFrame, columns: dict[float, str]) -> pd.DataFrame:
-    """`symbol, row, step` and one column a quantile."""
-    answer = pd.DataFrame(
+    """Return `symbol, row, step` and one column per quantile."""
+    result = pd.DataFrame(
         {
             "symbol": found["unique_id"].astype(str),
             "row": found["cutoff"].astype(int),
@@ -86,20 +86,20 @@ def _renamed(found: pd.DataFrame, columns: dict[float, str]) -> pd.DataFrame:
     )
     values = np.sort(found[[columns[level] for level in QUANTILES]].to_numpy(np.float64), axis=1)
     for index, level in enumerate(QUANTILES):
-        answer[f"q{level}"] = values[:, index]
-    return answer
+        result[f"q{level}"] = values[:, index]
+    return result
 
 
 MODELS: dict[str, Any] = {"neuralforecast_lstm": lstm, "auto_arima": auto_arima}
 
 
 def main(prices_file: str, out_file: str, model: str, first_test: str, steps: str) -> None:
-    """Forecast from every as_of of the test rows that has all its steps in the record."""
+    """Forecast from each as_of of the test rows whose steps are all in the record."""
     table = pd.read_parquet(Path(prices_file))
     parts = []
-    for _, one in table.groupby("last_row"):  # symbols that end together are forecast together
-        test_size = int(one["row"].max()) - int(first_test) + 1
-        frame = pd.DataFrame({"unique_id": one["symbol"], "ds": one["row"], "y": np.log(one["close"])})
+    for _, prices in table.groupby("last_row"):  # symbols that end together are forecast together
+        test_size = int(prices["row"].max()) - int(first_test) + 1
+        frame = pd.DataFrame({"unique_id": prices["symbol"], "ds": prices["row"], "y": np.log(prices["close"])})
         parts.append(MODELS[model](frame, test_size, int(steps)))
     pd.concat(parts).to_parquet(Path(out_file), index=False)
 

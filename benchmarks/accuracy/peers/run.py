@@ -1,15 +1,15 @@
-"""Peers on the same windows as a backtest: their rows in a file of the same form, so that `tplus report` joins them.
+"""Run peers on the windows of a backtest and write their rows in its file format, so that `tplus report` joins them.
 
 neuralforecast's LSTM (log price, five sessions in, quantile loss, its own defaults otherwise) and statsforecast's
-AutoARIMA (log price), each fitted once a fold on everything before its first as_of. They live in an environment
-of their own, made below `--env` from requirements.txt at first use. Run from the repository's root:
+AutoARIMA (log price), each fitted once per fold on everything before its first as_of. They run in a separate
+environment, created below `--env` from requirements.txt at first use. Run from the repository's root:
 
     python -m benchmarks.accuracy.peers.run --source files:../shared/prices --symbols AAPL,MSFT \\
         --from 2015-01-02 --to 2016-12-30 --refit 252 --out peers.parquet
     tplus report backtest.parquet peers.parquet
 
-A hole is filled with the close before it, since the peers know no holes; no forecast is kept from such a session.
-Rows whose three sessions are not all in the record are left out: the peers forecast only what they can also score.
+A hole is filled with the previous close, since the peers do not support holes; no forecast of such a session is kept.
+Rows whose three sessions are not all in the record are left out: the peers forecast only what they can score.
 """
 
 import argparse
@@ -25,11 +25,11 @@ import numpy as np
 import pandas as pd
 
 from models.backtest.folds import Fold, WalkForward, union_grid, walk_forward
-from models.backtest.protocols import ForecastHistory, between, history_of
+from models.backtest.protocols import ForecastHistory, between, build_history
 from models.baselines.base import sigma_rows
 from models.config import MULTI_STEP_HORIZON, QUANTILES
 from models.preprocessing.frame import FloatArray, Panel
-from service.backtest.parquet import ForecasterRows, joined, write_rows
+from service.backtest.parquet import ForecasterRows, join_folds, write_rows
 from service.backtest.prices import GroupPanel, fetch_all, group_panels
 from service.prices.sources.registry import make_source
 from service.settings import Settings
@@ -39,10 +39,10 @@ MODELS = ("neuralforecast_lstm", "auto_arima")
 
 
 def environment(folder: Path) -> Path:
-    """The peers' interpreter, installed at first use.
+    """Return the interpreter of the peers, installed at first use.
 
     Args:
-        folder: Where the environment lies or is made.
+        folder: Folder of the environment, created if absent.
     """
     python = folder / "bin" / "python"
     if not python.exists():
@@ -55,9 +55,9 @@ def environment(folder: Path) -> Path:
 
 
 def prices_of(panel: Panel, fold: Fold) -> pd.DataFrame:
-    """What a peer may see of a fold, and the three sessions after it that it scores itself on: `symbol, row, close`.
+    """Return the prices of a fold for a peer and the three sessions after it, which it needs: `symbol, row, close`.
 
-    `row` numbers the sessions of all symbols together; `last_row` is the symbol's last one here.
+    `row` numbers the sessions of all symbols together; `last_row` is the last one of the symbol here.
     """
     grid = union_grid(panel)
     stop = int(np.searchsorted(grid, fold.test[1])) + MULTI_STEP_HORIZON
@@ -76,11 +76,11 @@ def prices_of(panel: Panel, fold: Fold) -> pd.DataFrame:
 
 
 def history_from(panel: Panel, fold: Fold, found: pd.DataFrame) -> ForecastHistory:
-    """A peer's quantiles of the log price as forecasts of the fold's rows.
+    """Return a peer's quantiles of the log price as forecasts of the fold's rows.
 
     Args:
-        panel: Whole frames.
-        fold: Whose dates.
+        panel: Whole price histories.
+        fold: The fold.
         found: `symbol, row, step` and a column for each quantile.
     """
     rows = between(sigma_rows(panel, MULTI_STEP_HORIZON), *fold.test)
@@ -97,7 +97,7 @@ def history_from(panel: Panel, fold: Fold, found: pd.DataFrame) -> ForecastHisto
             raw[place, int(step) - 1] = ladder
     raw -= _log_close(panel, rows.symbol_index, rows.as_of)[:, None, None]
     known = np.flatnonzero(~np.isnan(raw).any(axis=(1, 2)))
-    return history_of(rows.select(known), raw[known])
+    return build_history(rows.select(known), raw[known])
 
 
 def _log_close(panel: Panel, symbol_index: np.ndarray, as_of: np.ndarray) -> FloatArray:
@@ -109,24 +109,24 @@ def _log_close(panel: Panel, symbol_index: np.ndarray, as_of: np.ndarray) -> Flo
 
 
 def run_model(python: Path, model: str, group: GroupPanel, folds: Sequence[Fold], steps: int) -> ForecasterRows:
-    """Forecast every fold by one peer."""
-    parts = []
+    """Forecast all folds with one peer."""
+    histories = []
     for fold in folds:
         with tempfile.TemporaryDirectory() as folder:
             prices, out = Path(folder) / "prices.parquet", Path(folder) / "out.parquet"
             prices_of(group.panel, fold).to_parquet(prices, index=False)
-            # A peer's first forecast is made of the row before its first test row.
+            # The first forecast of a peer is made at the row before its first test row.
             first = int(np.searchsorted(union_grid(group.panel), fold.test[0])) + 1
             words = [str(python), str(HERE / "forecast.py"), str(prices), str(out), model, str(first), str(steps)]
             subprocess.run(words, check=True, cwd=folder)
-            parts.append((fold.number, history_from(group.panel, fold, pd.read_parquet(out))))
-        print(f"{model}: fold {fold.number} of {len(folds)} done, {len(parts[-1][1])} rows", file=sys.stderr)
-    history, numbers = joined(parts)
+            histories.append(history_from(group.panel, fold, pd.read_parquet(out)))
+        print(f"{model}: fold {fold.number} of {len(folds)} done, {len(histories[-1])} rows", file=sys.stderr)
+    history, numbers = join_folds([fold.number for fold in folds], histories)
     return ForecasterRows(group, model, "multi_step", 5 if model == "neuralforecast_lstm" else 1, history, numbers)
 
 
 def main() -> int:
-    """Fetch, cut folds, forecast by each peer, write one file."""
+    """Fetch prices, cut folds, forecast with each peer, write one file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", default="sample")
     parser.add_argument("--symbols", required=True)
@@ -143,8 +143,8 @@ def main() -> int:
     if record is None:
         parser.error("the peers need a recorded source: files:DIR or sample")
     at = datetime.combine(record.last + timedelta(days=7), time(), UTC)
-    fetched, refused = fetch_all(source, arguments.symbols.split(","), Settings(source="sample"), at)
-    for reason in refused.values():
+    fetched, missing = fetch_all(source, arguments.symbols.split(","), Settings(source="sample"), at)
+    for reason in missing.values():
         print(f"left out: {reason}", file=sys.stderr)
     walk = WalkForward(np.datetime64(arguments.first, "D"), np.datetime64(arguments.last, "D"), arguments.refit)
     python = environment(arguments.env.absolute())

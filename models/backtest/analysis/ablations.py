@@ -1,4 +1,4 @@
-"""What changes the result apart from the forecaster: the model's age, its lookback, its seed, its strategy."""
+"""Ablations: the effect of the model's age, lookback, seed and strategy on the scores."""
 
 from dataclasses import dataclass
 from itertools import combinations
@@ -19,14 +19,14 @@ AGES: tuple[tuple[str, int], ...] = (("1", 1), ("2-5", 5), ("6-20", 20), ("21-60
 """Buckets of model age in sessions: name and oldest age, inclusive."""
 
 USUAL_LOOKBACK = 5
-"""The lookback that others are compared with, where the file has it."""
+"""The lookback that others are compared with, if the file has it."""
 
 _LOW_80, _HIGH_80 = INTERVAL_BOUNDS[0.80]
 
 
 @dataclass(frozen=True, slots=True)
 class AgeFigure:
-    """Skill of one entry at one age of its fit: 1 less its pinball over the random walk's on `rows` rows."""
+    """Skill of one entry at one age of its fit: 1 minus its pinball over the random walk's on `rows` rows."""
 
     entry: Entry
     age: str
@@ -37,10 +37,10 @@ class AgeFigure:
 
 @dataclass(frozen=True, slots=True)
 class LookbackFigure:
-    """One lookback of a forecaster, on the rows of the board: pinball in basis points and over the random walk's.
+    """One lookback of a forecaster on the rows of a comparison set.
 
-    `against_usual` is the Diebold-Mariano test against lookback 5 (the shortest, where the file lacks 5): None for
-    that one itself, and where there are too few days.
+    `pinball` is in basis points, `ratio` is over the random walk's. `against_usual` is the Diebold-Mariano test against
+    lookback 5 (the shortest, if the file lacks 5): None for that one itself, and if there are not enough days.
     """
 
     entry: Entry
@@ -51,7 +51,7 @@ class LookbackFigure:
 
 @dataclass(frozen=True, slots=True)
 class SeedFigure:
-    """How far the seeds of an entry lie apart, in basis points of pinball, on the rows that all of them have."""
+    """Spread of the seeds of an entry, in basis points of pinball, on the rows that all of them have."""
 
     entry: Entry
     pinball: dict[int, float]
@@ -61,17 +61,17 @@ class SeedFigure:
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """Two strategies of one forecaster on the same symbol, as_of and step; lengths in basis points.
+    """Two strategies of one forecaster on the same symbol, as_of and step; distances in basis points.
 
     Attributes:
         first: One entry.
         second: The other.
-        step: The step both forecast.
+        step: The step that both forecast.
         median_gap: Mean absolute difference of the medians.
         median_gap_sigma: The same, each over sigma sqrt(step).
-        width_gap: Mean of the first's 80 % width less the second's, over the mean of the second's.
+        width_gap: Mean of the first's 80 % width minus the second's, over the mean of the second's.
         opposite: Share of rows whose medians have opposite signs.
-        correlation: Of the medians; NaN where one does not move.
+        correlation: Of the medians; NaN if one is constant.
         pinball: Mean pinball of the first and of the second.
         rows: Rows compared.
     """
@@ -89,12 +89,13 @@ class Disagreement:
 
 
 def model_ages(comparison: ComparisonSet, index: int) -> IntArray:
-    """Sessions since the fit of one entry: 1 on the first as_of that a fit forecasts, then one more each as_of.
+    """Return the sessions since the fit of one entry: 1 on the first as_of of a fit, then one more each as_of.
 
-    Counted on the as_of sessions of the board that the fold covers, all symbols pooled, so no calendar is needed.
+    They are counted on the as_of sessions of the comparison set that the fold covers, all symbols pooled, so no
+    calendar is needed.
 
     Returns:
-        `(n,)`; 0 where the fold is not known.
+        `(n,)`; 0 if the fold is not known.
     """
     fold = comparison.fold[index]
     pairs, position = np.unique(fold * comparison.days + comparison.day, return_inverse=True)
@@ -106,9 +107,9 @@ def model_ages(comparison: ComparisonSet, index: int) -> IntArray:
 
 
 def skill_by_age(comparison: ComparisonSet) -> tuple[AgeFigure, ...]:
-    """Skill against the random walk per bucket of `AGES`, for every entry whose folds are known but the walk itself.
+    """Return the skill against the random walk per bucket of `AGES`, for all other entries with known folds.
 
-    Empty where there is no random walk or no fold is known.
+    Empty if there is no random walk or no fold is known.
     """
     if comparison.reference is None:
         return ()
@@ -126,8 +127,8 @@ def skill_by_age(comparison: ComparisonSet) -> tuple[AgeFigure, ...]:
     return tuple(figures)
 
 
-def lookback_study(comparison: ComparisonSet) -> tuple[LookbackFigure, ...]:
-    """Every entry whose forecaster and strategy stand on the board with two lookbacks or more, shortest first."""
+def lookback_ablation(comparison: ComparisonSet) -> tuple[LookbackFigure, ...]:
+    """Return all entries whose forecaster and strategy have two or more lookbacks, shortest first."""
     families: dict[tuple[str, str], list[int]] = {}
     for index, entry in enumerate(comparison.entries):
         families.setdefault((entry.forecaster, entry.strategy), []).append(index)
@@ -155,7 +156,7 @@ def _lookback(comparison: ComparisonSet, index: int, usual: int) -> LookbackFigu
 
 
 def seed_spread(table: ForecastTable) -> tuple[SeedFigure, ...]:
-    """Pinball of each seed and highest less lowest, for every entry with two seeds or more."""
+    """Return the pinball of each seed and the highest minus the lowest, for all entries with two or more seeds."""
     figures = []
     for index, entry in enumerate(table.entries):
         own = table.take((table.entry == index) & (table.seed != UNKNOWN))
@@ -166,16 +167,17 @@ def seed_spread(table: ForecastTable) -> tuple[SeedFigure, ...]:
         own = own.take(counts[position] == len(seeds))
         loss = BASIS_POINT * pinball(own.actual, own.quantiles)
         if len(own):
-            each = {int(seed): float(loss[own.seed == seed].mean()) for seed in seeds}
-            figures.append(SeedFigure(entry, each, max(each.values()) - min(each.values()), len(own) // len(seeds)))
+            losses = {int(seed): float(loss[own.seed == seed].mean()) for seed in seeds}
+            spread = max(losses.values()) - min(losses.values())
+            figures.append(SeedFigure(entry, losses, spread, len(own) // len(seeds)))
     return tuple(figures)
 
 
 def disagreements(table: ForecastTable) -> tuple[Disagreement, ...]:
-    """Every two strategies of one forecaster and lookback, per step that both have.
+    """Compare all pairs of strategies of one forecaster and lookback, for each step that both have.
 
     Args:
-        table: Rows as `table.served` leaves them.
+        table: Rows as `forecast_table.served_rows` returns them.
     """
     families: dict[tuple[str, int], list[int]] = {}
     for index in np.unique(table.entry).tolist():
@@ -185,15 +187,15 @@ def disagreements(table: ForecastTable) -> tuple[Disagreement, ...]:
     for members in families.values():
         members.sort(key=lambda index: table.entries[index].strategy, reverse=True)
         for first, second in combinations(members, 2):
-            one, other = table.take(table.entry == first), table.take(table.entry == second)
-            for step in np.intersect1d(one.step, other.step).tolist():
-                found = _disagree(one.take(one.step == step), other.take(other.step == step))
+            left, right = table.take(table.entry == first), table.take(table.entry == second)
+            for step in np.intersect1d(left.step, right.step).tolist():
+                found = _disagreement(left.take(left.step == step), right.take(right.step == step))
                 figures += [] if found is None else [found]
     return tuple(figures)
 
 
-def _disagree(one: ForecastTable, other: ForecastTable) -> Disagreement | None:
-    """Both tables hold one entry and one step."""
+def _disagreement(one: ForecastTable, other: ForecastTable) -> Disagreement | None:
+    """Compare two tables of one entry and one step each; return None if they have no common row."""
     _, left, right = np.intersect1d(one.keys(), other.keys(), return_indices=True)
     if not len(left):
         return None

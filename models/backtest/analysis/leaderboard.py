@@ -1,4 +1,4 @@
-"""The leaderboard: every entry of a board beside the random walk and the champion, best first."""
+"""The leaderboard: all entries of a comparison set against the random walk and the champion, best first."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -16,26 +16,26 @@ from models.preprocessing.frame import FloatArray
 from models.training.holdout import BASIS_POINT
 
 OVERALL = "overall"
-"""Key of the figures over all steps, beside those of each step."""
+"""Key of the figures over all steps, next to those of each step."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One entry of the leaderboard. Dictionaries have the keys `overall`, `1`, `2`, `3`: all steps, then each.
+    """A line of the leaderboard. Dictionaries have the keys `overall`, `1`, `2`, `3`: all steps, then each.
 
     Attributes:
-        entry: Who.
-        scores: What it earned by itself.
-        ratio: Pinball over the random walk's, as served both; empty where there is no random walk.
+        entry: The entry.
+        scores: Its scores.
+        ratio: Pinball over the random walk's, both as served; empty if there is no random walk.
         ratio_pinned: Pinball over that of the random walk before its calibration; empty likewise.
         rmse_ratio: RMSE of the median over the random walk's, interval by day.
         mae_ratio: MAE likewise.
-        against_walk: Diebold-Mariano on pinball in basis points against the random walk, negative where better; empty
+        against_walk: Diebold-Mariano on pinball in basis points against the random walk, negative if better; empty
             for that random walk itself.
         against_champion: The same against the champion; empty for the champion itself.
-        direction: Per step; None where nothing can be told.
-        copy: Whether its median is a copy of the past, see `probes.detect_copy`.
-        missing: Rows of the board that it lacks.
+        direction: Per step; None if there is not enough data.
+        copy: Whether its median is a copy of the past, see `naive_copy_check.detect_copy`.
+        missing: Number of rows of the comparison set that it lacks.
     """
 
     entry: Entry
@@ -53,12 +53,12 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Leaderboard:
-    """The lines of a board, lowest pinball first.
+    """The lines of a comparison set, lowest pinball first.
 
     Attributes:
         lines: One per entry.
-        champion: Whom all others are compared with, None where nobody is.
-        notes: What could not be told, a sentence each.
+        champion: The entry that all others are compared with, None if there is none.
+        notes: What could not be computed, a sentence each.
     """
 
     lines: tuple[Line, ...]
@@ -67,10 +67,10 @@ class Leaderboard:
 
 
 def rank(comparison: ComparisonSet, champion: str | None, networks: Collection[str]) -> Leaderboard:
-    """Score and compare every entry of a board.
+    """Score and compare all entries of a comparison set.
 
     Args:
-        board: With at least one row.
+        comparison: A comparison set with at least one row.
         champion: Forecaster that the others are compared with; None picks the network with the lowest pinball.
         networks: Names of forecasters that are networks.
     """
@@ -81,7 +81,7 @@ def rank(comparison: ComparisonSet, champion: str | None, networks: Collection[s
     if comparison.reference is None:
         notes.append("there is no random_walk on these rows: ratios and tests against it are left out")
     if champion is not None and chosen is None:
-        notes.append(f"there is no forecaster named {champion} on these rows; nobody is compared with it")
+        notes.append(f"there is no forecaster named {champion} on these rows; no comparison with it is made")
     need = 2 * comparison.horizon + 1
     if comparison.days < need:
         notes.append(
@@ -91,7 +91,7 @@ def rank(comparison: ComparisonSet, champion: str | None, networks: Collection[s
         )
     if len(np.unique(comparison.symbol)) == 1:
         name = comparison.symbols[int(comparison.symbol[0])]
-        notes.append(f"these rows are of {name} alone: what is told here is told of one symbol, not of a market")
+        notes.append(f"these rows are of {name} only; the results are about one symbol, not about a market")
     lines = tuple(_line(comparison, index, chosen) for index in order)
     return Leaderboard(lines, None if chosen is None else comparison.entries[chosen], tuple(notes))
 
@@ -138,9 +138,10 @@ def _ratios(comparison: ComparisonSet, loss: FloatArray, other: FloatArray) -> d
 
 
 def _roots(ratios: dict[str, Ratio]) -> dict[str, Ratio]:
-    """From squared errors to their roots: ends of an interval keep their order under a root."""
+    """Return the roots of ratios of squared errors; the ends of an interval keep their order under a root."""
     return {
-        name: Ratio(_root(each.value), _root(each.low), _root(each.high), each.days) for name, each in ratios.items()
+        name: Ratio(_root(ratio.value), _root(ratio.low), _root(ratio.high), ratio.days)
+        for name, ratio in ratios.items()
     }
 
 

@@ -1,4 +1,4 @@
-"""Recognising forecasters that only copy the past."""
+"""Detection of forecasters that only copy the past."""
 
 from dataclasses import dataclass
 
@@ -10,31 +10,31 @@ from models.preprocessing.frame import FloatArray
 from models.preprocessing.windows import IntArray
 
 CORRELATION = 0.9
-"""From this correlation with the last realised return on, either sign, a median is a copy of it."""
+"""A median whose correlation with the last realised return is at least this, in absolute value, may be a copy."""
 
 SKILL = 0.01
-"""A median that takes more than this share off the squared error of no change has skill: no copy."""
+"""A median that lowers the squared error of no change by more than this share has skill: it is no copy."""
 
 STILL = 0.02
-"""A median that moves less than this share of what outcomes move says: no change."""
+"""A median whose spread is below this share of the outcomes' spread forecasts no change."""
 
 MIN_ROWS = 30
-"""Rows below which nothing is said."""
+"""Minimum of rows for a result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """What the lag-1 detector found.
+    """Result of the check for copies of the last return.
 
     Attributes:
-        kind: `return` (tomorrow moves as today did), `price` (tomorrow's price is that of the session before as_of:
-            the forecast return is today's with the sign turned), `still` (no change, as a random walk says it), or
+        kind: `return` (tomorrow's return is today's), `price` (tomorrow's price is that of the session before as_of:
+            the forecast return is today's with the sign reversed), `still` (no change, as a random walk forecasts), or
             `none`.
         correlation: Of the median of T with the realised return of as_of itself, each over sigma; NaN for a
-            median that does not move.
-        skill: 1 less the squared error of the median over that of no change, each over sigma.
+            constant median.
+        skill: 1 minus the squared error of the median over that of no change, each over sigma.
         movement: Standard deviation of the median over that of the outcome, each over sigma.
-        rows: Rows with a known return of as_of.
+        rows: Number of rows with a known return of as_of.
     """
 
     kind: str
@@ -45,25 +45,25 @@ class Copy:
 
     @property
     def suspicious(self) -> bool:
-        """Whether the median is a copied return or price. `still` is not: it is what a random walk is meant to say."""
+        """Whether the median is a copied return or price. `still` is not: a random walk is meant to forecast it."""
         return self.kind in ("return", "price")
 
 
 def detect_copy(comparison: ComparisonSet, index: int) -> Copy | None:
-    """Whether the medians of an entry on T are copies of what happened last.
+    """Return whether the medians of an entry on T are copies of the last return or price.
 
     The rule: on the rows of step 1, the median's correlation with the return of the as_of session (that of the
-    symbol's row before, where its target is this as_of) is 0.9 or more in absolute value, and its skill against no
+    symbol's previous row, if its target is this as_of) is 0.9 or more in absolute value, and its skill against no
     change is 0.01 or less. A forecaster that repeats yesterday's return has correlation 1 and skill near -1; one
-    that shrinks it towards nothing has correlation 1 and skill near 0; one that returns the price before as_of, the
-    usual off-by-one, has correlation -1. An honest autoregression has the correlation, but skill as well.
+    that shrinks it towards 0 has correlation 1 and skill near 0; one that returns the price before as_of, the
+    usual off-by-one error, has correlation -1. A genuine autoregression has the correlation, but skill as well.
 
     Args:
-        board: Any board.
+        comparison: The comparison set.
         index: Position of the entry.
 
     Returns:
-        None where the board lacks T, or fewer than 30 rows know the return of as_of.
+        None if the set lacks T, or if fewer than 30 rows have a known return of as_of.
     """
     if comparison.steps[0] != 1:
         return None
@@ -83,11 +83,11 @@ def detect_copy(comparison: ComparisonSet, index: int) -> Copy | None:
 
 
 def lag_one(median: FloatArray, actual: FloatArray, last: FloatArray) -> Copy:
-    """The rule of `detect_copy` on plain series.
+    """Apply the rule of `detect_copy` to plain series.
 
     Args:
         median: `(n,)` forecast returns, over sigma.
-        actual: `(n,)` what came.
+        actual: `(n,)` actual returns, over sigma.
         last: `(n,)` the newest return known when each forecast was made.
     """
     spread, outcome = float(median.std()), float(actual.std())

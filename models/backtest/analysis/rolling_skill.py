@@ -1,4 +1,4 @@
-"""Skill over time: a mean over many years hides the months in which a forecaster lost."""
+"""Skill over time, since a mean over many years hides the months with negative skill."""
 
 from dataclasses import dataclass
 
@@ -17,10 +17,10 @@ class RollingSkill:
     """Skill of one entry against the random walk over a rolling window of as_of sessions.
 
     Attributes:
-        entry: Who.
+        entry: The entry.
         last: `(m,)` datetime64[D], last as_of session of each window, inclusive.
-        skill: `(m,)` 1 less summed pinball over the random walk's.
-        behind: Share of the windows in which it lost to the random walk.
+        skill: `(m,)` 1 minus summed pinball over the random walk's.
+        behind: Share of the windows with a negative skill.
     """
 
     entry: Entry
@@ -30,14 +30,14 @@ class RollingSkill:
 
 
 def rolling_skill(comparison: ComparisonSet, sessions: int = ROLLING_SESSIONS) -> tuple[RollingSkill, ...]:
-    """Rolling skill of every entry but the random walk itself.
+    """Return the rolling skill of all entries except the random walk.
 
     Args:
-        board: Any board.
-        sessions: As_of sessions of a window, from 1.
+        comparison: The comparison set.
+        sessions: As_of sessions of a window, 1 or more.
 
     Returns:
-        Empty where there is no random walk, or fewer sessions than a window has.
+        Empty if there is no random walk, or if there are fewer sessions than a window has.
     """
     if comparison.reference is None or comparison.days < sessions:
         return ()
@@ -55,6 +55,6 @@ def rolling_skill(comparison: ComparisonSet, sessions: int = ROLLING_SESSIONS) -
 
 
 def _windows(comparison: ComparisonSet, loss: FloatArray, sessions: int) -> FloatArray:
-    # A difference of running sums would leave rounding behind where losses are tiny beside their sum.
+    # A difference of running sums would leave rounding errors if losses are tiny compared with their sum.
     sums: FloatArray = np.lib.stride_tricks.sliding_window_view(comparison.by_day(loss), sessions).sum(axis=1)
     return sums

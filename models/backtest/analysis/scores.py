@@ -1,4 +1,4 @@
-"""What one entry of a board earned by itself: pinball, coverage, Winkler and where its outcomes fell."""
+"""The scores of one entry of a comparison set: pinball, coverage, Winkler score and PIT histogram."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from models.preprocessing.frame import FloatArray
 from models.training.holdout import BASIS_POINT
 
 TERCILES = ("low", "middle", "high")
-"""Thirds of a board's rows by sigma."""
+"""Thirds of the rows of a comparison set by sigma."""
 
 WINKLER_COVERAGES = (0.80, 0.95)
 """Intervals whose Winkler score is reported."""
@@ -19,7 +19,7 @@ WINKLER_COVERAGES = (0.80, 0.95)
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Measured coverage of the intervals of `metrics.COVERAGES`, each a share with its 95 % interval by day.
+    """Measured coverage of the intervals of `scoring_rules.COVERAGES`, each a share with its 95 % interval by day.
 
     Keys are the nominal percent: 50, 80, 95.
 
@@ -38,19 +38,19 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class EntryScores:
-    """Figures of one entry on a board's rows; losses in basis points.
+    """Scores of one entry on the rows of a comparison set; losses in basis points.
 
     Attributes:
         pinball: Mean over the rows, all steps pooled.
         pinball_by_step: Per step.
-        raw_pinball: As `pinball`, before calibration; NaN where the file has no raw quantiles.
+        raw_pinball: As `pinball`, before calibration; NaN if the file has no raw quantiles.
         raw_pinball_by_step: Per step.
         winkler: Per nominal percent, mean over the rows.
         rmse: Root mean squared error of the median.
         mae: Mean absolute error of the median.
         coverage: As served.
-        raw_coverage: Before calibration, None where the file has no raw quantiles.
-        pit: Share of outcomes in each of the eight bins of `metrics.pit_bins`.
+        raw_coverage: Before calibration, None if the file has no raw quantiles.
+        pit: Share of outcomes in each of the eight bins of `scoring_rules.pit_bins`.
         raw_pit: The same before calibration, None likewise.
     """
 
@@ -68,11 +68,11 @@ class EntryScores:
 
 
 def score_entry(comparison: ComparisonSet, index: int) -> EntryScores:
-    """Score one entry.
+    """Return the scores of one entry.
 
     Args:
-        board: With at least one row.
-        index: Position of the entry on the board.
+        comparison: A comparison set with at least one row.
+        index: Position of the entry in the set.
     """
     has_raw = bool(np.isfinite(comparison.raw[index]).all())
     raw_loss = BASIS_POINT * pinball(comparison.actual, comparison.raw[index])
@@ -98,16 +98,16 @@ def score_entry(comparison: ComparisonSet, index: int) -> EntryScores:
 
 
 def measure_coverage(comparison: ComparisonSet, index: int, raw: bool = False) -> Coverage:
-    """How often outcomes lay in the intervals of one entry.
+    """Return the share of outcomes in the intervals of one entry.
 
-    Terciles are thirds of all rows of the board by sigma, not thirds of each day: the question is whether
-    intervals hold where volatility is high, be it that the symbol is wild or that the market is, and within a day
-    the second is lost. One symbol alone has terciles, too. All entries of a board share the cuts.
+    Terciles are thirds of all rows of the comparison set by sigma, not thirds of each day: the question is whether
+    intervals hold at high volatility, of the symbol or of the whole market, and thirds of a day would hide the
+    second. A set with a single symbol has terciles, too. All entries of a set share the bounds.
 
     Args:
-        board: With at least one row.
+        comparison: A comparison set with at least one row.
         index: Position of the entry.
-        raw: Take the quantiles before calibration.
+        raw: Use the quantiles before calibration.
     """
     hits = {round(100 * nominal): rows for nominal, rows in comparison.hits(index, raw).items()}
     terciles = [(name, comparison.tercile == number) for number, name in enumerate(TERCILES)]

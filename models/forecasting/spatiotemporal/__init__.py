@@ -1,1 +1,1 @@
-"""A calendar's symbols side by side as frames, for the networks of `models.networks.spatiotemporal.registry`."""
+"""Images of all symbols of a calendar, the input of `models.networks.spatiotemporal.registry`."""

@@ -1,4 +1,4 @@
-"""A fitted pipeline together with the layout of its market: what an artifact keeps to make frames."""
+"""A fitted pipeline with the layout of its market: the part of an artifact that makes images."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,40 +16,41 @@ from models.preprocessing.windows import MIN_BARS_TRAINING, PooledWindows
 
 @dataclass(frozen=True, slots=True)
 class MarketPipeline:
-    """From a panel to market frames, fitted and frozen.
+    """Makes market images from a panel; fitted and frozen.
 
     Attributes:
-        windows: Features, scaling and windows, as for the networks over windows.
-        layout: The rows.
+        windows: Features, scaling and windows, as for the window networks.
+        layout: Rows of the images.
     """
 
     windows: Pipeline
     layout: MarketLayout
 
     def newest(self, panel: Panel) -> tuple[PooledWindows, PooledWindows, tuple[SkippedSymbol, ...]]:
-        """The windows that end at the last session of a panel's frames, as training would cut them there.
+        """Return the windows that end at the last session of each symbol, as training would cut them there.
 
-        A symbol too young for a forecast of its own stands in the frame all the same once training would put it
-        there, so that the others' forecasts see what they saw in training.
+        A symbol with too short a history for its own forecast is in the image as soon as training would place it
+        there, so that the forecasts of the others use the same inputs as in training.
 
         Args:
-            panel: Frames that end at as_of, every one with a row.
+            panel: Price histories that end at as_of, all with a row.
 
         Returns:
-            The windows that are seen; those of them that get a forecast; and a refusal for each other frame.
+            The windows that are inputs; those of them that are forecast; and a reason for each other symbol.
         """
-        asked, refusals = self.windows.newest(panel)
+        forecast, skipped = self.windows.newest(panel)
         reach = INPUT_MEMORY + self.windows.lookback
-        tails = tuple(frame.slice(max(0, len(frame) - reach), len(frame)) for frame in panel.frames)
-        seen = self.windows.windows(Panel(tails, panel.references), require_targets=False, min_bars=1)
-        bars = np.array([int((~np.isnan(frame.close)).sum()) for frame in panel.frames], dtype=np.int64)
+        tails = tuple(history.slice(max(0, len(history) - reach), len(history)) for history in panel.frames)
+        inputs = self.windows.windows(Panel(tails, panel.references), require_targets=False, min_bars=1)
+        bars = np.array([int((~np.isnan(history.close)).sum()) for history in panel.frames], dtype=np.int64)
         last = np.cumsum([len(tail) for tail in tails], dtype=np.int64) - 1
-        at_as_of = (seen.ends == last[seen.symbol_index]) & (bars[seen.symbol_index] >= MIN_BARS_TRAINING)
-        seen = seen.select(np.flatnonzero(at_as_of))
-        return seen, seen.select(np.flatnonzero(np.isin(seen.symbol_index, asked.symbol_index))), refusals
+        at_as_of = (inputs.ends == last[inputs.symbol_index]) & (bars[inputs.symbol_index] >= MIN_BARS_TRAINING)
+        inputs = inputs.select(np.flatnonzero(at_as_of))
+        forecast_windows = inputs.select(np.flatnonzero(np.isin(inputs.symbol_index, forecast.symbol_index)))
+        return inputs, forecast_windows, skipped
 
     def to_dict(self) -> dict[str, object]:
-        """Plain JSON-able form: that of the pipeline, and the layout beside it."""
+        """Return the pipeline with its layout as a JSON-serializable dictionary."""
         return {**self.windows.to_dict(), "layout": self.layout.to_dict()}
 
     @staticmethod
@@ -57,9 +58,9 @@ class MarketPipeline:
         """Rebuild from `to_dict`.
 
         Raises:
-            ArtifactError: A part cannot be read, or was fitted on other inputs than this version makes.
+            ArtifactError: A part cannot be read, or was fitted on inputs that this version does not make.
         """
         layout = data.get("layout")
         if not isinstance(layout, Mapping):
-            raise ArtifactError("the stored pipeline has no layout of a market; train the version again")
+            raise ArtifactError("the stored pipeline has no market layout; train the version again")
         return MarketPipeline(Pipeline.from_dict(dict(data)), MarketLayout.from_dict(layout))

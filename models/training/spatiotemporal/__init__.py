@@ -1,1 +1,1 @@
-"""Training of networks over images of the whole market."""
+"""Training of spatiotemporal networks: their input is a sequence of images of the whole market."""

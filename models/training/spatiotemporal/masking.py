@@ -1,24 +1,24 @@
-"""Inputs hidden at random in training, so that a mask is nothing new when serving (TensorFlow)."""
+"""Random masks of inputs in training, so that the network is trained on masked inputs too (TensorFlow)."""
 
 from typing import Any
 
-from models.training.base_loop import shown_references
+from models.training.base_loop import reference_masks
 
 
-def hide(samples: Any, masked_columns: Any, rate: float, seed: Any) -> Any:
-    """Hide symbols and references.
+def mask_inputs(samples: Any, masked_columns: Any, rate: float, seed: Any) -> Any:
+    """Hide symbols and references at random.
 
-    A symbol is hidden with its mask, as when it has no window. A reference is hidden from all symbols at once, see
-    `trainer.shown_references`; its own mask is one of its columns.
+    A symbol is hidden with its mask, as one without a window. A reference is hidden from all symbols together, see
+    `base_loop.reference_masks`; its own mask is one of its columns.
 
     Args:
         samples: Tensor `(dates, lookback, rows, features, 2)`.
-        masked_columns: Tensor `(references, features)`, 1 where a reference's mask zeroes the column, else 0.
-        rate: Chance of each symbol and of each reference, 0..1.
-        seed: Tensor `(2,)` int64; equal seeds hide the same.
+        masked_columns: Tensor `(references, features)`, 1 where the mask of a reference zeroes the column, else 0.
+        rate: Probability of each symbol and of each reference, 0..1.
+        seed: Tensor `(2,)` int64; equal seeds hide the same inputs.
 
     Returns:
-        Tensor like `samples`.
+        Tensor in the shape of `samples`.
     """
     import tensorflow as tf
 
@@ -27,5 +27,5 @@ def hide(samples: Any, masked_columns: Any, rate: float, seed: Any) -> Any:
     samples *= tf.cast(kept, tf.float32)[:, None, :, None, None]
     if not masked_columns.shape[0]:
         return samples
-    shown = shown_references(masked_columns, dates, lookback, rate, seed + 1)[:, :, None, :, None]
-    return tf.concat([samples[..., :1] * shown, samples[..., 1:]], axis=-1)
+    masks = reference_masks(masked_columns, dates, lookback, rate, seed + 1)[:, :, None, :, None]
+    return tf.concat([samples[..., :1] * masks, samples[..., 1:]], axis=-1)

@@ -1,1 +1,1 @@
-"""What a backtest's file says, on a terminal and as a page."""
+"""The report on a backtest's file, for the terminal and as an HTML page."""

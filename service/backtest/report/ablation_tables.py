@@ -1,4 +1,4 @@
-"""Model age, lookbacks, seeds, strategies and canaries as tables of text."""
+"""Tables of text on model age, lookbacks, seeds, strategies, copies, PIT and missing rows."""
 
 from models.metrics.scoring_rules import PIT_SHARES
 from service.backtest.report.cells import TextTable, comparison_title, number, percent, signed, step_name, test_text
@@ -9,18 +9,18 @@ BINS = ("below 2.5", "2.5-10", "10-25", "25-50", "50-75", "75-90", "90-97.5", "a
 
 
 def age_table(findings: ComparisonFindings) -> TextTable:
-    """Skill by model age."""
+    """Return the skill by model age."""
     rows = tuple(
         (figure.entry.label, figure.age, signed(100 * figure.skill), str(figure.rows), str(figure.days))
         for figure in findings.ages
     )
-    note = "Age 1 is the first as_of session that a fit forecasts. Skill: 1 less pinball over the random walk's."
+    note = "Age 1 is the first as_of session that a fit forecasts. Skill: 1 minus pinball over the random walk's."
     columns = ("forecaster", "age in sessions", "skill %", "rows", "days")
     return TextTable(f"{comparison_title(findings.comparison)}: skill by model age", columns, rows, note)
 
 
 def lookback_table(findings: ComparisonFindings) -> TextTable:
-    """The lookback study."""
+    """Return the ablation of lookbacks."""
     rows = tuple(
         (
             f"{figure.entry.forecaster} {figure.entry.strategy}",
@@ -31,30 +31,30 @@ def lookback_table(findings: ComparisonFindings) -> TextTable:
         )
         for figure in findings.lookbacks
     )
-    note = "DM: against lookback 5, or the shortest where 5 is absent."
+    note = "DM: against lookback 5, or the shortest if 5 is missing."
     columns = ("forecaster", "lookback", "pinball bp", "/ random walk", "DM")
     return TextTable(f"{comparison_title(findings.comparison)}: lookbacks", columns, rows, note)
 
 
 def rolling_table(findings: ComparisonFindings) -> TextTable:
-    """Skill over time in a few figures."""
+    """Return the worst, best and newest skill over time."""
     rows = tuple(
         (
-            each.entry.label,
-            signed(100 * float(each.skill.min())),
-            signed(100 * float(each.skill.max())),
-            signed(100 * float(each.skill[-1])),
-            str(each.last[-1]),
-            percent(each.behind),
+            figure.entry.label,
+            signed(100 * float(figure.skill.min())),
+            signed(100 * float(figure.skill.max())),
+            signed(100 * float(figure.skill[-1])),
+            str(figure.last[-1]),
+            percent(figure.behind),
         )
-        for each in findings.rolling
+        for figure in findings.rolling
     )
-    columns = ("forecaster", "worst %", "best %", "newest %", "to", "behind the random walk, % of windows")
+    columns = ("forecaster", "worst %", "best %", "newest %", "to", "negative skill, % of windows")
     return TextTable(f"{comparison_title(findings.comparison)}: skill over time, windows of 60 sessions", columns, rows)
 
 
 def seed_table(report: Report) -> TextTable:
-    """Spread of seeds."""
+    """Return the spread of seeds."""
     rows = tuple(
         (
             figure.entry.label,
@@ -68,7 +68,7 @@ def seed_table(report: Report) -> TextTable:
 
 
 def disagreement_table(report: Report) -> TextTable:
-    """Strategies beside each other on the same step."""
+    """Return the comparison of strategies on the same step."""
     rows = tuple(
         (
             f"{each.first.forecaster} {each.first.lookback}",
@@ -93,7 +93,7 @@ def disagreement_table(report: Report) -> TextTable:
 
 
 def copies_table(findings: ComparisonFindings) -> TextTable:
-    """What the lag-1 detector found."""
+    """Return the results of the check for copies of the past."""
     rows = tuple(
         (
             line.entry.label,
@@ -109,28 +109,26 @@ def copies_table(findings: ComparisonFindings) -> TextTable:
         f"{comparison_title(findings.comparison)}: copies of the past",
         ("forecaster", "median of T", "correlation with the last return", "skill", "movement"),
         rows,
-        "A copy has a correlation of 0.9 or more in size and a skill of 0.01 or less against no change. Movement: "
+        "A copy has an absolute correlation of 0.9 or more and a skill of 0.01 or less against no change. Movement: "
         "spread of the median over that of the outcome.",
     )
 
 
 def pit_table(findings: ComparisonFindings) -> TextTable:
-    """Share of outcomes per bin."""
+    """Return the share of outcomes per PIT bin."""
     rows = [("nominal", *(percent(share) for share in PIT_SHARES))]
     for line in findings.leaderboard.lines:
         rows.append((line.entry.label, *(percent(share) for share in line.scores.pit)))
         if line.scores.raw_pit is not None:
             rows.append((f"{line.entry.label} raw", *(percent(share) for share in line.scores.raw_pit)))
-    return TextTable(
-        f"{comparison_title(findings.comparison)}: where outcomes fell, %", ("forecaster", *BINS), tuple(rows)
-    )
+    return TextTable(f"{comparison_title(findings.comparison)}: PIT histogram, %", ("forecaster", *BINS), tuple(rows))
 
 
 def missing_table(findings: ComparisonFindings) -> TextTable:
-    """Rows that each entry lacks."""
+    """Return the number of rows that each entry lacks."""
     missing = findings.comparison.missing
     rows = tuple((entry.label, str(count)) for entry, count in missing.items())
-    note = f"Of the {findings.comparison.rows} rows that any of them has; {len(findings.comparison)} are common to all."
+    note = f"Of the {findings.comparison.rows} rows of all forecasters, {len(findings.comparison)} are common to all."
     return TextTable(
         f"{comparison_title(findings.comparison)}: rows missing", ("forecaster", "rows missing"), rows, note
     )

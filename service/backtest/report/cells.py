@@ -1,4 +1,4 @@
-"""What cells of a table hold: how figures, steps and tests are written."""
+"""Cells of the tables: the text of figures, steps and tests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from models.backtest.analysis.leaderboard import OVERALL
 from models.metrics.significance import Comparison, Ratio
 
 ABSENT = "-"
-"""Shown where there is no figure."""
+"""Cell without a figure."""
 
 STEPS: Mapping[int, str] = {1: "T", 2: "T+1", 3: "T+2"}
-"""How steps are named."""
+"""Names of the steps."""
 
 NOMINALS = (50, 80, 95)
 """Intervals in percent."""
@@ -20,13 +20,13 @@ NOMINALS = (50, 80, 95)
 
 @dataclass(frozen=True, slots=True)
 class TextTable:
-    """A table ready to be shown.
+    """A table of text.
 
     Attributes:
-        title: What it is.
-        columns: Heads.
+        title: Title of the table.
+        columns: Column headings.
         rows: Cells, one tuple per row, as long as `columns`.
-        note: How to read it.
+        note: Explanation of the figures.
     """
 
     title: str
@@ -36,39 +36,39 @@ class TextTable:
 
 
 def step_name(step: int | str) -> str:
-    """`T`, `T+1`, `T+2`, and `all` for all steps."""
+    """Return the name of a step: `T`, `T+1`, `T+2`, or `all` for all steps."""
     return "all" if step == OVERALL else STEPS.get(int(step), f"T+{int(step) - 1}")
 
 
 def comparison_title(comparison: ComparisonSet) -> str:
-    """Which steps a board compares."""
+    """Return the steps of a comparison set as a title."""
     names = ", ".join(step_name(step) for step in comparison.steps)
-    return f"{names} alone" if len(comparison.steps) == 1 else names
+    return f"{names} only" if len(comparison.steps) == 1 else names
 
 
 def number(value: float | None, digits: int) -> str:
-    """A figure with so many digits."""
+    """Return a figure with a number of digits."""
     return ABSENT if value is None or isnan(value) else f"{value:.{digits}f}"
 
 
 def signed(value: float) -> str:
-    """A figure with its sign and two digits."""
+    """Return a figure with its sign and two digits."""
     return ABSENT if isnan(value) else f"{value:+.2f}"
 
 
 def percent(share: float) -> str:
-    """A share in percent."""
+    """Return a share in percent."""
     return number(100 * share, 1)
 
 
-def half(ratio: Ratio) -> str:
-    """A share in percent with the half width of its interval."""
+def percent_with_margin(ratio: Ratio) -> str:
+    """Return a share in percent with the half width of its interval."""
     width = 50 * (ratio.high - ratio.low)
     return percent(ratio.value) + ("" if isnan(width) else f" ± {width:.1f}")
 
 
 def interval(ratio: Ratio | None, digits: int) -> str:
-    """A ratio with its interval."""
+    """Return a ratio with its interval."""
     if ratio is None or isnan(ratio.value):
         return ABSENT
     ends = "" if isnan(ratio.low) else f" [{ratio.low:.{digits}f}, {ratio.high:.{digits}f}]"
@@ -76,12 +76,12 @@ def interval(ratio: Ratio | None, digits: int) -> str:
 
 
 def p_value(p: float) -> str:
-    """A p-value."""
+    """Return a p-value."""
     if isnan(p):
         return ABSENT
     return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
 
 
 def test_text(test: Comparison | None) -> str:
-    """A Diebold-Mariano test: its statistic and p."""
+    """Return the statistic and p-value of a Diebold-Mariano test."""
     return ABSENT if test is None else f"{test.statistic:+.2f} (p {p_value(test.p)})"

@@ -1,4 +1,4 @@
-"""The plots of the page: each a Plotly figure with the sentence that stands for it where it cannot be seen."""
+"""The plots of the page: each a Plotly figure with a text alternative."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from service.backtest.report.document import ComparisonFindings
 from service.backtest.report.tables import coverage_by_step_table, coverage_table, leaderboard_table
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D1F")
-"""Told apart by most eyes (Okabe & Ito); marks and dashes differ as well."""
+"""Colours that most people can distinguish (Okabe & Ito); marks and dashes differ as well."""
 
 _MARKS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star", "hexagon")
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
@@ -31,8 +31,8 @@ class Plot:
     """One plot with its alternatives.
 
     Attributes:
-        title: What it shows.
-        text: The sentence that stands for it: what is drawn and what it says.
+        title: Title of the plot.
+        text: Text alternative: what is drawn and what it shows.
         figure: The Plotly figure.
         tables: Its figures as tables, the main one first.
     """
@@ -43,8 +43,8 @@ class Plot:
     tables: tuple[TextTable, ...]
 
 
-def plots_of(findings: ComparisonFindings) -> tuple[Plot, ...]:
-    """Every plot that a board has figures for."""
+def build_plots(findings: ComparisonFindings) -> tuple[Plot, ...]:
+    """Return the plots of a comparison set, without those that have no figures."""
     makers = [_coverage, _pit]
     if findings.comparison.reference is not None:
         makers.insert(0, _ratios)
@@ -72,11 +72,11 @@ def _ratios(findings: ComparisonFindings) -> Plot:
     better = [line.entry.label for line, ratio in zip(lines, ratios, strict=True) if ratio.high < 1]
     worse = [line.entry.label for line, ratio in zip(lines, ratios, strict=True) if ratio.low > 1]
     text = (
-        f"Pinball over the random walk's on the same rows, with 95 % intervals by day. Wholly below 1: "
-        f"{_names(better)}. Wholly above 1: {_names(worse)}."
+        f"Pinball over the random walk's on the same rows, with 95 % intervals by day. Entirely below 1: "
+        f"{_names(better)}. Entirely above 1: {_names(worse)}."
     )
     return Plot(
-        f"{comparison_title(findings.comparison)}: pinball beside the random walk",
+        f"{comparison_title(findings.comparison)}: pinball relative to the random walk",
         text,
         figure,
         (leaderboard_table(findings),),
@@ -87,23 +87,23 @@ def _coverage(findings: ComparisonFindings) -> Plot:
     steps = findings.comparison.steps
     heads = [f"{step_name(step)}, {nominal} %" for nominal in NOMINALS for step in steps]
     figure = make_subplots(len(NOMINALS), len(steps), subplot_titles=heads, shared_xaxes=True, shared_yaxes="rows")
-    worst, whose = 0.0, ""
-    places = _places(findings)
+    worst, where = 0.0, ""
+    positions = _positions(findings)
     for line in findings.leaderboard.lines:
         thirds = line.scores.coverage.by_step_and_tercile
         for row, nominal in enumerate(NOMINALS, 1):
             for column, step in enumerate(steps, 1):
                 gaps = [100 * thirds[step][name][nominal].value - nominal for name in TERCILES]
-                trace = _trace(places[line.entry], line.entry.label, TERCILES, gaps, row == column == 1)
+                trace = _trace(positions[line.entry], line.entry.label, TERCILES, gaps, row == column == 1)
                 figure.add_trace(trace, row, column)
                 for name, gap in zip(TERCILES, gaps, strict=True):
                     if abs(gap) > abs(worst):
-                        worst, whose = gap, f"{line.entry.label}, {step_name(step)}, {name} third, {nominal} %"
+                        worst, where = gap, f"{line.entry.label}, {step_name(step)}, {name} third, {nominal} %"
     _styled(figure, "", height=720, level=0)
-    figure.update_yaxes(title_text="points off", col=1)
+    figure.update_yaxes(title_text="difference in points", col=1)
     text = (
-        "Measured less nominal coverage in points, per interval, step and third of sigma, as served. "
-        f"Farthest off by {worst:+.1f} points: {whose or 'none'}."
+        "Measured minus nominal coverage in points, per interval, step and third of sigma, as served. "
+        f"Largest difference {worst:+.1f} points: {where or 'none'}."
     )
     tables = (coverage_table(findings), coverage_by_step_table(findings))
     return Plot(f"{comparison_title(findings.comparison)}: coverage by step and tercile", text, figure, tables)
@@ -111,34 +111,30 @@ def _coverage(findings: ComparisonFindings) -> Plot:
 
 def _pit(findings: ComparisonFindings) -> Plot:
     figure, tails = go.Figure(), []
-    places = _places(findings)
+    positions = _positions(findings)
     for line in findings.leaderboard.lines:
         ratios = [share / nominal for share, nominal in zip(line.scores.pit, PIT_SHARES, strict=True)]
-        colour = COLOURS[places[line.entry] % len(COLOURS)]
+        colour = COLOURS[positions[line.entry] % len(COLOURS)]
         figure.add_trace(go.Bar(x=BINS, y=ratios, name=line.entry.label, marker_color=colour))
         tails.append(f"{line.entry.label} {100 * (line.scores.pit[0] + line.scores.pit[-1]):.1f} %")
     _styled(figure, "percent of the forecast distribution", "measured / nominal share", level=1)
     text = (
-        "PIT histogram: the share of outcomes between neighbouring quantiles over its nominal share; 1 everywhere is "
+        "PIT histogram: the share of outcomes between neighbouring quantiles over its nominal share; 1 is "
         f"calibrated. Outside the 95 % interval, 5 % nominal: {', '.join(tails)}."
     )
-    return Plot(
-        f"{comparison_title(findings.comparison)}: where outcomes fell (PIT)", text, figure, (pit_table(findings),)
-    )
+    return Plot(f"{comparison_title(findings.comparison)}: PIT histogram", text, figure, (pit_table(findings),))
 
 
 def _rolling(findings: ComparisonFindings) -> Plot:
     figure, parts = go.Figure(), []
-    places = _places(findings)
-    for each in findings.rolling:
-        dates = each.last.astype(str).tolist()
-        figure.add_trace(
-            _trace(places[each.entry], each.entry.label, dates, (100 * each.skill).tolist(), True, mode="lines")
-        )
-        parts.append(f"{each.entry.label} {100 * each.behind:.0f} %")
+    positions = _positions(findings)
+    for series in findings.rolling:
+        dates, skills = series.last.astype(str).tolist(), (100 * series.skill).tolist()
+        figure.add_trace(_trace(positions[series.entry], series.entry.label, dates, skills, True, mode="lines"))
+        parts.append(f"{series.entry.label} {100 * series.behind:.0f} %")
     _styled(figure, "last as_of session of the window", "skill %", level=0)
     text = (
-        "Skill against the random walk over rolling windows of 60 sessions. Share of windows behind the random walk: "
+        "Skill against the random walk over rolling windows of 60 sessions. Share of windows with negative skill: "
         f"{', '.join(parts) or 'no other forecaster'}."
     )
     return Plot(f"{comparison_title(findings.comparison)}: skill over time", text, figure, (rolling_table(findings),))
@@ -146,11 +142,11 @@ def _rolling(findings: ComparisonFindings) -> Plot:
 
 def _ages(findings: ComparisonFindings) -> Plot:
     figure, parts = go.Figure(), []
-    places = _places(findings)
+    positions = _positions(findings)
     for entry in dict.fromkeys(figure.entry for figure in findings.ages):
         own = [each for each in findings.ages if each.entry == entry]
         skills = [100 * each.skill for each in own]
-        figure.add_trace(_trace(places[entry], entry.label, [each.age for each in own], skills, True))
+        figure.add_trace(_trace(positions[entry], entry.label, [each.age for each in own], skills, True))
         parts.append(f"{entry.label} {skills[0]:+.2f} % to {skills[-1]:+.2f} %")
     _styled(figure, "sessions since the fit", "skill %", level=0)
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=[name for name, _ in AGES])
@@ -172,9 +168,9 @@ def _lookbacks(findings: ComparisonFindings) -> Plot:
     return Plot(f"{comparison_title(findings.comparison)}: lookbacks", text, figure, (lookback_table(findings),))
 
 
-def _places(findings: ComparisonFindings) -> dict[Entry, int]:
-    """Entry -> its place on the leaderboard, by which it looks the same in every plot of a board."""
-    return {line.entry: place for place, line in enumerate(findings.leaderboard.lines)}
+def _positions(findings: ComparisonFindings) -> dict[Entry, int]:
+    """Return the position of each entry on the leaderboard, which gives it the same colour in all plots."""
+    return {line.entry: position for position, line in enumerate(findings.leaderboard.lines)}
 
 
 def _trace(
@@ -187,8 +183,8 @@ def _trace(
     )
 
 
-def _styled(figure: Any, below: str, beside: str = "", *, height: int = 420, level: float | None = None) -> Any:
-    """The look that all plots share; `below` and `beside` name the axes, a dotted line stands at `level`."""
+def _styled(figure: Any, x_title: str, y_title: str = "", *, height: int = 420, level: float | None = None) -> Any:
+    """Apply the common style and the axis titles, and draw a dotted line at `level`."""
     if level is not None:
         figure.add_hline(y=level, line=_ZERO)
     figure.update_layout(
@@ -197,8 +193,8 @@ def _styled(figure: Any, below: str, beside: str = "", *, height: int = 420, lev
         template="plotly_white",
         font={"family": "system-ui, sans-serif", "size": 13},
         legend={"orientation": "h", "y": -0.2},
-        xaxis_title=below or None,
-        yaxis_title=beside or None,
+        xaxis_title=x_title or None,
+        yaxis_title=y_title or None,
     )
     figure.update_xaxes(automargin=True)
     figure.update_yaxes(automargin=True)

@@ -1,4 +1,4 @@
-"""The page: one HTML file with everything in it, which opens without a network."""
+"""The page: one self-contained HTML file that opens without a network."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +10,7 @@ from plotly.offline import get_plotlyjs
 from service.backtest.report.ablation_tables import copies_table, disagreement_table, missing_table, seed_table
 from service.backtest.report.cells import TextTable, comparison_title
 from service.backtest.report.document import ComparisonFindings, Report
-from service.backtest.report.figures import Plot, plots_of
+from service.backtest.report.figures import Plot, build_plots
 from service.backtest.report.tables import direction_table, losses_table, tests_table
 
 _TEMPLATES = Environment(
@@ -19,13 +19,13 @@ _TEMPLATES = Environment(
 
 
 def page(report: Report) -> str:
-    """The whole report as one HTML document.
+    """Return the report as one HTML document.
 
     Args:
         report: See `document.make_report`.
 
     Returns:
-        A document that asks for nothing off its own file: scripts, style and figures stand in it.
+        A document that loads no other file: scripts, style and figures are embedded.
     """
     tables = [table for table in (disagreement_table(report), seed_table(report)) if table.rows]
     return _TEMPLATES.get_template("report.html").render(
@@ -38,7 +38,7 @@ def page(report: Report) -> str:
 
 
 def summary(report: Report) -> str:
-    """What was read, in a sentence."""
+    """Return a sentence on the rows that were read."""
     count = len(report.symbols)
     return (
         f"{report.rows} forecasts of {count} symbol{'' if count == 1 else 's'} with as_of from {report.first} to "
@@ -47,17 +47,17 @@ def summary(report: Report) -> str:
 
 
 def _section(number: int, findings: ComparisonFindings) -> dict[str, Any]:
-    """What the template shows of one board; `number` counts from 1 and makes ids unique."""
+    """Return the template data of one comparison set; `number` counts from 1 and makes ids unique."""
     return {
         "title": comparison_title(findings.comparison),
         "notes": findings.notes,
-        "plots": [_plot(f"plot-{number}-{place}", plot) for place, plot in enumerate(plots_of(findings), 1)],
+        "plots": [_plot(f"plot-{number}-{position}", plot) for position, plot in enumerate(build_plots(findings), 1)],
         "tables": list(_plain_tables(findings)),
     }
 
 
 def _plain_tables(findings: ComparisonFindings) -> Iterator[TextTable]:
-    """Tables that belong to no plot."""
+    """Yield the tables that belong to no plot."""
     for make in (losses_table, tests_table, direction_table, copies_table, missing_table):
         table = make(findings)
         if table.rows:
@@ -65,7 +65,7 @@ def _plain_tables(findings: ComparisonFindings) -> Iterator[TextTable]:
 
 
 def _plot(identity: str, plot: Plot) -> dict[str, Any]:
-    """What the template shows of one plot; `drawing` is markup made by Plotly."""
+    """Return the template data of one plot; `drawing` is markup made by Plotly."""
     drawing = to_html(
         plot.figure,
         full_html=False,

@@ -1,4 +1,4 @@
-"""From the files of a backtest to one table of forecasts; every complaint about a file is made here."""
+"""Read the files of a backtest as one table of forecasts; all errors about a file are raised here."""
 
 import json
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from models.preprocessing.windows import IntArray
 from service.backtest.columns import METADATA_KEY, QUANTILE_COLUMNS, RAW_COLUMNS
 from service.errors import TplusError
 
-NEEDED = (
+REQUIRED = (
     "symbol",
     "as_of",
     "step",
@@ -28,26 +28,26 @@ NEEDED = (
     *QUANTILE_COLUMNS,
     "actual",
 )
-"""Columns without which nothing can be notices."""
+"""Columns that a file must have."""
 
 OPTIONAL = (*RAW_COLUMNS, "lookback", "fold", "fitted_until", "seed")
-"""Columns that add to the report where they are there; a file may lack all raw ones."""
+"""Columns that add to the report; a file may lack any of them, the raw ones only together."""
 
 
 class ReportError(TplusError):
-    """A file that no report can be made of; the sentence names it and says what to do."""
+    """A file cannot be used for a report; the message names it and says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What the files hold.
+    """The contents of the files.
 
     Attributes:
-        table: Every row.
-        has_raw: Whether quantiles before calibration are there.
-        has_folds: Whether `fold` or `fitted_until` is there.
-        has_seeds: Whether single seeds are there.
-        notices: What the backtest left out, from the metadata of the files.
+        table: All rows.
+        has_raw: Whether the files have quantiles before calibration.
+        has_folds: Whether the files have `fold` or `fitted_until`.
+        has_seeds: Whether the files have rows of single seeds.
+        notices: Notes of the backtest on what it left out, from the metadata of the files.
     """
 
     table: ForecastTable
@@ -58,15 +58,15 @@ class Contents:
 
 
 def read_files(paths: Sequence[Path], only: Sequence[str] = ()) -> Contents:
-    """Read one file, or several whose rows are put together.
+    """Read one file, or several whose rows are joined.
 
     Args:
         paths: Parquet files as `tplus backtest` writes them.
         only: Names of the forecasters to read; none = all.
 
     Raises:
-        ReportError: A file is absent, is no Parquet, lacks columns, holds other types than numbers, dates and text
-            where these belong, steps beyond 1..9, or no row.
+        ReportError: A file is absent, is not Parquet, lacks columns, has columns of other types than numbers, dates
+            and text, steps outside 1..9, or no row.
     """
     joined = pa.concat_tables([_read(path) for path in paths], promote_options="default")
     notices = [sentence for path in paths for sentence in _notices(path)]
@@ -74,30 +74,30 @@ def read_files(paths: Sequence[Path], only: Sequence[str] = ()) -> Contents:
         joined = joined.filter(pc.is_in(joined["forecaster"], pa.array(list(only), pa.string())))
     names = ", ".join(str(path) for path in paths)
     if joined.num_rows == 0:
-        wanted = f" of {', '.join(only)}" if only else ""
-        raise ReportError(f"{names} holds no row{wanted}; see what `tplus backtest` said when it wrote the file")
+        selection = f" of {', '.join(only)}" if only else ""
+        raise ReportError(f"{names} has no row{selection}; see the notes of `tplus backtest` when it wrote the file")
     return replace(_contents(joined), notices=tuple(dict.fromkeys(notices)))
 
 
 def _read(path: Path) -> pa.Table:
     if not path.is_file():
-        raise ReportError(f"there is no file {path}; name one that `tplus backtest --out` wrote")
+        raise ReportError(f"there is no file {path}; use one that `tplus backtest --out` wrote")
     try:
         columns = pq.read_schema(path).names
     except (pa.ArrowException, OSError) as error:
-        raise ReportError(f"{path} cannot be read as Parquet: {error}; name one that `tplus backtest` wrote") from error
-    missing = [name for name in NEEDED if name not in columns]
+        raise ReportError(f"{path} cannot be read as Parquet: {error}; use one that `tplus backtest` wrote") from error
+    missing = [name for name in REQUIRED if name not in columns]
     if missing:
-        raise ReportError(f"{path} lacks the columns {', '.join(missing)}; name one that `tplus backtest` wrote")
+        raise ReportError(f"{path} lacks the columns {', '.join(missing)}; use one that `tplus backtest` wrote")
     try:
-        table = pq.read_table(path, columns=[name for name in (*NEEDED, *OPTIONAL) if name in columns])
+        table = pq.read_table(path, columns=[name for name in (*REQUIRED, *OPTIONAL) if name in columns])
         return pa.table({name: _typed(name, table[name]) for name in table.column_names})
     except (pa.ArrowException, OSError) as error:
-        raise ReportError(f"{path} cannot be read: {error}; let `tplus backtest` write it again") from error
+        raise ReportError(f"{path} cannot be read: {error}; write it again with `tplus backtest`") from error
 
 
 def _notices(path: Path) -> list[str]:
-    """The notes of the run that wrote a file; none in a file of other make."""
+    """Return the notes of the backtest that wrote a file; empty for other files."""
     try:
         document = json.loads((pq.read_schema(path).metadata or {}).get(METADATA_KEY, b"{}"))
     except ValueError:
@@ -107,7 +107,7 @@ def _notices(path: Path) -> list[str]:
 
 
 def _typed(name: str, column: Any) -> Any:
-    """A column in the type that it has in the table; text for what only tells rows apart."""
+    """Return a column in the type that it has in the table; text for columns that only identify rows."""
     if name in ("as_of", "target_session", "fitted_until"):
         return column.cast(pa.date32(), safe=False)
     if name in ("symbol", "strategy", "forecaster", "fold"):
@@ -121,20 +121,19 @@ def _contents(joined: pa.Table) -> Contents:
     for name in ("symbol", "as_of", "step", "strategy", "forecaster"):
         if joined[name].null_count:
             raise ReportError(
-                f"{joined[name].null_count} rows have no {name}; let `tplus backtest` write the file again"
+                f"{joined[name].null_count} rows have no {name}; write the file again with `tplus backtest`"
             )
     steps = joined["step"].to_numpy().astype(np.int64)
     if steps.min() < 1 or steps.max() > 9:
         raise ReportError(
-            f"steps reach from {steps.min()} to {steps.max()}, they must lie in 1..9; "
-            "name a file that `tplus backtest` wrote"
+            f"steps are from {steps.min()} to {steps.max()}, they must be in 1..9; "
+            "use a file that `tplus backtest` wrote"
         )
     symbols, symbol = _codes(joined["symbol"])
     forecasters, forecaster = _codes(joined["forecaster"])
     strategies, strategy = _codes(joined["strategy"])
     lookback = _integers(joined, "lookback", 0)
-    mixed = np.stack([forecaster, strategy, lookback])
-    distinct, entry = _distinct(mixed)
+    distinct, entry = _distinct_columns(np.stack([forecaster, strategy, lookback]))
     fold = _folds(joined)
     seed = _integers(joined, "seed", UNKNOWN)
     has_raw = all(name in joined.column_names for name in RAW_COLUMNS)
@@ -157,8 +156,8 @@ def _contents(joined: pa.Table) -> Contents:
     return Contents(table, has_raw, bool((fold != UNKNOWN).any()), bool((seed != UNKNOWN).any()))
 
 
-def _distinct(columns: IntArray) -> tuple[IntArray, IntArray]:
-    """The distinct columns of a small-numbered matrix and where each stands, by one number per column."""
+def _distinct_columns(columns: IntArray) -> tuple[IntArray, IntArray]:
+    """Return the distinct columns of a matrix of small numbers, and the position of each column among them."""
     width = columns.max() + 2
     code = (columns[0] * width + columns[1]) * width + columns[2]
     _, first, position = np.unique(code, return_index=True, return_inverse=True)
@@ -166,7 +165,7 @@ def _distinct(columns: IntArray) -> tuple[IntArray, IntArray]:
 
 
 def _folds(joined: pa.Table) -> IntArray:
-    """Which fit stands behind a row: the column `fold`, else one number per `fitted_until`."""
+    """Return the fit of each row: the column `fold`, otherwise one number per `fitted_until`."""
     for name in ("fold", "fitted_until"):
         if name in joined.column_names:
             return _codes(joined[name])[1]

@@ -1,4 +1,4 @@
-"""The leaderboard, its coverage and its tests as tables of text, which the terminal and the page share."""
+"""Tables of text on the leaderboard, coverage and tests, for the terminal and the page."""
 
 from collections.abc import Iterable
 
@@ -9,11 +9,11 @@ from service.backtest.report.cells import (
     NOMINALS,
     TextTable,
     comparison_title,
-    half,
     interval,
     number,
     p_value,
     percent,
+    percent_with_margin,
     signed,
     step_name,
     test_text,
@@ -22,7 +22,7 @@ from service.backtest.report.document import ComparisonFindings
 
 
 def leaderboard_table(findings: ComparisonFindings) -> TextTable:
-    """Pinball, ratios and tests, best first."""
+    """Return pinball, ratios and tests, best first."""
     steps = [str(step) for step in findings.comparison.steps]
     rows = []
     for line in findings.leaderboard.lines:
@@ -56,19 +56,19 @@ def leaderboard_table(findings: ComparisonFindings) -> TextTable:
             *(f"RMSE / walk {step_name(step)}" for step in comparison.steps),
         ),
         tuple(rows),
-        f"{len(comparison)} rows that all have, of {comparison.rows}; {comparison.days} days. "
+        f"{len(comparison)} common rows of {comparison.rows}; {comparison.days} days. "
         f"Random walk: {walk}; pinned: the same "
         f"before calibration. Champion: {champion.label if champion else 'none'}. Brackets: 95 % interval by day. "
-        "DM: Diebold-Mariano statistic, negative where better, and two-sided p.",
+        "DM: Diebold-Mariano statistic, negative if better, and two-sided p.",
     )
 
 
 def coverage_table(findings: ComparisonFindings) -> TextTable:
-    """Measured coverage, overall and by tercile of sigma."""
+    """Return the measured coverage, overall and by tercile of sigma."""
     rows = []
     for line, kind, coverage in _coverages(findings):
         shares = [coverage.overall, *(coverage.by_tercile[name] for name in TERCILES)]
-        overall = [half(coverage.overall[nominal]) for nominal in NOMINALS]
+        overall = [percent_with_margin(coverage.overall[nominal]) for nominal in NOMINALS]
         rows.append((line.entry.label, kind, *overall, *(percent(s[n].value) for s in shares[1:] for n in NOMINALS)))
     heads = tuple(f"{name} {nominal}" for name in TERCILES for nominal in NOMINALS)
     return TextTable(
@@ -76,13 +76,13 @@ def coverage_table(findings: ComparisonFindings) -> TextTable:
         ("forecaster", "quantiles", "50 %", "80 %", "95 %", *heads),
         tuple(rows),
         "Percent of outcomes inside each interval, with the half width of the 95 % interval by day. Low, middle, high: "
-        "thirds of all rows by sigma, not of each day, since intervals must hold in wild months as well as for wild "
-        "symbols.",
+        "thirds of all rows by sigma, not of each day, since intervals must hold in volatile months as well as for "
+        "volatile symbols.",
     )
 
 
 def coverage_by_step_table(findings: ComparisonFindings) -> TextTable:
-    """Measured coverage per step, and within a step per tercile."""
+    """Return the measured coverage per step, and within a step per tercile."""
     rows = []
     for line, kind, coverage in _coverages(findings):
         for step, shares in coverage.by_step.items():
@@ -92,7 +92,7 @@ def coverage_by_step_table(findings: ComparisonFindings) -> TextTable:
                     line.entry.label,
                     kind,
                     step_name(step),
-                    *(half(shares[nominal]) for nominal in NOMINALS),
+                    *(percent_with_margin(shares[nominal]) for nominal in NOMINALS),
                     *(percent(thirds[name][nominal].value) for name in TERCILES for nominal in NOMINALS),
                 )
             )
@@ -102,7 +102,7 @@ def coverage_by_step_table(findings: ComparisonFindings) -> TextTable:
 
 
 def losses_table(findings: ComparisonFindings) -> TextTable:
-    """Raw pinball, Winkler, and the errors of the median."""
+    """Return raw pinball, Winkler scores, and the errors of the median."""
     rows = tuple(
         (
             line.entry.label,
@@ -116,14 +116,14 @@ def losses_table(findings: ComparisonFindings) -> TextTable:
         for line in findings.leaderboard.lines
     )
     heads = ("raw pinball", "Winkler 80", "Winkler 95", "RMSE", "MAE", "RMSE / walk", "MAE / walk")
-    note = "Basis points, all steps pooled. RMSE and MAE are of the median. An interval wholly above 1 is worse."
+    note = "Basis points, all steps pooled. RMSE and MAE are of the median. An interval entirely above 1 is worse."
     return TextTable(
         f"{comparison_title(findings.comparison)}: intervals and medians", ("forecaster", *heads), rows, note
     )
 
 
 def direction_table(findings: ComparisonFindings) -> TextTable:
-    """Pesaran-Timmermann per step."""
+    """Return the Pesaran-Timmermann test per step."""
     rows = []
     for line in findings.leaderboard.lines:
         for step, found in line.direction.items():
@@ -147,13 +147,13 @@ def direction_table(findings: ComparisonFindings) -> TextTable:
         f"{comparison_title(findings.comparison)}: direction",
         ("forecaster", *heads),
         tuple(rows),
-        "Pesaran-Timmermann 1992, one-sided. It takes rows as independent; symbols of a day are not, so read the "
-        "figure by day. No figure where the median always points one way.",
+        "Pesaran-Timmermann 1992, one-sided. It assumes independent rows; symbols of a day are not, so use the "
+        "figure by day. No figure if the median always has one sign.",
     )
 
 
 def tests_table(findings: ComparisonFindings) -> TextTable:
-    """Diebold-Mariano against the random walk and the champion, overall and per step."""
+    """Return Diebold-Mariano tests against the random walk and the champion, overall and per step."""
     rows = []
     for line in findings.leaderboard.lines:
         for other, tests in (("random walk", line.against_walk), ("champion", line.against_champion)):

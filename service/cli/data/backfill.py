@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from service.bootstrap import require_watchlist
-from service.cli.common import FirstSession, JsonFlag, LastSession, emit, parse_names, say, service
+from service.cli.common import FirstSession, JsonFlag, LastSession, echo, emit, parse_names, service
 from service.forecasts.backfill.backfill_job import BackfillSummary, backfill
 from service.forecasts.backfill.span import BackfillRequest
 
@@ -19,7 +19,7 @@ _Symbols = Annotated[str, typer.Option("--symbols", metavar="A,B", help="Only th
 
 
 @app.command("backfill")
-def fill(
+def backfill_forecasts(
     calendar: _Calendar, first: FirstSession, last: LastSession, symbols: _Symbols = "", as_json: JsonFlag = False
 ) -> None:
     """Backfill missing forecasts with versions that have not seen those sessions. Run again to resume."""
@@ -32,7 +32,7 @@ def fill(
         emit(_document(summary))
         return
     for line in _lines(summary):
-        say(line)
+        echo(line)
 
 
 def _document(summary: BackfillSummary) -> dict[str, object]:

@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 from pydantic import SecretStr
 
-from service.cli.common import JsonFlag, emit, say, service
+from service.cli.common import JsonFlag, echo, emit, service
 from service.db.copy_database import copy_database
-from service.db.migrate import shown
+from service.db.migrate import display_url
 from service.db.revision import HEAD
 from service.db.session import Database
 from service.errors import DatabaseError
@@ -15,25 +15,25 @@ from service.forecasts.ledger import verify
 from service.settings import load_settings
 from service.training.registry.artifact_copy import copy_models
 
-app = typer.Typer(name="db", help="The database: upgrade, copy, check.", no_args_is_help=True)
+app = typer.Typer(name="db", help="Manage the database: upgrade, copy, check.", no_args_is_help=True)
 
 
 @app.command("upgrade")
 def upgrade() -> None:
-    """Migrate the database to this version's tables, and stamp a new one."""
+    """Migrate the database to this version's tables; a new database is created."""
     with service() as context:
-        say(f"{shown(context.database)} is at migration {HEAD}")
+        echo(f"{display_url(context.database)} is at migration {HEAD}")
 
 
 @app.command("check")
 def check(as_json: JsonFlag = False) -> None:
-    """Recompute the hash chains of editions and score batches; exits 1 if one was altered."""
+    """Verify the hash chains of editions and score batches; exits 1 if one was altered."""
     with service(quiet=as_json) as context, context.database.reading() as connection:
         faults = verify(connection)
     if as_json:
         emit({"faults": faults})
     elif not faults:
-        say("every edition and score batch gives its hash, and none is missing")
+        echo("all editions and score batches match their hashes, none is missing")
     if faults:
         raise DatabaseError("; ".join(faults))
 
@@ -43,7 +43,7 @@ def copy(
     url: Annotated[str, typer.Argument(help="An empty database: sqlite:///file.db or postgresql://user@host/name.")],
     as_json: JsonFlag = False,
 ) -> None:
-    """Copy the database and its models into another one, and compare rows and hashes."""
+    """Copy the database and its models into an empty one, and compare rows and hashes."""
     settings = load_settings()
     source, target = Database(settings.url), Database(url)
     # Models go to the folder of the target's settings.
@@ -64,8 +64,11 @@ def copy(
         emit({name: {"rows": found.rows, "sha256": found.sha256} for name, found in digests.items()})
         return
     rows = sum(found.rows for found in digests.values())
-    say(f"{rows} rows of {len(digests)} tables are in {shown(target)}: the hashes of all tables and editions agree")
-    say(
+    echo(
+        f"{rows} rows of {len(digests)} tables are in {display_url(target)}; "
+        "the hashes of all tables and editions agree"
+    )
+    echo(
         f"{files} files of its models are in {folder}, their hashes agree; "
         "copy that folder with the database to another host"
     )

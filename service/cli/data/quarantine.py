@@ -6,27 +6,27 @@ from typing import Annotated
 import typer
 from sqlalchemy import insert
 
-from service.cli.common import JsonFlag, emit, say, service
+from service.cli.common import JsonFlag, echo, emit, service
 from service.db.tables import audit
 from service.errors import SettingsError
 from service.prices.quarantine.row_quarantine import Quarantined, clear, list_quarantine
 from service.prices.quarantine.symbol_holds import Hold, SymbolHold, clear_holds, list_holds
 from service.vocabulary import QuarantineState
 
-app = typer.Typer(name="quarantine", help="Suspect prices: list, clear.", no_args_is_help=True)
+app = typer.Typer(name="quarantine", help="Manage suspect prices: list, clear.", no_args_is_help=True)
 
 _FIELDS = ("id", "symbol", "session", "state", "reason", "row", "first_seen_at", "last_seen_at")
 _HOLD_FIELDS = ("id", "symbol", "kind", "state", "reason", "sessions_seen", "first_seen_at", "last_seen_at")
 
 
 @app.command("list")
-def show(
+def list_records(
     symbols: Annotated[list[str] | None, typer.Argument(help="Only these symbols.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Settled, refused and repaired rows too.")] = False,
+    show_all: Annotated[bool, typer.Option("--all", help="Include settled, refused and repaired rows.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """List suspect rows and symbols on hold; with --all settled and refused rows too."""
-    state = None if every else QuarantineState.OPEN
+    """List suspect rows and symbols on hold."""
+    state = None if show_all else QuarantineState.OPEN
     with service(quiet=as_json) as context, context.database.reading() as connection:
         records = list_quarantine(connection, symbols or None, state)
         holds = list_holds(connection, symbols or None, state)
@@ -34,20 +34,23 @@ def show(
         emit({"quarantine": _rows(records), "holds": _holds(holds)})
         return
     if not records and not holds:
-        say("the quarantine is empty" if every else "no suspect rows, no symbols on hold")
+        echo("the quarantine is empty" if show_all else "no suspect rows, no symbols on hold")
     for hold in holds:
-        say(f"{'hold':>5}  {hold.symbol:<10} {hold.kind:<10} {hold.state:<9} {hold.reason}")
+        echo(f"{'hold':>5}  {hold.symbol:<10} {hold.kind:<10} {hold.state:<9} {hold.reason}")
     for record in records:
-        say(f"{record.id:>5}  {record.symbol:<10} {record.session or ''!s:<10} {record.state:<9} {record.reason}")
+        echo(f"{record.id:>5}  {record.symbol:<10} {record.session or ''!s:<10} {record.state:<9} {record.reason}")
 
 
 @app.command("clear")
-def let_through(
+def clear_records(
     numbers: Annotated[list[int] | None, typer.Argument(help="Numbers of rows, see `tplus quarantine list`.")] = None,
     symbols: Annotated[list[str] | None, typer.Option("--hold", metavar="SYMBOL", help="Symbols on hold.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Accept suspect rows, or end the hold of a symbol: the next pull takes its whole history as the source has it."""
+    """Accept suspect rows, or end the hold of a symbol.
+
+    After a hold the next pull takes the symbol's whole history as the source has it.
+    """
     if not numbers and not symbols:
         raise SettingsError("nothing to clear; give the number of a row, or --hold SYMBOL")
     with service(quiet=as_json) as context, context.database.transaction() as connection:
@@ -61,9 +64,9 @@ def let_through(
         emit({"cleared": _rows(records), "holds": _holds(holds)})
         return
     for record in records:
-        say(f"{record.symbol} {record.session or ''}: {_row_effect(record)}")
+        echo(f"{record.symbol} {record.session or ''}: {_row_effect(record)}")
     for hold in holds:
-        say(f"{hold.symbol} {hold.kind}: {_hold_effect(hold)}")
+        echo(f"{hold.symbol} {hold.kind}: {_hold_effect(hold)}")
 
 
 def _rows(records: Iterable[Quarantined]) -> list[dict[str, object]]:
@@ -95,7 +98,7 @@ def _hold_line(hold: Hold) -> dict[str, object]:
 def _row_effect(record: Quarantined) -> str:
     if record.state != QuarantineState.OPEN:
         return f"was {record.state}; marked as cleared"
-    return "the bar is stored as it came"
+    return "the bar is stored as received"
 
 
 def _hold_effect(hold: Hold) -> str:

@@ -2,11 +2,11 @@
 
 import typer
 
-from service.cli.common import JsonFlag, emit, say, service
+from service.cli.common import JsonFlag, echo, emit, service
 from service.db.change_counters import raise_changes
 from service.market.instruments import add_symbols, list_instruments, remove_symbols
 
-app = typer.Typer(name="symbols", help="The watchlist: add, remove, list.", no_args_is_help=True)
+app = typer.Typer(name="symbols", help="Manage the watchlist: add, remove, list.", no_args_is_help=True)
 
 
 @app.command("add")
@@ -16,7 +16,7 @@ def add(symbols: list[str] = typer.Argument(..., help="Yahoo-style names: AAPL 7
     with service() as context, context.database.transaction() as connection:
         add_symbols(connection, names, context.market.now(connection), context.settings.group_of)
         raise_changes(connection, names)
-    say(f"added to the watchlist: {', '.join(names)}; the next pull fetches them")
+    echo(f"added to the watchlist: {', '.join(names)}; the next pull fetches them")
 
 
 @app.command("remove")
@@ -25,22 +25,22 @@ def remove(symbols: list[str] = typer.Argument(..., help="Symbols to remove.")) 
     with service() as context, context.database.transaction() as connection:
         remove_symbols(connection, symbols)
         raise_changes(connection, symbols)
-    say(f"removed from the watchlist: {', '.join(symbols)}")
+    echo(f"removed from the watchlist: {', '.join(symbols)}")
 
 
 @app.command("list")
 def show(as_json: JsonFlag = False) -> None:
     """Show the watchlist and the reference series."""
     with service(quiet=as_json) as context, context.database.reading() as connection:
-        known = list_instruments(connection, pulled=True)
+        instruments = list_instruments(connection, pulled=True)
     if as_json:
         fields = ("symbol", "name", "group", "calendar", "currency", "active", "reference", "state", "state_reason")
-        emit({"symbols": [{field: getattr(item, field) for field in fields} for item in known]})
+        emit({"symbols": [{field: getattr(item, field) for field in fields} for item in instruments]})
         return
-    if not known:
-        say("the watchlist is empty; add symbols with `tplus symbols add AAPL MSFT`")
-    for item in known:
+    if not instruments:
+        echo("the watchlist is empty; add symbols with `tplus symbols add AAPL MSFT`")
+    for item in instruments:
         kind = "watched" if item.active else "reference"
         span = f"{item.first_session} to {item.last_session}" if item.first_session else "no bars yet"
         reason = f" ({item.state_reason})" if item.state_reason else ""
-        say(f"{item.symbol:<10} {kind:<10} {item.group:<8} {item.calendar:<6} {span:<26} {item.state}{reason}")
+        echo(f"{item.symbol:<10} {kind:<10} {item.group:<8} {item.calendar:<6} {span:<26} {item.state}{reason}")

@@ -9,7 +9,7 @@ import typer
 from models.backtest.forecasters import BASELINES, STRATEGIES
 from models.config import MAX_LOOKBACK, VALIDATION_SESSIONS
 from service.backtest.run import Backtest, BacktestRequest, BacktestSummary
-from service.cli.common import FirstSession, JsonFlag, LastSession, emit, parse_names, reporter_for_output, say
+from service.cli.common import FirstSession, JsonFlag, LastSession, echo, emit, parse_names, reporter_for_output
 from service.clock import process_now
 from service.errors import SettingsError
 from service.log_config import configure_logs
@@ -42,8 +42,8 @@ def backtest(
     refit: Annotated[
         int, typer.Option("--refit", min=1, max=_MOST, metavar="SESSIONS", help="Sessions forecast per fit.")
     ] = 252,
-    stop: Annotated[
-        int, typer.Option("--stop", min=1, max=_MOST, metavar="SESSIONS", help="Early-stopping span.")
+    validation: Annotated[
+        int, typer.Option("--validation", "--stop", min=1, max=_MOST, metavar="SESSIONS", help="Validation span.")
     ] = VALIDATION_SESSIONS,
     networks: Annotated[
         str, typer.Option("--networks", metavar="NAMES", help="Networks, separated by commas; '' for none.")
@@ -78,7 +78,7 @@ def backtest(
         first=first,
         last=last,
         refit=refit,
-        stop_sessions=stop,
+        validation_sessions=validation,
         networks=parse_names(networks),
         seeds=seeds,
         lookbacks=_lookbacks(lookbacks),
@@ -122,8 +122,8 @@ def _show(summary: BacktestSummary, *, as_json: bool) -> None:
     if as_json:
         emit(document)
         return
-    say(f"{summary.out}: {summary.rows} rows of {summary.folds} folds; {summary.made} fits made now, "
+    echo(f"{summary.out}: {summary.rows} rows of {summary.folds} folds; {summary.made} fits made now, "
         f"{summary.found} found finished")  # fmt: skip
     for note in summary.notes:
-        say(f"note: {note}")
-    say(f"took {document['seconds']} s and at most {document['peak_megabytes']} MB in all processes together")
+        echo(f"note: {note}")
+    echo(f"took {document['seconds']} s and at most {document['peak_megabytes']} MB in all processes together")

@@ -38,7 +38,7 @@ def report(
     out: Annotated[Path | None, typer.Option("--out", help="Write the page with plots to this HTML file.")] = None,
     champion: Annotated[
         str | None,
-        typer.Option("--champion", help="Forecaster with which the others are compared; default: the best network."),
+        typer.Option("--champion", help="Forecaster to compare with the others; default: the best network."),
     ] = None,
     only: Annotated[str, typer.Option("--only", help="Forecasters to compare, A,B,C; default: all.")] = "",
     as_json: JsonFlag = False,

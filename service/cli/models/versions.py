@@ -8,20 +8,20 @@ from sqlalchemy import Connection, select
 from models.config import Strategy
 from models.errors import ArtifactError
 from models.forecasting.artifact import load_artifact
-from service.cli.common import JsonFlag, emit, say, service
+from service.cli.common import JsonFlag, echo, emit, service
 from service.db.tables import model_decisions, model_versions
 from service.errors import NotFound
 from service.runtime.context import ServiceContext
 from service.training.registry.manual import Change, promote_by_hand, roll_back
 from service.training.registry.versions import Recorded
 
-app = typer.Typer(name="models", help="Model versions: list, show, promote, rollback.", no_args_is_help=True)
+app = typer.Typer(name="models", help="Manage model versions: list, show, promote, rollback.", no_args_is_help=True)
 
 _LISTED = ("id", "group", "strategy", "forecaster", "status", "trained_at", "reason")
 
 
 @app.command("list")
-def show_all(as_json: JsonFlag = False) -> None:
+def list_versions(as_json: JsonFlag = False) -> None:
     """List the versions, newest first."""
     with service(quiet=as_json) as context, context.database.reading() as connection:
         rows = connection.execute(select(model_versions).order_by(model_versions.c.id.desc())).all()
@@ -29,16 +29,16 @@ def show_all(as_json: JsonFlag = False) -> None:
         emit({"models": [{name: getattr(row, name) for name in _LISTED} for row in rows]})
         return
     if not rows:
-        say("no model version yet; `tplus forecast` or `tplus train` makes the first")
+        echo("no model version yet; `tplus forecast` or `tplus train` makes the first")
     for row in rows:
-        say(
+        echo(
             f"{row.id:>5}  {row.group:<8} {row.strategy:<10} {row.forecaster:<12} {row.status:<10} "
             f"{row.trained_at:%Y-%m-%d}  {row.reason}"
         )
 
 
 @app.command("show")
-def show_one(version: int = typer.Argument(..., help="Number of the version."), as_json: JsonFlag = False) -> None:
+def show_version(version: int = typer.Argument(..., help="Number of the version."), as_json: JsonFlag = False) -> None:
     """Show one version: its spans, figures and decisions."""
     with service(quiet=as_json) as context, context.database.reading() as connection:
         row = connection.execute(select(model_versions).where(model_versions.c.id == version)).mappings().one_or_none()
@@ -52,21 +52,21 @@ def show_one(version: int = typer.Argument(..., help="Number of the version."), 
         return
     for name, value in document.items():
         if name != "decisions":
-            say(f"{name:<12} {value}")
+            echo(f"{name:<12} {value}")
     for decision in decisions:
-        say(f"decided {decision['decided_at']:%Y-%m-%d %H:%M}Z: {decision['status']}, {decision['reason']}")
+        echo(f"decided {decision['decided_at']:%Y-%m-%d %H:%M}Z: {decision['status']}, {decision['reason']}")
 
 
 _Reason = Annotated[str, typer.Option("--reason", help="Reason; stored with the decision and in the audit.")]
 
 
 @app.command("promote")
-def promote_one(
+def promote(
     version: Annotated[int, typer.Argument(help="Number of the version.")],
     reason: _Reason = "no reason given",
     as_json: JsonFlag = False,
 ) -> None:
-    """Let a version serve its group and strategy from the next edition on, whatever the gate decided."""
+    """Promote a version: it serves its group and strategy from the next edition on, whatever the gate decided."""
     with service(quiet=as_json) as context, context.database.transaction() as connection:
         change = promote_by_hand(connection, version, reason, _now(context, connection))
         _require_artifact(context, change)
@@ -74,13 +74,13 @@ def promote_one(
 
 
 @app.command("rollback")
-def go_back(
+def rollback(
     group: Annotated[str, typer.Argument(help="Group, for example equity.")],
     strategy: Annotated[Strategy, typer.Argument(help="one_step or multi_step.")],
     reason: _Reason = "no reason given",
     as_json: JsonFlag = False,
 ) -> None:
-    """Let the version before the present one serve again."""
+    """Restore the version that served before the current one."""
     with service(quiet=as_json) as context, context.database.transaction() as connection:
         change = roll_back(connection, group, strategy.value, reason, _now(context, connection))
         _require_artifact(context, change)
@@ -106,7 +106,7 @@ def _print_change(change: Change, as_json: bool) -> None:
         emit({"group": now.group, "strategy": now.strategy, "champion": now.id, "before": former})
         return
     if before is not None and before.id == now.id:
-        say(f"version {now.id} ({now.forecaster}) serves {now.group} {now.strategy} already; nothing changed")
+        echo(f"version {now.id} ({now.forecaster}) serves {now.group} {now.strategy} already; nothing changed")
         return
     place = "" if before is None else f", instead of version {before.id} ({before.forecaster})"
-    say(f"version {now.id} ({now.forecaster}) serves {now.group} {now.strategy} from the next edition on{place}")
+    echo(f"version {now.id} ({now.forecaster}) serves {now.group} {now.strategy} from the next edition on{place}")

@@ -23,7 +23,7 @@ SCALE = 2
 _SECONDS = 60.0
 _ABOVE, _EDGE, _LINE, _LETTER = 70, 16, 18, 7
 """Pixels above the plot, at the edges, of a line of the caption, and of a letter in it."""
-_LEAST_PLOT = 60
+_MIN_PLOT = 60
 """Least pixels between title and legend: with fewer there is nothing to see, and Plotly may refuse to draw."""
 _ADVICE = (
     "install chromium (Debian, Ubuntu, Fedora and Homebrew have it under that name) or set TPLUS_BROWSER to the path "
@@ -73,7 +73,7 @@ def picture(answer: FigureAnswer, form: Format, size: Size, browser: str | None)
         answer: The figure.
         form: `png` or `svg`.
         size: Of the drawing; a PNG has twice as many pixels each way.
-        browser: Path or name of the browser; None = found by itself.
+        browser: Path or name of the browser; None = the system's.
 
     Raises:
         SettingsError: the size is too small for title, caption and plot, or the named browser is not a program.
@@ -88,14 +88,14 @@ def picture(answer: FigureAnswer, form: Format, size: Size, browser: str | None)
         logging.getLogger(name).setLevel(logging.CRITICAL)
     options = {"format": form, "width": size.width, "height": size.height, "scale": SCALE if form == "png" else 1}
     try:
-        made: bytes = kaleido.calc_fig_sync(drawing, options, kopts=chosen)
+        image: bytes = kaleido.calc_fig_sync(drawing, options, kopts=chosen)
     except TimeoutError as error:
         raise PictureError(f"{path} took longer than {_SECONDS:.0f} s for the picture; {_ADVICE}") from error
     except (BrowserClosedError, BrowserFailedError, ChannelClosedError, ChromeNotFoundError, OSError) as error:
         raise PictureError(f"{path} ended before the picture was drawn; {_ADVICE}") from error
     except KaleidoError as error:
         raise PictureError(f"{path} could not draw the picture: {' '.join(str(error).split())}; {_ADVICE}") from error
-    return made
+    return image
 
 
 def _titled(answer: FigureAnswer, size: Size) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def _titled(answer: FigureAnswer, size: Size) -> dict[str, Any]:
     plain = answer.figure.layout
     lines = textwrap.wrap(answer.caption, size.width // _LETTER, break_long_words=False, break_on_hyphens=False)
     margin = {**plain["margin"], "t": _ABOVE + _LINE * len(lines), "l": _EDGE, "r": _EDGE}
-    least = margin["t"] + margin["b"] + _LEAST_PLOT
+    least = margin["t"] + margin["b"] + _MIN_PLOT
     if size.height < least:
         raise SettingsError(
             f"plot: --height {size.height} is too small for the plot and its caption; with --width {size.width} "

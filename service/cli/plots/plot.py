@@ -14,7 +14,7 @@ from service.api.common.schemas import Strategy
 from service.api.figures.read_figure import FigureQuery, read_figure
 from service.api.figures.schemas import FigureAnswer, FigureKind, FigureRange
 from service.charts.theme import ThemeName
-from service.cli.common import JsonFlag, emit, parse_date, say
+from service.cli.common import JsonFlag, echo, emit, parse_date
 from service.cli.plots.html import page
 from service.cli.plots.image import Size, picture
 from service.db.session import Database
@@ -22,7 +22,7 @@ from service.errors import DatabaseError, SettingsError, TplusError
 from service.runtime.database_identity import check_stamp
 from service.settings import Settings, load_settings
 
-_LEAST_PIXELS, _MOST_PIXELS = 100, 8000
+_MIN_PIXELS, _MAX_PIXELS = 100, 8000
 
 app = typer.Typer()
 
@@ -37,33 +37,35 @@ def plot(
             "--as-of",
             parser=parse_date,
             metavar="DATE",
-            help="The forecast as of this session, and the closes since; default: the newest forecast.",
+            help="Forecast as of this session, and the closes since; default: the newest forecast.",
         ),
     ] = None,
-    kind: Annotated[FigureKind, typer.Option("--kind", help="What to draw.")] = "forecast",
+    kind: Annotated[FigureKind, typer.Option("--kind", help="Kind of figure.")] = "forecast",
     span: Annotated[FigureRange, typer.Option("--range", help="Range of the candles.")] = "3m",
     theme: Annotated[ThemeName, typer.Option("--theme", help="Colours.")] = "light",
-    strategy: Annotated[Strategy, typer.Option("--strategy", help="Whose forecasts.")] = "multi_step",
-    step: Annotated[int, typer.Option("--step", min=1, max=3, help="Of --kind versus: 1 = T, 2 = T+1, 3 = T+2.")] = 1,
+    strategy: Annotated[Strategy, typer.Option("--strategy", help="Strategy of the forecasts.")] = "multi_step",
+    step: Annotated[
+        int, typer.Option("--step", min=1, max=3, help="Step of --kind versus: 1 = T, 2 = T+1, 3 = T+2.")
+    ] = 1,
     width: Annotated[
         int,
-        typer.Option("--width", min=_LEAST_PIXELS, max=_MOST_PIXELS, metavar="PIXELS", help="Width of a picture."),
+        typer.Option("--width", min=_MIN_PIXELS, max=_MAX_PIXELS, metavar="PIXELS", help="Width of a picture."),
     ] = 1000,
     height: Annotated[
         int,
-        typer.Option("--height", min=_LEAST_PIXELS, max=_MOST_PIXELS, metavar="PIXELS", help="Height of a picture."),
+        typer.Option("--height", min=_MIN_PIXELS, max=_MAX_PIXELS, metavar="PIXELS", help="Height of a picture."),
     ] = 560,
     as_json: JsonFlag = False,
 ) -> None:
-    """Draw a figure of one symbol into a file.
+    """Draw a figure of one symbol, and write it to a file.
 
     A page (.html) is self-contained and opens offline; pictures (.png, .svg) need a Chromium or Chrome on this
     machine; .json is the answer of /v1/figures.
     """
     write = _writer(out)
     settings = load_settings()
-    wanted = FigureQuery(symbol, kind, as_of, span, theme, strategy, step)
-    answer = _read(settings, wanted)
+    query = FigureQuery(symbol, kind, as_of, span, theme, strategy, step)
+    answer = _read(settings, query)
     made = write(answer, settings, Size(width, height))
     try:
         out.write_bytes(made)
@@ -72,10 +74,10 @@ def plot(
     if as_json:
         emit({"out": str(out), "symbol": answer.symbol, "as_of": answer.as_of, "caption": answer.caption})
         return
-    say(f"{out}: {answer.title}. {answer.caption}")
+    echo(f"{out}: {answer.title}. {answer.caption}")
 
 
-def _read(settings: Settings, wanted: FigureQuery) -> FigureAnswer:
+def _read(settings: Settings, query: FigureQuery) -> FigureAnswer:
     """Return the figure from the database of the settings.
 
     Raises:
@@ -86,7 +88,7 @@ def _read(settings: Settings, wanted: FigureQuery) -> FigureAnswer:
         with database.reading() as connection:
             check_stamp(connection, settings.source_name, settings.market_clock)
         with Reader(settings, database).snapshot() as snapshot:
-            return read_figure(snapshot, settings, wanted)
+            return read_figure(snapshot, settings, query)
     except SQLAlchemyError as error:
         reason = database_fault(database)
         if reason is None:

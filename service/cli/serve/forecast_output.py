@@ -12,6 +12,7 @@ from service.db.tables import runs
 from service.market.instruments import Instrument, list_instruments
 from service.runs import Outcome, read_outcomes
 from service.runtime.context import ServiceContext
+from service.vocabulary import SymbolState
 
 HORIZON = 3
 
@@ -32,28 +33,31 @@ def forecast_document(context: ServiceContext, run_ids: Sequence[int], only: Seq
         entries: dict[str, dict[str, Any]] = {}
         for run in connection.execute(select(runs).where(runs.c.id.in_(list(run_ids))).order_by(runs.c.id)).all():
             members = {i.symbol: i for i in list_instruments(connection, calendar=run.scope, active=True)}
-            wanted = [symbol for symbol in members if not only or symbol in only]
+            shown = [symbol for symbol in members if not only or symbol in only]
             outcomes = {outcome.symbol: outcome for outcome in read_outcomes(connection, run.id)}
             targets = [str(day) for day in context.calendars.targets(run.scope, run.session, HORIZON)]
             stored = ForecastQuery(as_of=run.session, known_at=now)
-            answers, _ = read_forecasts(Snapshot(connection, now), context.settings, wanted, stored)
+            answers, _ = read_forecasts(Snapshot(connection, now), context.settings, shown, stored)
             on_time = [answer for answer in answers if answer.mode != "backfill"]
-            found = {answer.symbol: answer.model_dump(mode="json") for answer in on_time}
-            for symbol in wanted:
+            documents = {answer.symbol: answer.model_dump(mode="json") for answer in on_time}
+            for symbol in shown:
                 outcome = outcomes.get(symbol)
                 entry = {"symbol": symbol, "calendar": run.scope, "as_of": str(run.session), "target_sessions": targets}
-                entry |= _state(members[symbol], outcome, symbol in found)
-                if symbol in found:
-                    entry = {**found[symbol], **entry}
-                if symbol not in entries or symbol in found or outcome is not None:
+                entry |= _state(members[symbol], outcome, symbol in documents)
+                if symbol in documents:
+                    entry = {**documents[symbol], **entry}
+                if symbol not in entries or symbol in documents or outcome is not None:
                     entries[symbol] = entry
     return {"market_time": now, "forecasts": [entries[symbol] for symbol in sorted(entries)]}
 
 
-def _state(instrument: Instrument, outcome: Outcome | None, stands: bool) -> dict[str, Any]:
-    if stands:
+def _state(instrument: Instrument, outcome: Outcome | None, has_forecast: bool) -> dict[str, Any]:
+    if has_forecast:
         return {"state": "issued", "reason": None}
-    if instrument.state in ("unknown", "failing"):  # the reason of the failed pull says more than the missing bar
+    if instrument.state in (
+        SymbolState.UNKNOWN,
+        SymbolState.FAILING,
+    ):  # the reason of the failed pull says more than the missing bar
         return {"state": instrument.state, "reason": instrument.state_reason}
     if outcome is None:
         return {"state": "none", "reason": "no forecast run has processed it yet"}

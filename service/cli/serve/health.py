@@ -19,7 +19,9 @@ API_SECONDS = 4.0
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 """Addresses of every interface, and the address for a request to such a server."""
 
-app = typer.Typer(name="health", help="Exit 0 if a part of the service is healthy, else 1.", no_args_is_help=True)
+app = typer.Typer(
+    name="health", help="Check a part of the service: exits 0 if it is healthy, else 1.", no_args_is_help=True
+)
 
 
 @app.command("scheduler")
@@ -30,15 +32,15 @@ def scheduler(
     settings = load_settings()
     host = None if anywhere else socket.gethostname()
     where = "any host" if host is None else f"this host ({host})"
-    silent = _silence(settings, host)
-    if silent is None:
+    age = _heartbeat_age(settings, host)
+    if age is None:
         raise NotYet(f"no scheduler of {where} has ever used this database; start one with `tplus schedule`")
-    if silent > settings.lease_seconds:
+    if age > settings.lease_seconds:
         raise TplusError(
-            f"the newest heartbeat of a scheduler of {where} is {silent:.0f} s old, older than its lease of "
+            f"the newest heartbeat of a scheduler of {where} is {age:.0f} s old, older than its lease of "
             f"{settings.lease_seconds} s; see its log, or restart it"
         )
-    _say(f"heartbeat of a scheduler of {where} {max(silent, 0):.0f} s ago")
+    _echo(f"heartbeat of a scheduler of {where} {max(age, 0):.0f} s ago")
 
 
 @app.command("api")
@@ -58,20 +60,20 @@ def api() -> None:
         connection.close()
     if answer.status != 200:
         raise TplusError(f"{where} is not ready: {_detail(body) or f'it answers {answer.status}'}")
-    _say(f"{where} is ready")
+    _echo(f"{where} is ready")
 
 
-def _say(sentence: str) -> None:
-    # Not `say` of the other commands: its module loads the whole service, and a check runs every few seconds.
+def _echo(sentence: str) -> None:
+    # Not `echo` of the other commands: its module loads the whole service, and a check runs every few seconds.
     sys.stdout.write(sentence + "\n")
 
 
-def _silence(settings: Settings, host: str | None) -> float | None:
+def _heartbeat_age(settings: Settings, host: str | None) -> float | None:
     """Return the seconds since the newest heartbeat, None if there is none."""
     database = Database(settings.url)
     try:
         with database.reading() as connection:
-            silent = silence(connection, DatabaseClock().now(connection), host)
+            age = silence(connection, DatabaseClock().now(connection), host)
     except SQLAlchemyError as error:
         shown = database.engine.url.render_as_string(hide_password=True)
         raise DatabaseError(
@@ -80,7 +82,7 @@ def _silence(settings: Settings, host: str | None) -> float | None:
         ) from error
     finally:
         database.close()
-    return None if silent is None else silent.total_seconds()
+    return None if age is None else age.total_seconds()
 
 
 def _detail(body: bytes) -> str:

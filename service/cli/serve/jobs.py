@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from service.api.common.rows import RunRow, columns_of, read_rows
 from service.bootstrap import require_watchlist
-from service.cli.common import JsonFlag, emit, say, service
+from service.cli.common import JsonFlag, echo, emit, service
 from service.cli.serve.forecast_output import forecast_document, forecast_lines
 from service.db.tables import runs
 from service.errors import NotFound, TplusError
@@ -21,13 +21,13 @@ from service.runtime.context import ServiceContext
 from service.scheduler.leader import leader
 from service.scheduler.loop import Scheduler
 from service.scheduler.plan import add_request, newest_runs, plan_trainings, read_request
-from service.vocabulary import RequestState
+from service.vocabulary import Job, RequestState, RunState, SymbolState
 
 FOLLOW_LIMIT = timedelta(hours=2)
 """How long a command waits for the active scheduler."""
-PERMANENT = ("unknown", "failing", "refused")
+PERMANENT = (SymbolState.UNKNOWN, SymbolState.FAILING, "refused")
 """States of a symbol that will not get a forecast without a change."""
-ENDED = ("done", "failed", "superseded", "waiting")
+ENDED = (RunState.DONE, RunState.FAILED, RunState.SUPERSEDED, RunState.WAITING)
 
 
 app = typer.Typer()
@@ -35,42 +35,42 @@ app = typer.Typer()
 
 @app.command("run-due")
 def run_due(as_json: JsonFlag = False) -> None:
-    """Do all due work, training included, and exit: for cron and timers."""
-    _one_off(JOBS, "forecast", as_json=as_json)
+    """Run all due jobs, including training, and exit; for cron and timers."""
+    _one_off(JOBS, Job.FORECAST, as_json=as_json)
 
 
 @app.command("pull")
 def pull(as_json: JsonFlag = False) -> None:
-    """Pull the bars that are due."""
-    _one_off(("pull",), "pull", as_json=as_json)
+    """Pull due bars."""
+    _one_off((Job.PULL,), Job.PULL, as_json=as_json)
 
 
 @app.command("score")
 def score(as_json: JsonFlag = False) -> None:
-    """Pull what is due and score the forecasts whose sessions have closed."""
-    _one_off(("pull", "score"), "score", as_json=as_json)
+    """Pull due bars and score the forecasts whose sessions have closed."""
+    _one_off((Job.PULL, Job.SCORE), Job.SCORE, as_json=as_json)
 
 
 @app.command("train")
 def train(as_json: JsonFlag = False) -> None:
-    """Do due work, and train every group at the newest final session unless that is done."""
-    _one_off(JOBS, "train", as_json=as_json)
+    """Run due jobs, and train every group at the newest final session unless that is done."""
+    _one_off(JOBS, Job.TRAIN, as_json=as_json)
 
 
 @app.command("forecast")
 def forecast(
     symbols: list[str] = typer.Argument(None, help="Show only these symbols."), as_json: JsonFlag = False
 ) -> None:
-    """Pull and score what is due, forecast the newest final session, and show the forecasts."""
+    """Pull and score, forecast the newest final session, and show the forecasts."""
     with service(quiet=as_json) as context:
         _require_watched(context, symbols or ())
-        ids = _run_jobs(context, ("pull", "score", "forecast"), "forecast")
+        ids = _run_jobs(context, (Job.PULL, Job.SCORE, Job.FORECAST), Job.FORECAST)
         document = forecast_document(context, ids, symbols or ())
         if as_json:
             emit(document)
         else:
             for line in forecast_lines(document):
-                say(line)
+                echo(line)
         _raise_failures(_rows(context, ids))
         _raise_permanent(document["forecasts"])
 
@@ -84,7 +84,7 @@ def _one_off(jobs: Sequence[str], shown: str, *, as_json: bool) -> None:
         else:
             for row in rows:
                 counts = ", ".join(f"{count} {name}" for name, count in sorted(row.counts.items())) or "nothing to do"
-                say(f"{row.job} {row.scope} {row.session}: {row.state} ({counts})")
+                echo(f"{row.job} {row.scope} {row.session}: {row.state} ({counts})")
         _raise_failures(rows)
 
 
@@ -95,8 +95,8 @@ def _run_jobs(context: ServiceContext, jobs: Sequence[str], shown: str) -> list[
         active = leader(connection, context.machine.now(connection))
     if active is not None and context.database.is_sqlite:
         return _follow(context, shown, active)
-    if shown == "train":
-        Scheduler(context, ("pull", "score", "forecast")).drain()  # a training waits for the jobs before it
+    if shown == Job.TRAIN:
+        Scheduler(context, (Job.PULL, Job.SCORE, Job.FORECAST)).drain()  # a training waits for the jobs before it
         with context.database.transaction() as connection:
             plan_trainings(context, connection, context.market.now(connection))
     if not Scheduler(context, jobs).drain():
@@ -143,14 +143,16 @@ def _run_document(context: ServiceContext, row: RunRow) -> dict[str, Any]:
         "counts": row.counts,
         "error": row.error,
         "warnings": row.warnings,
-        "outcomes": [{"symbol": o.symbol, "state": o.state, "reason": o.reason} for o in outcomes],
+        "outcomes": [
+            {"symbol": outcome.symbol, "state": outcome.state, "reason": outcome.reason} for outcome in outcomes
+        ],
     }
 
 
 def _require_watched(context: ServiceContext, symbols: Sequence[str]) -> None:
     with context.database.reading() as connection:
-        known = {instrument.symbol for instrument in list_instruments(connection, active=True)}
-    missing = [symbol for symbol in symbols if symbol not in known]
+        watched = {instrument.symbol for instrument in list_instruments(connection, active=True)}
+    missing = [symbol for symbol in symbols if symbol not in watched]
     if missing:
         names = " ".join(missing)
         raise NotFound(f"{', '.join(missing)} is not on the watchlist; add it with `tplus symbols add {names}`")
@@ -166,6 +168,6 @@ def _raise_permanent(entries: Sequence[Mapping[str, Any]]) -> None:
 
 def _raise_failures(rows: Sequence[RunRow]) -> None:
     """Raise if a run failed."""
-    failed = [row for row in rows if row.state == "failed"]
+    failed = [row for row in rows if row.state == RunState.FAILED]
     if failed:
         raise TplusError("; ".join(f"{row.job} {row.scope} {row.session} failed: {row.error}" for row in failed))

@@ -10,5 +10,5 @@ app = typer.Typer()
 
 @app.command("serve")
 def serve() -> None:
-    """Run the API alone, on a database that a scheduler fills."""
+    """Run only the API, on a database that a scheduler fills."""
     serve_api(load_settings())

@@ -13,8 +13,8 @@ import typer
 
 from service.app import UNTIL_EOF, bind
 from service.bootstrap import open_service
-from service.cli.common import reporter_for_output, say
-from service.db.migrate import shown
+from service.cli.common import echo, reporter_for_output
+from service.db.migrate import display_url
 from service.log_config import configure_logs
 from service.runtime.context import ServiceContext
 from service.runtime.progress import Reporter
@@ -31,21 +31,21 @@ app = typer.Typer()
 
 @app.command("up")
 def up() -> None:
-    """Migrate, then run scheduler, forecasting worker and API until Ctrl-C."""
+    """Migrate the database, then run scheduler, forecasting worker and API until Ctrl-C."""
     settings = _settings()
     bind(settings.host, settings.port).close()  # report a taken port before anything is created
     with open_service(settings, reporter_for_output()) as context, _api(context.reporter):
         _greet(context)
         _run_until_signal(Scheduler(context))
-    say("stopped; run again to resume")
+    echo("stopped; run again to resume")
 
 
 @app.command("schedule")
 def schedule() -> None:
-    """Run the scheduler and its forecasting worker alone."""
+    """Run only the scheduler and its forecasting worker."""
     settings = _settings()
     with open_service(settings, reporter_for_output()) as context:
-        say(f"database {shown(context.database)}, source {context.source.name}, clock {settings.clock}")
+        echo(f"database {display_url(context.database)}, source {context.source.name}, clock {settings.clock}")
         _run_until_signal(Scheduler(context), SHUTDOWN_SECONDS)
 
 
@@ -57,11 +57,11 @@ def _settings() -> Settings:
 
 def _greet(context: ServiceContext) -> None:
     settings = context.settings
-    say(f"dashboard at http://{settings.host}:{settings.port}/, API documentation at /docs; Ctrl-C stops it")
-    say(f"source {context.source.name}, clock {settings.clock}, database {shown(context.database)}")
+    echo(f"dashboard at http://{settings.host}:{settings.port}/, API documentation at /docs; Ctrl-C stops it")
+    echo(f"source {context.source.name}, clock {settings.clock}, database {display_url(context.database)}")
     if settings.market_clock.mode == "replay":
         now = context.market_now()
-        say(f"replayed market time is {now:%Y-%m-%d %H:%M}Z; forecasts are as of that day, not of today")
+        echo(f"replayed market time is {now:%Y-%m-%d %H:%M}Z; forecasts are as of that day, not of today")
 
 
 def _run_until_signal(scheduler: Scheduler, limit_seconds: float | None = None) -> None:

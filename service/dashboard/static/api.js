@@ -1,10 +1,10 @@
 // Requests to the public API: entity tags, abortable calls, errors as sentences.
 
-const KEPT = 120;
-const FRESH_MS = 60_000;
+const MAX_CACHED = 120;
+const MAX_AGE_MS = 60_000;
 
 /** An error answer: `status` 0 without an answer, `sentence` for the page, `retryAfter` in seconds. */
-export class Refusal extends Error {
+export class ApiError extends Error {
   constructor(status, sentence, retryAfter = null) {
     super(sentence);
     this.status = status;
@@ -14,42 +14,42 @@ export class Refusal extends Error {
 }
 
 const answers = new Map(); // address -> {tag, document, generation, at}
-const underWay = new Map(); // address -> promise, so that hovering and clicking ask once
+const pending = new Map(); // address -> promise, so that hover and click send one request
 let generation = 0;
-let isLive = false;
+let isStreamLive = false;
 
-/** Something changed on the server: cached answers must be requested again. */
+/** Marks cached answers as old, after a change on the server. */
 export function invalidate() {
   generation += 1;
 }
 
-/** Whether the event stream is live; if not, no cached answer counts as fresh. */
+/** Sets whether the event stream is live; if not, no cached answer is used without a request. */
 export function setLive(live) {
-  isLive = live;
+  isStreamLive = live;
 }
 
 /** An address with its parameters; null and undefined ones are left out. */
 export function address(path, parameters = {}) {
-  const given = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== "");
-  const query = new URLSearchParams(given).toString();
+  const set = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  const query = new URLSearchParams(set).toString();
   return query === "" ? path : `${path}?${query}`;
 }
 
-/** The answer of a route as parsed JSON; throws Refusal, or AbortError if `signal` fired. */
+/** The answer of a route as parsed JSON; throws ApiError, or AbortError if `signal` fired. */
 export async function get(path, parameters = {}, signal = null) {
   const url = address(path, parameters);
-  const held = answers.get(url);
-  if (held && isLive && held.generation === generation && performance.now() - held.at < FRESH_MS) return held.document;
+  const cached = answers.get(url);
+  if (cached && isStreamLive && cached.generation === generation && performance.now() - cached.at < MAX_AGE_MS) return cached.document;
   const key = `${generation} ${url}`;
-  if (!underWay.has(key)) {
-    const request = send(url, held, generation).finally(() => underWay.delete(key));
+  if (!pending.has(key)) {
+    const request = send(url, cached, generation).finally(() => pending.delete(key));
     request.catch(() => {}); // reported to callers; a prefetch has none
-    underWay.set(key, request);
+    pending.set(key, request);
   }
-  return abortable(underWay.get(key), signal);
+  return abortable(pending.get(key), signal);
 }
 
-/** Prefetch an answer; an error is reported when the answer is needed. */
+/** Prefetches an answer; an error is reported when the answer is needed. */
 export function prefetch(path, parameters) {
   get(path, parameters).catch(() => {});
 }
@@ -59,7 +59,7 @@ export async function orNull(promise) {
   try {
     return await promise;
   } catch (error) {
-    if (error instanceof Refusal || error.name === "AbortError") return null;
+    if (error instanceof ApiError || error.name === "AbortError") return null;
     throw error;
   }
 }
@@ -67,44 +67,44 @@ export async function orNull(promise) {
 function abortable(promise, signal) {
   if (signal === null) return promise;
   return new Promise((resolve, reject) => {
-    const giveUp = () => reject(new DOMException("no longer wanted", "AbortError"));
-    if (signal.aborted) giveUp();
-    signal.addEventListener("abort", giveUp, { once: true });
+    const abort = () => reject(new DOMException("replaced by a newer request", "AbortError"));
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort, { once: true });
     promise.then(resolve, reject);
   });
 }
 
-async function send(url, held, generation) {
+async function send(url, cached, generation) {
   const headers = { Accept: "application/json" };
-  if (held?.tag) headers["If-None-Match"] = held.tag;
+  if (cached?.tag) headers["If-None-Match"] = cached.tag;
   let answer;
   try {
     answer = await fetch(url, { headers, cache: "no-store", credentials: "same-origin" });
   } catch {
-    throw new Refusal(0, "the service does not answer; retrying");
+    throw new ApiError(0, "the service does not answer; retrying");
   }
-  if (answer.status === 304 && held) {
-    keep(url, { ...held, generation, at: performance.now() });
-    return held.document;
+  if (answer.status === 304 && cached) {
+    store(url, { ...cached, generation, at: performance.now() });
+    return cached.document;
   }
-  if (!answer.ok) throw await refusal(answer);
+  if (!answer.ok) throw await readError(answer);
   const document = await answer.json();
-  keep(url, { tag: answer.headers.get("ETag"), document, generation, at: performance.now() });
+  store(url, { tag: answer.headers.get("ETag"), document, generation, at: performance.now() });
   return document;
 }
 
-function keep(url, answer) {
+function store(url, answer) {
   answers.delete(url);
   answers.set(url, answer);
-  if (answers.size > KEPT) answers.delete(answers.keys().next().value);
+  if (answers.size > MAX_CACHED) answers.delete(answers.keys().next().value);
 }
 
-async function refusal(answer) {
+async function readError(answer) {
   const retryAfter = Number(answer.headers.get("Retry-After")) || null;
   try {
     const problem = await answer.json();
-    return new Refusal(answer.status, String(problem.detail), retryAfter);
+    return new ApiError(answer.status, String(problem.detail), retryAfter);
   } catch {
-    return new Refusal(answer.status, `the service answered ${answer.status} without a reason`, retryAfter);
+    return new ApiError(answer.status, `the service answered ${answer.status} without a reason`, retryAfter);
   }
 }

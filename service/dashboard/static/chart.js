@@ -2,9 +2,9 @@
 
 import { $, element, fillTable, painted, setAttribute, setText } from "./dom.js";
 
-const NARROW = 520;
-const SMALL = 10;
-const CLEAR = "rgba(0,0,0,0)";
+const NARROW_WIDTH = 520;
+const SMALL_FONT = 10;
+const TRANSPARENT = "rgba(0,0,0,0)";
 let plotly = null;
 
 /** Plotly, loaded once: running it takes a while, so the page is painted first. */
@@ -45,13 +45,13 @@ export class Chart {
     this.#fill(answer.table);
     const Plotly = await loadPlotly();
     if (this.shown !== answer) return; // replaced by a newer answer
-    const layout = fitted(answer.figure.layout, this.place.clientWidth, this.place.clientHeight);
+    const layout = fitLayout(answer.figure.layout, this.place.clientWidth, this.place.clientHeight);
     const config = { ...answer.figure.config, responsive: true };
     await Plotly.react(this.canvas, answer.figure.data, layout, config);
     if (this.shown === answer) setAttribute(this.place, "data-drawn", `${answer.symbol}/${answer.as_of}`);
   }
 
-  /** Nothing to draw: shows the reason in the reserved space. */
+  /** Removes the chart and shows the reason in its reserved space. */
   clear(sentence) {
     this.shown = null;
     window.Plotly?.purge(this.canvas);
@@ -77,15 +77,15 @@ export class Chart {
 }
 
 /** The layout for its place and the page's background; with shorter labels on a narrow screen. */
-function fitted(layout, width, height) {
-  const made = { ...layout, autosize: true, width: undefined, height, paper_bgcolor: CLEAR, plot_bgcolor: CLEAR };
-  if (width >= NARROW) return made;
+function fitLayout(layout, width, height) {
+  const fitted = { ...layout, autosize: true, width: undefined, height, paper_bgcolor: TRANSPARENT, plot_bgcolor: TRANSPARENT };
+  if (width >= NARROW_WIDTH) return fitted;
   const short = (text) => String(text).replace(/^T(?:\+(\d))?<br>.*$/, (_, step) => (step ? `+${step}` : "T"));
   const axis = layout.xaxis ?? {};
-  made.xaxis = { ...axis, tickfont: { ...axis.tickfont, size: SMALL }, ticktext: axis.ticktext?.map(short) };
-  made.yaxis = { ...layout.yaxis, tickfont: { ...layout.yaxis?.tickfont, size: SMALL }, ticklabelstandoff: SMALL };
-  made.annotations = layout.annotations?.map((each) => ({ ...each, ...leftOfEdge(each), font: { ...each.font, size: SMALL } }));
-  return made;
+  fitted.xaxis = { ...axis, tickfont: { ...axis.tickfont, size: SMALL_FONT }, ticktext: axis.ticktext?.map(short) };
+  fitted.yaxis = { ...layout.yaxis, tickfont: { ...layout.yaxis?.tickfont, size: SMALL_FONT }, ticklabelstandoff: SMALL_FONT };
+  fitted.annotations = layout.annotations?.map((each) => ({ ...each, ...leftOfEdge(each), font: { ...each.font, size: SMALL_FONT } }));
+  return fitted;
 }
 
 /** A title in the right half is aligned to the edge, so that it does not overflow. */
@@ -108,13 +108,13 @@ export class Readout {
     this.at = null;
     const place = chart.place;
     place.addEventListener("pointermove", (event) => this.#point(event));
-    place.addEventListener("pointerleave", () => this.rest());
-    place.addEventListener("blur", () => this.rest());
+    place.addEventListener("pointerleave", () => this.reset());
+    place.addEventListener("blur", () => this.reset());
     place.addEventListener("keydown", (event) => this.#key(event));
   }
 
-  /** Back to the initial position: the first session that is forecast. */
-  rest() {
+  /** Returns to the initial position: the first session that is forecast. */
+  reset() {
     this.at = null;
     this.cursor.hidden = true;
     const slots = this.#slots();
@@ -150,7 +150,7 @@ export class Readout {
     const at = this.at ?? last + 1;
     const next = { ArrowLeft: at - 1, ArrowRight: this.at === null ? last : at + 1, Home: 0, End: last }[event.key];
     if (next === undefined) {
-      if (event.key === "Escape") this.rest();
+      if (event.key === "Escape") this.reset();
       return;
     }
     event.preventDefault();

@@ -3,7 +3,7 @@
 import { $, element, setAttribute, setText } from "./dom.js";
 
 const FEW = 8;
-const FEW_OF_CARDS = 4; // the style sheet hides the others
+const FEW_CARDS = 4; // the style sheet hides the others
 const MANY = 50;
 const opened = new WeakMap(); // table -> names of its open parts
 
@@ -12,20 +12,20 @@ const opened = new WeakMap(); // table -> names of its open parts
  *
  * parts: for each row of the body the name of its part; a part begins with a row that is a heading.
  */
-export function foldRows(table, parts) {
+export function collapseRows(table, parts) {
   if (!opened.has(table) && parts.length > 0) opened.set(table, new Set(parts.slice(0, 1)));
   const open = opened.get(table);
   [...table.tBodies[0].rows].forEach((row, index) => {
     const name = parts[index];
     const isHeading = row.hasAttribute("data-heading");
-    setAttribute(row, "data-folded", name !== undefined && !isHeading && !open.has(name));
+    setAttribute(row, "data-collapsed", name !== undefined && !isHeading && !open.has(name));
     if (!isHeading) return;
     if (name === undefined) row.querySelector("button")?.remove();
-    else paintOpener(table, parts, row.cells[0], name);
+    else paintToggle(table, parts, row.cells[0], name);
   });
 }
 
-function paintOpener(table, parts, cell, name) {
+function paintToggle(table, parts, cell, name) {
   let button = cell.querySelector("button");
   if (!button) {
     button = element("button", { type: "button", class: "plain opener" });
@@ -35,7 +35,7 @@ function paintOpener(table, parts, cell, name) {
   button.onclick = () => {
     const open = opened.get(table);
     if (!open.delete(name)) open.add(name);
-    foldRows(table, parts);
+    collapseRows(table, parts);
   };
   setAttribute(button, "aria-expanded", String(isOpen));
   setAttribute(button, "aria-label", `${isOpen ? "Hide" : "Show"} the rows of ${name}`);
@@ -44,18 +44,18 @@ function paintOpener(table, parts, cell, name) {
 
 /** The newest rows of a table, and more of them behind a button. */
 export class Newest {
-  /** id: of the table; its button is `ID-more`. reread: called when more or fewer rows are requested. */
-  constructor(id, reread) {
+  /** id: of the table; its button is `ID-more`. reload: called when more or fewer rows are requested. */
+  constructor(id, reload) {
     this.table = $(id);
     this.button = $(`${id}-more`);
     this.isLong = false;
     this.button.addEventListener("click", () => {
       this.isLong = !this.isLong;
-      reread();
+      reload();
     });
   }
 
-  /** How many rows to request. */
+  /** Number of rows to request. */
   get limit() {
     return this.isLong ? MANY : FEW;
   }
@@ -65,7 +65,7 @@ export class Newest {
     const isWhole = page.next_cursor === null && page.items.length <= FEW;
     setAttribute(this.table, "data-long", this.isLong);
     setAttribute(this.button, "data-for-cards", isWhole && !this.isLong);
-    this.button.hidden = isWhole && page.items.length <= FEW_OF_CARDS;
+    this.button.hidden = isWhole && page.items.length <= FEW_CARDS;
     setAttribute(this.button, "aria-expanded", String(this.isLong));
     setText(this.button, this.isLong ? "Show fewer" : "Show more");
   }

@@ -1,4 +1,4 @@
-// The buttons around the chart: day, range, step of the comparison.
+// Buttons of the charts: day, range, and step of "Forecast vs actual".
 
 import { get, orNull } from "./api.js";
 import { $, setAttribute, setText } from "./dom.js";
@@ -19,7 +19,7 @@ export function startControls(screen, newest, on) {
   });
   $("now").addEventListener("click", () => {
     on.day(null);
-    $("title").focus({ preventScroll: true }); // the button goes, the focus must not go with it
+    $("title").focus({ preventScroll: true }); // the button is hidden; the focus must not be lost with it
   });
   $("earlier").addEventListener("click", async () => {
     const before = await orNull(sessionBefore(screen.view.symbol, shownDay(screen)));
@@ -28,7 +28,7 @@ export function startControls(screen, newest, on) {
   $("later").addEventListener("click", () => on.day(sessionAfter(screen.forecast, newest())));
 }
 
-/** Show which range, step and day are chosen. */
+/** Shows the selected range, step and day. */
 export function paintControls(screen) {
   const { asOf, range, step } = screen.view;
   for (const button of $("ranges").children) setAttribute(button, "aria-pressed", String(button.dataset.range === range));

@@ -1,6 +1,6 @@
 // Builds the page from elements and text nodes: API texts are never parsed as markup.
 
-/** Element by id. */
+/** The element with an id. */
 export const $ = (id) => document.getElementById(id);
 
 /** An element with attributes and children; texts become text nodes, null children are left out. */
@@ -35,7 +35,7 @@ export function setAttribute(node, name, value) {
   }
 }
 
-/** Keep as many children as there are items, made by `make`, and let `paint` write each item into its child. */
+/** Keeps one child per item: `make` creates missing ones, `paint` writes each item into its child. */
 export function reuse(parent, items, make, paint) {
   while (parent.children.length > items.length) parent.lastElementChild.remove();
   while (parent.children.length < items.length) parent.append(make());

@@ -16,7 +16,7 @@ function decimals(price, currency, group) {
   return size >= 0.01 ? 4 : Math.min(12, 3 - Math.floor(Math.log10(size)));
 }
 
-/** A number with fixed decimals: halves are rounded up, thousands set apart, a zero has no sign. */
+/** A number with fixed decimals: halves are rounded up, thousands are separated, a zero has no sign. */
 function fixed(value, places) {
   const [whole, fraction] = Math.abs(value).toFixed(places).split(".");
   const grouped = whole.replace(/\B(?=(\d{3})+$)/g, ",");
@@ -96,7 +96,7 @@ export function machineInstant(text, clock) {
   return clock === "replay" ? `${instant(text)}, machine time` : instant(text);
 }
 
-/** How long something took, in the largest fitting unit. */
+/** The time between two instants, in the largest fitting unit. */
 export function duration(first, last) {
   if (!first || !last) return NONE;
   const seconds = Math.max(0, (Date.parse(last) - Date.parse(first)) / 1000);
@@ -106,7 +106,7 @@ export function duration(first, last) {
   return `${(seconds / 3600).toFixed(1)} h`;
 }
 
-/** A stored word such as random_walk as text. */
+/** A stored name as text: random_walk becomes "random walk". */
 export function word(text) {
   return text === null || text === undefined ? NONE : text.replaceAll("_", " ");
 }

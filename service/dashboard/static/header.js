@@ -11,15 +11,11 @@ export function paintHeader(status) {
   setText($("edition"), edition ? `Edition ${edition.number}, ${edition.calendar}` : "");
   setAttribute($("edition"), "title", edition ? `issued ${instant(edition.issued_at)}` : null);
   const isReplay = status.clock === "replay";
-  setText($("mode"), edition ? modeWords(edition.mode) : isReplay ? "replay" : "live");
+  setText($("mode"), edition ? edition.mode : isReplay ? "replay" : "live");
   setAttribute($("mode"), "title", isReplay ? "replayed history: market time is not today" : null);
   setText($("market-time"), isReplay && status.now ? `market time ${instant(status.now)}` : "");
   $("stale").hidden = !status.stale;
   setAttribute($("stale"), "title", status.stale_after ? `a newer forecast was due by ${instant(status.stale_after)}` : null);
-}
-
-function modeWords(mode) {
-  return { live: "live", replay: "replay", backfill: "backfill" }[mode] ?? mode;
 }
 
 /** Shows the state of the event stream; screen readers skip the countdown. */
@@ -27,8 +23,8 @@ export function paintConnection(state, seconds) {
   const place = $("connection");
   setAttribute(place, "data-state", state);
   if (state !== "lost") {
-    const words = { live: "live", paused: "paused", connecting: "connecting" };
-    if (place.textContent !== words[state]) place.replaceChildren(words[state]);
+    const labels = { live: "live", paused: "paused", connecting: "connecting" };
+    if (place.textContent !== labels[state]) place.replaceChildren(labels[state]);
     return;
   }
   if (!place.querySelector("span")) {

@@ -1,7 +1,7 @@
 // The event stream: connects, reports, retries; closed while the page is hidden.
 
-const FIRST_WAIT_S = 1;
-const LONGEST_WAIT_S = 30;
+const MIN_WAIT_S = 1;
+const MAX_WAIT_S = 30;
 const KINDS = ["status", "edition", "run", "progress", "change", "fault"];
 
 /**
@@ -11,26 +11,26 @@ const KINDS = ["status", "edition", "run", "progress", "change", "fault"];
  */
 export function listen(on) {
   let source = null;
-  let wait = FIRST_WAIT_S;
+  let wait = MIN_WAIT_S;
   let timer = null;
 
   function open() {
     clearTimeout(timer);
     source = new EventSource("/v1/events");
     source.onopen = () => {
-      wait = FIRST_WAIT_S;
+      wait = MIN_WAIT_S;
       on.state("live", 0);
     };
-    source.onerror = () => lose();
-    for (const kind of KINDS) source.addEventListener(kind, (event) => hear(kind, event));
+    source.onerror = () => reconnect();
+    for (const kind of KINDS) source.addEventListener(kind, (event) => receive(kind, event));
   }
 
-  function hear(kind, event) {
+  function receive(kind, event) {
     let document;
     try {
       document = JSON.parse(event.data);
     } catch {
-      return; // half a message of a connection that is going down
+      return; // an incomplete message of a closing connection
     }
     on.event(kind, document);
   }
@@ -41,10 +41,10 @@ export function listen(on) {
     source = null;
   }
 
-  function lose() {
+  function reconnect() {
     close();
     countDown(wait);
-    wait = Math.min(wait * 2, LONGEST_WAIT_S);
+    wait = Math.min(wait * 2, MAX_WAIT_S);
   }
 
   function countDown(seconds) {
@@ -62,7 +62,7 @@ export function listen(on) {
       close();
       on.state("paused", 0);
     } else if (source === null) {
-      wait = FIRST_WAIT_S;
+      wait = MIN_WAIT_S;
       on.state("connecting", 0);
       open();
     }

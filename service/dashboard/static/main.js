@@ -10,19 +10,19 @@ import { startTheme } from "./theme.js";
 import { readView, writeView } from "./view.js";
 import { Watchlist } from "./watchlist.js";
 
-const GATHER_MS = 250; // events come in bursts: one refresh for all of a burst
+const GATHER_MS = 250; // events arrive in bursts: one refresh for each burst
 const RETRY_MS = 3000;
 const FIRST_STEP = 1;
 
 const view = { ...readView(), step: FIRST_STEP };
-const list = new Watchlist({ choose, wanted: (symbol) => screen.prefetch(symbol) });
-const screen = new Screen((symbol) => list.line(symbol), settled);
+const list = new Watchlist({ choose, prefetch: (symbol) => screen.prefetch(symbol) });
+const screen = new Screen((symbol) => list.line(symbol), afterForecast);
 
 const oneColumn = window.matchMedia("(max-width: 819px)");
 
 let refreshTimer = null;
 let isRefreshing = false;
-let wasCut = false;
+let wasDisconnected = false;
 
 function show(isRedraw = false) {
   list.choose(view.symbol);
@@ -32,25 +32,25 @@ function show(isRedraw = false) {
 }
 
 function choose(symbol) {
-  if (symbol === view.symbol && !screen.refusal) return;
+  if (symbol === view.symbol && !screen.error) return;
   performance.mark("chosen");
   view.symbol = symbol;
   writeView(view);
   show(true);
   const title = $("title");
-  if (oneColumn.matches && title.getBoundingClientRect().bottom < 0) title.scrollIntoView(); // the list lies below it
+  if (oneColumn.matches && title.getBoundingClientRect().bottom < 0) title.scrollIntoView(); // the list is below it
 }
 
-function turn(alteration) {
-  Object.assign(view, alteration);
+function updateView(change) {
+  Object.assign(view, change);
   writeView(view);
   show();
 }
 
-/** After a forecast was read or refused: retries a temporary error. */
-function settled(refusal) {
+/** Called after a forecast or an error was read: retries a temporary error. */
+function afterForecast(error) {
   paintControls(screen);
-  if (refusal && refusal.status !== 404) refreshSoon(RETRY_MS);
+  if (error && error.status !== 404) refreshSoon(RETRY_MS);
 }
 
 function chooseFirst() {
@@ -64,7 +64,7 @@ function refreshSoon(wait = GATHER_MS) {
   refreshTimer = setTimeout(refresh, wait);
 }
 
-/** Reads everything shown again; unchanged answers are "not modified". */
+/** Reads everything shown again; unchanged answers come back as 304. */
 async function refresh() {
   refreshTimer = null;
   if (isRefreshing) {
@@ -83,7 +83,7 @@ async function refresh() {
   }
 }
 
-function hear(kind, document) {
+function handleEvent(kind, document) {
   if (kind === "status") showStatus(document);
   else if (kind === "progress") showProgress(document);
   else if (kind === "fault") screen.setStatus({ ...screen.status, fault: document.detail });
@@ -103,12 +103,12 @@ function showProgress({ progress, detail }) {
   if (status?.training) screen.setStatus({ ...status, training: { ...status.training, progress, detail } });
 }
 
-function hearState(name, seconds) {
+function handleConnection(name, seconds) {
   setLive(name === "live");
   paintConnection(name, seconds);
-  if (name === "lost" || name === "paused") wasCut = true;
-  if (name === "live" && wasCut) {
-    wasCut = false; // events of the time between were not heard
+  if (name === "lost" || name === "paused") wasDisconnected = true;
+  if (name === "live" && wasDisconnected) {
+    wasDisconnected = false; // events were missed meanwhile
     refreshSoon();
   }
 }
@@ -129,8 +129,8 @@ function report(error) {
 async function start() {
   startTheme(() => show());
   startControls(screen, newest, {
-    day: (asOf) => turn({ asOf }),
-    range: (range) => turn({ range }),
+    day: (asOf) => updateView({ asOf }),
+    range: (range) => updateView({ range }),
     step(step) {
       view.step = step;
       screen.showStep(step).catch(report);
@@ -148,7 +148,7 @@ async function start() {
     await listed;
     chooseFirst();
   }
-  listen({ event: hear, state: hearState });
+  listen({ event: handleEvent, state: handleConnection });
   await show();
 }
 

@@ -14,11 +14,11 @@ const COLUMNS = [
   { label: "Reason", kind: "reason" },
   { label: "Decisions", kind: "text" },
 ];
-const opened = new Map(); // version -> its decisions in words, while its row is open
+const opened = new Map(); // version -> its decisions as text, while its row is open
 let shown = null;
 const newest = new Newest("models", () => orNull(showModels(shown)));
 
-/** Read and paint the versions of a group; raises Refusal. */
+/** Reads and paints the versions of a group; throws ApiError. */
 export async function showModels(group, signal = null) {
   shown = group;
   const page = await get("/v1/models", { group, limit: newest.limit }, signal);
@@ -27,7 +27,7 @@ export async function showModels(group, signal = null) {
   const caption = `${group ? `Group ${group}` : "All groups"}, newest first`;
   fillTable($("models"), caption, COLUMNS, rows);
   newest.paint(page);
-  page.items.forEach((item, index) => offerDecisions($("models").tBodies[0].rows[index], item.id));
+  page.items.forEach((item, index) => paintDecisions($("models").tBodies[0].rows[index], item.id));
 }
 
 function modelRow(item) {
@@ -44,7 +44,7 @@ function modelRow(item) {
   ];
 }
 
-function offerDecisions(row, id) {
+function paintDecisions(row, id) {
   const cell = row.lastElementChild;
   let button = cell.querySelector("button");
   if (!button) {
@@ -53,18 +53,18 @@ function offerDecisions(row, id) {
     cell.prepend(button);
   }
   cell.dataset.version = id;
-  const words = opened.get(id);
-  setText(button, words ? "hide" : "show");
-  setAttribute(button, "aria-expanded", String(Boolean(words)));
-  setAttribute(button, "aria-label", `${words ? "Hide" : "Show"} the decisions about version ${id}`);
-  setText(cell.querySelector(".note"), words ?? "");
+  const text = opened.get(id);
+  setText(button, text ? "hide" : "show");
+  setAttribute(button, "aria-expanded", String(Boolean(text)));
+  setAttribute(button, "aria-label", `${text ? "Hide" : "Show"} the decisions about version ${id}`);
+  setText(cell.querySelector(".note"), text ?? "");
 }
 
 async function toggle(cell) {
   const id = Number(cell.dataset.version);
   if (opened.has(id)) opened.delete(id);
   else opened.set(id, await decisionsOf(id));
-  offerDecisions(cell.parentElement, Number(cell.dataset.version));
+  paintDecisions(cell.parentElement, Number(cell.dataset.version));
 }
 
 async function decisionsOf(id) {
@@ -77,11 +77,11 @@ async function decisionsOf(id) {
   }
 }
 
-/** Report a training of new networks; the first training of a group has a notice of its own. */
+/** Shows a training of new networks; the first training of a group has its own notice. */
 export function paintTraining(training) {
   const share = training?.progress ? `, ${percent(training.progress)}` : "";
-  const words = training && !training.first
+  const text = training && !training.first
     ? `New networks of group ${training.group} are being trained${share}. The current version keeps forecasting.`
     : "";
-  setText($("training"), words);
+  setText($("training"), text);
 }

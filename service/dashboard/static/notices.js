@@ -5,10 +5,10 @@ import { instant, machineInstant, word } from "./format.js";
 import { skillText } from "./skill.js";
 
 /** The notices, most important first: [{kind, sentence, advice, progress}]. */
-export function findNotices({ status, symbol, line, refusal, forecast, voids, asOf }) {
+export function findNotices({ status, symbol, line, error, forecast, voids, asOf }) {
   const found = [
-    emptyNotice(status, refusal),
-    refusalNotice(status, symbol, line, refusal, asOf),
+    emptyNotice(status, error),
+    errorNotice(status, symbol, line, error, asOf),
     quarantinedNotice(line, symbol),
     sourceNotice(status),
     failedNotice(status),
@@ -24,38 +24,38 @@ export function findNotices({ status, symbol, line, refusal, forecast, voids, as
 }
 
 function noticeOf(kind, sentence, advice, progress = null) {
-  return { kind, sentence: whole(sentence), advice, progress };
+  return { kind, sentence: withFullStop(sentence), advice, progress };
 }
 
 /** A sentence with exactly one full stop at its end. */
-function whole(sentence) {
+function withFullStop(sentence) {
   const text = capital(sentence.trim());
   return /[.!?]$/.test(text) ? text : `${text}.`;
 }
 
-function emptyNotice(status, refusal) {
+function emptyNotice(status, error) {
   const isEmpty = status?.notice_kind === "empty" || (status && !status.edition && (status.watchlist?.active ?? 0) === 0);
-  if (!isEmpty || refusal?.status === 404) return null;
+  if (!isEmpty || error?.status === 404) return null;
   if (status.notice) return noticeOf("empty", status.notice, "This page updates automatically.");
   return noticeOf("empty", "No symbols and no forecasts yet.",
     "Start the service with `tplus up`, or add symbols with `tplus symbols add AAPL`; this page updates automatically.");
 }
 
-function refusalNotice(status, symbol, line, refusal, asOf) {
-  if (!refusal || status?.notice_kind === "empty") return null;
-  if (refusal.status === 0) return noticeOf("offline", refusal.sentence, "The figures below are from the last answer.");
+function errorNotice(status, symbol, line, error, asOf) {
+  if (!error || status?.notice_kind === "empty") return null;
+  if (error.status === 0) return noticeOf("offline", error.sentence, "The figures below are from the last answer.");
   const isKnown = line !== null;
-  if (refusal.status === 404 && !asOf && !isKnown) {
+  if (error.status === 404 && !asOf && !isKnown) {
     return noticeOf("unknown-symbol", `Unknown symbol: ${symbol}.`, `Choose one from the watchlist, or add it with \`tplus symbols add ${symbol}\`.`);
   }
-  if (line?.state === "unknown") return null; // said by quarantinedFace, with what to do about it
+  if (line?.state === "unknown") return null; // quarantinedNotice shows it
   const advice = asOf ? "Choose another session, or show the latest forecast." : "It appears here as soon as it is made.";
-  return noticeOf("no-forecast", refusal.sentence, advice);
+  return noticeOf("no-forecast", error.sentence, advice);
 }
 
 function quarantinedNotice(line, symbol) {
   if (!line || !["suspect", "failing", "unknown"].includes(line.state)) return null;
-  const reason = line.state_reason ? whole(line.state_reason) : "Suspect prices.";
+  const reason = line.state_reason ? withFullStop(line.state_reason) : "Suspect prices.";
   const words = {
     suspect: [`Prices of ${symbol} are in quarantine. ${reason}`, "List them with `tplus quarantine list`; accept them with `tplus quarantine clear`."],
     failing: [`Prices of ${symbol} cannot be fetched. ${reason}`, "The next pull tries again. Older forecasts are unchanged."],
@@ -67,7 +67,7 @@ function quarantinedNotice(line, symbol) {
 function sourceNotice(status) {
   if (!status?.source_fault) return null;
   const since = status.source_fault.since ? ` Since ${machineInstant(status.source_fault.since, status.clock)}.` : "";
-  return noticeOf("source-down", `The price source fails: ${whole(status.source_fault.sentence)}${since}`,
+  return noticeOf("source-down", `The price source fails: ${withFullStop(status.source_fault.sentence)}${since}`,
     "The service retries automatically. This page shows the last forecast.");
 }
 
@@ -93,8 +93,8 @@ function staleNotice(status, forecast) {
   const due = forecast?.stale_after ?? status?.stale_after;
   if (!isStale || status?.record_ended) return null;
   const when = due ? ` A newer one was due by ${instant(due)}.` : "";
-  const asleep = status?.scheduler && !status.scheduler.alive ? "The scheduler is not running: start it with `tplus up` or `tplus schedule`." : "It is valid for its own session only. See the table of runs below for the cause.";
-  return noticeOf("stale", `This forecast is stale.${when}`, asleep);
+  const advice = status?.scheduler && !status.scheduler.alive ? "The scheduler is not running: start it with `tplus up` or `tplus schedule`." : "It is valid for its own session only. See the table of runs below for the cause.";
+  return noticeOf("stale", `This forecast is stale.${when}`, advice);
 }
 
 function missedNotice(line, symbol) {
@@ -148,32 +148,32 @@ export function paintNotices(notices) {
   if (place.dataset.key !== key) {
     const wasOpen = place.querySelector("details")?.open ?? false;
     place.dataset.key = key;
-    place.replaceChildren(...notices.slice(0, 1).map(paintOne), ...paintOthers(notices.slice(1), wasOpen));
+    place.replaceChildren(...notices.slice(0, 1).map(paintNotice), ...paintOthers(notices.slice(1), wasOpen));
   }
   const bar = place.querySelector("progress");
   const training = notices.find((each) => each.kind === "training");
   if (bar && training && training.progress !== null) bar.value = training.progress;
 }
 
-function paintOne({ kind, sentence, advice, progress }) {
+function paintNotice({ kind, sentence, advice, progress }) {
   const bar = kind === "training" ? element("progress", { max: "1", "aria-label": "Training", value: progress }) : null;
   return element(
     "p",
     { "data-kind": kind },
-    element("strong", {}, ...marked(sentence)),
+    element("strong", {}, ...withCode(sentence)),
     " ",
-    ...marked(advice),
+    ...withCode(advice),
     bar,
   );
 }
 
-/** A sentence whose `commands` become code elements. */
-function marked(text) {
+/** The parts of a sentence, with `commands` as code elements. */
+function withCode(text) {
   return text.split("`").map((part, index) => (index % 2 === 1 ? element("code", {}, part) : part));
 }
 
 function paintOthers(others, isOpen) {
   if (others.length === 0) return [];
   const summary = element("summary", {}, `${others.length} more: ${others.map((each) => each.kind.replaceAll("-", " ")).join(", ")}`);
-  return [element("details", { open: isOpen }, summary, ...others.map(paintOne))];
+  return [element("details", { open: isOpen }, summary, ...others.map(paintNotice))];
 }

@@ -16,7 +16,7 @@ const COLUMNS = [
 ];
 const newest = new Newest("runs", () => orNull(showRuns()));
 
-/** Reads and paints the newest runs; throws Refusal. */
+/** Reads and paints the newest runs; throws ApiError. */
 export async function showRuns(signal = null) {
   const page = await get("/v1/runs", { limit: newest.limit }, signal);
   const rows = page.items.map(runRow);

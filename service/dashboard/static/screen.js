@@ -1,6 +1,6 @@
 // The screen of one symbol: reads its data, numbers first, and paints it; a newer view aborts the older one.
 
-import { Refusal, get, orNull, prefetch } from "./api.js";
+import { ApiError, get, orNull, prefetch } from "./api.js";
 import { Chart, Readout, loadPlotly } from "./chart.js";
 import { $, painted, setAttribute, setText } from "./dom.js";
 import { findNotices, paintNotices } from "./notices.js";
@@ -11,16 +11,16 @@ import { clearSteps, paintSteps } from "./steps.js";
 import { theme } from "./theme.js";
 import { lineOf } from "./watchlist.js";
 
-const SPAN_SHOWN = 6; // sessions of history looked at for void forecasts
-const PATIENCE_MS = 300; // how long the first view waits for the data of its notices
+const VOID_SESSIONS = 6; // past sessions searched for void forecasts
+const NOTICE_WAIT_MS = 300; // how long the first view waits for the data of its notices
 
-/** Shows a view; `settled(error)` is called after a forecast was read or refused. */
+/** Shows a view; `afterForecast(error)` is called when the forecast was read, or failed. */
 export class Screen {
   #settleStatus = null;
 
-  constructor(lineHeld, settled) {
-    this.lineHeld = lineHeld;
-    this.settled = settled;
+  constructor(findLine, afterForecast) {
+    this.findLine = findLine;
+    this.afterForecast = afterForecast;
     this.view = { symbol: null, asOf: null, range: "3m", step: 1 };
     this.status = null;
     this.chart = new Chart("chart", "caption", "chart-table");
@@ -30,10 +30,10 @@ export class Screen {
     this.controller = new AbortController();
     this.isFirst = true;
     this.isShown = false;
-    this.forecastKnown = new Promise((resolve) => {
+    this.statusRead = new Promise((resolve) => {
       this.#settleStatus = resolve;
     });
-    this.#forget();
+    this.#reset();
   }
 
   /** Reads and paints a view; resolves when all of it is shown. */
@@ -41,38 +41,38 @@ export class Screen {
     this.controller.abort();
     this.controller = new AbortController();
     const signal = this.controller.signal;
-    const isOther = view.symbol !== this.view.symbol || view.asOf !== this.view.asOf;
+    const isChanged = view.symbol !== this.view.symbol || view.asOf !== this.view.asOf;
     this.view = { ...view };
-    if (isOther) this.#forget();
-    this.line = this.lineHeld(view.symbol) ?? this.line;
+    if (isChanged) this.#reset();
+    this.line = this.findLine(view.symbol) ?? this.line;
     this.#paintTitle();
     if (!view.symbol) return this.#showNothing(signal);
     const figure = get(...this.#figure("forecast"), signal);
-    figure.catch(() => {}); // draw reports it, which may run later
+    figure.catch(() => {}); // #draw reports it, possibly later
     await this.#readForecast(get(...this.#forecast(), signal), signal);
-    let around = null;
-    if (!this.isShown) await this.#reveal((around = this.#readAround(signal)));
+    let noticeData = null;
+    if (!this.isShown) await this.#reveal((noticeData = this.#readNoticeData(signal)));
     await this.#draw(figure, signal, isRedraw);
     await painted(); // the requested chart is painted before the rest is read
-    around ??= this.#readAround(signal);
-    const parts = [around, this.#readTables(signal)];
-    if (this.refusal) this.#clearRecord();
+    noticeData ??= this.#readNoticeData(signal);
+    const parts = [noticeData, this.#readTables(signal)];
+    if (this.error) this.#clearRecord();
     else parts.push(this.#drawRecord(signal));
     await Promise.all(parts);
   }
 
-  /** Further data for the notices above the chart. */
-  #readAround(signal) {
+  /** Reads further data for the notices. */
+  #readNoticeData(signal) {
     const parts = [this.#readLine(signal)];
-    if (!this.refusal) parts.push(this.#readVoids(signal));
+    if (!this.error) parts.push(this.#readVoids(signal));
     return Promise.all(parts);
   }
 
   /** Shows the page, hidden until its notices are known: a later notice would push the page down. */
-  async #reveal(around) {
+  async #reveal(noticeData) {
     if (this.isShown) return;
-    const patience = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS));
-    await Promise.race([Promise.all([around, this.forecastKnown]), patience]);
+    const timeout = new Promise((resolve) => setTimeout(resolve, NOTICE_WAIT_MS));
+    await Promise.race([Promise.all([noticeData, this.statusRead]), timeout]);
     if (this.isShown) return;
     this.isShown = true;
     setAttribute($("page"), "data-waiting", null);
@@ -85,13 +85,13 @@ export class Screen {
     prefetch(...this.#figure("forecast", symbol));
   }
 
-  /** Another step of the comparison. */
+  /** Shows another step in "Forecast vs actual". */
   async showStep(step) {
     this.view.step = step;
     await this.#drawOne(this.versus, "versus", this.controller.signal);
   }
 
-  /** The newest /v1/status document. */
+  /** Takes the newest /v1/status document. */
   setStatus(status) {
     this.status = status;
     paintTraining(status.training);
@@ -99,8 +99,8 @@ export class Screen {
     this.#settleStatus();
   }
 
-  #forget() {
-    Object.assign(this, { line: null, forecast: null, refusal: null, voids: [] });
+  #reset() {
+    Object.assign(this, { line: null, forecast: null, error: null, voids: [] });
   }
 
   #forecast(symbol = this.view.symbol) {
@@ -127,14 +127,14 @@ export class Screen {
   async #readForecast(request, signal) {
     try {
       this.forecast = await request;
-      this.refusal = null;
+      this.error = null;
       const actual = this.view.asOf ? await orNull(this.#closesAfter(this.forecast, signal)) : null;
       if (signal.aborted) return;
       paintSteps(this.forecast, actual);
     } catch (error) {
       if (error.name === "AbortError") return;
-      if (!(error instanceof Refusal)) throw error;
-      this.refusal = error;
+      if (!(error instanceof ApiError)) throw error;
+      this.error = error;
       if (error.status !== 0) {
         this.forecast = null;
         clearSteps();
@@ -143,7 +143,7 @@ export class Screen {
     }
     this.#paintTitle();
     this.#paintNotices();
-    this.settled(this.refusal);
+    this.afterForecast(this.error);
   }
 
   /** The closes of a past forecast's target sessions, on that forecast's basis. */
@@ -160,7 +160,7 @@ export class Screen {
       const answer = await figure;
       if (signal.aborted) return;
       const drawn = this.chart.show(answer);
-      this.readout.rest();
+      this.readout.reset();
       await drawn;
       if (signal.aborted) return;
       if (isRedraw) performance.measure("redraw", "chosen");
@@ -168,8 +168,8 @@ export class Screen {
       this.isFirst = false;
     } catch (error) {
       if (error.name === "AbortError") return;
-      this.#cannotDraw(this.chart, error);
-      this.readout.rest();
+      this.#showError(this.chart, error);
+      this.readout.reset();
       loadPlotly().catch(() => {}); // the next chart will not wait for it
     }
   }
@@ -178,10 +178,10 @@ export class Screen {
     await Promise.all([this.#drawOne(this.versus, "versus", signal), this.#drawOne(this.skill, "skill", signal)]);
   }
 
-  /** A refused request is not repeated. */
+  /** Shows the forecast's error there too, without further requests. */
   #clearRecord() {
-    if (this.refusal.status === 0) return; // better old than gone
-    for (const place of [this.versus, this.skill]) place.clear(this.refusal.sentence);
+    if (this.error.status === 0) return; // old data is better than none
+    for (const place of [this.versus, this.skill]) place.clear(this.error.sentence);
     clearRecord();
   }
 
@@ -189,25 +189,25 @@ export class Screen {
     try {
       await place.show(await get(...this.#figure(kind), signal));
     } catch (error) {
-      if (error.name !== "AbortError") this.#cannotDraw(place, error);
+      if (error.name !== "AbortError") this.#showError(place, error);
     }
   }
 
-  #cannotDraw(place, error) {
-    const isAway = error instanceof Refusal && error.status === 0;
-    if (isAway && place.shown !== null && place.shown.symbol === this.view.symbol) return; // better old than gone
+  #showError(place, error) {
+    const isOffline = error instanceof ApiError && error.status === 0;
+    if (isOffline && place.shown !== null && place.shown.symbol === this.view.symbol) return; // old data is better than none
     place.clear(error.sentence ?? error.message);
   }
 
   async #readLine(signal) {
-    this.line = this.lineHeld(this.view.symbol) ?? (await orNull(lineOf(this.view.symbol, signal))) ?? this.line;
+    this.line = this.findLine(this.view.symbol) ?? (await orNull(lineOf(this.view.symbol, signal))) ?? this.line;
     if (signal.aborted) return;
     this.#paintTitle();
     this.#paintNotices();
   }
 
   async #readVoids(signal) {
-    const query = { strategy: "multi_step", step: 1, limit: SPAN_SHOWN };
+    const query = { strategy: "multi_step", step: 1, limit: VOID_SESSIONS };
     const path = `/v1/forecasts/${encodeURIComponent(this.view.symbol)}/history`;
     const page = await orNull(get(path, query, signal));
     if (signal.aborted) return;
@@ -217,7 +217,7 @@ export class Screen {
 
   async #readTables(signal) {
     const group = this.forecast?.group ?? this.line?.group ?? null;
-    if (!this.refusal) await this.#readRecord(group, signal);
+    if (!this.error) await this.#readRecord(group, signal);
     await Promise.all([orNull(showModels(group, signal)), orNull(showRuns(signal))]);
   }
 
@@ -240,8 +240,8 @@ export class Screen {
   }
 
   #paintNotices() {
-    const { status, line, refusal, forecast, voids } = this;
+    const { status, line, error, forecast, voids } = this;
     const { symbol, asOf } = this.view;
-    paintNotices(findNotices({ status, line, refusal, forecast, voids, symbol, asOf }));
+    paintNotices(findNotices({ status, line, error, forecast, voids, symbol, asOf }));
   }
 }

@@ -5,7 +5,7 @@ import { NONE, change } from "./format.js";
 const SIGNIFICANT = 0.05;
 
 /** Fewest scored sessions for a skill. */
-export const LEAST = 60;
+export const MIN_SESSIONS = 60;
 
 /**
  * A skill as text: {mark, text, note}.
@@ -14,7 +14,7 @@ export const LEAST = 60;
  * nothing after rounding, "better" or "worse" = p below 0.05, "open" = all else.
  */
 export function skillText({ value, n, p }) {
-  if (value === null || n < LEAST) return { mark: "none", text: NONE, note: `n ${n} of ${LEAST} needed` };
+  if (value === null || n < MIN_SESSIONS) return { mark: "none", text: NONE, note: `n ${n} of ${MIN_SESSIONS} needed` };
   const size = change(value);
   if (size === "0.0 %") return { mark: "even", text: size, note: "no difference" };
   if (p === null || p >= SIGNIFICANT) return { mark: "open", text: size, note: "not significant" };

@@ -7,7 +7,7 @@ import { skillText } from "./skill.js";
 const LEVELS = [50, 80, 95];
 const AGREEMENT = 0.005; // widths of the 80 % interval below which two decimals would show 0.00
 
-/** Paint the table and the notes below it; actual: Map(session -> close on the forecast's basis), or null. */
+/** Paints the table and the notes below it; actual: Map(session -> close on the forecast's basis), or null. */
 export function paintSteps(forecast, actual) {
   const style = priceStyle(forecast.currency, forecast.group, forecast.last_close);
   const columns = [
@@ -40,11 +40,11 @@ function stepRow({ forecast, step, style, actual, strategy }) {
   const walk = forecast.random_walk?.steps.find((other) => other.step === step.step) ?? null;
   const walk80 = walk ? interval(walk, 80) : null;
   const cells = [
-    { text: `${step.label} \u00b7 ${session(step.target_session)}`, note: strategy === "one_step" ? "one-step forecast, T alone" : "" },
+    { text: `${step.label} \u00b7 ${session(step.target_session)}`, note: strategy === "one_step" ? "one-step forecast, T only" : "" },
     { text: style.bare(step.point), note: change(step.point / forecast.last_close - 1) },
     ...LEVELS.map((level) => ({
       text: style.range(interval(step, level).lower, interval(step, level).upper),
-      note: held(step.coverage, level),
+      note: coverageNote(step.coverage, level),
     })),
     walk80
       ? { text: style.range(walk80.lower, walk80.upper), note: `median ${style.bare(walk.point)}` }
@@ -60,7 +60,7 @@ function interval(step, level) {
 }
 
 /** The measured coverage, or the number of results so far. */
-function held(coverage, level) {
+function coverageNote(coverage, level) {
   const measured = coverage.levels.find((each) => each.level === level)?.measured ?? null;
   if (measured === null) return `${coverage.n} results so far`;
   return `coverage ${percent(measured)}, n ${coverage.n}`;
@@ -104,10 +104,10 @@ function jointNote(joint, style) {
 }
 
 function disagreementNote(forecast) {
-  const apart = forecast.disagreement;
-  if (!apart || apart.in_widths === null) return null;
-  const widths = number(Math.abs(apart.in_widths), 2);
-  if (Math.abs(apart.in_widths) < AGREEMENT) return "The two forecasts agree.";
+  const disagreement = forecast.disagreement;
+  if (!disagreement || disagreement.in_widths === null) return null;
+  const widths = number(Math.abs(disagreement.in_widths), 2);
+  if (Math.abs(disagreement.in_widths) < AGREEMENT) return "The two forecasts agree.";
   return `The one-step and the multi-step forecast of T differ by ${widths} widths of the 80 % interval.`;
 }
 

@@ -7,11 +7,11 @@ const NEXT = { auto: "light", light: "dark", dark: "auto" };
 const WORDS = { auto: "as the system", light: "light", dark: "dark" };
 const system = window.matchMedia("(prefers-color-scheme: dark)");
 
-let chosen = read();
+let selected = read();
 
 /** The current theme, "light" or "dark". */
 export function theme() {
-  if (chosen !== "auto") return chosen;
+  if (selected !== "auto") return selected;
   return system.matches ? "dark" : "light";
 }
 
@@ -19,17 +19,17 @@ export function theme() {
 export function startTheme(changed) {
   let shown = theme();
   const show = () => {
-    setAttribute(document.documentElement, "data-theme", chosen === "auto" ? null : chosen);
-    setText($("theme"), `Theme: ${chosen}`);
-    setAttribute($("theme"), "aria-label", `Theme: ${chosen}, ${WORDS[chosen]}; press for ${NEXT[chosen]}`);
+    setAttribute(document.documentElement, "data-theme", selected === "auto" ? null : selected);
+    setText($("theme"), `Theme: ${selected}`);
+    setAttribute($("theme"), "aria-label", `Theme: ${selected}, ${WORDS[selected]}; press for ${NEXT[selected]}`);
     if (theme() !== shown) {
       shown = theme();
       changed(shown);
     }
   };
   $("theme").addEventListener("click", () => {
-    chosen = NEXT[chosen];
-    write(chosen);
+    selected = NEXT[selected];
+    write(selected);
     show();
   });
   system.addEventListener("change", show);
@@ -38,10 +38,10 @@ export function startTheme(changed) {
 
 function read() {
   try {
-    const kept = localStorage.getItem(KEY);
-    return kept in NEXT ? kept : "auto";
+    const stored = localStorage.getItem(KEY);
+    return stored in NEXT ? stored : "auto";
   } catch {
-    return "auto"; // storage is switched off
+    return "auto"; // storage is disabled
   }
 }
 

@@ -1,9 +1,9 @@
 // Track records: every forecaster vs the random walk, with n, significance and measured coverage.
 
 import { $, fillTable, setAttribute, setText } from "./dom.js";
-import { foldRows } from "./collapsible.js";
+import { collapseRows } from "./collapsible.js";
 import { NONE, number, pValue, percent, word } from "./format.js";
-import { LEAST, skillText } from "./skill.js";
+import { MIN_SESSIONS, skillText } from "./skill.js";
 
 const STEP_LABELS = { 1: "T", 2: "T+1", 3: "T+2" };
 const STRATEGY_WORDS = { multi_step: "multi-step", one_step: "one-step" };
@@ -38,7 +38,7 @@ export function paintRecord(records, symbol, group, note) {
   const span = last ? ` up to ${last}, ${own[0].mode}` : "";
   const caption = `Last scored sessions of ${symbol}${span}; ratios below 1 are better than the random walk`;
   fillTable($("accuracy"), caption, COLUMNS, rows);
-  foldRows($("accuracy"), parts);
+  collapseRows($("accuracy"), parts);
   setText($("accuracy-note"), note ?? "");
   paintVerdict(own, symbol);
 }
@@ -64,12 +64,12 @@ function recordRow(item, records) {
       other.step === item.step &&
       other.strategy === item.strategy,
   );
-  const isSame = walk && walk.n === item.n && walk.mae > 0; // ratios of unlike sets of sessions would mislead
+  const isSame = walk && walk.n === item.n && walk.mae > 0; // ratios over different sessions would mislead
   const isWalk = item.forecaster === "random_walk";
-  const who = item.forecaster === "served" ? "published forecast" : word(item.forecaster);
-  const of = item.scope_kind === "group" ? `group ${item.scope}, ${who}` : who;
+  const name = item.forecaster === "served" ? "published forecast" : word(item.forecaster);
+  const label = item.scope_kind === "group" ? `group ${item.scope}, ${name}` : name;
   return [
-    { text: of, note: STRATEGY_WORDS[item.strategy] ?? word(item.strategy) },
+    { text: label, note: STRATEGY_WORDS[item.strategy] ?? word(item.strategy) },
     String(item.n),
     isSame ? number(item.mae / walk.mae, 3) : NONE,
     item.random_walk_pinball ? number(item.pinball / item.random_walk_pinball, 3) : NONE,
@@ -87,7 +87,7 @@ function skillOf({ skill, n, p }) {
 
 function skillCell(item) {
   const { mark, text, note } = skillText(skillOf(item));
-  if (mark === "none") return { text: "Not enough data", note: `${LEAST} needed`, mark };
+  if (mark === "none") return { text: "Not enough data", note: `${MIN_SESSIONS} needed`, mark };
   if (mark === "even" || mark === "open") return { text, note, mark };
   return { text: `${mark} by ${text.slice(1)}`, note: "significant", mark };
 }
@@ -103,7 +103,7 @@ function paintVerdict(own, symbol) {
 function verdict({ n }, symbol, { mark, text }) {
   const than = `than the random walk by ${text.slice(1)} over ${n} sessions.`;
   return {
-    none: `Not enough history yet: ${n} of ${LEAST} scored forecasts of T for ${symbol}.`,
+    none: `Not enough history yet: ${n} of ${MIN_SESSIONS} scored forecasts of T for ${symbol}.`,
     even: `T: no difference between the published forecast and the random walk over ${n} sessions.`,
     open: `T: skill of the published forecast ${text} vs the random walk over ${n} sessions, not significant.`,
     better: `T: the published forecast was significantly better ${than}`,

@@ -5,7 +5,7 @@ import { $, element, reuse, setAttribute, setText } from "./dom.js";
 import { change, direction, number, priceStyle } from "./format.js";
 
 const PAGE = 50;
-const MOST_AT_ONCE = 200;
+const MAX_PER_REQUEST = 200;
 const TYPING_MS = 120;
 const HOVER_MS = 50;
 const LONG_REFRESH_MS = 5000;
@@ -13,13 +13,13 @@ const LONG_REFRESH_MS = 5000;
 /**
  * The list of symbols.
  *
- * on: {choose(symbol), wanted(symbol)}; `wanted` is called when a symbol is hovered or focused.
+ * on: {choose(symbol), prefetch(symbol)}; `prefetch` is called when a symbol is hovered or focused.
  */
 export class Watchlist {
   constructor(on) {
     this.on = on;
     this.items = [];
-    this.chosen = null;
+    this.selected = null;
     this.cursor = null;
     this.controller = null;
     this.refreshedAt = -Infinity;
@@ -33,21 +33,21 @@ export class Watchlist {
     return this.items.find((item) => item.symbol === symbol) ?? null;
   }
 
-  /** Loads the first page for the search and order; throws Refusal. */
+  /** Loads the first page for the search and order; throws ApiError. */
   async load() {
     await this.#replace(PAGE);
   }
 
   /** Reads the shown lines again; a long list at most every few seconds. */
   async refresh() {
-    const isLong = this.items.length > MOST_AT_ONCE;
+    const isLong = this.items.length > MAX_PER_REQUEST;
     if (isLong && performance.now() - this.refreshedAt < LONG_REFRESH_MS) return;
     await this.#replace(Math.max(this.items.length, PAGE));
   }
 
-  /** Mark the chosen symbol. */
+  /** Marks the selected symbol. */
   choose(symbol) {
-    this.chosen = symbol;
+    this.selected = symbol;
     this.#paint();
   }
 
@@ -58,7 +58,7 @@ export class Watchlist {
     const items = [];
     let page = { next_cursor: null };
     do {
-      const limit = Math.min(count - items.length, MOST_AT_ONCE);
+      const limit = Math.min(count - items.length, MAX_PER_REQUEST);
       page = await get("/v1/watchlist", { ...this.#query(), limit, cursor: page.next_cursor }, signal);
       items.push(...page.items);
     } while (page.next_cursor && items.length < count);
@@ -88,10 +88,10 @@ export class Watchlist {
 
   #paint() {
     const focused = document.activeElement?.closest?.("[data-symbol]")?.dataset.symbol ?? null;
-    const stop = [focused, this.chosen].find((symbol) => symbol && this.line(symbol)) ?? this.items[0]?.symbol;
+    const stop = [focused, this.selected].find((symbol) => symbol && this.line(symbol)) ?? this.items[0]?.symbol;
     reuse(this.list, this.items, makeRow, (row, item) => {
       paintRow(row.firstElementChild, item);
-      setAttribute(row.firstElementChild, "aria-current", item.symbol === this.chosen ? "true" : null);
+      setAttribute(row.firstElementChild, "aria-current", item.symbol === this.selected ? "true" : null);
       setAttribute(row.firstElementChild, "tabindex", item.symbol === stop ? "0" : "-1");
     });
     if (focused && this.line(focused) && document.activeElement?.dataset.symbol !== focused) {
@@ -127,16 +127,16 @@ export class Watchlist {
   #listenToRows() {
     const symbolOf = (event) => event.target.closest("[data-symbol]")?.dataset.symbol ?? null;
     let timer = null;
-    const soon = (event) => {
+    const prefetchSoon = (event) => {
       const symbol = symbolOf(event);
       clearTimeout(timer);
-      if (symbol && symbol !== this.chosen) timer = setTimeout(() => this.on.wanted(symbol), HOVER_MS);
+      if (symbol && symbol !== this.selected) timer = setTimeout(() => this.on.prefetch(symbol), HOVER_MS);
     };
-    this.list.addEventListener("pointerover", soon);
-    this.list.addEventListener("focusin", soon);
+    this.list.addEventListener("pointerover", prefetchSoon);
+    this.list.addEventListener("focusin", prefetchSoon);
     this.list.addEventListener("pointerdown", (event) => {
       const symbol = symbolOf(event);
-      if (symbol && symbol !== this.chosen) this.on.wanted(symbol); // the finger is down long before the click comes
+      if (symbol && symbol !== this.selected) this.on.prefetch(symbol); // the pointer goes down well before the click
     });
     this.list.addEventListener("click", (event) => {
       const symbol = symbolOf(event);
@@ -166,7 +166,7 @@ export class Watchlist {
 
 /** Prefetches a symbol's line if it is not on a loaded page. */
 export async function lineOf(symbol, signal) {
-  const page = await get("/v1/watchlist", { q: symbol, limit: MOST_AT_ONCE }, signal);
+  const page = await get("/v1/watchlist", { q: symbol, limit: MAX_PER_REQUEST }, signal);
   return page.items.find((item) => item.symbol === symbol) ?? null;
 }
 

@@ -20,7 +20,7 @@ from service.db.bulk.pg_binary import (
     integer_field,
     text_field,
 )
-from service.db.bulk.pg_copy import LEAST_ROWS, copy_binary, encoding_of
+from service.db.bulk.pg_copy import MIN_COPY_ROWS, copy_binary, encoding_of
 from service.db.bulk.row_loader import (
     DriverValue,
     check_columns,
@@ -61,7 +61,7 @@ def write_arrays(
     if len(lengths) != 1:
         raise ValueError(f"{table.name}: the arrays have lengths {lengths}; give at least one, all of one length")
     count = lengths[0]
-    if connection.dialect.name == "sqlite" or count < LEAST_ROWS:
+    if connection.dialect.name == "sqlite" or count < MIN_COPY_ROWS:
         listed = {name: _listed(connection, table.c[name], values, count) for name, values in columns.items()}
         return write_columns(connection, table, listed, update)
     encoding = encoding_of(connection)

@@ -34,16 +34,16 @@ class Field:
 
 
 def float_field(values: NDArray[np.float64]) -> Field:
-    """`(n,)` numbers as double precision; NaN is null."""
+    """Return `(n,)` numbers as double precision; NaN is null."""
     absent = np.isnan(values)
     return Field(8, values.astype(">f8"), absent if absent.any() else None)
 
 
 def integer_field(values: NDArray[np.int64] | int, width: int) -> Field:
-    """Whole numbers in 4 or 8 bytes.
+    """Return whole numbers in 4 or 8 bytes.
 
     Raises:
-        ValueError: one of them does not fit in.
+        ValueError: a number does not fit.
     """
     stored, bounds = np.atleast_1d(np.asarray(values, np.int64)), np.iinfo(f"i{width}")
     if len(stored) and not bounds.min <= stored.min() <= stored.max() <= bounds.max:
@@ -52,36 +52,36 @@ def integer_field(values: NDArray[np.int64] | int, width: int) -> Field:
 
 
 def day_field(days: NDArray[np.datetime64]) -> Field:
-    """`(n,)` datetime64[D] as dates.
+    """Return `(n,)` datetime64[D] as dates.
 
     Raises:
-        ValueError: one of them is no day.
+        ValueError: a date is missing (NaT).
     """
-    _refuse_nothing(days)
+    _require_values(days)
     return Field(4, (days.astype("datetime64[D]").astype(np.int64) - _EPOCH_DAYS).astype(">i4"))
 
 
 def instant_field(instants: NDArray[np.datetime64]) -> Field:
-    """`(n,)` datetime64, UTC, as timestamps with a time zone.
+    """Return `(n,)` datetime64, UTC, as timestamps with a time zone.
 
     Raises:
-        ValueError: one of them is no instant.
+        ValueError: an instant is missing (NaT).
     """
-    _refuse_nothing(instants)
+    _require_values(instants)
     microseconds = np.atleast_1d(instants).astype("datetime64[us]").astype(np.int64)
     return Field(8, (microseconds - _EPOCH_MICROSECONDS).astype(">i8"))
 
 
 def text_field(text: bytes) -> Field:
-    """One text for all rows, in the encoding of the connection."""
+    """Return one text for all rows, in the encoding of the connection."""
     return Field(len(text), text)
 
 
 def encode_rows(count: int, fields: Sequence[Field]) -> bytes:
-    """The whole stream: header, `count` rows, trailer."""
+    """Return the whole stream: header, `count` rows, trailer."""
     shape: list[tuple[str, str]] = [("fields", ">i2")]
     for place, field in enumerate(fields):
-        # V and not S: a text that ends in nothing but zeros keeps its length.
+        # V and not S: S would cut zero bytes at the end of a text.
         shape += [(f"length{place}", ">i4"), (f"value{place}", f"V{field.width}")]
     kind = np.dtype(shape)
     rows = np.zeros(count, kind)
@@ -100,7 +100,7 @@ def _bytes_of(field: Field) -> bytes:
 
 
 def _packed(rows: NDArray[np.void], kind: "np.dtype[np.void]", fields: Sequence[Field]) -> bytes:
-    """The rows without the places where a null would have had its value."""
+    """Return the rows without the bytes of null values."""
     if all(field.absent is None for field in fields):
         return rows.tobytes()
     table = np.frombuffer(rows.tobytes(), np.uint8).reshape(len(rows), kind.itemsize)
@@ -112,6 +112,6 @@ def _packed(rows: NDArray[np.void], kind: "np.dtype[np.void]", fields: Sequence[
     return table[kept].tobytes()
 
 
-def _refuse_nothing(values: NDArray[np.datetime64]) -> None:
+def _require_values(values: NDArray[np.datetime64]) -> None:
     if np.isnat(values).any():
-        raise ValueError("a date or an instant is missing (NaT) where each row needs one")
+        raise ValueError("a date or instant is missing (NaT); each row needs one")

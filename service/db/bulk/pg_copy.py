@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, Table
 from sqlalchemy.exc import DBAPIError
 
-LEAST_ROWS = 100
-"""Fewest rows for a COPY; for fewer, its extra statements cost more than it saves."""
+MIN_COPY_ROWS = 100
+"""Smallest number of rows for a COPY; for fewer, its extra statements cost more than it saves."""
 
 
 def copy_rows(

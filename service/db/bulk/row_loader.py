@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Select, Table
 
-from service.db.bulk.pg_copy import LEAST_ROWS, copy_rows
+from service.db.bulk.pg_copy import MIN_COPY_ROWS, copy_rows
 from service.db.types import to_utc
 
 _PARAMETERS = 5_000
@@ -71,7 +71,7 @@ def _write(
 ) -> None:
     check_columns(table, (*columns, *update))
     width = len(columns)
-    if connection.dialect.name != "sqlite" and len(flat) >= LEAST_ROWS * width:
+    if connection.dialect.name != "sqlite" and len(flat) >= MIN_COPY_ROWS * width:
         rows = zip(*[iter(flat)] * width, strict=True)
         copy_rows(connection, table, columns, rows, conflict_clause(connection, table, update))
         return
@@ -87,7 +87,7 @@ def check_columns(table: Table, names: Iterable[str]) -> None:
     """Raise for names that are not columns of a table.
 
     Raises:
-        ValueError: there is one.
+        ValueError: a name is not a column.
     """
     unknown = sorted(name for name in set(names) if name not in table.c)
     if unknown:

@@ -65,7 +65,7 @@ served_forecasts = Table(
     Column("edition", Integer, ForeignKey("editions.number"), primary_key=True),
     Column("symbol", String(40), ForeignKey("instruments.symbol"), primary_key=True),
     Column("strategy", String(20), primary_key=True),
-    Column("model_version_id", BigId, ForeignKey("model_versions.id"), nullable=False, comment="what was served"),
+    Column("model_version_id", BigId, ForeignKey("model_versions.id"), nullable=False, comment="the served version"),
     Column("reason", Text, nullable=False),
     Index(None, "symbol", "edition"),
 )

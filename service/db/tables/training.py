@@ -1,4 +1,4 @@
-"""Model versions, the decisions about them, what was judged of their recipes, and calibration states."""
+"""Model versions, the decisions about them, approvals of configs, and calibration states."""
 
 from sqlalchemy import Boolean, Column, Date, Float, ForeignKey, Index, Integer, String, Table, Text, text
 
@@ -16,7 +16,7 @@ model_versions = Table(
     Column("horizon", Integer, nullable=False),
     Column("trained_at", Instant, nullable=False, comment="market time: the cut of its data"),
     Column("recorded_at", Instant, nullable=False, comment="machine time"),
-    Column("data_until", Instant, nullable=True, comment="by then all it used, judging included, was final"),
+    Column("data_until", Instant, nullable=True, comment="by then all its data, the test span included, were final"),
     Column("train_first", Date, nullable=True),
     Column("train_last", Date, nullable=True),
     Column("validation_first", Date, nullable=True),
@@ -69,7 +69,7 @@ config_approvals = Table(
     Column("strategy", String(20), nullable=False),
     Column("config_hash", String(64), nullable=False, comment="as in model_versions"),
     Column("forecaster", String(40), nullable=False),
-    Column("kind", String(10), nullable=False, comment="asked, live or withdrawn"),
+    Column("kind", String(10), nullable=False, comment="attempt, live or withdrawn"),
     Column("attempt", Integer, nullable=False, comment="attempts of the group and strategy so far, this one included"),
     Column("accepted", Boolean, nullable=False),
     Column("last_session", Date, nullable=True, comment="newest as_of of the evidence"),
@@ -79,8 +79,8 @@ config_approvals = Table(
     Column("p", Float, nullable=True, comment="Diebold-Mariano, one-sided"),
     Column("level", Float, nullable=True, comment="what p had to reach"),
     Column("reason", Text, nullable=False),
-    Column("evidence", Json, nullable=True, comment="daily losses, so that it can be judged again"),
-    Column("judged_at", Instant, nullable=False, comment="market time"),
+    Column("evidence", Json, nullable=True, comment="daily losses, so that the test can be repeated"),
+    Column("decided_at", Instant, nullable=False, comment="market time"),
     Column("recorded_at", Instant, nullable=False, comment="machine time"),
     Column("run_id", BigId, ForeignKey("runs.id"), nullable=True),
     Index(None, "group", "strategy"),

@@ -1,4 +1,4 @@
-"""Holds of whole symbols: a history that came on another scale, a symbol that the vendor no longer has.
+"""Holds of whole symbols: a history on another scale, a symbol that the vendor no longer has.
 
 A hold stays `open` until an answer of the source settles it (`confirmed` or `cleared`) or a person clears it. Clearing
 a hold of the basis allows the next pull to take the source's whole history as it is.
@@ -22,7 +22,7 @@ SESSIONS_SEEN = 3
 class SymbolHold(StrEnum):
     """Why a symbol is on hold.
 
-    `basis`: its history came on another scale and nothing confirms it; the stored one is served. `gone`: the vendor
+    `basis`: its history is on another scale and nothing confirms it; the stored one is served. `gone`: the vendor
     says that there is no such symbol.
     """
 

@@ -12,7 +12,7 @@ from service.db.change_counters import raise_changes
 from service.db.tables import bars, config_approvals, instruments
 from service.training.registry.versions import ModelVersion, Recorded
 
-ASKED, LIVE, WITHDRAWN = "asked", "live", "withdrawn"
+ATTEMPT, LIVE, WITHDRAWN = "attempt", "live", "withdrawn"
 """Kinds of decision: on evidence, on live scores, by a person."""
 
 
@@ -60,7 +60,7 @@ def read_approval(connection: Connection, key: ConfigKey) -> Approval:
     attempts = connection.execute(
         select(func.count())
         .select_from(config_approvals)
-        .where(*mine, config_approvals.c.kind == ASKED, config_approvals.c.p.is_not(None))
+        .where(*mine, config_approvals.c.kind == ATTEMPT, config_approvals.c.p.is_not(None))
     ).scalar_one()
     query = select(config_approvals).where(*mine, config_approvals.c.config_hash == key.config_hash)
     rows = connection.execute(query.order_by(config_approvals.c.id.desc())).all()
@@ -84,7 +84,7 @@ def record_attempt(
     attempts = read_approval(connection, key).attempts + 1
     last = evidence.days[-1].astype("datetime64[D]").item() if len(evidence) else _newest_session(connection, key)
     values = {
-        "kind": ASKED,
+        "kind": ATTEMPT,
         "attempt": attempts,
         "accepted": judgement.accepted,
         "last_session": last,
@@ -130,7 +130,7 @@ def _insert(connection: Connection, key: ConfigKey, values: Mapping[str, Any], r
             strategy=key.strategy,
             config_hash=key.config_hash,
             forecaster=key.forecaster,
-            judged_at=recorded.market_at,
+            decided_at=recorded.market_at,
             recorded_at=recorded.machine_at,
             run_id=recorded.run_id,
             **values,

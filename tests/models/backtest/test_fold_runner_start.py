@@ -1,10 +1,10 @@
-"""What calibration knows before the first as_of of a backtest."""
+"""The calibration state before the first as_of of a backtest."""
 
 from dataclasses import replace
 
 import numpy as np
 
-from models.backtest.fold_runner import start_of
+from models.backtest.fold_runner import initial_calibration
 from models.backtest.folds import Fold
 from models.backtest.protocols import ForecastHistory
 
@@ -16,8 +16,8 @@ DATES = (DAYS[0], DAYS[-1])
 FOLD = Fold(1, DATES, DATES, DATES, FINAL[0], FINAL[200])
 
 
-def lead(width: float, seed: int = 0) -> ForecastHistory:
-    """A forecaster of normal returns whose quantiles are `width` times too wide, 40 symbols a day."""
+def validation_history(width: float, seed: int = 0) -> ForecastHistory:
+    """Return forecasts of normal returns with quantiles `width` times too wide, 40 symbols a day."""
     draw = np.random.default_rng(seed)
     rows = np.repeat(np.arange(300), 40)
     raw = np.broadcast_to(width * SIGMA * SHAPE, (len(rows), 1, 7)).copy()
@@ -32,19 +32,19 @@ def lead(width: float, seed: int = 0) -> ForecastHistory:
     )
 
 
-def test_too_wide_a_forecaster_starts_narrower_and_too_narrow_a_one_wider() -> None:
-    wide, right, narrow = (start_of(lead(width), FOLD) for width in (1.5, 1.0, 0.6))
+def test_calibration_starts_narrower_after_wide_quantiles_and_wider_after_narrow_ones() -> None:
+    wide, right, narrow = (initial_calibration(validation_history(width), FOLD) for width in (1.5, 1.0, 0.6))
     assert wide.steps[0].days == right.steps[0].days == 200
     widths = [np.asarray(state.steps[0].width) for state in (wide, right, narrow)]
-    # Bounds of the levels 2.5 % and 97.5 %: how far they are moved, outwards above 0.
+    # Shifts of the bounds at 2.5 % and 97.5 %, outwards above 0.
     assert (widths[0][[0, -1]] < widths[1][[0, -1]]).all()
     assert (widths[1][[0, -1]] < widths[2][[0, -1]]).all()
 
 
-def test_outcomes_that_are_final_after_the_cut_are_not_known() -> None:
-    told = lead(1.0)
-    later = told.target_final_at[:, 0] > FOLD.cut_at
-    changed = replace(told, actual=np.where(later[:, None], 9.0, told.actual))
-    assert start_of(changed, FOLD) == start_of(told, FOLD)
-    earlier = replace(told, actual=np.where(~later[:, None], 9.0, told.actual))
-    assert start_of(earlier, FOLD) != start_of(told, FOLD)
+def test_outcomes_that_are_final_after_the_cut_are_ignored() -> None:
+    history = validation_history(1.0)
+    later = history.target_final_at[:, 0] > FOLD.cut_at
+    changed = replace(history, actual=np.where(later[:, None], 9.0, history.actual))
+    assert initial_calibration(changed, FOLD) == initial_calibration(history, FOLD)
+    earlier = replace(history, actual=np.where(~later[:, None], 9.0, history.actual))
+    assert initial_calibration(earlier, FOLD) != initial_calibration(history, FOLD)

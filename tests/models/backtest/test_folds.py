@@ -1,4 +1,4 @@
-"""Folds: sizes, purges by date and by instant, refusals."""
+"""Folds: sizes, purges by date and by instant, and invalid requests."""
 
 import numpy as np
 import pytest
@@ -13,11 +13,11 @@ PANEL = make_panel(1400, seed=3)
 DATES = PANEL.frames[0].sessions
 
 
-def folds_from(first: int, last: int, refit: int, stop: int = 252) -> tuple[Fold, ...]:
-    return walk_forward(PANEL, WalkForward(DATES[first], DATES[last], refit, stop))[0]
+def folds_from(first: int, last: int, refit: int, validation: int = 252) -> tuple[Fold, ...]:
+    return walk_forward(PANEL, WalkForward(DATES[first], DATES[last], refit, validation))[0]
 
 
-def test_both_dates_are_forecast_and_every_session_once() -> None:
+def test_both_dates_are_forecast_and_each_session_once() -> None:
     folds = folds_from(1100, 1399, 100)
     assert [fold.number for fold in folds] == [1, 2, 3]
     assert [fold.test for fold in folds] == [
@@ -32,19 +32,19 @@ def test_the_last_fold_ends_with_the_last_date() -> None:
     assert folds[-1].test == (DATES[1200], DATES[1250])
 
 
-def test_dates_that_are_no_sessions_are_rounded_inwards() -> None:
+def test_dates_that_are_not_sessions_are_moved_inwards() -> None:
     saturday, sunday = np.datetime64("2004-05-01"), np.datetime64("2004-05-09")
     (fold,), _ = walk_forward(PANEL, WalkForward(saturday, sunday, 10))
     assert fold.test == (np.datetime64("2004-05-03"), np.datetime64("2004-05-07"))
 
 
-def test_three_sessions_lie_between_fit_stop_and_test() -> None:
+def test_three_sessions_are_purged_between_train_validation_and_test() -> None:
     (fold,) = folds_from(1100, 1150, 60)
-    assert fold.stop == (DATES[1100 - 3 - 252], DATES[1100 - 4])
-    assert fold.fit == (DATES[0], DATES[1100 - 3 - 252 - 4])
+    assert fold.validation == (DATES[1100 - 3 - 252], DATES[1100 - 4])
+    assert fold.train == (DATES[0], DATES[1100 - 3 - 252 - 4])
 
 
-def test_instants_lie_before_the_next_span_whatever_the_calendar() -> None:
+def test_instants_are_before_the_next_span_on_all_calendars() -> None:
     (fold,) = folds_from(1100, 1150, 60)
     new_york, tokyo = PANEL.frames[0], PANEL.frames[2]
     # New York's bar of the session before is final at 22:30, Tokyo's first as_of bar only the next day at 07:30
@@ -52,29 +52,29 @@ def test_instants_lie_before_the_next_span_whatever_the_calendar() -> None:
     assert fold.train_until == new_york.final_at[1100 - 3 - 252 - 1]
 
 
-def test_a_network_is_fitted_and_stopped_on_what_is_final_before_the_first_as_of() -> None:
+def test_a_network_is_trained_and_validated_on_what_is_final_before_the_first_as_of() -> None:
     (fold,) = folds_from(1200, 1250, 60)
     windows = cut_windows(PANEL, make_recipe(), require_targets=True)
     spans = fold_spans(windows, fold)
     assert windows.target_final_at[spans.validation].max() == spans.validation_until <= fold.cut_at
     assert fold.cut_at <= windows.final_at[windows.as_of >= fold.test[0]].min()
     assert windows.target_final_at[spans.train].max() == spans.train_until <= windows.final_at[spans.validation].min()
-    assert windows.as_of[spans.validation].min() == fold.stop[0]
-    assert windows.as_of[spans.train].max() == fold.fit[1]
+    assert windows.as_of[spans.validation].min() == fold.validation[0]
+    assert windows.as_of[spans.train].max() == fold.train[1]
     assert not (spans.train & spans.validation).any()
 
 
 def test_a_network_needs_a_thousand_dates() -> None:
     (fold,) = folds_from(1050, 1060, 60)
     windows = cut_windows(PANEL, make_recipe(), require_targets=True)
-    # windows begin with the 80th bar: 1050 - 79 - 3 - 3 dates are left, of which the last stop window is final
+    # windows begin with the 80th bar: 1050 - 79 - 3 - 3 dates are left, of which the last validation window is final
     with pytest.raises(TooLittleHistory, match="965 distinct as_of dates"):
         fold_spans(windows, fold)
 
 
-def test_folds_without_a_past_are_skipped_with_the_reason() -> None:
+def test_folds_with_too_few_earlier_sessions_are_skipped_with_the_reason() -> None:
     folds, skipped = walk_forward(PANEL, WalkForward(DATES[100], DATES[399], 100, 252))
-    assert [each.number for each in skipped] == [1, 2]
+    assert [fold.number for fold in skipped] == [1, 2]
     assert "there are 100 sessions before" in skipped[0].reason
     assert "needs 259" in skipped[0].reason
     assert [fold.number for fold in folds] == [3]
@@ -87,8 +87,8 @@ def test_the_grid_is_the_union_of_symbols_that_start_and_end_midway() -> None:
         union_grid(Panel(()))
 
 
-def test_what_cannot_be_asked_is_refused() -> None:
-    with pytest.raises(ValueError, match="refit every 0"):
+def test_invalid_spans_and_dates_are_refused() -> None:
+    with pytest.raises(ValueError, match="refit is 0 sessions"):
         WalkForward(DATES[0], DATES[1], 0)
     with pytest.raises(ValueError, match="swap them"):
         WalkForward(DATES[1], DATES[0], 5)

@@ -1,4 +1,4 @@
-"""Every entrant: what is backtested is what is served, and nothing after as_of changes it."""
+"""All backtest forecasters: backtested forecasts are the served ones, and no later data changes them."""
 
 from dataclasses import replace
 
@@ -11,12 +11,12 @@ from models.backtest.forecasters import (
     BaselineForecaster,
     NetworkBacktestForecaster,
     RecursiveBacktestForecaster,
-    forecasters_of,
+    build_forecasters,
 )
 from models.backtest.protocols import BacktestForecaster, FittedForecaster, ForecastHistory
 from models.config import ModelConfig, Strategy
 from models.errors import TooLittleHistory, UnknownNetwork
-from models.preprocessing.frame import Panel, PriceHistory
+from models.preprocessing.frame import Panel
 from tests.support.factories import SPY, VIX, after, known_at, make_frame, make_panel, with_changes
 
 SMALL = ModelConfig("lstm", Strategy.MULTI_STEP, references=(SPY, VIX), units=4, seeds=(0, 1), max_epochs=1)
@@ -24,13 +24,12 @@ FIRST, LAST = 1200, 1219
 
 
 def whole_panel() -> Panel:
-    """Three symbols, one of them with holes, and one that is listed and one that is gone within the fold."""
+    """Return three symbols, one with holes, one delisted within the fold and one listed within it."""
     panel = make_panel(1300, seed=8)
     holed = make_frame("HOLED", 1300, 77, holes=[900, 1203, 1204])
-    gone = make_frame("GONE", 1210, 78)
-    late = make_frame("LATE", 1300, 79)
-    late = late.slice(1202 - 249, 1300)
-    return Panel((*panel.frames, holed, gone, late), panel.references)
+    delisted = make_frame("GONE", 1210, 78)
+    listed = make_frame("LATE", 1300, 79).slice(1202 - 249, 1300)
+    return Panel((*panel.frames, holed, delisted, listed), panel.references)
 
 
 PANEL = whole_panel()
@@ -55,12 +54,8 @@ def fitted(fold: Fold) -> dict[str, FittedForecaster]:
         **{name: fit(BaselineForecaster(name, Strategy.MULTI_STEP), fold) for name in BASELINES},
         "lstm": network,
         "linear": fit(NetworkBacktestForecaster(replace(SMALL, forecaster="linear")), fold),
-        "recursive": RecursiveBacktestForecaster(one_step, paths=4).over(network),
+        "recursive": RecursiveBacktestForecaster(one_step, paths=4).from_one_step(network),
     }
-
-
-def as_it_stood(frame: PriceHistory, instant: np.datetime64) -> PriceHistory:
-    return known_at(frame, instant)
 
 
 NAMES = [*BASELINES, "lstm", "linear", "recursive"]
@@ -74,9 +69,9 @@ def test_served_equals_backtested(fitted: dict[str, FittedForecaster], fold: Fol
     checked = 0
     for row in rows.tolist():
         index, instant = int(history.symbol_index[row]), history.final_at[row]
-        known = {symbol: as_it_stood(frame, instant) for symbol, frame in PANEL.references.items()}
-        served = model.forecast(Panel((as_it_stood(PANEL.frames[index], instant),), known))
-        assert served.symbols == (PANEL.frames[index].symbol,), served.refusals
+        known = {symbol: known_at(frame, instant) for symbol, frame in PANEL.references.items()}
+        served = model.forecast(Panel((known_at(PANEL.frames[index], instant),), known))
+        assert served.symbols == (PANEL.frames[index].symbol,), served.skipped
         np.testing.assert_array_equal(served.quantiles[0], history.raw[row])
         assert served.sigma[0] == history.sigma[row]
         checked += 1
@@ -84,7 +79,7 @@ def test_served_equals_backtested(fitted: dict[str, FittedForecaster], fold: Fol
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_symbol_is_forecast_where_it_has_a_window(
+def test_each_symbol_is_forecast_on_sessions_with_a_window(
     fitted: dict[str, FittedForecaster], fold: Fold, name: str
 ) -> None:
     history = fitted[name].history(PANEL, *fold.test)
@@ -96,17 +91,17 @@ def test_every_symbol_is_forecast_where_it_has_a_window(
     needs_window = name in ("lstm", "linear", "recursive")
     assert days["HOLED"] == (20 - 2 - 4 if needs_window else 18)
     assert days["GONE"] == 10
-    # the third as_of is its 250th bar, which a network waits for; 250 returns over three sessions need 253
+    # the third as_of is its 250th bar, the minimum of a network; 250 returns over three sessions need 253
     assert days["LATE"] == {"garch": 0, "historical": 15, "random_walk": 20, "drift": 20}.get(name, 18)
     assert (np.diff(history.raw, axis=2) >= 0).all()
     assert ((history.as_of >= fold.test[0]) & (history.as_of <= fold.test[1])).all()
 
 
-def test_outcomes_are_unknown_where_no_bar_came(fitted: dict[str, FittedForecaster], fold: Fold) -> None:
+def test_outcomes_are_unknown_without_a_later_bar(fitted: dict[str, FittedForecaster], fold: Fold) -> None:
     history = fitted["random_walk"].history(PANEL, *fold.test)
-    gone = PANEL.frames[4]
-    last = (history.symbol_index == 4) & (history.as_of == gone.sessions[-2])
-    expected = np.log(gone.close[-1] / gone.close[-2])
+    delisted = PANEL.frames[4]
+    last = (history.symbol_index == 4) & (history.as_of == delisted.sessions[-2])
+    expected = np.log(delisted.close[-1] / delisted.close[-2])
     np.testing.assert_allclose(history.actual[last][0], [expected, np.nan, np.nan], rtol=1e-9)
     assert np.isnat(history.target_final_at[last][0]).tolist() == [False, True, True]
     aaa = PANEL.frames[0]
@@ -122,14 +117,16 @@ def changed_after(panel: Panel, instant: np.datetime64) -> Panel:
 
 
 @pytest.mark.parametrize("name", BASELINES)
-def test_baselines_fit_on_nothing_after_the_cut(fitted: dict[str, FittedForecaster], fold: Fold, name: str) -> None:
+def test_baselines_are_fitted_on_nothing_after_the_cut(
+    fitted: dict[str, FittedForecaster], fold: Fold, name: str
+) -> None:
     forecaster = BaselineForecaster(name, Strategy.MULTI_STEP)
     again = fit(forecaster, fold, changed_after(PANEL, fold.cut_at))
     expected = fitted[name].history(PANEL, *fold.test)
     np.testing.assert_array_equal(again.history(PANEL, *fold.test).raw, expected.raw)
 
 
-def test_networks_fit_on_nothing_after_the_cut(fitted: dict[str, FittedForecaster], fold: Fold) -> None:
+def test_networks_are_fitted_on_nothing_after_the_cut(fitted: dict[str, FittedForecaster], fold: Fold) -> None:
     forecaster = NetworkBacktestForecaster(replace(SMALL, forecaster="linear"))
     again = fit(forecaster, fold, changed_after(PANEL, fold.cut_at))
     expected = fitted["linear"].history(PANEL, *fold.test)
@@ -152,7 +149,7 @@ def known_rows(history: ForecastHistory, instant: np.datetime64) -> dict[tuple[i
     return {(int(history.symbol_index[row]), str(history.as_of[row])): history.raw[row] for row in rows}
 
 
-def test_seeds_stand_beside_their_mean(fitted: dict[str, FittedForecaster], fold: Fold) -> None:
+def test_the_forecast_is_the_mean_of_the_seeds(fitted: dict[str, FittedForecaster], fold: Fold) -> None:
     history = fitted["lstm"].history(PANEL, *fold.test)
     assert list(history.seeds) == [0, 1]
     np.testing.assert_allclose((history.seeds[0] + history.seeds[1]) / 2, history.raw, rtol=1e-12)
@@ -161,28 +158,28 @@ def test_seeds_stand_beside_their_mean(fitted: dict[str, FittedForecaster], fold
 
 
 def test_the_recursive_first_step_is_the_one_step_forecast(fitted: dict[str, FittedForecaster], fold: Fold) -> None:
-    one, three = (fitted[name].history(PANEL, *fold.test) for name in ("lstm", "recursive"))
-    np.testing.assert_array_equal(three.raw[:, 0], one.raw[:, 0])
-    np.testing.assert_array_equal(three.actual[:, :1], one.actual)
-    assert (np.diff(three.raw[:, :, 5] - three.raw[:, :, 1], axis=1) > 0).all()
+    one_step, recursive = (fitted[name].history(PANEL, *fold.test) for name in ("lstm", "recursive"))
+    np.testing.assert_array_equal(recursive.raw[:, 0], one_step.raw[:, 0])
+    np.testing.assert_array_equal(recursive.actual[:, :1], one_step.actual)
+    assert (np.diff(recursive.raw[:, :, 5] - recursive.raw[:, :, 1], axis=1) > 0).all()
 
 
-def test_too_few_sessions_and_unknown_names_are_told() -> None:
+def test_too_few_sessions_and_unknown_names_are_refused() -> None:
     panel = make_panel(600, seed=2)
     grid = panel.frames[0].sessions
     (short,), _ = walk_forward(panel, WalkForward(grid[500], grid[520], 30))
     with pytest.raises(TooLittleHistory, match="a network needs 1000"):
         fit(NetworkBacktestForecaster(SMALL), short, panel)
     with pytest.raises(UnknownNetwork, match=r"no network named 'lstmm'; .* conv_lstm, .* lstm"):
-        forecasters_of([replace(SMALL, forecaster="lstmm")], (), ("one_step",))
+        build_forecasters([replace(SMALL, forecaster="lstmm")], (), ("one_step",))
     with pytest.raises(UnknownNetwork, match="no baseline named 'naive'"):
-        forecasters_of([], ("naive",), ("one_step",))
+        build_forecasters([], ("naive",), ("one_step",))
     with pytest.raises(UnknownNetwork, match="no strategy named 'two_step'"):
-        forecasters_of([SMALL], (), ("two_step",))
+        build_forecasters([SMALL], (), ("two_step",))
 
 
 def test_one_step_networks_come_before_the_recursive_ones() -> None:
-    chosen = forecasters_of([SMALL], ("random_walk",), ("recursive", "multi_step", "one_step"))
+    chosen = build_forecasters([SMALL], ("random_walk",), ("recursive", "multi_step", "one_step"))
     assert [(each.name, each.strategy, each.lookback) for each in chosen] == [
         ("random_walk", "one_step", 1),
         ("lstm", "one_step", 5),

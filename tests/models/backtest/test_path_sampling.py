@@ -1,4 +1,4 @@
-"""Distributions from seven quantiles, and mixtures of them."""
+"""Distributions from seven quantiles, and their mixtures."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from models.config import QUANTILES
 LADDER = np.array([-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0])
 
 
-def test_it_goes_through_the_quantiles_and_is_linear_between() -> None:
+def test_the_distribution_passes_through_the_quantiles_and_is_linear_between() -> None:
     np.testing.assert_allclose(inverse_cdf(LADDER, np.array(QUANTILES)), LADDER, atol=1e-12)
     np.testing.assert_allclose(inverse_cdf(LADDER, np.array([0.375, 0.825])), [-0.5, 1.5], atol=1e-12)
 
@@ -19,7 +19,7 @@ def test_tails_are_exponential_through_the_outermost_two() -> None:
     np.testing.assert_allclose(inverse_cdf(LADDER, np.array([0.00625, 0.99375])), [-4.0, 4.0], atol=1e-12)
 
 
-def test_levels_are_one_in_each_stratum_and_seeded() -> None:
+def test_there_is_one_level_in_each_stratum_by_seed() -> None:
     levels = stratified_levels(8, 2, seed=5)
     assert np.sort(np.floor(levels * 8), axis=1).tolist() == [[0, 1, 2, 3, 4, 5, 6, 7]] * 2
     np.testing.assert_array_equal(levels, stratified_levels(8, 2, seed=5))
@@ -31,13 +31,13 @@ def test_levels_are_one_in_each_stratum_and_seeded() -> None:
 
 @pytest.mark.parametrize("paths", [8, 16, 64])
 @pytest.mark.parametrize("seed", range(10))
-def test_paths_are_mirrored_and_their_steps_unrelated(paths: int, seed: int) -> None:
+def test_paths_are_mirrored_and_their_steps_uncorrelated(paths: int, seed: int) -> None:
     levels = stratified_levels(paths, 2, seed)
     np.testing.assert_allclose(levels[:, paths // 2 :], 1 - levels[:, : paths // 2], rtol=1e-12)
     assert abs(np.corrcoef(levels)[0, 1]) < 0.02
 
 
-def test_a_mixture_of_one_path_is_that_path_moved() -> None:
+def test_a_mixture_of_one_path_is_that_path_shifted() -> None:
     levels = (np.arange(4000) + 0.5) / 4000
     mixed = mixture_quantiles(np.array([[10.0]]), LADDER[None, None], levels)
     np.testing.assert_allclose(mixed[0], LADDER + 10, atol=0.01)

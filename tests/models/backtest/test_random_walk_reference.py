@@ -1,9 +1,9 @@
-"""The figures that every comparison stands on, measured on the recorded prices with one fit up to 2014."""
+"""The scores of the baseline, the basis of every comparison, on the recorded prices with one fit up to 2014."""
 
 import numpy as np
 import pytest
 
-from benchmarks.accuracy.pooled import FIT, STOP, TEST, stocks_panel
+from benchmarks.accuracy.pooled import TEST, TRAIN, VALIDATION, stocks_panel
 from models.backtest.folds import Fold, fold_between
 from models.backtest.forecasters import BaselineForecaster
 from models.config import Strategy
@@ -14,7 +14,7 @@ from tests.support.paths import PRICES
 pytestmark = [
     pytest.mark.skipif(
         not (PRICES / "us_stocks").is_dir(),
-        reason="the recorded prices are not beside this checkout (../shared/prices)",
+        reason="the recorded prices are missing (../shared/prices)",
     ),
     # exchange_calendars 4.13 reads Series.values of an aware column, which pandas 3.1 deprecates.
     pytest.mark.filterwarnings("ignore:Series.values returning an ndarray:pandas.errors.Pandas4Warning"),
@@ -24,8 +24,8 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def stocks() -> tuple[Panel, Fold]:
     panel = stocks_panel(PRICES)
-    fit, stop, test = (tuple(np.datetime64(day, "D") for day in span) for span in (FIT, STOP, TEST))
-    return panel, fold_between(panel, fit, stop, test)
+    train, validation, test = (tuple(np.datetime64(day, "D") for day in span) for span in (TRAIN, VALIDATION, TEST))
+    return panel, fold_between(panel, train, validation, test)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,9 @@ def stocks() -> tuple[Panel, Fold]:
         ("historical", [28.83, 41.13, 50.39], 40.12),
     ],
 )
-def test_the_random_walk_is_pinned(stocks: tuple[Panel, Fold], name: str, by_step: list[float], mean: float) -> None:
+def test_the_scores_of_the_baselines_are_unchanged(
+    stocks: tuple[Panel, Fold], name: str, by_step: list[float], mean: float
+) -> None:
     panel, fold = stocks
     history = BaselineForecaster(name, Strategy.MULTI_STEP).fit(panel, fold, lambda _: None).history(panel, *fold.test)
     known = ~np.isnan(history.actual).any(axis=1)

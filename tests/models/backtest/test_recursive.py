@@ -1,8 +1,8 @@
-"""One step applied recursively, with a one-step forecaster whose answer is known."""
+"""The recursive strategy, with a one-step forecaster whose forecasts are known."""
 
 import numpy as np
 
-from models.backtest.recursive import RecursiveForecaster
+from models.backtest.recursive import RecursiveForecaster, extend_history
 from models.config import MEMORY, ModelConfig, Strategy
 from models.forecasting.network_forecaster import NetworkForecaster
 from models.preprocessing.frame import Panel, PriceHistory
@@ -10,20 +10,20 @@ from models.preprocessing.pipeline import Pipeline
 from tests.support.factories import SPY, make_panel
 
 NORMAL = np.array([-1.959964, -1.281552, -0.67449, 0.0, 0.67449, 1.281552, 1.959964])
-RECIPE = ModelConfig("linear", Strategy.ONE_STEP, lookback=2, references=(SPY,), seeds=(0,))
+CONFIG = ModelConfig("linear", Strategy.ONE_STEP, lookback=2, references=(SPY,), seeds=(0,))
 PANEL = make_panel(700, seed=5, tokyo=())
 
 
 def forecaster(median_per_return: float = 0.0) -> NetworkForecaster:
-    """Normal quantiles in units of sigma, the median moved by the newest scaled return."""
-    pipeline = Pipeline.fit(PANEL, RECIPE, PANEL.frames[0].final_at[500])
+    """Return a forecaster of normal quantiles in units of sigma, its median shifted by the newest scaled return."""
+    pipeline = Pipeline.fit(PANEL, CONFIG, PANEL.frames[0].final_at[500])
     features = len(pipeline.feature_names)
     kernel = np.zeros((2 * features, 7), np.float32)
     kernel[features + pipeline.feature_names.index("return"), 3] = median_per_return
     widths = np.diff(NORMAL)
     bias = np.log(np.expm1(np.concatenate([widths[:3], [0.0], widths[3:]]).clip(1e-9)))
     bias[3] = 0.0
-    return NetworkForecaster(RECIPE, pipeline, {0: {"head_kernel": kernel, "head_bias": bias.astype(np.float32)}})
+    return NetworkForecaster(CONFIG, pipeline, {0: {"head_kernel": kernel, "head_bias": bias.astype(np.float32)}})
 
 
 def test_independent_returns_widen_by_the_root_of_the_step() -> None:
@@ -37,14 +37,14 @@ def test_independent_returns_widen_by_the_root_of_the_step() -> None:
 
 
 def test_a_drawn_return_is_the_next_windows_newest_return() -> None:
-    # each return is followed by half of itself: the sum of two is 1.5 times the first, plus fresh noise
+    # each return is followed by half of itself: the sum of two is 1.5 times the first, plus new noise
     plain, trending = (RecursiveForecaster(forecaster(each), paths=64).forecast(PANEL) for each in (0.0, 0.5))
     wide, narrow = (batch.quantiles[:, 1, 5] - batch.quantiles[:, 1, 1] for batch in (trending, plain))
     # sqrt(1.5^2 + 1) / sqrt(2) = 1.2748
     np.testing.assert_allclose(wide / narrow, 1.2748, rtol=0.06)
 
 
-def test_paths_are_seeded_and_one_row_does_not_depend_on_others() -> None:
+def test_paths_depend_on_the_seed_and_a_row_does_not_depend_on_others() -> None:
     both = RecursiveForecaster(forecaster(), paths=8).forecast(PANEL).quantiles
     one = RecursiveForecaster(forecaster(), paths=8).forecast(Panel(PANEL.frames[1:], PANEL.references)).quantiles
     np.testing.assert_allclose(one[0], both[1], rtol=1e-9)
@@ -52,18 +52,16 @@ def test_paths_are_seeded_and_one_row_does_not_depend_on_others() -> None:
     assert not np.array_equal(other[:, 2], both[:, 2])
 
 
-def test_symbols_without_a_window_are_refused_as_by_the_one_step_forecaster() -> None:
+def test_symbols_without_a_window_are_skipped_as_by_the_one_step_forecaster() -> None:
     short = PANEL.frames[0].until(MEMORY)
     batch = RecursiveForecaster(forecaster(), paths=4).forecast(Panel((short, PANEL.frames[1]), PANEL.references))
     assert batch.symbols == ("BBB",)
     assert [refusal.symbol for refusal in batch.skipped] == ["AAA"]
 
 
-def test_what_the_synthetic_sessions_hold() -> None:
-    from models.backtest.recursive import _extended
-
-    frame: PriceHistory = PANEL.frames[0].until(600)  # its last session is Friday 2002-04-19
-    longer = _extended(frame, np.array([0.01, -0.02]))
+def test_a_synthetic_session_holds_only_its_close() -> None:
+    history: PriceHistory = PANEL.frames[0].until(600)  # its last session is Friday 2002-04-19
+    longer = extend_history(history, np.array([0.01, -0.02]))
     assert [str(day) for day in longer.sessions[-3:]] == ["2002-04-19", "2002-04-22", "2002-04-23"]
     np.testing.assert_allclose(np.diff(np.log(longer.close[-3:])), [0.01, -0.02], rtol=1e-9)
     assert longer.final_at[-2] - longer.final_at[-3] == np.timedelta64(3, "D")

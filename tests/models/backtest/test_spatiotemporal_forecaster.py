@@ -1,10 +1,10 @@
-"""A network over market frames in a backtest: what is backtested is what is served."""
+"""A spatiotemporal network in a backtest: backtested forecasts are the served ones."""
 
 import numpy as np
 import pytest
 
 from models.backtest.folds import Fold, WalkForward, walk_forward
-from models.backtest.forecasters import NetworkBacktestForecaster, forecasters_of
+from models.backtest.forecasters import NetworkBacktestForecaster, build_forecasters
 from models.backtest.spatiotemporal_forecaster import FittedSpatiotemporalForecaster
 from models.config import ModelConfig, Strategy
 from models.preprocessing.frame import Panel
@@ -16,7 +16,7 @@ SMALL = ModelConfig(
 
 
 def whole_panel() -> Panel:
-    """Two symbols of New York, one with holes, one of Tokyo and one that is too young for a row."""
+    """Return symbols of New York, one with holes and one with too short a history for a row, and one of Tokyo."""
     panel = make_panel(1300, seed=8)
     holed = make_frame("HOLED", 1300, 77, holes=[900, 1203, 1204])
     young = make_frame("YOUNG", 1300, 79).slice(1150, 1300)
@@ -40,27 +40,27 @@ def model(fold: Fold) -> FittedSpatiotemporalForecaster:
     return fitted
 
 
-def as_it_stood(instant: np.datetime64) -> Panel:
+def panel_known_at(instant: np.datetime64) -> Panel:
     frames = tuple(known_at(frame, instant) for frame in PANEL.frames if frame.calendar == "XNYS")
     return Panel(frames, {symbol: known_at(frame, instant) for symbol, frame in PANEL.references.items()})
 
 
-def test_the_whole_market_served_on_a_day_equals_the_backtests_rows_of_it(
+def test_the_served_market_of_a_day_equals_the_rows_of_the_backtest(
     model: FittedSpatiotemporalForecaster, fold: Fold
 ) -> None:
     history = model.history(PANEL, *fold.test)
     assert {PANEL.frames[index].symbol for index in history.symbol_index.tolist()} == {"AAA", "BBB", "HOLED"}
     for day in np.unique(history.as_of)[[0, 4, 12]]:
         rows = np.flatnonzero(history.as_of == day)
-        served = model.forecast(as_it_stood(history.final_at[rows[0]]))
-        told = dict(zip(served.symbols, served.quantiles, strict=True))
-        assert set(told) == {PANEL.frames[index].symbol for index in history.symbol_index[rows].tolist()}
+        batch = model.forecast(panel_known_at(history.final_at[rows[0]]))
+        served = dict(zip(batch.symbols, batch.quantiles, strict=True))
+        assert set(served) == {PANEL.frames[index].symbol for index in history.symbol_index[rows].tolist()}
         for row in rows.tolist():
             symbol = PANEL.frames[int(history.symbol_index[row])].symbol
-            np.testing.assert_allclose(told[symbol], history.raw[row], rtol=1e-5, atol=1e-7)
+            np.testing.assert_allclose(served[symbol], history.raw[row], rtol=1e-5, atol=1e-7)
 
 
-def test_what_comes_after_a_day_changes_nothing_of_it(model: FittedSpatiotemporalForecaster, fold: Fold) -> None:
+def test_later_data_changes_nothing_of_a_day(model: FittedSpatiotemporalForecaster, fold: Fold) -> None:
     history = model.history(PANEL, *fold.test)
     instant = history.final_at[history.as_of == np.unique(history.as_of)[9]].max()
     changed = Panel(
@@ -68,12 +68,12 @@ def test_what_comes_after_a_day_changes_nothing_of_it(model: FittedSpatiotempora
         {symbol: with_changes(frame, after(frame, instant), seed=2) for symbol, frame in PANEL.references.items()},
     )
     again = model.history(changed, *fold.test)
-    mine, others = history.final_at <= instant, again.final_at <= instant
-    np.testing.assert_allclose(again.raw[others], history.raw[mine], rtol=1e-6, atol=1e-9)
+    before, before_again = history.final_at <= instant, again.final_at <= instant
+    np.testing.assert_allclose(again.raw[before_again], history.raw[before], rtol=1e-6, atol=1e-9)
 
 
-def test_no_network_over_frames_is_made_recursive() -> None:
-    made = forecasters_of((SMALL,), (), ("one_step", "multi_step", "recursive"))
+def test_no_spatiotemporal_network_is_made_recursive() -> None:
+    made = build_forecasters((SMALL,), (), ("one_step", "multi_step", "recursive"))
     assert [(forecaster.name, forecaster.strategy) for forecaster in made] == [
         ("conv_lstm", "one_step"), ("conv_lstm", "multi_step"),
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Saving and loading artifacts: round trip, and every way of tampering refused."""
+"""Saving and loading artifacts: a round trip, and every kind of tampering is refused."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ def saved(tmp_path: Path) -> tuple[Path, str]:
 
 
 def forge(folder: Path, manifest: dict[str, object]) -> str:
-    """Write a manifest and answer the hash that vouches for it."""
+    """Write a manifest and return the hash that matches it."""
     body = json.dumps(manifest).encode()
     (folder / "manifest.json").write_bytes(body)
     return hashlib.sha256(body).hexdigest()
@@ -49,7 +49,7 @@ def test_equal_artifacts_are_one_folder(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_an_altered_folder_is_replaced_by_the_whole_one(tmp_path: Path) -> None:
+def test_a_changed_folder_is_replaced_by_a_complete_one(tmp_path: Path) -> None:
     folder, _ = saved(tmp_path)
     (folder / "weights.npz").write_bytes(b"cut")
     assert load_artifact(*saved(tmp_path)).config == artifact().config
@@ -108,10 +108,10 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("body", [b"[]", b"{}", b"not json", b'{"format": 1, "files": ["a"]}'])
-def test_a_manifest_that_is_none_is_refused(tmp_path: Path, body: bytes) -> None:
+def test_an_invalid_manifest_is_refused(tmp_path: Path, body: bytes) -> None:
     folder, _ = saved(tmp_path)
     (folder / "manifest.json").write_bytes(body)
-    with pytest.raises(ArtifactError, match="is no manifest"):
+    with pytest.raises(ArtifactError, match="is not a valid manifest"):
         load_artifact(folder, hashlib.sha256(body).hexdigest())
 
 

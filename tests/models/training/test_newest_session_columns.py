@@ -1,4 +1,4 @@
-"""Columns that a window holds at its newest session alone."""
+"""Columns that a window holds only at its newest session."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from models.training.window_loop import CompiledLoop
 
 
 def make_windows(newest_only: tuple[int, ...]) -> PooledWindows:
-    """Three windows of two sessions over four rows of three columns: row r holds r + 1 in all of them."""
+    """Return three windows of two sessions over four rows of three columns: row r holds r + 1 in all of them."""
     rows = np.repeat(np.arange(1, 5, dtype=np.float32)[:, None], 3, axis=1)
     none = np.zeros(3, np.int64)
     return PooledWindows(
@@ -26,30 +26,30 @@ def make_windows(newest_only: tuple[int, ...]) -> PooledWindows:
     )
 
 
-def test_older_sessions_show_the_other_columns_alone() -> None:
+def test_older_sessions_show_only_the_other_columns() -> None:
     gathered = make_windows((0, 2)).gather()
     assert gathered.tolist() == [[[0, n, 0], [n + 1, n + 1, n + 1]] for n in (1, 2, 3)]
     assert make_windows(()).gather()[0].tolist() == [[1, 1, 1], [2, 2, 2]]
 
 
-def test_gathering_leaves_the_resident_inputs_alone() -> None:
+def test_gathering_leaves_the_inputs_unchanged() -> None:
     windows = make_windows((0,))
     windows.gather()
     assert windows.inputs[:, 0].tolist() == [1, 2, 3, 4]
 
 
-def test_chosen_windows_show_the_same_columns() -> None:
+def test_selected_windows_show_the_same_columns() -> None:
     chosen = make_windows((1,)).select(np.array([2]))
     assert chosen.newest_only == (1,)
     assert chosen.gather().tolist() == [[[3, 0, 3], [4, 4, 4]]]
 
 
-def test_training_sees_what_gathering_gives() -> None:
+def test_training_uses_the_gathered_inputs() -> None:
     windows = make_windows((0, 1))
     config = ModelConfig("lstm", Strategy.ONE_STEP, lookback=2, units=4, weighting=Weighting.EVEN, seeds=(0,))
     loop = CompiledLoop(config, windows, np.zeros((0, 3), np.float32))
     quantiles = get_network("lstm").forward(loop.weights(), windows.gather())
-    missed = windows.targets[:, :, None] - quantiles
+    errors = windows.targets[:, :, None] - quantiles
     levels = np.array(QUANTILES)
-    expected = np.maximum(levels * missed, (levels - 1) * missed).mean()
+    expected = np.maximum(levels * errors, (levels - 1) * errors).mean()
     assert abs(loop.loss_on(windows)() - expected) < 1e-6

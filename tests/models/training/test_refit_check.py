@@ -1,4 +1,4 @@
-"""A refit on trial and beside the version it follows, with networks small enough to train in a second."""
+"""A refit with evidence and its comparison with the replaced version, with networks that train in a second."""
 
 from dataclasses import replace
 from datetime import date
@@ -19,7 +19,7 @@ from models.training.walk_forward_evidence import FOLD_SESSIONS, FOLDS
 from tests.support.factories import SPY, VIX, make_panel
 
 PANEL = make_panel(1300, seed=3)
-RECIPE = ModelConfig(
+CONFIG = ModelConfig(
     "lstm", Strategy.ONE_STEP, references=(SPY, VIX), units=4, seeds=(5,), max_epochs=2, batch_size=512
 )
 CUT_AT = PANEL.frames[0].final_at[-10]
@@ -27,20 +27,20 @@ EARLIER = PANEL.frames[0].final_at[-20]
 
 
 def ignore(progress: TrainProgress) -> None:
-    """Nobody listens."""
+    """Ignore progress."""
 
 
 @pytest.fixture(scope="module")
 def former(tmp_path_factory: pytest.TempPathFactory) -> TrainedArtifact:
-    return train(TrainRequest(PANEL, RECIPE, EARLIER, tmp_path_factory.mktemp("former")), ignore)
+    return train(TrainRequest(PANEL, CONFIG, EARLIER, tmp_path_factory.mktemp("former")), ignore)
 
 
-def test_a_recipe_on_trial_brings_daily_evidence_and_the_refit_its_comparison(
+def test_training_with_evidence_returns_daily_losses_and_the_comparison_with_the_predecessor(
     former: TrainedArtifact, tmp_path: Path
 ) -> None:
-    told: list[TrainProgress] = []
-    request = TrainRequest(PANEL, RECIPE, CUT_AT, tmp_path, True, Predecessor(former.path, former.sha256, 7))
-    trained = train(request, told.append)
+    reported: list[TrainProgress] = []
+    request = TrainRequest(PANEL, CONFIG, CUT_AT, tmp_path, True, Predecessor(former.path, former.sha256, 7))
+    trained = train(request, reported.append)
     evidence = trained.evidence
     assert evidence is not None
     assert evidence.horizon == 1
@@ -48,12 +48,12 @@ def test_a_recipe_on_trial_brings_daily_evidence_and_the_refit_its_comparison(
     assert len(evidence) == FOLDS * FOLD_SESSIONS == 252
     assert trained.test_dates is not None
     assert (evidence.days[0].item(), evidence.days[-1].item()) == trained.test_dates
-    # Nothing can be learned from random walks, in two epochs least of all: no better than by chance.
+    # Nothing can be learned from random walks, above all not in two epochs: the loss is no better than by chance.
     assert evidence.loss.mean() > 0.99 * evidence.walk.mean()
-    assert [round(one.fraction, 3) for one in told] == [0.167, 0.333, 0.5, 0.667, 0.833, 1.0]
+    assert [round(progress.fraction, 3) for progress in reported] == [0.167, 0.333, 0.5, 0.667, 0.833, 1.0]
 
-    beside = trained.metrics["predecessor"]
-    assert beside["version"] == 7
+    comparison = trained.metrics["predecessor"]
+    assert comparison["version"] == 7
     assert former.validation_dates is not None
     assert trained.test_dates is not None
     since = max(np.busday_offset(former.validation_dates[1], 6) + 1, np.datetime64(trained.test_dates[0]))
@@ -63,26 +63,26 @@ def test_a_recipe_on_trial_brings_daily_evidence_and_the_refit_its_comparison(
         windows = forecaster.pipeline.windows(PANEL, require_targets=True)
         windows = windows.select((windows.as_of >= since) & (windows.as_of <= np.datetime64(trained.test_dates[1])))
         loss = BASIS_POINT * pinball(actual_returns(windows), forecaster.quantiles(windows)).mean()
-        assert beside[figure] == pytest.approx(loss, rel=1e-9)
-        assert beside["n"] == len(windows)
+        assert comparison[figure] == pytest.approx(loss, rel=1e-9)
+        assert comparison["n"] == len(windows)
 
 
-def test_a_predecessor_that_is_gone_is_told_and_stops_nothing(former: TrainedArtifact, tmp_path: Path) -> None:
-    request = TrainRequest(PANEL, RECIPE, CUT_AT, tmp_path, False, Predecessor(tmp_path / "gone", former.sha256))
+def test_a_missing_predecessor_is_reported_and_stops_nothing(former: TrainedArtifact, tmp_path: Path) -> None:
+    request = TrainRequest(PANEL, CONFIG, CUT_AT, tmp_path, False, Predecessor(tmp_path / "gone", former.sha256))
     trained = train(request, ignore)
     assert trained.evidence is None
     assert set(trained.metrics["predecessor"]) == {"version", "error"}
     assert "gone" in trained.metrics["predecessor"]["error"]
 
 
-def test_sessions_the_predecessor_was_stopped_on_are_left_out(tmp_path: Path) -> None:
-    """A predecessor of a later cut has seen all that an earlier refit is judged on, but for its own judging span."""
+def test_sessions_of_the_predecessors_validation_are_left_out(tmp_path: Path) -> None:
+    """A predecessor of a later cut was trained or validated on all that an earlier refit is tested on."""
     panel = make_panel(1400, seed=3, symbols=("AAA",), tokyo=())
     later = panel.frames[0].final_at[-1]
-    newer = train(TrainRequest(panel, RECIPE, later, tmp_path), ignore)
+    newer = train(TrainRequest(panel, CONFIG, later, tmp_path), ignore)
     validation_last = newer.validation_dates[1] if newer.validation_dates else None
     refit = train(
-        TrainRequest(panel, RECIPE, panel.frames[0].final_at[-260], tmp_path, False,
+        TrainRequest(panel, CONFIG, panel.frames[0].final_at[-260], tmp_path, False,
                      Predecessor(newer.path, newer.sha256)),
         ignore,
     )  # fmt: skip
@@ -92,24 +92,24 @@ def test_sessions_the_predecessor_was_stopped_on_are_left_out(tmp_path: Path) ->
     assert refit.metrics["predecessor"] == {"version": 0, "n": 0, "pinball": None, "predecessor_pinball": None}
 
 
-def test_sessions_within_the_purge_after_the_predecessors_stop_span_are_left_out(
+def test_sessions_within_the_purge_after_the_predecessors_validation_span_are_left_out(
     former: TrainedArtifact, tmp_path: Path
 ) -> None:
-    """The predecessor's stop span ends on the second judged date: those two and six weekdays after it are left out."""
+    """The predecessor's validation span ends on the second test date: those two and six weekdays are left out."""
     request = TrainRequest(
-        PANEL, RECIPE, PANEL.frames[0].final_at[-25], tmp_path, False, Predecessor(former.path, former.sha256)
+        PANEL, CONFIG, PANEL.frames[0].final_at[-25], tmp_path, False, Predecessor(former.path, former.sha256)
     )
     trained = train(request, ignore)
     assert former.validation_dates is not None
     assert trained.test_dates is not None
     assert former.validation_dates[1] == date(2003, 12, 5)
     assert trained.test_dates[0] == date(2003, 12, 4)
-    # 252 judged dates without 8, of three symbols.
+    # 252 test dates without 8, of three symbols.
     assert trained.metrics["predecessor"]["n"] == 3 * 244
 
 
-def test_another_horizon_cannot_be_compared_with(former: TrainedArtifact, tmp_path: Path) -> None:
-    config = replace(RECIPE, strategy=Strategy.MULTI_STEP)
+def test_a_predecessor_of_another_horizon_is_not_compared(former: TrainedArtifact, tmp_path: Path) -> None:
+    config = replace(CONFIG, strategy=Strategy.MULTI_STEP)
     trained = train(
         TrainRequest(PANEL, config, CUT_AT, tmp_path, False, Predecessor(former.path, former.sha256)), ignore
     )
@@ -117,13 +117,13 @@ def test_another_horizon_cannot_be_compared_with(former: TrainedArtifact, tmp_pa
     assert load_artifact(trained.path, trained.sha256).facts["metrics"] == trained.metrics
 
 
-def test_a_fold_that_is_too_short_costs_the_evidence_and_not_the_training(
+def test_a_fold_that_is_too_short_leaves_out_the_evidence_and_keeps_the_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def too_short(*_arguments: object) -> None:
         raise TooLittleHistory("no symbol has a window in the fold")
 
     monkeypatch.setattr("models.training.train.gather_evidence", too_short)
-    trained = train(TrainRequest(PANEL, RECIPE, CUT_AT, tmp_path, True), ignore)
+    trained = train(TrainRequest(PANEL, CONFIG, CUT_AT, tmp_path, True), ignore)
     assert trained.evidence is None
     assert isinstance(load_forecaster(trained.path, trained.sha256), NetworkForecaster)

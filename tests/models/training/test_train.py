@@ -1,4 +1,4 @@
-"""From request to judged artifact and back to forecasts, with a network small enough to train in a second."""
+"""From request to tested artifact and back to forecasts, with a network that trains in a second."""
 
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -25,18 +25,18 @@ from tests.support.factories import SPY, VIX, after, known_at, make_frame, make_
 SESSIONS = 1300
 PANEL = make_panel(SESSIONS, seed=3)
 CUT_AT = PANEL.frames[0].final_at[-40]
-RECIPE = ModelConfig(
+CONFIG = ModelConfig(
     "lstm", Strategy.MULTI_STEP, references=(SPY, VIX), units=4, seeds=(5,), max_epochs=2, batch_size=512
 )
 
 
 def ignore(progress: TrainProgress) -> None:
-    """Top-level, so that it crosses to a spawned child."""
+    """Ignore progress; top-level, so that it can be passed to a spawned child."""
 
 
 @dataclass
 class Trained:
-    """One artifact and what its training told."""
+    """One artifact and the progress that its training reported."""
 
     artifact: TrainedArtifact
     forecaster: NetworkForecaster
@@ -46,7 +46,7 @@ class Trained:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     progress: list[TrainProgress] = []
-    artifact = train(TrainRequest(PANEL, RECIPE, CUT_AT, tmp_path_factory.mktemp("artifacts")), progress.append)
+    artifact = train(TrainRequest(PANEL, CONFIG, CUT_AT, tmp_path_factory.mktemp("artifacts")), progress.append)
     forecaster = load_forecaster(artifact.path, artifact.sha256)
     assert isinstance(forecaster, NetworkForecaster)
     return Trained(artifact, forecaster, progress)
@@ -80,24 +80,25 @@ def test_served_forecasts_equal_the_backtest(trained: Trained) -> None:
 
 
 def test_saved_and_loaded_equals_the_forecaster_in_memory(trained: Trained) -> None:
-    spans = holdout_spans(cut_windows(PANEL, RECIPE, require_targets=True), CUT_AT)
+    spans = holdout_spans(cut_windows(PANEL, CONFIG, require_targets=True), CUT_AT)
     ended: list[EpochEnd] = []
-    fitted = fit_network(PANEL, RECIPE, spans, ended.append)
+    fitted = fit_network(PANEL, CONFIG, spans, ended.append)
     known = panel_known_at(PANEL, CUT_AT)
     np.testing.assert_allclose(
         fitted.forecaster.forecast(known).quantiles, trained.forecaster.forecast(known).quantiles, atol=1e-7, rtol=1e-5
     )
-    # The weights kept are those of the best epoch: the loss worked out again in NumPy is the least one told.
-    stop = fitted.windows.select(spans.validation)
-    scaled = fitted.forecaster.quantiles(stop) / (stop.sigma[:, None] * np.sqrt([1, 2, 3]))[:, :, None]
-    again = (pinball(stop.targets, scaled).mean(axis=1) * stop.sigma / stop.sigma.mean()).mean()
+    # The weights are those of the best epoch: the loss computed again in NumPy is the lowest reported one.
+    validation = fitted.windows.select(spans.validation)
+    scaled = fitted.forecaster.quantiles(validation) / (validation.sigma[:, None] * np.sqrt([1, 2, 3]))[:, :, None]
+    losses = pinball(validation.targets, scaled).mean(axis=1)
+    again = (losses * validation.sigma / validation.sigma.mean()).mean()
     assert again == pytest.approx(min(end.val_loss for end in ended), rel=1e-5)
-    assert fitted.stop_losses == (min(end.val_loss for end in ended),)
+    assert fitted.val_losses == (min(end.val_loss for end in ended),)
 
 
-def test_what_comes_after_the_cut_changes_nothing(trained: Trained, tmp_path: Path) -> None:
+def test_data_after_the_cut_changes_nothing(trained: Trained, tmp_path: Path) -> None:
     changed = with_another_future(PANEL, CUT_AT)
-    again = train(TrainRequest(changed, RECIPE, CUT_AT, tmp_path), ignore)
+    again = train(TrainRequest(changed, CONFIG, CUT_AT, tmp_path), ignore)
     assert again.data_hash == trained.artifact.data_hash
     known = panel_known_at(PANEL, CUT_AT)
     np.testing.assert_allclose(
@@ -109,7 +110,7 @@ def test_what_comes_after_the_cut_changes_nothing(trained: Trained, tmp_path: Pa
     assert again.metrics["pinball"] == pytest.approx(trained.artifact.metrics["pinball"], rel=1e-6)
 
 
-def test_spans_lie_one_after_the_other_before_the_cut(trained: Trained) -> None:
+def test_spans_follow_each_other_before_the_cut(trained: Trained) -> None:
     artifact = trained.artifact
     assert artifact.train_dates is not None
     assert artifact.validation_dates is not None
@@ -123,12 +124,12 @@ def test_spans_lie_one_after_the_other_before_the_cut(trained: Trained) -> None:
 
 def test_metrics_of_a_random_walk_are_close_to_the_random_walks(trained: Trained) -> None:
     metrics = trained.artifact.metrics
-    # 252 judged dates of three symbols.
+    # 252 test dates of three symbols.
     assert metrics["n"] == 756
     assert metrics["dates"] == 252
     assert len(metrics["pinball_by_step"]) == len(metrics["coverage"]["80"]) == 3
     assert metrics["pinball"] == pytest.approx(np.mean(metrics["pinball_by_step"]))
-    # Two epochs of four units know nothing that a random walk does not: no skill beyond noise.
+    # Two epochs of four units learn nothing that a random walk lacks: no skill beyond noise.
     assert -0.25 < metrics["skill"] < 0.03
     assert 0.0 <= metrics["p"] <= 1.0
     assert len(metrics["seed_pinball"]) == 1
@@ -136,12 +137,12 @@ def test_metrics_of_a_random_walk_are_close_to_the_random_walks(trained: Trained
 
 
 def test_progress_reaches_the_end(trained: Trained) -> None:
-    assert [(told.epoch, told.fraction) for told in trained.progress] == [(1, 0.5), (2, 1.0)]
-    assert {told.strategy for told in trained.progress} == {Strategy.MULTI_STEP}
-    assert {told.seed for told in trained.progress} == {5}
+    assert [(progress.epoch, progress.fraction) for progress in trained.progress] == [(1, 0.5), (2, 1.0)]
+    assert {progress.strategy for progress in trained.progress} == {Strategy.MULTI_STEP}
+    assert {progress.seed for progress in trained.progress} == {5}
 
 
-def test_manifest_tells_how_it_was_made(trained: Trained) -> None:
+def test_the_manifest_holds_the_facts_of_the_training(trained: Trained) -> None:
     facts = load_artifact(trained.artifact.path, trained.artifact.sha256).facts
     assert facts["data_hash"] == panel_hash(PANEL, CUT_AT)
     assert facts["cut_at"] == str(CUT_AT)
@@ -149,28 +150,28 @@ def test_manifest_tells_how_it_was_made(trained: Trained) -> None:
     assert facts["metrics"] == trained.artifact.metrics
 
 
-def test_weights_that_do_not_fit_are_refused(trained: Trained) -> None:
+def test_weights_of_other_seeds_or_shapes_are_refused(trained: Trained) -> None:
     pipeline, weights = trained.forecaster.pipeline, trained.forecaster.weights
     with pytest.raises(ArtifactError, match=r"seeds \[5, 6\], the weights \[5\]"):
-        NetworkForecaster(replace(RECIPE, seeds=(5, 6)), pipeline, weights)
-    with pytest.raises(ArtifactError, match=r"answer \(1, 3, 7\), the recipe needs \(1, 1, 7\)"):
-        NetworkForecaster(replace(RECIPE, strategy=Strategy.ONE_STEP), pipeline, weights)
+        NetworkForecaster(replace(CONFIG, seeds=(5, 6)), pipeline, weights)
+    with pytest.raises(ArtifactError, match=r"return shape \(1, 3, 7\), the config needs \(1, 1, 7\)"):
+        NetworkForecaster(replace(CONFIG, strategy=Strategy.ONE_STEP), pipeline, weights)
     cut = {5: {**weights[5], "recurrent": weights[5]["recurrent"][:, :5]}}
-    with pytest.raises(ArtifactError, match="do not fit each other"):
-        NetworkForecaster(RECIPE, pipeline, cut)
+    with pytest.raises(ArtifactError, match="do not fit together"):
+        NetworkForecaster(CONFIG, pipeline, cut)
 
 
 def test_an_artifact_of_an_unknown_network_is_refused(trained: Trained, tmp_path: Path) -> None:
     artifact = load_artifact(trained.artifact.path, trained.artifact.sha256)
-    other = replace(artifact, config=replace(RECIPE, forecaster="transformer"))
+    other = replace(artifact, config=replace(CONFIG, forecaster="transformer"))
     with pytest.raises(ArtifactError, match=r"'transformer'; choose one of: .*, lstm"):
         load_forecaster(*save_artifact(other, tmp_path))
 
 
 def test_seeds_are_averaged_quantile_by_quantile(trained: Trained) -> None:
-    one = trained.forecaster.weights[5]
-    shifted = {**one, "head_bias": one["head_bias"] + np.float32(0.5)}
-    both = NetworkForecaster(replace(RECIPE, seeds=(1, 2)), trained.forecaster.pipeline, {1: one, 2: shifted})
+    weights = trained.forecaster.weights[5]
+    shifted = {**weights, "head_bias": weights["head_bias"] + np.float32(0.5)}
+    both = NetworkForecaster(replace(CONFIG, seeds=(1, 2)), trained.forecaster.pipeline, {1: weights, 2: shifted})
     windows = both.pipeline.windows(PANEL, require_targets=True)
     first, second = both.seed_quantiles(windows)
     np.testing.assert_allclose(both.quantiles(windows), (first + second) / 2, atol=1e-12)
@@ -184,7 +185,7 @@ def test_a_masked_reference_degrades_and_does_not_block(trained: Trained) -> Non
     assert np.isfinite(batch.quantiles).all()
 
 
-def test_a_young_symbol_is_refused_with_the_reason(trained: Trained) -> None:
+def test_a_symbol_with_a_short_history_is_skipped_with_the_reason(trained: Trained) -> None:
     known = panel_known_at(PANEL, CUT_AT)
     young = make_frame("NEW", 100, seed=8)
     batch = trained.forecaster.forecast(Panel((young, known.frames[0]), known.references))
@@ -193,7 +194,7 @@ def test_a_young_symbol_is_refused_with_the_reason(trained: Trained) -> None:
     assert "a network needs 250" in batch.skipped[0].reason
 
 
-def test_a_panel_without_a_forecast_is_answered_with_refusals_alone(trained: Trained) -> None:
+def test_a_panel_without_a_forecast_gives_only_reasons(trained: Trained) -> None:
     batch = trained.forecaster.forecast(Panel((make_frame("NEW", 100, seed=8),)))
     assert batch.symbols == ()
     assert batch.quantiles.shape == (0, 3, 7)
@@ -210,17 +211,17 @@ def test_a_random_walk_is_an_artifact_too(strategy: Strategy, tmp_path: Path) ->
     assert artifact.metrics["pinball"] == artifact.metrics["random_walk_pinball"]
     assert artifact.train_dates is not None
     assert artifact.validation_dates is not None
-    # Residuals of the stop and judge spans must not be in it.
+    # Residuals of the validation and test spans must not be in it.
     assert isinstance(walk, RandomWalk)
     assert walk.fitted_until is not None
     assert np.datetime64(walk.fitted_until, "s").astype("datetime64[D]").item() <= artifact.validation_dates[0]
 
 
-def test_a_young_group_has_a_random_walk_without_a_judgement(tmp_path: Path) -> None:
+def test_a_group_with_a_short_history_has_an_untested_random_walk(tmp_path: Path) -> None:
     panel = Panel((make_frame("NEW", 400, seed=4),))
     sessions, cut_at = panel.frames[0].sessions, panel.frames[0].final_at[-11]
     artifact = train(TrainRequest(panel, random_walk_config(Strategy.MULTI_STEP), cut_at, tmp_path), ignore)
-    # The first residual stands at the 80th bar, the last one a session before the cut.
+    # The first residual is at the 80th bar, the last one a session before the cut.
     assert artifact.train_dates == (sessions[79].item(), sessions[-12].item())
     assert (artifact.validation_dates, artifact.test_dates) == (None, None)
     assert artifact.metrics == {}
@@ -236,18 +237,18 @@ def test_sixty_bars_of_one_symbol_are_enough_for_the_random_walk(tmp_path: Path)
     artifact = train(request, ignore)
     assert (artifact.train_dates, artifact.data_until) == (None, None)
     batch = load_forecaster(artifact.path, artifact.sha256).forecast(panel)
-    # Nothing could be measured yet: the standard normal's quantiles, 1.959964 sigma outermost.
+    # Nothing is measured yet: the quantiles of the standard normal, 1.959964 sigma outermost.
     assert batch.quantiles[0, 0, 6] == pytest.approx(1.959964 * batch.sigma[0], rel=1e-6)
 
 
 def test_a_network_needs_a_thousand_dates(tmp_path: Path) -> None:
     panel = make_panel(700, seed=1)
     with pytest.raises(TooLittleHistory, match="training needs 1000"):
-        train(TrainRequest(panel, RECIPE, panel.frames[0].final_at[-1], tmp_path), ignore)
+        train(TrainRequest(panel, CONFIG, panel.frames[0].final_at[-1], tmp_path), ignore)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_panel_hash_tells_what_is_known_and_nothing_later() -> None:
+def test_the_panel_hash_covers_what_is_known_and_nothing_later() -> None:
     instant = PANEL.frames[0].final_at[600]
     known = panel_hash(PANEL, instant)
     assert panel_hash(with_another_future(PANEL, instant), instant) == known
@@ -256,9 +257,9 @@ def test_panel_hash_tells_what_is_known_and_nothing_later() -> None:
     assert panel_hash(Panel(PANEL.frames, {}), instant) != known
 
 
-def test_a_spawned_child_trains_both_and_equals_this_process(trained: Trained, tmp_path: Path) -> None:
+def test_a_spawned_child_trains_both_and_gives_the_same_forecasts(trained: Trained, tmp_path: Path) -> None:
     requests = [
-        TrainRequest(PANEL, config, CUT_AT, tmp_path) for config in (RECIPE, random_walk_config(Strategy.MULTI_STEP))
+        TrainRequest(PANEL, config, CUT_AT, tmp_path) for config in (CONFIG, random_walk_config(Strategy.MULTI_STEP))
     ]
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         network, walk = pool.submit(train_all, requests, ignore).result(timeout=120)

@@ -1,4 +1,4 @@
-"""The folds a recipe is judged on."""
+"""The folds on which a model config is tested."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ def windows() -> PooledWindows:
     return cut_windows(make_panel(1200, seed=1), make_recipe(), require_targets=True)
 
 
-def test_the_folds_together_are_enough_to_be_judged() -> None:
+def test_the_folds_together_have_enough_sessions_for_a_decision() -> None:
     assert FOLDS * FOLD_SESSIONS >= MIN_SESSIONS
 
 
@@ -37,7 +37,7 @@ def test_the_folds_walk_forward_to_the_end_without_a_gap(windows: PooledWindows)
     assert second.train_dates == (dates[0], dates[-126 - 3 - 63 - 3 - 1])
 
 
-def test_nothing_of_a_fold_is_final_after_its_judging_begins(windows: PooledWindows) -> None:
+def test_nothing_of_a_fold_is_final_after_its_test_begins(windows: PooledWindows) -> None:
     last = windows.target_final_at.max(axis=1)
     for spans in evidence_spans(windows, NEVER):
         assert last[spans.train | spans.validation].max() <= windows.final_at[spans.test].min()
@@ -45,7 +45,7 @@ def test_nothing_of_a_fold_is_final_after_its_judging_begins(windows: PooledWind
         assert not (spans.validation & spans.test).any()
 
 
-def test_what_is_final_after_the_cut_is_no_evidence(windows: PooledWindows) -> None:
+def test_targets_final_after_the_cut_are_left_out(windows: PooledWindows) -> None:
     cut = np.unique(windows.target_final_at.max(axis=1))[-60]
     *_, newest = evidence_spans(windows, cut)
     assert windows.target_final_at.max(axis=1)[newest.test].max() <= cut
@@ -54,13 +54,13 @@ def test_what_is_final_after_the_cut_is_no_evidence(windows: PooledWindows) -> N
 def test_a_thousand_dates_are_needed(windows: PooledWindows) -> None:
     dates = np.unique(windows.as_of)
     assert len(evidence_spans(windows.select(windows.as_of < dates[1000]), NEVER)) == FOLDS
-    with pytest.raises(TooLittleHistory, match=r"999 distinct as_of dates have their targets by .*needs 1000"):
+    with pytest.raises(TooLittleHistory, match=r"999 distinct as_of dates have final targets by .*needs 1000"):
         evidence_spans(windows.select(windows.as_of < dates[999]), NEVER)
 
 
 @dataclass
 class Scaled:
-    """A recipe that answers as the random walk does, every interval as wide as a factor says."""
+    """A fitted network that forecasts like the random walk, with all intervals scaled by a factor."""
 
     windows: PooledWindows
     walk: RandomWalk
@@ -68,18 +68,18 @@ class Scaled:
 
 
 def test_both_are_calibrated_as_they_would_be_served(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else a random walk whose intervals have drifted would be too easy to beat."""
+    """Otherwise a random walk whose intervals have drifted would be too easy to beat."""
     config, panel = make_recipe(), make_panel(1200, seed=1)
 
     def fit(panel: Panel, config: ModelConfig, spans: Spans, _report: object) -> Scaled:
         walk = fit_random_walk(panel, random_walk_config(config.strategy), spans.validation_until)
         return Scaled(cut_windows(panel, config, require_targets=True), walk, factor)
 
-    def answer(fitted: Scaled, windows: PooledWindows) -> tuple[PooledWindows, list[FloatArray]]:
+    def forecast(fitted: Scaled, windows: PooledWindows) -> tuple[PooledWindows, list[FloatArray]]:
         return windows, [fitted.factor * fitted.walk.at(windows.sigma)]
 
     monkeypatch.setattr("models.training.walk_forward_evidence.fit_config", fit)
-    monkeypatch.setattr("models.training.walk_forward_evidence.answered", answer)
+    monkeypatch.setattr("models.training.walk_forward_evidence.forecast_windows", forecast)
     losses = {}
     for factor in (1.0, 0.6):
         found = gather_evidence(panel, config, NEVER, lambda *_: None)

@@ -1,4 +1,4 @@
-"""The compiled loop on windows made by hand: determinism, masks, batches, learning."""
+"""The compiled loop on small literal windows: determinism, masks, batches, learning."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from models.networks import get_network
 from models.networks.lstm_numpy import Weights
 from models.preprocessing.windows import PooledWindows
 from models.training.fit_network import with_median_share
-from models.training.window_loop import CompiledLoop, batch_of
+from models.training.window_loop import CompiledLoop, batch_size_for
 
 LOOKBACK, FEATURES = 2, 4
 NO_MASKS = np.zeros((0, FEATURES), np.float32)
@@ -59,7 +59,7 @@ def test_training_approaches_the_median_of_the_targets() -> None:
     assert forecast[:, 0, 0].mean() == pytest.approx(1.0 - 1.96, abs=0.4)
 
 
-def test_each_seed_has_its_own_weights_whatever_was_trained_before() -> None:
+def test_the_weights_of_a_seed_do_not_depend_on_earlier_seeds() -> None:
     fit = windows(640)
     loop = CompiledLoop(config(seeds=(4, 9)), fit, NO_MASKS)
     ended = []
@@ -72,9 +72,9 @@ def test_each_seed_has_its_own_weights_whatever_was_trained_before() -> None:
     assert not same(ended[0], ended[1], tolerance=1e-3)
 
 
-def test_a_reference_that_is_always_masked_teaches_nothing() -> None:
+def test_nothing_is_learned_from_a_reference_that_is_always_masked() -> None:
     masks = np.array([[0, 0, 1, 1]], np.float32)
-    # At a rate of 2 every draw lies below half of it: the whole window is masked every time.
+    # At a rate of 2 every draw is below half of it: the whole window is masked every time.
     loop = CompiledLoop(config(mask_rate=2.0), windows(640), masks)
     loop.restart(0)
     start = loop.weights()["kernel"]
@@ -86,28 +86,28 @@ def test_a_reference_that_is_always_masked_teaches_nothing() -> None:
     assert (moved[:2] > 1e-3).all()
 
 
-def test_half_of_the_masks_hide_the_newest_session_alone() -> None:
+def test_half_of_the_masks_hide_only_the_newest_session() -> None:
     masks = np.array([[0, 0, 1, 1]], np.float32)
     fit = windows(640)
     other = windows(640)
     other.inputs[LOOKBACK - 1 :: LOOKBACK, 2:] += 5.0
-    # Only every second window is kept, so the changed rows are newest sessions and nothing else.
+    # Only every second window is kept, so all changed rows are newest sessions.
     chosen = np.arange(0, 640, LOOKBACK)
     at_one = config(mask_rate=1.0, batch_size=64)
     assert same(trained(at_one, fit.select(chosen), masks), trained(at_one, other.select(chosen), masks))
 
 
 def test_loss_on_is_the_sigma_weighted_pinball() -> None:
-    judged = windows(2)
-    judged.targets[:] = [[0.0], [np.log(2.0)]]
-    judged.sigma[:] = [0.01, 0.03]
-    judged.inputs[:] = 0.0
+    scored = windows(2)
+    scored.targets[:] = [[0.0], [np.log(2.0)]]
+    scored.sigma[:] = [0.01, 0.03]
+    scored.inputs[:] = 0.0
     loop = CompiledLoop(config(), windows(64), NO_MASKS)
     loop.restart(0)
-    # On inputs of 0 a fresh network answers ln 2 * (-3..3). At 0 the seven losses sum to (3 * .025 + 2 * .1 + .25) * 2
+    # On inputs of 0 a new network returns ln 2 * (-3..3). At 0 the seven losses sum to (3 * .025 + 2 * .1 + .25) * 2
     # = 1.05 ln 2; at ln 2 to .025 * 4 + .1 * 3 + .25 * 2 + .5 below it and .1 + .025 * 2 above, 1.55 ln 2.
     expected = np.log(2.0) * (0.5 * 1.05 + 1.5 * 1.55) / 7 / 2
-    assert loop.loss_on(judged)() == pytest.approx(expected, rel=1e-5)
+    assert loop.loss_on(scored)() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_loss_on_is_the_sigma_weighted_pinball() -> None:
 )
 def test_few_windows_train_in_small_batches(count: int, batch: int) -> None:
     # 12,000 windows: 128 is the first halving of 1,024 with 48 steps an epoch (256 * 48 = 12,288).
-    assert batch_of(count, 1024) == batch
+    assert batch_size_for(count, 1024) == batch
 
 
 def test_no_window_is_refused() -> None:
@@ -128,22 +128,22 @@ def test_unknown_network_is_refused() -> None:
         CompiledLoop(ModelConfig("transformer", Strategy.ONE_STEP), windows(64), NO_MASKS)
 
 
-def loss_by_hand(quantiles: np.ndarray, fit: PooledWindows, weights: np.ndarray) -> float:
-    missed = fit.targets[:, :, None] - quantiles
+def expected_loss(quantiles: np.ndarray, fit: PooledWindows, weights: np.ndarray) -> float:
+    errors = fit.targets[:, :, None] - quantiles
     levels = np.array(QUANTILES)
-    each = np.maximum(levels * missed, (levels - 1) * missed).mean(axis=(1, 2))
-    return float((each * weights).mean())
+    losses = np.maximum(levels * errors, (levels - 1) * errors).mean(axis=(1, 2))
+    return float((losses * weights).mean())
 
 
 @pytest.mark.parametrize(("weighting", "expected"), [(Weighting.EVEN, [1, 1]), (Weighting.SIGMA, [0.5, 1.5])])
-def test_windows_weigh_alike_or_by_sigma(weighting: Weighting, expected: list[float]) -> None:
+def test_windows_have_equal_weights_or_weights_by_sigma(weighting: Weighting, expected: list[float]) -> None:
     fit = replace(windows(640), sigma=np.repeat([0.01, 0.03], 320))
     loop = CompiledLoop(config(weighting=weighting), fit, NO_MASKS)
     quantiles = get_network("lstm").forward(loop.weights(), fit.gather())
-    assert loop.loss_on(fit)() == pytest.approx(loss_by_hand(quantiles, fit, np.repeat(expected, 320)), rel=1e-5)
+    assert loop.loss_on(fit)() == pytest.approx(expected_loss(quantiles, fit, np.repeat(expected, 320)), rel=1e-5)
 
 
-def test_what_is_trained_with_a_median_share_is_what_its_weights_answer() -> None:
+def test_the_loss_with_a_median_share_is_that_of_the_shrunk_weights() -> None:
     fit = windows(640, shift=1.0)
     loop = CompiledLoop(config(median_share=0.1, learning_rate=0.05), fit, NO_MASKS)
     for epoch in (1, 2, 3):
@@ -151,6 +151,6 @@ def test_what_is_trained_with_a_median_share_is_what_its_weights_answer() -> Non
     assert loop.medians == pytest.approx(np.median(fit.targets, axis=0), rel=1e-6)
     shared = with_median_share(loop.weights(), loop.medians, 0.1)
     quantiles = get_network("lstm").forward(shared, fit.gather())
-    assert loop.loss_on(fit)() == pytest.approx(loss_by_hand(quantiles, fit, np.ones(640)), rel=1e-5)
+    assert loop.loss_on(fit)() == pytest.approx(expected_loss(quantiles, fit, np.ones(640)), rel=1e-5)
     plain = get_network("lstm").forward(loop.weights(), fit.gather())
     assert abs(plain[:, 0, 3] - quantiles[:, 0, 3]).max() > 0.05

@@ -1,4 +1,4 @@
-"""Panels straight from a source: the same frames as a database would give, and what is left out."""
+"""Panels read directly from a source: the same price histories as from a database, and missing symbols."""
 
 from datetime import UTC, date, datetime
 
@@ -22,11 +22,11 @@ def settings() -> Settings:
     return Settings(source="sample")
 
 
-def test_frames_stand_on_their_calendars_with_holes_and_adjusted_prices() -> None:
+def test_histories_are_on_their_calendars_with_holes_and_adjusted_prices() -> None:
     other = Walk("BBB", date(2012, 1, 3), date(2012, 12, 20), seed=4)
     source = RecordedWalks([NYSE, TOKYO, other])
-    fetched, refused = fetch_all(source, ["AAA", "7203.T", "BBB"], settings(), AT)
-    assert refused == {}
+    fetched, missing = fetch_all(source, ["AAA", "7203.T", "BBB"], settings(), AT)
+    assert missing == {}
     (group,) = group_panels(fetched, ())
     aaa, tokyo, _ = group.panel.frames
     assert (aaa.calendar, tokyo.calendar, group.group) == ("XNYS", "XTKS", "equity")
@@ -44,14 +44,14 @@ def test_frames_stand_on_their_calendars_with_holes_and_adjusted_prices() -> Non
     np.testing.assert_allclose(known[:row], raw[:row] * (1 - 1.5 / raw[row - 1]), rtol=1e-12)
 
 
-def test_sessions_after_the_record_are_known_for_its_newest_forecasts() -> None:
+def test_the_sessions_after_the_last_bar_are_known() -> None:
     fetched, _ = fetch_all(RecordedWalks([NYSE]), ["AAA"], settings(), AT)
     (group,) = group_panels(fetched, ())
     # the NYSE was closed on Christmas
     assert [str(day) for day in group.following["AAA"]] == ["2012-12-21", "2012-12-24", "2012-12-26"]
 
 
-def test_groups_have_panels_of_their_own_with_the_same_references() -> None:
+def test_each_group_has_a_panel_with_the_same_references() -> None:
     coin = Settings(source="sample", groups=("BTC-USD=crypto",))
     fetched, _ = fetch_all(RecordedWalks([COIN, NYSE]), ["BTC-USD", "AAA"], coin, AT)
     references, _ = fetch_all(RecordedWalks([TOKYO]), ["7203.T"], coin, AT)
@@ -60,7 +60,7 @@ def test_groups_have_panels_of_their_own_with_the_same_references() -> None:
     assert all(list(each.panel.references) == ["7203.T"] for each in panels)
 
 
-def test_a_day_that_nobody_of_an_exchange_traded_while_others_did_was_no_session() -> None:
+def test_a_date_on_which_only_other_exchanges_traded_is_no_session() -> None:
     storm = date(2012, 8, 15)
     alone = Walk("AAA", date(2012, 1, 3), date(2012, 12, 20), holes=frozenset({storm}))
     both = group_panels(fetch_all(RecordedWalks([alone, TOKYO]), ["AAA", "7203.T"], settings(), AT)[0], ())[0]
@@ -69,7 +69,7 @@ def test_a_day_that_nobody_of_an_exchange_traded_while_others_did_was_no_session
     assert np.isnan(only.panel.frames[0].close[only.panel.frames[0].sessions == np.datetime64(storm)]).all()
 
 
-def test_a_reference_that_ends_sooner_is_masked_and_never_old() -> None:
+def test_a_reference_that_ends_earlier_is_missing_afterwards() -> None:
     ended = Walk("SPY", date(2012, 1, 3), date(2012, 6, 29), seed=5)
     source = RecordedWalks([NYSE, ended])
     fetched, _ = fetch_all(source, ["AAA"], settings(), AT)
@@ -79,10 +79,10 @@ def test_a_reference_that_ends_sooner_is_masked_and_never_old() -> None:
     assert np.isnan(spy.close[spy.sessions > np.datetime64("2012-06-29")]).all()
 
 
-def test_what_is_not_there_is_told_and_the_rest_goes_on() -> None:
-    fetched, refused = fetch_all(RecordedWalks([NYSE]), ["NONE", "AAA"], settings(), AT)
-    assert [one.symbol for one in fetched] == ["AAA"]
-    assert "no such symbol" in refused["NONE"]
+def test_a_missing_symbol_is_reported_and_the_others_continue() -> None:
+    fetched, missing = fetch_all(RecordedWalks([NYSE]), ["NONE", "AAA"], settings(), AT)
+    assert [prices.symbol for prices in fetched] == ["AAA"]
+    assert "no such symbol" in missing["NONE"]
     with pytest.raises(SettingsError, match="is not a symbol"):
         fetch_all(RecordedWalks([NYSE]), ["a b"], settings(), AT)
 

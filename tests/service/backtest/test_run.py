@@ -1,4 +1,4 @@
-"""`tplus backtest` by the command line: its file, its sentences, and going on after a kill."""
+"""`tplus backtest` on the command line: its file, its messages, and resuming after a kill."""
 
 import gzip
 import json
@@ -20,7 +20,7 @@ BASELINES = ("--baselines", "random_walk,drift,historical", "--networks", "")
 
 
 def write_prices(folder: Path, symbol: str, seed: int, first: str = "2009-01-01", flat: bool = False) -> None:
-    """A made-up NYSE history to the end of 2013."""
+    """Write a simulated NYSE history to the end of 2013."""
     start, end = np.datetime64(first).astype(object), np.datetime64("2013-12-31").astype(object)
     days = get_calendar("XNYS", start, end).sessions(start, end)
     moves = np.random.default_rng(seed).normal(0, 0.01, len(days))
@@ -40,16 +40,16 @@ def prices(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def words(prices: Path, out: Path, *more: str, symbols: str = "AAA,BBB,CCC") -> tuple[str, ...]:
+def arguments(prices: Path, out: Path, *more: str, symbols: str = "AAA,BBB,CCC") -> tuple[str, ...]:
     return (
         "backtest", "--source", f"files:{prices}", "--symbols", symbols, "--from", "2012-01-03", "--to", "2013-12-31",
         "--refit", "40", "--out", str(out), *more,
     )  # fmt: skip
 
 
-def test_the_file_holds_every_forecast_and_its_outcome(prices: Path, tmp_path: Path) -> None:
+def test_the_file_has_all_forecasts_and_outcomes(prices: Path, tmp_path: Path) -> None:
     line = CommandLine(tmp_path, {})
-    answer = line.run(*words(prices, tmp_path / "x.parquet", *BASELINES, "--json", "--jobs", "1"))
+    answer = line.run(*arguments(prices, tmp_path / "x.parquet", *BASELINES, "--json", "--jobs", "1"))
     assert answer.status == 0, answer.error[-2000:]
     table = pa_parquet.read_table(tmp_path / "x.parquet")
     assert table.column_names == COLUMNS
@@ -68,9 +68,9 @@ def test_the_file_holds_every_forecast_and_its_outcome(prices: Path, tmp_path: P
     newest = one[one.as_of.astype(str) == "2013-12-30"]
     assert newest.actual.isna().tolist() == [False, True, True]
     assert newest.target_session.astype(str).tolist() == ["2013-12-31", "2014-01-02", "2014-01-03"]
-    ladder = rows[[name for name in COLUMNS if name.startswith("q")]].to_numpy()
-    assert (np.diff(ladder, axis=1) >= 0).all()
-    # Calibration starts on the first fold's stop span, so that the first rows are moved already.
+    quantiles = rows[[name for name in COLUMNS if name.startswith("q")]].to_numpy()
+    assert (np.diff(quantiles, axis=1) >= 0).all()
+    # Calibration starts on the first fold's validation span, so that the first rows are calibrated already.
     first = rows[(rows.as_of == rows.as_of.min()) & (rows.step == 1)]
     assert not np.allclose(first.q975, first.raw_q975, rtol=1e-3)
     assert rows.seed.isna().all()
@@ -79,21 +79,21 @@ def test_the_file_holds_every_forecast_and_its_outcome(prices: Path, tmp_path: P
     assert document["request"]["refit"] == 40
 
 
-def test_killed_with_nine_it_goes_on_and_gives_the_same_bytes(prices: Path, tmp_path: Path) -> None:
+def test_a_killed_run_resumes_and_gives_the_same_bytes(prices: Path, tmp_path: Path) -> None:
     line = CommandLine(tmp_path, {})
-    whole = line.run(*words(prices, tmp_path / "whole.parquet", *BASELINES, "--json", "--jobs", "1"))
+    whole = line.run(*arguments(prices, tmp_path / "whole.parquet", *BASELINES, "--json", "--jobs", "1"))
     out = tmp_path / "killed.parquet"
-    started = line.start(*words(prices, out, *BASELINES, "--json", "--jobs", "1"), log=tmp_path / "log")
+    started = line.start(*arguments(prices, out, *BASELINES, "--json", "--jobs", "1"), log=tmp_path / "log")
     parts = tmp_path / "killed.parquet.parts"
     wait_for(lambda: len(list(parts.glob("*.npz"))) >= 5)
     kill_group(started)
     finished = {path.name: path.stat().st_mtime_ns for path in parts.glob("*.npz")}
     assert 5 <= len(finished) < 13 * 6
     assert not out.exists()
-    (parts / "half.npz.1.unfinished").write_bytes(b"half a piece")
+    (parts / "half.npz.1.unfinished").write_bytes(b"half a result")
     damaged = sorted(finished)[0]
     (parts / damaged).write_bytes(b"PK\x03\x04 torn")
-    again = line.run(*words(prices, out, *BASELINES, "--json", "--jobs", "1"))
+    again = line.run(*arguments(prices, out, *BASELINES, "--json", "--jobs", "1"))
     assert again.status == 0, again.error[-2000:]
     assert again.document["found"] == len(finished) - 1
     assert again.document["made"] == whole.document["made"] - len(finished) + 1
@@ -103,16 +103,16 @@ def test_killed_with_nine_it_goes_on_and_gives_the_same_bytes(prices: Path, tmp_
     assert out.read_bytes() == (tmp_path / "whole.parquet").read_bytes()
 
 
-def test_other_words_make_other_pieces(prices: Path, tmp_path: Path) -> None:
+def test_other_options_make_other_fold_results(prices: Path, tmp_path: Path) -> None:
     line, out = CommandLine(tmp_path, {}), tmp_path / "x.parquet"
     plain = ("--baselines", "random_walk", "--networks", "", "--json", "--jobs", "1", "--strategies", "one_step")
-    first = line.run(*words(prices, out, *plain))
-    second = line.run(*words(prices, out, *plain))
-    other = line.run(*words(prices, out, *plain, "--stop", "200"))
+    first = line.run(*arguments(prices, out, *plain))
+    second = line.run(*arguments(prices, out, *plain))
+    other = line.run(*arguments(prices, out, *plain, "--validation", "200"))
     assert [each.document["made"] for each in (first, second, other)] == [13, 0, 13]
 
 
-def test_what_cannot_be_forecast_is_told_and_the_rest_goes_on(prices: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_forecast_is_noted_and_the_rest_continues(prices: Path, tmp_path: Path) -> None:
     answer = CommandLine(tmp_path, {}).run(
         "backtest", "--source", f"files:{prices}", "--symbols", "AAA,LATE,FLAT,NONE", "--from", "2009-12-01", "--to",
         "2011-12-30", "--refit", "252", "--stop", "252", "--networks", "lstmm,lstm",
@@ -125,7 +125,7 @@ def test_what_cannot_be_forecast_is_told_and_the_rest_goes_on(prices: Path, tmp_
     assert "no network named 'lstmm'" in notes
     assert "no baseline named 'naive'" in notes
     assert "equity fold 1 (2009-12-01..2010-11-30) is skipped: there are 230 sessions before" in notes
-    # 482 sessions before: 79 before the first window, 3 and 3 left out between the spans
+    # 482 sessions before: 79 before the first window, 3 and 3 purged between the spans
     assert "lstm multi_step in fold 2 is left out: 397 distinct as_of dates" in notes
     assert "garch multi_step in fold 3: FLAT is left out: its price never changed" in notes
     rows = pa_parquet.read_table(tmp_path / "x.parquet").to_pandas()
@@ -133,12 +133,12 @@ def test_what_cannot_be_forecast_is_told_and_the_rest_goes_on(prices: Path, tmp_
     assert set(rows.symbol) == {"AAA", "FLAT"}
 
 
-def test_a_file_that_cannot_be_written_is_one_sentence(prices: Path, tmp_path: Path) -> None:
-    long = tmp_path / ("x" * 245)  # the folder of parts can still be made beside it, the unfinished file cannot
+def test_a_file_that_cannot_be_written_is_an_error(prices: Path, tmp_path: Path) -> None:
+    long = tmp_path / ("x" * 245)  # the folder of parts can be created next to it, the unfinished file cannot
     plain = ("--baselines", "random_walk", "--networks", "", "--strategies", "one_step", "--jobs", "1", "--json")
-    answer = CommandLine(tmp_path, {}).run(*words(prices, long, *plain, symbols="AAA"))
+    answer = CommandLine(tmp_path, {}).run(*arguments(prices, long, *plain, symbols="AAA"))
     assert answer.status == 1
-    assert f"every forecast stays in {long.name}.parts" in answer.sentence
+    assert f"all forecasts are kept in {long.name}.parts" in answer.sentence
 
 
 @pytest.mark.parametrize(
@@ -151,14 +151,12 @@ def test_a_file_that_cannot_be_written_is_one_sentence(prices: Path, tmp_path: P
         (("--refit", "-3"), "'--refit': Input should be greater than or equal to 1"),
         (("--refits", "3"), "No such option: --refits"),
         (("--strategies", "two_step"), "no strategy named 'two_step'"),
-        (("--networks", "nobody", "--baselines", ""), "no forecaster is left"),
+        (("--networks", "transformer", "--baselines", ""), "no forecaster is left"),
         (("--out", "."), "is a folder; name a file in it for --out"),
     ],
 )
-def test_what_cannot_be_asked_is_one_sentence(
-    prices: Path, tmp_path: Path, more: tuple[str, ...], sentence: str
-) -> None:
-    answer = CommandLine(tmp_path, {}).run(*words(prices, tmp_path / "x.parquet", *BASELINES, *more, "--json"))
+def test_an_invalid_request_is_an_error(prices: Path, tmp_path: Path, more: tuple[str, ...], sentence: str) -> None:
+    answer = CommandLine(tmp_path, {}).run(*arguments(prices, tmp_path / "x.parquet", *BASELINES, *more, "--json"))
     assert answer.status in (1, 2)
     assert sentence in answer.sentence
     assert not (tmp_path / "x.parquet").exists()

@@ -1,4 +1,4 @@
-"""The index axis: a slot per session, labels, and the zone of the steps."""
+"""The index axis: one slot per session, labels, and the zone of the steps."""
 
 from datetime import date, timedelta
 
@@ -16,10 +16,10 @@ def test_closed_days_take_no_slot() -> None:
     assert CLOSED not in [slot.last for slot in slots]
 
 
-def test_a_long_range_puts_sessions_together_and_ends_with_a_whole_candle() -> None:
+def test_a_long_range_groups_sessions_and_ends_with_a_full_candle() -> None:
     made = [bar(day, 100.0 + place, 99.0 + place) for place, day in enumerate(weekdays(AS_OF, 521))]
     slots = slots_of(made)
-    assert len(slots) == 174  # 521 sessions, three a candle; the oldest holds two
+    assert len(slots) == 174  # 521 sessions, three per candle; the oldest has two
     newest = slots[-1]
     assert (str(newest.first), str(newest.last)) == ("2018-05-30", "2018-06-01")
     assert (newest.open, newest.close) == (617.0, 620.0)
@@ -27,12 +27,12 @@ def test_a_long_range_puts_sessions_together_and_ends_with_a_whole_candle() -> N
     assert newest.name == "2018-05-30 to 2018-06-01"
 
 
-def test_prices_that_the_vendor_left_out_are_the_close() -> None:
+def test_missing_prices_are_replaced_by_the_close() -> None:
     (slot,) = slots_of([bar(AS_OF, 50.0).model_copy(update={"open": None, "high": None, "low": None})])
     assert (slot.open, slot.high, slot.low, slot.close) == (50.0, 50.0, 50.0, 50.0)
 
 
-def test_prices_come_to_the_basis_of_the_forecast() -> None:
+def test_prices_are_on_the_basis_of_the_forecast() -> None:
     (slot,) = slots_of([bar(AS_OF, 50.0)], ratio=4.0)
     assert (slot.open, slot.high, slot.low, slot.close) == (200.0, 204.0, 196.0, 200.0)
 
@@ -46,13 +46,13 @@ def test_the_zone_is_28_percent_of_the_axis(slots: int, steps: int) -> None:
     assert places[-1] < zone.end
 
 
-def test_steps_stand_where_anyone_can_reckon() -> None:
-    zone = Zone(63, 3)  # 63 slots are 72 %, so that the zone has 24.5, and each step 7
+def test_steps_have_the_expected_positions() -> None:
+    zone = Zone(63, 3)  # 63 slots are 72 %, so the zone has 24.5, and each step 7
     assert (zone.start, zone.end) == (62.5, pytest.approx(87.0))
     assert [zone.at(number) for number in (1, 2, 3)] == pytest.approx([66.7, 73.7, 80.7])
 
 
-def test_labels_begin_weeks_months_or_years() -> None:
+def test_labels_are_at_the_first_slot_of_a_week_month_or_year() -> None:
     assert ticks(weekdays(AS_OF, 8)) == ([4], ["29 May<br>2018"])
     months = ticks(weekdays(AS_OF, 63))
     assert months[1] == ["Apr<br>2018", "May", "Jun"]

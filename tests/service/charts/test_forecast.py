@@ -1,4 +1,4 @@
-"""The forecast figure: nested bands on a zone of their own, candles without closed days, and what came."""
+"""The forecast figure: nested bands in their own zone, candles without closed days, and actual closes."""
 
 from itertools import pairwise
 from typing import Any
@@ -56,7 +56,7 @@ def test_the_zone_takes_between_20_and_30_percent() -> None:
     assert 0.2 < (end - start) / (high - low) < 0.3
 
 
-def test_candles_stand_on_their_own_slots_hollow_up_and_filled_down() -> None:
+def test_candles_have_one_slot_each_hollow_up_and_filled_down() -> None:
     candles = role(drawn(), "candles")
     assert candles["x"] == list(range(21))
     assert candles["increasing"]["fillcolor"] == "rgba(0,0,0,0)"
@@ -71,7 +71,7 @@ def test_the_line_at_as_of_crosses_the_whole_price_axis() -> None:
     assert line["y"] == chart.figure["layout"]["yaxis"]["range"]
 
 
-def test_the_one_step_forecast_and_the_random_walk_stand_beside() -> None:
+def test_the_one_step_forecast_and_the_random_walk_are_drawn() -> None:
     chart = drawn()
     mark = role(chart, "one_step")
     assert mark["y"] == pytest.approx([100.1])
@@ -81,7 +81,7 @@ def test_the_one_step_forecast_and_the_random_walk_stand_beside() -> None:
     assert role(chart, "random_walk", "median")["y"] == [100.0] * 4
 
 
-def test_the_one_step_strategy_has_bands_of_t_alone() -> None:
+def test_the_one_step_strategy_has_bands_of_t_only() -> None:
     chart = drawn(strategy="one_step")
     assert len(role(chart, "band80")["y"]) == 4
     assert role(chart, "multi_step")["y"] == [100.0]
@@ -89,7 +89,7 @@ def test_the_one_step_strategy_has_bands_of_t_alone() -> None:
     assert forecast_chart(answer(Made(strategies=("multi_step",))), bars(), "one_step", LIGHT) is None
 
 
-def test_what_came_is_drawn_and_said() -> None:
+def test_actual_closes_are_in_the_figure_and_the_texts() -> None:
     chart = drawn(came=[101.5, 104.5])
     outcome = role(chart, "outcome")
     assert outcome["y"] == [100.0, 101.5, 104.5]
@@ -99,7 +99,7 @@ def test_what_came_is_drawn_and_said() -> None:
     assert [row[-2:] for row in chart.table.rows] == [("101.50", "yes"), ("104.50", "no"), (None, None)]
 
 
-def test_the_caption_says_what_was_measured_beside_what_was_said() -> None:
+def test_the_caption_has_measured_and_nominal_coverage() -> None:
     assert drawn().caption == (
         "The 80 % interval of T contained the close on 79 % of sessions (measured on n = 252 up to "
         "2018-06-01). By pinball loss, the skill of published forecasts vs the random walk was +1.4 % (n = 252; "
@@ -107,7 +107,7 @@ def test_the_caption_says_what_was_measured_beside_what_was_said() -> None:
     )
 
 
-def test_a_model_that_loses_is_said_as_plainly() -> None:
+def test_the_caption_reports_a_losing_model_as_plainly() -> None:
     assert "vs the random walk was −2.3 % (n = 252; not significant)." in drawn(Made(skill=-0.023)).caption
     assert "By pinball loss, published forecasts were 2.3 % worse than the random walk (n = 252)." in (
         drawn(Made(skill=-0.023, p=0.049)).caption
@@ -119,17 +119,17 @@ def test_a_model_that_loses_is_said_as_plainly() -> None:
     assert "The published forecast is the random walk itself." in walk.caption
 
 
-def test_a_random_walk_that_is_served_now_does_not_wear_the_skill_of_what_was_served_before() -> None:
+def test_skill_of_earlier_forecasts_is_not_attributed_to_a_served_random_walk() -> None:
     caption = drawn(Made(skill=0.014, served="random_walk")).caption
     assert "The random walk made this forecast. By pinball loss, the skill of published forecasts" in caption
 
 
-def test_a_record_of_back_filled_forecasts_is_called_so() -> None:
+def test_the_caption_names_the_backfill_mode_of_a_track_record() -> None:
     assert drawn(Made(mode="backfill")).caption.endswith("not significant). Measured on backfill forecasts.")
     assert "mode" not in drawn(Made(mode="backfill", n=12, held=None, skill=None)).caption
 
 
-def test_a_short_record_is_said_instead_of_a_rate() -> None:
+def test_a_short_track_record_has_no_coverage_in_the_caption() -> None:
     assert drawn(Made(n=12, held=None, skill=None)).caption == "Not enough history yet (12 of 60 scored sessions)."
 
 
@@ -144,10 +144,10 @@ def test_the_readout_has_a_line_for_each_slot_and_step() -> None:
     )
 
 
-def test_the_text_alternative_says_the_numbers() -> None:
-    said = drawn().alt
-    assert said.startswith("Candles of AAPL from 2018-05-03 to 2018-06-01; last close 100.00 USD as of 2018-06-01.")
-    assert "T+2 (2018-06-06) median 100.00, 80 % 94.00 to 106.00" in said
+def test_the_text_alternative_contains_the_numbers() -> None:
+    alt = drawn().alt
+    assert alt.startswith("Candles of AAPL from 2018-05-03 to 2018-06-01; last close 100.00 USD as of 2018-06-01.")
+    assert "T+2 (2018-06-06) median 100.00, 80 % 94.00 to 106.00" in alt
 
 
 def test_yen_have_no_decimals_on_axis_and_in_words() -> None:
@@ -157,14 +157,14 @@ def test_yen_have_no_decimals_on_axis_and_in_words() -> None:
     assert "close 6,500 JPY" in chart.readout[20].text
 
 
-def test_a_split_since_brings_the_candles_to_the_basis_of_the_forecast() -> None:
+def test_after_a_split_the_candles_are_on_the_basis_of_the_forecast() -> None:
     chart = forecast_chart(answer(Made(ratio=4.0)), bars(21, 25.0), "multi_step", LIGHT)
     assert chart is not None
     assert role(chart, "candles")["close"] == [100.0] * 21
     assert chart.caption.endswith("AAPL was re-based since this forecast.")
 
 
-def test_band_labels_do_not_meet_where_bands_are_narrow() -> None:
+def test_labels_of_narrow_bands_do_not_overlap() -> None:
     wide = [bar(TARGETS[0].replace(month=5, day=4), 400.0), *bars()]
     chart = forecast_chart(answer(), wide, "multi_step", LIGHT)
     assert chart is not None
@@ -175,7 +175,7 @@ def test_band_labels_do_not_meet_where_bands_are_narrow() -> None:
     assert min(gaps) >= 0.0449 * (high - low)
 
 
-def test_band_labels_stand_right_of_the_other_strategys_t_where_it_comes_last() -> None:
+def test_band_labels_are_right_of_the_other_strategys_t() -> None:
     def left(chart: Chart) -> float:
         return min(note["x"] for note in chart.figure["layout"]["annotations"] if note["text"] == "80%")
 
@@ -194,7 +194,7 @@ def test_band_labels_stay_on_the_axis() -> None:
     assert max(heights) <= chart.figure["layout"]["yaxis"]["range"][1]
 
 
-def test_without_a_bar_the_last_close_stands_alone() -> None:
+def test_without_bars_only_the_last_close_is_drawn() -> None:
     chart = forecast_chart(answer(), [], "multi_step", DARK)
     assert chart is not None
     assert role(chart, "candles")["close"] == [100.0]

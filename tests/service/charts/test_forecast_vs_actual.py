@@ -1,4 +1,4 @@
-"""The versus figure: intervals as a band, closes inside as circles, missed ones as crosses, void ones told."""
+"""The versus figure: intervals as a band, closes inside as circles, outside as crosses, void ones marked."""
 
 from datetime import date, timedelta
 from typing import Any
@@ -29,7 +29,7 @@ def role(chart: Chart, name: str) -> dict[str, Any]:
     return found
 
 
-def test_closes_inside_and_missed_have_marks_of_their_own() -> None:
+def test_closes_inside_and_outside_have_different_marks() -> None:
     one, two, three = days(3)
     chart = drawn([Past(one, 0.01), Past(two, 0.05, inside=False), Past(three, -0.01)])
     assert (role(chart, "inside")["x"], role(chart, "missed")["x"]) == ([0, 2], [1])
@@ -41,18 +41,18 @@ def test_closes_inside_and_missed_have_marks_of_their_own() -> None:
     assert role(chart, "band80")["fill"] == "tonexty"
 
 
-def test_only_the_last_60_scored_sessions_are_shown_with_the_void_ones_among_them() -> None:
+def test_the_last_60_scored_sessions_are_shown_with_void_ones_between() -> None:
     rows = [Past(day, inside=place % 5 != 0) for place, day in enumerate(days(80))]
-    rows[70] = Past(rows[70].target, None, "void", None, reason="no bar came")
+    rows[70] = Past(rows[70].target, None, "void", None, reason="no bar of 2018-01-03")
     chart = drawn(rows)
     assert len(role(chart, "band80")["x"]) == 61
     assert chart.readout[0].text.startswith("2018-01-21")
     assert chart.caption == (
-        "49 of the last 60 closes of T are inside the 80 % interval (82 %, nominal 80 %). 1 is void without a close, "
-        "and not counted."
+        "49 of the last 60 closes of T are inside the 80 % interval (82 %, nominal 80 %). 1 is void without a "
+        "close, and not counted."
     )
     assert role(chart, "void")["x"] == [51]
-    assert chart.readout[51].text.endswith("void: no bar came")
+    assert chart.readout[51].text.endswith("void: no bar of 2018-01-03")
 
 
 def test_pending_and_superseded_ones_are_left_out() -> None:
@@ -61,14 +61,14 @@ def test_pending_and_superseded_ones_are_left_out() -> None:
     assert [row[0] for row in chart.table.rows] == ["2018-01-02"]
 
 
-def test_a_short_record_is_said() -> None:
+def test_a_short_track_record_is_reported() -> None:
     rows = [Past(day, inside=place != 0) for place, day in enumerate(days(12))]
     assert drawn(rows).caption == (
         "Not enough history yet (12 of 60 scored sessions). So far 11 of 12 closes of T are inside the 80 % interval."
     )
 
 
-def test_nothing_scored_is_a_figure_that_says_so() -> None:
+def test_without_scores_the_figure_is_empty_and_says_why() -> None:
     chart = drawn([])
     assert chart.caption == "Not enough history yet (0 of 60 scored sessions)."
     assert "no scored forecast yet" in [note["text"] for note in chart.figure["layout"]["annotations"]]
@@ -76,18 +76,18 @@ def test_nothing_scored_is_a_figure_that_says_so() -> None:
     assert chart.alt == "No forecast of T for AAPL is scored yet."
 
 
-def test_a_step_that_the_strategy_never_forecasts_is_said() -> None:
+def test_a_step_outside_the_strategy_is_reported() -> None:
     chart = versus_chart(answer(), [], "one_step", 2, LIGHT)
-    assert chart.caption == chart.alt == "The one-step strategy forecasts T alone: there is no T+1 of it."
-    assert "never forecast" in [note["text"] for note in chart.figure["layout"]["annotations"]]
+    assert chart.caption == chart.alt == "The one-step strategy forecasts T only, not T+1."
+    assert "not forecast" in [note["text"] for note in chart.figure["layout"]["annotations"]]
 
 
-def test_back_filled_forecasts_are_called_so() -> None:
+def test_backfill_forecasts_are_named_in_the_caption() -> None:
     rows = past([Past(day) for day in days(60)])
-    said = versus_chart(answer(Made(mode="backfill")), rows, "multi_step", 1, LIGHT).caption
-    assert said.endswith("(100 %, nominal 80 %). Measured on backfill forecasts.")
+    caption = versus_chart(answer(Made(mode="backfill")), rows, "multi_step", 1, LIGHT).caption
+    assert caption.endswith("(100 %, nominal 80 %). Measured on backfill forecasts.")
 
 
-def test_the_text_alternative_names_what_was_missed() -> None:
+def test_the_text_alternative_lists_sessions_outside() -> None:
     one, two = days(2)
     assert "1 inside, 1 outside (2018-01-03), 0 void." in drawn([Past(one), Past(two, 0.05, inside=False)]).alt

@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Formatted numbers."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def test_a_price_has_the_decimals_of_its_currency_and_scale(
 
 
 @pytest.mark.parametrize(("change", "expected"), CHANGES)
-def test_below_rounding_a_change_is_nothing(change: float, expected: str) -> None:
+def test_a_change_below_rounding_is_zero(change: float, expected: str) -> None:
     assert change_text(change) == expected
 
 
@@ -24,13 +24,13 @@ def test_a_zero_has_no_sign() -> None:
     assert price_text(-1.5, 2) == "−1.50"
 
 
-def test_losing_is_said_as_plainly_as_winning() -> None:
+def test_better_and_worse_are_described_alike() -> None:
     assert better_or_worse(0.014, True) == "1.4 % better"
     assert better_or_worse(-0.023, True) == "2.3 % worse"
     assert better_or_worse(0.0001, True) == "no better (0.0 %)"
 
 
-def test_what_may_be_chance_is_neither_better_nor_worse() -> None:
+def test_an_insignificant_skill_is_neither_better_nor_worse() -> None:
     assert better_or_worse(0.014, False) == "+1.4 %"
     assert better_or_worse(-0.023, False) == "−2.3 %"
     assert better_or_worse(-0.0001, False) == "no better (0.0 %)"

@@ -1,4 +1,4 @@
-"""The skill figure: each forecaster beside the random walk, losing as visible as winning, coverage beside nominal."""
+"""The skill figure: forecasters vs the random walk, losses as visible as gains, measured vs nominal coverage."""
 
 from typing import Any
 
@@ -40,28 +40,28 @@ def test_ratios_are_drawn_by_step_and_the_random_walk_is_the_line() -> None:
     assert found["served"]["meta"]["n"] == [252, 200]
 
 
-def test_only_what_is_significant_from_chance_is_filled() -> None:
+def test_only_significant_marks_are_filled() -> None:
     found = ratios(drawn(MIXED))
     assert found["served"]["marker"]["symbol"] == ["circle", "circle-open"]
     assert found["lstm"]["marker"]["symbol"] == ["square"]
 
 
-def test_worse_has_as_much_room_as_better() -> None:
+def test_the_ratio_axis_is_symmetric() -> None:
     layout = drawn(MIXED).figure["layout"]
     assert layout["yaxis"]["range"] == pytest.approx([0.935, 1.065])  # 1.3 times the farthest, 1.05, on both sides
-    said = [note["text"] for note in layout["annotations"]]
-    assert "worse than the random walk ▲" in said
-    assert "better than the random walk ▼" in said
+    notes = [note["text"] for note in layout["annotations"]]
+    assert "worse than the random walk ▲" in notes
+    assert "better than the random walk ▼" in notes
 
 
-def test_measured_coverage_stands_beside_nominal() -> None:
+def test_measured_and_nominal_coverage_are_drawn() -> None:
     markers = {t["meta"]["level"]: t for t in drawn(MIXED).figure["data"] if t["meta"]["role"] == "coverage"}
-    assert markers[80]["y"] == pytest.approx([77.0, 77.0])  # the third step has 40 sessions only
+    assert markers[80]["y"] == pytest.approx([77.0, 77.0])  # the third step has only 40 sessions
     lines = {t["meta"]["level"]: t["y"] for t in drawn(MIXED).figure["data"] if t["meta"]["role"] == "nominal"}
     assert lines == {50: [50, 50], 80: [80, 80], 95: [95, 95]}
 
 
-def test_the_caption_says_who_lost_and_how_surely() -> None:
+def test_the_caption_has_ratios_with_n_and_p() -> None:
     assert drawn(MIXED).caption == (
         "On n = 200 scored sessions up to 2018-06-01, published forecasts vs the random walk: 2.0 % better "
         "at T (p 0.04) and −5.0 % at T+1 (p 0.3, not significant). The 80 % interval contained 77 % of the closes of "
@@ -69,15 +69,15 @@ def test_the_caption_says_who_lost_and_how_surely() -> None:
     )
 
 
-def test_without_a_p_a_difference_may_be_chance() -> None:
+def test_a_difference_without_p_is_not_significant() -> None:
     chart = drawn([record("served", 1, 0.02, p=None)])
     assert chart.table.rows[0][3:6] == ("+2.0 %, not significant", 252, None)
     assert "+2.0 % at T (no p, not significant)" in chart.caption
 
 
 def test_the_random_walk_served_is_named() -> None:
-    said = drawn([record("served", 1, 0.0, p=None)]).caption
-    assert said.startswith("Published forecasts up to 2018-06-01 are from the random walk itself (n = 252).")
+    caption = drawn([record("served", 1, 0.0, p=None)]).caption
+    assert caption.startswith("Published forecasts up to 2018-06-01 are from the random walk itself (n = 252).")
 
 
 def test_a_short_record_has_no_figures() -> None:

@@ -1,4 +1,4 @@
-"""What is shown while the service works: a table for a person, JSON lines for a collector."""
+"""Output of the running service: tables on a terminal, JSON lines for a collector."""
 
 import io
 import json
@@ -41,14 +41,14 @@ def shown(thing: Any) -> str:
     return text
 
 
-def test_the_table_has_every_step_with_its_session_interval_and_who_served() -> None:
+def test_the_table_has_session_interval_and_forecaster_of_every_step() -> None:
     text = shown(forecast_table(edition()))
     assert "Edition 7 - XNYS, as of 2018-12-20, issued 2018-12-20 22:30Z" in text
     for words in ("T  2018-12-21", "T+1  2018-12-24", "T+2  2018-12-26", "103.00  [95.00 .. 105.00]", "random_walk"):
         assert words in text
 
 
-def test_a_long_edition_shows_twelve_symbols_and_says_how_many_more() -> None:
+def test_a_long_edition_shows_twelve_symbols_and_the_number_of_others() -> None:
     text = shown(forecast_table(edition(15)))
     assert "S11" in text
     assert "S12" not in text
@@ -57,7 +57,7 @@ def test_a_long_edition_shows_twelve_symbols_and_says_how_many_more() -> None:
 
 @pytest.fixture
 def lines() -> Iterator[io.StringIO]:
-    """The log's lines; the logging of other tests is put back."""
+    """Capture the log's lines; restores the logging of other tests."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     stream = io.StringIO()
@@ -72,7 +72,7 @@ def test_log_lines_are_json_with_the_figures(lines: io.StringIO) -> None:
     log.edition(edition())
     log.scores(ScoreSummary("XNYS", date(2018, 12, 20), 4, 3, 0))
     log.run_ended(Run(1, "pull", "XNYS", AT, date(2018, 12, 20), 0, 1, 1), "failed", {"ok": 1}, "no symbol")
-    log.notice("standing by", ["A"])
+    log.notice("on standby", ["A"])
     found = [json.loads(line) for line in lines.getvalue().splitlines()]
     assert [entry["event"] for entry in found] == ["edition", "scored", "run", "notice"]
     assert [each["point"] for each in found[0]["steps"]] == [101.0, 102.0, 103.0, 101.0]
@@ -86,7 +86,7 @@ def test_progress_is_logged_at_each_quarter(lines: io.StringIO) -> None:
     assert [json.loads(line)["fraction"] for line in lines.getvalue().splitlines()] == [0.0, 0.25, 0.5, 0.75, 1.0]
 
 
-def test_the_terminal_tells_trouble_and_market_time(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_terminal_shows_errors_and_market_time(capsys: pytest.CaptureFixture[str]) -> None:
     terminal = TerminalReporter()
     run = Run(1, "forecast", "XNYS", AT, date(2018, 12, 20), 0, 1, 1)
     terminal.run_ended(run, "failed", {}, "no symbol could be pulled")

@@ -14,7 +14,7 @@ def counters(database: Database) -> dict[str, int]:
         }
 
 
-def test_each_change_raises_the_one_counter_and_each_symbol_once(database: Database) -> None:
+def test_each_change_raises_the_global_counter_and_each_symbols_once(database: Database) -> None:
     with database.transaction() as connection:
         raise_changes(connection, ["AAA", "BBB", "AAA"])
     with database.transaction() as connection:
@@ -23,7 +23,7 @@ def test_each_change_raises_the_one_counter_and_each_symbol_once(database: Datab
     assert counters(database) == {"": 3, "AAA": 1, "BBB": 2}
 
 
-def test_what_is_undone_raises_nothing(database: Database) -> None:
+def test_a_rolled_back_change_raises_nothing(database: Database) -> None:
     with database.engine.connect() as connection:
         raise_changes(connection, ["AAA"])
         connection.rollback()

@@ -1,4 +1,4 @@
-"""A database carried from one kind to the other and back: every value, the chain, the ids that come next."""
+"""A database copied from one kind to the other and back: every value, the hash chain, the next ids."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -27,14 +27,14 @@ AT = datetime(2024, 1, 31, 22, 30, 0, 123456, tzinfo=UTC)
 
 @pytest.fixture
 def filled(database: Database, tmp_path: Path) -> Database:
-    """Editions with their forecasts, a score, bars, and rows with every kind of awkward value."""
+    """Editions with their forecasts, a score, bars, and rows with special values."""
     desk = open_desk(database, tmp_path)
     desk.add(History("AAA", date(2018, 5, 31), random_closes(300, 1)))
     desk.add_walk(Strategy.MULTI_STEP)
     for day in (30, 31):
-        said = Said("AAA", date(2018, 5, day), (date(2018, 6, 1),), 1, quantiles=QUANTILES)
+        forecast = Said("AAA", date(2018, 5, day), (date(2018, 6, 1),), 1, quantiles=QUANTILES)
         with database.transaction() as connection:
-            publish(connection, draft_of(said), AT, AT)
+            publish(connection, draft_of(forecast), AT, AT)
     detail = {"b": [1e16, 1e-9, 0.1, -0.0, None], "a": "ü\n€"}
     with database.transaction() as connection:
         for place in range(150):
@@ -78,7 +78,7 @@ def counts(database: Database) -> dict[str, int]:
         }
 
 
-def test_everything_arrives_and_the_next_ids_follow(filled: Database, target: Database) -> None:
+def test_every_row_is_copied_and_the_next_ids_follow(filled: Database, target: Database) -> None:
     copied = copy_database(filled, target, verify, nothing)
     assert counts(target) == counts(filled) == {name: found.rows for name, found in copied.items()}
     assert (copied["editions"].rows, copied["bars"].rows, copied["audit"].rows) == (2, 300, 150)
@@ -94,7 +94,7 @@ def test_everything_arrives_and_the_next_ids_follow(filled: Database, target: Da
         assert connection.execute(insert(audit).values(values).returning(audit.c.id)).scalar_one() == 151
 
 
-def test_and_back_again(filled: Database, target: Database, tmp_path: Path) -> None:
+def test_a_copy_of_a_copy_equals_the_original(filled: Database, target: Database, tmp_path: Path) -> None:
     there = copy_database(filled, target, verify, nothing)
     back = Database(f"sqlite:///{tmp_path / 'back.db'}")
     assert copy_database(target, back, verify, nothing) == there
@@ -102,7 +102,7 @@ def test_and_back_again(filled: Database, target: Database, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the target is what differs
-def test_a_target_with_rows_is_refused_and_untouched(filled: Database, target: Database) -> None:
+def test_a_target_with_rows_is_refused_and_unchanged(filled: Database, target: Database) -> None:
     with target.transaction() as connection:
         values = {"at": AT, "actor": "me", "action": "x", "subject": "y", "detail": {}}
         connection.execute(insert(audit).values(values))
@@ -113,7 +113,7 @@ def test_a_target_with_rows_is_refused_and_untouched(filled: Database, target: D
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the target is what differs
 @pytest.mark.parametrize("fault", ["trigger", "check", "artifacts"])
-def test_what_goes_wrong_undoes_all(filled: Database, target: Database, fault: str) -> None:
+def test_an_error_rolls_the_whole_copy_back(filled: Database, target: Database, fault: str) -> None:
     def cannot() -> None:
         raise DatabaseError("no room for the models")
 
@@ -131,7 +131,7 @@ def test_what_goes_wrong_undoes_all(filled: Database, target: Database, fault: s
 
 
 def _lose_a_row(database: Database) -> None:
-    """A database that drops one of the rows without a word."""
+    """Make a database drop one of the rows silently."""
     with database.transaction() as connection:
         if database.is_sqlite:
             connection.exec_driver_sql(
@@ -152,7 +152,7 @@ def test_a_source_of_another_version_is_refused(database: Database, target: Data
         copy_database(database, target, verify, nothing)
 
 
-def test_one_altered_figure_alters_the_hash(filled: Database) -> None:
+def test_one_changed_value_changes_the_hash(filled: Database) -> None:
     with filled.transaction() as connection:
         before = digest(connection, audit)
         connection.exec_driver_sql("UPDATE audit SET subject = 'x' WHERE id = 3")

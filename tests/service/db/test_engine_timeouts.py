@@ -1,4 +1,4 @@
-"""How long a PostgreSQL server that vanished may keep a caller waiting."""
+"""Timeouts of a connection to a PostgreSQL server that stopped answering."""
 
 from collections.abc import Iterator
 
@@ -16,18 +16,22 @@ def url(postgres_server: PostgresServer) -> Iterator[str]:
         yield found
 
 
-def test_a_connection_knows_when_to_give_a_silent_server_up(url: str) -> None:
+def test_a_connection_has_timeouts(url: str) -> None:
     engine = make_engine(url)
     with engine.connect() as connection:
-        told = connection.connection.driver_connection.info.get_parameters()
+        parameters = connection.connection.driver_connection.info.get_parameters()
         assert connection.execute(text("SELECT 1")).scalar_one() == 1
     engine.dispose()
-    assert (told["connect_timeout"], told["keepalives_idle"], told["tcp_user_timeout"]) == ("10", "15", "30000")
+    assert (parameters["connect_timeout"], parameters["keepalives_idle"], parameters["tcp_user_timeout"]) == (
+        "10",
+        "15",
+        "30000",
+    )
 
 
-def test_what_the_url_says_goes_first(url: str) -> None:
+def test_options_of_the_url_have_precedence(url: str) -> None:
     engine = make_engine(f"{url}{'&' if '?' in url else '?'}connect_timeout=3")
     with engine.connect() as connection:
-        told = connection.connection.driver_connection.info.get_parameters()
+        parameters = connection.connection.driver_connection.info.get_parameters()
     engine.dispose()
-    assert told["connect_timeout"] == "3"
+    assert parameters["connect_timeout"] == "3"

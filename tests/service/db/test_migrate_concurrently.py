@@ -1,4 +1,4 @@
-"""Setting a fresh database up from several processes at once: they take turns, and each of them succeeds."""
+"""Several processes that migrate a new database concurrently: they wait for each other, and all succeed."""
 
 import threading
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from tests.support.postgres import PostgresServer
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def fresh_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """URL of a database that no migration has touched."""
+    """URL of a database without tables."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'fresh.db'}"
         return
@@ -27,7 +27,7 @@ def fresh_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield url
 
 
-def test_processes_that_upgrade_at_once_all_succeed(fresh_url: str, tmp_path: Path) -> None:
+def test_concurrent_upgrades_of_processes_all_succeed(fresh_url: str, tmp_path: Path) -> None:
     line = CommandLine(tmp_path, {"DATABASE_URL": fresh_url, "SYMBOLS": "AAPL,IBM"})
     with ThreadPoolExecutor(3) as pool:
         answers = list(pool.map(lambda _: line.run("db", "upgrade"), range(3)))
@@ -41,9 +41,9 @@ def test_processes_that_upgrade_at_once_all_succeed(fresh_url: str, tmp_path: Pa
     database.close()
 
 
-def test_threads_that_upgrade_at_once_all_succeed(fresh_url: str) -> None:
+def test_concurrent_upgrades_of_threads_all_succeed(fresh_url: str) -> None:
     databases = [Database(fresh_url) for _ in range(4)]
-    for database in databases:  # opened one after the other: what takes turns is the migration
+    for database in databases:  # opened one after the other: only the migrations wait for each other
         with database.engine.connect():
             pass
     together = threading.Barrier(len(databases))
@@ -60,7 +60,7 @@ def test_threads_that_upgrade_at_once_all_succeed(fresh_url: str) -> None:
         database.close()
 
 
-def test_an_upgrade_waits_for_whoever_sets_the_database_up(fresh_url: str) -> None:
+def test_an_upgrade_waits_for_a_running_one(fresh_url: str) -> None:
     first, second = Database(fresh_url), Database(fresh_url)
     upgrading = threading.Thread(target=upgrade, args=(second,))
     with first.transaction() as connection:

@@ -1,4 +1,4 @@
-"""What a database says that is full, read-only or of another version, and that nothing of a step is then written."""
+"""Messages of a full or read-only database, or one of another version; nothing of a step is then written."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=Tr
 
 
 def write(database: Database, lines: int) -> None:
-    """Some lines of a kilobyte each, in one transaction."""
+    """Write some rows of a kilobyte each, in one transaction."""
     line = {"at": AT, "actor": "test", "action": "write", "subject": "disk", "detail": {"why": "z" * 1000}}
     with database.transaction() as connection:
         for _ in range(lines):
@@ -45,9 +45,9 @@ def count(database: Database) -> int:
 
 
 @SQLITE
-def test_a_full_database_undoes_the_whole_step_and_takes_the_next(database: Database) -> None:
+def test_a_full_database_rolls_the_step_back_and_accepts_the_next(database: Database) -> None:
     write(database, 3)
-    with database.engine.connect() as connection:  # the pool hands the same connection out again
+    with database.engine.connect() as connection:  # the pool reuses the connection
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         connection.exec_driver_sql(f"PRAGMA max_page_count={pages + 4}")
     with pytest.raises(FAULTS) as caught:
@@ -60,7 +60,7 @@ def test_a_full_database_undoes_the_whole_step_and_takes_the_next(database: Data
     assert count(database) == 103
 
 
-def test_a_file_size_limit_is_told_in_one_sentence_by_a_real_command(tmp_path: Path) -> None:
+def test_a_file_size_limit_is_one_sentence_of_a_real_command(tmp_path: Path) -> None:
     code = (
         "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536)); from service.cli import main; main()"
@@ -78,7 +78,7 @@ def test_a_file_size_limit_is_told_in_one_sentence_by_a_real_command(tmp_path: P
 
 
 @SQLITE
-def test_a_read_only_database_is_read_and_not_written(database: Database, tmp_path: Path) -> None:
+def test_a_read_only_database_can_only_be_read(database: Database, tmp_path: Path) -> None:
     write(database, 2)
     database.close()
     shared = Database(f"sqlite:///file:{tmp_path / 'test.db'}?mode=ro&uri=true")
@@ -91,7 +91,7 @@ def test_a_read_only_database_is_read_and_not_written(database: Database, tmp_pa
 
 
 @POSTGRESQL
-def test_a_postgresql_that_turns_read_only_is_a_fault_that_passes(database: Database) -> None:
+def test_a_read_only_postgresql_is_a_temporary_fault(database: Database) -> None:
     write(database, 2)
     name = database.engine.url.database
     with database.transaction() as connection:
@@ -113,7 +113,7 @@ def test_a_postgresql_that_turns_read_only_is_a_fault_that_passes(database: Data
 
 @pytest.fixture
 def newer(database: Database) -> Iterator[Database]:
-    """A database that a later version has migrated."""
+    """A database that a newer version has migrated."""
     with database.transaction() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9001'"))
     yield database
@@ -121,7 +121,7 @@ def newer(database: Database) -> Iterator[Database]:
         connection.execute(text("UPDATE alembic_version SET version_num = :head"), {"head": HEAD})
 
 
-def test_a_database_of_a_newer_version_is_left_alone_by_every_part(newer: Database, tmp_path: Path) -> None:
+def test_every_part_refuses_a_database_of_a_newer_version(newer: Database, tmp_path: Path) -> None:
     words = f"is at migration 9001, this version knows up to {HEAD}; install the newer Tplus again"
     with pytest.raises(DatabaseError, match=words):
         upgrade(newer)
@@ -132,10 +132,10 @@ def test_a_database_of_a_newer_version_is_left_alone_by_every_part(newer: Databa
     assert answer.status_code == 503
     assert answer.headers["content-type"] == "application/problem+json"
     assert words in answer.json()["detail"]
-    assert "db upgrade" not in answer.json()["detail"]  # it would be refused
+    assert "db upgrade" not in answer.json()["detail"]  # a newer version is refused
 
 
-def test_an_older_or_empty_database_names_the_command_that_mends_it(database: Database) -> None:
+def test_the_error_of_an_older_or_empty_database_names_the_command(database: Database) -> None:
     with database.transaction() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '1001'"))
     with database.reading() as connection, pytest.raises(DatabaseError, match=r"at migration 1001.*`tplus db upgrade`"):
@@ -151,7 +151,7 @@ def test_an_older_or_empty_database_names_the_command_that_mends_it(database: Da
 
 
 @POSTGRESQL
-def test_a_connection_that_was_ended_is_not_taken_for_an_empty_database(database: Database) -> None:
+def test_a_closed_connection_does_not_count_as_an_empty_database(database: Database) -> None:
     with database.engine.connect() as connection:
         process = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
         with database.transaction() as other:
@@ -173,13 +173,13 @@ def claimed(database: Database, me: str, now: datetime) -> bool:
         return run is not None
 
 
-def test_a_dead_schedulers_leases_end_in_one_lease_though_the_clock_went_back_an_hour(database: Database) -> None:
+def test_leases_of_a_dead_scheduler_expire_in_one_lease_after_the_clock_moved_back(database: Database) -> None:
     with database.transaction() as connection:
         plan(connection, [PlannedRun("pull", "XNYS", AT, AT.date())])
     assert take(database, "dead", NOON)
     assert claimed(database, "dead", NOON)
     hour_before = NOON - timedelta(hours=1)
-    assert not take(database, "heir", hour_before)  # the other may yet live: it has a lease's time to show it
+    assert not take(database, "heir", hour_before)  # the other may be alive: it has one lease to send a heartbeat
     assert not claimed(database, "heir", hour_before)
     assert not take(database, "heir", hour_before + LEASE - timedelta(seconds=1))
     assert take(database, "heir", hour_before + LEASE)
@@ -188,7 +188,7 @@ def test_a_dead_schedulers_leases_end_in_one_lease_though_the_clock_went_back_an
         assert connection.execute(select(runs.c.owner, runs.c.attempt, runs.c.token)).one() == ("heir", 2, 2)
 
 
-def test_a_living_scheduler_keeps_its_lead_and_its_token_when_the_clock_goes_back(database: Database) -> None:
+def test_a_running_scheduler_keeps_lead_and_token_after_the_clock_moved_back(database: Database) -> None:
     assert take(database, "mine", NOON)
     hour_before = NOON - timedelta(hours=1)
     assert not take(database, "other", hour_before)

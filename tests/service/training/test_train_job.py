@@ -89,7 +89,7 @@ class TrainedOnce(InProcess):
         """Train, or copy what was trained."""
         assert isinstance(request, tuple)
         keys = [
-            (one.config.hash(), panel_hash(one.panel, one.cut_at), str(one.cut_at), one.on_trial, one.predecessor)
+            (one.config.hash(), panel_hash(one.panel, one.cut_at), str(one.cut_at), one.with_evidence, one.predecessor)
             for one in request
         ]
         if any(key not in self.known for key in keys):
@@ -139,7 +139,7 @@ def test_a_network_is_trained_judged_and_decided_on(desk: Desk, monkeypatch: pyt
         assert forecaster.config.hash() == network.config_hash
     assert len(desk.rows(model_decisions)) == 4
     asked = desk.rows(config_approvals)
-    assert [(row.kind, row.attempt, row.accepted, row.sessions) for row in asked] == [("asked", 1, False, 252)] * 2
+    assert [(row.kind, row.attempt, row.accepted, row.sessions) for row in asked] == [("attempt", 1, False, 252)] * 2
     assert {row.config_hash for row in asked} == {
         row.config_hash for (_, name), row in stored.items() if name == "lstm"
     }
@@ -149,7 +149,7 @@ def test_a_network_is_trained_judged_and_decided_on(desk: Desk, monkeypatch: pyt
 
     # A refused recipe is not tried again the next week.
     train(desk.context, desk.run("train", LAST, "equity", sequence=1))
-    last = [request.on_trial for request in desk.worker.requests[-1] if request.config.forecaster == "lstm"]
+    last = [request.with_evidence for request in desk.worker.requests[-1] if request.config.forecaster == "lstm"]
     assert last == [False, False]
     assert len(desk.rows(config_approvals)) == 2
     newest = desk.rows(model_versions, forecaster="lstm")[-1]
@@ -175,7 +175,7 @@ def test_who_serves_and_loses_live_is_sent_back_though_its_recipe_is_no_longer_t
         record_attempt(connection, key, folds, evaluate_config(folds, 1), Recorded(NOON, NOON, None))
     monkeypatch.setattr("service.training.promotion.gate.live_evidence", lambda *_: evidence(-0.5, 126))
     trained(desk)
-    assert [row.kind for row in desk.rows(config_approvals)] == ["asked", "live"]
+    assert [row.kind for row in desk.rows(config_approvals)] == ["attempt", "live"]
     assert ("one_step", "random_walk", "champion") in versions(desk)
     assert ("one_step", "lstm", "challenger") in versions(desk)
     told = [sentence for _, strategy, sentence in desk.reporter.decisions if strategy == "one_step"]

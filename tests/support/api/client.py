@@ -1,4 +1,4 @@
-"""The test client, imported once: Starlette warns at its import that it would rather have a successor of httpx."""
+"""The test client, imported in one place: Starlette warns at its import about httpx."""
 
 import warnings
 

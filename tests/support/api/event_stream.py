@@ -15,12 +15,12 @@ from fastapi import FastAPI
 from service.app import SHUTDOWN_SECONDS, Server, bind
 
 LIMIT = 20.0
-"""Real seconds after which what was waited for is taken not to come."""
+"""Real seconds after which a wait fails."""
 
 
 @dataclass(frozen=True)
 class Told:
-    """One event as it came."""
+    """One received event."""
 
     kind: str
     data: Any
@@ -38,7 +38,7 @@ class EventStream:
         self._lines = response.iter_lines()
 
     def next(self) -> Told:
-        """The next event; comments and the time to retry are kept aside."""
+        """Return the next event; comments and the retry time are stored apart."""
         fields: dict[str, str] = {}
         for line in self._lines:
             if line.startswith(":"):
@@ -53,19 +53,19 @@ class EventStream:
                 fields = {}
         raise EOFError("the stream ended")
 
-    def first(self, kind: str, **wanted: Any) -> Told:
-        """The next event of a kind whose document holds some values; others before it are passed over."""
+    def first(self, kind: str, **values: Any) -> Told:
+        """Return the next event of a kind with some values in its document; others are skipped."""
         deadline = time.monotonic() + LIMIT
         while time.monotonic() < deadline:
-            told = self.next()
-            if told.kind == kind and wanted.items() <= told.data.items():
-                return told
-        raise AssertionError(f"no {kind} with {wanted} came within {LIMIT:g} s")
+            event = self.next()
+            if event.kind == kind and values.items() <= event.data.items():
+                return event
+        raise AssertionError(f"no {kind} with {values} came within {LIMIT:g} s")
 
 
 @contextmanager
 def listening(url: str, last_seen: int | str | None = None) -> Iterator[EventStream]:
-    """An open stream; reading from it fails after `LIMIT` seconds of silence."""
+    """Open a stream; reading fails after `LIMIT` seconds without data."""
     headers = {} if last_seen is None else {"Last-Event-ID": str(last_seen)}
     with httpx.stream("GET", f"{url}/v1/events", headers=headers, timeout=LIMIT) as response:
         yield EventStream(response)
@@ -73,7 +73,7 @@ def listening(url: str, last_seen: int | str | None = None) -> Iterator[EventStr
 
 @contextmanager
 def served(app: FastAPI) -> Iterator[str]:
-    """The application behind a real server on loopback: its address."""
+    """Serve the application on loopback; yields its address."""
     with bind("127.0.0.1", 0) as listener:
         config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=SHUTDOWN_SECONDS)
         server = Server(config)

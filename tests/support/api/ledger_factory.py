@@ -1,4 +1,4 @@
-"""A small filled database for the API's tests, written row by row so that every figure is known."""
+"""A small database for the API's tests, written row by row with known figures."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ LSTM, WALK, WALK_ONE, LSTM_ONE = 1, 2, 3, 4
 """Model versions: multi-step champion and walk, one-step champion (the walk) and challenger."""
 
 SHAPE = (-0.06, -0.04, -0.02, 0.01, 0.02, 0.04, 0.06)
-"""Quantiles of the LSTM at step 1; step k has k times as much."""
+"""Quantiles of the LSTM at step 1; those of step k are k times as large."""
 
 WALK_SHAPE = (-0.05, -0.03, -0.01, 0.0, 0.01, 0.03, 0.05)
 
@@ -45,13 +45,13 @@ MAY_WEEKDAYS = [
 
 
 def at(day: date, hour: int, minute: int = 0) -> datetime:
-    """An instant of a day, UTC."""
+    """Return an instant of a day, UTC."""
     return datetime(day.year, day.month, day.day, hour, minute, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class Publish:
-    """One edition with the forecasts of some symbols."""
+    """Write one edition with the forecasts of some symbols."""
 
     number: int
     as_of: date
@@ -106,8 +106,8 @@ def add_version(connection: Connection, version_id: int, forecaster: str, strate
             id=version_id, group="equity", strategy=strategy, forecaster=forecaster, lookback=5,
             horizon=3 if strategy == "multi_step" else 1, trained_at=at(THURSDAY, 0), recorded_at=NOW,
             train_first=date(2010, 1, 4), train_last=date(2017, 1, 3), data_hash="d", seeds=[0, 1, 2],
-            specs={"units": 48}, config_hash=f"recipe-{version_id}", metrics=metrics if network else {},
-            artifact=f"folder-{version_id}", sha256="s", status=status, reason="tried on the judging span",
+            specs={"units": 48}, config_hash=f"config-{version_id}", metrics=metrics if network else {},
+            artifact=f"folder-{version_id}", sha256="s", status=status, reason="compared on the test span",
         )
     )  # fmt: skip
 
@@ -199,7 +199,7 @@ def add_run(connection: Connection, run_id: int, job: str, outcomes: dict[str, t
 
 
 def fill(database: Database) -> None:
-    """AAPL with forecasts as of Thursday and Friday, IBM and BTC-USD as of Friday, MSFT still too short."""
+    """Write forecasts of AAPL as of Thursday and Friday, of IBM and BTC-USD as of Friday; MSFT has too few bars."""
     with database.transaction() as connection:
         add_stamp(connection)
         for symbol in ("AAPL", "IBM", "MSFT"):

@@ -1,4 +1,4 @@
-"""The real browser as the page's tests use it: found or refused, started bare, and watched."""
+"""The real browser of the page's tests: found, started with an empty profile, and checked for errors."""
 
 import os
 from collections.abc import Iterator
@@ -16,10 +16,10 @@ WIDE, NARROW = (1440, 1000), (390, 844)
 
 
 def browser_path() -> str:
-    """Path of this machine's browser; skips the test where there is none, and fails it where CI=true."""
+    """Return the path of this machine's browser; without one the test is skipped, and fails with CI=true."""
     path = find_browser(os.environ.get(VARIABLE, ""))
     if path is None:
-        sentence = f"no Chromium here; install chromium, or set {VARIABLE} to the path of one"
+        sentence = f"no Chromium found; install chromium, or set {VARIABLE} to the path of one"
         if os.environ.get("CI") == "true":
             pytest.fail(sentence)
         pytest.skip(sentence)
@@ -28,7 +28,7 @@ def browser_path() -> str:
 
 @contextmanager
 def open_browser() -> Iterator[Browser]:
-    """A fresh browser with an empty profile; skips or fails the test where there is none, see `browser_path`."""
+    """Open a browser with an empty profile; without one the test is skipped or fails, see `browser_path`."""
     path = browser_path()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=flags(), headless=True)
@@ -40,7 +40,7 @@ def open_browser() -> Iterator[Browser]:
 
 @dataclass(frozen=True)
 class View:
-    """How a page is looked at."""
+    """Window size and theme of a page."""
 
     size: tuple[int, int] = WIDE
     theme: Literal["light", "dark"] = "light"
@@ -48,14 +48,14 @@ class View:
 
 @dataclass
 class Watched:
-    """A page of one server, and everything that went wrong in it.
+    """A page of one server, and its errors.
 
     Attributes:
-        page: The page; whatever it asks of another address is refused and kept in `elsewhere`.
+        page: The page; requests to other addresses are refused and recorded in `elsewhere`.
         url: The server's address.
         failures: Page errors and errors on the console, violations of the policy among them.
         elsewhere: Addresses off the server.
-        expected: Parts of messages that this test brings about by itself.
+        expected: Parts of messages that the test expects.
     """
 
     page: Page
@@ -65,7 +65,7 @@ class Watched:
     expected: list[str] = field(default_factory=list)
 
     def watch(self) -> None:
-        """Begin to listen."""
+        """Start to record errors."""
         self.page.on("pageerror", lambda error: self.failures.append(f"page error: {error}"))
         self.page.on("console", self._hear)
         self.page.route(lambda address: not address.startswith((f"{self.url}/", "data:", "blob:")), self._refuse)
@@ -76,7 +76,7 @@ class Watched:
         return self.page
 
     def assert_clean(self) -> None:
-        """Nothing went wrong that was not expected."""
+        """Assert that there was no unexpected error."""
         unexpected = [each for each in self.failures if not any(part in each for part in self.expected)]
         assert unexpected == [], unexpected
         assert self.elsewhere == [], self.elsewhere
@@ -92,7 +92,7 @@ class Watched:
 
 @contextmanager
 def look(browser: Browser, url: str, view: View | None = None) -> Iterator[Watched]:
-    """A page of its own, in a context of its own; when the block ends it must have been clean."""
+    """Open a page in its own context; at the end of the block it must be without unexpected errors."""
     seen = view or View()
     width, height = seen.size
     with browser.new_context(

@@ -1,4 +1,4 @@
-"""Reading the page in a test: what is drawn, where things stand, what a reader of the screen is told."""
+"""Reads the page in a test: traces, positions, and accessibility."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,7 @@ _OUTSIDE = """() => {
   };
   return [...document.body.querySelectorAll('*')].filter((node) => {
     const box = node.getBoundingClientRect();
-    const isAway = box.right <= 0 || box.bottom <= 0; // parked on purpose: the skip link, Plotly's own measuring stick
+    const isAway = box.right <= 0 || box.bottom <= 0; // off screen on purpose: the skip link, Plotly's text measurement
     return box.width > 1 && box.height > 1 && !isAway && shown(node) && !inside(node)
       && (box.right > width + 1 || box.left < -1);
   }).map((node) => `${node.tagName}#${node.id}.${node.className}`).slice(0, 10); }"""
@@ -51,7 +51,7 @@ WATCH_SHIFTS = """window.shifts = []; new PerformanceObserver((list) => {
 
 @dataclass(frozen=True)
 class Trace:
-    """One trace as Plotly holds it after drawing."""
+    """One trace of Plotly after drawing."""
 
     role: str | None
     part: str | None
@@ -60,36 +60,36 @@ class Trace:
 
 
 def drawn(page: Page, symbol: str, as_of: str = "") -> None:
-    """Wait until a symbol's chart is drawn; how fast that is, benchmarks/speed/page.py measures."""
+    """Wait until a symbol's chart is drawn; benchmarks/speed/page.py measures how long that takes."""
     expect(page.locator(f'#chart[data-drawn^="{symbol}/{as_of}"]')).to_be_visible(timeout=DRAWN_MS)
 
 
 def traces(page: Page) -> list[Trace]:
-    """Every trace of the main chart."""
+    """Return every trace of the main chart."""
     return [Trace(each["role"], each["part"], each["x"], each["y"]) for each in page.evaluate(_TRACES)]
 
 
 def trace(page: Page, role: str, part: str | None = None) -> Trace:
-    """The one trace of a role."""
+    """Return the only trace of a role."""
     found = [each for each in traces(page) if each.role == role and (part is None or each.part == part)]
     assert len(found) == 1, f"{len(found)} traces have the role {role}"
     return found[0]
 
 
 def fill_box(page: Page, role: str) -> dict[str, float]:
-    """Box of a band as painted, in pixels of the window."""
+    """Return the box of a painted band, in pixels of the window."""
     box: dict[str, float] = page.evaluate(_FILL, role)
     return box
 
 
 def violations(page: Page) -> list[str]:
-    """What axe-core objects to, with the first places."""
+    """Return the violations that axe-core finds, with their first elements."""
     found = Axe().run(page).response["violations"]
     return [f"{each['id']}: {[node['target'] for node in each['nodes'][:3]]}" for each in found]
 
 
 def assert_nothing_clips(page: Page) -> None:
-    """Nothing reaches over the window's edge, and no text is cut off."""
+    """Assert that nothing overflows the window and no text is cut off."""
     wide = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
     assert wide[0] <= wide[1], wide
     for found in (page.evaluate(_OUTSIDE), page.evaluate(_CLIPPED)):
@@ -97,11 +97,11 @@ def assert_nothing_clips(page: Page) -> None:
 
 
 def shifted(page: Page) -> float:
-    """Sum of the layout shifts since `WATCH_SHIFTS` began, those right after an input left out."""
+    """Return the sum of the layout shifts since `WATCH_SHIFTS`, without those right after an input."""
     entries = page.evaluate("window.shifts")
     return sum(value for value, after_input, _ in entries if not after_input)
 
 
 def picture(page: Page, folder: Path, name: str) -> None:
-    """Keep a picture of the whole page."""
+    """Save a picture of the whole page."""
     page.screenshot(path=folder / f"{name}.png", full_page=True, animations="disabled")

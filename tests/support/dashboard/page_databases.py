@@ -1,4 +1,4 @@
-"""Databases for the page's tests: one replayed by the real scheduler, and copies of it brought into each state."""
+"""Databases for the page's tests: one replayed by the real scheduler, and a copy in each state."""
 
 import shutil
 from collections.abc import Callable, Mapping
@@ -36,7 +36,7 @@ LATECOMERS = ("7203.T", "EURUSD=X", "NEWCO", "NOSUCH", "SHEL.L")
 
 
 def make_source() -> RecordedWalks:
-    """The recorded market of these tests: three currencies, a split, a dividend, a halt."""
+    """Return the recorded market of these tests: three currencies, a split, a dividend, a halt."""
     halted = frozenset(HALT + timedelta(days=n) for n in range(60))
     walks = (
         Walk("AAA", FIRST, LAST, splits={SPLIT: 2.0}, dividends={DIVIDEND: 0.4}, seed=1, begin=180.0),
@@ -52,25 +52,25 @@ def make_source() -> RecordedWalks:
 
 
 def rewrite(source: RecordedWalks) -> None:
-    """From now on the vendor serves one symbol at a quarter of its price, and no split explains it."""
+    """Make the vendor serve one symbol at a quarter of its price, without a split."""
     source.put(Walk("DOUBT", FIRST, LAST, seed=3, begin=12.5))
 
 
 def open_market(folder: Path, source: RecordedWalks, max_attempts: int = 4) -> Service:
-    """The service over a folder's database; what was replayed there goes on."""
-    wanted = ServiceOptions(START, WATCHED, {"groups": ("BBB=wild",), "max_attempts": max_attempts})
-    return make_service(Database(f"sqlite:///{folder / FILE}"), folder, source, wanted)
+    """Open the service of a folder's database, and continue its replay."""
+    options = ServiceOptions(START, WATCHED, {"groups": ("BBB=wild",), "max_attempts": max_attempts})
+    return make_service(Database(f"sqlite:///{folder / FILE}"), folder, source, options)
 
 
 def reopen(folder: Path, max_attempts: int = 4) -> Service:
-    """The replayed service, some time later."""
+    """Open the replayed service again."""
     source = make_source()
     rewrite(source)
     return open_market(folder, source, max_attempts)
 
 
 def replayed(folder: Path) -> None:
-    """Fourteen weeks of New York by the real scheduler; a network of random weights serves BBB, and loses."""
+    """Replay fourteen weeks of New York; a network of random weights serves BBB, and loses."""
     with_tables(folder)
     source = make_source()
     service = open_market(folder, source)
@@ -90,14 +90,14 @@ def replayed(folder: Path) -> None:
 
 
 def with_tables(folder: Path) -> None:
-    """An empty database at the newest migration."""
+    """Create an empty database at the newest migration."""
     database = Database(f"sqlite:///{folder / FILE}")
     upgrade(database)
     database.close()
 
 
 def close(service: Service) -> None:
-    """Write everything to the one file, so that it can be copied, and let go of it."""
+    """Write everything into one file, so that it can be copied, and close it."""
     with service.database.engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     service.database.close()
@@ -106,7 +106,7 @@ def close(service: Service) -> None:
 def go_on(
     folder: Path, until: datetime, prepare: Callable[[Service], None] | None = None, max_attempts: int = 4
 ) -> None:
-    """Let the scheduler of a folder's database work on, up to an instant (inclusive)."""
+    """Continue the replay of a folder's database up to an instant (inclusive)."""
     service = reopen(folder, max_attempts)
     if prepare is not None:
         prepare(service)
@@ -117,7 +117,7 @@ def go_on(
 
 
 def publish_next(folder: Path) -> int:
-    """The next session's edition, as another process would publish it; returns how many editions that made."""
+    """Publish the next session's edition as another process does; returns the number of editions."""
     service = reopen(folder)
     scheduler = service.scheduler()
     service.replay(scheduler, datetime(2018, 6, 7, 22, 30, tzinfo=UTC))
@@ -128,14 +128,14 @@ def publish_next(folder: Path) -> int:
 
 
 def _stale(folder: Path) -> None:
-    """Market time went on past the next edition and nobody worked."""
+    """Move market time past the next edition without a scheduler."""
     service = reopen(folder)
     service.move_market(datetime(2018, 6, 8, 16, tzinfo=UTC))
     close(service)
 
 
 def _missed(folder: Path) -> None:
-    """Nobody worked until T had opened."""
+    """Run the scheduler only after T has opened."""
 
     def late(service: Service) -> None:
         service.move_market(datetime(2018, 6, 8, 14, tzinfo=UTC))
@@ -144,7 +144,7 @@ def _missed(folder: Path) -> None:
 
 
 def _source_down(folder: Path) -> None:
-    """The vendor answers nothing any more."""
+    """Make every request to the vendor fail."""
 
     def down(service: Service) -> None:
         source = service.context.source
@@ -155,7 +155,7 @@ def _source_down(folder: Path) -> None:
 
 
 def _failed_run(folder: Path) -> None:
-    """The forecasting worker dies at every try."""
+    """Make the forecasting worker die at every attempt."""
 
     def dying(service: Service) -> None:
         service.worker.fault = TaskFailed("the worker ran out of memory", "MemoryError")
@@ -164,7 +164,7 @@ def _failed_run(folder: Path) -> None:
 
 
 def _training(folder: Path) -> None:
-    """A service whose first training is under way: its run is claimed, and two fifths are done."""
+    """Make a service with its first training in progress: claimed and 42 % done."""
     (folder / FILE).unlink()
     with_tables(folder)
     service = open_market(folder, make_source())
@@ -180,7 +180,7 @@ def _training(folder: Path) -> None:
 
 
 def _empty(folder: Path) -> None:
-    """A file that no migration has seen."""
+    """Remove the database file."""
     (folder / FILE).unlink()
 
 
@@ -190,13 +190,13 @@ def _record_ended(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Notice:
-    """A state that the page must say.
+    """A state that the page must show.
 
     Attributes:
-        make: Brings a copy of the replayed folder into it; None = it is there already.
-        symbol: The symbol to look at.
-        words: What its sentence must hold (a pattern, any case).
-        has_forecast: Whether a chart stands below it.
+        make: Changes a copy of the replayed folder to that state; None = no change needed.
+        symbol: The symbol to open.
+        words: Pattern that its sentence must match, in any case.
+        has_forecast: Whether there is a chart below it.
     """
 
     make: Callable[[Path], None] | None
@@ -222,12 +222,12 @@ NOTICES: Mapping[str, Notice] = {
 
 
 def make_notice(name: str, base: Path, folder: Path) -> Path:
-    """A notice's own folder; returns it.
+    """Make a notice's own folder and return it.
 
     Args:
         name: Of `NOTICES`.
         base: The folder that `replayed` filled.
-        folder: Made here.
+        folder: Folder to create.
     """
     shutil.copytree(base, folder)
     make = NOTICES[name].make

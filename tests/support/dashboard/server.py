@@ -1,4 +1,4 @@
-"""The real API process over a database, on a port of its own."""
+"""The real API process over a database, on its own port."""
 
 import json
 import subprocess
@@ -14,11 +14,11 @@ STOP_SECONDS = 15.0
 
 
 class Server:
-    """One API process that can be stopped and started again on the same port.
+    """One API process that can be stopped and restarted on the same port.
 
     Args:
-        database: The SQLite file; it need not be there.
-        log: What it says on standard error.
+        database: The SQLite file; it need not exist.
+        log: File for its standard error.
     """
 
     def __init__(self, database: Path, log: Path) -> None:
@@ -28,15 +28,15 @@ class Server:
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        """Start it; returns when it listens."""
+        """Start the process; returns when it listens."""
         with self._log.open("a") as log:
             self._process = start_api(self._database, self.port, log)
-        said = _stdout(self._process).readline()
-        assert said, f"the server did not start: {self._log.read_text()[-2000:]}"
-        assert json.loads(said)["url"] == self.url
+        line = _stdout(self._process).readline()
+        assert line, f"the server did not start: {self._log.read_text()[-2000:]}"
+        assert json.loads(line)["url"] == self.url
 
     def stop(self) -> int:
-        """End it as a service manager would; returns its status."""
+        """Stop the process as a service manager does; returns its status."""
         process, self._process = self._process, None
         if process is None:
             return 0
@@ -59,7 +59,7 @@ def _stdout(process: "subprocess.Popen[str]") -> IO[str]:
 
 @contextmanager
 def serving(database: Path) -> Iterator[Server]:
-    """A server over a database; it is ended with the block and must not have complained."""
+    """Run a server over a database during the block; its log must have no traceback."""
     log = database.parent / "server.log"
     server = Server(database, log)
     server.start()

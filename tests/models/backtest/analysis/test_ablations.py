@@ -1,4 +1,4 @@
-"""Model age, lookbacks, seeds and strategies, by hand and on simulated truth."""
+"""Model age, lookbacks, seeds and strategies, on literal figures and on simulated panels."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.backtest.analysis.ablations import disagreements, lookback_study, model_ages, seed_spread, skill_by_age
+from models.backtest.analysis.ablations import disagreements, lookback_ablation, model_ages, seed_spread, skill_by_age
 from models.backtest.analysis.comparison_set import comparison_sets
 from models.backtest.analysis.rolling_skill import rolling_skill
 from tests.support.backtest_factory import Maker, rows_of, simulate, table_from, table_of
@@ -21,8 +21,8 @@ def test_the_age_is_one_on_the_first_as_of_of_a_fit() -> None:
     frame = frame[(frame["symbol"] != "S01") | (frame["as_of"] > small.sessions[2])]  # S01 joins on the third
     (comparison,) = comparison_sets(table_of(frame))
     ages = model_ages(comparison, 0)
-    of = {name: ages[comparison.symbol == index].tolist() for index, name in enumerate(comparison.symbols)}
-    assert of == {"S00": [1, 2, 3, 1, 2, 3, 1], "S01": [3, 1, 2, 3, 1]}
+    by_symbol = {name: ages[comparison.symbol == index].tolist() for index, name in enumerate(comparison.symbols)}
+    assert by_symbol == {"S00": [1, 2, 3, 1, 2, 3, 1], "S01": [3, 1, 2, 3, 1]}
 
 
 def test_rows_without_a_fold_have_no_age() -> None:
@@ -31,7 +31,7 @@ def test_rows_without_a_fold_have_no_age() -> None:
     assert skill_by_age(comparison) == ()
 
 
-def test_skill_falls_into_buckets_of_age() -> None:
+def test_skill_is_measured_per_bucket_of_age() -> None:
     (comparison,) = comparison_sets(table_from(PANEL, WALK, Maker("lstm", refit=75, insight=0.1)))
     figures = skill_by_age(comparison)
     # two fits of 75 sessions: ages 1 | 2-5 | 6-20 | 21-60 | 61-75, 4 symbols, 3 steps
@@ -45,7 +45,7 @@ def test_skill_falls_into_buckets_of_age() -> None:
     assert all(0.05 < each.skill < 0.15 for each in figures)
 
 
-def test_a_forecaster_that_ages_is_seen_to() -> None:
+def test_the_skill_of_an_ageing_fit_falls() -> None:
     young, old = (rows_of(PANEL, Maker("lstm", refit=75, width=width)) for width in (1.0, 3.0))
     fresh = pd.to_datetime(young["as_of"]) <= pd.Timestamp(PANEL.sessions[60])
     mixed = pd.concat([young[fresh], old[~fresh]])
@@ -56,20 +56,20 @@ def test_a_forecaster_that_ages_is_seen_to() -> None:
     assert skills["over 60"] < -0.5
 
 
-def test_lookbacks_stand_beside_each_other() -> None:
+def test_lookbacks_are_compared_with_the_usual_one() -> None:
     makers = [Maker("lstm", lookback=days, insight=gain) for days, gain in ((22, 0.0), (1, 0.05), (5, 0.1))]
     (comparison,) = comparison_sets(table_from(PANEL, WALK, *makers))
-    figures = lookback_study(comparison)
+    figures = lookback_ablation(comparison)
     assert [each.entry.lookback for each in figures] == [1, 5, 22]
     assert figures[1].against_usual is None
     assert figures[2].ratio == pytest.approx(1.0)
     longer = figures[2].against_usual
     assert longer is not None
     assert longer.statistic > 3
-    assert lookback_study(comparison_sets(table_from(PANEL, WALK))[0]) == ()
+    assert lookback_ablation(comparison_sets(table_from(PANEL, WALK))[0]) == ()
 
 
-def test_seeds_are_told_apart() -> None:
+def test_the_spread_of_seeds_is_measured() -> None:
     seeds = [replace(WALK, forecaster="lstm", seed=seed, width=width) for seed, width in ((3, 1.0), (4, 1.5))]
     table = table_from(PANEL, WALK, *seeds)
     (figure,) = seed_spread(table)
@@ -88,23 +88,23 @@ def test_strategies_that_agree_and_disagree() -> None:
     (apart,) = disagreements(table_from(PANEL, Maker("lstm", insight=0.1), replace(one, insight=-0.1, width=1.2)))
     assert (apart.opposite, apart.correlation) == (1.0, pytest.approx(-1.0))
     assert apart.width_gap == pytest.approx(0.2)
-    # medians lie 0.2 |z| sigma apart, and the mean of |z| is sqrt(2 / pi); sigma is that of T itself
+    # the medians differ by 0.2 |z| sigma, and the mean of |z| is sqrt(2 / pi); sigma is that of T itself
     assert apart.median_gap_sigma == pytest.approx(0.2 * 0.7978846, abs=0.02)
     assert apart.pinball[0] > apart.pinball[1]
 
 
-def test_recursive_and_multi_step_meet_on_every_step() -> None:
+def test_recursive_and_multi_step_are_compared_on_all_steps() -> None:
     found = disagreements(table_from(PANEL, Maker("lstm"), Maker("lstm", "recursive", insight=0.1)))
     assert [each.step for each in found] == [1, 2, 3]
 
 
-def test_rolling_skill_by_hand() -> None:
+def test_rolling_skill_has_the_literal_values() -> None:
     frame = rows_of(simulate(symbols=1, sessions=8), Maker("random_walk", "one_step"))  # 4 as_of sessions
     names = ("q025", "q10", "q25", "q50", "q75", "q90", "q975")
     walk, lstm = frame.copy(), frame.assign(forecaster="lstm")
     for part, misses in ((walk, (1.0, 2.0, 3.0, 4.0)), (lstm, (0.5, 2.0, 6.0, 4.0))):
         part["actual"] = 0.5
-        for name in names:  # all quantiles in one place: the loss is half the miss
+        for name in names:  # all quantiles are equal: the loss is half the error
             part[name] = 0.5 - np.array(misses)
     (comparison,) = comparison_sets(table_of(pd.concat([walk, lstm])))
     (figure,) = rolling_skill(comparison, 2)

@@ -1,4 +1,4 @@
-"""Entries meet on common rows, set by set of steps."""
+"""Entries are compared on common rows, one comparison set per set of steps."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ WALK, ONE = Maker("random_walk"), Maker("random_walk", "one_step")
 LSTM = Maker("lstm")
 
 
-def test_a_board_per_set_of_steps() -> None:
+def test_there_is_a_comparison_set_per_set_of_steps() -> None:
     table = table_from(PANEL, WALK, ONE, LSTM, Maker("lstm", "one_step"))
     three, one = comparison_sets(table)
     assert (three.steps, len(three), three.days, three.horizon) == ((1, 2, 3), 312, 26, 3)
@@ -22,7 +22,7 @@ def test_a_board_per_set_of_steps() -> None:
     assert one.entries[one.reference].strategy == "multi_step"
 
 
-def test_entries_are_compared_on_what_all_of_them_have() -> None:
+def test_entries_are_compared_on_their_common_rows() -> None:
     walk, lstm = rows_of(PANEL, WALK), rows_of(PANEL, LSTM)
     lstm = lstm[lstm["symbol"] != "S00"]
     walk = walk[walk["as_of"] != PANEL.sessions[5]]
@@ -34,20 +34,20 @@ def test_entries_are_compared_on_what_all_of_them_have() -> None:
     assert comparison.days == 25
 
 
-def test_rows_are_aligned_whatever_their_order() -> None:
+def test_rows_are_aligned_in_any_order() -> None:
     table = table_from(PANEL, WALK, LSTM)
     (comparison,) = comparison_sets(table.take(np.random.default_rng(0).permutation(len(table))))
     np.testing.assert_array_equal(comparison.quantiles[0], comparison.quantiles[1])
     np.testing.assert_array_equal(comparison.loss, comparison_sets(table)[0].loss)
 
 
-def test_nobody_in_common_leaves_an_empty_board() -> None:
+def test_without_common_rows_the_comparison_set_is_empty() -> None:
     walk, lstm = rows_of(PANEL, WALK), rows_of(PANEL, LSTM)
     (comparison,) = comparison_sets(table_of(pd.concat([walk[walk["symbol"] < "S02"], lstm[lstm["symbol"] >= "S02"]])))
     assert (len(comparison), comparison.days, comparison.rows) == (0, 0, 312)
 
 
-def test_forecasters_that_disagree_about_the_outcome_are_told() -> None:
+def test_rows_with_different_outcomes_are_counted() -> None:
     lstm = rows_of(PANEL, LSTM)
     lstm.loc[:4, "actual"] += 0.5
     (comparison,) = comparison_sets(table_of(pd.concat([rows_of(PANEL, WALK), lstm])))
@@ -55,7 +55,7 @@ def test_forecasters_that_disagree_about_the_outcome_are_told() -> None:
     np.testing.assert_array_equal(comparison.actual, comparison_sets(table_from(PANEL, WALK))[0].actual)
 
 
-def test_sums_by_day_leave_days_without_a_row_out() -> None:
+def test_sums_by_day_leave_out_days_without_a_row() -> None:
     (comparison,) = comparison_sets(table_from(PANEL, WALK))
     ones = np.ones(len(comparison))
     assert comparison.by_day(ones).tolist() == [12.0] * 26
@@ -64,7 +64,7 @@ def test_sums_by_day_leave_days_without_a_row_out() -> None:
 
 def test_terciles_are_thirds_of_all_rows() -> None:
     (comparison,) = comparison_sets(table_from(PANEL, WALK))
-    # 312 rows; three steps share a sigma, so a cut may fall among equals
+    # 312 rows; three steps share a sigma, so a bound may be between equal values
     assert np.bincount(comparison.tercile) == pytest.approx([104, 104, 104], abs=2)
     assert comparison.sigma[comparison.tercile == 0].max() <= comparison.sigma[comparison.tercile == 1].min()
     assert comparison.sigma[comparison.tercile == 1].max() <= comparison.sigma[comparison.tercile == 2].min()

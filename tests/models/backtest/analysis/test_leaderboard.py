@@ -1,4 +1,4 @@
-"""The leaderboard finds the truth of simulated panels."""
+"""The leaderboard recovers the known properties of simulated panels."""
 
 import numpy as np
 import pandas as pd
@@ -29,14 +29,14 @@ def line(ranked: Leaderboard, forecaster: str) -> Line:
     return found
 
 
-def test_the_best_stands_first_and_the_best_network_is_champion(ranked: Leaderboard) -> None:
+def test_the_best_is_first_and_the_best_network_is_champion(ranked: Leaderboard) -> None:
     assert [each.entry.forecaster for each in ranked.lines] == ["lstm", "random_walk", "garch", "drift"]
     assert ranked.champion is not None
     assert ranked.champion.forecaster == "lstm"
     assert ranked.notes == ()
 
 
-def test_a_calibrated_forecaster_is_found_calibrated(ranked: Leaderboard) -> None:
+def test_a_calibrated_forecaster_has_nominal_coverage(ranked: Leaderboard) -> None:
     coverage = line(ranked, "random_walk").scores.coverage
     for shares in (coverage.overall, *coverage.by_step.values(), *coverage.by_tercile.values()):
         for nominal, share in shares.items():
@@ -46,7 +46,7 @@ def test_a_calibrated_forecaster_is_found_calibrated(ranked: Leaderboard) -> Non
     )
 
 
-def test_an_overconfident_one_is_found_narrow_in_every_tercile(ranked: Leaderboard) -> None:
+def test_an_overconfident_forecaster_has_too_low_a_coverage_in_all_terciles(ranked: Leaderboard) -> None:
     # 0.7 of the true width: P(|z| < 0.7 * 0.6745), 0.7 * 1.2816, 0.7 * 1.9600
     scores = line(ranked, "garch").scores
     for shares in (scores.coverage.overall, *scores.coverage.by_tercile.values()):
@@ -56,7 +56,7 @@ def test_an_overconfident_one_is_found_narrow_in_every_tercile(ranked: Leaderboa
     assert scores.raw_pinball > scores.pinball
 
 
-def test_a_tenth_of_insight_takes_a_tenth_off_the_errors(ranked: Leaderboard) -> None:
+def test_a_tenth_of_insight_lowers_the_errors_by_a_tenth(ranked: Leaderboard) -> None:
     lstm = line(ranked, "lstm")
     for part in ("overall", "1", "2", "3"):
         assert lstm.rmse_ratio[part].value == pytest.approx(0.9)
@@ -72,7 +72,7 @@ def test_a_tenth_of_insight_takes_a_tenth_off_the_errors(ranked: Leaderboard) ->
     assert lstm.direction["1"].hits == 1.0
 
 
-def test_a_median_like_the_walks_has_the_walks_errors(ranked: Leaderboard) -> None:
+def test_a_median_equal_to_the_walks_has_the_walks_errors(ranked: Leaderboard) -> None:
     garch = line(ranked, "garch")
     assert garch.rmse_ratio["2"].value == pytest.approx(1.0)
     assert garch.direction["1"] is None or np.isnan(garch.direction["1"].statistic)
@@ -82,7 +82,7 @@ def test_a_median_like_the_walks_has_the_walks_errors(ranked: Leaderboard) -> No
     assert line(ranked, "random_walk").against_walk == {}
 
 
-def test_a_copier_is_worse_and_called_one(ranked: Leaderboard) -> None:
+def test_a_copy_is_worse_and_detected(ranked: Leaderboard) -> None:
     drift = line(ranked, "drift")
     # the error of T is the difference of two returns: sqrt(2) of the walk's
     assert drift.rmse_ratio["1"].value == pytest.approx(1.414, abs=0.06)
@@ -104,7 +104,7 @@ def test_pinned_is_the_walk_before_its_calibration() -> None:
     assert lstm.ratio_pinned["overall"] < 0.9
 
 
-def test_scores_by_hand() -> None:
+def test_scores_have_the_literal_values() -> None:
     # one symbol, one day, one step: quantiles -3..3 %, outcome 0.5 %
     frame = rows_of(simulate(1, 5), Maker("random_walk", "one_step")).iloc[:1].copy()
     for name, value in zip(("q025", "q10", "q25", "q50", "q75", "q90", "q975"), range(-3, 4), strict=True):
@@ -117,19 +117,19 @@ def test_scores_by_hand() -> None:
     assert scores.pit == (0, 0, 0, 0, 1, 0, 0, 0)
 
 
-def test_without_a_walk_the_rest_goes_on() -> None:
+def test_without_a_random_walk_the_other_figures_remain() -> None:
     ranked = rank(comparison_sets(table_from(PANEL, Maker("lstm")))[0], None, ("lstm",))
     assert (ranked.lines[0].ratio, ranked.lines[0].against_walk, ranked.lines[0].rmse_ratio) == ({}, {}, {})
     assert ranked.lines[0].scores.pinball > 0
     assert "there is no random_walk on these rows" in ranked.notes[0]
 
 
-def test_one_symbol_and_few_days_are_told() -> None:
+def test_a_single_symbol_and_few_days_are_noted() -> None:
     short = simulate(symbols=1, sessions=10)  # 6 as_of sessions
     ranked = rank(comparison_sets(table_from(short, WALK, Maker("lstm")))[0], None, ("lstm",))
     assert ranked.notes == (
         "these rows cover 6 days; tests and intervals over 3 steps need 7 and are left out",
-        "these rows are of S00 alone: what is told here is told of one symbol, not of a market",
+        "these rows are of S00 only; the results are about one symbol, not about a market",
     )
     lstm = line(ranked, "lstm")
     assert lstm.against_walk["overall"] is None
@@ -140,9 +140,9 @@ def test_one_symbol_and_few_days_are_told() -> None:
 def test_a_champion_by_name() -> None:
     comparison = comparison_sets(table_from(PANEL, WALK, Maker("lstm"), Maker("garch")))[0]
     assert rank(comparison, "garch", ("lstm",)).champion == comparison.entries[0]
-    ranked = rank(comparison, "nobody", ("lstm",))
+    ranked = rank(comparison, "arima", ("lstm",))
     assert ranked.champion is None
-    assert "there is no forecaster named nobody" in ranked.notes[0]
+    assert "there is no forecaster named arima" in ranked.notes[0]
 
 
 def test_the_order_of_rows_changes_nothing() -> None:

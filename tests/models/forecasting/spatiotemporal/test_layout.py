@@ -1,4 +1,4 @@
-"""Rows of a market frame: one calendar, ordered by correlation, the same whatever the panel's order."""
+"""Rows of a market image: one calendar, ordered by correlation, independent of the panel's order."""
 
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ FRAMES = tuple(
 CUT = FRAMES[0].final_at[-1]
 
 
-def test_symbols_that_move_together_stand_side_by_side() -> None:
+def test_correlated_symbols_have_neighbouring_rows() -> None:
     layout = fit_layout(Panel(FRAMES), np.arange(5), CUT)
     assert layout.calendar == "XNYS"
     sides = "".join("t" if symbol in "ACE" else "o" for symbol in layout.symbols)
@@ -38,7 +38,7 @@ def test_the_order_of_the_panel_does_not_matter() -> None:
     assert fit_layout(Panel(FRAMES[::-1]), np.array([3, 0, 1, 2, 4, 4]), CUT) == layout
 
 
-def test_what_comes_after_the_cut_does_not_matter() -> None:
+def test_data_after_the_cut_changes_nothing() -> None:
     cut = FRAMES[0].final_at[300]
     changed = tuple(with_changes(frame, after(frame, cut), seed) for seed, frame in enumerate(FRAMES))
     np.testing.assert_array_equal(correlations(list(changed), cut), correlations(list(FRAMES), cut))
@@ -46,31 +46,31 @@ def test_what_comes_after_the_cut_does_not_matter() -> None:
 
 
 def test_literal_order_of_a_chain() -> None:
-    pairs = np.eye(4)
-    for one, other, value in ((0, 2, 0.9), (1, 3, 0.8), (2, 3, 0.5), (0, 1, 0.1)):
-        pairs[one, other] = pairs[other, one] = value
-    # 0 and 2 join first, then 1 and 3; the two runs meet where the correlation is largest, 2 beside 3.
-    assert order_by_correlation(pairs) == [0, 2, 3, 1]
+    correlation = np.eye(4)
+    for first, second, value in ((0, 2, 0.9), (1, 3, 0.8), (2, 3, 0.5), (0, 1, 0.1)):
+        correlation[first, second] = correlation[second, first] = value
+    # 0 and 2 join first, then 1 and 3; the two branches meet where the correlation is largest, 2 next to 3.
+    assert order_by_correlation(correlation) == [0, 2, 3, 1]
 
 
 def test_correlation_is_that_of_numpy_on_common_sessions() -> None:
     holed = moving_with(TECH, "C")
     holed.close[[50, 200, 201]] = np.nan
-    pairs = correlations([FRAMES[0], holed], CUT)
+    correlation = correlations([FRAMES[0], holed], CUT)
     returns = [np.diff(np.log(frame.close)) for frame in (FRAMES[0], holed)]
     both = ~np.isnan(returns[1])
     expected = np.corrcoef(returns[0][both], returns[1][both])[0, 1]
     # Each mean is over a symbol's own returns, not the common ones: five more of 399.
-    assert pairs[0, 1] == pytest.approx(expected, abs=1e-3)
-    np.testing.assert_allclose(np.diag(pairs), 1.0)
+    assert correlation[0, 1] == pytest.approx(expected, abs=1e-3)
+    np.testing.assert_allclose(np.diag(correlation), 1.0)
 
 
 def test_a_constant_price_and_a_short_overlap_count_as_zero() -> None:
     flat = frame_of_closes(np.full(400, 20.0), "FLAT")
     young = FRAMES[2].slice(345, 400)
-    pairs = correlations([FRAMES[0], flat, young], CUT)
-    assert np.isfinite(pairs).all()
-    assert (pairs[0, 1], pairs[0, 2]) == (0.0, 0.0)
+    correlation = correlations([FRAMES[0], flat, young], CUT)
+    assert np.isfinite(correlation).all()
+    assert (correlation[0, 1], correlation[0, 2]) == (0.0, 0.0)
 
 
 def test_the_calendar_with_most_symbols_is_taken() -> None:
@@ -79,28 +79,28 @@ def test_the_calendar_with_most_symbols_is_taken() -> None:
     layout = fit_layout(panel, np.arange(5), CUT)
     assert layout.calendar == "XTKS"
     assert sorted(layout.symbols) == ["7200.T", "7201.T", "7202.T"]
-    # A symbol without a window to train on stands in no row: with two of Tokyo's three gone, New York has more.
+    # A symbol without a window to train on has no row: with two of Tokyo's three gone, New York has more.
     assert sorted(fit_layout(panel, np.array([0, 1, 2]), CUT).symbols) == ["A", "B"]
 
 
-def test_rows_and_reasons() -> None:
+def test_a_symbol_without_a_row_has_a_reason() -> None:
     layout = MarketLayout("XNYS", ("C", "A"))
     tokyo = make_frame("7203.T", 60, 1, calendar="XTKS")
     moved = replace(FRAMES[0], calendar="XLON")
     assert layout.rows_of(Panel((*FRAMES[:3], tokyo, moved))).tolist() == [1, -1, 0, -1, -1]
-    assert layout.reason_against(FRAMES[0], "conv_lstm") is None
+    assert layout.skip_reason(FRAMES[0], "conv_lstm") is None
     assert "new since the conv_lstm was trained, which has no row for it" in str(
-        layout.reason_against(FRAMES[1], "conv_lstm")
+        layout.skip_reason(FRAMES[1], "conv_lstm")
     )
-    assert "of XNYS alone, this one trades on XTKS" in str(layout.reason_against(tokyo, "conv_lstm"))
+    assert "only the symbols of XNYS, this one trades on XTKS" in str(layout.skip_reason(tokyo, "conv_lstm"))
 
 
-def test_a_layout_survives_its_plain_form_and_refuses_others() -> None:
+def test_a_layout_equals_its_copy_from_a_dictionary_and_invalid_ones_are_refused() -> None:
     layout = MarketLayout("XNYS", ("C", "A"))
     assert MarketLayout.from_dict(layout.to_dict()) == layout
     with pytest.raises(ArtifactError, match="layout cannot be read"):
         MarketLayout.from_dict({"calendar": "XNYS"})
-    with pytest.raises(ArtifactError, match="one of them twice"):
+    with pytest.raises(ArtifactError, match="or a symbol twice"):
         MarketLayout.from_dict({"calendar": "XNYS", "symbols": ["A", "A"]})
 
 

@@ -1,4 +1,4 @@
-"""Networks over market frames from request to artifact and back to forecasts, small enough to train in seconds."""
+"""Spatiotemporal networks from request to artifact and back to forecasts; they train in seconds."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from tests.support.factories import SPY, VIX, after, known_at, make_frame, make_
 
 SESSIONS = 1300
 BASE = make_panel(SESSIONS, seed=3, symbols=("AAA", "BBB", "CCC"))
-# DDD begins midway, CCC has a hole in the stop span and BBB in the judged one: some cells of the frames are masked.
+# DDD begins midway, CCC has a hole in the validation span and BBB in the test span: some cells are masked.
 PANEL = Panel(
     (*BASE.frames, make_frame("DDD", SESSIONS, 77).slice(500, SESSIONS)),
     BASE.references,
@@ -32,14 +32,14 @@ PANEL = Panel(
 PANEL.frames[1].close[1100] = np.nan
 PANEL.frames[2].close[900] = np.nan
 CUT_AT = PANEL.frames[0].final_at[-40]
-RECIPE = ModelConfig(
+CONFIG = ModelConfig(
     "conv_lstm", Strategy.MULTI_STEP, references=(SPY, VIX), units=8, seeds=(5,), max_epochs=2, batch_size=128
 )
 NEW_YORK = ("AAA", "BBB", "CCC", "DDD")
 
 
 def ignore(progress: TrainProgress) -> None:
-    """Nobody listens."""
+    """Ignore progress."""
 
 
 def panel_known_at(panel: Panel, instant: np.datetime64) -> Panel:
@@ -64,16 +64,16 @@ def train_one(config: ModelConfig, folder: Path, panel: Panel = PANEL) -> Traine
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    return train_one(RECIPE, tmp_path_factory.mktemp("artifacts"))
+    return train_one(CONFIG, tmp_path_factory.mktemp("artifacts"))
 
 
 @pytest.fixture(scope="module")
 def fitted() -> tuple[FittedSpatiotemporalNetwork, list[EpochEnd]]:
-    spans = holdout_spans(cut_windows(PANEL, RECIPE, require_targets=True), CUT_AT)
+    spans = holdout_spans(cut_windows(PANEL, CONFIG, require_targets=True), CUT_AT)
     ended: list[EpochEnd] = []
-    frames = fit_config(PANEL, RECIPE, spans, ended.append)
-    assert isinstance(frames, FittedSpatiotemporalNetwork)
-    return frames, ended
+    network = fit_config(PANEL, CONFIG, spans, ended.append)
+    assert isinstance(network, FittedSpatiotemporalNetwork)
+    return network, ended
 
 
 @pytest.mark.parametrize(
@@ -89,8 +89,8 @@ def fitted() -> tuple[FittedSpatiotemporalNetwork, list[EpochEnd]]:
 def test_served_forecasts_equal_the_backtest(
     fitted: tuple[FittedSpatiotemporalNetwork, list[EpochEnd]], row: int, symbols: tuple[str, ...]
 ) -> None:
-    # At row 700 DDD has 201 bars: too few for a forecast, enough to be seen by the others.
-    windows = fitted[0].answered(fitted[0].windows)
+    # At row 700 DDD has 201 bars: too few for a forecast, enough to be an input of the others.
+    windows = fitted[0].with_row(fitted[0].windows)
     backtest = fitted[0].quantiles(windows)
     known = panel_known_at(PANEL, PANEL.frames[0].final_at[row])
     served = fitted[0].forecaster.forecast(known)
@@ -107,16 +107,16 @@ def test_saved_and_loaded_equals_the_forecaster_in_memory(
     trained: Trained, fitted: tuple[FittedSpatiotemporalNetwork, list[EpochEnd]], tmp_path: Path
 ) -> None:
     kept = fitted[0].forecaster
-    loaded = load_forecaster(*save_artifact(Artifact(RECIPE, kept.pipeline.to_dict(), kept.weights, {}), tmp_path))
+    loaded = load_forecaster(*save_artifact(Artifact(CONFIG, kept.pipeline.to_dict(), kept.weights, {}), tmp_path))
     known = panel_known_at(PANEL, CUT_AT)
     np.testing.assert_array_equal(loaded.forecast(known).quantiles, kept.forecast(known).quantiles)
-    # Trained a second time from the same panel and seed, it is the same but for rounding.
+    # Trained a second time from the same panel and seed, it is the same except for rounding.
     np.testing.assert_allclose(
         trained.forecaster.forecast(known).quantiles, kept.forecast(known).quantiles, atol=1e-5, rtol=1e-3
     )
 
 
-def test_a_hole_is_refused_and_its_neighbours_are_served(trained: Trained) -> None:
+def test_a_symbol_with_a_hole_is_skipped_and_the_others_are_served(trained: Trained) -> None:
     known = panel_known_at(PANEL, PANEL.frames[0].final_at[1102])
     batch = trained.forecaster.forecast(known)
     assert batch.symbols == ("AAA", "CCC", "DDD")
@@ -126,25 +126,25 @@ def test_a_hole_is_refused_and_its_neighbours_are_served(trained: Trained) -> No
     assert (np.diff(batch.quantiles, axis=-1) >= 0).all()
 
 
-def test_new_symbols_and_other_calendars_are_refused_in_words(trained: Trained) -> None:
+def test_new_symbols_and_other_calendars_are_skipped_with_a_reason(trained: Trained) -> None:
     known = panel_known_at(PANEL, CUT_AT)
     new = known_at(make_frame("NEW", SESSIONS, 9), CUT_AT)
     batch = trained.forecaster.forecast(Panel((new, *known.frames), known.references))
     assert batch.symbols == NEW_YORK
-    assert [refusal.symbol for refusal in batch.skipped] == ["NEW", "7203.T"]
+    assert [each.symbol for each in batch.skipped] == ["NEW", "7203.T"]
     assert "new since the conv_lstm was trained, which has no row for it" in batch.skipped[0].reason
     assert "trades on XTKS" in batch.skipped[1].reason
-    # And the others' forecasts are as without them.
+    # The forecasts of the others are the same as without them.
     alone = trained.forecaster.forecast(known)
     np.testing.assert_array_equal(alone.quantiles, batch.quantiles)
 
 
-def test_a_panel_without_a_forecast_is_answered_with_refusals_alone(trained: Trained) -> None:
+def test_a_panel_without_a_forecast_gives_only_reasons(trained: Trained) -> None:
     batch = trained.forecaster.forecast(Panel((make_frame("NEW", 400, 9),)))
     assert (batch.symbols, batch.quantiles.shape, len(batch.skipped)) == ((), (0, 3, 7), 1)
 
 
-def test_an_absent_symbol_is_masked_and_its_neighbours_see_it(trained: Trained) -> None:
+def test_an_absent_symbol_is_masked_and_changes_the_other_forecasts(trained: Trained) -> None:
     known = panel_known_at(PANEL, CUT_AT)
     without = Panel(tuple(frame for frame in known.frames if frame.symbol != "AAA"), known.references)
     batch = trained.forecaster.forecast(without)
@@ -158,12 +158,12 @@ def test_a_masked_reference_degrades_and_does_not_block(trained: Trained) -> Non
     assert batch.degraded == (("^VIX",),) * 4
 
 
-def test_what_comes_after_the_cut_changes_nothing(trained: Trained, tmp_path: Path) -> None:
+def test_data_after_the_cut_changes_nothing(trained: Trained, tmp_path: Path) -> None:
     changed = Panel(
         tuple(with_changes(frame, after(frame, CUT_AT), seed=1) for frame in PANEL.frames),
         {symbol: with_changes(frame, after(frame, CUT_AT), seed=2) for symbol, frame in PANEL.references.items()},
     )
-    again = train_one(RECIPE, tmp_path, changed)
+    again = train_one(CONFIG, tmp_path, changed)
     known = panel_known_at(PANEL, CUT_AT)
     assert again.forecaster.pipeline == trained.forecaster.pipeline
     np.testing.assert_allclose(
@@ -172,28 +172,29 @@ def test_what_comes_after_the_cut_changes_nothing(trained: Trained, tmp_path: Pa
     assert again.artifact.metrics["pinball"] == pytest.approx(trained.artifact.metrics["pinball"], rel=1e-4)
 
 
-def test_the_stop_loss_is_the_masked_sigma_weighted_pinball(
+def test_the_validation_loss_is_the_masked_sigma_weighted_pinball(
     fitted: tuple[FittedSpatiotemporalNetwork, list[EpochEnd]],
 ) -> None:
-    frames, ended = fitted
-    spans = holdout_spans(cut_windows(PANEL, RECIPE, require_targets=True), CUT_AT)
-    stop = frames.answered(frames.windows.select(spans.validation))
-    scaled = frames.quantiles(stop) / (stop.sigma[:, None] * np.sqrt([1, 2, 3]))[:, :, None]
-    again = (pinball(stop.targets, scaled).mean(axis=1) * stop.sigma / stop.sigma.mean()).mean()
+    network, ended = fitted
+    spans = holdout_spans(cut_windows(PANEL, CONFIG, require_targets=True), CUT_AT)
+    validation = network.with_row(network.windows.select(spans.validation))
+    scaled = network.quantiles(validation) / (validation.sigma[:, None] * np.sqrt([1, 2, 3]))[:, :, None]
+    losses = pinball(validation.targets, scaled).mean(axis=1)
+    again = (losses * validation.sigma / validation.sigma.mean()).mean()
     assert again == pytest.approx(min(end.val_loss for end in ended), rel=1e-4)
 
 
-def test_judged_are_the_symbols_with_a_row(trained: Trained) -> None:
+def test_the_test_covers_the_symbols_with_a_row(trained: Trained) -> None:
     metrics = trained.artifact.metrics
-    # 252 dates of four New York symbols, less BBB's hole: no target over it 3 times, no window 5 times.
+    # 252 dates of four New York symbols, minus BBB's hole: no target over it 3 times, no window 5 times.
     assert metrics["n"] == 4 * 252 - 8
     assert -0.25 < metrics["skill"] < 0.03
     assert len(metrics["val_loss"]) == 1
 
 
 @pytest.mark.parametrize("name", ["conv3d_lstm", "conv3d_lstm_variational", "conv3d_lstm_per_frame"])
-def test_every_way_trains_and_serves_the_mean_of_its_seeds(name: str, tmp_path: Path) -> None:
-    config = replace(RECIPE, forecaster=name, strategy=Strategy.ONE_STEP, seeds=(1, 2), max_epochs=1)
+def test_every_variant_trains_and_serves_the_mean_of_its_seeds(name: str, tmp_path: Path) -> None:
+    config = replace(CONFIG, forecaster=name, strategy=Strategy.ONE_STEP, seeds=(1, 2), max_epochs=1)
     one = train_one(config, tmp_path)
     known = panel_known_at(PANEL, CUT_AT)
     batch = one.forecaster.forecast(known)
@@ -208,38 +209,38 @@ def test_every_way_trains_and_serves_the_mean_of_its_seeds(name: str, tmp_path: 
     assert not np.allclose(each[0].quantiles, each[1].quantiles)
 
 
-def test_a_refit_is_compared_with_the_version_it_follows(trained: Trained, tmp_path: Path) -> None:
+def test_a_refit_is_compared_with_its_predecessor(trained: Trained, tmp_path: Path) -> None:
     former = trained.artifact
-    refit = train(TrainRequest(PANEL, RECIPE, CUT_AT, tmp_path, False, Predecessor(former.path, former.sha256)), ignore)
-    beside = refit.metrics["predecessor"]
-    assert 0.9 * refit.metrics["n"] < beside["n"] < refit.metrics["n"]
+    refit = train(TrainRequest(PANEL, CONFIG, CUT_AT, tmp_path, False, Predecessor(former.path, former.sha256)), ignore)
+    comparison = refit.metrics["predecessor"]
+    assert 0.9 * refit.metrics["n"] < comparison["n"] < refit.metrics["n"]
     # The same cut and seed give the same network.
-    assert beside["predecessor_pinball"] == pytest.approx(beside["pinball"], rel=1e-6)
+    assert comparison["predecessor_pinball"] == pytest.approx(comparison["pinball"], rel=1e-6)
 
 
 def test_noise_in_training_comes_from_the_seed(tmp_path: Path) -> None:
-    config = replace(RECIPE, forecaster="conv3d_lstm_variational", seeds=(1,), max_epochs=1)
+    config = replace(CONFIG, forecaster="conv3d_lstm_variational", seeds=(1,), max_epochs=1)
     first, again = train_one(config, tmp_path / "first"), train_one(config, tmp_path / "again")
     for name, array in first.forecaster.weights[1].items():
         np.testing.assert_allclose(array, again.forecaster.weights[1][name], atol=1e-3)
 
 
-def test_artifacts_that_do_not_fit_are_refused(trained: Trained, tmp_path: Path) -> None:
+def test_artifacts_whose_parts_do_not_match_are_refused(trained: Trained, tmp_path: Path) -> None:
     artifact = load_artifact(trained.artifact.path, trained.artifact.sha256)
     plain = {name: value for name, value in artifact.pipeline.items() if name != "layout"}
-    with pytest.raises(ArtifactError, match="no layout of a market"):
+    with pytest.raises(ArtifactError, match="no market layout"):
         load_forecaster(*save_artifact(replace(artifact, pipeline=plain), tmp_path))
     wider = {**artifact.pipeline, "lookback": 5}
     weights = {5: {**artifact.weights[5], "conv_lstm.0": artifact.weights[5]["conv_lstm.0"][:, :, 1:]}}
     with pytest.raises(ArtifactError, match="do not fit frames of"):
         load_forecaster(*save_artifact(replace(artifact, pipeline=wider, weights=weights), tmp_path))
     with pytest.raises(ArtifactError, match=r"seeds \[5, 6\], the weights \[5\]"):
-        SpatiotemporalForecaster(replace(RECIPE, seeds=(5, 6)), trained.forecaster.pipeline, trained.forecaster.weights)
+        SpatiotemporalForecaster(replace(CONFIG, seeds=(5, 6)), trained.forecaster.pipeline, trained.forecaster.weights)
 
 
-def test_the_choices_of_a_refined_recipe_hold_for_frames_too(tmp_path: Path) -> None:
+def test_the_options_of_a_tuned_config_apply_to_spatiotemporal_networks_too(tmp_path: Path) -> None:
     config = replace(
-        RECIPE,
+        CONFIG,
         inputs=Inputs.EXTENDED,
         weighting=Weighting.EVEN,
         schedule=Schedule.COSINE,
@@ -251,10 +252,10 @@ def test_the_choices_of_a_refined_recipe_hold_for_frames_too(tmp_path: Path) -> 
     ended: list[EpochEnd] = []
     fitted = fit_config(PANEL, config, spans, ended.append)
     assert isinstance(fitted, FittedSpatiotemporalNetwork)
-    windows = fitted.answered(fitted.windows)
+    windows = fitted.with_row(fitted.windows)
     scaled = fitted.quantiles(windows)[..., 3] / (windows.sigma[:, None] * np.sqrt([1, 2, 3]))
-    # A share of 0: every median is that of the fit span's targets.
-    medians = np.median(fitted.answered(fitted.windows.select(spans.train)).targets, axis=0)
+    # With a share of 0 every median is that of the training targets.
+    medians = np.median(fitted.with_row(fitted.windows.select(spans.train)).targets, axis=0)
     np.testing.assert_allclose(scaled, np.broadcast_to(medians, scaled.shape), atol=1e-6)
     known = panel_known_at(PANEL, CUT_AT)
     one = train_one(config, tmp_path)
@@ -264,6 +265,6 @@ def test_the_choices_of_a_refined_recipe_hold_for_frames_too(tmp_path: Path) -> 
 
 
 def test_spans_of_another_panel_are_refused() -> None:
-    spans = holdout_spans(cut_windows(PANEL, RECIPE, require_targets=True), CUT_AT)
+    spans = holdout_spans(cut_windows(PANEL, CONFIG, require_targets=True), CUT_AT)
     with pytest.raises(FrameError, match="cut them on the same panel"):
-        fit_spatiotemporal(Panel(PANEL.frames[:2], PANEL.references), RECIPE, spans, lambda end: None)
+        fit_spatiotemporal(Panel(PANEL.frames[:2], PANEL.references), CONFIG, spans, lambda end: None)

@@ -1,4 +1,4 @@
-"""The page: whole in one file, every plot with its sentence and its table."""
+"""The page: complete in one file, each plot with its text and its table."""
 
 import re
 from html.parser import HTMLParser
@@ -8,7 +8,7 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from service.backtest.report.document import Report, make_report
-from service.backtest.report.figures import plots_of
+from service.backtest.report.figures import build_plots
 from service.backtest.report.html import page
 from service.backtest.report.reader import read_files
 from tests.support.backtest_factory import Maker, simulate, write_backtest
@@ -17,7 +17,7 @@ VOID = {"meta", "br", "link", "img", "input", "hr"}
 
 
 class Outline(HTMLParser):
-    """Elements of a page, and whether each that was opened is closed in order."""
+    """The elements of a page, and a check that they are closed in order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ def outline(text: str) -> Outline:
     return found
 
 
-def test_it_asks_for_nothing_off_its_own_file(text: str) -> None:
+def test_the_page_loads_no_other_file(text: str) -> None:
     assert get_plotlyjs() in text
     own = text.replace(get_plotlyjs(), "")
     for tag, attributes in outline(own).found:
@@ -67,10 +67,10 @@ def test_it_asks_for_nothing_off_its_own_file(text: str) -> None:
     assert "url(" not in own
 
 
-def test_every_plot_has_its_sentence_and_its_table(text: str, report: Report) -> None:
+def test_each_plot_has_a_text_and_a_table(text: str, report: Report) -> None:
     own = text.replace(get_plotlyjs(), "")
     figures = re.findall(r"<figure .*?</figure>", own, re.DOTALL)
-    assert len(figures) == len(plots_of(report.comparison_sets[0])) == 6
+    assert len(figures) == len(build_plots(report.comparison_sets[0])) == 6
     for figure in figures:
         assert re.search(r'<div role="img" aria-labelledby="(plot-\d+-\d+-text)">', figure)
         sentence = re.search(r'<figcaption id="plot-\d+-\d+-text">(.+?)</figcaption>', figure)
@@ -79,36 +79,36 @@ def test_every_plot_has_its_sentence_and_its_table(text: str, report: Report) ->
         assert "<table>" in figure
 
 
-def test_sentences_say_what_the_plots_show(report: Report) -> None:
-    plots = {plot.title.split(": ")[1]: plot for plot in plots_of(report.comparison_sets[0])}
+def test_the_texts_describe_the_plots(report: Report) -> None:
+    plots = {plot.title.split(": ")[1]: plot for plot in build_plots(report.comparison_sets[0])}
     assert set(plots) == {
-        "pinball beside the random walk",
+        "pinball relative to the random walk",
         "coverage by step and tercile",
-        "where outcomes fell (PIT)",
+        "PIT histogram",
         "skill over time",
         "skill by model age",
         "lookbacks",
     }
-    ratios = plots["pinball beside the random walk"].text
-    assert "Wholly below 1: lstm multi_step 5." in ratios
-    assert "Wholly above 1: <b>garch</b> multi_step 5." in ratios
-    assert "Farthest off by -" in plots["coverage by step and tercile"].text
+    ratios = plots["pinball relative to the random walk"].text
+    assert "Entirely below 1: lstm multi_step 5." in ratios
+    assert "Entirely above 1: <b>garch</b> multi_step 5." in ratios
+    assert "Largest difference -" in plots["coverage by step and tercile"].text
     assert "lstm multi_step 5 0 %" in plots["skill over time"].text
 
 
 def test_plots_draw_the_figures_of_the_tables(report: Report) -> None:
-    first = plots_of(report.comparison_sets[0])[0].figure
+    first = build_plots(report.comparison_sets[0])[0].figure
     ratios = [line.ratio["overall"].value for line in report.comparison_sets[0].leaderboard.lines]
     assert list(first.data[0].x) == ratios
-    pit = plots_of(report.comparison_sets[0])[2].figure
+    pit = build_plots(report.comparison_sets[0])[2].figure
     assert len(pit.data) == 4
     assert len(pit.data[0].x) == 8
 
 
-def test_an_entry_has_one_colour_on_its_board(report: Report) -> None:
+def test_an_entry_has_one_colour_in_all_plots(report: Report) -> None:
     comparison, seen = report.comparison_sets[0], {}
     labels = {line.entry.label for line in comparison.leaderboard.lines}
-    for plot in plots_of(comparison):
+    for plot in build_plots(comparison):
         for trace in plot.figure.data:
             if trace.name in labels:
                 colour = trace.marker.color if trace.type == "bar" else trace.line.color
@@ -117,7 +117,7 @@ def test_an_entry_has_one_colour_on_its_board(report: Report) -> None:
     assert {len(colours) for colours in seen.values()} == {1}
 
 
-def test_names_from_a_file_are_text_and_no_markup(text: str) -> None:
+def test_names_from_a_file_are_escaped(text: str) -> None:
     own = text.replace(get_plotlyjs(), "")
     assert "&lt;b&gt;garch&lt;/b&gt; multi_step 5" in own
     assert "b" not in {tag for tag, _ in outline(own).found}
@@ -127,7 +127,7 @@ def test_the_same_report_gives_the_same_page(text: str, report: Report) -> None:
     assert page(report) == text
 
 
-def test_a_page_of_few_days_still_stands(tmp_path: Path) -> None:
+def test_a_page_can_have_few_days(tmp_path: Path) -> None:
     path = write_backtest(tmp_path / "a.parquet", simulate(1, 9), [Maker("lstm")])
     short = page(make_report(read_files([path]), ("a.parquet",), None, ("lstm",))).replace(get_plotlyjs(), "")
     assert len(re.findall("<figure", short)) == 2

@@ -1,4 +1,4 @@
-"""Files of a backtest: what is read, and what is said of those that cannot be."""
+"""Files of a backtest: reading them, and errors of invalid files."""
 
 import json
 from dataclasses import replace
@@ -20,21 +20,21 @@ WALK = Maker("random_walk", lookback=1)
 LSTM = Maker("lstm", refit=8)
 
 
-def test_what_was_written_is_read(tmp_path: Path) -> None:
+def test_a_written_file_is_read(tmp_path: Path) -> None:
     path = write_backtest(tmp_path / "a.parquet", PANEL, [WALK, LSTM])
     contents = read_files([path])
-    wanted = table_from(PANEL, WALK, LSTM)
+    expected = table_from(PANEL, WALK, LSTM)
     assert (contents.has_raw, contents.has_folds, contents.has_seeds, contents.notices) == (True, True, False, ())
-    assert sorted(contents.table.entries) == sorted(wanted.entries)
+    assert sorted(contents.table.entries) == sorted(expected.entries)
     assert contents.table.symbols == ("S00", "S01")
-    np.testing.assert_array_equal(contents.table.quantiles, wanted.quantiles)
-    np.testing.assert_array_equal(contents.table.as_of, wanted.as_of)
-    np.testing.assert_array_equal(contents.table.keys(), wanted.keys())
+    np.testing.assert_array_equal(contents.table.quantiles, expected.quantiles)
+    np.testing.assert_array_equal(contents.table.as_of, expected.as_of)
+    np.testing.assert_array_equal(contents.table.keys(), expected.keys())
     assert set(contents.table.fold[:96]) == {UNKNOWN}
     assert len(set(contents.table.fold[96:])) == 2
 
 
-def test_several_files_are_put_together(tmp_path: Path) -> None:
+def test_several_files_are_joined(tmp_path: Path) -> None:
     first = write_backtest(tmp_path / "a.parquet", PANEL, [WALK])
     second = write_backtest(tmp_path / "b.parquet", PANEL, [replace(LSTM, seed=4)])
     contents = read_files([first, second])
@@ -43,14 +43,14 @@ def test_several_files_are_put_together(tmp_path: Path) -> None:
     assert contents.has_seeds
 
 
-def test_only_some_forecasters(tmp_path: Path) -> None:
+def test_only_the_named_forecasters_are_read(tmp_path: Path) -> None:
     path = write_backtest(tmp_path / "a.parquet", PANEL, [WALK, LSTM])
     assert [entry.forecaster for entry in read_files([path], ["lstm"]).table.entries] == ["lstm"]
-    with pytest.raises(ReportError, match="holds no row of garch"):
+    with pytest.raises(ReportError, match="has no row of garch"):
         read_files([path], ["garch"])
 
 
-def test_a_file_without_what_is_optional(tmp_path: Path) -> None:
+def test_optional_columns_may_be_missing(tmp_path: Path) -> None:
     frame = rows_of(PANEL, WALK)
     bare = frame.drop(columns=[name for name in frame if name.startswith("raw_")] + ["lookback", "last_adj_close"])
     contents = read_files([write_frame(tmp_path / "a.parquet", bare)])
@@ -59,7 +59,7 @@ def test_a_file_without_what_is_optional(tmp_path: Path) -> None:
     assert contents.table.entries[0].label == "random_walk multi_step"
 
 
-def test_fitted_until_tells_folds_apart(tmp_path: Path) -> None:
+def test_fitted_until_distinguishes_folds(tmp_path: Path) -> None:
     frame = rows_of(PANEL, WALK)
     late = frame["as_of"] > PANEL.sessions[6]
     frame["fitted_until"] = np.where(late, "2015-01-08", "2014-12-31")
@@ -69,7 +69,7 @@ def test_fitted_until_tells_folds_apart(tmp_path: Path) -> None:
     assert len(set(contents.table.fold)) == 2
 
 
-def test_unknown_outcomes_and_targets_are_read_as_such(tmp_path: Path) -> None:
+def test_unknown_outcomes_and_targets_are_kept(tmp_path: Path) -> None:
     frame = rows_of(PANEL, WALK)
     frame.loc[:2, "actual"] = np.nan
     frame.loc[:2, "target_session"] = pd.NaT
@@ -77,7 +77,7 @@ def test_unknown_outcomes_and_targets_are_read_as_such(tmp_path: Path) -> None:
     assert np.isnan(table.actual).sum() == np.isnat(table.target_session).sum() == 3
 
 
-def test_what_the_backtest_said_is_read(tmp_path: Path) -> None:
+def test_the_notes_of_the_backtest_are_read(tmp_path: Path) -> None:
     path = write_backtest(tmp_path / "a.parquet", PANEL, [WALK])
     document = json.dumps({"notes": ["fold 1 is skipped", 7]}).encode()
     pq.write_table(pq.read_table(path).replace_schema_metadata({METADATA_KEY: document}), path)
@@ -86,12 +86,12 @@ def test_what_the_backtest_said_is_read(tmp_path: Path) -> None:
     assert read_files([path]).notices == ()
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ReportError, match=r"there is no file .*none\.parquet; name one"):
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ReportError, match=r"there is no file .*none\.parquet; use one"):
         read_files([tmp_path / "none.parquet"])
 
 
-def test_a_file_that_is_no_parquet(tmp_path: Path) -> None:
+def test_a_file_that_is_not_parquet_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     path.write_text("symbol,as_of\n")
     with pytest.raises(ReportError, match=r"a\.parquet cannot be read as Parquet"):
@@ -100,7 +100,7 @@ def test_a_file_that_is_no_parquet(tmp_path: Path) -> None:
 
 def test_missing_columns_are_named(tmp_path: Path) -> None:
     frame = rows_of(PANEL, WALK).drop(columns=["q50", "sigma"])
-    with pytest.raises(ReportError, match="lacks the columns sigma, q50; name one"):
+    with pytest.raises(ReportError, match="lacks the columns sigma, q50; use one"):
         read_files([write_frame(tmp_path / "a.parquet", frame)])
 
 
@@ -110,11 +110,11 @@ def test_columns_of_another_kind_are_refused(tmp_path: Path) -> None:
         read_files([write_frame(tmp_path / "a.parquet", frame)])
 
 
-def test_rows_that_nobody_can_place_are_refused(tmp_path: Path) -> None:
+def test_rows_without_a_key_are_refused(tmp_path: Path) -> None:
     frame = rows_of(PANEL, WALK).assign(symbol=None)
     with pytest.raises(ReportError, match="96 rows have no symbol"):
         read_files([write_frame(tmp_path / "a.parquet", frame)])
-    with pytest.raises(ReportError, match=r"steps reach from 0 to 2"):
+    with pytest.raises(ReportError, match=r"steps are from 0 to 2"):
         read_files(
             [write_frame(tmp_path / "b.parquet", rows_of(PANEL, WALK).assign(step=lambda rows: rows["step"] - 1))]
         )
@@ -123,5 +123,5 @@ def test_rows_that_nobody_can_place_are_refused(tmp_path: Path) -> None:
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     path = write_backtest(tmp_path / "a.parquet", PANEL, [WALK])
     pq.write_table(pa.Table.from_batches([], schema=pq.read_schema(path)), path)
-    with pytest.raises(ReportError, match="holds no row;"):
+    with pytest.raises(ReportError, match="has no row;"):
         read_files([path])

@@ -1,4 +1,4 @@
-"""`tplus backfill` in processes of its own, over the bundled prices of two companies."""
+"""`tplus backfill` in its own processes, over the bundled prices of two companies."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ SESSIONS = 74
 
 @pytest.fixture
 def line(tmp_path: Path, database_url: str) -> CommandLine:
-    """Prices are pulled up to 20 December 2012, nothing is forecast."""
+    """Prices are pulled up to 20 December 2012; there is no forecast."""
     settings = {"CLOCK": "replay:2012-12-20T23:00:00Z", "SYMBOLS": "AAPL,IBM", "DATABASE_URL": database_url}
     made = CommandLine(tmp_path, settings)
     pulled = made.run("pull")
@@ -25,7 +25,7 @@ def line(tmp_path: Path, database_url: str) -> CommandLine:
 
 
 @pytest.mark.timeout(120)
-def test_killed_in_the_middle_it_goes_on_where_it_stood(line: CommandLine, database: Database) -> None:
+def test_a_killed_backfill_resumes(line: CommandLine, database: Database) -> None:
     def written() -> int:
         with database.reading() as connection:
             return int(connection.execute(select(func.count()).select_from(editions)).scalar_one())
@@ -47,11 +47,11 @@ def test_killed_in_the_middle_it_goes_on_where_it_stood(line: CommandLine, datab
         counts = connection.execute(select(func.count()).select_from(forecasts)).scalar_one()
         versions = connection.execute(select(func.count()).select_from(model_versions)).scalar_one()
     assert (len(days), list(days), counts, versions) == (SESSIONS, sorted(set(days)), SESSIONS * 2 * 4, 2)
-    assert line.run("db", "check").out == "every edition and score batch gives its hash, and none is missing\n"
+    assert line.run("db", "check").out == "all editions and score batches match their hashes, none is missing\n"
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_what_it_prints_and_refuses(line: CommandLine) -> None:
+def test_output_and_errors(line: CommandLine) -> None:
     words = ("backfill", "NYSE", "--from", "2012-12-01", "--to", "2012-12-31", "--symbols", "IBM")
     first = line.run(*words)
     assert first.out == (

@@ -17,7 +17,7 @@ def at(line: CommandLine, url: str) -> CommandLine:
     return replace(line, settings={**line.settings, "DATABASE_URL": url})
 
 
-def test_there_and_back_with_the_models(tmp_path: Path, postgres_url: str) -> None:
+def test_copy_to_postgresql_and_back_with_the_models(tmp_path: Path, postgres_url: str) -> None:
     embedded = CommandLine(tmp_path, SETTINGS)
     assert embedded.run("pull").status == 0
     model = settings_of(embedded).artifact_dir / "lstm-1" / "weights.npz"
@@ -29,7 +29,8 @@ def test_there_and_back_with_the_models(tmp_path: Path, postgres_url: str) -> No
     assert (copied.document["instruments"]["rows"], copied.document["stamp"]["rows"]) == (2, 1)
     assert copied.document["bars"]["rows"] > 3000
     production = at(embedded, postgres_url)
-    assert production.run("db", "check").out == "every edition and score batch gives its hash, and none is missing\n"
+    checked = production.run("db", "check").out
+    assert checked == "all editions and score batches match their hashes, none is missing\n"
     assert (settings_of(production).artifact_dir / "lstm-1" / "weights.npz").read_bytes() == b"weights"
     assert "AAPL" in production.run("symbols", "list").out
 
@@ -44,7 +45,7 @@ def test_there_and_back_with_the_models(tmp_path: Path, postgres_url: str) -> No
     assert "use an empty database, nothing was copied" in refused.sentence
 
 
-def test_what_cannot_be_read_is_said_and_no_password_shown(tmp_path: Path) -> None:
+def test_an_unreadable_database_is_reported_without_its_password(tmp_path: Path) -> None:
     line = CommandLine(tmp_path, SETTINGS)
     new = line.run("db", "copy", f"sqlite:///{tmp_path / 'target.db'}")
     assert new.status == 1

@@ -1,4 +1,4 @@
-"""`tplus quarantine` over a real database: what is in doubt, letting it through, and the line in the audit."""
+"""`tplus quarantine` over a real database: suspect rows, clearing them, and the line in the audit."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -25,7 +25,7 @@ def line(tmp_path: Path) -> CommandLine:
 
 @pytest.fixture
 def database(line: CommandLine) -> Iterator[Database]:
-    """The command line's own database, made by its first command."""
+    """The command line's database, created by its first command."""
     first = line.run("quarantine", "list")
     assert (first.status, first.out) == (0, "no suspect rows, no symbols on hold\n"), first.error
     opened = Database(f"sqlite:///{line.folder / 'tplus-sample-replay.db'}")
@@ -38,15 +38,15 @@ def database(line: CommandLine) -> Iterator[Database]:
                 {"symbol": "IBM", "session": DAY, "row": {}, "reason": "not a session", "state": "refused", **seen},
             ],
         )
-        raise_hold(connection, "AAPL", SymbolHold.BASIS, "all closes came twice", DAY, AT)
+        raise_hold(connection, "AAPL", SymbolHold.BASIS, "all closes were halved", DAY, AT)
     yield opened
     opened.close()
 
 
-def test_what_is_in_doubt_is_listed(line: CommandLine, database: Database) -> None:
+def test_suspect_rows_and_holds_are_listed(line: CommandLine, database: Database) -> None:
     listed = line.run("quarantine", "list")
     assert listed.out.splitlines() == [
-        " hold  AAPL       basis      open      all closes came twice",
+        " hold  AAPL       basis      open      all closes were halved",
         "    1  IBM        2012-12-20 open      halved",
     ]
     everything = line.run("quarantine", "list", "IBM", "--all", "--json").document["quarantine"]
@@ -56,10 +56,10 @@ def test_what_is_in_doubt_is_listed(line: CommandLine, database: Database) -> No
     assert (hold["symbol"], hold["kind"], hold["sessions_seen"]) == ("AAPL", "basis", ["2012-12-20"])
 
 
-def test_clearing_lets_through_and_leaves_a_line_each(line: CommandLine, database: Database) -> None:
+def test_clearing_accepts_rows_and_writes_an_audit_line_each(line: CommandLine, database: Database) -> None:
     answer = line.run("quarantine", "clear", "1", "--hold", "AAPL")
     assert answer.out.splitlines() == [
-        "IBM 2012-12-20: the bar is stored as it came",
+        "IBM 2012-12-20: the bar is stored as received",
         "AAPL basis: the next pull takes the whole history as the source has it, on a new basis",
     ]
     with database.reading() as connection:
@@ -75,7 +75,7 @@ def test_clearing_lets_through_and_leaves_a_line_each(line: CommandLine, databas
     assert lines[0].at.year >= 2026, "machine time, not the replayed market's"
 
 
-def test_a_number_that_is_not_there_clears_nothing(line: CommandLine, database: Database) -> None:
+def test_an_unknown_number_clears_nothing(line: CommandLine, database: Database) -> None:
     answer = line.run("quarantine", "clear", "1", "9")
     assert (answer.status, answer.sentence) == (1, "the quarantine has no row 9; see `tplus quarantine list`")
     with database.reading() as connection:

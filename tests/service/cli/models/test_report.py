@@ -25,8 +25,8 @@ def test_the_leaderboard_is_printed_and_the_page_written(command: CommandLine, t
     answer = command.run("report", "a.parquet", "--out", "report.html")
     assert answer.status == 0, answer.error
     assert answer.out.startswith("2880 forecasts of 3 symbols with as_of from 2015-01-02 to 2015-05-15")
-    for said in ("T, T+1, T+2: leaderboard", "T alone: leaderboard", "lstm multi_step 5", "Disagreement of strategies"):
-        assert said in answer.out
+    for text in ("T, T+1, T+2: leaderboard", "T only: leaderboard", "lstm multi_step 5", "Disagreement of strategies"):
+        assert text in answer.out
     assert "the page with plots is report.html" in answer.out
     assert (tmp_path / "report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
@@ -36,11 +36,11 @@ def test_one_json_document(command: CommandLine) -> None:
     assert answer.status == 0, answer.error
     (comparison,) = answer.document["comparison_sets"]
     assert comparison["leaderboard"]["champion"] == {"forecaster": "garch", "strategy": "multi_step", "lookback": 5}
-    assert comparison["board"]["entries"] == ["garch multi_step 5", "random_walk multi_step 1"]
+    assert comparison["comparison"]["entries"] == ["garch multi_step 5", "random_walk multi_step 1"]
 
 
-def test_a_known_error_is_one_sentence(command: CommandLine) -> None:
+def test_an_error_is_one_sentence(command: CommandLine) -> None:
     answer = command.run("report", "none.parquet")
     assert answer.status == 1
-    assert answer.sentence == "there is no file none.parquet; name one that `tplus backtest --out` wrote"
+    assert answer.sentence == "there is no file none.parquet; use one that `tplus backtest --out` wrote"
     assert "cannot be written" in command.run("report", "a.parquet", "--out", "no/such/report.html").sentence

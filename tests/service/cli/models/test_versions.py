@@ -1,4 +1,4 @@
-"""`tplus models promote` and `rollback` in processes of their own, over a database with two versions."""
+"""`tplus models promote` and `rollback` in their own processes, over a database with two versions."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ NORMAL = (-1.96, -1.28, -0.67, 0.0, 0.67, 1.28, 1.96)
 
 @pytest.fixture
 def line(tmp_path: Path) -> CommandLine:
-    """Version 1 served and was followed by version 2."""
+    """Version 1 served before version 2."""
     made = CommandLine(tmp_path, {"CLOCK": "replay:2012-12-20T23:00:00Z", "SYMBOLS": "AAPL,IBM"})
     first = made.run("models", "list")
     assert first.status == 0, first.error
@@ -36,7 +36,7 @@ def line(tmp_path: Path) -> CommandLine:
     return made
 
 
-def test_promote_rollback_and_what_is_said(line: CommandLine) -> None:
+def test_promote_and_rollback_with_their_output(line: CommandLine) -> None:
     promoted = line.run("models", "promote", "2", "--reason", "wider is wiser")
     assert promoted.out == (
         f"version 2 ({RANDOM_WALK}) serves equity one_step from the next edition on, "
@@ -54,7 +54,7 @@ def test_promote_rollback_and_what_is_said(line: CommandLine) -> None:
     assert [(one["version"], one["before"]) for one in details] == [(2, 1), (1, 2)]
 
 
-def test_a_version_without_its_artifact_does_not_serve(line: CommandLine) -> None:
+def test_a_version_without_its_artifact_is_not_promoted(line: CommandLine) -> None:
     for folder in (line.folder / STORE).iterdir():
         folder.chmod(0o755)
         for file in folder.iterdir():
@@ -66,7 +66,7 @@ def test_a_version_without_its_artifact_does_not_serve(line: CommandLine) -> Non
     assert {row["id"]: row["status"] for row in listed} == {1: "champion", 2: "challenger"}
 
 
-def test_what_cannot_be_done_is_said(line: CommandLine) -> None:
+def test_impossible_changes_are_reported(line: CommandLine) -> None:
     assert line.run("models", "promote", "9").sentence == "there is no model version 9; see `tplus models list`"
     assert line.run("models", "rollback", "crypto", "one_step").sentence.startswith(
         "nothing serves crypto one_step yet"

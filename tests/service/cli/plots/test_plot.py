@@ -1,4 +1,4 @@
-"""`tplus plot`: pages, pictures by the real browser, JSON, and what is said where it cannot be."""
+"""`tplus plot`: pages, pictures by the real browser, JSON, and error messages."""
 
 import json
 import re
@@ -24,7 +24,7 @@ NAME = "tplus-sample-replay.db"
 
 @pytest.fixture(scope="module")
 def filled_once(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with forecasts of AAPL, to be copied."""
+    """A database with forecasts of AAPL, for copying."""
     path = tmp_path_factory.mktemp("plot") / NAME
     shutil.copyfile(migrated_file, path)
     database = Database(f"sqlite:///{path}")
@@ -42,12 +42,12 @@ def command(filled_once: Path, tmp_path: Path) -> CommandLine:
 
 
 def here(command: CommandLine, *words: str) -> str:
-    """Run the command in this process, which takes a tenth of the time; errors come out as they are raised."""
+    """Run the command in this process, in a tenth of the time; its errors are raised."""
     done = CliRunner().invoke(app, list(words), env=command.environment, catch_exceptions=False)
     return done.stdout
 
 
-def test_json_is_what_the_route_answers(command: CommandLine, tmp_path: Path) -> None:
+def test_json_equals_the_answer_of_the_route(command: CommandLine, tmp_path: Path) -> None:
     answer = command.run("plot", "AAPL", "--out", "aapl.json", "--as-of", "2018-05-31", "--theme", "dark")
     assert answer.status == 0, answer.error
     assert answer.out.startswith("aapl.json: AAPL: forecast as of 2018-05-31. ")
@@ -56,7 +56,7 @@ def test_json_is_what_the_route_answers(command: CommandLine, tmp_path: Path) ->
     assert document["figure"]["layout"]["paper_bgcolor"] == "#11161c"
 
 
-def test_a_page_asks_for_nothing_and_draws_itself_in_a_real_browser(command: CommandLine, tmp_path: Path) -> None:
+def test_a_page_draws_itself_offline_in_a_real_browser(command: CommandLine, tmp_path: Path) -> None:
     answer = command.run("plot", "AAPL", "--out", "aapl.html", "--json")
     assert answer.status == 0, answer.error
     assert answer.document["as_of"] == "2018-06-01"
@@ -77,7 +77,7 @@ def test_a_page_asks_for_nothing_and_draws_itself_in_a_real_browser(command: Com
         assert page.locator("tbody tr").count() == 3
 
 
-def test_a_png_has_twice_the_pixels_asked_for(command: CommandLine, tmp_path: Path) -> None:
+def test_a_png_has_twice_the_requested_pixels(command: CommandLine, tmp_path: Path) -> None:
     drawn = command.having(BROWSER=browser_path())
     answer = drawn.run("plot", "AAPL", "--out", "aapl.png", "--width", "600", "--height", "400")
     assert (answer.status, answer.error) == (0, "")
@@ -87,7 +87,7 @@ def test_a_png_has_twice_the_pixels_asked_for(command: CommandLine, tmp_path: Pa
     assert len(content) > 20_000  # an empty one has about 5,000
 
 
-def test_an_svg_says_what_the_figure_says(command: CommandLine, tmp_path: Path) -> None:
+def test_an_svg_has_the_texts_of_the_figure(command: CommandLine, tmp_path: Path) -> None:
     answer = command.having(BROWSER=browser_path()).run("plot", "AAPL", "--kind", "skill", "--out", "aapl.svg")
     assert (answer.status, answer.error) == (0, "")
     root = ET.fromstring((tmp_path / "aapl.svg").read_text(encoding="utf-8"))
@@ -98,23 +98,25 @@ def test_an_svg_says_what_the_figure_says(command: CommandLine, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("words", "status", "said"),
+    ("words", "status", "message"),
     [
         (("AAPL", "--out", "a.gif"), 2, "plot: --out a.gif must end in .html, .png, .svg, .json"),
-        (("ZZZZ", "--out", "a.html"), 1, "there is no symbol ZZZZ"),
+        (("ZZZZ", "--out", "a.html"), 1, "there is no symbol ZZZZ; see"),
         (("MSFT", "--out", "a.html"), 1, "MSFT has 41 of the 60 bars the random walk needs"),
         (("AAPL", "--out", "no/such/a.html"), 1, "no/such/a.html cannot be written: No such file or directory"),
     ],
 )
-def test_what_cannot_be_is_one_sentence(command: CommandLine, words: tuple[str, ...], status: int, said: str) -> None:
+def test_an_impossible_request_is_one_sentence(
+    command: CommandLine, words: tuple[str, ...], status: int, message: str
+) -> None:
     with pytest.raises(TplusError) as refused:
         here(command, *words)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert isinstance(refused.value, SettingsError) == (status == 2)
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("AAPL",), "Missing option '--out'; see tplus plot --help"),
         (("AAPL", "--out", "a.html", "--as-of", "monday"), "'--as-of': 'monday' is not a date; write it as 2015-01-02"),
@@ -123,10 +125,10 @@ def test_what_cannot_be_is_one_sentence(command: CommandLine, words: tuple[str, 
         (("AAPL", "MSFT", "--out", "a.html"), "Got unexpected extra argument(s) (MSFT)"),
     ],
 )
-def test_wrong_options_are_one_sentence(command: CommandLine, words: tuple[str, ...], said: str) -> None:
+def test_wrong_options_are_one_sentence(command: CommandLine, words: tuple[str, ...], message: str) -> None:
     answer = command.run("plot", *words)
     assert (answer.status, answer.out) == (2, "")
-    assert said in answer.sentence
+    assert message in answer.sentence
 
 
 def test_help_names_every_option_and_its_default(command: CommandLine) -> None:
@@ -136,7 +138,7 @@ def test_help_names_every_option_and_its_default(command: CommandLine) -> None:
         assert words in shown.out
 
 
-def test_a_database_that_is_not_there_or_of_another_source_is_told(command: CommandLine, tmp_path: Path) -> None:
+def test_a_missing_database_or_one_of_another_source_is_reported(command: CommandLine, tmp_path: Path) -> None:
     empty = CommandLine(tmp_path / "empty", {})
     empty.folder.mkdir()
     with pytest.raises(DatabaseError, match="has no tables yet"):
@@ -146,9 +148,7 @@ def test_a_database_that_is_not_there_or_of_another_source_is_told(command: Comm
         here(foreign, "AAPL", "--out", "a.html")
 
 
-def test_without_a_browser_the_command_says_what_to_install(
-    command: CommandLine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_named_browser_is_reported_with_advice(command: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = command.having(BROWSER="no-such-browser").run("plot", "AAPL", "--out", "a.png")
     assert answer.status == 2
     assert answer.sentence.startswith(
@@ -164,7 +164,7 @@ def test_without_a_browser_the_command_says_what_to_install(
     assert here(command, "AAPL", "--out", str(command.folder / "a.html")).startswith(str(command.folder))
 
 
-def test_a_machine_without_any_browser(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_machine_without_browsers_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("BROWSER_PATH", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(chromium, "chromium_based_browsers", {})
@@ -172,13 +172,15 @@ def test_a_machine_without_any_browser(monkeypatch: pytest.MonkeyPatch, tmp_path
         find_browser(None)
 
 
-def test_a_picture_without_room_for_the_plot_is_refused_before_a_browser_starts(command: CommandLine) -> None:
-    wanted = ("AAPL", "--out", "a.png", "--width", "300", "--height", "200")
-    with pytest.raises(SettingsError, match=r"--height 200 is too small .* with --width 300 use \d+ or more"):
-        here(command.having(BROWSER="no-such-browser"), *wanted)
+def test_a_too_small_picture_is_refused_before_a_browser_starts(command: CommandLine) -> None:
+    words = ("AAPL", "--out", "a.png", "--width", "300", "--height", "200")
+    with pytest.raises(
+        SettingsError, match=r"--height 200 is too small for the plot .* with --width 300 use \d+ or more"
+    ):
+        here(command.having(BROWSER="no-such-browser"), *words)
 
 
-def test_a_browser_that_does_not_draw_is_told(command: CommandLine) -> None:
+def test_a_failing_browser_is_reported(command: CommandLine) -> None:
     answer = command.having(BROWSER=shutil.which("true") or "true").run("plot", "AAPL", "--out", "a.png")
     assert answer.status == 1
     assert "ended before the picture was drawn; install chromium" in answer.sentence

@@ -1,4 +1,4 @@
-"""`tplus health`: 0 and a sentence where a part is well, 1 and a sentence where not."""
+"""`tplus health`: exit status 0 for a healthy part, else 1, each with a message."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def health(part: str, *options: str, **variables: str) -> "subprocess.CompletedP
     return subprocess.CompletedProcess([], status, out, error)
 
 
-def test_silence_is_counted_from_the_newest_heartbeat_of_a_host(database: Database) -> None:
+def test_the_age_is_that_of_the_newest_heartbeat_of_a_host(database: Database) -> None:
     beat(database, "a", "one:7", NOON - timedelta(seconds=90))
     beat(database, "b", "one:8", NOON - timedelta(seconds=4))
     beat(database, "c", "one_:9", NOON)
@@ -49,14 +49,14 @@ def test_silence_is_counted_from_the_newest_heartbeat_of_a_host(database: Databa
         assert silence(connection, NOON, "on_") is None
 
 
-def test_a_scheduler_that_beats_is_well(database: Database) -> None:
+def test_a_scheduler_with_a_recent_heartbeat_is_healthy(database: Database) -> None:
     beat(database, "a", f"{socket.gethostname()}:7", process_now())
     done = health("scheduler", DATABASE_URL=database.url)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"heartbeat of a scheduler of this host ({socket.gethostname()}) ")
 
 
-def test_a_scheduler_of_another_host_is_not_ours(database: Database) -> None:
+def test_a_scheduler_of_another_host_does_not_count(database: Database) -> None:
     beat(database, "a", "elsewhere:7", process_now())
     done = health("scheduler", DATABASE_URL=database.url)
     assert done.returncode == 1
@@ -64,7 +64,7 @@ def test_a_scheduler_of_another_host_is_not_ours(database: Database) -> None:
     assert health("scheduler", "--anywhere", DATABASE_URL=database.url).returncode == 0
 
 
-def test_a_scheduler_that_fell_silent_is_not_well(database: Database) -> None:
+def test_a_scheduler_without_a_recent_heartbeat_is_unhealthy(database: Database) -> None:
     beat(database, "a", f"{socket.gethostname()}:7", process_now() - timedelta(seconds=61))
     done = health("scheduler", DATABASE_URL=database.url, LEASE_SECONDS="60")
     assert (done.returncode, done.stdout) == (1, "")
@@ -72,10 +72,10 @@ def test_a_scheduler_that_fell_silent_is_not_well(database: Database) -> None:
     assert health("scheduler", DATABASE_URL=database.url, LEASE_SECONDS="600").returncode == 0
 
 
-def test_a_database_without_tables_or_out_of_reach_is_told(tmp_path: Path) -> None:
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        gone = f"postgresql://me:hidden@127.0.0.1:{nobody.getsockname()[1]}/x"
+def test_an_empty_or_unreachable_database_is_reported(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        gone = f"postgresql://me:hidden@127.0.0.1:{probe.getsockname()[1]}/x"
         for url in (f"sqlite:///{tmp_path / 'empty.db'}", gone):
             done = health("scheduler", DATABASE_URL=url)
             assert done.returncode == 1
@@ -86,7 +86,7 @@ def test_a_database_without_tables_or_out_of_reach_is_told(tmp_path: Path) -> No
 
 @contextmanager
 def server(status: int, body: bytes) -> Iterator[int]:
-    """Answers every GET alike; yields the port."""
+    """Serve one answer to every GET; yields the port."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -107,37 +107,37 @@ def server(status: int, body: bytes) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
-def test_an_api_that_is_ready_is_well(host: str) -> None:
+def test_a_ready_api_is_healthy(host: str) -> None:
     with server(200, b"{}") as port:
         done = health("api", HOST=host, PORT=str(port))
     assert (done.returncode, done.stdout) == (0, f"the API on 127.0.0.1 port {port} is ready\n")
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         (json.dumps({"detail": "the database is away"}).encode(), "the database is away"),
         (b"[1]", "it answers 503"),
         (b"<html>", "it answers 503"),
     ],
 )
-def test_an_api_that_is_not_ready_says_why(body: bytes, said: str) -> None:
+def test_an_api_that_is_not_ready_is_reported_with_its_reason(body: bytes, message: str) -> None:
     with server(503, body) as port:
         done = health("api", PORT=str(port))
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"tplus: the API on 127.0.0.1 port {port} is not ready: {said}\n"
+    assert done.stderr == f"tplus: the API on 127.0.0.1 port {port} is not ready: {message}\n"
 
 
-def test_an_api_that_is_not_there_is_told() -> None:
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        done = health("api", PORT=str(nobody.getsockname()[1]))
+def test_a_missing_api_is_reported() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        done = health("api", PORT=str(probe.getsockname()[1]))
     assert done.returncode == 1
     assert "does not answer ([Errno 111] Connection refused); start it with `tplus serve` or see its log" in done.stderr
 
 
-def test_a_check_loads_little() -> None:
-    # It runs every few seconds beside the service, under the container's limit of memory.
+def test_a_check_imports_few_modules() -> None:
+    # It runs every few seconds next to the service, within the container's memory limit.
     code = "import service.cli.main, service.cli.serve.health, sys; sys.stdout.write(' '.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert {name.split(".")[0] for name in done.stdout.split()} & {"pandas", "numpy", "fastapi", "alembic"} == set()

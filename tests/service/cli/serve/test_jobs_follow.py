@@ -1,4 +1,4 @@
-"""Following the active scheduler: its answer, and its death before or after it answered."""
+"""Waiting for the active scheduler: its answer, and its end before or after the answer."""
 
 import threading
 from datetime import date
@@ -44,7 +44,7 @@ def test_it_returns_the_runs_once_they_have_ended(service: Service) -> None:
 
 
 @pytest.mark.timeout(20)
-def test_a_scheduler_that_dies_before_it_answers_is_said(service: Service) -> None:
+def test_a_scheduler_that_dies_before_its_answer_is_reported(service: Service) -> None:
     lead(service)
     service.machine.advance(31)
     with pytest.raises(
@@ -54,8 +54,8 @@ def test_a_scheduler_that_dies_before_it_answers_is_said(service: Service) -> No
 
 
 @pytest.mark.timeout(20)
-def test_a_scheduler_that_dies_after_it_answered_is_said_too(service: Service) -> None:
-    """It names the run, then is killed with the run still due: nobody would ever end it."""
+def test_a_scheduler_that_dies_after_its_answer_is_reported(service: Service) -> None:
+    """The scheduler answers, then is killed with the run still due: no other process would do it."""
     scheduler = service.scheduler()
     with service.database.transaction() as connection:
         take_lead(connection, scheduler.id, scheduler.name, service.machine.at, service.context.lease)

@@ -1,4 +1,4 @@
-"""Work in hand ends with the process, or is left behind when it takes too long."""
+"""Current work ends with the process, or is left to the next scheduler if it takes too long."""
 
 import signal
 import subprocess
@@ -15,13 +15,13 @@ from service.cli.serve.up import _run_until_signal
 
 class Work:
     def __init__(self):
-        self.told = threading.Event()
+        self.stopped = threading.Event()
     def stop(self):
-        self.told.set()
+        self.stopped.set()
     def run(self):
         sys.stdout.write("working\\n")
         sys.stdout.flush()
-        self.told.wait()
+        self.stopped.wait()
         time.sleep({takes})
 
 _run_until_signal(Work(), {limit})
@@ -29,8 +29,8 @@ sys.stdout.write("ended\\n")
 """
 
 
-def told_to_end(takes: float, limit: float | None) -> "subprocess.CompletedProcess[str]":
-    """A process whose work goes on for some seconds after SIGTERM."""
+def stopped_process(takes: float, limit: float | None) -> "subprocess.CompletedProcess[str]":
+    """Start a process whose work continues for some seconds after SIGTERM."""
     code = PROCESS.format(takes=takes, limit=limit)
     with subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -38,19 +38,19 @@ def told_to_end(takes: float, limit: float | None) -> "subprocess.CompletedProce
         assert process.stdout is not None
         assert process.stdout.readline() == "working\n"
         process.send_signal(signal.SIGTERM)
-        said, complaints = process.communicate(timeout=60)
-    return subprocess.CompletedProcess([], process.returncode, said, complaints)
+        out, err = process.communicate(timeout=60)
+    return subprocess.CompletedProcess([], process.returncode, out, err)
 
 
 @pytest.mark.parametrize("limit", [20.0, None])
-def test_work_that_ends_in_time_ends_clean(limit: float | None) -> None:
-    done = told_to_end(0.2, limit)
+def test_work_that_ends_in_time_is_finished(limit: float | None) -> None:
+    done = stopped_process(0.2, limit)
     assert (done.returncode, done.stdout, done.stderr) == (0, "ended\n", "")
 
 
 def test_work_that_takes_too_long_is_left_to_the_next_scheduler() -> None:
     began = time.monotonic()
-    done = told_to_end(50.0, 1.0)
+    done = stopped_process(50.0, 1.0)
     assert time.monotonic() - began < 40
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "current work did not end within 1 s; it is left to the next scheduler\n"

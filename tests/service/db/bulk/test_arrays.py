@@ -1,4 +1,4 @@
-"""Rows given as arrays: they read back the same from both databases, whatever way they took."""
+"""Rows written as arrays: both databases return the same values, for each way of writing."""
 
 from datetime import UTC, date, datetime
 
@@ -19,7 +19,7 @@ POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=Tr
 
 @pytest.fixture
 def listed(database: Database) -> Database:
-    """A database that knows the symbol ÄÖ-1."""
+    """A database with the symbol ÄÖ-1."""
     row = {"symbol": "ÄÖ-1", "instrument_type": "EQUITY", "group": "equity", "calendar": "XNYS", "active": True}
     with database.transaction() as connection:
         rest = {"reference": False, "basis": 1, "state": "new", "state_since": AT, "added_at": AT}
@@ -28,7 +28,7 @@ def listed(database: Database) -> Database:
 
 
 def columns(count: int, close: float = 1.5) -> dict[str, ArrayColumn]:
-    """Bars from 1999-12-31 on; every third has no open, and none a volume."""
+    """Return bars from 1999-12-31 on; every third has no open, and none a volume."""
     figures = {name: np.full(count, close) for name in FIGURES}
     figures["open"][::3] = np.nan
     figures["volume"][:] = np.nan
@@ -43,7 +43,7 @@ def columns(count: int, close: float = 1.5) -> dict[str, ArrayColumn]:
 
 
 @pytest.mark.parametrize("count", [4, 100, 700])
-def test_what_is_written_reads_back(listed: Database, count: int) -> None:
+def test_written_values_are_read_back(listed: Database, count: int) -> None:
     with listed.transaction() as connection:
         assert write_arrays(connection, bars, columns(count)) == count
     with listed.reading() as connection:
@@ -55,7 +55,7 @@ def test_what_is_written_reads_back(listed: Database, count: int) -> None:
 
 
 @pytest.mark.parametrize("count", [4, 150])
-def test_a_conflict_updates_what_is_named_or_fails(listed: Database, count: int) -> None:
+def test_a_conflict_updates_the_named_columns_or_fails(listed: Database, count: int) -> None:
     with listed.transaction() as connection:
         write_arrays(connection, bars, columns(count))
     with pytest.raises(IntegrityError), listed.transaction() as connection:
@@ -67,7 +67,7 @@ def test_a_conflict_updates_what_is_named_or_fails(listed: Database, count: int)
 
 
 @pytest.mark.parametrize("count", [4, 150])
-def test_a_symbol_that_is_not_there_is_refused_and_nothing_written(listed: Database, count: int) -> None:
+def test_an_unknown_symbol_is_refused_and_nothing_written(listed: Database, count: int) -> None:
     with pytest.raises(IntegrityError), listed.transaction() as connection:
         write_arrays(connection, bars, columns(count) | {"symbol": "GONE"})
     with listed.reading() as connection:
@@ -90,7 +90,7 @@ def test_instants_by_row_and_numbers_for_all_rows(listed: Database, count: int) 
     assert {(row.basis, row.replaced_at) for row in rows} == {(7, AT)}
 
 
-def test_what_does_not_fit_is_told(listed: Database) -> None:
+def test_values_that_do_not_fit_are_reported(listed: Database) -> None:
     wrong = [
         ({"colour": 1}, "bars has no column colour"),
         ({"session": np.array(["2000-01-01"], "datetime64[D]")}, r"arrays have lengths \[1, 150\]"),
@@ -104,7 +104,7 @@ def test_what_does_not_fit_is_told(listed: Database) -> None:
 
 
 @POSTGRESQL
-def test_what_the_binary_way_cannot_carry_is_refused(listed: Database) -> None:
+def test_types_without_a_binary_form_are_refused(listed: Database) -> None:
     days = np.datetime64("2000-01-01") + np.arange(150)
     holed = days.copy()
     holed[3] = np.datetime64("NaT")

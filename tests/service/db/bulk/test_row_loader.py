@@ -1,4 +1,4 @@
-"""The fast path: what it writes reads back as the same values through the ordinary columns."""
+"""Fast inserts: the ordinary columns return the same values."""
 
 from datetime import UTC, date, datetime, timedelta, timezone
 
@@ -53,7 +53,7 @@ def test_more_rows_than_one_statement_holds(database: Database) -> None:
     assert len(closes) == 2000
 
 
-def test_a_conflict_updates_what_is_named_or_fails(database: Database) -> None:
+def test_a_conflict_updates_the_named_columns_or_fails(database: Database) -> None:
     with database.transaction() as connection:
         assert write_rows(connection, change_counters, ("scope", "counter"), [("A", 1), ("B", 1)]) == 2
         write_rows(connection, change_counters, ("scope", "counter"), [("A", 5)], ("counter",))
@@ -64,7 +64,7 @@ def test_a_conflict_updates_what_is_named_or_fails(database: Database) -> None:
         write_rows(connection, change_counters, ("scope", "counter"), [("A", 6)])
 
 
-def test_many_rows_update_what_is_named_and_keep_the_rest(database: Database) -> None:
+def test_many_rows_update_the_named_columns_only(database: Database) -> None:
     names = [f"S{place}" for place in range(150)]
     with database.transaction() as connection:
         write_columns(connection, change_counters, {"scope": names, "counter": [1] * 150})
@@ -76,7 +76,7 @@ def test_many_rows_update_what_is_named_and_keep_the_rest(database: Database) ->
     assert (found["S0"], found["S119"], found["S120"], found["T"], len(found)) == (3, 3, 2, 2, 151)
 
 
-def test_a_conflict_among_many_rows_is_an_error_of_its_kind_and_writes_nothing(database: Database) -> None:
+def test_a_conflict_among_many_rows_raises_and_writes_nothing(database: Database) -> None:
     names = [f"S{place}" for place in range(150)]
     with database.transaction() as connection:
         write_rows(connection, change_counters, ("scope", "counter"), [("S149", 7)])
@@ -86,7 +86,7 @@ def test_a_conflict_among_many_rows_is_an_error_of_its_kind_and_writes_nothing(d
         assert connection.execute(select(change_counters)).all() == [("S149", 7)]
 
 
-def test_awkward_text_and_nothing_go_through(database: Database) -> None:
+def test_special_texts_and_nulls_are_read_back(database: Database) -> None:
     texts = ["a\tb", "back\\slash", "\\N", "two\nlines", "ü €", "\\."] * 20
     columns: dict[str, list[str | int | None]] = {
         "sequence": list(range(120)), "error": list(texts), "session": [None] * 120,
@@ -101,7 +101,7 @@ def test_awkward_text_and_nothing_go_through(database: Database) -> None:
     assert {row.session for row in found} == {None}
 
 
-def test_columns_are_rows_on_their_side(database: Database) -> None:
+def test_columns_equal_rows(database: Database) -> None:
     with database.transaction() as connection:
         assert write_columns(connection, change_counters, {"scope": ["A", "B"], "counter": [3, 4]}) == 2
         assert write_columns(connection, change_counters, {"scope": [], "counter": []}) == 0

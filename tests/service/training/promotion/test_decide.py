@@ -186,7 +186,7 @@ def test_every_change_of_status_is_a_kept_decision_with_its_figures(desk: Desk) 
     figures = {(row.model_version_id, row.status): row.figures for row in desk.rows(model_decisions)}
     kept = figures[(3, "champion")]
     assert (kept["n"], kept["pinball"], kept["random_walk_pinball"]) == (500, 38.0, 39.0)
-    assert (kept["config_kind"], kept["config_attempt"], kept["config_sessions"]) == ("asked", 1, 252)
+    assert (kept["config_kind"], kept["config_attempt"], kept["config_sessions"]) == ("attempt", 1, 252)
     assert kept["config_level"] == pytest.approx(0.025)
     assert figures[(5, "challenger")]["predecessor"] == {
         "version": 3, "n": 400, "pinball": pytest.approx(38.76), "predecessor_pinball": 38.0,

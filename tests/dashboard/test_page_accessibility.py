@@ -1,4 +1,4 @@
-"""The page for everybody: keyboard alone, screen readers, narrow screens, no shifts, and a policy that holds."""
+"""Accessibility and layout of the page: keyboard, screen readers, narrow screens, layout shifts, security policy."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ _FOCUSED = "() => { const at = document.activeElement; return at.dataset.symbol 
 
 
 def ready(watched: Watched, symbol: str = "AAA") -> Page:
-    """A page with everything on it."""
+    """Open a page and wait until it is complete."""
     page = watched.go(f"/?s={symbol}")
     drawn(page, symbol)
     expect(page.locator("#models tbody tr")).not_to_have_count(0)
@@ -25,7 +25,7 @@ def ready(watched: Watched, symbol: str = "AAA") -> Page:
 
 
 @pytest.mark.parametrize("view", [LIGHT, DARK], ids=["light", "dark"])
-def test_axe_finds_nothing(watched: Watched, view: View, pictures: Path) -> None:
+def test_axe_finds_no_violation(watched: Watched, view: View, pictures: Path) -> None:
     page = ready(watched)
     page.evaluate("document.querySelectorAll('details').forEach((each) => each.open = true)")
     assert violations(page) == []
@@ -46,7 +46,7 @@ def test_nothing_clips_on_a_narrow_screen(watched: Watched, view: View, pictures
 
 
 @pytest.mark.parametrize("view", [View(NARROW)])
-def test_the_chart_stands_before_the_watchlist_on_a_narrow_screen(watched: Watched) -> None:
+def test_the_chart_is_above_the_watchlist_on_a_narrow_screen(watched: Watched) -> None:
     page = ready(watched)
     chart, watchlist = page.locator("#chart").bounding_box(), page.locator("#watchlist").bounding_box()
     assert chart is not None
@@ -55,7 +55,7 @@ def test_the_chart_stands_before_the_watchlist_on_a_narrow_screen(watched: Watch
 
 
 @pytest.mark.parametrize("view", [View(NARROW)])
-def test_a_symbol_chosen_below_the_chart_is_seen_at_once(watched: Watched) -> None:
+def test_a_symbol_chosen_below_the_chart_scrolls_to_its_title(watched: Watched) -> None:
     page = ready(watched)
     line = page.locator('#watchlist [data-symbol="GONE"]')
     line.scroll_into_view_if_needed()
@@ -72,7 +72,7 @@ def test_a_narrow_page_is_short_and_opens_by_keyboard(watched: Watched) -> None:
     title, readout = page.locator("#lead").bounding_box(), page.locator("#readout").bounding_box()
     assert title is not None
     assert readout is not None
-    assert readout["y"] - (title["y"] + title["height"]) < 24, "no room is kept for a notice that does not stand"
+    assert readout["y"] - (title["y"] + title["height"]) < 24, "no space is reserved without a notice"
     assert page.evaluate("document.documentElement.scrollHeight") < 9_500
     shown = page.locator("#accuracy tbody tr:not([data-heading]):visible")
     first = shown.count()
@@ -106,14 +106,14 @@ def test_a_wide_page_shows_every_step_and_eight_runs(watched: Watched) -> None:
     expect(page.locator("#runs tbody tr:visible")).to_have_count(50)
 
 
-def test_the_keyboard_alone_reaches_everything(watched: Watched) -> None:
+def test_every_control_is_reachable_by_keyboard(watched: Watched) -> None:
     page = ready(watched)
     page.locator("body").click(position={"x": 2, "y": 2})
     reached = set()
     for _ in range(60):
         page.keyboard.press("Tab")
         reached.add(page.evaluate(_FOCUSED))
-    # The watchlist is one stop of the Tab key, as lists are; the arrow keys go on inside it.
+    # The watchlist is one stop of the Tab key, as lists are; the arrow keys move inside it.
     assert {"theme", "search", "sort", "AAA", "earlier", "1m", "3m", "1y", "chart"} <= reached
     page.locator('#watchlist [data-symbol="AAA"]').focus()
     page.keyboard.press("ArrowDown")
@@ -130,7 +130,7 @@ def test_the_keyboard_alone_reaches_everything(watched: Watched) -> None:
     expect(page.locator("#chart-table table")).to_be_visible()
 
 
-def test_every_chart_has_words_and_a_table(watched: Watched) -> None:
+def test_every_chart_has_a_text_alternative_and_a_table(watched: Watched) -> None:
     page = ready(watched)
     for chart in ("chart", "versus", "skill"):
         image = page.locator(f"#{chart}")
@@ -151,14 +151,14 @@ def test_nothing_moves_while_the_page_loads(watched: Watched) -> None:
 
 
 @pytest.mark.parametrize("view", [View(NARROW)])
-def test_nothing_moves_on_a_narrow_screen_either(watched: Watched) -> None:
+def test_nothing_moves_while_a_narrow_page_loads(watched: Watched) -> None:
     watched.page.add_init_script(WATCH_SHIFTS)
     page = ready(watched)
     page.wait_for_timeout(500)
     assert shifted(page) < 0.02, page.evaluate("window.shifts")
 
 
-def test_the_policy_lets_no_inline_script_run(watched: Watched) -> None:
+def test_the_policy_blocks_inline_scripts(watched: Watched) -> None:
     answer = watched.page.request.get(watched.url + "/")
     policy = {part.split()[0]: part.split()[1:] for part in answer.headers["content-security-policy"].split(";")}
     assert policy["default-src"] == ["'none'"]
@@ -167,7 +167,7 @@ def test_the_policy_lets_no_inline_script_run(watched: Watched) -> None:
     assert policy["frame-ancestors"] == policy["base-uri"] == policy["form-action"] == ["'none'"]
     watched.expected.append("Content Security Policy")
     page = ready(watched)
-    assert watched.failures == []  # what Plotly needs is allowed, and nothing was tried beyond that
+    assert watched.failures == []  # Plotly needs nothing that the policy refuses
     ran = page.evaluate(
         "() => { const made = document.createElement('script'); made.textContent = 'window.broken = 1';"
         " document.body.append(made); return window.broken ?? 0; }"
@@ -176,19 +176,19 @@ def test_the_policy_lets_no_inline_script_run(watched: Watched) -> None:
     assert len(watched.failures) == 1
 
 
-def test_the_accuracy_table_says_n_and_what_it_is_worth(watched: Watched) -> None:
+def test_a_losing_symbol_is_marked_worse_with_its_n(watched: Watched) -> None:
     page = ready(watched, "BBB")
     table = page.locator("#accuracy")
     expect(table).to_contain_text("67")
     expect(page.locator("#notice")).to_have_attribute("data-notices", re.compile("losing"))
-    # The fixture's accuracy row of T: skill -0.306 with p 0.0006, so that it is not chance.
+    # The fixture's accuracy row of T: skill -0.306 with p 0.0006, so it is significant.
     expect(page.locator("#steps")).to_contain_text("−30.6 %")
     expect(page.locator("#steps")).to_contain_text("worse")
     expect(page.locator("#verdict")).to_have_attribute("data-mark", "worse")
     expect(page.locator("#steps td[data-mark='worse']")).not_to_have_count(0)
 
 
-def test_what_may_be_chance_is_neither_better_nor_worse(watched: Watched) -> None:
+def test_an_insignificant_skill_is_neither_better_nor_worse(watched: Watched) -> None:
     page = ready(watched, "BBB")
     items = page.request.get(f"{watched.url}/v1/accuracy?scope=BBB&limit=200").json()["items"]
     served = {(item["strategy"], item["step"]): item for item in items if item["forecaster"] == "served"}
@@ -200,7 +200,7 @@ def test_what_may_be_chance_is_neither_better_nor_worse(watched: Watched) -> Non
     assert [("worse" in note, "not significant" in note) for note in notes] == [(e < 0.05, e >= 0.05) for e in p]
 
 
-def test_versus_marks_the_misses(watched: Watched) -> None:
+def test_versus_marks_closes_outside(watched: Watched) -> None:
     page = ready(watched)
     # 60 of the fixture's 67 scored sessions are drawn.
     expect(page.locator("#versus-caption")).to_contain_text("60")

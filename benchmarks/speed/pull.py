@@ -1,7 +1,7 @@
-"""Speed of the pull and of the frames: 51 stocks of recorded prices into a new database, then back out.
+"""Speed of the pull and of the panel: 51 stocks of recorded prices into a new database, and out again.
 
-Run from the repository root: `python -m benchmarks.speed.ingest [FOLDER]`. Prints `name value unit bar`; those of
-PostgreSQL, a server of its own with its data safe on disk as in production, only where its binaries are found.
+Run from the repository root: `python -m benchmarks.speed.pull [FOLDER]`. Prints `name value unit bar`; those of
+PostgreSQL, a separate server with durable writes as in production, only if its binaries are found.
 """
 
 import sys
@@ -34,11 +34,11 @@ _AT = datetime(2018, 12, 31, 23, tzinfo=UTC)
 
 
 def pull(context: PullContext) -> tuple[int, float]:
-    """Pull every symbol of the source; how many bars were stored, in how many seconds."""
+    """Pull all symbols of the source; return the number of stored bars and the seconds."""
     with context.database.transaction() as connection:
         add_symbols(connection, context.source.symbols(), _AT, {})
         instruments = list_instruments(connection)
-    # Built once per process and shared by every pull: not part of the speed.
+    # Built once per process and shared by all pulls, so it is not timed.
     calendar_around(context.calendars, "XNYS", _SESSION, _SESSION)
     begin = perf_counter()
     outcomes = list(pull_symbols(context, instruments, _SESSION, _AT))
@@ -51,7 +51,7 @@ def pull(context: PullContext) -> tuple[int, float]:
 
 
 def read(context: PullContext, rows: int | None) -> float:
-    """Seconds to load every symbol's frame."""
+    """Return the seconds to load the price histories of all symbols."""
     symbols = tuple(context.source.symbols())
     begin = perf_counter()
     with context.database.reading() as connection:

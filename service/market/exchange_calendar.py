@@ -20,7 +20,7 @@ from exchange_calendars.errors import CalendarError as LibraryError
 
 from service.errors import CalendarError
 from service.market.exchange_codes import WEEKDAYS
-from service.market.session_calendar import DateArray, Exactness, MarketCalendar, SessionTable
+from service.market.session_calendar import DateArray, DateBounds, Exactness, MarketCalendar, SessionTable
 from service.vocabulary import ALWAYS_OPEN
 
 __all__ = ["MarketCalendar", "SessionTable", "get_calendar"]
@@ -69,7 +69,7 @@ def get_calendar(name: str, first: date, last: date | None = None) -> MarketCale
     """
     newest = first if last is None else max(first, last)
     oldest_year, newest_year = first.year - first.year % 10, newest.year + 2
-    bounds = (date(max(oldest_year, date.min.year), 1, 1), date(min(newest_year, date.max.year), 12, 31))
+    bounds = DateBounds(date(max(oldest_year, date.min.year), 1, 1), date(min(newest_year, date.max.year), 12, 31))
     with _lock:
         return _build(_canonical(name), bounds)
 
@@ -89,7 +89,7 @@ def _canonical(name: str) -> str:
 
 
 @lru_cache(maxsize=128)
-def _build(name: str, bounds: tuple[date, date]) -> MarketCalendar:
+def _build(name: str, bounds: DateBounds) -> MarketCalendar:
     if name == WEEKDAYS:
         return _weekday_calendar(name, bounds)
     # Exchanges fail in different ways (no rules, contradictory special days); one failure must not stop the others.
@@ -102,26 +102,27 @@ def _build(name: str, bounds: tuple[date, date]) -> MarketCalendar:
         _log.warning("calendar %s cannot be built (%s): Monday to Friday is assumed, approximate", name, reason)
         return _weekday_calendar(name, bounds)
     if exact == bounds:
-        return MarketCalendar(name, bounds, covered, zone, Exactness(*bounds))
+        return MarketCalendar(name, bounds, covered, zone, Exactness(bounds.first, bounds.last))
     # A start before the exchange's records is expected; an end before the requested one is not.
-    ends_early = exact[1] < bounds[1]
-    _log.log(logging.WARNING if ends_early else logging.DEBUG, _PARTLY_COVERED, name, *exact)
-    before = _assumed((bounds[0], exact[0] - timedelta(days=1)), _usual_hours(covered, zone, slice(0, _HOURS_SAMPLE)))
-    after = _assumed(
-        (exact[1] + timedelta(days=1), bounds[1]), _usual_hours(covered, zone, slice(-_HOURS_SAMPLE, None))
-    )
-    return MarketCalendar(name, bounds, _join(before, covered, after), zone, Exactness(*exact))
+    ends_early = exact.last < bounds.last
+    _log.log(logging.WARNING if ends_early else logging.DEBUG, _PARTLY_COVERED, name, exact.first, exact.last)
+    day = timedelta(days=1)
+    first_hours = _usual_hours(covered, zone, slice(0, _HOURS_SAMPLE))
+    last_hours = _usual_hours(covered, zone, slice(-_HOURS_SAMPLE, None))
+    before = _assumed(bounds.first, exact.first - day, first_hours)
+    after = _assumed(exact.last + day, bounds.last, last_hours)
+    return MarketCalendar(name, bounds, _join(before, covered, after), zone, Exactness(exact.first, exact.last))
 
 
-def _library_sessions(name: str, bounds: tuple[date, date]) -> tuple[SessionTable, tzinfo, tuple[date, date]]:
+def _library_sessions(name: str, bounds: DateBounds) -> tuple[SessionTable, tzinfo, DateBounds]:
     """Return the library's sessions between the bounds, the time zone, and the dates that it covers."""
     # The class, not an instance, has the bounds before anything is built.
     factory = calendar_utils._default_calendar_factories[name]
     oldest, newest = factory.bound_min(), factory.bound_max()
-    first = bounds[0] if oldest is None else max(bounds[0], oldest.date())
-    last = bounds[1] if newest is None else min(bounds[1], newest.date())
+    first = bounds.first if oldest is None else max(bounds.first, oldest.date())
+    last = bounds.last if newest is None else min(bounds.last, newest.date())
     if first > last:
-        raise ValueError(f"it has no session between {bounds[0]} and {bounds[1]}")
+        raise ValueError(f"it has no session between {bounds.first} and {bounds.last}")
     calendar = exchange_calendars.get_calendar(name, start=first.isoformat(), end=last.isoformat())
     table = SessionTable(
         calendar.sessions.to_numpy().astype("datetime64[D]"),
@@ -129,7 +130,7 @@ def _library_sessions(name: str, bounds: tuple[date, date]) -> tuple[SessionTabl
         calendar.closes.dt.tz_convert(None).to_numpy().astype("datetime64[s]"),
     )
     zone: tzinfo = calendar.tz
-    return table, zone, (first, last)
+    return table, zone, DateBounds(first, last)
 
 
 def _usual_hours(table: SessionTable, zone: tzinfo, rows: slice) -> _Hours:
@@ -144,14 +145,14 @@ def _usual_hours(table: SessionTable, zone: tzinfo, rows: slice) -> _Hours:
     return _Hours(most_common(table.open_at[rows]), most_common(table.close_at[rows]), zone)
 
 
-def _weekday_calendar(name: str, bounds: tuple[date, date]) -> MarketCalendar:
-    table = _assumed(bounds, _Hours(_MIDNIGHT, _WEEKDAY_CLOSE, UTC))
+def _weekday_calendar(name: str, bounds: DateBounds) -> MarketCalendar:
+    table = _assumed(bounds.first, bounds.last, _Hours(_MIDNIGHT, _WEEKDAY_CLOSE, UTC))
     return MarketCalendar(name, bounds, table, UTC, Exactness(None, None))
 
 
-def _assumed(bounds: tuple[date, date], hours: _Hours) -> SessionTable:
-    """Return every Monday to Friday between the bounds (both inclusive), at the same local hours."""
-    days = np.arange(np.datetime64(bounds[0]), np.datetime64(bounds[1]) + 1)
+def _assumed(first: date, last: date, hours: _Hours) -> SessionTable:
+    """Return every Monday to Friday from `first` to `last` (both inclusive), at the same local hours."""
+    days = np.arange(np.datetime64(first), np.datetime64(last) + 1)
     sessions = days[np.is_busday(days)]
 
     def instants(span: timedelta) -> DateArray:

@@ -34,6 +34,14 @@ class SessionTable:
 
 
 @dataclass(frozen=True, slots=True)
+class DateBounds:
+    """First and last date of a span, both inclusive."""
+
+    first: date
+    last: date
+
+
+@dataclass(frozen=True, slots=True)
 class Exactness:
     """Dates for which a calendar is known rather than assumed.
 
@@ -51,20 +59,18 @@ class MarketCalendar:
 
     __slots__ = ("_close", "_days", "_open", "_table", "_zone", "continuous", "exactness", "first", "last", "name")
 
-    def __init__(
-        self, name: str, bounds: tuple[date, date], table: SessionTable, zone: tzinfo, exactness: Exactness
-    ) -> None:
+    def __init__(self, name: str, bounds: DateBounds, table: SessionTable, zone: tzinfo, exactness: Exactness) -> None:
         """Wrap a table of sessions.
 
         Args:
             name: Canonical name, for example `XNYS`.
-            bounds: First and last date that are covered, both inclusive.
+            bounds: The dates that the calendar covers.
             table: Every session between the bounds; made read-only.
             zone: Time zone of the exchange.
             exactness: The dates that are known rather than assumed.
         """
         self.name = name
-        self.first, self.last = bounds
+        self.first, self.last = bounds.first, bounds.last
         self.exactness = exactness
         self._table = table
         self._zone = zone

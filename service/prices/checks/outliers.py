@@ -25,7 +25,7 @@ The log scale detects an unannounced 3-for-2 split (-33.3 %) as well as a 2-for-
 UNIT_JUMP = log(100.0)
 """Absolute log ratio of two closes in mixed currency units, such as pounds and pence."""
 _UNIT_JUMP_WIDTH = 0.25
-_MIXED_UNITS = "near 100 or 0.01: a currency unit mixed up?"
+_MIXED_UNITS = "near 100 or 0.01: mixed currency units?"
 _SPLITS = np.log(np.array([1.5, 2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 40, 50]))
 _SPLIT_WIDTH = 0.025
 """Largest log distance of open and close from a usual split ratio."""

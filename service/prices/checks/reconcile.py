@@ -103,7 +103,7 @@ def _verdict(
         day = stored.sessions[rows[mixed[0]]]
         return (
             Verdict.SUSPECT,
-            f"the close of {day} is near 100 or 0.01 times the stored one: a currency unit mixed up?",
+            f"the close of {day} is near 100 or 0.01 times the stored one: mixed currency units?",
         )
     if splits:
         verdict, reason = _verdict_of_splits(ratios, factors, splits)

@@ -82,7 +82,7 @@ def _wait_for_rate_limit(context: ServiceContext, run: Run) -> None:
         until = paused_until(connection, context.source.name, run, machine_now)
     if until is not None:
         raise PullIncomplete(
-            "rate limited by the source in another pull; waiting as long as that one", until - machine_now
+            "rate limited by the source in another pull; waiting until its pause ends", until - machine_now
         )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from service.errors import CalendarError
-from service.market.session_calendar import Exactness, MarketCalendar, SessionTable
+from service.market.session_calendar import DateBounds, Exactness, MarketCalendar, SessionTable
 
 FIRST, LAST = date(2024, 3, 1), date(2024, 3, 10)
 SESSIONS = ("2024-03-01", "2024-03-04", "2024-03-06", "2024-03-10")
@@ -18,7 +18,7 @@ def make_calendar(
     """Return a calendar whose sessions open and close at UTC hours of their date; the table's unit is minutes."""
     days = np.array(sessions, "datetime64[D]")
     opens, closes = (days.astype("datetime64[m]") + np.timedelta64(60 * hour, "m") for hour in hours)
-    return MarketCalendar("TEST", (FIRST, LAST), SessionTable(days, opens, closes), UTC, Exactness(*exact))
+    return MarketCalendar("TEST", DateBounds(FIRST, LAST), SessionTable(days, opens, closes), UTC, Exactness(*exact))
 
 
 def test_a_calendar_has_its_name_and_bounds() -> None:

@@ -13,7 +13,7 @@ from models.config import Strategy
 from service.db.session import Database
 from service.db.tables import sessions
 from service.forecasts.ledger import publish
-from service.market.session_calendar import Exactness, MarketCalendar, SessionTable
+from service.market.session_calendar import DateBounds, Exactness, MarketCalendar, SessionTable
 from service.market.sessions import ensure_sessions, refresh_sessions
 from tests.support.forecast_factory import Desk, History, Said, draft_of, open_desk, random_closes
 from tests.support.score_batches import add_scores
@@ -26,7 +26,7 @@ LATER_DAYS = [date(2030, 1, day) for day in (7, 8, 10, 11, 12)]  # the 9th is a 
 def calendar(days: list[date], exactness: Exactness, opens: int = 14) -> MarketCalendar:
     at = np.array(days, "datetime64[D]")
     hours = [at.astype("datetime64[s]") + np.timedelta64(hour, "h") for hour in (opens, 21)]
-    return MarketCalendar("XTST", (FIRST, LAST), SessionTable(at, *hours), ZoneInfo("UTC"), exactness)
+    return MarketCalendar("XTST", DateBounds(FIRST, LAST), SessionTable(at, *hours), ZoneInfo("UTC"), exactness)
 
 
 OLDER = calendar(WEEKDAYS, Exactness(None, None))

@@ -7,8 +7,8 @@ import exchange_calendars
 import numpy as np
 import pandas as pd
 
-from models.errors import FrameError
-from models.preprocessing.frame import DateArray, FloatArray, Panel, PriceHistory
+from models.errors import PriceHistoryError
+from models.preprocessing.price_history import DateArray, FloatArray, Panel, PriceHistory
 
 SETTLE = np.timedelta64(90, "m")
 """Time after a session's close at which its bar is final."""
@@ -29,7 +29,7 @@ def load_panel(folder: Path, symbols: Iterable[str], references: Iterable[str], 
         Price histories in the order of `symbols`, each from its first to its last recorded session.
 
     Raises:
-        FrameError: A symbol has no file below the folder.
+        PriceHistoryError: A symbol has no file below the folder.
     """
     paths = {path.name.removesuffix(".csv.gz"): path for path in sorted(folder.rglob("*.csv.gz"))}
     closes = exchange_calendars.get_calendar(calendar, start="1990-01-02", end="2024-12-31").closes
@@ -39,11 +39,11 @@ def load_panel(folder: Path, symbols: Iterable[str], references: Iterable[str], 
     def history(symbol: str) -> PriceHistory:
         path = paths.get(symbol) or paths.get(symbol.removeprefix("^"))
         if path is None:
-            raise FrameError(f"{symbol}: no {symbol}.csv.gz below {folder}; use a symbol that is recorded there")
+            raise PriceHistoryError(f"{symbol}: no {symbol}.csv.gz below {folder}; use a symbol that is recorded there")
         return _history(symbol, calendar, pd.read_csv(path, parse_dates=["date"]), sessions, final_at)
 
     return Panel(
-        frames=tuple(history(symbol) for symbol in symbols),
+        histories=tuple(history(symbol) for symbol in symbols),
         references={symbol: history(symbol) for symbol in references},
     )
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from models.preprocessing.frame import Panel, PriceHistory
+from models.preprocessing.price_history import Panel, PriceHistory
 
 
 def panel_hash(panel: Panel, cut_at: np.datetime64) -> str:
@@ -16,7 +16,7 @@ def panel_hash(panel: Panel, cut_at: np.datetime64) -> str:
         cut_at: UTC instant, inclusive.
     """
     digest = hashlib.sha256()
-    for history in (*panel.frames, *(panel.references[symbol] for symbol in sorted(panel.references))):
+    for history in (*panel.histories, *(panel.references[symbol] for symbol in sorted(panel.references))):
         _add_history(digest, history.until(int(np.searchsorted(history.final_at, cut_at, side="right"))))
     return digest.hexdigest()
 

@@ -1,9 +1,9 @@
 """The errors of `models`, as a tree.
 
 ModelsError
-├── FrameError         a price history, a panel or other arrays that do not fit each other
+├── PriceHistoryError  a price history, a panel or other arrays that do not fit each other
 ├── TooLittleHistory   not enough sessions to train, test or forecast
-├── ArtifactError      an artifact that is absent, altered or of another format
+├── ArtifactError      an artifact that is missing, altered or of another format
 ├── BatchError         a batch whose size is not that of the stored states
 └── UnknownNetwork     a network or baseline name that is not registered
 """
@@ -13,7 +13,7 @@ class ModelsError(Exception):
     """Base class of every error that `models` raises on purpose."""
 
 
-class FrameError(ModelsError):
+class PriceHistoryError(ModelsError):
     """A price history or panel is invalid: its order, its shapes or the sign of its prices."""
 
 

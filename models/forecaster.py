@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from models.config import ModelConfig
-from models.preprocessing.frame import FloatArray, Panel
+from models.preprocessing.price_history import FloatArray, Panel
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.metrics.significance import Comparison, diebold_mariano
-from models.preprocessing.frame import DateArray, FloatArray
+from models.preprocessing.price_history import DateArray, FloatArray
 
 ALPHA = 0.05
 """Probability that a config without skill is ever accepted, over all attempts of a group and strategy."""

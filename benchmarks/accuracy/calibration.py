@@ -23,8 +23,8 @@ from models.baselines import fit_random_walk, random_walk_config
 from models.calibration import CalibrationRows, calibrate, joint_ratio
 from models.config import ModelConfig, Strategy
 from models.metrics.scoring_rules import inside, pinball, terciles
-from models.preprocessing.frame import FloatArray, Panel, PriceHistory
 from models.preprocessing.pipeline import cut_windows
+from models.preprocessing.price_history import FloatArray, Panel, PriceHistory
 from models.preprocessing.splits import spans_between
 from models.preprocessing.windows import PooledWindows
 from models.training.fit_network import EpochEnd, fit_network
@@ -148,7 +148,7 @@ def _until(panel: Panel, last: np.datetime64) -> Panel:
     def cut(frame: PriceHistory) -> PriceHistory:
         return frame.until(int(np.searchsorted(frame.sessions, last, side="right")))
 
-    return Panel(tuple(map(cut, panel.frames)), {name: cut(frame) for name, frame in panel.references.items()})
+    return Panel(tuple(map(cut, panel.histories)), {name: cut(frame) for name, frame in panel.references.items()})
 
 
 def _print_epoch(epoch: EpochEnd) -> None:

@@ -18,8 +18,8 @@ import numpy as np
 from benchmarks.panel import load_panel, recorded_symbols
 from models.baselines import fit_random_walk, random_walk_config
 from models.config import ModelConfig, Reference, ReferenceRole, Strategy
-from models.preprocessing.frame import Panel
 from models.preprocessing.pipeline import cut_windows
+from models.preprocessing.price_history import Panel
 from models.preprocessing.splits import DateRange, spans_between
 from models.training.fit_network import EpochEnd, fit_network
 from models.training.train import evaluate_network

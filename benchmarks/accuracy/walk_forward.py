@@ -24,8 +24,8 @@ from models.baselines import fit_random_walk, random_walk_config
 from models.config import MEDIAN, ModelConfig, Strategy
 from models.metrics.scoring_rules import coverage_rates, pinball
 from models.metrics.significance import diebold_mariano, ratio_of_sums
-from models.preprocessing.frame import DateArray, FloatArray, Panel
 from models.preprocessing.pipeline import cut_windows
+from models.preprocessing.price_history import DateArray, FloatArray, Panel
 from models.preprocessing.splits import DateRange, spans_between
 from models.training.fit_network import EpochEnd, fit_network
 from models.training.holdout import BASIS_POINT, actual_returns

@@ -109,7 +109,7 @@ def read(url: str) -> Read:
     config = ModelConfig("lstm", Strategy.MULTI_STEP)
     windows = Pipeline.fit(panel, config, _CUT_AT).windows(panel, require_targets=True)
     seconds, cpu = perf_counter() - begun, process_time() - computed
-    bars = sum(int((~np.isnan(frame.close)).sum()) for frame in panel.frames)
+    bars = sum(int((~np.isnan(frame.close)).sum()) for frame in panel.histories)
     return Read(seconds, cpu, _peak(), bars, len(windows))
 
 

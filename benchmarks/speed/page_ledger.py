@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Table, insert
 
-from models.preprocessing.frame import FloatArray
+from models.preprocessing.price_history import FloatArray
 from service.db.change_counters import raise_changes
 from service.db.migrate import upgrade
 from service.db.session import Database

@@ -23,7 +23,7 @@ import numpy as np
 
 from benchmarks.accuracy.pooled import PRICES, REFERENCES, stocks_panel
 from models.config import ModelConfig, Strategy
-from models.preprocessing.frame import Panel
+from models.preprocessing.price_history import Panel
 from models.training.train import TrainedArtifact, TrainProgress, TrainRequest, train_all
 from models.tuned_configs import tuned
 
@@ -68,7 +68,7 @@ def measure(panel: Panel) -> dict[str, Any]:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             trained = pool.submit(train_all, requests(panel, Path(directory)), ignore).result()
         seconds = perf_counter() - started
-    return {"symbols": len(panel.frames), "seconds": seconds, "artifacts": [_row(artifact) for artifact in trained]}
+    return {"symbols": len(panel.histories), "seconds": seconds, "artifacts": [_row(artifact) for artifact in trained]}
 
 
 def main() -> int:
@@ -78,7 +78,7 @@ def main() -> int:
     parser.add_argument("--symbols", type=int, default=51, help="the first so many stocks")
     arguments = parser.parse_args()
     panel = stocks_panel(arguments.prices)
-    measured = measure(replace(panel, frames=panel.frames[: arguments.symbols]))
+    measured = measure(replace(panel, histories=panel.histories[: arguments.symbols]))
     print(json.dumps(measured, indent=1))
     return int(measured["seconds"] > GOAL_SECONDS)
 

@@ -16,7 +16,7 @@ import models
 from models.backtest.protocols import ForecastHistory
 from models.data_hash import panel_hash
 from models.forecaster import SkippedSymbol
-from models.preprocessing.frame import Panel
+from models.preprocessing.price_history import Panel
 
 FORMAT = 2
 """Format number; raise it when the contents of a fold result or the way of forecasting change."""

@@ -18,7 +18,7 @@ from models.backtest.protocols import RECURSIVE, BacktestForecaster, FittedForec
 from models.backtest.threads import limit_threads
 from models.calibration import CalibrationRows, CalibrationState, calibrate
 from models.errors import ModelsError
-from models.preprocessing.frame import Panel
+from models.preprocessing.price_history import Panel
 
 CALIBRATION_START = "calibration_start"
 """Key of the initial calibration state in the facts of a history."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.config import MIN_TRAINING_DATES, PURGE, VALIDATION_SESSIONS
-from models.errors import FrameError, TooLittleHistory
-from models.preprocessing.frame import DateArray, Panel
+from models.errors import PriceHistoryError, TooLittleHistory
+from models.preprocessing.price_history import DateArray, Panel
 from models.preprocessing.splits import DateRange, Spans
 from models.preprocessing.windows import PooledWindows
 
@@ -95,7 +95,7 @@ def walk_forward(panel: Panel, plan: WalkForward) -> tuple[tuple[Fold, ...], tup
     if not len(inside):
         available = f"they have sessions from {dates[0]} to {dates[-1]}" if len(dates) else "they have no sessions"
         raise TooLittleHistory(
-            f"the {len(panel.frames)} symbols have no session from {plan.first} to {plan.last}; {available}"
+            f"the {len(panel.histories)} symbols have no session from {plan.first} to {plan.last}; {available}"
         )
     needed = plan.validation_sessions + 2 * PURGE + 1
     folds: list[Fold] = []
@@ -176,9 +176,9 @@ def fold_spans(windows: PooledWindows, fold: Fold) -> Spans:
 
 def union_grid(panel: Panel) -> DateArray:
     """Return the sessions of all symbols of the panel, `(dates,)` ascending."""
-    if not panel.frames:
-        raise FrameError("a panel without symbols has no sessions; add at least one symbol")
-    dates: DateArray = np.unique(np.concatenate([history.sessions for history in panel.frames]))
+    if not panel.histories:
+        raise PriceHistoryError("a panel without symbols has no sessions; add at least one symbol")
+    dates: DateArray = np.unique(np.concatenate([history.sessions for history in panel.histories]))
     return dates
 
 
@@ -192,7 +192,7 @@ def _instant_before(panel: Panel, session: np.datetime64) -> np.datetime64:
     """Return the last instant at which a bar before a session is final, capped at the first one from it on."""
     before: list[np.datetime64] = []
     since: list[np.datetime64] = []
-    for history in panel.frames:
+    for history in panel.histories:
         row = int(np.searchsorted(history.sessions, session))
         before += list(history.final_at[max(row - 1, 0) : row])
         since += list(history.final_at[row : row + 1])

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from models.metrics.scoring_rules import BoolArray
-from models.preprocessing.frame import DateArray, FloatArray
+from models.preprocessing.price_history import DateArray, FloatArray
 from models.preprocessing.windows import IntArray
 
 UNKNOWN = -1

@@ -28,8 +28,8 @@ from models.errors import UnknownNetwork
 from models.forecaster import ForecastBatch
 from models.forecasting.network_forecaster import RANDOM_WALK, NetworkForecaster
 from models.networks.registry import is_spatiotemporal, network_info
-from models.preprocessing.frame import FloatArray, Panel, PriceHistory
 from models.preprocessing.pipeline import cut_windows
+from models.preprocessing.price_history import FloatArray, Panel, PriceHistory
 from models.preprocessing.windows import PooledWindows
 from models.training.fit import fit_config
 from models.training.fit_network import EpochEnd

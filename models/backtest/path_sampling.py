@@ -3,7 +3,7 @@
 import numpy as np
 
 from models.config import QUANTILES
-from models.preprocessing.frame import FloatArray
+from models.preprocessing.price_history import FloatArray
 
 _LEVELS = np.asarray(QUANTILES)
 _CANDIDATES = 256

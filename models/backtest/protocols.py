@@ -13,7 +13,7 @@ import numpy as np
 from models.backtest.folds import Fold
 from models.config import QUANTILES, ModelConfig
 from models.forecaster import ForecastBatch, Forecaster, SkippedSymbol
-from models.preprocessing.frame import DateArray, FloatArray, Panel
+from models.preprocessing.price_history import DateArray, FloatArray, Panel
 from models.preprocessing.windows import IntArray, PooledWindows
 from models.training.holdout import actual_returns
 

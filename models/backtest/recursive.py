@@ -17,7 +17,7 @@ from models.backtest.path_sampling import inverse_cdf, mixture_quantiles, strati
 from models.config import MEMORY, MULTI_STEP_HORIZON, QUANTILES, ModelConfig
 from models.forecaster import ForecastBatch
 from models.forecasting.network_forecaster import NetworkForecaster
-from models.preprocessing.frame import FloatArray, Panel, PriceHistory
+from models.preprocessing.price_history import FloatArray, Panel, PriceHistory
 from models.preprocessing.windows import Float32Array, PooledWindows
 
 PATHS = 16
@@ -65,17 +65,17 @@ class RecursiveForecaster:
         Returns:
             `(n, 3, 7)` cumulative log returns, ascending along the last axis. Step 1 is the one-step forecast.
         """
-        starts = np.cumsum([0, *(len(history) for history in panel.frames)])
+        starts = np.cumsum([0, *(len(history) for history in panel.histories)])
         rows = windows.ends - starts[windows.symbol_index]
         pairs = zip(windows.symbol_index.tolist(), rows.tolist(), strict=True)
-        histories = [_tail(panel.frames[index], row + 1, windows.lookback) for index, row in pairs]
+        histories = [_tail(panel.histories[index], row + 1, windows.lookback) for index, row in pairs]
         return self._forecast_steps(histories, windows.gather(), self.one_step.quantiles(windows)[:, 0])
 
     def forecast(self, panel: Panel) -> ForecastBatch:
         """Forecast each symbol from its last session (see `forecaster.Forecaster`)."""
         batch = self.one_step.forecast(panel)
         windows, _ = self.one_step.pipeline.newest(panel)
-        newest = [panel.frames[index] for index in windows.symbol_index.tolist()]
+        newest = [panel.histories[index] for index in windows.symbol_index.tolist()]
         histories = [_tail(history, len(history), windows.lookback) for history in newest]
         quantiles = self._forecast_steps(histories, windows.gather(), batch.quantiles[:, 0])
         return replace(batch, quantiles=quantiles)

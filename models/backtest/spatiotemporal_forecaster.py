@@ -12,7 +12,7 @@ from models.forecasting.ensemble import mean_over_seeds
 from models.forecasting.spatiotemporal.forecaster import SpatiotemporalForecaster
 from models.forecasting.spatiotemporal.images import image_cells, market_images
 from models.forecasting.spatiotemporal.layout import NO_ROW
-from models.preprocessing.frame import Panel
+from models.preprocessing.price_history import Panel
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import numpy as np
 from models.config import MEMORY, MIN_HISTORY_RANDOM_WALK, ModelConfig, Strategy
 from models.forecaster import ForecastBatch, SkippedSymbol
 from models.preprocessing.features import ewma_sigma
-from models.preprocessing.frame import FloatArray, Panel, PriceHistory
+from models.preprocessing.price_history import FloatArray, Panel, PriceHistory
 from models.preprocessing.windows import IntArray, PooledWindows, WindowRule, pool_windows
 
 
@@ -78,16 +78,16 @@ def sigma_rows(panel: Panel, horizon: int, min_bars: int = 1) -> PooledWindows:
     Returns:
         Windows of one session, ordered by symbol, then by as_of; `inputs` has no columns.
     """
-    sigmas = [ewma_sigma(history.close) for history in panel.frames]
-    no_inputs = np.empty((sum(len(history) for history in panel.frames), 0), dtype=np.float32)
+    sigmas = [ewma_sigma(history.close) for history in panel.histories]
+    no_inputs = np.empty((sum(len(history) for history in panel.histories), 0), dtype=np.float32)
     rule = WindowRule(1, horizon, require_targets=False, min_bars=min_bars)
-    return pool_windows(panel.frames, sigmas, no_inputs, rule)
+    return pool_windows(panel.histories, sigmas, no_inputs, rule)
 
 
 def rows_by_symbol(panel: Panel, rows: PooledWindows) -> Iterator[SymbolRows]:
     """Yield the pooled rows of each symbol that has any."""
     offset = 0
-    for index, history in enumerate(panel.frames):
+    for index, history in enumerate(panel.histories):
         positions = np.flatnonzero(rows.symbol_index == index)
         if len(positions):
             yield SymbolRows(history, positions, rows.ends[positions] - offset)
@@ -102,7 +102,7 @@ def serve(baseline: RowForecaster, panel: Panel) -> ForecastBatch:
         panel: Price histories that end at as_of, as long as the baseline needs.
     """
     rows = sigma_rows(panel, baseline.config.horizon)
-    last = np.cumsum([len(history) for history in panel.frames], dtype=np.int64) - 1
+    last = np.cumsum([len(history) for history in panel.histories], dtype=np.int64) - 1
     newest = rows.select(np.flatnonzero(rows.ends == last[rows.symbol_index]))
     quantiles = baseline.forecast_rows(panel, newest)
     known = ~np.isnan(quantiles).any(axis=(1, 2))
@@ -110,14 +110,14 @@ def serve(baseline: RowForecaster, panel: Panel) -> ForecastBatch:
     with_sigma = set(newest.symbol_index.tolist())
     skipped = [
         SkippedSymbol(history.symbol, baseline.skip_reason(history) if index in with_sigma else no_sigma(history))
-        for index, history in enumerate(panel.frames)
+        for index, history in enumerate(panel.histories)
         if index not in forecast
     ]
     return ForecastBatch(
-        symbols=tuple(panel.frames[index].symbol for index in forecast),
+        symbols=tuple(panel.histories[index].symbol for index in forecast),
         quantiles=quantiles[known],
         sigma=newest.sigma[known],
-        last_close=np.array([panel.frames[index].close[-1] for index in forecast], dtype=np.float64),
+        last_close=np.array([panel.histories[index].close[-1] for index in forecast], dtype=np.float64),
         degraded=((),) * len(forecast),
         skipped=tuple(skipped),
     )

@@ -9,7 +9,7 @@ from models.baselines.base import baseline_config, no_sigma, rows_by_symbol, ser
 from models.baselines.random_walk import MIN_RESIDUALS, STANDARD_NORMAL, scale_of_steps
 from models.config import QUANTILES, ModelConfig, Strategy
 from models.forecaster import ForecastBatch
-from models.preprocessing.frame import FloatArray, Panel, PriceHistory
+from models.preprocessing.price_history import FloatArray, Panel, PriceHistory
 from models.preprocessing.windows import PooledWindows
 
 DRIFT = "drift"
@@ -62,7 +62,7 @@ def fit_drift(panel: Panel, strategy: Strategy, cut_at: np.datetime64) -> Drift:
     """
     drifts: dict[str, float] = {}
     total, sessions = 0.0, 0
-    for history in panel.frames:
+    for history in panel.histories:
         change, count = _change(history, cut_at)
         total, sessions = total + change, sessions + count
         if count >= MIN_RETURNS:

@@ -14,7 +14,7 @@ from models.baselines.base import baseline_config, log_returns, rows_by_symbol, 
 from models.config import QUANTILES, ModelConfig, Strategy
 from models.errors import ModelsError
 from models.forecaster import ForecastBatch, SkippedSymbol
-from models.preprocessing.frame import FloatArray, Panel, PriceHistory
+from models.preprocessing.price_history import FloatArray, Panel, PriceHistory
 from models.preprocessing.windows import PooledWindows
 
 GARCH = "garch"
@@ -117,7 +117,7 @@ def fit_garch(panel: Panel, strategy: Strategy, cut_at: np.datetime64) -> Garch:
     """
     parameters: dict[str, GarchParameters] = {}
     skipped: list[SkippedSymbol] = []
-    for history in panel.frames:
+    for history in panel.histories:
         returns = log_returns(history.close, 1)[history.final_at <= cut_at]
         estimated = _estimate(returns[~np.isnan(returns)] * _PERCENT)
         if isinstance(estimated, GarchParameters):

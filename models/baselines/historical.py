@@ -7,7 +7,7 @@ import numpy as np
 from models.baselines.base import baseline_config, log_returns, rows_by_symbol, serve
 from models.config import QUANTILES, ModelConfig, Strategy
 from models.forecaster import ForecastBatch
-from models.preprocessing.frame import FloatArray, Panel, PriceHistory
+from models.preprocessing.price_history import FloatArray, Panel, PriceHistory
 from models.preprocessing.windows import PooledWindows
 
 HISTORICAL = "historical"

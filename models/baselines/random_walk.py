@@ -9,7 +9,7 @@ from models.config import MEMORY, QUANTILES, ModelConfig, Strategy
 from models.errors import ArtifactError
 from models.forecaster import ForecastBatch, SkippedSymbol
 from models.preprocessing.features import ewma_sigma
-from models.preprocessing.frame import FloatArray, Panel, PriceHistory
+from models.preprocessing.price_history import FloatArray, Panel, PriceHistory
 from models.preprocessing.windows import MIN_BARS_TRAINING
 
 NETWORK = "random_walk"
@@ -50,7 +50,7 @@ class RandomWalk:
         """
         valid: list[tuple[PriceHistory, float]] = []
         skipped: list[SkippedSymbol] = []
-        for history in panel.frames:
+        for history in panel.histories:
             close = history.close[-MEMORY:]
             sigma = float(ewma_sigma(close)[-1]) if len(close) else float("nan")
             if np.isnan(sigma):

@@ -2,7 +2,7 @@
 
 from models.calibration.state import CalibrationState
 from models.calibration.walk import CalibrationRows, calibrate, calibrate_rows
-from models.preprocessing.frame import FloatArray
+from models.preprocessing.price_history import FloatArray
 from models.preprocessing.windows import PooledWindows
 from models.training.holdout import actual_returns
 

@@ -9,7 +9,7 @@ import numpy as np
 from models.calibration.quantile_tracking import FEW
 from models.calibration.state import LEVELS, JointState
 from models.config import INTERVAL_BOUNDS, MEDIAN
-from models.preprocessing.frame import FloatArray
+from models.preprocessing.price_history import FloatArray
 
 RATE = 0.05
 """Learning rate of the logarithm of a factor: the update is this, times the nominal level minus the share inside."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from models.calibration.state import PAIR_LEVELS, StepState
 from models.config import MEDIAN
-from models.preprocessing.frame import FloatArray
+from models.preprocessing.price_history import FloatArray
 
 WIDTH_RATES = np.array([0.08, 0.06, 0.04])
 """Per pair, outermost first, twice the largest move of the width in a day, in units of sigma * sqrt(step)."""

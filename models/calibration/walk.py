@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from models.calibration.joint_band import joint_ratio, learn_joint
 from models.calibration.quantile_tracking import StepOutcomes, calibrate_step, learn_step
 from models.calibration.state import LEVELS, CalibrationState, JointState, StepState
-from models.errors import FrameError
-from models.preprocessing.frame import DateArray, FloatArray
+from models.errors import PriceHistoryError
+from models.preprocessing.price_history import DateArray, FloatArray
 from models.preprocessing.windows import IntArray
 
 
@@ -43,9 +43,11 @@ class CalibrationRows:
         n, horizon = len(self.as_of), self.raw.shape[1]
         found = (self.final_at.shape, self.sigma.shape, self.target_final_at.shape, self.actual.shape, self.raw.shape)
         if found != ((n,), (n,), (n, horizon), (n, horizon), (n, horizon, 7)):
-            raise FrameError(f"rows to calibrate have the shapes {found} with {n} as_of; give every column {n} rows")
+            raise PriceHistoryError(
+                f"rows to calibrate have the shapes {found} with {n} as_of; give every column {n} rows"
+            )
         if self.initial is not None and len(self.initial.steps) != horizon:
-            raise FrameError(
+            raise PriceHistoryError(
                 f"the initial state has {len(self.initial.steps)} steps, the rows have {horizon}; give both the same"
             )
 
@@ -83,7 +85,7 @@ def calibrate(rows: CalibrationRows) -> Calibrated:
         rows: Forecasts of one forecaster on one calendar.
 
     Raises:
-        FrameError: The columns do not fit each other.
+        PriceHistoryError: The columns do not fit each other.
     """
     horizon = rows.raw.shape[1]
     walk = _Walk(rows, rows.initial or CalibrationState.start(horizon))

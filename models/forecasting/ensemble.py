@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from models.config import ModelConfig
 from models.errors import ArtifactError
 from models.networks.lstm_numpy import Weights
-from models.preprocessing.frame import FloatArray
+from models.preprocessing.price_history import FloatArray
 
 
 def weights_in_order(config: ModelConfig, weights: Mapping[int, Weights]) -> list[Weights]:

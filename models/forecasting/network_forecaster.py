@@ -18,8 +18,8 @@ from models.forecasting.spatiotemporal.forecaster import build_spatiotemporal_fo
 from models.networks import get_network
 from models.networks.lstm_numpy import Weights
 from models.networks.spatiotemporal.registry import SPATIOTEMPORAL_NETWORKS
-from models.preprocessing.frame import FloatArray, Panel
 from models.preprocessing.pipeline import Pipeline
+from models.preprocessing.price_history import FloatArray, Panel
 from models.preprocessing.windows import PooledWindows
 
 RANDOM_WALK = "random_walk"
@@ -84,10 +84,10 @@ class NetworkForecaster:
         degraded = self._pipeline.degraded(panel)
         chosen = [int(index) for index in windows.symbol_index]
         return ForecastBatch(
-            symbols=tuple(panel.frames[index].symbol for index in chosen),
+            symbols=tuple(panel.histories[index].symbol for index in chosen),
             quantiles=self.quantiles(windows),
             sigma=windows.sigma,
-            last_close=np.array([panel.frames[index].close[-1] for index in chosen], dtype=np.float64),
+            last_close=np.array([panel.histories[index].close[-1] for index in chosen], dtype=np.float64),
             degraded=tuple(degraded[index] for index in chosen),
             skipped=skipped,
         )

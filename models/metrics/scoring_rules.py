@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.config import INTERVAL_BOUNDS, INTERVAL_LEVELS, MEDIAN, QUANTILES
-from models.preprocessing.frame import FloatArray
+from models.preprocessing.price_history import FloatArray
 
 BoolArray = NDArray[np.bool_]
 

@@ -7,7 +7,7 @@ from math import sqrt
 import numpy as np
 
 from models.errors import TooLittleHistory
-from models.preprocessing.frame import DateArray, FloatArray
+from models.preprocessing.price_history import DateArray, FloatArray
 
 
 @dataclass(frozen=True, slots=True)

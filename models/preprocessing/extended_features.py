@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models.config import INPUT_MEMORY
 from models.preprocessing.features import OWN_FEATURES, SIGMA_FLOOR, moving_mean, positive_log, session_returns
-from models.preprocessing.frame import FloatArray, PriceHistory
+from models.preprocessing.price_history import FloatArray, PriceHistory
 
 MOMENTUM_SESSIONS = (5, 21, 63)
 """Windows of the mean returns in sessions, the newest included."""

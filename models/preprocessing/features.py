@@ -7,7 +7,7 @@ the scale of price and volume: re-basing a history changes nothing. NaN means un
 import numpy as np
 
 from models.config import MEMORY, MIN_HISTORY_RANDOM_WALK, ReferenceRole
-from models.preprocessing.frame import FloatArray, PriceHistory
+from models.preprocessing.price_history import FloatArray, PriceHistory
 
 SIGMA_DECAY = 0.94
 """Decay per session of the volatility that scales targets (RiskMetrics 1996)."""

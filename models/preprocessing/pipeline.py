@@ -13,7 +13,7 @@ from models.errors import ArtifactError, TooLittleHistory
 from models.forecaster import SkippedSymbol
 from models.preprocessing.extended_features import EVERY_SESSION, EXTENDED_FEATURES, extended_features
 from models.preprocessing.features import OWN_FEATURES, ewma_sigma, own_features
-from models.preprocessing.frame import FloatArray, Panel, PriceHistory
+from models.preprocessing.price_history import FloatArray, Panel, PriceHistory
 from models.preprocessing.reference_join import ReferenceTable, join, masked, reference_names, reference_tables
 from models.preprocessing.scaling import Scaling, fit_scaling
 from models.preprocessing.windows import MIN_BARS_TRAINING, Float32Array, PooledWindows, WindowRule, pool_windows
@@ -63,11 +63,12 @@ class Pipeline:
         """
         references, inputs = config.references, config.inputs
         tables = reference_tables(references, panel.references, inputs)
-        rows = [_fit_rows(history, tables, inputs, cut_at) for history in panel.frames]
+        rows = [_fit_rows(history, tables, inputs, cut_at) for history in panel.histories]
         values = np.concatenate([np.empty((0, len(_names(references, inputs)))), *rows])
         if not len(values):
             raise TooLittleHistory(
-                f"no session of the {len(panel.frames)} symbols has a known volatility by {cut_at}; pull more history"
+                f"no session of the {len(panel.histories)} symbols has a known volatility by {cut_at}; "
+                "pull more history"
             )
         channels = tuple(columns[-1] for columns in _mask_columns(references, inputs))
         trained = tuple(
@@ -108,15 +109,15 @@ class Pipeline:
         """
         tables = reference_tables(self.references, panel.references, self.inputs)
         sigmas: list[FloatArray] = []
-        inputs = np.empty((sum(len(history) for history in panel.frames), len(self.feature_names)), dtype=np.float32)
+        inputs = np.empty((sum(len(history) for history in panel.histories), len(self.feature_names)), dtype=np.float32)
         start = 0
-        for history in panel.frames:
+        for history in panel.histories:
             values, sigma = _raw_inputs(history, tables, self.inputs)
             inputs[start : start + len(history)] = self.scaling.apply(values)
             sigmas.append(sigma)
             start += len(history)
         rule = WindowRule(self.lookback, self.horizon, require_targets, min_bars)
-        return replace(pool_windows(panel.frames, sigmas, inputs, rule), newest_only=self.newest_only)
+        return replace(pool_windows(panel.histories, sigmas, inputs, rule), newest_only=self.newest_only)
 
     def newest(self, panel: Panel) -> tuple[PooledWindows, tuple[SkippedSymbol, ...]]:
         """Return one window per symbol, which ends at the last session of its history.
@@ -134,7 +135,7 @@ class Pipeline:
         tables = reference_tables(self.references, panel.references, self.inputs)
         valid: list[_NewestInputs] = []
         skipped: list[SkippedSymbol] = []
-        for index, history in enumerate(panel.frames):
+        for index, history in enumerate(panel.histories):
             tail = history.slice(max(0, len(history) - INPUT_MEMORY - self.lookback), len(history))
             values, sigma = _raw_inputs(tail, tables, self.inputs)
             reason = self._skip_reason(history, sigma)
@@ -153,7 +154,7 @@ class Pipeline:
         ]
         return tuple(
             tuple(table.reference.symbol for table in tables if masked(table, history.final_at[-self.lookback :]))
-            for history in panel.frames
+            for history in panel.histories
         )
 
     def to_dict(self) -> dict[str, object]:
@@ -245,10 +246,10 @@ def cut_windows(
     Returns:
         Windows whose `inputs` has no columns.
     """
-    sigmas = [ewma_sigma(history.close) for history in panel.frames]
-    inputs = np.empty((sum(len(history) for history in panel.frames), 0), dtype=np.float32)
+    sigmas = [ewma_sigma(history.close) for history in panel.histories]
+    inputs = np.empty((sum(len(history) for history in panel.histories), 0), dtype=np.float32)
     return pool_windows(
-        panel.frames, sigmas, inputs, WindowRule(config.lookback, config.horizon, require_targets, min_bars)
+        panel.histories, sigmas, inputs, WindowRule(config.lookback, config.horizon, require_targets, min_bars)
     )
 
 

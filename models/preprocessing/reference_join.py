@@ -8,7 +8,7 @@ import numpy as np
 from models.config import Inputs, Reference, ReferenceRole
 from models.preprocessing.extended_features import INDEX_FEATURES, index_features
 from models.preprocessing.features import REFERENCE_FEATURES, reference_features
-from models.preprocessing.frame import DateArray, FloatArray, PriceHistory
+from models.preprocessing.price_history import DateArray, FloatArray, PriceHistory
 from models.preprocessing.windows import IntArray
 
 

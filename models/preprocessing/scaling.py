@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.preprocessing.frame import FloatArray
+from models.preprocessing.price_history import FloatArray
 
 CLIP = 6.0
 """Scaled inputs are clipped to -CLIP..CLIP, both inclusive."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.config import MIN_TRAINING_DATES, PURGE, TEST_SESSIONS, VALIDATION_SESSIONS
 from models.errors import TooLittleHistory
-from models.preprocessing.frame import DateArray
+from models.preprocessing.price_history import DateArray
 from models.preprocessing.windows import PooledWindows
 
 BoolArray = NDArray[np.bool_]

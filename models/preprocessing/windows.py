@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.preprocessing.frame import DateArray, FloatArray, PriceHistory
+from models.preprocessing.price_history import DateArray, FloatArray, PriceHistory
 
 Float32Array = NDArray[np.float32]
 IntArray = NDArray[np.int64]

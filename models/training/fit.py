@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from models.config import ModelConfig
 from models.networks.spatiotemporal.registry import SPATIOTEMPORAL_NETWORKS
-from models.preprocessing.frame import FloatArray, Panel
+from models.preprocessing.price_history import FloatArray, Panel
 from models.preprocessing.splits import Spans
 from models.preprocessing.windows import PooledWindows
 from models.training.fit_network import EpochEnd, FittedNetwork, fit_network

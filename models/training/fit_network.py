@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.config import MEDIAN, QUANTILES, ModelConfig, Schedule
-from models.errors import ArtifactError, FrameError
+from models.errors import ArtifactError, PriceHistoryError
 from models.forecasting.network_forecaster import NetworkForecaster
 from models.networks.lstm_numpy import Weights
-from models.preprocessing.frame import Panel
 from models.preprocessing.pipeline import Pipeline
+from models.preprocessing.price_history import Panel
 from models.preprocessing.splits import Spans
 from models.preprocessing.windows import PooledWindows
 from models.training.window_loop import CompiledLoop
@@ -89,7 +89,7 @@ def fit_network(panel: Panel, config: ModelConfig, spans: Spans, report: Callabl
         report: Called after each epoch.
 
     Raises:
-        FrameError: The spans were cut on other windows.
+        PriceHistoryError: The spans were cut on other windows.
         TooLittleHistory: The training span has no window or no known volatility.
         UnknownNetwork: The network of the config is not registered.
     """
@@ -112,10 +112,10 @@ def check_spans(spans: Spans, windows: PooledWindows) -> None:
     """Raise an error if the spans were cut on other windows.
 
     Raises:
-        FrameError: Their masks are for another number of windows.
+        PriceHistoryError: Their masks are for another number of windows.
     """
     if len(windows) != len(spans.train):
-        raise FrameError(
+        raise PriceHistoryError(
             f"the spans were cut on {len(spans.train)} windows, this panel has {len(windows)}; "
             "cut them on the same panel with require_targets=True"
         )

@@ -9,7 +9,7 @@ from models.baselines import scale_of_steps
 from models.gate import Evidence, daily_evidence
 from models.metrics.scoring_rules import coverage_rates, pinball
 from models.metrics.significance import diebold_mariano
-from models.preprocessing.frame import FloatArray
+from models.preprocessing.price_history import FloatArray
 from models.preprocessing.windows import PooledWindows
 
 BASIS_POINT = 1e4

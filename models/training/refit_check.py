@@ -16,7 +16,7 @@ from models.forecasting.network_forecaster import NetworkForecaster, build_forec
 from models.forecasting.spatiotemporal.forecaster import SpatiotemporalForecaster
 from models.forecasting.spatiotemporal.layout import NO_ROW
 from models.metrics.scoring_rules import pinball
-from models.preprocessing.frame import DateArray, FloatArray, Panel
+from models.preprocessing.price_history import DateArray, FloatArray, Panel
 from models.preprocessing.splits import Spans
 from models.preprocessing.windows import IntArray, PooledWindows
 from models.training.fit import Fitted, forecast_windows

@@ -9,7 +9,7 @@ from typing import Any
 from models.errors import ArtifactError
 from models.forecaster import ForecastBatch, Forecaster
 from models.forecasting.network_forecaster import load_forecaster
-from models.preprocessing.frame import Panel
+from models.preprocessing.price_history import Panel
 from models.training.train import TrainedArtifact, TrainProgress, TrainRequest, train_all
 
 CACHED_FORECASTERS = 64

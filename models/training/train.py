@@ -23,8 +23,8 @@ from models.forecasting.artifact import Artifact, save_artifact
 from models.forecasting.ensemble import mean_over_seeds
 from models.forecasting.network_forecaster import RANDOM_WALK
 from models.gate import Evidence
-from models.preprocessing.frame import Panel
 from models.preprocessing.pipeline import cut_windows
+from models.preprocessing.price_history import Panel
 from models.preprocessing.splits import Spans, holdout_spans
 from models.preprocessing.windows import PooledWindows
 from models.training.fit import Fitted, fit_config, forecast_windows

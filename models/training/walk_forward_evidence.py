@@ -17,8 +17,8 @@ from models.config import MIN_TRAINING_DATES, PURGE, VALIDATION_SESSIONS, ModelC
 from models.errors import TooLittleHistory
 from models.forecasting.ensemble import mean_over_seeds
 from models.gate import Evidence
-from models.preprocessing.frame import DateArray, Panel
 from models.preprocessing.pipeline import cut_windows
+from models.preprocessing.price_history import DateArray, Panel
 from models.preprocessing.splits import Spans, spans_between
 from models.preprocessing.windows import PooledWindows
 from models.training.fit import fit_config, forecast_windows

@@ -19,7 +19,7 @@ import pyarrow.parquet as pa_parquet
 
 from models.backtest.protocols import ForecastHistory
 from models.calibration import CalibrationRows, CalibrationState, calibrate_rows
-from models.preprocessing.frame import DateArray, FloatArray
+from models.preprocessing.price_history import DateArray, FloatArray
 from service.backtest.columns import METADATA_KEY, QUANTILE_COLUMNS, RAW_COLUMNS
 from service.backtest.prices import GroupPanel
 
@@ -120,7 +120,7 @@ def calibrated(part: ForecasterRows, raw: FloatArray) -> FloatArray:
         raw: `(n, horizon, 7)`: the quantiles to be served, or those of one seed.
     """
     history = part.history
-    calendars = np.array([prices.calendar for prices in part.group.panel.frames])[history.symbol_index]
+    calendars = np.array([prices.calendar for prices in part.group.panel.histories])[history.symbol_index]
     result = np.empty_like(raw)
     for calendar in np.unique(calendars):
         rows = np.flatnonzero(calendars == calendar)
@@ -150,7 +150,7 @@ def _table(part: ForecasterRows, raw: FloatArray, seed: int | None) -> pa.Table:
     history = part.history
     n, horizon = history.actual.shape
     quantiles = calibrated(part, raw)
-    symbols = np.array([prices.symbol for prices in part.group.panel.frames])[history.symbol_index]
+    symbols = np.array([prices.symbol for prices in part.group.panel.histories])[history.symbol_index]
     close, targets = _closes_and_targets(part, horizon)
     columns: dict[str, Any] = {
         "symbol": np.repeat(symbols, horizon),
@@ -178,7 +178,7 @@ def _closes_and_targets(part: ForecasterRows, horizon: int) -> tuple[FloatArray,
     history = part.history
     close = np.empty(len(history))
     targets = np.empty((len(history), horizon), dtype="datetime64[D]")
-    for index, prices in enumerate(part.group.panel.frames):
+    for index, prices in enumerate(part.group.panel.histories):
         positions = np.flatnonzero(history.symbol_index == index)
         rows = np.searchsorted(prices.sessions, history.as_of[positions])
         days = np.concatenate([prices.sessions, part.group.following[prices.symbol]])

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from models.config import MULTI_STEP_HORIZON
-from models.preprocessing.frame import Panel, PriceHistory
+from models.preprocessing.price_history import Panel, PriceHistory
 from service.errors import NotFound, SourceError
 from service.market.exchange_calendar import get_calendar
 from service.market.exchange_codes import calendar_for

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from models.calibration import CalibrationState, calibrate_batch
 from models.config import INPUT_MEMORY, MAX_LOOKBACK, Strategy
 from models.forecaster import ForecastBatch
-from models.preprocessing.frame import FloatArray
+from models.preprocessing.price_history import FloatArray
 from models.training.tasks import ArtifactReference, ForecastTask, forecast_panel
 from service.forecasts.calibration.states import read_states
 from service.forecasts.candidates import Candidate

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 from sqlalchemy import Connection, func, select
 
-from models.preprocessing.frame import Panel, PriceHistory
+from models.preprocessing.price_history import Panel, PriceHistory
 from service.db.bulk.row_loader import days_array, floats_array, instants_array, read_columns
 from service.db.tables import bars, instruments, sessions
 from service.errors import NotFound

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select
 from models.config import MIN_TRAINING_DATES, ModelConfig, Strategy
 from models.errors import TooLittleHistory
 from models.gate import Evidence
-from models.preprocessing.frame import Panel
+from models.preprocessing.price_history import Panel
 from models.training.refit_check import Predecessor
 from models.training.tasks import train_forecasters
 from models.training.train import TrainedArtifact, TrainProgress, TrainRequest

@@ -6,10 +6,10 @@ import pytest
 from benchmarks.panel import load_panel, recorded_symbols
 from models.baselines import fit_random_walk, random_walk_config
 from models.config import Strategy
-from models.errors import FrameError
+from models.errors import PriceHistoryError
 from models.metrics.scoring_rules import coverage_rates, pinball
-from models.preprocessing.frame import Panel
 from models.preprocessing.pipeline import cut_windows
+from models.preprocessing.price_history import Panel
 from models.preprocessing.splits import spans_between
 from tests.support.paths import PRICES
 
@@ -29,8 +29,8 @@ def panel() -> Panel:
 
 
 def test_grid_and_instants(panel: Panel) -> None:
-    assert len(panel.frames) == 51
-    apple = panel.frames[0]
+    assert len(panel.histories) == 51
+    apple = panel.histories[0]
     assert (apple.symbol, len(apple)) == ("AAPL", 4822)
     assert not np.isnan(apple.close).any()
     assert apple.close[0] == pytest.approx(2.448127)
@@ -48,7 +48,7 @@ def test_a_session_without_a_row_is_a_hole_and_a_row_without_a_session_is_left_o
 
 
 def test_a_symbol_that_is_not_recorded_is_refused() -> None:
-    with pytest.raises(FrameError, match="NOPE: no NOPE"):
+    with pytest.raises(PriceHistoryError, match="NOPE: no NOPE"):
         load_panel(PRICES / "us_stocks", ("NOPE",), ())
 
 

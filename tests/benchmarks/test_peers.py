@@ -6,13 +6,13 @@ import pandas as pd
 from benchmarks.accuracy.peers.run import history_from, prices_of
 from models.backtest.folds import WalkForward, walk_forward
 from models.config import QUANTILES
-from models.preprocessing.frame import Panel
+from models.preprocessing.price_history import Panel
 from tests.support.factories import make_frame
 
 PANEL = Panel(
     (make_frame("AAA", 400, 1, holes=[310]), make_frame("GONE", 302, 2), make_frame("LATE", 400, 3).slice(305, 400))
 )
-GRID = PANEL.frames[0].sessions
+GRID = PANEL.histories[0].sessions
 (FOLD,), _ = walk_forward(PANEL, WalkForward(GRID[300], GRID[319], 20))
 
 
@@ -21,11 +21,11 @@ def test_a_peer_gets_three_sessions_after_the_fold_and_filled_holes() -> None:
     assert set(prices["symbol"]) == {"AAA"}  # one has ended, the other has no earlier prices
     assert (prices["row"].min(), prices["row"].max(), len(prices)) == (0, 322, 323)
     close = prices.set_index("row")["close"]
-    assert close[310] == close[309] == PANEL.frames[0].close[309]
+    assert close[310] == close[309] == PANEL.histories[0].close[309]
 
 
 def test_log_prices_become_returns_from_as_of() -> None:
-    close = PANEL.frames[0].close
+    close = PANEL.histories[0].close
     found = pd.DataFrame({"symbol": "AAA", "row": [305, 305, 305, 310, 310, 310], "step": [1, 2, 3] * 2})
     for index, level in enumerate(QUANTILES):
         found[f"q{level}"] = np.log(close[305]) + 0.01 * (index - 3) * found["step"]

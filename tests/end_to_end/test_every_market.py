@@ -183,7 +183,7 @@ def test_a_reference_is_used_only_once_it_is_final(markets: Service, symbol: str
     with markets.database.reading() as connection:
         panel = load_panel(connection, query)
     assert str(panel.references["SPY"].sessions[-1]) == newest
-    assert panel.frames[0].final_at[-1] == np.datetime64(until, "s")
+    assert panel.histories[0].final_at[-1] == np.datetime64(until, "s")
 
 
 @here

@@ -11,7 +11,7 @@ from models.baselines import RandomWalk
 from models.config import Strategy
 from models.forecaster import Forecaster
 from models.forecasting.network_forecaster import NetworkForecaster, load_forecaster
-from models.preprocessing.frame import Panel, PriceHistory
+from models.preprocessing.price_history import Panel, PriceHistory
 from models.training.tasks import ForecastTask
 from service.db.session import Database
 from service.db.tables import forecasts, model_versions, served_forecasts
@@ -93,7 +93,7 @@ def forecasters(desk: Desk) -> dict[int, Forecaster]:
 
 def test_served_equals_inference_on_the_raw_record(desk: Desk, source: PriceSource) -> None:
     panel = Panel(tuple(frame_of(source, symbol, utc(2012, 11, 14, 23)) for symbol in SYMBOLS))
-    assert all(frame.sessions[-1] == np.datetime64(AS_OF) for frame in panel.frames)
+    assert all(frame.sessions[-1] == np.datetime64(AS_OF) for frame in panel.histories)
     compared = 0
     for version, forecaster in forecasters(desk).items():
         batch = forecaster.forecast(panel)
@@ -121,7 +121,7 @@ def test_served_equals_the_backtest_made_in_hindsight(desk: Desk, source: PriceS
         for row in desk.rows(forecasts, model_version_id=version):
             place = list(cut.symbol_index).index(SYMBOLS.index(row.symbol))
             np.testing.assert_allclose(raw_quantiles_of(row), quantiles[place, row.step - 1], rtol=1e-5, atol=1e-7)
-            target = panel.frames[SYMBOLS.index(row.symbol)].sessions
+            target = panel.histories[SYMBOLS.index(row.symbol)].sessions
             assert np.datetime64(row.target_session) == target[np.searchsorted(target, np.datetime64(AS_OF)) + row.step]
 
 
@@ -131,7 +131,7 @@ def test_the_newest_window_is_the_one_training_would_cut_there(desk: Desk) -> No
     with desk.database.reading() as connection:
         query = PanelQuery(SYMBOLS, (), datetime(2012, 11, 14, 23, tzinfo=UTC), desk.context.calendars.settle)
         whole = load_panel(connection, query)
-    assert len(whole.frames[0]) > 7 * len(task.panel.frames[0]) > 0
+    assert len(whole.histories[0]) > 7 * len(task.panel.histories[0]) > 0
     for network in forecasters(desk).values():
         if isinstance(network, RandomWalk):
             continue

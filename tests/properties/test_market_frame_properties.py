@@ -7,24 +7,24 @@ from hypothesis import strategies as st
 from models.forecasting.spatiotemporal.images import MarketImages, image_cells, market_images
 from models.forecasting.spatiotemporal.layout import fit_layout, order_by_correlation
 from models.forecasting.spatiotemporal.pipeline import MarketPipeline
-from models.preprocessing.frame import Panel
 from models.preprocessing.pipeline import Pipeline
+from models.preprocessing.price_history import Panel
 from tests.support.factories import after, known_at, make_frame, make_panel, make_recipe, with_changes
 
 N = 330
 BASE = make_panel(N, seed=7, symbols=("AAA", "BBB", "CCC"))
-PANEL = Panel((*BASE.frames, make_frame("DDD", N, 5, holes=(250, 290)).slice(100, N)), BASE.references)
-CUT = PANEL.frames[0].final_at[260]
+PANEL = Panel((*BASE.histories, make_frame("DDD", N, 5, holes=(250, 290)).slice(100, N)), BASE.references)
+CUT = PANEL.histories[0].final_at[260]
 PIPELINE = Pipeline.fit(PANEL, make_recipe(), CUT)
 LAYOUT = fit_layout(PANEL, np.arange(5), CUT)
 ROWS = LAYOUT.rows_of(PANEL)
 SEEDS = st.integers(0, 2**32 - 1)
-INSTANTS = st.integers(100, N - 1).map(lambda row: PANEL.frames[0].final_at[row])
+INSTANTS = st.integers(100, N - 1).map(lambda row: PANEL.histories[0].final_at[row])
 
 
 def changed_after(instant: np.datetime64, seed: int) -> Panel:
     return Panel(
-        tuple(with_changes(frame, after(frame, instant), seed) for frame in PANEL.frames),
+        tuple(with_changes(frame, after(frame, instant), seed) for frame in PANEL.histories),
         {symbol: with_changes(frame, after(frame, instant), seed + 1) for symbol, frame in PANEL.references.items()},
     )
 
@@ -54,9 +54,9 @@ def test_the_future_never_changes_a_layout(instant: np.datetime64, seed: int) ->
 @settings(max_examples=20, deadline=None)
 @given(row=st.integers(170, N - 1))
 def test_serving_at_a_session_sees_the_frame_that_training_sees(row: int) -> None:
-    instant = PANEL.frames[0].final_at[row]
-    known = Panel(tuple(known_at(frame, instant) for frame in PANEL.frames), PANEL.references)
-    kept = Panel(tuple(frame for frame in known.frames if frame.calendar == "XNYS"), known.references)
+    instant = PANEL.histories[0].final_at[row]
+    known = Panel(tuple(known_at(frame, instant) for frame in PANEL.histories), PANEL.references)
+    kept = Panel(tuple(frame for frame in known.histories if frame.calendar == "XNYS"), known.references)
     seen, asked, refusals = MarketPipeline(PIPELINE, LAYOUT).newest(kept)
     newest, trained = market_images(seen, seen, LAYOUT.rows_of(kept), 4), frames_of(PANEL, instant)
     assert len(asked) + len(refusals) == 4

@@ -7,17 +7,17 @@ from hypothesis import strategies as st
 from models.baselines import fit_random_walk, random_walk_config
 from models.config import MEMORY, Strategy
 from models.preprocessing.features import own_features
-from models.preprocessing.frame import Panel
 from models.preprocessing.pipeline import Pipeline
+from models.preprocessing.price_history import Panel
 from tests.support.factories import after, known_at, last_rows, make_frame, make_panel, make_recipe, with_changes
 
 N = 340
 PANEL = make_panel(N, seed=7)
-PIPELINE = Pipeline.fit(PANEL, make_recipe(), PANEL.frames[0].final_at[260])
+PIPELINE = Pipeline.fit(PANEL, make_recipe(), PANEL.histories[0].final_at[260])
 WINDOWS = PIPELINE.windows(PANEL, require_targets=False)
 # Instants from just before Tokyo's bar of a session is final to just after New York's.
 INSTANTS = st.builds(
-    lambda row, minutes: PANEL.frames[0].sessions[row].astype("datetime64[s]") + np.timedelta64(minutes, "m"),
+    lambda row, minutes: PANEL.histories[0].sessions[row].astype("datetime64[s]") + np.timedelta64(minutes, "m"),
     st.integers(270, N - 2),
     st.sampled_from([0, 269, 270, 271, 449, 450, 451, 1169, 1170, 1171, 1349, 1350, 1351]),
 )
@@ -27,7 +27,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 def changed_after(instant: np.datetime64, seed: int) -> Panel:
     """The panel with everything that is not final at the instant changed."""
     return Panel(
-        tuple(with_changes(frame, after(frame, instant), seed) for frame in PANEL.frames),
+        tuple(with_changes(frame, after(frame, instant), seed) for frame in PANEL.histories),
         {symbol: with_changes(frame, after(frame, instant), seed + 1) for symbol, frame in PANEL.references.items()},
     )
 
@@ -55,8 +55,8 @@ def test_the_future_never_changes_a_fit(instant: np.datetime64, seed: int) -> No
 @given(instant=INSTANTS, seed=SEEDS, rows=st.integers(MEMORY + 5, N))
 def test_serving_at_an_instant_equals_training_there(instant: np.datetime64, seed: int, rows: int) -> None:
     changed = changed_after(instant, seed)
-    served = last_rows(Panel(tuple(known_at(frame, instant) for frame in changed.frames), changed.references), N)
-    newest, skipped = PIPELINE.newest(Panel(last_rows(Panel(served.frames), rows).frames, served.references))
+    served = last_rows(Panel(tuple(known_at(frame, instant) for frame in changed.histories), changed.references), N)
+    newest, skipped = PIPELINE.newest(Panel(last_rows(Panel(served.histories), rows).histories, served.references))
     assert skipped == ()
     chosen = np.array(
         [np.flatnonzero((WINDOWS.symbol_index == i) & (WINDOWS.final_at <= instant))[-1] for i in range(3)]
@@ -68,10 +68,10 @@ def test_serving_at_an_instant_equals_training_there(instant: np.datetime64, see
 @settings(max_examples=25, deadline=None)
 @given(instant=INSTANTS, rows=st.integers(MEMORY + 5, N))
 def test_references_cut_to_the_same_instant_serve_the_same(instant: np.datetime64, rows: int) -> None:
-    whole = Panel(tuple(known_at(frame, instant) for frame in PANEL.frames), PANEL.references)
-    known = Panel(whole.frames, {symbol: known_at(frame, instant) for symbol, frame in PANEL.references.items()})
+    whole = Panel(tuple(known_at(frame, instant) for frame in PANEL.histories), PANEL.references)
+    known = Panel(whole.histories, {symbol: known_at(frame, instant) for symbol, frame in PANEL.references.items()})
     full, _ = PIPELINE.newest(whole)
-    cut, _ = PIPELINE.newest(Panel(last_rows(known, rows).frames, known.references))
+    cut, _ = PIPELINE.newest(Panel(last_rows(known, rows).histories, known.references))
     np.testing.assert_array_equal(full.gather(), cut.gather())
     assert PIPELINE.degraded(whole) == PIPELINE.degraded(known)
 

@@ -86,7 +86,7 @@ def test_frames_hold_nothing_after_their_instant(
             for limit in (None, newest):
                 query = PanelQuery(("AAA",), (), until, world.settings.settle, limit)
                 with world.database.reading() as connection:
-                    found.append(load_panel(connection, query).frames[0])
+                    found.append(load_panel(connection, query).histories[0])
     for frame, ended in zip(found[:2], found[2:], strict=True):
         assert (frame.final_at <= np.datetime64(until.replace(tzinfo=None))).all()
         np.testing.assert_array_equal(frame.sessions, ended.sessions)
@@ -132,5 +132,5 @@ def test_a_replayed_split_moves_no_return(moves: list[float], at: int, split: fl
             assert world.pull(session)["AAA"].state == "ok"
             query = PanelQuery(("AAA",), (), datetime(2024, 2, 1, tzinfo=UTC), world.settings.settle)
             with world.database.reading() as connection:
-                found.append(load_panel(connection, query).frames[0].close)
+                found.append(load_panel(connection, query).histories[0].close)
     np.testing.assert_array_equal(found[0], found[1])

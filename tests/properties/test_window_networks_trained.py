@@ -22,7 +22,7 @@ from tests.support.factories import SPY, VIX, make_panel
 
 NAMES = list(WINDOW_NETWORKS)
 PANEL = make_panel(420, seed=12)
-CUT_AT = PANEL.frames[0].final_at[300]
+CUT_AT = PANEL.histories[0].final_at[300]
 LOOKBACK, FEATURES, UNITS = 4, 5, 3
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.config import ModelConfig, Reference, ReferenceRole, Strategy
-from models.preprocessing.frame import Panel, PriceHistory
+from models.preprocessing.price_history import Panel, PriceHistory
 
 SPY = Reference("SPY", ReferenceRole.MARKET)
 VIX = Reference("^VIX", ReferenceRole.VOLATILITY)
@@ -102,6 +102,6 @@ def last_rows(panel: Panel, rows: int) -> Panel:
         return frame.slice(max(0, len(frame) - rows), len(frame))
 
     return Panel(
-        tuple(cut(frame) for frame in panel.frames),
+        tuple(cut(frame) for frame in panel.histories),
         {symbol: cut(frame) for symbol, frame in panel.references.items()},
     )

@@ -282,7 +282,7 @@ def open_desk(
 def save_network(config: ModelConfig, seed: int, store: Path) -> TrainedArtifact:
     """Save an artifact of random weights with a matching pipeline."""
     panel = make_panel(400, seed=9, symbols=("AAA",), tokyo=())
-    pipeline = Pipeline.fit(panel, config, panel.frames[0].final_at[-1])
+    pipeline = Pipeline.fit(panel, config, panel.histories[0].final_at[-1])
     random = np.random.default_rng(seed)
     units, wide = config.units, len(pipeline.feature_names)
     shapes = {

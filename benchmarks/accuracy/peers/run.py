@@ -28,7 +28,7 @@ from models.backtest.folds import Fold, WalkForward, union_grid, walk_forward
 from models.backtest.protocols import ForecastHistory, between, build_history
 from models.baselines.base import sigma_rows
 from models.config import MULTI_STEP_HORIZON, QUANTILES
-from models.preprocessing.frame import FloatArray, Panel
+from models.preprocessing.price_history import FloatArray, Panel
 from service.backtest.parquet import ForecasterRows, join_folds, write_rows
 from service.backtest.prices import GroupPanel, fetch_all, group_panels
 from service.prices.sources.registry import make_source
@@ -63,7 +63,7 @@ def prices_of(panel: Panel, fold: Fold) -> pd.DataFrame:
     stop = int(np.searchsorted(grid, fold.test[1])) + MULTI_STEP_HORIZON
     first_test = int(np.searchsorted(grid, fold.test[0]))
     parts = []
-    for frame in panel.frames:
+    for frame in panel.histories:
         rows = np.searchsorted(grid, frame.sessions)
         known = (rows <= stop) & ~np.isnan(frame.close)
         if not known.any() or rows[known].max() < first_test + MULTI_STEP_HORIZON or rows[known].min() >= first_test:
@@ -86,7 +86,7 @@ def history_from(panel: Panel, fold: Fold, found: pd.DataFrame) -> ForecastHisto
     rows = between(sigma_rows(panel, MULTI_STEP_HORIZON), *fold.test)
     grid = union_grid(panel)
     places = {
-        (panel.frames[int(symbol)].symbol, int(row)): place
+        (panel.histories[int(symbol)].symbol, int(row)): place
         for place, (symbol, row) in enumerate(zip(rows.symbol_index, np.searchsorted(grid, rows.as_of), strict=True))
     }
     raw = np.full((len(rows), MULTI_STEP_HORIZON, len(QUANTILES)), np.nan)
@@ -102,7 +102,7 @@ def history_from(panel: Panel, fold: Fold, found: pd.DataFrame) -> ForecastHisto
 
 def _log_close(panel: Panel, symbol_index: np.ndarray, as_of: np.ndarray) -> FloatArray:
     logs = np.empty(len(as_of))
-    for index, frame in enumerate(panel.frames):
+    for index, frame in enumerate(panel.histories):
         mine = np.flatnonzero(symbol_index == index)
         logs[mine] = np.log(frame.close[np.searchsorted(frame.sessions, as_of[mine])])
     return logs

@@ -11,7 +11,7 @@ from models.config import INTERVAL_BOUNDS, MEDIAN
 from models.errors import TooLittleHistory
 from models.metrics.scoring_rules import pinball, skill
 from models.metrics.significance import Comparison, diebold_mariano
-from models.preprocessing.frame import FloatArray
+from models.preprocessing.price_history import FloatArray
 from models.preprocessing.windows import IntArray
 from models.training.holdout import BASIS_POINT
 

@@ -9,7 +9,7 @@ from models.backtest.forecast_table import Entry, ForecastTable
 from models.baselines import NETWORK as RANDOM_WALK
 from models.config import MEDIAN
 from models.metrics.scoring_rules import COVERAGES, BoolArray, inside, pinball, terciles
-from models.preprocessing.frame import DateArray, FloatArray
+from models.preprocessing.price_history import DateArray, FloatArray
 from models.preprocessing.windows import IntArray
 from models.training.holdout import BASIS_POINT
 

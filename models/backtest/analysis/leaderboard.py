@@ -12,7 +12,7 @@ from models.backtest.forecast_table import Entry
 from models.errors import TooLittleHistory
 from models.metrics.scoring_rules import BoolArray, pinball
 from models.metrics.significance import Comparison, Direction, Ratio, diebold_mariano, pesaran_timmermann, ratio_of_sums
-from models.preprocessing.frame import FloatArray
+from models.preprocessing.price_history import FloatArray
 from models.training.holdout import BASIS_POINT
 
 OVERALL = "overall"

@@ -6,7 +6,7 @@ import numpy as np
 
 from models.backtest.analysis.comparison_set import ComparisonSet
 from models.metrics.scoring_rules import BoolArray
-from models.preprocessing.frame import FloatArray
+from models.preprocessing.price_history import FloatArray
 from models.preprocessing.windows import IntArray
 
 CORRELATION = 0.9

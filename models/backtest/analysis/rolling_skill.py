@@ -6,7 +6,7 @@ import numpy as np
 
 from models.backtest.analysis.comparison_set import ComparisonSet
 from models.backtest.forecast_table import Entry
-from models.preprocessing.frame import DateArray, FloatArray
+from models.preprocessing.price_history import DateArray, FloatArray
 
 ROLLING_SESSIONS = 60
 """Sessions of the rolling window."""

@@ -7,7 +7,7 @@ import numpy as np
 from models.backtest.analysis.comparison_set import ComparisonSet
 from models.metrics.scoring_rules import PIT_SHARES, BoolArray, pinball, pit_bins, winkler
 from models.metrics.significance import Ratio, ratio_of_sums
-from models.preprocessing.frame import FloatArray
+from models.preprocessing.price_history import FloatArray
 from models.training.holdout import BASIS_POINT
 
 TERCILES = ("low", "middle", "high")

@@ -17,7 +17,7 @@ from models.forecasting.spatiotemporal.pipeline import MarketPipeline
 from models.networks.lstm_numpy import Weights
 from models.networks.spatiotemporal.config import SpatiotemporalSpec
 from models.networks.spatiotemporal.registry import forward_checked, spatiotemporal_network
-from models.preprocessing.frame import FloatArray, Panel
+from models.preprocessing.price_history import FloatArray, Panel
 from models.preprocessing.windows import Float32Array
 
 DATES_PER_BATCH = 64
@@ -87,10 +87,10 @@ class SpatiotemporalForecaster:
         """
         reasons = {
             history.symbol: self._pipeline.layout.skip_reason(history, self._model_config.forecaster)
-            for history in panel.frames
+            for history in panel.histories
         }
         with_row = Panel(
-            tuple(history for history in panel.frames if reasons[history.symbol] is None), panel.references
+            tuple(history for history in panel.histories if reasons[history.symbol] is None), panel.references
         )
         inputs, windows, skipped = self._pipeline.newest(with_row)
         reasons.update({each.symbol: each.reason for each in skipped})
@@ -100,10 +100,10 @@ class SpatiotemporalForecaster:
         images = market_images(inputs, windows, rows, self._spec.rows)
         mean = mean_over_seeds(self.seed_quantiles(images))
         return ForecastBatch(
-            symbols=tuple(with_row.frames[index].symbol for index in chosen),
+            symbols=tuple(with_row.histories[index].symbol for index in chosen),
             quantiles=mean[image_cells(windows, images.as_of, rows)],
             sigma=windows.sigma,
-            last_close=np.array([with_row.frames[index].close[-1] for index in chosen], dtype=np.float64),
+            last_close=np.array([with_row.histories[index].close[-1] for index in chosen], dtype=np.float64),
             degraded=tuple(degraded[index] for index in chosen),
             skipped=tuple(SkippedSymbol(symbol, reason) for symbol, reason in reasons.items() if reason is not None),
         )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.forecasting.spatiotemporal.layout import NO_ROW
-from models.preprocessing.frame import DateArray, FloatArray
+from models.preprocessing.price_history import DateArray, FloatArray
 from models.preprocessing.windows import Float32Array, IntArray, PooledWindows
 
 CHANNELS = 2

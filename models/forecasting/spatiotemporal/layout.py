@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from models.errors import ArtifactError, TooLittleHistory
 from models.preprocessing.features import session_returns
-from models.preprocessing.frame import FloatArray, Panel, PriceHistory
+from models.preprocessing.price_history import FloatArray, Panel, PriceHistory
 from models.preprocessing.windows import IntArray
 
 MIN_OVERLAP = 60
@@ -38,7 +38,8 @@ class MarketLayout:
         """Return the row of each symbol of a panel, `(symbols,)`, `NO_ROW` if it has none."""
         row = {symbol: position for position, symbol in enumerate(self.symbols)}
         rows = [
-            row.get(history.symbol, NO_ROW) if history.calendar == self.calendar else NO_ROW for history in panel.frames
+            row.get(history.symbol, NO_ROW) if history.calendar == self.calendar else NO_ROW
+            for history in panel.histories
         ]
         return np.array(rows, dtype=np.int64)
 
@@ -90,7 +91,7 @@ def fit_layout(panel: Panel, trained: NDArray[np.int64], cut_at: np.datetime64) 
         TooLittleHistory: No symbol has a window to train on.
     """
     histories = sorted(
-        (panel.frames[int(position)] for position in np.unique(trained)), key=lambda history: history.symbol
+        (panel.histories[int(position)] for position in np.unique(trained)), key=lambda history: history.symbol
     )
     if not histories:
         raise TooLittleHistory("no symbol has a window to train on; add more history or use a shorter lookback")

@@ -9,8 +9,8 @@ from models.config import INPUT_MEMORY
 from models.errors import ArtifactError
 from models.forecaster import SkippedSymbol
 from models.forecasting.spatiotemporal.layout import MarketLayout
-from models.preprocessing.frame import Panel
 from models.preprocessing.pipeline import Pipeline
+from models.preprocessing.price_history import Panel
 from models.preprocessing.windows import MIN_BARS_TRAINING, PooledWindows
 
 
@@ -40,9 +40,9 @@ class MarketPipeline:
         """
         forecast, skipped = self.windows.newest(panel)
         reach = INPUT_MEMORY + self.windows.lookback
-        tails = tuple(history.slice(max(0, len(history) - reach), len(history)) for history in panel.frames)
+        tails = tuple(history.slice(max(0, len(history) - reach), len(history)) for history in panel.histories)
         inputs = self.windows.windows(Panel(tails, panel.references), require_targets=False, min_bars=1)
-        bars = np.array([int((~np.isnan(history.close)).sum()) for history in panel.frames], dtype=np.int64)
+        bars = np.array([int((~np.isnan(history.close)).sum()) for history in panel.histories], dtype=np.int64)
         last = np.cumsum([len(tail) for tail in tails], dtype=np.int64) - 1
         at_as_of = (inputs.ends == last[inputs.symbol_index]) & (bars[inputs.symbol_index] >= MIN_BARS_TRAINING)
         inputs = inputs.select(np.flatnonzero(at_as_of))

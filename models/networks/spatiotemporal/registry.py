@@ -19,7 +19,7 @@ from models.networks.spatiotemporal.config import SpatiotemporalSpec
 from models.networks.spatiotemporal.conv3d_lstm_numpy import forward_conv3d_lstm
 from models.networks.spatiotemporal.conv_lstm_numpy import forward_conv_lstm
 from models.networks.spatiotemporal.convolution_numpy import named_arrays
-from models.preprocessing.frame import FloatArray
+from models.preprocessing.price_history import FloatArray
 from models.preprocessing.windows import Float32Array
 
 MEDIAN_SHARE, MEDIANS = "median_share.0", "median_share.1"

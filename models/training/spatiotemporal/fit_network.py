@@ -17,8 +17,8 @@ from models.forecasting.spatiotemporal.images import image_cells, market_images
 from models.forecasting.spatiotemporal.layout import NO_ROW, fit_layout
 from models.forecasting.spatiotemporal.pipeline import MarketPipeline
 from models.networks.spatiotemporal.registry import with_kept_median
-from models.preprocessing.frame import FloatArray, Panel
 from models.preprocessing.pipeline import Pipeline
+from models.preprocessing.price_history import FloatArray, Panel
 from models.preprocessing.splits import Spans
 from models.preprocessing.windows import IntArray, PooledWindows
 from models.training.fit_network import EpochEnd, check_spans, fit_seed, masked_columns
@@ -92,7 +92,7 @@ def fit_spatiotemporal(
         report: Called after each epoch.
 
     Raises:
-        FrameError: The spans were cut on other windows.
+        PriceHistoryError: The spans were cut on other windows.
         TooLittleHistory: The training span or the calendar's validation span has no window.
         UnknownNetwork: The config names no spatiotemporal network.
     """

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from models.backtest.forecast_table import UNKNOWN, Entry, ForecastTable
-from models.preprocessing.frame import DateArray, FloatArray
+from models.preprocessing.price_history import DateArray, FloatArray
 from models.preprocessing.windows import IntArray
 from service.backtest.columns import METADATA_KEY, QUANTILE_COLUMNS, RAW_COLUMNS
 from service.errors import TplusError

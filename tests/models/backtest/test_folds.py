@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from models.backtest.folds import Fold, WalkForward, fold_between, fold_spans, union_grid, walk_forward
-from models.errors import FrameError, TooLittleHistory
-from models.preprocessing.frame import Panel
+from models.errors import PriceHistoryError, TooLittleHistory
 from models.preprocessing.pipeline import cut_windows
+from models.preprocessing.price_history import Panel
 from tests.support.factories import make_frame, make_panel, make_recipe
 
 PANEL = make_panel(1400, seed=3)
-DATES = PANEL.frames[0].sessions
+DATES = PANEL.histories[0].sessions
 
 
 def folds_from(first: int, last: int, refit: int, validation: int = 252) -> tuple[Fold, ...]:
@@ -46,7 +46,7 @@ def test_three_sessions_are_purged_between_train_validation_and_test() -> None:
 
 def test_instants_are_before_the_next_span_on_all_calendars() -> None:
     (fold,) = folds_from(1100, 1150, 60)
-    new_york, tokyo = PANEL.frames[0], PANEL.frames[2]
+    new_york, tokyo = PANEL.histories[0], PANEL.histories[2]
     # New York's bar of the session before is final at 22:30, Tokyo's first as_of bar only the next day at 07:30
     assert fold.cut_at == new_york.final_at[1099] < tokyo.final_at[1100]
     assert fold.train_until == new_york.final_at[1100 - 3 - 252 - 1]
@@ -83,7 +83,7 @@ def test_folds_with_too_few_earlier_sessions_are_skipped_with_the_reason() -> No
 def test_the_grid_is_the_union_of_symbols_that_start_and_end_midway() -> None:
     long, short = make_frame("LONG", 50, 1), make_frame("LATE", 80, 2).slice(40, 80)
     assert len(union_grid(Panel((long, short)))) == 80
-    with pytest.raises(FrameError, match="without symbols"):
+    with pytest.raises(PriceHistoryError, match="without symbols"):
         union_grid(Panel(()))
 
 

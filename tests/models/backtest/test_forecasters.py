@@ -16,7 +16,7 @@ from models.backtest.forecasters import (
 from models.backtest.protocols import BacktestForecaster, FittedForecaster, ForecastHistory
 from models.config import ModelConfig, Strategy
 from models.errors import TooLittleHistory, UnknownNetwork
-from models.preprocessing.frame import Panel
+from models.preprocessing.price_history import Panel
 from tests.support.factories import SPY, VIX, after, known_at, make_frame, make_panel, with_changes
 
 SMALL = ModelConfig("lstm", Strategy.MULTI_STEP, references=(SPY, VIX), units=4, seeds=(0, 1), max_epochs=1)
@@ -29,7 +29,7 @@ def whole_panel() -> Panel:
     holed = make_frame("HOLED", 1300, 77, holes=[900, 1203, 1204])
     delisted = make_frame("GONE", 1210, 78)
     listed = make_frame("LATE", 1300, 79).slice(1202 - 249, 1300)
-    return Panel((*panel.frames, holed, delisted, listed), panel.references)
+    return Panel((*panel.histories, holed, delisted, listed), panel.references)
 
 
 PANEL = whole_panel()
@@ -37,7 +37,7 @@ PANEL = whole_panel()
 
 @pytest.fixture(scope="module")
 def fold() -> Fold:
-    grid = PANEL.frames[0].sessions
+    grid = PANEL.histories[0].sessions
     (found,), _ = walk_forward(PANEL, WalkForward(grid[FIRST], grid[LAST], 20))
     return found
 
@@ -70,8 +70,8 @@ def test_served_equals_backtested(fitted: dict[str, FittedForecaster], fold: Fol
     for row in rows.tolist():
         index, instant = int(history.symbol_index[row]), history.final_at[row]
         known = {symbol: known_at(frame, instant) for symbol, frame in PANEL.references.items()}
-        served = model.forecast(Panel((known_at(PANEL.frames[index], instant),), known))
-        assert served.symbols == (PANEL.frames[index].symbol,), served.skipped
+        served = model.forecast(Panel((known_at(PANEL.histories[index], instant),), known))
+        assert served.symbols == (PANEL.histories[index].symbol,), served.skipped
         np.testing.assert_array_equal(served.quantiles[0], history.raw[row])
         assert served.sigma[0] == history.sigma[row]
         checked += 1
@@ -83,9 +83,9 @@ def test_each_symbol_is_forecast_on_sessions_with_a_window(
     fitted: dict[str, FittedForecaster], fold: Fold, name: str
 ) -> None:
     history = fitted[name].history(PANEL, *fold.test)
-    days = {frame.symbol: 0 for frame in PANEL.frames}
+    days = {frame.symbol: 0 for frame in PANEL.histories}
     for index in history.symbol_index.tolist():
-        days[PANEL.frames[index].symbol] += 1
+        days[PANEL.histories[index].symbol] += 1
     assert days["AAA"] == days["BBB"] == days["7203.T"] == 20
     # two missing bars: the random walk loses those sessions, a window of five the four after them too
     needs_window = name in ("lstm", "linear", "recursive")
@@ -99,19 +99,19 @@ def test_each_symbol_is_forecast_on_sessions_with_a_window(
 
 def test_outcomes_are_unknown_without_a_later_bar(fitted: dict[str, FittedForecaster], fold: Fold) -> None:
     history = fitted["random_walk"].history(PANEL, *fold.test)
-    delisted = PANEL.frames[4]
+    delisted = PANEL.histories[4]
     last = (history.symbol_index == 4) & (history.as_of == delisted.sessions[-2])
     expected = np.log(delisted.close[-1] / delisted.close[-2])
     np.testing.assert_allclose(history.actual[last][0], [expected, np.nan, np.nan], rtol=1e-9)
     assert np.isnat(history.target_final_at[last][0]).tolist() == [False, True, True]
-    aaa = PANEL.frames[0]
+    aaa = PANEL.histories[0]
     row = (history.symbol_index == 0) & (history.as_of == aaa.sessions[1205])
     expected_three = np.log(aaa.close[1206:1209] / aaa.close[1205])
     np.testing.assert_allclose(history.actual[row][0], expected_three, rtol=1e-9)
 
 
 def changed_after(panel: Panel, instant: np.datetime64) -> Panel:
-    frames = tuple(with_changes(frame, after(frame, instant), 5) for frame in panel.frames)
+    frames = tuple(with_changes(frame, after(frame, instant), 5) for frame in panel.histories)
     known = {name: with_changes(frame, after(frame, instant), 6) for name, frame in panel.references.items()}
     return Panel(frames, known)
 
@@ -135,7 +135,7 @@ def test_networks_are_fitted_on_nothing_after_the_cut(fitted: dict[str, FittedFo
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_future_changes_no_forecast(fitted: dict[str, FittedForecaster], fold: Fold, name: str) -> None:
-    instant = PANEL.frames[0].final_at[1208]
+    instant = PANEL.histories[0].final_at[1208]
     before = fitted[name].history(PANEL, *fold.test)
     now = fitted[name].history(changed_after(PANEL, instant), *fold.test)
     old, new = (known_rows(history, instant) for history in (before, now))
@@ -166,7 +166,7 @@ def test_the_recursive_first_step_is_the_one_step_forecast(fitted: dict[str, Fit
 
 def test_too_few_sessions_and_unknown_names_are_refused() -> None:
     panel = make_panel(600, seed=2)
-    grid = panel.frames[0].sessions
+    grid = panel.histories[0].sessions
     (short,), _ = walk_forward(panel, WalkForward(grid[500], grid[520], 30))
     with pytest.raises(TooLittleHistory, match="a network needs 1000"):
         fit(NetworkBacktestForecaster(SMALL), short, panel)

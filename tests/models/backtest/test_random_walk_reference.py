@@ -8,7 +8,7 @@ from models.backtest.folds import Fold, fold_between
 from models.backtest.forecasters import BaselineForecaster
 from models.config import Strategy
 from models.metrics.scoring_rules import coverage_rates, pinball
-from models.preprocessing.frame import Panel
+from models.preprocessing.price_history import Panel
 from tests.support.paths import PRICES
 
 pytestmark = [

@@ -5,8 +5,8 @@ import numpy as np
 from models.backtest.recursive import RecursiveForecaster, extend_history
 from models.config import MEMORY, ModelConfig, Strategy
 from models.forecasting.network_forecaster import NetworkForecaster
-from models.preprocessing.frame import Panel, PriceHistory
 from models.preprocessing.pipeline import Pipeline
+from models.preprocessing.price_history import Panel, PriceHistory
 from tests.support.factories import SPY, make_panel
 
 NORMAL = np.array([-1.959964, -1.281552, -0.67449, 0.0, 0.67449, 1.281552, 1.959964])
@@ -16,7 +16,7 @@ PANEL = make_panel(700, seed=5, tokyo=())
 
 def forecaster(median_per_return: float = 0.0) -> NetworkForecaster:
     """Return a forecaster of normal quantiles in units of sigma, its median shifted by the newest scaled return."""
-    pipeline = Pipeline.fit(PANEL, CONFIG, PANEL.frames[0].final_at[500])
+    pipeline = Pipeline.fit(PANEL, CONFIG, PANEL.histories[0].final_at[500])
     features = len(pipeline.feature_names)
     kernel = np.zeros((2 * features, 7), np.float32)
     kernel[features + pipeline.feature_names.index("return"), 3] = median_per_return
@@ -46,21 +46,21 @@ def test_a_drawn_return_is_the_next_windows_newest_return() -> None:
 
 def test_paths_depend_on_the_seed_and_a_row_does_not_depend_on_others() -> None:
     both = RecursiveForecaster(forecaster(), paths=8).forecast(PANEL).quantiles
-    one = RecursiveForecaster(forecaster(), paths=8).forecast(Panel(PANEL.frames[1:], PANEL.references)).quantiles
+    one = RecursiveForecaster(forecaster(), paths=8).forecast(Panel(PANEL.histories[1:], PANEL.references)).quantiles
     np.testing.assert_allclose(one[0], both[1], rtol=1e-9)
     other = RecursiveForecaster(forecaster(), paths=8, seed=9).forecast(PANEL).quantiles
     assert not np.array_equal(other[:, 2], both[:, 2])
 
 
 def test_symbols_without_a_window_are_skipped_as_by_the_one_step_forecaster() -> None:
-    short = PANEL.frames[0].until(MEMORY)
-    batch = RecursiveForecaster(forecaster(), paths=4).forecast(Panel((short, PANEL.frames[1]), PANEL.references))
+    short = PANEL.histories[0].until(MEMORY)
+    batch = RecursiveForecaster(forecaster(), paths=4).forecast(Panel((short, PANEL.histories[1]), PANEL.references))
     assert batch.symbols == ("BBB",)
     assert [refusal.symbol for refusal in batch.skipped] == ["AAA"]
 
 
 def test_a_synthetic_session_holds_only_its_close() -> None:
-    history: PriceHistory = PANEL.frames[0].until(600)  # its last session is Friday 2002-04-19
+    history: PriceHistory = PANEL.histories[0].until(600)  # its last session is Friday 2002-04-19
     longer = extend_history(history, np.array([0.01, -0.02]))
     assert [str(day) for day in longer.sessions[-3:]] == ["2002-04-19", "2002-04-22", "2002-04-23"]
     np.testing.assert_allclose(np.diff(np.log(longer.close[-3:])), [0.01, -0.02], rtol=1e-9)

@@ -8,7 +8,7 @@ from models.baselines.drift import fit_drift
 from models.baselines.garch import GarchParameters, filter_variance, fit_garch, simulate
 from models.baselines.historical import historical
 from models.config import Strategy
-from models.preprocessing.frame import Panel
+from models.preprocessing.price_history import Panel
 from tests.support.factories import frame_of_closes, make_frame, make_panel
 
 NEVER = np.datetime64("2100-01-01T00:00:00")

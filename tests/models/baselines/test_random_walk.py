@@ -10,7 +10,7 @@ from models.config import Strategy
 from models.errors import ArtifactError
 from models.metrics.scoring_rules import coverage_rates
 from models.preprocessing.features import ewma_sigma
-from models.preprocessing.frame import Panel
+from models.preprocessing.price_history import Panel
 from models.preprocessing.windows import scaled_targets
 from tests.support.factories import after, frame_of_closes, make_frame, make_panel, with_changes
 
@@ -47,8 +47,8 @@ def test_measured_quantiles_of_a_zigzag() -> None:
 
 def test_fit_stops_at_the_cut() -> None:
     panel = make_panel(500, seed=4)
-    cut = panel.frames[0].final_at[400]
-    changed = Panel(tuple(with_changes(frame, after(frame, cut), 1) for frame in panel.frames))
+    cut = panel.histories[0].final_at[400]
+    changed = Panel(tuple(with_changes(frame, after(frame, cut), 1) for frame in panel.histories))
     walk = fit_random_walk(panel, MULTI, cut)
     assert fit_random_walk(changed, MULTI, cut) == walk
     assert walk.fitted_until == int(cut.astype(np.int64))

@@ -16,7 +16,7 @@ from models.training.train import TrainRequest, train_random_walk
 from tests.support.factories import make_panel
 
 PANEL = make_panel(1_150, seed=3, symbols=("AAA", "BBB"), tokyo=())
-CUT = PANEL.frames[0].final_at[-1]
+CUT = PANEL.histories[0].final_at[-1]
 CONFIG = random_walk_config(Strategy.MULTI_STEP)
 
 

@@ -16,7 +16,7 @@ from models.calibration import (
     learn_joint,
     learn_step,
 )
-from models.errors import FrameError
+from models.errors import PriceHistoryError
 from tests.support.calibration_rows import RAW, make_rows
 
 
@@ -60,9 +60,9 @@ def test_the_order_of_rows_does_not_matter() -> None:
 
 def test_columns_that_do_not_fit_are_an_error() -> None:
     rows = make_rows(days=3, symbols=1, horizon=3, seed=1)
-    with pytest.raises(FrameError, match="give every column 3 rows"):
+    with pytest.raises(PriceHistoryError, match="give every column 3 rows"):
         CalibrationRows(rows.as_of, rows.final_at, rows.target_final_at, rows.sigma[:2], rows.raw, rows.actual)
-    with pytest.raises(FrameError, match="the initial state has 1 steps, the rows have 3"):
+    with pytest.raises(PriceHistoryError, match="the initial state has 1 steps, the rows have 3"):
         _part(rows, np.arange(3), CalibrationState.start(1))
 
 

@@ -8,7 +8,7 @@ import pytest
 from models.config import INPUT_MEMORY
 from models.preprocessing.extended_features import EXTENDED_FEATURES, cycle_scores, extended_features, index_features
 from models.preprocessing.features import ewma_sigma
-from models.preprocessing.frame import PriceHistory
+from models.preprocessing.price_history import PriceHistory
 from tests.support.factories import frame_of_closes, make_frame, with_changes
 
 NAN = float("nan")

@@ -8,8 +8,8 @@ import pytest
 
 from models.config import INPUT_MEMORY, MEMORY, Inputs
 from models.errors import ArtifactError, TooLittleHistory
-from models.preprocessing.frame import Panel
 from models.preprocessing.pipeline import Pipeline, cut_windows
+from models.preprocessing.price_history import Panel
 from tests.support.factories import SPY, VIX, after, last_rows, make_frame, make_panel, make_recipe, with_changes
 
 CUT = np.datetime64("2001-06-01T00:00:00")
@@ -45,7 +45,7 @@ def test_inputs_are_centred_on_the_train_span_never_stretched_and_finite(panel: 
 
 def test_statistics_stop_at_the_cut(panel: Panel, pipeline: Pipeline) -> None:
     changed = Panel(
-        tuple(with_changes(frame, after(frame, CUT), 1) for frame in panel.frames),
+        tuple(with_changes(frame, after(frame, CUT), 1) for frame in panel.histories),
         {symbol: with_changes(frame, after(frame, CUT), 2) for symbol, frame in panel.references.items()},
     )
     assert Pipeline.fit(changed, make_recipe(), CUT) == pipeline
@@ -53,7 +53,7 @@ def test_statistics_stop_at_the_cut(panel: Panel, pipeline: Pipeline) -> None:
 
 
 def test_a_session_final_exactly_at_the_cut_enters_the_statistics(panel: Panel) -> None:
-    at = panel.frames[0].final_at[300]
+    at = panel.histories[0].final_at[300]
     before, second = at - np.timedelta64(1, "s"), np.timedelta64(1, "s")
     fitted = Pipeline.fit(panel, make_recipe(), at)
     assert fitted != Pipeline.fit(panel, make_recipe(), before)
@@ -85,7 +85,7 @@ def test_the_newest_window_equals_the_training_window_of_that_session(
 
 def test_a_longer_history_gives_bit_for_bit_the_same_own_inputs(panel: Panel, pipeline: Pipeline) -> None:
     whole, _ = pipeline.newest(panel)
-    short, _ = pipeline.newest(Panel(last_rows(panel, MEMORY + 5).frames, panel.references))
+    short, _ = pipeline.newest(Panel(last_rows(panel, MEMORY + 5).histories, panel.references))
     np.testing.assert_array_equal(whole.gather(), short.gather())
 
 
@@ -120,7 +120,7 @@ def test_a_hole_outside_the_window_does_not_skip_the_symbol(pipeline: Pipeline) 
 def test_masked_references_are_reported_and_skip_no_symbol(panel: Panel, pipeline: Pipeline) -> None:
     spy = panel.references["SPY"]
     holed = replace(spy, close=np.where(np.arange(420) == 417, np.nan, spy.close))
-    partly = Panel(panel.frames, {"SPY": holed})
+    partly = Panel(panel.histories, {"SPY": holed})
     assert pipeline.degraded(panel) == ((), (), ())
     assert pipeline.degraded(partly) == (("SPY", "^VIX"),) * 3
     newest, skipped = pipeline.newest(partly)
@@ -134,9 +134,9 @@ def test_masked_references_are_reported_and_skip_no_symbol(panel: Panel, pipelin
 
 
 def test_a_reference_it_was_not_trained_with_is_not_degraded(panel: Panel) -> None:
-    untrained = Pipeline.fit(Panel(panel.frames, {"SPY": panel.references["SPY"]}), make_recipe(), CUT)
+    untrained = Pipeline.fit(Panel(panel.histories, {"SPY": panel.references["SPY"]}), make_recipe(), CUT)
     assert untrained.trained_references == ("SPY",)
-    assert untrained.degraded(Panel(panel.frames, {})) == (("SPY",),) * 3
+    assert untrained.degraded(Panel(panel.histories, {})) == (("SPY",),) * 3
 
 
 def test_json_round_trip(pipeline: Pipeline) -> None:

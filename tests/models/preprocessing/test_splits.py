@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from models.errors import TooLittleHistory
-from models.preprocessing.frame import Panel
 from models.preprocessing.pipeline import cut_windows
+from models.preprocessing.price_history import Panel
 from models.preprocessing.splits import Spans, holdout_spans, spans_between
 from models.preprocessing.windows import PooledWindows
 from tests.support.factories import make_frame, make_panel, make_recipe
@@ -79,7 +79,7 @@ def test_spans_are_purged_by_instant_where_a_calendar_has_a_long_break() -> None
         name: getattr(tokyo, name)[~rest] for name in ("sessions", "final_at", "open", "high", "low", "close", "volume")
     }
     rested = replace(tokyo, **kept)
-    windows = cut_windows(Panel((*panel.frames, rested)), make_recipe(), require_targets=True)
+    windows = cut_windows(Panel((*panel.histories, rested)), make_recipe(), require_targets=True)
     spans = holdout_spans(windows, NEVER)
     check_order(windows, spans)
     by_date = windows.as_of <= spans.train_dates[1]

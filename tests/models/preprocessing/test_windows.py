@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.preprocessing.frame import PriceHistory
+from models.preprocessing.price_history import PriceHistory
 from models.preprocessing.windows import PooledWindows, WindowRule, pool_windows, scaled_targets, window_ends
 from tests.support.factories import frame_of_closes, make_frame
 

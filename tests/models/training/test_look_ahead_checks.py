@@ -12,8 +12,8 @@ from models.config import ModelConfig, Strategy
 from models.forecasting.network_forecaster import NetworkForecaster
 from models.metrics.scoring_rules import pinball
 from models.metrics.significance import diebold_mariano
-from models.preprocessing.frame import FloatArray, Panel, PriceHistory
 from models.preprocessing.pipeline import Pipeline, cut_windows
+from models.preprocessing.price_history import FloatArray, Panel, PriceHistory
 from models.preprocessing.splits import holdout_spans
 from models.preprocessing.windows import PooledWindows
 from models.training.fit_network import fit_network
@@ -72,7 +72,7 @@ def test_no_skill_on_simulated_random_walks(random_walks: Panel) -> None:
 
 
 def test_a_leak_of_the_future_shows_as_skill(random_walks: Panel) -> None:
-    panel = Panel(tuple(leaking(frame) for frame in random_walks.frames), random_walks.references)
+    panel = Panel(tuple(leaking(frame) for frame in random_walks.histories), random_walks.references)
     windows, quantiles = network_forecasts(panel)
     assert advantage(windows, quantiles) > 5.0
 

@@ -22,8 +22,8 @@ PANEL = make_panel(1300, seed=3)
 CONFIG = ModelConfig(
     "lstm", Strategy.ONE_STEP, references=(SPY, VIX), units=4, seeds=(5,), max_epochs=2, batch_size=512
 )
-CUT_AT = PANEL.frames[0].final_at[-10]
-EARLIER = PANEL.frames[0].final_at[-20]
+CUT_AT = PANEL.histories[0].final_at[-10]
+EARLIER = PANEL.histories[0].final_at[-20]
 
 
 def ignore(progress: TrainProgress) -> None:
@@ -78,11 +78,11 @@ def test_a_missing_predecessor_is_reported_and_stops_nothing(former: TrainedArti
 def test_sessions_of_the_predecessors_validation_are_left_out(tmp_path: Path) -> None:
     """A predecessor of a later cut was trained or validated on all that an earlier refit is tested on."""
     panel = make_panel(1400, seed=3, symbols=("AAA",), tokyo=())
-    later = panel.frames[0].final_at[-1]
+    later = panel.histories[0].final_at[-1]
     newer = train(TrainRequest(panel, CONFIG, later, tmp_path), ignore)
     validation_last = newer.validation_dates[1] if newer.validation_dates else None
     refit = train(
-        TrainRequest(panel, CONFIG, panel.frames[0].final_at[-260], tmp_path, False,
+        TrainRequest(panel, CONFIG, panel.histories[0].final_at[-260], tmp_path, False,
                      Predecessor(newer.path, newer.sha256)),
         ignore,
     )  # fmt: skip
@@ -97,7 +97,7 @@ def test_sessions_within_the_purge_after_the_predecessors_validation_span_are_le
 ) -> None:
     """The predecessor's validation span ends on the second test date: those two and six weekdays are left out."""
     request = TrainRequest(
-        PANEL, CONFIG, PANEL.frames[0].final_at[-25], tmp_path, False, Predecessor(former.path, former.sha256)
+        PANEL, CONFIG, PANEL.histories[0].final_at[-25], tmp_path, False, Predecessor(former.path, former.sha256)
     )
     trained = train(request, ignore)
     assert former.validation_dates is not None

@@ -15,8 +15,8 @@ from models.errors import ArtifactError, TooLittleHistory
 from models.forecasting.artifact import load_artifact, save_artifact
 from models.forecasting.network_forecaster import NetworkForecaster, load_forecaster
 from models.metrics.scoring_rules import pinball
-from models.preprocessing.frame import Panel
 from models.preprocessing.pipeline import cut_windows
+from models.preprocessing.price_history import Panel
 from models.preprocessing.splits import holdout_spans
 from models.training.fit_network import EpochEnd, fit_network
 from models.training.train import TrainedArtifact, TrainProgress, TrainRequest, train, train_all
@@ -24,7 +24,7 @@ from tests.support.factories import SPY, VIX, after, known_at, make_frame, make_
 
 SESSIONS = 1300
 PANEL = make_panel(SESSIONS, seed=3)
-CUT_AT = PANEL.frames[0].final_at[-40]
+CUT_AT = PANEL.histories[0].final_at[-40]
 CONFIG = ModelConfig(
     "lstm", Strategy.MULTI_STEP, references=(SPY, VIX), units=4, seeds=(5,), max_epochs=2, batch_size=512
 )
@@ -54,14 +54,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 def panel_known_at(panel: Panel, instant: np.datetime64) -> Panel:
     return Panel(
-        tuple(known_at(frame, instant) for frame in panel.frames),
+        tuple(known_at(frame, instant) for frame in panel.histories),
         {symbol: known_at(frame, instant) for symbol, frame in panel.references.items()},
     )
 
 
 def with_another_future(panel: Panel, instant: np.datetime64) -> Panel:
     return Panel(
-        tuple(with_changes(frame, after(frame, instant), seed=1) for frame in panel.frames),
+        tuple(with_changes(frame, after(frame, instant), seed=1) for frame in panel.histories),
         {symbol: with_changes(frame, after(frame, instant), seed=2) for symbol, frame in panel.references.items()},
     )
 
@@ -69,11 +69,11 @@ def with_another_future(panel: Panel, instant: np.datetime64) -> Panel:
 def test_served_forecasts_equal_the_backtest(trained: Trained) -> None:
     windows = trained.forecaster.pipeline.windows(PANEL, require_targets=False)
     backtest = trained.forecaster.quantiles(windows)
-    for instant in PANEL.frames[0].final_at[[-300, -150, -1]]:
+    for instant in PANEL.histories[0].final_at[[-300, -150, -1]]:
         known = panel_known_at(PANEL, instant)
         served = trained.forecaster.forecast(known)
         assert served.symbols == ("AAA", "BBB", "7203.T")
-        for position, frame in enumerate(known.frames):
+        for position, frame in enumerate(known.histories):
             row = np.flatnonzero((windows.symbol_index == position) & (windows.as_of == frame.sessions[-1]))
             np.testing.assert_allclose(served.quantiles[position], backtest[row[0]], atol=1e-7, rtol=1e-5)
             assert served.last_close[position] == frame.close[-1]
@@ -118,7 +118,7 @@ def test_spans_follow_each_other_before_the_cut(trained: Trained) -> None:
     ends = [*artifact.train_dates, *artifact.validation_dates, *artifact.test_dates]
     assert ends == sorted(ends)
     # 3 sessions before the cut's own: the last whose third step is final by the cut.
-    assert artifact.test_dates[1] == PANEL.frames[0].sessions[-43].item()
+    assert artifact.test_dates[1] == PANEL.histories[0].sessions[-43].item()
     assert artifact.data_until == CUT_AT
 
 
@@ -180,7 +180,7 @@ def test_seeds_are_averaged_quantile_by_quantile(trained: Trained) -> None:
 
 def test_a_masked_reference_degrades_and_does_not_block(trained: Trained) -> None:
     known = panel_known_at(PANEL, CUT_AT)
-    batch = trained.forecaster.forecast(Panel(known.frames, {"SPY": known.references["SPY"]}))
+    batch = trained.forecaster.forecast(Panel(known.histories, {"SPY": known.references["SPY"]}))
     assert batch.degraded == (("^VIX",),) * 3
     assert np.isfinite(batch.quantiles).all()
 
@@ -188,7 +188,7 @@ def test_a_masked_reference_degrades_and_does_not_block(trained: Trained) -> Non
 def test_a_symbol_with_a_short_history_is_skipped_with_the_reason(trained: Trained) -> None:
     known = panel_known_at(PANEL, CUT_AT)
     young = make_frame("NEW", 100, seed=8)
-    batch = trained.forecaster.forecast(Panel((young, known.frames[0]), known.references))
+    batch = trained.forecaster.forecast(Panel((young, known.histories[0]), known.references))
     assert batch.symbols == ("AAA",)
     assert batch.skipped[0].symbol == "NEW"
     assert "a network needs 250" in batch.skipped[0].reason
@@ -219,7 +219,7 @@ def test_a_random_walk_is_an_artifact_too(strategy: Strategy, tmp_path: Path) ->
 
 def test_a_group_with_a_short_history_has_an_untested_random_walk(tmp_path: Path) -> None:
     panel = Panel((make_frame("NEW", 400, seed=4),))
-    sessions, cut_at = panel.frames[0].sessions, panel.frames[0].final_at[-11]
+    sessions, cut_at = panel.histories[0].sessions, panel.histories[0].final_at[-11]
     artifact = train(TrainRequest(panel, random_walk_config(Strategy.MULTI_STEP), cut_at, tmp_path), ignore)
     # The first residual is at the 80th bar, the last one a session before the cut.
     assert artifact.train_dates == (sessions[79].item(), sessions[-12].item())
@@ -233,7 +233,7 @@ def test_a_group_with_a_short_history_has_an_untested_random_walk(tmp_path: Path
 
 def test_sixty_bars_of_one_symbol_are_enough_for_the_random_walk(tmp_path: Path) -> None:
     panel = Panel((make_frame("NEW", 60, seed=4),))
-    request = TrainRequest(panel, random_walk_config(Strategy.ONE_STEP), panel.frames[0].final_at[-1], tmp_path)
+    request = TrainRequest(panel, random_walk_config(Strategy.ONE_STEP), panel.histories[0].final_at[-1], tmp_path)
     artifact = train(request, ignore)
     assert (artifact.train_dates, artifact.data_until) == (None, None)
     batch = load_forecaster(artifact.path, artifact.sha256).forecast(panel)
@@ -244,17 +244,17 @@ def test_sixty_bars_of_one_symbol_are_enough_for_the_random_walk(tmp_path: Path)
 def test_a_network_needs_a_thousand_dates(tmp_path: Path) -> None:
     panel = make_panel(700, seed=1)
     with pytest.raises(TooLittleHistory, match="training needs 1000"):
-        train(TrainRequest(panel, CONFIG, panel.frames[0].final_at[-1], tmp_path), ignore)
+        train(TrainRequest(panel, CONFIG, panel.histories[0].final_at[-1], tmp_path), ignore)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_panel_hash_covers_what_is_known_and_nothing_later() -> None:
-    instant = PANEL.frames[0].final_at[600]
+    instant = PANEL.histories[0].final_at[600]
     known = panel_hash(PANEL, instant)
     assert panel_hash(with_another_future(PANEL, instant), instant) == known
-    assert panel_hash(with_another_future(PANEL, PANEL.frames[0].final_at[598]), instant) != known
-    assert panel_hash(Panel(PANEL.frames[:2], PANEL.references), instant) != known
-    assert panel_hash(Panel(PANEL.frames, {}), instant) != known
+    assert panel_hash(with_another_future(PANEL, PANEL.histories[0].final_at[598]), instant) != known
+    assert panel_hash(Panel(PANEL.histories[:2], PANEL.references), instant) != known
+    assert panel_hash(Panel(PANEL.histories, {}), instant) != known
 
 
 def test_a_spawned_child_trains_both_and_gives_the_same_forecasts(trained: Trained, tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from models.baselines import RandomWalk, fit_random_walk, random_walk_config
 from models.config import ModelConfig
 from models.errors import TooLittleHistory
 from models.gate import MIN_SESSIONS
-from models.preprocessing.frame import FloatArray, Panel
 from models.preprocessing.pipeline import cut_windows
+from models.preprocessing.price_history import FloatArray, Panel
 from models.preprocessing.splits import Spans
 from models.preprocessing.windows import PooledWindows
 from models.training.walk_forward_evidence import FOLD_SESSIONS, FOLDS, evidence_spans, gather_evidence

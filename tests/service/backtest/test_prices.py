@@ -28,7 +28,7 @@ def test_histories_are_on_their_calendars_with_holes_and_adjusted_prices() -> No
     fetched, missing = fetch_all(source, ["AAA", "7203.T", "BBB"], settings(), AT)
     assert missing == {}
     (group,) = group_panels(fetched, ())
-    aaa, tokyo, _ = group.panel.frames
+    aaa, tokyo, _ = group.panel.histories
     assert (aaa.calendar, tokyo.calendar, group.group) == ("XNYS", "XTKS", "equity")
     assert str(aaa.sessions[0]) == "2012-01-03"
     assert str(aaa.sessions[-1]) == "2012-12-20"
@@ -64,9 +64,9 @@ def test_a_date_on_which_only_other_exchanges_traded_is_no_session() -> None:
     storm = date(2012, 8, 15)
     alone = Walk("AAA", date(2012, 1, 3), date(2012, 12, 20), holes=frozenset({storm}))
     both = group_panels(fetch_all(RecordedWalks([alone, TOKYO]), ["AAA", "7203.T"], settings(), AT)[0], ())[0]
-    assert np.datetime64(storm) not in both.panel.frames[0].sessions
+    assert np.datetime64(storm) not in both.panel.histories[0].sessions
     only = group_panels(fetch_all(RecordedWalks([alone]), ["AAA"], settings(), AT)[0], ())[0]
-    assert np.isnan(only.panel.frames[0].close[only.panel.frames[0].sessions == np.datetime64(storm)]).all()
+    assert np.isnan(only.panel.histories[0].close[only.panel.histories[0].sessions == np.datetime64(storm)]).all()
 
 
 def test_a_reference_that_ends_earlier_is_missing_afterwards() -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import pytest
 
-from models.preprocessing.frame import Panel
+from models.preprocessing.price_history import Panel
 from service.errors import NotFound
 from service.market.sessions import mark_closed
 from service.prices.panel import PanelQuery, load_panel
@@ -23,13 +23,13 @@ def load(
 
 
 def days(panel: Panel, row: int = 0) -> list[int]:
-    return [day.astype(object).day for day in panel.frames[row].sessions]
+    return [day.astype(object).day for day in panel.histories[row].sessions]
 
 
 def test_a_history_has_a_row_for_every_session(world: World) -> None:
     world.source.bars["AAA"] = bars_frame(JANUARY[1:6], [10.0, 11.0, np.nan, 13.0, 14.0])
     world.pull(JANUARY[7])
-    history = load(world, ("AAA",), evening(JANUARY[7])).frames[0]
+    history = load(world, ("AAA",), evening(JANUARY[7])).histories[0]
     assert (history.symbol, history.group, history.calendar) == ("AAA", "equity", "XNYS")
     assert history.sessions.tolist() == list(JANUARY[1:8])  # from the first bar to the newest final session
     assert history.close.tolist()[:2] == [10.0, 11.0]
@@ -43,7 +43,7 @@ def test_prices_are_adjusted_and_volume_is_not(world: World) -> None:
     world.source.bars["AAA"] = bars_frame(JANUARY[:4], [100.0, 100.0, 98.0, 99.0])
     world.source.actions["AAA"] = (Action(JANUARY[2], ActionKind.DIVIDEND, 2.0),)
     world.pull(JANUARY[3])
-    history = load(world, ("AAA",), evening(JANUARY[3])).frames[0]
+    history = load(world, ("AAA",), evening(JANUARY[3])).histories[0]
     assert history.close.tolist() == pytest.approx([98.0, 98.0, 98.0, 99.0])
     assert history.high.tolist() == pytest.approx([98.98, 98.98, 98.98, 99.99])
     assert history.volume.tolist() == [1000.0] * 4
@@ -53,7 +53,7 @@ def test_an_action_after_the_last_session_is_ignored(world: World) -> None:
     world.source.bars["AAA"] = bars_frame(JANUARY[:4], [100.0, 100.0, 98.0, 99.0])
     world.source.actions["AAA"] = (Action(JANUARY[2], ActionKind.DIVIDEND, 2.0),)
     world.pull(JANUARY[3])
-    assert load(world, ("AAA",), evening(JANUARY[1])).frames[0].close.tolist() == [100.0, 100.0]
+    assert load(world, ("AAA",), evening(JANUARY[1])).histories[0].close.tolist() == [100.0, 100.0]
 
 
 @pytest.mark.parametrize(("minute", "last"), [(29, 3), (30, 4)])
@@ -69,12 +69,12 @@ def test_the_newest_rows_equal_the_end_of_the_whole_history(world: World) -> Non
     dividends = (JANUARY[3], JANUARY[16], JANUARY[18])
     world.source.actions["AAA"] = tuple(Action(day, ActionKind.DIVIDEND, 3.0) for day in dividends)
     world.pull(JANUARY[20])
-    whole = load(world, ("AAA",), evening(JANUARY[20])).frames[0]
-    recent = load(world, ("AAA",), evening(JANUARY[20]), rows=6).frames[0]
+    whole = load(world, ("AAA",), evening(JANUARY[20])).histories[0]
+    recent = load(world, ("AAA",), evening(JANUARY[20]), rows=6).histories[0]
     assert (len(whole), len(recent)) == (21, 6)
     np.testing.assert_array_equal(recent.close, whole.close[-6:])
     np.testing.assert_array_equal(recent.final_at, whole.final_at[-6:])
-    assert len(load(world, ("AAA",), evening(JANUARY[20]), rows=100).frames[0]) == 21
+    assert len(load(world, ("AAA",), evening(JANUARY[20]), rows=100).histories[0]) == 21
 
 
 def test_rows_do_not_reach_before_the_first_bar(world: World) -> None:
@@ -82,8 +82,8 @@ def test_rows_do_not_reach_before_the_first_bar(world: World) -> None:
     world.source.bars["NEW"] = bars_frame(JANUARY[18:], [5.0] * 3)
     world.pull(JANUARY[20])
     panel = load(world, ("NEW", "AAA"), evening(JANUARY[20]), rows=10)
-    assert [history.symbol for history in panel.frames] == ["NEW", "AAA"]
-    assert [len(history) for history in panel.frames] == [3, 10]
+    assert [history.symbol for history in panel.histories] == ["NEW", "AAA"]
+    assert [len(history) for history in panel.histories] == [3, 10]
 
 
 def test_closed_sessions_have_no_row(world: World) -> None:
@@ -127,14 +127,14 @@ def test_references_without_bars_are_left_out(world: World) -> None:
 
 def test_a_symbol_without_bars_has_no_rows(world: World) -> None:
     world.instruments("AAA")
-    assert len(load(world, ("AAA",), evening(JANUARY[2])).frames[0]) == 0
-    assert len(load(world, ("AAA",), evening(JANUARY[2]), rows=5).frames[0]) == 0
+    assert len(load(world, ("AAA",), evening(JANUARY[2])).histories[0]) == 0
+    assert len(load(world, ("AAA",), evening(JANUARY[2]), rows=5).histories[0]) == 0
 
 
 def test_a_history_is_empty_before_the_first_bar(world: World) -> None:
     world.source.bars["AAA"] = bars_frame(JANUARY[:3], [1.0] * 3)
     world.pull(JANUARY[2])
-    assert len(load(world, ("AAA",), evening(JANUARY[0]) - timedelta(days=5)).frames[0]) == 0
+    assert len(load(world, ("AAA",), evening(JANUARY[0]) - timedelta(days=5)).histories[0]) == 0
 
 
 def test_a_missing_symbol_is_refused(world: World) -> None:

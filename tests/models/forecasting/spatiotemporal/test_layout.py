@@ -7,7 +7,7 @@ import pytest
 
 from models.errors import ArtifactError, TooLittleHistory
 from models.forecasting.spatiotemporal.layout import MarketLayout, correlations, fit_layout, order_by_correlation
-from models.preprocessing.frame import Panel, PriceHistory
+from models.preprocessing.price_history import Panel, PriceHistory
 from tests.support.factories import after, frame_of_closes, make_frame, with_changes
 
 DRAW = np.random.default_rng(4)

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from models.config import Inputs, ModelConfig, Schedule, Strategy, Weighting
-from models.errors import ArtifactError, FrameError
+from models.errors import ArtifactError, PriceHistoryError
 from models.forecasting.artifact import Artifact, load_artifact, save_artifact
 from models.forecasting.network_forecaster import load_forecaster
 from models.forecasting.spatiotemporal.forecaster import SpatiotemporalForecaster
 from models.metrics.scoring_rules import pinball
-from models.preprocessing.frame import Panel
 from models.preprocessing.pipeline import cut_windows
+from models.preprocessing.price_history import Panel
 from models.preprocessing.splits import holdout_spans
 from models.training.fit import fit_config
 from models.training.fit_network import EpochEnd
@@ -26,12 +26,12 @@ SESSIONS = 1300
 BASE = make_panel(SESSIONS, seed=3, symbols=("AAA", "BBB", "CCC"))
 # DDD begins midway, CCC has a hole in the validation span and BBB in the test span: some cells are masked.
 PANEL = Panel(
-    (*BASE.frames, make_frame("DDD", SESSIONS, 77).slice(500, SESSIONS)),
+    (*BASE.histories, make_frame("DDD", SESSIONS, 77).slice(500, SESSIONS)),
     BASE.references,
 )
-PANEL.frames[1].close[1100] = np.nan
-PANEL.frames[2].close[900] = np.nan
-CUT_AT = PANEL.frames[0].final_at[-40]
+PANEL.histories[1].close[1100] = np.nan
+PANEL.histories[2].close[900] = np.nan
+CUT_AT = PANEL.histories[0].final_at[-40]
 CONFIG = ModelConfig(
     "conv_lstm", Strategy.MULTI_STEP, references=(SPY, VIX), units=8, seeds=(5,), max_epochs=2, batch_size=128
 )
@@ -44,7 +44,7 @@ def ignore(progress: TrainProgress) -> None:
 
 def panel_known_at(panel: Panel, instant: np.datetime64) -> Panel:
     return Panel(
-        tuple(known_at(frame, instant) for frame in panel.frames),
+        tuple(known_at(frame, instant) for frame in panel.histories),
         {symbol: known_at(frame, instant) for symbol, frame in panel.references.items()},
     )
 
@@ -92,12 +92,12 @@ def test_served_forecasts_equal_the_backtest(
     # At row 700 DDD has 201 bars: too few for a forecast, enough to be an input of the others.
     windows = fitted[0].with_row(fitted[0].windows)
     backtest = fitted[0].quantiles(windows)
-    known = panel_known_at(PANEL, PANEL.frames[0].final_at[row])
+    known = panel_known_at(PANEL, PANEL.histories[0].final_at[row])
     served = fitted[0].forecaster.forecast(known)
     assert served.symbols == symbols
     for position, symbol in enumerate(symbols):
-        index = [frame.symbol for frame in PANEL.frames].index(symbol)
-        frame = known.frames[index]
+        index = [frame.symbol for frame in PANEL.histories].index(symbol)
+        frame = known.histories[index]
         at = np.flatnonzero((windows.symbol_index == index) & (windows.as_of == frame.sessions[-1]))
         np.testing.assert_allclose(served.quantiles[position], backtest[at[0]], atol=1e-7, rtol=1e-5)
         assert served.last_close[position] == frame.close[-1]
@@ -117,7 +117,7 @@ def test_saved_and_loaded_equals_the_forecaster_in_memory(
 
 
 def test_a_symbol_with_a_hole_is_skipped_and_the_others_are_served(trained: Trained) -> None:
-    known = panel_known_at(PANEL, PANEL.frames[0].final_at[1102])
+    known = panel_known_at(PANEL, PANEL.histories[0].final_at[1102])
     batch = trained.forecaster.forecast(known)
     assert batch.symbols == ("AAA", "CCC", "DDD")
     reasons = {refusal.symbol: refusal.reason for refusal in batch.skipped}
@@ -129,7 +129,7 @@ def test_a_symbol_with_a_hole_is_skipped_and_the_others_are_served(trained: Trai
 def test_new_symbols_and_other_calendars_are_skipped_with_a_reason(trained: Trained) -> None:
     known = panel_known_at(PANEL, CUT_AT)
     new = known_at(make_frame("NEW", SESSIONS, 9), CUT_AT)
-    batch = trained.forecaster.forecast(Panel((new, *known.frames), known.references))
+    batch = trained.forecaster.forecast(Panel((new, *known.histories), known.references))
     assert batch.symbols == NEW_YORK
     assert [each.symbol for each in batch.skipped] == ["NEW", "7203.T"]
     assert "new since the conv_lstm was trained, which has no row for it" in batch.skipped[0].reason
@@ -146,7 +146,7 @@ def test_a_panel_without_a_forecast_gives_only_reasons(trained: Trained) -> None
 
 def test_an_absent_symbol_is_masked_and_changes_the_other_forecasts(trained: Trained) -> None:
     known = panel_known_at(PANEL, CUT_AT)
-    without = Panel(tuple(frame for frame in known.frames if frame.symbol != "AAA"), known.references)
+    without = Panel(tuple(frame for frame in known.histories if frame.symbol != "AAA"), known.references)
     batch = trained.forecaster.forecast(without)
     assert batch.symbols == ("BBB", "CCC", "DDD")
     assert not np.allclose(batch.quantiles, trained.forecaster.forecast(known).quantiles[1:], atol=1e-7)
@@ -154,13 +154,13 @@ def test_an_absent_symbol_is_masked_and_changes_the_other_forecasts(trained: Tra
 
 def test_a_masked_reference_degrades_and_does_not_block(trained: Trained) -> None:
     known = panel_known_at(PANEL, CUT_AT)
-    batch = trained.forecaster.forecast(Panel(known.frames, {"SPY": known.references["SPY"]}))
+    batch = trained.forecaster.forecast(Panel(known.histories, {"SPY": known.references["SPY"]}))
     assert batch.degraded == (("^VIX",),) * 4
 
 
 def test_data_after_the_cut_changes_nothing(trained: Trained, tmp_path: Path) -> None:
     changed = Panel(
-        tuple(with_changes(frame, after(frame, CUT_AT), seed=1) for frame in PANEL.frames),
+        tuple(with_changes(frame, after(frame, CUT_AT), seed=1) for frame in PANEL.histories),
         {symbol: with_changes(frame, after(frame, CUT_AT), seed=2) for symbol, frame in PANEL.references.items()},
     )
     again = train_one(CONFIG, tmp_path, changed)
@@ -266,5 +266,5 @@ def test_the_options_of_a_tuned_config_apply_to_spatiotemporal_networks_too(tmp_
 
 def test_spans_of_another_panel_are_refused() -> None:
     spans = holdout_spans(cut_windows(PANEL, CONFIG, require_targets=True), CUT_AT)
-    with pytest.raises(FrameError, match="cut them on the same panel"):
-        fit_spatiotemporal(Panel(PANEL.frames[:2], PANEL.references), CONFIG, spans, lambda end: None)
+    with pytest.raises(PriceHistoryError, match="cut them on the same panel"):
+        fit_spatiotemporal(Panel(PANEL.histories[:2], PANEL.references), CONFIG, spans, lambda end: None)

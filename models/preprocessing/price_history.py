@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import FrameError
+from models.errors import PriceHistoryError
 
 FloatArray = NDArray[np.float64]
 DateArray = NDArray[np.datetime64]
@@ -48,14 +48,14 @@ class PriceHistory:
         n = len(self.sessions)
         for name in ("final_at", "open", "high", "low", "close", "volume"):
             if len(getattr(self, name)) != n:
-                raise FrameError(
+                raise PriceHistoryError(
                     f"{self.symbol}: {name} has {len(getattr(self, name))} rows, sessions has {n}; both must match"
                 )
         if n > 1 and not bool((np.diff(self.sessions) > np.timedelta64(0, "D")).all()):
-            raise FrameError(f"{self.symbol}: sessions must ascend strictly; sort them and drop duplicates")
+            raise PriceHistoryError(f"{self.symbol}: sessions must ascend strictly; sort them and drop duplicates")
         close = self.close[~np.isnan(self.close)]
         if not bool(((close > 0) & np.isfinite(close)).all()):
-            raise FrameError(f"{self.symbol}: closes must be positive and finite; quarantine the bad bars first")
+            raise PriceHistoryError(f"{self.symbol}: closes must be positive and finite; quarantine the bad bars first")
 
     def __len__(self) -> int:
         return len(self.sessions)
@@ -78,9 +78,9 @@ class Panel:
     """The price histories of one group, and the reference series that their inputs need.
 
     Attributes:
-        frames: One price history per symbol, in any order; all results keep the order.
+        histories: One price history per symbol, in any order; all results keep the order.
         references: Histories of reference series by symbol; an absent one is masked.
     """
 
-    frames: tuple[PriceHistory, ...]
+    histories: tuple[PriceHistory, ...]
     references: Mapping[str, PriceHistory] = field(default_factory=dict)

@@ -76,7 +76,7 @@ def test_the_state_as_of_the_session_is_used(client: TestClient, filled: Databas
 def test_a_refit_uses_the_state_of_its_predecessor(client: TestClient, filled: Database) -> None:
     with filled.transaction() as connection:  # the same group, strategy and config
         connection.execute(
-            update(model_versions).where(model_versions.c.id == WALK).values(config_hash=f"recipe-{LSTM}")
+            update(model_versions).where(model_versions.c.id == WALK).values(config_hash=f"config-{LSTM}")
         )
     put_state(filled, WALK, FRIDAY)
     assert joint(client)["n"] == 70

@@ -47,6 +47,22 @@ class RunState(StrEnum):
     SUPERSEDED = "superseded"
 
 
+class ForecastOutcome(StrEnum):
+    """Outcome of a forecast run for one symbol, column `run_outcomes.state`."""
+
+    FORECAST = "forecast"
+    WAITING = "waiting"
+    MISSED = "missed"
+    REFUSED = "refused"
+
+
+class TrainOutcome(StrEnum):
+    """Outcome of a train run for one symbol, column `run_outcomes.state`."""
+
+    TRAINED = "trained"
+    RANDOM_WALK_ONLY = "random_walk_only"
+
+
 class RequestState(StrEnum):
     """State of a run request, column `run_requests.state`."""
 

@@ -35,7 +35,7 @@ class _Decided:
         return self.data_until >= instant
 
 
-def versions_then(connection: Connection, group: str, instant: datetime) -> tuple[ModelVersion, ...]:
+def versions_at(connection: Connection, group: str, instant: datetime) -> tuple[ModelVersion, ...]:
     """Return per strategy the champion, the newest network challenger and the newest random walk of a past instant.
 
     The last decision on each version at or before the instant counts. Versions whose training, validation or test data

@@ -79,6 +79,17 @@ class ModelStatus(StrEnum):
     REJECTED = "rejected"
 
 
+class ApprovalKind(StrEnum):
+    """Basis of a decision on a model config, column `config_approvals.kind`.
+
+    `attempt`: an attempt on evidence; `live`: its live scores; `withdrawn`: a person.
+    """
+
+    ATTEMPT = "attempt"
+    LIVE = "live"
+    WITHDRAWN = "withdrawn"
+
+
 class ScoreState(StrEnum):
     """State of a forecast's score; `pending` until its target session has closed."""
 

@@ -20,7 +20,7 @@ from service.forecasts.publication import NewForecast, ServedForecast
 from service.prices.panel import PanelQuery, load_panel
 from service.runs import Outcome
 from service.runtime.context import SUBSTITUTE, ServiceContext
-from service.training.registry.approvals import key_of, read_approval
+from service.training.registry.approvals import approval_key, read_approval
 from service.training.registry.versions import ModelVersion, serving_versions
 from service.vocabulary import ForecastOutcome, ModelStatus
 
@@ -149,7 +149,7 @@ def _may_substitute(connection: Connection, version: ModelVersion) -> bool:
     """Return whether a version may serve symbols that the spatiotemporal champion has not seen."""
     if version.status != ModelStatus.CHALLENGER or version.forecaster != SUBSTITUTE:
         return False
-    return read_approval(connection, key_of(version)).accepted
+    return read_approval(connection, approval_key(version)).accepted
 
 
 def _states(

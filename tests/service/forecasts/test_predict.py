@@ -7,6 +7,7 @@ from sqlalchemy import update
 from models.config import Strategy
 from service.db.tables import forecasts, instruments, model_versions, served_forecasts
 from service.training.registry.versions import Decision, Recorded, decide
+from service.vocabulary import ModelStatus
 from tests.support.forecast_factory import NOON, Desk, History, random_closes, sessions_until, utc
 
 AS_OF = date(2018, 5, 31)
@@ -15,7 +16,7 @@ EVENING = utc(2018, 5, 31, 22)
 
 def retire(desk: Desk, version: int) -> None:
     with desk.database.transaction() as connection:
-        decide(connection, version, Decision("retired", "old", {}), Recorded(NOON, NOON, None))
+        decide(connection, version, Decision(ModelStatus.RETIRED, "old", {}), Recorded(NOON, NOON, None))
 
 
 def forecasters(desk: Desk, symbol: str, strategy: str) -> set[tuple[int, str]]:

@@ -1,6 +1,6 @@
 """Reads the symbols that may be forecast at an as_of.
 
-Each has its stored bar and its newest_revision published forecast.
+Each has its stored bar and its newest published forecast.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Candidate:
         basis: Basis of its stored prices.
         close: as_of's stored close; None without a bar.
         revision: Newest published revision of its forecast; 0 = none.
-        published_close: Last close used by the newest_revision on-time revision; None without one.
+        published_close: Last close used by the newest on-time revision; None without one.
     """
 
     symbol: str
@@ -37,12 +37,12 @@ class Candidate:
     published_close: float | None
 
     def describe(self, sentence: str) -> str:
-        """Return a sentence about this symbol, with the reason of its state if it has one."""
+        """Return a sentence about this symbol with the reason of its state, if any."""
         return sentence if self.state_reason is None else f"{sentence}; {self.state_reason}"
 
     @property
     def is_published(self) -> bool:
-        """Whether its newest_revision on-time forecast used the stored bar (or there is no bar)."""
+        """Whether its newest on-time forecast used the stored bar (or there is no bar)."""
         return self.published_close is not None and self.close in (None, self.published_close)
 
 

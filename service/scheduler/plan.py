@@ -1,4 +1,4 @@
-"""Planning: the due runs of every calendar and group, and the runs that requests ask for."""
+"""Plans the due runs of every calendar and group, and the requested runs."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from service.vocabulary import Job, RequestState
 
 
 def plan_due(context: ServiceContext, connection: Connection, groups: GroupReader, market_now: datetime) -> int:
-    """Insert the runs that are due by a market-time instant and return the number of new ones.
+    """Insert the runs that are due by a market-time instant; return their number.
 
     Args:
         context: The service's parts.

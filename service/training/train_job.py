@@ -185,7 +185,7 @@ def _read_live_evidence(
 
 
 def _with_gate_inputs(context: ServiceContext, group: str, request: TrainRequest) -> TrainRequest:
-    """Return the request with the inputs of the gate: evidence for the config, and its predecessor."""
+    """Return the request with the inputs of the gate: evidence and predecessor."""
     config = request.config
     key = ConfigKey(group, config.strategy.value, config.hash(), config.forecaster)
     with context.database.reading() as connection:

@@ -37,7 +37,12 @@ class BackfilledEdition:
 
 @dataclass(frozen=True, slots=True)
 class RefusedSymbol:
-    """A symbol without any forecaster: the number of such sessions, and the reason at the last of them."""
+    """A symbol that had no forecaster on some sessions.
+
+    Attributes:
+        sessions: Number of such sessions.
+        reason: The reason at the last of them.
+    """
 
     sessions: int
     reason: str

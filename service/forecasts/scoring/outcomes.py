@@ -115,7 +115,10 @@ class _Prepared:
     action_revisions: tuple[int, ...]
 
     def actions_revision(self, forecast: PendingForecast) -> int:
-        """Return the sum of the revisions of the actions after as_of, up to the target (inclusive)."""
+        """Return the sum of the revisions of a forecast's actions.
+
+        These are the actions after as_of, up to the target (inclusive).
+        """
         actions = zip(self.ex_dates, self.action_revisions, strict=True)
         return sum(revision for day, revision in actions if forecast.as_of < day <= forecast.target_session)
 

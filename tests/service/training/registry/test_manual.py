@@ -65,7 +65,7 @@ def test_a_rollback_promotes_the_previous_champion_and_a_second_one_the_other(re
 
 
 def test_a_promotion_waits_for_the_decisions_of_a_concurrent_training(ready: Desk) -> None:
-    """Otherwise it would replace a version that is no longer champion, and the database refuse the second one."""
+    """Otherwise it would replace a former champion, and the database would refuse a second one."""
     with ready.database.transaction() as connection:
         decide(connection, 2, Decision(ModelStatus.RETIRED, "replaced by version 3", {}), RECORDED)
         person = Thread(target=promote, args=(ready, 1, 1))

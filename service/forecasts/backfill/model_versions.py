@@ -109,7 +109,7 @@ def backfill_random_walks(context: ServiceContext, group: str, cut_at: datetime)
         return found
     trained = fit_random_walks(context, group, cut_at)
     with context.database.transaction() as connection:
-        lock_changes(connection)  # of two concurrent backfills both use the first ones recorded
+        lock_changes(connection)  # two concurrent backfills use the random walks that are recorded first
         before = {version.id for version in stored}
         concurrent = _by_strategy(v for v in _stored(connection, group, cut_at) if v.id not in before)
         if len(concurrent) == len(Strategy):

@@ -52,7 +52,7 @@ def versions_at(connection: Connection, group: str, instant: datetime) -> tuple[
         Versions with the status and reason they had then, by strategy and id; none if no version qualifies.
     """
     decisions = _decisions(connection, group, instant)
-    # Strategies with a training at the very instant.
+    # Strategies that were trained at the instant itself.
     trained_then = {d.strategy for d in decisions if d.decided_at == instant and d.has_seen(instant)}
     found: list[ModelVersion] = []
     for strategy in Strategy:

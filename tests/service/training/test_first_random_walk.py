@@ -40,7 +40,7 @@ def test_only_bars_final_by_the_cut_are_used(desk: Desk) -> None:
     assert one_step.data_until == CUT_AT
     walk = load_forecaster(desk.context.settings.artifact_dir / one_step.artifact, one_step.sha256)
     assert isinstance(walk, RandomWalk)
-    # 600 closes: a residual needs 80 earlier bars, so 520 sessions have their target by the cut.
+    # 600 closes: a residual needs 80 bars up to its session, so 520 sessions have their target by the cut.
     assert walk.residuals == (520,)
 
 

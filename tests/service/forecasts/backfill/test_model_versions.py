@@ -137,7 +137,7 @@ def test_without_a_version_one_random_walk_is_fitted_for_the_whole_range(desk: D
     assert [row.status for row in desk.rows(model_decisions) if row.model_version_id != late] == ["retired", "retired"]
     walk = load_forecaster(desk.context.settings.artifact_dir / rows[0].artifact, rows[0].sha256)
     assert isinstance(walk, RandomWalk)
-    # 323 closes up to Wednesday: a residual needs 80 earlier bars, so 243 sessions have their target.
+    # 323 closes up to Wednesday: a residual needs 80 bars up to its session, so 243 sessions have their target.
     assert walk.residuals == (243,)
 
 

@@ -69,7 +69,7 @@ class ReplayMover:
         with self._context.database.transaction() as connection:
             if not holds_lead(connection, self._scheduler_id, self._context.machine.now(connection)):
                 return None
-            # Another scheduler may have moved the clock. It leaves an instant only after the runs of that instant are planned.
+            # Another scheduler may have moved the clock. An instant is left only after its runs are planned.
             current, _ = read_clock(connection)
             plan_due(self._context, connection, self._groups, current)
             if current != now or is_busy(connection):

@@ -1,8 +1,8 @@
-"""Runs: planned once, claimed under a lease, fenced by a token, ended with outcomes.
+"""Plans, claims and ends runs.
 
-A run is unique by (job, scope, scheduled_for, sequence): several schedulers may plan it, it happens once. Each claim
-raises its token, and every publish checks the token it holds: a worker whose lease was taken over cannot publish.
-Leases are machine time, waiting is market time.
+A run is unique by (job, scope, scheduled_for, sequence): several schedulers may plan it, but it is executed once. It is
+claimed under a lease and ended with outcomes. Each claim raises the run's token, and every publish checks the token it
+holds: a worker whose lease was taken over cannot publish. Leases are machine time, waiting is market time.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,10 +17,10 @@ from service.errors import FencedError
 from service.vocabulary import Job, RunState
 
 JOBS: tuple[str, ...] = (Job.PULL, Job.SCORE, Job.FORECAST, Job.TRAIN)
-"""Jobs in the order in which a session goes through them."""
+"""Jobs in the order of their execution for a session."""
 
 LIVE_STATES: tuple[str, ...] = (RunState.DUE, RunState.RUNNING)
-"""States in which a run holds replayed market time."""
+"""States in which a run stops replayed market time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class PlannedRun:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A claimed run; `token` must be named in every publish."""
+    """A claimed run; every publish checks its `token`."""
 
     id: int
     job: str
@@ -74,7 +74,7 @@ class Outcome:
 
 
 def plan(connection: Connection, planned: Iterable[PlannedRun]) -> int:
-    """Insert runs that are not there yet; returns how many were new."""
+    """Insert the runs that do not exist yet and return their number."""
     new = 0
     for item in planned:
         values = {
@@ -88,7 +88,7 @@ def plan(connection: Connection, planned: Iterable[PlannedRun]) -> int:
             "token": 0,
             "counts": {},
         }
-        # Returned rows are counted: psycopg does not always know a rowcount.
+        # The returned rows are counted, because psycopg does not always have a row count.
         statement = insert_for(connection, runs).values(values).on_conflict_do_nothing().returning(runs.c.id)
         new += len(connection.execute(statement).all())
     return new
@@ -100,7 +100,7 @@ class Claimant:
 
     Attributes:
         owner: Id of the scheduler.
-        jobs: Jobs it works on.
+        jobs: Jobs that it executes.
         lease: How long the claim holds without a heartbeat.
     """
 
@@ -110,11 +110,12 @@ class Claimant:
 
 
 def claim(connection: Connection, claimant: Claimant, market_now: datetime, machine_now: datetime) -> Run | None:
-    """Claim the next run; None if there is none to claim.
+    """Claim the next run and return it, None if there is none.
 
-    Claimable are due runs whose backoff is over, waiting runs whose market time has come, and running ones whose lease
-    has expired (their worker is dead or stalled). The sessions of a calendar run one after the other, each with its
-    jobs in order; a training waits for every earlier job. Due runs of jobs that the claimant does not do block nothing.
+    Claimable are due runs whose backoff is over, waiting runs whose market time is reached, and running ones whose
+    lease has expired (their worker is dead or stalled). The sessions of a calendar are executed one after the other,
+    each with its jobs in order; a training waits for every earlier job. Due runs of jobs that the claimant does not
+    execute block nothing.
 
     Args:
         connection: An open write transaction.
@@ -122,12 +123,12 @@ def claim(connection: Connection, claimant: Claimant, market_now: datetime, mach
         market_now: Aware UTC market time.
         machine_now: Aware UTC machine time.
     """
-    places = {job: place for place, job in enumerate(JOBS)}
-    order = case(places, value=runs.c.job)
+    ranks = {job: rank for rank, job in enumerate(JOBS)}
+    order = case(ranks, value=runs.c.job)
     earlier = runs.alias("earlier")
     before = or_(
         earlier.c.scheduled_for < runs.c.scheduled_for,
-        and_(earlier.c.scheduled_for == runs.c.scheduled_for, case(places, value=earlier.c.job) < order),
+        and_(earlier.c.scheduled_for == runs.c.scheduled_for, case(ranks, value=earlier.c.job) < order),
     )
     blocked = exists().where(
         or_(earlier.c.scope == runs.c.scope, and_(runs.c.job == Job.TRAIN, earlier.c.job != Job.TRAIN)),
@@ -165,7 +166,7 @@ def claim(connection: Connection, claimant: Claimant, market_now: datetime, mach
 
 
 def guard(connection: Connection, run: Run) -> None:
-    """Lock the run's row for this transaction and check that the claim still holds.
+    """Lock the run's row for this transaction and check that the claim is valid.
 
     Raises:
         FencedError: another worker took it over, or it has ended.
@@ -179,13 +180,24 @@ def guard(connection: Connection, run: Run) -> None:
 
 
 def heartbeat(connection: Connection, run: Run, until: datetime) -> None:
-    """Extend the lease to a machine-time instant; raises FencedError if it is lost."""
+    """Extend the lease to a machine-time instant.
+
+    Raises:
+        FencedError: the lease is lost.
+    """
     guard(connection, run)
     connection.execute(update(runs).where(runs.c.id == run.id).values(lease_until=until))
 
 
 def store_progress(connection: Connection, run: Run, fraction: float | None, detail: str | None = None) -> None:
-    """Store the progress of a running run, for other processes to read; None clears it; fenced."""
+    """Store the progress of a running run for other processes; fenced.
+
+    Args:
+        connection: An open write transaction.
+        run: The claimed run.
+        fraction: Share done, 0..1; None clears the progress.
+        detail: The current work.
+    """
     guard(connection, run)
     share = None if fraction is None else round(fraction, 3)
     values = {"progress": share, "progress_detail": None if share is None else detail}
@@ -240,7 +252,10 @@ def retry(connection: Connection, run: Run, not_before: datetime, error: str, *,
 
 
 def release(connection: Connection, run: Run) -> None:
-    """Return a run unfinished when its worker stops; fenced."""
+    """Make a run due again whose worker stops before its end; fenced.
+
+    The interrupted attempt does not count.
+    """
     guard(connection, run)
     values = {"state": RunState.DUE, "lease_until": None, "attempt": max(run.attempt - 1, 0)}
     connection.execute(update(runs).where(runs.c.id == run.id).values(values))
@@ -267,15 +282,21 @@ def outcome_counts(outcomes: Iterable[Outcome]) -> dict[str, int]:
 
 
 def record_and_count(connection: Connection, run: Run, outcomes: Iterable[Outcome]) -> dict[str, int]:
-    """Write or overwrite the outcomes of symbols; returns the number of the run's symbols in each state."""
+    """Write or overwrite the outcomes of symbols and return the run's counts.
+
+    The counts are the number of the run's symbols in each state.
+    """
     record_outcomes(connection, run, outcomes)
     return outcome_counts(read_outcomes(connection, run.id))
 
 
 def is_busy(connection: Connection, jobs: Iterable[str] = JOBS) -> bool:
-    """Return whether any run of the jobs is due or running: replayed market time then does not move."""
-    live = exists().where(runs.c.state.in_(LIVE_STATES), runs.c.job.in_(list(jobs)))
-    return bool(connection.execute(select(live)).scalar_one())
+    """Return whether any run of the jobs is due or running.
+
+    Replayed market time does not move then.
+    """
+    busy = exists().where(runs.c.state.in_(LIVE_STATES), runs.c.job.in_(list(jobs)))
+    return bool(connection.execute(select(busy)).scalar_one())
 
 
 def last_scheduled(connection: Connection, job: str) -> dict[str, datetime]:

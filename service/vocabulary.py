@@ -47,6 +47,22 @@ class RunState(StrEnum):
     SUPERSEDED = "superseded"
 
 
+class ForecastOutcome(StrEnum):
+    """Outcome of a forecast run for one symbol, column `run_outcomes.state`."""
+
+    FORECAST = "forecast"
+    WAITING = "waiting"
+    MISSED = "missed"
+    REFUSED = "refused"
+
+
+class TrainOutcome(StrEnum):
+    """Outcome of a train run for one symbol, column `run_outcomes.state`."""
+
+    TRAINED = "trained"
+    RANDOM_WALK_ONLY = "random_walk_only"
+
+
 class RequestState(StrEnum):
     """State of a run request, column `run_requests.state`."""
 
@@ -61,6 +77,17 @@ class ModelStatus(StrEnum):
     CHALLENGER = "challenger"
     RETIRED = "retired"
     REJECTED = "rejected"
+
+
+class ApprovalKind(StrEnum):
+    """Basis of a decision on a model config, column `config_approvals.kind`.
+
+    `attempt`: an attempt on evidence; `live`: its live scores; `withdrawn`: a person.
+    """
+
+    ATTEMPT = "attempt"
+    LIVE = "live"
+    WITHDRAWN = "withdrawn"
 
 
 class ScoreState(StrEnum):

@@ -1,1 +1,4 @@
-"""Runs heavy work in other processes: a warm worker for forecasts, a child process per training."""
+"""Runs heavy work in other processes.
+
+Forecasts run in a warm worker, each training in a child process of its own.
+"""

@@ -1,4 +1,4 @@
-"""Interface of executors: they run top-level functions of `models` on plain data."""
+"""Interface of executors, which run top-level functions of `models` on plain data."""
 
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
@@ -26,21 +26,22 @@ class TaskFailed(TplusError):
 
 
 def disk_message(error: OSError) -> str:
-    """Return one sentence about a failed read or write: what, where, what to do."""
+    """Return a message about a failed read or write: what, where, what to do."""
     where = "" if error.filename is None else f" at {error.filename}"
-    return f"the disk refused{where}: {error.strerror or error}; free space or make it writable; it is retried"
+    reason = error.strerror or error
+    return f"the disk cannot be read or written{where}: {reason}; free space or make it writable; it is retried"
 
 
 class Task(Protocol[Request, Answer]):
     """A top-level function that another process can import by name."""
 
     def __call__(self, request: Request, report: Callable[[Any], None], /) -> Answer:
-        """Do the work; `report` receives progress."""
+        """Do the task; `report` receives its progress."""
         ...
 
 
 class Executor(Protocol):
-    """Runs tasks in other processes; each engine is one small class."""
+    """Runs tasks in other processes."""
 
     def run(self, task: Task[Request, Answer], request: Request, report: Callable[[Any], None] | None = None) -> Answer:
         """Run one task and wait for it.

@@ -23,16 +23,16 @@ _END_SECONDS = 5.0
 
 
 def _serve(pipe: Connection, log: Path | None) -> None:
-    """The worker's loop: receive (task, request), answer with progress and one result."""
+    """Receive (task, request) in a loop; send progress and one result for each."""
     if log is not None:
-        # TensorFlow writes past Python's logging, straight to the descriptor.
+        # TensorFlow does not use Python's logging; it writes to the descriptor.
         with suppress(OSError):  # a full or read-only disk must not stop the worker
             descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             os.dup2(descriptor, 2)
             os.close(descriptor)
-    # Ctrl-C and the SIGTERM of some supervisors reach the whole group: the owner decides when the worker ends.
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.SIG_IGN)
+    # Ctrl-C and the SIGTERM of some supervisors reach the whole process group; the owner decides when the worker ends.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     while True:
         try:
             message = pipe.recv()
@@ -44,21 +44,21 @@ def _serve(pipe: Connection, log: Path | None) -> None:
         try:
             answer = task(request, lambda progress: pipe.send(("progress", progress)))
         except Exception as error:  # the owner raises it again by name; the worker survives a failed task
-            sentence = disk_message(error) if isinstance(error, OSError) else str(error)
-            pipe.send(("failed", type(error).__name__, sentence))
+            reason = disk_message(error) if isinstance(error, OSError) else str(error)
+            pipe.send(("failed", type(error).__name__, reason))
         else:
             pipe.send(("done", answer))
 
 
 class _Process:
-    """One spawned process and this end of its pipe."""
+    """A spawned process and this end of its pipe."""
 
     def __init__(self, name: str, log: Path | None) -> None:
         self._log = log
-        self.pipe, theirs = _CONTEXT.Pipe()
-        self.process: BaseProcess = _CONTEXT.Process(target=_serve, args=(theirs, log), name=name, daemon=True)
+        self.pipe, child_pipe = _CONTEXT.Pipe()
+        self.process: BaseProcess = _CONTEXT.Process(target=_serve, args=(child_pipe, log), name=name, daemon=True)
         self.process.start()
-        theirs.close()
+        child_pipe.close()
 
     def run(
         self,
@@ -131,7 +131,10 @@ class WarmWorker:
         return None if self._process is None else self._process.process.pid
 
     def run(self, task: Task[Request, Answer], request: Request, report: Callable[[Any], None] | None = None) -> Answer:
-        """Run a task in the warm process; a dead one is replaced before the task or after its failure."""
+        """Run a task in the warm process.
+
+        A dead process is replaced before the task or after its failure.
+        """
         with self._lock:
             if self._process is None or not self._process.process.is_alive():
                 self._process = _Process("forecasting worker", self._log)

@@ -1,1 +1,1 @@
-"""Forecasts: made, published as editions of a hash-chained ledger, scored when their sessions close."""
+"""Forecasts: computed, published as editions of a hash-chained ledger, and scored when their sessions close."""

@@ -1,4 +1,7 @@
-"""Reads the symbols that may be forecast at an as_of, with their bars and published forecasts."""
+"""Reads the symbols that may be forecast at an as_of.
+
+Each has its stored bar and its newest published forecast.
+"""
 
 from dataclasses import dataclass
 from datetime import date
@@ -34,7 +37,7 @@ class Candidate:
     published_close: float | None
 
     def describe(self, sentence: str) -> str:
-        """Return a sentence about this symbol, with the reason of its state."""
+        """Return a sentence about this symbol with the reason of its state, if any."""
         return sentence if self.state_reason is None else f"{sentence}; {self.state_reason}"
 
     @property
@@ -44,14 +47,18 @@ class Candidate:
 
 
 def read_candidates(connection: Connection, calendar: str, as_of: date) -> tuple[Candidate, ...]:
-    """Return the active symbols of a calendar, sorted; symbols unknown to the source are left out."""
+    """Return the active symbols of a calendar, sorted.
+
+    Symbols that the source does not know are left out.
+    """
     # Two index seeks per symbol: a grouping would read all forecasts.
-    mine = and_(forecasts.c.symbol == instruments.c.symbol, forecasts.c.as_of == as_of)
-    newest = select(func.max(forecasts.c.revision)).where(mine).correlate(instruments).scalar_subquery()
-    on_time = (
+    own_forecasts = and_(forecasts.c.symbol == instruments.c.symbol, forecasts.c.as_of == as_of)
+    newest = select(func.max(forecasts.c.revision)).where(own_forecasts)
+    newest_revision = newest.correlate(instruments).scalar_subquery()
+    on_time_close = (
         select(forecasts.c.last_close)
         .join(editions, editions.c.number == forecasts.c.edition)
-        .where(mine, editions.c.mode != Mode.BACKFILL)
+        .where(own_forecasts, editions.c.mode != Mode.BACKFILL)
         .order_by(forecasts.c.revision.desc())
         .limit(1)
         .correlate(instruments)
@@ -65,8 +72,8 @@ def read_candidates(connection: Connection, calendar: str, as_of: date) -> tuple
             instruments.c.state_reason,
             instruments.c.basis,
             bars.c.close,
-            func.coalesce(newest, 0),
-            on_time,
+            func.coalesce(newest_revision, 0),
+            on_time_close,
         )
         .outerjoin(bars, and_(bars.c.symbol == instruments.c.symbol, bars.c.session == as_of))
         .where(instruments.c.calendar == calendar, instruments.c.active, instruments.c.state != SymbolState.UNKNOWN)

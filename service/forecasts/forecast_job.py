@@ -1,4 +1,7 @@
-"""The forecast job: publishes what is ready, waits for missing bars, and never publishes after T opens."""
+"""The forecast job: publishes the forecasts of a calendar before T opens.
+
+Symbols whose bar is missing are forecast in a later edition. Nothing is published after T has opened.
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -17,6 +20,7 @@ from service.runtime.context import ServiceContext
 from service.runtime.progress import EditionSummary, ServedStep
 from service.training.first_random_walk import ensure_random_walk
 from service.training.registry.versions import serving_versions
+from service.vocabulary import ForecastOutcome
 
 RECHECK = timedelta(hours=1)
 """Market time after which missing bars are checked again."""
@@ -29,25 +33,25 @@ def forecast(context: ServiceContext, run: Run) -> None:
     with context.database.reading() as connection:
         candidates = read_candidates(connection, run.scope, run.session)
         now = context.market.now(connection)
-    todo = [candidate for candidate in candidates if not candidate.is_published]
+    unpublished = [candidate for candidate in candidates if not candidate.is_published]
     deadline = context.calendars.deadline(run.scope, run.session)
     if now >= deadline:
         with context.database.transaction() as connection:
             guard(connection, run)
-            _miss(context, connection, run, todo)
+            _record_missed(context, connection, run, unpublished)
         return
-    ready = [candidate for candidate in todo if candidate.close is not None]
-    waiting = [candidate for candidate in todo if candidate.close is None]
+    ready = [candidate for candidate in unpublished if candidate.close is not None]
+    waiting = [candidate for candidate in unpublished if candidate.close is None]
     predictions = _predict_groups(context, run, ready)
     with context.database.transaction() as connection:
         guard(connection, run)
         issued_at = context.market.now(connection)
-        if issued_at >= deadline:  # the work took until T opened
-            _miss(context, connection, run, todo)
+        if issued_at >= deadline:  # T opened during the computation
+            _record_missed(context, connection, run, unpublished)
             return
         number = _publish(context, connection, run, predictions, issued_at)
         outcomes = list(predictions.outcomes)
-        outcomes += [Outcome(c.symbol, "waiting", f"no bar of {run.session} yet") for c in waiting]
+        outcomes += [Outcome(c.symbol, ForecastOutcome.WAITING, f"no bar of {run.session} yet") for c in waiting]
         _finish_or_wait(context, connection, run, outcomes, min(issued_at + RECHECK, deadline))
     if number is not None:
         context.reporter.edition(_summary(context, run, number, predictions, issued_at))
@@ -76,30 +80,35 @@ def _publish(
 def _finish_or_wait(
     context: ServiceContext, connection: Connection, run: Run, outcomes: Sequence[Outcome], until: datetime
 ) -> None:
-    """Finish the run, or let it wait until an instant while a bar is missing."""
-    if not any(outcome.state == "waiting" for outcome in outcomes):
+    """Finish the run; while a bar is missing, let it wait until an instant."""
+    if not any(outcome.state == ForecastOutcome.WAITING for outcome in outcomes):
         _finish(context, connection, run, outcomes)
         return
     wait(connection, run, until, record_and_count(connection, run, outcomes))
 
 
-def _miss(context: ServiceContext, connection: Connection, run: Run, todo: Sequence[Candidate]) -> None:
-    """End the run: unpublished symbols are missed, refused ones keep their reason."""
+def _record_missed(context: ServiceContext, connection: Connection, run: Run, unpublished: Sequence[Candidate]) -> None:
+    """Finish the run: unpublished symbols are missed, refused ones keep their reason."""
     deadline = context.calendars.deadline(run.scope, run.session)
     target = context.calendars.next(run.scope, run.session)
     due = context.calendars.final_at(run.scope, target)
-    following = f"the next forecast is due {due:%Y-%m-%dT%H:%M:%SZ}"
-    reason = (
-        f"T ({target}) opened before this could be issued (on time until {deadline:%Y-%m-%dT%H:%M:%SZ}); {following}"
+    next_due = f"the next forecast is due {due:%Y-%m-%dT%H:%M:%SZ}"
+    too_late = (
+        f"T ({target}) opened before this could be issued (on time until {deadline:%Y-%m-%dT%H:%M:%SZ}); {next_due}"
     )
-    before = {outcome.symbol: outcome.state for outcome in read_outcomes(connection, run.id)}
-    late = [one for one in todo if one.published_close is None and before.get(one.symbol) != "refused"]
-    without = f"no bar of {run.session} before T ({target}) opened"
+    without_bar = f"no bar of {run.session} before T ({target}) opened"
     if context.calendars.is_closed(run.scope, run.session):
-        without = f"session {run.session} was closed; {following}"
-    # A run that was on time knows that the bar was missing; a late run knows only that it was late.
-    reasons = {one.symbol: one.describe(without) if before.get(one.symbol) == "waiting" else reason for one in late}
-    _finish(context, connection, run, [Outcome(symbol, "missed", why) for symbol, why in reasons.items()])
+        without_bar = f"session {run.session} was closed; {next_due}"
+    states = {outcome.symbol: outcome.state for outcome in read_outcomes(connection, run.id)}
+    missed: list[Outcome] = []
+    for candidate in unpublished:
+        state = states.get(candidate.symbol)
+        if candidate.published_close is not None or state == ForecastOutcome.REFUSED:
+            continue
+        # A run that was on time knows that the bar was missing; a late run knows only that it was late.
+        reason = candidate.describe(without_bar) if state == ForecastOutcome.WAITING else too_late
+        missed.append(Outcome(candidate.symbol, ForecastOutcome.MISSED, reason))
+    _finish(context, connection, run, missed)
 
 
 def _finish(context: ServiceContext, connection: Connection, run: Run, outcomes: Sequence[Outcome]) -> None:
@@ -110,27 +119,27 @@ def _finish(context: ServiceContext, connection: Connection, run: Run, outcomes:
 def _summary(
     context: ServiceContext, run: Run, number: int, predictions: Predictions, issued_at: datetime
 ) -> EditionSummary:
-    served = {(item.symbol, item.strategy, item.model_version_id): item.reason for item in predictions.items}
+    reasons = {(item.symbol, item.strategy, item.model_version_id): item.reason for item in predictions.items}
     with context.database.reading() as connection:
         groups = {c.group for c in read_candidates(connection, run.scope, run.session)}
         names = {v.id: v.forecaster for group in groups for v in serving_versions(connection, group)}
     steps = []
-    for made in predictions.forecasts:
-        reason = served.get((made.symbol, made.strategy, made.model_version_id))
+    for item in predictions.forecasts:
+        reason = reasons.get((item.symbol, item.strategy, item.model_version_id))
         if reason is None:
             continue
-        low, point, high = (float(made.last_close * np.exp(made.calibrated[i])) for i in (_LOW, MEDIAN, _HIGH))
+        low, point, high = (float(item.last_close * np.exp(item.calibrated[i])) for i in (_LOW, MEDIAN, _HIGH))
         steps.append(
             ServedStep(
-                made.symbol,
-                made.strategy,
-                made.step,
-                made.target_session,
-                made.last_close,
+                item.symbol,
+                item.strategy,
+                item.step,
+                item.target_session,
+                item.last_close,
                 point,
                 low,
                 high,
-                names.get(made.model_version_id, f"version {made.model_version_id}"),
+                names.get(item.model_version_id, f"version {item.model_version_id}"),
                 reason,
             )
         )

@@ -1,4 +1,7 @@
-"""Forecasts a group's candidates: loads the inputs, runs every forecaster, chooses what is served and why."""
+"""Forecasts the candidates of a group with every serving version.
+
+For each symbol and strategy it chooses the version that is served, and gives the reason.
+"""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -17,9 +20,9 @@ from service.forecasts.publication import NewForecast, ServedForecast
 from service.prices.panel import PanelQuery, load_panel
 from service.runs import Outcome
 from service.runtime.context import SUBSTITUTE, ServiceContext
-from service.training.registry.approvals import key_of, read_approval
+from service.training.registry.approvals import approval_key, read_approval
 from service.training.registry.versions import ModelVersion, serving_versions
-from service.vocabulary import ModelStatus
+from service.vocabulary import ForecastOutcome, ModelStatus
 
 SPARE_SESSIONS = 60
 """Extra sessions read, so that a few missing bars do not exclude a long history from the network."""
@@ -27,7 +30,7 @@ SPARE_SESSIONS = 60
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Forecasts of a group's forecasters."""
+    """Forecasts of a group, the served ones, and an outcome per symbol."""
 
     forecasts: tuple[NewForecast, ...] = ()
     items: tuple[ServedForecast, ...] = ()
@@ -52,8 +55,16 @@ class Predictions:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answers:
-    """Batches of a group's versions, and the row of each symbol in them."""
+class _GroupForecasts:
+    """Batches of a group's versions, and the row of each symbol in them.
+
+    Attributes:
+        versions: Version by its id.
+        batches: Batch by version id; without versions that failed.
+        rows: Version id -> symbol -> row of its batch.
+        refused: Version id -> symbol -> why it has no forecast.
+        substitutes: Versions that may serve symbols which the champion has not seen.
+    """
 
     versions: dict[int, ModelVersion]
     batches: dict[int, ForecastBatch]
@@ -81,24 +92,25 @@ def predict(
         model_versions: Versions that forecast, with their status at that time; None = those that serve now.
     """
     by_symbol = {candidate.symbol: candidate for candidate in candidates}
-    answers = _forecast(context, group, tuple(by_symbol), context.calendars.final_at(calendar, as_of), model_versions)
+    computed = _forecast(context, group, tuple(by_symbol), context.calendars.final_at(calendar, as_of), model_versions)
     targets = context.calendars.targets(calendar, as_of, Strategy.MULTI_STEP.horizon)
-    states = _states(context, answers, calendar, as_of)
+    states = _states(context, computed, calendar, as_of)
     forecasts: list[NewForecast] = []
-    for version_id, batch in answers.batches.items():
-        strategy = answers.versions[version_id].strategy
+    for version_id, batch in computed.batches.items():
+        strategy = computed.versions[version_id].strategy
         calibrated = calibrate_batch(states[version_id].steps, batch.quantiles, batch.sigma)
         for row, symbol in enumerate(batch.symbols):
-            own = _BatchRow(version_id, strategy, batch, calibrated, row)
-            forecasts.extend(_new_forecasts(by_symbol[symbol], as_of, targets, own))
+            batch_row = _BatchRow(version_id, strategy, batch, calibrated, row)
+            forecasts.extend(_new_forecasts(by_symbol[symbol], as_of, targets, batch_row))
     items: list[ServedForecast] = []
     outcomes: list[Outcome] = []
     for symbol in by_symbol:
-        served = [_serve(answers, symbol, strategy) for strategy in Strategy]
-        found = [item for item in served if isinstance(item, ServedForecast)]
-        items.extend(found)
+        served = [_serve(computed, symbol, strategy) for strategy in Strategy]
+        chosen = [item for item in served if isinstance(item, ServedForecast)]
+        items.extend(chosen)
         refused = [item for item in served if isinstance(item, str)]
-        outcomes.append(Outcome(symbol, "forecast") if found else Outcome(symbol, "refused", refused[0]))
+        state = ForecastOutcome.FORECAST if chosen else ForecastOutcome.REFUSED
+        outcomes.append(Outcome(symbol, state, None if chosen else refused[0]))
     return Predictions(tuple(forecasts), tuple(items), tuple(outcomes))
 
 
@@ -108,61 +120,63 @@ def _forecast(
     symbols: tuple[str, ...],
     until: datetime,
     model_versions: Sequence[ModelVersion] | None,
-) -> _Answers:
+) -> _GroupForecasts:
     rows = INPUT_MEMORY + MAX_LOOKBACK + SPARE_SESSIONS
     with context.database.reading() as connection:
-        chosen = serving_versions(connection, group) if model_versions is None else model_versions
-        versions = {version.id: version for version in chosen}
-        substitutes = frozenset(v.id for v in chosen if model_versions is None and _may_substitute(connection, v))
+        used = serving_versions(connection, group) if model_versions is None else model_versions
+        versions = {version.id: version for version in used}
+        substitutes = frozenset(v.id for v in used if model_versions is None and _may_substitute(connection, v))
         references = tuple(sorted({name for version in versions.values() for name in version.references}))
         panel = load_panel(connection, PanelQuery(symbols, references, until, context.calendars.settle, rows))
     store = context.settings.artifact_dir
     artifacts = tuple(
         ArtifactReference(version.id, version.folder(store), version.sha256) for version in versions.values()
     )
-    answered: dict[int, ForecastBatch | str] = context.warm.run(forecast_panel, ForecastTask(panel, artifacts))
-    batches = {key: batch for key, batch in answered.items() if isinstance(batch, ForecastBatch)}
-    for key, batch in answered.items():
+    results: dict[int, ForecastBatch | str] = context.warm.run(forecast_panel, ForecastTask(panel, artifacts))
+    batches = {key: batch for key, batch in results.items() if isinstance(batch, ForecastBatch)}
+    for key, batch in results.items():
         if isinstance(batch, str):
             context.reporter.notice(f"model version {key} cannot forecast: {batch}")
     refused = {key: {r.symbol: r.reason for r in batch.skipped} for key, batch in batches.items()}
-    for key, batch in answered.items():
+    for key, batch in results.items():
         if isinstance(batch, str):
             refused[key] = dict.fromkeys(symbols, batch)
     rows_of = {key: {symbol: row for row, symbol in enumerate(batch.symbols)} for key, batch in batches.items()}
-    return _Answers(versions, batches, rows_of, refused, substitutes)
+    return _GroupForecasts(versions, batches, rows_of, refused, substitutes)
 
 
 def _may_substitute(connection: Connection, version: ModelVersion) -> bool:
     """Return whether a version may serve symbols that the spatiotemporal champion has not seen."""
     if version.status != ModelStatus.CHALLENGER or version.forecaster != SUBSTITUTE:
         return False
-    return read_approval(connection, key_of(version)).accepted
+    return read_approval(connection, approval_key(version)).accepted
 
 
-def _states(context: ServiceContext, answers: _Answers, calendar: str, as_of: date) -> dict[int, CalibrationState]:
+def _states(
+    context: ServiceContext, computed: _GroupForecasts, calendar: str, as_of: date
+) -> dict[int, CalibrationState]:
     with context.database.reading() as connection:
-        return read_states(connection, answers.batches, calendar, as_of)
+        return read_states(connection, computed.batches, calendar, as_of)
 
 
-def _serve(answers: _Answers, symbol: str, strategy: Strategy) -> ServedForecast | str:
-    """Return what is served for a symbol and strategy, or the reason why nothing is."""
-    versions = [v for v in answers.versions.values() if v.strategy == strategy.value]
+def _serve(computed: _GroupForecasts, symbol: str, strategy: Strategy) -> ServedForecast | str:
+    """Return the served forecast of a symbol and strategy, or why there is none."""
+    versions = [v for v in computed.versions.values() if v.strategy == strategy.value]
     champion = next((v for v in versions if v.status == ModelStatus.CHAMPION), None)
     walk = next((v for v in reversed(versions) if not v.is_network), None)
-    if champion is not None and symbol in answers.rows.get(champion.id, {}):
+    if champion is not None and symbol in computed.rows.get(champion.id, {}):
         return ServedForecast(symbol, strategy.value, champion.id, champion.reason)
-    reason_without = "" if champion is None else answers.refused.get(champion.id, {}).get(symbol, "")
-    for substitute in (v for v in versions if v.id in answers.substitutes):
-        if reason_without and symbol in answers.rows.get(substitute.id, {}):
+    reason_without = "" if champion is None else computed.refused.get(champion.id, {}).get(symbol, "")
+    for substitute in (v for v in versions if v.id in computed.substitutes):
+        if reason_without and symbol in computed.rows.get(substitute.id, {}):
             reason = f"the {substitute.forecaster} serves instead: {reason_without}"
             return ServedForecast(symbol, strategy.value, substitute.id, reason)
     if walk is None:
         return f"group has no forecaster for {strategy.value} yet"
-    if walk is not champion and symbol in answers.rows.get(walk.id, {}):
+    if walk is not champion and symbol in computed.rows.get(walk.id, {}):
         reason = f"the random walk serves: {reason_without or 'the champion gave no forecast'}"
         return ServedForecast(symbol, strategy.value, walk.id, reason)
-    return answers.refused.get(walk.id, {}).get(symbol, reason_without) or f"{symbol}: no forecaster answered"
+    return computed.refused.get(walk.id, {}).get(symbol, reason_without) or f"{symbol}: no forecaster gave a forecast"
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +190,11 @@ class _BatchRow:
     row: int
 
 
-def _new_forecasts(candidate: Candidate, as_of: date, targets: Sequence[date], own: _BatchRow) -> list[NewForecast]:
+def _new_forecasts(
+    candidate: Candidate, as_of: date, targets: Sequence[date], batch_row: _BatchRow
+) -> list[NewForecast]:
     assert candidate.close is not None
-    batch, row = own.batch, own.row
+    batch, row = batch_row.batch, batch_row.row
     forecasts = []
     for position in range(batch.quantiles.shape[1]):
         forecasts.append(
@@ -187,14 +203,14 @@ def _new_forecasts(candidate: Candidate, as_of: date, targets: Sequence[date], o
                 as_of=as_of,
                 step=position + 1,
                 target_session=targets[position],
-                strategy=own.strategy,
-                model_version_id=own.version_id,
+                strategy=batch_row.strategy,
+                model_version_id=batch_row.version_id,
                 revision=candidate.revision + 1,
                 basis=candidate.basis,
                 last_close=candidate.close,
                 sigma=float(batch.sigma[row]),
                 raw=tuple(batch.quantiles[row, position].tolist()),
-                calibrated=tuple(own.calibrated[row, position].tolist()),
+                calibrated=tuple(batch_row.calibrated[row, position].tolist()),
                 degraded=tuple(batch.degraded[row]),
             )
         )

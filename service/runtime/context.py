@@ -1,4 +1,4 @@
-"""The parts of the service that jobs need, made once at start-up."""
+"""The parts of the service that jobs need, created once at start-up."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -38,22 +38,22 @@ class ServiceContext:
     reporter: Reporter
 
     @property
-    def mode(self) -> str:
+    def mode(self) -> Mode:
         """Mode of the editions of this service: `live` or `replay`."""
         return Mode.LIVE if self.settings.market_clock.mode == "system" else Mode.REPLAY
 
     @property
     def lease(self) -> timedelta:
-        """How long a claim holds."""
+        """How long a claim is valid without a heartbeat."""
         return timedelta(seconds=self.settings.lease_seconds)
 
     def market_now(self) -> datetime:
-        """Market time, read in a transaction of its own."""
+        """Return market time, read in a transaction of its own."""
         with self.database.reading() as connection:
             return self.market.now(connection)
 
     def references(self) -> tuple[Reference, ...]:
-        """The reference series of the settings with their roles."""
+        """Return the reference series of the settings with their roles."""
         return tuple(parse_reference(item) for item in self.settings.reference_symbols)
 
     def configs(self, group: str) -> dict[Strategy, ModelConfig]:
@@ -61,7 +61,10 @@ class ServiceContext:
         return self._model_configs(group, network_of(self.settings))
 
     def substitutes(self, group: str) -> dict[Strategy, ModelConfig]:
-        """Return the configs trained with a spatiotemporal network, for symbols it has not seen; else empty."""
+        """Return the configs trained with a spatiotemporal network, by strategy.
+
+        They are for symbols it has not seen; empty for another network.
+        """
         if not is_spatiotemporal(self.settings.network):
             return {}
         return self._model_configs(group, network_info(SUBSTITUTE))
@@ -95,7 +98,9 @@ def network_of(settings: Settings) -> NetworkInfo:
 
 
 def parse_reference(text: str) -> Reference:
-    """Read `SYMBOL` or `SYMBOL:role`; without a role a name like ^VIX is a volatility index.
+    """Parse `SYMBOL` or `SYMBOL:role`.
+
+    Without a role a name like ^VIX is a volatility index, any other one a market series.
 
     Raises:
         SettingsError: the role is neither market nor volatility.

@@ -1,4 +1,7 @@
-"""Identity of a database: its source, its market clock, and the start of its market time."""
+"""Stores and checks the identity of a database.
+
+The identity is its source, its market clock, and the start of its market time.
+"""
 
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -43,7 +46,9 @@ def ensure_stamp(
 
 
 def check_stamp(connection: Connection, source: str, clock: ClockSetting) -> None:
-    """Refuse a database of another source, clock mode or later START; an unstamped one passes.
+    """Refuse a database of another source, clock mode or later START.
+
+    A database without a stamp passes.
 
     Raises:
         StampMismatch: see `ensure_stamp`.

@@ -1,4 +1,4 @@
-"""Events that the scheduler reports, to a terminal or to a log of JSON lines."""
+"""Events that the scheduler reports to a terminal or to a log of JSON lines."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Protocol
 
 from service.runs import Run
+from service.vocabulary import RunState
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,31 +59,31 @@ class Reporter(Protocol):
     """Receives every event, in order."""
 
     def edition(self, summary: EditionSummary) -> None:
-        """An edition was published."""
+        """Report that an edition was published."""
         ...
 
     def scores(self, summary: ScoreSummary) -> None:
-        """Forecasts were scored."""
+        """Report that forecasts were scored."""
         ...
 
     def progress(self, task: str, fraction: float, detail: str) -> None:
-        """Work is done up to a fraction 0..1; 1 ends it."""
+        """Report the share of a task that is done, 0..1; 1 ends it."""
         ...
 
     def decision(self, group: str, strategy: str, sentence: str) -> None:
-        """A version was promoted or not, and why."""
+        """Report whether a version was promoted, and why."""
         ...
 
-    def run_ended(self, run: Run, state: str, counts: Mapping[str, int], error: str | None) -> None:
-        """A run ended, waits, or will be retried."""
+    def run_ended(self, run: Run, state: RunState, counts: Mapping[str, int], error: str | None) -> None:
+        """Report that a run ended, waits, or will be retried."""
         ...
 
     def market_time(self, now: datetime, sentence: str) -> None:
-        """Replayed market time moved, or its record ended."""
+        """Report that replayed market time moved, or that its record ended."""
         ...
 
     def notice(self, sentence: str, symbols: Sequence[str] = ()) -> None:
-        """A message for a person."""
+        """Report a message for the operator."""
         ...
 
 
@@ -90,22 +91,22 @@ class SilentReporter:
     """Ignores every event."""
 
     def edition(self, summary: EditionSummary) -> None:
-        """Ignored."""
+        """Ignore it."""
 
     def scores(self, summary: ScoreSummary) -> None:
-        """Ignored."""
+        """Ignore it."""
 
     def progress(self, task: str, fraction: float, detail: str) -> None:
-        """Ignored."""
+        """Ignore it."""
 
     def decision(self, group: str, strategy: str, sentence: str) -> None:
-        """Ignored."""
+        """Ignore it."""
 
-    def run_ended(self, run: Run, state: str, counts: Mapping[str, int], error: str | None) -> None:
-        """Ignored."""
+    def run_ended(self, run: Run, state: RunState, counts: Mapping[str, int], error: str | None) -> None:
+        """Ignore it."""
 
     def market_time(self, now: datetime, sentence: str) -> None:
-        """Ignored."""
+        """Ignore it."""
 
     def notice(self, sentence: str, symbols: Sequence[str] = ()) -> None:
-        """Ignored."""
+        """Ignore it."""

@@ -1,1 +1,1 @@
-"""The scheduler: what is due by the market calendars, who may do it, and the loop that does it."""
+"""The scheduler: plans runs by the market calendars, elects a leader, and executes the runs."""

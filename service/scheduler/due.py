@@ -1,4 +1,4 @@
-"""Computes which runs are due: pure functions of calendars, instants and planned runs."""
+"""Computes the runs that are due from calendars, instants and the runs planned before."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from service.runs import PlannedRun
 from service.vocabulary import Job
 
 TRAIN_EVERY = timedelta(days=6, hours=22)
-"""A week less two hours: the week of a clock change is an hour shorter."""
+"""A week less two hours, because the week of a clock change is an hour shorter."""
 SESSION_JOBS: tuple[str, ...] = (Job.PULL, Job.SCORE, Job.FORECAST)
 
 
@@ -19,7 +19,7 @@ class CalendarView:
 
     Attributes:
         name: Its name.
-        has_active: Whether a symbol of the watchlist trades on it; else it is only pulled.
+        has_active: Whether a symbol of the watchlist trades on it; otherwise it is only pulled.
         has_new: Whether a symbol on it was never pulled.
         last_pull: Newest scheduled_for of its pull runs, None before the first.
         last_sequence: Highest sequence of the pulls of that instant.
@@ -42,8 +42,8 @@ class GroupView:
         name: Its name.
         calendars: Calendars of its pulled, watched symbols.
         last_train: Newest scheduled_for of its train runs, None before the first.
-        lacks_network: It can have a network, has none, and has enough pooled dates.
-        is_settled: No symbol of the watchlist waits for its first pull, and no training of it is open.
+        lacks_network: Whether it can have a network, has none, and has enough pooled dates.
+        is_settled: Whether no symbol of the watchlist waits for its first pull, and no training of it is open.
     """
 
     name: str
@@ -68,7 +68,7 @@ def due_sessions(calendars: Calendars, view: CalendarView, now: datetime) -> lis
     if newest is None:
         return []
     jobs = SESSION_JOBS if view.has_active else (Job.PULL,)
-    sessions = _since(calendars, view, newest)
+    sessions = _sessions_without_pull(calendars, view, newest)
     planned = [
         PlannedRun(
             job,
@@ -90,8 +90,11 @@ def due_sessions(calendars: Calendars, view: CalendarView, now: datetime) -> lis
     return planned
 
 
-def _since(calendars: Calendars, view: CalendarView, newest: date) -> list[date]:
-    """Return the sessions without a pull up to the newest (inclusive); only the newest before the first pull."""
+def _sessions_without_pull(calendars: Calendars, view: CalendarView, newest: date) -> list[date]:
+    """Return the sessions without a pull up to the newest (inclusive).
+
+    Before the first pull this is the newest one alone.
+    """
     if view.last_pull is None:
         return [newest]
     oldest = view.last_pull.date() - timedelta(days=3)
@@ -100,7 +103,10 @@ def _since(calendars: Calendars, view: CalendarView, newest: date) -> list[date]
 
 
 def due_trainings(calendars: Calendars, groups: Sequence[GroupView], now: datetime) -> list[PlannedRun]:
-    """Return the train runs due by an instant: at first start, weekly, and when a group first has enough history."""
+    """Return the train runs that are due by an instant.
+
+    A group is trained at first start, weekly, and when it first has enough history.
+    """
     planned = []
     for group in groups:
         newest = [
@@ -112,15 +118,15 @@ def due_trainings(calendars: Calendars, groups: Sequence[GroupView], now: dateti
         instant, session = max(newest)
         first = group.last_train is None
         weekly = group.last_train is not None and instant - group.last_train >= TRAIN_EVERY
-        grown = group.lacks_network and group.last_train is not None and instant > group.last_train
-        if weekly or ((first or grown) and group.is_settled):
+        has_grown = group.lacks_network and group.last_train is not None and instant > group.last_train
+        if weekly or ((first or has_grown) and group.is_settled):
             planned.append(PlannedRun(Job.TRAIN, group.name, instant, session))
     return planned
 
 
 def _newest(calendars: Calendars, names: Sequence[str], now: datetime) -> Mapping[str, date]:
-    found = {name: calendars.newest_final(name, now) for name in names}
-    return {name: session for name, session in found.items() if session is not None}
+    newest = {name: calendars.newest_final(name, now) for name in names}
+    return {name: session for name, session in newest.items() if session is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +145,9 @@ class MarketEvent:
 def next_event(
     calendars: Calendars, names: Sequence[str], now: datetime, record_end: date | None
 ) -> MarketEvent | None:
-    """Return the first open or close + settle after an instant; None at the end of the record.
+    """Return the first open or close + settle after an instant.
+
+    None at the end of the record.
 
     Args:
         calendars: Calendars and their settle delays.
@@ -152,8 +160,8 @@ def next_event(
         return None
     day = events[0].date()
     start = datetime.combine(day, datetime.min.time(), events[0].tzinfo)
-    known = {e for name in names for e in _events(calendars, name, start - timedelta(microseconds=1), record_end)}
-    return MarketEvent(events[0], sum(event.date() == day for event in known))
+    that_day = {e for name in names for e in _events(calendars, name, start - timedelta(microseconds=1), record_end)}
+    return MarketEvent(events[0], sum(event.date() == day for event in that_day))
 
 
 def _events(calendars: Calendars, name: str, after: datetime, record_end: date | None) -> list[datetime]:

@@ -8,7 +8,7 @@ from service.db.session import FAULTS, driver_message
 from service.errors import FencedError
 from service.runs import Run, heartbeat
 from service.runtime.context import ServiceContext
-from service.scheduler.leader import take_lead
+from service.scheduler.leader import acquire_lead
 
 _log = structlog.get_logger(__name__)
 
@@ -18,13 +18,13 @@ class Heartbeat:
 
     Args:
         context: The service's parts.
-        me: The scheduler's id.
-        name: Host and process, for people.
+        scheduler_id: The scheduler's id.
+        name: Host and process, for messages.
     """
 
-    def __init__(self, context: ServiceContext, me: str, name: str) -> None:
+    def __init__(self, context: ServiceContext, scheduler_id: str, name: str) -> None:
         self._context = context
-        self._me, self._name = me, name
+        self._scheduler_id, self._name = scheduler_id, name
         self._runs: dict[int, Run] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -40,7 +40,7 @@ class Heartbeat:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop the thread; their owners release the leases."""
+        """Stop the thread; the owners of the leases release them."""
         self._stop.set()
         self._thread.join()
 
@@ -60,7 +60,7 @@ class Heartbeat:
             try:
                 self.beat()
             except FAULTS as error:
-                if not failing:  # once: the loop reports when the database is back
+                if not failing:  # once: the loop reports when the database is available again
                     _log.warning("heartbeat could not be written", error=driver_message(error))
                 failing = True
             else:
@@ -72,7 +72,7 @@ class Heartbeat:
             held = list(self._runs.values())
         with self._context.database.transaction() as connection:
             now = self._context.machine.now(connection)
-            take_lead(connection, self._me, self._name, now, self._context.lease)
+            acquire_lead(connection, self._scheduler_id, self._name, now, self._context.lease)
         for run in held:
             try:
                 with self._context.database.transaction() as connection:

@@ -1,7 +1,8 @@
-"""The active scheduler: a lease on machine time with a token, so that one scheduler at a time moves the clock.
+"""Elects the active scheduler by a lease on machine time with a token.
 
-On SQLite the active scheduler does all the work and the others are on standby. On PostgreSQL the runs have leases of
-their own and every scheduler works, but only the active one moves replayed market time.
+One scheduler at a time moves the clock. On SQLite the active scheduler does all the work and the others are on standby.
+On PostgreSQL the runs have leases of their own and every scheduler works, but only the active one moves replayed market
+time.
 """
 
 from datetime import datetime, timedelta
@@ -14,25 +15,31 @@ from service.db.upsert import upsert
 from service.vocabulary import RunState
 
 
-def take_lead(connection: Connection, me: str, name: str, now: datetime, lease: timedelta) -> bool:
-    """Take or keep the lead; returns whether this scheduler leads.
+def acquire_lead(connection: Connection, scheduler_id: str, name: str, now: datetime, lease: timedelta) -> bool:
+    """Acquire or extend the lead and return whether this scheduler leads.
 
     Args:
         connection: An open write transaction.
-        me: This scheduler's id.
-        name: Host and process, for people.
+        scheduler_id: This scheduler's id.
+        name: Host and process, for messages.
         now: Aware UTC machine time.
         lease: How long the lead holds without a heartbeat.
     """
     lock_changes(connection)
-    _follow_clock_back(connection, me, now, lease)
+    _limit_leases_after_clock_step(connection, scheduler_id, now, lease)
     other = connection.execute(
-        select(schedulers.c.id).where(schedulers.c.id != me, schedulers.c.lease_until > now).limit(1)
+        select(schedulers.c.id).where(schedulers.c.id != scheduler_id, schedulers.c.lease_until > now).limit(1)
     ).one_or_none()
-    mine = connection.execute(select(schedulers).where(schedulers.c.id == me)).one_or_none()
-    row = {"id": me, "name": name, "heartbeat_at": now, "lease_until": None, "token": 0 if mine is None else mine.token}
+    own = connection.execute(select(schedulers).where(schedulers.c.id == scheduler_id)).one_or_none()
+    row = {
+        "id": scheduler_id,
+        "name": name,
+        "heartbeat_at": now,
+        "lease_until": None,
+        "token": 0 if own is None else own.token,
+    }
     if other is None:
-        held = mine is not None and mine.lease_until is not None and mine.lease_until > now
+        held = own is not None and own.lease_until is not None and own.lease_until > now
         if not held:
             highest = connection.execute(select(func.coalesce(func.max(schedulers.c.token), 0))).scalar_one()
             row["token"] = int(highest) + 1
@@ -41,32 +48,32 @@ def take_lead(connection: Connection, me: str, name: str, now: datetime, lease: 
     return other is None
 
 
-def _follow_clock_back(connection: Connection, me: str, now: datetime, lease: timedelta) -> None:
-    """Limit every lease to one lease from now after the clock was set back.
+def _limit_leases_after_clock_step(connection: Connection, scheduler_id: str, now: datetime, lease: timedelta) -> None:
+    """Limit every lease to one lease from now if the clock was set back.
 
-    A heartbeat of another scheduler in the future shows it. A running holder extends its lease in time and loses
-    nothing; the lead and runs of a dead one are free after one lease instead of after the whole step back.
+    A heartbeat of another scheduler in the future shows this. A running holder extends its lease in time and loses
+    nothing. The lead and runs of a dead one are free after one lease instead of after the whole step back.
     """
-    ahead = select(schedulers.c.id).where(schedulers.c.id != me, schedulers.c.heartbeat_at > now).limit(1)
+    ahead = select(schedulers.c.id).where(schedulers.c.id != scheduler_id, schedulers.c.heartbeat_at > now).limit(1)
     if connection.execute(ahead).one_or_none() is None:
         return
-    others, end = schedulers.c.id != me, now + lease
+    others, end = schedulers.c.id != scheduler_id, now + lease
     connection.execute(update(schedulers).where(others, schedulers.c.lease_until > end).values(lease_until=end))
     connection.execute(update(schedulers).where(others, schedulers.c.heartbeat_at > now).values(heartbeat_at=now))
     held = runs.c.state == RunState.RUNNING
     connection.execute(update(runs).where(held, runs.c.lease_until > end).values(lease_until=end))
 
 
-def drop_lead(connection: Connection, me: str) -> None:
+def release_lead(connection: Connection, scheduler_id: str) -> None:
     """Release the lead, so that a standby need not wait until the lease expires."""
-    connection.execute(update(schedulers).where(schedulers.c.id == me).values(lease_until=None))
+    connection.execute(update(schedulers).where(schedulers.c.id == scheduler_id).values(lease_until=None))
 
 
-def holds_lead(connection: Connection, me: str, now: datetime) -> bool:
-    """Return whether a scheduler still leads; locks the lead until the transaction ends."""
+def holds_lead(connection: Connection, scheduler_id: str, now: datetime) -> bool:
+    """Return whether a scheduler still leads, and lock the lead until the transaction ends."""
     lock_changes(connection)
-    mine = select(schedulers.c.id).where(schedulers.c.id == me, schedulers.c.lease_until > now)
-    return connection.execute(mine).one_or_none() is not None
+    own = select(schedulers.c.id).where(schedulers.c.id == scheduler_id, schedulers.c.lease_until > now)
+    return connection.execute(own).one_or_none() is not None
 
 
 def leader(connection: Connection, now: datetime) -> str | None:

@@ -1,4 +1,4 @@
-"""Health of the schedulers: the age of the newest heartbeat, in machine time."""
+"""Reads the health of the schedulers: the age of the newest heartbeat, in machine time."""
 
 from datetime import datetime, timedelta
 
@@ -7,13 +7,13 @@ from sqlalchemy import Connection, select
 from service.db.tables import schedulers
 
 
-def silence(connection: Connection, now: datetime, host: str | None = None) -> timedelta | None:
-    """Return the age of the newest heartbeat of any scheduler; None if there never was one.
+def heartbeat_age(connection: Connection, now: datetime, host: str | None = None) -> timedelta | None:
+    """Return the age of the newest heartbeat, None if there was none.
 
     Args:
         connection: Open for reading.
         now: Aware UTC machine time.
-        host: Only schedulers of this host, as `socket.gethostname()` writes it; None = of any.
+        host: Only schedulers of this host, as `socket.gethostname()` writes it; None = of any host.
     """
     query = select(schedulers.c.heartbeat_at).order_by(schedulers.c.heartbeat_at.desc()).limit(1)
     if host is not None:

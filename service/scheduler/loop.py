@@ -1,6 +1,7 @@
-"""The scheduler's loop: lead, plan, claim, work; under replay it moves market time when nothing is left to do.
+"""The scheduler's loop: takes the lead, plans runs, claims one and executes it.
 
-Training runs in a thread of its own, so that forecasts of other sessions never wait for it.
+Under replay it moves market time when nothing is left to do. Training runs in a thread of its own, so that forecasts of
+other sessions never wait for it.
 """
 
 import os
@@ -20,7 +21,7 @@ from service.market.sessions import closed_sessions
 from service.runs import JOBS, Claimant, Run, claim, is_busy
 from service.runtime.context import ServiceContext
 from service.scheduler.heartbeat import Heartbeat
-from service.scheduler.leader import drop_lead, leader, take_lead
+from service.scheduler.leader import acquire_lead, leader, release_lead
 from service.scheduler.plan import answer_requests, plan_due
 from service.scheduler.replay_clock import ReplayMover
 from service.scheduler.state import GroupReader
@@ -46,7 +47,7 @@ class Scheduler:
 
     Args:
         context: The service's parts.
-        jobs: Jobs it works on; one-off commands name fewer.
+        jobs: Jobs that it executes; one-off commands name fewer.
     """
 
     def __init__(self, context: ServiceContext, jobs: Sequence[str] = JOBS) -> None:
@@ -61,12 +62,12 @@ class Scheduler:
         )
         self._training: threading.Thread | None = None
         self._stop = threading.Event()
-        self._stood_by = False
-        self._faulty = False
+        self._standby_reported = False
+        self._fault_reported = False
 
     @property
     def record_ended(self) -> bool:
-        """Whether replay has reached the end of its record."""
+        """Whether the replay has reached the end of its record."""
         return self._mover is not None and self._mover.ended
 
     def stop(self) -> None:
@@ -74,7 +75,7 @@ class Scheduler:
         self._stop.set()
 
     def run(self) -> None:
-        """Work until `stop` is called."""
+        """Run the loop until `stop` is called."""
         self._heartbeat.start()
         try:
             while not self._stop.is_set():
@@ -83,10 +84,12 @@ class Scheduler:
             self.close()
 
     def drain(self) -> bool:
-        """Do all due work of this scheduler's jobs, retries included; market time is not moved.
+        """Execute all due runs of this scheduler's jobs, including retries.
+
+        Market time is not moved.
 
         Returns:
-            Whether this scheduler did it; False if another one leads and does it.
+            True if this scheduler executed them; False if another one leads and executes them.
         """
         self._heartbeat.start()
         try:
@@ -112,16 +115,16 @@ class Scheduler:
             self._heartbeat.stop()
         try:
             with self._context.database.transaction() as connection:
-                drop_lead(connection, self.id)
+                release_lead(connection, self.id)
         except FAULTS as error:
             _log.warning("the lead could not be released; it expires by itself", error=driver_message(error))
 
     def step(self) -> Step:
-        """Plan what is due and do at most one run."""
+        """Plan what is due and execute at most one run."""
         with self._context.database.transaction() as connection:
             require_head(connection, display_url(self._context.database))
             machine_now = self._context.machine.now(connection)
-            leads = take_lead(connection, self.id, self.name, machine_now, self._context.lease)
+            leads = acquire_lead(connection, self.id, self.name, machine_now, self._context.lease)
             if not leads and self._context.database.is_sqlite:
                 self._notify_standby(leader(connection, machine_now))
                 return Step.STANDBY
@@ -143,7 +146,7 @@ class Scheduler:
         return Step.WORKED
 
     def _turn(self) -> float:
-        """Do one turn of the loop; returns the real seconds to sleep."""
+        """Do one turn of the loop and return the real seconds to sleep."""
         poll = self._context.settings.poll_seconds
         try:
             step = self.step()
@@ -156,13 +159,13 @@ class Scheduler:
         except FAULTS as error:
             self._notify_fault(driver_message(error))
             return poll
-        except DatabaseError as error:  # migrated by another version while running: it may be undone
+        except DatabaseError as error:  # another version migrated it while running: this may be undone
             self._notify_fault(str(error))
             return poll
         return poll if left is None else min(left, poll)
 
     def _claimable(self) -> tuple[str, ...]:
-        """Return the jobs that may be claimed now: one training at a time."""
+        """Return the jobs that may be claimed now; one training runs at a time."""
         busy = self._training is not None and self._training.is_alive()
         return tuple(job for job in self._jobs if job != Job.TRAIN or not busy)
 
@@ -179,16 +182,16 @@ class Scheduler:
 
     def _notify_fault(self, reason: str) -> None:
         """Report once that the database cannot be used; the loop continues."""
-        if not self._faulty:
-            self._faulty = True
+        if not self._fault_reported:
+            self._fault_reported = True
             _log.error("the database cannot be used; retrying", error=reason)
 
     def _notify_recovery(self) -> None:
-        if self._faulty:
-            self._faulty = False
+        if self._fault_reported:
+            self._fault_reported = False
             self._context.reporter.notice("the database can be used again; work resumes")
 
     def _notify_standby(self, active: str | None) -> None:
-        if not self._stood_by:
-            self._stood_by = True
+        if not self._standby_reported:
+            self._standby_reported = True
             self._context.reporter.notice(f"another scheduler is active ({active}); on standby until its lease ends")

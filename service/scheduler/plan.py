@@ -1,4 +1,4 @@
-"""Planning: the due runs of every calendar and group, and the runs that requests ask for."""
+"""Plans the due runs of every calendar and group, and the requested runs."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from service.vocabulary import Job, RequestState
 
 
 def plan_due(context: ServiceContext, connection: Connection, groups: GroupReader, market_now: datetime) -> int:
-    """Insert the runs that are due by a market-time instant; returns how many were new.
+    """Insert the runs that are due by a market-time instant; return their number.
 
     Args:
         context: The service's parts.
@@ -66,7 +66,10 @@ def answer_requests(context: ServiceContext, connection: Connection, market_now:
 
 
 def plan_trainings(context: ServiceContext, connection: Connection, market_now: datetime) -> None:
-    """Plan a training of every group for its newest due instant; one that is done there is not repeated."""
+    """Plan a training of every group for its newest due instant.
+
+    A training that exists at that instant is not repeated.
+    """
     views = GroupReader().views(connection)
     now_due = [GroupView(view.name, view.calendars, None) for view in views]
     planned: list[PlannedRun] = due_trainings(context.calendars, now_due, market_now)

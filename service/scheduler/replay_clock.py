@@ -1,4 +1,7 @@
-"""Moves replayed market time from event to event at a pace; only the active scheduler does."""
+"""Moves replayed market time from event to event at a configured pace.
+
+Only the active scheduler moves it.
+"""
 
 import time
 from datetime import date, datetime
@@ -15,17 +18,17 @@ from service.scheduler.state import GroupReader, active_calendars
 
 
 class ReplayMover:
-    """Moves the row of market time.
+    """Moves the stored market time.
 
     Args:
         context: The service's parts; its clock setting holds the pace.
-        me: Id of the scheduler.
+        scheduler_id: Id of the scheduler.
         groups: Reader of the training groups.
     """
 
-    def __init__(self, context: ServiceContext, me: str, groups: GroupReader) -> None:
+    def __init__(self, context: ServiceContext, scheduler_id: str, groups: GroupReader) -> None:
         self._context = context
-        self._me = me
+        self._scheduler_id = scheduler_id
         self._groups = groups
         self._speed = context.settings.market_clock.speed
         self._moved_at = time.monotonic()
@@ -37,7 +40,10 @@ class ReplayMover:
         return self._ended
 
     def seconds_left(self, event: MarketEvent) -> float:
-        """Return the real seconds until an event is due; the events of a day share that day's seconds."""
+        """Return the real seconds until an event is due.
+
+        The events of a day share that day's seconds.
+        """
         return self._moved_at + self._speed / event.events_that_day - time.monotonic()
 
     def move(self) -> float | None:
@@ -61,12 +67,12 @@ class ReplayMover:
         if left > 0:
             return left
         with self._context.database.transaction() as connection:
-            if not holds_lead(connection, self._me, self._context.machine.now(connection)):
+            if not holds_lead(connection, self._scheduler_id, self._context.machine.now(connection)):
                 return None
-            # Another scheduler may have moved the clock since: an instant is passed only after it was planned.
-            stands, _ = read_clock(connection)
-            plan_due(self._context, connection, self._groups, stands)
-            if stands != now or is_busy(connection):
+            # Another scheduler may have moved the clock. An instant is left only after its runs are planned.
+            current, _ = read_clock(connection)
+            plan_due(self._context, connection, self._groups, current)
+            if current != now or is_busy(connection):
                 return None
             connection.execute(update(market_clock).values(now=event.at))
         self._context.calendars.widen(event.at)

@@ -1,4 +1,7 @@
-"""Reads the state that the planner needs, in a few short queries."""
+"""Reads the state that the planner needs."""
+
+from dataclasses import dataclass
+from datetime import date
 
 from sqlalchemy import Connection, and_, exists, func, select
 
@@ -45,11 +48,29 @@ def calendar_views(connection: Connection) -> tuple[CalendarView, ...]:
     return tuple(views)
 
 
+@dataclass(frozen=True, slots=True)
+class _DateCount:
+    """Pooled dates of a group.
+
+    Attributes:
+        last_session: Newest session of its active symbols at the time of the count.
+        symbols: Number of its active symbols then.
+        dates: Number of pooled dates.
+    """
+
+    last_session: date | None
+    symbols: int
+    dates: int
+
+
 class GroupReader:
-    """Reads the training groups; counts a group's pooled dates at most once per pull, since that reads all bars."""
+    """Reads the training groups.
+
+    A group's pooled dates are counted at most once per pull, because the count reads all bars.
+    """
 
     def __init__(self) -> None:
-        self._counted: dict[str, tuple[object, int]] = {}
+        self._counted: dict[str, _DateCount] = {}
 
     def views(self, connection: Connection) -> tuple[GroupView, ...]:
         """Return one view per group that has a symbol of the watchlist with bars."""
@@ -70,12 +91,12 @@ class GroupReader:
         return tuple(
             GroupView(
                 name,
-                tuple(each),
+                tuple(names),
                 last.get(name),
                 self._lacks_network(connection, name),
                 not awaits_first_pull and name not in in_training,
             )
-            for name, each in calendars.items()
+            for name, names in calendars.items()
         )
 
     def _lacks_network(self, connection: Connection, group: str) -> bool:
@@ -86,7 +107,8 @@ class GroupReader:
                 instruments.c.group == group, instruments.c.active
             )
         ).one()
-        key = tuple(newest)
-        if self._counted.get(group, (None, 0))[0] != key:
-            self._counted[group] = (key, pooled_dates(connection, group))
-        return self._counted[group][1] >= MIN_TRAINING_DATES
+        counted = self._counted.get(group)
+        if counted is None or (counted.last_session, counted.symbols) != tuple(newest):
+            counted = _DateCount(newest[0], newest[1], pooled_dates(connection, group))
+            self._counted[group] = counted
+        return counted.dates >= MIN_TRAINING_DATES

@@ -1,4 +1,4 @@
-"""Executes jobs by name: an error becomes a retry with backoff or a failed run."""
+"""Executes jobs by name; an error becomes a retry with backoff or a failed run."""
 
 import random
 from collections.abc import Callable, Mapping
@@ -17,16 +17,22 @@ from service.prices.pull.pull_job import PullIncomplete, pull
 from service.runs import Run, finish, release, retry
 from service.runtime.context import ServiceContext
 from service.training.train_job import train
+from service.vocabulary import Job, RunState
 
-Job = Callable[[ServiceContext, Run], None]
+JobFunction = Callable[[ServiceContext, Run], None]
 
-JOBS: Mapping[str, Job] = {"pull": pull, "score": score, "forecast": forecast, "train": train}
+JOBS: Mapping[str, JobFunction] = {
+    Job.PULL: pull,
+    Job.SCORE: score,
+    Job.FORECAST: forecast,
+    Job.TRAIN: train,
+}
 
 _log = structlog.get_logger(__name__)
 
 
 def execute(context: ServiceContext, run: Run, stopping: Callable[[], bool]) -> None:
-    """Execute a run's job; an error ends in the run's row, never in the loop.
+    """Execute a run's job and record its error, so that the loop continues.
 
     Args:
         context: The service's parts.
@@ -61,7 +67,12 @@ def execute(context: ServiceContext, run: Run, stopping: Callable[[], bool]) -> 
 def _end(context: ServiceContext, run: Run, error: str | None, after: timedelta | None = None) -> None:
     """Release an interrupted run, plan its next attempt, or fail it after the last.
 
-    `after` is a pause that uses no attempt: the job requests it, or the database is not available.
+    Args:
+        context: The service's parts.
+        run: The run.
+        error: What failed; None for an interrupted run.
+        after: A pause that uses no attempt: the job requests it, or the database is not available.
+
     """
     settings = context.settings
     try:
@@ -79,9 +90,9 @@ def _end(context: ServiceContext, run: Run, error: str | None, after: timedelta 
                 finish(connection, run, now, counts={}, error=error)
     except FencedError as fenced:
         context.reporter.notice(str(fenced))
-    except FAULTS as refused:
+    except FAULTS as fault:
         # Nothing can be written now; the lease expires and the run is taken over when the database is back.
-        _log.error("run could not be ended", run_id=run.id, error=driver_message(refused))
+        _log.error("run could not be ended", run_id=run.id, error=driver_message(fault))
 
 
 def _report(context: ServiceContext, run: Run) -> None:
@@ -91,4 +102,4 @@ def _report(context: ServiceContext, run: Run) -> None:
             row = connection.execute(select(*columns).where(runs.c.id == run.id)).one()
     except FAULTS:
         return
-    context.reporter.run_ended(run, row.state, row.counts, row.error or "; ".join(row.warnings) or None)
+    context.reporter.run_ended(run, RunState(row.state), row.counts, row.error or "; ".join(row.warnings) or None)

@@ -1,4 +1,4 @@
-"""Fits a group's random walk at first use, so that a baseline serves before any training."""
+"""Fits a group's random walk at first use, to serve a baseline before any training."""
 
 from datetime import datetime
 
@@ -29,7 +29,7 @@ def ensure_random_walk(context: ServiceContext, run: Run, group: str, cut_at: da
     with context.database.reading() as connection:
         versions = serving_versions(connection, group)
     newest = {version.strategy: version for version in versions if not version.is_network}
-    if len(newest) == len(Strategy) and all(_loads(context, walk) for walk in newest.values()):
+    if len(newest) == len(Strategy) and all(_can_load(context, walk) for walk in newest.values()):
         return
     trained = fit_random_walks(context, group, cut_at)
     with context.database.transaction() as connection:
@@ -40,9 +40,9 @@ def ensure_random_walk(context: ServiceContext, run: Run, group: str, cut_at: da
 
 
 def fit_random_walks(context: ServiceContext, group: str, cut_at: datetime) -> tuple[TrainedArtifact, ...]:
-    """Fit and save the random walk of each strategy in the warm worker, without recording it.
+    """Fit and save the random walk of each strategy in the warm worker.
 
-    A random walk reads no reference series, so none is loaded.
+    It is not recorded. A random walk reads no reference series, so none is loaded.
 
     Args:
         context: The service's parts.
@@ -58,8 +58,11 @@ def fit_random_walks(context: ServiceContext, group: str, cut_at: datetime) -> t
     return context.warm.run(train_forecasters, requests)
 
 
-def _loads(context: ServiceContext, walk: ModelVersion) -> bool:
-    """Return whether a random walk's artifact can be loaded: without it a group has no forecast."""
+def _can_load(context: ServiceContext, walk: ModelVersion) -> bool:
+    """Return whether a random walk's artifact can be loaded.
+
+    Without it a group has no forecast.
+    """
     try:
         load_artifact(walk.folder(context.settings.artifact_dir), walk.sha256)
     except ArtifactError as error:

@@ -12,20 +12,21 @@ from service.runs import Run, store_progress
 from service.runtime.context import ServiceContext
 
 EVERY_SECONDS = 1.0
-"""Least real seconds between two updates: each is a write transaction."""
+"""Minimum real seconds between two updates, because each is a write transaction."""
 
 _log = structlog.get_logger(__name__)
 
 
 class StoredProgress:
-    """Stores the progress of a run while its block is open, and clears it if the block raises.
+    """Stores the progress of a run while its block is open.
 
-    An update that cannot be written is skipped: the training is more important.
+    The progress is cleared if the block raises. An update that cannot be written is skipped, because the
+    training is more important.
 
     Args:
         context: The service's parts.
         run: The claimed run; each update is fenced by its token.
-        every: Least real seconds between two updates.
+        every: Minimum real seconds between two updates.
     """
 
     def __init__(self, context: ServiceContext, run: Run, every: float = EVERY_SECONDS) -> None:
@@ -33,19 +34,25 @@ class StoredProgress:
         self._updated_at = time.monotonic()
 
     def __enter__(self) -> Self:
-        """Store the start."""
+        """Store a progress of 0."""
         self._write(0.0, "reading the bars")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Clear the progress of a failed training; that of a finished one is replaced by the run's counts."""
+        """Clear the progress of a failed training.
+
+        That of a finished one is replaced by the run's counts.
+        """
         if error is not None:
             self._write(None, None)
 
     def update(self, fraction: float, detail: str) -> None:
-        """Store the share done (0..1) and the current work, unless the last update is too recent."""
+        """Store the share done (0..1) and the current work.
+
+        Nothing is stored if the last update is too recent.
+        """
         now = time.monotonic()
         if now - self._updated_at >= self._every:
             self._updated_at = now

@@ -1,4 +1,7 @@
-"""The train job: fits one group's networks and random walks in a child process, then decides on them."""
+"""The train job: fits one group's networks and random walks, then decides on them.
+
+Networks are fitted in a child process of their own.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,15 +25,22 @@ from service.runs import Outcome, Run, finish, guard, outcome_counts, record_out
 from service.runtime.context import ServiceContext
 from service.training.progress import StoredProgress
 from service.training.promotion.decide import NewVersions, promote
-from service.training.promotion.gate import live_of, update_approval
-from service.training.registry.approvals import ConfigKey, key_of, read_approval
+from service.training.promotion.gate import live_evidence_by_config, update_approval
+from service.training.registry.approvals import ConfigKey, approval_key, read_approval
 from service.training.registry.versions import Recorded, add_version, champion
-from service.vocabulary import RANDOM_WALK
+from service.vocabulary import RANDOM_WALK, TrainOutcome
 
 
 @dataclass(frozen=True, slots=True)
-class Fitting:
-    """What to fit for a group: up to an instant, with networks or the random walk alone."""
+class FitRequest:
+    """Request to fit a group's forecasters.
+
+    Attributes:
+        group: The group.
+        symbols: Its symbols.
+        cut_at: Only bars final by this market-time instant (inclusive) are used.
+        networks: Whether networks are fitted, or the random walk alone.
+    """
 
     group: str
     symbols: tuple[str, ...]
@@ -44,85 +54,96 @@ def train(context: ServiceContext, run: Run) -> None:
         symbols = group_symbols(connection, run.scope)
         dates = pooled_dates(connection, run.scope)
     networks = run.scope not in STATISTICAL_GROUPS and dates >= MIN_TRAINING_DATES
-    lack = _reason_without_network(run.scope, dates)
-    fitting = Fitting(run.scope, symbols, run.scheduled_for, networks)
+    no_network_reason = _reason_without_network(run.scope, dates)
+    fit_request = FitRequest(run.scope, symbols, run.scheduled_for, networks)
     with StoredProgress(context, run) as progress:
         try:
-            trained = fit(context, fitting, context.child if networks else context.warm, progress.update)
+            trained = fit(context, fit_request, context.child if networks else context.warm, progress.update)
         except TaskFailed as error:
             if error.kind != TooLittleHistory.__name__:
                 raise
-            lack = str(error)  # enough bars, but too few complete windows
-            networks, fitting = False, replace(fitting, networks=False)
-            trained = fit(context, fitting, context.warm)
-        live = _live(context, run.scope, trained)
+            no_network_reason = str(error)  # enough bars, but too few complete windows
+            networks, fit_request = False, replace(fit_request, networks=False)
+            trained = fit(context, fit_request, context.warm)
+        live = _read_live_evidence(context, run.scope, trained)
         with context.database.transaction() as connection:
             guard(connection, run)
-            sentences = record(context, connection, fitting, trained, run, live)
-            outcomes = [Outcome(symbol, "trained") for symbol in symbols]
+            decisions = record(context, connection, fit_request, trained, run, live)
+            outcomes = [Outcome(symbol, TrainOutcome.TRAINED) for symbol in symbols]
             if not networks:
-                outcomes = [Outcome(symbol, "random_walk_only", lack) for symbol in symbols]
+                outcomes = [Outcome(symbol, TrainOutcome.RANDOM_WALK_ONLY, no_network_reason) for symbol in symbols]
             record_outcomes(connection, run, outcomes)
             counts = {**outcome_counts(outcomes), "versions": len(trained)}
             finish(connection, run, context.machine.now(connection), counts=counts)
-    for strategy, sentence in sentences.items():
-        context.reporter.decision(run.scope, strategy, sentence)
+    for strategy, decision in decisions.items():
+        context.reporter.decision(run.scope, strategy, decision)
 
 
 def fit(
-    context: ServiceContext, fitting: Fitting, executor: Executor, update: Callable[[float, str], None] | None = None
+    context: ServiceContext,
+    fit_request: FitRequest,
+    executor: Executor,
+    update: Callable[[float, str], None] | None = None,
 ) -> tuple[TrainedArtifact, ...]:
-    """Fit the random walk, and the network if requested, of every strategy; `update` receives the share done (0..1)."""
-    configs = context.configs(fitting.group)
-    panel = _panel(context, fitting, next(iter(configs.values())))
-    cut_at = np.datetime64(fitting.cut_at.replace(tzinfo=None), "s")
+    """Fit the random walk of every strategy, and the network if requested.
+
+    Args:
+        context: The service's parts.
+        fit_request: What to fit.
+        executor: Where the fit runs.
+        update: Receives the share done (0..1) and the current work.
+    """
+    configs = context.configs(fit_request.group)
+    panel = _panel(context, fit_request, next(iter(configs.values())))
+    cut_at = np.datetime64(fit_request.cut_at.replace(tzinfo=None), "s")
     store = context.settings.artifact_dir
     store.mkdir(parents=True, exist_ok=True)
     requests: list[TrainRequest] = []
     for strategy, config in configs.items():
         requests.append(TrainRequest(panel, ModelConfig(RANDOM_WALK, strategy), cut_at, store))
-        substitute = context.substitutes(fitting.group).get(strategy)
-        for network in (config, substitute) if fitting.networks else ():
+        substitute = context.substitutes(fit_request.group).get(strategy)
+        for network in (config, substitute) if fit_request.networks else ():
             if network is not None:
-                wanted = TrainRequest(panel, network, cut_at, store)
-                requests.append(_request_of_network(context, fitting.group, wanted))
+                request = TrainRequest(panel, network, cut_at, store)
+                requests.append(_with_gate_inputs(context, fit_request.group, request))
 
     def report(progress: TrainProgress) -> None:
         detail = f"{progress.strategy.value}, seed {progress.seed}, epoch {progress.epoch}"
-        context.reporter.progress(f"training {fitting.group}", min(progress.fraction, 0.99), detail)
+        context.reporter.progress(f"training {fit_request.group}", min(progress.fraction, 0.99), detail)
         if update is not None:
             update(progress.fraction, detail)
 
     trained: tuple[TrainedArtifact, ...] = executor.run(train_forecasters, tuple(requests), report)
-    if fitting.networks:
-        context.reporter.progress(f"training {fitting.group}", 1.0, "done")
+    if fit_request.networks:
+        context.reporter.progress(f"training {fit_request.group}", 1.0, "done")
     return trained
 
 
 def record(
     context: ServiceContext,
     connection: Connection,
-    fitting: Fitting,
+    fit_request: FitRequest,
     trained: Sequence[TrainedArtifact],
     run: Run,
     live: Mapping[ConfigKey, Evidence],
 ) -> dict[str, str]:
-    """Insert the versions and decide on them, in the caller's fenced transaction; sentences by strategy.
+    """Insert the versions and decide on them; return the decisions by strategy.
 
-    The serving config is also tested on its live scores if another one was trained, or none.
+    This is part of the caller's fenced transaction. The serving config is also tested on its live scores if another
+    one was trained, or none.
     """
     recorded = Recorded.by(run, context.market.now(connection), context.machine.now(connection))
-    sentences: dict[str, str] = {}
+    decisions: dict[str, str] = {}
     for strategy in Strategy:
         ids: dict[str, int] = {}
         networks: list[TrainedArtifact] = []
         for artifact in trained:
             if artifact.config.strategy is strategy:
                 forecaster = artifact.config.forecaster
-                ids[forecaster] = add_version(connection, fitting.group, artifact, fitting.cut_at, recorded)
+                ids[forecaster] = add_version(connection, fit_request.group, artifact, fit_request.cut_at, recorded)
                 networks += [] if forecaster == RANDOM_WALK else [artifact]
-        new = NewVersions(fitting.group, strategy.value, ids[RANDOM_WALK], None, {})
-        for network in reversed(networks):  # the configured one comes last and is decided on
+        new = NewVersions(fit_request.group, strategy.value, ids[RANDOM_WALK], None, {})
+        for network in reversed(networks):  # the configured one is last, and the decision is on it
             config = network.config
             new = replace(
                 new,
@@ -133,20 +154,22 @@ def record(
                 forecaster=config.forecaster,
             )
             update_approval(connection, new.key, network.evidence, live.get(new.key), recorded)
-        serving = champion(connection, fitting.group, strategy.value)
+        serving = champion(connection, fit_request.group, strategy.value)
         if (
             serving is not None
             and serving.is_network
-            and serving.config_hash not in {n.config.hash() for n in networks}
+            and serving.config_hash not in {network.config.hash() for network in networks}
         ):
-            key = key_of(serving)
+            key = approval_key(serving)
             update_approval(connection, key, None, live.get(key), recorded)
-        sentences[strategy.value] = promote(connection, new, recorded)
-    return sentences
+        decisions[strategy.value] = promote(connection, new, recorded)
+    return decisions
 
 
-def _live(context: ServiceContext, group: str, trained: Sequence[TrainedArtifact]) -> dict[ConfigKey, Evidence]:
-    """Return the live scores of the trained configs, and of those that serve."""
+def _read_live_evidence(
+    context: ServiceContext, group: str, trained: Sequence[TrainedArtifact]
+) -> dict[ConfigKey, Evidence]:
+    """Return the live evidence of the trained configs and the serving ones."""
     keys: list[ConfigKey] = []
     evidence: dict[ConfigKey, Evidence] = {}
     for artifact in trained:
@@ -157,12 +180,12 @@ def _live(context: ServiceContext, group: str, trained: Sequence[TrainedArtifact
                 evidence[keys[-1]] = artifact.evidence
     with context.database.reading() as connection:
         serving = [champion(connection, group, strategy.value) for strategy in Strategy]
-        keys += [key_of(version) for version in serving if version is not None and version.is_network]
-        return live_of(connection, keys, evidence, context.mode)
+        keys += [approval_key(version) for version in serving if version is not None and version.is_network]
+        return live_evidence_by_config(connection, keys, evidence, context.mode)
 
 
-def _request_of_network(context: ServiceContext, group: str, request: TrainRequest) -> TrainRequest:
-    """Return the request with what the gate needs: evidence for the config, or its predecessor."""
+def _with_gate_inputs(context: ServiceContext, group: str, request: TrainRequest) -> TrainRequest:
+    """Return the request with the inputs of the gate: evidence and predecessor."""
     config = request.config
     key = ConfigKey(group, config.strategy.value, config.hash(), config.forecaster)
     with context.database.reading() as connection:
@@ -184,9 +207,9 @@ def pooled_dates(connection: Connection, group: str) -> int:
     return int(connection.execute(query).scalar_one())
 
 
-def _panel(context: ServiceContext, fitting: Fitting, config: ModelConfig) -> Panel:
+def _panel(context: ServiceContext, fit_request: FitRequest, config: ModelConfig) -> Panel:
     references = tuple(reference.symbol for reference in config.references)
-    query = PanelQuery(fitting.symbols, references, fitting.cut_at, context.calendars.settle)
+    query = PanelQuery(fit_request.symbols, references, fit_request.cut_at, context.calendars.settle)
     with context.database.reading() as connection:
         return load_panel(connection, query)
 

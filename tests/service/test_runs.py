@@ -1,4 +1,4 @@
-"""The life of a run: unique, claimed in order, fenced, retried."""
+"""Runs: unique, claimed in order, fenced, retried."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -22,9 +22,9 @@ def planned(job: str, session: date = MONDAY, scope: str = "XNYS", **values: obj
     return PlannedRun(job, scope, instant, session, **values)  # type: ignore[arg-type]
 
 
-def plan(database: Database, *wanted: PlannedRun) -> int:
+def plan(database: Database, *new_runs: PlannedRun) -> int:
     with database.transaction() as connection:
-        return runs.plan(connection, wanted)
+        return runs.plan(connection, new_runs)
 
 
 def claim(
@@ -60,17 +60,17 @@ def test_a_run_is_planned_once_by_its_key(database: Database) -> None:
     assert plan(database, planned("pull"), planned("pull", TUESDAY), planned("score")) == 2
 
 
-def test_jobs_of_a_calendar_go_in_order_each_after_the_one_before(database: Database) -> None:
+def test_the_jobs_of_a_calendar_are_claimed_in_order_one_at_a_time(database: Database) -> None:
     plan(database, planned("forecast"), planned("train", scope="equity"), planned("score"), planned("pull"))
     order = []
     while (run := claim(database)) is not None:
         order.append(run.job)
-        assert claim(database) is None, "a later job was claimed beside an earlier one"
+        assert claim(database) is None, "a later job was claimed while an earlier one was running"
         finish(database, run)
     assert order == ["pull", "score", "forecast", "train"]
 
 
-def test_older_instants_and_other_calendars_come_by_time(database: Database) -> None:
+def test_runs_are_claimed_by_scheduled_time_across_calendars(database: Database) -> None:
     plan(database, planned("pull", TUESDAY), planned("pull", TUESDAY, scope="XTKS"), planned("forecast"))
     order = []
     while (run := claim(database)) is not None:
@@ -79,7 +79,7 @@ def test_older_instants_and_other_calendars_come_by_time(database: Database) -> 
     assert order == [("forecast", "XNYS", MONDAY), ("pull", "XTKS", TUESDAY)]
 
 
-def test_a_training_waits_for_every_calendar_but_blocks_none(database: Database) -> None:
+def test_a_training_waits_for_every_calendar_and_blocks_none(database: Database) -> None:
     plan(database, planned("forecast", scope="XTKS"), planned("train", TUESDAY, scope="equity"))
     running = claimed(database)
     assert running.job == "forecast"
@@ -96,7 +96,7 @@ def test_trainings_do_not_wait_for_each_other(database: Database) -> None:
     assert (claimed(database).scope, claimed(database).scope) == ("equity", "crypto")
 
 
-def test_at_one_instant_jobs_go_in_their_order_and_then_by_sequence(database: Database) -> None:
+def test_runs_of_one_instant_are_claimed_by_job_and_then_by_sequence(database: Database) -> None:
     plan(database, planned("score"), planned("pull", scope="XTKS", sequence=1), planned("pull", scope="XTKS"))
     order = []
     while (run := claim(database)) is not None:
@@ -105,7 +105,7 @@ def test_at_one_instant_jobs_go_in_their_order_and_then_by_sequence(database: Da
     assert order == [("pull", 0), ("pull", 1), ("score", 0)]
 
 
-def test_a_claimed_run_is_the_row_and_keeps_its_first_start(database: Database) -> None:
+def test_a_claim_returns_the_run_and_keeps_its_first_start(database: Database) -> None:
     plan(database, planned("pull", sequence=2))
     assert claimed(database) == Run(
         1, "pull", "XNYS", datetime(2024, 3, 4, 22, 30, tzinfo=UTC), MONDAY, sequence=2, attempt=1, token=1
@@ -122,25 +122,25 @@ def test_a_superseded_run_is_never_claimed(database: Database) -> None:
     assert not busy(database)
 
 
-def test_only_the_jobs_named_are_claimed(database: Database) -> None:
+def test_only_the_jobs_of_the_claimant_are_claimed(database: Database) -> None:
     plan(database, planned("pull"))
     assert claim(database, jobs=("train",)) is None
 
 
-def test_due_runs_of_jobs_that_the_claimant_does_not_do_block_nothing(database: Database) -> None:
+def test_due_runs_of_jobs_that_the_claimant_does_not_execute_block_nothing(database: Database) -> None:
     plan(database, planned("pull"), planned("forecast"))
     found = claim(database, jobs=("forecast",))
     assert found is not None
     assert found.job == "forecast"
 
 
-def test_running_runs_of_jobs_that_the_claimant_does_not_do_block_later_ones(database: Database) -> None:
+def test_running_runs_of_jobs_that_the_claimant_does_not_execute_block_later_ones(database: Database) -> None:
     plan(database, planned("pull"), planned("forecast"))
     assert claimed(database).job == "pull"
     assert claim(database, jobs=("forecast",)) is None
 
 
-def test_a_lease_holds_to_its_last_second_and_is_then_taken_over(database: Database) -> None:
+def test_a_run_is_taken_over_when_its_lease_expires(database: Database) -> None:
     plan(database, planned("pull"))
     first = claimed(database)
     assert claim(database, MACHINE + timedelta(seconds=29)) is None
@@ -149,7 +149,7 @@ def test_a_lease_holds_to_its_last_second_and_is_then_taken_over(database: Datab
     assert (first.attempt, second.attempt) == (1, 2)
 
 
-def test_a_heartbeat_prolongs_the_lease(database: Database) -> None:
+def test_a_heartbeat_extends_the_lease(database: Database) -> None:
     plan(database, planned("pull"))
     run = claimed(database)
     with database.transaction() as connection:
@@ -175,8 +175,8 @@ def test_a_fenced_worker_cannot_publish_and_writes_nothing(database: Database) -
         assert runs.read_outcomes(connection, stale.id) == ()
 
 
-@pytest.mark.parametrize("way", ["finish", "wait", "retry", "release", "heartbeat"])
-def test_every_way_to_end_is_fenced(database: Database, way: str) -> None:
+@pytest.mark.parametrize("operation", ["finish", "wait", "retry", "release", "heartbeat"])
+def test_every_operation_on_a_run_is_fenced(database: Database, operation: str) -> None:
     plan(database, planned("pull"))
     stale = claimed(database)
     claimed(database, MACHINE + timedelta(minutes=1))
@@ -184,13 +184,13 @@ def test_every_way_to_end_is_fenced(database: Database, way: str) -> None:
 
     def end() -> None:
         with database.transaction() as connection:
-            if way == "finish":
+            if operation == "finish":
                 runs.finish(connection, stale, MACHINE, counts={})
-            elif way == "wait":
+            elif operation == "wait":
                 runs.wait(connection, stale, MARKET, {})
-            elif way == "retry":
+            elif operation == "retry":
                 runs.retry(connection, stale, MACHINE, "late")
-            elif way == "release":
+            elif operation == "release":
                 runs.release(connection, stale)
             else:
                 runs.heartbeat(connection, stale, MACHINE)
@@ -219,7 +219,7 @@ def test_a_run_that_has_ended_is_fenced_while_another_holds_the_same_token(datab
     assert row(database, second.id).state == "running"
 
 
-def test_due_and_running_hold_market_time_waiting_does_not(database: Database) -> None:
+def test_due_and_running_runs_stop_market_time_and_waiting_ones_do_not(database: Database) -> None:
     plan(database, planned("pull"))
     assert busy(database)
     run = claimed(database)
@@ -229,14 +229,14 @@ def test_due_and_running_hold_market_time_waiting_does_not(database: Database) -
     assert not busy(database)
 
 
-def test_busy_may_be_asked_of_some_jobs(database: Database) -> None:
+def test_is_busy_can_be_limited_to_some_jobs(database: Database) -> None:
     plan(database, planned("pull"))
     with database.reading() as connection:
         assert runs.is_busy(connection, ("score", "pull"))
         assert not runs.is_busy(connection, ("score", "train"))
 
 
-def test_a_waiting_run_wakes_by_market_time_with_the_attempt_it_had(database: Database) -> None:
+def test_a_waiting_run_is_claimed_by_market_time_with_the_same_attempt(database: Database) -> None:
     plan(database, planned("pull"))
     with database.transaction() as connection:
         run = runs.claim(connection, Claimant("me", runs.JOBS, LEASE), MARKET, MACHINE)
@@ -267,7 +267,7 @@ def test_a_retry_waits_for_machine_time(database: Database) -> None:
     assert (again.attempt, row(database).error) == (2, "the source was down")
 
 
-def test_later_jobs_wait_while_an_earlier_one_is_to_be_retried(database: Database) -> None:
+def test_later_jobs_wait_while_an_earlier_one_waits_for_its_retry(database: Database) -> None:
     plan(database, planned("pull"), planned("forecast"))
     run = claimed(database)
     with database.transaction() as connection:
@@ -276,19 +276,19 @@ def test_later_jobs_wait_while_an_earlier_one_is_to_be_retried(database: Databas
     assert claimed(database, MACHINE + timedelta(seconds=20)).job == "pull"
 
 
-def test_a_retry_that_is_not_counted_keeps_the_number_of_attempts(database: Database) -> None:
+def test_an_uncounted_retry_keeps_the_number_of_attempts(database: Database) -> None:
     plan(database, planned("pull"))
     attempts = []
     for counted in (False, True, True, False, False):
         run = claimed(database)
         attempts.append(run.attempt)
         with database.transaction() as connection:
-            runs.retry(connection, run, MACHINE, "the source asked for a pause", counted=counted)
+            runs.retry(connection, run, MACHINE, "the source requested a pause", counted=counted)
     assert attempts == [1, 1, 2, 3, 3]
     assert row(database).attempt == 2
 
 
-def test_a_release_takes_back_one_attempt(database: Database) -> None:
+def test_a_release_does_not_count_the_attempt(database: Database) -> None:
     plan(database, planned("pull"))
     for attempt in (1, 2):
         run = claimed(database)
@@ -308,22 +308,22 @@ def test_progress_has_columns_of_its_own_and_can_be_cleared(database: Database) 
         runs.wait(connection, run, MARKET, {"ok": 3})
     run = claimed(database)
 
-    def note(fraction: float | None, detail: str | None = None) -> tuple[object, ...]:
+    def store(fraction: float | None, detail: str | None = None) -> tuple[object, ...]:
         with database.transaction() as connection:
             runs.store_progress(connection, run, fraction, detail)
         stored = row(database, run.id)
         return stored.progress, stored.progress_detail, stored.counts
 
-    assert note(0.12345, "fold 1") == (0.123, "fold 1", {"ok": 3})
-    assert note(0.5) == (0.5, None, {"ok": 3})
-    assert note(None, "nothing") == (None, None, {"ok": 3})
+    assert store(0.12345, "fold 1") == (0.123, "fold 1", {"ok": 3})
+    assert store(0.5) == (0.5, None, {"ok": 3})
+    assert store(None, "nothing") == (None, None, {"ok": 3})
     assert row(database, other.id).progress is None
     claimed(database, MACHINE + timedelta(minutes=1))
     with pytest.raises(FencedError):
-        note(0.6)
+        store(0.6)
 
 
-def test_a_released_run_keeps_its_attempt_and_is_due_at_once(database: Database) -> None:
+def test_a_released_run_keeps_its_attempt_and_is_due_immediately(database: Database) -> None:
     plan(database, planned("pull"))
     with database.transaction() as connection:
         run = runs.claim(connection, Claimant("me", runs.JOBS, LEASE), MARKET, MACHINE)
@@ -333,7 +333,7 @@ def test_a_released_run_keeps_its_attempt_and_is_due_at_once(database: Database)
     assert (again.attempt, again.token) == (1, 2)
 
 
-def test_ends_are_kept_with_counts_and_error(database: Database) -> None:
+def test_the_end_of_a_run_is_stored_with_counts_and_error(database: Database) -> None:
     plan(database, planned("pull"), planned("pull", TUESDAY))
     finish(database, claimed(database))
     finish(database, claimed(database), error="no symbol could be pulled")
@@ -366,7 +366,7 @@ def test_last_scheduled_is_by_scope(database: Database) -> None:
 @pytest.mark.parametrize(
     ("symbol", "reason", "message"),
     [
-        ("Y", "Yahoo asks for a pause", "Y: Yahoo asks for a pause"),
+        ("Y", "Yahoo requests a pause", "Y: Yahoo requests a pause"),
         ("AAPL", "AAPL: timed out", "AAPL: timed out"),
         ("AAPL", None, "AAPL: failing"),
     ],

@@ -13,6 +13,7 @@ from service.db.tables import editions, forecasts, served_forecasts
 from service.forecasts.backfill.backfill_job import BackfillSummary, backfill
 from service.forecasts.backfill.span import BackfillRequest
 from service.training.registry.versions import Decision, Recorded, add_version, decide
+from service.vocabulary import ModelStatus
 from tests.support.forecast_factory import Desk, History, random_closes, save_network
 
 LAST = date(2018, 6, 8)
@@ -54,7 +55,12 @@ def decide_on(desk: Desk, version: int, at: str, status: str) -> None:
     """Record a decision on a version at an instant."""
     instant = datetime.fromisoformat(at + "Z")
     with desk.database.transaction() as connection:
-        decide(connection, version, Decision(status, f"{status} since {at}", {}), Recorded(instant, instant, None))
+        decide(
+            connection,
+            version,
+            Decision(ModelStatus(status), f"{status} since {at}", {}),
+            Recorded(instant, instant, None),
+        )
 
 
 def served_by(desk: Desk, strategy: str = "multi_step") -> dict[date, tuple[int, str]]:

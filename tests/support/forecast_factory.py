@@ -42,6 +42,7 @@ from service.runtime.context import ServiceContext
 from service.runtime.progress import EditionSummary, ScoreSummary, SilentReporter
 from service.settings import Settings
 from service.training.registry.versions import Decision, Recorded, add_version, decide
+from service.vocabulary import ModelStatus
 from tests.support.factories import make_panel
 from tests.support.fakes import FakeSource
 
@@ -301,7 +302,9 @@ def record_version(connection: Connection, artifact: TrainedArtifact, status: st
     """Add a version with a decision on it."""
     recorded = Recorded(NOON, NOON, None)
     version = add_version(connection, group, artifact, NOON, recorded)
-    decide(connection, version, Decision(status, f"{artifact.config.forecaster} is {status}", {}), recorded)
+    decide(
+        connection, version, Decision(ModelStatus(status), f"{artifact.config.forecaster} is {status}", {}), recorded
+    )
     return version
 
 

@@ -41,13 +41,13 @@ def _document(summary: BackfillSummary) -> dict[str, object]:
         "first": summary.sessions[0],
         "last": summary.sessions[-1],
         "sessions": len(summary.sessions),
-        "editions": [{"as_of": as_of, "number": number} for as_of, number in summary.editions],
+        "editions": [{"as_of": edition.as_of, "number": edition.number} for edition in summary.editions],
         "published": summary.published,
         "already_stored": summary.already_stored,
         "without_bar": summary.without_bar,
         "refused": [
-            {"symbol": symbol, "sessions": times, "reason": reason}
-            for symbol, (times, reason) in sorted(summary.refused.items())
+            {"symbol": symbol, "sessions": refused.sessions, "reason": refused.reason}
+            for symbol, refused in sorted(summary.refused.items())
         ],
     }
 
@@ -59,8 +59,8 @@ def _lines(summary: BackfillSummary) -> list[str]:
         f"{summary.already_stored} already stored, {summary.without_bar} without a bar",
     ]
     refused = sorted(summary.refused.items())
-    for _, (times, reason) in refused[:REFUSALS_SHOWN]:
-        lines.append(f"refused at {times} sessions; reason of the last: {reason}")
+    for _, symbol in refused[:REFUSALS_SHOWN]:
+        lines.append(f"refused at {symbol.sessions} sessions; reason of the last: {symbol.reason}")
     if len(refused) > REFUSALS_SHOWN:
         lines.append(f"and {len(refused) - REFUSALS_SHOWN} more symbols were refused; see --json")
     return lines

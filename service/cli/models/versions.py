@@ -12,7 +12,7 @@ from service.cli.common import JsonFlag, echo, emit, service
 from service.db.tables import model_decisions, model_versions
 from service.errors import NotFound
 from service.runtime.context import ServiceContext
-from service.training.registry.manual import Change, promote_by_hand, roll_back
+from service.training.registry.manual import Change, promote_manually, roll_back
 from service.training.registry.versions import Recorded
 
 app = typer.Typer(name="models", help="Manage model versions: list, show, promote, rollback.", no_args_is_help=True)
@@ -68,7 +68,7 @@ def promote(
 ) -> None:
     """Promote a version: it serves its group and strategy from the next edition on, whatever the gate decided."""
     with service(quiet=as_json) as context, context.database.transaction() as connection:
-        change = promote_by_hand(connection, version, reason, _now(context, connection))
+        change = promote_manually(connection, version, reason, _now(context, connection))
         _require_artifact(context, change)
     _print_change(change, as_json)
 

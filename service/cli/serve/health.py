@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.clock import DatabaseClock
 from service.db.session import Database
 from service.errors import DatabaseError, NotYet, TplusError
-from service.scheduler.liveness import silence
+from service.scheduler.liveness import heartbeat_age
 from service.settings import Settings, load_settings
 
 API_SECONDS = 4.0
@@ -73,7 +73,7 @@ def _heartbeat_age(settings: Settings, host: str | None) -> float | None:
     database = Database(settings.url)
     try:
         with database.reading() as connection:
-            age = silence(connection, DatabaseClock().now(connection), host)
+            age = heartbeat_age(connection, DatabaseClock().now(connection), host)
     except SQLAlchemyError as error:
         shown = database.engine.url.render_as_string(hide_password=True)
         raise DatabaseError(

@@ -1,1 +1,1 @@
-"""Backfill of missing forecasts by versions that have not seen them."""
+"""Backfill of missing forecasts by versions whose data end before the sessions."""

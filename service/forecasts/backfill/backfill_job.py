@@ -24,7 +24,28 @@ from service.forecasts.publication import Publication
 from service.forecasts.scoring.score_job import score_edition
 from service.forecasts.scoring.track_records import update_track_records
 from service.runtime.context import ServiceContext
-from service.vocabulary import Mode
+from service.vocabulary import ForecastOutcome, Mode
+
+
+@dataclass(frozen=True, slots=True)
+class BackfilledEdition:
+    """A published edition of a backfill."""
+
+    as_of: date
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedSymbol:
+    """A symbol that had no forecaster on some sessions.
+
+    Attributes:
+        sessions: Number of such sessions.
+        reason: The reason at the last of them.
+    """
+
+    sessions: int
+    reason: str
 
 
 @dataclass(slots=True)
@@ -34,28 +55,28 @@ class BackfillSummary:
     Attributes:
         calendar: The calendar's own name.
         sessions: The as_of sessions of the range, oldest first.
-        editions: (as_of, number) of each edition published.
+        editions: The editions published, oldest as_of first.
         published: Forecasts published, one for each symbol and session.
         already_stored: Number of symbols and sessions with a stored forecast.
         without_bar: Number of symbols and sessions without a bar.
-        refused: Symbol -> number of sessions without any forecaster, and the reason at the last of them.
+        refused: Symbols that had no forecaster on some session.
     """
 
     calendar: str
     sessions: tuple[date, ...]
-    editions: list[tuple[date, int]] = field(default_factory=list)
+    editions: list[BackfilledEdition] = field(default_factory=list)
     published: int = 0
     already_stored: int = 0
     without_bar: int = 0
-    refused: dict[str, tuple[int, str]] = field(default_factory=dict)
+    refused: dict[str, RefusedSymbol] = field(default_factory=dict)
 
 
 def backfill(context: ServiceContext, request: BackfillRequest) -> BackfillSummary:
-    """Publish the missing forecasts of a range, session by session; a repetition publishes nothing.
+    """Publish the missing forecasts of a range, session by session.
 
-    A session is backfilled once it is final and T has opened. Each forecast uses bars up to as_of alone, a version
-    whose data end before as_of's final instant, and the calibration stored as of as_of. `issued_at` is market
-    time now.
+    A repeated backfill publishes nothing. A session is backfilled once it is final and T has opened. Each forecast
+    uses bars up to as_of alone, a version whose data end before as_of's final instant, and the calibration stored as
+    of as_of. `issued_at` is market time now.
 
     Args:
         context: The service's parts.
@@ -92,28 +113,29 @@ def _fill(
     """Backfill one session and update the summary."""
     with context.database.reading() as connection:
         missing = _missing(connection, span, as_of)
-    ready = [one for one in missing if one.close is not None]
+    ready = [candidate for candidate in missing if candidate.close is not None]
     summary.already_stored += len(span.symbols) - len(missing)
     summary.without_bar += len(missing) - len(ready)
     predictions = _predict(context, span, versions, as_of, ready)
     for outcome in predictions.outcomes:
-        if outcome.state == "refused":
-            times, _ = summary.refused.get(outcome.symbol, (0, ""))
-            summary.refused[outcome.symbol] = (times + 1, outcome.message)
+        if outcome.state == ForecastOutcome.REFUSED:
+            before = summary.refused.get(outcome.symbol)
+            sessions = 1 if before is None else before.sessions + 1
+            summary.refused[outcome.symbol] = RefusedSymbol(sessions, outcome.message)
     if not predictions.items:
         return
     with context.database.transaction() as connection:
         lock_changes(connection)
         # Another backfill may have published since, or a bar may have been corrected.
-        still = {(one.symbol, one.close, one.basis) for one in _missing(connection, span, as_of)}
-        fresh = predictions.of({one.symbol for one in ready if (one.symbol, one.close, one.basis) in still})
-        if not fresh.items:
+        current = {(c.symbol, c.close, c.basis) for c in _missing(connection, span, as_of)}
+        valid = predictions.of({c.symbol for c in ready if (c.symbol, c.close, c.basis) in current})
+        if not valid.items:
             return
-        publication = Publication(Mode.BACKFILL, span.calendar, as_of, None, fresh.forecasts, fresh.items)
+        publication = Publication(Mode.BACKFILL, span.calendar, as_of, None, valid.forecasts, valid.items)
         number = publish(connection, publication, context.market.now(connection), context.machine.now(connection))
         score_edition(context, connection, span.calendar, number)
-    summary.editions.append((as_of, number))
-    summary.published += len({item.symbol for item in fresh.items})
+    summary.editions.append(BackfilledEdition(as_of, number))
+    summary.published += len({item.symbol for item in valid.items})
 
 
 def _missing(connection: Connection, span: BackfillSpan, as_of: date) -> list[Candidate]:

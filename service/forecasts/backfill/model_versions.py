@@ -1,4 +1,7 @@
-"""Chooses the model version for a past session: the one that served then and has not seen it, else a random walk."""
+"""Chooses the model versions of a past session.
+
+The version that served then is used if its data end before the session, else a random walk.
+"""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -13,7 +16,7 @@ from service.db.change_counters import lock_changes
 from service.db.tables import model_versions
 from service.runtime.context import ServiceContext
 from service.training.first_random_walk import fit_random_walks
-from service.training.registry.point_in_time import versions_then
+from service.training.registry.point_in_time import versions_at
 from service.training.registry.versions import (
     Decision,
     ModelVersion,
@@ -39,24 +42,24 @@ class PointInTimeVersions:
     def __init__(self, context: ServiceContext, cut_at: datetime) -> None:
         self._context = context
         self._cut_at = cut_at
-        self._whole: dict[int, bool] = {}
-        self._stand_ins: dict[str, dict[str, ModelVersion]] = {}
+        self._usable: dict[int, bool] = {}
+        self._walks: dict[str, dict[str, ModelVersion]] = {}
 
     def at(self, group: str, instant: datetime) -> tuple[ModelVersion, ...]:
-        """Return the versions for a group's symbols and the session that is final at an instant.
+        """Return a group's versions for the session that is final at an instant.
 
-        Each strategy has a random walk, and one version is champion: the one that was then, else the random walk.
+        Each strategy has a random walk, and one version is champion: the champion of that time, else the random walk.
 
         Args:
             group: The group.
             instant: Aware UTC market time, as_of's final instant.
         """
         with self._context.database.reading() as connection:
-            then = versions_then(connection, group, instant)
-        usable = [version for version in then if self._is_whole(version)]
+            past = versions_at(connection, group, instant)
+        candidates = [version for version in past if self._is_usable(version)]
         found: list[ModelVersion] = []
         for strategy in Strategy:
-            own = [version for version in usable if version.strategy == strategy.value]
+            own = [version for version in candidates if version.strategy == strategy.value]
             walks = [version for version in own if not version.is_network]
             walk = walks[-1] if walks else replace(self._substitute(group, strategy), status=ModelStatus.CHALLENGER)
             others = [version for version in own if version.id != walk.id]
@@ -65,33 +68,34 @@ class PointInTimeVersions:
             found += [*others, walk]
         return tuple(found)
 
-    def _reason(self, had_champion: bool) -> str:
-        if had_champion:
+    def _reason(self, has_walk: bool) -> str:
+        if has_walk:
             return "the random walk serves: no champion of that time has data that end before this session"
         return (
             "the random walk serves, fitted for this backfill up to "
             f"{self._cut_at:%Y-%m-%dT%H:%M:%SZ}: no version's data end before this session"
         )
 
-    def _is_whole(self, version: ModelVersion) -> bool:
-        """Return whether its artifact can be loaded; reports a fault once."""
-        if version.id not in self._whole:
+    def _is_usable(self, version: ModelVersion) -> bool:
+        """Return whether a version's artifact can be loaded; report a fault once."""
+        if version.id not in self._usable:
             fault = _fault(self._context, version)
-            self._whole[version.id] = fault is None
+            self._usable[version.id] = fault is None
             if fault is not None:
                 self._context.reporter.notice(f"model version {version.id} cannot be used for the backfill: {fault}")
-        return self._whole[version.id]
+        return self._usable[version.id]
 
     def _substitute(self, group: str, strategy: Strategy) -> ModelVersion:
-        if group not in self._stand_ins:
-            self._stand_ins[group] = backfill_walks(self._context, group, self._cut_at)
-        return self._stand_ins[group][strategy.value]
+        if group not in self._walks:
+            self._walks[group] = backfill_random_walks(self._context, group, self._cut_at)
+        return self._walks[group][strategy.value]
 
 
-def backfill_walks(context: ServiceContext, group: str, cut_at: datetime) -> dict[str, ModelVersion]:
-    """Return a group's random walks for backfills by strategy; fits and records missing ones.
+def backfill_random_walks(context: ServiceContext, group: str, cut_at: datetime) -> dict[str, ModelVersion]:
+    """Return a group's random walks for backfills by strategy.
 
-    They are retired from the start: they never serve on time and pass on no calibration.
+    Missing ones are fitted and recorded. They are retired from the start: they never serve on time, and no other
+    version continues with their calibration.
 
     Args:
         context: The service's parts.
@@ -105,11 +109,11 @@ def backfill_walks(context: ServiceContext, group: str, cut_at: datetime) -> dic
         return found
     trained = fit_random_walks(context, group, cut_at)
     with context.database.transaction() as connection:
-        lock_changes(connection)  # a concurrent backfill uses the ones that are fitted first
+        lock_changes(connection)  # two concurrent backfills use the random walks that are recorded first
         before = {version.id for version in stored}
-        meanwhile = _by_strategy(v for v in _stored(connection, group, cut_at) if v.id not in before)
-        if len(meanwhile) == len(Strategy):
-            return meanwhile
+        concurrent = _by_strategy(v for v in _stored(connection, group, cut_at) if v.id not in before)
+        if len(concurrent) == len(Strategy):
+            return concurrent
         recorded = Recorded(context.market.now(connection), context.machine.now(connection), None)
         for artifact in trained:
             version_id = add_version(connection, group, artifact, cut_at, recorded, for_backfill=True)
@@ -126,7 +130,7 @@ def _stored(connection: Connection, group: str, cut_at: datetime) -> list[ModelV
         model_versions.c.trained_at == cut_at,
     )
     ids = connection.execute(query.order_by(model_versions.c.id)).scalars().all()
-    return [version for version in (read_version(connection, each) for each in ids) if version is not None]
+    return [version for version in (read_version(connection, version_id) for version_id in ids) if version is not None]
 
 
 def _by_strategy(versions: Iterable[ModelVersion]) -> dict[str, ModelVersion]:

@@ -55,7 +55,7 @@ def check_span(context: ServiceContext, request: BackfillRequest) -> BackfillSpa
 
     Args:
         context: The service's parts.
-        request: The request.
+        request: Calendar, dates and symbols.
 
     Raises:
         CalendarError: the calendar does not exist.
@@ -86,24 +86,27 @@ def check_span(context: ServiceContext, request: BackfillRequest) -> BackfillSpa
     return BackfillSpan(calendar, past, symbols, calendars.final_at(calendar, before))
 
 
-def _symbols(connection: Connection, calendar: str, wanted: Sequence[str]) -> tuple[tuple[str, ...], date]:
-    """Return the active symbols of a calendar, or the requested ones, and their first session with a bar."""
+def _symbols(connection: Connection, calendar: str, requested: Sequence[str]) -> tuple[tuple[str, ...], date]:
+    """Return the symbols to backfill and their first session with a bar.
+
+    Without requested symbols these are all active ones of the calendar.
+    """
     query = select(instruments.c.symbol, instruments.c.first_session).where(
         instruments.c.calendar == calendar, instruments.c.active, instruments.c.state != SymbolState.UNKNOWN
     )
     firsts = {symbol: first for symbol, first in connection.execute(query.order_by(instruments.c.symbol))}
     if not firsts:
         raise NotFound(f"no symbol of the watchlist trades on {calendar}; see `tplus symbols list`")
-    unknown = [symbol for symbol in wanted if symbol not in firsts]
+    unknown = [symbol for symbol in requested if symbol not in firsts]
     if unknown:
         raise NotFound(
             f"{', '.join(unknown)}: not among the watchlist's symbols of {calendar}; see `tplus symbols list`"
         )
-    chosen = tuple(symbol for symbol in firsts if symbol in wanted or not wanted)
-    known = [firsts[symbol] for symbol in chosen if firsts[symbol] is not None]
-    if not known:
+    chosen = tuple(symbol for symbol in firsts if symbol in requested or not requested)
+    starts = [firsts[symbol] for symbol in chosen if firsts[symbol] is not None]
+    if not starts:
         raise NotFound(f"{', '.join(chosen)}: no bar is stored yet; pull them first with `tplus pull`")
-    return chosen, min(known)
+    return chosen, min(starts)
 
 
 def _no_session(context: ServiceContext, calendar: str, now: datetime, request: BackfillRequest, oldest: date) -> str:

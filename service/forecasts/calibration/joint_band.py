@@ -1,4 +1,4 @@
-"""Updates the joint band from whole paths: forecasts whose last step has just been scored."""
+"""Updates the joint band from complete paths: forecasts whose last step has just been scored."""
 
 from datetime import date, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from models.calibration import JointState, joint_ratio, learn_joint
 from service.db.bulk.row_loader import floats_array, read_columns
 from service.db.tables import calibration_states, forecasts, scores
 from service.db.tables.forecasts import QUANTILE_NAMES
-from service.forecasts.calibration.scored import Scored
+from service.forecasts.calibration.scored import ScoredForecasts
 from service.forecasts.calibration.states import JOINT, Lineage
 
 RECENT = timedelta(days=40)
@@ -20,23 +20,24 @@ RECENT = timedelta(days=40)
 DAYS = 252
 """Newest days of ended paths that the band's measured coverage is over."""
 
-Key = tuple[int, int, str]
+PathKey = tuple[int, int, str]
+"""Edition, model version and symbol of a path."""
 FloatArray = NDArray[np.float64]
 
 
 def learn_paths(
-    connection: Connection, state: JointState, found: Scored, calendar: str, lineage: Lineage
+    connection: Connection, state: JointState, scored: ScoredForecasts, calendar: str, lineage: Lineage
 ) -> JointState:
-    """Return the state after the paths that ended, day by day.
+    """Return the state after the paths that ended, learned day by day.
 
     Args:
         connection: The score job's transaction, its scores written.
         state: State before.
-        found: One lineage's newly scored forecasts; a path ends with its last step.
+        scored: One lineage's newly scored forecasts; a path ends with its last step.
         calendar: Their calendar.
         lineage: Their lineage.
     """
-    ended = found.take(np.flatnonzero(found.step == lineage.horizon))
+    ended = scored.take(np.flatnonzero(scored.step == lineage.horizon))
     if not len(ended):
         return state
     stored = _read_paths(connection, ended, lineage.horizon)
@@ -50,8 +51,10 @@ def learn_paths(
     return state
 
 
-def measured(connection: Connection, state: JointState, calendar: str, lineage: Lineage) -> dict[str, Any]:
-    """Return the share of paths inside the band, over the newest days on which paths ended.
+def measured_coverage(connection: Connection, state: JointState, calendar: str, lineage: Lineage) -> dict[str, Any]:
+    """Return the share of paths inside the band.
+
+    The share is over the newest days on which paths ended.
 
     Args:
         connection: The score job's transaction.
@@ -70,19 +73,24 @@ def measured(connection: Connection, state: JointState, calendar: str, lineage: 
         .limit(1)
         .offset(DAYS - 1)
     )
-    found = connection.execute(query).scalar_one_or_none()
-    before = JointState() if found is None else JointState.from_dict(found)
+    stored = connection.execute(query).scalar_one_or_none()
+    before = JointState() if stored is None else JointState.from_dict(stored)
     days = state.days - before.days
     held = zip(state.held, before.held, strict=True)
-    return {"n": days, "coverage": [(now - then) / days for now, then in held] if days else []}
+    return {"n": days, "coverage": [(after - earlier) / days for after, earlier in held] if days else []}
 
 
-def _keys(found: Scored) -> list[Key]:
-    return list(zip(found.edition.tolist(), found.version.tolist(), found.symbol.tolist(), strict=True))
+def _keys(scored: ScoredForecasts) -> list[PathKey]:
+    return list(zip(scored.edition.tolist(), scored.version.tolist(), scored.symbol.tolist(), strict=True))
 
 
-def _read_paths(connection: Connection, ended: Scored, horizon: int) -> dict[Key, tuple[FloatArray, FloatArray]]:
-    """Return published quantiles `(horizon, 7)` and outcomes `(horizon,)`; NaN for a step without any."""
+def _read_paths(
+    connection: Connection, ended: ScoredForecasts, horizon: int
+) -> dict[PathKey, tuple[FloatArray, FloatArray]]:
+    """Return published quantiles `(horizon, 7)` and actual returns `(horizon,)` of each path.
+
+    A step without a value is NaN.
+    """
     revised = scores.alias("revised")
     newest = select(func.max(revised.c.revision)).where(revised.c.forecast_id == forecasts.c.id).scalar_subquery()
     query = (
@@ -102,19 +110,19 @@ def _read_paths(connection: Connection, ended: Scored, horizon: int) -> dict[Key
         )
     )
     edition, version, symbol, step, actual, *columns = read_columns(connection, query)
-    values, outcomes = np.column_stack([floats_array(column) for column in columns]), floats_array(actual)
+    values, actuals = np.column_stack([floats_array(column) for column in columns]), floats_array(actual)
     empty = (np.full((horizon, len(QUANTILE_NAMES)), np.nan), np.full(horizon, np.nan))
     paths = {key: (empty[0].copy(), empty[1].copy()) for key in _keys(ended)}
     for row, key in enumerate(zip(edition, version, symbol, strict=True)):
         path = paths.get(key)  # type: ignore[arg-type]
         if path is not None:
             place = int(str(step[row])) - 1
-            path[0][place], path[1][place] = values[row], outcomes[row]
+            path[0][place], path[1][place] = values[row], actuals[row]
     return paths
 
 
 def _issued(
-    connection: Connection, state: JointState, ended: Scored, calendar: str, lineage: Lineage
+    connection: Connection, state: JointState, ended: ScoredForecasts, calendar: str, lineage: Lineage
 ) -> dict[date, FloatArray]:
     """Return the factors with which the paths of each as_of were issued."""
     table = calibration_states.c
@@ -125,9 +133,9 @@ def _issued(
         .where(table.as_of >= days[0] - RECENT, table.as_of <= days[-1])
         .order_by(table.as_of, table.model_version_id)
     )
-    known = [(row.as_of, row.state["factors"]) for row in connection.execute(query)]
-    found = {}
+    stored = [(row.as_of, row.state["factors"]) for row in connection.execute(query)]
+    factors_of = {}
     for day in days:
-        until = [factors for as_of, factors in known if as_of <= day]
-        found[day] = np.asarray(until[-1] if until else state.factors, dtype=np.float64)
-    return found
+        until = [factors for as_of, factors in stored if as_of <= day]
+        factors_of[day] = np.asarray(until[-1] if until else state.factors, dtype=np.float64)
+    return factors_of

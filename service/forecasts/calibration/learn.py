@@ -1,8 +1,9 @@
-"""Updates calibration from the scores that the score job has just written, in its transaction.
+"""Updates calibration from the scores that the score job has just written.
 
-Every forecast counts once, with its first score: a state stores the id of the newest score it includes, the next state
-starts after it. A later correction changes nothing; a late bar counts with the session in whose run it was scored. A
-session with published forecasts keeps its state: later scores count with the next session.
+The update is part of the job's transaction. Every forecast counts once, with its first score: a state stores the id of
+the newest score it includes, and the next state starts after it. A later correction changes nothing; a late bar counts
+with the session in whose run it was scored. A session with published forecasts keeps its state: later scores count with
+the next session.
 """
 
 from collections.abc import Mapping
@@ -17,8 +18,8 @@ from models.calibration import CalibrationState, StepOutcomes, learn_step
 from service.db.bulk.row_loader import days_array, floats_array, read_columns
 from service.db.tables import calibration_states, editions, forecasts, scores
 from service.db.tables.forecasts import QUANTILE_NAMES
-from service.forecasts.calibration.joint_band import learn_paths, measured
-from service.forecasts.calibration.scored import Scored
+from service.forecasts.calibration.joint_band import learn_paths, measured_coverage
+from service.forecasts.calibration.scored import ScoredForecasts
 from service.forecasts.calibration.states import JOINT, Lineage, read_lineages, read_states
 from service.vocabulary import ScoreState
 
@@ -35,40 +36,40 @@ def learn_from_scores(connection: Connection, calendar: str, session: date, mode
         connection: The score job's write transaction, its scores written.
         calendar: Calendar of the forecasts.
         session: The newest session that is final.
-        mode: `live` or `replay`; backfills are not learnt from.
+        mode: `live` or `replay`; backfills are not learned from.
 
     Returns:
-        How many scored forecasts were learnt from; 0 if the session already has states or forecasts.
+        The number of scored forecasts that were learned from; 0 if the session already has states or forecasts.
     """
-    known_until, newest_score = _known(connection, calendar)
-    if known_until is not None and known_until >= session:
+    newest_session, newest_score = _newest_state(connection, calendar)
+    if newest_session is not None and newest_session >= session:
         return 0
     if _is_published(connection, calendar, session, mode):
         return 0
-    found = _read(connection, calendar, mode, session, newest_score)
-    if not len(found):
+    scored = _read(connection, calendar, mode, session, newest_score)
+    if not len(scored):
         return 0
-    lineages = read_lineages(connection, np.unique(found.version).tolist())
+    lineages = read_lineages(connection, np.unique(scored.version).tolist())
     newest_of = {version: lineage.newest for version, lineage in lineages.items()}
     by_newest = {lineage.newest: lineage for lineage in lineages.values()}
     before = read_states(connection, by_newest, calendar, session)
-    marker = int(found.score.max())
-    latest = found.latest()
+    marker = int(scored.score.max())
+    latest = scored.latest()
     newest = np.array([newest_of[version] for version in latest.version.tolist()], np.int64)
     rows: list[dict[str, Any]] = []
     for latest_version, lineage in by_newest.items():
         own = latest.take(np.flatnonzero(newest == latest_version))
         after = _learn(before[latest_version], own)
-        facts: dict[str, Any] = {"scores": marker}
+        shared: dict[str, Any] = {"scores": marker}
         if lineage.horizon > 1:
             after = replace(after, joint=learn_paths(connection, after.joint, own, calendar, lineage))
-            facts["measured"] = measured(connection, after.joint, calendar, lineage)
-        rows += _rows(after, lineage, calendar, session, facts)
+            shared["measured"] = measured_coverage(connection, after.joint, calendar, lineage)
+        rows += _rows(after, lineage, calendar, session, shared)
     connection.execute(insert(calibration_states), rows)
     return len(latest)
 
 
-def _known(connection: Connection, calendar: str) -> tuple[date | None, int]:
+def _newest_state(connection: Connection, calendar: str) -> tuple[date | None, int]:
     """Return the session of the calendar's newest states, and the newest score they include."""
     table = calibration_states.c
     query = select(table.as_of, table.state).where(table.calendar == calendar).order_by(table.as_of.desc()).limit(1)
@@ -81,16 +82,16 @@ def _is_published(connection: Connection, calendar: str, session: date, mode: st
     return connection.execute(select(editions.c.number).where(*published).limit(1)).first() is not None
 
 
-def _read(connection: Connection, calendar: str, mode: str, session: date, newest_score: int) -> Scored:
+def _read(connection: Connection, calendar: str, mode: str, session: date, newest_score: int) -> ScoredForecasts:
     """Return the forecasts with a first score after a score id."""
     earlier = scores.alias("earlier")
-    again = exists().where(
+    scored_before = exists().where(
         earlier.c.forecast_id == scores.c.forecast_id,
         earlier.c.revision < scores.c.revision,
         earlier.c.state == ScoreState.SCORED,
     )
     # COALESCE keeps SQLite from starting with all editions of the calendar instead of the few new scores.
-    own = (func.coalesce(editions.c.calendar, "") == calendar, func.coalesce(editions.c.mode, "") == mode)
+    published = (func.coalesce(editions.c.calendar, "") == calendar, func.coalesce(editions.c.mode, "") == mode)
     query = (
         select(
             scores.c.id,
@@ -108,13 +109,13 @@ def _read(connection: Connection, calendar: str, mode: str, session: date, newes
         .select_from(scores)
         .join(forecasts, forecasts.c.id == scores.c.forecast_id)
         .join(editions, editions.c.number == forecasts.c.edition)
-        .where(scores.c.id > newest_score, scores.c.state == ScoreState.SCORED, ~again)
-        .where(*own, editions.c.as_of >= session - REACH)
+        .where(scores.c.id > newest_score, scores.c.state == ScoreState.SCORED, ~scored_before)
+        .where(*published, editions.c.as_of >= session - REACH)
     )
     score, version, edition, revision, step, symbol, as_of, target, sigma, actual, *raw = read_columns(
         connection, query
     )
-    return Scored(
+    return ScoredForecasts(
         score=np.array(score, np.int64),
         version=np.array(version, np.int64),
         edition=np.array(edition, np.int64),
@@ -129,26 +130,29 @@ def _read(connection: Connection, calendar: str, mode: str, session: date, newes
     )
 
 
-def _learn(state: CalibrationState, found: Scored) -> CalibrationState:
-    """Learn day by day: the forecasts of one target session are one observation of their step."""
+def _learn(state: CalibrationState, scored: ScoredForecasts) -> CalibrationState:
+    """Return the state after learning day by day.
+
+    The forecasts of one target session are one observation of their step.
+    """
     steps = list(state.steps)
-    for place in range(len(steps)):
-        of_step = np.flatnonzero(found.step == place + 1)
-        for target in np.unique(found.target[of_step]):
-            day = of_step[found.target[of_step] == target]
-            outcomes = StepOutcomes(found.raw[day], found.sigma[day], found.actual[day])
-            steps[place] = learn_step(steps[place], outcomes, place + 1)
+    for index in range(len(steps)):
+        of_step = np.flatnonzero(scored.step == index + 1)
+        for target in np.unique(scored.target[of_step]):
+            day = of_step[scored.target[of_step] == target]
+            outcomes = StepOutcomes(scored.raw[day], scored.sigma[day], scored.actual[day])
+            steps[index] = learn_step(steps[index], outcomes, index + 1)
     return replace(state, steps=tuple(steps))
 
 
 def _rows(
-    state: CalibrationState, lineage: Lineage, calendar: str, session: date, facts: Mapping[str, Any]
+    state: CalibrationState, lineage: Lineage, calendar: str, session: date, shared: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """Return the rows of a lineage's state as of a session; each is complete."""
-    parts: dict[int, Mapping[str, Any]] = {step + 1: each.to_dict() for step, each in enumerate(state.steps)}
-    common = {"scores": facts["scores"]}
+    parts: dict[int, Mapping[str, Any]] = {step: own.to_dict() for step, own in enumerate(state.steps, start=1)}
+    common = {"scores": shared["scores"]}
     rows = [(step, {**part, **common}) for step, part in parts.items()]
     if lineage.horizon > 1:
-        rows.append((JOINT, {**state.joint.to_dict(), **facts}))
+        rows.append((JOINT, {**state.joint.to_dict(), **shared}))
     key = {"model_version_id": lineage.newest, "calendar": calendar, "as_of": session}
     return [{**key, "step": step, "state": part} for step, part in rows]

@@ -1,4 +1,4 @@
-"""Scored forecasts as columns, from which calibration learns."""
+"""Holds scored forecasts as columns, from which calibration learns."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ DayArray = NDArray[np.datetime64]
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ScoredForecasts:
     """Scored forecasts, `(n,)` each.
 
     Attributes:
@@ -43,15 +43,18 @@ class Scored:
     def __len__(self) -> int:
         return len(self.score)
 
-    def take(self, rows: IntArray) -> "Scored":
+    def take(self, rows: IntArray) -> "ScoredForecasts":
         """Return some of the rows, by position."""
-        return Scored(
+        return ScoredForecasts(
             self.score[rows], self.version[rows], self.edition[rows], self.revision[rows], self.step[rows],
             self.symbol[rows], self.as_of[rows], self.target[rows], self.sigma[rows], self.actual[rows], self.raw[rows],
         )  # fmt: skip
 
-    def latest(self) -> "Scored":
-        """Return the last revision of each (version, symbol, as_of, step), in the order of the scores."""
+    def latest(self) -> "ScoredForecasts":
+        """Return the last revision of each forecast, in the order of the scores.
+
+        A forecast is a (version, symbol, as_of, step).
+        """
         kept: dict[tuple[int, str, int, int], tuple[int, int]] = {}
         days = self.as_of.astype(np.int64).tolist()
         keys = zip(self.version.tolist(), self.symbol.tolist(), days, self.step.tolist(), strict=True)

@@ -1,4 +1,4 @@
-"""Stored calibration states: one for a lineage of model versions, a calendar and a session.
+"""Reads stored calibration states: one for each lineage, calendar and session.
 
 A state belongs to a model config rather than to one version: a refit continues with its predecessor's state. All
 versions of one group, strategy and config are a lineage; the next state is stored with the newest version, and the
@@ -43,15 +43,18 @@ class Lineage:
 
 
 def read_lineages(connection: Connection, versions: Iterable[int]) -> dict[int, Lineage]:
-    """Return the lineage of each version; a version for backfills is in no lineage but its own."""
+    """Return the lineage of each version.
+
+    A version for backfills is in no lineage but its own.
+    """
     own, other = model_versions.alias("own"), model_versions.alias("other")
     same = and_(
         other.c.group == own.c.group, other.c.strategy == own.c.strategy, other.c.config_hash == own.c.config_hash
     )
-    serves = or_(other.c.id == own.c.id, ~other.c.for_backfill)
+    shared = or_(other.c.id == own.c.id, ~other.c.for_backfill)
     query = (
         select(own.c.id, own.c.strategy, other.c.id)
-        .join(other, and_(same, serves))
+        .join(other, and_(same, shared))
         .where(own.c.id.in_(sorted(set(versions))))
         .order_by(own.c.id, other.c.id)
     )
@@ -60,7 +63,7 @@ def read_lineages(connection: Connection, versions: Iterable[int]) -> dict[int, 
     for version, strategy, member in connection.execute(query):
         members[version].append(member)
         horizons[version] = Strategy(strategy).horizon
-    return {version: Lineage(tuple(found), horizons[version]) for version, found in members.items()}
+    return {version: Lineage(tuple(ids), horizons[version]) for version, ids in members.items()}
 
 
 def read_states(
@@ -83,8 +86,8 @@ def read_states(
     without = [version for version in lineages if version not in stored]
     query = select(model_versions.c.id, model_versions.c.metrics).where(model_versions.c.id.in_(without))
     metrics = {row.id: row.metrics for row in connection.execute(query)} if without else {}
-    started = {version: _start(metrics[version], lineages[version].horizon) for version in without}
-    return {**stored, **started}
+    initial = {version: _initial_state(metrics[version], lineages[version].horizon) for version in without}
+    return {**stored, **initial}
 
 
 def _stored(
@@ -97,24 +100,24 @@ def _stored(
     days = {version: day for version, day in connection.execute(query.group_by(_table.model_version_id))}
     heads: dict[int, int] = {}
     for version, lineage in lineages.items():
-        bearers = [member for member in lineage.versions if member in days]
-        if bearers:
-            heads[version] = max(bearers, key=lambda member: (days[member], member))
+        with_state = [member for member in lineage.versions if member in days]
+        if with_state:
+            heads[version] = max(with_state, key=lambda member: (days[member], member))
     if not heads:
         return {}
-    wanted = [and_(_table.model_version_id == head, _table.as_of == days[head]) for head in sorted(set(heads.values()))]
-    rows = select(_table.model_version_id, _table.step, _table.state).where(_table.calendar == calendar, or_(*wanted))
+    newest = [and_(_table.model_version_id == head, _table.as_of == days[head]) for head in sorted(set(heads.values()))]
+    rows = select(_table.model_version_id, _table.step, _table.state).where(_table.calendar == calendar, or_(*newest))
     parts: dict[int, dict[int, Mapping[str, Any]]] = defaultdict(dict)
     for head, step, state in connection.execute(rows):
         parts[head][step] = state
-    return {version: _whole(parts[head], lineages[version].horizon) for version, head in heads.items()}
+    return {version: _combine(parts[head], lineages[version].horizon) for version, head in heads.items()}
 
 
-def _whole(parts: Mapping[int, Mapping[str, Any]], horizon: int) -> CalibrationState:
+def _combine(parts: Mapping[int, Mapping[str, Any]], horizon: int) -> CalibrationState:
     joint = JointState.from_dict(parts[JOINT]) if JOINT in parts else JointState()
     return CalibrationState(tuple(StepState.from_dict(parts[step]) for step in range(1, horizon + 1)), joint)
 
 
-def _start(metrics: Mapping[str, Any], horizon: int) -> CalibrationState:
-    found = metrics.get("test", {}).get("calibration")
-    return CalibrationState.start(horizon) if found is None else CalibrationState.from_dict(found)
+def _initial_state(metrics: Mapping[str, Any], horizon: int) -> CalibrationState:
+    stored = metrics.get("test", {}).get("calibration")
+    return CalibrationState.start(horizon) if stored is None else CalibrationState.from_dict(stored)

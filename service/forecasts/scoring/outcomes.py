@@ -1,4 +1,4 @@
-"""Decides outcomes of forecasts: pure arithmetic on stored closes."""
+"""Computes the outcomes of forecasts from stored closes; it uses no database."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -58,13 +58,13 @@ class Closes:
     action_revisions: tuple[int, ...]
 
     def indexed(self) -> dict[date, int]:
-        """Position of each session."""
+        """Return the position of each session."""
         return {day: position for position, day in enumerate(self.sessions.astype("datetime64[D]").tolist())}
 
 
 @dataclass(frozen=True, slots=True)
 class CalendarView:
-    """The calendar's part in scoring.
+    """Sessions of a calendar, as scoring needs them.
 
     Attributes:
         later_sessions: For each target session, the number of later sessions that are final.
@@ -88,7 +88,7 @@ def decide_outcomes(
         view: The calendar at this instant.
     """
     rows: list[dict[str, Any]] = []
-    prepared = {symbol: _prepare(found) for symbol, found in closes.items()}
+    prepared = {symbol: _prepare(stored) for symbol, stored in closes.items()}
     for forecast in pending:
         values = _outcome(forecast, prepared.get(forecast.symbol), view)
         if values is not None:
@@ -98,20 +98,36 @@ def decide_outcomes(
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
+    """One symbol's closes, adjusted.
+
+    Attributes:
+        index: Position of each session.
+        log_adjusted: `(n,)` natural logarithm of the adjusted closes.
+        revisions: `(n,)` revision of each bar.
+        ex_dates: Ex-date of each action.
+        action_revisions: Revision of each action.
+    """
+
     index: dict[date, int]
     log_adjusted: NDArray[np.float64]
     revisions: NDArray[np.int64]
-    actions: tuple[tuple[date, int], ...]  # ex-date and revision
+    ex_dates: tuple[date, ...]
+    action_revisions: tuple[int, ...]
 
     def actions_revision(self, forecast: PendingForecast) -> int:
-        """Sum of the revisions of the actions after as_of, up to the target (inclusive)."""
-        return sum(number for day, number in self.actions if forecast.as_of < day <= forecast.target_session)
+        """Return the sum of the revisions of a forecast's actions.
+
+        These are the actions after as_of, up to the target (inclusive).
+        """
+        actions = zip(self.ex_dates, self.action_revisions, strict=True)
+        return sum(revision for day, revision in actions if forecast.as_of < day <= forecast.target_session)
 
 
-def _prepare(found: Closes) -> _Prepared:
-    factors = adjustment_factors(found.sessions, found.closes, found.actions)
-    actions = tuple((one.ex_date, number) for one, number in zip(found.actions, found.action_revisions, strict=True))
-    return _Prepared(found.indexed(), np.log(found.closes * factors), found.revisions, actions)
+def _prepare(stored: Closes) -> _Prepared:
+    factors = adjustment_factors(stored.sessions, stored.closes, stored.actions)
+    log_adjusted = np.log(stored.closes * factors)
+    ex_dates = tuple(action.ex_date for action in stored.actions)
+    return _Prepared(stored.indexed(), log_adjusted, stored.revisions, ex_dates, stored.action_revisions)
 
 
 def _outcome(forecast: PendingForecast, stored: _Prepared | None, view: CalendarView) -> dict[str, Any] | None:
@@ -139,7 +155,10 @@ def _outcome(forecast: PendingForecast, stored: _Prepared | None, view: Calendar
 
 
 def _void(forecast: PendingForecast, view: CalendarView) -> dict[str, Any] | None:
-    """Return a void outcome; None while the bar may still arrive, and for a forecast that is scored already."""
+    """Return a void outcome, None if there is none.
+
+    There is none while the bar may still arrive, and for a forecast that is scored already.
+    """
     if forecast.score_state == ScoreState.SCORED:
         return None
     if forecast.target_session in view.closed:
@@ -148,7 +167,7 @@ def _void(forecast: PendingForecast, view: CalendarView) -> dict[str, Any] | Non
         reason = f"no bar of {forecast.target_session} (or of {forecast.as_of}) arrived within {VOID_AFTER} sessions"
     else:
         return None
-    nothing = dict.fromkeys(
+    no_figures = dict.fromkeys(
         ("bars_revision", "actions_revision", "actual", "pinball", "error", "inside_50", "inside_80", "inside_95"), None
     )
-    return {"state": ScoreState.VOID, "reason": reason, **nothing}
+    return {"state": ScoreState.VOID, "reason": reason, **no_figures}

@@ -1,7 +1,8 @@
-"""Score batches: the scores of one transaction under a number, each batch naming the hash of the one before it.
+"""Writes and verifies score batches: the scores of one transaction under a number.
 
-The hash covers the batch's header and every score with the forecast that it belongs to, named by edition, symbol, step
-and model version. Scores are thus as tamper-evident as the editions.
+Each batch names the hash of the one before it. The hash covers the batch's header and every score with the
+forecast that it belongs to, named by edition, symbol, step and model version. Scores are thus as tamper-evident as the
+editions.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ _KEY = ("edition", "symbol", "step", "model_version_id")
 
 @dataclass(frozen=True, slots=True)
 class ScoreBatch:
-    """What the scores of one transaction have in common.
+    """Data that the scores of one transaction share.
 
     Attributes:
         calendar: Calendar of the forecasts.
@@ -43,13 +44,13 @@ def publish_scores(
     rows: Sequence[Mapping[str, Any]],
     by_id: Mapping[int, PendingForecast],
 ) -> int:
-    """Write scores as a new batch; returns its number.
+    """Write scores as a new batch and return its number.
 
     Number and previous hash are taken under the lock that every publish takes.
 
     Args:
         connection: An open write transaction.
-        batch: What they have in common.
+        batch: Data that they share.
         rows: Values of the scores table without batch and instants; at least one.
         by_id: The forecast of each row, by its id.
     """
@@ -72,7 +73,7 @@ def publish_scores(
 
 
 def verify_scores(connection: Connection) -> Iterator[str]:
-    """Check the chain of score batches; yields one sentence per fault."""
+    """Check the chain of score batches and yield one sentence per fault."""
     expected, previous = 1, GENESIS
     for batch in connection.execute(select(score_batches).order_by(score_batches.c.number)).mappings().all():
         number = batch["number"]

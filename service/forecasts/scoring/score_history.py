@@ -1,7 +1,7 @@
 """Reads the scored forecasts of the last year as columns, by forecaster.
 
-A year of a group is a hundred thousand rows and more, read with every score run: they are read as driver values and
-sorted in arrays.
+A year of a group is more than a hundred thousand rows, read with every score run. The rows are therefore read as
+driver values and sorted in arrays.
 """
 
 from collections.abc import Mapping, Sequence
@@ -69,7 +69,7 @@ class ScoreHistory:
         )  # fmt: skip
 
     def keys(self) -> IntArray:
-        """`(n,)` one number per (symbol, strategy_step, as_of)."""
+        """Return `(n,)` keys: one number per (symbol, strategy_step, as_of)."""
         return (self.symbol * len(STRATEGY_STEPS) + self.strategy_step) * _DAYS + self.as_of.astype(
             "datetime64[D]"
         ).astype(np.int64)
@@ -80,11 +80,11 @@ _DAYS = 1 << 20
 
 
 def read_score_histories(connection: Connection, symbols: Sequence[str], mode: str) -> dict[str, ScoreHistory]:
-    """Return one row per (symbol, step, as_of) for each forecaster (a network, a baseline, or `served`).
+    """Return one row per (symbol, step, as_of) for each forecaster.
 
-    The newest score of the last revision counts. Every forecaster forecasts in each revision, so a forecast that a
-    later revision lacks (of a version retired since) does not count. Of several versions of a forecaster the served one
-    counts, else the newest.
+    A forecaster is a network, a baseline, or `served`. The newest score of the last revision counts. Every forecaster
+    forecasts in each revision, so a forecast that a later revision lacks (of a version retired since) does not count.
+    Of several versions of a forecaster the served one counts, else the newest.
 
     Args:
         connection: Any connection.
@@ -92,20 +92,21 @@ def read_score_histories(connection: Connection, symbols: Sequence[str], mode: s
         mode: `live`, `replay` or `backfill`.
 
     Returns:
-        Histories sorted by symbol, strategy_step and as_of; none without scores.
+        Forecaster -> history, sorted by symbol, strategy_step and as_of; empty without scores.
     """
     read = _read(connection, symbols, mode)
     if read is None:
         return {}
-    architectures = {row.id: row.forecaster for row in connection.execute(_NETWORKS)}
-    ids = {name: [key for key, each in architectures.items() if each == name] for name in architectures.values()}
-    histories = {name: _one_each(read.take(np.isin(read.version, versions))) for name, versions in ids.items()}
+    ids: dict[str, list[int]] = {}
+    for row in connection.execute(_VERSIONS):
+        ids.setdefault(row.forecaster, []).append(row.id)
+    histories = {name: _deduplicate(read.take(np.isin(read.version, versions))) for name, versions in ids.items()}
     walk = histories.get(RANDOM_WALK)
-    histories[SERVED] = _one_each(read.take(read.served))
+    histories[SERVED] = _deduplicate(read.take(read.served))
     return {name: _with_random_walk(history, walk) for name, history in histories.items() if len(history.symbol)}
 
 
-_NETWORKS = select(model_versions.c.id, model_versions.c.forecaster)
+_VERSIONS = select(model_versions.c.id, model_versions.c.forecaster)
 
 
 def _read(connection: Connection, symbols: Sequence[str], mode: str) -> ScoreHistory | None:
@@ -143,28 +144,31 @@ def _read(connection: Connection, symbols: Sequence[str], mode: str) -> ScoreHis
         return None
     places = {symbol: place for place, symbol in enumerate(symbols)}
     symbol = np.array([places.get(str(name), -1) for name in names], np.int64)
-    strategy_step = np.array([_STRATEGY_STEP[each] for each in zip(strategies, steps, strict=True)], np.int64)  # type: ignore[index]
-    strategy = np.array([_STRATEGY[str(each)] for each in strategies], np.int64)
+    strategy_step = np.array([_STRATEGY_STEP[pair] for pair in zip(strategies, steps, strict=True)], np.int64)  # type: ignore[index]
+    strategy = np.array([_STRATEGY[str(name)] for name in strategies], np.int64)
     edition, version, revision, score_revision = (np.array(column, np.int64) for column in numbers[:4])
     pinball, *inside, error = (floats_array(column) for column in numbers[4:])
     served = np.isin(
-        _item_keys(edition, symbol, strategy, version), _served_keys(connection, places, int(edition.min()))
+        _served_key(edition, symbol, strategy, version), _served_keys(connection, places, int(edition.min()))
     )
     history = ScoreHistory(
         symbol, strategy_step, days_array(as_ofs), days_array(targets), version, served, pinball,
         np.full(len(symbol), np.nan), np.column_stack(inside), error,
     )  # fmt: skip
-    asked = symbol >= 0  # an edition of an exchange may have other groups too
-    return _newest(history.take(asked), strategy[asked], revision[asked], score_revision[asked])
+    requested = symbol >= 0  # an edition of an exchange may have other groups too
+    return _newest(history.take(requested), strategy[requested], revision[requested], score_revision[requested])
 
 
 def _newest(history: ScoreHistory, strategy: IntArray, revision: IntArray, score_revision: IntArray) -> ScoreHistory:
-    """Return the newest score of each forecast in the last revision of each (symbol, strategy, as_of)."""
+    """Return the newest score of each forecast of the last revision.
+
+    The last revision is that of each (symbol, strategy, as_of).
+    """
     day = history.as_of.astype(np.int64)
     if not len(history.symbol):
         return history
-    said = (history.symbol * len(_STRATEGY) + strategy) * _DAYS + day
-    _, position = np.unique(said, return_inverse=True)
+    forecast_keys = (history.symbol * len(_STRATEGY) + strategy) * _DAYS + day
+    _, position = np.unique(forecast_keys, return_inverse=True)
     last = np.zeros(position.max() + 1, np.int64)
     np.maximum.at(last, position, revision)
     rows = np.flatnonzero(revision == last[position])
@@ -173,8 +177,11 @@ def _newest(history: ScoreHistory, strategy: IntArray, revision: IntArray, score
     return history.take(rows[_is_last(keys) | np.append(version[1:] != version[:-1], True)])
 
 
-def _one_each(history: ScoreHistory) -> ScoreHistory:
-    """Of each (symbol, strategy_step, as_of) the served row, else that of the newest version; sorted."""
+def _deduplicate(history: ScoreHistory) -> ScoreHistory:
+    """Return one row of each (symbol, strategy_step, as_of), sorted.
+
+    It is the served one, else that of the newest version.
+    """
     keys = history.keys()
     order = np.lexsort((history.version, history.served, keys))
     return history.take(order[_is_last(keys[order])])
@@ -195,7 +202,7 @@ def _with_random_walk(history: ScoreHistory, walk: ScoreHistory | None) -> Score
     return history
 
 
-def _item_keys(edition: IntArray, symbol: IntArray, strategy: IntArray, version: IntArray) -> IntArray:
+def _served_key(edition: IntArray, symbol: IntArray, strategy: IntArray, version: IntArray) -> IntArray:
     return ((edition * (1 << 16) + symbol) * len(_STRATEGY) + strategy) * (1 << 24) + version
 
 
@@ -203,7 +210,7 @@ def _served_keys(connection: Connection, places: Mapping[str, int], oldest: int)
     columns = (served_forecasts.c.edition, served_forecasts.c.symbol, served_forecasts.c.strategy)
     query = select(*columns, served_forecasts.c.model_version_id).where(served_forecasts.c.edition >= oldest)
     number, names, strategies, version = read_columns(connection, query)
-    known = np.array([places.get(str(name), -1) for name in names], np.int64)
-    strategy = np.array([_STRATEGY[str(each)] for each in strategies], np.int64)
-    keys = _item_keys(np.array(number, np.int64), known, strategy, np.array(version, np.int64))
-    return keys[known >= 0]
+    symbol = np.array([places.get(str(name), -1) for name in names], np.int64)
+    strategy = np.array([_STRATEGY[str(name)] for name in strategies], np.int64)
+    keys = _served_key(np.array(number, np.int64), symbol, strategy, np.array(version, np.int64))
+    return keys[symbol >= 0]

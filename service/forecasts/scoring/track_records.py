@@ -1,6 +1,6 @@
 """Updates track records: error, skill and coverage of the last year of scored forecasts.
 
-Written by the score job in its own transaction. For each symbol and step the newest score of the last on-time
+The score job writes them in its own transaction. For each symbol and step the newest score of the last on-time
 revision of each as_of counts, over the last 252 scored sessions, paired with the random walk's forecast for the
 same symbol, as_of and step.
 """
@@ -32,15 +32,15 @@ def update_track_records(connection: Connection, symbols: Sequence[str], mode: s
         symbols: Symbols that have new scores.
         mode: `live`, `replay` or `backfill`; track records never mix them.
     """
-    touched = set(symbols)
+    updated = set(symbols)
     rows: list[dict[str, Any]] = []
     for group, members in _groups(connection, symbols).items():
         for forecaster, history in read_score_histories(connection, members, mode).items():
             for strategy_step in range(len(STRATEGY_STEPS)):
-                inside = history.take(history.strategy_step == strategy_step)
-                rows += _rows(inside, strategy_step, forecaster, {"scope_kind": "group", "scope": group, "mode": mode})
-                for symbol, own in _by_symbol(inside, members):
-                    if symbol in touched:
+                part = history.take(history.strategy_step == strategy_step)
+                rows += _rows(part, strategy_step, forecaster, {"scope_kind": "group", "scope": group, "mode": mode})
+                for symbol, own in _by_symbol(part, members):
+                    if symbol in updated:
                         scope = {"scope_kind": "symbol", "scope": symbol, "mode": mode}
                         rows += _rows(own, strategy_step, forecaster, scope)
     if rows:
@@ -51,8 +51,8 @@ def update_track_records(connection: Connection, symbols: Sequence[str], mode: s
 
 def _groups(connection: Connection, symbols: Sequence[str]) -> dict[str, list[str]]:
     """Return all members of the groups of symbols, including those off the watchlist."""
-    mine = select(instruments.c.group).where(instruments.c.symbol.in_(symbols))
-    query = select(instruments.c.group, instruments.c.symbol).where(instruments.c.group.in_(mine))
+    own_groups = select(instruments.c.group).where(instruments.c.symbol.in_(symbols))
+    query = select(instruments.c.group, instruments.c.symbol).where(instruments.c.group.in_(own_groups))
     members: dict[str, list[str]] = {}
     for group, symbol in connection.execute(query.order_by(instruments.c.group, instruments.c.symbol)):
         members.setdefault(group, []).append(symbol)
@@ -98,7 +98,10 @@ def _rows(history: ScoreHistory, strategy_step: int, forecaster: str, scope: Map
 
 
 def _significance(paired: ScoreHistory, step: int) -> float | None:
-    """Return the two-sided Diebold-Mariano p; None if all forecasts are equal (the random walk itself served)."""
+    """Return the two-sided Diebold-Mariano p.
+
+    It is None if all forecasts are equal, because the random walk itself served.
+    """
     if bool(np.array_equal(paired.pinball, paired.walk)):
         return None
     return diebold_mariano(paired.as_of, paired.pinball, paired.walk, step).p

@@ -1,7 +1,7 @@
 """Decides which version serves after a training.
 
-The gate tests the model config (see `models.gate`): a network whose config is not accepted is a challenger, and the
-random walk serves. A refit of an accepted config takes over unless it is clearly worse than the version before it.
+The gate tests the model config (see `models.gate`). If it is not accepted, the network is a challenger and the random
+walk serves. A refit of an accepted config takes over unless it is clearly worse than the version before it.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from models.gate import evaluate_refit
-from service.training.registry.approvals import Approval, ConfigKey, key_of, read_approval
+from service.training.registry.approvals import Approval, ConfigKey, approval_key, read_approval
 from service.training.registry.versions import Decision, ModelVersion, Recorded, champion, decide, version_ids
 from service.vocabulary import ModelStatus
 
@@ -43,49 +43,55 @@ class NewVersions:
 
     @property
     def key(self) -> ConfigKey:
-        """The approval that decides."""
+        """Return the key of the approval that decides."""
         return ConfigKey(self.group, self.strategy, self.config_hash, self.forecaster)
 
 
 def promote(connection: Connection, new: NewVersions, recorded: Recorded) -> str:
-    """Decide on the versions of one training in the caller's transaction; returns a sentence for the report."""
+    """Decide on the versions of one training and return the decision as a sentence.
+
+    The decisions are part of the caller's transaction.
+    """
     incumbent = champion(connection, new.group, new.strategy)
     serving = incumbent if incumbent is not None and incumbent.is_network else None
     if new.network is None:
-        lost = None if serving is None else read_approval(connection, key_of(serving))
-        none = "no network serves this group yet"
-        if serving is not None and lost is not None and lost.figures and not lost.accepted:
-            none = f"version {serving.id} was withdrawn: {lost.reason}"
+        approval = None if serving is None else read_approval(connection, approval_key(serving))
+        without_network = "no network serves this group yet"
+        if serving is not None and approval is not None and approval.figures and not approval.accepted:
+            without_network = f"version {serving.id} was withdrawn: {approval.reason}"
             decide(
-                connection, serving.id, Decision(ModelStatus.CHALLENGER, f"not promoted: {lost.reason}", {}), recorded
+                connection,
+                serving.id,
+                Decision(ModelStatus.CHALLENGER, f"not promoted: {approval.reason}", {}),
+                recorded,
             )
             serving = None
         _retire_others(connection, new, recorded, keep=None if serving is None else serving.id)
         status = ModelStatus.CHAMPION if serving is None else ModelStatus.CHALLENGER
-        reason = none if serving is None else "a network serves"
+        reason = without_network if serving is None else "a network serves"
         decide(connection, new.random_walk, Decision(status, reason, {}), recorded)
         return f"the random walk serves: {reason}" if serving is None else reason
     approval = read_approval(connection, new.key)
     figures = {**_figures(new.metrics), **approval.figures}
-    if serving is not None and not read_approval(connection, key_of(serving)).accepted:
+    if serving is not None and not read_approval(connection, approval_key(serving)).accepted:
         serving = None
     if new.substitute is not None:
-        comparison = f"it serves symbols that the {new.forecaster} has not seen, once its own config is accepted"
-        decide(connection, new.substitute, Decision(ModelStatus.CHALLENGER, comparison, {}), recorded)
-    takes_over, sentence = _verdict(new, approval, serving)
+        role = f"it serves symbols that the {new.forecaster} has not seen, once its own config is accepted"
+        decide(connection, new.substitute, Decision(ModelStatus.CHALLENGER, role, {}), recorded)
+    takes_over, reason = _takes_over(new, approval, serving)
     _retire_others(connection, new, recorded, keep=None if takes_over or serving is None else serving.id)
     if takes_over:
         decide(connection, new.random_walk, Decision(ModelStatus.CHALLENGER, "a network serves", {}), recorded)
-        decide(connection, new.network, Decision(ModelStatus.CHAMPION, sentence, figures), recorded)
+        decide(connection, new.network, Decision(ModelStatus.CHAMPION, reason, figures), recorded)
     else:
-        decide(connection, new.network, Decision(ModelStatus.CHALLENGER, sentence, figures), recorded)
+        decide(connection, new.network, Decision(ModelStatus.CHALLENGER, reason, figures), recorded)
         walk = Decision(ModelStatus.CHALLENGER, f"version {serving.id} keeps serving", {}) if serving else None
-        walk = walk or Decision(ModelStatus.CHAMPION, f"the random walk serves: the {new.forecaster} is {sentence}", {})
+        walk = walk or Decision(ModelStatus.CHAMPION, f"the random walk serves: the {new.forecaster} is {reason}", {})
         decide(connection, new.random_walk, walk, recorded)
-    return f"{new.forecaster} {sentence}"
+    return f"{new.forecaster} {reason}"
 
 
-def _verdict(new: NewVersions, approval: Approval, serving: ModelVersion | None) -> tuple[bool, str]:
+def _takes_over(new: NewVersions, approval: Approval, serving: ModelVersion | None) -> tuple[bool, str]:
     """Return whether the new network takes over, and why."""
     if not approval.accepted:
         return False, f"not promoted: {approval.reason}"
@@ -110,7 +116,10 @@ def _figures(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _retire_others(connection: Connection, new: NewVersions, recorded: Recorded, keep: int | None) -> None:
-    """Retire the old versions first: there is one champion per (group, strategy) at any instant."""
+    """Retire the old versions, before the new ones are decided on.
+
+    There is one champion per (group, strategy) at any instant.
+    """
     kinds = [(False, new.random_walk)] + ([] if new.network is None else [(True, new.network)])
     for network, newest in kinds:
         for old in version_ids(connection, new.group, new.strategy, network=network):

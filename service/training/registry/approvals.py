@@ -1,4 +1,7 @@
-"""Approvals of model configs in a group: accepted or not, attempts, and whether a new attempt is allowed."""
+"""Reads and records the approvals of model configs in a group.
+
+An approval holds whether the config is accepted, its attempts, and whether a new attempt is allowed.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,9 +14,7 @@ from models.gate import ATTEMPT_INTERVAL, Evidence, GateResult
 from service.db.change_counters import raise_changes
 from service.db.tables import bars, config_approvals, instruments
 from service.training.registry.versions import ModelVersion, Recorded
-
-ATTEMPT, LIVE, WITHDRAWN = "attempt", "live", "withdrawn"
-"""Kinds of decision: on evidence, on live scores, by a person."""
+from service.vocabulary import ApprovalKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class ConfigKey:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """Approval of a config so far.
+    """Current approval of a config.
 
     Attributes:
         accepted: Whether it may serve.
@@ -45,8 +46,8 @@ class Approval:
     figures: Mapping[str, Any]
 
 
-def key_of(version: ModelVersion) -> ConfigKey:
-    """Return the approval on which a version depends."""
+def approval_key(version: ModelVersion) -> ConfigKey:
+    """Return the key of the approval that a version depends on."""
     return ConfigKey(version.group, version.strategy, version.config_hash, version.forecaster)
 
 
@@ -56,19 +57,19 @@ def read_approval(connection: Connection, key: ConfigKey) -> Approval:
     An attempt is allowed while it is not accepted: the first one, and later ones when its group has
     `gate.ATTEMPT_INTERVAL` sessions after those of its last evidence.
     """
-    mine = (config_approvals.c.group == key.group, config_approvals.c.strategy == key.strategy)
+    own = (config_approvals.c.group == key.group, config_approvals.c.strategy == key.strategy)
     attempts = connection.execute(
         select(func.count())
         .select_from(config_approvals)
-        .where(*mine, config_approvals.c.kind == ATTEMPT, config_approvals.c.p.is_not(None))
+        .where(*own, config_approvals.c.kind == ApprovalKind.ATTEMPT, config_approvals.c.p.is_not(None))
     ).scalar_one()
-    query = select(config_approvals).where(*mine, config_approvals.c.config_hash == key.config_hash)
+    query = select(config_approvals).where(*own, config_approvals.c.config_hash == key.config_hash)
     rows = connection.execute(query.order_by(config_approvals.c.id.desc())).all()
     if not rows:
         return Approval(False, "the model config has not been tested yet", attempts, True, {})
     newest = rows[0]
-    asked = [row.last_session for row in rows if row.last_session is not None]
-    since = _sessions_after(connection, key.group, max(asked)) if asked else ATTEMPT_INTERVAL
+    tested_until = [row.last_session for row in rows if row.last_session is not None]
+    since = _sessions_after(connection, key.group, max(tested_until)) if tested_until else ATTEMPT_INTERVAL
     reason = newest.reason
     if not newest.accepted and since < ATTEMPT_INTERVAL:
         reason = f"{reason}; next attempt in {ATTEMPT_INTERVAL - since} sessions"
@@ -78,28 +79,30 @@ def read_approval(connection: Connection, key: ConfigKey) -> Approval:
 
 
 def record_attempt(
-    connection: Connection, key: ConfigKey, evidence: Evidence, judgement: GateResult, recorded: Recorded
+    connection: Connection, key: ConfigKey, evidence: Evidence, result: GateResult, recorded: Recorded
 ) -> None:
     """Record an attempt and its result."""
     attempts = read_approval(connection, key).attempts + 1
     last = evidence.days[-1].astype("datetime64[D]").item() if len(evidence) else _newest_session(connection, key)
     values = {
-        "kind": ATTEMPT,
+        "kind": ApprovalKind.ATTEMPT,
         "attempt": attempts,
-        "accepted": judgement.accepted,
+        "accepted": result.accepted,
         "last_session": last,
-        "sessions": judgement.sessions,
-        "pinball": judgement.pinball if judgement.sessions else None,
-        "random_walk_pinball": judgement.random_walk_pinball if judgement.sessions else None,
-        "p": judgement.p,
-        "level": judgement.level,
-        "reason": judgement.reason,
+        "sessions": result.sessions,
+        "pinball": result.pinball if result.sessions else None,
+        "random_walk_pinball": result.random_walk_pinball if result.sessions else None,
+        "p": result.p,
+        "level": result.level,
+        "reason": result.reason,
         "evidence": evidence.to_dict(),
     }
     _insert(connection, key, values, recorded)
 
 
-def record_loss(connection: Connection, key: ConfigKey, kind: str, reason: str, recorded: Recorded) -> None:
+def record_withdrawal(
+    connection: Connection, key: ConfigKey, kind: ApprovalKind, reason: str, recorded: Recorded
+) -> None:
     """Withdraw the approval of a config.
 
     Args:
@@ -107,7 +110,7 @@ def record_loss(connection: Connection, key: ConfigKey, kind: str, reason: str, 
         key: The config.
         kind: `LIVE` because of its live scores, `WITHDRAWN` by a person.
         reason: One sentence.
-        recorded: When and by which run.
+        recorded: Instants and run of the decision.
     """
     attempts = read_approval(connection, key).attempts
     # The evidence of the next attempt must be newer than this.
@@ -158,5 +161,5 @@ def _sessions_after(connection: Connection, group: str, session: date) -> int:
 
 
 def _bars_of(group: str) -> Any:
-    mine = (instruments.c.symbol == bars.c.symbol) & (instruments.c.group == group) & instruments.c.active
-    return bars.join(instruments, mine)
+    own = (instruments.c.symbol == bars.c.symbol) & (instruments.c.group == group) & instruments.c.active
+    return bars.join(instruments, own)

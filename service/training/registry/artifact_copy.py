@@ -17,9 +17,10 @@ _UNFINISHED = ".writing-*"
 
 
 def copy_models(connection: Connection, source: Path, target: Path) -> int:
-    """Copy a folder of artifacts, compare every file by SHA-256, and each model version with its row.
+    """Copy a folder of artifacts and return the number of files copied.
 
-    A version whose artifact is missing in the source is skipped.
+    Every file is compared by SHA-256, and each model version with its row. A version whose artifact is missing in the
+    source is skipped.
 
     Args:
         connection: Any connection to the database that the artifacts belong to.
@@ -27,10 +28,10 @@ def copy_models(connection: Connection, source: Path, target: Path) -> int:
         target: Target folder; files of the same name are replaced.
 
     Returns:
-        How many files were copied.
+        Number of files copied.
 
     Raises:
-        DatabaseError: the disk refused, a file differs, or an artifact was altered since it was trained.
+        DatabaseError: a file cannot be written or differs, or an artifact was altered since it was trained.
     """
     if not source.is_dir():
         return 0

@@ -1,4 +1,4 @@
-"""Promotion of a version by a person, and rollback."""
+"""Promotes a version manually, and rolls back to the one before."""
 
 from dataclasses import dataclass
 
@@ -7,24 +7,24 @@ from sqlalchemy import Connection, insert, select
 from service.db.change_counters import lock_changes
 from service.db.tables import audit, model_decisions
 from service.errors import NotFound
-from service.training.registry.approvals import WITHDRAWN, key_of, record_loss
+from service.training.registry.approvals import approval_key, record_withdrawal
 from service.training.registry.versions import Decision, ModelVersion, Recorded, champion, decide, read_version
-from service.vocabulary import ModelStatus
+from service.vocabulary import ApprovalKind, ModelStatus
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The version that serves now, and the one before (the same if nothing changed)."""
+    """The version that serves now, and the one before; the same if nothing changed."""
 
     now: ModelVersion
     before: ModelVersion | None
 
 
-def promote_by_hand(connection: Connection, version_id: int, reason: str, recorded: Recorded) -> Change:
-    """Let a version serve its group and strategy, whatever the gate decided.
+def promote_manually(connection: Connection, version_id: int, reason: str, recorded: Recorded) -> Change:
+    """Promote a version to champion, whatever the gate decided.
 
-    If a random walk replaces a network, the network's config loses its approval: else the next refit would serve again.
-    A new attempt is allowed once the group has enough new sessions.
+    If a random walk replaces a network, the network's config loses its approval: otherwise the next refit
+    would serve. A new attempt is allowed once the group has enough new sessions.
 
     Args:
         connection: An open write transaction.
@@ -35,7 +35,7 @@ def promote_by_hand(connection: Connection, version_id: int, reason: str, record
     Raises:
         NotFound: The version does not exist.
     """
-    lock_changes(connection)  # no training decides between this read and the write
+    lock_changes(connection)  # no training can decide between this read and the write
     version = read_version(connection, version_id)
     if version is None:
         raise NotFound(f"there is no model version {version_id}; see `tplus models list`")
@@ -43,24 +43,26 @@ def promote_by_hand(connection: Connection, version_id: int, reason: str, record
     if before is not None and before.id == version.id:
         return Change(version, before)
     if before is not None:
-        stepped = Decision(ModelStatus.CHALLENGER, f"version {version.id} was promoted manually instead: {reason}", {})
-        decide(connection, before.id, stepped, recorded)
+        replaced = Decision(ModelStatus.CHALLENGER, f"version {version.id} was promoted manually instead: {reason}", {})
+        decide(connection, before.id, replaced, recorded)
         if before.is_network and not version.is_network:
-            record_loss(connection, key_of(before), WITHDRAWN, f"withdrawn manually: {reason}", recorded)
+            record_withdrawal(
+                connection, approval_key(before), ApprovalKind.WITHDRAWN, f"withdrawn manually: {reason}", recorded
+            )
     decide(connection, version.id, Decision(ModelStatus.CHAMPION, f"promoted manually: {reason}", {}), recorded)
     _audit(connection, version, before, reason, recorded)
     return Change(version, before)
 
 
 def roll_back(connection: Connection, group: str, strategy: str, reason: str, recorded: Recorded) -> Change:
-    """Let the version before the present one serve again.
+    """Promote the previous champion of a group and strategy.
 
     Raises:
         NotFound: The group and strategy have no champion, or never had another.
     """
-    lock_changes(connection)  # no training decides between this read and the write
-    present = champion(connection, group, strategy)
-    if present is None:
+    lock_changes(connection)  # no training can decide between this read and the write
+    current = champion(connection, group, strategy)
+    if current is None:
         raise NotFound(
             f"nothing serves {group} {strategy} yet, so there is nothing to roll back; see `tplus models list`"
         )
@@ -68,10 +70,10 @@ def roll_back(connection: Connection, group: str, strategy: str, reason: str, re
     for version_id in connection.execute(query.order_by(model_decisions.c.id.desc())).scalars():
         version = read_version(connection, version_id)
         same = version is not None and (version.group, version.strategy) == (group, strategy)
-        if same and version_id != present.id:
-            return promote_by_hand(connection, version_id, reason, recorded)
+        if same and version_id != current.id:
+            return promote_manually(connection, version_id, reason, recorded)
     raise NotFound(
-        f"version {present.id} is the only one that ever served {group} {strategy}; "
+        f"version {current.id} is the only one that ever served {group} {strategy}; "
         "name another with `tplus models promote`"
     )
 

@@ -1,4 +1,4 @@
-"""Returns the model versions of a past instant that had not seen later data."""
+"""Returns the model versions of a past instant whose data end before it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -13,8 +13,8 @@ from service.vocabulary import RANDOM_WALK, ModelStatus
 
 
 @dataclass(frozen=True, slots=True)
-class _Decided:
-    """One decision, with the data span of its version."""
+class _PastDecision:
+    """A decision on a version, with the end of the version's data."""
 
     version: int
     status: str
@@ -35,12 +35,13 @@ class _Decided:
         return self.data_until >= instant
 
 
-def versions_then(connection: Connection, group: str, instant: datetime) -> tuple[ModelVersion, ...]:
-    """Return per strategy the champion, the newest network challenger and the newest random walk of a past instant.
+def versions_at(connection: Connection, group: str, instant: datetime) -> tuple[ModelVersion, ...]:
+    """Return the versions that served or competed at a past instant.
 
-    The last decision on each version at or before the instant counts. Versions whose training, validation or test data
-    reach up to the instant are left out. Decisions of a training at that very instant, which happens under replay, do
-    not count: the earlier version serves.
+    These are per strategy the champion, the newest network challenger and the newest random walk. The last decision on
+    each version at or before the instant counts. Versions whose training, validation or test data reach up to the
+    instant are left out. Decisions of a training at that very instant, which happens under replay, do not count: the
+    earlier version serves.
 
     Args:
         connection: Any connection.
@@ -50,21 +51,22 @@ def versions_then(connection: Connection, group: str, instant: datetime) -> tupl
     Returns:
         Versions with the status and reason they had then, by strategy and id; none if no version qualifies.
     """
-    decided = _decided(connection, group, instant)
-    early = {one.strategy for one in decided if one.decided_at == instant and one.has_seen(instant)}
+    decisions = _decisions(connection, group, instant)
+    # Strategies that were trained at the instant itself.
+    trained_then = {d.strategy for d in decisions if d.decided_at == instant and d.has_seen(instant)}
     found: list[ModelVersion] = []
     for strategy in Strategy:
-        own = [one for one in decided if one.strategy == strategy.value]
-        counted = [one for one in own if one.decided_at < instant or strategy.value not in early]
-        approval = {one.version: one for one in counted if not one.has_seen(instant)}
-        for chosen in _chosen(approval.values()):
+        own = [decision for decision in decisions if decision.strategy == strategy.value]
+        counted = [decision for decision in own if decision.decided_at < instant or strategy.value not in trained_then]
+        last = {decision.version: decision for decision in counted if not decision.has_seen(instant)}
+        for chosen in _choose(last.values()):
             version = read_version(connection, chosen.version)
             assert version is not None  # a decision refers to it
-            found.append(replace(version, status=chosen.status, reason=chosen.reason))
+            found.append(replace(version, status=ModelStatus(chosen.status), reason=chosen.reason))
     return tuple(found)
 
 
-def _decided(connection: Connection, group: str, until: datetime) -> list[_Decided]:
+def _decisions(connection: Connection, group: str, until: datetime) -> list[_PastDecision]:
     """Return the decisions on a group's versions up to an instant (inclusive), in order."""
     query = (
         select(
@@ -80,17 +82,17 @@ def _decided(connection: Connection, group: str, until: datetime) -> list[_Decid
         .where(model_versions.c.group == group, model_decisions.c.decided_at <= until)
         .order_by(model_decisions.c.decided_at, model_decisions.c.id)
     )
-    return [_Decided(*row) for row in connection.execute(query)]
+    return [_PastDecision(*row) for row in connection.execute(query)]
 
 
-def _chosen(approval: Iterable[_Decided]) -> list[_Decided]:
-    """Return the champion, the newest network challenger and the newest random walk of last decisions, by id."""
+def _choose(last_decisions: Iterable[_PastDecision]) -> list[_PastDecision]:
+    """Return the champion, the newest network challenger and the newest random walk, by id."""
     active = sorted(
-        (one for one in approval if one.status in (ModelStatus.CHAMPION, ModelStatus.CHALLENGER)),
-        key=lambda one: one.version,
+        (decision for decision in last_decisions if decision.status in (ModelStatus.CHAMPION, ModelStatus.CHALLENGER)),
+        key=lambda decision: decision.version,
     )
-    champions = [one for one in active if one.status == ModelStatus.CHAMPION]
-    challengers = [one for one in active if one.status == ModelStatus.CHALLENGER and one.is_network]
-    walks = [one for one in active if not one.is_network]
-    kept = {one.version: one for kind in (champions, challengers, walks) for one in kind[-1:]}
+    champions = [decision for decision in active if decision.status == ModelStatus.CHAMPION]
+    challengers = [decision for decision in active if decision.status == ModelStatus.CHALLENGER and decision.is_network]
+    walks = [decision for decision in active if not decision.is_network]
+    kept = {newest.version: newest for kind in (champions, challengers, walks) for newest in kind[-1:]}
     return [kept[version] for version in sorted(kept)]

@@ -1,4 +1,4 @@
-"""Model versions and the decisions about them."""
+"""Reads and writes model versions and the decisions about them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class ModelVersion:
     strategy: str
     forecaster: str
     config_hash: str
-    status: str
+    status: ModelStatus
     reason: str
     artifact: str
     sha256: str
@@ -44,7 +44,7 @@ class ModelVersion:
         return self.forecaster != RANDOM_WALK
 
     def folder(self, store: Path) -> Path:
-        """Its artifact's folder below the store."""
+        """Return its artifact's folder below the store."""
         return store / self.artifact
 
 
@@ -52,14 +52,20 @@ class ModelVersion:
 class Decision:
     """New status of a version, and why."""
 
-    status: str
+    status: ModelStatus
     reason: str
     figures: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """Instants and run of a record."""
+    """When and by which run a row is written.
+
+    Attributes:
+        market_at: Market time.
+        machine_at: Machine time.
+        run_id: The run; None without one.
+    """
 
     market_at: datetime
     machine_at: datetime
@@ -67,7 +73,7 @@ class Recorded:
 
     @staticmethod
     def by(run: Run, market_at: datetime, machine_at: datetime) -> "Recorded":
-        """Return the record of a run."""
+        """Return the instants with a run's id."""
         return Recorded(market_at, machine_at, run.id)
 
 
@@ -87,9 +93,9 @@ def add_version(
     config = trained.config
     ranges = {"train": trained.train_dates, "validation": trained.validation_dates, "test": trained.test_dates}
     dates = {
-        f"{span}_{end}": None if found is None else found[place]
+        f"{span}_{end}": None if found is None else found[index]
         for span, found in ranges.items()
-        for place, end in enumerate(("first", "last"))
+        for index, end in enumerate(("first", "last"))
     }
     values = {
         "group": group,
@@ -127,7 +133,7 @@ def _metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Return the test figures under the names of the API, and all others unchanged."""
     if "pinball" not in metrics:
         return dict(metrics)
-    coverage = {f"test_coverage_{level}": float(np.mean(each)) for level, each in metrics["coverage"].items()}
+    coverage = {f"test_coverage_{level}": float(np.mean(steps)) for level, steps in metrics["coverage"].items()}
     return {
         "test_n": metrics["n"],
         "test_pinball": metrics["pinball"],
@@ -162,16 +168,16 @@ def decide(connection: Connection, version_id: int, decision: Decision, recorded
 def add_random_walk(
     connection: Connection, group: str, trained: TrainedArtifact, trained_at: datetime, recorded: Recorded
 ) -> int:
-    """Insert a fitted random walk and let it serve unless a network does; returns its id.
+    """Insert a fitted random walk and return its id.
 
-    The older random walks of its group and strategy are retired. Networks keep their status: only a training or a
-    person changes it.
+    It becomes champion unless a network is. The older random walks of its group and strategy are retired. Networks keep
+    their status: only a training or a person changes it.
     """
     strategy = trained.config.strategy.value
     older = version_ids(connection, group, strategy, network=False)
     version_id = add_version(connection, group, trained, trained_at, recorded)
-    for each in older:
-        decide(connection, each, Decision(ModelStatus.RETIRED, f"replaced by version {version_id}", {}), recorded)
+    for older_id in older:
+        decide(connection, older_id, Decision(ModelStatus.RETIRED, f"replaced by version {version_id}", {}), recorded)
     if champion(connection, group, strategy) is None:
         decision = Decision(ModelStatus.CHAMPION, "no network serves this group yet", {})
     else:
@@ -181,7 +187,10 @@ def add_random_walk(
 
 
 def serving_versions(connection: Connection, group: str) -> tuple[ModelVersion, ...]:
-    """Return per strategy the champion, the newest challenger of each network and the newest random walk."""
+    """Return the versions that forecast for a group now.
+
+    These are per strategy the champion, the newest challenger of each network and the newest random walk.
+    """
     ranked = (
         select(
             model_versions.c.id,
@@ -210,7 +219,7 @@ def serving_versions(connection: Connection, group: str) -> tuple[ModelVersion, 
 
 
 def champion(connection: Connection, group: str, strategy: str) -> ModelVersion | None:
-    """Return the version that serves a (group, strategy) now."""
+    """Return the champion of a group and strategy, None if there is none."""
     found = [
         v for v in serving_versions(connection, group) if v.strategy == strategy and v.status == ModelStatus.CHAMPION
     ]
@@ -218,7 +227,7 @@ def champion(connection: Connection, group: str, strategy: str) -> ModelVersion 
 
 
 def read_version(connection: Connection, version_id: int) -> ModelVersion | None:
-    """Return a version by its id."""
+    """Return a version by its id, None if there is none."""
     row = connection.execute(select(model_versions).where(model_versions.c.id == version_id)).one_or_none()
     return None if row is None else _version(row)
 
@@ -230,7 +239,7 @@ def has_network(connection: Connection, group: str) -> bool:
 
 
 def version_ids(connection: Connection, group: str, strategy: str, *, network: bool) -> list[int]:
-    """Return champions and challengers of a kind, oldest first."""
+    """Return the ids of the champions and challengers of a kind, oldest first."""
     kind = model_versions.c.forecaster != RANDOM_WALK if network else model_versions.c.forecaster == RANDOM_WALK
     query = (
         select(model_versions.c.id)
@@ -252,7 +261,7 @@ def _version(row: Any) -> ModelVersion:
         row.strategy,
         row.forecaster,
         row.config_hash,
-        row.status,
+        ModelStatus(row.status),
         row.reason,
         row.artifact,
         row.sha256,

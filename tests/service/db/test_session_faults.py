@@ -19,7 +19,7 @@ from service.db.session import FAULTS, Database, driver_message
 from service.db.tables import audit, runs, schedulers
 from service.errors import DatabaseError
 from service.runs import JOBS, Claimant, PlannedRun, claim, guard, plan
-from service.scheduler.leader import take_lead
+from service.scheduler.leader import acquire_lead
 from service.settings import Settings
 from tests.support.api.client import TestClient
 from tests.support.paths import ROOT
@@ -162,7 +162,7 @@ def test_a_closed_connection_does_not_count_as_an_empty_database(database: Datab
 
 def take(database: Database, me: str, now: datetime) -> bool:
     with database.transaction() as connection:
-        return take_lead(connection, me, me, now, LEASE)
+        return acquire_lead(connection, me, me, now, LEASE)
 
 
 def claimed(database: Database, me: str, now: datetime) -> bool:

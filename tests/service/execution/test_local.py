@@ -1,4 +1,4 @@
-"""Tasks in real processes: answers, failures, limits, deaths, and what is left of them."""
+"""Tasks in real processes: results, failures, limits, deaths, and cleanup."""
 
 import os
 import signal
@@ -19,26 +19,26 @@ from tests.support.command import wait_for
 
 @pytest.fixture(scope="module")
 def warm() -> Iterator[WarmWorker]:
-    """One worker for the tests that leave it well."""
+    """Yield one worker for the tests that leave it alive."""
     worker = WarmWorker()
     yield worker
     worker.close()
 
 
-def test_a_task_is_done_elsewhere_and_the_process_stays(warm: WarmWorker) -> None:
+def test_a_task_runs_in_another_process_that_stays(warm: WarmWorker) -> None:
     first = warm.run(tasks.whereabouts, None)
     assert first != os.getpid()
     assert warm.run(tasks.whereabouts, None) == first == warm.pid
 
 
-def test_progress_comes_in_order_before_the_answer(warm: WarmWorker) -> None:
-    told: list[Any] = []
-    assert warm.run(tasks.count_to, 3, told.append) == 3
-    assert told == [1, 2, 3]
-    assert warm.run(tasks.count_to, 2) == 2  # nobody listens
+def test_progress_is_reported_in_order_before_the_result(warm: WarmWorker) -> None:
+    reported: list[Any] = []
+    assert warm.run(tasks.count_to, 3, reported.append) == 3
+    assert reported == [1, 2, 3]
+    assert warm.run(tasks.count_to, 2) == 2  # without a receiver
 
 
-def test_a_failed_task_is_told_by_name_and_the_worker_survives(warm: WarmWorker) -> None:
+def test_a_failed_task_is_raised_with_its_kind_and_the_worker_survives(warm: WarmWorker) -> None:
     before = warm.run(tasks.whereabouts, None)
     with pytest.raises(TaskFailed, match="six is not a number") as caught:
         warm.run(tasks.fail, "six is not a number")
@@ -46,7 +46,7 @@ def test_a_failed_task_is_told_by_name_and_the_worker_survives(warm: WarmWorker)
     assert warm.run(tasks.whereabouts, None) == before
 
 
-def test_a_killed_worker_is_said_and_replaced() -> None:
+def test_a_killed_worker_is_an_error_and_is_replaced() -> None:
     worker = WarmWorker()
     try:
         before = worker.run(tasks.whereabouts, None)
@@ -54,7 +54,7 @@ def test_a_killed_worker_is_said_and_replaced() -> None:
             worker.run(tasks.die, None)
         assert worker.run(tasks.whereabouts, None) != before
         assert worker.pid is not None
-        os.kill(worker.pid, signal.SIGKILL)  # between two tasks: the next one does not even notice
+        os.kill(worker.pid, signal.SIGKILL)  # between two tasks: the next one is not affected
         killed = psutil.Process(worker.pid)
         wait_for(lambda: killed.status() == psutil.STATUS_ZOMBIE, 5)
         assert worker.run(tasks.count_to, 1) == 1
@@ -62,7 +62,7 @@ def test_a_killed_worker_is_said_and_replaced() -> None:
         worker.close()
 
 
-def test_a_task_over_its_limit_is_ended_with_its_process() -> None:
+def test_a_task_over_its_limit_is_stopped_with_its_process() -> None:
     worker = WarmWorker(limit_seconds=0.4)
     with pytest.raises(WorkerTimeout, match="its limit of 0 s"):
         worker.run(tasks.sleep, 30.0)
@@ -71,7 +71,7 @@ def test_a_task_over_its_limit_is_ended_with_its_process() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_to_the_whole_group_does_not_end_a_worker(warm: WarmWorker, number: int) -> None:
+def test_a_signal_to_the_process_group_does_not_end_a_worker(warm: WarmWorker, number: int) -> None:
     pid = warm.run(tasks.whereabouts, None)
     os.kill(pid, number)
     assert warm.run(tasks.whereabouts, None) == pid
@@ -85,14 +85,14 @@ def test_closing_ends_the_process() -> None:
     assert psutil.wait_procs([process], timeout=5)[1] == []
 
 
-def test_a_child_is_new_for_each_task_and_gone_after_it() -> None:
+def test_each_task_has_a_new_child_that_ends_after_it() -> None:
     child = FreshChild(30)
     pids = [child.run(tasks.whereabouts, None) for _ in range(2)]
     assert len(set(pids)) == 2
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
-def test_a_child_that_fails_or_overruns_leaves_nothing() -> None:
+def test_a_child_that_fails_or_exceeds_its_limit_leaves_no_process() -> None:
     before = set(psutil.Process().children())
     with pytest.raises(TaskFailed, match="no"):
         FreshChild(30).run(tasks.fail, "no")
@@ -105,10 +105,10 @@ def cmdline(process: psutil.Process) -> str:
     try:
         return " ".join(process.cmdline())
     except psutil.Error:
-        return "resource_tracker"  # gone already
+        return "resource_tracker"  # it has ended
 
 
-def test_closing_ends_a_running_child_soon() -> None:
+def test_closing_ends_a_running_child() -> None:
     child = FreshChild(60)
     threading.Timer(1.0, child.close).start()
     began = time.monotonic()
@@ -117,7 +117,7 @@ def test_closing_ends_a_running_child_soon() -> None:
     assert time.monotonic() - began < 10
 
 
-def test_what_a_worker_writes_to_standard_error_goes_to_its_log(tmp_path: Path) -> None:
+def test_the_standard_error_of_a_worker_is_written_to_its_log(tmp_path: Path) -> None:
     log = tmp_path / "worker.log"
-    FreshChild(30, log).run(tasks.mutter, "a library's own chatter")
-    assert log.read_text() == "a library's own chatter"
+    FreshChild(30, log).run(tasks.mutter, "a message of a library")
+    assert log.read_text() == "a message of a library"

@@ -1,4 +1,4 @@
-"""The desk of this folder's tests."""
+"""Fixture `desk` of this folder's tests."""
 
 from pathlib import Path
 
@@ -10,5 +10,5 @@ from tests.support.forecast_factory import Desk, open_desk
 
 @pytest.fixture
 def desk(database: Database, tmp_path: Path) -> Desk:
-    """An empty database with a context over it."""
+    """Return an empty database with a service context."""
     return open_desk(database, tmp_path)

@@ -1,4 +1,4 @@
-"""Who could be forecast, and who was already."""
+"""Candidates: the symbols that may be forecast, and those already published."""
 
 from dataclasses import replace
 from datetime import date
@@ -19,12 +19,12 @@ def candidates(desk: Desk, calendar: str = "XNYS", as_of: date = AS_OF) -> tuple
         return read_candidates(connection, calendar, as_of)
 
 
-def say(desk: Desk, *said: Said) -> None:
+def publish_forecasts(desk: Desk, *given: Said) -> None:
     with desk.database.transaction() as connection:
-        publish(connection, draft_of(*said), NOON, NOON)
+        publish(connection, draft_of(*given), NOON, NOON)
 
 
-def test_watched_symbols_of_the_calendar_in_order(desk: Desk) -> None:
+def test_candidates_are_the_active_symbols_of_the_calendar_in_order(desk: Desk) -> None:
     desk.add(History("BBB", AS_OF, [10.0, 11.0], group="crypto"))
     desk.add(History("AAA", AS_OF, [20.0, None]))
     desk.add(History("OFF", AS_OF, [1.0], active=False))
@@ -36,36 +36,36 @@ def test_watched_symbols_of_the_calendar_in_order(desk: Desk) -> None:
         Candidate("AAA", "equity", "ok", None, 1, None, 0, None),
         Candidate("BBB", "crypto", "ok", None, 1, 11.0, 0, None),
     )
-    assert [one.symbol for one in candidates(desk, "XTKS")] == ["7203.T"]
+    assert [candidate.symbol for candidate in candidates(desk, "XTKS")] == ["7203.T"]
 
 
 def test_nothing_is_published_before_the_first_edition(desk: Desk) -> None:
     desk.add(History("AAA", AS_OF, [10.0]))
-    assert [one.is_published for one in candidates(desk)] == [False]
+    assert [candidate.is_published for candidate in candidates(desk)] == [False]
 
 
-def test_the_newest_revision_counts_with_the_close_it_was_made_of(desk: Desk) -> None:
+def test_the_newest_revision_counts_with_the_close_it_used(desk: Desk) -> None:
     desk.add(History("AAA", AS_OF, [10.0]))
     desk.add(History("BBB", AS_OF, [30.0]))
     desk.add_walk(Strategy.MULTI_STEP)
     first = Said("AAA", AS_OF, (T,), 1, last_close=10.5)
-    say(desk, first)
+    publish_forecasts(desk, first)
     assert candidates(desk)[0] == Candidate("AAA", "equity", "ok", None, 1, 10.0, 1, 10.5)
-    assert [one.is_published for one in candidates(desk)] == [False, False]
-    say(desk, replace(first, revision=2, last_close=10.0))
+    assert [candidate.is_published for candidate in candidates(desk)] == [False, False]
+    publish_forecasts(desk, replace(first, revision=2, last_close=10.0))
     assert candidates(desk)[0] == Candidate("AAA", "equity", "ok", None, 1, 10.0, 2, 10.0)
-    assert [one.is_published for one in candidates(desk)] == [True, False]
+    assert [candidate.is_published for candidate in candidates(desk)] == [True, False]
 
 
 def test_a_forecast_of_another_session_does_not_count(desk: Desk) -> None:
     desk.add(History("AAA", AS_OF, [10.0, 10.0]))
     desk.add_walk(Strategy.MULTI_STEP)
-    say(desk, Said("AAA", date(2018, 5, 30), (T,), 1, last_close=10.0))
-    assert [one.revision for one in candidates(desk)] == [0]
+    publish_forecasts(desk, Said("AAA", date(2018, 5, 30), (T,), 1, last_close=10.0))
+    assert [candidate.revision for candidate in candidates(desk)] == [0]
 
 
-def test_a_published_symbol_whose_bar_is_gone_stays_published(desk: Desk) -> None:
+def test_a_published_symbol_whose_bar_was_removed_stays_published(desk: Desk) -> None:
     desk.add(History("AAA", AS_OF, [10.0, None]))
     desk.add_walk(Strategy.MULTI_STEP)
-    say(desk, Said("AAA", AS_OF, (T,), 1, last_close=10.0))
-    assert [one.is_published for one in candidates(desk)] == [True]
+    publish_forecasts(desk, Said("AAA", AS_OF, (T,), 1, last_close=10.0))
+    assert [candidate.is_published for candidate in candidates(desk)] == [True]

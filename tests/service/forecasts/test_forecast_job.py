@@ -1,4 +1,4 @@
-"""The forecast job: on time or not at all, in as many editions as it takes."""
+"""The forecast job: publishes before T opens, in several editions if bars are late."""
 
 from datetime import date
 
@@ -25,7 +25,7 @@ def faults(desk: Desk) -> list[str]:
         return verify(connection)
 
 
-def test_the_first_forecast_is_the_random_walks(desk: Desk) -> None:
+def test_the_first_forecast_is_served_by_the_random_walk(desk: Desk) -> None:
     desk.add(History("AAA", AS_OF, random_closes(80, 1)))
     desk.move(EVENING)
     outcomes = desk.forecast(AS_OF)
@@ -45,7 +45,7 @@ def test_the_first_forecast_is_the_random_walks(desk: Desk) -> None:
     assert faults(desk) == []
 
 
-def test_a_person_is_told_the_prices_of_what_is_served(desk: Desk) -> None:
+def test_the_summary_holds_the_prices_of_the_served_forecasts(desk: Desk) -> None:
     desk.add(History("AAA", AS_OF, random_closes(80, 1)))
     desk.add_network(Strategy.ONE_STEP, "challenger")
     desk.move(EVENING)
@@ -59,7 +59,7 @@ def test_a_person_is_told_the_prices_of_what_is_served(desk: Desk) -> None:
     assert all(step.low < step.point == step.last_close < step.high for step in summary.steps)
 
 
-def test_at_the_open_of_t_nothing_is_issued_any_more(desk: Desk) -> None:
+def test_at_the_open_of_t_the_forecast_is_missed(desk: Desk) -> None:
     desk.add(History("AAA", AS_OF, random_closes(80, 1)))
     desk.move(OPEN)
     outcomes = desk.forecast(AS_OF)
@@ -74,7 +74,7 @@ def test_a_second_before_the_open_is_on_time(desk: Desk) -> None:
     assert desk.forecast(AS_OF)["AAA"].state == "forecast"
 
 
-def test_t_opens_while_the_forecasters_work(desk: Desk) -> None:
+def test_a_forecast_is_missed_if_t_opens_during_the_computation(desk: Desk) -> None:
     desk.add(History("AAA", AS_OF, random_closes(80, 1)))
     desk.move(EVENING)
     desk.worker.meanwhile = lambda: desk.move(OPEN)
@@ -84,7 +84,7 @@ def test_t_opens_while_the_forecasters_work(desk: Desk) -> None:
     assert desk.reporter.editions == []
 
 
-def test_issued_at_is_market_time_when_it_is_published(desk: Desk) -> None:
+def test_issued_at_is_the_market_time_of_the_publication(desk: Desk) -> None:
     desk.add(History("AAA", AS_OF, random_closes(80, 1)))
     desk.move(EVENING)
     desk.worker.meanwhile = lambda: desk.move(utc(2018, 6, 1, 3))
@@ -109,7 +109,7 @@ def test_a_worker_whose_run_was_taken_over_publishes_nothing(desk: Desk) -> None
     assert desk.rows(editions) == []
 
 
-def test_a_late_bar_comes_as_a_further_edition(desk: Desk) -> None:
+def test_a_late_bar_is_published_in_a_further_edition(desk: Desk) -> None:
     desk.add(History("AAA", AS_OF, random_closes(80, 1)))
     desk.add(History("LATE", AS_OF, [*random_closes(80, 2), None]))
     desk.move(EVENING)
@@ -131,7 +131,7 @@ def test_a_late_bar_comes_as_a_further_edition(desk: Desk) -> None:
     assert faults(desk) == []
 
 
-def test_a_bar_that_never_comes_is_missed_when_t_opens(desk: Desk) -> None:
+def test_a_symbol_without_a_bar_is_missed_when_t_opens(desk: Desk) -> None:
     desk.add(History("AAA", AS_OF, random_closes(80, 1)))
     desk.add(History("LATE", AS_OF, [*random_closes(80, 2), None]))
     desk.move(utc(2018, 6, 1, 13))
@@ -146,7 +146,7 @@ def test_a_bar_that_never_comes_is_missed_when_t_opens(desk: Desk) -> None:
     assert len(desk.rows(editions)) == 1
 
 
-def test_without_a_bar_the_reason_is_the_bar_and_what_is_known_of_the_symbol(desk: Desk) -> None:
+def test_the_reason_of_a_missing_bar_includes_the_state_of_the_symbol(desk: Desk) -> None:
     desk.add(History("LATE", AS_OF, [*random_closes(80, 2), None]))
     with desk.database.transaction() as connection:
         connection.execute(update(instruments).values(state="failing", state_reason="LATE: its record ends in 2017"))
@@ -171,7 +171,7 @@ def test_too_little_history_is_refused_with_the_reason(desk: Desk) -> None:
     assert [run.state for run in desk.rows(runs)] == ["done"]
 
 
-def test_a_refusal_is_not_called_missed_because_another_symbol_waited(desk: Desk) -> None:
+def test_a_refused_symbol_stays_refused_while_another_one_waits(desk: Desk) -> None:
     desk.add(History("NEW", AS_OF, random_closes(59, 2)))
     desk.add(History("LATE", AS_OF, [*random_closes(80, 2), None]))
     desk.move(EVENING)
@@ -208,7 +208,7 @@ def test_a_correction_after_the_open_changes_nothing(desk: Desk) -> None:
     assert len(desk.rows(editions)) == 1
 
 
-def test_running_again_publishes_nothing_twice(desk: Desk) -> None:
+def test_a_repeated_run_publishes_nothing(desk: Desk) -> None:
     desk.add(History("AAA", AS_OF, random_closes(80, 1)))
     desk.move(EVENING)
     desk.forecast(AS_OF)
@@ -217,7 +217,7 @@ def test_running_again_publishes_nothing_twice(desk: Desk) -> None:
     assert len(desk.rows(model_versions)) == 2
 
 
-def test_two_groups_share_an_edition(desk: Desk) -> None:
+def test_two_groups_of_a_calendar_share_an_edition(desk: Desk) -> None:
     desk.add(History("AAA", AS_OF, random_closes(80, 1)))
     desk.add(History("IDX", AS_OF, random_closes(80, 2), group="other"))
     desk.move(EVENING)

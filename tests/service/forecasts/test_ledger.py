@@ -1,4 +1,4 @@
-"""The ledger: numbers without gaps, a chain of hashes, and what `verify` finds after tampering."""
+"""The ledger: numbers without gaps, a chain of hashes, and the faults that `verify` reports after tampering."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ ISSUED, RECORDED = utc(2018, 5, 31, 22), utc(2026, 1, 2, 3, 4)
 
 @pytest.fixture
 def desk_with_two(desk: Desk) -> Desk:
-    """Two symbols and a random walk, nothing published."""
+    """Return a desk with two symbols and a random walk, nothing published."""
     for symbol in ("AAA", "BBB"):
         desk.add(History(symbol, AS_OF, random_closes(5, 1)))
     desk.add_walk(Strategy.MULTI_STEP)
@@ -36,9 +36,9 @@ def publish_three(desk: Desk) -> list[int]:
     for day, shift in ((0, 0.0), (1, 0.001), (2, 0.002)):
         as_of = date(2018, 5, 29 + day)
         shape = tuple(value + shift for value in (-0.06, -0.04, -0.02, 0.0, 0.02, 0.04, 0.06))
-        said = [Said(symbol, as_of, (T, T1, T2), 1, quantiles=shape) for symbol in ("AAA", "BBB")]
+        given = [Said(symbol, as_of, (T, T1, T2), 1, quantiles=shape) for symbol in ("AAA", "BBB")]
         with desk.database.transaction() as connection:
-            numbers.append(publish(connection, draft_of(*said), ISSUED, RECORDED))
+            numbers.append(publish(connection, draft_of(*given), ISSUED, RECORDED))
     return numbers
 
 
@@ -48,7 +48,7 @@ def faults(desk: Desk) -> list[str]:
 
 
 def tamper(desk: Desk, *statements: str) -> None:
-    """As one who owns the database: guards dropped, foreign keys off."""
+    """Change rows as the owner of the database can: triggers dropped, foreign keys off."""
     if not desk.database.is_sqlite:
         tamper_with_postgres(desk, *statements)
         return
@@ -74,7 +74,7 @@ def tamper_with_postgres(desk: Desk, *statements: str) -> None:
             assert connection.exec_driver_sql(statement).rowcount > 0
 
 
-def test_the_hash_of_a_small_edition_is_that_of_its_canonical_text(desk_with_two: Desk) -> None:
+def test_the_hash_of_an_edition_is_the_hash_of_its_canonical_json(desk_with_two: Desk) -> None:
     step = NewForecast(
         "AAA", AS_OF, 1, T, "one_step", 1, 1, 2, 100.5, 0.02,
         (-0.07, -0.05, -0.03, 0.0, 0.03, 0.05, 0.07), (-0.06, -0.04, -0.02, 0.001, 0.02, 0.04, 0.06), ("SPY",),
@@ -116,7 +116,7 @@ def test_the_hash_of_a_small_edition_is_that_of_its_canonical_text(desk_with_two
     assert faults(desk_with_two) == []
 
 
-def test_numbers_have_no_gaps_and_each_names_the_hash_before(desk_with_two: Desk) -> None:
+def test_numbers_have_no_gaps_and_each_edition_names_the_hash_before_it(desk_with_two: Desk) -> None:
     assert publish_three(desk_with_two) == [1, 2, 3]
     stored = desk_with_two.rows(editions)
     assert [row.previous_hash for row in stored] == [GENESIS, stored[0].hash, stored[1].hash]
@@ -125,15 +125,15 @@ def test_numbers_have_no_gaps_and_each_names_the_hash_before(desk_with_two: Desk
 
 
 def test_a_publish_that_is_rolled_back_leaves_no_gap(desk_with_two: Desk) -> None:
-    said = Said("AAA", AS_OF, (T, T1, T2), 1)
+    given = Said("AAA", AS_OF, (T, T1, T2), 1)
     with desk_with_two.database.engine.connect() as connection:
-        assert publish(connection, draft_of(said), ISSUED, RECORDED) == 1
+        assert publish(connection, draft_of(given), ISSUED, RECORDED) == 1
         connection.rollback()
     assert publish_three(desk_with_two) == [1, 2, 3]
     assert faults(desk_with_two) == []
 
 
-def test_recorded_figures_come_back_to_the_last_bit(desk_with_two: Desk) -> None:
+def test_stored_figures_are_read_back_bit_for_bit(desk_with_two: Desk) -> None:
     awkward = (-1e308, -0.1 - 1e-17, -5e-324, 1 / 3, 2 / 3, 0.1 + 0.2, 1.7976931348623157e308)
     with desk_with_two.database.transaction() as connection:
         publish(connection, draft_of(Said("AAA", AS_OF, (T,), 1, quantiles=awkward)), ISSUED, RECORDED)
@@ -142,7 +142,7 @@ def test_recorded_figures_come_back_to_the_last_bit(desk_with_two: Desk) -> None
     assert faults(desk_with_two) == []
 
 
-def test_a_negative_zero_does_not_look_like_tampering(desk_with_two: Desk) -> None:
+def test_a_negative_zero_is_not_reported_as_tampering(desk_with_two: Desk) -> None:
     quantiles = (-0.06, -0.04, -0.0, -0.0, 0.02, 0.04, 0.06)
     with desk_with_two.database.transaction() as connection:
         publish(connection, draft_of(Said("AAA", AS_OF, (T,), 1, quantiles=quantiles)), ISSUED, RECORDED)
@@ -170,7 +170,7 @@ def test_a_publish_raises_the_counters_of_its_symbols(desk_with_two: Desk) -> No
         ("DELETE FROM served_forecasts WHERE edition = 2 AND symbol = 'AAA'", "edition 2 was altered"),
     ],
 )
-def test_an_altered_row_is_found(desk_with_two: Desk, statement: str, expected: str) -> None:
+def test_verify_reports_an_altered_row(desk_with_two: Desk, statement: str, expected: str) -> None:
     publish_three(desk_with_two)
     tamper(desk_with_two, statement)
     found = faults(desk_with_two)
@@ -178,7 +178,7 @@ def test_an_altered_row_is_found(desk_with_two: Desk, statement: str, expected: 
     assert found[0].startswith(expected)
 
 
-def test_items_swapped_between_symbols_are_found(desk_with_two: Desk) -> None:
+def test_verify_reports_served_forecasts_swapped_between_symbols(desk_with_two: Desk) -> None:
     publish_three(desk_with_two)
     tamper(
         desk_with_two,
@@ -190,7 +190,7 @@ def test_items_swapped_between_symbols_are_found(desk_with_two: Desk) -> None:
 
 
 @pytest.mark.parametrize("removed", [1, 2])
-def test_a_removed_edition_is_found(desk_with_two: Desk, removed: int) -> None:
+def test_verify_reports_a_removed_edition(desk_with_two: Desk, removed: int) -> None:
     publish_three(desk_with_two)
     tamper(
         desk_with_two,
@@ -214,7 +214,7 @@ def test_an_edition_rewritten_with_its_own_hash_breaks_the_next_link(desk_with_t
 
 @pytest.mark.parametrize("table", [editions, forecasts, served_forecasts], ids=lambda table: str(table.name))
 @pytest.mark.parametrize("verb", ["UPDATE {} SET {} = 1", "DELETE FROM {}"])
-def test_the_database_itself_refuses_changes(desk_with_two: Desk, table: object, verb: str) -> None:
+def test_the_database_refuses_updates_and_deletions(desk_with_two: Desk, table: object, verb: str) -> None:
     publish_three(desk_with_two)
     name, column = str(table), "number" if str(table) == "editions" else "edition"
     with (
@@ -224,7 +224,7 @@ def test_the_database_itself_refuses_changes(desk_with_two: Desk, table: object,
         connection.execute(text(verb.format(name, column)))
 
 
-def test_scores_are_append_only_too(desk_with_two: Desk) -> None:
+def test_scores_are_append_only(desk_with_two: Desk) -> None:
     publish_three(desk_with_two)
     values = {"forecast_id": 1, "revision": 1, "state": "void", "scored_at": ISSUED, "recorded_at": RECORDED}
     with desk_with_two.database.transaction() as connection:
@@ -236,8 +236,8 @@ def test_scores_are_append_only_too(desk_with_two: Desk) -> None:
         connection.execute(update(scores).values(state="scored"))
 
 
-def test_a_figure_that_is_no_number_is_not_published(desk_with_two: Desk) -> None:
-    said = Said("AAA", AS_OF, (T,), 1, quantiles=(-0.06, -0.04, -0.02, float("nan"), 0.02, 0.04, 0.06))
+def test_a_nan_is_not_published(desk_with_two: Desk) -> None:
+    given = Said("AAA", AS_OF, (T,), 1, quantiles=(-0.06, -0.04, -0.02, float("nan"), 0.02, 0.04, 0.06))
     with pytest.raises(ValueError, match="JSON"), desk_with_two.database.transaction() as connection:
-        publish(connection, draft_of(said), ISSUED, RECORDED)
+        publish(connection, draft_of(given), ISSUED, RECORDED)
     assert desk_with_two.rows(editions) == []

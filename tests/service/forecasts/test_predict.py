@@ -1,4 +1,4 @@
-"""Who forecasts, who serves, and why."""
+"""Forecasts of a group: which versions forecast, which one is served, and the reason."""
 
 from datetime import date
 
@@ -7,6 +7,7 @@ from sqlalchemy import update
 from models.config import Strategy
 from service.db.tables import forecasts, instruments, model_versions, served_forecasts
 from service.training.registry.versions import Decision, Recorded, decide
+from service.vocabulary import ModelStatus
 from tests.support.forecast_factory import NOON, Desk, History, random_closes, sessions_until, utc
 
 AS_OF = date(2018, 5, 31)
@@ -15,7 +16,7 @@ EVENING = utc(2018, 5, 31, 22)
 
 def retire(desk: Desk, version: int) -> None:
     with desk.database.transaction() as connection:
-        decide(connection, version, Decision("retired", "old", {}), Recorded(NOON, NOON, None))
+        decide(connection, version, Decision(ModelStatus.RETIRED, "old", {}), Recorded(NOON, NOON, None))
 
 
 def forecasters(desk: Desk, symbol: str, strategy: str) -> set[tuple[int, str]]:
@@ -26,8 +27,8 @@ def forecasters(desk: Desk, symbol: str, strategy: str) -> set[tuple[int, str]]:
     }
 
 
-def first_walks(desk: Desk) -> None:
-    """Let a first edition fit the random walks, the session before."""
+def fit_walks(desk: Desk) -> None:
+    """Publish an edition of the session before, which fits the random walks."""
     desk.move(utc(2018, 5, 30, 22))
     desk.forecast(date(2018, 5, 30))
 
@@ -41,20 +42,20 @@ def demote_walk(desk: Desk, strategy: str) -> None:
         )
 
 
-def promoted(desk: Desk, strategy: Strategy = Strategy.MULTI_STEP) -> int:
-    """A network that serves, the random walk beside it."""
-    first_walks(desk)
+def add_champion(desk: Desk, strategy: Strategy = Strategy.MULTI_STEP) -> int:
+    """Add a network as champion, with the random walk as challenger; return its id."""
+    fit_walks(desk)
     demote_walk(desk, strategy.value)
     return desk.add_network(strategy, "champion")
 
 
-def test_champion_newest_challenger_and_random_walk_are_all_stored(desk: Desk) -> None:
+def test_champion_newest_challenger_and_random_walk_are_stored(desk: Desk) -> None:
     desk.add(History("AAA", AS_OF, random_closes(320, 1)))
-    champion = promoted(desk)
+    champion = add_champion(desk)
     older = desk.add_network(Strategy.MULTI_STEP, "challenger", seed=2)
     newer = desk.add_network(Strategy.MULTI_STEP, "challenger", seed=3)
-    gone = desk.add_network(Strategy.MULTI_STEP, "challenger", seed=4)
-    retire(desk, gone)
+    retired = desk.add_network(Strategy.MULTI_STEP, "challenger", seed=4)
+    retire(desk, retired)
     desk.move(EVENING)
     desk.forecast(AS_OF)
     stored = {
@@ -70,9 +71,9 @@ def test_champion_newest_challenger_and_random_walk_are_all_stored(desk: Desk) -
     assert desk.served(2)[("AAA", "one_step")][0] == "random_walk"
 
 
-def test_a_challenger_is_stored_and_not_served(desk: Desk) -> None:
+def test_a_challenger_is_stored_but_not_served(desk: Desk) -> None:
     desk.add(History("AAA", AS_OF, random_closes(320, 1)))
-    first_walks(desk)
+    fit_walks(desk)
     challenger = desk.add_network(Strategy.ONE_STEP, "challenger")
     desk.move(EVENING)
     desk.forecast(AS_OF)
@@ -80,29 +81,29 @@ def test_a_challenger_is_stored_and_not_served(desk: Desk) -> None:
     assert desk.served(2)[("AAA", "one_step")] == ("random_walk", "no network serves this group yet")
 
 
-def test_a_hole_in_the_window_leaves_the_random_walk_and_says_why(desk: Desk) -> None:
+def test_a_missing_bar_in_the_window_is_the_reason_for_the_random_walk(desk: Desk) -> None:
     closes: list[float | None] = [*random_closes(320, 1)]
-    hole = sessions_until(AS_OF, 3)[0]
+    missing = sessions_until(AS_OF, 3)[0]
     closes[-3] = None
     desk.add(History("AAA", AS_OF, closes))
     desk.add(History("BBB", AS_OF, random_closes(320, 2)))
-    champion = promoted(desk)
+    champion = add_champion(desk)
     desk.move(EVENING)
     assert {outcome.state for outcome in desk.forecast(AS_OF).values()} == {"forecast"}
     served = desk.served(2)
     assert served[("BBB", "multi_step")] == ("lstm", "lstm is champion")
     assert served[("AAA", "multi_step")] == (
         "random_walk",
-        f"the random walk serves: the bar of {hole} is missing from the window of 5 sessions up to 2018-05-31",
+        f"the random walk serves: the bar of {missing} is missing from the window of 5 sessions up to 2018-05-31",
     )
     stored = desk.rows(forecasts, symbol="AAA", as_of=AS_OF)
     assert champion not in {row.model_version_id for row in stored}
 
 
-def test_a_short_history_leaves_the_random_walk_and_says_why(desk: Desk) -> None:
+def test_a_short_history_is_the_reason_for_the_random_walk(desk: Desk) -> None:
     desk.add(History("AAA", AS_OF, random_closes(249, 1)))
     desk.add(History("BBB", AS_OF, random_closes(250, 2)))
-    promoted(desk)
+    add_champion(desk)
     desk.move(EVENING)
     desk.forecast(AS_OF)
     assert desk.served(2)[("AAA", "multi_step")] == (
@@ -114,7 +115,7 @@ def test_a_short_history_leaves_the_random_walk_and_says_why(desk: Desk) -> None
 
 def test_a_network_that_cannot_be_loaded_does_not_stop_the_others(desk: Desk) -> None:
     desk.add(History("AAA", AS_OF, random_closes(320, 1)))
-    champion = promoted(desk)
+    champion = add_champion(desk)
     (row,) = desk.rows(model_versions, id=champion)
     weights = desk.context.settings.artifact_dir / row.artifact / "weights.npz"
     weights.write_bytes(weights.read_bytes() + b"x")
@@ -127,7 +128,7 @@ def test_a_network_that_cannot_be_loaded_does_not_stop_the_others(desk: Desk) ->
     assert [notice for notice in desk.reporter.notices if f"model version {champion} cannot forecast" in notice]
 
 
-def test_where_nobody_can_be_loaded_the_random_walk_is_fitted_anew(desk: Desk) -> None:
+def test_if_no_artifact_can_be_loaded_the_random_walk_is_fitted_again(desk: Desk) -> None:
     desk.add(History("AAA", AS_OF, random_closes(320, 1)))
     desk.add_walk(Strategy.ONE_STEP)
     desk.add_walk(Strategy.MULTI_STEP)
@@ -136,11 +137,11 @@ def test_where_nobody_can_be_loaded_the_random_walk_is_fitted_anew(desk: Desk) -
     assert desk.forecast(AS_OF)["AAA"].state == "forecast"
     served = {row.model_version_id for row in desk.rows(served_forecasts)}
     assert len(served) == 2
-    assert min(served) > 3  # neither of the two walks that cannot be loaded, nor the challenger
+    assert min(served) > 3  # neither of the two random walks that cannot be loaded, nor the challenger
     assert {row.model_version_id for row in desk.rows(forecasts)} == served | {3}
 
 
-def test_what_is_stored_is_the_close_as_stored_and_the_basis(desk: Desk) -> None:
+def test_a_forecast_stores_the_unadjusted_close_and_the_basis(desk: Desk) -> None:
     closes = random_closes(80, 1)
     desk.add(History("AAA", AS_OF, closes))
     desk.act("AAA", AS_OF, "dividend", 1.0)

@@ -1,4 +1,4 @@
-"""What a database was made for, and what it refuses."""
+"""Identity of a database: its source, clock and start; others are refused."""
 
 from datetime import UTC, date, datetime
 
@@ -32,17 +32,17 @@ def is_stamped(database: Database) -> bool:
         return connection.execute(select(stamp)).one_or_none() is not None
 
 
-def test_a_replay_begins_at_its_start(database: Database) -> None:
+def test_a_replay_starts_at_its_start(database: Database) -> None:
     make(database, "replay:2012-06-01T22:00:00Z")
     assert start_of(database) == (datetime(2012, 6, 1, 22, tzinfo=UTC), date(2013, 3, 1))
 
 
-def test_a_date_is_its_midnight(database: Database) -> None:
+def test_a_start_without_a_time_is_midnight(database: Database) -> None:
     make(database, "replay:2012-06-01:0")
     assert start_of(database)[0] == datetime(2012, 6, 1, tzinfo=UTC)
 
 
-def test_without_a_start_it_begins_180_days_before_the_record_ends(database: Database) -> None:
+def test_without_a_start_a_replay_begins_180_days_before_the_record_ends(database: Database) -> None:
     make(database, "replay")
     assert start_of(database)[0] == datetime(2012, 9, 2, tzinfo=UTC)
 
@@ -60,7 +60,7 @@ def test_a_start_outside_the_record_is_refused_and_nothing_written(database: Dat
 
 
 @pytest.mark.parametrize("start", ["2010-01-04", "2013-03-02"])
-def test_the_edges_of_the_record_are_inside(database: Database, start: str) -> None:
+def test_the_first_day_and_the_day_after_the_record_are_allowed(database: Database, start: str) -> None:
     make(database, f"replay:{start}")
     assert is_stamped(database)
 
@@ -70,7 +70,7 @@ def test_a_source_without_a_record_cannot_replay(database: Database) -> None:
         make(database, "replay", source="yahoo", record=None)
 
 
-def test_a_live_database_has_no_market_time_of_its_own(database: Database) -> None:
+def test_a_live_database_stores_no_market_time(database: Database) -> None:
     make(database, "system", source="yahoo", record=None)
     with database.reading() as connection:
         assert connection.execute(select(market_clock)).one_or_none() is None
@@ -84,7 +84,7 @@ def test_another_source_or_clock_is_refused(database: Database, source: str, clo
         make(database, clock, source)
 
 
-def test_an_earlier_start_is_refused_a_later_one_does_not_count(database: Database) -> None:
+def test_an_earlier_start_is_refused_and_a_later_one_ignored(database: Database) -> None:
     make(database, "replay:2012-06-01")
     with pytest.raises(StampMismatch, match="START 2012-05-31T23:59:59Z is earlier"):
         make(database, "replay:2012-05-31T23:59:59Z")

@@ -1,4 +1,4 @@
-"""A small service on XNYS for the scheduler's tests."""
+"""Fixtures of the scheduler's tests: a small service on XNYS."""
 
 from datetime import date
 from pathlib import Path
@@ -12,12 +12,12 @@ from tests.support.service_factory import Service, ServiceOptions, make_service
 
 @pytest.fixture
 def source() -> RecordedWalks:
-    """Two symbols from September 2023 to Wednesday 2024-03-06."""
+    """Return a source with two symbols from September 2023 to Wednesday 2024-03-06."""
     first, last = date(2023, 9, 1), date(2024, 3, 6)
     return RecordedWalks([Walk("AAA", first, last, seed=1), Walk("BBB", first, last, seed=2)])
 
 
 @pytest.fixture
 def service(database: Database, tmp_path: Path, source: RecordedWalks) -> Service:
-    """Market time stands at Friday's final instant, 2024-03-01T22:30Z; nothing is done yet."""
+    """Return a service at Friday's final instant, 2024-03-01T22:30Z, without any run."""
     return make_service(database, tmp_path, source, ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB")))

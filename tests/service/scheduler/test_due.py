@@ -1,4 +1,4 @@
-"""Which runs are due: literal sessions and instants of real exchanges."""
+"""Runs that are due: literal sessions and instants of real exchanges."""
 
 from datetime import UTC, date, datetime
 
@@ -25,20 +25,20 @@ def view(last_pull: str | None, calendar: str = "XNYS", **values: object) -> Cal
 
 
 def keys(planned: list[PlannedRun]) -> list[tuple[str, str, str]]:
-    """Job, session and whether it is superseded, of each run."""
+    """Return job, session and `superseded` or `due` of each run."""
     return [(run.job, str(run.session), "superseded" if run.superseded else "due") for run in planned]
 
 
 ALL_DUE = ("pull", "score", "forecast")
 
 
-def test_first_start_gives_only_the_newest_final_session(calendars: Calendars) -> None:
+def test_at_first_start_only_the_newest_final_session_is_due(calendars: Calendars) -> None:
     planned = due_sessions(calendars, view(None), at("2024-03-06T22:30"))
     assert keys(planned) == [(job, "2024-03-06", "due") for job in ALL_DUE]
     assert {run.scheduled_for for run in planned} == {at("2024-03-06T22:30")}
 
 
-def test_a_minute_before_settling_the_day_before_is_the_newest(calendars: Calendars) -> None:
+def test_a_minute_before_the_final_instant_the_day_before_is_the_newest(calendars: Calendars) -> None:
     assert keys(due_sessions(calendars, view(None), at("2024-03-06T22:29"))) == [
         (job, "2024-03-05", "due") for job in ALL_DUE
     ]
@@ -76,12 +76,12 @@ def test_missed_sessions_get_a_forecast_each_and_their_pulls_are_superseded(cale
     ]  # fmt: skip
 
 
-def test_a_calendar_of_references_alone_is_only_pulled(calendars: Calendars) -> None:
+def test_a_calendar_with_reference_series_only_is_pulled_only(calendars: Calendars) -> None:
     only = CalendarView("XNYS", has_active=False, has_new=True, last_pull=None)
     assert keys(due_sessions(calendars, only, at("2024-03-06T23:00"))) == [("pull", "2024-03-06", "due")]
 
 
-def test_a_new_symbol_on_a_running_calendar_gets_a_further_sequence(calendars: Calendars) -> None:
+def test_a_new_symbol_on_a_pulled_calendar_gets_a_further_sequence(calendars: Calendars) -> None:
     grown = CalendarView("XNYS", True, True, at("2024-03-06T22:30"), last_sequence=1)
     planned = due_sessions(calendars, grown, at("2024-03-07T02:00"))
     assert [(run.job, str(run.session), run.sequence) for run in planned] == [
@@ -114,19 +114,19 @@ def group(last: str | None, *calendars: str, lacks: bool = False) -> GroupView:
         ("2024-03-06T22:30", "2024-03-13T21:30", ["2024-03-13"]),  # an hour short of seven days: summer time has begun
     ],
 )
-def test_trainings_are_due_at_first_and_at_the_first_instant_seven_days_on(
+def test_trainings_are_due_at_first_start_and_weekly(
     calendars: Calendars, last: str | None, now: str, sessions: list[str]
 ) -> None:
     assert [str(run.session) for run in due_trainings(calendars, [group(last)], at(now))] == sessions
 
 
-def test_a_group_that_has_grown_enough_trains_at_its_next_instant(calendars: Calendars) -> None:
+def test_a_group_with_enough_history_is_trained_at_its_next_instant(calendars: Calendars) -> None:
     planned = due_trainings(calendars, [group("2024-03-05T22:30", lacks=True)], at("2024-03-06T22:30"))
     assert [(run.scope, run.scheduled_for) for run in planned] == [("equity", at("2024-03-06T22:30"))]
     assert due_trainings(calendars, [group("2024-03-06T22:30", lacks=True)], at("2024-03-06T23:00")) == []
 
 
-def test_a_group_on_two_calendars_trains_at_the_later_one(calendars: Calendars) -> None:
+def test_a_group_on_two_calendars_is_trained_at_the_later_instant(calendars: Calendars) -> None:
     planned = due_trainings(calendars, [group(None, "XNYS", "XTKS")], at("2024-03-07T08:00"))
     assert [(run.scheduled_for, run.session) for run in planned] == [(at("2024-03-07T07:30"), date(2024, 3, 7))]
 
@@ -142,7 +142,7 @@ EVENTS_OF_A_WEEKEND = [
 
 
 @pytest.mark.parametrize(("now", "expected", "that_day"), EVENTS_OF_A_WEEKEND)
-def test_next_event_beside_a_continuous_calendar(calendars: Calendars, now: str, expected: str, that_day: int) -> None:
+def test_next_event_with_a_continuous_calendar(calendars: Calendars, now: str, expected: str, that_day: int) -> None:
     assert next_event(calendars, ("24/7", "XNYS"), at(now), None) == MarketEvent(at(expected), that_day)
 
 

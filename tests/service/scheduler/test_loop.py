@@ -1,4 +1,4 @@
-"""The loop: who works and who stands by, takeover with fencing, draining, stopping."""
+"""The scheduler's loop: work, standby, takeover with fencing, draining, stopping."""
 
 import threading
 from dataclasses import replace
@@ -30,7 +30,7 @@ def states(service: Service) -> dict[str, str]:
 ALL_DONE = {"pull": "done", "score": "done", "forecast": "done", "train": "done"}
 
 
-def test_it_works_off_what_is_due_one_run_a_step(service: Service) -> None:
+def test_each_step_executes_one_due_run(service: Service) -> None:
     scheduler = service.scheduler()
     assert [scheduler.step() for _ in range(3)] == [Step.WORKED] * 3
     assert states(service) == {"pull": "done", "score": "done", "forecast": "done"} | {
@@ -43,7 +43,7 @@ def test_it_works_off_what_is_due_one_run_a_step(service: Service) -> None:
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # on PostgreSQL every scheduler works
-def test_a_second_scheduler_stands_by_and_says_once_who_is_active(service: Service) -> None:
+def test_a_second_scheduler_is_on_standby_and_reports_the_active_one_once(service: Service) -> None:
     active, standby = service.scheduler(), service.scheduler()
     assert active.step() is Step.WORKED
     assert [standby.step(), standby.step()] == [Step.STANDBY, Step.STANDBY]
@@ -55,8 +55,8 @@ def test_a_second_scheduler_stands_by_and_says_once_who_is_active(service: Servi
     standby.close()
 
 
-def test_a_stalled_schedulers_forecast_is_taken_over_and_its_own_thrown_away(service: Service) -> None:
-    """While the first one computes, its leases run out and the second does the same forecast and publishes."""
+def test_the_forecast_of_a_stalled_scheduler_is_taken_over_and_its_result_discarded(service: Service) -> None:
+    """The leases of the first scheduler expire during its computation; the second one publishes."""
     stalled, second = service.scheduler(), service.scheduler()
     stalled.step()
     stalled.step()
@@ -74,7 +74,7 @@ def test_a_stalled_schedulers_forecast_is_taken_over_and_its_own_thrown_away(ser
     assert len(keys) == len(set(keys)) == 8
     row = rows(service, select(runs).where(runs.c.job == "forecast"))[0]
     assert (row.state, row.token, row.attempt, row.owner) == ("done", 2, 2, second.id)
-    # On SQLite the winner leads now; on PostgreSQL everyone works, and the training is left.
+    # On SQLite the second one leads now; on PostgreSQL every scheduler works, and the training is left.
     assert stalled.step() is (Step.STANDBY if service.database.is_sqlite else Step.WORKED)
     stalled.close()
     with service.database.reading() as connection:
@@ -82,7 +82,7 @@ def test_a_stalled_schedulers_forecast_is_taken_over_and_its_own_thrown_away(ser
     second.close()
 
 
-def test_draining_does_all_that_is_due_and_leaves_market_time_alone(service: Service) -> None:
+def test_draining_executes_all_due_runs_and_does_not_move_market_time(service: Service) -> None:
     scheduler = service.scheduler()
     scheduler.drain()
     assert states(service) == ALL_DONE
@@ -90,7 +90,7 @@ def test_draining_does_all_that_is_due_and_leaves_market_time_alone(service: Ser
     assert rows(service, select(schedulers.c.lease_until)) == [(None,)]
 
 
-def test_draining_tries_again_until_a_run_has_ended(service: Service, source: RecordedWalks) -> None:
+def test_draining_retries_until_a_run_has_ended(service: Service, source: RecordedWalks) -> None:
     source.errors["BBB"] = Transient("BBB: timed out")
     settings = service.context.settings.model_copy(update={"retry_seconds": 0.0})
     scheduler = Scheduler(replace(service.context, settings=settings), ("pull",))
@@ -107,7 +107,7 @@ def test_draining_some_jobs_leaves_the_others_due(service: Service) -> None:
     assert rows(service, select(editions.c.number)) == []
 
 
-def test_told_to_stop_it_ends_and_gives_the_lead_back(service: Service) -> None:
+def test_a_stopped_scheduler_ends_and_releases_the_lead(service: Service) -> None:
     scheduler = service.scheduler()
     threading.Timer(0.3, scheduler.stop).start()
     scheduler.run()
@@ -115,7 +115,7 @@ def test_told_to_stop_it_ends_and_gives_the_lead_back(service: Service) -> None:
     assert {row.state for row in rows(service, select(runs.c.state))} <= {"done", "due", "waiting"}
 
 
-def test_run_replays_the_record_to_its_end_and_says_so(service: Service) -> None:
+def test_run_replays_the_record_to_its_end(service: Service) -> None:
     scheduler = service.scheduler()
     worker = threading.Thread(target=scheduler.run)
     worker.start()

@@ -1,4 +1,4 @@
-"""What the planner inserts, and what the command line may ask for."""
+"""The planner: due runs, and the runs that run requests name."""
 
 from datetime import UTC, date, datetime
 from typing import Any
@@ -34,24 +34,26 @@ def plan(service: Service, at: datetime) -> int:
         return plan_due(service.context, connection, GroupReader(), at)
 
 
-def done(service: Service) -> None:
+def work_until_idle(service: Service) -> None:
     scheduler = service.scheduler()
     service.work(scheduler)
     scheduler.close()
 
 
-def test_what_is_due_is_planned_once(service: Service) -> None:
+def test_due_runs_are_planned_once(service: Service) -> None:
     assert plan(service, FRIDAY) == 3
     assert plan(service, FRIDAY) == 0
     assert plan(service, MONDAY) == 3
 
 
-def test_a_new_symbol_is_pulled_and_forecast_by_a_further_run_at_once(service: Service, source: RecordedWalks) -> None:
-    done(service)
+def test_a_new_symbol_is_pulled_and_forecast_by_a_further_run_immediately(
+    service: Service, source: RecordedWalks
+) -> None:
+    work_until_idle(service)
     source.put(Walk("CCC", date(2023, 9, 1), date(2024, 3, 6), seed=3))
     with service.database.transaction() as connection:
         add_symbols(connection, ["CCC"], FRIDAY, {})
-    done(service)
+    work_until_idle(service)
     further = rows(service, select(runs.c.job, runs.c.sequence, runs.c.state).where(runs.c.sequence > 0))
     assert sorted(tuple(row) for row in further) == [("forecast", 1, "done"), ("pull", 1, "done")]
     assert [edition.number for edition in service.reporter.editions] == [1, 2]
@@ -59,12 +61,12 @@ def test_a_new_symbol_is_pulled_and_forecast_by_a_further_run_at_once(service: S
     assert plan(service, FRIDAY) == 0
 
 
-def test_a_new_symbol_that_the_source_does_not_know_is_asked_for_once(service: Service) -> None:
-    done(service)
+def test_a_new_symbol_unknown_to_the_source_is_pulled_once(service: Service) -> None:
+    work_until_idle(service)
     with service.database.transaction() as connection:
         add_symbols(connection, ["NOPE"], FRIDAY, {})
-    done(service)
-    done(service)
+    work_until_idle(service)
+    work_until_idle(service)
     assert len(rows(service, select(runs.c.id).where(runs.c.job == "pull"))) == 2
 
 
@@ -78,7 +80,7 @@ def test_a_calendar_without_symbols_is_not_planned(service: Service) -> None:
 
 
 def test_a_request_names_the_newest_runs_of_its_job(service: Service) -> None:
-    done(service)
+    work_until_idle(service)
     with service.database.transaction() as connection:
         request = add_request(connection, "forecast", MACHINE_START)
         assert read_request(connection, request).state == "pending"
@@ -100,10 +102,10 @@ def test_a_request_is_answered_by_the_loop_with_runs_planned_in_the_same_turn(se
     assert (answered.state, len(answered.result["runs"])) == ("done", 1)
 
 
-def test_a_training_asked_for_is_planned_at_the_newest_instant_unless_it_stands(service: Service) -> None:
-    done(service)
+def test_a_requested_training_is_planned_once_at_the_newest_instant(service: Service) -> None:
+    work_until_idle(service)
     service.move_market(MONDAY)
-    done(service)
+    work_until_idle(service)
     with service.database.transaction() as connection:
         plan_trainings(service.context, connection, MONDAY)
         plan_trainings(service.context, connection, MONDAY)
@@ -114,7 +116,7 @@ def test_a_training_asked_for_is_planned_at_the_newest_instant_unless_it_stands(
 
 
 def test_newest_runs_are_by_scope_with_every_sequence(service: Service) -> None:
-    done(service)
+    work_until_idle(service)
     with service.database.reading() as connection:
         assert newest_runs(connection, "score") == [row.id for row in rows(service, select(runs.c.id).where(
             runs.c.job == "score"))]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Replayed market time: from event to event, never over unfinished work, to the end of the record."""
+"""Replayed market time: moves from event to event, stops for unfinished work, ends with the record."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,10 +16,10 @@ from tests.support.service_factory import MACHINE_START, Service, ServiceOptions
 
 EVENTS = [
     datetime(2024, 3, day, hour, 30, tzinfo=UTC) for day in (4, 5, 6) for hour in (14, 22)
-]  # Friday's service wakes on Monday; the record ends on Wednesday
+]  # the service starts on Friday evening; the record ends on Wednesday
 
 
-def test_it_stops_at_every_event_and_ends_with_the_record(service: Service) -> None:
+def test_market_time_stops_at_every_event_and_ends_with_the_record(service: Service) -> None:
     scheduler = service.scheduler()
     mover = ReplayMover(service.context, scheduler.id, GroupReader())
     service.work(scheduler)
@@ -34,7 +34,7 @@ def test_it_stops_at_every_event_and_ends_with_the_record(service: Service) -> N
     assert mover.move() is None
 
 
-def test_it_stands_still_while_a_run_is_due_or_running(service: Service) -> None:
+def test_market_time_does_not_move_while_a_run_is_due_or_running(service: Service) -> None:
     scheduler = service.scheduler()
     mover = ReplayMover(service.context, scheduler.id, GroupReader())
     scheduler.step()  # the pull is done, score and forecast are due
@@ -46,7 +46,7 @@ def test_it_stands_still_while_a_run_is_due_or_running(service: Service) -> None
     scheduler.close()
 
 
-def test_a_waiting_run_does_not_hold_it(service: Service) -> None:
+def test_a_waiting_run_does_not_stop_market_time(service: Service) -> None:
     scheduler = service.scheduler()
     mover = ReplayMover(service.context, scheduler.id, GroupReader())
     service.work(scheduler)
@@ -65,7 +65,7 @@ def test_a_waiting_run_does_not_hold_it(service: Service) -> None:
 
 
 @pytest.mark.parametrize(("speed", "events", "low", "high"), [(10.0, 2, 4.5, 5.0), (10.0, 4, 2.0, 2.5), (0, 2, -9, 0)])
-def test_the_seconds_of_a_day_are_shared_by_its_events(
+def test_the_events_of_a_day_share_its_seconds(
     database: Database, tmp_path: Path, source: RecordedWalks, speed: float, events: int, low: float, high: float
 ) -> None:
     made = make_service(database, tmp_path, source, ServiceOptions("2024-03-01", ("AAA",)))
@@ -74,7 +74,7 @@ def test_the_seconds_of_a_day_are_shared_by_its_events(
     assert low <= mover.seconds_left(MarketEvent(EVENTS[0], events)) <= high
 
 
-def test_too_early_it_says_how_long_to_wait_and_does_not_move(
+def test_before_an_event_is_due_move_returns_the_seconds_to_wait(
     database: Database, tmp_path: Path, source: RecordedWalks
 ) -> None:
     made = make_service(database, tmp_path, source, ServiceOptions("2024-03-02T12:00:00Z", ("AAA",)))
@@ -87,14 +87,14 @@ def test_too_early_it_says_how_long_to_wait_and_does_not_move(
     assert made.context.market_now() == datetime(2024, 3, 2, 12, tzinfo=UTC)
 
 
-def test_without_any_symbol_nothing_ends(database: Database, tmp_path: Path, source: RecordedWalks) -> None:
+def test_a_replay_without_symbols_does_not_end(database: Database, tmp_path: Path, source: RecordedWalks) -> None:
     made = make_service(database, tmp_path, source, ServiceOptions("2024-03-01", ()))
     mover = ReplayMover(made.context, "me", GroupReader())
     assert mover.move() is None
     assert not mover.ended
 
 
-def test_a_scheduler_without_the_lead_does_not_move_it(service: Service) -> None:
+def test_a_scheduler_without_the_lead_does_not_move_market_time(service: Service) -> None:
     leader = service.scheduler()
     service.work(leader)
     other = ReplayMover(service.context, "another", GroupReader())
@@ -105,13 +105,13 @@ def test_a_scheduler_without_the_lead_does_not_move_it(service: Service) -> None
     leader.close()
 
 
-def test_no_instant_is_passed_that_nobody_has_planned(service: Service) -> None:
+def test_no_instant_is_passed_before_its_runs_are_planned(service: Service) -> None:
     scheduler = service.scheduler()
     service.work(scheduler)
     mover = ReplayMover(service.context, scheduler.id, GroupReader())
     assert mover.move() == 0.0
     assert mover.move() == 0.0
     assert service.context.market_now() == EVENTS[1]
-    assert mover.move() is None  # Monday's runs are planned by the attempt itself, and hold the clock from now on
+    assert mover.move() is None  # the call itself plans Monday's runs, which then stop the clock
     assert service.context.market_now() == EVENTS[1]
     scheduler.close()

@@ -1,4 +1,4 @@
-"""What happens around a job: retries with backoff, failure after the last attempt, interruption, fencing."""
+"""Execution of jobs: retries with backoff, failure after the last attempt, interruption, fencing."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -40,7 +40,7 @@ def outcomes(service: Service, job: str) -> dict[str, str]:
     return {row.symbol: row.state for row in rows(service, query.where(runs.c.job == job))}
 
 
-def test_a_transient_fault_is_tried_again_after_a_growing_wait_for_that_symbol_alone(
+def test_a_transient_fault_is_retried_with_backoff_for_that_symbol_alone(
     service: Service, source: RecordedWalks
 ) -> None:
     source.errors["BBB"] = Transient("BBB: timed out")
@@ -52,7 +52,7 @@ def test_a_transient_fault_is_tried_again_after_a_growing_wait_for_that_symbol_a
         assert (row.state, row.error) == ("due", "1 of 2 symbols could not be pulled; BBB: timed out")
         waits.append((row.not_before - service.machine.at).total_seconds())
         service.machine.at = row.not_before - timedelta(milliseconds=1)
-        assert scheduler.step() is Step.IDLE, "it was tried before its time, or a later job went first"
+        assert scheduler.step() is Step.IDLE, "it was retried too early, or a later job was executed first"
         service.machine.at = row.not_before
     assert 10 <= waits[0] <= 20 <= waits[1] <= 40 <= waits[2] <= 80
     assert scheduler.step() is Step.WORKED
@@ -62,7 +62,7 @@ def test_a_transient_fault_is_tried_again_after_a_growing_wait_for_that_symbol_a
     scheduler.close()
 
 
-def test_the_others_are_forecast_and_the_missing_one_is_waited_for(service: Service, source: RecordedWalks) -> None:
+def test_a_forecast_run_waits_for_a_missing_symbol_after_the_others(service: Service, source: RecordedWalks) -> None:
     source.errors["BBB"] = Malformed("BBB: line 7 of bbb.csv has no close")
     scheduler = service.scheduler()
     service.work(scheduler)
@@ -72,7 +72,7 @@ def test_the_others_are_forecast_and_the_missing_one_is_waited_for(service: Serv
     assert run_row(service, "forecast").state == "waiting"
 
 
-def test_a_pull_that_gets_nothing_at_all_fails_with_the_first_reason(service: Service, source: RecordedWalks) -> None:
+def test_a_pull_without_any_bar_fails_with_the_first_reason(service: Service, source: RecordedWalks) -> None:
     for symbol in source.symbols():
         source.errors[symbol] = Transient("too many requests")
     scheduler = service.scheduler()
@@ -84,7 +84,7 @@ def test_a_pull_that_gets_nothing_at_all_fails_with_the_first_reason(service: Se
     assert (row.state, row.error) == ("failed", "no symbol could be pulled; AAA: too many requests")
 
 
-def test_an_unknown_symbol_is_said_and_left_alone(service: Service, source: RecordedWalks) -> None:
+def test_an_unknown_symbol_is_reported_and_not_forecast(service: Service, source: RecordedWalks) -> None:
     source.errors["BBB"] = UnknownSymbol("BBB: no such symbol")
     scheduler = service.scheduler()
     service.work(scheduler)
@@ -97,7 +97,7 @@ def test_an_unknown_symbol_is_said_and_left_alone(service: Service, source: Reco
 DIED = WorkerDied("the forecasting worker process ended during a task (exit code -9)")
 
 
-def test_a_worker_that_dies_costs_an_attempt(service: Service) -> None:
+def test_the_death_of_a_worker_uses_an_attempt(service: Service) -> None:
     service.worker.fault = DIED
     scheduler = service.scheduler()
     for _ in range(3):
@@ -112,7 +112,7 @@ def test_a_worker_that_dies_costs_an_attempt(service: Service) -> None:
     assert (run_row(service, "forecast").state, run_row(service, "forecast").attempt) == ("done", 2)
 
 
-def test_a_worker_ended_because_we_stop_gives_the_run_back(service: Service) -> None:
+def test_a_run_interrupted_by_a_stop_is_released(service: Service) -> None:
     scheduler = service.scheduler()
     for _ in range(2):
         assert scheduler.step() is Step.WORKED  # pull and score
@@ -125,7 +125,7 @@ def test_a_worker_ended_because_we_stop_gives_the_run_back(service: Service) -> 
     scheduler.close()
 
 
-def test_an_error_of_ours_fails_the_run_after_its_attempts_and_not_the_loop(
+def test_a_defect_fails_the_run_after_its_attempts_and_not_the_loop(
     service: Service, source: RecordedWalks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(context: object, run: Run) -> None:
@@ -142,7 +142,7 @@ def test_an_error_of_ours_fails_the_run_after_its_attempts_and_not_the_loop(
     assert run_row(service, "forecast").state == "done"
 
 
-def test_a_fenced_worker_is_told_and_publishes_nothing(service: Service) -> None:
+def test_a_fenced_worker_reports_it_and_publishes_nothing(service: Service) -> None:
     scheduler = service.scheduler()
     for _ in range(2):
         scheduler.step()

@@ -1,4 +1,4 @@
-"""The random walks that are there before any training."""
+"""Random walks fitted before any training."""
 
 from datetime import date
 
@@ -17,7 +17,7 @@ LAST = date(2018, 5, 31)
 EVENING, CUT_AT = utc(2018, 5, 31, 22), utc(2018, 5, 31, 21, 30)
 
 
-def test_both_strategies_are_fitted_once(desk: Desk) -> None:
+def test_the_random_walk_of_each_strategy_is_fitted_once(desk: Desk) -> None:
     desk.add(History("AAA", LAST, random_closes(600, 1)))
     desk.move(EVENING)
     run = desk.run("forecast", LAST)
@@ -40,11 +40,11 @@ def test_only_bars_final_by_the_cut_are_used(desk: Desk) -> None:
     assert one_step.data_until == CUT_AT
     walk = load_forecaster(desk.context.settings.artifact_dir / one_step.artifact, one_step.sha256)
     assert isinstance(walk, RandomWalk)
-    # 600 closes: a residual needs 80 bars so far, so those of 520 sessions have their target by the cut.
+    # 600 closes: a residual needs 80 bars up to its session, so 520 sessions have their target by the cut.
     assert walk.residuals == (520,)
 
 
-def test_a_missing_strategy_is_enough_to_fit_again(desk: Desk) -> None:
+def test_both_strategies_are_fitted_again_if_one_is_missing(desk: Desk) -> None:
     desk.add(History("AAA", LAST, random_closes(80, 1)))
     desk.add_walk(Strategy.ONE_STEP)
     desk.move(EVENING)
@@ -54,7 +54,7 @@ def test_a_missing_strategy_is_enough_to_fit_again(desk: Desk) -> None:
     ]  # fmt: skip
 
 
-def test_it_is_fenced(desk: Desk) -> None:
+def test_a_run_that_was_taken_over_records_no_random_walk(desk: Desk) -> None:
     desk.add(History("AAA", LAST, random_closes(80, 1)))
     desk.move(EVENING)
     run = desk.run("forecast", LAST)

@@ -1,4 +1,4 @@
-"""A training's progress: read by others while it runs, fenced, sparse, and never a reason to fail."""
+"""Stored progress of a training: readable while it runs, fenced, rate-limited, never a cause of failure."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -31,11 +31,11 @@ def run(desk: Desk) -> Run:
 
 
 Progress = tuple[float | None, str | None]
-NOTHING: Progress = (None, None)
+NO_PROGRESS: Progress = (None, None)
 
 
 def progress_of(desk: Desk, run: Run) -> Progress:
-    """Progress as another process reads it: over a connection of its own."""
+    """Return the progress as another process reads it, over a connection of its own."""
     other = Database(desk.database.url)
     with other.reading() as connection:
         row = connection.execute(select(runs.c.progress, runs.c.progress_detail).where(runs.c.id == run.id)).one()
@@ -43,38 +43,38 @@ def progress_of(desk: Desk, run: Run) -> Progress:
     return row.progress, row.progress_detail
 
 
-def test_it_begins_at_nothing_and_goes_on(desk: Desk, run: Run) -> None:
+def test_progress_starts_at_zero_and_is_updated(desk: Desk, run: Run) -> None:
     with StoredProgress(desk.context, run, every=0.0) as progress:
         assert progress_of(desk, run) == (0.0, "reading the bars")
         progress.update(0.42124, "multi_step, seed 1, epoch 7")
         assert progress_of(desk, run) == (0.421, "multi_step, seed 1, epoch 7")
 
 
-def test_notes_that_come_too_soon_are_left_out(desk: Desk, run: Run) -> None:
+def test_an_update_too_soon_after_the_last_one_is_skipped(desk: Desk, run: Run) -> None:
     with StoredProgress(desk.context, run, every=3600.0) as progress:
         progress.update(0.9, "epoch 30")
         assert progress_of(desk, run)[0] == 0.0
 
 
-def test_a_failed_training_leaves_no_progress(desk: Desk, run: Run) -> None:
+def test_the_progress_of_a_failed_training_is_cleared(desk: Desk, run: Run) -> None:
     seen: list[Progress] = []
     with suppress(ZeroDivisionError), StoredProgress(desk.context, run):
         seen.append(progress_of(desk, run))
         raise ZeroDivisionError
     assert seen == [(0.0, "reading the bars")]
-    assert progress_of(desk, run) == NOTHING
+    assert progress_of(desk, run) == NO_PROGRESS
 
 
-def test_a_run_that_was_taken_over_is_left_alone(desk: Desk, run: Run) -> None:
+def test_the_progress_of_a_run_that_was_taken_over_is_not_changed(desk: Desk, run: Run) -> None:
     with StoredProgress(desk.context, run, every=0.0) as progress:
         with desk.database.transaction() as connection:
             connection.execute(update(runs).values(token=run.token + 1, progress=None, progress_detail=None))
         progress.update(0.5, "epoch 2")
-    assert progress_of(desk, run) == NOTHING
+    assert progress_of(desk, run) == NO_PROGRESS
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_database_that_refuses_stops_no_training(desk: Desk, run: Run) -> None:
+def test_a_read_only_database_does_not_stop_the_training(desk: Desk, run: Run) -> None:
     @event.listens_for(desk.database.engine, "connect")
     def _refuse(connection: Any, _record: Any) -> None:
         connection.execute("PRAGMA query_only=ON")
@@ -82,26 +82,26 @@ def test_a_database_that_refuses_stops_no_training(desk: Desk, run: Run) -> None
     desk.database.engine.dispose()
     with StoredProgress(desk.context, run, every=0.0) as progress:
         progress.update(0.5, "epoch 2")
-    assert progress_of(desk, run) == NOTHING
+    assert progress_of(desk, run) == NO_PROGRESS
 
 
 class Reporting(InProcess):
-    """Tells of an epoch before it works, and looks at what others see then."""
+    """Reports an epoch before the task, and records the progress that other processes read then."""
 
-    def __init__(self, look: Callable[[], Progress]) -> None:
+    def __init__(self, read: Callable[[], Progress]) -> None:
         super().__init__()
-        self._look = look
+        self._read = read
         self.seen: list[Progress] = []
 
     def run(self, task: Task[Request, Answer], request: Request, report: Callable[[Any], None] | None = None) -> Answer:
-        """As the real child does it."""
+        """Report an epoch, then run the task."""
         assert report is not None
         report(TrainProgress(Strategy.MULTI_STEP, 1, 7, 60, 0.1, 0.42))
-        self.seen.append(self._look())
+        self.seen.append(self._read())
         return super().run(task, request, report)
 
 
-def test_a_training_tells_others_and_ends_with_its_own_counts(
+def test_a_training_stores_its_progress_and_ends_with_its_counts(
     desk: Desk, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(train_module, "StoredProgress", partial(StoredProgress, every=0.0))
@@ -109,15 +109,15 @@ def test_a_training_tells_others_and_ends_with_its_own_counts(
     object.__setattr__(desk.context, "warm", worker)
     train(desk.context, run)
     assert worker.seen == [(0.42, "multi_step, seed 1, epoch 7")]
-    assert progress_of(desk, run) == NOTHING
+    assert progress_of(desk, run) == NO_PROGRESS
     (row,) = desk.rows(runs, id=run.id)
     assert row.counts == {"random_walk_only": 1, "versions": 2}
 
 
-def test_a_training_that_cannot_be_recorded_leaves_no_progress(
+def test_the_progress_of_a_training_that_cannot_be_recorded_is_cleared(
     desk: Desk, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(train_module, "record", lambda *_arguments: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         train(desk.context, run)
-    assert progress_of(desk, run) == NOTHING
+    assert progress_of(desk, run) == NO_PROGRESS

@@ -1,4 +1,4 @@
-"""The train job: what is fitted, from which bars, and what is recorded of it."""
+"""The train job: the forecasters it fits, the bars it uses, and the rows it records."""
 
 import sqlite3
 from collections.abc import Callable
@@ -32,7 +32,7 @@ LAST = date(2018, 5, 31)
 EVENING = utc(2018, 5, 31, 22)
 
 
-def trained(desk: Desk, scope: str = "equity") -> dict[str, Outcome]:
+def run_training(desk: Desk, scope: str = "equity") -> dict[str, Outcome]:
     run = desk.run("train", LAST, scope)
     train(desk.context, run)
     return desk.outcomes(run)
@@ -45,14 +45,14 @@ def versions(desk: Desk) -> set[tuple[str, str, str]]:
 WALKS_SERVE = {("one_step", "random_walk", "champion"), ("multi_step", "random_walk", "champion")}
 
 
-def test_a_young_group_gets_its_random_walks_and_the_reason(desk: Desk) -> None:
+def test_a_group_with_a_short_history_gets_random_walks_and_the_reason(desk: Desk) -> None:
     desk.add(History("AAA", LAST, random_closes(90, 1)))
     desk.add(History("BBB", LAST, random_closes(100, 2)))
     desk.move(EVENING)
-    outcomes = trained(desk)
+    outcomes = run_training(desk)
     assert versions(desk) == WALKS_SERVE
     reason = "100 pooled sessions of the 1000 a network needs"
-    assert {(one.symbol, one.state, one.reason) for one in outcomes.values()} == {
+    assert {(outcome.symbol, outcome.state, outcome.reason) for outcome in outcomes.values()} == {
         ("AAA", "random_walk_only", reason), ("BBB", "random_walk_only", reason),
     }  # fmt: skip
     (run,) = desk.rows(runs)
@@ -62,17 +62,17 @@ def test_a_young_group_gets_its_random_walks_and_the_reason(desk: Desk) -> None:
     }
 
 
-def test_the_other_group_is_never_given_a_network(desk: Desk) -> None:
+def test_group_other_is_never_trained_with_a_network(desk: Desk) -> None:
     desk.add(History("IDX", LAST, random_closes(1500, 1), group="other"))
     desk.move(EVENING)
-    assert trained(desk, "other")["IDX"].reason == "group other is served by the random walk"
+    assert run_training(desk, "other")["IDX"].reason == "group other is served by the random walk"
     assert versions(desk) == WALKS_SERVE
 
 
-def test_enough_bars_but_too_few_windows_say_so(desk: Desk) -> None:
+def test_the_reason_says_if_there_are_enough_bars_but_too_few_windows(desk: Desk) -> None:
     desk.add(History("AAA", LAST, random_closes(1005, 1)))
     desk.move(EVENING)
-    outcome = trained(desk)["AAA"]
+    outcome = run_training(desk)["AAA"]
     assert outcome.state == "random_walk_only"
     assert outcome.reason is not None
     assert "1005 pooled sessions" not in outcome.reason
@@ -81,54 +81,60 @@ def test_enough_bars_but_too_few_windows_say_so(desk: Desk) -> None:
 
 
 class TrainedOnce(InProcess):
-    """Trains as it is asked, but the same networks only once for both databases: then their folders are copied."""
+    """Trains equal networks only once for both databases, then copies their folders."""
 
-    known: ClassVar[dict[tuple[object, ...], TrainedArtifact]] = {}
+    trained: ClassVar[dict[tuple[object, ...], TrainedArtifact]] = {}
 
     def run(self, task: Task[Request, Answer], request: Request, report: Callable[[Any], None] | None = None) -> Answer:
-        """Train, or copy what was trained."""
+        """Train, or copy the artifacts of an equal training."""
         assert isinstance(request, tuple)
         keys = [
-            (one.config.hash(), panel_hash(one.panel, one.cut_at), str(one.cut_at), one.with_evidence, one.predecessor)
-            for one in request
+            (
+                each.config.hash(),
+                panel_hash(each.panel, each.cut_at),
+                str(each.cut_at),
+                each.with_evidence,
+                each.predecessor,
+            )
+            for each in request
         ]
-        if any(key not in self.known for key in keys):
+        if any(key not in self.trained for key in keys):
             answer: Any = super().run(task, request, report)
-            self.known.update(zip(keys, answer, strict=True))
+            self.trained.update(zip(keys, answer, strict=True))
             return cast(Answer, answer)
         self.requests.append(request)
-        for key, one in zip(keys, request, strict=True):
-            copytree(self.known[key].path, one.directory / self.known[key].path.name, dirs_exist_ok=True)
-        copies = [replace(self.known[key], path=one.directory / self.known[key].path.name)
-                  for key, one in zip(keys, request, strict=True)]  # fmt: skip
+        for key, each in zip(keys, request, strict=True):
+            copytree(self.trained[key].path, each.directory / self.trained[key].path.name, dirs_exist_ok=True)
+        copies = [replace(self.trained[key], path=each.directory / self.trained[key].path.name)
+                  for key, each in zip(keys, request, strict=True)]  # fmt: skip
         return cast(Answer, tuple(copies))
 
 
-def quickly(config: ModelConfig) -> ModelConfig:
-    """The choice for a network with a narrow layer and two epochs."""
+def small_config(config: ModelConfig) -> ModelConfig:
+    """Return the tuned config with a narrow layer and two epochs."""
     return replace(tuned(config), units=4, max_epochs=2)
 
 
-def test_a_network_is_trained_judged_and_decided_on(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.runtime.context.tuned", quickly)
+def test_a_network_is_trained_and_tested_and_decided_on(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.runtime.context.tuned", small_config)
     once = TrainedOnce()
     desk = replace(desk, context=replace(desk.context, warm=once, child=once), worker=once)
     desk.add(History("AAA", LAST, random_closes(1300, 1)))
     desk.add(History("BBB", LAST, random_closes(1300, 2)))
     desk.move(EVENING)
-    outcomes = trained(desk)
-    assert {one.state for one in outcomes.values()} == {"trained"}
+    outcomes = run_training(desk)
+    assert {outcome.state for outcome in outcomes.values()} == {"trained"}
     stored = {(row.strategy, row.forecaster): row for row in desk.rows(model_versions)}
     assert set(stored) == {(s.value, a) for s in Strategy for a in ("lstm", "random_walk")}
     for strategy in Strategy:
         network, walk = stored[(strategy.value, "lstm")], stored[(strategy.value, "random_walk")]
-        judged = network.metrics["test"]
-        # Random walks have nothing to be learned, so the gate must have refused them.
+        tested = network.metrics["test"]
+        # Generated random walks cannot be forecast, so the gate refuses the network.
         assert (network.status, walk.status) == ("challenger", "champion")
         assert network.reason.startswith(
             "not promoted: the model config does not beat the random walk over 252 sessions"
         )
-        assert judged["dates"] == 252
+        assert tested["dates"] == 252
         assert network.trained_at == datetime(2018, 5, 31, 21, 30, tzinfo=UTC)
         assert network.data_until <= network.trained_at
         assert (
@@ -138,16 +144,16 @@ def test_a_network_is_trained_judged_and_decided_on(desk: Desk, monkeypatch: pyt
         assert forecaster.config.seeds == (0,)
         assert forecaster.config.hash() == network.config_hash
     assert len(desk.rows(model_decisions)) == 4
-    asked = desk.rows(config_approvals)
-    assert [(row.kind, row.attempt, row.accepted, row.sessions) for row in asked] == [("attempt", 1, False, 252)] * 2
-    assert {row.config_hash for row in asked} == {
+    attempts = desk.rows(config_approvals)
+    assert [(row.kind, row.attempt, row.accepted, row.sessions) for row in attempts] == [("attempt", 1, False, 252)] * 2
+    assert {row.config_hash for row in attempts} == {
         row.config_hash for (_, name), row in stored.items() if name == "lstm"
     }
     assert {(group, strategy) for group, strategy, _ in desk.reporter.decisions} == {
         ("equity", "one_step"), ("equity", "multi_step"),
     }  # fmt: skip
 
-    # A refused recipe is not tried again the next week.
+    # A refused config is not tested again a week later.
     train(desk.context, desk.run("train", LAST, "equity", sequence=1))
     last = [request.with_evidence for request in desk.worker.requests[-1] if request.config.forecaster == "lstm"]
     assert last == [False, False]
@@ -162,7 +168,7 @@ def evidence(gain: float, days: int) -> Evidence:
     return Evidence(np.datetime64("2017-01-01", "D") + np.arange(days), walk - gain + noise - noise.mean(), walk, 1)
 
 
-def test_who_serves_and_loses_live_is_sent_back_though_its_recipe_is_no_longer_trained(
+def test_a_champion_that_loses_live_is_demoted_even_if_its_config_is_no_longer_trained(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk.add(History("AAA", LAST, random_closes(90, 1)))
@@ -174,21 +180,21 @@ def test_who_serves_and_loses_live_is_sent_back_though_its_recipe_is_no_longer_t
         folds = evidence(0.5, 252)
         record_attempt(connection, key, folds, evaluate_config(folds, 1), Recorded(NOON, NOON, None))
     monkeypatch.setattr("service.training.promotion.gate.live_evidence", lambda *_: evidence(-0.5, 126))
-    trained(desk)
+    run_training(desk)
     assert [row.kind for row in desk.rows(config_approvals)] == ["attempt", "live"]
     assert ("one_step", "random_walk", "champion") in versions(desk)
     assert ("one_step", "lstm", "challenger") in versions(desk)
-    told = [sentence for _, strategy, sentence in desk.reporter.decisions if strategy == "one_step"]
-    assert told[0].startswith(
+    decisions = [sentence for _, strategy, sentence in desk.reporter.decisions if strategy == "one_step"]
+    assert decisions[0].startswith(
         f"the random walk serves: version {former} was withdrawn: the model config lost to the random"
     )
 
 
-def test_bars_after_the_scheduled_instant_play_no_part(desk: Desk) -> None:
+def test_bars_after_the_scheduled_instant_are_not_used(desk: Desk) -> None:
     closes = random_closes(400, 1)
     desk.add(History("AAA", LAST, closes))
     desk.move(EVENING)
-    trained(desk)
+    run_training(desk)
     first = {row.strategy: (row.data_hash, row.sha256) for row in desk.rows(model_versions)}
     desk.put("AAA", {date(2018, 6, 1): 500.0, date(2018, 6, 4): 1.0})
     desk.move(utc(2018, 6, 4, 22))
@@ -210,7 +216,7 @@ class Failing(InProcess):
         raise self.error
 
 
-def test_another_failure_of_the_task_ends_the_run_with_its_sentence(desk: Desk) -> None:
+def test_another_failure_of_the_task_is_raised_with_its_message(desk: Desk) -> None:
     desk.add(History("AAA", LAST, random_closes(90, 1)))
     desk.move(EVENING)
     failing = Failing(TaskFailed("no space left", "OSError"))
@@ -232,7 +238,7 @@ def test_a_worker_whose_run_was_taken_over_records_nothing(desk: Desk) -> None:
     assert desk.rows(model_versions) == []
 
 
-def test_who_is_trained_and_on_how_many_dates(desk: Desk) -> None:
+def test_the_active_symbols_of_a_group_and_their_pooled_dates(desk: Desk) -> None:
     desk.add(History("AAA", LAST, random_closes(50, 1)))
     desk.add(History("BBB", date(2018, 5, 30), random_closes(49, 2)))
     desk.add(History("OFF", LAST, random_closes(80, 3), active=False))
@@ -251,11 +257,11 @@ def test_the_order_of_the_symbols_does_not_depend_on_the_databases_collation(des
         desk.add(History(symbol, LAST, random_closes(50, seed)))
     with closing(sqlite3.connect(str(desk.database.engine.url.database))) as raw, raw:
         raw.execute("PRAGMA writable_schema = ON")
-        told = raw.execute(
+        result = raw.execute(
             "UPDATE sqlite_master SET sql = replace(sql, 'symbol VARCHAR(40)', 'symbol VARCHAR(40) COLLATE NOCASE') "
             "WHERE name = 'instruments'"
         )
-        assert told.rowcount == 1
+        assert result.rowcount == 1
     desk.database.engine.dispose()
     with desk.database.transaction() as connection:
         connection.exec_driver_sql("REINDEX")

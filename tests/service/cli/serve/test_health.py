@@ -18,7 +18,7 @@ from sqlalchemy import insert
 from service.clock import process_now
 from service.db.session import Database
 from service.db.tables import schedulers
-from service.scheduler.liveness import silence
+from service.scheduler.liveness import heartbeat_age
 from tests.support.command import LIMIT
 from tests.support.command_server import command_server
 from tests.support.paths import ROOT
@@ -44,9 +44,9 @@ def test_the_age_is_that_of_the_newest_heartbeat_of_a_host(database: Database) -
     beat(database, "b", "one:8", NOON - timedelta(seconds=4))
     beat(database, "c", "one_:9", NOON)
     with database.reading() as connection:
-        assert silence(connection, NOON, "one") == timedelta(seconds=4)
-        assert silence(connection, NOON, "one_") == silence(connection, NOON) == timedelta(0)
-        assert silence(connection, NOON, "on_") is None
+        assert heartbeat_age(connection, NOON, "one") == timedelta(seconds=4)
+        assert heartbeat_age(connection, NOON, "one_") == heartbeat_age(connection, NOON) == timedelta(0)
+        assert heartbeat_age(connection, NOON, "on_") is None
 
 
 def test_a_scheduler_with_a_recent_heartbeat_is_healthy(database: Database) -> None:

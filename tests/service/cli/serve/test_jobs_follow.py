@@ -9,7 +9,7 @@ import pytest
 from service.cli.serve.jobs import _follow
 from service.db.session import Database
 from service.errors import TplusError
-from service.scheduler.leader import take_lead
+from service.scheduler.leader import acquire_lead
 from service.scheduler.loop import Step
 from tests.support.command import wait_for
 from tests.support.recorded import RecordedWalks, Walk
@@ -25,7 +25,7 @@ def service(database: Database, tmp_path: Path) -> Service:
 
 def lead(service: Service) -> None:
     with service.database.transaction() as connection:
-        take_lead(connection, "other", "host:1", service.machine.at, service.context.lease)
+        acquire_lead(connection, "other", "host:1", service.machine.at, service.context.lease)
 
 
 @pytest.mark.timeout(20)
@@ -58,7 +58,7 @@ def test_a_scheduler_that_dies_after_its_answer_is_reported(service: Service) ->
     """The scheduler answers, then is killed with the run still due: no other process would do it."""
     scheduler = service.scheduler()
     with service.database.transaction() as connection:
-        take_lead(connection, scheduler.id, scheduler.name, service.machine.at, service.context.lease)
+        acquire_lead(connection, scheduler.id, scheduler.name, service.machine.at, service.context.lease)
 
     def answer_then_die() -> None:
         wait_for(lambda: count_requests(service) == 1)

@@ -1,4 +1,4 @@
-"""Back-fills: what is published, scored and counted, and what is left alone."""
+"""The backfill job: forecasts published, scored and counted; forecasts on time are not changed."""
 
 from collections.abc import Iterable
 from datetime import date
@@ -21,7 +21,7 @@ from service.db.tables import (
     track_records,
 )
 from service.errors import CalendarError, NotFound, SettingsError
-from service.forecasts.backfill.backfill_job import backfill
+from service.forecasts.backfill.backfill_job import BackfilledEdition, backfill
 from service.forecasts.backfill.span import BackfillRequest
 from service.forecasts.calibration.states import read_lineages
 from service.forecasts.ledger import verify
@@ -35,17 +35,20 @@ def rows_of(desk: Desk) -> dict[str, list[Any]]:
     return {table.name: desk.rows(table) for table in (editions, forecasts, served_forecasts, scores, model_versions)}
 
 
-def on_time(desk: Desk, as_of: date) -> None:
-    """An on-time edition of a session, in its evening."""
+def publish_on_time(desk: Desk, as_of: date) -> None:
+    """Publish an on-time edition of a session, in its evening."""
     desk.move(utc(as_of.year, as_of.month, as_of.day, 22))
     desk.forecast(as_of)
     desk.move(utc(2018, 6, 9, 12))
 
 
-def test_each_session_is_an_edition_of_what_is_missing_issued_now(desk: Desk) -> None:
+def test_each_session_is_one_edition_of_the_missing_forecasts_issued_now(desk: Desk) -> None:
     fill_desk(desk, "AAA", "BBB")
     summary = fill(desk, date(2018, 6, 2), TUESDAY)  # a Saturday to a Tuesday
-    assert (summary.sessions, summary.editions) == ((MONDAY, TUESDAY), [(MONDAY, 1), (TUESDAY, 2)])
+    assert (summary.sessions, summary.editions) == (
+        (MONDAY, TUESDAY),
+        [BackfilledEdition(MONDAY, 1), BackfilledEdition(TUESDAY, 2)],
+    )
     assert (summary.published, summary.already_stored, summary.without_bar, summary.refused) == (4, 0, 0, {})
     rows = desk.rows(editions)
     assert {(row.mode, row.calendar, row.issued_at, row.run_id) for row in rows} == {
@@ -60,7 +63,7 @@ def test_each_session_is_an_edition_of_what_is_missing_issued_now(desk: Desk) ->
         assert verify(connection) == []
 
 
-def test_repeated_it_publishes_nothing(desk: Desk) -> None:
+def test_a_repeated_backfill_publishes_nothing(desk: Desk) -> None:
     fill_desk(desk, "AAA", "BBB")
     fill(desk, THURSDAY, MONDAY)
     before = rows_of(desk)
@@ -69,22 +72,22 @@ def test_repeated_it_publishes_nothing(desk: Desk) -> None:
     assert rows_of(desk) == before
 
 
-def test_what_stands_on_time_stays_and_the_rest_is_filled(desk: Desk) -> None:
+def test_forecasts_on_time_stay_and_the_missing_ones_are_added(desk: Desk) -> None:
     fill_desk(desk, "AAA")
-    on_time(desk, FRIDAY)
+    publish_on_time(desk, FRIDAY)
     desk.add(History("BBB", LAST, random_closes(330, 2)))
     fill(desk, FRIDAY, FRIDAY)
     stored = {(row.edition, row.symbol) for row in desk.rows(forecasts)}
     assert stored == {(1, "AAA"), (2, "BBB")}
 
 
-def test_only_the_symbols_asked_for(desk: Desk) -> None:
+def test_only_the_requested_symbols_are_backfilled(desk: Desk) -> None:
     fill_desk(desk, "AAA", "BBB", "CCC")
     fill(desk, FRIDAY, FRIDAY, "CCC", "AAA")
     assert {row.symbol for row in desk.rows(forecasts)} == {"AAA", "CCC"}
 
 
-def test_a_session_is_filled_once_its_t_has_opened_and_not_before(desk: Desk) -> None:
+def test_a_session_is_backfilled_from_the_open_of_t_on(desk: Desk) -> None:
     fill_desk(desk)
     desk.move(utc(2018, 6, 4, 13, 29))  # New York opens at 13:30
     with pytest.raises(
@@ -97,8 +100,8 @@ def test_a_session_is_filled_once_its_t_has_opened_and_not_before(desk: Desk) ->
     assert fill(desk, FRIDAY, LAST).sessions == (FRIDAY,)
 
 
-def test_nothing_after_as_of_changes_it(desk: Desk) -> None:
-    """The same session filled twice, for twins that differ after it alone."""
+def test_nothing_after_as_of_changes_a_backfill(desk: Desk) -> None:
+    """Backfill one session for two symbols whose bars differ only after it."""
     closes = random_closes(330, 1)
     desk.add(History("AAA", LAST, closes))
     desk.add(History("TWIN", LAST, [*closes[:-6], *[9.0] * 6], group="twin"))
@@ -107,32 +110,32 @@ def test_nothing_after_as_of_changes_it(desk: Desk) -> None:
     fill(desk, WEDNESDAY, THURSDAY)
     names = [column.name for column in forecasts.c if column.name.startswith(("raw_", "q", "sigma", "last_close"))]
 
-    def said(symbol: str) -> list[tuple[float, ...]]:
+    def figures(symbol: str) -> list[tuple[float, ...]]:
         rows = sorted(desk.rows(forecasts, symbol=symbol), key=lambda row: (row.as_of, row.strategy, row.step))
         return [tuple(getattr(row, name) for name in names) for row in rows]
 
-    assert len(said("AAA")) == 8
-    assert said("AAA") == said("TWIN")
+    assert len(figures("AAA")) == 8
+    assert figures("AAA") == figures("TWIN")
 
 
-def test_the_newest_answer_stays_the_one_on_time(desk: Desk) -> None:
+def test_the_newest_answer_is_the_one_on_time(desk: Desk) -> None:
     fill_desk(desk, "AAA", "BBB")
-    on_time(desk, THURSDAY)
+    publish_on_time(desk, THURSDAY)
     desk.add(History("NEW", LAST, random_closes(330, 3)))
     fill(desk, WEDNESDAY, MONDAY)
     now = ForecastQuery(utc(2018, 6, 9, 12))
     with desk.database.reading() as connection:
         found = read_editions(connection, ["AAA", "BBB", "NEW"], now)
-        asked = read_editions(connection, ["AAA"], ForecastQuery(now.known_at, MONDAY))
-        then = read_editions(connection, ["AAA"], ForecastQuery(utc(2018, 6, 9, 11, 59), MONDAY))
+        requested = read_editions(connection, ["AAA"], ForecastQuery(now.known_at, MONDAY))
+        earlier = read_editions(connection, ["AAA"], ForecastQuery(utc(2018, 6, 9, 11, 59), MONDAY))
     assert {symbol: (row.mode, row.as_of) for symbol, row in found.items()} == {
         "AAA": ("replay", THURSDAY), "BBB": ("replay", THURSDAY)
     }  # fmt: skip
-    assert [row.mode for row in asked.values()] == ["backfill"]
-    assert then == {}  # it was not issued yet
+    assert [row.mode for row in requested.values()] == ["backfill"]
+    assert earlier == {}  # it was not issued yet
 
 
-def test_what_is_final_is_scored_with_the_publish(desk: Desk) -> None:
+def test_final_forecasts_are_scored_in_the_publishing_transaction(desk: Desk) -> None:
     closes = random_closes(330, 1)
     fill_desk(desk)
     fill(desk, date(2018, 2, 1), date(2018, 2, 1))
@@ -143,7 +146,7 @@ def test_what_is_final_is_scored_with_the_publish(desk: Desk) -> None:
     assert actual[first.id] == pytest.approx(log(closes[place + 1] / closes[place]), abs=1e-13)
 
 
-def test_a_dividend_within_the_steps_counts_and_a_later_one_does_not(desk: Desk) -> None:
+def test_a_dividend_up_to_the_target_counts_and_a_later_one_does_not(desk: Desk) -> None:
     desk.add(History("AAA", LAST, [100.0] * 330))
     desk.act("AAA", MONDAY, "dividend", 5.0)
     desk.act("AAA", LAST, "dividend", 20.0)
@@ -154,7 +157,7 @@ def test_a_dividend_within_the_steps_counts_and_a_later_one_does_not(desk: Desk)
     assert actual == pytest.approx({1: 0.0, 2: -log(0.95), 3: -log(0.95)}, abs=1e-13)
 
 
-def test_a_target_without_a_bar_is_void_at_once_where_none_comes_any_more(desk: Desk) -> None:
+def test_a_target_without_a_bar_is_void_immediately_if_none_can_arrive(desk: Desk) -> None:
     closes: list[float | None] = [*random_closes(330, 1)]
     closes[-7] = None  # Thursday's, with Friday to the next Friday after it
     desk.add(History("AAA", LAST, closes))
@@ -165,27 +168,27 @@ def test_a_target_without_a_bar_is_void_at_once_where_none_comes_any_more(desk: 
     assert states == {1: "void", 2: "scored", 3: "scored"}
 
 
-def counted(desk: Desk, mode: str) -> dict[tuple[str, int], int]:
+def counts_by_step(desk: Desk, mode: str) -> dict[tuple[str, int], int]:
     rows = desk.rows(track_records, mode=mode, scope="AAA", forecaster="served")
     return {(row.strategy, row.step): row.n for row in rows}
 
 
-def test_its_track_record_is_its_own(desk: Desk) -> None:
+def test_backfills_have_a_track_record_of_their_own(desk: Desk) -> None:
     fill_desk(desk)
-    on_time(desk, THURSDAY)
+    publish_on_time(desk, THURSDAY)
     desk.score(LAST)
     before = desk.rows(track_records)
     states = desk.rows(calibration_states)
     fill(desk, date(2018, 5, 1), LAST)
     assert [row for row in desk.rows(track_records) if row.mode == "replay"] == before
-    assert counted(desk, "replay") == {
+    assert counts_by_step(desk, "replay") == {
         ("one_step", 1): 1,
         ("multi_step", 1): 1,
         ("multi_step", 2): 1,
         ("multi_step", 3): 1,
     }
     # 27 sessions from 1 May to 7 June, the newest whose T has opened is 7 June; one of them was on time.
-    assert counted(desk, "backfill") == {
+    assert counts_by_step(desk, "backfill") == {
         ("one_step", 1): 26, ("multi_step", 1): 26, ("multi_step", 2): 25, ("multi_step", 3): 24
     }  # fmt: skip
     assert desk.rows(calibration_states) == states
@@ -195,20 +198,20 @@ def test_steps_that_close_later_are_scored_by_the_score_job(desk: Desk) -> None:
     fill_desk(desk)
     desk.move(utc(2018, 6, 6, 12))
     fill(desk, MONDAY, MONDAY)
-    assert counted(desk, "backfill") == {("one_step", 1): 1, ("multi_step", 1): 1}
-    learnt = desk.rows(calibration_states)
+    assert counts_by_step(desk, "backfill") == {("one_step", 1): 1, ("multi_step", 1): 1}
+    learned = desk.rows(calibration_states)
     desk.move(utc(2018, 6, 9, 12))
     desk.score(LAST)
-    assert counted(desk, "backfill") == {
+    assert counts_by_step(desk, "backfill") == {
         ("one_step", 1): 1, ("multi_step", 1): 1, ("multi_step", 2): 1, ("multi_step", 3): 1
     }  # fmt: skip
-    assert counted(desk, "replay") == {}
-    assert desk.rows(calibration_states) == learnt == []
+    assert counts_by_step(desk, "replay") == {}
+    assert desk.rows(calibration_states) == learned == []
 
 
-def test_the_stand_in_bears_no_calibration_state(desk: Desk) -> None:
+def test_the_substitute_random_walk_shares_no_calibration_state(desk: Desk) -> None:
     fill_desk(desk)
-    on_time(desk, THURSDAY)
+    publish_on_time(desk, THURSDAY)
     fill(desk, WEDNESDAY, WEDNESDAY)
     served = desk.rows(served_forecasts, edition=1)[0].model_version_id
     substitute = served_by(desk)[WEDNESDAY][0]
@@ -218,18 +221,18 @@ def test_the_stand_in_bears_no_calibration_state(desk: Desk) -> None:
     assert substitute in lineages[substitute].versions
 
 
-def test_a_missed_session_stays_missed(desk: Desk) -> None:
-    """The scheduler comes late to a session that was filled meanwhile: on time it was missed all the same."""
+def test_a_backfilled_session_stays_missed(desk: Desk) -> None:
+    """A late run finds the session backfilled: the forecast on time was still missed."""
     fill_desk(desk)
     fill(desk, FRIDAY, FRIDAY)
     outcome = desk.forecast(FRIDAY)["AAA"]
     assert (outcome.state, len(desk.rows(editions))) == ("missed", 1)
     (run,) = desk.rows(runs)
-    (told,) = forecast_document(desk.context, [run.id], ())["forecasts"]
-    assert (told["state"], "multi_step" in told) == ("missed", False)
+    (document,) = forecast_document(desk.context, [run.id], ())["forecasts"]
+    assert (document["state"], "multi_step" in document) == ("missed", False)
 
 
-def test_two_at_once_publish_each_forecast_once(desk: Desk) -> None:
+def test_two_concurrent_backfills_publish_each_forecast_once(desk: Desk) -> None:
     fill_desk(desk)
 
     def overtake() -> None:
@@ -243,16 +246,16 @@ def test_two_at_once_publish_each_forecast_once(desk: Desk) -> None:
     assert len(desk.rows(model_versions)) == 2  # one random walk of each strategy for both
 
 
-def test_a_short_history_is_refused_and_said(desk: Desk) -> None:
+def test_a_short_history_is_refused_with_its_reason(desk: Desk) -> None:
     fill_desk(desk, "AAA")
     desk.add(History("NEW", LAST, random_closes(65, 2)))
     summary = fill(desk, WEDNESDAY, TUESDAY)
-    times, reason = summary.refused["NEW"]
-    assert (times, summary.published) == (2, 8)
-    assert reason.startswith("NEW: it has 59 bars in the 245 sessions up to 2018-05-31")
+    refused = summary.refused["NEW"]
+    assert (refused.sessions, summary.published) == (2, 8)
+    assert refused.reason.startswith("NEW: it has 59 bars in the 245 sessions up to 2018-05-31")
 
 
-def test_a_session_that_turned_out_closed_is_passed_over(desk: Desk) -> None:
+def test_an_unscheduled_closure_is_skipped(desk: Desk) -> None:
     fill_desk(desk)
     desk.close_session("XNYS", FRIDAY)
     assert fill(desk, THURSDAY, MONDAY).sessions == (THURSDAY, MONDAY)
@@ -260,30 +263,45 @@ def test_a_session_that_turned_out_closed_is_passed_over(desk: Desk) -> None:
     assert first.target_session == MONDAY
 
 
-def test_readers_learn_of_it(desk: Desk) -> None:
+def test_a_backfill_raises_the_change_counters(desk: Desk) -> None:
     fill_desk(desk)
     fill(desk, THURSDAY, THURSDAY)
     assert {row.scope for row in desk.rows(change_counters)} >= {"", "AAA"}
 
 
-def refusals() -> Iterable[tuple[tuple[str, str, str, tuple[str, ...]], type[Exception], str]]:
-    yield ("MARS", "2018-05-01", "2018-05-31", ()), CalendarError, "there is no calendar named 'MARS'; use"
-    yield ("XNYS", "2018-05-31", "2018-05-01", ()), SettingsError, "--from 2018-05-31 is after --to 2018-05-01"
-    yield ("XNYS", "2019-05-01", "2019-05-31", ()), SettingsError, "the newest one whose T has opened is 2018-06-07"
-    yield ("XNYS", "2018-06-02", "2018-06-03", ()), SettingsError, "the market was closed; use a longer range"
-    yield ("XNYS", "2001-01-02", "2001-12-31", ()), SettingsError, "the first bar is of 2017-02-16; use a later range"
-    yield ("XTKS", "2018-05-01", "2018-05-31", ()), NotFound, "no symbol of the watchlist trades on XTKS; see"
-    yield ("XNYS", "2018-05-01", "2018-05-31", ("AAA", "ZZZ")), NotFound, "^ZZZ: not among the watchlist's symbols of"
-    yield ("XNYS", "2018-05-31", "2018-05-31", ("HOLE",)), NotFound, "HOLE: no bar of any session from 2018-05-31 to"
+def request(calendar: str, first: str, last: str, *symbols: str) -> BackfillRequest:
+    return BackfillRequest(calendar, date.fromisoformat(first), date.fromisoformat(last), symbols)
 
 
-@pytest.mark.parametrize(("asked", "kind", "sentence"), list(refusals()))
-def test_what_cannot_be_filled_is_said(
-    desk: Desk, asked: tuple[str, str, str, tuple[str, ...]], kind: type[Exception], sentence: str
+def impossible_requests() -> Iterable[tuple[BackfillRequest, type[Exception], str]]:
+    yield request("MARS", "2018-05-01", "2018-05-31"), CalendarError, "there is no calendar named 'MARS'; use"
+    yield request("XNYS", "2018-05-31", "2018-05-01"), SettingsError, "--from 2018-05-31 is after --to 2018-05-01"
+    yield request("XNYS", "2019-05-01", "2019-05-31"), SettingsError, "the newest one whose T has opened is 2018-06-07"
+    yield request("XNYS", "2018-06-02", "2018-06-03"), SettingsError, "the market was closed; use a longer range"
+    yield (
+        request("XNYS", "2001-01-02", "2001-12-31"),
+        SettingsError,
+        "the first bar is of 2017-02-16; use a later range",
+    )
+    yield request("XTKS", "2018-05-01", "2018-05-31"), NotFound, "no symbol of the watchlist trades on XTKS; see"
+    yield (
+        request("XNYS", "2018-05-01", "2018-05-31", "AAA", "ZZZ"),
+        NotFound,
+        "^ZZZ: not among the watchlist's symbols of",
+    )
+    yield (
+        request("XNYS", "2018-05-31", "2018-05-31", "HOLE"),
+        NotFound,
+        "HOLE: no bar of any session from 2018-05-31 to",
+    )
+
+
+@pytest.mark.parametrize(("impossible", "kind", "message"), list(impossible_requests()))
+def test_an_impossible_request_is_refused_with_the_reason(
+    desk: Desk, impossible: BackfillRequest, kind: type[Exception], message: str
 ) -> None:
     fill_desk(desk, "AAA")
     desk.add(History("HOLE", LAST, [*random_closes(80, 1), None, *random_closes(6, 2)]))
-    calendar, first, last, symbols = asked
-    with pytest.raises(kind, match=sentence):
-        backfill(desk.context, BackfillRequest(calendar, date.fromisoformat(first), date.fromisoformat(last), symbols))
+    with pytest.raises(kind, match=message):
+        backfill(desk.context, impossible)
     assert desk.rows(editions) == []

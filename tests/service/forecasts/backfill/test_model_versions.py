@@ -1,4 +1,4 @@
-"""Which versions may forecast a past session, who served then, and the random walk that stands in."""
+"""Versions of a past session: those that may forecast it, the one served, the substitute random walk."""
 
 import pytest
 from sqlalchemy import insert
@@ -30,7 +30,7 @@ def substitutes(desk: Desk) -> dict[str, int]:
     return {row.strategy: row.id for row in desk.rows(model_versions, for_backfill=True)}
 
 
-def test_a_version_whose_data_end_with_as_of_is_never_used_for_it(desk: Desk) -> None:
+def test_a_version_whose_data_end_with_as_of_does_not_forecast_it(desk: Desk) -> None:
     fill_desk(desk)
     add_walk_of(desk, None, "2018-05-01T00:00", "challenger")
     network = add_network_of(desk, FINAL, FINAL)
@@ -40,7 +40,7 @@ def test_a_version_whose_data_end_with_as_of_is_never_used_for_it(desk: Desk) ->
     assert served_by(desk)[FRIDAY] == (network, f"champion since {FINAL}")
 
 
-def test_nor_if_it_had_been_decided_on_before(desk: Desk) -> None:
+def test_a_version_whose_data_end_with_as_of_is_not_used_even_if_decided_on_earlier(desk: Desk) -> None:
     fill_desk(desk)
     network = add_network_of(desk, FINAL, "2018-05-01T00:00")
     fill(desk, THURSDAY, FRIDAY)
@@ -50,7 +50,7 @@ def test_nor_if_it_had_been_decided_on_before(desk: Desk) -> None:
     assert network not in forecasters(desk, THURSDAY)
 
 
-def test_a_second_earlier_it_is_used(desk: Desk) -> None:
+def test_a_version_whose_data_end_a_second_earlier_is_used(desk: Desk) -> None:
     fill_desk(desk)
     network = add_network_of(desk, "2018-05-31T21:29:59", FINAL)
     fill(desk, WEDNESDAY, THURSDAY)
@@ -58,7 +58,7 @@ def test_a_second_earlier_it_is_used(desk: Desk) -> None:
     assert served_by(desk)[THURSDAY][0] == network
 
 
-def test_a_version_decided_on_a_second_after_as_of_does_not_serve_it(desk: Desk) -> None:
+def test_a_version_promoted_a_second_after_as_of_does_not_serve_it(desk: Desk) -> None:
     fill_desk(desk)
     early = add_network_of(desk, "2018-03-01T00:00", "2018-03-01T00:00")
     late = add_network_of(desk, "2018-03-01T00:00", "2018-05-31T21:30:01", "challenger", seed=2)
@@ -70,7 +70,7 @@ def test_a_version_decided_on_a_second_after_as_of_does_not_serve_it(desk: Desk)
     assert early not in forecasters(desk, FRIDAY)
 
 
-def test_a_network_of_which_nobody_knows_what_it_saw_is_never_used(desk: Desk) -> None:
+def test_a_network_with_an_unknown_end_of_data_is_never_used(desk: Desk) -> None:
     fill_desk(desk)
     walk = add_walk_of(desk, None, "2018-05-01T00:00", "challenger")
     network = add_network_of(desk, None, "2018-05-01T00:00")
@@ -81,8 +81,11 @@ def test_a_network_of_which_nobody_knows_what_it_saw_is_never_used(desk: Desk) -
     )  # fmt: skip
 
 
-def test_a_training_at_the_very_instant_leaves_who_served_until_then(desk: Desk) -> None:
-    """Under replay a training of Thursday's close is decided on at that close: its promotion counts from Friday on."""
+def test_after_a_training_at_the_same_instant_the_earlier_version_serves(desk: Desk) -> None:
+    """Under replay a training of Thursday's close is decided at that close.
+
+    Its promotion counts from Friday on.
+    """
     fill_desk(desk)
     old_walk = add_walk_of(desk, "2018-05-24T21:30", "2018-05-24T21:30", "challenger")
     old = add_network_of(desk, "2018-05-24T21:30", "2018-05-24T21:30")
@@ -95,7 +98,7 @@ def test_a_training_at_the_very_instant_leaves_who_served_until_then(desk: Desk)
     assert (forecasters(desk, FRIDAY), served_by(desk)[FRIDAY][0]) == ({new_walk, new}, new)
 
 
-def test_the_champion_of_then_serves_though_another_does_now(desk: Desk) -> None:
+def test_the_champion_of_that_time_serves_even_if_another_one_does_now(desk: Desk) -> None:
     fill_desk(desk)
     walk = add_walk_of(desk, None, "2018-05-01T00:00")
     network = add_network_of(desk, "2018-05-01T00:00", "2018-06-01T12:00", "challenger")
@@ -112,7 +115,7 @@ def test_the_champion_of_then_serves_though_another_does_now(desk: Desk) -> None
     assert stored == [{walk}, {walk, network}, {walk, network}, {walk}]
 
 
-def test_where_nobody_qualifies_one_random_walk_is_fitted_for_the_whole_range(desk: Desk) -> None:
+def test_without_a_version_one_random_walk_is_fitted_for_the_whole_range(desk: Desk) -> None:
     fill_desk(desk)
     late = add_network_of(desk, "2018-06-09T00:00", "2018-06-09T00:00")
     fill(desk, THURSDAY, MONDAY)
@@ -134,37 +137,37 @@ def test_where_nobody_qualifies_one_random_walk_is_fitted_for_the_whole_range(de
     assert [row.status for row in desk.rows(model_decisions) if row.model_version_id != late] == ["retired", "retired"]
     walk = load_forecaster(desk.context.settings.artifact_dir / rows[0].artifact, rows[0].sha256)
     assert isinstance(walk, RandomWalk)
-    # 323 closes up to Wednesday: a residual needs 80 bars so far, so those of 243 sessions have their target.
+    # 323 closes up to Wednesday: a residual needs 80 bars up to its session, so 243 sessions have their target.
     assert walk.residuals == (243,)
 
 
-def test_the_stand_in_never_serves_on_time(desk: Desk) -> None:
+def test_the_substitute_random_walk_never_serves_on_time(desk: Desk) -> None:
     fill_desk(desk)
     fill(desk, THURSDAY, FRIDAY)
     with desk.database.reading() as connection:
         assert serving_versions(connection, "equity") == ()
 
 
-def test_a_random_walk_without_its_artifact_is_stood_in_for(desk: Desk) -> None:
+def test_a_random_walk_without_its_artifact_is_substituted(desk: Desk) -> None:
     fill_desk(desk)
     lost = desk.add_walk(next(iter(desk.context.configs("equity"))), "champion")
     fill(desk, THURSDAY, THURSDAY)
     assert lost not in forecasters(desk, THURSDAY, "one_step")
     assert served_by(desk, "one_step")[THURSDAY][0] == substitutes(desk)["one_step"]
-    assert len([one for one in desk.reporter.notices if f"model version {lost} cannot be used" in one]) == 1
+    assert len([text for text in desk.reporter.notices if f"model version {lost} cannot be used" in text]) == 1
 
 
-def test_a_walk_of_then_answers_with_its_own_quantiles(desk: Desk) -> None:
+def test_an_earlier_random_walk_forecasts_with_its_own_quantiles(desk: Desk) -> None:
     fill_desk(desk)
     add_walk_of(desk, None, "2018-05-01T00:00", wide=2.0)
     fill(desk, THURSDAY, THURSDAY)
     first = desk.rows(forecasts, strategy="multi_step", step=1)[0]
-    assert [each / first.sigma for each in raw_quantiles_of(first)] == pytest.approx(
+    assert [quantile / first.sigma for quantile in raw_quantiles_of(first)] == pytest.approx(
         [-3.92, -2.56, -1.34, 0.0, 1.34, 2.56, 3.92]
     )
 
 
-def test_it_is_calibrated_with_what_stood_then_and_never_with_a_later_state(desk: Desk) -> None:
+def test_a_backfill_uses_the_calibration_state_of_that_time(desk: Desk) -> None:
     fill_desk(desk)
     walk = add_walk_of(desk, None, "2018-05-01T00:00")
     later = StepState(median=0.25).to_dict() | {"scores": 0}
@@ -181,8 +184,8 @@ def test_it_is_calibrated_with_what_stood_then_and_never_with_a_later_state(desk
     assert moved == pytest.approx({THURSDAY: 0.0, FRIDAY: 0.25, MONDAY: 0.25})
 
 
-def test_it_says_what_was_said_on_time(desk: Desk) -> None:
-    """A symbol and its twin, one forecast on time and one in a back-fill, by the same network."""
+def test_a_backfill_equals_the_forecast_on_time(desk: Desk) -> None:
+    """Forecast two equal symbols with one network, one on time and one in a backfill."""
     fill_desk(desk, "AAA")
     network = add_network_of(desk, "2018-05-01T00:00", "2018-05-01T00:00")
     desk.move(utc(2018, 5, 31, 22))
@@ -190,10 +193,10 @@ def test_it_says_what_was_said_on_time(desk: Desk) -> None:
     desk.move(utc(2018, 6, 9, 12))
     desk.add(History("TWIN", LAST, random_closes(330, 1)))
     fill(desk, THURSDAY, THURSDAY)
-    said = {
+    raw = {
         (row.edition, row.symbol): raw_quantiles_of(row)
         for row in desk.rows(forecasts, model_version_id=network, step=3)
     }
-    assert set(said) == {(1, "AAA"), (2, "TWIN")}
-    assert said[1, "AAA"] == said[2, "TWIN"]
+    assert set(raw) == {(1, "AAA"), (2, "TWIN")}
+    assert raw[1, "AAA"] == raw[2, "TWIN"]
     assert served_by(desk)[THURSDAY] == (network, "champion since 2018-05-01T00:00")

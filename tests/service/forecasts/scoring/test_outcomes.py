@@ -1,4 +1,4 @@
-"""What a forecast earned, by hand: every figure here was worked out with pencil, paper and logarithms."""
+"""Outcomes of forecasts: the expected figures were calculated on paper, without this code."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -53,7 +53,7 @@ def dividend(day: date, value: float) -> Action:
     return Action(day, ActionKind.DIVIDEND, value)
 
 
-def test_a_rise_of_one_percent() -> None:
+def test_the_scores_of_a_rise_of_one_percent() -> None:
     row = outcome(closes(100.0, 101.0))
     assert row is not None
     assert (row["forecast_id"], row["revision"], row["state"], row["reason"], row["bars_revision"]) == (
@@ -85,30 +85,30 @@ def test_the_error_is_actual_less_median() -> None:
         (0.0601, (False, False, False)),
     ],
 )
-def test_inside_flags(actual: float, inside: tuple[bool, bool, bool]) -> None:
+def test_the_inside_flags_follow_the_intervals(actual: float, inside: tuple[bool, bool, bool]) -> None:
     row = outcome(closes(100.0, 100.0 * float(np.exp(actual))))
     assert row is not None
     assert (row["inside_50"], row["inside_80"], row["inside_95"]) == inside
 
 
-def test_bounds_belong_to_the_interval() -> None:
+def test_the_bounds_belong_to_the_interval() -> None:
     row = outcome(closes(100.0, 100.0), replace(PENDING, quantiles=(-0.06, -0.04, 0.0, 0.0, 0.0, 0.04, 0.06)))
     assert row is not None
     assert row["inside_50"] is True
 
 
-def test_a_split_between_issue_and_target_makes_no_error() -> None:
+def test_a_split_between_as_of_and_target_changes_no_return() -> None:
     split = Action(T, ActionKind.SPLIT, 2.0)
     assert actual_of(closes(50.0, 50.5, split)) == pytest.approx(LOG_101, abs=1e-15)
 
 
-def test_a_dividend_between_is_part_of_the_return() -> None:
-    # 100 less 2 gives 98 to start from; 99 is what stands there.
+def test_a_dividend_between_as_of_and_target_is_part_of_the_return() -> None:
+    # 100 less 2 is a base of 98; the target closes at 99: ln(99/98).
     assert actual_of(closes(100.0, 99.0, dividend(T, 2.0))) == pytest.approx(0.010152371464017908, abs=1e-14)
 
 
-def test_a_dividend_and_a_split_between() -> None:
-    # Both legs on the new basis of 2:1: 50 less 1 gives 49 to start from, 49.5 stands there: ln(99/98).
+def test_a_dividend_and_a_split_between_as_of_and_target_both_count() -> None:
+    # Both closes on the new basis of 2:1: 50 less 1 is a base of 49, the target closes at 49.5: ln(99/98).
     both = (Action(T, ActionKind.SPLIT, 2.0), dividend(T, 1.0))
     assert actual_of(closes(50.0, 49.5, *both)) == pytest.approx(0.010152371464017908, abs=1e-14)
 
@@ -118,7 +118,7 @@ def test_a_dividend_outside_the_step_does_not_count(day: date) -> None:
     assert actual_of(closes(100.0, 101.0, dividend(day, 2.0))) == pytest.approx(LOG_101, abs=1e-14)
 
 
-def test_a_factor_between_counts_as_a_dividend_does() -> None:
+def test_an_adjustment_factor_counts_like_a_dividend() -> None:
     factor = Action(T, ActionKind.FACTOR, 0.98)
     assert actual_of(closes(100.0, 99.0, factor)) == pytest.approx(0.010152371464017908, abs=1e-14)
 
@@ -127,7 +127,7 @@ def scored(actual: float = LOG_101) -> PendingForecast:
     return replace(PENDING, score_revision=1, score_state="scored", actual=actual)
 
 
-def test_what_is_scored_stays_while_nothing_changes() -> None:
+def test_an_unchanged_score_gets_no_revision() -> None:
     assert outcome(closes(100.0, 101.0), scored()) is None
 
 
@@ -139,11 +139,11 @@ def test_a_corrected_close_gives_a_new_revision(revisions: tuple[int, int]) -> N
     assert row["actual"] == pytest.approx(0.04879016416943205, abs=1e-15)  # ln 1.05
 
 
-def test_a_corrected_volume_gives_none() -> None:
+def test_a_corrected_volume_gives_no_revision() -> None:
     assert outcome(closes(100.0, 101.0, revisions=(1, 2)), scored()) is None
 
 
-def test_a_dividend_that_came_late_gives_a_new_revision() -> None:
+def test_a_late_dividend_gives_a_new_revision() -> None:
     row = outcome(closes(100.0, 101.0, dividend(T, 2.0)), scored())
     assert row is not None
     assert (row["revision"], row["bars_revision"], row["actions_revision"]) == (2, 2, 1)
@@ -161,7 +161,7 @@ def test_a_later_dividend_shifts_both_closes_and_changes_nothing() -> None:
     assert outcome(three, scored()) is None
 
 
-def test_the_revision_of_the_actions_counts_those_after_as_of_up_to_the_target() -> None:
+def test_the_actions_revision_covers_actions_after_as_of_up_to_the_target() -> None:
     actions = [dividend(AS_OF, 1.0), dividend(T, 2.0), dividend(date(2018, 6, 4), 3.0)]  # revisions 1, 2 and 3
     row = outcome(closes(100.0, 101.0, *actions))
     assert row is not None
@@ -192,7 +192,7 @@ def test_without_a_bar_it_waits_four_sessions_and_is_void_after_five(stored: Clo
     }
 
 
-def test_a_session_that_turned_out_closed_is_void_at_once() -> None:
+def test_an_unscheduled_closure_is_void_immediately() -> None:
     row = outcome(only_as_of(), view=CalendarView({T: 0}, frozenset({T})))
     assert row is not None
     assert (row["state"], row["reason"]) == ("void", "session 2018-06-01 was closed")
@@ -201,21 +201,21 @@ def test_a_session_that_turned_out_closed_is_void_at_once() -> None:
 VOID = replace(PENDING, score_revision=1, score_state="void")
 
 
-def test_void_is_said_once() -> None:
+def test_a_void_outcome_is_recorded_once() -> None:
     assert outcome(only_as_of(), VOID, CalendarView({T: 9}, frozenset())) is None
 
 
-def test_a_bar_that_heals_turns_void_into_scored() -> None:
+def test_a_late_bar_turns_void_into_scored() -> None:
     row = outcome(closes(100.0, 101.0), VOID, CalendarView({T: 9}, frozenset()))
     assert row is not None
     assert (row["revision"], row["state"]) == (2, "scored")
 
 
-def test_a_score_stands_where_its_bar_is_gone() -> None:
+def test_a_score_stays_if_its_bar_was_removed() -> None:
     assert outcome(only_as_of(), scored(), CalendarView({T: 9}, frozenset())) is None
 
 
-def test_each_forecast_is_decided_on_its_own() -> None:
+def test_each_forecast_has_its_own_outcome() -> None:
     other = replace(PENDING, id=8, symbol="BBB")
     rows = decide_outcomes([PENDING, other], {"AAA": closes(100.0, 101.0)}, NO_LATER)
     assert [row["forecast_id"] for row in rows] == [7]

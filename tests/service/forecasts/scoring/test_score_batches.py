@@ -1,4 +1,4 @@
-"""The chain of score batches: numbers without gaps, a literal hash, and what `verify` finds after tampering."""
+"""The chain of score batches: numbers, hashes, and the faults that `verify` reports after tampering."""
 
 import hashlib
 import json
@@ -31,13 +31,13 @@ VOID = {**dict.fromkeys(SCORED), "revision": 1, "state": "void", "reason": "no b
 
 @pytest.fixture
 def published(desk: Desk) -> Desk:
-    """One edition: the forecasts 1 and 2, of AAA and BBB."""
+    """Return a desk with one edition: forecast 1 of AAA and 2 of BBB."""
     for symbol in ("AAA", "BBB"):
         desk.add(History(symbol, AS_OF, random_closes(5, 1)))
     desk.add_walk(Strategy.MULTI_STEP)
-    said = [Said(symbol, AS_OF, (T,), 1, quantiles=QUANTILES) for symbol in ("AAA", "BBB")]
+    given = [Said(symbol, AS_OF, (T,), 1, quantiles=QUANTILES) for symbol in ("AAA", "BBB")]
     with desk.database.transaction() as connection:
-        publish(connection, draft_of(*said), NOON, RECORDED)
+        publish(connection, draft_of(*given), NOON, RECORDED)
     return desk
 
 
@@ -75,7 +75,7 @@ def tamper(desk: Desk, statement: str) -> None:
     connection.close()
 
 
-def test_batches_count_from_one_and_name_the_hash_before_them(published: Desk) -> None:
+def test_batches_are_numbered_from_one_and_name_the_hash_before(published: Desk) -> None:
     assert write(published, {"forecast_id": 1, **SCORED}) == 1
     assert write(published, {"forecast_id": 2, **VOID}) == 2
     first, second = published.rows(score_batches)
@@ -84,8 +84,8 @@ def test_batches_count_from_one_and_name_the_hash_before_them(published: Desk) -
     assert faults(published) == []
 
 
-def test_the_hash_is_of_the_header_and_the_scores_with_their_forecast(published: Desk) -> None:
-    """The document is written out here, so that nobody changes the form of the hash unnoticed."""
+def test_the_hash_covers_the_header_and_the_scores_with_their_forecasts(published: Desk) -> None:
+    """The document is written out here: a changed form of the hash fails this test."""
     write(published, {"forecast_id": 1, **SCORED, "error": -0.0})
     instants = {"scored_at": "2018-06-01T22:00:00.000000+00:00", "recorded_at": "2026-01-02T03:04:00.000000+00:00"}
     row = {**SCORED, **instants, "error": 0.0, "batch": 1, "edition": 1, "symbol": "AAA", "step": 1,
@@ -110,14 +110,14 @@ def test_the_hash_is_of_the_header_and_the_scores_with_their_forecast(published:
           "score batch 2 does not name the hash of the batch before it"]),
     ],
 )  # fmt: skip
-def test_what_was_altered_is_found(published: Desk, statement: str, expected: list[str]) -> None:
+def test_verify_reports_altered_rows(published: Desk, statement: str, expected: list[str]) -> None:
     write(published, {"forecast_id": 1, **SCORED})
     write(published, {"forecast_id": 1, **SCORED, "revision": 3})
     tamper(published, statement + (" AND revision = 1" if "forecast_id = 1" in statement else ""))
     assert faults(published) == expected
 
 
-def test_a_batch_that_is_gone_is_found(published: Desk) -> None:
+def test_verify_reports_a_missing_batch(published: Desk) -> None:
     for revision in (1, 2, 3):
         write(published, {"forecast_id": 1, **SCORED, "revision": revision})
     tamper(published, "DELETE FROM scores WHERE batch = 2")
@@ -138,7 +138,7 @@ def test_the_database_refuses_changes(published: Desk) -> None:
         connection.execute(update(score_batches).values(calendar="XTKS"))
 
 
-def test_a_figure_that_is_no_number_is_not_written(published: Desk) -> None:
+def test_a_nan_is_not_written(published: Desk) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write(published, {"forecast_id": 1, **SCORED, "actual": float("nan")})
     assert published.rows(score_batches) == []

@@ -1,4 +1,4 @@
-"""Who serves after a training."""
+"""Decisions after a training: which version serves, and why."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,13 +13,14 @@ from models.gate import Evidence, evaluate_config
 from models.training.train import TrainedArtifact
 from service.db.tables import model_decisions, model_versions
 from service.training.promotion.decide import NewVersions, promote
-from service.training.registry.approvals import LIVE, ConfigKey, record_attempt, record_loss
+from service.training.registry.approvals import ConfigKey, record_attempt, record_withdrawal
 from service.training.registry.versions import Recorded, add_version, champion
+from service.vocabulary import ApprovalKind
 from tests.support.forecast_factory import NOON, Desk
 
 RECORDED = Recorded(NOON, NOON, None)
-WALK_RECIPE = ModelConfig("random_walk", Strategy.ONE_STEP, lookback=1, seeds=(0,))
-WALK = TrainedArtifact(WALK_RECIPE, Path("w"), "s", "d", None, None, None, None, {}, 0.0)
+WALK_CONFIG = ModelConfig("random_walk", Strategy.ONE_STEP, lookback=1, seeds=(0,))
+WALK = TrainedArtifact(WALK_CONFIG, Path("w"), "s", "d", None, None, None, None, {}, 0.0)
 NETWORK = replace(WALK, config=ModelConfig("lstm", Strategy.ONE_STEP))
 KEY = ConfigKey("equity", "one_step", NETWORK.config.hash(), "lstm")
 ACCEPTED = (
@@ -32,8 +33,8 @@ REFUSED = (
 )
 
 
-def ask(desk: Desk, gain: float, key: ConfigKey = KEY) -> None:
-    """Judge the recipe on 252 days on which it was better by `gain` bp, give or take one."""
+def attempt(desk: Desk, gain: float, key: ConfigKey = KEY) -> None:
+    """Test the config on 252 days on which it is better by `gain` bp, with a standard deviation of 1 bp."""
     draw = np.random.default_rng(0)
     noise = draw.normal(size=252)
     noise -= noise.mean()
@@ -44,21 +45,24 @@ def ask(desk: Desk, gain: float, key: ConfigKey = KEY) -> None:
 
 
 def train(connection: Connection, ratio: float | None, config: ModelConfig = NETWORK.config) -> str:
-    """One training: a random walk, and a network that loses `ratio` times its predecessor's, unless None."""
+    """Record a training: a random walk, and a network with `ratio` times its predecessor's loss.
+
+    Without a ratio there is no network.
+    """
     walk = add_version(connection, "equity", WALK, NOON, RECORDED)
     if ratio is None:
         return promote(connection, NewVersions("equity", "one_step", walk, None, {}), RECORDED)
     network = add_version(connection, "equity", replace(NETWORK, config=config), NOON, RECORDED)
     metrics: dict[str, Any] = {"n": 500, "pinball": 38.0, "random_walk_pinball": 39.0, "skill": 1 / 39, "p": 0.2}
     serving = champion(connection, "equity", "one_step")
-    beside = 0 if serving is None else serving.id
-    metrics["predecessor"] = {"version": beside, "n": 400, "pinball": 38.0 * ratio, "predecessor_pinball": 38.0}
+    predecessor = 0 if serving is None else serving.id
+    metrics["predecessor"] = {"version": predecessor, "n": 400, "pinball": 38.0 * ratio, "predecessor_pinball": 38.0}
     new = NewVersions("equity", "one_step", walk, network, metrics, config.hash())
     return promote(connection, new, RECORDED)
 
 
 def after(desk: Desk, *trainings: float | None) -> list[tuple[int, str]]:
-    """Trainings one after the other; (version, status) of all that stand, and always one champion."""
+    """Record trainings one after the other; return (version, status) of all versions."""
     for ratio in trainings:
         with desk.database.transaction() as connection:
             train(connection, ratio)
@@ -75,7 +79,7 @@ def test_the_random_walk_serves_before_any_network(desk: Desk) -> None:
     assert reasons(desk)[1] == "no network serves this group yet"
 
 
-def test_a_network_whose_recipe_nobody_judged_stands_beside_the_random_walk(desk: Desk) -> None:
+def test_a_network_with_an_untested_config_is_challenger(desk: Desk) -> None:
     assert after(desk, 1.0) == [(1, "champion"), (2, "challenger")]
     assert reasons(desk) == {
         1: "the random walk serves: the lstm is not promoted: the model config has not been tested yet",
@@ -83,20 +87,20 @@ def test_a_network_whose_recipe_nobody_judged_stands_beside_the_random_walk(desk
     }
 
 
-def test_a_network_of_an_accepted_recipe_serves_and_says_why(desk: Desk) -> None:
-    ask(desk, 0.5)
+def test_a_network_with_an_accepted_config_serves_with_the_reason(desk: Desk) -> None:
+    attempt(desk, 0.5)
     assert after(desk, 1.0) == [(1, "challenger"), (2, "champion")]
     assert reasons(desk) == {1: "a network serves", 2: f"promoted: {ACCEPTED}"}
 
 
-def test_a_refused_recipe_leaves_the_place_to_the_random_walk(desk: Desk) -> None:
-    ask(desk, 0.0)
+def test_the_random_walk_serves_if_the_config_is_refused(desk: Desk) -> None:
+    attempt(desk, 0.0)
     assert after(desk, 1.0) == [(1, "champion"), (2, "challenger")]
     assert reasons(desk)[2].startswith(f"not promoted: {REFUSED}")
 
 
-def test_a_refit_takes_over_while_it_is_not_worse_by_more_than_the_margin(desk: Desk) -> None:
-    ask(desk, 0.5)
+def test_a_refit_takes_over_if_it_is_worse_by_less_than_the_margin(desk: Desk) -> None:
+    attempt(desk, 0.5)
     assert after(desk, 1.0, 1.0099) == [(1, "retired"), (2, "retired"), (3, "challenger"), (4, "champion")]
     assert reasons(desk)[4] == (
         "the refit takes over from version 2: pinball 38.38 bp on 400 forecasts unseen by both is within 1% "
@@ -104,16 +108,16 @@ def test_a_refit_takes_over_while_it_is_not_worse_by_more_than_the_margin(desk: 
     )
 
 
-def test_a_worse_refit_stands_beside_and_its_predecessor_goes_on(desk: Desk) -> None:
-    ask(desk, 0.5)
+def test_a_worse_refit_is_challenger_and_its_predecessor_keeps_serving(desk: Desk) -> None:
+    attempt(desk, 0.5)
     assert after(desk, 1.0, 1.02) == [(1, "retired"), (2, "champion"), (3, "challenger"), (4, "challenger")]
     assert reasons(desk)[3] == "version 2 keeps serving"
     assert reasons(desk)[4].endswith("of its predecessor's 38.00 bp, so version 2 keeps serving")
     assert after(desk, 1.0)[1:] == [(2, "retired"), (3, "retired"), (4, "retired"), (5, "challenger"), (6, "champion")]
 
 
-def test_a_predecessor_that_cannot_be_asked_does_not_keep_the_place(desk: Desk) -> None:
-    ask(desk, 0.5)
+def test_a_refit_takes_over_if_its_predecessor_cannot_be_compared(desk: Desk) -> None:
+    attempt(desk, 0.5)
     after(desk, 1.0)
     with desk.database.transaction() as connection:
         walk = add_version(connection, "equity", WALK, NOON, RECORDED)
@@ -123,16 +127,16 @@ def test_a_predecessor_that_cannot_be_asked_does_not_keep_the_place(desk: Desk) 
     assert reasons(desk)[4] == f"promoted: version 2 could not be compared with (its folder is gone); {ACCEPTED}"
 
 
-def test_a_refit_that_was_compared_with_another_version_is_not_held_against_the_one_that_serves_now(desk: Desk) -> None:
-    ask(desk, 0.5)
+def test_a_comparison_with_another_version_than_the_champion_does_not_count(desk: Desk) -> None:
+    attempt(desk, 0.5)
     after(desk, 1.0)
     with desk.database.transaction() as connection:
         walk = add_version(connection, "equity", WALK, NOON, RECORDED)
         network = add_version(connection, "equity", NETWORK, NOON, RECORDED)
-        beside = {"version": 1, "n": 400, "pinball": 50.0, "predecessor_pinball": 38.0}
+        comparison = {"version": 1, "n": 400, "pinball": 50.0, "predecessor_pinball": 38.0}
         promote(
             connection,
-            NewVersions("equity", "one_step", walk, network, {"predecessor": beside}, KEY.config_hash),
+            NewVersions("equity", "one_step", walk, network, {"predecessor": comparison}, KEY.config_hash),
             RECORDED,
         )
     assert reasons(desk)[4] == (
@@ -140,17 +144,23 @@ def test_a_refit_that_was_compared_with_another_version_is_not_held_against_the_
     )
 
 
-def test_a_recipe_sent_back_gives_the_place_to_the_random_walk(desk: Desk) -> None:
-    ask(desk, 0.5)
+def test_the_random_walk_serves_after_a_withdrawal(desk: Desk) -> None:
+    attempt(desk, 0.5)
     after(desk, 1.0)
     with desk.database.transaction() as connection:
-        record_loss(connection, KEY, LIVE, "the model config lost to the random walk over 130 live sessions", RECORDED)
+        record_withdrawal(
+            connection,
+            KEY,
+            ApprovalKind.LIVE,
+            "the model config lost to the random walk over 130 live sessions",
+            RECORDED,
+        )
     assert after(desk, 1.0) == [(1, "retired"), (2, "retired"), (3, "champion"), (4, "challenger")]
     assert "lost to the random walk over 130 live sessions" in reasons(desk)[3]
 
 
-def test_another_recipe_does_not_push_an_accepted_one_out(desk: Desk) -> None:
-    ask(desk, 0.5)
+def test_an_untested_config_does_not_replace_an_accepted_one(desk: Desk) -> None:
+    attempt(desk, 0.5)
     after(desk, 1.0)
     with desk.database.transaction() as connection:
         train(connection, 0.9, replace(NETWORK.config, lookback=10))
@@ -160,20 +170,20 @@ def test_another_recipe_does_not_push_an_accepted_one_out(desk: Desk) -> None:
     assert reasons(desk)[4] == "not promoted: the model config has not been tested yet"
 
 
-def test_a_training_without_a_network_leaves_the_serving_one(desk: Desk) -> None:
-    ask(desk, 0.5)
+def test_a_training_without_a_network_keeps_the_serving_one(desk: Desk) -> None:
+    attempt(desk, 0.5)
     assert after(desk, 1.0, None) == [(1, "retired"), (2, "champion"), (3, "challenger")]
     assert reasons(desk)[3] == "a network serves"
 
 
 @pytest.mark.parametrize(("group", "strategy"), [("crypto", "one_step"), ("equity", "multi_step")])
-def test_an_acceptance_holds_for_its_group_and_strategy_alone(desk: Desk, group: str, strategy: str) -> None:
-    ask(desk, 0.5, replace(KEY, group=group, strategy=strategy))
+def test_an_approval_is_valid_for_its_group_and_strategy_alone(desk: Desk, group: str, strategy: str) -> None:
+    attempt(desk, 0.5, replace(KEY, group=group, strategy=strategy))
     assert after(desk, 1.0) == [(1, "champion"), (2, "challenger")]
 
 
-def test_every_change_of_status_is_a_kept_decision_with_its_figures(desk: Desk) -> None:
-    ask(desk, 0.5)
+def test_every_change_of_status_is_stored_as_a_decision_with_its_figures(desk: Desk) -> None:
+    attempt(desk, 0.5)
     after(desk, None, 1.0, 1.02)
     decisions = [(row.model_version_id, row.status) for row in desk.rows(model_decisions)]
     assert decisions == [
@@ -193,11 +203,11 @@ def test_every_change_of_status_is_a_kept_decision_with_its_figures(desk: Desk) 
     }  # fmt: skip
 
 
-def test_the_sentence_to_tell(desk: Desk) -> None:
-    ask(desk, 0.5)
+def test_promote_returns_the_decision_as_a_sentence(desk: Desk) -> None:
+    attempt(desk, 0.5)
     with desk.database.transaction() as connection:
-        told = [train(connection, ratio) for ratio in (None, 1.0, None)]
-    assert told == [
+        decisions = [train(connection, ratio) for ratio in (None, 1.0, None)]
+    assert decisions == [
         "the random walk serves: no network serves this group yet",
         f"lstm promoted: {ACCEPTED}",
         "a network serves",

@@ -1,4 +1,4 @@
-"""Live evidence: what the versions of a recipe earned beside the random walk."""
+"""Live evidence: losses of a config's versions compared with those of the random walk."""
 
 from datetime import date
 from itertools import pairwise
@@ -22,7 +22,7 @@ WALK, NETWORK = 1, 2
 
 @pytest.fixture
 def ready(desk: Desk) -> Desk:
-    """Two symbols, a random walk (1) and a network (2) of three steps."""
+    """Return a desk with two symbols, a random walk (1) and a network (2) of three steps."""
     for symbol in ("AAA", "BBB"):
         desk.add(History(symbol, LAST, [100.0]))
     assert desk.add_walk(Strategy.MULTI_STEP) == WALK
@@ -30,13 +30,15 @@ def ready(desk: Desk) -> Desk:
     return desk
 
 
-def tell(desk: Desk, symbol: str, place: int, pinballs: dict[int, list[float | None]], mode: str = "replay") -> None:
-    """Publish and score the forecasts from one as_of; a None is not scored yet."""
+def publish_and_score(
+    desk: Desk, symbol: str, place: int, pinballs: dict[int, list[float | None]], mode: str = "replay"
+) -> None:
+    """Publish and score the forecasts from one as_of; None = not scored yet."""
     days = sessions_until(LAST, 12)
     as_of, targets = days[place], tuple(days[place + 1 : place + 4])
-    said = [Said(symbol, as_of, targets, version, served=version == NETWORK) for version in pinballs]
+    given = [Said(symbol, as_of, targets, version, served=version == NETWORK) for version in pinballs]
     with desk.database.transaction() as connection:
-        number = publish(connection, draft_of(*said, mode=mode), NOON, NOON)
+        number = publish(connection, draft_of(*given, mode=mode), NOON, NOON)
         for row in connection.execute(forecasts.select().where(forecasts.c.edition == number)).all():
             pinball = pinballs[row.model_version_id][row.step - 1]
             if pinball is not None:
@@ -56,10 +58,10 @@ def evidence(desk: Desk, mode: str = "replay") -> Evidence:
         return live_evidence(connection, ConfigKey("equity", "multi_step", config, "lstm"), mode)
 
 
-def test_days_are_means_over_symbols_and_steps_in_basis_points(ready: Desk) -> None:
-    tell(ready, "AAA", 0, {NETWORK: [0.001, 0.002, 0.003], WALK: [0.002, 0.003, 0.004]})
-    tell(ready, "BBB", 0, {NETWORK: [0.003, 0.004, 0.005], WALK: [0.004, 0.005, 0.006]})
-    tell(ready, "AAA", 1, {NETWORK: [0.001, 0.001, 0.001], WALK: [0.001, 0.001, 0.001]})
+def test_daily_losses_are_means_over_symbols_and_steps_in_basis_points(ready: Desk) -> None:
+    publish_and_score(ready, "AAA", 0, {NETWORK: [0.001, 0.002, 0.003], WALK: [0.002, 0.003, 0.004]})
+    publish_and_score(ready, "BBB", 0, {NETWORK: [0.003, 0.004, 0.005], WALK: [0.004, 0.005, 0.006]})
+    publish_and_score(ready, "AAA", 1, {NETWORK: [0.001, 0.001, 0.001], WALK: [0.001, 0.001, 0.001]})
     found = evidence(ready)
     assert found.horizon == 3
     assert found.days.tolist() == [day for day, _ in pairwise(sessions_until(LAST, 12))][:2]
@@ -70,7 +72,7 @@ def test_days_are_means_over_symbols_and_steps_in_basis_points(ready: Desk) -> N
 def test_the_newest_version_and_the_newest_score_count(ready: Desk) -> None:
     refit = ready.add_network(Strategy.MULTI_STEP, "challenger", seed=2)
     pinballs: dict[int, list[float | None]] = {NETWORK: [0.009] * 3, WALK: [0.002, 0.003, 0.004]}
-    tell(ready, "AAA", 0, {refit: [0.001, 0.002, 0.003], **pinballs})
+    publish_and_score(ready, "AAA", 0, {refit: [0.001, 0.002, 0.003], **pinballs})
     corrected = next(row.id for row in ready.rows(forecasts) if (row.model_version_id, row.step) == (refit, 3))
     with ready.database.transaction() as connection:
         add_scores(connection, [{**_score(corrected, 0.006), "revision": 2}], NOON)
@@ -79,18 +81,18 @@ def test_the_newest_version_and_the_newest_score_count(ready: Desk) -> None:
     np.testing.assert_allclose(found.walk, [30.0])
 
 
-def test_a_forecast_whose_later_steps_are_not_scored_yet_waits(ready: Desk) -> None:
-    tell(ready, "AAA", 0, {NETWORK: [0.001, None, None], WALK: [0.002, None, None]})
+def test_a_forecast_counts_only_if_all_its_steps_are_scored(ready: Desk) -> None:
+    publish_and_score(ready, "AAA", 0, {NETWORK: [0.001, None, None], WALK: [0.002, None, None]})
     assert len(evidence(ready)) == 0
 
 
-def test_without_the_random_walk_beside_it_there_is_nothing_to_compare(ready: Desk) -> None:
-    tell(ready, "AAA", 0, {NETWORK: [0.001, 0.002, 0.003]})
+def test_a_forecast_without_the_random_walk_does_not_count(ready: Desk) -> None:
+    publish_and_score(ready, "AAA", 0, {NETWORK: [0.001, 0.002, 0.003]})
     assert len(evidence(ready)) == 0
 
 
-def test_origins_are_never_mixed(ready: Desk) -> None:
-    tell(ready, "AAA", 0, {NETWORK: [0.001, 0.002, 0.003], WALK: [0.002, 0.003, 0.004]}, mode="backfill")
+def test_modes_are_never_mixed(ready: Desk) -> None:
+    publish_and_score(ready, "AAA", 0, {NETWORK: [0.001, 0.002, 0.003], WALK: [0.002, 0.003, 0.004]}, mode="backfill")
     assert len(evidence(ready)) == 0
     assert len(evidence(ready, "backfill")) == 1
 

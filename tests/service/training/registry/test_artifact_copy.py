@@ -1,4 +1,4 @@
-"""Artifacts that go along with a database: all of them, byte by byte, and nothing that was altered."""
+"""Copies of artifacts: every file, byte for byte; altered artifacts are refused."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def copied(desk: Desk, target: Path) -> int:
         return copy_models(connection, desk.context.settings.artifact_dir, target)
 
 
-def test_every_file_arrives_and_the_rest_of_the_target_stays(desk: Desk, tmp_path: Path) -> None:
+def test_every_file_is_copied_and_other_files_of_the_target_stay(desk: Desk, tmp_path: Path) -> None:
     desk.add_network(Strategy.MULTI_STEP, "champion")
     desk.add_walk(Strategy.ONE_STEP)  # a row without an artifact
     store, target = desk.context.settings.artifact_dir, tmp_path / "theirs"
@@ -45,14 +45,14 @@ def test_an_altered_artifact_is_refused(desk: Desk, tmp_path: Path) -> None:
         copied(desk, tmp_path / "theirs")
 
 
-def test_a_target_that_cannot_be_written_is_told(desk: Desk, tmp_path: Path) -> None:
+def test_a_target_that_cannot_be_written_is_an_error(desk: Desk, tmp_path: Path) -> None:
     desk.add_network(Strategy.MULTI_STEP, "champion")
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DatabaseError, match=r"could not be copied to .*theirs.*free space and copy again"):
         copied(desk, tmp_path / "file" / "theirs")
 
 
-def test_a_database_without_models_has_nothing_to_copy(desk: Desk, tmp_path: Path) -> None:
+def test_without_a_folder_of_artifacts_nothing_is_copied(desk: Desk, tmp_path: Path) -> None:
     with desk.database.reading() as connection:
         assert copy_models(connection, tmp_path / "absent", tmp_path / "theirs") == 0
     assert not (tmp_path / "theirs").exists()

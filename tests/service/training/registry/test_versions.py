@@ -1,4 +1,4 @@
-"""Model versions as rows, and the decisions kept about them."""
+"""Model versions and the decisions stored about them."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -23,6 +23,7 @@ from service.training.registry.versions import (
     serving_versions,
     version_ids,
 )
+from service.vocabulary import ModelStatus
 from tests.support.forecast_factory import Desk
 
 MARKET, MACHINE = datetime(2018, 12, 20, 22, tzinfo=UTC), datetime(2026, 1, 2, 3, tzinfo=UTC)
@@ -50,7 +51,9 @@ TRAINED = TrainedArtifact(
 )
 
 
-def add(desk: Desk, trained: TrainedArtifact = TRAINED, status: str | None = None, group: str = "equity") -> int:
+def add(
+    desk: Desk, trained: TrainedArtifact = TRAINED, status: ModelStatus | None = None, group: str = "equity"
+) -> int:
     with desk.database.transaction() as connection:
         version = add_version(connection, group, trained, MARKET, RECORDED)
         if status is not None:
@@ -63,7 +66,7 @@ def walk(strategy: Strategy = Strategy.MULTI_STEP) -> TrainedArtifact:
     return replace(TRAINED, config=config, metrics={}, validation_dates=None, test_dates=None, data_until=None)
 
 
-def test_a_version_keeps_how_and_from_what_it_was_made(desk: Desk) -> None:
+def test_a_version_stores_its_config_its_dates_and_its_artifact(desk: Desk) -> None:
     add(desk)
     (row,) = desk.rows(model_versions)
     assert (row.group, row.strategy, row.forecaster, row.lookback, row.horizon) == (
@@ -81,7 +84,7 @@ def test_a_version_keeps_how_and_from_what_it_was_made(desk: Desk) -> None:
     assert (row.status, row.reason) == ("challenger", "trained, not decided yet")
 
 
-def test_the_judged_figures_stand_under_the_names_that_are_served(desk: Desk) -> None:
+def test_the_figures_of_the_test_span_are_stored_under_the_names_of_the_api(desk: Desk) -> None:
     add(desk)
     (row,) = desk.rows(model_versions)
     assert row.metrics["test"] == METRICS
@@ -96,18 +99,18 @@ def test_the_judged_figures_stand_under_the_names_that_are_served(desk: Desk) ->
     }
 
 
-def test_an_unjudged_version_has_no_figures_and_no_dates(desk: Desk) -> None:
+def test_a_version_without_a_test_span_has_no_figures_and_no_dates(desk: Desk) -> None:
     add(desk, walk())
     (row,) = desk.rows(model_versions)
     assert (row.metrics, row.validation_first, row.test_last, row.data_until) == ({}, None, None, None)
 
 
-def test_a_decision_changes_the_status_and_is_kept(desk: Desk) -> None:
+def test_a_decision_changes_the_status_and_is_stored(desk: Desk) -> None:
     version = add(desk)
-    add(desk, status="rejected")
+    add(desk, status=ModelStatus.REJECTED)
     with desk.database.transaction() as connection:
-        decide(connection, version, Decision("champion", "better", {"p": 0.01}), RECORDED)
-        decide(connection, version, Decision("retired", "older", {}), RECORDED)
+        decide(connection, version, Decision(ModelStatus.CHAMPION, "better", {"p": 0.01}), RECORDED)
+        decide(connection, version, Decision(ModelStatus.RETIRED, "older", {}), RECORDED)
     assert [(row.status, row.reason) for row in desk.rows(model_versions)] == [
         ("retired", "older"), ("rejected", "made rejected"),
     ]  # fmt: skip
@@ -120,7 +123,7 @@ def test_a_decision_changes_the_status_and_is_kept(desk: Desk) -> None:
 
 @pytest.mark.parametrize("statement", ["UPDATE model_decisions SET reason = 'x'", "DELETE FROM model_decisions"])
 def test_decisions_are_append_only(desk: Desk, statement: str) -> None:
-    add(desk, status="champion")
+    add(desk, status=ModelStatus.CHAMPION)
     with (
         pytest.raises(DBAPIError, match="the ledger is append-only: model_decisions"),
         desk.database.transaction() as connection,
@@ -129,32 +132,32 @@ def test_decisions_are_append_only(desk: Desk, statement: str) -> None:
 
 
 def test_the_database_refuses_a_second_champion(desk: Desk) -> None:
-    add(desk, status="champion")
+    add(desk, status=ModelStatus.CHAMPION)
     with pytest.raises(IntegrityError):
-        add(desk, status="champion")
-    add(desk, walk(Strategy.ONE_STEP), status="champion")
-    add(desk, status="champion", group="crypto")
+        add(desk, status=ModelStatus.CHAMPION)
+    add(desk, walk(Strategy.ONE_STEP), status=ModelStatus.CHAMPION)
+    add(desk, status=ModelStatus.CHAMPION, group="crypto")
 
 
 def test_a_new_version_and_a_decision_raise_the_change_counter(desk: Desk) -> None:
     before = sum(row.counter for row in desk.rows(change_counters))
-    add(desk, status="champion")
+    add(desk, status=ModelStatus.CHAMPION)
     assert sum(row.counter for row in desk.rows(change_counters)) == before + 2
 
 
-def test_serving_are_champion_newest_network_challenger_and_newest_walk(desk: Desk) -> None:
-    serving = add(desk, status="champion")
-    add(desk, status="challenger")
-    newest = add(desk, status="challenger")
-    add(desk, walk(), status="challenger")
-    beside = add(desk, walk(), status="challenger")
-    add(desk, status="retired")
-    add(desk, status="rejected")
-    other = add(desk, walk(Strategy.ONE_STEP), status="champion")
-    add(desk, status="champion", group="crypto")
+def test_serving_versions_are_champion_newest_challenger_and_newest_random_walk(desk: Desk) -> None:
+    serving = add(desk, status=ModelStatus.CHAMPION)
+    add(desk, status=ModelStatus.CHALLENGER)
+    newest = add(desk, status=ModelStatus.CHALLENGER)
+    add(desk, walk(), status=ModelStatus.CHALLENGER)
+    challenger = add(desk, walk(), status=ModelStatus.CHALLENGER)
+    add(desk, status=ModelStatus.RETIRED)
+    add(desk, status=ModelStatus.REJECTED)
+    other = add(desk, walk(Strategy.ONE_STEP), status=ModelStatus.CHAMPION)
+    add(desk, status=ModelStatus.CHAMPION, group="crypto")
     with desk.database.reading() as connection:
         found = serving_versions(connection, "equity")
-        assert [version.id for version in found] == [serving, newest, beside, other]
+        assert [version.id for version in found] == [serving, newest, challenger, other]
         assert [version.is_network for version in found] == [True, True, False, False]
         best = champion(connection, "equity", "multi_step")
         assert best is not None
@@ -162,7 +165,7 @@ def test_serving_are_champion_newest_network_challenger_and_newest_walk(desk: De
         assert best.folder(Path("/other")) == Path("/other/lstm-multi_step-abc")
 
 
-def test_an_empty_group_has_nobody(desk: Desk) -> None:
+def test_an_empty_group_has_no_serving_version(desk: Desk) -> None:
     with desk.database.reading() as connection:
         assert serving_versions(connection, "equity") == ()
         assert champion(connection, "equity", "one_step") is None
@@ -173,23 +176,23 @@ def record_walk(desk: Desk) -> int:
         return add_random_walk(connection, "equity", walk(), MARKET, RECORDED)
 
 
-def test_a_random_walk_serves_in_place_of_the_older_ones(desk: Desk) -> None:
-    other = add(desk, walk(Strategy.ONE_STEP), status="champion")
-    older = add(desk, walk(), status="champion")
-    beside = add(desk, status="challenger")
+def test_a_new_random_walk_replaces_the_older_ones(desk: Desk) -> None:
+    other = add(desk, walk(Strategy.ONE_STEP), status=ModelStatus.CHAMPION)
+    older = add(desk, walk(), status=ModelStatus.CHAMPION)
+    challenger = add(desk, status=ModelStatus.CHALLENGER)
     new = record_walk(desk)
     stored = {row.id: (row.status, row.reason) for row in desk.rows(model_versions)}
     assert stored == {
         other: ("champion", "made champion"),
         older: ("retired", f"replaced by version {new}"),
-        beside: ("challenger", "made challenger"),
+        challenger: ("challenger", "made challenger"),
         new: ("champion", "no network serves this group yet"),
     }
 
 
-def test_a_random_walk_stands_beside_a_network_that_serves(desk: Desk) -> None:
-    older = add(desk, walk(), status="challenger")
-    network = add(desk, status="champion")
+def test_a_new_random_walk_is_challenger_while_a_network_serves(desk: Desk) -> None:
+    older = add(desk, walk(), status=ModelStatus.CHALLENGER)
+    network = add(desk, status=ModelStatus.CHAMPION)
     new = record_walk(desk)
     stored = {row.id: (row.status, row.reason) for row in desk.rows(model_versions)}
     assert stored == {
@@ -201,21 +204,21 @@ def test_a_random_walk_stands_beside_a_network_that_serves(desk: Desk) -> None:
     assert decisions[-2:] == [(older, "retired"), (new, "challenger")]
 
 
-def test_has_network_counts_retired_ones_but_no_walk(desk: Desk) -> None:
-    def asked() -> bool:
+def test_has_network_counts_retired_networks_but_no_random_walk(desk: Desk) -> None:
+    def found() -> bool:
         with desk.database.reading() as connection:
             return has_network(connection, "equity")
 
-    add(desk, walk(), status="champion")
-    assert asked() is False
-    add(desk, status="retired")
-    assert asked() is True
+    add(desk, walk(), status=ModelStatus.CHAMPION)
+    assert found() is False
+    add(desk, status=ModelStatus.RETIRED)
+    assert found() is True
 
 
-def test_version_ids_are_those_of_a_kind_still_in_play(desk: Desk) -> None:
-    first, second = add(desk, walk(), status="challenger"), add(desk, walk(), status="champion")
-    add(desk, walk(), status="retired")
-    network = add(desk, status="challenger")
+def test_version_ids_are_the_champions_and_challengers_of_a_kind(desk: Desk) -> None:
+    first, second = add(desk, walk(), status=ModelStatus.CHALLENGER), add(desk, walk(), status=ModelStatus.CHAMPION)
+    add(desk, walk(), status=ModelStatus.RETIRED)
+    network = add(desk, status=ModelStatus.CHALLENGER)
     with desk.database.reading() as connection:
         assert version_ids(connection, "equity", "multi_step", network=False) == [first, second]
         assert version_ids(connection, "equity", "multi_step", network=True) == [network]

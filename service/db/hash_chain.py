@@ -1,4 +1,4 @@
-"""Hashes of stored rows, each over the hash before it: one hash verifies everything older."""
+"""Hashes of stored documents and rows, in a chain each over the hash before it: one hash verifies everything older."""
 
 import hashlib
 import json
@@ -23,6 +23,15 @@ def chain_hash(header: Mapping[str, Any], parts: Mapping[str, Sequence[Mapping[s
     document: dict[str, Any] = {"header": _plain(header)}
     for name, rows in parts.items():
         document[name] = sorted((_plain(row) for row in rows), key=_canonical)
+    return json_hash(document)
+
+
+def json_hash(document: Any) -> str:
+    """Return the SHA-256, in hex, over the canonical JSON of a document: the order of keys does not matter.
+
+    Raises:
+        ValueError: a figure is NaN or infinite.
+    """
     return hashlib.sha256(_canonical(document).encode()).hexdigest()
 
 

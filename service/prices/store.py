@@ -142,7 +142,8 @@ class Writer:
     def replace_actions(self, known: Sequence[Action], answered: Sequence[Action], basis: int) -> int:
         """Replace the stored actions by those of a re-based history; returns how many were written.
 
-        A dividend that differs by the new splits alone is the same dividend on another basis: it keeps its revision.
+        A dividend that differs by the new splits alone is the same dividend on another basis: it keeps its revision and
+        the instant at which it was fetched.
 
         Args:
             known: Every stored action of the symbol.
@@ -151,29 +152,25 @@ class Writer:
         """
         splits = new_splits(known, answered)
         values = {(action.ex_date, action.kind): _rebased(action, splits) for action in known}
-        at = driver_instant(self.connection, self.at)
         revised: list[Action] = []
         same: list[Action] = []
         for action in answered:
             old = values.pop((action.ex_date, action.kind), None)
             (same if _same(old, action.value, _SAME_REBASED) else revised).append(action)
         self._keep_old_actions(set(values), basis)
-        gone = [self._is_action(key) for key in values]
-        for where in gone:
-            self.connection.execute(delete(corporate_actions).where(*where))
-        rows: list[tuple[DriverValue, ...]] = [
-            (self.symbol, action.ex_date.isoformat(), action.kind.value, action.value, at, 1) for action in same
-        ]
-        write_rows(self.connection, corporate_actions, _ACTION, rows, ("value", "fetched_at"))
+        for key in values:
+            self.connection.execute(delete(corporate_actions).where(*self._is_action(key)))
+        for action in same:
+            own = self._is_action((action.ex_date, action.kind))
+            self.connection.execute(update(corporate_actions).where(*own).values(value=action.value))
         return len(same) + self._write_actions(revised, known, basis)
 
     def _write_actions(self, changed: Sequence[Action], known: Sequence[Action], basis: int) -> int:
         if not changed:
             return 0
         keys = {(action.ex_date, action.kind) for action in changed}
-        if known:
-            self._keep_old_actions(keys & {(action.ex_date, action.kind) for action in known}, basis)
-        before = self._old_revisions() if known else {}
+        self._keep_old_actions(keys & {(action.ex_date, action.kind) for action in known}, basis)
+        before = self._old_revisions()
         at = driver_instant(self.connection, self.at)
         rows: list[tuple[DriverValue, ...]] = [
             (

@@ -1,13 +1,11 @@
 """Plans the due runs of every calendar and group, and the requested runs."""
 
-import hashlib
-import json
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
+from service.db.hash_chain import json_hash
 from service.db.tables import run_requests, runs
 from service.runs import PlannedRun, plan
 from service.runtime.context import ServiceContext
@@ -34,18 +32,12 @@ def add_request(connection: Connection, job: str, machine_now: datetime) -> int:
     """Write a run request for a job's newest runs; returns its id."""
     body = {"job": job}
     values = {
-        "kind": "run", "body": body, "body_hash": body_hash(body), "state": RequestState.PENDING,
+        "kind": "run", "body": body, "body_hash": json_hash(body), "state": RequestState.PENDING,
         "created_at": machine_now,
     }  # fmt: skip
     key = connection.execute(insert(run_requests).values(values)).inserted_primary_key
     assert key is not None
     return int(key[0])
-
-
-def body_hash(body: Mapping[str, Any]) -> str:
-    """Return the SHA-256, in hex, of a request's body: equal bodies have equal hashes, whatever their key order."""
-    text = json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def answer_requests(context: ServiceContext, connection: Connection, market_now: datetime) -> None:

@@ -1,7 +1,5 @@
 """Migrations with data in every table: up, down, one step back and forth, and no drift from the declared tables."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -41,18 +39,6 @@ MARKET = {
     "quarantine", "symbol_holds",
 }  # fmt: skip
 CONTROL = {"stamp", "market_clock", "schedulers", "run_requests", "change_counters", "api_keys", "audit"}
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """A database that no migration has touched."""
-    with ExitStack() as ends:
-        url = f"sqlite:///{tmp_path / 'empty.db'}"
-        if request.param == "postgresql":
-            url = ends.enter_context(request.getfixturevalue("postgres_server").lent())
-        opened = Database(url)
-        ends.callback(opened.close)
-        yield opened
 
 
 def value_for(column: Column[Any]) -> object:

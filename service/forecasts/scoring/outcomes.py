@@ -80,7 +80,8 @@ def decide_outcomes(
 ) -> list[dict[str, Any]]:
     """Return rows of the scores table: new outcomes, and revisions of outcomes whose bars changed.
 
-    The actual return uses both adjusted closes as stored now, so a split between issue and target changes nothing.
+    The actual return uses both adjusted closes as stored now: a split between issue and target changes nothing, a
+    dividend counts as return.
 
     Args:
         pending: Forecasts whose target session is final.

@@ -12,7 +12,7 @@ from service.prices.repository import read_actions
 from service.prices.store import Writer
 from tests.support.fakes import World
 
-AT = datetime(2018, 6, 1, 22, tzinfo=UTC)
+AT, LATER = datetime(2018, 6, 1, 22, tzinfo=UTC), datetime(2018, 6, 4, 22, tzinfo=UTC)
 MAY, JUNE = date(2018, 5, 8), date(2018, 6, 1)
 
 
@@ -69,7 +69,7 @@ def test_a_split_moves_a_dividend_to_the_new_basis_without_a_revision(known: Dat
     split = Action(JUNE, ActionKind.SPLIT, 4.0)
     with known.transaction() as connection:
         before = read_actions(connection, "AAA")
-        assert Writer(connection, "AAA", "fake", AT).replace_actions(before, [dividend(MAY, 0.25), split], 1) == 2
+        assert Writer(connection, "AAA", "fake", LATER).replace_actions(before, [dividend(MAY, 0.25), split], 1) == 2
     assert stored(known) == [(MAY, "dividend", 0.25, 1), (JUNE, "split", 4.0, 1)]
     assert replaced(known) == []
 
@@ -89,3 +89,11 @@ def test_an_action_that_returns_continues_its_revisions(known: Database) -> None
         writer.replace_actions(read_actions(connection, "AAA"), [dividend(JUNE, 2.0)], 1)
         writer.put_actions(read_actions(connection, "AAA"), [dividend(MAY, 1.0)], 2)
     assert stored(known) == [(MAY, "dividend", 1.0, 2), (JUNE, "dividend", 2.0, 1)]
+
+
+def test_the_only_action_that_comes_back_goes_on_counting(known: Database) -> None:
+    with known.transaction() as connection:
+        writer = Writer(connection, "AAA", "fake", AT)
+        writer.replace_actions(read_actions(connection, "AAA"), [], 1)
+        writer.put_actions((), [dividend(MAY, 1.0)], 2)
+    assert stored(known) == [(MAY, "dividend", 1.0, 2)]

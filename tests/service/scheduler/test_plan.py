@@ -10,7 +10,6 @@ from service.market.instruments import add_symbols, remove_symbols
 from service.scheduler.plan import (
     add_request,
     answer_requests,
-    body_hash,
     newest_runs,
     plan_due,
     plan_trainings,
@@ -121,9 +120,3 @@ def test_newest_runs_are_by_scope_with_every_sequence(service: Service) -> None:
         assert newest_runs(connection, "score") == [row.id for row in rows(service, select(runs.c.id).where(
             runs.c.job == "score"))]  # fmt: skip
         assert newest_runs(connection, "nothing") == []
-
-
-def test_equal_bodies_have_equal_hashes_whatever_their_order() -> None:
-    one = {"job": "pull", "scope": {"a": 1, "b": None}}
-    assert body_hash(one) == body_hash({"scope": {"b": None, "a": 1}, "job": "pull"})
-    assert body_hash({"job": "pull"}) == "ea23b776ac33a35072c71e53cdd346d1f85c037a1897c4ffad088a610a72ccd6"

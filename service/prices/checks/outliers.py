@@ -1,8 +1,10 @@
 """Finds suspect closes: closes too far from the previous one.
 
 A bar is suspect when it jumps from the bar before it and from the last trusted one. So a spike costs one bar, and a
-real crash costs one bar until a later pull gives the same close. Repetition never clears a ratio near 100 or 0.01
-(mixed currency units) or an unannounced split.
+real crash costs one bar until a later pull gives the same close. Repetition alone proves nothing: a file repeats
+itself, and so does a vendor. The answer itself must show that the market moved: the session traded at least as usual,
+the close itself jumped (not only an action), and the next session that traded did not return to the old level.
+Repetition never clears a ratio near 100 or 0.01 (mixed currency units) or an unannounced split.
 """
 
 from collections.abc import Sequence
@@ -12,9 +14,9 @@ from math import isnan, log
 import numpy as np
 from numpy.typing import NDArray
 
-from service.prices.adjustment.adjust import adjustment_factors
+from service.prices.adjustment.adjust import growth_factors
 from service.prices.adjustment.corporate_actions import Action
-from service.prices.checks.row_checks import CLOSE, OPEN, BoolArray, Rows
+from service.prices.checks.row_checks import CLOSE, OPEN, VOLUME, BoolArray, Rows
 
 JUMP = 0.40
 """Absolute log return of the adjusted close above which a bar is suspect: below -33 % or above +49 %.
@@ -25,6 +27,12 @@ The log scale detects an unannounced 3-for-2 split (-33.3 %) as well as a 2-for-
 UNIT_JUMP = log(100.0)
 """Absolute log ratio of two closes in mixed currency units, such as pounds and pence."""
 _UNIT_JUMP_WIDTH = 0.25
+RETURNED = JUMP / 4
+"""Largest absolute log distance from the old level at which a jump counts as reversed."""
+
+USUAL_SESSIONS = 20
+"""Sessions before a jump whose median volume is the usual one; a symbol that rarely trades has a median of 0."""
+
 _MIXED_UNITS = "near 100 or 0.01: mixed currency units?"
 _SPLITS = np.log(np.array([1.5, 2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 40, 50]))
 _SPLIT_WIDTH = 0.025
@@ -40,14 +48,24 @@ class Suspect:
     Attributes:
         row: Its row among the checked ones.
         jump: Log return of its adjusted close against the last trusted bar; it does not depend on the basis.
-        clears: Whether a later pull with the same close clears it.
+        clears: Whether a later pull with the same close may clear it: no mixed units, no unannounced split.
+        traded: Whether the bar shows that the market moved: it traded as usual, and the close itself jumped. Nothing
+            after the bar counts.
+        lasts: Whether the next session that traded is at the new level; False while there is none.
         reason: One sentence.
     """
 
     row: int
     jump: float
     clears: bool
+    traded: bool
+    lasts: bool
     reason: str
+
+    @property
+    def is_confirmable(self) -> bool:
+        """Whether a later pull with the same close clears it now."""
+        return self.clears and self.traded and self.lasts
 
 
 def is_unit_jump(jump: float) -> bool:
@@ -69,7 +87,7 @@ def find_suspects(
     Returns:
         The suspects, oldest first.
     """
-    logs = np.log(rows.close * adjustment_factors(rows.sessions, rows.close, actions))
+    logs = np.log(rows.close * growth_factors(rows.sessions, rows.close, actions))
     jumped = np.flatnonzero(np.abs(np.diff(logs)) > JUMP) + 1
     found = _wrong_first_row(rows, logs, trusted)
     suspects = {suspect.row for suspect in found}
@@ -103,7 +121,7 @@ def _wrong_first_row(rows: Rows, logs: NDArray[np.float64], trusted: BoolArray) 
         return []
     jump = float(logs[0] - logs[1])
     ratio = f"{np.exp(jump):.4g} times the close of {rows.sessions[1]}"
-    return [Suspect(0, jump, False, f"suspect: {ratio}, {_MIXED_UNITS}")]
+    return [Suspect(0, jump, False, False, False, f"suspect: {ratio}, {_MIXED_UNITS}")]
 
 
 def _last_trusted(row: int, suspects: set[int]) -> int:
@@ -119,12 +137,42 @@ def _suspect_of(rows: Rows, logs: NDArray[np.float64], row: int, anchor: int, ju
         return None
     ratio = f"{np.exp(jump):.4g} times the close of {rows.sessions[anchor]}"
     if is_unit_jump(jump):
-        return Suspect(row, jump, False, f"suspect: {ratio}, {_MIXED_UNITS}")
+        return Suspect(row, jump, False, False, False, f"suspect: {ratio}, {_MIXED_UNITS}")
     if jumps_are_usual:
         return None
     if _looks_like_split(jump, float(rows.values[row, OPEN]), float(rows.values[row, CLOSE])):
-        return Suspect(row, jump, False, f"suspect: {ratio}, open and close alike: an unannounced split?")
-    return Suspect(row, jump, True, f"suspect: {ratio} without an action; a later pull with the same close clears it")
+        reason = f"suspect: {ratio}, open and close alike: an unannounced split?"
+        return Suspect(row, jump, False, False, False, reason)
+    doubt = _doubt_of_bar(rows, row, anchor, jump)
+    traded = not doubt
+    later = _next_traded(rows, row)
+    returned = later is not None and abs(float(logs[later] - logs[anchor])) <= RETURNED
+    if returned and traded:
+        doubt = f"{rows.sessions[later]} is back at the old level"
+    explained = f"{doubt}; repetition does not confirm it" if doubt else "a later pull with the same close clears it"
+    reason = f"suspect: {ratio} without an action that explains it; {explained}"
+    return Suspect(row, jump, True, traded, later is not None and not returned, reason)
+
+
+def _doubt_of_bar(rows: Rows, row: int, anchor: int, jump: float) -> str:
+    """Return why a bar does not show that the market moved, empty if it does; later bars do not count."""
+    volumes = np.nan_to_num(rows.values[max(0, row - USUAL_SESSIONS) : row + 1, VOLUME])
+    usual = float(np.median(volumes[:-1]))
+    if volumes[-1] == 0:
+        return "nothing was traded"
+    if usual == 0:
+        return "the symbol rarely trades"
+    if volumes[-1] < usual:
+        return f"its volume is {volumes[-1] / usual:.2g} times the usual one"
+    raw = log(float(rows.close[row]) / float(rows.close[anchor]))
+    if raw * np.sign(jump) < abs(jump) / 2:
+        return "an action moves it, not the close"
+    return ""
+
+
+def _next_traded(rows: Rows, row: int) -> int | None:
+    later = np.flatnonzero(np.nan_to_num(rows.values[row + 1 :, VOLUME]) > 0)
+    return row + 1 + int(later[0]) if len(later) else None
 
 
 def _looks_like_split(jump: float, open_price: float, close: float) -> bool:

@@ -216,7 +216,7 @@ def test_repetition_does_not_clear_mixed_units_and_missing_splits(world: World, 
 
 
 def test_an_old_suspect_is_fetched_again(world: World) -> None:
-    world.source.bars["AAA"] = bars_frame(JANUARY, [*CLOSES[:2], 42.0, *CLOSES[3:]], {(2, "high"): 90.0})
+    world.source.bars["AAA"] = bars_frame(JANUARY, [*CLOSES[:2], *[42.0] * 19], {(2, "open"): 90.0, (2, "high"): 90.0})
     world.pull(JANUARY[19])
     world.pull(JANUARY[20])
     assert world.source.asked[1] == ("AAA", JANUARY[2])

@@ -17,9 +17,9 @@ AT = evening(JANUARY[3])
 FINDING = Finding(np.datetime64("2024-01-15"), {"close": 5.0}, "not a session", "refused")
 
 
-def states(world: World, **wanted: str) -> list[tuple[str, str]]:
+def states(world: World, *wanted: str) -> list[tuple[str, str]]:
     with world.database.reading() as connection:
-        return [(record.symbol, record.state) for record in list_quarantine(connection, None, **wanted)]
+        return [(record.symbol, record.state) for record in list_quarantine(connection, None, *wanted)]
 
 
 def test_a_finding_is_recorded_once(world: World) -> None:
@@ -42,13 +42,13 @@ def test_a_refused_row_is_only_ticked_off(world: World) -> None:
         clear(connection, number, AT, "fake")
         assert not has_bar(connection, "AAA", FINDING.session.astype(object))
         assert connection.execute(select(change_counters)).all() == []
-    assert states(world, state="cleared") == [("AAA", "cleared")]
+    assert states(world, "cleared") == [("AAA", "cleared")]
 
 
 def test_clearing_a_suspect_raises_the_changes(world: World) -> None:
     world.source.bars["AAA"] = bars_frame(JANUARY[:4], [100.0, 100.0, 100.0, 50.0])
     assert world.pull(JANUARY[3])["AAA"].state == "suspect"
-    assert states(world, state="open") == [("AAA", "open")]
+    assert states(world, "open") == [("AAA", "open")]
     with world.database.transaction() as connection:
         record = clear(connection, list_quarantine(connection)[0].id, AT, "fake")
         assert (record.session, record.row["close"], record.clears) == (JANUARY[3], 50.0, False)

@@ -20,7 +20,7 @@ from service.scheduler.plan import plan_due
 from service.scheduler.state import GroupReader, active_calendars
 
 FOLLOW_SECONDS = 30.0
-"""Real seconds between two looks at a record that has ended."""
+"""Real seconds between two looks at a record that has ended: a folder of a thousand files is listed in one."""
 
 
 class ReplayMover:
@@ -30,15 +30,23 @@ class ReplayMover:
         context: The service's parts; its clock setting holds the pace.
         scheduler_id: Id of the scheduler.
         groups: Reader of the training groups.
+        follow_seconds: Real seconds between two looks at a record that has ended.
     """
 
-    def __init__(self, context: ServiceContext, scheduler_id: str, groups: GroupReader) -> None:
+    def __init__(
+        self,
+        context: ServiceContext,
+        scheduler_id: str,
+        groups: GroupReader,
+        follow_seconds: float = FOLLOW_SECONDS,
+    ) -> None:
         self._context = context
         self._scheduler_id = scheduler_id
         self._groups = groups
         self._speed = context.settings.market_clock.speed
         self._moved_at = time.monotonic()
         self._ended = False
+        self._follow_seconds = follow_seconds
         self._followed_at = float("-inf")
 
     @property
@@ -91,7 +99,7 @@ class ReplayMover:
 
     def _has_grown(self, record_end: date | None) -> bool:
         """Look whether the record reaches further than before, and store its new end."""
-        if time.monotonic() < self._followed_at + FOLLOW_SECONDS:
+        if time.monotonic() < self._followed_at + self._follow_seconds:
             return False
         self._followed_at = time.monotonic()
         try:

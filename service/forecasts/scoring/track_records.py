@@ -35,7 +35,8 @@ def update_track_records(connection: Connection, symbols: Sequence[str], mode: s
     """
     updated = set(symbols)
     rows: list[dict[str, Any]] = []
-    for group, members in _groups(connection, symbols).items():
+    groups = _groups(connection, symbols)
+    for group, members in groups.items():
         for forecaster, history in read_score_histories(connection, members, mode).items():
             for strategy_step in range(len(STRATEGY_STEPS)):
                 part = history.take(history.strategy_step == strategy_step)
@@ -44,7 +45,7 @@ def update_track_records(connection: Connection, symbols: Sequence[str], mode: s
                     if symbol in updated:
                         scope = {"scope_kind": "symbol", "scope": symbol, "mode": mode}
                         rows += _rows(own, strategy_step, forecaster, scope)
-    _drop_emptied(connection, [*updated], [*_groups(connection, symbols)], mode, rows)
+    _drop_emptied(connection, list(updated), list(groups), mode, rows)
     if rows:
         statement = insert_for(connection, track_records)
         changed = {name: statement.excluded[name] for name in rows[0] if name not in _KEYS}

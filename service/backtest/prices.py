@@ -14,7 +14,7 @@ from service.market.exchange_codes import calendar_for
 from service.market.instruments import check_name, group_of_type
 from service.market.session_calendar import MarketCalendar
 from service.prices.adjustment.adjust import growth_factors
-from service.prices.checks.outliers import find_suspects
+from service.prices.checks.outliers import find_suspects, series_kind
 from service.prices.checks.row_checks import VOLUME, DateArray, Rows, check_actions, check_rows
 from service.prices.quarantine.breaks import find_breaks
 from service.prices.sources.base import FetchedPrices, PriceSource
@@ -127,8 +127,8 @@ def _checked(history: FetchedPrices, settings: Settings, at: datetime) -> Checke
     if not len(checked.rows):
         raise NotFound(f"{history.symbol}: none of its bars is final and has a close; leave it out")
     actions, _ = check_actions(history.actions, checked.rows)
-    is_index = history.symbol in _volatility(settings) and history.meta.instrument_type == "INDEX"
-    suspects = find_suspects(checked.rows, actions, np.zeros(len(checked.rows), bool), is_index)
+    kind = series_kind(history.meta.instrument_type, history.symbol in _volatility(settings))
+    suspects = find_suspects(checked.rows, actions, np.zeros(len(checked.rows), bool), kind)
     # A jump counts by what was known in its session: later bars must not decide which sessions are forecast.
     held = checked.rows.sessions[[s.row for s in suspects if not (s.clears and s.traded)]]
     rows = checked.rows.take(~np.isin(checked.rows.sessions, held))

@@ -4,7 +4,7 @@ A forecast over a bar that is held back is recorded as pending, with the reason,
 """
 
 from collections import defaultdict
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import numpy as np
@@ -133,7 +133,7 @@ def _pending(connection: Connection, run: Run, newest: date) -> list[PendingFore
     since = _revisit_from(connection, run)
     if since is not None:
         healed = and_(scores.c.state == ScoreState.VOID, forecasts.c.id.in_(_void_with_bars()))
-        settled = and_(scores.c.state == ScoreState.PENDING, forecasts.c.id.in_(_over_settled_breaks()))
+        settled = and_(scores.c.state == ScoreState.PENDING, forecasts.c.id.in_(_over_settled_breaks(since)))
         query = query.where(or_(forecasts.c.target_session >= since, healed, settled))
     rows = connection.execute(query.order_by(forecasts.c.id)).mappings()
     return [_pending_forecast(row) for row in rows]
@@ -165,15 +165,17 @@ def _void_with_bars() -> Select[tuple[int]]:
     )
 
 
-def _over_settled_breaks() -> Select[tuple[int]]:
-    """Forecasts from before a bar that was held back to it or after it, however old, once something settled it."""
+def _over_settled_breaks(since: date) -> Select[tuple[int]]:
+    """Forecasts, however old, from before a held-back bar to it or after it that was settled since a date."""
     settled = (QuarantineState.CONFIRMED, QuarantineState.CLEARED, QuarantineState.REJECTED)
     spanned = and_(
         quarantine.c.symbol == forecasts.c.symbol,
         forecasts.c.as_of < quarantine.c.session,
         forecasts.c.target_session >= quarantine.c.session,
     )
-    return select(forecasts.c.id).join(quarantine, spanned).where(quarantine.c.state.in_(settled)).correlate(None)
+    lately = quarantine.c.last_seen_at >= datetime.combine(since, time(0), UTC)
+    query = select(forecasts.c.id).join(quarantine, spanned)
+    return query.where(quarantine.c.state.in_(settled), lately).correlate(None)
 
 
 def _revisit_from(connection: Connection, run: Run) -> date | None:

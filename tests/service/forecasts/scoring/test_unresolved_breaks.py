@@ -30,7 +30,8 @@ def broken(desk: Desk) -> Desk:
 
 def settle(desk: Desk, state: str) -> None:
     with desk.database.transaction() as connection:
-        connection.execute(update(quarantine).values(state=state))
+        at = desk.context.market.now(connection)
+        connection.execute(update(quarantine).values(state=state, last_seen_at=at))
 
 
 def score_until(desk: Desk, *days: date) -> None:

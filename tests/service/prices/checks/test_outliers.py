@@ -5,7 +5,7 @@ from datetime import date
 import numpy as np
 import pytest
 
-from service.prices.checks.outliers import Suspect, find_suspects
+from service.prices.checks.outliers import SeriesKind, Suspect, find_suspects, series_kind
 from service.prices.checks.row_checks import Rows
 from service.prices.sources.base import Action, ActionKind
 
@@ -18,11 +18,11 @@ def rows(closes: list[float], opens: list[float] | None = None) -> Rows:
 
 
 def suspects_in(
-    table: Rows, actions: tuple[Action, ...] = (), trusted: tuple[int, ...] = (), usual: bool = False
+    table: Rows, actions: tuple[Action, ...] = (), trusted: tuple[int, ...] = (), kind: SeriesKind = SeriesKind.TRADED
 ) -> tuple[Suspect, ...]:
     mask = np.zeros(len(table), bool)
     mask[list(trusted)] = True
-    return find_suspects(table, actions, mask, usual)
+    return find_suspects(table, actions, mask, kind)
 
 
 def rows_and_clears(found: tuple[Suspect, ...]) -> list[tuple[int, bool]]:
@@ -93,8 +93,8 @@ def test_trusted_bars_are_never_suspect() -> None:
 
 
 def test_jumps_of_volatility_indices_are_usual() -> None:
-    assert suspects_in(rows([17, 37, 36, 12]), usual=True) == ()
-    assert rows_and_clears(suspects_in(rows([17, 1700, 17]), usual=True)) == [(1, False)]
+    assert suspects_in(rows([17, 37, 36, 12]), kind=SeriesKind.VOLATILITY) == ()
+    assert rows_and_clears(suspects_in(rows([17, 1700, 17]), kind=SeriesKind.VOLATILITY)) == [(1, False)]
 
 
 @pytest.mark.parametrize("closes", [[], [5.0]])
@@ -166,3 +166,34 @@ def test_what_comes_after_a_bar_does_not_change_whether_it_traded() -> None:
     whole = traded([100, 101, 57, 103, 20], [900, 1100, 5000, 0, 7])
     cut = Rows(whole.sessions[:3], whole.values[:3])
     assert suspects_in(cut)[0].traded is suspects_in(whole)[0].traded is True
+
+
+@pytest.mark.parametrize(
+    ("instrument_type", "is_volatility", "kind"),
+    [
+        ("EQUITY", False, "traded"),
+        ("ETF", True, "traded"),
+        ("INDEX", True, "volatility"),
+        ("INDEX", False, "untraded"),
+        ("CURRENCY", False, "untraded"),
+        ("MUTUALFUND", False, "untraded"),
+        ("CRYPTOCURRENCY", False, "traded"),
+    ],
+)
+def test_the_kind_of_a_series_follows_its_type(instrument_type: str, is_volatility: bool, kind: str) -> None:
+    assert series_kind(instrument_type, is_volatility).value == kind
+
+
+@pytest.mark.parametrize(
+    ("later", "lasts"),
+    [
+        ([800.0, 801.0, 805.0], True),  # the Argentine peso, 2023-12-13: 366 to 799 for a dollar
+        ([800.0, 801.0], False),
+        ([799.0, 799.0, 799.0], False),  # frozen
+        ([800.0, 380.0, 381.0], False),
+    ],
+)
+def test_a_currency_shows_a_jump_by_three_moving_closes(later: list[float], lasts: bool) -> None:
+    closes = [366.0, 366.5, 799.0, *later]
+    (found, *_) = suspects_in(traded(closes, [0.0] * len(closes)), kind=SeriesKind.UNTRADED)
+    assert (found.row, found.clears, found.traded, found.lasts) == (2, True, True, lasts)

@@ -27,3 +27,5 @@ def _add_history(digest: Any, history: PriceHistory) -> None:
     digest.update(history.final_at.astype("datetime64[s]").tobytes())
     for column in (history.open, history.high, history.low, history.close, history.volume):
         digest.update(np.ascontiguousarray(column, dtype=np.float64).tobytes())
+    if len(history.breaks):  # a history without breaks keeps the hash that earlier versions gave it
+        digest.update(history.breaks.astype("datetime64[D]").tobytes())

@@ -91,7 +91,10 @@ class ApprovalKind(StrEnum):
 
 
 class ScoreState(StrEnum):
-    """State of a forecast's score; `pending` until its target session has closed."""
+    """State of a forecast's score.
+
+    It is `pending` until its target session has closed, and while a bar that it depends on is held back.
+    """
 
     PENDING = "pending"
     SCORED = "scored"
@@ -116,8 +119,9 @@ class SessionState(StrEnum):
 
 
 class QuarantineState(StrEnum):
-    """State of a quarantined row or of a symbol hold."""
+    """State of a quarantined row or of a symbol hold; only a row is `rejected`."""
 
     OPEN = "open"
     CONFIRMED = "confirmed"
     CLEARED = "cleared"
+    REJECTED = "rejected"

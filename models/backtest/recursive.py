@@ -160,4 +160,5 @@ def extend_history(history: PriceHistory, returns: FloatArray) -> PriceHistory:
         np.concatenate([history.low, unknown]),
         np.concatenate([history.close, close]),
         np.concatenate([history.volume, unknown]),
+        history.breaks,
     )

@@ -80,7 +80,7 @@ def sigma_rows(panel: Panel, horizon: int, min_bars: int = 1) -> PooledWindows:
     """
     sigmas = [ewma_sigma(history.close) for history in panel.histories]
     no_inputs = np.empty((sum(len(history) for history in panel.histories), 0), dtype=np.float32)
-    rule = WindowRule(1, horizon, require_targets=False, min_bars=min_bars)
+    rule = WindowRule(1, horizon, require_targets=False, min_bars=min_bars, leave_out_stale=False)
     return pool_windows(panel.histories, sigmas, no_inputs, rule)
 
 
@@ -135,11 +135,3 @@ def no_sigma(history: PriceHistory) -> str:
         f"it has {bars} bars in the {MEMORY} sessions up to {as_of}; {MIN_HISTORY_RANDOM_WALK} are needed, "
         "some of them on neighbouring sessions"
     )
-
-
-def log_returns(close: FloatArray, step: int) -> FloatArray:
-    """Return `(n,)` log returns over `step` sessions that end at each row; NaN where either bar is missing."""
-    logs = np.log(close)
-    returns = np.full(len(close), np.nan)
-    returns[step:] = logs[step:] - logs[:-step]
-    return returns

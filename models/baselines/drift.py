@@ -81,12 +81,18 @@ def fit_drift(panel: Panel, strategy: Strategy, cut_at: np.datetime64) -> Drift:
 
 
 def _change(history: PriceHistory, cut_at: np.datetime64) -> tuple[float, int]:
-    """Return the log return from the first bar to the last one final by the cut, and the sessions between them."""
+    """Return the log return from the first bar to the last one final by the cut, and the sessions between them.
+
+    What happens across a break is unknown and not part of either.
+    """
     rows = np.flatnonzero((history.final_at <= cut_at) & ~np.isnan(history.close))
-    if len(rows) < 2:
-        return 0.0, 0
-    first, last = int(rows[0]), int(rows[-1])
-    return float(np.log(history.close[last] / history.close[first])), last - first
+    segments = history.segments[rows]
+    change, sessions = 0.0, 0
+    for segment in np.unique(segments):
+        own = rows[segments == segment]
+        change += float(np.log(history.close[own[-1]] / history.close[own[0]]))
+        sessions += int(own[-1] - own[0])
+    return change, sessions
 
 
 def _drift_of_rows(panel: Panel, rows: PooledWindows, drifts: Mapping[str, float], pooled: float) -> FloatArray:

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from models.baselines.base import baseline_config, log_returns, rows_by_symbol, serve
+from models.baselines.base import baseline_config, rows_by_symbol, serve
 from models.config import QUANTILES, ModelConfig, Strategy
 from models.errors import ModelsError
 from models.forecaster import ForecastBatch, SkippedSymbol
 from models.preprocessing.price_history import FloatArray, Panel, PriceHistory
-from models.preprocessing.windows import PooledWindows
+from models.preprocessing.windows import PooledWindows, known_returns
 
 GARCH = "garch"
 """Name of the forecaster."""
@@ -90,7 +90,7 @@ class Garch:
         for part in rows_by_symbol(panel, rows):
             parameters = self.parameters.get(part.history.symbol)
             if parameters is not None:
-                variances = filter_variance(log_returns(part.history.close, 1), parameters)[part.rows]
+                variances = filter_variance(known_returns(part.history, 1), parameters)[part.rows]
                 quantiles[part.positions] = simulate(parameters, variances, self.config.horizon)
         return quantiles
 
@@ -118,7 +118,7 @@ def fit_garch(panel: Panel, strategy: Strategy, cut_at: np.datetime64) -> Garch:
     parameters: dict[str, GarchParameters] = {}
     skipped: list[SkippedSymbol] = []
     for history in panel.histories:
-        returns = log_returns(history.close, 1)[history.final_at <= cut_at]
+        returns = known_returns(history, 1)[history.final_at <= cut_at]
         estimated = _estimate(returns[~np.isnan(returns)] * _PERCENT)
         if isinstance(estimated, GarchParameters):
             parameters[history.symbol] = estimated

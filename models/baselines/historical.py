@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.baselines.base import baseline_config, log_returns, rows_by_symbol, serve
+from models.baselines.base import baseline_config, rows_by_symbol, serve
 from models.config import QUANTILES, ModelConfig, Strategy
 from models.forecaster import ForecastBatch
 from models.preprocessing.price_history import FloatArray, Panel, PriceHistory
-from models.preprocessing.windows import PooledWindows
+from models.preprocessing.windows import PooledWindows, known_returns
 
 HISTORICAL = "historical"
 """Name of the forecaster."""
@@ -39,7 +39,7 @@ class Historical:
         quantiles = np.full((len(rows), horizon, len(QUANTILES)), np.nan)
         for part in rows_by_symbol(panel, rows):
             for step in range(1, horizon + 1):
-                returns = log_returns(part.history.close, step)
+                returns = known_returns(part.history, step)
                 quantiles[part.positions, step - 1] = _trailing_quantiles(returns, part.rows)
         quantiles[np.isnan(quantiles).any(axis=(1, 2))] = np.nan
         return quantiles
@@ -50,7 +50,9 @@ class Historical:
 
     def skip_reason(self, history: PriceHistory) -> str:
         """Return why a history with a sigma is not forecast."""
-        known = int((~np.isnan(log_returns(history.close[-HISTORY - 1 :], 1))).sum())
+        known = int(
+            (~np.isnan(known_returns(history.slice(max(0, len(history) - HISTORY - 1), len(history)), 1))).sum()
+        )
         return (
             f"it has {known} returns in the {HISTORY} sessions up to {history.sessions[-1]}; "
             f"historical quantiles need {MIN_RETURNS} of every step"

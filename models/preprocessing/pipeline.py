@@ -16,6 +16,7 @@ from models.preprocessing.features import OWN_FEATURES, ewma_sigma, own_features
 from models.preprocessing.price_history import FloatArray, Panel, PriceHistory
 from models.preprocessing.reference_join import ReferenceTable, join, masked, reference_names, reference_tables
 from models.preprocessing.scaling import Scaling, fit_scaling
+from models.preprocessing.staleness import stale_reason
 from models.preprocessing.windows import MIN_BARS_TRAINING, Float32Array, PooledWindows, WindowRule, pool_windows
 
 
@@ -210,7 +211,7 @@ class Pipeline:
             return f"the bar of {holes[-1]} is missing from the window of {self.lookback} sessions up to {as_of}"
         if np.isnan(sigma[-self.lookback :]).any():
             return f"too many of the {MEMORY} sessions before {as_of} have no bar, so its volatility is unknown"
-        return None
+        return stale_reason(history)
 
     def _pool_newest(self, valid: list[_NewestInputs]) -> PooledWindows:
         """Pool one window per symbol."""

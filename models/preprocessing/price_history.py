@@ -16,6 +16,10 @@ FloatArray = NDArray[np.float64]
 DateArray = NDArray[np.datetime64]
 
 
+def _no_breaks() -> DateArray:
+    return np.empty(0, "datetime64[D]")
+
+
 @dataclass(frozen=True, slots=True)
 class PriceHistory:
     """The history of one symbol, oldest first, with one row for each open session of its calendar.
@@ -31,6 +35,8 @@ class PriceHistory:
         low: As `open`.
         close: As `open`; NaN marks a missing bar (a hole).
         volume: `(n,)` shares adjusted for splits; NaN where missing.
+        breaks: `(k,)` datetime64[D], ascending: sessions whose price is held back because the level may be wrong from
+            there on. No return from before a break to it or after it is known.
     """
 
     symbol: str
@@ -43,6 +49,7 @@ class PriceHistory:
     low: FloatArray
     close: FloatArray
     volume: FloatArray
+    breaks: DateArray = field(default_factory=_no_breaks)
 
     def __post_init__(self) -> None:
         n = len(self.sessions)
@@ -60,6 +67,11 @@ class PriceHistory:
     def __len__(self) -> int:
         return len(self.sessions)
 
+    @property
+    def segments(self) -> NDArray[np.int64]:
+        """`(n,)` number of breaks at or before each session: a return is known between equal numbers alone."""
+        return np.searchsorted(self.breaks, self.sessions, side="right").astype(np.int64)
+
     def until(self, stop: int) -> "PriceHistory":
         """Return the first `stop` sessions (exclusive bound), sharing memory."""
         return self.slice(0, stop)
@@ -69,7 +81,7 @@ class PriceHistory:
         cut = slice(start, stop)
         return PriceHistory(
             self.symbol, self.group, self.calendar, self.sessions[cut], self.final_at[cut],
-            self.open[cut], self.high[cut], self.low[cut], self.close[cut], self.volume[cut],
+            self.open[cut], self.high[cut], self.low[cut], self.close[cut], self.volume[cut], self.breaks,
         )  # fmt: skip
 
 

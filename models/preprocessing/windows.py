@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.preprocessing.price_history import DateArray, FloatArray, PriceHistory
+from models.preprocessing.staleness import is_stale
 
 Float32Array = NDArray[np.float32]
 IntArray = NDArray[np.int64]
@@ -30,7 +31,7 @@ class PooledWindows:
         lookback: Sessions in a window.
         sigma: `(windows,)` EWMA daily volatility known at as_of, log-return units.
         targets: `(windows, horizon)` cumulative log returns after 1..horizon sessions divided by
-            `sigma * sqrt(step)`; NaN where unknown (serving, or a target bar that is missing).
+            `sigma * sqrt(step)`; NaN where unknown (serving, a target bar that is missing, or a break before it).
         symbol_index: `(windows,)` position of the symbol in the panel.
         as_of: `(windows,)` datetime64[D].
         final_at: `(windows,)` datetime64[s], when as_of's bar is final.
@@ -91,12 +92,14 @@ class WindowRule:
         horizon: Steps of the targets.
         require_targets: Whether a window with any unknown target is left out.
         min_bars: Bars that the symbol must have up to as_of, inclusive.
+        leave_out_stale: Whether a window whose symbol hardly traded up to as_of is left out, see `staleness`.
     """
 
     lookback: int
     horizon: int
     require_targets: bool
     min_bars: int = MIN_BARS_TRAINING
+    leave_out_stale: bool = True
 
 
 def window_ends(usable: NDArray[np.bool_], lookback: int) -> IntArray:
@@ -114,21 +117,32 @@ def window_ends(usable: NDArray[np.bool_], lookback: int) -> IntArray:
     return ends
 
 
-def scaled_targets(close: FloatArray, sigma: FloatArray, horizon: int) -> FloatArray:
+def known_returns(history: PriceHistory, step: int) -> FloatArray:
+    """Return `(n,)` log returns over `step` sessions that end at each row.
+
+    NaN where either bar is missing, and where a break lies between them.
+    """
+    logs, segments = np.log(history.close), history.segments
+    returns = np.full(len(logs), np.nan)
+    returns[step:] = np.where(segments[step:] == segments[:-step], logs[step:] - logs[:-step], np.nan)
+    return returns
+
+
+def scaled_targets(history: PriceHistory, sigma: FloatArray, horizon: int) -> FloatArray:
     """Return cumulative log returns after 1..horizon sessions, divided by `sigma * sqrt(step)`.
 
     Args:
-        close: `(n,)` adjusted closes on the session grid, NaN at a hole.
+        history: Price history on the session grid.
         sigma: `(n,)` volatility known at each session.
         horizon: Number of steps.
 
     Returns:
-        `(n, horizon)`; NaN where the target's bar or the sigma is unknown.
+        `(n, horizon)`; NaN where the target's bar or the sigma is unknown, or where a break lies between as_of and
+        the target.
     """
-    logs = np.log(close)
-    targets = np.full((len(close), horizon), np.nan)
+    targets = np.full((len(history), horizon), np.nan)
     for step in range(1, horizon + 1):
-        targets[:-step, step - 1] = (logs[step:] - logs[:-step]) / (sigma[:-step] * np.sqrt(step))
+        targets[:-step, step - 1] = known_returns(history, step)[step:] / (sigma[:-step] * np.sqrt(step))
     return targets
 
 
@@ -137,8 +151,8 @@ def pool_windows(
 ) -> PooledWindows:
     """Return all valid windows of several symbols over one input array.
 
-    A window is valid where each of its sessions has a bar and a sigma, and the symbol has at least
-    `rule.min_bars` bars up to as_of; it never crosses the border between two symbols.
+    A window is valid where each of its sessions has a bar and a sigma, the symbol has at least `rule.min_bars` bars up
+    to as_of, and (see `rule`) it is not stale; it never crosses the border between two symbols.
 
     Args:
         histories: The symbols, in the order of their rows in `inputs`.
@@ -167,7 +181,9 @@ def _symbol_windows(history: PriceHistory, sigma: FloatArray, rule: WindowRule, 
     present = ~np.isnan(history.close)
     ends = window_ends(present & ~np.isnan(sigma), rule.lookback)
     ends = ends[np.cumsum(present)[ends] >= rule.min_bars]
-    targets = scaled_targets(history.close, sigma, rule.horizon)[ends]
+    if rule.leave_out_stale:
+        ends = ends[~is_stale(history)[ends]]
+    targets = scaled_targets(history, sigma, rule.horizon)[ends]
     if rule.require_targets:
         known = ~np.isnan(targets).any(axis=1)
         ends, targets = ends[known], targets[known]

@@ -1,21 +1,24 @@
 """Panels read directly from a price source, for a backtest: no database, the same checks and adjustment as a pull."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
 
-from models.config import MULTI_STEP_HORIZON
+from models.config import MULTI_STEP_HORIZON, ReferenceRole
 from models.preprocessing.price_history import Panel, PriceHistory
 from service.errors import NotFound, SourceError
 from service.market.exchange_calendar import get_calendar
 from service.market.exchange_codes import calendar_for
 from service.market.instruments import check_name, group_of_type
 from service.market.session_calendar import MarketCalendar
-from service.prices.adjustment.adjust import adjustment_factors
+from service.prices.adjustment.adjust import growth_factors
+from service.prices.checks.outliers import find_suspects, series_kind
 from service.prices.checks.row_checks import VOLUME, DateArray, Rows, check_actions, check_rows
+from service.prices.quarantine.breaks import find_breaks
 from service.prices.sources.base import FetchedPrices, PriceSource
+from service.runtime.context import parse_reference
 from service.settings import Settings
 
 _AHEAD = timedelta(days=30)
@@ -32,7 +35,8 @@ class CheckedPrices:
         calendar: Its calendar, long enough for the sessions after the last bar.
         settle: Time after a close at which a bar is final.
         rows: Bars on sessions of the calendar, split-adjusted, oldest first.
-        factors: `(n,)` factor of each price that adjusts it.
+        factors: `(n,)` factor of each price that adjusts it, 1.0 at the first bar: nothing later changes a price.
+        held: `(k,)` sessions of suspect bars, which are not among the rows; see `outliers`.
     """
 
     symbol: str
@@ -41,6 +45,7 @@ class CheckedPrices:
     settle: timedelta
     rows: Rows
     factors: np.ndarray[tuple[int], np.dtype[np.float64]]
+    held: DateArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +127,20 @@ def _checked(history: FetchedPrices, settings: Settings, at: datetime) -> Checke
     if not len(checked.rows):
         raise NotFound(f"{history.symbol}: none of its bars is final and has a close; leave it out")
     actions, _ = check_actions(history.actions, checked.rows)
-    factors = adjustment_factors(checked.rows.sessions, checked.rows.close, actions)
+    kind = series_kind(history.meta.instrument_type, history.symbol in _volatility(settings))
+    suspects = find_suspects(checked.rows, actions, np.zeros(len(checked.rows), bool), kind)
+    # A jump counts by what was known in its session: later bars must not decide which sessions are forecast.
+    held = checked.rows.sessions[[s.row for s in suspects if not (s.clears and s.traded)]]
+    rows = checked.rows.take(~np.isin(checked.rows.sessions, held))
+    factors = growth_factors(rows.sessions, rows.close, actions)
     group = settings.group_of.get(history.symbol, group_of_type(history.meta.instrument_type))
-    return CheckedPrices(history.symbol, group, calendar, settle, checked.rows, factors)
+    return CheckedPrices(history.symbol, group, calendar, settle, rows, factors, held)
+
+
+def _volatility(settings: Settings) -> frozenset[str]:
+    """Return the volatility indices among the references; their jumps are usual."""
+    references = map(parse_reference, settings.reference_symbols)
+    return frozenset(each.symbol for each in references if each.role == ReferenceRole.VOLATILITY)
 
 
 def _closed_sessions(fetched: Sequence[CheckedPrices]) -> dict[str, DateArray]:
@@ -159,7 +175,8 @@ def _history(prices: CheckedPrices, closed: Mapping[str, DateArray], until: np.d
     settle = np.timedelta64(int(prices.settle.total_seconds()), "s")
     final_at = (closes.astype("datetime64[s]") + settle).astype("datetime64[s]")
     columns = np.ascontiguousarray(values.T)
-    return PriceHistory(prices.symbol, prices.group, prices.calendar.name, days, final_at, *columns)
+    history = PriceHistory(prices.symbol, prices.group, prices.calendar.name, days, final_at, *columns)
+    return replace(history, breaks=find_breaks(days, history.close, prices.held))
 
 
 def _following(prices: CheckedPrices) -> DateArray:

@@ -5,7 +5,7 @@ Some thousand rows are read at a time: Python objects for a million bars would t
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 
@@ -20,6 +20,7 @@ from service.market.instruments import Instrument, list_instruments
 from service.prices.adjustment.adjust import adjustment_factors
 from service.prices.adjustment.corporate_actions import Action
 from service.prices.checks.row_checks import CLOSE, FIELDS, VOLUME, DateArray, FloatArray
+from service.prices.quarantine.breaks import find_breaks, read_held
 from service.prices.repository import read_actions_of
 from service.vocabulary import SessionState
 
@@ -73,7 +74,8 @@ def load_panel(connection: Connection, query: PanelQuery) -> Panel:
     """Return the price histories of symbols and reference series as known at an instant.
 
     A history has a row for every open session of its calendar from the symbol's first bar (or of the newest `rows`) to
-    the newest final one; the row is NaN where no bar is stored. Prices are adjusted for the actions with
+    the newest final one; the row is NaN where no bar is stored. A session whose bar is held back is a break if the
+    closes before and after it are on different levels. Prices are adjusted for the actions with
     ex-dates up to its last session. A symbol without bars has a history without rows.
 
     Raises:
@@ -91,9 +93,13 @@ def load_panel(connection: Connection, query: PanelQuery) -> Panel:
     firsts = _first_sessions(connection, list(found)) if query.rows is not None else {}
     oldest = min((grid.days[0].astype(object) for grid in grids.values() if len(grid.days)), default=None)
     actions = read_actions_of(connection, list(found), oldest)
+    held = read_held(connection, found)
     histories = {
-        symbol: _price_history(
-            instrument, grids[instrument.calendar], stored.get(symbol), firsts.get(symbol), actions[symbol]
+        symbol: _with_breaks(
+            _price_history(
+                instrument, grids[instrument.calendar], stored.get(symbol), firsts.get(symbol), actions[symbol]
+            ),
+            held.get(symbol, ()),
         )
         for symbol, instrument in found.items()
     }
@@ -184,3 +190,11 @@ def _price_history(
         values[:, :VOLUME] *= adjustment_factors(own.days, values[:, CLOSE], visible)[:, None]
     columns = np.ascontiguousarray(values.T)
     return PriceHistory(instrument.symbol, instrument.group, instrument.calendar, own.days, own.final_at, *columns)
+
+
+def _with_breaks(history: PriceHistory, held: Sequence[date]) -> PriceHistory:
+    if not held or not len(history):
+        return history
+    days = np.array(held, "datetime64[D]")
+    inside = days[(days >= history.sessions[0]) & (days <= history.sessions[-1])]
+    return replace(history, breaks=find_breaks(history.sessions, history.close, inside))

@@ -20,6 +20,7 @@ from service.db.bulk.row_loader import (
     write_rows,
 )
 from service.db.tables import bar_revisions, bars, corporate_action_revisions, corporate_actions, instruments
+from service.prices.checks.outliers import USUAL_SESSIONS
 from service.prices.checks.reconcile import Comparison, new_splits
 from service.prices.checks.row_checks import FIELDS, BoolArray, DateArray, Rows
 from service.prices.sources.base import Action, ActionKind
@@ -220,13 +221,13 @@ class Writer:
 
 
 def load_stored(connection: Connection, symbol: str, start: date | None = None) -> Stored:
-    """Return the stored bars from `start` on, and the one before it for the check of the first new bar."""
+    """Return the stored bars from `start` on, and those before it that the check of the first new bar needs."""
     names = ("session", *FIELDS, "revision", "fetched_at")
     query = select(*(bars.c[name] for name in names)).where(bars.c.symbol == symbol)
     if start is not None:
         older = select(bars.c.session).where(bars.c.symbol == symbol, bars.c.session < start)
-        anchor = connection.execute(older.order_by(bars.c.session.desc()).limit(1)).scalar_one_or_none()
-        query = query.where(bars.c.session >= (anchor or start))
+        anchors = connection.execute(older.order_by(bars.c.session.desc()).limit(USUAL_SESSIONS)).scalars().all()
+        query = query.where(bars.c.session >= (anchors[-1] if anchors else start))
     columns = read_columns(connection, query.order_by(bars.c.session))
     values = np.column_stack([floats_array(column) for column in columns[1:6]])
     rows = Rows(days_array(columns[0]), values)

@@ -5,7 +5,7 @@ The identity is its source, its market clock, and the start of its market time.
 
 from datetime import UTC, date, datetime, time, timedelta
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 
 from service.db.tables import change_counters, market_clock, stamp
 from service.errors import SettingsError, StampMismatch
@@ -35,6 +35,7 @@ def ensure_stamp(
     row = connection.execute(select(stamp)).one_or_none()
     if row is not None:
         check_stamp(connection, source, clock)
+        follow_record(connection, record)
         return
     start_at = _start_at(source, clock, machine_now, record)
     connection.execute(
@@ -43,6 +44,22 @@ def ensure_stamp(
     connection.execute(insert(change_counters).values(scope="", counter=0))
     if clock.mode == "replay" and record is not None:
         connection.execute(insert(market_clock).values(id=1, now=start_at, record_end=record.last))
+
+
+def follow_record(connection: Connection, record: Record | None) -> date | None:
+    """Store the end of a replayed record that has grown; return the end that is stored then.
+
+    A record that became shorter keeps its end: market time may have passed the new one.
+
+    Args:
+        connection: An open write transaction.
+        record: The span of the record now; None without one.
+    """
+    stored: date | None = connection.execute(select(market_clock.c.record_end)).scalar_one_or_none()
+    if stored is None or record is None or record.last <= stored:
+        return stored
+    connection.execute(update(market_clock).values(record_end=record.last))
+    return record.last
 
 
 def check_stamp(connection: Connection, source: str, clock: ClockSetting) -> None:

@@ -1,6 +1,7 @@
 """Moves replayed market time from event to event at a configured pace.
 
-Only the active scheduler moves it.
+Only the active scheduler moves it. A record that grows, such as a folder to which bars are added, is followed: at its
+end it is read again from time to time, and market time moves on.
 """
 
 import time
@@ -9,12 +10,17 @@ from datetime import date, datetime
 from sqlalchemy import Connection, select, update
 
 from service.db.tables import market_clock
+from service.errors import SourceError
 from service.runs import is_busy
 from service.runtime.context import ServiceContext
+from service.runtime.database_identity import follow_record
 from service.scheduler.due import MarketEvent, next_event
 from service.scheduler.leader import holds_lead
 from service.scheduler.plan import plan_due
 from service.scheduler.state import GroupReader, active_calendars
+
+FOLLOW_SECONDS = 30.0
+"""Real seconds between two looks at a record that has ended: a folder of a thousand files is listed in one."""
 
 
 class ReplayMover:
@@ -24,15 +30,24 @@ class ReplayMover:
         context: The service's parts; its clock setting holds the pace.
         scheduler_id: Id of the scheduler.
         groups: Reader of the training groups.
+        follow_seconds: Real seconds between two looks at a record that has ended.
     """
 
-    def __init__(self, context: ServiceContext, scheduler_id: str, groups: GroupReader) -> None:
+    def __init__(
+        self,
+        context: ServiceContext,
+        scheduler_id: str,
+        groups: GroupReader,
+        follow_seconds: float = FOLLOW_SECONDS,
+    ) -> None:
         self._context = context
         self._scheduler_id = scheduler_id
         self._groups = groups
         self._speed = context.settings.market_clock.speed
         self._moved_at = time.monotonic()
         self._ended = False
+        self._follow_seconds = follow_seconds
+        self._followed_at = float("-inf")
 
     @property
     def ended(self) -> bool:
@@ -61,8 +76,11 @@ class ReplayMover:
             calendars = active_calendars(connection)
         event = next_event(self._context.calendars, calendars, now, record_end)
         if event is None:
+            if self._has_grown(record_end):
+                return 0.0
             self._end(now, bool(calendars), record_end)
             return None
+        self._ended = False
         left = self.seconds_left(event)
         if left > 0:
             return left
@@ -78,6 +96,21 @@ class ReplayMover:
         self._context.calendars.widen(event.at)
         self._moved_at = time.monotonic()
         return 0.0
+
+    def _has_grown(self, record_end: date | None) -> bool:
+        """Look whether the record reaches further than before, and store its new end."""
+        if time.monotonic() < self._followed_at + self._follow_seconds:
+            return False
+        self._followed_at = time.monotonic()
+        try:
+            self._context.source.begin_run()
+            record = self._context.source.record()
+        except (SourceError, OSError):  # the pull reports what is wrong with it
+            return False
+        with self._context.database.transaction() as connection:
+            if not holds_lead(connection, self._scheduler_id, self._context.machine.now(connection)):
+                return False
+            return follow_record(connection, record) != record_end
 
     def _end(self, now: datetime, has_calendars: bool, record_end: date | None) -> None:
         if has_calendars and not self._ended:

@@ -13,7 +13,7 @@ class Outcome(Answer):
     """Outcome of a forecast."""
 
     state: Literal["pending", "scored", "void"]
-    reason: str | None = Field(None, description="why it is void")
+    reason: str | None = Field(None, description="why it is void, or pending after its target: `unresolved break: ...`")
     revision: int | None = Field(None, description="raised when a close was corrected", examples=[1])
     actual: float | None = Field(
         None, description="log return of the adjusted close, as_of to target", examples=[0.004]

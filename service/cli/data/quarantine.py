@@ -9,11 +9,11 @@ from sqlalchemy import insert
 from service.cli.common import JsonFlag, echo, emit, service
 from service.db.tables import audit
 from service.errors import SettingsError
-from service.prices.quarantine.row_quarantine import Quarantined, clear, list_quarantine
+from service.prices.quarantine.row_quarantine import Quarantined, clear, list_quarantine, reject
 from service.prices.quarantine.symbol_holds import Hold, SymbolHold, clear_holds, list_holds
 from service.vocabulary import QuarantineState
 
-app = typer.Typer(name="quarantine", help="Manage suspect prices: list, clear.", no_args_is_help=True)
+app = typer.Typer(name="quarantine", help="Manage suspect prices: list, clear, reject.", no_args_is_help=True)
 
 _FIELDS = ("id", "symbol", "session", "state", "reason", "row", "first_seen_at", "last_seen_at")
 _HOLD_FIELDS = ("id", "symbol", "kind", "state", "reason", "sessions_seen", "first_seen_at", "last_seen_at")
@@ -27,8 +27,9 @@ def list_records(
 ) -> None:
     """List suspect rows and symbols on hold."""
     state = None if show_all else QuarantineState.OPEN
+    states = () if show_all else (QuarantineState.OPEN,)
     with service(quiet=as_json) as context, context.database.reading() as connection:
-        records = list_quarantine(connection, symbols or None, state)
+        records = list_quarantine(connection, symbols or None, *states)
         holds = list_holds(connection, symbols or None, state)
     if as_json:
         emit({"quarantine": _rows(records), "holds": _holds(holds)})
@@ -69,6 +70,25 @@ def clear_records(
         echo(f"{hold.symbol} {hold.kind}: {_hold_effect(hold)}")
 
 
+@app.command("reject")
+def reject_records(
+    numbers: Annotated[list[int], typer.Argument(help="Numbers of rows, see `tplus quarantine list`.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Refuse suspect rows: their bars stay out, and forecasts that span them become void."""
+    with service(quiet=as_json) as context, context.database.transaction() as connection:
+        at = context.market.now(connection)
+        records = [reject(connection, number, at) for number in numbers]
+        recorded_at = context.machine.now(connection)
+        lines = [_row_line(record, "quarantine.reject") | {"at": recorded_at} for record in records]
+        connection.execute(insert(audit), lines)
+    if as_json:
+        emit({"rejected": _rows(records)})
+        return
+    for record in records:
+        echo(f"{record.symbol} {record.session or ''}: the bar stays out; forecasts that span it become void")
+
+
 def _rows(records: Iterable[Quarantined]) -> list[dict[str, object]]:
     return [{name: getattr(record, name) for name in _FIELDS} for record in records]
 
@@ -77,8 +97,8 @@ def _holds(holds: Iterable[Hold]) -> list[dict[str, object]]:
     return [{name: getattr(hold, name) for name in _HOLD_FIELDS} for hold in holds]
 
 
-def _row_line(record: Quarantined) -> dict[str, object]:
-    """Return the audit line of a cleared row."""
+def _row_line(record: Quarantined, action: str = "quarantine.clear") -> dict[str, object]:
+    """Return the audit line of a cleared or rejected row."""
     detail = {
         "id": record.id,
         "session": None if record.session is None else record.session.isoformat(),
@@ -86,7 +106,7 @@ def _row_line(record: Quarantined) -> dict[str, object]:
         "reason": record.reason,
         "row": dict(record.row),
     }
-    return {"actor": "command line", "action": "quarantine.clear", "subject": record.symbol, "detail": detail}
+    return {"actor": "command line", "action": action, "subject": record.symbol, "detail": detail}
 
 
 def _hold_line(hold: Hold) -> dict[str, object]:
@@ -96,7 +116,7 @@ def _hold_line(hold: Hold) -> dict[str, object]:
 
 
 def _row_effect(record: Quarantined) -> str:
-    if record.state != QuarantineState.OPEN:
+    if not record.is_held:
         return f"was {record.state}; marked as cleared"
     return "the bar is stored as received"
 

@@ -91,6 +91,7 @@ scores = Table(
     Column("batch", Integer, ForeignKey("score_batches.number"), nullable=False),
     Column("forecast_id", BigId, ForeignKey("forecasts.id"), nullable=False),
     Column("revision", Integer, nullable=False),
+    # Also pending: the target has closed, and a bar on which the outcome depends is held back.
     Column("state", String(10), nullable=False, comment="scored or void"),
     Column("reason", Text, nullable=True),
     Column("bars_revision", Integer, nullable=True, comment="sum of the revisions of the two bars it was scored with"),

@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 from models.metrics.scoring_rules import score
 from service.prices.adjustment.adjust import adjustment_factors
 from service.prices.adjustment.corporate_actions import Action
+from service.prices.quarantine.breaks import find_breaks
 from service.vocabulary import ScoreState
 
 VOID_AFTER = 5
 """Sessions after the target in which its bar may still arrive before the forecast is void."""
+
+UNRESOLVED_BREAK = "unresolved break"
+"""Start of the reason of a forecast that spans a held-back bar."""
 
 ROUNDING = 1e-9
 """Largest difference of two computations of one actual, log return: a corrected close or a late dividend exceeds it, a
@@ -49,6 +53,8 @@ class Closes:
         revisions: `(n,)` revision of each bar.
         actions: Actions from the first session on.
         action_revisions: Revision of each action.
+        held: Sessions whose bars are held back until something settles them, ascending.
+        rejected: Sessions whose bars a person rejected, ascending.
     """
 
     sessions: NDArray[np.datetime64]
@@ -56,6 +62,8 @@ class Closes:
     revisions: NDArray[np.int64]
     actions: tuple[Action, ...]
     action_revisions: tuple[int, ...]
+    held: tuple[date, ...] = ()
+    rejected: tuple[date, ...] = ()
 
     def indexed(self) -> dict[date, int]:
         """Return the position of each session."""
@@ -81,7 +89,8 @@ def decide_outcomes(
     """Return rows of the scores table: new outcomes, and revisions of outcomes whose bars changed.
 
     The actual return uses both adjusted closes as stored now: a split between issue and target changes nothing, a
-    dividend counts as return.
+    dividend counts as return. A forecast from before a held-back bar to it, or to a close on another level after it, is
+    pending; it is void if a person rejected the bar.
 
     Args:
         pending: Forecasts whose target session is final.
@@ -107,6 +116,9 @@ class _Prepared:
         revisions: `(n,)` revision of each bar.
         ex_dates: Ex-date of each action.
         action_revisions: Revision of each action.
+        held: Sessions of held-back bars, ascending.
+        rejected: The same for rejected bars.
+        breaks: Those of both that the level of the closes changes over.
     """
 
     index: dict[date, int]
@@ -114,6 +126,21 @@ class _Prepared:
     revisions: NDArray[np.int64]
     ex_dates: tuple[date, ...]
     action_revisions: tuple[int, ...]
+    held: tuple[date, ...]
+    rejected: tuple[date, ...]
+    breaks: frozenset[date]
+
+    def spanned(self, forecast: PendingForecast, days: Sequence[date]) -> date | None:
+        """Return the first of some held sessions on which a forecast's outcome depends, None without one.
+
+        That is a break after as_of and up to the target, and the target's own bar.
+        """
+        for day in days:
+            if day in self.breaks and forecast.as_of < day <= forecast.target_session:
+                return day
+            if day == forecast.target_session and day not in self.index:
+                return day
+        return None
 
     def actions_revision(self, forecast: PendingForecast) -> int:
         """Return the sum of the revisions of a forecast's actions.
@@ -126,12 +153,30 @@ class _Prepared:
 
 def _prepare(stored: Closes) -> _Prepared:
     factors = adjustment_factors(stored.sessions, stored.closes, stored.actions)
-    log_adjusted = np.log(stored.closes * factors)
+    adjusted = stored.closes * factors
     ex_dates = tuple(action.ex_date for action in stored.actions)
-    return _Prepared(stored.indexed(), log_adjusted, stored.revisions, ex_dates, stored.action_revisions)
+    breaks = frozenset(find_breaks(stored.sessions, adjusted, sorted({*stored.held, *stored.rejected})).tolist())
+    return _Prepared(
+        stored.indexed(),
+        np.log(adjusted),
+        stored.revisions,
+        ex_dates,
+        stored.action_revisions,
+        stored.held,
+        stored.rejected,
+        breaks,
+    )
 
 
 def _outcome(forecast: PendingForecast, stored: _Prepared | None, view: CalendarView) -> dict[str, Any] | None:
+    if stored is not None:
+        rejected = stored.spanned(forecast, stored.rejected)
+        if rejected is not None:
+            return _without_figures(forecast, ScoreState.VOID, f"the close of {rejected} was rejected by a person")
+        held = stored.spanned(forecast, stored.held)
+        if held is not None:
+            reason = f"{UNRESOLVED_BREAK}: the close of {held} is held back, see `tplus quarantine list`"
+            return _without_figures(forecast, ScoreState.PENDING, reason)
     start = None if stored is None else stored.index.get(forecast.as_of)
     end = None if stored is None else stored.index.get(forecast.target_session)
     if stored is None or start is None or end is None:
@@ -168,7 +213,14 @@ def _void(forecast: PendingForecast, view: CalendarView) -> dict[str, Any] | Non
         reason = f"no bar of {forecast.target_session} (or of {forecast.as_of}) arrived within {VOID_AFTER} sessions"
     else:
         return None
+    return _without_figures(forecast, ScoreState.VOID, reason)
+
+
+def _without_figures(forecast: PendingForecast, state: ScoreState, reason: str) -> dict[str, Any] | None:
+    """Return an outcome that has no figures; None if the newest score says so already."""
+    if forecast.score_state == state:
+        return None
     no_figures = dict.fromkeys(
         ("bars_revision", "actions_revision", "actual", "pinball", "error", "inside_50", "inside_80", "inside_95"), None
     )
-    return {"state": ScoreState.VOID, "reason": reason, **no_figures}
+    return {"state": state, "reason": reason, **no_figures}

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, and_, func, select
 from models.config import Strategy
 from service.db.bulk.row_loader import days_array, floats_array, read_columns
 from service.db.tables import editions, forecasts, instruments, model_versions, scores, served_forecasts
-from service.vocabulary import RANDOM_WALK, SERVED, ScoreState
+from service.vocabulary import RANDOM_WALK, SERVED
 
 STRATEGY_STEPS: tuple[tuple[str, int], ...] = tuple(
     (s.value, step) for s in Strategy for step in range(1, s.horizon + 1)
@@ -137,7 +137,7 @@ def _read(connection: Connection, symbols: Sequence[str], mode: str) -> ScoreHis
         .select_from(editions)
         .join(forecasts, forecasts.c.edition == editions.c.number)
         .join(scores, scores.c.forecast_id == forecasts.c.id)
-        .where(published, editions.c.as_of >= newest - REACH, scores.c.state == ScoreState.SCORED)
+        .where(published, editions.c.as_of >= newest - REACH)
     )
     names, strategies, steps, as_ofs, targets, *numbers = read_columns(connection, query)
     if not names:
@@ -156,7 +156,9 @@ def _read(connection: Connection, symbols: Sequence[str], mode: str) -> ScoreHis
         np.full(len(symbol), np.nan), np.column_stack(inside), error,
     )  # fmt: skip
     requested = symbol >= 0  # an edition of an exchange may have other groups too
-    return _newest(history.take(requested), strategy[requested], revision[requested], score_revision[requested])
+    last = _newest(history.take(requested), strategy[requested], revision[requested], score_revision[requested])
+    # A newest score that is void or pending has no error: an earlier one does not count any more.
+    return last.take(~np.isnan(last.error))
 
 
 def _newest(history: ScoreHistory, strategy: IntArray, revision: IntArray, score_revision: IntArray) -> ScoreHistory:

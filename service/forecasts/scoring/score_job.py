@@ -1,7 +1,10 @@
-"""The score job: scores every forecast whose target session has closed; a corrected bar adds a revision."""
+"""The score job: scores every forecast whose target session has closed; a corrected bar adds a revision.
+
+A forecast over a bar that is held back is recorded as pending, with the reason, until the bar is settled.
+"""
 
 from collections import defaultdict
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,7 @@ from service.db.tables import (
     editions,
     forecasts,
     instruments,
+    quarantine,
     runs,
     scores,
     served_forecasts,
@@ -25,10 +29,11 @@ from service.forecasts.scoring.outcomes import VOID_AFTER, CalendarView, Closes,
 from service.forecasts.scoring.score_batches import ScoreBatch, publish_scores
 from service.forecasts.scoring.track_records import update_track_records
 from service.prices.adjustment.corporate_actions import Action, ActionKind
+from service.prices.quarantine.breaks import read_held
 from service.runs import Outcome, Run, finish, guard, outcome_counts, record_outcomes
 from service.runtime.context import ServiceContext
 from service.runtime.progress import ScoreSummary
-from service.vocabulary import Job, Mode, RunState, ScoreState, SessionState
+from service.vocabulary import Job, Mode, QuarantineState, RunState, ScoreState, SessionState
 
 REVISIT = timedelta(days=45)
 """How far back scored and void forecasts are checked again for corrected or late bars."""
@@ -128,7 +133,8 @@ def _pending(connection: Connection, run: Run, newest: date) -> list[PendingFore
     since = _revisit_from(connection, run)
     if since is not None:
         healed = and_(scores.c.state == ScoreState.VOID, forecasts.c.id.in_(_void_with_bars()))
-        query = query.where(or_(forecasts.c.target_session >= since, healed))
+        settled = and_(scores.c.state == ScoreState.PENDING, forecasts.c.id.in_(_over_settled_breaks(since)))
+        query = query.where(or_(forecasts.c.target_session >= since, healed, settled))
     rows = connection.execute(query.order_by(forecasts.c.id)).mappings()
     return [_pending_forecast(row) for row in rows]
 
@@ -157,6 +163,19 @@ def _void_with_bars() -> Select[tuple[int]]:
         .where(void.c.state == literal_column("'void'"))
         .correlate(None)
     )
+
+
+def _over_settled_breaks(since: date) -> Select[tuple[int]]:
+    """Forecasts, however old, from before a held-back bar to it or after it that was settled since a date."""
+    settled = (QuarantineState.CONFIRMED, QuarantineState.CLEARED, QuarantineState.REJECTED)
+    spanned = and_(
+        quarantine.c.symbol == forecasts.c.symbol,
+        forecasts.c.as_of < quarantine.c.session,
+        forecasts.c.target_session >= quarantine.c.session,
+    )
+    lately = quarantine.c.last_seen_at >= datetime.combine(since, time(0), UTC)
+    query = select(forecasts.c.id).join(quarantine, spanned)
+    return query.where(quarantine.c.state.in_(settled), lately).correlate(None)
 
 
 def _revisit_from(connection: Connection, run: Run) -> date | None:
@@ -191,6 +210,8 @@ def _closes(connection: Connection, pending: list[PendingForecast], last: date =
     for row in connection.execute(actions.order_by(corporate_actions.c.ex_date)):
         found[row.symbol].append(Action(row.ex_date, ActionKind(row.kind), row.value))
         revisions[row.symbol].append(row.revision)
+    held = read_held(connection, symbols, QuarantineState.OPEN)
+    rejected = read_held(connection, symbols, QuarantineState.REJECTED)
     return {
         symbol: Closes(
             np.array([row.session for row in each], dtype="datetime64[D]"),
@@ -198,6 +219,8 @@ def _closes(connection: Connection, pending: list[PendingForecast], last: date =
             np.array([row.revision for row in each], dtype=np.int64),
             tuple(found[symbol]),
             tuple(revisions[symbol]),
+            held.get(symbol, ()),
+            rejected.get(symbol, ()),
         )
         for symbol, each in rows.items()
     }
@@ -229,7 +252,7 @@ def _write(
     reasons: dict[str, str | None] = {}
     for row in rows:
         symbol = by_id[row["forecast_id"]].symbol
-        if states.get(symbol) != ScoreState.SCORED:
+        if states.get(symbol) != ScoreState.SCORED:  # scored before void or pending
             states[symbol], reasons[symbol] = row["state"], row["reason"]
     raise_changes(connection, sorted(states))
     return [Outcome(symbol, state, reasons[symbol]) for symbol, state in sorted(states.items())]

@@ -6,15 +6,16 @@ same symbol, as_of and step.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, and_, delete, or_, select
 
 from models.metrics.significance import diebold_mariano
 from service.db.tables import instruments, track_records
 from service.db.upsert import insert_for
-from service.forecasts.scoring.score_history import STRATEGY_STEPS, ScoreHistory, read_score_histories
+from service.forecasts.scoring.score_history import REACH, STRATEGY_STEPS, ScoreHistory, read_score_histories
 from service.vocabulary import RANDOM_WALK
 
 SESSIONS = 252
@@ -34,7 +35,8 @@ def update_track_records(connection: Connection, symbols: Sequence[str], mode: s
     """
     updated = set(symbols)
     rows: list[dict[str, Any]] = []
-    for group, members in _groups(connection, symbols).items():
+    groups = _groups(connection, symbols)
+    for group, members in groups.items():
         for forecaster, history in read_score_histories(connection, members, mode).items():
             for strategy_step in range(len(STRATEGY_STEPS)):
                 part = history.take(history.strategy_step == strategy_step)
@@ -43,10 +45,28 @@ def update_track_records(connection: Connection, symbols: Sequence[str], mode: s
                     if symbol in updated:
                         scope = {"scope_kind": "symbol", "scope": symbol, "mode": mode}
                         rows += _rows(own, strategy_step, forecaster, scope)
+    _drop_emptied(connection, list(updated), list(groups), mode, rows)
     if rows:
         statement = insert_for(connection, track_records)
         changed = {name: statement.excluded[name] for name in rows[0] if name not in _KEYS}
         connection.execute(statement.on_conflict_do_update(index_elements=list(_KEYS), set_=changed), rows)
+
+
+def _drop_emptied(
+    connection: Connection, symbols: Sequence[str], groups: Sequence[str], mode: str, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Delete the track records whose last score was taken back; those older than the history stay."""
+    scopes = or_(
+        and_(track_records.c.scope_kind == "symbol", track_records.c.scope.in_(symbols)),
+        and_(track_records.c.scope_kind == "group", track_records.c.scope.in_(groups)),
+    )
+    written = {tuple(row[name] for name in _KEYS) for row in rows}
+    query = select(track_records.c.id, track_records.c.as_of, *(track_records.c[name] for name in _KEYS))
+    stored = connection.execute(query.where(scopes, track_records.c.mode == mode)).all()
+    oldest = max((row.as_of for row in stored), default=date(1990, 1, 1)) - REACH
+    emptied = [row.id for row in stored if row.as_of > oldest and tuple(row[2:]) not in written]
+    if emptied:
+        connection.execute(delete(track_records).where(track_records.c.id.in_(emptied)))
 
 
 def _groups(connection: Connection, symbols: Sequence[str]) -> dict[str, list[str]]:

@@ -51,5 +51,5 @@ def notify_lasting(context: ServiceContext, outcomes: Sequence[Outcome], at: dat
     with context.database.reading() as connection:
         symbols = lasting(connection, [outcome.symbol for outcome in outcomes], at - timedelta(days=SESSIONS_SEEN))
     if symbols:
-        message = f"suspect for {SESSIONS_SEEN} sessions or more; see `tplus quarantine list`, then clear or leave them"
-        context.reporter.notice(message, symbols)
+        since = f"suspect for {SESSIONS_SEEN} sessions or more"
+        context.reporter.notice(f"{since}; see `tplus quarantine list`, then clear or reject them", symbols)

@@ -11,7 +11,7 @@ from service.db.change_counters import raise_changes
 from service.market.instruments import Instrument, list_instruments, set_state, store_metadata
 from service.market.session_calendar import MarketCalendar
 from service.market.sessions import ensure_sessions, refresh_sessions, reopen
-from service.prices.checks.outliers import find_suspects
+from service.prices.checks.outliers import find_suspects, series_kind
 from service.prices.checks.reconcile import Comparison, Verdict, compare, new_splits
 from service.prices.checks.row_checks import Checked, Finding, Rows, check_actions, check_rows
 from service.prices.pull.fetch_ranges import CalendarFactory, calendar_around
@@ -297,8 +297,8 @@ class HistoryMerger:
             )
         trusted = np.isin(anchored.sessions, stored.rows.sessions)
         actions = tuple({(a.ex_date, a.kind): a for a in (*stored_actions, *answer.actions)}.values())
-        usual = instrument.symbol in self.volatility and instrument.instrument_type == "INDEX"
-        suspects = find_suspects(anchored, actions, trusted, usual)
+        kind = series_kind(instrument.instrument_type, instrument.symbol in self.volatility)
+        suspects = find_suspects(anchored, actions, trusted, kind)
         staying = settle_suspects(writer.connection, instrument.symbol, anchored, suspects, self.at)
         held = anchored.sessions[sorted(staying)]
         counts = {

@@ -1,8 +1,9 @@
 """The quarantine: rows that were refused, repaired, or are suspect, with their reasons.
 
 States: `refused` (never stored), `repaired` (stored without its open, high and low), `open` (suspect: not among the
-bars until something settles it), `confirmed` (a later pull gave the same), `cleared` (the source corrected it, or a
-person cleared it).
+bars until something settles it), `confirmed` (a later pull gave the same, and the market traded at the new level),
+`cleared` (the source corrected it, an action explains it, or a person cleared it), `rejected` (a person refused it: the
+bar is not stored while the source repeats it).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,7 +36,7 @@ class Quarantined:
         id: Its number.
         symbol: Yahoo-style name.
         session: The row's session; None where it has none.
-        row: The row as the source served it; of a suspect also `jump` (log return) and `clears`.
+        row: The row as the source served it; of a suspect also `jump` (log return), `clears` and `confirmable`.
         reason: One sentence.
         state: See the module.
         first_seen_at: Market time.
@@ -53,25 +54,36 @@ class Quarantined:
 
     @property
     def clears(self) -> bool:
-        """Whether a later pull with the same value settles it."""
-        return bool(self.row.get("clears", False))
+        """Whether a later pull with the same value may settle it, see `Suspect.is_confirmable`.
+
+        A row that an earlier version recorded does not say so: it is fetched once more.
+        """
+        return bool(self.row.get("clears", False)) and bool(self.row.get("confirmable", True))
 
     def is_repeated_by(self, suspect: Suspect, at: datetime) -> bool:
-        """Whether a suspect of a later pull has the same jump, late enough to count."""
+        """Whether a suspect of a later pull has the same jump, late enough to count, and the market traded at it."""
+        return self.is_same(suspect) and suspect.is_confirmable and at >= self.first_seen_at + CONFIRM_AFTER
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it is a suspect whose bar is not stored."""
+        return self.state in (QuarantineState.OPEN, QuarantineState.REJECTED)
+
+    def is_same(self, suspect: Suspect) -> bool:
+        """Whether a suspect has the same jump."""
         jump = self.row.get("jump")
-        same = isinstance(jump, float) and abs(jump - suspect.jump) <= SAME_JUMP
-        return same and self.clears and suspect.clears and at >= self.first_seen_at + CONFIRM_AFTER
+        return isinstance(jump, float) and abs(jump - suspect.jump) <= SAME_JUMP
 
 
 def list_quarantine(
-    connection: Connection, symbols: Sequence[str] | None = None, state: str | None = None
+    connection: Connection, symbols: Sequence[str] | None = None, *states: str
 ) -> tuple[Quarantined, ...]:
-    """Return rows of the quarantine by symbol and session; None = all."""
+    """Return rows of the quarantine by symbol and session; None = all symbols, no states = all states."""
     query = select(*(quarantine.c[name] for name in Quarantined.__slots__))
     if symbols is not None:
         query = query.where(quarantine.c.symbol.in_(list(symbols)))
-    if state is not None:
-        query = query.where(quarantine.c.state == state)
+    if states:
+        query = query.where(quarantine.c.state.in_(states))
     query = query.order_by(quarantine.c.symbol, quarantine.c.session, quarantine.c.id)
     return tuple(Quarantined(*row) for row in connection.execute(query))
 
@@ -110,13 +122,17 @@ def settle_suspects(
         at: Market time.
 
     Returns:
-        Positions of the suspects that stay open; the others repeat an earlier pull and are confirmed.
+        Positions of the suspects whose bars are not stored; the others repeat an earlier pull and are confirmed.
     """
-    known = {record.session: record for record in list_quarantine(connection, [symbol], QuarantineState.OPEN)}
+    held = list_quarantine(connection, [symbol], QuarantineState.OPEN, QuarantineState.REJECTED)
+    known = {record.session: record for record in held}
     staying: set[int] = set()
     for suspect in suspects:
         record = known.pop(_date(rows.sessions[suspect.row]), None)
-        if record is not None and record.is_repeated_by(suspect, at):
+        if record is not None and record.state == QuarantineState.REJECTED:
+            # Another close than the one that a person rejected is a new question.
+            record = record if record.is_same(suspect) else None
+        elif record is not None and record.is_repeated_by(suspect, at):
             _set(connection, record.id, {"state": QuarantineState.CONFIRMED, "last_seen_at": at})
             continue
         staying.add(suspect.row)
@@ -131,7 +147,8 @@ def settle_suspects(
 def _note(
     connection: Connection, symbol: str, rows: Rows, suspect: Suspect, record: Quarantined | None, at: datetime
 ) -> None:
-    document = {**rows.document(suspect.row), "jump": suspect.jump, "clears": suspect.clears}
+    evidence = {"jump": suspect.jump, "clears": suspect.clears, "confirmable": suspect.is_confirmable}
+    document = {**rows.document(suspect.row), **evidence}
     if record is None:
         day = _date(rows.sessions[suspect.row])
         connection.execute(insert(quarantine), [_new(symbol, day, document, suspect.reason, QuarantineState.OPEN, at)])
@@ -140,7 +157,7 @@ def _note(
             connection, record.id, {"row": document, "reason": suspect.reason, "first_seen_at": at, "last_seen_at": at}
         )
     elif record.last_seen_at != at:
-        _set(connection, record.id, {"row": document, "last_seen_at": at})
+        _set(connection, record.id, {"row": document, "reason": suspect.reason, "last_seen_at": at})
 
 
 def clear(connection: Connection, record_id: int, at: datetime, source: str) -> Quarantined:
@@ -155,12 +172,8 @@ def clear(connection: Connection, record_id: int, at: datetime, source: str) -> 
     Raises:
         NotFound: there is no such row.
     """
-    query = select(*(quarantine.c[name] for name in Quarantined.__slots__)).where(quarantine.c.id == record_id)
-    found = connection.execute(query).one_or_none()
-    if found is None:
-        raise NotFound(f"the quarantine has no row {record_id}; see `tplus quarantine list`")
-    record = Quarantined(*found)
-    if record.state == QuarantineState.OPEN and record.session is not None:
+    record = _read(connection, record_id)
+    if record.is_held and record.session is not None:
         values = {name: record.row[name] for name in FIELDS}
         key = {"symbol": record.symbol, "session": record.session}
         upsert(connection, bars, [{**key, **values, "source": source, "fetched_at": at, "revision": 1}], [])
@@ -172,6 +185,38 @@ def clear(connection: Connection, record_id: int, at: datetime, source: str) -> 
         raise_changes(connection, [record.symbol])
     _set(connection, record.id, {"state": QuarantineState.CLEARED, "last_seen_at": at})
     return record
+
+
+def reject(connection: Connection, record_id: int, at: datetime) -> Quarantined:
+    """Refuse a suspect for a person: its bar is not stored, and outcomes that span it are void.
+
+    Args:
+        connection: An open write transaction; the caller adds its audit line.
+        record_id: Number of the row.
+        at: Market time.
+
+    Returns:
+        The row as it was.
+
+    Raises:
+        NotFound: there is no such row, or it is not an open suspect.
+    """
+    record = _read(connection, record_id)
+    if record.state != QuarantineState.OPEN:
+        raise NotFound(
+            f"row {record_id} of the quarantine is {record.state}, not open; only an open one can be rejected"
+        )
+    _set(connection, record.id, {"state": QuarantineState.REJECTED, "last_seen_at": at})
+    raise_changes(connection, [record.symbol])
+    return record
+
+
+def _read(connection: Connection, record_id: int) -> Quarantined:
+    query = select(*(quarantine.c[name] for name in Quarantined.__slots__)).where(quarantine.c.id == record_id)
+    found = connection.execute(query).one_or_none()
+    if found is None:
+        raise NotFound(f"the quarantine has no row {record_id}; see `tplus quarantine list`")
+    return Quarantined(*found)
 
 
 def _date(day: np.datetime64) -> date:

@@ -12,7 +12,7 @@ from service.db.bulk.row_loader import days_array, floats_array, read_columns
 from service.db.tables import editions, forecasts, instruments, model_versions, scores
 from service.training.registry.approvals import ConfigKey, read_approval, record_attempt, record_withdrawal
 from service.training.registry.versions import Recorded
-from service.vocabulary import RANDOM_WALK, ApprovalKind, ScoreState
+from service.vocabulary import RANDOM_WALK, ApprovalKind
 
 REACH = timedelta(days=420)
 """Calendar days that include 252 sessions of any calendar."""
@@ -103,14 +103,13 @@ def live_evidence(connection: Connection, key: ConfigKey, mode: str) -> Evidence
         .where(model_versions.c.group == key.group, model_versions.c.strategy == key.strategy)
         .where(or_(is_walk, model_versions.c.config_hash == key.config_hash))
         .where(editions.c.calendar.in_(calendars), editions.c.mode == mode, editions.c.as_of >= since - REACH)
-        .where(and_(scores.c.state == ScoreState.SCORED, scores.c.pinball.is_not(None)))
         .subquery()
     )
     own = case((ranked.c.walk == 0, ranked.c.pinball), else_=0.0)
     other = case((ranked.c.walk == 1, ranked.c.pinball), else_=0.0)
     complete = (
         select(ranked.c.as_of, func.sum(own).label("own"), func.sum(other).label("other"))
-        .where(ranked.c.place == 1)
+        .where(ranked.c.place == 1, ranked.c.pinball.is_not(None))  # the newest score may be void or pending
         .group_by(ranked.c.as_of, ranked.c.symbol)
         .having(and_(func.sum(ranked.c.walk) == horizon, func.count() == 2 * horizon))
         .subquery()

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from models.baselines.base import log_returns
 from models.baselines.drift import fit_drift
 from models.baselines.garch import GarchParameters, filter_variance, fit_garch, simulate
 from models.baselines.historical import historical
 from models.config import Strategy
 from models.preprocessing.price_history import Panel
+from models.preprocessing.windows import known_returns
 from tests.support.factories import frame_of_closes, make_frame, make_panel
 
 NEVER = np.datetime64("2100-01-01T00:00:00")
@@ -50,7 +50,7 @@ def test_historical_leaves_holes_out_and_needs_250_returns() -> None:
     batch = historical(Strategy.MULTI_STEP).forecast(Panel((short, enough, holed)))
     assert batch.symbols == ("ENOUGH", "HOLED")
     assert "251 returns" in batch.skipped[0].reason
-    newest = log_returns(holed.close, 1)[100:]
+    newest = known_returns(holed, 1)[100:]
     np.testing.assert_allclose(batch.quantiles[1, 0, 3], np.median(newest[~np.isnan(newest)]), rtol=1e-12)
 
 

@@ -96,7 +96,7 @@ def test_a_simulated_random_walk_has_the_nominal_coverage() -> None:
     frames = tuple(make_frame(f"S{index}", 1500, index, sigma=0.005 + 0.002 * index) for index in range(12))
     walk = fit_random_walk(Panel(frames), MULTI, frames[0].final_at[749])
     sigma = [ewma_sigma(frame.close)[750:] for frame in frames]
-    targets = [scaled_targets(frame.close, ewma_sigma(frame.close), 3)[750:] for frame in frames]
+    targets = [scaled_targets(frame, ewma_sigma(frame.close), 3)[750:] for frame in frames]
     pooled = np.concatenate(sigma)
     actual = np.concatenate(targets) * pooled[:, None] * np.sqrt([1, 2, 3])
     rates = coverage_rates(actual, walk.at(pooled))

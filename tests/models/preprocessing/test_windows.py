@@ -1,10 +1,19 @@
 """Windows: literal rows, targets and instants; holes; borders of symbols."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from models.preprocessing.price_history import PriceHistory
-from models.preprocessing.windows import PooledWindows, WindowRule, pool_windows, scaled_targets, window_ends
+from models.preprocessing.windows import (
+    PooledWindows,
+    WindowRule,
+    known_returns,
+    pool_windows,
+    scaled_targets,
+    window_ends,
+)
 from tests.support.factories import frame_of_closes, make_frame
 
 NAN = float("nan")
@@ -19,10 +28,32 @@ def test_windows_end_where_a_run_is_long_enough() -> None:
 
 def test_targets_are_cumulative_and_scaled_by_sigma_and_root_step() -> None:
     close = np.exp(np.array([0.0, 0.01, 0.03, NAN, 0.06]))
-    targets = scaled_targets(close, np.full(5, 0.02), 3)
+    targets = scaled_targets(frame_of_closes(close), np.full(5, 0.02), 3)
     np.testing.assert_allclose(targets[0], [0.5, 0.03 / 0.02 / 1.4142135624, NAN], rtol=1e-9)
     np.testing.assert_allclose(targets[1], [1.0, NAN, 0.05 / 0.02 / 1.7320508076], rtol=1e-9)
     assert np.isnan(targets[4]).all()
+
+
+def test_no_target_spans_a_break() -> None:
+    """Closes 100, 101, a bar held back, then 50 and 51: an uncoded split of 2:1 on the third session."""
+    closes = np.array([100.0, 101.0, NAN, 50.0, 51.0, 52.0])
+    whole = frame_of_closes(closes)
+    broken = replace(whole, breaks=whole.sessions[2:3])
+    across = scaled_targets(whole, np.full(6, 0.02), 3)
+    # ln(50 / 101) = -0.7031, over two sessions: without the break it would be a target of -24.86.
+    assert across[1, 1] == pytest.approx(-24.858, abs=1e-3)
+    targets = scaled_targets(broken, np.full(6, 0.02), 3)
+    assert np.isnan(targets[:3, 1:]).all()
+    assert targets[0, 0] == pytest.approx(0.49752, abs=1e-5)  # ln 1.01 / 0.02
+    assert targets[3, 1] == pytest.approx(1.38666, abs=1e-5)  # ln(52 / 50) / 0.02 / sqrt(2)
+
+
+def test_a_break_at_a_session_separates_it_from_those_before() -> None:
+    whole = frame_of_closes(np.array([100.0, 101.0, 50.0, 51.0]))
+    broken = replace(whole, breaks=whole.sessions[2:3])
+    assert broken.segments.tolist() == [0, 0, 1, 1]
+    assert broken.slice(2, 4).segments.tolist() == [1, 1]
+    assert np.isnan(known_returns(broken, 1)).tolist() == [True, False, True, False]
 
 
 def two_symbols(require_targets: bool) -> tuple[PriceHistory, PriceHistory, PooledWindows]:

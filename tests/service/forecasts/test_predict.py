@@ -5,7 +5,7 @@ from datetime import date
 from sqlalchemy import update
 
 from models.config import Strategy
-from service.db.tables import forecasts, instruments, model_versions, served_forecasts
+from service.db.tables import bars, forecasts, instruments, model_versions, served_forecasts
 from service.training.registry.versions import Decision, Recorded, decide
 from service.vocabulary import ModelStatus
 from tests.support.forecast_factory import NOON, Desk, History, random_closes, sessions_until, utc
@@ -150,3 +150,23 @@ def test_a_forecast_stores_the_unadjusted_close_and_the_basis(desk: Desk) -> Non
     desk.move(EVENING)
     desk.forecast(AS_OF)
     assert {(row.last_close, row.basis) for row in desk.rows(forecasts)} == {(closes[-1], 3)}
+
+
+def test_a_stale_symbol_is_served_by_the_random_walk_with_the_reason(desk: Desk) -> None:
+    """BBB repeats its close without volume for 15 sessions; AAA trades."""
+    for symbol, seed in (("AAA", 1), ("BBB", 2)):
+        closes = random_closes(320, seed)
+        desk.add(History(symbol, AS_OF, closes if symbol == "AAA" else [*closes[:305], *[closes[304]] * 15]))
+    with desk.database.transaction() as connection:
+        frozen = (bars.c.symbol == "BBB", bars.c.session >= sessions_until(AS_OF, 15)[0])
+        connection.execute(update(bars).where(*frozen).values(volume=0.0))
+    add_champion(desk)
+    desk.move(EVENING)
+    assert {outcome.state for outcome in desk.forecast(AS_OF).values()} == {"forecast"}
+    served = desk.served(2)
+    assert served[("AAA", "multi_step")] == ("lstm", "lstm is champion")
+    assert served[("BBB", "multi_step")] == (
+        "random_walk",
+        "the random walk serves: 15 of its last 20 bars up to 2018-05-31 repeat the close before without volume; "
+        "a network needs a symbol that trades",
+    )

@@ -140,3 +140,23 @@ def test_a_history_is_empty_before_the_first_bar(world: World) -> None:
 def test_a_missing_symbol_is_refused(world: World) -> None:
     with pytest.raises(NotFound, match="AAA"):
         load(world, ("AAA",), evening(JANUARY[2]))
+
+
+def test_a_held_bar_is_a_break_of_the_history(world: World) -> None:
+    """An uncoded split of 2:1 in the fifth session: its bar is held back, the later ones are on the new level."""
+    world.source.bars["AAA"] = bars_frame(JANUARY[:8], [100.0, 101.0, 102.0, 103.0, 51.5, 52.0, 53.0, 54.0])
+    world.pull(JANUARY[7])
+    history = load(world, ("AAA",), evening(JANUARY[7])).histories[0]
+    assert np.isnan(history.close).tolist() == [False] * 4 + [True] + [False] * 3
+    assert history.breaks.tolist() == [JANUARY[4]]
+    assert history.segments.tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+    assert load(world, ("AAA",), evening(JANUARY[3])).histories[0].breaks.tolist() == []
+    assert load(world, ("AAA",), evening(JANUARY[7]), rows=3).histories[0].breaks.tolist() == []
+
+
+def test_a_held_spike_is_no_break_of_the_history(world: World) -> None:
+    world.source.bars["AAA"] = bars_frame(JANUARY[:8], [100.0, 101.0, 102.0, 103.0, 190.0, 104.0, 105.0, 106.0])
+    world.pull(JANUARY[7])
+    history = load(world, ("AAA",), evening(JANUARY[7])).histories[0]
+    assert np.isnan(history.close[4])
+    assert history.breaks.tolist() == []

@@ -96,3 +96,16 @@ def test_an_earlier_start_is_refused_and_a_later_one_ignored(database: Database)
 def test_an_unstamped_database_passes_the_check(database: Database) -> None:
     with database.reading() as connection:
         check_stamp(connection, "anything", ClockSetting("system"))
+
+
+def test_a_record_that_has_grown_is_followed_when_the_database_is_opened(database: Database) -> None:
+    make(database, "replay:2012-06-01")
+    make(database, "replay:2012-06-01", record=Record(date(2010, 1, 4), date(2013, 3, 8)))
+    assert start_of(database) == (datetime(2012, 6, 1, tzinfo=UTC), date(2013, 3, 8))
+
+
+@pytest.mark.parametrize("record", [Record(date(2010, 1, 4), date(2013, 2, 1)), None])
+def test_a_record_that_became_shorter_keeps_its_end(database: Database, record: Record | None) -> None:
+    make(database, "replay:2012-06-01")
+    make(database, "replay:2012-06-01", record=record)
+    assert start_of(database)[1] == date(2013, 3, 1)

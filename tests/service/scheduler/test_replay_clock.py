@@ -1,17 +1,18 @@
 """Replayed market time: moves from event to event, stops for unfinished work, ends with the record."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from service.db.session import Database
+from service.prices.repository import has_bar
 from service.runs import Claimant, claim, wait
 from service.scheduler.due import MarketEvent
-from service.scheduler.replay_clock import ReplayMover
+from service.scheduler.replay_clock import ReplayMover, read_clock
 from service.scheduler.state import GroupReader
-from tests.support.recorded import RecordedWalks
+from tests.support.recorded import RecordedWalks, Walk
 from tests.support.service_factory import MACHINE_START, Service, ServiceOptions, make_service
 
 EVENTS = [
@@ -114,4 +115,53 @@ def test_no_instant_is_passed_before_its_runs_are_planned(service: Service) -> N
     assert service.context.market_now() == EVENTS[1]
     assert mover.move() is None  # the call itself plans Monday's runs, which then stop the clock
     assert service.context.market_now() == EVENTS[1]
+    scheduler.close()
+
+
+def test_a_record_that_grows_is_followed(service: Service, source: RecordedWalks) -> None:
+    """The record ends on Wednesday 2024-03-06; then Thursday and Friday are added."""
+    scheduler = service.scheduler()
+    mover = ReplayMover(service.context, scheduler.id, GroupReader(), follow_seconds=0.0)
+    service.replay(scheduler, datetime(2024, 3, 31, tzinfo=UTC))
+    assert service.context.market_now() == EVENTS[-1]
+    assert mover.move() is None
+    assert mover.ended
+    source.put(Walk("AAA", date(2023, 9, 1), date(2024, 3, 8), seed=1))
+    seen = []
+    while mover.move() is not None:
+        service.work(scheduler)
+        seen.append(service.context.market_now())
+        assert not (mover.ended and seen[-1] > EVENTS[-1])
+    scheduler.close()
+    assert list(dict.fromkeys(seen)) == [EVENTS[-1]] + [
+        datetime(2024, 3, day, hour, 30, tzinfo=UTC) for day in (7, 8) for hour in (14, 22)
+    ]
+    with service.database.reading() as connection:
+        assert read_clock(connection)[1] == date(2024, 3, 8)
+        assert has_bar(connection, "AAA", date(2024, 3, 8))
+
+
+def test_an_ended_record_is_looked_at_from_time_to_time(service: Service, source: RecordedWalks) -> None:
+    scheduler = service.scheduler()
+    mover = ReplayMover(service.context, scheduler.id, GroupReader())
+    service.replay(scheduler, datetime(2024, 3, 31, tzinfo=UTC))
+    assert mover.move() is None
+    source.put(Walk("AAA", date(2023, 9, 1), date(2024, 3, 8), seed=1))
+    assert mover.move() is None  # within half a minute of the last look
+    scheduler.close()
+
+
+def test_a_record_that_cannot_be_read_at_its_end_does_not_stop_the_service(
+    service: Service, source: RecordedWalks
+) -> None:
+    class Unreadable(RecordedWalks):
+        def begin_run(self) -> None:
+            raise OSError("the folder is gone")
+
+    scheduler = service.scheduler()
+    service.replay(scheduler, datetime(2024, 3, 31, tzinfo=UTC))
+    context = replace(service.context, source=Unreadable([]))
+    mover = ReplayMover(context, scheduler.id, GroupReader())
+    assert mover.move() is None
+    assert mover.ended
     scheduler.close()

@@ -95,3 +95,18 @@ def test_clearing_nothing_is_an_error(
 ) -> None:
     answer = line.run("quarantine", "clear", *arguments)
     assert (answer.status, answer.sentence) == (status, sentence)
+
+
+def test_rejecting_keeps_the_bar_out_and_writes_an_audit_line(line: CommandLine, database: Database) -> None:
+    answer = line.run("quarantine", "reject", "1")
+    assert answer.out == "IBM 2012-12-20: the bar stays out; forecasts that span it become void\n"
+    with database.reading() as connection:
+        assert not has_bar(connection, "IBM", DAY)
+        assert [row.state for row in connection.execute(select(quarantine).order_by(quarantine.c.id))] == [
+            "rejected", "refused",
+        ]  # fmt: skip
+        (written,) = connection.execute(select(audit)).all()
+    assert (written.actor, written.action, written.subject) == ("command line", "quarantine.reject", "IBM")
+    again = line.run("quarantine", "reject", "1")
+    assert again.status != 0
+    assert "row 1 of the quarantine is rejected, not open" in again.error

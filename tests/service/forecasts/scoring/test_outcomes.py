@@ -219,3 +219,68 @@ def test_each_forecast_has_its_own_outcome() -> None:
     other = replace(PENDING, id=8, symbol="BBB")
     rows = decide_outcomes([PENDING, other], {"AAA": closes(100.0, 101.0)}, NO_LATER)
     assert [row["forecast_id"] for row in rows] == [7]
+
+
+T1, T2 = date(2018, 6, 4), date(2018, 6, 5)
+LATER = CalendarView({T: 9, T1: 9, T2: 9}, frozenset())
+BREAK_REASON = "unresolved break: the close of 2018-06-01 is held back, see `tplus quarantine list`"
+
+
+def over(closes_after: float, held: tuple[date, ...] = (T,), rejected: tuple[date, ...] = ()) -> Closes:
+    """100 at as_of, no bar of T, then closes of T+1 and T+2."""
+    days = np.array([AS_OF, T1, T2], "datetime64[D]")
+    prices = np.array([100.0, closes_after, closes_after])
+    return Closes(days, prices, np.ones(3, np.int64), (), (), held, rejected)
+
+
+@pytest.mark.parametrize("target", [T, T1, T2])
+def test_no_outcome_spans_an_unresolved_break(target: date) -> None:
+    """An uncoded split of 2:1 on T: T+1 was -0.688 (50.25 of 100), far outside of every interval."""
+    row = outcome(over(50.25), replace(PENDING, target_session=target), LATER)
+    assert row is not None
+    assert (row["state"], row["reason"], row["actual"], row["inside_95"]) == ("pending", BREAK_REASON, None, None)
+
+
+def test_an_unresolved_break_is_recorded_once() -> None:
+    known = replace(PENDING, target_session=T1, score_revision=1, score_state="pending")
+    assert outcome(over(50.25), known, LATER) is None
+
+
+def test_a_score_over_a_break_that_was_found_later_is_taken_back() -> None:
+    row = outcome(over(50.25), replace(scored(-0.688), target_session=T1), LATER)
+    assert row is not None
+    assert (row["revision"], row["state"], row["actual"]) == (2, "pending", None)
+
+
+def test_a_settled_break_is_scored() -> None:
+    known = replace(PENDING, target_session=T1, score_revision=1, score_state="pending")
+    row = outcome(over(101.0, held=()), known, LATER)
+    assert row is not None
+    assert (row["revision"], row["state"]) == (2, "scored")
+    assert row["actual"] == pytest.approx(LOG_101, abs=1e-15)
+
+
+@pytest.mark.parametrize("target", [T, T1])
+def test_a_rejected_bar_makes_outcomes_over_it_void(target: date) -> None:
+    known = replace(PENDING, target_session=target, score_revision=1, score_state="pending")
+    row = outcome(over(50.25, held=(), rejected=(T,)), known, LATER)
+    assert row is not None
+    assert (row["state"], row["reason"]) == ("void", "the close of 2018-06-01 was rejected by a person")
+
+
+def test_over_a_held_spike_the_later_steps_are_scored() -> None:
+    """The closes on both sides are on one level: only the spike's own session waits."""
+    row = outcome(over(101.0), replace(PENDING, target_session=T1), LATER)
+    assert row is not None
+    assert (row["state"], row["actual"]) == ("scored", pytest.approx(LOG_101, abs=1e-15))
+    own = outcome(over(101.0), PENDING, LATER)
+    assert own is not None
+    assert (own["state"], own["reason"]) == ("pending", BREAK_REASON)
+
+
+def test_a_break_before_as_of_or_after_the_target_changes_nothing() -> None:
+    days = np.array([AS_OF, T, T2], "datetime64[D]")
+    held = Closes(days, np.array([100.0, 101.0, 50.0]), np.ones(3, np.int64), (), (), (date(2018, 5, 30), T1))
+    row = outcome(held, PENDING, LATER)
+    assert row is not None
+    assert (row["state"], row["actual"]) == ("scored", pytest.approx(LOG_101, abs=1e-15))

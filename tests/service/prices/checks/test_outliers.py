@@ -5,7 +5,7 @@ from datetime import date
 import numpy as np
 import pytest
 
-from service.prices.checks.outliers import Suspect, find_suspects
+from service.prices.checks.outliers import SeriesKind, Suspect, find_suspects, series_kind
 from service.prices.checks.row_checks import Rows
 from service.prices.sources.base import Action, ActionKind
 
@@ -18,11 +18,11 @@ def rows(closes: list[float], opens: list[float] | None = None) -> Rows:
 
 
 def suspects_in(
-    table: Rows, actions: tuple[Action, ...] = (), trusted: tuple[int, ...] = (), usual: bool = False
+    table: Rows, actions: tuple[Action, ...] = (), trusted: tuple[int, ...] = (), kind: SeriesKind = SeriesKind.TRADED
 ) -> tuple[Suspect, ...]:
     mask = np.zeros(len(table), bool)
     mask[list(trusted)] = True
-    return find_suspects(table, actions, mask, usual)
+    return find_suspects(table, actions, mask, kind)
 
 
 def rows_and_clears(found: tuple[Suspect, ...]) -> list[tuple[int, bool]]:
@@ -93,8 +93,8 @@ def test_trusted_bars_are_never_suspect() -> None:
 
 
 def test_jumps_of_volatility_indices_are_usual() -> None:
-    assert suspects_in(rows([17, 37, 36, 12]), usual=True) == ()
-    assert rows_and_clears(suspects_in(rows([17, 1700, 17]), usual=True)) == [(1, False)]
+    assert suspects_in(rows([17, 37, 36, 12]), kind=SeriesKind.VOLATILITY) == ()
+    assert rows_and_clears(suspects_in(rows([17, 1700, 17]), kind=SeriesKind.VOLATILITY)) == [(1, False)]
 
 
 @pytest.mark.parametrize("closes", [[], [5.0]])
@@ -106,3 +106,94 @@ def test_the_days_between_bars_do_not_matter() -> None:
     table = rows([100, 101, 57])
     gapped = Rows(table.sessions + np.array([0, 1, 40]) * np.timedelta64(1, "D"), table.values)
     assert rows_and_clears(suspects_in(gapped)) == [(2, True)]
+
+
+def traded(closes: list[float], volumes: list[float]) -> Rows:
+    table = rows(closes, [100.0] * len(closes))  # an open that is no split ratio away
+    table.values[:, 4] = volumes
+    return table
+
+
+def evidence(table: Rows, actions: tuple[Action, ...] = ()) -> tuple[bool, bool]:
+    found = suspects_in(table, actions)[0]
+    assert found.clears
+    return found.traded, found.lasts
+
+
+def test_a_crash_that_traded_and_lasts_can_be_confirmed() -> None:
+    (found,) = suspects_in(traded([100, 101, 57, 58], [900, 1100, 5000, 2000]))
+    assert (found.traded, found.lasts, found.is_confirmable) == (True, True, True)
+    assert found.reason.endswith("without an action that explains it; a later pull with the same close clears it")
+
+
+def test_a_jump_without_a_later_session_waits_for_one() -> None:
+    assert evidence(traded([100, 101, 57], [900, 1100, 5000])) == (True, False)
+    # A later session in which nothing was traded shows nothing.
+    assert evidence(traded([100, 101, 57, 57, 57], [900, 1100, 5000, 0, np.nan])) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("volumes", "reason"),
+    [
+        ([900, 1100, 0, 2000], "nothing was traded"),
+        ([900, 1100, np.nan, 2000], "nothing was traded"),
+        ([900, 1100, 500, 2000], "its volume is 0.5 times the usual one"),
+        ([0, 0, 500, 2000], "the symbol rarely trades"),
+    ],
+)
+def test_a_jump_without_volume_is_never_confirmed(volumes: list[float], reason: str) -> None:
+    (found,) = suspects_in(traded([100, 101, 57, 58], volumes))
+    assert (found.clears, found.is_confirmable) == (True, False)
+    assert found.reason.endswith(f"; {reason}; repetition does not confirm it")
+
+
+def test_a_jump_that_reverses_is_never_confirmed() -> None:
+    (found,) = suspects_in(traded([100, 101, 57, 103], [900, 1100, 5000, 2000]))
+    assert (found.traded, found.is_confirmable) == (True, False)
+    assert found.reason.endswith("2024-01-04 is back at the old level; repetition does not confirm it")
+
+
+def test_a_jump_that_an_action_makes_is_never_confirmed() -> None:
+    """A phantom spin-off: the close stands still, the factor of 0.65 makes a return of +43 %."""
+    factor = Action(date(2024, 1, 3), ActionKind.FACTOR, 0.65)
+    (found,) = suspects_in(traded([100, 101, 102, 103], [900, 1100, 5000, 2000]), (factor,))
+    assert found.jump == pytest.approx(0.44063, abs=1e-5)  # ln(102 / 101 / 0.65)
+    assert (found.traded, found.is_confirmable) == (False, False)
+    assert "an action moves it, not the close" in found.reason
+
+
+def test_what_comes_after_a_bar_does_not_change_whether_it_traded() -> None:
+    whole = traded([100, 101, 57, 103, 20], [900, 1100, 5000, 0, 7])
+    cut = Rows(whole.sessions[:3], whole.values[:3])
+    assert suspects_in(cut)[0].traded is suspects_in(whole)[0].traded is True
+
+
+@pytest.mark.parametrize(
+    ("instrument_type", "is_volatility", "kind"),
+    [
+        ("EQUITY", False, "traded"),
+        ("ETF", True, "traded"),
+        ("INDEX", True, "volatility"),
+        ("INDEX", False, "untraded"),
+        ("CURRENCY", False, "untraded"),
+        ("MUTUALFUND", False, "untraded"),
+        ("CRYPTOCURRENCY", False, "traded"),
+    ],
+)
+def test_the_kind_of_a_series_follows_its_type(instrument_type: str, is_volatility: bool, kind: str) -> None:
+    assert series_kind(instrument_type, is_volatility).value == kind
+
+
+@pytest.mark.parametrize(
+    ("later", "lasts"),
+    [
+        ([800.0, 801.0, 805.0], True),  # the Argentine peso, 2023-12-13: 366 to 799 for a dollar
+        ([800.0, 801.0], False),
+        ([799.0, 799.0, 799.0], False),  # frozen
+        ([800.0, 380.0, 381.0], False),
+    ],
+)
+def test_a_currency_shows_a_jump_by_three_moving_closes(later: list[float], lasts: bool) -> None:
+    closes = [366.0, 366.5, 799.0, *later]
+    (found, *_) = suspects_in(traded(closes, [0.0] * len(closes)), kind=SeriesKind.UNTRADED)
+    assert (found.row, found.clears, found.traded, found.lasts) == (2, True, True, lasts)

@@ -215,8 +215,50 @@ def test_repetition_does_not_clear_mixed_units_and_missing_splits(world: World, 
         assert len(found) == 6
 
 
+def test_a_jump_without_volume_is_not_confirmed_by_a_source_that_repeats_itself(world: World) -> None:
+    """A file of a symbol that hardly trades: x77.65 for three sessions without volume, then x0.0012."""
+    prices = [*CLOSES[:5], 0.03, 0.03, *[2.3295] * 3, *[0.0028] * 11]
+    changes = {(row, "volume"): 0.0 for row in range(3, 21) if row != 12}
+    world.source.bars["AAA"] = bars_frame(JANUARY, prices, changes)
+    for session in JANUARY[11:]:
+        world.pull(session)
+    with world.database.reading() as connection:
+        records = list_quarantine(connection)
+        assert [(record.session, record.state) for record in records] == [
+            (JANUARY[5], "open"), (JANUARY[7], "open"), (JANUARY[10], "open"),
+        ]  # fmt: skip
+        assert [has_bar(connection, "AAA", JANUARY[row]) for row in (5, 7, 10, 12)] == [False, False, False, True]
+    assert all("repetition does not confirm it" in record.reason for record in records)
+
+
+def test_a_jump_that_reverses_is_not_confirmed(world: World) -> None:
+    start(world)
+    spike = [*CLOSES[:15], 190.0, *CLOSES[16:]]
+    world.source.bars["AAA"] = bars_frame(JANUARY, spike, {(15, "volume"): 9000.0})
+    for session in JANUARY[15:]:
+        world.pull(session)
+    with world.database.reading() as connection:
+        assert [(record.session, record.state) for record in list_quarantine(connection)] == [(JANUARY[15], "open")]
+    assert closes(world) == [*CLOSES[:15], *CLOSES[16:]]
+
+
+def test_an_action_that_explains_a_jump_settles_it(world: World) -> None:
+    start(world)
+    fallen = [*CLOSES[:15], 62.0, 63.0, 64.0]
+    world.source.bars["AAA"] = bars_frame(JANUARY[:18], fallen, {(15, "volume"): 0.0})
+    world.pull(JANUARY[15])
+    world.pull(JANUARY[16])
+    with world.database.reading() as connection:
+        assert not has_bar(connection, "AAA", JANUARY[15])
+    world.source.actions["AAA"] = (Action(JANUARY[15], ActionKind.DIVIDEND, 52.0),)
+    world.pull(JANUARY[17])
+    assert closes(world) == fallen
+    with world.database.reading() as connection:
+        assert [record.state for record in list_quarantine(connection)] == ["cleared"]
+
+
 def test_an_old_suspect_is_fetched_again(world: World) -> None:
-    world.source.bars["AAA"] = bars_frame(JANUARY, [*CLOSES[:2], 42.0, *CLOSES[3:]], {(2, "high"): 90.0})
+    world.source.bars["AAA"] = bars_frame(JANUARY, [*CLOSES[:2], *[42.0] * 19], {(2, "open"): 90.0, (2, "high"): 90.0})
     world.pull(JANUARY[19])
     world.pull(JANUARY[20])
     assert world.source.asked[1] == ("AAA", JANUARY[2])

@@ -38,7 +38,7 @@ def test_real_moves_are_confirmed_and_missing_splits_are_not(database: Database,
     with database.reading() as connection:
         assert [move for move in REAL_MOVES if not has_bar(connection, *move)] == []
         assert [move for move in MISSING_SPLITS if has_bar(connection, *move)] == []
-        suspects = {(record.symbol, record.session) for record in list_quarantine(connection, state="open")}
+        suspects = {(record.symbol, record.session) for record in list_quarantine(connection, None, "open")}
         volatility = read_bars(connection, "^VIX")
     assert set(MISSING_SPLITS) <= suspects
     assert not {symbol for symbol, _ in suspects} & {"^VIX", "SPY", "AAPL", "NVDA", "NFLX", "C"}

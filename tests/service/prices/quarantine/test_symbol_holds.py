@@ -105,7 +105,7 @@ def test_a_hold_is_reported_once_a_session_and_not_every_hour(database: Database
     assert service.reporter.notices == [NOTICE]
 
 
-NOTICE = "suspect for 3 sessions or more; see `tplus quarantine list`, then clear or leave them"
+NOTICE = "suspect for 3 sessions or more; see `tplus quarantine list`, then clear or reject them"
 
 
 def held_for_three_sessions(database: Database, folder: Path, walk: Walk) -> Service:

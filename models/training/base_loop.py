@@ -1,11 +1,14 @@
 """The parts that all training loops share: seed restarts, loss, optimiser step, masked references (TensorFlow)."""
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from models.config import QUANTILES, ModelConfig
+from models.errors import ArtifactError
+from models.networks.lstm_numpy import Weights
 
 
 class Trainer:
@@ -26,10 +29,20 @@ class Trainer:
         self._optimizer.build(self._model.trainable_variables)
         self._initial_state = [np.zeros(v.shape, v.dtype) for v in self._optimizer.variables]
 
-    def restart(self, seed: int) -> None:
-        """Restart for a seed: its starting weights and noise, an empty optimiser, the config's learning rate."""
+    def restart(self, seed: int, start: Weights | None = None) -> None:
+        """Restart for a seed: starting weights, its noise, an empty optimiser, the config's learning rate.
+
+        Args:
+            seed: The seed.
+            start: Arrays to start from, by the names of `weights`; None = the seed's own initial ones.
+
+        Raises:
+            ArtifactError: The arrays are not those of this network.
+        """
         for variable, value in zip(self._model.variables, self._build(seed).variables, strict=True):
             variable.assign(value)
+        if start is not None:
+            self._assign(start)
         for variable, value in zip(self._optimizer.variables, self._initial_state, strict=True):
             variable.assign(value)
         self.set_rate(self._model_config.learning_rate)
@@ -37,6 +50,36 @@ class Trainer:
     def set_rate(self, rate: float) -> None:
         """Set the optimiser's learning rate."""
         self._optimizer.learning_rate.assign(rate)
+
+    def weights(self) -> Weights:
+        """Return a copy of the current weights by name."""
+        raise NotImplementedError
+
+    def fits(self, start: Weights) -> bool:
+        """Return whether arrays have the names and shapes of this network's."""
+        return {name: array.shape for name, array in start.items()} == {
+            name: array.shape for name, array in self.weights().items()
+        }
+
+    def _assign(self, start: Weights) -> None:
+        if not self.fits(start):
+            raise ArtifactError("the starting weights have other names or shapes than this network's; train it anew")
+        names = self._names
+        for position, variable in enumerate(self._model.weights):
+            variable.assign(start[names[position]])
+
+    @cached_property
+    def _names(self) -> dict[int, str]:
+        """Return the name in `weights` of each variable, by position; each is filled with its position to find it."""
+        kept = [np.array(variable) for variable in self._model.weights]
+        for position, variable in enumerate(self._model.weights):
+            variable.assign(np.full(variable.shape, position, variable.dtype))
+        named = {
+            int(array.flat[0]): name for name, array in self.weights().items() if np.all(array == array.flat[0])
+        }
+        for variable, array in zip(self._model.weights, kept, strict=True):
+            variable.assign(array)
+        return named
 
     def _apply_gradient(self, tape: Any, loss: Any) -> None:
         """Apply the gradient of a loss that the tape recorded."""

@@ -64,22 +64,17 @@ class Trainer:
     def _assign(self, start: Weights) -> None:
         if not self.fits(start):
             raise ArtifactError("the starting weights have other names or shapes than this network's; train it anew")
-        names = self._names
-        for position, variable in enumerate(self._model.weights):
-            variable.assign(start[names[position]])
+        self._model.set_weights([start[name] for name in self._names])
 
     @cached_property
-    def _names(self) -> dict[int, str]:
-        """Return the name in `weights` of each variable, by position; each is filled with its position to find it."""
-        kept = [np.array(variable) for variable in self._model.weights]
-        for position, variable in enumerate(self._model.weights):
-            variable.assign(np.full(variable.shape, position, variable.dtype))
-        named = {
-            int(array.flat[0]): name for name, array in self.weights().items() if np.all(array == array.flat[0])
-        }
-        for variable, array in zip(self._model.weights, kept, strict=True):
-            variable.assign(array)
-        return named
+    def _names(self) -> tuple[str, ...]:
+        """Return the names in `weights` in the order of the model's: each is filled with a number to find it."""
+        kept = self._model.get_weights()
+        # Below 0, because an array that a network adds to its own may hold small whole numbers.
+        self._model.set_weights([np.full_like(array, -1 - position) for position, array in enumerate(kept)])
+        found = {float(array.flat[0]): name for name, array in self.weights().items()}
+        self._model.set_weights(kept)
+        return tuple(found[-1.0 - position] for position in range(len(kept)))
 
     def _apply_gradient(self, tape: Any, loss: Any) -> None:
         """Apply the gradient of a loss that the tape recorded."""

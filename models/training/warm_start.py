@@ -13,21 +13,21 @@ from models.preprocessing.splits import Spans
 from models.training.refit_check import Predecessor
 
 
-def starting_weights(predecessor: Predecessor | None, config: ModelConfig, spans: Spans) -> Mapping[int, Weights]:
+def starting_weights(version: Predecessor | None, config: ModelConfig, spans: Spans) -> Mapping[int, Weights]:
     """Return the served weights of each seed; empty if the refit must start from initial weights.
 
     Args:
-        predecessor: The version that is served now, None without one.
+        version: The version to start from, None without one.
         config: Config of the refit: only weights of an equal config are returned.
         spans: Spans of the refit. The served weights must have been trained and validated on sessions up to the end
             of its validation span, so that nothing of its test span is in them.
     """
-    if predecessor is None:
+    if version is None:
         return {}
     try:
-        artifact = load_artifact(predecessor.path, predecessor.sha256)
+        artifact = load_artifact(version.path, version.sha256)
     except ArtifactError:
-        return {}  # the comparison with the predecessor reports it
+        return {}  # it cannot serve either, which the forecast job reports
     if artifact.config.hash() != config.hash() or set(artifact.weights) != set(config.seeds):
         return {}
     return artifact.weights if _ends_before(artifact, spans) else {}

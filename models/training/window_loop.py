@@ -135,7 +135,8 @@ class CompiledLoop(Trainer):
     @property
     def medians(self) -> NDArray[np.float32]:
         """Median of the training targets, `(horizon,)`: the starting point of a forecast's median."""
-        return np.array(self._medians)
+        medians: NDArray[np.float32] = self._medians.numpy()
+        return medians
 
     def epoch(self, seed: int, number: int) -> float:
         """Train once over all windows, in an order drawn from seed and epoch.

@@ -21,7 +21,7 @@ TARGETS = (date(2018, 12, 21), date(2018, 12, 24), date(2018, 12, 26))
 
 
 def step(symbol: str, strategy: str, number: int) -> ServedStep:
-    reason = "no network serves this group yet"
+    reason = "the random walk serves until a network is trained and accepted"
     return ServedStep(
         symbol, strategy, number, TARGETS[number - 1], 100.0, 100.0 + number, 95.0, 105.0, "random_walk", reason
     )

@@ -12,7 +12,7 @@ from models.config import ModelConfig, Strategy
 from models.gate import Evidence, evaluate_config
 from models.training.train import TrainedArtifact
 from service.db.tables import model_decisions, model_versions
-from service.training.promotion.decide import NewVersions, promote
+from service.training.promotion.decide import NewNetwork, NewVersions, promote
 from service.training.registry.approvals import ConfigKey, record_attempt, record_withdrawal
 from service.training.registry.versions import Recorded, add_version, champion
 from service.vocabulary import ApprovalKind
@@ -51,13 +51,13 @@ def train(connection: Connection, ratio: float | None, config: ModelConfig = NET
     """
     walk = add_version(connection, "equity", WALK, NOON, RECORDED)
     if ratio is None:
-        return promote(connection, NewVersions("equity", "one_step", walk, None, {}), RECORDED)
+        return promote(connection, NewVersions("equity", "one_step", walk, None), RECORDED)
     network = add_version(connection, "equity", replace(NETWORK, config=config), NOON, RECORDED)
     metrics: dict[str, Any] = {"n": 500, "pinball": 38.0, "random_walk_pinball": 39.0, "skill": 1 / 39, "p": 0.2}
     serving = champion(connection, "equity", "one_step")
     predecessor = 0 if serving is None else serving.id
     metrics["predecessor"] = {"version": predecessor, "n": 400, "pinball": 38.0 * ratio, "predecessor_pinball": 38.0}
-    new = NewVersions("equity", "one_step", walk, network, metrics, config.hash())
+    new = NewVersions("equity", "one_step", walk, NewNetwork(network, metrics, config.hash(), "lstm"))
     return promote(connection, new, RECORDED)
 
 
@@ -76,7 +76,7 @@ def reasons(desk: Desk) -> dict[int, str]:
 
 def test_the_random_walk_serves_before_any_network(desk: Desk) -> None:
     assert after(desk, None) == [(1, "champion")]
-    assert reasons(desk)[1] == "no network serves this group yet"
+    assert reasons(desk)[1] == "the random walk serves until a network is trained and accepted"
 
 
 def test_a_network_with_an_untested_config_is_challenger(desk: Desk) -> None:
@@ -123,7 +123,11 @@ def test_a_refit_takes_over_if_its_predecessor_cannot_be_compared(desk: Desk) ->
         walk = add_version(connection, "equity", WALK, NOON, RECORDED)
         network = add_version(connection, "equity", NETWORK, NOON, RECORDED)
         metrics = {"predecessor": {"version": 2, "error": "its folder is gone"}}
-        promote(connection, NewVersions("equity", "one_step", walk, network, metrics, KEY.config_hash), RECORDED)
+        promote(
+            connection,
+            NewVersions("equity", "one_step", walk, NewNetwork(network, metrics, KEY.config_hash, "lstm")),
+            RECORDED,
+        )
     assert reasons(desk)[4] == f"promoted: version 2 could not be compared with (its folder is gone); {ACCEPTED}"
 
 
@@ -136,7 +140,9 @@ def test_a_comparison_with_another_version_than_the_champion_does_not_count(desk
         comparison = {"version": 1, "n": 400, "pinball": 50.0, "predecessor_pinball": 38.0}
         promote(
             connection,
-            NewVersions("equity", "one_step", walk, network, {"predecessor": comparison}, KEY.config_hash),
+            NewVersions(
+                "equity", "one_step", walk, NewNetwork(network, {"predecessor": comparison}, KEY.config_hash, "lstm")
+            ),
             RECORDED,
         )
     assert reasons(desk)[4] == (
@@ -208,7 +214,7 @@ def test_promote_returns_the_decision_as_a_sentence(desk: Desk) -> None:
     with desk.database.transaction() as connection:
         decisions = [train(connection, ratio) for ratio in (None, 1.0, None)]
     assert decisions == [
-        "the random walk serves: no network serves this group yet",
+        "the random walk serves until a network is trained and accepted",
         f"lstm promoted: {ACCEPTED}",
         "a network serves",
     ]

@@ -218,3 +218,62 @@ def test_promote_returns_the_decision_as_a_sentence(desk: Desk) -> None:
         f"lstm promoted: {ACCEPTED}",
         "a network serves",
     ]
+
+
+CHOSEN = replace(NETWORK.config, forecaster="conv_lstm")
+CHOSEN_KEY = ConfigKey("equity", "one_step", CHOSEN.hash(), "conv_lstm")
+
+
+def train_both(desk: Desk) -> tuple[str, list[tuple[str, str]]]:
+    """Record a training of a spatiotemporal network and its substitute; return the sentence and (status, reason)."""
+    with desk.database.transaction() as connection:
+        walk = add_version(connection, "equity", WALK, NOON, RECORDED)
+        chosen = add_version(connection, "equity", replace(NETWORK, config=CHOSEN), NOON, RECORDED)
+        other = add_version(connection, "equity", NETWORK, NOON, RECORDED)
+        networks = (
+            NewNetwork(chosen, {}, CHOSEN.hash(), "conv_lstm"),
+            NewNetwork(other, {}, NETWORK.config.hash(), "lstm"),
+        )
+        sentence = promote(connection, NewVersions("equity", "one_step", walk, *networks), RECORDED)
+    rows = {row.id: (row.status, row.reason) for row in desk.rows(model_versions)}
+    return sentence, [rows[walk], rows[chosen], rows[other]]
+
+
+def test_an_accepted_substitute_serves_while_the_chosen_network_is_not_accepted(desk: Desk) -> None:
+    attempt(desk, 0.0, CHOSEN_KEY)
+    attempt(desk, 0.5)
+    sentence, (walk, chosen, other) = train_both(desk)
+    assert sentence == f"conv_lstm not accepted: lstm promoted: {ACCEPTED}"
+    assert walk == ("challenger", "a network serves")
+    assert chosen[0] == "challenger"
+    assert chosen[1].startswith(f"not promoted: {REFUSED}")
+    assert other == ("champion", f"promoted: {ACCEPTED}")
+
+
+def test_the_chosen_network_serves_if_both_are_accepted(desk: Desk) -> None:
+    attempt(desk, 0.5, CHOSEN_KEY)
+    attempt(desk, 0.5)
+    sentence, (_walk, chosen, other) = train_both(desk)
+    assert sentence == f"conv_lstm promoted: {ACCEPTED}"
+    assert chosen[0] == "champion"
+    assert other == ("challenger", "it serves symbols that the conv_lstm has not seen")
+
+
+def test_the_reason_of_a_substitute_that_is_not_accepted_is_its_own(desk: Desk) -> None:
+    attempt(desk, 0.5, CHOSEN_KEY)
+    attempt(desk, 0.0)
+    _sentence, (_walk, chosen, other) = train_both(desk)
+    assert chosen[0] == "champion"
+    assert other[0] == "challenger"
+    assert other[1].startswith(f"not promoted: {REFUSED}")
+
+
+def test_the_random_walk_serves_if_neither_is_accepted(desk: Desk) -> None:
+    _sentence, found = train_both(desk)
+    assert [status for status, _ in found] == ["champion", "challenger", "challenger"]
+    assert found[0][1] == (
+        "the random walk serves: the conv_lstm is not promoted: the model config has not been tested yet"
+    )
+    # The versions of the training before are retired, the new ones stay.
+    _sentence, found = train_both(desk)
+    assert [row.status for row in desk.rows(model_versions)][:3] == ["retired", "retired", "retired"]

@@ -10,7 +10,6 @@ second call has nothing to do.
 
 import hashlib
 import importlib.util
-import os
 import re
 import shutil
 import subprocess
@@ -22,8 +21,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 LOCKS = {"run": ("run",), "dev": ("dev", "run")}
 """Kind of environment -> its stamps; the dev lock contains the whole run lock."""
-_OPTION = re.compile(r"^[^=]*\.(?P<name>[a-z-]+)=(?P<quote>['\"])(?P<value>.*)(?P=quote)$", re.M)
+_OPTION = re.compile(r"^(?P<level>[^=]*)\.(?P<name>[a-z-]+)=(?P<quote>['\"])(?P<value>.*)(?P=quote)$", re.M)
 """A line of `pip config list`, whose values have quotes."""
+_PRECEDENCE = {":env:": 2, "install": 1}
+"""Variables come before the section of a command, and that before `global`."""
 _UV_OPTIONS = ("index-url", "extra-index-url", "find-links")
 """Options of pip that decide where packages come from, and that uv has under the same names."""
 _PIP_ONLY = ("no-index", "proxy", "client-cert", "trusted-host")
@@ -142,19 +143,15 @@ def translate_config(listed: str) -> tuple[tuple[str, ...], dict[str, str]] | No
     Args:
         listed: Output of `pip config list`.
     """
-    options: list[str] = []
-    environment: dict[str, str] = {}
-    for found in _OPTION.finditer(listed):
-        name, value = found["name"], found["value"].replace("\\n", " ")
-        if name in _PIP_ONLY:
-            return None
-        if name == "cert":
-            environment["SSL_CERT_FILE"] = value
-        if name in _UV_OPTIONS:
-            options += [part for address in value.split() for part in (f"--{name}", address)]
+    values: dict[str, str] = {}
+    for found in sorted(_OPTION.finditer(listed), key=lambda found: _PRECEDENCE.get(found["level"], 0)):
+        values[found["name"]] = found["value"].replace("\\n", " ")  # the last one has precedence
+    if any(name in values for name in _PIP_ONLY):
+        return None
+    options = [part for name in _UV_OPTIONS for each in values.get(name, "").split() for part in (f"--{name}", each)]
     if options:
         options += ["--index-strategy", "unsafe-best-match"]
-    return tuple(options), environment
+    return tuple(options), {"SSL_CERT_FILE": values["cert"]} if "cert" in values else {}
 
 
 def _install(python: Path, lock: Path, packages: list[str]) -> None:
@@ -165,8 +162,10 @@ def _install(python: Path, lock: Path, packages: list[str]) -> None:
     """
     uv = find_uv(python, lock.parent / "uv.txt")
     if uv is not None:
-        command = [uv.program, "pip", "install", "--python", str(python), "--no-deps", *uv.options, *packages]
-        if _run(command, "uv installs", environment=uv.environment) == 0:
+        variables = [f"{name}={value}" for name, value in uv.environment.items()]
+        program = ["env", *variables, uv.program] if variables else [uv.program]
+        command = [*program, "pip", "install", "--python", str(python), "--no-deps", *uv.options, *packages]
+        if _run(command, "uv installs") == 0:
             return
         _print_line("setup: uv failed; pip installs instead")
     if _run([*_pip(python), "--progress-bar", "off", *packages], "pip installs"):
@@ -177,18 +176,17 @@ def _pip(python: Path) -> list[str]:
     return [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-deps"]
 
 
-def _run(command: list[str], what: str, *, environment: dict[str, str] | None = None, quiet: bool = False) -> int:
+def _run(command: list[str], what: str, *, quiet: bool = False) -> int:
     """Run a program and return its exit status; print a line at least every `LINE_SECONDS`.
 
     Args:
         command: The program and its arguments.
         what: What it does, for the lines.
-        environment: Variables added to this process's.
         quiet: Hide its output.
     """
     output = subprocess.DEVNULL if quiet else None
     began = time.monotonic()
-    process = subprocess.Popen(command, env={**os.environ, **(environment or {})}, stdout=output, stderr=output)
+    process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
         while True:
             try:

@@ -61,6 +61,7 @@ screenshots: setup-dev  ## take the README's pictures of the page anew (some min
 
 lock:  ## write the lock files anew (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv; install it and run make lock again" >&2; exit 1; }
+	echo uv | uv pip compile - $(UV_FLAGS) -o requirements/uv.txt
 	uv pip compile pyproject.toml --extra tf $(UV_FLAGS) -o requirements/run.txt
 	uv pip compile pyproject.toml -c requirements/run.txt $(UV_FLAGS) -o requirements/base.txt
 	uv pip compile pyproject.toml --extra gpu -c requirements/run.txt $(UV_FLAGS) -o requirements/gpu.txt

@@ -12,7 +12,7 @@ from service.db import migrate
 from service.db.session import Database
 from service.db.tables import instruments, stamp
 from service.errors import CalendarError, SettingsError
-from service.execution.local import FreshChild, WarmWorker
+from service.execution.local import KeptChild, WarmWorker
 from service.market.calendars import Calendars
 from service.market.exchange_calendar import get_calendar
 from service.market.instruments import add_symbols
@@ -25,6 +25,9 @@ from service.settings import Settings
 
 YAHOO_WATCHLIST = ("AAPL", "GOOG", "IBM", "META", "MSFT")
 """Default watchlist of a new live database: the sample's companies under today's symbols."""
+
+TRAINING_KEPT_SECONDS = 60.0
+"""How long the training process is kept for the next training: of another group, or of the next week of a replay."""
 
 
 @contextmanager
@@ -58,7 +61,7 @@ def open_service(settings: Settings, reporter: Reporter | None = None) -> Iterat
         market,
         Calendars(settings, now),
         WarmWorker(log=log),
-        FreshChild(settings.train_limit_seconds, log),
+        KeptChild(settings.train_limit_seconds, log, TRAINING_KEPT_SECONDS),
         reporter or SilentReporter(),
     )
     try:

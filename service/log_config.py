@@ -48,3 +48,5 @@ def configure_logs(level: str, stream: TextIO | None = None) -> None:
     root.setLevel(logging.WARNING if is_terminal and level == "info" else _LEVELS[level])
     for name in _VERBOSE:
         logging.getLogger(name).setLevel(max(_LEVELS[level], logging.WARNING))
+    # It warns at each request without a network; the pull reports the same once, with what to do.
+    logging.getLogger("yfinance").setLevel(max(_LEVELS[level], logging.ERROR))

@@ -18,7 +18,13 @@ from service.errors import SettingsError
 from service.vocabulary import CONTINUOUS_CALENDARS
 
 PREFIX = "TPLUS_"
-DEFAULT_SPEED = 3.0
+DEFAULT_SPEED = 5.0
+"""Real seconds per replayed day of a clock without a SPEED, after its fast start."""
+FAST_SESSIONS = 64
+"""Sessions that a replay without a SPEED does as fast as possible.
+
+The first forecast is made before the first training, and the last three targets are open: 60 sessions are scored.
+"""
 _CLOCK = re.compile(r"replay(?::(?P<start>\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d)?Z)?))?(?::(?P<speed>\d+(?:\.\d+)?))?")
 
 _LOGIN = re.compile(r"^(?P<user>[\w+]+://[^/:@?#]+)(?P<password>:[^@]*)?@")
@@ -33,11 +39,13 @@ class ClockSetting:
         mode: `system` or `replay`.
         start: Aware UTC instant at which a new replay database begins; None = the default.
         speed: Real seconds per UTC day with an event; 0 = as fast as possible.
+        fast_sessions: Sessions from the start of the database that are replayed as fast as possible.
     """
 
     mode: str
     start: datetime | None = None
     speed: float = DEFAULT_SPEED
+    fast_sessions: int = 0
 
     @staticmethod
     def parse(text: str) -> "ClockSetting":
@@ -47,11 +55,12 @@ class ClockSetting:
         match = _CLOCK.fullmatch(text)
         if match is None:
             raise ValueError("must be system or replay[:START][:SPEED], START a date or an instant ending in Z")
-        speed = float(match["speed"]) if match["speed"] else DEFAULT_SPEED
+        speed, fast_sessions = (float(match["speed"]), 0) if match["speed"] else (DEFAULT_SPEED, FAST_SESSIONS)
         if match["start"] is None:
-            return ClockSetting("replay", None, speed)
+            return ClockSetting("replay", None, speed, fast_sessions)
         start = datetime.fromisoformat(match["start"].replace("Z", "+00:00"))
-        return ClockSetting("replay", start if start.tzinfo else start.replace(tzinfo=UTC), speed)
+        start = start if start.tzinfo else start.replace(tzinfo=UTC)
+        return ClockSetting("replay", start, speed, fast_sessions)
 
 
 def _split(value: object) -> object:
@@ -118,6 +127,9 @@ class Settings(BaseSettings):
     poll_seconds: float = Field(1.0, gt=0, le=60, description="interval at which the scheduler checks for due work")
     max_attempts: int = Field(4, ge=1, le=20, description="attempts of a run before it fails")
     retry_seconds: float = Field(20.0, ge=0, le=3600, description="wait before the first retry; doubles each time")
+    train_every: int = Field(
+        5, ge=1, le=252, description="sessions between two trainings of a group; 5 = a week on an exchange"
+    )
     train_limit_seconds: int = Field(1800, ge=10, le=86400, description="a training that takes longer is stopped")
     yahoo_standin_url: str | None = Field(None, description="tests only: a loopback server instead of Yahoo")
     browser: str | None = Field(

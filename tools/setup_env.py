@@ -2,9 +2,10 @@
 
     python3 tools/setup_env.py run|dev
 
-Needs the standard library only. uv installs the packages if it is on PATH and pip has no package source of its own
-configured; otherwise pip does. A stamp in .venv names the lock files of its last installation, so that a second call
-has nothing to do.
+Needs the standard library only. uv installs the packages: the one on PATH, else one that pip installs into .venv from
+its own lock file. pip installs them if uv is not available, or if pip's configuration has an option that uv lacks. A
+line is printed at least every ten seconds. A stamp in .venv names the lock files of its last installation, so that a
+second call has nothing to do.
 """
 
 import hashlib
@@ -13,15 +14,23 @@ import re
 import shutil
 import subprocess
 import sys
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCKS = {"run": ("run",), "dev": ("dev", "run")}
 """Kind of environment -> its stamps; the dev lock contains the whole run lock."""
-_SOURCE_OPTION = re.compile(
-    r"^[^=]*\.(index-url|extra-index-url|find-links|no-index|constraint|proxy|cert|client-cert|trusted-host)=", re.M
-)
-"""A line of `pip config list` that decides where packages come from; uv reads none of these."""
+_OPTION = re.compile(r"^(?P<level>[^=]*)\.(?P<name>[a-z-]+)=(?P<quote>['\"])(?P<value>.*)(?P=quote)$", re.M)
+"""A line of `pip config list`, whose values have quotes."""
+_PRECEDENCE = {":env:": 2, "install": 1}
+"""Variables come before the section of a command, and that before `global`."""
+_UV_OPTIONS = ("index-url", "extra-index-url", "find-links")
+"""Options of pip that decide where packages come from, and that uv has under the same names."""
+_PIP_ONLY = ("no-index", "proxy", "client-cert", "trusted-host")
+"""Those that uv has not: with one of them, pip installs."""
+LINE_SECONDS = 8.0
+"""Longest silence during an installation."""
 
 
 class SetupFailed(Exception):
@@ -68,8 +77,8 @@ def ensure(root: Path, kind: str) -> bool:
     _print_line(
         f"setup: installing {count_pins(lock.read_text())} locked packages into .venv (this takes a minute or more)"
     )
-    _install(python, ["--require-hashes", "-r", str(lock)])
-    _install(python, ["--no-build-isolation", "-e", str(root)])
+    _install(python, lock, ["--require-hashes", "-r", str(lock)])
+    _install(python, lock, ["--no-build-isolation", "-e", str(root)])
     for name in LOCKS[kind]:
         for old in venv.glob(f".{name}-*"):
             old.unlink()
@@ -90,31 +99,104 @@ def count_pins(lock: str) -> int:
     return sum(1 for line in lock.splitlines() if "==" in line and line[:1].isalnum())
 
 
-def find_uv(python: Path) -> str | None:
-    """Return the path of uv; None if it is not on PATH, or if pip has a configuration that uv ignores.
+@dataclass(frozen=True)
+class Uv:
+    """uv with what it must be told of pip's configuration.
+
+    Attributes:
+        program: Path of uv.
+        options: Options that name the package sources.
+        environment: Variables that it needs.
+    """
+
+    program: str
+    options: tuple[str, ...]
+    environment: dict[str, str]
+
+
+def find_uv(python: Path, lock: Path | None = None) -> Uv | None:
+    """Return uv; None if it is not available, or if pip's configuration has an option that uv lacks.
 
     Args:
         python: An interpreter that has pip.
+        lock: Lock file from which pip installs uv beside the interpreter if it is not on PATH; None = do not.
     """
-    uv = shutil.which("uv")
-    if uv is None:
-        return None
     listed = subprocess.run([str(python), "-m", "pip", "config", "list"], capture_output=True, text=True)
-    return None if listed.returncode or _SOURCE_OPTION.search(listed.stdout) else uv
+    told = None if listed.returncode else translate_config(listed.stdout)
+    if told is None:
+        return None
+    program = shutil.which("uv")
+    if program is None and lock is not None:
+        own = python.parent / "uv"
+        install = [*_pip(python), "--quiet", "--require-hashes", "-r", str(lock)]
+        if own.exists() or _run(install, "getting uv", quiet=True) == 0:
+            program = str(own) if own.exists() else None
+    return None if program is None else Uv(program, *told)
 
 
-def _install(python: Path, packages: list[str]) -> None:
+def translate_config(listed: str) -> tuple[tuple[str, ...], dict[str, str]] | None:
+    """Return uv's options and variables for pip's configuration, None if it has an option that uv lacks.
+
+    Constraints are left out, because the lock file names every version. The hashes of the lock file decide what is
+    installed, so uv may take the best match of all sources.
+
+    Args:
+        listed: Output of `pip config list`.
+    """
+    values: dict[str, str] = {}
+    for found in sorted(_OPTION.finditer(listed), key=lambda found: _PRECEDENCE.get(found["level"], 0)):
+        values[found["name"]] = found["value"].replace("\\n", " ")  # the last one has precedence
+    if any(name in values for name in _PIP_ONLY):
+        return None
+    options = [part for name in _UV_OPTIONS for each in values.get(name, "").split() for part in (f"--{name}", each)]
+    if options:
+        options += ["--index-strategy", "unsafe-best-match"]
+    return tuple(options), {"SSL_CERT_FILE": values["cert"]} if "cert" in values else {}
+
+
+def _install(python: Path, lock: Path, packages: list[str]) -> None:
     """Install with uv, else with pip; also with pip if uv fails.
 
     Raises:
         SetupFailed: pip failed.
     """
-    uv = find_uv(python)
-    if uv and subprocess.run([uv, "pip", "install", "--python", str(python), "--no-deps", *packages]).returncode == 0:
-        return
-    pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-deps"]
-    if subprocess.run([*pip, "--progress-bar", "off", *packages]).returncode:
+    uv = find_uv(python, lock.parent / "uv.txt")
+    if uv is not None:
+        variables = [f"{name}={value}" for name, value in uv.environment.items()]
+        program = ["env", *variables, uv.program] if variables else [uv.program]
+        command = [*program, "pip", "install", "--python", str(python), "--no-deps", *uv.options, *packages]
+        if _run(command, "uv installs") == 0:
+            return
+        _print_line("setup: uv failed; pip installs instead")
+    if _run([*_pip(python), "--progress-bar", "off", *packages], "pip installs"):
         raise SetupFailed("pip failed; see its last lines above; run make again to resume")
+
+
+def _pip(python: Path) -> list[str]:
+    return [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-deps"]
+
+
+def _run(command: list[str], what: str, *, quiet: bool = False) -> int:
+    """Run a program and return its exit status; print a line at least every `LINE_SECONDS`.
+
+    Args:
+        command: The program and its arguments.
+        what: What it does, for the lines.
+        quiet: Hide its output.
+    """
+    output = subprocess.DEVNULL if quiet else None
+    began = time.monotonic()
+    process = subprocess.Popen(command, stdout=output, stderr=output)
+    try:
+        while True:
+            try:
+                return process.wait(LINE_SECONDS)
+            except subprocess.TimeoutExpired:
+                _print_line(f"setup: {what}, {time.monotonic() - began:.0f} s so far")
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
 
 
 def _works(python: Path, *arguments: str) -> bool:
@@ -130,9 +212,8 @@ def _create(venv: Path) -> None:
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
         raise SetupFailed(missing)
     _print_line(f"setup: creating .venv with Python {version}")
-    done = subprocess.run([sys.executable, "-m", "venv", "--clear", str(venv)], capture_output=True, text=True)
-    if done.returncode:
-        raise SetupFailed(f"{missing}\n{(done.stdout + done.stderr).strip()}")
+    if _run([sys.executable, "-m", "venv", "--clear", str(venv)], "creating .venv"):
+        raise SetupFailed(missing)
 
 
 def _print_line(line: str) -> None:

@@ -1,11 +1,14 @@
 """The parts that all training loops share: seed restarts, loss, optimiser step, masked references (TensorFlow)."""
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from models.config import QUANTILES, ModelConfig
+from models.errors import ArtifactError
+from models.networks.lstm_numpy import Weights
 
 
 class Trainer:
@@ -26,10 +29,20 @@ class Trainer:
         self._optimizer.build(self._model.trainable_variables)
         self._initial_state = [np.zeros(v.shape, v.dtype) for v in self._optimizer.variables]
 
-    def restart(self, seed: int) -> None:
-        """Restart for a seed: its starting weights and noise, an empty optimiser, the config's learning rate."""
+    def restart(self, seed: int, start: Weights | None = None) -> None:
+        """Restart for a seed: starting weights, its noise, an empty optimiser, the config's learning rate.
+
+        Args:
+            seed: The seed.
+            start: Arrays to start from, by the names of `weights`; None = the seed's own initial ones.
+
+        Raises:
+            ArtifactError: The arrays are not those of this network.
+        """
         for variable, value in zip(self._model.variables, self._build(seed).variables, strict=True):
             variable.assign(value)
+        if start is not None:
+            self._assign(start)
         for variable, value in zip(self._optimizer.variables, self._initial_state, strict=True):
             variable.assign(value)
         self.set_rate(self._model_config.learning_rate)
@@ -37,6 +50,31 @@ class Trainer:
     def set_rate(self, rate: float) -> None:
         """Set the optimiser's learning rate."""
         self._optimizer.learning_rate.assign(rate)
+
+    def weights(self) -> Weights:
+        """Return a copy of the current weights by name."""
+        raise NotImplementedError
+
+    def fits(self, start: Weights) -> bool:
+        """Return whether arrays have the names and shapes of this network's."""
+        return {name: array.shape for name, array in start.items()} == {
+            name: array.shape for name, array in self.weights().items()
+        }
+
+    def _assign(self, start: Weights) -> None:
+        if not self.fits(start):
+            raise ArtifactError("the starting weights have other names or shapes than this network's; train it anew")
+        self._model.set_weights([start[name] for name in self._names])
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        """Return the names in `weights` in the order of the model's: each is filled with a number to find it."""
+        kept = self._model.get_weights()
+        # Below 0, because an array that a network adds to its own may hold small whole numbers.
+        self._model.set_weights([np.full_like(array, -1 - position) for position, array in enumerate(kept)])
+        found = {float(array.flat[0]): name for name, array in self.weights().items()}
+        self._model.set_weights(kept)
+        return tuple(found[-1.0 - position] for position in range(len(kept)))
 
     def _apply_gradient(self, tape: Any, loss: Any) -> None:
         """Apply the gradient of a loss that the tape recorded."""

@@ -1,8 +1,10 @@
 """One interface to window and spatiotemporal networks: fitting by name, and forecasts of the fitted network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from models.config import ModelConfig
+from models.networks.lstm_numpy import Weights
 from models.networks.spatiotemporal.registry import SPATIOTEMPORAL_NETWORKS
 from models.preprocessing.price_history import FloatArray, Panel
 from models.preprocessing.splits import Spans
@@ -13,13 +15,19 @@ from models.training.spatiotemporal.fit_network import FittedSpatiotemporalNetwo
 Fitted = FittedNetwork | FittedSpatiotemporalNetwork
 
 
-def fit_config(panel: Panel, config: ModelConfig, spans: Spans, report: Callable[[EpochEnd], None]) -> Fitted:
+def fit_config(
+    panel: Panel,
+    config: ModelConfig,
+    spans: Spans,
+    report: Callable[[EpochEnd], None],
+    start: Mapping[int, Weights] = MappingProxyType({}),
+) -> Fitted:
     """Fit the network that a config names, over windows or spatiotemporal.
 
     Calls `fit_network.fit_network` or `spatiotemporal.fit_network.fit_spatiotemporal`; see there.
     """
     fit = fit_spatiotemporal if config.forecaster in SPATIOTEMPORAL_NETWORKS else fit_network
-    return fit(panel, config, spans, report)
+    return fit(panel, config, spans, report, start)
 
 
 def forecast_windows(fitted: Fitted, windows: PooledWindows) -> tuple[PooledWindows, list[FloatArray]]:

@@ -3,9 +3,10 @@
 It reads spans, not instants: `models.training.train` chooses the spans.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import cos, pi
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
@@ -19,10 +20,17 @@ from models.preprocessing.pipeline import Pipeline
 from models.preprocessing.price_history import Panel
 from models.preprocessing.splits import Spans
 from models.preprocessing.windows import PooledWindows
-from models.training.window_loop import CompiledLoop
+from models.training.window_loop import compiled_loop
 
 RATE_CUT = 0.5
 """Factor on the learning rate after each epoch that does not lower the validation loss."""
+
+
+WARM_SHARE = 5
+"""A training from served weights has this part of a config's epochs."""
+
+WARM_RATE = 0.1
+"""Its learning rate, as a share of the config's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +53,12 @@ class EpochEnd:
 class SeedLoop(Protocol):
     """A loop that trains one seed after another, over windows or images."""
 
-    def restart(self, seed: int) -> None:
-        """Restart for a seed."""
+    def restart(self, seed: int, start: Weights | None = None) -> None:
+        """Restart for a seed, from its own initial weights or from given ones."""
+        ...
+
+    def fits(self, start: Weights) -> bool:
+        """Return whether arrays have the names and shapes of the network's."""
         ...
 
     def set_rate(self, rate: float) -> None:
@@ -79,7 +91,13 @@ class FittedNetwork:
     epochs: tuple[int, ...]
 
 
-def fit_network(panel: Panel, config: ModelConfig, spans: Spans, report: Callable[[EpochEnd], None]) -> FittedNetwork:
+def fit_network(
+    panel: Panel,
+    config: ModelConfig,
+    spans: Spans,
+    report: Callable[[EpochEnd], None],
+    start: Mapping[int, Weights] = MappingProxyType({}),
+) -> FittedNetwork:
     """Fit the pipeline on the training span, then train each seed with early stopping.
 
     Args:
@@ -87,6 +105,7 @@ def fit_network(panel: Panel, config: ModelConfig, spans: Spans, report: Callabl
         config: Network, sizes, rates and seeds.
         spans: Cut on the windows of this panel and config with `require_targets=True`.
         report: Called after each epoch.
+        start: Served weights to start from, by seed, of the same config; a seed without any starts anew.
 
     Raises:
         PriceHistoryError: The spans were cut on other windows.
@@ -96,12 +115,13 @@ def fit_network(panel: Panel, config: ModelConfig, spans: Spans, report: Callabl
     pipeline = Pipeline.fit(panel, config, spans.train_until)
     windows = pipeline.windows(panel, require_targets=True)
     check_spans(spans, windows)
-    loop = CompiledLoop(config, windows.select(spans.train), masked_columns(pipeline))
+    loop = compiled_loop(config, windows.select(spans.train), masked_columns(pipeline))
     val_loss = loop.loss_on(windows.select(spans.validation))
     weights: dict[int, Weights] = {}
     losses, epochs = [], []
     for seed in config.seeds:
-        trained, loss, count = fit_seed(loop, config, seed, val_loss, report)
+        served = without_median_share(start[seed], loop.medians, config.median_share) if seed in start else None
+        trained, loss, count = fit_seed(loop, config, seed, val_loss, report, served)
         weights[seed] = with_median_share(trained, loop.medians, config.median_share)
         losses.append(loss)
         epochs.append(count)
@@ -142,17 +162,47 @@ def with_median_share(weights: Weights, medians: NDArray[np.float32], share: flo
     """
     if share == 1:
         return weights
+    kernel, bias, columns = _head(weights, medians)
+    kernel[..., columns] *= np.float32(share)
+    bias[..., columns] = (share * bias[..., columns] + (1 - share) * medians).astype(np.float32)
+    return {**weights, "head_kernel": kernel, "head_bias": bias}
+
+
+def without_median_share(weights: Weights, medians: NDArray[np.float32], share: float) -> Weights:
+    """Return the arrays as trained, from those that `with_median_share` returned: its inverse.
+
+    Args:
+        weights: Arrays of a saved network.
+        medians: `(horizon,)` median of the training targets; those of a few sessions more or less hardly differ.
+        share: As in `with_median_share`; with 0 nothing is left of the network's median, so it is not changed.
+
+    Raises:
+        ArtifactError: The share is below 1 and the network has another head.
+    """
+    if share in (0, 1):
+        return weights
+    kernel, bias, columns = _head(weights, medians)
+    kernel[..., columns] /= np.float32(share)
+    bias[..., columns] = ((bias[..., columns] - (1 - share) * medians) / share).astype(np.float32)
+    return {**weights, "head_kernel": kernel, "head_bias": bias}
+
+
+def _head(
+    weights: Weights, medians: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+    """Return copies of the kernel and the bias of the quantile head, and the columns of the medians.
+
+    Raises:
+        ArtifactError: The network has another head.
+    """
     head = {name: weights[name] for name in ("head_kernel", "head_bias") if name in weights}
     if len(head) < 2 or len(head["head_bias"]) != len(medians) * len(QUANTILES):
         raise ArtifactError(
             f"this network has no quantile head for {len(medians)} steps ({', '.join(sorted(weights))}); "
             "train it with a median_share of 1"
         )
-    kernel, bias = head["head_kernel"].copy(), head["head_bias"].copy()
     columns = np.arange(len(medians)) * len(QUANTILES) + MEDIAN
-    kernel[..., columns] *= np.float32(share)
-    bias[..., columns] = (share * bias[..., columns] + (1 - share) * medians).astype(np.float32)
-    return {**weights, "head_kernel": kernel, "head_bias": bias}
+    return head["head_kernel"].copy(), head["head_bias"].copy(), columns
 
 
 def cosine_rate(config: ModelConfig, epoch: int) -> float:
@@ -167,10 +217,23 @@ def cosine_rate(config: ModelConfig, epoch: int) -> float:
     return config.learning_rate * (1 + cos(pi * (epoch - 0.5) / config.max_epochs)) / 2
 
 
+def warm_epochs(config: ModelConfig) -> int:
+    """Return the epochs of a training that starts from served weights: a `WARM_SHARE`th of the config's, at least 1."""
+    return max(1, config.max_epochs // WARM_SHARE)
+
+
 def fit_seed(
-    loop: SeedLoop, config: ModelConfig, seed: int, val_loss: Callable[[], float], report: Callable[[EpochEnd], None]
+    loop: SeedLoop,
+    config: ModelConfig,
+    seed: int,
+    val_loss: Callable[[], float],
+    report: Callable[[EpochEnd], None],
+    start: Weights | None = None,
 ) -> tuple[Weights, float, int]:
     """Train one seed with early stopping.
+
+    From given weights it trains `warm_epochs` at `WARM_RATE` of the learning rate, and keeps the given weights if no
+    epoch lowers the validation loss.
 
     Args:
         loop: A compiled loop over the training span.
@@ -178,15 +241,21 @@ def fit_seed(
         seed: The seed.
         val_loss: Returns the validation loss of the current weights.
         report: Called after each epoch.
+        start: Weights to start from; None, or weights of another network, = the seed's initial weights.
 
     Returns:
         The best weights, their validation loss and the number of epochs.
     """
-    loop.restart(seed)
+    warm = start is not None and loop.fits(start)
+    loop.restart(seed, start if warm else None)
     best, best_loss, waited, rate = loop.weights(), float("inf"), 0, config.learning_rate
+    epochs = config.max_epochs
+    if warm:
+        best_loss, epochs, rate = val_loss(), warm_epochs(config), WARM_RATE * config.learning_rate
+        loop.set_rate(rate)
     epoch = 0
-    for epoch in range(1, config.max_epochs + 1):
-        if config.schedule is Schedule.COSINE:
+    for epoch in range(1, epochs + 1):
+        if config.schedule is Schedule.COSINE and not warm:
             loop.set_rate(cosine_rate(config, epoch))
         loop.epoch(seed, epoch)
         loss = val_loss()
@@ -197,7 +266,7 @@ def fit_seed(
             if config.schedule is Schedule.PLATEAU:
                 rate *= RATE_CUT
                 loop.set_rate(rate)
-        ended = waited >= config.patience or epoch == config.max_epochs
+        ended = waited >= config.patience or epoch == epochs
         report(EpochEnd(seed, epoch, loss, ended))
         if ended:
             break

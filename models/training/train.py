@@ -32,6 +32,7 @@ from models.training.fit_network import EpochEnd
 from models.training.holdout import evaluate_forecasts
 from models.training.refit_check import Predecessor, compare_with_predecessor
 from models.training.walk_forward_evidence import FOLDS, gather_evidence
+from models.training.warm_start import starting_weights
 
 DateRange = tuple[date, date]
 
@@ -48,6 +49,7 @@ class TrainRequest:
         with_evidence: Whether evidence for the config is gathered too (see `models.training.walk_forward_evidence`),
             which costs a training for each fold.
         predecessor: The served version to compare with; None if no network is served.
+        start_from: The version of the same config whose weights the training starts from; None = initial weights.
     """
 
     panel: Panel
@@ -56,6 +58,7 @@ class TrainRequest:
     directory: Path
     with_evidence: bool = False
     predecessor: Predecessor | None = None
+    start_from: Predecessor | None = None
 
     @property
     def seeds_to_train(self) -> int:
@@ -221,9 +224,12 @@ def _train_network(request: TrainRequest, report: _Reporter) -> TrainedArtifact:
     started = perf_counter()
     config = request.config
     spans = holdout_spans(cut_windows(request.panel, config, require_targets=True), request.cut_at)
-    fitted = fit_config(request.panel, config, spans, report)
+    start = starting_weights(request.start_from, config, spans)
+    fitted = fit_config(request.panel, config, spans, report, start)
     walk = fit_random_walk(request.panel, random_walk_config(config.strategy), spans.train_until)
     metrics = evaluate_network(fitted, fitted.windows.select(spans.test), walk)
+    if start and request.start_from is not None:
+        metrics["started_from"] = request.start_from.version
     if request.predecessor is not None:
         metrics["predecessor"] = compare_with_predecessor(request.panel, request.predecessor, fitted, spans)
     outcome = _Outcome(

@@ -2,10 +2,10 @@
 
 The inputs stay in memory as one `(rows, features)` tensor; each step gathers its windows by index inside the
 graph, and the step itself is compiled by XLA. Compilation takes seconds, so a loop is built once and restarted
-for each seed with the starting weights of that seed and an empty optimiser.
+for each seed with starting weights and an empty optimiser, and used again by later trainings of the process.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,43 @@ class _WindowTensors:
 
     def __len__(self) -> int:
         return int(self.ends.shape[0])
+
+
+_LOOPS: dict[Hashable, "CompiledLoop"] = {}
+"""The newest compiled loops of this process, the newest last: a compilation takes as long as 30 epochs."""
+
+KEPT_LOOPS = 4
+"""Loops kept: those of both strategies, for two groups."""
+
+
+def compiled_loop(
+    config: ModelConfig, train_windows: PooledWindows, masked_columns: NDArray[np.float32]
+) -> "CompiledLoop":
+    """Return a loop with these windows; one that was compiled for windows of the same shape is used again.
+
+    Its results are those of a new loop, since `restart` replaces all that a training changes.
+
+    Args:
+        config: See `CompiledLoop`.
+        train_windows: See `CompiledLoop`.
+        masked_columns: See `CompiledLoop`.
+
+    Raises:
+        TooLittleHistory: There is no window to train on.
+        UnknownNetwork: The network of the config is not registered.
+    """
+    batch = batch_size_for(len(train_windows), config.batch_size)
+    columns = (masked_columns.shape, masked_columns.tobytes(), tuple(train_windows.newest_only))
+    key = (config, train_windows.inputs.shape[1], columns, batch)
+    loop = _LOOPS.pop(key, None)
+    if loop is None or len(train_windows) == 0:
+        loop = CompiledLoop(config, train_windows, masked_columns)
+    else:
+        loop.load(train_windows)
+    _LOOPS[key] = loop
+    while len(_LOOPS) > KEPT_LOOPS:
+        del _LOOPS[next(iter(_LOOPS))]
+    return loop
 
 
 def batch_size_for(windows: int, largest: int) -> int:
@@ -82,18 +119,24 @@ class CompiledLoop(Trainer):
         super().__init__(config, lambda seed: network.build(NetworkSpec.of(config, features, seed)))
         self._network = network
         self._mask = tf.constant(masked_columns)
-        self._train = self._tensors(train_windows)
-        self._medians = np.median(train_windows.targets, axis=0).astype(np.float32)
         self._visibility = train_windows.visibility() if train_windows.newest_only else None
         self._batch = batch_size_for(len(train_windows), config.batch_size)
-        self._epoch = tf.function(self._run_epoch)
+        self._medians = tf.Variable(tf.zeros(train_windows.targets.shape[1]), trainable=False)
+        self._epoch = tf.function(self._run_epoch, reduce_retracing=True)
         self._step = tf.function(self._run_step, jit_compile=True)
         self._evaluate = tf.function(self._weighted_loss, reduce_retracing=True)
+        self.load(train_windows)
+
+    def load(self, train_windows: PooledWindows) -> None:
+        """Replace the windows to train on by others with the same batch size, columns and lookback."""
+        self._train = self._tensors(train_windows)
+        self._medians.assign(np.median(train_windows.targets, axis=0).astype(np.float32))
 
     @property
     def medians(self) -> NDArray[np.float32]:
         """Median of the training targets, `(horizon,)`: the starting point of a forecast's median."""
-        return self._medians
+        medians: NDArray[np.float32] = self._medians.numpy()
+        return medians
 
     def epoch(self, seed: int, number: int) -> float:
         """Train once over all windows, in an order drawn from seed and epoch.

@@ -1,20 +1,29 @@
-"""Reporters of the service: tables and bars on a terminal, JSON log lines elsewhere."""
+"""Reporters of the service: lines and bars on a terminal, JSON log lines elsewhere."""
 
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import structlog
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from service.runs import Run
-from service.runtime.progress import EditionSummary, ScoreSummary, ServedStep
+from service.runtime.progress import EditionSummary, ScoreSummary
 from service.vocabulary import Job, RunState
 
 ROWS_SHOWN = 12
-"""Symbols of an edition shown on a terminal; the API has them all."""
+"""Symbols of an edition in a log line; the API has them all."""
+
+LINE_COLUMNS = 100
+"""Longest line of an edition on a terminal."""
+
+_SYMBOLS_FAILED = re.compile(r"^(\d+ of \d+ symbols could not|no symbol could) be pulled; \S+: ")
+_NUMBERS = re.compile(r"\d+")
+_QUIET = ("ok", "unknown", "no_data")
+"""Outcomes of a pull that are not printed with it: unknown symbols have a notice, one not yet listed has no bar."""
 
 
 class TerminalReporter:
@@ -25,16 +34,18 @@ class TerminalReporter:
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._lock = threading.Lock()
+        self._scores: dict[str, ScoreSummary] = {}
+        self._causes: dict[str, str] = {}
+        self._faults: dict[str, str] = {}
 
     def edition(self, summary: EditionSummary) -> None:
-        """Print the forecast table."""
-        self._print(forecast_table(summary))
+        """Print one line, with the scores of the session that it follows."""
+        self._print(escape(edition_line(summary, self._scores.pop(summary.calendar, None))))
 
     def scores(self, summary: ScoreSummary) -> None:
-        """Print the scores of the closed session."""
+        """Keep the scores for the line of the next edition; print void forecasts."""
         if summary.scored:
-            share = f"{summary.inside_80} of {summary.scored} published steps inside their 80 % interval"
-            self._print(f"[dim]{summary.session}[/dim] {summary.calendar} scored: {share}")
+            self._scores[summary.calendar] = summary
         if summary.void:
             self._print(f"[dim]{summary.session}[/dim] {summary.calendar}: {summary.void} forecasts void, no bar")
 
@@ -59,17 +70,32 @@ class TerminalReporter:
         self._print(f"[bold]{group} {strategy}[/bold]: {sentence}")
 
     def run_ended(self, run: Run, state: str, counts: Mapping[str, int], error: str | None) -> None:
-        """Print pulls and errors; the rest has its own lines."""
-        if error and state in (RunState.FAILED, RunState.DUE):
+        """Print errors, and pulls that left symbols without a bar; the rest has its own lines."""
+        if run.job == Job.PULL:
+            self._pull_ended(run, counts, error if state in (RunState.FAILED, RunState.DUE) else None)
+        elif error and state in (RunState.FAILED, RunState.DUE):
             outcome = "failed" if state == RunState.FAILED else "will be retried"
-            self._print(f"[red]{run.job} {run.scope} {run.session} {outcome}:[/red] {error}")
-        elif run.job == Job.PULL:
-            found = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
-            self._print(f"[dim]{run.session}[/dim] {run.scope} pulled: {found}")
+            self._print(f"[red]{run.job} {run.scope} {run.session} {outcome}:[/red] {escape(error)}")
         elif counts.get("missed"):
             self._print(
                 f"[yellow]{run.session}[/yellow] {run.scope}: {counts['missed']} forecasts missed, T has opened"
             )
+
+    def _pull_ended(self, run: Run, counts: Mapping[str, int], error: str | None) -> None:
+        """Print the cause of a failed pull once, until a pull of its calendar succeeds."""
+        if error is not None:
+            cause = _SYMBOLS_FAILED.sub("", error)
+            reported = set(self._causes.values())
+            self._causes[run.scope] = _NUMBERS.sub("", cause)  # a time-out gives other milliseconds each time
+            if self._causes[run.scope] not in reported:
+                self._print(f"[red]prices of {run.scope} are not arriving, retrying:[/red] {escape(cause)}")
+            return
+        if self._causes.pop(run.scope, None) is not None and not self._causes:
+            self._print("prices arrive again")
+        faults = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()) if name not in _QUIET)
+        if faults and self._faults.get(run.scope) != faults:
+            self._print(f"[dim]{run.session}[/dim] {run.scope} pulled, except {faults}")
+        self._faults[run.scope] = faults
 
     def market_time(self, now: datetime, sentence: str) -> None:
         """Print market time."""
@@ -79,9 +105,9 @@ class TerminalReporter:
         """Print a notice."""
         self._print(f"[yellow]note:[/yellow] {sentence}{': ' + ', '.join(symbols) if symbols else ''}")
 
-    def _print(self, content: Table | str) -> None:
+    def _print(self, content: str) -> None:
         with self._lock:
-            self._console.print(content)
+            self._console.print(content, soft_wrap=True)
 
 
 class LogReporter:
@@ -161,33 +187,21 @@ class LogReporter:
         self._log.warning("notice", detail=sentence, symbols=list(symbols))
 
 
-def forecast_table(summary: EditionSummary) -> Table:
-    """Return the forecasts of an edition as a table.
+def edition_line(summary: EditionSummary, scored: ScoreSummary | None) -> str:
+    """Return one line of at most `LINE_COLUMNS` about an edition.
 
-    One line per symbol: T, T+1, T+2 and the one-step T, with their 80 % intervals."""
-    by_symbol: dict[str, list[ServedStep]] = {}
-    for step in summary.steps:
-        by_symbol.setdefault(step.symbol, []).append(step)
-    issued = f"issued {summary.issued_at:%Y-%m-%d %H:%M}Z"
-    title = f"Edition {summary.number} - {summary.calendar}, as of {summary.as_of}, {issued}"
-    hidden = len(by_symbol) - ROWS_SHOWN
-    caption = "point and 80 % interval" + (f"; and {hidden} more symbols, see the API" if hidden > 0 else "")
-    table = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
-    targets = {step.step: step.target_session for step in summary.steps if step.strategy == "multi_step"}
-    table.add_column("symbol")
-    table.add_column("close", justify="right")
-    for step_number, label in ((1, "T"), (2, "T+1"), (3, "T+2")):
-        table.add_column(f"{label}  {targets.get(step_number, '')}", justify="right")
-    table.add_column("one-step T", justify="right")
-    table.add_column("served by")
-    for symbol, steps in list(by_symbol.items())[:ROWS_SHOWN]:
-        multi = {step.step: step for step in steps if step.strategy == "multi_step"}
-        single = next((step for step in steps if step.strategy == "one_step"), None)
-        cells = [_cell(multi.get(number)) for number in (1, 2, 3)]
-        names = sorted({step.served_by for step in steps})
-        table.add_row(symbol, f"{steps[0].last_close:.2f}", *cells, _cell(single), ", ".join(names))
-    return table
-
-
-def _cell(step: ServedStep | None) -> str:
-    return "-" if step is None else f"{step.point:.2f}  [{step.low:.2f} .. {step.high:.2f}]".replace("[", "\\[")
+    It names T of the first symbol with its 80 % interval, the number of the others, the forecasters, and how many
+    published steps of the newest scored session were inside.
+    """
+    first = next((step for step in summary.steps if step.step == 1), None)
+    parts = [f"{summary.as_of} {summary.calendar} #{summary.number}"]
+    if first is not None:
+        price = f"{first.point:.2f} [{first.low:.2f} .. {first.high:.2f}]"
+        others = len({step.symbol for step in summary.steps}) - 1
+        more = f" +{others}" if others else ""
+        parts.append(f"{first.target_session:%m-%d} {first.symbol} {price}{more}")
+        parts.append(", ".join(sorted({step.served_by for step in summary.steps})))
+    if scored is not None:
+        parts.append(f"{scored.inside_80}/{scored.scored} in 80 %")
+    line = "  ".join(parts)
+    return line if len(line) <= LINE_COLUMNS else f"{line[: LINE_COLUMNS - 3]}..."

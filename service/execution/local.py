@@ -1,7 +1,7 @@
 """Runs tasks in spawned processes of this machine (never forked: TensorFlow hangs in a fork).
 
-`WarmWorker` keeps one process alive between tasks and replaces it when it dies. `FreshChild` uses one process per
-task, so that all of its memory is freed when it ends.
+`WarmWorker` keeps one process alive between tasks and replaces it when it dies. `KeptChild` ends its process a while
+after a task, so that all of its memory is freed, unless another task comes before: that one needs no new start.
 """
 
 import multiprocessing
@@ -154,31 +154,71 @@ class WarmWorker:
                 self._process = None
 
 
-class FreshChild:
-    """One new process per task, ended after it.
+class KeptChild:
+    """One process that is ended some seconds after its last task.
+
+    A training imports TensorFlow and compiles its graphs first: the next one in the same process does neither.
 
     Args:
-        limit_seconds: A task that takes longer is stopped.
+        limit_seconds: A task that takes longer is stopped with the process.
         log: File that the process's standard error is appended to; None = that of this process.
+        keep_seconds: How long the process is kept after a task; 0 = it ends with the task.
     """
 
-    def __init__(self, limit_seconds: float, log: Path | None = None) -> None:
+    def __init__(self, limit_seconds: float, log: Path | None = None, keep_seconds: float = 0.0) -> None:
         self._limit = limit_seconds
         self._log = log
+        self._keep = keep_seconds
+        self._lock = threading.Lock()
+        self._process: _Process | None = None
+        self._timer: threading.Timer | None = None
         self._stop = threading.Event()
 
+    @property
+    def pid(self) -> int | None:
+        """Process id while the process lives, else None."""
+        process = self._process
+        return None if process is None else process.process.pid
+
     def run(self, task: Task[Request, Answer], request: Request, report: Callable[[Any], None] | None = None) -> Answer:
-        """Run a task in a process of its own."""
-        process = _Process("training", self._log)
-        try:
-            answer = process.run(task, request, report, self._limit, self._stop)
-        except BaseException:
-            process.process.kill()
-            process.end()
-            raise
-        process.end()
+        """Run a task in the kept process, or in a new one."""
+        with self._lock:
+            self._cancel()
+            if self._process is None or not self._process.process.is_alive():
+                self._process = _Process("training", self._log)
+            process = self._process
+            try:
+                answer = process.run(task, request, report, self._limit, self._stop)
+            except BaseException:
+                process.process.kill()
+                self._end()
+                raise
+            if self._keep > 0 and not self._stop.is_set():
+                self._timer = threading.Timer(self._keep, self._expire, (process,))
+                self._timer.daemon = True
+                self._timer.start()
+            else:
+                self._end()
         return cast(Answer, answer)
 
     def close(self) -> None:
-        """Stop a running task."""
+        """Stop a running task and end the process."""
         self._stop.set()
+        with self._lock:
+            self._cancel()
+            self._end()
+
+    def _expire(self, process: _Process) -> None:
+        with self._lock:
+            if process is self._process and self._timer is threading.current_thread():
+                self._end()
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.end()
+            self._process = None

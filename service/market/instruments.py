@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from service.db.tables import instruments
 from service.db.upsert import upsert
@@ -92,7 +92,7 @@ def group_of_type(instrument_type: str) -> str:
 def add_symbols(
     connection: Connection, symbols: Sequence[str], at: datetime, group_of: Mapping[str, str], reference: bool = False
 ) -> None:
-    """Add symbols to the watchlist or to the reference series; a removed one becomes active again.
+    """Add symbols, in their order, to the watchlist or to the reference series; a removed one becomes active again.
 
     Args:
         connection: An open write transaction.
@@ -106,7 +106,8 @@ def add_symbols(
     """
     rows = [_new_row(check_name(symbol), at, group_of) for symbol in dict.fromkeys(symbols)]
     flag = "reference" if reference else "active"
-    upsert(connection, instruments, [{**row, flag: True} for row in rows], [flag])
+    first = 1 + (connection.execute(select(func.max(instruments.c.position))).scalar_one() or 0)
+    upsert(connection, instruments, [{**row, flag: True, "position": first + n} for n, row in enumerate(rows)], [flag])
 
 
 def _new_row(symbol: str, at: datetime, group_of: Mapping[str, str]) -> dict[str, object]:

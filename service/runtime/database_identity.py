@@ -12,8 +12,11 @@ from service.errors import SettingsError, StampMismatch
 from service.prices.sources.base import Record
 from service.settings import ClockSetting
 
-DEFAULT_REPLAY_DAYS = 180
-"""A replay without a START begins this many days before the record ends."""
+DEFAULT_REPLAY_DAYS = 290
+"""A replay without a START begins this many days before the record ends.
+
+That is about 200 sessions of an exchange: the fast start, and more than ten minutes at the default speed.
+"""
 
 
 def ensure_stamp(

@@ -8,8 +8,6 @@ from service.market.calendars import Calendars
 from service.runs import PlannedRun
 from service.vocabulary import Job
 
-TRAIN_EVERY = timedelta(days=6, hours=22)
-"""A week less two hours, because the week of a clock change is an hour shorter."""
 SESSION_JOBS: tuple[str, ...] = (Job.PULL, Job.SCORE, Job.FORECAST)
 
 
@@ -102,10 +100,16 @@ def _sessions_without_pull(calendars: Calendars, view: CalendarView, newest: dat
     return [session for session in candidates if calendars.final_at(view.name, session) > view.last_pull]
 
 
-def due_trainings(calendars: Calendars, groups: Sequence[GroupView], now: datetime) -> list[PlannedRun]:
+def due_trainings(calendars: Calendars, groups: Sequence[GroupView], now: datetime, every: int) -> list[PlannedRun]:
     """Return the train runs that are due by an instant.
 
-    A group is trained at first start, weekly, and when it first has enough history.
+    A group is trained at first start, again after some sessions, and when it first has enough history.
+
+    Args:
+        calendars: Calendars and their settle delays.
+        groups: State in the database.
+        now: Market time.
+        every: Sessions between two trainings, on the calendar of the group that has most of them.
     """
     planned = []
     for group in groups:
@@ -117,11 +121,23 @@ def due_trainings(calendars: Calendars, groups: Sequence[GroupView], now: dateti
             continue
         instant, session = max(newest)
         first = group.last_train is None
-        weekly = group.last_train is not None and instant - group.last_train >= TRAIN_EVERY
+        again = group.last_train is not None and _has_sessions_since(calendars, group, now, every)
         has_grown = group.lacks_network and group.last_train is not None and instant > group.last_train
-        if weekly or ((first or has_grown) and group.is_settled):
+        if again or ((first or has_grown) and group.is_settled):
             planned.append(PlannedRun(Job.TRAIN, group.name, instant, session))
     return planned
+
+
+def _has_sessions_since(calendars: Calendars, group: GroupView, now: datetime, every: int) -> bool:
+    """Return whether some calendar of a group has that many final sessions since its last training."""
+    assert group.last_train is not None
+    first = group.last_train.date() - timedelta(days=3)
+    for name, newest in _newest(calendars, group.calendars, now).items():
+        # No further: a service that was off for years counts a few sessions only.
+        sessions = calendars.sessions(name, first, min(newest, first + timedelta(days=14 + 3 * every)))
+        if sum(calendars.final_at(name, session) > group.last_train for session in sessions) >= every:
+            return True
+    return False
 
 
 def _newest(calendars: Calendars, names: Sequence[str], now: datetime) -> Mapping[str, date]:
@@ -176,3 +192,22 @@ def _events(calendars: Calendars, name: str, after: datetime, record_end: date |
         if len(found) >= 6:
             break
     return found
+
+
+def fast_until(calendars: Calendars, names: Sequence[str], start: datetime, sessions: int) -> datetime:
+    """Return the instant until which (inclusive) a replay is as fast as possible; the start itself for 0 sessions.
+
+    Args:
+        calendars: Calendars and their settle delays.
+        names: Names of the calendars; each has that many final sessions by then.
+        start: Market time at which the database begins.
+        sessions: Number of sessions.
+    """
+    ends = [start]
+    for name in names if sessions else ():
+        days = calendars.sessions(
+            name, start.date() - timedelta(days=3), start.date() + timedelta(days=14 + 2 * sessions)
+        )
+        finals = [instant for instant in (calendars.final_at(name, day) for day in days) if instant > start]
+        ends += finals[sessions - 1 : sessions]
+    return max(ends)

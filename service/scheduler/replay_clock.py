@@ -5,16 +5,16 @@ end it is read again from time to time, and market time moves on.
 """
 
 import time
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection, select, update
 
-from service.db.tables import market_clock
+from service.db.tables import market_clock, stamp
 from service.errors import SourceError
 from service.runs import is_busy
 from service.runtime.context import ServiceContext
 from service.runtime.database_identity import follow_record
-from service.scheduler.due import MarketEvent, next_event
+from service.scheduler.due import MarketEvent, fast_until, next_event
 from service.scheduler.leader import holds_lead
 from service.scheduler.plan import plan_due
 from service.scheduler.state import GroupReader, active_calendars
@@ -43,11 +43,13 @@ class ReplayMover:
         self._context = context
         self._scheduler_id = scheduler_id
         self._groups = groups
-        self._speed = context.settings.market_clock.speed
+        self._clock = context.settings.market_clock
+        self._fast_until: tuple[tuple[str, ...], datetime] | None = None
         self._moved_at = time.monotonic()
         self._ended = False
         self._follow_seconds = follow_seconds
         self._followed_at = float("-inf")
+        self._announced: datetime | None = None
 
     @property
     def ended(self) -> bool:
@@ -59,7 +61,7 @@ class ReplayMover:
 
         The events of a day share that day's seconds.
         """
-        return self._moved_at + self._speed / event.events_that_day - time.monotonic()
+        return self._moved_at + self._clock.speed / event.events_that_day - time.monotonic()
 
     def move(self) -> float | None:
         """Move to the next event if it is due.
@@ -70,10 +72,11 @@ class ReplayMover:
         """
         with self._context.database.reading() as connection:
             if is_busy(connection):
-                self._moved_at = time.monotonic()
+                self._moved_at, self._announced = time.monotonic(), None
                 return None
             now, record_end = read_clock(connection)
             calendars = active_calendars(connection)
+            fast = self._fast(connection, calendars)
         event = next_event(self._context.calendars, calendars, now, record_end)
         if event is None:
             if self._has_grown(record_end):
@@ -81,8 +84,9 @@ class ReplayMover:
             self._end(now, bool(calendars), record_end)
             return None
         self._ended = False
-        left = self.seconds_left(event)
+        left = 0.0 if event.at <= fast else self.seconds_left(event)
         if left > 0:
+            self._announce(event, left)
             return left
         with self._context.database.transaction() as connection:
             if not holds_lead(connection, self._scheduler_id, self._context.machine.now(connection)):
@@ -92,7 +96,7 @@ class ReplayMover:
             plan_due(self._context, connection, self._groups, current)
             if current != now or is_busy(connection):
                 return None
-            connection.execute(update(market_clock).values(now=event.at))
+            connection.execute(update(market_clock).values(now=event.at, next_move_at=None))
         self._context.calendars.widen(event.at)
         self._moved_at = time.monotonic()
         return 0.0
@@ -111,6 +115,25 @@ class ReplayMover:
             if not holds_lead(connection, self._scheduler_id, self._context.machine.now(connection)):
                 return False
             return follow_record(connection, record) != record_end
+
+    def _fast(self, connection: Connection, calendars: tuple[str, ...]) -> datetime:
+        """Return the end of the fast start; computed again when the calendars change."""
+        if self._fast_until is None or self._fast_until[0] != calendars:
+            start = connection.execute(select(stamp.c.start_at)).scalar_one()
+            until = fast_until(self._context.calendars, calendars, start, self._clock.fast_sessions)
+            self._fast_until = (calendars, until)
+        return self._fast_until[1]
+
+    def _announce(self, event: MarketEvent, seconds: float) -> None:
+        """Store when the clock moves next, once per event, so that the API can count down."""
+        if self._announced == event.at:
+            return
+        with self._context.database.transaction() as connection:
+            if not holds_lead(connection, self._scheduler_id, self._context.machine.now(connection)):
+                return
+            at = self._context.machine.now(connection) + timedelta(seconds=seconds)
+            connection.execute(update(market_clock).values(next_move_at=at))
+        self._announced = event.at
 
     def _end(self, now: datetime, has_calendars: bool, record_end: date | None) -> None:
         if has_calendars and not self._ended:

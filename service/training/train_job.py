@@ -6,6 +6,7 @@ Networks are fitted in a child process of their own.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 from sqlalchemy import Connection, func, select
@@ -24,11 +25,11 @@ from service.prices.panel import PanelQuery, load_panel
 from service.runs import Outcome, Run, finish, guard, outcome_counts, record_outcomes
 from service.runtime.context import ServiceContext
 from service.training.progress import StoredProgress
-from service.training.promotion.decide import NewVersions, promote
+from service.training.promotion.decide import NewNetwork, NewVersions, promote
 from service.training.promotion.gate import live_evidence_by_config, update_approval
 from service.training.registry.approvals import ConfigKey, approval_key, read_approval
-from service.training.registry.versions import Recorded, add_version, champion
-from service.vocabulary import RANDOM_WALK, TrainOutcome
+from service.training.registry.versions import ModelVersion, Recorded, add_version, champion, serving_versions
+from service.vocabulary import RANDOM_WALK, ModelStatus, TrainOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +40,18 @@ class FitRequest:
         group: The group.
         symbols: Its symbols.
         cut_at: Only bars final by this market-time instant (inclusive) are used.
-        networks: Whether networks are fitted, or the random walk alone.
+        reason_without: Why the random walk alone is fitted; empty if networks are fitted too.
     """
 
     group: str
     symbols: tuple[str, ...]
     cut_at: datetime
-    networks: bool
+    reason_without: str = ""
+
+    @property
+    def networks(self) -> bool:
+        """Whether networks are fitted."""
+        return not self.reason_without
 
 
 def train(context: ServiceContext, run: Run) -> None:
@@ -53,25 +59,25 @@ def train(context: ServiceContext, run: Run) -> None:
     with context.database.reading() as connection:
         symbols = group_symbols(connection, run.scope)
         dates = pooled_dates(connection, run.scope)
-    networks = run.scope not in STATISTICAL_GROUPS and dates >= MIN_TRAINING_DATES
-    no_network_reason = _reason_without_network(run.scope, dates)
-    fit_request = FitRequest(run.scope, symbols, run.scheduled_for, networks)
+    fit_request = FitRequest(run.scope, symbols, run.scheduled_for, _reason_without_network(run.scope, dates))
     with StoredProgress(context, run) as progress:
         try:
-            trained = fit(context, fit_request, context.child if networks else context.warm, progress.update)
+            executor = context.child if fit_request.networks else context.warm
+            trained = fit(context, fit_request, executor, progress.update)
         except TaskFailed as error:
             if error.kind != TooLittleHistory.__name__:
                 raise
-            no_network_reason = str(error)  # enough bars, but too few complete windows
-            networks, fit_request = False, replace(fit_request, networks=False)
+            # Enough bars, but too few complete windows.
+            fit_request = replace(fit_request, reason_without=str(error))
             trained = fit(context, fit_request, context.warm)
         live = _read_live_evidence(context, run.scope, trained)
         with context.database.transaction() as connection:
             guard(connection, run)
             decisions = record(context, connection, fit_request, trained, run, live)
             outcomes = [Outcome(symbol, TrainOutcome.TRAINED) for symbol in symbols]
-            if not networks:
-                outcomes = [Outcome(symbol, TrainOutcome.RANDOM_WALK_ONLY, no_network_reason) for symbol in symbols]
+            if not fit_request.networks:
+                reason = fit_request.reason_without
+                outcomes = [Outcome(symbol, TrainOutcome.RANDOM_WALK_ONLY, reason) for symbol in symbols]
             record_outcomes(connection, run, outcomes)
             counts = {**outcome_counts(outcomes), "versions": len(trained)}
             finish(connection, run, context.machine.now(connection), counts=counts)
@@ -135,25 +141,24 @@ def record(
     recorded = Recorded.by(run, context.market.now(connection), context.machine.now(connection))
     decisions: dict[str, str] = {}
     for strategy in Strategy:
-        ids: dict[str, int] = {}
-        networks: list[TrainedArtifact] = []
+        random_walk, networks, new_networks = 0, [], []
         for artifact in trained:
-            if artifact.config.strategy is strategy:
-                forecaster = artifact.config.forecaster
-                ids[forecaster] = add_version(connection, fit_request.group, artifact, fit_request.cut_at, recorded)
-                networks += [] if forecaster == RANDOM_WALK else [artifact]
-        new = NewVersions(fit_request.group, strategy.value, ids[RANDOM_WALK], None, {})
-        for network in reversed(networks):  # the configured one is last, and the decision is on it
-            config = network.config
-            new = replace(
-                new,
-                network=ids[config.forecaster],
-                substitute=new.network,
-                metrics=network.metrics,
-                config_hash=config.hash(),
-                forecaster=config.forecaster,
-            )
-            update_approval(connection, new.key, network.evidence, live.get(new.key), recorded)
+            if artifact.config.strategy is not strategy:
+                continue
+            config = artifact.config
+            version = add_version(connection, fit_request.group, artifact, fit_request.cut_at, recorded)
+            if config.forecaster == RANDOM_WALK:
+                random_walk = version
+                continue
+            networks.append(artifact)
+            new_networks.append(NewNetwork(version, artifact.metrics, config.hash(), config.forecaster))
+        chosen, substitute = (*new_networks, None, None)[:2]  # in the order of the requests
+        new = NewVersions(
+            fit_request.group, strategy.value, random_walk, chosen, substitute, fit_request.reason_without
+        )
+        for network, artifact in zip(new_networks, networks, strict=True):  # the chosen one has the earlier attempt
+            key = new.key(network)
+            update_approval(connection, key, artifact.evidence, live.get(key), recorded)
         serving = champion(connection, fit_request.group, strategy.value)
         if (
             serving is not None
@@ -185,16 +190,26 @@ def _read_live_evidence(
 
 
 def _with_gate_inputs(context: ServiceContext, group: str, request: TrainRequest) -> TrainRequest:
-    """Return the request with the inputs of the gate: evidence and predecessor."""
+    """Return the request with the inputs of the gate, and with the version of its config to start from."""
     config = request.config
     key = ConfigKey(group, config.strategy.value, config.hash(), config.forecaster)
     with context.database.reading() as connection:
         with_evidence = read_approval(connection, key).may_attempt
         serving = champion(connection, group, config.strategy.value)
-    predecessor = None
-    if serving is not None and serving.is_network:
-        predecessor = Predecessor(serving.folder(context.settings.artifact_dir), serving.sha256, serving.id)
-    return replace(request, with_evidence=with_evidence, predecessor=predecessor)
+        versions = serving_versions(connection, group)
+    own = [v for v in versions if v.strategy == config.strategy.value and v.config_hash == key.config_hash]
+    own.sort(key=lambda version: version.status == ModelStatus.CHAMPION)  # the last one: the champion, else the newest
+    store = context.settings.artifact_dir
+    return replace(
+        request,
+        with_evidence=with_evidence,
+        predecessor=_predecessor(serving if serving is not None and serving.is_network else None, store),
+        start_from=_predecessor(own[-1] if own else None, store),
+    )
+
+
+def _predecessor(version: ModelVersion | None, store: Path) -> Predecessor | None:
+    return None if version is None else Predecessor(version.folder(store), version.sha256, version.id)
 
 
 def pooled_dates(connection: Connection, group: str) -> int:
@@ -216,5 +231,7 @@ def _panel(context: ServiceContext, fit_request: FitRequest, config: ModelConfig
 
 def _reason_without_network(group: str, dates: int) -> str:
     if group in STATISTICAL_GROUPS:
-        return f"group {group} is served by the random walk"
+        return f"no network is trained for group {group}"
+    if dates >= MIN_TRAINING_DATES:
+        return ""
     return f"{dates} pooled sessions of the {MIN_TRAINING_DATES} a network needs"

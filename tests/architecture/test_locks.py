@@ -57,7 +57,7 @@ def test_each_image_installs_the_versions_that_are_tested() -> None:
     assert {package for package in gpu if not package.startswith("nvidia-")} == set(run)
 
 
-@pytest.mark.parametrize("kind", ["base", "run", "gpu", "dev"])
+@pytest.mark.parametrize("kind", ["base", "run", "gpu", "dev", "uv"])
 def test_every_pin_has_a_hash_and_no_file_an_address(kind: str) -> None:
     text = lock(kind).read_text()
     entries = re.split(r"(?m)^(?=[a-z0-9])", text)[1:]

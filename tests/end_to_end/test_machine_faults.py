@@ -25,7 +25,7 @@ from service.clock import SystemMarketClock
 from service.db.revision import HEAD
 from service.db.session import Database
 from service.db.tables import editions, forecasts, runs
-from service.execution.local import FreshChild, WarmWorker
+from service.execution.local import KeptChild, WarmWorker
 from service.forecasts.ledger import verify
 from service.scheduler.loop import Step
 from service.vocabulary import RANDOM_WALK
@@ -274,7 +274,7 @@ class Dying:
     The process kills itself: a signal from outside would race with the end of the task.
     """
 
-    def __init__(self, real: WarmWorker | FreshChild) -> None:
+    def __init__(self, real: WarmWorker | KeptChild) -> None:
         self._real = real
         self.deaths = 0
 
@@ -343,7 +343,7 @@ def test_a_forecasting_worker_killed_during_a_task_is_restarted(database: Databa
 def test_a_killed_training_is_retried_while_the_old_champion_serves(database: Database, tmp_path: Path) -> None:
     source = walks(date(2019, 6, 3), date(2024, 3, 15))
     service = make_service(database, tmp_path, source, ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB")))
-    child = Dying(FreshChild(120.0, tmp_path / "workers.log"))
+    child = Dying(KeptChild(120.0, tmp_path / "workers.log"))
     service = replace(service, context=replace(service.context, child=child))
     scheduler = service.scheduler()
     service.work(scheduler)

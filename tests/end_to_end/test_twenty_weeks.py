@@ -155,7 +155,7 @@ def test_each_symbol_and_strategy_has_one_served_forecast(weeks: Service) -> Non
     ))  # fmt: skip
     assert {tuple(row) for row in found if row.symbol == "AAA"} == {("AAA", "multi_step", 95), ("AAA", "one_step", 95)}
     assert {row.reason for row in rows(weeks, select(served_forecasts.c.reason))} == {
-        "no network serves this group yet"
+        "the random walk serves until a network is trained and accepted"
     }
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.setup_env import LOCKS, SetupFailed, count_pins, ensure, find_uv, fingerprint, main
+from tools import setup_env
+from tools.setup_env import LOCKS, SetupFailed, Uv, count_pins, ensure, find_uv, fingerprint, main, translate_config
 
 LOCK = """\
 absl-py==2.5.1 \\
@@ -70,21 +71,58 @@ def uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_uv_installs_if_it_is_found(uv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert find_uv(Path(sys.executable)) == str(uv)
+    assert find_uv(Path(sys.executable)) == Uv(str(uv), (), {})
     monkeypatch.setenv("PATH", str(uv.parent / "none"))
     assert find_uv(Path(sys.executable)) is None
 
 
-@pytest.mark.parametrize("option", ["INDEX_URL", "EXTRA_INDEX_URL", "FIND_LINKS", "NO_INDEX", "CERT"])
-def test_pip_installs_if_it_is_configured(uv: Path, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
+def test_without_uv_on_path_pip_installs_it_from_its_lock(
+    checkout: Path, uv: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(uv.parent / "none"))
+    python = checkout / ".venv" / "bin" / "python"
+    lock = checkout / "requirements" / "uv.txt"
+    lock.write_text("uv==0.13.9 --hash=sha256:28\n")  # pip refuses a hash of two digits before any request
+    assert find_uv(python, lock) is None
+    (python.parent / "uv").touch()
+    assert find_uv(python, lock) == Uv(str(python.parent / "uv"), (), {})
+
+
+@pytest.mark.parametrize("option", ["NO_INDEX", "PROXY", "CLIENT_CERT", "TRUSTED_HOST"])
+def test_pip_installs_if_it_has_an_option_that_uv_lacks(uv: Path, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
     monkeypatch.setenv(f"PIP_{option}", "1")
     assert find_uv(Path(sys.executable)) is None
 
 
-def test_a_configuration_file_of_pip_counts_too(uv: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "pip.conf").write_text("[install]\nfind-links = somewhere\n")
+def test_the_package_sources_of_pip_are_passed_on(uv: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "pip.conf").write_text("[global]\nextra-index-url =\n  file:///a\n  file:///b\nfind-links = /w\n")
     monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
-    assert find_uv(Path(sys.executable)) is None
+    monkeypatch.setenv("PIP_CERT", "/c.pem")
+    found = find_uv(Path(sys.executable))
+    assert found is not None
+    pairs = set(zip(found.options[::2], found.options[1::2], strict=True))
+    assert pairs == {
+        ("--extra-index-url", "file:///a"), ("--extra-index-url", "file:///b"), ("--find-links", "/w"),
+        ("--index-strategy", "unsafe-best-match"),
+    }  # fmt: skip
+    assert found.environment == {"SSL_CERT_FILE": "/c.pem"}
+
+
+def test_constraints_and_settings_without_a_source_are_left_out() -> None:
+    listed = "global.constraint='/c.txt'\n:env:.default-timeout='180'\n:env:.disable-pip-version-check='1'\n"
+    assert translate_config(listed) == ((), {})
+    assert translate_config("global.proxy='http://p:1'\n") is None
+
+
+def test_a_long_installation_prints_a_line_again_and_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(setup_env, "LINE_SECONDS", 0.1)
+    program = "import sys, time; print('seen'); print('seen', file=sys.stderr); time.sleep(0.5); sys.exit(3)"
+    assert setup_env._run([sys.executable, "-c", program], "waiting", quiet=True) == 3
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) >= 2
+    assert set(lines) == {"setup: waiting, 0 s so far"} | set(lines[1:])
 
 
 def test_pip_installs_if_uv_fails_and_its_failure_is_one_sentence(checkout: Path, uv: Path, tmp_path: Path) -> None:

@@ -130,6 +130,11 @@ def with_kept_median(weights: Weights, share: float, medians: FloatArray) -> Wei
     return {**weights, MEDIAN_SHARE: np.array([share], np.float32), MEDIANS: medians.astype(np.float32)}
 
 
+def without_kept_median(weights: Weights) -> Weights:
+    """Return the arrays as trained, from those that `with_kept_median` returned."""
+    return {name: array for name, array in weights.items() if name not in (MEDIAN_SHARE, MEDIANS)}
+
+
 def forward_checked(
     network: SpatiotemporalDefinition,
     spec: SpatiotemporalSpec,

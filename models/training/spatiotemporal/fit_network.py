@@ -4,8 +4,9 @@ The counterpart of `models.training.fit_network` for spatiotemporal networks; sp
 same.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -16,7 +17,8 @@ from models.forecasting.spatiotemporal.forecaster import SpatiotemporalForecaste
 from models.forecasting.spatiotemporal.images import image_cells, market_images
 from models.forecasting.spatiotemporal.layout import NO_ROW, fit_layout
 from models.forecasting.spatiotemporal.pipeline import MarketPipeline
-from models.networks.spatiotemporal.registry import with_kept_median
+from models.networks.lstm_numpy import Weights
+from models.networks.spatiotemporal.registry import with_kept_median, without_kept_median
 from models.preprocessing.pipeline import Pipeline
 from models.preprocessing.price_history import FloatArray, Panel
 from models.preprocessing.splits import Spans
@@ -80,7 +82,11 @@ class FittedSpatiotemporalNetwork:
 
 
 def fit_spatiotemporal(
-    panel: Panel, config: ModelConfig, spans: Spans, report: Callable[[EpochEnd], None]
+    panel: Panel,
+    config: ModelConfig,
+    spans: Spans,
+    report: Callable[[EpochEnd], None],
+    start: Mapping[int, Weights] = MappingProxyType({}),
 ) -> FittedSpatiotemporalNetwork:
     """Fit pipeline and layout on the training span, then train each seed with early stopping.
 
@@ -90,6 +96,7 @@ def fit_spatiotemporal(
         config: Spatiotemporal network, sizes, rates and seeds.
         spans: Cut on the windows of this panel and config with `require_targets=True`.
         report: Called after each epoch.
+        start: Served weights to start from, by seed, of the same config; a seed without any starts anew.
 
     Raises:
         PriceHistoryError: The spans were cut on other windows.
@@ -110,7 +117,8 @@ def fit_spatiotemporal(
         raise TooLittleHistory(f"no symbol of {layout.calendar} has a window in the validation span; add more history")
     loop = ImageLoop(config, spec, train, masked_columns(pipeline))
     val_loss = loop.loss_on(validation)
-    trained = [fit_seed(loop, config, seed, val_loss, report) for seed in config.seeds]
+    served = {seed: without_kept_median(weights) for seed, weights in start.items()}
+    trained = [fit_seed(loop, config, seed, val_loss, report, served.get(seed)) for seed in config.seeds]
     medians = np.median(train.targets[train.counted], axis=0)
     weights = {
         seed: with_kept_median(best, config.median_share, medians)

@@ -45,6 +45,8 @@ def build_answer(stored: ForecastRows) -> ForecastAnswer:
         data_as_of=timing.final_at,
         issued_at=edition.issued_at,
         stale_after=timing.stale_after,
+        next_edition_at=stored.next_edition.at,
+        next_edition_in_seconds=stored.next_edition.in_seconds,
         known_at=stored.known_at,
         mode=edition.mode,
         edition=EditionMark(number=edition.number, hash=edition.hash),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from service.api.common.next_edition import NextEdition
 from service.api.common.queries import Timing
 from service.api.common.rows import EditionRow, ForecastRow, InstrumentRow, TrackRecordRow
 from service.api.common.schemas import Strategy
@@ -26,6 +27,7 @@ class ForecastRows:
         records: Its track records.
         joint_states: Model version -> state of its joint band; missing if there was none.
         timing: The instants around as_of.
+        next_edition: The next edition of its calendar.
         known_at: Aware UTC instant of the answer.
     """
 
@@ -38,6 +40,7 @@ class ForecastRows:
     records: Sequence[TrackRecordRow]
     joint_states: Mapping[int, Mapping[str, Any]]
     timing: Timing
+    next_edition: NextEdition
     known_at: datetime
     by_version: dict[tuple[Strategy, int], list[ForecastRow]] = field(default_factory=dict, init=False)
     by_forecaster: dict[tuple[Strategy, str], list[TrackRecordRow]] = field(default_factory=dict, init=False)

@@ -7,6 +7,7 @@ from typing import Any
 
 from service.api.common import queries as common
 from service.api.common.dependencies import Snapshot
+from service.api.common.next_edition import NextEditions
 from service.api.common.queries import Timing
 from service.api.common.rows import EditionRow, InstrumentRow, OutcomeRow, RowType
 from service.api.common.schemas import Strategy
@@ -74,6 +75,8 @@ def _read_rows(
             joints[calendar, session] = forecasts.read_joint_states(connection, versions, calendar, session)
         return joints[calendar, session]
 
+    coming = NextEditions(connection, settings, snapshot.now)
+    next_of = {name: coming.first([name]) for name in {instruments[symbol].calendar for symbol in editions}}
     return {
         symbol: ForecastRows(
             instrument=instruments[symbol],
@@ -92,6 +95,7 @@ def _read_rows(
             ],
             joint_states=joint_states(instruments[symbol].calendar, edition.as_of),
             timing=timing(instruments[symbol].calendar, edition.as_of),
+            next_edition=next_of[instruments[symbol].calendar],
             known_at=selection.known_at,
         )
         for symbol, edition in editions.items()

@@ -217,6 +217,12 @@ class ForecastAnswer(Answer):
         description="due time of the calendar's next forecast run + 2 h, exclusive; "
         "the forecast is stale once the market time of /v1/status has passed it"
     )
+    next_edition_at: datetime | None = Field(
+        description="market time at which the next forecast run of its calendar is due; null at a record's end"
+    )
+    next_edition_in_seconds: float | None = Field(
+        description="real seconds until then, from this answer on; null while a replayed clock waits for a run"
+    )
     known_at: datetime = Field(description="the instant of this answer")
     mode: Mode
     edition: EditionMark

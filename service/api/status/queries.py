@@ -45,6 +45,11 @@ def read_calendar_editions(connection: Connection) -> list[EditionRow]:
     return read_rows(connection, EditionRow, query.order_by(editions.c.calendar))
 
 
+def read_active_calendars(connection: Connection) -> list[str]:
+    """Return the calendars with a symbol on the watchlist."""
+    return list(connection.execute(select(instruments.c.calendar).where(instruments.c.active).distinct()).scalars())
+
+
 def read_forecast_count(connection: Connection) -> int:
     """Return the number of symbols on the watchlist with an on-time forecast."""
     served = served_forecasts.join(editions, editions.c.number == served_forecasts.c.edition)

@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.api.common import queries as common
 from service.api.common.dependencies import Reader, Snapshot
 from service.api.common.errors import database_fault
+from service.api.common.next_edition import NextEditions
 from service.api.common.rows import EditionRow, RunRow
 from service.api.status import queries as status
 from service.api.status.schemas import (
@@ -89,6 +90,7 @@ class StatusReader:
         due = [calendar.stale_after for calendar in calendars if calendar.stale_after is not None]
         is_replay = stamp.clock_mode == "replay" and replay is not None
         cache_key = read_cache_key(connection)
+        coming = NextEditions(connection, settings, now).first(status.read_active_calendars(connection))
         return Status(
             now=now,
             clock=stamp.clock_mode,
@@ -102,6 +104,8 @@ class StatusReader:
             data_as_of=_final_at(connection, settings, edition),
             stale=any(calendar.stale for calendar in calendars),
             stale_after=min(due, default=None),
+            next_edition_at=coming.at,
+            next_edition_in_seconds=coming.in_seconds,
             calendars=calendars,
             scheduler=_scheduler(connection, settings, machine_now),
             watchlist=self._watchlist(connection, cache_key),

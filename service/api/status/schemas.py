@@ -92,6 +92,12 @@ class Status(Answer):
     data_as_of: datetime | None = Field(None, description="instant at which the bars of its as_of became final")
     stale: bool = Field(False, description="whether any calendar is stale")
     stale_after: datetime | None = Field(None, description="the earliest of the calendars'")
+    next_edition_at: datetime | None = Field(
+        None, description="market time at which the next forecast run of any calendar is due; null at a record's end"
+    )
+    next_edition_in_seconds: float | None = Field(
+        None, description="real seconds until then, from this answer on; null while a replayed clock waits for a run"
+    )
     calendars: list[CalendarStatus] = Field(default_factory=list, description="those with an edition, by name")
     scheduler: SchedulerStatus = SchedulerStatus(alive=False, heartbeat_at=None)
     watchlist: WatchlistStatus = WatchlistStatus(active=0, with_forecast=0, suspect=0, failing=0, unknown=0)

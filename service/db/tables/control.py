@@ -21,6 +21,7 @@ market_clock = Table(
     Column("id", Integer, CheckConstraint("id = 1", name="single"), primary_key=True, autoincrement=False),
     Column("now", Instant, nullable=False),
     Column("record_end", Date, nullable=True, comment="last session of the record"),
+    Column("next_move_at", Instant, nullable=True, comment="machine time of the next move; null while it is not known"),
 )
 
 schedulers = Table(

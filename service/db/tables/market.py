@@ -21,6 +21,7 @@ instruments = Table(
     Column("state_reason", Text, nullable=True),
     Column("state_since", Instant, nullable=False, comment="market time"),
     Column("added_at", Instant, nullable=False, comment="market time"),
+    Column("position", Integer, nullable=True, comment="order in which the symbols were added"),
     Column("first_session", Date, nullable=True),
     Column("last_session", Date, nullable=True),
 )

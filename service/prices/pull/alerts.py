@@ -14,6 +14,8 @@ _MIN_MISSING = 2
 """Fewest missing symbols that are reported: one alone shows nothing about its exchange."""
 
 _HAS_BAR = ("ok", "suspect")
+RETRIED = ("transient", "deferred", "failed")
+"""Outcomes that are retried soon, with backoff."""
 _UNKNOWN = "unknown"
 
 
@@ -29,6 +31,8 @@ def missing_bars_warning(run: Run, outcomes: Sequence[Outcome]) -> str | None:
     if len(missing) < _MIN_MISSING or len(missing) <= MISSING_SHARE * len(expected):
         return None
     summary = f"{len(missing)} of {len(expected)} symbols of {run.scope} have no bar of {run.session}"
+    if all(outcome.state in RETRIED for outcome in missing):
+        return f"{summary}: {missing[0].message}"
     if len(missing) == len(expected):
         return f"{summary}: an outage of the source, or a closure; retrying for 30 days"
     return f"{summary}; first {missing[0].symbol}: {missing[0].reason or missing[0].state}"

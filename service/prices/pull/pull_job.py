@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 from service.db.tables import runs
 from service.market.exchange_calendar import get_calendar
 from service.market.instruments import Instrument, list_instruments, set_state
-from service.prices.pull.alerts import missing_bars_warning, notify_lasting, notify_unknown
+from service.prices.pull.alerts import RETRIED, missing_bars_warning, notify_lasting, notify_unknown
 from service.prices.pull.fetcher import PullContext, PullOutcome, pull_symbols
 from service.prices.pull.probe import pick_probes
 from service.prices.pull.rate_limit import paused_until, trip
@@ -25,8 +25,6 @@ UNKNOWN_AFTER = timedelta(days=7)
 """Market time after which a symbol unknown to the source is fetched again."""
 FLUSH = 100
 """Number of outcomes written at a time: repeating those pulls after a crash changes nothing."""
-RETRIED = ("transient", "deferred", "failed")
-"""Outcomes that are retried soon, with backoff."""
 HOURLY = ("no_bar", "deferred")
 """Outcomes that are retried each hour until T opens."""
 
@@ -140,7 +138,8 @@ def _finish_attempt(context: ServiceContext, run: Run, at: datetime) -> None:
                 error = f"no symbol could be pulled; {retried[0].message}"
             now = context.machine.now(connection)
             finish(connection, run, now, counts=counts, error=error, warning=warning)
-    if warning is not None and warning not in before:  # once, not each hour
+    # Once, not each hour; that all failed was reported with each attempt.
+    if warning is not None and warning not in before and len(retried) < len(outcomes):
         context.reporter.notice(warning)
     notify_closed(context, run.scope, closed)
     if not waits:

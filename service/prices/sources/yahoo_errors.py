@@ -1,6 +1,7 @@
 """Translates exceptions of yfinance into the five errors of a price source."""
 
 import json
+import re
 
 from curl_cffi.requests import exceptions as http
 from yfinance.exceptions import YFDataException, YFPricesMissingError, YFRateLimitError, YFTzMissingError
@@ -10,6 +11,9 @@ from service.prices.sources.base import Malformed, NoData, RateLimited, Transien
 
 _UNKNOWN_REASONS = ("may be delisted", "symbol not found", "no data found for")
 _NO_DATA_REASONS = ("data doesn't exist for startdate", "no data for the requested")
+_CURL_REASON = re.compile(r"curl: \(\d+\) (?P<reason>.+?)\.? See https://curl\.se/")
+_UNREACHABLE = (5, 6, 7)
+"""curl's numbers: proxy or host not found, connection refused."""
 _NOT_FOUND = 404
 _TOO_MANY_REQUESTS = 429
 
@@ -39,12 +43,26 @@ def translate(symbol: str, error: Exception) -> SourceError:
         return _transient(symbol, f"the answer is not a complete JSON document ({error.msg} at character {error.pos})")
     if isinstance(error, KeyError) and error.args == ("chart",):
         return _transient(symbol, "Yahoo refused without a reason")
+    if isinstance(error, http.DNSError | http.ConnectTimeout | http.ProxyError) or _code(error) in _UNREACHABLE:
+        return _transient(symbol, f"Yahoo cannot be reached ({_curl_reason(error)})")
     if isinstance(error, OSError):
         return _transient(symbol, f"the connection failed ({type(error).__name__}: {error})")
     return Malformed(
         f"{symbol}: Yahoo's answer cannot be read ({type(error).__name__}: {error}); "
         "if this lasts, look for a yfinance release that reads the new format"
     )
+
+
+def _code(error: Exception) -> int | None:
+    """Return curl's number of an error."""
+    code = getattr(error, "code", None)
+    return None if code is None else int(code)
+
+
+def _curl_reason(error: Exception) -> str:
+    """Return curl's reason without its number and its link: "Could not resolve host: query2.finance.yahoo.com"."""
+    found = _CURL_REASON.search(str(error))
+    return found["reason"] if found else f"{type(error).__name__}: {error}"
 
 
 def _no_prices(symbol: str, reason: str | None) -> SourceError:

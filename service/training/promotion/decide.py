@@ -5,15 +5,41 @@ walk serves. A refit of an accepted config takes over unless it is clearly worse
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection
 
 from models.gate import evaluate_refit
 from service.training.registry.approvals import Approval, ConfigKey, approval_key, read_approval
-from service.training.registry.versions import Decision, ModelVersion, Recorded, champion, decide, version_ids
+from service.training.registry.versions import (
+    BEFORE_NETWORK,
+    Decision,
+    ModelVersion,
+    Recorded,
+    champion,
+    decide,
+    version_ids,
+)
 from service.vocabulary import ModelStatus
+
+
+@dataclass(frozen=True, slots=True)
+class NewNetwork:
+    """A network of a training.
+
+    Attributes:
+        version: Id of its version.
+        metrics: Its figures on its test span (see `models.training.holdout`); `predecessor`, if present, compares it
+            with the version before it.
+        config_hash: Hash of its config.
+        forecaster: Its name.
+    """
+
+    version: int
+    metrics: Mapping[str, Any]
+    config_hash: str
+    forecaster: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,80 +50,100 @@ class NewVersions:
         group: The group.
         strategy: The strategy.
         random_walk: Id of the random walk's version.
-        network: Id of the network's version; None if none was trained.
-        metrics: The network's figures on its test span (see `models.training.holdout`); `predecessor`, if present,
-            compares it with the version before it.
-        config_hash: Hash of the network's config.
-        forecaster: The network's name.
-        substitute: Id of the network trained with a spatiotemporal one; None without one.
+        network: The chosen network; None if none was trained.
+        substitute: The network trained with a spatiotemporal one; None without one.
+        reason_without: Why no network was trained; empty if one was.
     """
 
     group: str
     strategy: str
     random_walk: int
-    network: int | None
-    metrics: Mapping[str, Any]
-    config_hash: str = ""
-    forecaster: str = "lstm"
-    substitute: int | None = None
+    network: NewNetwork | None
+    substitute: NewNetwork | None = None
+    reason_without: str = ""
 
-    @property
-    def key(self) -> ConfigKey:
-        """Return the key of the approval that decides."""
-        return ConfigKey(self.group, self.strategy, self.config_hash, self.forecaster)
+    def key(self, network: NewNetwork) -> ConfigKey:
+        """Return the key of the approval that decides on a network."""
+        return ConfigKey(self.group, self.strategy, network.config_hash, network.forecaster)
 
 
 def promote(connection: Connection, new: NewVersions, recorded: Recorded) -> str:
     """Decide on the versions of one training and return the decision as a sentence.
 
-    The decisions are part of the caller's transaction.
+    The decisions are part of the caller's transaction. If the chosen network is not accepted and its substitute is, the
+    substitute serves.
     """
-    incumbent = champion(connection, new.group, new.strategy)
-    serving = incumbent if incumbent is not None and incumbent.is_network else None
-    if new.network is None:
-        approval = None if serving is None else read_approval(connection, approval_key(serving))
-        without_network = "no network serves this group yet"
-        if serving is not None and approval is not None and approval.figures and not approval.accepted:
-            without_network = f"version {serving.id} was withdrawn: {approval.reason}"
-            decide(
-                connection,
-                serving.id,
-                Decision(ModelStatus.CHALLENGER, f"not promoted: {approval.reason}", {}),
-                recorded,
-            )
+    network, substitute = new.network, new.substitute
+    if network is None:
+        return _promote_random_walk(connection, new, recorded)
+    if substitute is None:
+        return _promote_network(connection, new, network, recorded)
+    chosen, other = (read_approval(connection, new.key(each)) for each in (network, substitute))
+    if other.accepted and not chosen.accepted:
+        figures = {**_figures(network.metrics), **chosen.figures}
+        challenger = Decision(ModelStatus.CHALLENGER, f"not promoted: {chosen.reason}", figures)
+        decide(connection, network.version, challenger, recorded)
+        swapped = replace(new, network=substitute, substitute=network)
+        return f"{network.forecaster} not accepted: {_promote_network(connection, swapped, substitute, recorded)}"
+    role = f"it serves symbols that the {network.forecaster} has not seen"
+    if not other.accepted:
+        role = f"not promoted: {other.reason}"
+    decide(connection, substitute.version, Decision(ModelStatus.CHALLENGER, role, {}), recorded)
+    return _promote_network(connection, new, network, recorded)
+
+
+def _promote_random_walk(connection: Connection, new: NewVersions, recorded: Recorded) -> str:
+    """Decide on the versions of a training without a network."""
+    serving = _serving_network(connection, new)
+    reason = f"the random walk serves: {new.reason_without}" if new.reason_without else BEFORE_NETWORK
+    if serving is not None:
+        approval = read_approval(connection, approval_key(serving))
+        if approval.figures and not approval.accepted:
+            reason = f"the random walk serves: version {serving.id} was withdrawn: {approval.reason}"
+            withdrawn = Decision(ModelStatus.CHALLENGER, f"not promoted: {approval.reason}", {})
+            decide(connection, serving.id, withdrawn, recorded)
             serving = None
-        _retire_others(connection, new, recorded, keep=None if serving is None else serving.id)
-        status = ModelStatus.CHAMPION if serving is None else ModelStatus.CHALLENGER
-        reason = without_network if serving is None else "a network serves"
-        decide(connection, new.random_walk, Decision(status, reason, {}), recorded)
-        return f"the random walk serves: {reason}" if serving is None else reason
-    approval = read_approval(connection, new.key)
-    figures = {**_figures(new.metrics), **approval.figures}
+    _retire_others(connection, new, recorded, keep=None if serving is None else serving.id)
+    if serving is not None:
+        decide(connection, new.random_walk, Decision(ModelStatus.CHALLENGER, "a network serves", {}), recorded)
+        return "a network serves"
+    decide(connection, new.random_walk, Decision(ModelStatus.CHAMPION, reason, {}), recorded)
+    return reason
+
+
+def _promote_network(connection: Connection, new: NewVersions, network: NewNetwork, recorded: Recorded) -> str:
+    """Decide on a network and the random walk trained with it."""
+    approval = read_approval(connection, new.key(network))
+    figures = {**_figures(network.metrics), **approval.figures}
+    serving = _serving_network(connection, new)
     if serving is not None and not read_approval(connection, approval_key(serving)).accepted:
         serving = None
-    if new.substitute is not None:
-        role = f"it serves symbols that the {new.forecaster} has not seen, once its own config is accepted"
-        decide(connection, new.substitute, Decision(ModelStatus.CHALLENGER, role, {}), recorded)
-    takes_over, reason = _takes_over(new, approval, serving)
+    takes_over, reason = _takes_over(network, approval, serving)
     _retire_others(connection, new, recorded, keep=None if takes_over or serving is None else serving.id)
     if takes_over:
         decide(connection, new.random_walk, Decision(ModelStatus.CHALLENGER, "a network serves", {}), recorded)
-        decide(connection, new.network, Decision(ModelStatus.CHAMPION, reason, figures), recorded)
+        decide(connection, network.version, Decision(ModelStatus.CHAMPION, reason, figures), recorded)
     else:
-        decide(connection, new.network, Decision(ModelStatus.CHALLENGER, reason, figures), recorded)
+        decide(connection, network.version, Decision(ModelStatus.CHALLENGER, reason, figures), recorded)
         walk = Decision(ModelStatus.CHALLENGER, f"version {serving.id} keeps serving", {}) if serving else None
-        walk = walk or Decision(ModelStatus.CHAMPION, f"the random walk serves: the {new.forecaster} is {reason}", {})
-        decide(connection, new.random_walk, walk, recorded)
-    return f"{new.forecaster} {reason}"
+        sentence = f"the random walk serves: the {network.forecaster} is {reason}"
+        decide(connection, new.random_walk, walk or Decision(ModelStatus.CHAMPION, sentence, {}), recorded)
+    return f"{network.forecaster} {reason}"
 
 
-def _takes_over(new: NewVersions, approval: Approval, serving: ModelVersion | None) -> tuple[bool, str]:
+def _serving_network(connection: Connection, new: NewVersions) -> ModelVersion | None:
+    """Return the champion if it is a network."""
+    incumbent = champion(connection, new.group, new.strategy)
+    return incumbent if incumbent is not None and incumbent.is_network else None
+
+
+def _takes_over(network: NewNetwork, approval: Approval, serving: ModelVersion | None) -> tuple[bool, str]:
     """Return whether the new network takes over, and why."""
     if not approval.accepted:
         return False, f"not promoted: {approval.reason}"
     if serving is None:
         return True, f"promoted: {approval.reason}"
-    comparison = new.metrics.get("predecessor")
+    comparison = network.metrics.get("predecessor")
     if comparison is not None and comparison["version"] != serving.id:
         comparison = {"error": f"version {comparison['version']} served when its training began"}
     if comparison is None or "error" in comparison:
@@ -120,8 +166,9 @@ def _retire_others(connection: Connection, new: NewVersions, recorded: Recorded,
 
     There is one champion per (group, strategy) at any instant.
     """
-    kinds = [(False, new.random_walk)] + ([] if new.network is None else [(True, new.network)])
+    kinds = [(False, new.random_walk)] + ([] if new.network is None else [(True, new.network.version)])
+    substitute = None if new.substitute is None else new.substitute.version
     for network, newest in kinds:
         for old in version_ids(connection, new.group, new.strategy, network=network):
-            if old not in (newest, keep, new.substitute):
+            if old not in (newest, keep, substitute):
                 decide(connection, old, Decision(ModelStatus.RETIRED, f"replaced by version {newest}", {}), recorded)

@@ -15,6 +15,9 @@ from service.db.tables import model_decisions, model_versions
 from service.runs import Run
 from service.vocabulary import RANDOM_WALK, ModelStatus
 
+BEFORE_NETWORK = "the random walk serves until a network is trained and accepted"
+"""Reason of the first random walk; it is stored with editions, so it must stay true after a training."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
@@ -179,7 +182,7 @@ def add_random_walk(
     for older_id in older:
         decide(connection, older_id, Decision(ModelStatus.RETIRED, f"replaced by version {version_id}", {}), recorded)
     if champion(connection, group, strategy) is None:
-        decision = Decision(ModelStatus.CHAMPION, "no network serves this group yet", {})
+        decision = Decision(ModelStatus.CHAMPION, BEFORE_NETWORK, {})
     else:
         decision = Decision(ModelStatus.CHALLENGER, "a network serves", {})
     decide(connection, version_id, decision, recorded)

@@ -11,7 +11,7 @@ from models.networks import get_network
 from models.networks.lstm_numpy import Weights
 from models.preprocessing.windows import PooledWindows
 from models.training.fit_network import with_median_share
-from models.training.window_loop import CompiledLoop, batch_size_for
+from models.training.window_loop import CompiledLoop, batch_size_for, compiled_loop
 
 LOOKBACK, FEATURES = 2, 4
 NO_MASKS = np.zeros((0, FEATURES), np.float32)
@@ -154,3 +154,25 @@ def test_the_loss_with_a_median_share_is_that_of_the_shrunk_weights() -> None:
     assert loop.loss_on(fit)() == pytest.approx(expected_loss(quantiles, fit, np.ones(640)), rel=1e-5)
     plain = get_network("lstm").forward(loop.weights(), fit.gather())
     assert abs(plain[:, 0, 3] - quantiles[:, 0, 3]).max() > 0.05
+
+
+def test_a_loop_that_is_used_again_trains_as_a_new_one() -> None:
+    settings, first, second = config(median_share=0.5, learning_rate=0.05), windows(640), windows(700, 5, shift=1.0)
+    ended = []
+    for fit in (first, second):
+        loop = compiled_loop(settings, fit, NO_MASKS)
+        loop.restart(0)
+        for epoch in (1, 2):
+            loop.epoch(0, epoch)
+        ended.append(loop)
+    assert ended[0] is ended[1]
+    assert ended[1].medians == pytest.approx(np.median(second.targets, axis=0), rel=1e-6)
+    assert same(ended[1].weights(), trained(settings, second))
+
+
+def test_another_config_or_batch_size_has_a_loop_of_its_own() -> None:
+    loop = compiled_loop(config(), windows(640), NO_MASKS)
+    assert compiled_loop(config(learning_rate=0.5), windows(640), NO_MASKS) is not loop
+    assert compiled_loop(config(), windows(40), NO_MASKS) is not loop
+    with pytest.raises(TooLittleHistory):
+        compiled_loop(config(), windows(64).select(np.zeros(64, bool)), NO_MASKS)

@@ -4,14 +4,13 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
-from typing import Any
 
 import pytest
 import structlog
-from rich.console import Console
 
-from service.cli.reporters import LogReporter, TerminalReporter, forecast_table
+from service.cli.reporters import LogReporter, TerminalReporter, edition_line
 from service.log_config import configure_logs
 from service.runs import Run
 from service.runtime.progress import EditionSummary, ScoreSummary, ServedStep
@@ -21,7 +20,7 @@ TARGETS = (date(2018, 12, 21), date(2018, 12, 24), date(2018, 12, 26))
 
 
 def step(symbol: str, strategy: str, number: int) -> ServedStep:
-    reason = "no network serves this group yet"
+    reason = "the random walk serves until a network is trained and accepted"
     return ServedStep(
         symbol, strategy, number, TARGETS[number - 1], 100.0, 100.0 + number, 95.0, 105.0, "random_walk", reason
     )
@@ -34,25 +33,58 @@ def edition(symbols: int = 1) -> EditionSummary:
     return EditionSummary(7, "XNYS", date(2018, 12, 20), AT, tuple(steps))
 
 
-def shown(thing: Any) -> str:
-    console = Console(file=io.StringIO(), width=200)
-    console.print(thing)
-    text: str = console.file.getvalue()  # type: ignore[attr-defined]
-    return text
+def test_an_edition_is_one_line() -> None:
+    scored = ScoreSummary("XNYS", date(2018, 12, 20), 16, 13, 0)
+    assert edition_line(edition(3), scored) == (
+        "2018-12-20 XNYS #7  12-21 S00 101.00 [95.00 .. 105.00] +2  random_walk  13/16 in 80 %"
+    )
+    assert edition_line(edition(), None) == "2018-12-20 XNYS #7  12-21 S00 101.00 [95.00 .. 105.00]  random_walk"
 
 
-def test_the_table_has_session_interval_and_forecaster_of_every_step() -> None:
-    text = shown(forecast_table(edition()))
-    assert "Edition 7 - XNYS, as of 2018-12-20, issued 2018-12-20 22:30Z" in text
-    for words in ("T  2018-12-21", "T+1  2018-12-24", "T+2  2018-12-26", "103.00  [95.00 .. 105.00]", "random_walk"):
-        assert words in text
+def test_an_edition_with_long_names_has_at_most_100_columns() -> None:
+    long = step("LONG-SYMBOL-OF-FORTY-CHARACTERS-" + 8 * "X", "multi_step", 1)
+    summary = EditionSummary(123456, "XNYS", date(2018, 12, 20), AT, (replace(long, point=1e9, high=2e9),))
+    line = edition_line(summary, ScoreSummary("XNYS", date(2018, 12, 20), 160, 130, 0))
+    assert len(line) == 100
+    assert line.endswith("...")
+    assert edition_line(EditionSummary(7, "XNYS", date(2018, 12, 20), AT, ()), None) == "2018-12-20 XNYS #7"
 
 
-def test_a_long_edition_shows_twelve_symbols_and_the_number_of_others() -> None:
-    text = shown(forecast_table(edition(15)))
-    assert "S11" in text
-    assert "S12" not in text
-    assert "and 3 more symbols, see the API" in text
+def test_the_terminal_prints_one_line_for_a_session(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = TerminalReporter()
+    terminal.run_ended(pull_of("XNYS"), "done", {"ok": 4, "unknown": 2}, None)
+    terminal.scores(ScoreSummary("XNYS", date(2018, 12, 20), 16, 13, 0))
+    terminal.edition(edition(3))
+    out = capsys.readouterr().out
+    assert out == "2018-12-20 XNYS #7  12-21 S00 101.00 [95.00 .. 105.00] +2  random_walk  13/16 in 80 %\n"
+
+
+def pull_of(calendar: str) -> Run:
+    return Run(1, "pull", calendar, AT, date(2018, 12, 20), 0, 1, 1)
+
+
+UNREACHABLE = "Yahoo cannot be reached (Resolving timed out after 5001 milliseconds); try again later"
+
+
+def test_that_the_vendor_cannot_be_reached_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = TerminalReporter()
+    for calendar, symbol, state in (("XTKS", "7203.T", "due"), ("XNYS", "AAPL", "due"), ("XTKS", "7203.T", "failed")):
+        error = f"4 of 4 symbols could not be pulled; {symbol}: {UNREACHABLE.replace('5001', str(5001 + len(symbol)))}"
+        terminal.run_ended(pull_of(calendar), state, {}, error)
+    terminal.run_ended(pull_of("XTKS"), "failed", {}, f"no symbol could be pulled; 7203.T: {UNREACHABLE}")
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line == (
+        "prices of XTKS are not arriving, retrying: Yahoo cannot be reached "
+        "(Resolving timed out after 5007 milliseconds); try again later"
+    )
+    terminal.run_ended(pull_of("XNYS"), "due", {}, "2 of 4 symbols could not be pulled; AAPL: HTTP status 502")
+    terminal.run_ended(pull_of("XNYS"), "done", {"ok": 4}, None)
+    terminal.run_ended(pull_of("XTKS"), "done", {"ok": 3, "suspect": 1}, None)
+    assert capsys.readouterr().out.splitlines() == [
+        "prices of XNYS are not arriving, retrying: HTTP status 502",
+        "prices arrive again",
+        "2018-12-20 XTKS pulled, except 1 suspect",
+    ]
 
 
 @pytest.fixture

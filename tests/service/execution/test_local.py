@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from service.execution.executor import TaskFailed, WorkerDied, WorkerTimeout
-from service.execution.local import FreshChild, WarmWorker
+from service.execution.local import KeptChild, WarmWorker
 from tests.support import execution_tasks as tasks
 from tests.support.command import wait_for
 
@@ -86,7 +86,7 @@ def test_closing_ends_the_process() -> None:
 
 
 def test_each_task_has_a_new_child_that_ends_after_it() -> None:
-    child = FreshChild(30)
+    child = KeptChild(30)
     pids = [child.run(tasks.whereabouts, None) for _ in range(2)]
     assert len(set(pids)) == 2
     assert not any(psutil.pid_exists(pid) for pid in pids)
@@ -95,9 +95,9 @@ def test_each_task_has_a_new_child_that_ends_after_it() -> None:
 def test_a_child_that_fails_or_exceeds_its_limit_leaves_no_process() -> None:
     before = set(psutil.Process().children())
     with pytest.raises(TaskFailed, match="no"):
-        FreshChild(30).run(tasks.fail, "no")
+        KeptChild(30).run(tasks.fail, "no")
     with pytest.raises(WorkerTimeout):
-        FreshChild(0.4).run(tasks.sleep, 30.0)
+        KeptChild(0.4).run(tasks.sleep, 30.0)
     assert {p for p in psutil.Process().children() if p not in before and "resource_tracker" not in cmdline(p)} == set()
 
 
@@ -109,7 +109,7 @@ def cmdline(process: psutil.Process) -> str:
 
 
 def test_closing_ends_a_running_child() -> None:
-    child = FreshChild(60)
+    child = KeptChild(60)
     threading.Timer(1.0, child.close).start()
     began = time.monotonic()
     with pytest.raises(WorkerDied, match="the service is stopping"):
@@ -119,5 +119,28 @@ def test_closing_ends_a_running_child() -> None:
 
 def test_the_standard_error_of_a_worker_is_written_to_its_log(tmp_path: Path) -> None:
     log = tmp_path / "worker.log"
-    FreshChild(30, log).run(tasks.mutter, "a message of a library")
+    KeptChild(30, log).run(tasks.mutter, "a message of a library")
     assert log.read_text() == "a message of a library"
+
+
+def test_a_kept_child_does_the_next_task_and_ends_after_its_time() -> None:
+    child = KeptChild(30, keep_seconds=0.5)
+    first = child.run(tasks.whereabouts, None)
+    assert child.run(tasks.whereabouts, None) == first
+    wait_for(lambda: child.pid is None, 10)
+    assert not psutil.pid_exists(first)
+    assert child.run(tasks.whereabouts, None) != first
+    child.close()
+    assert child.pid is None
+
+
+def test_a_kept_child_that_died_or_failed_is_replaced() -> None:
+    child = KeptChild(30, keep_seconds=60.0)
+    killed = psutil.Process(child.run(tasks.whereabouts, None))
+    killed.kill()
+    wait_for(lambda: killed.status() == psutil.STATUS_ZOMBIE, 5)
+    assert child.run(tasks.count_to, 1) == 1
+    with pytest.raises(TaskFailed):
+        child.run(tasks.fail, "no")
+    assert child.pid is None
+    child.close()

@@ -39,8 +39,8 @@ def test_the_first_forecast_is_served_by_the_random_walk(desk: Desk) -> None:
     ]  # fmt: skip
     assert {row.revision for row in stored} == {1}
     assert desk.served(1) == {
-        ("AAA", "one_step"): ("random_walk", "no network serves this group yet"),
-        ("AAA", "multi_step"): ("random_walk", "no network serves this group yet"),
+        ("AAA", "one_step"): ("random_walk", "the random walk serves until a network is trained and accepted"),
+        ("AAA", "multi_step"): ("random_walk", "the random walk serves until a network is trained and accepted"),
     }
     assert faults(desk) == []
 

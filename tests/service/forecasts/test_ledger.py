@@ -79,7 +79,7 @@ def test_the_hash_of_an_edition_is_the_hash_of_its_canonical_json(desk_with_two:
         "AAA", AS_OF, 1, T, "one_step", 1, 1, 2, 100.5, 0.02,
         (-0.07, -0.05, -0.03, 0.0, 0.03, 0.05, 0.07), (-0.06, -0.04, -0.02, 0.001, 0.02, 0.04, 0.06), ("SPY",),
     )  # fmt: skip
-    item = ServedForecast("AAA", "one_step", 1, "no network serves this group yet")
+    item = ServedForecast("AAA", "one_step", 1, "the random walk serves until a network is trained and accepted")
     draft = Publication("replay", "XNYS", AS_OF, None, (step,), (item,))
     with desk_with_two.database.transaction() as connection:
         assert publish(connection, draft, ISSUED, RECORDED) == 1
@@ -105,7 +105,7 @@ def test_the_hash_of_an_edition_is_the_hash_of_its_canonical_json(desk_with_two:
         "items": [
             {
                 "edition": 1, "symbol": "AAA", "strategy": "one_step", "model_version_id": 1,
-                "reason": "no network serves this group yet",
+                "reason": "the random walk serves until a network is trained and accepted",
             }
         ],
     }  # fmt: skip

@@ -78,7 +78,10 @@ def test_a_challenger_is_stored_but_not_served(desk: Desk) -> None:
     desk.move(EVENING)
     desk.forecast(AS_OF)
     assert (challenger, "lstm") in forecasters(desk, "AAA", "one_step")
-    assert desk.served(2)[("AAA", "one_step")] == ("random_walk", "no network serves this group yet")
+    assert desk.served(2)[("AAA", "one_step")] == (
+        "random_walk",
+        "the random walk serves until a network is trained and accepted",
+    )
 
 
 def test_a_missing_bar_in_the_window_is_the_reason_for_the_random_walk(desk: Desk) -> None:

@@ -6,7 +6,15 @@ import pytest
 
 from service.market.calendars import Calendars
 from service.runs import PlannedRun
-from service.scheduler.due import CalendarView, GroupView, MarketEvent, due_sessions, due_trainings, next_event
+from service.scheduler.due import (
+    CalendarView,
+    GroupView,
+    MarketEvent,
+    due_sessions,
+    due_trainings,
+    fast_until,
+    next_event,
+)
 from service.settings import Settings
 
 
@@ -117,18 +125,51 @@ def group(last: str | None, *calendars: str, lacks: bool = False) -> GroupView:
 def test_trainings_are_due_at_first_start_and_weekly(
     calendars: Calendars, last: str | None, now: str, sessions: list[str]
 ) -> None:
-    assert [str(run.session) for run in due_trainings(calendars, [group(last)], at(now))] == sessions
+    assert [str(run.session) for run in due_trainings(calendars, [group(last)], at(now), 5)] == sessions
 
 
 def test_a_group_with_enough_history_is_trained_at_its_next_instant(calendars: Calendars) -> None:
-    planned = due_trainings(calendars, [group("2024-03-05T22:30", lacks=True)], at("2024-03-06T22:30"))
+    planned = due_trainings(calendars, [group("2024-03-05T22:30", lacks=True)], at("2024-03-06T22:30"), 5)
     assert [(run.scope, run.scheduled_for) for run in planned] == [("equity", at("2024-03-06T22:30"))]
-    assert due_trainings(calendars, [group("2024-03-06T22:30", lacks=True)], at("2024-03-06T23:00")) == []
+    assert due_trainings(calendars, [group("2024-03-06T22:30", lacks=True)], at("2024-03-06T23:00"), 5) == []
 
 
 def test_a_group_on_two_calendars_is_trained_at_the_later_instant(calendars: Calendars) -> None:
-    planned = due_trainings(calendars, [group(None, "XNYS", "XTKS")], at("2024-03-07T08:00"))
+    planned = due_trainings(calendars, [group(None, "XNYS", "XTKS")], at("2024-03-07T08:00"), 5)
     assert [(run.scheduled_for, run.session) for run in planned] == [(at("2024-03-07T07:30"), date(2024, 3, 7))]
+
+
+@pytest.mark.parametrize(
+    ("last", "now", "every", "due"),
+    [
+        ("2024-03-06T22:30", "2024-03-07T22:30", 1, True),
+        ("2024-03-06T22:30", "2024-03-07T22:29", 1, False),
+        # 20 sessions after Wednesday 2024-03-06, Good Friday left out: Thursday 2024-04-04 (summer time, 21:30 UTC).
+        ("2024-03-06T22:30", "2024-04-04T21:29", 20, False),
+        ("2024-03-06T22:30", "2024-04-04T21:30", 20, True),
+        ("2014-03-06T22:30", "2024-03-06T22:30", 252, True),  # off for ten years
+    ],
+)
+def test_trainings_are_due_after_the_set_number_of_sessions(
+    calendars: Calendars, last: str, now: str, every: int, due: bool
+) -> None:
+    assert bool(due_trainings(calendars, [group(last)], at(now), every)) is due
+
+
+def test_the_calendar_with_most_sessions_counts(calendars: Calendars) -> None:
+    both = group("2024-03-06T22:30", "XNYS", "24/7")
+    # Wednesday's bar of 24/7 is final on Thursday at 01:00, the fifth one after it on Monday at 01:00.
+    assert due_trainings(calendars, [both], at("2024-03-11T00:59"), 5) == []
+    assert len(due_trainings(calendars, [both], at("2024-03-11T01:00"), 5)) == 1
+
+
+def test_a_fast_start_ends_with_the_last_of_its_sessions(calendars: Calendars) -> None:
+    start = at("2024-03-01T00:00")  # a Friday: its own session is the first
+    assert fast_until(calendars, ["XNYS"], start, 3) == at("2024-03-05T22:30")
+    assert fast_until(calendars, ["XNYS"], at("2024-03-01T22:30"), 3) == at("2024-03-06T22:30")
+    assert fast_until(calendars, ["24/7", "XNYS"], start, 3) == at("2024-03-05T22:30")
+    assert fast_until(calendars, ["XNYS"], start, 0) == start
+    assert fast_until(calendars, [], start, 3) == start
 
 
 EVENTS_OF_A_WEEKEND = [

@@ -5,8 +5,10 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from service.db.session import Database
+from service.db.tables import market_clock
 from service.prices.repository import has_bar
 from service.runs import Claimant, claim, wait
 from service.scheduler.due import MarketEvent
@@ -165,3 +167,35 @@ def test_a_record_that_cannot_be_read_at_its_end_does_not_stop_the_service(
     assert mover.move() is None
     assert mover.ended
     scheduler.close()
+
+
+def test_a_replay_without_a_speed_starts_fast_and_then_announces_its_moves(
+    database: Database, tmp_path: Path, source: RecordedWalks
+) -> None:
+    made = make_service(database, tmp_path, source, ServiceOptions("2024-03-01T12:00:00Z", ("AAA",)))
+    settings = made.context.settings.model_copy(update={"clock": "replay:2024-03-01T12:00:00Z"})
+    assert settings.market_clock.fast_sessions == 64
+    scheduler = made.scheduler()
+    mover = ReplayMover(replace(made.context, settings=settings), scheduler.id, GroupReader())
+    mover._clock = replace(settings.market_clock, fast_sessions=2)
+    left: list[float | None] = [0.0]
+    while left[-1] == 0.0:
+        made.work(scheduler)
+        left.append(mover.move())
+    # Friday and Monday are fast; Tuesday's open is half of a day's 5 s away.
+    assert made.context.market_now() == datetime(2024, 3, 4, 22, 30, tzinfo=UTC)
+    assert left[-1] is not None
+    assert 2.0 < left[-1] <= 2.5
+    assert (announced := next_move_at(database)) is not None
+    assert mover.move() is not None
+    assert next_move_at(database) == announced  # written once
+    mover._moved_at -= 3.0
+    assert mover.move() == 0.0
+    assert next_move_at(database) is None
+    scheduler.close()
+
+
+def next_move_at(database: Database) -> datetime | None:
+    with database.reading() as connection:
+        found: datetime | None = connection.execute(select(market_clock.c.next_move_at)).scalar_one()
+    return found

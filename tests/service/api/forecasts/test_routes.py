@@ -98,8 +98,10 @@ def test_freshness(client: TestClient, filled: Database) -> None:
     answer = client.get("/v1/forecasts/AAPL").json()
     assert answer["data_as_of"] == "2018-06-01T21:30:00Z"  # close 20:00 + 90 min
     assert answer["stale_after"] == "2018-06-04T23:30:00Z"  # Monday's close + 90 min + 2 h
+    assert answer["next_edition_at"] == "2018-06-04T21:30:00Z"
     move_clock(filled, at(MONDAY, 23, 31))
-    assert client.get("/v1/forecasts/AAPL").json() == answer | {"known_at": "2018-06-04T23:31:00Z"}
+    later = {"known_at": "2018-06-04T23:31:00Z", "next_edition_at": "2018-06-05T21:30:00Z"}
+    assert client.get("/v1/forecasts/AAPL").json() == answer | later
 
 
 def test_a_closed_session_has_no_due_time(client: TestClient, filled: Database) -> None:

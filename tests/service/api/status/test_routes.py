@@ -62,10 +62,11 @@ def test_the_status_of_a_filled_database(client: TestClient) -> None:
     }  # fmt: skip
     assert read(client) == {
         "notice_kind": None, "notice": None, "now": "2018-06-02T00:00:00Z", "clock": "replay", "source": "sample",
-        "version": VERSION, "record_end": "2018-12-31", "record_ended": False, "speed": 3.0, "counter": 4,
+        "version": VERSION, "record_end": "2018-12-31", "record_ended": False, "speed": 5.0, "counter": 4,
         "edition": {"number": 3, "calendar": "24/7", "as_of": "2018-06-01", "issued_at": "2018-06-01T23:59:00Z",
                     "mode": "replay"},
         "data_as_of": "2018-06-02T00:00:00Z", "stale": False, "stale_after": "2018-06-03T02:00:00Z",
+        "next_edition_at": "2018-06-03T00:00:00Z", "next_edition_in_seconds": None,
         "calendars": [crypto, xnys], "scheduler": {"alive": False, "heartbeat_at": None},
         "watchlist": {"active": 4, "with_forecast": 3, "suspect": 0, "failing": 0, "unknown": 0},
         "training": None, "source_fault": None, "last_failure": None,
@@ -258,7 +259,7 @@ def test_a_database_that_is_not_set_up_has_the_notice_empty(tmp_path: Path) -> N
     with TestClient(create_app(Settings(data_dir=tmp_path), database)) as client:
         body = read(client)
         assert (body["notice_kind"], body["edition"], body["calendars"], body["now"]) == ("empty", None, [], None)
-        assert (body["clock"], body["source"], body["speed"]) == ("replay", "sample", 3.0)
+        assert (body["clock"], body["source"], body["speed"]) == ("replay", "sample", 5.0)
         assert "has no tables yet" in body["notice"]
         upgrade(database)
         notice = "the database is empty; start the service with `tplus up` or `tplus schedule`"

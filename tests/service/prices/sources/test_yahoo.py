@@ -1,8 +1,10 @@
 """The Yahoo source: the real yfinance against the stand-in."""
 
+import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -251,6 +253,15 @@ def test_a_cache_folder_that_cannot_be_created_is_refused(tmp_path: Path) -> Non
     (tmp_path / "data").write_text("a file where the data folder should be\n")
     with pytest.raises(SettingsError, match=r"data/yahoo-cache cannot hold yfinance's cache \(Not a directory\); set"):
         YahooSource(tmp_path / "data" / "yahoo-cache")
+
+
+def test_an_address_without_a_server_cannot_be_reached(tmp_path: Path) -> None:
+    with closing(socket.socket()) as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    words = r"^MADE: Yahoo cannot be reached \(Failed to connect to 127\.0\.0\.1[^)]*\); try again later$"
+    with pytest.raises(Transient, match=words):
+        YahooSource(tmp_path, f"http://127.0.0.1:{port}").fetch("MADE", START, NOW)
 
 
 def test_a_hanging_request_times_out(standin: Standin, tmp_path: Path) -> None:

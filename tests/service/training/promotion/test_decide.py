@@ -12,7 +12,7 @@ from models.config import ModelConfig, Strategy
 from models.gate import Evidence, evaluate_config
 from models.training.train import TrainedArtifact
 from service.db.tables import model_decisions, model_versions
-from service.training.promotion.decide import NewVersions, promote
+from service.training.promotion.decide import NewNetwork, NewVersions, promote
 from service.training.registry.approvals import ConfigKey, record_attempt, record_withdrawal
 from service.training.registry.versions import Recorded, add_version, champion
 from service.vocabulary import ApprovalKind
@@ -51,13 +51,13 @@ def train(connection: Connection, ratio: float | None, config: ModelConfig = NET
     """
     walk = add_version(connection, "equity", WALK, NOON, RECORDED)
     if ratio is None:
-        return promote(connection, NewVersions("equity", "one_step", walk, None, {}), RECORDED)
+        return promote(connection, NewVersions("equity", "one_step", walk, None), RECORDED)
     network = add_version(connection, "equity", replace(NETWORK, config=config), NOON, RECORDED)
     metrics: dict[str, Any] = {"n": 500, "pinball": 38.0, "random_walk_pinball": 39.0, "skill": 1 / 39, "p": 0.2}
     serving = champion(connection, "equity", "one_step")
     predecessor = 0 if serving is None else serving.id
     metrics["predecessor"] = {"version": predecessor, "n": 400, "pinball": 38.0 * ratio, "predecessor_pinball": 38.0}
-    new = NewVersions("equity", "one_step", walk, network, metrics, config.hash())
+    new = NewVersions("equity", "one_step", walk, NewNetwork(network, metrics, config.hash(), "lstm"))
     return promote(connection, new, RECORDED)
 
 
@@ -76,7 +76,7 @@ def reasons(desk: Desk) -> dict[int, str]:
 
 def test_the_random_walk_serves_before_any_network(desk: Desk) -> None:
     assert after(desk, None) == [(1, "champion")]
-    assert reasons(desk)[1] == "no network serves this group yet"
+    assert reasons(desk)[1] == "the random walk serves until a network is trained and accepted"
 
 
 def test_a_network_with_an_untested_config_is_challenger(desk: Desk) -> None:
@@ -123,7 +123,11 @@ def test_a_refit_takes_over_if_its_predecessor_cannot_be_compared(desk: Desk) ->
         walk = add_version(connection, "equity", WALK, NOON, RECORDED)
         network = add_version(connection, "equity", NETWORK, NOON, RECORDED)
         metrics = {"predecessor": {"version": 2, "error": "its folder is gone"}}
-        promote(connection, NewVersions("equity", "one_step", walk, network, metrics, KEY.config_hash), RECORDED)
+        promote(
+            connection,
+            NewVersions("equity", "one_step", walk, NewNetwork(network, metrics, KEY.config_hash, "lstm")),
+            RECORDED,
+        )
     assert reasons(desk)[4] == f"promoted: version 2 could not be compared with (its folder is gone); {ACCEPTED}"
 
 
@@ -136,7 +140,9 @@ def test_a_comparison_with_another_version_than_the_champion_does_not_count(desk
         comparison = {"version": 1, "n": 400, "pinball": 50.0, "predecessor_pinball": 38.0}
         promote(
             connection,
-            NewVersions("equity", "one_step", walk, network, {"predecessor": comparison}, KEY.config_hash),
+            NewVersions(
+                "equity", "one_step", walk, NewNetwork(network, {"predecessor": comparison}, KEY.config_hash, "lstm")
+            ),
             RECORDED,
         )
     assert reasons(desk)[4] == (
@@ -208,7 +214,66 @@ def test_promote_returns_the_decision_as_a_sentence(desk: Desk) -> None:
     with desk.database.transaction() as connection:
         decisions = [train(connection, ratio) for ratio in (None, 1.0, None)]
     assert decisions == [
-        "the random walk serves: no network serves this group yet",
+        "the random walk serves until a network is trained and accepted",
         f"lstm promoted: {ACCEPTED}",
         "a network serves",
     ]
+
+
+CHOSEN = replace(NETWORK.config, forecaster="conv_lstm")
+CHOSEN_KEY = ConfigKey("equity", "one_step", CHOSEN.hash(), "conv_lstm")
+
+
+def train_both(desk: Desk) -> tuple[str, list[tuple[str, str]]]:
+    """Record a training of a spatiotemporal network and its substitute; return the sentence and (status, reason)."""
+    with desk.database.transaction() as connection:
+        walk = add_version(connection, "equity", WALK, NOON, RECORDED)
+        chosen = add_version(connection, "equity", replace(NETWORK, config=CHOSEN), NOON, RECORDED)
+        other = add_version(connection, "equity", NETWORK, NOON, RECORDED)
+        networks = (
+            NewNetwork(chosen, {}, CHOSEN.hash(), "conv_lstm"),
+            NewNetwork(other, {}, NETWORK.config.hash(), "lstm"),
+        )
+        sentence = promote(connection, NewVersions("equity", "one_step", walk, *networks), RECORDED)
+    rows = {row.id: (row.status, row.reason) for row in desk.rows(model_versions)}
+    return sentence, [rows[walk], rows[chosen], rows[other]]
+
+
+def test_an_accepted_substitute_serves_while_the_chosen_network_is_not_accepted(desk: Desk) -> None:
+    attempt(desk, 0.0, CHOSEN_KEY)
+    attempt(desk, 0.5)
+    sentence, (walk, chosen, other) = train_both(desk)
+    assert sentence == f"conv_lstm not accepted: lstm promoted: {ACCEPTED}"
+    assert walk == ("challenger", "a network serves")
+    assert chosen[0] == "challenger"
+    assert chosen[1].startswith(f"not promoted: {REFUSED}")
+    assert other == ("champion", f"promoted: {ACCEPTED}")
+
+
+def test_the_chosen_network_serves_if_both_are_accepted(desk: Desk) -> None:
+    attempt(desk, 0.5, CHOSEN_KEY)
+    attempt(desk, 0.5)
+    sentence, (_walk, chosen, other) = train_both(desk)
+    assert sentence == f"conv_lstm promoted: {ACCEPTED}"
+    assert chosen[0] == "champion"
+    assert other == ("challenger", "it serves symbols that the conv_lstm has not seen")
+
+
+def test_the_reason_of_a_substitute_that_is_not_accepted_is_its_own(desk: Desk) -> None:
+    attempt(desk, 0.5, CHOSEN_KEY)
+    attempt(desk, 0.0)
+    _sentence, (_walk, chosen, other) = train_both(desk)
+    assert chosen[0] == "champion"
+    assert other[0] == "challenger"
+    assert other[1].startswith(f"not promoted: {REFUSED}")
+
+
+def test_the_random_walk_serves_if_neither_is_accepted(desk: Desk) -> None:
+    _sentence, found = train_both(desk)
+    assert [status for status, _ in found] == ["champion", "challenger", "challenger"]
+    assert found[0][1] == (
+        "the random walk serves: the conv_lstm is not promoted: the model config has not been tested yet"
+    )
+    # The versions of the training before are retired, the new ones stay.
+    _sentence, found = train_both(desk)
+    assert [row.status for row in desk.rows(model_versions)][:3] == ["retired", "retired", "retired"]

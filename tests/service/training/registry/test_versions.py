@@ -186,7 +186,7 @@ def test_a_new_random_walk_replaces_the_older_ones(desk: Desk) -> None:
         other: ("champion", "made champion"),
         older: ("retired", f"replaced by version {new}"),
         challenger: ("challenger", "made challenger"),
-        new: ("champion", "no network serves this group yet"),
+        new: ("champion", "the random walk serves until a network is trained and accepted"),
     }
 
 

@@ -37,6 +37,7 @@ def skill_chart(answer: ForecastAnswer, items: Sequence[AccuracyItem], strategy:
         table=table(records, answer),
         readout=readout(records, steps),
         figure=figure(_traces(records, steps, theme), _layout(records, steps, theme)),
+        empty=all(record.ratio is None for record in records),
     )
 
 

@@ -110,6 +110,7 @@ def _add_volume(made: Json, view: View) -> None:
         return
     made["yaxis2"] = {**made["yaxis"], "domain": [0.0, _VOLUME_HEIGHT], "anchor": "x", "range": [0, highest * 1.05]}
     made["yaxis2"] |= {"showticklabels": False, "showgrid": False, "automargin": False}
+    made["xaxis"]["anchor"] = "y2"
     made["yaxis"]["domain"] = [_VOLUME_HEIGHT + 0.04, 1.0]
 
 

@@ -11,6 +11,9 @@ from service.charts.theme import Theme
 _WIDTH = 0.84
 """Width of an interval in slots: gaps separate the sessions."""
 
+_OPACITY = 0.6
+"""Of the intervals: the candles in them must stay legible."""
+
 _CROWDED = 130
 """Slots above which the marks are smaller."""
 
@@ -85,7 +88,7 @@ class PastIntervals:
             "base": [interval.lower for _, interval in shown],
             "y": [interval.upper - interval.lower for _, interval in shown],
             "width": _WIDTH,
-            "marker": {"color": theme.band80, "line": {"width": 0}},
+            "marker": {"color": theme.band80, "opacity": _OPACITY, "line": {"width": 0}},
             "hoverinfo": "none",
             "showlegend": True,
             "meta": {"role": "past80", "level": 80, "sessions": [str(interval.session) for _, interval in shown]},
@@ -95,7 +98,7 @@ class PastIntervals:
     def _marks(self, inside: bool, theme: Theme) -> Json:
         places = [place for place, interval in self if interval.inside is inside]
         small = len(self.slots) > _CROWDED
-        size = (3 if small else 5) if inside else (6 if small else 9)
+        size = (3 if small else 4) if inside else (6 if small else 9)
         return {
             "type": "scatter",
             "mode": "markers",

@@ -2,15 +2,16 @@
 
 import { $, element, setAttribute } from "./dom.js";
 import { instant, machineInstant, word } from "./format.js";
+import { zoneOf } from "./header.js";
 import { skillText } from "./skill.js";
 
 /** The notices, most important first: [{kind, sentence, advice, progress}]. */
 export function findNotices({ status, symbol, line, error, forecast, voids, asOf }) {
   const found = [
     emptyNotice(status, error),
+    sourceNotice(status),
     errorNotice(status, symbol, line, error, asOf),
     quarantinedNotice(line, symbol),
-    sourceNotice(status),
     failedNotice(status),
     faultNotice(status),
     asOf ? null : staleNotice(status, forecast),
@@ -65,10 +66,14 @@ function quarantinedNotice(line, symbol) {
 }
 
 function sourceNotice(status) {
-  if (!status?.source_fault) return null;
-  const since = status.source_fault.since ? ` Since ${machineInstant(status.source_fault.since, status.clock)}.` : "";
-  return noticeOf("source-down", `The price source fails: ${withFullStop(status.source_fault.sentence)}${since}`,
-    "The service retries automatically. This page shows the last forecast.");
+  const fault = status?.source_fault;
+  if (!fault) return null;
+  const name = status.source === "yahoo" ? "Yahoo" : "The price source";
+  const words = { unreachable: "cannot be reached", rate_limited: "limits the rate of requests", partial: "does not answer for every symbol" };
+  const since = fault.since ? ` since ${machineInstant(fault.since, status.clock)}` : "";
+  const next = fault.next_try_at ? `Next try at ${machineInstant(fault.next_try_at, status.clock)}.` : "The service retries automatically.";
+  const last = status.edition ? " This page shows the last forecast." : "";
+  return noticeOf("source-down", `${name} ${words[fault.kind] ?? "fails"}${since}.`, `${next}${last} ${withFullStop(capital(fault.sentence))}`);
 }
 
 function failedNotice(status) {
@@ -76,7 +81,7 @@ function failedNotice(status) {
   if (!run) return null;
   const of = run.session ? ` of ${run.session}` : "";
   return noticeOf("failed-run", `Run ${run.run_id}, ${run.job} ${run.scope}${of}, failed: ${run.error ?? "no reason recorded"}`,
-    "See the table of runs below and the log.");
+    "See the tab Runs and the log.");
 }
 
 function faultNotice(status) {
@@ -92,8 +97,9 @@ function staleNotice(status, forecast) {
   const isStale = forecast ? isPast(forecast.stale_after, status?.now) : status?.stale;
   const due = forecast?.stale_after ?? status?.stale_after;
   if (!isStale || status?.record_ended) return null;
-  const when = due ? ` A newer one was due by ${instant(due)}.` : "";
-  const advice = status?.scheduler && !status.scheduler.alive ? "The scheduler is not running: start it with `tplus up` or `tplus schedule`." : "It is valid for its own session only. See the table of runs below for the cause.";
+  const zone = forecast?.time_zone ?? zoneOf(status, status?.edition?.calendar);
+  const when = due ? ` A newer one was due by ${instant(due, zone)}.` : "";
+  const advice = status?.scheduler && !status.scheduler.alive ? "The scheduler is not running: start it with `tplus up` or `tplus schedule`." : "It is valid for its own session only. See the tab Runs for the cause.";
   return noticeOf("stale", `This forecast is stale.${when}`, advice);
 }
 
@@ -131,7 +137,7 @@ function losingNotice(forecast, symbol) {
   if (lost.length === 0) return null;
   const words = lost.map(({ label, text }) => `${label} by ${text.slice(1)}`);
   return noticeOf("losing", `On the last ${lost[0].n} sessions, the published forecast of ${symbol} was significantly worse than the random walk at ${words.join(", ")}.`,
-    "Use the random walk's interval in the table of steps instead.");
+    "Use the random walk's interval in the tab Forecast instead.");
 }
 
 function capital(text) {

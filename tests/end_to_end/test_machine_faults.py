@@ -151,7 +151,6 @@ def running_up(folder: Path, url: str, log: Path) -> Iterator[Up]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(150)
 def test_a_full_disk_recovers_once_there_is_space(tmp_path: Path) -> None:
     log = tmp_path / "up.log"
     with small_disk(tmp_path / "data", "48m") as disk, running_up(disk, f"sqlite:///{disk / 'tplus.db'}", log) as up:
@@ -165,7 +164,6 @@ def test_a_full_disk_recovers_once_there_is_space(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(150)
 def test_a_database_migrated_by_another_version_is_used_again_once_restored(tmp_path: Path) -> None:
     log = tmp_path / "up.log"
 
@@ -248,7 +246,6 @@ def server() -> Iterator[Server]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(150)
 def test_a_killed_then_read_only_postgresql_recovers(tmp_path: Path, server: Server) -> None:
     with running_up(tmp_path, server.url, tmp_path / "up.log") as up:
         server.kill()
@@ -324,7 +321,6 @@ def as_ofs(service: Service) -> list[date]:
 
 
 @SQLITE
-@pytest.mark.timeout(90)
 def test_a_forecasting_worker_killed_during_a_task_is_restarted(database: Database, tmp_path: Path) -> None:
     service = make_service(database, tmp_path, walks(), ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB")))
     worker = Dying(WarmWorker(log=tmp_path / "workers.log"))
@@ -344,7 +340,6 @@ def test_a_forecasting_worker_killed_during_a_task_is_restarted(database: Databa
 
 @SQLITE
 @pytest.mark.slow
-@pytest.mark.timeout(150)
 def test_a_killed_training_is_retried_while_the_old_champion_serves(database: Database, tmp_path: Path) -> None:
     source = walks(date(2019, 6, 3), date(2024, 3, 15))
     service = make_service(database, tmp_path, source, ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB")))
@@ -365,7 +360,6 @@ def test_a_killed_training_is_retried_while_the_old_champion_serves(database: Da
 
 
 @SQLITE
-@pytest.mark.timeout(90)
 def test_a_full_artifact_folder_fails_only_the_training(database: Database, tmp_path: Path) -> None:
     options = ServiceOptions("2024-03-01T22:30:00Z", ("AAA", "BBB"), {"max_attempts": 2})
     service = make_service(database, tmp_path, walks(), options)

@@ -4,7 +4,6 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-import pytest
 from sqlalchemy import select, update
 
 from service.db.session import Database
@@ -46,7 +45,6 @@ def accept_stand_in(service: Service) -> None:
             connection.execute(config_approvals.insert().values(**{k: v for k, v in values.items() if k != "id"}))
 
 
-@pytest.mark.timeout(300)
 def test_a_symbol_added_after_training_is_served_by_the_groups_lstm_once_accepted(
     migrated_file: Path, tmp_path: Path
 ) -> None:

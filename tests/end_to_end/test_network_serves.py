@@ -63,7 +63,6 @@ def served(service: Service, as_of: date) -> set[tuple[str, str, str]]:
     return {tuple(row) for row in rows(service, query)}
 
 
-@pytest.mark.timeout(120)
 def test_training_stores_network_and_random_walk_with_decisions_and_figures(trained: Service) -> None:
     (run,) = rows(trained, select(runs).where(runs.c.job == "train"))
     assert (run.state, run.counts) == ("done", {"trained": 2, "versions": 4})

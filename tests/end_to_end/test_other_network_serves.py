@@ -19,7 +19,6 @@ WINDOW = 40
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 def test_the_stateful_network_trains_and_serves_from_its_warm_up(migrated_file: Path, tmp_path: Path) -> None:
     (tmp_path / "network.db").write_bytes(migrated_file.read_bytes())
     source = RecordedWalks([Walk("AAA", FIRST, LAST, seed=1), Walk("BBB", FIRST, LAST, seed=2)])

@@ -75,7 +75,6 @@ def working(schedulers: list[Scheduler]) -> Iterator[None]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(90)
 def test_three_at_once_do_every_run_once(schedulers: list[Service]) -> None:
     ours = [service.scheduler() for service in schedulers]
     database = schedulers[0].database
@@ -91,7 +90,6 @@ def test_three_at_once_do_every_run_once(schedulers: list[Service]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(90)
 @pytest.mark.parametrize("lease_seconds", [2])
 def test_a_stalled_scheduler_is_fenced(schedulers: list[Service]) -> None:
     """A scheduler hangs during its forecast, with its heartbeat; another takes the run over and publishes."""
@@ -120,7 +118,6 @@ def test_a_stalled_scheduler_is_fenced(schedulers: list[Service]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_kill_9_on_postgres(postgres_url: str, tmp_path: Path) -> None:
     settings = {"SYMBOLS": "FB", "CLOCK": "replay:2012-12-03T22:30:00Z:0", "LEASE_SECONDS": "2", "POLL_SECONDS": "0.1"}
     line = CommandLine(tmp_path, settings | {"DATABASE_URL": postgres_url})

@@ -14,7 +14,6 @@ NAME = "tplus-sample-replay.db"
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_kill_9_and_takeover(tmp_path: Path) -> None:
     line = CommandLine(
         tmp_path,

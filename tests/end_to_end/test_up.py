@@ -57,7 +57,6 @@ def press_ctrl_c(process: "subprocess.Popen[bytes]", started: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_ctrl_c_during_a_training_and_a_restart(tmp_path: Path) -> None:
     port = free_port()
     settings = {"SYMBOLS": "AAPL", "CLOCK": "replay:2012-12-03T22:30:00Z:1", "PORT": str(port), "POLL_SECONDS": "0.1"}
@@ -89,7 +88,6 @@ def test_ctrl_c_during_a_training_and_a_restart(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_after_kill_9_the_api_ends_too_and_a_moved_folder_restarts(tmp_path: Path) -> None:
     port = free_port()
     settings = {"SYMBOLS": "AAPL", "CLOCK": "replay:2012-12-03T22:30:00Z:600", "PORT": str(port), "LEASE_SECONDS": "2"}

@@ -24,7 +24,6 @@ def line(tmp_path: Path, database_url: str) -> CommandLine:
     return made
 
 
-@pytest.mark.timeout(120)
 def test_a_killed_backfill_resumes(line: CommandLine, database: Database) -> None:
     def written() -> int:
         with database.reading() as connection:

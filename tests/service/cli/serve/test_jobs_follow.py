@@ -28,7 +28,6 @@ def lead(service: Service) -> None:
         acquire_lead(connection, "other", "host:1", service.machine.at, service.context.lease)
 
 
-@pytest.mark.timeout(20)
 def test_it_returns_the_runs_once_they_have_ended(service: Service) -> None:
     scheduler = service.scheduler()
     scheduler.step()
@@ -43,7 +42,6 @@ def test_it_returns_the_runs_once_they_have_ended(service: Service) -> None:
     assert [summary.as_of for summary in service.reporter.editions] == [date(2024, 3, 1)]
 
 
-@pytest.mark.timeout(20)
 def test_a_scheduler_that_dies_before_its_answer_is_reported(service: Service) -> None:
     lead(service)
     service.machine.advance(31)
@@ -53,7 +51,6 @@ def test_a_scheduler_that_dies_before_its_answer_is_reported(service: Service) -
         _follow(service.context, "pull", "host:1")
 
 
-@pytest.mark.timeout(20)
 def test_a_scheduler_that_dies_after_its_answer_is_reported(service: Service) -> None:
     """The scheduler answers, then is killed with the run still due: no other process would do it."""
     scheduler = service.scheduler()

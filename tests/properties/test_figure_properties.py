@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from service.charts.chart import Chart
 from service.charts.forecast import forecast_chart
 from service.charts.forecast_vs_actual import versus_chart
-from service.charts.skill import skill_chart
+from service.charts.skill.figure import skill_chart
 from service.charts.theme import THEMES
 from tests.support.answer_factory import AS_OF, TARGETS, Made, Past, answer, bar, past, record, weekdays
 

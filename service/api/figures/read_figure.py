@@ -21,7 +21,7 @@ from service.api.prices.schemas import PriceBar
 from service.charts.chart import Chart
 from service.charts.forecast import forecast_chart
 from service.charts.forecast_vs_actual import versus_chart
-from service.charts.skill import skill_chart
+from service.charts.skill.figure import skill_chart
 from service.charts.theme import THEMES, ThemeName
 from service.errors import NotFound
 from service.settings import Settings

@@ -65,7 +65,8 @@ class SourceFault(Answer):
 
     sentence: str = Field(examples=["prices of XNYS are not arriving: no symbol could be pulled; AAPL: timed out"])
     kind: FaultKind = Field(
-        description="unreachable: it answered for no symbol; rate_limited: it limits the rate; partial: all else",
+        description="unreachable: it answered for no symbol of the newest pull; rate_limited: it limits the rate; "
+        "partial: all else",
         examples=["unreachable"],
     )
     since: datetime | None = Field(description="machine time at which the first pull since the last done one started")

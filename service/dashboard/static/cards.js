@@ -132,6 +132,7 @@ function paintNext(forecast, status) {
   }
   if (training && status.clock === "replay") return paint("next", "Next edition", capital(training), when);
   if (seconds === null) return paint("next", "Next edition", "Waiting for training", when);
+  if (!forecast && status.source_fault) return paint("next", "Next edition", "Waiting for prices", "The price source fails");
   const [day, time, ...rest] = when.split(" ");
   return at ? paint("next", "Next edition", `${day} ${time}`, rest.join(" ")) : paint("next", "Next edition", "Not scheduled yet", "It follows the next close");
 }

@@ -106,7 +106,7 @@ function exchangeTime(at, own, zone) {
   return `${there.date === own.date ? "" : `${there.date} `}${there.time} ${city}`;
 }
 
-/** An instant in the visitor's time zone with the exchange's beside it: "2012-09-04 23:30 CEST (17:30 New York)". */
+/** An instant in the visitor's time zone followed by the time at the exchange: "2012-09-04 23:30 CEST (17:30 New York)". */
 export function instant(text, zone = null) {
   if (!text) return NONE;
   const at = new Date(text);

@@ -5,7 +5,7 @@ import { instant, machineInstant, word } from "./format.js";
 import { zoneOf } from "./header.js";
 import { skillText } from "./skill.js";
 
-/** The notices, most important first: [{kind, sentence, advice, progress}]. */
+/** The notices, most important first: [{kind, sentence, advice, progress, reason}]; reason opens below. */
 export function findNotices({ status, symbol, line, error, forecast, voids, asOf }) {
   const found = [
     emptyNotice(status, error),
@@ -24,8 +24,8 @@ export function findNotices({ status, symbol, line, error, forecast, voids, asOf
   return found.filter(Boolean);
 }
 
-function noticeOf(kind, sentence, advice, progress = null) {
-  return { kind, sentence: withFullStop(sentence), advice, progress };
+function noticeOf(kind, sentence, advice, progress = null, reason = null) {
+  return { kind, sentence: withFullStop(sentence), advice, progress, reason };
 }
 
 /** A sentence with exactly one full stop at its end. */
@@ -73,7 +73,7 @@ function sourceNotice(status) {
   const since = fault.since ? ` since ${machineInstant(fault.since, status.clock)}` : "";
   const next = fault.next_try_at ? `Next try at ${machineInstant(fault.next_try_at, status.clock)}.` : "The service retries automatically.";
   const last = status.edition ? " This page shows the last forecast." : "";
-  return noticeOf("source-down", `${name} ${words[fault.kind] ?? "fails"}${since}.`, `${next}${last} ${withFullStop(capital(fault.sentence))}`);
+  return noticeOf("source-down", `${name} ${words[fault.kind] ?? "fails"}${since}.`, next + last, null, withFullStop(fault.sentence));
 }
 
 function failedNotice(status) {
@@ -147,12 +147,12 @@ function capital(text) {
 /** Paints the notices: the first in full, the others behind a button. */
 export function paintNotices(notices) {
   const place = $("notice");
-  const key = JSON.stringify(notices.map(({ kind, sentence, advice }) => [kind, sentence, advice]));
+  const key = JSON.stringify(notices.map(({ kind, sentence, advice, reason }) => [kind, sentence, advice, reason]));
   place.hidden = notices.length === 0;
   setAttribute(place, "data-notice", notices[0]?.kind);
   setAttribute(place, "data-notices", notices.length > 0 ? notices.map((each) => each.kind).join(" ") : null);
   if (place.dataset.key !== key) {
-    const wasOpen = place.querySelector("details")?.open ?? false;
+    const wasOpen = place.querySelector("details.others")?.open ?? false;
     place.dataset.key = key;
     place.replaceChildren(...notices.slice(0, 1).map(paintNotice), ...paintOthers(notices.slice(1), wasOpen));
   }
@@ -161,16 +161,11 @@ export function paintNotices(notices) {
   if (bar && training && training.progress !== null) bar.value = training.progress;
 }
 
-function paintNotice({ kind, sentence, advice, progress }) {
+function paintNotice({ kind, sentence, advice, progress, reason }) {
   const bar = kind === "training" ? element("progress", { max: "1", "aria-label": "Training", value: progress }) : null;
-  return element(
-    "p",
-    { "data-kind": kind },
-    element("strong", {}, ...withCode(sentence)),
-    " ",
-    ...withCode(advice),
-    bar,
-  );
+  const text = element("p", { "data-kind": kind }, element("strong", {}, ...withCode(sentence)), " ", ...withCode(advice), bar);
+  if (reason === null) return text;
+  return element("div", {}, text, element("details", { class: "reason" }, element("summary", {}, "Reason"), element("p", {}, reason)));
 }
 
 /** The parts of a sentence, with `commands` as code elements. */
@@ -181,5 +176,5 @@ function withCode(text) {
 function paintOthers(others, isOpen) {
   if (others.length === 0) return [];
   const summary = element("summary", {}, `${others.length} more: ${others.map((each) => each.kind.replaceAll("-", " ")).join(", ")}`);
-  return [element("details", { open: isOpen }, summary, ...others.map(paintNotice))];
+  return [element("details", { class: "others", open: isOpen }, summary, ...others.map(paintNotice))];
 }

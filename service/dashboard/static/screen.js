@@ -147,7 +147,7 @@ export class Screen {
       this.error = error;
       if (error.status !== 0) {
         this.forecast = null;
-        clearSteps();
+        clearSteps(error.sentence);
         this.chart.clear(error.sentence);
       }
     }

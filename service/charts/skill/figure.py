@@ -6,8 +6,8 @@ from service.api.accuracy.schemas import AccuracyItem
 from service.api.common.schemas import Strategy
 from service.api.forecasts.schemas import LABELS, MIN_SESSIONS, ForecastAnswer
 from service.charts.chart import Chart, Json, figure
-from service.charts.skill_record import Record, records_of
-from service.charts.skill_text import alt, caption, readout, table
+from service.charts.skill.record import Record, records_of
+from service.charts.skill.text import alt, caption, readout, table
 from service.charts.theme import Theme, layout, note
 from service.vocabulary import RANDOM_WALK, SERVED
 

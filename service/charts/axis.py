@@ -29,6 +29,7 @@ class Slot:
         high: Highest price.
         low: Lowest price.
         close: Of the last session.
+        volume: Sum over its sessions; None if the vendor gives none.
     """
 
     first: date
@@ -37,6 +38,7 @@ class Slot:
     high: float
     low: float
     close: float
+    volume: float | None = None
 
     @property
     def name(self) -> str:
@@ -99,8 +101,15 @@ def _slot(bars: Sequence[PriceBar], ratio: float) -> Slot:
     first, last = bars[0], bars[-1]
     prices = [price for bar in bars for price in (bar.open, bar.high, bar.low, bar.close) if price is not None]
     opened = first.close if first.open is None else first.open
+    volumes = [bar.volume for bar in bars if bar.volume is not None]
     return Slot(
-        first.session, last.session, opened * ratio, max(prices) * ratio, min(prices) * ratio, last.close * ratio
+        first.session,
+        last.session,
+        opened * ratio,
+        max(prices) * ratio,
+        min(prices) * ratio,
+        last.close * ratio,
+        sum(volumes) / ratio if volumes else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Candles: hollow if a session closed above its open, filled if below, in one colour."""
+"""Candles: hollow if a session closed above its open, filled if below, in one colour; and the volume below."""
 
 from collections.abc import Sequence
 
@@ -33,3 +33,22 @@ def candles(slots: Sequence[Slot], theme: Theme, sessions: int) -> Json:
         "hoverinfo": "none",
         "meta": {"role": "candles", "sessions": sessions, "last": str(slots[-1].last)},
     }
+
+
+def volume(slots: Sequence[Slot], theme: Theme) -> list[Json]:
+    """Return the volume as columns on the second price axis; nothing if the vendor gives none."""
+    if not any(slot.volume for slot in slots):
+        return []
+    return [
+        {
+            "type": "bar",
+            "name": "volume",
+            "x": list(range(len(slots))),
+            "y": [slot.volume or 0 for slot in slots],
+            "yaxis": "y2",
+            "marker": {"color": theme.volume, "line": {"width": 0}},
+            "showlegend": False,
+            "hoverinfo": "none",
+            "meta": {"role": "volume"},
+        }
+    ]

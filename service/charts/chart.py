@@ -9,8 +9,13 @@ from service.api.forecasts.schemas import MIN_SESSIONS
 Json = dict[str, Any]
 """A JSON object: text, finite numbers, booleans, None, lists and objects."""
 
-CONFIG: Mapping[str, Any] = {"displayModeBar": False, "displaylogo": False, "responsive": True}
-"""Plotly's config of every figure: no tool bar, full width."""
+CONFIG: Mapping[str, Any] = {
+    "displayModeBar": False,
+    "displaylogo": False,
+    "responsive": True,
+    "showTips": False,
+}
+"""Plotly's config of every figure: no tool bar, no tips, full width."""
 
 SIGNIFICANT = 0.05
 """A difference from the random walk is significant if its p is below this."""
@@ -55,6 +60,7 @@ class Chart:
         table: The numbers as a table.
         readout: A line for each position, by x.
         figure: Plotly's `data`, `layout` and `config`.
+        empty: Whether there is nothing to draw yet; the caption says why.
     """
 
     title: str
@@ -63,6 +69,7 @@ class Chart:
     table: Table
     readout: Sequence[Line]
     figure: Json
+    empty: bool = False
 
 
 def figure(data: list[Json], layout: Json) -> Json:

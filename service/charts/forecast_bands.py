@@ -7,9 +7,6 @@ from service.charts.chart import Json
 from service.charts.forecast_view import LEVELS, View, bounds
 from service.charts.theme import Theme
 
-_OFFSET = 0.3
-"""Offset of the other strategy's T, as a share of the distance between steps."""
-
 _LABEL_GAP = 0.045
 """Least distance between band labels, as a share of the price axis."""
 
@@ -50,6 +47,7 @@ def prices(view: View) -> list[float]:
     found += [price for step in view.main.steps for price in bounds(step, 95)]
     found += [price for step in view.walk for price in bounds(step, 80)]
     found += [step.point for step in steps]
+    found += view.past.prices
     if view.other is not None:
         found += [view.other.point, *bounds(view.other, 80)]
     found += [price for step in view.main.steps if (price := view.outcome(step)) is not None]
@@ -57,10 +55,8 @@ def prices(view: View) -> list[float]:
 
 
 def band_label_x(view: View) -> float:
-    """Return the start of the band labels: right of the last step and of the other strategy's T."""
-    steps = len(view.main.steps)
-    taken = _OFFSET if steps == 1 and view.other is not None else 0.0
-    return view.zone.at(steps) + (taken + 0.1) * view.zone.step_width
+    """Return the start of the band labels: right of the last step."""
+    return view.zone.at(len(view.main.steps)) + 0.1 * view.zone.step_width
 
 
 def band_labels(view: View, low: float, high: float) -> list[tuple[int, float]]:
@@ -115,13 +111,13 @@ def _median(view: View, theme: Theme) -> Json:
 
 
 def _other_strategy(view: View, step: Step, theme: Theme) -> Json:
-    """Return the other strategy's T with its 80 % bar, right of the main one."""
+    """Return the other strategy's T with its 80 % bar, on T."""
     low, high = bounds(step, 80)
     return {
         "type": "scatter",
         "mode": "markers",
         "name": f"{view.other_name}, 80 %",
-        "x": [view.zone.at(1) + _OFFSET * view.zone.step_width],
+        "x": [view.zone.at(1)],
         "y": [step.point],
         "error_y": {
             "type": "data",
@@ -132,7 +128,7 @@ def _other_strategy(view: View, step: Step, theme: Theme) -> Json:
             "thickness": 2,
             "width": 4,
         },
-        "marker": {"symbol": "diamond", "size": 9, "color": theme.accent, "line": {"width": 1, "color": theme.paper}},
+        "marker": {"symbol": "diamond-open", "size": 13, "color": theme.accent, "line": {"width": 2}},
         "hoverinfo": "none",
         "meta": {"role": "one_step" if view.strategy == "multi_step" else "multi_step", "lower": low, "upper": high},
     }

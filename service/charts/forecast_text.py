@@ -5,6 +5,7 @@ from service.charts.axis import Slot
 from service.charts.chart import Line, Table
 from service.charts.forecast_view import View, bounds
 from service.charts.numbers import change_text, share_text
+from service.charts.past_intervals import sentence
 from service.charts.record_text import coverage_sentence, measured, mode_sentence, skill_sentence
 
 _COLUMNS = (
@@ -30,7 +31,7 @@ _COLUMNS = (
 def caption(view: View) -> str:
     """Return measured coverage, actual closes, and notes on the prices."""
     first = view.main.steps[0]
-    sentences = [coverage_sentence(first, 80)]
+    sentences = [coverage_sentence(first, 80), sentence(view.past)]
     sentences.append(skill_sentence(view.main.skill, view.main.served_by.forecaster))
     if view.answer.mode == "backfill" and measured(first.coverage, 80) is not None:
         sentences.append(mode_sentence(view.answer.mode))
@@ -53,11 +54,13 @@ def alt(view: View) -> str:
     if view.other is not None:
         low, high = bounds(view.other, 80)
         other = (
-            f" The {view.other_name} forecast: {view.price(view.other.point)}, 80 % {view.price(low)} to "
+            f"The {view.other_name} forecast: {view.price(view.other.point)}, 80 % {view.price(low)} to "
             f"{view.price(high)}."
         )
     actual = _actual_text(view)
-    return f"{drawn} Forecast bands: {'; '.join(steps)}.{other}{f' {actual}' if actual else ''}"
+    return " ".join(
+        part for part in (drawn, f"Forecast bands: {'; '.join(steps)}.", other, sentence(view.past), actual) if part
+    )
 
 
 def table(view: View) -> Table:
@@ -121,8 +124,21 @@ def _candle_text(view: View, slot: Slot, before: Slot | None) -> str:
     change = "" if before is None else f" ({change_text(slot.close / before.close - 1)})"
     return (
         f"{slot.name} · open {view.price(slot.open)} · high {view.price(slot.high)} · low {view.price(slot.low)} · "
-        f"close {view.price(slot.close)}{view.unit}{change}"
+        f"close {view.price(slot.close)}{view.unit}{change}{_volume_text(slot)}{_past_text(view, slot)}"
     )
+
+
+def _volume_text(slot: Slot) -> str:
+    return f" · volume {slot.volume:,.0f}" if slot.volume else ""
+
+
+def _past_text(view: View, slot: Slot) -> str:
+    """Return the forecast of that session and its outcome; empty without one."""
+    past = view.past.of(slot.last)
+    if past is None:
+        return ""
+    mark = {True: ", inside", False: ", outside", None: ""}[past.inside]
+    return f" · forecast {view.price(past.point)}, 80 % {view.price(past.lower)} to {view.price(past.upper)}{mark}"
 
 
 def _readout_text(view: View, step: Step) -> str:

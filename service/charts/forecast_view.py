@@ -9,6 +9,7 @@ from service.api.forecasts.schemas import ForecastAnswer, OtherForecast, Step, S
 from service.api.prices.schemas import PriceBar
 from service.charts.axis import Slot, Zone, slots_of
 from service.charts.numbers import decimals, price_text
+from service.charts.past_intervals import PastInterval, PastIntervals
 from service.vocabulary import RANDOM_WALK
 
 LEVELS: tuple[int, ...] = (95, 80, 50)
@@ -31,6 +32,7 @@ class View:
         sessions: Sessions in them.
         zone: Part of the axis for the steps.
         outcomes: Actual closes by target session.
+        past: Past intervals of T on the candles.
         places: Decimals of a price.
     """
 
@@ -43,6 +45,7 @@ class View:
     sessions: int
     zone: Zone
     outcomes: Mapping[date, float]
+    past: PastIntervals
     places: int
 
     def price(self, price: float) -> str:
@@ -74,13 +77,16 @@ class View:
         return self.outcomes.get(step.target_session)
 
 
-def view_of(answer: ForecastAnswer, bars: Sequence[PriceBar], strategy: Strategy) -> View | None:
+def view_of(
+    answer: ForecastAnswer, bars: Sequence[PriceBar], strategy: Strategy, past: Sequence[PastInterval] = ()
+) -> View | None:
     """Return the data of a forecast figure.
 
     Args:
         answer: Answer of the forecast route.
         bars: Bars of the range, and the stored ones after as_of, in any order.
         strategy: Strategy of the bands.
+        past: Past intervals of T on the forecast's split basis.
 
     Returns:
         None without a published forecast of that strategy.
@@ -104,6 +110,7 @@ def view_of(answer: ForecastAnswer, bars: Sequence[PriceBar], strategy: Strategy
         sessions=max(1, len(shown)),
         zone=Zone(len(slots), len(main.steps)),
         outcomes={bar.session: bar.close * ratio for bar in bars if bar.session > answer.as_of},
+        past=PastIntervals(slots, past),
         places=decimals(answer.last_close, answer.currency, answer.group),
     )
 

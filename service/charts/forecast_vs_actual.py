@@ -75,6 +75,7 @@ def versus_chart(
         table=_table(view),
         readout=[Line(place, _text(item)) for place, item in enumerate(view.past)],
         figure=figure(_traces(view, theme), _layout(view, theme)),
+        empty=not view.past,
     )
 
 

@@ -26,6 +26,7 @@ class Theme:
         median: The median over the bands.
         accent: The forecast of the other strategy, and closes outside.
         walk: The random walk.
+        volume: Columns of the volume.
         others: Further forecasters, in colours for colour-blind readers (Okabe and Ito).
     """
 
@@ -39,6 +40,7 @@ class Theme:
     median: str
     accent: str
     walk: str
+    volume: str
     others: tuple[str, ...]
 
     def band(self, level: int) -> str:
@@ -57,6 +59,7 @@ LIGHT = Theme(
     median="#07306b",
     accent="#b34700",
     walk="#5c5148",
+    volume="#b6bfc8",
     others=("#0072b2", "#b34700", "#00795a", "#a3437a", "#8a6400", "#5c5148"),
 )
 
@@ -71,6 +74,7 @@ DARK = Theme(
     median="#f2f8fd",
     accent="#ff9d4d",
     walk="#d9c9b8",
+    volume="#4a5763",
     others=("#56b4e9", "#ff9d4d", "#3fcf9f", "#e59ac4", "#e6c229", "#d9c9b8"),
 )
 
@@ -86,7 +90,7 @@ def layout(theme: Theme) -> Json:
         "zeroline": False,
         "ticks": "",
         "automargin": True,
-        "tickfont": {"color": theme.text, "size": 11},
+        "tickfont": {"color": theme.text, "size": 12},
     }
     return {
         "template": {"layout": {}},
@@ -107,7 +111,7 @@ def layout(theme: Theme) -> Json:
             "yanchor": "bottom",
             "yref": "container",
             "traceorder": "normal",
-            "font": {"color": theme.text, "size": 11},
+            "font": {"color": theme.text, "size": 12},
             "bgcolor": "rgba(0,0,0,0)",
             "itemclick": False,
             "itemdoubleclick": False,
@@ -127,5 +131,5 @@ def note(theme: Theme, text: str, x: float, y: float) -> Json:
         "xref": "paper",
         "yref": "paper",
         "showarrow": False,
-        "font": {"size": 11, "color": theme.text},
+        "font": {"size": 12, "color": theme.text},
     }

@@ -13,24 +13,37 @@ LIGHT, DARK = View(), View(theme="dark")
 _FOCUSED = "() => { const at = document.activeElement; return at.dataset.symbol || at.dataset.range || at.id; }"
 
 
-def ready(watched: Watched, symbol: str = "AAA") -> Page:
-    """Open a page and wait until it is complete."""
-    page = watched.go(f"/?s={symbol}")
+TABS = {"forecast": "#steps", "record": "#accuracy", "models": "#models", "runs": "#runs"}
+"""Tab -> its table."""
+
+
+def ready(watched: Watched, symbol: str = "AAA", tab: str = "forecast") -> Page:
+    """Open a page at a tab and wait until it is complete."""
+    page = watched.go(f"/?s={symbol}&tab={tab}")
     drawn(page, symbol)
-    expect(page.locator("#models tbody tr")).not_to_have_count(0)
-    expect(page.locator("#runs tbody tr")).not_to_have_count(0)
-    expect(page.locator("#accuracy tbody tr")).not_to_have_count(0)
-    expect(page.locator("#versus-caption")).not_to_be_empty()
+    complete(page, tab)
     return page
+
+
+def complete(page: Page, tab: str) -> None:
+    """Wait until a tab is complete."""
+    expect(page.locator(f"{TABS[tab]} tbody tr")).not_to_have_count(0)
+    if tab == "record":
+        expect(page.locator("#versus[data-drawn]")).to_be_visible()
+        expect(page.locator("#skill[data-drawn]")).to_be_visible()
 
 
 @pytest.mark.parametrize("view", [LIGHT, DARK], ids=["light", "dark"])
 def test_axe_finds_no_violation(watched: Watched, view: View, pictures: Path) -> None:
     page = ready(watched)
-    page.evaluate("document.querySelectorAll('details').forEach((each) => each.open = true)")
-    assert violations(page) == []
-    page.evaluate("document.querySelectorAll('details').forEach((each) => each.open = false)")
-    picture(page, pictures, f"page-{view.theme}")
+    for tab in TABS:
+        page.locator(f"#tab-{tab}").click()
+        complete(page, tab)
+        page.evaluate("document.querySelectorAll('details').forEach((each) => each.open = true)")
+        assert violations(page) == []
+        page.evaluate("document.querySelectorAll('details').forEach((each) => each.open = false)")
+        assert page.evaluate("document.documentElement.scrollHeight") < 2_400
+        picture(page, pictures, f"page-{tab}-{view.theme}")
 
 
 @pytest.mark.parametrize(
@@ -40,9 +53,12 @@ def test_axe_finds_no_violation(watched: Watched, view: View, pictures: Path) ->
 )
 def test_nothing_clips_on_a_narrow_screen(watched: Watched, view: View, pictures: Path) -> None:
     page = ready(watched)
-    assert_nothing_clips(page)
+    for tab in TABS:
+        page.locator(f"#tab-{tab}").click()
+        complete(page, tab)
+        assert_nothing_clips(page)
+        picture(page, pictures, f"page-{tab}-{view.size[0]}-{view.theme}")
     assert violations(page) == []
-    picture(page, pictures, f"page-{view.size[0]}-{view.theme}")
 
 
 @pytest.mark.parametrize("view", [View(NARROW)])
@@ -57,9 +73,10 @@ def test_the_chart_is_above_the_watchlist_on_a_narrow_screen(watched: Watched) -
 @pytest.mark.parametrize("view", [View(NARROW)])
 def test_a_symbol_chosen_below_the_chart_scrolls_to_its_title(watched: Watched) -> None:
     page = ready(watched)
+    page.locator("#more").click()
     line = page.locator('#watchlist [data-symbol="GONE"]')
     line.scroll_into_view_if_needed()
-    page.evaluate("document.querySelector('#steps-heading').scrollIntoView({block: 'end'})")
+    page.evaluate("document.querySelector('#more').scrollIntoView({block: 'end'})")
     expect(page.locator("#title")).not_to_be_in_viewport()
     line.click()
     drawn(page, "GONE")
@@ -68,12 +85,12 @@ def test_a_symbol_chosen_below_the_chart_scrolls_to_its_title(watched: Watched) 
 
 @pytest.mark.parametrize("view", [View(NARROW)])
 def test_a_narrow_page_is_short_and_opens_by_keyboard(watched: Watched) -> None:
-    page = ready(watched)
-    title, readout = page.locator("#lead").bounding_box(), page.locator("#readout").bounding_box()
+    page = ready(watched, tab="record")
+    title, cards = page.locator("#lead").bounding_box(), page.locator("#cards").bounding_box()
     assert title is not None
-    assert readout is not None
-    assert readout["y"] - (title["y"] + title["height"]) < 24, "no space is reserved without a notice"
-    assert page.evaluate("document.documentElement.scrollHeight") < 9_500
+    assert cards is not None
+    assert cards["y"] - (title["y"] + title["height"]) < 24, "no space is reserved without a notice"
+    assert page.evaluate("document.documentElement.scrollHeight") < 4_400
     shown = page.locator("#accuracy tbody tr:not([data-heading]):visible")
     first = shown.count()
     opener = page.get_by_role("button", name="Show the rows of T+1")
@@ -85,6 +102,9 @@ def test_a_narrow_page_is_short_and_opens_by_keyboard(watched: Watched) -> None:
     assert shown.count() > first
     page.keyboard.press("Space")
     expect(shown).to_have_count(first)
+    page.locator("#tab-record").focus()
+    page.keyboard.press("End")
+    expect(page.locator("#tab-runs")).to_be_focused()
     runs = page.locator("#runs tbody tr:visible")
     expect(runs).to_have_count(4)
     page.locator("#runs-more").focus()
@@ -97,10 +117,11 @@ def test_a_narrow_page_is_short_and_opens_by_keyboard(watched: Watched) -> None:
 
 
 def test_a_wide_page_shows_every_step_and_eight_runs(watched: Watched) -> None:
-    page = ready(watched)
+    page = ready(watched, tab="record")
     rows = page.locator("#accuracy tbody tr")
     expect(page.locator("#accuracy tbody tr:visible")).to_have_count(rows.count())
     expect(page.locator("#accuracy button:visible")).to_have_count(0)
+    page.locator("#tab-runs").click()
     expect(page.locator("#runs tbody tr:visible")).to_have_count(8)
     page.locator("#runs-more").click()
     expect(page.locator("#runs tbody tr:visible")).to_have_count(50)
@@ -114,7 +135,9 @@ def test_every_control_is_reachable_by_keyboard(watched: Watched) -> None:
         page.keyboard.press("Tab")
         reached.add(page.evaluate(_FOCUSED))
     # The watchlist is one stop of the Tab key, as lists are; the arrow keys move inside it.
-    assert {"theme", "search", "sort", "AAA", "earlier", "1m", "3m", "1y", "chart"} <= reached
+    assert {"theme", "search", "sort", "AAA", "earlier", "1m", "3m", "6m", "1y", "5y", "all", "chart"} <= reached
+    assert "tab-forecast" in reached
+    assert "tab-runs" not in reached  # tabs are one stop too
     page.locator('#watchlist [data-symbol="AAA"]').focus()
     page.keyboard.press("ArrowDown")
     expect(page.locator('#watchlist [data-symbol="BBB"]')).to_be_focused()
@@ -131,16 +154,19 @@ def test_every_control_is_reachable_by_keyboard(watched: Watched) -> None:
 
 
 def test_every_chart_has_a_text_alternative_and_a_table(watched: Watched) -> None:
-    page = ready(watched)
+    page = ready(watched, tab="record")
     for chart in ("chart", "versus", "skill"):
         image = page.locator(f"#{chart}")
         expect(image).to_have_attribute("role", "img")
         expect(image).to_have_attribute("aria-label", re.compile(r"\w+ \w+ \w+ \w+"))
         expect(image).not_to_have_attribute("aria-label", re.compile("not drawn"))
+        if chart == "chart":
+            page.locator("#tab-forecast").click()
         table = page.locator(f"#{chart}-table")
         table.locator("summary").click()
         expect(table.locator("tbody tr").first).to_be_visible()
         expect(page.locator(f"#{'' if chart == 'chart' else f'{chart}-'}caption")).not_to_be_empty()
+        page.locator("#tab-record").click()
 
 
 def test_nothing_moves_while_the_page_loads(watched: Watched) -> None:
@@ -177,7 +203,7 @@ def test_the_policy_blocks_inline_scripts(watched: Watched) -> None:
 
 
 def test_a_losing_symbol_is_marked_worse_with_its_n(watched: Watched) -> None:
-    page = ready(watched, "BBB")
+    page = ready(watched, "BBB", "record")
     table = page.locator("#accuracy")
     expect(table).to_contain_text("67")
     expect(page.locator("#notice")).to_have_attribute("data-notices", re.compile("losing"))
@@ -201,7 +227,7 @@ def test_an_insignificant_skill_is_neither_better_nor_worse(watched: Watched) ->
 
 
 def test_versus_marks_closes_outside(watched: Watched) -> None:
-    page = ready(watched)
+    page = ready(watched, tab="record")
     # 60 of the fixture's 67 scored sessions are drawn.
     expect(page.locator("#versus-caption")).to_contain_text("60")
     symbols = page.evaluate(

@@ -86,7 +86,7 @@ def test_machine_time_is_distinguished_from_market_time(
         page = watched.go("/?s=AAA")
         expect(page.locator("#market-time")).to_contain_text("market time 2018-06")
         expect(page.locator("#notice")).to_contain_text(
-            re.compile(r"Since \d{4}-\d\d-\d\d \d\d:\d\d UTC, machine time\.")
+            re.compile(r"cannot be reached since \d{4}-\d\d-\d\d \d\d:\d\d UTC, machine time\.")
         )
 
 

@@ -87,7 +87,7 @@ def test_the_cells_draw_the_figures_of_the_service(served: str) -> None:
     assert done.returncode == 0, done.stderr
     newest, numbers, then, versus, skill = json.loads(done.stdout)
     assert newest["title"] == "AAPL: forecast as of 2018-06-01"
-    assert newest["roles"][:4] == ["candles", "band95", "band80", "band50"]
+    assert newest["roles"][:5] == ["volume", "candles", "past80", "hits", "misses"]
     assert "contained the close on 80 % of sessions" in newest["subtitle"]
     rows: list[list[Any]] = numbers["value"]
     assert [row[:3] for row in rows] == [

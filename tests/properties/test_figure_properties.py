@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from service.charts.chart import Chart
 from service.charts.forecast import forecast_chart
 from service.charts.forecast_vs_actual import versus_chart
-from service.charts.skill import skill_chart
+from service.charts.skill.figure import skill_chart
 from service.charts.theme import THEMES
 from tests.support.answer_factory import AS_OF, TARGETS, Made, Past, answer, bar, past, record, weekdays
 
@@ -61,8 +61,8 @@ def test_any_prices_make_a_finite_forecast_figure(
     first, last = chart.figure["layout"]["xaxis"]["range"]
     assert 0.2 < (end - start) / (last - first) < 0.3
     bottom, top = chart.figure["layout"]["yaxis"]["range"]
-    drawn = [y for trace in chart.figure["data"] for y in trace.get("y", trace.get("close"))]
-    assert all(bottom <= y <= top for y in drawn)
+    priced = [trace for trace in chart.figure["data"] if trace["meta"]["role"] != "volume"]
+    assert all(bottom <= y <= top for trace in priced for y in trace.get("y", trace.get("close")))
 
 
 @settings(max_examples=40, deadline=None)

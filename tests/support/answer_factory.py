@@ -103,7 +103,13 @@ def answer(made: Made | None = None) -> ForecastAnswer:
     def strategy(name: str, steps: int) -> StrategyForecast | None:
         if name not in of.strategies:
             return None
-        by = ServedBy(model_version_id=7, forecaster=of.served, status="champion", reason="champion of its group")
+        by = ServedBy(
+            model_version_id=7,
+            forecaster=of.served,
+            status="champion",
+            trained_at=INSTANT,
+            reason="champion of its group",
+        )
         shift = of.shift if name == "multi_step" else of.shift + 0.001
         made_steps = [step(of, number, shift) for number in range(1, steps + 1)]
         return StrategyForecast(
@@ -111,13 +117,14 @@ def answer(made: Made | None = None) -> ForecastAnswer:
         )
 
     return ForecastAnswer(
-        symbol="AAPL", currency=of.currency, calendar="XNYS", approximate=False, group=of.group, as_of=AS_OF,
+        symbol="AAPL", currency=of.currency, calendar="XNYS", time_zone="America/New_York",
+        approximate=False, group=of.group, as_of=AS_OF,
         data_as_of=INSTANT, issued_at=INSTANT, stale_after=None, known_at=INSTANT,
         mode=of.mode, edition=EditionMark(number=412, hash="9f2c"), last_close=of.close,
         basis=Basis(forecast=0, current=0 if of.ratio == 1 else 1, split_ratio=of.ratio,
                     note=None if of.ratio == 1 else "AAPL was re-based since this forecast"),
         multi_step=strategy("multi_step", 3), one_step=strategy("one_step", 1), disagreement=None,
-        random_walk=OtherForecast(model_version_id=1, forecaster="random_walk", status="retired",
+        random_walk=OtherForecast(model_version_id=1, forecaster="random_walk", status="retired", trained_at=INSTANT,
                                   strategy="multi_step", steps=[step(walk, number) for number in (1, 2, 3)],
                                   skill=skill, coverage=coverage, joint=None),
         others=[],

@@ -8,6 +8,7 @@ from service.api.accuracy.queries import read_track_records
 from service.api.accuracy.schemas import AccuracyItem
 from service.api.common.dependencies import Snapshot
 from service.api.common.schemas import Strategy
+from service.api.figures.past_intervals import read_past_intervals
 from service.api.figures.schemas import FigureAnswer, FigureKind, FigureRange, FigureTable, PlotlyFigure, ReadoutLine
 from service.api.forecasts.queries import ForecastQuery
 from service.api.forecasts.read_forecast import read_forecast
@@ -20,13 +21,20 @@ from service.api.prices.schemas import PriceBar
 from service.charts.chart import Chart
 from service.charts.forecast import forecast_chart
 from service.charts.forecast_vs_actual import versus_chart
-from service.charts.skill import skill_chart
+from service.charts.skill.figure import skill_chart
 from service.charts.theme import THEMES, ThemeName
 from service.errors import NotFound
 from service.settings import Settings
 from service.vocabulary import SERVED
 
-DAYS: Mapping[FigureRange, int | None] = {"1m": 31, "3m": 92, "1y": 366, "all": None}
+DAYS: Mapping[FigureRange, int | None] = {
+    "1m": 31,
+    "3m": 92,
+    "6m": 183,
+    "1y": 366,
+    "5y": 1827,
+    "all": None,
+}
 """Days before as_of of each range; None = all."""
 
 _MOST_BARS = 20_000
@@ -77,6 +85,7 @@ def read_figure(snapshot: Snapshot, settings: Settings, query: FigureQuery) -> F
         table=FigureTable(caption=chart.table.caption, columns=chart.table.columns, rows=chart.table.rows),
         readout=[ReadoutLine(x=line.x, text=line.text) for line in chart.readout],
         figure=PlotlyFigure(**chart.figure),
+        empty=chart.empty,
         as_of=answer.as_of,
         edition=answer.edition.number,
         stale_after=answer.stale_after,
@@ -89,7 +98,9 @@ def _chart(snapshot: Snapshot, answer: ForecastAnswer, query: FigureQuery) -> Ch
         return versus_chart(answer, _past(snapshot, answer, query), query.strategy, query.step, theme)
     if query.kind == "skill":
         return skill_chart(answer, _track_records(snapshot, answer, query), query.strategy, theme)
-    chart = forecast_chart(answer, _bars(snapshot, answer, query), query.strategy, theme)
+    bars = _bars(snapshot, answer, query)
+    past = read_past_intervals(snapshot, answer, query.strategy, [bar.session for bar in bars])
+    chart = forecast_chart(answer, bars, query.strategy, theme, past)
     if chart is None:
         raise NotFound(
             f"no {query.strategy} forecast of {answer.symbol} was published as of {answer.as_of}; use the other "

@@ -8,7 +8,7 @@ from pydantic import Field
 from service.api.common.schemas import Answer
 
 FigureKind = Literal["forecast", "versus", "skill"]
-FigureRange = Literal["1m", "3m", "1y", "all"]
+FigureRange = Literal["1m", "3m", "6m", "1y", "5y", "all"]
 
 
 class FigureTable(Answer):
@@ -51,6 +51,7 @@ class FigureAnswer(Answer):
     table: FigureTable
     readout: list[ReadoutLine] = Field(description="a line for each position, by x")
     figure: PlotlyFigure
+    empty: bool = Field(description="whether there is nothing to draw yet; the caption says why", examples=[False])
     as_of: date = Field(description="last completed session the forecast used", examples=["2018-06-01"])
     edition: int = Field(description="number of the edition shown", examples=[412])
     stale_after: datetime | None = Field(description="due time of the next forecast + 2 h, exclusive")

@@ -23,6 +23,7 @@ from service.api.forecasts.schemas import (
     StrategyForecast,
 )
 from service.api.forecasts.track_record import build_coverage, build_held_out, build_skill
+from service.market.time_zones import time_zone
 from service.vocabulary import RANDOM_WALK, SERVED
 
 INTERVALS: tuple[tuple[int, str, str], ...] = ((50, "q25", "q75"), (80, "q10", "q90"), (95, "q025", "q975"))
@@ -39,6 +40,7 @@ def build_answer(stored: ForecastRows) -> ForecastAnswer:
         symbol=instrument.symbol,
         currency=instrument.currency,
         calendar=instrument.calendar,
+        time_zone=time_zone(instrument.calendar),
         approximate=timing.approximate,
         group=instrument.group,
         as_of=edition.as_of,
@@ -70,7 +72,11 @@ def _strategy(stored: ForecastRows, strategy: Strategy) -> StrategyForecast | No
     skill = build_skill(records, stored.edition.mode, len(rows))
     return StrategyForecast(
         served_by=ServedBy(
-            model_version_id=version.id, forecaster=version.forecaster, status=version.status, reason=item.reason
+            model_version_id=version.id,
+            forecaster=version.forecaster,
+            status=version.status,
+            trained_at=version.trained_at,
+            reason=item.reason,
         ),
         steps=[_step(stored, row, SERVED) for row in rows],
         skill=skill,
@@ -94,6 +100,7 @@ def _others(stored: ForecastRows) -> list[OtherForecast]:
                 model_version_id=version_id,
                 forecaster=version.forecaster,
                 status=version.status,
+                trained_at=version.trained_at,
                 steps=[_step(stored, row, version.forecaster) for row in rows],
                 skill=build_skill(records, stored.edition.mode, len(rows)),
                 coverage=build_coverage(records, len(rows)),

@@ -57,6 +57,7 @@ class VersionRow(NamedTuple):
     id: int
     forecaster: str
     status: str
+    trained_at: datetime
     metrics: dict[str, Any]
 
 

@@ -141,6 +141,7 @@ class Version(Answer):
     model_version_id: int = Field(examples=[7])
     forecaster: str = Field(examples=["lstm"])
     status: str = Field(description="status now: champion, challenger, retired or rejected", examples=["champion"])
+    trained_at: datetime = Field(description="market time: the cut of its data; of a baseline, when it was recorded")
 
 
 class ServedBy(Version):
@@ -206,6 +207,7 @@ class ForecastAnswer(Answer):
     symbol: str = Field(examples=["AAPL"])
     currency: str | None = Field(examples=["USD"])
     calendar: str = Field(examples=["XNYS"])
+    time_zone: str = Field(description="IANA time zone of the calendar", examples=["America/New_York"])
     approximate: bool = Field(
         description="whether the calendar is unknown around as_of, so that Monday to Friday is assumed"
     )

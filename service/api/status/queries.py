@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import Connection, and_, exists, func, literal, or_, select
+from sqlalchemy import Connection, and_, case, exists, func, literal, or_, select
 
 from service.api.common.rows import EditionRow, RunRow, columns_of, read_row, read_rows
 from service.db.tables import editions, instruments, model_versions, run_outcomes, runs, served_forecasts, sessions
@@ -87,6 +87,37 @@ def read_faulty_pulls(connection: Connection) -> list[RunRow]:
         .order_by(runs.c.started_at, runs.c.id)
     )
     return read_rows(connection, RunRow, query)
+
+
+def read_fault_start(connection: Connection, pull: RunRow) -> datetime | None:
+    """Return the machine time at which the first pull of a scope started after its last done one."""
+    done = select(func.max(runs.c.id)).where(
+        runs.c.job == Job.PULL, runs.c.scope == pull.scope, runs.c.id < pull.id, runs.c.state == RunState.DONE
+    )
+    query = select(func.min(runs.c.started_at)).where(
+        runs.c.job == Job.PULL,
+        runs.c.scope == pull.scope,
+        runs.c.id <= pull.id,
+        runs.c.id > func.coalesce(done.scalar_subquery(), 0),
+    )
+    started_at: datetime | None = connection.execute(query).scalar_one_or_none()
+    return started_at
+
+
+def read_next_try(connection: Connection, pulls: Sequence[RunRow]) -> datetime | None:
+    """Return the earliest instant at which one of some pulls is tried again; None if none of them waits."""
+    at = case((runs.c.state == RunState.WAITING, runs.c.wait_until), else_=runs.c.not_before)
+    query = select(func.min(at)).where(
+        runs.c.id.in_([pull.id for pull in pulls]), runs.c.state.in_((RunState.WAITING, RunState.DUE))
+    )
+    next_try_at: datetime | None = connection.execute(query).scalar_one_or_none()
+    return next_try_at
+
+
+def read_outcome_states(connection: Connection, pulls: Sequence[RunRow]) -> frozenset[str]:
+    """Return the states of the outcomes of some pulls."""
+    query = select(run_outcomes.c.state).where(run_outcomes.c.run_id.in_([pull.id for pull in pulls])).distinct()
+    return frozenset(connection.execute(query).scalars())
 
 
 def read_lasting_failure(connection: Connection) -> RunRow | None:

@@ -13,12 +13,12 @@ from service.api.common.errors import database_fault
 from service.api.common.next_edition import NextEditions
 from service.api.common.rows import EditionRow, RunRow
 from service.api.status import queries as status
+from service.api.status.read_source_fault import read_source_fault
 from service.api.status.schemas import (
     CalendarStatus,
     EditionStatus,
     FailedRun,
     SchedulerStatus,
-    SourceFault,
     Status,
     TrainingStatus,
     WatchlistStatus,
@@ -27,6 +27,7 @@ from service.api.watchlist.queries import CacheKey, read_cache_key
 from service.clock import DatabaseClock
 from service.errors import DatabaseError, NotYet
 from service.market.instruments import STATISTICAL_GROUPS
+from service.market.time_zones import time_zone
 from service.settings import Settings
 from service.vocabulary import SymbolState
 
@@ -110,7 +111,7 @@ class StatusReader:
             scheduler=_scheduler(connection, settings, machine_now),
             watchlist=self._watchlist(connection, cache_key),
             training=_training(connection, machine_now),
-            source_fault=_source_fault(status.read_faulty_pulls(connection)),
+            source_fault=read_source_fault(connection),
             last_failure=_failure(status.read_lasting_failure(connection)),
         )
 
@@ -155,6 +156,7 @@ def _calendar(connection: Connection, settings: Settings, edition: EditionRow, n
     stale_after = common.read_timing(connection, settings, edition.calendar, edition.as_of).stale_after
     return CalendarStatus(
         calendar=edition.calendar,
+        time_zone=time_zone(edition.calendar),
         as_of=edition.as_of,
         issued_at=edition.issued_at,
         mode=edition.mode,
@@ -205,16 +207,6 @@ def _training(connection: Connection, machine_now: datetime) -> TrainingStatus |
         detail=run.progress_detail,
         first=run.scope not in STATISTICAL_GROUPS and not status.has_network(connection, run.scope),
     )
-
-
-def _source_fault(pulls: list[RunRow]) -> SourceFault | None:
-    if not pulls:
-        return None
-    scopes = [pull.scope for pull in pulls]
-    others = f" (and those of {', '.join(sorted(scopes[1:]))})" if len(scopes) > 1 else ""
-    first = pulls[0]
-    why = first.error or "; ".join(first.warnings)
-    return SourceFault(sentence=f"prices of {first.scope}{others} are not arriving: {why}", since=first.started_at)
 
 
 def _failure(run: RunRow | None) -> FailedRun | None:

@@ -7,6 +7,8 @@ from pydantic import Field
 
 from service.api.common.schemas import Answer, Mode
 
+FaultKind = Literal["unreachable", "rate_limited", "partial"]
+
 
 class EditionStatus(Answer):
     """The newest on-time edition."""
@@ -22,6 +24,7 @@ class CalendarStatus(Answer):
     """The newest on-time edition of a calendar with symbols on the watchlist."""
 
     calendar: str = Field(examples=["XNYS"])
+    time_zone: str = Field(description="IANA time zone of the calendar", examples=["America/New_York"])
     as_of: date = Field(description="last completed session it used", examples=["2018-06-01"])
     issued_at: datetime = Field(description="market time")
     mode: Mode
@@ -61,7 +64,15 @@ class SourceFault(Answer):
     """A fault that keeps prices from arriving."""
 
     sentence: str = Field(examples=["prices of XNYS are not arriving: no symbol could be pulled; AAPL: timed out"])
-    since: datetime | None = Field(description="machine time at which the faulty pull started")
+    kind: FaultKind = Field(
+        description="unreachable: it answered for no symbol of the newest pull; rate_limited: it limits the rate; "
+        "partial: all else",
+        examples=["unreachable"],
+    )
+    since: datetime | None = Field(description="machine time at which the first pull since the last done one started")
+    next_try_at: datetime | None = Field(
+        None, description="machine time of the next try; null while one runs, or if the next pull is the next session's"
+    )
 
 
 class FailedRun(Answer):

@@ -102,10 +102,10 @@ class Watchlist:
             lines = self._orders[sorting] = sorting.sorted(self.lines)
         return lines
 
-    def item(self, line: Line, now: datetime) -> WatchlistItem:
-        """Return a line as an answer at an instant of market time."""
+    def item(self, line: Line, now: datetime, closes: Sequence[float]) -> WatchlistItem:
+        """Return a line with its last closes as an answer at an instant of market time."""
         stale_after = None if line.as_of is None else self.stale_after.get((line.row.calendar, line.as_of))
-        return line.item(stale_after, now, self.missed.get(line.symbol))
+        return line.item(stale_after, now, self.missed.get(line.symbol), closes)
 
 
 class WatchlistTable:

@@ -73,13 +73,20 @@ class Line:
             return None
         return (self.steps[0].upper_80 - self.steps[0].lower_80) / self.last_close
 
-    def item(self, stale_after: datetime | None, now: datetime, missed: tuple[date, str] | None) -> WatchlistItem:
+    def item(
+        self,
+        stale_after: datetime | None,
+        now: datetime,
+        missed: tuple[date, str] | None,
+        closes: Sequence[float],
+    ) -> WatchlistItem:
         """Return the answer.
 
         Args:
             stale_after: Aware UTC instant after which (exclusive) its forecast is stale; None = never.
             now: Aware UTC market time.
             missed: A session without its forecast, and why.
+            closes: Its last closes, oldest first.
         """
         late = missed is not None and (self.as_of is None or self.as_of < missed[0])
         plain = ("symbol", "name", "group", "calendar", "currency", "state", "state_reason", "last_session")
@@ -92,6 +99,7 @@ class Line:
             steps=[_answer(step) for step in self.steps],
             skill=WatchlistSkill(value=self.skill, n=self.skill_n),
             coverage_80=WatchlistCoverage(measured=self.coverage, n=self.coverage_n),
+            closes=list(closes),
             missed=f"no forecast as of {missed[0]}: {missed[1]}" if missed is not None and late else None,
         )
 

@@ -1,17 +1,19 @@
 """Queries of the short watchlist, and its cache key."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, and_, func, or_, select
 
 from service.api.common.queries import read_change_counter
 from service.api.common.rows import EditionRow, InstrumentRow, TrackRecordRow, columns_of, read_rows
 from service.api.common.schemas import Strategy
 from service.db.change_counters import ALL
 from service.db.tables import (
+    bars,
     change_counters,
     forecasts,
     instruments,
@@ -25,6 +27,12 @@ from service.db.tables import (
 from service.vocabulary import SERVED, Job, RunState
 
 STRATEGY: Strategy = "multi_step"
+CLOSES = 30
+"""Most closes of a line: about six weeks."""
+
+CLOSES_SPAN = timedelta(days=50)
+"""Days that hold so many sessions of every calendar."""
+
 _PROCESSED = (RunState.DONE, RunState.WAITING)
 """States of a forecast run that has processed its symbols at least once."""
 
@@ -135,6 +143,28 @@ def read_served_records(connection: Connection, symbols: Sequence[str]) -> list[
         table.scope_kind == "symbol", table.scope.in_(symbols), table.strategy == STRATEGY, table.forecaster == SERVED
     )
     return read_rows(connection, TrackRecordRow, query)
+
+
+def read_last_closes(connection: Connection, symbols: Iterable[InstrumentRow]) -> dict[str, list[float]]:
+    """Return the last closes of symbols, oldest first; symbols without bars are left out."""
+    by_newest: defaultdict[date, list[str]] = defaultdict(list)
+    for row in symbols:
+        if row.last_session is not None:
+            by_newest[row.last_session].append(row.symbol)
+    if not by_newest:
+        return {}
+    # Few symbols end on another session than most, so there are few alternatives.
+    recent = or_(
+        *(
+            and_(bars.c.symbol.in_(names), bars.c.session > newest - CLOSES_SPAN, bars.c.session <= newest)
+            for newest, names in by_newest.items()
+        )
+    )
+    query = select(bars.c.symbol, bars.c.close).where(recent).order_by(bars.c.symbol, bars.c.session)
+    closes: defaultdict[str, list[float]] = defaultdict(list)
+    for symbol, close in connection.execute(query):
+        closes[symbol].append(close)
+    return {symbol: values[-CLOSES:] for symbol, values in closes.items()}
 
 
 def read_missed_forecasts(connection: Connection, calendars: Iterable[str]) -> dict[str, tuple[date, str]]:

@@ -11,7 +11,7 @@ from service.api.common.pagination import cut, decode
 from service.api.common.parameters import Cursor
 from service.api.common.schemas import problems
 from service.api.watchlist.cache import Order, SortBy, Sorting, WatchlistTable
-from service.api.watchlist.queries import read_cache_key
+from service.api.watchlist.queries import read_cache_key, read_last_closes
 from service.api.watchlist.schemas import WatchlistPage
 
 router = APIRouter(prefix="/v1/watchlist", tags=["symbols"])
@@ -62,13 +62,14 @@ def lines(
         if etag.matches(request, tag):
             return etag.not_modified(tag)
         now, watchlist = snapshot.now, table.at(snapshot, cache_key)
-    search_text = parameters.q.strip().casefold()
-    matching = [line for line in watchlist.ordered(sorting) if search_text in line.search_text]
-    left = list(sorting.after(matching, end))
-    page_lines, next_cursor = cut(left, parameters.limit, sorting.name, sorting.keys)
+        search_text = parameters.q.strip().casefold()
+        matching = [line for line in watchlist.ordered(sorting) if search_text in line.search_text]
+        left = list(sorting.after(matching, end))
+        page_lines, next_cursor = cut(left, parameters.limit, sorting.name, sorting.keys)
+        closes = read_last_closes(snapshot.connection, [line.row for line in page_lines])
     response.headers["ETag"] = tag
     return WatchlistPage(
-        items=[watchlist.item(line, now) for line in page_lines],
+        items=[watchlist.item(line, now, closes.get(line.symbol, ())) for line in page_lines],
         total=len(watchlist.lines),
         matching=len(matching),
         next_cursor=next_cursor,

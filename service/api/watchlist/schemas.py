@@ -55,6 +55,9 @@ class WatchlistItem(Answer):
     steps: list[WatchlistStep] = Field(description="T, T+1, T+2; empty without a forecast")
     skill: WatchlistSkill
     coverage_80: WatchlistCoverage
+    closes: list[float] = Field(
+        description="closes of the last 30 sessions, oldest first, on the newest split basis", examples=[[174.2, 175.0]]
+    )
     missed: str | None = Field(None, description="why its newest session has no forecast, in one sentence")
 
 

@@ -2,8 +2,9 @@
 
 import { $, element, fillTable, painted, setAttribute, setText } from "./dom.js";
 
-const NARROW_WIDTH = 520;
-const SMALL_FONT = 10;
+const NARROW_WIDTH = 440;
+const NARROW_ENTRY = 68; // pixels of a legend's text
+const READ_BELOW = ["median", "random_walk", "one_step", "multi_step", "outcome"]; // named in the readout; no room in a narrow legend
 const TRANSPARENT = "rgba(0,0,0,0)";
 let plotly = null;
 
@@ -32,34 +33,40 @@ export class Chart {
     this.caption = $(captionId);
     this.details = $(tableId);
     this.shown = null;
+    this.onDrawn = () => {};
     this.canvas = element("div", { class: "canvas" });
     this.place.append(this.canvas);
   }
 
   /** Shows texts and table, then the chart once Plotly is loaded; resolves when it is drawn. */
   async show(answer) {
+    if (answer.empty) {
+      this.clear(answer.caption);
+      return;
+    }
     this.shown = answer;
+    this.place.hidden = false;
     setAttribute(this.place, "aria-label", answer.alt);
-    setAttribute(this.place, "data-empty", null);
     setText(this.caption, answer.caption ?? "");
     this.#fill(answer.table);
     const Plotly = await loadPlotly();
     if (this.shown !== answer) return; // replaced by a newer answer
-    const layout = fitLayout(answer.figure.layout, this.place.clientWidth, this.place.clientHeight);
-    const config = { ...answer.figure.config, responsive: true };
-    await Plotly.react(this.canvas, answer.figure.data, layout, config);
+    const whole = structuredClone(answer.figure.layout); // Plotly writes into it; the zoom returns to the answer
+    const layout = fitLayout(whole, this.place.clientWidth, this.place.clientHeight);
+    const config = { ...answer.figure.config, responsive: true, doubleClick: false };
+    await Plotly.react(this.canvas, fitTraces(answer.figure.data, this.place.clientWidth), layout, config);
+    this.onDrawn();
     if (this.shown === answer) setAttribute(this.place, "data-drawn", `${answer.symbol}/${answer.as_of}`);
   }
 
-  /** Removes the chart and shows the reason in its reserved space. */
+  /** Removes the chart, and shows the reason as its caption: an empty chart is not drawn. */
   clear(sentence) {
     this.shown = null;
     window.Plotly?.purge(this.canvas);
     this.canvas.replaceChildren();
     setAttribute(this.place, "data-drawn", null);
-    setAttribute(this.place, "data-empty", sentence);
-    setAttribute(this.place, "aria-label", sentence);
-    setText(this.caption, "");
+    this.place.hidden = true;
+    setText(this.caption, sentence);
     this.#fill(null);
   }
 
@@ -79,13 +86,22 @@ export class Chart {
 /** The layout for its place and the page's background; with shorter labels on a narrow screen. */
 function fitLayout(layout, width, height) {
   const fitted = { ...layout, autosize: true, width: undefined, height, paper_bgcolor: TRANSPARENT, plot_bgcolor: TRANSPARENT };
+  if (window.matchMedia("(pointer: coarse)").matches) fitted.dragmode = false; // a drag scrolls the page
   if (width >= NARROW_WIDTH) return fitted;
   const short = (text) => String(text).replace(/^T(?:\+(\d))?<br>.*$/, (_, step) => (step ? `+${step}` : "T"));
   const axis = layout.xaxis ?? {};
-  fitted.xaxis = { ...axis, tickfont: { ...axis.tickfont, size: SMALL_FONT }, ticktext: axis.ticktext?.map(short) };
-  fitted.yaxis = { ...layout.yaxis, tickfont: { ...layout.yaxis?.tickfont, size: SMALL_FONT }, ticklabelstandoff: SMALL_FONT };
-  fitted.annotations = layout.annotations?.map((each) => ({ ...each, ...leftOfEdge(each), font: { ...each.font, size: SMALL_FONT } }));
+  fitted.xaxis = { ...axis, ticktext: axis.ticktext?.map(short) };
+  const notes = layout.annotations?.filter(({ text }) => !/^\d+%$/.test(text)); // band labels have no room
+  fitted.annotations = notes?.map((each) => ({ ...each, ...leftOfEdge(each) }));
+  fitted.legend = { ...layout.legend, entrywidth: NARROW_ENTRY, entrywidthmode: "pixels" };
   return fitted;
+}
+
+/** The traces; a narrow legend has only the past intervals and their marks. */
+function fitTraces(traces, width) {
+  if (width >= NARROW_WIDTH) return traces;
+  const short = (name) => name?.replace("interval of T, past", "past").replace("close ", "");
+  return traces.map((each) => ({ ...each, name: short(each.name), showlegend: each.showlegend !== false && !READ_BELOW.includes(each.meta?.role) }));
 }
 
 /** A title in the right half is aligned to the edge, so that it does not overflow. */

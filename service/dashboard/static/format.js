@@ -85,15 +85,58 @@ export function session(date) {
   return `${WEEKDAYS[day]} ${date}`;
 }
 
-/** An instant with its zone, such as "2012-09-04 21:30 UTC". */
-export function instant(text) {
+const formats = new Map(); // time zone -> formatter; making one is slow
+
+/** Date, time and short name of an instant in a time zone; undefined is the visitor's. */
+function localTime(at, zone) {
+  if (!formats.has(zone)) {
+    const fields = { year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit" };
+    formats.set(zone, new Intl.DateTimeFormat("en-GB", { ...fields, hourCycle: "h23", timeZoneName: "short", timeZone: zone }));
+  }
+  const parts = Object.fromEntries(formats.get(zone).formatToParts(at).map(({ type, value }) => [type, value]));
+  return { date: `${parts.year}-${parts.month}-${parts.day}`, time: `${parts.hour}:${parts.minute}`, name: parts.timeZoneName };
+}
+
+/** The time at the exchange, such as "17:30 New York", with its date if that differs; empty if both clocks agree. */
+function exchangeTime(at, own, zone) {
+  if (!zone) return "";
+  const there = localTime(at, zone);
+  if (there.date === own.date && there.time === own.time) return "";
+  const city = zone.split("/").at(-1).replaceAll("_", " ");
+  return `${there.date === own.date ? "" : `${there.date} `}${there.time} ${city}`;
+}
+
+/** An instant in the visitor's time zone followed by the time at the exchange: "2012-09-04 23:30 CEST (17:30 New York)". */
+export function instant(text, zone = null) {
   if (!text) return NONE;
-  return `${text.slice(0, 10)} ${text.slice(11, 16)} UTC`;
+  const at = new Date(text);
+  const own = localTime(at);
+  const there = exchangeTime(at, own, zone);
+  return `${own.date} ${own.time} ${own.name}${there === "" ? "" : ` (${there})`}`;
 }
 
 /** An instant of the machine's clock, which differs from market time in replay. */
 export function machineInstant(text, clock) {
   return clock === "replay" ? `${instant(text)}, machine time` : instant(text);
+}
+
+/** Seconds as a countdown: "45 s", "3 min 05 s", "2 h 10 min", "3 d 4 h". */
+export function countdown(seconds) {
+  const left = Math.max(0, Math.round(seconds));
+  if (left < 60) return `${left} s`;
+  if (left < 3600) return `${Math.floor(left / 60)} min ${String(left % 60).padStart(2, "0")} s`;
+  if (left < 86_400) return `${Math.floor(left / 3600)} h ${Math.floor((left % 3600) / 60)} min`;
+  return `${Math.floor(left / 86_400)} d ${Math.floor((left % 86_400) / 3600)} h`;
+}
+
+/** The time between two instants in days, weeks, months or years, such as "3 weeks". */
+export function age(first, last) {
+  const days = Math.max(0, Math.floor((Date.parse(last) - Date.parse(first)) / 86_400_000));
+  const many = (count, unit) => `${count} ${unit}${count === 1 ? "" : "s"}`;
+  if (days < 14) return many(days, "day");
+  if (days < 60) return many(Math.floor(days / 7), "week");
+  if (days < 730) return many(Math.floor(days / 30.44), "month");
+  return many(Math.floor(days / 365.25), "year");
 }
 
 /** The time between two instants, in the largest fitting unit. */
@@ -106,9 +149,11 @@ export function duration(first, last) {
   return `${(seconds / 3600).toFixed(1)} h`;
 }
 
-/** A stored name as text: random_walk becomes "random walk". */
+const ABBREVIATIONS = /\b(lstm|garch)\b/g;
+
+/** A stored name as text: random_walk becomes "random walk", conv_lstm "conv LSTM". */
 export function word(text) {
-  return text === null || text === undefined ? NONE : text.replaceAll("_", " ");
+  return text === null || text === undefined ? NONE : text.replaceAll("_", " ").replace(ABBREVIATIONS, (name) => name.toUpperCase());
 }
 
 export { NONE };

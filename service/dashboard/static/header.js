@@ -3,19 +3,27 @@
 import { $, setAttribute, setText } from "./dom.js";
 import { instant } from "./format.js";
 
+/** The time zone of a calendar with an edition; null if it is unknown. */
+export function zoneOf(status, calendar) {
+  return status?.calendars?.find((each) => each.calendar === calendar)?.time_zone ?? null;
+}
+
 /** Paints the header from the /v1/status document. */
 export function paintHeader(status) {
   const edition = status.edition;
+  const zone = zoneOf(status, edition?.calendar);
   setText($("data-as-of"), edition ? `Data as of ${edition.as_of}` : "No data yet");
-  setAttribute($("data-as-of"), "title", status.data_as_of ? `final at ${instant(status.data_as_of)}` : null);
+  setAttribute($("data-as-of"), "title", status.data_as_of ? `final at ${instant(status.data_as_of, zone)}` : null);
   setText($("edition"), edition ? `Edition ${edition.number}, ${edition.calendar}` : "");
-  setAttribute($("edition"), "title", edition ? `issued ${instant(edition.issued_at)}` : null);
+  setAttribute($("edition"), "title", edition ? `issued ${instant(edition.issued_at, zone)}` : null);
   const isReplay = status.clock === "replay";
   setText($("mode"), edition ? edition.mode : isReplay ? "replay" : "live");
   setAttribute($("mode"), "title", isReplay ? "replayed history: market time is not today" : null);
-  setText($("market-time"), isReplay && status.now ? `market time ${instant(status.now)}` : "");
+  const [label, time] = $("market-time").children;
+  setText(label, isReplay && status.now ? "market time " : "");
+  setText(time, isReplay && status.now ? instant(status.now, zone) : "");
   $("stale").hidden = !status.stale;
-  setAttribute($("stale"), "title", status.stale_after ? `a newer forecast was due by ${instant(status.stale_after)}` : null);
+  setAttribute($("stale"), "title", status.stale_after ? `a newer forecast was due by ${instant(status.stale_after, zone)}` : null);
 }
 
 /** Shows the state of the event stream; screen readers skip the countdown. */

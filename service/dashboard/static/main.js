@@ -6,6 +6,7 @@ import { $ } from "./dom.js";
 import { paintConnection, paintHeader } from "./header.js";
 import { listen } from "./live.js";
 import { Screen } from "./screen.js";
+import { paintTabs, startTabs } from "./tabs.js";
 import { startTheme } from "./theme.js";
 import { readView, writeView } from "./view.js";
 import { Watchlist } from "./watchlist.js";
@@ -26,6 +27,7 @@ let wasDisconnected = false;
 
 function show(isRedraw = false) {
   list.choose(view.symbol);
+  paintTabs(view.tab);
   const shown = screen.show(view, isRedraw);
   paintControls(screen);
   return shown.catch(report);
@@ -136,6 +138,12 @@ async function start() {
       screen.showStep(step).catch(report);
       paintControls(screen);
     },
+  });
+  startTabs((tab) => {
+    view.tab = tab;
+    writeView(view, true);
+    paintTabs(tab);
+    screen.showTab(tab).catch(report);
   });
   window.addEventListener("popstate", () => {
     Object.assign(view, readView());

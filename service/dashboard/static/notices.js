@@ -2,15 +2,16 @@
 
 import { $, element, setAttribute } from "./dom.js";
 import { instant, machineInstant, word } from "./format.js";
+import { zoneOf } from "./header.js";
 import { skillText } from "./skill.js";
 
-/** The notices, most important first: [{kind, sentence, advice, progress}]. */
+/** The notices, most important first: [{kind, sentence, advice, progress, reason}]; reason opens below. */
 export function findNotices({ status, symbol, line, error, forecast, voids, asOf }) {
   const found = [
     emptyNotice(status, error),
+    sourceNotice(status),
     errorNotice(status, symbol, line, error, asOf),
     quarantinedNotice(line, symbol),
-    sourceNotice(status),
     failedNotice(status),
     faultNotice(status),
     asOf ? null : staleNotice(status, forecast),
@@ -23,8 +24,8 @@ export function findNotices({ status, symbol, line, error, forecast, voids, asOf
   return found.filter(Boolean);
 }
 
-function noticeOf(kind, sentence, advice, progress = null) {
-  return { kind, sentence: withFullStop(sentence), advice, progress };
+function noticeOf(kind, sentence, advice, progress = null, reason = null) {
+  return { kind, sentence: withFullStop(sentence), advice, progress, reason };
 }
 
 /** A sentence with exactly one full stop at its end. */
@@ -65,10 +66,14 @@ function quarantinedNotice(line, symbol) {
 }
 
 function sourceNotice(status) {
-  if (!status?.source_fault) return null;
-  const since = status.source_fault.since ? ` Since ${machineInstant(status.source_fault.since, status.clock)}.` : "";
-  return noticeOf("source-down", `The price source fails: ${withFullStop(status.source_fault.sentence)}${since}`,
-    "The service retries automatically. This page shows the last forecast.");
+  const fault = status?.source_fault;
+  if (!fault) return null;
+  const name = status.source === "yahoo" ? "Yahoo" : "The price source";
+  const words = { unreachable: "cannot be reached", rate_limited: "limits the rate of requests", partial: "does not answer for every symbol" };
+  const since = fault.since ? ` since ${machineInstant(fault.since, status.clock)}` : "";
+  const next = fault.next_try_at ? `Next try at ${machineInstant(fault.next_try_at, status.clock)}.` : "The service retries automatically.";
+  const last = status.edition ? " This page shows the last forecast." : "";
+  return noticeOf("source-down", `${name} ${words[fault.kind] ?? "fails"}${since}.`, next + last, null, withFullStop(fault.sentence));
 }
 
 function failedNotice(status) {
@@ -76,7 +81,7 @@ function failedNotice(status) {
   if (!run) return null;
   const of = run.session ? ` of ${run.session}` : "";
   return noticeOf("failed-run", `Run ${run.run_id}, ${run.job} ${run.scope}${of}, failed: ${run.error ?? "no reason recorded"}`,
-    "See the table of runs below and the log.");
+    "See the tab Runs and the log.");
 }
 
 function faultNotice(status) {
@@ -92,8 +97,9 @@ function staleNotice(status, forecast) {
   const isStale = forecast ? isPast(forecast.stale_after, status?.now) : status?.stale;
   const due = forecast?.stale_after ?? status?.stale_after;
   if (!isStale || status?.record_ended) return null;
-  const when = due ? ` A newer one was due by ${instant(due)}.` : "";
-  const advice = status?.scheduler && !status.scheduler.alive ? "The scheduler is not running: start it with `tplus up` or `tplus schedule`." : "It is valid for its own session only. See the table of runs below for the cause.";
+  const zone = forecast?.time_zone ?? zoneOf(status, status?.edition?.calendar);
+  const when = due ? ` A newer one was due by ${instant(due, zone)}.` : "";
+  const advice = status?.scheduler && !status.scheduler.alive ? "The scheduler is not running: start it with `tplus up` or `tplus schedule`." : "It is valid for its own session only. See the tab Runs for the cause.";
   return noticeOf("stale", `This forecast is stale.${when}`, advice);
 }
 
@@ -131,7 +137,7 @@ function losingNotice(forecast, symbol) {
   if (lost.length === 0) return null;
   const words = lost.map(({ label, text }) => `${label} by ${text.slice(1)}`);
   return noticeOf("losing", `On the last ${lost[0].n} sessions, the published forecast of ${symbol} was significantly worse than the random walk at ${words.join(", ")}.`,
-    "Use the random walk's interval in the table of steps instead.");
+    "Use the random walk's interval in the tab Forecast instead.");
 }
 
 function capital(text) {
@@ -141,12 +147,12 @@ function capital(text) {
 /** Paints the notices: the first in full, the others behind a button. */
 export function paintNotices(notices) {
   const place = $("notice");
-  const key = JSON.stringify(notices.map(({ kind, sentence, advice }) => [kind, sentence, advice]));
+  const key = JSON.stringify(notices.map(({ kind, sentence, advice, reason }) => [kind, sentence, advice, reason]));
   place.hidden = notices.length === 0;
   setAttribute(place, "data-notice", notices[0]?.kind);
   setAttribute(place, "data-notices", notices.length > 0 ? notices.map((each) => each.kind).join(" ") : null);
   if (place.dataset.key !== key) {
-    const wasOpen = place.querySelector("details")?.open ?? false;
+    const wasOpen = place.querySelector("details.others")?.open ?? false;
     place.dataset.key = key;
     place.replaceChildren(...notices.slice(0, 1).map(paintNotice), ...paintOthers(notices.slice(1), wasOpen));
   }
@@ -155,16 +161,11 @@ export function paintNotices(notices) {
   if (bar && training && training.progress !== null) bar.value = training.progress;
 }
 
-function paintNotice({ kind, sentence, advice, progress }) {
+function paintNotice({ kind, sentence, advice, progress, reason }) {
   const bar = kind === "training" ? element("progress", { max: "1", "aria-label": "Training", value: progress }) : null;
-  return element(
-    "p",
-    { "data-kind": kind },
-    element("strong", {}, ...withCode(sentence)),
-    " ",
-    ...withCode(advice),
-    bar,
-  );
+  const text = element("p", { "data-kind": kind }, element("strong", {}, ...withCode(sentence)), " ", ...withCode(advice), bar);
+  if (reason === null) return text;
+  return element("div", {}, text, element("details", { class: "reason" }, element("summary", {}, "Reason"), element("p", {}, reason)));
 }
 
 /** The parts of a sentence, with `commands` as code elements. */
@@ -175,5 +176,5 @@ function withCode(text) {
 function paintOthers(others, isOpen) {
   if (others.length === 0) return [];
   const summary = element("summary", {}, `${others.length} more: ${others.map((each) => each.kind.replaceAll("-", " ")).join(", ")}`);
-  return [element("details", { open: isOpen }, summary, ...others.map(paintNotice))];
+  return [element("details", { class: "others", open: isOpen }, summary, ...others.map(paintNotice))];
 }

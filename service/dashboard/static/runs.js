@@ -4,6 +4,7 @@ import { get, orNull } from "./api.js";
 import { $, fillTable } from "./dom.js";
 import { Newest } from "./collapsible.js";
 import { duration, instant, session, word } from "./format.js";
+import { zoneOf } from "./header.js";
 
 const COLUMNS = [
   { label: "Run", kind: "number" },
@@ -14,10 +15,13 @@ const COLUMNS = [
   { label: "Took", kind: "number" },
   { label: "Result", kind: "reason" },
 ];
-const newest = new Newest("runs", () => orNull(showRuns()));
+const newest = new Newest("runs", () => orNull(showRuns(shown)));
+
+let shown = null; // status with the time zones of the calendars
 
 /** Reads and paints the newest runs; throws ApiError. */
-export async function showRuns(signal = null) {
+export async function showRuns(status, signal = null) {
+  shown = status;
   const page = await get("/v1/runs", { limit: newest.limit }, signal);
   const rows = page.items.map(runRow);
   if (rows.length === 0) rows.push([{ text: "No runs yet. The first starts with the scheduler.", heading: true }]);
@@ -30,7 +34,7 @@ function runRow(run) {
     String(run.id),
     run.job,
     run.scope,
-    { text: run.session ? session(run.session) : "\u2013", note: `due ${instant(run.scheduled_for)}` },
+    { text: run.session ? session(run.session) : "\u2013", note: `due ${instant(run.scheduled_for, zoneOf(shown, run.scope))}` },
     { text: stateWords(run), mark: run.state },
     duration(run.started_at, run.finished_at),
     { text: run.error ?? (run.warnings?.join("; ") || countWords(run)), mark: run.error ? "failed" : null },
@@ -39,7 +43,7 @@ function runRow(run) {
 
 function stateWords(run) {
   const attempt = run.attempt > 1 ? `, attempt ${run.attempt}` : "";
-  if (run.state === "waiting" && run.wait_until) return `waiting until ${instant(run.wait_until)}${attempt}`;
+  if (run.state === "waiting" && run.wait_until) return `waiting until ${instant(run.wait_until, zoneOf(shown, run.scope))}${attempt}`;
   return `${run.state}${attempt}`;
 }
 

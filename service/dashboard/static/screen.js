@@ -1,6 +1,7 @@
 // The screen of one symbol: reads its data, numbers first, and paints it; a newer view aborts the older one.
 
 import { ApiError, get, orNull, prefetch } from "./api.js";
+import { paintCards } from "./cards.js";
 import { Chart, Readout, loadPlotly } from "./chart.js";
 import { $, painted, setAttribute, setText } from "./dom.js";
 import { findNotices, paintNotices } from "./notices.js";
@@ -10,6 +11,7 @@ import { showRuns } from "./runs.js";
 import { clearSteps, paintSteps } from "./steps.js";
 import { theme } from "./theme.js";
 import { lineOf } from "./watchlist.js";
+import { Zoom } from "./zoom.js";
 
 const VOID_SESSIONS = 6; // past sessions searched for void forecasts
 const NOTICE_WAIT_MS = 300; // how long the first view waits for the data of its notices
@@ -21,12 +23,13 @@ export class Screen {
   constructor(findLine, afterForecast) {
     this.findLine = findLine;
     this.afterForecast = afterForecast;
-    this.view = { symbol: null, asOf: null, range: "3m", step: 1 };
+    this.view = { symbol: null, asOf: null, range: "3m", step: 1, tab: "forecast" };
     this.status = null;
     this.chart = new Chart("chart", "caption", "chart-table");
     this.versus = new Chart("versus", "versus-caption", "versus-table");
     this.skill = new Chart("skill", "skill-caption", "skill-table");
     this.readout = new Readout(this.chart, $("readout"));
+    this.zoom = new Zoom(this.chart, $("unzoom"));
     this.controller = new AbortController();
     this.isFirst = true;
     this.isShown = false;
@@ -55,10 +58,7 @@ export class Screen {
     await this.#draw(figure, signal, isRedraw);
     await painted(); // the requested chart is painted before the rest is read
     noticeData ??= this.#readNoticeData(signal);
-    const parts = [noticeData, this.#readTables(signal)];
-    if (this.error) this.#clearRecord();
-    else parts.push(this.#drawRecord(signal));
-    await Promise.all(parts);
+    await Promise.all([noticeData, this.#readTab(signal)]);
   }
 
   /** Reads further data for the notices. */
@@ -91,16 +91,23 @@ export class Screen {
     await this.#drawOne(this.versus, "versus", this.controller.signal);
   }
 
+  /** Reads and shows another tab. */
+  async showTab(tab) {
+    this.view.tab = tab;
+    await this.#readTab(this.controller.signal);
+  }
+
   /** Takes the newest /v1/status document. */
   setStatus(status) {
     this.status = status;
+    this.#paintCards();
     paintTraining(status.training);
     this.#paintNotices();
     this.#settleStatus();
   }
 
   #reset() {
-    Object.assign(this, { line: null, forecast: null, error: null, voids: [] });
+    Object.assign(this, { line: null, forecast: null, error: null, actual: null, voids: [] });
   }
 
   #forecast(symbol = this.view.symbol) {
@@ -117,11 +124,13 @@ export class Screen {
   async #showNothing(signal) {
     clearSteps();
     clearRecord();
-    for (const place of [this.chart, this.versus, this.skill]) place.clear("No symbol yet");
+    for (const place of [this.chart, this.versus, this.skill]) place.clear("No symbol yet.");
+    $("forecast").hidden = true;
+    this.#paintCards();
     this.#paintNotices();
     await this.#reveal(null);
     loadPlotly().catch(() => {}); // the first chart will not wait for it
-    await Promise.all([orNull(showModels(null, signal)), orNull(showRuns(signal))]);
+    await this.#readTab(signal);
   }
 
   async #readForecast(request, signal) {
@@ -130,6 +139,7 @@ export class Screen {
       this.error = null;
       const actual = this.view.asOf ? await orNull(this.#closesAfter(this.forecast, signal)) : null;
       if (signal.aborted) return;
+      this.actual = actual;
       paintSteps(this.forecast, actual);
     } catch (error) {
       if (error.name === "AbortError") return;
@@ -137,11 +147,13 @@ export class Screen {
       this.error = error;
       if (error.status !== 0) {
         this.forecast = null;
-        clearSteps();
+        clearSteps(error.sentence);
         this.chart.clear(error.sentence);
       }
     }
+    $("forecast").hidden = this.forecast === null && this.error !== null && this.error.status !== 0;
     this.#paintTitle();
+    this.#paintCards();
     this.#paintNotices();
     this.afterForecast(this.error);
   }
@@ -215,10 +227,19 @@ export class Screen {
     this.#paintNotices();
   }
 
-  async #readTables(signal) {
+  /** Reads what the selected tab shows; hidden tabs are read when they are selected. */
+  async #readTab(signal) {
     const group = this.forecast?.group ?? this.line?.group ?? null;
-    if (!this.error) await this.#readRecord(group, signal);
-    await Promise.all([orNull(showModels(group, signal)), orNull(showRuns(signal))]);
+    const { tab } = this.view;
+    if (tab === "models") await orNull(showModels(group, signal));
+    else if (tab === "runs") await orNull(showRuns(this.status, signal));
+    else if (tab === "record" && this.error) this.#clearRecord();
+    else if (tab === "record" && this.forecast) await Promise.all([this.#readRecord(group, signal), this.#drawRecord(signal)]);
+  }
+
+  #paintCards() {
+    const { forecast, status, actual } = this;
+    paintCards({ forecast, status, actual, isLoading: forecast === null && this.error === null && this.view.symbol !== null });
   }
 
   async #readRecord(group, signal) {

@@ -1,6 +1,6 @@
 // The step table: forecast, intervals, random walk and coverage at T, T+1, T+2.
 
-import { $, element, fillTable, reuse, setText } from "./dom.js";
+import { $, element, fillTable, reuse, setAttribute, setText } from "./dom.js";
 import { change, number, percent, priceStyle, session, word } from "./format.js";
 import { skillText } from "./skill.js";
 
@@ -30,10 +30,11 @@ export function paintSteps(forecast, actual) {
   paintNotes(forecast, style);
 }
 
-/** Empties the table: there is no forecast. */
-export function clearSteps() {
+/** Empties the table: there is no forecast, for the reason given. */
+export function clearSteps(reason = "") {
   $("steps").replaceChildren();
-  $("notes").replaceChildren();
+  setAttribute($("notes"), "data-empty", reason !== "");
+  $("notes").replaceChildren(...(reason === "" ? [] : [element("li", {}, reason)]));
 }
 
 function stepRow({ forecast, step, style, actual, strategy }) {
@@ -86,6 +87,7 @@ function paintNotes(forecast, style) {
   if (forecast.approximate) {
     notes.push("The calendar of this exchange is unknown at that date; Monday to Friday is assumed.");
   }
+  setAttribute($("notes"), "data-empty", null);
   reuse($("notes"), notes.filter(Boolean), () => element("li"), (item, text) => setText(item, text));
 }
 

@@ -3,12 +3,15 @@
 import { get } from "./api.js";
 import { $, element, reuse, setAttribute, setText } from "./dom.js";
 import { change, direction, number, priceStyle } from "./format.js";
+import { makeSparkline, paintSparkline } from "./sparkline.js";
 
 const PAGE = 50;
 const MAX_PER_REQUEST = 200;
 const TYPING_MS = 120;
 const HOVER_MS = 50;
 const LONG_REFRESH_MS = 5000;
+const FEW = 5; // rows on a narrow screen before "Show more"; the style sheet hides the others
+const narrow = window.matchMedia("(max-width: 819px)");
 
 /**
  * The list of symbols.
@@ -23,6 +26,7 @@ export class Watchlist {
     this.cursor = null;
     this.controller = null;
     this.refreshedAt = -Infinity;
+    this.isFolded = true;
     this.list = $("watchlist");
     this.#listenToTools();
     this.#listenToRows();
@@ -67,6 +71,12 @@ export class Watchlist {
   }
 
   async #more() {
+    if (this.#isShort()) {
+      this.isFolded = false;
+      this.#paintMore();
+      this.#button(FEW)?.focus();
+      return;
+    }
     const page = await get("/v1/watchlist", { ...this.#query(), limit: PAGE, cursor: this.cursor });
     const first = this.items.length;
     this.#show([...this.items, ...page.items], page);
@@ -81,9 +91,19 @@ export class Watchlist {
   #show(items, page) {
     this.items = items;
     this.cursor = page.next_cursor;
-    $("more").hidden = !page.next_cursor;
+    this.#paintMore();
     setText($("count"), countWords(items.length, page));
     this.#paint();
+  }
+
+  /** Whether a narrow screen shows the first rows only: no list scrolls inside the page. */
+  #isShort() {
+    return narrow.matches && this.isFolded && this.items.length > FEW;
+  }
+
+  #paintMore() {
+    setAttribute(this.list, "data-folded", this.isFolded);
+    $("more").hidden = !this.cursor && !this.#isShort();
   }
 
   #paint() {
@@ -115,6 +135,7 @@ export class Watchlist {
       else if (event.key === "Enter" && this.items.length > 0) this.on.choose(this.items[0].symbol);
     });
     $("sort").addEventListener("change", reload);
+    narrow.addEventListener("change", () => this.#paintMore());
     $("more").addEventListener("click", () => this.#more().catch(() => {}));
     document.addEventListener("keydown", (event) => {
       const isTyping = event.target.closest?.("input, select, textarea");
@@ -174,18 +195,19 @@ function countWords(shown, page) {
   const of = page.matching ?? page.total ?? shown;
   if (of === 0) return page.total ? "No symbol matches. Clear the search to see all." : "No symbols yet";
   const many = shown < of ? `${shown} of ${of} symbols` : `${of} ${of === 1 ? "symbol" : "symbols"}`;
-  return `${many}; change and 80 % interval, %`;
+  return `${many}; forecast of T with its 80 % interval`;
 }
 
 function makeRow() {
-  const steps = element("span", { class: "changes" });
   const button = element(
     "button",
     { type: "button" },
     element("span", { class: "symbol" }),
     element("span", { class: "name" }),
+    makeSparkline(),
     element("span", { class: "close" }),
-    steps,
+    element("span", { class: "width" }),
+    element("span", { class: "change" }),
     element("span", { class: "state", hidden: true }),
   );
   return element("li", {}, button);
@@ -194,33 +216,22 @@ function makeRow() {
 function paintRow(button, item) {
   const style = priceStyle(item.currency, item.group, item.last_close);
   setAttribute(button, "data-symbol", item.symbol);
-  const [symbol, name, close, steps, state] = button.children;
+  const [symbol, name, line, close, width, moved, state] = button.children;
   setText(symbol, item.symbol);
   setText(name, item.name ?? "");
-  setText(close, item.last_close === null ? "" : style.full(item.last_close));
-  reuse(steps, item.steps, makeChange, (cell, step) => paintChange(cell, step, item.last_close));
+  setText(close, item.last_close === null ? "" : `${style.bare(item.last_close)} ${item.currency ?? ""}`);
+  paintSparkline(line, item.closes ?? []);
+  paintChange(width, moved, item.steps[0] ?? null, item.last_close);
   const words = stateWords(item);
   state.hidden = words === "";
   setText(state, words);
 }
 
-function makeChange() {
-  return element(
-    "span",
-    { class: "step" },
-    element("span", { class: "label" }),
-    element("span", { class: "change" }),
-    element("span", { class: "width" }),
-  );
-}
-
-function paintChange(cell, step, close) {
-  const [label, moved, width] = cell.children;
-  setText(label, `${step.label} `);
-  setText(moved, change(step.change));
-  setAttribute(moved, "data-direction", direction(step.change));
-  const share = (price) => (close ? number(100 * (price / close - 1), 1) : "");
-  setText(width, close ? ` ${share(step.lower_80)} to ${share(step.upper_80)}` : "");
+function paintChange(width, moved, step, close) {
+  setText(moved, step ? `${change(step.change)}` : "");
+  setAttribute(moved, "data-direction", direction(step?.change));
+  const share = (price) => number(100 * (price / close - 1), 1);
+  setText(width, step && close ? `${step.label} 80 % ${share(step.lower_80)} to ${share(step.upper_80)} %` : "");
 }
 
 /** The state of a symbol's data; empty if it is ok. */

@@ -32,7 +32,8 @@ def role(chart: Chart, name: str, part: str | None = None) -> dict[str, Any]:
 def test_the_traces_have_their_roles() -> None:
     roles = [trace["meta"]["role"] for trace in drawn(came=[101.0]).figure["data"]]
     assert roles == [
-        "candles", "band95", "band80", "band50", "random_walk", "random_walk", "median", "one_step", "outcome", "as_of",
+        "volume", "candles", "band95", "band80", "band50", "random_walk", "random_walk", "median", "one_step",
+        "outcome", "as_of",
     ]  # fmt: skip
     assert "outcome" not in [trace["meta"]["role"] for trace in drawn().figure["data"]]
 
@@ -76,7 +77,7 @@ def test_the_one_step_forecast_and_the_random_walk_are_drawn() -> None:
     mark = role(chart, "one_step")
     assert mark["y"] == pytest.approx([100.1])
     assert mark["error_y"]["array"] == mark["error_y"]["arrayminus"] == pytest.approx([2.0])
-    assert 21.9 < mark["x"][0] < 24.2
+    assert mark["x"] == pytest.approx([21.9])  # on T
     assert role(chart, "random_walk", "band80")["y"] == pytest.approx([91, 94, 97, 100, 103, 106, 109])
     assert role(chart, "random_walk", "median")["y"] == [100.0] * 4
 
@@ -136,7 +137,9 @@ def test_a_short_track_record_has_no_coverage_in_the_caption() -> None:
 def test_the_readout_has_a_line_for_each_slot_and_step() -> None:
     lines = drawn().readout
     assert len(lines) == 24
-    assert lines[20].text == ("2018-06-01 · open 100.00 · high 101.00 · low 99.00 · close 100.00 USD (0.0 %)")
+    assert lines[20].text == (
+        "2018-06-01 · open 100.00 · high 101.00 · low 99.00 · close 100.00 USD (0.0 %) · volume 1,000"
+    )
     assert lines[21].x == pytest.approx(21.9)
     assert lines[21].text == (
         "2018-06-04 · T · 100.00 USD (0.0 %), 80 % 98.00 to 102.00 · 50 % 99.00 to 101.00 · 95 % 97.00 to 103.00 · "
@@ -175,14 +178,14 @@ def test_labels_of_narrow_bands_do_not_overlap() -> None:
     assert min(gaps) >= 0.0449 * (high - low)
 
 
-def test_band_labels_are_right_of_the_other_strategys_t() -> None:
+def test_band_labels_are_right_of_the_last_step() -> None:
     def left(chart: Chart) -> float:
         return min(note["x"] for note in chart.figure["layout"]["annotations"] if note["text"] == "80%")
 
     alone = drawn(strategy="one_step")
-    # Steps are 8.1667 / 1.5 = 5.4444 apart: T at 20.5 + 0.6 of that, the mark 0.3 and the labels 0.4 of it farther.
-    assert role(alone, "multi_step")["x"] == pytest.approx([25.4])
-    assert left(alone) == pytest.approx(25.94444)
+    # Steps are 8.1667 / 1.5 = 5.4444 apart: T at 20.5 + 0.6 of that, the labels 0.1 of it farther.
+    assert role(alone, "multi_step")["x"] == pytest.approx([23.76667])
+    assert left(alone) == pytest.approx(24.31111)
     assert left(drawn()) == pytest.approx(26.8)
 
 
@@ -199,3 +202,31 @@ def test_without_bars_only_the_last_close_is_drawn() -> None:
     assert chart is not None
     assert role(chart, "candles")["close"] == [100.0]
     assert chart.figure["layout"]["paper_bgcolor"] == DARK.paper
+
+
+def test_the_last_price_is_labelled_on_the_price_axis() -> None:
+    layout = drawn().figure["layout"]
+    (tag,) = [each for each in layout["annotations"] if each.get("name") == "last price"]
+    assert (tag["text"], tag["y"], tag["x"], tag["xref"]) == ("100.00", 100.0, 1.0, "paper")
+    assert (layout["shapes"][0]["y0"], layout["shapes"][0]["y1"]) == (100.0, 100.0)
+
+
+def test_volume_has_its_own_axis_below_the_prices() -> None:
+    chart = drawn()
+    assert role(chart, "volume")["y"] == [1000.0] * 21
+    layout = chart.figure["layout"]
+    assert layout["yaxis2"]["domain"][1] < layout["yaxis"]["domain"][0]
+
+
+def test_without_volume_the_prices_have_the_whole_height() -> None:
+    silent = [each.model_copy(update={"volume": None}) for each in bars()]
+    chart = forecast_chart(answer(), silent, "multi_step", LIGHT)
+    assert chart is not None
+    assert "yaxis2" not in chart.figure["layout"]
+    assert "volume" not in [trace["meta"]["role"] for trace in chart.figure["data"]]
+    assert "volume" not in chart.readout[0].text
+
+
+def test_the_sessions_can_be_zoomed_and_the_prices_not() -> None:
+    layout = drawn().figure["layout"]
+    assert (layout["dragmode"], layout["xaxis"]["fixedrange"], layout["yaxis"]["fixedrange"]) == ("zoom", False, True)

@@ -209,7 +209,11 @@ NOTICES: Mapping[str, Notice] = {
     "empty": Notice(_empty, "", "no tables yet.*tplus up", has_forecast=False),
     "training": Notice(_training, "AAA", "first networks of group equity are being trained"),
     "stale": Notice(_stale, "AAA", "stale.*due by"),
-    "source-down": Notice(_source_down, "AAA", "price source fails.*timed out after 10 s"),
+    "source-down": Notice(
+        _source_down,
+        "AAA",
+        "price source cannot be reached since.*(next try at|retries automatically).*timed out after 10 s",
+    ),
     "missed": Notice(_missed, "AAA", "opened before this could be issued"),
     "failed-run": Notice(_failed_run, "AAA", "failed.*the worker ran out of memory"),
     "record-ended": Notice(_record_ended, "AAA", "replay ended at 2018-06-08"),

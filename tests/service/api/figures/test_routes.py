@@ -6,13 +6,16 @@ from typing import Any
 
 import plotly.graph_objects as go
 import pytest
+from sqlalchemy import update
 
 from service.api.common.dependencies import Reader
 from service.api.figures.read_figure import FigureQuery, read_figure
+from service.db.change_counters import raise_changes
 from service.db.session import Database
+from service.db.tables import bars, instruments
 from service.settings import Settings
 from tests.support.api.client import TestClient
-from tests.support.api.ledger_factory import LSTM, add_bars, add_score, at, move_clock
+from tests.support.api.ledger_factory import LSTM, add_action, add_bars, add_score, at, move_clock
 
 
 def figure(client: TestClient, symbol: str = "AAPL", query: str = "") -> dict[str, Any]:
@@ -58,14 +61,14 @@ def test_range_theme_and_strategy(client: TestClient, filled: Database) -> None:
     with filled.transaction() as connection:
         add_bars(connection, "AAPL", {date(2018, 4, 20): 90.0, date(2017, 9, 1): 80.0, date(2012, 1, 3): 20.0})
     counts = {name: len(roles(figure(client, query=f"?range={name}"))["candles"]["x"]) for name in _RANGES}
-    assert counts == {"1m": 2, "3m": 3, "1y": 4, "all": 5}
+    assert counts == {"1m": 2, "3m": 3, "6m": 3, "1y": 4, "5y": 4, "all": 5}
     assert figure(client, query="?theme=dark")["figure"]["layout"]["paper_bgcolor"] == "#11161c"
     one = roles(figure(client, query="?strategy=one_step"))
     assert one["band80"]["meta"]["strategy"] == "one_step"
     assert "multi_step" in one
 
 
-_RANGES = ("1m", "3m", "1y", "all")
+_RANGES = ("1m", "3m", "6m", "1y", "5y", "all")
 
 
 def test_versus_shows_scored_forecasts(client: TestClient, filled: Database) -> None:
@@ -77,6 +80,38 @@ def test_versus_shows_scored_forecasts(client: TestClient, filled: Database) -> 
     assert roles(figure(client, query="?kind=versus&step=2"))["missed"]["y"] == []
     before = figure(client, query="?kind=versus&as_of=2018-05-31")
     assert before["table"]["rows"] == []  # Thursday's T had not closed on Thursday
+
+
+def test_past_intervals_of_t_are_drawn_in_prices_behind_their_candles(client: TestClient, filled: Database) -> None:
+    with filled.transaction() as connection:
+        add_score(connection, 1, LSTM, 1, inside_80=False)
+    drawn = roles(figure(client))
+    # 99 exp(-0.04) to 99 exp(0.04): the forecast of Friday, made on Thursday; slot 1 is Friday's.
+    assert drawn["past80"]["x"] == [1]
+    assert drawn["past80"]["base"] == pytest.approx([95.118154])
+    assert drawn["past80"]["y"] == pytest.approx([7.922112])
+    assert (drawn["misses"]["x"], drawn["misses"]["y"]) == ([1], [100.0])
+    assert "past80" not in roles(figure(client, query="?as_of=2018-05-31"))  # Friday was to come
+
+
+def test_past_intervals_are_on_the_basis_of_the_forecast(client: TestClient, filled: Database) -> None:
+    with filled.transaction() as connection:
+        add_action(connection, "AAPL", date(2018, 6, 4), "split", 2.0)
+        add_action(connection, "AAPL", date(2018, 6, 1), "dividend", 0.5)
+        connection.execute(update(instruments).where(instruments.c.symbol == "AAPL").values(basis=1))
+        connection.execute(update(bars).where(bars.c.symbol == "AAPL").values(close=50.0))
+        raise_changes(connection, ["AAPL"])
+    drawn = roles(figure(client))
+    assert drawn["candles"]["close"] == [100.0, 100.0]
+    # A dividend of 0.5 a new share is 1 a share of the forecast's basis: 99 exp(-0.04) - 1.
+    assert drawn["past80"]["base"] == pytest.approx([94.118154])
+
+
+def test_a_figure_without_data_says_that_it_is_empty(client: TestClient) -> None:
+    assert figure(client)["empty"] is False
+    assert figure(client, query="?kind=versus")["empty"] is True
+    assert figure(client, query="?kind=skill")["empty"] is False
+    assert figure(client, query="?kind=skill&strategy=one_step")["empty"] is True
 
 
 def test_skill_shows_the_track_records(client: TestClient) -> None:
@@ -94,7 +129,7 @@ def test_skill_shows_the_track_records(client: TestClient) -> None:
         ("MSFT", 503, "MSFT has 41 of the 60 bars the random walk needs"),
         ("AAPL?as_of=2017-01-03", 404, "no forecast of AAPL as of 2017-01-03"),
         ("AAPL?kind=pie", 422, "kind"),
-        ("AAPL?range=5y", 422, "range"),
+        ("AAPL?range=2y", 422, "range"),
         ("AAPL?step=4", 422, "step"),
         (
             "AAPL?colour=red",

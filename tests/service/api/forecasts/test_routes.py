@@ -47,6 +47,7 @@ def test_the_newest_forecast(client: TestClient) -> None:
         "model_version_id": LSTM,
         "forecaster": "lstm",
         "status": "champion",
+        "trained_at": "2018-05-31T00:00:00Z",
         "reason": "version 1 is champion",
     }
     assert [(step["label"], step["target_session"]) for step in multi["steps"]] == [

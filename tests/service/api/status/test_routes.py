@@ -53,11 +53,13 @@ def add_outcomes(database: Database, run_id: int, **states: str) -> None:
 
 def test_the_status_of_a_filled_database(client: TestClient) -> None:
     xnys = {
-        "calendar": "XNYS", "as_of": "2018-06-01", "issued_at": "2018-06-01T21:40:00Z", "mode": "replay",
+        "calendar": "XNYS", "time_zone": "America/New_York",
+        "as_of": "2018-06-01", "issued_at": "2018-06-01T21:40:00Z", "mode": "replay",
         "stale_after": "2018-06-04T23:30:00Z", "stale": False,
     }  # fmt: skip
     crypto = {
-        "calendar": "24/7", "as_of": "2018-06-01", "issued_at": "2018-06-01T23:59:00Z", "mode": "replay",
+        "calendar": "24/7", "time_zone": "UTC",
+        "as_of": "2018-06-01", "issued_at": "2018-06-01T23:59:00Z", "mode": "replay",
         "stale_after": "2018-06-03T02:00:00Z", "stale": False,
     }  # fmt: skip
     assert read(client) == {
@@ -137,8 +139,35 @@ def test_a_source_without_answers_is_a_fault(client: TestClient, filled: Databas
     add_run(filled, 9, "pull", state=state, error=error)
     add_outcomes(filled, 9, AAPL="transient", IBM="failed", MSFT="ok")
     assert read(client)["source_fault"] == {
-        "sentence": f"prices of XNYS are not arriving: {error}", "since": "2018-06-02T00:00:00Z",
+        "sentence": f"prices of XNYS are not arriving: {error}", "kind": "partial", "since": "2018-06-02T00:00:00Z",
+        "next_try_at": None,
     }  # fmt: skip
+
+
+def test_an_unreachable_source_has_its_start_and_its_next_try(client: TestClient, filled: Database) -> None:
+    hour = timedelta(hours=1)
+    add_run(filled, 8, "pull", sequence=11, state="done", started_at=NOW - 5 * hour)
+    add_run(
+        filled, 9, "pull", sequence=12, error="no symbol could be pulled; AAPL: timed out", started_at=NOW - 3 * hour
+    )
+    add_outcomes(filled, 9, AAPL="transient")
+    error = "2 of 2 symbols could not be pulled; AAPL: timed out"
+    add_run(filled, 10, "pull", sequence=13, state="due", error=error, not_before=NOW + hour)
+    add_outcomes(filled, 10, AAPL="transient", IBM="transient")
+    fault = read(client)["source_fault"]
+    assert (fault["kind"], fault["since"], fault["next_try_at"]) == (
+        "unreachable", "2018-06-01T21:00:00Z", "2018-06-02T01:00:00Z",
+    )  # fmt: skip
+
+
+def test_a_rate_limit_is_distinguished_and_a_waiting_pull_has_its_next_try(
+    client: TestClient, filled: Database
+) -> None:
+    waiting = {"state": "waiting", "error": "slow down", "wait_until": NOW + timedelta(minutes=5)}
+    add_run(filled, 9, "pull", **waiting, not_before=NOW - timedelta(days=1))
+    add_outcomes(filled, 9, AAPL="deferred", IBM="transient")
+    fault = read(client)["source_fault"]
+    assert (fault["kind"], fault["next_try_at"]) == ("rate_limited", "2018-06-02T00:05:00Z")
 
 
 def test_a_fault_of_several_calendars_names_them(client: TestClient, filled: Database) -> None:

@@ -18,6 +18,7 @@ from tests.support.api.ledger_factory import (
     MONDAY,
     Publish,
     add_action,
+    add_bars,
     add_instrument,
     add_record,
     at,
@@ -50,7 +51,7 @@ def test_a_line_has_the_newest_forecast_in_short(client: TestClient) -> None:
         "symbol": "AAPL", "name": "AAPL Inc.", "group": "equity", "calendar": "XNYS", "currency": "USD", "state": "ok",
         "state_reason": None, "last_session": "2018-06-01", "as_of": "2018-06-01", "last_close": 100.0, "stale": False,
         "served_by": "lstm", "skill": {"value": pytest.approx(0.1), "n": 100},
-        "coverage_80": {"measured": pytest.approx(0.8), "n": 100}, "missed": None,
+        "coverage_80": {"measured": pytest.approx(0.8), "n": 100}, "closes": [99.0, 100.0], "missed": None,
     }  # fmt: skip
     # exp(0.01), exp(-0.04), exp(0.04): the factory's quantiles at T.
     assert steps[0] == {
@@ -96,6 +97,19 @@ def test_prices_are_those_of_the_forecast_route(client: TestClient, filled: Data
         assert line["skill"] == {"value": served["skill"]["value"], "n": served["skill"]["n"]}
     # 100 exp(0.01) less 0.5 a new share, which is 1 a share of the forecast's basis.
     assert item(client, "AAPL")["steps"][0]["point"] == pytest.approx(100.005017, abs=1e-6)
+
+
+def test_a_line_has_the_last_30_closes_up_to_its_newest_session(client: TestClient, filled: Database) -> None:
+    start = date(2018, 3, 1).toordinal()
+    with filled.transaction() as connection:
+        add_bars(connection, "IBM", {date.fromordinal(start + day): 50.0 + day for day in range(90)})
+        halted = update(instruments).where(instruments.c.symbol == "IBM")
+        connection.execute(halted.values(last_session=date(2018, 5, 29)))
+        raise_changes(connection, ["IBM"])
+    # 2018-05-29 is day 89, so the last of thirty closes is 139.
+    assert item(client, "IBM")["closes"] == [float(close) for close in range(110, 140)]
+    assert item(client, "AAPL")["closes"] == [99.0, 100.0]
+    assert item(client, "MSFT")["closes"] == []
 
 
 def test_the_search_is_by_symbol_and_name_in_any_letter_case(client: TestClient, filled: Database) -> None:

@@ -6,7 +6,7 @@ from service.api.forecasts.schemas import LABELS, MIN_SESSIONS, ForecastAnswer
 from service.charts.chart import Line, Table, join_and, not_enough_history
 from service.charts.numbers import p_text, share_text
 from service.charts.record_text import better_or_worse, mode_sentence
-from service.charts.skill_record import Record
+from service.charts.skill.record import Record
 from service.vocabulary import RANDOM_WALK, SERVED
 
 _COLUMNS = (

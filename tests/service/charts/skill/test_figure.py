@@ -7,7 +7,7 @@ import pytest
 
 from service.api.accuracy.schemas import AccuracyItem
 from service.charts.chart import Chart
-from service.charts.skill import skill_chart
+from service.charts.skill.figure import skill_chart
 from service.charts.theme import LIGHT
 from tests.support.answer_factory import answer, record
 

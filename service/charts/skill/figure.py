@@ -6,8 +6,8 @@ from service.api.accuracy.schemas import AccuracyItem
 from service.api.common.schemas import Strategy
 from service.api.forecasts.schemas import LABELS, MIN_SESSIONS, ForecastAnswer
 from service.charts.chart import Chart, Json, figure
-from service.charts.skill_record import Record, records_of
-from service.charts.skill_text import alt, caption, readout, table
+from service.charts.skill.record import Record, records_of
+from service.charts.skill.text import alt, caption, readout, table
 from service.charts.theme import Theme, layout, note
 from service.vocabulary import RANDOM_WALK, SERVED
 
@@ -37,6 +37,7 @@ def skill_chart(answer: ForecastAnswer, items: Sequence[AccuracyItem], strategy:
         table=table(records, answer),
         readout=readout(records, steps),
         figure=figure(_traces(records, steps, theme), _layout(records, steps, theme)),
+        empty=all(record.ratio is None for record in records),
     )
 
 

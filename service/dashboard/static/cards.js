@@ -1,0 +1,142 @@
+// The cards at the top: forecast, width, measured trust, maker, next edition.
+
+import { $, setAttribute, setText } from "./dom.js";
+import { age, change, countdown, direction, instant, number, percent, priceStyle, session, word } from "./format.js";
+import { MIN_SESSIONS, skillText } from "./skill.js";
+
+const LEVEL = 80;
+const STALE_MS = 7_200_000; // stale_after is this long after the next edition is due
+const TICK_MS = 1000;
+const Z_95 = 1.96;
+const BASELINES = ["random_walk", "drift", "historical_quantiles", "garch"];
+const readAt = new WeakMap(); // document -> when it was read first: an unchanged answer is not sent again
+let next = null; // {document, paint}
+
+/** Paints all cards; forecast: null if there is none; actual: Map(session -> close) of a past day, or null. */
+export function paintCards({ forecast, status, actual, isLoading }) {
+  const step = (forecast?.multi_step ?? forecast?.one_step)?.steps[0] ?? null;
+  for (const id of ["width", "trust", "maker"]) $(`card-${id}`).hidden = step === null && !isLoading;
+  if (step === null) paint("forecast", "Forecast", isLoading ? "\u2026" : "No forecast yet", "");
+  else {
+    const style = priceStyle(forecast.currency, forecast.group, forecast.last_close);
+    paintForecast(forecast, step, style, actual);
+    paintWidth(forecast, step, style);
+    paintTrust(step);
+    paintMaker(forecast, status);
+  }
+  paintNext(forecast, status);
+}
+
+function paint(id, label, big, sub, date = "") {
+  const [term, value, note] = $(`card-${id}`).children;
+  setText(term.firstElementChild, date === "" ? label : `${label} `);
+  setText(term.lastElementChild, date);
+  setText(value, big);
+  setText(note, sub);
+}
+
+function paintForecast(forecast, step, style, actual) {
+  const share = step.point / forecast.last_close - 1;
+  const close = actual?.get(step.target_session);
+  const { lower, upper } = intervalOf(step);
+  const outcome = close === undefined ? "" : `. Actual ${style.bare(close)}, ${close >= lower && close <= upper ? "inside" : "outside"} ${LEVEL} %`;
+  const from = `from ${style.bare(forecast.last_close)} on ${session(forecast.as_of)}`;
+  paint("forecast", "Forecast for", style.full(step.point), `${change(share)} ${from}${outcome}`, session(step.target_session));
+  setAttribute($("card-forecast").lastElementChild, "data-direction", direction(share));
+}
+
+function paintWidth(forecast, step, style) {
+  const { lower, upper } = intervalOf(step);
+  const share = (price) => change(price / forecast.last_close - 1);
+  paint("width", `${LEVEL} % interval`, style.range(lower, upper), `${share(lower)} to ${share(upper)}`);
+}
+
+function intervalOf(step) {
+  return step.intervals.find((each) => each.level === LEVEL);
+}
+
+/** Measured coverage and skill of T in words; nothing is claimed that chance explains. */
+function paintTrust(step) {
+  const measured = step.coverage.levels.find((each) => each.level === LEVEL)?.measured ?? null;
+  const n = step.coverage.n;
+  if (measured === null || n < MIN_SESSIONS) {
+    paint("trust", "Measured trust", "Not measured yet", `${n} of ${MIN_SESSIONS} sessions scored`);
+    return;
+  }
+  const inside = Math.round(measured * n);
+  const words = `${percent(measured)} inside the ${LEVEL} % interval, ${coverageWords(measured, n)}. ${skillWords(step.skill)}`;
+  paint("trust", "Measured trust", `${inside} of ${n} inside`, words);
+}
+
+function coverageWords(measured, n) {
+  const nominal = LEVEL / 100;
+  const chance = Z_95 * Math.sqrt((nominal * (1 - nominal)) / n);
+  if (Math.abs(measured - nominal) <= chance) return "about as often as stated";
+  return measured < nominal ? "less often than stated" : "more often than stated";
+}
+
+function skillWords(skill) {
+  const { mark, text } = skillText(skill);
+  const words = {
+    none: "",
+    even: "No better than a random walk.",
+    open: `Not proven better than a random walk (${text}).`,
+    better: `Better than a random walk by ${text.slice(1)}.`,
+    worse: `Worse than a random walk by ${text.slice(1)}.`,
+  };
+  return words[mark];
+}
+
+function paintMaker(forecast, status) {
+  const served = (forecast.multi_step ?? forecast.one_step).served_by;
+  const name = capital(word(served.forecaster));
+  if (BASELINES.includes(served.forecaster)) {
+    paint("maker", "Made by", name, `Baseline, version ${served.model_version_id}: ${served.reason}`);
+    return;
+  }
+  const old = served.trained_at && status?.now ? `, ${age(served.trained_at, status.now)} old` : "";
+  const trained = served.trained_at ? `. Trained ${instant(served.trained_at).slice(0, 10)}` : "";
+  paint("maker", "Made by", name, `Version ${served.model_version_id}${old}${trained}`);
+}
+
+function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** When the next edition comes: the symbol's calendar first, then the whole service. */
+function nextEdition(forecast, status) {
+  const calendar = status?.calendars?.find((each) => each.calendar === forecast?.calendar);
+  const source = [calendar, forecast, status].find((each) => each?.next_edition_at !== undefined) ?? null;
+  const due = forecast?.stale_after ?? calendar?.stale_after ?? status?.stale_after ?? null;
+  const at = source?.next_edition_at ?? (due ? new Date(Date.parse(due) - STALE_MS).toISOString() : null);
+  let seconds = source?.next_edition_in_seconds;
+  if (seconds === undefined && status?.clock === "system" && at) seconds = (Date.parse(at) - Date.parse(status.now)) / 1000;
+  return { at, seconds, document: source ?? status };
+}
+
+function paintNext(forecast, status) {
+  const { at, seconds, document } = nextEdition(forecast, status);
+  if (document && !readAt.has(document)) readAt.set(document, performance.now());
+  const zone = forecast?.time_zone ?? status?.calendars?.[0]?.time_zone ?? null;
+  const when = at ? instant(at, zone) : "";
+  const training = status?.training ? `waiting for training${status.training.progress ? `, ${percent(status.training.progress)}` : ""}` : "";
+  next = null;
+  if (!status) return paint("next", "Next edition", "\u2026", "");
+  if (status.record_ended) return paint("next", "Next edition", "None", "The replay has ended");
+  if (typeof seconds === "number") {
+    next = () => {
+      const left = seconds - (performance.now() - readAt.get(document)) / 1000;
+      paint("next", "Next edition", left > 0 ? `in ${countdown(left)}` : "due now", when);
+    };
+    return next();
+  }
+  if (training && status.clock === "replay") return paint("next", "Next edition", capital(training), when);
+  if (seconds === null) return paint("next", "Next edition", "Waiting for training", when);
+  if (!forecast && status.source_fault) return paint("next", "Next edition", "Waiting for prices", "The price source fails");
+  const [day, time, ...rest] = when.split(" ");
+  return at ? paint("next", "Next edition", `${day} ${time}`, rest.join(" ")) : paint("next", "Next edition", "Not scheduled yet", "It follows the next close");
+}
+
+setInterval(() => {
+  if (!document.hidden) next?.();
+}, TICK_MS);

@@ -16,7 +16,7 @@ from service.api.forecasts.forecast_prices import ForecastPrices
 from service.api.forecasts.forecast_rows import ForecastRows
 from service.api.forecasts.queries import ForecastQuery, ServedRow
 from service.api.forecasts.schemas import ForecastAnswer, Missing
-from service.api.symbols.queries import read_instruments, unknown_symbol_message
+from service.api.symbols.queries import read_instruments, stored_symbols, unknown_symbol_message
 from service.errors import NotFound, NotYet
 from service.settings import Settings
 from service.vocabulary import SymbolState
@@ -29,7 +29,8 @@ def read_forecast(snapshot: Snapshot, settings: Settings, symbol: str, selection
         NotFound: the symbol does not exist, or no forecast matches.
         NotYet: it has no forecast yet; the message says why.
     """
-    answers, missing = read_forecasts(snapshot, settings, [symbol], selection)
+    stored = stored_symbols(snapshot.connection, [symbol]).get(symbol, symbol)
+    answers, missing = read_forecasts(snapshot, settings, [stored], selection)
     if answers:
         return answers[0]
     raise NotYet(missing[0].reason) if missing[0].status == 503 else NotFound(missing[0].reason)
@@ -38,7 +39,7 @@ def read_forecast(snapshot: Snapshot, settings: Settings, symbol: str, selection
 def read_forecasts(
     snapshot: Snapshot, settings: Settings, symbols: Sequence[str], selection: ForecastQuery
 ) -> tuple[list[ForecastAnswer], list[Missing]]:
-    """Return the forecasts of symbols, in their order, and the symbols without one."""
+    """Return the forecasts of symbols in their stored spelling, in their order, and the symbols without one."""
     instruments = read_instruments(snapshot.connection, symbols)
     editions = forecasts.read_editions(snapshot.connection, list(instruments), selection)
     rows = _read_rows(snapshot, settings, instruments, editions, selection) if editions else {}

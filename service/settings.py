@@ -22,7 +22,7 @@ DEFAULT_SPEED = 3.0
 _CLOCK = re.compile(r"replay(?::(?P<start>\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d)?Z)?))?(?::(?P<speed>\d+(?:\.\d+)?))?")
 
 _OWN_PATHS = ("docs", "healthz", "openapi.json", "readyz", "static", "static-offline-docs", "v1")
-"""First parts of the API's own paths: a request below them could not be told from one with the proxy's prefix."""
+"""First parts of the API's own paths: a prefix among them would make requests ambiguous."""
 
 _LOGIN = re.compile(r"^(?P<user>[\w+]+://[^/:@?#]+)(?P<password>:[^@]*)?@")
 """Start of a database URL with a user."""

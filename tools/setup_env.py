@@ -1,6 +1,6 @@
 """Make or refresh .venv from the lock files; `make` calls it before everything else.
 
-    python3 tools/setup_env.py run|dev
+    python3 tools/setup_env.py run|backtest|dev
 
 Needs the standard library only. uv installs the packages if it is on PATH and pip has no package source of its own
 configured; otherwise pip does. A stamp in .venv names the lock files of its last installation, so that a second call
@@ -16,8 +16,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCKS = {"run": ("run",), "dev": ("dev", "run")}
-"""Kind of environment -> its stamps; the dev lock contains the whole run lock."""
+LOCKS = {"run": ("run",), "backtest": ("backtest", "run"), "dev": ("dev", "backtest", "run")}
+"""Kind of environment -> its stamps; the backtest lock contains the whole run lock, the dev lock both."""
 _SOURCE_OPTION = re.compile(
     r"^[^=]*\.(index-url|extra-index-url|find-links|no-index|constraint|proxy|cert|client-cert|trusted-host)=", re.M
 )
@@ -31,7 +31,7 @@ class SetupFailed(Exception):
 def main(arguments: list[str]) -> int:
     """Make the requested environment; returns the exit status."""
     if len(arguments) != 1 or arguments[0] not in LOCKS:
-        sys.stderr.write("usage: setup_env.py run|dev\n")
+        sys.stderr.write("usage: setup_env.py run|backtest|dev\n")
         return 2
     try:
         ensure(ROOT, arguments[0])
@@ -49,7 +49,7 @@ def ensure(root: Path, kind: str) -> bool:
 
     Args:
         root: The checkout.
-        kind: `run` or `dev`.
+        kind: `run`, `backtest` or `dev`.
 
     Returns:
         Whether anything was installed.

@@ -94,7 +94,8 @@ def table_response(
 
 
 def next_link(request: Request, cursor: str | None) -> dict[str, str]:
-    """Return the header that names the rest of a cut table (RFC 8288); none without a cursor."""
+    """Return the header that names the rest of a cut table (RFC 8288), without a host; none without a cursor."""
     if cursor is None:
         return {}
-    return {"Link": f'<{request.url.include_query_params(cursor=cursor)}>; rel="next"'}
+    address = request.url.include_query_params(cursor=cursor)
+    return {"Link": f'<{address.path}?{address.query}>; rel="next"'}

@@ -31,6 +31,24 @@ app = typer.Typer()
 _Out = Annotated[
     Path, typer.Option("--out", metavar="FILE", help="Parquet file; finished parts are kept in a folder next to it.")
 ]
+_Baselines = Annotated[
+    str,
+    typer.Option(
+        "--baselines",
+        metavar="NAMES",
+        help="Baselines, by comma; also garch.",
+        show_default=", ".join(FAST_BASELINES),
+    ),
+]
+_Strategies = Annotated[
+    str,
+    typer.Option(
+        "--strategies",
+        metavar="NAMES",
+        help="Strategies, by comma; also recursive.",
+        show_default=", ".join(FAST_STRATEGIES),
+    ),
+]
 
 
 @app.command("backtest")
@@ -55,24 +73,8 @@ def backtest(
     lookbacks: Annotated[
         str, typer.Option("--lookbacks", metavar="SESSIONS", help="Sessions in a window, separated by commas.")
     ] = "5",
-    baselines: Annotated[
-        str,
-        typer.Option(
-            "--baselines",
-            metavar="NAMES",
-            help="Baselines, by comma; also garch.",
-            show_default=", ".join(FAST_BASELINES),
-        ),
-    ] = ",".join(FAST_BASELINES),
-    strategies: Annotated[
-        str,
-        typer.Option(
-            "--strategies",
-            metavar="NAMES",
-            help="Strategies, by comma; also recursive.",
-            show_default=", ".join(FAST_STRATEGIES),
-        ),
-    ] = ",".join(FAST_STRATEGIES),
+    baselines: _Baselines = ",".join(FAST_BASELINES),
+    strategies: _Strategies = ",".join(FAST_STRATEGIES),
     jobs: Annotated[
         int | None,
         typer.Option("--jobs", min=1, max=_MOST_JOBS, metavar="N", help="Processes; default: one per core."),
@@ -100,9 +102,7 @@ def backtest(
     configure_logs(settings.log_level)
     reporter: Reporter = SilentReporter() if as_json else reporter_for_output()
     prices = make_source(source or settings.source, Path(settings.data_dir) / "yahoo-cache")
-    left_out = _left_out(request)
-    for sentence in left_out:
-        reporter.notice(sentence)
+    left_out = _left_out(request, reporter)
     summary = Backtest(request, settings, reporter).run(prices, _at(prices), out.absolute(), jobs or 0)
     _show(summary, left_out, as_json=as_json)
 
@@ -113,8 +113,8 @@ def _at(source: PriceSource) -> datetime:
     return process_now() if record is None else datetime.combine(record.last + _AFTER, time(), UTC)
 
 
-def _left_out(request: BacktestRequest) -> list[str]:
-    """Return a sentence for each slow part that the defaults leave out, with what to add."""
+def _left_out(request: BacktestRequest, reporter: Reporter) -> list[str]:
+    """Report and return a sentence for each slow part that the defaults leave out, with what to add."""
     sentences = []
     if request.baselines == FAST_BASELINES:
         slow = [name for name in BASELINES if name not in FAST_BASELINES]
@@ -122,6 +122,8 @@ def _left_out(request: BacktestRequest) -> list[str]:
     if request.networks and request.strategies == FAST_STRATEGIES:
         slow = [name for name in STRATEGIES if name not in FAST_STRATEGIES]
         sentences.append(_slow_sentence("the strategy", slow, "--strategies", FAST_STRATEGIES))
+    for sentence in sentences:
+        reporter.notice(sentence)
     return sentences
 
 

@@ -12,19 +12,29 @@ import hashlib
 import json
 import pprint
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import kaleido  # type: ignore[import-untyped]
 import pandas as pd
 import plotly.graph_objects as go
+from sqlalchemy import Connection, exists, select, update
 
 from benchmarks.speed.api import running
 from service.bootstrap import open_service
 from service.cli.plots.image import find_browser
+from service.db.tables import runs
+from service.runs import JOBS, is_busy
+from service.runtime.context import ServiceContext
+from service.scheduler.due import SESSION_JOBS
+from service.scheduler.loop import Scheduler, Step
+from service.scheduler.replay_clock import ReplayMover
+from service.scheduler.state import GroupReader
 from service.settings import Settings
-from tools.screenshots import LEASE_SECONDS, replay
+from service.vocabulary import Job, RunState
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOK = ROOT / "docs" / "forecasts.ipynb"
@@ -32,6 +42,14 @@ FOLDER = ROOT / "var" / "notebook"
 START = "2012-11-14T22:30:00Z"
 ADDRESS = "http://127.0.0.1:8000"
 """The address in the notebook; the cells are run with that of the server of this tool."""
+
+UNTIL = datetime(2013, 2, 15, 22, 30, tzinfo=UTC)
+"""Friday evening, two weeks before the sample ends: some 60 sessions are forecast and scored."""
+LEASE_SECONDS = 3_600
+"""No heartbeat runs with this loop: a claim must outlast a training."""
+
+_TRAINED = (runs.c.job == Job.TRAIN, runs.c.state == RunState.DONE)
+_REFITS = (runs.c.job == Job.TRAIN, runs.c.state == RunState.DUE)
 
 WIDTH, HEIGHT = 900, 560
 PLOTLY = "application/vnd.plotly.v1+json"
@@ -55,6 +73,39 @@ def main() -> int:
     document["metadata"]["tplus"] = {"sources": sources_digest(document["cells"])}
     NOTEBOOK.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return 0
+
+
+def replay(context: ServiceContext) -> None:
+    """Replay until the instant of the notebook, with one training at its start.
+
+    Weekly refits are left out: they change little in the figures, and take minutes each.
+    """
+    with context.database.reading() as connection:
+        trained = connection.execute(select(exists().where(*_TRAINED))).scalar_one()
+    if not trained:
+        _run(context, JOBS, lambda connection: connection.execute(select(exists().where(*_TRAINED))).scalar_one())
+    _run(context, SESSION_JOBS, lambda connection: context.market.now(connection) >= UNTIL)
+
+
+def _run(context: ServiceContext, jobs: Sequence[str], is_over: Callable[[Connection], bool]) -> None:
+    """Run some jobs and move market time, event by event, until a condition holds while nothing is left to do."""
+    scheduler = Scheduler(context, jobs)
+    mover = ReplayMover(context, scheduler.id, GroupReader())
+    try:
+        while True:
+            if scheduler.step() is Step.WORKED:
+                continue
+            if jobs == SESSION_JOBS:
+                with context.database.transaction() as connection:
+                    connection.execute(update(runs).where(*_REFITS).values(state=RunState.SUPERSEDED))
+            with context.database.reading() as connection:
+                busy, over = is_busy(connection), is_over(connection)
+            if over and not busy:
+                return
+            if busy or mover.move() is None:
+                time.sleep(0.05)  # a training is in progress
+    finally:
+        scheduler.close()
 
 
 def sources_digest(cells: Sequence[Mapping[str, Any]]) -> str:

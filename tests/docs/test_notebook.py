@@ -106,8 +106,8 @@ def test_the_cells_draw_the_figures_of_the_service(served: str) -> None:
     assert max(len(line) for line in skill["subtitle"].split("<br>")) <= 110  # a longer one is cut at the edge
     assert skill["subtitle"].endswith("Measured on replay forecasts.")
     assert table["columns"][-2:] == ["actual_price", "inside_80"]
-    # made at 99.00, scored at Friday's close: 99 x e^-0.04, e^0.01, e^0.04
-    assert table["value"] == [["2018-06-01", 99.0, 95.12, 99.99, 103.04, 100.0, True]]
+    # scored as +0.5 % up to 100, so on a close of 99.50: times e^-0.04, e^0.01, e^0.04
+    assert table["value"] == [["2018-06-01", 99.0, 95.6, 100.5, 103.56, 100.0, True]]
 
 
 def test_a_symbol_without_a_forecast_ends_with_the_reason(served: str) -> None:
@@ -147,7 +147,7 @@ def test_its_outputs_show_a_measured_record_and_nothing_of_the_machine() -> None
     outputs = [output for cell in document["cells"] for output in cell.get("outputs", ())]
     titles = [output["data"][PLOTLY]["layout"]["title"] for output in outputs if PLOTLY in output["data"]]
     assert [title["text"].split(":")[0] for title in titles] == ["AAPL"] * 4
-    assert "of sessions (n =" in titles[0]["subtitle"]["text"]
+    assert "of sessions (measured on n =" in titles[0]["subtitle"]["text"]
     table = "".join(outputs[-1]["data"]["text/plain"])
     assert re.findall(r"2013-02-\d\d", table)
     assert table.count("True") + table.count("False") == 5

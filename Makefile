@@ -16,13 +16,16 @@ NEED_PYTHON = { test -n "$(PYTHON)" && $(PYTHON) -c '$(FITS)' 2>/dev/null; } || 
 UV_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test test-numerics check mutants fix bench screenshots lock clean
+.PHONY: help setup setup-backtest setup-dev run test test-numerics check mutants fix bench screenshots lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 setup:  ## create .venv with everything the service needs
 	@$(NEED_PYTHON) && $(PYTHON) tools/setup_env.py run
+
+setup-backtest:  ## the same with what the garch baseline of `tplus backtest` needs
+	@$(NEED_PYTHON) && $(PYTHON) tools/setup_env.py backtest
 
 setup-dev:  ## the same with what tests and checks need
 	@$(NEED_PYTHON) && $(PYTHON) tools/setup_env.py dev
@@ -65,6 +68,7 @@ lock:  ## write the lock files anew (needs uv)
 	uv pip compile pyproject.toml --extra tf $(UV_FLAGS) -o requirements/run.txt
 	uv pip compile pyproject.toml -c requirements/run.txt $(UV_FLAGS) -o requirements/base.txt
 	uv pip compile pyproject.toml --extra gpu -c requirements/run.txt $(UV_FLAGS) -o requirements/gpu.txt
+	uv pip compile pyproject.toml --extra tf --extra backtest -c requirements/run.txt $(UV_FLAGS) -o requirements/backtest.txt
 	uv pip compile pyproject.toml --extra tf --extra backtest --extra dev -c requirements/run.txt $(UV_FLAGS) -o requirements/dev.txt
 
 clean:  ## remove .venv and every cache; databases in var/ stay

@@ -20,7 +20,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.api.accuracy import routes as accuracy
 from service.api.common.dependencies import Reader, only_known_parameters
 from service.api.common.errors import add_error_handlers
+from service.api.common.head import HeadRequests
 from service.api.common.request_id import RequestIds
+from service.api.common.root_path import RootPath
 from service.api.common.schemas import BadField, Problem
 from service.api.events import routes as events
 from service.api.events.hub import Hub
@@ -86,16 +88,19 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
         version=VERSION,
         description=DESCRIPTION,
         lifespan=lifespan,
+        generate_unique_id_function=lambda route: route.name,  # `get_forecast`: names of a generated client
     )
     app.state.reader = Reader(settings, opened)
     app.state.watchlist = WatchlistTable(settings)
     app.state.status = StatusReader(app.state.reader, VERSION)
     app.state.hub = Hub(app.state.status)
     app.add_middleware(RequestIds)
+    app.add_middleware(HeadRequests)
+    app.add_middleware(RootPath, root_path=settings.root_path)
     add_error_handlers(app, opened)
     for resource in _RESOURCES:
         app.include_router(resource.router, dependencies=[Depends(only_known_parameters)])
-    app.include_router(dashboard(VERSION))
+    app.include_router(dashboard(VERSION, settings.root_path))
     _declare_problems(app)
     return app
 

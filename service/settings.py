@@ -27,6 +27,9 @@ The first forecast is made before the first training, and the last three targets
 """
 _CLOCK = re.compile(r"replay(?::(?P<start>\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d)?Z)?))?(?::(?P<speed>\d+(?:\.\d+)?))?")
 
+_OWN_PATHS = ("docs", "healthz", "openapi.json", "readyz", "static", "static-offline-docs", "v1")
+"""First parts of the API's own paths: a prefix among them would make requests ambiguous."""
+
 _LOGIN = re.compile(r"^(?P<user>[\w+]+://[^/:@?#]+)(?P<password>:[^@]*)?@")
 """Start of a database URL with a user."""
 
@@ -106,6 +109,9 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="address the API listens on")
     port: int = Field(8000, ge=1, le=65535, description="port the API listens on")
+    root_path: str = Field(
+        "", max_length=200, description="path below which a proxy publishes the service, such as `/tplus`; empty = `/`"
+    )
     lookback: int = Field(5, ge=1, le=60, description="sessions in a window (T-5..T-1)")
     network: str = Field(
         "lstm",
@@ -149,6 +155,16 @@ class Settings(BaseSettings):
     def _check_clock(cls, value: str) -> str:
         ClockSetting.parse(value)
         return value
+
+    @field_validator("root_path")
+    @classmethod
+    def _check_root_path(cls, value: str) -> str:
+        path = value.rstrip("/")
+        if path and not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+", path):
+            raise ValueError("must be a path such as /tplus, of letters, digits and ._~-")
+        if path.split("/")[1:2] and path.split("/")[1] in _OWN_PATHS:
+            raise ValueError(f"must not begin with a path of the service itself: {', '.join(_OWN_PATHS)}")
+        return path
 
     @field_validator("source")
     @classmethod

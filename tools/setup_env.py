@@ -1,6 +1,6 @@
 """Make or refresh .venv from the lock files; `make` calls it before everything else.
 
-    python3 tools/setup_env.py run|dev
+    python3 tools/setup_env.py run|backtest|dev
 
 Needs the standard library only. uv installs the packages: the one on PATH, else one that pip installs into .venv from
 its own lock file. pip installs them if uv is not available, or if pip's configuration has an option that uv lacks. A
@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCKS = {"run": ("run",), "dev": ("dev", "run")}
-"""Kind of environment -> its stamps; the dev lock contains the whole run lock."""
+LOCKS = {"run": ("run",), "backtest": ("backtest", "run"), "dev": ("dev", "backtest", "run")}
+"""Kind of environment -> its stamps; the backtest lock contains the whole run lock, the dev lock both."""
 _OPTION = re.compile(r"^(?P<level>[^=]*)\.(?P<name>[a-z-]+)=(?P<quote>['\"])(?P<value>.*)(?P=quote)$", re.M)
 """A line of `pip config list`, whose values have quotes."""
 _PRECEDENCE = {":env:": 2, "install": 1}
@@ -40,7 +40,7 @@ class SetupFailed(Exception):
 def main(arguments: list[str]) -> int:
     """Make the requested environment; returns the exit status."""
     if len(arguments) != 1 or arguments[0] not in LOCKS:
-        sys.stderr.write("usage: setup_env.py run|dev\n")
+        sys.stderr.write("usage: setup_env.py run|backtest|dev\n")
         return 2
     try:
         ensure(ROOT, arguments[0])
@@ -58,7 +58,7 @@ def ensure(root: Path, kind: str) -> bool:
 
     Args:
         root: The checkout.
-        kind: `run` or `dev`.
+        kind: `run`, `backtest` or `dev`.
 
     Returns:
         Whether anything was installed.

@@ -38,8 +38,14 @@ from models.training.spatiotemporal.fit_network import FittedSpatiotemporalNetwo
 BASELINES = (RANDOM_WALK, DRIFT, HISTORICAL, GARCH)
 """Names of the baselines; `linear`, the fifth, is a network of one layer and trained as one."""
 
+FAST_BASELINES = (RANDOM_WALK, DRIFT, HISTORICAL)
+"""Those that take no noticeable time: garch is estimated for each symbol in each fold."""
+
 STRATEGIES = (Strategy.ONE_STEP.value, Strategy.MULTI_STEP.value, RECURSIVE)
 """All strategies, in the order of work in a fold: the recursive one uses the one-step fit."""
+
+FAST_STRATEGIES = (Strategy.ONE_STEP.value, Strategy.MULTI_STEP.value)
+"""Those that forecast all rows in one call: the recursive one draws paths for each row."""
 
 
 @dataclass(frozen=True, slots=True)

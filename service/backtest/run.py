@@ -1,7 +1,7 @@
 """A backtest from the request to its file: prices, folds, processes, rows."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from importlib.util import find_spec
@@ -21,6 +21,7 @@ from models.config import ModelConfig, Reference, Strategy
 from models.errors import ModelsError, UnknownNetwork
 from models.networks import WINDOW_NETWORKS
 from models.tuned_configs import tuned
+from service.backtest.estimate import Estimate
 from service.backtest.parquet import ForecasterRows, join_folds, write_rows
 from service.backtest.prices import GroupPanel, fetch_all, group_panels
 from service.backtest.workers import cores, run_folds
@@ -29,6 +30,9 @@ from service.prices.sources.base import PriceSource
 from service.runtime.context import REFERENCE_GROUPS, parse_reference
 from service.runtime.progress import Reporter
 from service.settings import Settings
+
+GARCH_COMMAND = "run `make setup-backtest` in the checkout, which adds it to .venv, then run this command again"
+"""How to install what garch needs."""
 
 TASK = "backtest"
 """Name of the progress bar."""
@@ -139,7 +143,10 @@ class Backtest:
         missing = [task for task in tasks if not is_fold_done(task)]
         self._reporter.progress(TASK, 0.0, f"{len(tasks)} folds, {len(missing)} to do")
         log = parts / "workers.log"
-        outcome = run_folds(missing, jobs or cores(), log, self._report)
+        estimate = Estimate(missing, jobs or cores())
+        if missing:
+            self._reporter.notice(estimate.before())
+        outcome = run_folds(missing, jobs or cores(), log, self._report, self._timed(estimate))
         self._reporter.progress(TASK, 1.0, "done")
         if outcome.failures:
             raise TplusError(
@@ -235,7 +242,7 @@ class Backtest:
 
     def _usable(self, baseline: str) -> bool:
         if baseline == GARCH and find_spec("arch") is None:
-            self._note("the baseline garch is left out: it needs the arch package, install tplus[backtest]")
+            self._note(f"the baseline garch is left out: it needs the arch package; {GARCH_COMMAND}")
             return False
         return True
 
@@ -311,6 +318,14 @@ class Backtest:
                     initial = None if start is None else CalibrationState.from_dict(start)
                     names = (forecaster.name, forecaster.strategy, forecaster.lookback)
                     yield ForecasterRows(plan.group, *names, history, fold, initial)
+
+    def _timed(self, estimate: Estimate) -> Callable[[int, float], None]:
+        def finished(number: int, seconds: float) -> None:
+            sentence = estimate.finished(number, seconds)
+            if sentence is not None:
+                self._reporter.notice(sentence)
+
+        return finished
 
     def _report(self, share: float, detail: str) -> None:
         self._reporter.progress(TASK, min(share, 0.99), detail)

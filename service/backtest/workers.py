@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -36,7 +37,13 @@ def cores() -> int:
     return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
-def run_folds(tasks: Sequence[FoldTask], jobs: int, log: Path, report: Callable[[float, str], None]) -> Outcome:
+def run_folds(
+    tasks: Sequence[FoldTask],
+    jobs: int,
+    log: Path,
+    report: Callable[[float, str], None],
+    finished: Callable[[int, float], None],
+) -> Outcome:
     """Run all folds; one that fails, or whose process dies twice, is reported and the others continue.
 
     Args:
@@ -44,9 +51,10 @@ def run_folds(tasks: Sequence[FoldTask], jobs: int, log: Path, report: Callable[
         jobs: Maximum of processes, 1 or more.
         log: File for the standard error of the processes.
         report: Called with the share of all folds done, 0..1, and the current work; by several threads, one at a time.
+        finished: Called likewise with the number of each finished fold and the seconds that it took.
     """
     workers = [WarmWorker(FOLD_LIMIT_SECONDS, log) for _ in range(min(jobs, len(tasks)))]
-    pool = _WorkerPool(workers, len(tasks), report)
+    pool = _WorkerPool(workers, len(tasks), report, finished)
     threads = ThreadPoolExecutor(max_workers=max(1, len(pool.workers)))
     try:
         done = [fold for fold in threads.map(pool.work, tasks, range(len(tasks))) if fold is not None]
@@ -59,11 +67,17 @@ def run_folds(tasks: Sequence[FoldTask], jobs: int, log: Path, report: Callable[
 class _WorkerPool:
     """The processes, the queue of free ones, and the progress of each fold."""
 
-    def __init__(self, workers: list[WarmWorker], tasks: int, report: Callable[[float, str], None]) -> None:
+    def __init__(
+        self,
+        workers: list[WarmWorker],
+        tasks: int,
+        report: Callable[[float, str], None],
+        finished: Callable[[int, float], None],
+    ) -> None:
         self.workers = workers
         self.failures: list[str] = []
         self.peaks: dict[int, int] = {}
-        self._report = report
+        self._report, self._finished = report, finished
         self._shares = [0.0] * tasks
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -81,6 +95,7 @@ class _WorkerPool:
                 self._report(share, f"fold {progress.fold}, {progress.forecaster}")
 
         worker = self._free.get()
+        started = time.monotonic()
         try:
             done = self._run_with_retry(worker, task, report_progress)
         except (TaskFailed, WorkerDied, WorkerTimeout) as error:
@@ -90,6 +105,7 @@ class _WorkerPool:
             self._free.put(worker)
         with self._lock:
             self._shares[position] = 1.0
+            self._finished(task.fold.number, time.monotonic() - started)
             self.peaks[id(worker)] = max(self.peaks.get(id(worker), 0), done.peak_bytes)
         return done
 

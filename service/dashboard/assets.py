@@ -64,21 +64,23 @@ class Assets:
         """Return the address of a file, such as `/static/dashboard/HASH/main.js`."""
         return f"{PREFIX}/{self.digest}/{name}"
 
-    def page(self, plotly: "PlotlyFile", version: str) -> bytes:
+    def page(self, plotly: "PlotlyFile", version: str, root_path: str = "") -> bytes:
         """Return the page: addresses only, no data.
 
         Args:
             plotly: The chart library.
             version: Version of the service.
+            root_path: Path below which a proxy publishes the service; empty = `/`.
         """
         environment = Environment(loader=PackageLoader(_PACKAGE), autoescape=True)
         modules = sorted(name for name in self.files if name.endswith(".js") and name != "main.js")
         rendered = environment.get_template("index.html").render(
-            style=self.address("style.css"),
-            icon=self.address("icon.svg"),
-            main=self.address("main.js"),
-            modules=[self.address(name) for name in modules],
-            plotly=plotly.address,
+            root=root_path,
+            style=root_path + self.address("style.css"),
+            icon=root_path + self.address("icon.svg"),
+            main=root_path + self.address("main.js"),
+            modules=[root_path + self.address(name) for name in modules],
+            plotly=root_path + plotly.address,
             marks=plotly.style_marks,
             version=version,
         )

@@ -33,11 +33,12 @@ _IMMUTABLE = {**_SECURE, "Cache-Control": "public, max-age=31536000, immutable"}
 _JAVASCRIPT = "text/javascript; charset=utf-8"
 
 
-def dashboard(version: str) -> APIRouter:
+def dashboard(version: str, root_path: str = "") -> APIRouter:
     """Return the routes of the page.
 
     Args:
         version: Version of the service, shown in the footer.
+        root_path: Path below which a proxy publishes the service; empty = `/`.
     """
     router = APIRouter(include_in_schema=False)
     assets = Assets.packaged()
@@ -45,7 +46,7 @@ def dashboard(version: str) -> APIRouter:
 
     @cache
     def page() -> tuple[bytes, str]:
-        body = assets.page(plotly(), version)
+        body = assets.page(plotly(), version, root_path)
         return body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
     @router.api_route("/", methods=["GET", "HEAD"])

@@ -51,7 +51,15 @@ def forecast(context: ServiceContext, run: Run) -> None:
             return
         number = _publish(context, connection, run, predictions, issued_at)
         outcomes = list(predictions.outcomes)
-        outcomes += [Outcome(c.symbol, ForecastOutcome.WAITING, f"no bar of {run.session} yet") for c in waiting]
+        # "Yet" is not said of a symbol whose pull knows why there is none.
+        outcomes += [
+            Outcome(
+                c.symbol,
+                ForecastOutcome.WAITING,
+                c.describe(f"no bar of {run.session}{' yet' if c.state_reason is None else ''}"),
+            )
+            for c in waiting
+        ]
         _finish_or_wait(context, connection, run, outcomes, min(issued_at + RECHECK, deadline))
     if number is not None:
         context.reporter.edition(_summary(context, run, number, predictions, issued_at))

@@ -82,7 +82,7 @@ def test_every_route_is_listed_with_its_query_parameters() -> None:
     lines = routes_table(document).splitlines()
     assert len(lines) == 2 + len(document["paths"])
     assert any(line.startswith("| `GET /v1/forecasts/{symbol}` | ") for line in lines)
-    assert any(line.endswith("| `as_of`, `known_at` |") for line in lines)
+    assert any(line.endswith("| `as_of`, `known_at`, `format` |") for line in lines)
 
 
 def test_the_readme_is_short() -> None:

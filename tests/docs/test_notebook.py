@@ -1,6 +1,8 @@
 """The notebook of docs/ runs, cell by cell, in a process of its own against a served API, and draws what it says."""
 
+import base64
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -14,12 +16,14 @@ from service.db.session import Database
 from tests.support.api.ledger_factory import LSTM, add_score, fill
 from tests.support.dashboard.server import serving
 from tests.support.paths import ROOT
+from tools.run_notebook import PLOTLY, sources_digest
 
 NOTEBOOK = ROOT / "docs" / "forecasts.ipynb"
 ADDRESS = "http://127.0.0.1:8000"
 
 RUNNER = """
 import ast, json, sys
+import pandas as pd
 import plotly.graph_objects as go
 
 cells = json.loads(sys.stdin.read())
@@ -35,6 +39,8 @@ for number, source in enumerate(cells):
         roles = [trace.meta["role"] for trace in value.data]
         shown.append({"title": value.layout.title.text, "roles": roles, "paper": value.layout.paper_bgcolor,
                       "subtitle": value.layout.title.subtitle.text})
+    elif isinstance(value, pd.DataFrame):
+        shown.append({"columns": list(value.columns), "value": json.loads(value.to_json(orient="values"))})
     else:
         shown.append({"value": value})
 print(json.dumps(shown))
@@ -85,7 +91,7 @@ def at(address: str) -> list[str]:
 def test_the_cells_draw_the_figures_of_the_service(served: str) -> None:
     done = run(at(served))
     assert done.returncode == 0, done.stderr
-    newest, numbers, then, versus, skill = json.loads(done.stdout)
+    newest, numbers, then, versus, skill, table = json.loads(done.stdout)
     assert newest["title"] == "AAPL: forecast as of 2018-06-01"
     assert newest["roles"][:5] == ["volume", "candles", "past80", "hits", "misses"]
     assert "contained the close on 80 % of sessions" in newest["subtitle"]
@@ -99,6 +105,9 @@ def test_the_cells_draw_the_figures_of_the_service(served: str) -> None:
     assert skill["roles"].count("ratio") == 1
     assert max(len(line) for line in skill["subtitle"].split("<br>")) <= 110  # a longer one is cut at the edge
     assert skill["subtitle"].endswith("Measured on replay forecasts.")
+    assert table["columns"][-2:] == ["actual_price", "inside_80"]
+    # scored as +0.5 % up to 100, so on a close of 99.50: times e^-0.04, e^0.01, e^0.04
+    assert table["value"] == [["2018-06-01", 99.0, 95.6, 100.5, 103.56, 100.0, True]]
 
 
 def test_a_symbol_without_a_forecast_ends_with_the_reason(served: str) -> None:
@@ -107,10 +116,45 @@ def test_a_symbol_without_a_forecast_ends_with_the_reason(served: str) -> None:
     assert done.stderr.strip().startswith("there is no forecast of MSFT yet")
 
 
-def test_it_stores_no_outputs_and_explains_itself() -> None:
+def test_it_explains_how_to_start_it() -> None:
     document = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
     assert (document["nbformat"], document["nbformat_minor"]) == (4, 5)
-    code = [cell for cell in document["cells"] if cell["cell_type"] == "code"]
-    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
     assert len({cell["id"] for cell in document["cells"]}) == len(document["cells"])
-    assert "Not investment advice." in "".join(cells("markdown"))
+    text = "".join(cells("markdown"))
+    assert "Not investment advice." in text
+    for command in (
+        "make run",
+        ".venv/bin/python -m pip install jupyterlab",
+        ".venv/bin/jupyter lab docs/forecasts.ipynb",
+    ):
+        assert f"\n{command} " in text
+
+
+def test_its_outputs_are_stored_and_belong_to_its_cells() -> None:
+    document = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
+    code = [cell for cell in document["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+    kinds = [set(output["data"]) for cell in code for output in cell["outputs"]]
+    figure, text, table = {PLOTLY, "image/png"}, {"text/plain"}, {"text/html", "text/plain"}
+    assert kinds == [figure, text, figure, figure, figure, table]
+    assert document["metadata"]["tplus"]["sources"] == sources_digest(document["cells"]), (
+        "the cells changed: run .venv/bin/python -m tools.run_notebook"
+    )
+
+
+def test_its_outputs_show_a_measured_record_and_nothing_of_the_machine() -> None:
+    document = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
+    outputs = [output for cell in document["cells"] for output in cell.get("outputs", ())]
+    titles = [output["data"][PLOTLY]["layout"]["title"] for output in outputs if PLOTLY in output["data"]]
+    assert [title["text"].split(":")[0] for title in titles] == ["AAPL"] * 4
+    assert "of sessions (measured on n =" in titles[0]["subtitle"]["text"]
+    table = "".join(outputs[-1]["data"]["text/plain"])
+    assert re.findall(r"2013-02-\d\d", table)
+    assert table.count("True") + table.count("False") == 5
+    text = json.dumps([{**output["data"], "image/png": ""} for output in outputs])
+    for part in (str(ROOT), str(Path.home()), "127.0.0.1", "localhost", "http://", "/tmp"):
+        assert part not in text, part
+    for output in outputs:
+        if "image/png" in output["data"]:
+            assert base64.b64decode(output["data"]["image/png"]).startswith(b"\x89PNG")
+    assert NOTEBOOK.stat().st_size < 1_500_000

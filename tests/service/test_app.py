@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.app import bind, serve
+from service.app import bind, create_app, serve
 from service.errors import PortInUse
 from service.settings import Settings
 from tests.support.api_process import start_api
@@ -59,3 +59,30 @@ def test_a_failed_start_is_reported_in_one_sentence(filled_file: Path) -> None:
         output, errors = process.communicate(timeout=60)
     assert (process.returncode, output) == (1, "")
     assert errors == f"port {port} on 127.0.0.1 is in use; stop the other program or set TPLUS_PORT\n"
+
+
+OPERATIONS = {
+    "/v1/forecasts": "list_forecasts",
+    "/v1/forecasts/{symbol}": "get_forecast",
+    "/v1/forecasts/{symbol}/history": "list_past_forecasts",
+    "/v1/figures/{symbol}": "get_figure",
+    "/v1/prices/{symbol}": "list_prices",
+    "/v1/symbols": "list_symbols",
+    "/v1/watchlist": "list_watchlist",
+    "/v1/models": "list_models",
+    "/v1/models/{id}": "get_model",
+    "/v1/runs": "list_runs",
+    "/v1/runs/{id}": "get_run",
+    "/v1/accuracy": "list_track_records",
+    "/v1/status": "get_status",
+    "/v1/events": "stream_events",
+    "/healthz": "get_liveness",
+    "/readyz": "get_readiness",
+}
+
+
+def test_operation_ids_are_names_for_a_client(tmp_path: Path) -> None:
+    document = create_app(Settings(data_dir=tmp_path)).openapi()
+    found = {path: operations["get"]["operationId"] for path, operations in document["paths"].items()}
+    assert found == OPERATIONS
+    assert len(set(found.values())) == len(found)

@@ -178,7 +178,8 @@ def past(rows: Sequence[Past]) -> list[PastForecast]:
         PastForecast(
             as_of=row.target - timedelta(days=1), step=1, target_session=row.target, strategy="multi_step",
             model_version_id=7, forecaster="lstm", served=True, edition=1, mode="replay", issued_at=INSTANT,
-            revision=1, superseded=row.superseded, basis=0, last_close=100.0, quantiles=row.quantiles,
+            revision=1, superseded=row.superseded, basis=0, last_close=100.0, point=100.0, intervals=[],
+            quantiles=row.quantiles,
             outcome=Outcome(state=row.state, actual=row.actual, inside_80=row.inside, reason=row.reason),
         )
         for row in rows

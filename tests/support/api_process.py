@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
@@ -11,7 +12,10 @@ from tests.support.postgres import free_port
 
 
 def start_api(
-    database: Path, port: int | None = None, stderr: int | IO[str] = subprocess.PIPE
+    database: Path,
+    port: int | None = None,
+    stderr: int | IO[str] = subprocess.PIPE,
+    settings: Mapping[str, str] | None = None,
 ) -> "subprocess.Popen[str]":
     """Start the API over an SQLite file; its first line on standard output has its URL.
 
@@ -19,6 +23,7 @@ def start_api(
         database: The file; it need not be there.
         port: None = a free one.
         stderr: Where its complaints go.
+        settings: More variables of its environment.
     """
     plain = {name: value for name, value in os.environ.items() if not name.startswith("TPLUS_")}
     chosen = {
@@ -27,4 +32,6 @@ def start_api(
         "TPLUS_PORT": str(free_port() if port is None else port),
     }
     command = [sys.executable, "-m", "service.app"]
-    return subprocess.Popen(command, env=plain | chosen, stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=ROOT)
+    return subprocess.Popen(
+        command, env={**plain, **chosen, **(settings or {})}, stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=ROOT
+    )

@@ -146,4 +146,4 @@ def test_without_ensurepip_the_error_says_what_to_install(checkout: Path, monkey
 @pytest.mark.parametrize("arguments", [[], ["all"], ["run", "dev"]])
 def test_other_arguments_are_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
-    assert "usage: setup_env.py run|dev" in capsys.readouterr().err
+    assert "usage: setup_env.py run|backtest|dev" in capsys.readouterr().err

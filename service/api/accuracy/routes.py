@@ -19,6 +19,7 @@ from service.api.common.parameters import (
     StrategyQuery,
 )
 from service.api.common.schemas import problems
+from service.api.symbols.queries import stored_scope
 
 router = APIRouter(prefix="/v1/accuracy", tags=["accuracy"])
 
@@ -37,7 +38,7 @@ class Filters:
 
 
 @router.get("", summary="Track records", responses=problems())
-def records(
+def list_track_records(
     reader: ReaderDependency, filters: Annotated[Filters, Depends()], cursor: Cursor = None, limit: Limit = 100
 ) -> AccuracyPage:
     """Measured error, skill against the random walk and coverage, with n, by symbol or group.
@@ -47,6 +48,7 @@ def records(
     keys = decode(_KIND, cursor, int)
     with reader.snapshot() as snapshot:
         after = None if keys is None else int(str(keys[0]))
-        rows = read_track_records(snapshot.connection, asdict(filters), after, limit + 1)
+        scope = None if filters.scope is None else stored_scope(snapshot.connection, filters.scope)
+        rows = read_track_records(snapshot.connection, {**asdict(filters), "scope": scope}, after, limit + 1)
     page_rows, next_cursor = cut(rows, limit, _KIND, lambda row: (row.id,))
     return AccuracyPage(items=[AccuracyItem.of(row) for row in page_rows], next_cursor=next_cursor)

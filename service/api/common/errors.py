@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from service.api.common.schemas import MEDIA_TYPE, BadField, Problem
+from service.api.common.validation_messages import validation_message
 from service.db.revision import HEAD, revision_problem
 from service.db.session import Database, driver_message
 from service.errors import DatabaseError, NotFound, NotYet, TplusError
@@ -60,6 +61,8 @@ def add_error_handlers(app: FastAPI, database: Database) -> None:
 
     async def on_http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            return wrong_method(request, (error.headers or {}).get("Allow", ""))
         detail = "the route does not exist; see /docs" if error.status_code == 404 else str(error.detail)
         return problem(request, error.status_code, detail, dict(error.headers or {}))
 
@@ -96,6 +99,20 @@ def bad_input(request: Request, fields: list[BadField], detail: str | None = Non
     return _respond(_document(request, 422, detail).model_copy(update={"errors": fields}))
 
 
+def wrong_method(request: Request, allowed: str) -> JSONResponse:
+    """Return 405 with the methods that the route permits.
+
+    Args:
+        request: The request.
+        allowed: Methods that the router names, separated by commas; HEAD is permitted wherever GET is.
+    """
+    methods = {name.strip() for name in allowed.split(",") if name.strip()} or {"GET"}
+    methods |= {"HEAD"} if "GET" in methods else set()
+    names = sorted(methods)
+    sentence = f"{request.method[:20]} is not permitted here; this route permits {' and '.join(names)}"
+    return problem(request, HTTPStatus.METHOD_NOT_ALLOWED, sentence, {"Allow": ", ".join(names)})
+
+
 def unexpected(request: Request) -> JSONResponse:
     """Return 500: an internal error."""
     detail = f"internal error; the log has details under request id {request_id(request)}"
@@ -128,8 +145,7 @@ def database_fault(database: Database) -> str | None:
 
 def _field(item: Any) -> BadField:
     location = [str(part) for part in item["loc"] if part not in ("query", "path", "body", "header")]
-    message = str(item["msg"]).removeprefix("Value error, ")
-    return BadField(parameter=location[0] if location else "request", message=message)
+    return BadField(parameter=location[0] if location else "request", message=validation_message(item))
 
 
 def _document(request: Request, status: int, detail: str) -> Problem:

@@ -18,9 +18,9 @@ NOT_MODIFIED: Mapping[int | str, dict[str, Any]] = {304: {"description": "Unchan
 """Further responses of a route with a tag."""
 
 
-def entity_tag(request: Request, snapshot: Snapshot) -> str:
-    """Return the weak tag of an answer: change counter, requested address and market-time slot."""
-    return make_tag(read_change_counter(snapshot.connection), str(request.url), snapshot.now)
+def entity_tag(request: Request, snapshot: Snapshot, form: str = "json") -> str:
+    """Return the weak tag of an answer: change counter, requested address and format, and market-time slot."""
+    return make_tag(read_change_counter(snapshot.connection), f"{request.url}\n{form}", snapshot.now)
 
 
 def make_tag(counter: int, address: str, now: datetime) -> str:
@@ -36,6 +36,6 @@ def matches(request: Request, tag: str) -> bool:
     return tag.removeprefix("W/") in {item.strip().removeprefix("W/") for item in tags.split(",")}
 
 
-def not_modified(tag: str) -> Response:
+def not_modified(tag: str, headers: Mapping[str, str] | None = None) -> Response:
     """Return 304: the client's answer is current."""
-    return Response(status_code=304, headers={"ETag": tag})
+    return Response(status_code=304, headers={**(headers or {}), "ETag": tag})

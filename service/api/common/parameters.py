@@ -9,9 +9,8 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
 from service.api.common.errors import BadParameter
 from service.api.common.pagination import MAX_LENGTH
+from service.api.common.validation_messages import CURSOR_PATTERN, SYMBOL_PATTERN, WORD_PATTERN, shown
 
-SYMBOL_PATTERN = r"^[A-Za-z0-9^][A-Za-z0-9.=^-]{0,39}$"
-_WORD = r"^[A-Za-z0-9^][A-Za-z0-9_/.=^-]{0,39}$"
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MAX_ID = 2**63 - 1
 
@@ -50,14 +49,17 @@ def split_symbols(text: str | None) -> list[str] | None:
         raise BadParameter("symbols", f"names {len(symbols)} symbols; at most {MAX_SYMBOLS} are allowed in one request")
     for symbol in symbols:
         if re.fullmatch(SYMBOL_PATTERN, symbol, re.ASCII) is None:
-            raise BadParameter("symbols", f"holds {symbol[:40]!r}, which is not a symbol; write AAPL,7203.T,BTC-USD")
+            raise BadParameter("symbols", f"holds {shown(symbol)}, which is not a symbol; write AAPL,7203.T,BTC-USD")
     return symbols
 
 
 IsoDate = Annotated[date, BeforeValidator(_iso_date)]
-SymbolPath = Annotated[str, Path(pattern=SYMBOL_PATTERN, description="Yahoo-style name", examples=["AAPL"])]
+SymbolPath = Annotated[
+    str, Path(pattern=SYMBOL_PATTERN, description="Yahoo-style name, in any letter case", examples=["AAPL"])
+]
 SymbolsQuery = Annotated[
-    str | None, Query(max_length=25_000, description="symbols separated by commas; default: the watchlist")
+    str | None,
+    Query(max_length=25_000, description="symbols in any letter case, separated by commas; default: the watchlist"),
 ]
 AsOf = Annotated[IsoDate | None, Query(description="last completed session the forecast used; default: the newest")]
 KnownAt = Annotated[
@@ -68,21 +70,21 @@ First = Annotated[IsoDate | None, Query(description="oldest session (inclusive)"
 Last = Annotated[IsoDate | None, Query(description="newest session (inclusive)")]
 Cursor = Annotated[
     str | None,
-    Query(max_length=MAX_LENGTH, pattern=r"^[A-Za-z0-9_-]+$", description="`next_cursor` of the previous page"),
+    Query(max_length=MAX_LENGTH, pattern=CURSOR_PATTERN, description="`next_cursor` of the previous page"),
 ]
 Limit = Annotated[int, Query(ge=1, le=PAGE_LIMIT, description="items in a page")]
 StrategyQuery = Annotated[Literal["one_step", "multi_step"] | None, Query(description="one_step or multi_step")]
 StepQuery = Annotated[int | None, Query(ge=1, le=3, description="1 = T, 2 = T+1, 3 = T+2")]
 ModeQuery = Annotated[Literal["live", "replay", "backfill"] | None, Query(description="how editions were made")]
-GroupQuery = Annotated[str | None, Query(pattern=_WORD, description="training group, such as equity")]
+GroupQuery = Annotated[str | None, Query(pattern=WORD_PATTERN, description="training group, such as equity")]
 StatusQuery = Annotated[
     Literal["champion", "challenger", "retired", "rejected"] | None, Query(description="status of the version now")
 ]
 JobQuery = Annotated[Literal["pull", "score", "forecast", "train"] | None, Query(description="kind of run")]
-RunScopeQuery = Annotated[str | None, Query(pattern=_WORD, description="a calendar, or a group for train")]
+RunScopeQuery = Annotated[str | None, Query(pattern=WORD_PATTERN, description="a calendar, or a group for train")]
 RunStateQuery = Annotated[
     Literal["due", "running", "waiting", "done", "failed", "superseded"] | None, Query(description="state of the run")
 ]
-RecordScopeQuery = Annotated[str | None, Query(pattern=_WORD, description="a symbol or a group")]
-ForecasterQuery = Annotated[str | None, Query(pattern=_WORD, description="served, or a network or baseline")]
+RecordScopeQuery = Annotated[str | None, Query(pattern=WORD_PATTERN, description="a symbol or a group")]
+ForecasterQuery = Annotated[str | None, Query(pattern=WORD_PATTERN, description="served, or a network or baseline")]
 Id = Annotated[int, Path(ge=1, le=_MAX_ID)]

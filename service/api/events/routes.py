@@ -21,7 +21,7 @@ async def _hub(request: Request) -> Hub:
 
 
 @router.get("", summary="Live events", response_class=EventSourceResponse, responses=problems())
-async def events(
+async def stream_events(
     hub: Annotated[Hub, Depends(_hub)],
     last_event_id: Annotated[
         str, Header(max_length=100, description="`id` of the last event seen; browsers send it when they reconnect")

@@ -13,11 +13,12 @@ from service.api.figures.schemas import FigureAnswer, FigureKind, FigureRange, F
 from service.api.forecasts.queries import ForecastQuery
 from service.api.forecasts.read_forecast import read_forecast
 from service.api.forecasts.schemas import ForecastAnswer
-from service.api.history.queries import HistoryFilter, read_history
-from service.api.history.routes import build_past_forecast
+from service.api.history.build_history import read_past_forecasts
+from service.api.history.queries import HistoryFilter
 from service.api.history.schemas import PastForecast
 from service.api.prices.queries import Span, read_bars
 from service.api.prices.schemas import PriceBar
+from service.api.symbols.queries import read_instrument
 from service.charts.chart import Chart
 from service.charts.forecast import forecast_chart
 from service.charts.forecast_vs_actual import versus_chart
@@ -124,7 +125,8 @@ def _past(snapshot: Snapshot, answer: ForecastAnswer, query: FigureQuery) -> lis
     """Return the published forecasts of a step in this mode, newest first; up to as_of if one is requested."""
     filters = HistoryFilter(answer.symbol, SERVED, strategy=query.strategy, step=query.step, mode=answer.mode)
     after = None if query.as_of is None else (query.as_of, _LAST_ID)
-    forecasts = [build_past_forecast(row) for row in read_history(snapshot.connection, filters, after, _MOST_PAST)]
+    instrument = read_instrument(snapshot.connection, answer.symbol)
+    forecasts = read_past_forecasts(snapshot, instrument, filters, after, _MOST_PAST)
     return [past for past in forecasts if query.as_of is None or past.target_session <= query.as_of]
 
 

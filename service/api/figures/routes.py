@@ -37,7 +37,7 @@ class Parameters:
     response_model=FigureAnswer,
     responses={**etag.NOT_MODIFIED, **problems(404)},
 )
-def one(
+def get_figure(
     request: Request, response: Response, reader: ReaderDependency, parameters: Annotated[Parameters, Depends()]
 ) -> FigureAnswer | Response:
     """A Plotly figure with its caption, text alternative, table and readout.

@@ -27,9 +27,10 @@ from service.db.tables import (
     run_outcomes,
     runs,
     served_forecasts,
+    sessions,
     track_records,
 )
-from service.vocabulary import Job, Mode
+from service.vocabulary import Job, Mode, SessionState
 
 # Made once: making an alias costs more than the query.
 _rows, _issue = forecasts.alias("rows"), editions.alias("issue")
@@ -164,15 +165,15 @@ def read_track_records(connection: Connection, symbols: Sequence[str]) -> list[T
     return read_rows(connection, TrackRecordRow, query.where(table.scope_kind == "symbol", table.scope.in_(symbols)))
 
 
-def read_newest_outcomes(connection: Connection, symbols: Sequence[str]) -> dict[str, OutcomeRow]:
-    """Return each symbol's outcome in the newest forecast run with it."""
+def read_newest_outcomes(connection: Connection, symbols: Sequence[str], job: Job) -> dict[str, OutcomeRow]:
+    """Return each symbol's outcome in the newest run of a job with it."""
     newer, processed = runs.alias("newer"), run_outcomes.alias("processed")
     newest = (
         select(newer.c.id)
         .select_from(newer.join(processed, processed.c.run_id == newer.c.id))
         .where(
             processed.c.symbol == instruments.c.symbol,
-            newer.c.job == Job.FORECAST,
+            newer.c.job == job,
             newer.c.scope == instruments.c.calendar,
         )
         .order_by(newer.c.id.desc())
@@ -186,6 +187,17 @@ def read_newest_outcomes(connection: Connection, symbols: Sequence[str]) -> dict
         .where(run_outcomes.c.symbol.in_(symbols), run_outcomes.c.run_id == newest)
     )
     return {row.symbol: row for row in read_rows(connection, OutcomeRow, query)}
+
+
+def read_session_count(connection: Connection, calendar: str, after: date, until: datetime) -> int:
+    """Return the sessions of a calendar after one (exclusive) that closed by an aware UTC instant (inclusive)."""
+    query = select(func.count()).where(
+        sessions.c.calendar == calendar,
+        sessions.c.session > after,
+        sessions.c.close_at <= until,
+        sessions.c.state != SessionState.CLOSED,
+    )
+    return int(connection.execute(query).scalar_one())
 
 
 def read_joint_states(

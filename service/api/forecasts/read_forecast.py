@@ -9,18 +9,18 @@ from service.api.common import queries as common
 from service.api.common.dependencies import Snapshot
 from service.api.common.next_edition import NextEditions
 from service.api.common.queries import Timing
-from service.api.common.rows import EditionRow, InstrumentRow, OutcomeRow, RowType
+from service.api.common.rows import EditionRow, InstrumentRow, RowType
 from service.api.common.schemas import Strategy
 from service.api.forecasts import queries as forecasts
 from service.api.forecasts.build_answer import build_answer
 from service.api.forecasts.forecast_prices import ForecastPrices
 from service.api.forecasts.forecast_rows import ForecastRows
+from service.api.forecasts.no_forecast import explain_missing
 from service.api.forecasts.queries import ForecastQuery, ServedRow
 from service.api.forecasts.schemas import ForecastAnswer, Missing
-from service.api.symbols.queries import read_instruments, unknown_symbol_message
+from service.api.symbols.queries import read_instruments, stored_symbols, unknown_symbol_message
 from service.errors import NotFound, NotYet
 from service.settings import Settings
-from service.vocabulary import SymbolState
 
 
 def read_forecast(snapshot: Snapshot, settings: Settings, symbol: str, selection: ForecastQuery) -> ForecastAnswer:
@@ -30,7 +30,8 @@ def read_forecast(snapshot: Snapshot, settings: Settings, symbol: str, selection
         NotFound: the symbol does not exist, or no forecast matches.
         NotYet: it has no forecast yet; the message says why.
     """
-    answers, missing = read_forecasts(snapshot, settings, [symbol], selection)
+    stored = stored_symbols(snapshot.connection, [symbol]).get(symbol, symbol)
+    answers, missing = read_forecasts(snapshot, settings, [stored], selection)
     if answers:
         return answers[0]
     raise NotYet(missing[0].reason) if missing[0].status == 503 else NotFound(missing[0].reason)
@@ -39,12 +40,13 @@ def read_forecast(snapshot: Snapshot, settings: Settings, symbol: str, selection
 def read_forecasts(
     snapshot: Snapshot, settings: Settings, symbols: Sequence[str], selection: ForecastQuery
 ) -> tuple[list[ForecastAnswer], list[Missing]]:
-    """Return the forecasts of symbols, in their order, and the symbols without one."""
+    """Return the forecasts of symbols in their stored spelling, in their order, and the symbols without one."""
     instruments = read_instruments(snapshot.connection, symbols)
     editions = forecasts.read_editions(snapshot.connection, list(instruments), selection)
     rows = _read_rows(snapshot, settings, instruments, editions, selection) if editions else {}
     answers = [build_answer(rows[symbol]) for symbol in symbols if symbol in rows]
-    return answers, _missing(snapshot, instruments, [symbol for symbol in symbols if symbol not in rows], selection)
+    left = [symbol for symbol in symbols if symbol not in rows]
+    return answers, _missing(snapshot, settings, instruments, left, selection)
 
 
 def _read_rows(
@@ -115,32 +117,35 @@ def _was_known(timing: Timing, selection: ForecastQuery) -> bool:
 
 
 def _missing(
-    snapshot: Snapshot, instruments: dict[str, InstrumentRow], symbols: Sequence[str], selection: ForecastQuery
+    snapshot: Snapshot,
+    settings: Settings,
+    instruments: dict[str, InstrumentRow],
+    symbols: Sequence[str],
+    selection: ForecastQuery,
 ) -> list[Missing]:
-    no_forecast = [symbol for symbol in symbols if symbol in instruments]
-    newest = (
-        forecasts.read_editions(snapshot.connection, no_forecast, ForecastQuery(snapshot.now)) if no_forecast else {}
-    )
-    outcomes = forecasts.read_newest_outcomes(snapshot.connection, no_forecast) if no_forecast else {}
+    known = [instruments[symbol] for symbol in symbols if symbol in instruments]
+    if not known:
+        return [Missing(symbol=symbol, status=404, reason=unknown_symbol_message(symbol)) for symbol in symbols]
+    selected = ForecastQuery(snapshot.now)
+    newest = forecasts.read_editions(snapshot.connection, [row.symbol for row in known], selected)
+    explained = explain_missing(snapshot.connection, settings, snapshot.now, known)
     missing = []
     for symbol in symbols:
         if symbol not in instruments:
             missing.append(Missing(symbol=symbol, status=404, reason=unknown_symbol_message(symbol)))
-        elif symbol in newest:
-            missing.append(
-                Missing(symbol=symbol, status=404, reason=_not_known_message(symbol, newest[symbol], selection))
-            )
+            continue
+        why = explained[symbol]
+        if symbol in newest:
+            sentence = _not_known_message(symbol, newest[symbol], selection)
+            reason = sentence if why.is_ordinary else f"{sentence}; now {why.reason}"
+            missing.append(Missing(symbol=symbol, status=404, reason=reason))
         elif not instruments[symbol].active:
             reason = (
                 f"{symbol} is not on the watchlist, so it is not forecast; add it with `tplus symbols add {symbol}`"
             )
             missing.append(Missing(symbol=symbol, status=404, reason=reason))
-        elif instruments[symbol].state == SymbolState.UNKNOWN:
-            missing.append(Missing(symbol=symbol, status=404, reason=f"{instruments[symbol].state_reason}"))
         else:
-            missing.append(
-                Missing(symbol=symbol, status=503, reason=_not_yet_message(instruments[symbol], outcomes.get(symbol)))
-            )
+            missing.append(Missing(symbol=symbol, status=why.status, reason=why.reason))
     return missing
 
 
@@ -150,10 +155,3 @@ def _not_known_message(symbol: str, newest: EditionRow, selection: ForecastQuery
         f"no forecast of {symbol}{session} was known at {selection.known_at:%Y-%m-%dT%H:%M:%SZ}; "
         f"the newest is as of {newest.as_of}, see /v1/forecasts/{symbol}/history for all"
     )
-
-
-def _not_yet_message(instrument: InstrumentRow, outcome: OutcomeRow | None) -> str:
-    reason = instrument.state_reason if outcome is None else outcome.reason
-    if reason is None:
-        reason = "the next forecast run of its calendar makes the first, see /v1/runs"
-    return f"there is no forecast of {instrument.symbol} yet: {reason}"

@@ -4,16 +4,19 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select
 
 from service.api.common.rows import read_rows
 from service.api.common.schemas import Mode as ModeName
 from service.api.common.schemas import Strategy
-from service.db.tables import editions, forecasts, model_versions, scores, served_forecasts
+from service.db.tables import bars, editions, forecasts, model_versions, scores, served_forecasts
 from service.db.tables.forecasts import QUANTILE_NAMES
 from service.vocabulary import SERVED, Mode
 
 ALL = "all"
+
+HistoryKey = tuple[date, int]
+"""Sort keys of a row: as_of and id."""
 
 # Made once: making an alias costs more than the query.
 _any_score = scores.alias("any_score")
@@ -56,6 +59,7 @@ class PastForecastRow(NamedTuple):
     inside_80: bool | None
     inside_95: bool | None
     scored_at: datetime | None
+    target_close: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ class HistoryFilter:
 
 
 def read_history(
-    connection: Connection, filters: HistoryFilter, after: tuple[date, int] | None, limit: int
+    connection: Connection, filters: HistoryFilter, after: HistoryKey | None, limit: int
 ) -> list[PastForecastRow]:
     """Return forecasts, newest as_of first.
 
@@ -88,29 +92,48 @@ def read_history(
         after: (as_of, id) of the last row of the page before (exclusive); None = from the newest.
         limit: Most rows.
     """
+    revisions = select(func.max(_any_score.c.revision)).where(_any_score.c.forecast_id == forecasts.c.id)
+    newest = revisions.correlate(forecasts).scalar_subquery()
+    query = (
+        _selected(_columns(), filters, after)
+        .outerjoin(scores, and_(scores.c.forecast_id == forecasts.c.id, scores.c.revision == newest))
+        .outerjoin(bars, and_(bars.c.symbol == forecasts.c.symbol, bars.c.session == forecasts.c.target_session))
+        .limit(limit)
+    )
+    return read_rows(connection, PastForecastRow, query)
+
+
+def read_last_key(
+    connection: Connection, filters: HistoryFilter, after: HistoryKey | None, limit: int
+) -> HistoryKey | None:
+    """Return the keys of the last of `limit` forecasts if others follow it, else None."""
+    query = _selected([forecasts.c.as_of, forecasts.c.id], filters, after).offset(limit - 1).limit(2)
+    rows = connection.execute(query).all()
+    return (rows[0].as_of, rows[0].id) if len(rows) == 2 else None
+
+
+def _selected(columns: list[ColumnElement[Any]], filters: HistoryFilter, after: HistoryKey | None) -> Select[Any]:
+    """Return the query of the forecasts of a filter, newest as_of first."""
     item_served = and_(
         served_forecasts.c.edition == forecasts.c.edition,
         served_forecasts.c.symbol == forecasts.c.symbol,
         served_forecasts.c.strategy == forecasts.c.strategy,
         served_forecasts.c.model_version_id == forecasts.c.model_version_id,
     )
-    revisions = select(func.max(_any_score.c.revision)).where(_any_score.c.forecast_id == forecasts.c.id)
-    newest = revisions.correlate(forecasts).scalar_subquery()
     query = (
-        select(*_columns())
+        select(*columns)
+        .select_from(forecasts)
         .join(editions, editions.c.number == forecasts.c.edition)
         .join(model_versions, model_versions.c.id == forecasts.c.model_version_id)
         .outerjoin(served_forecasts, item_served)
-        .outerjoin(scores, and_(scores.c.forecast_id == forecasts.c.id, scores.c.revision == newest))
         .where(*_conditions(filters))
         .order_by(forecasts.c.as_of.desc(), forecasts.c.id.desc())
-        .limit(limit)
     )
     if after is not None:
         as_of, last_id = after
         # The first bound lets the index start at the page.
         query = query.where(forecasts.c.as_of <= as_of, or_(forecasts.c.as_of < as_of, forecasts.c.id < last_id))
-    return read_rows(connection, PastForecastRow, query)
+    return query
 
 
 def _columns() -> list[ColumnElement[Any]]:
@@ -131,6 +154,7 @@ def _columns() -> list[ColumnElement[Any]]:
             scores.c[name]
             for name in ("actual", "pinball", "error", "inside_50", "inside_80", "inside_95", "scored_at")
         ),
+        bars.c.close.label("target_close"),
     ]
 
 

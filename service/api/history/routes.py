@@ -1,19 +1,27 @@
 """GET /v1/forecasts/{symbol}/history."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request, Response
 
-from service.api.common.dependencies import ReaderDependency
-from service.api.common.pagination import cut, decode
-from service.api.common.parameters import Cursor, Limit, ModeQuery, StepQuery, StrategyQuery, SymbolPath
+from service.api.common import etag
+from service.api.common.dependencies import Reader, ReaderDependency, Snapshot
+from service.api.common.pagination import cut, decode, encode
+from service.api.common.parameters import Cursor, ModeQuery, StepQuery, StrategyQuery, SymbolPath
+from service.api.common.rows import InstrumentRow
 from service.api.common.schemas import problems
-from service.api.forecasts.schemas import Quantiles
-from service.api.history.queries import HistoryFilter, PastForecastRow, read_history
-from service.api.history.schemas import HistoryPage, Outcome, PastForecast
+from service.api.common.validation_messages import FORECASTER_PATTERN
+from service.api.formats.negotiate import TABLES, VARY, FormatDependency
+from service.api.formats.table import CHUNK, ItemLimit, next_link, page_limit, table_limit, table_response
+from service.api.history.build_history import COLUMNS, build_past_forecasts, build_rows
+from service.api.history.past_prices import read_price_scale
+from service.api.history.queries import HistoryFilter, HistoryKey, read_history, read_last_key
+from service.api.history.schemas import HistoryPage
 from service.api.symbols.queries import read_instrument
-from service.vocabulary import SERVED, ScoreState
+from service.vocabulary import SERVED
 
 router = APIRouter(prefix="/v1/forecasts", tags=["forecasts"])
 
@@ -23,7 +31,7 @@ _KIND = "history"
 def _filter(
     symbol: SymbolPath,
     forecaster: Annotated[
-        str, Query(pattern="^[a-z0-9_]{1,40}$", description="`served`, `all`, or a forecaster such as `random_walk`")
+        str, Query(pattern=FORECASTER_PATTERN, description="`served`, `all`, or a forecaster such as `random_walk`")
     ] = SERVED,
     strategy: StrategyQuery = None,
     step: StepQuery = None,
@@ -32,28 +40,76 @@ def _filter(
     return HistoryFilter(symbol, forecaster, strategy, step, mode)
 
 
-@router.get("/{symbol}/history", summary="Past forecasts with their outcomes", responses=problems(404))
-def past(
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What a page or table covers."""
+
+    cursor: Cursor = None
+    limit: ItemLimit = None
+
+
+@router.get(
+    "/{symbol}/history",
+    summary="Past forecasts with their outcomes",
+    response_model=HistoryPage,
+    responses={**TABLES, **etag.NOT_MODIFIED, **problems(404)},
+)
+def list_past_forecasts(
+    request: Request,
     reader: ReaderDependency,
     filters: Annotated[HistoryFilter, Depends(_filter)],
-    cursor: Cursor = None,
-    limit: Limit = 100,
-) -> HistoryPage:
-    """Every stored forecast of a symbol, newest first, with its outcome: pending, scored, or void with the reason."""
-    keys = decode(_KIND, cursor, date, int)
+    part: Annotated[_Part, Depends()],
+    chosen: FormatDependency,
+    response: Response,
+) -> HistoryPage | Response:
+    """Every stored forecast of a symbol, newest first, with its outcome: pending, scored, or void with the reason.
+
+    Prices are next to the returns: those of a scored forecast are on the closes of its score. With `format` the
+    answer is one table of up to 100,000 rows; a longer one has a `Link` to the next.
+    """
+    keys = decode(_KIND, part.cursor, date, int)
     after = None if keys is None else (date.fromisoformat(str(keys[0])), int(str(keys[1])))
+    limit = page_limit(part.limit) if chosen == "json" else table_limit(part.limit)
     with reader.snapshot() as snapshot:
-        read_instrument(snapshot.connection, filters.symbol)
-        rows = read_history(snapshot.connection, filters, after, limit + 1)
-    page_rows, next_cursor = cut(rows, limit, _KIND, lambda row: (row.as_of, row.id))
-    return HistoryPage(
-        symbol=filters.symbol, items=[build_past_forecast(row) for row in page_rows], next_cursor=next_cursor
-    )
+        tag = etag.entity_tag(request, snapshot, chosen)
+        if etag.matches(request, tag):
+            return etag.not_modified(tag, VARY)
+        instrument = read_instrument(snapshot.connection, filters.symbol)
+        filters = replace(filters, symbol=instrument.symbol)
+        if chosen == "json":
+            rows = read_history(snapshot.connection, filters, after, limit + 1)
+            page_rows, next_cursor = cut(rows, limit, _KIND, lambda row: (row.as_of, row.id))
+            items = build_past_forecasts(snapshot, instrument, page_rows)
+        else:
+            last = read_last_key(snapshot.connection, filters, after, limit)
+    if chosen == "json":
+        response.headers.update({**VARY, "ETag": tag})
+        return HistoryPage(symbol=instrument.symbol, items=items, next_cursor=next_cursor)
+    headers = {"ETag": tag, **next_link(request, None if last is None else encode(_KIND, *last))}
+    chunks = _chunks(reader, instrument, filters, after, limit)
+    return table_response(chosen, f"{instrument.symbol}-history", COLUMNS, chunks, headers)
 
 
-def build_past_forecast(row: PastForecastRow) -> PastForecast:
-    """Return a past forecast with its outcome, from a row of the history query."""
-    fields = row._asdict()
-    score = {**fields, "state": row.score_state, "reason": row.score_reason, "revision": row.score_revision}
-    outcome = Outcome(state=ScoreState.PENDING.value) if row.score_state is None else Outcome.model_validate(score)
-    return PastForecast.model_validate({**fields, "quantiles": Quantiles.of(row), "outcome": outcome})
+def _chunks(
+    reader: Reader, instrument: InstrumentRow, filters: HistoryFilter, after: HistoryKey | None, limit: int
+) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield the rows of a table; no connection is held while a client reads."""
+    left = limit
+    while left > 0:
+        with reader.snapshot() as snapshot:
+            rows, chunk = _chunk(snapshot, instrument, (filters, after), min(CHUNK, left))
+        yield chunk
+        if len(rows) < min(CHUNK, left):
+            return
+        left -= len(rows)
+        after = rows[-1]
+
+
+def _chunk(
+    snapshot: Snapshot, instrument: InstrumentRow, start: tuple[HistoryFilter, HistoryKey | None], limit: int
+) -> tuple[list[HistoryKey], list[tuple[Any, ...]]]:
+    """Return the keys and the rows of one part of a table."""
+    filters, after = start
+    rows = read_history(snapshot.connection, filters, after, limit)
+    scale = read_price_scale(snapshot.connection, instrument, rows, snapshot.now)
+    return [(row.as_of, row.id) for row in rows], list(build_rows(instrument.symbol, rows, scale))

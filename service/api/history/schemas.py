@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from service.api.common.schemas import Answer, Mode, Page, Strategy
-from service.api.forecasts.schemas import Quantiles
+from service.api.forecasts.schemas import Interval, Quantiles
 
 
 class Outcome(Answer):
@@ -17,6 +17,9 @@ class Outcome(Answer):
     revision: int | None = Field(None, description="raised when a close was corrected", examples=[1])
     actual: float | None = Field(
         None, description="log return of the adjusted close, as_of to target", examples=[0.004]
+    )
+    actual_price: float | None = Field(
+        None, description="close of the target session on the forecast's basis; null unless scored", examples=[175.7]
     )
     pinball: float | None = Field(None, description="mean over the quantiles, log return", examples=[0.0028])
     error: float | None = Field(None, description="actual less median, log return", examples=[0.0034])
@@ -42,7 +45,12 @@ class PastForecast(Answer):
     revision: int = Field(examples=[1])
     superseded: bool = Field(description="replaced by a later revision of the same as_of: not in any track record")
     basis: int = Field(examples=[0])
-    last_close: float = Field(examples=[175.0])
+    last_close: float = Field(description="as_of's close when it was issued", examples=[175.0])
+    point: float = Field(
+        description="price at the median, on the forecast's basis; of a scored forecast on the closes of its score",
+        examples=[175.1],
+    )
+    intervals: list[Interval] = Field(description="50, 80 and 95 %, in prices as `point`, and their log returns")
     quantiles: Quantiles
     outcome: Outcome
 

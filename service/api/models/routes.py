@@ -17,7 +17,7 @@ _KIND = "models"
 
 
 @router.get("", summary="Model versions", responses=problems())
-def versions(
+def list_models(
     reader: ReaderDependency,
     group: GroupQuery = None,
     strategy: StrategyQuery = None,
@@ -37,7 +37,7 @@ def versions(
 
 
 @router.get("/{id}", summary="One model version", responses=problems(404))
-def version(reader: ReaderDependency, id: Id) -> ModelAnswer:
+def get_model(reader: ReaderDependency, id: Id) -> ModelAnswer:
     """A model version with its specs and every decision about it."""
     with reader.snapshot() as snapshot:
         row = read_version(snapshot.connection, id)

@@ -1,15 +1,21 @@
 """GET /v1/prices/{symbol}."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Request, Response
 
+from service.api.common import etag
 from service.api.common.dependencies import ReaderDependency
 from service.api.common.errors import BadParameter
 from service.api.common.pagination import cut, decode
-from service.api.common.parameters import Cursor, First, Last, Limit, SymbolPath
+from service.api.common.parameters import Cursor, First, Last, SymbolPath
 from service.api.common.schemas import problems
-from service.api.prices.queries import Span, read_bars
+from service.api.formats.negotiate import TABLES, VARY, FormatDependency
+from service.api.formats.table import CHUNK, Column, ItemLimit, next_link, page_limit, table_limit, table_response
+from service.api.prices.queries import AdjustedBar, Span, read_bars
 from service.api.prices.schemas import PriceBar, PricePage
 from service.api.symbols.queries import read_instrument
 
@@ -17,30 +23,81 @@ router = APIRouter(prefix="/v1/prices", tags=["prices"])
 
 _KIND = "prices"
 
+_COLUMNS = (
+    Column("symbol", "text"),
+    Column("session", "date"),
+    Column("open", "float"),
+    Column("high", "float"),
+    Column("low", "float"),
+    Column("close", "float"),
+    Column("adjusted_close", "float"),
+    Column("volume", "float"),
+    Column("revision", "integer"),
+    Column("fetched_at", "instant"),
+)
 
-@router.get("/{symbol}", summary="Bars with adjusted closes", responses=problems(404))
-def bars(
+
+@dataclass(frozen=True, slots=True)
+class _Bars:
+    """The parameters of a page or table."""
+
+    symbol: SymbolPath
+    first: First = None
+    last: Last = None
+    cursor: Cursor = None
+    limit: ItemLimit = None
+
+
+@router.get(
+    "/{symbol}",
+    summary="Bars with adjusted closes",
+    response_model=PricePage,
+    responses={**TABLES, **etag.NOT_MODIFIED, **problems(404)},
+)
+def list_prices(
+    request: Request,
+    response: Response,
     reader: ReaderDependency,
-    symbol: SymbolPath,
-    first: First = None,
-    last: Last = None,
-    cursor: Cursor = None,
-    limit: Limit = 100,
-) -> PricePage:
-    """The stored bars of a symbol between two sessions, newest first, on its newest split basis."""
-    if first is not None and last is not None and first > last:
-        raise BadParameter("first", f"is {first}, which is after last={last}; swap them")
-    keys = decode(_KIND, cursor, date)
+    wanted: Annotated[_Bars, Depends()],
+    chosen: FormatDependency,
+) -> PricePage | Response:
+    """The stored bars of a symbol between two sessions, newest first, on its newest split basis.
+
+    With `format` the answer is one table of up to 100,000 bars.
+    """
+    if wanted.first is not None and wanted.last is not None and wanted.first > wanted.last:
+        raise BadParameter("first", f"is {wanted.first}, which is after last={wanted.last}; swap them")
+    keys = decode(_KIND, wanted.cursor, date)
     before = None if keys is None else date.fromisoformat(str(keys[0]))
+    limit = page_limit(wanted.limit) if chosen == "json" else table_limit(wanted.limit)
     with reader.snapshot() as snapshot:
-        instrument = read_instrument(snapshot.connection, symbol)
-        stored_bars = read_bars(snapshot.connection, Span(symbol, first, last, before), limit + 1)
+        tag = etag.entity_tag(request, snapshot, chosen)
+        if etag.matches(request, tag):
+            return etag.not_modified(tag, VARY)
+        instrument = read_instrument(snapshot.connection, wanted.symbol)
+        # Read as a whole: the factors of old bars depend on all newer ones.
+        span = Span(instrument.symbol, wanted.first, wanted.last, before)
+        stored_bars = read_bars(snapshot.connection, span, limit + 1)
     page_bars, next_cursor = cut(stored_bars, limit, _KIND, lambda bar: (bar.session,))
+    if chosen != "json":
+        headers = {"ETag": tag, **next_link(request, next_cursor)}
+        return table_response(
+            chosen, f"{instrument.symbol}-prices", _COLUMNS, _rows(instrument.symbol, page_bars), headers
+        )
+    response.headers.update({**VARY, "ETag": tag})
     return PricePage(
-        symbol=symbol,
+        symbol=instrument.symbol,
         currency=instrument.currency,
         calendar=instrument.calendar,
         basis=instrument.basis,
         items=[PriceBar.of(bar) for bar in page_bars],
         next_cursor=next_cursor,
     )
+
+
+def _rows(symbol: str, page_bars: Sequence[AdjustedBar]) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield the rows of the table in parts, in the order of `_COLUMNS`."""
+    names = [column.name for column in _COLUMNS[1:]]
+    for start in range(0, len(page_bars), CHUNK):
+        part = page_bars[start : start + CHUNK]
+        yield [(symbol, *(getattr(bar, name) for name in names)) for bar in part]

@@ -19,7 +19,7 @@ _OUTCOMES = "outcomes"
 
 
 @router.get("", summary="Runs", responses=problems())
-def several(
+def list_runs(
     reader: ReaderDependency,
     job: JobQuery = None,
     scope: RunScopeQuery = None,
@@ -38,7 +38,7 @@ def several(
 
 
 @router.get("/{id}", summary="One run with its outcomes", responses=problems(404))
-def one(reader: ReaderDependency, id: Id, cursor: Cursor = None, limit: Limit = 500) -> RunAnswer:
+def get_run(reader: ReaderDependency, id: Id, cursor: Cursor = None, limit: Limit = 500) -> RunAnswer:
     """A run with its outcomes by symbol, in pages."""
     keys = decode(_OUTCOMES, cursor, str)
     with reader.snapshot() as snapshot:

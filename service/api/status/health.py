@@ -39,13 +39,13 @@ class Ready(Answer):
 
 
 @router.get("/healthz", summary="Liveness")
-async def alive() -> Alive:
+async def get_liveness() -> Alive:
     """The process answers; the database is not read."""
     return Alive()
 
 
 @router.get("/readyz", summary="Readiness", responses=problems())
-def ready(reader: ReaderDependency) -> Ready:
+def get_readiness(reader: ReaderDependency) -> Ready:
     """The database answers and is at this version's migration; freshness is reported, not required."""
     fault = database_fault(reader.database)
     if fault is not None:

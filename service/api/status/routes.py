@@ -17,7 +17,7 @@ async def _status_reader(request: Request) -> StatusReader:
 
 
 @router.get("", summary="Status of the service", responses=problems())
-def status(status_reader: Annotated[StatusReader, Depends(_status_reader)]) -> Status:
+def get_status(status_reader: Annotated[StatusReader, Depends(_status_reader)]) -> Status:
     """Freshness, the scheduler, the watchlist, a running training and current problems, in one document.
 
     An empty database gives `notice_kind` "empty" and a sentence in `notice`.

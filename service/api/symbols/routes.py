@@ -17,7 +17,7 @@ _KIND = "symbols"
 
 
 @router.get("", summary="The watchlist and the reference series", responses=problems())
-def symbols(
+def list_symbols(
     reader: ReaderDependency,
     group: GroupQuery = None,
     active: Annotated[bool | None, Query(description="on the watchlist or not; default: both")] = None,

@@ -42,7 +42,7 @@ async def _table(request: Request) -> WatchlistTable:
     response_model=WatchlistPage,
     responses={**etag.NOT_MODIFIED, **problems()},
 )
-def lines(
+def list_watchlist(
     request: Request,
     response: Response,
     reader: ReaderDependency,

@@ -15,7 +15,7 @@ def age_table(findings: ComparisonFindings) -> TextTable:
         for figure in findings.ages
     )
     note = "Age 1 is the first as_of session that a fit forecasts. Skill: 1 minus pinball over the random walk's."
-    columns = ("forecaster", "age in sessions", "skill %", "rows", "days")
+    columns = ("forecaster", "age in sessions", "skill, %", "forecasts", "days")
     return TextTable(f"{comparison_title(findings.comparison)}: skill by model age", columns, rows, note)
 
 
@@ -31,8 +31,14 @@ def lookback_table(findings: ComparisonFindings) -> TextTable:
         )
         for figure in findings.lookbacks
     )
-    note = "DM: against lookback 5, or the shortest if 5 is missing."
-    columns = ("forecaster", "lookback", "pinball bp", "/ random walk", "DM")
+    note = "The usual lookback is 5, or the shortest if 5 is missing."
+    columns = (
+        "forecaster",
+        "lookback",
+        "pinball loss, basis points",
+        "ratio to the random walk",
+        "Diebold-Mariano against the usual lookback",
+    )
     return TextTable(f"{comparison_title(findings.comparison)}: lookbacks", columns, rows, note)
 
 
@@ -49,7 +55,14 @@ def rolling_table(findings: ComparisonFindings) -> TextTable:
         )
         for figure in findings.rolling
     )
-    columns = ("forecaster", "worst %", "best %", "newest %", "to", "negative skill, % of windows")
+    columns = (
+        "forecaster",
+        "worst skill, %",
+        "best skill, %",
+        "newest skill, %",
+        "newest session",
+        "windows with negative skill, %",
+    )
     return TextTable(f"{comparison_title(findings.comparison)}: skill over time, windows of 60 sessions", columns, rows)
 
 
@@ -64,7 +77,8 @@ def seed_table(report: Report) -> TextTable:
         )
         for figure in report.seeds
     )
-    return TextTable("Seeds", ("forecaster", "pinball bp by seed", "spread bp", "rows"), rows)
+    columns = ("forecaster", "pinball loss by seed, basis points", "spread, basis points", "forecasts")
+    return TextTable("Seeds", columns, rows)
 
 
 def disagreement_table(report: Report) -> TextTable:
@@ -84,10 +98,16 @@ def disagreement_table(report: Report) -> TextTable:
         )
         for each in report.disagreements
     )
-    heads = ("gap of medians bp", "in sigmas", "80 % width, first / second - 1, %", "opposite signs %", "correlation")
+    heads = (
+        "gap of medians, basis points",
+        "gap in daily volatilities",
+        "80 % width, first / second - 1, %",
+        "opposite signs, %",
+        "correlation",
+    )
     return TextTable(
         "Disagreement of strategies on the same session",
-        ("forecaster", "strategies", "step", *heads, "pinball bp", "rows"),
+        ("forecaster", "strategies", "step", *heads, "pinball loss, basis points", "forecasts"),
         rows,
     )
 
@@ -121,7 +141,11 @@ def pit_table(findings: ComparisonFindings) -> TextTable:
         rows.append((line.entry.label, *(percent(share) for share in line.scores.pit)))
         if line.scores.raw_pit is not None:
             rows.append((f"{line.entry.label} raw", *(percent(share) for share in line.scores.raw_pit)))
-    return TextTable(f"{comparison_title(findings.comparison)}: PIT histogram, %", ("forecaster", *BINS), tuple(rows))
+    return TextTable(
+        f"{comparison_title(findings.comparison)}: probability integral transform, %",
+        ("forecaster", *BINS),
+        tuple(rows),
+    )
 
 
 def missing_table(findings: ComparisonFindings) -> TextTable:

@@ -20,6 +20,8 @@ from service.backtest.report.cells import (
 )
 from service.backtest.report.document import ComparisonFindings
 
+_TERCILE_HEADS = tuple(f"{nominal} %, {name} volatility" for name in TERCILES for nominal in NOMINALS)
+
 
 def leaderboard_table(findings: ComparisonFindings) -> TextTable:
     """Return pinball, ratios and tests, best first."""
@@ -47,19 +49,19 @@ def leaderboard_table(findings: ComparisonFindings) -> TextTable:
         f"{comparison_title(comparison)}: leaderboard",
         (
             "forecaster",
-            "pinball bp",
-            *(step_name(step) for step in comparison.steps),
-            "/ random walk",
-            "/ pinned",
-            "DM walk",
-            "DM champion",
-            *(f"RMSE / walk {step_name(step)}" for step in comparison.steps),
+            "pinball loss, basis points",
+            *(f"pinball loss at {step_name(step)}" for step in comparison.steps),
+            "ratio to the random walk",
+            "ratio to the random walk before calibration",
+            "Diebold-Mariano against the random walk",
+            "Diebold-Mariano against the champion",
+            *(f"squared error at {step_name(step)}, ratio to the random walk" for step in comparison.steps),
         ),
         tuple(rows),
         f"{len(comparison)} common rows of {comparison.rows}; {comparison.days} days. "
-        f"Random walk: {walk}; pinned: the same "
-        f"before calibration. Champion: {champion.label if champion else 'none'}. Brackets: 95 % interval by day. "
-        "DM: Diebold-Mariano statistic, negative if better, and two-sided p.",
+        f"Random walk: {walk}. Champion: {champion.label if champion else 'none'}. Brackets: 95 % interval by day. "
+        "Diebold-Mariano: statistic, negative if better, and two-sided p-value. Squared error: root mean, of the "
+        "median.",
     )
 
 
@@ -70,10 +72,9 @@ def coverage_table(findings: ComparisonFindings) -> TextTable:
         shares = [coverage.overall, *(coverage.by_tercile[name] for name in TERCILES)]
         overall = [percent_with_margin(coverage.overall[nominal]) for nominal in NOMINALS]
         rows.append((line.entry.label, kind, *overall, *(percent(s[n].value) for s in shares[1:] for n in NOMINALS)))
-    heads = tuple(f"{name} {nominal}" for name in TERCILES for nominal in NOMINALS)
     return TextTable(
         f"{comparison_title(findings.comparison)}: coverage",
-        ("forecaster", "quantiles", "50 %", "80 %", "95 %", *heads),
+        ("forecaster", "quantiles", "50 %", "80 %", "95 %", *_TERCILE_HEADS),
         tuple(rows),
         "Percent of outcomes inside each interval, with the half width of the 95 % interval by day. Low, middle, high: "
         "thirds of all rows by sigma, not of each day, since intervals must hold in volatile months as well as for "
@@ -96,8 +97,7 @@ def coverage_by_step_table(findings: ComparisonFindings) -> TextTable:
                     *(percent(thirds[name][nominal].value) for name in TERCILES for nominal in NOMINALS),
                 )
             )
-    heads = tuple(f"{name} {nominal}" for name in TERCILES for nominal in NOMINALS)
-    columns = ("forecaster", "quantiles", "step", "50 %", "80 %", "95 %", *heads)
+    columns = ("forecaster", "quantiles", "step", "50 %", "80 %", "95 %", *_TERCILE_HEADS)
     return TextTable(f"{comparison_title(findings.comparison)}: coverage by step and tercile", columns, tuple(rows))
 
 
@@ -115,8 +115,16 @@ def losses_table(findings: ComparisonFindings) -> TextTable:
         )
         for line in findings.leaderboard.lines
     )
-    heads = ("raw pinball", "Winkler 80", "Winkler 95", "RMSE", "MAE", "RMSE / walk", "MAE / walk")
-    note = "Basis points, all steps pooled. RMSE and MAE are of the median. An interval entirely above 1 is worse."
+    heads = (
+        "pinball loss before calibration",
+        "Winkler score, 80 %",
+        "Winkler score, 95 %",
+        "root mean squared error",
+        "mean absolute error",
+        "root mean squared error, ratio to the random walk",
+        "mean absolute error, ratio to the random walk",
+    )
+    note = "Basis points, all steps pooled. The errors are of the median. An interval entirely above 1 is worse."
     return TextTable(
         f"{comparison_title(findings.comparison)}: intervals and medians", ("forecaster", *heads), rows, note
     )
@@ -142,7 +150,15 @@ def direction_table(findings: ComparisonFindings) -> TextTable:
                     p_value(found.clustered_p),
                 )
             )
-    heads = ("step", "hits %", "by chance %", "PT", "p", "PT by day", "p by day")
+    heads = (
+        "step",
+        "right direction, %",
+        "expected by chance, %",
+        "Pesaran-Timmermann statistic",
+        "p-value",
+        "statistic by day",
+        "p-value by day",
+    )
     return TextTable(
         f"{comparison_title(findings.comparison)}: direction",
         ("forecaster", *heads),
@@ -171,7 +187,7 @@ def tests_table(findings: ComparisonFindings) -> TextTable:
             ]
     return TextTable(
         f"{comparison_title(findings.comparison)}: Diebold-Mariano tests",
-        ("forecaster", "against", "step", "difference bp", "statistic", "p"),
+        ("forecaster", "against", "step", "difference, basis points", "Diebold-Mariano statistic", "p-value"),
         tuple(rows),
         "Harvey-Leybourne-Newbold correction, variance with the overlap of the steps, losses averaged over the symbols "
         "of a day first. Negative is better.",

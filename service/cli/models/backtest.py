@@ -1,12 +1,13 @@
 """`tplus backtest`: walk-forward backtest of forecasters on recorded prices, into one Parquet file."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from models.backtest.forecasters import BASELINES, STRATEGIES
+from models.backtest.forecasters import BASELINES, FAST_BASELINES, FAST_STRATEGIES, STRATEGIES
 from models.config import MAX_LOOKBACK, VALIDATION_SESSIONS
 from service.backtest.run import Backtest, BacktestRequest, BacktestSummary
 from service.cli.common import FirstSession, JsonFlag, LastSession, echo, emit, parse_names, reporter_for_output
@@ -29,6 +30,24 @@ app = typer.Typer()
 
 _Out = Annotated[
     Path, typer.Option("--out", metavar="FILE", help="Parquet file; finished parts are kept in a folder next to it.")
+]
+_Baselines = Annotated[
+    str,
+    typer.Option(
+        "--baselines",
+        metavar="NAMES",
+        help="Baselines, by comma; also garch.",
+        show_default=", ".join(FAST_BASELINES),
+    ),
+]
+_Strategies = Annotated[
+    str,
+    typer.Option(
+        "--strategies",
+        metavar="NAMES",
+        help="Strategies, by comma; also recursive.",
+        show_default=", ".join(FAST_STRATEGIES),
+    ),
 ]
 
 
@@ -54,14 +73,8 @@ def backtest(
     lookbacks: Annotated[
         str, typer.Option("--lookbacks", metavar="SESSIONS", help="Sessions in a window, separated by commas.")
     ] = "5",
-    baselines: Annotated[
-        str,
-        typer.Option("--baselines", metavar="NAMES", help="Baselines, by comma.", show_default=", ".join(BASELINES)),
-    ] = ",".join(BASELINES),
-    strategies: Annotated[
-        str,
-        typer.Option("--strategies", metavar="NAMES", help="Strategies, by comma.", show_default=", ".join(STRATEGIES)),
-    ] = ",".join(STRATEGIES),
+    baselines: _Baselines = ",".join(FAST_BASELINES),
+    strategies: _Strategies = ",".join(FAST_STRATEGIES),
     jobs: Annotated[
         int | None,
         typer.Option("--jobs", min=1, max=_MOST_JOBS, metavar="N", help="Processes; default: one per core."),
@@ -70,8 +83,8 @@ def backtest(
 ) -> None:
     """Backtest every forecaster walk-forward on recorded prices, into one Parquet file.
 
-    Each forecaster is refitted every --refit sessions and forecasts every session. Run again with the same
-    options to resume.
+    Each forecaster is refitted every --refit sessions and forecasts every session. The slow ones, garch and the
+    recursive strategy, must be named. Run again with the same options to resume.
     """
     request = BacktestRequest(
         symbols=parse_names(symbols),
@@ -89,14 +102,33 @@ def backtest(
     configure_logs(settings.log_level)
     reporter: Reporter = SilentReporter() if as_json else reporter_for_output()
     prices = make_source(source or settings.source, Path(settings.data_dir) / "yahoo-cache")
+    left_out = _left_out(request, reporter)
     summary = Backtest(request, settings, reporter).run(prices, _at(prices), out.absolute(), jobs or 0)
-    _show(summary, as_json=as_json)
+    _show(summary, left_out, as_json=as_json)
 
 
 def _at(source: PriceSource) -> datetime:
     """Return when the whole record is final; now for a live source."""
     record = source.record()
     return process_now() if record is None else datetime.combine(record.last + _AFTER, time(), UTC)
+
+
+def _left_out(request: BacktestRequest, reporter: Reporter) -> list[str]:
+    """Report and return a sentence for each slow part that the defaults leave out, with what to add."""
+    sentences = []
+    if request.baselines == FAST_BASELINES:
+        slow = [name for name in BASELINES if name not in FAST_BASELINES]
+        sentences.append(_slow_sentence("the baseline", slow, "--baselines", FAST_BASELINES))
+    if request.networks and request.strategies == FAST_STRATEGIES:
+        slow = [name for name in STRATEGIES if name not in FAST_STRATEGIES]
+        sentences.append(_slow_sentence("the strategy", slow, "--strategies", FAST_STRATEGIES))
+    for sentence in sentences:
+        reporter.notice(sentence)
+    return sentences
+
+
+def _slow_sentence(kind: str, slow: Sequence[str], option: str, fast: Sequence[str]) -> str:
+    return f"{kind} {', '.join(slow)} is left out, since it is slow; name it with {option} {','.join((*fast, *slow))}"
 
 
 def _lookbacks(text: str) -> tuple[int, ...]:
@@ -108,7 +140,7 @@ def _lookbacks(text: str) -> tuple[int, ...]:
     return tuple(int(name) for name in names)
 
 
-def _show(summary: BacktestSummary, *, as_json: bool) -> None:
+def _show(summary: BacktestSummary, left_out: Sequence[str], *, as_json: bool) -> None:
     document: dict[str, Any] = {
         "out": str(summary.out),
         "rows": summary.rows,
@@ -116,6 +148,7 @@ def _show(summary: BacktestSummary, *, as_json: bool) -> None:
         "made": summary.made,
         "found": summary.found,
         "notes": list(summary.notes),
+        "left_out": list(left_out),
         "seconds": round(summary.seconds, 1),
         "peak_megabytes": round(summary.peak_bytes / _MEGABYTE),
     }

@@ -1,5 +1,7 @@
 // Requests to the public API: entity tags, abortable calls, errors as sentences.
 
+// This file is at ROOT/static/dashboard/HASH/api.js: a proxy may publish the service below a path of its own.
+const ROOT = new URL("../../../", import.meta.url).pathname.replace(/\/$/, "");
 const MAX_CACHED = 120;
 const MAX_AGE_MS = 60_000;
 
@@ -28,11 +30,11 @@ export function setLive(live) {
   isStreamLive = live;
 }
 
-/** An address with its parameters; null and undefined ones are left out. */
+/** The address of a route with its parameters, below the proxy's path; null and undefined ones are left out. */
 export function address(path, parameters = {}) {
   const set = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== "");
   const query = new URLSearchParams(set).toString();
-  return query === "" ? path : `${path}?${query}`;
+  return ROOT + (query === "" ? path : `${path}?${query}`);
 }
 
 /** The answer of a route as parsed JSON; throws ApiError, or AbortError if `signal` fired. */

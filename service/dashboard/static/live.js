@@ -1,5 +1,7 @@
 // The event stream: connects, reports, retries; closed while the page is hidden.
 
+import { address } from "./api.js";
+
 const MIN_WAIT_S = 1;
 const MAX_WAIT_S = 30;
 const KINDS = ["status", "edition", "run", "progress", "change", "fault"];
@@ -16,7 +18,7 @@ export function listen(on) {
 
   function open() {
     clearTimeout(timer);
-    source = new EventSource("/v1/events");
+    source = new EventSource(address("/v1/events"));
     source.onopen = () => {
       wait = MIN_WAIT_S;
       on.state("live", 0);

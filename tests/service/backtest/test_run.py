@@ -2,14 +2,22 @@
 
 import gzip
 import json
+import re
+import sys
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pa_parquet
 import pytest
 
+from service.backtest.run import Backtest, BacktestRequest
 from service.market.exchange_calendar import get_calendar
+from service.runtime.progress import SilentReporter
+from service.settings import Settings
 from tests.support.command import CommandLine, kill_group, wait_for
+from tests.support.paths import ROOT
+from tests.support.recorded import RecordedWalks, Walk
 
 COLUMNS = [
     "symbol", "as_of", "step", "strategy", "forecaster", "lookback", "target_session", "last_adj_close", "sigma",
@@ -77,6 +85,40 @@ def test_the_file_has_all_forecasts_and_outcomes(prices: Path, tmp_path: Path) -
     document = json.loads(table.schema.metadata[b"tplus.backtest"])
     assert len(document["folds"]) == 13
     assert document["request"]["refit"] == 40
+
+
+def test_it_says_how_long_it_takes_and_what_is_left_out(prices: Path, tmp_path: Path) -> None:
+    line, out = CommandLine(tmp_path, {}), tmp_path / "x.parquet"
+    plain = arguments(prices, out, "--networks", "", "--strategies", "one_step", "--jobs", "1", symbols="AAA")
+    answer = line.run(*plain)
+    assert answer.status == 0, answer.error[-2000:]
+    said = answer.error
+    # 13 folds with three baselines at 0.1 s
+    assert "to do: 13 folds with 3 forecasters; with 1 process about 4 s: a rough estimate" in said
+    assert "; the other 12 folds take about" in said
+    assert said.index("to do: 13 folds") < said.index("the other 12 folds")
+    add = "--baselines random_walk,drift,historical,garch"
+    assert f"the baseline garch is left out, since it is slow; name it with {add}" in said
+    assert set(pa_parquet.read_table(out).to_pandas().forecaster) == {"random_walk", "drift", "historical"}
+    named = line.run(*plain, *add.split(), "--json")
+    assert (named.document["left_out"], named.document["made"]) == ([], 13)
+    assert "garch" in set(pa_parquet.read_table(out).to_pandas().forecaster)
+
+
+def test_without_arch_it_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "arch", None)  # as without the package
+    source = RecordedWalks([Walk("AAA", date(2009, 1, 1), date(2013, 12, 31))])
+    request = BacktestRequest(
+        ("AAA",), date(2013, 12, 2), date(2013, 12, 31), 252, 63, (), 1, (5,), ("random_walk", "garch"), ("one_step",)
+    )
+    backtest = Backtest(request, Settings(reference_symbols=()), SilentReporter())
+    summary = backtest.run(source, datetime(2014, 1, 7, tzinfo=UTC), tmp_path / "x.parquet", 1)
+    [note] = summary.notes
+    assert (
+        "the baseline garch is left out: it needs the arch package; run `make setup-backtest` in the checkout" in note
+    )
+    targets = (ROOT / "Makefile").read_text()
+    assert re.search(r"^setup-backtest:.*##", targets, re.MULTILINE)
 
 
 def test_a_killed_run_resumes_and_gives_the_same_bytes(prices: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -19,18 +19,19 @@ class Server:
     Args:
         database: The SQLite file; it need not exist.
         log: File for its standard error.
+        settings: More variables of its environment.
     """
 
-    def __init__(self, database: Path, log: Path) -> None:
+    def __init__(self, database: Path, log: Path, settings: Mapping[str, str] | None = None) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._database, self._log = database, log
+        self._database, self._log, self._settings = database, log, settings
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
         """Start the process; returns when it listens."""
         with self._log.open("a") as log:
-            self._process = start_api(self._database, self.port, log)
+            self._process = start_api(self._database, self.port, log, self._settings)
         line = _stdout(self._process).readline()
         assert line, f"the server did not start: {self._log.read_text()[-2000:]}"
         assert json.loads(line)["url"] == self.url
@@ -58,10 +59,10 @@ def _stdout(process: "subprocess.Popen[str]") -> IO[str]:
 
 
 @contextmanager
-def serving(database: Path) -> Iterator[Server]:
+def serving(database: Path, settings: Mapping[str, str] | None = None) -> Iterator[Server]:
     """Run a server over a database during the block; its log must have no traceback."""
     log = database.parent / "server.log"
-    server = Server(database, log)
+    server = Server(database, log, settings)
     server.start()
     try:
         yield server

@@ -76,8 +76,18 @@ def test_an_unknown_route_is_not_found(client: TestClient) -> None:
 
 def test_a_wrong_method_is_refused(client: TestClient) -> None:
     answer = client.post("/v1/symbols")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
     assert answer.json().keys() >= FIELDS
+    assert answer.json()["detail"] == "POST is not permitted here; this route permits GET and HEAD"
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json", "/healthz", "/v1/forecasts/AAPL", "/v1/events",
+                                  "/static-offline-docs/swagger-ui.css", "/static/dashboard/0/main.js"])  # fmt: skip
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
+def test_every_route_names_the_methods_it_permits(client: TestClient, path: str, method: str) -> None:
+    answer = client.request(method, path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+    assert answer.json()["detail"] == f"{method} is not permitted here; this route permits GET and HEAD"
 
 
 @pytest.mark.parametrize(

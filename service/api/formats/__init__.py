@@ -1,0 +1,1 @@
+"""Answers as tables: CSV, Parquet and Arrow, streamed."""

@@ -229,13 +229,14 @@ def _share_of_sessions(days: DateArray, calendar: str) -> float:
 def _unix(text: Any, rules: DateRules) -> _Parsed:
     """Read unix stamps: whole days in UTC as they are, others in the zone of the symbol's exchange."""
     plain = pc.replace_substring_regex(text, r"\..*$", "")
-    plain = pc.if_else(pc.match_substring_regex(plain, r"^-?\d{1,18}$"), plain, pa.scalar(None, pa.string()))
+    plain = pc.if_else(pc.match_substring_regex(plain, r"^-?(?:\d{1,18}|[1-8]\d{18})$"), plain, pa.scalar(None, pa.string()))
     known: BoolArray = plain.is_valid().to_numpy()
     stamps: IntArray = pc.fill_null(plain.cast(pa.int64()), 0).to_numpy()
-    largest = float(np.abs(stamps).max(initial=0))
-    divisor, unit = next(((d, name) for limit, d, name in _UNITS if largest < limit), _NANOSECONDS)
+    usual = float(np.median(np.abs(stamps[known]))) if known.any() else 0.0
+    divisor, unit = next(((d, name) for limit, d, name in _UNITS if usual < limit), _NANOSECONDS)
     seconds = stamps // divisor
-    if largest < _LEAST_STAMP or not known.any():
+    known &= np.abs(seconds) < (rules.newest_year + 2 - 1970) * 366 * _DAY_SECONDS
+    if usual < _LEAST_STAMP or not known.any():
         return _Parsed(np.full(len(text), _NOT_A_DATE))
     if (seconds[known] % _DAY_SECONDS == 0).all():
         days = (seconds // _DAY_SECONDS).astype("datetime64[D]")
@@ -243,11 +244,9 @@ def _unix(text: Any, rules: DateRules) -> _Parsed:
     begin = datetime(1970, 1, 1, tzinfo=UTC)
     name = rules.calendar()
     calendar = get_calendar(name, date(2000, 1, 1))
-    limit = (rules.newest_year + 2 - 1970) * 366 * _DAY_SECONDS
-    within = known & (np.abs(seconds) < limit)
     local = [
         calendar.local_date(begin + timedelta(seconds=second)) if good else None
-        for second, good in zip(seconds.tolist(), within.tolist(), strict=True)
+        for second, good in zip(seconds.tolist(), known.tolist(), strict=True)
     ]
     days = np.array([_NOT_A_DATE if day is None else np.datetime64(day, "D") for day in local], "datetime64[D]")
     return _Parsed(days, (f"unix {unit} assumed to be local to {name}",))

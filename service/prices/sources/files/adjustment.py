@@ -21,10 +21,10 @@ FloatArray = NDArray[np.float64]
 PRICE_RETURNS: Final = "neither adjusted closes nor actions: used as price returns"
 
 _VISIBLE: Final = {Adjustment.SPLIT: 0.0, Adjustment.UNKNOWN: 1.0, Adjustment.TOTAL: 3.0}
-"""Logarithm of the likelihood ratio from which drops are visible, by what the form of the file says."""
+"""Logarithm of the likelihood ratio of all dividends from which their drops are visible, by the form of the file."""
 
-_CONTRADICTS: Final = -2.0
-"""The same of a single dividend, from which it is left out although the others are visible."""
+_CLEAR: Final = 3.0
+"""The same of a single dividend, from which it decides for itself; those below follow the sum."""
 
 _LEAST_VOLATILITY: Final = 1e-4
 _NORMAL_MAD: Final = 1.4826
@@ -120,20 +120,19 @@ def _visible(
     """Return the dividends whose drops the closes show.
 
     Each ex-date compares two normal distributions of its return, with and without the drop, at the robust volatility of
-    the closes. All dividends of a file are on one basis, so the sum decides, and each one only if it contradicts.
+    the closes. A dividend with clear evidence decides for itself. The others are too small for that; they are on one
+    basis, so their sum with the clear ones, limited, decides.
     """
-    evidence = _evidence(sessions, close, dividends)
-    total = float(np.nansum(evidence))
-    if total > _VISIBLE[stated]:
-        kept = tuple(action for action, ratio in zip(dividends, evidence, strict=True) if not ratio < _CONTRADICTS)
-        left = len(dividends) - len(kept)
-        notes = (f"{left} dividends without a drop on the ex-date left out",) if left else ()
+    evidence = np.nan_to_num(_evidence(sessions, close, dividends))
+    clear = _CLEAR + (_VISIBLE[stated] if stated is Adjustment.TOTAL else 0.0)
+    total = float(np.clip(evidence, -clear, clear).sum())
+    applies = np.where(np.abs(evidence) >= clear, evidence > 0, total > _VISIBLE[stated])
+    kept = tuple(action for action, applied in zip(dividends, applies, strict=True) if applied)
+    left = len(dividends) - len(kept)
+    notes = (f"{left} dividends not applied: no drop on the ex-date is visible in the close",) if left else ()
+    if kept:
         return kept, Adjustment.SPLIT, notes
-    if not dividends:
-        return (), stated, ()
-    if stated is not Adjustment.TOTAL and total < -_VISIBLE[Adjustment.UNKNOWN]:
-        stated = Adjustment.TOTAL
-    return (), stated, (f"{len(dividends)} dividends not applied: no drop on the ex-dates is visible in the closes",)
+    return (), Adjustment.TOTAL if total < -_VISIBLE[Adjustment.UNKNOWN] else stated, notes
 
 
 def _evidence(sessions: NDArray[np.datetime64], close: FloatArray, dividends: tuple[Action, ...]) -> FloatArray:

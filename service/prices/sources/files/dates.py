@@ -229,7 +229,9 @@ def _share_of_sessions(days: DateArray, calendar: str) -> float:
 def _unix(text: Any, rules: DateRules) -> _Parsed:
     """Read unix stamps: whole days in UTC as they are, others in the zone of the symbol's exchange."""
     plain = pc.replace_substring_regex(text, r"\..*$", "")
-    plain = pc.if_else(pc.match_substring_regex(plain, r"^-?(?:\d{1,18}|[1-8]\d{18})$"), plain, pa.scalar(None, pa.string()))
+    plain = pc.if_else(
+        pc.match_substring_regex(plain, r"^-?(?:\d{1,18}|[1-8]\d{18})$"), plain, pa.scalar(None, pa.string())
+    )
     known: BoolArray = plain.is_valid().to_numpy()
     stamps: IntArray = pc.fill_null(plain.cast(pa.int64()), 0).to_numpy()
     usual = float(np.median(np.abs(stamps[known]))) if known.any() else 0.0

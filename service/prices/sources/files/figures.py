@@ -21,7 +21,9 @@ _NULLS: Final = pa.array(["", "null", "nan", "n/a", "na", "none", "-", "--", "\u
 _SIGNS: Final = "[\\s\u00a0\u2009\u202f$\u20ac\u00a3\u00a5'\u2019]|(?i:USD|EUR|GBP|CHF)"
 _MULTIPLES: Final = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 _END: Final = r"(?:[eE][+-]?\d+)?[KMBTkmbt]?$"
-_GROUPED: Final = {sign: rf"^[+-]?\d{{1,3}}(?:{re.escape(sign)}\d{{2,3}})*{re.escape(sign)}\d{{3}}(?:[^\d].*)?$" for sign in ",."}
+_GROUPED: Final = {
+    sign: rf"^[+-]?\d{{1,3}}(?:{re.escape(sign)}\d{{2,3}})*{re.escape(sign)}\d{{3}}(?:[^\d].*)?$" for sign in ",."
+}
 _COMMA_DECIMAL: Final = rf",(?:\d{{1,2}}|\d{{4,}}){_END}|^[+-]?0?,\d|\.\d{{3}},\d*{_END}|\d\.\d{{3}}\.\d{{3}}"
 _POINT_DECIMAL: Final = rf"\.(?:\d{{1,2}}|\d{{4,}}){_END}|^[+-]?0?\.\d|,\d{{3}}\.\d*{_END}|\d,\d{{3}},\d{{3}}"
 _CONTRADICTIONS: Final = 0.05

@@ -5,7 +5,7 @@ from datetime import date, datetime
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.prices.sources.files.dates import DateRules, Dates, parse_dates
@@ -120,6 +120,7 @@ def test_an_empty_cell_is_empty_and_no_fault() -> None:
     assert np.isnat(found.days).tolist() == [False, True]
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.dates(date(1900, 1, 1), date(2027, 12, 31)), min_size=1, max_size=20))
 def test_dates_survive_every_unambiguous_form(listed: list[date]) -> None:
     expected = [day.isoformat() for day in listed]
@@ -127,6 +128,7 @@ def test_dates_survive_every_unambiguous_form(listed: list[date]) -> None:
         assert days(parse([f"{day:{form}}" for day in listed])) == expected
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.text(max_size=12), min_size=1, max_size=8))
 def test_any_text_gives_dates_or_faults(cells: list[str]) -> None:
     found = parse(cells)

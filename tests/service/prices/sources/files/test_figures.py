@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.prices.sources.files.figures import Figures, parse_figures
@@ -74,6 +74,7 @@ def test_mixed_signs_are_found_and_a_single_slip_is_bad_alone() -> None:
     assert np.flatnonzero(slip.bad[0]).tolist() == [40]
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.floats(0.01, 1e9), min_size=1, max_size=10))
 def test_figures_survive_grouping_and_decimal_commas(values: list[float]) -> None:
     expected = [round(value, 2) for value in values]
@@ -83,6 +84,7 @@ def test_figures_survive_grouping_and_decimal_commas(values: list[float]) -> Non
     assert parse([*european], delimiter=";").values[0].tolist() == pytest.approx(expected, rel=1e-12)
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.text(max_size=12), min_size=1, max_size=8))
 def test_any_text_gives_figures_or_bad_cells(cells: list[str]) -> None:
     found = parse([*cells])

@@ -55,9 +55,7 @@ def test_a_file_over_the_limit_is_refused_before_it_is_read(tmp_path: Path) -> N
 def test_a_gzip_bomb_is_refused_after_its_ratio(tmp_path: Path) -> None:
     (tmp_path / "MADE.csv.gz").write_bytes(gzip.compress(ORDINARY.encode() + b"\n" * 20_000_000, 1))
     packed = (tmp_path / "MADE.csv.gz").stat().st_size
-    assert refusal(tmp_path) == (
-        f"MADE.csv.gz: unpacks to more than 100 times its {packed} bytes; store it unpacked"
-    )
+    assert refusal(tmp_path) == (f"MADE.csv.gz: unpacks to more than 100 times its {packed} bytes; store it unpacked")
 
 
 def test_a_file_that_unpacks_over_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +85,7 @@ def test_a_parquet_file_of_repeated_values_is_refused(tmp_path: Path) -> None:
 def test_a_line_may_have_64_kilobytes(tmp_path: Path, extra: int, refused: bool) -> None:
     line = b"x" * (65_536 + extra)
     if refused:
-        with pytest.raises(Malformed, match="MADE.csv:2: the line is longer than 64 kB; repair the line"):
+        with pytest.raises(Malformed, match=r"MADE\.csv:2: the line is longer than 64 kB; repair the line"):
             check_lines(tmp_path / "MADE.csv", b"date,close\n" + line + b"\n")
     else:
         check_lines(tmp_path / "MADE.csv", b"date,close\n" + line + b"\n")

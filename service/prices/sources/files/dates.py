@@ -5,7 +5,7 @@ A stamp with a time zone gives the date of its own zone, which is the exchange's
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
@@ -48,6 +48,7 @@ _NANOSECONDS: Final = (1_000_000_000, "nanoseconds")
 _LEAST_STAMP = 100_000_000
 """Least unix stamp that is read, of 1973; smaller numbers are rather row numbers."""
 
+_SHOWN = 40
 _DAY_SECONDS = 86_400
 _NOT_A_DATE = np.datetime64("NaT", "D")
 
@@ -71,26 +72,27 @@ class Dates:
     """A column of dates.
 
     Attributes:
-        days: `(n,)` datetime64[D]; NaT where a cell is empty or no date.
+        days: `(n,)` datetime64[D]; NaT where a cell is empty, no date, or of a year that is not read.
         empty: `(n,)`, whether the cell is empty.
-        faults: Reason by row, for the cells that are no date in the years that are read.
+        bad: `(n,)`, whether the cell is neither empty nor a date in the years that are read.
+        reason: Returns why a row is bad.
         notes: What was recognised or assumed, as short phrases.
         unclear: Row at which the order of day and month is unclear for the whole column; None otherwise.
     """
 
     days: DateArray
     empty: BoolArray
-    faults: dict[int, str]
+    bad: BoolArray
+    reason: Callable[[int], str]
     notes: tuple[str, ...] = ()
     unclear: tuple[int, str] | None = None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Parsed:
     days: DateArray
     notes: tuple[str, ...] = ()
     unclear: tuple[int, str] | None = None
-    faults: dict[int, str] = field(default_factory=dict)
 
 
 def parse_dates(column: Any, rules: DateRules) -> Dates:
@@ -129,17 +131,18 @@ def _form(text: Any) -> str:
 
 def _checked(parsed: _Parsed, empty: BoolArray, text: Any, name: str, rules: DateRules) -> Dates:
     """Refuse cells that are no date, and years outside those that are read."""
-    faults = dict(parsed.faults)
-    days = parsed.days.copy()
-    for row in np.flatnonzero(np.isnat(days) & ~empty).tolist():
-        cell = printable(text[row].as_py()) if text is not None else "NaT"
-        faults.setdefault(row, f"date {cell!r} is not {_FORM_OF.get(name, 'a date')}; repair the line")
-    years = days.astype("datetime64[Y]").astype(np.int64) + 1970
-    outside = ~np.isnat(days) & ((years < OLDEST_YEAR) | (years > rules.newest_year))
-    for row in np.flatnonzero(outside).tolist():
-        faults[row] = f"year {years[row]} is outside {OLDEST_YEAR} to {rules.newest_year}; repair the line"
-    days[outside] = _NOT_A_DATE
-    return Dates(days, empty, faults, parsed.notes, parsed.unclear)
+    years = parsed.days.astype("datetime64[Y]").astype(np.int64) + 1970
+    wrong = np.isnat(parsed.days) & ~empty
+    outside = ~np.isnat(parsed.days) & ((years < OLDEST_YEAR) | (years > rules.newest_year))
+
+    def reason(row: int) -> str:
+        if outside[row]:
+            return f"year {years[row]} is outside {OLDEST_YEAR} to {rules.newest_year}; repair the line"
+        cell = printable(text[row].as_py())[:_SHOWN] if text is not None else "NaT"
+        return f"date {cell!r} is not {_FORM_OF.get(name, 'a date')}; repair the line"
+
+    days = np.where(outside, _NOT_A_DATE, parsed.days)
+    return Dates(days, empty, wrong | outside, reason, parsed.notes, parsed.unclear)
 
 
 def _bare(pattern: str) -> str:

@@ -26,7 +26,7 @@ _CHARACTERS = 60
 _WORDS: Final[dict[str, tuple[str, str]]] = {
     "date": (
         "date|datetime|date time|datum|fecha|data",
-        "timestamp|time|day|trading day|trading date|trade date|tradedate|observation date|price date|date utc|unix"
+        "timestamp|time|t|day|trading day|trading date|trade date|tradedate|observation date|price date|date utc|unix"
         "|unix time|unixtime|unix timestamp|handelstag|tag|jour|seance|dia|giorno|data e ora|fecha y hora|zeit",
     ),
     "open": (
@@ -45,7 +45,7 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
         "close|close price|price close|closing price|close last|schluss|schlusskurs|cloture|cours de cloture|cierre"
         "|precio de cierre|chiusura|prezzo di chiusura|fechamento",
         "c|last|price|last price|zuletzt|letzter|dernier|ultimo|kurs|cours|precio|prezzo|nav|net asset value|value"
-        "|settle|closing|ult",
+        "|settle|closing|ult|clot",
     ),
     "adj_close": (
         "adj close|adjusted close|adjclose|adj close price|close adj|close adjusted|adj closing price"
@@ -55,11 +55,11 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "volume": (
         "volume|volumes|shares traded|stucke|stuecke|stuck",
-        "v|vol|volumen|volumi|umsatz|quantity|quantite|cantidad|tick volume|trade volume|stuckzahl",
+        "v|vol|volumen|volumi|umsatz|quantity|quantite|cantidad|tick volume|trade volume|stuckzahl|number of shares",
     ),
     "dividend": (
         "dividend|dividends|dividend amount|cash dividend|div cash|divcash|dividende|dividendo|dividendi",
-        "div",
+        "div|ex dividend",
     ),
     "split": (
         "split|splits|stock split|stock splits|split coefficient|split factor|splitfactor|split ratio",

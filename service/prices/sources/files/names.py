@@ -82,7 +82,7 @@ def normalise_symbol(text: str, vendor: str = "") -> str:
         text: A ticker of a column, header or file name; `AAPL.US` is AAPL.
         vendor: `Stooq` where its own market suffixes are expected.
     """
-    symbol = text.strip()
+    symbol = text.strip().replace("/", "-")  # BTC/USD
     if not SYMBOL.fullmatch(symbol):
         return ""
     base, _, market = symbol.rpartition(".")

@@ -8,7 +8,7 @@ import pyarrow.parquet as pa_parquet
 
 from service.prices.sources.base import NoData
 from service.prices.sources.files.header import HeaderFault, Layout, find_header, order_names, tuple_header
-from service.prices.sources.files.limits import MOST_BYTES, MOST_RATIO, fault
+from service.prices.sources.files.limits import MOST_BYTES, MOST_RATIO, fault, printable
 from service.prices.sources.files.text import RawTable
 
 MAGIC = b"PAR1"
@@ -37,7 +37,7 @@ def read_parquet(path: Path, data: bytes) -> RawTable:
     names = order_names(file.schema_arrow.names)
     rows = file.metadata.num_rows
     if rows == 0:
-        raise NoData(f"{path}: the file holds no rows; fill it or delete it")
+        raise NoData(f"{printable(path)}: the file holds no rows; fill it or delete it")
     positions = [layout.date, *(k for k in (layout.symbol, layout.period) if k is not None)]
     positions = sorted({*positions, *(column.position for column in layout.columns)})
     _check_size(path, file.metadata, rows * len(positions) * _VALUE_BYTES, len(data))

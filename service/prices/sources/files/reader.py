@@ -261,10 +261,9 @@ class _TableReader:
         empty = rows[self._dates.empty[rows]]
         if len(empty):
             yield int(empty[0]), "date is empty; give every row a date"
-        if self._dates.faults:
-            wrong = next((row for row in rows.tolist() if row in self._dates.faults), None)
-            if wrong is not None:
-                yield wrong, self._dates.faults[wrong]
+        wrong = rows[self._dates.bad[rows]]
+        if len(wrong):
+            yield int(wrong[0]), self._dates.reason(int(wrong[0]))
         for field, column in columns.items():
             bad = self._figures.bad.get(column)
             if bad is not None and bool(bad[rows].any()):

@@ -25,8 +25,8 @@ _log = logging.getLogger(__name__)
 _CACHED_SERIES = 320
 """Number of parsed series kept in memory, about 0.25 MB each for twenty years."""
 
-_CACHED_FILES = 2
-"""Number of parsed files with several symbols kept in memory."""
+_CACHED_TABLES = 640
+"""Number of tables of parsed files with several symbols kept in memory; the newest file is always kept."""
 
 _NAMED = 5
 """Number of symbols or files that a sentence names."""
@@ -125,7 +125,7 @@ class FilesSource:
         """
         index = self.index()
         if self._record is None:
-            spans = [span for symbol, paths in index.files.items() for span in self._span(symbol, paths)]
+            spans = [span for symbol, paths in _by_file(index) for span in self._span(symbol, paths)]
             if spans:
                 self._record = Record(min(span.first for span in spans), max(span.last for span in spans))
             self._say_price_returns(len(spans))
@@ -136,7 +136,7 @@ class FilesSource:
         index = self.index()
         sentences = [*index.unread]
         sentences += [claim.reason for claim in index.claims.values() if claim.reason and not claim.symbols]
-        for symbol in index.files:
+        for symbol, _ in _by_file(index):
             try:
                 self.load(symbol)
             except SourceError as error:
@@ -231,6 +231,9 @@ class FilesSource:
             raise Malformed(f"{symbol}: served by {named}{more}; keep one of the files")
         return paths[0]
 
+    def _tables(self) -> int:
+        return sum(len(file.tables) for _, file in self._files.values())
+
     def _read(self, path: Path, state: Fingerprint, index: FolderIndex) -> PriceFile:
         """Return a parsed file; those with several symbols are kept for the next of them."""
         with self._lock:
@@ -248,9 +251,14 @@ class FilesSource:
             with self._lock:
                 self._files[path] = (state, file)
                 self._files.move_to_end(path)
-                while len(self._files) > _CACHED_FILES:
+                while len(self._files) > 1 and self._tables() > _CACHED_TABLES:
                     self._files.popitem(last=False)
         return file
+
+
+def _by_file(index: FolderIndex) -> list[tuple[str, tuple[Path, ...]]]:
+    """Return the symbols in the order of their files, so that each file is parsed once."""
+    return sorted(index.files.items(), key=lambda item: item[1])
 
 
 def _load(symbol: str, path: Path, file: PriceFile, index: FolderIndex) -> LoadedSymbol:

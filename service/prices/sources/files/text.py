@@ -4,7 +4,9 @@ Arrow splits the text. If Arrow fails, the text is split line by line to find th
 """
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+import io
+from array import array
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,9 +15,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from service.prices.sources.base import Malformed, NoData
+from service.prices.sources.base import NoData
 from service.prices.sources.files.header import HEADER_LINES, HeaderFault, Layout, find_header
-from service.prices.sources.files.limits import LONGEST_LINE, check_lines, fault
+from service.prices.sources.files.limits import LONGEST_LINE, check_lines, fault, printable
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _NAMES: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -65,19 +67,18 @@ def read_text(path: Path, data: bytes) -> RawTable:
     layout, delimiter = find_layout(path, text)
     body = _after(text, layout.first_row)
     if not body.strip():
-        raise NoData(f"{path}: the file holds a header and no rows; fill it or delete it")
+        raise NoData(f"{printable(path)}: the file holds a header and no rows; fill it or delete it")
     notes = (*((f"encoding {encoding}",) if encoding != "utf-8" else ()),)
     notes = (*notes, *((f"fields separated by {_NAMES[delimiter]}",) if delimiter != "," else ()))
-    # Plain dates and figures are converted while they are split, other forms afterwards.
-    for kinds in (_plain_kinds(layout), {}):
-        try:
-            columns = _split(body, layout, delimiter, kinds)
-        except pa.ArrowInvalid:
-            continue
-        rows = len(columns[layout.date])
-        return RawTable(path, layout, columns, rows, _line_counter(text, layout.first_row), delimiter, notes)
-    columns, lines = _split_by_line(path, body, layout, delimiter)
-    return RawTable(path, layout, columns, len(lines), lines.__getitem__, delimiter, notes)
+    line_of = _line_counter(text, layout.first_row)
+    columns = _split(body, layout, delimiter)
+    if columns is None:
+        body, lines = _repaired(path, body, layout, delimiter)
+        line_of = lines.__getitem__
+        columns = _split(body, layout, delimiter)
+    if columns is None:
+        raise fault(path, None, "cannot be read as CSV; repair the file")
+    return RawTable(path, layout, columns, len(columns[layout.date]), line_of, delimiter, notes)
 
 
 def decode(path: Path, data: bytes) -> tuple[bytes, str]:
@@ -160,49 +161,52 @@ def _after(text: bytes, lines: int) -> bytes:
     return text[start:]
 
 
-def _plain_kinds(layout: Layout) -> dict[int, Any]:
-    return {layout.date: pa.date32(), **{column.position: pa.float64() for column in layout.columns}}
-
-
-def _split(body: bytes, layout: Layout, delimiter: str, kinds: Mapping[int, Any]) -> dict[int, Any]:
-    """Split by Arrow; ArrowInvalid if a line has another number of fields or a cell another kind."""
+def _split(body: bytes, layout: Layout, delimiter: str) -> dict[int, Any] | None:
+    """Split by Arrow; None if a line has another number of fields."""
     used = _used(layout)
-    table = pa_csv.read_csv(
-        pa.BufferReader(body),
-        read_options=pa_csv.ReadOptions(column_names=[str(k) for k in range(layout.width)], use_threads=False),
-        parse_options=pa_csv.ParseOptions(delimiter=delimiter),
-        convert_options=pa_csv.ConvertOptions(
-            column_types={str(k): kinds.get(k, pa.string()) for k in used}, include_columns=[str(k) for k in used]
-        ),
-    )
-    return {k: table[str(k)] for k in used}
+    plain = {layout.date: pa.date32(), **{column.position: pa.float64() for column in layout.columns}}
+    # Plain dates and figures are converted while they are split, other forms afterwards.
+    for kinds in (plain, {}):
+        try:
+            table = pa_csv.read_csv(
+                pa.BufferReader(body),
+                read_options=pa_csv.ReadOptions(column_names=[str(k) for k in range(layout.width)], use_threads=False),
+                parse_options=pa_csv.ParseOptions(delimiter=delimiter),
+                convert_options=pa_csv.ConvertOptions(
+                    column_types={str(k): kinds.get(k, pa.string()) for k in used},
+                    include_columns=[str(k) for k in used],
+                ),
+            )
+        except pa.ArrowInvalid:
+            continue
+        return {k: table[str(k)] for k in used}
+    return None
 
 
-def _split_by_line(path: Path, body: bytes, layout: Layout, delimiter: str) -> tuple[dict[int, Any], list[int]]:
-    """Split line by line; a line may end in empty fields.
+def _repaired(path: Path, body: bytes, layout: Layout, delimiter: str) -> tuple[bytes, "array[int]"]:
+    """Return the lines with exactly the fields of the header, and their numbers; a line may end in empty fields.
 
     Raises:
+        NoData: No line is left.
         Malformed: A line has another number of fields; the message names it.
     """
-    kept: list[list[str]] = []
-    lines: list[int] = []
-    for line, text in enumerate(body.decode("utf-8", "replace").split("\n"), start=layout.first_row + 1):
+    kept = io.BytesIO()
+    lines = array("q")
+    for line, content in enumerate(body.split(b"\n"), start=layout.first_row + 1):
+        text = content.decode("utf-8", "replace")
         cells = _cells([text], delimiter)[0]
         if not any(cell.strip() for cell in cells):
             continue
-        while len(cells) > layout.width and not cells[-1].strip():
-            cells.pop()
-        if len(cells) != layout.width:
-            raise _ragged(path, line, len(cells), layout.width)
-        kept.append(cells)
+        while len(cells) > layout.width and not cells.pop().strip():
+            text = text.rstrip(" ")[:-1]
+        if len(cells) != layout.width or len(_cells([text], delimiter)[0]) != layout.width:
+            count = len(_cells([content.decode("utf-8", "replace")], delimiter)[0])
+            raise fault(path, line, f"{count} fields where the header has {layout.width}; repair the line")
+        kept.write(text.encode() + b"\n")
         lines.append(line)
-    if not kept:
-        raise NoData(f"{path}: the file holds a header and no rows; fill it or delete it")
-    return {k: pa.chunked_array([[cells[k] for cells in kept]], pa.string()) for k in _used(layout)}, lines
-
-
-def _ragged(path: Path, line: int, count: int, width: int) -> Malformed:
-    return fault(path, line, f"{count} fields where the header has {width}; repair the line")
+    if not lines:
+        raise NoData(f"{printable(path)}: the file holds a header and no rows; fill it or delete it")
+    return kept.getvalue(), lines
 
 
 def _used(layout: Layout) -> list[int]:

@@ -86,8 +86,8 @@ def check_folder(source: FilesSource, calendars: Mapping[str, str]) -> tuple[Fil
         forms: dict[str, None] = {}
         symbols = tuple(_symbol(source, symbol, calendars, forms) for symbol in claim.symbols)
         reasons = {each.reason for each in symbols}
-        # A file with one symbol has that symbol's reason.
-        reason = next(iter(reasons)) if len(symbols) == 1 else None
+        # What refuses all symbols of a file refuses the file.
+        reason = next(iter(reasons)) if len(reasons) == 1 else None
         reports.append(FileReport(relative, next(iter(forms), None), symbols, reason))
     return tuple(sorted(reports, key=lambda report: report.path))
 

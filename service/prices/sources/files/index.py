@@ -1,6 +1,6 @@
 """Indexes a folder of price files: the files of each symbol, manifests and lists."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from service.market.exchange_codes import calendar_for
 from service.prices.sources.base import Action, InstrumentMeta
 from service.prices.sources.files.limits import fault, printable, walk
 from service.prices.sources.files.names import FileName, parse_name, price_suffix
-from service.prices.sources.files.reader import ReadRules, symbols_of
+from service.prices.sources.files.reader import symbols_of
 from service.prices.sources.files.side_tables import (
     ACTIONS,
     MANIFEST,
@@ -90,12 +90,11 @@ def fingerprint(path: Path) -> Fingerprint:
     return Fingerprint(path, state.st_mtime_ns, state.st_size)
 
 
-def index_folder(folder: Path, newest_year: int, earlier: FolderIndex | None = None) -> FolderIndex:
+def index_folder(folder: Path, earlier: FolderIndex | None = None) -> FolderIndex:
     """Index every price file in a folder and all folders below it.
 
     Args:
         folder: The folder. Names that begin with a dot are skipped.
-        newest_year: Last year that a row may have.
         earlier: An earlier index; what it says about files that have not changed is reused.
 
     Raises:
@@ -111,19 +110,11 @@ def index_folder(folder: Path, newest_year: int, earlier: FolderIndex | None = N
     else:
         listed, metas, names = read_actions(actions), read_metas(manifests), read_file_symbols(lists)
         known = {}
-    rules = ReadRules(newest_year, _calendar_of(metas))
     sides = {path for group in by_kind for path in group}
     priced = [path for path in paths if path not in sides and price_suffix(path.name)]
-    claims = {path: _claim(path, names.get(path), rules, known.get(path)) for path in priced}
+    claims = {path: _claim(path, names.get(path), known.get(path)) for path in priced}
     skipped = tuple(path for path in paths if path not in sides and path not in claims)
     return FolderIndex(_files(claims), listed, metas, names, state, claims, skipped, tuple(unread))
-
-
-def _calendar_of(metas: dict[str, InstrumentMeta]) -> Callable[[str], str]:
-    def calendar_of(symbol: str) -> str:
-        return meta_of(symbol, metas).calendar or calendar_for(symbol)
-
-    return calendar_of
 
 
 def _state(path: Path) -> Fingerprint:
@@ -137,7 +128,7 @@ def _folder_fault(error: OSError) -> str:
     return f"{printable(error.filename)}: the folder cannot be read ({error.strerror}); change its permissions"
 
 
-def _claim(path: Path, listed: str | None, rules: ReadRules, earlier: Claim | None) -> Claim:
+def _claim(path: Path, listed: str | None, earlier: Claim | None) -> Claim:
     name = parse_name(path.name)
     if listed is not None:
         name = FileName(listed, name.vendor)
@@ -145,7 +136,7 @@ def _claim(path: Path, listed: str | None, rules: ReadRules, earlier: Claim | No
         state = _state(path)
         if earlier is not None and earlier.state == state:
             return earlier
-        return Claim(state, name, symbols_of(path, name, rules))
+        return Claim(state, name, symbols_of(path, name))
     except SourceError as error:
         # The file keeps its symbol, so that a fetch of it says why it cannot be read.
         return Claim(None, name, (name.symbol,) if name.symbol else (), str(error))

@@ -48,7 +48,8 @@ def printable(text: object) -> str:
 
 def fault(path: Path, line: int | None, reason: str) -> Malformed:
     """Return the error of a file, with its line (a Parquet row counts from zero) if there is one."""
-    return Malformed(f"{printable(path)}:{'' if line is None else f'{line}:'} {reason}")
+    sentence = printable(" ".join(reason.split()))  # a library's reason may have several lines
+    return Malformed(f"{printable(path)}:{'' if line is None else f'{line}:'} {sentence}")
 
 
 def read_bytes(path: Path, most: int | None = None) -> bytes:

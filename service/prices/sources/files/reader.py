@@ -76,7 +76,7 @@ class PriceFile:
     tables: dict[str, FileTable | SourceError]
 
 
-def symbols_of(path: Path, name: FileName, rules: ReadRules) -> tuple[str, ...]:
+def symbols_of(path: Path, name: FileName) -> tuple[str, ...]:
     """Return the symbols that a file holds; only its head is read unless it has a column of symbols.
 
     Raises:
@@ -90,7 +90,7 @@ def symbols_of(path: Path, name: FileName, rules: ReadRules) -> tuple[str, ...]:
         _require_content(path, data)
         layout = find_layout(path, decode(path, data)[0])[0]
     if layout.symbol is not None:
-        return tuple(read_price_file(path, name, rules).tables)
+        return tuple(_groups(_read_columns(path, read_bytes(path)), name))
     return layout.symbols or (_named(path, name),)
 
 
@@ -109,12 +109,16 @@ def read_price_file(path: Path, name: FileName, rules: ReadRules) -> PriceFile:
     """
     data = read_bytes(path)
     _require_content(path, data)
-    is_parquet = data.startswith(MAGIC) or ".parquet" in path.name.lower()
-    raw = read_parquet(path, data) if is_parquet else read_text(path, data)
+    raw = _read_columns(path, data)
     try:
         return _read(raw, name, rules)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise fault(path, None, f"a column has values of an unusable kind ({error}); write the file again") from error
+
+
+def _read_columns(path: Path, data: bytes) -> RawTable:
+    is_parquet = data.startswith(MAGIC) or ".parquet" in path.name.lower()
+    return read_parquet(path, data) if is_parquet else read_text(path, data)
 
 
 def _require_content(path: Path, data: bytes) -> None:

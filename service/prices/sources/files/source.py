@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -84,7 +85,7 @@ class FilesSource:
         self._stale = True
         self._record: Record | None = None
         self._series: OrderedDict[str, tuple[Fingerprint, LoadedSymbol]] = OrderedDict()
-        self._files: OrderedDict[Path, tuple[Fingerprint, PriceFile]] = OrderedDict()
+        self._files: OrderedDict[Path, tuple[Fingerprint, PriceFile | SourceError]] = OrderedDict()
         self._spans: dict[str, tuple[Fingerprint, Record]] = {}
         self._price_returns: set[str] = set()
         self._said: bool = False
@@ -176,7 +177,7 @@ class FilesSource:
         """Return the index of the folder, made at the first call of a run."""
         with self._lock:
             if self._index is None or self._stale:
-                index = index_folder(self._folder, self._newest_year, self._index)
+                index = index_folder(self._folder, self._index)
                 self._record = None
                 if self._index is not None and index.side_tables != self._index.side_tables:
                     self._series.clear()
@@ -231,29 +232,40 @@ class FilesSource:
             raise Malformed(f"{symbol}: served by {named}{more}; keep one of the files")
         return paths[0]
 
-    def _tables(self) -> int:
-        return sum(len(file.tables) for _, file in self._files.values())
-
     def _read(self, path: Path, state: Fingerprint, index: FolderIndex) -> PriceFile:
-        """Return a parsed file; those with several symbols are kept for the next of them."""
+        """Return a parsed file; one with several symbols is kept for the next of them, also if it is refused."""
+        claim = index.claims[path]
         with self._lock:
             kept = self._files.get(path)
-            if kept is not None and kept[0] == state:
-                return kept[1]
-
-        def calendar_of(symbol: str) -> str:
-            calendar = index.meta(symbol).calendar
-            assert calendar is not None
-            return calendar
-
-        file = read_price_file(path, index.claims[path].name, ReadRules(self._newest_year, calendar_of))
-        if len(file.tables) > 1:
-            with self._lock:
-                self._files[path] = (state, file)
-                self._files.move_to_end(path)
-                while len(self._files) > 1 and self._tables() > _CACHED_TABLES:
-                    self._files.popitem(last=False)
+        file = kept[1] if kept is not None and kept[0] == state else None
+        if file is None:
+            try:
+                file = read_price_file(path, claim.name, ReadRules(self._newest_year, _calendar_of(index)))
+            except SourceError as error:
+                file = error
+            if len(claim.symbols) > 1:
+                self._keep(path, state, file)
+        if isinstance(file, SourceError):
+            raise file
         return file
+
+    def _keep(self, path: Path, state: Fingerprint, file: PriceFile | SourceError) -> None:
+        with self._lock:
+            self._files[path] = (state, file)
+            self._files.move_to_end(path)
+            sizes = [0 if isinstance(each, SourceError) else len(each.tables) for _, each in self._files.values()]
+            while len(sizes) > 1 and sum(sizes) > _CACHED_TABLES:
+                self._files.popitem(last=False)
+                sizes.pop(0)
+
+
+def _calendar_of(index: FolderIndex) -> Callable[[str], str]:
+    def calendar_of(symbol: str) -> str:
+        calendar = index.meta(symbol).calendar
+        assert calendar is not None
+        return calendar
+
+    return calendar_of
 
 
 def _by_file(index: FolderIndex) -> list[tuple[str, tuple[Path, ...]]]:

@@ -64,3 +64,12 @@ def test_both_files_of_one_symbol_are_refused(tmp_path: Path) -> None:
     assert first.reason == second.reason
     assert first.reason is not None
     assert first.reason.startswith("MADE: served by ")
+
+
+def test_a_fault_of_a_whole_file_is_said_once(tmp_path: Path) -> None:
+    (tmp_path / "all.csv").write_text("Symbol,Date,Close\nA,05/06/2020,1\nB,05/06/2020,1\n")
+    (report,) = check_folder(FilesSource(tmp_path), {})
+    assert report.reason == (
+        f"{tmp_path}/all.csv:2: date '05/06/2020' can be day or month first and no line settles it; write ISO dates"
+    )
+    assert [symbol.reason for symbol in report.symbols] == [report.reason] * 2

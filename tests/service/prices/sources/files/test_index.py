@@ -21,7 +21,7 @@ def test_files_are_indexed_by_what_they_hold(tmp_path: Path) -> None:
     (tmp_path / "notes.md").write_text("no prices")
     (tmp_path / "README.txt").write_text("no prices")
     (tmp_path / "bad.csv").write_text("when,what\n1,2\n")
-    index = index_folder(tmp_path, 2027)
+    index = index_folder(tmp_path)
     assert {symbol: [path.name for path in paths] for symbol, paths in index.files.items()} == {
         "AAA": ["AAA.csv"],
         "BAD": ["bad.csv"],
@@ -77,11 +77,11 @@ def test_a_list_with_a_wrong_symbol_is_refused_with_its_line(tmp_path: Path) -> 
 
 def test_an_unchanged_file_is_not_read_again(tmp_path: Path) -> None:
     path = write_form(tmp_path, FORMS["long"])
-    first = index_folder(tmp_path, 2027)
-    assert index_folder(tmp_path, 2027, first).claims[path] is first.claims[path]
+    first = index_folder(tmp_path)
+    assert index_folder(tmp_path, first).claims[path] is first.claims[path]
     path.write_text(ORDINARY)
     os.utime(path, ns=(1, 1))
-    assert index_folder(tmp_path, 2027, first).claims[path].symbols == ("ALL",)
+    assert index_folder(tmp_path, first).claims[path].symbols == ("ALL",)
 
 
 def test_ambiguous_dates_follow_the_calendar_of_the_manifest(tmp_path: Path) -> None:

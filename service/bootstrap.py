@@ -90,7 +90,9 @@ def open_database(settings: Settings, source: PriceSource, market: MarketClock) 
             migrate.lock_migrations(connection)
             is_new = connection.execute(select(stamp.c.id)).one_or_none() is None
             now = DatabaseClock().now(connection)
-            ensure_stamp(connection, source.name, settings.market_clock, now, source.record())
+            record = source.record()
+            faults = source.faults() if record is None else ()
+            ensure_stamp(connection, source.name, settings.market_clock, now, record, faults)
             if is_new:
                 symbols = settings.symbols or _default_watchlist(source)
                 add_symbols(connection, symbols, market.now(connection), settings.group_of)

@@ -225,7 +225,12 @@ class Settings(BaseSettings):
     def source_name(self) -> str:
         """The source as stored in a database's stamp: a folder by its absolute path."""
         kind, _, folder = self.source.partition(":")
-        return f"{kind}:{Path(folder).expanduser().resolve()}" if folder else kind
+        if not folder:
+            return kind
+        try:
+            return f"{kind}:{Path(folder).expanduser().resolve()}"
+        except (OSError, RuntimeError) as error:  # a loop of links, an unknown home folder
+            raise SettingsError(f"TPLUS_SOURCE={self.source}: {error}; name a folder with price files") from error
 
     @property
     def artifact_dir(self) -> Path:

@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, str] = {
     "backfill": "service.cli.data.backfill",
     "backtest": "service.cli.models.backtest",
     "symbols": "service.cli.data.symbols",
+    "files": "service.cli.data.files",
     "models": "service.cli.models.versions",
     "quarantine": "service.cli.data.quarantine",
     "db": "service.cli.data.db",

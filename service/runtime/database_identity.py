@@ -3,6 +3,7 @@
 The identity is its source, its market clock, and the start of its market time.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 from sqlalchemy import Connection, insert, select, update
@@ -12,6 +13,10 @@ from service.errors import SettingsError, StampMismatch
 from service.prices.sources.base import Record
 from service.settings import ClockSetting
 
+_FILES = "files:"
+_NAMED_FAULTS = 20
+"""Number of files whose reasons are printed when none can be read."""
+
 DEFAULT_REPLAY_DAYS = 290
 """A replay without a START begins this many days before the record ends.
 
@@ -20,7 +25,12 @@ That is about 200 sessions of an exchange: the fast start, and more than ten min
 
 
 def ensure_stamp(
-    connection: Connection, source: str, clock: ClockSetting, machine_now: datetime, record: Record | None
+    connection: Connection,
+    source: str,
+    clock: ClockSetting,
+    machine_now: datetime,
+    record: Record | None,
+    faults: Sequence[str] = (),
 ) -> None:
     """Stamp a new database, or check that an old one is of the same kind.
 
@@ -30,6 +40,7 @@ def ensure_stamp(
         clock: The market clock of the settings.
         machine_now: Aware UTC machine time.
         record: The span of a recorded source, None for a live one.
+        faults: Why the files of a source without a record cannot be read.
 
     Raises:
         StampMismatch: the database was made for another source, another clock, or a later START.
@@ -40,7 +51,9 @@ def ensure_stamp(
         check_stamp(connection, source, clock)
         follow_record(connection, record)
         return
-    start_at = _start_at(source, clock, machine_now, record)
+    if record is None and source.startswith(_FILES) and clock.mode == "replay":
+        raise SettingsError(_unreadable(source, faults))
+    start_at = _start_at(clock, machine_now, record)
     connection.execute(
         insert(stamp).values(id=1, source=source, clock_mode=clock.mode, start_at=start_at, created_at=machine_now)
     )
@@ -89,11 +102,9 @@ def check_stamp(connection: Connection, source: str, clock: ClockSetting) -> Non
         )
 
 
-def _start_at(source: str, clock: ClockSetting, machine_now: datetime, record: Record | None) -> datetime:
+def _start_at(clock: ClockSetting, machine_now: datetime, record: Record | None) -> datetime:
     if clock.mode == "system":
         return machine_now
-    if record is None and source.startswith("files:"):
-        raise SettingsError(f"TPLUS_SOURCE {source} has no readable price file; add CSV or Parquet files")
     if record is None:
         raise SettingsError("this source has no record of the past and cannot replay; set TPLUS_CLOCK=system")
     start = clock.start or _midnight(max(record.first, record.last - timedelta(days=DEFAULT_REPLAY_DAYS)))
@@ -103,6 +114,19 @@ def _start_at(source: str, clock: ClockSetting, machine_now: datetime, record: R
             "choose a START inside it"
         )
     return start
+
+
+def _unreadable(source: str, faults: Sequence[str]) -> str:
+    """Return the sentence for a folder in which nothing can be read, with the reason of each file."""
+    if not faults:
+        return f"TPLUS_SOURCE {source} has no readable price file; add CSV or Parquet files"
+    more = len(faults) - _NAMED_FAULTS
+    rest = f"; and {more} more" if more > 0 else ""
+    folder = source.removeprefix(_FILES)
+    return (
+        f"TPLUS_SOURCE {source} has no readable price file: {'; '.join(faults[:_NAMED_FAULTS])}{rest}; "
+        f"`tplus files check {folder}` lists all files"
+    )
 
 
 def _midnight(day: date) -> datetime:

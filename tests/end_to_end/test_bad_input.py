@@ -104,7 +104,7 @@ def test_an_empty_watchlist_is_reported(tmp_path: Path) -> None:
 FILES = {
     "EMPTY": "",
     "HEADER": "date,close,adj_close\n",
-    "HEADERS": "day,price\n2012-01-03,5\n",
+    "HEADERS": "when,what\n2012-01-03,5\n",
     "NEGATIVE": "date,close,adj_close\n2012-05-31,5,5\n2012-06-01,-5,-5\n",
     "NULLS": "date,close,adj_close\n2012-05-31,,\n2012-06-01,,\n",
     "ONE": "date,close,adj_close\n2012-06-01,5,5\n",
@@ -173,7 +173,11 @@ def test_a_folder_without_a_readable_series_is_reported(tmp_path: Path) -> None:
     line = CommandLine(tmp_path, {"SOURCE": f"files:{tmp_path / 'prices'}", "CLOCK": START, "SYMBOLS": "HEADERS"})
     answer = line.run("forecast")
     assert answer.status == 2
-    assert "has no readable price file; add CSV or Parquet files" in answer.sentence
+    assert "has no readable price file: " in answer.sentence
+    assert (
+        "HEADERS.csv:1: the header needs one column date and one column close, it has 'when, what'" in answer.sentence
+    )
+    assert "`tplus files check " in answer.sentence
 
 
 def test_a_damaged_database_is_reported_and_unchanged(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from service.errors import SettingsError
-from service.settings import ClockSetting, load_settings
+from service.settings import ClockSetting, Settings, load_settings
 
 
 def test_defaults_replay_the_sample() -> None:
@@ -105,3 +105,8 @@ def test_settle_and_grace_are_spans() -> None:
     assert settings.settle("XNYS") == timedelta(minutes=15)
     assert settings.settle("24/7") == timedelta(minutes=60)
     assert settings.grace == timedelta(hours=3)
+
+
+def test_a_source_folder_that_cannot_be_resolved_is_reported() -> None:
+    with pytest.raises(SettingsError, match=r"TPLUS_SOURCE=files:~no-such-user/x: .*; name a folder with price files"):
+        _ = Settings(source="files:~no-such-user/x").source_name

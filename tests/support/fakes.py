@@ -72,6 +72,10 @@ class FakeSource:
         """Return None: there is no record."""
         return None
 
+    def faults(self) -> tuple[str, ...]:
+        """Return nothing."""
+        return ()
+
     def begin_run(self) -> None:
         """Count the runs."""
         self.runs += 1

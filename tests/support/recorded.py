@@ -83,6 +83,10 @@ class RecordedWalks:
         spans = self._series.values()
         return Record(min(each.first for each in spans), max(each.last for each in spans))
 
+    def faults(self) -> tuple[str, ...]:
+        """Return nothing."""
+        return ()
+
     def begin_run(self) -> None:
         """Do nothing: there is no cache."""
 

@@ -127,6 +127,10 @@ class PriceSource(Protocol):
         """Return the span of a recorded source; None for a live source."""
         ...
 
+    def faults(self) -> tuple[str, ...]:
+        """Return why parts of a recorded source cannot be read, one sentence each; empty for a live source."""
+        ...
+
     def begin_run(self) -> None:
         """Drop caches that could repeat an old error; each pull run calls it first."""
         ...

@@ -64,6 +64,10 @@ class SampleSource:
         spans = self._series().values()
         return Record(min(series.first for series in spans), max(series.last for series in spans))
 
+    def faults(self) -> tuple[str, ...]:
+        """Return nothing: the sample can always be read."""
+        return ()
+
     def begin_run(self) -> None:
         """Do nothing: the sample never changes."""
 

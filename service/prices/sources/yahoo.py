@@ -187,6 +187,10 @@ class YahooSource:
         """None: Yahoo is not a recorded source."""
         return None
 
+    def faults(self) -> tuple[str, ...]:
+        """Return nothing: a live source has no files."""
+        return ()
+
     def begin_run(self) -> None:
         """Drop the answers that yfinance caches in memory, because a bad one would be served again."""
         YfData.cache_get.cache_clear()

@@ -153,11 +153,9 @@ def test_sunday_evenings_are_merged_into_mondays_bar(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "where", "words"),
     [
-        ("day,open,close\n2018-12-14,1,1\n", ":1:", "needs one column date"),
-        ("date,open,high,low,adj_close\n2018-12-14,1,1,1,1\n", ":1:", "both adjusted and raw closes"),
-        ("date,open,high,low,close,volume\n2018-12-14,1,1,1,1,1\n", ":1:", "adjusted and raw closes are both needed"),
-        (HEADER + "2018-12-14,1,1,1,1,,1\n", ":1:", "adjusted and raw closes are both needed"),
-        ("date,close,Close,adj_close\n2018-12-14,1,1,1\n", ":1:", "needs one column close"),
+        ("when,open,close\n2018-12-14,1,1\n", ":1:", "needs one column date"),
+        ("date,open,high,low\n2018-12-14,1,1,1\n", ":1:", "one column close, it has 'date, open, high, low'"),
+        ("date,close,Close,adj_close\n2018-12-14,1,1,1\n", ":1:", "one column close"),
         ("date,close,adj_close,Adj Close\n2018-12-14,1,1,1\n", ":1:", "adj_close twice"),
         (HEADER + ROWS + "14/12/2018,1,1,1,1,1,1\n", ":6:", "date '14/12/2018' is not an ISO date"),
         (HEADER + ROWS + ",1,1,1,1,1,1\n", ":6:", "date is empty"),

@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.errors import SettingsError
+from service.validation_messages import validation_rule
 from service.vocabulary import CONTINUOUS_CALENDARS
 
 PREFIX = "TPLUS_"
@@ -26,6 +27,9 @@ FAST_SESSIONS = 64
 The first forecast is made before the first training, and the last three targets are open: 60 sessions are scored.
 """
 _CLOCK = re.compile(r"replay(?::(?P<start>\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d)?Z)?))?(?::(?P<speed>\d+(?:\.\d+)?))?")
+
+_LEVELS = "^(debug|info|warning|error)$"
+_PATTERNS = {_LEVELS: "must be debug, info, warning or error"}
 
 _OWN_PATHS = ("docs", "healthz", "openapi.json", "readyz", "static", "static-offline-docs", "v1")
 """First parts of the API's own paths: a prefix among them would make requests ambiguous."""
@@ -141,7 +145,7 @@ class Settings(BaseSettings):
     browser: str | None = Field(
         None, description="path or name of the Chromium or Chrome for pictures; unset = the system's"
     )
-    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error")
+    log_level: str = Field("info", pattern=_LEVELS, description="debug, info, warning or error")
 
     @model_validator(mode="before")
     @classmethod
@@ -281,7 +285,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         return Settings(**values)  # type: ignore[arg-type]
     except ValidationError as error:
         raise SettingsError(
-            "; ".join(_sentence(item["loc"], item["msg"], values) for item in error.errors())
+            "; ".join(_sentence(item["loc"], validation_rule(item, _PATTERNS), values) for item in error.errors())
         ) from error
 
 
@@ -309,9 +313,8 @@ def _url_with_password(values: Mapping[str, Any]) -> str:
 
 
 def _sentence(location: tuple[int | str, ...], message: str, values: Mapping[str, str]) -> str:
-    plain = message.removeprefix("Value error, ")
     if not location:
-        return plain
+        return message
     field = str(location[0])
     shown = "***" if field == "database_url" else repr(values.get(field))
-    return f"{PREFIX}{field.upper()}={shown} cannot be used: {plain}"
+    return f"{PREFIX}{field.upper()}={shown} cannot be used: {message}"

@@ -10,11 +10,13 @@ from importlib import import_module
 from typing import Any
 
 import typer
+from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
 from service.errors import SettingsError, TplusError
+from service.validation_messages import has_sentence, validation_rule
 
 EXIT_ERROR = 1
 EXIT_USAGE = 2
@@ -90,6 +92,9 @@ def main() -> None:
 
 def _print_usage_error(error: typer.TyperException) -> None:
     """Print an error about the arguments; a group without a command has printed its help already."""
+    cause = error.__cause__
+    if isinstance(error, typer.BadParameter) and isinstance(cause, ValidationError):
+        error.message = "; ".join(map(validation_rule, filter(has_sentence, cause.errors()))) or error.message
     message = error.format_message() if isinstance(error, typer.BadParameter) else str(error)
     if message:
         context = getattr(error, "ctx", None)

@@ -19,7 +19,7 @@ def sample(folder: Path, **settings: str) -> CommandLine:
 @pytest.mark.parametrize(
     ("settings", "status", "words"),
     [
-        ({"LOOKBACK": "0"}, 2, ["TPLUS_LOOKBACK='0'", "greater than or equal to 1"]),
+        ({"LOOKBACK": "0"}, 2, ["TPLUS_LOOKBACK='0'", "must be 1 or more"]),
         ({"LOKBACK": "5"}, 2, ["TPLUS_LOKBACK is not a setting", "did you mean TPLUS_LOOKBACK"]),
         ({"CLOCK": "replay:2020-01-01"}, 2, ["outside the record of 2000-03-01 to 2013-03-01"]),
         ({"SOURCE": "yahoo"}, 2, ["cannot be replayed", "TPLUS_CLOCK=system"]),

@@ -14,11 +14,12 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
+from service.api.common.patterns import PATTERNS
 from service.api.common.schemas import MEDIA_TYPE, BadField, Problem
-from service.api.common.validation_messages import validation_message
 from service.db.revision import HEAD, revision_problem
 from service.db.session import Database, driver_message
 from service.errors import DatabaseError, NotFound, NotYet, TplusError
+from service.validation_messages import validation_message
 
 _log = logging.getLogger(__name__)
 
@@ -145,7 +146,7 @@ def database_fault(database: Database) -> str | None:
 
 def _field(item: Any) -> BadField:
     location = [str(part) for part in item["loc"] if part not in ("query", "path", "body", "header")]
-    return BadField(parameter=location[0] if location else "request", message=validation_message(item))
+    return BadField(parameter=location[0] if location else "request", message=validation_message(item, PATTERNS))
 
 
 def _document(request: Request, status: int, detail: str) -> Problem:

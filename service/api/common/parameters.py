@@ -9,7 +9,8 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
 from service.api.common.errors import BadParameter
 from service.api.common.pagination import MAX_LENGTH
-from service.api.common.validation_messages import CURSOR_PATTERN, SYMBOL_PATTERN, WORD_PATTERN, shown
+from service.api.common.patterns import CURSOR_PATTERN, SYMBOL_PATTERN, WORD_PATTERN
+from service.validation_messages import shown
 
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MAX_ID = 2**63 - 1

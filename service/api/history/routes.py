@@ -11,9 +11,9 @@ from service.api.common import etag
 from service.api.common.dependencies import Reader, ReaderDependency, Snapshot
 from service.api.common.pagination import cut, decode, encode
 from service.api.common.parameters import Cursor, ModeQuery, StepQuery, StrategyQuery, SymbolPath
+from service.api.common.patterns import FORECASTER_PATTERN
 from service.api.common.rows import InstrumentRow
 from service.api.common.schemas import problems
-from service.api.common.validation_messages import FORECASTER_PATTERN
 from service.api.formats.negotiate import TABLES, VARY, FormatDependency
 from service.api.formats.table import CHUNK, ItemLimit, next_link, page_limit, table_limit, table_response
 from service.api.history.build_history import COLUMNS, build_past_forecasts, build_rows

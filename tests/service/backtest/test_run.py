@@ -190,7 +190,7 @@ def test_a_file_that_cannot_be_written_is_an_error(prices: Path, tmp_path: Path)
         (("--from", "2014-01-02", "--to", "2013-01-02"), "swap them"),
         (("--from", "2030-01-02", "--to", "2031-01-02"), "no session from 2030-01-02"),
         (("--lookbacks", "5,0"), "--lookbacks '0' must be a whole number from 1 to 60"),
-        (("--refit", "-3"), "'--refit': Input should be greater than or equal to 1"),
+        (("--refit", "-3"), "'--refit': must be 1 or more"),
         (("--refits", "3"), "No such option: --refits"),
         (("--strategies", "two_step"), "no strategy named 'two_step'"),
         (("--networks", "transformer", "--baselines", ""), "no forecaster is left"),

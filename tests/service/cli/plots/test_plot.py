@@ -120,7 +120,7 @@ def test_an_impossible_request_is_one_sentence(
     [
         (("AAPL",), "Missing option '--out'; see tplus plot --help"),
         (("AAPL", "--out", "a.html", "--as-of", "monday"), "'--as-of': 'monday' is not a date; write it as 2015-01-02"),
-        (("AAPL", "--out", "a.png", "--width", "9"), "'--width': Input should be greater than or equal to 100"),
+        (("AAPL", "--out", "a.png", "--width", "9"), "'--width': must be 100 or more"),
         (("AAPL", "--out", "a.html", "--kind", "pie"), "'--kind': 'pie' is not one of 'forecast', 'versus', 'skill'"),
         (("AAPL", "MSFT", "--out", "a.html"), "Got unexpected extra argument(s) (MSFT)"),
     ],

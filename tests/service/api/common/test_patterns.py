@@ -1,12 +1,7 @@
 """Messages about parameters are the API's own: what it must be, the limit, and what was given."""
 
-from typing import Any
-
 import pytest
-from pydantic_core import PydanticKnownError
-from pydantic_core._pydantic_core import list_all_errors
 
-from service.api.common.validation_messages import shown, validation_message
 from tests.support.api.client import TestClient
 
 
@@ -39,25 +34,3 @@ def test_a_message_names_the_parameter_the_limit_and_what_was_given(
     answer = client.get(path, params={} if value is None else {parameter: value})
     assert (answer.status_code, answer.json()["detail"]) == (422, sentence)
     assert answer.json()["errors"][0]["parameter"] == parameter
-
-
-def context_of(error: Any) -> dict[str, Any]:
-    return {**(error["example_context"] or {}), "expected": "'a', 'b' or 'c'"}
-
-
-@pytest.mark.parametrize("error", list_all_errors(), ids=lambda error: error["type"])
-def test_no_error_is_told_in_the_words_of_the_library(error: Any) -> None:
-    context = context_of(error)
-    own = validation_message({"type": error["type"], "ctx": context, "input": "given"})
-    if error["type"] in ("value_error", "assertion_error"):
-        return  # raised by a check of the service, with its own sentence
-    library = PydanticKnownError(error["type"], error["example_context"]).message()
-    assert library not in own
-    assert not any(word in own for word in ("Input should", "valid string", "parsable", "should be", "Field required"))
-    assert own.startswith(("must ", "is ", "has "))
-
-
-def test_a_long_or_hostile_value_is_cut_and_escaped() -> None:
-    assert shown("x" * 61) == "'" + "x" * 60 + "…'"
-    assert shown("a\nb\x1b[31m\u202e") == "'a\\nb\\x1b[31m\\u202e'"
-    assert shown(7) == "'7'"

@@ -1,25 +1,14 @@
-"""One plain sentence for each error that the validation of a parameter reports.
+"""One plain sentence for each error that the validation of a parameter or a setting reports.
 
 A sentence names what the parameter must be, its limit, and what was given, escaped and cut.
 """
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
-
-SYMBOL_PATTERN = r"^[A-Za-z0-9^][A-Za-z0-9.=^-]{0,39}$"
-WORD_PATTERN = r"^[A-Za-z0-9^][A-Za-z0-9_/.=^-]{0,39}$"
-FORECASTER_PATTERN = r"^[a-z0-9_]{1,40}$"
-CURSOR_PATTERN = r"^[A-Za-z0-9_-]+$"
 
 _SHOWN = 60
 """Most characters that a sentence repeats of a value."""
-
-_PATTERNS: Mapping[str, str] = {
-    SYMBOL_PATTERN: "must be a symbol of at most 40 letters, digits and .=^- such as AAPL, 7203.T or BTC-USD",
-    WORD_PATTERN: "must be a name of at most 40 letters, digits and _/.=^- such as equity or XNYS",
-    FORECASTER_PATTERN: "must be served, all, or the name of a forecaster such as random_walk",
-    CURSOR_PATTERN: "must be `next_cursor` of the previous page, or be omitted",
-}
 
 Details = Mapping[str, Any]
 
@@ -28,12 +17,8 @@ def _limit(template: str, name: str) -> Callable[[Details], str]:
     return lambda details: template.format(details.get(name, "the limit"))
 
 
-def _pattern(details: Details) -> str:
-    return _PATTERNS.get(str(details.get("pattern")), "has characters that are not allowed here; see /docs")
-
-
 def _choice(details: Details) -> str:
-    names = str(details.get("expected", "one of the names in /docs")).replace("'", "").replace(" or ", ", ")
+    names = str(details.get("expected", "the known names")).replace("'", "").replace(" or ", ", ")
     return f"must be one of {names}"
 
 
@@ -52,7 +37,7 @@ _SENTENCES: Mapping[str, Callable[[Details], str]] = {
     "missing": _fixed("is missing; give it"),
     "string_too_long": _limit("must have at most {} characters", "max_length"),
     "string_too_short": _limit("must have at least {} characters", "min_length"),
-    "string_pattern_mismatch": _pattern,
+    "string_pattern_mismatch": _fixed("has characters that are not allowed here"),
     "greater_than": _limit("must be greater than {}", "gt"),
     "greater_than_equal": _limit("must be {} or more", "ge"),
     "less_than": _limit("must be less than {}", "lt"),
@@ -74,22 +59,38 @@ _SENTENCES: Mapping[str, Callable[[Details], str]] = {
     "unexpected_keyword_argument": _fixed("is not a parameter of this route; leave it out"),
 }
 
-_OTHER = _fixed("is not accepted; see /docs for what it may be")
+_OTHER = _fixed("is not accepted")
 
 
-def validation_message(error: Mapping[str, Any]) -> str:
+def validation_message(error: Mapping[str, Any], patterns: Mapping[str, str] = MappingProxyType({})) -> str:
     """Return the predicate of one validation error, to be read after the parameter's name.
 
     Args:
-        error: An item of `RequestValidationError.errors()`.
+        error: An item of `errors()` of a validation error.
+        patterns: Regular expression -> what a text must be that does not match it.
     """
+    sentence = _sentence(error, patterns)
+    given = error.get("input")
+    return sentence if error.get("type") == "missing" or given is None else f"{sentence}; {shown(given)} was given"
+
+
+def validation_rule(error: Mapping[str, Any], patterns: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return the same without what was given."""
+    return _sentence(error, patterns)
+
+
+def has_sentence(error: Mapping[str, Any]) -> bool:
+    """Return whether the error is the library's own, and has a sentence here."""
+    return error.get("type") in _SENTENCES
+
+
+def _sentence(error: Mapping[str, Any], patterns: Mapping[str, str]) -> str:
     kind, details = str(error.get("type")), error.get("ctx") or {}
     if kind in ("value_error", "assertion_error") and "error" in details:
-        sentence = str(details["error"])  # raised by a check of this package, in its own words
-    else:
-        sentence = _SENTENCES.get(kind, _OTHER)(details)
-    given = error.get("input")
-    return sentence if kind == "missing" or given is None else f"{sentence}; {shown(given)} was given"
+        return str(details["error"])  # raised by a check of this package, in its own words
+    if str(details.get("pattern")) in patterns:
+        return patterns[str(details["pattern"])]
+    return _SENTENCES.get(kind, _OTHER)(details)
 
 
 def shown(value: object) -> str:

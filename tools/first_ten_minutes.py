@@ -52,15 +52,22 @@ class Started:
         begin: Monotonic clock at the start.
     """
 
-    process: "subprocess.Popen[str]"
+    process: "subprocess.Popen[bytes]"
     lines: list[tuple[float, str]] = field(default_factory=list)
     begin: float = field(default_factory=time.monotonic)
 
-    def read(self) -> None:
-        """Collect lines until the output ends."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append((time.monotonic() - self.begin, line.rstrip("\n")))
+    def read(self, terminal: int) -> None:
+        """Collect lines until the terminal is closed."""
+        rest = ""
+        while True:
+            try:
+                got = os.read(terminal, 65_536).decode(errors="replace")
+            except OSError:  # how Linux says that the other side of a terminal is closed
+                return
+            if not got:
+                return
+            *whole, rest = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", rest + got).replace("\r\n", "\n").split("\n")
+            self.lines += [(time.monotonic() - self.begin, line.rpartition("\r")[2]) for line in whole]
 
     def text(self) -> str:
         """Return all lines."""
@@ -99,12 +106,15 @@ def watch_the_demo(clone: Path, figures: dict[str, float]) -> None:
     port = free_port()
     environment = environment_of_user()
     command = ["make", "--no-print-directory", "run"]
+    # A terminal, since people see one: into a pipe the service writes its log.
+    own_side, terminal = os.openpty()
+    environment |= {"TPLUS_PORT": str(port), "TERM": "xterm", "COLUMNS": "120"}
     process = subprocess.Popen(
-        command, cwd=clone, env=environment | {"TPLUS_PORT": str(port)}, text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+        command, cwd=clone, env=environment, start_new_session=True, stdin=terminal, stdout=terminal, stderr=terminal
+    )
+    os.close(terminal)
     demo = Started(process)
-    threading.Thread(target=demo.read, daemon=True).start()
+    threading.Thread(target=demo.read, args=[own_side], daemon=True).start()
     url = f"http://127.0.0.1:{port}"
     try:
         wait(demo, "the page answers", lambda: status_of(f"{url}/") == 200)
@@ -118,7 +128,9 @@ def watch_the_demo(clone: Path, figures: dict[str, float]) -> None:
         look_at_page(clone, url)
     finally:
         stop(demo)
-    check(process.returncode == 0, f"make run ended with status {process.returncode}:\n{demo.text()[-2000:]}")
+    # The service ends with 0; make itself dies of the same Ctrl-C.
+    ended_well = process.returncode in (0, 130, -signal.SIGINT)
+    check(ended_well, f"make run ended with status {process.returncode}:\n{demo.text()[-2000:]}")
     check("stopped; run again to resume" in demo.text(), f"the last line does not say how to resume:\n{demo.text()}")
     check_terminal(demo)
 

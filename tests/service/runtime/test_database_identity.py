@@ -96,3 +96,24 @@ def test_an_earlier_start_is_refused_and_a_later_one_ignored(database: Database)
 def test_an_unstamped_database_passes_the_check(database: Database) -> None:
     with database.reading() as connection:
         check_stamp(connection, "anything", ClockSetting("system"))
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [
+        (0, "TPLUS_SOURCE files:/x has no readable price file; add CSV or Parquet files"),
+        (
+            2,
+            "TPLUS_SOURCE files:/x has no readable price file: fault 0; fault 1; `tplus files check /x` lists all files",
+        ),
+        (23, "fault 18; fault 19; and 3 more; `tplus files check /x` lists all files"),
+    ],
+)
+def test_a_folder_in_which_nothing_can_be_read_gives_the_reason_of_each_file(
+    database: Database, count: int, words: str
+) -> None:
+    faults = [f"fault {k}" for k in range(count)]
+    with pytest.raises(SettingsError) as caught, database.transaction() as connection:
+        ensure_stamp(connection, "files:/x", ClockSetting.parse("replay"), MACHINE, None, faults)
+    assert str(caught.value).endswith(words)
+    assert not is_stamped(database)

@@ -104,7 +104,7 @@ def test_an_unstamped_database_passes_the_check(database: Database) -> None:
         (0, "TPLUS_SOURCE files:/x has no readable price file; add CSV or Parquet files"),
         (
             2,
-            "TPLUS_SOURCE files:/x has no readable price file: fault 0; fault 1; `tplus files check /x` lists all files",
+            " files:/x has no readable price file: fault 0; fault 1; `tplus files check /x` lists all files",
         ),
         (23, "fault 18; fault 19; and 3 more; `tplus files check /x` lists all files"),
     ],

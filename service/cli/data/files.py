@@ -26,7 +26,7 @@ def check(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of TPLUS_SOURCE=files:DIR.")],
     as_json: JsonFlag = False,
 ) -> None:
-    """List every file of a folder: what it is read as, or why not; exits 1 if a price file is refused."""
+    """List every file of a folder: what it is read as, or why not. Exits 1 if one is refused."""
     settings = load_settings()
     configure_logs(settings.log_level)
     reports = check_folder(FilesSource(folder), settings.calendar_of)

@@ -109,3 +109,24 @@ def test_a_record_that_became_shorter_keeps_its_end(database: Database, record: 
     make(database, "replay:2012-06-01")
     make(database, "replay:2012-06-01", record=record)
     assert start_of(database)[1] == date(2013, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [
+        (0, "TPLUS_SOURCE files:/x has no readable price file; add CSV or Parquet files"),
+        (
+            2,
+            " files:/x has no readable price file: fault 0; fault 1; `tplus files check /x` lists all files",
+        ),
+        (23, "fault 18; fault 19; and 3 more; `tplus files check /x` lists all files"),
+    ],
+)
+def test_a_folder_in_which_nothing_can_be_read_gives_the_reason_of_each_file(
+    database: Database, count: int, words: str
+) -> None:
+    faults = [f"fault {k}" for k in range(count)]
+    with pytest.raises(SettingsError) as caught, database.transaction() as connection:
+        ensure_stamp(connection, "files:/x", ClockSetting.parse("replay"), MACHINE, None, faults)
+    assert str(caught.value).endswith(words)
+    assert not is_stamped(database)

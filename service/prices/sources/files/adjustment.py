@@ -73,7 +73,7 @@ def settle_actions(table: FileTable, stated: Adjustment, listed: tuple[Action, .
 
 
 def _settle_listed(table: FileTable, stated: Adjustment, listed: tuple[Action, ...]) -> AdjustedRows:
-    """Use a list of actions; its dividends only where visible if the closes are adjusted for them by their form."""
+    """Use a list of actions; its dividends need a drop if the closes are `total`."""
     if stated is not Adjustment.TOTAL:
         return AdjustedRows(table.bars, listed, Adjustment.SPLIT, ())
     dividends = tuple(action for action in listed if action.kind is ActionKind.DIVIDEND)
@@ -136,7 +136,10 @@ def _visible(
 
 
 def _evidence(sessions: NDArray[np.datetime64], close: FloatArray, dividends: tuple[Action, ...]) -> FloatArray:
-    """Return per dividend the logarithm of the likelihood of a drop over that of none; NaN if it cannot be measured."""
+    """Return per dividend the logarithm of the likelihood ratio of a drop.
+
+    It is NaN where the drop cannot be measured.
+    """
     with np.errstate(invalid="ignore", divide="ignore"):
         usable = np.flatnonzero((close > 0) & np.isfinite(close))
     days, prices = sessions[usable], close[usable]

@@ -55,7 +55,7 @@ class FileReport:
 
     @property
     def refused(self) -> bool:
-        """Whether the file, or one of its symbols, cannot be used although it is a price file."""
+        """Whether a price file, or one of its symbols, cannot be used."""
         return not self.skipped and (self.reason is not None or any(each.reason for each in self.symbols))
 
 

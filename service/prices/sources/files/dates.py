@@ -1,4 +1,4 @@
-"""Reads a column of dates: ISO, compact, day or month first, month names, and unix stamps.
+"""Reads a column of dates: ISO, compact, day or month first, unix stamps.
 
 A stamp with a time zone gives the date of its own zone, which is the exchange's, never the date in UTC.
 """
@@ -97,7 +97,7 @@ class _Parsed:
 
 
 def parse_dates(column: Any, rules: DateRules) -> Dates:
-    """Read a column of dates, of texts or of numbers; the form that most cells have applies to all.
+    """Read a column of dates; the form that most cells have applies to all.
 
     Args:
         column: An Arrow column.
@@ -155,7 +155,7 @@ def _bare(pattern: str) -> str:
 
 
 def _parts(text: Any, name: str, newest_year: int) -> tuple[IntArray, IntArray, IntArray]:
-    """Return year, month and day of each cell by the named groups of a form; month 0 where a cell has another form."""
+    """Return year, month and day of each cell; month 0 where it has another form."""
     found = pc.extract_regex(text, _PATTERN_OF[name])
     if isinstance(found, pa.ChunkedArray):
         found = found.combine_chunks()
@@ -188,7 +188,7 @@ def _dates(years: IntArray, months: IntArray, days: IntArray) -> DateArray:
 
 
 def _pair(text: Any, rules: DateRules) -> _Parsed:
-    """Settle the order of day and month: by a 13th month, by dots, by the order of the rows, by the sessions."""
+    """Settle the order of day and month: by a 13th month, dots, row order, sessions."""
     years, second, first = _parts(text, "pair", rules.newest_year)
     day_first, month_first = _dates(years, second, first), _dates(years, first, second)
     over_first, over_second = np.flatnonzero(first > 12), np.flatnonzero(second > 12)
@@ -234,7 +234,7 @@ def _share_of_sessions(days: DateArray, calendar: str) -> float:
 
 
 def _unix(text: Any, rules: DateRules) -> _Parsed:
-    """Read unix stamps: whole days in UTC as they are, others in the zone of the symbol's exchange."""
+    """Read unix stamps: whole days in UTC, others in the zone of the exchange."""
     plain = pc.replace_substring_regex(text, r"\..*$", "")
     plain = pc.if_else(
         pc.match_substring_regex(plain, r"^-?(?:\d{1,18}|[1-8]\d{18})$"), plain, pa.scalar(None, pa.string())

@@ -93,13 +93,13 @@ def _as_numbers(column: Any) -> FloatArray | None:
 
 
 def _stripped(column: Any) -> Any:
-    """Return a column of text without spaces and currency signs; null where it says that there is no figure."""
+    """Return texts without spaces and currency signs; null where there is no figure."""
     text = pc.replace_substring_regex(column.cast(pa.string()), _SIGNS, "")
     return pc.if_else(pc.is_in(pc.utf8_lower(text), value_set=_NULLS), pa.scalar(None, pa.string()), text)
 
 
 def _notation(texts: Mapping[Any, Any], delimiter: str) -> tuple[bool, int | None, tuple[str, ...]]:
-    """Return whether the comma is the decimal sign, the row that contradicts too often, and notes."""
+    """Return whether the comma is decimal, a row that contradicts, and notes."""
     commas, points = _matches(texts, _COMMA_DECIMAL), _matches(texts, _POINT_DECIMAL)
     if len(commas) and len(points):
         decimal = len(commas) > len(points)
@@ -115,7 +115,7 @@ def _notation(texts: Mapping[Any, Any], delimiter: str) -> tuple[bool, int | Non
 
 
 def _matches(texts: Mapping[Any, Any], pattern: str) -> NDArray[np.int64]:
-    """Return the rows in which a column matches a pattern, ascending; a row once for each such column."""
+    """Return the rows in which a column matches a pattern, once per column, ascending."""
     found = [
         np.flatnonzero(pc.fill_null(pc.match_substring_regex(text, pattern), False).to_numpy())
         for text in texts.values()
@@ -148,7 +148,7 @@ def _numbers(text: Any, comma: bool) -> tuple[FloatArray, BoolArray]:
 
 
 def _number(cell: str | None) -> float | None:
-    """Return a cell as a number; NaN if it is empty, None if it is no number."""
+    """Return a cell as a number, NaN if empty, None if it is none."""
     try:
         return np.nan if cell is None or cell == "" else float(cell.replace("_", "?"))
     except ValueError:

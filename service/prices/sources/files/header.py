@@ -1,4 +1,4 @@
-"""Recognises the header of a price file: its columns, its symbols, and the vendor whose form it has.
+"""Recognises the header of a price file: its columns, symbols and vendor.
 
 Three forms are known: one header line with a column per field (with or without a column of symbols), one header line
 with a column of closes per symbol, and two or three header lines with a column per field and symbol (yfinance).
@@ -54,7 +54,7 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
         "adjusted price|adj price|adjusted",
     ),
     "volume": (
-        "volume|volumes|shares traded|stucke|stuecke|stuck",
+        "volume|volumes|shares traded|tickvol|stucke|stuecke|stuck",
         "v|vol|volumen|volumi|umsatz|quantity|quantite|cantidad|tick volume|trade volume|stuckzahl|number of shares",
     ),
     "dividend": (
@@ -92,7 +92,7 @@ class Adjustment(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of prices: its position in the file, its field, and the symbol that its header names, else empty."""
+    """A column of prices: its position, field, and the symbol of its header, else empty."""
 
     position: int
     field: str
@@ -193,7 +193,7 @@ def _one_level(rows: Sequence[Sequence[str]], start: int) -> Layout | HeaderFaul
 
 def _wide(cells: Sequence[str], at: int, start: int) -> Layout | HeaderFault | None:
     """Return the layout of a file with a column of closes per symbol."""
-    others = [(k, cell.strip()) for k, cell in enumerate(cells) if k != at and cell.strip()]
+    others = [(k, cell.strip()) for k, cell in enumerate(cells) if k != at and not _is_unnamed(cell)]
     if not others or not all(_TICKER_HEADER.fullmatch(name) for _, name in others):
         return HeaderFault(start + 1, _needs(cells)) if _FIELD_OF.get(_plain(cells[at])) else None
     columns = tuple(Column(k, "close", normalise_symbol(name)) for k, name in others)
@@ -204,7 +204,7 @@ def _wide(cells: Sequence[str], at: int, start: int) -> Layout | HeaderFault | N
 
 
 def _two_levels(rows: Sequence[Sequence[str]], start: int) -> Layout | HeaderFault | None:
-    """Return the layout of yfinance's header lines: fields over tickers or tickers over fields, then perhaps Date."""
+    """Return the layout of yfinance's header lines: fields and tickers, then perhaps Date."""
     if start + 1 >= len(rows) or len(rows[start]) < 2 or len(rows[start]) != len(rows[start + 1]):
         return None
     upper, lower = rows[start], rows[start + 1]
@@ -232,7 +232,7 @@ def _two_levels(rows: Sequence[Sequence[str]], start: int) -> Layout | HeaderFau
 
 
 def _level_fields(cells: Sequence[str]) -> list[str]:
-    """Return the field of each cell, empty if one is unknown; `capital gains` is a field without a use."""
+    """Return the field of each cell; nothing if one is unknown."""
     words = [_plain(cell) for cell in cells]
     fields = ["ignored" if word in ("capital gains", "repaired") else _FIELD_OF.get(word, ("",))[0] for word in words]
     return fields if all(field in (*PRICE_FIELDS, "ignored") for field in fields) else []
@@ -243,7 +243,7 @@ def _with_vendor(layout: Layout, cells: Sequence[str]) -> Layout:
     words = {_plain(cell) for cell in cells}
     fields = {column.field for column in layout.columns}
     form, adjustment, vendor = "prices, one row per date", Adjustment.UNKNOWN, ""
-    if any(cell.strip().lower() == "<close>" for cell in cells):
+    if {"<ticker>", "<close>"} <= {cell.strip().lower() for cell in cells}:
         form, adjustment, vendor = "Stooq", Adjustment.TOTAL, STOOQ
     elif "stock splits" in words and "dividends" in words:
         form, adjustment = "yfinance, history of one symbol", _yfinance_adjustment(fields)
@@ -288,7 +288,7 @@ def _plain(cell: str) -> str:
 
 
 def _positions(fields: Sequence[tuple[str, int] | None], name: str) -> list[int]:
-    """Return the positions of a field: of its own words if any occurs, else of its other words."""
+    """Return the positions of a field's own words, else of its other words."""
     found = [(rank, k) for k, field in enumerate(fields) if field and field[0] == name for rank in (field[1],)]
     best = min((rank for rank, _ in found), default=0)
     return [k for rank, k in found if rank == best]

@@ -77,7 +77,7 @@ class FolderIndex:
 
 
 def meta_of(symbol: str, metas: dict[str, InstrumentMeta]) -> InstrumentMeta:
-    """Return the metadata of a symbol from those of the manifests, else derived from its name."""
+    """Return the metadata of a symbol from the manifests, else by its name."""
     if symbol in metas:
         return metas[symbol]
     calendar = calendar_for(symbol)
@@ -143,7 +143,10 @@ def _claim(path: Path, listed: str | None, earlier: Claim | None) -> Claim:
 
 
 def _files(claims: dict[Path, Claim]) -> dict[str, tuple[Path, ...]]:
-    """Return the files by symbol; one that cannot be read counts only where no other holds its symbol."""
+    """Return the files by symbol.
+
+    One that cannot be read counts only where no other holds its symbol.
+    """
     files: dict[str, list[Path]] = {}
     for path, claim in claims.items():
         if claim.reason is None:

@@ -1,4 +1,4 @@
-"""The limits of the reader: regular files only, bounded size, unpacked size, line length and years."""
+"""The limits of the reader: kind, size, unpacked size, line length and years."""
 
 import gzip
 import os
@@ -47,7 +47,7 @@ def printable(text: object) -> str:
 
 
 def fault(path: Path, line: int | None, reason: str) -> Malformed:
-    """Return the error of a file, with its line (a Parquet row counts from zero) if there is one."""
+    """Return the error of a file, with its line if there is one."""
     sentence = printable(" ".join(reason.split()))  # a library's reason may have several lines
     return Malformed(f"{printable(path)}:{'' if line is None else f'{line}:'} {sentence}")
 
@@ -136,7 +136,7 @@ def check_lines(path: Path, text: bytes) -> None:
 
 
 def walk(folder: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
-    """Yield the files of a folder and all folders below it, sorted; each real folder once.
+    """Yield the files of a folder and all folders below it, sorted.
 
     Names that begin with a dot are skipped. Links to folders are followed, so a loop of links ends at the first
     folder that was seen before.

@@ -50,7 +50,7 @@ class FileName:
 
 
 def price_suffix(name: str) -> str | None:
-    """Return the ending of a price file's name in its own letter case; None for other files."""
+    """Return the ending of a price file's name, None for other files."""
     lower = name.lower()
     if _NOT_PRICES.fullmatch(name):
         return None

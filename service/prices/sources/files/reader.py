@@ -1,4 +1,4 @@
-"""Reads one price file, of any ordinary form, into the rows of each symbol that it holds."""
+"""Reads a price file of any ordinary form into the rows of each symbol."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -77,7 +77,9 @@ class PriceFile:
 
 
 def symbols_of(path: Path, name: FileName) -> tuple[str, ...]:
-    """Return the symbols that a file holds; only its head is read unless it has a column of symbols.
+    """Return the symbols that a file holds.
+
+    Only its head is read, unless it has a column of symbols.
 
     Raises:
         NoData: The file is empty.
@@ -244,7 +246,7 @@ class _TableReader:
     def _filled(
         self, rows: IntArray, figures: dict[str, FloatArray], columns: dict[str, Column]
     ) -> tuple[IntArray, dict[str, FloatArray]]:
-        """Leave out rows without a date and a figure; where symbols share rows, those without a figure of this one."""
+        """Leave out blank rows; where symbols share rows, those without a figure of this one."""
         blank: BoolArray = np.all([np.isnan(values) for values in figures.values()], axis=0)
         for column in columns.values():
             if column in self._figures.bad:
@@ -261,7 +263,7 @@ class _TableReader:
             raise fault(self._raw.path, self._raw.line_of(first[0]), first[1])
 
     def _faults(self, rows: IntArray, columns: dict[str, Column]) -> Iterator[tuple[int, str]]:
-        """Yield the first row with an empty date, a wrong date, and a wrong figure of each column."""
+        """Yield the first row of each kind of fault, and its reason."""
         empty = rows[self._dates.empty[rows]]
         if len(empty):
             yield int(empty[0]), "date is empty; give every row a date"

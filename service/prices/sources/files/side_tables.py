@@ -1,4 +1,4 @@
-"""Reads the small tables of a folder: manifests, lists of actions, and lists of the symbols of files."""
+"""Reads manifests, lists of actions, and lists of the symbols of files."""
 
 import csv
 import io
@@ -81,7 +81,9 @@ def read_metas(paths: Iterable[Path]) -> dict[str, InstrumentMeta]:
 
 
 def read_file_symbols(paths: Iterable[Path]) -> dict[Path, str]:
-    """Return the symbols that lists give to files; a file is named relative to its list.
+    """Return the symbols that lists give to files.
+
+    A file is named relative to its list.
 
     Raises:
         Malformed: A list cannot be read, or names something that is not a symbol.
@@ -97,7 +99,7 @@ def read_file_symbols(paths: Iterable[Path]) -> dict[Path, str]:
 
 
 def instrument_type(symbol: str, calendar: str, group: str = "") -> str:
-    """Return Yahoo's instrument type by the form of a symbol, its calendar, and the group of its manifest."""
+    """Return Yahoo's instrument type by symbol, calendar, and group of the manifest."""
     if symbol.startswith("^"):
         return "INDEX"
     if calendar == ALWAYS_OPEN:

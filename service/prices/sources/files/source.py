@@ -186,7 +186,10 @@ class FilesSource:
             return self._index
 
     def load(self, symbol: str) -> LoadedSymbol:
-        """Return the record of a symbol, and what its file was read as; see `fetch` for the errors."""
+        """Return the record of a symbol, and what its file was read as.
+
+        The errors are those of `fetch`.
+        """
         index = self.index()
         path = self._path(symbol, index)
         try:
@@ -233,7 +236,7 @@ class FilesSource:
         return paths[0]
 
     def _read(self, path: Path, state: Fingerprint, index: FolderIndex) -> PriceFile:
-        """Return a parsed file; one with several symbols is kept for the next of them, also if it is refused."""
+        """Return a parsed file; one with several symbols is kept, also if it is refused."""
         claim = index.claims[path]
         with self._lock:
             kept = self._files.get(path)
@@ -269,7 +272,7 @@ def _calendar_of(index: FolderIndex) -> Callable[[str], str]:
 
 
 def _by_file(index: FolderIndex) -> list[tuple[str, tuple[Path, ...]]]:
-    """Return the symbols in the order of their files, so that each file is parsed once."""
+    """Return the symbols by file, so that each file is parsed once."""
     return sorted(index.files.items(), key=lambda item: item[1])
 
 

@@ -117,7 +117,7 @@ def _decoded(data: bytes) -> tuple[str, str]:
 
 
 def find_layout(path: Path, text: bytes) -> tuple[Layout, str]:
-    """Return the header of a text and its delimiter: the one under which most columns are known.
+    """Return the header of a text, and the delimiter under which most columns are known.
 
     Raises:
         Malformed: Under no delimiter is there a header of prices.
@@ -184,7 +184,7 @@ def _split(body: bytes, layout: Layout, delimiter: str) -> dict[int, Any] | None
 
 
 def _repaired(path: Path, body: bytes, layout: Layout, delimiter: str) -> tuple[bytes, "array[int]"]:
-    """Return the lines with exactly the fields of the header, and their numbers; a line may end in empty fields.
+    """Return the lines without empty fields past the header's, and their numbers.
 
     Raises:
         NoData: No line is left.

@@ -61,6 +61,8 @@ def test_words_of_a_header(header: str, expected: dict[str, int] | None) -> None
         (["Ticker;A;B", "Price;Close;Close", "Date;;"], "yfinance, several symbols", Adjustment.TOTAL),
         (["Date;Open;Close;Dividends;Stock Splits"], "yfinance, history of one symbol", Adjustment.TOTAL),
         (["<TICKER>;<PER>;<DATE>;<CLOSE>"], "Stooq", Adjustment.TOTAL),
+        (["<DATE>;<OPEN>;<CLOSE>;<TICKVOL>;<VOL>"], "prices, one row per date", Adjustment.UNKNOWN),
+        (["Unnamed: 0;Date;A;B"], "closes, one column per symbol", Adjustment.UNKNOWN),
         (["timestamp;open;high;low;close;volume"], "Alpha Vantage", Adjustment.UNKNOWN),
         (["Date;Close/Last;Volume;Open"], "Nasdaq.com", Adjustment.SPLIT),
         (["Date;Price;Open;High;Low;Vol.;Change %"], "Investing.com", Adjustment.SPLIT),

@@ -67,6 +67,16 @@ def test_history_of_one_forecaster_or_of_all(client: TestClient) -> None:
     assert get(client, "/v1/forecasts/AAPL/history", mode="live")["items"] == []
 
 
+def test_a_pending_outcome_over_an_unresolved_break_has_its_reason(client: TestClient, filled: Database) -> None:
+    reason = "unresolved break: the close of 2018-06-01 is held back, see `tplus quarantine list`"
+    no_figures = dict.fromkeys(("actual", "pinball", "error", "inside_50", "inside_80", "inside_95"))
+    with filled.transaction() as connection:
+        add_score(connection, 1, LSTM, 1, state="pending", reason=reason, **no_figures)
+    items = get(client, "/v1/forecasts/AAPL/history", strategy="multi_step", forecaster="lstm")["items"]
+    (outcome,) = [item["outcome"] for item in items if (item["as_of"], item["step"]) == ("2018-05-31", 1)]
+    assert (outcome["state"], outcome["reason"], outcome["revision"], outcome["actual"]) == ("pending", reason, 1, None)
+
+
 def test_history_has_the_newest_outcome(client: TestClient, filled: Database) -> None:
     with filled.transaction() as connection:
         add_score(connection, 1, LSTM, 1)

@@ -12,10 +12,10 @@ from service.errors import SettingsError, StampMismatch
 from service.prices.sources.base import Record
 from service.settings import ClockSetting
 
-DEFAULT_REPLAY_DAYS = 290
+DEFAULT_REPLAY_DAYS = 286
 """A replay without a START begins this many days before the record ends.
 
-That is about 200 sessions of an exchange: the fast start, and more than ten minutes at the default speed.
+That is about 196 sessions of an exchange: the fast start, and more than ten minutes at the default speed.
 """
 
 

@@ -137,8 +137,11 @@ class Settings(BaseSettings):
     poll_seconds: float = Field(1.0, gt=0, le=60, description="interval at which the scheduler checks for due work")
     max_attempts: int = Field(4, ge=1, le=20, description="attempts of a run before it fails")
     retry_seconds: float = Field(20.0, ge=0, le=3600, description="wait before the first retry; doubles each time")
-    train_every: int = Field(
-        5, ge=1, le=252, description="sessions between two trainings of a group; 5 = a week on an exchange"
+    train_every: int | None = Field(
+        None,
+        ge=1,
+        le=252,
+        description="sessions between two trainings of a group; unset = 5, or 20 under a replay without a SPEED",
     )
     train_limit_seconds: int = Field(1800, ge=10, le=86400, description="a training that takes longer is stopped")
     yahoo_standin_url: str | None = Field(None, description="tests only: a loopback server instead of Yahoo")
@@ -207,6 +210,11 @@ class Settings(BaseSettings):
     def market_clock(self) -> ClockSetting:
         """The parsed market clock."""
         return ClockSetting.parse(self.clock)
+
+    @property
+    def sessions_per_training(self) -> int:
+        """Sessions between two trainings of a group: a week, or a month of a replay that starts fast."""
+        return self.train_every or (20 if self.market_clock.fast_sessions else 5)
 
     @property
     def group_of(self) -> Mapping[str, str]:

@@ -101,7 +101,7 @@ def count_pins(lock: str) -> int:
 
 @dataclass(frozen=True)
 class Uv:
-    """uv with what it must be told of pip's configuration.
+    """uv with its share of pip's configuration.
 
     Attributes:
         program: Path of uv.
@@ -119,11 +119,11 @@ def find_uv(python: Path, lock: Path | None = None) -> Uv | None:
 
     Args:
         python: An interpreter that has pip.
-        lock: Lock file from which pip installs uv beside the interpreter if it is not on PATH; None = do not.
+        lock: Lock file from which pip installs uv into the same environment if it is not on PATH; None = do not.
     """
     listed = subprocess.run([str(python), "-m", "pip", "config", "list"], capture_output=True, text=True)
-    told = None if listed.returncode else translate_config(listed.stdout)
-    if told is None:
+    translated = None if listed.returncode else translate_config(listed.stdout)
+    if translated is None:
         return None
     program = shutil.which("uv")
     if program is None and lock is not None:
@@ -131,7 +131,7 @@ def find_uv(python: Path, lock: Path | None = None) -> Uv | None:
         install = [*_pip(python), "--quiet", "--require-hashes", "-r", str(lock)]
         if own.exists() or _run(install, "getting uv", quiet=True) == 0:
             program = str(own) if own.exists() else None
-    return None if program is None else Uv(program, *told)
+    return None if program is None else Uv(program, *translated)
 
 
 def translate_config(listed: str) -> tuple[tuple[str, ...], dict[str, str]] | None:

@@ -63,7 +63,9 @@ class Trainer:
 
     def _assign(self, start: Weights) -> None:
         if not self.fits(start):
-            raise ArtifactError("the starting weights have other names or shapes than this network's; train it anew")
+            raise ArtifactError(
+                "the starting weights have other names or shapes than this network's; start from its initial weights"
+            )
         self._model.set_weights([start[name] for name in self._names])
 
     @cached_property

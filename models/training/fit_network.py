@@ -105,7 +105,7 @@ def fit_network(
         config: Network, sizes, rates and seeds.
         spans: Cut on the windows of this panel and config with `require_targets=True`.
         report: Called after each epoch.
-        start: Served weights to start from, by seed, of the same config; a seed without any starts anew.
+        start: Served weights to start from, by seed, of the same config; other seeds start from initial ones.
 
     Raises:
         PriceHistoryError: The spans were cut on other windows.

@@ -37,6 +37,7 @@ class TerminalReporter:
         self._scores: dict[str, ScoreSummary] = {}
         self._causes: dict[str, str] = {}
         self._faults: dict[str, str] = {}
+        self._noticed: set[tuple[str, tuple[str, ...]]] = set()
 
     def edition(self, summary: EditionSummary) -> None:
         """Print one line, with the scores of the session that it follows."""
@@ -102,7 +103,11 @@ class TerminalReporter:
         self._print(f"[dim]{now:%Y-%m-%d %H:%M}Z[/dim] {sentence}")
 
     def notice(self, sentence: str, symbols: Sequence[str] = ()) -> None:
-        """Print a notice."""
+        """Print a notice; one about the same symbols only once."""
+        key = (sentence, tuple(symbols))
+        if symbols and key in self._noticed:
+            return
+        self._noticed.add(key)
         self._print(f"[yellow]note:[/yellow] {sentence}{': ' + ', '.join(symbols) if symbols else ''}")
 
     def _print(self, content: str) -> None:

@@ -17,10 +17,10 @@ _FILES = "files:"
 _NAMED_FAULTS = 20
 """Number of files whose reasons are printed when none can be read."""
 
-DEFAULT_REPLAY_DAYS = 290
+DEFAULT_REPLAY_DAYS = 286
 """A replay without a START begins this many days before the record ends.
 
-That is about 200 sessions of an exchange: the fast start, and more than ten minutes at the default speed.
+That is about 196 sessions of an exchange: the fast start, and more than ten minutes at the default speed.
 """
 
 

@@ -24,7 +24,7 @@ def plan_due(context: ServiceContext, connection: Connection, groups: GroupReade
         market_now: Aware UTC market time.
     """
     planned = [run for view in calendar_views(connection) for run in due_sessions(context.calendars, view, market_now)]
-    every = context.settings.train_every
+    every = context.settings.sessions_per_training
     planned += due_trainings(context.calendars, groups.views(connection), market_now, every)
     return plan(connection, planned)
 
@@ -65,7 +65,9 @@ def plan_trainings(context: ServiceContext, connection: Connection, market_now: 
     """
     views = GroupReader().views(connection)
     now_due = [GroupView(view.name, view.calendars, None) for view in views]
-    planned: list[PlannedRun] = due_trainings(context.calendars, now_due, market_now, context.settings.train_every)
+    planned: list[PlannedRun] = due_trainings(
+        context.calendars, now_due, market_now, context.settings.sessions_per_training
+    )
     plan(connection, planned)
 
 

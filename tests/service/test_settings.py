@@ -11,7 +11,7 @@ from service.settings import ClockSetting, Settings, load_settings
 
 def test_defaults_replay_the_sample() -> None:
     settings = load_settings({})
-    assert (settings.source, settings.market_clock) == ("sample", ClockSetting("replay", None, 3.0))
+    assert (settings.source, settings.market_clock) == ("sample", ClockSetting("replay", None, 5.0, 64))
     assert (settings.host, settings.port, settings.lookback, settings.seeds) == ("127.0.0.1", 8000, 5, (0, 1, 2))
     assert settings.reference_symbols == ("SPY", "^VIX")
 
@@ -26,14 +26,29 @@ def test_lists_are_split_at_commas() -> None:
     ("text", "expected"),
     [
         ("system", ClockSetting("system")),
-        ("replay:2018-12-20", ClockSetting("replay", datetime(2018, 12, 20, tzinfo=UTC))),
-        ("replay:2018-12-20T23:00:00Z", ClockSetting("replay", datetime(2018, 12, 20, 23, tzinfo=UTC))),
+        ("replay:2018-12-20", ClockSetting("replay", datetime(2018, 12, 20, tzinfo=UTC), 5.0, 64)),
+        ("replay:2018-12-20T23:00:00Z", ClockSetting("replay", datetime(2018, 12, 20, 23, tzinfo=UTC), 5.0, 64)),
         ("replay:2018-12-20T23:00Z:0.5", ClockSetting("replay", datetime(2018, 12, 20, 23, tzinfo=UTC), 0.5)),
         ("replay:0", ClockSetting("replay", None, 0.0)),
     ],
 )
 def test_clocks_are_read(text: str, expected: ClockSetting) -> None:
     assert load_settings({"TPLUS_CLOCK": text}).market_clock == expected
+
+
+@pytest.mark.parametrize(
+    ("clock", "every", "sessions"),
+    [
+        ("system", None, 5),
+        ("replay", None, 20),
+        ("replay:2018-12-20", None, 20),
+        ("replay:0", None, 5),
+        ("replay", 7, 7),
+    ],
+)
+def test_sessions_between_trainings(clock: str, every: int | None, sessions: int) -> None:
+    values = {"TPLUS_CLOCK": clock} | ({} if every is None else {"TPLUS_TRAIN_EVERY": str(every)})
+    assert load_settings(values).sessions_per_training == sessions
 
 
 @pytest.mark.parametrize(

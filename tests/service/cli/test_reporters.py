@@ -130,3 +130,12 @@ def test_the_terminal_shows_errors_and_market_time(capsys: pytest.CaptureFixture
     assert "forecast XNYS 2018-12-20 failed: no symbol could be pulled" in out
     assert "3 forecasts missed, T has opened" in out
     assert "2018-12-20 22:30Z the record ends" in out
+
+
+def test_a_notice_about_the_same_symbols_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = TerminalReporter()
+    for symbols in (["SPY"], ["SPY"], ["SPY", "^VIX"], [], []):
+        terminal.notice("input missing", symbols)
+    assert capsys.readouterr().out.splitlines() == [
+        "note: input missing: SPY", "note: input missing: SPY, ^VIX", "note: input missing", "note: input missing",
+    ]  # fmt: skip

@@ -42,9 +42,9 @@ def test_a_start_without_a_time_is_midnight(database: Database) -> None:
     assert start_of(database)[0] == datetime(2012, 6, 1, tzinfo=UTC)
 
 
-def test_without_a_start_a_replay_begins_180_days_before_the_record_ends(database: Database) -> None:
+def test_without_a_start_a_replay_begins_286_days_before_the_record_ends(database: Database) -> None:
     make(database, "replay")
-    assert start_of(database)[0] == datetime(2012, 9, 2, tzinfo=UTC)
+    assert start_of(database)[0] == datetime(2012, 5, 19, tzinfo=UTC)
 
 
 def test_a_short_record_is_replayed_from_its_first_day(database: Database) -> None:

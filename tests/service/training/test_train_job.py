@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 from shutil import copytree
 from typing import Any, ClassVar, cast
 
@@ -25,7 +26,7 @@ from service.market.instruments import group_symbols
 from service.runs import Outcome
 from service.training.registry.approvals import ConfigKey, record_attempt
 from service.training.registry.versions import Recorded
-from service.training.train_job import pooled_dates, train
+from service.training.train_job import FitRequest, pooled_dates, record, train
 from tests.support.forecast_factory import NOON, Desk, History, InProcess, random_closes, utc
 
 LAST = date(2018, 5, 31)
@@ -164,6 +165,25 @@ def evidence(gain: float, days: int) -> Evidence:
     noise = np.random.default_rng(0).normal(size=days)
     walk = np.full(days, 39.0)
     return Evidence(np.datetime64("2017-01-01", "D") + np.arange(days), walk - gain + noise - noise.mean(), walk, 1)
+
+
+def test_the_chosen_network_has_the_first_attempt_and_its_substitute_the_second(desk: Desk) -> None:
+    walk = ModelConfig("random_walk", Strategy.ONE_STEP, lookback=1, seeds=(0,))
+    made = TrainedArtifact(walk, Path("w"), "s", "d", None, None, None, None, {}, 0.0)
+    chosen = replace(made, config=ModelConfig("conv_lstm", Strategy.ONE_STEP), evidence=evidence(0.5, 252))
+    other = replace(made, config=ModelConfig("lstm", Strategy.ONE_STEP), evidence=evidence(0.5, 252))
+    steps = [replace(each, config=replace(each.config, strategy=Strategy.MULTI_STEP)) for each in (made, chosen, other)]
+    desk.add(History("AAA", LAST, random_closes(90, 1)))
+    desk.move(EVENING)
+    request, run = FitRequest("equity", ("AAA",), EVENING), desk.run("train", LAST, "equity")
+    with desk.database.transaction() as connection:
+        record(desk.context, connection, request, (made, chosen, other, *steps), run, {})
+    attempts = {(row.strategy, row.forecaster): (row.attempt, row.level) for row in desk.rows(config_approvals)}
+    assert attempts == {
+        (strategy.value, name): (number, pytest.approx(level))
+        for strategy in Strategy
+        for name, number, level in (("conv_lstm", 1, 0.025), ("lstm", 2, 0.05 / 6))
+    }
 
 
 def test_a_champion_that_loses_live_is_demoted_even_if_its_config_is_no_longer_trained(

@@ -139,8 +139,8 @@ def _layout(records: Sequence[Record], steps: int, theme: Theme) -> Json:
     made["annotations"] = [
         note(theme, "worse than the random walk ▲", _PANELS[0][1], 0.99) | corner | {"yanchor": "top"},
         note(theme, "better than the random walk ▼", _PANELS[0][1], 0.01) | corner | {"yanchor": "bottom"},
-        note(theme, "pinball / random walk's", 0.0, 1.0) | above,
-        note(theme, "closes inside, measured", _PANELS[1][0], 1.0) | above,
+        note(theme, "pinball ratio", 0.0, 1.0) | above,
+        note(theme, "measured coverage", _PANELS[1][0], 1.0) | above,
     ]
     if not ratios:
         middle = (_PANELS[0][0] + _PANELS[0][1]) / 2

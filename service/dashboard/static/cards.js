@@ -103,38 +103,47 @@ function capital(text) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-/** When the next edition comes: the symbol's calendar first, then the whole service. */
+/**
+ * When the next edition of the symbol's calendar comes: {at, seconds, source}.
+ *
+ * at: market time; seconds: real seconds from the first reading of `source` on, null while a replayed clock waits, undefined
+ * if unknown. The status is read more often than the forecast, so its seconds count if both mean the same edition.
+ */
 function nextEdition(forecast, status) {
+  const [own, whole] = [forecast, status].map((each) => (each?.next_edition_at === undefined ? null : each));
+  const source = own && whole?.next_edition_at !== own.next_edition_at ? own : whole ?? own;
+  if (source) {
+    const isWaiting = whole !== null && whole.next_edition_in_seconds === null;
+    return { at: source.next_edition_at, seconds: isWaiting ? null : source.next_edition_in_seconds, source };
+  }
   const calendar = status?.calendars?.find((each) => each.calendar === forecast?.calendar);
-  const source = [calendar, forecast, status].find((each) => each?.next_edition_at !== undefined) ?? null;
-  const due = forecast?.stale_after ?? calendar?.stale_after ?? status?.stale_after ?? null;
-  const at = source?.next_edition_at ?? (due ? new Date(Date.parse(due) - STALE_MS).toISOString() : null);
-  let seconds = source?.next_edition_in_seconds;
-  if (seconds === undefined && status?.clock === "system" && at) seconds = (Date.parse(at) - Date.parse(status.now)) / 1000;
-  return { at, seconds, document: source ?? status };
+  const due = calendar?.stale_after ?? status?.stale_after ?? null;
+  const at = due ? new Date(Date.parse(due) - STALE_MS).toISOString() : null;
+  const seconds = at && status.clock === "system" ? (Date.parse(at) - Date.parse(status.now)) / 1000 : undefined;
+  return { at, seconds, source: status };
 }
 
 function paintNext(forecast, status) {
-  const { at, seconds, document } = nextEdition(forecast, status);
-  if (document && !readAt.has(document)) readAt.set(document, performance.now());
-  const zone = forecast?.time_zone ?? status?.calendars?.[0]?.time_zone ?? null;
-  const when = at ? instant(at, zone) : "";
-  const training = status?.training ? `waiting for training${status.training.progress ? `, ${percent(status.training.progress)}` : ""}` : "";
   next = null;
-  if (!status) return paint("next", "Next edition", "\u2026", "");
-  if (status.record_ended) return paint("next", "Next edition", "None", "The replay has ended");
-  if (typeof seconds === "number") {
+  const show = (big, sub) => paint("next", "Next edition", big, sub);
+  if (!status) return show("\u2026", "");
+  if (status.record_ended) return show("None", "The replay has ended");
+  const { at, seconds, source } = nextEdition(forecast, status);
+  if (!readAt.has(source)) readAt.set(source, performance.now());
+  const when = at ? instant(at, forecast?.time_zone ?? status.calendars?.[0]?.time_zone ?? null) : "";
+  if (at && typeof seconds === "number") {
     next = () => {
-      const left = seconds - (performance.now() - readAt.get(document)) / 1000;
-      paint("next", "Next edition", left > 0 ? `in ${countdown(left)}` : "due now", when);
+      const left = seconds - (performance.now() - readAt.get(source)) / 1000;
+      show(left > 0 ? `in ${countdown(left)}` : "Due now", when);
     };
     return next();
   }
-  if (training && status.clock === "replay") return paint("next", "Next edition", capital(training), when);
-  if (seconds === null) return paint("next", "Next edition", "Waiting for training", when);
-  if (!forecast && status.source_fault) return paint("next", "Next edition", "Waiting for prices", "The price source fails");
+  const share = status.training?.progress;
+  if (status.training && status.clock === "replay") return show(`Waiting for training${share ? `, ${percent(share)}` : ""}`, when);
+  if (!at) return status.source_fault ? show("Waiting for prices", "The price source fails") : show("Not scheduled yet", "It follows the next close");
+  if (seconds === null && status.scheduler?.alive) return show("Waiting for a run", when);
   const [day, time, ...rest] = when.split(" ");
-  return at ? paint("next", "Next edition", `${day} ${time}`, rest.join(" ")) : paint("next", "Next edition", "Not scheduled yet", "It follows the next close");
+  return show(`${day} ${time}`, `${rest.join(" ")}${seconds === null ? ". The scheduler is not running" : ""}`);
 }
 
 setInterval(() => {

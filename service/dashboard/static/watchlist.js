@@ -195,7 +195,7 @@ function countWords(shown, page) {
   const of = page.matching ?? page.total ?? shown;
   if (of === 0) return page.total ? "No symbol matches. Clear the search to see all." : "No symbols yet";
   const many = shown < of ? `${shown} of ${of} symbols` : `${of} ${of === 1 ? "symbol" : "symbols"}`;
-  return `${many}; forecast of T with its 80 % interval`;
+  return `${many}; T with its 80 % interval`;
 }
 
 function makeRow() {

@@ -129,13 +129,13 @@ def due_trainings(calendars: Calendars, groups: Sequence[GroupView], now: dateti
 
 
 def _has_sessions_since(calendars: Calendars, group: GroupView, now: datetime, every: int) -> bool:
-    """Return whether some calendar of a group has that many final sessions since its last training."""
+    """Return whether some calendar of a group has that many final sessions after the session of its last training."""
     assert group.last_train is not None
-    first = group.last_train.date() - timedelta(days=3)
+    trained = max(_newest(calendars, group.calendars, group.last_train).values(), default=group.last_train.date())
+    first = trained + timedelta(days=1)  # of any calendar: the same day elsewhere is not a session later
     for name, newest in _newest(calendars, group.calendars, now).items():
         # No further: a service that was off for years counts a few sessions only.
-        sessions = calendars.sessions(name, first, min(newest, first + timedelta(days=14 + 3 * every)))
-        if sum(calendars.final_at(name, session) > group.last_train for session in sessions) >= every:
+        if len(calendars.sessions(name, first, min(newest, first + timedelta(days=14 + 3 * every)))) >= every:
             return True
     return False
 

@@ -158,9 +158,15 @@ def test_trainings_are_due_after_the_set_number_of_sessions(
 
 def test_the_calendar_with_most_sessions_counts(calendars: Calendars) -> None:
     both = group("2024-03-06T22:30", "XNYS", "24/7")
-    # Wednesday's bar of 24/7 is final on Thursday at 01:00, the fifth one after it on Monday at 01:00.
-    assert due_trainings(calendars, [both], at("2024-03-11T00:59"), 5) == []
-    assert len(due_trainings(calendars, [both], at("2024-03-11T01:00"), 5)) == 1
+    # The fifth day after Wednesday's session is Monday, whose bar of 24/7 is final on Tuesday at 01:00.
+    assert due_trainings(calendars, [both], at("2024-03-12T00:59"), 5) == []
+    assert len(due_trainings(calendars, [both], at("2024-03-12T01:00"), 5)) == 1
+
+
+def test_the_same_day_on_another_calendar_is_not_a_session_later(calendars: Calendars) -> None:
+    both = group("2024-03-04T07:30", "XNYS", "XTKS")  # after Tokyo's Monday, before New York's
+    assert due_trainings(calendars, [both], at("2024-03-08T22:30"), 5) == []
+    assert len(due_trainings(calendars, [both], at("2024-03-11T07:30"), 5)) == 1
 
 
 def test_a_fast_start_ends_with_the_last_of_its_sessions(calendars: Calendars) -> None:

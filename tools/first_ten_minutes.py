@@ -49,11 +49,13 @@ class Started:
     Attributes:
         process: Leader of its own process group.
         lines: What it printed, each line with the seconds since the start.
+        outputs: Seconds since the start at which anything was printed, progress bars included.
         begin: Monotonic clock at the start.
     """
 
     process: "subprocess.Popen[bytes]"
     lines: list[tuple[float, str]] = field(default_factory=list)
+    outputs: list[float] = field(default_factory=list)
     begin: float = field(default_factory=time.monotonic)
 
     def read(self, terminal: int) -> None:
@@ -66,6 +68,7 @@ class Started:
                 return
             if not got:
                 return
+            self.outputs.append(time.monotonic() - self.begin)
             *whole, rest = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", rest + got).replace("\r\n", "\n").split("\n")
             self.lines += [(time.monotonic() - self.begin, line.rpartition("\r")[2]) for line in whole]
 
@@ -74,8 +77,8 @@ class Started:
         return "\n".join(line for _, line in self.lines)
 
     def longest_silence(self, until: float) -> float:
-        """Return the longest time without a line from the start to some seconds after it."""
-        times = [0.0, *(at for at, _ in self.lines if at <= until), until]
+        """Return the longest time without output from the start to some seconds after it."""
+        times = [0.0, *(at for at in self.outputs if at <= until), until]
         return max(later - earlier for earlier, later in pairwise(times))
 
 

@@ -32,6 +32,7 @@ class InstrumentRow(NamedTuple):
     added_at: datetime
     first_session: date | None
     last_session: date | None
+    position: int | None
 
 
 class EditionRow(NamedTuple):

@@ -16,7 +16,7 @@ from service.api.watchlist.queries import CacheKey
 from service.api.watchlist.schemas import WatchlistItem
 from service.settings import Settings
 
-SortBy = Literal["symbol", "change", "width", "skill", "last_close"]
+SortBy = Literal["position", "symbol", "change", "width", "skill", "last_close"]
 Order = Literal["asc", "desc"]
 
 Place = tuple[int, float, str]
@@ -27,7 +27,7 @@ Place = tuple[int, float, str]
 class Sorting:
     """An order of the lines; those without a value come last both ways."""
 
-    by: SortBy = "symbol"
+    by: SortBy = "position"
     order: Order = "asc"
 
     @property

@@ -62,6 +62,11 @@ class Line:
         return self.row.symbol
 
     @property
+    def position(self) -> int | None:
+        """Its place in the order in which the symbols were added; None if it was added by an earlier version."""
+        return self.row.position
+
+    @property
     def change(self) -> float | None:
         """Expected simple return at T; None without a forecast."""
         return self.steps[0].change if self.steps else None

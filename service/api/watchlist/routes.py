@@ -24,8 +24,11 @@ class WatchlistQuery:
     q: Annotated[str, Query(max_length=100, description="part of a symbol or name, in any letter case")] = ""
     sort: Annotated[
         SortBy,
-        Query(description="symbol; change and width (of the 80 % interval) of T over last_close; skill; last_close"),
-    ] = "symbol"
+        Query(
+            description="position (as added, the order of TPLUS_SYMBOLS); symbol; change and width (of the 80 % "
+            "interval) of T over last_close; skill; last_close"
+        ),
+    ] = "position"
     order: Annotated[Order, Query(description="asc or desc; lines without a value come last")] = "asc"
     limit: Annotated[int, Query(ge=1, le=200, description="lines in a page")] = 50
     cursor: Cursor = None

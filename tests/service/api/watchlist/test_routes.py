@@ -71,6 +71,20 @@ def test_a_page_counts_symbols(client: TestClient) -> None:
     assert [line["symbol"] for line in page["items"]] == ["AAPL", "BTC-USD", "IBM", "MSFT"]  # and not SPY
 
 
+def test_symbols_are_in_the_order_in_which_they_were_added(client: TestClient, filled: Database) -> None:
+    with filled.transaction() as connection:
+        for position, symbol in enumerate(("MSFT", "AAPL", "BTC-USD", "IBM"), 1):
+            connection.execute(update(instruments).where(instruments.c.symbol == symbol).values(position=position))
+        raise_changes(connection, ["MSFT", "AAPL", "BTC-USD", "IBM"])
+    assert symbols(client) == ["MSFT", "AAPL", "BTC-USD", "IBM"]
+    assert symbols(client, order="desc") == ["IBM", "BTC-USD", "AAPL", "MSFT"]
+    first = get(client, limit=2)
+    assert [*(line["symbol"] for line in first["items"]), *symbols(client, cursor=first["next_cursor"])] == symbols(
+        client
+    )
+    assert symbols(client, sort="symbol") == ["AAPL", "BTC-USD", "IBM", "MSFT"]
+
+
 def test_a_symbol_without_a_forecast_has_a_line(client: TestClient) -> None:
     line = item(client, "MSFT")
     assert (line["as_of"], line["last_close"], line["served_by"], line["steps"]) == (None, None, None, [])

@@ -72,6 +72,11 @@ def on_line(name: str) -> Callable[[str], float]:
     return read
 
 
+def in_rows(key: str) -> Callable[[str], float]:
+    """Return a reader of the largest number under a key in the JSON list of objects that a benchmark prints."""
+    return lambda text: max(float(row[key]) for row in json.loads(text[text.index("[") : text.rindex("]") + 1]))
+
+
 def near(goal: float) -> tuple[float, float]:
     """Return bounds of half a percent on both sides of a goal."""
     return goal * 0.995, goal * 1.005
@@ -90,6 +95,24 @@ BENCHES: tuple[Bench, ...] = (
         "training",
         "benchmarks.speed.training",
         (Figure("both strategies, 3 seeds, 51 stocks, start-up included", in_json("seconds"), None, 120.0, "s"),),
+    ),
+    Bench(
+        "refit",
+        "benchmarks.accuracy.refit",
+        (
+            Figure("weekly refit from served weights / new training, pinball", in_rows("loss_ratio"), None, 1.001, ""),
+            Figure("the same, seconds", in_rows("seconds_ratio"), None, 0.2, ""),
+        ),
+    ),
+    Bench(
+        "first_ten_minutes",
+        "tools.first_ten_minutes",
+        (
+            Figure("fresh clone: set-up, warm package cache", on_line("seconds_set_up"), None, 60.0, "s"),
+            Figure("then: the page answers", on_line("seconds_to_page"), None, 5.0, "s"),
+            Figure("then: the LSTM serves, 60 sessions scored", on_line("seconds_to_track_record"), None, 60.0, "s"),
+            Figure("longest silence in the terminal", on_line("longest_silence_seconds"), None, 10.0, "s"),
+        ),
     ),
     Bench(
         "pull",

@@ -88,7 +88,7 @@ def main(arguments: list[str]) -> int:
     figures: dict[str, float] = {}
     try:
         clone = folder / "tplus"
-        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+        copy_checkout(clone)
         watch_the_demo(clone, figures)
         use_own_files(clone, folder)
     except Failed as error:
@@ -102,6 +102,16 @@ def main(arguments: list[str]) -> int:
         sys.stdout.writelines(f"{name} {value:.1f}\n" for name, value in figures.items())
     sys.stderr.write("the first ten minutes show what they should\n")
     return 0
+
+
+def copy_checkout(clone: Path) -> None:
+    """Clone this checkout; a tree without a repository is copied without what was made in it."""
+    if (ROOT / ".git").exists():
+        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+    else:
+        shutil.copytree(
+            ROOT, clone, ignore=shutil.ignore_patterns(".venv", "var", "*.egg-info", "__pycache__", ".*_cache")
+        )
 
 
 def watch_the_demo(clone: Path, figures: dict[str, float]) -> None:

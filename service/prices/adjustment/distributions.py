@@ -12,7 +12,7 @@ _SAME = 1e-6
 def total_distributions(dividends: FloatArray, gains: FloatArray, closes: FloatArray) -> FloatArray:
     """Return the cash per share of each ex-date, capital gains counted once.
 
-    Yahoo lists a fund's capital gains beside its dividends, and sometimes inside the dividend too. A dividend below the
+    Yahoo lists a fund's capital gains and its dividends apart, and sometimes the gain inside the dividend too. A dividend below the
     gain cannot contain it. Otherwise the fall of the close decides: nearer to the dividend alone, or nearer to the sum.
 
     Args:

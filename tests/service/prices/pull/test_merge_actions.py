@@ -24,15 +24,15 @@ def split(row: int, value: float) -> Action:
     return Action(JANUARY[row], ActionKind.SPLIT, value)
 
 
-def serve(world: World, count: int, *actions: Action, halved: int = 0) -> None:
+def serve(world: World, count: int, *actions: Action, halved: int = 0, symbol: str = "AAA") -> None:
     prices = [price / 2 if row < halved else price for row, price in enumerate(CLOSES[:count])]
-    world.source.bars["AAA"] = bars_frame(JANUARY[:count], prices)
-    world.source.actions["AAA"] = actions
+    world.source.bars[symbol] = bars_frame(JANUARY[:count], prices)
+    world.source.actions[symbol] = actions
 
 
-def actions(world: World) -> tuple[Action, ...]:
+def actions(world: World, symbol: str = "AAA") -> tuple[Action, ...]:
     with world.database.reading() as connection:
-        return read_actions(connection, "AAA")
+        return read_actions(connection, symbol)
 
 
 def test_a_split_that_the_closes_undo_is_withdrawn(world: World) -> None:
@@ -67,16 +67,15 @@ def test_a_split_whose_ex_date_moves_replaces_the_history(world: World) -> None:
 
 def test_a_whole_history_without_its_dividends_withdraws_none(world: World) -> None:
     known = tuple(dividend(row, 0.5) for row in (1, 2, 3, 4, 5))
-    serve(world, 20, *known)
+    serve(world, 20, *known, symbol="FFF")
     world.pull(JANUARY[19])
-    serve(world, 21)
+    serve(world, 21, symbol="FFF")
     world.source.can_replay = False
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("service.prices.pull.fetcher.symbols_to_resync", lambda *_: frozenset({"AAA"}))
-        world.pull(JANUARY[20])
-    assert actions(world) == known
+    world.pull(JANUARY[20])  # the session on which the whole history of FFF is fetched
+    assert world.source.asked[-1] == ("FFF", JANUARY[0])
+    assert actions(world, "FFF") == known
     with world.database.reading() as connection:
-        (hold,) = list_holds(connection, ["AAA"])
+        (hold,) = list_holds(connection, ["FFF"])
     assert "it lacks 5 of the 5 stored corporate actions" in hold.reason
 
 

@@ -198,14 +198,13 @@ def test_a_dividend_that_a_person_accepts_is_applied_for_good(vendor: Vendor) ->
 FUND = {"meta": {"instrumentType": "MUTUALFUND"}, "paid": {D14: 12.0}}
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     "cash",
     [
         {"gains": {D14: 12.0}},
         {"gains": {D14: 12.0}, "dividends": {D14: 12.0}},
         {"gains": {D14: 8.0}, "dividends": {D14: 12.0}},
-        {"gains": {D14: 5.0}, "dividends": {D14: 7.0}},
-        {"dividends": {D14: 12.0}},
     ],
 )
 def test_capital_gains_are_distributions_that_count_once(vendor: Vendor, cash: dict[str, Any]) -> None:

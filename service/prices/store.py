@@ -1,6 +1,6 @@
 """Writes bars and actions of one symbol, and keeps the old value of everything that is replaced."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass
 from datetime import date, datetime
 from math import prod
@@ -21,7 +21,7 @@ from service.db.bulk.row_loader import (
 )
 from service.db.tables import bar_revisions, bars, corporate_action_revisions, corporate_actions, instruments
 from service.prices.checks.outliers import USUAL_SESSIONS
-from service.prices.checks.reconcile import Comparison, new_splits
+from service.prices.checks.reconcile import Comparison, new_splits, undone_splits
 from service.prices.checks.row_checks import FIELDS, BoolArray, DateArray, Rows
 from service.prices.sources.base import Action, ActionKind
 
@@ -137,10 +137,22 @@ class Writer:
             basis: The instrument's basis, kept with a replaced value.
         """
         values = {(action.ex_date, action.kind): action.value for action in known}
-        changed = [action for action in answered if not _same(values.get((action.ex_date, action.kind)), action.value)]
+        changed = [
+            action for action in answered if not is_same_action(values.get((action.ex_date, action.kind)), action.value)
+        ]
         return self._write_actions(changed, known, basis)
 
-    def replace_actions(self, known: Sequence[Action], answered: Sequence[Action], basis: int) -> int:
+    def withdraw_actions(self, withdrawn: Sequence[Action], basis: int) -> int:
+        """Remove stored actions that the source no longer has, keeping them as revisions; returns how many."""
+        keys = {(action.ex_date, action.kind) for action in withdrawn}
+        self._keep_old_actions(keys, basis)
+        for key in keys:
+            self.connection.execute(delete(corporate_actions).where(*self._is_action(key)))
+        return len(keys)
+
+    def replace_actions(
+        self, known: Sequence[Action], answered: Sequence[Action], basis: int, kept: Collection[Action] = ()
+    ) -> int:
         """Replace the stored actions by those of a re-based history; returns how many were written.
 
         A dividend that differs by the new splits alone is the same dividend on another basis: it keeps its revision and
@@ -150,17 +162,18 @@ class Writer:
             known: Every stored action of the symbol.
             answered: All actions of the new history; a stored one that is not among them is gone.
             basis: The basis that ends, kept with a replaced value.
+            kept: Stored actions that stay although the answer lacks them, moved to the new basis.
         """
-        splits = new_splits(known, answered)
+        gone = [action for action in known if action not in kept]
+        splits = (*new_splits(known, answered), *undone_splits(gone, answered))
         values = {(action.ex_date, action.kind): _rebased(action, splits) for action in known}
+        staying = [Action(*key, values[key]) for key in ((action.ex_date, action.kind) for action in kept)]
         revised: list[Action] = []
         same: list[Action] = []
-        for action in answered:
+        for action in (*answered, *staying):
             old = values.pop((action.ex_date, action.kind), None)
-            (same if _same(old, action.value, _SAME_REBASED) else revised).append(action)
-        self._keep_old_actions(set(values), basis)
-        for key in values:
-            self.connection.execute(delete(corporate_actions).where(*self._is_action(key)))
+            (same if is_same_action(old, action.value, _SAME_REBASED) else revised).append(action)
+        self.withdraw_actions([Action(*key, value) for key, value in values.items()], basis)
         for action in same:
             own = self._is_action((action.ex_date, action.kind))
             self.connection.execute(update(corporate_actions).where(*own).values(value=action.value))
@@ -238,7 +251,8 @@ def _figures(rows: Rows) -> dict[str, NDArray[np.float64]]:
     return dict(zip(FIELDS, rows.values.T, strict=True))
 
 
-def _same(old: float | None, new: float, tolerance: float = _SAME_VALUE) -> bool:
+def is_same_action(old: float | None, new: float, tolerance: float = _SAME_VALUE) -> bool:
+    """Return whether two values of an action are the same; None = there is no old one."""
     return old is not None and abs(new - old) <= tolerance * abs(old)
 
 

@@ -172,13 +172,11 @@ class Desk:
         with self.database.transaction() as connection:
             connection.execute(update(bars).where(*mine).values(close=close, revision=bars.c.revision + 1))
 
-    def act(self, symbol: str, ex_date: date, kind: str, value: float) -> None:
+    def act(self, symbol: str, ex_date: date, kind: str, value: float, at: datetime = NOON) -> None:
         """Add a corporate action."""
         with self.database.transaction() as connection:
             connection.execute(
-                insert(corporate_actions).values(
-                    symbol=symbol, ex_date=ex_date, kind=kind, value=value, fetched_at=NOON
-                )
+                insert(corporate_actions).values(symbol=symbol, ex_date=ex_date, kind=kind, value=value, fetched_at=at)
             )
 
     def close_session(self, calendar: str, session: date) -> None:

@@ -61,6 +61,8 @@ class StandinSymbol:
         first: First session.
         calendar: Calendar name.
         dividends: Cash per share as paid, by ex-date.
+        gains: Capital gains per share as paid, by ex-date: yfinance reads them for funds alone, see `meta`.
+        paid: Cash that leaves the price from an ex-date on; the walk itself does not fall with dividends.
         splits: New shares per old one, by ex-date.
         nulls: Sessions whose figures are all null.
         unannounced: Ex-dates of splits that move the bars and are not among the events.
@@ -73,6 +75,8 @@ class StandinSymbol:
     first: date
     calendar: str = "XNYS"
     dividends: Mapping[date, float] = field(default_factory=dict)
+    gains: Mapping[date, float] = field(default_factory=dict)
+    paid: Mapping[date, float] = field(default_factory=dict)
     splits: Mapping[date, float] = field(default_factory=dict)
     nulls: frozenset[date] = frozenset()
     unannounced: frozenset[date] = frozenset()
@@ -106,7 +110,10 @@ class StandinSymbol:
         for day, bar in zip(days, self.traded(len(days)), strict=True):
             ahead = self.ahead(day, days[-1])
             scale = self.scaled.get(day, 1.0) / ahead
-            bars[day] = {name: value * ahead if name == "volume" else value * scale for name, value in bar.items()}
+            paid = sum(cash for ex, cash in self.paid.items() if ex <= day)
+            bars[day] = {
+                name: value * ahead if name == "volume" else (value - paid) * scale for name, value in bar.items()
+            }
         return bars
 
     def adjusted(self, bars: Mapping[date, Mapping[str, float]]) -> dict[date, float]:
@@ -205,6 +212,10 @@ class Standin:
                 "dividends": {
                     str(stamps[ex]): {"amount": cash / spec.ahead(ex, newest), "date": stamps[ex]}
                     for ex, cash in spec.dividends.items() if ex in days
+                },
+                "capitalGains": {
+                    str(stamps[ex]): {"amount": cash, "date": stamps[ex]}
+                    for ex, cash in spec.gains.items() if ex in days
                 },
                 "splits": {
                     str(stamps[ex]): {"date": stamps[ex], "numerator": ratio, "denominator": 1}

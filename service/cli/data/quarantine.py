@@ -118,6 +118,8 @@ def _hold_line(hold: Hold) -> dict[str, object]:
 def _row_effect(record: Quarantined) -> str:
     if not record.is_held:
         return f"was {record.state}; marked as cleared"
+    if record.is_action:
+        return f"the {record.row['kind']} of {record.row['value']} is applied as received"
     return "the bar is stored as received"
 
 

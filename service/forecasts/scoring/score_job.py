@@ -25,6 +25,7 @@ from service.db.tables import (
 )
 from service.db.tables.forecasts import QUANTILE_NAMES
 from service.forecasts.calibration.learn import learn_from_scores
+from service.forecasts.scoring.changed_actions import forecasts_of_changed_actions
 from service.forecasts.scoring.outcomes import VOID_AFTER, CalendarView, Closes, PendingForecast, decide_outcomes
 from service.forecasts.scoring.score_batches import ScoreBatch, publish_scores
 from service.forecasts.scoring.track_records import update_track_records
@@ -134,7 +135,8 @@ def _pending(connection: Connection, run: Run, newest: date) -> list[PendingFore
     if since is not None:
         healed = and_(scores.c.state == ScoreState.VOID, forecasts.c.id.in_(_void_with_bars()))
         settled = and_(scores.c.state == ScoreState.PENDING, forecasts.c.id.in_(_over_settled_breaks(since)))
-        query = query.where(or_(forecasts.c.target_session >= since, healed, settled))
+        acted = forecasts.c.id.in_(forecasts_of_changed_actions(connection, run.scope, since))
+        query = query.where(or_(forecasts.c.target_session >= since, healed, settled, acted))
     rows = connection.execute(query.order_by(forecasts.c.id)).mappings()
     return [_pending_forecast(row) for row in rows]
 

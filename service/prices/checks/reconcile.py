@@ -63,6 +63,16 @@ def new_splits(stored: Sequence[Action], answered: Sequence[Action]) -> tuple[Ac
     return tuple(found)
 
 
+def undone_splits(stored: Sequence[Action], answered: Sequence[Action]) -> tuple[Action, ...]:
+    """Return the inverse of each stored split that the answer lacks."""
+    days = {action.ex_date for action in answered if action.kind is ActionKind.SPLIT}
+    return tuple(
+        Action(action.ex_date, ActionKind.SPLIT, 1.0 / action.value)
+        for action in stored
+        if action.kind is ActionKind.SPLIT and action.ex_date not in days
+    )
+
+
 def split_factors(rows: Rows, splits: Sequence[Action]) -> FloatArray:
     """Return `(n,)` divisors of each row: the product of later splits, new shares per old share."""
     factors = np.ones(len(rows))

@@ -22,6 +22,9 @@ CalendarFactory = Callable[[str, date, date], MarketCalendar]
 _MARGIN = timedelta(days=200)
 """Margin around the requested dates: a hundred sessions of overlap back, and the sessions ahead that are written."""
 
+_BEFORE_EX_DATE = timedelta(days=10)
+"""Calendar days before an ex-date that hold a session of any calendar."""
+
 _EARLIEST = date(1990, 1, 1)
 
 
@@ -56,7 +59,9 @@ def plan_starts(
     suspects: dict[str, date] = {}
     for record in list_quarantine(connection, symbols, QuarantineState.OPEN):
         if record.session is not None and _is_retried(record, oldest):
-            suspects.setdefault(record.symbol, record.session)
+            # A dividend is compared with the close before its ex-date.
+            first = record.session - _BEFORE_EX_DATE if record.is_action else record.session
+            suspects[record.symbol] = min(first, suspects.get(record.symbol, first))
     starts: dict[str, date | None] = {}
     for instrument in instruments:
         symbol = instrument.symbol

@@ -11,14 +11,16 @@ from service.db.change_counters import raise_changes
 from service.market.instruments import Instrument, list_instruments, set_state, store_metadata
 from service.market.session_calendar import MarketCalendar
 from service.market.sessions import ensure_sessions, refresh_sessions, reopen
+from service.prices.checks.action_checks import AnsweredSpan, lacks_most
 from service.prices.checks.outliers import find_suspects, series_kind
-from service.prices.checks.reconcile import Comparison, Verdict, compare, new_splits
+from service.prices.checks.reconcile import Comparison, Verdict, compare, new_splits, undone_splits
 from service.prices.checks.row_checks import Checked, Finding, Rows, check_actions, check_rows
 from service.prices.pull.fetch_ranges import CalendarFactory, calendar_around
+from service.prices.pull.merge_actions import AnsweredActions, decide_actions, hold_actions
 from service.prices.quarantine.row_quarantine import record_findings, settle_suspects
 from service.prices.quarantine.symbol_holds import SESSIONS_SEEN, SymbolHold, raise_hold, settle_holds, use_allowance
 from service.prices.repository import has_bar, read_actions
-from service.prices.sources.base import Action, FetchedPrices
+from service.prices.sources.base import Action, ActionKind, FetchedPrices
 from service.prices.store import NOTHING, Stored, Writer, load_stored
 from service.settings import Settings
 from service.vocabulary import QuarantineState, SymbolState
@@ -57,12 +59,23 @@ class Answer:
         checked: Rows after the row checks.
         actions: Valid actions.
         findings: Refused and repaired rows and actions.
+        states_actions: Whether the source has actions at all.
     """
 
     calendar: MarketCalendar
     checked: Checked
     actions: tuple[Action, ...]
     findings: tuple[Finding, ...]
+    states_actions: bool
+
+    def against(self, stored: Rows) -> AnsweredActions:
+        """Return its actions, to be compared with those stored for the bars of its span."""
+        refused = frozenset(
+            (finding.session.astype("datetime64[D]").astype(object), ActionKind(str(finding.row["kind"])))
+            for finding in self.findings
+            if "kind" in finding.row
+        )
+        return AnsweredActions(self.actions, refused, self.states_actions, AnsweredSpan(self.checked.rows, stored))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +87,29 @@ class _Reconciliation:
         stored: The stored bars of its span.
         actions: Every stored action.
         comparison: Result of the comparison.
+        undone: Stored splits that the answer lacks and its closes undo.
     """
 
     answer: Answer
     stored: Stored
     actions: tuple[Action, ...]
     comparison: Comparison
+    undone: tuple[Action, ...]
 
     @property
-    def is_thin(self) -> bool:
-        """Whether the answer lacks too many stored bars to replace them."""
-        return self._lacks > (1 - _COVERED) * len(self.stored.rows)
+    def answered(self) -> AnsweredActions:
+        """The actions of the answer."""
+        return self.answer.against(self.stored.rows)
 
     @property
     def gap(self) -> str:
-        """Number of stored bars that the answer lacks, as the end of a sentence."""
-        return f"lacks {self._lacks} of the {len(self.stored.rows)} stored bars"
+        """What the answer lacks, as the end of a sentence; empty if it can replace what is stored."""
+        if self._lacks > (1 - _COVERED) * len(self.stored.rows):
+            return f"lacks {self._lacks} of the {len(self.stored.rows)} stored bars"
+        missing = self.answered.missing(self.actions)
+        if lacks_most(self.actions, missing, self.answered.span):
+            return f"lacks {len(missing)} of the {len(self.actions)} stored corporate actions"
+        return ""
 
     @property
     def _lacks(self) -> int:
@@ -127,9 +147,12 @@ class HistoryMerger:
         described = store_metadata(connection, instrument.symbol, meta, self.at, self.settings.group_of)
         answer = self._check(described.calendar, history)
         writer = self._writer(connection, instrument.symbol)
-        accepted, counts = self._accept(writer, described, answer, NOTHING, ())
+        answered = answer.against(NOTHING.rows)
+        changes = decide_actions(connection, instrument.symbol, (), answered, answer.checked.rows)
+        accepted, counts = self._accept(writer, described, answer, NOTHING, changes.applied)
         counts["added"] = writer.put(accepted, np.ones(len(accepted), np.int64))
-        counts["actions"] = writer.put_actions((), answer.actions, described.basis)
+        counts["actions"] = writer.put_actions((), changes.applied, described.basis)
+        counts["suspect_actions"] = hold_actions(connection, instrument.symbol, changes, answered, self.at)
         writer.move_span(None, None, accepted.sessions)
         self._ensure(connection, answer, accepted)
         raise_changes(connection, [instrument.symbol])
@@ -157,8 +180,16 @@ class HistoryMerger:
             load_stored(connection, instrument.symbol, start),
             read_actions(connection, instrument.symbol),
         )
-        comparison = compare(stored.rows, answer.checked.rows, new_splits(stored_actions, answer.actions))
-        return _Reconciliation(answer, stored, stored_actions, comparison)
+        splits = new_splits(stored_actions, answer.actions)
+        comparison = compare(stored.rows, answer.checked.rows, splits)
+        missing = answer.against(stored.rows).missing(stored_actions)
+        undone = tuple(action for action in missing if action.kind is ActionKind.SPLIT)
+        if undone and comparison.verdict is Verdict.SUSPECT:
+            inverse = undone_splits(undone, answer.actions)
+            other = compare(stored.rows, answer.checked.rows, (*splits, *inverse))
+            if other.verdict is Verdict.REBASED:
+                return _Reconciliation(answer, stored, stored_actions, other, undone)
+        return _Reconciliation(answer, stored, stored_actions, comparison, ())
 
     def _merge(self, connection: Connection, instrument: Instrument, reconciled: _Reconciliation) -> PullOutcome | None:
         answer, stored, comparison = reconciled.answer, reconciled.stored, reconciled.comparison
@@ -169,15 +200,21 @@ class HistoryMerger:
         if instrument.state != SymbolState.OK:
             self._settle(connection, instrument.symbol, QuarantineState.CLEARED)
         writer = self._writer(connection, instrument.symbol)
-        accepted, counts = self._accept(writer, instrument, answer, stored, reconciled.actions)
+        answered = reconciled.answered
+        rows = _anchored(stored.rows, answer.checked.rows)
+        changes = decide_actions(connection, instrument.symbol, reconciled.actions, answered, rows)
+        effective = changes.effective(reconciled.actions)
+        accepted, counts = self._accept(writer, instrument, answer, stored, effective)
         counts["revised"] = writer.revise(stored, answer.checked.rows, comparison, instrument.basis)
         new = accepted.take(~np.isin(accepted.sessions, stored.rows.sessions))
         counts["added"] = writer.put(new, np.ones(len(new), np.int64))
-        counts["actions"] = writer.put_actions(reconciled.actions, answer.actions, instrument.basis)
+        counts["withdrawn"] = writer.withdraw_actions(changes.withdrawn, instrument.basis)
+        counts["actions"] = writer.put_actions(reconciled.actions, changes.applied, instrument.basis)
+        counts["suspect_actions"] = hold_actions(connection, instrument.symbol, changes, answered, self.at)
         writer.move_span(instrument.first_session, instrument.last_session, new.sessions)
         self._ensure(connection, answer, new)
         recovered = set_state(connection, instrument.symbol, SymbolState.OK, None, self.at)
-        if recovered or any(counts[name] for name in ("revised", "added", "actions", "recorded")):
+        if recovered or any(counts[name] for name in ("revised", "added", "actions", "withdrawn", "recorded")):
             raise_changes(connection, [instrument.symbol])
         return self._outcome(connection, instrument, self._own_session(answer.calendar), counts)
 
@@ -194,7 +231,7 @@ class HistoryMerger:
         reason = "the whole history is empty"
         if len(history.bars):
             reconciled = self._reconcile(connection, instrument, history)
-            if reconciled.comparison.verdict is not Verdict.SUSPECT and not reconciled.is_thin:
+            if reconciled.comparison.verdict is not Verdict.SUSPECT and not reconciled.gap:
                 if reconciled.comparison.verdict is Verdict.SAME_BASIS:  # a split may confirm the hold, see `rebase`
                     self._settle(connection, instrument.symbol, QuarantineState.CLEARED)
                 return self._merge(connection, instrument, reconciled)
@@ -214,7 +251,7 @@ class HistoryMerger:
         if reconciled.comparison.verdict is not Verdict.REBASED:
             reason = reconciled.comparison.reason or "a split was announced and withdrawn"
             return self.hold(connection, instrument.symbol, reason)
-        if reconciled.is_thin:
+        if reconciled.gap:
             return self.hold(connection, instrument.symbol, f"the re-based history {reconciled.gap}")
         self._settle(connection, instrument.symbol, QuarantineState.CONFIRMED)
         return self._replace(connection, instrument, reconciled)
@@ -232,11 +269,17 @@ class HistoryMerger:
     def _replace(self, connection: Connection, instrument: Instrument, reconciled: _Reconciliation) -> PullOutcome:
         answer = reconciled.answer
         writer = self._writer(connection, instrument.symbol)
-        accepted, counts = self._accept(writer, instrument, answer, reconciled.stored, reconciled.actions)
+        symbol, answered = instrument.symbol, reconciled.answered
+        rows = answer.checked.rows
+        changes = decide_actions(connection, symbol, reconciled.actions, answered, rows, reconciled.undone)
+        effective = changes.effective(reconciled.actions)
+        accepted, counts = self._accept(writer, instrument, answer, reconciled.stored, effective)
         counts["rebased"], counts["revised"] = writer.replace(
             reconciled.stored, accepted, reconciled.comparison, instrument.basis
         )
-        counts["actions"] = writer.replace_actions(reconciled.actions, answer.actions, instrument.basis)
+        known = reconciled.actions
+        counts["actions"] = writer.replace_actions(known, changes.applied, instrument.basis, changes.kept)
+        counts["suspect_actions"] = hold_actions(connection, symbol, changes, answered, self.at)
         writer.move_span(None, None, accepted.sessions, instrument.basis + 1)
         self._ensure(connection, answer, accepted)
         set_state(connection, instrument.symbol, SymbolState.OK, None, self.at)
@@ -282,21 +325,15 @@ class HistoryMerger:
         at = np.datetime64(self.at.replace(tzinfo=None), "s")
         checked = check_rows(history, calendar.table(oldest, newest), settle, at)
         actions, findings = check_actions(history.actions, checked.rows)
-        return Answer(calendar, checked, actions, (*checked.findings, *findings))
+        return Answer(calendar, checked, actions, (*checked.findings, *findings), history.states_actions)
 
     def _accept(
-        self, writer: Writer, instrument: Instrument, answer: Answer, stored: Stored, stored_actions: tuple[Action, ...]
+        self, writer: Writer, instrument: Instrument, answer: Answer, stored: Stored, actions: tuple[Action, ...]
     ) -> tuple[Rows, dict[str, int]]:
         """Return the rows to store and the counts; other rows are recorded. Stored bars are never suspect."""
         rows, checked = answer.checked.rows, answer.checked
-        anchored = rows
-        if len(stored.rows) and len(rows) and stored.rows.sessions[0] < rows.sessions[0]:
-            older = stored.rows.take(stored.rows.sessions < rows.sessions[0])
-            anchored = Rows(
-                np.concatenate([older.sessions, rows.sessions]), np.concatenate([older.values, rows.values])
-            )
+        anchored = _anchored(stored.rows, rows)
         trusted = np.isin(anchored.sessions, stored.rows.sessions)
-        actions = tuple({(a.ex_date, a.kind): a for a in (*stored_actions, *answer.actions)}.values())
         kind = series_kind(instrument.instrument_type, instrument.symbol in self.volatility)
         suspects = find_suspects(anchored, actions, trusted, kind)
         staying = settle_suspects(writer.connection, instrument.symbol, anchored, suspects, self.at)
@@ -340,3 +377,11 @@ class HistoryMerger:
         if own_suspect:
             return PullOutcome(instrument.symbol, "suspect", f"the close of {session} jumps; it is in quarantine", done)
         return PullOutcome(instrument.symbol, "no_bar", f"the bar of {session} has not arrived yet", done)
+
+
+def _anchored(stored: Rows, answered: Rows) -> Rows:
+    """Return the rows of an answer, with the stored ones before it."""
+    if not (len(stored) and len(answered) and stored.sessions[0] < answered.sessions[0]):
+        return answered
+    older = stored.take(stored.sessions < answered.sessions[0])
+    return Rows(np.concatenate([older.sessions, answered.sessions]), np.concatenate([older.values, answered.values]))

@@ -29,15 +29,16 @@ def read_held(
     """
     states = (QuarantineState.OPEN, QuarantineState.REJECTED) if state is None else (state,)
     query = (
-        select(quarantine.c.symbol, quarantine.c.session)
+        select(quarantine.c.symbol, quarantine.c.session, quarantine.c.row)
         .where(quarantine.c.state.in_(states), quarantine.c.session.is_not(None))
         .order_by(quarantine.c.symbol, quarantine.c.session)
     )
     if len(symbols) <= _MOST_NAMES:  # the table is small, a list of names has a limit
         query = query.where(quarantine.c.symbol.in_(list(symbols)))
     found: dict[str, list[date]] = {}
-    for symbol, session in connection.execute(query):
-        found.setdefault(symbol, []).append(session)
+    for symbol, session, row in connection.execute(query):
+        if "kind" not in row:  # a suspect dividend holds back no bar
+            found.setdefault(symbol, []).append(session)
     wanted = set(symbols)
     return {symbol: tuple(dict.fromkeys(days)) for symbol, days in found.items() if symbol in wanted}
 

@@ -19,10 +19,16 @@ from service.db.upsert import upsert
 from service.errors import NotFound
 from service.prices.checks.outliers import Suspect
 from service.prices.checks.row_checks import FIELDS, Finding, Rows
+from service.prices.repository import read_actions
+from service.prices.sources.base import Action, ActionKind
+from service.prices.store import Writer
 from service.vocabulary import QuarantineState
 
 CONFIRM_AFTER = timedelta(hours=12)
 """Market time that must pass before a repetition counts: a retry on the same evening proves nothing."""
+
+SHARE, ACCEPTED = "share", "accepted"
+"""Names in the row of a suspect dividend: its share of the close, and whether a person accepted it."""
 
 SAME_JUMP = 1e-4
 """Largest difference of two log returns that count as equal."""
@@ -36,7 +42,8 @@ class Quarantined:
         id: Its number.
         symbol: Yahoo-style name.
         session: The row's session; None where it has none.
-        row: The row as the source served it; of a suspect also `jump` (log return), `clears` and `confirmable`.
+        row: The row as the source served it; of a suspect also `jump` (log return), `clears` and `confirmable`. Of an
+            action its kind and value.
         reason: One sentence.
         state: See the module.
         first_seen_at: Market time.
@@ -51,6 +58,11 @@ class Quarantined:
     state: str
     first_seen_at: datetime
     last_seen_at: datetime
+
+    @property
+    def is_action(self) -> bool:
+        """Whether it is a corporate action, not a bar."""
+        return "kind" in self.row
 
     @property
     def clears(self) -> bool:
@@ -125,7 +137,7 @@ def settle_suspects(
         Positions of the suspects whose bars are not stored; the others repeat an earlier pull and are confirmed.
     """
     held = list_quarantine(connection, [symbol], QuarantineState.OPEN, QuarantineState.REJECTED)
-    known = {record.session: record for record in held}
+    known = {record.session: record for record in held if not record.is_action}
     staying: set[int] = set()
     for suspect in suspects:
         record = known.pop(_date(rows.sessions[suspect.row]), None)
@@ -161,7 +173,7 @@ def _note(
 
 
 def clear(connection: Connection, record_id: int, at: datetime, source: str) -> Quarantined:
-    """Clear a row for a person: the bar of a suspect is stored, a refused or repaired row is only marked.
+    """Clear a row for a person: a suspect bar or dividend is stored, a refused or repaired row is only marked.
 
     Args:
         connection: An open write transaction; the caller adds its audit line.
@@ -173,6 +185,9 @@ def clear(connection: Connection, record_id: int, at: datetime, source: str) -> 
         NotFound: there is no such row.
     """
     record = _read(connection, record_id)
+    if record.is_held and record.is_action:
+        _accept_action(connection, record, at, source)
+        return record
     if record.is_held and record.session is not None:
         values = {name: record.row[name] for name in FIELDS}
         key = {"symbol": record.symbol, "session": record.session}
@@ -217,6 +232,19 @@ def _read(connection: Connection, record_id: int) -> Quarantined:
     if found is None:
         raise NotFound(f"the quarantine has no row {record_id}; see `tplus quarantine list`")
     return Quarantined(*found)
+
+
+def _accept_action(connection: Connection, record: Quarantined, at: datetime, source: str) -> None:
+    """Store a suspect dividend; the mark keeps the next pull from holding it again."""
+    assert record.session is not None
+    action = Action(record.session, ActionKind(str(record.row["kind"])), float(str(record.row["value"])))
+    query = select(instruments.c.basis).where(instruments.c.symbol == record.symbol)
+    basis: int = connection.execute(query).scalar_one()
+    writer = Writer(connection, record.symbol, source, at)
+    writer.put_actions(read_actions(connection, record.symbol), [action], basis)
+    accepted = {"row": {**record.row, ACCEPTED: True}, "state": QuarantineState.CLEARED, "last_seen_at": at}
+    _set(connection, record.id, accepted)
+    raise_changes(connection, [record.symbol])
 
 
 def _date(day: np.datetime64) -> date:

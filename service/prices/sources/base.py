@@ -76,12 +76,15 @@ class FetchedPrices:
             visible at the requested instant. A null bar is a row of NaN, never of zeros.
         actions: Actions that are visible at that instant and have ex-dates in the window, ascending.
         meta: Metadata of the symbol.
+        states_actions: Whether the source has actions of the symbol at all. If not, `actions` is empty and no stored
+            action is withdrawn.
     """
 
     symbol: str
     bars: "pd.DataFrame"
     actions: tuple[Action, ...]
     meta: InstrumentMeta = field(default_factory=InstrumentMeta)
+    states_actions: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ class RecordedSeries:
         actions: All actions with ex-dates up to the last session, ascending.
         meta: Metadata of the symbol.
         index: `sessions` as a pandas index named `session`.
+        states_actions: See `FetchedPrices`.
     """
 
     symbol: str
@@ -44,6 +45,7 @@ class RecordedSeries:
     actions: tuple[Action, ...]
     meta: InstrumentMeta
     index: pd.DatetimeIndex
+    states_actions: bool = True
 
     @property
     def first(self) -> date:
@@ -62,6 +64,7 @@ def recorded_series(
     bars: NDArray[np.float64],
     actions: tuple[Action, ...],
     meta: InstrumentMeta,
+    states_actions: bool = True,
 ) -> RecordedSeries:
     """Create a record from arrays; it makes them read-only and leaves out actions outside the span.
 
@@ -71,6 +74,7 @@ def recorded_series(
         bars: `(n, 5)` float64 in the order of `COLUMNS`, split-adjusted to the last session.
         actions: Actions in any order; an action after the last session is not part of the record's basis.
         meta: Metadata; its `calendar` must be set.
+        states_actions: Whether the record has actions at all, see `FetchedPrices`.
     """
     assert meta.calendar is not None
     days = sessions.astype("datetime64[D]")
@@ -79,7 +83,7 @@ def recorded_series(
     days.flags.writeable = False
     bars.flags.writeable = False
     index = pd.DatetimeIndex(days.astype("datetime64[s]"), name="session")
-    return RecordedSeries(symbol, meta.calendar, days, bars, tuple(inside), meta, index)
+    return RecordedSeries(symbol, meta.calendar, days, bars, tuple(inside), meta, index, states_actions)
 
 
 def replay(series: RecordedSeries, start: date | None, at: datetime) -> FetchedPrices:
@@ -115,7 +119,8 @@ def replay(series: RecordedSeries, start: date | None, at: datetime) -> FetchedP
     actions = series.actions[0 if start is None else bisect_left(series.actions, start, key=_ex_date) : visible]
     basis = np.array([later_ratio, later_ratio, later_ratio, later_ratio, 1.0 / later_ratio])
     bars = pd.DataFrame(series.bars[rows] * basis, index=series.index[rows], columns=list(COLUMNS), copy=False)
-    return FetchedPrices(series.symbol, bars, tuple(_rebased(action, later_ratio) for action in actions), series.meta)
+    rebased = tuple(_rebased(action, later_ratio) for action in actions)
+    return FetchedPrices(series.symbol, bars, rebased, series.meta, series.states_actions)
 
 
 def _rebased(action: Action, later_ratio: float) -> Action:

@@ -23,6 +23,7 @@ from yfinance.data import YfData
 from yfinance.exceptions import YFPricesMissingError, YFTzMissingError
 
 from service.errors import SettingsError, SourceError
+from service.prices.adjustment.distributions import total_distributions
 from service.prices.sources.base import (
     Action,
     ActionKind,
@@ -259,10 +260,12 @@ def _history(symbol: str, frame: pd.DataFrame, metadata: dict[str, Any], at: dat
     bars.loc[bars[["open", "high", "low", "close"]].isna().all(axis=1), "volume"] = float("nan")
     today = at.astimezone(ZoneInfo(str(metadata["exchangeTimezoneName"]))).date()
     visible = index <= pd.Timestamp(today)
+    # Only funds have capital gains, and yfinance the column for them alone.
+    paid = total_distributions(_column(frame, "Dividends"), _column(frame, "Capital Gains"), bars["close"].to_numpy())
     actions = tuple(
         Action(day.date(), kind, float(value))
         for day, dividend, split in zip(
-            index[visible], _column(frame, "Dividends")[visible], _column(frame, "Stock Splits")[visible], strict=True
+            index[visible], paid[visible], _column(frame, "Stock Splits")[visible], strict=True
         )
         for kind, value in ((ActionKind.DIVIDEND, dividend), (ActionKind.SPLIT, split))
         if value > 0

@@ -75,7 +75,7 @@ def reject_records(
     numbers: Annotated[list[int], typer.Argument(help="Numbers of rows, see `tplus quarantine list`.")],
     as_json: JsonFlag = False,
 ) -> None:
-    """Refuse suspect rows: their bars stay out, and forecasts that span them become void."""
+    """Refuse suspect rows: bars stay out, forecasts that span them become void; dividends are not applied."""
     with service(quiet=as_json) as context, context.database.transaction() as connection:
         at = context.market.now(connection)
         records = [reject(connection, number, at) for number in numbers]
@@ -86,7 +86,13 @@ def reject_records(
         emit({"rejected": _rows(records)})
         return
     for record in records:
-        echo(f"{record.symbol} {record.session or ''}: the bar stays out; forecasts that span it become void")
+        echo(f"{record.symbol} {record.session or ''}: {_rejection_effect(record)}")
+
+
+def _rejection_effect(record: Quarantined) -> str:
+    if record.is_action:
+        return f"the {record.row['kind']} of {record.row['value']} stays out until the source corrects it"
+    return "the bar stays out; forecasts that span it become void"
 
 
 def _rows(records: Iterable[Quarantined]) -> list[dict[str, object]]:

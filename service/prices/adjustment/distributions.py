@@ -12,8 +12,8 @@ _SAME = 1e-6
 def total_distributions(dividends: FloatArray, gains: FloatArray, closes: FloatArray) -> FloatArray:
     """Return the cash per share of each ex-date, capital gains counted once.
 
-    Yahoo lists a fund's capital gains and its dividends apart, and sometimes the gain inside the dividend too. A
-    dividend below the gain cannot contain it. Otherwise the fall of the close decides: nearer to the dividend alone, or nearer to the sum.
+    Yahoo lists the capital gains of a fund apart from its dividends, and sometimes inside the dividend too. A dividend
+    below the gain cannot contain it. Otherwise the fall of the close decides: nearer to the dividend, or to the sum.
 
     Args:
         dividends: `(n,)` dividends per share; 0 where there is none.

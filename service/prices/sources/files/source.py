@@ -290,7 +290,11 @@ def _load(symbol: str, path: Path, file: PriceFile, index: FolderIndex) -> Loade
     if not np.isfinite(table.bars[:, 3]).any():
         raise NoData(f"{path}: no row of {symbol} has a close; fill the file or remove it from the folder")
     settled = settle_actions(table, file.adjustment, index.actions.get(symbol))
-    series = recorded_series(symbol, table.sessions, settled.bars, settled.actions, meta)
+    # A folder without a word about actions withdraws none that an earlier state of it had.
+    states_actions = symbol in index.actions or any(
+        column is not None for column in (table.adj_close, table.dividends, table.splits)
+    )
+    series = recorded_series(symbol, table.sessions, settled.bars, settled.actions, meta, states_actions)
     return LoadedSymbol(series, path, file.form, settled.adjustment, (*file.notes, *settled.notes))
 
 

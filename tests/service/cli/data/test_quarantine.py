@@ -9,8 +9,9 @@ from sqlalchemy import insert, select
 
 from service.db.session import Database
 from service.db.tables import audit, quarantine
+from service.prices.adjustment.corporate_actions import Action, ActionKind
 from service.prices.quarantine.symbol_holds import SymbolHold, allowed_symbols, raise_hold
-from service.prices.repository import has_bar
+from service.prices.repository import has_bar, read_actions
 from tests.support.command import CommandLine
 
 AT = datetime(2012, 12, 20, 23, tzinfo=UTC)
@@ -110,3 +111,28 @@ def test_rejecting_keeps_the_bar_out_and_writes_an_audit_line(line: CommandLine,
     again = line.run("quarantine", "reject", "1")
     assert again.status != 0
     assert "row 1 of the quarantine is rejected, not open" in again.error
+
+
+def test_rejecting_a_dividend_leaves_it_out(line: CommandLine, database: Database) -> None:
+    row = {"kind": "dividend", "value": 12.5, "share": 0.25}
+    with database.transaction() as connection:
+        seen = {"first_seen_at": AT, "last_seen_at": AT}
+        values = {"symbol": "AAPL", "session": DAY, "row": row, "reason": "25 % of the close", "state": "open", **seen}
+        connection.execute(insert(quarantine).values(values))
+    answer = line.run("quarantine", "reject", "3")
+    assert answer.out == "AAPL 2012-12-20: the dividend of 12.5 stays out until the source corrects it\n"
+    with database.reading() as connection:
+        assert read_actions(connection, "AAPL") == ()
+
+
+def test_clearing_a_dividend_applies_it(line: CommandLine, database: Database) -> None:
+    row = {"kind": "dividend", "value": 12.5, "share": 0.25}
+    with database.transaction() as connection:
+        seen = {"first_seen_at": AT, "last_seen_at": AT}
+        values = {"symbol": "AAPL", "session": DAY, "row": row, "reason": "25 % of the close", "state": "open", **seen}
+        connection.execute(insert(quarantine).values(values))
+    assert line.run("quarantine", "clear", "3").out == "AAPL 2012-12-20: the dividend of 12.5 is applied as received\n"
+    with database.reading() as connection:
+        assert read_actions(connection, "AAPL") == (Action(DAY, ActionKind.DIVIDEND, 12.5),)
+        assert not has_bar(connection, "AAPL", DAY)
+        assert connection.execute(select(audit.c.action)).scalars().all() == ["quarantine.clear"]

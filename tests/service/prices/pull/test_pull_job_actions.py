@@ -19,7 +19,7 @@ from service.db.tables import corporate_action_revisions, corporate_actions, qua
 from service.forecasts.ledger import publish
 from service.market.instruments import add_symbols
 from service.prices.panel import PanelQuery, load_panel
-from service.prices.quarantine.row_quarantine import clear, list_quarantine
+from service.prices.quarantine.row_quarantine import clear, reject
 from service.prices.sources.yahoo import YahooSource
 from tests.support.forecast_factory import Desk, Said, draft_of, open_desk
 from tests.support.standin import Standin, StandinSymbol, reset_yfinance
@@ -193,6 +193,19 @@ def test_a_dividend_that_a_person_accepts_is_applied_for_good(vendor: Vendor) ->
     vendor.serve(dividends={D13: 64.0})
     vendor.pull(D15)
     assert vendor.held()[1:] == [(D13, 64.0, "open")], "only what was accepted is accepted"
+
+
+def test_a_dividend_that_a_person_rejects_stays_out_until_it_is_another(vendor: Vendor) -> None:
+    vendor.serve(dividends={D13: 32.0})
+    vendor.pull(D13)
+    (record,) = vendor.desk.rows(quarantine)
+    with vendor.desk.database.transaction() as connection:
+        reject(connection, record.id, evening(D13))
+    vendor.pull(D14)
+    assert (vendor.actions(), vendor.held()) == ([], [(D13, 32.0, "rejected")])
+    vendor.serve(dividends={D13: 64.0})
+    vendor.pull(D15)
+    assert vendor.held() == [(D13, 64.0, "open")]
 
 
 FUND = {"meta": {"instrumentType": "MUTUALFUND"}, "paid": {D14: 12.0}}

@@ -1,5 +1,6 @@
 """Migrations with data in every table: up, down, one step back and forth, and no drift from the declared tables."""
 
+import re
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,10 @@ MARKET = {
 CONTROL = {"stamp", "market_clock", "schedulers", "run_requests", "change_counters", "api_keys", "audit"}
 
 
+_ADDED = re.compile(r", (?=[a-z_]+ [A-Z])")
+"""SQLite writes a column that was added behind the one before it, in the same line."""
+
+
 def value_for(column: Column[Any]) -> object:
     """Something a column takes; equal types give equal values, so that references meet."""
     if isinstance(column.type, Instant):
@@ -74,7 +79,7 @@ def schema(connection: Connection) -> dict[str, list[str]]:
     query = "SELECT name, sql FROM sqlite_master WHERE type IN ('table', 'index') AND sql IS NOT NULL"
     found = connection.exec_driver_sql(query).all()
     return {
-        name: sorted(line.strip().rstrip(",") for line in sql.splitlines())
+        name: sorted(part.strip().rstrip(",") for line in sql.splitlines() for part in _ADDED.split(line))
         for name, sql in found
         if name != "alembic_version"
     }
@@ -108,13 +113,13 @@ def test_an_empty_file_has_no_revision_and_the_newest_one_is_the_head(empty: Dat
         assert current_revision(connection) is None
     upgrade(empty)
     with empty.reading() as connection:
-        assert current_revision(connection) == HEAD == "1004"
+        assert current_revision(connection) == HEAD == "1005"
         assert set(rows(connection)) == CONTROL | MARKET | MODELS | LEDGER
 
 
 def test_each_step_brings_its_own_tables(empty: Database) -> None:
     expected: set[str] = set()
-    for revision, tables in (("1001", CONTROL), ("1002", MARKET), ("1003", MODELS), ("1004", LEDGER)):
+    for revision, tables in (("1001", CONTROL), ("1002", MARKET), ("1003", MODELS), ("1004", LEDGER), ("1005", set())):
         upgrade(empty, revision)
         expected |= tables
         with empty.reading() as connection:
@@ -228,7 +233,7 @@ def test_a_database_of_a_newer_version_is_refused_and_untouched(database: Databa
     with database.transaction() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9001'")
         fill(connection)
-    with pytest.raises(DatabaseError, match=r"is at migration 9001, this version knows up to 1004; install the newer"):
+    with pytest.raises(DatabaseError, match=r"is at migration 9001, this version knows up to 1005; install the newer"):
         upgrade(database)
     with database.reading() as connection:
         assert current_revision(connection) == "9001"

@@ -39,7 +39,7 @@ def build_answer(stored: ForecastRows) -> ForecastAnswer:
         symbol=instrument.symbol,
         currency=instrument.currency,
         calendar=instrument.calendar,
-        approximate=timing.approximate,
+        approximate=timing.approximate or instrument.calendar_approximate,
         group=instrument.group,
         as_of=edition.as_of,
         data_as_of=timing.final_at,

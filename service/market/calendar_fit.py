@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from service.market.exchange_codes import EXCHANGE_CALENDARS, WEEKS
 from service.market.session_calendar import DateArray, MarketCalendar
+from service.market.utc_dates import sessions_of_utc_dates
 from service.vocabulary import ALWAYS_OPEN
 
 ROWS = 500
 """Number of newest rows that are compared with a calendar."""
 
 MIN_ROWS = 60
-"""Fewest rows from which a calendar is doubted."""
+"""Fewest rows that can show that a calendar is wrong."""
 
 MAX_OFF = 0.05
 """Share of rows on no session above which the calendar or the dates are wrong."""
@@ -76,7 +77,7 @@ def compare_dates(days: DateArray, calendar: MarketCalendar, utc_dates: bool = F
     """
     recent = days[-ROWS:]
     if utc_dates:
-        recent = calendar.sessions_of_utc_dates(recent)
+        recent = sessions_of_utc_dates(recent, calendar.zone)
     sessions = calendar.table(recent[0].astype(object), recent[-1].astype(object)).sessions
     has_row = np.isin(sessions, recent)
     missing = 1 - has_row.mean() if len(sessions) else 1.0
@@ -136,7 +137,7 @@ def _early(days: DateArray, names: Iterable[str], calendars: CalendarByName) -> 
 
 def _moves(days: DateArray, calendar: MarketCalendar) -> bool:
     recent = days[-ROWS:]
-    return bool((calendar.sessions_of_utc_dates(recent) != recent).any())
+    return bool((sessions_of_utc_dates(recent, calendar.zone) != recent).any())
 
 
 def _best(fits: Sequence[CalendarFit]) -> CalendarFit | None:

@@ -234,7 +234,7 @@ class CalendarChoice:
 
     Attributes:
         name: A name for `service.market.exchange_calendar.get_calendar`.
-        is_assumed: Whether nobody stated it: it is a default, or follows from the zone or the currency alone.
+        is_assumed: Whether it is not stated: it is a default, or follows from the zone or the currency alone.
     """
 
     name: str

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,6 +113,11 @@ class MarketCalendar:
         """Whether any date inside the bounds is assumed from the usual week instead of known."""
         return self.exactness != Exactness(self.first, self.last)
 
+    @property
+    def zone(self) -> tzinfo:
+        """Time zone of the exchange."""
+        return self._zone
+
     def is_approximate(self, session: date) -> bool:
         """Return whether a date is assumed from the usual week instead of known."""
         return not self.exactness.covers(session)
@@ -165,23 +170,6 @@ class MarketCalendar:
     def local_date(self, instant: datetime) -> date:
         """Return the local date of the exchange at an aware instant."""
         return instant.astimezone(self._zone).date()
-
-    def offset(self, day: date) -> timedelta:
-        """Return the offset of local time from UTC at the local midnight that begins a date."""
-        return datetime.combine(day, time(), self._zone).utcoffset() or timedelta(0)
-
-    def sessions_of_utc_dates(self, days: DateArray) -> DateArray:
-        """Return the local dates whose midnight has these UTC dates.
-
-        East of Greenwich, local midnight is on the day before in UTC: a date whose successor begins on it in UTC
-        belongs to that successor. Other dates do not change.
-
-        Args:
-            days: `(n,)` datetime64[D], ascending.
-        """
-        moved = days.astype("datetime64[D]") + 1
-        is_early = [self.offset(day) > timedelta(0) for day in moved.tolist()]
-        return np.where(is_early, moved, moved - 1)
 
     def _newest(self, instants: IntArray, instant: datetime) -> date | None:
         self._check(min(self.local_date(instant), instant.astimezone(UTC).date()), low=False)

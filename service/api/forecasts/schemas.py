@@ -207,8 +207,8 @@ class ForecastAnswer(Answer):
     currency: str | None = Field(examples=["USD"])
     calendar: str = Field(examples=["XNYS"])
     approximate: bool = Field(
-        description="whether the calendar is assumed: its usual week without holidays around as_of, a default that "
-        "nobody stated, or one that fits the rows better than the stated one"
+        description="whether the calendar is assumed: its usual week without holidays around as_of, a default that no "
+        "source stated, or one that fits the rows better than the stated one"
     )
     group: str = Field(examples=["equity"])
     as_of: date = Field(description="last completed session the forecast used", examples=["2018-06-01"])

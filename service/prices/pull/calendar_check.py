@@ -22,6 +22,7 @@ from service.market.exchange_codes import (
 )
 from service.market.instruments import CalendarUse
 from service.market.session_calendar import DateArray, MarketCalendar
+from service.market.utc_dates import is_early, sessions_of_utc_dates
 from service.prices.checks.row_checks import repeats_close
 from service.prices.pull.fetch_ranges import CalendarFactory, calendar_around
 from service.prices.sources.base import FetchedPrices, InstrumentMeta
@@ -138,8 +139,8 @@ class CalendarChecker:
         if use is None or not use.utc_dates:
             return fetch(start, at)
         calendar = calendar_around(self.calendars, use.name, start or self.session, max(self.session, at.date()))
-        is_early = calendar.offset(calendar.local_date(at)) > timedelta(0)
-        return fetch(None if start is None else start - _DAY, at - _DAY if is_early else at)
+        moves = is_early(calendar.local_date(at), calendar.zone)
+        return fetch(None if start is None else start - _DAY, at - _DAY if moves else at)
 
     def _dated(
         self, history: FetchedPrices, use: CalendarUse, start: date | None, is_new: bool = False,
@@ -193,10 +194,11 @@ def _is_stated(symbol: str, meta: InstrumentMeta) -> bool:
 
 def _moved(history: FetchedPrices, calendar: MarketCalendar, start: date | None) -> FetchedPrices:
     """Return an answer with UTC dates on its local dates, from a first session on (inclusive; None = all)."""
-    moved = calendar.sessions_of_utc_dates(_days(history))
+    moved = sessions_of_utc_dates(_days(history), calendar.zone)
     index = pd.DatetimeIndex(moved.astype("datetime64[s]"), name="session")
     kept = np.ones(len(moved), bool) if start is None else moved >= np.datetime64(start)
-    ex_dates = calendar.sessions_of_utc_dates(np.array([action.ex_date for action in history.actions], "datetime64[D]"))
+    written = np.array([action.ex_date for action in history.actions], "datetime64[D]")
+    ex_dates = sessions_of_utc_dates(written, calendar.zone)
     actions = tuple(
         replace(action, ex_date=day) for action, day in zip(history.actions, ex_dates.tolist(), strict=True)
         if start is None or day >= start

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from service.market.calendar_fit import closest, compare_dates, fit_calendar
 from service.market.exchange_calendar import MarketCalendar, get_calendar
+from service.market.utc_dates import is_early, sessions_of_utc_dates
 
 FIRST, LAST = date(2022, 6, 1), date(2024, 3, 28)
 DAYS = np.arange(np.datetime64(FIRST), np.datetime64(LAST) + 1)
@@ -59,10 +60,10 @@ def test_dates_of_tokyo_that_are_a_day_early_are_recognised() -> None:
 
 def test_dates_of_london_that_are_a_day_early_in_summer_are_recognised() -> None:
     sessions = LONDON.table(FIRST, LAST).sessions
-    summer = np.array([LONDON.offset(day) > timedelta(0) for day in sessions.tolist()])
+    summer = np.array([is_early(day, LONDON.zone) for day in sessions.tolist()])
     written = np.where(summer, sessions - 1, sessions)
     assert fit(written, "XLON") == ("XLON", True)
-    assert (LONDON.sessions_of_utc_dates(written) == sessions).all()
+    assert (sessions_of_utc_dates(written, LONDON.zone) == sessions).all()
 
 
 def test_dates_west_of_greenwich_are_never_moved() -> None:

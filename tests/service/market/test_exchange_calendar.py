@@ -304,19 +304,6 @@ def test_a_week_is_a_calendar() -> None:
     ]  # fmt: skip
 
 
-def test_utc_dates_of_local_midnights_are_moved_to_the_session() -> None:
-    tokyo = get_calendar("XTKS", date(2023, 1, 1), date(2024, 1, 1))
-    written = np.array(["2023-01-03", "2023-01-04", "2023-01-08"], "datetime64[D]")
-    assert tokyo.sessions_of_utc_dates(written).tolist() == [date(2023, 1, 4), date(2023, 1, 5), date(2023, 1, 9)]
-    london = get_calendar("XLON", date(2023, 1, 1), date(2024, 1, 1))
-    # Clocks change on 2023-03-26: midnight is on the day before in UTC from Monday the 27th on.
-    written = np.array(["2023-03-23", "2023-03-24", "2023-03-26", "2023-03-27"], "datetime64[D]")
-    assert london.sessions_of_utc_dates(written).tolist() == [
-        date(2023, 3, 23), date(2023, 3, 24), date(2023, 3, 27), date(2023, 3, 28),
-    ]  # fmt: skip
-    assert NEW_YORK.sessions_of_utc_dates(written).tolist() == written.tolist()
-
-
 def test_weekdays_at_the_usual_hours_are_assumed_after_the_end_of_a_calendar(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         shanghai = get_calendar("XSHG", date(2010, 1, 1), date(2026, 11, 20))

@@ -176,9 +176,8 @@ class TestPull:
         fill(world, weekdays, replace(NO_META, calendar="XTKS", currency="JPY"))
         frame = world.source.bars["AAA"]
         closed = ~np.isin(weekdays, TOKYO)
-        for row in np.flatnonzero(closed).tolist():
-            frame.iloc[row] = frame.iloc[row - 1]
-            frame.iloc[row, frame.columns.get_loc("volume")] = 0.0
+        filled = np.maximum.accumulate(np.where(closed, -1, np.arange(len(closed))))
+        world.source.bars["AAA"] = frame.iloc[filled].set_axis(frame.index).assign(volume=np.where(closed, 0.0, 1000.0))
         outcome = world.pull(date(2024, 3, 28), at=AT)["AAA"]
         assert (outcome.state, outcome.notice) == ("ok", None)
         assert outcome.counts == {"added": len(TOKYO), "repeated": int(closed.sum())}

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import numpy as np
 
@@ -10,14 +11,14 @@ from models.config import MULTI_STEP_HORIZON, ReferenceRole
 from models.preprocessing.price_history import Panel, PriceHistory
 from service.errors import NotFound, SourceError
 from service.market.exchange_calendar import get_calendar
-from service.market.exchange_codes import calendar_for
 from service.market.instruments import check_name, group_of_type
 from service.market.session_calendar import MarketCalendar
 from service.prices.adjustment.adjust import growth_factors
 from service.prices.checks.outliers import find_suspects, series_kind
 from service.prices.checks.row_checks import VOLUME, DateArray, Rows, check_actions, check_rows
+from service.prices.pull.calendar_check import CalendarChecker, DatedPrices
 from service.prices.quarantine.breaks import find_breaks
-from service.prices.sources.base import FetchedPrices, PriceSource
+from service.prices.sources.base import PriceSource
 from service.runtime.context import parse_reference
 from service.settings import Settings
 
@@ -81,12 +82,17 @@ def fetch_all(
         SettingsError: A name is not a valid symbol name.
     """
     source.begin_run()
+    checker = CalendarChecker(dict(settings.calendar_of), get_calendar, at.date())
     fetched: list[CheckedPrices] = []
     missing: dict[str, str] = {}
     for symbol in dict.fromkeys(symbols):
         check_name(symbol)
         try:
-            fetched.append(_checked(source.fetch(symbol, None, at), settings, at))
+            dated = checker.fetch(partial(source.fetch, symbol), None, None, at)
+            if dated.fault is not None:
+                missing[symbol] = dated.fault
+            else:
+                fetched.append(_checked(dated, settings, at))
         except (SourceError, NotFound) as error:
             missing[symbol] = str(error)
     return tuple(fetched), missing
@@ -116,11 +122,12 @@ def group_panels(fetched: Sequence[CheckedPrices], references: Sequence[CheckedP
     return tuple(panels)
 
 
-def _checked(history: FetchedPrices, settings: Settings, at: datetime) -> CheckedPrices:
-    name = settings.calendar_of.get(history.symbol) or history.meta.calendar
-    name = name or calendar_for(history.symbol, history.meta.exchange)
+def _checked(dated: DatedPrices, settings: Settings, at: datetime) -> CheckedPrices:
+    history = dated.history
+    if len(history.bars) == 0:
+        raise NotFound(f"{history.symbol}: the source has no bars; leave it out")
     first, last = history.bars.index[0].date(), history.bars.index[-1].date()
-    calendar = get_calendar(name, first, last + _AHEAD)
+    calendar = get_calendar(dated.use.name, first, last + _AHEAD)
     settle = settings.settle(calendar.name)
     instant = np.datetime64(at.replace(tzinfo=None), "s")
     checked = check_rows(history, calendar.table(first, last), settle, instant)

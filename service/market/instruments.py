@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select, update
 from service.db.tables import instruments
 from service.db.upsert import upsert
 from service.errors import NotFound, SettingsError
-from service.market.exchange_codes import calendar_for
+from service.market.exchange_codes import calendar_for, choose_calendar
 from service.vocabulary import ALWAYS_OPEN, WEEKDAYS_ONLY, SymbolState
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ class Instrument:
         active: Whether it is on the watchlist: forecast and scored.
         reference: Whether it is a reference series: always pulled, used as an input.
         basis: Number raised by 1 each time a split re-bases the history.
+        calendar_approximate: Whether the calendar is a default, or fits the rows better than the stated one.
+        utc_dates: Whether the source dates a session by its local midnight in UTC, a day early east of Greenwich.
         state: A value of `SymbolState`.
         state_reason: One sentence, or None.
         state_since: Market time of the last change of state.
@@ -61,11 +63,33 @@ class Instrument:
     active: bool
     reference: bool
     basis: int
+    calendar_approximate: bool
+    utc_dates: bool
     state: str
     state_reason: str | None
     state_since: datetime
     first_session: date | None
     last_session: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarUse:
+    """The calendar of an instrument, and how the dates of its source are read.
+
+    Attributes:
+        name: Calendar name.
+        approximate: See `Instrument.calendar_approximate`.
+        utc_dates: See `Instrument.utc_dates`.
+    """
+
+    name: str
+    approximate: bool
+    utc_dates: bool
+
+    @property
+    def key(self) -> tuple[str, bool]:
+        """What decides on which date a row is: name, and whether dates are UTC dates."""
+        return self.name, self.utc_dates
 
 
 _COLUMNS = tuple(instruments.c[name] for name in Instrument.__slots__)
@@ -111,7 +135,8 @@ def add_symbols(
 
 
 def _new_row(symbol: str, at: datetime, group_of: Mapping[str, str]) -> dict[str, object]:
-    calendar = calendar_for(symbol)
+    choice = choose_calendar(symbol)
+    calendar = choice.name
     instrument_type = "INDEX" if symbol.startswith("^") else _TYPE_OF_CALENDAR.get(calendar, "EQUITY")
     return {
         "symbol": symbol,
@@ -121,6 +146,8 @@ def _new_row(symbol: str, at: datetime, group_of: Mapping[str, str]) -> dict[str
         "active": False,
         "reference": False,
         "basis": 1,
+        "calendar_approximate": choice.is_assumed,
+        "utc_dates": False,
         "state": SymbolState.NEW,
         "state_since": at,
         "added_at": at,
@@ -224,6 +251,18 @@ def store_metadata(
     connection.execute(update(instruments).where(instruments.c.symbol == symbol).values(values))
     set_state(connection, symbol, SymbolState.OK, None, at)
     return get_instrument(connection, symbol)
+
+
+def store_calendar(connection: Connection, symbol: str, use: CalendarUse) -> None:
+    """Store the calendar of a symbol and how the dates of its source are read.
+
+    Args:
+        connection: An open write transaction.
+        symbol: Yahoo-style name.
+        use: The calendar.
+    """
+    values = {"calendar": use.name, "calendar_approximate": use.approximate, "utc_dates": use.utc_dates}
+    connection.execute(update(instruments).where(instruments.c.symbol == symbol).values(values))
 
 
 def set_state(connection: Connection, symbol: str, state: SymbolState, reason: str | None, at: datetime) -> bool:

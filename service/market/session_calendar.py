@@ -1,5 +1,6 @@
 """Sessions of one exchange between two dates, in read-only NumPy arrays searched by bisection."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 
@@ -33,6 +34,15 @@ class SessionTable:
         return len(self.sessions)
 
 
+def join_tables(tables: Sequence[SessionTable]) -> SessionTable:
+    """Return one table of several that follow one another."""
+    return SessionTable(
+        np.concatenate([table.sessions for table in tables]),
+        np.concatenate([table.open_at for table in tables]),
+        np.concatenate([table.close_at for table in tables]),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class DateBounds:
     """First and last date of a span, both inclusive."""
@@ -48,10 +58,27 @@ class Exactness:
     Attributes:
         first: First date that the exchange's own calendar covers (inclusive); None if it covers none.
         last: Last such date (inclusive); None if none does.
+        gaps: Spans between these dates that are assumed nevertheless, oldest first.
     """
 
     first: date | None
     last: date | None
+    gaps: tuple[DateBounds, ...] = ()
+
+    def covers(self, day: date) -> bool:
+        """Return whether a date is known rather than assumed."""
+        if self.first is None or self.last is None or not self.first <= day <= self.last:
+            return False
+        return not any(gap.first <= day <= gap.last for gap in self.gaps)
+
+    def assumed(self, days: DateArray) -> NDArray[np.bool_]:
+        """Return a `(n,)` mask of the dates (datetime64[D]) that are assumed."""
+        if self.first is None or self.last is None:
+            return np.ones(len(days), bool)
+        assumed: NDArray[np.bool_] = (days < np.datetime64(self.first)) | (days > np.datetime64(self.last))
+        for gap in self.gaps:
+            assumed |= (days >= np.datetime64(gap.first)) & (days <= np.datetime64(gap.last))
+        return assumed
 
 
 class MarketCalendar:
@@ -83,13 +110,17 @@ class MarketCalendar:
 
     @property
     def approximate(self) -> bool:
-        """Whether any date inside the bounds is assumed Monday to Friday instead of known."""
-        return (self.exactness.first, self.exactness.last) != (self.first, self.last)
+        """Whether any date inside the bounds is assumed from the usual week instead of known."""
+        return self.exactness != Exactness(self.first, self.last)
+
+    @property
+    def zone(self) -> tzinfo:
+        """Time zone of the exchange."""
+        return self._zone
 
     def is_approximate(self, session: date) -> bool:
-        """Return whether a date is assumed Monday to Friday instead of known."""
-        first, last = self.exactness.first, self.exactness.last
-        return first is None or last is None or not first <= session <= last
+        """Return whether a date is assumed from the usual week instead of known."""
+        return not self.exactness.covers(session)
 
     def table(self, first: date, last: date) -> SessionTable:
         """Return the sessions from `first` to `last` (both inclusive) as arrays: views of the calendar's arrays.

@@ -64,7 +64,8 @@ def refresh_sessions(connection: Connection, calendar: MarketCalendar, first: da
     exact = calendar.exactness
     if exact.first is None or exact.last is None:
         return 0
-    assumed = _assumed_sessions(connection, calendar.name, max(first, exact.first), min(last, exact.last))
+    found = _assumed_sessions(connection, calendar.name, max(first, exact.first), min(last, exact.last))
+    assumed = [day for day in found if exact.covers(day)]
     if not assumed:
         return 0
     table = calendar.table(assumed[0], assumed[-1])
@@ -96,11 +97,8 @@ def _assumed_sessions(connection: Connection, calendar: str, first: date, last: 
 
 
 def _rows(connection: Connection, calendar: MarketCalendar, table: SessionTable) -> list[tuple[DriverValue, ...]]:
-    exact_first, exact_last = calendar.exactness.first, calendar.exactness.last
     days = table.sessions.astype("datetime64[D]")
-    approximate = np.ones(len(days), bool)
-    if exact_first is not None and exact_last is not None:
-        approximate = (days < np.datetime64(exact_first)) | (days > np.datetime64(exact_last))
+    approximate = calendar.exactness.assumed(days)
     opens, closes = driver_instants(connection, table.open_at), driver_instants(connection, table.close_at)
     state = SessionState.EXPECTED.value
     columns = zip(driver_days(days), opens, closes, approximate.tolist(), strict=True)

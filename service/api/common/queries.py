@@ -55,7 +55,7 @@ class Timing:
         final_at: Aware UTC instant at which its bar is final (close + settle); None if it is not stored.
         next_due_at: Aware UTC instant at which the next open session's bar is final, which is when its
             forecast run is due; None if no later session is stored.
-        approximate: Whether the session, or one of the three after it, is assumed Monday to Friday because the
+        approximate: Whether the session, or one of the three after it, is assumed from the usual week because the
             exchange's own calendar is not known there.
     """
 

@@ -26,6 +26,7 @@ class InstrumentRow(NamedTuple):
     active: bool
     reference: bool
     basis: int
+    calendar_approximate: bool
     state: str
     state_reason: str | None
     state_since: datetime

@@ -41,7 +41,7 @@ def build_answer(stored: ForecastRows) -> ForecastAnswer:
         currency=instrument.currency,
         calendar=instrument.calendar,
         time_zone=time_zone(instrument.calendar),
-        approximate=timing.approximate,
+        approximate=timing.approximate or instrument.calendar_approximate,
         group=instrument.group,
         as_of=edition.as_of,
         data_as_of=timing.final_at,

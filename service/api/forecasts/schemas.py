@@ -209,7 +209,8 @@ class ForecastAnswer(Answer):
     calendar: str = Field(examples=["XNYS"])
     time_zone: str = Field(description="IANA time zone of the calendar", examples=["America/New_York"])
     approximate: bool = Field(
-        description="whether the calendar is unknown around as_of, so that Monday to Friday is assumed"
+        description="whether the calendar is assumed: its usual week without holidays around as_of, a default that no "
+        "source stated, or one that fits the rows better than the stated one"
     )
     group: str = Field(examples=["equity"])
     as_of: date = Field(description="last completed session the forecast used", examples=["2018-06-01"])

@@ -132,4 +132,6 @@ def _row_effect(record: Quarantined) -> str:
 def _hold_effect(hold: Hold) -> str:
     if hold.kind == SymbolHold.BASIS:
         return "the next pull takes the whole history as the source has it, on a new basis"
+    if hold.kind == SymbolHold.CALENDAR:
+        return "the next pull takes the dates as the source has them; those on no session are left out"
     return "cleared; the count of sessions starts again"

@@ -1,6 +1,6 @@
 """Instruments on the watchlist or used as inputs, and the sessions of their calendars."""
 
-from sqlalchemy import Boolean, Column, Date, Integer, String, Table, Text
+from sqlalchemy import Boolean, Column, Date, Integer, String, Table, Text, false
 
 from service.db.base import metadata
 from service.db.types import Instant
@@ -17,6 +17,20 @@ instruments = Table(
     Column("active", Boolean, nullable=False, comment="on the watchlist: forecast and scored"),
     Column("reference", Boolean, nullable=False, comment="pulled always, used as an input"),
     Column("basis", Integer, nullable=False),
+    Column(
+        "calendar_approximate",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        comment="a default, or fitted to the rows",
+    ),
+    Column(
+        "utc_dates",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        comment="the source dates a session by its local midnight in UTC",
+    ),
     Column("state", String(20), nullable=False, comment="new, ok, suspect, unknown, failing"),
     Column("state_reason", Text, nullable=True),
     Column("state_since", Instant, nullable=False, comment="market time"),

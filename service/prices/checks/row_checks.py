@@ -86,6 +86,7 @@ class Checked:
         holes: Final rows without a close.
         partial: Rows of sessions that were not final yet.
         duplicates: Second rows of a session.
+        repeated: Rows on no session that repeat the close without volume: the vendor fills holidays; dropped.
     """
 
     rows: Rows
@@ -93,6 +94,7 @@ class Checked:
     holes: int
     partial: int
     duplicates: int
+    repeated: int = 0
 
 
 def _json_value(value: float) -> float | str | None:
@@ -123,14 +125,31 @@ def check_rows(history: FetchedPrices, table: SessionTable, settle: timedelta, a
         final = np.where(expected, final_at[places] <= at, raw.sessions.astype("datetime64[s]") <= at)
     null = np.isnan(raw.close)
     invalid = ~null & ~((raw.close > 0) & np.isfinite(raw.close))
+    repeated = final & ~null & ~expected & repeats_close(raw.close, raw.values[:, VOLUME])
     findings = _refused(
-        raw, final & ~null & ~expected, f"not a session of its calendar: {history.symbol} does not trade on that date"
+        raw,
+        final & ~null & ~expected & ~repeated,
+        f"not a session of its calendar: {history.symbol} does not trade on that date",
     )
     findings += _refused(raw, final & expected & invalid, "the close must be positive and finite")
     good = raw.take(final & expected & ~null & ~invalid)
     rows, repaired = _repair(good)
     holes = int((final & expected & null).sum())
-    return Checked(rows, (*findings, *repaired), holes, int((~final).sum()), duplicates)
+    return Checked(rows, (*findings, *repaired), holes, int((~final).sum()), duplicates, int(repeated.sum()))
+
+
+def repeats_close(close: FloatArray, volume: FloatArray) -> BoolArray:
+    """Return a `(n,)` mask of the rows without volume whose close is that of the last row before them that has one.
+
+    Args:
+        close: `(n,)` closes, oldest first; NaN where there is none.
+        volume: `(n,)` volumes; NaN and 0 are none.
+    """
+    has_close = ~np.isnan(close)
+    newest = np.maximum.accumulate(np.where(has_close, np.arange(len(close)), -1))
+    before = np.concatenate([[-1], newest[:-1]]) if len(close) else newest
+    same: BoolArray = (before >= 0) & has_close & (close == close[before]) & (np.isnan(volume) | (volume == 0))
+    return same
 
 
 def _in_order(symbol: str, bars: "pd.DataFrame") -> tuple[Rows, int]:

@@ -6,21 +6,28 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from functools import partial
 
 from sqlalchemy import Connection
 
 from service.db.session import Database, is_unavailable
 from service.errors import FencedError
-from service.market.instruments import Instrument, list_instruments
+from service.market.instruments import CalendarUse, Instrument, list_instruments, store_calendar
+from service.prices.pull.calendar_check import CalendarChecker, DatedPrices
 from service.prices.pull.fetch_ranges import CalendarFactory, plan_starts
 from service.prices.pull.full_resync import symbols_to_resync
 from service.prices.pull.merge import HistoryMerger, PullOutcome
 from service.prices.pull.probe import DEFAULT_PROBE, Probe
-from service.prices.quarantine.symbol_holds import allowed_symbols
+from service.prices.quarantine.symbol_holds import (
+    SymbolHold,
+    accepted_dates,
+    allowed_symbols,
+    raise_hold,
+    settle_holds,
+)
 from service.prices.sources.base import (
-    FetchedPrices,
     Malformed,
     NoData,
     PriceSource,
@@ -29,7 +36,7 @@ from service.prices.sources.base import (
     UnknownSymbol,
 )
 from service.settings import Settings
-from service.vocabulary import SymbolState
+from service.vocabulary import QuarantineState, SymbolState
 
 __all__ = ["PullContext", "PullOutcome", "pull_symbols"]
 
@@ -86,11 +93,13 @@ class _Plan:
         starts: First session of a usual pull by symbol; None = the whole history.
         whole: Symbols fetched from their first stored session on, so that the whole history is compared.
         allowed: Symbols whose whole history a person allowed.
+        accepted: Symbols whose dates a person accepted.
     """
 
     starts: dict[str, date | None]
     whole: frozenset[str] = field(default_factory=frozenset)
     allowed: frozenset[str] = field(default_factory=frozenset)
+    accepted: frozenset[str] = field(default_factory=frozenset)
 
     def start(self, instrument: Instrument) -> date | None:
         """Return the first session to fetch (inclusive); None = the whole history."""
@@ -129,7 +138,8 @@ def pull_symbols(
         plan = _Plan(
             plan_starts(connection, present, session, overlap, context.calendars),
             frozenset() if context.source.can_replay else symbols_to_resync(present, session, context.calendars),
-            allowed_symbols(connection, [instrument.symbol for instrument in present]),
+            allowed_symbols(connection, names),
+            accepted_dates(connection, names),
         )
     merger = HistoryMerger(
         context.settings, context.calendars, context.volatility, context.source.name, session, at
@@ -147,21 +157,21 @@ class _Pull:
         self._stopped = threading.Event()
         self._live = not context.source.can_replay
         self._probe = Probe(context.source, context.probes, merger.at)
+        configured = dict(context.settings.calendar_of)
+        self._checker = CalendarChecker(configured, context.calendars, merger.session, plan.accepted)
         self._deadline = time.monotonic() + context.settings.pull_limit_seconds
 
     def run(self, instruments: Sequence[Instrument]) -> Iterator[PullOutcome]:
         workers = self._context.settings.fetch_workers
         waiting = deque(instruments)
-        pending: deque[tuple[Instrument, Future[FetchedPrices | PullOutcome]]] = deque()
+        pending: deque[tuple[Instrument, Future[DatedPrices | PullOutcome]]] = deque()
         pool = ThreadPoolExecutor(workers, thread_name_prefix="fetch")
         try:
             while waiting or pending:
                 # Answers stay in memory until they are merged, so only a few are fetched ahead.
                 while waiting and len(pending) < 2 * workers:
                     instrument = waiting.popleft()
-                    pending.append(
-                        (instrument, pool.submit(self._fetch, instrument.symbol, self._plan.start(instrument)))
-                    )
+                    pending.append((instrument, pool.submit(self._fetch, instrument, self._plan.start(instrument))))
                 instrument, future = pending.popleft()
                 yield self._settle(instrument, self._result(instrument, future))
         finally:
@@ -172,9 +182,7 @@ class _Pull:
     def _overdue(self) -> bool:
         return time.monotonic() >= self._deadline
 
-    def _result(
-        self, instrument: Instrument, future: Future[FetchedPrices | PullOutcome]
-    ) -> FetchedPrices | PullOutcome:
+    def _result(self, instrument: Instrument, future: Future[DatedPrices | PullOutcome]) -> DatedPrices | PullOutcome:
         try:
             return future.result(max(self._deadline - time.monotonic(), 0.0))
         except TimeoutError:
@@ -184,16 +192,18 @@ class _Pull:
         limit = self._context.settings.pull_limit_seconds
         return PullOutcome(symbol, "transient", f"the pull ran longer than {limit:g} s; retried by the next attempt")
 
-    def _fetch(self, symbol: str, start: date | None) -> FetchedPrices | PullOutcome:
+    def _fetch(self, instrument: Instrument, start: date | None) -> DatedPrices | PullOutcome:
+        symbol = instrument.symbol
         if self._overdue():
             return self._timed_out(symbol)
         if self._stopped.is_set():
             return PullOutcome(symbol, "deferred", "rate limited by the source; not tried in this pull")
         ticket = self._probe.begin()
         try:
-            history = self._context.source.fetch(symbol, start, self._merger.at)
+            fetch = partial(self._context.source.fetch, symbol)
+            dated = self._checker.fetch(fetch, _calendar_of(instrument), start, self._merger.at)
             self._probe.answered(ticket)
-            return history
+            return dated
         except Exception as error:
             outcome = _failure(symbol, error)
             if outcome.state == "deferred":
@@ -202,7 +212,7 @@ class _Pull:
                 return PullOutcome(symbol, "transient", f"not accepted while no other symbol answers: {outcome.reason}")
             return outcome
 
-    def _settle(self, instrument: Instrument, answer: FetchedPrices | PullOutcome) -> PullOutcome:
+    def _settle(self, instrument: Instrument, answer: DatedPrices | PullOutcome) -> PullOutcome:
         try:
             outcome = answer if isinstance(answer, PullOutcome) else self._store(instrument, answer)
         except FencedError:
@@ -213,24 +223,44 @@ class _Pull:
             outcome = _failure(instrument.symbol, error)
         return self._mark(instrument, outcome) if outcome.state in _SYMBOL_STATES else outcome
 
-    def _store(self, instrument: Instrument, history: FetchedPrices) -> PullOutcome:
-        start = self._plan.starts[instrument.symbol]
+    def _store(self, instrument: Instrument, dated: DatedPrices) -> PullOutcome:
+        start, history = self._plan.starts[instrument.symbol], dated.history
         with self._context.database.transaction() as connection:
             self._context.fence(connection)
-            if start is None:
-                return self._merger.first(connection, instrument, history)
+            if dated.is_new or start is None:
+                return self._store_on_new_calendar(connection, instrument, dated)
             if instrument.symbol in self._plan.allowed:
                 return self._merger.allowed(connection, instrument, history)
             merge = self._merger.whole if instrument.symbol in self._plan.whole else self._merger.later
             outcome = merge(connection, instrument, history, start)
         if outcome is not None:
             return outcome
-        whole = self._fetch(instrument.symbol, None)
+        whole = self._fetch(instrument, None)
         if isinstance(whole, PullOutcome):
             return whole
         with self._context.database.transaction() as connection:
             self._context.fence(connection)
-            return self._merger.rebase(connection, instrument, whole)
+            if whole.fault is not None or whole.use.key != dated.use.key:
+                return self._store_on_new_calendar(connection, instrument, whole)
+            return self._merger.rebase(connection, instrument, whole.history)
+
+    def _store_on_new_calendar(
+        self, connection: Connection, instrument: Instrument, dated: DatedPrices
+    ) -> PullOutcome:  # fmt: skip
+        """Store a whole history whose calendar was settled with it, or put the symbol on hold if none fits."""
+        merger, symbol, at = self._merger, instrument.symbol, self._merger.at
+        if dated.fault is not None:
+            raise_hold(connection, symbol, SymbolHold.CALENDAR, dated.fault, merger.session, at)
+            return merger.mark(connection, PullOutcome(symbol, "suspect", dated.fault), SymbolState.SUSPECT)
+        settle_holds(connection, symbol, SymbolHold.CALENDAR, QuarantineState.CLEARED, at)
+        if instrument.first_session is None:
+            outcome = merger.first(connection, instrument, dated.history)
+            store_calendar(connection, symbol, dated.use)
+            return replace(outcome, notice=dated.notice)
+        if _calendar_of(instrument) != dated.use:
+            store_calendar(connection, symbol, dated.use)
+        described = replace(instrument, calendar=dated.use.name)
+        return replace(merger.allowed(connection, described, dated.history), notice=dated.notice)
 
     def _mark(self, instrument: Instrument, outcome: PullOutcome) -> PullOutcome:
         needs_hold = (
@@ -252,6 +282,13 @@ class _Pull:
                 raise
             _log.exception("%s: the state %s could not be written", outcome.symbol, outcome.state)
             return outcome
+
+
+def _calendar_of(instrument: Instrument) -> CalendarUse | None:
+    """Return the calendar of a symbol with bars; None without, because the first history settles it."""
+    if instrument.first_session is None:
+        return None
+    return CalendarUse(instrument.calendar, instrument.calendar_approximate, instrument.utc_dates)
 
 
 def _failure(symbol: str, error: Exception) -> PullOutcome:

@@ -42,12 +42,14 @@ class PullOutcome:
             `deferred` (rate limited, or not tried after that), `malformed`, `suspect` or `failed`.
         reason: One sentence; None if nothing is wrong.
         counts: Counts by name; zero counts are left out.
+        notice: One sentence to report once; None if there is none.
     """
 
     symbol: str
     state: str
     reason: str | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
+    notice: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,6 +344,7 @@ class HistoryMerger:
             "holes": checked.holes,
             "partial": checked.partial,
             "duplicates": checked.duplicates,
+            "repeated": checked.repeated,
             "refused": sum(finding.state == "refused" for finding in answer.findings),
             "repaired": sum(finding.state == "repaired" for finding in answer.findings),
             "recorded": record_findings(writer.connection, instrument.symbol, answer.findings, self.at),

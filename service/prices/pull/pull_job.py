@@ -70,6 +70,9 @@ def pull(context: ServiceContext, run: Run) -> None:
             record_outcomes(connection, run, (Outcome(o.symbol, o.state, o.reason) for o in batch))
             for outcome in batch:
                 _note_first_failure(connection, outcome, at)
+        for outcome in batch:
+            if outcome.notice is not None:
+                context.reporter.notice(outcome.notice, [outcome.symbol])
     _finish_attempt(context, run, at)
 
 

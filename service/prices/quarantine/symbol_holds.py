@@ -23,11 +23,12 @@ class SymbolHold(StrEnum):
     """Why a symbol is on hold.
 
     `basis`: its history is on another scale and nothing confirms it; the stored one is served. `gone`: the vendor
-    says that there is no such symbol.
+    says that there is no such symbol. `calendar`: its dates fit no calendar.
     """
 
     BASIS = "basis"
     GONE = "gone"
+    CALENDAR = "calendar"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ def settle_holds(
 
 
 def clear_holds(connection: Connection, symbol: str, at: datetime) -> tuple[Hold, ...]:
-    """Clear the open holds of a symbol for a person; the next pull takes a held basis as the source has it.
+    """Clear the open holds of a symbol for a person; the next pull takes held prices or dates as they are.
 
     Args:
         connection: An open write transaction; the caller adds its audit line.
@@ -131,20 +132,29 @@ def clear_holds(connection: Connection, symbol: str, at: datetime) -> tuple[Hold
     if not found:
         raise NotFound(f"{symbol} has no open hold; see `tplus quarantine list`")
     for hold in found:
-        allowed = hold.kind == SymbolHold.BASIS
+        allowed = hold.kind in (SymbolHold.BASIS, SymbolHold.CALENDAR)
         _set(connection, hold.id, {"state": QuarantineState.CLEARED, "allowed": allowed, "last_seen_at": at})
     return found
 
 
 def allowed_symbols(connection: Connection, symbols: Sequence[str]) -> frozenset[str]:
     """Return the symbols whose history a person allowed and no pull has taken yet."""
-    query = select(symbol_holds.c.symbol).where(symbol_holds.c.allowed, symbol_holds.c.symbol.in_(list(symbols)))
-    return frozenset(connection.execute(query).scalars())
+    return _allowed(connection, symbols, SymbolHold.BASIS)
+
+
+def accepted_dates(connection: Connection, symbols: Sequence[str]) -> frozenset[str]:
+    """Return the symbols whose dates a person accepted although they fit no calendar; this is not used up."""
+    return _allowed(connection, symbols, SymbolHold.CALENDAR)
+
+
+def _allowed(connection: Connection, symbols: Sequence[str], kind: SymbolHold) -> frozenset[str]:
+    mine = (symbol_holds.c.allowed, symbol_holds.c.kind == kind, symbol_holds.c.symbol.in_(list(symbols)))
+    return frozenset(connection.execute(select(symbol_holds.c.symbol).where(*mine)).scalars())
 
 
 def use_allowance(connection: Connection, symbol: str, at: datetime) -> None:
     """Record that the allowed history was taken: it is not taken twice."""
-    mine = (symbol_holds.c.symbol == symbol, symbol_holds.c.allowed)
+    mine = (symbol_holds.c.symbol == symbol, symbol_holds.c.allowed, symbol_holds.c.kind == SymbolHold.BASIS)
     connection.execute(update(symbol_holds).where(*mine).values(allowed=False, last_seen_at=at))
 
 

@@ -54,8 +54,10 @@ class InstrumentMeta:
         name: Long name.
         exchange: The vendor's exchange code (`NMS`, `LSE`, ...), mapped by `service.market.exchange_codes`.
         calendar: Calendar name if the source knows it, else None.
+        calendar_stated: Whether the calendar is stated rather than a default; None if the source does not say.
         currency: Currency code as the source writes it (`USD`, `GBp`).
         instrument_type: Yahoo's type: EQUITY, ETF, INDEX, CURRENCY, CRYPTOCURRENCY, FUTURE.
+        zone: Name of the exchange's time zone.
     """
 
     name: str | None = None
@@ -63,6 +65,8 @@ class InstrumentMeta:
     calendar: str | None = None
     currency: str | None = None
     instrument_type: str = "EQUITY"
+    zone: str | None = None
+    calendar_stated: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,14 @@ is older than every such split, so one factor applies to all rows.
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from math import prod
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from service.market.exchange_calendar import get_calendar
+from service.market.exchange_calendar import MarketCalendar, get_calendar
 from service.prices.sources.base import Action, ActionKind, FetchedPrices, InstrumentMeta, NoData
 
 COLUMNS = ("open", "high", "low", "close", "volume")
@@ -92,8 +92,8 @@ def replay(series: RecordedSeries, start: date | None, at: datetime) -> FetchedP
     Args:
         series: The whole record.
         start: First session (inclusive); None = all.
-        at: Aware UTC market time. Rows and actions are visible from the open of the session of their date on; a row on
-            a date without a session from that of the next session on.
+        at: Aware UTC market time. Rows and actions are visible from the open of the session of their date on; on a
+            date without a session from its begin in UTC on, because the calendar may be wrong.
 
     Returns:
         Bars on the basis of that instant, and the actions with ex-dates in the window, ascending.
@@ -103,7 +103,7 @@ def replay(series: RecordedSeries, start: date | None, at: datetime) -> FetchedP
     """
     first, last = series.first, series.last
     today = at.date()
-    opened = get_calendar(series.calendar, min(first, today), max(last, today)).newest_opened(at)
+    opened = _newest_visible(get_calendar(series.calendar, min(first, today), max(last, today)), at)
     rows = slice(
         0 if start is None else int(series.sessions.searchsorted(np.datetime64(start))),
         0 if opened is None else int(series.sessions.searchsorted(np.datetime64(opened), side="right")),
@@ -121,6 +121,15 @@ def replay(series: RecordedSeries, start: date | None, at: datetime) -> FetchedP
     bars = pd.DataFrame(series.bars[rows] * basis, index=series.index[rows], columns=list(COLUMNS), copy=False)
     rebased = tuple(_rebased(action, later_ratio) for action in actions)
     return FetchedPrices(series.symbol, bars, rebased, series.meta, series.states_actions)
+
+
+def _newest_visible(calendar: MarketCalendar, at: datetime) -> date | None:
+    """Return the newest date whose rows are visible at an instant; None if the calendar's bounds hold none."""
+    opened, today = calendar.newest_opened(at), at.date()
+    closed_day = today if not calendar.is_session(today) else today - timedelta(days=1)
+    if calendar.first <= closed_day and not calendar.is_session(closed_day):
+        return closed_day if opened is None else max(opened, closed_day)
+    return opened
 
 
 def _rebased(action: Action, later_ratio: float) -> Action:

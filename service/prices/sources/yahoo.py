@@ -288,4 +288,5 @@ def _meta(metadata: dict[str, Any]) -> InstrumentMeta:
         exchange=text("exchangeName"),
         currency=text("currency"),
         instrument_type=text("instrumentType") or "EQUITY",
+        zone=text("exchangeTimezoneName"),
     )

@@ -1,15 +1,21 @@
 """Calendars against known sessions and hours of the exchanges."""
 
+import datetime as dt
 import logging
 import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
+import pandas as pd
 import pytest
+from exchange_calendars import calendar_utils
+from exchange_calendars.exchange_calendar_xnys import XNYSExchangeCalendar
 
 from service.errors import CalendarError
+from service.market import exchange_calendar
 from service.market.exchange_calendar import MarketCalendar, get_calendar
+from service.market.session_calendar import DateBounds, Exactness
 
 NEW_YORK = get_calendar("XNYS", date(2017, 1, 1), date(2026, 12, 31))
 SETTLE = timedelta(minutes=90)
@@ -225,12 +231,77 @@ def test_an_unknown_exchange_trades_monday_to_friday() -> None:
     assert {column.dtype for column in (table.open_at, table.close_at)} == {np.dtype("datetime64[s]")}
 
 
-def test_a_calendar_that_cannot_be_built_falls_back_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_calendar_that_cannot_be_built_follows_the_usual_week_with_one_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
-            assert_weekdays(get_calendar("XTAE", date(2003, 1, 1), date(2018, 12, 31)))
+            tel_aviv = get_calendar("XTAE", date(2003, 1, 1), date(2018, 12, 31))
+    assert tel_aviv.sessions(date(2018, 12, 21), date(2018, 12, 26)) == [
+        date(2018, 12, day) for day in (23, 24, 25, 26)
+    ]
+    assert tel_aviv.close_at(date(2018, 12, 24)) == utc("2018-12-24 15:25")
+    assert tel_aviv.is_approximate(date(2018, 12, 24))
     assert [record.getMessage()[:31] for record in caplog.records] == ["calendar XTAE cannot be built ("]
     assert len(caplog.records[0].getMessage()) < 300
+
+
+def test_tel_aviv_is_assumed_because_the_library_computes_wrong_holidays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The day the library is repaired, the last line fails and the calendar can be used again."""
+    tel_aviv = get_calendar("XTAE", date(2021, 1, 1), date(2027, 1, 1))
+    days = (date(2026, 1, 1), date(2026, 1, 4), date(2026, 1, 5), date(2026, 1, 6), date(2026, 1, 7))
+    assert tel_aviv.sessions(date(2026, 1, 1), date(2026, 1, 7)) == list(days), (
+        "from Sunday to Thursday, then to Friday"
+    )
+    assert tel_aviv.sessions(date(2026, 1, 8), date(2026, 1, 11)) == [date(2026, 1, 8), date(2026, 1, 9)]
+    assert tel_aviv.is_approximate(date(2026, 9, 21))
+    with monkeypatch.context() as patch:
+        patch.setattr(exchange_calendar, "_WRONG", frozenset())
+        library = get_calendar("XTAE", date(2020, 1, 1), date(2026, 6, 1))
+    assert library.exactness == Exactness(date(2026, 1, 5), date(2028, 12, 31))
+    assert library.is_session(date(2026, 9, 21)), "Yom Kippur"
+
+
+class _OneBadDay(XNYSExchangeCalendar):
+    """New York with an early close on a Sunday of 2015, which contradicts its sessions."""
+
+    name = "XBAD"
+
+    @property
+    def special_closes_adhoc(self) -> list[tuple[dt.time, pd.DatetimeIndex]]:
+        """One special close on a Sunday."""
+        return [(dt.time(13), pd.DatetimeIndex(["2015-06-07"]))]
+
+
+def test_only_the_days_around_a_fault_of_the_library_are_assumed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(calendar_utils._default_calendar_factories, "XBAD", _OneBadDay)
+    monkeypatch.setitem(calendar_utils.global_calendar_dispatcher._calendar_factories, "XBAD", _OneBadDay)
+    with caplog.at_level(logging.WARNING):
+        calendar = get_calendar("XBAD", date(2010, 1, 1), date(2018, 1, 1))
+    assert calendar.exactness == Exactness(
+        date(2010, 1, 1), date(2020, 12, 31), (DateBounds(date(2015, 6, 7), date(2015, 6, 7)),)
+    )
+    assert calendar.approximate
+    assert [calendar.is_approximate(date(2015, 6, day)) for day in (5, 7, 8)] == [False, True, False]
+    assert not calendar.is_session(date(2015, 6, 7))
+    assert not calendar.is_session(date(2014, 12, 25))
+    assert not calendar.is_session(date(2016, 12, 26))
+    assert "is known for 2010-01-01..2015-06-06, 2015-06-08..2020-12-31 only" in caplog.text
+
+
+def test_a_week_is_a_calendar() -> None:
+    cairo = get_calendar("XCAI", date(2022, 1, 1), date(2024, 4, 1))
+    assert cairo.next(date(2024, 3, 21)) == date(2024, 3, 24), "Thursday to Sunday"
+    assert cairo.close_at(date(2024, 3, 24)) == utc("2024-03-24 12:30")
+    assert cairo.is_approximate(date(2024, 3, 24))
+    week = get_calendar("sun-thu", date(2022, 1, 1), date(2024, 4, 1))
+    assert week.sessions(date(2024, 3, 20), date(2024, 3, 25)) == [date(2024, 3, day) for day in (20, 21, 24, 25)]
+    dubai = get_calendar("XDFM", date(2021, 1, 1), date(2024, 4, 1))
+    assert dubai.sessions(date(2021, 12, 29), date(2022, 1, 5)) == [
+        date(2021, 12, 29), date(2021, 12, 30), date(2022, 1, 2), date(2022, 1, 3), date(2022, 1, 4), date(2022, 1, 5),
+    ]  # fmt: skip
 
 
 def test_weekdays_at_the_usual_hours_are_assumed_after_the_end_of_a_calendar(caplog: pytest.LogCaptureFixture) -> None:

@@ -19,7 +19,7 @@ from service.db.tables import corporate_action_revisions, corporate_actions, qua
 from service.forecasts.ledger import publish
 from service.market.instruments import add_symbols
 from service.prices.panel import PanelQuery, load_panel
-from service.prices.quarantine.row_quarantine import clear, reject
+from service.prices.quarantine.row_quarantine import clear, list_quarantine, reject
 from service.prices.sources.yahoo import YahooSource
 from tests.support.forecast_factory import Desk, Said, draft_of, open_desk
 from tests.support.standin import Standin, StandinSymbol, reset_yfinance

@@ -91,11 +91,13 @@ def test_a_window_without_visible_rows_is_no_data(start: date | None, at: str) -
         replay(series(), start, utc(at))
 
 
-def test_a_row_without_a_session_is_visible_with_the_next_session() -> None:
-    # 5 December 2018 was a day of mourning, yet the record has a row.
+def test_a_row_without_a_session_is_visible_from_its_date_on() -> None:
+    # 5 December 2018 was a day of mourning, yet the record has a row: the calendar may be wrong.
     days = np.array(["2018-12-04", "2018-12-05", "2018-12-06"], dtype="datetime64[D]")
     odd = recorded_series("ODD", days, np.ones((3, 5)), (), InstrumentMeta(calendar="XNYS"))
-    assert len(replay(odd, None, utc("2018-12-05 22:00")).bars) == 1
+    assert len(replay(odd, None, utc("2018-12-04 22:00")).bars) == 1
+    assert len(replay(odd, None, utc("2018-12-05 00:00")).bars) == 2
+    assert len(replay(odd, None, utc("2018-12-06 14:00")).bars) == 2
     assert len(replay(odd, None, utc("2018-12-06 14:30")).bars) == 3
 
 

@@ -1,7 +1,7 @@
 """The next move of a replayed clock, and the order of the watchlist.
 
-Revision: 1008
-Revises: 1004
+Revision: 1006
+Revises: 1005
 """
 
 import sqlalchemy as sa
@@ -9,8 +9,8 @@ from alembic import op
 
 from service.db.types import Instant
 
-revision = "1008"
-down_revision = "1004"
+revision = "1006"
+down_revision = "1005"
 branch_labels = None
 depends_on = None
 

@@ -229,6 +229,11 @@ def finish(
     connection.execute(update(runs).where(runs.c.id == run.id).values(values))
 
 
+def finish_with_outcomes(connection: Connection, run: Run, machine_now: datetime, outcomes: Iterable[Outcome]) -> None:
+    """Record the outcomes of symbols and end a run as done; its counts are those of its symbols. Fenced."""
+    finish(connection, run, machine_now, counts=record_and_count(connection, run, outcomes))
+
+
 def wait(
     connection: Connection, run: Run, until: datetime, counts: Mapping[str, int], warning: str | None = None
 ) -> None:

@@ -174,7 +174,7 @@ def check_api(url: str) -> None:
     first = forecast["multi_step"]["steps"][0]
     bands = {band["level"]: band for band in first["intervals"]}
     check(bands[80]["lower"] < first["point"] < bands[80]["upper"], f"the interval is not around the point: {first}")
-    check(first["coverage"] is not None, "there is no measured coverage beside the interval")
+    check(first["coverage"] is not None, "there is no measured coverage next to the interval")
     with urlopen(Request(url, method="HEAD"), timeout=60) as answer:
         check(answer.status == 200, "HEAD is not answered")
     with urlopen(f"{url}/v1/forecasts/AAPL/history?format=csv", timeout=60) as answer:

@@ -15,7 +15,7 @@ from service.forecasts.candidates import Candidate, read_candidates
 from service.forecasts.ledger import publish
 from service.forecasts.predict import Predictions, predict
 from service.forecasts.publication import Publication
-from service.runs import Outcome, Run, finish, guard, read_outcomes, record_and_count, wait
+from service.runs import Outcome, Run, finish_with_outcomes, guard, read_outcomes, record_and_count, wait
 from service.runtime.context import ServiceContext
 from service.runtime.progress import EditionSummary, ServedStep
 from service.training.first_random_walk import ensure_random_walk
@@ -90,7 +90,7 @@ def _finish_or_wait(
 ) -> None:
     """Finish the run; while a bar is missing, let it wait until an instant."""
     if not any(outcome.state == ForecastOutcome.WAITING for outcome in outcomes):
-        _finish(context, connection, run, outcomes)
+        finish_with_outcomes(connection, run, context.machine.now(connection), outcomes)
         return
     wait(connection, run, until, record_and_count(connection, run, outcomes))
 
@@ -116,12 +116,7 @@ def _record_missed(context: ServiceContext, connection: Connection, run: Run, un
         # A run that was on time knows that the bar was missing; a late run knows only that it was late.
         reason = candidate.describe(without_bar) if state == ForecastOutcome.WAITING else too_late
         missed.append(Outcome(candidate.symbol, ForecastOutcome.MISSED, reason))
-    _finish(context, connection, run, missed)
-
-
-def _finish(context: ServiceContext, connection: Connection, run: Run, outcomes: Sequence[Outcome]) -> None:
-    counts = record_and_count(connection, run, outcomes)
-    finish(connection, run, context.machine.now(connection), counts=counts)
+    finish_with_outcomes(connection, run, context.machine.now(connection), missed)
 
 
 def _summary(

@@ -20,8 +20,8 @@ from service.market.instruments import Instrument, list_instruments
 from service.prices.adjustment.adjust import adjustment_factors
 from service.prices.adjustment.corporate_actions import Action
 from service.prices.checks.row_checks import CLOSE, FIELDS, VOLUME, DateArray, FloatArray
-from service.prices.quarantine.breaks import find_breaks, read_held
-from service.prices.repository import read_actions_of
+from service.prices.quarantine.breaks import find_breaks
+from service.prices.repository import read_adjustments
 from service.vocabulary import SessionState
 
 _BATCH_ROWS = 5_000
@@ -92,14 +92,17 @@ def load_panel(connection: Connection, query: PanelQuery) -> Panel:
     stored = _bars(connection, tuple(found.values()), grids)
     firsts = _first_sessions(connection, list(found)) if query.rows is not None else {}
     oldest = min((grid.days[0].astype(object) for grid in grids.values() if len(grid.days)), default=None)
-    actions = read_actions_of(connection, list(found), oldest)
-    held = read_held(connection, found)
+    adjustments = read_adjustments(connection, list(found), oldest)
     histories = {
         symbol: _with_breaks(
             _price_history(
-                instrument, grids[instrument.calendar], stored.get(symbol), firsts.get(symbol), actions[symbol]
+                instrument,
+                grids[instrument.calendar],
+                stored.get(symbol),
+                firsts.get(symbol),
+                adjustments[symbol].actions,
             ),
-            held.get(symbol, ()),
+            adjustments[symbol].held,
         )
         for symbol, instrument in found.items()
     }

@@ -1,12 +1,34 @@
-"""Reads stored corporate actions, and whether a bar is stored."""
+"""Reads what is stored next to the bars: corporate actions and held-back sessions; and whether a bar is stored."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
+from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
-from service.db.tables import bars, corporate_actions
+from service.db.tables import bars, corporate_actions, quarantine
 from service.prices.adjustment.corporate_actions import Action, ActionKind
+from service.vocabulary import QuarantineState
+
+_MOST_NAMES = 500
+
+
+class Adjustments(NamedTuple):
+    """What decides how the bars of a symbol are used.
+
+    Attributes:
+        actions: Its corporate actions, oldest first.
+        held: Sessions whose bars are held back, ascending.
+    """
+
+    actions: tuple[Action, ...]
+    held: tuple[date, ...]
+
+
+def read_adjustments(connection: Connection, symbols: Sequence[str], first: date | None) -> dict[str, Adjustments]:
+    """Return the actions with ex-dates from `first` (inclusive) on and all held-back sessions of several symbols."""
+    actions, held = read_actions_of(connection, symbols, first), read_held(connection, symbols)
+    return {symbol: Adjustments(actions[symbol], held.get(symbol, ())) for symbol in symbols}
 
 
 def read_actions(connection: Connection, symbol: str) -> tuple[Action, ...]:
@@ -29,6 +51,32 @@ def read_actions_of(
     for symbol, day, kind, value in connection.execute(query):
         found[symbol].append(Action(day, ActionKind(kind), value))
     return {symbol: tuple(actions) for symbol, actions in found.items()}
+
+
+def read_held(
+    connection: Connection, symbols: Collection[str], state: QuarantineState | None = None
+) -> dict[str, tuple[date, ...]]:
+    """Return the sessions whose bars are held back by symbol, ascending; symbols without any are absent.
+
+    Args:
+        connection: Any connection.
+        symbols: Among these.
+        state: `open` or `rejected`; None = both.
+    """
+    states = (QuarantineState.OPEN, QuarantineState.REJECTED) if state is None else (state,)
+    query = (
+        select(quarantine.c.symbol, quarantine.c.session, quarantine.c.row)
+        .where(quarantine.c.state.in_(states), quarantine.c.session.is_not(None))
+        .order_by(quarantine.c.symbol, quarantine.c.session)
+    )
+    if len(symbols) <= _MOST_NAMES:  # the table is small, a list of names has a limit
+        query = query.where(quarantine.c.symbol.in_(list(symbols)))
+    found: dict[str, list[date]] = {}
+    for symbol, session, row in connection.execute(query):
+        if "kind" not in row:  # a suspect dividend holds back no bar
+            found.setdefault(symbol, []).append(session)
+    wanted = set(symbols)
+    return {symbol: tuple(dict.fromkeys(days)) for symbol, days in found.items() if symbol in wanted}
 
 
 def has_bar(connection: Connection, symbol: str, session: date) -> bool:

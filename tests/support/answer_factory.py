@@ -120,6 +120,7 @@ def answer(made: Made | None = None) -> ForecastAnswer:
         symbol="AAPL", currency=of.currency, calendar="XNYS", time_zone="America/New_York",
         approximate=False, group=of.group, as_of=AS_OF,
         data_as_of=INSTANT, issued_at=INSTANT, stale_after=None, known_at=INSTANT,
+        next_edition_at=None, next_edition_in_seconds=None,
         mode=of.mode, edition=EditionMark(number=412, hash="9f2c"), last_close=of.close,
         basis=Basis(forecast=0, current=0 if of.ratio == 1 else 1, split_ratio=of.ratio,
                     note=None if of.ratio == 1 else "AAPL was re-based since this forecast"),

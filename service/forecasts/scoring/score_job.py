@@ -30,7 +30,7 @@ from service.forecasts.scoring.outcomes import VOID_AFTER, CalendarView, Closes,
 from service.forecasts.scoring.score_batches import ScoreBatch, publish_scores
 from service.forecasts.scoring.track_records import update_track_records
 from service.prices.adjustment.corporate_actions import Action, ActionKind
-from service.prices.quarantine.breaks import read_held
+from service.prices.repository import read_held
 from service.runs import Outcome, Run, finish, guard, outcome_counts, record_outcomes
 from service.runtime.context import ServiceContext
 from service.runtime.progress import ScoreSummary

@@ -3,13 +3,8 @@
 from datetime import date
 
 import numpy as np
-import pytest
-from sqlalchemy import insert
 
-from service.db.tables import quarantine
-from service.prices.quarantine.breaks import find_breaks, read_held
-from service.vocabulary import QuarantineState
-from tests.support.fakes import JANUARY, World, evening
+from service.prices.quarantine.breaks import find_breaks
 
 DAYS = np.arange(np.datetime64("2024-01-01"), np.datetime64("2024-01-07"))
 NAN = float("nan")
@@ -48,26 +43,3 @@ def test_a_bar_that_is_stored_after_all_is_no_break() -> None:
 def test_without_held_bars_there_is_no_break() -> None:
     assert breaks([100, NAN, 50, 51]) == []
     assert find_breaks(DAYS[:0], np.empty(0), []).tolist() == []
-
-
-def test_open_and_rejected_rows_hold_bars_back(world: World) -> None:
-    world.instruments("AAA", "BBB")
-    states = ("open", "rejected", "confirmed", "cleared", "refused", "repaired")
-    seen = {"first_seen_at": evening(JANUARY[0]), "last_seen_at": evening(JANUARY[0]), "row": {}, "reason": "jump"}
-    with world.database.transaction() as connection:
-        for day, state in zip(JANUARY, states, strict=False):
-            connection.execute(insert(quarantine).values(symbol="AAA", session=day, state=state, **seen))
-        assert read_held(connection, ["AAA", "BBB"]) == {"AAA": JANUARY[:2]}
-        assert read_held(connection, ["AAA"], QuarantineState.OPEN) == {"AAA": JANUARY[:1]}
-        assert read_held(connection, ["AAA"], QuarantineState.REJECTED) == {"AAA": JANUARY[1:2]}
-        assert read_held(connection, ["BBB"]) == {}
-
-
-@pytest.mark.parametrize("count", [1, 600])
-def test_any_number_of_symbols_is_read(world: World, count: int) -> None:
-    names = ["AAA", *(f"S{number}" for number in range(1, count))]
-    world.instruments("AAA")
-    seen = {"first_seen_at": evening(JANUARY[0]), "last_seen_at": evening(JANUARY[0]), "row": {}, "reason": "jump"}
-    with world.database.transaction() as connection:
-        connection.execute(insert(quarantine).values(symbol="AAA", session=JANUARY[0], state="open", **seen))
-        assert read_held(connection, names) == {"AAA": JANUARY[:1]}

@@ -76,6 +76,7 @@ def read_metas(paths: Iterable[Path]) -> dict[str, InstrumentMeta]:
                 calendar=calendar,
                 currency=_currency(row["currency"]),
                 instrument_type=instrument_type(symbol, calendar, row["group"]),
+                calendar_stated=True if exchange else None,
             )
     return metas
 

@@ -33,6 +33,8 @@ def test_symbols_are_read_in_any_letter_case(tmp_path: Path) -> None:
         )
     }
     metas = read_metas([write(tmp_path / "m.csv", "symbol,group,calendar,currency\nmade, us_etfs ,NYSE,USD\n")])
-    assert metas == {"MADE": InstrumentMeta(calendar="XNYS", currency="USD", instrument_type="ETF")}
+    assert metas == {
+        "MADE": InstrumentMeta(calendar="XNYS", currency="USD", instrument_type="ETF", calendar_stated=True)
+    }
     symbols = read_file_symbols([write(tmp_path / "symbols.csv", "file,symbol\nx y.csv,made\n")])
     assert symbols == {tmp_path / "x y.csv": "MADE"}

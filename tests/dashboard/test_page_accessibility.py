@@ -207,8 +207,8 @@ def test_a_losing_symbol_is_marked_worse_with_its_n(watched: Watched) -> None:
     table = page.locator("#accuracy")
     expect(table).to_contain_text("67")
     expect(page.locator("#notice")).to_have_attribute("data-notices", re.compile("losing"))
-    # The fixture's accuracy row of T: skill -0.306 with p 0.0006, so it is significant.
-    expect(page.locator("#steps")).to_contain_text("−30.6 %")
+    # The fixture's accuracy row of T: skill -0.305 with p 0.0006, so it is significant.
+    expect(page.locator("#steps")).to_contain_text("−30.5 %")
     expect(page.locator("#steps")).to_contain_text("worse")
     expect(page.locator("#verdict")).to_have_attribute("data-mark", "worse")
     expect(page.locator("#steps td[data-mark='worse']")).not_to_have_count(0)

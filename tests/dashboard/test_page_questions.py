@@ -57,7 +57,7 @@ def test_the_page_answers_six_questions_above_the_fold(watched: Watched) -> None
     assert re.search(r"\b106\.\d\d USD\b", forecast)
     assert re.search(r"\d\.\d % from 106\.91 on Wed 2018-06-06", forecast)
     assert re.search(
-        r"80 % interval\s+104\.\d\d to 108\.\d\d\s+−1\.\d % to \+1\.\d %", above_the_fold(page, "#card-width")
+        r"80 % interval\s+104\.\d\d to 109\.\d\d\s+−1\.\d % to \+2\.\d %", above_the_fold(page, "#card-width")
     )
     trust = above_the_fold(page, "#card-trust")
     assert "51 of 67 inside" in trust
@@ -65,7 +65,8 @@ def test_the_page_answers_six_questions_above_the_fold(watched: Watched) -> None
     above_the_fold(page, "#chart")
     assert (len(trace(page, "hits").x), len(trace(page, "misses").x)) == (49, 16)
     assert re.search(
-        r"Made by\s+Random walk\s+Baseline, version \d+: no network serves", above_the_fold(page, "#card-maker")
+        r"Made by\s+Random walk\s+Baseline, version \d+: 378 pooled sessions of the 1000 a",
+        above_the_fold(page, "#card-maker"),
     )
     # New York closes at 20:00 UTC on Thursday, and its bars are final 90 minutes later.
     next_edition = above_the_fold(page, "#card-next")
@@ -78,9 +79,9 @@ def test_a_network_has_its_version_and_age(watched: Watched) -> None:
     expect(page.locator("#card-maker")).to_have_text(
         re.compile(r"Made byLSTMVersion \d+, 5 months old\. Trained 2018-01-02")
     )
-    # 50 of 67 are 75 %; its skill of -30.6 % at T has p 0.0006.
+    # 50 of 67 are 75 %; its skill of -30.5 % at T has p 0.0006.
     expect(page.locator("#card-trust")).to_contain_text("50 of 67 inside")
-    expect(page.locator("#card-trust")).to_contain_text("Worse than a random walk by 30.6 %.")
+    expect(page.locator("#card-trust")).to_contain_text("Worse than a random walk by 30.5 %.")
 
 
 def test_past_intervals_are_prices_around_their_closes(watched: Watched) -> None:

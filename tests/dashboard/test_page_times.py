@@ -22,10 +22,11 @@ def written(page: Page, call: str) -> str:
 @pytest.mark.parametrize(
     ("zone", "header", "due"),
     [
-        ("Europe/Berlin", "2018-06-07 02:00 CEST (2018-06-06 20:00 New York)", "2018-06-07 23:30CEST (17:30 New York)"),
-        ("America/New_York", "2018-06-06 20:00 GMT-4", "2018-06-07 17:30GMT-4"),
+        ("Europe/Berlin", "2018-06-07 02:00 CEST (2018-06-06 20:00 New York)",
+         "2018-06-07 23:30 CEST (17:30 New York)"),
+        ("America/New_York", "2018-06-06 20:00 GMT-4", "2018-06-07 17:30 GMT-4"),
         ("Asia/Tokyo", "2018-06-07 09:00 GMT+9 (2018-06-06 20:00 New York)",
-         "2018-06-08 06:30GMT+9 (2018-06-07 17:30 New York)"),
+         "2018-06-08 06:30 GMT+9 (2018-06-07 17:30 New York)"),
     ],
 )  # fmt: skip
 def test_times_are_the_visitors_with_the_exchanges_beside_them(
@@ -36,8 +37,7 @@ def test_times_are_the_visitors_with_the_exchanges_beside_them(
         page.goto(f"{market.url}/?s=AAA")
         drawn(page, "AAA")
         expect(page.locator("#market-time")).to_have_text(f"market time {header}")
-        expect(page.locator("#card-next dd").first).to_have_text(due[:16])
-        expect(page.locator("#card-next dd").last).to_contain_text(due[16:])
+        expect(page.locator("#card-next dd").last).to_have_text(due)
 
 
 @pytest.mark.parametrize(
@@ -97,4 +97,4 @@ def test_a_past_day_has_the_next_edition_of_today(watched: Watched) -> None:
     drawn(page, "AAA", "2018-05-24")
     expect(page.locator("#card-forecast")).to_contain_text("Fri 2018-05-25")
     expect(page.locator("#card-forecast")).to_contain_text("inside 80 %")
-    expect(page.locator("#card-next dd").first).to_have_text("2018-06-07 21:30")
+    expect(page.locator("#card-next dd").last).to_contain_text("2018-06-07 21:30")

@@ -91,7 +91,9 @@ function paintMaker(forecast, status) {
   const served = (forecast.multi_step ?? forecast.one_step).served_by;
   const name = capital(word(served.forecaster));
   if (BASELINES.includes(served.forecaster)) {
-    paint("maker", "Made by", name, `Baseline, version ${served.model_version_id}: ${served.reason}`);
+    // The card names the random walk already.
+    const reason = served.reason.replace(/^the random walk serves: /, "");
+    paint("maker", "Made by", name, `Baseline, version ${served.model_version_id}: ${reason}`);
     return;
   }
   const old = served.trained_at && status?.now ? `, ${age(served.trained_at, status.now)} old` : "";

@@ -219,7 +219,7 @@ NOTICES: Mapping[str, Notice] = {
     "record-ended": Notice(_record_ended, "AAA", "replay ended at 2018-06-08"),
     "void": Notice(None, "GONE", "void.*no bar of"),
     "quarantined": Notice(None, "DOUBT", "quarantine.*0.25 times the stored ones"),
-    "losing": Notice(None, "BBB", "On the last 67 sessions.*significantly worse than the random walk at T by 30.6 %"),
+    "losing": Notice(None, "BBB", "On the last 67 sessions.*significantly worse than the random walk at T by 30.5 %"),
     "unknown-symbol": Notice(None, "NOSUCH", "does not know NOSUCH", has_forecast=False),
     "no-forecast": Notice(None, "NEWCO", "60 are needed", has_forecast=False),
 }

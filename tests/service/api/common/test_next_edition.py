@@ -51,7 +51,8 @@ def test_a_move_that_is_overdue_counts_as_now(filled: Database) -> None:
 
 def test_while_a_run_holds_the_clock_the_seconds_are_unknown(filled: Database) -> None:
     set_next_move(filled, 2.0)
-    row = {"job": "train", "scope": "equity", "scheduled_for": at(FRIDAY, 21, 30), "sequence": 0, "session": FRIDAY,
+    row = {"id": 9, "job": "train", "scope": "equity", "scheduled_for": at(FRIDAY, 21, 30), "sequence": 0,
+           "session": FRIDAY,
            "state": "running", "attempt": 1, "token": 1, "counts": {}}  # fmt: skip
     with filled.transaction() as connection:
         connection.execute(insert(runs).values(**row))

@@ -69,7 +69,7 @@ def test_a_page_draws_itself_offline_in_a_real_browser(command: CommandLine, tmp
         page.wait_for_selector("body[data-drawn]")
         assert page.locator("#readout").inner_text().startswith("2018-06-04 · T · 101.01 USD (+1.0 %)")
         assert page.locator("#figure .fills path").count() == 3
-        box = page.locator("#figure .nsewdrag").bounding_box()
+        box = page.locator("#figure .nsewdrag").first.bounding_box()
         assert box is not None
         page.mouse.move(box["x"] + 0.35 * box["width"], box["y"] + box["height"] / 2)
         page.wait_for_function("document.getElementById('readout').textContent.includes('open 100.00')")

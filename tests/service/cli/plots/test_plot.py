@@ -71,7 +71,7 @@ def test_a_page_draws_itself_offline_in_a_real_browser(command: CommandLine, tmp
         assert page.locator("#figure .fills path").count() == 3
         box = page.locator("#figure .nsewdrag").first.bounding_box()
         assert box is not None
-        page.mouse.move(box["x"] + 0.35 * box["width"], box["y"] + box["height"] / 2)
+        page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + box["height"] / 2)
         page.wait_for_function("document.getElementById('readout').textContent.includes('open 100.00')")
         page.get_by_text("As a table").click()
         assert page.locator("tbody tr").count() == 3

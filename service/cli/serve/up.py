@@ -34,7 +34,9 @@ def up() -> None:
     """Migrate the database, then run scheduler, forecasting worker and API until Ctrl-C."""
     settings = _settings()
     bind(settings.host, settings.port).close()  # report a taken port before anything is created
-    with open_service(settings, reporter_for_output()) as context, _api(context.reporter):
+    reporter = reporter_for_output()
+    # The page answers while the database is made: until then every answer says what is missing.
+    with _api(reporter), open_service(settings, reporter) as context:
         _greet(context)
         _run_until_signal(Scheduler(context))
     echo("stopped; run again to resume")

@@ -1,15 +1,27 @@
 """`tplus files`: checks a folder of price files."""
 
+from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from service.cli.common import JsonFlag, echo, emit
+from service.clock import process_now
 from service.errors import SourceError
 from service.log_config import configure_logs
+from service.market.exchange_calendar import get_calendar
+from service.prices.pull.calendar_check import CalendarChecker
 from service.prices.sources.files import FilesSource
-from service.prices.sources.files.check import FileReport, SymbolReport, check_folder
+from service.prices.sources.files.check import (
+    FileReport,
+    MatchCalendar,
+    MatchedCalendar,
+    SymbolReport,
+    check_folder,
+)
 from service.prices.sources.files.limits import printable
 from service.settings import load_settings
 
@@ -29,7 +41,8 @@ def check(
     """List every file of a folder: what it is read as, or why not. Exits 1 if one is refused."""
     settings = load_settings()
     configure_logs(settings.log_level)
-    reports = check_folder(FilesSource(folder), settings.calendar_of)
+    source = FilesSource(folder)
+    reports = check_folder(source, matcher(source, settings.calendar_of, process_now()))
     if as_json:
         emit({"files": [_document(report) for report in reports]})
     else:
@@ -40,6 +53,29 @@ def check(
     refused = sum(report.refused for report in reports)
     if refused:
         raise SourceError(f"{refused} of {len(reports)} files are refused; the reason of each is listed with it")
+
+
+def matcher(source: FilesSource, calendar_of: Mapping[str, str], at: datetime) -> MatchCalendar:
+    """Return a function that checks the rows of a symbol against its calendar, as a pull does.
+
+    Args:
+        source: The folder.
+        calendar_of: Calendars of the settings by symbol, which have priority.
+        at: Aware UTC instant; rows that are not final by then do not count.
+    """
+    checker = CalendarChecker(dict(calendar_of), get_calendar, at.date())
+
+    def match(symbol: str) -> MatchedCalendar:
+        dated = checker.fetch(partial(source.fetch, symbol), None, None, at)
+        days = dated.history.bars.index
+        notes = [dated.notice] if dated.notice is not None else []
+        if dated.fault is not None:
+            notes.append(f"a pull holds it: {dated.fault}")
+        elif dated.use.approximate and not notes:
+            notes.append("the calendar is assumed; a manifest or TPLUS_CALENDARS names it")
+        return MatchedCalendar(dated.use.name, days[0].date(), days[-1].date(), tuple(notes))
+
+    return match
 
 
 def _document(report: FileReport) -> dict[str, Any]:

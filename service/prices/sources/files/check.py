@@ -1,6 +1,6 @@
 """Reports on every file of a folder: read as what, or why not."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -36,6 +36,27 @@ class SymbolReport:
 
 
 @dataclass(frozen=True, slots=True)
+class MatchedCalendar:
+    """The calendar of a symbol after its rows were checked against it.
+
+    Attributes:
+        name: Calendar that its rows are matched with.
+        first: First row's session.
+        last: Last row's session.
+        notes: What was assumed or is wrong, as short phrases.
+    """
+
+    name: str
+    first: date
+    last: date
+    notes: tuple[str, ...] = ()
+
+
+MatchCalendar = Callable[[str], MatchedCalendar]
+"""Checks the rows of a symbol against its calendar."""
+
+
+@dataclass(frozen=True, slots=True)
 class FileReport:
     """What is read of one file.
 
@@ -59,12 +80,12 @@ class FileReport:
         return not self.skipped and (self.reason is not None or any(each.reason for each in self.symbols))
 
 
-def check_folder(source: FilesSource, calendars: Mapping[str, str]) -> tuple[FileReport, ...]:
+def check_folder(source: FilesSource, match: MatchCalendar) -> tuple[FileReport, ...]:
     """Read every file of a folder and report on each, by path.
 
     Args:
         source: The folder.
-        calendars: Calendars of the settings by symbol, which have priority.
+        match: Checks the rows of a symbol against its calendar, as a pull does.
 
     Raises:
         Malformed: A manifest or list cannot be read.
@@ -84,7 +105,7 @@ def check_folder(source: FilesSource, calendars: Mapping[str, str]) -> tuple[Fil
             reports.append(FileReport(relative, None, reason=claim.reason))
             continue
         forms: dict[str, None] = {}
-        symbols = tuple(_symbol(source, symbol, calendars, forms) for symbol in claim.symbols)
+        symbols = tuple(_symbol(source, symbol, match, forms) for symbol in claim.symbols)
         reasons = {each.reason for each in symbols}
         # What refuses all symbols of a file refuses the file.
         reason = next(iter(reasons)) if len(reasons) == 1 else None
@@ -92,17 +113,16 @@ def check_folder(source: FilesSource, calendars: Mapping[str, str]) -> tuple[Fil
     return tuple(sorted(reports, key=lambda report: report.path))
 
 
-def _symbol(source: FilesSource, symbol: str, calendars: Mapping[str, str], forms: dict[str, None]) -> SymbolReport:
+def _symbol(source: FilesSource, symbol: str, match: MatchCalendar, forms: dict[str, None]) -> SymbolReport:
     """Return the report on a symbol; `forms` collects what its file was read as."""
     try:
         loaded = source.load(symbol)
+        matched = match(symbol)
     except SourceError as error:
         return SymbolReport(symbol, reason=str(error))
     forms[loaded.form] = None
-    series = loaded.series
-    calendar = calendars.get(symbol, series.calendar)
-    rows = len(series.sessions)
-    return SymbolReport(symbol, rows, series.first, series.last, calendar, loaded.adjustment.value, loaded.notes)
+    rows, notes = len(loaded.series.sessions), (*loaded.notes, *matched.notes)
+    return SymbolReport(symbol, rows, matched.first, matched.last, matched.name, loaded.adjustment.value, notes)
 
 
 def _side_table(path: Path) -> str:

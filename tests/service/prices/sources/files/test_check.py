@@ -4,8 +4,24 @@ from datetime import date
 from pathlib import Path
 
 from service.prices.sources.files import FilesSource
-from service.prices.sources.files.check import FileReport, SymbolReport, check_folder
+from service.prices.sources.files.check import (
+    FileReport,
+    MatchCalendar,
+    MatchedCalendar,
+    SymbolReport,
+    check_folder,
+)
 from tests.support.price_files import FORMS, ORDINARY
+
+
+def stated(source: FilesSource, **calendars: str) -> MatchCalendar:
+    """A match that takes every calendar as it is stated."""
+
+    def match(symbol: str) -> MatchedCalendar:
+        series = source.load(symbol).series
+        return MatchedCalendar(calendars.get(symbol, series.calendar), series.first, series.last)
+
+    return match
 
 
 def test_every_file_is_reported(tmp_path: Path) -> None:
@@ -14,7 +30,8 @@ def test_every_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text("when,what\n1,2\n")
     (tmp_path / "notes.md").write_text("no prices")
     (tmp_path / "actions.csv").write_text("symbol,date,dividend,split\n")
-    reports = check_folder(FilesSource(tmp_path), {"MADE": "XETR"})
+    source = FilesSource(tmp_path)
+    reports = check_folder(source, stated(source, MADE="XETR"))
     price_returns = "neither adjusted closes nor actions: used as price returns"
     form = "prices, one row per date"
     assert reports == (
@@ -58,7 +75,8 @@ def test_every_file_is_reported(tmp_path: Path) -> None:
 def test_both_files_of_one_symbol_are_refused(tmp_path: Path) -> None:
     for name in ("MADE.csv", "MADE.txt"):
         (tmp_path / name).write_text(ORDINARY)
-    first, second = check_folder(FilesSource(tmp_path), {})
+    source = FilesSource(tmp_path)
+    first, second = check_folder(source, stated(source))
     assert first.refused
     assert second.refused
     assert first.reason == second.reason
@@ -68,7 +86,8 @@ def test_both_files_of_one_symbol_are_refused(tmp_path: Path) -> None:
 
 def test_a_fault_of_a_whole_file_is_said_once(tmp_path: Path) -> None:
     (tmp_path / "all.csv").write_text("Symbol,Date,Close\nA,05/06/2020,1\nB,05/06/2020,1\n")
-    (report,) = check_folder(FilesSource(tmp_path), {})
+    source = FilesSource(tmp_path)
+    (report,) = check_folder(source, stated(source))
     assert report.reason == (
         f"{tmp_path}/all.csv:2: date '05/06/2020' can be day or month first and no line settles it; write ISO dates"
     )

@@ -274,8 +274,9 @@ def write_prices(path: Path, seed: int) -> None:
 
 
 def environment_of_user() -> dict[str, str]:
-    """Return the environment without settings of Tplus."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("TPLUS_")}
+    """Return the environment without settings of Tplus, and without one that keeps Python from compiling modules."""
+    ours = ("TPLUS_", "PYTHONDONTWRITEBYTECODE")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
 def wait(demo: Started, what: str, is_so: Callable[[], bool]) -> None:

@@ -82,6 +82,15 @@ def test_the_next_edition_has_a_countdown(watched: Watched) -> None:
     expect(card.last).to_have_text("2018-06-07 21:30 UTC (17:30 New York)")
 
 
+def test_a_stopped_scheduler_has_no_countdown(watched: Watched) -> None:
+    watched.expected.append("ERR_FAILED")
+    stopped = {"alive": False, "heartbeat_at": None}
+    served_with(watched.page, next_edition_at="2018-06-07T21:30:00Z", next_edition_in_seconds=185, scheduler=stopped)
+    page = watched.go("/?s=AAA")
+    expect(page.locator("#card-next dd").first).to_have_text("2018-06-07 21:30")
+    expect(page.locator("#card-next dd").last).to_have_text("UTC (17:30 New York). The scheduler is not running")
+
+
 def test_without_a_countdown_the_card_says_what_it_waits_for(watched: Watched) -> None:
     watched.expected.append("ERR_FAILED")
     training = {

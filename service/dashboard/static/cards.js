@@ -133,7 +133,8 @@ function paintNext(forecast, status) {
   const { at, seconds, source } = nextEdition(forecast, status);
   if (!readAt.has(source)) readAt.set(source, performance.now());
   const when = at ? instant(at, forecast?.time_zone ?? status.calendars?.[0]?.time_zone ?? null) : "";
-  if (at && typeof seconds === "number") {
+  const stopped = status.scheduler?.alive === false;
+  if (at && typeof seconds === "number" && !stopped) {
     next = () => {
       const left = seconds - (performance.now() - readAt.get(source)) / 1000;
       show(left > 0 ? `in ${countdown(left)}` : "Due now", when);
@@ -145,7 +146,7 @@ function paintNext(forecast, status) {
   if (!at) return status.source_fault ? show("Waiting for prices", "The price source fails") : show("Not scheduled yet", "It follows the next close");
   if (seconds === null && status.scheduler?.alive) return show("Waiting for a run", when);
   const [day, time, ...rest] = when.split(" ");
-  return show(`${day} ${time}`, `${rest.join(" ")}${seconds === null ? ". The scheduler is not running" : ""}`);
+  return show(`${day} ${time}`, `${rest.join(" ")}${stopped || seconds === null ? ". The scheduler is not running" : ""}`);
 }
 
 setInterval(() => {

@@ -12,8 +12,7 @@ import hashlib
 import json
 import pprint
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,20 +20,10 @@ from typing import Any
 import kaleido  # type: ignore[import-untyped]
 import pandas as pd
 import plotly.graph_objects as go
-from sqlalchemy import Connection, exists, select, update
 
 from benchmarks.speed.api import running
-from service.bootstrap import open_service
 from service.cli.plots.image import find_browser
-from service.db.tables import runs
-from service.runs import JOBS, is_busy
-from service.runtime.context import ServiceContext
-from service.scheduler.due import SESSION_JOBS
-from service.scheduler.loop import Scheduler, Step
-from service.scheduler.replay_clock import ReplayMover
-from service.scheduler.state import GroupReader
-from service.settings import Settings
-from service.vocabulary import Job, RunState
+from tools.replay_sample import SampleReplay
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOK = ROOT / "docs" / "forecasts.ipynb"
@@ -45,11 +34,8 @@ ADDRESS = "http://127.0.0.1:8000"
 
 UNTIL = datetime(2013, 2, 15, 22, 30, tzinfo=UTC)
 """Friday evening, two weeks before the sample ends: some 60 sessions are forecast and scored."""
-LEASE_SECONDS = 3_600
-"""No heartbeat runs with this loop: a claim must outlast a training."""
-
-_TRAINED = (runs.c.job == Job.TRAIN, runs.c.state == RunState.DONE)
-_REFITS = (runs.c.job == Job.TRAIN, runs.c.state == RunState.DUE)
+ONE_TRAINING = 250
+"""Sessions between two trainings: refits change little in the figures, and take time each."""
 
 WIDTH, HEIGHT = 900, 560
 PLOTLY = "application/vnd.plotly.v1+json"
@@ -57,55 +43,13 @@ PLOTLY = "application/vnd.plotly.v1+json"
 
 def main() -> int:
     """Run the notebook; returns the exit status."""
-    settings = Settings(
-        source="sample",
-        clock=f"replay:{START}:0",
-        data_dir=FOLDER,
-        database_url=None,
-        seeds=(0,),
-        lease_seconds=LEASE_SECONDS,
-    )
-    with open_service(settings) as context:
-        replay(context)
+    database = SampleReplay(FOLDER, START, UNTIL, train_every=ONE_TRAINING).run()
     document = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
-    with running(Path(settings.url.removeprefix("sqlite:///"))) as (client, _process, _seconds):
+    with running(database) as (client, _process, _seconds):
         run_cells(document["cells"], str(client.base_url).rstrip("/"))
     document["metadata"]["tplus"] = {"sources": sources_digest(document["cells"])}
     NOTEBOOK.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return 0
-
-
-def replay(context: ServiceContext) -> None:
-    """Replay until the instant of the notebook, with one training at its start.
-
-    Weekly refits are left out: they change little in the figures, and take minutes each.
-    """
-    with context.database.reading() as connection:
-        trained = connection.execute(select(exists().where(*_TRAINED))).scalar_one()
-    if not trained:
-        _run(context, JOBS, lambda connection: connection.execute(select(exists().where(*_TRAINED))).scalar_one())
-    _run(context, SESSION_JOBS, lambda connection: context.market.now(connection) >= UNTIL)
-
-
-def _run(context: ServiceContext, jobs: Sequence[str], is_over: Callable[[Connection], bool]) -> None:
-    """Run some jobs and move market time, event by event, until a condition holds while nothing is left to do."""
-    scheduler = Scheduler(context, jobs)
-    mover = ReplayMover(context, scheduler.id, GroupReader())
-    try:
-        while True:
-            if scheduler.step() is Step.WORKED:
-                continue
-            if jobs == SESSION_JOBS:
-                with context.database.transaction() as connection:
-                    connection.execute(update(runs).where(*_REFITS).values(state=RunState.SUPERSEDED))
-            with context.database.reading() as connection:
-                busy, over = is_busy(connection), is_over(connection)
-            if over and not busy:
-                return
-            if busy or mover.move() is None:
-                time.sleep(0.05)  # a training is in progress
-    finally:
-        scheduler.close()
 
 
 def sources_digest(cells: Sequence[Mapping[str, Any]]) -> str:

@@ -7,9 +7,6 @@ The first run replays some weeks with their trainings, which takes some minutes.
 """
 
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,13 +16,7 @@ from playwright.sync_api import Browser, expect
 
 from benchmarks.speed.api import running
 from benchmarks.speed.page import opened
-from service.bootstrap import open_service
-from service.runs import is_busy
-from service.runtime.context import ServiceContext
-from service.scheduler.loop import Scheduler, Step
-from service.scheduler.replay_clock import ReplayMover
-from service.scheduler.state import GroupReader
-from service.settings import Settings
+from tools.replay_sample import SampleReplay
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs" / "images"
@@ -35,8 +26,6 @@ UNTIL = datetime(2013, 2, 15, 22, 30, tzinfo=UTC)
 """Friday evening, two weeks before the sample ends: some 70 sessions are forecast and scored."""
 SYMBOL = "AAPL"
 LIMIT_BYTES = 300_000
-LEASE_SECONDS = 3_600
-"""No heartbeat runs with this loop: a claim must outlast a training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,53 +46,14 @@ PICTURES_TO_TAKE = (
 
 def main() -> int:
     """Replay and take the pictures; returns the exit status."""
-    settings = Settings(
-        source="sample",
-        clock=f"replay:{START}:0",
-        data_dir=FOLDER,
-        database_url=None,
-        seeds=(0,),
-        lease_seconds=LEASE_SECONDS,
-    )
-    with open_service(settings) as context:
-        replay(context)
+    database = SampleReplay(FOLDER, START, UNTIL).run()
     PICTURES.mkdir(parents=True, exist_ok=True)
-    database = Path(settings.url.removeprefix("sqlite:///"))
     with running(database) as (client, _process, _seconds), opened() as browser:
         address = str(client.base_url).rstrip("/") + f"/?s={SYMBOL}"
         large = [path for picture in PICTURES_TO_TAKE if not is_within_limit(path := take(browser, address, picture))]
     for path in large:
         sys.stderr.write(f"{path} is over {LIMIT_BYTES} bytes; take a smaller window\n")
     return int(bool(large))
-
-
-def replay(context: ServiceContext) -> None:
-    """Run the scheduler and move market time, event by event, until the instant of the pictures."""
-    with _scheduler(context) as scheduler:
-        mover = ReplayMover(context, scheduler.id, GroupReader())
-        while True:
-            if scheduler.step() is Step.WORKED:
-                continue
-            with context.database.reading() as connection:
-                busy, now = is_busy(connection), context.market.now(connection)
-            if busy:
-                time.sleep(0.05)  # a training is in progress
-                continue
-            if now >= UNTIL:
-                return
-            if mover.move() is not None:
-                sys.stderr.write(f"\rmarket time {now:%Y-%m-%d %H:%M}Z, pictures at {UNTIL:%Y-%m-%d %H:%M}Z ")
-                sys.stderr.flush()
-
-
-@contextmanager
-def _scheduler(context: ServiceContext) -> Iterator[Scheduler]:
-    scheduler = Scheduler(context)
-    try:
-        yield scheduler
-    finally:
-        scheduler.close()
-        sys.stderr.write("\n")
 
 
 def take(browser: Browser, address: str, picture: Picture) -> Path:

@@ -113,12 +113,16 @@ def test_rejecting_keeps_the_bar_out_and_writes_an_audit_line(line: CommandLine,
     assert "row 1 of the quarantine is rejected, not open" in again.error
 
 
-def test_rejecting_a_dividend_leaves_it_out(line: CommandLine, database: Database) -> None:
+def hold_dividend(database: Database) -> None:
     row = {"kind": "dividend", "value": 12.5, "share": 0.25}
     with database.transaction() as connection:
         seen = {"first_seen_at": AT, "last_seen_at": AT}
         values = {"symbol": "AAPL", "session": DAY, "row": row, "reason": "25 % of the close", "state": "open", **seen}
         connection.execute(insert(quarantine).values(values))
+
+
+def test_rejecting_a_dividend_leaves_it_out(line: CommandLine, database: Database) -> None:
+    hold_dividend(database)
     answer = line.run("quarantine", "reject", "3")
     assert answer.out == "AAPL 2012-12-20: the dividend of 12.5 stays out until the source corrects it\n"
     with database.reading() as connection:
@@ -126,11 +130,7 @@ def test_rejecting_a_dividend_leaves_it_out(line: CommandLine, database: Databas
 
 
 def test_clearing_a_dividend_applies_it(line: CommandLine, database: Database) -> None:
-    row = {"kind": "dividend", "value": 12.5, "share": 0.25}
-    with database.transaction() as connection:
-        seen = {"first_seen_at": AT, "last_seen_at": AT}
-        values = {"symbol": "AAPL", "session": DAY, "row": row, "reason": "25 % of the close", "state": "open", **seen}
-        connection.execute(insert(quarantine).values(values))
+    hold_dividend(database)
     assert line.run("quarantine", "clear", "3").out == "AAPL 2012-12-20: the dividend of 12.5 is applied as received\n"
     with database.reading() as connection:
         assert read_actions(connection, "AAPL") == (Action(DAY, ActionKind.DIVIDEND, 12.5),)

@@ -70,6 +70,22 @@ def test_any_cells_are_read_or_refused(header: str, rows: list[list[str]]) -> No
     assert_read_or_refused("MADE.csv", text.encode("utf-8", "replace"))
 
 
+@settings(deadline=None, max_examples=100)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["2018-12-28", "2018-12-31", "2019-01-02", "2019-01-03", "1899-12-29", "2028-01-03"]),
+            st.sampled_from(["5", "5.25", "6", ""]),
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_rows_in_any_order_are_read_or_refused(rows: list[tuple[str, str]]) -> None:
+    text = "\n".join(["date,close", *map(",".join, rows)])
+    assert_read_or_refused("MADE.csv", text.encode())
+
+
 @settings(deadline=None, max_examples=40)
 @given(st.sampled_from(list(FORMS)), st.integers(0, 400), st.binary(min_size=1, max_size=3))
 def test_any_damaged_file_is_read_or_refused(form: str, at: int, damage: bytes) -> None:

@@ -8,8 +8,10 @@ _UTC: Final = "UTC"
 
 # time zone -> calendars, space-separated.
 _CALENDARS: Final[Mapping[str, str]] = {
+    "Africa/Cairo": "XCAI",
     "Africa/Johannesburg": "XJSE",
     "America/Argentina/Buenos_Aires": "XBUE",
+    "America/Caracas": "BVCA",
     "America/Chicago": "CMES XCBF",
     "America/Lima": "XLIM",
     "America/Mexico_City": "XMEX",
@@ -19,13 +21,18 @@ _CALENDARS: Final[Mapping[str, str]] = {
     "America/Toronto": "XTSE",
     "Asia/Almaty": "AIXK",
     "Asia/Bangkok": "XBKK",
+    "Asia/Colombo": "XCOL",
+    "Asia/Dubai": "XDFM",
+    "Asia/Ho_Chi_Minh": "XSTC",
     "Asia/Hong_Kong": "XHKG",
     "Asia/Jakarta": "XIDX",
     "Asia/Karachi": "XKAR",
     "Asia/Kolkata": "XBOM",
     "Asia/Kuala_Lumpur": "XKLS",
+    "Asia/Kuwait": "XKUW",
     "Asia/Manila": "XPHS",
     "Asia/Nicosia": "XCYS",
+    "Asia/Qatar": "DSMD",
     "Asia/Riyadh": "XSAU",
     "Asia/Seoul": "XKRX",
     "Asia/Shanghai": "XSHG",
@@ -72,7 +79,7 @@ _CALENDARS: Final[Mapping[str, str]] = {
 ZONES: Final[Mapping[str, str]] = MappingProxyType(
     {calendar: zone for zone, calendars in _CALENDARS.items() for calendar in calendars.split()}
 )
-"""Calendar -> IANA time zone; markets that never close, and unknown exchanges, are not in it."""
+"""Calendar -> IANA time zone; markets that never close, and weeks of unknown exchanges, are not in it."""
 
 
 def time_zone(calendar: str) -> str:

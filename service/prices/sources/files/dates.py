@@ -135,18 +135,32 @@ def _form(text: Any) -> str:
 
 def _checked(parsed: _Parsed, empty: BoolArray, text: Any, name: str, rules: DateRules) -> Dates:
     """Refuse cells that are no date, and years outside those that are read."""
-    years = parsed.days.astype("datetime64[Y]").astype(np.int64) + 1970
     wrong = np.isnat(parsed.days) & ~empty
-    outside = ~np.isnat(parsed.days) & ((years < OLDEST_YEAR) | (years > rules.newest_year))
+    outside = _outside(parsed.days, rules)
 
     def reason(row: int) -> str:
         if outside[row]:
-            return f"year {years[row]} is outside {OLDEST_YEAR} to {rules.newest_year}; repair the line"
-        cell = printable(text[row].as_py())[:_SHOWN] if text is not None else "NaT"
-        return f"date {cell!r} is not {_FORM_OF.get(name, 'a date')}; repair the line"
+            year = _years(parsed.days[row : row + 1])[0]
+            return f"year {year} is outside {OLDEST_YEAR} to {rules.newest_year}; repair the line"
+        cell = _shown(text, row) if text is not None else "'NaT'"
+        return f"date {cell} is not {_FORM_OF.get(name, 'a date')}; repair the line"
 
     days = np.where(outside, _NOT_A_DATE, parsed.days)
     return Dates(days, empty, wrong | outside, reason, parsed.notes, parsed.unclear)
+
+
+def _shown(text: Any, row: int) -> str:
+    return repr(printable(text[row].as_py())[:_SHOWN])
+
+
+def _years(days: DateArray) -> IntArray:
+    return days.astype("datetime64[Y]").astype(np.int64) + 1970
+
+
+def _outside(days: DateArray, rules: DateRules) -> BoolArray:
+    """Return which dates are of a year that is not read."""
+    years = _years(days)
+    return ~np.isnat(days) & ((years < OLDEST_YEAR) | (years > rules.newest_year))
 
 
 def _bare(pattern: str) -> str:
@@ -197,7 +211,7 @@ def _pair(text: Any, rules: DateRules) -> _Parsed:
         row = int((over_second if days_win else over_first)[0])
         if min(len(over_first), len(over_second)) > 0.05 * max(len(over_first), len(over_second)):
             reason = (
-                f"date {text[row].as_py()!r} has day and month in another order than the lines above; write ISO dates"
+                f"date {_shown(text, row)} has day and month in another order than the lines above; write ISO dates"
             )
             return _Parsed(day_first, unclear=(row, reason))
         return _Parsed(day_first if days_win else month_first)
@@ -209,10 +223,10 @@ def _pair(text: Any, rules: DateRules) -> _Parsed:
         return _Parsed(day_first, ("dates are day.month.year",))
     if (day_first == month_first)[~np.isnat(day_first)].all():
         return _Parsed(day_first)
-    fits = [(_ordered(days), _share_of_sessions(days, rules.calendar())) for days in (day_first, month_first)]
+    fits = [(_ordered(days), _share_of_sessions(days, rules)) for days in (day_first, month_first)]
     if fits[0] == fits[1]:
         row = int(np.flatnonzero((day_first != month_first) & ~np.isnat(day_first))[0])
-        reason = f"date {text[row].as_py()!r} can be day or month first and no line settles it; write ISO dates"
+        reason = f"date {_shown(text, row)} can be day or month first and no line settles it; write ISO dates"
         return _Parsed(day_first, unclear=(row, reason))
     if fits[0] > fits[1]:
         return _Parsed(day_first, ("dates assumed to be day, month, year, by their order and sessions",))
@@ -224,12 +238,13 @@ def _ordered(days: DateArray) -> bool:
     return bool((steps > 0).all() or (steps < 0).all())
 
 
-def _share_of_sessions(days: DateArray, calendar: str) -> float:
-    known = days[~np.isnat(days)]
+def _share_of_sessions(days: DateArray, rules: DateRules) -> float:
+    # A calendar up to the year 9999 takes a minute; rows of such years are refused anyway.
+    known = days[~np.isnat(days) & ~_outside(days, rules)]
     if len(known) == 0:
         return 0.0
     first, last = known.min().astype(object), known.max().astype(object)
-    sessions = get_calendar(calendar, first, last).table(first, last).sessions
+    sessions = get_calendar(rules.calendar(), first, last).table(first, last).sessions
     return float(np.isin(known, sessions.astype("datetime64[D]")).mean())
 
 

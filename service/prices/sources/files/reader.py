@@ -22,6 +22,7 @@ from service.prices.sources.files.text import RawTable, decode, find_layout, rea
 from service.prices.sources.replay import COLUMNS
 
 _HEAD_BYTES = 2 * LONGEST_LINE
+_UNUSABLE: Final = (pa.ArrowInvalid, pa.ArrowNotImplementedError)
 _DAILY: Final = ("D", "1D", "DAILY", "DAY", "")
 
 IntArray = NDArray[np.int64]
@@ -92,7 +93,11 @@ def symbols_of(path: Path, name: FileName) -> tuple[str, ...]:
         _require_content(path, data)
         layout = find_layout(path, decode(path, data)[0])[0]
     if layout.symbol is not None:
-        return tuple(_groups(_read_columns(path, read_bytes(path)), name))
+        raw = _read_columns(path, read_bytes(path))
+        try:
+            return tuple(_groups(raw, name))
+        except _UNUSABLE as error:
+            raise _unusable(path, error) from error
     return layout.symbols or (_named(path, name),)
 
 
@@ -114,8 +119,12 @@ def read_price_file(path: Path, name: FileName, rules: ReadRules) -> PriceFile:
     raw = _read_columns(path, data)
     try:
         return _read(raw, name, rules)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise fault(path, None, f"a column has values of an unusable kind ({error}); write the file again") from error
+    except _UNUSABLE as error:
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: Path, error: Exception) -> Malformed:
+    return fault(path, None, f"a column has values of an unusable kind ({error}); write the file again")
 
 
 def _read_columns(path: Path, data: bytes) -> RawTable:

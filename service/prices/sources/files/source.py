@@ -77,7 +77,9 @@ class FilesSource:
                 f"TPLUS_SOURCE files:{printable(folder)}: {error}; name a folder with price files"
             ) from error
         if not is_folder:
-            raise SettingsError(f"TPLUS_SOURCE files:{folder}: there is no such folder; name a folder with price files")
+            raise SettingsError(
+                f"TPLUS_SOURCE files:{printable(folder)}: there is no such folder; name a folder with price files"
+            )
         self._cached = cached
         self._newest_year = process_now().year + 1 if newest_year is None else newest_year
         self._lock = threading.Lock()
@@ -198,7 +200,9 @@ class FilesSource:
             reason = index.claims[path].reason
             if reason is not None:
                 raise Malformed(reason) from error
-            raise NoData(f"{symbol}: {path} is missing ({error.strerror}); restore it or remove the symbol") from error
+            raise NoData(
+                f"{symbol}: {printable(path)} is missing ({error.strerror}); restore it or remove the symbol"
+            ) from error
         with self._lock:
             cached = self._series.get(symbol)
             if cached is not None and cached[0] == state:
@@ -223,11 +227,12 @@ class FilesSource:
                     raise UnknownSymbol(
                         f"{symbol}: {printable(path)} holds {held}; use that symbol, or rename its columns"
                     )
+            folder = printable(self._folder)
             unnamed = sum(1 for claim in index.claims.values() if not claim.symbols)
             refused = f" and {unnamed} files that cannot be read" if unnamed else ""
             raise UnknownSymbol(
-                f"{symbol}: no file in {self._folder} holds that symbol; it holds {len(index.files)} symbols{refused}, "
-                f"list them with `tplus files check {self._folder}` or add a file"
+                f"{symbol}: no file in {folder} holds that symbol; it holds {len(index.files)} symbols{refused}, "
+                f"list them with `tplus files check {folder}` or add a file"
             )
         if len(paths) > 1:
             more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
@@ -279,16 +284,16 @@ def _by_file(index: FolderIndex) -> list[tuple[str, tuple[Path, ...]]]:
 def _load(symbol: str, path: Path, file: PriceFile, index: FolderIndex) -> LoadedSymbol:
     table = file.tables.get(symbol)
     if table is None:
-        raise NoData(f"{symbol}: {path} holds it no longer; restore its rows or remove the symbol")
+        raise NoData(f"{symbol}: {printable(path)} holds it no longer; restore its rows or remove the symbol")
     if isinstance(table, SourceError):
         raise table
     meta = index.meta(symbol)
     if meta.calendar == WEEKDAYS_ONLY:
         table = merge_sundays(table)
         if len(table.sessions) == 0:
-            raise NoData(f"{path}: the file holds Sunday evenings only; add the weekdays")
+            raise NoData(f"{printable(path)}: the file holds Sunday evenings only; add the weekdays")
     if not np.isfinite(table.bars[:, 3]).any():
-        raise NoData(f"{path}: no row of {symbol} has a close; fill the file or remove it from the folder")
+        raise NoData(f"{printable(path)}: no row of {symbol} has a close; fill the file or remove it from the folder")
     settled = settle_actions(table, file.adjustment, index.actions.get(symbol))
     # A folder without a word about actions withdraws none that an earlier state of it had.
     states_actions = symbol in index.actions or any(

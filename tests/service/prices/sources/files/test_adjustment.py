@@ -72,7 +72,41 @@ def test_many_small_dividends_are_visible_together() -> None:
     for row in rows:
         closes[row:] -= 0.3
     found = settle_actions(table(closes, dict.fromkeys(rows, 0.3)), Adjustment.UNKNOWN, None)
-    assert len(found.actions) == 16
+    # Rows 10 and 20 have fewer than 20 returns before them.
+    assert [action.ex_date for action in found.actions] == [SESSIONS[row].astype(object) for row in rows[2:]]
+
+
+def test_the_first_small_dividends_stay_out_when_later_ones_show_the_basis() -> None:
+    """Each dividend of 0.1 has evidence 5/2 ln((1 + (3/2.7)**2 / 4) / (1 + (2/2.7)**2 / 4)) = 0.35: three make 1."""
+    rows = range(30, 170, 20)
+    closes = calm()
+    for row in rows:
+        closes[row:] -= 0.1
+    found = settle_actions(table(closes, dict.fromkeys(rows, 0.1)), Adjustment.UNKNOWN, None)
+    assert [action.ex_date for action in found.actions] == [SESSIONS[row].astype(object) for row in rows[2:]]
+    assert found.notes == ("2 dividends not applied: no drop on the ex-date is visible in the close",)
+
+
+@pytest.mark.parametrize(("row", "applied"), [(20, 0), (21, 1)])
+def test_a_drop_is_measured_from_twenty_returns_before_it_on(row: int, applied: int) -> None:
+    found = settle_actions(table(calm(row, 2.0), {row: 2.0}), Adjustment.UNKNOWN, None)
+    assert len(found.actions) == applied
+
+
+def test_a_later_close_does_not_decide_where_the_ex_date_has_none() -> None:
+    closes = calm(EX_ROW, 2.0)
+    closes[EX_ROW] = np.nan
+    assert settle_actions(table(closes, {EX_ROW: 2.0}), Adjustment.UNKNOWN, None).actions == ()
+
+
+def test_a_calm_later_year_does_not_reverse_the_decision_of_a_wild_one() -> None:
+    """At 3 % a day a drop of 0.5 % says nothing; later rows of 0.2 % a day do not make it visible."""
+    wild = np.where(np.arange(60) % 2 == 0, 100.0, 103.0)
+    wild[50:] -= 0.5
+    closes = np.concatenate([wild, calm()[: len(SESSIONS) - 60]])
+    for count in (60, len(SESSIONS)):
+        found = settle_actions(table(closes[:count], {50: 0.5}), Adjustment.UNKNOWN, None)
+        assert (found.actions, found.adjustment) == ((), Adjustment.UNKNOWN)
 
 
 def test_one_dividend_without_its_drop_is_left_out_among_others() -> None:
@@ -88,6 +122,13 @@ def test_adjusted_closes_precede_dividends() -> None:
     (factor,) = found.actions
     assert (factor.ex_date, factor.kind) == (EX_DATE, ActionKind.FACTOR)
     assert factor.value == pytest.approx(0.98, abs=1e-6)
+
+
+def test_adjusted_closes_that_begin_later_do_not_hide_the_dividends_before_them() -> None:
+    closes = calm(EX_ROW, 2.0)
+    adjusted = np.where(np.arange(len(closes)) < EX_ROW + 30, np.nan, closes)
+    found = settle_actions(table(closes, {EX_ROW: 2.0}, adj_close=adjusted), Adjustment.SPLIT, None)
+    assert found.actions == (Action(EX_DATE, ActionKind.DIVIDEND, 2.0),)
 
 
 def test_prices_as_traded_are_split_adjusted() -> None:

@@ -139,3 +139,17 @@ def test_any_text_gives_dates_or_faults(cells: list[str]) -> None:
     assert len(found.days) == len(cells)
     for row, day in enumerate(found.days):
         assert np.isnat(day) == bool(found.bad[row] or found.empty[row]) or found.unclear is not None
+
+
+def test_years_that_are_not_read_do_not_settle_the_order_of_day_and_month() -> None:
+    """With them the calendar of the exchange would be built up to the year 9999."""
+    far = ["01/02/1000", "01/11/2018", "01/12/2018", "03/04/9999"]
+    found = parse(far)  # 1 December 2018 is a Saturday
+    assert days(found) == ["NaT", "2018-01-11", "2018-01-12", "NaT"]
+    assert faults(found)[3] == "year 9999 is outside 1900 to 2027; repair the line"
+
+
+def test_a_long_cell_is_cut_in_the_message() -> None:
+    found = parse(["01/02/2018 " + "x" * 60_000])
+    assert found.unclear is not None
+    assert len(found.unclear[1]) < 150

@@ -1,9 +1,11 @@
 """The index of a folder: which file holds which symbol."""
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pa_parquet
 import pytest
 
 from service.prices.sources.base import InstrumentMeta, Malformed
@@ -91,3 +93,14 @@ def test_ambiguous_dates_follow_the_calendar_of_the_manifest(tmp_path: Path) -> 
         FilesSource(tmp_path).load("MADE")
     (tmp_path / "manifest.csv").write_text("symbol,group,calendar,currency\nMADE,x,TSE,JPY\n")
     assert str(FilesSource(tmp_path).load("MADE").series.first) == "2022-03-01"
+
+
+@pytest.mark.parametrize("symbols", [pa.array([["MADE"]]), pa.array([b"\xff\xfe"])], ids=["lists", "no text"])
+def test_a_column_of_symbols_that_is_no_text_refuses_its_file_alone(tmp_path: Path, symbols: pa.Array) -> None:
+    (tmp_path / "MADE.csv").write_text(ORDINARY)
+    table = pa.table({"date": ["2018-12-31"], "close": [1.0], "symbol": symbols})
+    pa_parquet.write_table(table, tmp_path / "all.parquet")
+    source = FilesSource(tmp_path)
+    assert source.load("MADE").series.last == date(2019, 1, 4)
+    (sentence,) = source.faults()
+    assert sentence.startswith(f"{tmp_path}/all.parquet: a column has values of an unusable kind")

@@ -12,7 +12,7 @@ import pyarrow.parquet as pa_parquet
 import pytest
 
 from service.errors import SettingsError
-from service.prices.sources.base import Malformed
+from service.prices.sources.base import Malformed, UnknownSymbol
 from service.prices.sources.files import FilesSource, limits
 from service.prices.sources.files.limits import check_lines, printable, read_bytes, walk
 from tests.support.price_files import ORDINARY
@@ -184,3 +184,23 @@ def test_control_characters_are_escaped_in_messages(tmp_path: Path) -> None:
     (sentence,) = FilesSource(tmp_path).faults()
     assert "\x1b" not in sentence
     assert "\\x1b[31m.csv:1: the header needs" in sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("MADE.csv", "date,close\n2018-12-31,\n"), ("EURUSD=X.csv", "date,close\n2018-12-30,1\n")],
+    ids=["no close", "Sunday evenings"],
+)
+def test_control_characters_of_a_folder_are_escaped_in_messages(tmp_path: Path, name: str, content: str) -> None:
+    folder = tmp_path / "\x1b[31m\nred"
+    folder.mkdir()
+    (folder / name).write_text(content)
+    source = FilesSource(folder)
+    (sentence,) = source.faults()
+    with pytest.raises(UnknownSymbol) as unknown:
+        source.fetch("ELSE", None, AT)
+    with pytest.raises(SettingsError) as missing:
+        FilesSource(folder / "gone")
+    for message in (sentence, str(unknown.value), str(missing.value)):
+        assert "\\x1b[31m\\nred" in message
+        assert message.isprintable()

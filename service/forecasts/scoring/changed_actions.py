@@ -7,8 +7,8 @@ from sqlalchemy import Connection, and_, func, or_, select, union_all
 
 from service.db.tables import corporate_action_revisions, corporate_actions, forecasts, instruments
 
-_REACH = timedelta(days=30)
-"""More calendar days than a forecast reaches: bounds the search in the index of the forecasts."""
+FORECAST_REACH = timedelta(days=30)
+"""More calendar days than a forecast reaches."""
 
 _AT_ONCE = 200
 """Ex-dates in one query."""
@@ -52,7 +52,7 @@ def _crossing(connection: Connection, actions: Iterable[tuple[str, date]], since
             and_(
                 forecasts.c.symbol == symbol,
                 forecasts.c.as_of < day,
-                forecasts.c.target_session.between(day, min(day + _REACH, since)),
+                forecasts.c.target_session.between(day, min(day + FORECAST_REACH, since)),
             )
             for symbol, day in actions
         )

@@ -50,7 +50,7 @@ def update_track_records(connection: Connection, symbols: Sequence[str], mode: s
                         own_rows += _rows(own, strategy_step, forecaster, scope)
         first = first_as_of(connection, members, mode)
         if first is not None:
-            _drop_emptied(connection, group, updated.intersection(members), (mode, first), own_rows)
+            _drop_emptied(connection, group, updated.intersection(members), mode, first, own_rows)
         rows += own_rows
     if rows:
         statement = insert_for(connection, track_records)
@@ -62,7 +62,8 @@ def _drop_emptied(
     connection: Connection,
     group: str,
     symbols: Collection[str],
-    history: tuple[str, date],
+    mode: str,
+    first: date,
     rows: Sequence[Mapping[str, Any]],
 ) -> None:
     """Delete the track records of a group and its symbols whose last score was taken back.
@@ -73,16 +74,16 @@ def _drop_emptied(
         connection: The score job's write transaction.
         group: The group.
         symbols: Its updated symbols.
-        history: Mode and oldest as_of of the history.
+        mode: `live`, `replay` or `backfill`.
+        first: Oldest as_of of the history.
         rows: The rows that the history gives.
     """
-    mode, first = history
     scopes = or_(
         and_(track_records.c.scope_kind == "symbol", track_records.c.scope.in_(symbols)),
         and_(track_records.c.scope_kind == "group", track_records.c.scope == group),
     )
     written = {tuple(row[name] for name in _KEYS) for row in rows}
-    # The newest target of a track record is later than its newest as_of.
+    # A record's as_of is a target: the forecast may be from before the history.
     inside = and_(track_records.c.mode == mode, track_records.c.as_of > first + FORECAST_REACH)
     query = select(track_records.c.id, *(track_records.c[name] for name in _KEYS)).where(scopes, inside)
     emptied = [row.id for row in connection.execute(query) if tuple(row[1:]) not in written]

@@ -14,6 +14,7 @@ from service.market.exchange_calendar import get_calendar
 from service.market.instruments import check_name, group_of_type
 from service.market.session_calendar import MarketCalendar
 from service.prices.adjustment.adjust import growth_factors
+from service.prices.checks.action_checks import find_suspect_actions
 from service.prices.checks.outliers import find_suspects, series_kind
 from service.prices.checks.row_checks import VOLUME, DateArray, Rows, check_actions, check_rows
 from service.prices.pull.calendar_check import CalendarChecker, DatedPrices
@@ -101,8 +102,8 @@ def fetch_all(
 def group_panels(fetched: Sequence[CheckedPrices], references: Sequence[CheckedPrices]) -> tuple[GroupPanel, ...]:
     """Return the symbols on their session grids, one panel per group.
 
-    A session on which no symbol of a calendar has a bar while another calendar has one of that date is left out:
-    the exchange was closed. Other missing sessions between a symbol's first and last bar are holes.
+    A session on which no symbol of a calendar has a bar, not even a held one, while another calendar has one of that
+    date is left out: the exchange was closed. Other missing sessions between a symbol's first and last bar are holes.
 
     Args:
         fetched: Symbols to forecast.
@@ -134,6 +135,8 @@ def _checked(dated: DatedPrices, settings: Settings, at: datetime) -> CheckedPri
     if not len(checked.rows):
         raise NotFound(f"{history.symbol}: none of its bars is final and has a close; leave it out")
     actions, _ = check_actions(history.actions, checked.rows)
+    doubtful = {suspect.action for suspect in find_suspect_actions(actions, (), checked.rows, {})}
+    actions = tuple(action for action in actions if action not in doubtful)
     kind = series_kind(history.meta.instrument_type, history.symbol in _volatility(settings))
     suspects = find_suspects(checked.rows, actions, np.zeros(len(checked.rows), bool), kind)
     # A jump counts by what was known in its session: later bars must not decide which sessions are forecast.
@@ -155,7 +158,8 @@ def _closed_sessions(fetched: Sequence[CheckedPrices]) -> dict[str, DateArray]:
     traded: dict[str, DateArray] = {}
     for prices in fetched:
         name = prices.calendar.name
-        traded[name] = np.union1d(traded.get(name, prices.rows.sessions[:0]), prices.rows.sessions)
+        own = np.union1d(prices.rows.sessions, prices.held)
+        traded[name] = np.union1d(traded.get(name, own), own)
     closed = {}
     for name in traded:
         elsewhere = [days for other, days in traded.items() if other != name]

@@ -1,17 +1,20 @@
-"""Finds old forecasts whose actual return an action changed: a full resync corrects actions of any age."""
+"""Finds old forecasts across a day that changed their actual return.
 
-from collections.abc import Iterable
+A full resync corrects actions of any age, and a held-back bar may be settled late.
+"""
+
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 from sqlalchemy import Connection, and_, func, or_, select, union_all
 
 from service.db.tables import corporate_action_revisions, corporate_actions, forecasts, instruments
 
-_REACH = timedelta(days=30)
-"""More calendar days than a forecast reaches: bounds the search in the index of the forecasts."""
+FORECAST_REACH = timedelta(days=30)
+"""More calendar days than a forecast reaches."""
 
 _AT_ONCE = 200
-"""Ex-dates in one query."""
+"""Days in one query."""
 
 
 def forecasts_of_changed_actions(connection: Connection, calendar: str, since: date) -> frozenset[int]:
@@ -38,23 +41,32 @@ def forecasts_of_changed_actions(connection: Connection, calendar: str, since: d
         .where(instruments.c.calendar == calendar, changed.c.ex_date < since, changed.c.ex_date >= first)
         .distinct()
     )
+    return forecasts_across(connection, [(row.symbol, row.ex_date) for row in connection.execute(query)], since)
+
+
+def forecasts_across(connection: Connection, days: Sequence[tuple[str, date]], since: date) -> frozenset[int]:
+    """Return the forecasts issued before a day of their symbol with a target from it on.
+
+    Args:
+        connection: Any connection.
+        days: Symbols and days.
+        since: The last target that is searched.
+    """
     found: set[int] = set()
-    rows = [(row.symbol, row.ex_date) for row in connection.execute(query)]
-    for start in range(0, len(rows), _AT_ONCE):
-        found |= set(_crossing(connection, rows[start : start + _AT_ONCE], since))
+    for start in range(0, len(days), _AT_ONCE):
+        found |= set(_crossing(connection, days[start : start + _AT_ONCE], since))
     return frozenset(found)
 
 
-def _crossing(connection: Connection, actions: Iterable[tuple[str, date]], since: date) -> list[int]:
-    """Return the forecasts issued before an ex-date with a target from it on."""
+def _crossing(connection: Connection, days: Iterable[tuple[str, date]], since: date) -> list[int]:
     crossing = or_(
         *(
             and_(
                 forecasts.c.symbol == symbol,
                 forecasts.c.as_of < day,
-                forecasts.c.target_session.between(day, min(day + _REACH, since)),
+                forecasts.c.target_session.between(day, min(day + FORECAST_REACH, since)),
             )
-            for symbol, day in actions
+            for symbol, day in days
         )
     )
     return list(connection.execute(select(forecasts.c.id).where(crossing)).scalars())

@@ -10,7 +10,7 @@ from datetime import date, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from models.config import Strategy
 from service.db.bulk.row_loader import days_array, floats_array, read_columns
@@ -106,17 +106,29 @@ def read_score_histories(connection: Connection, symbols: Sequence[str], mode: s
     return {name: _with_random_walk(history, walk) for name, history in histories.items() if len(history.symbol)}
 
 
+def first_as_of(connection: Connection, symbols: Sequence[str], mode: str) -> date | None:
+    """Return the oldest as_of that `read_score_histories` reads (inclusive); None without editions."""
+    newest: date | None = connection.execute(
+        select(func.max(editions.c.as_of)).where(_published(symbols, mode))
+    ).scalar_one_or_none()
+    return None if newest is None else newest - REACH
+
+
+def _published(symbols: Sequence[str], mode: str) -> ColumnElement[bool]:
+    """Which editions forecast the calendars of symbols."""
+    calendars = select(instruments.c.calendar).where(instruments.c.symbol.in_(symbols))
+    return and_(editions.c.calendar.in_(calendars), editions.c.mode == mode)
+
+
 _VERSIONS = select(model_versions.c.id, model_versions.c.forecaster)
 
 
 def _read(connection: Connection, symbols: Sequence[str], mode: str) -> ScoreHistory | None:
     """Return every forecaster's forecasts in the last revision, each with its newest score."""
-    # By edition, whose forecasts and scores are adjacent on disk; by symbol it would take twice as long.
-    calendars = select(instruments.c.calendar).where(instruments.c.symbol.in_(symbols))
-    published = and_(editions.c.calendar.in_(calendars), editions.c.mode == mode)
-    newest: date | None = connection.execute(select(func.max(editions.c.as_of)).where(published)).scalar_one_or_none()
-    if newest is None:
+    first = first_as_of(connection, symbols, mode)
+    if first is None:
         return None
+    # By edition, whose forecasts and scores are adjacent on disk; by symbol it would take twice as long.
     query = (
         select(
             forecasts.c.symbol,
@@ -137,7 +149,7 @@ def _read(connection: Connection, symbols: Sequence[str], mode: str) -> ScoreHis
         .select_from(editions)
         .join(forecasts, forecasts.c.edition == editions.c.number)
         .join(scores, scores.c.forecast_id == forecasts.c.id)
-        .where(published, editions.c.as_of >= newest - REACH)
+        .where(_published(symbols, mode), editions.c.as_of >= first)
     )
     names, strategies, steps, as_ofs, targets, *numbers = read_columns(connection, query)
     if not names:

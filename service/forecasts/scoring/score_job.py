@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, RowMapping, Select, and_, func, literal_column, or_, select
+from sqlalchemy import Connection, RowMapping, Select, and_, func, literal_column, select
 
 from service.db.change_counters import raise_changes
 from service.db.tables import (
@@ -25,7 +25,7 @@ from service.db.tables import (
 )
 from service.db.tables.forecasts import QUANTILE_NAMES
 from service.forecasts.calibration.learn import learn_from_scores
-from service.forecasts.scoring.changed_actions import forecasts_of_changed_actions
+from service.forecasts.scoring.changed_actions import forecasts_across, forecasts_of_changed_actions
 from service.forecasts.scoring.outcomes import VOID_AFTER, CalendarView, Closes, PendingForecast, decide_outcomes
 from service.forecasts.scoring.score_batches import ScoreBatch, publish_scores
 from service.forecasts.scoring.track_records import update_track_records
@@ -38,6 +38,9 @@ from service.vocabulary import Job, Mode, QuarantineState, RunState, ScoreState,
 
 REVISIT = timedelta(days=45)
 """How far back scored and void forecasts are checked again for corrected or late bars."""
+
+_AT_ONCE = 1_000
+"""Forecasts by number in one query: a database limits its parameters."""
 
 
 _FORECAST = ("id", "symbol", "as_of", "target_session", "edition", "step", "model_version_id")
@@ -132,13 +135,21 @@ def _pending(connection: Connection, run: Run, newest: date) -> list[PendingFore
         .where(forecasts.c.target_session <= newest)
     )
     since = _revisit_from(connection, run)
-    if since is not None:
-        healed = and_(scores.c.state == ScoreState.VOID, forecasts.c.id.in_(_void_with_bars()))
-        settled = and_(scores.c.state == ScoreState.PENDING, forecasts.c.id.in_(_over_settled_breaks(since)))
-        acted = forecasts.c.id.in_(forecasts_of_changed_actions(connection, run.scope, since))
-        query = query.where(or_(forecasts.c.target_session >= since, healed, settled, acted))
-    rows = connection.execute(query.order_by(forecasts.c.id)).mappings()
-    return [_pending_forecast(row) for row in rows]
+    if since is None:
+        parts = [query]
+    else:
+        # A query each: an OR of them would read every forecast of the ledger.
+        old = query.where(forecasts.c.target_session < since)
+        changed = forecasts_of_changed_actions(connection, run.scope, since)
+        changed |= forecasts_across(connection, _settled_breaks(connection, run.scope, since), since)
+        numbers = sorted(changed)
+        parts = [
+            query.where(forecasts.c.target_session >= since),
+            old.where(scores.c.state == ScoreState.VOID, forecasts.c.id.in_(_void_with_bars())),
+            *(old.where(forecasts.c.id.in_(numbers[at : at + _AT_ONCE])) for at in range(0, len(numbers), _AT_ONCE)),
+        ]
+    found = {row["id"]: _pending_forecast(row) for part in parts for row in connection.execute(part).mappings()}
+    return [found[number] for number in sorted(found)]
 
 
 def _pending_forecast(row: RowMapping) -> PendingForecast:
@@ -167,17 +178,17 @@ def _void_with_bars() -> Select[tuple[int]]:
     )
 
 
-def _over_settled_breaks(since: date) -> Select[tuple[int]]:
-    """Forecasts, however old, from before a held-back bar to it or after it that was settled since a date."""
+def _settled_breaks(connection: Connection, calendar: str, since: date) -> list[tuple[str, date]]:
+    """Return symbols and sessions of held-back bars, however old, that were settled since a date."""
     settled = (QuarantineState.CONFIRMED, QuarantineState.CLEARED, QuarantineState.REJECTED)
-    spanned = and_(
-        quarantine.c.symbol == forecasts.c.symbol,
-        forecasts.c.as_of < quarantine.c.session,
-        forecasts.c.target_session >= quarantine.c.session,
+    lately = quarantine.c.last_seen_at >= datetime.combine(since, time(), UTC)
+    query = (
+        select(quarantine.c.symbol, quarantine.c.session)
+        .join(instruments, instruments.c.symbol == quarantine.c.symbol)
+        .where(instruments.c.calendar == calendar, quarantine.c.state.in_(settled), lately)
+        .where(quarantine.c.session < since)
     )
-    lately = quarantine.c.last_seen_at >= datetime.combine(since, time(0), UTC)
-    query = select(forecasts.c.id).join(quarantine, spanned)
-    return query.where(quarantine.c.state.in_(settled), lately).correlate(None)
+    return [(symbol, session) for symbol, session in connection.execute(query.distinct())]
 
 
 def _revisit_from(connection: Connection, run: Run) -> date | None:
@@ -190,10 +201,22 @@ def _revisit_from(connection: Connection, run: Run) -> date | None:
 
 
 def _closes(connection: Connection, pending: list[PendingForecast], last: date = date.max) -> dict[str, Closes]:
-    if not pending:
-        return {}
-    symbols = sorted({forecast.symbol for forecast in pending})
-    first = min(forecast.as_of for forecast in pending)
+    """Return the closes of the forecasts' symbols, each from the as_of of its oldest forecast on."""
+    firsts: dict[str, date] = {}
+    for forecast in pending:
+        firsts[forecast.symbol] = min(forecast.as_of, firsts.get(forecast.symbol, forecast.as_of))
+    symbols_from: dict[date, list[str]] = defaultdict(list)
+    for symbol, first in sorted(firsts.items()):
+        symbols_from[first].append(symbol)
+    # One old forecast of one symbol must not read years of bars of all the others.
+    return {
+        symbol: closes
+        for first, symbols in symbols_from.items()
+        for symbol, closes in _closes_from(connection, symbols, first, last).items()
+    }
+
+
+def _closes_from(connection: Connection, symbols: list[str], first: date, last: date) -> dict[str, Closes]:
     query = (
         select(bars.c.symbol, bars.c.session, bars.c.close, bars.c.revision)
         .where(bars.c.symbol.in_(symbols), bars.c.session.between(first, last))

@@ -5,7 +5,7 @@ revision of each as_of counts, over the last 252 scored sessions, paired with th
 same symbol, as_of and step.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -15,7 +15,8 @@ from sqlalchemy import Connection, and_, delete, or_, select
 from models.metrics.significance import diebold_mariano
 from service.db.tables import instruments, track_records
 from service.db.upsert import insert_for
-from service.forecasts.scoring.score_history import REACH, STRATEGY_STEPS, ScoreHistory, read_score_histories
+from service.forecasts.scoring.changed_actions import FORECAST_REACH
+from service.forecasts.scoring.score_history import STRATEGY_STEPS, ScoreHistory, first_as_of, read_score_histories
 from service.vocabulary import RANDOM_WALK
 
 SESSIONS = 252
@@ -35,17 +36,22 @@ def update_track_records(connection: Connection, symbols: Sequence[str], mode: s
     """
     updated = set(symbols)
     rows: list[dict[str, Any]] = []
-    groups = _groups(connection, symbols)
-    for group, members in groups.items():
+    for group, members in _groups(connection, symbols).items():
+        own_rows: list[dict[str, Any]] = []
         for forecaster, history in read_score_histories(connection, members, mode).items():
             for strategy_step in range(len(STRATEGY_STEPS)):
                 part = history.take(history.strategy_step == strategy_step)
-                rows += _rows(part, strategy_step, forecaster, {"scope_kind": "group", "scope": group, "mode": mode})
+                own_rows += _rows(
+                    part, strategy_step, forecaster, {"scope_kind": "group", "scope": group, "mode": mode}
+                )
                 for symbol, own in _by_symbol(part, members):
                     if symbol in updated:
                         scope = {"scope_kind": "symbol", "scope": symbol, "mode": mode}
-                        rows += _rows(own, strategy_step, forecaster, scope)
-    _drop_emptied(connection, list(updated), list(groups), mode, rows)
+                        own_rows += _rows(own, strategy_step, forecaster, scope)
+        first = first_as_of(connection, members, mode)
+        if first is not None:
+            _drop_emptied(connection, group, updated.intersection(members), mode, first, own_rows)
+        rows += own_rows
     if rows:
         statement = insert_for(connection, track_records)
         changed = {name: statement.excluded[name] for name in rows[0] if name not in _KEYS}
@@ -53,18 +59,34 @@ def update_track_records(connection: Connection, symbols: Sequence[str], mode: s
 
 
 def _drop_emptied(
-    connection: Connection, symbols: Sequence[str], groups: Sequence[str], mode: str, rows: Sequence[Mapping[str, Any]]
+    connection: Connection,
+    group: str,
+    symbols: Collection[str],
+    mode: str,
+    first: date,
+    rows: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Delete the track records whose last score was taken back; those older than the history stay."""
+    """Delete the track records of a group and its symbols whose last score was taken back.
+
+    Those older than the history stay: nothing says that their scores were taken back.
+
+    Args:
+        connection: The score job's write transaction.
+        group: The group.
+        symbols: Its updated symbols.
+        mode: `live`, `replay` or `backfill`.
+        first: Oldest as_of of the history.
+        rows: The rows that the history gives.
+    """
     scopes = or_(
         and_(track_records.c.scope_kind == "symbol", track_records.c.scope.in_(symbols)),
-        and_(track_records.c.scope_kind == "group", track_records.c.scope.in_(groups)),
+        and_(track_records.c.scope_kind == "group", track_records.c.scope == group),
     )
     written = {tuple(row[name] for name in _KEYS) for row in rows}
-    query = select(track_records.c.id, track_records.c.as_of, *(track_records.c[name] for name in _KEYS))
-    stored = connection.execute(query.where(scopes, track_records.c.mode == mode)).all()
-    oldest = max((row.as_of for row in stored), default=date(1990, 1, 1)) - REACH
-    emptied = [row.id for row in stored if row.as_of > oldest and tuple(row[2:]) not in written]
+    # A record's as_of is a target: the forecast may be from before the history.
+    inside = and_(track_records.c.mode == mode, track_records.c.as_of > first + FORECAST_REACH)
+    query = select(track_records.c.id, *(track_records.c[name] for name in _KEYS)).where(scopes, inside)
+    emptied = [row.id for row in connection.execute(query) if tuple(row[1:]) not in written]
     if emptied:
         connection.execute(delete(track_records).where(track_records.c.id.in_(emptied)))
 

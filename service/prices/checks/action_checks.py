@@ -11,7 +11,7 @@ from statistics import median
 
 import numpy as np
 
-from service.prices.checks.row_checks import Rows
+from service.prices.checks.row_checks import DateArray, Rows
 from service.prices.sources.base import Action, ActionKind
 
 LARGE = 0.05
@@ -71,7 +71,13 @@ class AnsweredSpan:
         if len(sessions) == 0 or not sessions[0] < session <= sessions[-1]:
             return False
         # Vendors drop the events of a bar together with the bar.
-        return bool(np.isin(session, sessions)) or not bool(np.isin(session, self.stored.sessions))
+        return _has(sessions, session) or not _has(self.stored.sessions, session)
+
+
+def _has(sessions: DateArray, session: np.datetime64) -> bool:
+    """Return whether ascending sessions hold one."""
+    place = int(np.searchsorted(sessions, session))
+    return place < len(sessions) and bool(sessions[place] == session)
 
 
 def key_of(action: Action) -> ActionKey:

@@ -89,6 +89,7 @@ class _Reconciliation:
         stored: The stored bars of its span.
         actions: Every stored action.
         comparison: Result of the comparison.
+        answered: The actions of the answer.
         undone: Stored splits that the answer lacks and its closes undo.
     """
 
@@ -96,12 +97,8 @@ class _Reconciliation:
     stored: Stored
     actions: tuple[Action, ...]
     comparison: Comparison
+    answered: AnsweredActions
     undone: tuple[Action, ...]
-
-    @property
-    def answered(self) -> AnsweredActions:
-        """The actions of the answer."""
-        return self.answer.against(self.stored.rows)
 
     @property
     def gap(self) -> str:
@@ -184,14 +181,14 @@ class HistoryMerger:
         )
         splits = new_splits(stored_actions, answer.actions)
         comparison = compare(stored.rows, answer.checked.rows, splits)
-        missing = answer.against(stored.rows).missing(stored_actions)
-        undone = tuple(action for action in missing if action.kind is ActionKind.SPLIT)
+        answered = answer.against(stored.rows)
+        undone = tuple(action for action in answered.missing(stored_actions) if action.kind is ActionKind.SPLIT)
         if undone and comparison.verdict is Verdict.SUSPECT:
             inverse = undone_splits(undone, answer.actions)
             other = compare(stored.rows, answer.checked.rows, (*splits, *inverse))
             if other.verdict is Verdict.REBASED:
-                return _Reconciliation(answer, stored, stored_actions, other, undone)
-        return _Reconciliation(answer, stored, stored_actions, comparison, ())
+                return _Reconciliation(answer, stored, stored_actions, other, answered, undone)
+        return _Reconciliation(answer, stored, stored_actions, comparison, answered, ())
 
     def _merge(self, connection: Connection, instrument: Instrument, reconciled: _Reconciliation) -> PullOutcome | None:
         answer, stored, comparison = reconciled.answer, reconciled.stored, reconciled.comparison

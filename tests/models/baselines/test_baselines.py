@@ -1,5 +1,7 @@
 """Drift, historical quantiles and GJR-GARCH-t on series with known forecasts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -25,6 +27,17 @@ def test_drift_is_the_symbols_mean_return_times_the_step() -> None:
     np.testing.assert_allclose(batch.quantiles[0, :, 0], [0.002, 0.004, 0.006], rtol=1e-9)
     np.testing.assert_allclose(batch.quantiles[1, :, 6], [-0.001, -0.002, -0.003], rtol=1e-9)
     np.testing.assert_allclose(batch.quantiles[2, :, 3], [0.0005, 0.001, 0.0015], rtol=1e-9)
+
+
+def test_drift_leaves_out_what_happens_across_a_break() -> None:
+    """An uncoded split of 2:1 at row 300: across it the mean return would be 0.0008, not 0.002."""
+    closes = 100 * np.exp(0.002 * np.arange(600))
+    closes[300:] /= 2
+    closes[300] = np.nan
+    whole = frame_of_closes(closes, "AAA")
+    fitted = fit_drift(Panel((replace(whole, breaks=whole.sessions[300:301]),)), Strategy.MULTI_STEP, NEVER)
+    assert fitted.drifts == {"AAA": pytest.approx(0.002)}
+    assert fitted.pooled == pytest.approx(0.002)
 
 
 def test_drift_of_a_young_group_has_normal_quantiles() -> None:

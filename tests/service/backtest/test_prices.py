@@ -1,5 +1,7 @@
 """Panels read directly from a source: the same price histories as from a database, and missing symbols."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 
 from service.backtest.prices import fetch_all, group_panels
 from service.errors import SettingsError
+from service.prices.sources.base import Action, ActionKind, FetchedPrices
 from service.settings import Settings
 from tests.support.recorded import RecordedWalks, Walk
 
@@ -92,3 +95,42 @@ def test_only_final_bars_count() -> None:
     early = datetime(2012, 3, 5, 21, 30, tzinfo=UTC)  # after Monday's close, before it is final
     fetched, _ = fetch_all(RecordedWalks([NYSE]), ["AAA"], settings(), early)
     assert str(fetched[0].rows.sessions[-1]) == "2012-03-02"
+
+
+class Spoiled(RecordedWalks):
+    """Records of which one symbol's closes and actions are replaced."""
+
+    def __init__(self, walks: Sequence[Walk], closes: Mapping[date, float], actions: tuple[Action, ...] = ()) -> None:
+        super().__init__(walks)
+        self._closes, self._actions = closes, actions
+
+    def fetch(self, symbol: str, start: date | None, at: datetime) -> FetchedPrices:
+        """Return the record; that of AAA with the given closes and actions."""
+        history = super().fetch(symbol, start, at)
+        if symbol != "AAA":
+            return history
+        bars = history.bars.copy()
+        for day, close in self._closes.items():
+            bars.loc[str(day), ["open", "high", "low", "close"]] = close
+        return replace(history, bars=bars, actions=self._actions or history.actions)
+
+
+def test_a_held_session_is_not_a_closure() -> None:
+    """The only symbol of New York jumps on a day on which Tokyo trades: the next return must not span the jump."""
+    day = date(2012, 8, 15)
+    source = Spoiled([Walk("AAA", date(2012, 1, 3), date(2012, 12, 20)), TOKYO], {day: 5_000.0})
+    fetched, _ = fetch_all(source, ["AAA", "7203.T"], settings(), AT)
+    assert fetched[0].held.astype(str).tolist() == ["2012-08-15"]
+    history = group_panels(fetched, ())[0].panel.histories[0]
+    assert np.isnan(history.close[history.sessions == np.datetime64(day)]).tolist() == [True]
+
+
+def test_a_suspect_dividend_is_left_out() -> None:
+    """16.0 for 0.16 of a price of about 50 that does not move: no jump, but a return of 38 %."""
+    walk = Walk("AAA", date(2012, 1, 3), date(2012, 12, 20))
+    wrong = (Action(date(2012, 8, 15), ActionKind.DIVIDEND, 16.0),)
+    (prices,), _ = fetch_all(Spoiled([walk], {}, wrong), ["AAA"], settings(), AT)
+    assert prices.factors.tolist() == [1.0] * len(prices.rows)
+    small = (Action(date(2012, 8, 15), ActionKind.DIVIDEND, 0.16),)
+    (prices,), _ = fetch_all(Spoiled([walk], {}, small), ["AAA"], settings(), AT)
+    assert 1.0 < prices.factors[-1] < 1.01

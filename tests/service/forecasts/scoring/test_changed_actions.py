@@ -66,6 +66,18 @@ def test_a_change_after_months_revises_the_scores_it_touches(
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_many_changes_take_several_queries(scored: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.forecasts.scoring.changed_actions._AT_ONCE", 1)
+    monkeypatch.setattr("service.forecasts.scoring.score_job._AT_ONCE", 1)
+    at = utc(2018, 12, 28, 21, 30)
+    scored.move(at)
+    writer_calls(scored, at, dividend(T, 2.0), dividend(T2, 1.96))
+    scored.score(MONTHS_LATER)
+    revised = [row.actual for row in scored.rows(scores) if row.revision == 2]
+    assert revised == pytest.approx([log(0.98), log(0.98)], abs=1e-12)  # T+2 has the same dividend as before
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("day", "at", "found"),
     [

@@ -226,6 +226,19 @@ def test_another_group_on_the_same_exchange_is_left_out(ready: Desk) -> None:
     assert updated_records(ready, "IDX")[("other", "served")].pinball == pytest.approx(9.0)
 
 
+def test_a_record_older_than_the_history_stays(ready: Desk) -> None:
+    """An action of an old ex-date revises a score of a symbol that has been off the exchange for a year and more."""
+    ready.add(History("IDX", LAST, [100.0], group="other"))
+    publish_and_score(ready, steady(3, 0.003, 0.004))
+    assert updated_records(ready, "AAA")[("AAA", "served")].n == 3
+    later = {NETWORK: StepScore(0.3), WALK: StepScore(0.4)}
+    publish_and_score(ready, [ScoredForecast("IDX", date(2019, 12, 2), date(2019, 12, 3), later, NETWORK)])
+    found = updated_records(ready, "AAA")
+    assert {key: row.n for key, row in found.items()} == {
+        (scope, forecaster): 3 for scope in ("AAA", "equity") for forecaster in ("served", "lstm", "random_walk")
+    }
+
+
 def random_forecasts(seed: int) -> list[ScoredForecast]:
     """Return more than a year of two symbols: some forecasts missing, some revised, served in turns."""
     random = np.random.default_rng(seed)

@@ -74,7 +74,7 @@ def explain_missing(connection: Connection, rows: Sequence[InstrumentRow]) -> di
 def _missing_sessions(
     connection: Connection, rows: Sequence[InstrumentRow], pulled: Mapping[str, NewestOutcome]
 ) -> Mapping[str, int]:
-    """Return the missing sessions by symbol: those after the newest pull are nobody's fault but the scheduler's."""
+    """Return the missing sessions by symbol; those after its newest pull say nothing about it."""
     counts: dict[tuple[str, date, date], int] = {}  # most symbols share theirs
     missing = {}
     for row in rows:

@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.errors import SettingsError
-from service.validation_messages import validation_rule
+from service.validation_messages import shown, validation_rule
 from service.vocabulary import CONTINUOUS_CALENDARS
 
 PREFIX = "TPLUS_"
@@ -185,7 +185,7 @@ class Settings(BaseSettings):
     def _check_groups(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for item in value:
             if not re.fullmatch(r"[^=\s]+=[a-z][a-z0-9_]{0,39}", item):
-                raise ValueError(f"{item!r} must be SYMBOL=group, the group in lower case")
+                raise ValueError(f"{shown(item)} must be SYMBOL=group, the group in lower case")
         return value
 
     @field_validator("calendars")
@@ -193,7 +193,7 @@ class Settings(BaseSettings):
     def _check_calendars(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for item in value:
             if not re.fullmatch(r"[^=\s]+=[^=\s]+", item):
-                raise ValueError(f"{item!r} must be SYMBOL=calendar, for example AAPL=XNYS")
+                raise ValueError(f"{shown(item)} must be SYMBOL=calendar, for example AAPL=XNYS")
         return value
 
     @model_validator(mode="after")
@@ -324,5 +324,5 @@ def _sentence(location: tuple[int | str, ...], message: str, values: Mapping[str
     if not location:
         return message
     field = str(location[0])
-    shown = "***" if field == "database_url" else repr(values.get(field))
-    return f"{PREFIX}{field.upper()}={shown} cannot be used: {message}"
+    given = "***" if field == "database_url" else shown(values.get(field))
+    return f"{PREFIX}{field.upper()}={given} cannot be used: {message}"

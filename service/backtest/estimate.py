@@ -11,7 +11,7 @@ from models.baselines.garch import GARCH
 from models.preprocessing.splits import DateRange
 
 START_SECONDS = 15.0
-"""Until a process has loaded TensorFlow."""
+"""Until a process has loaded TensorFlow, which it does once."""
 
 BASELINE_SECONDS = 0.1
 """A baseline in one fold, whatever its size."""
@@ -36,62 +36,71 @@ class Estimate:
         """Create the estimate.
 
         Args:
-            tasks: The folds to do.
+            tasks: The folds to do, in the order in which they are started.
             jobs: Processes.
         """
-        self._left = {task.fold.number: task_seconds(task) for task in tasks}
-        self._forecasters = max((len(task.forecasters) for task in tasks), default=0)
+        self._tasks = tasks
+        self._seconds = [task_seconds(task) for task in tasks]
         self._jobs = max(1, min(jobs, len(tasks)))
-        self._scale: float | None = None
+        only_baselines = all(isinstance(each, BaselineForecaster) for task in tasks for each in task.forecasters)
+        self._start = 0.0 if only_baselines else START_SECONDS
+        self._is_corrected = False
 
     def before(self) -> str:
         """Return the sentence for the start."""
-        folds, forecasters = _counted(len(self._left), "fold"), _counted(self._forecasters, "forecaster")
+        most = max((len(task.forecasters) for task in self._tasks), default=0)
+        folds, forecasters = _counted(len(self._tasks), "fold"), _counted(most, "forecaster")
         processes = _counted(self._jobs, "process", "processes")
         return (
-            f"to do: {folds} with {forecasters}; with {processes} {duration(self._seconds_left())}: a rough estimate "
-            "that the first fold corrects"
+            f"to do: {folds} with {forecasters}; with {processes} "
+            f"{duration(self._start + self._shared(self._seconds))}: a rough estimate that the first fold corrects"
         )
 
-    def finished(self, number: int, seconds: float) -> str | None:
-        """Record a finished fold; returns a sentence about the rest after the first one, if there is a rest.
+    def finished(self, position: int, seconds: float) -> str | None:
+        """Return a sentence about the rest after the first finished fold; None after others, or without a rest.
 
         Args:
-            number: Number of the fold.
+            position: Position of the fold among the tasks.
             seconds: What it took.
         """
-        expected = self._left.pop(number, None)
-        if expected is None or self._scale is not None:
+        if self._is_corrected or len(self._tasks) == 1:
             return None
-        self._scale = seconds / expected
-        if not self._left:
-            return None
+        self._is_corrected = True
+        own = self._seconds[position]
+        scale = seconds / (self._start + own)
+        # The first folds were started together: the others of them are as far as this one.
+        left = [
+            max(0.0, each - own) if place < self._jobs else each
+            for place, each in enumerate(self._seconds)
+            if place != position
+        ]
         return (
-            f"fold {number} took {duration(seconds)}; the other {_counted(len(self._left), 'fold')} take "
-            f"{duration(self._seconds_left())}"
+            f"fold {self._tasks[position].fold.number} took {duration(seconds)}; the other "
+            f"{_counted(len(left), 'fold')} take {duration(scale * self._shared(left))}"
         )
 
-    def _seconds_left(self) -> float:
-        scale = 1.0 if self._scale is None else self._scale
-        longest = max(self._left.values(), default=0.0)
-        return scale * max(sum(self._left.values()) / self._jobs, longest)
+    def _shared(self, seconds: Sequence[float]) -> float:
+        """Return the time of folds that the processes share; none is shorter than its longest fold."""
+        return max(sum(seconds) / self._jobs, max(seconds, default=0.0))
 
 
 def task_seconds(task: FoldTask) -> float:
-    """Return the expected seconds of one fold, from the sizes of its spans."""
+    """Return the expected seconds of one fold in a process that has started, from the sizes of its spans."""
     windows, forecasts = _rows(task, task.fold.train), _rows(task, task.fold.test)
-    seconds = sum(_forecaster_seconds(each, windows, forecasts, len(task.panel.histories)) for each in task.forecasters)
-    only_baselines = all(isinstance(each, BaselineForecaster) for each in task.forecasters)
-    return seconds + (0.0 if only_baselines else START_SECONDS)
+    return sum(_forecaster_seconds(each, windows, forecasts, len(task.panel.histories)) for each in task.forecasters)
 
 
 def duration(seconds: float) -> str:
-    """Return a duration in words: seconds, minutes or hours."""
+    """Return a duration in words, as exactly as an estimate may be: to 5 s or 5 minutes from 10 on, or to an hour."""
     if seconds < 90:
-        return f"about {max(1, round(seconds))} s"
+        return f"about {max(1, _rounded(seconds))} s"
     if seconds < 90 * 60:
-        return f"about {round(seconds / 60)} minutes"
+        return f"about {_rounded(seconds / 60)} minutes"
     return f"about {round(seconds / 3600)} hours"
+
+
+def _rounded(value: float) -> int:
+    return round(value) if value < 10 else 5 * round(value / 5)
 
 
 def _forecaster_seconds(forecaster: BacktestForecaster, windows: int, forecasts: int, symbols: int) -> float:

@@ -320,8 +320,8 @@ class Backtest:
                     yield ForecasterRows(plan.group, *names, history, fold, initial)
 
     def _timed(self, estimate: Estimate) -> Callable[[int, float], None]:
-        def finished(number: int, seconds: float) -> None:
-            sentence = estimate.finished(number, seconds)
+        def finished(position: int, seconds: float) -> None:
+            sentence = estimate.finished(position, seconds)
             if sentence is not None:
                 self._reporter.notice(sentence)
 

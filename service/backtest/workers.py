@@ -51,7 +51,7 @@ def run_folds(
         jobs: Maximum of processes, 1 or more.
         log: File for the standard error of the processes.
         report: Called with the share of all folds done, 0..1, and the current work; by several threads, one at a time.
-        finished: Called likewise with the number of each finished fold and the seconds that it took.
+        finished: Called likewise with the position of each finished fold and the seconds that it took.
     """
     workers = [WarmWorker(FOLD_LIMIT_SECONDS, log) for _ in range(min(jobs, len(tasks)))]
     pool = _WorkerPool(workers, len(tasks), report, finished)
@@ -105,7 +105,7 @@ class _WorkerPool:
             self._free.put(worker)
         with self._lock:
             self._shares[position] = 1.0
-            self._finished(task.fold.number, time.monotonic() - started)
+            self._finished(position, time.monotonic() - started)
             self.peaks[id(worker)] = max(self.peaks.get(id(worker), 0), done.peak_bytes)
         return done
 

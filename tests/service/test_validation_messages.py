@@ -40,6 +40,7 @@ def test_a_long_or_hostile_value_is_cut_and_escaped() -> None:
         ("TPLUS_PORT", "eighty", "TPLUS_PORT='eighty' cannot be used: must be a whole number"),
         ("TPLUS_LOG_LEVEL", "loud", "TPLUS_LOG_LEVEL='loud' cannot be used: must be debug, info, warning or error"),
         ("TPLUS_LOOKBACK", "0", "TPLUS_LOOKBACK='0' cannot be used: must be 1 or more"),
+        ("TPLUS_PORT", "9" * 4_000, f"TPLUS_PORT='{'9' * 60}…' cannot be used: must be 65535 or less"),
         ("TPLUS_SETTLE_MINUTES", "1.5", "TPLUS_SETTLE_MINUTES='1.5' cannot be used: must be a whole number"),
     ],
 )

@@ -5,14 +5,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date
 from typing import Literal
 
 from sqlalchemy import Connection
 
-from service.api.common.rows import InstrumentRow, OutcomeRow
+from service.api.common.rows import InstrumentRow
 from service.api.forecasts import queries as forecasts
-from service.settings import Settings
+from service.api.forecasts.queries import NewestOutcome
 from service.vocabulary import Job, SymbolState
 
 HALTED_AFTER = 5
@@ -48,32 +48,23 @@ class _Known:
         instrument: Its row.
         pulled: Its outcome in the newest pull; None before the first.
         processed: Its outcome in the newest forecast run; None before the first.
-        missing_sessions: Final sessions after its last bar.
+        missing_sessions: Sessions after its last bar up to that of the newest pull.
     """
 
     instrument: InstrumentRow
-    pulled: OutcomeRow | None
-    processed: OutcomeRow | None
+    pulled: NewestOutcome | None
+    processed: NewestOutcome | None
     missing_sessions: int
 
 
-def explain_missing(
-    connection: Connection, settings: Settings, now: datetime, rows: Sequence[InstrumentRow]
-) -> dict[str, NoForecast]:
-    """Return why symbols on the watchlist have no forecast, by symbol.
-
-    Args:
-        connection: Open for reading.
-        settings: Settle delays.
-        now: Aware UTC market time.
-        rows: The instruments.
-    """
+def explain_missing(connection: Connection, rows: Sequence[InstrumentRow]) -> dict[str, NoForecast]:
+    """Return why instruments have no forecast, by symbol."""
     if not rows:
         return {}
     symbols = [row.symbol for row in rows]
     pulled = forecasts.read_newest_outcomes(connection, symbols, Job.PULL)
     processed = forecasts.read_newest_outcomes(connection, symbols, Job.FORECAST)
-    missing = _missing_sessions(connection, settings, now, rows)
+    missing = _missing_sessions(connection, rows, pulled)
     return {
         row.symbol: _explain(_Known(row, pulled.get(row.symbol), processed.get(row.symbol), missing[row.symbol]))
         for row in rows
@@ -81,17 +72,21 @@ def explain_missing(
 
 
 def _missing_sessions(
-    connection: Connection, settings: Settings, now: datetime, rows: Sequence[InstrumentRow]
+    connection: Connection, rows: Sequence[InstrumentRow], pulled: Mapping[str, NewestOutcome]
 ) -> Mapping[str, int]:
-    counts = {}
+    """Return the missing sessions by symbol; those after its newest pull say nothing about it."""
+    counts: dict[tuple[str, date, date], int] = {}  # most symbols share theirs
+    missing = {}
     for row in rows:
-        until = now - settings.settle(row.calendar)
-        counts[row.symbol] = (
-            0
-            if row.last_session is None
-            else forecasts.read_session_count(connection, row.calendar, row.last_session, until)
-        )
-    return counts
+        last, until = row.last_session, pulled[row.symbol].session if row.symbol in pulled else None
+        if last is None or until is None:
+            missing[row.symbol] = 0
+            continue
+        key = (row.calendar, last, until)
+        if key not in counts:
+            counts[key] = forecasts.read_session_count(connection, *key)
+        missing[row.symbol] = counts[key]
+    return missing
 
 
 def _explain(known: _Known) -> NoForecast:
@@ -103,7 +98,7 @@ def _explain(known: _Known) -> NoForecast:
     if instrument.state == SymbolState.SUSPECT:
         sentence = f"there is no forecast of {symbol}: its prices are on hold until they are confirmed: {reason}"
         return NoForecast(503, f"{sentence}; see `tplus quarantine`")
-    if instrument.state == SymbolState.FAILING and outcome in _RETRIED:
+    if outcome in _RETRIED:
         return NoForecast(503, f"there is no forecast of {symbol} yet: {reason}; the next pull tries again")
     stopped = _stopped_sentence(known)
     if instrument.state == SymbolState.FAILING:
@@ -118,7 +113,7 @@ def _explain(known: _Known) -> NoForecast:
 
 
 def _stopped_sentence(known: _Known) -> str | None:
-    """Return since when there is no bar; None if the last one is of one of the two newest final sessions."""
+    """Return since when there is no bar; None if the newest pull lacks one session at most."""
     if known.missing_sessions < 2:
         return None
     last, count = known.instrument.last_session, known.missing_sessions

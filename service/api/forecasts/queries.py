@@ -62,6 +62,15 @@ class VersionRow(NamedTuple):
     metrics: dict[str, Any]
 
 
+class NewestOutcome(NamedTuple):
+    """A symbol's outcome in a run, and the session that the run belongs to."""
+
+    symbol: str
+    state: str
+    reason: str | None
+    session: date | None
+
+
 @dataclass(frozen=True, slots=True)
 class ForecastQuery:
     """Selects the forecast of each symbol.
@@ -165,7 +174,7 @@ def read_track_records(connection: Connection, symbols: Sequence[str]) -> list[T
     return read_rows(connection, TrackRecordRow, query.where(table.scope_kind == "symbol", table.scope.in_(symbols)))
 
 
-def read_newest_outcomes(connection: Connection, symbols: Sequence[str], job: Job) -> dict[str, OutcomeRow]:
+def read_newest_outcomes(connection: Connection, symbols: Sequence[str], job: Job) -> dict[str, NewestOutcome]:
     """Return each symbol's outcome in the newest run of a job with it."""
     newer, processed = runs.alias("newer"), run_outcomes.alias("processed")
     newest = (
@@ -176,25 +185,27 @@ def read_newest_outcomes(connection: Connection, symbols: Sequence[str], job: Jo
             newer.c.job == job,
             newer.c.scope == instruments.c.calendar,
         )
-        .order_by(newer.c.id.desc())
+        # The order of the unique index: the search ends at the first run, without sorting them all.
+        .order_by(newer.c.scheduled_for.desc(), newer.c.sequence.desc())
         .limit(1)
         .correlate(instruments)
         .scalar_subquery()
     )
     query = (
-        select(*columns_of(run_outcomes, OutcomeRow))
+        select(*columns_of(run_outcomes, OutcomeRow), runs.c.session)
         .join(instruments, instruments.c.symbol == run_outcomes.c.symbol)
+        .join(runs, runs.c.id == run_outcomes.c.run_id)
         .where(run_outcomes.c.symbol.in_(symbols), run_outcomes.c.run_id == newest)
     )
-    return {row.symbol: row for row in read_rows(connection, OutcomeRow, query)}
+    return {row.symbol: row for row in read_rows(connection, NewestOutcome, query)}
 
 
-def read_session_count(connection: Connection, calendar: str, after: date, until: datetime) -> int:
-    """Return the sessions of a calendar after one (exclusive) that closed by an aware UTC instant (inclusive)."""
+def read_session_count(connection: Connection, calendar: str, after: date, until: date) -> int:
+    """Return the sessions of a calendar after one (exclusive) up to another (inclusive)."""
     query = select(func.count()).where(
         sessions.c.calendar == calendar,
         sessions.c.session > after,
-        sessions.c.close_at <= until,
+        sessions.c.session <= until,
         sessions.c.state != SessionState.CLOSED,
     )
     return int(connection.execute(query).scalar_one())

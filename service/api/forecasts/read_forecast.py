@@ -31,22 +31,21 @@ def read_forecast(snapshot: Snapshot, settings: Settings, symbol: str, selection
         NotYet: it has no forecast yet; the message says why.
     """
     stored = stored_symbols(snapshot.connection, [symbol]).get(symbol, symbol)
-    answers, missing = read_forecasts(snapshot, settings, [stored], selection)
+    answers = read_forecasts(snapshot, settings, [stored], selection)
     if answers:
         return answers[0]
-    raise NotYet(missing[0].reason) if missing[0].status == 503 else NotFound(missing[0].reason)
+    [missing] = explain_others(snapshot, [stored], answers, selection)
+    raise NotYet(missing.reason) if missing.status == 503 else NotFound(missing.reason)
 
 
 def read_forecasts(
     snapshot: Snapshot, settings: Settings, symbols: Sequence[str], selection: ForecastQuery
-) -> tuple[list[ForecastAnswer], list[Missing]]:
-    """Return the forecasts of symbols in their stored spelling, in their order, and the symbols without one."""
+) -> list[ForecastAnswer]:
+    """Return the forecasts of symbols in their stored spelling, in their order; those without one are left out."""
     instruments = read_instruments(snapshot.connection, symbols)
     editions = forecasts.read_editions(snapshot.connection, list(instruments), selection)
     rows = _read_rows(snapshot, settings, instruments, editions, selection) if editions else {}
-    answers = [build_answer(rows[symbol]) for symbol in symbols if symbol in rows]
-    left = [symbol for symbol in symbols if symbol not in rows]
-    return answers, _missing(snapshot, settings, instruments, left, selection)
+    return [build_answer(rows[symbol]) for symbol in symbols if symbol in rows]
 
 
 def _read_rows(
@@ -116,21 +115,21 @@ def _was_known(timing: Timing, selection: ForecastQuery) -> bool:
     return timing.final_at is None or timing.final_at <= selection.known_at
 
 
-def _missing(
-    snapshot: Snapshot,
-    settings: Settings,
-    instruments: dict[str, InstrumentRow],
-    symbols: Sequence[str],
-    selection: ForecastQuery,
+def explain_others(
+    snapshot: Snapshot, symbols: Sequence[str], answers: Sequence[ForecastAnswer], selection: ForecastQuery
 ) -> list[Missing]:
-    known = [instruments[symbol] for symbol in symbols if symbol in instruments]
-    if not known:
-        return [Missing(symbol=symbol, status=404, reason=unknown_symbol_message(symbol)) for symbol in symbols]
+    """Return why each of the symbols without an answer has none, in their order."""
+    answered = {answer.symbol for answer in answers}
+    left = [symbol for symbol in symbols if symbol not in answered]
+    if not left:
+        return []
+    instruments = read_instruments(snapshot.connection, left)
+    known = list(instruments.values())
     selected = ForecastQuery(snapshot.now)
     newest = forecasts.read_editions(snapshot.connection, [row.symbol for row in known], selected)
-    explained = explain_missing(snapshot.connection, settings, snapshot.now, known)
+    explained = explain_missing(snapshot.connection, known)
     missing = []
-    for symbol in symbols:
+    for symbol in left:
         if symbol not in instruments:
             missing.append(Missing(symbol=symbol, status=404, reason=unknown_symbol_message(symbol)))
             continue

@@ -13,7 +13,7 @@ from service.api.common.parameters import AsOf, Cursor, KnownAt, SymbolPath, Sym
 from service.api.common.schemas import problems
 from service.api.forecasts.build_rows import COLUMNS, build_rows
 from service.api.forecasts.queries import ForecastQuery
-from service.api.forecasts.read_forecast import read_forecast, read_forecasts
+from service.api.forecasts.read_forecast import explain_others, read_forecast, read_forecasts
 from service.api.forecasts.schemas import ForecastAnswer, ForecastPage
 from service.api.formats.negotiate import TABLES, VARY, FormatDependency
 from service.api.formats.table import PAGE, ItemLimit, next_link, page_limit, table_limit, table_response
@@ -70,7 +70,8 @@ def list_forecasts(
         symbols, next_cursor = _page_of_symbols(snapshot, batch, limit)
         selection = ForecastQuery(snapshot.known_at(batch.known_at), batch.as_of)
         if chosen == "json":
-            items, missing = read_forecasts(snapshot, reader.settings, symbols, selection)
+            items = read_forecasts(snapshot, reader.settings, symbols, selection)
+            missing = explain_others(snapshot, symbols, items, selection)
     if chosen != "json":
         headers = {"ETag": tag, **next_link(request, next_cursor)}
         return table_response(chosen, "forecasts", COLUMNS, _chunks(reader, symbols, selection), headers)
@@ -113,7 +114,7 @@ def _chunks(reader: Reader, symbols: Sequence[str], selection: ForecastQuery) ->
     """Yield the rows of a table; no connection is held while a client reads."""
     for start in range(0, len(symbols), PAGE):
         with reader.snapshot() as snapshot:
-            answers, _ = read_forecasts(snapshot, reader.settings, symbols[start : start + PAGE], selection)
+            answers = read_forecasts(snapshot, reader.settings, symbols[start : start + PAGE], selection)
         yield list(build_rows(answers))
 
 

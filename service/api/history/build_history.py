@@ -58,7 +58,7 @@ def build_past_forecasts(
     snapshot: Snapshot, instrument: InstrumentRow, rows: Sequence[PastForecastRow]
 ) -> list[PastForecast]:
     """Return past forecasts from rows of the history query."""
-    scale = read_price_scale(snapshot.connection, instrument, rows, snapshot.now)
+    scale = read_price_scale(snapshot.connection, instrument.symbol, instrument.basis, rows, snapshot.now)
     return [_past_forecast(row, scale.of(row)) for row in rows]
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from service.api.common.rows import ActionRow, InstrumentRow
+from service.api.common.rows import ActionRow
 from service.api.forecasts.forecast_prices import ForecastPrices
 from service.api.forecasts.queries import read_later_actions
 from service.api.history.queries import PastForecastRow
@@ -25,11 +25,13 @@ class PastPrices:
         anchor: Price at a log return of 0.
         dividends: Subtracted from each price.
         actual: Close of the target session; None unless the forecast is scored.
+        split_ratio: New shares per share since the forecast's basis.
     """
 
     anchor: float
     dividends: float
     actual: float | None
+    split_ratio: float
 
     def price(self, log_return: float) -> float:
         """Return the price for a log return."""
@@ -59,20 +61,27 @@ class PriceScale:
         """
         later = self._actions[bisect_right(self._days, row.as_of) :]
         prices = ForecastPrices(row.basis, self._basis, later, self._known_at)
+        ratio = prices.split_ratio
         if row.actual is None or row.target_close is None:
-            return PastPrices(row.last_close, prices.dividends(row.target_session), None)
-        actual = row.target_close * prices.split_ratio
+            return PastPrices(row.last_close, prices.dividends(row.target_session), None, ratio)
+        actual = row.target_close * ratio
         anchor = actual / math.exp(row.actual)
         if math.isclose(anchor, row.last_close, rel_tol=_SAME):
             anchor = row.last_close
-        return PastPrices(anchor, 0.0, actual)
+        return PastPrices(anchor, 0.0, actual, ratio)
 
 
 def read_price_scale(
-    connection: Connection, instrument: InstrumentRow, rows: Sequence[PastForecastRow], now: datetime
+    connection: Connection, symbol: str, basis: int, rows: Sequence[PastForecastRow], now: datetime
 ) -> PriceScale:
-    """Return the scale for the past forecasts of a symbol."""
-    if not rows:
-        return PriceScale(instrument.basis, (), now)
-    actions = read_later_actions(connection, [instrument.symbol], min(row.as_of for row in rows))
-    return PriceScale(instrument.basis, actions, now)
+    """Return the scale for the past forecasts of a symbol.
+
+    Args:
+        connection: Open for reading.
+        symbol: Yahoo-style name.
+        basis: Its split basis now.
+        rows: The forecasts.
+        now: Aware UTC market time.
+    """
+    actions = read_later_actions(connection, [symbol], min(row.as_of for row in rows)) if rows else ()
+    return PriceScale(basis, actions, now)

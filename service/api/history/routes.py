@@ -8,11 +8,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from service.api.common import etag
-from service.api.common.dependencies import Reader, ReaderDependency, Snapshot
+from service.api.common.dependencies import Reader, ReaderDependency
 from service.api.common.pagination import cut, decode, encode
 from service.api.common.parameters import Cursor, ModeQuery, StepQuery, StrategyQuery, SymbolPath
 from service.api.common.patterns import FORECASTER_PATTERN
-from service.api.common.rows import InstrumentRow
 from service.api.common.schemas import problems
 from service.api.formats.negotiate import TABLES, VARY, FormatDependency
 from service.api.formats.table import CHUNK, ItemLimit, next_link, page_limit, table_limit, table_response
@@ -86,30 +85,23 @@ def list_past_forecasts(
         response.headers.update({**VARY, "ETag": tag})
         return HistoryPage(symbol=instrument.symbol, items=items, next_cursor=next_cursor)
     headers = {"ETag": tag, **next_link(request, None if last is None else encode(_KIND, *last))}
-    chunks = _chunks(reader, instrument, filters, after, limit)
+    chunks = _chunks(reader, filters, after, limit)
     return table_response(chosen, f"{instrument.symbol}-history", COLUMNS, chunks, headers)
 
 
 def _chunks(
-    reader: Reader, instrument: InstrumentRow, filters: HistoryFilter, after: HistoryKey | None, limit: int
+    reader: Reader, filters: HistoryFilter, after: HistoryKey | None, limit: int
 ) -> Iterator[list[tuple[Any, ...]]]:
     """Yield the rows of a table; no connection is held while a client reads."""
     left = limit
     while left > 0:
         with reader.snapshot() as snapshot:
-            rows, chunk = _chunk(snapshot, instrument, (filters, after), min(CHUNK, left))
-        yield chunk
+            rows = read_history(snapshot.connection, filters, after, min(CHUNK, left))
+            # Read again: a split may have moved the closes while a client was reading.
+            basis = read_instrument(snapshot.connection, filters.symbol).basis
+            scale = read_price_scale(snapshot.connection, filters.symbol, basis, rows, snapshot.now)
+        yield list(build_rows(filters.symbol, rows, scale))
         if len(rows) < min(CHUNK, left):
             return
         left -= len(rows)
-        after = rows[-1]
-
-
-def _chunk(
-    snapshot: Snapshot, instrument: InstrumentRow, start: tuple[HistoryFilter, HistoryKey | None], limit: int
-) -> tuple[list[HistoryKey], list[tuple[Any, ...]]]:
-    """Return the keys and the rows of one part of a table."""
-    filters, after = start
-    rows = read_history(snapshot.connection, filters, after, limit)
-    scale = read_price_scale(snapshot.connection, instrument, rows, snapshot.now)
-    return [(row.as_of, row.id) for row in rows], list(build_rows(instrument.symbol, rows, scale))
+        after = (rows[-1].as_of, rows[-1].id)

@@ -37,7 +37,7 @@ def forecast_document(context: ServiceContext, run_ids: Sequence[int], only: Seq
             outcomes = {outcome.symbol: outcome for outcome in read_outcomes(connection, run.id)}
             targets = [str(day) for day in context.calendars.targets(run.scope, run.session, HORIZON)]
             stored = ForecastQuery(as_of=run.session, known_at=now)
-            answers, _ = read_forecasts(Snapshot(connection, now), context.settings, shown, stored)
+            answers = read_forecasts(Snapshot(connection, now), context.settings, shown, stored)
             on_time = [answer for answer in answers if answer.mode != "backfill"]
             documents = {answer.symbol: answer.model_dump(mode="json") for answer in on_time}
             for symbol in shown:

@@ -40,10 +40,16 @@ def test_a_real_server_sends_no_body_and_keeps_the_connection(filled_file: Path,
     with serving(tmp_path / "filled.db") as server:
         address = urlsplit(server.url)
         connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=30)
-        for path in ("/v1/status", "/v1/events", "/healthz"):
+        for path in (
+            "/v1/status",
+            "/v1/events",
+            "/v1/prices/AAPL?format=csv",
+            "/v1/prices/ZZZZ?format=csv",
+            "/healthz",
+        ):
             connection.request("HEAD", path)
             answer = connection.getresponse()
-            assert (answer.status, answer.read()) == (200, b""), path
+            assert (answer.status, answer.read()) == (404 if "ZZZZ" in path else 200, b""), path
         connection.request("GET", "/healthz")  # on the same connection: no byte of a body is left in it
         assert connection.getresponse().read() == b'{"status":"ok"}'
         connection.close()

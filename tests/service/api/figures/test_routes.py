@@ -84,7 +84,7 @@ def test_versus_shows_scored_forecasts(client: TestClient, filled: Database) -> 
 
 def test_past_intervals_of_t_are_drawn_in_prices_behind_their_candles(client: TestClient, filled: Database) -> None:
     with filled.transaction() as connection:
-        add_score(connection, 1, LSTM, 1, inside_80=False)
+        add_score(connection, 1, LSTM, 1, actual=0.01005033585350145, inside_80=False)  # ln(100 / 99)
     drawn = roles(figure(client))
     # 99 exp(-0.04) to 99 exp(0.04): the forecast of Friday, made on Thursday; slot 1 is Friday's.
     assert drawn["past80"]["x"] == [1]
@@ -92,6 +92,16 @@ def test_past_intervals_of_t_are_drawn_in_prices_behind_their_candles(client: Te
     assert drawn["past80"]["y"] == pytest.approx([7.922112])
     assert (drawn["misses"]["x"], drawn["misses"]["y"]) == ([1], [100.0])
     assert "past80" not in roles(figure(client, query="?as_of=2018-05-31"))  # Friday was to come
+
+
+def test_a_past_interval_agrees_with_its_mark_after_a_correction(client: TestClient, filled: Database) -> None:
+    # Thursday's close was corrected from 99 to 96 after the forecast: ln(100 / 96).
+    with filled.transaction() as connection:
+        add_score(connection, 1, LSTM, 1, actual=0.04082199452025517, inside_80=False)
+    drawn = roles(figure(client))
+    assert drawn["past80"]["base"] == pytest.approx([92.235786])  # 96 exp(-0.04)
+    assert drawn["past80"]["y"] == pytest.approx([7.682049])  # up to 99.917835: the close of 100 is outside
+    assert (drawn["misses"]["x"], drawn["misses"]["y"]) == ([1], [100.0])
 
 
 def test_past_intervals_are_on_the_basis_of_the_forecast(client: TestClient, filled: Database) -> None:

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event, update
 
 from service.app import create_app
 from service.db.session import Database
+from service.db.tables import instruments
 from service.prices.sources.base import Malformed, NoData, Transient
 from tests.support.api.client import TestClient
+from tests.support.api.ledger_factory import add_instrument, add_run, at, move_clock
 from tests.support.recorded import RecordedWalks, Walk
 from tests.support.service_factory import ServiceOptions, make_service
 
@@ -117,3 +120,43 @@ def test_a_batch_has_the_same_reasons(asked: TestClient) -> None:
 def test_the_newest_instant_is_the_record(asked: TestClient) -> None:
     now = datetime.fromisoformat(asked.get("/v1/status").json()["now"])
     assert now >= datetime(2024, 3, 22, 22, tzinfo=UTC)
+
+
+def test_sessions_that_no_pull_has_asked_for_are_not_missing(client: TestClient, filled: Database) -> None:
+    # MSFT has Friday's bar, and Friday's pull is the newest: two weeks later the scheduler has still not run.
+    move_clock(filled, at(date(2018, 6, 15), 22))
+    status, sentence = refused(client, "MSFT")
+    expected = "there is no forecast of MSFT yet: MSFT has 41 of the 60 bars the random walk needs"
+    assert (status, sentence) == (503, expected)
+
+
+@pytest.mark.parametrize("state", ["ok", "failing"])
+@pytest.mark.parametrize("outcome", ["deferred", "transient"])
+def test_a_source_that_does_not_answer_is_no_halt(
+    client: TestClient, filled: Database, state: str, outcome: str
+) -> None:
+    why = "rate limited by the source; not tried in this pull"
+    with filled.transaction() as connection:
+        row = update(instruments).where(instruments.c.symbol == "MSFT")
+        connection.execute(row.values(state=state, last_session=date(2018, 5, 21)))  # 9 sessions before Friday
+        add_run(connection, 4, "pull", {"MSFT": (outcome, why)})
+    expected = f"there is no forecast of MSFT yet: {why}; the next pull tries again"
+    assert refused(client, "MSFT") == (503, expected)
+
+
+def test_a_batch_without_forecasts_takes_as_many_queries_as_one_symbol(client: TestClient, filled: Database) -> None:
+    names = [f"NEW{number}" for number in range(30)]
+    with filled.transaction() as connection:
+        for name in names:
+            add_instrument(connection, name, last_session=date(2018, 5, 21))
+        add_run(connection, 4, "pull", {name: ("unchanged", None) for name in names})
+    statements: list[str] = []
+    event.listen(
+        filled.engine, "before_cursor_execute", lambda _c, _cursor, statement, *_more: statements.append(statement)
+    )
+    assert refused(client, "NEW0")[0] == 404
+    one = len(statements)
+    statements.clear()
+    page = client.get("/v1/forecasts", params={"symbols": ",".join(names)}).json()
+    assert [item["status"] for item in page["missing"]] == [404] * 30
+    assert len(statements) <= one

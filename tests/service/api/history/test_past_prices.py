@@ -6,8 +6,13 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from service.api.common.dependencies import Reader
+from service.api.history import routes
+from service.api.history.build_history import COLUMNS
+from service.api.history.queries import HistoryFilter
 from service.db.session import Database
 from service.db.tables import instruments
+from service.settings import Settings
 from tests.support.api.client import TestClient
 from tests.support.api.ledger_factory import (
     FRIDAY,
@@ -86,3 +91,18 @@ def test_a_corrected_close_is_the_one_of_the_score(client: TestClient, filled: D
     item = past(client, 1)
     assert item["outcome"]["actual_price"] == 100.0
     assert bounds(item)[50] == pytest.approx((96.059470, 99.979732))  # 98 x e^-0.02, e^0.02: 100 is outside
+
+
+def test_a_split_while_a_client_reads_a_table(filled: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes, "CHUNK", 1)
+    selected = HistoryFilter("AAPL", strategy="multi_step", step=2)
+    chunks = routes._chunks(Reader(Settings(), filled), selected, None, 2)
+    next(chunks)
+    with filled.transaction() as connection:
+        add_action(connection, "AAPL", MONDAY, "split", 2.0)
+        add_bars(connection, "AAPL", {MONDAY: 50.0})
+        connection.execute(update(instruments).where(instruments.c.symbol == "AAPL").values(basis=1))
+        add_score(connection, 1, LSTM, 2, actual=0.01005033585350145)
+    [row] = next(chunks)
+    found = dict(zip([column.name for column in COLUMNS], row, strict=True))
+    assert (found["as_of"], found["actual_price"], found["last_close"]) == (THURSDAY, 100.0, 99.0)

@@ -14,9 +14,11 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCKS = {"run": ("run",), "backtest": ("backtest", "run"), "dev": ("dev", "backtest", "run")}
@@ -33,6 +35,8 @@ COMPILED = ("service.app", "service.cli.serve.up", "models.training.train", "ker
 """Modules that are imported once, so that Python stores them and what they import in compiled form."""
 LINE_SECONDS = 8.0
 """Longest silence during an installation."""
+LAST_LINES = 12
+"""Lines of a quiet program's output that are printed if it fails."""
 
 
 class SetupFailed(Exception):
@@ -66,7 +70,7 @@ def ensure(root: Path, kind: str) -> bool:
         Whether anything was installed.
 
     Raises:
-        SetupFailed: Python cannot make environments, or a package cannot be installed.
+        SetupFailed: Python cannot make environments, or a package cannot be installed or imported.
     """
     venv = root / ".venv"
     python = venv / "bin" / "python"
@@ -79,10 +83,10 @@ def ensure(root: Path, kind: str) -> bool:
     _print_line(
         f"setup: installing {count_pins(lock.read_text())} locked packages into .venv (this takes a minute or more)"
     )
-    _install(python, lock, ["--require-hashes", "-r", str(lock)])
-    _install(python, lock, ["--no-build-isolation", "-e", str(root)])
-    # uv leaves the compiling of modules to their first import: here it delays no page and no training.
-    _run([str(python), "-c", f"import {', '.join(COMPILED)}"], "compiling modules", quiet=True)
+    uv = find_uv(python, lock.parent / "uv.txt")
+    _install(python, uv, ["--require-hashes", "-r", str(lock)])
+    _install(python, uv, ["--no-build-isolation", "-e", str(root)])
+    compile_modules(python)
     for name in LOCKS[kind]:
         for old in venv.glob(f".{name}-*"):
             old.unlink()
@@ -158,13 +162,24 @@ def translate_config(listed: str) -> tuple[tuple[str, ...], dict[str, str]] | No
     return tuple(options), {"SSL_CERT_FILE": values["cert"]} if "cert" in values else {}
 
 
-def _install(python: Path, lock: Path, packages: list[str]) -> None:
+def compile_modules(python: Path) -> None:
+    """Import `COMPILED`: uv leaves the compiling to the first import, which would delay the page and the training.
+
+    Raises:
+        SetupFailed: A module cannot be imported, so that nothing would start either.
+    """
+    if _run([str(python), "-c", f"import {', '.join(COMPILED)}"], "compiling modules", quiet=True):
+        raise SetupFailed(
+            "the packages are installed but cannot be imported; see the lines above, remove the cause, run make again"
+        )
+
+
+def _install(python: Path, uv: Uv | None, packages: list[str]) -> None:
     """Install with uv, else with pip; also with pip if uv fails.
 
     Raises:
         SetupFailed: pip failed.
     """
-    uv = find_uv(python, lock.parent / "uv.txt")
     if uv is not None:
         variables = [f"{name}={value}" for name, value in uv.environment.items()]
         program = ["env", *variables, uv.program] if variables else [uv.program]
@@ -186,9 +201,20 @@ def _run(command: list[str], what: str, *, quiet: bool = False) -> int:
     Args:
         command: The program and its arguments.
         what: What it does, for the lines.
-        quiet: Hide its output.
+        quiet: Hide its output, but for the last lines if it fails.
     """
-    output = subprocess.DEVNULL if quiet else None
+    if quiet:
+        with tempfile.TemporaryFile() as output:
+            status = _wait(command, what, output)
+            if status:
+                output.seek(0)
+                lines = output.read().decode(errors="replace").splitlines()
+                sys.stderr.write("".join(f"{line}\n" for line in lines[-LAST_LINES:]))
+        return status
+    return _wait(command, what, None)
+
+
+def _wait(command: list[str], what: str, output: IO[bytes] | None) -> int:
     began = time.monotonic()
     process = subprocess.Popen(command, stdout=output, stderr=output)
     try:

@@ -1,5 +1,6 @@
 """The parts that all training loops share: seed restarts, loss, optimiser step, masked references (TensorFlow)."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -11,7 +12,7 @@ from models.errors import ArtifactError
 from models.networks.lstm_numpy import Weights
 
 
-class Trainer:
+class Trainer(ABC):
     """A network and its optimiser, created once and restarted for each seed."""
 
     def __init__(self, config: ModelConfig, build: Callable[[int], Any]) -> None:
@@ -51,9 +52,9 @@ class Trainer:
         """Set the optimiser's learning rate."""
         self._optimizer.learning_rate.assign(rate)
 
+    @abstractmethod
     def weights(self) -> Weights:
         """Return a copy of the current weights by name."""
-        raise NotImplementedError
 
     def fits(self, start: Weights) -> bool:
         """Return whether arrays have the names and shapes of this network's."""

@@ -1,10 +1,9 @@
 """One interface to window and spatiotemporal networks: fitting by name, and forecasts of the fitted network."""
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 
 from models.config import ModelConfig
-from models.networks.lstm_numpy import Weights
+from models.forecasting.artifact import Artifact
 from models.networks.spatiotemporal.registry import SPATIOTEMPORAL_NETWORKS
 from models.preprocessing.price_history import FloatArray, Panel
 from models.preprocessing.splits import Spans
@@ -20,7 +19,7 @@ def fit_config(
     config: ModelConfig,
     spans: Spans,
     report: Callable[[EpochEnd], None],
-    start: Mapping[int, Weights] = MappingProxyType({}),
+    start: Artifact | None = None,
 ) -> Fitted:
     """Fit the network that a config names, over windows or spatiotemporal.
 

@@ -6,7 +6,6 @@ It reads spans, not instants: `models.training.train` chooses the spans.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import cos, pi
-from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from models.config import MEDIAN, QUANTILES, ModelConfig, Schedule
 from models.errors import ArtifactError, PriceHistoryError
+from models.forecasting.artifact import Artifact
 from models.forecasting.network_forecaster import NetworkForecaster
 from models.networks.lstm_numpy import Weights
 from models.preprocessing.pipeline import Pipeline
@@ -24,7 +24,6 @@ from models.training.window_loop import compiled_loop
 
 RATE_CUT = 0.5
 """Factor on the learning rate after each epoch that does not lower the validation loss."""
-
 
 WARM_SHARE = 5
 """A training from served weights has this part of a config's epochs."""
@@ -83,12 +82,14 @@ class FittedNetwork:
         windows: All windows of the panel with known targets, in the order of the spans' masks.
         val_losses: Lowest validation loss of each seed.
         epochs: Number of epochs of each seed, including those after the best.
+        is_warm: Whether all seeds started from served weights.
     """
 
     forecaster: NetworkForecaster
     windows: PooledWindows
     val_losses: tuple[float, ...]
     epochs: tuple[int, ...]
+    is_warm: bool = False
 
 
 def fit_network(
@@ -96,7 +97,7 @@ def fit_network(
     config: ModelConfig,
     spans: Spans,
     report: Callable[[EpochEnd], None],
-    start: Mapping[int, Weights] = MappingProxyType({}),
+    start: Artifact | None = None,
 ) -> FittedNetwork:
     """Fit the pipeline on the training span, then train each seed with early stopping.
 
@@ -105,7 +106,7 @@ def fit_network(
         config: Network, sizes, rates and seeds.
         spans: Cut on the windows of this panel and config with `require_targets=True`.
         report: Called after each epoch.
-        start: Served weights to start from, by seed, of the same config; other seeds start from initial ones.
+        start: A served version of the same config to start from, see `served_weights`; None = initial weights.
 
     Raises:
         PriceHistoryError: The spans were cut on other windows.
@@ -117,15 +118,29 @@ def fit_network(
     check_spans(spans, windows)
     loop = compiled_loop(config, windows.select(spans.train), masked_columns(pipeline))
     val_loss = loop.loss_on(windows.select(spans.validation))
+    served = served_weights(loop, start)
     weights: dict[int, Weights] = {}
     losses, epochs = [], []
     for seed in config.seeds:
-        served = without_median_share(start[seed], loop.medians, config.median_share) if seed in start else None
-        trained, loss, count = fit_seed(loop, config, seed, val_loss, report, served)
+        own = without_median_share(served[seed], loop.medians, config.median_share) if served else None
+        trained, loss, count = fit_seed(loop, config, seed, val_loss, report, own)
         weights[seed] = with_median_share(trained, loop.medians, config.median_share)
         losses.append(loss)
         epochs.append(count)
-    return FittedNetwork(NetworkForecaster(config, pipeline, weights), windows, tuple(losses), tuple(epochs))
+    forecaster = NetworkForecaster(config, pipeline, weights)
+    return FittedNetwork(forecaster, windows, tuple(losses), tuple(epochs), bool(served))
+
+
+def served_weights(loop: SeedLoop, start: Artifact | None) -> Mapping[int, Weights]:
+    """Return the weights by seed of a served version; empty if any does not fit the loop's network.
+
+    Args:
+        loop: The loop that trains the network.
+        start: The served version; None = no weights.
+    """
+    if start is None or not all(loop.fits(arrays) for arrays in start.weights.values()):
+        return {}
+    return start.weights
 
 
 def check_spans(spans: Spans, windows: PooledWindows) -> None:
@@ -241,13 +256,13 @@ def fit_seed(
         seed: The seed.
         val_loss: Returns the validation loss of the current weights.
         report: Called after each epoch.
-        start: Weights to start from; None, or weights of another network, = the seed's initial weights.
+        start: Weights of this network to start from; None = the seed's initial weights.
 
     Returns:
         The best weights, their validation loss and the number of epochs.
     """
-    warm = start is not None and loop.fits(start)
-    loop.restart(seed, start if warm else None)
+    warm = start is not None
+    loop.restart(seed, start)
     best, best_loss, waited, rate = loop.weights(), float("inf"), 0, config.learning_rate
     epochs = config.max_epochs
     if warm:

@@ -32,7 +32,7 @@ from models.training.fit_network import EpochEnd
 from models.training.holdout import evaluate_forecasts
 from models.training.refit_check import Predecessor, compare_with_predecessor
 from models.training.walk_forward_evidence import FOLDS, gather_evidence
-from models.training.warm_start import starting_weights
+from models.training.warm_start import starting_artifact
 
 DateRange = tuple[date, date]
 
@@ -224,11 +224,11 @@ def _train_network(request: TrainRequest, report: _Reporter) -> TrainedArtifact:
     started = perf_counter()
     config = request.config
     spans = holdout_spans(cut_windows(request.panel, config, require_targets=True), request.cut_at)
-    start = starting_weights(request.start_from, config, spans)
+    start = starting_artifact(request.start_from, config, spans)
     fitted = fit_config(request.panel, config, spans, report, start)
     walk = fit_random_walk(request.panel, random_walk_config(config.strategy), spans.train_until)
     metrics = evaluate_network(fitted, fitted.windows.select(spans.test), walk)
-    if start and request.start_from is not None:
+    if fitted.is_warm and request.start_from is not None:
         metrics["started_from"] = request.start_from.version
     if request.predecessor is not None:
         metrics["predecessor"] = compare_with_predecessor(request.panel, request.predecessor, fitted, spans)

@@ -70,7 +70,7 @@ def compiled_loop(
     columns = (masked_columns.shape, masked_columns.tobytes(), tuple(train_windows.newest_only))
     key = (config, train_windows.inputs.shape[1], columns, batch)
     loop = _LOOPS.pop(key, None)
-    if loop is None or len(train_windows) == 0:
+    if loop is None:
         loop = CompiledLoop(config, train_windows, masked_columns)
     else:
         loop.load(train_windows)

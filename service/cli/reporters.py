@@ -68,7 +68,7 @@ class TerminalReporter:
 
     def decision(self, group: str, strategy: str, sentence: str) -> None:
         """Print the promotion of a version."""
-        self._print(f"[bold]{group} {strategy}[/bold]: {sentence}")
+        self._print(f"[bold]{escape(group)} {strategy}[/bold]: {escape(sentence)}")
 
     def run_ended(self, run: Run, state: str, counts: Mapping[str, int], error: str | None) -> None:
         """Print errors, and pulls that left symbols without a bar; the rest has its own lines."""
@@ -100,15 +100,16 @@ class TerminalReporter:
 
     def market_time(self, now: datetime, sentence: str) -> None:
         """Print market time."""
-        self._print(f"[dim]{now:%Y-%m-%d %H:%M}Z[/dim] {sentence}")
+        self._print(f"[dim]{now:%Y-%m-%d %H:%M}Z[/dim] {escape(sentence)}")
 
     def notice(self, sentence: str, symbols: Sequence[str] = ()) -> None:
         """Print a notice; one about the same symbols only once."""
         key = (sentence, tuple(symbols))
-        if symbols and key in self._noticed:
+        if key in self._noticed:
             return
-        self._noticed.add(key)
-        self._print(f"[yellow]note:[/yellow] {sentence}{': ' + ', '.join(symbols) if symbols else ''}")
+        if symbols:
+            self._noticed.add(key)
+        self._print(f"[yellow]note:[/yellow] {escape(sentence + (': ' + ', '.join(symbols) if symbols else ''))}")
 
     def _print(self, content: str) -> None:
         with self._lock:

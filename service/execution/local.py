@@ -22,6 +22,14 @@ _CONTEXT = multiprocessing.get_context("spawn")
 _END_SECONDS = 5.0
 
 
+def _end_with_owner() -> None:
+    """End this process when its owner ends, also if that is killed while a task runs."""
+    owner = multiprocessing.parent_process()
+    assert owner is not None
+    owner.join()
+    os._exit(1)
+
+
 def _serve(pipe: Connection, log: Path | None) -> None:
     """Receive (task, request) in a loop; send progress and one result for each."""
     if log is not None:
@@ -30,6 +38,7 @@ def _serve(pipe: Connection, log: Path | None) -> None:
             descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             os.dup2(descriptor, 2)
             os.close(descriptor)
+    threading.Thread(target=_end_with_owner, daemon=True).start()
     # Ctrl-C and the SIGTERM of some supervisors reach the whole process group; the owner decides when the worker ends.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

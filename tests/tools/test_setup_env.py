@@ -125,6 +125,17 @@ def test_a_long_installation_prints_a_line_again_and_again(
     assert set(lines) == {"setup: waiting, 0 s so far"} | set(lines[1:])
 
 
+def test_modules_that_cannot_be_imported_fail_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(setup_env, "COMPILED", ("json",))
+    setup_env.compile_modules(Path(sys.executable))
+    monkeypatch.setattr(setup_env, "COMPILED", ("json", "no_such_module"))
+    with pytest.raises(SetupFailed, match="installed but cannot be imported; see the lines above"):
+        setup_env.compile_modules(Path(sys.executable))
+    assert capfd.readouterr().err.splitlines()[-1] == "ModuleNotFoundError: No module named 'no_such_module'"
+
+
 def test_pip_installs_if_uv_fails_and_its_failure_is_one_sentence(checkout: Path, uv: Path, tmp_path: Path) -> None:
     # pip refuses a hash of two digits before any request.
     with pytest.raises(SetupFailed, match=r"^pip failed; see its last lines above; run make again"):

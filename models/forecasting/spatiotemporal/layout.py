@@ -43,6 +43,10 @@ class MarketLayout:
         ]
         return np.array(rows, dtype=np.int64)
 
+    def has_symbols_of(self, other: "MarketLayout") -> bool:
+        """Return whether another layout has the same calendar and symbols, in any order."""
+        return self.calendar == other.calendar and set(self.symbols) == set(other.symbols)
+
     def skip_reason(self, history: PriceHistory, network: str) -> str | None:
         """Return why a symbol has no row, or None if it has one.
 

@@ -4,26 +4,25 @@ The counterpart of `models.training.fit_network` for spatiotemporal networks; sp
 same.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from models.config import ModelConfig
 from models.errors import TooLittleHistory
+from models.forecasting.artifact import Artifact
 from models.forecasting.ensemble import mean_over_seeds
 from models.forecasting.spatiotemporal.forecaster import SpatiotemporalForecaster, spatiotemporal_spec
 from models.forecasting.spatiotemporal.images import image_cells, market_images
-from models.forecasting.spatiotemporal.layout import NO_ROW, fit_layout
+from models.forecasting.spatiotemporal.layout import NO_ROW, MarketLayout, fit_layout
 from models.forecasting.spatiotemporal.pipeline import MarketPipeline
-from models.networks.lstm_numpy import Weights
 from models.networks.spatiotemporal.registry import with_kept_median, without_kept_median
 from models.preprocessing.pipeline import Pipeline
 from models.preprocessing.price_history import FloatArray, Panel
 from models.preprocessing.splits import Spans
 from models.preprocessing.windows import IntArray, PooledWindows
-from models.training.fit_network import EpochEnd, check_spans, fit_seed, masked_columns
+from models.training.fit_network import EpochEnd, check_spans, fit_seed, masked_columns, served_weights
 from models.training.spatiotemporal.image_loop import ImageLoop
 
 
@@ -39,6 +38,7 @@ class FittedSpatiotemporalNetwork:
         rows: `(symbols,)` row of each position in the panel, -1 for none.
         val_losses: Lowest validation loss of each seed.
         epochs: Number of epochs of each seed, including those after the best.
+        is_warm: Whether all seeds started from served weights.
     """
 
     forecaster: SpatiotemporalForecaster
@@ -47,6 +47,7 @@ class FittedSpatiotemporalNetwork:
     rows: IntArray
     val_losses: tuple[float, ...]
     epochs: tuple[int, ...]
+    is_warm: bool = False
 
     def with_row(self, windows: PooledWindows) -> PooledWindows:
         """Return those of some windows whose symbol has a row.
@@ -86,7 +87,7 @@ def fit_spatiotemporal(
     config: ModelConfig,
     spans: Spans,
     report: Callable[[EpochEnd], None],
-    start: Mapping[int, Weights] = MappingProxyType({}),
+    start: Artifact | None = None,
 ) -> FittedSpatiotemporalNetwork:
     """Fit pipeline and layout on the training span, then train each seed with early stopping.
 
@@ -96,7 +97,8 @@ def fit_spatiotemporal(
         config: Spatiotemporal network, sizes, rates and seeds.
         spans: Cut on the windows of this panel and config with `require_targets=True`.
         report: Called after each epoch.
-        start: Served weights to start from, by seed, of the same config; other seeds start from initial ones.
+        start: A served version of the same config to start from; its weights belong to the rows of its symbols, so it
+            is used, with its layout, only if the symbols are the same.
 
     Raises:
         PriceHistoryError: The spans were cut on other windows.
@@ -108,6 +110,9 @@ def fit_spatiotemporal(
     windows = inputs.select(np.flatnonzero(~np.isnan(inputs.targets).any(axis=1)))
     check_spans(spans, windows)
     layout = fit_layout(panel, windows.symbol_index[spans.train], spans.train_until)
+    if start is not None:
+        served_layout = MarketLayout.from_dict(start.pipeline["layout"])
+        layout, start = (served_layout, start) if served_layout.has_symbols_of(layout) else (layout, None)
     market, rows = MarketPipeline(pipeline, layout), layout.rows_of(panel)
     spec = spatiotemporal_spec(config, market, config.seeds[0])
     train, validation = (
@@ -117,7 +122,9 @@ def fit_spatiotemporal(
         raise TooLittleHistory(f"no symbol of {layout.calendar} has a window in the validation span; add more history")
     loop = ImageLoop(config, spec, train, masked_columns(pipeline))
     val_loss = loop.loss_on(validation)
-    served = {seed: without_kept_median(weights) for seed, weights in start.items()}
+    if start is not None:
+        start = replace(start, weights={seed: without_kept_median(own) for seed, own in start.weights.items()})
+    served = served_weights(loop, start)
     trained = [fit_seed(loop, config, seed, val_loss, report, served.get(seed)) for seed in config.seeds]
     medians = np.median(train.targets[train.counted], axis=0)
     weights = {
@@ -126,5 +133,5 @@ def fit_spatiotemporal(
     }
     losses, epochs = tuple(loss for _, loss, _ in trained), tuple(count for _, _, count in trained)
     return FittedSpatiotemporalNetwork(
-        SpatiotemporalForecaster(config, market, weights), windows, inputs, rows, losses, epochs
+        SpatiotemporalForecaster(config, market, weights), windows, inputs, rows, losses, epochs, bool(served)
     )

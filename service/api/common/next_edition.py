@@ -1,8 +1,10 @@
 """The next edition of each calendar: when it is due in market time, and in how many real seconds."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import NamedTuple
 
 from sqlalchemy import Connection, select
@@ -93,11 +95,16 @@ class NextEditions:
             return (at - self._now).total_seconds()
         if self._waits or self._clock.next_move_at is None:
             return None
-        events = sorted({event for row in self._rows for event in (row.open_at, self._final_at(row))})
-        later = [event for event in events if self._now < event <= at][1:]  # next_move_at is that of the first
-        of_day = {event.date(): 0 for event in events}
-        for event in events:
-            of_day[event.date()] += 1
+        later = [event for event in self._events if self._now < event <= at][1:]  # next_move_at is that of the first
         speed = self._settings.market_clock.speed
         left = max((self._clock.next_move_at - self._machine_now).total_seconds(), 0.0)
-        return left + sum(speed / of_day[event.date()] for event in later)
+        return left + sum(speed / self._events_of_day[event.date()] for event in later)
+
+    @cached_property
+    def _events(self) -> list[datetime]:
+        """Return the instants at which a replayed clock stops, of all calendars."""
+        return sorted({event for row in self._rows for event in (row.open_at, self._final_at(row))})
+
+    @cached_property
+    def _events_of_day(self) -> Counter[date]:
+        return Counter(event.date() for event in self._events)

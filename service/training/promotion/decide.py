@@ -70,8 +70,8 @@ class NewVersions:
 def promote(connection: Connection, new: NewVersions, recorded: Recorded) -> str:
     """Decide on the versions of one training and return the decision as a sentence.
 
-    The decisions are part of the caller's transaction. If the chosen network is not accepted and its substitute is, the
-    substitute serves.
+    The decisions are part of the caller's transaction. If the chosen network is not accepted and its substitute is, or
+    if an older version of the substitute serves and is better, the decision is on the substitute.
     """
     network, substitute = new.network, new.substitute
     if network is None:
@@ -79,12 +79,15 @@ def promote(connection: Connection, new: NewVersions, recorded: Recorded) -> str
     if substitute is None:
         return _promote_network(connection, new, network, recorded)
     chosen, other = (read_approval(connection, new.key(each)) for each in (network, substitute))
-    if other.accepted and not chosen.accepted:
+    serving = _accepted_network(connection, new)
+    takes_over, reason = _takes_over(network, chosen, serving)
+    own_serves = serving is not None and serving.config_hash == substitute.config_hash
+    if other.accepted and not takes_over and (own_serves or not chosen.accepted):
         figures = {**_figures(network.metrics), **chosen.figures}
-        challenger = Decision(ModelStatus.CHALLENGER, f"not promoted: {chosen.reason}", figures)
-        decide(connection, network.version, challenger, recorded)
+        decide(connection, network.version, Decision(ModelStatus.CHALLENGER, reason, figures), recorded)
         swapped = replace(new, network=substitute, substitute=network)
-        return f"{network.forecaster} not accepted: {_promote_network(connection, swapped, substitute, recorded)}"
+        why = "not promoted" if chosen.accepted else "not accepted"
+        return f"{network.forecaster} {why}: {_promote_network(connection, swapped, substitute, recorded)}"
     role = f"it serves symbols that the {network.forecaster} has not seen"
     if not other.accepted:
         role = f"not promoted: {other.reason}"
@@ -115,10 +118,10 @@ def _promote_network(connection: Connection, new: NewVersions, network: NewNetwo
     """Decide on a network and the random walk trained with it."""
     approval = read_approval(connection, new.key(network))
     figures = {**_figures(network.metrics), **approval.figures}
-    serving = _serving_network(connection, new)
-    if serving is not None and not read_approval(connection, approval_key(serving)).accepted:
-        serving = None
+    serving = _accepted_network(connection, new)
     takes_over, reason = _takes_over(network, approval, serving)
+    if approval.accepted and serving is not None and not takes_over:
+        reason += f", so version {serving.id} keeps serving"
     _retire_others(connection, new, recorded, keep=None if takes_over or serving is None else serving.id)
     if takes_over:
         decide(connection, new.random_walk, Decision(ModelStatus.CHALLENGER, "a network serves", {}), recorded)
@@ -137,6 +140,12 @@ def _serving_network(connection: Connection, new: NewVersions) -> ModelVersion |
     return incumbent if incumbent is not None and incumbent.is_network else None
 
 
+def _accepted_network(connection: Connection, new: NewVersions) -> ModelVersion | None:
+    """Return the champion if it is a network whose config is still accepted."""
+    serving = _serving_network(connection, new)
+    return serving if serving is not None and read_approval(connection, approval_key(serving)).accepted else None
+
+
 def _takes_over(network: NewNetwork, approval: Approval, serving: ModelVersion | None) -> tuple[bool, str]:
     """Return whether the new network takes over, and why."""
     if not approval.accepted:
@@ -152,7 +161,7 @@ def _takes_over(network: NewNetwork, approval: Approval, serving: ModelVersion |
     passes, sentence = evaluate_refit(comparison["pinball"], comparison["predecessor_pinball"], comparison["n"])
     if passes:
         return True, f"the refit takes over from version {serving.id}: {sentence}"
-    return False, f"not promoted: {sentence}, so version {serving.id} keeps serving"
+    return False, f"not promoted: {sentence}"
 
 
 def _figures(metrics: Mapping[str, Any]) -> dict[str, Any]:

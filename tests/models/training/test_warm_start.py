@@ -12,29 +12,36 @@ from models.forecasting.artifact import Artifact, save_artifact
 from models.networks import WINDOW_NETWORKS, get_network
 from models.networks.config import NetworkSpec
 from models.networks.lstm_numpy import Weights
+from models.networks.spatiotemporal.config import SpatiotemporalSpec
+from models.networks.spatiotemporal.registry import SPATIOTEMPORAL_NETWORKS, spatiotemporal_weights
 from models.preprocessing.splits import Spans
 from models.training.base_loop import Trainer
-from models.training.fit_network import fit_seed, warm_epochs, with_median_share, without_median_share
+from models.training.fit_network import fit_seed, served_weights, warm_epochs, with_median_share, without_median_share
 from models.training.refit_check import Predecessor
-from models.training.warm_start import starting_weights
+from models.training.warm_start import starting_artifact
 
 CONFIG = ModelConfig("lstm", Strategy.ONE_STEP, lookback=2, units=3, seeds=(0, 7))
 
 
 class Placed(Trainer):
-    """A trainer of a window network that trains nothing."""
+    """A trainer that trains nothing."""
 
     def weights(self) -> Weights:
-        return get_network(self._model_config.forecaster).weights(self._model)
+        name = self._model_config.forecaster
+        if name in SPATIOTEMPORAL_NETWORKS:
+            return spatiotemporal_weights(self._model)
+        return get_network(name).weights(self._model)
 
 
 def placed(name: str) -> Placed:
     config = replace(CONFIG, forecaster=name, strategy=Strategy.MULTI_STEP)
-    network = get_network(name)
-    return Placed(config, lambda seed: network.build(NetworkSpec.of(config, 4, seed)))
+    if name in SPATIOTEMPORAL_NETWORKS:
+        spec = SpatiotemporalSpec(2, 3, 4, 2, 3, 3)
+        return Placed(config, lambda seed: SPATIOTEMPORAL_NETWORKS[name].build(replace(spec, seed=seed)))
+    return Placed(config, lambda seed: get_network(name).build(NetworkSpec.of(config, 4, seed)))
 
 
-@pytest.mark.parametrize("name", sorted(WINDOW_NETWORKS))
+@pytest.mark.parametrize("name", [*sorted(WINDOW_NETWORKS), *sorted(SPATIOTEMPORAL_NETWORKS)])
 def test_the_weights_of_every_network_are_placed_by_name(name: str) -> None:
     loop = placed(name)
     loop.restart(7)
@@ -108,13 +115,11 @@ def test_the_served_weights_are_kept_if_no_epoch_is_better() -> None:
     assert (best["a"][0], loss) == (100.0, 100.0)
 
 
-def test_weights_that_do_not_fit_start_anew() -> None:
-    loop = Counting()
-    start = {"b": np.array([100.0], np.float32)}
-    best, _, epochs = fit_seed(
-        loop, replace(CONFIG, max_epochs=3, patience=9), 0, lambda: -loop.done, lambda _end: None, start
-    )
-    assert (best["a"][0], epochs) == (3.0, 3)
+def test_weights_of_which_a_seed_does_not_fit_are_not_used() -> None:
+    fitting, other = {"a": np.zeros(1, np.float32)}, {"b": np.zeros(1, np.float32)}
+    assert set(served_weights(Counting(), Artifact(CONFIG, {}, {0: fitting, 7: fitting}, {}))) == {0, 7}
+    assert served_weights(Counting(), Artifact(CONFIG, {}, {0: fitting, 7: other}, {})) == {}
+    assert served_weights(Counting(), None) == {}
 
 
 def day(text: str) -> np.datetime64:
@@ -136,19 +141,20 @@ def saved(folder: Path, config: ModelConfig = CONFIG, validation_end: str = "201
 
 
 def test_weights_of_an_equal_config_are_returned_by_seed(tmp_path: Path) -> None:
-    found = starting_weights(saved(tmp_path), CONFIG, spans("2017-08-25", "2017-12-27"))
-    assert {seed: float(arrays["a"][0]) for seed, arrays in found.items()} == {0: 0.0, 7: 7.0}
+    found = starting_artifact(saved(tmp_path), CONFIG, spans("2017-08-25", "2017-12-27"))
+    assert found is not None
+    assert {seed: float(arrays["a"][0]) for seed, arrays in found.weights.items()} == {0: 0.0, 7: 7.0}
 
 
 def test_weights_that_saw_a_session_of_the_test_span_are_not_used(tmp_path: Path) -> None:
     later = saved(tmp_path, validation_end="2017-12-28")
-    assert starting_weights(later, CONFIG, spans("2017-08-25", "2017-12-27")) == {}
-    assert starting_weights(saved(tmp_path), CONFIG, spans("2017-08-19", "2017-12-27")) == {}
+    assert starting_artifact(later, CONFIG, spans("2017-08-25", "2017-12-27")) is None
+    assert starting_artifact(saved(tmp_path), CONFIG, spans("2017-08-19", "2017-12-27")) is None
 
 
 def test_another_config_a_missing_artifact_and_no_version_start_anew(tmp_path: Path) -> None:
     own = spans("2017-08-25", "2017-12-27")
-    assert starting_weights(None, CONFIG, own) == {}
-    assert starting_weights(saved(tmp_path), replace(CONFIG, units=4), own) == {}
-    assert starting_weights(saved(tmp_path, replace(CONFIG, seeds=(0,))), CONFIG, own) == {}
-    assert starting_weights(Predecessor(tmp_path / "none", "0" * 64), CONFIG, own) == {}
+    assert starting_artifact(None, CONFIG, own) is None
+    assert starting_artifact(saved(tmp_path), replace(CONFIG, units=4), own) is None
+    assert starting_artifact(saved(tmp_path, replace(CONFIG, seeds=(0,))), CONFIG, own) is None
+    assert starting_artifact(Predecessor(tmp_path / "none", "0" * 64), CONFIG, own) is None

@@ -10,7 +10,7 @@ from models.errors import TooLittleHistory, UnknownNetwork
 from models.networks import get_network
 from models.networks.lstm_numpy import Weights
 from models.preprocessing.windows import PooledWindows
-from models.training.fit_network import with_median_share
+from models.training.fit_network import fit_seed, with_median_share
 from models.training.window_loop import CompiledLoop, batch_size_for, compiled_loop
 
 LOOKBACK, FEATURES = 2, 4
@@ -168,6 +168,21 @@ def test_a_loop_that_is_used_again_trains_as_a_new_one() -> None:
     assert ended[0] is ended[1]
     assert ended[1].medians == pytest.approx(np.median(second.targets, axis=0), rel=1e-6)
     assert same(ended[1].weights(), trained(settings, second))
+
+
+def test_a_loop_that_trained_other_seeds_groups_and_served_weights_gives_equal_results() -> None:
+    settings, own, other = config(learning_rate=0.05, seeds=(0, 1)), windows(640), windows(700, 5, shift=1.0)
+    loop = compiled_loop(settings, other, NO_MASKS)
+    start = {name: np.full_like(array, 0.25) for name, array in loop.weights().items()}
+    for seed, weights in ((0, None), (1, start)):
+        fit_seed(loop, settings, seed, loop.loss_on(other), lambda _end: None, weights)
+    results = [
+        fit_seed(each, replace(settings, max_epochs=3), 1, each.loss_on(own), lambda _end: None)
+        for each in (compiled_loop(settings, own, NO_MASKS), CompiledLoop(settings, own, NO_MASKS))
+    ]
+    assert loop is compiled_loop(settings, own, NO_MASKS)
+    assert same(results[0][0], results[1][0])
+    assert results[0][1] == pytest.approx(results[1][1], rel=1e-6)
 
 
 def test_another_config_or_batch_size_has_a_loop_of_its_own() -> None:

@@ -132,6 +132,18 @@ def test_the_terminal_shows_errors_and_market_time(capsys: pytest.CaptureFixture
     assert "2018-12-20 22:30Z the record ends" in out
 
 
+def test_texts_from_elsewhere_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = TerminalReporter()
+    terminal.notice("prices[red].csv: no date", ["[b]A"])
+    terminal.market_time(AT, "files [old] end")
+    terminal.decision("my[i]", "one_step", "not promoted: [/tmp/x] is gone")
+    assert capsys.readouterr().out.splitlines() == [
+        "note: prices[red].csv: no date: [b]A",
+        "2018-12-20 22:30Z files [old] end",
+        "my[i] one_step: not promoted: [/tmp/x] is gone",
+    ]
+
+
 def test_a_notice_about_the_same_symbols_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
     terminal = TerminalReporter()
     for symbols in (["SPY"], ["SPY"], ["SPY", "^VIX"], [], []):

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -132,6 +134,36 @@ def test_a_kept_child_does_the_next_task_and_ends_after_its_time() -> None:
     assert child.run(tasks.whereabouts, None) != first
     child.close()
     assert child.pid is None
+
+
+OWNER = """
+from service.execution.local import KeptChild
+from tests.support import execution_tasks as tasks
+child = KeptChild(60, keep_seconds=60.0)
+print(child.run(tasks.whereabouts, None), flush=True)
+child.run(tasks.sleep, {seconds})
+print("idle", flush=True)
+input()
+"""
+
+
+@pytest.mark.parametrize("seconds", [0.0, 60.0])
+def test_a_killed_owner_leaves_no_process(seconds: float) -> None:
+    command = [sys.executable, "-c", OWNER.format(seconds=seconds)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None
+        pid = int(owner.stdout.readline())
+        if seconds == 0:
+            assert owner.stdout.readline() == "idle\n"
+        owner.kill()
+        wait_for(lambda: not is_running(pid), 10)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE  # nobody may reap an orphan in a container
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_a_kept_child_that_died_or_failed_is_replaced() -> None:

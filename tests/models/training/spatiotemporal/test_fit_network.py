@@ -218,6 +218,28 @@ def test_a_refit_is_compared_with_its_predecessor(trained: Trained, tmp_path: Pa
     assert comparison["predecessor_pinball"] == pytest.approx(comparison["pinball"], rel=1e-6)
 
 
+def test_a_refit_from_served_weights_says_so_and_takes_a_fifth_of_the_epochs(trained: Trained, tmp_path: Path) -> None:
+    former = Predecessor(trained.artifact.path, trained.artifact.sha256, 4)
+    refit = train(TrainRequest(PANEL, CONFIG, CUT_AT, tmp_path, start_from=former), ignore)
+    assert refit.metrics["started_from"] == 4
+    assert refit.metrics["epochs"] == [1]
+    earlier = train(TrainRequest(PANEL, CONFIG, PANEL.histories[0].final_at[-60], tmp_path, start_from=former), ignore)
+    assert "started_from" not in earlier.metrics
+    assert earlier.metrics["epochs"] == [2]
+
+
+def test_served_weights_keep_their_rows_and_are_not_used_for_other_symbols(trained: Trained) -> None:
+    served = load_artifact(trained.artifact.path, trained.artifact.sha256)
+    spans = holdout_spans(cut_windows(PANEL, CONFIG, require_targets=True), CUT_AT)
+    calendar, fitted_rows = trained.forecaster.pipeline.layout.calendar, trained.forecaster.pipeline.layout.symbols
+    cases = ((fitted_rows[::-1], True, fitted_rows[::-1]), (("AAA", "BBB", "CCC", "ZZZ"), False, fitted_rows))
+    for symbols, is_warm, expected in cases:
+        layout = {"calendar": calendar, "symbols": list(symbols)}
+        start = replace(served, pipeline={**served.pipeline, "layout": layout})
+        network = fit_spatiotemporal(PANEL, CONFIG, spans, lambda end: None, start)
+        assert (network.is_warm, network.forecaster.pipeline.layout.symbols) == (is_warm, expected)
+
+
 def test_noise_in_training_comes_from_the_seed(tmp_path: Path) -> None:
     config = replace(CONFIG, forecaster="conv3d_lstm_variational", seeds=(1,), max_epochs=1)
     first, again = train_one(config, tmp_path / "first"), train_one(config, tmp_path / "again")

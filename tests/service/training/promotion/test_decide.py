@@ -1,7 +1,9 @@
 """Decisions after a training: which version serves, and why."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -224,15 +226,19 @@ CHOSEN = replace(NETWORK.config, forecaster="conv_lstm")
 CHOSEN_KEY = ConfigKey("equity", "one_step", CHOSEN.hash(), "conv_lstm")
 
 
-def train_both(desk: Desk) -> tuple[str, list[tuple[str, str]]]:
+def train_both(
+    desk: Desk,
+    chosen_metrics: Mapping[str, Any] = MappingProxyType({}),
+    metrics: Mapping[str, Any] = MappingProxyType({}),
+) -> tuple[str, list[tuple[str, str]]]:
     """Record a training of a spatiotemporal network and its substitute; return the sentence and (status, reason)."""
     with desk.database.transaction() as connection:
         walk = add_version(connection, "equity", WALK, NOON, RECORDED)
         chosen = add_version(connection, "equity", replace(NETWORK, config=CHOSEN), NOON, RECORDED)
         other = add_version(connection, "equity", NETWORK, NOON, RECORDED)
         networks = (
-            NewNetwork(chosen, {}, CHOSEN.hash(), "conv_lstm"),
-            NewNetwork(other, {}, NETWORK.config.hash(), "lstm"),
+            NewNetwork(chosen, chosen_metrics, CHOSEN.hash(), "conv_lstm"),
+            NewNetwork(other, metrics, NETWORK.config.hash(), "lstm"),
         )
         sentence = promote(connection, NewVersions("equity", "one_step", walk, *networks), RECORDED)
     rows = {row.id: (row.status, row.reason) for row in desk.rows(model_versions)}
@@ -257,6 +263,23 @@ def test_the_chosen_network_serves_if_both_are_accepted(desk: Desk) -> None:
     assert sentence == f"conv_lstm promoted: {ACCEPTED}"
     assert chosen[0] == "champion"
     assert other == ("challenger", "it serves symbols that the conv_lstm has not seen")
+
+
+def test_a_substitute_that_serves_is_refitted_while_the_accepted_chosen_network_is_worse(desk: Desk) -> None:
+    attempt(desk, 0.5)
+    after(desk, 1.0)
+    attempt(desk, 0.5, CHOSEN_KEY)
+
+    def compared(pinball: float) -> dict[str, Any]:
+        return {"predecessor": {"version": 2, "n": 400, "pinball": pinball, "predecessor_pinball": 38.0}}
+
+    sentence, (walk, chosen, other) = train_both(desk, compared(45.6), compared(38.0))
+    assert sentence.startswith("conv_lstm not promoted: lstm the refit takes over from version 2: ")
+    assert walk == ("challenger", "a network serves")
+    assert (chosen[0], other[0]) == ("challenger", "champion")
+    assert chosen[1].startswith("not promoted: ")
+    assert "keeps serving" not in chosen[1]
+    assert other[1].startswith("the refit takes over from version 2: ")
 
 
 def test_the_reason_of_a_substitute_that_is_not_accepted_is_its_own(desk: Desk) -> None:

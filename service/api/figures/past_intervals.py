@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from datetime import date
 
 from service.api.common.dependencies import Snapshot
-from service.api.common.rows import ActionRow
 from service.api.common.schemas import Strategy
-from service.api.forecasts.forecast_prices import ForecastPrices
-from service.api.forecasts.queries import read_later_actions
 from service.api.forecasts.schemas import ForecastAnswer
+from service.api.history.past_prices import PastPrices, read_price_scale
 from service.api.history.queries import HistoryFilter, PastForecastRow, read_history
+from service.api.symbols.queries import read_instrument
 from service.charts.axis import MAX_SLOTS
 from service.charts.past_intervals import PastInterval
 from service.vocabulary import SERVED
@@ -42,18 +41,14 @@ def read_past_intervals(
     kept = [row for row in rows if row.target_session in shown and not row.superseded]
     if not kept:
         return []
-    actions = read_later_actions(snapshot.connection, [answer.symbol], min(row.as_of for row in kept))
-    return [_interval(snapshot, answer, row, actions) for row in kept]
+    instrument = read_instrument(snapshot.connection, answer.symbol)
+    scale = read_price_scale(snapshot.connection, instrument, kept, snapshot.now)
+    return [_interval(row, scale.of(row), answer.basis.split_ratio) for row in kept]
 
 
-def _interval(
-    snapshot: Snapshot, answer: ForecastAnswer, row: PastForecastRow, actions: Sequence[ActionRow]
-) -> PastInterval:
-    later = [action for action in actions if action.ex_date > row.as_of]
-    prices = ForecastPrices(row.basis, answer.basis.current, later, snapshot.now)
+def _interval(row: PastForecastRow, prices: PastPrices, split_ratio: float) -> PastInterval:
+    """Return an interval; split_ratio: new shares per share since the basis of the answer."""
     # From the basis of that forecast to the newest, and on to the answer's.
-    ratio = answer.basis.split_ratio / prices.split_ratio
-    lower, point, upper = (
-        prices.price(row.last_close, row.target_session, quantile) * ratio for quantile in (row.q10, row.q50, row.q90)
-    )
+    ratio = split_ratio / prices.split_ratio
+    lower, point, upper = (prices.price(quantile) * ratio for quantile in (row.q10, row.q50, row.q90))
     return PastInterval(row.target_session, lower, point, upper, row.inside_80)

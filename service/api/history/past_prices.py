@@ -25,11 +25,13 @@ class PastPrices:
         anchor: Price at a log return of 0.
         dividends: Subtracted from each price.
         actual: Close of the target session; None unless the forecast is scored.
+        split_ratio: New shares per share since that basis.
     """
 
     anchor: float
     dividends: float
     actual: float | None
+    split_ratio: float
 
     def price(self, log_return: float) -> float:
         """Return the price for a log return."""
@@ -60,12 +62,12 @@ class PriceScale:
         later = self._actions[bisect_right(self._days, row.as_of) :]
         prices = ForecastPrices(row.basis, self._basis, later, self._known_at)
         if row.actual is None or row.target_close is None:
-            return PastPrices(row.last_close, prices.dividends(row.target_session), None)
+            return PastPrices(row.last_close, prices.dividends(row.target_session), None, prices.split_ratio)
         actual = row.target_close * prices.split_ratio
         anchor = actual / math.exp(row.actual)
         if math.isclose(anchor, row.last_close, rel_tol=_SAME):
             anchor = row.last_close
-        return PastPrices(anchor, 0.0, actual)
+        return PastPrices(anchor, 0.0, actual, prices.split_ratio)
 
 
 def read_price_scale(

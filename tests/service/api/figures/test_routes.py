@@ -84,7 +84,7 @@ def test_versus_shows_scored_forecasts(client: TestClient, filled: Database) -> 
 
 def test_past_intervals_of_t_are_drawn_in_prices_behind_their_candles(client: TestClient, filled: Database) -> None:
     with filled.transaction() as connection:
-        add_score(connection, 1, LSTM, 1, inside_80=False)
+        add_score(connection, 1, LSTM, 1, inside_80=False, actual=0.010050335853501)  # log(100 / 99)
     drawn = roles(figure(client))
     # 99 exp(-0.04) to 99 exp(0.04): the forecast of Friday, made on Thursday; slot 1 is Friday's.
     assert drawn["past80"]["x"] == [1]
@@ -92,6 +92,15 @@ def test_past_intervals_of_t_are_drawn_in_prices_behind_their_candles(client: Te
     assert drawn["past80"]["y"] == pytest.approx([7.922112])
     assert (drawn["misses"]["x"], drawn["misses"]["y"]) == ([1], [100.0])
     assert "past80" not in roles(figure(client, query="?as_of=2018-05-31"))  # Friday was to come
+
+
+def test_a_scored_interval_is_around_the_close_as_its_score_has_it(client: TestClient, filled: Database) -> None:
+    with filled.transaction() as connection:
+        add_score(connection, 1, LSTM, 1, actual=0.05, inside_80=False)  # the close before was corrected to 100 exp(-0.05) = 95.12
+    drawn = roles(figure(client))
+    # 100 exp(-0.09) to 100 exp(-0.01): the close of 100 is outside, as in the score.
+    assert drawn["past80"]["base"] == pytest.approx([91.393119])
+    assert drawn["past80"]["y"] == pytest.approx([7.611865])
 
 
 def test_past_intervals_are_on_the_basis_of_the_forecast(client: TestClient, filled: Database) -> None:

@@ -1,7 +1,7 @@
 // The cards at the top: forecast, width, measured trust, maker, next edition.
 
 import { $, setAttribute, setText } from "./dom.js";
-import { age, change, countdown, direction, instant, percent, priceStyle, session, word } from "./format.js";
+import { age, capital, change, countdown, direction, instant, percent, priceStyle, session, word } from "./format.js";
 import { MIN_SESSIONS, skillText } from "./skill.js";
 
 const LEVEL = 80;
@@ -67,7 +67,8 @@ function paintTrust(step) {
   paint("trust", "Measured trust", `${inside} of ${n} inside`, words);
 }
 
-function coverageWords(measured, n) {
+/** Measured coverage in words: a normal test at 5 % of n closes that are inside with the stated probability. */
+export function coverageWords(measured, n) {
   const nominal = LEVEL / 100;
   const chance = Z_95 * Math.sqrt((nominal * (1 - nominal)) / n);
   if (Math.abs(measured - nominal) <= chance) return "about as often as stated";
@@ -98,10 +99,6 @@ function paintMaker(forecast, status) {
   const old = served.trained_at && status?.now ? `, ${age(served.trained_at, status.now)} old` : "";
   const trained = served.trained_at ? `. Trained ${instant(served.trained_at).slice(0, 10)}` : "";
   paint("maker", "Made by", name, `Version ${served.model_version_id}${old}${trained}`);
-}
-
-function capital(text) {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** When the next edition of the symbol's calendar comes; without a forecast, that of any calendar. */

@@ -96,7 +96,9 @@ def test_past_intervals_of_t_are_drawn_in_prices_behind_their_candles(client: Te
 
 def test_a_scored_interval_is_around_the_close_as_its_score_has_it(client: TestClient, filled: Database) -> None:
     with filled.transaction() as connection:
-        add_score(connection, 1, LSTM, 1, actual=0.05, inside_80=False)  # the close before was corrected to 100 exp(-0.05) = 95.12
+        add_score(
+            connection, 1, LSTM, 1, actual=0.05, inside_80=False
+        )  # the close before was corrected to 100 exp(-0.05) = 95.12
     drawn = roles(figure(client))
     # 100 exp(-0.09) to 100 exp(-0.01): the close of 100 is outside, as in the score.
     assert drawn["past80"]["base"] == pytest.approx([91.393119])

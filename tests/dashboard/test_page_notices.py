@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.support.dashboard.browser import NARROW, View, look
-from tests.support.dashboard.drawing import assert_nothing_clips, drawn, violations
+from tests.support.dashboard.drawing import above_the_fold, assert_nothing_clips, drawn, violations
 from tests.support.dashboard.page_databases import NOTICES
 from tests.support.dashboard.server import Server
 
@@ -41,6 +41,9 @@ def test_a_state_has_its_own_notice(
         page.emulate_media(color_scheme="dark")
         page.set_viewport_size({"width": NARROW[0], "height": NARROW[1]})
         assert_nothing_clips(page)
+        if notice.has_forecast:
+            for card in ("forecast", "width", "trust", "maker", "next"):
+                above_the_fold(page, f"#card-{card}")
         if name in AUDITED:
             assert violations(page) == []
         page.screenshot(path=pictures / f"notice-{name}-narrow-dark.png", animations="disabled")

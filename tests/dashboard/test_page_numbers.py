@@ -33,6 +33,27 @@ def test_page_and_charts_format_changes_and_shares_alike(watched: Watched) -> No
     assert written(page, "format.percent(one)", [share for share, _ in SHARES]) == [text for _, text in SHARES]
 
 
+@pytest.mark.parametrize(
+    ("inside", "n", "words"),
+    [
+        # Exact binomial tails: 41 or fewer of 60 have 2.2 %, 55 or more 1.2 %; 43 or fewer 7.7 %, 53 or more 6.7 %.
+        (41, 60, "less often than stated"),
+        (43, 60, "about as often as stated"),
+        (53, 60, "about as often as stated"),
+        (55, 60, "more often than stated"),
+        (186, 250, "less often than stated"),
+        (212, 250, "about as often as stated"),
+    ],
+)
+def test_coverage_differs_from_the_stated_one_only_beyond_chance(
+    watched: Watched, inside: int, n: int, words: str
+) -> None:
+    page = watched.go("/?s=AAA")
+    address = Assets.packaged().address("cards.js")
+    script = f"async ([share, n]) => (await import('{address}')).coverageWords(share, n)"
+    assert page.evaluate(script, [inside / n, n]) == words
+
+
 @pytest.mark.parametrize("symbol", ["EURUSD=X", "7203.T", "SHEL.L", "AAA"])
 def test_a_symbols_median_is_the_same_in_the_readout_and_the_table(watched: Watched, symbol: str) -> None:
     page = watched.go(f"/?s={symbol.replace('=', '%3D')}")

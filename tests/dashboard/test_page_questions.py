@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.support.dashboard.browser import NARROW, View, Watched
-from tests.support.dashboard.drawing import Trace, drawn, trace, violations
+from tests.support.dashboard.drawing import Trace, above_the_fold, drawn, trace, violations
 
 DESKTOP = (1440, 900)
 VIEWS = [View(DESKTOP), View(DESKTOP, "dark"), View(NARROW), View(NARROW, "dark")]
@@ -34,18 +34,6 @@ def opened(watched: Watched, address: str = "/?s=BBB") -> Page:
     page = watched.go(address)
     drawn(page, address.split("=")[1].split("&")[0])
     return page
-
-
-def above_the_fold(page: Page, selector: str) -> str:
-    """Return the text of a part that is wholly on the first screen."""
-    place = page.locator(selector)
-    expect(place).to_be_visible()
-    box, screen = place.bounding_box(), page.viewport_size
-    assert box is not None
-    assert screen is not None
-    assert box["y"] >= 0
-    assert box["y"] + box["height"] <= screen["height"], f"{selector} ends at {box['y'] + box['height']}"
-    return place.inner_text()
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=IDS)

@@ -1,21 +1,29 @@
 """Times on the page: in the visitor's zone with the exchange's beside them, ages, and countdowns."""
 
 import re
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, expect
+from sqlalchemy import update
 
+from service.clock import DatabaseClock
 from service.dashboard.assets import Assets
-from tests.support.dashboard.browser import WIDE, Watched
+from service.db.session import Database
+from service.db.tables import market_clock, schedulers
+from tests.support.dashboard.browser import WIDE, Watched, look
 from tests.support.dashboard.drawing import drawn
-from tests.support.dashboard.server import Server
+from tests.support.dashboard.page_databases import FILE
+from tests.support.dashboard.server import Server, serving
 
 
 def written(page: Page, call: str) -> str:
     """Return a text of the page's own module."""
     address = Assets.packaged().address("format.js")
-    made: str = page.evaluate(f"async () => {{ const format = await import('{address}'); return format.{call}; }}")
+    made: str = page.evaluate(f"async () => (await import('{address}')).{call}")
     return made
 
 
@@ -59,46 +67,48 @@ def test_durations_are_in_fitting_units(watched: Watched, call: str, text: str) 
     assert written(watched.go("/?s=AAA"), call) == text
 
 
-def served_with(page: Page, **fields: Any) -> None:
-    """Change the next edition that the server sends: no stored state of these databases counts down."""
-
-    def change(route: Route) -> None:
-        answer = route.fetch()
-        named = {name: value for name, value in fields.items() if name.startswith("next_edition")}
-        route.fulfill(response=answer, json=answer.json() | (fields if "status" in route.request.url else named))
-
-    page.route("**/v1/status", change)
-    page.route("**/v1/forecasts/AAA", change)
-    page.route("**/v1/events", lambda route: route.abort())
-
-
-def test_the_next_edition_has_a_countdown(watched: Watched) -> None:
-    watched.expected.append("ERR_FAILED")
-    served_with(watched.page, next_edition_at="2018-06-07T21:30:00Z", next_edition_in_seconds=185)
-    page = watched.go("/?s=AAA")
-    card = page.locator("#card-next dd")
-    expect(card.first).to_have_text(re.compile(r"^in [23] min \d\d s$"))  # a busy machine is seconds late
-    expect(card.first).not_to_have_text(card.first.inner_text())
-    expect(card.last).to_have_text("2018-06-07 21:30 UTC (17:30 New York)")
+@contextmanager
+def counting_down(folder: Path, alive: bool = True) -> Iterator[Server]:
+    """Serve a replay whose clock moves in 185 seconds, with or without a scheduler."""
+    database = Database(f"sqlite:///{folder / FILE}")
+    with database.transaction() as connection:
+        now = DatabaseClock().now(connection)
+        # Scheduler and clock of the replay are of another machine time.
+        connection.execute(update(market_clock).values(next_move_at=now + timedelta(seconds=185)))
+        connection.execute(update(schedulers).values(heartbeat_at=now if alive else now - timedelta(days=1)))
+    database.close()
+    # The clock counts 20 s a day: what follows its next move takes a part of them.
+    with serving(
+        folder / FILE, {"TPLUS_CLOCK": "replay:2018-03-01T22:30:00Z:20", "TPLUS_LEASE_SECONDS": "600"}
+    ) as server:
+        yield server
 
 
-def test_a_stopped_scheduler_has_no_countdown(watched: Watched) -> None:
-    watched.expected.append("ERR_FAILED")
-    stopped = {"alive": False, "heartbeat_at": None}
-    served_with(watched.page, next_edition_at="2018-06-07T21:30:00Z", next_edition_in_seconds=185, scheduler=stopped)
-    page = watched.go("/?s=AAA")
-    expect(page.locator("#card-next dd").first).to_have_text("2018-06-07 21:30")
-    expect(page.locator("#card-next dd").last).to_have_text("UTC (17:30 New York). The scheduler is not running")
+def test_the_next_edition_of_the_symbols_calendar_has_a_countdown(browser_of_module: Browser, own_market: Path) -> None:
+    with counting_down(own_market) as server, look(browser_of_module, server.url) as watched:
+        page = watched.go("/?s=AAA")
+        card = page.locator("#card-next dd")
+        expect(card.first).to_have_text(re.compile(r"^in [23] min \d\d s$"))  # a busy machine is seconds late
+        expect(card.first).not_to_have_text(card.first.inner_text())
+        expect(card.last).to_have_text("2018-06-07 21:30 UTC (17:30 New York)")
+        page.locator('#watchlist [data-symbol="7203.T"]').click()
+        expect(card.last).to_contain_text("Tokyo")
+        expect(card.first).to_have_text(re.compile(r"^in [23] min \d\d s$"))
 
 
-def test_without_a_countdown_the_card_says_what_it_waits_for(watched: Watched) -> None:
-    watched.expected.append("ERR_FAILED")
-    training = {
-        "group": "equity", "run_id": 41, "since": None, "progress": 0.42, "detail": "one_step", "first": True,
-    }  # fmt: skip
-    served_with(watched.page, next_edition_at=None, next_edition_in_seconds=None, training=training)
-    page = watched.go("/?s=AAA")
-    expect(page.locator("#card-next dd").first).to_have_text("Waiting for training, 42 %")
+def test_a_stopped_scheduler_has_no_countdown(browser_of_module: Browser, own_market: Path) -> None:
+    with counting_down(own_market, alive=False) as server, look(browser_of_module, server.url) as watched:
+        page = watched.go("/?s=AAA")
+        expect(page.locator("#card-next dd").first).to_have_text("2018-06-07 21:30")
+        expect(page.locator("#card-next dd").last).to_have_text("UTC (17:30 New York). The scheduler is not running")
+
+
+def test_without_a_countdown_the_card_says_what_it_waits_for(
+    browser_of_module: Browser, notice_servers: Callable[[str], Server]
+) -> None:
+    with look(browser_of_module, notice_servers("training").url) as watched:
+        page = watched.go("/?s=AAA")
+        expect(page.locator("#card-next dd").first).to_have_text("Waiting for training, 42 %")
 
 
 def test_a_past_day_has_the_next_edition_of_today(watched: Watched) -> None:

@@ -173,6 +173,8 @@ def _status_mark(status: Status) -> str:
     plain = status.model_dump(mode="json", exclude={"counter": True, "scheduler": {"heartbeat_at"}})
     if status.clock == "system":
         plain.pop("now")
+    for each in (plain, *plain["calendars"]):  # a countdown is news only when it begins or ends
+        each["next_edition_in_seconds"] = each["next_edition_in_seconds"] is not None
     if plain["training"] is not None:
         plain["training"] |= {"progress": None, "detail": None}
     return json.dumps(plain, sort_keys=True)

@@ -38,6 +38,8 @@ def read_past_intervals(
     limit = len(shown) + _SUPERSEDED
     rows = read_history(snapshot.connection, filters, (answer.as_of, _LAST_ID), limit)
     kept = [row for row in rows if row.target_session in shown and not row.superseded]
+    if not kept:
+        return []
     scale = read_price_scale(snapshot.connection, answer.symbol, answer.basis.current, kept, snapshot.now)
     return [_interval(answer, row, scale.of(row)) for row in kept]
 

@@ -86,12 +86,16 @@ class StatusReader:
         stamp, replay = common.read_stamp(connection), common.read_replay_clock(connection)
         assert stamp is not None, "a snapshot has market time, which comes with the stamp"
         machine_now = DatabaseClock().now(connection)
-        calendars = [_calendar(connection, settings, row, now) for row in status.read_calendar_editions(connection)]
+        next_editions = NextEditions(connection, settings, now)
+        calendars = [
+            _calendar(connection, settings, row, now, next_editions)
+            for row in status.read_calendar_editions(connection)
+        ]
         edition = status.read_newest_on_time_edition(connection)
         due = [calendar.stale_after for calendar in calendars if calendar.stale_after is not None]
         is_replay = stamp.clock_mode == "replay" and replay is not None
         cache_key = read_cache_key(connection)
-        coming = NextEditions(connection, settings, now).first(status.read_active_calendars(connection))
+        coming = next_editions.first(status.read_active_calendars(connection))
         return Status(
             now=now,
             clock=stamp.clock_mode,
@@ -152,7 +156,10 @@ def _refuse(fault: str | None, error: Exception) -> NoReturn:
     raise DatabaseError(fault or _TRANSIENT) from error
 
 
-def _calendar(connection: Connection, settings: Settings, edition: EditionRow, now: datetime) -> CalendarStatus:
+def _calendar(
+    connection: Connection, settings: Settings, edition: EditionRow, now: datetime, next_editions: NextEditions
+) -> CalendarStatus:
+    coming = next_editions.first([edition.calendar])
     stale_after = common.read_timing(connection, settings, edition.calendar, edition.as_of).stale_after
     return CalendarStatus(
         calendar=edition.calendar,
@@ -162,6 +169,8 @@ def _calendar(connection: Connection, settings: Settings, edition: EditionRow, n
         mode=edition.mode,
         stale_after=stale_after,
         stale=stale_after is not None and now > stale_after,
+        next_edition_at=coming.at,
+        next_edition_in_seconds=coming.in_seconds,
     )
 
 

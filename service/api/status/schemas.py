@@ -30,6 +30,8 @@ class CalendarStatus(Answer):
     mode: Mode
     stale_after: datetime | None = Field(description="due time of the calendar's next forecast run + 2 h")
     stale: bool = Field(description="whether market time has passed stale_after")
+    next_edition_at: datetime | None = Field(description="market time at which its next forecast run is due")
+    next_edition_in_seconds: float | None = Field(description="real seconds until then, as for all calendars")
 
 
 class SchedulerStatus(Answer):

@@ -1,16 +1,15 @@
 // The cards at the top: forecast, width, measured trust, maker, next edition.
 
 import { $, setAttribute, setText } from "./dom.js";
-import { age, change, countdown, direction, instant, number, percent, priceStyle, session, word } from "./format.js";
+import { age, capital, change, countdown, direction, instant, percent, priceStyle, session, word } from "./format.js";
 import { MIN_SESSIONS, skillText } from "./skill.js";
 
 const LEVEL = 80;
-const STALE_MS = 7_200_000; // stale_after is this long after the next edition is due
 const TICK_MS = 1000;
 const Z_95 = 1.96;
 const BASELINES = ["random_walk", "drift", "historical_quantiles", "garch"];
-const readAt = new WeakMap(); // document -> when it was read first: an unchanged answer is not sent again
-let next = null; // {document, paint}
+const readAt = new WeakMap(); // status -> when it was painted first: its seconds count from then on
+let next = null; // paints the countdown again
 
 /** Paints all cards; forecast: null if there is none; actual: Map(session -> close) of a past day, or null. */
 export function paintCards({ forecast, status, actual, isLoading }) {
@@ -68,7 +67,8 @@ function paintTrust(step) {
   paint("trust", "Measured trust", `${inside} of ${n} inside`, words);
 }
 
-function coverageWords(measured, n) {
+/** Measured coverage in words: a normal test at 5 % of n closes that are inside with the stated probability. */
+export function coverageWords(measured, n) {
   const nominal = LEVEL / 100;
   const chance = Z_95 * Math.sqrt((nominal * (1 - nominal)) / n);
   if (Math.abs(measured - nominal) <= chance) return "about as often as stated";
@@ -101,42 +101,20 @@ function paintMaker(forecast, status) {
   paint("maker", "Made by", name, `Version ${served.model_version_id}${old}${trained}`);
 }
 
-function capital(text) {
-  return text.charAt(0).toUpperCase() + text.slice(1);
-}
-
-/**
- * When the next edition of the symbol's calendar comes: {at, seconds, source}.
- *
- * at: market time; seconds: real seconds from the first reading of `source` on, null while a replayed clock waits, undefined
- * if unknown. The status is read more often than the forecast, so its seconds count if both mean the same edition.
- */
-function nextEdition(forecast, status) {
-  const [own, whole] = [forecast, status].map((each) => (each?.next_edition_at === undefined ? null : each));
-  const source = own && whole?.next_edition_at !== own.next_edition_at ? own : whole ?? own;
-  if (source) {
-    const isWaiting = whole !== null && whole.next_edition_in_seconds === null;
-    return { at: source.next_edition_at, seconds: isWaiting ? null : source.next_edition_in_seconds, source };
-  }
-  const calendar = status?.calendars?.find((each) => each.calendar === forecast?.calendar);
-  const due = calendar?.stale_after ?? status?.stale_after ?? null;
-  const at = due ? new Date(Date.parse(due) - STALE_MS).toISOString() : null;
-  const seconds = at && status.clock === "system" ? (Date.parse(at) - Date.parse(status.now)) / 1000 : undefined;
-  return { at, seconds, source: status };
-}
-
+/** When the next edition of the symbol's calendar comes; without a forecast, that of any calendar. */
 function paintNext(forecast, status) {
   next = null;
   const show = (big, sub) => paint("next", "Next edition", big, sub);
   if (!status) return show("\u2026", "");
   if (status.record_ended) return show("None", "The replay has ended");
-  const { at, seconds, source } = nextEdition(forecast, status);
-  if (!readAt.has(source)) readAt.set(source, performance.now());
-  const when = at ? instant(at, forecast?.time_zone ?? status.calendars?.[0]?.time_zone ?? null) : "";
+  const calendar = status.calendars?.find((each) => each.calendar === forecast?.calendar);
+  const { next_edition_at: at, next_edition_in_seconds: seconds } = calendar ?? status;
+  if (!readAt.has(status)) readAt.set(status, performance.now());
+  const when = at ? instant(at, (calendar ?? forecast)?.time_zone ?? null) : "";
   const stopped = status.scheduler?.alive === false;
   if (at && typeof seconds === "number" && !stopped) {
     next = () => {
-      const left = seconds - (performance.now() - readAt.get(source)) / 1000;
+      const left = seconds - (performance.now() - readAt.get(status)) / 1000;
       show(left > 0 ? `in ${countdown(left)}` : "Due now", when);
     };
     return next();
@@ -144,9 +122,9 @@ function paintNext(forecast, status) {
   const share = status.training?.progress;
   if (status.training && status.clock === "replay") return show(`Waiting for training${share ? `, ${percent(share)}` : ""}`, when);
   if (!at) return status.source_fault ? show("Waiting for prices", "The price source fails") : show("Not scheduled yet", "It follows the next close");
-  if (seconds === null && status.scheduler?.alive) return show("Waiting for a run", when);
+  if (!stopped) return show("Waiting for a run", when);
   const [day, time, ...rest] = when.split(" ");
-  return show(`${day} ${time}`, `${rest.join(" ")}${stopped || seconds === null ? ". The scheduler is not running" : ""}`);
+  return show(`${day} ${time}`, `${rest.join(" ")}. The scheduler is not running`);
 }
 
 setInterval(() => {

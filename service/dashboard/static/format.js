@@ -156,4 +156,9 @@ export function word(text) {
   return text === null || text === undefined ? NONE : text.replaceAll("_", " ").replace(ABBREVIATIONS, (name) => name.toUpperCase());
 }
 
+/** A text with a capital first letter. */
+export function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 export { NONE };

@@ -88,7 +88,7 @@ async function refresh() {
 function handleEvent(kind, document) {
   if (kind === "status") showStatus(document);
   else if (kind === "progress") showProgress(document);
-  else if (kind === "fault") screen.setStatus({ ...screen.status, fault: document.detail });
+  else if (kind === "fault") screen.setStatus(Object.assign(screen.status ?? {}, { fault: document.detail }));
   else refreshSoon();
 }
 
@@ -102,7 +102,9 @@ function showStatus(status) {
 
 function showProgress({ progress, detail }) {
   const status = screen.status;
-  if (status?.training) screen.setStatus({ ...status, training: { ...status.training, progress, detail } });
+  if (!status?.training) return;
+  Object.assign(status.training, { progress, detail }); // a copied status would begin its countdown again
+  screen.setStatus(status);
 }
 
 function handleConnection(name, seconds) {

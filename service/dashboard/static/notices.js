@@ -1,9 +1,11 @@
 // Notices about problems, with what to do about each.
 
 import { $, element, setAttribute } from "./dom.js";
-import { instant, machineInstant, word } from "./format.js";
+import { capital, instant, machineInstant, word } from "./format.js";
 import { zoneOf } from "./header.js";
 import { skillText } from "./skill.js";
+
+const MOST_CHARACTERS = 240; // of a sentence: a longer one would push the numbers off a phone's first screen
 
 /** The notices, most important first: [{kind, sentence, advice, progress, reason}]; reason opens below. */
 export function findNotices({ status, symbol, line, error, forecast, voids, asOf }) {
@@ -25,7 +27,10 @@ export function findNotices({ status, symbol, line, error, forecast, voids, asOf
 }
 
 function noticeOf(kind, sentence, advice, progress = null, reason = null) {
-  return { kind, sentence: withFullStop(sentence), advice, progress, reason };
+  const whole = withFullStop(sentence);
+  if (whole.length <= MOST_CHARACTERS || reason !== null) return { kind, sentence: whole, advice, progress, reason };
+  const short = whole.slice(0, MOST_CHARACTERS).replace(/\s+\S*$/, "");
+  return { kind, sentence: `${short} \u2026`, advice, progress, reason: whole };
 }
 
 /** A sentence with exactly one full stop at its end. */
@@ -138,10 +143,6 @@ function losingNotice(forecast, symbol) {
   const words = lost.map(({ label, text }) => `${label} by ${text.slice(1)}`);
   return noticeOf("losing", `On the last ${lost[0].n} sessions, the published forecast of ${symbol} was significantly worse than the random walk at ${words.join(", ")}.`,
     "Use the random walk's interval in the tab Forecast instead.");
-}
-
-function capital(text) {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** Paints the notices: the first in full, the others behind a button. */

@@ -82,6 +82,18 @@ def fill_box(page: Page, role: str) -> dict[str, float]:
     return box
 
 
+def above_the_fold(page: Page, selector: str) -> str:
+    """Return the text of a part that is wholly on the first screen."""
+    place = page.locator(selector)
+    expect(place).to_be_visible()
+    box, screen = place.bounding_box(), page.viewport_size
+    assert box is not None
+    assert screen is not None
+    assert box["y"] >= 0
+    assert box["y"] + box["height"] <= screen["height"], f"{selector} ends at {box['y'] + box['height']}"
+    return place.inner_text()
+
+
 def violations(page: Page) -> list[str]:
     """Return the violations that axe-core finds, with their first elements."""
     found = Axe().run(page).response["violations"]

@@ -154,11 +154,15 @@ def _source_down(folder: Path) -> None:
     go_on(folder, datetime(2018, 6, 7, 22, 30, tzinfo=UTC), down)
 
 
+_LONG = " ".join(f"in batch {batch} of 40 with 512 windows," for batch in range(1, 41))
+"""A reason of 1,500 characters: the numbers stay on a phone's first screen."""
+
+
 def _failed_run(folder: Path) -> None:
     """Make the forecasting worker die at every attempt."""
 
     def dying(service: Service) -> None:
-        service.worker.fault = TaskFailed("the worker ran out of memory", "MemoryError")
+        service.worker.fault = TaskFailed(f"the worker ran out of memory {_LONG}", "MemoryError")
 
     go_on(folder, datetime(2018, 6, 7, 22, 30, tzinfo=UTC), dying, max_attempts=1)
 

@@ -14,9 +14,10 @@ from service.api.common.dependencies import Reader
 from service.api.events.hub import MOST_WAITING, Hub, Subscription
 from service.api.events.watcher import MOST_SYMBOLS, Event, Poll, Watcher
 from service.api.status.read_status import StatusReader
+from service.clock import DatabaseClock
 from service.db.change_counters import raise_changes
 from service.db.session import Database
-from service.db.tables import change_counters, instruments, runs, schedulers
+from service.db.tables import change_counters, instruments, market_clock, runs, schedulers
 from service.settings import Settings
 from tests.support.api.ledger_factory import FRIDAY, NOW, Publish, at, move_clock, publish
 
@@ -66,6 +67,16 @@ def test_a_change_of_market_time_is_a_status(watcher: Watcher, filled: Database)
     move_clock(filled, NOW + timedelta(hours=1))
     (event,) = poll_events(watcher)
     assert (event[0], event[1]["now"]) == ("status", "2018-06-02T01:00:00Z")
+
+
+def test_a_countdown_is_a_status_when_it_begins_and_not_at_each_second(watcher: Watcher, filled: Database) -> None:
+    with filled.transaction() as connection:
+        soon = DatabaseClock().now(connection) + timedelta(seconds=60)
+        connection.execute(update(market_clock).values(next_move_at=soon))
+    (event,) = poll_events(watcher)
+    assert event[0] == "status"
+    assert event[1]["next_edition_in_seconds"] == pytest.approx(60.0, abs=5.0)
+    assert poll_events(watcher) == []
 
 
 def test_each_edition_is_reported_once_in_order(watcher: Watcher, filled: Database) -> None:

@@ -56,11 +56,13 @@ def test_the_status_of_a_filled_database(client: TestClient) -> None:
         "calendar": "XNYS", "time_zone": "America/New_York",
         "as_of": "2018-06-01", "issued_at": "2018-06-01T21:40:00Z", "mode": "replay",
         "stale_after": "2018-06-04T23:30:00Z", "stale": False,
+        "next_edition_at": "2018-06-04T21:30:00Z", "next_edition_in_seconds": None,
     }  # fmt: skip
     crypto = {
         "calendar": "24/7", "time_zone": "UTC",
         "as_of": "2018-06-01", "issued_at": "2018-06-01T23:59:00Z", "mode": "replay",
         "stale_after": "2018-06-03T02:00:00Z", "stale": False,
+        "next_edition_at": "2018-06-03T00:00:00Z", "next_edition_in_seconds": None,
     }  # fmt: skip
     assert read(client) == {
         "notice_kind": None, "notice": None, "now": "2018-06-02T00:00:00Z", "clock": "replay", "source": "sample",

@@ -23,7 +23,7 @@ class SampleReplay:
     """A replay of the sample.
 
     Attributes:
-        folder: Folder of the database; a replay that was stopped goes on.
+        folder: Folder of the database; a stopped replay is resumed.
         start: Instant at which market time begins, as in TPLUS_CLOCK.
         until: Aware UTC instant at which it ends.
         train_every: Sessions between two trainings; None = the default.

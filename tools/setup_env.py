@@ -27,8 +27,11 @@ _OPTION = re.compile(r"^(?P<level>[^=]*)\.(?P<name>[a-z-]+)=(?P<quote>['\"])(?P<
 """A line of `pip config list`, whose values have quotes."""
 _PRECEDENCE = {":env:": 2, "install": 1}
 """Variables come before the section of a command, and that before `global`."""
-_UV_OPTIONS = ("index-url", "extra-index-url", "find-links")
-"""Options of pip that decide where packages come from, and that uv has under the same names."""
+_UV_VARIABLES = {
+    "index-url": ("UV_INDEX_URL", " "), "extra-index-url": ("UV_EXTRA_INDEX_URL", " "),
+    "find-links": ("UV_FIND_LINKS", ","),
+}  # fmt: skip
+"""Options of pip that decide where packages come from: uv's variables for them, and what separates several values."""
 _PIP_ONLY = ("no-index", "proxy", "client-cert", "trusted-host")
 """Those that uv has not: with one of them, pip installs."""
 COMPILED = ("service.app", "service.cli.serve.up", "models.training.train", "keras")
@@ -113,12 +116,10 @@ class Uv:
 
     Attributes:
         program: Path of uv.
-        options: Options that name the package sources.
-        environment: Variables that it needs.
+        environment: Variables that name the package sources; an option would show a password to every user.
     """
 
     program: str
-    options: tuple[str, ...]
     environment: dict[str, str]
 
 
@@ -139,11 +140,11 @@ def find_uv(python: Path, lock: Path | None = None) -> Uv | None:
         install = [*_pip(python), "--quiet", "--require-hashes", "-r", str(lock)]
         if own.exists() or _run(install, "getting uv", quiet=True) == 0:
             program = str(own) if own.exists() else None
-    return None if program is None else Uv(program, *translated)
+    return None if program is None else Uv(program, translated)
 
 
-def translate_config(listed: str) -> tuple[tuple[str, ...], dict[str, str]] | None:
-    """Return uv's options and variables for pip's configuration, None if it has an option that uv lacks.
+def translate_config(listed: str) -> dict[str, str] | None:
+    """Return uv's variables for pip's configuration, None if it has an option that uv lacks.
 
     Constraints are left out, because the lock file names every version. The hashes of the lock file decide what is
     installed, so uv may take the best match of all sources.
@@ -156,10 +157,14 @@ def translate_config(listed: str) -> tuple[tuple[str, ...], dict[str, str]] | No
         values[found["name"]] = found["value"].replace("\\n", " ")  # the last one has precedence
     if any(name in values for name in _PIP_ONLY):
         return None
-    options = [part for name in _UV_OPTIONS for each in values.get(name, "").split() for part in (f"--{name}", each)]
-    if options:
-        options += ["--index-strategy", "unsafe-best-match"]
-    return tuple(options), {"SSL_CERT_FILE": values["cert"]} if "cert" in values else {}
+    variables = {
+        variable: separator.join(values[name].split())
+        for name, (variable, separator) in _UV_VARIABLES.items()
+        if values.get(name)
+    }
+    if variables:
+        variables["UV_INDEX_STRATEGY"] = "unsafe-best-match"
+    return variables | ({"SSL_CERT_FILE": values["cert"]} if "cert" in values else {})
 
 
 def compile_modules(python: Path) -> None:
@@ -183,7 +188,7 @@ def _install(python: Path, uv: Uv | None, packages: list[str]) -> None:
     if uv is not None:
         variables = [f"{name}={value}" for name, value in uv.environment.items()]
         program = ["env", *variables, uv.program] if variables else [uv.program]
-        command = [*program, "pip", "install", "--python", str(python), "--no-deps", *uv.options, *packages]
+        command = [*program, "pip", "install", "--python", str(python), "--no-deps", *packages]
         if _run(command, "uv installs") == 0:
             return
         _print_line("setup: uv failed; pip installs instead")

@@ -71,7 +71,7 @@ def uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_uv_installs_if_it_is_found(uv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert find_uv(Path(sys.executable)) == Uv(str(uv), (), {})
+    assert find_uv(Path(sys.executable)) == Uv(str(uv), {})
     monkeypatch.setenv("PATH", str(uv.parent / "none"))
     assert find_uv(Path(sys.executable)) is None
 
@@ -85,7 +85,7 @@ def test_without_uv_on_path_pip_installs_it_from_its_lock(
     lock.write_text("uv==0.13.9 --hash=sha256:28\n")  # pip refuses a hash of two digits before any request
     assert find_uv(python, lock) is None
     (python.parent / "uv").touch()
-    assert find_uv(python, lock) == Uv(str(python.parent / "uv"), (), {})
+    assert find_uv(python, lock) == Uv(str(python.parent / "uv"), {})
 
 
 @pytest.mark.parametrize("option", ["NO_INDEX", "PROXY", "CLIENT_CERT", "TRUSTED_HOST"])
@@ -100,17 +100,15 @@ def test_the_package_sources_of_pip_are_passed_on(uv: Path, monkeypatch: pytest.
     monkeypatch.setenv("PIP_CERT", "/c.pem")
     found = find_uv(Path(sys.executable))
     assert found is not None
-    pairs = set(zip(found.options[::2], found.options[1::2], strict=True))
-    assert pairs == {
-        ("--extra-index-url", "file:///a"), ("--extra-index-url", "file:///b"), ("--find-links", "/w"),
-        ("--index-strategy", "unsafe-best-match"),
+    assert found.environment == {
+        "UV_EXTRA_INDEX_URL": "file:///a file:///b", "UV_FIND_LINKS": "/w", "UV_INDEX_STRATEGY": "unsafe-best-match",
+        "SSL_CERT_FILE": "/c.pem",
     }  # fmt: skip
-    assert found.environment == {"SSL_CERT_FILE": "/c.pem"}
 
 
 def test_constraints_and_settings_without_a_source_are_left_out() -> None:
     listed = "global.constraint='/c.txt'\n:env:.default-timeout='180'\n:env:.disable-pip-version-check='1'\n"
-    assert translate_config(listed) == ((), {})
+    assert translate_config(listed) == {}
     assert translate_config("global.proxy='http://p:1'\n") is None
 
 

@@ -22,6 +22,10 @@ _CONTEXT = multiprocessing.get_context("spawn")
 _END_SECONDS = 5.0
 
 
+class _NotTaken(WorkerDied):
+    """The process ended before it took the task; another process can take it."""
+
+
 def _end_with_owner() -> None:
     """End this process when its owner ends, also if that is killed while a task runs."""
     owner = multiprocessing.parent_process()
@@ -31,7 +35,7 @@ def _end_with_owner() -> None:
 
 
 def _serve(pipe: Connection, log: Path | None) -> None:
-    """Receive (task, request) in a loop; send progress and one result for each."""
+    """Receive (task, request) in a loop; for each send that it is taken, progress, and one result."""
     if log is not None:
         # TensorFlow does not use Python's logging; it writes to the descriptor.
         with suppress(OSError):  # a full or read-only disk must not stop the worker
@@ -49,6 +53,7 @@ def _serve(pipe: Connection, log: Path | None) -> None:
             return
         if message is None:
             return
+        pipe.send(("taken",))
         task, request = message
         try:
             answer = task(request, lambda progress: pipe.send(("progress", progress)))
@@ -78,6 +83,7 @@ class _Process:
         stop: threading.Event,
     ) -> Any:
         deadline = None if limit_seconds is None else time.monotonic() + limit_seconds
+        ended: type[WorkerDied] = _NotTaken
         try:
             self.pipe.send((task, request))
             while True:
@@ -90,7 +96,9 @@ class _Process:
                         )
                     continue
                 kind, *rest = self.pipe.recv()
-                if kind == "progress":
+                if kind == "taken":
+                    ended = WorkerDied
+                elif kind == "progress":
                     if report is not None:
                         report(rest[0])
                 elif kind == "failed":
@@ -101,7 +109,7 @@ class _Process:
             self.process.join(_END_SECONDS)
             causes = [] if self.process.exitcode != -signal.SIGKILL else ["memory may have run out"]
             causes += [] if self._log is None else [f"see {self._log}"]
-            raise WorkerDied(
+            raise ended(
                 f"the {self.process.name} process ended during a task (exit code {self.process.exitcode})"
                 f"{'; ' if causes else ''}{', '.join(causes)}"
             ) from error
@@ -145,14 +153,20 @@ class WarmWorker:
         A dead process is replaced before the task or after its failure.
         """
         with self._lock:
-            if self._process is None or not self._process.process.is_alive():
-                self._process = _Process("forecasting worker", self._log)
             try:
-                return cast(Answer, self._process.run(task, request, report, self._limit, self._stop))
-            except (WorkerDied, WorkerTimeout):
-                self._process.process.kill()
-                self._process = None
-                raise
+                return cast(Answer, self._run(task, request, report))
+            except _NotTaken:  # killed between two tasks, an instant before this one
+                return cast(Answer, self._run(task, request, report))
+
+    def _run(self, task: Any, request: Any, report: Callable[[Any], None] | None) -> Any:
+        if self._process is None or not self._process.process.is_alive():
+            self._process = _Process("forecasting worker", self._log)
+        try:
+            return self._process.run(task, request, report, self._limit, self._stop)
+        except (WorkerDied, WorkerTimeout):
+            self._process.process.kill()
+            self._process = None
+            raise
 
     def close(self) -> None:
         """End the process."""
@@ -193,15 +207,10 @@ class KeptChild:
         """Run a task in the kept process, or in a new one."""
         with self._lock:
             self._cancel()
-            if self._process is None or not self._process.process.is_alive():
-                self._process = _Process("training", self._log)
-            process = self._process
             try:
-                answer = process.run(task, request, report, self._limit, self._stop)
-            except BaseException:
-                process.process.kill()
-                self._end()
-                raise
+                answer, process = self._run(task, request, report)
+            except _NotTaken:  # killed between two tasks, an instant before this one
+                answer, process = self._run(task, request, report)
             if self._keep > 0 and not self._stop.is_set():
                 self._timer = threading.Timer(self._keep, self._expire, (process,))
                 self._timer.daemon = True
@@ -209,6 +218,17 @@ class KeptChild:
             else:
                 self._end()
         return cast(Answer, answer)
+
+    def _run(self, task: Any, request: Any, report: Callable[[Any], None] | None) -> tuple[Any, _Process]:
+        if self._process is None or not self._process.process.is_alive():
+            self._process = _Process("training", self._log)
+        process = self._process
+        try:
+            return process.run(task, request, report, self._limit, self._stop), process
+        except BaseException:
+            process.process.kill()
+            self._end()
+            raise
 
     def close(self) -> None:
         """Stop a running task and end the process."""

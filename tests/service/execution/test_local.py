@@ -57,8 +57,6 @@ def test_a_killed_worker_is_an_error_and_is_replaced() -> None:
         assert worker.run(tasks.whereabouts, None) != before
         assert worker.pid is not None
         os.kill(worker.pid, signal.SIGKILL)  # between two tasks: the next one is not affected
-        killed = psutil.Process(worker.pid)
-        wait_for(lambda: killed.status() == psutil.STATUS_ZOMBIE, 5)
         assert worker.run(tasks.count_to, 1) == 1
     finally:
         worker.close()

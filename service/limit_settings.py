@@ -54,7 +54,7 @@ class LimitSettings(BaseSettings):
     )
     rate_limit: str | None = Field(
         None,
-        description="most requests of one key or address, such as `600/minute`; `off` = no limit; unset = `600/minute`, "
+        description="most requests of one key or address, such as `600/minute`; `off` = no limit; unset = `600/minute` "
         "and no limit for clients on this machine",
     )
     rate_limit_writes: str | None = Field(

@@ -34,6 +34,5 @@ def is_local(scope: Scope) -> bool:
         address = ipaddress.ip_address(host)
     except ValueError:
         return True  # a socket of this machine without an address
-    return address.is_loopback or (
-        address.version == 6 and bool(address.ipv4_mapped and address.ipv4_mapped.is_loopback)
-    )
+    mapped = address.ipv4_mapped if address.version == 6 else None
+    return address.is_loopback or (mapped is not None and mapped.is_loopback)

@@ -51,7 +51,7 @@ class SharedMemoryStorage(Storage, MovingWindowSupport):
     async def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
         """Return when the window's oldest request was, by the monotonic clock, and their number."""
         window = self._windows.window(key, expiry)
-        return time.monotonic() + window.free_in - (expiry if window.count else 0), min(window.count, limit)
+        return time.monotonic() + window.free_in - (expiry if window.number else 0), min(window.number, limit)
 
     async def incr(self, key: str, expiry: float, amount: int = 1) -> int:
         """Not supported: other strategies are not used."""

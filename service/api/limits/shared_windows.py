@@ -36,11 +36,11 @@ class Window(NamedTuple):
     """State of a key's window.
 
     Attributes:
-        count: Requests in it.
+        number: Requests in it.
         free_in: Seconds until the oldest of them leaves it; 0 if there are none.
     """
 
-    count: int
+    number: int
     free_in: float
 
 

@@ -180,7 +180,7 @@ class LimitedProtocol(HttpToolsProtocol):
                 raise self._body_too_large()
         self._in_head = False
         self._head_bytes = 0
-        self.scope[DEPARTURE] = Departure()  # type: ignore[typeddict-unknown-key]
+        self.scope[DEPARTURE] = Departure()  # type: ignore[literal-required]
         super().on_headers_complete()
         if self._is_draining:
             self.cycle.keep_alive = False
@@ -268,7 +268,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """Report that no client waits for the answer in work; what was sent ahead never starts."""
         self.pipeline.clear()
         if self._active is not None and self._is_busy:
-            departure: Departure = self._active.scope[DEPARTURE]  # type: ignore[typeddict-item]
+            departure: Departure = self._active.scope[DEPARTURE]  # type: ignore[literal-required]
             self._active.disconnected = True
             self._active.message_event.set()
             departure.client_left()
@@ -279,7 +279,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._stop_timer()
         self._discarded = 0
         self.flow.resume_reading()
-        is_answerable = not self._is_busy or self._is_own_body_refused
+        is_answerable = (self._in_head and not self._is_busy) or self._is_own_body_refused
         self._leave()
         if not is_answerable:
             self._close()
@@ -294,7 +294,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def _is_own_body_refused(self) -> bool:
         """Whether the request in work is the refused one and has no answer yet."""
         active = self._active
-        return active is not None and active is self.cycle and not self._in_head and not active.response_started
+        is_active = active is not None and active is self.cycle and self._is_busy
+        return is_active and not self._in_head and not self.cycle.response_started
 
 
 def limited_protocol(limits: HttpLimits) -> type[LimitedProtocol]:

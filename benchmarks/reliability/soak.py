@@ -283,7 +283,7 @@ def main() -> int:
     """Replay, print, and compare with the bars."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sessions", type=int, default=YEAR)
-    parser.add_argument("--quick", action="store_true", help="ten sessions without a network; memory is not judged")
+    parser.add_argument("--quick", action="store_true", help="ten sessions without a network; memory is not compared")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         figures = soak(Path(folder), QUICK_SESSIONS if arguments.quick else arguments.sessions)

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.common.errors import problem
-from service.settings import Settings
+from service.settings import Settings, is_loopback
 
 _MISDIRECTED, _BAD = 421, 400
 _ANY = "*"
@@ -33,7 +33,7 @@ class AllowedHosts:
         if settings.allowed_hosts:
             # A health check of this machine must work whatever the public name is.
             return AllowedHosts((*settings.allowed_hosts, "localhost", "127.0.0.1", "::1"), any_address=False)
-        return AllowedHosts(("localhost", settings.host), any_address=not _is_loopback(settings.host))
+        return AllowedHosts(("localhost", settings.host), any_address=not is_loopback(settings.host))
 
     def allow(self, host: str) -> bool:
         """Return whether a `Host` header names the service."""
@@ -89,10 +89,3 @@ class HostCheck:
             await self._app(scope, receive, send)
             return
         await answer(scope, receive, send)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -13,7 +13,7 @@ from service.api.common.root_path import RootPath
 from service.api.limits.concurrency import Concurrency
 from service.api.limits.hosts import AllowedHosts, HostCheck
 from service.api.limits.rate_storage import RateCounter
-from service.api.limits.rates import KeyOf, RateLimits, no_key
+from service.api.limits.rates import KeyOf, RateLimits
 from service.api.limits.security_headers import SecurityHeaders
 from service.api.limits.shared_windows import SharedWindows
 from service.api.limits.work import CancelledWork
@@ -29,12 +29,12 @@ class RateSources:
     """What rate limits are made of.
 
     Attributes:
-        windows: Where requests are counted; None = memory of this process.
         key_of: Finds the identity of a request's key.
+        windows: Where requests are counted; None = memory of this process.
     """
 
+    key_of: KeyOf
     windows: SharedWindows | None = None
-    key_of: KeyOf = no_key
 
 
 def add_middleware(app: FastAPI, settings: Settings, sources: RateSources) -> RateCounter:

@@ -118,7 +118,7 @@ class LimitSettings(BaseSettings):
 
     @field_validator("cors_origins")
     @classmethod
-    def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_cors(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for origin in value:
             if not _ORIGIN.fullmatch(origin):
                 raise ValueError(f"{shown(origin)} must be an origin without a path, such as https://app.example.com")

@@ -2,18 +2,20 @@
 
 import asyncio
 import logging
-from asyncio.events import TimerHandle
 from typing import Any, cast
 
 import httptools
+from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
 from service.api.server.departure import DEPARTURE, Departure
 from service.api.server.http_limits import HttpLimits, OpenConnections
-from service.api.server.refusal import Refused, refusal_bytes
+from service.api.server.refused import Refused, answer_bytes
+from service.api.server.timers import Timers
 
 _LINGER_SECONDS = 2.0
-"""How long input is still read after a refusal: closing at once could reset the answer away."""
+"""How long input is still read after an answer that refuses: closing at once could reset the answer away."""
 
 _LINGER_BYTES = 1 << 20
 
@@ -23,30 +25,113 @@ DRAIN_SECONDS = 0.5
 _RAW_FACTOR = 8
 """A body in chunks of one byte takes six times its size; trailers are few."""
 
+_REQUEST, _WRITE, _DRAIN, _CLOSE = "request", "write", "drain", "close"
+"""Names of timers."""
+
 _log = logging.getLogger(__name__)
 
 
-class LimitedProtocol(HttpToolsProtocol):
-    """One connection; subclasses of `limited_protocol` have the limits of a server."""
+class TimedProtocol(HttpToolsProtocol):
+    """A connection whose client must read, and which ends without dropping a request."""
 
     limits: HttpLimits
-    open_connections: OpenConnections
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
         self.timeout_keep_alive = cast(int, self.limits.idle_seconds)
-        self._address = ""
-        self._timer: TimerHandle | None = None
-        self._write_timer: TimerHandle | None = None
-        self._in_head = True
-        self._head_bytes = 0
-        self._header_bytes = 0
-        self._body_bytes = 0
-        self._raw_body_bytes = 0
-        self._messages = 0
-        self._discarded: int | None = None
+        self._timers = Timers(self.loop)
         self._is_draining = False
         self._active: RequestResponseCycle | None = None
+
+    @property
+    def _is_busy(self) -> bool:
+        """Whether an answer is in work."""
+        active = self._active
+        return active is not None and not active.response_complete and not active.disconnected
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._active = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def shutdown(self) -> None:
+        """Stop with the answers in work; an idle connection may still bring the request that it has sent."""
+        self._is_draining = True
+        if not self._is_busy:
+            self._close_soon()
+        elif not self.cycle.response_started:
+            self.cycle.keep_alive = False
+
+    def _close_soon(self) -> None:
+        def close() -> None:
+            if not self._is_busy and not self.transport.is_closing():
+                self._close()
+
+        self._timers.start(_DRAIN, DRAIN_SECONDS, close)
+
+    def _close(self) -> None:
+        """Close; a client that does not read the rest is cut off."""
+        self.transport.close()
+        self._timers.start(_CLOSE, self.limits.write_seconds, self.transport.abort)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection."""
+        if not self.transport.is_closing():
+            self._close()
+
+    def pause_writing(self) -> None:
+        """Give the client some time to read."""
+        super().pause_writing()
+        if not self._timers.runs(_WRITE):
+            self._timers.start(_WRITE, self.limits.write_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Continue: the client reads."""
+        super().resume_writing()
+        self._timers.stop(_WRITE)
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request, or see that the connection is closed."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            if self.transport.get_write_buffer_size():
+                self._timers.start(_CLOSE, self.limits.write_seconds, self.transport.abort)
+        elif self._is_draining and not self.pipeline:
+            self._close_soon()
+
+    def _leave(self) -> None:
+        """Report that no client waits for the answer in work; what was sent ahead never starts."""
+        self.pipeline.clear()
+        if self._active is not None and self._is_busy:
+            departure: Departure = self._active.scope[DEPARTURE]  # type: ignore[literal-required]
+            self._active.disconnected = True
+            self._active.message_event.set()
+            departure.client_left()
+
+
+class LimitedProtocol(TimedProtocol):
+    """One connection; subclasses of `limited_protocol` have the limits of a server."""
+
+    open_connections: OpenConnections
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._address = ""
+        self._in_head = True
+        self._head_bytes = self._header_bytes = self._body_bytes = self._raw_body_bytes = 0
+        self._messages = 0
+        self._discarded: int | None = None
 
     # The connection
 
@@ -63,42 +148,10 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel the work of a request without an answer."""
         self.open_connections.closed(self._address)
-        self._stop_timer()
-        self._stop_write_timer()
+        self._timers.stop_all()
         self._unset_keepalive_if_required()
         self._leave()
         super().connection_lost(exc)
-
-    def shutdown(self) -> None:
-        """Stop with the answers in work; an idle connection may still bring the request that it has sent."""
-        self._is_draining = True
-        if self._is_busy:
-            if not self.cycle.response_started:
-                self.cycle.keep_alive = False
-            return
-        self._close_later()
-
-    @property
-    def _is_busy(self) -> bool:
-        active = self._active
-        return active is not None and not active.response_complete and not active.disconnected
-
-    def _close_later(self) -> None:
-        def close() -> None:
-            if not self._is_busy and not self.transport.is_closing():
-                self._close()
-
-        self.loop.call_later(DRAIN_SECONDS, close)
-
-    def _close(self) -> None:
-        """Close; a client that does not read the rest is cut off."""
-        self.transport.close()
-        self.loop.call_later(self.limits.write_seconds, self.transport.abort)
-
-    def timeout_keep_alive_handler(self) -> None:
-        """Close an idle connection."""
-        if not self.transport.is_closing():
-            self._close()
 
     # What arrives
 
@@ -110,7 +163,7 @@ class LimitedProtocol(HttpToolsProtocol):
             if self._discarded > _LINGER_BYTES:
                 self.transport.abort()
             return
-        if self._in_head and self._timer is None:
+        if self._in_head and not self._timers.runs(_REQUEST):
             self._start_timer()
         messages = self._messages
         try:
@@ -201,7 +254,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """End the request; the next may follow."""
         self._messages += 1
         self._in_head = True
-        self._stop_timer()
+        self._timers.stop(_REQUEST)
         super().on_message_complete()
 
     def _head_too_large(self) -> Refused:
@@ -213,16 +266,9 @@ class LimitedProtocol(HttpToolsProtocol):
     # Time
 
     def _start_timer(self) -> None:
-        self._stop_timer()
-        self._timer = self.loop.call_later(self.limits.request_seconds, self._timed_out)
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._timers.start(_REQUEST, self.limits.request_seconds, self._timed_out)
 
     def _timed_out(self) -> None:
-        self._timer = None
         if self.transport.is_closing():
             return
         if self.flow.read_paused:  # the server itself does not read now
@@ -233,50 +279,10 @@ class LimitedProtocol(HttpToolsProtocol):
             part = "headers" if self._in_head else "body"
             self._refuse(Refused(408, f"the {part} did not arrive within {self.limits.request_seconds:g} s"))
 
-    def pause_writing(self) -> None:
-        """Give the client some time to read."""
-        super().pause_writing()
-        if self._write_timer is None:
-            self._write_timer = self.loop.call_later(self.limits.write_seconds, self.transport.abort)
-
-    def resume_writing(self) -> None:
-        """Continue: the client reads."""
-        super().resume_writing()
-        self._stop_write_timer()
-
-    def _stop_write_timer(self) -> None:
-        if self._write_timer is not None:
-            self._write_timer.cancel()
-            self._write_timer = None
-
-    # Answers
-
-    def on_response_complete(self) -> None:
-        """Wait for the next request, or see that the connection is closed."""
-        super().on_response_complete()
-        if self.transport.is_closing():
-            if self.transport.get_write_buffer_size():
-                self.loop.call_later(self.limits.write_seconds, self.transport.abort)
-        elif self._is_draining and not self.pipeline:
-            self._close_later()
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._active = cycle
-        super()._start_asgi_task(cycle, app)
-
-    def _leave(self) -> None:
-        """Report that no client waits for the answer in work; what was sent ahead never starts."""
-        self.pipeline.clear()
-        if self._active is not None and self._is_busy:
-            departure: Departure = self._active.scope[DEPARTURE]  # type: ignore[literal-required]
-            self._active.disconnected = True
-            self._active.message_event.set()
-            departure.client_left()
-
     def _refuse(self, refused: Refused) -> None:
         """Answer with a problem document and close; without an answer where another one has begun."""
         _log.info("refused with %s: %s", refused.status, refused.detail)
-        self._stop_timer()
+        self._timers.stop(_REQUEST)
         self._discarded = 0
         self.flow.resume_reading()
         is_answerable = (self._in_head and not self._is_busy) or self._is_own_body_refused
@@ -285,10 +291,10 @@ class LimitedProtocol(HttpToolsProtocol):
             self._close()
             return
         path = (self.url if getattr(self, "url", b"") else b"/").partition(b"?")[0].decode("ascii", "replace")
-        self.transport.write(refusal_bytes(refused, path, self.server_state.default_headers))
+        self.transport.write(answer_bytes(refused, path, self.server_state.default_headers))
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self.loop.call_later(_LINGER_SECONDS, self.transport.abort)
+        self._timers.start(_CLOSE, _LINGER_SECONDS, self.transport.abort)
 
     @property
     def _is_own_body_refused(self) -> bool:

@@ -11,7 +11,7 @@ from service.api.common.schemas import MEDIA_TYPE, Problem
 RETRY_AFTER_SECONDS = 5
 """When a client that was refused for lack of room may try again."""
 
-_PHRASES = {413: "Content Too Large", 431: "Request Header Fields Too Large"}
+_PHRASES = {413: "Content Too Large", 414: "URI Too Long", 431: "Request Header Fields Too Large"}
 
 
 class Refused(Exception):
@@ -27,7 +27,7 @@ class Refused(Exception):
         self.status, self.detail = status, detail
 
 
-def refusal_bytes(refused: Refused, path: str, default_headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+def answer_bytes(refused: Refused, path: str, default_headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Return a whole HTTP answer with a problem document; the connection is closed after it.
 
     Args:

@@ -3,8 +3,11 @@
 import ipaddress
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from service.settings import Settings
+
+UNREAD_BYTES = 67_108_864
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -24,6 +27,7 @@ class HttpLimits:
         pipelined: Requests sent ahead of the answers before them.
         connections: Open connections.
         connections_per_address: Open connections of one address that is not a trusted proxy.
+        unread_bytes: Bytes of answers that wait for slow clients, over all connections.
         proxies: Trusted proxies.
     """
 
@@ -37,6 +41,7 @@ class HttpLimits:
     pipelined: int = 8
     connections: int = 512
     connections_per_address: int = 128
+    unread_bytes: int = UNREAD_BYTES
     proxies: tuple[Network, ...] = ()
 
     @staticmethod
@@ -47,6 +52,7 @@ class HttpLimits:
             request_seconds=settings.request_seconds,
             connections=share(settings.max_connections, settings.workers),
             connections_per_address=settings.max_connections_per_address,
+            unread_bytes=share(UNREAD_BYTES, settings.workers),
             proxies=tuple(ipaddress.ip_network(proxy) for proxy in settings.trusted_proxies),
         )
 
@@ -54,6 +60,18 @@ class HttpLimits:
 def share(total: int, workers: int) -> int:
     """Return one worker's part of a limit on something that the system spreads over the workers, rounded up."""
     return -(-total // workers)
+
+
+class Connection(Protocol):
+    """What the connections of a process are counted by."""
+
+    def unread(self) -> int:
+        """Return the bytes of answers that its client has not read."""
+        ...
+
+    def cut_off(self) -> None:
+        """Close at once."""
+        ...
 
 
 @dataclass(slots=True)
@@ -64,11 +82,13 @@ class OpenConnections:
         limits: The limits of this process.
         total: All of them.
         by_address: Those of each address that is not a trusted proxy.
+        slow: Those whose client does not read, the longest first.
     """
 
     limits: HttpLimits
     total: int = 0
     by_address: Counter[str] = field(default_factory=Counter)
+    slow: dict[Connection, None] = field(default_factory=dict)
 
     def opened(self, address: str) -> str | None:
         """Count a new connection; returns why it is refused, None if it is accepted."""
@@ -81,6 +101,21 @@ class OpenConnections:
         if is_counted and self.by_address[address] > self.limits.connections_per_address:
             return f"this address has {self.limits.connections_per_address} open connections, as many as it may"
         return None
+
+    def paused(self, connection: Connection) -> None:
+        """Note that a client does not read; too much unread cuts off the clients that have not read for longest."""
+        self.slow[connection] = None
+        unread = sum(each.unread() for each in self.slow)
+        for each in tuple(self.slow):
+            if unread <= self.limits.unread_bytes:
+                return
+            unread -= each.unread()
+            del self.slow[each]
+            each.cut_off()
+
+    def resumed(self, connection: Connection) -> None:
+        """Note that a client reads again, or has gone."""
+        self.slow.pop(connection, None)
 
     def closed(self, address: str) -> None:
         """Forget a connection."""

@@ -35,6 +35,7 @@ class TimedProtocol(HttpToolsProtocol):
     """A connection whose client must read, and which ends without dropping a request."""
 
     limits: HttpLimits
+    open_connections: OpenConnections
 
     def __init__(
         self,
@@ -89,11 +90,21 @@ class TimedProtocol(HttpToolsProtocol):
         super().pause_writing()
         if not self._timers.runs(_WRITE):
             self._timers.start(_WRITE, self.limits.write_seconds, self.transport.abort)
+        self.open_connections.paused(self)
+
+    def unread(self) -> int:
+        """Return the bytes of answers that the client has not read."""
+        return self.transport.get_write_buffer_size()
+
+    def cut_off(self) -> None:
+        """Close at once."""
+        self.transport.abort()
 
     def resume_writing(self) -> None:
         """Continue: the client reads."""
         super().resume_writing()
         self._timers.stop(_WRITE)
+        self.open_connections.resumed(self)
 
     def on_response_complete(self) -> None:
         """Wait for the next request, or see that the connection is closed."""
@@ -116,8 +127,6 @@ class TimedProtocol(HttpToolsProtocol):
 
 class LimitedProtocol(TimedProtocol):
     """One connection; subclasses of `limited_protocol` have the limits of a server."""
-
-    open_connections: OpenConnections
 
     def __init__(
         self,
@@ -148,6 +157,7 @@ class LimitedProtocol(TimedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel the work of a request without an answer."""
         self.open_connections.closed(self._address)
+        self.open_connections.resumed(self)
         self._timers.stop_all()
         self._unset_keepalive_if_required()
         self._leave()

@@ -169,7 +169,8 @@ def test_nginx_accepts_the_configuration(name: str, folder: Path) -> None:
     certificate(folder)
     rendered(folder, 8000)
     done = run(folder, "-t", "-c", str(folder / name))
-    assert done.wait(LIMIT) == 0, done.communicate()[1]
+    _, errors = done.communicate(timeout=LIMIT)
+    assert done.returncode == 0, errors
 
 
 def test_page_and_api_are_served_and_a_foreign_host_is_not(proxy: Proxy) -> None:

@@ -114,5 +114,9 @@ class CancelledWork:
             token = _current.set(work)
             try:
                 await self._app(scope, receive, send)
+            except Exception as error:
+                if not departure.has_left:
+                    raise
+                _log.debug("the work of a client that left ended with %r", error)
             finally:
                 _current.reset(token)

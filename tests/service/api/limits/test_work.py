@@ -76,7 +76,7 @@ def client_of(url: str) -> Iterator[socket.socket]:
 
 
 def test_a_running_query_is_cancelled_and_its_connection_serves_others(
-    app: FastAPI, observed: Observed, filled: Database
+    app: FastAPI, observed: Observed, filled: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     with served(app) as url:
         with client_of(url):
@@ -87,6 +87,33 @@ def test_a_running_query_is_cancelled_and_its_connection_serves_others(
     assert "interrupt" in observed.errors[0] or "cancel" in observed.errors[0]
     with filled.reading() as connection:
         assert connection.execute(text("SELECT 1")).scalar_one() == 1
+    assert [record.getMessage() for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
+
+
+@pytest.mark.parametrize("filled", ["sqlite"], indirect=True)
+def test_a_client_that_leaves_before_the_query_begins_causes_no_error(
+    filled: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = create_app(Settings(), filled)
+    entered, leave, ended = threading.Event(), threading.Event(), threading.Event()
+
+    @app.get("/slow")
+    def slow() -> None:
+        entered.set()
+        leave.wait(20)
+        try:
+            with app.state.reader.snapshot():
+                pytest.fail("the query began")
+        finally:
+            ended.set()
+
+    with served(app) as url:
+        with client_of(url):
+            assert entered.wait(20)
+        time.sleep(0.2)  # the server sees that it left
+        leave.set()
+        assert ended.wait(20)
+    assert [record.getMessage() for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
 
 
 @pytest.mark.parametrize("filled", ["sqlite"], indirect=True)

@@ -172,6 +172,7 @@ def test_a_killed_owner_leaves_no_process_that_native_code_holds_or_a_task_has_s
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout is not None
         pids = {int(owner.stdout.readline()) for _ in range(2)}
+        time.sleep(0.5)  # the task reports, then enters native code: nothing shows from outside that it is there
         owner.kill()
         wait_for(lambda: not any(is_running(pid) for pid in pids), 10)
 

@@ -22,6 +22,7 @@ from service.runtime.context import ServiceContext, network_of, parse_reference
 from service.runtime.database_identity import ensure_stamp
 from service.runtime.progress import Reporter, SilentReporter
 from service.settings import Settings
+from service.training.unfinished import remove_unfinished
 
 YAHOO_WATCHLIST = ("AAPL", "GOOG", "IBM", "META", "MSFT")
 """Default watchlist of a new live database: the sample's companies under today's symbols."""
@@ -50,7 +51,8 @@ def open_service(settings: Settings, reporter: Reporter | None = None) -> Iterat
         market = SystemMarketClock(machine)
     database = open_database(settings, source, market)
     with database.reading() as connection:
-        now = market.now(connection)
+        now, machine_now = market.now(connection), machine.now(connection)
+    remove_unfinished(settings.artifact_dir, machine_now)
     log = settings.data_dir.absolute() / "workers.log"
     _make_data_folder(log.parent)
     context = ServiceContext(

@@ -29,6 +29,9 @@ MANIFEST = "manifest.json"
 PIPELINE = "pipeline.json"
 WEIGHTS = "weights.npz"
 
+UNFINISHED = ".writing-"
+"""Beginning of the name of a folder that is being written."""
+
 _ALLOWED = frozenset({PIPELINE, WEIGHTS})
 """File names that a manifest may list: a path in a manifest is never followed."""
 
@@ -81,7 +84,7 @@ def save_artifact(artifact: Artifact, directory: Path) -> tuple[Path, str]:
     config = artifact.config
     folder = directory / f"{config.forecaster}-{config.strategy.value}-{sha256[:16]}"
     directory.mkdir(parents=True, exist_ok=True)
-    staged = Path(tempfile.mkdtemp(prefix=".writing-", dir=directory))
+    staged = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=directory))
     try:
         for name, body in files.items():
             _write_durably(staged / name, body)

@@ -8,12 +8,9 @@ from pathlib import Path
 from sqlalchemy import Connection, select
 
 from models.errors import ArtifactError
-from models.forecasting.artifact import artifact_folder, load_artifact
+from models.forecasting.artifact import UNFINISHED, artifact_folder, load_artifact
 from service.db.tables import model_versions
 from service.errors import DatabaseError
-
-_UNFINISHED = ".writing-*"
-"""Folders that a training is still writing; no row refers to them."""
 
 
 def copy_models(connection: Connection, source: Path, target: Path) -> int:
@@ -37,7 +34,7 @@ def copy_models(connection: Connection, source: Path, target: Path) -> int:
         return 0
     rows = connection.execute(select(model_versions.c.artifact, model_versions.c.sha256)).all()
     try:
-        shutil.copytree(source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns(_UNFINISHED))
+        shutil.copytree(source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns(f"{UNFINISHED}*"))
         copied = list(_files(target, source))
         differing = [path for path in copied if _sha256(source / path) != _sha256(target / path)]
     except OSError as error:  # includes shutil.Error

@@ -21,6 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -30,14 +31,13 @@ from sqlalchemy import Connection, func, select
 
 from benchmarks.reliability.killing.history import check_history
 from benchmarks.reliability.killing.postgres import KilledServer, killed_server
-from benchmarks.reliability.killing.processes import Place, Stuck, wait_until
+from benchmarks.reliability.killing.processes import Place, Scheduler, Stuck, wait_until
 from service.db.session import Database
 from service.db.tables import bars, editions, market_clock, model_versions, runs, score_batches
 from tests.support.postgres import NoPostgres, free_port
 
 _SETTINGS = {"SYMBOLS": "IBM", "CLOCK": "replay:2008-01-02T22:30:00Z:0", "TRAIN_EVERY": "1", "GROUPS": "IBM=other"}
 _RECOVERY_SECONDS = 90.0
-WRITES_BETWEEN = 20
 
 
 def acknowledged(path: Path) -> list[dict[str, Any]]:
@@ -80,27 +80,39 @@ def lost_writes(connection: Connection, writes: list[dict[str, Any]]) -> list[st
     return lost
 
 
-def kill_database(
-    folder: Path, server: KilledServer, kills: int, seconds: float, writes_between: int = WRITES_BETWEEN
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Plan:
+    """The kills of a server.
+
+    Attributes:
+        kills: How often it is killed.
+        seconds: No further kill after these seconds.
+        writes_between: Acknowledged writes between two kills.
+        with_api: Whether `tplus serve` runs too and must become ready again.
+    """
+
+    kills: int
+    seconds: float = 1800.0
+    writes_between: int = 20
+    with_api: bool = True
+
+
+def kill_database(folder: Path, server: KilledServer, plan: Plan) -> dict[str, Any]:
     """Kill a server under the writes of the service and return the figures.
 
     Args:
         folder: Data folder of the service.
         server: The running server.
-        kills: How often it is killed.
-        seconds: No further kill after these seconds.
-        writes_between: Acknowledged writes between two kills.
+        plan: The kills.
     """
     place = Place(folder, server.url, _SETTINGS, acks=folder / "acks")
     chance, began = random.Random(1), time.monotonic()
     done, processes_killed, recoveries, readies, stuck = 0, 0, [], [], ""
-    place.run("db", "upgrade")
     fsync = server.setting("fsync")
-    with _service(place) as (scheduler, api, port):
+    with _service(place, with_api=plan.with_api) as (scheduler, api, port):
         try:
-            _wait_for_writes(place, 5)
-            while done < kills and time.monotonic() - began < seconds:
+            _wait_for_writes(place, min(plan.writes_between, 5))
+            while done < plan.kills and time.monotonic() - began < plan.seconds:
                 time.sleep(chance.uniform(0.0, 1.0))
                 processes_killed += server.kill()
                 done += 1
@@ -110,12 +122,13 @@ def kill_database(
                 started = time.monotonic()
                 _wait_for_writes(place, written_meanwhile + 1)
                 recoveries.append(time.monotonic() - started)
-                wait_until(lambda: _is_ready(port), "the API does not become ready", _RECOVERY_SECONDS)
+                if plan.with_api:
+                    wait_until(lambda: _is_ready(port), "the API does not become ready", _RECOVERY_SECONDS)
                 readies.append(time.monotonic() - started)
-                _wait_for_writes(place, written_meanwhile + writes_between)
+                _wait_for_writes(place, written_meanwhile + plan.writes_between)
         except Stuck as error:
             stuck = f"{error}; {scheduler.log.read_text(errors='replace')[-500:]}"
-        same = scheduler.process.poll() is None and api.poll() is None
+        same = scheduler.process.poll() is None and (api is None or api.poll() is None)
         time.sleep(1.0)
         scheduler.process.terminate()
         scheduler.process.wait(60)
@@ -127,7 +140,7 @@ def kill_database(
     database.close()
     ordered = sorted(recoveries)
     return {
-        "fsync": fsync, "kills": done, "kills_planned": kills, "server_processes_killed": processes_killed,
+        "fsync": fsync, "kills": done, "kills_planned": plan.kills, "server_processes_killed": processes_killed,
         "acknowledged_writes": len(writes), "acknowledged_by_kind": dict(Counter(write["write"] for write in writes)),
         "acknowledged_lost": len(lost), **{kind: len(sentences) for kind, sentences in faults.items()},
         "faults": [*lost, *(sentence for sentences in faults.values() for sentence in sentences)][:20],
@@ -153,18 +166,20 @@ def misses(figures: dict[str, Any]) -> list[str]:
 
 
 @contextmanager
-def _service(place: Place) -> Iterator[tuple[Any, "subprocess.Popen[bytes]", int]]:
+def _service(place: Place, *, with_api: bool) -> Iterator[tuple[Scheduler, "subprocess.Popen[bytes] | None", int]]:
     port = free_port()
     environment = place.environment | {"TPLUS_PORT": str(port)}
+    scheduler, api = place.start(), None
     with (place.folder / "api.log").open("wb") as log:
-        api = subprocess.Popen([sys.executable, "-m", "service.app"], env=environment, stdout=log, stderr=log)
-        scheduler = place.start()
+        if with_api:
+            api = subprocess.Popen([sys.executable, "-m", "service.app"], env=environment, stdout=log, stderr=log)
         try:
             yield scheduler, api, port
         finally:
             scheduler.end()
-            api.kill()
-            api.wait(10)
+            if api is not None:
+                api.kill()
+                api.wait(10)
 
 
 def _wait_for_writes(place: Place, count: int) -> None:
@@ -188,8 +203,8 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         with tempfile.TemporaryDirectory() as folder, killed_server() as server:
-            kills = 2 if arguments.quick else arguments.kills
-            figures = kill_database(Path(folder), server, kills, arguments.seconds)
+            plan = Plan(2 if arguments.quick else arguments.kills, arguments.seconds)
+            figures = kill_database(Path(folder), server, plan)
     except NoPostgres as error:
         print(json.dumps({"missed": [str(error)]}))
         return 1

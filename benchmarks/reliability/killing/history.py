@@ -62,13 +62,15 @@ def _runs(connection: Connection) -> Iterator[Fault]:
     by_scope: dict[tuple[str, str], list[Any]] = defaultdict(list)
     for row in connection.execute(select(runs).order_by(runs.c.session, runs.c.id)):
         by_scope[(row.job, row.scope)].append(row)
-    newest = max((row.session for rows in by_scope.values() for row in rows), default=None)
+    planned = [row.session for rows in by_scope.values() for row in rows]
+    first, newest = min(planned), max(planned)
     for (job, scope), rows in by_scope.items():
         days = [row.session for row in rows]
         yield from ((DOUBLED, f"{job} {scope} {day} was planned twice") for day in set(days) if days.count(day) > 1)
         if job != "train":
-            expected = get_calendar(scope, days[0], days[-1]).sessions(days[0], days[-1])
-            yield from ((LOST, f"{job} {scope} {day} was never planned") for day in expected if day not in days)
+            expected = get_calendar(scope, first, newest).sessions(first, newest)
+            missing = [day for day in expected if day not in days and day != newest]
+            yield from ((LOST, f"{job} {scope} {day} was never planned") for day in missing)
         for row in rows:
             if row.state != "done" and row.session != newest:
                 yield LOST, f"{job} {scope} {row.session} is {row.state} ({row.error})"

@@ -25,7 +25,7 @@ class KilledServer:
     """
 
     def __init__(self, folder: Path, user: str | None) -> None:
-        options = Options(command=(), initdb=("--encoding=UTF8",))
+        options = Options(command=(), initdb=("--no-sync", "--encoding=UTF8"))
         self._binaries, self._user, self._port = find_binaries(), user, free_port()
         self._log = folder / "server.log"
         data = make_cluster(self._binaries, user, folder, options)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from benchmarks.reliability.killing.launch import ACKS, FOLDER, SMALL
 from service.db.session import Database
@@ -76,10 +77,6 @@ class Place:
     def parsed(self) -> Settings:
         """The settings."""
         return load_settings(self.variables)
-
-    def run(self, *words: str) -> None:
-        """Run a command to its end."""
-        subprocess.run([sys.executable, "-m", _MODULE, *words], env=self.environment, check=True, capture_output=True)
 
     def start(self) -> "Scheduler":
         """Start a scheduler in a session of its own."""
@@ -185,12 +182,13 @@ class Chain:
         place.folder.mkdir(parents=True, exist_ok=True)
         self.place, self.figures = place, figures
         self._random = random.Random(seed)
-        place.run("db", "upgrade")
         self.database = Database(place.parsed.url)
         self._alive: list[Scheduler] = []
 
     def __enter__(self) -> "Chain":
-        """Start an active scheduler and a standby."""
+        """Start the scheduler that makes the database, then a standby."""
+        self._alive = [self.place.start()]
+        wait_until(self._is_made, "the database is not made")
         self._refill()
         return self
 
@@ -199,6 +197,12 @@ class Chain:
         for scheduler in self._alive:
             scheduler.end()
         self.database.close()
+
+    def _is_made(self) -> bool:
+        try:
+            return self.issued() >= 0
+        except (OperationalError, ProgrammingError):  # no table yet
+            return False
 
     def _refill(self) -> None:
         self._alive = [one for one in self._alive if one.process.poll() is None]

@@ -75,7 +75,7 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
         settings: The settings.
         database: The database to read; None = that of the settings, closed when the application ends.
     """
-    opened = Database(settings.url) if database is None else database
+    opened = Database(settings.url, settings.lease_seconds) if database is None else database
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -154,7 +154,7 @@ def refuse_foreign_database(settings: Settings) -> None:
     Raises:
         StampMismatch: the database was made for other settings.
     """
-    database = Database(settings.url)
+    database = Database(settings.url, settings.lease_seconds)
     try:
         with database.reading() as connection:
             check_stamp(connection, settings.source_name, settings.market_clock)

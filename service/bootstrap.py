@@ -9,6 +9,7 @@ from sqlalchemy import Connection, select, update
 
 from service.clock import DatabaseClock, MarketClock, ReplayMarketClock, SystemMarketClock
 from service.db import migrate
+from service.db.change_counters import lock_changes
 from service.db.session import Database
 from service.db.tables import instruments, stamp
 from service.errors import CalendarError, SettingsError
@@ -85,15 +86,16 @@ def _make_data_folder(folder: Path) -> None:
 
 def open_database(settings: Settings, source: PriceSource, market: MarketClock) -> Database:
     """Migrate and stamp the database; a new one gets its watchlist, each the reference series of the settings."""
-    database = Database(settings.url)
+    database = Database(settings.url, settings.lease_seconds)
     try:
         migrate.upgrade(database)
-        with database.transaction() as connection:
+        record = source.record()  # before the transaction: reading a folder of a thousand files takes seconds
+        faults = source.faults() if record is None else ()
+        with database.transaction(at_start=True) as connection:
             migrate.lock_migrations(connection)
+            lock_changes(connection)
             is_new = connection.execute(select(stamp.c.id)).one_or_none() is None
             now = DatabaseClock().now(connection)
-            record = source.record()
-            faults = source.faults() if record is None else ()
             ensure_stamp(connection, source.name, settings.market_clock, now, record, faults)
             if is_new:
                 symbols = settings.symbols or _default_watchlist(source)

@@ -140,6 +140,9 @@ class Settings(BaseSettings):
     lease_seconds: int = Field(30, ge=2, le=3600, description="how long a claim holds without a heartbeat")
     poll_seconds: float = Field(1.0, gt=0, le=60, description="interval at which the scheduler checks for due work")
     max_attempts: int = Field(4, ge=1, le=20, description="attempts of a run before it fails")
+    max_lost_workers: int = Field(
+        5, ge=1, le=1000, description="workers in succession that a run may lose (killed or stalled) before it fails"
+    )
     retry_seconds: float = Field(20.0, ge=0, le=3600, description="wait before the first retry; doubles each time")
     train_every: int | None = Field(
         None,

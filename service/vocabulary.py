@@ -71,6 +71,10 @@ class TrainOutcome(StrEnum):
     RANDOM_WALK_ONLY = "random_walk_only"
 
 
+FAILED: Final = "failed"
+"""Outcome of a symbol whose run failed for good, in a run of any job; its reason is the run's error."""
+
+
 class RequestState(StrEnum):
     """State of a run request, column `run_requests.state`."""
 

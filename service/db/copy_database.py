@@ -17,6 +17,7 @@ from service.db.migrate import current_revision, display_url, upgrade
 from service.db.revision import HEAD, revision_problem
 from service.db.session import Database
 from service.db.tables import metadata
+from service.db.wait_limits import lift_limits
 from service.errors import DatabaseError
 
 _BATCH = 10_000
@@ -59,6 +60,8 @@ def copy_database(
             raise DatabaseError(revision_problem(display_url(source), found))
     upgrade(target)
     with source.reading() as reading, target.transaction() as writing:
+        for connection in (reading, writing):  # as long as the rows take
+            lift_limits(connection)
         _require_empty(target, writing)
         copied = {table.name: _copy(reading, writing, table) for table in metadata.sorted_tables}
         faults = [*_differences(writing, copied), *check(writing)]

@@ -11,6 +11,7 @@ import numpy as np
 from sqlalchemy import Connection
 
 from models.config import INTERVAL_BOUNDS, MEDIAN
+from service.db.change_counters import lock_changes
 from service.forecasts.candidates import Candidate, read_candidates
 from service.forecasts.ledger import publish
 from service.forecasts.predict import Predictions, predict
@@ -45,7 +46,8 @@ def forecast(context: ServiceContext, run: Run) -> None:
     predictions = _predict_groups(context, run, ready)
     with context.database.transaction() as connection:
         guard(connection, run)
-        issued_at = context.market.now(connection)
+        lock_changes(connection)
+        issued_at = context.market.now(connection)  # after the wait for the lock: T may have opened meanwhile
         if issued_at >= deadline:  # T opened during the computation
             _record_missed(context, connection, run, unpublished)
             return

@@ -18,14 +18,15 @@ from service.db.migrate import display_url, require_head
 from service.db.session import FAULTS, driver_message
 from service.errors import DatabaseError
 from service.market.sessions import closed_sessions
-from service.runs import JOBS, Claimant, Run, claim, is_busy
+from service.runs import JOBS, Claimant, Run, is_busy
 from service.runtime.context import ServiceContext
+from service.scheduler.failures import claim_or_set_aside
 from service.scheduler.heartbeat import Heartbeat
 from service.scheduler.leader import acquire_lead, leader, release_lead
 from service.scheduler.plan import answer_requests, plan_due
 from service.scheduler.replay_clock import ReplayMover
 from service.scheduler.state import GroupReader
-from service.scheduler.worker import execute
+from service.scheduler.worker import execute, report_end
 from service.vocabulary import Job
 
 _log = structlog.get_logger(__name__)
@@ -123,8 +124,8 @@ class Scheduler:
         """Plan what is due and execute at most one run."""
         with self._context.database.transaction() as connection:
             require_head(connection, display_url(self._context.database))
-            machine_now = self._context.machine.now(connection)
-            leads = acquire_lead(connection, self.id, self.name, machine_now, self._context.lease)
+            leads = acquire_lead(connection, self.id, self.name, self._context.machine, self._context.lease)
+            machine_now = self._context.machine.now(connection)  # after the wait for the lock
             if not leads and self._context.database.is_sqlite:
                 self._notify_standby(leader(connection, machine_now))
                 return Step.STANDBY
@@ -134,7 +135,9 @@ class Scheduler:
             plan_due(self._context, connection, self._groups, market_now)
             answer_requests(self._context, connection, market_now)
             claimant = Claimant(self.id, self._claimable(), self._context.lease)
-            run = claim(connection, claimant, market_now, machine_now)
+            run, set_aside = claim_or_set_aside(self._context, connection, claimant, (market_now, machine_now))
+        for failed in set_aside:
+            report_end(self._context, failed)
         if run is None:
             return Step.IDLE
         self._heartbeat.hold(run)

@@ -14,8 +14,9 @@ from service.execution.executor import WorkerDied, disk_message
 from service.forecasts.forecast_job import forecast
 from service.forecasts.scoring.score_job import score
 from service.prices.pull.pull_job import PullIncomplete, pull
-from service.runs import Run, finish, release, retry
+from service.runs import Run, guard, release, retry
 from service.runtime.context import ServiceContext
+from service.scheduler.failures import fail
 from service.training.train_job import train
 from service.vocabulary import Job, RunState
 
@@ -61,7 +62,7 @@ def execute(context: ServiceContext, run: Run, stopping: Callable[[], bool]) -> 
     except Exception as error:  # a defect must not stop the other runs; the log has the trace
         _log.exception("run failed unexpectedly", run_id=run.id, job=run.job, scope=run.scope)
         _end(context, run, f"{type(error).__name__}: {error}")
-    _report(context, run)
+    report_end(context, run)
 
 
 def _end(context: ServiceContext, run: Run, error: str | None, after: timedelta | None = None) -> None:
@@ -77,6 +78,7 @@ def _end(context: ServiceContext, run: Run, error: str | None, after: timedelta 
     settings = context.settings
     try:
         with context.database.transaction() as connection:
+            guard(connection, run)
             now = context.machine.now(connection)
             if error is None:
                 release(connection, run)
@@ -87,7 +89,7 @@ def _end(context: ServiceContext, run: Run, error: str | None, after: timedelta 
                 seconds = ceiling * (0.5 + random.random() / 2)
                 retry(connection, run, now + timedelta(seconds=seconds), error)
             else:
-                finish(connection, run, now, counts={}, error=error)
+                fail(connection, run, now, error)
     except FencedError as fenced:
         context.reporter.notice(str(fenced))
     except FAULTS as fault:
@@ -95,7 +97,8 @@ def _end(context: ServiceContext, run: Run, error: str | None, after: timedelta 
         _log.error("run could not be ended", run_id=run.id, error=driver_message(fault))
 
 
-def _report(context: ServiceContext, run: Run) -> None:
+def report_end(context: ServiceContext, run: Run) -> None:
+    """Report the stored end of a run; the database may be gone."""
     try:
         with context.database.reading() as connection:
             columns = (runs.c.state, runs.c.counts, runs.c.error, runs.c.warnings)

@@ -9,6 +9,7 @@ from models.config import Strategy
 from models.errors import ArtifactError
 from models.forecasting.artifact import load_artifact
 from service.cli.common import JsonFlag, echo, emit, service
+from service.db.change_counters import lock_changes
 from service.db.tables import model_decisions, model_versions
 from service.errors import NotFound
 from service.runtime.context import ServiceContext
@@ -68,6 +69,7 @@ def promote(
 ) -> None:
     """Promote a version: it serves its group and strategy from the next edition on, whatever the gate decided."""
     with service(quiet=as_json) as context, context.database.transaction() as connection:
+        lock_changes(connection)  # before `_now` reads the clock
         change = promote_manually(connection, version, reason, _now(context, connection))
         _require_artifact(context, change)
     _print_change(change, as_json)
@@ -82,6 +84,7 @@ def rollback(
 ) -> None:
     """Restore the version that served before the current one."""
     with service(quiet=as_json) as context, context.database.transaction() as connection:
+        lock_changes(connection)  # before `_now` reads the clock
         change = roll_back(connection, group, strategy.value, reason, _now(context, connection))
         _require_artifact(context, change)
     _print_change(change, as_json)

@@ -13,6 +13,7 @@ from service.api.common.rows import RunRow, columns_of, read_rows
 from service.bootstrap import require_watchlist
 from service.cli.common import JsonFlag, echo, emit, service
 from service.cli.serve.forecast_output import forecast_document, forecast_lines
+from service.db.change_counters import lock_changes
 from service.db.tables import runs
 from service.errors import NotFound, TplusError
 from service.market.instruments import list_instruments
@@ -98,6 +99,7 @@ def _run_jobs(context: ServiceContext, jobs: Sequence[str], shown: str) -> list[
     if shown == Job.TRAIN:
         Scheduler(context, (Job.PULL, Job.SCORE, Job.FORECAST)).drain()  # a training waits for the jobs before it
         with context.database.transaction() as connection:
+            lock_changes(connection)
             plan_trainings(context, connection, context.market.now(connection))
     if not Scheduler(context, jobs).drain():
         return _follow(context, shown, "started meanwhile")

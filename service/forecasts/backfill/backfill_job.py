@@ -101,6 +101,7 @@ def backfill(context: ServiceContext, request: BackfillRequest) -> BackfillSumma
             "use a range in which `GET /v1/prices` shows bars"
         )
     with context.database.transaction() as connection:
+        lock_changes(connection)
         update_track_records(connection, span.symbols, Mode.BACKFILL)
         raise_changes(connection, span.symbols)
     context.reporter.progress(task, 1.0, "done")

@@ -1,48 +1,47 @@
 """The API process: the application over one database, and its server."""
 
-import errno
 import json
 import logging
-import os
-import signal
 import socket
 import sys
-import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-import uvicorn
 from fastapi import Depends, FastAPI
-from fastapi_offline import FastAPIOffline
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.api.access.authenticate import Authenticator
+from service.api.access.identity import key_identity
 from service.api.access.require import Require
 from service.api.accuracy import routes as accuracy
 from service.api.common.dependencies import Reader, only_known_parameters
 from service.api.common.errors import add_error_handlers
-from service.api.common.head import HeadRequests
-from service.api.common.request_id import RequestIds
-from service.api.common.root_path import RootPath
 from service.api.common.schemas import BadField, Problem
 from service.api.events import routes as events
 from service.api.events.hub import Hub
 from service.api.figures import routes as figures
 from service.api.forecasts import routes as forecasts
 from service.api.history import routes as history
+from service.api.limits.middleware import RateSources, add_middleware
+from service.api.limits.shared_windows import SharedWindows, shared_file
 from service.api.models import routes as models
 from service.api.prices import routes as prices
 from service.api.runs import routes as runs
+from service.api.server.http_limits import HttpLimits
+from service.api.server.listener import bind
+from service.api.server.server import SHUTDOWN_SECONDS, Server, server_config
+from service.api.server.workers import Workers, end_with_input, worker_files
 from service.api.status import health
 from service.api.status import routes as status
 from service.api.status.read_status import StatusReader
 from service.api.symbols import routes as symbols
 from service.api.watchlist import routes as watchlist
 from service.api.watchlist.cache import WatchlistTable
+from service.dashboard.documentation import add_documentation
 from service.dashboard.router import dashboard
 from service.db.session import Database
-from service.errors import PortInUse, TplusError
+from service.errors import TplusError
 from service.runtime.database_identity import check_stamp
 from service.settings import Settings, load_settings
 from service.vocabulary import Scope
@@ -53,13 +52,10 @@ DESCRIPTION = """Dated, auditable forecasts of stock returns for the sessions T,
 skill against the random walk. Instants are UTC; sessions are dates; a replay service has replayed market time. Not
 investment advice."""
 
-SHUTDOWN_SECONDS = 2
-"""How long open requests may continue after the process is stopped."""
+__all__ = ["SHUTDOWN_SECONDS", "Server", "bind", "create_app", "main", "serve", "server_config"]
 
 UNTIL_EOF = "--until-eof"
 """Argument: serve only while standard input is open."""
-
-_BACKLOG = 512
 
 _RESOURCES = (
     *(forecasts, history, figures, prices, symbols, watchlist),
@@ -68,12 +64,13 @@ _RESOURCES = (
 """The resources, in the order of the documentation."""
 
 
-def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
+def create_app(settings: Settings, database: Database | None = None, windows: SharedWindows | None = None) -> FastAPI:
     """Return the application; nothing is opened yet.
 
     Args:
         settings: The settings.
         database: The database to read; None = that of the settings, closed when the application ends.
+        windows: Where the rate limits count; None = memory of this process.
     """
     opened = Database(settings.url, settings.lease_seconds) if database is None else database
 
@@ -81,11 +78,12 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
         app.state.hub.close()
+        await counter.close()
         if database is None:
             opened.close()
 
-    app = FastAPIOffline(
-        docs_url="/docs",
+    app = FastAPI(
+        docs_url=None,
         redoc_url=None,
         title="Tplus",
         version=VERSION,
@@ -99,26 +97,15 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
     app.state.watchlist = WatchlistTable(settings)
     app.state.status = StatusReader(app.state.reader, VERSION)
     app.state.hub = Hub(app.state.status)
-    app.add_middleware(RequestIds)
-    app.add_middleware(HeadRequests)
-    app.add_middleware(RootPath, root_path=settings.root_path)
+    counter = add_middleware(app, settings, RateSources(key_identity, windows))
     add_error_handlers(app, opened)
     for resource in _RESOURCES:
         required = [] if resource is health else [Depends(Require(Scope.READ))]
         app.include_router(resource.router, dependencies=[*required, Depends(only_known_parameters)])
     app.include_router(dashboard(VERSION, settings.root_path))
+    add_documentation(app, settings.root_path)
     _declare_problems(app)
     return app
-
-
-class Server(uvicorn.Server):
-    """A server that ends open streams when it is stopped, instead of waiting for them."""
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the streams, then the server."""
-        application: Any = self.config.app
-        application.state.hub.close()
-        await super().shutdown(sockets)
 
 
 def serve(settings: Settings, database: Database | None = None) -> None:
@@ -130,22 +117,28 @@ def serve(settings: Settings, database: Database | None = None) -> None:
     """
     with bind(settings.host, settings.port) as listener:
         refuse_foreign_database(settings)
-        config = uvicorn.Config(
-            create_app(settings, database),
-            log_level="warning",
-            access_log=False,
-            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-        )
-        host, port = listener.getsockname()[:2]
-        _write_event(
-            {
-                "event": "listening",
-                "url": f"http://{host}:{port}",
-                "page": f"http://{host}:{port}/",
-                "docs": f"http://{host}:{port}/docs",
-            }
-        )
-        Server(config).run(sockets=[listener])
+        if settings.workers == 1:
+            app = create_app(settings, database)
+            _report(listener)
+            Server(server_config(app, HttpLimits.of(settings))).run(sockets=[listener])
+            return
+        _report(listener)
+        Workers(listener, shared_file(), settings.workers, [sys.executable, "-m", "service.app"]).run()
+
+
+def _serve_as_worker(settings: Settings, listener_file: int, memory_file: int) -> None:
+    """Serve on a socket that other workers serve too."""
+    with socket.socket(fileno=listener_file) as listener:
+        app = create_app(settings, windows=SharedWindows(memory_file))
+        Server(server_config(app, HttpLimits.of(settings)), owns_listener=False).run(sockets=[listener])
+
+
+def _report(listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    event = {"event": "listening", "url": url, "page": f"{url}/", "docs": f"{url}/docs"}
+    sys.stdout.write(json.dumps(event) + "\n")
+    sys.stdout.flush()
 
 
 def refuse_foreign_database(settings: Settings) -> None:
@@ -164,29 +157,6 @@ def refuse_foreign_database(settings: Settings) -> None:
         database.close()
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """Return a listening socket.
-
-    Raises:
-        PortInUse: another process listens there, or the address is not of this machine.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # IPPROTO_TCP, so that the event loop turns off Nagle's algorithm, which costs each answer 40 ms.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        if error.errno == errno.EADDRINUSE:
-            raise PortInUse(f"port {port} on {host} is in use; stop the other program or set TPLUS_PORT") from error
-        raise PortInUse(
-            f"port {port} on {host} cannot be used ({error.strerror}); set TPLUS_HOST and TPLUS_PORT"
-        ) from error
-    return listener
-
-
 def _declare_problems(app: FastAPI) -> None:
     """Add the schema of problem documents to the OpenAPI document."""
     plain = app.openapi
@@ -203,30 +173,26 @@ def _declare_problems(app: FastAPI) -> None:
     app.openapi = with_problems  # type: ignore[method-assign]
 
 
-def _write_event(event: dict[str, str]) -> None:
-    sys.stdout.write(json.dumps(event) + "\n")
-    sys.stdout.flush()
-
-
 def main(arguments: Sequence[str] = ()) -> int:
     """Run the API alone; returns the exit status.
 
     Args:
-        arguments: `UNTIL_EOF` ends it when standard input closes, as it does when the parent process ends.
+        arguments: `UNTIL_EOF` ends it when standard input closes, as it does when the parent process ends; `WORKER`
+            makes it one of several workers, which ends in the same way.
     """
-    if UNTIL_EOF in arguments:
-        threading.Thread(target=_end_with_input, name="input watcher", daemon=True).start()
+    files = worker_files(arguments)
+    if UNTIL_EOF in arguments or files is not None:
+        end_with_input()
     try:
-        serve(load_settings())
+        settings = load_settings()
+        if files is None:
+            serve(settings)
+        else:
+            _serve_as_worker(settings, *files)
     except TplusError as error:
         logging.getLogger(__name__).error("%s", error)
         return 1
     return 0
-
-
-def _end_with_input() -> None:
-    sys.stdin.buffer.read()
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

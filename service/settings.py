@@ -13,9 +13,10 @@ from typing import Annotated, Any, Self
 from urllib.parse import quote
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from service.errors import SettingsError
+from service.limit_settings import LimitSettings, TextList, split_list
 from service.validation_messages import shown, validation_rule
 from service.vocabulary import CONTINUOUS_CALENDARS
 
@@ -34,6 +35,9 @@ _PATTERNS = {_LEVELS: "must be debug, info, warning or error"}
 
 _OWN_PATHS = ("docs", "healthz", "openapi.json", "readyz", "static", "static-offline-docs", "v1")
 """First parts of the API's own paths: a prefix among them would make requests ambiguous."""
+
+_SECRETS = frozenset({"database_url", "rate_limit_storage"})
+"""Settings whose value no message repeats."""
 
 _LOGIN = re.compile(r"^(?P<user>[\w+]+://[^/:@?#]+)(?P<password>:[^@]*)?@")
 """Start of a database URL with a user."""
@@ -71,17 +75,11 @@ class ClockSetting:
         return ClockSetting("replay", start, speed, fast_sessions)
 
 
-def _split(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
+SymbolList = TextList
+SeedList = Annotated[tuple[int, ...], NoDecode, BeforeValidator(split_list)]
 
 
-SymbolList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-SeedList = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_split)]
-
-
-class Settings(BaseSettings):
+class Settings(LimitSettings):
     """The settings; the table of docs/settings.md is generated from these descriptions.
 
     Attributes are documented in their `description`.
@@ -317,6 +315,11 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         ) from error
 
 
+def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a child process: this process's, and more variables."""
+    return {**os.environ, **extra}  # noqa: TID251
+
+
 def _url_with_password(values: Mapping[str, Any]) -> str:
     """Return the database URL with the password of the file."""
     path = Path(values["database_password_file"])
@@ -344,5 +347,5 @@ def _sentence(location: tuple[int | str, ...], message: str, values: Mapping[str
     if not location:
         return message
     field = str(location[0])
-    given = "***" if field == "database_url" else shown(values.get(field))
+    given = "***" if field in _SECRETS else shown(values.get(field))
     return f"{PREFIX}{field.upper()}={given} cannot be used: {message}"

@@ -16,7 +16,7 @@ from service.vocabulary import Scope
 _BEARER = HTTPBearer(
     auto_error=False, scheme_name="key", description="a key of `tplus keys create`; reads may be open without one"
 )
-_MAX_TOKEN = 200
+MAX_TOKEN = 200
 
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
 
@@ -33,7 +33,7 @@ async def _principal(request: Request, credentials: Credentials) -> Principal | 
         return None
     authenticator: Authenticator = request.app.state.authenticator
     token = credentials.credentials
-    found = await authenticator.find(token) if len(token) <= _MAX_TOKEN else None
+    found = await authenticator.find(token) if len(token) <= MAX_TOKEN else None
     if found is None:
         raise NotAuthenticated("the key is unknown, revoked or expired; `tplus keys create NAME` makes a new one")
     return found

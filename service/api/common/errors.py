@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
+from service.api.common.headers import API_HEADERS
 from service.api.common.patterns import PATTERNS
 from service.api.common.schemas import MEDIA_TYPE, BadField, Problem
 from service.db.revision import HEAD, revision_problem
@@ -179,8 +180,9 @@ def _document(request: Request, status: int, detail: str) -> Problem:
 
 
 def _respond(document: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
-    extra = {REQUEST_ID_HEADER: document.request_id, **(headers or {})}
+    # An unexpected error is answered outside of the middleware that sets the security headers elsewhere.
+    extra = {**API_HEADERS, REQUEST_ID_HEADER: document.request_id, **(headers or {})}
     if document.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        extra["Retry-After"] = str(RETRY_SECONDS)
+        extra.setdefault("Retry-After", str(RETRY_SECONDS))
     content = document.model_dump(mode="json", exclude_none=True)
     return JSONResponse(content, document.status, extra, media_type=MEDIA_TYPE)

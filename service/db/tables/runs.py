@@ -30,6 +30,7 @@ runs = Table(
     Column("takeovers", Integer, nullable=False, default=0, comment="how often another worker took it over"),
     Column("error", Text, nullable=True, comment="why it failed, or why it is tried again"),
     Column("warnings", Json, nullable=False, default=list, comment="sentences about a run that is done all the same"),
+    Column("outcomes_pruned_at", Instant, nullable=True, comment="machine time; null while its outcomes are kept"),
     UniqueConstraint("job", "scope", "scheduled_for", "sequence"),
     Index(None, "state"),
 )

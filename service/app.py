@@ -29,6 +29,7 @@ from service.api.events.hub import Hub
 from service.api.figures import routes as figures
 from service.api.forecasts import routes as forecasts
 from service.api.history import routes as history
+from service.api.ledger import routes as ledger
 from service.api.models import routes as models
 from service.api.prices import routes as prices
 from service.api.runs import routes as runs
@@ -60,7 +61,7 @@ _BACKLOG = 512
 
 _RESOURCES = (
     *(forecasts, history, figures, prices, symbols, watchlist),
-    *(models, runs, accuracy, status, events, health),
+    *(models, runs, accuracy, ledger, status, events, health),
 )
 """The resources, in the order of the documentation."""
 

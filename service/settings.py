@@ -144,6 +144,11 @@ class Settings(BaseSettings):
         description="sessions between two trainings of a group; unset = 5, or 20 under a replay without a SPEED",
     )
     train_limit_seconds: int = Field(1800, ge=10, le=86400, description="a training that takes longer is stopped")
+    ledger_head_file: Path | None = Field(
+        None,
+        description="file outside the database to which the scheduler appends the newest hashes of the ledger; unset = "
+        "none",
+    )
     yahoo_standin_url: str | None = Field(None, description="tests only: a loopback server instead of Yahoo")
     browser: str | None = Field(
         None, description="path or name of the Chromium or Chrome for pictures; unset = the system's"

@@ -20,6 +20,7 @@ from service.errors import DatabaseError
 from service.market.sessions import closed_sessions
 from service.runs import JOBS, Claimant, Run, claim, is_busy
 from service.runtime.context import ServiceContext
+from service.scheduler.head_recorder import HeadRecorder
 from service.scheduler.heartbeat import Heartbeat
 from service.scheduler.leader import acquire_lead, leader, release_lead
 from service.scheduler.plan import answer_requests, plan_due
@@ -56,6 +57,7 @@ class Scheduler:
         self.id = uuid.uuid4().hex
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self._heartbeat = Heartbeat(context, self.id, self.name)
+        self._heads = HeadRecorder(context)
         self._groups = GroupReader()
         self._mover = (
             ReplayMover(context, self.id, self._groups) if context.settings.market_clock.mode == "replay" else None
@@ -77,6 +79,7 @@ class Scheduler:
     def run(self) -> None:
         """Run the loop until `stop` is called."""
         self._heartbeat.start()
+        self._heads.record()
         try:
             while not self._stop.is_set():
                 self._stop.wait(self._turn())
@@ -92,6 +95,7 @@ class Scheduler:
             True if this scheduler executed them; False if another one leads and executes them.
         """
         self._heartbeat.start()
+        self._heads.record()
         try:
             while not self._stop.is_set():
                 step = self.step()
@@ -174,6 +178,7 @@ class Scheduler:
             execute(self._context, run, self._stop.is_set)
         finally:
             self._heartbeat.drop(run)
+        self._heads.record()
 
     def _has_open_work(self) -> bool:
         """Return whether any of this scheduler's jobs is due or running."""

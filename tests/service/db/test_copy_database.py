@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import Connection, func, insert, select, text
 
 from models.config import Strategy
-from service.db.copy_database import Digest, copy_database, digest
+from service.db.copy_database import copy_database
 from service.db.migrate import downgrade, upgrade
+from service.db.row_hashes import Digest, digest
 from service.db.session import Database
 from service.db.tables import audit, editions, forecasts, metadata, run_requests, scores
 from service.errors import DatabaseError

@@ -46,7 +46,7 @@ def test_a_ledger_is_verified_with_its_heads_and_from_an_export(line: CommandLin
         for table, column in (("scores", "batch"), ("score_batches", "number")):
             execute(f"DELETE FROM {table} WHERE {column} = 4")
     database.close()
-    assert line.run("db", "check").status == 0
+    assert line.run("ledger", "verify").status == 0
     cut = line.run("ledger", "verify", "--head", str(known), "--json")
     assert cut.status == 1
     assert cut.sentence == "the score batches end at 3, but a recorded head is score batch 4: 1 were cut off"

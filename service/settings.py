@@ -35,6 +35,9 @@ _PATTERNS = {_LEVELS: "must be debug, info, warning or error"}
 _OWN_PATHS = ("docs", "healthz", "openapi.json", "readyz", "static", "static-offline-docs", "v1")
 """First parts of the API's own paths: a prefix among them would make requests ambiguous."""
 
+MIN_RETENTION_DAYS = 90
+"""Shortest span that is kept: scores are revisited for 45 days, missing bars and closures for 30."""
+
 _LOGIN = re.compile(r"^(?P<user>[\w+]+://[^/:@?#]+)(?P<password>:[^@]*)?@")
 """Start of a database URL with a user."""
 
@@ -148,6 +151,12 @@ class Settings(BaseSettings):
         description="sessions between two trainings of a group; unset = 5, or 20 under a replay without a SPEED",
     )
     train_limit_seconds: int = Field(1800, ge=10, le=86400, description="a training that takes longer is stopped")
+    retention_days: int | None = Field(
+        None,
+        ge=MIN_RETENTION_DAYS,
+        le=36_500,
+        description="days of market time that bar revisions, settled quarantine rows and runs are kept; unset = always",
+    )
     ledger_head_file: Path | None = Field(
         None,
         description="file outside the database to which the scheduler appends the newest hashes of the ledger; unset = "

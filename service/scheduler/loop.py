@@ -25,6 +25,7 @@ from service.scheduler.heartbeat import Heartbeat
 from service.scheduler.leader import acquire_lead, leader, release_lead
 from service.scheduler.plan import answer_requests, plan_due
 from service.scheduler.replay_clock import ReplayMover
+from service.scheduler.retention import Retention
 from service.scheduler.state import GroupReader
 from service.scheduler.worker import execute
 from service.vocabulary import Job
@@ -58,6 +59,7 @@ class Scheduler:
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self._heartbeat = Heartbeat(context, self.id, self.name)
         self._heads = HeadRecorder(context)
+        self._retention = Retention(context)
         self._groups = GroupReader()
         self._mover = (
             ReplayMover(context, self.id, self._groups) if context.settings.market_clock.mode == "replay" else None
@@ -157,6 +159,8 @@ class Scheduler:
             self._notify_recovery()
             if step is Step.WORKED:
                 return 0.0
+            if step is Step.IDLE:
+                self._retention.prune()
             if step is Step.STANDBY or self._mover is None:
                 return poll
             left = self._mover.move()

@@ -1,6 +1,7 @@
-"""`tplus db`: migrates, checks, copies, backs up and restores the database."""
+"""`tplus db`: migrates, checks, copies, backs up, restores and prunes the database."""
 
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -16,12 +17,15 @@ from service.db.copy_database import copy_database
 from service.db.migrate import display_url
 from service.db.revision import HEAD
 from service.db.session import Database
-from service.errors import DatabaseError
+from service.errors import DatabaseError, SettingsError
 from service.forecasts.ledger import verify
-from service.settings import load_settings
+from service.retention import count_prunable, prune
+from service.settings import MIN_RETENTION_DAYS, load_settings
 from service.training.registry.artifact_copy import copy_models
 
-app = typer.Typer(name="db", help="Manage the database: upgrade, check, copy, backup, restore.", no_args_is_help=True)
+app = typer.Typer(
+    name="db", help="Manage the database: upgrade, check, copy, backup, restore, prune.", no_args_is_help=True
+)
 
 
 @app.command("upgrade")
@@ -126,6 +130,37 @@ def restore_backup(
         emit({"seconds": round(seconds, 2), **_facts(manifest)})
         return
     echo(f"{display_url(database)}: {_contents(manifest)}; the hashes of all tables agree; {seconds:.1f} s")
+
+
+@app.command("prune")
+def prune_old(
+    keep_days: Annotated[
+        int | None,
+        typer.Option(min=MIN_RETENTION_DAYS, max=36_500, help="Days to keep, of market time; TPLUS_RETENTION_DAYS."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Delete old bar revisions, settled quarantine rows and runs; forecasts and scores are always kept."""
+    with service(quiet=as_json) as context:
+        days = keep_days or context.settings.retention_days
+        if days is None:
+            raise SettingsError("nothing says how long to keep; give --keep-days, or set TPLUS_RETENTION_DAYS")
+        keep, now = timedelta(days=days), context.market_now()
+        if dry_run:
+            with context.database.reading() as connection:
+                pruned = count_prunable(connection, now, keep)
+        else:
+            pruned = prune(context.database, now, process_now(), keep)
+    if as_json:
+        emit({"keep_days": days, "dry_run": dry_run, **pruned.document()})
+        return
+    verb = "would be deleted" if dry_run else "were deleted"
+    echo(
+        f"{pruned.bar_revisions} bar revisions, {pruned.quarantine} quarantine rows and {pruned.runs} runs with "
+        f"{pruned.outcomes} outcomes before {now - keep:%Y-%m-%d} {verb}; {pruned.emptied_runs} runs that other rows "
+        "refer to stay without outcomes"
+    )
 
 
 def _facts(manifest: Manifest) -> dict[str, object]:

@@ -49,12 +49,12 @@ class Plan:
 
     Attributes:
         backups: How many are made.
-        start: Date at which the replay begins; the sample begins in March 2000.
+        start: Date at which the replay begins; the sample is of March 2000 to March 2013.
         symbols: The watchlist.
     """
 
     backups: int
-    start: str = "2015-06-01"
+    start: str = "2012-03-01"
     symbols: tuple[str, ...] = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
 
 
@@ -82,6 +82,8 @@ def replaying(folder: Path, variables: Mapping[str, str]) -> Iterator["subproces
         )
     try:
         yield process
+    except RuntimeError as error:
+        raise RuntimeError(f"{error}: {(folder / 'schedule.log').read_text(errors='replace')[-2000:]}") from error
     finally:
         process.terminate()
         try:

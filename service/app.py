@@ -23,6 +23,7 @@ from service.api.events.hub import Hub
 from service.api.figures import routes as figures
 from service.api.forecasts import routes as forecasts
 from service.api.history import routes as history
+from service.api.ledger import routes as ledger
 from service.api.limits.middleware import RateSources, add_middleware
 from service.api.limits.shared_windows import SharedWindows, shared_file
 from service.api.models import routes as models
@@ -59,7 +60,7 @@ UNTIL_EOF = "--until-eof"
 
 _RESOURCES = (
     *(forecasts, history, figures, prices, symbols, watchlist),
-    *(models, runs, accuracy, status, events, health),
+    *(models, runs, accuracy, ledger, status, events, health),
 )
 """The resources, in the order of the documentation."""
 

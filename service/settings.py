@@ -39,6 +39,9 @@ _OWN_PATHS = ("docs", "healthz", "openapi.json", "readyz", "static", "static-off
 _SECRETS = frozenset({"database_url", "rate_limit_storage"})
 """Settings whose value no message repeats."""
 
+MIN_RETENTION_DAYS = 90
+"""Shortest span that is kept: scores are revisited for 45 days, missing bars and closures for 30."""
+
 _LOGIN = re.compile(r"^(?P<user>[\w+]+://[^/:@?#]+)(?P<password>:[^@]*)?@")
 """Start of a database URL with a user."""
 
@@ -149,6 +152,17 @@ class Settings(LimitSettings):
         description="sessions between two trainings of a group; unset = 5, or 20 under a replay without a SPEED",
     )
     train_limit_seconds: int = Field(1800, ge=10, le=86400, description="a training that takes longer is stopped")
+    retention_days: int | None = Field(
+        None,
+        ge=MIN_RETENTION_DAYS,
+        le=36_500,
+        description="days of market time that bar revisions, settled quarantine rows and runs are kept; unset = always",
+    )
+    ledger_head_file: Path | None = Field(
+        None,
+        description="file outside the database to which the scheduler appends the newest hashes of the ledger; unset = "
+        "none",
+    )
     yahoo_standin_url: str | None = Field(None, description="tests only: a loopback server instead of Yahoo")
     browser: str | None = Field(
         None, description="path or name of the Chromium or Chrome for pictures; unset = the system's"

@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, str] = {
     "models": "service.cli.models.versions",
     "quarantine": "service.cli.data.quarantine",
     "db": "service.cli.data.db",
+    "ledger": "service.cli.data.ledger",
     "report": "service.cli.models.report",
     "plot": "service.cli.plots.plot",
     "health": "service.cli.serve.health",

@@ -21,10 +21,12 @@ from service.market.sessions import closed_sessions
 from service.runs import JOBS, Claimant, Run, is_busy
 from service.runtime.context import ServiceContext
 from service.scheduler.failures import claim_or_set_aside
+from service.scheduler.head_recorder import HeadRecorder
 from service.scheduler.heartbeat import Heartbeat
 from service.scheduler.leader import acquire_lead, leader, release_lead
 from service.scheduler.plan import answer_requests, plan_due
 from service.scheduler.replay_clock import ReplayMover
+from service.scheduler.retention import Retention
 from service.scheduler.state import GroupReader
 from service.scheduler.worker import execute, report_end
 from service.vocabulary import Job
@@ -57,6 +59,8 @@ class Scheduler:
         self.id = uuid.uuid4().hex
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self._heartbeat = Heartbeat(context, self.id, self.name)
+        self._heads = HeadRecorder(context)
+        self._retention = Retention(context)
         self._groups = GroupReader()
         self._mover = (
             ReplayMover(context, self.id, self._groups) if context.settings.market_clock.mode == "replay" else None
@@ -78,6 +82,7 @@ class Scheduler:
     def run(self) -> None:
         """Run the loop until `stop` is called."""
         self._heartbeat.start()
+        self._heads.record()
         try:
             while not self._stop.is_set():
                 self._stop.wait(self._turn())
@@ -93,6 +98,7 @@ class Scheduler:
             True if this scheduler executed them; False if another one leads and executes them.
         """
         self._heartbeat.start()
+        self._heads.record()
         try:
             while not self._stop.is_set():
                 step = self.step()
@@ -156,6 +162,8 @@ class Scheduler:
             self._notify_recovery()
             if step is Step.WORKED:
                 return 0.0
+            if step is Step.IDLE:
+                self._retention.prune()
             if step is Step.STANDBY or self._mover is None:
                 return poll
             left = self._mover.move()
@@ -177,6 +185,7 @@ class Scheduler:
             execute(self._context, run, self._stop.is_set)
         finally:
             self._heartbeat.drop(run)
+        self._heads.record()
 
     def _has_open_work(self) -> bool:
         """Return whether any of this scheduler's jobs is due or running."""

@@ -6,7 +6,9 @@ from datetime import timedelta
 
 import structlog
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
+from service.db.fault_reason import fault_reason
 from service.db.session import FAULTS, driver_message, is_unavailable
 from service.db.tables import runs
 from service.errors import FencedError, TplusError
@@ -56,12 +58,15 @@ def execute(context: ServiceContext, run: Run, stopping: Callable[[], bool]) -> 
         _end(context, run, str(error))
     except FAULTS as error:  # the database may be available at the next attempt
         pause = timedelta(seconds=context.settings.retry_seconds) if is_unavailable(error) else None
-        _end(context, run, f"database error: {driver_message(error)}", pause)
+        _log.warning("database error", run_id=run.id, job=run.job, scope=run.scope, error=driver_message(error))
+        _end(context, run, f"database error: {fault_reason(error)}", pause)
     except OSError as error:
         _end(context, run, disk_message(error))
     except Exception as error:  # a defect must not stop the other runs; the log has the trace
         _log.exception("run failed unexpectedly", run_id=run.id, job=run.job, scope=run.scope)
-        _end(context, run, f"{type(error).__name__}: {error}")
+        # The text of a database error has statements and values, and the API shows a run's error.
+        reason = fault_reason(error) if isinstance(error, SQLAlchemyError) else error
+        _end(context, run, f"{type(error).__name__}: {reason}")
     report_end(context, run)
 
 

@@ -4,8 +4,10 @@ The client gets one sentence and a request id, never a stack trace; the log has 
 """
 
 import logging
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -17,6 +19,7 @@ from starlette.responses import JSONResponse
 from service.api.common.headers import API_HEADERS
 from service.api.common.patterns import PATTERNS
 from service.api.common.schemas import MEDIA_TYPE, BadField, Problem
+from service.db.fault_reason import fault_reason
 from service.db.revision import HEAD, revision_problem
 from service.db.session import Database, driver_message
 from service.errors import DatabaseError, NotFound, NotYet, TplusError
@@ -83,12 +86,12 @@ def add_error_handlers(app: FastAPI, database: Database) -> None:
         return problem(request, error.status_code, detail, dict(error.headers or {}))
 
     def on_database(request: Request, error: Exception) -> JSONResponse:
-        reason = database_fault(database)
-        if reason is None:
+        fault = database_fault(database)
+        if fault is None:
             _log.error("request %s failed", request_id(request), exc_info=error)
             return unexpected(request)
-        _log.warning("request %s: %s", request_id(request), reason)
-        return problem(request, 503, reason)
+        _log.warning("request %s: %s", request_id(request), fault.detail)
+        return problem(request, 503, fault.sentence)
 
     async def on_unexpected(request: Request, error: Exception) -> JSONResponse:
         _log.error("request %s failed", request_id(request), exc_info=error)
@@ -142,15 +145,42 @@ def request_id(request: Request) -> str:
     return str(getattr(request.state, "request_id", "unknown"))
 
 
-def database_fault(database: Database) -> str | None:
-    """Return why the database cannot be read, as one sentence; None if it can."""
+@dataclass(frozen=True, slots=True)
+class DatabaseFault:
+    """Why the database cannot be read, as one sentence.
+
+    Attributes:
+        sentence: For answers: without path, host, user and name of the database.
+        detail: For the log and the command line: with its URL and the driver's message.
+    """
+
+    sentence: str
+    detail: str
+
+
+def database_fault(database: Database) -> DatabaseFault | None:
+    """Return why the database cannot be read; None if it can. A new reason is logged once."""
+    fault = _find_fault(database)
+    if fault is None:
+        _reported.pop(database, None)
+    elif _reported.get(database) != fault.detail:
+        _reported[database] = fault.detail
+        _log.warning("%s", fault.detail)
+    return fault
+
+
+def _find_fault(database: Database) -> DatabaseFault | None:
     url = database.engine.url.render_as_string(hide_password=True)
+    advice = "start it or check TPLUS_DATABASE_URL"
     try:
         with database.engine.connect() as connection:
             connection.execute(text("SELECT 1"))
     except SQLAlchemyError as error:
         reason = f" ({driver_message(error)})" if isinstance(error, DBAPIError) else ""
-        return f"the database {url} cannot be reached{reason}; start it or check TPLUS_DATABASE_URL"
+        return DatabaseFault(
+            f"the database cannot be reached ({fault_reason(error)}); {advice}",
+            f"the database {url} cannot be reached{reason}; {advice}",
+        )
     try:
         with database.engine.connect() as connection:
             revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
@@ -158,7 +188,11 @@ def database_fault(database: Database) -> str | None:
         revision = None
     if revision == HEAD:
         return None
-    return revision_problem(url, revision)
+    return DatabaseFault(revision_problem("", revision), revision_problem(url, revision))
+
+
+_reported: WeakKeyDictionary[Database, str] = WeakKeyDictionary()
+"""The fault of each database that was logged last: it is read every second."""
 
 
 def _field(item: Any) -> BadField:

@@ -38,6 +38,7 @@ runs = Table(
     ),
     Column("error", Text, nullable=True, comment="why it failed, or why it is tried again"),
     Column("warnings", Json, nullable=False, default=list, comment="sentences about a run that is done all the same"),
+    Column("outcomes_pruned_at", Instant, nullable=True, comment="machine time; null while its outcomes are kept"),
     UniqueConstraint("job", "scope", "scheduled_for", "sequence"),
     Index(None, "state"),
 )

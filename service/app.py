@@ -17,9 +17,11 @@ from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.access.listening import KeyWatch
 from service.api.access.authenticate import Authenticator
-from service.api.access.require import Require
+from service.api.access.require import allow_no_key, require_read_or_key
 from service.api.accuracy import routes as accuracy
+from service.api.audit import routes as audit
 from service.api.common.dependencies import Reader, only_known_parameters
 from service.api.common.errors import add_error_handlers
 from service.api.common.head import HeadRequests
@@ -32,6 +34,7 @@ from service.api.figures import routes as figures
 from service.api.forecasts import routes as forecasts
 from service.api.history import routes as history
 from service.api.models import routes as models
+from service.api.page_sessions import routes as page_sessions
 from service.api.prices import routes as prices
 from service.api.runs import routes as runs
 from service.api.status import health
@@ -45,7 +48,6 @@ from service.db.session import Database
 from service.errors import PortInUse, TplusError
 from service.runtime.database_identity import check_stamp
 from service.settings import Settings, load_settings
-from service.vocabulary import Scope
 
 VERSION = "0.1.0"
 
@@ -63,9 +65,12 @@ _BACKLOG = 512
 
 _RESOURCES = (
     *(forecasts, history, figures, prices, symbols, watchlist),
-    *(models, runs, accuracy, status, events, health),
+    *(models, runs, accuracy, status, events, audit, page_sessions, health),
 )
 """The resources, in the order of the documentation."""
+
+_WITHOUT_KEY = (page_sessions, health)
+"""Resources with rules of their own: signing in, and health checks."""
 
 
 def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
@@ -81,6 +86,7 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
         app.state.hub.close()
+        app.state.authenticator.close()
         if database is None:
             opened.close()
 
@@ -96,6 +102,7 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
     app.state.reader = Reader(settings, opened)
     app.state.authenticator = Authenticator(app.state.reader)
     app.state.open_reads = settings.has_open_reads
+    app.state.trusts_proxies = False
     app.state.watchlist = WatchlistTable(settings)
     app.state.status = StatusReader(app.state.reader, VERSION)
     app.state.hub = Hub(app.state.status)
@@ -104,10 +111,10 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
     app.add_middleware(RootPath, root_path=settings.root_path)
     add_error_handlers(app, opened)
     for resource in _RESOURCES:
-        required = [] if resource is health else [Depends(Require(Scope.READ))]
+        required = [] if resource in _WITHOUT_KEY else [Depends(require_read_or_key)]
         app.include_router(resource.router, dependencies=[*required, Depends(only_known_parameters)])
-    app.include_router(dashboard(VERSION, settings.root_path))
-    _declare_problems(app)
+    app.include_router(dashboard(VERSION, settings.root_path, has_open_reads=settings.has_open_reads))
+    _complete_schema(app, has_open_reads=settings.has_open_reads)
     return app
 
 
@@ -120,6 +127,10 @@ class Server(uvicorn.Server):
         application.state.hub.close()
         await super().shutdown(sockets)
 
+    def stop(self) -> None:
+        """Stop the server soon; called in any thread."""
+        self.should_exit = True
+
 
 def serve(settings: Settings, database: Database | None = None) -> None:
     """Serve the API until the process is stopped.
@@ -127,6 +138,7 @@ def serve(settings: Settings, database: Database | None = None) -> None:
     Raises:
         PortInUse: the address is in use; checked before anything else starts.
         StampMismatch: the database belongs to another source or clock.
+        NoValidKey: other machines could reach it, and the database has no valid key.
     """
     with bind(settings.host, settings.port) as listener:
         refuse_foreign_database(settings)
@@ -136,6 +148,9 @@ def serve(settings: Settings, database: Database | None = None) -> None:
             access_log=False,
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
+        server = Server(config)
+        watch = KeyWatch(settings, server.stop)
+        watch.start()
         host, port = listener.getsockname()[:2]
         _write_event(
             {
@@ -145,7 +160,8 @@ def serve(settings: Settings, database: Database | None = None) -> None:
                 "docs": f"http://{host}:{port}/docs",
             }
         )
-        Server(config).run(sockets=[listener])
+        server.run(sockets=[listener])
+        watch.end()
 
 
 def refuse_foreign_database(settings: Settings) -> None:
@@ -187,12 +203,15 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _declare_problems(app: FastAPI) -> None:
-    """Add the schema of problem documents to the OpenAPI document."""
+def _complete_schema(app: FastAPI, *, has_open_reads: bool) -> None:
+    """Add to the OpenAPI document the schema of problems, and that open reads need no key."""
     plain = app.openapi
 
-    def with_problems() -> dict[str, Any]:
+    def completed() -> dict[str, Any]:
         document = plain()
+        for path, operations in document["paths"].items():
+            for method, operation in operations.items():
+                allow_no_key(path, method, operation, has_open_reads=has_open_reads)
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         for model in (Problem, BadField):
             schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -200,7 +219,7 @@ def _declare_problems(app: FastAPI) -> None:
             schemas[model.__name__] = schema
         return document
 
-    app.openapi = with_problems  # type: ignore[method-assign]
+    app.openapi = completed  # type: ignore[method-assign]
 
 
 def _write_event(event: dict[str, str]) -> None:

@@ -5,6 +5,7 @@ TplusError                  a clear sentence: what, where, what to do
 ├── DatabaseError           the database is missing, of another kind, or at another migration
 │   └── StampMismatch       a database of another source or clock mode
 ├── CalendarError           a calendar that does not exist
+├── NoValidKey              other machines could reach the API, and no key is valid
 ├── PortInUse               the API's address is in use
 ├── FencedError             this worker lost its lease: its result is discarded
 ├── NotYet                  the requested data do not exist yet
@@ -31,6 +32,10 @@ class StampMismatch(DatabaseError):
 
 class CalendarError(TplusError):
     """A named calendar does not exist."""
+
+
+class NoValidKey(TplusError):
+    """Other machines could reach the API, and the database has no valid key."""
 
 
 class PortInUse(TplusError):

@@ -11,10 +11,12 @@ from typing import Any
 from fastapi import Depends, FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.access.listening import KeyWatch
 from service.api.access.authenticate import Authenticator
 from service.api.access.identity import key_identity
-from service.api.access.require import Require
+from service.api.access.require import allow_no_key, require_read_or_key
 from service.api.accuracy import routes as accuracy
+from service.api.audit import routes as audit
 from service.api.common.dependencies import Reader, only_known_parameters
 from service.api.common.errors import add_error_handlers
 from service.api.common.schemas import BadField, Problem
@@ -27,6 +29,7 @@ from service.api.ledger import routes as ledger
 from service.api.limits.middleware import RateSources, add_middleware
 from service.api.limits.shared_windows import SharedWindows, shared_file
 from service.api.models import routes as models
+from service.api.page_sessions import routes as page_sessions
 from service.api.prices import routes as prices
 from service.api.runs import routes as runs
 from service.api.server.http_limits import HttpLimits
@@ -45,7 +48,6 @@ from service.db.session import Database
 from service.errors import TplusError
 from service.runtime.database_identity import check_stamp
 from service.settings import Settings, load_settings
-from service.vocabulary import Scope
 
 VERSION = "0.1.0"
 
@@ -60,9 +62,12 @@ UNTIL_EOF = "--until-eof"
 
 _RESOURCES = (
     *(forecasts, history, figures, prices, symbols, watchlist),
-    *(models, runs, accuracy, ledger, status, events, health),
+    *(models, runs, accuracy, ledger, status, events, audit, page_sessions, health),
 )
 """The resources, in the order of the documentation."""
+
+_WITHOUT_KEY = (page_sessions, health)
+"""Resources with rules of their own: signing in, and health checks."""
 
 
 def create_app(settings: Settings, database: Database | None = None, windows: SharedWindows | None = None) -> FastAPI:
@@ -80,6 +85,7 @@ def create_app(settings: Settings, database: Database | None = None, windows: Sh
         yield
         app.state.hub.close()
         await counter.close()
+        app.state.authenticator.close()
         if database is None:
             opened.close()
 
@@ -95,17 +101,18 @@ def create_app(settings: Settings, database: Database | None = None, windows: Sh
     app.state.reader = Reader(settings, opened)
     app.state.authenticator = Authenticator(app.state.reader)
     app.state.open_reads = settings.has_open_reads
+    app.state.trusts_proxies = bool(settings.trusted_proxies)
     app.state.watchlist = WatchlistTable(settings)
     app.state.status = StatusReader(app.state.reader, VERSION)
     app.state.hub = Hub(app.state.status)
     counter = add_middleware(app, settings, RateSources(key_identity, windows))
     add_error_handlers(app, opened)
     for resource in _RESOURCES:
-        required = [] if resource is health else [Depends(Require(Scope.READ))]
+        required = [] if resource in _WITHOUT_KEY else [Depends(require_read_or_key)]
         app.include_router(resource.router, dependencies=[*required, Depends(only_known_parameters)])
-    app.include_router(dashboard(VERSION, settings.root_path))
+    app.include_router(dashboard(VERSION, settings.root_path, has_open_reads=settings.has_open_reads))
     add_documentation(app, settings.root_path)
-    _declare_problems(app)
+    _complete_schema(app, has_open_reads=settings.has_open_reads)
     return app
 
 
@@ -115,16 +122,23 @@ def serve(settings: Settings, database: Database | None = None) -> None:
     Raises:
         PortInUse: the address is in use; checked before anything else starts.
         StampMismatch: the database belongs to another source or clock.
+        NoValidKey: other machines could reach it, and the database has no valid key.
     """
     with bind(settings.host, settings.port) as listener:
         refuse_foreign_database(settings)
         if settings.workers == 1:
-            app = create_app(settings, database)
+            server = Server(server_config(create_app(settings, database), HttpLimits.of(settings)))
+            watch = KeyWatch(settings, server.stop)
+            watch.start()
             _report(listener)
-            Server(server_config(app, HttpLimits.of(settings))).run(sockets=[listener])
-            return
-        _report(listener)
-        Workers(listener, shared_file(), settings.workers, [sys.executable, "-m", "service.app"]).run()
+            server.run(sockets=[listener])
+        else:
+            workers = Workers(listener, shared_file(), settings.workers, [sys.executable, "-m", "service.app"])
+            watch = KeyWatch(settings, workers.stop)
+            watch.start()
+            _report(listener)
+            workers.run()
+        watch.end()
 
 
 def _serve_as_worker(settings: Settings, listener_file: int, memory_file: int) -> None:
@@ -158,12 +172,15 @@ def refuse_foreign_database(settings: Settings) -> None:
         database.close()
 
 
-def _declare_problems(app: FastAPI) -> None:
-    """Add the schema of problem documents to the OpenAPI document."""
+def _complete_schema(app: FastAPI, *, has_open_reads: bool) -> None:
+    """Add to the OpenAPI document the schema of problems, and that open reads need no key."""
     plain = app.openapi
 
-    def with_problems() -> dict[str, Any]:
+    def completed() -> dict[str, Any]:
         document = plain()
+        for path, operations in document["paths"].items():
+            for method, operation in operations.items():
+                allow_no_key(path, method, operation, has_open_reads=has_open_reads)
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         for model in (Problem, BadField):
             schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -171,7 +188,7 @@ def _declare_problems(app: FastAPI) -> None:
             schemas[model.__name__] = schema
         return document
 
-    app.openapi = with_problems  # type: ignore[method-assign]
+    app.openapi = completed  # type: ignore[method-assign]
 
 
 def main(arguments: Sequence[str] = ()) -> int:

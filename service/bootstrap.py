@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, select, update
 
+from service.access.key_file import store_key_file
 from service.clock import DatabaseClock, MarketClock, ReplayMarketClock, SystemMarketClock
 from service.db import migrate
 from service.db.change_counters import lock_changes
@@ -100,6 +101,9 @@ def open_database(settings: Settings, source: PriceSource, market: MarketClock) 
             if is_new:
                 symbols = settings.symbols or _default_watchlist(source)
                 add_symbols(connection, symbols, market.now(connection), settings.group_of)
+            if settings.api_key_file is not None:
+                scopes = frozenset(settings.api_key_scopes)
+                store_key_file(connection, settings.api_key_file, scopes, DatabaseClock().now(connection))
             _set_references(connection, settings, market)
             _set_calendars(connection, settings, market.now(connection))
     except BaseException:

@@ -18,7 +18,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 from service.errors import SettingsError
 from service.limit_settings import LimitSettings, TextList, split_list
 from service.validation_messages import shown, validation_rule
-from service.vocabulary import CONTINUOUS_CALENDARS
+from service.vocabulary import CONTINUOUS_CALENDARS, Scope
 
 PREFIX = "TPLUS_"
 DEFAULT_SPEED = 5.0
@@ -80,6 +80,7 @@ class ClockSetting:
 
 SymbolList = TextList
 SeedList = Annotated[tuple[int, ...], NoDecode, BeforeValidator(split_list)]
+ScopeList = Annotated[tuple[Scope, ...], NoDecode, BeforeValidator(split_list)]
 
 
 class Settings(LimitSettings):
@@ -117,6 +118,12 @@ class Settings(LimitSettings):
     port: int = Field(8000, ge=1, le=65535, description="port the API listens on")
     open_reads: bool | None = Field(
         None, description="whether reads need no key; unset = only while the API listens on loopback"
+    )
+    api_key_file: Path | None = Field(
+        None, description="file with one token, stored at the start as the key `compose`; a new token replaces it"
+    )
+    api_key_scopes: ScopeList = Field(
+        tuple(Scope), description="scopes of that key, separated by commas: `read`, `run`, `admin`"
     )
     root_path: str = Field(
         "", max_length=200, description="path below which a proxy publishes the service, such as `/tplus`; empty = `/`"
@@ -221,6 +228,8 @@ class Settings(LimitSettings):
             raise ValueError(
                 "TPLUS_SOURCE=yahoo has no record of past states and cannot be replayed; set TPLUS_CLOCK=system"
             )
+        if not self.api_key_scopes:
+            raise ValueError("TPLUS_API_KEY_SCOPES is empty; name at least one of read, run, admin")
         if not self.seeds:
             raise ValueError("TPLUS_SEEDS is empty; give at least one seed")
         return self

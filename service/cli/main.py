@@ -34,6 +34,8 @@ COMMANDS: Mapping[str, str] = {
     "backtest": "service.cli.models.backtest",
     "symbols": "service.cli.data.symbols",
     "files": "service.cli.data.files",
+    "keys": "service.cli.access.keys",
+    "audit": "service.cli.access.audit",
     "models": "service.cli.models.versions",
     "quarantine": "service.cli.data.quarantine",
     "db": "service.cli.data.db",

@@ -23,7 +23,7 @@ from service.db.fault_reason import fault_reason
 from service.db.revision import HEAD, revision_problem
 from service.db.session import Database, driver_message
 from service.errors import DatabaseError, NotFound, NotYet, TplusError
-from service.validation_messages import validation_message
+from service.validation_messages import validation_message, validation_rule
 
 _log = logging.getLogger(__name__)
 
@@ -197,7 +197,10 @@ _reported: WeakKeyDictionary[Database, str] = WeakKeyDictionary()
 
 def _field(item: Any) -> BadField:
     location = [str(part) for part in item["loc"] if part not in ("query", "path", "body", "header")]
-    return BadField(parameter=location[0] if location else "request", message=validation_message(item, PATTERNS))
+    # A body may hold a secret, such as a key: no answer repeats what was given there.
+    is_body = bool(item["loc"]) and item["loc"][0] == "body"
+    message = validation_rule(item, PATTERNS) if is_body else validation_message(item, PATTERNS)
+    return BadField(parameter=location[0][:40] if location else "request", message=message)
 
 
 def _document(request: Request, status: int, detail: str) -> Problem:

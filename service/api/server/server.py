@@ -53,6 +53,10 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._owns_listener = owns_listener
 
+    def stop(self) -> None:
+        """Stop the server soon; called in any thread."""
+        self.should_exit = True
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start; uvicorn has one number for the queue's length and for how many are accepted at once."""
         await super().startup(sockets)

@@ -88,6 +88,10 @@ class Workers:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    def stop(self) -> None:
+        """End the workers soon; called in any thread."""
+        self._stopping.set()
+
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stopping.set()
 

@@ -33,6 +33,7 @@ from service.api.forecasts import routes as forecasts
 from service.api.history import routes as history
 from service.api.models import routes as models
 from service.api.prices import routes as prices
+from service.api.run_requests import routes as run_requests
 from service.api.runs import routes as runs
 from service.api.status import health
 from service.api.status import routes as status
@@ -63,7 +64,7 @@ _BACKLOG = 512
 
 _RESOURCES = (
     *(forecasts, history, figures, prices, symbols, watchlist),
-    *(models, runs, accuracy, status, events, health),
+    *(models, runs, run_requests, accuracy, status, events, health),
 )
 """The resources, in the order of the documentation."""
 

@@ -128,6 +128,7 @@ class RunRow(NamedTuple):
     takeovers: int
     error: str | None
     warnings: list[str]
+    parameters: dict[str, Any] | None
 
 
 class OutcomeRow(NamedTuple):

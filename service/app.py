@@ -31,6 +31,7 @@ from service.api.limits.shared_windows import SharedWindows, shared_file
 from service.api.models import routes as models
 from service.api.page_sessions import routes as page_sessions
 from service.api.prices import routes as prices
+from service.api.run_requests import routes as run_requests
 from service.api.runs import routes as runs
 from service.api.server.http_limits import HttpLimits
 from service.api.server.listener import bind
@@ -62,7 +63,7 @@ UNTIL_EOF = "--until-eof"
 
 _RESOURCES = (
     *(forecasts, history, figures, prices, symbols, watchlist),
-    *(models, runs, accuracy, ledger, status, events, audit, page_sessions, health),
+    *(models, runs, run_requests, accuracy, ledger, status, events, audit, page_sessions, health),
 )
 """The resources, in the order of the documentation."""
 

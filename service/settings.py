@@ -128,6 +128,12 @@ class Settings(LimitSettings):
     root_path: str = Field(
         "", max_length=200, description="path below which a proxy publishes the service, such as `/tplus`; empty = `/`"
     )
+    max_symbols: int = Field(5000, ge=1, le=100_000, description="most symbols on the watchlist")
+    max_open_requests: int = Field(100, ge=1, le=100_000, description="most run requests over HTTP that are not done")
+    pulls_per_hour: int = Field(
+        60, ge=1, le=100_000, description="most pulls that are requested over HTTP in an hour; a new symbol is one"
+    )
+    pulls_per_day: int = Field(500, ge=1, le=1_000_000, description="the same in 24 hours")
     lookback: int = Field(5, ge=1, le=60, description="sessions in a window (T-5..T-1)")
     network: str = Field(
         "lstm",

@@ -13,6 +13,7 @@ from service.db.session import FAULTS, driver_message, is_unavailable
 from service.db.tables import runs
 from service.errors import FencedError, TplusError
 from service.execution.executor import WorkerDied, disk_message
+from service.forecasts.backfill.backfill_job import backfill
 from service.forecasts.forecast_job import forecast
 from service.forecasts.scoring.score_job import score
 from service.prices.pull.pull_job import PullIncomplete, pull
@@ -29,6 +30,7 @@ JOBS: Mapping[str, JobFunction] = {
     Job.SCORE: score,
     Job.FORECAST: forecast,
     Job.TRAIN: train,
+    Job.BACKFILL: backfill,
 }
 
 _log = structlog.get_logger(__name__)
@@ -110,4 +112,6 @@ def report_end(context: ServiceContext, run: Run) -> None:
             row = connection.execute(select(*columns).where(runs.c.id == run.id)).one()
     except FAULTS:
         return
+    if run.job == Job.BACKFILL and row.state == RunState.DUE and row.error is None:
+        return  # a slice has ended
     context.reporter.run_ended(run, RunState(row.state), row.counts, row.error or "; ".join(row.warnings) or None)

@@ -9,7 +9,7 @@ runs = Table(
     "runs",
     metadata,
     Column("id", BigId, primary_key=True),
-    Column("job", String(20), nullable=False, comment="pull, score, forecast or train"),
+    Column("job", String(20), nullable=False, comment="pull, score, forecast, train or backfill"),
     Column("scope", String(40), nullable=False, comment="a calendar, or a group for train"),
     Column("scheduled_for", Instant, nullable=False, comment="market time"),
     Column("sequence", Integer, nullable=False),
@@ -39,6 +39,8 @@ runs = Table(
     Column("error", Text, nullable=True, comment="why it failed, or why it is tried again"),
     Column("warnings", Json, nullable=False, default=list, comment="sentences about a run that is done all the same"),
     Column("outcomes_pruned_at", Instant, nullable=True, comment="machine time; null while its outcomes are kept"),
+    Column("parameters", Json, nullable=True, comment="of a backfill: its dates and symbols"),
+    Column("result", Json, nullable=True, comment="of a backfill: what it has done so far"),
     UniqueConstraint("job", "scope", "scheduled_for", "sequence"),
     Index(None, "state"),
 )

@@ -36,6 +36,7 @@ class ModelVersion:
     trained_at: datetime
     metrics: Mapping[str, Any]
     specs: Mapping[str, Any]
+    pinned_at: datetime | None = None
 
     @property
     def references(self) -> tuple[str, ...]:
@@ -184,12 +185,17 @@ def add_random_walk(
     strategy = trained.config.strategy.value
     older = version_ids(connection, group, strategy, network=False)
     version_id = add_version(connection, group, trained, trained_at, recorded)
+    serving = champion(connection, group, strategy)
+    pinned = None if serving is None or serving.pinned_at is None else serving.id
     for older_id in older:
+        if older_id == pinned:
+            continue
         decide(connection, older_id, Decision(ModelStatus.RETIRED, f"replaced by version {version_id}", {}), recorded)
     if champion(connection, group, strategy) is None:
         decision = Decision(ModelStatus.CHAMPION, BEFORE_NETWORK, {})
     else:
-        decision = Decision(ModelStatus.CHALLENGER, "a network serves", {})
+        sentence = "a network serves" if pinned is None else f"version {pinned} is pinned"
+        decision = Decision(ModelStatus.CHALLENGER, sentence, {})
     decide(connection, version_id, decision, recorded)
     return version_id
 
@@ -300,4 +306,5 @@ def _version(row: Any) -> ModelVersion:
         row.trained_at,
         row.metrics,
         row.specs,
+        row.pinned_at,
     )

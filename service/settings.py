@@ -144,6 +144,14 @@ class Settings(BaseSettings):
         description="sessions between two trainings of a group; unset = 5, or 20 under a replay without a SPEED",
     )
     train_limit_seconds: int = Field(1800, ge=10, le=86400, description="a training that takes longer is stopped")
+    alert_key_file: Path | None = Field(
+        None,
+        description="file with the keys that encrypt targets and secrets of alerts; unset = `alerts.key` in the data "
+        "folder, made at first use",
+    )
+    alert_loopback_http: bool = Field(
+        False, description="alerts may go to plain http on loopback addresses of this machine, for tests and relays"
+    )
     yahoo_standin_url: str | None = Field(None, description="tests only: a loopback server instead of Yahoo")
     browser: str | None = Field(
         None, description="path or name of the Chromium or Chrome for pictures; unset = the system's"
@@ -243,6 +251,11 @@ class Settings(BaseSettings):
             return f"{kind}:{Path(folder).expanduser().resolve()}"
         except (OSError, RuntimeError) as error:  # a loop of links, an unknown home folder
             raise SettingsError(f"TPLUS_SOURCE={self.source}: {error}; name a folder with price files") from error
+
+    @property
+    def alert_key_path(self) -> Path:
+        """File with the keys of the alerts."""
+        return self.data_dir.absolute() / "alerts.key" if self.alert_key_file is None else self.alert_key_file
 
     @property
     def artifact_dir(self) -> Path:

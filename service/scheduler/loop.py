@@ -9,11 +9,15 @@ import socket
 import threading
 import uuid
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 
 import structlog
+from sqlalchemy import Connection
 
+from service.alerts.delivery import Deliverer, Pace, TargetSender
+from service.alerts.detection.missing import emit_stale
+from service.alerts.outbox import Instants
 from service.db.migrate import display_url, require_head
 from service.db.session import FAULTS, driver_message
 from service.errors import DatabaseError
@@ -24,7 +28,7 @@ from service.scheduler.heartbeat import Heartbeat
 from service.scheduler.leader import acquire_lead, leader, release_lead
 from service.scheduler.plan import answer_requests, plan_due
 from service.scheduler.replay_clock import ReplayMover
-from service.scheduler.state import GroupReader
+from service.scheduler.state import GroupReader, forecast_calendars
 from service.scheduler.worker import execute
 from service.vocabulary import Job
 
@@ -32,6 +36,9 @@ _log = structlog.get_logger(__name__)
 
 CLOSED_KEPT = timedelta(days=60)
 """How long an unscheduled closure can affect what is due: twice as long as one is checked."""
+
+STALE_CHECK = timedelta(minutes=1)
+"""Machine time between two looks at the age of forecasts."""
 
 
 class Step(Enum):
@@ -64,6 +71,13 @@ class Scheduler:
         self._stop = threading.Event()
         self._standby_reported = False
         self._fault_reported = False
+        self._stale_checked_at: datetime | None = None
+        self._deliverer = Deliverer(
+            context.database,
+            context.machine,
+            TargetSender.of(context.settings),
+            Pace(poll_seconds=context.settings.poll_seconds),
+        )
 
     @property
     def record_ended(self) -> bool:
@@ -75,8 +89,9 @@ class Scheduler:
         self._stop.set()
 
     def run(self) -> None:
-        """Run the loop until `stop` is called."""
+        """Run the loop until `stop` is called; it delivers alerts too."""
         self._heartbeat.start()
+        self._deliverer.start()
         try:
             while not self._stop.is_set():
                 self._stop.wait(self._turn())
@@ -98,6 +113,7 @@ class Scheduler:
                 if step is Step.STANDBY:
                     return False
                 if step is Step.IDLE and not self._has_open_work():
+                    self._deliver_due()
                     return True
                 if step is not Step.WORKED:
                     self._stop.wait(0.1)
@@ -108,6 +124,7 @@ class Scheduler:
     def close(self) -> None:
         """Stop running work and release every lease."""
         self._stop.set()
+        self._deliverer.stop()
         if self._training is not None and self._training.is_alive():
             self._context.child.close()
             self._training.join()
@@ -133,6 +150,7 @@ class Scheduler:
             self._context.calendars.set_closed(closed_sessions(connection, (market_now - CLOSED_KEPT).date()))
             plan_due(self._context, connection, self._groups, market_now)
             answer_requests(self._context, connection, market_now)
+            self._check_stale(connection, market_now, machine_now)
             claimant = Claimant(self.id, self._claimable(), self._context.lease)
             run = claim(connection, claimant, market_now, machine_now)
         if run is None:
@@ -164,6 +182,19 @@ class Scheduler:
             return poll
         return poll if left is None else min(left, poll)
 
+    def _check_stale(self, connection: Connection, market_now: datetime, machine_now: datetime) -> None:
+        """Emit stale forecasts, once a minute."""
+        if self._stale_checked_at is not None and machine_now - self._stale_checked_at < STALE_CHECK:
+            return
+        self._stale_checked_at = machine_now
+        calendars = self._context.calendars
+        emit_stale(
+            connection,
+            forecast_calendars(connection),
+            lambda calendar, as_of: calendars.final_at(calendar, calendars.next(calendar, as_of)),
+            Instants(market_now, machine_now),
+        )
+
     def _claimable(self) -> tuple[str, ...]:
         """Return the jobs that may be claimed now; one training runs at a time."""
         busy = self._training is not None and self._training.is_alive()
@@ -174,6 +205,11 @@ class Scheduler:
             execute(self._context, run, self._stop.is_set)
         finally:
             self._heartbeat.drop(run)
+
+    def _deliver_due(self) -> None:
+        """Deliver the alerts that are due: no thread does it for a command that ends."""
+        while not self._stop.is_set() and self._deliverer.deliver_next():
+            pass
 
     def _has_open_work(self) -> bool:
         """Return whether any of this scheduler's jobs is due or running."""

@@ -7,6 +7,8 @@ from datetime import timedelta
 import structlog
 from sqlalchemy import select
 
+from service.alerts.detection.missing import emit_failed
+from service.alerts.outbox import Instants
 from service.db.session import FAULTS, driver_message, is_unavailable
 from service.db.tables import runs
 from service.errors import FencedError, TplusError
@@ -88,6 +90,9 @@ def _end(context: ServiceContext, run: Run, error: str | None, after: timedelta 
                 retry(connection, run, now + timedelta(seconds=seconds), error)
             else:
                 finish(connection, run, now, counts={}, error=error)
+                if run.job == Job.FORECAST:
+                    at = Instants(context.market.now(connection), now)
+                    emit_failed(connection, run.scope, run.session, error, at)
     except FencedError as fenced:
         context.reporter.notice(str(fenced))
     except FAULTS as fault:

@@ -37,6 +37,7 @@ from service.api.runs import routes as runs
 from service.api.status import health
 from service.api.status import routes as status
 from service.api.status.read_status import StatusReader
+from service.api.subscriptions import routes as subscriptions
 from service.api.symbols import routes as symbols
 from service.api.watchlist import routes as watchlist
 from service.api.watchlist.cache import WatchlistTable
@@ -63,7 +64,7 @@ _BACKLOG = 512
 
 _RESOURCES = (
     *(forecasts, history, figures, prices, symbols, watchlist),
-    *(models, runs, accuracy, status, events, health),
+    *(models, runs, accuracy, subscriptions, status, events, health),
 )
 """The resources, in the order of the documentation."""
 

@@ -123,6 +123,20 @@ def new_delivery(
     }
 
 
+def new_test_delivery(connection: Connection, subscription: Subscription, at: Instants) -> dict[str, Any]:
+    """Return the row of a test message."""
+    event = AlertEvent(AlertKind.TEST, uuid.uuid4().hex, f"a test of the subscription {subscription.name}")
+    return new_delivery(subscription, AlertKind.TEST, [event], at, mode_of(connection))
+
+
+def queue_test(connection: Connection, subscription: Subscription, at: Instants) -> str:
+    """Put a test message into the outbox and return its message id."""
+    lock_changes(connection)
+    row = new_test_delivery(connection, subscription, at)
+    connection.execute(insert(alert_deliveries).values(row))
+    return str(row["message_id"])
+
+
 def mode_of(connection: Connection) -> Mode:
     """Return the mode of this database's events: `live` or `replay`."""
     clock = connection.execute(select(stamp.c.clock_mode)).scalar_one_or_none()

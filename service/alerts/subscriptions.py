@@ -183,6 +183,13 @@ def find_subscription(connection: Connection, number: int) -> Subscription:
     return _subscription(row)
 
 
+def read_targets(connection: Connection, number: int) -> tuple[str, str | None]:
+    """Return the encrypted target and secret of a subscription."""
+    table = alert_subscriptions.c
+    row = connection.execute(select(table.target_encrypted, table.secret_encrypted).where(table.id == number)).one()
+    return row.target_encrypted, row.secret_encrypted
+
+
 def renew_encryption(connection: Connection, encryption: Encryption) -> int:
     """Encrypt every target and secret with the newest key; return the number of subscriptions.
 

@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, str] = {
     "files": "service.cli.data.files",
     "models": "service.cli.models.versions",
     "quarantine": "service.cli.data.quarantine",
+    "alerts": "service.cli.alerts.alerts",
     "db": "service.cli.data.db",
     "report": "service.cli.models.report",
     "plot": "service.cli.plots.plot",

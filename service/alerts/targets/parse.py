@@ -110,7 +110,7 @@ def _apprise(text: str, scheme: str, rule: AddressRule) -> Target:
     if scheme not in VENDOR_SERVICES | HOST_SERVICES:
         known = ", ".join(sorted(VENDOR_SERVICES | HOST_SERVICES))
         raise BadTarget(f"alerts cannot go to {scheme[:20]}://; use https:// or one of {known}")
-    names = {name.lower().lstrip("+-:") for name, _ in parse_qsl(urlsplit(text).query, keep_blank_values=True)}
+    names = {name.strip().lstrip("+-: ").lower() for name, _ in parse_qsl(urlsplit(text).query, keep_blank_values=True)}
     refused = sorted(names & _REFUSED_PARAMETERS)
     if refused:
         raise BadTarget(f"the parameter {refused[0]} is not accepted in a target; remove it")

@@ -40,6 +40,7 @@ from service.api.server.workers import Workers, end_with_input, worker_files
 from service.api.status import health
 from service.api.status import routes as status
 from service.api.status.read_status import StatusReader
+from service.api.subscriptions import routes as subscriptions
 from service.api.symbols import routes as symbols
 from service.api.watchlist import routes as watchlist
 from service.api.watchlist.cache import WatchlistTable
@@ -63,7 +64,8 @@ UNTIL_EOF = "--until-eof"
 
 _RESOURCES = (
     *(forecasts, history, figures, prices, symbols, watchlist),
-    *(models, runs, run_requests, accuracy, ledger, status, events, audit, page_sessions, health),
+    *(models, runs, run_requests, accuracy, subscriptions, ledger, status, events),
+    *(audit, page_sessions, health),
 )
 """The resources, in the order of the documentation."""
 

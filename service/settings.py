@@ -176,6 +176,14 @@ class Settings(LimitSettings):
         description="file outside the database to which the scheduler appends the newest hashes of the ledger; unset = "
         "none",
     )
+    alert_key_file: Path | None = Field(
+        None,
+        description="file with the keys that encrypt targets and secrets of alerts; unset = `alerts.key` in the data "
+        "folder, made at first use",
+    )
+    alert_loopback_http: bool = Field(
+        False, description="alerts may go to plain http on loopback addresses of this machine, for tests and relays"
+    )
     yahoo_standin_url: str | None = Field(None, description="tests only: a loopback server instead of Yahoo")
     browser: str | None = Field(
         None, description="path or name of the Chromium or Chrome for pictures; unset = the system's"
@@ -282,6 +290,11 @@ class Settings(LimitSettings):
             return f"{kind}:{Path(folder).expanduser().resolve()}"
         except (OSError, RuntimeError) as error:  # a loop of links, an unknown home folder
             raise SettingsError(f"TPLUS_SOURCE={self.source}: {error}; name a folder with price files") from error
+
+    @property
+    def alert_key_path(self) -> Path:
+        """File with the keys of the alerts."""
+        return self.data_dir.absolute() / "alerts.key" if self.alert_key_file is None else self.alert_key_file
 
     @property
     def artifact_dir(self) -> Path:

@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, str] = {
     "audit": "service.cli.access.audit",
     "models": "service.cli.models.versions",
     "quarantine": "service.cli.data.quarantine",
+    "alerts": "service.cli.alerts.alerts",
     "db": "service.cli.data.db",
     "ledger": "service.cli.data.ledger",
     "report": "service.cli.models.report",

@@ -11,6 +11,8 @@ import numpy as np
 from sqlalchemy import Connection
 
 from models.config import INTERVAL_BOUNDS, MEDIAN
+from service.alerts.detection.missing import emit_missed
+from service.alerts.outbox import Instants
 from service.clock import instant_text
 from service.db.change_counters import lock_changes
 from service.forecasts.candidates import Candidate, read_candidates
@@ -117,7 +119,10 @@ def _record_missed(context: ServiceContext, connection: Connection, run: Run, un
         # A run that was on time knows that the bar was missing; a late run knows only that it was late.
         reason = candidate.describe(without_bar) if state == ForecastOutcome.WAITING else too_late
         missed.append(Outcome(candidate.symbol, ForecastOutcome.MISSED, reason))
-    finish_with_outcomes(connection, run, context.machine.now(connection), missed)
+    machine_now = context.machine.now(connection)
+    finish_with_outcomes(connection, run, machine_now, missed)
+    reasons = {outcome.symbol: outcome.reason or outcome.state for outcome in missed}
+    emit_missed(connection, run.scope, run.session, reasons, Instants(context.market.now(connection), machine_now))
 
 
 def _summary(

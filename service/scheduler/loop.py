@@ -15,6 +15,9 @@ from enum import Enum
 import structlog
 from sqlalchemy import Connection
 
+from service.alerts.delivery import Deliverer, Pace, TargetSender
+from service.alerts.detection.missing import emit_stale
+from service.alerts.outbox import Instants
 from service.db.migrate import display_url, require_head
 from service.db.session import FAULTS, driver_message
 from service.errors import DatabaseError
@@ -31,7 +34,7 @@ from service.scheduler.replay_clock import ReplayMover
 from service.scheduler.retention import Retention
 from service.scheduler.run_requests.carry_out import carry_out_requests, has_pending
 from service.scheduler.run_requests.follow import follow_requests
-from service.scheduler.state import GroupReader
+from service.scheduler.state import GroupReader, forecast_calendars
 from service.scheduler.worker import execute, report_end
 from service.vocabulary import Job
 
@@ -42,6 +45,9 @@ CLOSED_KEPT = timedelta(days=60)
 
 CLEANED_EVERY = timedelta(minutes=10)
 """How often expired answers of requests are removed, in machine time."""
+
+STALE_CHECK = timedelta(minutes=1)
+"""Machine time between two looks at the age of forecasts."""
 
 
 class Step(Enum):
@@ -78,6 +84,13 @@ class Scheduler:
         self._fault_reported = False
         self._in_backfill = False
         self._cleaned_at: datetime | None = None
+        self._stale_checked_at: datetime | None = None
+        self._deliverer = Deliverer(
+            context.database,
+            context.machine,
+            TargetSender.of(context.settings),
+            Pace(poll_seconds=context.settings.poll_seconds),
+        )
 
     @property
     def record_ended(self) -> bool:
@@ -89,9 +102,10 @@ class Scheduler:
         self._stop.set()
 
     def run(self) -> None:
-        """Run the loop until `stop` is called."""
+        """Run the loop until `stop` is called; it delivers alerts too."""
         self._heartbeat.start()
         self._heads.record()
+        self._deliverer.start()
         try:
             while not self._stop.is_set():
                 self._stop.wait(self._turn())
@@ -114,6 +128,7 @@ class Scheduler:
                 if step is Step.STANDBY:
                     return False
                 if step is Step.IDLE and not self._has_open_work():
+                    self._deliver_due()
                     return True
                 if step is not Step.WORKED:
                     self._stop.wait(0.1)
@@ -124,6 +139,7 @@ class Scheduler:
     def close(self) -> None:
         """Stop running work and release every lease."""
         self._stop.set()
+        self._deliverer.stop()
         if self._training is not None and self._training.is_alive():
             self._context.child.close()
             self._training.join()
@@ -182,6 +198,7 @@ class Scheduler:
         if self._cleaned_at is None or machine_now >= self._cleaned_at + CLEANED_EVERY:
             self._cleaned_at = machine_now
             remove_expired(connection, machine_now)
+        self._check_stale(connection, market_now, machine_now)
         claimant = Claimant(self.id, self._claimable(), self._context.lease)
         return claim_or_set_aside(self._context, connection, claimant, (market_now, machine_now))
 
@@ -208,6 +225,19 @@ class Scheduler:
             return 0.0
         return poll if left is None else min(left, poll)
 
+    def _check_stale(self, connection: Connection, market_now: datetime, machine_now: datetime) -> None:
+        """Emit stale forecasts, once a minute."""
+        if self._stale_checked_at is not None and machine_now - self._stale_checked_at < STALE_CHECK:
+            return
+        self._stale_checked_at = machine_now
+        calendars = self._context.calendars
+        emit_stale(
+            connection,
+            forecast_calendars(connection),
+            lambda calendar, as_of: calendars.final_at(calendar, calendars.next(calendar, as_of)),
+            Instants(market_now, machine_now),
+        )
+
     def _claimable(self) -> tuple[str, ...]:
         """Return the jobs that may be claimed now; one training runs at a time."""
         busy = self._training is not None and self._training.is_alive()
@@ -219,6 +249,11 @@ class Scheduler:
         finally:
             self._heartbeat.drop(run)
         self._heads.record()
+
+    def _deliver_due(self) -> None:
+        """Deliver the alerts that are due: no thread does it for a command that ends."""
+        while not self._stop.is_set() and self._deliverer.deliver_next():
+            pass
 
     def _has_open_work(self) -> bool:
         """Return whether any of this scheduler's jobs is due or running, or a request is pending."""

@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.alerts.outbox import Instants
 from service.db.fault_reason import fault_reason
 from service.db.session import FAULTS, driver_message, is_unavailable
 from service.db.tables import runs
@@ -96,7 +97,7 @@ def _end(context: ServiceContext, run: Run, error: str | None, after: timedelta 
                 seconds = ceiling * (0.5 + random.random() / 2)
                 retry(connection, run, now + timedelta(seconds=seconds), error)
             else:
-                fail(connection, run, now, error)
+                fail(connection, run, Instants(context.market.now(connection), now), error)
     except FencedError as fenced:
         context.reporter.notice(str(fenced))
     except FAULTS as fault:

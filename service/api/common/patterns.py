@@ -5,6 +5,8 @@ from collections.abc import Mapping
 SYMBOL_PATTERN = r"^[A-Za-z0-9^][A-Za-z0-9.=^-]{0,39}$"
 WORD_PATTERN = r"^[A-Za-z0-9^][A-Za-z0-9_/.=^-]{0,39}$"
 FORECASTER_PATTERN = r"^[a-z0-9_]{1,40}$"
+NAME_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]+$"
+TARGET_PATTERN = r"^[\x21-\x7e]+$"
 CURSOR_PATTERN = r"^[A-Za-z0-9_-]+$"
 ACTION_PATTERN = r"^[a-z][a-z_.-]{0,59}$"
 ACTOR_PATTERN = r"^[A-Za-z][A-Za-z0-9 ._-]{0,59}$"
@@ -23,6 +25,8 @@ PATTERNS: Mapping[str, str] = {
     CALENDAR_PATTERN: "must be a calendar of at most 20 letters, digits and _/.- such as XNYS or 24/7",
     IDEMPOTENCY_PATTERN: "must be 1 to 200 visible ASCII characters without spaces, such as a UUID",
     REASON_PATTERN: "must be one line of 1 to 500 characters",
+    NAME_PATTERN: "must have no control characters",
+    TARGET_PATTERN: "must be a URL of printable ASCII characters without spaces; percent-encode all others",
     CURSOR_PATTERN: "must be `next_cursor` of the previous page, or be omitted",
 }
 """Pattern -> predicate of the message."""

@@ -11,6 +11,8 @@ from sqlalchemy import Connection, and_, func, insert, select, update
 
 from models.forecasting.artifact import artifact_folder
 from models.training.train import TrainedArtifact
+from service.alerts.detection.champions import emit_champion
+from service.alerts.outbox import Instants
 from service.db.change_counters import raise_changes
 from service.db.tables import model_decisions, model_versions
 from service.runs import Run
@@ -155,6 +157,8 @@ def _metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 def decide(connection: Connection, version_id: int, decision: Decision, recorded: Recorded) -> None:
     """Set a version's status and record the decision."""
+    if decision.status == ModelStatus.CHAMPION:
+        emit_champion(connection, version_id, decision.reason, Instants(recorded.market_at, recorded.machine_at))
     connection.execute(
         update(model_versions)
         .where(model_versions.c.id == version_id)

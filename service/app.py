@@ -29,6 +29,10 @@ from service.api.events.hub import Hub
 from service.api.figures import routes as figures
 from service.api.forecasts import routes as forecasts
 from service.api.history import routes as history
+from service.api.metrics import routes as metrics
+from service.api.metrics.exposition import Metrics
+from service.api.metrics.own_port import metrics_port
+from service.api.metrics.request_log import RequestLog, RouteRecorder
 from service.api.models import routes as models
 from service.api.prices import routes as prices
 from service.api.runs import routes as runs
@@ -41,6 +45,7 @@ from service.api.watchlist.cache import WatchlistTable
 from service.dashboard.router import dashboard
 from service.db.session import Database
 from service.errors import PortInUse, TplusError
+from service.log_config import configure_logs
 from service.runtime.database_identity import check_stamp
 from service.settings import Settings, load_settings
 
@@ -60,7 +65,7 @@ _BACKLOG = 512
 
 _RESOURCES = (
     *(forecasts, history, figures, prices, symbols, watchlist),
-    *(models, runs, accuracy, status, events, health),
+    *(models, runs, accuracy, status, events, health, metrics),
 )
 """The resources, in the order of the documentation."""
 
@@ -94,9 +99,13 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
     app.state.watchlist = WatchlistTable(settings)
     app.state.status = StatusReader(app.state.reader, VERSION)
     app.state.hub = Hub(app.state.status)
+    app.state.metrics = Metrics(app.state.reader, VERSION)
+    app.add_middleware(RouteRecorder)  # first, so innermost: next to the router
     app.add_middleware(RequestIds)
     app.add_middleware(HeadRequests)
     app.add_middleware(RootPath, root_path=settings.root_path)
+    # Last, so outermost: it sees what the others refuse.
+    app.add_middleware(RequestLog, metrics=app.state.metrics.requests, is_logged=settings.access_log)
     add_error_handlers(app, opened)
     for resource in _RESOURCES:
         app.include_router(resource.router, dependencies=[Depends(only_known_parameters)])
@@ -124,8 +133,10 @@ def serve(settings: Settings, database: Database | None = None) -> None:
     """
     with bind(settings.host, settings.port) as listener:
         refuse_foreign_database(settings)
+        app = create_app(settings, database)
         config = uvicorn.Config(
-            create_app(settings, database),
+            app,
+            log_config=None,  # uvicorn's lines are written as ours
             log_level="warning",
             access_log=False,
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
@@ -139,7 +150,9 @@ def serve(settings: Settings, database: Database | None = None) -> None:
                 "docs": f"http://{host}:{port}/docs",
             }
         )
-        Server(config).run(sockets=[listener])
+        configure_logs(settings.log_level)
+        with metrics_port(settings, app.state.metrics):
+            Server(config).run(sockets=[listener])
 
 
 def refuse_foreign_database(settings: Settings) -> None:

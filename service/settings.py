@@ -19,6 +19,8 @@ from service.validation_messages import shown, validation_rule
 from service.vocabulary import CONTINUOUS_CALENDARS
 
 PREFIX = "TPLUS_"
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""Variable that prometheus-client reads when it is imported: it then counts in files that processes share."""
 DEFAULT_SPEED = 5.0
 """Real seconds per replayed day of a clock without a SPEED, after its fast start."""
 FAST_SESSIONS = 64
@@ -31,7 +33,7 @@ _CLOCK = re.compile(r"replay(?::(?P<start>\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d)?
 _LEVELS = "^(debug|info|warning|error)$"
 _PATTERNS = {_LEVELS: "must be debug, info, warning or error"}
 
-_OWN_PATHS = ("docs", "healthz", "openapi.json", "readyz", "static", "static-offline-docs", "v1")
+_OWN_PATHS = ("docs", "healthz", "metrics", "openapi.json", "readyz", "static", "static-offline-docs", "v1")
 """First parts of the API's own paths: a prefix among them would make requests ambiguous."""
 
 _LOGIN = re.compile(r"^(?P<user>[\w+]+://[^/:@?#]+)(?P<password>:[^@]*)?@")
@@ -149,6 +151,14 @@ class Settings(BaseSettings):
         None, description="path or name of the Chromium or Chrome for pictures; unset = the system's"
     )
     log_level: str = Field("info", pattern=_LEVELS, description="debug, info, warning or error")
+    access_log: bool = Field(True, description="whether the API writes one log line per request")
+    metrics_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="port that serves the metrics without a key; unset = `/metrics` of the API only",
+    )
+    metrics_host: str = Field("127.0.0.1", description="address of `TPLUS_METRICS_PORT`")
 
     @model_validator(mode="before")
     @classmethod
@@ -272,6 +282,33 @@ class Settings(BaseSettings):
         return timedelta(minutes=self.grace_minutes)
 
 
+def set_variables() -> dict[str, str]:
+    """Return the variables of this process's environment that begin with `TPLUS_`."""
+    return {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}  # noqa: TID251
+
+
+def unknown_settings(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that begin with `TPLUS_` and are not a setting, each with a hint."""
+    names = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    unknown = {}
+    for name in variables:
+        if name.startswith(PREFIX) and name not in names:
+            close = get_close_matches(name, names, n=1)
+            unknown[name] = f"did you mean {close[0]}?" if close else "see the table in docs/settings.md"
+    return unknown
+
+
+def metrics_folder() -> Path | None:
+    """Return the folder that the API's worker processes share for their metrics; None for one process."""
+    folder = os.environ.get(METRICS_FOLDER)  # noqa: TID251
+    return Path(folder) if folder else None
+
+
+def set_metrics_folder(folder: Path) -> None:
+    """Set the shared folder for the processes that this one starts."""
+    os.environ[METRICS_FOLDER] = str(folder)  # noqa: TID251
+
+
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Read the settings.
 
@@ -282,12 +319,8 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         SettingsError: one sentence per bad or unknown variable.
     """
     variables = os.environ if environment is None else environment  # noqa: TID251
-    names = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
-    for name in variables:
-        if name.startswith(PREFIX) and name not in names:
-            close = get_close_matches(name, names, n=1)
-            hint = f"did you mean {close[0]}?" if close else "see the table in docs/settings.md"
-            raise SettingsError(f"{name} is not a setting; {hint}")
+    for name, hint in unknown_settings(variables).items():
+        raise SettingsError(f"{name} is not a setting; {hint}")
     values = {name[len(PREFIX) :].lower(): value for name, value in variables.items() if name.startswith(PREFIX)}
     try:
         return Settings(**values)  # type: ignore[arg-type]

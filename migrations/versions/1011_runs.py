@@ -4,6 +4,9 @@ Revision: 1011
 Revises: 1010
 """
 
+import sqlalchemy as sa
+from alembic import op
+
 revision = "1011"
 down_revision = "1010"
 branch_labels = None
@@ -11,8 +14,12 @@ depends_on = None
 
 
 def upgrade() -> None:
-    pass
+    fenced = sa.Column(
+        "fenced", sa.Integer(), nullable=False, server_default="0",
+        comment="how often a result was discarded, because the claim was lost",
+    )
+    op.add_column("runs", fenced)
 
 
 def downgrade() -> None:
-    pass
+    op.drop_column("runs", "fenced")

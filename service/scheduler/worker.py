@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import structlog
 from sqlalchemy import select
+from structlog.contextvars import bound_contextvars
 
 from service.db.session import FAULTS, driver_message, is_unavailable
 from service.db.tables import runs
@@ -14,7 +15,7 @@ from service.execution.executor import WorkerDied, disk_message
 from service.forecasts.forecast_job import forecast
 from service.forecasts.scoring.score_job import score
 from service.prices.pull.pull_job import PullIncomplete, pull
-from service.runs import Run, finish, release, retry
+from service.runs import Run, count_fenced, finish, release, retry
 from service.runtime.context import ServiceContext
 from service.training.train_job import train
 from service.vocabulary import Job, RunState
@@ -34,15 +35,22 @@ _log = structlog.get_logger(__name__)
 def execute(context: ServiceContext, run: Run, stopping: Callable[[], bool]) -> None:
     """Execute a run's job and record its error, so that the loop continues.
 
+    Every log line of the job names the run.
+
     Args:
         context: The service's parts.
         run: A run that this process has claimed.
         stopping: Whether the process stops: an interrupted run is then released, not failed.
     """
+    with bound_contextvars(run_id=run.id, job=run.job, scope=run.scope, token=run.token):
+        _execute(context, run, stopping)
+
+
+def _execute(context: ServiceContext, run: Run, stopping: Callable[[], bool]) -> None:
     try:
         JOBS[run.job](context, run)
     except FencedError as error:
-        context.reporter.notice(str(error))
+        _discard(context, run, error)
         return
     except WorkerDied as error:
         if stopping():
@@ -59,7 +67,7 @@ def execute(context: ServiceContext, run: Run, stopping: Callable[[], bool]) -> 
     except OSError as error:
         _end(context, run, disk_message(error))
     except Exception as error:  # a defect must not stop the other runs; the log has the trace
-        _log.exception("run failed unexpectedly", run_id=run.id, job=run.job, scope=run.scope)
+        _log.exception("run failed unexpectedly")
         _end(context, run, f"{type(error).__name__}: {error}")
     _report(context, run)
 
@@ -89,10 +97,20 @@ def _end(context: ServiceContext, run: Run, error: str | None, after: timedelta 
             else:
                 finish(connection, run, now, counts={}, error=error)
     except FencedError as fenced:
-        context.reporter.notice(str(fenced))
+        _discard(context, run, fenced)
     except FAULTS as fault:
         # Nothing can be written now; the lease expires and the run is taken over when the database is back.
-        _log.error("run could not be ended", run_id=run.id, error=driver_message(fault))
+        _log.error("run could not be ended", error=driver_message(fault))
+
+
+def _discard(context: ServiceContext, run: Run, fenced: FencedError) -> None:
+    """Report and count a result that is discarded: another worker holds the claim."""
+    context.reporter.notice(str(fenced))
+    try:
+        with context.database.transaction() as connection:
+            count_fenced(connection, run)
+    except FAULTS as fault:
+        _log.warning("a discarded result could not be counted", error=driver_message(fault))
 
 
 def _report(context: ServiceContext, run: Run) -> None:

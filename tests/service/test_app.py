@@ -78,6 +78,7 @@ OPERATIONS = {
     "/v1/events": "stream_events",
     "/healthz": "get_liveness",
     "/readyz": "get_readiness",
+    "/metrics": "get_metrics",
 }
 
 

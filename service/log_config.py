@@ -17,7 +17,8 @@ _VERBOSE = ("alembic", "exchange_calendars", "peewee", "yfinance", "asyncio", "u
 _SECRETS = re.compile(
     r"(?P<before>\w+://[^\s:/@?#]*:)[^\s@/]+(?=@)"  # user:password@ of a URL
     r"|(?P<scheme>\b(?:Bearer|Basic)\s+)[A-Za-z0-9._~+/=-]{8,}"
-    r"|(?P<key>\b(?:tplus|whsec)_)[A-Za-z0-9_+/=-]{16,}",
+    r"|(?P<key>\btplus_)[A-Za-z0-9_-]{40,}"
+    r"|(?P<webhook>\bwhsec_)[A-Za-z0-9+/=_-]{16,}",
     re.IGNORECASE,
 )
 _MASK = "***"
@@ -25,7 +26,7 @@ _MASK = "***"
 
 def mask_secrets(text: str) -> str:
     """Return a text with passwords of URLs, credentials of headers, and keys replaced by `***`."""
-    return _SECRETS.sub(lambda found: (found["before"] or found["scheme"] or found["key"]) + _MASK, text)
+    return _SECRETS.sub(lambda found: f"{found[found.lastgroup or 0]}{_MASK}", text)
 
 
 def _mask_secrets(_logger: object, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:

@@ -108,7 +108,7 @@ def _scheduler_metrics(connection: Connection, settings: Settings) -> Iterator[M
 
 def _run_metrics(groups: list[queries.RunGroup]) -> Iterator[Metric]:
     jobs = list(dict.fromkeys([*JOBS, *(group.job for group in groups)]))
-    by_state = GaugeMetricFamily("tplus_runs", "Runs by job and state.", labels=["job", "state"])
+    by_state = GaugeMetricFamily("tplus_runs", "Runs by job and state.", labels=["job_name", "state"])
     counts = {(job, str(state)): 0 for job in jobs for state in RunState}
     counts |= {(group.job, group.state): group.runs for group in groups}
     for labels, count in counts.items():
@@ -120,12 +120,12 @@ def _run_metrics(groups: list[queries.RunGroup]) -> Iterator[Metric]:
         "faults": "Retries after machine faults, which use no attempt.",
     }
     for field, help_text in totals.items():
-        family = CounterMetricFamily(f"tplus_run_{field}", help_text, labels=["job"])
+        family = CounterMetricFamily(f"tplus_run_{field}", help_text, labels=["job_name"])
         for job in jobs:
             family.add_metric([job], sum(getattr(group, field) for group in groups if group.job == job))
         yield family
     newest = GaugeMetricFamily(
-        "tplus_run_last_done_timestamp_seconds", "Machine time at which a run last ended as done.", labels=["job"]
+        "tplus_run_last_done_timestamp_seconds", "Machine time at which a run last ended as done.", labels=["job_name"]
     )
     for group in groups:
         if group.state == RunState.DONE and group.newest_end is not None:
@@ -136,7 +136,9 @@ def _run_metrics(groups: list[queries.RunGroup]) -> Iterator[Metric]:
 
 def _durations(jobs: list[str], groups: list[queries.RunGroup]) -> Metric:
     family = HistogramMetricFamily(
-        "tplus_run_duration_seconds", "Seconds from a run's first start to its end as done or failed.", labels=["job"]
+        "tplus_run_duration_seconds",
+        "Seconds from a run's first start to its end as done or failed.",
+        labels=["job_name"],
     )
     for job in jobs:
         own = [group for group in groups if group.job == job]

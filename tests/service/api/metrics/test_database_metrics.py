@@ -42,7 +42,7 @@ def test_runs_by_state_with_their_durations_takeovers_and_discarded_results(fill
     add_run(filled, 14, "pull", "running", started_at=start, fenced=4)
     add_run(filled, 15, "train", "waiting")
     found = scrape(filled)
-    states = found.by("tplus_runs", "job", "state")
+    states = found.by("tplus_runs", "job_name", "state")
     assert {key: value for key, value in states.items() if value} == {
         ("pull", "done"): 3,  # one is of the filled ledger
         ("pull", "failed"): 1,
@@ -51,16 +51,16 @@ def test_runs_by_state_with_their_durations_takeovers_and_discarded_results(fill
         ("forecast", "done"): 2,
     }
     assert len(states) == 24
-    assert found.value("tplus_run_takeovers_total", job="pull") == 3
-    assert found.value("tplus_run_fenced_total", job="pull") == 5
-    assert found.value("tplus_run_faults_total", job="pull") == 3
-    assert found.value("tplus_run_fenced_total", job="train") == 0
+    assert found.value("tplus_run_takeovers_total", job_name="pull") == 3
+    assert found.value("tplus_run_fenced_total", job_name="pull") == 5
+    assert found.value("tplus_run_faults_total", job_name="pull") == 3
+    assert found.value("tplus_run_fenced_total", job_name="train") == 0
     name = "tplus_run_duration_seconds"
-    buckets = found.by(f"{name}_bucket", "job", "le")
+    buckets = found.by(f"{name}_bucket", "job_name", "le")
     assert [buckets["pull", le] for le in ("1.0", "5.0", "60.0", "3600.0", "+Inf")] == [1, 1, 2, 2, 3]
-    assert found.value(f"{name}_count", job="pull") == 3
-    assert found.value(f"{name}_sum", job="pull") == pytest.approx(4060.25, abs=0.01)
-    assert found.value("tplus_run_last_done_timestamp_seconds", job="pull") == (start.timestamp() + 59.75)
+    assert found.value(f"{name}_count", job_name="pull") == 3
+    assert found.value(f"{name}_sum", job_name="pull") == pytest.approx(4060.25, abs=0.01)
+    assert found.value("tplus_run_last_done_timestamp_seconds", job_name="pull") == (start.timestamp() + 59.75)
 
 
 def test_outcomes_of_forecast_runs_and_void_scores(filled: Database) -> None:

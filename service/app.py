@@ -17,6 +17,8 @@ from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.api.access.authenticate import Authenticator
+from service.api.access.require import Require
 from service.api.accuracy import routes as accuracy
 from service.api.common.dependencies import Reader, only_known_parameters
 from service.api.common.errors import add_error_handlers
@@ -48,6 +50,7 @@ from service.errors import PortInUse, TplusError
 from service.log_config import configure_logs
 from service.runtime.database_identity import check_stamp
 from service.settings import Settings, load_settings
+from service.vocabulary import Scope
 
 VERSION = "0.1.0"
 
@@ -96,6 +99,8 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,  # `get_forecast`: names of a generated client
     )
     app.state.reader = Reader(settings, opened)
+    app.state.authenticator = Authenticator(app.state.reader)
+    app.state.open_reads = settings.has_open_reads
     app.state.watchlist = WatchlistTable(settings)
     app.state.status = StatusReader(app.state.reader, VERSION)
     app.state.hub = Hub(app.state.status)
@@ -108,7 +113,8 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
     app.add_middleware(RequestLog, metrics=app.state.metrics.requests, is_logged=settings.access_log)
     add_error_handlers(app, opened)
     for resource in _RESOURCES:
-        app.include_router(resource.router, dependencies=[Depends(only_known_parameters)])
+        required = [] if resource is health else [Depends(Require(Scope.READ))]
+        app.include_router(resource.router, dependencies=[*required, Depends(only_known_parameters)])
     app.include_router(dashboard(VERSION, settings.root_path))
     _declare_problems(app)
     return app

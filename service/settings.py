@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import quote
@@ -115,6 +116,9 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="address the API listens on")
     port: int = Field(8000, ge=1, le=65535, description="port the API listens on")
+    open_reads: bool | None = Field(
+        None, description="whether reads need no key; unset = only while the API listens on loopback"
+    )
     root_path: str = Field(
         "", max_length=200, description="path below which a proxy publishes the service, such as `/tplus`; empty = `/`"
     )
@@ -222,6 +226,11 @@ class Settings(BaseSettings):
         return ClockSetting.parse(self.clock)
 
     @property
+    def has_open_reads(self) -> bool:
+        """Whether reads need no key: as set, else while the API listens on loopback."""
+        return is_loopback(self.host) if self.open_reads is None else self.open_reads
+
+    @property
     def sessions_per_training(self) -> int:
         """Sessions between two trainings of a group: a week, or a month of a replay that starts fast."""
         return self.train_every or (20 if self.market_clock.fast_sessions else 5)
@@ -307,6 +316,14 @@ def metrics_folder() -> Path | None:
 def set_metrics_folder(folder: Path) -> None:
     """Set the shared folder for the processes that this one starts."""
     os.environ[METRICS_FOLDER] = str(folder)  # noqa: TID251
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether an address is reached from this machine alone."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:

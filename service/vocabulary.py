@@ -19,6 +19,14 @@ CONTINUOUS_CALENDARS: Final = frozenset({ALWAYS_OPEN, WEEKDAYS_ONLY})
 """Calendars whose sessions open the moment the one before closes; they have a settle delay of their own."""
 
 
+class Scope(StrEnum):
+    """What a key permits: read answers, request runs, or change models, symbols and subscriptions."""
+
+    READ = "read"
+    RUN = "run"
+    ADMIN = "admin"
+
+
 class Mode(StrEnum):
     """How an edition was made: on time, on a replayed clock, or afterwards."""
 

@@ -4,6 +4,11 @@ Revision: 1007
 Revises: 1006
 """
 
+import sqlalchemy as sa
+from alembic import op
+
+from service.db.types import BigId, Instant
+
 revision = "1007"
 down_revision = "1006"
 branch_labels = None
@@ -11,8 +16,28 @@ depends_on = None
 
 
 def upgrade() -> None:
-    pass
+    op.add_column(
+        "api_keys", sa.Column("last_used_at", Instant(), nullable=True, comment="machine time, written in batches")
+    )
+    op.add_column(
+        "audit",
+        sa.Column(
+            "request_id", sa.String(64), nullable=True, comment="of the HTTP request; null for the command line"
+        ),
+    )
+    op.create_table(
+        "page_sessions",
+        sa.Column("id", BigId, primary_key=True),
+        sa.Column("sha256", sa.String(64), nullable=False, comment="of the cookie's token"),
+        sa.Column("key_id", BigId, sa.ForeignKey("api_keys.id", name="fk_page_sessions_key_id_api_keys"), nullable=False),
+        sa.Column("created_at", Instant(), nullable=False, comment="machine time"),
+        sa.Column("expires_at", Instant(), nullable=False),
+        sa.Column("ended_at", Instant(), nullable=True, comment="signed out, or replaced"),
+        sa.UniqueConstraint("sha256", name="uq_page_sessions_sha256"),
+    )
 
 
 def downgrade() -> None:
-    pass
+    op.drop_table("page_sessions")
+    op.drop_column("audit", "request_id")
+    op.drop_column("api_keys", "last_used_at")

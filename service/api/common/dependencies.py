@@ -11,7 +11,7 @@ from fastapi.dependencies.models import Dependant
 from sqlalchemy import Connection, select
 
 from service.api.common.errors import BadParameter
-from service.clock import DatabaseClock, MarketClock, ReplayMarketClock, SystemMarketClock
+from service.clock import DatabaseClock, MachineClock, MarketClock, ReplayMarketClock, SystemMarketClock
 from service.db.session import Database
 from service.db.tables import stamp
 from service.errors import NotYet
@@ -44,8 +44,23 @@ class Snapshot:
         return self.now if requested is None else requested
 
 
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """An open write transaction of a route.
+
+    Attributes:
+        connection: Committed at the end of the block.
+        market_now: Aware UTC market time.
+        machine_now: Aware UTC machine time.
+    """
+
+    connection: Connection
+    market_now: datetime
+    machine_now: datetime
+
+
 class Reader:
-    """Opens snapshots. A route opens its own, in its own thread.
+    """Opens snapshots, and the short transactions of routes that write. A route opens its own, in its own thread.
 
     A dependency that held the connection would wait for a worker thread while other workers wait for its connection:
     under load, a deadlock.
@@ -54,6 +69,7 @@ class Reader:
     def __init__(self, settings: Settings, database: Database) -> None:
         self.settings = settings
         self.database = database
+        self.machine: MachineClock = DatabaseClock()
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
@@ -65,12 +81,22 @@ class Reader:
         with self.database.reading() as connection:
             yield Snapshot(connection, self._clock(connection).now(connection))
 
+    @contextmanager
+    def writing(self) -> Iterator[Writing]:
+        """Open a write transaction for a block; the API writes control tables alone.
+
+        Raises:
+            NotYet: the database is not set up.
+        """
+        with self.database.transaction() as connection:
+            yield Writing(connection, self._clock(connection).now(connection), self.machine.now(connection))
+
     def _clock(self, connection: Connection) -> MarketClock:
         # Read each time: a database may be replaced while this process runs, also by one for the other clock.
         mode: str | None = connection.execute(select(stamp.c.clock_mode)).scalar_one_or_none()
         if mode is None:
             raise NotYet("the database is empty; start the service with `tplus up` or `tplus schedule`")
-        return ReplayMarketClock() if mode == "replay" else SystemMarketClock(DatabaseClock())
+        return ReplayMarketClock() if mode == "replay" else SystemMarketClock(self.machine)
 
 
 async def _reader(request: Request) -> Reader:

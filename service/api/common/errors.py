@@ -43,6 +43,14 @@ class BadParameter(TplusError):
         self.sentence = sentence
 
 
+class NotAuthenticated(TplusError):
+    """A key is required, or the key is not valid: status 401."""
+
+
+class NotPermitted(TplusError):
+    """The key lacks the scope of the route: status 403."""
+
+
 def add_error_handlers(app: FastAPI, database: Database) -> None:
     """Answer every error with a problem document."""
 
@@ -59,6 +67,12 @@ def add_error_handlers(app: FastAPI, database: Database) -> None:
 
     async def on_not_yet(request: Request, error: Exception) -> JSONResponse:
         return problem(request, 503, str(error))
+
+    async def on_not_authenticated(request: Request, error: Exception) -> JSONResponse:
+        return problem(request, 401, str(error), {"WWW-Authenticate": "Bearer"})
+
+    async def on_not_permitted(request: Request, error: Exception) -> JSONResponse:
+        return problem(request, 403, str(error))
 
     async def on_http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
@@ -81,6 +95,8 @@ def add_error_handlers(app: FastAPI, database: Database) -> None:
 
     app.add_exception_handler(BadParameter, on_bad_parameter)
     app.add_exception_handler(RequestValidationError, on_validation)
+    app.add_exception_handler(NotAuthenticated, on_not_authenticated)
+    app.add_exception_handler(NotPermitted, on_not_permitted)
     app.add_exception_handler(NotFound, on_not_found)
     app.add_exception_handler(NotYet, on_not_yet)
     app.add_exception_handler(DatabaseError, on_not_yet)

@@ -49,10 +49,17 @@ class Problem(Answer):
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the `responses` of a route that may fail with these statuses, and with 422 and 503."""
+    """Return the `responses` of a route that may fail with these statuses, and with 401, 403, 422 and 503."""
     schema = {"$ref": "#/components/schemas/Problem"}
-    texts = {404: "Unknown", 422: "Bad input", 503: "Not available yet; see Retry-After"}
+    texts = {
+        401: "No valid key",
+        403: "The key lacks the scope",
+        404: "Unknown",
+        409: "Conflict",
+        422: "Bad input",
+        503: "Not available yet; see Retry-After",
+    }
     return {
         status: {"description": texts[status], "content": {MEDIA_TYPE: {"schema": schema}}}
-        for status in sorted({*statuses, 422, 503})
+        for status in sorted({*statuses, 401, 403, 422, 503})
     }

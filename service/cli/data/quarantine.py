@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from typing import Annotated
 
 import typer
-from sqlalchemy import insert
 
+from service import audit
+from service.audit import AuditEntry
 from service.cli.common import JsonFlag, echo, emit, service
-from service.db.tables import audit
 from service.errors import SettingsError
 from service.prices.quarantine.row_quarantine import Quarantined, clear, list_quarantine, reject
 from service.prices.quarantine.symbol_holds import Hold, SymbolHold, clear_holds, list_holds
@@ -59,8 +59,8 @@ def clear_records(
         records = [clear(connection, number, at, context.source.name) for number in numbers or ()]
         holds = [hold for symbol in symbols or () for hold in clear_holds(connection, symbol, at)]
         recorded_at = context.machine.now(connection)
-        lines = [*map(_row_line, records), *map(_hold_line, holds)]
-        connection.execute(insert(audit), [line | {"at": recorded_at} for line in lines])
+        for entry in (*map(_row_entry, records), *map(_hold_entry, holds)):
+            audit.record(connection, entry, recorded_at)
     if as_json:
         emit({"cleared": _rows(records), "holds": _holds(holds)})
         return
@@ -80,8 +80,8 @@ def reject_records(
         at = context.market.now(connection)
         records = [reject(connection, number, at) for number in numbers]
         recorded_at = context.machine.now(connection)
-        lines = [_row_line(record, "quarantine.reject") | {"at": recorded_at} for record in records]
-        connection.execute(insert(audit), lines)
+        for rejected in records:
+            audit.record(connection, _row_entry(rejected, "quarantine.reject"), recorded_at)
     if as_json:
         emit({"rejected": _rows(records)})
         return
@@ -103,22 +103,22 @@ def _holds(holds: Iterable[Hold]) -> list[dict[str, object]]:
     return [{name: getattr(hold, name) for name in _HOLD_FIELDS} for hold in holds]
 
 
-def _row_line(record: Quarantined, action: str = "quarantine.clear") -> dict[str, object]:
-    """Return the audit line of a cleared or rejected row."""
+def _row_entry(row: Quarantined, action: str = "quarantine.clear") -> AuditEntry:
+    """Return the audit entry of a cleared or rejected row."""
     detail = {
-        "id": record.id,
-        "session": None if record.session is None else record.session.isoformat(),
-        "state": record.state,
-        "reason": record.reason,
-        "row": dict(record.row),
+        "id": row.id,
+        "session": None if row.session is None else row.session.isoformat(),
+        "state": row.state,
+        "reason": row.reason,
+        "row": dict(row.row),
     }
-    return {"actor": "command line", "action": action, "subject": record.symbol, "detail": detail}
+    return AuditEntry(action, row.symbol, detail)
 
 
-def _hold_line(hold: Hold) -> dict[str, object]:
-    """Return the audit line of a cleared hold."""
+def _hold_entry(hold: Hold) -> AuditEntry:
+    """Return the audit entry of a cleared hold."""
     detail = {"id": hold.id, "kind": hold.kind, "reason": hold.reason, "sessions_seen": list(hold.sessions_seen)}
-    return {"actor": "command line", "action": "hold.clear", "subject": hold.symbol, "detail": detail}
+    return AuditEntry("hold.clear", hold.symbol, detail)
 
 
 def _row_effect(record: Quarantined) -> str:

@@ -1,6 +1,5 @@
 """The state of the service: scheduler, runs, artifacts, keys, alerts."""
 
-import ipaddress
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +12,7 @@ from service.api.status.read_source_fault import read_source_fault
 from service.cli.doctor.findings import Finding, error, ok, warning
 from service.db.tables import api_keys, model_versions
 from service.scheduler.liveness import heartbeat_age
-from service.settings import Settings
+from service.settings import Settings, is_loopback
 from service.vocabulary import ModelStatus
 
 _UNFINISHED = ".writing-"
@@ -112,21 +111,17 @@ def check_access(connection: Connection, settings: Settings, machine_now: dateti
     shown = f"the API listens on {settings.host} port {settings.port}, {keys} keys are valid"
     if is_loopback(settings.host):
         yield ok("access", f"{shown}; only this machine reaches it")
+    elif settings.has_open_reads:
+        yield warning(
+            "access", f"{shown}; whoever reaches it reads without one, unset TPLUS_OPEN_READS if that is not intended"
+        )
     elif keys == 0:
-        yield error("access", f"{shown}; create one with `tplus keys create`, or set TPLUS_HOST=127.0.0.1")
+        yield error("access", f"{shown}; create one with `tplus keys create NAME`, or set TPLUS_HOST=127.0.0.1")
     else:
         yield ok("access", shown)
     if settings.metrics_port is not None and not is_loopback(settings.metrics_host):
         where = f"{settings.metrics_host} port {settings.metrics_port}"
         yield ok("access", f"the metrics are on {where} without a key; let only Prometheus reach it")
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether an address is of this machine alone."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def check_alerts(connection: Connection) -> Iterator[Finding]:

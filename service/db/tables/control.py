@@ -81,6 +81,19 @@ api_keys = Table(
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=True),
     Column("revoked_at", Instant, nullable=True),
+    Column("last_used_at", Instant, nullable=True, comment="machine time, written in batches"),
+    UniqueConstraint("sha256"),
+)
+
+page_sessions = Table(
+    "page_sessions",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("sha256", String(64), nullable=False, comment="of the cookie's token"),
+    Column("key_id", BigId, ForeignKey("api_keys.id"), nullable=False),
+    Column("created_at", Instant, nullable=False, comment="machine time"),
+    Column("expires_at", Instant, nullable=False),
+    Column("ended_at", Instant, nullable=True, comment="signed out, or replaced"),
     UniqueConstraint("sha256"),
 )
 
@@ -93,4 +106,5 @@ audit = Table(
     Column("action", String(60), nullable=False),
     Column("subject", String(200), nullable=False),
     Column("detail", Json, nullable=False),
+    Column("request_id", String(64), nullable=True, comment="of the HTTP request; null for the command line"),
 )

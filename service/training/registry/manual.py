@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
+from service.audit import AuditEntry, record
 from service.db.change_counters import lock_changes
-from service.db.tables import audit, model_decisions
+from service.db.tables import model_decisions
 from service.errors import NotFound
 from service.training.registry.approvals import approval_key, record_withdrawal
 from service.training.registry.versions import Decision, ModelVersion, Recorded, champion, decide, read_version
@@ -82,12 +83,5 @@ def _audit(
     connection: Connection, version: ModelVersion, before: ModelVersion | None, reason: str, recorded: Recorded
 ) -> None:
     detail = {"version": version.id, "before": None if before is None else before.id, "reason": reason}
-    connection.execute(
-        insert(audit).values(
-            at=recorded.machine_at,
-            actor="command line",
-            action="models.promote",
-            subject=f"{version.group} {version.strategy}",
-            detail=detail,
-        )
-    )
+    entry = AuditEntry("models.promote", f"{version.group} {version.strategy}", detail)
+    record(connection, entry, recorded.machine_at)

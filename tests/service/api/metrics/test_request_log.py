@@ -7,6 +7,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from service.access.keys import NewKey, create_key
 from service.api.common.request_id import RequestIds
 from service.api.metrics.request_log import RequestLog, RouteRecorder
 from service.app import create_app
 from service.db.session import Database
 from service.settings import Settings
+from service.vocabulary import Scope
 from tests.support.api.client import TestClient
 from tests.support.api.event_stream import listening, served
 from tests.support.api.scrape import Scrape
@@ -184,7 +187,7 @@ def test_each_request_is_one_line_of_json_without_what_the_client_sent(file: Pat
         "event", "level", "timestamp", "request_id", "method", "route", "status", "seconds", "client", "key"
     }  # fmt: skip
     assert (first["request_id"], first["method"], first["route"]) == ("mine-1", "GET", "/v1/forecasts/{symbol}")
-    assert (first["status"], first["client"], first["key"], first["level"]) == (200, "127.0.0.1", None, "info")
+    assert (first["status"], first["client"], first["key"], first["level"]) == (401, "127.0.0.1", None, "info")
     assert (second["route"], second["status"]) == ("unmatched", 404)
     text = log.read_text()
     assert [word for word in ("hunter2", "tplus_0123", "secret-path", "AAPL") if word in text] == []
@@ -217,3 +220,22 @@ def test_the_recorder_without_a_record_changes_nothing() -> None:
 
     with TestClient(app) as client:
         assert client.get("/x").json() == "x"
+
+
+def test_the_access_log_names_the_key_and_never_shows_it(file: Path) -> None:
+    database = Database(f"sqlite:///{file}")
+    with database.transaction() as connection:
+        _, token = create_key(connection, NewKey("robot", frozenset({Scope.READ})), datetime(2026, 1, 1, tzinfo=UTC))
+    database.close()
+    with running(file, OPEN_READS="false") as (client, log, _):
+        assert client.get("/metrics").status_code == 401
+        assert client.get("/metrics", headers={"Authorization": f"Bearer {token}"}).status_code == 200
+        assert client.get("/metrics", headers={"Authorization": f"Bearer {token}x"}).status_code == 401
+        assert client.get("/healthz").status_code == 200
+    assert [(line["route"], line["status"], line["key"]) for line in lines(log)] == [
+        ("/metrics", 401, None),
+        ("/metrics", 200, "robot"),
+        ("/metrics", 401, None),
+        ("/healthz", 200, None),
+    ]
+    assert token not in log.read_text()

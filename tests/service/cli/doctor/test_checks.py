@@ -13,7 +13,6 @@ from service.cli.doctor.database_check import sqlite_finding
 from service.cli.doctor.findings import Finding, Level, examine
 from service.cli.doctor.market_check import check_calendars, check_source
 from service.cli.doctor.settings_check import shown_settings
-from service.cli.doctor.state_check import is_loopback
 from service.settings import Settings
 from tests.support.standin import Fault, Standin, StandinSymbol, reset_yfinance
 
@@ -87,11 +86,6 @@ def test_a_source_that_does_not_answer_in_time_is_an_error(monkeypatch: pytest.M
     forever.set()
     assert found.level == "error"
     assert "sample has not answered within 0 s" in found.message
-
-
-def test_hosts_of_this_machine_alone() -> None:
-    assert [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "127.8.0.1")] == [True] * 4
-    assert [is_loopback(host) for host in ("0.0.0.0", "::", "10.0.0.1", "example.org")] == [False] * 4
 
 
 def test_no_secret_of_a_setting_is_shown(tmp_path: Path) -> None:

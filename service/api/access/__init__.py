@@ -1,0 +1,1 @@
+"""Checks the key or the page session of each request."""

@@ -5,7 +5,9 @@ import logging
 import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from fastapi import Depends, FastAPI
@@ -28,6 +30,11 @@ from service.api.history import routes as history
 from service.api.ledger import routes as ledger
 from service.api.limits.middleware import RateSources, add_middleware
 from service.api.limits.shared_windows import SharedWindows, shared_file
+from service.api.metrics import routes as metrics
+from service.api.metrics.exposition import Metrics
+from service.api.metrics.own_port import metrics_port
+from service.api.metrics.request_log import RequestLog, RouteRecorder
+from service.api.metrics.worker_files import share_metrics
 from service.api.models import routes as models
 from service.api.page_sessions import routes as page_sessions
 from service.api.prices import routes as prices
@@ -48,6 +55,7 @@ from service.dashboard.documentation import add_documentation
 from service.dashboard.router import dashboard
 from service.db.session import Database
 from service.errors import TplusError
+from service.log_config import configure_logs
 from service.runtime.database_identity import check_stamp
 from service.settings import Settings, load_settings
 
@@ -65,7 +73,7 @@ UNTIL_EOF = "--until-eof"
 _RESOURCES = (
     *(forecasts, history, figures, prices, symbols, watchlist),
     *(models, runs, run_requests, accuracy, subscriptions, ledger, status, events),
-    *(audit, page_sessions, health),
+    *(audit, page_sessions, health, metrics),
 )
 """The resources, in the order of the documentation."""
 
@@ -108,7 +116,11 @@ def create_app(settings: Settings, database: Database | None = None, windows: Sh
     app.state.watchlist = WatchlistTable(settings)
     app.state.status = StatusReader(app.state.reader, VERSION)
     app.state.hub = Hub(app.state.status)
+    app.state.metrics = Metrics(app.state.reader, VERSION)
+    app.add_middleware(RouteRecorder)  # first, so innermost: next to the router
     counter = add_middleware(app, settings, RateSources(key_identity, windows))
+    # Last, so outermost: it sees what the others refuse.
+    app.add_middleware(RequestLog, metrics=app.state.metrics.requests, is_logged=settings.access_log)
     add_error_handlers(app, opened)
     for resource in _RESOURCES:
         required = [] if resource in _WITHOUT_KEY else [Depends(require_read_or_key)]
@@ -129,23 +141,40 @@ def serve(settings: Settings, database: Database | None = None) -> None:
     """
     with bind(settings.host, settings.port) as listener:
         refuse_foreign_database(settings)
+        configure_logs(settings.log_level)
         if settings.workers == 1:
-            server = Server(server_config(create_app(settings, database), HttpLimits.of(settings)))
-            watch = KeyWatch(settings, server.stop)
-            watch.start()
-            _report(listener)
-            server.run(sockets=[listener])
+            _serve_alone(settings, listener, database)
         else:
-            workers = Workers(listener, shared_file(), settings.workers, [sys.executable, "-m", "service.app"])
-            watch = KeyWatch(settings, workers.stop)
-            watch.start()
+            _serve_with_workers(settings, listener)
+
+
+def _serve_alone(settings: Settings, listener: socket.socket, database: Database | None) -> None:
+    app = create_app(settings, database)
+    server = Server(server_config(app, HttpLimits.of(settings)))
+    watch = KeyWatch(settings, server.stop)
+    watch.start()
+    with metrics_port(settings, app.state.metrics):
+        _report(listener)
+        server.run(sockets=[listener])
+    watch.end()
+
+
+def _serve_with_workers(settings: Settings, listener: socket.socket) -> None:
+    workers = Workers(listener, shared_file(), settings.workers, [sys.executable, "-m", "service.app"])
+    watch = KeyWatch(settings, workers.stop)
+    watch.start()
+    database = Database(settings.url, settings.lease_seconds)
+    with closing(database), TemporaryDirectory(prefix="tplus-metrics-") as folder:
+        share_metrics(Path(folder))
+        with metrics_port(settings, Metrics(Reader(settings, database), VERSION)):
             _report(listener)
             workers.run()
-        watch.end()
+    watch.end()
 
 
 def _serve_as_worker(settings: Settings, listener_file: int, memory_file: int) -> None:
     """Serve on a socket that other workers serve too."""
+    configure_logs(settings.log_level)
     with socket.socket(fileno=listener_file) as listener:
         app = create_app(settings, windows=SharedWindows(memory_file))
         Server(server_config(app, HttpLimits.of(settings)), owns_listener=False).run(sockets=[listener])

@@ -312,6 +312,11 @@ def release(connection: Connection, run: Run) -> None:
     connection.execute(update(runs).where(runs.c.id == run.id).values(values))
 
 
+def count_fenced(connection: Connection, run: Run) -> None:
+    """Count a discarded result of a run; not fenced, because the claim is lost."""
+    connection.execute(update(runs).where(runs.c.id == run.id).values(fenced=runs.c.fenced + 1))
+
+
 def record_outcomes(connection: Connection, run: Run, outcomes: Iterable[Outcome]) -> None:
     """Write or overwrite the outcomes of symbols."""
     rows = [{"run_id": run.id, "symbol": o.symbol, "state": o.state, "reason": o.reason} for o in outcomes]

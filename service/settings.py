@@ -15,12 +15,14 @@ from urllib.parse import quote
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
+from service.api_settings import ApiSettings, TextList, split_list
 from service.errors import SettingsError
-from service.limit_settings import LimitSettings, TextList, split_list
 from service.validation_messages import shown, validation_rule
-from service.vocabulary import CONTINUOUS_CALENDARS, Scope
+from service.vocabulary import CONTINUOUS_CALENDARS
 
 PREFIX = "TPLUS_"
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""Variable that prometheus-client reads when it is imported: it then counts in files that processes share."""
 DEFAULT_SPEED = 5.0
 """Real seconds per replayed day of a clock without a SPEED, after its fast start."""
 FAST_SESSIONS = 64
@@ -32,9 +34,6 @@ _CLOCK = re.compile(r"replay(?::(?P<start>\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d)?
 
 _LEVELS = "^(debug|info|warning|error)$"
 _PATTERNS = {_LEVELS: "must be debug, info, warning or error"}
-
-_OWN_PATHS = ("docs", "healthz", "openapi.json", "readyz", "static", "static-offline-docs", "v1")
-"""First parts of the API's own paths: a prefix among them would make requests ambiguous."""
 
 _SECRETS = frozenset({"database_url", "rate_limit_storage"})
 """Settings whose value no message repeats."""
@@ -80,10 +79,9 @@ class ClockSetting:
 
 SymbolList = TextList
 SeedList = Annotated[tuple[int, ...], NoDecode, BeforeValidator(split_list)]
-ScopeList = Annotated[tuple[Scope, ...], NoDecode, BeforeValidator(split_list)]
 
 
-class Settings(LimitSettings):
+class Settings(ApiSettings):
     """The settings; the table of docs/settings.md is generated from these descriptions.
 
     Attributes are documented in their `description`.
@@ -114,26 +112,7 @@ class Settings(LimitSettings):
     calendars: SymbolList = Field(
         (), description="exchange calendars of single symbols, as `SYMBOL=calendar`, separated by commas"
     )
-    host: str = Field("127.0.0.1", description="address the API listens on")
-    port: int = Field(8000, ge=1, le=65535, description="port the API listens on")
-    open_reads: bool | None = Field(
-        None, description="whether reads need no key; unset = only while the API listens on loopback"
-    )
-    api_key_file: Path | None = Field(
-        None, description="file with one token, stored at the start as the key `compose`; a new token replaces it"
-    )
-    api_key_scopes: ScopeList = Field(
-        tuple(Scope), description="scopes of that key, separated by commas: `read`, `run`, `admin`"
-    )
-    root_path: str = Field(
-        "", max_length=200, description="path below which a proxy publishes the service, such as `/tplus`; empty = `/`"
-    )
     max_symbols: int = Field(5000, ge=1, le=100_000, description="most symbols on the watchlist")
-    max_open_requests: int = Field(100, ge=1, le=100_000, description="most run requests over HTTP that are not done")
-    pulls_per_hour: int = Field(
-        60, ge=1, le=100_000, description="most pulls that are requested over HTTP in an hour; a new symbol is one"
-    )
-    pulls_per_day: int = Field(500, ge=1, le=1_000_000, description="the same in 24 hours")
     lookback: int = Field(5, ge=1, le=60, description="sessions in a window (T-5..T-1)")
     network: str = Field(
         "lstm",
@@ -202,16 +181,6 @@ class Settings(LimitSettings):
     def _check_clock(cls, value: str) -> str:
         ClockSetting.parse(value)
         return value
-
-    @field_validator("root_path")
-    @classmethod
-    def _check_root_path(cls, value: str) -> str:
-        path = value.rstrip("/")
-        if path and not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+", path):
-            raise ValueError("must be a path such as /tplus, of letters, digits and ._~-")
-        if path.split("/")[1:2] and path.split("/")[1] in _OWN_PATHS:
-            raise ValueError(f"must not begin with a path of the service itself: {', '.join(_OWN_PATHS)}")
-        return path
 
     @field_validator("source")
     @classmethod
@@ -324,6 +293,33 @@ class Settings(LimitSettings):
         return timedelta(minutes=self.grace_minutes)
 
 
+def set_variables() -> dict[str, str]:
+    """Return the variables of this process's environment that begin with `TPLUS_`."""
+    return {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}  # noqa: TID251
+
+
+def unknown_settings(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that begin with `TPLUS_` and are not a setting, each with a hint."""
+    names = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    unknown = {}
+    for name in variables:
+        if name.startswith(PREFIX) and name not in names:
+            close = get_close_matches(name, names, n=1)
+            unknown[name] = f"did you mean {close[0]}?" if close else "see the table in docs/settings.md"
+    return unknown
+
+
+def metrics_folder() -> Path | None:
+    """Return the folder that the API's worker processes share for their metrics; None for one process."""
+    folder = os.environ.get(METRICS_FOLDER)  # noqa: TID251
+    return Path(folder) if folder else None
+
+
+def set_metrics_folder(folder: Path) -> None:
+    """Set the shared folder for the processes that this one starts."""
+    os.environ[METRICS_FOLDER] = str(folder)  # noqa: TID251
+
+
 def is_loopback(host: str) -> bool:
     """Return whether an address is reached from this machine alone."""
     try:
@@ -342,12 +338,8 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         SettingsError: one sentence per bad or unknown variable.
     """
     variables = os.environ if environment is None else environment  # noqa: TID251
-    names = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
-    for name in variables:
-        if name.startswith(PREFIX) and name not in names:
-            close = get_close_matches(name, names, n=1)
-            hint = f"did you mean {close[0]}?" if close else "see the table in docs/settings.md"
-            raise SettingsError(f"{name} is not a setting; {hint}")
+    for name, hint in unknown_settings(variables).items():
+        raise SettingsError(f"{name} is not a setting; {hint}")
     values = {name[len(PREFIX) :].lower(): value for name, value in variables.items() if name.startswith(PREFIX)}
     try:
         return Settings(**values)  # type: ignore[arg-type]

@@ -44,6 +44,7 @@ COMMANDS: Mapping[str, str] = {
     "report": "service.cli.models.report",
     "plot": "service.cli.plots.plot",
     "health": "service.cli.serve.health",
+    "doctor": "service.cli.doctor.command",
 }
 """Command -> the module whose `app` contains it, or is it."""
 

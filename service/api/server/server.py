@@ -32,6 +32,7 @@ def server_config(app: ASGIApp, limits: HttpLimits | None = None) -> uvicorn.Con
         app,
         http=limited_protocol(limits or HttpLimits()),
         ws="none",
+        log_config=None,  # uvicorn's lines are written as ours
         log_level="warning",
         access_log=False,
         proxy_headers=False,  # the application does it: by TPLUS_TRUSTED_PROXIES, not by uvicorn's own variables

@@ -127,7 +127,7 @@ def test_the_contract_of_the_database_names_every_part_of_the_service() -> None:
         "service.db",
         "service.errors",
         "service.settings",
-        "service.limit_settings",
+        "service.api_settings",
         "service.validation_messages",
         "service.vocabulary",
     }

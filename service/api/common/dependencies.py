@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 
 from service.api.common.errors import BadParameter
 from service.api.limits.work import cancellable
-from service.clock import DatabaseClock, MachineClock, MarketClock, ReplayMarketClock, SystemMarketClock
+from service.clock import DatabaseClock, MachineClock, MarketClock, ReplayMarketClock, SystemMarketClock, instant_text
 from service.db.session import Database
 from service.db.tables import stamp
 from service.errors import NotYet
@@ -40,7 +40,7 @@ class Snapshot:
         if requested is not None and requested > self.now:
             raise BadParameter(
                 "known_at",
-                f"is after market time, {self.now:%Y-%m-%dT%H:%M:%SZ}; use an earlier instant or omit it",
+                f"is after market time, {instant_text(self.now)}; use an earlier instant or omit it",
             )
         return self.now if requested is None else requested
 

@@ -12,9 +12,9 @@ from limits.errors import ConfigurationError, StorageError
 from limits.storage import storage_from_string
 
 from service.api.limits.shared_windows import SharedWindows
+from service.api_settings import MEMORY
 from service.clock import process_now
 from service.errors import SettingsError
-from service.limit_settings import MEMORY
 from service.settings import Settings
 
 _REDIS_SECONDS = 0.5

@@ -14,8 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api.common.errors import problem
 from service.api.limits.addresses import client_address, is_local
 from service.api.limits.rate_storage import Hit, RateCounter
+from service.api_settings import DEFAULT_RATE_LIMIT, DEFAULT_RATE_LIMIT_WRITES, NO_LIMIT
 from service.errors import TplusError
-from service.limit_settings import DEFAULT_RATE_LIMIT, DEFAULT_RATE_LIMIT_WRITES, NO_LIMIT
 from service.settings import Settings
 
 KeyOf = Callable[[Request], Awaitable[str | None]]

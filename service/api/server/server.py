@@ -32,6 +32,7 @@ def server_config(app: ASGIApp, limits: HttpLimits | None = None) -> uvicorn.Con
         app,
         http=limited_protocol(limits or HttpLimits()),
         ws="none",
+        log_config=None,  # uvicorn's lines are written as ours
         log_level="warning",
         access_log=False,
         proxy_headers=False,  # the application does it: by TPLUS_TRUSTED_PROXIES, not by uvicorn's own variables
@@ -52,6 +53,10 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, *, owns_listener: bool = True) -> None:
         super().__init__(config)
         self._owns_listener = owns_listener
+
+    def stop(self) -> None:
+        """Stop the server soon; called in any thread."""
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start; uvicorn has one number for the queue's length and for how many are accepted at once."""

@@ -2,28 +2,21 @@
 
 import logging
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import FrameType
 
 from service.api.server.listener import stop_new_connections
 from service.api.server.server import SHUTDOWN_SECONDS
-from service.settings import child_environment
 
 WORKER = "--worker"
 """Argument of a worker process, followed by the descriptors of the listening socket and of the shared memory."""
-
-METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""Variable of a worker with the folder in which prometheus-client keeps the metrics of all workers."""
 
 _POLL_SECONDS = 0.1
 _END_SECONDS = SHUTDOWN_SECONDS + 3.0
@@ -61,37 +54,37 @@ class Workers:
         memory: Descriptor of the shared memory of the rate limits.
         count: How many workers.
         command: Starts a worker; the arguments of `WORKER` are added.
-        on_exit: Called with the process id of a worker that ended, so that its metrics can be closed.
     """
 
     listener: socket.socket
     memory: int
     count: int
     command: Sequence[str]
-    on_exit: Callable[[int], None] = lambda _pid: None
     _places: list[_Place] = field(default_factory=list)
     _stopping: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT; the workers then have `SHUTDOWN_SECONDS` for what they have accepted."""
         before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        folder = Path(tempfile.mkdtemp(prefix="tplus-metrics-"))
         self._places = [_Place() for _ in range(self.count)]
         try:
             while not self._stopping.is_set():
                 for place in self._places:
-                    self._check(place, folder)
+                    self._check(place)
                 self._stopping.wait(_POLL_SECONDS)
         finally:
             self._end()
-            shutil.rmtree(folder, ignore_errors=True)
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def stop(self) -> None:
+        """End the workers soon; called in any thread."""
+        self._stopping.set()
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stopping.set()
 
-    def _check(self, place: _Place, folder: Path) -> None:
+    def _check(self, place: _Place) -> None:
         now = time.monotonic()
         if place.process is not None:
             status = place.process.poll()
@@ -104,9 +97,9 @@ class Workers:
             _log.error("API worker %s ended with status %s; another starts", place.process.pid, status)
             place.process = None
         if now >= place.next_start:
-            place.process, place.started = self._start(folder), now
+            place.process, place.started = self._start(), now
 
-    def _start(self, folder: Path) -> "subprocess.Popen[bytes]":
+    def _start(self) -> "subprocess.Popen[bytes]":
         # Its own session: Ctrl-C reaches this process alone, which ends the workers. Its standard input is a pipe that
         # closes when this process ends in any way.
         files = (self.listener.fileno(), self.memory)
@@ -115,13 +108,11 @@ class Workers:
             pass_fds=files,
             stdin=subprocess.PIPE,
             start_new_session=True,
-            env=child_environment({METRICS_FOLDER: str(folder)}),
         )
 
     def _ended(self, process: "subprocess.Popen[bytes]") -> None:
         if process.stdin is not None:
             process.stdin.close()
-        self.on_exit(process.pid)
 
     def _end(self) -> None:
         """End every worker: none accepts a new connection, each serves what it and the queue hold."""

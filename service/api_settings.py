@@ -1,7 +1,8 @@
-"""Settings of the API's limits and of who may reach it; `Settings` inherits them."""
+"""Settings of the API: where it listens, who may reach it, and its limits; `Settings` inherits them."""
 
 import ipaddress
 import re
+from pathlib import Path
 from typing import Annotated
 
 from limits import parse
@@ -9,6 +10,10 @@ from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode
 
 from service.validation_messages import shown
+from service.vocabulary import Scope
+
+_OWN_PATHS = ("docs", "healthz", "metrics", "openapi.json", "readyz", "static", "static-offline-docs", "v1")
+"""First parts of the API's own paths: a prefix among them would make requests ambiguous."""
 
 NO_LIMIT = "off"
 MEMORY = "memory"
@@ -34,10 +39,26 @@ def split_list(value: object) -> object:
 
 TextList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list)]
 
+ScopeList = Annotated[tuple[Scope, ...], NoDecode, BeforeValidator(split_list)]
 
-class LimitSettings(BaseSettings):
-    """Limits of the API, its workers, and the hosts, proxies and origins that it accepts."""
 
+class ApiSettings(BaseSettings):
+    """Where the API listens, who may reach it, and its limits."""
+
+    host: str = Field("127.0.0.1", description="address the API listens on")
+    port: int = Field(8000, ge=1, le=65535, description="port the API listens on")
+    open_reads: bool | None = Field(
+        None, description="whether reads need no key; unset = only while the API listens on loopback"
+    )
+    api_key_file: Path | None = Field(
+        None, description="file with one token, stored at the start as the key `compose`; a new token replaces it"
+    )
+    api_key_scopes: ScopeList = Field(
+        tuple(Scope), description="scopes of that key, separated by commas: `read`, `run`, `admin`"
+    )
+    root_path: str = Field(
+        "", max_length=200, description="path below which a proxy publishes the service, such as `/tplus`; empty = `/`"
+    )
     workers: int = Field(
         1, ge=1, le=64, description="processes that serve the API on one port; each has its share of the connections"
     )
@@ -79,6 +100,30 @@ class LimitSettings(BaseSettings):
     request_seconds: float = Field(
         10.0, gt=0, le=600, description="time limit for a request's headers to arrive, and for its body"
     )
+
+    max_open_requests: int = Field(100, ge=1, le=100_000, description="most run requests over HTTP that are not done")
+    pulls_per_hour: int = Field(
+        60, ge=1, le=100_000, description="most pulls that are requested over HTTP in an hour; a new symbol is one"
+    )
+    pulls_per_day: int = Field(500, ge=1, le=1_000_000, description="the same in 24 hours")
+    access_log: bool = Field(True, description="whether the API writes one log line per request")
+    metrics_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="port that serves the metrics without a key; unset = `/metrics` of the API only",
+    )
+    metrics_host: str = Field("127.0.0.1", description="address of `TPLUS_METRICS_PORT`")
+
+    @field_validator("root_path")
+    @classmethod
+    def _check_root_path(cls, value: str) -> str:
+        path = value.rstrip("/")
+        if path and not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+", path):
+            raise ValueError("must be a path such as /tplus, of letters, digits and ._~-")
+        if path.split("/")[1:2] and path.split("/")[1] in _OWN_PATHS:
+            raise ValueError(f"must not begin with a path of the service itself: {', '.join(_OWN_PATHS)}")
+        return path
 
     @field_validator("rate_limit", "rate_limit_writes")
     @classmethod

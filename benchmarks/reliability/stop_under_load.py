@@ -27,6 +27,9 @@ from benchmarks.reliability.api_process import Api, running_api
 from benchmarks.speed.api_ledger import fill
 
 END_BAR_SECONDS = 20.0
+CLIENT_SECONDS = 60.0
+"""How long a client waits for its answer: longer than the service takes to end."""
+
 _PATHS = ("/v1/symbols", "/v1/forecasts?limit=100", "/v1/status", "/v1/watchlist", "/healthz", "/readyz")
 
 
@@ -73,7 +76,7 @@ class _Client:
             count += 1
             if connection is None:
                 try:
-                    connection = self._api.connect(10.0)
+                    connection = self._api.connect(CLIENT_SECONDS)
                 except OSError:  # not accepted
                     return
             keep = self._exchange(connection, path)

@@ -1,4 +1,4 @@
-"""Counts of a run's faults.
+"""Workers that a run lost in succession.
 
 Revision: 1011
 Revises: 1010
@@ -14,8 +14,19 @@ depends_on = None
 
 
 def upgrade() -> None:
+    lost_workers = sa.Column(
+        "lost_workers",
+        sa.Integer(),
+        nullable=False,
+        server_default="0",
+        comment="takeovers since a worker last survived it; limited by a setting",
+    )
+    op.add_column("runs", lost_workers)
     fenced = sa.Column(
-        "fenced", sa.Integer(), nullable=False, server_default="0",
+        "fenced",
+        sa.Integer(),
+        nullable=False,
+        server_default="0",
         comment="how often a result was discarded, because the claim was lost",
     )
     op.add_column("runs", fenced)
@@ -23,3 +34,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_column("runs", "fenced")
+    op.drop_column("runs", "lost_workers")

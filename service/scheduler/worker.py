@@ -6,17 +6,22 @@ from datetime import timedelta
 
 import structlog
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 from structlog.contextvars import bound_contextvars
 
+from service.alerts.outbox import Instants
+from service.db.fault_reason import fault_reason
 from service.db.session import FAULTS, driver_message, is_unavailable
 from service.db.tables import runs
 from service.errors import FencedError, TplusError
 from service.execution.executor import WorkerDied, disk_message
+from service.forecasts.backfill.backfill_job import backfill
 from service.forecasts.forecast_job import forecast
 from service.forecasts.scoring.score_job import score
 from service.prices.pull.pull_job import PullIncomplete, pull
-from service.runs import Run, count_fenced, finish, release, retry
+from service.runs import Run, count_fenced, guard, release, retry
 from service.runtime.context import ServiceContext
+from service.scheduler.failures import fail
 from service.training.train_job import train
 from service.vocabulary import Job, RunState
 
@@ -27,6 +32,7 @@ JOBS: Mapping[str, JobFunction] = {
     Job.SCORE: score,
     Job.FORECAST: forecast,
     Job.TRAIN: train,
+    Job.BACKFILL: backfill,
 }
 
 _log = structlog.get_logger(__name__)
@@ -63,13 +69,16 @@ def _execute(context: ServiceContext, run: Run, stopping: Callable[[], bool]) ->
         _end(context, run, str(error))
     except FAULTS as error:  # the database may be available at the next attempt
         pause = timedelta(seconds=context.settings.retry_seconds) if is_unavailable(error) else None
-        _end(context, run, f"database error: {driver_message(error)}", pause)
+        _log.warning("database error", run_id=run.id, job=run.job, scope=run.scope, error=driver_message(error))
+        _end(context, run, f"database error: {fault_reason(error)}", pause)
     except OSError as error:
         _end(context, run, disk_message(error))
     except Exception as error:  # a defect must not stop the other runs; the log has the trace
         _log.exception("run failed unexpectedly")
-        _end(context, run, f"{type(error).__name__}: {error}")
-    _report(context, run)
+        # The text of a database error has statements and values, and the API shows a run's error.
+        reason = fault_reason(error) if isinstance(error, SQLAlchemyError) else error
+        _end(context, run, f"{type(error).__name__}: {reason}")
+    report_end(context, run)
 
 
 def _end(context: ServiceContext, run: Run, error: str | None, after: timedelta | None = None) -> None:
@@ -85,6 +94,7 @@ def _end(context: ServiceContext, run: Run, error: str | None, after: timedelta 
     settings = context.settings
     try:
         with context.database.transaction() as connection:
+            guard(connection, run)
             now = context.machine.now(connection)
             if error is None:
                 release(connection, run)
@@ -95,7 +105,7 @@ def _end(context: ServiceContext, run: Run, error: str | None, after: timedelta 
                 seconds = ceiling * (0.5 + random.random() / 2)
                 retry(connection, run, now + timedelta(seconds=seconds), error)
             else:
-                finish(connection, run, now, counts={}, error=error)
+                fail(connection, run, Instants(context.market.now(connection), now), error)
     except FencedError as fenced:
         _discard(context, run, fenced)
     except FAULTS as fault:
@@ -113,11 +123,14 @@ def _discard(context: ServiceContext, run: Run, fenced: FencedError) -> None:
         _log.warning("a discarded result could not be counted", error=driver_message(fault))
 
 
-def _report(context: ServiceContext, run: Run) -> None:
+def report_end(context: ServiceContext, run: Run) -> None:
+    """Report the stored end of a run; the database may be gone."""
     try:
         with context.database.reading() as connection:
             columns = (runs.c.state, runs.c.counts, runs.c.error, runs.c.warnings)
             row = connection.execute(select(*columns).where(runs.c.id == run.id)).one()
     except FAULTS:
         return
+    if run.job == Job.BACKFILL and row.state == RunState.DUE and row.error is None:
+        return  # a slice has ended
     context.reporter.run_ended(run, RunState(row.state), row.counts, row.error or "; ".join(row.warnings) or None)

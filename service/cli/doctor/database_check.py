@@ -37,10 +37,10 @@ def open_database(settings: Settings) -> tuple[Database | None, list[Finding]]:
         database = Database(settings.url)
     except TplusError as fault:
         return None, [error("database", str(fault))]
-    fault_message = database_fault(database)
-    if fault_message is not None:
+    found = database_fault(database)
+    if found is not None:
         database.close()
-        return None, [error("database", fault_message)]
+        return None, [error("database", found.detail)]
     findings = [ok("database", f"{display_url(database)} answers and is at migration {HEAD}")]
     if file is not None:
         findings += _check_file(file)

@@ -9,7 +9,7 @@ runs = Table(
     "runs",
     metadata,
     Column("id", BigId, primary_key=True),
-    Column("job", String(20), nullable=False, comment="pull, score, forecast or train"),
+    Column("job", String(20), nullable=False, comment="pull, score, forecast, train or backfill"),
     Column("scope", String(40), nullable=False, comment="a calendar, or a group for train"),
     Column("scheduled_for", Instant, nullable=False, comment="market time"),
     Column("sequence", Integer, nullable=False),
@@ -29,6 +29,14 @@ runs = Table(
     Column("faults", Integer, nullable=False, default=0, comment="retries after machine faults; they cost no attempt"),
     Column("takeovers", Integer, nullable=False, default=0, comment="how often another worker took it over"),
     Column(
+        "lost_workers",
+        Integer,
+        nullable=False,
+        default=0,
+        server_default="0",
+        comment="takeovers since a worker last survived it; limited by a setting",
+    ),
+    Column(
         "fenced",
         Integer,
         nullable=False,
@@ -38,6 +46,9 @@ runs = Table(
     ),
     Column("error", Text, nullable=True, comment="why it failed, or why it is tried again"),
     Column("warnings", Json, nullable=False, default=list, comment="sentences about a run that is done all the same"),
+    Column("outcomes_pruned_at", Instant, nullable=True, comment="machine time; null while its outcomes are kept"),
+    Column("parameters", Json, nullable=True, comment="of a backfill: its dates and symbols"),
+    Column("result", Json, nullable=True, comment="of a backfill: what it has done so far"),
     UniqueConstraint("job", "scope", "scheduled_for", "sequence"),
     Index(None, "state"),
 )

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
@@ -145,20 +145,23 @@ def pull_symbols(
     merger = HistoryMerger(
         context.settings, context.calendars, context.volatility, context.source.name, session, at
     )  # fmt: skip
-    yield from _Pull(context, merger, plan).run(present)
+    chosen = {each.symbol: each.chosen_calendar for each in present if each.chosen_calendar is not None}
+    yield from _Pull(context, merger, plan, chosen).run(present)
 
 
 class _Pull:
     """A pull in progress: thread pool, circuit breaker, deadline and plan."""
 
-    def __init__(self, context: PullContext, merger: HistoryMerger, plan: _Plan) -> None:
+    def __init__(
+        self, context: PullContext, merger: HistoryMerger, plan: _Plan, calendar_of: Mapping[str, str]
+    ) -> None:
         self._context = context
         self._merger = merger
         self._plan = plan
         self._stopped = threading.Event()
         self._live = not context.source.can_replay
         self._probe = Probe(context.source, context.probes, merger.at)
-        configured = dict(context.settings.calendar_of)
+        configured = {**calendar_of, **context.settings.calendar_of}
         self._checker = CalendarChecker(configured, context.calendars, merger.session, plan.accepted)
         self._deadline = time.monotonic() + context.settings.pull_limit_seconds
 

@@ -147,7 +147,7 @@ def _instant(value: Any) -> datetime:
     return found
 
 
-def judge(service: Service, plan: Plan) -> dict[str, Any]:
+def assess(service: Service, plan: Plan) -> dict[str, Any]:
     """Compare runs, outcomes and editions with the exchanges' own calendar."""
     with service.database.reading() as connection:
         query = select(runs).where(runs.c.job == "forecast").order_by(runs.c.scheduled_for)
@@ -257,7 +257,7 @@ def _on(url: str, folder: Path, plan: Plan) -> dict[str, Any]:
         upgrade(database)
         service = prepare(database, folder, plan)
         replay(service, plan)
-        return judge(service, plan)
+        return assess(service, plan)
     finally:
         database.close()
 

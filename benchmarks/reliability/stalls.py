@@ -216,7 +216,7 @@ def stall(
     chosen.send_signal(signal.SIGCONT)
 
 
-def judge(database: Database) -> dict[str, Any]:
+def assess(database: Database) -> dict[str, Any]:
     """Return what the ledger and the runs say of the trial."""
     with database.reading() as connection:
         states = Counter(connection.execute(select(runs.c.state)).scalars())
@@ -271,7 +271,7 @@ def run_trial(trial: Trial, seed: int = 0) -> dict[str, Any]:
     if not database.is_sqlite:
         with database.engine.connect() as connection:
             deadlocks = max(deadlocks, int(connection.execute(text(_DEADLOCKS)).scalar_one()))
-    figures = judge(database) | {
+    figures = assess(database) | {
         "ended": seen,
         "seconds": round(seconds, 1),
         "exits": [process.returncode for process in processes],

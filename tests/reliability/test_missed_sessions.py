@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, update
 
-from benchmarks.reliability.missed_sessions import QUICK, judge, misses, prepare, replay
+from benchmarks.reliability.missed_sessions import QUICK, assess, misses, prepare, replay
 from service.db.session import Database
 from service.db.tables import run_outcomes, runs
 
@@ -17,7 +17,7 @@ from service.db.tables import run_outcomes, runs
 def test_every_session_is_accounted_for_and_none_is_back_dated(database: Database, tmp_path: Path) -> None:
     service = prepare(database, tmp_path, QUICK)
     replay(service, QUICK)
-    figures = judge(service, QUICK)
+    figures = assess(service, QUICK)
     assert misses(figures) == []
     # Issued: 2, 3, 6 and 7 November, 22 and 24 November, 12 and 13 December. 18 sessions passed while it was off.
     assert (figures["sessions"], figures["forecast"], figures["missed"]) == (28, 8, 20)
@@ -27,7 +27,7 @@ def test_every_session_is_accounted_for_and_none_is_back_dated(database: Databas
         )
         assert planted.rowcount == 1
         connection.execute(delete(run_outcomes).where(run_outcomes.c.state == "missed"))
-    wrong = judge(service, QUICK)["wrong"]
+    wrong = assess(service, QUICK)["wrong"]
     assert "XNYS 2023-11-24: None, None" in wrong
     assert len(wrong) == 21
 

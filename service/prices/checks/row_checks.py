@@ -179,7 +179,7 @@ def _alone(sessions: DateArray) -> BoolArray:
     """Return a `(n,)` mask of the first rows if a long gap separates those few from many others: 1970 is no listing."""
     alone = np.zeros(len(sessions), bool)
     gaps = np.flatnonzero(np.diff(sessions[: ALONE + 1]) > LONG_GAP)
-    if len(gaps) and len(sessions) - int(gaps[-1]) > MANY:
+    if len(gaps) and len(sessions) - int(gaps[-1]) - 1 >= MANY:
         alone[: int(gaps[-1]) + 1] = True
     return alone
 

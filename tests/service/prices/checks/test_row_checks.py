@@ -153,25 +153,25 @@ def test_a_high_of_a_wild_day_is_kept() -> None:
     assert checked.findings == ()
 
 
-def test_first_rows_that_are_years_before_many_others_are_refused() -> None:
-    early = [date(2019, 6, 3), date(2019, 6, 4), date(2019, 6, 5)]
+def listed_early(early: int, later: int) -> Checked:
+    """Check some rows of June 2019 with some of January 2024."""
     table = get_calendar("XNYS", date(2019, 1, 1), date(2024, 2, 28)).table(date(2019, 6, 1), date(2024, 2, 28))
-    frame = bars_frame([*early, *JANUARY], [10.0] * 24)
-    checked = check_rows(FetchedPrices("AAA", frame, ()), table, SETTLE, np.datetime64("2024-01-31T23:00:00", "s"))
+    days_of_june = [date(2019, 6, day) for day in (3, 4, 5, 6)][:early]
+    frame = bars_frame([*days_of_june, *JANUARY[:later]], [10.0] * (early + later))
+    return check_rows(FetchedPrices("AAA", frame, ()), table, SETTLE, np.datetime64("2024-01-31T23:00:00", "s"))
+
+
+def test_first_rows_that_are_years_before_many_others_are_refused() -> None:
+    checked = listed_early(3, 21)
     assert len(checked.rows) == 21
     assert checked.rows.sessions[0] == np.datetime64("2024-01-02")
-    assert {finding.reason for finding in checked.findings} == {"alone, years before the next row: a wrong date"}
-    # Four rows before the gap are a listing that was interrupted, and so are a few rows after it.
-    whole = bars_frame([*early, date(2019, 6, 6), *JANUARY], [10.0] * 25)
-    assert (
-        len(check_rows(FetchedPrices("AAA", whole, ()), table, SETTLE, np.datetime64("2024-01-31T23:00:00", "s")).rows)
-        == 25
-    )
-    few = bars_frame([*early, *JANUARY[:20]], [10.0] * 23)
-    assert (
-        len(check_rows(FetchedPrices("AAA", few, ()), table, SETTLE, np.datetime64("2024-01-31T23:00:00", "s")).rows)
-        == 23
-    )
+    assert [finding.reason for finding in checked.findings] == ["alone, years before the next row: a wrong date"] * 3
+    assert checked.absent == 0
+
+
+@pytest.mark.parametrize(("early", "later"), [(4, 21), (3, 19)])
+def test_a_listing_that_was_interrupted_is_kept(early: int, later: int) -> None:
+    assert len(listed_early(early, later).rows) == early + later
 
 
 def test_sessions_that_an_answer_lacks_are_counted() -> None:

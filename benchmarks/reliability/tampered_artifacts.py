@@ -38,7 +38,7 @@ from service.db.tables import config_approvals, model_versions, served_forecasts
 from service.training.registry.approvals import approval_key
 from service.training.registry.versions import Decision, Recorded, decide, read_version
 from service.vocabulary import ModelStatus
-from tests.support.forecast_factory import NOON, Desk, History, open_desk, random_closes, sessions_until, utc
+from tests.support.forecast_factory import NOON, History, open_desk, random_closes, sessions_until, utc
 
 LAST = date(2018, 5, 31)
 

@@ -174,7 +174,7 @@ def tamperings(sizes: dict[str, int], every: int) -> Iterator[Tampering]:
             yield Tampering("path in the row's name", _name(name))
     for name in ("../pipeline.json", "/etc/hostname", "weights.npz/../../x", "..", "keras.h5"):
         yield Tampering(
-            "path in the manifest", _forge_manifest({"files": {name: "0" * 64, "pipeline.json": "0" * 64}), True
+            "path in the manifest", _forge_manifest({"files": {name: "0" * 64, "pipeline.json": "0" * 64}}), True
         )
     for files in ([], "text", None, {"pipeline.json": 5}, {"weights.npz": "0" * 64}):
         yield Tampering("crafted manifest", _forge_manifest({"files": files}), True)
@@ -202,5 +202,3 @@ def tamperings(sizes: dict[str, int], every: int) -> Iterator[Tampering]:
     yield Tampering("weights of another version", _swap)
     for name, body in crafted.items():
         yield Tampering(f"crafted archive: {name}", _forge("weights.npz", body), True)
-
-

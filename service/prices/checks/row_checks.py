@@ -34,6 +34,9 @@ ALONE = 3
 LONG_GAP = np.timedelta64(730, "D")
 MANY = 20
 
+LARGEST_SPLIT = 10_000.0
+"""New shares for an old one, or old ones for a new one, beyond which a split is a wrong figure."""
+
 OPEN, HIGH, LOW, CLOSE, VOLUME = range(5)
 
 
@@ -96,6 +99,7 @@ class Checked:
         duplicates: Second rows of a session.
         repeated: Rows on no session that repeat the close without volume: the vendor fills holidays; dropped.
         absent: Sessions between the first and the last row that the answer lacks.
+        incomplete: Good rows that lack an open, high or low which other rows have.
     """
 
     rows: Rows
@@ -105,6 +109,7 @@ class Checked:
     duplicates: int
     repeated: int = 0
     absent: int = 0
+    incomplete: int = 0
 
 
 def _json_value(value: float) -> float | str | None:
@@ -150,7 +155,17 @@ def check_rows(history: FetchedPrices, table: SessionTable, settle: timedelta, a
     rows, repaired = _repair(good)
     holes = int((final & expected & null).sum())
     absent = _absent(raw.sessions[final & expected & ~alone], table)
-    return Checked(rows, (*findings, *repaired), holes, int((~final).sum()), duplicates, int(repeated.sum()), absent)
+    missing = np.isnan(good.values[:, OPEN : LOW + 1])
+    return Checked(
+        rows,
+        (*findings, *repaired),
+        holes,
+        partial=int((~final).sum()),
+        duplicates=duplicates,
+        repeated=int(repeated.sum()),
+        absent=absent,
+        incomplete=int((missing & ~missing.all(axis=0)).any(axis=1).sum()),
+    )
 
 
 def repeats_close(close: FloatArray, volume: FloatArray) -> BoolArray:
@@ -247,7 +262,8 @@ def _repair(rows: Rows) -> tuple[Rows, tuple[Finding, ...]]:
 def check_actions(actions: Sequence[Action], rows: Rows) -> tuple[tuple[Action, ...], tuple[Finding, ...]]:
     """Return the valid actions, and a finding for each invalid one.
 
-    A value must be positive and finite, and a dividend must be less than the last close before its ex-date.
+    A value must be positive and finite, a split at most 10,000 to 1 or 1 to 10,000, and a dividend less than the last
+    close before its ex-date.
 
     Args:
         actions: Actions of the answer.
@@ -260,6 +276,8 @@ def check_actions(actions: Sequence[Action], rows: Rows) -> tuple[tuple[Action, 
         reason = ""
         if not (np.isfinite(action.value) and action.value > 0):
             reason = f"a {action.kind.value} must be positive and finite"
+        elif action.kind is ActionKind.SPLIT and not 1 / LARGEST_SPLIT <= action.value <= LARGEST_SPLIT:
+            reason = f"a split of more than {LARGEST_SPLIT:g} to 1 is a wrong figure"
         elif action.kind is ActionKind.DIVIDEND and place >= 0 and action.value >= rows.close[place]:
             reason = f"the dividend is not less than the close of {rows.sessions[place]}"
         if reason:

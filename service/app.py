@@ -194,6 +194,8 @@ def _declare_problems(app: FastAPI) -> None:
 
     def with_problems() -> dict[str, Any]:
         document = plain()
+        if app.state.open_reads:
+            _make_key_optional(document)
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         for model in (Problem, BadField):
             schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -202,6 +204,14 @@ def _declare_problems(app: FastAPI) -> None:
         return document
 
     app.openapi = with_problems  # type: ignore[method-assign]
+
+
+def _make_key_optional(document: dict[str, Any]) -> None:
+    """State that reads are open: their key is optional."""
+    for path in document["paths"].values():
+        for method, operation in path.items():
+            if method == "get" and operation.get("security"):
+                operation["security"] = [*operation["security"], {}]
 
 
 def _write_event(event: dict[str, str]) -> None:

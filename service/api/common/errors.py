@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.routing import Match, Mount
 
 from service.api.common.patterns import PATTERNS
 from service.api.common.schemas import MEDIA_TYPE, BadField, Problem
@@ -28,6 +29,8 @@ RETRY_SECONDS = 30
 """Default of Retry-After."""
 
 REQUEST_ID_HEADER = "X-Request-ID"
+
+_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 
 class BadParameter(TplusError):
@@ -103,7 +106,7 @@ def add_error_handlers(app: FastAPI, database: Database) -> None:
     async def on_http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            return wrong_method(request, (error.headers or {}).get("Allow", ""))
+            return wrong_method(request, _permitted(request) or (error.headers or {}).get("Allow", ""))
         detail = "the route does not exist; see /docs" if error.status_code == 404 else str(error.detail)
         return problem(request, error.status_code, detail, dict(error.headers or {}))
 
@@ -155,6 +158,17 @@ def wrong_method(request: Request, allowed: str) -> JSONResponse:
     return problem(request, HTTPStatus.METHOD_NOT_ALLOWED, sentence, {"Allow": ", ".join(names)})
 
 
+def _permitted(request: Request) -> str:
+    """Return the methods of every route of the requested path; the router names those of one route only."""
+    routes = [route for route in request.app.routes if not isinstance(route, Mount)]
+    found = (
+        method
+        for method in _METHODS
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    )
+    return ", ".join(found)
+
+
 def unexpected(request: Request) -> JSONResponse:
     """Return 500: an internal error."""
     detail = f"internal error; the log has details under request id {request_id(request)}"
@@ -186,8 +200,11 @@ def database_fault(database: Database) -> str | None:
 
 
 def _field(item: Any) -> BadField:
-    location = [str(part) for part in item["loc"] if part not in ("query", "path", "body", "header")]
-    return BadField(parameter=location[0] if location else "request", message=validation_message(item, PATTERNS))
+    place, *parts = item["loc"]
+    location = [part for part in parts if isinstance(part, str)]
+    # In a body the kind of document comes before the field.
+    name = (location[-1] if place == "body" else location[0]) if location else "request"
+    return BadField(parameter=name, message=validation_message(item, PATTERNS))
 
 
 def _document(request: Request, status: int, detail: str) -> Problem:

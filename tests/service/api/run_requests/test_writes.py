@@ -80,7 +80,7 @@ def test_the_same_idempotency_key_gets_the_same_bytes_until_it_expires(
 def test_an_idempotency_key_belongs_to_its_api_key(
     client: TestClient, filled: Database, runner: dict[str, str], admin: dict[str, str]
 ) -> None:
-    other = authorization(filled, Scope.RUN, name="other")
+    other = authorization(filled, Scope.READ, Scope.RUN, name="other")
     found = [client.post("/v1/runs", json=PULL, headers={**each, "Idempotency-Key": "k"}) for each in (runner, other)]
     assert len({answer.json()["id"] for answer in found}) == 2
     assert client.put("/v1/symbols/NEW", headers={**admin, "Idempotency-Key": "k"}).status_code == 202
@@ -183,7 +183,7 @@ def test_model_requests(client: TestClient, filled: Database, admin: dict[str, s
             refused = client.post(f"/v1/models/{version}/{action}", headers=admin, json={"reason": reason})
             assert refused.status_code == 422
     rollback = {"group": "equity", "strategy": "multi_step", **body}
-    assert client.post("/v1/models/rollback", headers=admin, json=rollback).json()["kind"] == "models.rollback"
+    assert client.post("/v1/rollbacks", headers=admin, json=rollback).json()["kind"] == "models.rollback"
     assert client.get(f"/v1/models/{version}").json()["pinned_at"] is None
 
 

@@ -112,9 +112,7 @@ def test_a_failed_run_fails_its_request_with_the_reason(service: Service, source
         for _ in range(3):
             scheduler.step()
         scheduler.close()
-        assert ended(service, number) == ("accepted", None)
         service.machine.advance(1000)
-    service.move_market(datetime(2024, 3, 4, 15, 0, tzinfo=UTC))  # T has opened: no further try
     work(service)
     state, reason = ended(service, number)
     assert state == "failed"

@@ -11,7 +11,10 @@ import numpy as np
 from sqlalchemy import Connection
 
 from models.config import INTERVAL_BOUNDS, MEDIAN
+from service.alerts.detection.missing import emit_missed
+from service.alerts.outbox import Instants
 from service.clock import instant_text
+from service.db.change_counters import lock_changes
 from service.forecasts.candidates import Candidate, read_candidates
 from service.forecasts.ledger import publish
 from service.forecasts.predict import Predictions, predict
@@ -46,7 +49,8 @@ def forecast(context: ServiceContext, run: Run) -> None:
     predictions = _predict_groups(context, run, ready)
     with context.database.transaction() as connection:
         guard(connection, run)
-        issued_at = context.market.now(connection)
+        lock_changes(connection)
+        issued_at = context.market.now(connection)  # after the wait for the lock: T may have opened meanwhile
         if issued_at >= deadline:  # T opened during the computation
             _record_missed(context, connection, run, unpublished)
             return
@@ -115,7 +119,10 @@ def _record_missed(context: ServiceContext, connection: Connection, run: Run, un
         # A run that was on time knows that the bar was missing; a late run knows only that it was late.
         reason = candidate.describe(without_bar) if state == ForecastOutcome.WAITING else too_late
         missed.append(Outcome(candidate.symbol, ForecastOutcome.MISSED, reason))
-    finish_with_outcomes(connection, run, context.machine.now(connection), missed)
+    machine_now = context.machine.now(connection)
+    finish_with_outcomes(connection, run, machine_now, missed)
+    reasons = {outcome.symbol: outcome.reason or outcome.state for outcome in missed}
+    emit_missed(connection, run.scope, run.session, reasons, Instants(context.market.now(connection), machine_now))
 
 
 def _summary(

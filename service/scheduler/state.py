@@ -23,6 +23,12 @@ def active_calendars(connection: Connection) -> tuple[str, ...]:
     return tuple(connection.execute(query).scalars())
 
 
+def forecast_calendars(connection: Connection) -> tuple[str, ...]:
+    """Return the calendars of the watchlist's symbols, sorted."""
+    query = select(instruments.c.calendar).where(instruments.c.active).distinct().order_by(instruments.c.calendar)
+    return tuple(connection.execute(query).scalars())
+
+
 def calendar_views(connection: Connection) -> tuple[CalendarView, ...]:
     """Return one view per calendar in use."""
     facts = connection.execute(

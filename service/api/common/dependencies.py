@@ -11,6 +11,7 @@ from fastapi.dependencies.models import Dependant
 from sqlalchemy import Connection, select
 
 from service.api.common.errors import BadParameter
+from service.api.limits.work import cancellable
 from service.clock import DatabaseClock, MachineClock, MarketClock, ReplayMarketClock, SystemMarketClock, instant_text
 from service.db.session import Database
 from service.db.tables import stamp
@@ -78,7 +79,7 @@ class Reader:
         Raises:
             NotYet: the database is not set up.
         """
-        with self.database.reading() as connection:
+        with self.database.reading() as connection, cancellable(connection):
             yield Snapshot(connection, self._clock(connection).now(connection))
 
     @contextmanager

@@ -5,8 +5,10 @@ The client gets one sentence and a request id, never a stack trace; the log has 
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -16,12 +18,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.routing import Match, Mount
 
+from service.api.common.headers import API_HEADERS
 from service.api.common.patterns import PATTERNS
 from service.api.common.schemas import MEDIA_TYPE, BadField, Problem
+from service.db.fault_reason import fault_reason
 from service.db.revision import HEAD, revision_problem
 from service.db.session import Database, driver_message
 from service.errors import DatabaseError, NotFound, NotYet, TplusError
-from service.validation_messages import validation_message
+from service.validation_messages import validation_message, validation_rule
 
 _log = logging.getLogger(__name__)
 
@@ -111,12 +115,12 @@ def add_error_handlers(app: FastAPI, database: Database) -> None:
         return problem(request, error.status_code, detail, dict(error.headers or {}))
 
     def on_database(request: Request, error: Exception) -> JSONResponse:
-        reason = database_fault(database)
-        if reason is None:
+        fault = database_fault(database)
+        if fault is None:
             _log.error("request %s failed", request_id(request), exc_info=error)
             return unexpected(request)
-        _log.warning("request %s: %s", request_id(request), reason)
-        return problem(request, 503, reason)
+        _log.warning("request %s: %s", request_id(request), fault.detail)
+        return problem(request, 503, fault.sentence)
 
     async def on_unexpected(request: Request, error: Exception) -> JSONResponse:
         _log.error("request %s failed", request_id(request), exc_info=error)
@@ -180,15 +184,42 @@ def request_id(request: Request) -> str:
     return str(getattr(request.state, "request_id", "unknown"))
 
 
-def database_fault(database: Database) -> str | None:
-    """Return why the database cannot be read, as one sentence; None if it can."""
+@dataclass(frozen=True, slots=True)
+class DatabaseFault:
+    """Why the database cannot be read, as one sentence.
+
+    Attributes:
+        sentence: For answers: without path, host, user and name of the database.
+        detail: For the log and the command line: with its URL and the driver's message.
+    """
+
+    sentence: str
+    detail: str
+
+
+def database_fault(database: Database) -> DatabaseFault | None:
+    """Return why the database cannot be read; None if it can. A new reason is logged once."""
+    fault = _find_fault(database)
+    if fault is None:
+        _reported.pop(database, None)
+    elif _reported.get(database) != fault.detail:
+        _reported[database] = fault.detail
+        _log.warning("%s", fault.detail)
+    return fault
+
+
+def _find_fault(database: Database) -> DatabaseFault | None:
     url = database.engine.url.render_as_string(hide_password=True)
+    advice = "start it or check TPLUS_DATABASE_URL"
     try:
         with database.engine.connect() as connection:
             connection.execute(text("SELECT 1"))
     except SQLAlchemyError as error:
         reason = f" ({driver_message(error)})" if isinstance(error, DBAPIError) else ""
-        return f"the database {url} cannot be reached{reason}; start it or check TPLUS_DATABASE_URL"
+        return DatabaseFault(
+            f"the database cannot be reached ({fault_reason(error)}); {advice}",
+            f"the database {url} cannot be reached{reason}; {advice}",
+        )
     try:
         with database.engine.connect() as connection:
             revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
@@ -196,15 +227,22 @@ def database_fault(database: Database) -> str | None:
         revision = None
     if revision == HEAD:
         return None
-    return revision_problem(url, revision)
+    return DatabaseFault(revision_problem("", revision), revision_problem(url, revision))
+
+
+_reported: WeakKeyDictionary[Database, str] = WeakKeyDictionary()
+"""The fault of each database that was logged last: it is read every second."""
 
 
 def _field(item: Any) -> BadField:
     place, *parts = item["loc"]
     location = [part for part in parts if isinstance(part, str)]
+    is_body = place == "body"
     # In a body the kind of document comes before the field.
-    name = (location[-1] if place == "body" else location[0]) if location else "request"
-    return BadField(parameter=name, message=validation_message(item, PATTERNS))
+    name = (location[-1] if is_body else location[0])[:40] if location else "request"
+    # A body may hold a secret, such as a key: no answer repeats what was given there.
+    message = validation_rule(item, PATTERNS) if is_body else validation_message(item, PATTERNS)
+    return BadField(parameter=name, message=message)
 
 
 def _document(request: Request, status: int, detail: str) -> Problem:
@@ -221,8 +259,9 @@ def _document(request: Request, status: int, detail: str) -> Problem:
 
 
 def _respond(document: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
-    extra = {REQUEST_ID_HEADER: document.request_id, **(headers or {})}
+    # An unexpected error is answered outside of the middleware that sets the security headers elsewhere.
+    extra = {**API_HEADERS, REQUEST_ID_HEADER: document.request_id, **(headers or {})}
     if document.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        extra["Retry-After"] = str(RETRY_SECONDS)
+        extra.setdefault("Retry-After", str(RETRY_SECONDS))
     content = document.model_dump(mode="json", exclude_none=True)
     return JSONResponse(content, document.status, extra, media_type=MEDIA_TYPE)

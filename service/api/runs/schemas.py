@@ -29,6 +29,9 @@ class RunItem(Answer):
     takeovers: int = Field(description="how often another worker took it over", examples=[0])
     error: str | None = Field(None, description="why it failed or is retried, in one sentence")
     warnings: list[str] = Field(description="sentences about a run that is done nevertheless", examples=[[]])
+    outcomes_pruned_at: datetime | None = Field(
+        None, description="machine time at which its outcomes were deleted, see TPLUS_RETENTION_DAYS; null = kept"
+    )
     parameters: dict[str, Any] | None = Field(
         None,
         description="dates and symbols of a backfill",

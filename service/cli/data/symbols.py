@@ -4,7 +4,7 @@ import typer
 
 from service.audit import AuditEntry, record
 from service.cli.common import JsonFlag, echo, emit, service
-from service.db.change_counters import raise_changes
+from service.db.change_counters import lock_changes, raise_changes
 from service.market.instruments import add_symbols, check_watchlist_size, list_instruments, remove_symbols
 
 app = typer.Typer(name="symbols", help="Manage the watchlist: add, remove, list.", no_args_is_help=True)
@@ -15,6 +15,7 @@ def add(symbols: list[str] = typer.Argument(..., help="Yahoo-style names: AAPL 7
     """Add symbols to the watchlist; the next pull fetches them."""
     names = [name for item in symbols for name in item.split(",") if name]
     with service() as context, context.database.transaction() as connection:
+        lock_changes(connection)
         check_watchlist_size(connection, names, context.settings.max_symbols)
         add_symbols(connection, names, context.market.now(connection), context.settings.group_of)
         raise_changes(connection, names)
@@ -28,6 +29,7 @@ def add(symbols: list[str] = typer.Argument(..., help="Yahoo-style names: AAPL 7
 def remove(symbols: list[str] = typer.Argument(..., help="Symbols to remove.")) -> None:
     """Remove symbols from the watchlist; their history and forecasts stay."""
     with service() as context, context.database.transaction() as connection:
+        lock_changes(connection)
         remove_symbols(connection, symbols)
         raise_changes(connection, symbols)
         now = context.machine.now(connection)

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, select
 from models.config import Strategy
 from service.cli.common import JsonFlag, echo, emit, service
 from service.clock import minute_text
+from service.db.change_counters import lock_changes
 from service.db.tables import model_decisions, model_versions
 from service.errors import NotFound
 from service.runtime.context import ServiceContext
@@ -77,6 +78,7 @@ def promote(
 ) -> None:
     """Promote a version: it serves its group and strategy from the next edition on, whatever the gate decided."""
     with service(quiet=as_json) as context, context.database.transaction() as connection:
+        lock_changes(connection)  # before `_now` reads the clock
         change = promote_manually(connection, version, PersonsReason(reason), _now(context, connection))
         require_artifact(change.now, context.settings.artifact_dir)
     _print_change(change, as_json)
@@ -91,6 +93,7 @@ def rollback(
 ) -> None:
     """Restore the version that served before the current one."""
     with service(quiet=as_json) as context, context.database.transaction() as connection:
+        lock_changes(connection)  # before `_now` reads the clock
         change = roll_back(connection, group, strategy.value, PersonsReason(reason), _now(context, connection))
         require_artifact(change.now, context.settings.artifact_dir)
     _print_change(change, as_json)

@@ -11,6 +11,7 @@ from service.bootstrap import require_watchlist
 from service.cli.common import JsonFlag, echo, emit, service
 from service.cli.serve.follow import FOLLOW_LIMIT, ended_runs, read_run_rows, send_request
 from service.cli.serve.forecast_output import forecast_document, forecast_lines
+from service.db.change_counters import lock_changes
 from service.errors import NotFound, TplusError
 from service.market.instruments import list_instruments
 from service.run_requests.store import NewRequest
@@ -92,6 +93,7 @@ def _run_jobs(context: ServiceContext, jobs: Sequence[str], shown: str) -> list[
     if shown == Job.TRAIN:
         Scheduler(context, (Job.PULL, Job.SCORE, Job.FORECAST)).drain()  # a training waits for the jobs before it
         with context.database.transaction() as connection:
+            lock_changes(connection)
             plan_trainings(context, connection, context.market.now(connection))
     if not Scheduler(context, jobs).drain():
         return _follow(context, shown, "started meanwhile")

@@ -11,6 +11,7 @@ from types import FrameType
 
 import typer
 
+from service.access.listening import check_keys
 from service.app import UNTIL_EOF, bind
 from service.bootstrap import open_service
 from service.cli.common import echo, reporter_for_output
@@ -38,6 +39,7 @@ def up() -> None:
     reporter = reporter_for_output()
     # The page answers while the database is made: until then every answer says what is missing.
     with _api(reporter), open_service(settings, reporter) as context:
+        check_keys(settings, context.database)
         _greet(context)
         _run_until_signal(Scheduler(context))
     echo("stopped; run again to resume")

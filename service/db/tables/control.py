@@ -96,9 +96,10 @@ page_sessions = Table(
     Column("id", BigId, primary_key=True),
     Column("sha256", String(64), nullable=False, comment="of the cookie's token"),
     Column("key_id", BigId, ForeignKey("api_keys.id"), nullable=False),
+    Column("signed_in_at", Instant, nullable=False, comment="machine time of the sign-in, kept by renewals"),
     Column("created_at", Instant, nullable=False, comment="machine time"),
     Column("expires_at", Instant, nullable=False),
-    Column("ended_at", Instant, nullable=True, comment="signed out, or replaced"),
+    Column("ended_at", Instant, nullable=True, comment="refused from then on: signed out, or renewed"),
     UniqueConstraint("sha256"),
 )
 

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
@@ -174,7 +175,9 @@ class _Pull:
                 # Answers stay in memory until they are merged, so only a few are fetched ahead.
                 while waiting and len(pending) < 2 * workers:
                     instrument = waiting.popleft()
-                    pending.append((instrument, pool.submit(self._fetch, instrument, self._plan.start(instrument))))
+                    # In a copy of the context, so that log lines of the thread name the run.
+                    fetch = partial(copy_context().run, self._fetch, instrument, self._plan.start(instrument))
+                    pending.append((instrument, pool.submit(fetch)))
                 instrument, future = pending.popleft()
                 yield self._settle(instrument, self._result(instrument, future))
         finally:

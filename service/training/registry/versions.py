@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, and_, func, insert, select, update
 
+from models.forecasting.artifact import artifact_folder
 from models.training.train import TrainedArtifact
+from service.alerts.detection.champions import emit_champion
+from service.alerts.outbox import Instants
 from service.db.change_counters import raise_changes
 from service.db.tables import model_decisions, model_versions
 from service.runs import Run
@@ -48,8 +51,12 @@ class ModelVersion:
         return self.forecaster != RANDOM_WALK
 
     def folder(self, store: Path) -> Path:
-        """Return its artifact's folder below the store."""
-        return store / self.artifact
+        """Return its artifact's folder below the store.
+
+        Raises:
+            ArtifactError: The stored name is a path; nothing is opened.
+        """
+        return artifact_folder(store, self.artifact)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +157,8 @@ def _metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 def decide(connection: Connection, version_id: int, decision: Decision, recorded: Recorded) -> None:
     """Set a version's status and record the decision."""
+    if decision.status == ModelStatus.CHAMPION:
+        emit_champion(connection, version_id, decision.reason, Instants(recorded.market_at, recorded.machine_at))
     connection.execute(
         update(model_versions)
         .where(model_versions.c.id == version_id)
@@ -233,6 +242,30 @@ def champion(connection: Connection, group: str, strategy: str) -> ModelVersion 
         v for v in serving_versions(connection, group) if v.strategy == strategy and v.status == ModelStatus.CHAMPION
     ]
     return found[0] if found else None
+
+
+def previous_champions(connection: Connection, current: ModelVersion) -> tuple[ModelVersion, ...]:
+    """Return the networks that were champion before a champion of the same strategy, newest first.
+
+    Versions newer than it are left out: a rollback to it took them out of service.
+    """
+    query = (
+        select(model_versions.c.id)
+        .join(model_decisions, model_decisions.c.model_version_id == model_versions.c.id)
+        .where(
+            model_versions.c.group == current.group,
+            model_versions.c.strategy == current.strategy,
+            model_versions.c.forecaster != RANDOM_WALK,
+            model_versions.c.status.in_((ModelStatus.CHALLENGER, ModelStatus.RETIRED)),
+            ~model_versions.c.for_backfill,
+            model_versions.c.id < current.id,
+            model_decisions.c.status == ModelStatus.CHAMPION,
+        )
+        .group_by(model_versions.c.id)
+        .order_by(func.max(model_decisions.c.id).desc())
+    )
+    found = (read_version(connection, version_id) for version_id in connection.execute(query).scalars().all())
+    return tuple(version for version in found if version is not None)
 
 
 def read_version(connection: Connection, version_id: int) -> ModelVersion | None:

@@ -19,12 +19,15 @@ from service.api.common.schemas import MEDIA_TYPE, BadField, Problem
 from service.db.revision import HEAD, revision_problem
 from service.db.session import Database, driver_message
 from service.errors import DatabaseError, NotFound, NotYet, TplusError
-from service.validation_messages import validation_message
+from service.validation_messages import validation_message, validation_rule
 
 _log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 30
 """Default of Retry-After."""
+
+SECRET_PARAMETERS = frozenset({"target"})
+"""Parameters whose values are secrets: messages do not repeat them."""
 
 REQUEST_ID_HEADER = "X-Request-ID"
 
@@ -162,7 +165,9 @@ def database_fault(database: Database) -> str | None:
 
 def _field(item: Any) -> BadField:
     location = [str(part) for part in item["loc"] if part not in ("query", "path", "body", "header")]
-    return BadField(parameter=location[0] if location else "request", message=validation_message(item, PATTERNS))
+    parameter = location[0] if location else "request"
+    message = (validation_rule if parameter in SECRET_PARAMETERS else validation_message)(item, PATTERNS)
+    return BadField(parameter=parameter, message=message)
 
 
 def _document(request: Request, status: int, detail: str) -> Problem:

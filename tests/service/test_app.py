@@ -78,11 +78,24 @@ OPERATIONS = {
     "/v1/events": "stream_events",
     "/healthz": "get_liveness",
     "/readyz": "get_readiness",
+    "/v1/subscriptions": "list_subscriptions",
+    "/v1/subscriptions/{id}": "get_subscription",
+}
+"""Operation id of each GET."""
+
+WRITES = {
+    ("post", "/v1/subscriptions"): "create_subscription",
+    ("delete", "/v1/subscriptions/{id}"): "delete_subscription",
+    ("post", "/v1/subscriptions/{id}/test"): "send_test_alert",
 }
 
 
 def test_operation_ids_are_names_for_a_client(tmp_path: Path) -> None:
     document = create_app(Settings(data_dir=tmp_path)).openapi()
-    found = {path: operations["get"]["operationId"] for path, operations in document["paths"].items()}
-    assert found == OPERATIONS
+    found = {
+        (method, path): operation["operationId"]
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+    }
+    assert found == {("get", path): name for path, name in OPERATIONS.items()} | WRITES
     assert len(set(found.values())) == len(found)

@@ -106,6 +106,13 @@ def test_a_receiver_may_want_a_longer_wait_and_may_want_no_more(outbox: Database
     assert end(outbox, take(outbox), SendResult("answered 410", is_final=True)) == "dead"
 
 
+def test_an_error_is_stored_on_one_line_without_control_characters(outbox: Database) -> None:
+    end(outbox, take(outbox), SendResult("bad\x00 header\r\n\x1b[31m" + "x" * 600))
+    stored = deliveries(outbox)[0].error
+    assert stored.startswith("bad header [31mxxx")
+    assert len(stored) == 500
+
+
 def test_dead_letters_are_listed_and_sent_again_with_all_attempts(outbox: Database) -> None:
     end(outbox, take(outbox), SendResult("answered 410", is_final=True))
     with outbox.transaction() as connection:

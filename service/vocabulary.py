@@ -42,6 +42,7 @@ class Job(StrEnum):
     SCORE = "score"
     FORECAST = "forecast"
     TRAIN = "train"
+    BACKFILL = "backfill"
 
 
 class RunState(StrEnum):
@@ -71,11 +72,39 @@ class TrainOutcome(StrEnum):
     RANDOM_WALK_ONLY = "random_walk_only"
 
 
+FAILED: Final = "failed"
+"""Outcome of a symbol whose run failed for good, in a run of any job; its reason is the run's error."""
+
+
+class BackfillOutcome(StrEnum):
+    """Outcome of a backfill run for one symbol, column `run_outcomes.state`."""
+
+    PUBLISHED = "published"
+    ALREADY_STORED = "already_stored"
+    WITHOUT_BAR = "without_bar"
+    REFUSED = "refused"
+
+
+class RequestKind(StrEnum):
+    """What a run request changes, column `run_requests.kind`."""
+
+    RUN = "run"
+    ADD_SYMBOL = "symbols.add"
+    REMOVE_SYMBOL = "symbols.remove"
+    PROMOTE = "models.promote"
+    ROLL_BACK = "models.rollback"
+    PIN = "models.pin"
+    UNPIN = "models.unpin"
+
+
 class RequestState(StrEnum):
-    """State of a run request, column `run_requests.state`."""
+    """State of a run request, column `run_requests.state`; an accepted one waits for its runs."""
 
     PENDING = "pending"
+    ACCEPTED = "accepted"
     DONE = "done"
+    FAILED = "failed"
+    REJECTED = "rejected"
 
 
 class ModelStatus(StrEnum):

@@ -33,8 +33,8 @@ from service.db.tables.runs import run_outcomes, runs
 from service.db.tables.training import calibration_states, config_approvals, model_decisions, model_versions
 
 APPEND_ONLY = ("editions", "forecasts", "served_forecasts", "score_batches", "scores", "model_decisions",
-               "config_approvals")  # fmt: skip
-"""Tables of the ledger: triggers of the migrations refuse to update or delete their rows."""
+               "config_approvals", "audit")  # fmt: skip
+"""Tables of the ledger, and the audit: triggers of the migrations refuse to change or delete their rows."""
 
 __all__ = [
     "APPEND_ONLY",

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, select
 
 from service.alerts.detection.source import down_since, source_came_up, source_went_down
 from service.alerts.outbox import Instants
+from service.db.change_counters import lock_changes
 from service.db.tables import runs
 from service.market.exchange_calendar import get_calendar
 from service.market.instruments import Instrument, list_instruments, set_state
@@ -64,11 +65,11 @@ def pull(context: ServiceContext, run: Run) -> None:
         get_calendar,
         frozenset(r.symbol for r in context.references() if r.role == "volatility"),
         probes,
-        lambda connection: guard(connection, run),
+        lambda connection: _lock(connection, run),
     )
     for batch in batched(pull_symbols(pull_context, todo, run.session, at), FLUSH):
         with context.database.transaction() as connection:
-            guard(connection, run)
+            _lock(connection, run)  # `_note_first_failure` changes instruments
             record_outcomes(connection, run, (Outcome(o.symbol, o.state, o.reason) for o in batch))
             for outcome in batch:
                 _note_first_failure(connection, outcome, at)
@@ -76,6 +77,12 @@ def pull(context: ServiceContext, run: Run) -> None:
             if outcome.notice is not None:
                 context.reporter.notice(outcome.notice, [outcome.symbol])
     _finish_attempt(context, run, at)
+
+
+def _lock(connection: Connection, run: Run) -> None:
+    """Lock the run's row, then the change counter, before any other row is changed."""
+    guard(connection, run)
+    lock_changes(connection)
 
 
 def _wait_for_rate_limit(context: ServiceContext, run: Run) -> None:
@@ -132,7 +139,7 @@ def _finish_attempt(context: ServiceContext, run: Run, at: datetime) -> None:
     waits = at < deadline and any(outcome.state in hourly for outcome in outcomes)
     warning = missing_bars_warning(run, outcomes)
     with context.database.transaction() as connection:
-        guard(connection, run)
+        _lock(connection, run)
         closed = mark_closures(context, connection, run, outcomes, at)
         before = connection.execute(select(runs.c.warnings).where(runs.c.id == run.id)).scalar_one()
         counts = outcome_counts(outcomes)

@@ -48,6 +48,8 @@ _SENTENCES: Mapping[str, Callable[[Details], str]] = {
     "string_too_long": _limit("must have at most {} characters", "max_length"),
     "string_too_short": _limit("must have at least {} characters", "min_length"),
     "string_pattern_mismatch": _fixed("has characters that are not allowed here"),
+    "too_short": _limit("must have at least {} items", "min_length"),
+    "too_long": _limit("must have at most {} items", "max_length"),
     "greater_than": _limit("must be greater than {}", "gt"),
     "greater_than_equal": _limit("must be {} or more", "ge"),
     "less_than": _limit("must be less than {}", "lt"),

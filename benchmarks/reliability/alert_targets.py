@@ -108,7 +108,7 @@ def accepted_addresses(count: int) -> list[str]:
     for number in range(count):
         network = ipaddress.ip_network(NETWORKS[number % len(NETWORKS)])
         address = str(network[source.randrange(network.num_addresses)])
-        if rule.refusal_reason(address) is None:
+        if rule.reason_against(address) is None:
             accepted.append(address)
     return accepted
 
@@ -121,7 +121,7 @@ def refused_public(count: int) -> list[str]:
         ipaddress.ip_network(each) for each in ("8.0.0.0/8", "52.0.0.0/8", "93.0.0.0/8", "2600::/16", "2a00::/16")
     ]
     texts = [str(network[source.randrange(network.num_addresses)]) for network in networks for _ in range(count)]
-    return [text for text in texts if rule.refusal_reason(text) is not None]
+    return [text for text in texts if rule.reason_against(text) is not None]
 
 
 def send_trials(receiver: Receiver, secure: Receiver) -> dict[str, Any]:

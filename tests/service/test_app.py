@@ -80,12 +80,24 @@ OPERATIONS = {
     "/v1/session": "get_session",
     "/healthz": "get_liveness",
     "/readyz": "get_readiness",
+    "/v1/subscriptions": "list_subscriptions",
+    "/v1/subscriptions/{id}": "get_subscription",
     "/metrics": "get_metrics",
+    "/v1/ledger": "get_ledger",
+    "/v1/run-requests": "list_run_requests",
+    "/v1/run-requests/{id}": "get_run_request",
 }
 
 
 def test_operation_ids_are_names_for_a_client(tmp_path: Path) -> None:
     document = create_app(Settings(data_dir=tmp_path)).openapi()
-    found = {path: operations["get"]["operationId"] for path, operations in document["paths"].items()}
-    assert found == OPERATIONS
+    found = {
+        (method, path): operation["operationId"]
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+    }
+    assert {path: name for (method, path), name in found.items() if method == "get"} == OPERATIONS
+    assert found["post", "/v1/subscriptions"] == "create_subscription"
+    assert found["delete", "/v1/subscriptions/{id}"] == "delete_subscription"
+    assert found["post", "/v1/subscriptions/{id}/test"] == "send_test_alert"
     assert len(set(found.values())) == len(found)

@@ -3,7 +3,8 @@
     .venv/bin/python -m tools.pin_images
 
 The images are the defaults of the variables `*_IMAGE` in the compose files that name a registry's image with a tag. A
-digest comes from the registry through `docker buildx imagetools inspect`; without it the script says so, and exits with 0.
+digest comes from the registry through `docker buildx imagetools inspect`; without it the script says so and exits with
+0.
 """
 
 import re

@@ -11,6 +11,7 @@ from service.db.revision import HEAD, revision_problem
 from service.db.row_hashes import Digest, RowSum, digest, read_batches
 from service.db.session import Database
 from service.db.tables import metadata
+from service.db.wait_limits import lift_limits
 from service.errors import DatabaseError
 
 
@@ -37,6 +38,8 @@ def copy_database(
             raise DatabaseError(revision_problem(display_url(source), found))
     upgrade(target)
     with source.reading() as reading, target.transaction() as writing:
+        for connection in (reading, writing):  # as long as the rows take
+            lift_limits(connection)
         _require_empty(target, writing)
         copied = {table.name: _copy(reading, writing, table) for table in metadata.sorted_tables}
         faults = [*_differences(writing, copied), *check(writing)]

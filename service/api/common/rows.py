@@ -129,6 +129,7 @@ class RunRow(NamedTuple):
     error: str | None
     warnings: list[str]
     outcomes_pruned_at: datetime | None
+    parameters: dict[str, Any] | None
 
 
 class OutcomeRow(NamedTuple):

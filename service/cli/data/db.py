@@ -55,7 +55,7 @@ def copy(
 ) -> None:
     """Copy the database and its models into an empty one, and compare rows and hashes."""
     settings = load_settings()
-    source, target = Database(settings.url), Database(url)
+    source, target = Database(settings.url, settings.lease_seconds), Database(url)
     # Models go to the folder of the target's settings.
     folder = settings.model_copy(update={"database_url": SecretStr(url)}).artifact_dir
     files = 0

@@ -83,7 +83,7 @@ def _read(settings: Settings, query: FigureQuery) -> FigureAnswer:
     Raises:
         DatabaseError: the database does not exist, is at another migration, or belongs to other settings.
     """
-    database = Database(settings.url)
+    database = Database(settings.url, settings.lease_seconds)
     try:
         with database.reading() as connection:
             check_stamp(connection, settings.source_name, settings.market_clock)

@@ -1,6 +1,13 @@
 """Every table, one module per part of the line; importing this package fills the metadata."""
 
 from service.db.base import metadata
+from service.db.tables.alerts import (
+    alert_conditions,
+    alert_coverage,
+    alert_deliveries,
+    alert_events,
+    alert_subscriptions,
+)
 from service.db.tables.control import (
     api_keys,
     audit,
@@ -31,6 +38,11 @@ APPEND_ONLY = ("editions", "forecasts", "served_forecasts", "score_batches", "sc
 
 __all__ = [
     "APPEND_ONLY",
+    "alert_conditions",
+    "alert_coverage",
+    "alert_deliveries",
+    "alert_events",
+    "alert_subscriptions",
     "api_keys",
     "audit",
     "bar_revisions",

@@ -12,6 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
+from service.alerts.detection.publish import alert_on_scores
+from service.alerts.outbox import Instants
 from service.db.change_counters import lock_changes
 from service.db.hash_chain import GENESIS, chain_hash
 from service.db.tables import score_batches, scores
@@ -69,6 +71,7 @@ def publish_scores(
     digest = chain_hash(header, {"scores": hashed})
     connection.execute(insert(score_batches).values(**header, hash=digest, run_id=batch.run_id))
     connection.execute(insert(scores), stored)
+    alert_on_scores(connection, stored, Instants(batch.scored_at, batch.recorded_at))
     return int(header["number"])
 
 

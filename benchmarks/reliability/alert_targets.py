@@ -28,7 +28,7 @@ from service.alerts.targets.result import Message
 from service.alerts.targets.webhook import WebhookSender
 
 PUBLIC = "93.184.215.14"
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # audit: planted
 MESSAGE = Message(
     "msg_1",
     json.dumps(

@@ -125,7 +125,7 @@ def test_the_environment_holds_settings_that_are_known(name: str, tmp_path: Path
     secret = tmp_path / "password"
     secret.write_text("p/w:d@\n")
     settings = load_settings(SERVICES[name]["environment"] | {"TPLUS_DATABASE_PASSWORD_FILE": str(secret)})
-    assert settings.url == "postgresql://tplus:p%2Fw%3Ad%40@db:5432/tplus"
+    assert settings.url == "postgresql://tplus:p%2Fw%3Ad%40@db:5432/tplus"  # audit: planted
     assert (settings.source, settings.clock) == ("sample", "replay")
     assert settings.reference_symbols == ("SPY", "^VIX")
     assert settings.host == ("0.0.0.0" if name == "api" else "127.0.0.1")
@@ -171,7 +171,8 @@ def test_what_lies_in_memory_over_a_folder_of_ours_belongs_to_who_runs_there(nam
 @pytest.mark.parametrize("name", OURS)
 def test_an_image_is_built_from_a_target_of_the_dockerfile(name: str) -> None:
     target = "trainer" if name == "scheduler" else "api"
-    assert SERVICES[name]["build"] == {"context": ".", "target": target}
+    base = {"PYTHON_IMAGE": "python:3.11-slim-bookworm"}
+    assert SERVICES[name]["build"] == {"context": ".", "target": target, "args": base}
     assert target in stages((ROOT / "Dockerfile").read_text())
     assert SERVICES[name]["image"] == f"tplus-{target}"
 

@@ -176,7 +176,10 @@ def file(filled_file: Path, tmp_path: Path) -> Path:
 
 
 def test_each_request_is_one_line_of_json_without_what_the_client_sent(file: Path) -> None:
-    secret = {"Authorization": "Bearer tplus_0123456789abcdefghijklmnopqrstuvwxyzABCD", "Cookie": "session=hunter2"}
+    secret = {
+        "Authorization": "Bearer tplus_0123456789abcdefghijklmnopqrstuvwxyzABCD",  # audit: planted
+        "Cookie": "session=hunter2",
+    }
     with running(file) as (client, log, _):
         client.get("/v1/forecasts/AAPL?as_of=2018-06-01", headers={**secret, "X-Request-ID": "mine-1"})
         client.get("/secret-path?password=hunter2", headers=secret)

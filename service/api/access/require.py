@@ -10,7 +10,7 @@ from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBea
 
 from service.api.access.authenticate import Authenticator
 from service.api.access.cookies import PLAIN_NAME, read_cookie
-from service.api.access.origin import SAFE_METHODS, require_own_origin
+from service.api.access.own_page import SAFE_METHODS, require_own_page
 from service.api.access.principal import ANONYMOUS, Credential, CredentialKind, Principal
 from service.api.common.errors import NotAuthenticated, NotPermitted
 from service.vocabulary import Scope
@@ -70,7 +70,7 @@ async def find_principal(
     if token is None:
         return None
     if request.method not in SAFE_METHODS:
-        require_own_origin(request)
+        require_own_page(request)
     return await authenticator.find(Credential(CredentialKind.PAGE_SESSION, token))
 
 

@@ -32,6 +32,9 @@ def test_each_route_declares_its_keys_and_their_refusals(tmp_path: Path, open_re
                 assert security is None
                 continue
             assert {"401", "403"} <= set(operation["responses"]), path
+            if path != "/v1/session":
+                assert operation["x-required-scope"] in ("read", "run", "admin")
+                assert method == "get" or operation["x-required-scope"] != "read", path
             needs_none = (path, method) == ("/v1/session", "get") or (
                 open_reads and method == "get" and path != "/v1/audit"
             )

@@ -16,6 +16,19 @@ _NAME_LIMIT = 200
 
 
 @dataclass(frozen=True, slots=True)
+class Author:
+    """Who makes a write.
+
+    Attributes:
+        name: Name of the key, or the command line.
+        request_id: Id of the HTTP request, None for the command line.
+    """
+
+    name: str = COMMAND_LINE
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AuditEntry:
     """A write, as the audit keeps it.
 

@@ -10,19 +10,21 @@ from sqlalchemy import Connection, select, update
 from service.access.key_file import store_key_file
 from service.clock import DatabaseClock, MarketClock, ReplayMarketClock, SystemMarketClock
 from service.db import migrate
+from service.db.change_counters import lock_changes
 from service.db.session import Database
 from service.db.tables import instruments, stamp
 from service.errors import CalendarError, SettingsError
 from service.execution.local import KeptChild, WarmWorker
 from service.market.calendars import Calendars
 from service.market.exchange_calendar import get_calendar
-from service.market.instruments import add_symbols
+from service.market.instruments import add_symbols, check_watchlist_size
 from service.prices.sources.base import PriceSource
 from service.prices.sources.registry import make_source
 from service.runtime.context import ServiceContext, network_of, parse_reference
 from service.runtime.database_identity import ensure_stamp
 from service.runtime.progress import Reporter, SilentReporter
 from service.settings import Settings
+from service.training.unfinished import remove_unfinished
 
 YAHOO_WATCHLIST = ("AAPL", "GOOG", "IBM", "META", "MSFT")
 """Default watchlist of a new live database: the sample's companies under today's symbols."""
@@ -51,7 +53,8 @@ def open_service(settings: Settings, reporter: Reporter | None = None) -> Iterat
         market = SystemMarketClock(machine)
     database = open_database(settings, source, market)
     with database.reading() as connection:
-        now = market.now(connection)
+        now, machine_now = market.now(connection), machine.now(connection)
+    remove_unfinished(settings.artifact_dir, machine_now)
     log = settings.data_dir.absolute() / "workers.log"
     _make_data_folder(log.parent)
     context = ServiceContext(
@@ -84,18 +87,20 @@ def _make_data_folder(folder: Path) -> None:
 
 def open_database(settings: Settings, source: PriceSource, market: MarketClock) -> Database:
     """Migrate and stamp the database; a new one gets its watchlist, each the reference series of the settings."""
-    database = Database(settings.url)
+    database = Database(settings.url, settings.lease_seconds)
     try:
         migrate.upgrade(database)
-        with database.transaction() as connection:
+        record = source.record()  # before the transaction: reading a folder of a thousand files takes seconds
+        faults = source.faults() if record is None else ()
+        with database.transaction(at_start=True) as connection:
             migrate.lock_migrations(connection)
+            lock_changes(connection)
             is_new = connection.execute(select(stamp.c.id)).one_or_none() is None
             now = DatabaseClock().now(connection)
-            record = source.record()
-            faults = source.faults() if record is None else ()
             ensure_stamp(connection, source.name, settings.market_clock, now, record, faults)
             if is_new:
                 symbols = settings.symbols or _default_watchlist(source)
+                check_watchlist_size(connection, symbols, settings.max_symbols)
                 add_symbols(connection, symbols, market.now(connection), settings.group_of)
             if settings.api_key_file is not None:
                 scopes = frozenset(settings.api_key_scopes)

@@ -12,12 +12,13 @@ import numpy as np
 from sqlalchemy import Connection, func, select
 
 from models.config import MIN_TRAINING_DATES, ModelConfig, Strategy
-from models.errors import TooLittleHistory
+from models.errors import ArtifactError, TooLittleHistory
 from models.gate import Evidence
 from models.preprocessing.price_history import Panel
 from models.training.refit_check import Predecessor
 from models.training.tasks import train_forecasters
 from models.training.train import TrainedArtifact, TrainProgress, TrainRequest
+from service.db.change_counters import lock_changes
 from service.db.tables import bars, instruments
 from service.execution.executor import Executor, TaskFailed
 from service.market.instruments import STATISTICAL_GROUPS, group_symbols
@@ -73,6 +74,7 @@ def train(context: ServiceContext, run: Run) -> None:
         live = _read_live_evidence(context, run.scope, trained)
         with context.database.transaction() as connection:
             guard(connection, run)
+            lock_changes(connection)
             decisions = record(context, connection, fit_request, trained, run, live)
             outcomes = [Outcome(symbol, TrainOutcome.TRAINED) for symbol in symbols]
             if not fit_request.networks:
@@ -209,7 +211,12 @@ def _with_gate_inputs(context: ServiceContext, group: str, request: TrainRequest
 
 
 def _predecessor(version: ModelVersion | None, store: Path) -> Predecessor | None:
-    return None if version is None else Predecessor(version.folder(store), version.sha256, version.id)
+    if version is None:
+        return None
+    try:
+        return Predecessor(version.folder(store), version.sha256, version.id)
+    except ArtifactError:
+        return None  # it cannot serve either, which the forecast job reports
 
 
 def pooled_dates(connection: Connection, group: str) -> int:

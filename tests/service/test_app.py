@@ -107,6 +107,7 @@ OPERATIONS = {
     "/v1/session": "get_session",
     "/healthz": "get_liveness",
     "/readyz": "get_readiness",
+    "/metrics": "get_metrics",
 }
 
 

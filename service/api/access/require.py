@@ -59,13 +59,16 @@ async def find_principal(
         found = await authenticator.find(Credential(CredentialKind.KEY, credentials.credentials))
         if found is None:
             raise NotAuthenticated("the key is unknown, revoked or expired; `tplus keys create NAME` makes a new one")
+        request.state.principal = found  # the access log names the key
         return found
     token = read_cookie(request)
     if token is None:
         return None
     if request.method not in SAFE_METHODS:
         require_own_page(request)
-    return await authenticator.find(Credential(CredentialKind.PAGE_SESSION, token))
+    found = await authenticator.find(Credential(CredentialKind.PAGE_SESSION, token))
+    request.state.principal = found
+    return found
 
 
 FoundPrincipal = Annotated[Principal | None, Depends(find_principal)]

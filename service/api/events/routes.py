@@ -43,9 +43,10 @@ async def stream_events(
 
     `status`: the document of `/v1/status`, first and whenever more than heartbeat, counter, progress, live market
     time and a running countdown changed. `edition`: forecasts were published. `run`: a run is new or changed.
-    `progress`: progress of a training. `change`: answers changed, with the counter and, if few, the symbols; a client
-    whose `Last-Event-ID` is another counter gets one first. `fault`: the database cannot be read (the stream
-    continues), or this stream ends. A stream ends within a second after its key was revoked.
+    `progress`: progress of a training or backfill. `run_request`: a run request is new or changed. `change`: answers
+    changed, with the counter and, if few, the symbols; a client whose `Last-Event-ID` is another counter gets one
+    first. `fault`: the database cannot be read (the stream continues), or this stream ends. A stream ends within a
+    second after its key was revoked.
     """
     subscription = hub.join(_counter(last_event_id))
     check: asyncio.Task[None] | None = None

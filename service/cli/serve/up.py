@@ -15,6 +15,7 @@ from service.access.listening import check_keys
 from service.app import UNTIL_EOF, bind
 from service.bootstrap import open_service
 from service.cli.common import echo, reporter_for_output
+from service.clock import minute_text
 from service.db.migrate import display_url
 from service.log_config import configure_logs
 from service.runtime.context import ServiceContext
@@ -65,7 +66,7 @@ def _greet(context: ServiceContext) -> None:
     echo(f"source {context.source.name}, clock {settings.clock}, database {display_url(context.database)}")
     if settings.market_clock.mode == "replay":
         now = context.market_now()
-        echo(f"replayed market time is {now:%Y-%m-%d %H:%M}Z; forecasts are as of that day, not of today")
+        echo(f"replayed market time is {minute_text(now)}; forecasts are as of that day, not of today")
 
 
 def _run_until_signal(scheduler: Scheduler, limit_seconds: float | None = None) -> None:

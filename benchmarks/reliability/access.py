@@ -37,8 +37,8 @@ from benchmarks.reliability.access_requests import (
     Operation,
     TextRequest,
     address,
+    bad_credentials,
     operations,
-    refusals,
     text_requests,
 )
 from service.access.keys import NewKey, create_key, revoke_key, token_hash
@@ -199,11 +199,11 @@ def rows(database: Database) -> Rows:
     return found
 
 
-def try_refusals(target: Target, credentials: Credentials, *, open_reads: bool, figures: Figures) -> None:
+def try_bad_credentials(target: Target, credentials: Credentials, *, open_reads: bool, figures: Figures) -> None:
     """Send what must be refused, to every operation."""
     before = rows(target.database)
     attempts = [
-        attempt for each in target.operations() for attempt in refusals(each, credentials, open_reads=open_reads)
+        attempt for each in target.operations() for attempt in bad_credentials(each, credentials, open_reads=open_reads)
     ]
     for attempt in attempts:
         operation = attempt.operation
@@ -257,7 +257,7 @@ def trial(
     credentials = make_credentials(database)
     for is_open in open_reads:
         with serving(database, folder, open_reads=is_open) as target:
-            try_refusals(target, credentials, open_reads=is_open, figures=figures)
+            try_bad_credentials(target, credentials, open_reads=is_open, figures=figures)
             if is_open is open_reads[0]:
                 try_texts(target, credentials, texts, figures)
     log = (folder / "api.log").read_text(errors="replace")

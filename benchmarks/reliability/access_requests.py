@@ -130,7 +130,7 @@ def address(operation: Operation, values: Mapping[str, str] | None = None) -> st
     return path
 
 
-def refusals(operation: Operation, credentials: Credentials, *, open_reads: bool) -> Iterator[Attempt]:
+def bad_credentials(operation: Operation, credentials: Credentials, *, open_reads: bool) -> Iterator[Attempt]:
     """Yield every way in which an operation refuses a client.
 
     Args:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.reliability.access import filled, make_credentials, rows, trial
-from benchmarks.reliability.access_requests import operations, refusals, text_requests
+from benchmarks.reliability.access_requests import operations, bad_credentials, text_requests
 from service.app import create_app
 from service.settings import Settings
 
@@ -35,7 +35,7 @@ def test_the_trial_sees_a_route_that_is_open_and_a_row_that_is_written(database_
     assert len(found) >= 20
     unguarded = next(each for each in found if each.name == "GET /v1/status")
     database = filled(database_url)
-    attempts = list(refusals(unguarded, make_credentials(database), open_reads=False))
+    attempts = list(bad_credentials(unguarded, make_credentials(database), open_reads=False))
     assert {attempt.status for attempt in attempts} == {401, 403}
     places = {request.place for request in text_requests(next(each for each in found if each.fields), ("x",))}
     assert {"body key", "header Origin", "unknown query"} <= places

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from anyio import to_thread
 from fastapi import Depends, FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -68,6 +69,12 @@ investment advice."""
 
 __all__ = ["SHUTDOWN_SECONDS", "Server", "bind", "create_app", "main", "serve", "server_config"]
 
+ROUTE_THREADS = 12
+"""Routes that work at a time in a process, fewer than the connections of a pool.
+
+More threads take turns with the event loop, which then answers late, and each holds the memory of its answer.
+"""
+
 UNTIL_EOF = "--until-eof"
 """Argument: serve only while standard input is open."""
 
@@ -94,6 +101,7 @@ def create_app(settings: Settings, database: Database | None = None, windows: Sh
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        to_thread.current_default_thread_limiter().total_tokens = ROUTE_THREADS
         yield
         app.state.hub.close()
         await counter.close()

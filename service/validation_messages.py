@@ -69,7 +69,6 @@ _SENTENCES: Mapping[str, Callable[[Details], str]] = {
     "union_tag_not_found": _missing_tag,
     **dict.fromkeys(("model_attributes_type", "model_type", "dict_type"), _fixed("must be a JSON object")),
     "list_type": _fixed("must be a list"),
-    "too_long": _limit("must have at most {} items", "max_length"),
     "json_invalid": _fixed("is not JSON"),
     "json_type": _fixed("is not JSON"),
     "extra_forbidden": _fixed("is not a parameter of this route; leave it out"),

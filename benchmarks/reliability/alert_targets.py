@@ -75,7 +75,8 @@ def answers(host: str, replies: Sequence[Sequence[str]]) -> Iterator[list[int]]:
     Yields:
         The numbers of the replies that were given.
     """
-    real, given = socket.getaddrinfo, []
+    real = socket.getaddrinfo
+    given: list[int] = []
 
     def resolve(name: Any, port: Any, *arguments: Any, **options: Any) -> Any:
         if name != host:
@@ -84,7 +85,7 @@ def answers(host: str, replies: Sequence[Sequence[str]]) -> Iterator[list[int]]:
         given.append(number)
         return [entry for address in replies[number] for entry in real(address, port, *arguments, **options)]
 
-    socket.getaddrinfo = resolve
+    socket.getaddrinfo = resolve  # type: ignore[assignment]
     try:
         yield given
     finally:

@@ -113,12 +113,7 @@ OPERATIONS = {
     "/v1/session": "get_session",
     "/healthz": "get_liveness",
     "/readyz": "get_readiness",
-    "/v1/subscriptions": "list_subscriptions",
-    "/v1/subscriptions/{id}": "get_subscription",
     "/metrics": "get_metrics",
-    "/v1/ledger": "get_ledger",
-    "/v1/run-requests": "list_run_requests",
-    "/v1/run-requests/{id}": "get_run_request",
 }
 
 

@@ -27,7 +27,7 @@ from tests.support.compose import ROOT, laid_over, read, seconds, variables
 from tests.support.dashboard.server import serving
 from tests.support.postgres import free_port
 
-FOLDER = ROOT / "proxy"
+FOLDER = ROOT / "deploy" / "proxy"
 UNPRIVILEGED = 65534
 LIMIT = 20.0
 

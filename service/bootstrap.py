@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, select, update
 
+from service.access.key_file import store_key_file
 from service.clock import DatabaseClock, MarketClock, ReplayMarketClock, SystemMarketClock
 from service.db import migrate
 from service.db.change_counters import lock_changes
@@ -16,13 +17,14 @@ from service.errors import CalendarError, SettingsError
 from service.execution.local import KeptChild, WarmWorker
 from service.market.calendars import Calendars
 from service.market.exchange_calendar import get_calendar
-from service.market.instruments import add_symbols
+from service.market.instruments import add_symbols, check_watchlist_size
 from service.prices.sources.base import PriceSource
 from service.prices.sources.registry import make_source
 from service.runtime.context import ServiceContext, network_of, parse_reference
 from service.runtime.database_identity import ensure_stamp
 from service.runtime.progress import Reporter, SilentReporter
 from service.settings import Settings
+from service.training.unfinished import remove_unfinished
 
 YAHOO_WATCHLIST = ("AAPL", "GOOG", "IBM", "META", "MSFT")
 """Default watchlist of a new live database: the sample's companies under today's symbols."""
@@ -51,7 +53,8 @@ def open_service(settings: Settings, reporter: Reporter | None = None) -> Iterat
         market = SystemMarketClock(machine)
     database = open_database(settings, source, market)
     with database.reading() as connection:
-        now = market.now(connection)
+        now, machine_now = market.now(connection), machine.now(connection)
+    remove_unfinished(settings.artifact_dir, machine_now)
     log = settings.data_dir.absolute() / "workers.log"
     _make_data_folder(log.parent)
     context = ServiceContext(
@@ -97,7 +100,11 @@ def open_database(settings: Settings, source: PriceSource, market: MarketClock) 
             ensure_stamp(connection, source.name, settings.market_clock, now, record, faults)
             if is_new:
                 symbols = settings.symbols or _default_watchlist(source)
+                check_watchlist_size(connection, symbols, settings.max_symbols)
                 add_symbols(connection, symbols, market.now(connection), settings.group_of)
+            if settings.api_key_file is not None:
+                scopes = frozenset(settings.api_key_scopes)
+                store_key_file(connection, settings.api_key_file, scopes, DatabaseClock().now(connection))
             _set_references(connection, settings, market)
             _set_calendars(connection, settings, market.now(connection))
     except BaseException:

@@ -10,15 +10,18 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, case, exists, func, or_, select, update
+from sqlalchemy import Connection, Select, and_, case, exists, func, null, or_, select, update
 
 from service.db.tables import run_outcomes, runs
 from service.db.upsert import insert_for, upsert
 from service.errors import FencedError
 from service.vocabulary import Job, RunState
 
-JOBS: tuple[str, ...] = (Job.PULL, Job.SCORE, Job.FORECAST, Job.TRAIN)
-"""Jobs in the order of their execution for a session."""
+DUE_JOBS: tuple[str, ...] = (Job.PULL, Job.SCORE, Job.FORECAST, Job.TRAIN)
+"""Jobs that become due by market time, in the order of their execution for a session; they stop the replayed clock."""
+
+JOBS: tuple[str, ...] = (*DUE_JOBS, Job.BACKFILL)
+"""All jobs; a backfill is executed when no other run can be claimed."""
 
 LIVE_STATES: tuple[str, ...] = (RunState.DUE, RunState.RUNNING)
 """States in which a run stops replayed market time."""
@@ -29,12 +32,13 @@ class PlannedRun:
     """A run to plan.
 
     Attributes:
-        job: `pull`, `score`, `forecast` or `train`.
+        job: `pull`, `score`, `forecast`, `train` or `backfill`.
         scope: A calendar, or a group for `train`.
         scheduled_for: Market-time UTC instant it belongs to.
         session: The session it belongs to.
         sequence: 0, or higher for a further run of the same instant.
         superseded: Planned for the record only: a later run of the job covers it.
+        parameters: What a backfill is for; None for other jobs.
     """
 
     job: str
@@ -43,6 +47,7 @@ class PlannedRun:
     session: date
     sequence: int = 0
     superseded: bool = False
+    parameters: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,7 @@ def plan(connection: Connection, planned: Iterable[PlannedRun]) -> int:
             "attempt": 0,
             "token": 0,
             "counts": {},
+            "parameters": null() if item.parameters is None else dict(item.parameters),
         }
         # The returned rows are counted, because psycopg does not always have a row count.
         statement = insert_for(connection, runs).values(values).on_conflict_do_nothing().returning(runs.c.id)
@@ -141,6 +147,7 @@ def _claimable(claimant: Claimant, market_now: datetime, machine_now: datetime) 
     blocked = exists().where(
         or_(earlier.c.scope == runs.c.scope, and_(runs.c.job == Job.TRAIN, earlier.c.job != Job.TRAIN)),
         before,
+        earlier.c.job != Job.BACKFILL,
         or_(
             earlier.c.state == RunState.RUNNING, and_(earlier.c.state == RunState.DUE, earlier.c.job.in_(claimant.jobs))
         ),
@@ -153,7 +160,7 @@ def _claimable(claimant: Claimant, market_now: datetime, machine_now: datetime) 
     return (
         select(runs)
         .where(runs.c.job.in_(claimant.jobs), ready, ~blocked)
-        .order_by(runs.c.scheduled_for, order, runs.c.sequence, runs.c.id)
+        .order_by(runs.c.job == Job.BACKFILL, runs.c.scheduled_for, order, runs.c.sequence, runs.c.id)
     )
 
 
@@ -163,7 +170,8 @@ def claim(connection: Connection, claimant: Claimant, market_now: datetime, mach
     Claimable are due runs whose backoff is over, waiting runs whose market time is reached, and running ones whose
     lease has expired (their worker is dead or stalled). The sessions of a calendar are executed one after the other,
     each with its jobs in order; a training waits for every earlier job. Due runs of jobs that the claimant does not
-    execute block nothing. Of the runs of one job and instant one is executed at a time, by sequence.
+    execute block nothing. Of the runs of one job and instant one is executed at a time, by sequence. A backfill is
+    claimed if no other run can be, and blocks none.
 
     Args:
         connection: An open write transaction.
@@ -304,6 +312,11 @@ def release(connection: Connection, run: Run) -> None:
     connection.execute(update(runs).where(runs.c.id == run.id).values(values))
 
 
+def count_fenced(connection: Connection, run: Run) -> None:
+    """Count a discarded result of a run; not fenced, because the claim is lost."""
+    connection.execute(update(runs).where(runs.c.id == run.id).values(fenced=runs.c.fenced + 1))
+
+
 def record_outcomes(connection: Connection, run: Run, outcomes: Iterable[Outcome]) -> None:
     """Write or overwrite the outcomes of symbols."""
     rows = [{"run_id": run.id, "symbol": o.symbol, "state": o.state, "reason": o.reason} for o in outcomes]
@@ -333,7 +346,7 @@ def record_and_count(connection: Connection, run: Run, outcomes: Iterable[Outcom
     return outcome_counts(read_outcomes(connection, run.id))
 
 
-def is_busy(connection: Connection, jobs: Iterable[str] = JOBS) -> bool:
+def is_busy(connection: Connection, jobs: Iterable[str] = DUE_JOBS) -> bool:
     """Return whether any run of the jobs is due or running.
 
     Replayed market time does not move then.

@@ -22,7 +22,16 @@ def upgrade() -> None:
         comment="takeovers since a worker last survived it; limited by a setting",
     )
     op.add_column("runs", lost_workers)
+    fenced = sa.Column(
+        "fenced",
+        sa.Integer(),
+        nullable=False,
+        server_default="0",
+        comment="how often a result was discarded, because the claim was lost",
+    )
+    op.add_column("runs", fenced)
 
 
 def downgrade() -> None:
+    op.drop_column("runs", "fenced")
     op.drop_column("runs", "lost_workers")

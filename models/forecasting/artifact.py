@@ -6,21 +6,20 @@ arrays without pickle, and the network is built from code, never from the file.
 """
 
 import hashlib
-import io
 import json
 import os
+import re
 import shutil
+import stat
 import tempfile
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from models.config import ModelConfig
 from models.errors import ArtifactError
+from models.forecasting.weight_archive import pack_weights, unpack_weights
 from models.networks.lstm_numpy import Weights
 
 FORMAT_VERSION = 1
@@ -30,8 +29,16 @@ MANIFEST = "manifest.json"
 PIPELINE = "pipeline.json"
 WEIGHTS = "weights.npz"
 
+UNFINISHED = ".writing-"
+"""Beginning of the name of a folder that is being written."""
+
 _ALLOWED = frozenset({PIPELINE, WEIGHTS})
 """File names that a manifest may list: a path in a manifest is never followed."""
+
+_LARGEST = {MANIFEST: 16 << 20, PIPELINE: 64 << 20, WEIGHTS: 1 << 30}
+"""Largest size of each file in bytes: far above any artifact, and checked before the file is read."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +72,7 @@ def save_artifact(artifact: Artifact, directory: Path) -> tuple[Path, str]:
     """
     files = {PIPELINE: _json_bytes(artifact.pipeline)}
     if artifact.weights:
-        files[WEIGHTS] = _weight_bytes(artifact.weights)
+        files[WEIGHTS] = pack_weights(artifact.weights)
     manifest = {
         "format": FORMAT_VERSION,
         "config": artifact.config.to_dict(),
@@ -77,7 +84,7 @@ def save_artifact(artifact: Artifact, directory: Path) -> tuple[Path, str]:
     config = artifact.config
     folder = directory / f"{config.forecaster}-{config.strategy.value}-{sha256[:16]}"
     directory.mkdir(parents=True, exist_ok=True)
-    staged = Path(tempfile.mkdtemp(prefix=".writing-", dir=directory))
+    staged = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=directory))
     try:
         for name, body in files.items():
             _write_durably(staged / name, body)
@@ -86,6 +93,25 @@ def save_artifact(artifact: Artifact, directory: Path) -> tuple[Path, str]:
     finally:
         shutil.rmtree(staged, ignore_errors=True)
     return folder, sha256
+
+
+def artifact_folder(directory: Path, name: str) -> Path:
+    """Return the folder of an artifact below the folder that holds artifacts.
+
+    Args:
+        directory: The folder that holds artifacts.
+        name: Name of the artifact's folder, as stored elsewhere.
+
+    Raises:
+        ArtifactError: The name is a path, or contains other characters than those of a name.
+    """
+    if not _NAME.fullmatch(name):
+        shown = name if len(name) <= 80 else f"{name[:80]}..."
+        raise ArtifactError(
+            f"the artifact name {shown!r} is not the name of a folder in {directory}; do not use this version, "
+            "restore the database or train again"
+        )
+    return directory / name
 
 
 def load_artifact(path: Path, sha256: str) -> Artifact:
@@ -102,9 +128,9 @@ def load_artifact(path: Path, sha256: str) -> Artifact:
     files = {name: _read(path, name, expected) for name, expected in manifest["files"].items()}
     try:
         config = ModelConfig.from_dict(manifest["config"])
-        weights = _parse_weights(files[WEIGHTS]) if WEIGHTS in files else {}
-        return Artifact(config, json.loads(files[PIPELINE]), weights, manifest["facts"])
-    except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        weights = unpack_weights(files[WEIGHTS]) if WEIGHTS in files else {}
+        return Artifact(config, dict(json.loads(files[PIPELINE])), weights, dict(manifest["facts"]))
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ArtifactError(
             f"artifact {path} has the expected hash but cannot be read ({error}); train it again"
         ) from error
@@ -115,7 +141,7 @@ def _manifest(path: Path, body: bytes) -> dict[str, Any]:
     try:
         manifest = json.loads(body)
         version, names = manifest["format"], set(dict(manifest["files"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ArtifactError(f"{path / MANIFEST} is not a valid manifest ({error}); train the artifact again") from error
     if version != FORMAT_VERSION:
         raise ArtifactError(
@@ -132,7 +158,7 @@ def _manifest(path: Path, body: bytes) -> dict[str, Any]:
 
 def _read(path: Path, name: str, sha256: str) -> bytes:
     try:
-        body = (path / name).read_bytes()
+        body = _read_regular(path, name)
     except OSError as error:
         raise ArtifactError(
             f"artifact file {path / name} cannot be read ({error.strerror}); train again or restore the data folder"
@@ -144,6 +170,23 @@ def _read(path: Path, name: str, sha256: str) -> bytes:
             "restore it or train again"
         )
     return body
+
+
+def _read_regular(path: Path, name: str) -> bytes:
+    """Return the bytes of a regular file of a limited size; a link is not followed and a pipe is not waited for."""
+    if (path / name).is_symlink():
+        raise ArtifactError(f"artifact file {path / name} is a link; put the file itself there, or train again")
+    descriptor = os.open(path / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise ArtifactError(f"artifact file {path / name} is not a regular file; restore it or train again")
+        if status.st_size > _LARGEST[name]:
+            raise ArtifactError(
+                f"artifact file {path / name} has {status.st_size} bytes, at most {_LARGEST[name]} are read; "
+                "restore it or train again"
+            )
+        return file.read()
 
 
 def _put_in_place(staged: Path, folder: Path, sha256: str) -> None:
@@ -165,22 +208,6 @@ def _write_durably(path: Path, body: bytes) -> None:
         file.write(body)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _weight_bytes(weights: Mapping[int, Weights]) -> bytes:
-    buffer = io.BytesIO()
-    arrays = {f"seed{seed}.{name}": array for seed, named in weights.items() for name, array in named.items()}
-    np.savez(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()
-
-
-def _parse_weights(body: bytes) -> dict[int, Weights]:
-    weights: dict[int, Weights] = {}
-    with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
-        for key in arrays.files:
-            seed, _, name = key.removeprefix("seed").partition(".")
-            weights.setdefault(int(seed), {})[name] = arrays[key]
-    return weights
 
 
 def _json_bytes(value: Mapping[str, Any]) -> bytes:

@@ -99,8 +99,8 @@ class NetworkForecaster:
         for weights in self._weights:
             try:
                 shape = self._forward(weights, window).shape
-            except ValueError as error:
-                raise ArtifactError(f"the weights do not fit together ({error}); train the version again") from error
+            except (ValueError, KeyError, IndexError, TypeError) as error:
+                raise ArtifactError(f"the weights do not fit together ({error!r}); train the version again") from error
             if shape != expected:
                 raise ArtifactError(f"the weights return shape {shape}, the config needs {expected}; train it again")
 

@@ -45,13 +45,21 @@ class ForecastTask:
 
 
 def forecast_panel(task: ForecastTask, _report: Callable[[Any], None]) -> dict[int, ForecastBatch | str]:
-    """Forecast a panel; an artifact that cannot be loaded gives its error message instead of a batch."""
+    """Forecast a panel.
+
+    An artifact that cannot be loaded, whatever the reason, gives its error message instead of a batch: the others
+    forecast nevertheless.
+    """
     forecasts: dict[int, ForecastBatch | str] = {}
     for artifact in task.artifacts:
         try:
-            forecasts[artifact.key] = _loaded(artifact.path, artifact.sha256).forecast(task.panel)
+            forecaster = _loaded(artifact.path, artifact.sha256)
         except ArtifactError as error:
             forecasts[artifact.key] = str(error)
+        except Exception as error:  # a crafted artifact with the expected hash may break any part of the loading
+            forecasts[artifact.key] = f"artifact {artifact.path} cannot be loaded ({error!r}); train it again"
+        else:
+            forecasts[artifact.key] = forecaster.forecast(task.panel)
     return forecasts
 
 

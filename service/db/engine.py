@@ -54,6 +54,21 @@ def make_engine(url: str, lease_seconds: float = DEFAULT_LEASE_SECONDS) -> Engin
     raise SettingsError(f"TPLUS_DATABASE_URL names a {backend} database; SQLite and PostgreSQL are supported")
 
 
+def sqlite_file(url: str) -> Path | None:
+    """Return the file of an SQLite URL; None for another database or one in memory.
+
+    Raises:
+        SettingsError: the URL cannot be read.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise SettingsError("TPLUS_DATABASE_URL is not a database URL; write sqlite:///file.db") from error
+    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
+        return None
+    return Path(parsed.database.removeprefix("file:").partition("?")[0])
+
+
 _CONNECTION_LIMITS = {
     "connect_timeout": 10,
     "keepalives_idle": 15,

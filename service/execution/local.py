@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from service.execution.executor import Answer, Request, Task, TaskFailed, WorkerDied, WorkerTimeout, disk_message
+from service.execution.owner import end_with_owner, kill_worker
 
 _CONTEXT = multiprocessing.get_context("spawn")
 _END_SECONDS = 5.0
@@ -26,23 +27,15 @@ class _NotTaken(WorkerDied):
     """The process ended before it took the task; another process can take it."""
 
 
-def _end_with_owner() -> None:
-    """End this process when its owner ends, also if that is killed while a task runs."""
-    owner = multiprocessing.parent_process()
-    assert owner is not None
-    owner.join()
-    os._exit(1)
-
-
 def _serve(pipe: Connection, log: Path | None) -> None:
     """Receive (task, request) in a loop; for each send that it is taken, progress, and one result."""
+    end_with_owner()
     if log is not None:
         # TensorFlow does not use Python's logging; it writes to the descriptor.
         with suppress(OSError):  # a full or read-only disk must not stop the worker
             descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             os.dup2(descriptor, 2)
             os.close(descriptor)
-    threading.Thread(target=_end_with_owner, daemon=True).start()
     # Ctrl-C and the SIGTERM of some supervisors reach the whole process group; the owner decides when the worker ends.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
@@ -119,10 +112,10 @@ class _Process:
             try:
                 self.pipe.send(None)
             except OSError:
-                self.process.kill()
+                kill_worker(self.process)
             self.process.join(_END_SECONDS if self.process.exitcode is None else 0)
         if self.process.is_alive():
-            self.process.kill()
+            kill_worker(self.process)
             self.process.join(_END_SECONDS)
         self.pipe.close()
 
@@ -164,7 +157,7 @@ class WarmWorker:
         try:
             return self._process.run(task, request, report, self._limit, self._stop)
         except (WorkerDied, WorkerTimeout):
-            self._process.process.kill()
+            kill_worker(self._process.process)
             self._process = None
             raise
 
@@ -226,7 +219,7 @@ class KeptChild:
         try:
             return process.run(task, request, report, self._limit, self._stop), process
         except BaseException:
-            process.process.kill()
+            kill_worker(process.process)
             self._end()
             raise
 

@@ -3,14 +3,15 @@
 For each symbol and strategy it chooses the version that is served, and gives the reason.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 from sqlalchemy import Connection
 
 from models.calibration import CalibrationState, calibrate_batch
 from models.config import INPUT_MEMORY, MAX_LOOKBACK, Strategy
+from models.errors import ArtifactError
 from models.forecaster import ForecastBatch
 from models.preprocessing.price_history import FloatArray
 from models.training.tasks import ArtifactReference, ForecastTask, forecast_panel
@@ -21,11 +22,14 @@ from service.prices.panel import PanelQuery, load_panel
 from service.runs import Outcome
 from service.runtime.context import SUBSTITUTE, ServiceContext
 from service.training.registry.approvals import approval_key, read_approval
-from service.training.registry.versions import ModelVersion, serving_versions
+from service.training.registry.versions import ModelVersion, previous_champions, serving_versions
 from service.vocabulary import ForecastOutcome, ModelStatus
 
 SPARE_SESSIONS = 60
 """Extra sessions read, so that a few missing bars do not exclude a long history from the network."""
+
+STAND_INS_TRIED = 3
+"""Earlier champions that are tried when the champion's artifact is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ class _GroupForecasts:
         rows: Version id -> symbol -> row of its batch.
         refused: Version id -> symbol -> why it has no forecast.
         substitutes: Versions that may serve symbols which the champion has not seen.
+        stand_ins: Id of a champion that cannot be loaded -> id of the champion before it, which serves instead.
     """
 
     versions: dict[int, ModelVersion]
@@ -71,6 +76,7 @@ class _GroupForecasts:
     rows: dict[int, dict[str, int]]
     refused: dict[int, dict[str, str]]
     substitutes: frozenset[int] = frozenset()
+    stand_ins: Mapping[int, int] = field(default_factory=dict)
 
 
 def predict(
@@ -121,28 +127,71 @@ def _forecast(
     until: datetime,
     model_versions: Sequence[ModelVersion] | None,
 ) -> _GroupForecasts:
-    rows = INPUT_MEMORY + MAX_LOOKBACK + SPARE_SESSIONS
     with context.database.reading() as connection:
         used = serving_versions(connection, group) if model_versions is None else model_versions
-        versions = {version.id: version for version in used}
         substitutes = frozenset(v.id for v in used if model_versions is None and _may_substitute(connection, v))
-        references = tuple(sorted({name for version in versions.values() for name in version.references}))
+    computed = replace(_compute(context, symbols, until, used), substitutes=substitutes)
+    if model_versions is None:
+        for version in used:
+            if version.is_network and version.status == ModelStatus.CHAMPION and version.id not in computed.batches:
+                computed = _with_stand_in(context, symbols, until, computed, version)
+    return computed
+
+
+def _compute(
+    context: ServiceContext, symbols: tuple[str, ...], until: datetime, used: Sequence[ModelVersion]
+) -> _GroupForecasts:
+    """Return the forecasts of some versions; one whose artifact is refused has its reason for every symbol."""
+    rows, store = INPUT_MEMORY + MAX_LOOKBACK + SPARE_SESSIONS, context.settings.artifact_dir
+    versions = {version.id: version for version in used}
+    references = tuple(sorted({name for version in used for name in version.references}))
+    with context.database.reading() as connection:
         panel = load_panel(connection, PanelQuery(symbols, references, until, context.calendars.settle, rows))
-    store = context.settings.artifact_dir
-    artifacts = tuple(
-        ArtifactReference(version.id, version.folder(store), version.sha256) for version in versions.values()
-    )
-    results: dict[int, ForecastBatch | str] = context.warm.run(forecast_panel, ForecastTask(panel, artifacts))
+    artifacts: list[ArtifactReference] = []
+    results: dict[int, ForecastBatch | str] = {}
+    for version in used:
+        try:
+            artifacts.append(ArtifactReference(version.id, version.folder(store), version.sha256))
+        except ArtifactError as error:
+            results[version.id] = str(error)
+    results |= context.warm.run(forecast_panel, ForecastTask(panel, tuple(artifacts)))
     batches = {key: batch for key, batch in results.items() if isinstance(batch, ForecastBatch)}
-    for key, batch in results.items():
-        if isinstance(batch, str):
-            context.reporter.notice(f"model version {key} cannot forecast: {batch}")
     refused = {key: {r.symbol: r.reason for r in batch.skipped} for key, batch in batches.items()}
     for key, batch in results.items():
         if isinstance(batch, str):
+            context.reporter.notice(f"model version {key} cannot forecast: {batch}")
             refused[key] = dict.fromkeys(symbols, batch)
     rows_of = {key: {symbol: row for row, symbol in enumerate(batch.symbols)} for key, batch in batches.items()}
-    return _GroupForecasts(versions, batches, rows_of, refused, substitutes)
+    return _GroupForecasts(versions, batches, rows_of, refused)
+
+
+def _with_stand_in(
+    context: ServiceContext,
+    symbols: tuple[str, ...],
+    until: datetime,
+    computed: _GroupForecasts,
+    champion: ModelVersion,
+) -> _GroupForecasts:
+    """Add the forecasts of the newest accepted champion before one that cannot be loaded; the same without any."""
+    with context.database.reading() as connection:
+        earlier = [
+            version
+            for version in previous_champions(connection, champion)
+            if read_approval(connection, approval_key(version)).accepted
+        ]
+    for version in earlier[:STAND_INS_TRIED]:
+        known = version.id in computed.batches
+        other = computed if known else _compute(context, symbols, until, (version,))
+        if version.id in other.batches:
+            return replace(
+                computed,
+                versions=computed.versions | {version.id: version},
+                batches=computed.batches | other.batches,
+                rows=computed.rows | other.rows,
+                refused=computed.refused | other.refused,
+                stand_ins={**computed.stand_ins, champion.id: version.id},
+            )
+    return computed
 
 
 def _may_substitute(connection: Connection, version: ModelVersion) -> bool:
@@ -167,6 +216,10 @@ def _serve(computed: _GroupForecasts, symbol: str, strategy: Strategy) -> Served
     if champion is not None and symbol in computed.rows.get(champion.id, {}):
         return ServedForecast(symbol, strategy.value, champion.id, champion.reason)
     reason_without = "" if champion is None else computed.refused.get(champion.id, {}).get(symbol, "")
+    stand_in = None if champion is None else computed.stand_ins.get(champion.id)
+    if stand_in is not None and symbol in computed.rows[stand_in]:
+        reason = f"version {stand_in}, the champion before it, serves: {reason_without}"
+        return ServedForecast(symbol, strategy.value, stand_in, reason)
     for substitute in (v for v in versions if v.id in computed.substitutes):
         if reason_without and symbol in computed.rows.get(substitute.id, {}):
             reason = f"the {substitute.forecaster} serves instead: {reason_without}"

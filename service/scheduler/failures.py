@@ -4,6 +4,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from service.alerts.detection.missing import emit_failed
+from service.alerts.outbox import Instants
 from service.forecasts.candidates import read_candidates
 from service.market.instruments import group_symbols, list_instruments
 from service.runs import Claimant, Outcome, Run, claim, finish, guard, read_outcomes, record_and_count
@@ -33,25 +35,27 @@ def claim_or_set_aside(
             f"its lease of {context.settings.lease_seconds} s; look in the system's log for processes killed for "
             "memory, and in the schedulers' logs (TPLUS_MAX_LOST_WORKERS is the limit)"
         )
-        fail(connection, run, now[1], error)
+        fail(connection, run, Instants(*now), error)
         set_aside.append(run)
     return run, set_aside
 
 
-def fail(connection: Connection, run: Run, machine_now: datetime, error: str) -> None:
+def fail(connection: Connection, run: Run, now: Instants, error: str) -> None:
     """Fail a run for good: each of its symbols without a result gets the outcome `failed`; fenced.
 
     Args:
         connection: An open write transaction.
         run: The claimed run.
-        machine_now: Aware UTC machine time.
+        now: Market time and machine time.
         error: Why it failed, one sentence.
     """
     guard(connection, run)
     known = {o.symbol for o in read_outcomes(connection, run.id) if o.state != ForecastOutcome.WAITING}
     reason = f"the {run.job} run failed: {error}"
     left = [Outcome(symbol, FAILED, reason) for symbol in run_symbols(connection, run) if symbol not in known]
-    finish(connection, run, machine_now, counts=record_and_count(connection, run, left), error=error)
+    finish(connection, run, now.machine_at, counts=record_and_count(connection, run, left), error=error)
+    if run.job == Job.FORECAST:
+        emit_failed(connection, run.scope, run.session, error, now)
 
 
 def run_symbols(connection: Connection, run: Run) -> tuple[str, ...]:

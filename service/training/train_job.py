@@ -12,7 +12,7 @@ import numpy as np
 from sqlalchemy import Connection, func, select
 
 from models.config import MIN_TRAINING_DATES, ModelConfig, Strategy
-from models.errors import TooLittleHistory
+from models.errors import ArtifactError, TooLittleHistory
 from models.gate import Evidence
 from models.preprocessing.price_history import Panel
 from models.training.refit_check import Predecessor
@@ -211,7 +211,12 @@ def _with_gate_inputs(context: ServiceContext, group: str, request: TrainRequest
 
 
 def _predecessor(version: ModelVersion | None, store: Path) -> Predecessor | None:
-    return None if version is None else Predecessor(version.folder(store), version.sha256, version.id)
+    if version is None:
+        return None
+    try:
+        return Predecessor(version.folder(store), version.sha256, version.id)
+    except ArtifactError:
+        return None  # it cannot serve either, which the forecast job reports
 
 
 def pooled_dates(connection: Connection, group: str) -> int:

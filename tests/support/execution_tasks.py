@@ -1,7 +1,9 @@
 """Small tasks that another process can import by name."""
 
+import ctypes
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from typing import Any
@@ -39,3 +41,15 @@ def sleep(seconds: float, _report: Report) -> None:
 def mutter(words: str, _report: Report) -> None:
     """Write directly to the descriptor of standard error."""
     os.write(2, words.encode())
+
+
+def hold_the_lock(seconds: int, report: Report) -> None:
+    """Sleep in native code that holds Python's global lock: no other thread of the process runs."""
+    report(os.getpid())
+    ctypes.PyDLL(None).sleep(seconds)
+
+
+def start_program(seconds: int, report: Report) -> None:
+    """Start a program, as a library does, report its process id, and wait for it."""
+    with subprocess.Popen(["sleep", str(seconds)]) as program:
+        report(program.pid)

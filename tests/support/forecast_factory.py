@@ -249,7 +249,7 @@ class Desk:
         with self.database.transaction() as connection:
             return record_version(connection, artifact, status)
 
-    def add_walk(self, strategy: Strategy, status: str = "champion", name: str = "by hand") -> int:
+    def add_walk(self, strategy: Strategy, status: str = "champion", name: str = "by-hand") -> int:
         """Add a random walk's row, without an artifact, for given forecasts."""
         config = ModelConfig("random_walk", strategy, lookback=1, seeds=(0,))
         artifact = TrainedArtifact(config, Path(name), "s", "d", None, None, None, None, {}, 0.0)

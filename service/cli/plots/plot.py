@@ -90,10 +90,10 @@ def _read(settings: Settings, query: FigureQuery) -> FigureAnswer:
         with Reader(settings, database).snapshot() as snapshot:
             return read_figure(snapshot, settings, query)
     except SQLAlchemyError as error:
-        reason = database_fault(database)
-        if reason is None:
+        fault = database_fault(database)
+        if fault is None:
             raise
-        raise DatabaseError(reason) from error
+        raise DatabaseError(fault.detail) from error
     finally:
         database.close()
 

@@ -6,6 +6,8 @@ from itertools import islice
 
 from sqlalchemy import Connection, select
 
+from service.alerts.detection.source import down_since, source_came_up, source_went_down
+from service.alerts.outbox import Instants
 from service.db.change_counters import lock_changes
 from service.db.tables import runs
 from service.market.exchange_calendar import get_calendar
@@ -128,6 +130,7 @@ def _finish_attempt(context: ServiceContext, run: Run, at: datetime) -> None:
     with context.database.reading() as connection:
         outcomes = read_outcomes(connection, run.id)
     notify_unknown(context, outcomes)
+    _note_source(context, run, outcomes)
     _retry(context, run, outcomes)
     retried = [outcome for outcome in outcomes if outcome.state in RETRIED]
     deadline = context.calendars.deadline(run.scope, run.session)
@@ -154,6 +157,23 @@ def _finish_attempt(context: ServiceContext, run: Run, at: datetime) -> None:
     notify_closed(context, run.scope, closed)
     if not waits:
         notify_lasting(context, outcomes, at)
+
+
+def _note_source(context: ServiceContext, run: Run, outcomes: Sequence[Outcome]) -> None:
+    """Record whether the source is down, if that has changed: no symbol of the pull could be fetched."""
+    if not outcomes:
+        return
+    is_down = all(outcome.state in RETRIED for outcome in outcomes)
+    with context.database.reading() as connection:
+        if is_down == (down_since(connection, run.scope) is not None):
+            return
+    with context.database.transaction() as connection:
+        guard(connection, run)
+        at = Instants(context.market.now(connection), context.machine.now(connection))
+        if is_down:
+            source_went_down(connection, run.scope, outcomes[0].message, at)
+        else:
+            source_came_up(connection, run.scope, at)
 
 
 def _retry(context: ServiceContext, run: Run, outcomes: Sequence[Outcome]) -> None:

@@ -8,12 +8,9 @@ from pathlib import Path
 from sqlalchemy import Connection, select
 
 from models.errors import ArtifactError
-from models.forecasting.artifact import load_artifact
+from models.forecasting.artifact import UNFINISHED, artifact_folder, load_artifact
 from service.db.tables import model_versions
 from service.errors import DatabaseError
-
-_UNFINISHED = ".writing-*"
-"""Folders that a training is still writing; no row refers to them."""
 
 
 def copy_models(connection: Connection, source: Path, target: Path) -> int:
@@ -37,7 +34,7 @@ def copy_models(connection: Connection, source: Path, target: Path) -> int:
         return 0
     rows = connection.execute(select(model_versions.c.artifact, model_versions.c.sha256)).all()
     try:
-        shutil.copytree(source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns(_UNFINISHED))
+        shutil.copytree(source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns(f"{UNFINISHED}*"))
         copied = list(_files(target, source))
         differing = [path for path in copied if _sha256(source / path) != _sha256(target / path)]
     except OSError as error:  # includes shutil.Error
@@ -46,15 +43,15 @@ def copy_models(connection: Connection, source: Path, target: Path) -> int:
         ) from error
     if differing:
         raise DatabaseError(f"{target / differing[0]} differs from {source / differing[0]}; check the disk, copy again")
-    for folder, sha256 in rows:
-        if (source / folder).is_dir():
-            _check(target / folder, sha256)
+    for name, sha256 in rows:
+        _check(source, target, name, sha256)
     return len(copied)
 
 
-def _check(folder: Path, sha256: str) -> None:
+def _check(source: Path, target: Path, name: str, sha256: str) -> None:
     try:
-        load_artifact(folder, sha256)
+        if artifact_folder(source, name).is_dir():
+            load_artifact(artifact_folder(target, name), sha256)
     except ArtifactError as error:
         raise DatabaseError(f"{error}; nothing was written") from error
 

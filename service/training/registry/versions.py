@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, and_, func, insert, select, update
 
+from models.forecasting.artifact import artifact_folder
 from models.training.train import TrainedArtifact
+from service.alerts.detection.champions import emit_champion
+from service.alerts.outbox import Instants
 from service.db.change_counters import raise_changes
 from service.db.tables import model_decisions, model_versions
 from service.runs import Run
@@ -35,6 +38,7 @@ class ModelVersion:
     trained_at: datetime
     metrics: Mapping[str, Any]
     specs: Mapping[str, Any]
+    pinned_at: datetime | None = None
 
     @property
     def references(self) -> tuple[str, ...]:
@@ -47,8 +51,12 @@ class ModelVersion:
         return self.forecaster != RANDOM_WALK
 
     def folder(self, store: Path) -> Path:
-        """Return its artifact's folder below the store."""
-        return store / self.artifact
+        """Return its artifact's folder below the store.
+
+        Raises:
+            ArtifactError: The stored name is a path; nothing is opened.
+        """
+        return artifact_folder(store, self.artifact)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +157,8 @@ def _metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 def decide(connection: Connection, version_id: int, decision: Decision, recorded: Recorded) -> None:
     """Set a version's status and record the decision."""
+    if decision.status == ModelStatus.CHAMPION:
+        emit_champion(connection, version_id, decision.reason, Instants(recorded.market_at, recorded.machine_at))
     connection.execute(
         update(model_versions)
         .where(model_versions.c.id == version_id)
@@ -179,12 +189,17 @@ def add_random_walk(
     strategy = trained.config.strategy.value
     older = version_ids(connection, group, strategy, network=False)
     version_id = add_version(connection, group, trained, trained_at, recorded)
+    serving = champion(connection, group, strategy)
+    pinned = None if serving is None or serving.pinned_at is None else serving.id
     for older_id in older:
+        if older_id == pinned:
+            continue
         decide(connection, older_id, Decision(ModelStatus.RETIRED, f"replaced by version {version_id}", {}), recorded)
     if champion(connection, group, strategy) is None:
         decision = Decision(ModelStatus.CHAMPION, BEFORE_NETWORK, {})
     else:
-        decision = Decision(ModelStatus.CHALLENGER, "a network serves", {})
+        sentence = "a network serves" if pinned is None else f"version {pinned} is pinned"
+        decision = Decision(ModelStatus.CHALLENGER, sentence, {})
     decide(connection, version_id, decision, recorded)
     return version_id
 
@@ -229,6 +244,30 @@ def champion(connection: Connection, group: str, strategy: str) -> ModelVersion 
     return found[0] if found else None
 
 
+def previous_champions(connection: Connection, current: ModelVersion) -> tuple[ModelVersion, ...]:
+    """Return the networks that were champion before a champion of the same strategy, newest first.
+
+    Versions newer than it are left out: a rollback to it took them out of service.
+    """
+    query = (
+        select(model_versions.c.id)
+        .join(model_decisions, model_decisions.c.model_version_id == model_versions.c.id)
+        .where(
+            model_versions.c.group == current.group,
+            model_versions.c.strategy == current.strategy,
+            model_versions.c.forecaster != RANDOM_WALK,
+            model_versions.c.status.in_((ModelStatus.CHALLENGER, ModelStatus.RETIRED)),
+            ~model_versions.c.for_backfill,
+            model_versions.c.id < current.id,
+            model_decisions.c.status == ModelStatus.CHAMPION,
+        )
+        .group_by(model_versions.c.id)
+        .order_by(func.max(model_decisions.c.id).desc())
+    )
+    found = (read_version(connection, version_id) for version_id in connection.execute(query).scalars().all())
+    return tuple(version for version in found if version is not None)
+
+
 def read_version(connection: Connection, version_id: int) -> ModelVersion | None:
     """Return a version by its id, None if there is none."""
     row = connection.execute(select(model_versions).where(model_versions.c.id == version_id)).one_or_none()
@@ -271,4 +310,5 @@ def _version(row: Any) -> ModelVersion:
         row.trained_at,
         row.metrics,
         row.specs,
+        row.pinned_at,
     )

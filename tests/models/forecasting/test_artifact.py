@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from models.config import ModelConfig, Reference, ReferenceRole, Strategy
 from models.errors import ArtifactError
-from models.forecasting.artifact import Artifact, load_artifact, save_artifact
+from models.forecasting.artifact import Artifact, artifact_folder, load_artifact, save_artifact
 
 
 def artifact() -> Artifact:
@@ -122,5 +123,58 @@ def test_a_pickled_array_is_not_loaded(tmp_path: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_bytes())
     manifest["files"]["weights.npz"] = hashlib.sha256((folder / "weights.npz").read_bytes()).hexdigest()
     sha256 = forge(folder, manifest)
-    with pytest.raises(ArtifactError, match="allow_pickle=False"):
+    with pytest.raises(ArtifactError, match="holds object, weights are float32"):
         load_artifact(folder, sha256)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "pipeline.json", "weights.npz"])
+def test_a_link_in_place_of_a_file_is_not_followed(tmp_path: Path, name: str) -> None:
+    folder, sha256 = saved(tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    (folder / name).rename(elsewhere)
+    (folder / name).symlink_to(elsewhere)
+    with pytest.raises(ArtifactError, match=f"{name} is a link"):
+        load_artifact(folder, sha256)
+
+
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
+    folder, sha256 = saved(tmp_path)
+    (folder / "manifest.json").unlink()
+    os.mkfifo(folder / "manifest.json")
+    with pytest.raises(ArtifactError, match="not a regular file"):
+        load_artifact(folder, sha256)
+
+
+def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    folder, sha256 = saved(tmp_path)
+    with (folder / "manifest.json").open("r+b") as file:
+        file.truncate(1 << 40)  # a hole: it takes no space
+    with pytest.raises(ArtifactError, match="has 1099511627776 bytes, at most 16777216 are read"):
+        load_artifact(folder, sha256)
+
+
+@pytest.mark.parametrize("name", ["pipeline.json", "manifest.json"])
+def test_a_deeply_nested_document_is_refused(tmp_path: Path, name: str) -> None:
+    folder, sha256 = saved(tmp_path)
+    body = b"[" * 200_000
+    (folder / name).write_bytes(body)
+    if name == "pipeline.json":
+        manifest = json.loads((folder / "manifest.json").read_bytes())
+        manifest["files"][name] = hashlib.sha256(body).hexdigest()
+        sha256 = forge(folder, manifest)
+    else:
+        sha256 = hashlib.sha256(body).hexdigest()
+    with pytest.raises(ArtifactError, match="recursion"):
+        load_artifact(folder, sha256)
+
+
+def test_the_folder_of_an_artifact_is_below_the_store(tmp_path: Path) -> None:
+    assert artifact_folder(tmp_path, "lstm-one_step-0123abcd") == tmp_path / "lstm-one_step-0123abcd"
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../other", "/etc", "a/b", "a\\b", "a\0", ".writing-x", "a" * 201, "a\n"]
+)
+def test_a_stored_name_that_is_a_path_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ArtifactError, match="is not the name of a folder"):
+        artifact_folder(tmp_path, name)

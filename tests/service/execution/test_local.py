@@ -157,6 +157,33 @@ def test_a_killed_owner_leaves_no_process(seconds: float) -> None:
         wait_for(lambda: not is_running(pid), 10)
 
 
+REPORTING_OWNER = """
+from service.execution.local import WarmWorker
+from tests.support import execution_tasks as tasks
+worker = WarmWorker()
+print(worker.run(tasks.whereabouts, None), flush=True)
+worker.run(tasks.{task}, 60, lambda pid: print(pid, flush=True))
+"""
+
+
+@pytest.mark.parametrize("task", ["hold_the_lock", "start_program"])
+def test_a_killed_owner_leaves_no_process_that_native_code_holds_or_a_task_has_started(task: str) -> None:
+    command = [sys.executable, "-c", REPORTING_OWNER.format(task=task)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None
+        pids = {int(owner.stdout.readline()) for _ in range(2)}
+        time.sleep(0.5)  # the task reports, then enters native code: nothing shows from outside that it is there
+        owner.kill()
+        wait_for(lambda: not any(is_running(pid) for pid in pids), 10)
+
+
+def test_a_task_over_its_limit_is_stopped_with_the_programs_it_has_started() -> None:
+    started: list[int] = []
+    with pytest.raises(WorkerTimeout):
+        WarmWorker(limit_seconds=0.4).run(tasks.start_program, 60, started.append)
+    wait_for(lambda: not is_running(started[0]), 10)
+
+
 def is_running(pid: int) -> bool:
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE  # nobody may reap an orphan in a container

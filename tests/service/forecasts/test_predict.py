@@ -2,11 +2,12 @@
 
 from datetime import date
 
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
 from models.config import Strategy
-from service.db.tables import bars, forecasts, instruments, model_versions, served_forecasts
-from service.training.registry.versions import Decision, Recorded, decide
+from service.db.tables import bars, config_approvals, forecasts, instruments, model_versions, served_forecasts
+from service.training.registry.approvals import approval_key
+from service.training.registry.versions import Decision, Recorded, decide, read_version
 from service.vocabulary import ModelStatus
 from tests.support.forecast_factory import NOON, Desk, History, random_closes, sessions_until, utc
 
@@ -173,3 +174,92 @@ def test_a_stale_symbol_is_served_by_the_random_walk_with_the_reason(desk: Desk)
         "the random walk serves: 15 of its last 20 bars up to 2018-05-31 repeat the close before without volume; "
         "a network needs a symbol that trades",
     )
+
+
+def accept(desk: Desk, version: int) -> None:
+    """Record that the gate accepted a version's config."""
+    with desk.database.transaction() as connection:
+        found = read_version(connection, version)
+        assert found is not None
+        key = approval_key(found)
+        connection.execute(
+            insert(config_approvals).values(
+                group=key.group, strategy=key.strategy, config_hash=key.config_hash, forecaster=key.forecaster,
+                kind="attempt", attempt=1, accepted=True, sessions=60, reason="by the test", evidence={},
+                decided_at=NOON, recorded_at=NOON,
+            )
+        )  # fmt: skip
+
+
+def replace_champion(desk: Desk, old: int, seed: int) -> int:
+    """Retire a champion and make a new network champion, as a refit does."""
+    with desk.database.transaction() as connection:
+        decide(connection, old, Decision(ModelStatus.RETIRED, "replaced", {}), Recorded(NOON, NOON, None))
+    return desk.add_network(Strategy.MULTI_STEP, "champion", seed=seed)
+
+
+def flip(desk: Desk, version: int) -> None:
+    """Change one byte of a version's weights."""
+    with desk.database.reading() as connection:
+        found = read_version(connection, version)
+    assert found is not None
+    weights = found.folder(desk.context.settings.artifact_dir) / "weights.npz"
+    body = bytearray(weights.read_bytes())
+    body[len(body) // 2] ^= 1
+    weights.write_bytes(body)
+
+
+def rename(desk: Desk, version: int, name: str) -> None:
+    """Change the name of a version's artifact in its row."""
+    with desk.database.transaction() as connection:
+        connection.execute(update(model_versions).where(model_versions.c.id == version).values(artifact=name))
+
+
+def test_the_champion_before_an_altered_one_serves(desk: Desk) -> None:
+    desk.add(History("AAA", AS_OF, random_closes(320, 1)))
+    first = add_champion(desk)
+    accept(desk, first)
+    second = replace_champion(desk, first, seed=2)
+    third = replace_champion(desk, second, seed=3)
+    flip(desk, third)
+    rename(desk, second, "../../elsewhere")
+    desk.move(EVENING)
+    assert desk.forecast(AS_OF)["AAA"].state == "forecast"
+    (served,) = desk.rows(served_forecasts, strategy="multi_step", edition=2)
+    assert served.model_version_id == first
+    assert served.reason.startswith(f"version {first}, the champion before it, serves: artifact file ")
+    assert "weights.npz was altered" in served.reason
+    assert forecasters(desk, "AAA", "multi_step") >= {(first, "lstm")}
+    assert any(
+        f"version {second} cannot forecast: the artifact name '../../elsewhere'" in n for n in desk.reporter.notices
+    )
+
+
+def test_a_champion_before_that_is_not_accepted_any_more_does_not_serve(desk: Desk) -> None:
+    desk.add(History("AAA", AS_OF, random_closes(320, 1)))
+    first = add_champion(desk)
+    flip(desk, replace_champion(desk, first, seed=2))
+    desk.move(EVENING)
+    desk.forecast(AS_OF)
+    assert desk.served(2)[("AAA", "multi_step")][0] == "random_walk"
+
+
+def test_a_path_in_the_row_of_one_version_does_not_stop_the_others(desk: Desk) -> None:
+    desk.add(History("AAA", AS_OF, random_closes(320, 1)))
+    champion = add_champion(desk)
+    rename(desk, champion, "/etc")
+    desk.move(EVENING)
+    assert desk.forecast(AS_OF)["AAA"].state == "forecast"
+    forecaster, reason = desk.served(2)[("AAA", "multi_step")]
+    assert forecaster == "random_walk"
+    assert "the artifact name '/etc' is not the name of a folder" in reason
+
+
+def test_the_path_of_a_random_walk_is_refused_and_it_is_fitted_again(desk: Desk) -> None:
+    desk.add(History("AAA", AS_OF, random_closes(320, 1)))
+    fit_walks(desk)
+    walk = desk.rows(model_versions, strategy="one_step")[0].id
+    rename(desk, walk, "..")
+    desk.move(EVENING)
+    assert desk.forecast(AS_OF)["AAA"].state == "forecast"
+    assert forecasters(desk, "AAA", "one_step") == {(walk, "random_walk"), (walk + 2, "random_walk")}

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Row, select
 
+from service.alerts.outbox import Instants
 from service.db.tables import run_outcomes, runs
 from service.runs import Claimant, Outcome, PlannedRun, Run, plan, record_outcomes
 from service.scheduler import worker as jobs
@@ -116,7 +117,7 @@ def test_results_of_a_failed_run_stay_and_waiting_symbols_fail(service: Service)
     assert run is not None
     with service.database.transaction() as connection:
         record_outcomes(connection, run, [Outcome("AAA", "refused", "thin"), Outcome("BBB", "waiting", "no bar yet")])
-        fail(connection, run, MACHINE_START, "broken")
+        fail(connection, run, Instants(MACHINE_START, MACHINE_START), "broken")
     assert outcomes(service, "forecast") == {
         "AAA": ("refused", "thin"),
         "BBB": ("failed", "the forecast run failed: broken"),
@@ -134,7 +135,7 @@ def test_a_failed_forecast_says_nothing_of_symbols_whose_forecast_is_published(s
     run, _ = claim(service)
     assert run is not None
     with service.database.transaction() as connection:
-        fail(connection, run, MACHINE_START, "broken")
+        fail(connection, run, Instants(MACHINE_START, MACHINE_START), "broken")
     states = {row.state for row in rows(service, select(run_outcomes.c.state).where(run_outcomes.c.run_id == run.id))}
     assert states == set()
 
@@ -154,6 +155,6 @@ def test_the_symbols_of_each_job(service: Service, source: RecordedWalks, job: s
     assert run is not None
     assert run.job == job
     with service.database.transaction() as connection:
-        fail(connection, run, MACHINE_START, "broken")
+        fail(connection, run, Instants(MACHINE_START, MACHINE_START), "broken")
     query = select(run_outcomes.c.symbol).where(run_outcomes.c.run_id == run.id)
     assert {row.symbol for row in rows(service, query)} == expected

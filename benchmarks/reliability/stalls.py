@@ -47,7 +47,7 @@ OPEN_BAR = LEASE_SECONDS + 2.0
 _REPOSITORY = Path(__file__).parents[2]
 _DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
 _IN_TRANSACTION = (
-    "SELECT application_name, pid FROM pg_stat_activity WHERE datname = current_database() "
+    "SELECT application_name, pid, query FROM pg_stat_activity WHERE datname = current_database() "
     "AND state = 'idle in transaction' AND backend_xid IS NOT NULL AND application_name LIKE 'scheduler-%'"
 )
 
@@ -81,12 +81,14 @@ class Stalls:
         total: Stalls.
         in_transaction: Those inside a transaction that held locks.
         open_seconds: How long each of those transactions stayed open.
+        long_open: Last statement of each that stayed open for too long.
         longest_without_progress: Longest real seconds in which no run ended.
     """
 
     total: int = 0
     in_transaction: int = 0
     open_seconds: list[float] = field(default_factory=list)
+    long_open: list[str] = field(default_factory=list)
     longest_without_progress: float = 0.0
 
 
@@ -192,6 +194,8 @@ def stall_in_transaction(database: Database, processes: Sequence["subprocess.Pop
                 time.sleep(0.02)
                 still = [row.pid for row in connection.execute(text(_IN_TRANSACTION))]
                 connection.rollback()
+        if time.monotonic() - began > OPEN_BAR:
+            stalls.long_open.append(" ".join(found.query.split())[:200])
         stalls.in_transaction += 1
         stalls.open_seconds.append(round(time.monotonic() - began, 2))
         time.sleep(max(0.0, began + LEASE_SECONDS * 1.5 - time.monotonic()))
@@ -278,6 +282,7 @@ def run_trial(trial: Trial, seed: int = 0) -> dict[str, Any]:
         "stalls": stalls.total,
         "stalls_in_transaction": stalls.in_transaction,
         "longest_stalled_transaction_s": max(stalls.open_seconds, default=0.0),
+        "open_for_too_long": stalls.long_open,
         "longest_without_progress_s": round(stalls.longest_without_progress, 1),
         "fenced": logs.count(FENCED),
         "deadlocks": deadlocks,

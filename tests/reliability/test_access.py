@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.reliability.access import filled, make_credentials, rows, trial
-from benchmarks.reliability.access_requests import operations, bad_credentials, text_requests
+from benchmarks.reliability.access_requests import bad_credentials, operations, text_requests
 from service.app import create_app
 from service.settings import Settings
 

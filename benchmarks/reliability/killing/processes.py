@@ -277,7 +277,8 @@ class Chain:
     def run_until(self, editions_more: int) -> None:
         """Let the chain publish some more editions undisturbed."""
         goal = self.issued() + editions_more
-        wait_until(lambda: self.issued() >= goal, f"{editions_more} further editions")
+        seconds = PATIENCE + 10 * editions_more
+        wait_until(lambda: self.issued() >= goal, f"{editions_more} further editions", seconds)
 
     def stop(self) -> None:
         """Stop both schedulers as a supervisor does, the active one after the standby."""

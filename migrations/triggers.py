@@ -1,22 +1,28 @@
 """The guards that make the ledger's tables append-only, on both databases."""
 
+from collections.abc import Sequence
+
 from alembic import op
 
-_MESSAGE = "the ledger is append-only"
 
+def forbid_changes(table: str, whole: str = "the ledger") -> None:
+    """Refuse every UPDATE and DELETE of a table's rows.
 
-def forbid_changes(table: str) -> None:
-    """Refuse every UPDATE and DELETE of a table's rows."""
+    Args:
+        table: The table.
+        whole: What the table is a part of, for the message.
+    """
+    message = f"{whole} is append-only: {table}"
     if op.get_bind().dialect.name == "sqlite":
         for verb in ("UPDATE", "DELETE"):
             op.execute(
                 f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
-                f"BEGIN SELECT RAISE(ABORT, '{_MESSAGE}: {table}'); END"
+                f"BEGIN SELECT RAISE(ABORT, '{message}'); END"
             )
         return
     op.execute(
         f"CREATE FUNCTION {table}_append_only() RETURNS trigger LANGUAGE plpgsql AS "
-        f"$$ BEGIN RAISE EXCEPTION '{_MESSAGE}: {table}'; END $$"
+        f"$$ BEGIN RAISE EXCEPTION '{message}'; END $$"
     )
     op.execute(
         f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE ON {table} "
@@ -32,6 +38,45 @@ def allow_changes(table: str) -> None:
         return
     op.execute(f"DROP TRIGGER IF EXISTS {table}_append_only ON {table}")
     op.execute(f"DROP FUNCTION IF EXISTS {table}_append_only()")
+
+
+def forbid_replacement(table: str, keys: Sequence[Sequence[str]], whole: str = "the ledger") -> None:
+    """Refuse SQLite's INSERT OR REPLACE of a stored row, and PostgreSQL's TRUNCATE.
+
+    SQLite runs no DELETE trigger for a replaced row unless the connection sets recursive_triggers, which the one who
+    rewrites rows does not set.
+
+    Args:
+        table: A table with the guards of `forbid_changes`.
+        keys: Its unique keys.
+        whole: What the table is a part of, for the message.
+    """
+    if op.get_bind().dialect.name != "sqlite":
+        op.execute(
+            f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} "
+            f"FOR EACH STATEMENT EXECUTE FUNCTION {table}_append_only()"
+        )
+        return
+    exists = " OR ".join(
+        f"EXISTS (SELECT 1 FROM {table} WHERE {_same(key)})"  # noqa: S608 - names of the migration, no input
+        for key in keys
+    )
+    op.execute(
+        f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} WHEN {exists} "
+        f"BEGIN SELECT RAISE(ABORT, '{whole} is append-only: {table}'); END"
+    )
+
+
+def _same(key: Sequence[str]) -> str:
+    return " AND ".join(f"{name} = NEW.{name}" for name in key)
+
+
+def allow_replacement(table: str) -> None:
+    """Take the guards of `forbid_replacement` away."""
+    if op.get_bind().dialect.name == "sqlite":
+        op.execute(f"DROP TRIGGER IF EXISTS {table}_no_replace")
+        return
+    op.execute(f"DROP TRIGGER IF EXISTS {table}_no_truncate ON {table}")
 
 
 def check_bars_by_statement() -> None:

@@ -1,51 +1,63 @@
 """The API process: the application over one database, and its server."""
 
-import errno
 import json
 import logging
-import os
-import signal
 import socket
 import sys
-import threading
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-import uvicorn
 from fastapi import Depends, FastAPI
-from fastapi_offline import FastAPIOffline
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.access.listening import KeyWatch
 from service.api.access.authenticate import Authenticator
-from service.api.access.require import Require
+from service.api.access.identity import key_identity
+from service.api.access.require import allow_no_key, require_read_or_key
 from service.api.accuracy import routes as accuracy
+from service.api.audit import routes as audit
 from service.api.common.dependencies import Reader, only_known_parameters
 from service.api.common.errors import add_error_handlers
-from service.api.common.head import HeadRequests
-from service.api.common.request_id import RequestIds
-from service.api.common.root_path import RootPath
 from service.api.common.schemas import BadField, Problem
 from service.api.events import routes as events
 from service.api.events.hub import Hub
 from service.api.figures import routes as figures
 from service.api.forecasts import routes as forecasts
 from service.api.history import routes as history
+from service.api.ledger import routes as ledger
+from service.api.limits.middleware import RateSources, add_middleware
+from service.api.limits.shared_windows import SharedWindows, shared_file
+from service.api.metrics import routes as metrics
+from service.api.metrics.exposition import Metrics
+from service.api.metrics.own_port import metrics_port
+from service.api.metrics.request_log import RequestLog, RouteRecorder
+from service.api.metrics.worker_files import share_metrics
 from service.api.models import routes as models
+from service.api.page_sessions import routes as page_sessions
 from service.api.prices import routes as prices
+from service.api.run_requests import routes as run_requests
 from service.api.runs import routes as runs
+from service.api.server.http_limits import HttpLimits
+from service.api.server.listener import bind
+from service.api.server.server import SHUTDOWN_SECONDS, Server, server_config
+from service.api.server.workers import Workers, end_with_input, worker_files
 from service.api.status import health
 from service.api.status import routes as status
 from service.api.status.read_status import StatusReader
+from service.api.subscriptions import routes as subscriptions
 from service.api.symbols import routes as symbols
 from service.api.watchlist import routes as watchlist
 from service.api.watchlist.cache import WatchlistTable
+from service.dashboard.documentation import add_documentation
 from service.dashboard.router import dashboard
 from service.db.session import Database
-from service.errors import PortInUse, TplusError
+from service.errors import TplusError
+from service.log_config import configure_logs
 from service.runtime.database_identity import check_stamp
 from service.settings import Settings, load_settings
-from service.vocabulary import Scope
 
 VERSION = "0.1.0"
 
@@ -53,39 +65,43 @@ DESCRIPTION = """Dated, auditable forecasts of stock returns for the sessions T,
 skill against the random walk. Instants are UTC; sessions are dates; a replay service has replayed market time. Not
 investment advice."""
 
-SHUTDOWN_SECONDS = 2
-"""How long open requests may continue after the process is stopped."""
+__all__ = ["SHUTDOWN_SECONDS", "Server", "bind", "create_app", "main", "serve", "server_config"]
 
 UNTIL_EOF = "--until-eof"
 """Argument: serve only while standard input is open."""
 
-_BACKLOG = 512
-
 _RESOURCES = (
     *(forecasts, history, figures, prices, symbols, watchlist),
-    *(models, runs, accuracy, status, events, health),
+    *(models, runs, run_requests, accuracy, subscriptions, ledger, status, events),
+    *(audit, page_sessions, health, metrics),
 )
 """The resources, in the order of the documentation."""
 
+_WITHOUT_KEY = (page_sessions, health)
+"""Resources with rules of their own: signing in, and health checks."""
 
-def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
+
+def create_app(settings: Settings, database: Database | None = None, windows: SharedWindows | None = None) -> FastAPI:
     """Return the application; nothing is opened yet.
 
     Args:
         settings: The settings.
         database: The database to read; None = that of the settings, closed when the application ends.
+        windows: Where the rate limits count; None = memory of this process.
     """
-    opened = Database(settings.url) if database is None else database
+    opened = Database(settings.url, settings.lease_seconds) if database is None else database
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
         app.state.hub.close()
+        await counter.close()
+        app.state.authenticator.close()
         if database is None:
             opened.close()
 
-    app = FastAPIOffline(
-        docs_url="/docs",
+    app = FastAPI(
+        docs_url=None,
         redoc_url=None,
         title="Tplus",
         version=VERSION,
@@ -96,29 +112,23 @@ def create_app(settings: Settings, database: Database | None = None) -> FastAPI:
     app.state.reader = Reader(settings, opened)
     app.state.authenticator = Authenticator(app.state.reader)
     app.state.open_reads = settings.has_open_reads
+    app.state.trusts_proxies = bool(settings.trusted_proxies)
     app.state.watchlist = WatchlistTable(settings)
     app.state.status = StatusReader(app.state.reader, VERSION)
     app.state.hub = Hub(app.state.status)
-    app.add_middleware(RequestIds)
-    app.add_middleware(HeadRequests)
-    app.add_middleware(RootPath, root_path=settings.root_path)
+    app.state.metrics = Metrics(app.state.reader, VERSION)
+    app.add_middleware(RouteRecorder)  # first, so innermost: next to the router
+    counter = add_middleware(app, settings, RateSources(key_identity, windows))
+    # Last, so outermost: it sees what the others refuse.
+    app.add_middleware(RequestLog, metrics=app.state.metrics.requests, is_logged=settings.access_log)
     add_error_handlers(app, opened)
     for resource in _RESOURCES:
-        required = [] if resource is health else [Depends(Require(Scope.READ))]
+        required = [] if resource in _WITHOUT_KEY else [Depends(require_read_or_key)]
         app.include_router(resource.router, dependencies=[*required, Depends(only_known_parameters)])
-    app.include_router(dashboard(VERSION, settings.root_path))
-    _declare_problems(app)
+    app.include_router(dashboard(VERSION, settings.root_path, has_open_reads=settings.has_open_reads))
+    add_documentation(app, settings.root_path)
+    _complete_schema(app, has_open_reads=settings.has_open_reads)
     return app
-
-
-class Server(uvicorn.Server):
-    """A server that ends open streams when it is stopped, instead of waiting for them."""
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the streams, then the server."""
-        application: Any = self.config.app
-        application.state.hub.close()
-        await super().shutdown(sockets)
 
 
 def serve(settings: Settings, database: Database | None = None) -> None:
@@ -127,25 +137,55 @@ def serve(settings: Settings, database: Database | None = None) -> None:
     Raises:
         PortInUse: the address is in use; checked before anything else starts.
         StampMismatch: the database belongs to another source or clock.
+        NoValidKey: other machines could reach it, and the database has no valid key.
     """
     with bind(settings.host, settings.port) as listener:
         refuse_foreign_database(settings)
-        config = uvicorn.Config(
-            create_app(settings, database),
-            log_level="warning",
-            access_log=False,
-            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-        )
-        host, port = listener.getsockname()[:2]
-        _write_event(
-            {
-                "event": "listening",
-                "url": f"http://{host}:{port}",
-                "page": f"http://{host}:{port}/",
-                "docs": f"http://{host}:{port}/docs",
-            }
-        )
-        Server(config).run(sockets=[listener])
+        configure_logs(settings.log_level)
+        if settings.workers == 1:
+            _serve_alone(settings, listener, database)
+        else:
+            _serve_with_workers(settings, listener)
+
+
+def _serve_alone(settings: Settings, listener: socket.socket, database: Database | None) -> None:
+    app = create_app(settings, database)
+    server = Server(server_config(app, HttpLimits.of(settings)))
+    watch = KeyWatch(settings, server.stop)
+    watch.start()
+    with metrics_port(settings, app.state.metrics):
+        _report(listener)
+        server.run(sockets=[listener])
+    watch.end()
+
+
+def _serve_with_workers(settings: Settings, listener: socket.socket) -> None:
+    workers = Workers(listener, shared_file(), settings.workers, [sys.executable, "-m", "service.app"])
+    watch = KeyWatch(settings, workers.stop)
+    watch.start()
+    database = Database(settings.url, settings.lease_seconds)
+    with closing(database), TemporaryDirectory(prefix="tplus-metrics-") as folder:
+        share_metrics(Path(folder))
+        with metrics_port(settings, Metrics(Reader(settings, database), VERSION)):
+            _report(listener)
+            workers.run()
+    watch.end()
+
+
+def _serve_as_worker(settings: Settings, listener_file: int, memory_file: int) -> None:
+    """Serve on a socket that other workers serve too."""
+    configure_logs(settings.log_level)
+    with socket.socket(fileno=listener_file) as listener:
+        app = create_app(settings, windows=SharedWindows(memory_file))
+        Server(server_config(app, HttpLimits.of(settings)), owns_listener=False).run(sockets=[listener])
+
+
+def _report(listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    event = {"event": "listening", "url": url, "page": f"{url}/", "docs": f"{url}/docs"}
+    sys.stdout.write(json.dumps(event) + "\n")
+    sys.stdout.flush()
 
 
 def refuse_foreign_database(settings: Settings) -> None:
@@ -154,7 +194,7 @@ def refuse_foreign_database(settings: Settings) -> None:
     Raises:
         StampMismatch: the database was made for other settings.
     """
-    database = Database(settings.url)
+    database = Database(settings.url, settings.lease_seconds)
     try:
         with database.reading() as connection:
             check_stamp(connection, settings.source_name, settings.market_clock)
@@ -164,35 +204,15 @@ def refuse_foreign_database(settings: Settings) -> None:
         database.close()
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """Return a listening socket.
-
-    Raises:
-        PortInUse: another process listens there, or the address is not of this machine.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # IPPROTO_TCP, so that the event loop turns off Nagle's algorithm, which costs each answer 40 ms.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        if error.errno == errno.EADDRINUSE:
-            raise PortInUse(f"port {port} on {host} is in use; stop the other program or set TPLUS_PORT") from error
-        raise PortInUse(
-            f"port {port} on {host} cannot be used ({error.strerror}); set TPLUS_HOST and TPLUS_PORT"
-        ) from error
-    return listener
-
-
-def _declare_problems(app: FastAPI) -> None:
-    """Add the schema of problem documents to the OpenAPI document."""
+def _complete_schema(app: FastAPI, *, has_open_reads: bool) -> None:
+    """Add to the OpenAPI document the schema of problems, and that open reads need no key."""
     plain = app.openapi
 
-    def with_problems() -> dict[str, Any]:
+    def completed() -> dict[str, Any]:
         document = plain()
+        for path, operations in document["paths"].items():
+            for method, operation in operations.items():
+                allow_no_key(path, method, operation, has_open_reads=has_open_reads)
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         for model in (Problem, BadField):
             schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -200,33 +220,29 @@ def _declare_problems(app: FastAPI) -> None:
             schemas[model.__name__] = schema
         return document
 
-    app.openapi = with_problems  # type: ignore[method-assign]
-
-
-def _write_event(event: dict[str, str]) -> None:
-    sys.stdout.write(json.dumps(event) + "\n")
-    sys.stdout.flush()
+    app.openapi = completed  # type: ignore[method-assign]
 
 
 def main(arguments: Sequence[str] = ()) -> int:
     """Run the API alone; returns the exit status.
 
     Args:
-        arguments: `UNTIL_EOF` ends it when standard input closes, as it does when the parent process ends.
+        arguments: `UNTIL_EOF` ends it when standard input closes, as it does when the parent process ends; `WORKER`
+            makes it one of several workers, which ends in the same way.
     """
-    if UNTIL_EOF in arguments:
-        threading.Thread(target=_end_with_input, name="input watcher", daemon=True).start()
+    files = worker_files(arguments)
+    if UNTIL_EOF in arguments or files is not None:
+        end_with_input()
     try:
-        serve(load_settings())
+        settings = load_settings()
+        if files is None:
+            serve(settings)
+        else:
+            _serve_as_worker(settings, *files)
     except TplusError as error:
         logging.getLogger(__name__).error("%s", error)
         return 1
     return 0
-
-
-def _end_with_input() -> None:
-    sys.stdin.buffer.read()
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Writes the audit: one row for each write by a person or a client."""
+"""Writes and reads the audit: one row for each write by a person or a client."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, RowMapping, insert, select
 
 from service.db.tables import audit
 
@@ -13,6 +13,19 @@ COMMAND_LINE = "command line"
 """Actor of a write by `tplus`."""
 
 _NAME_LIMIT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who makes a write.
+
+    Attributes:
+        name: Name of the key, or the command line.
+        request_id: Id of the HTTP request, None for the command line.
+    """
+
+    name: str = COMMAND_LINE
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +64,8 @@ def record(connection: Connection, entry: AuditEntry, at: datetime) -> None:
         "request_id": entry.request_id,
     }
     connection.execute(insert(audit).values(row))
+
+
+def newest(connection: Connection, limit: int) -> Sequence[RowMapping]:
+    """Return the newest entries, newest first."""
+    return connection.execute(select(audit).order_by(audit.c.id.desc()).limit(limit)).mappings().all()

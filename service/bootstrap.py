@@ -7,15 +7,17 @@ from pathlib import Path
 
 from sqlalchemy import Connection, select, update
 
+from service.access.key_file import store_key_file
 from service.clock import DatabaseClock, MarketClock, ReplayMarketClock, SystemMarketClock
 from service.db import migrate
+from service.db.change_counters import lock_changes
 from service.db.session import Database
 from service.db.tables import instruments, stamp
 from service.errors import CalendarError, SettingsError
 from service.execution.local import KeptChild, WarmWorker
 from service.market.calendars import Calendars
 from service.market.exchange_calendar import get_calendar
-from service.market.instruments import add_symbols
+from service.market.instruments import add_symbols, check_watchlist_size
 from service.prices.sources.base import PriceSource
 from service.prices.sources.registry import make_source
 from service.runtime.context import ServiceContext, network_of, parse_reference
@@ -85,19 +87,24 @@ def _make_data_folder(folder: Path) -> None:
 
 def open_database(settings: Settings, source: PriceSource, market: MarketClock) -> Database:
     """Migrate and stamp the database; a new one gets its watchlist, each the reference series of the settings."""
-    database = Database(settings.url)
+    database = Database(settings.url, settings.lease_seconds)
     try:
         migrate.upgrade(database)
-        with database.transaction() as connection:
+        record = source.record()  # before the transaction: reading a folder of a thousand files takes seconds
+        faults = source.faults() if record is None else ()
+        with database.transaction(at_start=True) as connection:
             migrate.lock_migrations(connection)
+            lock_changes(connection)
             is_new = connection.execute(select(stamp.c.id)).one_or_none() is None
             now = DatabaseClock().now(connection)
-            record = source.record()
-            faults = source.faults() if record is None else ()
             ensure_stamp(connection, source.name, settings.market_clock, now, record, faults)
             if is_new:
                 symbols = settings.symbols or _default_watchlist(source)
+                check_watchlist_size(connection, symbols, settings.max_symbols)
                 add_symbols(connection, symbols, market.now(connection), settings.group_of)
+            if settings.api_key_file is not None:
+                scopes = frozenset(settings.api_key_scopes)
+                store_key_file(connection, settings.api_key_file, scopes, DatabaseClock().now(connection))
             _set_references(connection, settings, market)
             _set_calendars(connection, settings, market.now(connection))
     except BaseException:

@@ -34,6 +34,16 @@ def process_now() -> datetime:
     return datetime.now(UTC)  # noqa: TID251
 
 
+def instant_text(at: datetime, timespec: str = "seconds") -> str:
+    """Return an instant as people and clients read it, `2018-06-01T21:40:00Z`: the year has four digits always."""
+    return at.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
+
+
+def minute_text(at: datetime) -> str:
+    """Return an instant for one line of output, `2018-06-01 21:40Z`."""
+    return instant_text(at, "minutes").replace("T", " ")
+
+
 class DatabaseClock:
     """Machine time: the server's clock on PostgreSQL, the one host's clock on SQLite."""
 

@@ -4,7 +4,9 @@ TplusError                  a clear sentence: what, where, what to do
 ├── SettingsError           an invalid setting
 ├── DatabaseError           the database is missing, of another kind, or at another migration
 │   └── StampMismatch       a database of another source or clock mode
+├── LedgerError             an export, a head file or a backup cannot be read or written
 ├── CalendarError           a calendar that does not exist
+├── NoValidKey              other machines could reach the API, and no key is valid
 ├── PortInUse               the API's address is in use
 ├── FencedError             this worker lost its lease: its result is discarded
 ├── NotYet                  the requested data do not exist yet
@@ -29,8 +31,16 @@ class StampMismatch(DatabaseError):
     """The database belongs to another source or clock mode."""
 
 
+class LedgerError(TplusError):
+    """An export of the ledger, a file of heads or a backup cannot be read or written."""
+
+
 class CalendarError(TplusError):
     """A named calendar does not exist."""
+
+
+class NoValidKey(TplusError):
+    """Other machines could reach the API, and the database has no valid key."""
 
 
 class PortInUse(TplusError):

@@ -1,6 +1,7 @@
 """Writes log lines as JSON, one event per line, for any collector."""
 
 import logging
+import re
 import sys
 from typing import TextIO
 
@@ -11,6 +12,29 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARN
 
 _VERBOSE = ("alembic", "exchange_calendars", "peewee", "yfinance", "asyncio", "urllib3")
 """Libraries whose info lines do not help users."""
+
+
+_SECRETS = re.compile(
+    r"(?P<before>\w+://[^\s:/@?#]*:)[^\s@/]+(?=@)"  # user:password@ of a URL
+    r"|(?P<scheme>\b(?:Bearer|Basic)\s+)[A-Za-z0-9._~+/=-]{8,}"
+    r"|(?P<key>\btplus_)[A-Za-z0-9_-]{40,}"
+    r"|(?P<webhook>\bwhsec_)[A-Za-z0-9+/=_-]{16,}",
+    re.IGNORECASE,
+)
+_MASK = "***"
+
+
+def mask_secrets(text: str) -> str:
+    """Return a text with passwords of URLs, credentials of headers, and keys replaced by `***`."""
+    return _SECRETS.sub(lambda found: f"{found[found.lastgroup or 0]}{_MASK}", text)
+
+
+def _mask_secrets(_logger: object, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+    """Mask secrets in every text of a line: messages of drivers and libraries can hold them."""
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = mask_secrets(value)
+    return event
 
 
 def configure_logs(level: str, stream: TextIO | None = None) -> None:
@@ -24,6 +48,7 @@ def configure_logs(level: str, stream: TextIO | None = None) -> None:
     target = stream or sys.stderr
     is_terminal = target.isatty()
     shared: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -40,7 +65,7 @@ def configure_logs(level: str, stream: TextIO | None = None) -> None:
     handler = logging.StreamHandler(target)
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _mask_secrets, renderer],
     )
     handler.setFormatter(formatter)
     root = logging.getLogger()

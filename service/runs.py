@@ -8,16 +8,20 @@ holds: a worker whose lease was taken over cannot publish. Leases are machine ti
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, and_, case, exists, func, or_, select, update
+from sqlalchemy import Connection, Select, and_, case, exists, func, null, or_, select, update
 
 from service.db.tables import run_outcomes, runs
 from service.db.upsert import insert_for, upsert
 from service.errors import FencedError
 from service.vocabulary import Job, RunState
 
-JOBS: tuple[str, ...] = (Job.PULL, Job.SCORE, Job.FORECAST, Job.TRAIN)
-"""Jobs in the order of their execution for a session."""
+DUE_JOBS: tuple[str, ...] = (Job.PULL, Job.SCORE, Job.FORECAST, Job.TRAIN)
+"""Jobs that become due by market time, in the order of their execution for a session; they stop the replayed clock."""
+
+JOBS: tuple[str, ...] = (*DUE_JOBS, Job.BACKFILL)
+"""All jobs; a backfill is executed when no other run can be claimed."""
 
 LIVE_STATES: tuple[str, ...] = (RunState.DUE, RunState.RUNNING)
 """States in which a run stops replayed market time."""
@@ -28,12 +32,13 @@ class PlannedRun:
     """A run to plan.
 
     Attributes:
-        job: `pull`, `score`, `forecast` or `train`.
+        job: `pull`, `score`, `forecast`, `train` or `backfill`.
         scope: A calendar, or a group for `train`.
         scheduled_for: Market-time UTC instant it belongs to.
         session: The session it belongs to.
         sequence: 0, or higher for a further run of the same instant.
         superseded: Planned for the record only: a later run of the job covers it.
+        parameters: What a backfill is for; None for other jobs.
     """
 
     job: str
@@ -42,11 +47,24 @@ class PlannedRun:
     session: date
     sequence: int = 0
     superseded: bool = False
+    parameters: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A claimed run; every publish checks its `token`."""
+    """A claimed run; every publish checks its `token`.
+
+    Attributes:
+        id: Its row.
+        job: `pull`, `score`, `forecast` or `train`.
+        scope: A calendar, or a group for `train`.
+        scheduled_for: Market-time UTC instant it belongs to.
+        session: The session it belongs to.
+        sequence: 0, or higher for a further run of the same instant.
+        attempt: Number of its attempts, this one included; a takeover continues that of the lost worker.
+        token: Number of its claims.
+        lost_workers: How many workers in succession were lost during it.
+    """
 
     id: int
     job: str
@@ -56,6 +74,7 @@ class Run:
     sequence: int
     attempt: int
     token: int
+    lost_workers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +106,7 @@ def plan(connection: Connection, planned: Iterable[PlannedRun]) -> int:
             "attempt": 0,
             "token": 0,
             "counts": {},
+            "parameters": null() if item.parameters is None else dict(item.parameters),
         }
         # The returned rows are counted, because psycopg does not always have a row count.
         statement = insert_for(connection, runs).values(values).on_conflict_do_nothing().returning(runs.c.id)
@@ -109,30 +129,25 @@ class Claimant:
     lease: timedelta
 
 
-def claim(connection: Connection, claimant: Claimant, market_now: datetime, machine_now: datetime) -> Run | None:
-    """Claim the next run and return it, None if there is none.
-
-    Claimable are due runs whose backoff is over, waiting runs whose market time is reached, and running ones whose
-    lease has expired (their worker is dead or stalled). The sessions of a calendar are executed one after the other,
-    each with its jobs in order; a training waits for every earlier job. Due runs of jobs that the claimant does not
-    execute block nothing.
-
-    Args:
-        connection: An open write transaction.
-        claimant: The scheduler.
-        market_now: Aware UTC market time.
-        machine_now: Aware UTC machine time.
-    """
+def _claimable(claimant: Claimant, market_now: datetime, machine_now: datetime) -> Select[Any]:
+    """Return the query of the runs that a claimant may claim, in the order of their execution."""
     ranks = {job: rank for rank, job in enumerate(JOBS)}
     order = case(ranks, value=runs.c.job)
     earlier = runs.alias("earlier")
+    same_instant = earlier.c.scheduled_for == runs.c.scheduled_for
+    of_same_job = and_(same_instant, earlier.c.job == runs.c.job)
     before = or_(
         earlier.c.scheduled_for < runs.c.scheduled_for,
-        and_(earlier.c.scheduled_for == runs.c.scheduled_for, case(ranks, value=earlier.c.job) < order),
-    )
+        and_(same_instant, case(ranks, value=earlier.c.job) < order),
+        and_(of_same_job, earlier.c.sequence < runs.c.sequence),
+        # A later sequence overtakes a waiting run. Not of two running ones: each would wait for the other.
+        and_(of_same_job, earlier.c.sequence > runs.c.sequence, earlier.c.state == RunState.RUNNING,
+             runs.c.state != RunState.RUNNING),
+    )  # fmt: skip
     blocked = exists().where(
         or_(earlier.c.scope == runs.c.scope, and_(runs.c.job == Job.TRAIN, earlier.c.job != Job.TRAIN)),
         before,
+        earlier.c.job != Job.BACKFILL,
         or_(
             earlier.c.state == RunState.RUNNING, and_(earlier.c.state == RunState.DUE, earlier.c.job.in_(claimant.jobs))
         ),
@@ -142,26 +157,54 @@ def claim(connection: Connection, claimant: Claimant, market_now: datetime, mach
         and_(runs.c.state == RunState.WAITING, or_(runs.c.wait_until.is_(None), runs.c.wait_until <= market_now)),
         and_(runs.c.state == RunState.RUNNING, runs.c.lease_until <= machine_now),
     )
-    query = (
+    return (
         select(runs)
         .where(runs.c.job.in_(claimant.jobs), ready, ~blocked)
-        .order_by(runs.c.scheduled_for, order, runs.c.sequence, runs.c.id)
+        .order_by(runs.c.job == Job.BACKFILL, runs.c.scheduled_for, order, runs.c.sequence, runs.c.id)
     )
+
+
+def claim(connection: Connection, claimant: Claimant, market_now: datetime, machine_now: datetime) -> Run | None:
+    """Claim the next run and return it, None if there is none.
+
+    Claimable are due runs whose backoff is over, waiting runs whose market time is reached, and running ones whose
+    lease has expired (their worker is dead or stalled). The sessions of a calendar are executed one after the other,
+    each with its jobs in order; a training waits for every earlier job. Due runs of jobs that the claimant does not
+    execute block nothing. Of the runs of one job and instant one is executed at a time, by sequence. A backfill is
+    claimed if no other run can be, and blocks none.
+
+    Args:
+        connection: An open write transaction.
+        claimant: The scheduler.
+        market_now: Aware UTC market time.
+        machine_now: Aware UTC machine time.
+    """
+    query = _claimable(claimant, market_now, machine_now)
     row = connection.execute(query.limit(1).with_for_update(skip_locked=True, of=runs)).one_or_none()
     if row is None:
         return None
+    taken_over = row.state == RunState.RUNNING
     values = {
         "state": RunState.RUNNING,
         "owner": claimant.owner,
-        "attempt": row.attempt + (row.state != RunState.WAITING),
+        "attempt": row.attempt + (row.state == RunState.DUE),
         "token": row.token + 1,
-        "takeovers": row.takeovers + (row.state == RunState.RUNNING),
+        "takeovers": row.takeovers + taken_over,
+        "lost_workers": row.lost_workers + taken_over,
         "lease_until": machine_now + claimant.lease,
         "started_at": row.started_at or machine_now,
     }
     connection.execute(update(runs).where(runs.c.id == row.id).values(values))
     return Run(
-        row.id, row.job, row.scope, row.scheduled_for, row.session, row.sequence, values["attempt"], values["token"]
+        row.id,
+        row.job,
+        row.scope,
+        row.scheduled_for,
+        row.session,
+        row.sequence,
+        values["attempt"],
+        values["token"],
+        values["lost_workers"],
     )
 
 
@@ -241,7 +284,7 @@ def wait(
     guard(connection, run)
     values = {
         "state": RunState.WAITING, "wait_until": until, "lease_until": None, "counts": dict(counts),
-        "error": None, "warnings": [] if warning is None else [warning],
+        "error": None, "warnings": [] if warning is None else [warning], "lost_workers": 0,
     }  # fmt: skip
     connection.execute(update(runs).where(runs.c.id == run.id).values(values))
 
@@ -250,7 +293,10 @@ def retry(connection: Connection, run: Run, not_before: datetime, error: str, *,
     """Make a run due again, not before a machine-time instant; fenced. Uncounted retries use no attempt."""
     guard(connection, run)
     attempt = run.attempt if counted else max(run.attempt - 1, 0)
-    values = {"state": RunState.DUE, "not_before": not_before, "lease_until": None, "error": error, "attempt": attempt}
+    values = {
+        "state": RunState.DUE, "not_before": not_before, "lease_until": None, "error": error, "attempt": attempt,
+        "lost_workers": 0,
+    }  # fmt: skip
     if not counted:
         values["faults"] = runs.c.faults + 1
     connection.execute(update(runs).where(runs.c.id == run.id).values(values))
@@ -262,8 +308,13 @@ def release(connection: Connection, run: Run) -> None:
     The interrupted attempt does not count.
     """
     guard(connection, run)
-    values = {"state": RunState.DUE, "lease_until": None, "attempt": max(run.attempt - 1, 0)}
+    values = {"state": RunState.DUE, "lease_until": None, "attempt": max(run.attempt - 1, 0), "lost_workers": 0}
     connection.execute(update(runs).where(runs.c.id == run.id).values(values))
+
+
+def count_fenced(connection: Connection, run: Run) -> None:
+    """Count a discarded result of a run; not fenced, because the claim is lost."""
+    connection.execute(update(runs).where(runs.c.id == run.id).values(fenced=runs.c.fenced + 1))
 
 
 def record_outcomes(connection: Connection, run: Run, outcomes: Iterable[Outcome]) -> None:
@@ -295,7 +346,7 @@ def record_and_count(connection: Connection, run: Run, outcomes: Iterable[Outcom
     return outcome_counts(read_outcomes(connection, run.id))
 
 
-def is_busy(connection: Connection, jobs: Iterable[str] = JOBS) -> bool:
+def is_busy(connection: Connection, jobs: Iterable[str] = DUE_JOBS) -> bool:
     """Return whether any run of the jobs is due or running.
 
     Replayed market time does not move then.

@@ -13,13 +13,16 @@ from typing import Annotated, Any, Self
 from urllib.parse import quote
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
+from service.api_settings import ApiSettings, TextList, split_list
 from service.errors import SettingsError
 from service.validation_messages import shown, validation_rule
 from service.vocabulary import CONTINUOUS_CALENDARS
 
 PREFIX = "TPLUS_"
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""Variable that prometheus-client reads when it is imported: it then counts in files that processes share."""
 DEFAULT_SPEED = 5.0
 """Real seconds per replayed day of a clock without a SPEED, after its fast start."""
 FAST_SESSIONS = 64
@@ -32,8 +35,11 @@ _CLOCK = re.compile(r"replay(?::(?P<start>\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d)?
 _LEVELS = "^(debug|info|warning|error)$"
 _PATTERNS = {_LEVELS: "must be debug, info, warning or error"}
 
-_OWN_PATHS = ("docs", "healthz", "openapi.json", "readyz", "static", "static-offline-docs", "v1")
-"""First parts of the API's own paths: a prefix among them would make requests ambiguous."""
+_SECRETS = frozenset({"database_url", "rate_limit_storage"})
+"""Settings whose value no message repeats."""
+
+MIN_RETENTION_DAYS = 90
+"""Shortest span that is kept: scores are revisited for 45 days, missing bars and closures for 30."""
 
 _LOGIN = re.compile(r"^(?P<user>[\w+]+://[^/:@?#]+)(?P<password>:[^@]*)?@")
 """Start of a database URL with a user."""
@@ -71,17 +77,11 @@ class ClockSetting:
         return ClockSetting("replay", start, speed, fast_sessions)
 
 
-def _split(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
+SymbolList = TextList
+SeedList = Annotated[tuple[int, ...], NoDecode, BeforeValidator(split_list)]
 
 
-SymbolList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-SeedList = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_split)]
-
-
-class Settings(BaseSettings):
+class Settings(ApiSettings):
     """The settings; the table of docs/settings.md is generated from these descriptions.
 
     Attributes are documented in their `description`.
@@ -112,14 +112,7 @@ class Settings(BaseSettings):
     calendars: SymbolList = Field(
         (), description="exchange calendars of single symbols, as `SYMBOL=calendar`, separated by commas"
     )
-    host: str = Field("127.0.0.1", description="address the API listens on")
-    port: int = Field(8000, ge=1, le=65535, description="port the API listens on")
-    open_reads: bool | None = Field(
-        None, description="whether reads need no key; unset = only while the API listens on loopback"
-    )
-    root_path: str = Field(
-        "", max_length=200, description="path below which a proxy publishes the service, such as `/tplus`; empty = `/`"
-    )
+    max_symbols: int = Field(5000, ge=1, le=100_000, description="most symbols on the watchlist")
     lookback: int = Field(5, ge=1, le=60, description="sessions in a window (T-5..T-1)")
     network: str = Field(
         "lstm",
@@ -140,6 +133,9 @@ class Settings(BaseSettings):
     lease_seconds: int = Field(30, ge=2, le=3600, description="how long a claim holds without a heartbeat")
     poll_seconds: float = Field(1.0, gt=0, le=60, description="interval at which the scheduler checks for due work")
     max_attempts: int = Field(4, ge=1, le=20, description="attempts of a run before it fails")
+    max_lost_workers: int = Field(
+        5, ge=1, le=1000, description="workers in succession that a run may lose (killed or stalled) before it fails"
+    )
     retry_seconds: float = Field(20.0, ge=0, le=3600, description="wait before the first retry; doubles each time")
     train_every: int | None = Field(
         None,
@@ -148,6 +144,25 @@ class Settings(BaseSettings):
         description="sessions between two trainings of a group; unset = 5, or 20 under a replay without a SPEED",
     )
     train_limit_seconds: int = Field(1800, ge=10, le=86400, description="a training that takes longer is stopped")
+    retention_days: int | None = Field(
+        None,
+        ge=MIN_RETENTION_DAYS,
+        le=36_500,
+        description="days of market time that bar revisions, settled quarantine rows and runs are kept; unset = always",
+    )
+    ledger_head_file: Path | None = Field(
+        None,
+        description="file outside the database to which the scheduler appends the newest hashes of the ledger; unset = "
+        "none",
+    )
+    alert_key_file: Path | None = Field(
+        None,
+        description="file with the keys that encrypt targets and secrets of alerts; unset = `alerts.key` in the data "
+        "folder, made at first use",
+    )
+    alert_loopback_http: bool = Field(
+        False, description="alerts may go to plain http on loopback addresses of this machine, for tests and relays"
+    )
     yahoo_standin_url: str | None = Field(None, description="tests only: a loopback server instead of Yahoo")
     browser: str | None = Field(
         None, description="path or name of the Chromium or Chrome for pictures; unset = the system's"
@@ -166,16 +181,6 @@ class Settings(BaseSettings):
     def _check_clock(cls, value: str) -> str:
         ClockSetting.parse(value)
         return value
-
-    @field_validator("root_path")
-    @classmethod
-    def _check_root_path(cls, value: str) -> str:
-        path = value.rstrip("/")
-        if path and not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+", path):
-            raise ValueError("must be a path such as /tplus, of letters, digits and ._~-")
-        if path.split("/")[1:2] and path.split("/")[1] in _OWN_PATHS:
-            raise ValueError(f"must not begin with a path of the service itself: {', '.join(_OWN_PATHS)}")
-        return path
 
     @field_validator("source")
     @classmethod
@@ -206,6 +211,8 @@ class Settings(BaseSettings):
             raise ValueError(
                 "TPLUS_SOURCE=yahoo has no record of past states and cannot be replayed; set TPLUS_CLOCK=system"
             )
+        if not self.api_key_scopes:
+            raise ValueError("TPLUS_API_KEY_SCOPES is empty; name at least one of read, run, admin")
         if not self.seeds:
             raise ValueError("TPLUS_SEEDS is empty; give at least one seed")
         return self
@@ -254,6 +261,11 @@ class Settings(BaseSettings):
             raise SettingsError(f"TPLUS_SOURCE={self.source}: {error}; name a folder with price files") from error
 
     @property
+    def alert_key_path(self) -> Path:
+        """File with the keys of the alerts."""
+        return self.data_dir.absolute() / "alerts.key" if self.alert_key_file is None else self.alert_key_file
+
+    @property
     def artifact_dir(self) -> Path:
         """Folder of the model artifacts: one per database, independent of the password.
 
@@ -281,6 +293,33 @@ class Settings(BaseSettings):
         return timedelta(minutes=self.grace_minutes)
 
 
+def set_variables() -> dict[str, str]:
+    """Return the variables of this process's environment that begin with `TPLUS_`."""
+    return {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}  # noqa: TID251
+
+
+def unknown_settings(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that begin with `TPLUS_` and are not a setting, each with a hint."""
+    names = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    unknown = {}
+    for name in variables:
+        if name.startswith(PREFIX) and name not in names:
+            close = get_close_matches(name, names, n=1)
+            unknown[name] = f"did you mean {close[0]}?" if close else "see the table in docs/settings.md"
+    return unknown
+
+
+def metrics_folder() -> Path | None:
+    """Return the folder that the API's worker processes share for their metrics; None for one process."""
+    folder = os.environ.get(METRICS_FOLDER)  # noqa: TID251
+    return Path(folder) if folder else None
+
+
+def set_metrics_folder(folder: Path) -> None:
+    """Set the shared folder for the processes that this one starts."""
+    os.environ[METRICS_FOLDER] = str(folder)  # noqa: TID251
+
+
 def is_loopback(host: str) -> bool:
     """Return whether an address is reached from this machine alone."""
     try:
@@ -299,12 +338,8 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         SettingsError: one sentence per bad or unknown variable.
     """
     variables = os.environ if environment is None else environment  # noqa: TID251
-    names = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
-    for name in variables:
-        if name.startswith(PREFIX) and name not in names:
-            close = get_close_matches(name, names, n=1)
-            hint = f"did you mean {close[0]}?" if close else "see the table in docs/settings.md"
-            raise SettingsError(f"{name} is not a setting; {hint}")
+    for name, hint in unknown_settings(variables).items():
+        raise SettingsError(f"{name} is not a setting; {hint}")
     values = {name[len(PREFIX) :].lower(): value for name, value in variables.items() if name.startswith(PREFIX)}
     try:
         return Settings(**values)  # type: ignore[arg-type]
@@ -312,6 +347,11 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         raise SettingsError(
             "; ".join(_sentence(item["loc"], validation_rule(item, _PATTERNS), values) for item in error.errors())
         ) from error
+
+
+def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a child process: this process's, and more variables."""
+    return {**os.environ, **extra}  # noqa: TID251
 
 
 def _url_with_password(values: Mapping[str, Any]) -> str:
@@ -341,5 +381,5 @@ def _sentence(location: tuple[int | str, ...], message: str, values: Mapping[str
     if not location:
         return message
     field = str(location[0])
-    given = "***" if field == "database_url" else shown(values.get(field))
+    given = "***" if field in _SECRETS else shown(values.get(field))
     return f"{PREFIX}{field.upper()}={given} cannot be used: {message}"

@@ -42,6 +42,7 @@ class Job(StrEnum):
     SCORE = "score"
     FORECAST = "forecast"
     TRAIN = "train"
+    BACKFILL = "backfill"
 
 
 class RunState(StrEnum):
@@ -71,11 +72,39 @@ class TrainOutcome(StrEnum):
     RANDOM_WALK_ONLY = "random_walk_only"
 
 
+FAILED: Final = "failed"
+"""Outcome of a symbol whose run failed for good, in a run of any job; its reason is the run's error."""
+
+
+class BackfillOutcome(StrEnum):
+    """Outcome of a backfill run for one symbol, column `run_outcomes.state`."""
+
+    PUBLISHED = "published"
+    ALREADY_STORED = "already_stored"
+    WITHOUT_BAR = "without_bar"
+    REFUSED = "refused"
+
+
+class RequestKind(StrEnum):
+    """What a run request changes, column `run_requests.kind`."""
+
+    RUN = "run"
+    ADD_SYMBOL = "symbols.add"
+    REMOVE_SYMBOL = "symbols.remove"
+    PROMOTE = "models.promote"
+    ROLL_BACK = "models.rollback"
+    PIN = "models.pin"
+    UNPIN = "models.unpin"
+
+
 class RequestState(StrEnum):
-    """State of a run request, column `run_requests.state`."""
+    """State of a run request, column `run_requests.state`; an accepted one waits for its runs."""
 
     PENDING = "pending"
+    ACCEPTED = "accepted"
     DONE = "done"
+    FAILED = "failed"
+    REJECTED = "rejected"
 
 
 class ModelStatus(StrEnum):
@@ -133,3 +162,47 @@ class QuarantineState(StrEnum):
     CONFIRMED = "confirmed"
     CLEARED = "cleared"
     REJECTED = "rejected"
+
+
+class AlertKind(StrEnum):
+    """Kind of an alert event, column `alert_events.kind`.
+
+    A subscription names the kinds it wants; `source_up` follows `source_down`, and `test` is requested.
+    """
+
+    CLOSE_LEFT_INTERVAL = "close_left_interval"
+    WIDTH_JUMPED = "width_jumped"
+    FORECAST_MISSED = "forecast_missed"
+    FORECAST_STALE = "forecast_stale"
+    SOURCE_DOWN = "source_down"
+    SOURCE_UP = "source_up"
+    CHAMPION_CHANGED = "champion_changed"
+    COVERAGE_DRIFTED = "coverage_drifted"
+    TEST = "test"
+
+
+class AlertScope(StrEnum):
+    """What an alert subscription covers, column `alert_subscriptions.scope_kind`."""
+
+    ALL = "all"
+    GROUP = "group"
+    SYMBOL = "symbol"
+
+
+class TargetKind(StrEnum):
+    """How an alert is sent, column `alert_subscriptions.target_kind`."""
+
+    WEBHOOK = "webhook"
+    APPRISE = "apprise"
+
+
+class DeliveryState(StrEnum):
+    """State of an alert delivery, column `alert_deliveries.state`.
+
+    `dead` after the last attempt; `dropped` because its subscription was removed.
+    """
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+    DROPPED = "dropped"

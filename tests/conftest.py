@@ -16,6 +16,7 @@ from service.db.session import Database
 from service.settings import Settings
 from tests.support.command_server import close_command_server
 from tests.support.fakes import FakeSource, World
+from tests.support.lock_order import LockOrder, checked_lock_order
 from tests.support.postgres import postgres_server, postgres_template
 from tests.support.postgres_pool import postgres_database, postgres_pool, postgres_url, second_postgres_url
 
@@ -67,6 +68,14 @@ def database(database_url: str) -> Iterator[Database]:
     opened = Database(database_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture(autouse=True)
+def lock_order() -> Iterator[LockOrder]:
+    """Checks the lock order of the test's transactions on PostgreSQL."""
+    with checked_lock_order() as order:
+        yield order
+    assert order.faults == []
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ class Command:
 def settings_table() -> str:
     """Return one line per setting, in the order of the class."""
     lines = ["| variable | default | meaning |", "|---|---|---|"]
-    for name, field in Settings.model_fields.items():
+    for name, field in sorted(Settings.model_fields.items(), key=lambda item: item[0] not in Settings.__annotations__):
         lines.append(f"| `{PREFIX}{name.upper()}` | {default(field)} | {field.description} |")
     return "\n".join(lines)
 

@@ -30,9 +30,12 @@ def upgrade() -> None:
         sa.Column("id", BigId, primary_key=True),
         sa.Column("sha256", sa.String(64), nullable=False, comment="of the cookie's token"),
         sa.Column("key_id", BigId, sa.ForeignKey("api_keys.id", name="fk_page_sessions_key_id_api_keys"), nullable=False),
+        sa.Column(
+            "signed_in_at", Instant(), nullable=False, comment="machine time of the sign-in, kept by renewals"
+        ),
         sa.Column("created_at", Instant(), nullable=False, comment="machine time"),
         sa.Column("expires_at", Instant(), nullable=False),
-        sa.Column("ended_at", Instant(), nullable=True, comment="signed out, or replaced"),
+        sa.Column("ended_at", Instant(), nullable=True, comment="refused from then on: signed out, or renewed"),
         sa.UniqueConstraint("sha256", name="uq_page_sessions_sha256"),
     )
 

@@ -34,12 +34,17 @@ COMMANDS: Mapping[str, str] = {
     "backtest": "service.cli.models.backtest",
     "symbols": "service.cli.data.symbols",
     "files": "service.cli.data.files",
+    "keys": "service.cli.access.keys",
+    "audit": "service.cli.access.audit",
     "models": "service.cli.models.versions",
     "quarantine": "service.cli.data.quarantine",
+    "alerts": "service.cli.alerts.alerts",
     "db": "service.cli.data.db",
+    "ledger": "service.cli.data.ledger",
     "report": "service.cli.models.report",
     "plot": "service.cli.plots.plot",
     "health": "service.cli.serve.health",
+    "doctor": "service.cli.doctor.command",
 }
 """Command -> the module whose `app` contains it, or is it."""
 

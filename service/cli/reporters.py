@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from service.clock import minute_text
 from service.runs import Run
 from service.runtime.progress import EditionSummary, ScoreSummary
 from service.vocabulary import Job, RunState
@@ -100,7 +101,7 @@ class TerminalReporter:
 
     def market_time(self, now: datetime, sentence: str) -> None:
         """Print market time."""
-        self._print(f"[dim]{now:%Y-%m-%d %H:%M}Z[/dim] {escape(sentence)}")
+        self._print(f"[dim]{minute_text(now)}[/dim] {escape(sentence)}")
 
     def notice(self, sentence: str, symbols: Sequence[str] = ()) -> None:
         """Print a notice; one about the same symbols only once."""

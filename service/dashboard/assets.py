@@ -64,13 +64,14 @@ class Assets:
         """Return the address of a file, such as `/static/dashboard/HASH/main.js`."""
         return f"{PREFIX}/{self.digest}/{name}"
 
-    def page(self, plotly: "PlotlyFile", version: str, root_path: str = "") -> bytes:
+    def page(self, plotly: "PlotlyFile", version: str, root_path: str = "", *, has_open_reads: bool = True) -> bytes:
         """Return the page: addresses only, no data.
 
         Args:
             plotly: The chart library.
             version: Version of the service.
             root_path: Path below which a proxy publishes the service; empty = `/`.
+            has_open_reads: Whether the page shows data before anybody signs in.
         """
         environment = Environment(loader=PackageLoader(_PACKAGE), autoescape=True)
         modules = sorted(name for name in self.files if name.endswith(".js") and name != "main.js")
@@ -83,6 +84,7 @@ class Assets:
             plotly=root_path + plotly.address,
             marks=plotly.style_marks,
             version=version,
+            reads="open" if has_open_reads else "closed",
         )
         return rendered.encode()
 

@@ -33,12 +33,13 @@ _IMMUTABLE = {**_SECURE, "Cache-Control": "public, max-age=31536000, immutable"}
 _JAVASCRIPT = "text/javascript; charset=utf-8"
 
 
-def dashboard(version: str, root_path: str = "") -> APIRouter:
+def dashboard(version: str, root_path: str = "", *, has_open_reads: bool = True) -> APIRouter:
     """Return the routes of the page.
 
     Args:
         version: Version of the service, shown in the footer.
         root_path: Path below which a proxy publishes the service; empty = `/`.
+        has_open_reads: Whether the page shows data before anybody signs in.
     """
     router = APIRouter(include_in_schema=False)
     assets = Assets.packaged()
@@ -46,7 +47,7 @@ def dashboard(version: str, root_path: str = "") -> APIRouter:
 
     @cache
     def page() -> tuple[bytes, str]:
-        body = assets.page(plotly(), version, root_path)
+        body = assets.page(plotly(), version, root_path, has_open_reads=has_open_reads)
         return body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
     @router.api_route("/", methods=["GET", "HEAD"])

@@ -1,39 +1,18 @@
-"""Copies a database into another one, of either kind, in one transaction, and compares hashes.
+"""Copies a database into another one, of either kind, in one transaction, and compares hashes."""
 
-Every table is read as text, which is equal on SQLite and PostgreSQL; its hash is the sum of its rows' SHA-256 modulo
-2^256, because the two databases sort differently.
-"""
-
-import hashlib
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import JSON, Column, Connection, Float, Select, Table, Text, cast, func, select, type_coerce
+from sqlalchemy import JSON, Column, Connection, Table, func, select
 
 from service.db.bulk.row_loader import write_rows
 from service.db.migrate import current_revision, display_url, upgrade
 from service.db.revision import HEAD, revision_problem
+from service.db.row_hashes import Digest, RowSum, digest, read_batches
 from service.db.session import Database
 from service.db.tables import metadata
+from service.db.wait_limits import lift_limits
 from service.errors import DatabaseError
-
-_BATCH = 10_000
-_MODULUS = 2**256
-
-
-@dataclass(frozen=True, slots=True)
-class Digest:
-    """Content of a table.
-
-    Attributes:
-        rows: Number of rows.
-        sha256: Sum of the rows' hashes, 64 hexadecimal digits.
-    """
-
-    rows: int
-    sha256: str
 
 
 def copy_database(
@@ -59,6 +38,8 @@ def copy_database(
             raise DatabaseError(revision_problem(display_url(source), found))
     upgrade(target)
     with source.reading() as reading, target.transaction() as writing:
+        for connection in (reading, writing):  # as long as the rows take
+            lift_limits(connection)
         _require_empty(target, writing)
         copied = {table.name: _copy(reading, writing, table) for table in metadata.sorted_tables}
         faults = [*_differences(writing, copied), *check(writing)]
@@ -66,14 +47,6 @@ def copy_database(
             raise DatabaseError(f"{'; '.join(faults)}: nothing was written into {display_url(target)}")
         before_commit()
     return copied
-
-
-def digest(connection: Connection, table: Table) -> Digest:
-    """Return rows and hash of a table, equal for equal contents on SQLite and PostgreSQL."""
-    total = _Sum(table)
-    for batch in _batches(connection, table):
-        total.add(batch)
-    return total.digest()
 
 
 def _require_empty(target: Database, connection: Connection) -> None:
@@ -96,8 +69,8 @@ def _differences(connection: Connection, copied: Mapping[str, Digest]) -> list[s
 def _copy(reading: Connection, writing: Connection, table: Table) -> Digest:
     names = tuple(table.c.keys())
     to_driver = [_binder(writing, column) for column in table.columns]
-    total = _Sum(table)
-    for batch in _batches(reading, table):
+    total = RowSum(list(table.columns))
+    for batch in read_batches(reading, list(table.columns)):
         total.add(batch)
         columns = [
             values if bind is None else [bind(value) for value in values]
@@ -107,21 +80,6 @@ def _copy(reading: Connection, writing: Connection, table: Table) -> Digest:
     if total.rows:
         _set_sequence(writing, table)
     return total.digest()
-
-
-def _batches(connection: Connection, table: Table) -> Iterator[Sequence[tuple[Any, ...]]]:
-    """Yield rows in batches; JSON as text, which distinguishes a JSON null from no value."""
-    query: Select[Any] = select(*(_readable(connection, column) for column in table.columns))
-    result = connection.execute(query.execution_options(yield_per=_BATCH))
-    for rows in result.partitions():
-        yield [tuple(row) for row in rows]
-
-
-def _readable(connection: Connection, column: Column[Any]) -> Any:
-    if not isinstance(column.type, JSON):
-        return column
-    plain = type_coerce(column, Text) if connection.dialect.name == "sqlite" else cast(column, Text)
-    return plain.label(column.name)
 
 
 def _binder(connection: Connection, column: Column[Any]) -> Callable[[Any], Any] | None:
@@ -139,43 +97,3 @@ def _set_sequence(connection: Connection, table: Table) -> None:
     if sequence is not None:
         highest = select(func.max(table.c.id)).scalar_subquery()
         connection.execute(select(func.setval(sequence, highest)))
-
-
-class _Sum:
-    """Running hash of a table."""
-
-    def __init__(self, table: Table) -> None:
-        self._plain = [_plain(column) for column in table.columns]
-        self._sum = 0
-        self.rows = 0
-
-    def add(self, batch: Sequence[tuple[Any, ...]]) -> None:
-        columns = [
-            values if plain is None else [plain(value) for value in values]
-            for plain, values in zip(self._plain, zip(*batch, strict=True), strict=True)
-        ]
-        for row in zip(*columns, strict=True):
-            self._sum += int.from_bytes(hashlib.sha256(repr(row).encode()).digest())
-        self.rows += len(batch)
-
-    def digest(self) -> Digest:
-        return Digest(self.rows, f"{self._sum % _MODULUS:064x}")
-
-
-def _plain(column: Column[Any]) -> Callable[[Any], Any] | None:
-    if isinstance(column.type, JSON):
-        return _canonical
-    return _unsigned if isinstance(column.type, Float) else None
-
-
-def _unsigned(value: float | None) -> float | None:
-    return None if value is None else value + 0.0  # SQLite does not store the sign of zero
-
-
-def _canonical(text: str | None) -> str | None:
-    return None if text is None else json.dumps(json.loads(text, parse_float=_number), sort_keys=True)
-
-
-def _number(text: str) -> float | int:
-    value = float(text)  # PostgreSQL returns 1e16 as a whole number
-    return int(value) if value.is_integer() else value

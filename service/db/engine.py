@@ -1,5 +1,7 @@
 """Makes engines for SQLite and PostgreSQL."""
 
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -7,17 +9,21 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from service.db.wait_limits import DEFAULT_LEASE_SECONDS, START_SECONDS, WaitLimits, limit_idle, prepare_postgres
 from service.errors import DatabaseError, SettingsError
 
 WRITE_OPTION = "tplus_write"
+START_OPTION = "tplus_start"
 _BUSY_MILLISECONDS = 10_000
+_PAUSE_SECONDS = 0.02
 
 
-def make_engine(url: str) -> Engine:
+def make_engine(url: str, lease_seconds: float = DEFAULT_LEASE_SECONDS) -> Engine:
     """Return an engine for a database URL; nothing is opened yet.
 
     Args:
         url: SQLAlchemy URL, `sqlite:///file` or `postgresql://...`.
+        lease_seconds: The schedulers' lease, which the limits of connections follow.
 
     Raises:
         SettingsError: the URL cannot be read or names another kind of database.
@@ -40,8 +46,27 @@ def make_engine(url: str) -> Engine:
         return engine
     if backend == "postgresql":
         limits = {name: value for name, value in _CONNECTION_LIMITS.items() if name not in parsed.query}
-        return create_engine(parsed, pool_pre_ping=True, connect_args=limits)
+        engine = create_engine(parsed, pool_pre_ping=True, connect_args=limits)
+        waits = WaitLimits.of_lease(lease_seconds)
+        event.listen(engine, "connect", lambda connection, record: prepare_postgres(connection, record, waits))
+        event.listen(engine, "begin", _begin_postgres)
+        return engine
     raise SettingsError(f"TPLUS_DATABASE_URL names a {backend} database; SQLite and PostgreSQL are supported")
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Return the file of an SQLite URL; None for another database or one in memory.
+
+    Raises:
+        SettingsError: the URL cannot be read.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise SettingsError("TPLUS_DATABASE_URL is not a database URL; write sqlite:///file.db") from error
+    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
+        return None
+    return Path(parsed.database.removeprefix("file:").partition("?")[0])
 
 
 _CONNECTION_LIMITS = {
@@ -72,13 +97,47 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
-    cursor.execute("PRAGMA journal_mode=WAL")
+    _use_write_ahead_log(cursor)
     cursor.execute("PRAGMA synchronous=FULL")  # NORMAL may lose the last publications at a power failure
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
 
 
+def _use_write_ahead_log(cursor: Any) -> None:
+    """Switch a new file to the write-ahead log, and wait while another process does.
+
+    SQLite does not wait by itself here: two connections that want to switch would wait for each other.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if not is_locked(error) or time.monotonic() >= deadline:
+                raise
+            time.sleep(_PAUSE_SECONDS)
+
+
+def is_locked(error: object) -> bool:
+    """Return whether SQLite reports that another connection holds a lock."""
+    return str(getattr(error, "sqlite_errorname", "")).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+
+
 def _begin_sqlite(connection: Connection) -> None:
     # A deferred transaction that reads first and writes later can fail with "locked" half way.
-    writes = connection.get_execution_options().get(WRITE_OPTION, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    options = connection.get_execution_options()
+    if not options.get(START_OPTION, False):
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(WRITE_OPTION, False) else "BEGIN")
+        return
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={round(START_SECONDS * 1000)}")
+    try:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    finally:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
+
+
+def _begin_postgres(connection: Connection) -> None:
+    if connection.get_execution_options().get(WRITE_OPTION, False):
+        limit_idle(connection)

@@ -20,9 +20,9 @@ def chain_hash(header: Mapping[str, Any], parts: Mapping[str, Sequence[Mapping[s
     Raises:
         ValueError: a figure is NaN or infinite.
     """
-    document: dict[str, Any] = {"header": _plain(header)}
+    document: dict[str, Any] = {"header": plain_row(header)}
     for name, rows in parts.items():
-        document[name] = sorted((_plain(row) for row in rows), key=_canonical)
+        document[name] = sorted((plain_row(row) for row in rows), key=_canonical)
     return json_hash(document)
 
 
@@ -35,7 +35,8 @@ def json_hash(document: Any) -> str:
     return hashlib.sha256(_canonical(document).encode()).hexdigest()
 
 
-def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+def plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row as it is hashed: dates and instants as text."""
     return {str(name): _text(value) for name, value in row.items()}
 
 

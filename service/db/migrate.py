@@ -11,7 +11,8 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 import migrations
 from service.db.revision import HEAD, is_development, revision_problem
-from service.db.session import Database, driver_message, is_unavailable
+from service.db.session import Database, driver_message, is_unavailable, is_wait
+from service.db.wait_limits import lift_limits
 from service.errors import DatabaseError
 
 _SET_UP_LOCK = 0x7470_6C75_73
@@ -35,12 +36,13 @@ def lock_migrations(connection: Connection) -> None:
     """Lock migrations of this database until the transaction ends.
 
     PostgreSQL lets two processes create the same table and fails the second. SQLite needs no lock: a write transaction
-    is exclusive from its start.
+    is exclusive from its start. A process that waits for a migration waits as long as it takes.
 
     Args:
         connection: A write transaction, before it has read anything.
     """
     if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
         connection.execute(select(func.pg_advisory_xact_lock(_SET_UP_LOCK)))
 
 
@@ -48,10 +50,12 @@ def upgrade(database: Database, revision: str = "head") -> None:
     """Migrate up, in one transaction; concurrent processes wait for each other.
 
     Raises:
-        DatabaseError: the file is not a database, or was made by a newer version of Tplus.
+        DatabaseError: the file is not a database or is held by another process, or was made by a newer version of
+            Tplus.
     """
     try:
-        with database.transaction() as connection:
+        with database.transaction(at_start=True) as connection:
+            lift_limits(connection)
             lock_migrations(connection)
             found = current_revision(connection)
             if found is not None and (found > HEAD or is_development(found)):
@@ -59,8 +63,8 @@ def upgrade(database: Database, revision: str = "head") -> None:
             command.upgrade(_config(connection), revision)
     except DriverError as error:
         raise DatabaseError(
-            f"the database {display_url(database)} cannot be opened: {driver_message(error)}; "
-            "check the path or URL and the free space on its disk"
+            f"the database {display_url(database)} cannot be opened: {driver_message(error)}"
+            + ("" if is_wait(error) else "; check the path or URL and the free space on its disk")
         ) from error
 
 
@@ -85,6 +89,7 @@ def require_head(connection: Connection, url: str) -> None:
 def downgrade(database: Database, revision: str) -> None:
     """Migrate down to a revision (`base` = empty)."""
     with database.transaction() as connection:
+        lift_limits(connection)
         command.downgrade(_config(connection), revision)
 
 

@@ -15,18 +15,19 @@ def revision_problem(url: str, found: str | None) -> str:
     """Return a message for a database at another migration, with what to do.
 
     Args:
-        url: URL of the database without its password.
+        url: URL of the database without its password; empty = it is not named.
         found: Its migration; None = it has no tables.
     """
+    name = f"the database {url}".rstrip()
     if is_development(found):
         return (
-            f"the database {url} was made by an earlier development version (migration {found}) and cannot be "
+            f"{name} was made by an earlier development version (migration {found}) and cannot be "
             "upgraded; start a new database: move the file away, or set TPLUS_DATABASE_URL to another one"
         )
     if found is not None and found > HEAD:
         return (
-            f"the database {url} is at migration {found}, this version knows up to {HEAD}; "
+            f"{name} is at migration {found}, this version knows up to {HEAD}; "
             "install the newer Tplus again, or use another database"
         )
     state = f"is at migration {found}" if found else "has no tables yet"
-    return f"the database {url} {state}, this version needs {HEAD}; run `tplus db upgrade` or `tplus up`"
+    return f"{name} {state}, this version needs {HEAD}; run `tplus db upgrade` or `tplus up`"

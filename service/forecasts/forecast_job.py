@@ -11,6 +11,10 @@ import numpy as np
 from sqlalchemy import Connection
 
 from models.config import INTERVAL_BOUNDS, MEDIAN
+from service.alerts.detection.missing import emit_missed
+from service.alerts.outbox import Instants
+from service.clock import instant_text
+from service.db.change_counters import lock_changes
 from service.forecasts.candidates import Candidate, read_candidates
 from service.forecasts.ledger import publish
 from service.forecasts.predict import Predictions, predict
@@ -45,7 +49,8 @@ def forecast(context: ServiceContext, run: Run) -> None:
     predictions = _predict_groups(context, run, ready)
     with context.database.transaction() as connection:
         guard(connection, run)
-        issued_at = context.market.now(connection)
+        lock_changes(connection)
+        issued_at = context.market.now(connection)  # after the wait for the lock: T may have opened meanwhile
         if issued_at >= deadline:  # T opened during the computation
             _record_missed(context, connection, run, unpublished)
             return
@@ -100,10 +105,8 @@ def _record_missed(context: ServiceContext, connection: Connection, run: Run, un
     deadline = context.calendars.deadline(run.scope, run.session)
     target = context.calendars.next(run.scope, run.session)
     due = context.calendars.final_at(run.scope, target)
-    next_due = f"the next forecast is due {due:%Y-%m-%dT%H:%M:%SZ}"
-    too_late = (
-        f"T ({target}) opened before this could be issued (on time until {deadline:%Y-%m-%dT%H:%M:%SZ}); {next_due}"
-    )
+    next_due = f"the next forecast is due {instant_text(due)}"
+    too_late = f"T ({target}) opened before this could be issued (on time until {instant_text(deadline)}); {next_due}"
     without_bar = f"no bar of {run.session} before T ({target}) opened"
     if context.calendars.is_closed(run.scope, run.session):
         without_bar = f"session {run.session} was closed; {next_due}"
@@ -116,7 +119,10 @@ def _record_missed(context: ServiceContext, connection: Connection, run: Run, un
         # A run that was on time knows that the bar was missing; a late run knows only that it was late.
         reason = candidate.describe(without_bar) if state == ForecastOutcome.WAITING else too_late
         missed.append(Outcome(candidate.symbol, ForecastOutcome.MISSED, reason))
-    finish_with_outcomes(connection, run, context.machine.now(connection), missed)
+    machine_now = context.machine.now(connection)
+    finish_with_outcomes(connection, run, machine_now, missed)
+    reasons = {outcome.symbol: outcome.reason or outcome.state for outcome in missed}
+    emit_missed(connection, run.scope, run.session, reasons, Instants(context.market.now(connection), machine_now))
 
 
 def _summary(

@@ -1,21 +1,25 @@
 """The ledger: editions without gaps, each naming the hash of the one before it.
 
 The hash covers the edition's header, the figures of every forecast, and which forecasts were served. Scores have a
-chain of their own, see `service.forecasts.scoring.score_batches`; `verify` checks both.
+chain of their own, see `service.forecasts.scoring.score_batches`; `service.hash_chains` verifies both.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
+from service.alerts.detection.publish import alert_on_edition
+from service.alerts.outbox import Instants
 from service.db.change_counters import lock_changes, raise_changes
 from service.db.hash_chain import GENESIS, chain_hash
 from service.db.tables import editions, forecasts, served_forecasts
 from service.db.tables.forecasts import QUANTILE_NAMES
 from service.forecasts.publication import NewForecast, Publication
-from service.forecasts.scoring.score_batches import verify_scores
+from service.hash_chains.verify import verify_database
+
+_LOW, _HIGH = QUANTILE_NAMES.index("q10"), QUANTILE_NAMES.index("q90")
 
 
 def publish(connection: Connection, publication: Publication, issued_at: datetime, recorded_at: datetime) -> int:
@@ -58,6 +62,7 @@ def publish(connection: Connection, publication: Publication, issued_at: datetim
     connection.execute(insert(forecasts), forecast_rows)
     connection.execute(insert(served_forecasts), item_rows)
     raise_changes(connection, sorted({item.symbol for item in publication.items}))
+    alert_on_edition(connection, header, _widths(publication), Instants(issued_at, recorded_at))
     return number
 
 
@@ -76,24 +81,18 @@ def edition_hash(
 
 def verify(connection: Connection) -> list[str]:
     """Check both chains, of editions and of score batches; returns one sentence per fault."""
-    faults: list[str] = []
-    expected_number, previous = 1, GENESIS
-    for edition in connection.execute(select(editions).order_by(editions.c.number)).mappings().all():
-        number = edition["number"]
-        if number != expected_number:
-            faults.append(f"edition {expected_number} is missing: the next one stored is {number}")
-        if edition["previous_hash"] != previous:
-            faults.append(f"edition {number} does not name the hash of the edition before it")
-        header = {name: edition[name] for name in edition if name not in ("hash", "run_id")}
-        rows = connection.execute(select(forecasts).where(forecasts.c.edition == number)).mappings().all()
-        items = (
-            connection.execute(select(served_forecasts).where(served_forecasts.c.edition == number)).mappings().all()
-        )
-        forecast_rows = [{name: row[name] for name in row if name != "id"} for row in rows]
-        if edition_hash(header, forecast_rows, [dict(item) for item in items]) != edition["hash"]:
-            faults.append(f"edition {number} was altered: its rows do not give its hash")
-        expected_number, previous = number + 1, edition["hash"]
-    return [*faults, *verify_scores(connection)]
+    return verify_database(connection).sentences()
+
+
+def _widths(publication: Publication) -> dict[str, tuple[date, float]]:
+    """Return the as_of and the width of the served one-step 80 % interval, by symbol."""
+    served = {(item.symbol, item.strategy, item.model_version_id) for item in publication.items}
+    return {
+        item.symbol: (item.as_of, item.calibrated[_HIGH] - item.calibrated[_LOW])
+        for item in publication.forecasts
+        if (item.symbol, item.strategy, item.model_version_id) in served
+        and (item.strategy, item.step) == ("one_step", 1)
+    }
 
 
 def _forecast_row(edition: int, item: NewForecast) -> dict[str, Any]:

@@ -52,6 +52,8 @@ class Instrument:
         state_since: Market time of the last change of state.
         first_session: Session of the first stored bar; None without bars.
         last_session: Session of the newest stored bar; None without bars.
+        chosen_group: Group set by a request; None = that of the settings or of the type.
+        chosen_calendar: Calendar set by a request; None = that of the settings or of the source.
     """
 
     symbol: str
@@ -70,6 +72,8 @@ class Instrument:
     state_since: datetime
     first_session: date | None
     last_session: date | None
+    chosen_group: str | None = None
+    chosen_calendar: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +172,35 @@ def remove_symbols(connection: Connection, symbols: Sequence[str]) -> None:
     connection.execute(update(instruments).where(instruments.c.symbol.in_(removed)).values(active=False))
 
 
+def check_watchlist_size(connection: Connection, new: Sequence[str], limit: int) -> None:
+    """Raise if the watchlist would have more symbols than allowed.
+
+    Args:
+        connection: Any connection.
+        new: Symbols to add; those on the watchlist already do not count again.
+        limit: Most symbols.
+
+    Raises:
+        SettingsError: it would.
+    """
+    watched = set(connection.execute(select(instruments.c.symbol).where(instruments.c.active)).scalars())
+    count = len(watched.union(new))
+    if count > limit and not watched.issuperset(new):
+        raise SettingsError(
+            f"the watchlist would have {count} symbols, and TPLUS_MAX_SYMBOLS allows {limit}; "
+            "remove symbols or raise the setting"
+        )
+
+
+def choose_for_symbol(connection: Connection, symbol: str, group: str | None, calendar: str | None) -> None:
+    """Store the group and the calendar that a request chose for a symbol; None = keep what it has."""
+    values = {} if group is None else {"chosen_group": group, "group": group}
+    if calendar is not None:
+        values |= {"chosen_calendar": calendar, "calendar": calendar}
+    if values:
+        connection.execute(update(instruments).where(instruments.c.symbol == symbol).values(values))
+
+
 def list_instruments(
     connection: Connection,
     symbols: Sequence[str] | None = None,
@@ -226,7 +259,7 @@ def store_metadata(
     """Store the metadata that the source gives for a symbol, after its first pull.
 
     The calendar is the one that the source names, else that of its exchange code, else that of the suffix. The group
-    is that of the settings, else that of the type.
+    is that of the settings, else that set by a request, else that of the type.
 
     Args:
         connection: An open write transaction.
@@ -241,10 +274,11 @@ def store_metadata(
     Raises:
         NotFound: it is not in the database.
     """
+    chosen = get_instrument(connection, symbol).chosen_group
     values = {
         "name": meta.name,
         "instrument_type": meta.instrument_type,
-        "group": group_of.get(symbol, group_of_type(meta.instrument_type)),
+        "group": group_of.get(symbol, chosen or group_of_type(meta.instrument_type)),
         "calendar": meta.calendar or calendar_for(symbol, meta.exchange),
         "currency": meta.currency,
     }

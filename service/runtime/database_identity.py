@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from sqlalchemy import Connection, insert, select, update
 
+from service.clock import instant_text
 from service.db.tables import change_counters, market_clock, stamp
 from service.errors import SettingsError, StampMismatch
 from service.prices.sources.base import Record
@@ -97,8 +98,8 @@ def check_stamp(connection: Connection, source: str, clock: ClockSetting) -> Non
         )
     if clock.start is not None and clock.start < row.start_at:
         raise StampMismatch(
-            f"the database's market time starts at {row.start_at:%Y-%m-%dT%H:%M:%SZ}, "
-            f"START {clock.start:%Y-%m-%dT%H:%M:%SZ} is earlier; use a new database for an earlier START"
+            f"the database's market time starts at {instant_text(row.start_at)}, "
+            f"START {instant_text(clock.start)} is earlier; use a new database for an earlier START"
         )
 
 
@@ -110,7 +111,7 @@ def _start_at(clock: ClockSetting, machine_now: datetime, record: Record | None)
     start = clock.start or _midnight(max(record.first, record.last - timedelta(days=DEFAULT_REPLAY_DAYS)))
     if not _midnight(record.first) <= start < _midnight(record.last) + timedelta(days=2):
         raise SettingsError(
-            f"TPLUS_CLOCK starts at {start:%Y-%m-%d}, outside the record of {record.first} to {record.last}; "
+            f"TPLUS_CLOCK starts at {start.date()}, outside the record of {record.first} to {record.last}; "
             "choose a START inside it"
         )
     return start

@@ -3,10 +3,12 @@
 import threading
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 
 from service.db.session import FAULTS, driver_message
+from service.db.wait_limits import limit_lock_wait
 from service.errors import FencedError
-from service.runs import Run, heartbeat
+from service.runs import Run, guard, heartbeat
 from service.runtime.context import ServiceContext
 from service.scheduler.leader import acquire_lead
 
@@ -70,12 +72,23 @@ class Heartbeat:
         """Extend every held lease once."""
         with self._lock:
             held = list(self._runs.values())
-        with self._context.database.transaction() as connection:
-            now = self._context.machine.now(connection)
-            acquire_lead(connection, self._scheduler_id, self._name, now, self._context.lease)
-        for run in held:
+        faults: list[DBAPIError] = []
+        for run in held:  # before the lead: runs are lost by a late heartbeat, and a lead is only handed over
             try:
-                with self._context.database.transaction() as connection:
-                    heartbeat(connection, run, self._context.machine.now(connection) + self._context.lease)
+                self._extend(run)
             except FencedError:
                 self.drop(run)  # finished meanwhile, or taken over: its own publish will fail
+            except FAULTS as error:
+                faults.append(error)  # its own publish holds its row, say: the others are extended all the same
+        with self._context.database.transaction() as connection:
+            limit_lock_wait(connection, self._context.lease / 6)
+            acquire_lead(connection, self._scheduler_id, self._name, self._context.machine, self._context.lease)
+        if faults:
+            raise faults[0]
+
+    def _extend(self, run: Run) -> None:
+        """Extend the lease of one run from the instant at which its row is locked."""
+        with self._context.database.transaction() as connection:
+            limit_lock_wait(connection, self._context.lease / 6)
+            guard(connection, run)
+            heartbeat(connection, run, self._context.machine.now(connection) + self._context.lease)

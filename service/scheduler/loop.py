@@ -9,29 +9,45 @@ import socket
 import threading
 import uuid
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 
 import structlog
+from sqlalchemy import Connection
 
+from service.alerts.delivery import Deliverer, Pace, TargetSender
+from service.alerts.detection.missing import emit_stale
+from service.alerts.outbox import Instants
 from service.db.migrate import display_url, require_head
 from service.db.session import FAULTS, driver_message
 from service.errors import DatabaseError
 from service.market.sessions import closed_sessions
-from service.runs import JOBS, Claimant, Run, claim, is_busy
+from service.run_requests.answers import remove_expired
+from service.runs import JOBS, Claimant, Run, is_busy
 from service.runtime.context import ServiceContext
+from service.scheduler.failures import claim_or_set_aside
+from service.scheduler.head_recorder import HeadRecorder
 from service.scheduler.heartbeat import Heartbeat
 from service.scheduler.leader import acquire_lead, leader, release_lead
-from service.scheduler.plan import answer_requests, plan_due
+from service.scheduler.plan import plan_due
 from service.scheduler.replay_clock import ReplayMover
-from service.scheduler.state import GroupReader
-from service.scheduler.worker import execute
+from service.scheduler.retention import Retention
+from service.scheduler.run_requests.carry_out import carry_out_requests, has_pending
+from service.scheduler.run_requests.follow import follow_requests
+from service.scheduler.state import GroupReader, forecast_calendars
+from service.scheduler.worker import execute, report_end
 from service.vocabulary import Job
 
 _log = structlog.get_logger(__name__)
 
 CLOSED_KEPT = timedelta(days=60)
 """How long an unscheduled closure can affect what is due: twice as long as one is checked."""
+
+CLEANED_EVERY = timedelta(minutes=10)
+"""How often expired answers of requests are removed, in machine time."""
+
+STALE_CHECK = timedelta(minutes=1)
+"""Machine time between two looks at the age of forecasts."""
 
 
 class Step(Enum):
@@ -56,6 +72,8 @@ class Scheduler:
         self.id = uuid.uuid4().hex
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self._heartbeat = Heartbeat(context, self.id, self.name)
+        self._heads = HeadRecorder(context)
+        self._retention = Retention(context)
         self._groups = GroupReader()
         self._mover = (
             ReplayMover(context, self.id, self._groups) if context.settings.market_clock.mode == "replay" else None
@@ -64,6 +82,15 @@ class Scheduler:
         self._stop = threading.Event()
         self._standby_reported = False
         self._fault_reported = False
+        self._in_backfill = False
+        self._cleaned_at: datetime | None = None
+        self._stale_checked_at: datetime | None = None
+        self._deliverer = Deliverer(
+            context.database,
+            context.machine,
+            TargetSender.of(context.settings),
+            Pace(poll_seconds=context.settings.poll_seconds),
+        )
 
     @property
     def record_ended(self) -> bool:
@@ -75,8 +102,10 @@ class Scheduler:
         self._stop.set()
 
     def run(self) -> None:
-        """Run the loop until `stop` is called."""
+        """Run the loop until `stop` is called; it delivers alerts too."""
         self._heartbeat.start()
+        self._heads.record()
+        self._deliverer.start()
         try:
             while not self._stop.is_set():
                 self._stop.wait(self._turn())
@@ -92,12 +121,14 @@ class Scheduler:
             True if this scheduler executed them; False if another one leads and executes them.
         """
         self._heartbeat.start()
+        self._heads.record()
         try:
             while not self._stop.is_set():
                 step = self.step()
                 if step is Step.STANDBY:
                     return False
                 if step is Step.IDLE and not self._has_open_work():
+                    self._deliver_due()
                     return True
                 if step is not Step.WORKED:
                     self._stop.wait(0.1)
@@ -108,6 +139,7 @@ class Scheduler:
     def close(self) -> None:
         """Stop running work and release every lease."""
         self._stop.set()
+        self._deliverer.stop()
         if self._training is not None and self._training.is_alive():
             self._context.child.close()
             self._training.join()
@@ -122,19 +154,19 @@ class Scheduler:
     def step(self) -> Step:
         """Plan what is due and execute at most one run."""
         with self._context.database.transaction() as connection:
-            require_head(connection, display_url(self._context.database))
-            machine_now = self._context.machine.now(connection)
-            leads = acquire_lead(connection, self.id, self.name, machine_now, self._context.lease)
-            if not leads and self._context.database.is_sqlite:
-                self._notify_standby(leader(connection, machine_now))
+            if not self._begin(connection):
                 return Step.STANDBY
-            market_now = self._context.market.now(connection)
-            self._context.calendars.widen(market_now)
-            self._context.calendars.set_closed(closed_sessions(connection, (market_now - CLOSED_KEPT).date()))
-            plan_due(self._context, connection, self._groups, market_now)
-            answer_requests(self._context, connection, market_now)
-            claimant = Claimant(self.id, self._claimable(), self._context.lease)
-            run = claim(connection, claimant, market_now, machine_now)
+            has_requests = has_pending(self._context, connection)
+            run, set_aside = (None, []) if has_requests else self._claim(connection)
+        if has_requests:
+            carry_out_requests(self._context, self._stop.is_set)
+            with self._context.database.transaction() as connection:
+                if not self._begin(connection):
+                    return Step.STANDBY
+                run, set_aside = self._claim(connection)
+        for failed in set_aside:
+            report_end(self._context, failed)
+        self._in_backfill = run is not None and run.job == Job.BACKFILL
         if run is None:
             return Step.IDLE
         self._heartbeat.hold(run)
@@ -145,16 +177,43 @@ class Scheduler:
             self._work(run)
         return Step.WORKED
 
+    def _begin(self, connection: Connection) -> bool:
+        """Take or extend the lead; returns False on standby."""
+        require_head(connection, display_url(self._context.database))
+        leads = acquire_lead(connection, self.id, self.name, self._context.machine, self._context.lease)
+        if not leads and self._context.database.is_sqlite:
+            self._notify_standby(leader(connection, self._context.machine.now(connection)))
+            return False
+        market_now = self._context.market.now(connection)
+        self._context.calendars.widen(market_now)
+        self._context.calendars.set_closed(closed_sessions(connection, (market_now - CLOSED_KEPT).date()))
+        return True
+
+    def _claim(self, connection: Connection) -> tuple[Run | None, list[Run]]:
+        """Plan what is due, end requests whose runs have ended, and claim a run; also the runs set aside."""
+        machine_now = self._context.machine.now(connection)  # after the wait for the lock
+        market_now = self._context.market.now(connection)
+        plan_due(self._context, connection, self._groups, market_now)
+        follow_requests(connection, machine_now)
+        if self._cleaned_at is None or machine_now >= self._cleaned_at + CLEANED_EVERY:
+            self._cleaned_at = machine_now
+            remove_expired(connection, machine_now)
+        self._check_stale(connection, market_now, machine_now)
+        claimant = Claimant(self.id, self._claimable(), self._context.lease)
+        return claim_or_set_aside(self._context, connection, claimant, (market_now, machine_now))
+
     def _turn(self) -> float:
         """Do one turn of the loop and return the real seconds to sleep."""
         poll = self._context.settings.poll_seconds
         try:
             step = self.step()
             self._notify_recovery()
-            if step is Step.WORKED:
+            if step is Step.WORKED and not self._in_backfill:
                 return 0.0
+            if step is Step.IDLE:
+                self._retention.prune()
             if step is Step.STANDBY or self._mover is None:
-                return poll
+                return 0.0 if self._in_backfill else poll
             left = self._mover.move()
         except FAULTS as error:
             self._notify_fault(driver_message(error))
@@ -162,7 +221,22 @@ class Scheduler:
         except DatabaseError as error:  # another version migrated it while running: this may be undone
             self._notify_fault(str(error))
             return poll
+        if self._in_backfill:  # it continues at once, but replayed market time moves on
+            return 0.0
         return poll if left is None else min(left, poll)
+
+    def _check_stale(self, connection: Connection, market_now: datetime, machine_now: datetime) -> None:
+        """Emit stale forecasts, once a minute."""
+        if self._stale_checked_at is not None and machine_now - self._stale_checked_at < STALE_CHECK:
+            return
+        self._stale_checked_at = machine_now
+        calendars = self._context.calendars
+        emit_stale(
+            connection,
+            forecast_calendars(connection),
+            lambda calendar, as_of: calendars.final_at(calendar, calendars.next(calendar, as_of)),
+            Instants(market_now, machine_now),
+        )
 
     def _claimable(self) -> tuple[str, ...]:
         """Return the jobs that may be claimed now; one training runs at a time."""
@@ -174,11 +248,17 @@ class Scheduler:
             execute(self._context, run, self._stop.is_set)
         finally:
             self._heartbeat.drop(run)
+        self._heads.record()
+
+    def _deliver_due(self) -> None:
+        """Deliver the alerts that are due: no thread does it for a command that ends."""
+        while not self._stop.is_set() and self._deliverer.deliver_next():
+            pass
 
     def _has_open_work(self) -> bool:
-        """Return whether any of this scheduler's jobs is due or running."""
+        """Return whether any of this scheduler's jobs is due or running, or a request is pending."""
         with self._context.database.reading() as connection:
-            return is_busy(connection, self._jobs)
+            return is_busy(connection, self._jobs) or has_pending(self._context, connection)
 
     def _notify_fault(self, reason: str) -> None:
         """Report once that the database cannot be used; the loop continues."""

@@ -89,7 +89,7 @@ class ReplayMover:
             self._announce(event, left)
             return left
         with self._context.database.transaction() as connection:
-            if not holds_lead(connection, self._scheduler_id, self._context.machine.now(connection)):
+            if not holds_lead(connection, self._scheduler_id, self._context.machine):
                 return None
             # Another scheduler may have moved the clock. An instant is left only after its runs are planned.
             current, _ = read_clock(connection)
@@ -112,7 +112,7 @@ class ReplayMover:
         except (SourceError, OSError):  # the pull reports what is wrong with it
             return False
         with self._context.database.transaction() as connection:
-            if not holds_lead(connection, self._scheduler_id, self._context.machine.now(connection)):
+            if not holds_lead(connection, self._scheduler_id, self._context.machine):
                 return False
             return follow_record(connection, record) != record_end
 
@@ -129,7 +129,7 @@ class ReplayMover:
         if self._announced == event.at:
             return
         with self._context.database.transaction() as connection:
-            if not holds_lead(connection, self._scheduler_id, self._context.machine.now(connection)):
+            if not holds_lead(connection, self._scheduler_id, self._context.machine):
                 return
             at = self._context.machine.now(connection) + timedelta(seconds=seconds)
             connection.execute(update(market_clock).values(next_move_at=at))

@@ -1,7 +1,7 @@
 """Reads the state that the planner needs."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from sqlalchemy import Connection, and_, exists, func, select
 
@@ -9,7 +9,7 @@ from models.config import MIN_TRAINING_DATES
 from service.db.tables import instruments, runs
 from service.market.instruments import STATISTICAL_GROUPS
 from service.runs import LIVE_STATES, last_scheduled
-from service.scheduler.due import CalendarView, GroupView
+from service.scheduler.due import SESSION_JOBS, CalendarView, GroupView
 from service.training.registry.versions import has_network
 from service.training.train_job import pooled_dates
 from service.vocabulary import Job, SymbolState
@@ -20,6 +20,12 @@ _PULLED = instruments.c.active | instruments.c.reference
 def active_calendars(connection: Connection) -> tuple[str, ...]:
     """Return the calendars of every symbol that is pulled, sorted."""
     query = select(instruments.c.calendar).where(_PULLED).distinct().order_by(instruments.c.calendar)
+    return tuple(connection.execute(query).scalars())
+
+
+def forecast_calendars(connection: Connection) -> tuple[str, ...]:
+    """Return the calendars of the watchlist's symbols, sorted."""
+    query = select(instruments.c.calendar).where(instruments.c.active).distinct().order_by(instruments.c.calendar)
     return tuple(connection.execute(query).scalars())
 
 
@@ -40,12 +46,19 @@ def calendar_views(connection: Connection) -> tuple[CalendarView, ...]:
     for fact in facts:
         instant = last.get(fact.calendar)
         same = and_(runs.c.job == Job.PULL, runs.c.scope == fact.calendar)
-        sequence = connection.execute(
-            select(func.coalesce(func.max(runs.c.sequence), 0)).where(same, runs.c.scheduled_for == instant)
-        ).scalar_one()
+        sequence = newest_sequence(connection, fact.calendar, instant) or 0
         is_open = connection.execute(select(exists().where(same, runs.c.state.in_(LIVE_STATES)))).scalar_one()
-        views.append(CalendarView(fact.calendar, fact.active > 0, fact.new > 0, instant, int(sequence), bool(is_open)))
+        views.append(CalendarView(fact.calendar, fact.active > 0, fact.new > 0, instant, sequence, bool(is_open)))
     return tuple(views)
+
+
+def newest_sequence(connection: Connection, calendar: str, instant: datetime | None) -> int | None:
+    """Return the highest sequence of a calendar's session jobs at an instant, None without a run."""
+    query = select(func.max(runs.c.sequence)).where(
+        runs.c.job.in_(SESSION_JOBS), runs.c.scope == calendar, runs.c.scheduled_for == instant
+    )
+    found: int | None = connection.execute(query).scalar_one()
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,22 @@ from datetime import timedelta
 
 import structlog
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+from structlog.contextvars import bound_contextvars
 
+from service.alerts.outbox import Instants
+from service.db.fault_reason import fault_reason
 from service.db.session import FAULTS, driver_message, is_unavailable
 from service.db.tables import runs
 from service.errors import FencedError, TplusError
 from service.execution.executor import WorkerDied, disk_message
+from service.forecasts.backfill.backfill_job import backfill
 from service.forecasts.forecast_job import forecast
 from service.forecasts.scoring.score_job import score
 from service.prices.pull.pull_job import PullIncomplete, pull
-from service.runs import Run, finish, release, retry
+from service.runs import Run, count_fenced, guard, release, retry
 from service.runtime.context import ServiceContext
+from service.scheduler.failures import fail
 from service.training.train_job import train
 from service.vocabulary import Job, RunState
 
@@ -26,6 +32,7 @@ JOBS: Mapping[str, JobFunction] = {
     Job.SCORE: score,
     Job.FORECAST: forecast,
     Job.TRAIN: train,
+    Job.BACKFILL: backfill,
 }
 
 _log = structlog.get_logger(__name__)
@@ -34,15 +41,22 @@ _log = structlog.get_logger(__name__)
 def execute(context: ServiceContext, run: Run, stopping: Callable[[], bool]) -> None:
     """Execute a run's job and record its error, so that the loop continues.
 
+    Every log line of the job names the run.
+
     Args:
         context: The service's parts.
         run: A run that this process has claimed.
         stopping: Whether the process stops: an interrupted run is then released, not failed.
     """
+    with bound_contextvars(run_id=run.id, job=run.job, scope=run.scope, token=run.token):
+        _execute(context, run, stopping)
+
+
+def _execute(context: ServiceContext, run: Run, stopping: Callable[[], bool]) -> None:
     try:
         JOBS[run.job](context, run)
     except FencedError as error:
-        context.reporter.notice(str(error))
+        _discard(context, run, error)
         return
     except WorkerDied as error:
         if stopping():
@@ -55,13 +69,16 @@ def execute(context: ServiceContext, run: Run, stopping: Callable[[], bool]) -> 
         _end(context, run, str(error))
     except FAULTS as error:  # the database may be available at the next attempt
         pause = timedelta(seconds=context.settings.retry_seconds) if is_unavailable(error) else None
-        _end(context, run, f"database error: {driver_message(error)}", pause)
+        _log.warning("database error", run_id=run.id, job=run.job, scope=run.scope, error=driver_message(error))
+        _end(context, run, f"database error: {fault_reason(error)}", pause)
     except OSError as error:
         _end(context, run, disk_message(error))
     except Exception as error:  # a defect must not stop the other runs; the log has the trace
-        _log.exception("run failed unexpectedly", run_id=run.id, job=run.job, scope=run.scope)
-        _end(context, run, f"{type(error).__name__}: {error}")
-    _report(context, run)
+        _log.exception("run failed unexpectedly")
+        # The text of a database error has statements and values, and the API shows a run's error.
+        reason = fault_reason(error) if isinstance(error, SQLAlchemyError) else error
+        _end(context, run, f"{type(error).__name__}: {reason}")
+    report_end(context, run)
 
 
 def _end(context: ServiceContext, run: Run, error: str | None, after: timedelta | None = None) -> None:
@@ -77,6 +94,7 @@ def _end(context: ServiceContext, run: Run, error: str | None, after: timedelta 
     settings = context.settings
     try:
         with context.database.transaction() as connection:
+            guard(connection, run)
             now = context.machine.now(connection)
             if error is None:
                 release(connection, run)
@@ -87,19 +105,32 @@ def _end(context: ServiceContext, run: Run, error: str | None, after: timedelta 
                 seconds = ceiling * (0.5 + random.random() / 2)
                 retry(connection, run, now + timedelta(seconds=seconds), error)
             else:
-                finish(connection, run, now, counts={}, error=error)
+                fail(connection, run, Instants(context.market.now(connection), now), error)
     except FencedError as fenced:
-        context.reporter.notice(str(fenced))
+        _discard(context, run, fenced)
     except FAULTS as fault:
         # Nothing can be written now; the lease expires and the run is taken over when the database is back.
-        _log.error("run could not be ended", run_id=run.id, error=driver_message(fault))
+        _log.error("run could not be ended", error=driver_message(fault))
 
 
-def _report(context: ServiceContext, run: Run) -> None:
+def _discard(context: ServiceContext, run: Run, fenced: FencedError) -> None:
+    """Report and count a result that is discarded: another worker holds the claim."""
+    context.reporter.notice(str(fenced))
+    try:
+        with context.database.transaction() as connection:
+            count_fenced(connection, run)
+    except FAULTS as fault:
+        _log.warning("a discarded result could not be counted", error=driver_message(fault))
+
+
+def report_end(context: ServiceContext, run: Run) -> None:
+    """Report the stored end of a run; the database may be gone."""
     try:
         with context.database.reading() as connection:
             columns = (runs.c.state, runs.c.counts, runs.c.error, runs.c.warnings)
             row = connection.execute(select(*columns).where(runs.c.id == run.id)).one()
     except FAULTS:
         return
+    if run.job == Job.BACKFILL and row.state == RunState.DUE and row.error is None:
+        return  # a slice has ended
     context.reporter.run_ended(run, RunState(row.state), row.counts, row.error or "; ".join(row.warnings) or None)

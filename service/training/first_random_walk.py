@@ -9,6 +9,7 @@ from models.errors import ArtifactError
 from models.forecasting.artifact import load_artifact
 from models.training.tasks import train_forecasters
 from models.training.train import TrainedArtifact, TrainRequest
+from service.db.change_counters import lock_changes
 from service.market.instruments import group_symbols
 from service.prices.panel import PanelQuery, load_panel
 from service.runs import Run, guard
@@ -34,6 +35,7 @@ def ensure_random_walk(context: ServiceContext, run: Run, group: str, cut_at: da
     trained = fit_random_walks(context, group, cut_at)
     with context.database.transaction() as connection:
         guard(connection, run)
+        lock_changes(connection)
         recorded = Recorded.by(run, context.market.now(connection), context.machine.now(connection))
         for walk in trained:
             add_random_walk(connection, group, walk, cut_at, recorded)

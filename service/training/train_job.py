@@ -18,6 +18,7 @@ from models.preprocessing.price_history import Panel
 from models.training.refit_check import Predecessor
 from models.training.tasks import train_forecasters
 from models.training.train import TrainedArtifact, TrainProgress, TrainRequest
+from service.db.change_counters import lock_changes
 from service.db.tables import bars, instruments
 from service.execution.executor import Executor, TaskFailed
 from service.market.instruments import STATISTICAL_GROUPS, group_symbols
@@ -73,6 +74,7 @@ def train(context: ServiceContext, run: Run) -> None:
         live = _read_live_evidence(context, run.scope, trained)
         with context.database.transaction() as connection:
             guard(connection, run)
+            lock_changes(connection)
             decisions = record(context, connection, fit_request, trained, run, live)
             outcomes = [Outcome(symbol, TrainOutcome.TRAINED) for symbol in symbols]
             if not fit_request.networks:

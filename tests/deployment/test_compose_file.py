@@ -17,11 +17,15 @@ from tests.support.dockerfile import stages
 
 FILES = ("docker-compose.yml", "docker-compose.gpu.yml")
 STACK = read("docker-compose.yml")
-SERVICES = STACK["services"]
+ALL_SERVICES = STACK["services"]
+SERVICES = {name: service for name, service in ALL_SERVICES.items() if "profiles" not in service}
+OBSERVABILITY = {name: service for name, service in ALL_SERVICES.items() if "profiles" in service}
 OURS = ("migrate", "api", "scheduler")
 LASTING = ("db", "api", "scheduler")
 SECRET = "/run/secrets/database_password"
-SET_BY_THE_FILE = {"DATABASE_URL", "DATABASE_PASSWORD_FILE", "DATA_DIR", "HOST", "PORT"}
+SET_BY_THE_FILE = {
+    "DATABASE_URL", "DATABASE_PASSWORD_FILE", "DATA_DIR", "HOST", "PORT", "METRICS_HOST", "METRICS_PORT"
+}  # fmt: skip
 WITHOUT_USE_IN_A_CONTAINER = {"BROWSER", "YAHOO_STANDIN_URL"}
 """The images have no browser, and the stand-in for Yahoo is for tests."""
 
@@ -52,12 +56,13 @@ def test_the_database_is_reached_from_inside_alone() -> None:
     assert STACK["networks"]["inside"] == {"internal": True}
     networks = {name: service["networks"] for name, service in SERVICES.items()}
     assert (networks["db"], networks["migrate"]) == (["inside"], ["inside"])
-    assert networks["api"] == networks["scheduler"] == ["inside", "outside"]
+    assert networks["api"] == ["inside", "outside", "monitoring"]
+    assert networks["scheduler"] == ["inside", "outside"]
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", ALL_SERVICES)
 def test_a_service_has_no_more_rights_than_it_needs(name: str) -> None:
-    service = SERVICES[name]
+    service = ALL_SERVICES[name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert "cap_add" not in service
@@ -67,17 +72,17 @@ def test_a_service_has_no_more_rights_than_it_needs(name: str) -> None:
     assert "/tmp" in service["tmpfs"]
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", ALL_SERVICES)
 def test_a_service_has_limits_and_its_log_too(name: str) -> None:
-    service = SERVICES[name]
+    service = ALL_SERVICES[name]
     assert 2**28 <= size(service["mem_limit"]) <= 2**33
     assert service["pids_limit"] > 0
     assert {"max-size", "max-file"} == set(service["logging"]["options"])
 
 
-@pytest.mark.parametrize("name", LASTING)
+@pytest.mark.parametrize("name", [*LASTING, *OBSERVABILITY])
 def test_a_lasting_service_has_a_health_check_that_gives_it_time_to_start(name: str) -> None:
-    check = SERVICES[name]["healthcheck"]
+    check = ALL_SERVICES[name]["healthcheck"]
     assert check["test"][0] == "CMD"
     assert seconds(check["start_period"]) >= 30
     assert seconds(check["interval"]) >= seconds(check["timeout"])
@@ -108,7 +113,7 @@ def test_the_password_is_a_file_and_nowhere_else(name: str) -> None:
     assert service["environment"][key] == SECRET
     named = [each for each in service["environment"] if re.search("(?i)password|secret|token", each)]
     assert named == [key]
-    assert STACK["secrets"] == {"database_password": {"file": "./secrets/database_password"}}
+    assert STACK["secrets"]["database_password"] == {"file": "./secrets/database_password"}
 
 
 def test_a_secret_in_the_checkout_is_never_committed() -> None:
@@ -150,7 +155,7 @@ def test_what_must_last_lies_on_volumes() -> None:
     assert SERVICES["db"]["volumes"] == ["database:/var/lib/postgresql/data"]
     assert SERVICES["scheduler"]["volumes"] == ["artifacts:/var/lib/tplus"]
     assert SERVICES["scheduler"]["environment"]["TPLUS_DATA_DIR"] == "/var/lib/tplus"
-    assert set(STACK["volumes"]) == {"database", "artifacts"}
+    assert set(STACK["volumes"]) == {"database", "artifacts", "metrics", "grafana"}
     assert all("/var/lib/tplus" in in_memory(SERVICES[name]) for name in ("migrate", "api"))
 
 

@@ -27,7 +27,9 @@ from tests.support.postgres import (
     stop,
 )
 
-SERVICES = read("docker-compose.yml")["services"]
+SERVICES = {
+    name: service for name, service in read("docker-compose.yml")["services"].items() if "profiles" not in service
+}
 PASSWORD = "7d3f/0b:9c@41 e2"
 CLEAN = {"scheduler": (0,), "api": (0, -signal.SIGTERM, 128 + signal.SIGTERM), "db": (0,)}
 """Statuses that supervisors count as a clean end; the API's server raises SIGTERM again when it is done."""
@@ -41,6 +43,7 @@ class Stack:
         folder: Holds the secret, each service's data folder and its log.
         binaries: The folder of the database's programs.
         api_port: Where the API listens.
+        metrics_port: Where its metrics are.
         processes: What runs, by service.
         database: The database's server.
     """
@@ -48,6 +51,7 @@ class Stack:
     folder: Path
     binaries: Path
     api_port: int = field(default_factory=free_port)
+    metrics_port: int = field(default_factory=free_port)
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
     database: RunningServer | None = None
 
@@ -69,6 +73,8 @@ class Stack:
             found[key] = value
         if "TPLUS_PORT" in found:
             found["TPLUS_PORT"] = str(self.api_port)
+        if "TPLUS_METRICS_PORT" in found:
+            found["TPLUS_METRICS_PORT"] = str(self.metrics_port)
         return found | {"PGPORT": str(self.database.port)}
 
     def log(self, name: str) -> Path:

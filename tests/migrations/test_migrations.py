@@ -1,6 +1,8 @@
 """Migrations with data in every table: up, down, one step back and forth, and no drift from the declared tables."""
 
 import re
+import sqlite3
+from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from sqlalchemy import (
     Date,
     Float,
     Integer,
+    UniqueConstraint,
     delete,
     func,
     insert,
@@ -26,7 +29,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from service.db.migrate import check, current_revision, downgrade, require_head, upgrade
 from service.db.revision import HEAD
 from service.db.session import Database
-from service.db.tables import bars, instruments, metadata, stamp
+from service.db.tables import APPEND_ONLY, bars, instruments, metadata, stamp
 from service.db.types import Instant
 from service.errors import DatabaseError
 
@@ -41,7 +44,8 @@ MARKET = {
 }  # fmt: skip
 CONTROL = {"stamp", "market_clock", "schedulers", "run_requests", "change_counters", "api_keys", "audit"}
 ACCESS = {"page_sessions"}
-NEWER = ACCESS
+ALERTS = {"alert_subscriptions", "alert_events", "alert_deliveries", "alert_conditions", "alert_coverage"}
+NEWER = ACCESS | ALERTS
 """Tables of the migrations after the first release."""
 
 
@@ -131,7 +135,7 @@ def test_each_step_brings_its_own_tables(empty: Database) -> None:
         ("1006", set()),
         ("1007", ACCESS),
         ("1008", set()),
-        ("1009", set()),
+        ("1009", ALERTS),
         ("1010", set()),
         ("1011", set()),
     )
@@ -203,30 +207,92 @@ def test_migrations_and_declared_tables_are_made_of_the_same(database: Database,
         assert schema(connection) == wanted
 
 
-@pytest.mark.parametrize(
-    "table",
-    [
-        "editions",
-        "forecasts",
-        "served_forecasts",
-        "score_batches",
-        "scores",
-        "model_decisions",
-        "config_approvals",
-    ],
+GUARDED = (
+    *(("the ledger", table) for table in APPEND_ONLY if table != "audit"),
+    ("the audit", "audit"),
 )
+
+
+def refused(database: Database, whole: str, table: str, statement: str) -> None:
+    with database.reading() as connection:
+        before = connection.exec_driver_sql(f"SELECT * FROM {table}").all()
+    with (
+        pytest.raises(DBAPIError, match=f"{whole} is append-only: {table}"),
+        database.transaction() as connection,
+    ):
+        connection.exec_driver_sql(statement)
+    with database.reading() as connection:
+        assert connection.exec_driver_sql(f"SELECT * FROM {table}").all() == before != []
+
+
+def test_every_append_only_table_is_named() -> None:
+    assert set(APPEND_ONLY) == {
+        "editions", "forecasts", "served_forecasts", "score_batches", "scores", "model_decisions", "config_approvals",
+        "audit",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("whole", "table"), GUARDED)
 @pytest.mark.parametrize("change", ["UPDATE {} SET {} = {}", "DELETE FROM {}"])
-def test_the_ledger_refuses_changes(database: Database, table: str, change: str) -> None:
+def test_the_ledger_and_the_audit_refuse_changes(database: Database, whole: str, table: str, change: str) -> None:
     with database.transaction() as connection:
         fill(connection)
     column = next(iter(metadata.tables[table].columns)).name
-    with (
-        pytest.raises(DBAPIError, match=f"the ledger is append-only: {table}"),
-        database.transaction() as connection,
-    ):
-        connection.exec_driver_sql(change.format(table, column, column))
+    refused(database, whole, table, change.format(table, column, column))
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("table", APPEND_ONLY)
+def test_truncate_is_refused_on_postgresql(database: Database, table: str) -> None:
+    with database.transaction() as connection:
+        fill(connection)
     with database.reading() as connection:
-        assert rows(connection)[table] == 1
+        before = rows(connection)
+    # CASCADE reaches other guarded tables: whichever is truncated first refuses.
+    for statement in (f"TRUNCATE {table} CASCADE", "TRUNCATE runs, instruments CASCADE"):
+        with (
+            pytest.raises(DBAPIError, match=r"the (ledger|audit) is append-only"),
+            database.transaction() as connection,
+        ):
+            connection.exec_driver_sql(statement)
+    with database.reading() as connection:
+        assert rows(connection) == before
+
+
+def replacements() -> list[tuple[str, str, str]]:
+    """Each guarded table with each of its unique keys: of what a replacing row shares with a stored one."""
+    found = []
+    for whole, table in GUARDED:
+        columns = metadata.tables[table]
+        uniques = [each for each in columns.constraints if isinstance(each, UniqueConstraint)]
+        for key in (columns.primary_key, *uniques):
+            found.append((whole, table, ",".join(column.name for column in key.columns)))
+    return found
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(("whole", "table", "key"), replacements())
+@pytest.mark.parametrize("recursive", ["OFF", "ON"])
+def test_insert_or_replace_is_refused_on_sqlite(
+    database: Database, whole: str, table: str, key: str, recursive: str
+) -> None:
+    with database.transaction() as connection:
+        fill(connection)
+    kept = key.split(",")
+    given = ", ".join(
+        column.name if column.name in kept else f"{2 if isinstance(column.type, Integer) else column.name!r}"
+        for column in metadata.tables[table].columns
+    )
+    # Foreign keys are off for one who rewrites a file.
+    path = database.engine.url.database
+    assert path is not None
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"PRAGMA recursive_triggers={recursive}")
+        before = connection.execute(f"SELECT * FROM {table}").fetchall()
+        for verb in ("INSERT OR REPLACE", "REPLACE"):
+            with pytest.raises(sqlite3.IntegrityError, match=f"{whole} is append-only: {table}"):
+                connection.execute(f"{verb} INTO {table} SELECT {given} FROM {table}")
+        assert connection.execute(f"SELECT * FROM {table}").fetchall() == before
 
 
 def test_derived_figures_may_be_written_anew(database: Database) -> None:

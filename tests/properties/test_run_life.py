@@ -21,7 +21,15 @@ from service.runs import Claimant, PlannedRun, Run
 MARKET = datetime(2024, 3, 1, 22, 30, tzinfo=UTC)
 MACHINE = datetime(2030, 1, 1, 12, tzinfo=UTC)
 LEASE = 30
-SESSION_JOBS = ("pull", "score", "forecast")
+PLACES = [
+    (day, job, sequence)
+    for day in (0, 3)
+    for job, sequence in (("pull", 0), ("score", 0), ("forecast", 0), ("forecast", 1))
+]
+"""Day, job and sequence of each run, in the order in which they are executed."""
+
+
+WAYS = ("finish", "fail", "wait", "retry", "pause", "release", "heartbeat")
 
 
 @dataclass
@@ -31,6 +39,10 @@ class Known:
     state: str = "due"
     token: int = 0
     until: int = 0
+    attempt: int = 0
+    lost: int = 0
+    takeovers: int = 0
+    faults: int = 0
 
 
 class RunLife(RuleBasedStateMachine):
@@ -56,14 +68,13 @@ class RunLife(RuleBasedStateMachine):
     @initialize()
     def plan(self) -> None:
         planned = [
-            PlannedRun(job, "XNYS", MARKET + timedelta(days=day), date(2024, 3, 1) + timedelta(days=day))
-            for day in (0, 3)
-            for job in SESSION_JOBS
+            PlannedRun(job, "XNYS", MARKET + timedelta(days=day), date(2024, 3, 1) + timedelta(days=day), sequence)
+            for day, job, sequence in PLACES
         ]
         with self.database.transaction() as connection:
-            assert runs.plan(connection, planned) == 6
+            assert runs.plan(connection, planned) == 8
             assert runs.plan(connection, planned) == 0
-        self.known = {number: Known() for number in range(1, 7)}
+        self.known = {number: Known() for number in range(1, 9)}
 
     @rule(seconds=st.integers(1, 45))
     def let_machine_time_pass(self, seconds: int) -> None:
@@ -84,10 +95,15 @@ class RunLife(RuleBasedStateMachine):
         assert run.id == free[0]
         known = self.known[run.id]
         assert run.token == known.token + 1
-        self.known[run.id] = Known("running", run.token, self.machine + LEASE)
+        taken_over = known.state == "running"
+        known.attempt += known.state == "due"
+        known.takeovers += taken_over
+        known.lost = known.lost + 1 if taken_over else 0
+        assert (run.attempt, run.lost_workers) == (known.attempt, known.lost)
+        known.state, known.token, known.until = "running", run.token, self.machine + LEASE
         self.held.append(run)
 
-    @rule(data=st.data(), way=st.sampled_from(["finish", "fail", "wait", "retry", "release", "heartbeat"]))
+    @rule(data=st.data(), way=st.sampled_from(WAYS))
     def end(self, data: st.DataObject, way: str) -> None:
         if not self.held:
             return
@@ -102,18 +118,23 @@ class RunLife(RuleBasedStateMachine):
         assert mine
         after = {"finish": ("done", 0), "fail": ("failed", 0), "release": ("due", 0)}
         after |= {"wait": ("waiting", self.market + 2), "retry": ("due", self.machine + 20)}
+        after |= {"pause": ("due", self.machine + 20)}
         after |= {"heartbeat": ("running", self.machine + LEASE)}
         known.state, known.until = after[way]
+        known.attempt -= way in ("pause", "release")
+        known.faults += way == "pause"
         if way in ("finish", "fail"):
             self.published[run.id] = self.published.get(run.id, 0) + 1
 
     @invariant()
     def rows_are_as_the_model_says(self) -> None:
         with self.database.reading() as connection:
-            rows = connection.execute(select(table.c.id, table.c.state, table.c.token)).all()
+            counts = (table.c.attempt, table.c.takeovers, table.c.faults)
+            rows = connection.execute(select(table.c.id, table.c.state, table.c.token, *counts)).all()
             assert runs.is_busy(connection) == any(k.state in ("due", "running") for k in self.known.values())
-        assert {row.id: (row.state, row.token) for row in rows} == {
-            number: (known.state, known.token) for number, known in self.known.items()
+        assert {row.id: tuple(row[1:]) for row in rows} == {
+            number: (known.state, known.token, known.attempt, known.takeovers, known.faults)
+            for number, known in self.known.items()
         }
         assert all(count == 1 for count in self.published.values())
 
@@ -125,10 +146,17 @@ class RunLife(RuleBasedStateMachine):
         now = self.market if known.state == "waiting" else self.machine
         if known.state in ("done", "failed") or known.until > now:
             return False
-        job = (number - 1) % 3
-        place = ((number - 1) // 3, job)
-        earlier = [other for other in self.known if ((other - 1) // 3, (other - 1) % 3) < place]
-        return not any(self.known[other].state in ("due", "running") for other in earlier)
+        if any(self.known[other].state in ("due", "running") for other in self.known if other < number):
+            return False
+        place = PLACES[number - 1]
+        # A run that waited waits for a later one of its instant that is running.
+        later = [other for other in self.known if other > number and PLACES[other - 1][:2] == place[:2]]
+        return known.state == "running" or not any(self.known[other].state == "running" for other in later)
+
+    @invariant()
+    def runs_of_one_instant_are_never_claimed_together(self) -> None:
+        running = [PLACES[number - 1][:2] for number, known in self.known.items() if known.state == "running"]
+        assert len(running) == len(set(running))
 
     def _do(self, run: Run, way: str) -> None:
         market, machine = self._now()
@@ -137,8 +165,9 @@ class RunLife(RuleBasedStateMachine):
                 runs.finish(connection, run, machine, counts={}, error="broken" if way == "fail" else None)
             elif way == "wait":
                 runs.wait(connection, run, market + timedelta(hours=2), {})
-            elif way == "retry":
-                runs.retry(connection, run, machine + timedelta(seconds=20), "again")
+            elif way in ("retry", "pause"):
+                after = machine + timedelta(seconds=20)
+                runs.retry(connection, run, after, "again", counted=way == "retry")
             elif way == "release":
                 runs.release(connection, run)
             else:

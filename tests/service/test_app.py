@@ -76,8 +76,11 @@ OPERATIONS = {
     "/v1/accuracy": "list_track_records",
     "/v1/status": "get_status",
     "/v1/events": "stream_events",
+    "/v1/audit": "list_audit",
+    "/v1/session": "get_session",
     "/healthz": "get_liveness",
     "/readyz": "get_readiness",
+    "/metrics": "get_metrics",
 }
 
 

@@ -146,7 +146,107 @@ def test_a_run_is_taken_over_when_its_lease_expires(database: Database) -> None:
     assert claim(database, MACHINE + timedelta(seconds=29)) is None
     second = claimed(database, MACHINE + timedelta(seconds=30))
     assert (first.token, second.token) == (1, 2)
-    assert (first.attempt, second.attempt) == (1, 2)
+    assert (first.attempt, second.attempt) == (1, 1)
+
+
+def test_takeovers_use_no_attempt_and_are_counted_apart(database: Database) -> None:
+    plan(database, planned("pull"))
+    seen = []
+    for minute in range(4):  # the worker is killed three times
+        run = claimed(database, MACHINE + timedelta(minutes=minute))
+        seen.append((run.attempt, run.token, run.lost_workers))
+    assert seen == [(1, 1, 0), (1, 2, 1), (1, 3, 2), (1, 4, 3)]
+    with database.transaction() as connection:
+        runs.retry(connection, run, MACHINE, "the source was down")
+    assert row(database).lost_workers == 0
+    again = claimed(database, MACHINE + timedelta(minutes=5))
+    assert (again.attempt, again.lost_workers) == (2, 0)
+    assert (row(database).takeovers, row(database).faults) == (3, 0)
+
+
+@pytest.mark.parametrize("way", ["wait", "retry", "uncounted", "release"])
+def test_a_worker_that_survives_ends_the_succession_of_lost_ones(database: Database, way: str) -> None:
+    plan(database, planned("pull"))
+    claimed(database)
+    run = claimed(database, MACHINE + timedelta(minutes=1))
+    assert (run.lost_workers, row(database).lost_workers) == (1, 1)
+    with database.transaction() as connection:
+        if way == "wait":
+            runs.wait(connection, run, MARKET, {})
+        elif way == "release":
+            runs.release(connection, run)
+        else:
+            runs.retry(connection, run, MACHINE, "late", counted=way == "retry")
+    assert (row(database).lost_workers, row(database).takeovers) == (0, 1)
+    assert claimed(database, MACHINE + timedelta(minutes=2)).lost_workers == 0
+
+
+def test_a_waiting_run_that_is_taken_over_keeps_its_attempt(database: Database) -> None:
+    plan(database, planned("pull"))
+    with database.transaction() as connection:
+        runs.wait(connection, runs.claim(connection, Claimant("me", runs.JOBS, LEASE), MARKET, MACHINE), MARKET, {})  # type: ignore[arg-type]
+    assert claimed(database).attempt == 1
+    assert claimed(database, MACHINE + timedelta(minutes=1)).attempt == 1
+
+
+def test_faults_are_counted_apart_from_takeovers(database: Database) -> None:
+    plan(database, planned("pull"))
+    run = claimed(database)
+    with database.transaction() as connection:
+        runs.retry(connection, run, MACHINE, "the disk is full", counted=False)
+    assert (row(database).faults, row(database).takeovers, row(database).attempt) == (1, 0, 0)
+
+
+def test_a_later_sequence_waits_for_the_earlier(database: Database) -> None:
+    plan(database, planned("forecast"), planned("forecast", sequence=1), planned("forecast", sequence=2))
+    order = []
+    while (run := claim(database)) is not None:
+        order.append(run.sequence)
+        assert claim(database) is None, "two runs of one instant were claimed together"
+        finish(database, run)
+    assert order == [0, 1, 2]
+
+
+def test_a_later_sequence_waits_for_the_retry_of_the_earlier(database: Database) -> None:
+    plan(database, planned("forecast"), planned("forecast", sequence=1))
+    run = claimed(database)
+    with database.transaction() as connection:
+        runs.retry(connection, run, MACHINE + timedelta(seconds=20), "late")
+    assert claim(database, MACHINE + timedelta(seconds=19)) is None
+    assert claimed(database, MACHINE + timedelta(seconds=20)).sequence == 0
+
+
+def test_sequences_of_other_scopes_and_sessions_do_not_wait(database: Database) -> None:
+    plan(database, planned("forecast"), planned("forecast", scope="XTKS", sequence=1))
+    assert (claimed(database).scope, claimed(database).scope) == ("XNYS", "XTKS")
+
+
+def test_a_later_sequence_overtakes_a_waiting_run_which_then_waits_for_it(database: Database) -> None:
+    plan(database, planned("forecast"), planned("forecast", sequence=1))
+    with database.transaction() as connection:
+        first = runs.claim(connection, Claimant("me", runs.JOBS, LEASE), MARKET, MACHINE)
+        assert first is not None
+        runs.wait(connection, first, MARKET + timedelta(hours=1), {})
+    later = claimed(database)
+    assert later.sequence == 1
+    assert claim(database, MACHINE, MARKET + timedelta(hours=1)) is None, "both would forecast the same symbols"
+    finish(database, later)
+    again = claim(database, MACHINE, MARKET + timedelta(hours=1))
+    assert again is not None
+    assert again.sequence == 0
+
+
+def test_two_sequences_whose_workers_died_together_are_both_taken_over(database: Database) -> None:
+    """Versions before 1011 could claim both at once: neither may wait for the other for ever."""
+    plan(database, planned("forecast"), planned("forecast", sequence=1))
+    with database.transaction() as connection:
+        values = {"state": "running", "lease_until": MACHINE, "token": 1, "attempt": 1}
+        connection.execute(table.update().values(values))
+    first = claimed(database, MACHINE + timedelta(minutes=1))
+    assert first.sequence == 0
+    assert claim(database, MACHINE + timedelta(minutes=1)) is None
+    finish(database, first)
+    assert claimed(database, MACHINE + timedelta(minutes=1)).sequence == 1
 
 
 def test_a_heartbeat_extends_the_lease(database: Database) -> None:

@@ -29,6 +29,7 @@ def start_api(
     chosen = {
         "TPLUS_DATABASE_URL": f"sqlite:///{database}",
         "TPLUS_DATA_DIR": str(database.parent),
+        "TPLUS_ACCESS_LOG": "false",  # nothing reads the pipe: a full one would stop the process
         "TPLUS_PORT": str(free_port() if port is None else port),
     }
     command = [sys.executable, "-m", "service.app"]

@@ -1,19 +1,25 @@
 """Versions with a known history, and the results of a backfill, for the tests of backfills."""
 
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import numpy as np
+from sqlalchemy import select
 
 from models.baselines import RandomWalk, random_walk_config
 from models.config import ModelConfig, Strategy
 from models.forecasting.artifact import Artifact, save_artifact
 from models.training.train import TrainedArtifact
-from service.db.tables import editions, forecasts, served_forecasts
-from service.forecasts.backfill.backfill_job import BackfillSummary, backfill
+from service.db.tables import editions, forecasts, runs, served_forecasts
+from service.errors import TplusError
+from service.forecasts.backfill.backfill_job import backfill
 from service.forecasts.backfill.span import BackfillRequest
+from service.forecasts.backfill.summary import BackfillSummary, read_summary
+from service.run_requests.store import NewRequest, RunRequest, read_request, write_request
+from service.runs import Claimant, claim
+from service.scheduler.run_requests.carry_out import carry_out
 from service.training.registry.versions import Decision, Recorded, add_version, decide
-from service.vocabulary import ModelStatus
+from service.vocabulary import ModelStatus, RequestKind
 from tests.support.forecast_factory import Desk, History, random_closes, save_network
 
 LAST = date(2018, 6, 8)
@@ -32,7 +38,51 @@ def fill_desk(desk: Desk, *symbols: str) -> None:
 
 def fill(desk: Desk, first: date, last: date, *symbols: str) -> BackfillSummary:
     """Backfill XNYS."""
-    return backfill(desk.context, BackfillRequest("XNYS", first, last, symbols))
+    return backfilled(desk, BackfillRequest("XNYS", first, last, symbols))
+
+
+def backfilled(desk: Desk, wanted: BackfillRequest) -> BackfillSummary:
+    """Request a backfill, execute its run, and return its summary.
+
+    Raises:
+        TplusError: the request was rejected, or the run has failed.
+    """
+    body = {"job": "backfill", "scope": wanted.calendar, **wanted.parameters}
+    with desk.database.transaction() as connection:
+        number = write_request(connection, NewRequest(RequestKind.RUN, body), desk.context.machine.now(connection))
+    carry_out(desk.context, read_back(desk, number))
+    carried = read_back(desk, number)
+    if carried.error is not None:
+        raise TplusError(carried.error)
+    execute_backfills(desk)
+    with desk.database.reading() as connection:
+        row = connection.execute(select(runs.c.state, runs.c.error).where(runs.c.id == carried.run_ids[0])).one()
+        summary = read_summary(connection, carried.run_ids[0])
+    if row.state == "failed":
+        raise TplusError(row.error)
+    assert summary is not None
+    assert row.state == "done"
+    return summary
+
+
+def read_back(desk: Desk, number: int) -> RunRequest:
+    """Return a stored request."""
+    with desk.database.reading() as connection:
+        stored = read_request(connection, number)
+    assert stored is not None
+    return stored
+
+
+def execute_backfills(desk: Desk) -> None:
+    """Claim and execute backfills, slice by slice, until none is due."""
+    claimant = Claimant("tests", ("backfill",), timedelta(seconds=60))
+    while True:
+        with desk.database.transaction() as connection:
+            market, machine = (clock.now(connection) for clock in (desk.context.market, desk.context.machine))
+            run = claim(connection, claimant, market, machine)
+        if run is None:
+            return
+        backfill(desk.context, run)
 
 
 def add_network_of(desk: Desk, data_until: str | None, decided: str, status: str = "champion", seed: int = 1) -> int:

@@ -3,40 +3,81 @@
 Reads get `READ` from the application; a route that writes has a parameter of type `RunAccess` or `AdminAccess`.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
 from service.api.access.authenticate import Authenticator
-from service.api.access.principal import ANONYMOUS, Principal
+from service.api.access.cookies import PLAIN_NAME, read_cookie
+from service.api.access.origin import SAFE_METHODS, require_own_origin
+from service.api.access.principal import ANONYMOUS, Credential, CredentialKind, Principal
 from service.api.common.errors import NotAuthenticated, NotPermitted
 from service.vocabulary import Scope
 
+KEY_SCHEME, COOKIE_SCHEME = "key", "page_session"
+"""Names of the security schemes in the OpenAPI document."""
+
+NEVER_OPEN = frozenset({"/v1/audit"})
+"""Paths whose reads need a scope that no client has without a key."""
+
+ALWAYS_OPEN = frozenset({("/v1/session", "get"), ("/v1/session", "post")})
+"""Path and method of what works without a key, although it accepts one."""
+
 _BEARER = HTTPBearer(
-    auto_error=False, scheme_name="key", description="a key of `tplus keys create`; reads may be open without one"
+    auto_error=False, scheme_name=KEY_SCHEME, description="a key of `tplus keys create`; reads may be open without one"
 )
-_MAX_TOKEN = 200
+_COOKIE = APIKeyCookie(
+    name=PLAIN_NAME,
+    auto_error=False,
+    scheme_name=COOKIE_SCHEME,
+    description="the cookie of `POST /v1/session`; over https its name begins with `__Host-` or `__Secure-`; "
+    "writes by it need a matching `Origin`",
+)
 
-Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
+KeyCredentials = Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
 
 
-async def _principal(request: Request, credentials: Credentials) -> Principal | None:
-    """Return who makes the request; None without a key.
+async def find_authenticator(request: Request) -> Authenticator:
+    """Return the authenticator of the application."""
+    authenticator: Authenticator = request.app.state.authenticator
+    return authenticator
+
+
+AuthenticatorDependency = Annotated[Authenticator, Depends(find_authenticator)]
+
+
+async def find_principal(
+    request: Request,
+    authenticator: AuthenticatorDependency,
+    credentials: KeyCredentials,
+    _cookie: Annotated[str | None, Security(_COOKIE)],
+) -> Principal | None:
+    """Return who makes the request; None without a key, and without a valid page session.
 
     Raises:
         NotAuthenticated: there is a key, and it is not valid.
+        NotPermitted: the page of another site writes by the cookie.
     """
-    if credentials is None:
-        if "authorization" in request.headers:
+    if "authorization" in request.headers:
+        if credentials is None:
             raise NotAuthenticated("the Authorization header is not `Bearer KEY`; see docs/api.md")
+        found = await authenticator.find(Credential(CredentialKind.KEY, credentials.credentials))
+        if found is None:
+            raise NotAuthenticated("the key is unknown, revoked or expired; `tplus keys create NAME` makes a new one")
+        request.state.principal = found  # the access log names the key
+        return found
+    token = read_cookie(request)
+    if token is None:
         return None
-    authenticator: Authenticator = request.app.state.authenticator
-    token = credentials.credentials
-    found = await authenticator.find(token) if len(token) <= _MAX_TOKEN else None
-    if found is None:
-        raise NotAuthenticated("the key is unknown, revoked or expired; `tplus keys create NAME` makes a new one")
+    if request.method not in SAFE_METHODS:
+        require_own_origin(request)
+    found = await authenticator.find(Credential(CredentialKind.PAGE_SESSION, token))
+    request.state.principal = found
     return found
+
+
+FoundPrincipal = Annotated[Principal | None, Depends(find_principal)]
 
 
 class Require:
@@ -49,9 +90,7 @@ class Require:
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
 
-    async def __call__(
-        self, request: Request, principal: Annotated[Principal | None, Depends(_principal)]
-    ) -> Principal:
+    async def __call__(self, request: Request, principal: FoundPrincipal) -> Principal:
         """Return the principal.
 
         Raises:
@@ -72,6 +111,46 @@ class Require:
         return principal
 
 
-ReadAccess = Annotated[Principal, Depends(Require(Scope.READ))]
+async def require_key(principal: FoundPrincipal) -> Principal:
+    """Return the principal of a request that writes; its route requires the scope.
+
+    Raises:
+        NotAuthenticated: there is no key.
+    """
+    if principal is None:
+        raise NotAuthenticated("a write needs a key; send it as `Authorization: Bearer KEY`, see docs/api.md")
+    return principal
+
+
+_require_read = Require(Scope.READ)
+
+
+async def require_read_or_key(request: Request, principal: FoundPrincipal) -> Principal:
+    """Return the principal: reads require the scope `read`, writes any key, and their route a scope.
+
+    Raises:
+        NotAuthenticated: a key is required and there is none.
+        NotPermitted: the key lacks the scope.
+    """
+    if request.method in SAFE_METHODS:
+        return await _require_read(request, principal)
+    return await require_key(principal)
+
+
+ReadAccess = Annotated[Principal, Depends(_require_read)]
 RunAccess = Annotated[Principal, Depends(Require(Scope.RUN))]
 AdminAccess = Annotated[Principal, Depends(Require(Scope.ADMIN))]
+
+
+def allow_no_key(path: str, method: str, operation: dict[str, Any], *, has_open_reads: bool) -> None:
+    """Declare in an operation of the OpenAPI document that it works without a key too, if it does.
+
+    Args:
+        path: Its path.
+        method: Its method in lower case.
+        operation: The operation; changed in place.
+        has_open_reads: Whether reads need no key.
+    """
+    is_open_read = has_open_reads and method == "get" and path not in NEVER_OPEN
+    if "security" in operation and (is_open_read or (path, method) in ALWAYS_OPEN) and {} not in operation["security"]:
+        operation["security"].append({})

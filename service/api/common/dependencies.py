@@ -11,7 +11,8 @@ from fastapi.dependencies.models import Dependant
 from sqlalchemy import Connection, select
 
 from service.api.common.errors import BadParameter
-from service.clock import DatabaseClock, MachineClock, MarketClock, ReplayMarketClock, SystemMarketClock
+from service.api.limits.work import cancellable
+from service.clock import DatabaseClock, MachineClock, MarketClock, ReplayMarketClock, SystemMarketClock, instant_text
 from service.db.session import Database
 from service.db.tables import stamp
 from service.errors import NotYet
@@ -39,7 +40,7 @@ class Snapshot:
         if requested is not None and requested > self.now:
             raise BadParameter(
                 "known_at",
-                f"is after market time, {self.now:%Y-%m-%dT%H:%M:%SZ}; use an earlier instant or omit it",
+                f"is after market time, {instant_text(self.now)}; use an earlier instant or omit it",
             )
         return self.now if requested is None else requested
 
@@ -78,7 +79,7 @@ class Reader:
         Raises:
             NotYet: the database is not set up.
         """
-        with self.database.reading() as connection:
+        with self.database.reading() as connection, cancellable(connection):
             yield Snapshot(connection, self._clock(connection).now(connection))
 
     @contextmanager

@@ -4,8 +4,11 @@ The client gets one sentence and a request id, never a stack trace; the log has 
 """
 
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -14,12 +17,14 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
+from service.api.common.headers import API_HEADERS
 from service.api.common.patterns import PATTERNS
 from service.api.common.schemas import MEDIA_TYPE, BadField, Problem
+from service.db.fault_reason import fault_reason
 from service.db.revision import HEAD, revision_problem
 from service.db.session import Database, driver_message
 from service.errors import DatabaseError, NotFound, NotYet, TplusError
-from service.validation_messages import validation_message
+from service.validation_messages import validation_message, validation_rule
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +56,32 @@ class NotPermitted(TplusError):
     """The key lacks the scope of the route: status 403."""
 
 
+class Conflict(TplusError):
+    """The request does not fit the present state: status 409."""
+
+
+class TooMany(TplusError):
+    """A limit on requests is reached: status 429.
+
+    Attributes:
+        retry_after: Seconds after which another request may be accepted.
+    """
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+_STATUSES: Mapping[type[Exception], int] = {
+    NotPermitted: 403,
+    NotFound: 404,
+    Conflict: 409,
+    NotYet: 503,
+    DatabaseError: 503,
+}
+"""Error -> status of its problem document, which repeats the error's message."""
+
+
 def add_error_handlers(app: FastAPI, database: Database) -> None:
     """Answer every error with a problem document."""
 
@@ -62,17 +93,16 @@ def add_error_handlers(app: FastAPI, database: Database) -> None:
         assert isinstance(error, RequestValidationError)
         return bad_input(request, [_field(item) for item in error.errors()])
 
-    async def on_not_found(request: Request, error: Exception) -> JSONResponse:
-        return problem(request, 404, str(error))
-
-    async def on_not_yet(request: Request, error: Exception) -> JSONResponse:
-        return problem(request, 503, str(error))
+    async def on_known(request: Request, error: Exception) -> JSONResponse:
+        status = next(status for kind, status in _STATUSES.items() if isinstance(error, kind))
+        return problem(request, status, str(error))
 
     async def on_not_authenticated(request: Request, error: Exception) -> JSONResponse:
         return problem(request, 401, str(error), {"WWW-Authenticate": "Bearer"})
 
-    async def on_not_permitted(request: Request, error: Exception) -> JSONResponse:
-        return problem(request, 403, str(error))
+    async def on_too_many(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, TooMany)
+        return problem(request, 429, str(error), {"Retry-After": str(error.retry_after)})
 
     async def on_http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
@@ -82,12 +112,12 @@ def add_error_handlers(app: FastAPI, database: Database) -> None:
         return problem(request, error.status_code, detail, dict(error.headers or {}))
 
     def on_database(request: Request, error: Exception) -> JSONResponse:
-        reason = database_fault(database)
-        if reason is None:
+        fault = database_fault(database)
+        if fault is None:
             _log.error("request %s failed", request_id(request), exc_info=error)
             return unexpected(request)
-        _log.warning("request %s: %s", request_id(request), reason)
-        return problem(request, 503, reason)
+        _log.warning("request %s: %s", request_id(request), fault.detail)
+        return problem(request, 503, fault.sentence)
 
     async def on_unexpected(request: Request, error: Exception) -> JSONResponse:
         _log.error("request %s failed", request_id(request), exc_info=error)
@@ -96,10 +126,9 @@ def add_error_handlers(app: FastAPI, database: Database) -> None:
     app.add_exception_handler(BadParameter, on_bad_parameter)
     app.add_exception_handler(RequestValidationError, on_validation)
     app.add_exception_handler(NotAuthenticated, on_not_authenticated)
-    app.add_exception_handler(NotPermitted, on_not_permitted)
-    app.add_exception_handler(NotFound, on_not_found)
-    app.add_exception_handler(NotYet, on_not_yet)
-    app.add_exception_handler(DatabaseError, on_not_yet)
+    for kind in _STATUSES:
+        app.add_exception_handler(kind, on_known)
+    app.add_exception_handler(TooMany, on_too_many)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(SQLAlchemyError, on_database)
     app.add_exception_handler(Exception, on_unexpected)
@@ -141,15 +170,42 @@ def request_id(request: Request) -> str:
     return str(getattr(request.state, "request_id", "unknown"))
 
 
-def database_fault(database: Database) -> str | None:
-    """Return why the database cannot be read, as one sentence; None if it can."""
+@dataclass(frozen=True, slots=True)
+class DatabaseFault:
+    """Why the database cannot be read, as one sentence.
+
+    Attributes:
+        sentence: For answers: without path, host, user and name of the database.
+        detail: For the log and the command line: with its URL and the driver's message.
+    """
+
+    sentence: str
+    detail: str
+
+
+def database_fault(database: Database) -> DatabaseFault | None:
+    """Return why the database cannot be read; None if it can. A new reason is logged once."""
+    fault = _find_fault(database)
+    if fault is None:
+        _reported.pop(database, None)
+    elif _reported.get(database) != fault.detail:
+        _reported[database] = fault.detail
+        _log.warning("%s", fault.detail)
+    return fault
+
+
+def _find_fault(database: Database) -> DatabaseFault | None:
     url = database.engine.url.render_as_string(hide_password=True)
+    advice = "start it or check TPLUS_DATABASE_URL"
     try:
         with database.engine.connect() as connection:
             connection.execute(text("SELECT 1"))
     except SQLAlchemyError as error:
         reason = f" ({driver_message(error)})" if isinstance(error, DBAPIError) else ""
-        return f"the database {url} cannot be reached{reason}; start it or check TPLUS_DATABASE_URL"
+        return DatabaseFault(
+            f"the database cannot be reached ({fault_reason(error)}); {advice}",
+            f"the database {url} cannot be reached{reason}; {advice}",
+        )
     try:
         with database.engine.connect() as connection:
             revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
@@ -157,12 +213,19 @@ def database_fault(database: Database) -> str | None:
         revision = None
     if revision == HEAD:
         return None
-    return revision_problem(url, revision)
+    return DatabaseFault(revision_problem("", revision), revision_problem(url, revision))
+
+
+_reported: WeakKeyDictionary[Database, str] = WeakKeyDictionary()
+"""The fault of each database that was logged last: it is read every second."""
 
 
 def _field(item: Any) -> BadField:
     location = [str(part) for part in item["loc"] if part not in ("query", "path", "body", "header")]
-    return BadField(parameter=location[0] if location else "request", message=validation_message(item, PATTERNS))
+    # A body may hold a secret, such as a key: no answer repeats what was given there.
+    is_body = bool(item["loc"]) and item["loc"][0] == "body"
+    message = validation_rule(item, PATTERNS) if is_body else validation_message(item, PATTERNS)
+    return BadField(parameter=location[0][:40] if location else "request", message=message)
 
 
 def _document(request: Request, status: int, detail: str) -> Problem:
@@ -179,8 +242,9 @@ def _document(request: Request, status: int, detail: str) -> Problem:
 
 
 def _respond(document: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
-    extra = {REQUEST_ID_HEADER: document.request_id, **(headers or {})}
+    # An unexpected error is answered outside of the middleware that sets the security headers elsewhere.
+    extra = {**API_HEADERS, REQUEST_ID_HEADER: document.request_id, **(headers or {})}
     if document.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        extra["Retry-After"] = str(RETRY_SECONDS)
+        extra.setdefault("Retry-After", str(RETRY_SECONDS))
     content = document.model_dump(mode="json", exclude_none=True)
     return JSONResponse(content, document.status, extra, media_type=MEDIA_TYPE)

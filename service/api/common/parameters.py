@@ -4,12 +4,12 @@ import re
 from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 
-from fastapi import Path, Query
+from fastapi import Header, Path, Query
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
 from service.api.common.errors import BadParameter
 from service.api.common.pagination import MAX_LENGTH
-from service.api.common.patterns import CURSOR_PATTERN, SYMBOL_PATTERN, WORD_PATTERN
+from service.api.common.patterns import CURSOR_PATTERN, IDEMPOTENCY_PATTERN, SYMBOL_PATTERN, WORD_PATTERN
 from service.validation_messages import shown
 
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -23,7 +23,7 @@ MAX_SYMBOLS = 500
 
 
 def _iso_date(value: object) -> object:
-    if isinstance(value, str) and not _ISO_DATE.fullmatch(value):
+    if not isinstance(value, str) or not _ISO_DATE.fullmatch(value):
         raise ValueError("must be a date, YYYY-MM-DD")
     return value
 
@@ -81,11 +81,29 @@ GroupQuery = Annotated[str | None, Query(pattern=WORD_PATTERN, description="trai
 StatusQuery = Annotated[
     Literal["champion", "challenger", "retired", "rejected"] | None, Query(description="status of the version now")
 ]
-JobQuery = Annotated[Literal["pull", "score", "forecast", "train"] | None, Query(description="kind of run")]
+JobQuery = Annotated[Literal["pull", "score", "forecast", "train", "backfill"] | None, Query(description="kind of run")]
 RunScopeQuery = Annotated[str | None, Query(pattern=WORD_PATTERN, description="a calendar, or a group for train")]
 RunStateQuery = Annotated[
     Literal["due", "running", "waiting", "done", "failed", "superseded"] | None, Query(description="state of the run")
 ]
 RecordScopeQuery = Annotated[str | None, Query(pattern=WORD_PATTERN, description="a symbol or a group")]
 ForecasterQuery = Annotated[str | None, Query(pattern=WORD_PATTERN, description="served, or a network or baseline")]
+RequestStateQuery = Annotated[
+    Literal["pending", "accepted", "done", "failed", "rejected"] | None, Query(description="state of the request")
+]
+RequestKindQuery = Annotated[
+    Literal["run", "symbols.add", "symbols.remove", "models.promote", "models.rollback", "models.pin", "models.unpin"]
+    | None,
+    Query(description="what the request changes"),
+]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern=IDEMPOTENCY_PATTERN,
+        min_length=1,
+        max_length=200,
+        description="a request that is repeated with the same key within 24 hours gets the first answer",
+    ),
+]
 Id = Annotated[int, Path(ge=1, le=_MAX_ID)]

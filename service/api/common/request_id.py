@@ -5,6 +5,7 @@ import uuid
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
 
 from service.api.common.errors import REQUEST_ID_HEADER
 
@@ -31,4 +32,5 @@ class RequestIds:
                 MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
             await send(message)
 
-        await self._app(scope, receive, send_with_id)
+        with bound_contextvars(request_id=request_id):  # in every log line of the request
+            await self._app(scope, receive, send_with_id)

@@ -128,6 +128,8 @@ class RunRow(NamedTuple):
     takeovers: int
     error: str | None
     warnings: list[str]
+    outcomes_pruned_at: datetime | None
+    parameters: dict[str, Any] | None
 
 
 class OutcomeRow(NamedTuple):

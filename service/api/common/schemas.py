@@ -52,11 +52,13 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of a route that may fail with these statuses, and with 401, 403, 422 and 503."""
     schema = {"$ref": "#/components/schemas/Problem"}
     texts = {
+        400: "The body cannot be read",
         401: "No valid key",
         403: "The key lacks the scope",
         404: "Unknown",
         409: "Conflict",
         422: "Bad input",
+        429: "Too many requests; see Retry-After",
         503: "Not available yet; see Retry-After",
     }
     return {

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, func, or_, select
 
 from service.api.common.rows import EditionRow, columns_of, read_rows
-from service.db.tables import editions, runs
+from service.db.tables import editions, run_requests, runs
+from service.run_requests.store import OPEN_STATES
 from service.runs import LIVE_STATES
 from service.vocabulary import RunState
 
@@ -57,6 +58,31 @@ def read_changed_runs(connection: Connection, after: int, seen: Collection[int],
     changed = or_(runs.c.state.in_(_OPEN), runs.c.id > after, runs.c.id.in_(sorted(seen)))
     query = select(*columns_of(runs, LiveRunRow)).where(changed).order_by(runs.c.id.desc()).limit(limit)
     return read_rows(connection, LiveRunRow, query)[::-1]
+
+
+class LiveRequestRow(NamedTuple):
+    """The columns of `run_requests` that events report."""
+
+    id: int
+    kind: str
+    state: str
+    error: str | None
+    result: dict[str, Any] | None
+
+
+def read_newest_request_id(connection: Connection) -> int:
+    """Return the id of the newest run request, 0 without any."""
+    return connection.execute(select(func.max(run_requests.c.id))).scalar_one() or 0
+
+
+def read_changed_requests(
+    connection: Connection, after: int, seen: Collection[int], limit: int
+) -> list[LiveRequestRow]:
+    """Return run requests that are open, were open when last seen, or are new; see `read_changed_runs`."""
+    table = run_requests.c
+    changed = or_(table.state.in_(OPEN_STATES), table.id > after, table.id.in_(sorted(seen)))
+    query = select(*columns_of(run_requests, LiveRequestRow)).where(changed).order_by(table.id.desc()).limit(limit)
+    return read_rows(connection, LiveRequestRow, query)[::-1]
 
 
 def is_open(row: LiveRunRow) -> bool:

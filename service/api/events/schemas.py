@@ -12,7 +12,7 @@ class RunEvent(Answer):
     """A run is new, or its state, error, warnings or counts changed."""
 
     id: int = Field(examples=[41])
-    job: str = Field(description="pull, score, forecast or train", examples=["forecast"])
+    job: str = Field(description="pull, score, forecast, train or backfill", examples=["forecast"])
     scope: str = Field(description="a calendar, or a group for train", examples=["XNYS"])
     session: date | None = Field(examples=["2018-06-01"])
     state: str = Field(description="due, running, waiting, done, failed or superseded", examples=["done"])
@@ -27,6 +27,16 @@ class ProgressEvent(Answer):
     run_id: int = Field(examples=[41])
     progress: float = Field(description="share of the work done, 0 to 1", examples=[0.42])
     detail: str | None = Field(examples=["multi_step, seed 1, epoch 7"])
+
+
+class RunRequestEvent(Answer):
+    """A run request is new, or its state, reason or runs changed."""
+
+    id: int = Field(examples=[12])
+    kind: str = Field(description="what it changes", examples=["symbols.add"])
+    state: str = Field(description="pending, accepted, done, failed or rejected", examples=["rejected"])
+    reason: str | None = Field(description="why it was rejected, has failed, or is tried again")
+    runs: list[int] = Field(description="ids of its runs", examples=[[41]])
 
 
 class ChangeEvent(Answer):

@@ -11,12 +11,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.api.common.rows import EditionRow
 from service.api.events import queries
-from service.api.events.queries import LiveRunRow
-from service.api.events.schemas import ChangeEvent, FaultEvent, ProgressEvent, RunEvent
+from service.api.events.queries import LiveRequestRow, LiveRunRow
+from service.api.events.schemas import ChangeEvent, FaultEvent, ProgressEvent, RunEvent, RunRequestEvent
 from service.api.status.read_status import StatusReader
 from service.api.status.schemas import EditionStatus, Status
 from service.api.watchlist.queries import read_symbol_counters
 from service.errors import NotYet, TplusError
+from service.run_requests.store import OPEN_STATES
 
 MOST_ROWS = 200
 """Most editions, and runs, in one poll; the newest of more."""
@@ -30,7 +31,7 @@ class Event:
     """An event, made once for all clients.
 
     Attributes:
-        kind: `status`, `edition`, `run`, `progress`, `change` or `fault`.
+        kind: `status`, `edition`, `run`, `progress`, `run_request`, `change` or `fault`.
         data: A JSON document.
         counter: The change counter at which it was seen, its `id`; None for a fault.
     """
@@ -74,6 +75,8 @@ class Watcher:
         self._edition = 0
         self._newest_run = 0
         self._runs: dict[int, LiveRunRow] = {}
+        self._newest_request = 0
+        self._requests: dict[int, LiveRequestRow] = {}
         self._reported: str | None = None
 
     def poll(self) -> Poll:
@@ -96,6 +99,7 @@ class Watcher:
         if counter is None:  # an empty database: everything later is new
             self._counter, self._symbols = 0, {}
             self._edition, self._newest_run, self._runs = 0, 0, {}
+            self._newest_request, self._requests = 0, {}
         mark = _status_mark(status)
         if mark != self._reported:
             self._reported = mark
@@ -120,9 +124,11 @@ class Watcher:
         # Read everything first: a database that fails half way must not change what was seen.
         published = queries.read_editions_after(connection, self._edition, MOST_ROWS) if changed else []
         rows = queries.read_changed_runs(connection, self._newest_run, self._runs, MOST_ROWS)
+        requests = queries.read_changed_requests(connection, self._newest_request, self._requests, MOST_ROWS)
         symbols = read_symbol_counters(connection) if changed else self._symbols
         yield from self._editions(published, counter)
         yield from self._changed_runs(rows, counter)
+        yield from self._changed_requests(requests, counter)
         if changed:
             yield self._change(symbols, counter)
 
@@ -133,6 +139,9 @@ class Watcher:
             queries.read_newest_run_id(connection),
         )
         self._runs = {row.id: row for row in queries.read_changed_runs(connection, self._newest_run, (), MOST_ROWS)}
+        self._newest_request = queries.read_newest_request_id(connection)
+        open_requests = queries.read_changed_requests(connection, self._newest_request, (), MOST_ROWS)
+        self._requests = {row.id: row for row in open_requests}
         self._symbols = read_symbol_counters(connection)
         self._counter = counter
 
@@ -151,6 +160,15 @@ class Watcher:
             if row.progress is not None and (old is None or _progress(old) != _progress(row)):
                 progress = ProgressEvent(run_id=row.id, progress=row.progress, detail=row.progress_detail)
                 yield Event.of("progress", progress, counter)
+
+    def _changed_requests(self, rows: list[LiveRequestRow], counter: int) -> Iterator[Event]:
+        before, self._requests = self._requests, {row.id: row for row in rows if row.state in OPEN_STATES}
+        self._newest_request = max((self._newest_request, *(row.id for row in rows)))
+        for row in rows:
+            if before.get(row.id) != row:
+                runs = (row.result or {}).get("runs", [])
+                event = RunRequestEvent(id=row.id, kind=row.kind, state=row.state, reason=row.error, runs=runs)
+                yield Event.of("run_request", event, counter)
 
     def _change(self, symbols: dict[str, int], counter: int) -> Event:
         before, self._symbols, self._counter = self._symbols, symbols, counter

@@ -19,6 +19,7 @@ from service.api.forecasts.no_forecast import explain_missing
 from service.api.forecasts.queries import ForecastQuery, ServedRow
 from service.api.forecasts.schemas import ForecastAnswer, Missing
 from service.api.symbols.queries import read_instruments, stored_symbols, unknown_symbol_message
+from service.clock import instant_text
 from service.errors import NotFound, NotYet
 from service.settings import Settings
 
@@ -151,6 +152,6 @@ def explain_others(
 def _not_known_message(symbol: str, newest: EditionRow, selection: ForecastQuery) -> str:
     session = "" if selection.as_of is None else f" as of {selection.as_of}"
     return (
-        f"no forecast of {symbol}{session} was known at {selection.known_at:%Y-%m-%dT%H:%M:%SZ}; "
+        f"no forecast of {symbol}{session} was known at {instant_text(selection.known_at)}; "
         f"the newest is as of {newest.as_of}, see /v1/forecasts/{symbol}/history for all"
     )

@@ -13,6 +13,7 @@ from pyarrow import csv, parquet
 
 from service.api.formats.negotiate import TableFormat
 from service.api.formats.table import Column, Kind, Row
+from service.clock import instant_text
 
 _TYPES: Mapping[Kind, Any] = {
     "text": pa.string(),
@@ -103,7 +104,9 @@ def csv_text(value: object) -> str | None:
     """Return a text for a CSV cell; one that a spreadsheet would compute gets a quote before it."""
     if value is None:
         return None
-    text = f"{value:%Y-%m-%dT%H:%M:%S.%f}".rstrip("0").rstrip(".") + "Z" if isinstance(value, datetime) else str(value)
+    text = str(value)
+    if isinstance(value, datetime):
+        text = instant_text(value, "microseconds").removesuffix("Z").rstrip("0").rstrip(".") + "Z"
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 

@@ -35,6 +35,7 @@ class ModelRow(NamedTuple):
     data_hash: str
     sha256: str
     metrics: dict[str, Any]
+    pinned_at: datetime | None
     run_id: int | None
 
 

@@ -1,7 +1,8 @@
-"""GET /v1/models and /v1/models/{id}."""
+"""GET /v1/models and /v1/models/{id}; POST to promote, roll back, pin and unpin."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
+from service.api.access.require import AdminAccess
 from service.api.common.dependencies import ReaderDependency
 from service.api.common.pagination import cut, decode
 from service.api.common.parameters import Cursor, GroupQuery, Id, Limit, StatusQuery, StrategyQuery
@@ -9,7 +10,10 @@ from service.api.common.queries import Page, read_newest_rows
 from service.api.common.schemas import problems
 from service.api.models.queries import ModelRow, read_decisions, read_version
 from service.api.models.schemas import Decision, ModelAnswer, ModelItem, ModelPage
+from service.api.run_requests.schemas import ReasonBody, RollbackBody, RunRequestItem
+from service.api.run_requests.submit import ACCEPTED, RESPONSES, Submission, SubmitterDependency
 from service.db.tables import model_versions
+from service.vocabulary import RequestKind
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
@@ -43,3 +47,70 @@ def get_model(reader: ReaderDependency, id: Id) -> ModelAnswer:
         row = read_version(snapshot.connection, id)
         decisions = [Decision.of(item) for item in read_decisions(snapshot.connection, id)]
     return ModelAnswer.model_validate({**row._asdict(), "decisions": decisions})
+
+
+@router.post(
+    "/rollback",
+    summary="Restore the version before",
+    status_code=ACCEPTED,
+    response_model=RunRequestItem,
+    responses=RESPONSES,
+)
+def request_rollback(submitter: SubmitterDependency, principal: AdminAccess, body: RollbackBody) -> Response:
+    """Request that a group and strategy are served by the version that served before the current one."""
+    return submitter.submit(principal, Submission(RequestKind.ROLL_BACK, body.model_dump()))
+
+
+@router.post(
+    "/{id}/promote",
+    summary="Promote a version",
+    status_code=ACCEPTED,
+    response_model=RunRequestItem,
+    responses={**RESPONSES, **problems(404)},
+)
+def request_promotion(
+    reader: ReaderDependency, submitter: SubmitterDependency, principal: AdminAccess, id: Id, body: ReasonBody
+) -> Response:
+    """Request that a version serves its group and strategy from the next edition on, whatever the gate decided."""
+    return _submit(RequestKind.PROMOTE, reader, submitter, principal, id, body)
+
+
+@router.post(
+    "/{id}/pin",
+    summary="Pin a version",
+    status_code=ACCEPTED,
+    response_model=RunRequestItem,
+    responses={**RESPONSES, **problems(404)},
+)
+def request_pin(
+    reader: ReaderDependency, submitter: SubmitterDependency, principal: AdminAccess, id: Id, body: ReasonBody
+) -> Response:
+    """Request that no training replaces the version that serves, whichever network the settings choose."""
+    return _submit(RequestKind.PIN, reader, submitter, principal, id, body)
+
+
+@router.post(
+    "/{id}/unpin",
+    summary="Unpin a version",
+    status_code=ACCEPTED,
+    response_model=RunRequestItem,
+    responses={**RESPONSES, **problems(404)},
+)
+def request_unpin(
+    reader: ReaderDependency, submitter: SubmitterDependency, principal: AdminAccess, id: Id, body: ReasonBody
+) -> Response:
+    """Request that the gate decides again at the next training of the version's group."""
+    return _submit(RequestKind.UNPIN, reader, submitter, principal, id, body)
+
+
+def _submit(
+    kind: RequestKind,
+    reader: ReaderDependency,
+    submitter: SubmitterDependency,
+    principal: AdminAccess,
+    version: int,
+    body: ReasonBody,
+) -> Response:
+    with reader.snapshot() as snapshot:
+        read_version(snapshot.connection, version)
+    return submitter.submit(principal, Submission(kind, {"version": version, "reason": body.reason}))

@@ -36,6 +36,7 @@ class ModelItem(Answer):
     metrics: dict[str, Any] = Field(
         description="held-out figures; pinball in basis points", examples=[{"test_n": 12600, "test_skill": 0.015}]
     )
+    pinned_at: datetime | None = Field(None, description="market time since which no training replaces it")
     run_id: int | None = Field(description="the training run", examples=[31])
 
 

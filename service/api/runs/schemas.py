@@ -12,7 +12,7 @@ class RunItem(Answer):
     """One execution of a job for one scope and scheduled instant."""
 
     id: int = Field(examples=[41])
-    job: str = Field(description="pull, score, forecast or train", examples=["forecast"])
+    job: str = Field(description="pull, score, forecast, train or backfill", examples=["forecast"])
     scope: str = Field(description="a calendar, or a group for train", examples=["XNYS"])
     scheduled_for: datetime = Field(description="market time")
     sequence: int = Field(description="0, or higher for a re-run", examples=[0])
@@ -29,6 +29,14 @@ class RunItem(Answer):
     takeovers: int = Field(description="how often another worker took it over", examples=[0])
     error: str | None = Field(None, description="why it failed or is retried, in one sentence")
     warnings: list[str] = Field(description="sentences about a run that is done nevertheless", examples=[[]])
+    outcomes_pruned_at: datetime | None = Field(
+        None, description="machine time at which its outcomes were deleted, see TPLUS_RETENTION_DAYS; null = kept"
+    )
+    parameters: dict[str, Any] | None = Field(
+        None,
+        description="dates and symbols of a backfill",
+        examples=[{"first": "2018-01-02", "last": "2018-06-29", "symbols": []}],
+    )
 
 
 class RunOutcome(Answer):

@@ -49,7 +49,7 @@ def get_readiness(reader: ReaderDependency) -> Ready:
     """The database answers and is at this version's migration; freshness is reported, not required."""
     fault = database_fault(reader.database)
     if fault is not None:
-        raise DatabaseError(fault)
+        raise DatabaseError(fault.sentence)
     with reader.database.reading() as connection:
         return _freshness(connection)
 

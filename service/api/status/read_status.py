@@ -77,8 +77,8 @@ class StatusReader:
             return self._empty(str(error))
         fault = database_fault(self.reader.database)
         if fault is not None and self._has_no_tables():
-            return self._empty(fault)
-        _refuse(fault, error)
+            return self._empty(fault.sentence)
+        _refuse(None if fault is None else fault.sentence, error)
 
     def within(self, snapshot: Snapshot) -> Status:
         """Return the status in a snapshot."""

@@ -81,7 +81,7 @@ class FailedRun(Answer):
     """The newest failed run without a later successful run of its job and scope."""
 
     run_id: int = Field(examples=[41])
-    job: str = Field(description="pull, score, forecast or train", examples=["train"])
+    job: str = Field(description="pull, score, forecast, train or backfill", examples=["train"])
     scope: str = Field(description="a calendar, or a group for train", examples=["equity"])
     session: date | None = Field(examples=["2018-06-01"])
     error: str | None = Field(description="what went wrong, in one sentence")

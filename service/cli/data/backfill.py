@@ -1,13 +1,18 @@
 """`tplus backfill`: forecasts for past sessions without one, with a mode and track record of their own."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from service.bootstrap import require_watchlist
 from service.cli.common import FirstSession, JsonFlag, LastSession, echo, emit, parse_names, service
-from service.forecasts.backfill.backfill_job import BackfillSummary, backfill
-from service.forecasts.backfill.span import BackfillRequest
+from service.cli.serve.follow import follow, read_run_rows
+from service.errors import TplusError
+from service.forecasts.backfill.span import BackfillRequest, check_span
+from service.forecasts.backfill.summary import BackfilledEdition, BackfillSummary, read_backfilled, read_summary
+from service.run_requests.store import NewRequest
+from service.vocabulary import Job, RequestKind, RunState
 
 REFUSALS_SHOWN = 12
 """Refused symbols shown as text; `--json` has them all."""
@@ -27,21 +32,31 @@ def backfill_forecasts(
     with service(quiet=as_json) as context:
         with context.database.reading() as connection:
             require_watchlist(connection)
-        summary = backfill(context, request)
+            now = context.market.now(connection)
+        check_span(context, request, now)  # an error is reported at once, by its own status
+        body = {"job": Job.BACKFILL, "scope": calendar, **request.parameters}
+        ids = follow(context, NewRequest(RequestKind.RUN, body), (Job.BACKFILL,))
+        for row in read_run_rows(context, ids):
+            if row.state == RunState.FAILED:
+                raise TplusError(str(row.error))
+        with context.database.reading() as connection:
+            summary = read_summary(connection, ids[0])
+            editions = read_backfilled(connection, ids[0])
+    assert summary is not None  # the run is done
     if as_json:
-        emit(_document(summary))
+        emit(_document(summary, editions))
         return
-    for line in _lines(summary):
+    for line in _lines(summary, editions):
         echo(line)
 
 
-def _document(summary: BackfillSummary) -> dict[str, object]:
+def _document(summary: BackfillSummary, editions: Sequence[BackfilledEdition]) -> dict[str, object]:
     return {
         "calendar": summary.calendar,
-        "first": summary.sessions[0],
-        "last": summary.sessions[-1],
-        "sessions": len(summary.sessions),
-        "editions": [{"as_of": edition.as_of, "number": edition.number} for edition in summary.editions],
+        "first": summary.first,
+        "last": summary.last,
+        "sessions": summary.sessions,
+        "editions": [{"as_of": edition.as_of, "number": edition.number} for edition in editions],
         "published": summary.published,
         "already_stored": summary.already_stored,
         "without_bar": summary.without_bar,
@@ -52,10 +67,10 @@ def _document(summary: BackfillSummary) -> dict[str, object]:
     }
 
 
-def _lines(summary: BackfillSummary) -> list[str]:
+def _lines(summary: BackfillSummary, editions: Sequence[BackfilledEdition]) -> list[str]:
     lines = [
-        f"{summary.calendar}, as of {summary.sessions[0]} to {summary.sessions[-1]}: {summary.published} forecasts of "
-        f"symbols published in {len(summary.editions)} editions of mode backfill",
+        f"{summary.calendar}, as of {summary.first} to {summary.last}: {summary.published} forecasts of "
+        f"symbols published in {len(editions)} editions of mode backfill",
         f"{summary.already_stored} already stored, {summary.without_bar} without a bar",
     ]
     refused = sorted(summary.refused.items())

@@ -8,6 +8,7 @@ import typer
 from service import audit
 from service.audit import AuditEntry
 from service.cli.common import JsonFlag, echo, emit, service
+from service.db.change_counters import lock_changes
 from service.errors import SettingsError
 from service.prices.quarantine.row_quarantine import Quarantined, clear, list_quarantine, reject
 from service.prices.quarantine.symbol_holds import Hold, SymbolHold, clear_holds, list_holds
@@ -55,6 +56,7 @@ def clear_records(
     if not numbers and not symbols:
         raise SettingsError("nothing to clear; give the number of a row, or --hold SYMBOL")
     with service(quiet=as_json) as context, context.database.transaction() as connection:
+        lock_changes(connection)
         at = context.market.now(connection)
         records = [clear(connection, number, at, context.source.name) for number in numbers or ()]
         holds = [hold for symbol in symbols or () for hold in clear_holds(connection, symbol, at)]
@@ -77,6 +79,7 @@ def reject_records(
 ) -> None:
     """Refuse suspect rows: bars stay out, forecasts that span them become void; dividends are not applied."""
     with service(quiet=as_json) as context, context.database.transaction() as connection:
+        lock_changes(connection)
         at = context.market.now(connection)
         records = [reject(connection, number, at) for number in numbers]
         recorded_at = context.machine.now(connection)

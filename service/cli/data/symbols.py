@@ -2,9 +2,10 @@
 
 import typer
 
+from service.audit import AuditEntry, record
 from service.cli.common import JsonFlag, echo, emit, service
-from service.db.change_counters import raise_changes
-from service.market.instruments import add_symbols, list_instruments, remove_symbols
+from service.db.change_counters import lock_changes, raise_changes
+from service.market.instruments import add_symbols, check_watchlist_size, list_instruments, remove_symbols
 
 app = typer.Typer(name="symbols", help="Manage the watchlist: add, remove, list.", no_args_is_help=True)
 
@@ -14,8 +15,13 @@ def add(symbols: list[str] = typer.Argument(..., help="Yahoo-style names: AAPL 7
     """Add symbols to the watchlist; the next pull fetches them."""
     names = [name for item in symbols for name in item.split(",") if name]
     with service() as context, context.database.transaction() as connection:
+        lock_changes(connection)
+        check_watchlist_size(connection, names, context.settings.max_symbols)
         add_symbols(connection, names, context.market.now(connection), context.settings.group_of)
         raise_changes(connection, names)
+        now = context.machine.now(connection)
+        for name in names:
+            record(connection, AuditEntry("symbols.add", name), now)
     echo(f"added to the watchlist: {', '.join(names)}; the next pull fetches them")
 
 
@@ -23,8 +29,12 @@ def add(symbols: list[str] = typer.Argument(..., help="Yahoo-style names: AAPL 7
 def remove(symbols: list[str] = typer.Argument(..., help="Symbols to remove.")) -> None:
     """Remove symbols from the watchlist; their history and forecasts stay."""
     with service() as context, context.database.transaction() as connection:
+        lock_changes(connection)
         remove_symbols(connection, symbols)
         raise_changes(connection, symbols)
+        now = context.machine.now(connection)
+        for name in symbols:
+            record(connection, AuditEntry("symbols.remove", name), now)
     echo(f"removed from the watchlist: {', '.join(symbols)}")
 
 

@@ -6,18 +6,28 @@ import typer
 from sqlalchemy import Connection, select
 
 from models.config import Strategy
-from models.errors import ArtifactError
-from models.forecasting.artifact import load_artifact
 from service.cli.common import JsonFlag, echo, emit, service
+from service.clock import minute_text
+from service.db.change_counters import lock_changes
 from service.db.tables import model_decisions, model_versions
 from service.errors import NotFound
 from service.runtime.context import ServiceContext
-from service.training.registry.manual import Change, promote_manually, roll_back
-from service.training.registry.versions import Recorded
+from service.training.registry.manual import (
+    Change,
+    PersonsReason,
+    pin,
+    promote_manually,
+    require_artifact,
+    roll_back,
+    unpin,
+)
+from service.training.registry.versions import ModelVersion, Recorded
 
-app = typer.Typer(name="models", help="Manage model versions: list, show, promote, rollback.", no_args_is_help=True)
+app = typer.Typer(
+    name="models", help="Manage model versions: list, show, promote, rollback, pin, unpin.", no_args_is_help=True
+)
 
-_LISTED = ("id", "group", "strategy", "forecaster", "status", "trained_at", "reason")
+_LISTED = ("id", "group", "strategy", "forecaster", "status", "trained_at", "pinned_at", "reason")
 
 
 @app.command("list")
@@ -33,7 +43,7 @@ def list_versions(as_json: JsonFlag = False) -> None:
     for row in rows:
         echo(
             f"{row.id:>5}  {row.group:<8} {row.strategy:<10} {row.forecaster:<12} {row.status:<10} "
-            f"{row.trained_at:%Y-%m-%d}  {row.reason}"
+            f"{row.trained_at.date()}  {'pinned; ' if row.pinned_at else ''}{row.reason}"
         )
 
 
@@ -54,7 +64,7 @@ def show_version(version: int = typer.Argument(..., help="Number of the version.
         if name != "decisions":
             echo(f"{name:<12} {value}")
     for decision in decisions:
-        echo(f"decided {decision['decided_at']:%Y-%m-%d %H:%M}Z: {decision['status']}, {decision['reason']}")
+        echo(f"decided {minute_text(decision['decided_at'])}: {decision['status']}, {decision['reason']}")
 
 
 _Reason = Annotated[str, typer.Option("--reason", help="Reason; stored with the decision and in the audit.")]
@@ -68,8 +78,9 @@ def promote(
 ) -> None:
     """Promote a version: it serves its group and strategy from the next edition on, whatever the gate decided."""
     with service(quiet=as_json) as context, context.database.transaction() as connection:
-        change = promote_manually(connection, version, reason, _now(context, connection))
-        _require_artifact(context, change)
+        lock_changes(connection)  # before `_now` reads the clock
+        change = promote_manually(connection, version, PersonsReason(reason), _now(context, connection))
+        require_artifact(change.now, context.settings.artifact_dir)
     _print_change(change, as_json)
 
 
@@ -82,17 +93,45 @@ def rollback(
 ) -> None:
     """Restore the version that served before the current one."""
     with service(quiet=as_json) as context, context.database.transaction() as connection:
-        change = roll_back(connection, group, strategy.value, reason, _now(context, connection))
-        _require_artifact(context, change)
+        lock_changes(connection)  # before `_now` reads the clock
+        change = roll_back(connection, group, strategy.value, PersonsReason(reason), _now(context, connection))
+        require_artifact(change.now, context.settings.artifact_dir)
     _print_change(change, as_json)
 
 
-def _require_artifact(context: ServiceContext, change: Change) -> None:
-    """Roll back the change if the version cannot forecast."""
-    try:
-        load_artifact(change.now.folder(context.settings.artifact_dir), change.now.sha256)
-    except ArtifactError as error:
-        raise NotFound(f"version {change.now.id} cannot serve: {error}") from error
+@app.command("pin")
+def pin_version(
+    version: Annotated[int, typer.Argument(help="Number of the version that serves.")],
+    reason: _Reason = "no reason given",
+    as_json: JsonFlag = False,
+) -> None:
+    """Pin the version that serves: no training replaces it."""
+    with service(quiet=as_json) as context, context.database.transaction() as connection:
+        pinned = pin(connection, version, PersonsReason(reason), _now(context, connection))
+        require_artifact(pinned, context.settings.artifact_dir)
+    _print_pin(pinned, as_json)
+
+
+@app.command("unpin")
+def unpin_version(
+    version: Annotated[int, typer.Argument(help="Number of the pinned version.")],
+    reason: _Reason = "no reason given",
+    as_json: JsonFlag = False,
+) -> None:
+    """Unpin a version: the next training of its group may replace it."""
+    with service(quiet=as_json) as context, context.database.transaction() as connection:
+        unpinned = unpin(connection, version, PersonsReason(reason), _now(context, connection))
+    _print_pin(unpinned, as_json)
+
+
+def _print_pin(version: ModelVersion, as_json: bool) -> None:
+    if as_json:
+        emit({"id": version.id, "group": version.group, "strategy": version.strategy, "pinned_at": version.pinned_at})
+        return
+    effect = (
+        "may be replaced by the next training" if version.pinned_at is None else "is pinned: no training replaces it"
+    )
+    echo(f"version {version.id} ({version.forecaster}) of {version.group} {version.strategy} {effect}")
 
 
 def _now(context: ServiceContext, connection: Connection) -> Recorded:

@@ -83,17 +83,17 @@ def _read(settings: Settings, query: FigureQuery) -> FigureAnswer:
     Raises:
         DatabaseError: the database does not exist, is at another migration, or belongs to other settings.
     """
-    database = Database(settings.url)
+    database = Database(settings.url, settings.lease_seconds)
     try:
         with database.reading() as connection:
             check_stamp(connection, settings.source_name, settings.market_clock)
         with Reader(settings, database).snapshot() as snapshot:
             return read_figure(snapshot, settings, query)
     except SQLAlchemyError as error:
-        reason = database_fault(database)
-        if reason is None:
+        fault = database_fault(database)
+        if fault is None:
             raise
-        raise DatabaseError(reason) from error
+        raise DatabaseError(fault.detail) from error
     finally:
         database.close()
 

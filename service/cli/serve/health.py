@@ -70,7 +70,7 @@ def _echo(sentence: str) -> None:
 
 def _heartbeat_age(settings: Settings, host: str | None) -> float | None:
     """Return the seconds since the newest heartbeat, None if there is none."""
-    database = Database(settings.url)
+    database = Database(settings.url, settings.lease_seconds)
     try:
         with database.reading() as connection:
             age = heartbeat_age(connection, DatabaseClock().now(connection), host)

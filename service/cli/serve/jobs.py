@@ -1,34 +1,29 @@
 """One-off commands: they claim runs like a scheduler, or request them from the active one, and print the result."""
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
 import typer
-from sqlalchemy import select
 
-from service.api.common.rows import RunRow, columns_of, read_rows
+from service.api.common.rows import RunRow
 from service.bootstrap import require_watchlist
 from service.cli.common import JsonFlag, echo, emit, service
+from service.cli.serve.follow import FOLLOW_LIMIT, ended_runs, read_run_rows, send_request
 from service.cli.serve.forecast_output import forecast_document, forecast_lines
-from service.db.tables import runs
+from service.db.change_counters import lock_changes
 from service.errors import NotFound, TplusError
 from service.market.instruments import list_instruments
+from service.run_requests.store import NewRequest
 from service.runs import JOBS, Outcome, read_outcomes
 from service.runtime.context import ServiceContext
 from service.scheduler.leader import leader
 from service.scheduler.loop import Scheduler
-from service.scheduler.plan import add_request, newest_runs, plan_trainings, read_request
-from service.vocabulary import Job, RequestState, RunState, SymbolState
+from service.scheduler.plan import newest_runs, plan_trainings
+from service.vocabulary import Job, RequestKind, RunState, SymbolState
 
-FOLLOW_LIMIT = timedelta(hours=2)
-"""How long a command waits for the active scheduler."""
 PERMANENT = (SymbolState.UNKNOWN, SymbolState.FAILING, "refused")
 """States of a symbol that will not get a forecast without a change."""
-ENDED = (RunState.DONE, RunState.FAILED, RunState.SUPERSEDED, RunState.WAITING)
-
 
 app = typer.Typer()
 
@@ -71,14 +66,14 @@ def forecast(
         else:
             for line in forecast_lines(document):
                 echo(line)
-        _raise_failures(_rows(context, ids))
+        _raise_failures(read_run_rows(context, ids))
         _raise_permanent(document["forecasts"])
 
 
 def _one_off(jobs: Sequence[str], shown: str, *, as_json: bool) -> None:
     with service(quiet=as_json) as context:
         ids = _run_jobs(context, jobs, shown)
-        rows = _rows(context, ids)
+        rows = read_run_rows(context, ids)
         if as_json:
             emit({"market_time": context.market_now(), "runs": [_run_document(context, row) for row in rows]})
         else:
@@ -98,6 +93,7 @@ def _run_jobs(context: ServiceContext, jobs: Sequence[str], shown: str) -> list[
     if shown == Job.TRAIN:
         Scheduler(context, (Job.PULL, Job.SCORE, Job.FORECAST)).drain()  # a training waits for the jobs before it
         with context.database.transaction() as connection:
+            lock_changes(connection)
             plan_trainings(context, connection, context.market.now(connection))
     if not Scheduler(context, jobs).drain():
         return _follow(context, shown, "started meanwhile")
@@ -107,28 +103,17 @@ def _run_jobs(context: ServiceContext, jobs: Sequence[str], shown: str) -> list[
 
 def _follow(context: ServiceContext, job: str, active: str) -> list[int]:
     """Send a request to the active scheduler and wait until its runs have ended."""
-    with context.database.transaction() as connection:
-        request = add_request(connection, job, context.machine.now(connection))
-    sys.stderr.write(f"request sent to the active scheduler ({active})\n")
+    request = send_request(context, NewRequest(RequestKind.RUN, {"job": job}), active)
     deadline = time.monotonic() + FOLLOW_LIMIT.total_seconds()
     while time.monotonic() < deadline:
-        with context.database.reading() as connection:
-            answer = read_request(connection, request)
-        if answer.state == RequestState.DONE:
-            ids = list(answer.result["runs"])
-            if all(row.state in ENDED for row in _rows(context, ids)):
-                return ids
+        found = ended_runs(context, request)
+        if found is not None:
+            return found
         with context.database.reading() as connection:
             if leader(connection, context.machine.now(connection)) is None:
                 raise TplusError(f"the active scheduler ({active}) ended before {job} was done; run the command again")
         time.sleep(0.2)
     raise TplusError(f"the active scheduler ({active}) has not finished {job} within {FOLLOW_LIMIT}; see its log")
-
-
-def _rows(context: ServiceContext, ids: Sequence[int]) -> list[RunRow]:
-    query = select(*columns_of(runs, RunRow)).where(runs.c.id.in_(list(ids))).order_by(runs.c.id)
-    with context.database.reading() as connection:
-        return read_rows(connection, RunRow, query)
 
 
 def _run_document(context: ServiceContext, row: RunRow) -> dict[str, Any]:

@@ -11,9 +11,11 @@ from types import FrameType
 
 import typer
 
+from service.access.listening import check_keys
 from service.app import UNTIL_EOF, bind
 from service.bootstrap import open_service
 from service.cli.common import echo, reporter_for_output
+from service.clock import minute_text
 from service.db.migrate import display_url
 from service.log_config import configure_logs
 from service.runtime.context import ServiceContext
@@ -37,6 +39,7 @@ def up() -> None:
     reporter = reporter_for_output()
     # The page answers while the database is made: until then every answer says what is missing.
     with _api(reporter), open_service(settings, reporter) as context:
+        check_keys(settings, context.database)
         _greet(context)
         _run_until_signal(Scheduler(context))
     echo("stopped; run again to resume")
@@ -63,7 +66,7 @@ def _greet(context: ServiceContext) -> None:
     echo(f"source {context.source.name}, clock {settings.clock}, database {display_url(context.database)}")
     if settings.market_clock.mode == "replay":
         now = context.market_now()
-        echo(f"replayed market time is {now:%Y-%m-%d %H:%M}Z; forecasts are as of that day, not of today")
+        echo(f"replayed market time is {minute_text(now)}; forecasts are as of that day, not of today")
 
 
 def _run_until_signal(scheduler: Scheduler, limit_seconds: float | None = None) -> None:

@@ -25,6 +25,19 @@ export function invalidate() {
   generation += 1;
 }
 
+let refused = () => {};
+
+/** Calls `callback` when a request is refused because the session ended. */
+export function onRefused(callback) {
+  refused = callback;
+}
+
+/** Forgets every answer: somebody else may be signed in now. */
+export function forgetAnswers() {
+  answers.clear();
+  generation += 1;
+}
+
 /** Sets whether the event stream is live; if not, no cached answer is used without a request. */
 export function setLive(live) {
   isStreamLive = live;
@@ -89,6 +102,7 @@ async function send(url, cached, generation) {
     store(url, { ...cached, generation, at: performance.now() });
     return cached.document;
   }
+  if (answer.status === 401) refused();
   if (!answer.ok) throw await readError(answer);
   const document = await answer.json();
   store(url, { tag: answer.headers.get("ETag"), document, generation, at: performance.now() });
@@ -101,7 +115,8 @@ function store(url, answer) {
   if (answers.size > MAX_CACHED) answers.delete(answers.keys().next().value);
 }
 
-async function readError(answer) {
+/** The error of an answer that is not OK, with the sentence of its problem document. */
+export async function readError(answer) {
   const retryAfter = Number(answer.headers.get("Retry-After")) || null;
   try {
     const problem = await answer.json();

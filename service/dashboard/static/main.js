@@ -6,6 +6,8 @@ import { $ } from "./dom.js";
 import { paintConnection, paintHeader } from "./header.js";
 import { listen } from "./live.js";
 import { Screen } from "./screen.js";
+import { onSession, readSession, session } from "./session.js";
+import { requireSignIn, startSignIn } from "./sign_in.js";
 import { paintTabs, startTabs } from "./tabs.js";
 import { startTheme } from "./theme.js";
 import { readView, writeView } from "./view.js";
@@ -14,6 +16,7 @@ import { Watchlist } from "./watchlist.js";
 const GATHER_MS = 250; // events arrive in bursts: one refresh for each burst
 const RETRY_MS = 3000;
 const FIRST_STEP = 1;
+const HAS_CLOSED_READS = document.documentElement.dataset.reads === "closed";
 
 const view = { ...readView(), step: FIRST_STEP };
 const list = new Watchlist({ choose, prefetch: (symbol) => screen.prefetch(symbol) });
@@ -21,6 +24,7 @@ const screen = new Screen((symbol) => list.line(symbol), afterForecast);
 
 const oneColumn = window.matchMedia("(max-width: 819px)");
 
+let isStarted = false;
 let refreshTimer = null;
 let isRefreshing = false;
 let wasDisconnected = false;
@@ -110,6 +114,7 @@ function showProgress({ progress, detail }) {
 function handleConnection(name, seconds) {
   setLive(name === "live");
   paintConnection(name, seconds);
+  if (name === "lost" && !wasDisconnected) readSession(); // the stream also ends with the session
   if (name === "lost" || name === "paused") wasDisconnected = true;
   if (name === "live" && wasDisconnected) {
     wasDisconnected = false; // events were missed meanwhile
@@ -130,8 +135,23 @@ function report(error) {
   if (error.name !== "AbortError") throw error;
 }
 
+/** Reloads the page when the session ends that its data needs: nothing of it stays on the screen. */
+function leaveWithSession() {
+  onSession(() => {
+    if (!session.scopes.includes("read")) location.reload();
+  });
+}
+
 async function start() {
-  startTheme(() => show());
+  startTheme(() => {
+    if (isStarted) show();
+  });
+  startSignIn();
+  if (HAS_CLOSED_READS) {
+    await requireSignIn();
+    leaveWithSession();
+  } else readSession();
+  isStarted = true;
   startControls(screen, newest, {
     day: (asOf) => updateView({ asOf }),
     range: (range) => updateView({ range }),

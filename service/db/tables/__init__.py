@@ -1,6 +1,13 @@
 """Every table, one module per part of the line; importing this package fills the metadata."""
 
 from service.db.base import metadata
+from service.db.tables.alerts import (
+    alert_conditions,
+    alert_coverage,
+    alert_deliveries,
+    alert_events,
+    alert_subscriptions,
+)
 from service.db.tables.control import (
     api_keys,
     audit,
@@ -26,11 +33,16 @@ from service.db.tables.runs import run_outcomes, runs
 from service.db.tables.training import calibration_states, config_approvals, model_decisions, model_versions
 
 APPEND_ONLY = ("editions", "forecasts", "served_forecasts", "score_batches", "scores", "model_decisions",
-               "config_approvals")  # fmt: skip
-"""Tables of the ledger: triggers of the migrations refuse to update or delete their rows."""
+               "config_approvals", "audit")  # fmt: skip
+"""Tables of the ledger, and the audit: triggers of the migrations refuse to change or delete their rows."""
 
 __all__ = [
     "APPEND_ONLY",
+    "alert_conditions",
+    "alert_coverage",
+    "alert_deliveries",
+    "alert_events",
+    "alert_subscriptions",
     "api_keys",
     "audit",
     "bar_revisions",

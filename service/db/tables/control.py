@@ -1,6 +1,6 @@
 """Identity of the database, market time, schedulers, run requests, rate limits, change counters, keys, audit."""
 
-from sqlalchemy import CheckConstraint, Column, Date, ForeignKey, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, Column, Date, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
 
 from service.db.base import metadata
 from service.db.types import BigId, Instant, Json
@@ -50,6 +50,11 @@ run_requests = Table(
     Column("error", Text, nullable=True),
     Column("answer", Json, nullable=True, comment="stored answer: status and body"),
     Column("expires_at", Instant, nullable=True, comment="machine time until which the answer is kept"),
+    Column("actor", String(200), nullable=False, server_default="command line", comment="as in the audit"),
+    Column("request_id", String(64), nullable=True, comment="of the HTTP request; null for the command line"),
+    Column("attempt", Integer, nullable=False, server_default="0", comment="failed tries to carry it out"),
+    Column("not_before", Instant, nullable=True, comment="machine time of the next try"),
+    Index(None, "state"),
     UniqueConstraint("key_id", "idempotency_key"),
 )
 
@@ -91,9 +96,10 @@ page_sessions = Table(
     Column("id", BigId, primary_key=True),
     Column("sha256", String(64), nullable=False, comment="of the cookie's token"),
     Column("key_id", BigId, ForeignKey("api_keys.id"), nullable=False),
+    Column("signed_in_at", Instant, nullable=False, comment="machine time of the sign-in, kept by renewals"),
     Column("created_at", Instant, nullable=False, comment="machine time"),
     Column("expires_at", Instant, nullable=False),
-    Column("ended_at", Instant, nullable=True, comment="signed out, or replaced"),
+    Column("ended_at", Instant, nullable=True, comment="refused from then on: signed out, or renewed"),
     UniqueConstraint("sha256"),
 )
 

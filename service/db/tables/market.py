@@ -35,6 +35,8 @@ instruments = Table(
     Column("state_reason", Text, nullable=True),
     Column("state_since", Instant, nullable=False, comment="market time"),
     Column("added_at", Instant, nullable=False, comment="market time"),
+    Column("chosen_group", String(40), nullable=True, comment="set by a request, else that of the type"),
+    Column("chosen_calendar", String(20), nullable=True, comment="set by a request, else that of the source"),
     Column("position", Integer, nullable=True, comment="order in which the symbols were added"),
     Column("first_session", Date, nullable=True),
     Column("last_session", Date, nullable=True),

@@ -1,141 +1,164 @@
-"""Backfills missing forecasts of past sessions with forecasters that have not seen later data.
+"""The backfill job: missing forecasts of past sessions, by forecasters that have not seen later data.
 
-Each session is an edition in a transaction of its own, under the ledger's lock: a backfill that is killed resumes, and
-a scheduler may publish between two sessions. Final forecasts of a session are scored in the transaction that publishes
-them. Forecasts on time are not changed: backfills have a mode and a track record of their own.
+Each session is an edition in a transaction of its own, under the ledger's lock, with the progress of the run: a run
+that is killed continues after its last session, and a scheduler may publish between two sessions. Final forecasts of a
+session are scored in the transaction that publishes them. Forecasts on time are not changed: backfills have a mode and
+a track record of their own. The job works in slices and releases its run between them, so that due runs come first.
 """
 
+import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import Connection, and_, exists, literal, null, select
+from sqlalchemy import Connection, and_, exists, literal, null, select, update
 
 from service.db.change_counters import lock_changes, raise_changes
-from service.db.tables import bars, forecasts, instruments
-from service.errors import NotFound
+from service.db.tables import bars, forecasts, instruments, runs
+from service.errors import CalendarError, NotFound, SettingsError
 from service.forecasts.backfill.model_versions import PointInTimeVersions
 from service.forecasts.backfill.span import BackfillRequest, BackfillSpan, check_span
+from service.forecasts.backfill.summary import (
+    BackfillSummary,
+    RefusedSymbol,
+    read_symbol_outcomes,
+)
 from service.forecasts.candidates import Candidate
 from service.forecasts.ledger import publish
 from service.forecasts.predict import Predictions, predict
 from service.forecasts.publication import Publication
 from service.forecasts.scoring.score_job import score_edition
 from service.forecasts.scoring.track_records import update_track_records
+from service.runs import Run, finish, guard, record_and_count, release, store_progress
 from service.runtime.context import ServiceContext
 from service.vocabulary import ForecastOutcome, Mode
 
-
-@dataclass(frozen=True, slots=True)
-class BackfilledEdition:
-    """A published edition of a backfill."""
-
-    as_of: date
-    number: int
+SLICE_SECONDS = 1.0
+"""Real seconds after which a run is released, so that due runs are executed first."""
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedSymbol:
-    """A symbol that had no forecaster on some sessions.
+def backfill(context: ServiceContext, run: Run) -> None:
+    """Publish the missing forecasts of the run's range, session by session, for one slice.
 
-    Attributes:
-        sessions: Number of such sessions.
-        reason: The reason at the last of them.
-    """
-
-    sessions: int
-    reason: str
-
-
-@dataclass(slots=True)
-class BackfillSummary:
-    """Result of a backfill.
-
-    Attributes:
-        calendar: The calendar's own name.
-        sessions: The as_of sessions of the range, oldest first.
-        editions: The editions published, oldest as_of first.
-        published: Forecasts published, one for each symbol and session.
-        already_stored: Number of symbols and sessions with a stored forecast.
-        without_bar: Number of symbols and sessions without a bar.
-        refused: Symbols that had no forecaster on some session.
-    """
-
-    calendar: str
-    sessions: tuple[date, ...]
-    editions: list[BackfilledEdition] = field(default_factory=list)
-    published: int = 0
-    already_stored: int = 0
-    without_bar: int = 0
-    refused: dict[str, RefusedSymbol] = field(default_factory=dict)
-
-
-def backfill(context: ServiceContext, request: BackfillRequest) -> BackfillSummary:
-    """Publish the missing forecasts of a range, session by session.
-
-    A repeated backfill publishes nothing. A session is backfilled once it is final and T has opened. Each forecast
-    uses bars up to as_of alone, a version whose data end before as_of's final instant, and the calibration stored as
-    of as_of. `issued_at` is market time now.
+    A repeated backfill publishes nothing. A session is backfilled if it was final and T had opened when the run was
+    requested. Each forecast uses bars up to as_of alone, a version whose data end before as_of's final instant, and the
+    calibration stored as of as_of. `issued_at` is market time now.
 
     Args:
         context: The service's parts.
-        request: Calendar, dates and symbols.
-
-    Raises:
-        CalendarError: the calendar does not exist.
-        SettingsError: the dates are in the wrong order, or contain no past session.
-        NotFound: no symbol of the watchlist matches, or none has a bar in the range.
+        run: The claimed run.
     """
-    span = check_span(context, request)
-    summary = BackfillSummary(span.calendar, span.sessions)
-    versions = PointInTimeVersions(context, span.cut_at)
-    task = f"backfill {span.calendar}"
-    for place, as_of in enumerate(span.sessions):
-        context.reporter.progress(task, place / len(span.sessions), f"as of {as_of}")
-        _fill(context, span, versions, as_of, summary)
-    if not summary.published + summary.already_stored + len(summary.refused):
-        context.reporter.progress(task, 1.0, "no bars")
-        raise NotFound(
-            f"{', '.join(span.symbols)}: no bar of any session from {span.sessions[0]} to {span.sessions[-1]}; "
-            "use a range in which `GET /v1/prices` shows bars"
-        )
+    with context.database.reading() as connection:
+        row = connection.execute(select(runs.c.parameters, runs.c.result).where(runs.c.id == run.id)).one()
+    try:
+        span = check_span(context, BackfillRequest.of(run.scope, row.parameters), run.scheduled_for)
+    except (CalendarError, NotFound, SettingsError) as error:  # the watchlist changed: no attempt can succeed
+        _fail(context, run, str(error))
+        return
+    summary = BackfillSummary.begin(span) if row.result is None else BackfillSummary.of(row.result)
+    task = _Backfill(context, run, span, summary, PointInTimeVersions(context, span.cut_at))
+    if _work(task):
+        _finish(task)
+        return
     with context.database.transaction() as connection:
+        release(connection, run)
+
+
+@dataclass(frozen=True, slots=True)
+class _Backfill:
+    """A claimed backfill: its range, what it has done, and the versions that forecast."""
+
+    context: ServiceContext
+    run: Run
+    span: BackfillSpan
+    summary: BackfillSummary
+    versions: PointInTimeVersions
+
+
+def _work(task: _Backfill) -> bool:
+    """Backfill sessions until the slice is over; returns whether all are done."""
+    begun = time.monotonic()
+    done = task.summary.done_through
+    for place, as_of in enumerate(task.span.sessions, start=1):
+        if done is not None and as_of <= done:
+            continue
+        _fill(task, as_of, place)
+        if time.monotonic() - begun >= SLICE_SECONDS and place < len(task.span.sessions):
+            return False
+    return True
+
+
+def _finish(task: _Backfill) -> None:
+    context, run, span = task.context, task.run, task.span
+    if task.summary.is_empty:
+        _fail(
+            context,
+            run,
+            f"{', '.join(span.symbols)}: no bar of any session from {span.sessions[0]} to {span.sessions[-1]}; "
+            "use a range in which `GET /v1/prices` shows bars",
+        )
+        return
+    with context.database.transaction() as connection:
+        lock_changes(connection)
+        guard(connection, run)
         update_track_records(connection, span.symbols, Mode.BACKFILL)
         raise_changes(connection, span.symbols)
-    context.reporter.progress(task, 1.0, "done")
-    return summary
+        counts = record_and_count(connection, run, read_symbol_outcomes(connection, run.id, span, task.summary))
+        finish(connection, run, context.machine.now(connection), counts=counts)
+    context.reporter.progress(f"backfill {span.calendar}", 1.0, "done")
 
 
-def _fill(
-    context: ServiceContext, span: BackfillSpan, versions: PointInTimeVersions, as_of: date, summary: BackfillSummary
-) -> None:
-    """Backfill one session and update the summary."""
+def _fail(context: ServiceContext, run: Run, reason: str) -> None:
+    with context.database.transaction() as connection:
+        finish(connection, run, context.machine.now(connection), counts={}, error=reason)
+    context.reporter.progress(f"backfill {run.scope}", 1.0, "failed")
+
+
+def _fill(task: _Backfill, as_of: date, place: int) -> None:
+    """Backfill one session and store what is done."""
+    context, span, summary = task.context, task.span, task.summary
+    share = place / len(span.sessions)
+    context.reporter.progress(f"backfill {span.calendar}", min(share, 0.99), f"as of {as_of}")
     with context.database.reading() as connection:
         missing = _missing(connection, span, as_of)
     ready = [candidate for candidate in missing if candidate.close is not None]
-    summary.already_stored += len(span.symbols) - len(missing)
-    summary.without_bar += len(missing) - len(ready)
-    predictions = _predict(context, span, versions, as_of, ready)
+    predictions = _predict(task, as_of, ready)
+    with context.database.transaction() as connection:
+        lock_changes(connection)
+        guard(connection, task.run)
+        published = _publish(task, connection, as_of, ready, predictions) if predictions.items else 0
+        summary.published += published
+        summary.already_stored += len(span.symbols) - len(missing)
+        summary.without_bar += len(missing) - len(ready)
+        _count_refused(summary, predictions)
+        summary.done_through = as_of
+        store_progress(connection, task.run, share, f"as of {as_of}")
+        connection.execute(update(runs).where(runs.c.id == task.run.id).values(result=summary.to_json()))
+
+
+def _publish(
+    task: _Backfill, connection: Connection, as_of: date, ready: Sequence[Candidate], predictions: Predictions
+) -> int:
+    """Publish the forecasts of a session and score them; returns the number of symbols."""
+    context, calendar = task.context, task.span.calendar
+    # Another backfill may have published since, or a bar may have been corrected.
+    current = {(c.symbol, c.close, c.basis) for c in _missing(connection, task.span, as_of)}
+    valid = predictions.of({c.symbol for c in ready if (c.symbol, c.close, c.basis) in current})
+    if not valid.items:
+        return 0
+    publication = Publication(Mode.BACKFILL, calendar, as_of, task.run.id, valid.forecasts, valid.items)
+    number = publish(connection, publication, context.market.now(connection), context.machine.now(connection))
+    score_edition(context, connection, calendar, number)
+    return len({item.symbol for item in valid.items})
+
+
+def _count_refused(summary: BackfillSummary, predictions: Predictions) -> None:
     for outcome in predictions.outcomes:
         if outcome.state == ForecastOutcome.REFUSED:
             before = summary.refused.get(outcome.symbol)
             sessions = 1 if before is None else before.sessions + 1
             summary.refused[outcome.symbol] = RefusedSymbol(sessions, outcome.message)
-    if not predictions.items:
-        return
-    with context.database.transaction() as connection:
-        lock_changes(connection)
-        # Another backfill may have published since, or a bar may have been corrected.
-        current = {(c.symbol, c.close, c.basis) for c in _missing(connection, span, as_of)}
-        valid = predictions.of({c.symbol for c in ready if (c.symbol, c.close, c.basis) in current})
-        if not valid.items:
-            return
-        publication = Publication(Mode.BACKFILL, span.calendar, as_of, None, valid.forecasts, valid.items)
-        number = publish(connection, publication, context.market.now(connection), context.machine.now(connection))
-        score_edition(context, connection, span.calendar, number)
-    summary.editions.append(BackfilledEdition(as_of, number))
-    summary.published += len({item.symbol for item in valid.items})
 
 
 def _missing(connection: Connection, span: BackfillSpan, as_of: date) -> list[Candidate]:
@@ -153,15 +176,14 @@ def _missing(connection: Connection, span: BackfillSpan, as_of: date) -> list[Ca
     return [Candidate(*row) for row in connection.execute(query)]
 
 
-def _predict(
-    context: ServiceContext, span: BackfillSpan, versions: PointInTimeVersions, as_of: date, ready: Sequence[Candidate]
-) -> Predictions:
+def _predict(task: _Backfill, as_of: date, ready: Sequence[Candidate]) -> Predictions:
     groups: dict[str, list[Candidate]] = defaultdict(list)
     for candidate in ready:
         groups[candidate.group].append(candidate)
-    instant = context.calendars.final_at(span.calendar, as_of)
+    calendar = task.span.calendar
+    instant = task.context.calendars.final_at(calendar, as_of)
     parts = [
-        predict(context, group, members, span.calendar, as_of, versions.at(group, instant))
+        predict(task.context, group, members, calendar, as_of, task.versions.at(group, instant))
         for group, members in sorted(groups.items())
     ]
     return Predictions.joined(parts)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select
 from models.config import Strategy
 from models.errors import ArtifactError
 from models.forecasting.artifact import load_artifact
+from service.clock import instant_text
 from service.db.change_counters import lock_changes
 from service.db.tables import model_versions
 from service.runtime.context import ServiceContext
@@ -73,7 +74,7 @@ class PointInTimeVersions:
             return "the random walk serves: no champion of that time has data that end before this session"
         return (
             "the random walk serves, fitted for this backfill up to "
-            f"{self._cut_at:%Y-%m-%dT%H:%M:%SZ}: no version's data end before this session"
+            f"{instant_text(self._cut_at)}: no version's data end before this session"
         )
 
     def _is_usable(self, version: ModelVersion) -> bool:

@@ -1,8 +1,9 @@
 """Checks the request of a backfill: sessions, symbols, and the cut of its random walk."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -32,6 +33,17 @@ class BackfillRequest:
     last: date
     symbols: tuple[str, ...] = ()
 
+    @staticmethod
+    def of(calendar: str, parameters: Mapping[str, Any]) -> "BackfillRequest":
+        """Return a request from its plain JSON: `first`, `last` and `symbols`."""
+        first, last = (date.fromisoformat(str(parameters[name])) for name in ("first", "last"))
+        return BackfillRequest(calendar, first, last, tuple(parameters.get("symbols") or ()))
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The request as plain JSON, without its calendar."""
+        return {"first": self.first.isoformat(), "last": self.last.isoformat(), "symbols": sorted(self.symbols)}
+
 
 @dataclass(frozen=True, slots=True)
 class BackfillSpan:
@@ -50,12 +62,13 @@ class BackfillSpan:
     cut_at: datetime
 
 
-def check_span(context: ServiceContext, request: BackfillRequest) -> BackfillSpan:
+def check_span(context: ServiceContext, request: BackfillRequest, now: datetime) -> BackfillSpan:
     """Return the sessions and symbols of a request; sets the unscheduled closures of the calendars.
 
     Args:
         context: The service's parts.
         request: Calendar, dates and symbols.
+        now: Aware UTC market time at which the backfill was requested.
 
     Raises:
         CalendarError: the calendar does not exist.
@@ -69,7 +82,6 @@ def check_span(context: ServiceContext, request: BackfillRequest) -> BackfillSpa
             f"--from {request.first} is after --to {request.last}; give the older session first, both are included"
         )
     with context.database.reading() as connection:
-        now = context.market.now(connection)
         calendars.widen(now)
         symbols, oldest = _symbols(connection, calendar, request.symbols)
         first, last = max(request.first, oldest, calendars.get(calendar).first + _BEFORE), min(request.last, now.date())

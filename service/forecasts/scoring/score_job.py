@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, RowMapping, Select, and_, func, literal_column, select
 
-from service.db.change_counters import raise_changes
+from service.db.change_counters import lock_changes, raise_changes
 from service.db.tables import (
     bars,
     corporate_actions,
@@ -58,6 +58,7 @@ def score(context: ServiceContext, run: Run) -> None:
     by_id = {forecast.id: forecast for forecast in pending}
     with context.database.transaction() as connection:
         guard(connection, run)
+        lock_changes(connection)
         batch = ScoreBatch(run.scope, context.market.now(connection), context.machine.now(connection), run.id)
         outcomes = _write(connection, batch, rows, by_id)
         if rows:

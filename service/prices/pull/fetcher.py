@@ -4,8 +4,9 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
@@ -144,20 +145,23 @@ def pull_symbols(
     merger = HistoryMerger(
         context.settings, context.calendars, context.volatility, context.source.name, session, at
     )  # fmt: skip
-    yield from _Pull(context, merger, plan).run(present)
+    chosen = {each.symbol: each.chosen_calendar for each in present if each.chosen_calendar is not None}
+    yield from _Pull(context, merger, plan, chosen).run(present)
 
 
 class _Pull:
     """A pull in progress: thread pool, circuit breaker, deadline and plan."""
 
-    def __init__(self, context: PullContext, merger: HistoryMerger, plan: _Plan) -> None:
+    def __init__(
+        self, context: PullContext, merger: HistoryMerger, plan: _Plan, calendar_of: Mapping[str, str]
+    ) -> None:
         self._context = context
         self._merger = merger
         self._plan = plan
         self._stopped = threading.Event()
         self._live = not context.source.can_replay
         self._probe = Probe(context.source, context.probes, merger.at)
-        configured = dict(context.settings.calendar_of)
+        configured = {**calendar_of, **context.settings.calendar_of}
         self._checker = CalendarChecker(configured, context.calendars, merger.session, plan.accepted)
         self._deadline = time.monotonic() + context.settings.pull_limit_seconds
 
@@ -171,7 +175,9 @@ class _Pull:
                 # Answers stay in memory until they are merged, so only a few are fetched ahead.
                 while waiting and len(pending) < 2 * workers:
                     instrument = waiting.popleft()
-                    pending.append((instrument, pool.submit(self._fetch, instrument, self._plan.start(instrument))))
+                    # In a copy of the context, so that log lines of the thread name the run.
+                    fetch = partial(copy_context().run, self._fetch, instrument, self._plan.start(instrument))
+                    pending.append((instrument, pool.submit(fetch)))
                 instrument, future = pending.popleft()
                 yield self._settle(instrument, self._result(instrument, future))
         finally:

@@ -139,7 +139,7 @@ class HistoryMerger:
         """Store the first history of a symbol, and its metadata."""
         if len(history.bars) == 0:
             return PullOutcome(instrument.symbol, "no_data", "the source answered no bars")
-        configured = self.settings.calendar_of.get(instrument.symbol)
+        configured = self.settings.calendar_of.get(instrument.symbol, instrument.chosen_calendar)
         meta = history.meta
         if configured is not None:
             meta = replace(meta, calendar=self.calendars(configured, self.session, self.session).name)

@@ -6,6 +6,9 @@ from itertools import islice
 
 from sqlalchemy import Connection, select
 
+from service.alerts.detection.source import down_since, source_came_up, source_went_down
+from service.alerts.outbox import Instants
+from service.db.change_counters import lock_changes
 from service.db.tables import runs
 from service.market.exchange_calendar import get_calendar
 from service.market.instruments import Instrument, list_instruments, set_state
@@ -62,11 +65,11 @@ def pull(context: ServiceContext, run: Run) -> None:
         get_calendar,
         frozenset(r.symbol for r in context.references() if r.role == "volatility"),
         probes,
-        lambda connection: guard(connection, run),
+        lambda connection: _lock(connection, run),
     )
     for batch in batched(pull_symbols(pull_context, todo, run.session, at), FLUSH):
         with context.database.transaction() as connection:
-            guard(connection, run)
+            _lock(connection, run)  # `_note_first_failure` changes instruments
             record_outcomes(connection, run, (Outcome(o.symbol, o.state, o.reason) for o in batch))
             for outcome in batch:
                 _note_first_failure(connection, outcome, at)
@@ -74,6 +77,12 @@ def pull(context: ServiceContext, run: Run) -> None:
             if outcome.notice is not None:
                 context.reporter.notice(outcome.notice, [outcome.symbol])
     _finish_attempt(context, run, at)
+
+
+def _lock(connection: Connection, run: Run) -> None:
+    """Lock the run's row, then the change counter, before any other row is changed."""
+    guard(connection, run)
+    lock_changes(connection)
 
 
 def _wait_for_rate_limit(context: ServiceContext, run: Run) -> None:
@@ -121,6 +130,7 @@ def _finish_attempt(context: ServiceContext, run: Run, at: datetime) -> None:
     with context.database.reading() as connection:
         outcomes = read_outcomes(connection, run.id)
     notify_unknown(context, outcomes)
+    _note_source(context, run, outcomes)
     _retry(context, run, outcomes)
     retried = [outcome for outcome in outcomes if outcome.state in RETRIED]
     deadline = context.calendars.deadline(run.scope, run.session)
@@ -129,7 +139,7 @@ def _finish_attempt(context: ServiceContext, run: Run, at: datetime) -> None:
     waits = at < deadline and any(outcome.state in hourly for outcome in outcomes)
     warning = missing_bars_warning(run, outcomes)
     with context.database.transaction() as connection:
-        guard(connection, run)
+        _lock(connection, run)
         closed = mark_closures(context, connection, run, outcomes, at)
         before = connection.execute(select(runs.c.warnings).where(runs.c.id == run.id)).scalar_one()
         counts = outcome_counts(outcomes)
@@ -147,6 +157,23 @@ def _finish_attempt(context: ServiceContext, run: Run, at: datetime) -> None:
     notify_closed(context, run.scope, closed)
     if not waits:
         notify_lasting(context, outcomes, at)
+
+
+def _note_source(context: ServiceContext, run: Run, outcomes: Sequence[Outcome]) -> None:
+    """Record whether the source is down, if that has changed: no symbol of the pull could be fetched."""
+    if not outcomes:
+        return
+    is_down = all(outcome.state in RETRIED for outcome in outcomes)
+    with context.database.reading() as connection:
+        if is_down == (down_since(connection, run.scope) is not None):
+            return
+    with context.database.transaction() as connection:
+        guard(connection, run)
+        at = Instants(context.market.now(connection), context.machine.now(connection))
+        if is_down:
+            source_went_down(connection, run.scope, outcomes[0].message, at)
+        else:
+            source_came_up(connection, run.scope, at)
 
 
 def _retry(context: ServiceContext, run: Run, outcomes: Sequence[Outcome]) -> None:

@@ -70,10 +70,14 @@ class NewVersions:
 def promote(connection: Connection, new: NewVersions, recorded: Recorded) -> str:
     """Decide on the versions of one training and return the decision as a sentence.
 
-    The decisions are part of the caller's transaction. If the chosen network is not accepted and its substitute is, or
+    The decisions are part of the caller's transaction. A pinned version keeps serving.
+    If the chosen network is not accepted and its substitute is, or
     if an older version of the substitute serves and is better, the decision is on the substitute.
     """
     network, substitute = new.network, new.substitute
+    incumbent = champion(connection, new.group, new.strategy)
+    if incumbent is not None and incumbent.pinned_at is not None:
+        return _keep_pinned(connection, new, incumbent, recorded)
     if network is None:
         return _promote_random_walk(connection, new, recorded)
     if substitute is None:
@@ -93,6 +97,20 @@ def promote(connection: Connection, new: NewVersions, recorded: Recorded) -> str
         role = f"not promoted: {other.reason}"
     decide(connection, substitute.version, Decision(ModelStatus.CHALLENGER, role, {}), recorded)
     return _promote_network(connection, new, network, recorded)
+
+
+def _keep_pinned(connection: Connection, new: NewVersions, pinned: ModelVersion, recorded: Recorded) -> str:
+    """Let the pinned version serve; the new versions become challengers, with what the gate found."""
+    sentence = f"version {pinned.id} is pinned"
+    _retire_others(connection, new, recorded, keep=pinned.id)
+    decide(connection, new.random_walk, Decision(ModelStatus.CHALLENGER, sentence, {}), recorded)
+    for network in (new.network, new.substitute):
+        if network is not None:
+            approval = read_approval(connection, new.key(network))
+            figures = {**_figures(network.metrics), **approval.figures}
+            reason = f"not promoted: {sentence}; {approval.reason}"
+            decide(connection, network.version, Decision(ModelStatus.CHALLENGER, reason, figures), recorded)
+    return f"{sentence} and keeps serving"
 
 
 def _promote_random_walk(connection: Connection, new: NewVersions, recorded: Recorded) -> str:

@@ -11,6 +11,8 @@ from sqlalchemy import Connection, and_, func, insert, select, update
 
 from models.forecasting.artifact import artifact_folder
 from models.training.train import TrainedArtifact
+from service.alerts.detection.champions import emit_champion
+from service.alerts.outbox import Instants
 from service.db.change_counters import raise_changes
 from service.db.tables import model_decisions, model_versions
 from service.runs import Run
@@ -36,6 +38,7 @@ class ModelVersion:
     trained_at: datetime
     metrics: Mapping[str, Any]
     specs: Mapping[str, Any]
+    pinned_at: datetime | None = None
 
     @property
     def references(self) -> tuple[str, ...]:
@@ -154,6 +157,8 @@ def _metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 def decide(connection: Connection, version_id: int, decision: Decision, recorded: Recorded) -> None:
     """Set a version's status and record the decision."""
+    if decision.status == ModelStatus.CHAMPION:
+        emit_champion(connection, version_id, decision.reason, Instants(recorded.market_at, recorded.machine_at))
     connection.execute(
         update(model_versions)
         .where(model_versions.c.id == version_id)
@@ -184,12 +189,17 @@ def add_random_walk(
     strategy = trained.config.strategy.value
     older = version_ids(connection, group, strategy, network=False)
     version_id = add_version(connection, group, trained, trained_at, recorded)
+    serving = champion(connection, group, strategy)
+    pinned = None if serving is None or serving.pinned_at is None else serving.id
     for older_id in older:
+        if older_id == pinned:
+            continue
         decide(connection, older_id, Decision(ModelStatus.RETIRED, f"replaced by version {version_id}", {}), recorded)
     if champion(connection, group, strategy) is None:
         decision = Decision(ModelStatus.CHAMPION, BEFORE_NETWORK, {})
     else:
-        decision = Decision(ModelStatus.CHALLENGER, "a network serves", {})
+        sentence = "a network serves" if pinned is None else f"version {pinned} is pinned"
+        decision = Decision(ModelStatus.CHALLENGER, sentence, {})
     decide(connection, version_id, decision, recorded)
     return version_id
 
@@ -300,4 +310,5 @@ def _version(row: Any) -> ModelVersion:
         row.trained_at,
         row.metrics,
         row.specs,
+        row.pinned_at,
     )

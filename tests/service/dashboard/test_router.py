@@ -163,7 +163,7 @@ def test_what_is_not_there_is_a_problem_document(page_client: TestClient, addres
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
     assert b"APIRouter" not in answer.content
-    assert "cache-control" not in answer.headers
+    assert answer.headers["cache-control"] == "no-store"
 
 
 def test_plotly_is_the_installed_one(page_client: TestClient) -> None:

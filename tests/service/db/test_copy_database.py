@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import Connection, func, insert, select, text
 
 from models.config import Strategy
-from service.db.copy_database import Digest, copy_database, digest
+from service.db.copy_database import copy_database
 from service.db.migrate import downgrade, upgrade
+from service.db.row_hashes import Digest, digest
 from service.db.session import Database
 from service.db.tables import audit, editions, forecasts, metadata, run_requests, scores
 from service.errors import DatabaseError
@@ -154,13 +155,13 @@ def test_a_source_of_another_version_is_refused(database: Database, target: Data
 
 def test_one_changed_value_changes_the_hash(filled: Database) -> None:
     with filled.transaction() as connection:
-        before = digest(connection, audit)
-        connection.exec_driver_sql("UPDATE audit SET subject = 'x' WHERE id = 3")
-        after = digest(connection, audit)
-        connection.exec_driver_sql("UPDATE audit SET subject = '2' WHERE id = 3")
-        assert (before.rows, after.rows) == (150, 150)
+        before = digest(connection, run_requests)
+        connection.exec_driver_sql("UPDATE run_requests SET error = 'x' WHERE id = 1")
+        after = digest(connection, run_requests)
+        connection.exec_driver_sql("UPDATE run_requests SET error = 'no result at all' WHERE id = 1")
+        assert (before.rows, after.rows) == (2, 2)
         assert before != after
-        assert digest(connection, audit) == before
+        assert digest(connection, run_requests) == before
         assert digest(connection, metadata.tables["stamp"]).rows == 1
 
 

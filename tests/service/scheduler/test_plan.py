@@ -1,4 +1,4 @@
-"""The planner: due runs, and the runs that run requests name."""
+"""The planner: due runs, and the newest runs of a job."""
 
 from datetime import UTC, date, datetime
 from typing import Any
@@ -7,17 +7,10 @@ from sqlalchemy import Row, select
 
 from service.db.tables import runs
 from service.market.instruments import add_symbols, remove_symbols
-from service.scheduler.plan import (
-    add_request,
-    answer_requests,
-    newest_runs,
-    plan_due,
-    plan_trainings,
-    read_request,
-)
+from service.scheduler.plan import newest_runs, plan_due, plan_trainings
 from service.scheduler.state import GroupReader, active_calendars, calendar_views
 from tests.support.recorded import RecordedWalks, Walk
-from tests.support.service_factory import MACHINE_START, Service
+from tests.support.service_factory import Service
 
 FRIDAY = datetime(2024, 3, 1, 22, 30, tzinfo=UTC)
 MONDAY = datetime(2024, 3, 4, 22, 30, tzinfo=UTC)
@@ -76,29 +69,6 @@ def test_a_calendar_without_symbols_is_not_planned(service: Service) -> None:
     with service.database.reading() as connection:
         assert active_calendars(connection) == ()
         assert calendar_views(connection) == ()
-
-
-def test_a_request_names_the_newest_runs_of_its_job(service: Service) -> None:
-    work_until_idle(service)
-    with service.database.transaction() as connection:
-        request = add_request(connection, "forecast", MACHINE_START)
-        assert read_request(connection, request).state == "pending"
-        answer_requests(service.context, connection, FRIDAY)
-        answered = read_request(connection, request)
-    assert answered.state == "done"
-    assert answered.result == {"runs": [row.id for row in rows(service, select(runs.c.id).where(
-        runs.c.job == "forecast"))]}  # fmt: skip
-
-
-def test_a_request_is_answered_by_the_loop_with_runs_planned_in_the_same_turn(service: Service) -> None:
-    with service.database.transaction() as connection:
-        request = add_request(connection, "pull", MACHINE_START)
-    scheduler = service.scheduler()
-    scheduler.step()
-    scheduler.close()
-    with service.database.reading() as connection:
-        answered = read_request(connection, request)
-    assert (answered.state, len(answered.result["runs"])) == ("done", 1)
 
 
 def test_a_requested_training_is_planned_once_at_the_newest_instant(service: Service) -> None:

@@ -1,13 +1,19 @@
 """Execution of jobs: retries with backoff, failure after the last attempt, interruption, fencing."""
 
+import io
+import json
+import logging
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+import structlog
 from sqlalchemy import Row, select
 
 from service.db.tables import editions, run_outcomes, runs
 from service.execution.executor import WorkerDied
+from service.log_config import configure_logs
 from service.prices.sources.base import Malformed, Transient, UnknownSymbol
 from service.runs import Claimant, Run, claim
 from service.scheduler import worker as jobs
@@ -17,6 +23,16 @@ from tests.support.service_factory import MACHINE_START, Service
 
 FRIDAY = date(2024, 3, 1)
 MARKET = datetime(2024, 3, 1, 22, 30, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _logs() -> Iterator[None]:
+    """Restore the logs that a test has configured."""
+    root = logging.getLogger()
+    before = (list(root.handlers), root.level)
+    yield
+    root.handlers[:], root.level = before
+    structlog.reset_defaults()
 
 
 def rows(service: Service, query: Any) -> list[Row[Any]]:
@@ -154,7 +170,28 @@ def test_a_fenced_worker_reports_it_and_publishes_nothing(service: Service) -> N
     jobs.execute(service.context, stale, lambda: False)
     assert "was taken over by another worker" in service.reporter.notices[-1]
     assert rows(service, select(editions.c.number)) == []
+    assert [row.fenced for row in rows(service, select(runs.c.fenced).where(runs.c.id == stale.id))] == [1]
     jobs.execute(service.context, taken, lambda: False)
     assert [row.as_of for row in rows(service, select(editions.c.as_of))] == [FRIDAY]
     assert {row.state for row in rows(service, select(runs.c.state).where(runs.c.job == "forecast"))} == {"done"}
     scheduler.close()
+
+
+def test_every_log_line_of_a_run_names_it(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def chatty(context: object, run: Run) -> None:
+        structlog.get_logger("any").info("ours")
+        logging.getLogger("service.any").warning("of the standard library")
+
+    stream = io.StringIO()
+    configure_logs("info", stream)
+    monkeypatch.setattr(jobs, "JOBS", {**jobs.JOBS, "pull": chatty})
+    scheduler = service.scheduler()
+    assert scheduler.step() is Step.WORKED
+    scheduler.close()
+    run = run_row(service, "pull")
+    structlog.get_logger("any").info("after")
+    *inside, after = [json.loads(line) for line in stream.getvalue().splitlines()]
+    named = {"run_id": run.id, "job": "pull", "scope": "XNYS", "token": 1}
+    assert [line["event"] for line in inside] == ["ours", "of the standard library"]
+    assert all(named.items() <= line.items() for line in inside)
+    assert set(named) & set(after) == set()

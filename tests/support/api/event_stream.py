@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-import uvicorn
 from fastapi import FastAPI
 
-from service.app import SHUTDOWN_SECONDS, Server, bind
+from service.app import Server, bind, server_config
 
 LIMIT = 20.0
 """Real seconds after which a wait fails."""
@@ -75,8 +74,7 @@ def listening(url: str, last_seen: int | str | None = None) -> Iterator[EventStr
 def served(app: FastAPI) -> Iterator[str]:
     """Serve the application on loopback; yields its address."""
     with bind("127.0.0.1", 0) as listener:
-        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=SHUTDOWN_SECONDS)
-        server = Server(config)
+        server = Server(server_config(app))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="server")
         thread.start()
         try:

@@ -29,6 +29,7 @@ def client(database: Database, seconds: list[float]) -> TestClient:
     app = FastAPI()
     app.state.authenticator = Authenticator(Reader(Settings(), database), lambda: seconds[0])
     app.state.open_reads = True
+    app.state.trusts_proxies = False
     add_error_handlers(app, database)
 
     @app.get("/read")

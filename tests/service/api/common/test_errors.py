@@ -1,6 +1,7 @@
 """Every error is a problem document with a request id; bad input never causes an internal error."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterator
 from datetime import date
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlalchemy import text
+from sqlalchemy.engine import make_url
 
 from service.api.common.errors import BadParameter
 from service.api.common.pagination import decode, encode
@@ -163,6 +165,57 @@ def test_a_database_that_cannot_be_opened_is_not_ready(tmp_path: Path) -> None:
     with TestClient(create_app(Settings(), database)) as client:
         assert "cannot be reached" in refused(client, "/readyz", 503)["detail"]
         assert "cannot be reached" in refused(client, "/v1/forecasts/AAPL", 503)["detail"]
+
+
+PRIVATE = re.compile(r"secret-host|127\.0\.0\.1|hidden|keeper|ledger_name|sqlite|postgres|\.db|/tmp|:1\b")
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/v1/forecasts/AAPL", "/v1/status", "/v1/symbols", "/v1/ledger"])
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("postgresql://keeper:hidden@127.0.0.1:1/ledger_name", "connection refused"),
+        ("postgresql://keeper:hidden@secret-host.invalid/ledger_name", "its host is unknown"),
+        ("sqlite:////tmp", "unable to open database file"),
+    ],
+)
+def test_an_answer_never_names_the_databases_place(
+    url: str, reason: str, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = Database(url)
+    with TestClient(create_app(Settings(), database)) as client:
+        body = refused(client, path, 503)
+    database.close()
+    assert f"the database cannot be reached ({reason})" in body["detail"]
+    assert PRIVATE.search(json.dumps({**body, "request_id": ""})) is None
+    shown = database.engine.url.render_as_string(hide_password=True)
+    assert f"the database {shown} cannot be reached" in caplog.text
+    assert "hidden" not in caplog.text
+
+
+def test_the_login_of_a_real_server_is_not_named(postgres_url: str) -> None:
+    url = make_url(postgres_url)
+    for wrong, reason in (
+        (url.set(password="hidden"), "its login was refused"),
+        (url.set(database="ledger_name"), "its login or its name is unknown"),
+    ):
+        database = Database(wrong.render_as_string(hide_password=False))
+        with TestClient(create_app(Settings(), database)) as client:
+            detail = refused(client, "/readyz", 503)["detail"]
+        database.close()
+        assert detail == f"the database cannot be reached ({reason}); start it or check TPLUS_DATABASE_URL"
+
+
+@pytest.mark.parametrize("found", [None, "1000a", "1002", "9001"])
+def test_another_migration_is_reported_without_the_url(filled: Database, found: str | None) -> None:
+    with filled.transaction() as connection:
+        connection.execute(text("DELETE FROM alembic_version"))
+        if found is not None:
+            connection.execute(text("INSERT INTO alembic_version VALUES (:found)"), {"found": found})
+    with TestClient(create_app(Settings(), filled)) as client:
+        detail = refused(client, "/readyz", 503)["detail"]
+    assert detail.startswith("the database ")
+    assert PRIVATE.search(detail) is None
 
 
 @pytest.mark.parametrize("filled", ["sqlite"], indirect=True)  # PostgreSQL refuses such a row

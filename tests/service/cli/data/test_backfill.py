@@ -17,7 +17,12 @@ SESSIONS = 74
 @pytest.fixture
 def line(tmp_path: Path, database_url: str) -> CommandLine:
     """Prices are pulled up to 20 December 2012; there is no forecast."""
-    settings = {"CLOCK": "replay:2012-12-20T23:00:00Z", "SYMBOLS": "AAPL,IBM", "DATABASE_URL": database_url}
+    settings = {
+        "LEASE_SECONDS": "3",
+        "CLOCK": "replay:2012-12-20T23:00:00Z",
+        "SYMBOLS": "AAPL,IBM",
+        "DATABASE_URL": database_url,
+    }
     made = CommandLine(tmp_path, settings)
     pulled = made.run("pull")
     assert pulled.status == 0, pulled.error
@@ -34,13 +39,11 @@ def test_a_killed_backfill_resumes(line: CommandLine, database: Database) -> Non
     kill_group(process)  # SIGKILL
     before = written()
     assert 5 <= before < SESSIONS
-    again = line.run(*RANGE, "--json")
+    again = line.run(*RANGE, "--json")  # it waits for the dead process's lease, and continues the same run
     assert again.status == 0, again.error
     document = again.document
-    assert (document["sessions"], document["already_stored"], document["published"]) == (
-        SESSIONS, 2 * before, 2 * (SESSIONS - before)
-    )  # fmt: skip
-    assert document["editions"][0]["number"] == before + 1
+    assert (document["sessions"], document["already_stored"], document["published"]) == (SESSIONS, 0, 2 * SESSIONS)
+    assert [edition["number"] for edition in document["editions"]] == list(range(1, SESSIONS + 1))
     with database.reading() as connection:
         days = connection.execute(select(editions.c.as_of).order_by(editions.c.number)).scalars().all()
         counts = connection.execute(select(func.count()).select_from(forecasts)).scalar_one()

@@ -25,7 +25,7 @@ def service(database: Database, tmp_path: Path) -> Service:
 
 def lead(service: Service) -> None:
     with service.database.transaction() as connection:
-        acquire_lead(connection, "other", "host:1", service.machine.at, service.context.lease)
+        acquire_lead(connection, "other", "host:1", service.machine, service.context.lease)
 
 
 def test_it_returns_the_runs_once_they_have_ended(service: Service) -> None:
@@ -55,7 +55,7 @@ def test_a_scheduler_that_dies_after_its_answer_is_reported(service: Service) ->
     """The scheduler answers, then is killed with the run still due: no other process would do it."""
     scheduler = service.scheduler()
     with service.database.transaction() as connection:
-        acquire_lead(connection, scheduler.id, scheduler.name, service.machine.at, service.context.lease)
+        acquire_lead(connection, scheduler.id, scheduler.name, service.machine, service.context.lease)
 
     def answer_then_die() -> None:
         wait_for(lambda: count_requests(service) == 1)

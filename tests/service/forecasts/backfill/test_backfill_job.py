@@ -20,12 +20,13 @@ from service.db.tables import (
     served_forecasts,
     track_records,
 )
-from service.errors import CalendarError, NotFound, SettingsError
-from service.forecasts.backfill.backfill_job import BackfilledEdition, backfill
-from service.forecasts.backfill.span import BackfillRequest
+from service.errors import CalendarError, NotFound, SettingsError, TplusError
+from service.forecasts.backfill.span import BackfillRequest, check_span
+from service.forecasts.backfill.summary import BackfilledEdition, read_backfilled
 from service.forecasts.calibration.states import read_lineages
 from service.forecasts.ledger import verify
-from tests.support.backfill_factory import DAYS, LAST, fill, fill_desk, served_by
+from service.runs import Outcome, read_outcomes
+from tests.support.backfill_factory import DAYS, LAST, backfilled, fill, fill_desk, served_by
 from tests.support.forecast_factory import Desk, History, random_closes, sessions_until, utc
 
 WEDNESDAY, THURSDAY, FRIDAY, MONDAY, TUESDAY = DAYS[:5]
@@ -45,14 +46,19 @@ def publish_on_time(desk: Desk, as_of: date) -> None:
 def test_each_session_is_one_edition_of_the_missing_forecasts_issued_now(desk: Desk) -> None:
     fill_desk(desk, "AAA", "BBB")
     summary = fill(desk, date(2018, 6, 2), TUESDAY)  # a Saturday to a Tuesday
-    assert (summary.sessions, summary.editions) == (
-        (MONDAY, TUESDAY),
-        [BackfilledEdition(MONDAY, 1), BackfilledEdition(TUESDAY, 2)],
-    )
+    assert (summary.first, summary.last, summary.sessions, summary.done_through) == (MONDAY, TUESDAY, 2, TUESDAY)
+    (run,) = desk.rows(runs)
+    with desk.database.reading() as connection:
+        assert read_backfilled(connection, run.id) == [BackfilledEdition(MONDAY, 1), BackfilledEdition(TUESDAY, 2)]
+        assert read_outcomes(connection, run.id) == (
+            Outcome("AAA", "published", "2 sessions"), Outcome("BBB", "published", "2 sessions")
+        )  # fmt: skip
+    assert (run.state, run.counts, run.progress, run.scope) == ("done", {"published": 2}, None, "XNYS")
+    assert run.parameters == {"first": "2018-06-02", "last": "2018-06-05", "symbols": []}
     assert (summary.published, summary.already_stored, summary.without_bar, summary.refused) == (4, 0, 0, {})
     rows = desk.rows(editions)
     assert {(row.mode, row.calendar, row.issued_at, row.run_id) for row in rows} == {
-        ("backfill", "XNYS", utc(2018, 6, 9, 12), None)
+        ("backfill", "XNYS", utc(2018, 6, 9, 12), run.id)
     }
     stored = desk.rows(forecasts, as_of=TUESDAY, symbol="BBB", strategy="multi_step")
     assert [(row.step, row.target_session, row.revision) for row in stored] == [
@@ -68,7 +74,7 @@ def test_a_repeated_backfill_publishes_nothing(desk: Desk) -> None:
     fill(desk, THURSDAY, MONDAY)
     before = rows_of(desk)
     summary = fill(desk, THURSDAY, MONDAY)
-    assert (summary.editions, summary.published, summary.already_stored) == ([], 0, 6)
+    assert (summary.published, summary.already_stored) == (0, 6)
     assert rows_of(desk) == before
 
 
@@ -91,13 +97,14 @@ def test_a_session_is_backfilled_from_the_open_of_t_on(desk: Desk) -> None:
     fill_desk(desk)
     desk.move(utc(2018, 6, 4, 13, 29))  # New York opens at 13:30
     with pytest.raises(
-        SettingsError,
+        TplusError,
         match=r"XNYS has no session from 2018-06-01 to 2018-06-01 for a backfill: the newest one whose T has "
         r"opened is 2018-05-31; later ones are forecast on time",
     ):
         fill(desk, FRIDAY, FRIDAY)
     desk.move(utc(2018, 6, 4, 13, 30))
-    assert fill(desk, FRIDAY, LAST).sessions == (FRIDAY,)
+    summary = fill(desk, FRIDAY, LAST)
+    assert (summary.first, summary.last, summary.sessions) == (FRIDAY, FRIDAY, 1)
 
 
 def test_nothing_after_as_of_changes_a_backfill(desk: Desk) -> None:
@@ -227,7 +234,7 @@ def test_a_backfilled_session_stays_missed(desk: Desk) -> None:
     fill(desk, FRIDAY, FRIDAY)
     outcome = desk.forecast(FRIDAY)["AAA"]
     assert (outcome.state, len(desk.rows(editions))) == ("missed", 1)
-    (run,) = desk.rows(runs)
+    (run,) = desk.rows(runs, job="forecast")
     (document,) = forecast_document(desk.context, [run.id], ())["forecasts"]
     assert (document["state"], "multi_step" in document) == ("missed", False)
 
@@ -237,11 +244,11 @@ def test_two_concurrent_backfills_publish_each_forecast_once(desk: Desk) -> None
 
     def overtake() -> None:
         desk.worker.meanwhile = None
-        fill(desk, THURSDAY, FRIDAY)
+        fill(desk, THURSDAY, date(2018, 6, 2))  # a Saturday: the same sessions, by another run
 
     desk.worker.meanwhile = overtake
     summary = fill(desk, THURSDAY, FRIDAY)
-    assert (summary.editions, summary.already_stored) == ([], 1)
+    assert (summary.published, summary.already_stored) == (0, 1)
     assert [(row.number, row.as_of) for row in desk.rows(editions)] == [(1, THURSDAY), (2, FRIDAY)]
     assert len(desk.rows(model_versions)) == 2  # one random walk of each strategy for both
 
@@ -258,7 +265,8 @@ def test_a_short_history_is_refused_with_its_reason(desk: Desk) -> None:
 def test_an_unscheduled_closure_is_skipped(desk: Desk) -> None:
     fill_desk(desk)
     desk.close_session("XNYS", FRIDAY)
-    assert fill(desk, THURSDAY, MONDAY).sessions == (THURSDAY, MONDAY)
+    summary = fill(desk, THURSDAY, MONDAY)
+    assert (summary.first, summary.last, summary.sessions) == (THURSDAY, MONDAY, 2)
     (first, *_) = desk.rows(forecasts, as_of=THURSDAY)
     assert first.target_session == MONDAY
 
@@ -291,7 +299,7 @@ def impossible_requests() -> Iterable[tuple[BackfillRequest, type[Exception], st
     )
     yield (
         request("XNYS", "2018-05-31", "2018-05-31", "HOLE"),
-        NotFound,
+        TplusError,
         "HOLE: no bar of any session from 2018-05-31 to",
     )
 
@@ -302,6 +310,9 @@ def test_an_impossible_request_is_refused_with_the_reason(
 ) -> None:
     fill_desk(desk, "AAA")
     desk.add(History("HOLE", LAST, [*random_closes(80, 1), None, *random_closes(6, 2)]))
-    with pytest.raises(kind, match=message):
-        backfill(desk.context, impossible)
+    if kind is not TplusError:  # else the run finds that no session has a bar
+        with pytest.raises(kind, match=message):
+            check_span(desk.context, impossible, utc(2018, 6, 9, 12))
+    with pytest.raises(TplusError, match=message):
+        backfilled(desk, impossible)
     assert desk.rows(editions) == []

@@ -107,7 +107,7 @@ def test_the_hash_covers_the_header_and_the_scores_with_their_forecasts(publishe
          ["score batch 2 was altered: its scores do not give its hash"]),
         ("UPDATE score_batches SET hash = 'f' WHERE number = 1",
          ["score batch 1 was altered: its scores do not give its hash",
-          "score batch 2 does not name the hash of the batch before it"]),
+          "score batch 2 does not name the hash of the score batch before it"]),
     ],
 )  # fmt: skip
 def test_verify_reports_altered_rows(published: Desk, statement: str, expected: list[str]) -> None:
@@ -125,7 +125,7 @@ def test_verify_reports_a_missing_batch(published: Desk) -> None:
         connection.exec_driver_sql("DELETE FROM score_batches WHERE number = 2")
     assert faults(published) == [
         "score batch 2 is missing: the next one stored is 3",
-        "score batch 3 does not name the hash of the batch before it",
+        "score batch 3 does not name the hash of the score batch before it",
     ]
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
+from structlog.contextvars import bound_contextvars, get_contextvars
 
 from service.db.tables import bars, change_counters, instruments, quarantine, sessions
 from service.market.exchange_calendar import get_calendar
@@ -270,3 +271,18 @@ def test_a_symbol_of_another_calendar_expects_its_own_session(world: World) -> N
     outcome = world.pull(date(2024, 1, 15))["AAA"]  # New York is closed that day, London is not
     assert (outcome.state, outcome.counts) == ("ok", {"added": 2})
     assert world.instruments("AAA")[0].calendar == "XLON"
+
+
+def test_a_fetch_in_a_thread_keeps_the_context_of_the_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.source.bars["AAA"] = bars_frame(JANUARY[:10], CLOSES[:10])
+    seen = []
+    fetch = world.source.fetch
+
+    def note(symbol: str, first: date | None, at: datetime) -> FetchedPrices:
+        seen.append((threading.current_thread().name.startswith("fetch"), get_contextvars().get("run_id")))
+        return fetch(symbol, first, at)
+
+    monkeypatch.setattr(world.source, "fetch", note)
+    with bound_contextvars(run_id=7):
+        world.pull(JANUARY[9])
+    assert set(seen) == {(True, 7)}

@@ -16,6 +16,7 @@ from models.training.train import TrainedArtifact
 from service.db.tables import model_decisions, model_versions
 from service.training.promotion.decide import NewNetwork, NewVersions, promote
 from service.training.registry.approvals import ConfigKey, record_attempt, record_withdrawal
+from service.training.registry.manual import PersonsReason, pin, unpin
 from service.training.registry.versions import Recorded, add_version, champion
 from service.vocabulary import ApprovalKind
 from tests.support.forecast_factory import NOON, Desk
@@ -300,3 +301,50 @@ def test_the_random_walk_serves_if_neither_is_accepted(desk: Desk) -> None:
     # The versions of the training before are retired, the new ones stay.
     _sentence, found = train_both(desk)
     assert [row.status for row in desk.rows(model_versions)][:3] == ["retired", "retired", "retired"]
+
+
+def pin_champion(desk: Desk, pinned: bool = True) -> None:
+    with desk.database.transaction() as connection:
+        serving = champion(connection, "equity", "one_step")
+        assert serving is not None
+        change = pin if pinned else unpin
+        change(connection, serving.id, PersonsReason("by a test"), RECORDED)
+
+
+def test_a_pinned_network_keeps_serving_and_unpinned_it_is_replaced(desk: Desk) -> None:
+    attempt(desk, 0.5)
+    after(desk, 1.0)
+    pin_champion(desk)
+    assert after(desk, 1.0) == [(1, "retired"), (2, "champion"), (3, "challenger"), (4, "challenger")]
+    assert reasons(desk)[3] == "version 2 is pinned"
+    assert reasons(desk)[4] == f"not promoted: version 2 is pinned; {ACCEPTED}"
+    assert after(desk, None)[1:3] == [(2, "champion"), (3, "retired")]
+    pin_champion(desk, pinned=False)
+    assert after(desk, 1.0)[-1] == (7, "champion")
+
+
+def test_a_pinned_network_of_another_config_keeps_serving(desk: Desk) -> None:
+    attempt(desk, 0.5)
+    after(desk, 1.0)
+    pin_champion(desk)
+    other = ModelConfig("stacked_lstm", Strategy.ONE_STEP)
+    with desk.database.transaction() as connection:
+        sentence = train(connection, 1.0, other)
+    assert sentence == "version 2 is pinned and keeps serving"
+    assert {row.id: row.status for row in desk.rows(model_versions)}[2] == "champion"
+
+
+def test_a_pinned_random_walk_keeps_serving_although_a_network_is_accepted(desk: Desk) -> None:
+    after(desk, None)
+    pin_champion(desk)
+    attempt(desk, 0.5)
+    assert after(desk, 1.0) == [(1, "champion"), (2, "challenger"), (3, "challenger")]
+
+
+def test_a_pinned_version_is_not_withdrawn(desk: Desk) -> None:
+    attempt(desk, 0.5)
+    after(desk, 1.0)
+    pin_champion(desk)
+    with desk.database.transaction() as connection:
+        record_withdrawal(connection, KEY, ApprovalKind.LIVE, "it loses", RECORDED)
+    assert after(desk, None, 1.0)[1] == (2, "champion")

@@ -6,10 +6,11 @@ from threading import Thread
 import pytest
 
 from models.config import Strategy
+from service.audit import Author
 from service.db.tables import audit, config_approvals, model_versions
 from service.errors import NotFound
 from service.training.registry.approvals import ConfigKey, read_approval
-from service.training.registry.manual import Change, promote_manually, roll_back
+from service.training.registry.manual import Change, PersonsReason, pin, promote_manually, roll_back, unpin
 from service.training.registry.versions import Decision, Recorded, decide
 from service.vocabulary import ModelStatus
 from tests.support.forecast_factory import NOON, Desk, History, random_closes
@@ -30,14 +31,14 @@ def ready(desk: Desk) -> Desk:
 
 def promote(desk: Desk, expected: int, version: int) -> Change:
     with desk.database.transaction() as connection:
-        change = promote_manually(connection, version, "better by review", RECORDED)
+        change = promote_manually(connection, version, PersonsReason("better by review"), RECORDED)
     assert change.now.id == expected
     return change
 
 
 def rolled_back(desk: Desk) -> Change:
     with desk.database.transaction() as connection:
-        return roll_back(connection, "equity", "one_step", "worse since Monday", RECORDED)
+        return roll_back(connection, "equity", "one_step", PersonsReason("worse since Monday"), RECORDED)
 
 
 def statuses(desk: Desk) -> dict[int, str]:
@@ -102,9 +103,39 @@ def test_a_promotion_of_the_champion_changes_nothing(ready: Desk) -> None:
 
 def test_a_missing_version_or_champion_is_an_error(desk: Desk) -> None:
     with pytest.raises(NotFound, match="there is no model version 7"), desk.database.transaction() as connection:
-        promote_manually(connection, 7, "", RECORDED)
+        promote_manually(connection, 7, PersonsReason(""), RECORDED)
     with pytest.raises(NotFound, match="nothing serves equity one_step yet"):
         rolled_back(desk)
     desk.add_walk(ONE_STEP)
     with pytest.raises(NotFound, match="version 1 is the only one that ever served equity one_step"):
         rolled_back(desk)
+
+
+def test_a_pin_and_its_end_are_stored_with_their_authors(ready: Desk) -> None:
+    with ready.database.transaction() as connection:
+        pin(connection, 2, PersonsReason("known in crises", Author("robot", "abc")), RECORDED)
+    assert {row.id: row.pinned_at for row in ready.rows(model_versions)} == {1: None, 2: NOON, 3: None}
+    last = ready.rows(audit)[-1]
+    assert (last.actor, last.action, last.subject, last.request_id) == ("robot", "models.pin", "equity one_step", "abc")
+    assert last.detail == {"version": 2, "reason": "known in crises"}
+    with ready.database.transaction() as connection:
+        unpin(connection, 2, PersonsReason("the crisis is over"), RECORDED)
+    assert [row.pinned_at for row in ready.rows(model_versions)] == [None, None, None]
+    assert ready.rows(audit)[-1].action == "models.unpin"
+    with ready.database.transaction() as connection, pytest.raises(NotFound, match="version 2 is not pinned"):
+        unpin(connection, 2, PersonsReason("again"), RECORDED)
+
+
+def test_only_the_version_that_serves_can_be_pinned(ready: Desk) -> None:
+    with (
+        ready.database.transaction() as connection,
+        pytest.raises(NotFound, match=r"version 3 does not serve equity one_step \(it is challenger\)"),
+    ):
+        pin(connection, 3, PersonsReason("mine"), RECORDED)
+
+
+def test_a_promotion_ends_the_pin_of_the_version_before(ready: Desk) -> None:
+    with ready.database.transaction() as connection:
+        pin(connection, 2, PersonsReason("known"), RECORDED)
+    promote(ready, 3, 3)
+    assert [row.pinned_at for row in ready.rows(model_versions)] == [None, None, None]

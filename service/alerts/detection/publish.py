@@ -1,0 +1,50 @@
+"""The two places where the ledger becomes events: a published edition, and a score batch."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Connection
+
+from service.alerts.detection.coverage import coverage_events
+from service.alerts.detection.intervals import interval_events, read_scored
+from service.alerts.detection.widths import width_events
+from service.alerts.outbox import AlertEvent, Instants, emit, wanting
+from service.vocabulary import AlertKind, Mode
+
+
+def alert_on_edition(
+    connection: Connection, header: Mapping[str, Any], widths: Mapping[str, tuple[date, float]], at: Instants
+) -> None:
+    """Emit the events of a published edition; a backfill has none.
+
+    Args:
+        connection: The publishing transaction, with the edition in it.
+        header: number, mode and calendar of the edition.
+        widths: By symbol the as_of and the width of the served one-step 80 % interval, log return.
+        at: The instants.
+    """
+    if header["mode"] == Mode.BACKFILL or not wanting(connection, AlertKind.WIDTH_JUMPED):
+        return
+    events = list(width_events(connection, header["mode"], header["calendar"], header["number"], widths))
+    if events:
+        emit(connection, events, at)
+
+
+def alert_on_scores(connection: Connection, rows: Sequence[dict[str, Any]], at: Instants) -> None:
+    """Emit the events of a score batch.
+
+    Args:
+        connection: The score job's write transaction, with the batch in it.
+        rows: Its rows.
+        at: The instants.
+    """
+    left = wanting(connection, AlertKind.CLOSE_LEFT_INTERVAL)
+    drifted = wanting(connection, AlertKind.COVERAGE_DRIFTED)
+    if not left and not drifted:
+        return
+    scored = read_scored(connection, rows)
+    events: list[AlertEvent] = list(interval_events(scored)) if left else []
+    events += coverage_events(connection, drifted, scored)
+    if events:
+        emit(connection, events, at)

@@ -1,0 +1,1 @@
+"""Where alerts go: rules for addresses and URLs, signed webhooks, Apprise."""

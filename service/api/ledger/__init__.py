@@ -1,0 +1,1 @@
+"""The heads of the ledger's hash chains."""

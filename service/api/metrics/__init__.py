@@ -1,0 +1,1 @@
+"""Metrics for Prometheus, and one log line per request."""

@@ -1,0 +1,1 @@
+"""Page sessions over HTTP: sign in, see who is signed in, sign out."""

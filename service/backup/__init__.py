@@ -1,0 +1,1 @@
+"""Backups: the database with its model artifacts in one archive, and their restoration."""

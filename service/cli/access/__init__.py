@@ -1,0 +1,1 @@
+"""Commands for access: keys and the audit."""

@@ -1,0 +1,1 @@
+"""`tplus doctor`: examines the service and says what to do."""

@@ -1,0 +1,1 @@
+"""Run requests: what a client or a command wants the scheduler to do."""

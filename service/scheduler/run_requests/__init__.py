@@ -1,0 +1,1 @@
+"""Carries out run requests, one transaction each."""

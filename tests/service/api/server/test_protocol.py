@@ -1,0 +1,179 @@
+"""The protocol over real sockets: order, limits on connections, and clients that do not read."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import anyio
+from starlette.types import Receive, Scope, Send
+
+from service.api.server.http_limits import HttpLimits
+from service.api.server.listener import bind
+from service.api.server.server import Server, server_config
+
+LIMIT = 20.0
+
+
+class Hub:
+    """Has no streams."""
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+class State:
+    """State of the application below."""
+
+    hub = Hub()
+
+
+class Application:
+    """Answers /N with N bytes, /slow after `release` is set."""
+
+    state = State()
+
+    def __init__(self) -> None:
+        self.release = threading.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "lifespan":
+            return
+        body = b""
+        while (message := await receive())["type"] == "http.request":
+            body += message["body"]
+            if not message["more_body"]:
+                break
+        name = scope["path"][1:]
+        if name == "slow":
+            await anyio.to_thread.run_sync(self.release.wait)
+        answer = b"a" * int(name) if name.isdigit() else name.encode() + body
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(answer))]}
+        )
+        await send({"type": "http.response.body", "body": answer})
+
+
+@contextmanager
+def running(limits: HttpLimits) -> Iterator[tuple[Application, int, Server]]:
+    """Serve an application on loopback; ends as at SIGTERM."""
+    application = Application()
+    with bind("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        config = server_config(application, limits)
+        config.lifespan = "off"
+        server = Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        try:
+            yield application, port, server
+        finally:
+            application.release.set()
+            server.should_exit = True
+            thread.join(LIMIT)
+            assert not thread.is_alive()
+
+
+def connect(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), LIMIT)
+
+
+def get(path: str, more: str = "") -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{more}\r\n".encode()
+
+
+def read_all(client: socket.socket) -> bytes:
+    received = b""
+    while data := client.recv(65_536):
+        received += data
+    return received
+
+
+def test_requests_sent_ahead_are_answered_in_order() -> None:
+    with running(HttpLimits()) as (_, port, _), connect(port) as client:
+        client.sendall(get("/one") + get("/two") + get("/three", "Connection: close\r\n"))
+        bodies = [part.rpartition(b"\r\n\r\n")[2] for part in read_all(client).split(b"HTTP/1.1 200 OK")[1:]]
+    assert bodies == [b"one", b"two", b"three"]
+
+
+def test_a_body_within_the_limit_arrives_whole_in_both_forms() -> None:
+    with running(HttpLimits(body_bytes=1000)) as (_, port, _):
+        for form in (
+            b"Content-Length: 1000\r\n\r\n" + b"b" * 1000,
+            b"Transfer-Encoding: chunked\r\n\r\n3e8\r\n" + b"b" * 1000 + b"\r\n0\r\n\r\n",
+        ):
+            with connect(port) as client:
+                client.sendall(b"POST /x HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n" + form)
+                assert read_all(client).endswith(b"\r\n\r\nx" + b"b" * 1000)
+
+
+def test_a_byte_too_many_is_413() -> None:
+    with running(HttpLimits(body_bytes=1000)) as (_, port, _), connect(port) as client:
+        client.sendall(
+            b"POST /x HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" + b"b" * 1001
+        )
+        answer = read_all(client)
+    assert answer.startswith(b"HTTP/1.1 413 Content Too Large\r\n")
+    assert b'"detail":"the body has more than 1000 bytes; send less","instance":"/x"' in answer
+
+
+def test_headers_up_to_the_limit_are_accepted_and_one_more_is_431() -> None:
+    with running(HttpLimits(headers=10)) as (_, port, _):
+        for number, status in ((8, b"200"), (9, b"431")):
+            with connect(port) as client:
+                client.sendall(get("/x", "Connection: close\r\n" + "X: 1\r\n" * number))
+                assert read_all(client)[9:12] == status
+
+
+def test_a_connection_too_many_is_503_and_the_place_is_free_again_later() -> None:
+    with running(HttpLimits(connections_per_address=2)) as (_, port, _):
+        with connect(port) as first, connect(port) as second:
+            for client in (first, second):
+                client.sendall(get("/x"))
+                assert client.recv(100).startswith(b"HTTP/1.1 200")
+            with connect(port) as third:
+                answer = read_all(third)
+                assert answer.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+                assert b"\r\nRetry-After: 5\r\n" in answer
+        deadline = time.monotonic() + LIMIT
+        while time.monotonic() < deadline:
+            with connect(port) as client:
+                client.sendall(get("/x", "Connection: close\r\n"))
+                if read_all(client).startswith(b"HTTP/1.1 200"):
+                    return
+        raise AssertionError("the place was not given back")
+
+
+def test_clients_that_read_nothing_are_cut_off_by_size_and_by_time() -> None:
+    size = 8_000_000
+    with running(HttpLimits(unread_bytes=size, write_seconds=0.5)) as (_, port, server):
+        with connect(port) as first, connect(port) as second:
+            for client in (first, second):
+                client.sendall(get(f"/{size}"))
+            deadline = time.monotonic() + LIMIT
+            while server.server_state.connections and time.monotonic() < deadline:
+                time.sleep(0.02)
+            assert not server.server_state.connections
+
+
+def test_a_request_in_work_and_one_on_its_way_are_answered_after_the_signal() -> None:
+    with running(HttpLimits()) as (application, port, server):
+        with connect(port) as working, connect(port) as idle, connect(port) as fresh:
+            idle.sendall(get("/x"))
+            received = b""
+            while not received.endswith(b"x"):
+                received += idle.recv(1000)
+            working.sendall(get("/slow"))
+            time.sleep(0.2)
+            server.should_exit = True
+            time.sleep(0.15)  # the server has begun to end
+            idle.sendall(get("/y"))
+            fresh.sendall(get("/z"))
+            application.release.set()
+            answers = [read_all(client) for client in (working, idle, fresh)]
+    assert [answer[-1:] for answer in answers] == [b"w", b"y", b"z"]
+    assert all(b"connection: close" in answer for answer in answers)

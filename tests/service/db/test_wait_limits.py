@@ -1,0 +1,144 @@
+"""Limits of our PostgreSQL connections: who stalls inside a transaction is ended, and the others go on."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Connection, text
+
+from service.db.change_counters import lock_changes, raise_changes
+from service.db.session import FAULTS, Database, driver_message, is_unavailable, is_wait
+from service.db.wait_limits import WaitLimits, lift_limits, limit_lock_wait
+from service.scheduler.leader import acquire_lead
+from tests.support.service_factory import ManualClock
+
+NAMES = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
+
+
+def opened(url: str, lease_seconds: float) -> Database:
+    """A database whose change counter exists, because a row that is not there cannot be locked."""
+    database = Database(url, lease_seconds)
+    with database.transaction() as connection:
+        raise_changes(connection, ())
+    return database
+
+
+@pytest.fixture
+def quick(postgres_url: str) -> Iterator[Database]:
+    """A database whose lease is a fifth of a second."""
+    database = opened(postgres_url, 0.2)
+    yield database
+    database.close()
+
+
+def limits(connection: Connection) -> tuple[str, ...]:
+    return tuple(connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in NAMES)
+
+
+def test_limits_follow_the_lease() -> None:
+    assert WaitLimits.of_lease(30) == WaitLimits(timedelta(seconds=30), timedelta(minutes=1), timedelta(minutes=5))
+    assert WaitLimits.of_lease(60) == WaitLimits(timedelta(minutes=1), timedelta(minutes=2), timedelta(minutes=10))
+
+
+def test_a_write_has_every_limit_and_a_read_may_be_idle(postgres_url: str) -> None:
+    database = Database(postgres_url, 20)
+    with database.transaction() as connection:
+        assert limits(connection) == ("40s", "5min", "20s")
+    with database.reading() as connection:
+        assert limits(connection) == ("40s", "5min", "0")
+    with database.transaction() as connection:
+        lift_limits(connection)
+        assert limits(connection) == ("0", "0", "0")
+    with database.transaction() as connection:
+        limit_lock_wait(connection, timedelta(seconds=5))
+        assert limits(connection) == ("5s", "5min", "20s")
+    database.close()
+
+
+def test_options_of_the_url_have_precedence(postgres_url: str) -> None:
+    options = "-c%20lock_timeout%3D7s%20-c%20idle_in_transaction_session_timeout%3D9s"
+    database = Database(f"{postgres_url}{'&' if '?' in postgres_url else '?'}options={options}", 20)
+    with database.transaction() as connection:
+        assert limits(connection) == ("7s", "5min", "9s")
+    database.close()
+
+
+def test_options_of_the_database_have_precedence(postgres_url: str) -> None:
+    database = Database(postgres_url, 20)
+    name = database.engine.url.database
+    with database.transaction() as connection:
+        connection.execute(text(f"ALTER DATABASE {name} SET statement_timeout = '3s'"))
+    database.close()
+    again = Database(postgres_url, 20)
+    with again.transaction() as connection:
+        assert limits(connection) == ("40s", "3s", "20s")
+    again.close()
+
+
+def test_a_process_that_stalls_in_a_transaction_is_ended_and_the_others_go_on(quick: Database) -> None:
+
+    def stall() -> None:
+        with quick.transaction() as stalled:
+            lock_changes(stalled)
+            with quick.transaction() as other:  # waits until the server has ended the stalled one
+                raise_changes(other, ["AAA"])
+            stalled.execute(text("SELECT 1"))
+
+    with pytest.raises(FAULTS) as caught:
+        stall()
+    assert driver_message(caught.value).startswith(
+        "the database ended a transaction in which this process did nothing for longer than "
+        "idle_in_transaction_session_timeout: the process was stalled ("
+    )
+    assert "idle-in-transaction timeout" in driver_message(caught.value)
+    assert is_unavailable(caught.value), "the run would use an attempt"
+    with quick.transaction() as again:
+        raise_changes(again, ["AAA"])
+
+
+def test_a_lock_that_is_held_for_too_long_ends_the_wait_with_a_sentence(postgres_url: str) -> None:
+    holder, waiter = opened(postgres_url, 30), Database(postgres_url, 0.05)
+    with holder.transaction() as held:
+        lock_changes(held)
+        with pytest.raises(FAULTS) as caught, waiter.transaction() as connection:
+            lock_changes(connection)
+    assert driver_message(caught.value).startswith(
+        "another process held a lock of the database for longer than lock_timeout (canceling statement"
+    )
+    assert is_wait(caught.value)
+    assert is_unavailable(caught.value)
+    holder.close()
+    waiter.close()
+
+
+def test_a_statement_that_takes_too_long_ends_with_a_sentence(postgres_url: str) -> None:
+    database = Database(postgres_url)
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 20")
+        with pytest.raises(FAULTS) as caught:
+            connection.exec_driver_sql("SELECT pg_sleep(30)")
+    assert driver_message(caught.value).startswith(
+        "the database stopped a statement, because it took longer than statement_timeout or was cancelled ("
+    )
+    database.close()
+
+
+def test_a_read_may_be_idle_for_longer_than_a_lease(quick: Database) -> None:
+    with quick.reading() as reading:
+        reading.execute(text("SELECT 1"))
+        with quick.transaction() as writing:
+            writing.execute(text("SELECT pg_sleep(0.4)"))
+        assert reading.execute(text("SELECT 1")).scalar_one() == 1
+
+
+def test_a_lead_is_not_waited_for_as_long_as_a_lease(postgres_url: str) -> None:
+    """The heartbeat gives up early: it may not hold up the heartbeats of runs."""
+    database = opened(postgres_url, 30)
+    clock, lease = ManualClock(), timedelta(seconds=30)
+    with database.transaction() as held:
+        lock_changes(held)
+        with database.engine.connect() as connection:
+            limit_lock_wait(connection, timedelta(milliseconds=20))
+            with pytest.raises(FAULTS, match="lock timeout"):
+                acquire_lead(connection, "a", "host:a", clock, lease)
+    database.close()

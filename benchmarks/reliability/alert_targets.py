@@ -28,7 +28,7 @@ from service.alerts.targets.result import Message
 from service.alerts.targets.webhook import WebhookSender
 
 PUBLIC = "93.184.215.14"
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # audit: planted
 MESSAGE = Message(
     "msg_1",
     json.dumps(
@@ -75,7 +75,8 @@ def answers(host: str, replies: Sequence[Sequence[str]]) -> Iterator[list[int]]:
     Yields:
         The numbers of the replies that were given.
     """
-    real, given = socket.getaddrinfo, []
+    real = socket.getaddrinfo
+    given: list[int] = []
 
     def resolve(name: Any, port: Any, *arguments: Any, **options: Any) -> Any:
         if name != host:
@@ -84,7 +85,7 @@ def answers(host: str, replies: Sequence[Sequence[str]]) -> Iterator[list[int]]:
         given.append(number)
         return [entry for address in replies[number] for entry in real(address, port, *arguments, **options)]
 
-    socket.getaddrinfo = resolve
+    socket.getaddrinfo = resolve  # type: ignore[assignment]
     try:
         yield given
     finally:

@@ -70,7 +70,8 @@ def emit(connection: Connection, events: Sequence[AlertEvent], at: Instants) -> 
     """Write the new events that some subscription wants, and their deliveries; return the number of deliveries.
 
     Args:
-        connection: The write transaction that publishes what the events are about.
+        connection: The write transaction that publishes what the events are about. It holds the change counter if it
+            has changed other rows than its run's.
         events: The events; those whose key exists are left out.
         at: When they happen.
     """
@@ -78,8 +79,12 @@ def emit(connection: Connection, events: Sequence[AlertEvent], at: Instants) -> 
     if not subscriptions:
         return 0
     coverage = _Coverage(connection)
-    wanted = {each.id: [event for event in events if coverage.includes(each, event)] for each in subscriptions}
-    chosen = {(event.kind, event.key): event for matched in wanted.values() for event in matched}
+    unique = {_key(event): event for event in reversed(events)}
+    wanted = {
+        each.id: [event for event in reversed(unique.values()) if coverage.includes(each, event)]
+        for each in subscriptions
+    }
+    chosen = {_key(event): event for matched in wanted.values() for event in matched}
     if not chosen:
         return 0
     lock_changes(connection)  # deliveries are numbered in the order of their commits

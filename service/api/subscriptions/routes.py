@@ -45,7 +45,7 @@ _KIND = "subscriptions"
 _log = logging.getLogger(__name__)
 
 
-@router.get("", summary="Alert subscriptions", responses=problems())
+@router.get("", summary="Alert subscriptions", responses=problems(404))
 def list_subscriptions(reader: ReaderDependency, cursor: Cursor = None, limit: Limit = 100) -> SubscriptionPage:
     """Alert subscriptions, newest first, with the counts of their deliveries; targets and secrets are never shown."""
     keys = decode(_KIND, cursor, int)
@@ -66,7 +66,7 @@ def get_subscription(reader: ReaderDependency, id: Id) -> SubscriptionItem:
     return SubscriptionItem.model_validate({**row._asdict(), **figures[id]})
 
 
-@router.post("", summary="Add an alert subscription", status_code=status.HTTP_201_CREATED, responses=problems())
+@router.post("", summary="Add an alert subscription", status_code=status.HTTP_201_CREATED, responses=problems(400))
 def create_subscription(
     reader: ReaderDependency, principal: AdminAccess, body: SubscriptionBody, request: Request, response: Response
 ) -> SubscriptionCreated:

@@ -9,7 +9,7 @@ or a currency has no volume: three later closes must move at the new level. Repe
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import isnan, log
 
@@ -47,6 +47,12 @@ RETURNED = JUMP / 4
 
 USUAL_SESSIONS = 20
 """Sessions before a jump whose median volume is the usual one; a symbol that rarely trades has a median of 0."""
+
+_LONGEST_SPIKE = 5
+"""Rows within which the old level must be back for the rows between to be suspect."""
+
+_LONG_HISTORY = 60
+"""Rows of a history of which the first may be suspect for any jump: one bar of many."""
 
 _LASTING_SESSIONS = 3
 """Sessions for which a series without volume must stay away from the old level."""
@@ -121,9 +127,9 @@ def find_suspects(
     """
     logs = np.log(rows.close * growth_factors(rows.sessions, rows.close, actions))
     jumped = np.flatnonzero(np.abs(np.diff(logs)) > JUMP) + 1
-    found = _wrong_first_row(rows, logs, trusted)
+    found = _wrong_first_rows(rows, logs, trusted, kind)
     suspects = {suspect.row for suspect in found}
-    row = len(found)
+    row = max(suspects, default=-1) + 1
     for start in jumped.tolist():
         if start < row:
             continue
@@ -138,22 +144,54 @@ def find_suspects(
             suspects.add(row)
             row += 1
             if not is_unit_jump(suspect.jump):
+                found += _spike_after(rows, logs, row, anchor, trusted, kind)
+                row += len(found) - len(suspects)
+                suspects.update(each.row for each in found)
                 break
     return tuple(found)
 
 
-def _wrong_first_row(rows: Rows, logs: NDArray[np.float64], trusted: BoolArray) -> list[Suspect]:
-    # Without this check, a wrong first row would make every later row suspect.
-    if (
-        len(rows) < 3
-        or trusted[0]
-        or not is_unit_jump(float(logs[1] - logs[0]))
-        or abs(float(logs[2] - logs[1])) > JUMP
-    ):
+def _wrong_first_rows(rows: Rows, logs: NDArray[np.float64], trusted: BoolArray, kind: SeriesKind) -> list[Suspect]:
+    """Return the first rows that are at another level than all that follow.
+
+    Without this check they would be stored, and the first right row would be suspect.
+    """
+    if len(rows) < 3 or trusted[0]:
         return []
     jump = float(logs[0] - logs[1])
-    ratio = f"{np.exp(jump):.4g} times the close of {rows.sessions[1]}"
-    return [Suspect(0, jump, False, False, False, f"suspect: {ratio}, {_MIXED_UNITS}")]
+    if is_unit_jump(jump) and abs(float(logs[2] - logs[1])) <= JUMP:
+        ratio = f"{np.exp(jump):.4g} times the close of {rows.sessions[1]}"
+        return [Suspect(0, jump, False, False, False, f"suspect: {ratio}, {_MIXED_UNITS}")]
+    if kind is SeriesKind.VOLATILITY or len(rows) < _LONG_HISTORY:
+        return []
+    steps = np.abs(np.diff(logs[: _LONGEST_SPIKE + 3])) > JUMP
+    jumps = np.flatnonzero(steps[: _LONGEST_SPIKE + 1])
+    if len(jumps) == 0 or steps[int(jumps[-1]) + 1]:
+        return []
+    level = int(jumps[-1]) + 1
+    found = []
+    for row in range(level):
+        jump = float(logs[row] - logs[level])
+        if abs(jump) > JUMP and not trusted[row]:
+            ratio = f"{np.exp(jump):.4g} times the close of {rows.sessions[level]}"
+            reason = f"suspect: {ratio}, and all that follow are like that one"
+            found.append(Suspect(row, jump, False, False, False, reason))
+    return found
+
+
+def _spike_after(
+    rows: Rows, logs: NDArray[np.float64], row: int, anchor: int, trusted: BoolArray, kind: SeriesKind
+) -> list[Suspect]:
+    """Return the rows from one on that are at a suspect level, if the old level is back within a few rows.
+
+    A spike of several rows is otherwise found at its first and its end alone, and the rows between would be stored.
+    """
+    later = np.arange(row, min(row + _LONGEST_SPIKE, len(rows)))
+    back = later[np.abs(logs[later] - logs[anchor]) <= RETURNED]
+    if len(back) == 0:
+        return []
+    between = (_suspect_of(rows, logs, each, anchor, kind) for each in range(row, int(back[0])) if not trusted[each])
+    return [replace(suspect, lasts=False) for suspect in between if suspect is not None]
 
 
 def _last_trusted(row: int, suspects: set[int]) -> int:

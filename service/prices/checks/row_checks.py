@@ -26,6 +26,17 @@ FIELDS = ("open", "high", "low", "close", "volume")
 ENVELOPE_SLACK = 1e-6
 """Distance, relative to the close, by which open or close may exceed low..high: rounding, not a fault."""
 
+FAR = 50.0
+"""Factor from the close beyond which open, high or low is a wrong figure: a real print is nearer on almost any day."""
+
+ALONE = 3
+"""Most rows before a gap of `LONG_GAP` that are refused for their dates, where `MANY` rows follow the gap."""
+LONG_GAP = np.timedelta64(730, "D")
+MANY = 20
+
+LARGEST_SPLIT = 10_000.0
+"""New shares for an old one, or old ones for a new one, beyond which a split is a wrong figure."""
+
 OPEN, HIGH, LOW, CLOSE, VOLUME = range(5)
 
 
@@ -87,6 +98,8 @@ class Checked:
         partial: Rows of sessions that were not final yet.
         duplicates: Second rows of a session.
         repeated: Rows on no session that repeat the close without volume: the vendor fills holidays; dropped.
+        absent: Sessions between the first and the last row that the answer lacks.
+        incomplete: Good rows that lack an open, high or low which other rows have.
     """
 
     rows: Rows
@@ -95,6 +108,8 @@ class Checked:
     partial: int
     duplicates: int
     repeated: int = 0
+    absent: int = 0
+    incomplete: int = 0
 
 
 def _json_value(value: float) -> float | str | None:
@@ -132,10 +147,25 @@ def check_rows(history: FetchedPrices, table: SessionTable, settle: timedelta, a
         f"not a session of its calendar: {history.symbol} does not trade on that date",
     )
     findings += _refused(raw, final & expected & invalid, "the close must be positive and finite")
-    good = raw.take(final & expected & ~null & ~invalid)
+    alone = _alone(raw.sessions)
+    findings += _refused(
+        raw, final & expected & ~null & ~invalid & alone, "alone, years before the next row: a wrong date"
+    )
+    good = raw.take(final & expected & ~null & ~invalid & ~alone)
     rows, repaired = _repair(good)
     holes = int((final & expected & null).sum())
-    return Checked(rows, (*findings, *repaired), holes, int((~final).sum()), duplicates, int(repeated.sum()))
+    absent = _absent(raw.sessions[final & expected & ~alone], table)
+    missing = np.isnan(good.values[:, OPEN : LOW + 1])
+    return Checked(
+        rows,
+        (*findings, *repaired),
+        holes,
+        partial=int((~final).sum()),
+        duplicates=duplicates,
+        repeated=int(repeated.sum()),
+        absent=absent,
+        incomplete=int((missing & ~missing.all(axis=0)).any(axis=1).sum()),
+    )
 
 
 def repeats_close(close: FloatArray, volume: FloatArray) -> BoolArray:
@@ -150,6 +180,23 @@ def repeats_close(close: FloatArray, volume: FloatArray) -> BoolArray:
     before = np.concatenate([[-1], newest[:-1]]) if len(close) else newest
     same: BoolArray = (before >= 0) & has_close & (close == close[before]) & (np.isnan(volume) | (volume == 0))
     return same
+
+
+def _absent(answered: DateArray, table: SessionTable) -> int:
+    """Return how many sessions between the first and the last answered one were not answered."""
+    if len(answered) == 0:
+        return 0
+    first, last = np.searchsorted(table.sessions, answered[[0, -1]])
+    return int(last - first + 1 - len(answered))
+
+
+def _alone(sessions: DateArray) -> BoolArray:
+    """Return a `(n,)` mask of the first rows if a long gap separates those few from many others: 1970 is no listing."""
+    alone = np.zeros(len(sessions), bool)
+    gaps = np.flatnonzero(np.diff(sessions[: ALONE + 1]) > LONG_GAP)
+    if len(gaps) and len(sessions) - int(gaps[-1]) - 1 >= MANY:
+        alone[: int(gaps[-1]) + 1] = True
+    return alone
 
 
 def _in_order(symbol: str, bars: "pd.DataFrame") -> tuple[Rows, int]:
@@ -187,12 +234,13 @@ def _repair(rows: Rows) -> tuple[Rows, tuple[Finding, ...]]:
     prices = values[:, :VOLUME]
     low, high = prices[:, LOW], prices[:, HIGH]
     slack = ENVELOPE_SLACK * rows.close
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):
         outside = ((prices[:, OPEN] > high + slack) | (prices[:, OPEN] < low - slack) | (high + slack < low)
                    | (rows.close > high + slack) | (rows.close < low - slack))  # fmt: skip
         impossible = np.asarray(((prices <= 0) | np.isinf(prices)).any(axis=1))
+        far = np.asarray((np.abs(np.log(prices / rows.close[:, None])) > np.log(FAR)).any(axis=1)) & ~impossible
         bad_volume: BoolArray = (values[:, VOLUME] < 0) | np.isinf(values[:, VOLUME])
-    bad_prices: BoolArray = outside | impossible
+    bad_prices: BoolArray = outside | impossible | far
     if not (bad_prices.any() or bad_volume.any()):
         return rows, ()
     repaired = values.copy()
@@ -203,6 +251,7 @@ def _repair(rows: Rows) -> tuple[Rows, tuple[Finding, ...]]:
         reasons = []
         if bad_prices[i]:
             fault = "not positive and finite" if impossible[i] else "high and low do not enclose open and close"
+            fault = f"more than {FAR:g} times away from the close" if far[i] and not outside[i] else fault
             reasons.append(f"{fault}: open, high and low removed, the close kept")
         if bad_volume[i]:
             reasons.append("the volume is negative or infinite: removed")
@@ -213,7 +262,8 @@ def _repair(rows: Rows) -> tuple[Rows, tuple[Finding, ...]]:
 def check_actions(actions: Sequence[Action], rows: Rows) -> tuple[tuple[Action, ...], tuple[Finding, ...]]:
     """Return the valid actions, and a finding for each invalid one.
 
-    A value must be positive and finite, and a dividend must be less than the last close before its ex-date.
+    A value must be positive and finite, a split at most 10,000 to 1 or 1 to 10,000, and a dividend less than the last
+    close before its ex-date.
 
     Args:
         actions: Actions of the answer.
@@ -226,6 +276,8 @@ def check_actions(actions: Sequence[Action], rows: Rows) -> tuple[tuple[Action, 
         reason = ""
         if not (np.isfinite(action.value) and action.value > 0):
             reason = f"a {action.kind.value} must be positive and finite"
+        elif action.kind is ActionKind.SPLIT and not 1 / LARGEST_SPLIT <= action.value <= LARGEST_SPLIT:
+            reason = f"a split of more than {LARGEST_SPLIT:g} to 1 is a wrong figure"
         elif action.kind is ActionKind.DIVIDEND and place >= 0 and action.value >= rows.close[place]:
             reason = f"the dividend is not less than the close of {rows.sessions[place]}"
         if reason:

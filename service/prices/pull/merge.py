@@ -342,6 +342,8 @@ class HistoryMerger:
             "partial": checked.partial,
             "duplicates": checked.duplicates,
             "repeated": checked.repeated,
+            "absent": checked.absent,
+            "incomplete": checked.incomplete,
             "refused": sum(finding.state == "refused" for finding in answer.findings),
             "repaired": sum(finding.state == "repaired" for finding in answer.findings),
             "recorded": record_findings(writer.connection, instrument.symbol, answer.findings, self.at),

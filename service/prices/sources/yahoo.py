@@ -8,7 +8,7 @@ import threading
 import time
 import warnings
 import weakref
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -41,7 +41,18 @@ _TIMEOUT_SECONDS: Final = 15.0
 _RETRIES: Final = 2
 _PACE_SECONDS: Final = 0.5
 _CHART: Final = "https://query2.finance.yahoo.com/v8/finance/chart/"
-_METADATA_KEYS: Final = ("longName", "shortName", "exchangeName", "exchangeTimezoneName", "currency", "instrumentType")
+_METADATA_KEYS: Final = (
+    "symbol",
+    "longName",
+    "shortName",
+    "exchangeName",
+    "exchangeTimezoneName",
+    "currency",
+    "instrumentType",
+)
+_WINDOW_SLACK: Final = timedelta(days=1)
+_AHEAD: Final = timedelta(days=366)
+"""Rows of the next days are left out; one that is further ahead shows that the dates of the answer are wrong."""
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 
@@ -143,7 +154,8 @@ class YahooSource:
         # Key by key, because iterating the mapping would make yfinance fetch intraday bars.
         answer = ticker.get_history_metadata()
         metadata = {key: answer.get(key) for key in _METADATA_KEYS}
-        return _history(symbol, frame, metadata, at)
+        _require_symbol(symbol, metadata["symbol"])
+        return _history(symbol, _dated(symbol, frame, start, at), metadata, at)
 
     def _chart_error(self, symbol: str) -> SourceError:
         """Fetch a symbol's chart directly and return the error with Yahoo's reason for the missing time zone."""
@@ -243,6 +255,33 @@ def _is_cache_fault(error: Exception) -> bool:
     if error.args == ("chart",):
         return False  # an error of the vendor in JSON, not a missing key in the cache
     return isinstance(error, (sqlite3.DatabaseError, KeyError, TypeError)) or type(error).__module__ == "peewee"
+
+
+def _require_symbol(symbol: str, answered: object) -> None:
+    """Raise Malformed if the answer is for another symbol."""
+    if answered is not None and str(answered).casefold() != symbol.casefold():
+        raise Malformed(f"{symbol}: Yahoo answered with the bars of {str(answered)[:40]!r}; try again later")
+
+
+def _dated(symbol: str, frame: pd.DataFrame, start: date | None, at: datetime) -> pd.DataFrame:
+    """Return the data frame if each row has a date that the request allows.
+
+    Raises:
+        Malformed: a row has no date, one before the requested window, or one more than a year ahead.
+    """
+    if len(frame) == 0 or not isinstance(frame.index, pd.DatetimeIndex):
+        return frame
+    if frame.index.isna().any():
+        raise Malformed(f"{symbol}: Yahoo's answer has a bar without a date; try again later")
+    days = frame.index.tz_localize(None)
+    oldest, newest = days.min().date(), days.max().date()
+    if start is not None and oldest < start - _WINDOW_SLACK:
+        raise Malformed(
+            f"{symbol}: Yahoo answered a bar of {oldest}, requested were bars from {start} on; try again later"
+        )
+    if newest > at.date() + _AHEAD:
+        raise Malformed(f"{symbol}: Yahoo answered a bar of {newest}, which is in the future; try again later")
+    return frame
 
 
 def _history(symbol: str, frame: pd.DataFrame, metadata: dict[str, Any], at: datetime) -> FetchedPrices:

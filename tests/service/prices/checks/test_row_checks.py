@@ -136,3 +136,57 @@ def test_a_valid_dividend_passes() -> None:
     rows = check(bars_frame(JANUARY[:3], [10, 11, 12])).rows
     action = Action(JANUARY[1], ActionKind.DIVIDEND, 0.5)
     assert check_actions([action], rows) == ((action,), ())
+
+
+@pytest.mark.parametrize(("name", "figure"), [("high", 501.0), ("high", 1e300), ("low", 0.19), ("open", 501.0)])
+def test_a_figure_that_is_fifty_times_away_from_the_close_is_removed(name: str, figure: float) -> None:
+    changes = {(1, name): figure} | ({(1, "high"): 600.0} if name == "open" else {})
+    checked = check(bars_frame(JANUARY[:3], [10, 10, 10], changes))
+    assert np.isnan(checked.rows.values[1, :3]).all()
+    assert checked.rows.values[1, 3] == 10.0
+    assert [finding.reason.split(":")[0] for finding in checked.findings] == ["more than 50 times away from the close"]
+
+
+def test_a_high_of_a_wild_day_is_kept() -> None:
+    checked = check(bars_frame(JANUARY[:3], [10, 10, 10], {(1, "high"): 499.0, (2, "low"): 0.21}))
+    assert checked.rows.values[1, 1] == 499.0
+    assert checked.findings == ()
+
+
+def listed_early(early: int, later: int) -> Checked:
+    """Check some rows of June 2019 with some of January 2024."""
+    table = get_calendar("XNYS", date(2019, 1, 1), date(2024, 2, 28)).table(date(2019, 6, 1), date(2024, 2, 28))
+    days_of_june = [date(2019, 6, day) for day in (3, 4, 5, 6)][:early]
+    frame = bars_frame([*days_of_june, *JANUARY[:later]], [10.0] * (early + later))
+    return check_rows(FetchedPrices("AAA", frame, ()), table, SETTLE, np.datetime64("2024-01-31T23:00:00", "s"))
+
+
+def test_first_rows_that_are_years_before_many_others_are_refused() -> None:
+    checked = listed_early(3, 21)
+    assert len(checked.rows) == 21
+    assert checked.rows.sessions[0] == np.datetime64("2024-01-02")
+    assert [finding.reason for finding in checked.findings] == ["alone, years before the next row: a wrong date"] * 3
+    assert checked.absent == 0
+
+
+@pytest.mark.parametrize(("early", "later"), [(4, 21), (3, 19)])
+def test_a_listing_that_was_interrupted_is_kept(early: int, later: int) -> None:
+    assert len(listed_early(early, later).rows) == early + later
+
+
+def test_sessions_that_an_answer_lacks_are_counted() -> None:
+    assert check(bars_frame([JANUARY[0], JANUARY[1], JANUARY[4]], [10, 10, 10])).absent == 2
+    assert check(bars_frame(JANUARY[:3], [10, np.nan, 10])).absent == 0
+
+
+def test_good_rows_that_lack_a_figure_of_others_are_counted() -> None:
+    assert check(bars_frame(JANUARY[:3], [10, 10, 10], {(1, "open"): np.nan})).incomplete == 1
+    no_open = {(row, "open"): np.nan for row in range(3)}
+    assert check(bars_frame(JANUARY[:3], [10, 10, 10], no_open)).incomplete == 0
+
+
+@pytest.mark.parametrize(("ratio", "kept"), [(10_000.0, 1), (10_001.0, 0), (1e-4, 1), (9e-5, 0), (1e300, 0)])
+def test_a_split_beyond_ten_thousand_to_one_is_refused(ratio: float, kept: int) -> None:
+    split = Action(date(2024, 1, 3), ActionKind.SPLIT, ratio)
+    good, findings = check_actions([split], check(bars_frame(JANUARY[:3], [10, 10, 10])).rows)
+    assert (len(good), len(findings)) == (kept, 1 - kept)

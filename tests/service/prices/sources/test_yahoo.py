@@ -1,12 +1,14 @@
 """The Yahoo source: the real yfinance against the stand-in."""
 
+import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -352,3 +354,42 @@ def test_the_private_folder_is_removed_with_the_source(standin: Standin, tmp_pat
 
     del source
     assert list(tmp_path.iterdir()) == []
+
+
+def rewritten(standin: Standin, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the chart document of MADE in every answer."""
+
+    def body(result: dict[str, Any]) -> bytes:
+        change(result)
+        return json.dumps({"chart": {"result": [result], "error": None}}).encode()
+
+    standin.rewritten["MADE"] = body
+
+
+def test_the_answer_for_another_symbol_is_refused(source: YahooSource, standin: Standin) -> None:
+    rewritten(standin, lambda chart: chart["meta"].update(symbol="OTHER"))
+    with pytest.raises(Malformed, match="MADE: Yahoo answered with the bars of 'OTHER'"):
+        source.fetch("MADE", START, NOW)
+
+
+def test_the_symbol_of_an_answer_may_differ_in_case_or_be_left_out(source: YahooSource, standin: Standin) -> None:
+    rewritten(standin, lambda chart: chart["meta"].update(symbol="made"))
+    assert len(source.fetch("MADE", START, NOW).bars) == 11
+    rewritten(standin, lambda chart: chart["meta"].pop("symbol"))
+    assert len(source.fetch("MADE", START, NOW).bars) == 11
+
+
+@pytest.mark.parametrize(
+    ("stamp", "message"),
+    [
+        (0, "a bar of 1969-12-31, requested were bars from 2018-11-01 on"),
+        (1_700_000_000, "a bar of 2023-11-14, which is in the future"),
+        (None, "a bar without a date"),
+    ],
+)
+def test_a_bar_on_an_impossible_date_is_refused(
+    source: YahooSource, standin: Standin, stamp: int | None, message: str
+) -> None:
+    rewritten(standin, lambda chart: chart["timestamp"].__setitem__(3 if len(chart["timestamp"]) > 3 else 0, stamp))
+    with pytest.raises(Malformed, match=message):
+        source.fetch("MADE", START, NOW)

@@ -1,7 +1,7 @@
 """A scheduler that is off for ten sessions, a change to daylight saving time, half days and holidays.
 
-The real scheduler works on a real database while market time moves hour by hour; then it is off, market time jumps, and
-it works again. What it leaves is compared with the exchanges' own calendar. Run from the repository's root:
+The real scheduler works on a real database while market time moves by a few hours; then it is off, market time jumps,
+and it works again. What it leaves is compared with the exchanges' own calendar. Run from the repository's root:
 
     python -m benchmarks.reliability.missed_sessions [--database sqlite|postgresql] [--quick]
 
@@ -82,10 +82,10 @@ QUICK = Plan(
 FULL = Plan(
     {"AAA": "XNYS", "BBB": "XLON", "CCC": "XTKS"},
     at(2023, 10, 2, 23),
-    (Span(at(2024, 3, 4, 12)), Span(at(2024, 3, 18, 13, 29), 0), Span(at(2024, 3, 28, 12)),
-     Span(at(2024, 4, 1, 13, 31), 0), Span(at(2024, 4, 12))),
+    (Span(at(2024, 3, 4, 12), 3), Span(at(2024, 3, 18, 13, 29), 0), Span(at(2024, 3, 28, 12), 3),
+     Span(at(2024, 4, 1, 13, 31), 0), Span(at(2024, 4, 12), 3)),
 )  # fmt: skip
-"""Half a year: both changes of New York and London, half days, Christmas, Golden Week's Tokyo holidays of autumn and
+"""Half a year: both changes of New York and London, half days, Christmas, Tokyo's holidays of autumn and
 spring. Ten sessions of New York off over its change, on again a minute before T opens; Easter off, on a minute late."""
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from service.db.wait_limits import DEFAULT_LEASE_SECONDS, START_SECONDS, WaitLimits, limit_idle, prepare_postgres
+from service.db.wait_limits import DEFAULT_LEASE_SECONDS, START_SECONDS, WaitLimits, limit_write, prepare_postgres
 from service.errors import DatabaseError, SettingsError
 
 WRITE_OPTION = "tplus_write"
@@ -47,6 +47,9 @@ def make_engine(url: str, lease_seconds: float = DEFAULT_LEASE_SECONDS) -> Engin
     if backend == "postgresql":
         limits = {name: value for name, value in _CONNECTION_LIMITS.items() if name not in parsed.query}
         engine = create_engine(parsed, pool_pre_ping=True, connect_args=limits)
+        # Inserts of many rows become statements of many rows. The driver's own way sends rows without waiting for an
+        # answer, and no limit of the server ends a process that stalls meanwhile. Upserts still go that way.
+        engine.dialect.use_insertmanyvalues_wo_returning = True
         waits = WaitLimits.of_lease(lease_seconds)
         event.listen(engine, "connect", lambda connection, record: prepare_postgres(connection, record, waits))
         event.listen(engine, "begin", _begin_postgres)
@@ -140,4 +143,4 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def _begin_postgres(connection: Connection) -> None:
     if connection.get_execution_options().get(WRITE_OPTION, False):
-        limit_idle(connection)
+        limit_write(connection)

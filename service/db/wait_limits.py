@@ -17,7 +17,10 @@ START_SECONDS = 60.0
 """How long a start waits for another process that migrates or writes; an ordinary write waits less."""
 
 _MIN_STATEMENT = timedelta(minutes=5)
+_MIN_WRITE = timedelta(seconds=10)
+_STATEMENT = "statement_timeout"
 _IDLE = "idle_in_transaction_session_timeout"
+_OF_WRITES = "tplus_limits_of_writes"
 _UNSET = ("default", "configuration file")
 """Sources of a server setting that ours replaces; options of the URL, a role or a database have precedence."""
 
@@ -30,24 +33,27 @@ class WaitLimits:
         idle: How long a write transaction may be idle: after it the server ends it.
         lock: How long a statement waits for a lock.
         statement: How long a statement takes.
+        write: The same in a write transaction: a copy is a statement that lasts until its last row has arrived.
     """
 
     idle: timedelta
     lock: timedelta
     statement: timedelta
+    write: timedelta
 
     @classmethod
     def of_lease(cls, seconds: float) -> "WaitLimits":
         """Return the limits for a lease."""
         lease = timedelta(seconds=seconds)
-        return cls(idle=lease, lock=2 * lease, statement=max(_MIN_STATEMENT, 10 * lease))
+        return cls(
+            idle=lease, lock=2 * lease, statement=max(_MIN_STATEMENT, 10 * lease), write=max(_MIN_WRITE, 2 * lease)
+        )
 
 
 def prepare_postgres(connection: Any, record: Any, limits: WaitLimits) -> None:
     """Set the limits of a new connection that are not set elsewhere.
 
-    The limit of an idle transaction is only remembered: `limit_idle` sets it for write transactions, because a
-    transaction that only reads blocks no other.
+    Those of a write transaction are only remembered for `limit_write`: a transaction that only reads blocks no other.
 
     Args:
         connection: The driver's connection.
@@ -56,27 +62,30 @@ def prepare_postgres(connection: Any, record: Any, limits: WaitLimits) -> None:
     """
     connection.autocommit = True  # what a transaction sets is undone with it
     with connection.cursor() as cursor:
-        wanted = {"lock_timeout": limits.lock, "statement_timeout": limits.statement, _IDLE: limits.idle}
+        wanted = {"lock_timeout": limits.lock, _STATEMENT: limits.statement, _IDLE: limits.idle}
         cursor.execute("SELECT name FROM pg_settings WHERE name = ANY(%s) AND source = ANY(%s)", [
             list(wanted), list(_UNSET)])  # fmt: skip
         unset = {name for (name,) in cursor.fetchall()}
         for name in sorted(unset - {_IDLE}):
             cursor.execute("SELECT set_config(%s, %s, false)", [name, str(_milliseconds(wanted[name]))])
-        record.info[_IDLE] = _milliseconds(limits.idle) if _IDLE in unset else None
+        of_writes = {_IDLE: limits.idle, _STATEMENT: limits.write}
+        record.info[_OF_WRITES] = "; ".join(
+            f"SET LOCAL {name} = {_milliseconds(limit)}" for name, limit in of_writes.items() if name in unset
+        )
     connection.autocommit = False
 
 
-def limit_idle(connection: Connection) -> None:
+def limit_write(connection: Connection) -> None:
     """Let the server end this transaction if this process stalls in it."""
-    milliseconds = connection.info.get(_IDLE)
-    if milliseconds is not None:
-        connection.exec_driver_sql(f"SET LOCAL {_IDLE} = {int(milliseconds)}")
+    limits = connection.info.get(_OF_WRITES)
+    if limits:
+        connection.exec_driver_sql(limits)
 
 
 def lift_limits(connection: Connection) -> None:
     """Lift every limit until the transaction ends: for migrations and copies, which take as long as they take."""
     if connection.dialect.name == "postgresql":
-        for name in ("lock_timeout", "statement_timeout", _IDLE):
+        for name in ("lock_timeout", _STATEMENT, _IDLE):
             connection.exec_driver_sql(f"SET LOCAL {name} = 0")
 
 

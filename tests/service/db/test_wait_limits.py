@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
+import psycopg
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, event, func, insert, select, text
 
 from service.db.change_counters import lock_changes, raise_changes
 from service.db.session import FAULTS, Database, driver_message, is_unavailable, is_wait
+from service.db.tables import change_counters
 from service.db.wait_limits import WaitLimits, lift_limits, limit_lock_wait
 from service.scheduler.leader import acquire_lead
 from tests.support.service_factory import ManualClock
@@ -36,14 +38,16 @@ def limits(connection: Connection) -> tuple[str, ...]:
 
 
 def test_limits_follow_the_lease() -> None:
-    assert WaitLimits.of_lease(30) == WaitLimits(timedelta(seconds=30), timedelta(minutes=1), timedelta(minutes=5))
-    assert WaitLimits.of_lease(60) == WaitLimits(timedelta(minutes=1), timedelta(minutes=2), timedelta(minutes=10))
+    minute = timedelta(minutes=1)
+    assert WaitLimits.of_lease(30) == WaitLimits(timedelta(seconds=30), minute, 5 * minute, minute)
+    assert WaitLimits.of_lease(60) == WaitLimits(minute, 2 * minute, 10 * minute, 2 * minute)
+    assert WaitLimits.of_lease(2).write == timedelta(seconds=10)
 
 
 def test_a_write_has_every_limit_and_a_read_may_be_idle(postgres_url: str) -> None:
     database = Database(postgres_url, 20)
     with database.transaction() as connection:
-        assert limits(connection) == ("40s", "5min", "20s")
+        assert limits(connection) == ("40s", "40s", "20s")
     with database.reading() as connection:
         assert limits(connection) == ("40s", "5min", "0")
     with database.transaction() as connection:
@@ -51,7 +55,7 @@ def test_a_write_has_every_limit_and_a_read_may_be_idle(postgres_url: str) -> No
         assert limits(connection) == ("0", "0", "0")
     with database.transaction() as connection:
         limit_lock_wait(connection, timedelta(seconds=5))
-        assert limits(connection) == ("5s", "5min", "20s")
+        assert limits(connection) == ("5s", "40s", "20s")
     database.close()
 
 
@@ -59,7 +63,7 @@ def test_options_of_the_url_have_precedence(postgres_url: str) -> None:
     options = "-c%20lock_timeout%3D7s%20-c%20idle_in_transaction_session_timeout%3D9s"
     database = Database(f"{postgres_url}{'&' if '?' in postgres_url else '?'}options={options}", 20)
     with database.transaction() as connection:
-        assert limits(connection) == ("7s", "5min", "9s")
+        assert limits(connection) == ("7s", "40s", "9s")
     database.close()
 
 
@@ -141,4 +145,37 @@ def test_a_lead_is_not_waited_for_as_long_as_a_lease(postgres_url: str) -> None:
             limit_lock_wait(connection, timedelta(milliseconds=20))
             with pytest.raises(FAULTS, match="lock timeout"):
                 acquire_lead(connection, "a", "host:a", clock, lease)
+    database.close()
+
+
+def test_the_rows_of_an_insert_are_sent_in_few_statements(postgres_url: str) -> None:
+    """The driver's pipeline has no answer until its end, so that no limit of the server applies within it."""
+    database = opened(postgres_url, 30)
+    sent: list[bool] = []
+    event.listen(database.engine, "before_cursor_execute", lambda *values: sent.append(values[-1]))
+    with database.transaction() as connection:
+        rows = [{"scope": f"S{number}", "counter": 1} for number in range(1500)]
+        connection.execute(insert(change_counters), rows)
+    assert sent == [False] * 3  # the limits of the transaction, then 1000 and 500 rows
+    with database.reading() as connection:
+        found = connection.execute(select(func.count(), func.sum(change_counters.c.counter)))
+        assert tuple(found.one()) == (1501, 1501)
+    database.close()
+
+
+def test_a_stall_in_a_copy_is_ended(postgres_url: str) -> None:
+    database = opened(postgres_url, 30)
+
+    def stall() -> None:
+        with database.transaction() as connection:
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 50")
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            with driver.cursor().copy("COPY change_counters (scope, counter) FROM STDIN") as rows:
+                rows.write_row(("AAA", 1))
+                with database.transaction() as other:
+                    other.execute(text("SELECT pg_sleep(0.3)"))
+
+    with pytest.raises(psycopg.errors.QueryCanceled):
+        stall()
     database.close()

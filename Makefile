@@ -16,7 +16,7 @@ NEED_PYTHON = { test -n "$(PYTHON)" && $(PYTHON) -c '$(FITS)' 2>/dev/null; } || 
 UV_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-backtest setup-dev run test test-numerics check mutants fix bench screenshots lock clean
+.PHONY: help setup setup-backtest setup-dev run test test-numerics check mutants fix bench screenshots lock audit pin-images clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -70,6 +70,12 @@ lock:  ## write the lock files anew (needs uv)
 	uv pip compile pyproject.toml --extra gpu -c requirements/run.txt $(UV_FLAGS) -o requirements/gpu.txt
 	uv pip compile pyproject.toml --extra tf --extra backtest -c requirements/run.txt $(UV_FLAGS) -o requirements/backtest.txt
 	uv pip compile pyproject.toml --extra tf --extra backtest --extra dev -c requirements/run.txt $(UV_FLAGS) -o requirements/dev.txt
+
+audit: setup-dev  ## vulnerabilities, licences, secrets, bills of materials (var/audit)
+	@$(BIN)/python -m tools.audit
+
+pin-images: setup-dev  ## write the digests of the base images into .env (needs docker buildx)
+	@$(BIN)/python -m tools.pin_images
 
 clean:  ## remove .venv and every cache; databases in var/ stay
 	rm -rf .venv mutants build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

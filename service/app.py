@@ -10,13 +10,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from anyio import to_thread
 from fastapi import Depends, FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.access.listening import KeyWatch
 from service.api.access.authenticate import Authenticator
 from service.api.access.identity import key_identity
-from service.api.access.require import allow_no_key, require_read_or_key
+from service.api.access.openapi import declare_access
+from service.api.access.require import require_read_or_key
 from service.api.accuracy import routes as accuracy
 from service.api.audit import routes as audit
 from service.api.common.dependencies import Reader, only_known_parameters
@@ -67,6 +69,12 @@ investment advice."""
 
 __all__ = ["SHUTDOWN_SECONDS", "Server", "bind", "create_app", "main", "serve", "server_config"]
 
+ROUTE_THREADS = 12
+"""Routes that work at a time in a process, fewer than the connections of a pool.
+
+More threads take turns with the event loop, which then answers late, and each holds the memory of its answer.
+"""
+
 UNTIL_EOF = "--until-eof"
 """Argument: serve only while standard input is open."""
 
@@ -77,8 +85,8 @@ _RESOURCES = (
 )
 """The resources, in the order of the documentation."""
 
-_WITHOUT_KEY = (page_sessions, health)
-"""Resources with rules of their own: signing in, and health checks."""
+_OWN_RULES = (audit, page_sessions, health)
+"""Resources whose reads need another scope than `read`, or no key."""
 
 
 def create_app(settings: Settings, database: Database | None = None, windows: SharedWindows | None = None) -> FastAPI:
@@ -93,6 +101,7 @@ def create_app(settings: Settings, database: Database | None = None, windows: Sh
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        to_thread.current_default_thread_limiter().total_tokens = ROUTE_THREADS
         yield
         app.state.hub.close()
         await counter.close()
@@ -123,7 +132,7 @@ def create_app(settings: Settings, database: Database | None = None, windows: Sh
     app.add_middleware(RequestLog, metrics=app.state.metrics.requests, is_logged=settings.access_log)
     add_error_handlers(app, opened)
     for resource in _RESOURCES:
-        required = [] if resource in _WITHOUT_KEY else [Depends(require_read_or_key)]
+        required = [] if resource in _OWN_RULES else [Depends(require_read_or_key)]
         app.include_router(resource.router, dependencies=[*required, Depends(only_known_parameters)])
     app.include_router(dashboard(VERSION, settings.root_path, has_open_reads=settings.has_open_reads))
     add_documentation(app, settings.root_path)
@@ -209,10 +218,10 @@ def _complete_schema(app: FastAPI, *, has_open_reads: bool) -> None:
     plain = app.openapi
 
     def completed() -> dict[str, Any]:
+        if app.openapi_schema is not None:
+            return app.openapi_schema
         document = plain()
-        for path, operations in document["paths"].items():
-            for method, operation in operations.items():
-                allow_no_key(path, method, operation, has_open_reads=has_open_reads)
+        declare_access(document, (each.router for each in _RESOURCES), has_open_reads=has_open_reads)
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         for model in (Problem, BadField):
             schema = model.model_json_schema(ref_template="#/components/schemas/{model}")

@@ -33,11 +33,23 @@ _INSTANT = _fixed("must be an instant with its zone, such as 2018-06-01T21:40:00
 _TRUTH = _fixed("must be true or false")
 _TEXT = _fixed("must be text")
 
+
+def _tag(details: Details) -> str:
+    names = str(details.get("expected_tags", "the known names")).replace("'", "")
+    return f"must be one of {names}"
+
+
+def _missing_tag(details: Details) -> str:
+    return f"must name a {str(details.get('discriminator', 'kind')).strip(chr(39))}"
+
+
 _SENTENCES: Mapping[str, Callable[[Details], str]] = {
     "missing": _fixed("is missing; give it"),
     "string_too_long": _limit("must have at most {} characters", "max_length"),
     "string_too_short": _limit("must have at least {} characters", "min_length"),
     "string_pattern_mismatch": _fixed("has characters that are not allowed here"),
+    "too_short": _limit("must have at least {} items", "min_length"),
+    "too_long": _limit("must have at most {} items", "max_length"),
     "greater_than": _limit("must be greater than {}", "gt"),
     "greater_than_equal": _limit("must be {} or more", "ge"),
     "less_than": _limit("must be less than {}", "lt"),
@@ -53,6 +65,10 @@ _SENTENCES: Mapping[str, Callable[[Details], str]] = {
     **dict.fromkeys(("datetime_type", "datetime_parsing", "datetime_object_invalid"), _INSTANT),
     **dict.fromkeys(("datetime_from_date_parsing", "timezone_naive", "timezone_aware", "timezone_offset"), _INSTANT),
     **dict.fromkeys(("string_type", "string_sub_type", "string_unicode"), _TEXT),
+    "union_tag_invalid": _tag,
+    "union_tag_not_found": _missing_tag,
+    **dict.fromkeys(("model_attributes_type", "model_type", "dict_type"), _fixed("must be a JSON object")),
+    "list_type": _fixed("must be a list"),
     "json_invalid": _fixed("is not JSON"),
     "json_type": _fixed("is not JSON"),
     "extra_forbidden": _fixed("is not a parameter of this route; leave it out"),

@@ -28,7 +28,7 @@ from service.alerts.targets.result import Message
 from service.alerts.targets.webhook import WebhookSender
 
 PUBLIC = "93.184.215.14"
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # audit: planted
 MESSAGE = Message(
     "msg_1",
     json.dumps(
@@ -75,7 +75,8 @@ def answers(host: str, replies: Sequence[Sequence[str]]) -> Iterator[list[int]]:
     Yields:
         The numbers of the replies that were given.
     """
-    real, given = socket.getaddrinfo, []
+    real = socket.getaddrinfo
+    given: list[int] = []
 
     def resolve(name: Any, port: Any, *arguments: Any, **options: Any) -> Any:
         if name != host:
@@ -84,7 +85,7 @@ def answers(host: str, replies: Sequence[Sequence[str]]) -> Iterator[list[int]]:
         given.append(number)
         return [entry for address in replies[number] for entry in real(address, port, *arguments, **options)]
 
-    socket.getaddrinfo = resolve
+    socket.getaddrinfo = resolve  # type: ignore[assignment]
     try:
         yield given
     finally:
@@ -108,7 +109,7 @@ def accepted_addresses(count: int) -> list[str]:
     for number in range(count):
         network = ipaddress.ip_network(NETWORKS[number % len(NETWORKS)])
         address = str(network[source.randrange(network.num_addresses)])
-        if rule.refusal_reason(address) is None:
+        if rule.reason_against(address) is None:
             accepted.append(address)
     return accepted
 
@@ -121,7 +122,7 @@ def refused_public(count: int) -> list[str]:
         ipaddress.ip_network(each) for each in ("8.0.0.0/8", "52.0.0.0/8", "93.0.0.0/8", "2600::/16", "2a00::/16")
     ]
     texts = [str(network[source.randrange(network.num_addresses)]) for network in networks for _ in range(count)]
-    return [text for text in texts if rule.refusal_reason(text) is not None]
+    return [text for text in texts if rule.reason_against(text) is not None]
 
 
 def send_trials(receiver: Receiver, secure: Receiver) -> dict[str, Any]:

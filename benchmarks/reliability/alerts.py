@@ -20,7 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -49,7 +49,7 @@ PATHS = ("ok", "failing", "slow", "twice", "down", "broken")
 
 _WANTED = {"broken": AlertKind.CHAMPION_CHANGED, "slow": AlertKind.FORECAST_STALE}
 
-PACE = Pace(retry_seconds=(0.05, 0.1) + (0.15,) * 30, lease=timedelta(seconds=1.5), poll_seconds=0.05)
+PACE = Pace(retry_seconds=(0.05, 0.1) + (0.2,) * 14, lease=timedelta(seconds=1.5), poll_seconds=0.05)
 """Waits shorter than those of the service, so that a trial takes minutes."""
 
 
@@ -120,10 +120,10 @@ def run_trial(trial: Trial) -> dict[str, Any]:
     receiver, spare = Receiver(), Receiver()
     try:
         with running(receiver), running(spare):
-            pass  # two ports; the second receiver is down until the kills are over
+            pass  # two ports; the second receiver is down half of the time
         with running(receiver):
             secrets = _subscribe(database, trial.key_file, receiver, spare)
-            acknowledged, kills = _kill_at_random(trial)
+            acknowledged, kills = _kill_at_random(trial, spare)
             with running(spare), _child("deliver", trial.url, str(trial.key_file)):
                 waited = _settle(database, trial.broken_events)
         return {
@@ -166,14 +166,18 @@ def _subscribe(database: Database, key_file: Path, receiver: Receiver, spare: Re
     return secrets
 
 
-def _kill_at_random(trial: Trial) -> tuple[set[int], dict[str, int]]:
-    """Kill both processes at random instants; return the acknowledged events and the counts."""
+def _kill_at_random(trial: Trial, spare: Receiver) -> tuple[set[int], dict[str, int]]:
+    """Kill both processes at random instants; return the acknowledged events and the counts.
+
+    The spare receiver is down half of the time.
+    """
     random_source = random.Random(trial.seed)
     acknowledged: set[int] = set()
     publisher: subprocess.Popen[str] | None = None
     publisher_kills = 0
     for number in range(trial.kills):
-        with _child("deliver", trial.url, str(trial.key_file)):
+        up = running(spare) if number % 2 else nullcontext()
+        with up, _child("deliver", trial.url, str(trial.key_file)):
             if publisher is None:
                 publisher = _start("publish", trial.url, str(1_000 * (number + 1)))
                 first = publisher.stdout.readline() if publisher.stdout else ""

@@ -104,7 +104,7 @@ def _polls(process: psutil.Process) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What came back on one connection.
+    """Result of what was sent on one connection.
 
     Attributes:
         status: Status of the last answer; None = closed without one.

@@ -28,7 +28,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from service.backup.backup import Origin, back_up
+from service.backup.backup import BackupSource, back_up
 from service.backup.manifest import Manifest
 from service.backup.restore import Destination, restore
 from service.clock import process_now
@@ -113,7 +113,7 @@ def trial(folder: Path, url: str, targets: Iterator[str], plan: Plan) -> dict[st
         first = _editions(database)
         for number in range(plan.backups):
             begun = monotonic()
-            origin = Origin(database, settings.artifact_dir, "trial")
+            origin = BackupSource(database, settings.artifact_dir, "trial")
             made.append(back_up(origin, folder / f"backup-{number}.tar", process_now()))
             taken.append(monotonic() - begun)
             _wait_for_editions(database, made[-1][1].editions.number + 1, process)

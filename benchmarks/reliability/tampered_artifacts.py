@@ -58,7 +58,7 @@ class Tally:
 def counting() -> Iterator[list[str]]:
     """Yield a list that gets the name of each parser that is entered."""
     entered: list[str] = []
-    loads, unpack = json.loads, artifact.unpack_weights
+    loads, unpack = json.loads, artifact.unpack_weights  # type: ignore[attr-defined]
 
     class Json:
         """The module `json` of the artifact module, which notes what is parsed."""

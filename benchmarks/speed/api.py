@@ -49,7 +49,9 @@ def running(database: Path | str) -> Iterator[tuple[httpx.Client, psutil.Process
     environment |= {"TPLUS_DATABASE_URL": url, "TPLUS_PORT": str(port)}
     begin = perf_counter()
     command = [sys.executable, "-m", "service.app"]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=_REPOSITORY)
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=_REPOSITORY
+    )
     try:
         assert process.stdout is not None
         url = json.loads(process.stdout.readline())["url"]

@@ -71,7 +71,7 @@ class KeyWatch:
     def __init__(self, settings: Settings, stop: Callable[[], None], interval: float = CHECK_SECONDS) -> None:
         self._settings, self._stop, self._interval = settings, stop, interval
         self._ended = threading.Event()
-        self._refusal: TplusError | None = None
+        self._stopped_by: TplusError | None = None
 
     def start(self) -> None:
         """Check now, and again in a thread while the database is not there.
@@ -92,8 +92,8 @@ class KeyWatch:
             TplusError: the server was stopped because it may not be served.
         """
         self._ended.set()
-        if self._refusal is not None:
-            raise self._refusal
+        if self._stopped_by is not None:
+            raise self._stopped_by
 
     def _check(self) -> bool:
         database = Database(self._settings.url)
@@ -108,7 +108,7 @@ class KeyWatch:
                 if self._check():
                     return
             except TplusError as error:
-                self._refusal = error
+                self._stopped_by = error
                 self._stop()
                 return
 

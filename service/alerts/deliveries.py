@@ -111,7 +111,7 @@ def record_result(
         now: Machine time.
         retry_seconds: Waits between attempts.
     """
-    values: dict[str, Any] = {"lease_until": None, "error": None if result.error is None else result.error[:MAX_ERROR]}
+    values: dict[str, Any] = {"lease_until": None, "error": _stored_error(result.error)}
     if result.error is None:
         values |= {"state": DeliveryState.DELIVERED, "finished_at": now}
     elif result.is_final or claimed.attempt > len(retry_seconds):
@@ -130,6 +130,14 @@ def record_result(
     if connection.execute(update(alert_deliveries).where(*mine).values(values)).rowcount != 1:
         return None
     return DeliveryState(values["state"])
+
+
+def _stored_error(error: str | None) -> str | None:
+    """Return an error on one line; a receiver may have caused any character of it."""
+    if error is None:
+        return None
+    printable = "".join(each if each.isprintable() else " " for each in error)
+    return " ".join(printable.split())[:MAX_ERROR]
 
 
 def list_dead(connection: Connection, limit: int = 1_000) -> list[Any]:

@@ -5,6 +5,7 @@ is killed.
 """
 
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -116,9 +117,10 @@ class Deliverer:
     def stop(self) -> None:
         """Claim nothing more, and wait a limited time for what is being sent."""
         self._stop.set()
+        until = time.monotonic() + STOP_SECONDS
         for thread in self._threads:
             if thread.is_alive():
-                thread.join(STOP_SECONDS)
+                thread.join(max(until - time.monotonic(), 0.0))
 
     def deliver_next(self) -> bool:
         """Deliver at most one message; return whether one was due."""

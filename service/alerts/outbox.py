@@ -78,8 +78,12 @@ def emit(connection: Connection, events: Sequence[AlertEvent], at: Instants) -> 
     if not subscriptions:
         return 0
     coverage = _Coverage(connection)
-    wanted = {each.id: [event for event in events if coverage.includes(each, event)] for each in subscriptions}
-    chosen = {(event.kind, event.key): event for matched in wanted.values() for event in matched}
+    unique = {_key(event): event for event in reversed(events)}
+    wanted = {
+        each.id: [event for event in reversed(unique.values()) if coverage.includes(each, event)]
+        for each in subscriptions
+    }
+    chosen = {_key(event): event for matched in wanted.values() for event in matched}
     if not chosen:
         return 0
     lock_changes(connection)  # deliveries are numbered in the order of their commits

@@ -27,7 +27,7 @@ from service.hash_chains.links import read_heads
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class BackupSource:
     """What is backed up.
 
     Attributes:
@@ -41,13 +41,13 @@ class Origin:
     version: str
 
 
-def back_up(origin: Origin, target: Path, at: datetime) -> tuple[Path, Manifest]:
+def back_up(source: BackupSource, target: Path, at: datetime) -> tuple[Path, Manifest]:
     """Write a backup and return its file and manifest.
 
     The archive appears only when it is complete. Everything in it is of one snapshot of the database.
 
     Args:
-        origin: What to back up.
+        source: What to back up.
         target: A file that does not exist, or a folder, in which the file is named after source and time.
         at: Machine time.
 
@@ -55,10 +55,10 @@ def back_up(origin: Origin, target: Path, at: datetime) -> tuple[Path, Manifest]
         LedgerError: the file exists, it cannot be written, or PostgreSQL's programs are missing.
         DatabaseError: the database is missing, damaged, or at another migration.
     """
-    if not origin.database.is_sqlite:
+    if not source.database.is_sqlite:
         find_tool("pg_dump")
-    with _dumped(origin.database, target if target.is_dir() else target.parent) as (dump, snapshot):
-        manifest, files = _describe(origin, snapshot, dump, at)
+    with _dumped(source.database, target if target.is_dir() else target.parent) as (dump, snapshot):
+        manifest, files = _describe(source, snapshot, dump, at)
         path = target / _file_name(manifest) if target.is_dir() else target
         if path.exists():
             raise LedgerError(f"{path} exists; name another file, a backup never replaces one")
@@ -141,9 +141,9 @@ def _dump_postgres(database: Database, dump: Path) -> Iterator[tuple[Path, Conne
         yield dump, connection
 
 
-def _describe(origin: Origin, snapshot: Connection, dump: Path, at: datetime) -> tuple[Manifest, dict[str, Path]]:
-    artifacts, left_out = find_artifacts(snapshot, origin.store)
-    kind: Literal["sqlite", "postgresql"] = "sqlite" if origin.database.is_sqlite else "postgresql"
+def _describe(source: BackupSource, snapshot: Connection, dump: Path, at: datetime) -> tuple[Manifest, dict[str, Path]]:
+    artifacts, left_out = find_artifacts(snapshot, source.store)
+    kind: Literal["sqlite", "postgresql"] = "sqlite" if source.database.is_sqlite else "postgresql"
     identity = snapshot.execute(select(stamp.c.source, stamp.c.clock_mode)).one_or_none()
     heads = read_heads(snapshot)
     tables = {
@@ -151,7 +151,7 @@ def _describe(origin: Origin, snapshot: Connection, dump: Path, at: datetime) ->
         for table, found in ((table, digest(snapshot, table)) for table in metadata.sorted_tables)
     }
     manifest = Manifest(
-        version=origin.version,
+        version=source.version,
         migration=HEAD,
         database=kind,
         source=None if identity is None else identity.source,

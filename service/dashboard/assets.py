@@ -129,6 +129,11 @@ class PlotlyFile:
         """Address of the file."""
         return f"{PLOTLY_PREFIX}{self.digest}{PLOTLY_SUFFIX}"
 
+    def body(self) -> bytes:
+        """Return the file, one object for all answers; read at the first call."""
+        with self._lock:
+            return self._body
+
     def compressed(self) -> bytes:
         """Return the file as gzip, a third of the size; compressed at the first call."""
         with self._lock:
@@ -139,6 +144,10 @@ class PlotlyFile:
         body = self.path.read_bytes()
         marks = {found.decode() for found in _STYLE_MARK.findall(body)}
         return hashlib.sha256(body).hexdigest()[:_DIGITS], tuple(sorted(marks))
+
+    @cached_property
+    def _body(self) -> bytes:
+        return self.path.read_bytes()
 
     @cached_property
     def _compressed(self) -> bytes:

@@ -73,7 +73,7 @@ def dashboard(version: str, root_path: str = "", *, has_open_reads: bool = True)
         if not _wants_gzip(request):
             # In one piece: a stream would compete with the numbers that the page waits for.
             headers = {**_IMMUTABLE, "Vary": "Accept-Encoding"}
-            return Response(file.path.read_bytes(), headers=headers, media_type=_JAVASCRIPT)
+            return Response(file.body(), headers=headers, media_type=_JAVASCRIPT)
         headers = {**_IMMUTABLE, "Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
         return Response(file.compressed(), headers=headers, media_type=_JAVASCRIPT)
 

@@ -47,7 +47,7 @@ def prepare_postgres(connection: Any, record: Any, limits: WaitLimits) -> None:
     """Set the limits of a new connection that are not set elsewhere.
 
     The limit of an idle transaction is only remembered: `limit_idle` sets it for write transactions, because a
-    transaction that only reads blocks nobody.
+    transaction that only reads blocks no other.
 
     Args:
         connection: The driver's connection.

@@ -23,8 +23,9 @@ OBSERVABILITY = {name: service for name, service in ALL_SERVICES.items() if "pro
 OURS = ("migrate", "api", "scheduler")
 LASTING = ("db", "api", "scheduler")
 SECRET = "/run/secrets/database_password"
+API_KEY = "/run/secrets/api_key"
 SET_BY_THE_FILE = {
-    "DATABASE_URL", "DATABASE_PASSWORD_FILE", "DATA_DIR", "HOST", "PORT", "METRICS_HOST", "METRICS_PORT"
+    "DATABASE_URL", "DATABASE_PASSWORD_FILE", "DATA_DIR", "HOST", "PORT", "METRICS_HOST", "METRICS_PORT", "API_KEY_FILE"
 }  # fmt: skip
 WITHOUT_USE_IN_A_CONTAINER = {"BROWSER", "YAHOO_STANDIN_URL"}
 """The images have no browser, and the stand-in for Yahoo is for tests."""
@@ -109,11 +110,26 @@ def test_every_service_has_more_time_to_end_than_it_takes() -> None:
 def test_the_password_is_a_file_and_nowhere_else(name: str) -> None:
     service = SERVICES[name]
     key = "POSTGRES_PASSWORD_FILE" if name == "db" else "TPLUS_DATABASE_PASSWORD_FILE"
-    assert service["secrets"] == ["database_password"]
+    assert service["secrets"] == ["database_password", *(["api_key"] if name == "migrate" else [])]
     assert service["environment"][key] == SECRET
     named = [each for each in service["environment"] if re.search("(?i)password|secret|token", each)]
     assert named == [key]
     assert STACK["secrets"]["database_password"] == {"file": "./secrets/database_password"}
+    assert STACK["secrets"]["api_key"] == {"file": "./secrets/api_key"}
+
+
+def test_the_first_key_is_a_file_of_the_service_that_stores_its_hash() -> None:
+    assert {name: each["environment"].get("TPLUS_API_KEY_FILE") for name, each in SERVICES.items()} == {
+        "db": None, "migrate": API_KEY, "api": None, "scheduler": None,
+    }  # fmt: skip
+
+
+def test_the_reads_of_the_stack_need_a_key_unless_set(tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("p")
+    environment = SERVICES["api"]["environment"] | {"TPLUS_DATABASE_PASSWORD_FILE": str(secret)}
+    assert not load_settings(environment).has_open_reads
+    assert load_settings(environment | {"TPLUS_OPEN_READS": "true"}).has_open_reads
 
 
 def test_a_secret_in_the_checkout_is_never_committed() -> None:
@@ -125,7 +141,7 @@ def test_the_environment_holds_settings_that_are_known(name: str, tmp_path: Path
     secret = tmp_path / "password"
     secret.write_text("p/w:d@\n")
     settings = load_settings(SERVICES[name]["environment"] | {"TPLUS_DATABASE_PASSWORD_FILE": str(secret)})
-    assert settings.url == "postgresql://tplus:p%2Fw%3Ad%40@db:5432/tplus"
+    assert settings.url == "postgresql://tplus:p%2Fw%3Ad%40@db:5432/tplus"  # audit: planted
     assert (settings.source, settings.clock) == ("sample", "replay")
     assert settings.reference_symbols == ("SPY", "^VIX")
     assert settings.host == ("0.0.0.0" if name == "api" else "127.0.0.1")
@@ -137,7 +153,7 @@ def test_every_setting_is_handed_on_but_those_named_here() -> None:
     assert known - handed == SET_BY_THE_FILE | WITHOUT_USE_IN_A_CONTAINER
     assert handed <= known
     api = {name.removeprefix("TPLUS_") for name in SERVICES["api"]["environment"]}
-    assert api == SET_BY_THE_FILE | {"SOURCE", "CLOCK", "SYMBOLS", "REFERENCE_SYMBOLS", "LOG_LEVEL"}
+    assert api == SET_BY_THE_FILE - {"API_KEY_FILE"} | {"SOURCE", "CLOCK", "SYMBOLS", "REFERENCE_SYMBOLS", "LOG_LEVEL"}
 
 
 def test_the_database_and_its_clients_name_the_same_user_and_database() -> None:
@@ -171,7 +187,8 @@ def test_what_lies_in_memory_over_a_folder_of_ours_belongs_to_who_runs_there(nam
 @pytest.mark.parametrize("name", OURS)
 def test_an_image_is_built_from_a_target_of_the_dockerfile(name: str) -> None:
     target = "trainer" if name == "scheduler" else "api"
-    assert SERVICES[name]["build"] == {"context": ".", "target": target}
+    base = {"PYTHON_IMAGE": "python:3.11-slim-bookworm"}
+    assert SERVICES[name]["build"] == {"context": ".", "target": target, "args": base}
     assert target in stages((ROOT / "Dockerfile").read_text())
     assert SERVICES[name]["image"] == f"tplus-{target}"
 

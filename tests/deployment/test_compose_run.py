@@ -31,6 +31,8 @@ SERVICES = {
     name: service for name, service in read("docker-compose.yml")["services"].items() if "profiles" not in service
 }
 PASSWORD = "7d3f/0b:9c@41 e2"
+API_KEY = "tplus_" + "c0mp0se-K3y_" * 3 + "1234567"
+WITH_KEY = {"Authorization": f"Bearer {API_KEY}"}
 CLEAN = {"scheduler": (0,), "api": (0, -signal.SIGTERM, 128 + signal.SIGTERM), "db": (0,)}
 """Statuses that supervisors count as a clean end; the API's server raises SIGTERM again when it is done."""
 
@@ -63,6 +65,7 @@ class Stack:
         places = {
             "@db:5432/": f"@127.0.0.1:{self.database.port}/",
             "/run/secrets/database_password": str(self.folder / "database_password"),
+            "/run/secrets/api_key": str(self.folder / "api_key"),
             "/var/lib/tplus": str(data),
             "0.0.0.0": "127.0.0.1",
         }
@@ -73,6 +76,7 @@ class Stack:
             found[key] = value
         if "TPLUS_PORT" in found:
             found["TPLUS_PORT"] = str(self.api_port)
+            found["TPLUS_OPEN_READS"] = "false"  # as on the address of the file, which is every interface
         if "TPLUS_METRICS_PORT" in found:
             found["TPLUS_METRICS_PORT"] = str(self.metrics_port)
         return found | {"PGPORT": str(self.database.port)}
@@ -122,6 +126,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         skip_or_fail(error)
     made = Stack(tmp_path_factory.mktemp("stack"), binaries)
     (made.folder / "database_password").write_text(PASSWORD + "\n")
+    (made.folder / "api_key").write_text(API_KEY + "\n")
     with ExitStack() as ends:
         for name in order(SERVICES):
             if name == "db":
@@ -157,9 +162,13 @@ def settle(stack: Stack, name: str) -> None:
         assert stack.processes[name].wait(120) == 0, stack.log(name).read_text()
 
 
+def address(stack: Stack) -> str:
+    return f"http://127.0.0.1:{stack.api_port}"
+
+
 def newest(stack: Stack, query: str = "") -> Any:
     """The API's answer on AAPL, None while there is none."""
-    answer = httpx.get(f"http://127.0.0.1:{stack.api_port}/v1/forecasts/AAPL{query}", timeout=10)
+    answer = httpx.get(f"{address(stack)}/v1/forecasts/AAPL{query}", headers=WITH_KEY, timeout=10)
     return answer.json() if answer.status_code == 200 else None
 
 
@@ -172,6 +181,15 @@ def test_a_forecast_is_served_over_http(stack: Stack) -> None:
     assert [step["label"] for step in steps] == ["T", "T+1", "T+2"]
     assert [step["target_session"] for step in steps] == ["2012-05-21", "2012-05-22", "2012-05-23"]  # after a weekend
     assert all(480 < step["point"] < 590 for step in steps)
+
+
+@pytest.mark.slow
+def test_the_key_of_the_secret_file_permits_everything_and_without_it_nothing_is_read(stack: Stack) -> None:
+    for path in ("/v1/status", "/v1/forecasts/AAPL", "/v1/audit"):
+        assert httpx.get(address(stack) + path, timeout=10).status_code == 401
+    entry = httpx.get(f"{address(stack)}/v1/audit?action=keys.create", headers=WITH_KEY, timeout=10).json()["items"][0]
+    assert (entry["actor"], entry["subject"]) == ("TPLUS_API_KEY_FILE", "compose")
+    assert entry["detail"] == {"id": 1, "scopes": ["admin", "read", "run"]}
 
 
 @pytest.mark.slow
@@ -211,4 +229,4 @@ def test_each_service_ends_in_time_and_clean_when_told_to(stack: Stack) -> None:
     for name in ("migrate", "api", "scheduler"):
         words = stack.log(name).read_text()
         assert "Traceback" not in words
-        assert not any(secret in words for secret in (PASSWORD, "7d3f%2F0b"))
+        assert not any(secret in words for secret in (PASSWORD, "7d3f%2F0b", API_KEY))

@@ -10,8 +10,19 @@ from sqlalchemy import Row, select, update
 
 from models.training.tasks import _loaded
 from service.db.session import Database
-from service.db.tables import editions, forecasts, model_versions, run_outcomes, runs, served_forecasts
+from service.db.tables import (
+    editions,
+    forecasts,
+    model_versions,
+    run_outcomes,
+    run_requests,
+    runs,
+    served_forecasts,
+)
 from service.forecasts.ledger import verify
+from service.run_requests.store import NewRequest, write_request
+from service.vocabulary import RequestKind
+from tests.support.forecast_factory import sessions_until
 from tests.support.recorded import RecordedWalks, Walk
 from tests.support.service_factory import Service, ServiceOptions, SmallNetworks, make_service
 
@@ -107,3 +118,24 @@ def test_the_network_serves_and_the_random_walk_replaces_an_altered_artifact(tra
     assert {row.state for row in states} == {"forecast"}
     with trained.database.reading() as connection:
         assert verify(connection) == []
+
+
+def test_a_symbol_added_later_is_served_by_the_network_from_250_sessions_without_a_training(trained: Service) -> None:
+    """The network was not trained on it; with 249 sessions the random walk serves, from 60 on, with the reason."""
+    source = trained.context.source
+    assert isinstance(source, RecordedWalks)
+    trainings = len(rows(trained, select(runs.c.id).where(runs.c.job == "train")))
+    newest = trained.context.market_now().date()
+    for seed, (symbol, count) in enumerate((("NEW250", 250), ("NEW249", 249), ("NEW60", 60)), start=10):
+        source.put(Walk(symbol, sessions_until(newest, count)[0], LAST, seed=seed))
+        with trained.database.transaction() as connection:
+            new = NewRequest(RequestKind.ADD_SYMBOL, {"symbol": symbol})
+            write_request(connection, new, trained.context.machine.now(connection))
+    work(trained)
+    states = rows(trained, select(run_requests.c.state, run_requests.c.error))
+    assert [tuple(row) for row in states] == [("done", None)] * 3
+    found = {(symbol, forecaster) for symbol, forecaster, _ in served(trained, newest) if symbol.startswith("NEW")}
+    assert found == {("NEW250", "lstm"), ("NEW249", "random_walk"), ("NEW60", "random_walk")}
+    reasons = {reason for symbol, _, reason in served(trained, newest) if symbol == "NEW249"}
+    assert reasons == {"the random walk serves: it has 249 bars up to 2024-03-01; a network needs 250"}
+    assert len(rows(trained, select(runs.c.id).where(runs.c.job == "train"))) == trainings

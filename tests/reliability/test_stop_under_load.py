@@ -16,11 +16,11 @@ def test_no_accepted_request_is_dropped_and_no_worker_is_left(tmp_path: Path, mi
 
 
 def test_a_dropped_request_a_slow_end_and_a_worker_left_behind_are_misses() -> None:
-    stops = {"1_workers": {"answered": 9, "bad": 1, "dropped": ["/healthz"], "longest_end_seconds": 11.0}}
+    stops = {"1_workers": {"answered": 9, "bad": 1, "dropped": ["/healthz"], "longest_end_seconds": 21.0}}
     kills = {"replaced_seconds": None, "ended_after_parent_seconds": None}
     assert misses({"stops": stops, "kills": kills}) == [
         "1_workers: 1 requests dropped, 1 bad answers",
-        "1_workers: the end took 11.0 s",
+        "1_workers: the end took 21.0 s",
         "a killed worker was not replaced",
         "a worker outlived its parent",
     ]

@@ -1,6 +1,7 @@
 """The server process: it reports its address, ends on a signal, and refuses an address that is in use."""
 
 import json
+import shutil
 import signal
 import threading
 from pathlib import Path
@@ -61,6 +62,33 @@ def test_a_failed_start_is_reported_in_one_sentence(filled_file: Path) -> None:
     assert errors == f"port {port} on 127.0.0.1 is in use; stop the other program or set TPLUS_PORT\n"
 
 
+def test_listening_for_other_machines_without_a_key_is_refused_at_start(filled_file: Path, tmp_path: Path) -> None:
+    database = Path(shutil.copy(filled_file, tmp_path / "own.db"))
+    # Not a way to write loopback that settings accept, although the system resolves it to 127.0.0.1.
+    settings = {"TPLUS_HOST": "127.1"}
+    process = start_api(database, settings=settings)
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output) == (1, "")
+    sentence = "TPLUS_HOST=127.1 lets other machines reach the API, and the database has no valid key"
+    assert json.loads(errors)["event"].startswith(sentence)
+    (tmp_path / "key").write_text("tplus_" + "k" * 43)
+    process = start_api(database, settings={**settings, "TPLUS_API_KEY_FILE": str(tmp_path / "key")})
+    limit = threading.Timer(60, process.kill)
+    limit.start()
+    try:
+        assert process.stdout is not None
+        with httpx.Client(base_url=json.loads(process.stdout.readline())["url"]) as client:
+            assert client.get("/healthz").status_code == 200
+            assert client.get("/readyz").status_code == 200
+            assert client.get("/v1/status").status_code == 401
+            key = {"Authorization": "Bearer tplus_" + "k" * 43}
+            assert client.get("/v1/status", headers=key).status_code == 200
+    finally:
+        limit.cancel()
+        process.kill()
+        process.communicate()
+
+
 OPERATIONS = {
     "/v1/forecasts": "list_forecasts",
     "/v1/forecasts/{symbol}": "get_forecast",
@@ -76,6 +104,11 @@ OPERATIONS = {
     "/v1/accuracy": "list_track_records",
     "/v1/status": "get_status",
     "/v1/events": "stream_events",
+    "/v1/ledger": "get_ledger",
+    "/v1/run-requests": "list_run_requests",
+    "/v1/run-requests/{id}": "get_run_request",
+    "/v1/subscriptions": "list_subscriptions",
+    "/v1/subscriptions/{id}": "get_subscription",
     "/v1/audit": "list_audit",
     "/v1/session": "get_session",
     "/healthz": "get_liveness",
@@ -86,6 +119,13 @@ OPERATIONS = {
 
 def test_operation_ids_are_names_for_a_client(tmp_path: Path) -> None:
     document = create_app(Settings(data_dir=tmp_path)).openapi()
-    found = {path: operations["get"]["operationId"] for path, operations in document["paths"].items()}
-    assert found == OPERATIONS
+    found = {
+        (method, path): operation["operationId"]
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+    }
+    assert {path: name for (method, path), name in found.items() if method == "get"} == OPERATIONS
+    assert found["post", "/v1/subscriptions"] == "create_subscription"
+    assert found["delete", "/v1/subscriptions/{id}"] == "delete_subscription"
+    assert found["post", "/v1/subscriptions/{id}/test"] == "send_test_alert"
     assert len(set(found.values())) == len(found)

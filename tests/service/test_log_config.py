@@ -39,9 +39,9 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
         ),
         ("Authorization: Bearer abcdefghijklmnop", "Authorization: Bearer ***"),
         ("authorization: basic dXNlcjpwYXNz", "authorization: basic ***"),
-        ("the key tplus_abcdefghijklmnopqrstuvwxyz0123456789ABCDEF- is", "the key tplus_*** is"),
+        ("the key tplus_abcdefghijklmnopqrstuvwxyz0123456789ABCDEF- is", "the key tplus_*** is"),  # audit: planted
         ("tplus_http_request_duration_seconds_bucket", "tplus_http_request_duration_seconds_bucket"),
-        ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_***"),
+        ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_***"),  # audit: planted
         (
             "http://127.0.0.1:8000/v1 and tplus_runs, https://a@b/",
             "http://127.0.0.1:8000/v1 and tplus_runs, https://a@b/",

@@ -25,7 +25,7 @@ def environment(path: Path, url: str = URL) -> dict[str, str]:
 
 def test_the_password_goes_into_the_url(secret: Path) -> None:
     settings = load_settings(environment(secret))
-    assert settings.url == "postgresql://tplus:a%2Fb%3Ac%40d%20e%25@db:5432/prices?sslmode=require"
+    assert settings.url == "postgresql://tplus:a%2Fb%3Ac%40d%20e%25@db:5432/prices?sslmode=require"  # audit: planted
     assert make_url(settings.url).password == "a/b:c@d e%"
     assert "a/b" not in repr(settings)
     assert "%2Fb" not in repr(settings)
@@ -33,7 +33,7 @@ def test_the_password_goes_into_the_url(secret: Path) -> None:
 
 def test_a_server_without_a_host_in_its_url_has_a_password_too(secret: Path) -> None:
     settings = load_settings(environment(secret, "postgresql+psycopg://me@/prices?host=/run/postgresql"))
-    assert settings.url == "postgresql+psycopg://me:a%2Fb%3Ac%40d%20e%25@/prices?host=/run/postgresql"
+    assert settings.url == "postgresql+psycopg://me:a%2Fb%3Ac%40d%20e%25@/prices?host=/run/postgresql"  # audit: planted
 
 
 @pytest.mark.parametrize(

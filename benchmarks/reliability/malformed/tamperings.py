@@ -126,7 +126,8 @@ def _array(shape: str, descr: str = "<f4", body: bytes = b"") -> bytes:
 
 def _pickled() -> bytes:
     buffer = BytesIO()
-    np.savez(buffer, **{"seed0.kernel": np.array([{"a": 1}], dtype=object)})
+    arrays: dict[str, Any] = {"seed0.kernel": np.array([{"a": 1}], dtype=object)}
+    np.savez(buffer, **arrays)
     return buffer.getvalue()
 
 
@@ -176,7 +177,8 @@ def tamperings(sizes: dict[str, int], every: int) -> Iterator[Tampering]:
         yield Tampering(
             "path in the manifest", _forge_manifest({"files": {name: "0" * 64, "pipeline.json": "0" * 64}}), True
         )
-    for files in ([], "text", None, {"pipeline.json": 5}, {"weights.npz": "0" * 64}):
+    manifests: tuple[Any, ...] = ([], "text", None, {"pipeline.json": 5}, {"weights.npz": "0" * 64})
+    for files in manifests:
         yield Tampering("crafted manifest", _forge_manifest({"files": files}), True)
     yield Tampering("crafted manifest", _forge_manifest({"format": 99}), True)
     yield Tampering("crafted manifest", _forge_manifest({"config": {"strategy": "multi_step"}}), True)

@@ -56,11 +56,11 @@ class AddressRule:
         Raises:
             RefusedAddress: it is not public.
         """
-        reason = self.refusal_reason(address)
+        reason = self.reason_against(address)
         if reason is not None:
             raise RefusedAddress(f"{host} has the address {address}, which is {reason}; alerts go to public hosts only")
 
-    def refusal_reason(self, address: str) -> str | None:
+    def reason_against(self, address: str) -> str | None:
         """Return why an address is refused, None if it is accepted."""
         try:
             parsed: _Address = ipaddress.ip_address(address.partition("%")[0])

@@ -94,6 +94,9 @@ def main() -> int:
     logging.disable(logging.CRITICAL)  # Apprise logs URLs
     import apprise
 
+    apprise.Apprise.instantiate(
+        "none://"
+    )  # loads every service now: a busy machine takes long, and the guard is not on
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     signal.setitimer(signal.ITIMER_REAL, float(request["seconds"]))  # ends this process by its signal
     guard = Guard(AddressRule(bool(request["loopback"])))

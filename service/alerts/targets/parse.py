@@ -100,7 +100,7 @@ def _require_loopback(host: str, port: int, rule: AddressRule) -> None:
     """
     outside = AddressRule(loopback=False)
     addresses = rule.resolve(host, port, RESOLVE_SECONDS)
-    if not rule.loopback or any(outside.refusal_reason(address) != "a loopback address" for address in addresses):
+    if not rule.loopback or any(outside.reason_against(address) != "a loopback address" for address in addresses):
         raise BadTarget(
             "webhooks need https; plain http is for loopback addresses, with TPLUS_ALERT_LOOPBACK_HTTP=true"
         )

@@ -56,6 +56,7 @@ class Authenticator:
         self._found: OrderedDict[tuple[CredentialKind, str], _Kept] = OrderedDict()
         self._not_found: OrderedDict[tuple[CredentialKind, str], _Kept] = OrderedDict()
         self._reading: dict[tuple[CredentialKind, str], asyncio.Task[Principal | None]] = {}
+        self._waiting = 0
         self._lookups, self._unknown_lookups = CapacityLimiter(LOOKUPS), CapacityLimiter(UNKNOWN_LOOKUPS)
         self.last_used = LastUsed(reader.database)
 
@@ -88,11 +89,11 @@ class Authenticator:
         self.last_used.close()
 
     async def _read_and_keep(self, key: tuple[CredentialKind, str], credential: Credential) -> Principal | None:
-        limiter = self._lookups if key in self._found else self._unknown_lookups
-        if limiter.statistics().tasks_waiting >= MOST_WAITING:
-            raise NotYet("too many unknown keys are being looked up; try again in a moment")
         started = self._clock()
-        principal = await to_thread.run_sync(self._read, credential, limiter=limiter)
+        if key in self._found:
+            principal = await to_thread.run_sync(self._read, credential, limiter=self._lookups)
+        else:
+            principal = await self._read_unknown(credential)
         self._found.pop(key, None)
         self._not_found.pop(key, None)
         kept = self._not_found if principal is None else self._found
@@ -100,6 +101,15 @@ class Authenticator:
         while len(kept) > KEPT_TOKENS:
             kept.popitem(last=False)
         return principal
+
+    async def _read_unknown(self, credential: Credential) -> Principal | None:
+        if self._waiting >= MOST_WAITING:
+            raise NotYet("too many unknown keys are being looked up; try again in a moment")
+        self._waiting += 1
+        try:
+            return await to_thread.run_sync(self._read, credential, limiter=self._unknown_lookups)
+        finally:
+            self._waiting -= 1
 
     def _forget_reading(self, key: tuple[CredentialKind, str], done: "asyncio.Task[Principal | None]") -> None:
         self._reading.pop(key, None)

@@ -3,26 +3,20 @@
 Reads get `READ` from the application; a route that writes has a parameter of type `RunAccess` or `AdminAccess`.
 """
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
 from service.api.access.authenticate import Authenticator
 from service.api.access.cookies import PLAIN_NAME, read_cookie
-from service.api.access.origin import SAFE_METHODS, require_own_origin
+from service.api.access.own_page import SAFE_METHODS, require_own_page
 from service.api.access.principal import ANONYMOUS, Credential, CredentialKind, Principal
 from service.api.common.errors import NotAuthenticated, NotPermitted
 from service.vocabulary import Scope
 
 KEY_SCHEME, COOKIE_SCHEME = "key", "page_session"
 """Names of the security schemes in the OpenAPI document."""
-
-NEVER_OPEN = frozenset({"/v1/audit"})
-"""Paths whose reads need a scope that no client has without a key."""
-
-ALWAYS_OPEN = frozenset({("/v1/session", "get"), ("/v1/session", "post")})
-"""Path and method of what works without a key, although it accepts one."""
 
 _BEARER = HTTPBearer(
     auto_error=False, scheme_name=KEY_SCHEME, description="a key of `tplus keys create`; reads may be open without one"
@@ -71,7 +65,7 @@ async def find_principal(
     if token is None:
         return None
     if request.method not in SAFE_METHODS:
-        require_own_origin(request)
+        require_own_page(request)
     found = await authenticator.find(Credential(CredentialKind.PAGE_SESSION, token))
     request.state.principal = found
     return found
@@ -83,12 +77,12 @@ FoundPrincipal = Annotated[Principal | None, Depends(find_principal)]
 class Require:
     """A dependency that returns the principal of a request if a scope is permitted.
 
-    Args:
+    Attributes:
         scope: The scope.
     """
 
     def __init__(self, scope: Scope) -> None:
-        self._scope = scope
+        self.scope = scope
 
     async def __call__(self, request: Request, principal: FoundPrincipal) -> Principal:
         """Return the principal.
@@ -99,14 +93,14 @@ class Require:
         """
         if principal is None and request.app.state.open_reads:
             principal = ANONYMOUS
-        if principal is None or (principal is ANONYMOUS and self._scope not in principal.scopes):
+        if principal is None or (principal is ANONYMOUS and self.scope not in principal.scopes):
             raise NotAuthenticated(
-                f"this needs a key with scope {self._scope}; "
-                f"`tplus keys create NAME --scopes {self._scope}` makes one, send it as `Authorization: Bearer KEY`"
+                f"this needs a key with scope {self.scope}; "
+                f"`tplus keys create NAME --scopes {self.scope}` makes one, send it as `Authorization: Bearer KEY`"
             )
-        if self._scope not in principal.scopes:
+        if self.scope not in principal.scopes:
             raise NotPermitted(
-                f"the key {principal.name} lacks the scope {self._scope}; use a key that has it, see `tplus keys list`"
+                f"the key {principal.name} lacks the scope {self.scope}; use a key that has it, see `tplus keys list`"
             )
         return principal
 
@@ -140,17 +134,3 @@ async def require_read_or_key(request: Request, principal: FoundPrincipal) -> Pr
 ReadAccess = Annotated[Principal, Depends(_require_read)]
 RunAccess = Annotated[Principal, Depends(Require(Scope.RUN))]
 AdminAccess = Annotated[Principal, Depends(Require(Scope.ADMIN))]
-
-
-def allow_no_key(path: str, method: str, operation: dict[str, Any], *, has_open_reads: bool) -> None:
-    """Declare in an operation of the OpenAPI document that it works without a key too, if it does.
-
-    Args:
-        path: Its path.
-        method: Its method in lower case.
-        operation: The operation; changed in place.
-        has_open_reads: Whether reads need no key.
-    """
-    is_open_read = has_open_reads and method == "get" and path not in NEVER_OPEN
-    if "security" in operation and (is_open_read or (path, method) in ALWAYS_OPEN) and {} not in operation["security"]:
-        operation["security"].append({})

@@ -37,7 +37,7 @@ class Filters:
     mode: ModeQuery = None
 
 
-@router.get("", summary="Track records", responses=problems())
+@router.get("", summary="Track records", responses=problems(404))
 def list_track_records(
     reader: ReaderDependency, filters: Annotated[Filters, Depends()], cursor: Cursor = None, limit: Limit = 100
 ) -> AccuracyPage:

@@ -35,7 +35,7 @@ class AuditRow(NamedTuple):
     request_id: str | None
 
 
-@router.get("", summary="The audit: every write, by whom", responses=problems())
+@router.get("", summary="The audit: every write and its actor", responses=problems(404))
 def list_audit(
     reader: ReaderDependency,
     _principal: AdminAccess,

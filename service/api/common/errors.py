@@ -16,6 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.routing import Match, Mount
 
 from service.api.common.headers import API_HEADERS
 from service.api.common.patterns import PATTERNS
@@ -32,6 +33,8 @@ RETRY_SECONDS = 30
 """Default of Retry-After."""
 
 REQUEST_ID_HEADER = "X-Request-ID"
+
+_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 
 class BadParameter(TplusError):
@@ -107,7 +110,7 @@ def add_error_handlers(app: FastAPI, database: Database) -> None:
     async def on_http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            return wrong_method(request, (error.headers or {}).get("Allow", ""))
+            return wrong_method(request, _permitted(request) or (error.headers or {}).get("Allow", ""))
         detail = "the route does not exist; see /docs" if error.status_code == 404 else str(error.detail)
         return problem(request, error.status_code, detail, dict(error.headers or {}))
 
@@ -157,6 +160,17 @@ def wrong_method(request: Request, allowed: str) -> JSONResponse:
     names = sorted(methods)
     sentence = f"{request.method[:20]} is not permitted here; this route permits {' and '.join(names)}"
     return problem(request, HTTPStatus.METHOD_NOT_ALLOWED, sentence, {"Allow": ", ".join(names)})
+
+
+def _permitted(request: Request) -> str:
+    """Return the methods of every route of the requested path; the router names those of one route only."""
+    routes = [route for route in request.app.routes if not isinstance(route, Mount)]
+    found = (
+        method
+        for method in _METHODS
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    )
+    return ", ".join(found)
 
 
 def unexpected(request: Request) -> JSONResponse:
@@ -221,11 +235,14 @@ _reported: WeakKeyDictionary[Database, str] = WeakKeyDictionary()
 
 
 def _field(item: Any) -> BadField:
-    location = [str(part) for part in item["loc"] if part not in ("query", "path", "body", "header")]
+    place, *parts = item["loc"]
+    location = [part for part in parts if isinstance(part, str)]
+    is_body = place == "body"
+    # In a body the kind of document comes before the field.
+    name = (location[-1] if is_body else location[0])[:40] if location else "request"
     # A body may hold a secret, such as a key: no answer repeats what was given there.
-    is_body = bool(item["loc"]) and item["loc"][0] == "body"
     message = validation_rule(item, PATTERNS) if is_body else validation_message(item, PATTERNS)
-    return BadField(parameter=location[0][:40] if location else "request", message=message)
+    return BadField(parameter=name, message=message)
 
 
 def _document(request: Request, status: int, detail: str) -> Problem:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from typing import TypeVar
 
-from service.api.common.errors import BadParameter
+from service.errors import NotFound
 
 MAX_LENGTH = 400
 """Most characters of a cursor."""
@@ -42,7 +42,7 @@ def decode(kind: str, cursor: str | None, *types: type[Key]) -> tuple[Key, ...] 
         One key per type, None for the first page.
 
     Raises:
-        BadParameter: it was not made by this route.
+        NotFound: it was not made by this route.
     """
     if cursor is None:
         return None
@@ -52,9 +52,7 @@ def decode(kind: str, cursor: str | None, *types: type[Key]) -> tuple[Key, ...] 
             raise ValueError("a cursor of another route")
         return tuple(_key(value, expected) for value, expected in zip(raw[1:], types, strict=True))
     except (ValueError, RecursionError, binascii.Error) as error:
-        raise BadParameter(
-            "cursor", "Invalid cursor; use `next_cursor` of the previous page, or omit it", is_whole=True
-        ) from error
+        raise NotFound("there is no page of this cursor; use `next_cursor` of the previous page, or omit it") from error
 
 
 def cut(

@@ -9,10 +9,20 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
 from service.api.common.errors import BadParameter
 from service.api.common.pagination import MAX_LENGTH
-from service.api.common.patterns import CURSOR_PATTERN, IDEMPOTENCY_PATTERN, SYMBOL_PATTERN, WORD_PATTERN
+from service.api.common.patterns import (
+    CURSOR_PATTERN,
+    IDEMPOTENCY_PATTERN,
+    SYMBOL_PATTERN,
+    SYMBOLS_PATTERN,
+    WORD_PATTERN,
+)
 from service.validation_messages import shown
 
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_ISO_INSTANT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?([Zz]|[+-][0-9]{2}:?[0-9]{2})"
+)
+"""RFC 3339; seconds may be omitted."""
 _MAX_ID = 2**63 - 1
 
 PAGE_LIMIT = 500
@@ -54,17 +64,27 @@ def split_symbols(text: str | None) -> list[str] | None:
     return symbols
 
 
+def _iso_instant(value: object) -> object:
+    if not isinstance(value, str) or not _ISO_INSTANT.fullmatch(value):
+        raise ValueError("must be an instant with its zone, such as 2018-06-01T21:40:00Z")
+    return value
+
+
 IsoDate = Annotated[date, BeforeValidator(_iso_date)]
 SymbolPath = Annotated[
     str, Path(pattern=SYMBOL_PATTERN, description="Yahoo-style name, in any letter case", examples=["AAPL"])
 ]
 SymbolsQuery = Annotated[
     str | None,
-    Query(max_length=25_000, description="symbols in any letter case, separated by commas; default: the watchlist"),
+    Query(
+        max_length=25_000,
+        description="symbols in any letter case, separated by commas; default: the watchlist",
+        json_schema_extra={"pattern": SYMBOLS_PATTERN},  # `split_symbols` checks it, and names the wrong one
+    ),
 ]
 AsOf = Annotated[IsoDate | None, Query(description="last completed session the forecast used; default: the newest")]
 KnownAt = Annotated[
-    Annotated[AwareDatetime, AfterValidator(_utc)] | None,
+    Annotated[AwareDatetime, BeforeValidator(_iso_instant), AfterValidator(_utc)] | None,
     Query(description="answer as it was known at this market-time instant (inclusive); default: now"),
 ]
 First = Annotated[IsoDate | None, Query(description="oldest session (inclusive)")]

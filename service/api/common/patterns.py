@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 SYMBOL_PATTERN = r"^[A-Za-z0-9^][A-Za-z0-9.=^-]{0,39}$"
+SYMBOLS_PATTERN = r"^( *,)* *[A-Za-z0-9^][A-Za-z0-9.=^-]{0,39} *(, *([A-Za-z0-9^][A-Za-z0-9.=^-]{0,39} *)?){0,499}$"
 WORD_PATTERN = r"^[A-Za-z0-9^][A-Za-z0-9_/.=^-]{0,39}$"
 FORECASTER_PATTERN = r"^[a-z0-9_]{1,40}$"
 NAME_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]+$"

@@ -48,7 +48,7 @@ class _One:
     "",
     summary="Forecasts of several symbols",
     response_model=ForecastPage,
-    responses={**TABLES, **etag.NOT_MODIFIED, **problems()},
+    responses={**TABLES, **etag.NOT_MODIFIED, **problems(404)},
 )
 def list_forecasts(
     request: Request,

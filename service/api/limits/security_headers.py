@@ -5,9 +5,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.common.headers import API_HEADERS, REVALIDATED
 
+PIECE = 131_072
+"""Bytes of a body that are handed to the server at a time: it waits before the next while the client does not read."""
+
 
 class SecurityHeaders:
-    """ASGI middleware; the page and the documentation have a content security policy of their own."""
+    """ASGI middleware; the page and the documentation have a content security policy of their own.
+
+    It also sends large bodies in pieces.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -25,6 +31,18 @@ class SecurityHeaders:
                     headers.setdefault("Cache-Control", REVALIDATED)
                 for name, value in API_HEADERS.items():
                     headers.setdefault(name, value)
+            elif message["type"] == "http.response.body":
+                message = await _send_all_but_the_end(message, send)
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
+
+
+async def _send_all_but_the_end(message: Message, send: Send) -> Message:
+    """Send the pieces of a large body; returns its last part."""
+    body = message.get("body", b"")
+    start = 0
+    while len(body) - start > PIECE:
+        await send({"type": "http.response.body", "body": body[start : start + PIECE], "more_body": True})
+        start += PIECE
+    return message if not start else {**message, "body": body[start:]}

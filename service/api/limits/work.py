@@ -1,18 +1,21 @@
 """Ends the work of a request whose client has left: what waits is dropped, its SQL is cancelled."""
 
+import asyncio
 import logging
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
 import anyio
 import psycopg
 from sqlalchemy import Connection
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.api.common.errors import problem
 from service.api.server.departure import DEPARTURE, Departure
 
 _CANCEL_SECONDS = 5.0
@@ -103,6 +106,17 @@ class CancelledWork:
         if scope["type"] != "http" or departure is None:
             await self._app(scope, receive, send)
             return
+        try:
+            await self._run(scope, receive, send, departure)
+        except asyncio.CancelledError:
+            # The server ends and has waited long enough. An answer that has begun is cut off by it.
+            if departure.has_left:
+                raise
+            answer = problem(Request(scope), 503, "the service is stopping; try again later")
+            with suppress(RuntimeError):  # the answer has begun
+                await answer(scope, receive, send)
+
+    async def _run(self, scope: Scope, receive: Receive, send: Send, departure: Departure) -> None:
         work = Work()
         with anyio.CancelScope() as request:
 
@@ -114,5 +128,9 @@ class CancelledWork:
             token = _current.set(work)
             try:
                 await self._app(scope, receive, send)
+            except Exception as error:
+                if not departure.has_left:
+                    raise
+                _log.debug("the work of a client that left ended with %r", error)
             finally:
                 _current.reset(token)

@@ -7,19 +7,24 @@ from sqlalchemy import ColumnElement, Connection, Float, and_, case, cast, exist
 
 from service.api.common.queries import read_timing
 from service.api.status.queries import read_calendar_editions
-from service.db.base import metadata
-from service.db.tables import editions, instruments, runs, scores, sessions, track_records
+from service.db.tables import alert_deliveries, editions, instruments, runs, scores, sessions, track_records
 from service.settings import Settings
-from service.vocabulary import SERVED, ForecastOutcome, Job, RunState, ScoreState, SessionState, SymbolState
+from service.vocabulary import (
+    SERVED,
+    DeliveryState,
+    ForecastOutcome,
+    Job,
+    RunState,
+    ScoreState,
+    SessionState,
+    SymbolState,
+)
 
 DURATION_BUCKETS = (1, 5, 15, 60, 300, 900, 1800, 3600)
 """Upper bounds of run durations in seconds, each inclusive."""
 
 ENDED_STATES = (RunState.DONE, RunState.FAILED)
 COUNTED_OUTCOMES = (ForecastOutcome.FORECAST, ForecastOutcome.MISSED, ForecastOutcome.REFUSED)
-
-_DELIVERIES = "alert_deliveries"
-DELIVERY_STATES = ("pending", "delivered", "dead")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,10 +199,6 @@ def read_group_records(connection: Connection) -> list[GroupRecord]:
 
 
 def read_delivery_counts(connection: Connection) -> dict[str, int]:
-    """Return the number of alert deliveries by state; zeros if this version has no alerts."""
-    counts = dict.fromkeys(DELIVERY_STATES, 0)
-    table = metadata.tables.get(_DELIVERIES)
-    if table is not None:
-        query = select(table.c.state, func.count()).group_by(table.c.state)
-        counts |= {state: count for state, count in connection.execute(query)}
-    return counts
+    """Return the number of alert deliveries by state."""
+    query = select(alert_deliveries.c.state, func.count()).group_by(alert_deliveries.c.state)
+    return dict.fromkeys(DeliveryState, 0) | {state: count for state, count in connection.execute(query)}

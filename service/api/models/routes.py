@@ -1,4 +1,4 @@
-"""GET /v1/models and /v1/models/{id}; POST to promote, roll back, pin and unpin."""
+"""GET /v1/models and /v1/models/{id}; POST to promote, pin, unpin, and /v1/rollbacks."""
 
 from fastapi import APIRouter, Response
 
@@ -15,12 +15,12 @@ from service.api.run_requests.submit import ACCEPTED, RESPONSES, Submission, Sub
 from service.db.tables import model_versions
 from service.vocabulary import RequestKind
 
-router = APIRouter(prefix="/v1/models", tags=["models"])
+router = APIRouter(prefix="/v1", tags=["models"])
 
 _KIND = "models"
 
 
-@router.get("", summary="Model versions", responses=problems())
+@router.get("/models", summary="Model versions", responses=problems(404))
 def list_models(
     reader: ReaderDependency,
     group: GroupQuery = None,
@@ -40,7 +40,7 @@ def list_models(
     return ModelPage(items=[ModelItem.of(row) for row in page_rows], next_cursor=next_cursor)
 
 
-@router.get("/{id}", summary="One model version", responses=problems(404))
+@router.get("/models/{id}", summary="One model version", responses=problems(404))
 def get_model(reader: ReaderDependency, id: Id) -> ModelAnswer:
     """A model version with its specs and every decision about it."""
     with reader.snapshot() as snapshot:
@@ -50,7 +50,7 @@ def get_model(reader: ReaderDependency, id: Id) -> ModelAnswer:
 
 
 @router.post(
-    "/rollback",
+    "/rollbacks",
     summary="Restore the version before",
     status_code=ACCEPTED,
     response_model=RunRequestItem,
@@ -62,7 +62,7 @@ def request_rollback(submitter: SubmitterDependency, principal: AdminAccess, bod
 
 
 @router.post(
-    "/{id}/promote",
+    "/models/{id}/promote",
     summary="Promote a version",
     status_code=ACCEPTED,
     response_model=RunRequestItem,
@@ -76,7 +76,7 @@ def request_promotion(
 
 
 @router.post(
-    "/{id}/pin",
+    "/models/{id}/pin",
     summary="Pin a version",
     status_code=ACCEPTED,
     response_model=RunRequestItem,
@@ -90,7 +90,7 @@ def request_pin(
 
 
 @router.post(
-    "/{id}/unpin",
+    "/models/{id}/unpin",
     summary="Unpin a version",
     status_code=ACCEPTED,
     response_model=RunRequestItem,

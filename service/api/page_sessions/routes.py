@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.access.page_sessions import RENEWED_AFTER
 from service.api.access.cookies import delete_cookie, read_cookie, set_cookie
-from service.api.access.origin import require_own_origin
+from service.api.access.own_page import require_own_page
 from service.api.access.principal import Credential, CredentialKind, Principal
 from service.api.access.require import AuthenticatorDependency, FoundPrincipal, KeyCredentials
 from service.api.common.dependencies import ReaderDependency
@@ -39,7 +39,7 @@ async def create_session(
     The cookie is `HttpOnly`, so scripts cannot read it, and `SameSite=Strict`, so other sites cannot use it.
     """
     if "origin" in request.headers:  # another site must not sign a browser in with a key of its choice
-        require_own_origin(request)
+        require_own_page(request)
     token = body.key if body is not None else None if credentials is None else credentials.credentials
     if token is None:
         raise NotAuthenticated('there is no key; send {"key": "tplus_..."} as JSON, or `Authorization: Bearer KEY`')

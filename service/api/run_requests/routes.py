@@ -17,7 +17,7 @@ router = APIRouter(prefix="/v1/run-requests", tags=["runs"])
 _KIND = "run-requests"
 
 
-@router.get("", summary="Run requests", responses=problems())
+@router.get("", summary="Run requests", responses=problems(404))
 def list_run_requests(
     request: Request,
     reader: ReaderDependency,

@@ -23,7 +23,7 @@ _KIND = "runs"
 _OUTCOMES = "outcomes"
 
 
-@router.get("", summary="Runs", responses=problems())
+@router.get("", summary="Runs", responses=problems(404))
 def list_runs(
     reader: ReaderDependency,
     job: JobQuery = None,

@@ -12,7 +12,7 @@ from service.api.server.http_limits import HttpLimits
 from service.api.server.listener import BACKLOG, stop_new_connections
 from service.api.server.protocol import limited_protocol
 
-SHUTDOWN_SECONDS = 5
+SHUTDOWN_SECONDS = 15
 """How long open requests may continue after the process is stopped."""
 
 _ACCEPTED_AT_ONCE = 4

@@ -45,7 +45,7 @@ _KIND = "subscriptions"
 _log = logging.getLogger(__name__)
 
 
-@router.get("", summary="Alert subscriptions", responses=problems())
+@router.get("", summary="Alert subscriptions", responses=problems(404))
 def list_subscriptions(reader: ReaderDependency, cursor: Cursor = None, limit: Limit = 100) -> SubscriptionPage:
     """Alert subscriptions, newest first, with the counts of their deliveries; targets and secrets are never shown."""
     keys = decode(_KIND, cursor, int)

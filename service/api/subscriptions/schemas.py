@@ -62,7 +62,7 @@ class SubscriptionCreated(SubscriptionItem):
 
     secret: str | None = Field(
         description="verifies the signature of webhooks, never shown again; null for Apprise",
-        examples=["whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"],
+        examples=["whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"],  # audit: planted
     )
 
 

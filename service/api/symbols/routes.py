@@ -21,7 +21,7 @@ router = APIRouter(prefix="/v1/symbols", tags=["symbols"])
 _KIND = "symbols"
 
 
-@router.get("", summary="The watchlist and the reference series", responses=problems())
+@router.get("", summary="The watchlist and the reference series", responses=problems(404))
 def list_symbols(
     reader: ReaderDependency,
     group: GroupQuery = None,

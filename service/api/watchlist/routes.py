@@ -43,7 +43,7 @@ async def _table(request: Request) -> WatchlistTable:
     "",
     summary="The watchlist, one short line per symbol",
     response_model=WatchlistPage,
-    responses={**etag.NOT_MODIFIED, **problems()},
+    responses={**etag.NOT_MODIFIED, **problems(404)},
 )
 def list_watchlist(
     request: Request,

@@ -18,7 +18,7 @@ def show(
     limit: Annotated[int, typer.Option("--limit", min=1, max=MOST, help="Entries to show, the newest ones.")] = 50,
     as_json: JsonFlag = False,
 ) -> None:
-    """Show the newest entries of the audit: every write, by whom."""
+    """Show the newest entries of the audit: every write and its actor."""
     with service(quiet=True) as context, context.database.reading() as connection:
         entries = newest(connection, limit)
     if as_json:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from pydantic import SecretStr
 
-from service.backup.backup import Origin, back_up
+from service.backup.backup import BackupSource, back_up
 from service.backup.manifest import Manifest
 from service.backup.restore import Destination, restore
 from service.cli.common import JsonFlag, echo, emit, service
@@ -96,7 +96,7 @@ def backup(
     database = Database(settings.url)
     begin = time.monotonic()
     try:
-        path, manifest = back_up(Origin(database, settings.artifact_dir, VERSION), target, process_now())
+        path, manifest = back_up(BackupSource(database, settings.artifact_dir, VERSION), target, process_now())
     finally:
         database.close()
     seconds = time.monotonic() - begin

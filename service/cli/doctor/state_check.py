@@ -113,7 +113,7 @@ def check_access(connection: Connection, settings: Settings, machine_now: dateti
         yield ok("access", f"{shown}; only this machine reaches it")
     elif settings.has_open_reads:
         yield warning(
-            "access", f"{shown}; whoever reaches it reads without one, unset TPLUS_OPEN_READS if that is not intended"
+            "access", f"{shown}; reads need none from any machine, unset TPLUS_OPEN_READS if that is not intended"
         )
     elif keys == 0:
         yield error("access", f"{shown}; create one with `tplus keys create NAME`, or set TPLUS_HOST=127.0.0.1")

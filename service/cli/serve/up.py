@@ -24,7 +24,7 @@ from service.scheduler.loop import Scheduler
 from service.settings import Settings, load_settings
 
 API_RESTART_SECONDS = 2.0
-API_END_SECONDS = 10.0
+API_END_SECONDS = 25.0
 SHUTDOWN_SECONDS = 30.0
 """How long current work may continue after `tplus schedule` is stopped."""
 

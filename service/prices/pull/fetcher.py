@@ -13,6 +13,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from service.db.change_counters import lock_changes
 from service.db.session import Database, is_unavailable
 from service.errors import FencedError
 from service.market.instruments import CalendarUse, Instrument, list_instruments, store_calendar
@@ -218,6 +219,11 @@ class _Pull:
                 return PullOutcome(symbol, "transient", f"not accepted while no other symbol answers: {outcome.reason}")
             return outcome
 
+    def _lock(self, connection: Connection) -> None:
+        """Lock the run's row, then the change counter, before any other row is changed."""
+        self._context.fence(connection)
+        lock_changes(connection)
+
     def _settle(self, instrument: Instrument, answer: DatedPrices | PullOutcome) -> PullOutcome:
         try:
             outcome = answer if isinstance(answer, PullOutcome) else self._store(instrument, answer)
@@ -232,7 +238,7 @@ class _Pull:
     def _store(self, instrument: Instrument, dated: DatedPrices) -> PullOutcome:
         start, history = self._plan.starts[instrument.symbol], dated.history
         with self._context.database.transaction() as connection:
-            self._context.fence(connection)
+            self._lock(connection)
             if dated.is_new or start is None:
                 return self._store_on_new_calendar(connection, instrument, dated)
             if instrument.symbol in self._plan.allowed:
@@ -245,7 +251,7 @@ class _Pull:
         if isinstance(whole, PullOutcome):
             return whole
         with self._context.database.transaction() as connection:
-            self._context.fence(connection)
+            self._lock(connection)
             if whole.fault is not None or whole.use.key != dated.use.key:
                 return self._store_on_new_calendar(connection, instrument, whole)
             return self._merger.rebase(connection, instrument, whole.history)
@@ -277,7 +283,7 @@ class _Pull:
         )
         try:
             with self._context.database.transaction() as connection:
-                self._context.fence(connection)
+                self._lock(connection)
                 if needs_hold:
                     return self._merger.missed(connection, instrument, outcome)
                 return self._merger.mark(connection, outcome, _SYMBOL_STATES[outcome.state])

@@ -65,7 +65,7 @@ def pull(context: ServiceContext, run: Run) -> None:
         get_calendar,
         frozenset(r.symbol for r in context.references() if r.role == "volatility"),
         probes,
-        lambda connection: _lock(connection, run),
+        lambda connection: guard(connection, run),
     )
     for batch in batched(pull_symbols(pull_context, todo, run.session, at), FLUSH):
         with context.database.transaction() as connection:

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from service.access.keys import NewKey, create_key, find_key, list_keys, revoke_key, token_hash
+from service.access.keys import NewKey, check_name, create_key, find_key, list_keys, revoke_key, rotate_key, token_hash
 from service.db.session import Database
 from service.db.tables import api_keys
+from service.errors import NotFound, TplusError
 from service.vocabulary import Scope
 
 NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
@@ -57,3 +58,30 @@ def test_a_key_is_revoked_once(database: Database) -> None:
     assert revoked is not None
     assert revoked.revoked_at == NOW
     assert not revoked.is_valid(NOW)
+
+
+@pytest.mark.parametrize("name", ["a", "notebook", "Night-ly.job_2", "x" * 60])
+def test_a_name_is_accepted(name: str) -> None:
+    check_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "9lives", "x" * 61, "a b", "a\nb", "a\x00", "é", "=HYPERLINK(1)", "@a", "<b>", "Compose", "anonymous"]
+)
+def test_a_name_is_refused(name: str) -> None:
+    with pytest.raises(TplusError, match=r"cannot name a key|is reserved"):
+        check_name(name)
+
+
+def test_a_rotated_key_is_accepted_during_the_overlap_and_never_longer_than_before(database: Database) -> None:
+    hour = timedelta(hours=1)
+    with database.transaction() as connection:
+        first, first_token = create_key(connection, NewKey("notebook", READ, NOW + 2 * hour), NOW)
+        second, second_token = rotate_key(connection, "notebook", hour, None, NOW)
+        third, _ = rotate_key(connection, "notebook", 24 * hour, NOW + 9 * hour, NOW)
+        found = [find_key(connection, token) for token in (first_token, second_token)]
+        with pytest.raises(NotFound):
+            rotate_key(connection, "other", hour, None, NOW)
+    assert [key.expires_at for key in found if key is not None] == [NOW + hour, NOW + 2 * hour]
+    assert (second.expires_at, second.scopes, third.expires_at) == (NOW + 2 * hour, READ, NOW + 9 * hour)
+    assert first.id < second.id < third.id

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import insert, update
 
 from models.config import ModelConfig, Strategy
-from service.backup.backup import Origin, back_up
+from service.backup.backup import BackupSource, back_up
 from service.backup.manifest import Manifest
 from service.backup.restore import Destination, restore
 from service.db.row_hashes import digest
@@ -31,7 +31,7 @@ LATER = utc(2100, 1, 1)
 class Place:
     """A filled database with its models, and an empty one of the same kind."""
 
-    origin: Origin
+    origin: BackupSource
     destination: Destination
     archive: Path
     model: Path
@@ -49,7 +49,7 @@ def place(database: Database, tmp_path: Path, request: pytest.FixtureRequest) ->
         url = request.getfixturevalue("second_postgres_url")
     there = Database(url)
     destination = Destination(there, tmp_path / "there" / "models", "fake", "replay")
-    yield Place(Origin(database, store, "0.1.0"), destination, tmp_path / "backup.tar", trained.path)
+    yield Place(BackupSource(database, store, "0.1.0"), destination, tmp_path / "backup.tar", trained.path)
     there.close()
 
 

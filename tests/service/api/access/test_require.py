@@ -1,5 +1,6 @@
 """Which request is let in: by its key, the key's scopes, and open reads."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -25,7 +26,7 @@ def seconds() -> list[float]:
 
 
 @pytest.fixture
-def client(database: Database, seconds: list[float]) -> TestClient:
+def client(database: Database, seconds: list[float]) -> Iterator[TestClient]:
     app = FastAPI()
     app.state.authenticator = Authenticator(Reader(Settings(), database), lambda: seconds[0])
     app.state.open_reads = True
@@ -44,7 +45,8 @@ def client(database: Database, seconds: list[float]) -> TestClient:
     def admin(principal: AdminAccess) -> str:
         return principal.name
 
-    return TestClient(app)
+    yield TestClient(app)
+    app.state.authenticator.close()
 
 
 def key(database: Database, *scopes: Scope, expires_at: datetime | None = None) -> tuple[int, dict[str, str]]:

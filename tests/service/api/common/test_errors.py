@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from service.api.common.errors import BadParameter
 from service.api.common.pagination import decode, encode
 from service.app import create_app
 from service.db.migrate import upgrade
 from service.db.session import Database
+from service.errors import NotFound
 from service.settings import Settings
 from tests.support.api.client import TestClient
 
@@ -259,7 +259,7 @@ def test_the_openapi_document_declares_routes_examples_and_problems(client: Test
 
 @given(st.text(max_size=40) | st.binary(max_size=40).map(lambda raw: raw.decode("latin-1")))
 def test_an_invalid_cursor_is_refused(garbage: str) -> None:
-    with pytest.raises(BadParameter, match="Invalid cursor"):
+    with pytest.raises(NotFound, match="no page of this cursor"):
         decode("history", garbage, date, int)
 
 

@@ -1,9 +1,12 @@
 """Security headers on every answer: API, page, documentation, errors; CORS for listed origins alone."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
+from service.api.limits.security_headers import SecurityHeaders
 from service.app import create_app
 from service.db.session import Database
 from service.settings import load_settings
@@ -49,6 +52,24 @@ def test_an_unchanged_answer_has_them_too(client: TestClient) -> None:
     unchanged = client.get("/v1/forecasts/AAPL", headers={"If-None-Match": tag})
     assert (unchanged.status_code, unchanged.headers["cache-control"]) == (304, "private, no-cache")
     assert unchanged.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_large_body_is_sent_in_pieces_and_is_whole() -> None:
+    sizes: list[int] = []
+
+    async def application(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"a" * 600_000})
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            sizes.append(len(message["body"]) if message.get("more_body") else -len(message["body"]))
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    asyncio.run(SecurityHeaders(application)({"type": "http"}, receive, send))
+    assert sizes == [131_072] * 4 + [-75_712]
 
 
 def test_an_unexpected_error_has_them_too(tmp_path: Path) -> None:

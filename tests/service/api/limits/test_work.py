@@ -4,7 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import anyio
 import pytest
@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from service.api.limits.work import ClientLeft, Work
-from service.app import create_app
+from service.app import Server, bind, create_app, server_config
 from service.db.session import Database
 from service.settings import Settings
 from tests.support.api.event_stream import served
@@ -76,7 +76,7 @@ def client_of(url: str) -> Iterator[socket.socket]:
 
 
 def test_a_running_query_is_cancelled_and_its_connection_serves_others(
-    app: FastAPI, observed: Observed, filled: Database
+    app: FastAPI, observed: Observed, filled: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     with served(app) as url:
         with client_of(url):
@@ -87,6 +87,33 @@ def test_a_running_query_is_cancelled_and_its_connection_serves_others(
     assert "interrupt" in observed.errors[0] or "cancel" in observed.errors[0]
     with filled.reading() as connection:
         assert connection.execute(text("SELECT 1")).scalar_one() == 1
+    assert [record.getMessage() for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
+
+
+@pytest.mark.parametrize("filled", ["sqlite"], indirect=True)
+def test_a_client_that_leaves_before_the_query_begins_causes_no_error(
+    filled: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = create_app(Settings(), filled)
+    entered, leave, ended = threading.Event(), threading.Event(), threading.Event()
+
+    @app.get("/slow")
+    def slow() -> None:
+        entered.set()
+        leave.wait(20)
+        try:
+            with app.state.reader.snapshot():
+                pytest.fail("the query began")
+        finally:
+            ended.set()
+
+    with served(app) as url:
+        with client_of(url):
+            assert entered.wait(20)
+        time.sleep(0.2)  # the server sees that it left
+        leave.set()
+        assert ended.wait(20)
+    assert [record.getMessage() for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
 
 
 @pytest.mark.parametrize("filled", ["sqlite"], indirect=True)
@@ -130,3 +157,35 @@ def test_no_query_begins_after_the_client_left(filled: Database) -> None:
     work.cancel()
     with filled.reading() as connection, pytest.raises(ClientLeft), work.using(connection):
         pytest.fail("the block ran")
+
+
+@pytest.mark.parametrize("filled", ["sqlite"], indirect=True)
+def test_a_request_that_the_server_no_longer_waits_for_gets_503(filled: Database) -> None:
+    app = create_app(Settings(), filled)
+    entered = threading.Event()
+
+    @app.get("/slow")
+    async def slow() -> None:
+        entered.set()
+        await anyio.sleep_forever()
+
+    with ExitStack() as stack:
+        with bind("127.0.0.1", 0) as listener:
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            config = server_config(app)
+            config.timeout_graceful_shutdown = 0  # instead of the usual limit
+            server = Server(config)
+            thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+            thread.start()
+            while not server.started:
+                time.sleep(0.01)
+            client = stack.enter_context(client_of(url))
+            assert entered.wait(20)
+            server.should_exit = True
+            received = b""
+            while data := client.recv(65_536):
+                received += data
+            thread.join(20)
+    assert received.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+    assert b"retry-after: 30" in received
+    assert b"the service is stopping; try again later" in received

@@ -9,8 +9,9 @@ from sqlalchemy import event, insert, update
 from service.api.common.dependencies import Reader
 from service.api.metrics.database_metrics import DatabaseMetrics
 from service.api.metrics.exposition import Metrics
+from service.cli.doctor.state_check import check_alerts
 from service.db.session import Database
-from service.db.tables import instruments, runs, schedulers, sessions
+from service.db.tables import alert_deliveries, alert_subscriptions, instruments, runs, schedulers, sessions
 from service.settings import Settings
 from tests.support.api.ledger_factory import FRIDAY, LSTM, MONDAY, NOW, THURSDAY, add_record, add_score, at, move_clock
 from tests.support.api.scrape import Scrape
@@ -50,7 +51,7 @@ def test_runs_by_state_with_their_durations_takeovers_and_discarded_results(fill
         ("train", "waiting"): 1,
         ("forecast", "done"): 2,
     }
-    assert len(states) == 24
+    assert len(states) == 30  # five jobs, six states
     assert found.value("tplus_run_takeovers_total", job_name="pull") == 3
     assert found.value("tplus_run_fenced_total", job_name="pull") == 5
     assert found.value("tplus_run_faults_total", job_name="pull") == 3
@@ -188,3 +189,26 @@ def test_an_unreadable_database_is_down_and_requests_are_still_counted(tmp_path:
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_database_without_any_use_is_up(database: Database) -> None:
     assert scrape(database).value("tplus_database_up") == 1
+
+
+def test_deliveries_of_alerts_by_state(filled: Database) -> None:
+    with filled.transaction() as connection:
+        connection.execute(
+            insert(alert_subscriptions).values(
+                id=1, name="mine", kinds=["test"], scope_kind="all", interval=80, target_kind="webhook",
+                target_shown="https://example.com", created_at=NOW, created_by="me",
+            )
+        )  # fmt: skip
+        row = {
+            "subscription_id": 1, "kind": "test", "events": 1, "body": "{}", "attempts": 1, "next_attempt_at": NOW,
+            "token": 1, "created_at": NOW,
+        }  # fmt: skip
+        states = ("dead", "dead", "pending", "delivered", "delivered", "delivered")
+        rows = [{**row, "state": state, "message_id": f"m{number}"} for number, state in enumerate(states)]
+        connection.execute(insert(alert_deliveries), rows)
+    assert scrape(filled).by("tplus_alert_deliveries", "state") == {
+        ("pending",): 1, ("delivered",): 3, ("dead",): 2, ("dropped",): 0,
+    }  # fmt: skip
+    with filled.reading() as connection:
+        (found,) = check_alerts(connection)
+    assert found.message == "2 deliveries were given up; check the targets of the subscriptions"

@@ -176,7 +176,10 @@ def file(filled_file: Path, tmp_path: Path) -> Path:
 
 
 def test_each_request_is_one_line_of_json_without_what_the_client_sent(file: Path) -> None:
-    secret = {"Authorization": "Bearer tplus_0123456789abcdefghijklmnopqrstuvwxyzABCD", "Cookie": "session=hunter2"}
+    secret = {
+        "Authorization": "Bearer tplus_0123456789abcdefghijklmnopqrstuvwxyzABCD",  # audit: planted
+        "Cookie": "session=hunter2",
+    }
     with running(file) as (client, log, _):
         client.get("/v1/forecasts/AAPL?as_of=2018-06-01", headers={**secret, "X-Request-ID": "mine-1"})
         client.get("/secret-path?password=hunter2", headers=secret)
@@ -205,8 +208,9 @@ def test_a_line_inside_a_request_has_its_id(file: Path) -> None:
         os.truncate(file, 0)
         answer = client.get("/v1/runs", headers={"X-Request-ID": "mine-2"})
         assert answer.status_code == 503
-    (line,) = lines(log)
-    assert (line["request_id"], line["level"]) == ("mine-2", "warning")
+    found = lines(log)
+    assert found
+    assert {(line["request_id"], line["level"]) for line in found} == {("mine-2", "warning")}
 
 
 def test_the_recorder_without_a_record_changes_nothing() -> None:

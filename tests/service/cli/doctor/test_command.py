@@ -91,7 +91,7 @@ def test_each_fault_is_an_error_of_its_own_and_none_hides_another(file: Path) ->
     assert answer.status == 1
     errors = findings(answer, "error")
     assert errors["settings"] == "TPLUS_SYMBOL is not a setting; did you mean TPLUS_SYMBOLS?"
-    assert "is 3600 s old, older than the lease of 30 s" in errors["scheduler"].replace("3601", "3600")
+    assert re.match(r"the newest heartbeat is 36\d\d s old, older than the lease of 30 s", errors["scheduler"])
     assert "0 keys are valid; create one with `tplus keys create NAME`" in errors["access"]
     assert "START 2001-01-02T00:00:00Z is earlier" in errors["identity"]
     assert (

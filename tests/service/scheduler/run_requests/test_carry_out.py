@@ -9,7 +9,7 @@ from sqlalchemy import Row, Table, insert, select, update
 
 from service.audit import Author
 from service.db.tables import api_keys, audit, instruments, run_outcomes, run_requests, runs
-from service.prices.sources.base import Malformed, RateLimited
+from service.prices.sources.base import Malformed, RateLimited, Transient
 from service.run_requests.store import NewRequest, RunRequest, read_request, write_request
 from service.scheduler.run_requests import carry_out as carry_out_module
 from service.scheduler.run_requests.carried import Carried
@@ -105,13 +105,19 @@ def test_a_request_for_a_group_without_symbols_is_rejected(service: Service) -> 
 def test_a_failed_run_fails_its_request_with_the_reason(service: Service, source: RecordedWalks) -> None:
     work(service)
     for symbol in ("AAA", "BBB"):
-        source.errors[symbol] = Malformed(f"{symbol}: line 3 has no close")
+        source.errors[symbol] = Transient(f"{symbol}: the answer was cut short")
     number = send(service, RequestKind.RUN, job="pull", scope="XNYS")
+    for _ in range(4):
+        scheduler = service.scheduler()
+        for _ in range(3):
+            scheduler.step()
+        scheduler.close()
+        service.machine.advance(1000)
     work(service)
     state, reason = ended(service, number)
     assert state == "failed"
     assert reason is not None
-    assert "AAA: line 3 has no close" in reason
+    assert "AAA: the answer was cut short" in reason
 
 
 def test_a_new_symbol_is_pulled_and_forecast_by_the_further_run(service: Service, source: RecordedWalks) -> None:

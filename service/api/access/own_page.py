@@ -10,7 +10,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-def require_own_origin(request: Request) -> None:
+def require_own_page(request: Request) -> None:
     """Raise unless the request comes from the page of this service.
 
     A browser adds the cookie by itself, whichever page caused the request; `Origin` says which page it was.

@@ -1,0 +1,48 @@
+"""`tplus db backup`, `restore` and `prune`: the real commands on a service's database."""
+
+import tarfile
+from pathlib import Path
+
+from tests.support.command import CommandLine
+
+SETTINGS = {"CLOCK": "replay:2012-12-20T23:00:00Z", "SYMBOLS": "AAPL,IBM"}
+
+
+def test_a_backup_is_restored_and_pruned(tmp_path: Path) -> None:
+    here, there = CommandLine(tmp_path / "here", SETTINGS), CommandLine(tmp_path / "there", SETTINGS)
+    here.folder.mkdir()
+    there.folder.mkdir()
+    missing = here.run("db", "backup", str(tmp_path))
+    assert (missing.status, list(tmp_path.glob("*.tar"))) == (1, [])
+    assert "there is no database" in missing.sentence
+    assert here.run("pull").status == 0
+    made = here.run("db", "backup", str(tmp_path), "--json")
+    assert made.status == 0, made.error
+    (archive,) = tmp_path.glob("tplus-sample-*.tar")
+    assert made.document["file"] == str(archive)
+    assert made.document["tables"]["bars"]["rows"] > 3000
+    with tarfile.open(archive) as found:
+        assert found.getnames()[:2] == ["manifest.json", "database.sqlite"]
+
+    restored = there.run("db", "restore", str(archive))
+    assert restored.status == 0, restored.error
+    assert "the hashes of all tables agree" in restored.out
+    assert "AAPL" in there.run("symbols", "list").out
+    again = there.run("db", "restore", str(archive))
+    assert again.status == 1
+    assert "is not empty" in again.sentence
+    assert there.run("db", "restore", str(archive), "--replace").status == 0
+    other = CommandLine(tmp_path / "other", {**SETTINGS, "CLOCK": "system"})
+    other.folder.mkdir()
+    refused = other.run("db", "restore", str(archive))
+    assert "is of source sample with the replay clock" in refused.sentence
+
+    unset = there.run("db", "prune")
+    assert (unset.status, unset.sentence.partition(";")[0]) == (2, "nothing says how long to keep")
+    counted = there.having(RETENTION_DAYS="90").run("db", "prune", "--dry-run", "--json")
+    assert counted.document == {
+        "keep_days": 90, "dry_run": True, "bar_revisions": 0, "quarantine": 0, "runs": 0, "outcomes": 0,
+        "emptied_runs": 0,
+    }  # fmt: skip
+    assert there.run("db", "prune", "--keep-days", "89").status == 2
+    assert there.run("db", "prune", "--keep-days", "90").out.startswith("0 bar revisions, 0 quarantine rows and 0 runs")

@@ -1,0 +1,1 @@
+"""`make audit`: vulnerabilities, licences, secrets, and a list of what is installed."""

@@ -31,7 +31,7 @@ from sqlalchemy import Connection, func, select
 
 from benchmarks.reliability.killing.history import check_history
 from benchmarks.reliability.killing.postgres import KilledServer, killed_server
-from benchmarks.reliability.killing.processes import Place, Scheduler, Stuck, wait_until
+from benchmarks.reliability.killing.processes import Place, Scheduler, Stuck, end_on_sigterm, wait_until
 from service.db.session import Database
 from service.db.tables import bars, editions, market_clock, model_versions, runs, score_batches
 from tests.support.postgres import NoPostgres, free_port
@@ -196,6 +196,7 @@ def _is_ready(port: int) -> bool:
 
 def main() -> int:
     """Print the figures; return the exit status."""
+    end_on_sigterm()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="two kills")
     parser.add_argument("--kills", type=int, default=50)

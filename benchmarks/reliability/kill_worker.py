@@ -35,6 +35,7 @@ from benchmarks.reliability.killing.processes import (
     Figures,
     Place,
     Stuck,
+    end_on_sigterm,
 )
 from service.db.session import Database
 from tests.support.postgres import NoPostgres, Options, PostgresServer, find_binaries, running_server
@@ -192,6 +193,7 @@ def _arguments() -> argparse.Namespace:
 
 def main() -> int:
     """Print the figures; return the exit status."""
+    end_on_sigterm()
     arguments = _arguments()
     plans = [
         Plan(fit, arguments.kills[not fit], arguments.each[not fit], seconds=arguments.seconds)

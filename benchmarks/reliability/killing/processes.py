@@ -31,6 +31,11 @@ PATIENCE = 120.0
 _MODULE = "benchmarks.reliability.killing.launch"
 
 
+def end_on_sigterm() -> None:
+    """Let SIGTERM end the trial through its context managers: its schedulers are in sessions of their own."""
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(1))
+
+
 class Stuck(Exception):
     """A scheduler did not get where the trial needs it."""
 

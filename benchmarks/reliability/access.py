@@ -144,6 +144,8 @@ def serving(database: Database, folder: Path, *, open_reads: bool) -> Iterator[T
         "TPLUS_DATA_DIR": str(folder),
         "TPLUS_PORT": str(port),
         "TPLUS_OPEN_READS": str(open_reads).lower(),
+        "TPLUS_RATE_LIMIT": "off",
+        "TPLUS_RATE_LIMIT_WRITES": "off",
     }
     with (folder / "api.log").open("ab") as log:
         process = subprocess.Popen(
@@ -226,7 +228,9 @@ def try_texts(target: Target, credentials: Credentials, texts: tuple[str, ...], 
         after = rows(target.database)
         for name in before:
             may_grow = operation.is_write and name not in _NEVER_BY_TEXTS and before[name] <= after[name]
-            if before[name] != after[name] and not may_grow:
+            # The texts in headers accompany a valid key: signing in often ends that key's oldest sessions.
+            is_sign_in = name == "page_sessions" and operation.name == "POST /v1/session"
+            if before[name] != after[name] and not may_grow and not is_sign_in:
                 figures.changed.append(f"{name} after {operation.name}")
 
 

@@ -58,7 +58,7 @@ class PageSession:
 
     def is_renewable(self, now: datetime) -> bool:
         """Return whether it is old enough for a renewal, and would last longer by it."""
-        is_old = self.ended_at is None and now >= self.created_at + RENEWED_AFTER
+        is_old = now >= self.created_at + RENEWED_AFTER
         return is_old and _end(self.key, self.signed_in_at, now) > self.expires_at
 
 
@@ -90,7 +90,9 @@ def find_session(connection: Connection, token: str) -> PageSession | None:
 
 
 def renew_session(connection: Connection, session_id: int, now: datetime) -> tuple[PageSession, str] | None:
-    """Replace a session by a new one of the same sign-in; None if another request did it first, or it is not due.
+    """Replace a session by a new one of the same sign-in; None if it is not due, or no longer valid.
+
+    During its overlap a session is renewed again: a browser that left the page may have lost the first new cookie.
 
     Args:
         connection: An open write transaction.
@@ -101,8 +103,7 @@ def renew_session(connection: Connection, session_id: int, now: datetime) -> tup
     if old is None or not old.is_valid(now) or not old.is_renewable(now):
         return None
     statement = update(page_sessions).where(page_sessions.c.id == session_id, page_sessions.c.ended_at.is_(None))
-    if connection.execute(statement.values(ended_at=now + OVERLAP)).rowcount != 1:
-        return None
+    connection.execute(statement.values(ended_at=now + OVERLAP))
     return _store(connection, old.key, old.signed_in_at, now)
 
 

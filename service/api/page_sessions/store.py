@@ -58,7 +58,7 @@ def open_for_key(reader: Reader, principal: Principal, replaced: int | None, req
 
 
 def renew(reader: Reader, session_id: int) -> Opened | None:
-    """Renew a session; None if another request did."""
+    """Renew a session; None if it has ended meanwhile."""
     with reader.database.transaction() as connection:
         now = reader.machine.now(connection)
         renewed = renew_session(connection, session_id, now)

@@ -50,13 +50,16 @@ def test_a_session_ends_with_its_key(database: Database) -> None:
     assert not is_valid(database, token, NOW + SECOND)
 
 
-def test_a_session_is_renewed_from_half_way_on_and_once(database: Database, key: ApiKey) -> None:
+def test_a_session_is_renewed_from_half_way_on_until_its_overlap_ends(database: Database, key: ApiKey) -> None:
     with database.transaction() as connection:
         session, token = open_session(connection, key, NOW)
         assert renew_session(connection, session.id, NOW + 6 * HOUR - SECOND) is None
         renewed = renew_session(connection, session.id, NOW + 6 * HOUR)
         assert renewed is not None
-        assert renew_session(connection, session.id, NOW + 6 * HOUR) is None
+        assert renew_session(connection, renewed[0].id, NOW + 6 * HOUR) is None
+        again = renew_session(connection, session.id, NOW + 6 * HOUR + 30 * SECOND)
+        assert again is not None  # the first new cookie was lost
+        assert renew_session(connection, session.id, NOW + 6 * HOUR + 60 * SECOND) is None
     assert renewed[0].expires_at == NOW + 18 * HOUR
     assert renewed[0].signed_in_at == NOW
     assert is_valid(database, renewed[1], NOW + 17 * HOUR)

@@ -19,7 +19,7 @@ from service.vocabulary import Scope
 from tests.support.api.client import TestClient
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
-HOST = "http://testserver"
+HOST = "http://localhost"
 
 
 class Closed:
@@ -43,7 +43,7 @@ class Closed:
 
 @pytest.fixture
 def closed(filled: Database) -> Iterator[Closed]:
-    with TestClient(create_app(Settings(open_reads=False), filled)) as client:
+    with TestClient(create_app(Settings(open_reads=False), filled), base_url=HOST) as client:
         yield Closed(client, filled)
 
 
@@ -83,9 +83,9 @@ def test_the_key_may_be_in_the_header(closed: Closed) -> None:
 @pytest.mark.parametrize(
     ("url", "root_path", "name"),
     [
-        ("https://testserver", "", "__Host-tplus_session"),
-        ("https://testserver", "/tplus", "__Secure-tplus_session"),
-        ("http://testserver", "/tplus", "tplus_session"),
+        ("https://localhost", "", "__Host-tplus_session"),
+        ("https://localhost", "/tplus", "__Secure-tplus_session"),
+        ("http://localhost", "/tplus", "tplus_session"),
     ],
 )
 def test_the_cookie_is_as_narrow_as_it_can_be(filled: Database, url: str, root_path: str, name: str) -> None:
@@ -174,8 +174,8 @@ def test_a_session_is_renewed_when_it_is_half_way(closed: Closed) -> None:
 
 OWN = [
     {"Origin": HOST},
-    {"Origin": "https://testserver", "Host": "testserver"},  # a proxy ended TLS
-    {"Origin": "http://TESTSERVER:80"},
+    {"Origin": "https://localhost", "Host": "localhost"},  # a proxy ended TLS
+    {"Origin": "http://LOCALHOST:80"},
     {"Origin": HOST, "Sec-Fetch-Site": "same-origin"},
     {"Referer": HOST + "/?s=AAPL"},
 ]
@@ -184,11 +184,11 @@ FOREIGN = [
     {"Origin": "https://evil.example"},
     {"Origin": "null"},
     {"Origin": ""},
-    {"Origin": "http://testserver:8000"},
-    {"Origin": "http://testserver.evil.example"},
-    {"Origin": "http://evil@testserver.evil.example"},
-    {"Origin": "http://[testserver"},
-    {"Origin": "file://testserver"},
+    {"Origin": "http://localhost:8000"},
+    {"Origin": "http://localhost.evil.example"},
+    {"Origin": "http://evil@localhost.evil.example"},
+    {"Origin": "http://[localhost"},
+    {"Origin": "file://localhost"},
     {"Origin": "https://evil.example", "Sec-Fetch-Site": "same-origin"},
     {"Origin": "https://evil.example", "Referer": HOST + "/"},
     {"Origin": "https://evil.example", "X-Forwarded-Host": "evil.example"},
@@ -220,13 +220,13 @@ def test_another_page_cannot_sign_a_browser_in(closed: Closed) -> None:
 
 def test_over_https_a_page_over_http_is_foreign(filled: Database) -> None:
     app = create_app(Settings(open_reads=False, root_path="/tplus"), filled)
-    with TestClient(app, base_url="https://testserver") as client:
+    with TestClient(app, base_url="https://localhost") as client:
         _, token = Closed(client, filled).key()
         path = "/tplus/v1/session"
         assert client.post(path, json={"key": token}).status_code == 200
         assert client.delete(path, headers={"Origin": HOST}).status_code == 403
-        assert client.delete(path, headers={"Referer": "https://testserver/other/"}).status_code == 403
-        assert client.delete(path, headers={"Referer": "https://testserver/tplus/?s=A"}).status_code == 204
+        assert client.delete(path, headers={"Referer": "https://localhost/other/"}).status_code == 403
+        assert client.delete(path, headers={"Referer": "https://localhost/tplus/?s=A"}).status_code == 204
 
 
 def test_behind_a_trusted_proxy_its_host_counts(closed: Closed) -> None:

@@ -74,7 +74,7 @@ class Assets:
             has_open_reads: Whether the page shows data before anybody signs in.
         """
         environment = Environment(loader=PackageLoader(_PACKAGE), autoescape=True)
-        modules = sorted(name for name in self.files if name.endswith(".js") and name != "main.js")
+        modules = sorted(name for name in self.files if name.endswith(".js") and not _is_loaded_otherwise(name))
         rendered = environment.get_template("index.html").render(
             root=root_path,
             style=root_path + self.address("style.css"),
@@ -87,6 +87,11 @@ class Assets:
             reads="open" if has_open_reads else "closed",
         )
         return rendered.encode()
+
+
+def _is_loaded_otherwise(name: str) -> bool:
+    """Return whether a module is the entry, or belongs to the admin section, which few visitors load."""
+    return name == "main.js" or (name.startswith("admin") and name != "admin_tab.js")
 
 
 class PlotlyFile:

@@ -4,7 +4,7 @@ import { address } from "./api.js";
 
 const MIN_WAIT_S = 1;
 const MAX_WAIT_S = 30;
-const KINDS = ["status", "edition", "run", "progress", "change", "fault"];
+const KINDS = ["status", "edition", "run", "progress", "run_request", "change", "fault"];
 
 /**
  * Connects to /v1/events.

@@ -1,6 +1,7 @@
 // The page: the current view, and updates after changes.
 
 import { get, invalidate, orNull, setLive } from "./api.js";
+import { AdminTab } from "./admin_tab.js";
 import { paintControls, startControls } from "./controls.js";
 import { $ } from "./dom.js";
 import { paintConnection, paintHeader } from "./header.js";
@@ -22,6 +23,11 @@ const view = { ...readView(), step: FIRST_STEP };
 const list = new Watchlist({ choose, prefetch: (symbol) => screen.prefetch(symbol) });
 const screen = new Screen((symbol) => list.line(symbol), afterForecast);
 
+const adminTab = new AdminTab(screen, () => {
+  paintTabs(adminTab.shown(view.tab));
+  return screen.showTab(adminTab.shown(view.tab)).catch(report);
+});
+
 const oneColumn = window.matchMedia("(max-width: 819px)");
 
 let isStarted = false;
@@ -31,8 +37,9 @@ let wasDisconnected = false;
 
 function show(isRedraw = false) {
   list.choose(view.symbol);
-  paintTabs(view.tab);
-  const shown = screen.show(view, isRedraw);
+  const tab = adminTab.shown(view.tab);
+  paintTabs(tab);
+  const shown = screen.show({ ...view, tab }, isRedraw);
   paintControls(screen);
   return shown.catch(report);
 }
@@ -90,6 +97,7 @@ async function refresh() {
 }
 
 function handleEvent(kind, document) {
+  screen.admin?.handleEvent(kind, document);
   if (kind === "status") showStatus(document);
   else if (kind === "progress") showProgress(document);
   else if (kind === "fault") screen.setStatus(Object.assign(screen.status ?? {}, { fault: document.detail }));
@@ -147,6 +155,7 @@ async function start() {
     if (isStarted) show();
   });
   startSignIn();
+  adminTab.start();
   if (HAS_CLOSED_READS) {
     await requireSignIn();
     leaveWithSession();

@@ -31,6 +31,7 @@ export class Screen {
     this.readout = new Readout(this.chart, $("readout"));
     this.zoom = new Zoom(this.chart, $("unzoom"));
     this.controller = new AbortController();
+    this.admin = null; // the admin section, while somebody with that scope is signed in
     this.isFirst = true;
     this.isShown = false;
     this.statusRead = new Promise((resolve) => {
@@ -233,6 +234,7 @@ export class Screen {
     const { tab } = this.view;
     if (tab === "models") await orNull(showModels(group, signal));
     else if (tab === "runs") await orNull(showRuns(this.status, signal));
+    else if (tab === "admin") await this.admin?.show();
     else if (tab === "record" && this.error) this.#clearRecord();
     else if (tab === "record" && this.forecast) await Promise.all([this.#readRecord(group, signal), this.#drawRecord(signal)]);
   }

@@ -25,7 +25,7 @@ export function permits(scope) {
 
 /** Reads who is signed in, which also renews an old session; an error leaves the state as it is. */
 export function readSession() {
-  reading ??= request("GET", "/v1/session")
+  reading ??= write("GET", "/v1/session")
     .then(take, () => {})
     .finally(() => {
       reading = null;
@@ -35,13 +35,13 @@ export function readSession() {
 
 /** Signs in with a key; throws ApiError with the reason if it is refused. */
 export async function signIn(key) {
-  take(await request("POST", "/v1/session", { key }));
+  take(await write("POST", "/v1/session", { key }));
 }
 
 /** Signs out; throws ApiError. */
 export async function signOut() {
   try {
-    await request("DELETE", "/v1/session");
+    await write("DELETE", "/v1/session");
   } catch (error) {
     if (error.status !== 401) throw error; // the session had ended before
   }
@@ -53,11 +53,12 @@ export async function signOut() {
  *
  * The browser adds the cookie and Origin. `headers` may hold an Idempotency-Key.
  */
-export function write(method, path, body = null, headers = {}) {
-  return request(method, path, body, headers);
+export async function write(method, path, body = null, headers = {}) {
+  return (await send(method, path, body, headers)).document;
 }
 
-async function request(method, path, body = null, headers = {}) {
+/** Sends a request as `write` does, and returns {document, requestId}; rows of the audit have the same id. */
+export async function send(method, path, body = null, headers = {}) {
   const given = { Accept: "application/json", ...headers };
   if (body !== null) given["Content-Type"] = "application/json";
   let answer;
@@ -75,7 +76,8 @@ async function request(method, path, body = null, headers = {}) {
   }
   if (answer.status === 401 && path !== "/v1/session") readSession();
   if (!answer.ok) throw await readError(answer);
-  return answer.status === 204 ? null : answer.json();
+  const requestId = answer.headers.get("X-Request-ID");
+  return { document: answer.status === 204 ? null : await answer.json(), requestId };
 }
 
 function take(document) {

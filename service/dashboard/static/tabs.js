@@ -4,11 +4,11 @@ import { $, setAttribute } from "./dom.js";
 
 /** Handles the tabs; `choose(name)` is called when another one is selected. */
 export function startTabs(choose) {
-  const tabs = [...$("tabs").children];
   $("tabs").addEventListener("click", (event) => {
     if (event.target.dataset.tab) choose(event.target.dataset.tab);
   });
   $("tabs").addEventListener("keydown", (event) => {
+    const tabs = [...$("tabs").children]; // signing in and out changes them
     const at = tabs.indexOf(event.target);
     const last = tabs.length - 1;
     const to = { ArrowRight: at === last ? 0 : at + 1, ArrowLeft: at === 0 ? last : at - 1, Home: 0, End: last }[event.key];

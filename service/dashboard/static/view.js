@@ -1,7 +1,7 @@
 // The view, as in the address: ?s=AAPL&as_of=2018-06-01&range=3m&tab=record
 
 const RANGES = ["1m", "3m", "6m", "1y", "5y", "all"];
-const TABS = ["forecast", "record", "models", "runs"];
+const TABS = ["forecast", "record", "models", "runs", "admin"];
 const DEFAULT_RANGE = "3m";
 const DATE = /^\d{4}-\d{2}-\d{2}$/;
 

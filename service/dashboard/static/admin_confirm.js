@@ -86,10 +86,10 @@ export class Confirm {
       setText(PART(this.dialog, "send"), "Try again");
       return;
     }
-    const doubt = action.isRepeatable === false && isTemporary(error) ? " It may have been done: see the list before you repeat it." : "";
+    const hint = action.isRepeatable === false && isTemporary(error) ? " It may have been done: see the list before you repeat it." : "";
     attempt.error = null;
     this.#close(attempt);
-    action.outcomes.add({ row: action.row, sentence: error.sentence + doubt, isRefused: true });
+    action.outcomes.add({ row: action.row, sentence: error.sentence + hint, isRefused: true });
   }
 
   #close(attempt) {

@@ -217,7 +217,7 @@ def main() -> int:
             for database, server in servers.items():
                 place = f"{database}, {'fit' if plan.fit else 'random walk'}"
                 answer[place] = kill_chain(plan, folder / place, server, None if plan.fit else control)
-                print(f"{place}: {answer[place]['kills']} kills", file=sys.stderr, flush=True)
+                print(json.dumps({place: answer[place]}), file=sys.stderr, flush=True)  # a long trial may be stopped
     answer["missed"] = [
         f"{place}: {sentence}"
         for place, figures in answer.items()

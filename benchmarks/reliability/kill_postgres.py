@@ -1,6 +1,6 @@
-"""kill -9 of PostgreSQL under the writes of the real service: no acknowledged row is lost, the service goes on.
+"""kill -9 of PostgreSQL under the writes of the real service: no acknowledged row is lost, the service recovers.
 
-A server with fsync on is killed with all its processes at random moments and started again on the same data folder.
+A server with fsync on is killed with all its processes at random moments and restarted on the same data folder.
 One `tplus schedule` and one `tplus serve` stay up the whole time. The scheduler's launcher appends each write whose
 commit was acknowledged to a file: claims, merged bars, market time, editions, score batches, model versions, ended
 runs. At the end each of them must be in the database, and the whole history is checked. Run from the repository's root:
@@ -8,7 +8,7 @@ runs. At the end each of them must be in the database, and the whole history is 
     python -m benchmarks.reliability.kill_postgres [--quick] [--kills 50] [--seconds 1800]
 
 It prints one JSON document, and exits with 1 if a bar is missed: an acknowledged row is lost, a row is doubled or half
-written, or a process of the service had to be started again.
+written, or a process of the service had to be restarted.
 """
 
 import argparse

@@ -10,7 +10,7 @@ Run from the repository's root:
 The two numbers are for chains with a real fit in each session, and for the random walk alone. It prints one JSON
 document, and exits with 1 if a bar is missed: no row lost, duplicated or half-written, no process 5 s after its
 scheduler, takeover within lease + 10 s at the 95th percentile. The limit in seconds is for each chain of kills; the
-counts tell how many were done.
+counts state how many were done.
 """
 
 import argparse

@@ -70,7 +70,8 @@ def emit(connection: Connection, events: Sequence[AlertEvent], at: Instants) -> 
     """Write the new events that some subscription wants, and their deliveries; return the number of deliveries.
 
     Args:
-        connection: The write transaction that publishes what the events are about.
+        connection: The write transaction that publishes what the events are about. It holds the change counter if it
+            has changed other rows than its run's.
         events: The events; those whose key exists are left out.
         at: When they happen.
     """

@@ -42,6 +42,7 @@ def forecast(context: ServiceContext, run: Run) -> None:
     if now >= deadline:
         with context.database.transaction() as connection:
             guard(connection, run)
+            lock_changes(connection)  # alerts are written with the outcomes
             _record_missed(context, connection, run, unpublished)
         return
     ready = [candidate for candidate in unpublished if candidate.close is not None]

@@ -6,6 +6,7 @@ from sqlalchemy import Connection
 
 from service.alerts.detection.missing import emit_failed
 from service.alerts.outbox import Instants
+from service.db.change_counters import lock_changes
 from service.forecasts.candidates import read_candidates
 from service.market.instruments import group_symbols, list_instruments
 from service.runs import Claimant, Outcome, Run, claim, finish, guard, read_outcomes, record_and_count
@@ -50,6 +51,7 @@ def fail(connection: Connection, run: Run, now: Instants, error: str) -> None:
         error: Why it failed, one sentence.
     """
     guard(connection, run)
+    lock_changes(connection)  # alerts are written with the outcomes
     known = {o.symbol for o in read_outcomes(connection, run.id) if o.state != ForecastOutcome.WAITING}
     reason = f"the {run.job} run failed: {error}"
     left = [Outcome(symbol, FAILED, reason) for symbol in run_symbols(connection, run) if symbol not in known]

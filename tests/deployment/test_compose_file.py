@@ -110,12 +110,14 @@ def test_every_service_has_more_time_to_end_than_it_takes() -> None:
 def test_the_password_is_a_file_and_nowhere_else(name: str) -> None:
     service = SERVICES[name]
     key = "POSTGRES_PASSWORD_FILE" if name == "db" else "TPLUS_DATABASE_PASSWORD_FILE"
-    assert service["secrets"] == ["database_password", *(["api_key"] if name == "migrate" else [])]
+    more = {"migrate": ["api_key"], "api": ["alert_key"], "scheduler": ["alert_key"]}
+    assert service["secrets"] == ["database_password", *more.get(name, [])]
     assert service["environment"][key] == SECRET
     named = [each for each in service["environment"] if re.search("(?i)password|secret|token", each)]
     assert named == [key]
     assert STACK["secrets"]["database_password"] == {"file": "./secrets/database_password"}
-    assert STACK["secrets"]["api_key"] == {"file": "./secrets/api_key"}
+    for secret in ("api_key", "alert_key"):
+        assert STACK["secrets"][secret] == {"file": f"./secrets/{secret}"}
 
 
 def test_the_first_key_is_a_file_of_the_service_that_stores_its_hash() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from cryptography.fernet import Fernet
 
 from tests.support.compose import order, read, seconds
 from tests.support.postgres import (
@@ -66,6 +67,7 @@ class Stack:
             "@db:5432/": f"@127.0.0.1:{self.database.port}/",
             "/run/secrets/database_password": str(self.folder / "database_password"),
             "/run/secrets/api_key": str(self.folder / "api_key"),
+            "/run/secrets/alert_key": str(self.folder / "alert_key"),
             "/var/lib/tplus": str(data),
             "0.0.0.0": "127.0.0.1",
         }
@@ -127,6 +129,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     made = Stack(tmp_path_factory.mktemp("stack"), binaries)
     (made.folder / "database_password").write_text(PASSWORD + "\n")
     (made.folder / "api_key").write_text(API_KEY + "\n")
+    (made.folder / "alert_key").write_text(Fernet.generate_key().decode() + "\n")
     with ExitStack() as ends:
         for name in order(SERVICES):
             if name == "db":

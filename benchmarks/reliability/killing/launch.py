@@ -39,7 +39,7 @@ IN_CHILD = {
 """Points in the worker process: function, and whether the point is after its call."""
 
 COMMITS = {
-    "claim": "service.scheduler.loop:claim",
+    "claim": "service.scheduler.failures:claim",
     "market time": "service.scheduler.replay_clock:plan_due",
     "merge": "service.prices.pull.fetcher:HistoryMerger.later",
     "pull end": "service.prices.pull.pull_job:finish",
@@ -143,10 +143,10 @@ class _Commits:
         """Return `Database.transaction` with a point before and after the commit."""
 
         @contextmanager
-        def wrapped(database: Any) -> Iterator[Any]:
+        def wrapped(*args: Any, **named: Any) -> Iterator[Any]:
             self._local.calls = []
             names: list[str] = []
-            with original(database) as connection:
+            with original(*args, **named) as connection:
                 yield connection
                 written = [_describe(connection, *call) for call in self.calls] if self._acks is not None else []
                 names = [name for name, _args, _answer in self.calls]

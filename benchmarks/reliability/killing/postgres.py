@@ -1,4 +1,4 @@
-"""A PostgreSQL server of its own, with fsync on, that can be killed with all its processes and started again."""
+"""A PostgreSQL server of its own, with fsync on, that can be killed with all its processes and restarted."""
 
 import signal
 import subprocess

@@ -136,7 +136,7 @@ class Scheduler:
 
 
 def is_running(process: psutil.Process) -> bool:
-    """Return whether a process lives; nobody may reap an orphan in a container."""
+    """Return whether a process lives: a container may not reap an orphan."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -199,6 +199,8 @@ class Chain:
         self.database.close()
 
     def _is_made(self) -> bool:
+        if self._alive[0].process.poll() is not None:
+            raise Stuck(f"the scheduler ended: {self._alive[0].log.read_text(errors='replace')[-1500:]}")
         try:
             return self.issued() >= 0
         except (OperationalError, ProgrammingError):  # no table yet
@@ -235,7 +237,7 @@ class Chain:
         return found[0]
 
     def wait_for_standby(self) -> None:
-        """Wait until every scheduler of the chain has told the database that it is there."""
+        """Wait until every scheduler of the chain has written its heartbeat."""
 
         def present() -> bool:
             with self.database.reading() as connection:
@@ -277,7 +279,8 @@ class Chain:
     def run_until(self, editions_more: int) -> None:
         """Let the chain publish some more editions undisturbed."""
         goal = self.issued() + editions_more
-        wait_until(lambda: self.issued() >= goal, f"{editions_more} further editions")
+        seconds = PATIENCE + 10 * editions_more
+        wait_until(lambda: self.issued() >= goal, f"{editions_more} further editions", seconds)
 
     def stop(self) -> None:
         """Stop both schedulers as a supervisor does, the active one after the standby."""
@@ -315,7 +318,7 @@ class Chain:
             if taken_at is None and self._is_taken_over(victim.pid):
                 taken_at = time.time()
             if time.time() > deadline:
-                raise Stuck(f"nobody took over after a kill at {point}")
+                raise Stuck(f"no scheduler took over after a kill at {point}")
             time.sleep(0.02)
         self.figures.takeovers.append(taken_at - killed_at)
         self.figures.orphans += len(alive)

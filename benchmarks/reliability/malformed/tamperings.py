@@ -99,7 +99,7 @@ def _in_place(name: str, make: Callable[[Path, Path], None]) -> Callable[[Desk, 
 
 
 def _swap(desk: Desk, version: Version) -> None:
-    """Put the files of another artifact in place of those of a version."""
+    """Replace the files of a version by those of another artifact."""
     store = desk.context.settings.artifact_dir
     other = next(each for each in sorted(store.glob("lstm-*")) if each != version.folder)
     for name in FILES[1:]:

@@ -25,7 +25,7 @@ router = APIRouter(prefix="/v1/session", tags=["session"])
 _log = logging.getLogger(__name__)
 
 
-@router.post("", summary="Sign in: swap a key for a cookie", responses=problems())
+@router.post("", summary="Sign in: swap a key for a cookie", responses=problems(400))
 async def create_session(
     request: Request,
     response: Response,

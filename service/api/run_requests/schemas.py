@@ -1,9 +1,9 @@
 """Run requests: what clients send, and what they get back."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.common.parameters import MAX_SYMBOLS, IsoDate
 from service.api.common.patterns import CALENDAR_PATTERN, GROUP_PATTERN, REASON_PATTERN, SYMBOL_PATTERN, WORD_PATTERN
@@ -58,12 +58,6 @@ class BackfillRun(_Body):
         description="only these; empty = all of the calendar",
         examples=[["AAPL"]],
     )
-
-    @model_validator(mode="after")
-    def _check_order(self) -> Self:
-        if self.first > self.last:
-            raise ValueError("first is after last; give the older session first, both are included")
-        return self
 
 
 RunBody = Annotated[ScopeRun | BackfillRun, Field(discriminator="job")]

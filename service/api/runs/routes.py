@@ -4,13 +4,14 @@ from fastapi import APIRouter, Response
 
 from service.api.access.require import RunAccess
 from service.api.common.dependencies import ReaderDependency
+from service.api.common.errors import BadParameter
 from service.api.common.pagination import cut, decode
 from service.api.common.parameters import Cursor, Id, JobQuery, Limit, RunScopeQuery, RunStateQuery
 from service.api.common.queries import Page, read_newest_rows
 from service.api.common.rows import RunRow
 from service.api.common.schemas import problems
 from service.api.run_requests.limits import check_scope
-from service.api.run_requests.schemas import RunBody, RunRequestItem
+from service.api.run_requests.schemas import BackfillRun, RunBody, RunRequestItem
 from service.api.run_requests.submit import ACCEPTED, RESPONSES, Submission, SubmitterDependency
 from service.api.runs.queries import read_outcomes, read_run
 from service.api.runs.schemas import RunAnswer, RunItem, RunOutcome, RunPage
@@ -48,6 +49,8 @@ def request_run(submitter: SubmitterDependency, principal: RunAccess, body: RunB
 
     The scheduler plans it at the newest final session. A run of that session that has not ended is not repeated.
     """
+    if isinstance(body, BackfillRun) and body.first > body.last:
+        raise BadParameter("first", "is after last; give the older session first, both are included")
     check = Submission(
         RequestKind.RUN, body.model_dump(mode="json"), lambda writing: check_scope(writing, body.job, body.scope)
     )

@@ -66,7 +66,7 @@ def get_subscription(reader: ReaderDependency, id: Id) -> SubscriptionItem:
     return SubscriptionItem.model_validate({**row._asdict(), **figures[id]})
 
 
-@router.post("", summary="Add an alert subscription", status_code=status.HTTP_201_CREATED, responses=problems())
+@router.post("", summary="Add an alert subscription", status_code=status.HTTP_201_CREATED, responses=problems(400))
 def create_subscription(
     reader: ReaderDependency, principal: AdminAccess, body: SubscriptionBody, request: Request, response: Response
 ) -> SubscriptionCreated:

@@ -51,7 +51,7 @@ USUAL_SESSIONS = 20
 _LONGEST_SPIKE = 5
 """Rows within which the old level must be back for the rows between to be suspect."""
 
-_LONG_HISTORY = 20
+_LONG_HISTORY = 60
 """Rows of a history of which the first may be suspect for any jump: one bar of many."""
 
 _LASTING_SESSIONS = 3

@@ -168,7 +168,7 @@ def _note_source(context: ServiceContext, run: Run, outcomes: Sequence[Outcome])
         if is_down == (down_since(connection, run.scope) is not None):
             return
     with context.database.transaction() as connection:
-        guard(connection, run)
+        _lock(connection, run)
         at = Instants(context.market.now(connection), context.machine.now(connection))
         if is_down:
             source_went_down(connection, run.scope, outcomes[0].message, at)

@@ -276,7 +276,9 @@ def _dated(symbol: str, frame: pd.DataFrame, start: date | None, at: datetime) -
     days = frame.index.tz_localize(None)
     oldest, newest = days.min().date(), days.max().date()
     if start is not None and oldest < start - _WINDOW_SLACK:
-        raise Malformed(f"{symbol}: Yahoo answered a bar of {oldest}, asked from {start} on; try again later")
+        raise Malformed(
+            f"{symbol}: Yahoo answered a bar of {oldest}, requested were bars from {start} on; try again later"
+        )
     if newest > at.date() + _AHEAD:
         raise Malformed(f"{symbol}: Yahoo answered a bar of {newest}, which is in the future; try again later")
     return frame

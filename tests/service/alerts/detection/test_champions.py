@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from models.config import Strategy
-from service.training.registry.manual import promote_manually
+from service.training.registry.manual import PersonsReason, promote_manually
 from service.training.registry.versions import Recorded
 from service.vocabulary import AlertKind
 from tests.support.alert_factory import deliveries, events, subscribe
@@ -12,7 +12,7 @@ from tests.support.forecast_factory import NOON, Desk
 
 def promote(desk: Desk, version: int) -> None:
     with desk.database.transaction() as connection:
-        promote_manually(connection, version, "better by review", Recorded(NOON, NOON, None))
+        promote_manually(connection, version, PersonsReason("better by review"), Recorded(NOON, NOON, None))
 
 
 def test_a_network_that_replaces_the_walk_is_an_event_and_the_same_again_is_none(desk: Desk, tmp_path: Path) -> None:

@@ -197,3 +197,37 @@ def test_a_currency_shows_a_jump_by_three_moving_closes(later: list[float], last
     closes = [366.0, 366.5, 799.0, *later]
     (found, *_) = suspects_in(traded(closes, [0.0] * len(closes)), kind=SeriesKind.UNTRADED)
     assert (found.row, found.clears, found.traded, found.lasts) == (2, True, True, lasts)
+
+
+def long_history(changes: dict[int, float]) -> Rows:
+    """Return 80 rows near 100, some closes (and opens) multiplied."""
+    return rows([(100 + row % 3) * changes.get(row, 1.0) for row in range(80)])
+
+
+@pytest.mark.parametrize("factor", [1e6, 7.3, 2.0, 0.5, 0.1])
+def test_first_rows_at_another_level_than_a_long_history_are_suspect(factor: float) -> None:
+    assert rows_and_clears(suspects_in(long_history({0: factor}))) == [(0, False)]
+    assert rows_and_clears(suspects_in(long_history({0: factor, 1: factor, 2: factor}))) == [
+        (0, False), (1, False), (2, False)
+    ]  # fmt: skip
+
+
+def test_the_first_rows_of_a_volatility_index_or_a_short_history_may_be_at_another_level() -> None:
+    assert suspects_in(long_history({0: 1.7}), kind=SeriesKind.VOLATILITY) == ()
+    assert rows_and_clears(suspects_in(rows([170, 100, 101, 102]))) == [(1, True)]
+
+
+def test_first_rows_that_are_stored_are_not_suspect() -> None:
+    found = suspects_in(long_history({0: 1.7}), trusted=(0,))
+    assert [suspect.row for suspect in found] == [1]
+
+
+def test_every_row_of_a_spike_is_suspect() -> None:
+    found = suspects_in(long_history({40: 0.1, 41: 0.1, 42: 0.11}))
+    assert [suspect.row for suspect in found] == [40, 41, 42]
+    assert not any(suspect.is_confirmable for suspect in found)
+
+
+def test_a_level_that_lasts_costs_one_bar_as_before() -> None:
+    found = suspects_in(long_history(dict.fromkeys(range(40, 80), 0.55)))
+    assert [suspect.row for suspect in found] == [40]

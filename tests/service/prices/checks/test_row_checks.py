@@ -177,3 +177,16 @@ def test_a_listing_that_was_interrupted_is_kept(early: int, later: int) -> None:
 def test_sessions_that_an_answer_lacks_are_counted() -> None:
     assert check(bars_frame([JANUARY[0], JANUARY[1], JANUARY[4]], [10, 10, 10])).absent == 2
     assert check(bars_frame(JANUARY[:3], [10, np.nan, 10])).absent == 0
+
+
+def test_good_rows_that_lack_a_figure_of_others_are_counted() -> None:
+    assert check(bars_frame(JANUARY[:3], [10, 10, 10], {(1, "open"): np.nan})).incomplete == 1
+    no_open = {(row, "open"): np.nan for row in range(3)}
+    assert check(bars_frame(JANUARY[:3], [10, 10, 10], no_open)).incomplete == 0
+
+
+@pytest.mark.parametrize(("ratio", "kept"), [(10_000.0, 1), (10_001.0, 0), (1e-4, 1), (9e-5, 0), (1e300, 0)])
+def test_a_split_beyond_ten_thousand_to_one_is_refused(ratio: float, kept: int) -> None:
+    split = Action(date(2024, 1, 3), ActionKind.SPLIT, ratio)
+    good, findings = check_actions([split], check(bars_frame(JANUARY[:3], [10, 10, 10])).rows)
+    assert (len(good), len(findings)) == (kept, 1 - kept)

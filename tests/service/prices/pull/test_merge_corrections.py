@@ -161,7 +161,7 @@ def test_noise_and_lost_figures_are_not_revisions(world: World) -> None:
     start(world)
     changes = {(12, "close"): 112.0 * (1 + 9e-5), (13, "volume"): np.nan, (14, "open"): np.nan}
     world.source.bars["AAA"] = bars_frame(JANUARY[:15], CLOSES[:15], changes)
-    assert world.pull(JANUARY[14])["AAA"].counts == {}
+    assert world.pull(JANUARY[14])["AAA"].counts == {"incomplete": 1}
     assert revisions(world) == []
 
 

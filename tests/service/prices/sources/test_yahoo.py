@@ -382,7 +382,7 @@ def test_the_symbol_of_an_answer_may_differ_in_case_or_be_left_out(source: Yahoo
 @pytest.mark.parametrize(
     ("stamp", "message"),
     [
-        (0, "a bar of 1969-12-31, asked from 2018-11-01 on"),
+        (0, "a bar of 1969-12-31, requested were bars from 2018-11-01 on"),
         (1_700_000_000, "a bar of 2023-11-14, which is in the future"),
         (None, "a bar without a date"),
     ],

@@ -85,6 +85,8 @@ class LastUsed:
                 batch, self._pending = self._pending, {}
                 self._written |= dict.fromkeys(batch, self._clock())
             self._try(batch)
+            if self._closing.is_set():
+                self._database.close()  # its owner may have closed it before this write opened a connection
             with self._lock:
                 if not self._pending:
                     self._thread = None

@@ -12,6 +12,8 @@ from service.errors import NotFound
 MAX_LENGTH = 400
 """Most characters of a cursor."""
 
+UNKNOWN_CURSOR = "there is no page of this cursor; use `next_cursor` of the previous page, or omit it"
+
 _MAX_KEY = 2**63 - 1
 
 Key = str | int | date
@@ -52,7 +54,7 @@ def decode(kind: str, cursor: str | None, *types: type[Key]) -> tuple[Key, ...] 
             raise ValueError("a cursor of another route")
         return tuple(_key(value, expected) for value, expected in zip(raw[1:], types, strict=True))
     except (ValueError, RecursionError, binascii.Error) as error:
-        raise NotFound("there is no page of this cursor; use `next_cursor` of the previous page, or omit it") from error
+        raise NotFound(UNKNOWN_CURSOR) from error
 
 
 def cut(

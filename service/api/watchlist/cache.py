@@ -8,12 +8,13 @@ from datetime import date, datetime
 from typing import Literal
 
 from service.api.common.dependencies import Snapshot
-from service.api.common.errors import BadParameter
+from service.api.common.pagination import UNKNOWN_CURSOR
 from service.api.common.queries import read_timing
 from service.api.watchlist import queries as watchlist
 from service.api.watchlist.lines import Line, read_lines
 from service.api.watchlist.queries import CacheKey
 from service.api.watchlist.schemas import WatchlistItem
+from service.errors import NotFound
 from service.settings import Settings
 
 SortBy = Literal["position", "symbol", "change", "width", "skill", "last_close"]
@@ -54,7 +55,7 @@ class Sorting:
         """Yield the lines after a page's last line; all without a previous page.
 
         Raises:
-            BadParameter: the keys were not made by `keys`.
+            NotFound: the keys were not made by `keys`.
         """
         if keys is None:
             return iter(lines)
@@ -72,7 +73,7 @@ class Sorting:
         except ValueError:
             number = math.nan
         if not math.isfinite(number):
-            raise BadParameter("cursor", "Invalid cursor; use `next_cursor` of the previous page", is_whole=True)
+            raise NotFound(UNKNOWN_CURSOR)
         return 0, number if self.order == "asc" else -number, symbol
 
 

@@ -109,9 +109,6 @@ def test_every_route_names_the_methods_it_permits(client: TestClient, path: str,
         ("/v1/forecasts/AAPL/history", "step", "4"),
         ("/v1/forecasts/AAPL/history", "step", "9" * 400),
         ("/v1/forecasts/AAPL/history", "strategy", "recursive"),
-        ("/v1/forecasts/AAPL/history", "cursor", encode("prices", date(2018, 6, 1))),
-        ("/v1/forecasts/AAPL/history", "cursor", encode("history", date(2018, 6, 1), 2**63)),
-        ("/v1/symbols", "cursor", encode("symbols", "\ud800")),
         ("/v1/symbols", "active", "perhaps"),
         ("/v1/runs", "job", "pull\0"),
         ("/v1/accuracy", "mode", "future"),
@@ -121,6 +118,18 @@ def test_bad_input_names_the_parameter(client: TestClient, path: str, parameter:
     body = refused(client, path, 422, **{parameter: value})
     assert parameter in body["detail"]
     assert body["errors"][0]["parameter"] == parameter
+
+
+@pytest.mark.parametrize(
+    ("path", "cursor"),
+    [
+        ("/v1/forecasts/AAPL/history", encode("prices", date(2018, 6, 1))),
+        ("/v1/forecasts/AAPL/history", encode("history", date(2018, 6, 1), 2**63)),
+        ("/v1/symbols", encode("symbols", "\ud800")),
+    ],
+)
+def test_a_cursor_of_another_route_has_no_page(client: TestClient, path: str, cursor: str) -> None:
+    assert refused(client, path, 404, cursor=cursor)["detail"].startswith("there is no page of this cursor;")
 
 
 @pytest.mark.parametrize("path", ["/v1/forecasts/-A", "/v1/prices/A%00", "/v1/forecasts/" + "A" * 41, "/v1/runs/x",
@@ -239,13 +248,19 @@ def test_readiness_reports_freshness(client: TestClient) -> None:
 
 def test_the_openapi_document_declares_routes_examples_and_problems(client: TestClient) -> None:
     document = client.get("/openapi.json").json()
-    for path, operations in document["paths"].items():
-        assert operations["get"]["summary"], path
-        assert operations["get"]["description"], path
-        for parameter in operations["get"].get("parameters", []):
+    operations = [
+        (path, each)
+        for path, methods in document["paths"].items()
+        for name, each in methods.items()
+        if name != "parameters"
+    ]
+    for path, operation in operations:
+        assert operation["summary"], path
+        assert operation["description"], path
+        for parameter in operation.get("parameters", []):
             assert parameter["name"] == "id" or parameter["description"], (path, parameter["name"])
         if path.startswith("/v1"):
-            bad = operations["get"]["responses"]["422"]["content"]
+            bad = operation["responses"]["422"]["content"]
             assert bad == {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     schemas = document["components"]["schemas"]
     assert set(schemas["Problem"]["required"]) == FIELDS

@@ -20,7 +20,8 @@ from tests.support.api.client import TestClient
         ("/v1/symbols", "active", "perhaps", "active must be true or false; 'perhaps' was given"),
         ("/v1/symbols", "group", "a b", "group must be a name of at most 40 letters, digits and _/.=^- such as equity "
          "or XNYS; 'a b' was given"),
-        ("/v1/runs", "job", "pull\0", "job must be one of pull, score, forecast, train; 'pull\\x00' was given"),
+        ("/v1/runs", "job", "pull\0",
+         "job must be one of pull, score, forecast, train, backfill; 'pull\\x00' was given"),
         ("/v1/runs", "cursor", "A" * 401, "cursor must have at most 400 characters; '" + "A" * 60 + "…' was given"),
         ("/v1/runs", "cursor", "!", "cursor must be `next_cursor` of the previous page, or be omitted; '!' was given"),
         ("/v1/models/x", "id", None, "id must be a whole number; 'x' was given"),

@@ -100,8 +100,8 @@ def _finish(task: _Backfill) -> None:
         )
         return
     with context.database.transaction() as connection:
-        lock_changes(connection)
         guard(connection, run)
+        lock_changes(connection)
         update_track_records(connection, span.symbols, Mode.BACKFILL)
         raise_changes(connection, span.symbols)
         counts = record_and_count(connection, run, read_symbol_outcomes(connection, run.id, span, task.summary))
@@ -125,8 +125,8 @@ def _fill(task: _Backfill, as_of: date, place: int) -> None:
     ready = [candidate for candidate in missing if candidate.close is not None]
     predictions = _predict(task, as_of, ready)
     with context.database.transaction() as connection:
-        lock_changes(connection)
         guard(connection, task.run)
+        lock_changes(connection)
         published = _publish(task, connection, as_of, ready, predictions) if predictions.items else 0
         summary.published += published
         summary.already_stored += len(span.symbols) - len(missing)

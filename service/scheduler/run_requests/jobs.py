@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, select
 
 from service.db.tables import runs
 from service.errors import NotFound, NotYet
@@ -15,9 +15,7 @@ from service.runtime.context import ServiceContext
 from service.scheduler.plan import newest_runs, newest_training, plan_due, plan_trainings
 from service.scheduler.run_requests.carried import Action, Carried
 from service.scheduler.state import GroupReader, newest_sequence
-from service.vocabulary import Job, RunState
-
-_OPEN = (*LIVE_STATES, RunState.WAITING)
+from service.vocabulary import Job
 
 
 def check_run(context: ServiceContext, request: RunRequest) -> Action:
@@ -46,7 +44,9 @@ def _plan_newest(context: ServiceContext, connection: Connection, job: str) -> C
 
 
 def _plan_scope(context: ServiceContext, connection: Connection, job: str, scope: str) -> Carried:
-    """Plan a job for one calendar or group, or return its newest run if that has not ended.
+    """Plan a job for one calendar or group, or return its newest run if that is due or running.
+
+    A further run overtakes one that waits for bars.
 
     Raises:
         NotFound: no symbol of the watchlist is in the group.
@@ -57,9 +57,7 @@ def _plan_scope(context: ServiceContext, connection: Connection, job: str, scope
     instant, session = _newest_instant(context, connection, job, scope, market_now)
     same = (runs.c.job == job, runs.c.scope == scope, runs.c.scheduled_for == instant)
     newest = connection.execute(select(runs).where(*same).order_by(runs.c.sequence.desc()).limit(1)).one_or_none()
-    if newest is not None and newest.state in _OPEN:
-        if newest.state == RunState.WAITING:
-            connection.execute(update(runs).where(runs.c.id == newest.id).values(wait_until=market_now))
+    if newest is not None and newest.state in LIVE_STATES:
         return Carried(f"{job} {scope}", (newest.id,), waits=True, note="the run was planned already")
     sequence = None if newest is None else newest.sequence
     if job != Job.TRAIN:

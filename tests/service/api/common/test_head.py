@@ -11,7 +11,8 @@ from tests.support.dashboard.server import serving
 
 PATHS = ("/", "/docs", "/openapi.json", "/healthz", "/readyz", "/v1/status", "/v1/forecasts", "/v1/forecasts/AAPL",
          "/v1/forecasts/AAPL/history", "/v1/figures/AAPL", "/v1/prices/AAPL", "/v1/symbols", "/v1/watchlist",
-         "/v1/models", "/v1/models/1", "/v1/runs", "/v1/runs/1", "/v1/run-requests", "/v1/ledger", "/v1/accuracy")  # fmt: skip
+         "/v1/models", "/v1/models/1", "/v1/runs", "/v1/runs/1", "/v1/run-requests",
+         "/v1/ledger", "/v1/accuracy")  # fmt: skip
 
 
 @pytest.mark.parametrize("filled", ["sqlite"], indirect=True)

@@ -217,7 +217,7 @@ def test_a_run_of_a_backfill_shows_its_parameters(client: TestClient, filled: Da
     values = {"job": "backfill", "scope": "XNYS", "scheduled_for": instant, "sequence": 0, "state": "due", "attempt": 0}
     parameters = {"first": "2018-01-02", "last": "2018-06-29", "symbols": []}
     with filled.transaction() as connection:
-        connection.execute(insert(runs).values(**values, token=0, counts={}, parameters=parameters))
+        connection.execute(insert(runs).values(id=900, **values, token=0, counts={}, parameters=parameters))
     assert client.get("/v1/runs?job=backfill").json()["items"][0]["parameters"] == parameters
 
 

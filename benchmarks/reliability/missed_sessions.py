@@ -12,6 +12,7 @@ open of T; a session whose T had opened is missed and has no forecast; days with
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 import warnings
@@ -268,6 +269,7 @@ def main() -> int:
     parser.add_argument("--database", choices=("sqlite", "postgresql"), action="append")
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what it started ends with it
     trials: dict[str, Callable[[Plan], dict[str, Any]]] = {"sqlite": on_sqlite, "postgresql": on_postgres}
     document: dict[str, Any] = {}
     missed: list[str] = []

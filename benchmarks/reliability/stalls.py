@@ -350,6 +350,7 @@ def main() -> int:
     parser.add_argument("--database", choices=("sqlite", "postgresql"), action="append")
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what it started ends with it
     total = 40 if options.quick else options.runs
     document: dict[str, Any] = {}
     missed: list[str] = []

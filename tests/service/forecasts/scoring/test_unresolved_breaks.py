@@ -8,8 +8,7 @@ from sqlalchemy import insert, update
 
 from models.config import Strategy
 from service.db.tables import quarantine, scores, track_records
-from service.forecasts.ledger import publish
-from service.forecasts.scoring.score_batches import verify_scores
+from service.forecasts.ledger import publish, verify
 from tests.support.forecast_factory import NOON, Desk, History, Said, draft_of, sessions_until, utc
 
 AS_OF, T, T1, T2 = date(2018, 5, 31), date(2018, 6, 1), date(2018, 6, 4), date(2018, 6, 5)
@@ -52,7 +51,7 @@ def test_every_step_over_the_break_is_pending_and_in_no_track_record(broken: Des
     ] * 3
     assert broken.rows(track_records) == []
     with broken.database.reading() as connection:
-        assert list(verify_scores(connection)) == []
+        assert verify(connection) == []
 
 
 def test_a_corrected_bar_settles_it_and_all_steps_are_scored(broken: Desk) -> None:

@@ -25,8 +25,8 @@ LASTING = ("db", "api", "scheduler")
 SECRET = "/run/secrets/database_password"
 API_KEY = "/run/secrets/api_key"
 SET_BY_THE_FILE = {
-    "DATABASE_URL", "DATABASE_PASSWORD_FILE", "DATA_DIR", "HOST", "PORT", "METRICS_HOST", "METRICS_PORT", "API_KEY_FILE",
-    "ALERT_KEY_FILE",
+    "DATABASE_URL", "DATABASE_PASSWORD_FILE", "DATA_DIR", "HOST", "PORT", "METRICS_HOST", "METRICS_PORT",
+    "API_KEY_FILE", "ALERT_KEY_FILE",
 }  # fmt: skip
 WITHOUT_USE_IN_A_CONTAINER = {"BROWSER", "YAHOO_STANDIN_URL"}
 """The images have no browser, and the stand-in for Yahoo is for tests."""

@@ -366,6 +366,8 @@ def test_the_section_is_accessible_and_markup_is_text(
     with look(browser_of_module, shared_server.url, seen) as watched:
         page = open_admin(watched, token, "AAPL")
         page.evaluate("document.querySelectorAll('#panel-admin details').forEach((each) => each.open = true)")
+        if page.locator("#audit-more").is_visible():
+            page.locator("#audit-more").click()  # other tests wrote rows, too
         for table in ("symbols", "requests", "versions", "audit"):
             expect(page.locator(f"#{table}")).to_contain_text("<img src=x onerror")
         assert violations(page) == []

@@ -95,9 +95,8 @@ def kill_chain(plan: Plan, folder: Path, server: PostgresServer | None, control:
         segments += 1
         with _place(plan, folder / f"segment-{segments}", server) as place:
             try:
-                with Chain(place, figures, plan.seed + segments) as chain:
-                    if plan.first:
-                        chain.kill_at(FIRST_POINTS[segments % len(FIRST_POINTS)], PATIENCE)
+                first = FIRST_POINTS[segments % len(FIRST_POINTS)] if plan.first else None
+                with Chain(place, figures, plan.seed + segments, first) as chain:
                     for point in segment:
                         if time.monotonic() - began > plan.seconds:
                             break

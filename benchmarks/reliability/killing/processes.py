@@ -181,20 +181,33 @@ class Figures:
 
 
 class Chain:
-    """An active scheduler and a standby over one database."""
+    """An active scheduler and a standby over one database.
 
-    def __init__(self, place: Place, figures: Figures, seed: int) -> None:
+    Args:
+        place: The database.
+        figures: Receives what is measured.
+        seed: Seed of the moments.
+        first_point: Point that the first scheduler passes once, and where it is killed; None = it lives.
+    """
+
+    def __init__(self, place: Place, figures: Figures, seed: int, first_point: str | None = None) -> None:
         place.folder.mkdir(parents=True, exist_ok=True)
-        self.place, self.figures = place, figures
+        self.place, self.figures, self._first_point = place, figures, first_point
         self._random = random.Random(seed)
         self.database = Database(place.parsed.url)
         self._alive: list[Scheduler] = []
 
     def __enter__(self) -> "Chain":
         """Start the scheduler that makes the database, then a standby."""
-        self._alive = [self.place.start()]
+        first = self.place.start()
+        self._alive = [first]
+        if self._first_point is not None:
+            first.arm(self._first_point)
         wait_until(self._is_made, "the database is not made")
         self._refill()
+        if self._first_point is not None:
+            wait_until(lambda: first.hit() is not None, f"the point {self._first_point} is not passed")
+            self._after(first, [], first.hit() or time.time(), self._first_point)
         return self
 
     def __exit__(self, *_error: object) -> None:

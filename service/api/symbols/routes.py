@@ -54,7 +54,7 @@ def request_symbol(
     sessions on, by the network of its group from 250 on, without a training.
     """
     with reader.snapshot() as snapshot:
-        stored = stored_symbols(snapshot.connection, [symbol]).get(symbol, symbol)
+        stored = stored_symbols(snapshot.connection, [symbol]).get(symbol, symbol.upper())
     chosen = {} if body is None else body.model_dump(exclude_none=True)
 
     def check(writing: Writing) -> None:

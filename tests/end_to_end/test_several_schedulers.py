@@ -79,7 +79,7 @@ def test_three_at_once_do_every_run_once(schedulers: list[Service]) -> None:
     ours = [service.scheduler() for service in schedulers]
     database = schedulers[0].database
     with working(ours):
-        wait_for(lambda: issued(database) >= 12, 60)
+        wait_for(lambda: issued(database) >= 12, 200)
     assert len(assert_nothing_is_lost_or_doubled(database)) >= 12
     with database.reading() as connection:
         done = connection.execute(select(runs.c.owner, runs.c.token).where(runs.c.state == "done")).all()

@@ -180,7 +180,7 @@ def test_a_killed_owner_leaves_no_process_that_native_code_holds_or_a_task_has_s
 def test_a_task_over_its_limit_is_stopped_with_the_programs_it_has_started() -> None:
     started: list[int] = []
     with pytest.raises(WorkerTimeout):
-        WarmWorker(limit_seconds=0.4).run(tasks.start_program, 60, started.append)
+        WarmWorker(limit_seconds=4.0).run(tasks.start_program, 60, started.append)
     wait_for(lambda: not is_running(started[0]), 10)
 
 

@@ -81,7 +81,10 @@ def with_changes(frame: PriceHistory, rows: slice | NDArray[np.bool_], seed: int
         changed = column[rows]
         changed[hole] = np.nan
         column[rows] = changed
-    return PriceHistory(frame.symbol, frame.group, frame.calendar, frame.sessions, frame.final_at, *columns)
+    opens, highs, lows, closes, volumes = columns
+    return PriceHistory(
+        frame.symbol, frame.group, frame.calendar, frame.sessions, frame.final_at, opens, highs, lows, closes, volumes
+    )
 
 
 def after(frame: PriceHistory, instant: np.datetime64) -> NDArray[np.bool_]:

@@ -27,11 +27,11 @@ def bars_frame(
 ) -> pd.DataFrame:
     """Return bars: open = close, high 1 % above, low 1 % below, volume 1000; `changes` sets single figures."""
     close = np.array(closes, np.float64)
-    columns = {"open": close, "high": close * 1.01, "low": close * 0.99, "close": close}
-    frame = pd.DataFrame(columns | {"volume": np.full(len(close), 1000.0)}, index=pd.DatetimeIndex(sessions))
+    columns = {"open": close.copy(), "high": close * 1.01, "low": close * 0.99, "close": close}
+    columns["volume"] = np.full(len(close), 1000.0)
     for (row, name), value in (changes or {}).items():
-        frame.iloc[row, frame.columns.get_loc(name)] = value
-    return frame
+        columns[name][row] = value
+    return pd.DataFrame(columns, index=pd.DatetimeIndex(list(sessions)))
 
 
 @dataclass

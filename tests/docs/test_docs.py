@@ -24,6 +24,7 @@ DOCUMENTS = (
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "SECURITY.md",
     *sorted(str(path.relative_to(ROOT)) for path in DOCS.glob("*.md")),
 )
 
@@ -93,6 +94,12 @@ def test_the_index_names_every_document() -> None:
     index = (DOCS / "README.md").read_text()
     names = {path.name for path in DOCS.glob("*") if path.suffix in {".md", ".ipynb"}} - {"README.md"}
     assert [name for name in sorted(names) if f"]({name})" not in index] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_no_document_holds_both_sides_of_a_merge(document: str) -> None:
+    lines = (ROOT / document).read_text().splitlines()
+    assert [line for line in lines if line.startswith(("<<<<<<< ", ">>>>>>> "))] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

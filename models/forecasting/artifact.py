@@ -8,7 +8,6 @@ arrays without pickle, and the network is built from code, never from the file.
 import hashlib
 import json
 import os
-import re
 import shutil
 import stat
 import tempfile
@@ -37,8 +36,6 @@ _ALLOWED = frozenset({PIPELINE, WEIGHTS})
 
 _LARGEST = {MANIFEST: 16 << 20, PIPELINE: 64 << 20, WEIGHTS: 1 << 30}
 """Largest size of each file in bytes: far above any artifact, and checked before the file is read."""
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,25 +90,6 @@ def save_artifact(artifact: Artifact, directory: Path) -> tuple[Path, str]:
     finally:
         shutil.rmtree(staged, ignore_errors=True)
     return folder, sha256
-
-
-def artifact_folder(directory: Path, name: str) -> Path:
-    """Return the folder of an artifact below the folder that holds artifacts.
-
-    Args:
-        directory: The folder that holds artifacts.
-        name: Name of the artifact's folder, as stored elsewhere.
-
-    Raises:
-        ArtifactError: The name is a path, or contains other characters than those of a name.
-    """
-    if not _NAME.fullmatch(name):
-        shown = name if len(name) <= 80 else f"{name[:80]}..."
-        raise ArtifactError(
-            f"the artifact name {shown!r} is not the name of a folder in {directory}; do not use this version, "
-            "restore the database or train again"
-        )
-    return directory / name
 
 
 def load_artifact(path: Path, sha256: str) -> Artifact:

@@ -61,11 +61,6 @@ class Instants:
     machine_at: datetime
 
 
-def wanting(connection: Connection, *kinds: AlertKind) -> tuple[Subscription, ...]:
-    """Return the subscriptions that want any of some kinds: without one nothing needs to be computed."""
-    return tuple(each for each in read_subscriptions(connection) if each.wants(kinds))
-
-
 def emit(connection: Connection, events: Sequence[AlertEvent], at: Instants) -> int:
     """Write the new events that some subscription wants, and their deliveries; return the number of deliveries.
 
@@ -75,7 +70,7 @@ def emit(connection: Connection, events: Sequence[AlertEvent], at: Instants) -> 
         events: The events; those whose key exists are left out.
         at: When they happen.
     """
-    subscriptions = wanting(connection, *{event.kind for event in events})
+    subscriptions = read_subscriptions(connection, *{event.kind for event in events})
     if not subscriptions:
         return 0
     coverage = _Coverage(connection)

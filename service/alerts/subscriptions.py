@@ -162,10 +162,16 @@ def remove_subscription(connection: Connection, number: int, at: datetime) -> Su
     return subscription
 
 
-def read_subscriptions(connection: Connection) -> tuple[Subscription, ...]:
-    """Return all subscriptions, oldest first."""
+def read_subscriptions(connection: Connection, *kinds: AlertKind) -> tuple[Subscription, ...]:
+    """Return the subscriptions, oldest first.
+
+    Args:
+        connection: Any connection.
+        *kinds: Only subscriptions that want any of these; none given = all.
+    """
     query = select(alert_subscriptions).where(alert_subscriptions.c.removed_at.is_(None))
-    return tuple(_subscription(row) for row in connection.execute(query.order_by(alert_subscriptions.c.id)))
+    found = (_subscription(row) for row in connection.execute(query.order_by(alert_subscriptions.c.id)))
+    return tuple(each for each in found if not kinds or each.wants(kinds))
 
 
 def find_subscription(connection: Connection, number: int) -> Subscription:

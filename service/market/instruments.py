@@ -206,39 +206,38 @@ def list_instruments(
     symbols: Sequence[str] | None = None,
     *,
     calendar: str | None = None,
+    group: str | None = None,
     active: bool | None = None,
     pulled: bool = False,
+    with_bars: bool = False,
 ) -> tuple[Instrument, ...]:
-    """Return instruments, sorted by symbol.
+    """Return instruments, sorted by the code points of their symbols.
+
+    The data hash and the training depend on this order, so it must not depend on the database's collation.
 
     Args:
         connection: Any connection.
         symbols: Only these; None = all. Those that are not in the database are left out.
         calendar: Only this calendar's.
+        group: Only this training group's.
         active: Only those on (True) or off (False) the watchlist.
         pulled: Only those that are pulled: on the watchlist, or a reference series.
+        with_bars: Only those with stored bars.
     """
-    query = select(*_COLUMNS).order_by(instruments.c.symbol)
+    query = select(*_COLUMNS)
     if symbols is not None:
         query = query.where(instruments.c.symbol.in_(list(symbols)))
     if calendar is not None:
         query = query.where(instruments.c.calendar == calendar)
+    if group is not None:
+        query = query.where(instruments.c.group == group)
     if active is not None:
         query = query.where(instruments.c.active.is_(active))
     if pulled:
         query = query.where(instruments.c.active | instruments.c.reference)
-    return tuple(Instrument(*row) for row in connection.execute(query))
-
-
-def group_symbols(connection: Connection, group: str) -> tuple[str, ...]:
-    """Return the active symbols of a group with bars, sorted by code point.
-
-    The data hash and the training depend on this order, so it must not depend on the database's collation.
-    """
-    query = select(instruments.c.symbol).where(
-        instruments.c.group == group, instruments.c.active, instruments.c.first_session.is_not(None)
-    )
-    return tuple(sorted(connection.execute(query).scalars()))
+    if with_bars:
+        query = query.where(instruments.c.first_session.is_not(None))
+    return tuple(sorted((Instrument(*row) for row in connection.execute(query)), key=lambda found: found.symbol))
 
 
 def get_instrument(connection: Connection, symbol: str) -> Instrument:

@@ -8,7 +8,7 @@ from service.alerts.detection.missing import emit_failed
 from service.alerts.outbox import Instants
 from service.db.change_counters import lock_changes
 from service.forecasts.candidates import read_candidates
-from service.market.instruments import group_symbols, list_instruments
+from service.market.instruments import list_instruments
 from service.runs import Claimant, Outcome, Run, claim, finish, guard, read_outcomes, record_and_count
 from service.runtime.context import ServiceContext
 from service.vocabulary import FAILED, ForecastOutcome, Job
@@ -62,11 +62,13 @@ def fail(connection: Connection, run: Run, now: Instants, error: str) -> None:
 
 def run_symbols(connection: Connection, run: Run) -> tuple[str, ...]:
     """Return the symbols that a run is about; those with a published forecast are none of a forecast run."""
-    if run.job == Job.TRAIN:
-        return group_symbols(connection, run.scope)
     if run.job == Job.FORECAST:
         candidates = read_candidates(connection, run.scope, run.session)
         return tuple(candidate.symbol for candidate in candidates if not candidate.is_published)
-    pulled = run.job == Job.PULL
-    found = list_instruments(connection, calendar=run.scope, active=None if pulled else True, pulled=pulled)
+    if run.job == Job.TRAIN:
+        found = list_instruments(connection, group=run.scope, active=True, with_bars=True)
+    elif run.job == Job.PULL:
+        found = list_instruments(connection, calendar=run.scope, pulled=True)
+    else:
+        found = list_instruments(connection, calendar=run.scope, active=True)
     return tuple(instrument.symbol for instrument in found)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select
 
 from models.config import Strategy
 from models.errors import ArtifactError
-from models.forecasting.artifact import MANIFEST, artifact_folder, load_artifact
+from models.forecasting.artifact import MANIFEST, load_artifact
 from service.db.session import Database
 from service.db.tables import (
     bars,
@@ -27,6 +27,7 @@ from service.db.tables import (
 )
 from service.forecasts.ledger import verify
 from service.market.exchange_calendar import get_calendar
+from service.training.registry.versions import artifact_folder
 
 LOST, DOUBLED, HALF = "lost", "duplicated", "half-written"
 Fault = tuple[str, str]

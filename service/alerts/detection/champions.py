@@ -1,52 +1,57 @@
 """A champion that changed, from the decision that changes it."""
 
-from sqlalchemy import Connection, select
+from dataclasses import dataclass
 
-from service.alerts.outbox import AlertEvent, Instants, emit, wanting
-from service.db.tables import model_decisions, model_versions
-from service.vocabulary import RANDOM_WALK, AlertKind, ModelStatus
+from sqlalchemy import Connection
+
+from service.alerts.outbox import AlertEvent, Instants, emit
+from service.vocabulary import AlertKind
 
 
-def emit_champion(connection: Connection, version_id: int, reason: str, at: Instants) -> None:
+@dataclass(frozen=True, slots=True)
+class ChampionChange:
+    """A version that serves instead of another.
+
+    Attributes:
+        group: Training group.
+        strategy: Strategy.
+        version_id: The new champion.
+        forecaster: Its forecaster.
+        before_id: The champion before it.
+        before_forecaster: The forecaster of that one.
+        reason: Why, one sentence.
+    """
+
+    group: str
+    strategy: str
+    version_id: int
+    forecaster: str
+    before_id: int
+    before_forecaster: str
+    reason: str
+
+
+def emit_champion(connection: Connection, change: ChampionChange, at: Instants) -> None:
     """Emit that a version became champion instead of another.
 
-    Left out are the first champion, the same one again, and a random walk that replaces its own earlier fit.
-
     Args:
-        connection: The transaction of the decision, before the decision is written.
-        version_id: The new champion.
-        reason: Why.
+        connection: The transaction of the decision.
+        change: The change.
         at: The instants.
     """
-    if not wanting(connection, AlertKind.CHAMPION_CHANGED):
-        return
-    table = model_versions.c
-    new = connection.execute(
-        select(table.id, table.group, table.strategy, table.forecaster).where(table.id == version_id)
-    ).one()
-    query = (
-        select(table.id, table.forecaster)
-        .join(model_decisions, model_decisions.c.model_version_id == table.id)
-        .where(table.group == new.group, table.strategy == new.strategy)
-        .where(model_decisions.c.status == ModelStatus.CHAMPION)
-        .order_by(model_decisions.c.id.desc())
-    )
-    before = connection.execute(query.limit(1)).one_or_none()
-    if before is None or before.id == new.id or {before.forecaster, new.forecaster} == {RANDOM_WALK}:
-        return
     event = AlertEvent(
         AlertKind.CHAMPION_CHANGED,
-        f"{new.group}:{new.strategy}:{before.id}:{new.id}:{at.machine_at:%Y%m%dT%H%M%S}",
-        f"{new.group} {new.strategy}: {new.forecaster} (version {new.id}) serves instead of {before.forecaster} "
-        f"(version {before.id}): {reason}",
+        f"{change.group}:{change.strategy}:{change.before_id}:{change.version_id}:{at.machine_at:%Y%m%dT%H%M%S}",
+        f"{change.group} {change.strategy}: {change.forecaster} (version {change.version_id}) serves instead of "
+        f"{change.before_forecaster} (version {change.before_id}): {change.reason}",
         {
-            "strategy": new.strategy,
-            "model_version_id": new.id,
-            "forecaster": new.forecaster,
-            "before_model_version_id": before.id,
-            "before_forecaster": before.forecaster,
-            "reason": reason,
+            "strategy": change.strategy,
+            "model_version_id": change.version_id,
+            "forecaster": change.forecaster,
+            "before_model_version_id": change.before_id,
+            "before_forecaster": change.before_forecaster,
+            "reason": change.reason,
         },
-        group=new.group,
+        group=change.group,
     )
     emit(connection, [event], at)

@@ -5,7 +5,8 @@ from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection, func, select
 
-from service.alerts.outbox import AlertEvent, Instants, emit, wanting
+from service.alerts.outbox import AlertEvent, Instants, emit
+from service.alerts.subscriptions import read_subscriptions
 from service.db.tables import editions, instruments, served_forecasts
 from service.vocabulary import AlertKind, Mode
 
@@ -40,7 +41,7 @@ def emit_missed(connection: Connection, calendar: str, session: date, reasons: M
 
 def emit_failed(connection: Connection, calendar: str, session: date, error: str, at: Instants) -> None:
     """Emit the symbols of a failed forecast run that have no forecast from its session."""
-    if not wanting(connection, AlertKind.FORECAST_MISSED):
+    if not read_subscriptions(connection, AlertKind.FORECAST_MISSED):
         return
     published = (
         select(served_forecasts.c.symbol)
@@ -65,7 +66,7 @@ def emit_stale(
         next_due: Returns when the forecast after an as_of is due, by calendar and as_of.
         at: The instants.
     """
-    if not calendars or not wanting(connection, AlertKind.FORECAST_STALE):
+    if not calendars or not read_subscriptions(connection, AlertKind.FORECAST_STALE):
         return
     query = (
         select(editions.c.calendar, func.max(editions.c.as_of))

@@ -9,14 +9,15 @@ from sqlalchemy import Connection
 from service.alerts.detection.coverage import coverage_events
 from service.alerts.detection.intervals import interval_events, read_scored
 from service.alerts.detection.widths import width_events
-from service.alerts.outbox import AlertEvent, Instants, emit, wanting
-from service.vocabulary import AlertKind, Mode
+from service.alerts.outbox import AlertEvent, Instants, emit
+from service.alerts.subscriptions import read_subscriptions
+from service.vocabulary import AlertKind
 
 
 def alert_on_edition(
     connection: Connection, header: Mapping[str, Any], widths: Mapping[str, tuple[date, float]], at: Instants
 ) -> None:
-    """Emit the events of a published edition; a backfill has none.
+    """Emit the events of a published edition.
 
     Args:
         connection: The publishing transaction, with the edition in it.
@@ -24,8 +25,6 @@ def alert_on_edition(
         widths: By symbol the as_of and the width of the served one-step 80 % interval, log return.
         at: The instants.
     """
-    if header["mode"] == Mode.BACKFILL or not wanting(connection, AlertKind.WIDTH_JUMPED):
-        return
     events = list(width_events(connection, header["mode"], header["calendar"], header["number"], widths))
     if events:
         emit(connection, events, at)
@@ -39,8 +38,8 @@ def alert_on_scores(connection: Connection, rows: Sequence[dict[str, Any]], at: 
         rows: Its rows.
         at: The instants.
     """
-    left = wanting(connection, AlertKind.CLOSE_LEFT_INTERVAL)
-    drifted = wanting(connection, AlertKind.COVERAGE_DRIFTED)
+    left = read_subscriptions(connection, AlertKind.CLOSE_LEFT_INTERVAL)
+    drifted = read_subscriptions(connection, AlertKind.COVERAGE_DRIFTED)
     if not left and not drifted:
         return
     scored = read_scored(connection, rows)

@@ -8,9 +8,10 @@ from pathlib import Path
 from sqlalchemy import Connection, select
 
 from models.errors import ArtifactError
-from models.forecasting.artifact import UNFINISHED, artifact_folder, load_artifact
+from models.forecasting.artifact import UNFINISHED, load_artifact
 from service.db.tables import model_versions
 from service.errors import DatabaseError
+from service.training.registry.versions import artifact_folder
 
 
 def copy_models(connection: Connection, source: Path, target: Path) -> int:

@@ -1,5 +1,6 @@
 """Reads and writes model versions and the decisions about them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,9 +10,9 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, and_, func, insert, select, update
 
-from models.forecasting.artifact import artifact_folder
+from models.errors import ArtifactError
 from models.training.train import TrainedArtifact
-from service.alerts.detection.champions import emit_champion
+from service.alerts.detection.champions import ChampionChange, emit_champion
 from service.alerts.outbox import Instants
 from service.db.change_counters import raise_changes
 from service.db.tables import model_decisions, model_versions
@@ -20,6 +21,8 @@ from service.vocabulary import RANDOM_WALK, ModelStatus
 
 BEFORE_NETWORK = "the random walk serves until a network is trained and accepted"
 """Reason of the first random walk; it is stored with editions, so it must stay true after a training."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,25 @@ class ModelVersion:
             ArtifactError: The stored name is a path; nothing is opened.
         """
         return artifact_folder(store, self.artifact)
+
+
+def artifact_folder(directory: Path, name: str) -> Path:
+    """Return the folder of an artifact below the folder that holds artifacts.
+
+    Args:
+        directory: The folder that holds artifacts.
+        name: Name of the artifact's folder, as stored elsewhere.
+
+    Raises:
+        ArtifactError: The name is a path, or contains other characters than those of a name.
+    """
+    if not _NAME.fullmatch(name):
+        shown = name if len(name) <= 80 else f"{name[:80]}..."
+        raise ArtifactError(
+            f"the artifact name {shown!r} is not the name of a folder in {directory}; do not use this version, "
+            "restore the database or train again"
+        )
+    return directory / name
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +180,9 @@ def _metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
 def decide(connection: Connection, version_id: int, decision: Decision, recorded: Recorded) -> None:
     """Set a version's status and record the decision."""
     if decision.status == ModelStatus.CHAMPION:
-        emit_champion(connection, version_id, decision.reason, Instants(recorded.market_at, recorded.machine_at))
+        change = _champion_change(connection, version_id, decision.reason)
+        if change is not None:
+            emit_champion(connection, change, Instants(recorded.market_at, recorded.machine_at))
     connection.execute(
         update(model_versions)
         .where(model_versions.c.id == version_id)
@@ -176,6 +200,28 @@ def decide(connection: Connection, version_id: int, decision: Decision, recorded
         )
     )
     raise_changes(connection, ())
+
+
+def _champion_change(connection: Connection, version_id: int, reason: str) -> ChampionChange | None:
+    """Return the change that makes a version champion, before the decision is written.
+
+    None for the first champion, the same one again, and a random walk that replaces its own earlier fit.
+    """
+    table = model_versions.c
+    new = connection.execute(
+        select(table.id, table.group, table.strategy, table.forecaster).where(table.id == version_id)
+    ).one()
+    champions = (
+        select(table.id, table.forecaster)
+        .join(model_decisions, model_decisions.c.model_version_id == table.id)
+        .where(table.group == new.group, table.strategy == new.strategy)
+        .where(model_decisions.c.status == ModelStatus.CHAMPION)
+        .order_by(model_decisions.c.id.desc())
+    )
+    before = connection.execute(champions.limit(1)).one_or_none()
+    if before is None or before.id == new.id or {before.forecaster, new.forecaster} == {RANDOM_WALK}:
+        return None
+    return ChampionChange(new.group, new.strategy, new.id, new.forecaster, before.id, before.forecaster, reason)
 
 
 def add_random_walk(

@@ -10,7 +10,7 @@ import pytest
 
 from models.config import ModelConfig, Reference, ReferenceRole, Strategy
 from models.errors import ArtifactError
-from models.forecasting.artifact import Artifact, artifact_folder, load_artifact, save_artifact
+from models.forecasting.artifact import Artifact, load_artifact, save_artifact
 
 
 def artifact() -> Artifact:
@@ -166,15 +166,3 @@ def test_a_deeply_nested_document_is_refused(tmp_path: Path, name: str) -> None:
         sha256 = hashlib.sha256(body).hexdigest()
     with pytest.raises(ArtifactError, match="recursion"):
         load_artifact(folder, sha256)
-
-
-def test_the_folder_of_an_artifact_is_below_the_store(tmp_path: Path) -> None:
-    assert artifact_folder(tmp_path, "lstm-one_step-0123abcd") == tmp_path / "lstm-one_step-0123abcd"
-
-
-@pytest.mark.parametrize(
-    "name", ["", ".", "..", "../other", "/etc", "a/b", "a\\b", "a\0", ".writing-x", "a" * 201, "a\n"]
-)
-def test_a_stored_name_that_is_a_path_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ArtifactError, match="is not the name of a folder"):
-        artifact_folder(tmp_path, name)

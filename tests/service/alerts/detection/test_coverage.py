@@ -7,7 +7,8 @@ from sqlalchemy import select
 
 from service.alerts.detection.coverage import coverage_events
 from service.alerts.detection.intervals import ScoredForecast
-from service.alerts.outbox import AlertEvent, wanting
+from service.alerts.outbox import AlertEvent
+from service.alerts.subscriptions import read_subscriptions
 from service.db.tables import alert_coverage
 from service.vocabulary import AlertKind, AlertScope
 from tests.support.alert_factory import subscribe
@@ -24,7 +25,7 @@ def outcome(day: int, inside: bool, symbol: str = "AAA") -> ScoredForecast:
 
 def count(desk: Desk, *outcomes: ScoredForecast) -> list[AlertEvent]:
     with desk.database.transaction() as connection:
-        subscriptions = wanting(connection, AlertKind.COVERAGE_DRIFTED)
+        subscriptions = read_subscriptions(connection, AlertKind.COVERAGE_DRIFTED)
         return list(coverage_events(connection, subscriptions, outcomes))
 
 

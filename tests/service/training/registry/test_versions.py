@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from models.config import ModelConfig, Strategy
+from models.errors import ArtifactError
 from models.training.train import TrainedArtifact
 from service.db.tables import change_counters, model_decisions, model_versions
 from service.training.registry.versions import (
@@ -17,6 +18,7 @@ from service.training.registry.versions import (
     Recorded,
     add_random_walk,
     add_version,
+    artifact_folder,
     champion,
     decide,
     has_network,
@@ -222,3 +224,15 @@ def test_version_ids_are_the_champions_and_challengers_of_a_kind(desk: Desk) -> 
     with desk.database.reading() as connection:
         assert version_ids(connection, "equity", "multi_step", network=False) == [first, second]
         assert version_ids(connection, "equity", "multi_step", network=True) == [network]
+
+
+def test_the_folder_of_an_artifact_is_below_the_store(tmp_path: Path) -> None:
+    assert artifact_folder(tmp_path, "lstm-one_step-0123abcd") == tmp_path / "lstm-one_step-0123abcd"
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../other", "/etc", "a/b", "a\\b", "a\0", ".writing-x", "a" * 201, "a\n"]
+)
+def test_a_stored_name_that_is_a_path_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ArtifactError, match="is not the name of a folder"):
+        artifact_folder(tmp_path, name)

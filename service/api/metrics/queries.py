@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, Float, and_, case, cast, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Float, case, cast, exists, func, select
 
 from service.api.common.queries import read_timing
 from service.api.status.queries import read_calendar_editions
@@ -97,24 +97,29 @@ class GroupRecord:
 def read_run_groups(connection: Connection) -> list[RunGroup]:
     """Return all runs by job and state, in one pass over the table."""
     seconds = _seconds_between(connection, runs.c.started_at, runs.c.finished_at)
-    has_ended = and_(runs.c.state.in_(ENDED_STATES), runs.c.started_at.is_not(None), runs.c.finished_at.is_not(None))
-    within = [func.sum(case((and_(has_ended, seconds <= bound), 1), else_=0)) for bound in DURATION_BUCKETS]
+    plain = (runs.c.job, runs.c.state, runs.c.takeovers, runs.c.fenced, runs.c.faults, runs.c.finished_at)
+    # Materialized, because SQLite would else compute the seconds again for each bucket: three times as slow.
+    measured = (
+        select(*plain, case((runs.c.state.in_(ENDED_STATES), seconds)).label("seconds"))
+        .cte("measured")
+        .prefix_with("MATERIALIZED")
+    ).c
     query = select(
-        runs.c.job,
-        runs.c.state,
+        measured.job,
+        measured.state,
         func.count().label("runs"),
-        func.sum(runs.c.takeovers).label("takeovers"),
-        func.sum(runs.c.fenced).label("fenced"),
-        func.sum(runs.c.faults).label("faults"),
-        func.max(runs.c.finished_at).label("newest_end"),
-        func.sum(case((has_ended, seconds), else_=0.0)).label("seconds"),
-        func.sum(case((has_ended, 1), else_=0)).label("ended"),
-        *within,
-    ).group_by(runs.c.job, runs.c.state)
+        func.sum(measured.takeovers).label("takeovers"),
+        func.sum(measured.fenced).label("fenced"),
+        func.sum(measured.faults).label("faults"),
+        func.max(measured.finished_at).label("newest_end"),
+        func.coalesce(func.sum(measured.seconds), 0.0).label("seconds"),
+        func.count(measured.seconds).label("ended"),  # null while it runs, and if it never started
+        *(func.sum(case((measured.seconds <= bound, 1), else_=0)) for bound in DURATION_BUCKETS),
+    ).group_by(measured.job, measured.state)
     return [
         RunGroup(row[0], row[1], row[2], int(row[3]), int(row[4]), int(row[5]), row[6], float(row[7]), int(row[8]),
                  tuple(int(count) for count in row[9:]))
-        for row in connection.execute(query.order_by(runs.c.job, runs.c.state))
+        for row in connection.execute(query.order_by(measured.job, measured.state))
     ]  # fmt: skip
 
 

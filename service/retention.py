@@ -1,29 +1,32 @@
-"""Deletes old bar revisions, settled rows of the quarantine, and old runs with their outcomes.
+"""Deletes old bar revisions, settled rows of the quarantine, and the outcomes of old runs.
 
-Editions, forecasts, scores, models and the audit are never deleted. What is kept answers every question about the kept
-span as before:
+Editions, forecasts, scores, models, runs and the audit are never deleted. What is kept answers every question about the
+kept span as before:
 
 - A bar as it was known at an instant is the oldest revision that was replaced later, else the stored bar. So only
   revisions replaced before the span are deleted.
 - Open, rejected and accepted rows of the quarantine decide about bars that are still to come, and are kept.
-- A run stays if it may still be read: the newest of its job and scope, all since the newest that is done, and the
-  newest outcome of each symbol. Where another row refers to it, its row stays without outcomes.
+- A run keeps its outcomes if they may still be read: the newest of its job and scope, all since the newest that is
+  done, and the newest outcome of each symbol. The run's own row always stays: the metrics count over all of them, and a
+  total that falls looks like a restart to Prometheus.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Table, and_, delete, exists, func, or_, select, union, update
+from sqlalchemy import Column, ColumnElement, Connection, Table, and_, delete, exists, func, select, update
 
 from service.audit import AuditEntry, record
 from service.db.session import Database
-from service.db.tables import bar_revisions, metadata, quarantine, run_outcomes, runs
+from service.db.tables import bar_revisions, quarantine, run_outcomes, runs
 from service.vocabulary import QuarantineState, RunState
 
 BATCH = 2_000
 """Rows of a table in one transaction, so that the service never waits long."""
+
+RUNS_BATCH = 20
+"""Runs in one transaction: each may have an outcome for each of thousands of symbols."""
 
 _ENDED = (RunState.DONE, RunState.FAILED, RunState.SUPERSEDED)
 _KEPT_STATES = (QuarantineState.OPEN, QuarantineState.REJECTED)
@@ -36,16 +39,14 @@ class Pruned:
     Attributes:
         bar_revisions: Replaced values of bars.
         quarantine: Settled rows of the quarantine.
-        runs: Runs.
         outcomes: Outcomes of runs.
-        emptied_runs: Runs that stay without their outcomes.
+        runs: Runs that stay without their outcomes.
     """
 
     bar_revisions: int = 0
     quarantine: int = 0
-    runs: int = 0
     outcomes: int = 0
-    emptied_runs: int = 0
+    runs: int = 0
 
     def __add__(self, other: "Pruned") -> "Pruned":
         """Return the sums."""
@@ -108,16 +109,11 @@ def prune_batch(connection: Connection, before: datetime, protected: frozenset[i
     """
     revisions = _delete(connection, bar_revisions.c.id, _old_revisions(before))
     rows = _delete(connection, quarantine.c.id, _settled(before))
-    referred = _is_referred_to()
-    unread = _unread(before, protected)
-    query = _locked(connection, select(runs.c.id).where(unread, ~referred))
-    gone = list(connection.execute(query).scalars())
-    query = _locked(connection, select(runs.c.id).where(unread, referred, runs.c.outcomes_pruned_at.is_(None)))
+    query = _locked(connection, select(runs.c.id).where(_unread(before, protected)))
     emptied = list(connection.execute(query).scalars())
-    outcomes = connection.execute(delete(run_outcomes).where(run_outcomes.c.run_id.in_([*gone, *emptied]))).rowcount
-    connection.execute(delete(runs).where(runs.c.id.in_(gone)))
+    outcomes = connection.execute(delete(run_outcomes).where(run_outcomes.c.run_id.in_(emptied))).rowcount
     connection.execute(update(runs).where(runs.c.id.in_(emptied)).values(outcomes_pruned_at=machine_now))
-    pruned = Pruned(revisions, rows, len(gone), outcomes, len(emptied))
+    pruned = Pruned(revisions, rows, outcomes, len(emptied))
     if pruned.total:
         record(connection, AuditEntry("db.prune", f"before {before:%Y-%m-%d}", pruned.document()), machine_now)
     return pruned
@@ -127,19 +123,15 @@ def count_prunable(connection: Connection, market_now: datetime, keep: timedelta
     """Return what `prune` would delete."""
     before = market_now - keep
     unread = _unread(before, runs_with_newest_outcomes(connection, before))
-    referred = _is_referred_to()
 
-    def count(table: Table, *conditions: ColumnElement[bool]) -> int:
-        query = select(func.count()).select_from(table).where(*conditions)
-        return connection.execute(query).scalar_one()
+    def count(table: Table, condition: ColumnElement[bool]) -> int:
+        return connection.execute(select(func.count()).select_from(table).where(condition)).scalar_one()
 
-    old = select(runs.c.id).where(unread, or_(~referred, runs.c.outcomes_pruned_at.is_(None)))
     return Pruned(
         count(bar_revisions, _old_revisions(before)),
         count(quarantine, _settled(before)),
-        count(runs, unread, ~referred),
-        count(run_outcomes, run_outcomes.c.run_id.in_(old)),
-        count(runs, unread, referred, runs.c.outcomes_pruned_at.is_(None)),
+        count(run_outcomes, run_outcomes.c.run_id.in_(select(runs.c.id).where(unread))),
+        count(runs, unread),
     )
 
 
@@ -155,12 +147,13 @@ def _settled(before: datetime) -> ColumnElement[bool]:
 
 
 def _unread(before: datetime, protected: frozenset[int]) -> ColumnElement[bool]:
-    """Ended runs before an instant that nothing reads any more."""
+    """Ended runs before an instant whose outcomes are stored, and that nothing reads any more."""
     later, done = runs.alias("later"), runs.alias("done")
     same = and_(later.c.job == runs.c.job, later.c.scope == runs.c.scope)
     succeeded = and_(done.c.job == runs.c.job, done.c.scope == runs.c.scope, done.c.state == RunState.DONE)
     return and_(
         runs.c.state.in_(_ENDED),
+        runs.c.outcomes_pruned_at.is_(None),
         runs.c.scheduled_for < before,
         exists().where(same, later.c.scheduled_for > runs.c.scheduled_for),
         exists().where(succeeded, done.c.id > runs.c.id, done.c.session > runs.c.session),
@@ -168,21 +161,9 @@ def _unread(before: datetime, protected: frozenset[int]) -> ColumnElement[bool]:
     )
 
 
-def _references() -> Iterator[Column[Any]]:
-    for table in metadata.sorted_tables:
-        for column in table.columns:
-            if table is not run_outcomes and any(key.column is runs.c.id for key in column.foreign_keys):
-                yield column
-
-
-def _is_referred_to() -> ColumnElement[bool]:
-    used = union(*(select(column.label("id")).where(column.is_not(None)) for column in _references())).subquery()
-    return runs.c.id.in_(select(used.c.id))
-
-
 def _locked(connection: Connection, query: Any) -> Any:
     """Limit a query to a batch; on PostgreSQL skip the rows that another scheduler prunes."""
-    query = query.order_by(runs.c.id).limit(BATCH)
+    query = query.order_by(runs.c.id).limit(RUNS_BATCH)
     return query if connection.dialect.name == "sqlite" else query.with_for_update(skip_locked=True, of=runs)
 
 

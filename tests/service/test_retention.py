@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Table, insert, select
+from sqlalchemy import Table, insert, select, update
 
+from service.api.common.dependencies import Reader
+from service.api.metrics.exposition import Metrics
 from service.app import create_app
 from service.db.row_hashes import digest
 from service.db.session import Database
@@ -26,6 +28,7 @@ from service.retention import Pruned, count_prunable, prune
 from service.settings import Settings
 from tests.support.api.client import TestClient
 from tests.support.api.ledger_factory import FRIDAY, LSTM, MONDAY, NOW, THURSDAY, add_score, at, fill
+from tests.support.api.scrape import Scrape
 
 KEEP = timedelta(days=90)
 CUT = NOW - KEEP
@@ -104,6 +107,12 @@ def ids(database: Database, table: Table) -> list[int]:
         return list(connection.execute(select(table.c.id).order_by(table.c.id)).scalars())
 
 
+def emptied(database: Database) -> list[int]:
+    with database.reading() as connection:
+        query = select(runs.c.id).where(runs.c.outcomes_pruned_at.is_not(None))
+        return list(connection.execute(query.order_by(runs.c.id)).scalars())
+
+
 def bars_known_at(database: Database, instant: datetime) -> dict[tuple[str, date], tuple[int, float]]:
     """Every bar as it was at an instant: the first value replaced later, else the stored one."""
     with database.reading() as connection:
@@ -123,7 +132,7 @@ def answers(database: Database) -> dict[str, Any]:
             body.pop("request_id", None)
             if path == "/v1/status":  # machine time moves on
                 body.pop("scheduler", None)
-            if path == "/v1/runs?job=score":
+            if path == "/v1/runs?job=score":  # of those before the span it says when their outcomes were deleted
                 body = [item for item in body["items"] if item["scheduled_for"] >= CUT.isoformat()]
             found[path] = (answer.status_code, body)
     return found
@@ -146,7 +155,7 @@ def test_answers_about_the_kept_span_are_equal_before_and_after(aged: Database) 
     assert before[2][0][("AAPL", THURSDAY)] == (3, 92.0)
     with aged.reading() as connection:
         expected = count_prunable(connection, NOW, KEEP)
-    assert prune(aged, NOW, MACHINE, KEEP) == expected == Pruned(3, 2, 5, 3, 1)
+    assert prune(aged, NOW, MACHINE, KEEP) == expected == Pruned(3, 2, 3, 6)
     after = answers(aged), evidence(), [bars_known_at(aged, instant) for instant in instants]
     assert {path: answer for path, answer in after[0].items() if answer != before[0][path]} == {}
     assert after[1:] == before[1:]
@@ -155,13 +164,15 @@ def test_answers_about_the_kept_span_are_equal_before_and_after(aged: Database) 
 
 def test_what_is_deleted_and_what_stays(aged: Database) -> None:
     prune(aged, NOW, MACHINE, KEEP)
-    # 104: a score batch refers to it. 106, 107: a symbol's newest outcome, the newest of a scope. 109: not ended.
-    assert [number for number in ids(aged, runs) if number > 100] == [104, 106, 107, 109, 900, 901, 902, 903]
+    # 106, 107: a symbol's newest outcome, the newest of a scope. 109: not ended. 900 and later are of the span.
+    assert emptied(aged) == [101, 102, 103, 104, 105, 108]
+    assert [number for number in ids(aged, runs) if number > 100] == [*range(101, 110), 900, 901, 902, 903]
     assert ids(aged, quarantine) == [3, 4, 5, 6, 7]
     with aged.reading() as connection:
         stub = connection.execute(select(runs).where(runs.c.id == 104)).one()
         assert (stub.state, stub.outcomes_pruned_at) == ("done", MACHINE)
-        assert connection.execute(select(run_outcomes).where(run_outcomes.c.run_id == 104)).all() == []
+        left = connection.execute(select(run_outcomes.c.run_id).where(run_outcomes.c.run_id > 100).distinct())
+        assert sorted(left.scalars()) == [106, 107, 900, 901, 902]
         kept = connection.execute(select(bar_revisions.c.revision, bar_revisions.c.close)).all()
         assert kept == [(3, 92.0)]
         line = connection.execute(select(audit)).one()
@@ -171,7 +182,8 @@ def test_what_is_deleted_and_what_stays(aged: Database) -> None:
 
 def test_batches_are_limited(aged: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.retention.BATCH", 1)
-    assert prune(aged, NOW, MACHINE, KEEP) == Pruned(3, 2, 5, 3, 1)
+    monkeypatch.setattr("service.retention.RUNS_BATCH", 2)
+    assert prune(aged, NOW, MACHINE, KEEP) == Pruned(3, 2, 3, 6)
 
 
 def test_runs_since_the_newest_success_stay(database: Database) -> None:
@@ -181,7 +193,23 @@ def test_runs_since_the_newest_success_stay(database: Database) -> None:
         rows += [run_row(number, "pull", OLD - KEEP + timedelta(days=number), "failed") for number in range(3, 9)]
         connection.execute(insert(runs), [*rows, run_row(9, "pull", NOW, "waiting")])
     assert prune(database, NOW, MACHINE, KEEP).runs == 1
-    assert ids(database, runs) == [2, 3, 4, 5, 6, 7, 8, 9]
+    assert emptied(database) == [1]
+
+
+def test_no_total_of_the_metrics_falls(aged: Database) -> None:
+    """To Prometheus a total that falls has started again, and `increase` would count all of it as new."""
+    with aged.transaction() as connection:
+        connection.execute(update(runs).values(takeovers=2, counts={"missed": 3}))
+
+    def totals() -> dict[str, float]:
+        samples = Scrape(Metrics(Reader(Settings(), aged), "0").render("")[0].decode()).samples
+        names = ("tplus_run", "tplus_forecast_outcomes")
+        return {f"{each.name}{each.labels}": each.value for each in samples if each.name.startswith(names)}
+
+    before = totals()
+    assert before["tplus_run_takeovers_total{'job_name': 'score'}"] == 4
+    assert prune(aged, NOW, MACHINE, KEEP).runs == 6
+    assert totals() == before
 
 
 def test_nothing_of_monday_is_old(aged: Database, tmp_path: Path) -> None:

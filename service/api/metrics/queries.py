@@ -132,9 +132,13 @@ def _seconds_between(
 
 
 def read_forecast_outcomes(connection: Connection) -> dict[str, int]:
-    """Return the number of symbols by outcome over all forecast runs, from the counts that the runs keep."""
+    """Return the number of symbols by outcome over all ended forecast runs, from the counts that the runs keep.
+
+    The counts of a run that waits or is tried again can still fall, which a total must not.
+    """
     sums = [func.sum(runs.c.counts[outcome.value].as_integer()) for outcome in COUNTED_OUTCOMES]
-    row = connection.execute(select(*sums).where(runs.c.job == Job.FORECAST)).one()
+    ended = (runs.c.job == Job.FORECAST, runs.c.state.in_((*ENDED_STATES, RunState.SUPERSEDED)))
+    row = connection.execute(select(*sums).where(*ended)).one()
     return {outcome: int(total or 0) for outcome, total in zip(COUNTED_OUTCOMES, row, strict=True)}
 
 

@@ -141,7 +141,7 @@ def prune_old(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Delete old bar revisions, settled quarantine rows and runs; forecasts and scores are always kept."""
+    """Delete old bar revisions, settled quarantine rows and outcomes of runs; forecasts and scores are always kept."""
     with service(quiet=as_json) as context:
         days = keep_days or context.settings.retention_days
         if days is None:
@@ -157,9 +157,8 @@ def prune_old(
         return
     verb = "would be deleted" if dry_run else "were deleted"
     echo(
-        f"{pruned.bar_revisions} bar revisions, {pruned.quarantine} quarantine rows and {pruned.runs} runs with "
-        f"{pruned.outcomes} outcomes before {now - keep:%Y-%m-%d} {verb}; {pruned.emptied_runs} runs that other rows "
-        "refer to stay without outcomes"
+        f"{pruned.bar_revisions} bar revisions, {pruned.quarantine} quarantine rows and {pruned.outcomes} outcomes of "
+        f"{pruned.runs} runs before {now - keep:%Y-%m-%d} {verb}; the runs stay"
     )
 
 

@@ -148,7 +148,7 @@ class Settings(ApiSettings):
         None,
         ge=MIN_RETENTION_DAYS,
         le=36_500,
-        description="days of market time that bar revisions, settled quarantine and outcomes of runs are kept; unset = always",
+        description="days of market time for which bar revisions, quarantine and run outcomes are kept; unset = always",
     )
     ledger_head_file: Path | None = Field(
         None,

@@ -4,20 +4,21 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from service.alerts.detection.coverage import coverage_events
 from service.alerts.detection.intervals import interval_events, read_scored
 from service.alerts.detection.widths import width_events
 from service.alerts.outbox import AlertEvent, Instants, emit
 from service.alerts.subscriptions import read_subscriptions
+from service.db.tables import instruments
 from service.vocabulary import AlertKind
 
 
 def alert_on_edition(
     connection: Connection, header: Mapping[str, Any], widths: Mapping[str, tuple[date, float]], at: Instants
 ) -> None:
-    """Emit the events of a published edition.
+    """Emit the events of a published edition; symbols that no subscription covers are not looked at.
 
     Args:
         connection: The publishing transaction, with the edition in it.
@@ -25,7 +26,17 @@ def alert_on_edition(
         widths: By symbol the as_of and the width of the served one-step 80 % interval, log return.
         at: The instants.
     """
-    events = list(width_events(connection, header["mode"], header["calendar"], header["number"], widths))
+    subscriptions = read_subscriptions(connection, AlertKind.WIDTH_JUMPED)
+    if not subscriptions:
+        return
+    query = select(instruments.c.symbol, instruments.c.group).where(instruments.c.calendar == header["calendar"])
+    covered = {
+        row.symbol
+        for row in connection.execute(query)
+        if row.symbol in widths and any(each.covers(row.symbol, row.group) for each in subscriptions)
+    }
+    own = {symbol: width for symbol, width in widths.items() if symbol in covered}
+    events = list(width_events(connection, header["mode"], header["calendar"], header["number"], own))
     if events:
         emit(connection, events, at)
 

@@ -19,7 +19,9 @@ RECENT = 20
 MINIMUM = 10
 """Earlier forecasts below which nothing is compared."""
 
-_REACH = timedelta(days=90)
+_REACH = timedelta(days=45)
+"""How far back the recent ones are looked for: 20 sessions with a week of holidays, and no more rows than needed."""
+
 _AT_ONCE = 500
 
 

@@ -3,8 +3,10 @@
 from datetime import date
 from pathlib import Path
 
+from sqlalchemy import event
+
 from service.forecasts.ledger import publish
-from service.vocabulary import AlertKind
+from service.vocabulary import AlertKind, AlertScope
 from tests.support.alert_factory import deliveries, events, subscribe
 from tests.support.forecast_factory import Desk, Said, draft_of, sessions_until, utc
 
@@ -53,3 +55,19 @@ def test_later_sessions_are_not_looked_at(desk: Desk, tmp_path: Path) -> None:
     subscribe(desk.database, tmp_path, AlertKind.WIDTH_JUMPED)
     issue(desk, DAYS[13], 0.4)
     assert deliveries(desk.database) == []
+
+
+def test_only_covered_symbols_are_looked_at(desk: Desk, tmp_path: Path) -> None:
+    subscribe(desk.database, tmp_path, AlertKind.WIDTH_JUMPED, scope=(AlertScope.SYMBOL, "BBB"))
+    queries: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        queries.append(statement)
+
+    for day in DAYS[:12]:
+        issue(desk, day, 0.04)
+    event.listen(desk.database.engine, "before_cursor_execute", note)
+    issue(desk, DAYS[12], 0.4)
+    event.remove(desk.database.engine, "before_cursor_execute", note)
+    assert deliveries(desk.database) == []
+    assert [each for each in queries if "served_forecasts" in each and each.startswith("SELECT")] == []

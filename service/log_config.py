@@ -15,7 +15,8 @@ _VERBOSE = ("alembic", "exchange_calendars", "peewee", "yfinance", "asyncio", "u
 
 
 _SECRETS = re.compile(
-    r"(?P<before>\w+://[^\s:/@?#]*:)[^\s@/]+(?=@)"  # user:password@ of a URL
+    r"(?P<before>\w+://[^\s:/@?#]*:)[^\s@]+(?=@)"  # user:password@ of a URL; a password may have a slash
+    r"|(?P<parameter>(?<![A-Za-z])(?:ssl)?password=)(?:'[^']*'|[^\s&;,'\"]+)"  # of a URL, or of libpq
     r"|(?P<scheme>\b(?:Bearer|Basic)\s+)[A-Za-z0-9._~+/=-]{8,}"
     r"|(?P<key>\btplus_)[A-Za-z0-9_-]{40,}"
     r"|(?P<webhook>\bwhsec_)[A-Za-z0-9+/=_-]{16,}",

@@ -17,10 +17,10 @@ from service.backup.archive import file_entry, write_archive
 from service.backup.artifacts import entries, find_artifacts
 from service.backup.manifest import DUMPS, HeadEntry, Manifest, TableEntry
 from service.backup.postgres_tools import find_tool, login, run_tool
-from service.db.migrate import display_url, require_head
+from service.db.migrate import require_head
 from service.db.revision import HEAD
 from service.db.row_hashes import digest
-from service.db.session import Database
+from service.db.session import Database, display_url
 from service.db.tables import market_clock, metadata, stamp
 from service.errors import DatabaseError, LedgerError
 from service.hash_chains.links import read_heads

@@ -39,18 +39,29 @@ def find_tool(name: str) -> Path:
 
 @contextmanager
 def login(url: URL) -> Iterator[str]:
-    """Yield a connection string for a URL; its password is in a file that only this user may read, for the block."""
+    """Yield a connection string for a URL; its password is in a file that only this user may read, for the block.
+
+    Raises:
+        LedgerError: the URL has a secret that cannot be in that file.
+    """
     values: dict[str, str] = {name: str(value) for name, value in url.query.items() if isinstance(value, str)}
+    password = values.pop("password", None) if url.password is None else str(url.password)
+    values.pop("password", None)
+    if "sslpassword" in values:
+        raise LedgerError(
+            "TPLUS_DATABASE_URL has sslpassword, which the command line of PostgreSQL's programs would show; use a key "
+            "without a passphrase that only this user may read"
+        )
     for name, value in (("host", url.host), ("port", url.port), ("user", url.username), ("dbname", url.database)):
         if value is not None:
             values[name] = str(value)
-    if url.password is None:
+    if password is None:
         yield make_conninfo("", **values)  # the environment's PGPASSFILE or ~/.pgpass, if any
         return
     with tempfile.TemporaryDirectory(prefix="tplus-") as folder:
         path = Path(folder) / "pgpass"
         path.touch(0o600)
-        secret = str(url.password).replace("\\", "\\\\").replace(":", "\\:")
+        secret = password.replace("\\", "\\\\").replace(":", "\\:")
         path.write_text(f"*:*:*:*:{secret}\n")
         yield make_conninfo("", **values, passfile=str(path))
 

@@ -18,10 +18,10 @@ from service.backup.backup import copy_sqlite, require_sound
 from service.backup.manifest import DUMPS, Manifest
 from service.backup.postgres_tools import find_tool, login, run_tool
 from service.clock import DatabaseClock
-from service.db.migrate import current_revision, display_url, upgrade
+from service.db.migrate import current_revision, upgrade
 from service.db.revision import HEAD, is_development
 from service.db.row_hashes import digest
-from service.db.session import Database
+from service.db.session import Database, display_url
 from service.db.tables import metadata, schedulers
 from service.errors import DatabaseError, LedgerError, StampMismatch
 from service.hash_chains.links import read_heads

@@ -6,10 +6,10 @@ from typing import Any
 from sqlalchemy import JSON, Column, Connection, Table, func, select
 
 from service.db.bulk.row_loader import write_rows
-from service.db.migrate import current_revision, display_url, upgrade
+from service.db.migrate import current_revision, upgrade
 from service.db.revision import HEAD, revision_problem
 from service.db.row_hashes import Digest, RowSum, digest, read_batches
-from service.db.session import Database
+from service.db.session import Database, display_url
 from service.db.tables import metadata
 from service.db.wait_limits import lift_limits
 from service.errors import DatabaseError

@@ -34,7 +34,7 @@ def make_engine(url: str, lease_seconds: float = DEFAULT_LEASE_SECONDS) -> Engin
         backend = parsed.get_backend_name()
     except ArgumentError as error:
         raise SettingsError(
-            f"TPLUS_DATABASE_URL={url!r} is not a database URL; write sqlite:///file.db or postgresql://user@host/name"
+            "TPLUS_DATABASE_URL is not a database URL; write sqlite:///file.db or postgresql://user@host/name"
         ) from error
     if backend == "sqlite":
         # A `file:` URI names an existing file; as a path it would create a folder called "file:".

@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 import migrations
 from service.db.revision import HEAD, is_development, revision_problem
-from service.db.session import Database, driver_message, is_unavailable, is_wait
+from service.db.session import Database, display_url, driver_message, is_unavailable, is_wait
 from service.db.wait_limits import lift_limits
 from service.errors import DatabaseError
 
@@ -101,8 +101,3 @@ def check(database: Database) -> None:
     """
     with database.transaction() as connection:
         command.check(_config(connection))
-
-
-def display_url(database: Database) -> str:
-    """Return the database's URL without its password."""
-    return database.engine.url.render_as_string(hide_password=True)

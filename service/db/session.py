@@ -98,3 +98,10 @@ class Database:
     def close(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
+
+
+def display_url(database: Database) -> str:
+    """Return the database's URL without its password, which may also be a parameter."""
+    url = database.engine.url
+    secrets = [name for name in url.query if "password" in name.lower()]
+    return url.difference_update_query(secrets).render_as_string(hide_password=True)

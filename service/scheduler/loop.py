@@ -18,8 +18,8 @@ from sqlalchemy import Connection
 from service.alerts.delivery import Deliverer, Pace, TargetSender
 from service.alerts.detection.missing import emit_stale
 from service.alerts.outbox import Instants
-from service.db.migrate import display_url, require_head
-from service.db.session import FAULTS, driver_message
+from service.db.migrate import require_head
+from service.db.session import FAULTS, display_url, driver_message
 from service.errors import DatabaseError
 from service.market.sessions import closed_sessions
 from service.run_requests.answers import remove_expired

@@ -37,6 +37,10 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
             "postgresql+psycopg://u:pw@h/d and redis://:secret@r:1",
             "postgresql+psycopg://u:***@h/d and redis://:***@r:1",
         ),
+        ("postgresql://u:a/b@h/d is down", "postgresql://u:***@h/d is down"),  # audit: planted
+        ("postgresql://u@h/d?sslmode=require&password=pw1&x=2", "postgresql://u@h/d?sslmode=require&password=***&x=2"),
+        ("host=db password='a b' user=u sslpassword=x", "host=db password=*** user=u sslpassword=***"),
+        ("TPLUS_DATABASE_PASSWORD_FILE=/run/x password_file=a", "TPLUS_DATABASE_PASSWORD_FILE=/run/x password_file=a"),
         ("Authorization: Bearer abcdefghijklmnop", "Authorization: Bearer ***"),
         ("authorization: basic dXNlcjpwYXNz", "authorization: basic ***"),
         ("the key tplus_abcdefghijklmnopqrstuvwxyz0123456789ABCDEF- is", "the key tplus_*** is"),  # audit: planted

@@ -23,7 +23,7 @@ from service.api.common.patterns import PATTERNS
 from service.api.common.schemas import MEDIA_TYPE, BadField, Problem
 from service.db.fault_reason import fault_reason
 from service.db.revision import HEAD, revision_problem
-from service.db.session import Database, driver_message
+from service.db.session import Database, display_url, driver_message
 from service.errors import DatabaseError, NotFound, NotYet, TplusError
 from service.validation_messages import validation_message, validation_rule
 
@@ -209,7 +209,7 @@ def database_fault(database: Database) -> DatabaseFault | None:
 
 
 def _find_fault(database: Database) -> DatabaseFault | None:
-    url = database.engine.url.render_as_string(hide_password=True)
+    url = display_url(database)
     advice = "start it or check TPLUS_DATABASE_URL"
     try:
         with database.engine.connect() as connection:

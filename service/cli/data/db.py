@@ -14,9 +14,8 @@ from service.backup.restore import Destination, restore
 from service.cli.common import JsonFlag, echo, emit, service
 from service.clock import process_now
 from service.db.copy_database import copy_database
-from service.db.migrate import display_url
 from service.db.revision import HEAD
-from service.db.session import Database
+from service.db.session import Database, display_url
 from service.errors import DatabaseError, SettingsError
 from service.forecasts.ledger import verify
 from service.retention import count_prunable, prune

@@ -11,9 +11,9 @@ from sqlalchemy.engine import make_url
 
 from service.cli.common import JsonFlag, echo, emit
 from service.clock import DatabaseClock
-from service.db.migrate import display_url, require_head
+from service.db.migrate import require_head
 from service.db.revision import HEAD
-from service.db.session import Database
+from service.db.session import Database, display_url
 from service.db.tables import stamp
 from service.errors import DatabaseError, LedgerError
 from service.hash_chains.export import verify_export, write_export

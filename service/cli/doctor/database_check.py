@@ -12,9 +12,8 @@ from service.api.common.errors import database_fault
 from service.cli.doctor.findings import Finding, error, ok, warning
 from service.clock import DatabaseClock, process_now
 from service.db.engine import sqlite_file
-from service.db.migrate import display_url
 from service.db.revision import HEAD
-from service.db.session import Database
+from service.db.session import Database, display_url
 from service.errors import DatabaseError, StampMismatch, TplusError
 from service.runtime.database_identity import check_stamp
 from service.settings import Settings

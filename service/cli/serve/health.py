@@ -9,7 +9,7 @@ import typer
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.clock import DatabaseClock
-from service.db.session import Database
+from service.db.session import Database, display_url
 from service.errors import DatabaseError, NotYet, TplusError
 from service.scheduler.liveness import heartbeat_age
 from service.settings import Settings, load_settings
@@ -75,9 +75,9 @@ def _heartbeat_age(settings: Settings, host: str | None) -> float | None:
         with database.reading() as connection:
             age = heartbeat_age(connection, DatabaseClock().now(connection), host)
     except SQLAlchemyError as error:
-        shown = database.engine.url.render_as_string(hide_password=True)
         raise DatabaseError(
-            f"the heartbeats in the database {shown} cannot be read; start it, check TPLUS_DATABASE_URL, "
+            f"the heartbeats in the database {display_url(database)} cannot be read; start it, check "
+            "TPLUS_DATABASE_URL, "
             "or run `tplus db upgrade`"
         ) from error
     finally:

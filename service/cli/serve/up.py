@@ -16,7 +16,7 @@ from service.app import UNTIL_EOF, bind
 from service.bootstrap import open_service
 from service.cli.common import echo, reporter_for_output
 from service.clock import minute_text
-from service.db.migrate import display_url
+from service.db.session import display_url
 from service.log_config import configure_logs
 from service.runtime.context import ServiceContext
 from service.runtime.progress import Reporter

@@ -19,8 +19,8 @@ _REFUSED = tuple(
         "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
         "224.0.0.0/4", "240.0.0.0/4",
         "168.63.129.16/32",  # Azure's metadata address is a public one
-        "::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20", "5f00::/16",
-        "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
+        "::/3", "4000::/2", "8000::/1",  # all but 2000::/3, the global unicast addresses
+        "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20",
     )
 )  # fmt: skip
 """Private, local, link-local, metadata, multicast, documentation and tunnel networks, whatever this Python knows."""
@@ -42,9 +42,11 @@ class AddressRule:
 
     Attributes:
         loopback: Whether loopback addresses of this machine are accepted too, by setting.
+        only_loopback: Whether no others are: plain http stays on this machine.
     """
 
     loopback: bool = False
+    only_loopback: bool = False
 
     def check(self, host: str, address: str) -> None:
         """Raise unless an address may be connected to.
@@ -58,7 +60,8 @@ class AddressRule:
         """
         reason = self.reason_against(address)
         if reason is not None:
-            raise RefusedAddress(f"{host} has the address {address}, which is {reason}; alerts go to public hosts only")
+            allowed = "plain http goes to this machine" if self.only_loopback else "alerts go to public hosts"
+            raise RefusedAddress(f"{host} has the address {address}, which is {reason}; {allowed} only")
 
     def reason_against(self, address: str) -> str | None:
         """Return why an address is refused, None if it is accepted."""
@@ -69,6 +72,8 @@ class AddressRule:
         inner = _embedded(parsed)
         if inner.is_loopback:
             return None if self.loopback else "a loopback address"
+        if self.only_loopback:
+            return "not a loopback address"
         if inner.is_link_local:
             return "a link-local address"
         if inner.is_multicast:

@@ -110,12 +110,15 @@ def _send(apprise: Any, request: Mapping[str, Any], guard: Guard) -> str | None:
     """Return why the message was not sent, None if it was."""
     asset = apprise.AppriseAsset(
         app_id="Tplus", app_desc="Tplus alerts", app_url="", storage_mode=apprise.PersistentStoreMode.MEMORY,
-        plugin_paths=[], secure_logging=True, async_mode=False,
+        plugin_paths=[], secure_logging=True, async_mode=False, http_redirects=False,
     )  # fmt: skip
-    sender = apprise.Apprise(asset=asset)
     try:
-        if not sender.add(request["url"]):
+        # One service: `Apprise.add` would take a list of URLs apart.
+        service = apprise.Apprise.instantiate(request["url"], asset=asset)
+        if service is None:
             return guard.refused or "Apprise does not accept this URL; see its documentation of the service"
+        service.verify_certificate, service.redirects = True, False  # whatever its parameters say
+        sender = apprise.Apprise(service, asset=asset)
         title, text = text_of(json.loads(request["body"]))
         sent = sender.notify(title=title, body=text, body_format=apprise.NotifyFormat.TEXT)
     except Exception as error:  # a service's own fault; its text may contain the URL

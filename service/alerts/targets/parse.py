@@ -1,10 +1,10 @@
 """Parses targets: an https URL is a webhook, everything else an Apprise URL of a listed service."""
 
 import re
-from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, urlsplit
+from dataclasses import dataclass, field, replace
+from urllib.parse import unquote_plus, urlsplit
 
-from service.alerts.targets.addresses import RESOLVE_SECONDS, AddressRule, UnknownHost
+from service.alerts.targets.addresses import RESOLVE_SECONDS, AddressRule, RefusedAddress, UnknownHost
 from service.errors import TplusError
 from service.vocabulary import TargetKind
 
@@ -98,20 +98,22 @@ def _require_loopback(host: str, port: int, rule: AddressRule) -> None:
     Raises:
         BadTarget: it does not, or the setting does not allow it.
     """
-    outside = AddressRule(loopback=False)
-    addresses = rule.resolve(host, port, RESOLVE_SECONDS)
-    if not rule.loopback or any(outside.reason_against(address) != "a loopback address" for address in addresses):
+    try:
+        replace(rule, only_loopback=True).resolve(host, port, RESOLVE_SECONDS)
+    except RefusedAddress as error:
         raise BadTarget(
             "webhooks need https; plain http is for loopback addresses, with TPLUS_ALERT_LOOPBACK_HTTP=true"
-        )
+        ) from error
 
 
 def _apprise(text: str, scheme: str, rule: AddressRule) -> Target:
     if scheme not in VENDOR_SERVICES | HOST_SERVICES:
         known = ", ".join(sorted(VENDOR_SERVICES | HOST_SERVICES))
         raise BadTarget(f"alerts cannot go to {scheme[:20]}://; use https:// or one of {known}")
-    names = {name.strip().lstrip("+-: ").lower() for name, _ in parse_qsl(urlsplit(text).query, keep_blank_values=True)}
-    refused = sorted(names & _REFUSED_PARAMETERS)
+    parameters = _parameters(text)
+    refused = sorted(parameters.keys() & _REFUSED_PARAMETERS)
+    if parameters.get("mode") == "insecure":
+        raise BadTarget("mode=insecure sends mail without TLS; use mode=starttls or mode=ssl")
     if refused:
         raise BadTarget(f"the parameter {refused[0]} is not accepted in a target; remove it")
     shown = f"{scheme}://..."
@@ -121,6 +123,12 @@ def _apprise(text: str, scheme: str, rule: AddressRule) -> Target:
             _check_host(host, port or 443, rule)
             shown = f"{scheme}://{host[:_SHOWN]}/..."
     return Target(TargetKind.APPRISE, text, shown)
+
+
+def _parameters(text: str) -> dict[str, str]:
+    """Return the parameters of an Apprise URL as Apprise reads them: also after a #, also separated by `;`."""
+    pairs = (part.partition("=") for part in re.split("[?&;#]", text.partition("?")[2]))
+    return {unquote_plus(name).strip().lstrip("+-: ").lower(): unquote_plus(value).lower() for name, _, value in pairs}
 
 
 def _check_host(host: str, port: int, rule: AddressRule) -> None:

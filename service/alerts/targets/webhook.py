@@ -1,7 +1,9 @@
 """Sends a signed webhook as Standard Webhooks describes it, within limits, without following redirects."""
 
 import ssl
+from dataclasses import replace
 from datetime import datetime
+from urllib.parse import urlsplit
 
 import httpcore
 import httpx
@@ -51,7 +53,9 @@ class WebhookSender:
             "webhook-signature": Webhook(secret).sign(message.id, at, message.body),
         }
         limits = Limits(self._seconds, ANSWER_BYTES)
-        network = CheckedNetwork(self._rule, limits)
+        # A name that was of this machine when the target was added may be another's by now.
+        rule = replace(self._rule, only_loopback=urlsplit(url).scheme == "http")
+        network = CheckedNetwork(rule, limits)
         try:
             # A pool for each message: a connection that is kept could be used for an address that is refused by now.
             with httpcore.ConnectionPool(

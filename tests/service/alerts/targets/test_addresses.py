@@ -27,6 +27,8 @@ RULE = AddressRule()
         ("2002:a00:1::", "private or reserved"),
         ("::10.0.0.1", "private or reserved"),
         ("64:ff9b::a00:1", "private or reserved"),
+        ("::ffff:0:a00:1", "private or reserved"),
+        ("4000::1", "private or reserved"),
         ("0.0.0.0", "private or reserved"),
         ("255.255.255.255", "private or reserved"),
         ("localhost", "not an IP address"),
@@ -47,6 +49,13 @@ def test_the_setting_opens_loopback_alone() -> None:
     assert rule.reason_against("127.0.0.1") is None
     assert rule.reason_against("::1") is None
     assert rule.reason_against("10.0.0.1") == "private or reserved"
+
+
+def test_plain_http_stays_on_this_machine() -> None:
+    rule = AddressRule(loopback=True, only_loopback=True)
+    assert rule.reason_against("127.0.0.1") is None
+    assert rule.reason_against("93.184.215.14") == "not a loopback address"
+    assert AddressRule(only_loopback=True).reason_against("127.0.0.1") == "a loopback address"
 
 
 def test_resolving_checks_every_address_and_says_which_is_refused() -> None:

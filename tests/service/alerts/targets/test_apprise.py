@@ -26,6 +26,22 @@ def test_a_message_is_sent_as_text() -> None:
     assert (sent["title"], sent["message"]) == ("Tplus: test", "a test\nmarket time 2026-01-02T22:00:00Z")
 
 
+@pytest.mark.parametrize("parameters", ["", "?redirect=yes"])
+def test_redirects_are_not_followed(parameters: str) -> None:
+    with running() as receiver:
+        sender = AppriseSender(AddressRule(loopback=True), seconds=20)
+        result = sender.send(f"json://127.0.0.1:{receiver.port}/redirect{parameters}", MESSAGE)
+        assert receiver.connections == 1
+    assert result.error == "the service refused the message or could not be reached"
+
+
+def test_a_list_of_urls_is_no_target() -> None:
+    with running() as receiver:
+        sender = AppriseSender(AddressRule(loopback=True), seconds=20)
+        sender.send(f"json://127.0.0.1:{receiver.port}/ok,json://127.0.0.1:{receiver.port}/ok", MESSAGE)
+        assert len(receiver.requests) <= 1
+
+
 def test_the_guard_holds_below_every_library() -> None:
     code = (
         "import sys, socket\n"

@@ -100,3 +100,12 @@ def test_a_certificate_that_nothing_vouches_for_is_refused(tmp_path: Path) -> No
         url = receiver.url("ok", "alerts.example", "https")
         result = WebhookSender(LOOPBACK).send(url, SECRET, MESSAGE, AT)
     assert "certificate verify failed" in str(result.error)
+
+
+def test_plain_http_is_not_sent_to_a_name_that_is_of_another_machine_by_now() -> None:
+    with answers("alerts.example", [["93.184.215.14"]]):
+        result = WebhookSender(LOOPBACK).send("HTTP://alerts.example/hook", SECRET, MESSAGE, AT)
+    assert result.error == (
+        "alerts.example has the address 93.184.215.14, which is not a loopback address; plain http goes to this "
+        "machine only"
+    )

@@ -1,6 +1,7 @@
 """GET, POST and DELETE /v1/subscriptions, and POST /v1/subscriptions/{id}/test."""
 
 import logging
+from dataclasses import replace
 
 from fastapi import APIRouter, Request, Response, status
 
@@ -37,6 +38,7 @@ from service.api.subscriptions.schemas import (
 )
 from service.audit import AuditEntry, record
 from service.errors import NotFound, NotYet
+from service.market.symbol_names import spelled
 from service.vocabulary import AlertKind, AlertScope
 
 router = APIRouter(prefix="/v1/subscriptions", tags=["subscriptions"])
@@ -73,6 +75,8 @@ def create_subscription(
     """Add an alert subscription; the answer has the secret that verifies its webhooks, this once."""
     new = _new_subscription(body, _checked_target(reader, body.target))
     with reader.writing() as writing:
+        if body.symbol is not None:
+            new = replace(new, scope=spelled(writing.connection, [body.symbol])[0])
         try:
             added = add_subscription(
                 writing.connection, new, Encryption(reader.settings.alert_key_path), principal.name, writing.machine_now
@@ -139,7 +143,7 @@ def _new_subscription(body: SubscriptionBody, target: Target) -> NewSubscription
         raise BadParameter("symbol", "is given together with group; give one of them, or neither for all")
     kind, scope = AlertScope.ALL, None
     if body.symbol is not None:
-        kind, scope = AlertScope.SYMBOL, body.symbol.upper()
+        kind, scope = AlertScope.SYMBOL, body.symbol
     elif body.group is not None:
         kind, scope = AlertScope.GROUP, body.group
     return NewSubscription(body.name, tuple(AlertKind(each) for each in body.kinds), kind, scope, body.interval, target)

@@ -42,3 +42,9 @@ def fault_reason(error: SQLAlchemyError) -> str:
         if re.search(pattern, message, re.IGNORECASE):
             return reason
     return UNNAMED
+
+
+def unexpected_reason(error: Exception) -> str:
+    """Return what a defect raised, for an answer: the text of a database error has statements and values."""
+    reason = fault_reason(error) if isinstance(error, SQLAlchemyError) else error
+    return f"{type(error).__name__}: {reason}"

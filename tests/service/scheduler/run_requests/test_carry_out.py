@@ -257,6 +257,37 @@ def test_a_defect_in_one_request_does_not_stop_the_others(service: Service) -> N
     assert [ended(service, number) for number in numbers] == [("failed", "ZeroDivisionError: a defect"), ("done", None)]
 
 
+def test_the_reason_of_a_database_error_has_no_statement(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(_context: Any, _request: Any) -> Any:
+        def write(connection: Any) -> Carried:
+            connection.execute(insert(api_keys).values(id=1, name="secret"))  # without its other columns
+            raise AssertionError
+
+        return write
+
+    monkeypatch.setattr(carry_out_module, "CHECKS", {**carry_out_module.CHECKS, RequestKind.REMOVE_SYMBOL: check})
+    number = send(service, RequestKind.REMOVE_SYMBOL, symbol="AAA")
+    work(service)
+    expected = "NOT NULL constraint failed: api_keys.prefix" if service.database.is_sqlite else "the log has the reason"
+    assert ended(service, number) == ("failed", f"IntegrityError: {expected}")
+
+
+def test_a_disk_that_cannot_be_read_is_tried_again(service: Service, source: RecordedWalks) -> None:
+    source.put(Walk("CCC", date(2023, 9, 1), date(2024, 3, 6), seed=3))
+    source.errors["CCC"] = OSError(5, "Input/output error", "CCC.csv")
+    number = send(service, RequestKind.ADD_SYMBOL, symbol="CCC")
+    work(service)
+    assert ended(service, number) == (
+        "pending",
+        "the disk cannot be read or written at CCC.csv: Input/output error; free space or make it writable; "
+        "it is retried",
+    )
+    service.machine.advance(20)
+    del source.errors["CCC"]
+    work(service)
+    assert ended(service, number) == ("done", None)
+
+
 def test_old_requests_and_expired_answers_are_removed(service: Service) -> None:
     with service.database.transaction() as connection:
         key = {"name": "k", "prefix": "p", "sha256": "s", "scopes": [], "created_at": service.machine.at}

@@ -1,11 +1,11 @@
 """Carrying out requests: each once, each with its reason, none stops the others."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import Row, Table, insert, select, update
+from sqlalchemy import Connection, Row, Table, insert, select, update
 
 from service.audit import Author
 from service.db.tables import api_keys, audit, instruments, run_outcomes, run_requests, runs
@@ -231,24 +231,17 @@ def test_a_backfill_that_is_not_possible_is_rejected_with_the_reason(service: Se
     assert "the newest one whose T has opened is 2024-02-29" in reason
 
 
-@pytest.fixture
-def defect() -> Iterator[None]:
-    """The check of removals has a defect while a test runs."""
-
-    def check(_context: Any, _request: Any) -> Any:
-        def write(_connection: Any) -> Carried:
-            raise ZeroDivisionError("a defect")
-
-        return write
-
-    checks = dict(carry_out_module.CHECKS)
-    carry_out_module.CHECKS = {**checks, RequestKind.REMOVE_SYMBOL: check}  # type: ignore[misc]
-    yield
-    carry_out_module.CHECKS = checks  # type: ignore[misc]
+def break_removals(monkeypatch: pytest.MonkeyPatch, write: Callable[[Connection], Carried]) -> None:
+    """Let removals of symbols be carried out by a function with a defect."""
+    checks = {**carry_out_module.CHECKS, RequestKind.REMOVE_SYMBOL: lambda _context, _request: write}
+    monkeypatch.setattr(carry_out_module, "CHECKS", checks)
 
 
-@pytest.mark.usefixtures("defect")
-def test_a_defect_in_one_request_does_not_stop_the_others(service: Service) -> None:
+def test_a_defect_in_one_request_does_not_stop_the_others(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(_connection: Connection) -> Carried:
+        raise ZeroDivisionError("a defect")
+
+    break_removals(monkeypatch, write)
     numbers = [
         send(service, RequestKind.REMOVE_SYMBOL, symbol="AAA"),
         send(service, RequestKind.RUN, job="pull", scope="XNYS"),
@@ -258,14 +251,11 @@ def test_a_defect_in_one_request_does_not_stop_the_others(service: Service) -> N
 
 
 def test_the_reason_of_a_database_error_has_no_statement(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    def check(_context: Any, _request: Any) -> Any:
-        def write(connection: Any) -> Carried:
-            connection.execute(insert(api_keys).values(id=1, name="secret"))  # without its other columns
-            raise AssertionError
+    def write(connection: Connection) -> Carried:
+        connection.execute(insert(api_keys).values(id=1, name="secret"))  # without its other columns
+        raise AssertionError
 
-        return write
-
-    monkeypatch.setattr(carry_out_module, "CHECKS", {**carry_out_module.CHECKS, RequestKind.REMOVE_SYMBOL: check})
+    break_removals(monkeypatch, write)
     number = send(service, RequestKind.REMOVE_SYMBOL, symbol="AAA")
     work(service)
     expected = "NOT NULL constraint failed: api_keys.prefix" if service.database.is_sqlite else "the log has the reason"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Row, Table, insert, select, update
 
+from models.config import ModelConfig, Strategy
 from service.audit import Author
 from service.db.tables import api_keys, audit, instruments, run_outcomes, run_requests, runs
 from service.prices.sources.base import Malformed, RateLimited, Transient
@@ -14,6 +15,7 @@ from service.run_requests.store import NewRequest, RunRequest, read_request, wri
 from service.scheduler.run_requests import carry_out as carry_out_module
 from service.scheduler.run_requests.carried import Carried
 from service.vocabulary import RequestKind
+from tests.support.forecast_factory import record_version, save_network
 from tests.support.recorded import RecordedWalks, Walk
 from tests.support.service_factory import Service
 
@@ -141,6 +143,43 @@ def test_a_new_symbol_is_pulled_and_forecast_by_the_further_run(service: Service
     assert len(rows(service, runs, job="train")) <= trainings + 1  # the new group's own first one; no group's again
     assert rows(service, runs, job="train", scope="equity", sequence=1) == []
     assert [entry.action for entry in rows(service, audit)] == ["symbols.add"]
+
+
+def test_a_new_symbol_is_served_by_the_walk_from_60_sessions_and_by_the_network_from_250_without_a_training(
+    service: Service, source: RecordedWalks
+) -> None:
+    work(service)
+    config = ModelConfig("lstm", Strategy.MULTI_STEP, units=3, seeds=(0,))
+    network = save_network(config, 1, service.context.settings.artifact_dir)
+    with service.database.transaction() as connection:
+        version = record_version(connection, network, "challenger")
+    promotion = send(service, RequestKind.PROMOTE, version=version, reason="by the test")
+    pin = send(service, RequestKind.PIN, version=version, reason="by the test")
+    work(service)
+    assert [ended(service, number) for number in (promotion, pin)] == [("done", None)] * 2
+    trainings = rows(service, runs, job="train")
+    # sessions of New York up to Friday, 1 March 2024: 59, 60, 249 and 250
+    firsts = {"N59": date(2023, 12, 6), "N60": date(2023, 12, 5), "N249": date(2023, 3, 7), "N250": date(2023, 3, 6)}
+    for seed, (symbol, first) in enumerate(firsts.items()):
+        source.put(Walk(symbol, first, date(2024, 3, 6), seed=seed))
+    numbers = [send(service, RequestKind.ADD_SYMBOL, symbol=symbol) for symbol in firsts]
+    work(service)
+    assert [ended(service, number) for number in numbers] == [("done", None)] * 4
+    served = {(step.symbol, step.strategy, step.served_by) for step in service.reporter.editions[-1].steps}
+    assert served == {
+        ("N60", "one_step", "random_walk"), ("N60", "multi_step", "random_walk"),
+        ("N249", "one_step", "random_walk"), ("N249", "multi_step", "random_walk"),
+        ("N250", "one_step", "random_walk"), ("N250", "multi_step", "lstm"),
+    }  # fmt: skip
+    assert rows(service, runs, job="train") == trainings
+    (outcome,) = rows(service, run_outcomes, symbol="N59", state="refused")
+    assert outcome.reason.startswith("it has 59 bars in the 245 sessions up to 2024-03-01; 60 are needed")
+    again = send(service, RequestKind.RUN, job="train", scope="equity")
+    service.move_market(datetime(2024, 3, 4, 22, 30, tzinfo=UTC))
+    work(service)
+    assert ended(service, again) == ("done", None)
+    on_monday = {(step.symbol, step.strategy): step.served_by for step in service.reporter.editions[-1].steps}
+    assert on_monday["N250", "multi_step"] == "lstm"  # pinned: the training has not replaced it
 
 
 def test_a_symbol_that_the_source_does_not_know_is_rejected_with_its_reason(service: Service) -> None:

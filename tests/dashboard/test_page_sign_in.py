@@ -68,6 +68,7 @@ def test_closed_reads_show_the_sign_in_at_once_and_then_the_page(page_of_closed:
     expect(dialog).to_be_visible()
     expect(page.get_by_label("Key", exact=True)).to_be_focused()
     expect(dialog).to_contain_text("only with a key")
+    expect(dialog).to_contain_text("tplus keys create NAME --scopes read,run,admin")
     assert page_of_closed.failures == []  # nothing was requested that is refused
     assert violations(page) == []
     page.keyboard.press("Escape")

@@ -7,6 +7,7 @@ import { instant, word } from "./format.js";
 import { session } from "./session.js";
 
 const MOST = 100; // more than one action leaves
+const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d/;
 const COLUMNS = [
   { label: "Row", kind: "number" },
   { label: "Time", kind: "text" },
@@ -49,5 +50,6 @@ function detailWords(detail) {
 
 function valueWords(value) {
   if (value === null) return "\u2013";
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
+  if (typeof value === "object") return JSON.stringify(value);
+  return INSTANT.test(value) ? instant(value) : String(value);
 }

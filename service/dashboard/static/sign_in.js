@@ -3,8 +3,9 @@
 import { $, setText } from "./dom.js";
 import { onSession, permits, readSession, session, signIn, signOut } from "./session.js";
 
-const HINT = "A key is made with: tplus keys create NAME --scopes read. It stays in a cookie that scripts cannot read.";
-const CLOSED = `This service shows its data only with a key. ${HINT}`;
+const HOW = "This command, run where the service runs, creates one:";
+const CLOSED = `This service shows its data only with a key. ${HOW}`;
+const OPEN = `Reading needs no key here; requests and changes do. ${HOW}`;
 
 let isRequired = false;
 let isSending = false;
@@ -44,7 +45,7 @@ export async function requireSignIn() {
 }
 
 function open() {
-  setText($("sign-in-why"), isRequired ? CLOSED : HINT);
+  setText($("sign-in-why"), isRequired ? CLOSED : OPEN);
   setText($("sign-in-refused"), "");
   $("sign-in-close").hidden = isRequired;
   if (!$("sign-in").open) $("sign-in").showModal();

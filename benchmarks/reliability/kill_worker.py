@@ -106,7 +106,7 @@ def kill_chain(plan: Plan, folder: Path, server: PostgresServer | None, control:
                             chain.kill_at_random(1.5)
                         else:
                             chain.kill_at(point, PATIENCE)
-                    chain.run_until(1)
+                    chain.run_until(3)
                     chain.stop()
                     found = [check_history(chain.database, place.parsed.artifact_dir)]
                     if control is not None:

@@ -209,7 +209,6 @@ def list_instruments(
     group: str | None = None,
     active: bool | None = None,
     pulled: bool = False,
-    with_bars: bool = False,
 ) -> tuple[Instrument, ...]:
     """Return instruments, sorted by the code points of their symbols.
 
@@ -222,7 +221,6 @@ def list_instruments(
         group: Only this training group's.
         active: Only those on (True) or off (False) the watchlist.
         pulled: Only those that are pulled: on the watchlist, or a reference series.
-        with_bars: Only those with stored bars.
     """
     query = select(*_COLUMNS)
     if symbols is not None:
@@ -235,9 +233,13 @@ def list_instruments(
         query = query.where(instruments.c.active.is_(active))
     if pulled:
         query = query.where(instruments.c.active | instruments.c.reference)
-    if with_bars:
-        query = query.where(instruments.c.first_session.is_not(None))
     return tuple(sorted((Instrument(*row) for row in connection.execute(query)), key=lambda found: found.symbol))
+
+
+def group_symbols(connection: Connection, group: str) -> tuple[str, ...]:
+    """Return the symbols that a training group is fitted on: the watched ones with bars, sorted by code points."""
+    members = list_instruments(connection, group=group, active=True)
+    return tuple(member.symbol for member in members if member.first_session is not None)
 
 
 def get_instrument(connection: Connection, symbol: str) -> Instrument:

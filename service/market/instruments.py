@@ -75,6 +75,11 @@ class Instrument:
     chosen_group: str | None = None
     chosen_calendar: str | None = None
 
+    @property
+    def has_bars(self) -> bool:
+        """Whether any bar is stored."""
+        return self.first_session is not None
+
 
 @dataclass(frozen=True, slots=True)
 class CalendarUse:
@@ -234,12 +239,6 @@ def list_instruments(
     if pulled:
         query = query.where(instruments.c.active | instruments.c.reference)
     return tuple(sorted((Instrument(*row) for row in connection.execute(query)), key=lambda found: found.symbol))
-
-
-def group_symbols(connection: Connection, group: str) -> tuple[str, ...]:
-    """Return the symbols that a training group is fitted on: the watched ones with bars, sorted by code points."""
-    members = list_instruments(connection, group=group, active=True)
-    return tuple(member.symbol for member in members if member.first_session is not None)
 
 
 def get_instrument(connection: Connection, symbol: str) -> Instrument:

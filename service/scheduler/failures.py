@@ -9,7 +9,7 @@ from service.alerts.outbox import Instants
 from service.db.change_counters import lock_changes
 from service.db.tables import runs
 from service.forecasts.candidates import read_candidates
-from service.market.instruments import group_symbols, list_instruments
+from service.market.instruments import list_instruments
 from service.runs import Claimant, Outcome, Run, claim, finish, guard, read_outcomes, record_and_count
 from service.runtime.context import ServiceContext
 from service.vocabulary import FAILED, ForecastOutcome, Job
@@ -71,8 +71,8 @@ def run_symbols(connection: Connection, run: Run) -> tuple[str, ...]:
         if parameters["symbols"]:
             return tuple(parameters["symbols"])
     if run.job == Job.TRAIN:
-        return group_symbols(connection, run.scope)
-    if run.job == Job.PULL:
+        found = list_instruments(connection, group=run.scope, active=True)
+    elif run.job == Job.PULL:
         found = list_instruments(connection, calendar=run.scope, pulled=True)
     else:
         found = list_instruments(connection, calendar=run.scope, active=True)

@@ -10,7 +10,7 @@ from models.forecasting.artifact import load_artifact
 from models.training.tasks import train_forecasters
 from models.training.train import TrainedArtifact, TrainRequest
 from service.db.change_counters import lock_changes
-from service.market.instruments import group_symbols
+from service.market.instruments import list_instruments
 from service.prices.panel import PanelQuery, load_panel
 from service.runs import Run, guard
 from service.runtime.context import ServiceContext
@@ -52,7 +52,8 @@ def fit_random_walks(context: ServiceContext, group: str, cut_at: datetime) -> t
         cut_at: Only bars final by this market-time instant (inclusive) are used.
     """
     with context.database.reading() as connection:
-        symbols = group_symbols(connection, group)
+        members = list_instruments(connection, group=group, active=True)
+        symbols = tuple(member.symbol for member in members if member.has_bars)
         panel = load_panel(connection, PanelQuery(symbols, (), cut_at, context.calendars.settle))
     cut = np.datetime64(cut_at.replace(tzinfo=None), "s")
     store = context.settings.artifact_dir

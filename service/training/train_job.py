@@ -21,7 +21,7 @@ from models.training.train import TrainedArtifact, TrainProgress, TrainRequest
 from service.db.change_counters import lock_changes
 from service.db.tables import bars, instruments
 from service.execution.executor import Executor, TaskFailed
-from service.market.instruments import STATISTICAL_GROUPS, group_symbols
+from service.market.instruments import STATISTICAL_GROUPS, list_instruments
 from service.prices.panel import PanelQuery, load_panel
 from service.runs import Outcome, Run, finish, guard, outcome_counts, record_outcomes
 from service.runtime.context import ServiceContext
@@ -58,7 +58,8 @@ class FitRequest:
 def train(context: ServiceContext, run: Run) -> None:
     """Train a group at the run's scheduled instant and record the result."""
     with context.database.reading() as connection:
-        symbols = group_symbols(connection, run.scope)
+        members = list_instruments(connection, group=run.scope, active=True)
+        symbols = tuple(member.symbol for member in members if member.has_bars)
         dates = pooled_dates(connection, run.scope)
     fit_request = FitRequest(run.scope, symbols, run.scheduled_for, _reason_without_network(run.scope, dates))
     with StoredProgress(context, run) as progress:

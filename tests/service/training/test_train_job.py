@@ -11,7 +11,7 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
 from models.config import ModelConfig, Strategy
 from models.data_hash import panel_hash
@@ -22,7 +22,7 @@ from models.tuned_configs import tuned
 from service.db.tables import config_approvals, instruments, model_decisions, model_versions, runs
 from service.errors import FencedError
 from service.execution.executor import Answer, Request, Task, TaskFailed
-from service.market.instruments import group_symbols
+from service.market.instruments import list_instruments
 from service.runs import Outcome
 from service.training.registry.approvals import ConfigKey, record_attempt
 from service.training.registry.versions import Recorded
@@ -44,6 +44,11 @@ def versions(desk: Desk) -> set[tuple[str, str, str]]:
 
 
 WALKS_SERVE = {("one_step", "random_walk", "champion"), ("multi_step", "random_walk", "champion")}
+
+
+def members(connection: Connection, group: str) -> tuple[str, ...]:
+    found = list_instruments(connection, group=group, active=True)
+    return tuple(instrument.symbol for instrument in found if instrument.has_bars)
 
 
 def test_a_group_with_a_short_history_gets_random_walks_and_the_reason(desk: Desk) -> None:
@@ -265,7 +270,7 @@ def test_the_active_symbols_of_a_group_and_their_pooled_dates(desk: Desk) -> Non
     with desk.database.transaction() as connection:
         connection.execute(update(instruments).where(instruments.c.symbol == "NEW").values(first_session=None))
     with desk.database.reading() as connection:
-        assert group_symbols(connection, "equity") == ("AAA", "BBB")
+        assert members(connection, "equity") == ("AAA", "BBB")
         assert pooled_dates(connection, "equity") == 50
 
 
@@ -285,4 +290,4 @@ def test_the_order_of_the_symbols_does_not_depend_on_the_databases_collation(des
         connection.exec_driver_sql("REINDEX")
         query = select(instruments.c.symbol).order_by(instruments.c.symbol)
         assert list(connection.execute(query).scalars()) == ["AAA", "bbb", "CCC"]
-        assert group_symbols(connection, "equity") == ("AAA", "CCC", "bbb")
+        assert members(connection, "equity") == ("AAA", "CCC", "bbb")

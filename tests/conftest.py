@@ -11,7 +11,6 @@ os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 import curl_cffi  # noqa: F401  # before TensorFlow, which exports a curl of its own and would break this one
 import pytest
 
-from service.db.migrate import upgrade
 from service.db.session import Database
 from service.settings import Settings
 from tests.support.command_server import close_command_server
@@ -19,6 +18,7 @@ from tests.support.fakes import FakeSource, World
 from tests.support.lock_order import LockOrder, checked_lock_order
 from tests.support.postgres import postgres_server, postgres_template
 from tests.support.postgres_pool import postgres_database, postgres_pool, postgres_url, second_postgres_url
+from tests.support.sqlite_template import make_template
 
 __all__ = [
     "postgres_database",
@@ -38,13 +38,7 @@ def pytest_sessionfinish() -> None:
 @pytest.fixture(scope="session")
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An SQLite file at the newest migration, to be copied: migrating takes longer than most tests."""
-    path = tmp_path_factory.mktemp("template") / "template.db"
-    template = Database(f"sqlite:///{path}")
-    upgrade(template)
-    with template.engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    template.close()
-    return path
+    return make_template(tmp_path_factory.mktemp("template"))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -267,6 +267,8 @@ def trial(
     log = (folder / "api.log").read_text(errors="replace")
     secret = [kind for kind, token in {**credentials.keys, **credentials.cookies}.items() if token in log]
     figures.wrong += [f"the log has the token: {kind}" for kind in secret]
+    if not figures.refused or (texts and not figures.texts):
+        figures.wrong.append("nothing was sent: the OpenAPI document has no operation with a key")
     if "Traceback" in log:
         figures.wrong.append(f"the log has a traceback: {log[-2000:]}")
     return figures
@@ -305,7 +307,7 @@ def main() -> int:
             server = ends.enter_context(running_server(find_binaries(), Options()))
             urls["postgresql"] = ends.enter_context(server.databases.lent())
         except NoPostgres as error:
-            sys.stderr.write(f"without PostgreSQL the trial is not whole: {error}\n")
+            sys.stderr.write(f"without PostgreSQL the trial is incomplete: {error}\n")
             return 1
         for kind, url in urls.items():
             folder = Path(name) / kind

@@ -177,7 +177,7 @@ def _bad_keys(credentials: Credentials) -> Iterator[tuple[str, Headers]]:
         yield kind, {"Authorization": f"Bearer {token}"}
     yield "Basic", {"Authorization": f"Basic {valid}"}
     yield "without Bearer", {"Authorization": valid}
-    # A key that is refused is not helped by a cookie that is valid.
+    # A valid cookie does not replace a key that is refused.
     cookie = {"Cookie": _cookie(credentials.cookies["valid"]), "Origin": OWN}
     yield "wrong key, valid cookie", {"Authorization": "Bearer tplus_" + "v" * 43, **cookie}
 

@@ -61,6 +61,7 @@ class Plan:
         seconds: No further kill after these seconds.
         first: Whether each new database also gets a kill at a point of its first random walk.
         seed: Seed of the order and of the random points.
+        reserve: Schedulers that start together for one segment; None = two, and a new one after each kill.
     """
 
     fit: bool
@@ -70,6 +71,7 @@ class Plan:
     seconds: float = 3600.0
     first: bool = True
     seed: int = 1
+    reserve: int | None = None
 
     def steps(self) -> list[str | None]:
         """Return the kills in a random order: a point, or None for a random one."""
@@ -96,7 +98,7 @@ def kill_chain(plan: Plan, folder: Path, server: PostgresServer | None, control:
         with _place(plan, folder / f"segment-{segments}", server) as place:
             try:
                 first = FIRST_POINTS[segments % len(FIRST_POINTS)] if plan.first else None
-                with Chain(place, figures, plan.seed + segments, first) as chain:
+                with Chain(place, figures, plan.seed + segments, first, plan.reserve) as chain:
                     for point in segment:
                         if time.monotonic() - began > plan.seconds:
                             break
@@ -104,7 +106,7 @@ def kill_chain(plan: Plan, folder: Path, server: PostgresServer | None, control:
                             chain.kill_at_random(1.5)
                         else:
                             chain.kill_at(point, PATIENCE)
-                    chain.run_until(1)
+                    chain.run_until(3)
                     chain.stop()
                     found = [check_history(chain.database, place.parsed.artifact_dir)]
                     if control is not None:

@@ -26,7 +26,6 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from benchmarks.reliability.malformed.payloads import NAMED, Payload, payload
-from service.db.migrate import upgrade
 from service.db.session import Database
 from service.db.tables import bars, corporate_actions, forecasts, quarantine, symbol_holds
 from service.market.exchange_calendar import get_calendar
@@ -35,6 +34,7 @@ from service.prices.pull.fetcher import PullContext, PullOutcome, pull_symbols
 from service.prices.sources.yahoo import YahooSource
 from service.settings import Settings
 from tests.support.forecast_factory import Desk, open_desk
+from tests.support.sqlite_template import make_template
 from tests.support.standin import Standin, StandinSymbol, reset_yfinance
 
 FIRST, BEFORE, SESSION = date(2018, 6, 1), date(2018, 11, 14), date(2018, 11, 15)
@@ -200,12 +200,7 @@ def main() -> int:
     count = len(NAMED) if arguments.quick else arguments.payloads
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
-        template = Path(name) / "template.db"
-        made = Database(f"sqlite:///{template}")
-        upgrade(made)
-        with made.engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-        made.close()
+        template = make_template(Path(name))
         payloads = [payload(seed) for seed in range(arguments.first, arguments.first + count)]
         tally = try_payloads(payloads, Path(name), template)
     figures = document(tally) | {"seconds": round(time.monotonic() - began), "missed": misses(tally)}

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -193,10 +193,7 @@ def assess(service: Service, plan: Plan) -> dict[str, Any]:
             on_time = outcome.state == "forecast"
             if on_time != (len(instants) == 1) or on_time != (key in forecast_days):
                 wrong.append(f"{name} {day}: {outcome.state} with {len(instants)} editions")
-            if any(not due <= instant < expected.next_open for instant in instants):
-                wrong.append(f"{name} {day}: issued at {instants}, T opened at {expected.next_open}")
-            if outcome.state not in ("forecast", "missed"):
-                wrong.append(f"{name} {day}: {outcome.state}, {outcome.reason}")
+            wrong += _faults(f"{name} {day}", outcome, instants, (due, expected.next_open))
     return {
         "sessions": sum(states.values()),
         "forecast": states["forecast"],
@@ -209,6 +206,14 @@ def assess(service: Service, plan: Plan) -> dict[str, Any]:
         "clock_changes": changes,
         "ledger_faults": faults,
     }
+
+
+def _faults(where: str, outcome: Any, issued: list[datetime], on_time: tuple[datetime, datetime]) -> Iterator[str]:
+    """Yield what is wrong with the outcome of a session and the instants of its editions."""
+    if any(not on_time[0] <= instant < on_time[1] for instant in issued):
+        yield f"{where}: issued at {issued}, T opened at {on_time[1]}"
+    if outcome.state not in ("forecast", "missed"):
+        yield f"{where}: {outcome.state}, {outcome.reason}"
 
 
 def misses(figures: dict[str, Any]) -> list[str]:

@@ -188,8 +188,9 @@ def main() -> int:
         storages = ["memory"] + ([] if redis is None else [redis])
         runs = [measure(Path(name), plan, workers, storage) for storage in storages for workers in (1, 4)]
     missed = [sentence for run in runs for sentence in misses(run)]
-    left_out = [] if len(storages) == 2 else ["redis: there is no redis-server on PATH"]
-    print(json.dumps({"runs": runs, "left_out": left_out, "missed": missed}, indent=1))
+    if redis is None:
+        missed.append("redis was not tested: there is no redis-server on PATH")
+    print(json.dumps({"runs": runs, "missed": missed}, indent=1))
     return 1 if missed else 0
 
 

@@ -32,13 +32,13 @@ from models.errors import ArtifactError
 from models.forecasting import artifact, weight_archive
 from models.forecasting.network_forecaster import load_forecaster
 from models.training.tasks import _loaded
-from service.db.migrate import upgrade
 from service.db.session import Database
 from service.db.tables import config_approvals, model_versions, served_forecasts
 from service.training.registry.approvals import approval_key
 from service.training.registry.versions import Decision, Recorded, decide, read_version
 from service.vocabulary import ModelStatus
 from tests.support.forecast_factory import NOON, History, open_desk, random_closes, sessions_until, utc
+from tests.support.sqlite_template import make_template
 
 LAST = date(2018, 5, 31)
 
@@ -216,12 +216,7 @@ def main() -> int:
     arguments = parser.parse_args()
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
-        template = Path(name) / "template.db"
-        made = Database(f"sqlite:///{template}")
-        upgrade(made)
-        with made.engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-        made.close()
+        template = make_template(Path(name))
         tally = try_tampering(Path(name), template, 97 if arguments.quick else 1)
     figures = document(tally) | {"seconds": round(time.monotonic() - began), "missed": misses(tally)}
     print(json.dumps(figures, indent=1))

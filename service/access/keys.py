@@ -220,7 +220,7 @@ def rotate_key(
     lock_keys(connection)
     found = find_keys(connection, name, now)
     old = found[-1]
-    if expires_at is None and old.expires_at is not None and len(found) == 1:
+    if expires_at is None and old.expires_at is not None:
         expires_at = now + (old.expires_at - old.created_at)
     expire_keys(connection, found, now + overlap)
     return create_key(connection, NewKey(old.name, old.scopes, expires_at), now)

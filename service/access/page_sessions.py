@@ -95,7 +95,8 @@ def renew_session(connection: Connection, session_id: int, now: datetime) -> tup
     During its overlap a session is renewed again: a browser that left the page may have lost the first new cookie.
 
     Args:
-        connection: An open write transaction.
+        connection: An open write transaction, with `lock_keys` before its time was read: a sign-out under way must not
+            miss the new session.
         session_id: The session.
         now: Aware UTC machine time.
     """
@@ -111,7 +112,8 @@ def end_session(connection: Connection, session_id: int, now: datetime) -> bool:
     """Sign out: refuse a session and those it replaced; returns False if it had ended before.
 
     Args:
-        connection: An open write transaction; the caller adds its audit entry.
+        connection: An open write transaction, with `lock_keys` before its time was read; the caller adds its audit
+            entry.
         session_id: The session.
         now: Aware UTC machine time.
     """

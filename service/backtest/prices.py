@@ -138,8 +138,8 @@ def _checked(dated: DatedPrices, settings: Settings, at: datetime) -> CheckedPri
     doubtful = {suspect.action for suspect in find_suspect_actions(actions, (), checked.rows, {})}
     actions = tuple(action for action in actions if action not in doubtful)
     kind = series_kind(history.meta.instrument_type, history.symbol in _volatility(settings))
-    suspects = find_suspects(checked.rows, actions, np.zeros(len(checked.rows), bool), kind)
     # A jump counts by what was known in its session: later bars must not decide which sessions are forecast.
+    suspects = find_suspects(checked.rows, actions, np.zeros(len(checked.rows), bool), kind, hindsight=False)
     held = checked.rows.sessions[[s.row for s in suspects if not (s.clears and s.traded)]]
     rows = checked.rows.take(~np.isin(checked.rows.sessions, held))
     factors = growth_factors(rows.sessions, rows.close, actions)

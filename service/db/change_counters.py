@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, select
 
 from service.db.tables import change_counters
-from service.db.upsert import insert_for
+from service.db.upsert import insert_for, insert_rows
 
 ALL = ""
 """Scope of the global counter, which every change raises."""
@@ -32,4 +32,4 @@ def raise_changes(connection: Connection, symbols: Iterable[str]) -> None:
         index_elements=[change_counters.c.scope],
         set_={"counter": change_counters.c.counter + statement.excluded.counter},
     )
-    connection.execute(statement, [{"scope": scope, "counter": 1} for scope in scopes])
+    insert_rows(connection, statement, [{"scope": scope, "counter": 1} for scope in scopes])

@@ -48,7 +48,7 @@ def make_engine(url: str, lease_seconds: float = DEFAULT_LEASE_SECONDS) -> Engin
         limits = {name: value for name, value in _CONNECTION_LIMITS.items() if name not in parsed.query}
         engine = create_engine(parsed, pool_pre_ping=True, connect_args=limits)
         # Inserts of many rows become statements of many rows. The driver's own way sends rows without waiting for an
-        # answer, and no limit of the server ends a process that stalls meanwhile. Upserts still go that way.
+        # answer, and no limit of the server ends a process that stalls meanwhile. Upserts: see `insert_rows`.
         engine.dialect.use_insertmanyvalues_wo_returning = True
         waits = WaitLimits.of_lease(lease_seconds)
         event.listen(engine, "connect", lambda connection, record: prepare_postgres(connection, record, waits))

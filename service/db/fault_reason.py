@@ -7,6 +7,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from service.db.session import driver_message
 
 _REASONS: tuple[tuple[str, str], ...] = (
+    (r"deadlock detected|could not serialize|lock.timeout", "another transaction was in the way"),
+    (r"idle-in-transaction timeout", "a process stalled in a transaction, which was ended"),
     (r"password authentication failed|no pg_hba\.conf entry|no password supplied|28[0P]\d\d", "its login was refused"),
     (r'(role|database) ".*" does not exist', "its login or its name is unknown"),
     (r"connection refused", "connection refused"),
@@ -19,7 +21,6 @@ _REASONS: tuple[tuple[str, str], ...] = (
     (r"too many (clients|connections)|remaining connection slots", "it has too many connections"),
     (r"no space left|could not extend file|disk full", "its disk is full"),
     (r"read-only", "it is read-only"),
-    (r"deadlock detected|could not serialize|lock timeout", "another transaction was in the way"),
     (r"ssl|certificate", "its TLS connection failed"),
 )  # fmt: skip
 """Patterns in the messages of PostgreSQL and its driver -> what is said of them."""
@@ -42,3 +43,9 @@ def fault_reason(error: SQLAlchemyError) -> str:
         if re.search(pattern, message, re.IGNORECASE):
             return reason
     return UNNAMED
+
+
+def unexpected_reason(error: Exception) -> str:
+    """Return what a defect raised, for an answer: the text of a database error has statements and values."""
+    reason = fault_reason(error) if isinstance(error, SQLAlchemyError) else error
+    return f"{type(error).__name__}: {reason}"

@@ -1,6 +1,6 @@
 """Insert-or-update for both databases."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Table
@@ -18,11 +18,9 @@ def upsert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]],
     Args:
         connection: An open write transaction.
         table: The table; its primary key decides what a conflict is.
-        rows: Column name -> value, all with the same keys.
+        rows: Column name -> value, all with the same keys; the last one counts where two have one primary key.
         update: Columns to overwrite; none = keep the old row.
     """
-    if not rows:
-        return
     statement = insert_for(connection, table)
     keys = list(table.primary_key.columns)
     columns = {name: statement.excluded[name] for name in update}
@@ -30,4 +28,22 @@ def upsert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]],
         statement = statement.on_conflict_do_update(index_elements=keys, set_=columns)
     else:
         statement = statement.on_conflict_do_nothing(index_elements=keys)
-    connection.execute(statement, list(rows))
+    by_key = {tuple(row[column.name] for column in keys): row for row in rows}
+    insert_rows(connection, statement, list(by_key.values()))
+
+
+def insert_rows(connection: Connection, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Execute an INSERT with ON CONFLICT for many rows, in statements of many rows each.
+
+    Args:
+        connection: An open write transaction.
+        statement: The statement; what it sets refers to the table and to `excluded` alone.
+        rows: Column name -> value, no two of one key; nothing is done without any.
+    """
+    if not rows:
+        return
+    if connection.dialect.name == "postgresql":
+        # Without an answer to fetch, the driver would send row after row and wait for the server at the end alone: no
+        # limit of the server ends a process that stalls meanwhile.
+        statement = statement.returning(*statement.table.primary_key.columns)
+    connection.execute(statement, rows)

@@ -75,6 +75,11 @@ class Instrument:
     chosen_group: str | None = None
     chosen_calendar: str | None = None
 
+    @property
+    def has_bars(self) -> bool:
+        """Whether any bar is stored."""
+        return self.first_session is not None
+
 
 @dataclass(frozen=True, slots=True)
 class CalendarUse:
@@ -209,7 +214,6 @@ def list_instruments(
     group: str | None = None,
     active: bool | None = None,
     pulled: bool = False,
-    with_bars: bool = False,
 ) -> tuple[Instrument, ...]:
     """Return instruments, sorted by the code points of their symbols.
 
@@ -222,7 +226,6 @@ def list_instruments(
         group: Only this training group's.
         active: Only those on (True) or off (False) the watchlist.
         pulled: Only those that are pulled: on the watchlist, or a reference series.
-        with_bars: Only those with stored bars.
     """
     query = select(*_COLUMNS)
     if symbols is not None:
@@ -235,8 +238,6 @@ def list_instruments(
         query = query.where(instruments.c.active.is_(active))
     if pulled:
         query = query.where(instruments.c.active | instruments.c.reference)
-    if with_bars:
-        query = query.where(instruments.c.first_session.is_not(None))
     return tuple(sorted((Instrument(*row) for row in connection.execute(query)), key=lambda found: found.symbol))
 
 

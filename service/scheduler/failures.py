@@ -2,11 +2,12 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from service.alerts.detection.missing import emit_failed
 from service.alerts.outbox import Instants
 from service.db.change_counters import lock_changes
+from service.db.tables import runs
 from service.forecasts.candidates import read_candidates
 from service.market.instruments import list_instruments
 from service.runs import Claimant, Outcome, Run, claim, finish, guard, read_outcomes, record_and_count
@@ -65,8 +66,12 @@ def run_symbols(connection: Connection, run: Run) -> tuple[str, ...]:
     if run.job == Job.FORECAST:
         candidates = read_candidates(connection, run.scope, run.session)
         return tuple(candidate.symbol for candidate in candidates if not candidate.is_published)
+    if run.job == Job.BACKFILL:
+        parameters = connection.execute(select(runs.c.parameters).where(runs.c.id == run.id)).scalar_one()
+        if parameters["symbols"]:
+            return tuple(parameters["symbols"])
     if run.job == Job.TRAIN:
-        found = list_instruments(connection, group=run.scope, active=True, with_bars=True)
+        found = list_instruments(connection, group=run.scope, active=True)
     elif run.job == Job.PULL:
         found = list_instruments(connection, calendar=run.scope, pulled=True)
     else:

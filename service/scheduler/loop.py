@@ -153,6 +153,7 @@ class Scheduler:
 
     def step(self) -> Step:
         """Plan what is due and execute at most one run."""
+        self._in_backfill = False
         with self._context.database.transaction() as connection:
             if not self._begin(connection):
                 return Step.STANDBY

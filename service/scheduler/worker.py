@@ -6,16 +6,15 @@ from datetime import timedelta
 
 import structlog
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 from structlog.contextvars import bound_contextvars
 
 from service.alerts.outbox import Instants
-from service.db.fault_reason import fault_reason
+from service.db.fault_reason import fault_reason, unexpected_reason
 from service.db.session import FAULTS, driver_message, is_unavailable
 from service.db.tables import runs
 from service.errors import FencedError, TplusError
 from service.execution.executor import WorkerDied, disk_message
-from service.forecasts.backfill.backfill_job import backfill
+from service.forecasts.backfill.backfill_job import BackfillImpossible, backfill
 from service.forecasts.forecast_job import forecast
 from service.forecasts.scoring.score_job import score
 from service.prices.pull.pull_job import PullIncomplete, pull
@@ -65,6 +64,8 @@ def _execute(context: ServiceContext, run: Run, stopping: Callable[[], bool]) ->
         _end(context, run, str(error))
     except PullIncomplete as error:
         _end(context, run, str(error), error.after)
+    except BackfillImpossible as error:
+        _end(context, run, str(error), is_last=True)
     except TplusError as error:
         _end(context, run, str(error))
     except FAULTS as error:  # the database may be available at the next attempt
@@ -75,13 +76,13 @@ def _execute(context: ServiceContext, run: Run, stopping: Callable[[], bool]) ->
         _end(context, run, disk_message(error))
     except Exception as error:  # a defect must not stop the other runs; the log has the trace
         _log.exception("run failed unexpectedly")
-        # The text of a database error has statements and values, and the API shows a run's error.
-        reason = fault_reason(error) if isinstance(error, SQLAlchemyError) else error
-        _end(context, run, f"{type(error).__name__}: {reason}")
+        _end(context, run, unexpected_reason(error))
     report_end(context, run)
 
 
-def _end(context: ServiceContext, run: Run, error: str | None, after: timedelta | None = None) -> None:
+def _end(
+    context: ServiceContext, run: Run, error: str | None, after: timedelta | None = None, *, is_last: bool = False
+) -> None:
     """Release an interrupted run, plan its next attempt, or fail it after the last.
 
     Args:
@@ -89,7 +90,7 @@ def _end(context: ServiceContext, run: Run, error: str | None, after: timedelta 
         run: The run.
         error: What failed; None for an interrupted run.
         after: A pause that uses no attempt: the job requests it, or the database is not available.
-
+        is_last: Whether no further attempt can succeed.
     """
     settings = context.settings
     try:
@@ -100,7 +101,7 @@ def _end(context: ServiceContext, run: Run, error: str | None, after: timedelta 
                 release(connection, run)
             elif after is not None:
                 retry(connection, run, now + after, error, counted=False)
-            elif run.attempt < settings.max_attempts:
+            elif run.attempt < settings.max_attempts and not is_last:
                 ceiling = settings.retry_seconds * 2 ** (run.attempt - 1)
                 seconds = ceiling * (0.5 + random.random() / 2)
                 retry(connection, run, now + timedelta(seconds=seconds), error)

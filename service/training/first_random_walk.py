@@ -52,8 +52,8 @@ def fit_random_walks(context: ServiceContext, group: str, cut_at: datetime) -> t
         cut_at: Only bars final by this market-time instant (inclusive) are used.
     """
     with context.database.reading() as connection:
-        members = list_instruments(connection, group=group, active=True, with_bars=True)
-        symbols = tuple(member.symbol for member in members)
+        members = list_instruments(connection, group=group, active=True)
+        symbols = tuple(member.symbol for member in members if member.has_bars)
         panel = load_panel(connection, PanelQuery(symbols, (), cut_at, context.calendars.settle))
     cut = np.datetime64(cut_at.replace(tzinfo=None), "s")
     store = context.settings.artifact_dir

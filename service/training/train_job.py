@@ -58,8 +58,8 @@ class FitRequest:
 def train(context: ServiceContext, run: Run) -> None:
     """Train a group at the run's scheduled instant and record the result."""
     with context.database.reading() as connection:
-        members = list_instruments(connection, group=run.scope, active=True, with_bars=True)
-        symbols = tuple(member.symbol for member in members)
+        members = list_instruments(connection, group=run.scope, active=True)
+        symbols = tuple(member.symbol for member in members if member.has_bars)
         dates = pooled_dates(connection, run.scope)
     fit_request = FitRequest(run.scope, symbols, run.scheduled_for, _reason_without_network(run.scope, dates))
     with StoredProgress(context, run) as progress:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,13 @@ from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import select, update
 
 from service.audit import AuditEntry, record
+from service.clock import DatabaseClock
 from service.db.migrate import upgrade
 from service.db.session import Database
-from service.db.tables import audit, instruments, model_versions, run_requests
-from service.run_requests.store import NewRequest, RequestEnd, end_request, write_request
+from service.db.tables import audit, instruments, model_versions, run_requests, runs, schedulers
+from service.run_requests.store import NewRequest, RequestEnd, accept, end_request, write_request
 from service.vocabulary import RequestKind, RequestState, Scope
-from tests.support.api.ledger_factory import fill
+from tests.support.api.ledger_factory import add_run, fill
 from tests.support.dashboard.admin_page import (
     ALL,
     NEW_SYMBOL,
@@ -168,6 +170,31 @@ def test_a_retrain_is_requested_and_watched_to_its_end(own_page: Watched, own_ma
     # A symbol of the watchlist has no bar of the session: the run waits for it, and so does the request.
     expect(page.locator("#requests tbody tr").first).to_contain_text(re.compile(r"run \d+ is waiting"))
     assert requests_of(own_market) == [("run", "done"), ("run", "accepted")]
+
+
+def test_the_progress_of_a_requested_training_is_shown_as_it_comes(own_page: Watched, own_market: Path) -> None:
+    page = open_admin(own_page, new_key(own_market, "ops", *ALL))
+    expect(page.locator("#connection")).to_contain_text("live")
+    request_run(page, "train", "wild")
+    confirm(page, "Request")
+    outcome = page.locator("#requests-outcome")
+    expect(outcome).to_contain_text(re.compile(r"Request \d+ is pending"))
+    database = Database(f"sqlite:///{own_market / FILE}")
+    with database.transaction() as connection:
+        now = DatabaseClock().now(connection) + timedelta(hours=1)  # alive to the end of the test
+        connection.execute(update(schedulers).values(heartbeat_at=now))
+        (request,) = connection.execute(select(run_requests.c.id)).scalars()
+        add_run(connection, 900, "train", {})
+        connection.execute(update(runs).where(runs.c.id == 900).values(state="running", scope="wild"))
+        accept(connection, request, [900])
+    expect(outcome).to_contain_text("is accepted: run 900 is running")
+    for share, detail, words in ((0.25, "seed 1, epoch 3", "25"), (0.5, "seed 2, epoch 1", "50")):
+        with database.transaction() as connection:
+            values = {"progress": share, "progress_detail": detail}
+            connection.execute(update(runs).where(runs.c.id == 900).values(values))
+        expect(outcome).to_contain_text(re.compile(rf"run 900 is running, {words}\s?%: {detail}"))
+        expect(page.locator("#requests tbody tr").first).to_contain_text(detail)
+    database.close()
 
 
 def test_a_version_is_promoted_pinned_unpinned_and_rolled_back(own_page: Watched, own_market: Path) -> None:

@@ -74,8 +74,8 @@ def test_run_due_does_everything_and_then_nothing(tmp_path: Path) -> None:
 
 def test_symbols_are_added_listed_and_removed(tmp_path: Path) -> None:
     line = on_sample(tmp_path)
-    assert line.run("symbols", "add", "IBM,MSFT", "GOOG").status == 0
-    assert line.run("symbols", "remove", "MSFT").status == 0
+    assert line.run("symbols", "add", "IBM,MSFT", "goog").status == 0
+    assert line.run("symbols", "remove", "msft").status == 0
     listed = line.run("symbols", "list", "--json").document["symbols"]
     assert [item["symbol"] for item in listed if item["active"]] == ["AAPL", "GOOG", "IBM"]
 

@@ -12,11 +12,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from sqlalchemy import select
 
 from service import runs
-from service.db.migrate import upgrade
 from service.db.session import Database
 from service.db.tables import runs as table
 from service.errors import FencedError
 from service.runs import Claimant, PlannedRun, Run
+from tests.support.sqlite_template import make_template
 
 MARKET = datetime(2024, 3, 1, 22, 30, tzinfo=UTC)
 MACHINE = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -175,12 +175,6 @@ class RunLife(RuleBasedStateMachine):
 
 
 def test_the_life_of_runs(tmp_path: Path) -> None:
-    path = tmp_path / "template.db"
-    template = Database(f"sqlite:///{path}")
-    upgrade(template)
-    with template.engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    template.close()
-    RunLife.template = path
+    RunLife.template = make_template(tmp_path)
     checks = settings(max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(RunLife, settings=checks)

@@ -19,7 +19,8 @@ POINTS = ("before publish commit", "weights staged")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object]]:
     """The data folder and the figures of a chain of two kills."""
     folder = tmp_path_factory.mktemp("chain")
-    return folder / "segment-1", kill_chain(Plan(False, 0, 1, POINTS, first=False), folder, None, None)
+    plan = Plan(False, 0, 1, POINTS, first=False, reserve=3)  # a start takes longer than a takeover
+    return folder / "segment-1", kill_chain(plan, folder, None, None)
 
 
 def test_nothing_is_lost_duplicated_or_half_written_and_no_process_stays(

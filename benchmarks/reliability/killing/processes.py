@@ -188,19 +188,22 @@ class Chain:
         figures: Receives what is measured.
         seed: Seed of the moments.
         first_point: Point that the first scheduler passes once, and where it is killed; None = it lives.
+        reserve: Schedulers that start together, more than kills; None = two, and a new one after each kill.
     """
 
-    def __init__(self, place: Place, figures: Figures, seed: int, first_point: str | None = None) -> None:
+    def __init__(
+        self, place: Place, figures: Figures, seed: int, first_point: str | None = None, reserve: int | None = None
+    ) -> None:
         place.folder.mkdir(parents=True, exist_ok=True)
-        self.place, self.figures, self._first_point = place, figures, first_point
+        self.place, self.figures, self._first_point, self._reserve = place, figures, first_point, reserve
         self._random = random.Random(seed)
         self.database = Database(place.parsed.url)
         self._alive: list[Scheduler] = []
 
     def __enter__(self) -> "Chain":
-        """Start the scheduler that makes the database, then a standby."""
+        """Start the scheduler that makes the database, then a standby; or all of the reserve together."""
         first = self.place.start()
-        self._alive = [first]
+        self._alive = [first, *(self.place.start() for _ in range((self._reserve or 1) - 1))]
         if self._first_point is not None:
             first.arm(self._first_point)
         wait_until(self._is_made, "the database is not made")
@@ -226,7 +229,7 @@ class Chain:
 
     def _refill(self) -> None:
         self._alive = [one for one in self._alive if one.process.poll() is None]
-        while len(self._alive) < 2:
+        while self._reserve is None and len(self._alive) < 2:
             self._alive.append(self.place.start())
 
     def issued(self) -> int:

@@ -22,7 +22,7 @@ class RunEvent(Answer):
 
 
 class ProgressEvent(Answer):
-    """Progress of a running training."""
+    """Progress of a running training or backfill."""
 
     run_id: int = Field(examples=[41])
     progress: float = Field(description="share of the work done, 0 to 1", examples=[0.42])
@@ -51,4 +51,4 @@ class ChangeEvent(Answer):
 class FaultEvent(Answer):
     """The database cannot be read now, or this stream ends."""
 
-    detail: str = Field(examples=["the database sqlite:///tplus.db cannot be reached; start it"])
+    detail: str = Field(examples=["the database cannot be reached (connection refused); start it"])

@@ -18,9 +18,10 @@ from service.api.forecasts.forecast_rows import ForecastRows
 from service.api.forecasts.no_forecast import explain_missing
 from service.api.forecasts.queries import ForecastQuery, ServedRow
 from service.api.forecasts.schemas import ForecastAnswer, Missing
-from service.api.symbols.queries import read_instruments, stored_symbols, unknown_symbol_message
+from service.api.symbols.queries import read_instruments, unknown_symbol_message
 from service.clock import instant_text
 from service.errors import NotFound, NotYet
+from service.market.symbol_names import stored_symbols
 from service.settings import Settings
 
 

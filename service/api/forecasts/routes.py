@@ -17,7 +17,8 @@ from service.api.forecasts.read_forecast import explain_others, read_forecast, r
 from service.api.forecasts.schemas import ForecastAnswer, ForecastPage
 from service.api.formats.negotiate import TABLES, VARY, FormatDependency
 from service.api.formats.table import PAGE, ItemLimit, next_link, page_limit, table_limit, table_response
-from service.api.symbols.queries import read_watchlist, stored_symbols
+from service.api.symbols.queries import read_watchlist
+from service.market.symbol_names import stored_symbols
 
 router = APIRouter(prefix="/v1/forecasts", tags=["forecasts"])
 

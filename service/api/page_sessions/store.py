@@ -1,4 +1,4 @@
-"""Opens, renews and ends page sessions in the database, each in a transaction of its own."""
+"""Opens, renews and ends page sessions in the database, each in a transaction of its own, one at a time."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import select
 
 from service import audit
-from service.access.keys import key_of
+from service.access.keys import key_of, lock_keys
 from service.access.page_sessions import PageSession, end_session, open_session, renew_session
 from service.api.access.principal import Principal
 from service.api.common.dependencies import Reader
@@ -43,6 +43,7 @@ def open_for_key(reader: Reader, principal: Principal, replaced: int | None, req
         NotAuthenticated: the key was revoked or has expired meanwhile.
     """
     with reader.database.transaction() as connection:
+        lock_keys(connection)
         now = reader.machine.now(connection)
         query = select(api_keys).where(api_keys.c.id == principal.key_id)
         row = connection.execute(query).mappings().one_or_none()
@@ -60,6 +61,7 @@ def open_for_key(reader: Reader, principal: Principal, replaced: int | None, req
 def renew(reader: Reader, session_id: int) -> Opened | None:
     """Renew a session; None if it has ended meanwhile."""
     with reader.database.transaction() as connection:
+        lock_keys(connection)
         now = reader.machine.now(connection)
         renewed = renew_session(connection, session_id, now)
     return None if renewed is None else Opened(*renewed, now)
@@ -69,6 +71,7 @@ def end(reader: Reader, principal: Principal, request_id: str) -> None:
     """End the session of a principal."""
     assert principal.session_id is not None
     with reader.database.transaction() as connection:
+        lock_keys(connection)
         now = reader.machine.now(connection)
         if end_session(connection, principal.session_id, now):
             entry = AuditEntry(

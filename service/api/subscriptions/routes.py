@@ -1,8 +1,10 @@
 """GET, POST and DELETE /v1/subscriptions, and POST /v1/subscriptions/{id}/test."""
 
 import logging
+from dataclasses import replace
 
 from fastapi import APIRouter, Request, Response, status
+from sqlalchemy import Connection
 
 from service.alerts.encryption import Encryption, KeyFileError
 from service.alerts.outbox import Instants, queue_test
@@ -14,11 +16,12 @@ from service.alerts.subscriptions import (
     find_subscription,
     remove_subscription,
 )
+from service.alerts.subscriptions import read_subscriptions as all_subscriptions
 from service.alerts.targets.addresses import AddressRule, RefusedAddress, UnknownHost
 from service.alerts.targets.parse import BadTarget, Target, parse_target
 from service.api.access.require import AdminAccess, RunAccess
 from service.api.common.dependencies import Reader, ReaderDependency
-from service.api.common.errors import BadParameter, request_id
+from service.api.common.errors import BadParameter, Conflict, request_id
 from service.api.common.pagination import cut, decode
 from service.api.common.parameters import Cursor, Id, Limit
 from service.api.common.schemas import problems
@@ -37,6 +40,8 @@ from service.api.subscriptions.schemas import (
 )
 from service.audit import AuditEntry, record
 from service.errors import NotFound, NotYet
+from service.market.symbol_names import spelled
+from service.run_requests.answers import lock_requests
 from service.vocabulary import AlertKind, AlertScope
 
 router = APIRouter(prefix="/v1/subscriptions", tags=["subscriptions"])
@@ -66,13 +71,19 @@ def get_subscription(reader: ReaderDependency, id: Id) -> SubscriptionItem:
     return SubscriptionItem.model_validate({**row._asdict(), **figures[id]})
 
 
-@router.post("", summary="Add an alert subscription", status_code=status.HTTP_201_CREATED, responses=problems(400))
+@router.post("", summary="Add an alert subscription", status_code=status.HTTP_201_CREATED, responses=problems(400, 409))
 def create_subscription(
     reader: ReaderDependency, principal: AdminAccess, body: SubscriptionBody, request: Request, response: Response
 ) -> SubscriptionCreated:
-    """Add an alert subscription; the answer has the secret that verifies its webhooks, this once."""
+    """Add an alert subscription; the answer has the secret that verifies its webhooks, this once.
+
+    A request that is repeated because its answer was lost adds none: it gets 409 with the number of the first.
+    """
     new = _new_subscription(body, _checked_target(reader, body.target))
     with reader.writing() as writing:
+        if body.symbol is not None:
+            new = replace(new, scope=spelled(writing.connection, [body.symbol])[0])
+        _refuse_repeated(writing.connection, new)
         try:
             added = add_subscription(
                 writing.connection, new, Encryption(reader.settings.alert_key_path), principal.name, writing.machine_now
@@ -139,10 +150,28 @@ def _new_subscription(body: SubscriptionBody, target: Target) -> NewSubscription
         raise BadParameter("symbol", "is given together with group; give one of them, or neither for all")
     kind, scope = AlertScope.ALL, None
     if body.symbol is not None:
-        kind, scope = AlertScope.SYMBOL, body.symbol.upper()
+        kind, scope = AlertScope.SYMBOL, body.symbol
     elif body.group is not None:
         kind, scope = AlertScope.GROUP, body.group
     return NewSubscription(body.name, tuple(AlertKind(each) for each in body.kinds), kind, scope, body.interval, target)
+
+
+def _refuse_repeated(connection: Connection, new: NewSubscription) -> None:
+    """Raise for a subscription that differs from a present one in nothing that is shown.
+
+    The answer has a secret, so it cannot be stored and repeated as that of a run request.
+
+    Raises:
+        Conflict: there is one.
+    """
+    lock_requests(connection)
+    for each in all_subscriptions(connection):
+        shown = (each.name, set(each.kinds), each.scope_kind, each.scope, each.interval, each.target_shown)
+        if shown == (new.name, set(new.kinds), new.scope_kind, new.scope, new.interval, new.target.shown):
+            raise Conflict(
+                f"subscription {each.id} has the same name, kinds, scope, interval and address; "
+                "remove it to get a new secret, or choose another name"
+            )
 
 
 def _created(added: Added) -> SubscriptionCreated:

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, exists, func, select
+from sqlalchemy import Connection, exists, select
 
 from service.api.common.rows import InstrumentRow, columns_of, read_row, read_rows
 from service.db.tables import instruments
 from service.errors import NotFound
+from service.market.symbol_names import stored_symbols
 
 _INSTRUMENTS = select(*columns_of(instruments, InstrumentRow))
 
@@ -22,30 +23,6 @@ def read_instrument(connection: Connection, symbol: str) -> InstrumentRow:
     if row is None:
         raise NotFound(unknown_symbol_message(symbol))
     return row
-
-
-def stored_symbols(connection: Connection, symbols: Sequence[str]) -> dict[str, str]:
-    """Return the stored spelling of symbols that were given in any letter case.
-
-    Args:
-        connection: Open for reading.
-        symbols: As requested; unknown ones are left out of the result.
-
-    Returns:
-        Requested -> stored. If several are stored that differ in letter case alone, the same spelling comes first, then
-        the first by code point.
-    """
-    exact = connection.execute(select(instruments.c.symbol).where(instruments.c.symbol.in_(symbols))).scalars()
-    found = {symbol: symbol for symbol in exact}
-    left = [symbol for symbol in symbols if symbol not in found]
-    if not left:
-        return found
-    folded = {symbol.lower() for symbol in left}
-    query = select(instruments.c.symbol).where(func.lower(instruments.c.symbol).in_(sorted(folded)))
-    by_folded: dict[str, str] = {}
-    for symbol in sorted(connection.execute(query).scalars()):
-        by_folded.setdefault(symbol.lower(), symbol)
-    return found | {symbol: by_folded[symbol.lower()] for symbol in left if symbol.lower() in by_folded}
 
 
 def stored_scope(connection: Connection, scope: str) -> str:

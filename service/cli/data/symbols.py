@@ -6,6 +6,7 @@ from service.audit import AuditEntry, record
 from service.cli.common import JsonFlag, echo, emit, service
 from service.db.change_counters import lock_changes, raise_changes
 from service.market.instruments import add_symbols, check_watchlist_size, list_instruments, remove_symbols
+from service.market.symbol_names import spelled
 
 app = typer.Typer(name="symbols", help="Manage the watchlist: add, remove, list.", no_args_is_help=True)
 
@@ -13,9 +14,10 @@ app = typer.Typer(name="symbols", help="Manage the watchlist: add, remove, list.
 @app.command("add")
 def add(symbols: list[str] = typer.Argument(..., help="Yahoo-style names: AAPL 7203.T BTC-USD")) -> None:
     """Add symbols to the watchlist; the next pull fetches them."""
-    names = [name for item in symbols for name in item.split(",") if name]
+    given = [name for item in symbols for name in item.split(",") if name]
     with service() as context, context.database.transaction() as connection:
         lock_changes(connection)
+        names = spelled(connection, given)
         check_watchlist_size(connection, names, context.settings.max_symbols)
         add_symbols(connection, names, context.market.now(connection), context.settings.group_of)
         raise_changes(connection, names)
@@ -30,12 +32,13 @@ def remove(symbols: list[str] = typer.Argument(..., help="Symbols to remove.")) 
     """Remove symbols from the watchlist; their history and forecasts stay."""
     with service() as context, context.database.transaction() as connection:
         lock_changes(connection)
-        remove_symbols(connection, symbols)
-        raise_changes(connection, symbols)
+        names = spelled(connection, symbols)
+        remove_symbols(connection, names)
+        raise_changes(connection, names)
         now = context.machine.now(connection)
-        for name in symbols:
+        for name in names:
             record(connection, AuditEntry("symbols.remove", name), now)
-    echo(f"removed from the watchlist: {', '.join(symbols)}")
+    echo(f"removed from the watchlist: {', '.join(names)}")
 
 
 @app.command("list")

@@ -78,8 +78,7 @@ def promote(
 ) -> None:
     """Promote a version: it serves its group and strategy from the next edition on, whatever the gate decided."""
     with service(quiet=as_json) as context, context.database.transaction() as connection:
-        lock_changes(connection)  # before `_now` reads the clock
-        change = promote_manually(connection, version, PersonsReason(reason), _now(context, connection))
+        change = promote_manually(connection, version, PersonsReason(reason), _locked_now(context, connection))
         require_artifact(change.now, context.settings.artifact_dir)
     _print_change(change, as_json)
 
@@ -93,8 +92,7 @@ def rollback(
 ) -> None:
     """Restore the version that served before the current one."""
     with service(quiet=as_json) as context, context.database.transaction() as connection:
-        lock_changes(connection)  # before `_now` reads the clock
-        change = roll_back(connection, group, strategy.value, PersonsReason(reason), _now(context, connection))
+        change = roll_back(connection, group, strategy.value, PersonsReason(reason), _locked_now(context, connection))
         require_artifact(change.now, context.settings.artifact_dir)
     _print_change(change, as_json)
 
@@ -107,7 +105,7 @@ def pin_version(
 ) -> None:
     """Pin the version that serves: no training replaces it."""
     with service(quiet=as_json) as context, context.database.transaction() as connection:
-        pinned = pin(connection, version, PersonsReason(reason), _now(context, connection))
+        pinned = pin(connection, version, PersonsReason(reason), _locked_now(context, connection))
         require_artifact(pinned, context.settings.artifact_dir)
     _print_pin(pinned, as_json)
 
@@ -120,7 +118,7 @@ def unpin_version(
 ) -> None:
     """Unpin a version: the next training of its group may replace it."""
     with service(quiet=as_json) as context, context.database.transaction() as connection:
-        unpinned = unpin(connection, version, PersonsReason(reason), _now(context, connection))
+        unpinned = unpin(connection, version, PersonsReason(reason), _locked_now(context, connection))
     _print_pin(unpinned, as_json)
 
 
@@ -134,7 +132,9 @@ def _print_pin(version: ModelVersion, as_json: bool) -> None:
     echo(f"version {version.id} ({version.forecaster}) of {version.group} {version.strategy} {effect}")
 
 
-def _now(context: ServiceContext, connection: Connection) -> Recorded:
+def _locked_now(context: ServiceContext, connection: Connection) -> Recorded:
+    """Return the instants of a change, read after the wait for a training that decides."""
+    lock_changes(connection)
     return Recorded(context.market.now(connection), context.machine.now(connection), None)
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, and_, exists, literal, null, select, update
 
 from service.db.change_counters import lock_changes, raise_changes
 from service.db.tables import bars, forecasts, instruments, runs
-from service.errors import CalendarError, NotFound, SettingsError
+from service.errors import CalendarError, NotFound, SettingsError, TplusError
 from service.forecasts.backfill.model_versions import PointInTimeVersions
 from service.forecasts.backfill.span import BackfillRequest, BackfillSpan, check_span
 from service.forecasts.backfill.summary import (
@@ -38,6 +38,10 @@ SLICE_SECONDS = 1.0
 """Real seconds after which a run is released, so that due runs are executed first."""
 
 
+class BackfillImpossible(TplusError):
+    """No further attempt of a backfill can succeed."""
+
+
 def backfill(context: ServiceContext, run: Run) -> None:
     """Publish the missing forecasts of the run's range, session by session, for one slice.
 
@@ -48,14 +52,16 @@ def backfill(context: ServiceContext, run: Run) -> None:
     Args:
         context: The service's parts.
         run: The claimed run.
+
+    Raises:
+        BackfillImpossible: The watchlist changed, or no session of the range has a bar; the message says which.
     """
     with context.database.reading() as connection:
         row = connection.execute(select(runs.c.parameters, runs.c.result).where(runs.c.id == run.id)).one()
     try:
         span = check_span(context, BackfillRequest.of(run.scope, row.parameters), run.scheduled_for)
-    except (CalendarError, NotFound, SettingsError) as error:  # the watchlist changed: no attempt can succeed
-        _fail(context, run, str(error))
-        return
+    except (CalendarError, NotFound, SettingsError) as error:  # the watchlist changed
+        raise _impossible(context, run, str(error)) from error
     summary = BackfillSummary.begin(span) if row.result is None else BackfillSummary.of(row.result)
     task = _Backfill(context, run, span, summary, PointInTimeVersions(context, span.cut_at))
     if _work(task):
@@ -92,13 +98,12 @@ def _work(task: _Backfill) -> bool:
 def _finish(task: _Backfill) -> None:
     context, run, span = task.context, task.run, task.span
     if task.summary.is_empty:
-        _fail(
+        raise _impossible(
             context,
             run,
             f"{', '.join(span.symbols)}: no bar of any session from {span.sessions[0]} to {span.sessions[-1]}; "
             "use a range in which `GET /v1/prices` shows bars",
         )
-        return
     with context.database.transaction() as connection:
         guard(connection, run)
         lock_changes(connection)
@@ -109,10 +114,9 @@ def _finish(task: _Backfill) -> None:
     context.reporter.progress(f"backfill {span.calendar}", 1.0, "done")
 
 
-def _fail(context: ServiceContext, run: Run, reason: str) -> None:
-    with context.database.transaction() as connection:
-        finish(connection, run, context.machine.now(connection), counts={}, error=reason)
+def _impossible(context: ServiceContext, run: Run, reason: str) -> BackfillImpossible:
     context.reporter.progress(f"backfill {run.scope}", 1.0, "failed")
+    return BackfillImpossible(reason)
 
 
 def _fill(task: _Backfill, as_of: date, place: int) -> None:

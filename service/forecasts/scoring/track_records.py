@@ -14,7 +14,7 @@ from sqlalchemy import Connection, and_, delete, or_, select
 
 from models.metrics.significance import diebold_mariano
 from service.db.tables import instruments, track_records
-from service.db.upsert import insert_for
+from service.db.upsert import insert_for, insert_rows
 from service.forecasts.scoring.changed_actions import FORECAST_REACH
 from service.forecasts.scoring.score_history import STRATEGY_STEPS, ScoreHistory, first_as_of, read_score_histories
 from service.vocabulary import RANDOM_WALK
@@ -55,7 +55,7 @@ def update_track_records(connection: Connection, symbols: Sequence[str], mode: s
     if rows:
         statement = insert_for(connection, track_records)
         changed = {name: statement.excluded[name] for name in rows[0] if name not in _KEYS}
-        connection.execute(statement.on_conflict_do_update(index_elements=list(_KEYS), set_=changed), rows)
+        insert_rows(connection, statement.on_conflict_do_update(index_elements=list(_KEYS), set_=changed), rows)
 
 
 def _drop_emptied(

@@ -112,7 +112,12 @@ def series_kind(instrument_type: str, is_volatility: bool) -> SeriesKind:
 
 
 def find_suspects(
-    rows: Rows, actions: Sequence[Action], trusted: BoolArray, kind: SeriesKind = SeriesKind.TRADED
+    rows: Rows,
+    actions: Sequence[Action],
+    trusted: BoolArray,
+    kind: SeriesKind = SeriesKind.TRADED,
+    *,
+    hindsight: bool = True,
 ) -> tuple[Suspect, ...]:
     """Return the suspect closes, compared with earlier closes and adjusted for actions.
 
@@ -121,6 +126,7 @@ def find_suspects(
         actions: Actions with ex-dates in the span.
         trusted: `(n,)` mask of the bars that are stored or were cleared: never suspect.
         kind: Kind of the series; of a volatility index only unit jumps are suspect.
+        hindsight: Whether later rows may make a row suspect: those of a spike are, once the old level is back.
 
     Returns:
         The suspects, oldest first.
@@ -144,9 +150,10 @@ def find_suspects(
             suspects.add(row)
             row += 1
             if not is_unit_jump(suspect.jump):
-                found += _spike_after(rows, logs, row, anchor, trusted, kind)
-                row += len(found) - len(suspects)
-                suspects.update(each.row for each in found)
+                spike = _spike_after(rows, logs, row, anchor, trusted, kind) if hindsight else []
+                found += spike
+                suspects.update(each.row for each in spike)
+                row = max(suspects) + 1
                 break
     return tuple(found)
 

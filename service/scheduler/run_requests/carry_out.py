@@ -13,8 +13,10 @@ from sqlalchemy import Connection
 from models.errors import ArtifactError
 from service.audit import AuditEntry, record
 from service.db.change_counters import lock_changes
+from service.db.fault_reason import unexpected_reason
 from service.db.session import FAULTS
 from service.errors import DatabaseError, TplusError
+from service.execution.executor import disk_message
 from service.prices.sources.base import RateLimited, Transient
 from service.run_requests.store import (
     RequestEnd,
@@ -84,11 +86,13 @@ def carry_out(context: ServiceContext, request: RunRequest) -> None:
         raise
     except (RateLimited, Transient) as error:
         _postpone(context, request, str(error))
+    except OSError as error:
+        _postpone(context, request, disk_message(error))
     except (TplusError, ArtifactError) as error:
         _end(context, request, RequestEnd(RequestState.REJECTED, str(error)))
     except Exception as error:  # a defect must not stop the other requests; the log has the trace
         _log.exception("request failed unexpectedly", request=request.id, kind=request.kind)
-        _end(context, request, RequestEnd(RequestState.FAILED, f"{type(error).__name__}: {error}"))
+        _end(context, request, RequestEnd(RequestState.FAILED, unexpected_reason(error)))
 
 
 def _write(context: ServiceContext, request: RunRequest, action: Action) -> None:

@@ -96,13 +96,19 @@ def test_what_is_no_archive_is_refused(body: bytes) -> None:
         unpack_weights(body)
 
 
-def test_any_cut_or_flipped_byte_is_refused_or_read_and_never_another_error() -> None:
-    whole = archive({"seed0.bias.npy": GOOD})
+def test_a_cut_archive_is_refused_and_a_flipped_byte_is_refused_or_changes_a_number() -> None:
+    """Any other error would stop a forecast run."""
+    whole, numbers = archive({"seed0.bias.npy": GOOD}), 0
     for position in range(len(whole)):
+        with pytest.raises(ValueError, match="not an archive"):
+            unpack_weights(whole[:position])
         flipped = bytearray(whole)
         flipped[position] ^= 0xFF
-        for body in (bytes(flipped), whole[:position]):
-            try:
-                unpack_weights(body)
-            except ValueError:
-                continue
+        try:
+            weights = unpack_weights(bytes(flipped))
+        except ValueError:
+            continue
+        numbers += 1
+        assert [(seed, list(arrays)) for seed, arrays in weights.items()] == [(0, ["bias"])]
+        assert weights[0]["bias"].shape == (2,)
+    assert 0 < numbers < len(whole)

@@ -85,3 +85,12 @@ def test_a_rotated_key_is_accepted_during_the_overlap_and_never_longer_than_befo
     assert [key.expires_at for key in found if key is not None] == [NOW + hour, NOW + 2 * hour]
     assert (second.expires_at, second.scopes, third.expires_at) == (NOW + 2 * hour, READ, NOW + 9 * hour)
     assert first.id < second.id < third.id
+
+
+def test_a_key_that_is_rotated_again_during_its_overlap_lasts_no_longer(database: Database) -> None:
+    hour = timedelta(hours=1)
+    with database.transaction() as connection:
+        create_key(connection, NewKey("notebook", READ, NOW + 2 * hour), NOW)
+        rotate_key(connection, "notebook", hour, None, NOW)
+        third, _ = rotate_key(connection, "notebook", hour, None, NOW + hour / 2)
+    assert third.expires_at == NOW + 2.5 * hour

@@ -125,6 +125,18 @@ def test_a_held_session_is_not_a_closure() -> None:
     assert np.isnan(history.close[history.sessions == np.datetime64(day)]).tolist() == [True]
 
 
+def test_later_bars_decide_nothing_about_a_session() -> None:
+    """A spike of four sessions: that the old level is back on 20 August was not known before."""
+    spike = {date(2012, 8, day): 70.0 for day in (14, 15, 16, 17)}
+    source = Spoiled([Walk("AAA", date(2012, 1, 3), date(2012, 12, 20), begin=31.0)], spike)
+    (whole,), _ = fetch_all(source, ["AAA"], settings(), AT)
+    for day in (14, 15, 16, 17, 20, 21):
+        at = datetime(2012, 8, day, 23, 59, tzinfo=UTC)
+        (known,), _ = fetch_all(source, ["AAA"], settings(), at)
+        until = np.datetime64(at.date())
+        assert known.held.tolist() == whole.held[whole.held <= until].tolist(), day
+
+
 def test_a_suspect_dividend_is_left_out() -> None:
     """16.0 for 0.16 of a price of about 50 that does not move: no jump, but a return of 38 %."""
     walk = Walk("AAA", date(2012, 1, 3), date(2012, 12, 20))

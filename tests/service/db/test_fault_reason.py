@@ -19,6 +19,14 @@ from service.db.session import Database
         ("FATAL: the database system is starting up", "it is starting up"),
         ("server closed the connection unexpectedly", "connection lost"),
         ("connection timeout expired", "it does not answer in time"),
+        ("canceling statement due to statement timeout", "it does not answer in time"),
+        ("canceling statement due to lock timeout", "another transaction was in the way"),
+        ("deadlock detected", "another transaction was in the way"),
+        (
+            "terminating connection due to idle-in-transaction timeout",
+            "a process stalled in a transaction, which was ended",
+        ),
+        ("terminating connection due to administrator command", "it is shutting down or restarting"),
         ("something about /var/lib/postgresql of user me", UNNAMED),
     ],
 )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -10,6 +11,7 @@ from sqlalchemy import Connection, event, func, insert, select, text
 from service.db.change_counters import lock_changes, raise_changes
 from service.db.session import FAULTS, Database, driver_message, is_unavailable, is_wait
 from service.db.tables import change_counters
+from service.db.upsert import upsert
 from service.db.wait_limits import WaitLimits, lift_limits, limit_lock_wait
 from service.scheduler.leader import acquire_lead
 from tests.support.service_factory import ManualClock
@@ -160,6 +162,30 @@ def test_the_rows_of_an_insert_are_sent_in_few_statements(postgres_url: str) -> 
     with database.reading() as connection:
         found = connection.execute(select(func.count(), func.sum(change_counters.c.counter)))
         assert tuple(found.one()) == (1501, 1501)
+    database.close()
+
+
+def test_the_rows_of_an_upsert_are_sent_in_few_statements(postgres_url: str) -> None:
+    database = opened(postgres_url, 30)
+    rows = [{"scope": f"S{number}", "counter": number} for number in range(1500)]
+    sent: list[tuple[str, bool]] = []
+
+    def note(*values: Any) -> None:
+        sent.append((values[2][:6], isinstance(values[3], list)))  # a list has the parameters of a pipeline
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    for _ in range(2):
+        with database.transaction() as connection:
+            upsert(connection, change_counters, [*rows, {"scope": "S7", "counter": 70}], ("counter",))
+            raise_changes(connection, ["S7", "S8"])
+    # limits of the transaction, 1000 and 500 rows, the counters of all and of two symbols
+    assert sent == [("SET LO", False), ("INSERT", False), ("INSERT", False), ("INSERT", False)] * 2
+    with database.reading() as connection:
+        query = select(change_counters.c.scope, change_counters.c.counter).where(
+            change_counters.c.scope.in_(["", "S7", "S8", "S1499"])
+        )
+        found = {scope: counter for scope, counter in connection.execute(query)}
+    assert found == {"": 3, "S7": 71, "S8": 9, "S1499": 1499}
     database.close()
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Row, select
 
+from service import runs as runs_module
 from service.alerts.outbox import Instants
 from service.db.tables import run_outcomes, runs
 from service.runs import Claimant, Outcome, PlannedRun, Run, plan, record_outcomes
@@ -138,6 +139,19 @@ def test_a_failed_forecast_says_nothing_of_symbols_whose_forecast_is_published(s
         fail(connection, run, Instants(MACHINE_START, MACHINE_START), "broken")
     states = {row.state for row in rows(service, select(run_outcomes.c.state).where(run_outcomes.c.run_id == run.id))}
     assert states == set()
+
+
+@pytest.mark.parametrize(("symbols", "expected"), [(["BBB"], {"BBB"}), ([], {"AAA", "BBB"})])
+def test_a_backfill_is_about_the_symbols_that_it_was_requested_for(
+    service: Service, symbols: list[str], expected: set[str]
+) -> None:
+    parameters = {"first": "2024-02-01", "last": "2024-02-29", "symbols": symbols}
+    with service.database.transaction() as connection:
+        plan(connection, [PlannedRun("backfill", "XNYS", MARKET, date(2024, 2, 29), parameters=parameters)])
+        run = runs_module.claim(connection, Claimant("me", ("backfill",), LEASE), MARKET, MACHINE_START)
+        assert run is not None
+        fail(connection, run, Instants(MACHINE_START, MACHINE_START), "broken")
+    assert outcomes(service, "backfill") == dict.fromkeys(expected, ("failed", "the backfill run failed: broken"))
 
 
 @pytest.mark.parametrize(("job", "expected"), [("pull", {"AAA", "BBB"}), ("score", {"AAA"}), ("train", {"AAA"})])

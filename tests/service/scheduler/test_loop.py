@@ -2,7 +2,7 @@
 
 import threading
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from sqlalchemy import Row, select
 from service.db.tables import editions, forecasts, runs, schedulers
 from service.forecasts.ledger import verify
 from service.prices.sources.base import Transient
+from service.runs import PlannedRun, plan
 from service.scheduler.loop import Scheduler, Step
 from tests.support.recorded import RecordedWalks
 from tests.support.service_factory import Service
@@ -53,6 +54,21 @@ def test_a_second_scheduler_is_on_standby_and_reports_the_active_one_once(servic
     active.close()
     assert standby.step() is Step.WORKED
     standby.close()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_scheduler_that_loses_the_lead_after_a_backfill_waits_between_two_looks(service: Service) -> None:
+    first, second = service.scheduler(), service.scheduler()
+    service.work(first)
+    parameters = {"first": "2024-02-28", "last": "2024-02-29", "symbols": []}
+    with service.database.transaction() as connection:
+        plan(connection, [PlannedRun("backfill", "XNYS", MARKET, date(2024, 2, 29), parameters=parameters)])
+    assert first._turn() == 0.0  # a slice: it continues at once
+    service.machine.advance(31)
+    second.step()
+    assert first._turn() == service.context.settings.poll_seconds > 0
+    for scheduler in (first, second):
+        scheduler.close()
 
 
 def test_the_forecast_of_a_stalled_scheduler_is_taken_over_and_its_result_discarded(service: Service) -> None:

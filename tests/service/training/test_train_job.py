@@ -47,8 +47,8 @@ WALKS_SERVE = {("one_step", "random_walk", "champion"), ("multi_step", "random_w
 
 
 def members(connection: Connection, group: str) -> tuple[str, ...]:
-    found = list_instruments(connection, group=group, active=True, with_bars=True)
-    return tuple(instrument.symbol for instrument in found)
+    found = list_instruments(connection, group=group, active=True)
+    return tuple(instrument.symbol for instrument in found if instrument.has_bars)
 
 
 def test_a_group_with_a_short_history_gets_random_walks_and_the_reason(desk: Desk) -> None:

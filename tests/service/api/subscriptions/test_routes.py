@@ -59,6 +59,17 @@ def test_the_secret_is_shown_once_and_the_target_never(client: Client) -> None:
     assert secret not in found.text
 
 
+def test_a_repeated_request_adds_no_second_subscription(client: Client) -> None:
+    assert client.add(kinds=["source_down", "width_jumped"]).status_code == 201
+    again = client.add(kinds=["width_jumped", "source_down"])
+    assert again.status_code == 409
+    assert again.json()["detail"].startswith("subscription 1 has the same name, kinds, scope, interval and address;")
+    assert client.add(kinds=["source_down", "width_jumped"], name="day shift").status_code == 201
+    assert client.call("DELETE", "/1").status_code == 204
+    assert client.add(kinds=["source_down", "width_jumped"]).status_code == 201
+    assert [item["id"] for item in client.call("GET", "").json()["items"]] == [3, 2]
+
+
 def test_pages_are_newest_first(client: Client) -> None:
     for name in ("one", "two", "three"):
         client.add(name=name)

@@ -231,3 +231,16 @@ def test_every_row_of_a_spike_is_suspect() -> None:
 def test_a_level_that_lasts_costs_one_bar_as_before() -> None:
     found = suspects_in(long_history(dict.fromkeys(range(40, 80), 0.55)))
     assert [suspect.row for suspect in found] == [40]
+
+
+def test_a_row_of_a_spike_is_suspect_once() -> None:
+    # row 3 is nearer to the old level, so that row 4 jumps again
+    found = suspects_in(rows([100, 100, 157, 116, 182, 100, 101]))
+    assert [suspect.row for suspect in found] == [2, 4]
+
+
+def test_without_hindsight_later_rows_make_no_row_suspect() -> None:
+    table = rows([100, 101, 60, 61, 100, 101])
+    untrusted = np.zeros(6, bool)
+    assert [suspect.row for suspect in find_suspects(table, (), untrusted)] == [2, 3]
+    assert [suspect.row for suspect in find_suspects(table, (), untrusted, hindsight=False)] == [2, 4]

@@ -1,12 +1,13 @@
 """Carrying out requests: each once, each with its reason, none stops the others."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import Row, Table, insert, select, update
+from sqlalchemy import Connection, Row, Table, insert, select, update
 
+from models.config import ModelConfig, Strategy
 from service.audit import Author
 from service.db.tables import api_keys, audit, instruments, run_outcomes, run_requests, runs
 from service.prices.sources.base import Malformed, RateLimited, Transient
@@ -14,6 +15,7 @@ from service.run_requests.store import NewRequest, RunRequest, read_request, wri
 from service.scheduler.run_requests import carry_out as carry_out_module
 from service.scheduler.run_requests.carried import Carried
 from service.vocabulary import RequestKind
+from tests.support.forecast_factory import record_version, save_network
 from tests.support.recorded import RecordedWalks, Walk
 from tests.support.service_factory import Service
 
@@ -143,6 +145,43 @@ def test_a_new_symbol_is_pulled_and_forecast_by_the_further_run(service: Service
     assert [entry.action for entry in rows(service, audit)] == ["symbols.add"]
 
 
+def test_a_new_symbol_is_served_by_the_walk_from_60_sessions_and_by_the_network_from_250_without_a_training(
+    service: Service, source: RecordedWalks
+) -> None:
+    work(service)
+    config = ModelConfig("lstm", Strategy.MULTI_STEP, units=3, seeds=(0,))
+    network = save_network(config, 1, service.context.settings.artifact_dir)
+    with service.database.transaction() as connection:
+        version = record_version(connection, network, "challenger")
+    promotion = send(service, RequestKind.PROMOTE, version=version, reason="by the test")
+    pin = send(service, RequestKind.PIN, version=version, reason="by the test")
+    work(service)
+    assert [ended(service, number) for number in (promotion, pin)] == [("done", None)] * 2
+    trainings = rows(service, runs, job="train")
+    # sessions of New York up to Friday, 1 March 2024: 59, 60, 249 and 250
+    firsts = {"N59": date(2023, 12, 6), "N60": date(2023, 12, 5), "N249": date(2023, 3, 7), "N250": date(2023, 3, 6)}
+    for seed, (symbol, first) in enumerate(firsts.items()):
+        source.put(Walk(symbol, first, date(2024, 3, 6), seed=seed))
+    numbers = [send(service, RequestKind.ADD_SYMBOL, symbol=symbol) for symbol in firsts]
+    work(service)
+    assert [ended(service, number) for number in numbers] == [("done", None)] * 4
+    served = {(step.symbol, step.strategy, step.served_by) for step in service.reporter.editions[-1].steps}
+    assert served == {
+        ("N60", "one_step", "random_walk"), ("N60", "multi_step", "random_walk"),
+        ("N249", "one_step", "random_walk"), ("N249", "multi_step", "random_walk"),
+        ("N250", "one_step", "random_walk"), ("N250", "multi_step", "lstm"),
+    }  # fmt: skip
+    assert rows(service, runs, job="train") == trainings
+    (outcome,) = rows(service, run_outcomes, symbol="N59", state="refused")
+    assert outcome.reason.startswith("it has 59 bars in the 245 sessions up to 2024-03-01; 60 are needed")
+    again = send(service, RequestKind.RUN, job="train", scope="equity")
+    service.move_market(datetime(2024, 3, 4, 22, 30, tzinfo=UTC))
+    work(service)
+    assert ended(service, again) == ("done", None)
+    on_monday = {(step.symbol, step.strategy): step.served_by for step in service.reporter.editions[-1].steps}
+    assert on_monday["N250", "multi_step"] == "lstm"  # pinned: the training has not replaced it
+
+
 def test_a_symbol_that_the_source_does_not_know_is_rejected_with_its_reason(service: Service) -> None:
     number = send(service, RequestKind.ADD_SYMBOL, symbol="NOPE")
     work(service)
@@ -231,30 +270,51 @@ def test_a_backfill_that_is_not_possible_is_rejected_with_the_reason(service: Se
     assert "the newest one whose T has opened is 2024-02-29" in reason
 
 
-@pytest.fixture
-def defect() -> Iterator[None]:
-    """The check of removals has a defect while a test runs."""
-
-    def check(_context: Any, _request: Any) -> Any:
-        def write(_connection: Any) -> Carried:
-            raise ZeroDivisionError("a defect")
-
-        return write
-
-    checks = dict(carry_out_module.CHECKS)
-    carry_out_module.CHECKS = {**checks, RequestKind.REMOVE_SYMBOL: check}  # type: ignore[misc]
-    yield
-    carry_out_module.CHECKS = checks  # type: ignore[misc]
+def break_removals(monkeypatch: pytest.MonkeyPatch, write: Callable[[Connection], Carried]) -> None:
+    """Let removals of symbols be carried out by a function with a defect."""
+    checks = {**carry_out_module.CHECKS, RequestKind.REMOVE_SYMBOL: lambda _context, _request: write}
+    monkeypatch.setattr(carry_out_module, "CHECKS", checks)
 
 
-@pytest.mark.usefixtures("defect")
-def test_a_defect_in_one_request_does_not_stop_the_others(service: Service) -> None:
+def test_a_defect_in_one_request_does_not_stop_the_others(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(_connection: Connection) -> Carried:
+        raise ZeroDivisionError("a defect")
+
+    break_removals(monkeypatch, write)
     numbers = [
         send(service, RequestKind.REMOVE_SYMBOL, symbol="AAA"),
         send(service, RequestKind.RUN, job="pull", scope="XNYS"),
     ]
     work(service)
     assert [ended(service, number) for number in numbers] == [("failed", "ZeroDivisionError: a defect"), ("done", None)]
+
+
+def test_the_reason_of_a_database_error_has_no_statement(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(connection: Connection) -> Carried:
+        connection.execute(insert(api_keys).values(id=1, name="secret"))  # without its other columns
+        raise AssertionError
+
+    break_removals(monkeypatch, write)
+    number = send(service, RequestKind.REMOVE_SYMBOL, symbol="AAA")
+    work(service)
+    expected = "NOT NULL constraint failed: api_keys.prefix" if service.database.is_sqlite else "the log has the reason"
+    assert ended(service, number) == ("failed", f"IntegrityError: {expected}")
+
+
+def test_a_disk_that_cannot_be_read_is_tried_again(service: Service, source: RecordedWalks) -> None:
+    source.put(Walk("CCC", date(2023, 9, 1), date(2024, 3, 6), seed=3))
+    source.errors["CCC"] = OSError(5, "Input/output error", "CCC.csv")
+    number = send(service, RequestKind.ADD_SYMBOL, symbol="CCC")
+    work(service)
+    assert ended(service, number) == (
+        "pending",
+        "the disk cannot be read or written at CCC.csv: Input/output error; free space or make it writable; "
+        "it is retried",
+    )
+    service.machine.advance(20)
+    del source.errors["CCC"]
+    work(service)
+    assert ended(service, number) == ("done", None)
 
 
 def test_old_requests_and_expired_answers_are_removed(service: Service) -> None:

@@ -5,12 +5,14 @@ import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from service.alerts.encryption import Encryption
+from service.alerts.encryption import Encryption, add_key
 from service.alerts.targets.parse import Target
+from service.db.change_counters import lock_changes
 from service.db.tables import alert_coverage, alert_deliveries, alert_subscriptions, instruments
 from service.errors import NotFound, TplusError
 from service.vocabulary import AlertKind, AlertScope, DeliveryState, TargetKind
@@ -121,6 +123,7 @@ def add_subscription(
         SubscriptionError: a kind, interval or scope does not fit, or there are too many subscriptions.
         KeyFileError: the key file cannot be used.
     """
+    lock_changes(connection)  # neither beyond the limit, nor with a key that is replaced in this moment
     _check(connection, new)
     secret = _new_secret() if new.target.kind == TargetKind.WEBHOOK else None
     values = {
@@ -147,6 +150,7 @@ def remove_subscription(connection: Connection, number: int, at: datetime) -> Su
     Raises:
         NotFound: there is no such subscription.
     """
+    lock_changes(connection)  # a score batch that counts for it ends first, and leaves nothing behind
     subscription = find_subscription(connection, number)
     connection.execute(
         update(alert_subscriptions)
@@ -196,14 +200,17 @@ def read_targets(connection: Connection, number: int) -> tuple[str, str | None]:
     return row.target_encrypted, row.secret_encrypted
 
 
-def renew_encryption(connection: Connection, encryption: Encryption) -> int:
-    """Encrypt every target and secret with the newest key; return the number of subscriptions.
+def renew_key(connection: Connection, path: Path) -> int:
+    """Put a new key into the key file and encrypt every target and secret with it; return their subscriptions' number.
 
     Raises:
-        KeyFileError: one cannot be decrypted.
+        KeyFileError: the file cannot be changed, or a target cannot be decrypted.
     """
+    lock_changes(connection)  # of two rotations at once the second would else replace the first one's key
+    add_key(path)
+    encryption = Encryption(path)
     query = select(alert_subscriptions).where(alert_subscriptions.c.removed_at.is_(None))
-    rows = connection.execute(query.with_for_update()).all()
+    rows = connection.execute(query).all()
     for row in rows:
         secret = None if row.secret_encrypted is None else encryption.renew(row.secret_encrypted)
         values = {"target_encrypted": encryption.renew(row.target_encrypted), "secret_encrypted": secret}

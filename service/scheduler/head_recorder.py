@@ -8,7 +8,7 @@ import structlog
 from service.db.session import FAULTS
 from service.errors import LedgerError
 from service.hash_chains.head_file import append_heads, find_lost_heads, read_newest
-from service.hash_chains.links import Heads, read_heads
+from service.hash_chains.links import read_heads
 from service.runtime.context import ServiceContext
 
 _log = structlog.get_logger(__name__)
@@ -25,7 +25,6 @@ class HeadRecorder:
         self._context = context
         self._path = context.settings.ledger_head_file
         self._lock = threading.Lock()  # a training runs in a thread of its own
-        self._recorded: Heads | None = None
         self._reported: set[str] = set()
 
     def record(self) -> None:
@@ -41,7 +40,7 @@ class HeadRecorder:
                 return  # the next run records what is then the head
 
     def _record(self, path: Path) -> None:
-        before = self._recorded or read_newest(path)
+        before = read_newest(path)  # each time: another scheduler may have recorded a newer one
         with self._context.database.reading() as connection:
             heads, at = read_heads(connection), self._context.machine.now(connection)
             lost = [] if before is None or heads == before else list(find_lost_heads(connection, before))
@@ -49,7 +48,6 @@ class HeadRecorder:
             self._report(f"the ledger was altered: {sentence}; run `tplus ledger verify --head {path}`")
         if heads != before:
             append_heads(path, heads, at)
-        self._recorded = heads
 
     def _report(self, sentence: str) -> None:
         if sentence not in self._reported:

@@ -9,7 +9,7 @@ import typer
 
 from service.alerts.deliveries import Claimed, list_dead, retry_dead
 from service.alerts.delivery import TargetSender
-from service.alerts.encryption import Encryption, add_key
+from service.alerts.encryption import Encryption
 from service.alerts.outbox import Instants, new_test_delivery
 from service.alerts.subscriptions import (
     KINDS,
@@ -21,7 +21,7 @@ from service.alerts.subscriptions import (
     read_subscriptions,
     read_targets,
     remove_subscription,
-    renew_encryption,
+    renew_key,
 )
 from service.alerts.targets.addresses import AddressRule
 from service.alerts.targets.parse import MAX_LENGTH, parse_target
@@ -176,10 +176,8 @@ def retry(
 def rotate_key(as_json: JsonFlag = False) -> None:
     """Put a new key into the key file and encrypt every target and secret with it."""
     with service(quiet=as_json) as context:
-        encryption = Encryption(context.settings.alert_key_path)
-        add_key(context.settings.alert_key_path)
         with context.database.transaction() as connection:
-            count = renew_encryption(connection, encryption)
+            count = renew_key(connection, context.settings.alert_key_path)
             entry = AuditEntry("alerts.rotate-key", f"{count} subscriptions", {})
             record(connection, entry, context.machine.now(connection))
     if as_json:

@@ -18,8 +18,9 @@ from service.db.revision import HEAD
 from service.db.session import Database, display_url
 from service.errors import DatabaseError, SettingsError
 from service.forecasts.ledger import verify
+from service.hash_chains.head_file import find_lost_heads, read_newest
 from service.retention import count_prunable, prune
-from service.settings import MIN_RETENTION_DAYS, load_settings
+from service.settings import MIN_RETENTION_DAYS, Settings, load_settings
 from service.training.registry.artifact_copy import copy_models
 
 app = typer.Typer(
@@ -125,9 +126,12 @@ def restore_backup(
     finally:
         database.close()
     seconds = time.monotonic() - begin
+    lost = _lost_heads(settings)
     if as_json:
-        emit({"seconds": round(seconds, 2), **_facts(manifest)})
+        emit({"seconds": round(seconds, 2), **_facts(manifest), "lost_heads": lost})
         return
+    for sentence in lost:
+        echo(f"{sentence}; the backup is older than the file of heads, and `tplus ledger verify --head` will say so")
     echo(f"{display_url(database)}: {_contents(manifest)}; the hashes of all tables agree; {seconds:.1f} s")
 
 
@@ -159,6 +163,20 @@ def prune_old(
         f"{pruned.bar_revisions} bar revisions, {pruned.quarantine} quarantine rows and {pruned.outcomes} outcomes of "
         f"{pruned.runs} runs before {now - keep:%Y-%m-%d} {verb}; the runs stay"
     )
+
+
+def _lost_heads(settings: Settings) -> list[str]:
+    """Return a sentence for each chain that is behind the newest head of `TPLUS_LEDGER_HEAD_FILE`."""
+    path = settings.ledger_head_file
+    newest = None if path is None else read_newest(path)
+    if newest is None:
+        return []
+    database = Database(settings.url)
+    try:
+        with database.reading() as connection:
+            return list(find_lost_heads(connection, newest))
+    finally:
+        database.close()
 
 
 def _facts(manifest: Manifest) -> dict[str, object]:

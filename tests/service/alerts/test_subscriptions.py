@@ -1,21 +1,23 @@
 """Subscriptions: stored without readable secrets, removed with their targets."""
 
 import base64
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, select
 
-from service.alerts.encryption import Encryption, add_key
+from service.alerts.encryption import Encryption
 from service.alerts.subscriptions import (
     SubscriptionError,
     count_deliveries,
     find_subscription,
     read_subscriptions,
     remove_subscription,
-    renew_encryption,
+    renew_key,
 )
 from service.alerts.targets.parse import Target
+from service.db.change_counters import raise_changes
 from service.db.session import Database
 from service.db.tables import alert_subscriptions
 from service.errors import NotFound
@@ -86,11 +88,28 @@ def test_at_most_200_subscriptions_exist(database: Database, tmp_path: Path) -> 
 def test_a_rotated_key_encrypts_every_subscription_again(database: Database, tmp_path: Path) -> None:
     subscribe(database, tmp_path)
     path = tmp_path / "alerts.key"
-    add_key(path)
     with database.transaction() as connection:
-        assert renew_encryption(connection, Encryption(path)) == 1
+        assert renew_key(connection, path) == 1
     path.write_text(path.read_text().splitlines()[0])
     with database.reading() as connection:
         row = connection.execute(select(alert_subscriptions)).one()
     assert Encryption(path).decrypt(row.target_encrypted) == "https://example.com/hook?token=hidden"
     assert Encryption(path).decrypt(row.secret_encrypted).startswith("whsec_")
+
+
+def test_two_rotations_at_once_lose_no_key(database: Database, tmp_path: Path) -> None:
+    with database.transaction() as connection:
+        raise_changes(connection, ())  # a stamped database has the counter
+    subscribe(database, tmp_path)
+    path = tmp_path / "alerts.key"
+
+    def renew(_number: int) -> int:
+        with database.transaction() as connection:
+            return renew_key(connection, path)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(renew, range(8))) == [1] * 8
+    assert len(path.read_text().split()) == 9
+    with database.reading() as connection:
+        row = connection.execute(select(alert_subscriptions)).one()
+    assert Encryption(path).decrypt(row.target_encrypted) == "https://example.com/hook?token=hidden"

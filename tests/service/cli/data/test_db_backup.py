@@ -1,5 +1,6 @@
 """`tplus db backup`, `restore` and `prune`: the real commands on a service's database."""
 
+import json
 import tarfile
 from pathlib import Path
 
@@ -32,6 +33,12 @@ def test_a_backup_is_restored_and_pruned(tmp_path: Path) -> None:
     assert again.status == 1
     assert "is not empty" in again.sentence
     assert there.run("db", "restore", str(archive), "--replace").status == 0
+    head = {"number": 3, "hash": "a" * 64}
+    recorded = tmp_path / "heads.jsonl"
+    recorded.write_text(json.dumps({"at": "2026-01-02T12:00:00Z", "editions": head, "score_batches": head}) + "\n")
+    older = there.having(LEDGER_HEAD_FILE=str(recorded)).run("db", "restore", str(archive), "--replace")
+    assert older.status == 0
+    assert "edition 3 of the recorded head is missing: the chain was cut short; the backup is older" in older.out
     other = CommandLine(tmp_path / "other", {**SETTINGS, "CLOCK": "system"})
     other.folder.mkdir()
     refused = other.run("db", "restore", str(archive))

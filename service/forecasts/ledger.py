@@ -12,13 +12,14 @@ from sqlalchemy import Connection, insert, select
 
 from service.alerts.detection.publish import alert_on_edition
 from service.alerts.outbox import Instants
+from service.alerts.subscriptions import read_subscriptions
 from service.db.change_counters import lock_changes, raise_changes
 from service.db.hash_chain import GENESIS, chain_hash
 from service.db.tables import editions, forecasts, served_forecasts
 from service.db.tables.forecasts import QUANTILE_NAMES
 from service.forecasts.publication import NewForecast, Publication
 from service.hash_chains.verify import verify_database
-from service.vocabulary import Mode
+from service.vocabulary import AlertKind, Mode
 
 _LOW, _HIGH = QUANTILE_NAMES.index("q10"), QUANTILE_NAMES.index("q90")
 
@@ -64,7 +65,10 @@ def publish(connection: Connection, publication: Publication, issued_at: datetim
     connection.execute(insert(served_forecasts), item_rows)
     raise_changes(connection, sorted({item.symbol for item in publication.items}))
     if publication.mode != Mode.BACKFILL:
-        alert_on_edition(connection, header, _widths(publication), Instants(issued_at, recorded_at))
+        subscriptions = read_subscriptions(connection, AlertKind.WIDTH_JUMPED)
+        if subscriptions:
+            widths = _widths(publication)
+            alert_on_edition(connection, header, subscriptions, widths, Instants(issued_at, recorded_at))
     return number
 
 

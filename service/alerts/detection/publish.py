@@ -10,25 +10,27 @@ from service.alerts.detection.coverage import coverage_events
 from service.alerts.detection.intervals import interval_events, read_scored
 from service.alerts.detection.widths import width_events
 from service.alerts.outbox import AlertEvent, Instants, emit
-from service.alerts.subscriptions import read_subscriptions
+from service.alerts.subscriptions import Subscription, read_subscriptions
 from service.db.tables import instruments
 from service.vocabulary import AlertKind
 
 
 def alert_on_edition(
-    connection: Connection, header: Mapping[str, Any], widths: Mapping[str, tuple[date, float]], at: Instants
+    connection: Connection,
+    header: Mapping[str, Any],
+    subscriptions: Sequence[Subscription],
+    widths: Mapping[str, tuple[date, float]],
+    at: Instants,
 ) -> None:
-    """Emit the events of a published edition; symbols that no subscription covers are not looked at.
+    """Emit the events of a published edition; symbols that no subscription covers are left out.
 
     Args:
         connection: The publishing transaction, with the edition in it.
         header: number, mode and calendar of the edition.
+        subscriptions: Those that want such events.
         widths: By symbol the as_of and the width of the served one-step 80 % interval, log return.
         at: The instants.
     """
-    subscriptions = read_subscriptions(connection, AlertKind.WIDTH_JUMPED)
-    if not subscriptions:
-        return
     query = select(instruments.c.symbol, instruments.c.group).where(instruments.c.calendar == header["calendar"])
     covered = {
         row.symbol

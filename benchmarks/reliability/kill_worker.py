@@ -44,9 +44,11 @@ SEGMENT = 15
 """Kills on one database before its history is checked and a new one begins."""
 PATIENCE = 45.0
 """Seconds in which an armed point must be passed."""
-_WALK = {"SYMBOLS": "IBM", "CLOCK": "replay:2008-01-02T22:30:00Z:0", "TRAIN_EVERY": "1", "GROUPS": "IBM=other"}
-_FIT = {"SYMBOLS": "IBM", "CLOCK": "replay:2008-01-02T22:30:00Z:0", "TRAIN_EVERY": "1", "SEEDS": "0"}
-_FIT |= {"NETWORK": "linear"}
+# On a busy machine a training is killed more often than the default permits: setting it aside is right, and tested
+# elsewhere; here it would hide whether a run survives every kill.
+_COMMON = {"SYMBOLS": "IBM", "CLOCK": "replay:2008-01-02T22:30:00Z:0", "TRAIN_EVERY": "1", "MAX_LOST_WORKERS": "1000"}
+_WALK = _COMMON | {"GROUPS": "IBM=other"}
+_FIT = _COMMON | {"SEEDS": "0", "NETWORK": "linear"}
 
 
 @dataclass(frozen=True)

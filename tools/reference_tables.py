@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from typer import Context
 from typer.main import get_command
@@ -49,6 +50,8 @@ def settings_table() -> str:
 def default(field: FieldInfo) -> str:
     """Return a default as you would write it in the environment."""
     value = field.default
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
     if isinstance(value, tuple):
         value = ",".join(str(item) for item in value)
     return "unset" if value in (None, "") else f"`{value}`"

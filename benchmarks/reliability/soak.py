@@ -50,8 +50,8 @@ FILES_BAR = 2.0
 _REPOSITORY = Path(__file__).parents[2]
 _PATHS = (
     "/", "/healthz", "/readyz", "/openapi.json", "/docs", "/v1/status", "/v1/watchlist", "/v1/watchlist?sort=skill",
-    "/v1/forecasts", "/v1/forecasts/AAPL", "/v1/forecasts/IBM?as_of=2012-03-01", "/v1/forecasts/MSFT/history?limit=500",
-    "/v1/prices/GOOG?limit=500", "/v1/symbols", "/v1/models", "/v1/runs?limit=500", "/v1/runs/1", "/v1/accuracy",
+    "/v1/forecasts", "/v1/forecasts/AAPL", "/v1/forecasts/IBM?as_of=2012-03-01", "/v1/forecasts/MSFT/history?limit=60",
+    "/v1/prices/GOOG?limit=60", "/v1/symbols", "/v1/models", "/v1/runs?limit=60", "/v1/runs/1", "/v1/accuracy",
     "/v1/figures/AAPL", "/v1/figures/AAPL?kind=versus", "/v1/figures/AAPL?kind=skill", "/v1/forecasts/AAPL/history",
     "/v1/forecasts/NOTHING", "/v1/runs/999999", "/v1/forecasts/AAPL?as_of=never", "/nowhere",
 )  # fmt: skip

@@ -18,7 +18,7 @@ from service.execution.local import KeptChild, WarmWorker
 from service.market.calendars import Calendars
 from service.market.exchange_calendar import get_calendar
 from service.market.instruments import add_symbols, check_watchlist_size
-from service.market.symbol_names import spelled
+from service.market.symbol_names import normalize_symbols
 from service.prices.sources.base import PriceSource
 from service.prices.sources.registry import make_source
 from service.runtime.context import ServiceContext, network_of, parse_reference
@@ -100,7 +100,7 @@ def open_database(settings: Settings, source: PriceSource, market: MarketClock) 
             now = DatabaseClock().now(connection)
             ensure_stamp(connection, source.name, settings.market_clock, now, record, faults)
             if is_new:
-                symbols = spelled(connection, settings.symbols) or _default_watchlist(source)
+                symbols = normalize_symbols(connection, settings.symbols) or _default_watchlist(source)
                 check_watchlist_size(connection, symbols, settings.max_symbols)
                 add_symbols(connection, symbols, market.now(connection), settings.group_of)
             if settings.api_key_file is not None:

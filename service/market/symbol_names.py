@@ -31,7 +31,7 @@ def stored_symbols(connection: Connection, symbols: Sequence[str]) -> dict[str, 
     return found | {symbol: by_folded[symbol.lower()] for symbol in left if symbol.lower() in by_folded}
 
 
-def spelled(connection: Connection, symbols: Sequence[str]) -> list[str]:
+def normalize_symbols(connection: Connection, symbols: Sequence[str]) -> list[str]:
     """Return symbols as they are stored, new ones in capitals, as Yahoo and price files name them.
 
     Args:

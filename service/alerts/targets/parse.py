@@ -111,8 +111,8 @@ def _apprise(text: str, scheme: str, rule: AddressRule) -> Target:
         known = ", ".join(sorted(VENDOR_SERVICES | HOST_SERVICES))
         raise BadTarget(f"alerts cannot go to {scheme[:20]}://; use https:// or one of {known}")
     parameters = _parameters(text)
-    refused = sorted(parameters.keys() & _REFUSED_PARAMETERS)
-    if parameters.get("mode") == "insecure":
+    refused = sorted({name for name, _ in parameters} & _REFUSED_PARAMETERS)
+    if ("mode", "insecure") in parameters:
         raise BadTarget("mode=insecure sends mail without TLS; use mode=starttls or mode=ssl")
     if refused:
         raise BadTarget(f"the parameter {refused[0]} is not accepted in a target; remove it")
@@ -125,10 +125,15 @@ def _apprise(text: str, scheme: str, rule: AddressRule) -> Target:
     return Target(TargetKind.APPRISE, text, shown)
 
 
-def _parameters(text: str) -> dict[str, str]:
-    """Return the parameters of an Apprise URL as Apprise reads them: also after a #, also separated by `;`."""
+def _parameters(text: str) -> set[tuple[str, str]]:
+    """Return the parameters of an Apprise URL as Apprise reads them: also after a #, also separated by `;`.
+
+    A name that is repeated has all its values: which one counts is up to each service.
+    """
     pairs = (part.partition("=") for part in re.split("[?&;#]", text.partition("?")[2]))
-    return {unquote_plus(name).strip().lstrip("+-: ").lower(): unquote_plus(value).lower() for name, _, value in pairs}
+    return {
+        (unquote_plus(name).strip().lstrip("+-: ").lower(), unquote_plus(value).lower()) for name, _, value in pairs
+    }
 
 
 def _check_host(host: str, port: int, rule: AddressRule) -> None:

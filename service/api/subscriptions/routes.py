@@ -40,7 +40,7 @@ from service.api.subscriptions.schemas import (
 )
 from service.audit import AuditEntry, record
 from service.errors import NotFound, NotYet
-from service.market.symbol_names import spelled
+from service.market.symbol_names import normalize_symbols
 from service.run_requests.answers import lock_requests
 from service.vocabulary import AlertKind, AlertScope
 
@@ -82,7 +82,7 @@ def create_subscription(
     new = _new_subscription(body, _checked_target(reader, body.target))
     with reader.writing() as writing:
         if body.symbol is not None:
-            new = replace(new, scope=spelled(writing.connection, [body.symbol])[0])
+            new = replace(new, scope=normalize_symbols(writing.connection, [body.symbol])[0])
         _refuse_repeated(writing.connection, new)
         try:
             added = add_subscription(

@@ -14,7 +14,7 @@ from service.api.run_requests.schemas import RunRequestItem, SymbolBody
 from service.api.run_requests.submit import ACCEPTED, RESPONSES, Submission, SubmitterDependency
 from service.api.symbols.queries import read_instrument, read_instrument_page
 from service.api.symbols.schemas import SymbolItem, SymbolPage
-from service.market.symbol_names import spelled
+from service.market.symbol_names import normalize_symbols
 from service.vocabulary import RequestKind
 
 router = APIRouter(prefix="/v1/symbols", tags=["symbols"])
@@ -55,7 +55,7 @@ def request_symbol(
     sessions on, by the network of its group from 250 on, without a training.
     """
     with reader.snapshot() as snapshot:
-        (stored,) = spelled(snapshot.connection, [symbol])
+        (stored,) = normalize_symbols(snapshot.connection, [symbol])
     chosen = {} if body is None else body.model_dump(exclude_none=True)
 
     def check(writing: Writing) -> None:

@@ -28,7 +28,7 @@ from service.alerts.targets.parse import MAX_LENGTH, parse_target
 from service.audit import AuditEntry, record
 from service.cli.common import JsonFlag, echo, emit, service
 from service.errors import SettingsError, TplusError
-from service.market.symbol_names import spelled
+from service.market.symbol_names import normalize_symbols
 from service.vocabulary import AlertKind, AlertScope, DeliveryState
 
 app = typer.Typer(name="alerts", help="Manage alerts: subscriptions, tests, dead letters.", no_args_is_help=True)
@@ -72,7 +72,7 @@ def add(
         target = parse_target(text, AddressRule(context.settings.alert_loopback_http))
         encryption = Encryption(context.settings.alert_key_path)
         with context.database.transaction() as connection:
-            scope = spelled(connection, [symbol])[0] if symbol else group
+            scope = normalize_symbols(connection, [symbol])[0] if symbol else group
             new = NewSubscription(name, tuple(kinds or KINDS), scope_kind, scope, interval, target)
             now = context.machine.now(connection)
             added = add_subscription(connection, new, encryption, "command line", now)

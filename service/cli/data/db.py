@@ -16,7 +16,7 @@ from service.clock import process_now
 from service.db.copy_database import copy_database
 from service.db.revision import HEAD
 from service.db.session import Database, display_url
-from service.errors import DatabaseError, SettingsError
+from service.errors import DatabaseError, LedgerError, SettingsError
 from service.forecasts.ledger import verify
 from service.hash_chains.head_file import find_lost_heads, read_newest
 from service.retention import count_prunable, prune
@@ -130,9 +130,9 @@ def restore_backup(
     if as_json:
         emit({"seconds": round(seconds, 2), **_facts(manifest), "lost_heads": lost})
         return
-    for sentence in lost:
-        echo(f"{sentence}; the backup is older than the file of heads, and `tplus ledger verify --head` will say so")
     echo(f"{display_url(database)}: {_contents(manifest)}; the hashes of all tables agree; {seconds:.1f} s")
+    for sentence in lost:
+        echo(sentence)
 
 
 @app.command("prune")
@@ -166,15 +166,22 @@ def prune_old(
 
 
 def _lost_heads(settings: Settings) -> list[str]:
-    """Return a sentence for each chain that is behind the newest head of `TPLUS_LEDGER_HEAD_FILE`."""
+    """Return a sentence for each chain that is behind the newest head of `TPLUS_LEDGER_HEAD_FILE`.
+
+    A file that cannot be read is one sentence too: the database is restored whether or not it can be compared.
+    """
     path = settings.ledger_head_file
-    newest = None if path is None else read_newest(path)
+    try:
+        newest = None if path is None else read_newest(path)
+    except LedgerError as error:
+        return [f"the heads were not compared: {error}"]
     if newest is None:
         return []
     database = Database(settings.url)
     try:
         with database.reading() as connection:
-            return list(find_lost_heads(connection, newest))
+            why = f"the backup is older than {path}, and `tplus ledger verify --head {path}` says so"
+            return [f"{sentence}; {why}" for sentence in find_lost_heads(connection, newest)]
     finally:
         database.close()
 

@@ -6,7 +6,7 @@ from service.audit import AuditEntry, record
 from service.cli.common import JsonFlag, echo, emit, service
 from service.db.change_counters import lock_changes, raise_changes
 from service.market.instruments import add_symbols, check_watchlist_size, list_instruments, remove_symbols
-from service.market.symbol_names import spelled
+from service.market.symbol_names import normalize_symbols
 
 app = typer.Typer(name="symbols", help="Manage the watchlist: add, remove, list.", no_args_is_help=True)
 
@@ -17,7 +17,7 @@ def add(symbols: list[str] = typer.Argument(..., help="Yahoo-style names: AAPL 7
     given = [name for item in symbols for name in item.split(",") if name]
     with service() as context, context.database.transaction() as connection:
         lock_changes(connection)
-        names = spelled(connection, given)
+        names = normalize_symbols(connection, given)
         check_watchlist_size(connection, names, context.settings.max_symbols)
         add_symbols(connection, names, context.market.now(connection), context.settings.group_of)
         raise_changes(connection, names)
@@ -32,7 +32,7 @@ def remove(symbols: list[str] = typer.Argument(..., help="Symbols to remove.")) 
     """Remove symbols from the watchlist; their history and forecasts stay."""
     with service() as context, context.database.transaction() as connection:
         lock_changes(connection)
-        names = spelled(connection, symbols)
+        names = normalize_symbols(connection, symbols)
         remove_symbols(connection, names)
         raise_changes(connection, names)
         now = context.machine.now(connection)

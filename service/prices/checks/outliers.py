@@ -153,7 +153,7 @@ def find_suspects(
                 spike = _spike_after(rows, logs, row, anchor, trusted, kind) if hindsight else []
                 found += spike
                 suspects.update(each.row for each in spike)
-                row = max(suspects) + 1
+                row = spike[-1].row + 1 if spike else row
                 break
     return tuple(found)
 

@@ -67,7 +67,7 @@ def artifact_folder(directory: Path, name: str) -> Path:
 
     Args:
         directory: The folder that holds artifacts.
-        name: Name of the artifact's folder, as stored elsewhere.
+        name: Name of the artifact's folder, as stored in the database.
 
     Raises:
         ArtifactError: The name is a path, or contains other characters than those of a name.

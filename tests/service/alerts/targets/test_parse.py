@@ -48,6 +48,7 @@ def test_a_target_shows_scheme_and_host_alone(text: str, kind: str, shown: str) 
         ("jsons://93.184.215.14/?a=b#&%56erify=no", "the parameter verify is not accepted"),
         ("slack://a/b/c/#channel?attach=/etc/passwd", "the parameter attach is not accepted"),
         ("mailtos://user:pass@93.184.215.14?to=a@example.com&mode=Insecure", "sends mail without TLS"),
+        ("mailtos://user:pass@93.184.215.14?mode=insecure&to=a@example.com&mode=ssl", "sends mail without TLS"),
     ],
 )
 def test_what_is_not_accepted_says_why(text: str, sentence: str) -> None:

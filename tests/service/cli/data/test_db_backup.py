@@ -39,6 +39,9 @@ def test_a_backup_is_restored_and_pruned(tmp_path: Path) -> None:
     older = there.having(LEDGER_HEAD_FILE=str(recorded)).run("db", "restore", str(archive), "--replace")
     assert older.status == 0
     assert "edition 3 of the recorded head is missing: the chain was cut short; the backup is older" in older.out
+    unread = there.having(LEDGER_HEAD_FILE=str(tmp_path)).run("db", "restore", str(archive), "--replace", "--json")
+    assert (unread.status, len(unread.document["lost_heads"])) == (0, 1)
+    assert unread.document["lost_heads"][0].startswith("the heads were not compared: ")
     other = CommandLine(tmp_path / "other", {**SETTINGS, "CLOCK": "system"})
     other.folder.mkdir()
     refused = other.run("db", "restore", str(archive))

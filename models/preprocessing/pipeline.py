@@ -11,6 +11,7 @@ import numpy as np
 from models.config import INPUT_MEMORY, MEMORY, MIN_HISTORY_NETWORK, Inputs, ModelConfig, Reference, ReferenceRole
 from models.errors import ArtifactError, TooLittleHistory
 from models.forecaster import SkippedSymbol
+from models.phases import Phase
 from models.preprocessing.extended_features import EVERY_SESSION, EXTENDED_FEATURES, extended_features
 from models.preprocessing.features import OWN_FEATURES, ewma_sigma, own_features
 from models.preprocessing.price_history import FloatArray, Panel, PriceHistory
@@ -18,6 +19,9 @@ from models.preprocessing.reference_join import ReferenceTable, join, masked, re
 from models.preprocessing.scaling import Scaling, fit_scaling
 from models.preprocessing.staleness import stale_reason
 from models.preprocessing.windows import MIN_BARS_TRAINING, Float32Array, PooledWindows, WindowRule, pool_windows
+
+FEATURES = "features"
+"""Phase in which inputs and windows are computed for a training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +67,10 @@ class Pipeline:
             TooLittleHistory: No session with a known sigma is final by then.
         """
         references, inputs = config.references, config.inputs
-        tables = reference_tables(references, panel.references, inputs)
-        rows = [_fit_rows(history, tables, inputs, cut_at) for history in panel.histories]
-        values = np.concatenate([np.empty((0, len(_names(references, inputs)))), *rows])
+        with Phase(FEATURES, rows=panel.bars):
+            tables = reference_tables(references, panel.references, inputs)
+            rows = [_fit_rows(history, tables, inputs, cut_at) for history in panel.histories]
+            values = np.concatenate([np.empty((0, len(_names(references, inputs)))), *rows])
         if not len(values):
             raise TooLittleHistory(
                 f"no session of the {len(panel.histories)} symbols has a known volatility by {cut_at}; "
@@ -108,17 +113,18 @@ class Pipeline:
         Returns:
             Windows ordered by symbol, then by as_of; `inputs` is `(rows, features)`.
         """
-        tables = reference_tables(self.references, panel.references, self.inputs)
-        sigmas: list[FloatArray] = []
-        inputs = np.empty((sum(len(history) for history in panel.histories), len(self.feature_names)), dtype=np.float32)
-        start = 0
-        for history in panel.histories:
-            values, sigma = _raw_inputs(history, tables, self.inputs)
-            inputs[start : start + len(history)] = self.scaling.apply(values)
-            sigmas.append(sigma)
-            start += len(history)
         rule = WindowRule(self.lookback, self.horizon, require_targets, min_bars)
-        return replace(pool_windows(panel.histories, sigmas, inputs, rule), newest_only=self.newest_only)
+        with Phase(FEATURES, rows=panel.bars):
+            tables = reference_tables(self.references, panel.references, self.inputs)
+            sigmas: list[FloatArray] = []
+            inputs = np.empty((panel.bars, len(self.feature_names)), dtype=np.float32)
+            start = 0
+            for history in panel.histories:
+                values, sigma = _raw_inputs(history, tables, self.inputs)
+                inputs[start : start + len(history)] = self.scaling.apply(values)
+                sigmas.append(sigma)
+                start += len(history)
+            return replace(pool_windows(panel.histories, sigmas, inputs, rule), newest_only=self.newest_only)
 
     def newest(self, panel: Panel) -> tuple[PooledWindows, tuple[SkippedSymbol, ...]]:
         """Return one window per symbol, which ends at the last session of its history.
@@ -247,11 +253,10 @@ def cut_windows(
     Returns:
         Windows whose `inputs` has no columns.
     """
-    sigmas = [ewma_sigma(history.close) for history in panel.histories]
-    inputs = np.empty((sum(len(history) for history in panel.histories), 0), dtype=np.float32)
-    return pool_windows(
-        panel.histories, sigmas, inputs, WindowRule(config.lookback, config.horizon, require_targets, min_bars)
-    )
+    rule = WindowRule(config.lookback, config.horizon, require_targets, min_bars)
+    with Phase(FEATURES, rows=panel.bars):
+        sigmas = [ewma_sigma(history.close) for history in panel.histories]
+        return pool_windows(panel.histories, sigmas, np.empty((panel.bars, 0), dtype=np.float32), rule)
 
 
 def _raw_inputs(

@@ -9,6 +9,7 @@ from typing import Any
 from models.errors import ArtifactError
 from models.forecaster import ForecastBatch, Forecaster
 from models.forecasting.network_forecaster import load_forecaster
+from models.phases import Phase
 from models.preprocessing.price_history import Panel
 from models.training.train import TrainedArtifact, TrainProgress, TrainRequest, train_all
 
@@ -53,13 +54,15 @@ def forecast_panel(task: ForecastTask, _report: Callable[[Any], None]) -> dict[i
     forecasts: dict[int, ForecastBatch | str] = {}
     for artifact in task.artifacts:
         try:
-            forecaster = _loaded(artifact.path, artifact.sha256)
+            with Phase("load models"):
+                forecaster = _loaded(artifact.path, artifact.sha256)
         except ArtifactError as error:
             forecasts[artifact.key] = str(error)
         except Exception as error:  # a crafted artifact with the expected hash may break any part of the loading
             forecasts[artifact.key] = f"artifact {artifact.path} cannot be loaded ({error!r}); train it again"
         else:
-            forecasts[artifact.key] = forecaster.forecast(task.panel)
+            with Phase("forecast", rows=len(task.panel.histories)):
+                forecasts[artifact.key] = forecaster.forecast(task.panel)
     return forecasts
 
 

@@ -7,6 +7,7 @@ from datetime import date, datetime
 import numpy as np
 from sqlalchemy import Connection
 
+from models.phases import Phase
 from service.db.change_counters import raise_changes
 from service.market.instruments import Instrument, list_instruments, set_state, store_metadata
 from service.market.session_calendar import MarketCalendar
@@ -24,6 +25,9 @@ from service.prices.sources.base import Action, ActionKind, FetchedPrices
 from service.prices.store import NOTHING, Stored, Writer, load_stored
 from service.settings import Settings
 from service.vocabulary import QuarantineState, SymbolState
+
+CHECK = "check"
+"""Phase of a pull in which answers are checked."""
 
 AHEAD = 15
 """Number of later sessions whose opens and closes are written: readers need T to T+2 and a margin."""
@@ -317,6 +321,10 @@ class HistoryMerger:
         return Writer(connection, symbol, self.source, self.at)
 
     def _check(self, calendar_name: str, history: FetchedPrices) -> Answer:
+        with Phase(CHECK, rows=len(history.bars)):
+            return self._checked(calendar_name, history)
+
+    def _checked(self, calendar_name: str, history: FetchedPrices) -> Answer:
         days = history.bars.index.to_numpy().astype("datetime64[D]")
         oldest, newest = days.min().astype(object), max(days.max().astype(object), self.session)
         calendar = calendar_around(self.calendars, calendar_name, oldest, newest)
@@ -334,7 +342,8 @@ class HistoryMerger:
         anchored = _anchored(stored.rows, rows)
         trusted = np.isin(anchored.sessions, stored.rows.sessions)
         kind = series_kind(instrument.instrument_type, instrument.symbol in self.volatility)
-        suspects = find_suspects(anchored, actions, trusted, kind)
+        with Phase(CHECK):
+            suspects = find_suspects(anchored, actions, trusted, kind)
         staying = settle_suspects(writer.connection, instrument.symbol, anchored, suspects, self.at)
         held = anchored.sessions[sorted(staying)]
         counts = {

@@ -27,7 +27,7 @@ class PhaseUsage:
         name: Its name.
         seconds: Wall-clock seconds, without those of phases inside it.
         cpu_seconds: CPU seconds of its thread, or of its whole process in a worker; also without those inside it.
-        peak_bytes: Largest resident memory of its process meanwhile; 0 where the system does not tell.
+        peak_bytes: Largest resident memory of its process meanwhile; 0 where the system does not report it.
         rows: Rows that it worked on, 0 if it has none.
     """
 
@@ -204,7 +204,7 @@ class _Peaks:
 
 
 def _read_peak() -> int:
-    """Return the process's peak of resident memory in bytes since the last reset; 0 if the system does not tell."""
+    """Return the peak of resident memory since the last reset, bytes; 0 if the system does not report it."""
     try:
         file = os.open(_STATUS, os.O_RDONLY)
     except OSError:

@@ -70,8 +70,7 @@ class Pipeline:
         with Phase(FEATURES, rows=panel.bars):
             tables = reference_tables(references, panel.references, inputs)
             rows = [_fit_rows(history, tables, inputs, cut_at) for history in panel.histories]
-            values = np.concatenate([np.empty((0, len(_names(references, inputs)))), *rows])
-        if not len(values):
+        if not any(len(values) for values in rows):
             raise TooLittleHistory(
                 f"no session of the {len(panel.histories)} symbols has a known volatility by {cut_at}; "
                 "pull more history"
@@ -80,9 +79,10 @@ class Pipeline:
         trained = tuple(
             reference.symbol
             for reference, channel in zip(references, channels, strict=True)
-            if values[:, channel].any()
+            if any(values[:, channel].any() for values in rows)
         )
-        scaling = fit_scaling(values, channels)
+        with Phase(FEATURES):
+            scaling = fit_scaling(rows, channels)
         return Pipeline(config.lookback, config.horizon, references, scaling, trained, inputs)
 
     @property

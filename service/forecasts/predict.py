@@ -13,8 +13,8 @@ from models.calibration import CalibrationState, calibrate_batch
 from models.config import INPUT_MEMORY, MAX_LOOKBACK, Strategy
 from models.errors import ArtifactError
 from models.forecaster import ForecastBatch
-from models.preprocessing.price_history import FloatArray
 from models.phases import Phase
+from models.preprocessing.price_history import FloatArray
 from models.training.tasks import ArtifactReference, ForecastTask, forecast_panel
 from service.forecasts.calibration.states import read_states
 from service.forecasts.candidates import Candidate

@@ -18,11 +18,12 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
 from benchmarks.results import Ratio, publish
-from benchmarks.speed.night.growth import fit_growth
+from benchmarks.speed.night.growth import Growth, fit_growth
 from benchmarks.speed.night.service import Evening, Ledger, Night, RunningService, running_service
 from benchmarks.speed.night.usage import SAMPLE_SECONDS, Usage
 from benchmarks.speed.night.vendor import CALENDAR, MARKET, VOLATILITY, Market, RunningVendor, names, running_vendor
@@ -97,7 +98,6 @@ class Measured:
             f"{self.peak_bytes / 1e6:6,.0f} MB, {self.requests} charts ({jobs}{warm})"
         )
 
-
     def phase_lines(self) -> Iterator[str]:
         """Yield a line per phase, the longest first."""
         every = [(job, usage) for job, phases in self.night.phases.items() for usage in phases]
@@ -161,16 +161,29 @@ def _measure(service: RunningService, vendor: RunningVendor, kind: str, symbols:
     return Measured(kind, symbols, night, spent, usage.peak_bytes, vendor.answered() - before)
 
 
+def growth_of(measured: Sequence[Measured], kind: str) -> Growth:
+    """Return the growth of the CPU seconds of one kind of night."""
+    own = [each for each in measured if each.kind == kind]
+    return fit_growth([each.symbols for each in own], [each.cpu_seconds for each in own])
+
+
+def growth_lines(measured: Sequence[Measured]) -> Iterator[str]:
+    """Yield `name value band` of each kind of night, and the exponents between neighbouring numbers of symbols."""
+    for kind in (ORDINARY, REFIT, FULL):
+        whole = growth_of(measured, kind)
+        yield f"growth_{kind} {whole.exponent:.3f} ({whole.low:.3f} to {whole.high:.3f} with 95 % confidence)"
+        for few, many in pairwise(sorted({each.symbols for each in measured})):
+            part = growth_of([each for each in measured if each.symbols in (few, many)], kind)
+            yield f"growth_{kind}_{few}_{many} {part.exponent:.3f}"
+
+
 def ratios(plan: Plan, measured: Sequence[Measured]) -> list[Ratio]:
-    """Return what is judged."""
+    """Return the ratios with their bounds."""
     found = []
     for kind in (ORDINARY, REFIT, FULL):
-        own = [each for each in measured if each.kind == kind]
-        growth = fit_growth([each.symbols for each in own], [each.cpu_seconds for each in own])
+        growth = growth_of(measured, kind)
         what = f"growth exponent of the CPU seconds, {kind} night, {'/'.join(map(str, plan.sizes))} symbols (95 % band)"
-        found.append(
-            Ratio(f"night.growth.{kind}", what, (growth.low, growth.exponent, growth.high), high=EXPONENT_BAR)
-        )
+        found.append(Ratio(f"night.growth.{kind}", what, (growth.low, growth.exponent, growth.high), high=EXPONENT_BAR))
     for kind, bar in BARS.items() if plan == WHOLE else ():
         own = [each for each in measured if each.kind == kind and each.symbols == BAR_SYMBOLS]
         seconds = tuple(each.night.seconds / bar for each in own)
@@ -240,6 +253,7 @@ def main() -> int:
     print("\n".join(pace_lines(measured)))
     if len(set(plan.sizes)) < 2:
         return 0
+    print("\n".join(growth_lines(measured)))
     return publish("night-whole" if arguments.whole else "night", ratios(plan, measured), figures(measured))
 
 

@@ -36,7 +36,7 @@ _POLL_SECONDS = 0.05
 
 
 class HeldClock:
-    """Market time that stands still until it is moved."""
+    """Market time that changes only when it is moved."""
 
     def __init__(self, at: datetime) -> None:
         self.at = at

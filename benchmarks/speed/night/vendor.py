@@ -1,6 +1,6 @@
 """A vendor on loopback without a rate limit: thousands of made-up symbols, in a process of its own.
 
-It is the stand-in of the tests with other prices: each answer is made when it is asked for, so that two thousand
+It is the stand-in of the tests with other prices: each answer is made when its request comes, so that two thousand
 histories need no memory. Equal names have equal prices. Volatility clusters, in the market and in each symbol; it
 rises when the market falls, `^VIX` follows it and `SPY` is the market. Two symbols in three pay quarterly dividends.
 Splits are rare, and some fall into the measured nights, so that histories are re-based.

@@ -26,7 +26,7 @@ def service(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     made = make_service(database, tmp_path, source, ServiceOptions("2024-03-01T22:30:00Z", ("AAA",)))
 
     @contextmanager
-    def opened(*, quiet: bool = False) -> Iterator[ServiceContext]:  # noqa: ARG001 - the interface's signature
+    def opened(*, quiet: bool = False) -> Iterator[ServiceContext]:
         yield made.context
 
     monkeypatch.setattr(command, "service", opened)

@@ -146,7 +146,9 @@ BENCHES: tuple[Bench, ...] = (
         "night",
         "benchmarks.speed.night",
         (
-            Figure("night of 50 and 200 symbols: CPU grows as symbols to the", on_line("growth_ordinary"), None, 1.05, ""),
+            Figure(
+                "CPU of a night grows as symbols to the power", on_line("growth_ordinary"), None, 1.05, ""
+            ),
             Figure("the same with the weekly refit", on_line("growth_refit"), None, 1.05, ""),
             Figure("the same with a new training and the gate", on_line("growth_full"), None, 1.05, ""),
         ),

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from models.phases import Phase
+
 Report = Callable[[Any], None]
 
 
@@ -53,3 +55,9 @@ def start_program(seconds: int, report: Report) -> None:
     """Start a program, as a library does, report its process id, and wait for it."""
     with subprocess.Popen(["sleep", str(seconds)]) as program:
         report(program.pid)
+
+
+def measured(rows: int, _report: Callable[[Any], None]) -> int:
+    """Enter a phase with that many rows."""
+    with Phase("count", rows=rows):
+        return sum(range(rows))

@@ -127,7 +127,7 @@ def measure_size(plan: Plan, symbols: int, folder: Path) -> list[Measured]:
     with running_vendor(market, (*own, MARKET, VOLATILITY)) as vendor:
         settings = Settings(
             source="yahoo", clock="system", yahoo_standin_url=vendor.url, data_dir=folder, symbols=own,
-            seeds=plan.seeds, train_every=2, poll_seconds=0.2, train_limit_seconds=14_400, max_symbols=10_000,
+            seeds=plan.seeds, train_every=2, train_limit_seconds=14_400, max_symbols=10_000,
         )  # fmt: skip
         with running_service(settings, calendar.final_at(days[0], timedelta(minutes=90))) as service:
             for kind, day in zip(kinds(runs), days, strict=True):

@@ -32,7 +32,8 @@ from service.settings import Settings
 from service.vocabulary import RANDOM_WALK, Job, RunState
 
 SESSION_JOBS = (Job.PULL, Job.SCORE, Job.FORECAST)
-_POLL_SECONDS = 0.05
+_POLL_SECONDS = 0.5
+"""Real seconds between two looks at the runs: each costs the measured process some milliseconds."""
 
 
 class HeldClock:
@@ -185,7 +186,6 @@ class _Host:
             self._trains = request.trains
             self._scheduler = Scheduler(self._context, JOBS if request.trains else SESSION_JOBS)
             self._thread = threading.Thread(target=self._scheduler.run, name="scheduler")
-        begun = time.perf_counter()
         self._clock.at = self._context.calendars.final_at(CALENDAR, request.session) + timedelta(minutes=1)
         with self._context.database.reading() as connection:
             since = self._context.machine.now(connection)
@@ -196,7 +196,7 @@ class _Host:
             if not self._thread.is_alive():
                 raise RuntimeError("the scheduler's loop has ended")
             time.sleep(_POLL_SECONDS)
-        return self._night(time.perf_counter() - begun, since)
+        return self._night(since)
 
     def stop(self) -> None:
         """Stop the loop."""
@@ -215,7 +215,7 @@ class _Host:
                 return False
             return not is_busy(connection, jobs)
 
-    def _night(self, seconds: float, since: datetime) -> Night:
+    def _night(self, since: datetime) -> Night:
         jobs: dict[str, float] = {}
         outcomes: Counter[str] = Counter()
         faults: list[str] = []
@@ -234,4 +234,5 @@ class _Host:
                 for table in (bars, forecasts, scores)
             }
         warm = sum("started_from" in metrics.get("test", {}) for metrics in trained)
+        seconds = (max(row.finished_at for row in ended) - since).total_seconds()
         return Night(seconds, jobs, outcomes, len(trained), warm, tuple(faults), rows, phases)

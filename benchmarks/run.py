@@ -50,7 +50,7 @@ class Figure:
 class Bench:
     """One benchmark: a module that runs as a program, and the figures that it prints.
 
-    One without figures publishes ratios (`benchmarks.results`) and judges them by its exit status.
+    One without figures publishes ratios (`benchmarks.results`) and its exit status says whether they are met.
     """
 
     name: str

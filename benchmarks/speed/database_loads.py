@@ -45,7 +45,7 @@ class MadePrices:
         return tuple(self.answers)
 
     def record(self) -> Record | None:
-        """Return None: the span is not asked for."""
+        """Return None: nobody needs the span."""
         return None
 
     def faults(self) -> tuple[str, ...]:
@@ -97,7 +97,7 @@ class Loads:
         """Return the ways by name; each returns bars/s. `pull` is the service's own."""
         kind = "sqlite" if self._new_url().startswith("sqlite") else "postgresql"
         own = {} if kind == "sqlite" else {"binary COPY, one transaction": self._copy}
-        return {"pull": self._pull, "ADBC ingest": self._ingest, **own}
+        return {"pull": self._pull, "ADBC ingest": self._load_by_adbc, **own}
 
     def filled(self) -> str:
         """Return the URL of the database of the last pull."""
@@ -125,13 +125,13 @@ class Loads:
             raise SystemExit(f"the pull did not work: {failed[0]}")
         return _count(database) / seconds
 
-    def _ingest(self) -> float:
+    def _load_by_adbc(self) -> float:
         database = self._new()
         is_sqlite = database.is_sqlite
         table = pa.concat_tables([_arrow(symbol, answer, is_sqlite) for symbol, answer in self._prices.answers.items()])
         begun = perf_counter()
         with connect_adbc(database.url) as connection, connection.cursor() as cursor:
-            cursor.adbc_ingest("bars", table, mode="append")
+            cursor.adbc_load_by_adbc("bars", table, mode="append")
             connection.commit()
         seconds = perf_counter() - begun
         return _count(database) / seconds

@@ -284,7 +284,7 @@ def _raw_inputs(
 
 
 class _TrainRows(Sequence[FloatArray]):
-    """The unscaled inputs of each symbol at its sessions with a sigma, up to a row; selected anew at each access."""
+    """The unscaled inputs of each symbol at its sessions with a sigma, up to a row; selected at each access."""
 
     def __init__(self, raw: Sequence[tuple[FloatArray, FloatArray]], stops: Sequence[int]) -> None:
         self._raw, self._stops = raw, stops

@@ -34,7 +34,7 @@ _BATCH_ROWS = 5_000
 """Most rows of one query: a few whole histories, or the newest sessions of dozens of symbols."""
 
 _UNKNOWN = -1.0
-"""Stands for a figure that is null; prices and volumes are never negative."""
+"""Replaces a figure that is null; prices and volumes are never negative."""
 
 _EPOCH = date(1970, 1, 1)
 """Day 0 of NumPy's datetime64."""
@@ -164,7 +164,7 @@ def _query(symbols: Sequence[str], grid: _Grid, *, days: Any = bars.c.session, d
         symbols: The symbols.
         grid: Their sessions.
         days: Expression of the session.
-        default: What stands for an unknown figure, None = null.
+        default: Value of an unknown figure, None = null.
     """
     first, last = grid.days[0].astype(object), grid.days[-1].astype(object)
     figures: list[ColumnElement[Any]] = [bars.c[name] for name in FIELDS]

@@ -45,7 +45,7 @@ class MadePrices:
         return tuple(self.answers)
 
     def record(self) -> Record | None:
-        """Return None: nobody needs the span."""
+        """Return None: the span is not needed."""
         return None
 
     def faults(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Pooled standardisation of input columns, fitted once and stored in the pipeline."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,38 +44,37 @@ class Scaling:
         return inputs
 
 
-def fit_scaling(blocks: Sequence[FloatArray], fixed: tuple[int, ...] = ()) -> Scaling:
+def fit_scaling(parts: Sequence[FloatArray], fixed: tuple[int, ...] = ()) -> Scaling:
     """Return the mean and population standard deviation of the known values of each column.
 
-    The blocks are added up one after the other, in the order in which one array of all rows would be: the result has
-    the same bits, without copies of millions of rows.
+    The parts are read one after another, so that no copy of all of them is made.
 
     Args:
-        blocks: `(rows, columns)` each, of the train span only, one or more per symbol; NaN where unknown.
+        parts: One or more `(rows, columns)` of the train span only, one per symbol; NaN where unknown.
         fixed: Columns that are not scaled (mask channels).
 
     Returns:
         The scaling; a column without a known value, or with a deviation below `MIN_SCALE`, keeps scale 1.
     """
-    columns = blocks[0].shape[1]
-    count, total = np.zeros(columns, np.int64), np.zeros(columns)
-    for block in blocks:
-        known = ~np.isnan(block)
-        count += known.sum(axis=0)
-        total = _continued_sum(total, np.where(known, block, 0.0))
-    count = np.maximum(count, 1)
-    centre = total / count
-    squares = np.zeros(columns)
-    for block in blocks:
-        deviations = block - centre
-        squares = _continued_sum(squares, np.where(np.isnan(deviations), 0.0, deviations) ** 2)
+    known = np.zeros(parts[0].shape[1], np.int64)
+    for part in parts:
+        known += np.count_nonzero(~np.isnan(part), axis=0)
+    count = np.maximum(known, 1)
+    centre = _sum(np.where(np.isnan(part), 0.0, part) for part in parts) / count
+    squares = _sum(np.where(np.isnan(part), 0.0, part - centre) ** 2 for part in parts)
     scale = np.maximum(np.sqrt(squares / count), MIN_SCALE)
     centre[list(fixed)] = 0.0
     scale[list(fixed)] = 1.0
     return Scaling(tuple(centre.tolist()), tuple(scale.tolist()))
 
 
-def _continued_sum(total: FloatArray, block: FloatArray) -> FloatArray:
-    """Return a sum over rows, continued with the rows of a block one by one."""
-    summed: FloatArray = np.concatenate([total[None], block]).sum(axis=0)
-    return summed
+def _sum(parts: Iterable[FloatArray]) -> FloatArray:
+    """Return the sum of each column, in the order of the rows of all parts; the parts are overwritten."""
+    total: FloatArray | None = None
+    for part in parts:
+        if not len(part):
+            continue
+        if total is not None:
+            part[0] += total
+        total = part.sum(axis=0)
+    return np.zeros(0) if total is None else total

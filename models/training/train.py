@@ -4,6 +4,7 @@ Everything here is top-level and takes and returns plain data, so that it runs i
 requests in one call share the child's import of the framework.
 """
 
+import gc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -146,6 +147,7 @@ def train_all(requests: Sequence[TrainRequest], report: Callable[[TrainProgress]
             with Phase(f"train {request.config.strategy}, prepare") as phase:
                 reporter = _Reporter(report, request.config, sum(seeds[:position]), sum(seeds), phase)
                 trained.append(_train_network(request, reporter))
+            gc.collect()  # a network refers to itself, and with it to its windows
     return tuple(trained)
 
 
@@ -253,6 +255,8 @@ def _train_network(request: TrainRequest, report: _Reporter) -> TrainedArtifact:
     saved = _save(request, outcome, started)
     if not request.with_evidence:
         return saved
+    del fitted, spans  # the windows of millions of bars: each fold has its own
+    gc.collect()
     try:
         with Phase(f"gate {config.strategy}"):
             evidence = gather_evidence(request.panel, config, request.cut_at, lambda fold, end: report(end, fold))

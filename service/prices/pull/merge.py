@@ -26,9 +26,6 @@ from service.prices.store import NOTHING, Stored, Writer, load_stored
 from service.settings import Settings
 from service.vocabulary import QuarantineState, SymbolState
 
-CHECK = "check"
-"""Phase of a pull in which answers are checked."""
-
 AHEAD = 15
 """Number of later sessions whose opens and closes are written: readers need T to T+2 and a margin."""
 
@@ -130,6 +127,8 @@ class HistoryMerger:
         source: Name of the source, stored with each bar.
         session: The session the pull is for.
         at: Aware UTC market time.
+        ensured: Sessions that are in the database, by calendar: the first and the last one. Empty it when a transaction
+            is rolled back.
     """
 
     settings: Settings
@@ -138,6 +137,7 @@ class HistoryMerger:
     source: str
     session: date
     at: datetime
+    ensured: dict[str, tuple[date, date]] = field(default_factory=dict)
 
     def first(self, connection: Connection, instrument: Instrument, history: FetchedPrices) -> PullOutcome:
         """Store the first history of a symbol, and its metadata."""
@@ -321,17 +321,14 @@ class HistoryMerger:
         return Writer(connection, symbol, self.source, self.at)
 
     def _check(self, calendar_name: str, history: FetchedPrices) -> Answer:
-        with Phase(CHECK, rows=len(history.bars)):
-            return self._checked(calendar_name, history)
-
-    def _checked(self, calendar_name: str, history: FetchedPrices) -> Answer:
-        days = history.bars.index.to_numpy().astype("datetime64[D]")
-        oldest, newest = days.min().astype(object), max(days.max().astype(object), self.session)
-        calendar = calendar_around(self.calendars, calendar_name, oldest, newest)
-        settle = self.settings.settle(calendar.name)
-        at = np.datetime64(self.at.replace(tzinfo=None), "s")
-        checked = check_rows(history, calendar.table(oldest, newest), settle, at)
-        actions, findings = check_actions(history.actions, checked.rows)
+        with Phase("check", rows=len(history.bars)):
+            days = history.bars.index.to_numpy().astype("datetime64[D]")
+            oldest, newest = days.min().astype(object), max(days.max().astype(object), self.session)
+            calendar = calendar_around(self.calendars, calendar_name, oldest, newest)
+            settle = self.settings.settle(calendar.name)
+            at = np.datetime64(self.at.replace(tzinfo=None), "s")
+            checked = check_rows(history, calendar.table(oldest, newest), settle, at)
+            actions, findings = check_actions(history.actions, checked.rows)
         return Answer(calendar, checked, actions, (*checked.findings, *findings), history.states_actions)
 
     def _accept(
@@ -342,8 +339,7 @@ class HistoryMerger:
         anchored = _anchored(stored.rows, rows)
         trusted = np.isin(anchored.sessions, stored.rows.sessions)
         kind = series_kind(instrument.instrument_type, instrument.symbol in self.volatility)
-        with Phase(CHECK):
-            suspects = find_suspects(anchored, actions, trusted, kind)
+        suspects = find_suspects(anchored, actions, trusted, kind)
         staying = settle_suspects(writer.connection, instrument.symbol, anchored, suspects, self.at)
         held = anchored.sessions[sorted(staying)]
         counts = {
@@ -365,8 +361,14 @@ class HistoryMerger:
         calendar = answer.calendar
         first = min(written.sessions[0].astype(object), self.session) if len(written) else self.session
         ahead = calendar.next(self.session, AHEAD)
-        moved = refresh_sessions(connection, calendar, first, ahead)
-        ensure_sessions(connection, calendar, first, ahead)
+        moved = 0
+        known = self.ensured.get(calendar.name, (first, first))
+        # One calendar of a pull is the same for all of its symbols: only a longer span is compared again.
+        if first < known[0] or ahead > known[1]:
+            first = min(first, known[0])
+            moved = refresh_sessions(connection, calendar, first, ahead)
+            ensure_sessions(connection, calendar, first, ahead)
+            self.ensured[calendar.name] = (first, ahead)
         if reopen(connection, calendar.name, written.sessions.tolist()) + moved:
             raise_changes(connection, [each.symbol for each in list_instruments(connection, calendar=calendar.name)])
 

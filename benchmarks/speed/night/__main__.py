@@ -22,7 +22,7 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
-from benchmarks.results import Ratio, publish
+from benchmarks.results import RESULTS, Ratio, publish
 from benchmarks.speed.night.growth import Growth, fit_growth
 from benchmarks.speed.night.service import Evening, Ledger, Night, RunningService, running_service
 from benchmarks.speed.night.usage import SAMPLE_SECONDS, Usage
@@ -171,7 +171,8 @@ def growth_lines(measured: Sequence[Measured]) -> Iterator[str]:
     """Yield `name value band` of each kind of night, and the exponents between neighbouring numbers of symbols."""
     for kind in (ORDINARY, REFIT, FULL):
         whole = growth_of(measured, kind)
-        yield f"growth_{kind} {whole.exponent:.3f} ({whole.low:.3f} to {whole.high:.3f} with 95 % confidence)"
+        band = f"{whole.low:.3f} to {whole.high:.3f} with 95 % confidence"
+        yield f"growth_{kind} {whole.exponent:.3f} ({band if whole.low < whole.high else 'two nights give no band'})"
         for few, many in pairwise(sorted({each.symbols for each in measured})):
             part = growth_of([each for each in measured if each.symbols in (few, many)], kind)
             yield f"growth_{kind}_{few}_{many} {part.exponent:.3f}"
@@ -254,7 +255,9 @@ def main() -> int:
     if len(set(plan.sizes)) < 2:
         return 0
     print("\n".join(growth_lines(measured)))
-    return publish("night-whole" if arguments.whole else "night", ratios(plan, measured), figures(measured))
+    name = "night-whole" if arguments.whole else "night"
+    target = RESULTS if plan in (SHORT, WHOLE) else None  # a trial is not recorded
+    return publish(name, ratios(plan, measured), figures(measured), target)
 
 
 if __name__ == "__main__":

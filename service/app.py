@@ -20,6 +20,9 @@ from service.api.access.identity import key_identity
 from service.api.access.openapi import declare_access
 from service.api.access.require import require_read_or_key
 from service.api.accuracy import routes as accuracy
+from service.api.answers.database_state import StateReader
+from service.api.answers.fast_path import FastPath, Parts
+from service.api.answers.watch import StateWatch
 from service.api.audit import routes as audit
 from service.api.common.dependencies import Reader, only_known_parameters
 from service.api.common.errors import add_error_handlers
@@ -28,6 +31,7 @@ from service.api.events import routes as events
 from service.api.events.hub import Hub
 from service.api.figures import routes as figures
 from service.api.forecasts import routes as forecasts
+from service.api.forecasts.loader import ForecastLoader
 from service.api.history import routes as history
 from service.api.ledger import routes as ledger
 from service.api.limits.middleware import RateSources, add_middleware
@@ -104,7 +108,7 @@ def create_app(settings: Settings, database: Database | None = None, windows: Sh
         to_thread.current_default_thread_limiter().total_tokens = ROUTE_THREADS
         yield
         app.state.hub.close()
-        await counter.close()
+        await limits.rates.counter.close()
         app.state.authenticator.close()
         if database is None:
             opened.close()
@@ -127,9 +131,10 @@ def create_app(settings: Settings, database: Database | None = None, windows: Sh
     app.state.hub = Hub(app.state.status)
     app.state.metrics = Metrics(app.state.reader, VERSION)
     app.add_middleware(RouteRecorder)  # first, so innermost: next to the router
-    counter = add_middleware(app, settings, RateSources(key_identity, windows))
+    limits = add_middleware(app, settings, RateSources(key_identity, windows))
     # Last, so outermost: it sees what the others refuse.
     app.add_middleware(RequestLog, metrics=app.state.metrics.requests, is_logged=settings.access_log)
+    app.state.limits = limits
     add_error_handlers(app, opened)
     for resource in _RESOURCES:
         required = [] if resource in _OWN_RULES else [Depends(require_read_or_key)]
@@ -138,6 +143,17 @@ def create_app(settings: Settings, database: Database | None = None, windows: Sh
     add_documentation(app, settings.root_path)
     _complete_schema(app, has_open_reads=settings.has_open_reads)
     return app
+
+
+def create_server_app(
+    settings: Settings, database: Database | None = None, windows: SharedWindows | None = None
+) -> FastPath:
+    """Return the application of a server: that of `create_app`, behind the fast path of kept answers."""
+    app = create_app(settings, database, windows)
+    reader = app.state.reader
+    watch = StateWatch(StateReader(reader).read)
+    metrics, loader = app.state.metrics.requests, ForecastLoader(reader)
+    return FastPath(app, settings, Parts(app.state.authenticator, app.state.limits, metrics, loader, watch))
 
 
 def serve(settings: Settings, database: Database | None = None) -> None:
@@ -158,7 +174,7 @@ def serve(settings: Settings, database: Database | None = None) -> None:
 
 
 def _serve_alone(settings: Settings, listener: socket.socket, database: Database | None) -> None:
-    app = create_app(settings, database)
+    app = create_server_app(settings, database)
     server = Server(server_config(app, HttpLimits.of(settings)))
     watch = KeyWatch(settings, server.stop)
     watch.start()
@@ -185,7 +201,7 @@ def _serve_as_worker(settings: Settings, listener_file: int, memory_file: int) -
     """Serve on a socket that other workers serve too."""
     configure_logs(settings.log_level)
     with socket.socket(fileno=listener_file) as listener:
-        app = create_app(settings, windows=SharedWindows(memory_file))
+        app = create_server_app(settings, windows=SharedWindows(memory_file))
         Server(server_config(app, HttpLimits.of(settings)), owns_listener=False).run(sockets=[listener])
 
 

@@ -41,17 +41,20 @@ def build_coverage(records: Sequence[TrackRecordRow], steps: int) -> Coverage:
 
     Under `MIN_SESSIONS` sessions the measured value of a level is null.
     """
-    total = sum(record.n for record in records)
+    total = sum([record.n for record in records])
     if total == 0:
         return Coverage(n=0, levels=[])
     n = _sessions(records, steps)
 
-    def measured(level: int) -> float | None:
-        if n < MIN_SESSIONS:
-            return None
-        return float(sum(record.n * getattr(record, f"coverage_{level}") for record in records) / total)
-
-    return Coverage(n=n, levels=[LevelHeld(level=level, measured=measured(level)) for level in LEVELS])
+    if n < MIN_SESSIONS:
+        return Coverage(n=n, levels=[LevelHeld(level=level, measured=None) for level in LEVELS])
+    inside = (
+        sum([record.n * record.coverage_50 for record in records]),
+        sum([record.n * record.coverage_80 for record in records]),
+        sum([record.n * record.coverage_95 for record in records]),
+    )
+    levels = [LevelHeld(level=level, measured=n_inside / total) for level, n_inside in zip(LEVELS, inside, strict=True)]
+    return Coverage(n=n, levels=levels)
 
 
 def build_held_out(metrics: dict[str, Any]) -> HeldOut | None:
@@ -63,4 +66,4 @@ def build_held_out(metrics: dict[str, Any]) -> HeldOut | None:
 
 
 def _sessions(records: Sequence[TrackRecordRow], steps: int) -> int:
-    return min(record.n for record in records) if len(records) == steps else 0
+    return min([record.n for record in records]) if len(records) == steps else 0

@@ -1,5 +1,6 @@
 """The API process: the application over one database, and its server."""
 
+import gc
 import json
 import logging
 import socket
@@ -180,6 +181,7 @@ def _serve_alone(settings: Settings, listener: socket.socket, database: Database
     watch.start()
     with metrics_port(settings, app.state.metrics):
         _report(listener)
+        _freeze_objects()
         server.run(sockets=[listener])
     watch.end()
 
@@ -202,7 +204,14 @@ def _serve_as_worker(settings: Settings, listener_file: int, memory_file: int) -
     configure_logs(settings.log_level)
     with socket.socket(fileno=listener_file) as listener:
         app = create_server_app(settings, windows=SharedWindows(memory_file))
+        _freeze_objects()
         Server(server_config(app, HttpLimits.of(settings)), owns_listener=False).run(sockets=[listener])
+
+
+def _freeze_objects() -> None:
+    """Exclude what is loaded by now from later garbage collections: each would stop all requests for 50 ms."""
+    gc.collect()
+    gc.freeze()
 
 
 def _report(listener: socket.socket) -> None:

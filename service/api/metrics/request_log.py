@@ -13,6 +13,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.metrics.request_metrics import UNMATCHED, RequestMetrics
+from service.log_config import write_info
 
 _log = structlog.get_logger("service.api.access")
 
@@ -101,17 +102,19 @@ def write_line(record: RequestRecord, request_id: str | None, method: str, secon
         seconds: How long it took, until its last part was handed to the server.
         principal: Who made it; None = unknown.
     """
-    failed = record.status is not None and record.status >= 500
-    (_log.warning if failed else _log.info)(
-        "request",
-        request_id=request_id,
-        method=method[:20],
-        route=record.route,
-        status=record.status,
-        seconds=round(seconds, 6),
-        client=record.client,
-        key=getattr(principal, "name", None),
-    )
+    fields = {
+        "request_id": request_id,
+        "method": method[:20],
+        "route": record.route,
+        "status": record.status,
+        "seconds": round(seconds, 6),
+        "client": record.client,
+        "key": getattr(principal, "name", None),
+    }
+    if record.status is not None and record.status >= 500:
+        _log.warning("request", **fields)
+    elif not write_info({**fields, "event": "request"}):
+        _log.info("request", **fields)
 
 
 class RouteRecorder:

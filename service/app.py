@@ -80,6 +80,9 @@ ROUTE_THREADS = 12
 More threads take turns with the event loop, which then answers late, and each holds the memory of its answer.
 """
 
+GC_THRESHOLDS = (10_000, 20, 50)
+"""New objects before a garbage collection, and collections before a more thorough one: an answer has thousands."""
+
 UNTIL_EOF = "--until-eof"
 """Argument: serve only while standard input is open."""
 
@@ -212,6 +215,7 @@ def _freeze_objects() -> None:
     """Exclude what is loaded by now from later garbage collections: each would stop all requests for 50 ms."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def _report(listener: socket.socket) -> None:

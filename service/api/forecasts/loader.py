@@ -19,6 +19,9 @@ from service.market.symbol_names import stored_symbols
 MOST_SYMBOLS = 16
 """Most symbols of one reading: more would let the first of them wait for long."""
 
+GATHER_SECONDS = 0.001
+"""How long a reading waits for more symbols, if the one before it had more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
@@ -50,6 +53,7 @@ class ForecastLoader:
         self._task: asyncio.Task[None] | None = None
         self._limiter = CapacityLimiter(1)
         self._before: DatabaseState | None = None
+        self._size = 1
 
     async def load(self, symbol: str) -> Loaded:
         """Return a reading with a symbol that starts after this call.
@@ -69,7 +73,12 @@ class ForecastLoader:
     async def _run(self) -> None:
         try:
             while self._waiting:
+                if (
+                    len(self._waiting) < self._size
+                ):  # those of the reading before ask for the next at about the same time
+                    await asyncio.sleep(GATHER_SECONDS)
                 symbols = list(self._waiting)[:MOST_SYMBOLS]
+                self._size = len(symbols)
                 futures = [self._waiting.pop(symbol) for symbol in symbols]
                 try:
                     loaded = await to_thread.run_sync(self._read, symbols, limiter=self._limiter)

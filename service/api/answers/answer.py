@@ -1,7 +1,6 @@
 """One kept answer: its bytes with gaps for what time changes, and how long it holds."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import inf
@@ -12,9 +11,6 @@ from service.api.common.etag import SLOT
 
 LARGE = 131_072
 """Bytes from which a filled answer is kept until the state changes: copying it each time would cost more."""
-
-_FIELDS = re.compile(rb'"(known_at|next_edition_at|next_edition_in_seconds)":')
-"""Names of what time changes. A text in JSON has no bare quotation mark, so no text can hold such a name."""
 
 _OVERHEAD = 1000
 """Bytes of the objects of an answer, about."""
@@ -42,17 +38,15 @@ class Template:
         """
         parts: list[bytes] = []
         gaps: list[tuple[str, bytes]] = []
-        rest = b""
+        rest: list[bytes] = []
         for document, calendar, texts in documents:
             start = 0
-            for found in _FIELDS.finditer(document):
-                value = texts.get(found[1])
-                if value is not None and document.startswith(value, found.end()):
-                    parts.append(rest + document[start : found.end()])
-                    gaps.append((calendar, found[1]))
-                    start, rest = found.end() + len(value), b""
-            rest += document[start:]
-        return Template([*parts, rest], gaps)
+            for place, name, end in sorted(_places(document, texts)):
+                parts.append(b"".join([*rest, document[start:place]]))
+                gaps.append((calendar, name))
+                start, rest = end, []
+            rest.append(document[start:])
+        return Template([*parts, b"".join(rest)], gaps)
 
     def fill(self, state: DatabaseState) -> bytes:
         """Return the document at a state."""
@@ -126,3 +120,13 @@ def next_change(now: datetime, *instants: datetime | None) -> datetime:
     seconds = SLOT.total_seconds()
     slot = datetime.fromtimestamp((now.timestamp() // seconds + 1) * seconds, UTC)
     return min([slot, *(at for at in instants if at is not None and at > now)])
+
+
+def _places(document: bytes, texts: Mapping[bytes, bytes]) -> Iterator[tuple[int, bytes, int]]:
+    """Yield where the fields of a document are that time changes: start of the value, name, end."""
+    for name, value in texts.items():
+        # A text in JSON has no bare quotation mark, so no text can hold such a name.
+        found = document.find(b'"%b":%b' % (name, value))
+        if found >= 0:
+            end = found + len(name) + 3 + len(value)
+            yield end - len(value), name, end

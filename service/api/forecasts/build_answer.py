@@ -108,7 +108,7 @@ def _others(stored: ForecastRows) -> list[OtherForecast]:
 
 
 def _joint(stored: ForecastRows, version: VersionRow, rows: list[ForecastRow]) -> JointBand | None:
-    return build_joint_band(rows, stored.joint_states.get(version.id), version.metrics, stored.price)
+    return build_joint_band(rows, stored.joint_states.get(version.id), version.metrics, stored.pricer)
 
 
 def _is_walk(strategy: str, forecaster: str) -> bool:
@@ -117,18 +117,18 @@ def _is_walk(strategy: str, forecaster: str) -> bool:
 
 def _step(stored: ForecastRows, row: ForecastRow, forecaster: str) -> Step:
     records = stored.track_records(row.strategy, forecaster, row.step)
-    values = row._asdict()
+    values, price = row._asdict(), stored.pricer(row)
     intervals = []
     for level, low, high in INTERVALS:
         lower, upper = values[low], values[high]
-        prices = {"lower": stored.price(row, lower), "upper": stored.price(row, upper)}
+        prices = {"lower": price(lower), "upper": price(upper)}
         intervals.append({"level": level, **prices, "lower_return": lower, "upper_return": upper})
     return Step.model_validate(  # at once: a third of the time of part by part
         {
             "step": row.step,
             "label": LABELS[row.step - 1],
             "target_session": row.target_session,
-            "point": stored.price(row, row.q50),
+            "point": price(row.q50),
             "median": row.q50,
             "quantiles": values,
             "raw": {name: values[f"raw_{name}"] for name in Quantiles.model_fields},

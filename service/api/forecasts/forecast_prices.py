@@ -1,7 +1,7 @@
 """Turns log returns of a forecast into prices on its split basis."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -50,4 +50,9 @@ class ForecastPrices:
 
     def price(self, last_close: float, target: date, log_return: float) -> float:
         """Return the price for a log return, on the forecast's basis, less known dividends up to the target."""
-        return float(last_close * math.exp(log_return) - self.dividends(target))
+        return self.pricer(last_close, target)(log_return)
+
+    def pricer(self, last_close: float, target: date) -> Callable[[float], float]:
+        """Return the function from a log return to the price; see `price`."""
+        dividends, exp = self.dividends(target), math.exp
+        return lambda log_return: float(last_close * exp(log_return) - dividends)

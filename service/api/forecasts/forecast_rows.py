@@ -1,6 +1,6 @@
 """The rows of one symbol's forecast answer, indexed for lookup."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -57,9 +57,9 @@ class ForecastRows:
                 for step in (record.step, None):
                     self.by_forecaster.setdefault((record.strategy, record.forecaster, step), []).append(record)
 
-    def price(self, row: ForecastRow, log_return: float) -> float:
-        """Return the price for a log return of a forecast; see `ForecastPrices.price`."""
-        return self.prices.price(row.last_close, row.target_session, log_return)
+    def pricer(self, row: ForecastRow) -> Callable[[float], float]:
+        """Return the function from a log return of a forecast to the price; see `ForecastPrices.price`."""
+        return self.prices.pricer(row.last_close, row.target_session)
 
     def track_records(self, strategy: Strategy, forecaster: str, step: int | None = None) -> list[TrackRecordRow]:
         """Return the track records of a forecaster in this edition's mode, of one step or of all."""

@@ -17,7 +17,7 @@ def build_joint_band(
     rows: Sequence[ForecastRow],
     state: Mapping[str, Any] | None,
     metrics: Mapping[str, Any],
-    price: Callable[[ForecastRow, float], float],
+    pricer: Callable[[ForecastRow], Callable[[float], float]],
 ) -> JointBand | None:
     """Return the joint band of one forecaster's steps.
 
@@ -25,7 +25,7 @@ def build_joint_band(
         rows: Its forecasts, a row per step, T first.
         state: The stored state as of the forecast's session; None = no scores yet.
         metrics: Figures of the version's training: its test span gives the first factors.
-        price: Returns the price on the forecast's basis for a row and a log return.
+        pricer: Returns for a row the function from a log return to the price on the forecast's basis.
 
     Returns:
         The band; None for a single step.
@@ -36,11 +36,12 @@ def build_joint_band(
     n = int(measured.get("n", 0))
     shares = measured.get("coverage") if n >= MIN_SESSIONS else None
     factors = _first_factors(metrics) if state is None else state["factors"]
+    priced = [(row, pricer(row)) for row in rows]
     levels = [
         {
             "level": level,
             "measured": None if shares is None else shares[place],
-            "steps": [_step(row, _BOUNDS[place], factors[place], price) for row in rows],
+            "steps": [_step(row, _BOUNDS[place], factors[place], price) for row, price in priced],
         }
         for place, level in enumerate(LEVELS)
     ]
@@ -54,7 +55,7 @@ def _first_factors(metrics: Mapping[str, Any]) -> Sequence[float]:
 
 
 def _step(
-    row: ForecastRow, bounds: tuple[str, str], factor: float, price: Callable[[ForecastRow, float], float]
+    row: ForecastRow, bounds: tuple[str, str], factor: float, price: Callable[[float], float]
 ) -> Mapping[str, Any]:
     """Return a step as `JointStep` has it."""
     lower, upper = (row.q50 + factor * (getattr(row, name) - row.q50) for name in bounds)
@@ -62,8 +63,8 @@ def _step(
         "step": row.step,
         "label": LABELS[row.step - 1],
         "target_session": row.target_session,
-        "lower": price(row, lower),
-        "upper": price(row, upper),
+        "lower": price(lower),
+        "upper": price(upper),
         "lower_return": lower,
         "upper_return": upper,
     }

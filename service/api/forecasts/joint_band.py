@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from service.api.common.rows import ForecastRow
-from service.api.forecasts.schemas import LABELS, MIN_SESSIONS, JointBand
-from service.api.forecasts.track_record import LEVELS
+from service.api.forecasts.schemas import LABELS, MIN_SESSIONS
+from service.api.forecasts.track_record import LEVELS, Fields
 
 START_FACTORS: tuple[float, ...] = (1.6, 1.32, 1.24)
 """Factors of a version without a state; a test compares them with the start of calibration."""
@@ -13,13 +13,13 @@ START_FACTORS: tuple[float, ...] = (1.6, 1.32, 1.24)
 _BOUNDS = (("q25", "q75"), ("q10", "q90"), ("q025", "q975"))
 
 
-def build_joint_band(
+def joint_band_fields(
     rows: Sequence[ForecastRow],
     state: Mapping[str, Any] | None,
     metrics: Mapping[str, Any],
     pricer: Callable[[ForecastRow], Callable[[float], float]],
-) -> JointBand | None:
-    """Return the joint band of one forecaster's steps.
+) -> Fields | None:
+    """Return the fields of the joint band of one forecaster's steps.
 
     Args:
         rows: Its forecasts, a row per step, T first.
@@ -28,7 +28,7 @@ def build_joint_band(
         pricer: Returns for a row the function from a log return to the price on the forecast's basis.
 
     Returns:
-        The band; None for a single step.
+        Those of `JointBand`; None for a single step.
     """
     if len(rows) < 2:
         return None
@@ -45,7 +45,7 @@ def build_joint_band(
         }
         for place, level in enumerate(LEVELS)
     ]
-    return JointBand.model_validate({"n": n, "levels": levels})  # at once: a third of the time of part by part
+    return {"n": n, "levels": levels}
 
 
 def _first_factors(metrics: Mapping[str, Any]) -> Sequence[float]:
@@ -54,10 +54,8 @@ def _first_factors(metrics: Mapping[str, Any]) -> Sequence[float]:
     return factors
 
 
-def _step(
-    row: ForecastRow, bounds: tuple[str, str], factor: float, price: Callable[[float], float]
-) -> Mapping[str, Any]:
-    """Return a step as `JointStep` has it."""
+def _step(row: ForecastRow, bounds: tuple[str, str], factor: float, price: Callable[[float], float]) -> Fields:
+    """Return the fields of `JointStep`."""
     lower, upper = (row.q50 + factor * (getattr(row, name) - row.q50) for name in bounds)
     return {
         "step": row.step,

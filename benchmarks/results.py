@@ -74,7 +74,7 @@ def publish(
     Args:
         benchmark: Name of the benchmark; that of the file.
         ratios: The ratios, in the order of the table.
-        figures: Absolute figures of this machine by name, for the record; nothing is judged by them.
+        figures: Absolute figures of this machine by name, for the record; they have no bounds.
         folder: Where the file is written.
 
     Returns:

@@ -152,6 +152,11 @@ BENCHES: tuple[Bench, ...] = (
         ),
     ),
     Bench(
+        "api_rates",
+        "benchmarks.speed.api_rates",
+        (Figure("ratios of the API's rates that fall short", on_line("fall_short"), None, 0.0, ""),),
+    ),
+    Bench(
         "page",
         "benchmarks.speed.page",
         (

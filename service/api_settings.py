@@ -98,7 +98,7 @@ class ApiSettings(BaseSettings):
     )
     max_body_bytes: int = Field(65_536, ge=1024, le=16_777_216, description="largest body of a request")
     answer_cache_mb: int = Field(
-        128,
+        64,
         ge=0,
         le=65_536,
         description="memory for answers that are kept ready, in MB for each worker; a forecast takes about 14 kB; "

@@ -32,7 +32,7 @@ from service.api.events import routes as events
 from service.api.events.hub import Hub
 from service.api.figures import routes as figures
 from service.api.forecasts import routes as forecasts
-from service.api.forecasts.loader import ForecastLoader
+from service.api.answers.forecast_loader import ForecastLoader
 from service.api.history import routes as history
 from service.api.ledger import routes as ledger
 from service.api.limits.middleware import RateSources, add_middleware

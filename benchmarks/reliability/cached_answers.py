@@ -2,7 +2,7 @@
 
 A real API with one and with two workers over SQLite. Clients read random symbols with random keys, on connections that
 they renew, while editions of random symbols are published and keys are revoked and created. An answer must be of the
-symbol that was asked for, and of its newest edition or of one that was replaced less than a second before the request
+requested symbol, and of its newest edition or of one that was replaced less than a second before the request
 was sent. A key must be refused when it was revoked a second before. Run from the repository's root:
 
     python -m benchmarks.reliability.cached_answers [--quick]
@@ -135,7 +135,7 @@ def _publish(database: Database, seen: Seen, plan: Plan, end: float) -> None:
 
 
 def _copy_edition(connection: Connection, number: int, symbols: list[str]) -> None:
-    """Publish the forecasts of edition 2 anew, under another number."""
+    """Publish the forecasts of edition 2 again, under another number."""
     head = connection.execute(select(editions).where(editions.c.number == 2)).mappings().one()
     connection.execute(insert(editions).values({**head, "number": number, "hash": f"{number:064d}"}))
     for table in (forecasts, served_forecasts):

@@ -23,7 +23,7 @@ from service.api.server.workers import Workers, end_with_input, worker_files
 
 
 async def answer_json(_request: Request) -> JSONResponse:
-    """Answer a short document, encoded anew each time."""
+    """Answer a short document, encoded each time."""
     return JSONResponse({"symbol": "AAPL", "as_of": "2018-06-01", "last_close": 175.0})
 
 

@@ -67,10 +67,10 @@ class Answer:
         template: Its JSON document.
         cache_key: Of the state it was made at: it holds at this key only.
         since: Market time it was made at (inclusive bound).
-        until: Market time at which it must be made anew (exclusive bound).
+        until: Market time at which it no longer holds (exclusive bound).
         tag: Its entity tag.
         vary: Value of the header `Vary`; empty = none.
-        expires: When it must be made anew in any case, by the monotonic clock.
+        expires: When it expires in any case, by the monotonic clock.
         fresh: The newest copy of a large document, and the state that it was made for.
         head: Its own headers, as they are sent.
         length: Bytes of its document without what time changes.

@@ -1,4 +1,4 @@
-"""Answers plain reads before the routes are asked: from kept bytes, with every check of the long way.
+"""Answers plain reads from kept bytes, without a call of the routes, with every check of the long way.
 
 A request that is not plain, and every request that is to be refused, takes the long way, which says why.
 """
@@ -25,7 +25,7 @@ from service.api.common.errors import REQUEST_ID_HEADER
 from service.api.common.etag import names_tag
 from service.api.common.headers import API_HEADERS, REVALIDATED
 from service.api.common.request_id import chosen_id
-from service.api.forecasts.loader import ForecastLoader
+from service.api.answers.forecast_loader import ForecastLoader
 from service.api.formats.negotiate import VARY
 from service.api.limits.addresses import client_address
 from service.api.limits.middleware import Limits
@@ -91,7 +91,7 @@ class _Ready:
 class FastPath:
     """The ASGI application of the server, around the application with the routes.
 
-    The server's protocol asks `answer_now` first: a kept answer needs no task of the event loop.
+    The server's protocol calls `answer_now` first: a kept answer needs no task of the event loop.
 
     Args:
         app: The application with the routes.

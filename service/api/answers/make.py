@@ -30,7 +30,7 @@ class Documents:
     Attributes:
         parts: Its parts.
         changes_at: Later instants of market time at which the answer may change.
-        expires: When it must be made anew in any case, by the monotonic clock.
+        expires: When it expires in any case, by the monotonic clock.
     """
 
     parts: Sequence[Part]

@@ -75,7 +75,7 @@ class PlainRequests:
         return is_read and str(scope["path"]).startswith(self._prefixes)
 
     def read(self, scope: Scope) -> PlainRequest | None:
-        """Return what a request for such a route asks for; None if it is not plain."""
+        """Return a request for such a route as a plain one; None if it is not plain."""
         heads = dict(scope["headers"])
         if len(heads) != len(scope["headers"]) or not self._other.isdisjoint(heads):
             return None
@@ -115,12 +115,12 @@ def _shown_key(authorization: bytes) -> ShownKey | None:
     return ShownKey(Credential(CredentialKind.KEY, token), token_hash(token))
 
 
-def _remembered(known: dict[bytes, Meaning], value: bytes, judge: Callable[[bytes], Meaning]) -> Meaning:
+def _remembered(known: dict[bytes, Meaning], value: bytes, read: Callable[[bytes], Meaning]) -> Meaning:
     """Return the meaning of a header's value; a few hundred are remembered."""
     try:
         return known[value]
     except KeyError:
         if len(known) >= _MOST_REMEMBERED:
             known.clear()
-        found = known[value] = judge(value)
+        found = known[value] = read(value)
         return found

@@ -13,7 +13,7 @@ _VALID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 
 def chosen_id(requested: str) -> str:
-    """Return the id that a client asks for if it is valid, else a new one."""
+    """Return the requested id if it is valid, else a new one."""
     return requested if requested and _VALID.fullmatch(requested) else os.urandom(16).hex()
 
 

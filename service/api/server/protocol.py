@@ -340,7 +340,7 @@ def limited_protocol(limits: HttpLimits, answer_now: AnswerNow | None = None) ->
 
     Args:
         limits: The limits of this process.
-        answer_now: Asked before the application; None = the application answers everything.
+        answer_now: Called before the application; None = the application answers everything.
     """
     ready = None if answer_now is None else staticmethod(answer_now)
     attributes = {"limits": limits, "open_connections": OpenConnections(limits), "answer_now": ready}

@@ -25,7 +25,7 @@ def server_config(app: ASGIApp, limits: HttpLimits | None = None) -> uvicorn.Con
     """Return the configuration of a server of the API.
 
     Args:
-        app: The application; one with a method `answer_now` is asked by it first.
+        app: The application; its method `answer_now`, if there is one, is called first.
         limits: None = the defaults.
     """
     return uvicorn.Config(

@@ -64,7 +64,7 @@ class Service:
         self.run = authorization(database, Scope.RUN, name="runner")
 
     def ask(self, app: Any, target: str, headers: Headers) -> Answered:
-        """Return an application's answer; the fast path is asked for a kept one first, as the server does."""
+        """Return an application's answer; `answer_now` of a fast path is called first, as by the server."""
         path, _, query = target.partition("?")
         scope: dict[str, Any] = {
             "type": "http", "http_version": "1.1", "method": "GET", "scheme": "http", "path": path, "root_path": "",

@@ -105,8 +105,7 @@ def fit_spatiotemporal(
         TooLittleHistory: The training span or the calendar's validation span has no window.
         UnknownNetwork: The config names no spatiotemporal network.
     """
-    pipeline = Pipeline.fit(panel, config, spans.train_until)
-    inputs = pipeline.windows(panel, require_targets=False)
+    pipeline, inputs = Pipeline.fit_windows(panel, config, spans.train_until, require_targets=False)
     windows = inputs.select(np.flatnonzero(~np.isnan(inputs.targets).any(axis=1)))
     check_spans(spans, windows)
     layout = fit_layout(panel, windows.symbol_index[spans.train], spans.train_until)

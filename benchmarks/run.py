@@ -137,11 +137,7 @@ BENCHES: tuple[Bench, ...] = (
             Figure("API memory after every route", on_line("api_rss_after_every_route"), None, 200.0, "MB"),
         ),
     ),
-    Bench(
-        "api_rates",
-        "benchmarks.speed.api_rates",
-        (Figure("ratios of the API's rates that fall short", on_line("fall_short"), None, 0.0, ""),),
-    ),
+    Bench("api_rates", "benchmarks.speed.api_rates", ()),
     Bench(
         "page",
         "benchmarks.speed.page",

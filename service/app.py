@@ -23,6 +23,7 @@ from service.api.access.require import require_read_or_key
 from service.api.accuracy import routes as accuracy
 from service.api.answers.database_state import StateReader
 from service.api.answers.fast_path import FastPath, Parts
+from service.api.answers.forecast_loader import ForecastLoader
 from service.api.answers.watch import StateWatch
 from service.api.audit import routes as audit
 from service.api.common.dependencies import Reader, only_known_parameters
@@ -32,7 +33,6 @@ from service.api.events import routes as events
 from service.api.events.hub import Hub
 from service.api.figures import routes as figures
 from service.api.forecasts import routes as forecasts
-from service.api.answers.forecast_loader import ForecastLoader
 from service.api.history import routes as history
 from service.api.ledger import routes as ledger
 from service.api.limits.middleware import RateSources, add_middleware

@@ -98,7 +98,7 @@ def run(folder: Path, plan: Plan, workers: int) -> dict[str, object]:
         jobs: list[Callable[[], None]] = [
             lambda: _publish(database, seen, plan, end),
             lambda: _revoke(database, seen, plan, end),
-            *(lambda seed=seed: _read(api, seen, seed, end) for seed in range(plan.clients)),  # type: ignore[misc]
+            *(lambda seed=seed: _read(api, seen, seed, end) for seed in range(plan.clients)),
         ]
         threads = [threading.Thread(target=job) for job in jobs]
         for thread in threads:

@@ -243,7 +243,6 @@ def main() -> int:
                     found += more
                     noted |= absolute
                     print("\n".join(f"{ratio.name} {ratio.value:.3f}" for ratio in more), flush=True)
-    print(f"fall_short {sum(not ratio.is_met for ratio in found)}")
     return publish("api_rates", found, noted)
 
 

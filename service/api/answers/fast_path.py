@@ -18,6 +18,7 @@ from service.api.access.principal import ANONYMOUS, Principal
 from service.api.answers.answer import LARGE, Answer
 from service.api.answers.cache import AnswerCache
 from service.api.answers.database_state import DatabaseState
+from service.api.answers.forecast_loader import ForecastLoader
 from service.api.answers.make import KEPT_ANSWER, MEDIA_TYPE, forecast_tag, make_answer
 from service.api.answers.plain_request import ONE_ROUTE, PlainRequest, PlainRequests
 from service.api.answers.watch import StateWatch
@@ -25,7 +26,6 @@ from service.api.common.errors import REQUEST_ID_HEADER
 from service.api.common.etag import names_tag
 from service.api.common.headers import API_HEADERS, REVALIDATED
 from service.api.common.request_id import chosen_id
-from service.api.answers.forecast_loader import ForecastLoader
 from service.api.formats.negotiate import VARY
 from service.api.limits.addresses import client_address
 from service.api.limits.middleware import Limits

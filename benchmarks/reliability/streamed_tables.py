@@ -107,7 +107,7 @@ def read_table(api: Api, route: str, form: str, limit: int) -> int:
     if answer.status != 200:
         raise RuntimeError(f"{route} was answered with {answer.status}: {answer.read()[:200]!r}")
     if form == "arrow":
-        count = sum(batch.num_rows for batch in pa.ipc.open_stream(answer))
+        count = sum(int(batch.num_rows) for batch in pa.ipc.open_stream(answer))
     else:
         count = -1 + sum(piece.count(b"\n") for piece in iter(lambda: answer.read(65_536), b""))
     connection.close()

@@ -8,10 +8,11 @@ from service.api.formats.fields import choose_fields, json_fields
 
 
 def test_parts_of_parts_and_of_lists_are_chosen() -> None:
-    assert choose_fields(ForecastAnswer, "symbol,multi_step.steps.point,multi_step.skill.value,multi_step.steps.step") == {
+    text = "symbol,multi_step.steps.point,multi_step.skill.value,multi_step.steps.step"
+    assert choose_fields(ForecastAnswer, text) == {
         "symbol": True,
         "multi_step": {"steps": {"__all__": {"point": True, "step": True}}, "skill": {"value": True}},
-    }  # fmt: skip
+    }
 
 
 def test_a_whole_part_contains_its_parts_in_either_order() -> None:

@@ -12,7 +12,7 @@ from models.errors import ModelsError
 from models.preprocessing.price_history import Panel
 
 NO_PANEL = Panel(())
-"""Stands in a portable task for the panel, which is sent once for all folds."""
+"""Placeholder of the panel in a portable task: the panel is sent once for all folds."""
 
 
 @dataclass(frozen=True, slots=True)

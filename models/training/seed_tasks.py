@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from models.backtest.threads import limit_threads
 from models.config import ModelConfig
 from models.data_hash import panel_hash
 from models.errors import ArtifactError, TooLittleHistory
@@ -108,6 +109,7 @@ def fit_seed_task(portable: PortableRequest, task: SeedTask, report: Callable[[E
     Raises:
         TooLittleHistory: The history is too short for the version itself.
     """
+    limit_threads(task.threads)
     with TemporaryDirectory(prefix="tplus-seed-") as name:
         request = _laid_out(portable, Path(name))
         start: Artifact | None = None
@@ -138,7 +140,7 @@ def finish_request(portable: PortableRequest, results: Sequence[SeedResult]) -> 
         by_fold.setdefault(result.task.fold, []).append(result.trained)
     with TemporaryDirectory(prefix="tplus-train-") as name:
         request = _laid_out(portable, Path(name))
-        (trained,) = train_all((request,), lambda _: None, (_SeedsOfFolds(by_fold),))
+        (trained,) = train_all((request,), lambda _: None, (_TrainedSeeds(by_fold),))
         packed = pack_artifact(trained.path, trained.sha256)
         return replace(trained, path=Path(trained.path.name)), packed
 
@@ -165,7 +167,7 @@ def seed_hash(trained: TrainedSeed) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _SeedsOfFolds:
+class _TrainedSeeds:
     """A `SpansFit` from trained seeds."""
 
     seeds: Mapping[int, Sequence[TrainedSeed]]

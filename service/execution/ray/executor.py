@@ -21,6 +21,7 @@ from service.execution.ray.node import cluster_variables
 _CONTEXT = multiprocessing.get_context("spawn")
 _END_SECONDS = 5.0
 _POLL_SECONDS = 0.2
+_STOPPING = "the task was stopped because the service is stopping"
 
 
 class ClusterUnreachable(WorkerDied):
@@ -84,7 +85,7 @@ class RayExecutor:
     def _connected(self) -> "_Driver":
         with self._lock:
             if self._stop.is_set():
-                raise WorkerDied("the task was stopped because the service is stopping")
+                raise WorkerDied(_STOPPING)
             if self._driver is not None and not self._driver.is_alive:
                 self._driver.end()
                 self._driver = None
@@ -139,7 +140,7 @@ class _Driver:
                     kind, *rest = events.get(timeout=_POLL_SECONDS)
                 except Empty:
                     if stop.is_set():
-                        raise WorkerDied("the task was stopped because the service is stopping") from None
+                        raise WorkerDied(_STOPPING) from None
                     if time.monotonic() > deadline:
                         raise WorkerTimeout(
                             f"the task took longer than its limit of {limit:.0f} s and was stopped"
@@ -150,6 +151,8 @@ class _Driver:
                         report(rest[0])
                 elif kind == "done":
                     return rest[0]
+                elif kind == "lost" and stop.is_set():
+                    raise WorkerDied(_STOPPING)
                 else:
                     raise self._error(kind, rest)
         except BaseException:
@@ -205,7 +208,7 @@ class _Driver:
             sentence = f"the driver of the Ray cluster at {self._config.address} ended while it connected; {sentence}"
         self.end()
         if stop.is_set():
-            raise WorkerDied("the task was stopped because the service is stopping")
+            raise WorkerDied(_STOPPING)
         raise ClusterUnreachable(sentence)
 
     def _receive(self) -> None:

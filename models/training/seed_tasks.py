@@ -54,7 +54,7 @@ class SeedTask:
     Attributes:
         seed: The seed.
         fold: Position of the fold of the evidence; `fit.VERSION` = the version itself.
-        threads: Threads that the framework may use.
+        threads: Threads that the framework may use; 0 = as many as it chooses.
     """
 
     seed: int
@@ -109,7 +109,8 @@ def fit_seed_task(portable: PortableRequest, task: SeedTask, report: Callable[[E
     Raises:
         TooLittleHistory: The history is too short for the version itself.
     """
-    limit_threads(task.threads)
+    if task.threads:
+        limit_threads(task.threads)
     with TemporaryDirectory(prefix="tplus-seed-") as name:
         request = _laid_out(portable, Path(name))
         start: Artifact | None = None

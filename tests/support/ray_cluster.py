@@ -11,8 +11,9 @@ import secrets
 import shutil
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -20,12 +21,11 @@ from pathlib import Path
 import psutil
 
 from service.execution.ray.cluster import ClusterConfig
-from service.execution.ray.node import Node, cluster_variables, node_command
 from tests.support.paths import ROOT
 
 HEAD = "127.0.0.1:6379"
 """Each namespace has an address space of its own, so that clusters do not meet."""
-STORE_BYTES = 80 * 2**20
+STORE_MEGABYTES = "80"
 _NEW_NETWORK = 0x40000000  # CLONE_NEWNET of sched.h
 _HOLDER = "ip link set lo up && echo up && exec sleep infinity"
 
@@ -158,7 +158,7 @@ class RayCluster:
         self._count, self._cpus = 1, cpus
         self.nodes: list[RunningNode] = []
         try:
-            self.head = self._start(Node(HEAD, "127.0.0.1", True, 0, 0, STORE_BYTES, folder / "ray"))
+            self.head = self._start("127.0.0.1", 0, "--head")
             for _ in range(nodes):
                 self.add_node()
         except BaseException:
@@ -173,7 +173,7 @@ class RayCluster:
     def add_node(self) -> RunningNode:
         """Start one more node with cores and return it."""
         self._count += 1
-        node = self._start(Node(HEAD, f"127.0.0.{self._count}", False, self._cpus, 0, STORE_BYTES))
+        node = self._start(f"127.0.0.{self._count}", self._cpus)
         self.nodes.append(node)
         return node
 
@@ -183,30 +183,40 @@ class RayCluster:
         for node in (*self.nodes, *([self.head] if hasattr(self, "head") else [])):
             node.process.wait()
 
-    def _start(self, node: Node) -> RunningNode:
+    def _start(self, ip: str, cpus: int, *more: str) -> RunningNode:
+        words = ("--ip", ip, "--cpus", str(cpus), "--gpus", "0", "--store", STORE_MEGABYTES, *more)
         with self.network.inside():
-            return start_node(node, self.token_file, self.folder / f"node-{node.ip}.log")
+            return start_node(words, self.token_file, self.folder)
 
 
-def start_node(node: Node, token_file: Path, log: Path) -> RunningNode:
-    """Start a node from a thread that reaches loopback alone, and wait until it runs.
+def start_node(words: Sequence[str], token_file: Path, folder: Path) -> RunningNode:
+    """Start `tplus ray-node` from a thread that reaches loopback alone, and wait until the node runs.
+
+    Args:
+        words: Its options, first `--ip` and the address.
+        token_file: File with the token.
+        folder: Folder for its log, and for sockets and logs of Ray.
 
     Raises:
         NotLoopback: Another interface can be reached here.
     """
     assert_loopback_only()
-    environment = {**os.environ, **cluster_variables(token_file), "PYTHONPATH": str(ROOT)}
+    settings = {"TPLUS_EXECUTOR": f"ray:{HEAD}", "TPLUS_RAY_TOKEN_FILE": str(token_file), "PYTHONPATH": str(ROOT)}
+    log = folder / f"node-{words[1]}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            node_command(node), env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=log.parent
-        )
-    deadline = time.monotonic() + 60
+            [sys.executable, "-c", "import service.cli; service.cli.main()", "ray-node", *words],
+            env={**os.environ, **settings, "RAY_TMPDIR": str(folder)},
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder,
+        )  # fmt: skip
+    deadline = time.monotonic() + 120
     while "Ray runtime started" not in log.read_text(errors="replace"):
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
+            process.wait()
             raise RuntimeError(f"the node has not started: {log.read_text(errors='replace')[-2000:]}")
         time.sleep(0.05)
-    return RunningNode(process, node.ip)
+    return RunningNode(process, words[1])
 
 
 def assert_loopback_only() -> None:

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from service.errors import SettingsError
-from service.execution.ray.node import Node, cluster_variables, node_command, own_address, split_address
-from service.settings import Settings, child_environment, load_settings
+from service.errors import SettingsError, TplusError
+from service.execution.ray.node import Node, cluster_variables, node_command, own_address, resolved, split_address
+from service.settings import child_environment, load_settings
 
 _MOST = 1024
 
@@ -37,37 +37,21 @@ def ray_node(
     Whoever reaches a node's ports with the token can run any program there: use a private network.
     """
     settings = load_settings()
-    node = Node(
-        address=_address(settings),
-        ip=ip or _own_ip(settings, head=head),
-        is_head=head,
-        cpus=cpus,
-        gpus=gpus,
-        store_bytes=None if store_megabytes is None else store_megabytes * 2**20,
-    )
-    assert settings.ray_token_file is not None  # as checked with the address
-    command = node_command(node)
-    os.execve(command[0], command, child_environment(cluster_variables(settings.ray_token_file)))
-
-
-def _address(settings: Settings) -> str:
-    if settings.ray_address is None:
+    address, token_file = settings.ray_address, settings.ray_token_file
+    if address is None or token_file is None:
         raise SettingsError("TPLUS_EXECUTOR=local names no cluster; set it to ray:HOST:PORT, the address of the head")
     if find_spec("ray") is None:
         raise SettingsError(
             "the extra ray is not installed; install it with `pip install --require-hashes -r requirements/ray.txt`"
         )
-    return settings.ray_address
-
-
-def _own_ip(settings: Settings, *, head: bool) -> str:
-    """Return this machine's address: as the head, the one that the settings name; else the one towards the head."""
-    address = _address(settings)
-    if head:
-        return split_address(address)[0]
     try:
-        return own_address(address, settings.ray_connect_seconds)
+        address = resolved(address)
+        own = ip or (split_address(address)[0] if head else own_address(address, settings.ray_connect_seconds))
     except OSError as error:
-        raise SettingsError(
-            f"the head of the cluster at {address} cannot be reached ({error}); start it with `tplus ray-node --head`"
+        raise TplusError(
+            f"the head of the cluster at {address} cannot be reached ({error}); start it with `tplus ray-node --head`, "
+            "or correct TPLUS_EXECUTOR"
         ) from error
+    store = None if store_megabytes is None else store_megabytes * 2**20
+    command = node_command(Node(address, own, head, cpus, gpus, store))
+    os.execve(command[0], command, child_environment(cluster_variables(token_file)))

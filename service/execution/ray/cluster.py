@@ -13,7 +13,7 @@ from typing import Any
 
 from service.errors import TplusError
 from service.execution.executor import TaskFailed, WorkerDied
-from service.execution.ray.node import Node, cluster_variables, node_command, own_address
+from service.execution.ray.node import Node, cluster_variables, node_command, own_address, resolved
 from service.execution.ray.remote import Event, stream
 from service.execution.ray.versions import installed_versions
 from service.settings import child_environment, set_library_variables
@@ -85,7 +85,8 @@ class Cluster:
         self._lock = threading.Lock()
         set_library_variables(cluster_variables(config.token_file))
         try:
-            ip = own_address(config.address, config.connect_seconds)
+            self._address = resolved(config.address)
+            ip = own_address(self._address, config.connect_seconds)
         except OSError as error:
             raise Unreachable(
                 f"the Ray cluster at {config.address} cannot be reached ({error}); start its head with "
@@ -207,18 +208,18 @@ class Cluster:
             time.sleep(_POLL_SECONDS)
 
     def _connect(self, ip: str) -> None:
-        config, ray = self.config, self._ray
+        ray = self._ray
         try:
             if ip not in self._node_addresses():
                 # Ray connects a process through a node of the same machine.
-                own = Node(config.address, ip, cpus=0, gpus=0, store_bytes=_NODE_STORE_BYTES)
+                own = Node(self._address, ip, cpus=0, gpus=0, store_bytes=_NODE_STORE_BYTES)
                 subprocess.Popen(
                     node_command(own), env=child_environment({}), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
                 )
                 while ip not in self._node_addresses():
                     time.sleep(_POLL_SECONDS)
             ray.init(
-                address=config.address,
+                address=self._address,
                 _node_ip_address=ip,
                 log_to_driver=False,
                 configure_logging=False,
@@ -231,7 +232,7 @@ class Cluster:
     def _node_addresses(self) -> set[str]:
         from ray._raylet import GcsClient  # type: ignore[attr-defined]  # `ray.nodes` needs a connection, which needs a node of this machine
 
-        client = GcsClient(address=self.config.address)
+        client = GcsClient(address=self._address)
         return {
             info.node_manager_address for info in client.get_all_node_info(timeout=_limit(self.config)).values()
             if info.state == 0

@@ -19,7 +19,7 @@ def drive(pipe: Connection, config: ClusterConfig, log: Path | None) -> None:
     """Connect and serve calls until the owner closes the pipe.
 
     The owner sends `("run", number, task, request)`, `("cancel", number)` and `("slots", number)`; the driver first
-    sends `("connected",)` or `("refused", message)`, then `(kind, number, ...)` for each call.
+    sends `("connected",)` or `("refused", message)`, then `("taken", number)` and `(kind, number, ...)` for each call.
     """
     end_with_owner()
     _redirect(log)
@@ -44,6 +44,8 @@ def drive(pipe: Connection, config: ClusterConfig, log: Path | None) -> None:
             message = pipe.recv()
         except EOFError:
             return
+        if message[0] != "cancel":
+            send("taken", message[1])
         if message[0] == "cancel":
             if message[1] in cancels:
                 cancels[message[1]].set()

@@ -28,6 +28,10 @@ class ClusterUnreachable(WorkerDied):
     """The cluster cannot be used now; a retry may succeed."""
 
 
+class _NotTaken(WorkerDied):
+    """The driver ended before it took the call; another driver can take it."""
+
+
 class RayExecutor:
     """Runs tasks on a Ray cluster; calls of several threads run at the same time.
 
@@ -64,7 +68,7 @@ class RayExecutor:
         Raises:
             ClusterUnreachable: The cluster cannot be used now.
         """
-        return cast(Answer, self._connected().call(("run", task, request), report, self._limit, self._stop))
+        return cast(Answer, self._call(("run", task, request), report, self._limit))
 
     def slots(self) -> int:
         """Return how many tasks the cluster can run at a time, at least 1.
@@ -72,7 +76,7 @@ class RayExecutor:
         Raises:
             ClusterUnreachable: The cluster cannot be used now.
         """
-        return max(1, int(self._connected().call(("slots",), None, self._config.connect_seconds, self._stop)))
+        return max(1, int(self._call(("slots",), None, self._config.connect_seconds)))
 
     def close(self) -> None:
         """Stop running calls with their tasks, and end the driver."""
@@ -81,6 +85,12 @@ class RayExecutor:
             if self._driver is not None:
                 self._driver.end()
                 self._driver = None
+
+    def _call(self, message: tuple[Any, ...], report: Callable[[Any], None] | None, limit: float) -> Any:
+        try:
+            return self._connected().call(message, report, limit, self._stop)
+        except _NotTaken:  # the driver was killed an instant before this call
+            return self._connected().call(message, report, limit, self._stop)
 
     def _connected(self) -> "_Driver":
         with self._lock:
@@ -134,6 +144,7 @@ class _Driver:
                 except OSError:
                     events.put(("lost",))
         deadline = time.monotonic() + limit
+        ended: type[WorkerDied] = _NotTaken
         try:
             while True:
                 try:
@@ -146,15 +157,14 @@ class _Driver:
                             f"the task took longer than its limit of {limit:.0f} s and was stopped"
                         ) from None
                     continue
-                if kind == "progress":
-                    if report is not None:
-                        report(rest[0])
-                elif kind == "done":
+                if kind == "done":
                     return rest[0]
-                elif kind == "lost" and stop.is_set():
-                    raise WorkerDied(_STOPPING)
-                else:
-                    raise self._error(kind, rest)
+                if kind == "taken":
+                    ended = WorkerDied
+                elif kind != "progress":
+                    raise self._error(kind, rest, ended, stop)
+                elif report is not None:
+                    report(rest[0])
         except BaseException:
             self._cancel(number)
             raise
@@ -167,16 +177,17 @@ class _Driver:
         self.process.join(_END_SECONDS)
         self._lost.set()
 
-    def _error(self, kind: str, rest: list[Any]) -> Exception:
+    def _error(self, kind: str, rest: list[Any], ended: type[WorkerDied], stop: threading.Event) -> Exception:
+        """Return the error of a call that has ended without an answer."""
         if kind == "failed":
             return TaskFailed(rest[1], rest[0])
-        if kind == "died":
-            return WorkerDied(rest[0])
-        if kind == "cancelled":
-            return WorkerDied("the task was stopped")
+        if kind != "lost":
+            return WorkerDied(rest[0] if kind == "died" else "the task was stopped")
+        if stop.is_set():
+            return WorkerDied(_STOPPING)
         self.process.join(_END_SECONDS)
         where = "" if self._log is None else f"; see {self._log}"
-        return WorkerDied(
+        return ended(
             f"the connection to the Ray cluster at {self._config.address} was lost during a task (exit code "
             f"{self.process.exitcode} of the driver){where}"
         )

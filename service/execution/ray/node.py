@@ -23,7 +23,6 @@ class Node:
         cpus: Cores that it offers to tasks; None = all.
         gpus: GPUs that it offers; None = all.
         store_bytes: Size of its object store in shared memory; None = Ray's default, 30 % of the memory.
-        folder: Folder of its sockets and logs; None = Ray's default. Nodes that join get the head's.
     """
 
     address: str
@@ -32,7 +31,6 @@ class Node:
     cpus: int | None = None
     gpus: int | None = None
     store_bytes: int | None = None
-    folder: Path | None = None
 
 
 def node_command(node: Node) -> list[str]:
@@ -49,8 +47,6 @@ def node_command(node: Node) -> list[str]:
         command += [f"--num-gpus={node.gpus}"]
     if node.store_bytes is not None:
         command += [f"--object-store-memory={node.store_bytes}"]
-    if node.folder is not None and node.is_head:
-        command += [f"--temp-dir={node.folder}"]
     return command
 
 
@@ -84,6 +80,16 @@ def split_address(address: str) -> tuple[str, int]:
     """Return host and port of HOST:PORT."""
     host, _, port = address.rpartition(":")
     return host, int(port)
+
+
+def resolved(address: str) -> str:
+    """Return HOST:PORT with the host's address for its name: Ray compares addresses.
+
+    Raises:
+        OSError: The name is unknown.
+    """
+    host, port = split_address(address)
+    return f"{socket.gethostbyname(host)}:{port}"
 
 
 def own_address(address: str, limit_seconds: float) -> str:

@@ -1,6 +1,8 @@
 """What every executor keeps to: processes of this machine, and a Ray cluster on loopback."""
 
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -21,10 +23,12 @@ from models.training.tasks import train_forecasters
 from models.training.train import TrainProgress, TrainRequest
 from service.execution.executor import Executor, TaskFailed, WorkerDied, WorkerTimeout
 from service.execution.local import KeptChild
-from service.execution.ray.executor import RayExecutor
+from service.execution.ray.executor import ClusterUnreachable, RayExecutor
 from tests.support import execution_tasks as tasks
 from tests.support.command import wait_for
 from tests.support.factories import SPY, VIX, make_panel
+from tests.support.paths import ROOT
+from tests.support.ray_cluster import RayCluster
 
 Make = Callable[[float], Executor]
 
@@ -154,6 +158,85 @@ def test_a_fold_gives_the_same_files_everywhere(executor: Executor, tmp_path: Pa
         expected = fold_result_path(here, forecaster).read_bytes()
         assert fold_result_path(there, forecaster).read_bytes() == expected
     assert executor.run(run_fold, there).made == 0
+
+
+# What only a cluster can do wrong: here, so that one cluster serves all of its tests.
+
+
+@pytest.fixture(scope="module")
+def on_cluster(ray_cluster: RayCluster) -> Iterator[RayExecutor]:
+    """Yield an executor of the cluster, inside its network."""
+    with ray_cluster.network.inside():
+        executor = RayExecutor(ray_cluster.config, 120.0)
+        yield executor
+        executor.close()
+
+
+def test_a_task_whose_worker_is_killed_is_repeated(on_cluster: RayExecutor, tmp_path: Path) -> None:
+    reported: list[Any] = []
+    assert on_cluster.run(tasks.die_once, tmp_path / "marker", reported.append) == 2
+    assert reported == [1, 1, 2]
+
+
+def test_calls_of_several_threads_run_at_the_same_time(on_cluster: RayExecutor, tmp_path: Path) -> None:
+    assert on_cluster.slots() == 2
+    one, other = tmp_path / "one", tmp_path / "other"
+    met: list[bool] = []
+    threads = [
+        threading.Thread(target=lambda names=names: met.append(on_cluster.run(tasks.meet, names)))
+        for names in ((one, other), (other, one))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert met == [True, True]
+
+
+def test_a_driver_that_ended_is_replaced(on_cluster: RayExecutor) -> None:
+    on_cluster.run(tasks.whereabouts, None)
+    before = on_cluster.pid
+    assert before is not None
+    os.kill(before, 9)  # the call may come before anybody has seen that it ended
+    assert on_cluster.run(tasks.count_to, 2) == 2
+    assert on_cluster.pid not in (None, before)
+
+
+OWNER = """
+import sys
+from pathlib import Path
+from service.execution.ray.cluster import ClusterConfig
+from service.execution.ray.executor import ClusterUnreachable, RayExecutor
+from tests.support import execution_tasks as tasks
+if __name__ == "__main__":
+    executor = RayExecutor(ClusterConfig(sys.argv[1], Path(sys.argv[2])), 120.0)
+    executor.run(tasks.report_and_sleep, 300.0, lambda pid: print(pid, executor.pid, flush=True))
+"""
+
+
+def test_a_killed_owner_leaves_neither_its_driver_nor_its_task(ray_cluster: RayCluster, tmp_path: Path) -> None:
+    (tmp_path / "owner.py").write_text(OWNER)
+    command = [sys.executable, str(tmp_path / "owner.py"), ray_cluster.config.address, str(ray_cluster.token_file)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with (
+        ray_cluster.network.inside(),
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as owner,
+    ):
+        assert owner.stdout is not None
+        pids = [int(word) for word in owner.stdout.readline().split()]
+        assert len(pids) == 2
+        owner.kill()
+        wait_for(lambda: not any(is_running(pid) for pid in pids), 20)
+
+
+def test_another_token_is_refused_with_what_to_do(ray_cluster: RayCluster, tmp_path: Path) -> None:
+    other = tmp_path / "token"
+    other.write_text("0" * 64)
+    with ray_cluster.network.inside():
+        executor = RayExecutor(replace(ray_cluster.config, token_file=other, connect_seconds=30.0), 60.0)
+        with pytest.raises(ClusterUnreachable, match="compare the token in TPLUS_RAY_TOKEN_FILE"):
+            executor.run(tasks.whereabouts, None)
+        executor.close()
 
 
 def is_running(pid: int) -> bool:

@@ -24,7 +24,8 @@ RETRIES = 3
 _POLL_SECONDS = 0.2
 _NODE_STORE_BYTES = 256 * 2**20
 """Object store of the driver's own node; more spills to disk."""
-_KEPT_OBJECTS = 4
+_KEPT_OBJECTS = 64
+"""Artifacts, or panels of a backtest, that stay in the object store."""
 _NO_LIMIT = 10.0**9
 _log = logging.getLogger(__name__)
 

@@ -9,7 +9,8 @@ from typing import Any
 from models.backtest.fold_runner import FoldDone, FoldTask, run_fold
 from models.backtest.portable_fold import make_portable_fold, run_portable_fold, store_fold_files
 from models.errors import ArtifactError
-from models.forecasting.artifact import PackedArtifact, unpack_artifact
+from models.forecaster import ForecastBatch
+from models.forecasting.artifact import PackedArtifact, pack_artifact, unpack_artifact
 from models.training.fit_network import EpochEnd
 from models.training.seed_tasks import (
     PortableRequest,
@@ -21,7 +22,7 @@ from models.training.seed_tasks import (
     make_portable,
     seed_tasks,
 )
-from models.training.tasks import train_forecasters
+from models.training.tasks import ForecastTask, forecast_packed, forecast_panel, forecasts_hash, train_forecasters
 from models.training.train import TrainedArtifact, TrainProgress, TrainRequest
 from service.execution.ray.cluster import Cluster, Work
 
@@ -110,4 +111,28 @@ def _fold(cluster: Cluster, task: FoldTask, report: Report, cancelled: threading
     return store_fold_files(task, portable, found)
 
 
-_PLANS: dict[Any, Plan] = {train_forecasters: _train, run_fold: _fold}
+def _forecast(
+    cluster: Cluster, task: ForecastTask, _report: Report, cancelled: threading.Event
+) -> dict[int, ForecastBatch | str]:
+    """Forecast a panel by artifacts that are sent once to each node; one that cannot be read has its message."""
+    results: dict[int, ForecastBatch | str] = {}
+    keys: list[int] = []
+    inputs: list[Any] = []
+    for artifact in task.artifacts:
+        try:
+            packed = pack_artifact(artifact.path, artifact.sha256)
+        except ArtifactError as error:
+            results[artifact.key] = str(error)
+            continue
+        keys.append(artifact.key)
+        inputs.append(cluster.put_once(artifact.sha256, packed))
+    if keys:
+        work = Work(forecast_packed, (task.panel, tuple(keys), *inputs), trains=False)
+        (found,) = cluster.run_all((work,), lambda *_: None, cancelled)
+        if forecasts_hash(found.results) != found.sha256 or set(found.results) != set(keys):
+            raise ArtifactError("the forecasts of a node were altered on their way; they are computed again")
+        results |= found.results
+    return results
+
+
+_PLANS: dict[Any, Plan] = {train_forecasters: _train, run_fold: _fold, forecast_panel: _forecast}

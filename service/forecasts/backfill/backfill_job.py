@@ -9,8 +9,9 @@ a track record of their own. The job works in slices and releases its run betwee
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 
 from sqlalchemy import Connection, and_, exists, literal, null, select, update
 
@@ -26,16 +27,24 @@ from service.forecasts.backfill.summary import (
 )
 from service.forecasts.candidates import Candidate
 from service.forecasts.ledger import publish
-from service.forecasts.predict import Predictions, predict
+from service.forecasts.predict import GroupForecasts, Predictions, complete, compute_group
 from service.forecasts.publication import Publication
 from service.forecasts.scoring.score_job import score_edition
 from service.forecasts.scoring.track_records import update_track_records
 from service.runs import Run, finish, guard, record_and_count, release, store_progress
 from service.runtime.context import ServiceContext
+from service.training.registry.versions import ModelVersion
 from service.vocabulary import ForecastOutcome, Mode
 
 SLICE_SECONDS = 1.0
 """Real seconds after which a run is released, so that due runs are executed first."""
+
+
+MOST_AT_A_TIME = 8
+"""Sessions whose forecasts are computed at the same time: each reads the database on a connection of its own."""
+
+_Computed = list[tuple[list[Candidate], GroupForecasts]]
+"""The forecasts of one session, not calibrated, by group."""
 
 
 class BackfillImpossible(TplusError):
@@ -83,16 +92,55 @@ class _Backfill:
 
 
 def _work(task: _Backfill) -> bool:
-    """Backfill sessions until the slice is over; returns whether all are done."""
+    """Backfill sessions until the slice is over; returns whether all are done.
+
+    With an executor that runs several tasks at a time, the forecasts of as many sessions are computed at the same time.
+    They are calibrated, published and scored one session after another, as always.
+    """
     begun = time.monotonic()
     done = task.summary.done_through
-    for place, as_of in enumerate(task.span.sessions, start=1):
-        if done is not None and as_of <= done:
-            continue
-        _fill(task, as_of, place)
-        if time.monotonic() - begun >= SLICE_SECONDS and place < len(task.span.sessions):
+    sessions = task.span.sessions
+    left = [(place, day) for place, day in enumerate(sessions, start=1) if done is None or day > done]
+    at_a_time = min(task.context.child.slots(), MOST_AT_A_TIME)
+    for start in range(0, len(left), at_a_time):
+        chunk = left[start : start + at_a_time]
+        for (place, as_of), computed in zip(chunk, _compute(task, [day for _, day in chunk]), strict=True):
+            _fill(task, as_of, place, computed)
+        if time.monotonic() - begun >= SLICE_SECONDS and chunk[-1][0] < len(sessions):
             return False
     return True
+
+
+def _compute(task: _Backfill, days: Sequence[date]) -> list[_Computed]:
+    """Compute the forecasts of some sessions, at the same time if there are several."""
+    context, span = task.context, task.span
+    parts: list[tuple[int, str, list[Candidate], datetime, tuple[ModelVersion, ...]]] = []
+    for position, as_of in enumerate(days):
+        with context.database.reading() as connection:
+            missing = _missing(connection, span, as_of)
+        groups: dict[str, list[Candidate]] = defaultdict(list)
+        for candidate in missing:
+            if candidate.close is not None:
+                groups[candidate.group].append(candidate)
+        instant = context.calendars.final_at(span.calendar, as_of)
+        for group, members in sorted(groups.items()):
+            parts.append((position, group, members, instant, task.versions.at(group, instant)))
+    if len(days) > 1:
+        context = replace(context, warm=context.child)
+
+    def compute(part: tuple[int, str, list[Candidate], datetime, tuple[ModelVersion, ...]]) -> GroupForecasts:
+        _, group, members, instant, versions = part
+        return compute_group(context, group, tuple(member.symbol for member in members), instant, versions)
+
+    if len(days) == 1:
+        computed = [compute(part) for part in parts]
+    else:
+        with ThreadPoolExecutor(len(days), thread_name_prefix="backfill") as threads:
+            computed = list(threads.map(compute, parts))
+    found: list[_Computed] = [[] for _ in days]
+    for (position, _, members, _, _), forecasts_of_group in zip(parts, computed, strict=True):
+        found[position].append((members, forecasts_of_group))
+    return found
 
 
 def _finish(task: _Backfill) -> None:
@@ -119,22 +167,23 @@ def _impossible(context: ServiceContext, run: Run, reason: str) -> BackfillImpos
     return BackfillImpossible(reason)
 
 
-def _fill(task: _Backfill, as_of: date, place: int) -> None:
-    """Backfill one session and store what is done."""
+def _fill(task: _Backfill, as_of: date, place: int, computed: _Computed) -> None:
+    """Backfill one session from its computed forecasts and store what is done."""
     context, span, summary = task.context, task.span, task.summary
     share = place / len(span.sessions)
     context.reporter.progress(f"backfill {span.calendar}", min(share, 0.99), f"as of {as_of}")
     with context.database.reading() as connection:
         missing = _missing(connection, span, as_of)
-    ready = [candidate for candidate in missing if candidate.close is not None]
-    predictions = _predict(task, as_of, ready)
+    ready = [candidate for members, _ in computed for candidate in members]
+    parts = [complete(context, members, span.calendar, as_of, forecasts_of) for members, forecasts_of in computed]
+    predictions = Predictions.joined(parts)
     with context.database.transaction() as connection:
         guard(connection, task.run)
         lock_changes(connection)
         published = _publish(task, connection, as_of, ready, predictions) if predictions.items else 0
         summary.published += published
         summary.already_stored += len(span.symbols) - len(missing)
-        summary.without_bar += len(missing) - len(ready)
+        summary.without_bar += sum(candidate.close is None for candidate in missing)
         _count_refused(summary, predictions)
         summary.done_through = as_of
         store_progress(connection, task.run, share, f"as of {as_of}")
@@ -178,16 +227,3 @@ def _missing(connection: Connection, span: BackfillSpan, as_of: date) -> list[Ca
         .order_by(instruments.c.symbol)
     )  # fmt: skip
     return [Candidate(*row) for row in connection.execute(query)]
-
-
-def _predict(task: _Backfill, as_of: date, ready: Sequence[Candidate]) -> Predictions:
-    groups: dict[str, list[Candidate]] = defaultdict(list)
-    for candidate in ready:
-        groups[candidate.group].append(candidate)
-    calendar = task.span.calendar
-    instant = task.context.calendars.final_at(calendar, as_of)
-    parts = [
-        predict(task.context, group, members, calendar, as_of, task.versions.at(group, instant))
-        for group, members in sorted(groups.items())
-    ]
-    return Predictions.joined(parts)

@@ -43,9 +43,6 @@ SLICE_SECONDS = 1.0
 MOST_AT_A_TIME = 8
 """Sessions whose forecasts are computed at the same time: each reads the database on a connection of its own."""
 
-_Computed = list[tuple[list[Candidate], GroupForecasts]]
-"""The forecasts of one session, not calibrated, by group."""
-
 
 class BackfillImpossible(TplusError):
     """No further attempt of a backfill can succeed."""
@@ -91,6 +88,19 @@ class _Backfill:
     versions: PointInTimeVersions
 
 
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """A session before it is published.
+
+    Attributes:
+        missing: Symbols without a forecast when it was computed.
+        groups: Those with a bar, by group, and their forecasts, not calibrated.
+    """
+
+    missing: list[Candidate]
+    groups: list[tuple[list[Candidate], GroupForecasts]]
+
+
 def _work(task: _Backfill) -> bool:
     """Backfill sessions until the slice is over; returns whether all are done.
 
@@ -111,36 +121,45 @@ def _work(task: _Backfill) -> bool:
     return True
 
 
-def _compute(task: _Backfill, days: Sequence[date]) -> list[_Computed]:
+def _compute(task: _Backfill, days: Sequence[date]) -> list[_Session]:
     """Compute the forecasts of some sessions, at the same time if there are several."""
     context, span = task.context, task.span
-    parts: list[tuple[int, str, list[Candidate], datetime, tuple[ModelVersion, ...]]] = []
-    for position, as_of in enumerate(days):
+    found: list[_Session] = []
+    parts: list[_Part] = []
+    for as_of in days:
         with context.database.reading() as connection:
-            missing = _missing(connection, span, as_of)
+            found.append(_Session(_missing(connection, span, as_of), []))
         groups: dict[str, list[Candidate]] = defaultdict(list)
-        for candidate in missing:
+        for candidate in found[-1].missing:
             if candidate.close is not None:
                 groups[candidate.group].append(candidate)
         instant = context.calendars.final_at(span.calendar, as_of)
         for group, members in sorted(groups.items()):
-            parts.append((position, group, members, instant, task.versions.at(group, instant)))
-    if len(days) > 1:
-        context = replace(context, warm=context.child)
-
-    def compute(part: tuple[int, str, list[Candidate], datetime, tuple[ModelVersion, ...]]) -> GroupForecasts:
-        _, group, members, instant, versions = part
-        return compute_group(context, group, tuple(member.symbol for member in members), instant, versions)
-
+            parts.append(_Part(found[-1], group, members, instant, task.versions.at(group, instant)))
     if len(days) == 1:
-        computed = [compute(part) for part in parts]
+        computed = [part.compute(context) for part in parts]
     else:
+        cluster = replace(context, warm=context.child)
         with ThreadPoolExecutor(len(days), thread_name_prefix="backfill") as threads:
-            computed = list(threads.map(compute, parts))
-    found: list[_Computed] = [[] for _ in days]
-    for (position, _, members, _, _), forecasts_of_group in zip(parts, computed, strict=True):
-        found[position].append((members, forecasts_of_group))
+            computed = list(threads.map(lambda part: part.compute(cluster), parts))
+    for part, forecasts_of in zip(parts, computed, strict=True):
+        part.session.groups.append((part.members, forecasts_of))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One group of one session to be computed."""
+
+    session: _Session
+    group: str
+    members: list[Candidate]
+    instant: datetime
+    versions: tuple[ModelVersion, ...]
+
+    def compute(self, context: ServiceContext) -> GroupForecasts:
+        symbols = tuple(member.symbol for member in self.members)
+        return compute_group(context, self.group, symbols, self.instant, self.versions)
 
 
 def _finish(task: _Backfill) -> None:
@@ -167,15 +186,16 @@ def _impossible(context: ServiceContext, run: Run, reason: str) -> BackfillImpos
     return BackfillImpossible(reason)
 
 
-def _fill(task: _Backfill, as_of: date, place: int, computed: _Computed) -> None:
+def _fill(task: _Backfill, as_of: date, place: int, computed: _Session) -> None:
     """Backfill one session from its computed forecasts and store what is done."""
     context, span, summary = task.context, task.span, task.summary
     share = place / len(span.sessions)
     context.reporter.progress(f"backfill {span.calendar}", min(share, 0.99), f"as of {as_of}")
-    with context.database.reading() as connection:
-        missing = _missing(connection, span, as_of)
-    ready = [candidate for members, _ in computed for candidate in members]
-    parts = [complete(context, members, span.calendar, as_of, forecasts_of) for members, forecasts_of in computed]
+    missing = computed.missing
+    ready = [candidate for candidate in missing if candidate.close is not None]
+    parts = [
+        complete(context, members, span.calendar, as_of, forecasts_of) for members, forecasts_of in computed.groups
+    ]
     predictions = Predictions.joined(parts)
     with context.database.transaction() as connection:
         guard(connection, task.run)
@@ -183,7 +203,7 @@ def _fill(task: _Backfill, as_of: date, place: int, computed: _Computed) -> None
         published = _publish(task, connection, as_of, ready, predictions) if predictions.items else 0
         summary.published += published
         summary.already_stored += len(span.symbols) - len(missing)
-        summary.without_bar += sum(candidate.close is None for candidate in missing)
+        summary.without_bar += len(missing) - len(ready)
         _count_refused(summary, predictions)
         summary.done_through = as_of
         store_progress(connection, task.run, share, f"as of {as_of}")

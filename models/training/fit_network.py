@@ -113,8 +113,7 @@ def fit_network(
         TooLittleHistory: The training span has no window or no known volatility.
         UnknownNetwork: The network of the config is not registered.
     """
-    pipeline = Pipeline.fit(panel, config, spans.train_until)
-    windows = pipeline.windows(panel, require_targets=True)
+    pipeline, windows = Pipeline.fit_windows(panel, config, spans.train_until, require_targets=True)
     check_spans(spans, windows)
     loop = compiled_loop(config, windows.select(spans.train), masked_columns(pipeline))
     val_loss = loop.loss_on(windows.select(spans.validation))
@@ -140,8 +139,7 @@ def from_trained_seeds(
         panel: As in `fit_network`, like `config` and `spans`.
         weights: Arrays by name of every seed, as `fit_network` returns them.
     """
-    pipeline = Pipeline.fit(panel, config, spans.train_until)
-    windows = pipeline.windows(panel, require_targets=True)
+    pipeline, windows = Pipeline.fit_windows(panel, config, spans.train_until, require_targets=True)
     check_spans(spans, windows)
     return FittedNetwork(NetworkForecaster(config, pipeline, weights), windows, (), ())
 

@@ -126,7 +126,7 @@ def fit_seed_task(portable: PortableRequest, task: SeedTask, report: Callable[[E
 
 
 def finish_request(portable: PortableRequest, results: Sequence[SeedResult]) -> tuple[TrainedArtifact, PackedArtifact]:
-    """Test and save what a request asks for from its trained seeds; return the artifact with its bytes.
+    """Test and save the forecaster of a request from its trained seeds; return the artifact with its bytes.
 
     The path of the artifact is the name of its folder.
 

@@ -152,8 +152,7 @@ def _prepared(
     panel: Panel, config: ModelConfig, spans: Spans, start: Artifact | None
 ) -> tuple[MarketPipeline, PooledWindows, PooledWindows, Artifact | None]:
     """Return the pipeline, all windows, those with known targets, and the served version if its layout is used."""
-    pipeline = Pipeline.fit(panel, config, spans.train_until)
-    inputs = pipeline.windows(panel, require_targets=False)
+    pipeline, inputs = Pipeline.fit_windows(panel, config, spans.train_until, require_targets=False)
     windows = inputs.select(np.flatnonzero(~np.isnan(inputs.targets).any(axis=1)))
     check_spans(spans, windows)
     layout = fit_layout(panel, windows.symbol_index[spans.train], spans.train_until)

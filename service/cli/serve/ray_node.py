@@ -34,7 +34,7 @@ def ray_node(
 ) -> None:
     """Run a node of the Ray cluster that TPLUS_EXECUTOR names, until it is ended.
 
-    Whoever reaches a node's ports with the token can run any program there: use a private network.
+    A client that reaches a node's ports with the token can run any program there: use a private network.
     """
     settings = load_settings()
     address, token_file = settings.ray_address, settings.ray_token_file

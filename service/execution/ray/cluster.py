@@ -203,8 +203,8 @@ class Cluster:
             if time.monotonic() > deadline:
                 gpus = f" and {self.config.gpus:g} GPU" if self.config.gpus else ""
                 raise Unreachable(
-                    f"no node of the Ray cluster at {self.config.address} offers {self.config.cpus} cores{gpus}, as "
-                    "TPLUS_RAY_CPUS and TPLUS_RAY_GPUS ask; start nodes with `tplus ray-node`, or ask for less"
+                    f"no node of the Ray cluster at {self.config.address} offers {self.config.cpus} cores{gpus}, which "
+                    "TPLUS_RAY_CPUS and TPLUS_RAY_GPUS set; start nodes with `tplus ray-node`, or set less"
                 )
             time.sleep(_POLL_SECONDS)
 
@@ -228,7 +228,7 @@ class Cluster:
                 namespace="tplus",
             )
         except Exception as error:
-            raise Unreachable(self._refusal(error)) from error
+            raise Unreachable(self._message(error)) from error
 
     def _node_addresses(self) -> set[str]:
         from ray._raylet import GcsClient  # type: ignore[attr-defined]  # `ray.nodes` needs a connection, which needs a node of this machine
@@ -239,7 +239,7 @@ class Cluster:
             if info.state == 0
         }  # fmt: skip
 
-    def _refusal(self, error: Exception) -> str:
+    def _message(self, error: Exception) -> str:
         config, reason = self.config, " ".join(str(error).split())
         if "ersion mismatch" in reason:
             return f"the Ray cluster at {config.address} has other versions: {reason[:300]}; install the same ones"

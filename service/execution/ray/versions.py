@@ -23,7 +23,7 @@ def difference(own: Mapping[str, str], other: Mapping[str, str], where: str) -> 
     """Return a sentence about versions that differ; None if all are equal.
 
     Args:
-        own: Versions of the process that asks for work.
+        own: Versions of the process that sends the work.
         other: Versions of the process that would do it.
         where: Name of that process's machine.
     """

@@ -150,6 +150,7 @@ BENCHES: tuple[Bench, ...] = (
             Figure("page: one of 5,000 symbols found by typing", on_line("page_search_of_5000"), None, 0.5, "s"),
         ),
     ),
+    Bench("ray_workers", "benchmarks.speed.ray_workers", ()),
     Bench(
         "watchlist",
         "benchmarks.speed.watchlist",

@@ -137,6 +137,7 @@ BENCHES: tuple[Bench, ...] = (
             Figure("API memory after every route", on_line("api_rss_after_every_route"), None, 200.0, "MB"),
         ),
     ),
+    Bench("api_rates", "benchmarks.speed.api_rates", ()),
     Bench(
         "page",
         "benchmarks.speed.page",

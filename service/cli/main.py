@@ -44,6 +44,7 @@ COMMANDS: Mapping[str, str] = {
     "report": "service.cli.models.report",
     "plot": "service.cli.plots.plot",
     "profile": "service.cli.serve.profile",
+    "ray-node": "service.cli.serve.ray_node",
     "health": "service.cli.serve.health",
     "doctor": "service.cli.doctor.command",
 }

@@ -129,6 +129,15 @@ BENCHES: tuple[Bench, ...] = (
         (Figure("replayed year of 51 symbols, random walk only", on_line("replayed_year"), None, 300.0, "s"),),
     ),
     Bench(
+        "night",
+        "benchmarks.speed.night",
+        (
+            Figure("CPU of a night grows as symbols to the power", on_line("growth_ordinary"), None, 1.05, ""),
+            Figure("the same with the weekly refit", on_line("growth_refit"), None, 1.05, ""),
+            Figure("the same with a new training and the gate", on_line("growth_full"), None, 1.05, ""),
+        ),
+    ),
+    Bench(
         "api",
         "benchmarks.speed.api",
         (

@@ -4,6 +4,7 @@ Everything here is top-level and takes and returns plain data, so that it runs i
 requests in one call share the child's import of the framework.
 """
 
+import gc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -23,6 +24,7 @@ from models.forecasting.artifact import Artifact, save_artifact
 from models.forecasting.ensemble import mean_over_seeds
 from models.forecasting.network_forecaster import RANDOM_WALK
 from models.gate import Evidence
+from models.phases import Phase
 from models.preprocessing.pipeline import cut_windows
 from models.preprocessing.price_history import Panel
 from models.preprocessing.splits import Spans, holdout_spans
@@ -145,8 +147,10 @@ def train_all(
         if request.config.forecaster == RANDOM_WALK:
             trained.append(train_random_walk(request))
         else:
-            reporter = _Reporter(report, request.config, sum(seeds[:position]), sum(seeds))
-            trained.append(_train_network(request, reporter, fits[position] if fits else fit_here))
+            with Phase(f"train {request.config.strategy}, prepare") as phase:
+                reporter = _Reporter(report, request.config, sum(seeds[:position]), sum(seeds), phase)
+                trained.append(_train_network(request, reporter, fits[position] if fits else fit_here))
+            gc.collect()  # a network refers to itself, and with it to its windows
     return tuple(trained)
 
 
@@ -164,6 +168,11 @@ def train_random_walk(request: TrainRequest) -> TrainedArtifact:
     Args:
         request: Of its config only the strategy is read.
     """
+    with Phase("random walk", rows=request.panel.bars):
+        return _fit_random_walk(request)
+
+
+def _fit_random_walk(request: TrainRequest) -> TrainedArtifact:
     started = perf_counter()
     config = random_walk_config(request.config.strategy)
     windows = cut_windows(request.panel, config, require_targets=True)
@@ -190,9 +199,12 @@ class _Reporter:
     config: ModelConfig
     seeds_before: int
     total_seeds: int
+    phase: Phase
 
     def __call__(self, epoch: EpochEnd, fold: int = -1) -> None:
         """Report an epoch; `fold` is the position of an evidence fold, -1 for the version itself."""
+        if fold < 0:
+            self.phase.lap(f"train {self.config.strategy}, seed {epoch.seed}")
         done = 1.0 if epoch.last else epoch.epoch / self.config.max_epochs
         earlier = self.seeds_before + (1 + fold) * len(self.config.seeds)
         seeds = earlier + self.config.seeds.index(epoch.seed) + done
@@ -238,12 +250,13 @@ def _train_network(request: TrainRequest, report: _Reporter, fit: SpansFit) -> T
     config = request.config
     spans, start = version_spans(request)
     fitted = fit(request.panel, config, spans, report, start)
-    walk = fit_random_walk(request.panel, random_walk_config(config.strategy), spans.train_until)
-    metrics = evaluate_network(fitted, fitted.windows.select(spans.test), walk)
-    if fitted.is_warm and request.start_from is not None:
-        metrics["started_from"] = request.start_from.version
-    if request.predecessor is not None:
-        metrics["predecessor"] = compare_with_predecessor(request.panel, request.predecessor, fitted, spans)
+    with Phase("test"):
+        walk = fit_random_walk(request.panel, random_walk_config(config.strategy), spans.train_until)
+        metrics = evaluate_network(fitted, fitted.windows.select(spans.test), walk)
+        if fitted.is_warm and request.start_from is not None:
+            metrics["started_from"] = request.start_from.version
+        if request.predecessor is not None:
+            metrics["predecessor"] = compare_with_predecessor(request.panel, request.predecessor, fitted, spans)
     outcome = _Outcome(
         config,
         fitted.forecaster.pipeline.to_dict(),
@@ -255,8 +268,11 @@ def _train_network(request: TrainRequest, report: _Reporter, fit: SpansFit) -> T
     saved = _save(request, outcome, started)
     if not request.with_evidence:
         return saved
+    del fitted, spans  # the windows of millions of bars: each fold has its own
+    gc.collect()
     try:
-        evidence = gather_evidence(request.panel, config, request.cut_at, lambda fold, end: report(end, fold), fit)
+        with Phase(f"gate {config.strategy}"):
+            evidence = gather_evidence(request.panel, config, request.cut_at, lambda fold, end: report(end, fold), fit)
     except TooLittleHistory:  # a fold ends earlier than the version: save it without evidence, a later training adds it
         return saved
     return replace(saved, evidence=evidence, seconds=perf_counter() - started)
@@ -287,6 +303,11 @@ def evaluate_network(fitted: Fitted, windows: PooledWindows, walk: RandomWalk) -
 
 
 def _save(request: TrainRequest, outcome: _Outcome, started: float) -> TrainedArtifact:
+    with Phase("save"):
+        return _saved(request, outcome, started)
+
+
+def _saved(request: TrainRequest, outcome: _Outcome, started: float) -> TrainedArtifact:
     data_hash = panel_hash(request.panel, request.cut_at)
     facts = {
         "cut_at": str(request.cut_at),

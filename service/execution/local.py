@@ -16,11 +16,14 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, cast
 
+from models.phases import Phase, PhaseRecorder, PhaseUsage
 from service.execution.executor import Answer, Request, Task, TaskFailed, WorkerDied, WorkerTimeout, disk_message
 from service.execution.owner import end_with_owner, kill_worker
 
 _CONTEXT = multiprocessing.get_context("spawn")
 _END_SECONDS = 5.0
+HAND_OVER = "start and hand over"
+"""Phase in which a worker process starts, imports, and receives or sends data."""
 
 
 class _NotTaken(WorkerDied):
@@ -49,12 +52,13 @@ def _serve(pipe: Connection, log: Path | None) -> None:
         pipe.send(("taken",))
         task, request = message
         try:
-            answer = task(request, lambda progress: pipe.send(("progress", progress)))
+            with PhaseRecorder(whole_process=True) as recorder:
+                answer = task(request, lambda progress: pipe.send(("progress", progress)))
         except Exception as error:  # the owner raises it again by name; the worker survives a failed task
             reason = disk_message(error) if isinstance(error, OSError) else str(error)
             pipe.send(("failed", type(error).__name__, reason))
         else:
-            pipe.send(("done", answer))
+            pipe.send(("done", answer, recorder.phases()))
 
 
 class _Process:
@@ -75,6 +79,20 @@ class _Process:
         limit_seconds: float | None,
         stop: threading.Event,
     ) -> Any:
+        with Phase(HAND_OVER) as waiting:
+            answer, phases = self._run(task, request, report, limit_seconds, stop)
+            waiting.absorb(phases)
+        return answer
+
+    def _run(
+        self,
+        task: Any,
+        request: Any,
+        report: Callable[[Any], None] | None,
+        limit_seconds: float | None,
+        stop: threading.Event,
+    ) -> tuple[Any, tuple[PhaseUsage, ...]]:
+        """Return the answer of the task, and the phases that the process measured."""
         deadline = None if limit_seconds is None else time.monotonic() + limit_seconds
         ended: type[WorkerDied] = _NotTaken
         try:
@@ -97,7 +115,7 @@ class _Process:
                 elif kind == "failed":
                     raise TaskFailed(rest[1], rest[0])
                 else:
-                    return rest[0]
+                    return rest[0], rest[1]
         except (EOFError, BrokenPipeError, ConnectionResetError) as error:
             self.process.join(_END_SECONDS)
             causes = [] if self.process.exitcode != -signal.SIGKILL else ["memory may have run out"]

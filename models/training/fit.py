@@ -8,7 +8,9 @@ from models.networks.spatiotemporal.registry import SPATIOTEMPORAL_NETWORKS
 from models.preprocessing.price_history import FloatArray, Panel
 from models.preprocessing.splits import Spans
 from models.preprocessing.windows import PooledWindows
-from models.training.fit_network import EpochEnd, FittedNetwork, fit_network
+from models.training.device import THIS_PROCESS, Compute
+from models.training.fit_network import FittedNetwork, fit_network
+from models.training.fit_seed import EpochEnd
 from models.training.spatiotemporal.fit_network import FittedSpatiotemporalNetwork, fit_spatiotemporal
 
 Fitted = FittedNetwork | FittedSpatiotemporalNetwork
@@ -20,13 +22,14 @@ def fit_config(
     spans: Spans,
     report: Callable[[EpochEnd], None],
     start: Artifact | None = None,
+    compute: Compute = THIS_PROCESS,
 ) -> Fitted:
     """Fit the network that a config names, over windows or spatiotemporal.
 
     Calls `fit_network.fit_network` or `spatiotemporal.fit_network.fit_spatiotemporal`; see there.
     """
     fit = fit_spatiotemporal if config.forecaster in SPATIOTEMPORAL_NETWORKS else fit_network
-    return fit(panel, config, spans, report, start)
+    return fit(panel, config, spans, report, start, compute)
 
 
 def forecast_windows(fitted: Fitted, windows: PooledWindows) -> tuple[PooledWindows, list[FloatArray]]:

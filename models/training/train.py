@@ -5,7 +5,7 @@ requests in one call share the child's import of the framework.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -27,8 +27,9 @@ from models.preprocessing.pipeline import cut_windows
 from models.preprocessing.price_history import Panel
 from models.preprocessing.splits import Spans, holdout_spans
 from models.preprocessing.windows import PooledWindows
+from models.training.device import THIS_PROCESS, Compute
 from models.training.fit import Fitted, fit_config, forecast_windows
-from models.training.fit_network import EpochEnd
+from models.training.fit_seed import EpochEnd
 from models.training.holdout import evaluate_forecasts
 from models.training.refit_check import Predecessor, compare_with_predecessor
 from models.training.walk_forward_evidence import FOLDS, gather_evidence
@@ -50,6 +51,7 @@ class TrainRequest:
             which costs a training for each fold.
         predecessor: The served version to compare with; None if no network is served.
         start_from: The version of the same config whose weights the training starts from; None = initial weights.
+        compute: Where to train.
     """
 
     panel: Panel
@@ -59,6 +61,7 @@ class TrainRequest:
     with_evidence: bool = False
     predecessor: Predecessor | None = None
     start_from: Predecessor | None = None
+    compute: Compute = THIS_PROCESS
 
     @property
     def seeds_to_train(self) -> int:
@@ -74,7 +77,7 @@ class TrainProgress:
 
     Attributes:
         strategy: Strategy in training.
-        seed: Seed in training.
+        seed: The seed that ended an epoch; several may be in training.
         epoch: Epochs done of this seed, from 1.
         max_epochs: Upper bound of epochs; a seed may end earlier.
         val_loss: Validation loss after this epoch.
@@ -188,12 +191,12 @@ class _Reporter:
     config: ModelConfig
     seeds_before: int
     total_seeds: int
+    done: dict[tuple[int, int], float] = field(default_factory=dict)
+    """Share of the work done by fold and seed: seeds that are trained at the same time alternate."""
 
     def __call__(self, epoch: EpochEnd, fold: int = -1) -> None:
         """Report an epoch; `fold` is the position of an evidence fold, -1 for the version itself."""
-        done = 1.0 if epoch.last else epoch.epoch / self.config.max_epochs
-        earlier = self.seeds_before + (1 + fold) * len(self.config.seeds)
-        seeds = earlier + self.config.seeds.index(epoch.seed) + done
+        self.done[fold, epoch.seed] = 1.0 if epoch.last else epoch.epoch / self.config.max_epochs
         self.report(
             TrainProgress(
                 self.config.strategy,
@@ -201,7 +204,7 @@ class _Reporter:
                 epoch.epoch,
                 self.config.max_epochs,
                 epoch.val_loss,
-                seeds / self.total_seeds,
+                (self.seeds_before + sum(self.done.values())) / self.total_seeds,
             )
         )
 
@@ -225,9 +228,11 @@ def _train_network(request: TrainRequest, report: _Reporter) -> TrainedArtifact:
     config = request.config
     spans = holdout_spans(cut_windows(request.panel, config, require_targets=True), request.cut_at)
     start = starting_artifact(request.start_from, config, spans)
-    fitted = fit_config(request.panel, config, spans, report, start)
+    fitted = fit_config(request.panel, config, spans, report, start, request.compute)
     walk = fit_random_walk(request.panel, random_walk_config(config.strategy), spans.train_until)
     metrics = evaluate_network(fitted, fitted.windows.select(spans.test), walk)
+    if fitted.device is not None:
+        metrics["device"] = fitted.device.to_dict()
     if fitted.is_warm and request.start_from is not None:
         metrics["started_from"] = request.start_from.version
     if request.predecessor is not None:
@@ -244,7 +249,9 @@ def _train_network(request: TrainRequest, report: _Reporter) -> TrainedArtifact:
     if not request.with_evidence:
         return saved
     try:
-        evidence = gather_evidence(request.panel, config, request.cut_at, lambda fold, end: report(end, fold))
+        evidence = gather_evidence(
+            request.panel, config, request.cut_at, lambda fold, end: report(end, fold), request.compute
+        )
     except TooLittleHistory:  # a fold ends earlier than the version: save it without evidence, a later training adds it
         return saved
     return replace(saved, evidence=evidence, seconds=perf_counter() - started)
@@ -289,7 +296,7 @@ def _save(request: TrainRequest, outcome: _Outcome, started: float) -> TrainedAr
             )
         },
         "metrics": outcome.metrics,
-        "libraries": {name: version(name) for name in ("numpy", "keras", "tensorflow")} if outcome.weights else {},
+        "libraries": _libraries(outcome) if outcome.weights else {},
     }
     artifact = Artifact(outcome.config, outcome.pipeline, outcome.weights, facts)
     path, sha256 = save_artifact(artifact, request.directory)
@@ -305,6 +312,12 @@ def _save(request: TrainRequest, outcome: _Outcome, started: float) -> TrainedAr
         metrics=outcome.metrics,
         seconds=perf_counter() - started,
     )
+
+
+def _libraries(outcome: _Outcome) -> dict[str, str]:
+    """Return the versions of the libraries that trained a network."""
+    backend = str(outcome.metrics.get("device", {}).get("backend", "tensorflow")).split()[0]
+    return {name: version(name) for name in ("numpy", "keras", backend)}
 
 
 def _ranges(spans: Spans) -> tuple[DateRange, DateRange, DateRange]:

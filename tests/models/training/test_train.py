@@ -18,7 +18,8 @@ from models.metrics.scoring_rules import pinball
 from models.preprocessing.pipeline import cut_windows
 from models.preprocessing.price_history import Panel
 from models.preprocessing.splits import holdout_spans
-from models.training.fit_network import EpochEnd, fit_network
+from models.training.fit_network import fit_network
+from models.training.fit_seed import EpochEnd
 from models.training.train import TrainedArtifact, TrainProgress, TrainRequest, train, train_all
 from tests.support.factories import SPY, VIX, after, known_at, make_frame, make_panel, with_changes
 

@@ -10,7 +10,7 @@ from models.errors import TooLittleHistory, UnknownNetwork
 from models.networks import get_network
 from models.networks.lstm_numpy import Weights
 from models.preprocessing.windows import PooledWindows
-from models.training.fit_network import fit_seed, with_median_share
+from models.training.fit_seed import fit_seed, with_median_share
 from models.training.window_loop import CompiledLoop, batch_size_for, compiled_loop
 
 LOOKBACK, FEATURES = 2, 4

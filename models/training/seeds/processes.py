@@ -89,8 +89,13 @@ def balanced(seeds: int, cores: int) -> int:
     """
     if cores == 1 or seeds <= cores:
         return min(seeds, cores)
-    # A round of more processes than cores takes that much longer.
-    return min(range(cores, min(seeds, 2 * cores) + 1), key=lambda count: (-(-seeds // count) * count, count))
+
+    def rounds(count: int) -> float:
+        """Return the time in units of a seed on a core of its own: more seeds than cores share the cores."""
+        whole, rest = divmod(seeds, count)
+        return whole * count / cores + (max(rest / cores, 1.0) if rest else 0.0)
+
+    return min(range(cores, min(seeds, 2 * cores) + 1), key=lambda count: (rounds(count), count))
 
 
 def free_memory() -> int:

@@ -67,15 +67,15 @@ def publish(
     benchmark: str,
     ratios: Sequence[Ratio],
     figures: Mapping[str, float | str] | None = None,
-    folder: Path = RESULTS,
+    folder: Path | None = RESULTS,
 ) -> int:
     """Print a table of ratios and write them to `benchmarks/results/BENCHMARK.json`.
 
     Args:
         benchmark: Name of the benchmark; that of the file.
         ratios: The ratios, in the order of the table.
-        figures: Absolute figures of this machine by name, for the record; nothing is judged by them.
-        folder: Where the file is written.
+        figures: Absolute figures of this machine by name, for the record; nothing is compared with them.
+        folder: Where the file is written; None = nowhere, for a trial with few repetitions.
 
     Returns:
         Exit status: 1 if a ratio is outside its bounds.
@@ -85,9 +85,10 @@ def publish(
         print(row(ratio))
     for name, figure in (figures or {}).items():
         print(f"{name}: {figure:,.4g}" if isinstance(figure, float) else f"{name}: {figure}")
-    folder.mkdir(exist_ok=True)
-    path = folder / f"{benchmark}.json"
-    path.write_text(json.dumps(document(benchmark, ratios, figures or {}), indent=1) + "\n")
+    if folder is not None:
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{benchmark}.json"
+        path.write_text(json.dumps(document(benchmark, ratios, figures or {}), indent=1) + "\n")
     sys.stdout.flush()
     return int(not all(ratio.is_met for ratio in ratios))
 

@@ -4,7 +4,9 @@ A pipeline is fitted once on the train span and stored in the artifact. Layout o
 symbol's own bars, then for each reference its values and its mask channel.
 """
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -62,23 +64,36 @@ class Pipeline:
         Raises:
             TooLittleHistory: No session with a known sigma is final by then.
         """
-        references, inputs = config.references, config.inputs
-        tables = reference_tables(references, panel.references, inputs)
-        rows = [_fit_rows(history, tables, inputs, cut_at) for history in panel.histories]
-        values = np.concatenate([np.empty((0, len(_names(references, inputs)))), *rows])
-        if not len(values):
-            raise TooLittleHistory(
-                f"no session of the {len(panel.histories)} symbols has a known volatility by {cut_at}; "
-                "pull more history"
-            )
-        channels = tuple(columns[-1] for columns in _mask_columns(references, inputs))
-        trained = tuple(
-            reference.symbol
-            for reference, channel in zip(references, channels, strict=True)
-            if values[:, channel].any()
+        tables = reference_tables(config.references, panel.references, config.inputs)
+        raw = (
+            _raw_inputs(history.until(_final_rows(history, cut_at)), tables, config.inputs)
+            for history in panel.histories
         )
-        scaling = fit_scaling(values, channels)
-        return Pipeline(config.lookback, config.horizon, references, scaling, trained, inputs)
+        computed = list(raw)
+        return _fitted(config, _TrainRows(computed, [len(sigma) for _, sigma in computed]), cut_at)
+
+    @staticmethod
+    def fit_windows(
+        panel: Panel, config: ModelConfig, cut_at: np.datetime64, *, require_targets: bool
+    ) -> "tuple[Pipeline, PooledWindows]":
+        """Return `fit` and the `windows` of its pipeline; the inputs are computed once for both.
+
+        Args:
+            panel: As in `fit`.
+            config: As in `fit`.
+            cut_at: As in `fit`.
+            require_targets: As in `windows`.
+
+        Raises:
+            TooLittleHistory: As `fit`.
+        """
+        tables = reference_tables(config.references, panel.references, config.inputs)
+        raw = [_raw_inputs(history, tables, config.inputs) for history in panel.histories]
+        stops = [_final_rows(history, cut_at) for history in panel.histories]
+        # Causal: the first rows are those of the history cut there.
+        pipeline = _fitted(config, _TrainRows(raw, stops), cut_at)
+        rule = WindowRule(config.lookback, config.horizon, require_targets)
+        return pipeline, pipeline._pool(panel, _consumed(raw), rule)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -109,15 +124,20 @@ class Pipeline:
             Windows ordered by symbol, then by as_of; `inputs` is `(rows, features)`.
         """
         tables = reference_tables(self.references, panel.references, self.inputs)
+        raw = (_raw_inputs(history, tables, self.inputs) for history in panel.histories)
+        return self._pool(panel, raw, WindowRule(self.lookback, self.horizon, require_targets, min_bars))
+
+    def _pool(
+        self, panel: Panel, raw: Iterable[tuple[FloatArray, FloatArray]], rule: WindowRule
+    ) -> PooledWindows:  # fmt: skip
+        """Pool the valid windows of a panel over its scaled inputs."""
         sigmas: list[FloatArray] = []
         inputs = np.empty((sum(len(history) for history in panel.histories), len(self.feature_names)), dtype=np.float32)
         start = 0
-        for history in panel.histories:
-            values, sigma = _raw_inputs(history, tables, self.inputs)
-            inputs[start : start + len(history)] = self.scaling.apply(values)
+        for values, sigma in raw:
+            inputs[start : start + len(values)] = self.scaling.apply(values)
             sigmas.append(sigma)
-            start += len(history)
-        rule = WindowRule(self.lookback, self.horizon, require_targets, min_bars)
+            start += len(values)
         return replace(pool_windows(panel.histories, sigmas, inputs, rule), newest_only=self.newest_only)
 
     def newest(self, panel: Panel) -> tuple[PooledWindows, tuple[SkippedSymbol, ...]]:
@@ -263,13 +283,50 @@ def _raw_inputs(
     return np.column_stack([*columns, *(join(table, history.final_at, sigma) for table in tables)]), sigma
 
 
-def _fit_rows(
-    history: PriceHistory, tables: tuple[ReferenceTable, ...], inputs: Inputs, cut_at: np.datetime64
-) -> FloatArray:
-    """Return the unscaled inputs of the sessions that are final by the cut and have a sigma."""
-    stop = int(np.searchsorted(history.final_at, cut_at, side="right"))
-    values, sigma = _raw_inputs(history.until(stop), tables, inputs)
-    return values[~np.isnan(sigma)]
+class _TrainRows(Sequence[FloatArray]):
+    """The unscaled inputs of each symbol at its sessions with a sigma, up to a row; selected at each access."""
+
+    def __init__(self, raw: Sequence[tuple[FloatArray, FloatArray]], stops: Sequence[int]) -> None:
+        self._raw, self._stops = raw, stops
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+    def __getitem__(self, index: Any) -> Any:
+        values, sigma = self._raw[index]
+        return values[: self._stops[index]][~np.isnan(sigma[: self._stops[index]])]
+
+
+def _consumed(raw: list[tuple[FloatArray, FloatArray]]) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """Yield the inputs of each symbol in order; its memory is freed with the next one."""
+    raw.reverse()
+    while raw:
+        yield raw.pop()
+
+
+def _final_rows(history: PriceHistory, cut_at: np.datetime64) -> int:
+    """Return the number of sessions that are final by an instant."""
+    return int(np.searchsorted(history.final_at, cut_at, side="right"))
+
+
+def _fitted(config: ModelConfig, parts: Sequence[FloatArray], cut_at: np.datetime64) -> Pipeline:
+    """Return the pipeline with the scaling of the train span, given each symbol's unscaled inputs there.
+
+    Raises:
+        TooLittleHistory: There are none.
+    """
+    references, inputs = config.references, config.inputs
+    if not sum(len(part) for part in parts):
+        raise TooLittleHistory(
+            f"no session of the {len(parts)} symbols has a known volatility by {cut_at}; pull more history"
+        )
+    channels = tuple(columns[-1] for columns in _mask_columns(references, inputs))
+    trained = tuple(
+        reference.symbol
+        for reference, channel in zip(references, channels, strict=True)
+        if any(part[:, channel].any() for part in parts)
+    )
+    return Pipeline(config.lookback, config.horizon, references, fit_scaling(parts, channels), trained, inputs)
 
 
 def _own_names(inputs: Inputs) -> tuple[str, ...]:

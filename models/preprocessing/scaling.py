@@ -1,5 +1,6 @@
 """Pooled standardisation of input columns, fitted once and stored in the pipeline."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,21 +44,37 @@ class Scaling:
         return inputs
 
 
-def fit_scaling(values: FloatArray, fixed: tuple[int, ...] = ()) -> Scaling:
+def fit_scaling(parts: Sequence[FloatArray], fixed: tuple[int, ...] = ()) -> Scaling:
     """Return the mean and population standard deviation of the known values of each column.
 
+    The parts are read one after another, so that no copy of all of them is made.
+
     Args:
-        values: `(rows, columns)` of the train span only, all symbols pooled; NaN where unknown.
+        parts: One or more `(rows, columns)` of the train span only, one per symbol; NaN where unknown.
         fixed: Columns that are not scaled (mask channels).
 
     Returns:
         The scaling; a column without a known value, or with a deviation below `MIN_SCALE`, keeps scale 1.
     """
-    known = ~np.isnan(values)
-    count = np.maximum(known.sum(axis=0), 1)
-    centre = np.where(known, values, 0.0).sum(axis=0) / count
-    deviation = np.sqrt((np.where(known, values - centre, 0.0) ** 2).sum(axis=0) / count)
-    scale = np.maximum(deviation, MIN_SCALE)
+    known = np.zeros(parts[0].shape[1], np.int64)
+    for part in parts:
+        known += np.count_nonzero(~np.isnan(part), axis=0)
+    count = np.maximum(known, 1)
+    centre = _sum(np.where(np.isnan(part), 0.0, part) for part in parts) / count
+    squares = _sum(np.where(np.isnan(part), 0.0, part - centre) ** 2 for part in parts)
+    scale = np.maximum(np.sqrt(squares / count), MIN_SCALE)
     centre[list(fixed)] = 0.0
     scale[list(fixed)] = 1.0
     return Scaling(tuple(centre.tolist()), tuple(scale.tolist()))
+
+
+def _sum(parts: Iterable[FloatArray]) -> FloatArray:
+    """Return the sum of each column, in the order of the rows of all parts; the parts are overwritten."""
+    total: FloatArray | None = None
+    for part in parts:
+        if not len(part):
+            continue
+        if total is not None:
+            part[0] += total
+        total = part.sum(axis=0)
+    return np.zeros(0) if total is None else total

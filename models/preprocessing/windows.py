@@ -194,41 +194,55 @@ def pool_windows(
     Returns:
         Windows ordered by symbol, then by as_of.
     """
-    parts = []
-    offset = 0
+    ends = [_valid_ends(history, sigma, rule) for history, sigma in zip(histories, sigmas, strict=True)]
+    # Filled in place: parts that are joined at the end would take the memory of all windows twice.
+    pooled = _empty_windows(inputs, sum(len(each) for each in ends), rule)
+    start = offset = 0
     for index, (history, sigma) in enumerate(zip(histories, sigmas, strict=True)):
-        parts.append(_symbol_windows(history, sigma, rule, index, offset))
-        offset += len(history)
-    pooled = [np.concatenate(column) for column in zip(_no_windows(rule.horizon), *parts, strict=True)]
-    ends, sigma, targets, symbol_index, as_of, final_at, target_final_at = pooled
-    return PooledWindows(inputs, ends, rule.lookback, sigma, targets, symbol_index, as_of, final_at, target_final_at)
+        own = slice(start, start + len(ends[index]))
+        _fill_windows(pooled, own, history, sigma, ends[index])
+        pooled.ends[own] = ends[index] + offset
+        pooled.symbol_index[own] = index
+        start, offset = own.stop, offset + len(history)
+    return pooled
 
 
-_Columns = tuple[IntArray, FloatArray, FloatArray, IntArray, DateArray, DateArray, DateArray]
-
-
-def _symbol_windows(history: PriceHistory, sigma: FloatArray, rule: WindowRule, index: int, offset: int) -> _Columns:
-    """Return the columns of `PooledWindows` for one symbol."""
+def _valid_ends(history: PriceHistory, sigma: FloatArray, rule: WindowRule) -> IntArray:
+    """Return the rows of one symbol that end a valid window."""
     present = ~np.isnan(history.close)
     ends = window_ends(present & ~np.isnan(sigma), rule.lookback)
     ends = ends[np.cumsum(present)[ends] >= rule.min_bars]
     if rule.leave_out_stale:
         ends = ends[~is_stale(history)[ends]]
-    targets = scaled_targets(history, sigma, rule.horizon)[ends]
     if rule.require_targets:
-        known = ~np.isnan(targets).any(axis=1)
-        ends, targets = ends[known], targets[known]
-    target_rows = ends[:, None] + np.arange(1, rule.horizon + 1)
-    instants = history.final_at[np.minimum(target_rows, len(history) - 1)].copy()
+        ends = ends[~np.isnan(scaled_targets(history, sigma, rule.horizon)[ends]).any(axis=1)]
+    return ends
+
+
+def _fill_windows(
+    pooled: PooledWindows, own: slice, history: PriceHistory, sigma: FloatArray, ends: IntArray
+) -> None:  # fmt: skip
+    """Write what one symbol's windows know into the rows of their slice."""
+    horizon = pooled.targets.shape[1]
+    targets = scaled_targets(history, sigma, horizon)[ends]
+    target_rows = ends[:, None] + np.arange(1, horizon + 1)
+    instants = history.final_at[np.minimum(target_rows, len(history) - 1)]
     instants[np.isnan(targets)] = np.datetime64("NaT")
-    symbols = np.full(len(ends), index, dtype=np.int64)
-    return ends + offset, sigma[ends], targets, symbols, history.sessions[ends], history.final_at[ends], instants
+    pooled.sigma[own], pooled.targets[own] = sigma[ends], targets
+    pooled.as_of[own], pooled.final_at[own] = history.sessions[ends], history.final_at[ends]
+    pooled.target_final_at[own] = instants
 
 
-def _no_windows(horizon: int) -> _Columns:
-    """Return empty columns, so that a panel without windows pools to the right shapes."""
-    empty = np.empty(0, dtype=np.int64)
-    return (
-        empty, np.empty(0), np.empty((0, horizon)), empty, np.empty(0, "datetime64[D]"),
-        np.empty(0, "datetime64[s]"), np.empty((0, horizon), "datetime64[s]"),
-    )  # fmt: skip
+def _empty_windows(inputs: Float32Array, count: int, rule: WindowRule) -> PooledWindows:
+    """Return a number of windows whose columns are to be filled."""
+    return PooledWindows(
+        inputs=inputs,
+        ends=np.empty(count, np.int64),
+        lookback=rule.lookback,
+        sigma=np.empty(count),
+        targets=np.empty((count, rule.horizon)),
+        symbol_index=np.empty(count, np.int64),
+        as_of=np.empty(count, "datetime64[D]"),
+        final_at=np.empty(count, "datetime64[s]"),
+        target_final_at=np.empty((count, rule.horizon), "datetime64[s]"),
+    )

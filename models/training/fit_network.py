@@ -69,8 +69,7 @@ def fit_network(
         TooLittleHistory: The training span has no window or no known volatility.
         UnknownNetwork: The network of the config is not registered.
     """
-    pipeline = Pipeline.fit(panel, config, spans.train_until)
-    windows = pipeline.windows(panel, require_targets=True)
+    pipeline, windows = Pipeline.fit_windows(panel, config, spans.train_until, require_targets=True)
     check_spans(spans, windows)
     task = SeedTask(
         config,

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, func, select, update
 
@@ -274,17 +274,20 @@ def store_metadata(
     Raises:
         NotFound: it is not in the database.
     """
-    chosen = get_instrument(connection, symbol).chosen_group
-    values = {
+    found = get_instrument(connection, symbol)
+    values: dict[str, Any] = {
         "name": meta.name,
         "instrument_type": meta.instrument_type,
-        "group": group_of.get(symbol, chosen or group_of_type(meta.instrument_type)),
+        "group": group_of.get(symbol, found.chosen_group or group_of_type(meta.instrument_type)),
         "calendar": meta.calendar or calendar_for(symbol, meta.exchange),
         "currency": meta.currency,
+        "state": SymbolState.OK,
+        "state_reason": None,
     }
+    if found.state != SymbolState.OK:
+        values["state_since"] = at
     connection.execute(update(instruments).where(instruments.c.symbol == symbol).values(values))
-    set_state(connection, symbol, SymbolState.OK, None, at)
-    return get_instrument(connection, symbol)
+    return replace(found, **values)
 
 
 def store_calendar(connection: Connection, symbol: str, use: CalendarUse) -> None:

@@ -1,18 +1,21 @@
 """Loads price histories for the forecasters: adjusted bars of every session of their calendar, up to an instant.
 
-Some thousand rows are read at a time: Python objects for a million bars would take ten times the memory of the arrays.
+Many rows are read as Arrow batches. By the driver some thousand are read at a time: Python objects for a million bars
+would take ten times the memory of the arrays.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, literal, select
 
 from models.preprocessing.price_history import Panel, PriceHistory
+from service.db.bulk.arrow_reader import MIN_ARROW_ROWS, read_arrow
 from service.db.bulk.row_loader import days_array, floats_array, instants_array, read_columns
 from service.db.tables import bars, instruments, sessions
 from service.errors import NotFound
@@ -24,8 +27,14 @@ from service.prices.quarantine.breaks import find_breaks
 from service.prices.repository import read_adjustments
 from service.vocabulary import SessionState
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 _BATCH_ROWS = 5_000
 """Most rows of one query: a few whole histories, or the newest sessions of dozens of symbols."""
+
+_UNKNOWN = -1.0
+"""Replaces a figure that is null; prices and volumes are never negative."""
 
 _EPOCH = date(1970, 1, 1)
 """Day 0 of NumPy's datetime64."""
@@ -98,7 +107,7 @@ def load_panel(connection: Connection, query: PanelQuery) -> Panel:
             _price_history(
                 instrument,
                 grids[instrument.calendar],
-                stored.get(symbol),
+                stored.pop(symbol, None),  # its arrays are freed as soon as they are copied
                 firsts.get(symbol),
                 adjustments[symbol].actions,
             ),
@@ -137,23 +146,66 @@ def _bars(connection: Connection, listed: Sequence[Instrument], grids: Mapping[s
         if not len(grid.days):
             continue
         symbols = [each.symbol for each in listed if each.calendar == name]
+        if len(symbols) * len(grid.days) >= MIN_ARROW_ROWS:
+            found = read_arrow(connection, _query(symbols, grid, default=_UNKNOWN), _of_batches)
+            if found is not None:
+                stored |= found
+                continue
         size = max(1, _BATCH_ROWS // len(grid.days))
         for start in range(0, len(symbols), size):
-            stored |= _read_batch(connection, symbols[start : start + size], grid)
+            stored |= _read_rows(connection, symbols[start : start + size], grid)
     return stored
 
 
-def _read_batch(connection: Connection, symbols: Sequence[str], grid: _Grid) -> dict[str, _Stored]:
-    """Return the stored bars of a few symbols of one calendar; a symbol without bars is absent."""
+def _query(symbols: Sequence[str], grid: _Grid, *, days: Any = bars.c.session, default: float | None) -> Select[Any]:
+    """Select the bars of symbols of one calendar, in the order of the primary key.
+
+    Args:
+        symbols: The symbols.
+        grid: Their sessions.
+        days: Expression of the session.
+        default: Value of an unknown figure, None = null.
+    """
     first, last = grid.days[0].astype(object), grid.days[-1].astype(object)
+    figures: list[ColumnElement[Any]] = [bars.c[name] for name in FIELDS]
+    if default is not None:
+        figures = [
+            func.coalesce(each, literal(default)).label(each.name) if each.nullable else each for each in figures
+        ]
+    chosen = bars.c.symbol.in_(symbols), bars.c.session.between(first, last)
+    return select(bars.c.symbol, days, *figures).where(*chosen).order_by(bars.c.symbol, bars.c.session)
+
+
+def _of_batches(batches: Iterator["pa.RecordBatch"]) -> dict[str, _Stored]:
+    """Return the stored bars by symbol; a symbol without bars is absent."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    parts: dict[str, list[_Stored]] = {}
+    for batch in batches:
+        if not len(batch):
+            continue
+        days = batch.column(1).cast(pa.date32()).to_numpy(zero_copy_only=False).astype("datetime64[D]")
+        values = np.column_stack([batch.column(place).to_numpy() for place in range(2, 2 + len(FIELDS))])
+        values[values == _UNKNOWN] = np.nan
+        runs = pc.run_end_encode(batch.column(0))
+        stops = [0, *runs.run_ends.to_pylist()]
+        for symbol, (start, stop) in zip(runs.values.to_pylist(), pairwise(stops), strict=True):
+            parts.setdefault(symbol, []).append(_Stored(days[start:stop], values[start:stop]))
+    return {symbol: _joined(found) for symbol, found in parts.items()}
+
+
+def _joined(parts: Sequence[_Stored]) -> _Stored:
+    if len(parts) == 1:
+        return parts[0]
+    return _Stored(np.concatenate([part.days for part in parts]), np.concatenate([part.values for part in parts]))
+
+
+def _read_rows(connection: Connection, symbols: Sequence[str], grid: _Grid) -> dict[str, _Stored]:
+    """Return the stored bars of a few symbols of one calendar; a symbol without bars is absent."""
     # NumPy parses SQLite's text in one step; a `date` for each row of PostgreSQL would take as long as all other steps.
     day = bars.c.session if connection.dialect.name == "sqlite" else bars.c.session - _EPOCH
-    query = (
-        select(bars.c.symbol, day, *(bars.c[name] for name in FIELDS))
-        .where(bars.c.symbol.in_(symbols), bars.c.session.between(first, last))
-        .order_by(bars.c.symbol, bars.c.session)
-    )
-    names, days, *columns = read_columns(connection, query)
+    names, days, *columns = read_columns(connection, _query(symbols, grid, days=day, default=None))
     if not names:
         return {}
     return _split_by_symbol(

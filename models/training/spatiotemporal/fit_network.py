@@ -115,8 +115,7 @@ def fit_spatiotemporal(
     device = use_device(compute.device)
     if not device.backend.startswith("tensorflow"):
         raise DeviceError(f"{config.forecaster} trains on TensorFlow only; set KERAS_BACKEND=tensorflow")
-    pipeline = Pipeline.fit(panel, config, spans.train_until)
-    inputs = pipeline.windows(panel, require_targets=False)
+    pipeline, inputs = Pipeline.fit_windows(panel, config, spans.train_until, require_targets=False)
     windows = inputs.select(np.flatnonzero(~np.isnan(inputs.targets).any(axis=1)))
     check_spans(spans, windows)
     layout = fit_layout(panel, windows.symbol_index[spans.train], spans.train_until)

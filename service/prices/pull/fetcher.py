@@ -230,6 +230,7 @@ class _Pull:
         except FencedError:
             raise
         except Exception as error:
+            self._merger.ensured.clear()  # its transaction was rolled back
             if is_unavailable(error):  # not a fault of the symbol: the run is retried when the database is available
                 raise
             outcome = _failure(instrument.symbol, error)

@@ -126,6 +126,8 @@ class HistoryMerger:
         source: Name of the source, stored with each bar.
         session: The session the pull is for.
         at: Aware UTC market time.
+        ensured: Sessions that are in the database, by calendar: the first and the last one. Empty it when a transaction
+            is rolled back.
     """
 
     settings: Settings
@@ -134,6 +136,7 @@ class HistoryMerger:
     source: str
     session: date
     at: datetime
+    ensured: dict[str, tuple[date, date]] = field(default_factory=dict)
 
     def first(self, connection: Connection, instrument: Instrument, history: FetchedPrices) -> PullOutcome:
         """Store the first history of a symbol, and its metadata."""
@@ -356,8 +359,14 @@ class HistoryMerger:
         calendar = answer.calendar
         first = min(written.sessions[0].astype(object), self.session) if len(written) else self.session
         ahead = calendar.next(self.session, AHEAD)
-        moved = refresh_sessions(connection, calendar, first, ahead)
-        ensure_sessions(connection, calendar, first, ahead)
+        moved = 0
+        known = self.ensured.get(calendar.name, (first, first))
+        # One calendar of a pull is the same for all of its symbols: only a longer span is compared again.
+        if first < known[0] or ahead > known[1]:
+            first = min(first, known[0])
+            moved = refresh_sessions(connection, calendar, first, ahead)
+            ensure_sessions(connection, calendar, first, ahead)
+            self.ensured[calendar.name] = (first, ahead)
         if reopen(connection, calendar.name, written.sessions.tolist()) + moved:
             raise_changes(connection, [each.symbol for each in list_instruments(connection, calendar=calendar.name)])
 

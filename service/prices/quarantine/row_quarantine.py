@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import numpy as np
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from service.db.change_counters import raise_changes
 from service.db.tables import bars, instruments, quarantine
@@ -87,16 +87,28 @@ class Quarantined:
         return isinstance(jump, float) and abs(jump - suspect.jump) <= SAME_JUMP
 
 
+_ROWS = select(*(quarantine.c[name] for name in Quarantined.__slots__)).order_by(
+    quarantine.c.symbol, quarantine.c.session, quarantine.c.id
+)
+# Every merge runs it: built once, it takes a third of the time.
+_OF_SYMBOLS = _ROWS.where(
+    quarantine.c.symbol.in_(bindparam("symbols", expanding=True)),
+    quarantine.c.state.in_(bindparam("states", expanding=True)),
+)
+
+
 def list_quarantine(
     connection: Connection, symbols: Sequence[str] | None = None, *states: str
 ) -> tuple[Quarantined, ...]:
     """Return rows of the quarantine by symbol and session; None = all symbols, no states = all states."""
-    query = select(*(quarantine.c[name] for name in Quarantined.__slots__))
+    if symbols is not None and states:
+        rows = connection.execute(_OF_SYMBOLS, {"symbols": list(symbols), "states": list(states)})
+        return tuple(Quarantined(*row) for row in rows)
+    query = _ROWS
     if symbols is not None:
         query = query.where(quarantine.c.symbol.in_(list(symbols)))
     if states:
         query = query.where(quarantine.c.state.in_(states))
-    query = query.order_by(quarantine.c.symbol, quarantine.c.session, quarantine.c.id)
     return tuple(Quarantined(*row) for row in connection.execute(query))
 
 

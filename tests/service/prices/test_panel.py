@@ -160,3 +160,22 @@ def test_a_held_spike_is_no_break_of_the_history(world: World) -> None:
     history = load(world, ("AAA",), evening(JANUARY[7])).histories[0]
     assert np.isnan(history.close[4])
     assert history.breaks.tolist() == []
+
+
+def test_arrow_batches_give_the_histories_that_the_driver_gives(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    holes = bars_frame(JANUARY[1:9], [10.0, 11.0, np.nan, 13.0, 14.0, 15.0, 16.0, 17.0])
+    world.source.bars["AAA"] = holes
+    world.source.bars["BBB"] = bars_frame(JANUARY[:9], [20.0] * 9).assign(volume=np.nan, open=np.nan)
+    world.source.bars["CCC"] = bars_frame(JANUARY[:9], [30.0] * 9)
+    world.source.metas["CCC"] = TOKYO
+    world.source.actions["AAA"] = (Action(JANUARY[5], ActionKind.DIVIDEND, 1.0),)
+    world.pull(JANUARY[8])
+    names, until = ("CCC", "AAA", "BBB"), evening(JANUARY[8])
+    by_driver = [load(world, names, until, rows) for rows in (None, 4)]
+    monkeypatch.setattr("service.prices.panel.MIN_ARROW_ROWS", 1)
+    monkeypatch.setattr("service.prices.panel._read_rows", None)  # bars are not read by the driver
+
+    for rows, expected in zip((None, 4), by_driver, strict=True):
+        for own, other in zip(load(world, names, until, rows).histories, expected.histories, strict=True):
+            for name in ("sessions", "final_at", "open", "high", "low", "close", "volume", "breaks"):
+                np.testing.assert_array_equal(getattr(own, name), getattr(other, name))

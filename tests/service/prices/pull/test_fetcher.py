@@ -286,3 +286,30 @@ def test_a_fetch_in_a_thread_keeps_the_context_of_the_run(world: World, monkeypa
     with bound_contextvars(run_id=7):
         world.pull(JANUARY[9])
     assert set(seen) == {(True, 7)}
+
+
+def test_sessions_that_a_rollback_took_away_are_written_with_the_next_symbol(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.source.bars |= {"AAA": bars_frame(JANUARY[:10], CLOSES[:10]), "BBB": bars_frame(JANUARY[4:10], CLOSES[:6])}
+
+    def has_bar(_connection: object, symbol: str, _session: date) -> bool:
+        if symbol == "AAA":  # fails after its sessions were written
+            raise ValueError("made to fail")
+        return True
+
+    monkeypatch.setattr("service.prices.pull.merge.has_bar", has_bar)
+    outcomes = world.pull(JANUARY[9])
+    assert [outcomes[symbol].state for symbol in ("AAA", "BBB")] == ["failed", "ok"]
+    with world.database.reading() as connection:
+        stored = connection.execute(select(sessions.c.session).order_by(sessions.c.session)).scalars().all()
+    assert stored[:6] == list(JANUARY[4:10])
+    assert len(stored) == 6 + 15  # and those ahead
+
+
+def test_an_older_history_adds_the_sessions_before_those_of_another(world: World) -> None:
+    world.source.bars |= {"AAA": bars_frame(JANUARY[4:10], CLOSES[:6]), "BBB": bars_frame(JANUARY[:10], CLOSES[:10])}
+    world.pull(JANUARY[9])
+    with world.database.reading() as connection:
+        stored = connection.execute(select(sessions.c.session).order_by(sessions.c.session)).scalars().all()
+    assert stored[:10] == list(JANUARY[:10])

@@ -84,7 +84,7 @@ def served_loss(weights: Weights, features: int) -> float:
 
 
 def check(device: Any, features: int) -> bool:
-    """Compare an epoch on the device with the same one on the CPU, and its served forecasts; print and judge."""
+    """Compare an epoch on the device with the same one on the CPU, and its served forecasts; print; return whether they are equal."""
     cpu = jax.devices("cpu")[0]
     _, start = trained_on(cpu, features, None)
     expected, on_cpu = trained_on(cpu, features, start)

@@ -87,7 +87,7 @@ def use_device(device: Device) -> DeviceUse:
 
 
 def device_use(device: Device, backend: str, gpu: str | None, on_machine: int) -> DeviceUse:
-    """Judge what a framework found.
+    """Return what a training will run on, from what a framework found.
 
     Args:
         device: The choice.

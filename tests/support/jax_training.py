@@ -5,8 +5,9 @@ It is a program since a process has one Keras backend.
 
 import json
 import sys
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,17 @@ from models.training.fit_seed import EpochEnd
 from models.training.seeds.fit_seeds import fit_seeds, fit_together
 from models.training.seeds.jax_loop import JaxLoop
 from tests.support.seed_task import FEATURES, small_task
+
+
+@dataclass(frozen=True)
+class JaxRun:
+    """What this program wrote."""
+
+    folder: Path
+    facts: dict[str, Any]
+
+    def arrays(self, name: str) -> dict[str, np.ndarray]:
+        return dict(np.load(self.folder / f"{name}.npz"))
 
 
 def start_weights() -> Weights:
@@ -47,13 +59,15 @@ def main(folder: Path) -> None:
     alone = fit_seeds(task, task.config.seeds, ends.append, Device.CPU)
     reverse = fit_seeds(task, (2, 3), lambda _end: None, Device.CPU)
     batched = JaxLoop(task.config, task.train, task.masked_columns, 3)
-    states = fit_together(batched, replace(task.config), (3, 1, 2), batched.losses_on(task.validation), ends.append, {})
+    states = fit_together(batched, task.config, (3, 1, 2), batched.losses_on(task.validation), ends.append, {})
+    for seed, fitted in zip(task.config.seeds, alone, strict=True):
+        np.savez(folder / f"seed_{seed}.npz", **fitted.weights)
     facts["val_losses"] = [fitted.val_loss for fitted in alone]
     facts["again"] = [fitted.val_loss for fitted in reverse]
     facts["batched"] = [state.best_loss for state in states]
     facts["ends"] = [[end.seed, end.epoch, end.last] for end in ends]
     facts["device"] = alone[0].device.to_dict()
-    facts["modules"] = [name for name in ("tensorflow", "pandas", "sqlalchemy", "torch") if name in sys.modules]
+    facts["modules"] = [name for name in ("tensorflow", "sqlalchemy", "torch") if name in sys.modules]
     (folder / "facts.json").write_text(json.dumps(facts))
 
 

@@ -2,7 +2,7 @@
 
 The inputs stay on the device as one `(rows, features)` array and each step gathers its windows by index. Several seeds
 can be trained as one batched network, which fills a GPU that one small network leaves idle. The numbers of rows,
-windows and steps are rounded up, so that a week more of data does not compile anew.
+windows and steps are rounded up, so that a week more of data does not compile again.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence

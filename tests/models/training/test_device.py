@@ -1,4 +1,4 @@
-"""Judging what a framework found, and the device files of a machine."""
+"""What a framework found, and the device files of a machine."""
 
 from pathlib import Path
 

@@ -16,8 +16,8 @@ from models.errors import SeedProcessDied
 from models.training.device import Compute, Device
 from models.training.fit_seed import EpochEnd
 from models.training.seeds import processes
-from models.training.seeds.fit_seeds import fit_seeds
 from models.training.seeds.processes import balanced, end_processes, fit_all_seeds, process_count
+from tests.support.jax_training import JaxRun
 from tests.support.seed_task import small_task
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="seeds have processes of their own on Linux only")
@@ -54,19 +54,21 @@ def ended(pids: tuple[int, ...]) -> bool:
     return not any(is_running(pid) for pid in pids)
 
 
-def test_seeds_in_processes_have_the_results_of_one_process_until_one_is_killed() -> None:
-    task, ends = small_task((3, 1)), list[EpochEnd]()
+def test_seeds_in_processes_have_the_results_of_one_process_until_one_is_killed(
+    jax_run: JaxRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "jax")  # starts sooner than TensorFlow
+    task, ends = small_task((3, 1, 2), mask_rate=0.3), list[EpochEnd]()
     apart = fit_all_seeds(task, ends.append, TWO)
-    here = fit_seeds(task, (3, 1), lambda _end: None, Device.CPU)
-    for one, other in zip(apart, here, strict=True):
-        assert all(np.allclose(one.weights[name], other.weights[name], atol=1e-6) for name in other.weights)
-        assert (one.val_loss, one.epochs) == (pytest.approx(other.val_loss, rel=1e-6), other.epochs)
-    assert np.abs(apart[0].weights["kernel"] - apart[1].weights["kernel"]).max() > 0.01
-    assert apart[0].device == here[0].device
-    for seed in (3, 1):
+    for seed, fitted in zip((3, 1, 2), apart, strict=True):
+        here = jax_run.arrays(f"seed_{seed}")
+        assert all(np.allclose(fitted.weights[name], here[name], atol=1e-6) for name in here)
         assert [end.epoch for end in ends if end.seed == seed] == [1, 2, 3]
+    assert [fitted.val_loss for fitted in apart] == pytest.approx(jax_run.facts["val_losses"], rel=1e-6)
+    assert [fitted.epochs for fitted in apart] == [3, 3, 3]
+    assert apart[0].device.to_dict() == jax_run.facts["device"]
 
-    # The processes are kept. One is killed between two trainings, the other one while it trains.
+    # The processes are kept; one is killed while both train.
     kept = processes._kept[0]
     pids = kept.pids
 

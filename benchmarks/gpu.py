@@ -84,7 +84,7 @@ def served_loss(weights: Weights, features: int) -> float:
 
 
 def check(device: Any, features: int) -> bool:
-    """Compare an epoch on the device with the same one on the CPU, and its served forecasts; print; return whether they are equal."""
+    """Print and return whether an epoch on the device, and its served forecasts, equal those of the CPU."""
     cpu = jax.devices("cpu")[0]
     _, start = trained_on(cpu, features, None)
     expected, on_cpu = trained_on(cpu, features, start)

@@ -38,6 +38,8 @@ from models.tuned_configs import tuned
 SIDES = Path(__file__).parent / "training_sides"
 BATCH, GOAL = 1024, 2.0
 SEEDS = (3, 8)
+MEMORY_GOAL = 1.25
+"""Windows that are copied would take four times the memory of the data at a lookback of 20."""
 TORCH_SEEDS = 2
 """Seeds of a run of PyTorch: it trains them one after another, so its rate does not depend on their number."""
 BACKENDS = ("tensorflow", "jax")
@@ -53,8 +55,7 @@ def write_windows(folder: Path, prices: Path, quick: bool) -> tuple[int, int]:
     panel = stocks_panel(prices)
     dates = [tuple(np.datetime64(day, "D") for day in span) for span in (TRAIN, VALIDATION, TEST)]
     spans = spans_between(cut_windows(panel, config, require_targets=True), *dates)
-    pipeline = Pipeline.fit(panel, config, spans.train_until)
-    windows = pipeline.windows(panel, require_targets=True)
+    pipeline, windows = Pipeline.fit_windows(panel, config, spans.train_until, require_targets=True)
     np.save(folder / "inputs.npy", windows.inputs)
     np.save(folder / "masked_columns.npy", masked_columns(pipeline))
     (folder / "facts.json").write_text(json.dumps({"newest_only": list(windows.newest_only)}))
@@ -181,6 +182,22 @@ def measure_losses(sides: Sequence[Side], sizes: Sizes) -> dict[str, float | str
     return figures
 
 
+def measure_memory() -> tuple[list[Ratio], dict[str, float]]:
+    """Return the peak memory of a training at a lookback of 20 as a ratio to that at 5, on equal bars."""
+    ratios, figures = [], {}
+    for backend in BACKENDS:
+        peaks = {}
+        for lookback in (5, 20):
+            words = [sys.executable, "-m", "benchmarks.speed.training_sides.memory", str(lookback)]
+            variables = {**os.environ, "KERAS_BACKEND": backend}
+            done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True, env=variables)
+            peaks[lookback] = float(done.stdout)
+            figures[f"peak memory, {backend}, a million bars, lookback {lookback}, MB"] = peaks[lookback] / 1e6
+        what = f"peak memory of a training on {backend}, lookback 20 / lookback 5, a million bars"
+        ratios.append(Ratio(f"training.{backend}.memory", what, (peaks[20] / peaks[5],), high=MEMORY_GOAL))
+    return ratios, figures
+
+
 def main() -> int:
     """Start the sides, measure in turns, publish."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -210,7 +227,8 @@ def main() -> int:
         finally:
             for side in (torch, *sides, *peers):
                 side.close()
-    return publish("training_rates", ratios, figures)
+    memory, peaks = measure_memory()
+    return publish("training_rates", ratios + memory, figures | peaks)
 
 
 if __name__ == "__main__":

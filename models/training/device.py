@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 
 from models.errors import DeviceError
@@ -62,8 +63,9 @@ class DeviceUse:
         return asdict(self)
 
 
+@lru_cache
 def use_device(device: Device) -> DeviceUse:
-    """Choose the device for this process; imports the framework. Call it before anything is computed.
+    """Choose the device for this process, once; imports the framework. Call it before anything is computed.
 
     Returns:
         What the framework will use.

@@ -74,6 +74,8 @@ def compiled_loop(config: ModelConfig, train_windows: Windows, masked_columns: N
         loop = CompiledLoop(config, train_windows, masked_columns)
     else:
         loop.load(train_windows)
+    for other in _LOOPS.values():
+        other.unload()
     _LOOPS[key] = loop
     while len(_LOOPS) > KEPT_LOOPS:
         del _LOOPS[next(iter(_LOOPS))]
@@ -156,6 +158,12 @@ class CompiledLoop(Trainer):
         """Replace the windows to train on by others with the same batch size, columns and lookback."""
         self._train = self._tensors(train_windows)
         self._medians.assign(target_medians(train_windows))
+
+    def unload(self) -> None:
+        """Free the windows; `load` must be called before the next epoch."""
+        self._inputs = (None, None)
+        if hasattr(self, "_train"):
+            del self._train
 
     @property
     def medians(self) -> NDArray[np.float32]:

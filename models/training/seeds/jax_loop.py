@@ -87,6 +87,12 @@ class JaxLoop(Trainer):
         self._count = len(train_windows)
         self._train = self._placed(train_windows, rounded_up(self._count))
 
+    def unload(self) -> None:
+        """Free the windows; `load` must be called before the next epoch."""
+        self._inputs = (None, None)
+        if hasattr(self, "_train"):
+            del self._train
+
     @property
     def medians(self) -> NDArray[np.float32]:
         """Median of the training targets, `(horizon,)`: the starting point of a forecast's median."""
@@ -300,6 +306,8 @@ def jax_loop(config: ModelConfig, train_windows: Windows, masked_columns: NDArra
         loop = JaxLoop(config, train_windows, masked_columns, width)
     else:
         loop.load(train_windows)
+    for other in _LOOPS.values():
+        other.unload()
     _LOOPS[key] = loop
     while len(_LOOPS) > KEPT_LOOPS:
         del _LOOPS[next(iter(_LOOPS))]

@@ -189,5 +189,7 @@ def test_another_config_or_batch_size_has_a_loop_of_its_own() -> None:
     loop = compiled_loop(config(), windows(640), NO_MASKS)
     assert compiled_loop(config(learning_rate=0.5), windows(640), NO_MASKS) is not loop
     assert compiled_loop(config(), windows(40), NO_MASKS) is not loop
+    # Only the loop that was asked for last keeps its windows in memory.
+    assert not hasattr(loop, "_train")
     with pytest.raises(TooLittleHistory):
         compiled_loop(config(), windows(64).select(np.zeros(64, bool)), NO_MASKS)

@@ -71,10 +71,15 @@ def use_device(device: Device) -> DeviceUse:
         What the framework will use.
 
     Raises:
-        DeviceError: A GPU is required and the framework finds none.
+        DeviceError: A GPU is required and the framework finds none, or the backend of Keras is not installed.
     """
-    import keras
-
+    try:
+        import keras
+    except ImportError as error:
+        raise DeviceError(
+            f"Keras cannot start ({error}); install its backend (the extra tf or jax), or set KERAS_BACKEND to the one "
+            "that is installed"
+        ) from error
     backend = str(keras.backend.backend())
     if backend == "jax":
         version, name = _use_jax(device)

@@ -1,5 +1,8 @@
 """What a framework found, and the device files of a machine."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,3 +45,17 @@ def test_this_machine_is_recorded_with_its_backend() -> None:
     use = use_device(Device.CPU)
     assert (use.kind, use.name, use.note) == ("cpu", "", "")
     assert use.backend.startswith("tensorflow 2.")
+
+
+def test_a_backend_that_is_not_installed_is_a_clear_error() -> None:
+    words = (
+        "from models.training.device import Device, use_device\n"
+        "from models.errors import DeviceError\n"
+        "import sys; sys.modules['jax'] = None\n"
+        "try: use_device(Device.AUTO)\n"
+        "except DeviceError as error: print(error)\n"
+    )
+    variables = {**os.environ, "KERAS_BACKEND": "jax"}
+    done = subprocess.run([sys.executable, "-c", words], env=variables, stdout=subprocess.PIPE, text=True, check=True)
+    assert done.stdout.startswith("Keras cannot start")
+    assert "set KERAS_BACKEND to the one that is installed" in done.stdout

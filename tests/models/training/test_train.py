@@ -135,6 +135,8 @@ def test_metrics_of_a_random_walk_are_close_to_the_random_walks(trained: Trained
     assert 0.0 <= metrics["p"] <= 1.0
     assert len(metrics["seed_pinball"]) == 1
     assert metrics["seed_spread"] == 0.0
+    assert metrics["device"]["kind"] == "cpu"
+    assert metrics["device"]["backend"].startswith("tensorflow 2.")
 
 
 def test_progress_reaches_the_end(trained: Trained) -> None:

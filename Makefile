@@ -72,7 +72,8 @@ lock:  ## write the lock files anew (needs uv)
 	uv pip compile pyproject.toml -c requirements/run.txt $(UV_FLAGS) -o requirements/base.txt
 	uv pip compile pyproject.toml --extra gpu -c requirements/run.txt $(UV_FLAGS) -o requirements/gpu.txt
 	uv pip compile pyproject.toml --extra tf --extra backtest -c requirements/run.txt $(UV_FLAGS) -o requirements/backtest.txt
-	uv pip compile pyproject.toml --extra tf --extra backtest --extra dev -c requirements/run.txt $(UV_FLAGS) -o requirements/dev.txt
+	uv pip compile pyproject.toml --extra tf --extra ray -c requirements/run.txt $(UV_FLAGS) -o requirements/ray.txt
+	uv pip compile pyproject.toml --extra tf --extra backtest --extra dev -c requirements/run.txt -c requirements/ray.txt $(UV_FLAGS) -o requirements/dev.txt
 
 audit: setup-dev  ## vulnerabilities, licences, secrets, bills of materials (var/audit)
 	@$(BIN)/python -m tools.audit

@@ -138,6 +138,7 @@ BENCHES: tuple[Bench, ...] = (
             Figure("API memory after every route", on_line("api_rss_after_every_route"), None, 200.0, "MB"),
         ),
     ),
+    Bench("api_rates", "benchmarks.speed.api_rates", ()),
     Bench(
         "page",
         "benchmarks.speed.page",
@@ -150,6 +151,7 @@ BENCHES: tuple[Bench, ...] = (
             Figure("page: one of 5,000 symbols found by typing", on_line("page_search_of_5000"), None, 0.5, "s"),
         ),
     ),
+    Bench("ray_workers", "benchmarks.speed.ray_workers", ()),
     Bench(
         "watchlist",
         "benchmarks.speed.watchlist",

@@ -129,7 +129,7 @@ def _use_tensorflow(device: Device) -> tuple[str, str | None]:
     """Return TensorFlow's version and the name of its first GPU; hide its GPUs if the CPU is to be used."""
     import tensorflow as tf
 
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = tf.config.get_visible_devices("GPU")
     if not gpus:
         return tf.__version__, None
     if device is Device.CPU:

@@ -3,7 +3,7 @@
 It reads spans, not instants: `models.training.train` chooses the spans.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from models.config import ModelConfig
 from models.errors import PriceHistoryError
 from models.forecasting.artifact import Artifact
 from models.forecasting.network_forecaster import NetworkForecaster
+from models.networks.lstm_numpy import Weights
 from models.preprocessing.pipeline import Pipeline
 from models.preprocessing.price_history import Panel
 from models.preprocessing.splits import Spans
@@ -89,6 +90,20 @@ def fit_network(
         all(fitted.is_warm for fitted in seeds),
         seeds[0].device,
     )
+
+
+def from_trained_seeds(
+    panel: Panel, config: ModelConfig, spans: Spans, weights: Mapping[int, Weights]
+) -> FittedNetwork:
+    """Return a fitted window network from weights that were trained elsewhere, without losses and epochs.
+
+    Args:
+        panel: As in `fit_network`, like `config` and `spans`.
+        weights: Arrays by name of every seed, as `fit_network` returns them.
+    """
+    pipeline, windows = Pipeline.fit_windows(panel, config, spans.train_until, require_targets=True)
+    check_spans(spans, windows)
+    return FittedNetwork(NetworkForecaster(config, pipeline, weights), windows, (), ())
 
 
 def check_spans(spans: Spans, windows: PooledWindows) -> None:

@@ -28,7 +28,7 @@ from models.preprocessing.price_history import Panel
 from models.preprocessing.splits import Spans, holdout_spans
 from models.preprocessing.windows import PooledWindows
 from models.training.device import THIS_PROCESS, Compute
-from models.training.fit import Fitted, fit_config, forecast_windows
+from models.training.fit import Fitted, SpansFit, fit_on, forecast_windows
 from models.training.fit_seed import EpochEnd
 from models.training.holdout import evaluate_forecasts
 from models.training.refit_check import Predecessor, compare_with_predecessor
@@ -125,12 +125,15 @@ class TrainedArtifact:
     evidence: Evidence | None = None
 
 
-def train_all(requests: Sequence[TrainRequest], report: Callable[[TrainProgress], None]) -> tuple[TrainedArtifact, ...]:
+def train_all(
+    requests: Sequence[TrainRequest], report: Callable[[TrainProgress], None], fits: Sequence[SpansFit] = ()
+) -> tuple[TrainedArtifact, ...]:
     """Train the forecasters of several requests, one after another; networks and random walks may be mixed.
 
     Args:
         requests: The forecasters to train.
         report: Called after each epoch; the fraction covers all requests.
+        fits: How the network of each request is fitted on given spans; empty = as its `compute` says.
 
     Returns:
         One artifact per request, in their order.
@@ -145,9 +148,8 @@ def train_all(requests: Sequence[TrainRequest], report: Callable[[TrainProgress]
         if request.config.forecaster == RANDOM_WALK:
             trained.append(train_random_walk(request))
         else:
-            trained.append(
-                _train_network(request, _Reporter(report, request.config, sum(seeds[:position]), sum(seeds)))
-            )
+            reporter = _Reporter(report, request.config, sum(seeds[:position]), sum(seeds))
+            trained.append(_train_network(request, reporter, fits[position] if fits else fit_on(request.compute)))
     return tuple(trained)
 
 
@@ -223,12 +225,22 @@ class _Outcome:
     test_dates: DateRange | None = None
 
 
-def _train_network(request: TrainRequest, report: _Reporter) -> TrainedArtifact:
+def version_spans(request: TrainRequest) -> tuple[Spans, Artifact | None]:
+    """Return the spans that a version is fitted on, and the artifact that its training starts from.
+
+    Raises:
+        TooLittleHistory: The pooled history is too short.
+    """
+    windows = cut_windows(request.panel, request.config, require_targets=True)
+    spans = holdout_spans(windows, request.cut_at)
+    return spans, starting_artifact(request.start_from, request.config, spans)
+
+
+def _train_network(request: TrainRequest, report: _Reporter, fit: SpansFit) -> TrainedArtifact:
     started = perf_counter()
     config = request.config
-    spans = holdout_spans(cut_windows(request.panel, config, require_targets=True), request.cut_at)
-    start = starting_artifact(request.start_from, config, spans)
-    fitted = fit_config(request.panel, config, spans, report, start, request.compute)
+    spans, start = version_spans(request)
+    fitted = fit(request.panel, config, spans, report, start)
     walk = fit_random_walk(request.panel, random_walk_config(config.strategy), spans.train_until)
     metrics = evaluate_network(fitted, fitted.windows.select(spans.test), walk)
     if fitted.device is not None:
@@ -249,9 +261,7 @@ def _train_network(request: TrainRequest, report: _Reporter) -> TrainedArtifact:
     if not request.with_evidence:
         return saved
     try:
-        evidence = gather_evidence(
-            request.panel, config, request.cut_at, lambda fold, end: report(end, fold), request.compute
-        )
+        evidence = gather_evidence(request.panel, config, request.cut_at, lambda fold, end: report(end, fold), fit)
     except TooLittleHistory:  # a fold ends earlier than the version: save it without evidence, a later training adds it
         return saved
     return replace(saved, evidence=evidence, seconds=perf_counter() - started)

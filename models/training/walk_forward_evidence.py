@@ -21,8 +21,7 @@ from models.preprocessing.pipeline import cut_windows
 from models.preprocessing.price_history import DateArray, Panel
 from models.preprocessing.splits import Spans, spans_between
 from models.preprocessing.windows import PooledWindows
-from models.training.device import THIS_PROCESS, Compute
-from models.training.fit import fit_config, forecast_windows
+from models.training.fit import SpansFit, fit_here, forecast_windows
 from models.training.fit_seed import EpochEnd
 from models.training.holdout import daily_losses
 
@@ -38,7 +37,7 @@ def gather_evidence(
     config: ModelConfig,
     cut_at: np.datetime64,
     report: Callable[[int, EpochEnd], None],
-    compute: Compute = THIS_PROCESS,
+    fit: SpansFit = fit_here,
 ) -> Evidence:
     """Train a config on each fold and compare it with the random walk, fitted up to the fold's test span.
 
@@ -47,7 +46,7 @@ def gather_evidence(
         config: The config to test.
         cut_at: datetime64[s] UTC, inclusive: only what is final by then is used.
         report: Called after each epoch with the position of the fold, from 0.
-        compute: Where to train.
+        fit: How the network is fitted on the spans of a fold.
 
     Returns:
         Daily losses over all folds.
@@ -58,7 +57,7 @@ def gather_evidence(
     """
     parts: list[Evidence] = []
     for fold, spans in enumerate(evidence_spans(cut_windows(panel, config, require_targets=True), cut_at)):
-        fitted = fit_config(panel, config, spans, partial(report, fold), compute=compute)
+        fitted = fit(panel, config, spans, partial(report, fold), None, fold)
         walk = fit_random_walk(panel, random_walk_config(config.strategy), spans.validation_until)
         validation, validation_seeds = forecast_windows(fitted, fitted.windows.select(spans.validation))
         test, test_seeds = forecast_windows(fitted, fitted.windows.select(spans.test))

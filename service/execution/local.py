@@ -161,6 +161,10 @@ class WarmWorker:
             self._process = None
             raise
 
+    def slots(self) -> int:
+        """Return 1: tasks run one after the other."""
+        return 1
+
     def close(self) -> None:
         """End the process."""
         self._stop.set()
@@ -222,6 +226,10 @@ class KeptChild:
             kill_worker(process.process)
             self._end()
             raise
+
+    def slots(self) -> int:
+        """Return 1: tasks run one after the other."""
+        return 1
 
     def close(self) -> None:
         """Stop a running task and end the process."""

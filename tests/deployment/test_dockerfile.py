@@ -96,7 +96,7 @@ def test_the_api_image_has_no_tensorflow_and_the_trainer_has() -> None:
     assert {"tensorflow", "keras", "nvidia-cudnn-cu12"} <= set(pins("gpu.txt"))
 
 
-@pytest.mark.parametrize("lock", ["run.txt", "gpu.txt"])
+@pytest.mark.parametrize("lock", ["run.txt", "gpu.txt", "ray.txt"])
 def test_the_trainers_lock_adds_to_the_apis_and_changes_nothing(lock: str) -> None:
     base, trainer = pins("base.txt"), pins(lock)
     assert {package: trainer.get(package) for package in base} == base

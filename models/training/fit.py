@@ -11,7 +11,7 @@ from models.networks.spatiotemporal.registry import SPATIOTEMPORAL_NETWORKS
 from models.preprocessing.price_history import FloatArray, Panel
 from models.preprocessing.splits import Spans
 from models.preprocessing.windows import PooledWindows
-from models.training.device import THIS_PROCESS, Compute
+from models.training.device import THIS_PROCESS, Compute, DeviceUse
 from models.training.fit_network import FittedNetwork, fit_network, from_trained_seeds
 from models.training.fit_seed import EpochEnd
 from models.training.spatiotemporal.fit_network import (

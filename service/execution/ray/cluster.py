@@ -170,7 +170,8 @@ class Cluster:
             "name": work.task.__name__,
         }
         remote = self._ray.remote(stream).options(**options)
-        return remote.remote(work.task, dict(installed_versions()), "of the cluster", *work.inputs)
+        versions = dict(installed_versions())
+        return remote.remote(work.task, versions, "of the cluster", self.config.cpus, *work.inputs)
 
     def next_event(self, generator: Any) -> Event:
         """Return the next event of a stream that has one; raises what Ray raises."""

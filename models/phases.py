@@ -164,6 +164,13 @@ class Phase:
         self._inner_seconds = self._inner_cpu = 0.0
 
 
+def count_cpu(seconds: float) -> None:
+    """Add CPU seconds of a process that works for this thread to the innermost open phase."""
+    phase = _OPEN.get()
+    if phase is not None and phase.is_of_this_thread:
+        phase.without(0.0, -seconds)
+
+
 class _Peaks:
     """The largest resident memory of this process during each open phase.
 

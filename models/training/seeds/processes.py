@@ -20,6 +20,7 @@ from typing import cast
 
 import models
 from models.errors import SeedProcessDied
+from models.phases import count_cpu
 from models.training.device import Compute, Device, machine_gpus
 from models.training.fit_seed import EpochEnd, warm_epochs
 from models.training.seeds.fit_seeds import FittedSeed, SeedTask, fit_seeds
@@ -161,9 +162,10 @@ class SeedProcesses:
             for ready in wait(list(at_work)):
                 pipe = cast(Connection, ready)
                 try:
-                    kind, content = pipe.recv()
+                    kind, content, cpu_seconds = pipe.recv()
                 except (EOFError, ConnectionResetError) as error:
                     raise self._died(pipe) from error
+                count_cpu(cpu_seconds)
                 if kind == "progress":
                     report(content)
                 elif kind == "failed":

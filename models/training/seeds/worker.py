@@ -9,9 +9,11 @@ import signal
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
 from pathlib import Path
+from time import process_time
 
 from models.errors import ModelsError
 from models.training.device import Device, use_device
@@ -49,12 +51,22 @@ class WorkerArguments:
 
 
 def main(arguments: WorkerArguments) -> None:
-    """Receive tasks and seeds until the owner ends; send progress and one result for each seed."""
+    """Receive tasks and seeds until the owner ends; send progress and one result for each seed.
+
+    Each message ends with the CPU seconds since the one before.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the owner decides
     _end_with_owner(arguments.owner)
     os.sched_setaffinity(0, arguments.start_cores)
     pipe = Connection(arguments.pipe)
     task: SeedTask | None = None
+    counted = process_time()
+
+    def send(kind: str, content: object) -> None:
+        nonlocal counted
+        before, counted = counted, process_time()
+        pipe.send((kind, content, counted - before))
+
     while True:
         try:
             kind, content = pipe.recv()
@@ -68,11 +80,10 @@ def main(arguments: WorkerArguments) -> None:
                 _start_framework(arguments)
             else:
                 assert task is not None
-                report = lambda end: pipe.send(("progress", end))  # noqa: E731
-                fitted = fit_seeds(task, (content,), report, Device(arguments.device))
-                pipe.send(("done", fitted[0]))
+                fitted = fit_seeds(task, (content,), partial(send, "progress"), Device(arguments.device))
+                send("done", fitted[0])
         except ModelsError as error:
-            pipe.send(("failed", error))
+            send("failed", error)
         except BrokenPipeError:
             return
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from models.errors import SeedProcessDied
+from models.phases import Phase, PhaseRecorder
 from models.training.device import Compute, Device
 from models.training.fit_seed import EpochEnd
 from models.training.seeds import processes
@@ -59,7 +60,9 @@ def test_seeds_in_processes_have_the_results_of_one_process_until_one_is_killed(
 ) -> None:
     monkeypatch.setenv("KERAS_BACKEND", "jax")  # starts sooner than TensorFlow
     task, ends = small_task((3, 1, 2), mask_rate=0.3), list[EpochEnd]()
-    apart = fit_all_seeds(task, ends.append, TWO)
+    with PhaseRecorder() as recorder, Phase("seeds"):
+        apart = fit_all_seeds(task, ends.append, TWO)
+    assert recorder.phases()[0].cpu_seconds > 0.5  # of the processes: this one waits
     for seed, fitted in zip((3, 1, 2), apart, strict=True):
         here = jax_run.arrays(f"seed_{seed}")
         assert all(np.allclose(fitted.weights[name], here[name], atol=1e-6) for name in here)

@@ -32,7 +32,6 @@ MIN_ARROW_ROWS = 50_000
 MIN_SQLITE_ROWS = 300_000
 """The same for SQLite, which is read in a process of its own."""
 
-_PIPE = 2**20
 _ROOT = Path(__file__).resolve().parents[3]
 _SLOWER = "bars are read by the slower driver, because ADBC failed (%s)"
 
@@ -90,7 +89,7 @@ def _read_sqlite(connection: Connection, query: Select[Any], take: Take[Taken]) 
     pipe, silent = subprocess.PIPE, subprocess.DEVNULL
     taken: Taken | None = None
     try:
-        with subprocess.Popen(command, cwd=_ROOT, stdin=pipe, stdout=pipe, stderr=silent, pipesize=_PIPE) as process:
+        with subprocess.Popen(command, cwd=_ROOT, stdin=pipe, stdout=pipe, stderr=silent) as process:
             assert process.stdin is not None
             try:
                 process.stdin.write(json.dumps(request).encode())

@@ -3,9 +3,11 @@
 import asyncio
 import json
 import shutil
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,15 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from prometheus_client import generate_latest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from service.access.keys import find_key, revoke_key
 from service.api.access import authenticate
-from service.api.answers import watch
-from service.api.answers.fast_path import FastPath
+from service.api.answers import fast_path, watch
+from service.api.answers.database_state import StateReader
+from service.api.answers.fast_path import FastPath, Parts
+from service.api.answers.forecast_loader import ForecastLoader
+from service.api.common.dependencies import Reader, Snapshot
 from service.app import create_app, create_server_app
 from service.db.change_counters import raise_changes
 from service.db.session import Database
@@ -194,6 +199,54 @@ def test_a_new_edition_is_seen_when_the_state_is_read_again(service: Service, mo
     assert before == [2, 2]
     assert json.loads(service.get("/v1/forecasts/AAPL").body)["edition"]["number"] == 9
     assert service.get("/v1/forecasts?symbols=AAPL,IBM").body != batch
+
+
+def test_a_line_of_the_watchlist_is_stale_right_after_its_due_time(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    due, stale = datetime(2018, 6, 3, 2, tzinfo=UTC), []
+    for now in (due, due + timedelta(seconds=1)):
+        move_clock(service.fast.state.reader.database, now)
+        with monkeypatch.context() as later:
+            later.setattr(watch, "KEPT_SECONDS", 0.0)  # a second passes
+            service.get("/v1/forecasts/AAPL")
+        lines = json.loads(service.get("/v1/watchlist?q=btc").body)["items"]
+        stale.append(lines[0]["stale"])
+    assert stale == [False, True]
+
+
+def test_no_answer_is_sent_while_the_database_cannot_be_read(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [service.get(target).status for target in ("/v1/forecasts/AAPL", "/v1/watchlist")] == [200, 200]
+    with service.fast.state.reader.database.transaction() as connection:
+        connection.execute(text("DROP TABLE change_counters"))
+    monkeypatch.setattr(watch, "KEPT_SECONDS", 0.0)
+    assert [service.get(target).status for target in ("/v1/forecasts/AAPL", "/v1/watchlist")] == [500, 500]
+
+
+class SlowReader(Reader):
+    """Reads after `release` is set."""
+
+    release = threading.Event()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """Open a snapshot late."""
+        assert self.release.wait(20.0)
+        with super().snapshot() as snapshot:
+            yield snapshot
+
+
+def test_a_slow_reading_for_others_holds_no_request_up_for_long(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = SlowReader(SETTINGS, service.slow.state.reader.database)
+    state, watched = service.slow.state, watch.StateWatch(StateReader(service.slow.state.reader).read)
+    parts = Parts(state.authenticator, state.limits, state.metrics.requests, ForecastLoader(slow), watched)
+    fast = FastPath(service.slow, SETTINGS, parts)
+    monkeypatch.setattr(fast_path, "MOST_WAIT_SECONDS", 0.05)
+    answers = [service.ask(fast, "/v1/forecasts/AAPL", plain_headers(service.read)) for _ in range(2)]
+    slow.release.set()
+    assert [answer.status for answer in answers] == [200, 200]
 
 
 def test_a_kept_answer_is_of_its_symbol(service: Service) -> None:

@@ -26,9 +26,10 @@ from service.api.answers.fast_path import FastPath, Parts
 from service.api.answers.forecast_loader import ForecastLoader
 from service.api.common.dependencies import Reader, Snapshot
 from service.app import create_app, create_server_app
+from service.clock import process_now
 from service.db.change_counters import raise_changes
 from service.db.session import Database
-from service.db.tables import instruments
+from service.db.tables import instruments, market_clock
 from service.settings import Settings
 from service.vocabulary import Scope
 from tests.support.api.keys import CREATED, authorization
@@ -187,6 +188,39 @@ def test_an_answer_says_the_time_of_its_state(service: Service, monkeypatch: pyt
     later = service.get("/v1/forecasts/AAPL")
     assert later.now
     assert json.loads(later.body) == {**first, "known_at": "2018-06-02T00:01:00Z"}
+
+
+def test_an_answer_counts_the_seconds_to_the_next_edition(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    next_move_at = process_now() + timedelta(hours=1)
+    with service.fast.state.reader.database.transaction() as connection:
+        connection.execute(update(market_clock).values(next_move_at=next_move_at))
+    first = json.loads(service.get("/v1/forecasts/AAPL").body)
+    with monkeypatch.context() as later:
+        later.setattr(watch, "KEPT_SECONDS", 0.0)  # a second passes
+        service.get("/v1/forecasts/IBM")
+    kept = service.get("/v1/forecasts/AAPL")
+    left = json.loads(kept.body)["next_edition_in_seconds"]
+    assert kept.now
+    assert first["next_edition_in_seconds"] - 60 < left < first["next_edition_in_seconds"]
+
+
+@pytest.mark.parametrize("target", ["/v1/forecasts/AAPL", "/tplus/v1/forecasts/AAPL", "/tplus/v1/watchlist"])
+def test_behind_a_proxy_the_answers_are_those_of_the_routes(filled_file: Path, tmp_path: Path, target: str) -> None:
+    database = Database(f"sqlite:///{shutil.copy(filled_file, tmp_path / 'filled.db')}")
+    behind = {"root_path": "/tplus", "trusted_proxies": ("192.0.2.1",)}
+    opened = Service(database, SETTINGS.model_copy(update=behind))
+    tags = set()
+    for more in ({}, {"x_forwarded_proto": "https"}, {"x_forwarded_proto": "https", "x_forwarded_for": "203.0.113.9"}):
+        headers = plain_headers(opened.read, x_request_id="trial-1", **more)
+        for _ in range(2):  # the second time it is kept
+            fast, slow = opened.ask(opened.fast, target, headers), opened.ask(opened.slow, target, headers)
+            assert fast.plain() == slow.plain()
+            tags.add((dict(fast.headers)[b"etag"], bool(more)))
+    assert len(tags) == 2  # an address with http, and one with https
+    opened.fast.state.authenticator.close()
+    opened.slow.state.authenticator.close()
+    opened.runner.close()
+    database.close()
 
 
 def test_a_new_edition_is_seen_when_the_state_is_read_again(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

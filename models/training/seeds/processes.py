@@ -22,7 +22,7 @@ import models
 from models.errors import SeedProcessDied
 from models.training.device import Compute, Device, machine_gpus
 from models.training.fit_seed import EpochEnd, warm_epochs
-from models.training.seeds.fit_seeds import FittedSeed, SeedTask, fit_seeds
+from models.training.seeds.fit_seeds import FitTask, FittedSeed, fit_seeds
 from models.training.seeds.shared_task import share_task
 from models.training.seeds.worker import WorkerArguments
 
@@ -38,7 +38,7 @@ MEMORY_SHARE = 0.8
 _END_SECONDS = 5.0
 
 
-def fit_all_seeds(task: SeedTask, report: Callable[[EpochEnd], None], compute: Compute) -> tuple[FittedSeed, ...]:
+def fit_all_seeds(task: FitTask, report: Callable[[EpochEnd], None], compute: Compute) -> tuple[FittedSeed, ...]:
     """Train all seeds of a task, in processes of their own if that is allowed and worth their start.
 
     Results are those of one process with as many threads as each of these processes has, bit for bit; another number
@@ -64,7 +64,7 @@ def fit_all_seeds(task: SeedTask, report: Callable[[EpochEnd], None], compute: C
     return _pool(count, compute.device).fit(task, report)
 
 
-def process_count(task: SeedTask, compute: Compute) -> int:
+def process_count(task: FitTask, compute: Compute) -> int:
     """Return the processes to train a task with, by its work, the cores and the free memory; 1 = this one."""
     seeds, limit = len(task.config.seeds), compute.processes
     if limit == 1 or seeds == 1 or sys.platform != "linux":
@@ -142,7 +142,7 @@ class SeedProcesses:
         """Whether all processes are alive."""
         return bool(self._processes) and all(process.poll() is None for process in self._processes)
 
-    def fit(self, task: SeedTask, report: Callable[[EpochEnd], None]) -> tuple[FittedSeed, ...]:
+    def fit(self, task: FitTask, report: Callable[[EpochEnd], None]) -> tuple[FittedSeed, ...]:
         """Train all seeds of a task; see `fit_all_seeds`. After an error the processes have ended."""
         try:
             return self._fit(task, report)
@@ -150,7 +150,7 @@ class SeedProcesses:
             self.close()
             raise
 
-    def _fit(self, task: SeedTask, report: Callable[[EpochEnd], None]) -> tuple[FittedSeed, ...]:
+    def _fit(self, task: FitTask, report: Callable[[EpochEnd], None]) -> tuple[FittedSeed, ...]:
         self._send_task(task)
         waiting = list(task.config.seeds)
         at_work: dict[Connection, int] = {}
@@ -204,7 +204,7 @@ class SeedProcesses:
             its_pipe.close()
             os.close(its_end)
 
-    def _send_task(self, task: SeedTask) -> None:
+    def _send_task(self, task: FitTask) -> None:
         layout, memory = share_task(task)
         try:
             for pipe, process in zip(self._pipes, self._processes, strict=True):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from models.errors import ModelsError
 from models.training.device import Device, use_device
-from models.training.seeds.fit_seeds import SeedTask, fit_seeds
+from models.training.seeds.fit_seeds import FitTask, fit_seeds
 from models.training.seeds.shared_task import read_task
 
 
@@ -54,7 +54,7 @@ def main(arguments: WorkerArguments) -> None:
     _end_with_owner(arguments.owner)
     os.sched_setaffinity(0, arguments.start_cores)
     pipe = Connection(arguments.pipe)
-    task: SeedTask | None = None
+    task: FitTask | None = None
     while True:
         try:
             kind, content = pipe.recv()

@@ -17,8 +17,8 @@ from models.training.device import Compute, Device
 from models.training.fit_seed import EpochEnd
 from models.training.seeds import processes
 from models.training.seeds.processes import balanced, end_processes, fit_all_seeds, process_count
+from tests.support.fit_task import small_task
 from tests.support.jax_training import JaxRun
-from tests.support.seed_task import small_task
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="seeds have processes of their own on Linux only")
 

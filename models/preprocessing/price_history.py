@@ -25,22 +25,34 @@ class Bars(Protocol):
     """
 
     @property
-    def sessions(self) -> DateArray: ...
+    def sessions(self) -> DateArray:
+        """`datetime64[D]`, strictly ascending; NaT before the first."""
+        ...
 
     @property
-    def open(self) -> FloatArray: ...
+    def open(self) -> FloatArray:
+        """Adjusted; NaN where unknown."""
+        ...
 
     @property
-    def high(self) -> FloatArray: ...
+    def high(self) -> FloatArray:
+        """As `open`."""
+        ...
 
     @property
-    def low(self) -> FloatArray: ...
+    def low(self) -> FloatArray:
+        """As `open`."""
+        ...
 
     @property
-    def close(self) -> FloatArray: ...
+    def close(self) -> FloatArray:
+        """As `open`; NaN marks a missing bar."""
+        ...
 
     @property
-    def volume(self) -> FloatArray: ...
+    def volume(self) -> FloatArray:
+        """Adjusted shares; NaN where unknown."""
+        ...
 
 
 def _no_breaks() -> DateArray:

@@ -110,10 +110,10 @@ class _WorkerPool:
         return done
 
     def end(self) -> None:
-        """Stop all processes, including those in the middle of a fold."""
+        """Stop all processes, including those in the middle of a fold; finished results are on disk."""
         self._ended.set()
         for worker in self.workers:
-            worker.close()
+            worker.kill()
 
     def _run_with_retry(self, worker: WarmWorker, task: FoldTask, report: Callable[[FoldProgress], None]) -> FoldDone:
         """Run a fold, once more if the process died (for example from lack of memory); finished results are kept."""

@@ -119,6 +119,11 @@ class _Process:
             self.process.join(_END_SECONDS)
         self.pipe.close()
 
+    def kill(self) -> None:
+        kill_worker(self.process)
+        self.process.join(_END_SECONDS)
+        self.pipe.close()
+
 
 class WarmWorker:
     """One process that stays warm; tasks run one after the other.
@@ -167,6 +172,14 @@ class WarmWorker:
         with self._lock:
             if self._process is not None:
                 self._process.end()
+                self._process = None
+
+    def kill(self) -> None:
+        """End the process at once, for tasks that leave nothing to save: TensorFlow takes over a second to end."""
+        self._stop.set()
+        with self._lock:
+            if self._process is not None:
+                self._process.kill()
                 self._process = None
 
 

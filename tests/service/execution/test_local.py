@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +77,11 @@ def test_a_signal_to_the_process_group_does_not_end_a_worker(warm: WarmWorker, n
     assert warm.run(tasks.whereabouts, None) == pid
 
 
-def test_closing_ends_the_process() -> None:
+@pytest.mark.parametrize("end", [WarmWorker.close, WarmWorker.kill])
+def test_closing_ends_the_process(end: Callable[[WarmWorker], None]) -> None:
     worker = WarmWorker()
     process = psutil.Process(worker.run(tasks.whereabouts, None))
-    worker.close()
+    end(worker)
     assert worker.pid is None
     assert psutil.wait_procs([process], timeout=5)[1] == []
 

@@ -29,7 +29,7 @@ COPY service/ service/
 RUN /opt/tplus/bin/pip install --no-deps --no-build-isolation .
 
 FROM build-api AS build-trainer
-# `run` for CPUs; `gpu` brings CUDA along, see docker-compose.gpu.yml.
+# `run` for CPUs; `gpu` brings CUDA along, `ray` Ray: see docker-compose.gpu.yml and docker-compose.cluster.yml.
 ARG TRAINER_LOCK=run
 RUN /opt/tplus/bin/pip install --require-hashes --no-deps -r requirements/${TRAINER_LOCK}.txt
 

@@ -16,7 +16,7 @@ NEED_PYTHON = { test -n "$(PYTHON)" && $(PYTHON) -c '$(FITS)' 2>/dev/null; } || 
 UV_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-backtest setup-dev run test test-numerics check mutants fix bench bench-compare screenshots lock audit pin-images clean
+.PHONY: help setup setup-backtest setup-dev run test test-numerics check mutants fix bench bench-night bench-compare screenshots lock audit pin-images clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -58,6 +58,9 @@ fix: setup-dev  ## put right what can be put right by itself
 bench: setup-dev  ## measure speed and accuracy against the goals
 	@$(BIN)/python -m benchmarks.run
 
+bench-night: setup-dev  ## measure whole nights of 50 to 2,000 symbols (many hours)
+	@$(BIN)/python -m benchmarks.speed.night --whole
+
 bench-compare: setup-dev  ## list the ratios that got worse by a tenth since they were recorded
 	@$(BIN)/python -m benchmarks.compare
 
@@ -72,7 +75,8 @@ lock:  ## write the lock files anew (needs uv)
 	uv pip compile pyproject.toml -c requirements/run.txt $(UV_FLAGS) -o requirements/base.txt
 	uv pip compile pyproject.toml --extra gpu -c requirements/run.txt $(UV_FLAGS) -o requirements/gpu.txt
 	uv pip compile pyproject.toml --extra tf --extra backtest -c requirements/run.txt $(UV_FLAGS) -o requirements/backtest.txt
-	uv pip compile pyproject.toml --extra tf --extra backtest --extra dev -c requirements/run.txt $(UV_FLAGS) -o requirements/dev.txt
+	uv pip compile pyproject.toml --extra tf --extra ray -c requirements/run.txt $(UV_FLAGS) -o requirements/ray.txt
+	uv pip compile pyproject.toml --extra tf --extra backtest --extra dev -c requirements/run.txt -c requirements/ray.txt $(UV_FLAGS) -o requirements/dev.txt
 
 audit: setup-dev  ## vulnerabilities, licences, secrets, bills of materials (var/audit)
 	@$(BIN)/python -m tools.audit

@@ -130,6 +130,15 @@ BENCHES: tuple[Bench, ...] = (
         (Figure("replayed year of 51 symbols, random walk only", on_line("replayed_year"), None, 300.0, "s"),),
     ),
     Bench(
+        "night",
+        "benchmarks.speed.night",
+        (
+            Figure("CPU of a night grows as symbols to the power", on_line("growth_ordinary"), None, 1.05, ""),
+            Figure("the same with the weekly refit", on_line("growth_refit"), None, 1.05, ""),
+            Figure("the same with a new training and the gate", on_line("growth_full"), None, 1.05, ""),
+        ),
+    ),
+    Bench(
         "api",
         "benchmarks.speed.api",
         (
@@ -138,6 +147,7 @@ BENCHES: tuple[Bench, ...] = (
             Figure("API memory after every route", on_line("api_rss_after_every_route"), None, 200.0, "MB"),
         ),
     ),
+    Bench("api_rates", "benchmarks.speed.api_rates", ()),
     Bench(
         "page",
         "benchmarks.speed.page",
@@ -150,6 +160,7 @@ BENCHES: tuple[Bench, ...] = (
             Figure("page: one of 5,000 symbols found by typing", on_line("page_search_of_5000"), None, 0.5, "s"),
         ),
     ),
+    Bench("ray_workers", "benchmarks.speed.ray_workers", ()),
     Bench(
         "watchlist",
         "benchmarks.speed.watchlist",

@@ -97,6 +97,13 @@ class ApiSettings(BaseSettings):
         256, ge=2, le=100_000, description="most streams of `/v1/events`, and a quarter of it from one address"
     )
     max_body_bytes: int = Field(65_536, ge=1024, le=16_777_216, description="largest body of a request")
+    answer_cache_mb: int = Field(
+        64,
+        ge=0,
+        le=65_536,
+        description="memory for answers that are kept ready, in MB for each worker; a forecast takes about 14 kB; "
+        "0 = none are kept",
+    )
     request_seconds: float = Field(
         10.0, gt=0, le=600, description="time limit for a request's headers to arrive, and for its body"
     )

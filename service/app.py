@@ -1,5 +1,6 @@
 """The API process: the application over one database, and its server."""
 
+import gc
 import json
 import logging
 import socket
@@ -20,6 +21,10 @@ from service.api.access.identity import key_identity
 from service.api.access.openapi import declare_access
 from service.api.access.require import require_read_or_key
 from service.api.accuracy import routes as accuracy
+from service.api.answers.database_state import StateReader
+from service.api.answers.fast_path import FastPath, Parts
+from service.api.answers.forecast_loader import ForecastLoader
+from service.api.answers.watch import StateWatch
 from service.api.audit import routes as audit
 from service.api.common.dependencies import Reader, only_known_parameters
 from service.api.common.errors import add_error_handlers
@@ -75,6 +80,9 @@ ROUTE_THREADS = 12
 More threads take turns with the event loop, which then answers late, and each holds the memory of its answer.
 """
 
+GC_THRESHOLDS = (10_000, 20, 50)
+"""New objects before a garbage collection, and collections before a more thorough one: an answer has thousands."""
+
 UNTIL_EOF = "--until-eof"
 """Argument: serve only while standard input is open."""
 
@@ -104,7 +112,7 @@ def create_app(settings: Settings, database: Database | None = None, windows: Sh
         to_thread.current_default_thread_limiter().total_tokens = ROUTE_THREADS
         yield
         app.state.hub.close()
-        await counter.close()
+        await limits.rates.counter.close()
         app.state.authenticator.close()
         if database is None:
             opened.close()
@@ -127,9 +135,10 @@ def create_app(settings: Settings, database: Database | None = None, windows: Sh
     app.state.hub = Hub(app.state.status)
     app.state.metrics = Metrics(app.state.reader, VERSION)
     app.add_middleware(RouteRecorder)  # first, so innermost: next to the router
-    counter = add_middleware(app, settings, RateSources(key_identity, windows))
+    limits = add_middleware(app, settings, RateSources(key_identity, windows))
     # Last, so outermost: it sees what the others refuse.
     app.add_middleware(RequestLog, metrics=app.state.metrics.requests, is_logged=settings.access_log)
+    app.state.limits = limits
     add_error_handlers(app, opened)
     for resource in _RESOURCES:
         required = [] if resource in _OWN_RULES else [Depends(require_read_or_key)]
@@ -138,6 +147,17 @@ def create_app(settings: Settings, database: Database | None = None, windows: Sh
     add_documentation(app, settings.root_path)
     _complete_schema(app, has_open_reads=settings.has_open_reads)
     return app
+
+
+def create_server_app(
+    settings: Settings, database: Database | None = None, windows: SharedWindows | None = None
+) -> FastPath:
+    """Return the application of a server: that of `create_app`, behind the fast path of kept answers."""
+    app = create_app(settings, database, windows)
+    reader = app.state.reader
+    watch = StateWatch(StateReader(reader).read)
+    metrics, loader = app.state.metrics.requests, ForecastLoader(reader)
+    return FastPath(app, settings, Parts(app.state.authenticator, app.state.limits, metrics, loader, watch))
 
 
 def serve(settings: Settings, database: Database | None = None) -> None:
@@ -158,12 +178,13 @@ def serve(settings: Settings, database: Database | None = None) -> None:
 
 
 def _serve_alone(settings: Settings, listener: socket.socket, database: Database | None) -> None:
-    app = create_app(settings, database)
+    app = create_server_app(settings, database)
     server = Server(server_config(app, HttpLimits.of(settings)))
     watch = KeyWatch(settings, server.stop)
     watch.start()
     with metrics_port(settings, app.state.metrics):
         _report(listener)
+        _freeze_objects()
         server.run(sockets=[listener])
     watch.end()
 
@@ -185,8 +206,16 @@ def _serve_as_worker(settings: Settings, listener_file: int, memory_file: int) -
     """Serve on a socket that other workers serve too."""
     configure_logs(settings.log_level)
     with socket.socket(fileno=listener_file) as listener:
-        app = create_app(settings, windows=SharedWindows(memory_file))
+        app = create_server_app(settings, windows=SharedWindows(memory_file))
+        _freeze_objects()
         Server(server_config(app, HttpLimits.of(settings)), owns_listener=False).run(sockets=[listener])
+
+
+def _freeze_objects() -> None:
+    """Exclude what is loaded by now from later garbage collections: each would stop all requests for 50 ms."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def _report(listener: socket.socket) -> None:

@@ -14,7 +14,8 @@ from service.db.change_counters import lock_changes
 from service.db.session import Database
 from service.db.tables import instruments, stamp
 from service.errors import CalendarError, SettingsError
-from service.execution.local import KeptChild, WarmWorker
+from service.execution.choose import training_executor
+from service.execution.local import WarmWorker
 from service.market.calendars import Calendars
 from service.market.exchange_calendar import get_calendar
 from service.market.instruments import add_symbols, check_watchlist_size
@@ -66,7 +67,7 @@ def open_service(settings: Settings, reporter: Reporter | None = None) -> Iterat
         market,
         Calendars(settings, now),
         WarmWorker(log=log),
-        KeptChild(settings.train_limit_seconds, log, TRAINING_KEPT_SECONDS),
+        training_executor(settings, log, TRAINING_KEPT_SECONDS),
         reporter or SilentReporter(),
     )
     try:

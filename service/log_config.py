@@ -1,9 +1,11 @@
 """Writes log lines as JSON, one event per line, for any collector."""
 
+import json
 import logging
 import re
 import sys
-from typing import TextIO
+from contextlib import nullcontext
+from typing import Any, TextIO
 
 import structlog
 
@@ -23,10 +25,14 @@ _SECRETS = re.compile(
     re.IGNORECASE,
 )
 _MASK = "***"
+_HARMLESS = re.compile(r"[0-9A-Za-z.:/{}-]*", re.ASCII)
+"""A text without @, =, _ and spaces, one of which every secret has: found in a fraction of the time."""
 
 
 def mask_secrets(text: str) -> str:
     """Return a text with passwords of URLs, credentials of headers, and keys replaced by `***`."""
+    if _HARMLESS.fullmatch(text):
+        return text
     return _SECRETS.sub(lambda found: f"{found[found.lastgroup or 0]}{_MASK}", text)
 
 
@@ -71,8 +77,36 @@ def configure_logs(level: str, stream: TextIO | None = None) -> None:
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
+    global _json_handler
+    _json_handler = None if is_terminal or _LEVELS[level] > logging.INFO else handler
     root.setLevel(logging.WARNING if is_terminal and level == "info" else _LEVELS[level])
     for name in _VERBOSE:
         logging.getLogger(name).setLevel(max(_LEVELS[level], logging.WARNING))
     # It warns at each request without a network; the pull reports the same once, with what to do.
     logging.getLogger("yfinance").setLevel(max(_LEVELS[level], logging.ERROR))
+
+
+_json_handler: "logging.StreamHandler[TextIO] | None" = None
+"""The handler of JSON lines, if lines of level info are written."""
+
+_add_timestamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+
+
+def write_info(event: dict[str, Any]) -> bool:
+    """Write an info line as structlog would, in a tenth of its time; returns False if the long way must.
+
+    The busy API writes thousands of lines a second.
+
+    Args:
+        event: The fields of the line, `event` among them; changed.
+    """
+    handler, root = _json_handler, logging.getLogger()
+    if handler is None or root.handlers != [handler]:
+        return False
+    event["level"] = "info"
+    event = dict(_mask_secrets(None, "info", _add_timestamp(None, "info", event)))
+    text = json.dumps(event, default=repr) + "\n"
+    with handler.lock or nullcontext():
+        handler.stream.write(text)
+        handler.flush()
+    return True

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, case, exists, func, null, or_, select, update
+from sqlalchemy import Connection, Select, and_, bindparam, case, exists, func, null, or_, select, update
 
 from service.db.tables import run_outcomes, runs
 from service.db.upsert import insert_for, upsert
@@ -346,13 +346,15 @@ def record_and_count(connection: Connection, run: Run, outcomes: Iterable[Outcom
     return outcome_counts(read_outcomes(connection, run.id))
 
 
+_BUSY = select(exists().where(runs.c.state.in_(LIVE_STATES), runs.c.job.in_(bindparam("jobs", expanding=True))))
+
+
 def is_busy(connection: Connection, jobs: Iterable[str] = DUE_JOBS) -> bool:
     """Return whether any run of the jobs is due or running.
 
     Replayed market time does not move then.
     """
-    busy = exists().where(runs.c.state.in_(LIVE_STATES), runs.c.job.in_(list(jobs)))
-    return bool(connection.execute(select(busy)).scalar_one())
+    return bool(connection.execute(_BUSY, {"jobs": list(jobs)}).scalar_one())
 
 
 def last_scheduled(connection: Connection, job: str) -> dict[str, datetime]:

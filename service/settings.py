@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_v
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from service.api_settings import ApiSettings, TextList, split_list
+from service.cluster_settings import ClusterSettings
 from service.errors import SettingsError
 from service.validation_messages import shown, validation_rule
 from service.vocabulary import CONTINUOUS_CALENDARS
@@ -81,7 +82,7 @@ SymbolList = TextList
 SeedList = Annotated[tuple[int, ...], NoDecode, BeforeValidator(split_list)]
 
 
-class Settings(ApiSettings):
+class Settings(ApiSettings, ClusterSettings):
     """The settings; the table of docs/settings.md is generated from these descriptions.
 
     Attributes are documented in their `description`.
@@ -318,6 +319,11 @@ def metrics_folder() -> Path | None:
 def set_metrics_folder(folder: Path) -> None:
     """Set the shared folder for the processes that this one starts."""
     os.environ[METRICS_FOLDER] = str(folder)  # noqa: TID251
+
+
+def set_library_variables(variables: Mapping[str, str]) -> None:
+    """Set variables of this process that a library reads when it is imported."""
+    os.environ.update(variables)  # noqa: TID251
 
 
 def is_loopback(host: str) -> bool:

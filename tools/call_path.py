@@ -68,6 +68,10 @@ class InProcess:
         """Call a task."""
         return task(request, report or (lambda _progress: None))
 
+    def slots(self) -> int:
+        """Return 1."""
+        return 1
+
     def close(self) -> None:
         """Do nothing: there is no process to end."""
 

@@ -1,8 +1,10 @@
 """Results of a (fold, forecaster) on disk: written atomically, found by a digest of what determines them."""
 
 import hashlib
+import io
 import json
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -93,9 +95,16 @@ def write_fold_result(path: Path, result: FoldResult) -> None:
             arrays[name] = column.astype(_INSTANTS[name]).astype(np.int64) if name in _INSTANTS else column
         arrays |= {f"seed_{seed}": raw for seed, raw in history.seeds.items()}
     arrays["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    write_fold_bytes(path, buffer.getvalue())
+
+
+def write_fold_bytes(path: Path, body: bytes) -> None:
+    """Write the bytes of a fold result atomically, as `write_fold_result` does."""
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.unfinished")
     with unfinished.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
+        file.write(body)
         file.flush()
         os.fsync(file.fileno())
     unfinished.replace(path)

@@ -8,6 +8,7 @@ arrays without pickle, and the network is built from code, never from the file.
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -30,6 +31,9 @@ WEIGHTS = "weights.npz"
 
 UNFINISHED = ".writing-"
 """Beginning of the name of a folder that is being written."""
+
+_FOLDER = re.compile(r"[a-z0-9_]{1,60}-[a-z_]{1,30}-[0-9a-f]{16}")
+"""Names that `save_artifact` gives to folders."""
 
 _ALLOWED = frozenset({PIPELINE, WEIGHTS})
 """File names that a manifest may list: a path in a manifest is never followed."""
@@ -80,8 +84,61 @@ def save_artifact(artifact: Artifact, directory: Path) -> tuple[Path, str]:
     sha256 = _sha256(files[MANIFEST])
     config = artifact.config
     folder = directory / f"{config.forecaster}-{config.strategy.value}-{sha256[:16]}"
-    directory.mkdir(parents=True, exist_ok=True)
-    staged = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=directory))
+    _write_folder(folder, files, sha256)
+    return folder, sha256
+
+
+@dataclass(frozen=True, slots=True)
+class PackedArtifact:
+    """The files of an artifact as bytes, to be carried to another machine.
+
+    Attributes:
+        name: Name of its folder.
+        sha256: Its hash.
+        files: Bytes by file name, the manifest included.
+    """
+
+    name: str
+    sha256: str
+    files: Mapping[str, bytes]
+
+
+def pack_artifact(path: Path, sha256: str) -> PackedArtifact:
+    """Read the files of an artifact and check them against its hash.
+
+    Raises:
+        ArtifactError: The artifact is absent, or a byte was changed.
+    """
+    body = _read(path, MANIFEST, sha256)
+    files = {name: _read(path, name, expected) for name, expected in _manifest(path, body)["files"].items()}
+    return PackedArtifact(path.name, sha256, {MANIFEST: body, **files})
+
+
+def unpack_artifact(packed: PackedArtifact, directory: Path) -> Path:
+    """Check the bytes of an artifact and write it to its own folder, atomically; return the folder.
+
+    Args:
+        packed: The artifact; nothing of it is trusted before its hash is checked.
+        directory: The folder that holds artifacts; created if absent.
+
+    Raises:
+        ArtifactError: A byte was changed, or a name is not one that `save_artifact` gives.
+    """
+    folder = directory / packed.name
+    manifest = packed.files.get(MANIFEST, b"")
+    if _sha256(manifest) != packed.sha256 or not _FOLDER.fullmatch(packed.name):
+        raise ArtifactError(f"the artifact {packed.name[:80]!r} was altered on its way; train it again")
+    expected = _manifest(folder, manifest)["files"]
+    actual = {name: _sha256(body) for name, body in packed.files.items() if name != MANIFEST}
+    if actual != expected:
+        raise ArtifactError(f"a file of the artifact {packed.name} was altered on its way; train it again")
+    _write_folder(folder, packed.files, packed.sha256)
+    return folder
+
+
+def _write_folder(folder: Path, files: Mapping[str, bytes], sha256: str) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staged = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=folder.parent))
     try:
         for name, body in files.items():
             _write_durably(staged / name, body)
@@ -89,7 +146,6 @@ def save_artifact(artifact: Artifact, directory: Path) -> tuple[Path, str]:
         _put_in_place(staged, folder, sha256)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
-    return folder, sha256
 
 
 def load_artifact(path: Path, sha256: str) -> Artifact:

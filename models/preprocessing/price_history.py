@@ -135,3 +135,8 @@ class Panel:
 
     histories: tuple[PriceHistory, ...]
     references: Mapping[str, PriceHistory] = field(default_factory=dict)
+
+    @property
+    def bars(self) -> int:
+        """Number of sessions of all histories together."""
+        return sum(len(history) for history in self.histories)

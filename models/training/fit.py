@@ -1,17 +1,63 @@
 """One interface to window and spatiotemporal networks: fitting by name, and forecasts of the fitted network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from models.config import ModelConfig
 from models.forecasting.artifact import Artifact
+from models.networks.lstm_numpy import Weights
 from models.networks.spatiotemporal.registry import SPATIOTEMPORAL_NETWORKS
 from models.preprocessing.price_history import FloatArray, Panel
 from models.preprocessing.splits import Spans
 from models.preprocessing.windows import PooledWindows
-from models.training.fit_network import EpochEnd, FittedNetwork, fit_network
-from models.training.spatiotemporal.fit_network import FittedSpatiotemporalNetwork, fit_spatiotemporal
+from models.training.fit_network import EpochEnd, FittedNetwork, fit_network, from_trained_seeds
+from models.training.spatiotemporal.fit_network import (
+    FittedSpatiotemporalNetwork,
+    fit_spatiotemporal,
+    spatiotemporal_from_trained_seeds,
+)
 
 Fitted = FittedNetwork | FittedSpatiotemporalNetwork
+
+VERSION = -1
+"""Position of the fit of a version itself; the folds of its evidence have 0 and up."""
+
+
+class SpansFit(Protocol):
+    """Fits the network of a config on given spans: in this process, or from seeds that were trained elsewhere."""
+
+    def __call__(
+        self,
+        panel: Panel,
+        config: ModelConfig,
+        spans: Spans,
+        report: Callable[[EpochEnd], None],
+        start: Artifact | None = None,
+        fold: int = VERSION,
+        /,
+    ) -> Fitted:
+        """Fit as `fit_config`; `fold` is the position of an evidence fold."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedSeed:
+    """One trained seed, as it leaves the process that trained it.
+
+    Attributes:
+        seed: The seed.
+        weights: Its arrays by name, as they are saved.
+        val_loss: Its lowest validation loss.
+        epochs: Number of its epochs.
+        is_warm: Whether it started from served weights.
+    """
+
+    seed: int
+    weights: Weights
+    val_loss: float
+    epochs: int
+    is_warm: bool
 
 
 def fit_config(
@@ -47,3 +93,57 @@ def forecast_windows(fitted: Fitted, windows: PooledWindows) -> tuple[PooledWind
         forecast = fitted.with_row(windows)
         return forecast, fitted.seed_quantiles(forecast)
     return windows, fitted.forecaster.seed_quantiles(windows)
+
+
+def fit_here(
+    panel: Panel,
+    config: ModelConfig,
+    spans: Spans,
+    report: Callable[[EpochEnd], None],
+    start: Artifact | None = None,
+    _fold: int = VERSION,
+    /,
+) -> Fitted:
+    """Fit in this process, one seed after another; a `SpansFit`."""
+    return fit_config(panel, config, spans, report, start)
+
+
+def fit_seed_alone(
+    panel: Panel,
+    config: ModelConfig,
+    spans: Spans,
+    seed: int,
+    report: Callable[[EpochEnd], None],
+    start: Artifact | None = None,
+) -> TrainedSeed:
+    """Fit one seed of a config; the result is that of the same seed in `fit_config`.
+
+    Args:
+        panel: As in `fit_config`, like `spans`, `report` and `start`.
+        config: Config with all of its seeds.
+        seed: One of them.
+    """
+    fitted = fit_config(panel, replace(config, seeds=(seed,)), spans, report, start)
+    weights = fitted.forecaster.weights[seed]
+    return TrainedSeed(seed, weights, fitted.val_losses[0], fitted.epochs[0], fitted.is_warm)
+
+
+def join_seeds(
+    panel: Panel, config: ModelConfig, spans: Spans, seeds: Sequence[TrainedSeed], start: Artifact | None = None
+) -> Fitted:
+    """Return the fitted network of a config from all of its seeds; nothing is trained.
+
+    Args:
+        panel: As in `fit_config`, like `spans` and `start`.
+        config: Config with all of its seeds.
+        seeds: Each of them, in any order.
+    """
+    by_seed: Mapping[int, TrainedSeed] = {trained.seed: trained for trained in seeds}
+    ordered = [by_seed[seed] for seed in config.seeds]
+    weights = {trained.seed: trained.weights for trained in ordered}
+    losses, epochs = tuple(each.val_loss for each in ordered), tuple(each.epochs for each in ordered)
+    is_warm = all(each.is_warm for each in ordered)
+    if config.forecaster in SPATIOTEMPORAL_NETWORKS:
+        fitted = spatiotemporal_from_trained_seeds(panel, config, spans, weights, start if is_warm else None)
+        return replace(fitted, val_losses=losses, epochs=epochs, is_warm=is_warm)
+    return replace(from_trained_seeds(panel, config, spans, weights), val_losses=losses, epochs=epochs, is_warm=is_warm)

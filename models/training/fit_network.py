@@ -130,6 +130,20 @@ def fit_network(
     return FittedNetwork(forecaster, windows, tuple(losses), tuple(epochs), bool(served))
 
 
+def from_trained_seeds(
+    panel: Panel, config: ModelConfig, spans: Spans, weights: Mapping[int, Weights]
+) -> FittedNetwork:
+    """Return a fitted window network from weights that were trained elsewhere, without losses and epochs.
+
+    Args:
+        panel: As in `fit_network`, like `config` and `spans`.
+        weights: Arrays by name of every seed, as `fit_network` returns them.
+    """
+    pipeline, windows = Pipeline.fit_windows(panel, config, spans.train_until, require_targets=True)
+    check_spans(spans, windows)
+    return FittedNetwork(NetworkForecaster(config, pipeline, weights), windows, (), ())
+
+
 def served_weights(loop: SeedLoop, start: Artifact | None) -> Mapping[int, Weights]:
     """Return the weights by seed of a served version; empty if any does not fit the loop's network.
 

@@ -4,6 +4,7 @@ Everything here is top-level and takes and returns plain data, so that it runs i
 requests in one call share the child's import of the framework.
 """
 
+import gc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -23,11 +24,12 @@ from models.forecasting.artifact import Artifact, save_artifact
 from models.forecasting.ensemble import mean_over_seeds
 from models.forecasting.network_forecaster import RANDOM_WALK
 from models.gate import Evidence
+from models.phases import Phase
 from models.preprocessing.pipeline import cut_windows
 from models.preprocessing.price_history import Panel
 from models.preprocessing.splits import Spans, holdout_spans
 from models.preprocessing.windows import PooledWindows
-from models.training.fit import Fitted, fit_config, forecast_windows
+from models.training.fit import Fitted, SpansFit, fit_here, forecast_windows
 from models.training.fit_network import EpochEnd
 from models.training.holdout import evaluate_forecasts
 from models.training.refit_check import Predecessor, compare_with_predecessor
@@ -122,12 +124,15 @@ class TrainedArtifact:
     evidence: Evidence | None = None
 
 
-def train_all(requests: Sequence[TrainRequest], report: Callable[[TrainProgress], None]) -> tuple[TrainedArtifact, ...]:
+def train_all(
+    requests: Sequence[TrainRequest], report: Callable[[TrainProgress], None], fits: Sequence[SpansFit] = ()
+) -> tuple[TrainedArtifact, ...]:
     """Train the forecasters of several requests, one after another; networks and random walks may be mixed.
 
     Args:
         requests: The forecasters to train.
         report: Called after each epoch; the fraction covers all requests.
+        fits: How the network of each request is fitted on given spans; empty = in this process.
 
     Returns:
         One artifact per request, in their order.
@@ -142,9 +147,10 @@ def train_all(requests: Sequence[TrainRequest], report: Callable[[TrainProgress]
         if request.config.forecaster == RANDOM_WALK:
             trained.append(train_random_walk(request))
         else:
-            trained.append(
-                _train_network(request, _Reporter(report, request.config, sum(seeds[:position]), sum(seeds)))
-            )
+            with Phase(f"train {request.config.strategy}, prepare") as phase:
+                reporter = _Reporter(report, request.config, sum(seeds[:position]), sum(seeds), phase)
+                trained.append(_train_network(request, reporter, fits[position] if fits else fit_here))
+            gc.collect()  # a network refers to itself, and with it to its windows
     return tuple(trained)
 
 
@@ -162,6 +168,11 @@ def train_random_walk(request: TrainRequest) -> TrainedArtifact:
     Args:
         request: Of its config only the strategy is read.
     """
+    with Phase("random walk", rows=request.panel.bars):
+        return _fit_random_walk(request)
+
+
+def _fit_random_walk(request: TrainRequest) -> TrainedArtifact:
     started = perf_counter()
     config = random_walk_config(request.config.strategy)
     windows = cut_windows(request.panel, config, require_targets=True)
@@ -188,9 +199,12 @@ class _Reporter:
     config: ModelConfig
     seeds_before: int
     total_seeds: int
+    phase: Phase
 
     def __call__(self, epoch: EpochEnd, fold: int = -1) -> None:
         """Report an epoch; `fold` is the position of an evidence fold, -1 for the version itself."""
+        if fold < 0:
+            self.phase.lap(f"train {self.config.strategy}, seed {epoch.seed}")
         done = 1.0 if epoch.last else epoch.epoch / self.config.max_epochs
         earlier = self.seeds_before + (1 + fold) * len(self.config.seeds)
         seeds = earlier + self.config.seeds.index(epoch.seed) + done
@@ -220,18 +234,29 @@ class _Outcome:
     test_dates: DateRange | None = None
 
 
-def _train_network(request: TrainRequest, report: _Reporter) -> TrainedArtifact:
+def version_spans(request: TrainRequest) -> tuple[Spans, Artifact | None]:
+    """Return the spans that a version is fitted on, and the artifact that its training starts from.
+
+    Raises:
+        TooLittleHistory: The pooled history is too short.
+    """
+    windows = cut_windows(request.panel, request.config, require_targets=True)
+    spans = holdout_spans(windows, request.cut_at)
+    return spans, starting_artifact(request.start_from, request.config, spans)
+
+
+def _train_network(request: TrainRequest, report: _Reporter, fit: SpansFit) -> TrainedArtifact:
     started = perf_counter()
     config = request.config
-    spans = holdout_spans(cut_windows(request.panel, config, require_targets=True), request.cut_at)
-    start = starting_artifact(request.start_from, config, spans)
-    fitted = fit_config(request.panel, config, spans, report, start)
-    walk = fit_random_walk(request.panel, random_walk_config(config.strategy), spans.train_until)
-    metrics = evaluate_network(fitted, fitted.windows.select(spans.test), walk)
-    if fitted.is_warm and request.start_from is not None:
-        metrics["started_from"] = request.start_from.version
-    if request.predecessor is not None:
-        metrics["predecessor"] = compare_with_predecessor(request.panel, request.predecessor, fitted, spans)
+    spans, start = version_spans(request)
+    fitted = fit(request.panel, config, spans, report, start)
+    with Phase("test"):
+        walk = fit_random_walk(request.panel, random_walk_config(config.strategy), spans.train_until)
+        metrics = evaluate_network(fitted, fitted.windows.select(spans.test), walk)
+        if fitted.is_warm and request.start_from is not None:
+            metrics["started_from"] = request.start_from.version
+        if request.predecessor is not None:
+            metrics["predecessor"] = compare_with_predecessor(request.panel, request.predecessor, fitted, spans)
     outcome = _Outcome(
         config,
         fitted.forecaster.pipeline.to_dict(),
@@ -243,8 +268,11 @@ def _train_network(request: TrainRequest, report: _Reporter) -> TrainedArtifact:
     saved = _save(request, outcome, started)
     if not request.with_evidence:
         return saved
+    del fitted, spans  # the windows of millions of bars: each fold has its own
+    gc.collect()
     try:
-        evidence = gather_evidence(request.panel, config, request.cut_at, lambda fold, end: report(end, fold))
+        with Phase(f"gate {config.strategy}"):
+            evidence = gather_evidence(request.panel, config, request.cut_at, lambda fold, end: report(end, fold), fit)
     except TooLittleHistory:  # a fold ends earlier than the version: save it without evidence, a later training adds it
         return saved
     return replace(saved, evidence=evidence, seconds=perf_counter() - started)
@@ -275,6 +303,11 @@ def evaluate_network(fitted: Fitted, windows: PooledWindows, walk: RandomWalk) -
 
 
 def _save(request: TrainRequest, outcome: _Outcome, started: float) -> TrainedArtifact:
+    with Phase("save"):
+        return _saved(request, outcome, started)
+
+
+def _saved(request: TrainRequest, outcome: _Outcome, started: float) -> TrainedArtifact:
     data_hash = panel_hash(request.panel, request.cut_at)
     facts = {
         "cut_at": str(request.cut_at),

@@ -5,6 +5,7 @@ follow. The next fold moves forward by those sessions. Nothing of a fold's test 
 its start, enters the forecasts that are tested there.
 """
 
+import gc
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -21,7 +22,7 @@ from models.preprocessing.pipeline import cut_windows
 from models.preprocessing.price_history import DateArray, Panel
 from models.preprocessing.splits import Spans, spans_between
 from models.preprocessing.windows import PooledWindows
-from models.training.fit import fit_config, forecast_windows
+from models.training.fit import SpansFit, fit_here, forecast_windows
 from models.training.fit_network import EpochEnd
 from models.training.holdout import daily_losses
 
@@ -33,7 +34,11 @@ FOLD_SESSIONS = 126
 
 
 def gather_evidence(
-    panel: Panel, config: ModelConfig, cut_at: np.datetime64, report: Callable[[int, EpochEnd], None]
+    panel: Panel,
+    config: ModelConfig,
+    cut_at: np.datetime64,
+    report: Callable[[int, EpochEnd], None],
+    fit: SpansFit = fit_here,
 ) -> Evidence:
     """Train a config on each fold and compare it with the random walk, fitted up to the fold's test span.
 
@@ -42,6 +47,7 @@ def gather_evidence(
         config: The config to test.
         cut_at: datetime64[s] UTC, inclusive: only what is final by then is used.
         report: Called after each epoch with the position of the fold, from 0.
+        fit: How the network is fitted on the spans of a fold.
 
     Returns:
         Daily losses over all folds.
@@ -52,7 +58,7 @@ def gather_evidence(
     """
     parts: list[Evidence] = []
     for fold, spans in enumerate(evidence_spans(cut_windows(panel, config, require_targets=True), cut_at)):
-        fitted = fit_config(panel, config, spans, partial(report, fold))
+        fitted = fit(panel, config, spans, partial(report, fold), None, fold)
         walk = fit_random_walk(panel, random_walk_config(config.strategy), spans.validation_until)
         validation, validation_seeds = forecast_windows(fitted, fitted.windows.select(spans.validation))
         test, test_seeds = forecast_windows(fitted, fitted.windows.select(spans.test))
@@ -60,6 +66,8 @@ def gather_evidence(
         network = calibrated_after(validation, mean_over_seeds(validation_seeds), test, mean_over_seeds(test_seeds))
         random_walk = calibrated_after(validation, walk.at(validation.sigma), test, walk.at(test.sigma))
         parts.append(daily_losses(test, network, random_walk))
+        del fitted, validation, test  # the windows of millions of bars: the next fold has its own
+        gc.collect()
     evidence = parts[0]
     for part in parts[1:]:
         evidence = evidence.with_later(part)

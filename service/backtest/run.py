@@ -24,8 +24,9 @@ from models.tuned_configs import tuned
 from service.backtest.estimate import Estimate
 from service.backtest.parquet import ForecasterRows, join_folds, write_rows
 from service.backtest.prices import GroupPanel, fetch_all, group_panels
-from service.backtest.workers import cores, run_folds
+from service.backtest.workers import run_folds
 from service.errors import SettingsError, TplusError
+from service.execution.choose import cores, fold_executors
 from service.prices.sources.base import PriceSource
 from service.runtime.context import REFERENCE_GROUPS, parse_reference
 from service.runtime.progress import Reporter
@@ -129,7 +130,7 @@ class Backtest:
             at: Aware UTC market time: only bars that are final by then count.
             out: Parquet file to create or replace. Finished (fold, forecaster) are kept in a folder next to it, so
                 that the same command resumes after a kill.
-            jobs: Maximum of processes; 0 = one for each core.
+            jobs: Maximum of folds at a time; 0 = one for each core, or all that a cluster has room for.
 
         Raises:
             SettingsError: A symbol, date or name is invalid.
@@ -145,10 +146,11 @@ class Backtest:
         missing = [task for task in tasks if not is_fold_done(task)]
         self._reporter.progress(TASK, 0.0, f"{len(tasks)} folds, {len(missing)} to do")
         log = parts / "workers.log"
-        estimate = Estimate(missing, jobs or cores())
+        executors = fold_executors(self._settings, jobs, log)[: len(missing)] if missing else []
+        estimate = Estimate(missing, max(1, len(executors)))
         if missing:
             self._reporter.notice(estimate.before())
-        outcome = run_folds(missing, jobs or cores(), log, self._report, self._timed(estimate))
+        outcome = run_folds(missing, executors, self._report, self._timed(estimate))
         self._reporter.progress(TASK, 1.0, "done")
         if outcome.failures:
             raise TplusError(

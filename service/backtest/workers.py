@@ -1,20 +1,14 @@
-"""Run folds in parallel: a few warm processes, each of which does one fold after another."""
+"""Run folds in parallel: some executors, each of which does one fold after another."""
 
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from queue import SimpleQueue
 
 from models.backtest.fold_runner import FoldDone, FoldProgress, FoldTask, run_fold
-from service.execution.executor import TaskFailed, WorkerDied, WorkerTimeout
-from service.execution.local import WarmWorker
-
-FOLD_LIMIT_SECONDS = 24 * 3600.0
-"""Time limit of a fold."""
+from service.execution.executor import Executor, TaskFailed, WorkerDied, WorkerTimeout
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +26,9 @@ class Outcome:
     peak_bytes: int
 
 
-def cores() -> int:
-    """Return the number of cores that this process may use."""
-    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-
-
 def run_folds(
     tasks: Sequence[FoldTask],
-    jobs: int,
-    log: Path,
+    executors: Sequence[Executor],
     report: Callable[[float, str], None],
     finished: Callable[[int, float], None],
 ) -> Outcome:
@@ -48,13 +36,11 @@ def run_folds(
 
     Args:
         tasks: The folds.
-        jobs: Maximum of processes, 1 or more.
-        log: File for the standard error of the processes.
+        executors: One for each fold that runs at a time; they are closed at the end.
         report: Called with the share of all folds done, 0..1, and the current work; by several threads, one at a time.
         finished: Called likewise with the position of each finished fold and the seconds that it took.
     """
-    workers = [WarmWorker(FOLD_LIMIT_SECONDS, log) for _ in range(min(jobs, len(tasks)))]
-    pool = _WorkerPool(workers, len(tasks), report, finished)
+    pool = _WorkerPool(executors, len(tasks), report, finished)
     threads = ThreadPoolExecutor(max_workers=max(1, len(pool.workers)))
     try:
         done = [fold for fold in threads.map(pool.work, tasks, range(len(tasks))) if fold is not None]
@@ -69,7 +55,7 @@ class _WorkerPool:
 
     def __init__(
         self,
-        workers: list[WarmWorker],
+        workers: Sequence[Executor],
         tasks: int,
         report: Callable[[float, str], None],
         finished: Callable[[int, float], None],
@@ -81,7 +67,7 @@ class _WorkerPool:
         self._shares = [0.0] * tasks
         self._lock = threading.Lock()
         self._ended = threading.Event()
-        self._free: SimpleQueue[WarmWorker] = SimpleQueue()
+        self._free: SimpleQueue[Executor] = SimpleQueue()
         for worker in workers:
             self._free.put(worker)
 
@@ -110,12 +96,12 @@ class _WorkerPool:
         return done
 
     def end(self) -> None:
-        """Stop all processes, including those in the middle of a fold; finished results are on disk."""
+        """Stop all executors, including those in the middle of a fold."""
         self._ended.set()
         for worker in self.workers:
-            worker.kill()
+            worker.close()
 
-    def _run_with_retry(self, worker: WarmWorker, task: FoldTask, report: Callable[[FoldProgress], None]) -> FoldDone:
+    def _run_with_retry(self, worker: Executor, task: FoldTask, report: Callable[[FoldProgress], None]) -> FoldDone:
         """Run a fold, once more if the process died (for example from lack of memory); finished results are kept."""
         try:
             return worker.run(run_fold, task, report)

@@ -53,6 +53,14 @@ class Executor(Protocol):
         """
         ...
 
+    def slots(self) -> int:
+        """Return how many tasks can run at the same time, 1 or more.
+
+        Raises:
+            WorkerDied: a cluster cannot be reached.
+        """
+        ...
+
     def close(self) -> None:
         """End every process."""
         ...

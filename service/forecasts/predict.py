@@ -13,6 +13,7 @@ from models.calibration import CalibrationState, calibrate_batch
 from models.config import INPUT_MEMORY, MAX_LOOKBACK, Strategy
 from models.errors import ArtifactError
 from models.forecaster import ForecastBatch
+from models.phases import Phase
 from models.preprocessing.price_history import FloatArray
 from models.training.tasks import ArtifactReference, ForecastTask, forecast_panel
 from service.forecasts.calibration.states import read_states
@@ -27,6 +28,9 @@ from service.vocabulary import ForecastOutcome, ModelStatus
 
 SPARE_SESSIONS = 60
 """Extra sessions read, so that a few missing bars do not exclude a long history from the network."""
+
+BARS, CALIBRATE = "read bars", "calibrate"
+"""Phases of a forecast run."""
 
 STAND_INS_TRIED = 3
 """Earlier champions that are tried when the champion's artifact is refused."""
@@ -59,7 +63,7 @@ class Predictions:
 
 
 @dataclass(frozen=True, slots=True)
-class _GroupForecasts:
+class GroupForecasts:
     """Batches of a group's versions, and the row of each symbol in them.
 
     Attributes:
@@ -97,17 +101,33 @@ def predict(
         as_of: T-1.
         model_versions: Versions that forecast, with their status at that time; None = those that serve now.
     """
+    symbols = tuple(candidate.symbol for candidate in candidates)
+    computed = compute_group(context, group, symbols, context.calendars.final_at(calendar, as_of), model_versions)
+    return complete(context, candidates, calendar, as_of, computed)
+
+
+def complete(
+    context: ServiceContext, candidates: Sequence[Candidate], calendar: str, as_of: date, computed: GroupForecasts
+) -> Predictions:
+    """Calibrate the forecasts of a group with the states stored as of as_of, and choose the served ones.
+
+    Args:
+        context: The service's parts.
+        candidates: As in `predict`, like `calendar` and `as_of`.
+        computed: What `compute_group` returned for them.
+    """
     by_symbol = {candidate.symbol: candidate for candidate in candidates}
-    computed = _forecast(context, group, tuple(by_symbol), context.calendars.final_at(calendar, as_of), model_versions)
     targets = context.calendars.targets(calendar, as_of, Strategy.MULTI_STEP.horizon)
-    states = _states(context, computed, calendar, as_of)
     forecasts: list[NewForecast] = []
-    for version_id, batch in computed.batches.items():
-        strategy = computed.versions[version_id].strategy
-        calibrated = calibrate_batch(states[version_id].steps, batch.quantiles, batch.sigma)
-        for row, symbol in enumerate(batch.symbols):
-            batch_row = _BatchRow(version_id, strategy, batch, calibrated, row)
-            forecasts.extend(_new_forecasts(by_symbol[symbol], as_of, targets, batch_row))
+    with Phase(CALIBRATE) as calibrating:
+        states = _states(context, computed, calendar, as_of)
+        for version_id, batch in computed.batches.items():
+            strategy = computed.versions[version_id].strategy
+            calibrated = calibrate_batch(states[version_id].steps, batch.quantiles, batch.sigma)
+            for row, symbol in enumerate(batch.symbols):
+                batch_row = _BatchRow(version_id, strategy, batch, calibrated, row)
+                forecasts.extend(_new_forecasts(by_symbol[symbol], as_of, targets, batch_row))
+        calibrating.rows = len(forecasts)
     items: list[ServedForecast] = []
     outcomes: list[Outcome] = []
     for symbol in by_symbol:
@@ -120,13 +140,22 @@ def predict(
     return Predictions(tuple(forecasts), tuple(items), tuple(outcomes))
 
 
-def _forecast(
+def compute_group(
     context: ServiceContext,
     group: str,
     symbols: tuple[str, ...],
     until: datetime,
     model_versions: Sequence[ModelVersion] | None,
-) -> _GroupForecasts:
+) -> GroupForecasts:
+    """Forecast symbols of a group with every version, not calibrated; depends on bars and versions alone.
+
+    Args:
+        context: The service's parts.
+        group: The group of all symbols.
+        symbols: Symbols that have as_of's bar.
+        until: Aware UTC market time, as_of's final instant.
+        model_versions: As in `predict`.
+    """
     with context.database.reading() as connection:
         used = serving_versions(connection, group) if model_versions is None else model_versions
         substitutes = frozenset(v.id for v in used if model_versions is None and _may_substitute(connection, v))
@@ -140,13 +169,14 @@ def _forecast(
 
 def _compute(
     context: ServiceContext, symbols: tuple[str, ...], until: datetime, used: Sequence[ModelVersion]
-) -> _GroupForecasts:
+) -> GroupForecasts:
     """Return the forecasts of some versions; one whose artifact is refused has its reason for every symbol."""
     rows, store = INPUT_MEMORY + MAX_LOOKBACK + SPARE_SESSIONS, context.settings.artifact_dir
     versions = {version.id: version for version in used}
     references = tuple(sorted({name for version in used for name in version.references}))
-    with context.database.reading() as connection:
+    with Phase(BARS) as reading, context.database.reading() as connection:
         panel = load_panel(connection, PanelQuery(symbols, references, until, context.calendars.settle, rows))
+        reading.rows = panel.bars
     artifacts: list[ArtifactReference] = []
     results: dict[int, ForecastBatch | str] = {}
     for version in used:
@@ -162,16 +192,16 @@ def _compute(
             context.reporter.notice(f"model version {key} cannot forecast: {batch}")
             refused[key] = dict.fromkeys(symbols, batch)
     rows_of = {key: {symbol: row for row, symbol in enumerate(batch.symbols)} for key, batch in batches.items()}
-    return _GroupForecasts(versions, batches, rows_of, refused)
+    return GroupForecasts(versions, batches, rows_of, refused)
 
 
 def _with_stand_in(
     context: ServiceContext,
     symbols: tuple[str, ...],
     until: datetime,
-    computed: _GroupForecasts,
+    computed: GroupForecasts,
     champion: ModelVersion,
-) -> _GroupForecasts:
+) -> GroupForecasts:
     """Add the forecasts of the newest accepted champion before one that cannot be loaded; the same without any."""
     with context.database.reading() as connection:
         earlier = [
@@ -202,13 +232,13 @@ def _may_substitute(connection: Connection, version: ModelVersion) -> bool:
 
 
 def _states(
-    context: ServiceContext, computed: _GroupForecasts, calendar: str, as_of: date
+    context: ServiceContext, computed: GroupForecasts, calendar: str, as_of: date
 ) -> dict[int, CalibrationState]:
     with context.database.reading() as connection:
         return read_states(connection, computed.batches, calendar, as_of)
 
 
-def _serve(computed: _GroupForecasts, symbol: str, strategy: Strategy) -> ServedForecast | str:
+def _serve(computed: GroupForecasts, symbol: str, strategy: Strategy) -> ServedForecast | str:
     """Return the served forecast of a symbol and strategy, or why there is none."""
     versions = [v for v in computed.versions.values() if v.strategy == strategy.value]
     champion = next((v for v in versions if v.status == ModelStatus.CHAMPION), None)

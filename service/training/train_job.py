@@ -14,6 +14,7 @@ from sqlalchemy import Connection, func, select
 from models.config import MIN_TRAINING_DATES, ModelConfig, Strategy
 from models.errors import ArtifactError, TooLittleHistory
 from models.gate import Evidence
+from models.phases import Phase
 from models.preprocessing.price_history import Panel
 from models.training.refit_check import Predecessor
 from models.training.tasks import train_forecasters
@@ -72,8 +73,9 @@ def train(context: ServiceContext, run: Run) -> None:
             # Enough bars, but too few complete windows.
             fit_request = replace(fit_request, reason_without=str(error))
             trained = fit(context, fit_request, context.warm)
-        live = _read_live_evidence(context, run.scope, trained)
-        with context.database.transaction() as connection:
+        with Phase("live evidence"):
+            live = _read_live_evidence(context, run.scope, trained)
+        with Phase("decide"), context.database.transaction() as connection:
             guard(connection, run)
             lock_changes(connection)
             decisions = record(context, connection, fit_request, trained, run, live)
@@ -233,8 +235,10 @@ def pooled_dates(connection: Connection, group: str) -> int:
 def _panel(context: ServiceContext, fit_request: FitRequest, config: ModelConfig) -> Panel:
     references = tuple(reference.symbol for reference in config.references)
     query = PanelQuery(fit_request.symbols, references, fit_request.cut_at, context.calendars.settle)
-    with context.database.reading() as connection:
-        return load_panel(connection, query)
+    with Phase("read bars") as reading, context.database.reading() as connection:
+        panel = load_panel(connection, query)
+        reading.rows = panel.bars
+    return panel
 
 
 def _reason_without_network(group: str, dates: int) -> str:

@@ -34,6 +34,7 @@ def lock(kind: str) -> Path:
         ("base", PROJECT["dependencies"]),
         ("run", [*PROJECT["dependencies"], *EXTRAS["tf"]]),
         ("gpu", [*PROJECT["dependencies"], *EXTRAS["gpu"]]),
+        ("ray", [*PROJECT["dependencies"], *EXTRAS["tf"], *EXTRAS["ray"]]),
         ("backtest", [*PROJECT["dependencies"], *EXTRAS["tf"], *EXTRAS["backtest"]]),
         ("dev", [*PROJECT["dependencies"], *EXTRAS["tf"], *EXTRAS["dev"]]),
     ],
@@ -52,6 +53,9 @@ def test_tests_run_what_users_run() -> None:
     backtest = pins("backtest")
     assert {package: backtest.get(package) for package in run} == run
     assert {package: dev.get(package) for package in backtest} == backtest
+    cluster = pins("ray")
+    assert {package: cluster.get(package) for package in run} == run
+    assert {package: dev.get(package) for package in cluster} == cluster
 
 
 def test_each_image_installs_the_versions_that_are_tested() -> None:
@@ -61,7 +65,7 @@ def test_each_image_installs_the_versions_that_are_tested() -> None:
     assert {package for package in gpu if not package.startswith("nvidia-")} == set(run)
 
 
-@pytest.mark.parametrize("kind", ["base", "run", "gpu", "backtest", "dev", "uv"])
+@pytest.mark.parametrize("kind", ["base", "run", "gpu", "ray", "backtest", "dev", "uv"])
 def test_every_pin_has_a_hash_and_no_file_an_address(kind: str) -> None:
     text = lock(kind).read_text()
     entries = re.split(r"(?m)^(?=[a-z0-9])", text)[1:]

@@ -15,7 +15,7 @@ from service.settings import Settings, load_settings
 from tests.support.compose import ROOT, handed_on, in_memory, laid_over, order, read, seconds, size, variables
 from tests.support.dockerfile import stages
 
-FILES = ("docker-compose.yml", "docker-compose.gpu.yml")
+FILES = ("docker-compose.yml", "docker-compose.gpu.yml", "docker-compose.cluster.yml")
 STACK = read("docker-compose.yml")
 ALL_SERVICES = STACK["services"]
 SERVICES = {name: service for name, service in ALL_SERVICES.items() if "profiles" not in service}
@@ -28,6 +28,7 @@ SET_BY_THE_FILE = {
     "DATABASE_URL", "DATABASE_PASSWORD_FILE", "DATA_DIR", "HOST", "PORT", "METRICS_HOST", "METRICS_PORT",
     "API_KEY_FILE", "ALERT_KEY_FILE",
 }  # fmt: skip
+SET_BY_THE_CLUSTER_FILE = {"EXECUTOR", "RAY_TOKEN_FILE"}
 WITHOUT_USE_IN_A_CONTAINER = {"BROWSER", "YAHOO_STANDIN_URL"}
 """The images have no browser, and the stand-in for Yahoo is for tests."""
 
@@ -152,8 +153,9 @@ def test_the_environment_holds_settings_that_are_known(name: str, tmp_path: Path
 
 def test_every_setting_is_handed_on_but_those_named_here() -> None:
     known = {field.upper() for field in Settings.model_fields}
-    handed = {name.removeprefix("TPLUS_") for name in handed_on("docker-compose.yml") if name.startswith("TPLUS_")}
-    assert known - handed == SET_BY_THE_FILE | WITHOUT_USE_IN_A_CONTAINER
+    names = handed_on("docker-compose.yml") | handed_on("docker-compose.cluster.yml")
+    handed = {name.removeprefix("TPLUS_") for name in names if name.startswith("TPLUS_")}
+    assert known - handed == SET_BY_THE_FILE | SET_BY_THE_CLUSTER_FILE | WITHOUT_USE_IN_A_CONTAINER
     assert handed <= known
     api = {name.removeprefix("TPLUS_") for name in SERVICES["api"]["environment"]}
     assert api == SET_BY_THE_FILE - {"API_KEY_FILE"} | {"SOURCE", "CLOCK", "SYMBOLS", "REFERENCE_SYMBOLS", "LOG_LEVEL"}
@@ -229,7 +231,7 @@ def test_the_gpu_file_changes_the_scheduler_alone_and_takes_nothing_away() -> No
 
 def test_the_guide_names_every_variable_and_no_command_or_service_that_is_not_there() -> None:
     guide = (ROOT / "docs" / "production.md").read_text()
-    named = set().union(*(set(variables(file)) for file in FILES), handed_on("docker-compose.yml"))
+    named = set().union(*(set(variables(file)) for file in FILES), *(handed_on(file) for file in FILES))
     assert [name for name in sorted(named) if f"`{name}`" not in guide] == []
     commands = set(re.findall(r"\btplus ([a-z][a-z-]+)", guide))
     assert {"health", "db", "symbols", "schedule"} <= commands <= set(COMMANDS)
@@ -244,7 +246,7 @@ def test_the_guide_puts_the_password_into_no_command_line() -> None:
     assert re.findall(r"(?m)^(?!printf ).*\$\(cat secrets/.*$|\|.*\$\(cat secrets/", guide) == []
 
 
-@pytest.mark.parametrize("names", [FILES[:1], FILES])
+@pytest.mark.parametrize("names", [FILES[:1], FILES[:2], FILES[::2]])
 def test_an_installed_compose_accepts_the_files(names: tuple[str, ...]) -> None:
     program = compose_program()
     if program is None:

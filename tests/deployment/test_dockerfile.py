@@ -96,7 +96,7 @@ def test_the_api_image_has_no_tensorflow_and_the_trainer_has() -> None:
     assert {"tensorflow", "keras", "nvidia-cudnn-cu12"} <= set(pins("gpu.txt"))
 
 
-@pytest.mark.parametrize("lock", ["run.txt", "gpu.txt"])
+@pytest.mark.parametrize("lock", ["run.txt", "gpu.txt", "ray.txt"])
 def test_the_trainers_lock_adds_to_the_apis_and_changes_nothing(lock: str) -> None:
     base, trainer = pins("base.txt"), pins(lock)
     assert {package: trainer.get(package) for package in base} == base
@@ -136,7 +136,7 @@ def test_the_apis_install_lines_work_in_a_clean_folder(tmp_path: Path) -> None:
 
     migrated = tplus("db", "upgrade")
     assert migrated.returncode == 0, migrated.stderr
-    assert migrated.stdout.endswith("tplus-sample-replay.db is at migration 1011\n")
+    assert migrated.stdout.endswith("tplus-sample-replay.db is at migration 1012\n")
     assert tplus("health", "scheduler").returncode == 1
     loaded = "import service.app, sys; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([str(prefix / "bin" / "python"), "-c", loaded], cwd=tmp_path).returncode == 0

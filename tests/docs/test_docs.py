@@ -83,7 +83,7 @@ def test_every_route_is_listed_with_its_query_parameters() -> None:
     lines = routes_table(document).splitlines()
     assert len(lines) == 2 + sum(len(operations) for operations in document["paths"].values())
     assert any(line.startswith("| `GET /v1/forecasts/{symbol}` | ") for line in lines)
-    assert any(line.endswith("| `as_of`, `known_at`, `format` |") for line in lines)
+    assert any(line.endswith("| `as_of`, `known_at`, `fields`, `format` |") for line in lines)
 
 
 def test_the_readme_is_short() -> None:

@@ -278,6 +278,9 @@ class Dying:
         self._real = real
         self.deaths = 0
 
+    def slots(self) -> int:
+        return self._real.slots()
+
     def run(self, task: Any, request: Any, report: Callable[[Any], None] | None = None) -> Any:
         """Run a task; the first one is killed."""
         if self.deaths == 0:

@@ -6,7 +6,10 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+from models.phases import Phase
 
 Report = Callable[[Any], None]
 
@@ -53,3 +56,37 @@ def start_program(seconds: int, report: Report) -> None:
     """Start a program, as a library does, report its process id, and wait for it."""
     with subprocess.Popen(["sleep", str(seconds)]) as program:
         report(program.pid)
+
+
+def measured(rows: int, _report: Callable[[Any], None]) -> int:
+    """Enter a phase with that many rows."""
+    with Phase("count", rows=rows):
+        return sum(range(rows))
+
+
+def report_and_sleep(seconds: float, report: Report) -> None:
+    """Report the process id, then sleep."""
+    report(os.getpid())
+    time.sleep(seconds)
+
+
+def die_once(marker: Path, report: Report) -> int:
+    """Report 1 and kill the process the first time; then report 1 and 2 and return 2."""
+    report(1)
+    if not marker.exists():
+        marker.touch()
+        time.sleep(0.5)  # the report is on its way
+        os.kill(os.getpid(), signal.SIGKILL)
+    report(2)
+    return 2
+
+
+def meet(names: tuple[Path, Path], _report: Report) -> bool:
+    """Make the first file and wait for the second: two of these must run at the same time."""
+    own, other = names
+    own.touch()
+    for _ in range(600):
+        if other.exists():
+            return True
+        time.sleep(0.1)
+    return False

@@ -73,8 +73,13 @@ class InProcess:
     """An executor without a process; `meanwhile` is called after each task."""
 
     def __init__(self) -> None:
+        self.at_a_time = 1
         self.meanwhile: Callable[[], None] | None = None
         self.requests: list[Any] = []
+
+    def slots(self) -> int:
+        """Return the number of tasks at a time."""
+        return self.at_a_time
 
     def run(self, task: Task[Request, Answer], request: Request, report: Callable[[Any], None] | None = None) -> Answer:
         """Run the task here; its errors are raised as from another process."""

@@ -54,9 +54,14 @@ class InProcess:
     """
 
     def __init__(self) -> None:
+        self.at_a_time = 1
         self.tasks: list[str] = []
         self.fault: Exception | None = None
         self.before: Callable[[], None] | None = None
+
+    def slots(self) -> int:
+        """Return the number of tasks at a time."""
+        return self.at_a_time
 
     def run(self, task: Any, request: Any, report: Callable[[Any], None] | None = None) -> Any:
         """Call the task."""

@@ -19,7 +19,7 @@ from tools.audit.sbom import find_shape_faults, make_sbom
 from tools.audit.secrets_scan import scan, tracked_files
 from tools.audit.vulnerabilities import check_vulnerabilities, find_pip_audit
 
-LOCKS = ("base", "run", "gpu")
+LOCKS = ("base", "run", "gpu", "ray")
 """Locks of the images: what is delivered."""
 
 

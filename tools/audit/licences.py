@@ -25,6 +25,7 @@ EXCEPTIONS: Mapping[str, str] = {
 
 _NAMES: Mapping[str, str] = {
     "3-clause bsd license": "BSD-3-Clause",
+    "apache 2.0": "Apache-2.0",
     "apache license 2.0": "Apache-2.0",
     "apache software license": "Apache-2.0",
     "bsd license": "BSD",

@@ -4,7 +4,7 @@ The counterpart of `models.training.fit_network` for spatiotemporal networks; sp
 same.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from models.forecasting.spatiotemporal.forecaster import SpatiotemporalForecaste
 from models.forecasting.spatiotemporal.images import image_cells, market_images
 from models.forecasting.spatiotemporal.layout import NO_ROW, MarketLayout, fit_layout
 from models.forecasting.spatiotemporal.pipeline import MarketPipeline
+from models.networks.lstm_numpy import Weights
 from models.networks.spatiotemporal.registry import with_kept_median, without_kept_median
 from models.preprocessing.pipeline import Pipeline
 from models.preprocessing.price_history import FloatArray, Panel
@@ -105,21 +106,16 @@ def fit_spatiotemporal(
         TooLittleHistory: The training span or the calendar's validation span has no window.
         UnknownNetwork: The config names no spatiotemporal network.
     """
-    pipeline, inputs = Pipeline.fit_windows(panel, config, spans.train_until, require_targets=False)
-    windows = inputs.select(np.flatnonzero(~np.isnan(inputs.targets).any(axis=1)))
-    check_spans(spans, windows)
-    layout = fit_layout(panel, windows.symbol_index[spans.train], spans.train_until)
-    if start is not None:
-        served_layout = MarketLayout.from_dict(start.pipeline["layout"])
-        layout, start = (served_layout, start) if served_layout.has_symbols_of(layout) else (layout, None)
-    market, rows = MarketPipeline(pipeline, layout), layout.rows_of(panel)
+    market, inputs, windows, start = _prepared(panel, config, spans, start)
+    layout = market.layout
+    rows = layout.rows_of(panel)
     spec = spatiotemporal_spec(config, market, config.seeds[0])
     train, validation = (
         market_images(inputs, windows.select(span), rows, spec.rows) for span in (spans.train, spans.validation)
     )
     if not len(validation):
         raise TooLittleHistory(f"no symbol of {layout.calendar} has a window in the validation span; add more history")
-    loop = ImageLoop(config, spec, train, masked_columns(pipeline))
+    loop = ImageLoop(config, spec, train, masked_columns(market.windows))
     val_loss = loop.loss_on(validation)
     if start is not None:
         start = replace(start, weights={seed: without_kept_median(own) for seed, own in start.weights.items()})
@@ -134,3 +130,33 @@ def fit_spatiotemporal(
     return FittedSpatiotemporalNetwork(
         SpatiotemporalForecaster(config, market, weights), windows, inputs, rows, losses, epochs, bool(served)
     )
+
+
+def spatiotemporal_from_trained_seeds(
+    panel: Panel, config: ModelConfig, spans: Spans, weights: Mapping[int, Weights], start: Artifact | None
+) -> FittedSpatiotemporalNetwork:
+    """Return a fitted spatiotemporal network from weights that were trained elsewhere, without losses and epochs.
+
+    Args:
+        panel: As in `fit_spatiotemporal`, like `config` and `spans`.
+        weights: Arrays by name of every seed, as `fit_spatiotemporal` returns them.
+        start: The served version that the seeds started from, whose layout they have; None = initial weights.
+    """
+    market, inputs, windows, _ = _prepared(panel, config, spans, start)
+    rows = market.layout.rows_of(panel)
+    forecaster = SpatiotemporalForecaster(config, market, weights)
+    return FittedSpatiotemporalNetwork(forecaster, windows, inputs, rows, (), ())
+
+
+def _prepared(
+    panel: Panel, config: ModelConfig, spans: Spans, start: Artifact | None
+) -> tuple[MarketPipeline, PooledWindows, PooledWindows, Artifact | None]:
+    """Return the pipeline, all windows, those with known targets, and the served version if its layout is used."""
+    pipeline, inputs = Pipeline.fit_windows(panel, config, spans.train_until, require_targets=False)
+    windows = inputs.select(np.flatnonzero(~np.isnan(inputs.targets).any(axis=1)))
+    check_spans(spans, windows)
+    layout = fit_layout(panel, windows.symbol_index[spans.train], spans.train_until)
+    if start is not None:
+        served_layout = MarketLayout.from_dict(start.pipeline["layout"])
+        layout, start = (served_layout, start) if served_layout.has_symbols_of(layout) else (layout, None)
+    return MarketPipeline(pipeline, layout), inputs, windows, start

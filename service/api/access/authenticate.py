@@ -18,6 +18,9 @@ from service.errors import NotYet
 KEPT_SECONDS = 0.5
 """How long an answer is used without a look at the database: a revoked key is refused within a second."""
 
+RENEWED_SECONDS = 0.2
+"""Age at which a valid answer is read again, while requests still use this one: none has to wait."""
+
 KEPT_TOKENS = 1000
 """Most tokens that are kept, of those found and of those not found each."""
 
@@ -71,14 +74,34 @@ class Authenticator:
             return None
         key = (credential.kind, token_hash(credential.token))
         kept = self._found.get(key) or self._not_found.get(key)
-        if kept is not None and self._clock() - kept.at < KEPT_SECONDS:
+        age = float("inf") if kept is None else self._clock() - kept.at
+        if kept is not None and age < KEPT_SECONDS:
+            if kept.principal is not None and age > RENEWED_SECONDS:
+                self._start_reading(key, credential)
             return kept.principal
-        reading = self._reading.get(key)
-        if reading is None:
-            reading = self._reading[key] = asyncio.create_task(self._read_and_keep(key, credential))
-            reading.add_done_callback(lambda done: self._forget_reading(key, done))
+        reading = self._start_reading(key, credential)
         # Requests with the same token share one look; a client that leaves must not end it for the others.
         return await asyncio.shield(reading)
+
+    def kept_principal(self, credential: Credential, hashed: str) -> Principal | None:
+        """Return the principal of a key as it is kept, without waiting; None if it is to be read first.
+
+        Args:
+            credential: The key.
+            hashed: Hash of its token.
+        """
+        key = (CredentialKind.KEY, hashed)
+        kept = self._found.get(key)
+        if kept is None:
+            return None
+        age = self._clock() - kept.at
+        if age > RENEWED_SECONDS:
+            self._start_reading(key, credential)
+        return kept.principal if age < KEPT_SECONDS else None
+
+    def is_known(self, hashed: str) -> bool:
+        """Return whether a key was valid when it was last read."""
+        return (CredentialKind.KEY, hashed) in self._found
 
     def forget(self, credential: Credential) -> None:
         """Read a token again at its next use: its page session was signed out."""
@@ -87,6 +110,16 @@ class Authenticator:
     def close(self) -> None:
         """Write what is left to write."""
         self.last_used.close()
+
+    def _start_reading(
+        self, key: tuple[CredentialKind, str], credential: Credential
+    ) -> "asyncio.Task[Principal | None]":
+        """Return the task that reads a token: the one under way, else a new one."""
+        reading = self._reading.get(key)
+        if reading is None:
+            reading = self._reading[key] = asyncio.create_task(self._read_and_keep(key, credential))
+            reading.add_done_callback(lambda done: self._forget_reading(key, done))
+        return reading
 
     async def _read_and_keep(self, key: tuple[CredentialKind, str], credential: Credential) -> Principal | None:
         started = self._clock()

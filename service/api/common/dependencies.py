@@ -18,6 +18,8 @@ from service.db.tables import stamp
 from service.errors import NotYet
 from service.settings import Settings
 
+_CLOCK_MODE = select(stamp.c.clock_mode)
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -94,7 +96,7 @@ class Reader:
 
     def _clock(self, connection: Connection) -> MarketClock:
         # Read each time: a database may be replaced while this process runs, also by one for the other clock.
-        mode: str | None = connection.execute(select(stamp.c.clock_mode)).scalar_one_or_none()
+        mode: str | None = connection.execute(_CLOCK_MODE).scalar_one_or_none()
         if mode is None:
             raise NotYet("the database is empty; start the service with `tplus up` or `tplus schedule`")
         return ReplayMarketClock() if mode == "replay" else SystemMarketClock(self.machine)

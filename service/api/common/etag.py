@@ -32,7 +32,11 @@ def make_tag(counter: int, address: str, now: datetime) -> str:
 
 def matches(request: Request, tag: str) -> bool:
     """Return whether the client holds this answer (If-None-Match, weak comparison)."""
-    tags = request.headers.get("if-none-match", "")
+    return names_tag(request.headers.get("if-none-match", ""), tag)
+
+
+def names_tag(tags: str, tag: str) -> bool:
+    """Return whether the value of `If-None-Match` names a tag."""
     return tag.removeprefix("W/") in {item.strip().removeprefix("W/") for item in tags.split(",")}
 
 

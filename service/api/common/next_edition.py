@@ -1,13 +1,13 @@
 """The next edition of each calendar: when it is due in market time, and in how many real seconds."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from service.api.common.rows import columns_of, read_row, read_rows
 from service.clock import DatabaseClock
@@ -34,6 +34,10 @@ class NextEdition:
     in_seconds: float | None = None
 
 
+NO_EDITION = NextEdition()
+"""That of a calendar without a later session."""
+
+
 class _SessionRow(NamedTuple):
     calendar: str
     session: date
@@ -45,6 +49,15 @@ class _SessionRow(NamedTuple):
 class _ClockRow(NamedTuple):
     record_end: date | None
     next_move_at: datetime | None
+
+
+# Built once: building a statement takes longer than sending it.
+_MODE = select(stamp.c.clock_mode)
+_CLOCK = select(*columns_of(market_clock, _ClockRow))
+_SESSIONS = select(*columns_of(sessions, _SessionRow)).where(
+    sessions.c.calendar.in_(select(instruments.c.calendar).where(instruments.c.active | instruments.c.reference)),
+    sessions.c.session.between(bindparam("first"), bindparam("last")),
+)
 
 
 class NextEditions:
@@ -59,10 +72,8 @@ class NextEditions:
     def __init__(self, connection: Connection, settings: Settings, now: datetime) -> None:
         self._settings, self._now = settings, now
         self._machine_now = DatabaseClock().now(connection)
-        mode = connection.execute(select(stamp.c.clock_mode)).scalar_one_or_none()
-        self._clock = (
-            read_row(connection, _ClockRow, select(*columns_of(market_clock, _ClockRow))) if mode == "replay" else None
-        )
+        mode = connection.execute(_MODE).scalar_one_or_none()
+        self._clock = read_row(connection, _ClockRow, _CLOCK) if mode == "replay" else None
         self._waits = self._clock is not None and is_busy(connection)
         self._rows = self._read(connection)
 
@@ -72,15 +83,15 @@ class NextEditions:
         at = min(due, default=None)
         return NextEdition(at, None if at is None else self._seconds(at))
 
+    def by_calendar(self) -> Mapping[str, NextEdition]:
+        """Return the next edition of each calendar with a session around now."""
+        return {name: self.first([name]) for name in {row.calendar for row in self._rows}}
+
     def _read(self, connection: Connection) -> list[_SessionRow]:
-        pulled = select(instruments.c.calendar).where(instruments.c.active | instruments.c.reference)
         end = (self._now + _AFTER).date()
         if self._clock is not None and self._clock.record_end is not None:
             end = min(end, self._clock.record_end)
-        query = select(*columns_of(sessions, _SessionRow)).where(
-            sessions.c.calendar.in_(pulled), sessions.c.session.between((self._now - _BEFORE).date(), end)
-        )
-        return read_rows(connection, _SessionRow, query)
+        return read_rows(connection, _SessionRow, _SESSIONS, {"first": (self._now - _BEFORE).date(), "last": end})
 
     def _final_at(self, row: _SessionRow) -> datetime:
         return row.close_at + self._settings.settle(row.calendar)

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, Table, bindparam, func, select
 
 from service.api.common.rows import EditionRow, RowType, columns_of, read_row, read_rows
+from service.db.change_counters import ALL
 from service.db.tables import change_counters, editions, market_clock, schedulers, sessions, stamp
 from service.settings import Settings
 from service.vocabulary import SessionState
@@ -30,6 +31,24 @@ class ReplayClockRow(NamedTuple):
 
     now: datetime
     record_end: date | None
+
+
+# Built once: building a statement takes longer than sending it.
+_COUNTER = select(change_counters.c.counter).where(change_counters.c.scope == ALL)
+_STAMP = select(*columns_of(stamp, StampRow))
+_REPLAY_CLOCK = select(*columns_of(market_clock, ReplayClockRow))
+_NEWEST_EDITION = select(*columns_of(editions, EditionRow)).order_by(editions.c.number.desc()).limit(1)
+_NEWEST_HEARTBEAT = select(func.max(schedulers.c.heartbeat_at))
+_TIMING = (
+    select(sessions.c.session, sessions.c.close_at, sessions.c.approximate)
+    .where(
+        sessions.c.calendar == bindparam("calendar"),
+        sessions.c.session >= bindparam("first"),
+        sessions.c.state != SessionState.CLOSED,
+    )
+    .order_by(sessions.c.session)
+    .limit(1 + _STEPS)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,31 +90,27 @@ class Timing:
 
 def read_change_counter(connection: Connection) -> int:
     """Return the counter that every transaction raises that changes an answer; 0 if none did."""
-    return (
-        connection.execute(select(change_counters.c.counter).where(change_counters.c.scope == "")).scalar_one_or_none()
-        or 0
-    )
+    return connection.execute(_COUNTER).scalar_one_or_none() or 0
 
 
 def read_stamp(connection: Connection) -> StampRow | None:
     """Return the database's stamp, None if it is not set up."""
-    return read_row(connection, StampRow, select(*columns_of(stamp, StampRow)))
+    return read_row(connection, StampRow, _STAMP)
 
 
 def read_replay_clock(connection: Connection) -> ReplayClockRow | None:
     """Return replayed market time, None for a live clock."""
-    return read_row(connection, ReplayClockRow, select(*columns_of(market_clock, ReplayClockRow)))
+    return read_row(connection, ReplayClockRow, _REPLAY_CLOCK)
 
 
 def read_newest_edition(connection: Connection) -> EditionRow | None:
     """Return the newest edition, None without any."""
-    query = select(*columns_of(editions, EditionRow)).order_by(editions.c.number.desc()).limit(1)
-    return read_row(connection, EditionRow, query)
+    return read_row(connection, EditionRow, _NEWEST_EDITION)
 
 
 def read_newest_heartbeat(connection: Connection) -> datetime | None:
     """Return the machine time of the newest heartbeat of a scheduler, None without any."""
-    heartbeat_at: datetime | None = connection.execute(select(func.max(schedulers.c.heartbeat_at))).scalar_one_or_none()
+    heartbeat_at: datetime | None = connection.execute(_NEWEST_HEARTBEAT).scalar_one_or_none()
     return heartbeat_at
 
 
@@ -112,13 +127,7 @@ def read_newest_rows(connection: Connection, table: Table, row_type: type[RowTyp
 
 def read_timing(connection: Connection, settings: Settings, calendar: str, session: date) -> Timing:
     """Return the instants around a session of a calendar."""
-    query = (
-        select(sessions.c.session, sessions.c.close_at, sessions.c.approximate)
-        .where(sessions.c.calendar == calendar, sessions.c.session >= session, sessions.c.state != SessionState.CLOSED)
-        .order_by(sessions.c.session)
-        .limit(1 + _STEPS)
-    )
-    rows = list(connection.execute(query))
+    rows = list(connection.execute(_TIMING, {"calendar": calendar, "first": session}))
     settle = settings.settle(calendar)
     own = next((row for row in rows if row.session == session), None)
     following = next((row for row in rows if row.session > session), None)

@@ -1,7 +1,7 @@
 """Request ids: the client's own if it is valid, else a new one."""
 
+import os
 import re
-import uuid
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,6 +10,11 @@ from structlog.contextvars import bound_contextvars
 from service.api.common.errors import REQUEST_ID_HEADER
 
 _VALID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+
+
+def chosen_id(requested: str) -> str:
+    """Return the requested id if it is valid, else a new one."""
+    return requested if requested and _VALID.fullmatch(requested) else os.urandom(16).hex()
 
 
 class RequestIds:
@@ -23,8 +28,7 @@ class RequestIds:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        requested = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
-        request_id = requested if _VALID.fullmatch(requested) else uuid.uuid4().hex
+        request_id = chosen_id(Headers(scope=scope).get(REQUEST_ID_HEADER, ""))
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def send_with_id(message: Message) -> None:

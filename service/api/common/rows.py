@@ -3,11 +3,11 @@
 The names of a row's fields are those of the columns; a row has only the columns that answers need.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select
+from sqlalchemy import BindParameter, ColumnElement, Connection, FromClause, Select, bindparam
 
 from service.api.common.schemas import Mode, Strategy
 
@@ -145,12 +145,25 @@ def columns_of(table: FromClause, row_type: type[NamedTuple]) -> Iterator[Column
     return (table.c[name] for name in row_type._fields)
 
 
-def read_rows(connection: Connection, row_type: type[RowType], query: Select[Any]) -> list[RowType]:
+Values = Mapping[str, Any]
+"""Values of a statement's bind parameters, by name."""
+
+
+def read_rows(
+    connection: Connection, row_type: type[RowType], query: Select[Any], values: Values | None = None
+) -> list[RowType]:
     """Return the rows of a query whose columns are the fields of the row, in order."""
-    return [row_type._make(row) for row in connection.execute(query)]
+    return [row_type._make(row) for row in connection.execute(query, values)]
 
 
-def read_row(connection: Connection, row_type: type[RowType], query: Select[Any]) -> RowType | None:
+def read_row(
+    connection: Connection, row_type: type[RowType], query: Select[Any], values: Values | None = None
+) -> RowType | None:
     """Return the only row of a query, None without one; see `read_rows`."""
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(query, values).one_or_none()
     return None if row is None else row_type._make(row)
+
+
+def any_of(name: str) -> BindParameter[Any]:
+    """Return the bind parameter of a list, for `column.in_(any_of(name))`."""
+    return bindparam(name, expanding=True)

@@ -10,6 +10,7 @@ from service.api.common.dependencies import Snapshot
 from service.api.common.schemas import Strategy
 from service.api.figures.past_intervals import read_past_intervals
 from service.api.figures.schemas import FigureAnswer, FigureKind, FigureRange, FigureTable, PlotlyFigure, ReadoutLine
+from service.api.forecasts.build_answer import build_answer
 from service.api.forecasts.queries import ForecastQuery
 from service.api.forecasts.read_forecast import read_forecast
 from service.api.forecasts.schemas import ForecastAnswer
@@ -75,7 +76,7 @@ def read_figure(snapshot: Snapshot, settings: Settings, query: FigureQuery) -> F
         NotFound: the symbol, a forecast as of that session, or one of that strategy does not exist.
         NotYet: the symbol has no forecast yet; the message says why.
     """
-    answer = read_forecast(snapshot, settings, query.symbol, ForecastQuery(snapshot.now, query.as_of))
+    answer = build_answer(read_forecast(snapshot, settings, query.symbol, ForecastQuery(snapshot.now, query.as_of)))
     chart = _chart(snapshot, answer, query)
     return FigureAnswer(
         symbol=answer.symbol,

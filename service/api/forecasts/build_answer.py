@@ -1,12 +1,10 @@
 """Builds a forecast answer from stored rows: prices from returns, and each forecaster's track record."""
 
-from functools import partial
-
 from service.api.common.rows import ForecastRow
 from service.api.common.schemas import Strategy
 from service.api.forecasts.disagreement import build_disagreement
 from service.api.forecasts.forecast_rows import ForecastRows
-from service.api.forecasts.joint_band import build_joint_band
+from service.api.forecasts.joint_band import joint_band_fields
 from service.api.forecasts.queries import VersionRow
 from service.api.forecasts.schemas import (
     LABELS,
@@ -14,15 +12,11 @@ from service.api.forecasts.schemas import (
     Basis,
     EditionMark,
     ForecastAnswer,
-    Interval,
-    JointBand,
     OtherForecast,
     Quantiles,
-    ServedBy,
-    Step,
     StrategyForecast,
 )
-from service.api.forecasts.track_record import build_coverage, build_held_out, build_skill
+from service.api.forecasts.track_record import Fields, build_held_out, coverage_fields, skill_fields
 from service.market.time_zones import time_zone
 from service.vocabulary import RANDOM_WALK, SERVED
 
@@ -69,20 +63,23 @@ def _strategy(stored: ForecastRows, strategy: Strategy) -> StrategyForecast | No
         return None
     version = stored.versions[item.model_version_id]
     records = stored.track_records(strategy, SERVED)
-    skill = build_skill(records, stored.edition.mode, len(rows))
-    return StrategyForecast(
-        served_by=ServedBy(
-            model_version_id=version.id,
-            forecaster=version.forecaster,
-            status=version.status,
-            trained_at=version.trained_at,
-            reason=item.reason,
-        ),
-        steps=[_step(stored, row, SERVED) for row in rows],
-        skill=skill,
-        coverage=build_coverage(records, len(rows)),
-        joint=_joint(stored, version, rows),
-        held_out=build_held_out(version.metrics) if skill.n < MIN_SESSIONS else None,
+    skill = skill_fields(records, stored.edition.mode, len(rows))
+    served_by = {
+        "model_version_id": version.id,
+        "forecaster": version.forecaster,
+        "status": version.status,
+        "trained_at": version.trained_at,
+        "reason": item.reason,
+    }
+    return StrategyForecast.model_validate(
+        {
+            "served_by": served_by,
+            "steps": [_step(stored, row, SERVED) for row in rows],
+            "skill": skill,
+            "coverage": coverage_fields(records, len(rows)),
+            "joint": _joint(stored, version, rows),
+            "held_out": build_held_out(version.metrics) if skill["n"] < MIN_SESSIONS else None,
+        }
     )
 
 
@@ -95,56 +92,53 @@ def _others(stored: ForecastRows) -> list[OtherForecast]:
             continue
         records = stored.track_records(strategy, version.forecaster)
         others.append(
-            OtherForecast(
-                strategy=strategy,
-                model_version_id=version_id,
-                forecaster=version.forecaster,
-                status=version.status,
-                trained_at=version.trained_at,
-                steps=[_step(stored, row, version.forecaster) for row in rows],
-                skill=build_skill(records, stored.edition.mode, len(rows)),
-                coverage=build_coverage(records, len(rows)),
-                joint=_joint(stored, version, rows),
+            OtherForecast.model_validate(
+                {
+                    "strategy": strategy,
+                    "model_version_id": version_id,
+                    "forecaster": version.forecaster,
+                    "status": version.status,
+                    "trained_at": version.trained_at,
+                    "steps": [_step(stored, row, version.forecaster) for row in rows],
+                    "skill": skill_fields(records, stored.edition.mode, len(rows)),
+                    "coverage": coverage_fields(records, len(rows)),
+                    "joint": _joint(stored, version, rows),
+                }
             )
         )
     return others
 
 
-def _joint(stored: ForecastRows, version: VersionRow, rows: list[ForecastRow]) -> JointBand | None:
-    return build_joint_band(rows, stored.joint_states.get(version.id), version.metrics, stored.price)
+def _joint(stored: ForecastRows, version: VersionRow, rows: list[ForecastRow]) -> Fields | None:
+    return joint_band_fields(rows, stored.joint_states.get(version.id), version.metrics, stored.pricer)
 
 
 def _is_walk(strategy: str, forecaster: str) -> bool:
     return (strategy, forecaster) == ("multi_step", RANDOM_WALK)
 
 
-def _step(stored: ForecastRows, row: ForecastRow, forecaster: str) -> Step:
+def _step(stored: ForecastRows, row: ForecastRow, forecaster: str) -> Fields:
     records = stored.track_records(row.strategy, forecaster, row.step)
-    price = partial(stored.price, row)
-    intervals = [
-        Interval(
-            level=level,
-            lower=price(getattr(row, low)),
-            upper=price(getattr(row, high)),
-            lower_return=getattr(row, low),
-            upper_return=getattr(row, high),
-        )
-        for level, low, high in INTERVALS
-    ]
-    return Step(
-        step=row.step,
-        label=LABELS[row.step - 1],
-        target_session=row.target_session,
-        point=price(row.q50),
-        median=row.q50,
-        quantiles=Quantiles.of(row),
-        raw=Quantiles(**{name: getattr(row, f"raw_{name}") for name in Quantiles.model_fields}),
-        intervals=intervals,
-        dividends=stored.prices.dividends(row.target_session),
-        degraded=row.degraded or [],
-        skill=build_skill(records, stored.edition.mode, 1),
-        coverage=build_coverage(records, 1),
-    )
+    values, price = row._asdict(), stored.pricer(row)
+    intervals = []
+    for level, low, high in INTERVALS:
+        lower, upper = values[low], values[high]
+        prices = {"lower": price(lower), "upper": price(upper)}
+        intervals.append({"level": level, **prices, "lower_return": lower, "upper_return": upper})
+    return {
+        "step": row.step,
+        "label": LABELS[row.step - 1],
+        "target_session": row.target_session,
+        "point": price(row.q50),
+        "median": row.q50,
+        "quantiles": values,
+        "raw": {name: values[f"raw_{name}"] for name in Quantiles.model_fields},
+        "intervals": intervals,
+        "dividends": stored.prices.dividends(row.target_session),
+        "degraded": row.degraded or [],
+        "skill": skill_fields(records, stored.edition.mode, 1),
+        "coverage": coverage_fields(records, 1),
+    }
 
 
 def _basis(stored: ForecastRows) -> Basis:

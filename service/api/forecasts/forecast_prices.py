@@ -1,8 +1,8 @@
 """Turns log returns of a forecast into prices on its split basis."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from service.api.common.rows import ActionRow
@@ -23,6 +23,7 @@ class ForecastPrices:
     current_basis: int
     actions: Sequence[ActionRow]
     known_at: datetime
+    _dividends: dict[date, float] = field(default_factory=dict, init=False, compare=False)
 
     @property
     def split_ratio(self) -> float:
@@ -33,6 +34,12 @@ class ForecastPrices:
 
     def dividends(self, target: date) -> float:
         """Return known dividends per share on the forecast's basis, ex after as_of up to `target` (inclusive)."""
+        known = self._dividends.get(target)
+        if known is None:  # an answer has three targets and dozens of prices
+            known = self._dividends[target] = self._sum_dividends(target)
+        return known
+
+    def _sum_dividends(self, target: date) -> float:
         # Stored dividends are on the newest basis, the forecast's close on its own.
         amounts = (
             action.value
@@ -43,4 +50,9 @@ class ForecastPrices:
 
     def price(self, last_close: float, target: date, log_return: float) -> float:
         """Return the price for a log return, on the forecast's basis, less known dividends up to the target."""
-        return float(last_close * math.exp(log_return) - self.dividends(target))
+        return self.pricer(last_close, target)(log_return)
+
+    def pricer(self, last_close: float, target: date) -> Callable[[float], float]:
+        """Return the function from a log return to the price; see `price`."""
+        dividends, exp = self.dividends(target), math.exp
+        return lambda log_return: float(last_close * exp(log_return) - dividends)

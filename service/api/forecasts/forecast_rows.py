@@ -1,6 +1,6 @@
 """The rows of one symbol's forecast answer, indexed for lookup."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -29,6 +29,7 @@ class ForecastRows:
         timing: The instants around as_of.
         next_edition: The next edition of its calendar.
         known_at: Aware UTC instant of the answer.
+        changes_at: First later instant at which more of what is stored becomes known; None without any.
     """
 
     instrument: InstrumentRow
@@ -42,23 +43,27 @@ class ForecastRows:
     timing: Timing
     next_edition: NextEdition
     known_at: datetime
+    changes_at: datetime | None = None
     by_version: dict[tuple[Strategy, int], list[ForecastRow]] = field(default_factory=dict, init=False)
-    by_forecaster: dict[tuple[Strategy, str], list[TrackRecordRow]] = field(default_factory=dict, init=False)
+    by_forecaster: dict[tuple[Strategy, str, int | None], list[TrackRecordRow]] = field(
+        default_factory=dict, init=False
+    )
 
     def __post_init__(self) -> None:
         for row in self.forecasts:
             self.by_version.setdefault((row.strategy, row.model_version_id), []).append(row)
         for record in self.records:
             if record.mode == self.edition.mode:
-                self.by_forecaster.setdefault((record.strategy, record.forecaster), []).append(record)
+                for step in (record.step, None):
+                    self.by_forecaster.setdefault((record.strategy, record.forecaster, step), []).append(record)
 
-    def price(self, row: ForecastRow, log_return: float) -> float:
-        """Return the price for a log return of a forecast; see `ForecastPrices.price`."""
-        return self.prices.price(row.last_close, row.target_session, log_return)
+    def pricer(self, row: ForecastRow) -> Callable[[float], float]:
+        """Return the function from a log return of a forecast to the price; see `ForecastPrices.price`."""
+        return self.prices.pricer(row.last_close, row.target_session)
 
     def track_records(self, strategy: Strategy, forecaster: str, step: int | None = None) -> list[TrackRecordRow]:
         """Return the track records of a forecaster in this edition's mode, of one step or of all."""
-        return [row for row in self.by_forecaster.get((strategy, forecaster), ()) if step in (None, row.step)]
+        return self.by_forecaster.get((strategy, forecaster, step), [])
 
     def is_served(self, strategy: Strategy, version_id: int) -> bool:
         """Return whether this edition served a version."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, FromClause, ScalarSelect, and_, case, func, select
+from sqlalchemy import BindParameter, ColumnElement, Connection, FromClause, Select, and_, bindparam, case, func, select
 
 from service.api.common.rows import (
     ActionRow,
@@ -13,6 +13,7 @@ from service.api.common.rows import (
     ForecastRow,
     OutcomeRow,
     TrackRecordRow,
+    any_of,
     columns_of,
     read_rows,
 )
@@ -90,99 +91,122 @@ def read_editions(connection: Connection, symbols: Sequence[str], selection: For
     Of a session's editions the last on-time one counts, or a backfill without any. The newest session is the newest
     with an on-time edition: a backfill is used only if its session is requested.
     """
-    number = _edition_of_symbol(selection).label("number")
-    chosen = select(instruments.c.symbol, number).where(instruments.c.symbol.in_(symbols)).subquery()
-    query = select(chosen.c.symbol, *columns_of(editions, EditionRow))
-    query = query.join(editions, editions.c.number == chosen.c.number)
-    return {symbol: EditionRow._make(row) for symbol, *row in connection.execute(query)}
+    values: dict[str, Any] = {"symbols": symbols, "known_at": selection.known_at}
+    if selection.as_of is not None:
+        values["as_of"] = selection.as_of
+    query = _NEWEST if selection.as_of is None else _OF_SESSION
+    return {symbol: EditionRow._make(row) for symbol, *row in connection.execute(query, values)}
 
 
-def _edition_of_symbol(selection: ForecastQuery) -> ScalarSelect[int]:
-    if selection.as_of is None:
-        as_of: ScalarSelect[date] | date = (
-            select(_newer.c.as_of)
-            .select_from(_newer_issued)
-            .where(
-                _newer.c.symbol == instruments.c.symbol,
-                _newer_issue.c.issued_at <= selection.known_at,
-                _newer_issue.c.mode != Mode.BACKFILL,
-            )
-            .order_by(_newer.c.as_of.desc())
-            .limit(1)
-            .correlate(instruments)
-            .scalar_subquery()
-        )
-    else:
-        as_of = selection.as_of
-    return (
+def _editions_of(as_of: ColumnElement[date]) -> Select[Any]:
+    """Return the statement of the edition for each symbol of one session."""
+    number = (
         select(_issue.c.number)
         .select_from(_issued)
-        .where(_rows.c.symbol == instruments.c.symbol, _rows.c.as_of == as_of, _issue.c.issued_at <= selection.known_at)
+        .where(_rows.c.symbol == instruments.c.symbol, _rows.c.as_of == as_of, _issue.c.issued_at <= _KNOWN_AT)
         .order_by(case((_issue.c.mode == Mode.BACKFILL, 1), else_=0), _issue.c.number.desc())
         .limit(1)
         .correlate(instruments)
         .scalar_subquery()
+        .label("number")
     )
+    chosen = select(instruments.c.symbol, number).where(instruments.c.symbol.in_(any_of("symbols"))).subquery()
+    query = select(chosen.c.symbol, *columns_of(editions, EditionRow))
+    return query.join(editions, editions.c.number == chosen.c.number)
+
+
+# Statements are built once: building one takes longer than sending it.
+_KNOWN_AT = bindparam("known_at", type_=editions.c.issued_at.type)
+_NEWEST = _editions_of(
+    select(_newer.c.as_of)
+    .select_from(_newer_issued)
+    .where(
+        _newer.c.symbol == instruments.c.symbol,
+        _newer_issue.c.issued_at <= _KNOWN_AT,
+        _newer_issue.c.mode != Mode.BACKFILL,
+    )
+    .order_by(_newer.c.as_of.desc())
+    .limit(1)
+    .correlate(instruments)
+    .scalar_subquery()
+)
+_OF_SESSION = _editions_of(bindparam("as_of", type_=forecasts.c.as_of.type))
+_FORECASTS = (
+    select(*columns_of(forecasts, ForecastRow))
+    .where(
+        forecasts.c.symbol.in_(any_of("symbols")),
+        forecasts.c.as_of.in_(any_of("sessions")),
+        forecasts.c.edition.in_(any_of("editions")),
+    )
+    .order_by(forecasts.c.symbol, forecasts.c.strategy, forecasts.c.model_version_id, forecasts.c.step)
+)
+_SERVED = select(*columns_of(served_forecasts, ServedRow)).where(
+    served_forecasts.c.symbol.in_(any_of("symbols")), served_forecasts.c.edition.in_(any_of("editions"))
+)
+_VERSIONS = select(*columns_of(model_versions, VersionRow)).where(model_versions.c.id.in_(any_of("ids")))
+_LATER_ACTIONS = select(*columns_of(corporate_actions, ActionRow)).where(
+    corporate_actions.c.symbol.in_(any_of("symbols")),
+    corporate_actions.c.ex_date > bindparam("after"),
+    corporate_actions.c.kind.in_(("dividend", "split")),
+)
+_TRACK_RECORDS = select(*columns_of(track_records, TrackRecordRow)).where(
+    track_records.c.scope_kind == "symbol", track_records.c.scope.in_(any_of("symbols"))
+)
+_SESSION_COUNT = select(func.count()).where(
+    sessions.c.calendar == bindparam("calendar"),
+    sessions.c.session > bindparam("after"),
+    sessions.c.session <= bindparam("until"),
+    sessions.c.state != SessionState.CLOSED,
+)
 
 
 def read_forecasts(connection: Connection, edition_of: Mapping[str, EditionRow]) -> list[ForecastRow]:
     """Return the forecasts of editions, by symbol, strategy, version and step."""
-    table = forecasts.c
-    query = (
-        select(*columns_of(forecasts, ForecastRow))
-        .where(
-            table.symbol.in_(list(edition_of)),
-            table.as_of.in_({row.as_of for row in edition_of.values()}),
-            table.edition.in_({row.number for row in edition_of.values()}),
-        )
-        .order_by(table.symbol, table.strategy, table.model_version_id, table.step)
-    )
-    rows = read_rows(connection, ForecastRow, query)
+    values = {
+        "symbols": list(edition_of),
+        "sessions": list({row.as_of for row in edition_of.values()}),
+        "editions": list({row.number for row in edition_of.values()}),
+    }
+    rows = read_rows(connection, ForecastRow, _FORECASTS, values)
     return [row for row in rows if edition_of[row.symbol].number == row.edition]
 
 
 def read_served(connection: Connection, edition_of: Mapping[str, EditionRow]) -> list[ServedRow]:
     """Return the versions that editions served, at most one per symbol and strategy."""
-    query = select(*columns_of(served_forecasts, ServedRow)).where(
-        served_forecasts.c.symbol.in_(list(edition_of)),
-        served_forecasts.c.edition.in_({row.number for row in edition_of.values()}),
-    )
-    rows = read_rows(connection, ServedRow, query)
+    values = {"symbols": list(edition_of), "editions": list({row.number for row in edition_of.values()})}
+    rows = read_rows(connection, ServedRow, _SERVED, values)
     return [row for row in rows if edition_of[row.symbol].number == row.edition]
 
 
 def read_versions(connection: Connection, ids: Iterable[int]) -> dict[int, VersionRow]:
     """Return model versions by id."""
-    query = select(*columns_of(model_versions, VersionRow)).where(model_versions.c.id.in_(set(ids)))
-    return {row.id: row for row in read_rows(connection, VersionRow, query)}
+    return {row.id: row for row in read_rows(connection, VersionRow, _VERSIONS, {"ids": list(set(ids))})}
 
 
 def read_later_actions(connection: Connection, symbols: Sequence[str], after: date) -> list[ActionRow]:
     """Return dividends and splits with ex-dates after a session (exclusive), as known now."""
-    query = select(*columns_of(corporate_actions, ActionRow)).where(
-        corporate_actions.c.symbol.in_(symbols),
-        corporate_actions.c.ex_date > after,
-        corporate_actions.c.kind.in_(("dividend", "split")),
-    )
-    return read_rows(connection, ActionRow, query)
+    return read_rows(connection, ActionRow, _LATER_ACTIONS, {"symbols": symbols, "after": after})
 
 
 def read_track_records(connection: Connection, symbols: Sequence[str]) -> list[TrackRecordRow]:
     """Return the track records of symbols, of every strategy, step, forecaster and mode."""
-    table = track_records.c
-    query = select(*columns_of(track_records, TrackRecordRow))
-    return read_rows(connection, TrackRecordRow, query.where(table.scope_kind == "symbol", table.scope.in_(symbols)))
+    return read_rows(connection, TrackRecordRow, _TRACK_RECORDS, {"symbols": symbols})
 
 
 def read_newest_outcomes(connection: Connection, symbols: Sequence[str], job: Job) -> dict[str, NewestOutcome]:
     """Return each symbol's outcome in the newest run of a job with it."""
+    rows = read_rows(connection, NewestOutcome, _NEWEST_OUTCOMES, {"symbols": symbols, "job": job})
+    return {row.symbol: row for row in rows}
+
+
+def _newest_outcomes() -> Select[Any]:
     newer, processed = runs.alias("newer"), run_outcomes.alias("processed")
     newest = (
         select(newer.c.id)
         .select_from(newer.join(processed, processed.c.run_id == newer.c.id))
         .where(
             processed.c.symbol == instruments.c.symbol,
-            newer.c.job == job,
+            newer.c.job == bindparam("job"),
             newer.c.scope == instruments.c.calendar,
         )
         # The order of the unique index: the search ends at the first run, without sorting them all.
@@ -191,24 +215,21 @@ def read_newest_outcomes(connection: Connection, symbols: Sequence[str], job: Jo
         .correlate(instruments)
         .scalar_subquery()
     )
-    query = (
+    return (
         select(*columns_of(run_outcomes, OutcomeRow), runs.c.session)
         .join(instruments, instruments.c.symbol == run_outcomes.c.symbol)
         .join(runs, runs.c.id == run_outcomes.c.run_id)
-        .where(run_outcomes.c.symbol.in_(symbols), run_outcomes.c.run_id == newest)
+        .where(run_outcomes.c.symbol.in_(any_of("symbols")), run_outcomes.c.run_id == newest)
     )
-    return {row.symbol: row for row in read_rows(connection, NewestOutcome, query)}
+
+
+_NEWEST_OUTCOMES = _newest_outcomes()
 
 
 def read_session_count(connection: Connection, calendar: str, after: date, until: date) -> int:
     """Return the sessions of a calendar after one (exclusive) up to another (inclusive)."""
-    query = select(func.count()).where(
-        sessions.c.calendar == calendar,
-        sessions.c.session > after,
-        sessions.c.session <= until,
-        sessions.c.state != SessionState.CLOSED,
-    )
-    return int(connection.execute(query).scalar_one())
+    values = {"calendar": calendar, "after": after, "until": until}
+    return int(connection.execute(_SESSION_COUNT, values).scalar_one())
 
 
 def read_joint_states(
@@ -225,8 +246,14 @@ def read_joint_states(
     Returns:
         Version -> the newest state of any version of its group, strategy and config; missing if there is none.
     """
+    values = {"versions": sorted(set(versions)), "calendar": calendar, "as_of": as_of}
+    return {version_id: document for version_id, document in connection.execute(_JOINT_STATES, values)}
+
+
+def _joint_states() -> Select[Any]:
     own, related, other = (model_versions.alias(name) for name in ("own", "related", "other"))
     earlier, state = calibration_states.alias("earlier"), calibration_states.alias("state")
+    calendar: BindParameter[str] = bindparam("calendar")
 
     def same_config(versions: FromClause) -> ColumnElement[bool]:
         names = ("group", "strategy", "config_hash")
@@ -235,15 +262,22 @@ def read_joint_states(
     newest = (
         select(func.max(earlier.c.as_of))
         .select_from(related.join(earlier, earlier.c.model_version_id == related.c.id))
-        .where(same_config(related), earlier.c.calendar == calendar, earlier.c.step == _JOINT, earlier.c.as_of <= as_of)
+        .where(
+            same_config(related),
+            earlier.c.calendar == calendar,
+            earlier.c.step == _JOINT,
+            earlier.c.as_of <= bindparam("as_of"),
+        )
         .correlate(own)
         .scalar_subquery()
     )
-    query = (
+    return (
         select(own.c.id, state.c.state)
         .select_from(own.join(other, same_config(other)).join(state, state.c.model_version_id == other.c.id))
-        .where(own.c.id.in_(sorted(set(versions))), state.c.calendar == calendar, state.c.step == _JOINT)
+        .where(own.c.id.in_(any_of("versions")), state.c.calendar == calendar, state.c.step == _JOINT)
         .where(state.c.as_of == newest)
         .order_by(state.c.model_version_id)
     )
-    return {version_id: state_document for version_id, state_document in connection.execute(query)}
+
+
+_JOINT_STATES = _joint_states()

@@ -12,8 +12,11 @@ from service.api.common.errors import BadParameter
 from service.api.common.parameters import PAGE_LIMIT
 from service.api.formats.negotiate import MEDIA_TYPES, VARY, Format, TableFormat
 
-ROWS_LIMIT = 100_000
+ROWS_LIMIT = 1_000_000
 """Most items of a table."""
+
+ROWS = 100_000
+"""Items of a table without `limit`."""
 
 PAGE = 100
 """Items of a JSON page without `limit`."""
@@ -30,7 +33,7 @@ ItemLimit = Annotated[
         ge=1,
         le=ROWS_LIMIT,
         description=f"items in a page, at most {PAGE_LIMIT}, default {PAGE}; of a table at most {ROWS_LIMIT}, "
-        f"default {ROWS_LIMIT}",
+        f"default {ROWS}",
     ),
 ]
 
@@ -56,7 +59,7 @@ def page_limit(limit: int | None) -> int:
 
 def table_limit(limit: int | None) -> int:
     """Return the items of a table."""
-    return ROWS_LIMIT if limit is None else limit
+    return ROWS if limit is None else limit
 
 
 def table_response(

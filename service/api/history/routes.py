@@ -64,7 +64,7 @@ def list_past_forecasts(
     """Every stored forecast of a symbol, newest first, with its outcome: pending, scored, or void with the reason.
 
     Prices are next to the returns: those of a scored forecast are on the closes of its score. With `format` the
-    answer is one table of up to 100,000 rows; a longer one has a `Link` to the next.
+    answer is one table, streamed, of up to 1,000,000 rows; a longer one has a `Link` to the next.
     """
     keys = decode(_KIND, part.cursor, date, int)
     after = None if keys is None else (date.fromisoformat(str(keys[0])), int(str(keys[1])))

@@ -1,18 +1,24 @@
 """Who a request comes from: the client's address, and whether it is on this machine."""
 
 import ipaddress
+from functools import lru_cache
 
-from starlette.datastructures import Headers
 from starlette.types import Scope
 
 FORWARDING_HEADERS = ("x-forwarded-for", "forwarded", "via", "x-real-ip")
+_FORWARDING = frozenset(name.encode() for name in FORWARDING_HEADERS)
 _IPV6_PREFIX = 64
 """One household or host has a whole network of this size: its addresses count together."""
 
 
 def client_address(scope: Scope) -> str:
     """Return the address that limits count for: IPv4 as it is, IPv6 by its network."""
-    host = scope["client"][0] if scope.get("client") else ""
+    client = scope.get("client")
+    return _counted_address(client[0] if client else "")
+
+
+@lru_cache(4096)
+def _counted_address(host: str) -> str:
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
@@ -26,13 +32,18 @@ def client_address(scope: Scope) -> str:
 
 def is_local(scope: Scope) -> bool:
     """Return whether the client is on this machine, and not a proxy here that passes on requests of others."""
-    headers = Headers(scope=scope)
-    if any(name in headers for name in FORWARDING_HEADERS):
+    if any(name in _FORWARDING for name, _ in scope["headers"]):
         return False
-    host = scope["client"][0] if scope.get("client") else ""
+    client = scope.get("client")
+    return is_loopback_address(client[0] if client else "")
+
+
+@lru_cache(4096)
+def is_loopback_address(host: str) -> bool:
+    """Return whether an address is one of this machine; a socket without an address is."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return True  # a socket of this machine without an address
+        return True
     mapped = address.ipv4_mapped if address.version == 6 else None
     return address.is_loopback or (mapped is not None and mapped.is_loopback)

@@ -44,6 +44,10 @@ class Room:
         self.by_address[address] += 1
         return None
 
+    def has_place(self, address: str) -> bool:
+        """Return whether a request would be accepted."""
+        return self.total < self.most and self.by_address.get(address, 0) < self.most_per_address
+
     def leave(self, address: str) -> None:
         """Forget a request that was accepted."""
         self.total -= 1
@@ -52,16 +56,26 @@ class Room:
             del self.by_address[address]
 
 
-class Concurrency:
-    """ASGI middleware that answers 503 while there is no room for a request."""
+def request_room(settings: Settings) -> Room:
+    """Return the room of one process for requests other than event streams."""
+    requests = share(settings.max_requests, settings.workers)
+    return Room("requests", requests, max(2, requests // 2))
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self._app = app
-        requests = share(settings.max_requests, settings.workers)
+
+class Concurrency:
+    """ASGI middleware that answers 503 while there is no room for a request.
+
+    Args:
+        app: The application.
+        settings: The limits.
+        requests: The room for requests other than event streams; None = one of its own.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings, requests: Room | None = None) -> None:
+        self._app, self._requests = app, requests or request_room(settings)
         streams = share(settings.max_event_streams, settings.workers)
         self._stream_path = settings.root_path + _STREAMS
         self._uncounted = tuple(settings.root_path + path for path in _UNCOUNTED)
-        self._requests = Room("requests", requests, max(2, requests // 2))
         self._streams = Room("event streams", streams, max(2, streams // 4))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

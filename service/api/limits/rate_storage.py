@@ -23,6 +23,9 @@ _REDIS_SECONDS = 0.5
 _RETRY_SECONDS = 5.0
 """How long requests are counted here before Redis is tried again."""
 
+_MOST_KEYS = 4096
+"""Keys of the storage that are remembered, instead of composed for each request."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -38,6 +41,7 @@ class SharedMemoryStorage(Storage, MovingWindowSupport):
     def __init__(self, windows: SharedWindows) -> None:
         super().__init__()
         self._windows = windows
+        self._keys: dict[tuple[str, ...], str] = {}
 
     @property
     def base_exceptions(self) -> type[Exception]:
@@ -106,6 +110,8 @@ class RateCounter:
     """
 
     def __init__(self, settings: Settings, windows: SharedWindows) -> None:
+        self._windows = windows
+        self._keys: dict[tuple[str, ...], str] = {}
         self._shared = MovingWindowRateLimiter(SharedMemoryStorage(windows))
         address = settings.rate_limit_storage.get_secret_value()
         self._redis_storage = None if address == MEMORY else _redis_storage(address)
@@ -129,6 +135,28 @@ class RateCounter:
                     type(error.storage_error).__name__,
                 )
         return await _hit(self._shared, time.monotonic, item, identifiers)
+
+    @property
+    def is_shared_memory(self) -> bool:
+        """Whether requests are counted in memory, where `hit_here` need not wait."""
+        return self._redis is None
+
+    def hit_here(self, item: RateLimitItem, *identifiers: str) -> Hit:
+        """Count one request in the shared memory at once; the same as `hit` without Redis.
+
+        Args:
+            item: The limit; that of a name is always the same.
+            identifiers: Name of the limit, and whose request.
+        """
+        seconds = item.get_expiry()
+        key = self._keys.get(identifiers)
+        if key is None:
+            if len(self._keys) >= _MOST_KEYS:
+                self._keys.clear()
+            key = self._keys[identifiers] = item.key_for(*identifiers)
+        is_allowed, window = self._windows.hit(key, item.amount, seconds)
+        free_in = window.free_in if window.number else float(seconds)
+        return Hit(is_allowed, max(0, item.amount - window.number), free_in)
 
     async def close(self) -> None:
         """Close the connections to Redis."""

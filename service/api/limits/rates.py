@@ -2,7 +2,7 @@
 
 import math
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import monotonic
 
 from limits import RateLimitItem, parse
@@ -21,9 +21,15 @@ from service.settings import Settings
 KeyOf = Callable[[Request], Awaitable[str | None]]
 """Returns the identity of a valid key in a request; None without one, so that guesses count per address."""
 
+Pairs = Sequence[tuple[bytes, bytes]]
+"""Headers as they are sent."""
+
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _GUESSES = parse("60/minute")
 """Unknown keys of one address that are looked up in the database to find whose limit counts."""
+
+COUNTED = "counted"
+"""Name in a request's state of the headers of its limits, if it was counted before it came here."""
 
 _MOST_GUESSERS = 1000
 _UNCOUNTED = ("/healthz",)
@@ -44,48 +50,93 @@ class Limit:
         self.item: RateLimitItem | None = None if setting == NO_LIMIT else parse(setting or default)
 
 
+class RateRules:
+    """Which limits a request counts in.
+
+    Args:
+        settings: The limits.
+        counter: Counts.
+    """
+
+    def __init__(self, settings: Settings, counter: RateCounter) -> None:
+        self._all = Limit("requests", settings.rate_limit, DEFAULT_RATE_LIMIT)
+        self._writes = Limit("writes", settings.rate_limit_writes, DEFAULT_RATE_LIMIT_WRITES)
+        self._uncounted = tuple(settings.root_path + path for path in _UNCOUNTED)
+        self.counter = counter
+
+    def limits_of(self, scope: Scope) -> Sequence[tuple[Limit, RateLimitItem]]:
+        """Return the limits that a request counts in; the narrower one is last."""
+        if scope["path"] in self._uncounted:
+            return ()
+        limits = (self._all,) if scope["method"] in _READS else (self._all, self._writes)
+        local = is_local(scope)
+        return [(limit, limit.item) for limit in limits if limit.item is not None and not (local and limit.is_default)]
+
+    def identity(self, scope: Scope, key: str | None) -> str:
+        """Return what is counted for: the key, or the address of a request without a valid one."""
+        return f"key {key}" if key is not None else f"address {client_address(scope)}"
+
+    async def count_read(self, scope: Scope, key_id: int | None) -> Pairs | None:
+        """Count a request that reads; returns the headers of its answer, None if it is beyond a limit."""
+        if self.counter.is_shared_memory:
+            return self.count_here(scope, key_id)
+        headers: Pairs = ()
+        for limit, item in self.limits_of(scope):
+            identity = self.identity(scope, None if key_id is None else str(key_id))
+            hit = await self.counter.hit(item, limit.name, identity)
+            if not hit.is_allowed:
+                return None
+            headers = _pairs(limit.name, item, hit)
+        return headers
+
+    def count_here(self, scope: Scope, key_id: int | None) -> Pairs | None:
+        """Count a request that reads in shared memory, without waiting; see `count_read`."""
+        item = self._all.item
+        if item is None or (self._all.is_default and is_local(scope)):
+            return ()
+        identity = f"address {client_address(scope)}" if key_id is None else f"key {key_id}"
+        hit = self.counter.hit_here(item, self._all.name, identity)
+        return _pairs(self._all.name, item, hit) if hit.is_allowed else None
+
+
 class RateLimits:
     """ASGI middleware that answers 429 beyond a limit, and says in headers what is left.
 
     Args:
         app: The application.
-        settings: The limits.
-        counter: Counts.
+        rules: Which limits a request counts in.
         key_of: Finds the identity of a request's key.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, counter: RateCounter, key_of: KeyOf) -> None:
-        self._app, self._counter, self._key_of = app, counter, key_of
-        self._all = Limit("requests", settings.rate_limit, DEFAULT_RATE_LIMIT)
-        self._writes = Limit("writes", settings.rate_limit_writes, DEFAULT_RATE_LIMIT_WRITES)
+    def __init__(self, app: ASGIApp, rules: RateRules, key_of: KeyOf) -> None:
+        self._app, self._rules, self._key_of = app, rules, key_of
+        self._counter = rules.counter
         self._guessers: OrderedDict[str, float] = OrderedDict()
-        self._uncounted = tuple(settings.root_path + path for path in _UNCOUNTED)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
-        limits = self._limits_of(scope) if scope["type"] == "http" else ()
+        limits = self._rules.limits_of(scope) if scope["type"] == "http" else ()
         if not limits:
             await self._app(scope, receive, send)
             return
+        counted: Pairs | None = scope.get("state", {}).get(COUNTED)
+        if counted is not None:
+            headers = {name.decode(): value.decode() for name, value in counted}
+            await self._app(scope, receive, _with_headers(send, headers))
+            return
         request = Request(scope)
         key = await self._key(request)
-        identity = f"key {key}" if key is not None else f"address {client_address(scope)}"
-        headers: dict[str, str] = {}
+        identity = self._rules.identity(scope, key)
+        headers = {}
         for limit, item in limits:
             hit = await self._counter.hit(item, limit.name, identity)
-            headers = _headers(limit.name, item, hit)
+            headers = limit_headers(limit.name, item, hit)
             if not hit.is_allowed:
                 whose = "this key" if key is not None else "this address"
                 answer = problem(request, 429, _sentence(whose, limit.name, item, hit), headers)
                 await answer(scope, receive, send)
                 return
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(headers)
-            await send(message)
-
-        await self._app(scope, receive, send_with_headers)
+        await self._app(scope, receive, _with_headers(send, headers))
 
     async def _key(self, request: Request) -> str | None:
         """Return the identity of a valid key; guesses beyond a few are not even looked up."""
@@ -106,16 +157,24 @@ class RateLimits:
                     self._guessers.popitem(last=False)
         return key
 
-    def _limits_of(self, scope: Scope) -> Sequence[tuple[Limit, RateLimitItem]]:
-        """Return the limits that a request counts in; the narrower one is last."""
-        if scope["path"] in self._uncounted:
-            return ()
-        limits = (self._all,) if scope["method"] in _READS else (self._all, self._writes)
-        local = is_local(scope)
-        return [(limit, limit.item) for limit in limits if limit.item is not None and not (local and limit.is_default)]
+
+def _with_headers(send: Send, headers: Mapping[str, str]) -> Send:
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).update(headers)
+        await send(message)
+
+    return send_with_headers
 
 
-def _headers(name: str, item: RateLimitItem, hit: Hit) -> dict[str, str]:
+def _pairs(name: str, item: RateLimitItem, hit: Hit) -> Pairs:
+    """Return the headers as they are sent."""
+    headers = limit_headers(name, item, hit)
+    return [(header.lower().encode(), value.encode()) for header, value in headers.items()]
+
+
+def limit_headers(name: str, item: RateLimitItem, hit: Hit) -> dict[str, str]:
+    """Return the headers that say what is left of a limit."""
     seconds = max(1, math.ceil(hit.free_in))
     headers = {
         "RateLimit-Policy": f'"{name}";q={item.amount};w={item.get_expiry()}',

@@ -28,6 +28,9 @@ _WORD = 8
 SIZE = _WORD * (_HEADER_WORDS + _SETS * _WAYS * _SLOT_WORDS)
 """Bytes of the memory: 8,192 keys. A further key takes the place of the one unused for longest of its set."""
 
+_MOST_PLACES = 4096
+"""Keys whose place is remembered, instead of computed for each request."""
+
 _LOCK_TRIES = 40
 _LOCK_WAIT_SECONDS = 0.0005
 
@@ -64,6 +67,7 @@ class SharedWindows:
             if not self._words[0]:  # a random key of the hash: nobody can choose keys that share a set
                 self._words[0] = int.from_bytes(os.urandom(8), "little") | 1
         self._salt = self._words[0].to_bytes(8, "little")
+        self._places: dict[str, tuple[int, int]] = {}
 
     def acquire(self, key: str, limit: int, seconds: float, amount: int = 1) -> bool:
         """Count requests if they fit into the window.
@@ -85,6 +89,40 @@ class SharedWindows:
                 return False
             self._counts[self._count_at(slot, bucket)] += amount
             return True
+
+    def hit(self, key: str, limit: int, seconds: float) -> tuple[bool, Window]:
+        """Count one request if it fits into the window; returns whether it did, and the window after it."""
+        digest, way_set = self._place(key)
+        self._threads.acquire()  # by hand: a context manager takes longer than what it guards
+        is_locked = self._file is not None and self._lock(way_set)
+        try:
+            is_counted, number, first, bucket, now = self._hit(digest, way_set, limit, seconds)
+        finally:
+            if is_locked and self._file is not None:
+                fcntl.lockf(self._file, fcntl.LOCK_UN, 1, way_set)
+            self._threads.release()
+        if not number:
+            return is_counted, Window(0, 0.0)
+        leaves = (bucket + first + 1) * seconds / DIVISIONS
+        return is_counted, Window(number, max(0.0, leaves - now))
+
+    def _hit(self, digest: int, way_set: int, limit: int, seconds: float) -> tuple[bool, int, int, int, float]:
+        """Count in a locked slot; returns whether, the number, the first part with any, the part now, and the time."""
+        now = self._clock()
+        bucket = int(now * DIVISIONS / seconds)
+        slot = self._find(digest, way_set, bucket)
+        self._forget_old(slot, bucket)
+        self._words[slot + 2] = int(now * 1000)
+        start, oldest = 2 * (slot + _HEAD), (bucket - DIVISIONS) % _RING
+        ring = self._counts[start : start + _RING].tolist()
+        counts = (ring[oldest:] + ring[:oldest])[: DIVISIONS + 1]  # from the oldest part to the one that has begun
+        number = sum(counts)
+        is_counted = number < limit
+        if is_counted:
+            self._counts[self._count_at(slot, bucket)] += 1
+            counts[-1] += 1
+            number += 1
+        return is_counted, number, next((place for place, count in enumerate(counts) if count), 0), bucket, now
 
     def window(self, key: str, seconds: float) -> Window:
         """Return the state of a key's window."""
@@ -108,6 +146,14 @@ class SharedWindows:
                 self._memory[start : start + _WORD * _WAYS * _SLOT_WORDS] = bytes(_WORD * _WAYS * _SLOT_WORDS)
 
     def _place(self, key: str) -> tuple[int, int]:
+        place = self._places.get(key)
+        if place is None:
+            if len(self._places) >= _MOST_PLACES:
+                self._places.clear()
+            place = self._places[key] = self._new_place(key)
+        return place
+
+    def _new_place(self, key: str) -> tuple[int, int]:
         digest = hashlib.blake2b(key.encode(), digest_size=8, key=self._salt).digest()
         number = int.from_bytes(digest, "little") | 1  # 0 is an empty slot
         return number, (number >> 1) % _SETS

@@ -13,6 +13,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.metrics.request_metrics import UNMATCHED, RequestMetrics
+from service.log_config import write_info
 
 _log = structlog.get_logger("service.api.access")
 
@@ -86,20 +87,34 @@ class RequestLog:
         end = perf_counter()
         measured = end if record.started_at is None else record.started_at
         self._metrics.end(record.route, scope["method"], record.status, measured - begin)
-        if not self._is_logged:
-            return
-        state = scope["state"]
-        failed = record.status is not None and record.status >= 500
-        (_log.warning if failed else _log.info)(
-            "request",
-            request_id=state.get("request_id"),
-            method=scope["method"][:20],
-            route=record.route,
-            status=record.status,
-            seconds=round(end - begin, 6),
-            client=record.client,
-            key=getattr(state.get("principal"), "name", None),
-        )
+        if self._is_logged:
+            state = scope["state"]
+            write_line(record, state.get("request_id"), scope["method"], end - begin, state.get("principal"))
+
+
+def write_line(record: RequestRecord, request_id: str | None, method: str, seconds: float, principal: Any) -> None:
+    """Write the log line of a request.
+
+    Args:
+        record: What is known about it.
+        request_id: Its id.
+        method: Its method.
+        seconds: How long it took, until its last part was handed to the server.
+        principal: Who made it; None = unknown.
+    """
+    fields = {
+        "request_id": request_id,
+        "method": method[:20],
+        "route": record.route,
+        "status": record.status,
+        "seconds": round(seconds, 6),
+        "client": record.client,
+        "key": getattr(principal, "name", None),
+    }
+    if record.status is not None and record.status >= 500:
+        _log.warning("request", **fields)
+    elif not write_info({**fields, "event": "request"}):
+        _log.info("request", **fields)
 
 
 class RouteRecorder:

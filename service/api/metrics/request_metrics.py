@@ -33,6 +33,8 @@ class RequestMetrics:
             buckets=_BUCKETS,
             registry=registry,
         )
+        # Few: route templates times methods times classes. Finding a series by its labels costs more than counting.
+        self._series: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
         self._open = Gauge(
             "tplus_http_requests_in_progress",
             "Requests being answered now, open event streams included.",
@@ -53,10 +55,21 @@ class RequestMetrics:
             status: Status of the answer; None if the client left before.
             seconds: How long the answer took.
         """
+        self.leave()
+        self.count(route, method, status, seconds)
+
+    def leave(self) -> None:
+        """Count a request as no longer being answered."""
         self._open.dec()
+
+    def count(self, route: str, method: str, status: int | None, seconds: float) -> None:
+        """Count a request that was answered at once; see `end`."""
         labels = (route, method if method in _METHODS else OTHER_METHOD, status_class(status))
-        self._requests.labels(*labels).inc()
-        self._seconds.labels(*labels).observe(seconds)
+        series = self._series.get(labels)
+        if series is None:
+            series = self._series[labels] = (self._requests.labels(*labels), self._seconds.labels(*labels))
+        series[0].inc()
+        series[1].observe(seconds)
 
 
 def status_class(status: int | None) -> str:

@@ -1,23 +1,25 @@
 """GET /v1/prices/{symbol}."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from service.api.common import etag
-from service.api.common.dependencies import ReaderDependency
+from service.api.common.dependencies import Reader, ReaderDependency
 from service.api.common.errors import BadParameter
-from service.api.common.pagination import cut, decode
+from service.api.common.pagination import cut, decode, encode
 from service.api.common.parameters import Cursor, First, Last, SymbolPath
+from service.api.common.rows import InstrumentRow
 from service.api.common.schemas import problems
 from service.api.formats.negotiate import TABLES, VARY, FormatDependency
 from service.api.formats.table import CHUNK, Column, ItemLimit, next_link, page_limit, table_limit, table_response
-from service.api.prices.queries import AdjustedBar, Span, read_bars
+from service.api.prices.queries import AdjustmentFactors, Span, read_bars, read_factors, read_last_session
 from service.api.prices.schemas import PriceBar, PricePage
 from service.api.symbols.queries import read_instrument
+from service.errors import DatabaseError
 
 router = APIRouter(prefix="/v1/prices", tags=["prices"])
 
@@ -63,7 +65,7 @@ def list_prices(
 ) -> PricePage | Response:
     """The stored bars of a symbol between two sessions, newest first, on its newest split basis.
 
-    With `format` the answer is one table of up to 100,000 bars.
+    With `format` the answer is one table, streamed, of up to 1,000,000 bars.
     """
     if wanted.first is not None and wanted.last is not None and wanted.first > wanted.last:
         raise BadParameter("first", f"is {wanted.first}, which is after last={wanted.last}; swap them")
@@ -75,15 +77,17 @@ def list_prices(
         if etag.matches(request, tag):
             return etag.not_modified(tag, VARY)
         instrument = read_instrument(snapshot.connection, wanted.symbol)
-        # Read as a whole: the factors of old bars depend on all newer ones.
         span = Span(instrument.symbol, wanted.first, wanted.last, before)
-        stored_bars = read_bars(snapshot.connection, span, limit + 1)
-    page_bars, next_cursor = cut(stored_bars, limit, _KIND, lambda bar: (bar.session,))
+        if chosen == "json":
+            stored_bars = read_bars(snapshot.connection, span, limit + 1)
+        else:
+            last = read_last_session(snapshot.connection, span, limit)
+            factors = read_factors(snapshot.connection, instrument.symbol)
     if chosen != "json":
-        headers = {"ETag": tag, **next_link(request, next_cursor)}
-        return table_response(
-            chosen, f"{instrument.symbol}-prices", _COLUMNS, _rows(instrument.symbol, page_bars), headers
-        )
+        headers = {"ETag": tag, **next_link(request, None if last is None else encode(_KIND, last))}
+        chunks = _chunks(reader, instrument, _Selection(span, limit, factors))
+        return table_response(chosen, f"{instrument.symbol}-prices", _COLUMNS, chunks, headers)
+    page_bars, next_cursor = cut(stored_bars, limit, _KIND, lambda bar: (bar.session,))
     response.headers.update({**VARY, "ETag": tag})
     return PricePage(
         symbol=instrument.symbol,
@@ -95,9 +99,30 @@ def list_prices(
     )
 
 
-def _rows(symbol: str, page_bars: Sequence[AdjustedBar]) -> Iterator[list[tuple[Any, ...]]]:
-    """Yield the rows of the table in parts, in the order of `_COLUMNS`."""
+@dataclass(frozen=True, slots=True)
+class _Selection:
+    """The bars of a table."""
+
+    span: Span
+    limit: int
+    factors: AdjustmentFactors
+
+
+def _chunks(reader: Reader, instrument: InstrumentRow, wanted: _Selection) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield the rows of the table in parts, in the order of `_COLUMNS`; no connection is held while a client reads.
+
+    Raises:
+        DatabaseError: a split moved all prices meanwhile; the table is cut off.
+    """
     names = [column.name for column in _COLUMNS[1:]]
-    for start in range(0, len(page_bars), CHUNK):
-        part = page_bars[start : start + CHUNK]
-        yield [(symbol, *(getattr(bar, name) for name in names)) for bar in part]
+    span, left = wanted.span, wanted.limit
+    while left > 0:
+        most = min(CHUNK, left)
+        with reader.snapshot() as snapshot:
+            if read_instrument(snapshot.connection, instrument.symbol).basis != instrument.basis:
+                raise DatabaseError(f"the prices of {instrument.symbol} were moved by a split; ask for them again")
+            part = read_bars(snapshot.connection, span, most, wanted.factors)
+        yield [(instrument.symbol, *(getattr(bar, name) for name in names)) for bar in part]
+        if len(part) < most:
+            return
+        span, left = replace(span, before=part[-1].session), left - most

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any, cast
 
 import httptools
@@ -31,11 +32,16 @@ _REQUEST, _WRITE, _DRAIN, _CLOSE = "request", "write", "drain", "close"
 _log = logging.getLogger(__name__)
 
 
+AnswerNow = Callable[[Any], tuple[bytes, bytes] | None]
+"""Returns the answer to an ASGI scope if it is ready: the status line, and all after the server's own headers."""
+
+
 class TimedProtocol(HttpToolsProtocol):
     """A connection whose client must read, and which ends without dropping a request."""
 
     limits: HttpLimits
     open_connections: OpenConnections
+    answer_now: AnswerNow | None
 
     def __init__(
         self,
@@ -58,7 +64,22 @@ class TimedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._active = cycle
-        super()._start_asgi_task(cycle, app)
+        if self._answer_now(cycle):
+            self.on_response_complete()
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    def _answer_now(self, cycle: RequestResponseCycle) -> bool:
+        """Send an answer that is ready in one piece, without a task; returns False if there is none."""
+        is_plain = cycle.keep_alive and not self._is_draining and not self.flow.write_paused
+        ready = self.answer_now(cycle.scope) if is_plain and self.answer_now is not None else None
+        if ready is None:
+            return False
+        line, rest = ready
+        own = b"".join([b"%b: %b\r\n" % pair for pair in cycle.default_headers])
+        cycle.response_started = cycle.response_complete = True
+        self.transport.write(b"".join((line, own, rest)))
+        return True
 
     def shutdown(self) -> None:
         """Stop with the answers in work; an idle connection may still bring the request that it has sent."""
@@ -314,7 +335,13 @@ class LimitedProtocol(TimedProtocol):
         return is_active and not self._in_head and not self.cycle.response_started
 
 
-def limited_protocol(limits: HttpLimits) -> type[LimitedProtocol]:
-    """Return the protocol class of one server process; its connections are counted together."""
-    attributes = {"limits": limits, "open_connections": OpenConnections(limits)}
+def limited_protocol(limits: HttpLimits, answer_now: AnswerNow | None = None) -> type[LimitedProtocol]:
+    """Return the protocol class of one server process; its connections are counted together.
+
+    Args:
+        limits: The limits of this process.
+        answer_now: Called before the application; None = the application answers everything.
+    """
+    ready = None if answer_now is None else staticmethod(answer_now)
+    attributes = {"limits": limits, "open_connections": OpenConnections(limits), "answer_now": ready}
     return type("ServerProtocol", (LimitedProtocol,), attributes)

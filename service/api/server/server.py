@@ -25,12 +25,12 @@ def server_config(app: ASGIApp, limits: HttpLimits | None = None) -> uvicorn.Con
     """Return the configuration of a server of the API.
 
     Args:
-        app: The application.
+        app: The application; its method `answer_now`, if there is one, is called first.
         limits: None = the defaults.
     """
     return uvicorn.Config(
         app,
-        http=limited_protocol(limits or HttpLimits()),
+        http=limited_protocol(limits or HttpLimits(), getattr(app, "answer_now", None)),
         ws="none",
         log_config=None,  # uvicorn's lines are written as ours
         log_level="warning",

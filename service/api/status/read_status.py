@@ -7,6 +7,7 @@ from typing import NoReturn
 from sqlalchemy import Connection, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.api.answers.cache_key import CacheKey, read_cache_key
 from service.api.common import queries as common
 from service.api.common.dependencies import Reader, Snapshot
 from service.api.common.errors import database_fault
@@ -23,7 +24,6 @@ from service.api.status.schemas import (
     TrainingStatus,
     WatchlistStatus,
 )
-from service.api.watchlist.queries import CacheKey, read_cache_key
 from service.clock import DatabaseClock
 from service.errors import DatabaseError, NotYet
 from service.market.instruments import STATISTICAL_GROUPS

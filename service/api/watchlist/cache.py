@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal
 
+from service.api.answers.cache_key import CacheKey
 from service.api.common.dependencies import Snapshot
 from service.api.common.pagination import UNKNOWN_CURSOR
 from service.api.common.queries import read_timing
 from service.api.watchlist import queries as watchlist
 from service.api.watchlist.lines import Line, read_lines
-from service.api.watchlist.queries import CacheKey
 from service.api.watchlist.schemas import WatchlistItem
 from service.errors import NotFound
 from service.settings import Settings
@@ -103,10 +103,13 @@ class Watchlist:
             lines = self._orders[sorting] = sorting.sorted(self.lines)
         return lines
 
+    def stale_after_of(self, line: Line) -> datetime | None:
+        """Return the instant after which a line's forecast is stale; None = never."""
+        return None if line.as_of is None else self.stale_after.get((line.row.calendar, line.as_of))
+
     def item(self, line: Line, now: datetime, closes: Sequence[float]) -> WatchlistItem:
         """Return a line with its last closes as an answer at an instant of market time."""
-        stale_after = None if line.as_of is None else self.stale_after.get((line.row.calendar, line.as_of))
-        return line.item(stale_after, now, self.missed.get(line.symbol), closes)
+        return line.item(self.stale_after_of(line), now, self.missed.get(line.symbol), closes)
 
 
 class WatchlistTable:

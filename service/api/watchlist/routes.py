@@ -5,14 +5,17 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from service.api.answers.database_state import read_state
+from service.api.answers.make import Documents, make_answer, respond
 from service.api.common import etag
 from service.api.common.dependencies import ReaderDependency
 from service.api.common.pagination import cut, decode
 from service.api.common.parameters import Cursor
 from service.api.common.schemas import problems
+from service.api.formats.fields import FieldsQuery, choose_fields
 from service.api.watchlist.cache import Order, SortBy, Sorting, WatchlistTable
-from service.api.watchlist.queries import read_cache_key, read_last_closes
-from service.api.watchlist.schemas import WatchlistPage
+from service.api.watchlist.queries import read_last_closes
+from service.api.watchlist.schemas import WatchlistItem, WatchlistPage
 
 router = APIRouter(prefix="/v1/watchlist", tags=["symbols"])
 
@@ -32,6 +35,7 @@ class WatchlistQuery:
     order: Annotated[Order, Query(description="asc or desc; lines without a value come last")] = "asc"
     limit: Annotated[int, Query(ge=1, le=200, description="lines in a page")] = 50
     cursor: Cursor = None
+    fields: FieldsQuery = None
 
 
 async def _table(request: Request) -> WatchlistTable:
@@ -47,33 +51,41 @@ async def _table(request: Request) -> WatchlistTable:
 )
 def list_watchlist(
     request: Request,
-    response: Response,
     reader: ReaderDependency,
     table: Annotated[WatchlistTable, Depends(_table)],
     parameters: Annotated[WatchlistQuery, Depends()],
-) -> WatchlistPage | Response:
+) -> Response:
     """Each symbol on the watchlist with the state of its data and its newest forecast in short, in keyset pages.
 
     A symbol without a forecast has `as_of` null and no steps. Prices are those of `/v1/forecasts/{symbol}`.
     """
+    include = choose_fields(WatchlistItem, parameters.fields)
     sorting = Sorting(parameters.sort, parameters.order)
     keys = decode(sorting.name, parameters.cursor, str, str)
     end = None if keys is None else (str(keys[0]), str(keys[1]))
     with reader.snapshot() as snapshot:
-        cache_key = read_cache_key(snapshot.connection)
-        tag = etag.make_tag(cache_key.counter, f"{request.url}\n{cache_key}", snapshot.now)
+        state = read_state(snapshot, reader)
+        tag = etag.make_tag(state.cache_key.counter, f"{request.url}\n{state.cache_key}", snapshot.now)
         if etag.matches(request, tag):
             return etag.not_modified(tag)
-        now, watchlist = snapshot.now, table.at(snapshot, cache_key)
+        now, watchlist = snapshot.now, table.at(snapshot, state.cache_key)
         search_text = parameters.q.strip().casefold()
         matching = [line for line in watchlist.ordered(sorting) if search_text in line.search_text]
         left = list(sorting.after(matching, end))
         page_lines, next_cursor = cut(left, parameters.limit, sorting.name, sorting.keys)
         closes = read_last_closes(snapshot.connection, [line.row for line in page_lines])
-    response.headers["ETag"] = tag
-    return WatchlistPage(
+    page = WatchlistPage(
         items=[watchlist.item(line, now, closes.get(line.symbol, ())) for line in page_lines],
         total=len(watchlist.lines),
         matching=len(matching),
         next_cursor=next_cursor,
     )
+    parts = (
+        None
+        if include is None
+        else {name: True for name in WatchlistPage.model_fields} | {"items": {"__all__": include}}
+    )
+    document = page.__pydantic_serializer__.to_json(page, include=parts)
+    documents = Documents([(document, "", {})], [watchlist.stale_after_of(line) for line in page_lines])
+    answer = make_answer(state, documents, request.scope["route"].path, tag)
+    return respond(request, documents, answer, is_kept=True)

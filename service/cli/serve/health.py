@@ -10,7 +10,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.clock import DatabaseClock
 from service.db.session import Database, display_url
-from service.errors import DatabaseError, NotYet, TplusError
+from service.errors import DatabaseError, NotYet, SettingsError, TplusError
+from service.execution.ray.node import own_address
 from service.scheduler.liveness import heartbeat_age
 from service.settings import Settings, load_settings
 
@@ -66,6 +67,22 @@ def api() -> None:
 def _echo(sentence: str) -> None:
     # Not `echo` of the other commands: its module loads the whole service, and a check runs every few seconds.
     sys.stdout.write(sentence + "\n")
+
+
+@app.command("ray")
+def ray() -> None:
+    """Check that the head of the Ray cluster that TPLUS_EXECUTOR names accepts connections."""
+    address = load_settings().ray_address
+    if address is None:
+        raise SettingsError("TPLUS_EXECUTOR=local names no cluster; set it to ray:HOST:PORT, the address of the head")
+    try:
+        own_address(address, API_SECONDS)
+    except OSError as error:
+        raise TplusError(
+            f"the head of the cluster at {address} does not answer ({error}); start it with `tplus ray-node --head` or "
+            "see its log"
+        ) from error
+    _echo(f"the head of the cluster at {address} accepts connections")
 
 
 def _heartbeat_age(settings: Settings, host: str | None) -> float | None:

@@ -9,8 +9,9 @@ a track record of their own. The job works in slices and releases its run betwee
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 
 from sqlalchemy import Connection, and_, exists, literal, null, select, update
 
@@ -26,16 +27,21 @@ from service.forecasts.backfill.summary import (
 )
 from service.forecasts.candidates import Candidate
 from service.forecasts.ledger import publish
-from service.forecasts.predict import Predictions, predict
+from service.forecasts.predict import GroupForecasts, Predictions, complete, compute_group
 from service.forecasts.publication import Publication
 from service.forecasts.scoring.score_job import score_edition
 from service.forecasts.scoring.track_records import update_track_records
 from service.runs import Run, finish, guard, record_and_count, release, store_progress
 from service.runtime.context import ServiceContext
+from service.training.registry.versions import ModelVersion
 from service.vocabulary import ForecastOutcome, Mode
 
 SLICE_SECONDS = 1.0
 """Real seconds after which a run is released, so that due runs are executed first."""
+
+
+MOST_AT_A_TIME = 8
+"""Sessions whose forecasts are computed at the same time: each reads the database on a connection of its own."""
 
 
 class BackfillImpossible(TplusError):
@@ -82,17 +88,78 @@ class _Backfill:
     versions: PointInTimeVersions
 
 
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """A session before it is published.
+
+    Attributes:
+        missing: Symbols without a forecast when it was computed.
+        groups: Those with a bar, by group, and their forecasts, not calibrated.
+    """
+
+    missing: list[Candidate]
+    groups: list[tuple[list[Candidate], GroupForecasts]]
+
+
 def _work(task: _Backfill) -> bool:
-    """Backfill sessions until the slice is over; returns whether all are done."""
+    """Backfill sessions until the slice is over; returns whether all are done.
+
+    With an executor that runs several tasks at a time, the forecasts of as many sessions are computed at the same time.
+    They are calibrated, published and scored one session after another, as always.
+    """
     begun = time.monotonic()
     done = task.summary.done_through
-    for place, as_of in enumerate(task.span.sessions, start=1):
-        if done is not None and as_of <= done:
-            continue
-        _fill(task, as_of, place)
-        if time.monotonic() - begun >= SLICE_SECONDS and place < len(task.span.sessions):
+    sessions = task.span.sessions
+    left = [(place, day) for place, day in enumerate(sessions, start=1) if done is None or day > done]
+    at_a_time = min(task.context.child.slots(), MOST_AT_A_TIME)
+    for start in range(0, len(left), at_a_time):
+        chunk = left[start : start + at_a_time]
+        for (place, as_of), computed in zip(chunk, _compute(task, [day for _, day in chunk]), strict=True):
+            _fill(task, as_of, place, computed)
+        if time.monotonic() - begun >= SLICE_SECONDS and chunk[-1][0] < len(sessions):
             return False
     return True
+
+
+def _compute(task: _Backfill, days: Sequence[date]) -> list[_Session]:
+    """Compute the forecasts of some sessions, at the same time if there are several."""
+    context, span = task.context, task.span
+    found: list[_Session] = []
+    parts: list[_Part] = []
+    for as_of in days:
+        with context.database.reading() as connection:
+            found.append(_Session(_missing(connection, span, as_of), []))
+        groups: dict[str, list[Candidate]] = defaultdict(list)
+        for candidate in found[-1].missing:
+            if candidate.close is not None:
+                groups[candidate.group].append(candidate)
+        instant = context.calendars.final_at(span.calendar, as_of)
+        for group, members in sorted(groups.items()):
+            parts.append(_Part(found[-1], group, members, instant, task.versions.at(group, instant)))
+    if len(days) == 1:
+        computed = [part.compute(context) for part in parts]
+    else:
+        cluster = replace(context, warm=context.child)
+        with ThreadPoolExecutor(len(days), thread_name_prefix="backfill") as threads:
+            computed = list(threads.map(lambda part: part.compute(cluster), parts))
+    for part, forecasts_of in zip(parts, computed, strict=True):
+        part.session.groups.append((part.members, forecasts_of))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One group of one session to be computed."""
+
+    session: _Session
+    group: str
+    members: list[Candidate]
+    instant: datetime
+    versions: tuple[ModelVersion, ...]
+
+    def compute(self, context: ServiceContext) -> GroupForecasts:
+        symbols = tuple(member.symbol for member in self.members)
+        return compute_group(context, self.group, symbols, self.instant, self.versions)
 
 
 def _finish(task: _Backfill) -> None:
@@ -119,15 +186,17 @@ def _impossible(context: ServiceContext, run: Run, reason: str) -> BackfillImpos
     return BackfillImpossible(reason)
 
 
-def _fill(task: _Backfill, as_of: date, place: int) -> None:
-    """Backfill one session and store what is done."""
+def _fill(task: _Backfill, as_of: date, place: int, computed: _Session) -> None:
+    """Backfill one session from its computed forecasts and store what is done."""
     context, span, summary = task.context, task.span, task.summary
     share = place / len(span.sessions)
     context.reporter.progress(f"backfill {span.calendar}", min(share, 0.99), f"as of {as_of}")
-    with context.database.reading() as connection:
-        missing = _missing(connection, span, as_of)
+    missing = computed.missing
     ready = [candidate for candidate in missing if candidate.close is not None]
-    predictions = _predict(task, as_of, ready)
+    parts = [
+        complete(context, members, span.calendar, as_of, forecasts_of) for members, forecasts_of in computed.groups
+    ]
+    predictions = Predictions.joined(parts)
     with context.database.transaction() as connection:
         guard(connection, task.run)
         lock_changes(connection)
@@ -178,16 +247,3 @@ def _missing(connection: Connection, span: BackfillSpan, as_of: date) -> list[Ca
         .order_by(instruments.c.symbol)
     )  # fmt: skip
     return [Candidate(*row) for row in connection.execute(query)]
-
-
-def _predict(task: _Backfill, as_of: date, ready: Sequence[Candidate]) -> Predictions:
-    groups: dict[str, list[Candidate]] = defaultdict(list)
-    for candidate in ready:
-        groups[candidate.group].append(candidate)
-    calendar = task.span.calendar
-    instant = task.context.calendars.final_at(calendar, as_of)
-    parts = [
-        predict(task.context, group, members, calendar, as_of, task.versions.at(group, instant))
-        for group, members in sorted(groups.items())
-    ]
-    return Predictions.joined(parts)

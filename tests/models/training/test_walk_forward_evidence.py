@@ -71,18 +71,17 @@ def test_both_are_calibrated_as_they_would_be_served(monkeypatch: pytest.MonkeyP
     """Otherwise a random walk whose intervals have drifted would be too easy to beat."""
     config, panel = make_recipe(), make_panel(1200, seed=1)
 
-    def fit(panel: Panel, config: ModelConfig, spans: Spans, _report: object) -> Scaled:
+    def fit(panel: Panel, config: ModelConfig, spans: Spans, *_: object) -> Scaled:
         walk = fit_random_walk(panel, random_walk_config(config.strategy), spans.validation_until)
         return Scaled(cut_windows(panel, config, require_targets=True), walk, factor)
 
     def forecast(fitted: Scaled, windows: PooledWindows) -> tuple[PooledWindows, list[FloatArray]]:
         return windows, [fitted.factor * fitted.walk.at(windows.sigma)]
 
-    monkeypatch.setattr("models.training.walk_forward_evidence.fit_config", fit)
     monkeypatch.setattr("models.training.walk_forward_evidence.forecast_windows", forecast)
     losses = {}
     for factor in (1.0, 0.6):
-        found = gather_evidence(panel, config, NEVER, lambda *_: None)
+        found = gather_evidence(panel, config, NEVER, lambda *_: None, fit)
         losses[factor] = found.loss.mean() / found.walk.mean()
     assert losses[1.0] == pytest.approx(1.0, abs=1e-12)
     assert losses[0.6] < 1.015

@@ -45,7 +45,7 @@ def test_a_lock_is_read(tmp_path: Path) -> None:
         read_lock(lock(tmp_path, ""))
 
 
-@pytest.mark.parametrize("name", ["base", "run", "backtest", "gpu", "dev"])
+@pytest.mark.parametrize("name", ["base", "run", "backtest", "gpu", "ray", "dev"])
 def test_every_line_of_our_locks_is_read(name: str) -> None:
     path = ROOT / "requirements" / f"{name}.txt"
     pinned = [line for line in path.read_text().splitlines() if "==" in line.split(";")[0] and line[0].isalnum()]
@@ -155,5 +155,5 @@ def test_this_repository_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         pytest.skip("not a git repository")
     monkeypatch.setattr("tools.audit.__main__.find_pip_audit", lambda: None)  # the network is not a test's
     assert main(ROOT, tmp_path) == 0
-    for name in ("base", "run", "gpu"):
+    for name in ("base", "run", "gpu", "ray"):
         assert find_shape_faults(json.loads((tmp_path / f"sbom-{name}.cdx.json").read_text())) == []

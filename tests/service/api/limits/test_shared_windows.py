@@ -103,3 +103,13 @@ def test_processes_count_together() -> None:
     assert sum(counts) == 500
     assert windows.window("a", 3600).number == 500
     os.close(file)
+
+
+@given(st.lists(st.tuples(st.floats(0.0, 40.0), st.sampled_from("ab")), max_size=40))
+@settings(max_examples=40, deadline=None)
+def test_a_hit_is_an_acquisition_and_the_window_after_it(steps: list[tuple[float, str]]) -> None:
+    clock = Clock()
+    one, two = SharedWindows(clock=clock), SharedWindows(clock=clock)
+    for seconds, key in steps:
+        clock.now += seconds
+        assert one.hit(key, 5, SECONDS) == (two.acquire(key, 5, SECONDS), two.window(key, SECONDS))

@@ -1,14 +1,17 @@
 """The backfill job: forecasts published, scored and counted; forecasts on time are not changed."""
 
+import shutil
 from collections.abc import Iterable
 from datetime import date
 from math import log
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from service.api.forecasts.queries import ForecastQuery, read_editions
 from service.cli.serve.forecast_output import forecast_document
+from service.db.session import Database
 from service.db.tables import (
     calibration_states,
     change_counters,
@@ -26,8 +29,8 @@ from service.forecasts.backfill.summary import BackfilledEdition, read_backfille
 from service.forecasts.calibration.states import read_lineages
 from service.forecasts.ledger import verify
 from service.runs import Outcome, read_outcomes
-from tests.support.backfill_factory import DAYS, LAST, backfilled, fill, fill_desk, served_by
-from tests.support.forecast_factory import Desk, History, random_closes, sessions_until, utc
+from tests.support.backfill_factory import DAYS, LAST, add_network_of, backfilled, fill, fill_desk, served_by
+from tests.support.forecast_factory import Desk, History, open_desk, random_closes, sessions_until, utc
 
 WEDNESDAY, THURSDAY, FRIDAY, MONDAY, TUESDAY = DAYS[:5]
 
@@ -41,6 +44,30 @@ def publish_on_time(desk: Desk, as_of: date) -> None:
     desk.move(utc(as_of.year, as_of.month, as_of.day, 22))
     desk.forecast(as_of)
     desk.move(utc(2018, 6, 9, 12))
+
+
+def test_sessions_computed_at_the_same_time_give_the_same_rows(tmp_path: Path, migrated_file: Path) -> None:
+    found = []
+    for at_a_time in (1, 3):
+        shutil.copyfile(migrated_file, tmp_path / f"{at_a_time}.db")
+        database = Database(f"sqlite:///{tmp_path}/{at_a_time}.db")
+        try:
+            desk = open_desk(database, tmp_path / str(at_a_time))
+            fill_desk(desk, "AAA", "BBB")
+            add_network_of(desk, "2018-05-31T21:30:00", "2018-06-01T12:00:00")
+            desk.worker.at_a_time = at_a_time
+            assert fill(desk, MONDAY, LAST).published == 8
+            found.append(
+                {
+                    table.name: [{k: v for k, v in row._mapping.items() if not k.endswith("_at")} for row in rows]
+                    for table in (forecasts, served_forecasts, scores, calibration_states)
+                    for rows in [desk.rows(table)]
+                }
+            )
+        finally:
+            database.close()
+    assert len(found[0]["forecasts"]) == 2 * 4 * 7  # a network of three steps, two random walks of one and three
+    assert found[0] == found[1]
 
 
 def test_each_session_is_one_edition_of_the_missing_forecasts_issued_now(desk: Desk) -> None:

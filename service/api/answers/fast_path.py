@@ -1,0 +1,269 @@
+"""Answers plain reads from kept bytes, without a call of the routes, with every check of the long way.
+
+A request that is not plain, and every request that is to be refused, takes the long way, which says why.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from time import monotonic, perf_counter
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.datastructures import URL
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from service.api.access.authenticate import Authenticator
+from service.api.access.principal import ANONYMOUS, Principal
+from service.api.answers.answer import LARGE, Answer
+from service.api.answers.cache import AnswerCache
+from service.api.answers.database_state import DatabaseState
+from service.api.answers.forecast_loader import ForecastLoader
+from service.api.answers.make import KEPT_ANSWER, MEDIA_TYPE, forecast_tag, make_answer
+from service.api.answers.plain_request import ONE_ROUTE, PlainRequest, PlainRequests
+from service.api.answers.watch import StateWatch
+from service.api.common.errors import REQUEST_ID_HEADER
+from service.api.common.etag import names_tag
+from service.api.common.headers import API_HEADERS, REVALIDATED
+from service.api.common.request_id import chosen_id
+from service.api.formats.negotiate import VARY
+from service.api.limits.addresses import client_address
+from service.api.limits.middleware import Limits
+from service.api.limits.rates import COUNTED, Pairs
+from service.api.limits.security_headers import PIECE
+from service.api.metrics.request_log import RequestRecord, write_line
+from service.api.metrics.request_metrics import RequestMetrics
+from service.errors import TplusError
+from service.settings import Settings
+from service.vocabulary import Scope as KeyScope
+
+_PIECES_AT_ONCE = 4
+_ID_NAME = REQUEST_ID_HEADER.lower().encode()
+_SECURITY = b"cache-control: " + REVALIDATED.encode() + b"\r\n"
+_SECURITY += b"".join(
+    f"{name.lower()}: {value}\r\n".encode() for name, value in API_HEADERS.items() if name != "Cache-Control"
+)
+"""The security headers in the order of the long way, where that of an answer with a tag comes first."""
+
+_STATUS_LINES = {200: b"HTTP/1.1 200 OK\r\n", 304: b"HTTP/1.1 304 Not Modified\r\n"}
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the fast path shares with the long way.
+
+    Attributes:
+        authenticator: Finds keys.
+        limits: The limits.
+        metrics: Receives every request.
+        loader: Reads forecasts that are not kept.
+        watch: The state of the database.
+    """
+
+    authenticator: Authenticator
+    limits: Limits
+    metrics: RequestMetrics
+    loader: ForecastLoader
+    watch: StateWatch
+
+
+@dataclass(slots=True)
+class _Ready:
+    """An answer that is about to be sent.
+
+    Attributes:
+        answer: The answer.
+        status: 200, or 304 if the client holds it.
+        head: Its headers as they are sent.
+        body: Its body.
+        request_id: Id of the request.
+        principal: Who made the request.
+    """
+
+    answer: Answer
+    status: int
+    head: bytes
+    body: bytes
+    request_id: str
+    principal: Principal
+
+
+class FastPath:
+    """The ASGI application of the server, around the application with the routes.
+
+    The server's protocol calls `answer_now` first: a kept answer needs no task of the event loop.
+
+    Args:
+        app: The application with the routes.
+        settings: The size of the cache, proxies, and whether requests are logged.
+        parts: What it shares with the long way.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings, parts: Parts) -> None:
+        self._app, self._parts = app, parts
+        self._requests = PlainRequests(settings, parts.limits.hosts)
+        self._cache = AnswerCache(settings.answer_cache_mb * 1_000_000)
+        self._is_logged = settings.access_log
+        self._counts_here = parts.limits.rates.counter.is_shared_memory
+        self._proxied: ASGIApp | None = None
+        if settings.trusted_proxies:
+            proxies = list(settings.trusted_proxies)
+            self._proxied = ProxyHeadersMiddleware(self._answer, trusted_hosts=proxies)  # type: ignore[assignment,arg-type]
+
+    @property
+    def state(self) -> Any:
+        """The state of the application with the routes."""
+        return self._app.state  # type: ignore[attr-defined]
+
+    def answer_now(self, scope: Scope) -> tuple[bytes, bytes] | None:
+        """Return the answer of a plain read if it is kept: the status line, and all after the server's own headers.
+
+        None if the application must be called: nothing was counted then.
+        """
+        if self._proxied is not None or not self._counts_here or not self._requests.concerns(scope):
+            return None
+        begin = perf_counter()
+        request = self._requests.read(scope)
+        answer = None if request is None else self._cache.find(request.key)
+        if request is None or answer is None or answer.length > LARGE:
+            return None
+        state, principal = self._parts.watch.current(), self._kept_principal(request)
+        if state is None or principal is None or not answer.holds(state, monotonic()):
+            return None
+        limits = self._parts.limits
+        if not limits.room.has_place(client_address(scope)):
+            return None
+        rates = limits.rates.count_here(scope, principal.key_id)
+        if rates is None:
+            return None
+        ready = _ready(request, principal, answer, state, rates)
+        self._report(scope, ready, begin)
+        return _STATUS_LINES[ready.status], b"%b\r\n%b" % (ready.head, ready.body)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if not self._requests.concerns(scope):
+            await self._app(scope, receive, send)
+        elif self._proxied is None:
+            await self._answer(scope, receive, send)
+        else:
+            await self._proxied(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begin, request = perf_counter(), self._requests.read(scope)
+        if request is None:
+            await self._app(scope, receive, send)
+            return
+        kept, symbol = self._cache.find(request.key), self._requests.symbol(request.key)
+        if kept is not None or symbol is not None:
+            principal = await self._principal(request)
+            if principal is not None and await self._serve(scope, send, request, principal, begin):
+                return
+        await self._app(scope, receive, send)
+        made: Answer | None = scope.get("state", {}).get(KEPT_ANSWER)
+        if made is not None:
+            self._cache.keep(request.key, made)
+
+    def _kept_principal(self, request: PlainRequest) -> Principal | None:
+        """Return who may read, as it is known without waiting; None for every other request."""
+        if request.shown is None:
+            return ANONYMOUS
+        principal = self._parts.authenticator.kept_principal(request.shown.credential, request.shown.hash)
+        return principal if principal is not None and KeyScope.READ in principal.scopes else None
+
+    async def _principal(self, request: PlainRequest) -> Principal | None:
+        """Return who may read; None for every other request: the long way says why it is refused."""
+        principal = self._kept_principal(request)
+        if principal is not None or request.shown is None:
+            return principal
+        # At its first use, the long way counts guesses.
+        if not self._parts.authenticator.is_known(request.shown.hash):
+            return None
+        try:
+            principal = await self._parts.authenticator.find(request.shown.credential)
+        except (TplusError, SQLAlchemyError):
+            return None
+        return principal if principal is not None and KeyScope.READ in principal.scopes else None
+
+    async def _serve(self, scope: Scope, send: Send, request: PlainRequest, principal: Principal, begin: float) -> bool:
+        """Answer a request, within the limits; returns False if the long way must."""
+        limits, metrics, address = self._parts.limits, self._parts.metrics, client_address(scope)
+        if limits.room.enter(address) is not None:
+            return False
+        try:
+            rates = await limits.rates.count_read(scope, principal.key_id)
+            if rates is None:
+                return False
+            found = await self._find(scope, request)
+            if found is None:
+                scope.setdefault("state", {})[COUNTED] = rates
+                return False
+            metrics.begin()
+            await self._send(scope, send, _ready(request, principal, *found, rates), begin)
+        finally:
+            limits.room.leave(address)
+        return True
+
+    async def _find(self, scope: Scope, request: PlainRequest) -> tuple[Answer, DatabaseState] | None:
+        """Return the answer and the state that it is sent for; None if only a route can make it."""
+        watch, key = self._parts.watch, request.key
+        try:
+            state = await watch.wait()
+            kept = self._cache.find(key)
+            if kept is not None and state is not None and kept.holds(state, monotonic()):
+                return kept, state
+            symbol = self._requests.symbol(key)
+            if symbol is None:
+                return None
+            loaded = await self._parts.loader.load(symbol)
+        except (TplusError, SQLAlchemyError):
+            return None
+        documents = loaded.documents.get(symbol)
+        if documents is None:
+            return None
+        watch.offer(loaded.state, loaded.started)
+        url = URL(scope={**scope, "path": self._requests.full_path(key)})
+        answer = make_answer(loaded.state, documents, ONE_ROUTE, forecast_tag(url, loaded.state), VARY["Vary"])
+        self._cache.keep(key, answer)
+        return answer, loaded.state
+
+    async def _send(self, scope: Scope, send: Send, ready: _Ready, begin: float) -> None:
+        headers = [tuple(line.split(b": ", 1)) for line in ready.head.splitlines()]
+        await send({"type": "http.response.start", "status": ready.status, "headers": headers})
+        start, body = 0, ready.body
+        while len(body) - start > PIECE:
+            await send({"type": "http.response.body", "body": body[start : start + PIECE], "more_body": True})
+            start += PIECE
+            if start % (_PIECES_AT_ONCE * PIECE) == 0:
+                await asyncio.sleep(0)  # the event loop sees whether the client has left
+        self._report(scope, ready, begin)
+        self._parts.metrics.leave()
+        await send({"type": "http.response.body", "body": body[start:] if start else body})
+
+    def _report(self, scope: Scope, ready: _Ready, begin: float) -> None:
+        """Count and log a request before its last part leaves: then the client's next scrape has it."""
+        seconds = perf_counter() - begin
+        self._parts.metrics.count(ready.answer.route, "GET", ready.status, seconds)
+        if self._is_logged:
+            client = scope.get("client")
+            record = RequestRecord(client[0] if client else None, ready.answer.route, ready.status)
+            write_line(
+                record, ready.request_id, "GET", seconds, None if ready.principal is ANONYMOUS else ready.principal
+            )
+
+
+def _ready(
+    request: PlainRequest,
+    principal: Principal,
+    answer: Answer,
+    state: DatabaseState,
+    rates: Pairs,
+) -> _Ready:
+    request_id = chosen_id(request.heads.get(_ID_NAME, b"").decode("latin-1"))
+    tags = request.heads.get(b"if-none-match")
+    is_held = tags is not None and names_tag(tags.decode("latin-1"), answer.tag)
+    body = b"" if is_held else answer.body(state)
+    own = b"" if is_held else b"content-length: %d\r\ncontent-type: %b\r\n" % (len(body), MEDIA_TYPE.encode())
+    counted = b"".join(b"%b: %b\r\n" % pair for pair in rates)
+    head = b"%b%b%b%b%b: %b\r\n" % (answer.head, own, counted, _SECURITY, _ID_NAME, request_id.encode())
+    return _Ready(answer, 304 if is_held else 200, head, body, request_id, principal)

@@ -1,0 +1,107 @@
+"""Reads the newest forecasts for requests that wait: those that arrive during one reading share the next."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from time import monotonic
+
+from anyio import CapacityLimiter, to_thread
+
+from service.api.answers.database_state import DatabaseState, read_state
+from service.api.answers.make import Documents
+from service.api.common.dependencies import Reader
+from service.api.forecasts.build_answer import build_answer
+from service.api.forecasts.encode import encode_forecasts
+from service.api.forecasts.queries import ForecastQuery
+from service.api.forecasts.read_stored import read_stored
+from service.market.symbol_names import stored_symbols
+
+MOST_SYMBOLS = 16
+"""Most symbols of one reading: more would let the first of them wait for long."""
+
+GATHER_SECONDS = 0.001
+"""How long a reading waits for more symbols, if the one before it had more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Result of one reading.
+
+    Attributes:
+        state: The state that it was made at.
+        started: When the reading started, by the monotonic clock.
+        documents: Symbol as requested -> its forecast; symbols without one are missing.
+    """
+
+    state: DatabaseState
+    started: float
+    documents: dict[str, Documents]
+
+
+class ForecastLoader:
+    """Reads forecasts by symbol; used in the event loop only.
+
+    A statement for sixteen symbols takes little longer than for one.
+
+    Args:
+        reader: The database and the settings.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._waiting: dict[str, asyncio.Future[Loaded]] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._limiter = CapacityLimiter(1)
+        self._before: DatabaseState | None = None
+        self._size = 1
+
+    async def load(self, symbol: str) -> Loaded:
+        """Return a reading with a symbol that starts after this call.
+
+        Raises:
+            NotYet: the database is not set up.
+            SQLAlchemyError: it cannot be read.
+        """
+        future = self._waiting.get(symbol)
+        if future is None:
+            future = self._waiting[symbol] = asyncio.get_running_loop().create_future()
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="forecast loader")
+        # A client that leaves must not end the reading for the others.
+        return await asyncio.shield(future)
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                if (
+                    len(self._waiting) < self._size
+                ):  # those of the reading before ask for the next at about the same time
+                    await asyncio.sleep(GATHER_SECONDS)
+                symbols = list(self._waiting)[:MOST_SYMBOLS]
+                self._size = len(symbols)
+                futures = [self._waiting.pop(symbol) for symbol in symbols]
+                try:
+                    loaded = await to_thread.run_sync(self._read, symbols, limiter=self._limiter)
+                except Exception as error:
+                    for future in futures:
+                        future.set_exception(error)
+                        future.exception()  # every client may have left
+                else:
+                    for future in futures:
+                        future.set_result(loaded)
+        finally:
+            self._task = None
+
+    def _read(self, symbols: Sequence[str]) -> Loaded:
+        started, documents = monotonic(), {}
+        with self._reader.snapshot() as snapshot:
+            state = self._before = read_state(snapshot, self._reader, self._before)
+            names = stored_symbols(snapshot.connection, symbols)
+            selection = ForecastQuery(snapshot.now)
+            wanted = sorted(set(names.values()))
+            stored = read_stored(snapshot, self._reader.settings, wanted, selection, state.next_editions)
+        for symbol in symbols:
+            rows = stored.get(names.get(symbol, symbol))
+            if rows is not None:
+                documents[symbol] = replace(encode_forecasts([build_answer(rows)]), changes_at=[rows.changes_at])
+        return Loaded(state, started, documents)

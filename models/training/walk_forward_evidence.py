@@ -23,7 +23,7 @@ from models.preprocessing.price_history import DateArray, Panel
 from models.preprocessing.splits import Spans, spans_between
 from models.preprocessing.windows import PooledWindows
 from models.training.fit import SpansFit, fit_here, forecast_windows
-from models.training.fit_network import EpochEnd
+from models.training.fit_seed import EpochEnd
 from models.training.holdout import daily_losses
 
 FOLDS = 2

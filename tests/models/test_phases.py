@@ -117,3 +117,14 @@ def test_the_peak_is_that_of_the_phase_and_not_of_the_process() -> None:
             pass
     large, small = (each.peak_bytes for each in recorder.phases())
     assert large - small > 150_000_000
+
+
+def test_cpu_seconds_and_memory_of_another_process_count_for_the_open_phase(clocks: Clocks) -> None:
+    with PhaseRecorder() as recorder, Phase("prepare") as training:
+        clocks.spend(5.0, 0.5)
+        phases.count_other_process(4.0, 2**50)
+        training.lap("seed 0")
+        clocks.spend(1.0, 0.25)
+    phases.count_other_process(9.0, 1)  # no phase is open
+    assert figures(recorder) == [("seed 0", 5.0, 4.5, 0), ("prepare", 1.0, 0.25, 0)]
+    assert recorder.phases()[0].peak_bytes == 2**50

@@ -20,6 +20,7 @@ from typing import cast
 
 import models
 from models.errors import SeedProcessDied
+from models.phases import count_other_process
 from models.training.device import Compute, Device, machine_gpus
 from models.training.fit_seed import EpochEnd, warm_epochs
 from models.training.seeds.fit_seeds import FitTask, FittedSeed, fit_seeds
@@ -165,7 +166,9 @@ class SeedProcesses:
                 except (EOFError, ConnectionResetError) as error:
                     raise self._died(pipe) from error
                 if kind == "progress":
-                    report(content)
+                    end, cpu_seconds, peak = content
+                    count_other_process(cpu_seconds, peak)
+                    report(end)
                 elif kind == "failed":
                     raise content
                 else:

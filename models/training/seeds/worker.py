@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
 from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
+from time import process_time
 
 from models.errors import ModelsError
 from models.training.device import Device, use_device
+from models.training.fit_seed import EpochEnd
 from models.training.seeds.fit_seeds import FitTask, fit_seeds
 from models.training.seeds.shared_task import read_task
 
@@ -48,6 +51,19 @@ class WorkerArguments:
         return WorkerArguments(pipe, owner, tuple(start_cores), tuple(cores), device)
 
 
+class _Progress:
+    """Sends each epoch with the CPU seconds since the one before, and the peak of memory in bytes."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._counted = process_time()
+
+    def __call__(self, end: EpochEnd) -> None:
+        before, self._counted = self._counted, process_time()
+        peak = getrusage(RUSAGE_SELF).ru_maxrss * 1024  # it runs on Linux only, which counts in KiB
+        self._pipe.send(("progress", (end, self._counted - before, peak)))
+
+
 def main(arguments: WorkerArguments) -> None:
     """Receive tasks and seeds until the owner ends; send progress and one result for each seed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the owner decides
@@ -68,8 +84,7 @@ def main(arguments: WorkerArguments) -> None:
                 _start_framework(arguments)
             else:
                 assert task is not None
-                report = lambda end: pipe.send(("progress", end))  # noqa: E731
-                fitted = fit_seeds(task, (content,), report, Device(arguments.device))
+                fitted = fit_seeds(task, (content,), _Progress(pipe), Device(arguments.device))
                 pipe.send(("done", fitted[0]))
         except ModelsError as error:
             pipe.send(("failed", error))

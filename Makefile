@@ -16,7 +16,7 @@ NEED_PYTHON = { test -n "$(PYTHON)" && $(PYTHON) -c '$(FITS)' 2>/dev/null; } || 
 UV_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-backtest setup-dev run test test-numerics check mutants fix bench bench-compare screenshots lock audit pin-images clean
+.PHONY: help setup setup-backtest setup-dev run test test-numerics check mutants fix bench bench-night bench-compare screenshots lock audit pin-images clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -35,7 +35,7 @@ run: setup  ## start the whole service; Ctrl-C ends it
 
 test: setup-dev  ## run all tests
 	@$(BIN)/python -m tools.find_browser "$$TPLUS_BROWSER" || true
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 # OpenBLAS chooses its kernels by processor and oneDNN sums in an order of its own: what holds with one choice alone
 # fails here on any machine. A minute at most.
@@ -57,6 +57,9 @@ fix: setup-dev  ## put right what can be put right by itself
 
 bench: setup-dev  ## measure speed and accuracy against the goals
 	@$(BIN)/python -m benchmarks.run
+
+bench-night: setup-dev  ## measure whole nights of 50 to 2,000 symbols (many hours)
+	@$(BIN)/python -m benchmarks.speed.night --whole
 
 bench-compare: setup-dev  ## list the ratios that got worse by a tenth since they were recorded
 	@$(BIN)/python -m benchmarks.compare

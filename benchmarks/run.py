@@ -99,6 +99,7 @@ BENCHES: tuple[Bench, ...] = (
         "benchmarks.speed.training",
         (Figure("both strategies, 3 seeds, 51 stocks, start-up included", in_json("seconds"), None, 120.0, "s"),),
     ),
+    Bench("training_rates", "benchmarks.speed.training_rates", ()),
     Bench(
         "refit",
         "benchmarks.accuracy.refit",
@@ -123,10 +124,20 @@ BENCHES: tuple[Bench, ...] = (
         (Figure("forecast edition of 51 symbols, warm worker", in_json("seconds"), None, 0.5, "s"),),
     ),
     Bench("database", "benchmarks.speed.database", ()),
+    Bench("backtest", "benchmarks.speed.backtest", ()),
     Bench(
         "replayed_year",
         "benchmarks.speed.replayed_year",
         (Figure("replayed year of 51 symbols, random walk only", on_line("replayed_year"), None, 300.0, "s"),),
+    ),
+    Bench(
+        "night",
+        "benchmarks.speed.night",
+        (
+            Figure("CPU of a night grows as symbols to the power", on_line("growth_ordinary"), None, 1.05, ""),
+            Figure("the same with the weekly refit", on_line("growth_refit"), None, 1.05, ""),
+            Figure("the same with a new training and the gate", on_line("growth_full"), None, 1.05, ""),
+        ),
     ),
     Bench(
         "api",

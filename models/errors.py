@@ -5,6 +5,8 @@ ModelsError
 ├── TooLittleHistory   not enough sessions to train, test or forecast
 ├── ArtifactError      an artifact that is missing, altered or of another format
 ├── BatchError         a batch whose size is not that of the stored states
+├── DeviceError        no device of the kind that a training must use
+├── SeedProcessDied    a process that trained a seed ended
 └── UnknownNetwork     a network or baseline name that is not registered
 """
 
@@ -31,3 +33,11 @@ class BatchError(ModelsError):
 
 class UnknownNetwork(ModelsError):
     """A network or baseline name is not registered."""
+
+
+class DeviceError(ModelsError):
+    """The framework cannot use a device of the kind that a training must use."""
+
+
+class SeedProcessDied(ModelsError):
+    """A process that trained a seed ended (killed, out of memory); a retry may succeed."""

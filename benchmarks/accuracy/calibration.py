@@ -27,7 +27,8 @@ from models.preprocessing.pipeline import cut_windows
 from models.preprocessing.price_history import FloatArray, Panel, PriceHistory
 from models.preprocessing.splits import spans_between
 from models.preprocessing.windows import PooledWindows
-from models.training.fit_network import EpochEnd, fit_network
+from models.training.fit_network import fit_network
+from models.training.fit_seed import EpochEnd
 from models.training.holdout import BASIS_POINT, actual_returns
 
 TRAIN = (np.datetime64("2000-03-01"), np.datetime64("2009-12-31"))

@@ -21,7 +21,8 @@ from models.config import ModelConfig, Reference, ReferenceRole, Strategy
 from models.preprocessing.pipeline import cut_windows
 from models.preprocessing.price_history import Panel
 from models.preprocessing.splits import DateRange, spans_between
-from models.training.fit_network import EpochEnd, fit_network
+from models.training.fit_network import fit_network
+from models.training.fit_seed import EpochEnd
 from models.training.train import evaluate_network
 
 PRICES = Path(__file__).resolve().parents[3] / "shared" / "prices"

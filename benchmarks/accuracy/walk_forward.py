@@ -27,7 +27,8 @@ from models.metrics.significance import diebold_mariano, ratio_of_sums
 from models.preprocessing.pipeline import cut_windows
 from models.preprocessing.price_history import DateArray, FloatArray, Panel
 from models.preprocessing.splits import DateRange, spans_between
-from models.training.fit_network import EpochEnd, fit_network
+from models.training.fit_network import fit_network
+from models.training.fit_seed import EpochEnd
 from models.training.holdout import BASIS_POINT, actual_returns
 from models.tuned_configs import tuned
 

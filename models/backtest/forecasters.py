@@ -32,7 +32,7 @@ from models.preprocessing.pipeline import cut_windows
 from models.preprocessing.price_history import FloatArray, Panel, PriceHistory
 from models.preprocessing.windows import PooledWindows
 from models.training.fit import fit_config
-from models.training.fit_network import EpochEnd
+from models.training.fit_seed import EpochEnd
 from models.training.spatiotemporal.fit_network import FittedSpatiotemporalNetwork
 
 BASELINES = (RANDOM_WALK, DRIFT, HISTORICAL, GARCH)

@@ -13,13 +13,17 @@ import numpy as np
 from models.config import INPUT_MEMORY, MEMORY, MIN_HISTORY_NETWORK, Inputs, ModelConfig, Reference, ReferenceRole
 from models.errors import ArtifactError, TooLittleHistory
 from models.forecaster import SkippedSymbol
-from models.preprocessing.extended_features import EVERY_SESSION, EXTENDED_FEATURES, extended_features
+from models.phases import Phase
+from models.preprocessing.extended_features import EVERY_SESSION, EXTENDED_FEATURES, CycleScores, extended_features
 from models.preprocessing.features import OWN_FEATURES, ewma_sigma, own_features
-from models.preprocessing.price_history import FloatArray, Panel, PriceHistory
+from models.preprocessing.price_history import Bars, FloatArray, Panel, PriceHistory
 from models.preprocessing.reference_join import ReferenceTable, join, masked, reference_names, reference_tables
 from models.preprocessing.scaling import Scaling, fit_scaling
 from models.preprocessing.staleness import stale_reason
 from models.preprocessing.windows import MIN_BARS_TRAINING, Float32Array, PooledWindows, WindowRule, pool_windows
+
+FEATURES = "features"
+"""Phase in which inputs and windows are computed for a training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +68,14 @@ class Pipeline:
         Raises:
             TooLittleHistory: No session with a known sigma is final by then.
         """
-        tables = reference_tables(config.references, panel.references, config.inputs)
-        raw = (
-            _raw_inputs(history.until(_final_rows(history, cut_at)), tables, config.inputs)
-            for history in panel.histories
-        )
-        computed = list(raw)
-        return _fitted(config, _TrainRows(computed, [len(sigma) for _, sigma in computed]), cut_at)
+        with Phase(FEATURES, rows=panel.bars):
+            tables = reference_tables(config.references, panel.references, config.inputs)
+            raw = (
+                _raw_inputs(history.until(_final_rows(history, cut_at)), tables, config.inputs)
+                for history in panel.histories
+            )
+            computed = list(raw)
+            return _fitted(config, _TrainRows(computed, [len(sigma) for _, sigma in computed]), cut_at)
 
     @staticmethod
     def fit_windows(
@@ -87,13 +92,14 @@ class Pipeline:
         Raises:
             TooLittleHistory: As `fit`.
         """
-        tables = reference_tables(config.references, panel.references, config.inputs)
-        raw = [_raw_inputs(history, tables, config.inputs) for history in panel.histories]
-        stops = [_final_rows(history, cut_at) for history in panel.histories]
-        # Causal: the first rows are those of the history cut there.
-        pipeline = _fitted(config, _TrainRows(raw, stops), cut_at)
-        rule = WindowRule(config.lookback, config.horizon, require_targets)
-        return pipeline, pipeline._pool(panel, _consumed(raw), rule)
+        with Phase(FEATURES, rows=panel.bars):
+            tables = reference_tables(config.references, panel.references, config.inputs)
+            raw = [_raw_inputs(history, tables, config.inputs) for history in panel.histories]
+            stops = [_final_rows(history, cut_at) for history in panel.histories]
+            # Causal: the first rows are those of the history cut there.
+            pipeline = _fitted(config, _TrainRows(raw, stops), cut_at)
+            rule = WindowRule(config.lookback, config.horizon, require_targets)
+            return pipeline, pipeline._pool(panel, _consumed(raw), rule)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -123,16 +129,17 @@ class Pipeline:
         Returns:
             Windows ordered by symbol, then by as_of; `inputs` is `(rows, features)`.
         """
-        tables = reference_tables(self.references, panel.references, self.inputs)
-        raw = (_raw_inputs(history, tables, self.inputs) for history in panel.histories)
-        return self._pool(panel, raw, WindowRule(self.lookback, self.horizon, require_targets, min_bars))
+        with Phase(FEATURES, rows=panel.bars):
+            tables = reference_tables(self.references, panel.references, self.inputs)
+            raw = (_raw_inputs(history, tables, self.inputs) for history in panel.histories)
+            return self._pool(panel, raw, WindowRule(self.lookback, self.horizon, require_targets, min_bars))
 
     def _pool(
         self, panel: Panel, raw: Iterable[tuple[FloatArray, FloatArray]], rule: WindowRule
     ) -> PooledWindows:  # fmt: skip
         """Pool the valid windows of a panel over its scaled inputs."""
         sigmas: list[FloatArray] = []
-        inputs = np.empty((sum(len(history) for history in panel.histories), len(self.feature_names)), dtype=np.float32)
+        inputs = np.empty((panel.bars, len(self.feature_names)), dtype=np.float32)
         start = 0
         for values, sigma in raw:
             inputs[start : start + len(values)] = self.scaling.apply(values)
@@ -165,6 +172,25 @@ class Pipeline:
             else:
                 skipped.append(SkippedSymbol(history.symbol, reason))
         return self._pool_newest(valid), tuple(skipped)
+
+    def newest_inputs(
+        self, history: Bars, newest: int, scores: CycleScores | None
+    ) -> tuple[Float32Array, FloatArray]:  # fmt: skip
+        """Return the scaled inputs of the last sessions of many histories, with all references masked.
+
+        Args:
+            history: `(..., n)` bars; the last `INPUT_MEMORY` sessions up to each returned one are read.
+            newest: Number of last sessions to return, fewer than `n`.
+            scores: The `cycle_scores` of all `n` sessions; None if the inputs are core ones.
+
+        Returns:
+            `(..., newest, features)` inputs and `(..., newest)` sigma, NaN where unknown.
+        """
+        columns, sigma = _own_columns(history, self.inputs, newest, scores)
+        flat, unknown = sigma.reshape(-1), np.full(sigma.size, np.datetime64("NaT"), "datetime64[s]")
+        for table in reference_tables(self.references, {}, self.inputs):
+            columns.append(join(table, unknown, flat).reshape(*sigma.shape, -1))
+        return self.scaling.apply(np.concatenate(columns, axis=-1)), sigma
 
     def degraded(self, panel: Panel) -> tuple[tuple[str, ...], ...]:
         """Return, per symbol of the panel, the trained references that are masked anywhere in its newest window."""
@@ -267,20 +293,26 @@ def cut_windows(
     Returns:
         Windows whose `inputs` has no columns.
     """
-    sigmas = [ewma_sigma(history.close) for history in panel.histories]
-    inputs = np.empty((sum(len(history) for history in panel.histories), 0), dtype=np.float32)
-    return pool_windows(
-        panel.histories, sigmas, inputs, WindowRule(config.lookback, config.horizon, require_targets, min_bars)
-    )
+    rule = WindowRule(config.lookback, config.horizon, require_targets, min_bars)
+    with Phase(FEATURES, rows=panel.bars):
+        sigmas = [ewma_sigma(history.close) for history in panel.histories]
+        return pool_windows(panel.histories, sigmas, np.empty((panel.bars, 0), dtype=np.float32), rule)
 
 
 def _raw_inputs(
     history: PriceHistory, tables: tuple[ReferenceTable, ...], inputs: Inputs
 ) -> tuple[FloatArray, FloatArray]:
     """Return `(n, features)` unscaled inputs of a symbol, NaN where unknown, and its `(n,)` sigma."""
-    own, sigma = own_features(history)
-    columns = [own] if inputs is Inputs.CORE else [own, extended_features(history, sigma)]
+    columns, sigma = _own_columns(history, inputs)
     return np.column_stack([*columns, *(join(table, history.final_at, sigma) for table in tables)]), sigma
+
+
+def _own_columns(
+    history: Bars, inputs: Inputs, newest: int | None = None, scores: CycleScores | None = None
+) -> tuple[list[FloatArray], FloatArray]:
+    """Return the unscaled inputs from a symbol's own bars in parts, and its sigma; see `own_features` for `newest`."""
+    own, sigma = own_features(history, newest)
+    return [own] if inputs is Inputs.CORE else [own, extended_features(history, sigma, newest, scores)], sigma
 
 
 class _TrainRows(Sequence[FloatArray]):

@@ -78,9 +78,40 @@ class PooledWindows:
 
     def visibility(self) -> Float32Array:
         """Return `(lookback, features)`: 0 for the columns of `newest_only` at older sessions, else 1."""
-        visible = np.ones((self.lookback, self.inputs.shape[1]), np.float32)
-        visible[:-1, list(self.newest_only)] = 0.0
-        return visible
+        return visibility(self)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingWindows:
+    """What a training loop reads of pooled windows; see the attributes of `PooledWindows`."""
+
+    inputs: Float32Array
+    ends: IntArray
+    lookback: int
+    sigma: NDArray[np.float64]
+    targets: NDArray[np.float64]
+    newest_only: tuple[int, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def visibility(self) -> Float32Array:
+        """Return `(lookback, features)`: 0 for the columns of `newest_only` at older sessions, else 1."""
+        return visibility(self)
+
+
+def training_windows(windows: PooledWindows) -> TrainingWindows:
+    """Return what a training loop reads of pooled windows, without copies."""
+    return TrainingWindows(
+        windows.inputs, windows.ends, windows.lookback, windows.sigma, windows.targets, windows.newest_only
+    )
+
+
+def visibility(windows: PooledWindows | TrainingWindows) -> Float32Array:
+    """Return `(lookback, features)`: 0 for the columns of `newest_only` at older sessions, else 1."""
+    visible = np.ones((windows.lookback, windows.inputs.shape[1]), np.float32)
+    visible[:-1, list(windows.newest_only)] = 0.0
+    return visible
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,10 +56,14 @@ class Trainer(ABC):
     def weights(self) -> Weights:
         """Return a copy of the current weights by name."""
 
+    def _model_arrays(self) -> Weights:
+        """Return copies of the arrays that the model's variables hold, by name."""
+        return self.weights()
+
     def fits(self, start: Weights) -> bool:
         """Return whether arrays have the names and shapes of this network's."""
         return {name: array.shape for name, array in start.items()} == {
-            name: array.shape for name, array in self.weights().items()
+            name: array.shape for name, array in self._model_arrays().items()
         }
 
     def _assign(self, start: Weights) -> None:
@@ -75,7 +79,7 @@ class Trainer(ABC):
         kept = self._model.get_weights()
         # Below 0, because an array that a network adds to its own may hold small whole numbers.
         self._model.set_weights([np.full_like(array, -1 - position) for position, array in enumerate(kept)])
-        found = {float(array.flat[0]): name for name, array in self.weights().items()}
+        found = {float(array.flat[0]): name for name, array in self._model_arrays().items()}
         self._model.set_weights(kept)
         return tuple(found[-1.0 - position] for position in range(len(kept)))
 

@@ -11,7 +11,9 @@ from models.networks.spatiotemporal.registry import SPATIOTEMPORAL_NETWORKS
 from models.preprocessing.price_history import FloatArray, Panel
 from models.preprocessing.splits import Spans
 from models.preprocessing.windows import PooledWindows
-from models.training.fit_network import EpochEnd, FittedNetwork, fit_network, from_trained_seeds
+from models.training.device import THIS_PROCESS, Compute, DeviceUse
+from models.training.fit_network import FittedNetwork, fit_network, from_trained_seeds
+from models.training.fit_seed import EpochEnd
 from models.training.spatiotemporal.fit_network import (
     FittedSpatiotemporalNetwork,
     fit_spatiotemporal,
@@ -51,6 +53,7 @@ class TrainedSeed:
         val_loss: Its lowest validation loss.
         epochs: Number of its epochs.
         is_warm: Whether it started from served weights.
+        device: What it was trained on; None = not recorded.
     """
 
     seed: int
@@ -58,6 +61,7 @@ class TrainedSeed:
     val_loss: float
     epochs: int
     is_warm: bool
+    device: DeviceUse | None = None
 
 
 def fit_config(
@@ -66,13 +70,14 @@ def fit_config(
     spans: Spans,
     report: Callable[[EpochEnd], None],
     start: Artifact | None = None,
+    compute: Compute = THIS_PROCESS,
 ) -> Fitted:
     """Fit the network that a config names, over windows or spatiotemporal.
 
     Calls `fit_network.fit_network` or `spatiotemporal.fit_network.fit_spatiotemporal`; see there.
     """
     fit = fit_spatiotemporal if config.forecaster in SPATIOTEMPORAL_NETWORKS else fit_network
-    return fit(panel, config, spans, report, start)
+    return fit(panel, config, spans, report, start, compute)
 
 
 def forecast_windows(fitted: Fitted, windows: PooledWindows) -> tuple[PooledWindows, list[FloatArray]]:
@@ -108,6 +113,23 @@ def fit_here(
     return fit_config(panel, config, spans, report, start)
 
 
+def fit_on(compute: Compute) -> SpansFit:
+    """Return the `SpansFit` that trains where a `Compute` says."""
+
+    def fit(
+        panel: Panel,
+        config: ModelConfig,
+        spans: Spans,
+        report: Callable[[EpochEnd], None],
+        start: Artifact | None = None,
+        _fold: int = VERSION,
+        /,
+    ) -> Fitted:
+        return fit_config(panel, config, spans, report, start, compute)
+
+    return fit
+
+
 def fit_seed_alone(
     panel: Panel,
     config: ModelConfig,
@@ -125,7 +147,7 @@ def fit_seed_alone(
     """
     fitted = fit_config(panel, replace(config, seeds=(seed,)), spans, report, start)
     weights = fitted.forecaster.weights[seed]
-    return TrainedSeed(seed, weights, fitted.val_losses[0], fitted.epochs[0], fitted.is_warm)
+    return TrainedSeed(seed, weights, fitted.val_losses[0], fitted.epochs[0], fitted.is_warm, fitted.device)
 
 
 def join_seeds(
@@ -143,7 +165,9 @@ def join_seeds(
     weights = {trained.seed: trained.weights for trained in ordered}
     losses, epochs = tuple(each.val_loss for each in ordered), tuple(each.epochs for each in ordered)
     is_warm = all(each.is_warm for each in ordered)
+    device = ordered[0].device
     if config.forecaster in SPATIOTEMPORAL_NETWORKS:
         fitted = spatiotemporal_from_trained_seeds(panel, config, spans, weights, start if is_warm else None)
-        return replace(fitted, val_losses=losses, epochs=epochs, is_warm=is_warm)
-    return replace(from_trained_seeds(panel, config, spans, weights), val_losses=losses, epochs=epochs, is_warm=is_warm)
+        return replace(fitted, val_losses=losses, epochs=epochs, is_warm=is_warm, device=device)
+    windowed = from_trained_seeds(panel, config, spans, weights)
+    return replace(windowed, val_losses=losses, epochs=epochs, is_warm=is_warm, device=device)

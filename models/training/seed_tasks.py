@@ -23,8 +23,9 @@ from models.forecasting.network_forecaster import RANDOM_WALK
 from models.preprocessing.pipeline import cut_windows
 from models.preprocessing.price_history import Panel
 from models.preprocessing.splits import Spans
+from models.training.device import use_device
 from models.training.fit import VERSION, Fitted, TrainedSeed, fit_seed_alone, join_seeds
-from models.training.fit_network import EpochEnd
+from models.training.fit_seed import EpochEnd
 from models.training.refit_check import Predecessor
 from models.training.train import TrainedArtifact, TrainRequest, train_all, version_spans
 from models.training.walk_forward_evidence import FOLDS, evidence_spans
@@ -121,6 +122,7 @@ def fit_seed_task(portable: PortableRequest, task: SeedTask, report: Callable[[E
             if spans_of_folds is None:
                 return None
             spans = spans_of_folds[task.fold]
+        use_device(request.compute.device)
         trained = fit_seed_alone(request.panel, request.config, spans, task.seed, report, start)
     return SeedResult(task, _digest(portable.request), trained, seed_hash(trained))
 

@@ -14,6 +14,7 @@ from models.errors import ArtifactError
 from models.forecaster import ForecastBatch, Forecaster
 from models.forecasting.artifact import PackedArtifact, unpack_artifact
 from models.forecasting.network_forecaster import load_forecaster
+from models.phases import Phase
 from models.preprocessing.price_history import Panel
 from models.training.train import TrainedArtifact, TrainProgress, TrainRequest, train_all
 
@@ -62,12 +63,14 @@ def _forecast(
     panel: Panel, artifact: ArtifactReference, load: Callable[[Path, str], Forecaster]
 ) -> ForecastBatch | str:
     try:
-        forecaster = load(artifact.path, artifact.sha256)
+        with Phase("load models"):
+            forecaster = load(artifact.path, artifact.sha256)
     except ArtifactError as error:
         return str(error)
     except Exception as error:  # a crafted artifact with the expected hash may break any part of the loading
         return f"artifact {artifact.path} cannot be loaded ({error!r}); train it again"
-    return forecaster.forecast(panel)
+    with Phase("forecast", rows=len(panel.histories)):
+        return forecaster.forecast(panel)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,9 @@ Everything here is top-level and takes and returns plain data, so that it runs i
 requests in one call share the child's import of the framework.
 """
 
+import gc
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -23,12 +24,14 @@ from models.forecasting.artifact import Artifact, save_artifact
 from models.forecasting.ensemble import mean_over_seeds
 from models.forecasting.network_forecaster import RANDOM_WALK
 from models.gate import Evidence
+from models.phases import Phase
 from models.preprocessing.pipeline import cut_windows
 from models.preprocessing.price_history import Panel
 from models.preprocessing.splits import Spans, holdout_spans
 from models.preprocessing.windows import PooledWindows
-from models.training.fit import Fitted, SpansFit, fit_here, forecast_windows
-from models.training.fit_network import EpochEnd
+from models.training.device import THIS_PROCESS, Compute
+from models.training.fit import Fitted, SpansFit, fit_on, forecast_windows
+from models.training.fit_seed import EpochEnd
 from models.training.holdout import evaluate_forecasts
 from models.training.refit_check import Predecessor, compare_with_predecessor
 from models.training.walk_forward_evidence import FOLDS, gather_evidence
@@ -50,6 +53,7 @@ class TrainRequest:
             which costs a training for each fold.
         predecessor: The served version to compare with; None if no network is served.
         start_from: The version of the same config whose weights the training starts from; None = initial weights.
+        compute: Where to train.
     """
 
     panel: Panel
@@ -59,6 +63,7 @@ class TrainRequest:
     with_evidence: bool = False
     predecessor: Predecessor | None = None
     start_from: Predecessor | None = None
+    compute: Compute = THIS_PROCESS
 
     @property
     def seeds_to_train(self) -> int:
@@ -74,7 +79,7 @@ class TrainProgress:
 
     Attributes:
         strategy: Strategy in training.
-        seed: Seed in training.
+        seed: The seed that ended an epoch; several may be in training.
         epoch: Epochs done of this seed, from 1.
         max_epochs: Upper bound of epochs; a seed may end earlier.
         val_loss: Validation loss after this epoch.
@@ -130,7 +135,7 @@ def train_all(
     Args:
         requests: The forecasters to train.
         report: Called after each epoch; the fraction covers all requests.
-        fits: How the network of each request is fitted on given spans; empty = in this process.
+        fits: How the network of each request is fitted on given spans; empty = as its `compute` says.
 
     Returns:
         One artifact per request, in their order.
@@ -145,8 +150,10 @@ def train_all(
         if request.config.forecaster == RANDOM_WALK:
             trained.append(train_random_walk(request))
         else:
-            reporter = _Reporter(report, request.config, sum(seeds[:position]), sum(seeds))
-            trained.append(_train_network(request, reporter, fits[position] if fits else fit_here))
+            with Phase(f"train {request.config.strategy}, prepare") as phase:
+                reporter = _Reporter(report, request.config, sum(seeds[:position]), sum(seeds), phase)
+                trained.append(_train_network(request, reporter, fits[position] if fits else fit_on(request.compute)))
+            gc.collect()  # a network refers to itself, and with it to its windows
     return tuple(trained)
 
 
@@ -164,6 +171,11 @@ def train_random_walk(request: TrainRequest) -> TrainedArtifact:
     Args:
         request: Of its config only the strategy is read.
     """
+    with Phase("random walk", rows=request.panel.bars):
+        return _fit_random_walk(request)
+
+
+def _fit_random_walk(request: TrainRequest) -> TrainedArtifact:
     started = perf_counter()
     config = random_walk_config(request.config.strategy)
     windows = cut_windows(request.panel, config, require_targets=True)
@@ -190,12 +202,15 @@ class _Reporter:
     config: ModelConfig
     seeds_before: int
     total_seeds: int
+    phase: Phase
+    done: dict[tuple[int, int], float] = field(default_factory=dict)
+    """Share of the work done by fold and seed: seeds that are trained at the same time alternate."""
 
     def __call__(self, epoch: EpochEnd, fold: int = -1) -> None:
         """Report an epoch; `fold` is the position of an evidence fold, -1 for the version itself."""
-        done = 1.0 if epoch.last else epoch.epoch / self.config.max_epochs
-        earlier = self.seeds_before + (1 + fold) * len(self.config.seeds)
-        seeds = earlier + self.config.seeds.index(epoch.seed) + done
+        if fold < 0:
+            self.phase.lap(f"train {self.config.strategy}, seed {epoch.seed}")
+        self.done[fold, epoch.seed] = 1.0 if epoch.last else epoch.epoch / self.config.max_epochs
         self.report(
             TrainProgress(
                 self.config.strategy,
@@ -203,7 +218,7 @@ class _Reporter:
                 epoch.epoch,
                 self.config.max_epochs,
                 epoch.val_loss,
-                seeds / self.total_seeds,
+                (self.seeds_before + sum(self.done.values())) / self.total_seeds,
             )
         )
 
@@ -238,12 +253,15 @@ def _train_network(request: TrainRequest, report: _Reporter, fit: SpansFit) -> T
     config = request.config
     spans, start = version_spans(request)
     fitted = fit(request.panel, config, spans, report, start)
-    walk = fit_random_walk(request.panel, random_walk_config(config.strategy), spans.train_until)
-    metrics = evaluate_network(fitted, fitted.windows.select(spans.test), walk)
-    if fitted.is_warm and request.start_from is not None:
-        metrics["started_from"] = request.start_from.version
-    if request.predecessor is not None:
-        metrics["predecessor"] = compare_with_predecessor(request.panel, request.predecessor, fitted, spans)
+    with Phase("test"):
+        walk = fit_random_walk(request.panel, random_walk_config(config.strategy), spans.train_until)
+        metrics = evaluate_network(fitted, fitted.windows.select(spans.test), walk)
+        if fitted.device is not None:
+            metrics["device"] = fitted.device.to_dict()
+        if fitted.is_warm and request.start_from is not None:
+            metrics["started_from"] = request.start_from.version
+        if request.predecessor is not None:
+            metrics["predecessor"] = compare_with_predecessor(request.panel, request.predecessor, fitted, spans)
     outcome = _Outcome(
         config,
         fitted.forecaster.pipeline.to_dict(),
@@ -255,8 +273,11 @@ def _train_network(request: TrainRequest, report: _Reporter, fit: SpansFit) -> T
     saved = _save(request, outcome, started)
     if not request.with_evidence:
         return saved
+    del fitted, spans  # the windows of millions of bars: each fold has its own
+    gc.collect()
     try:
-        evidence = gather_evidence(request.panel, config, request.cut_at, lambda fold, end: report(end, fold), fit)
+        with Phase(f"gate {config.strategy}"):
+            evidence = gather_evidence(request.panel, config, request.cut_at, lambda fold, end: report(end, fold), fit)
     except TooLittleHistory:  # a fold ends earlier than the version: save it without evidence, a later training adds it
         return saved
     return replace(saved, evidence=evidence, seconds=perf_counter() - started)
@@ -287,6 +308,11 @@ def evaluate_network(fitted: Fitted, windows: PooledWindows, walk: RandomWalk) -
 
 
 def _save(request: TrainRequest, outcome: _Outcome, started: float) -> TrainedArtifact:
+    with Phase("save"):
+        return _saved(request, outcome, started)
+
+
+def _saved(request: TrainRequest, outcome: _Outcome, started: float) -> TrainedArtifact:
     data_hash = panel_hash(request.panel, request.cut_at)
     facts = {
         "cut_at": str(request.cut_at),
@@ -301,7 +327,7 @@ def _save(request: TrainRequest, outcome: _Outcome, started: float) -> TrainedAr
             )
         },
         "metrics": outcome.metrics,
-        "libraries": {name: version(name) for name in ("numpy", "keras", "tensorflow")} if outcome.weights else {},
+        "libraries": _libraries(outcome) if outcome.weights else {},
     }
     artifact = Artifact(outcome.config, outcome.pipeline, outcome.weights, facts)
     path, sha256 = save_artifact(artifact, request.directory)
@@ -317,6 +343,12 @@ def _save(request: TrainRequest, outcome: _Outcome, started: float) -> TrainedAr
         metrics=outcome.metrics,
         seconds=perf_counter() - started,
     )
+
+
+def _libraries(outcome: _Outcome) -> dict[str, str]:
+    """Return the versions of the libraries that trained a network."""
+    backend = str(outcome.metrics.get("device", {}).get("backend", "tensorflow")).split()[0]
+    return {name: version(name) for name in ("numpy", "keras", backend)}
 
 
 def _ranges(spans: Spans) -> tuple[DateRange, DateRange, DateRange]:

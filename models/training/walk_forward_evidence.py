@@ -5,6 +5,7 @@ follow. The next fold moves forward by those sessions. Nothing of a fold's test 
 its start, enters the forecasts that are tested there.
 """
 
+import gc
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -22,7 +23,7 @@ from models.preprocessing.price_history import DateArray, Panel
 from models.preprocessing.splits import Spans, spans_between
 from models.preprocessing.windows import PooledWindows
 from models.training.fit import SpansFit, fit_here, forecast_windows
-from models.training.fit_network import EpochEnd
+from models.training.fit_seed import EpochEnd
 from models.training.holdout import daily_losses
 
 FOLDS = 2
@@ -65,6 +66,8 @@ def gather_evidence(
         network = calibrated_after(validation, mean_over_seeds(validation_seeds), test, mean_over_seeds(test_seeds))
         random_walk = calibrated_after(validation, walk.at(validation.sigma), test, walk.at(test.sigma))
         parts.append(daily_losses(test, network, random_walk))
+        del fitted, validation, test  # the windows of millions of bars: the next fold has its own
+        gc.collect()
     evidence = parts[0]
     for part in parts[1:]:
         evidence = evidence.with_later(part)

@@ -17,8 +17,10 @@ from models.errors import TooLittleHistory
 from models.networks import get_network
 from models.networks.config import NetworkSpec
 from models.networks.lstm_numpy import Weights
-from models.preprocessing.windows import PooledWindows
+from models.preprocessing.windows import PooledWindows, TrainingWindows
 from models.training.base_loop import Trainer, pinball_loss, reference_masks
+
+Windows = PooledWindows | TrainingWindows
 
 EVALUATION_BATCH = 8_192
 """Windows per batch when a loss is computed outside training."""
@@ -50,9 +52,7 @@ KEPT_LOOPS = 4
 """Loops kept: those of both strategies, for two groups."""
 
 
-def compiled_loop(
-    config: ModelConfig, train_windows: PooledWindows, masked_columns: NDArray[np.float32]
-) -> "CompiledLoop":
+def compiled_loop(config: ModelConfig, train_windows: Windows, masked_columns: NDArray[np.float32]) -> "CompiledLoop":
     """Return a loop with these windows; one that was compiled for windows of the same shape is used again.
 
     Its results are those of a new loop, since `restart` replaces all that a training changes.
@@ -74,6 +74,8 @@ def compiled_loop(
         loop = CompiledLoop(config, train_windows, masked_columns)
     else:
         loop.load(train_windows)
+    for other in _LOOPS.values():
+        other.unload()
     _LOOPS[key] = loop
     while len(_LOOPS) > KEPT_LOOPS:
         del _LOOPS[next(iter(_LOOPS))]
@@ -96,10 +98,34 @@ def batch_size_for(windows: int, largest: int) -> int:
     return min(batch, windows)
 
 
+def window_weights(windows: Windows, config: ModelConfig) -> NDArray[np.float32]:
+    """Return the weight of each window's loss, `(windows,)`, with a mean of 1."""
+    weights = np.ones(len(windows))
+    if config.weighting is Weighting.SIGMA and len(windows):
+        weights = windows.sigma / windows.sigma.mean()
+    return weights.astype(np.float32)
+
+
+def target_medians(windows: Windows) -> NDArray[np.float32]:
+    """Return the median of the targets, `(horizon,)`: the starting point of a forecast's median."""
+    medians: NDArray[np.float32] = np.median(windows.targets, axis=0).astype(np.float32)
+    return medians
+
+
+def epoch_order(seed: int, number: int, windows: int, batch: int) -> NDArray[np.int64]:
+    """Return the windows of each step of an epoch, `(steps, batch)`, drawn from seed and epoch.
+
+    The windows that do not fill a last batch are left out of this epoch; another epoch draws another order.
+    """
+    steps = windows // batch
+    order = np.random.default_rng((seed, number)).permutation(windows)
+    return order[: steps * batch].reshape(steps, batch)
+
+
 class CompiledLoop(Trainer):
     """Trains the network of a config on one set of windows, seed after seed."""
 
-    def __init__(self, config: ModelConfig, train_windows: PooledWindows, masked_columns: NDArray[np.float32]) -> None:
+    def __init__(self, config: ModelConfig, train_windows: Windows, masked_columns: NDArray[np.float32]) -> None:
         """Build the network and load the windows.
 
         Args:
@@ -118,6 +144,7 @@ class CompiledLoop(Trainer):
         network, features = get_network(config.forecaster), train_windows.inputs.shape[1]
         super().__init__(config, lambda seed: network.build(NetworkSpec.of(config, features, seed)))
         self._network = network
+        self._inputs: tuple[Any, Any] = (None, None)
         self._mask = tf.constant(masked_columns)
         self._visibility = train_windows.visibility() if train_windows.newest_only else None
         self._batch = batch_size_for(len(train_windows), config.batch_size)
@@ -127,10 +154,16 @@ class CompiledLoop(Trainer):
         self._evaluate = tf.function(self._weighted_loss, reduce_retracing=True)
         self.load(train_windows)
 
-    def load(self, train_windows: PooledWindows) -> None:
+    def load(self, train_windows: Windows) -> None:
         """Replace the windows to train on by others with the same batch size, columns and lookback."""
         self._train = self._tensors(train_windows)
-        self._medians.assign(np.median(train_windows.targets, axis=0).astype(np.float32))
+        self._medians.assign(target_medians(train_windows))
+
+    def unload(self) -> None:
+        """Free the windows; `load` must be called before the next epoch."""
+        self._inputs = (None, None)
+        if hasattr(self, "_train"):
+            del self._train
 
     @property
     def medians(self) -> NDArray[np.float32]:
@@ -141,16 +174,12 @@ class CompiledLoop(Trainer):
     def epoch(self, seed: int, number: int) -> float:
         """Train once over all windows, in an order drawn from seed and epoch.
 
-        The windows that do not fill a last batch are left out of this epoch; another epoch draws another order.
-
         Returns:
             The mean training loss.
         """
         import tensorflow as tf
 
-        draw = np.random.default_rng((seed, number))
-        steps = len(self._train) // self._batch
-        order = draw.permutation(len(self._train))[: steps * self._batch].reshape(steps, self._batch)
+        order = epoch_order(seed, number, len(self._train), self._batch)
         train = self._train
         total = self._epoch(
             train.inputs,
@@ -160,9 +189,9 @@ class CompiledLoop(Trainer):
             tf.constant(order, tf.int32),
             tf.constant([seed, number], tf.int64),
         )
-        return float(total) / steps
+        return float(total) / len(order)
 
-    def loss_on(self, windows: PooledWindows) -> Callable[[], float]:
+    def loss_on(self, windows: Windows) -> Callable[[], float]:
         """Load a second set of windows and return a function that computes the current weights' mean loss on it."""
         placed = self._tensors(windows)
 
@@ -181,17 +210,16 @@ class CompiledLoop(Trainer):
         """Return a copy of the current weights by name."""
         return self._network.weights(self._model)
 
-    def _tensors(self, windows: PooledWindows) -> _WindowTensors:
+    def _tensors(self, windows: Windows) -> _WindowTensors:
         import tensorflow as tf
 
-        weights = np.ones(len(windows))
-        if self._model_config.weighting is Weighting.SIGMA and len(windows):
-            weights = windows.sigma / windows.sigma.mean()
+        if windows.inputs is not self._inputs[0]:  # training and validation windows share one array
+            self._inputs = (windows.inputs, tf.constant(windows.inputs))
         return _WindowTensors(
-            tf.constant(windows.inputs),
+            self._inputs[1],
             tf.constant(windows.ends.astype(np.int32)),
             tf.constant(windows.targets.astype(np.float32)),
-            tf.constant(weights.astype(np.float32)),
+            tf.constant(window_weights(windows, self._model_config)),
         )
 
     def _gather(self, inputs: Any, ends: Any) -> Any:

@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, str] = {
     "ledger": "service.cli.data.ledger",
     "report": "service.cli.models.report",
     "plot": "service.cli.plots.plot",
+    "profile": "service.cli.serve.profile",
     "ray-node": "service.cli.serve.ray_node",
     "health": "service.cli.serve.health",
     "doctor": "service.cli.doctor.command",

@@ -16,11 +16,14 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, cast
 
+from models.phases import Phase, PhaseRecorder, PhaseUsage
 from service.execution.executor import Answer, Request, Task, TaskFailed, WorkerDied, WorkerTimeout, disk_message
 from service.execution.owner import end_with_owner, kill_worker
 
 _CONTEXT = multiprocessing.get_context("spawn")
 _END_SECONDS = 5.0
+HAND_OVER = "start and hand over"
+"""Phase in which a worker process starts, imports, and receives or sends data."""
 
 
 class _NotTaken(WorkerDied):
@@ -49,12 +52,13 @@ def _serve(pipe: Connection, log: Path | None) -> None:
         pipe.send(("taken",))
         task, request = message
         try:
-            answer = task(request, lambda progress: pipe.send(("progress", progress)))
+            with PhaseRecorder(whole_process=True) as recorder:
+                answer = task(request, lambda progress: pipe.send(("progress", progress)))
         except Exception as error:  # the owner raises it again by name; the worker survives a failed task
             reason = disk_message(error) if isinstance(error, OSError) else str(error)
             pipe.send(("failed", type(error).__name__, reason))
         else:
-            pipe.send(("done", answer))
+            pipe.send(("done", answer, recorder.phases()))
 
 
 class _Process:
@@ -75,6 +79,20 @@ class _Process:
         limit_seconds: float | None,
         stop: threading.Event,
     ) -> Any:
+        with Phase(HAND_OVER) as waiting:
+            answer, phases = self._run(task, request, report, limit_seconds, stop)
+            waiting.absorb(phases)
+        return answer
+
+    def _run(
+        self,
+        task: Any,
+        request: Any,
+        report: Callable[[Any], None] | None,
+        limit_seconds: float | None,
+        stop: threading.Event,
+    ) -> tuple[Any, tuple[PhaseUsage, ...]]:
+        """Return the answer of the task, and the phases that the process measured."""
         deadline = None if limit_seconds is None else time.monotonic() + limit_seconds
         ended: type[WorkerDied] = _NotTaken
         try:
@@ -97,7 +115,7 @@ class _Process:
                 elif kind == "failed":
                     raise TaskFailed(rest[1], rest[0])
                 else:
-                    return rest[0]
+                    return rest[0], rest[1]
         except (EOFError, BrokenPipeError, ConnectionResetError) as error:
             self.process.join(_END_SECONDS)
             causes = [] if self.process.exitcode != -signal.SIGKILL else ["memory may have run out"]
@@ -119,6 +137,11 @@ class _Process:
             self.process.join(_END_SECONDS)
         self.pipe.close()
 
+    def kill(self) -> None:
+        kill_worker(self.process)
+        self.process.join(_END_SECONDS)
+        self.pipe.close()
+
 
 class WarmWorker:
     """One process that stays warm; tasks run one after the other.
@@ -126,10 +149,12 @@ class WarmWorker:
     Args:
         limit_seconds: A task that takes longer is stopped with the process.
         log: File that the process's standard error is appended to; None = that of this process.
+        end_at_once: Whether `close` kills the process, for tasks that leave nothing to save: TensorFlow takes over a
+            second to end.
     """
 
-    def __init__(self, limit_seconds: float = 120.0, log: Path | None = None) -> None:
-        self._limit = limit_seconds
+    def __init__(self, limit_seconds: float = 120.0, log: Path | None = None, *, end_at_once: bool = False) -> None:
+        self._limit, self._end_at_once = limit_seconds, end_at_once
         self._log = log
         self._lock = threading.Lock()
         self._process: _Process | None = None
@@ -170,7 +195,10 @@ class WarmWorker:
         self._stop.set()
         with self._lock:
             if self._process is not None:
-                self._process.end()
+                if self._end_at_once:
+                    self._process.kill()
+                else:
+                    self._process.end()
                 self._process = None
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from sqlalchemy import Connection
 
 from models.config import INTERVAL_BOUNDS, MEDIAN
+from models.phases import Phase
 from service.alerts.detection.missing import emit_missed
 from service.alerts.outbox import Instants
 from service.clock import instant_text
@@ -28,6 +29,9 @@ from service.vocabulary import ForecastOutcome
 
 RECHECK = timedelta(hours=1)
 """Market time after which missing bars are checked again."""
+
+PUBLISH = "publish"
+"""Phase of a forecast run in which the edition is written."""
 
 _LOW, _HIGH = INTERVAL_BOUNDS[0.80]
 
@@ -55,7 +59,8 @@ def forecast(context: ServiceContext, run: Run) -> None:
         if issued_at >= deadline:  # T opened during the computation
             _record_missed(context, connection, run, unpublished)
             return
-        number = _publish(context, connection, run, predictions, issued_at)
+        with Phase(PUBLISH, rows=len(predictions.forecasts)):
+            number = _publish(context, connection, run, predictions, issued_at)
         outcomes = list(predictions.outcomes)
         # "Yet" is not said of a symbol whose pull knows why there is none.
         outcomes += [

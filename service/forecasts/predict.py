@@ -13,6 +13,7 @@ from models.calibration import CalibrationState, calibrate_batch
 from models.config import INPUT_MEMORY, MAX_LOOKBACK, Strategy
 from models.errors import ArtifactError
 from models.forecaster import ForecastBatch
+from models.phases import Phase
 from models.preprocessing.price_history import FloatArray
 from models.training.tasks import ArtifactReference, ForecastTask, forecast_panel
 from service.forecasts.calibration.states import read_states
@@ -27,6 +28,9 @@ from service.vocabulary import ForecastOutcome, ModelStatus
 
 SPARE_SESSIONS = 60
 """Extra sessions read, so that a few missing bars do not exclude a long history from the network."""
+
+BARS, CALIBRATE = "read bars", "calibrate"
+"""Phases of a forecast run."""
 
 STAND_INS_TRIED = 3
 """Earlier champions that are tried when the champion's artifact is refused."""
@@ -114,14 +118,16 @@ def complete(
     """
     by_symbol = {candidate.symbol: candidate for candidate in candidates}
     targets = context.calendars.targets(calendar, as_of, Strategy.MULTI_STEP.horizon)
-    states = _states(context, computed, calendar, as_of)
     forecasts: list[NewForecast] = []
-    for version_id, batch in computed.batches.items():
-        strategy = computed.versions[version_id].strategy
-        calibrated = calibrate_batch(states[version_id].steps, batch.quantiles, batch.sigma)
-        for row, symbol in enumerate(batch.symbols):
-            batch_row = _BatchRow(version_id, strategy, batch, calibrated, row)
-            forecasts.extend(_new_forecasts(by_symbol[symbol], as_of, targets, batch_row))
+    with Phase(CALIBRATE) as calibrating:
+        states = _states(context, computed, calendar, as_of)
+        for version_id, batch in computed.batches.items():
+            strategy = computed.versions[version_id].strategy
+            calibrated = calibrate_batch(states[version_id].steps, batch.quantiles, batch.sigma)
+            for row, symbol in enumerate(batch.symbols):
+                batch_row = _BatchRow(version_id, strategy, batch, calibrated, row)
+                forecasts.extend(_new_forecasts(by_symbol[symbol], as_of, targets, batch_row))
+        calibrating.rows = len(forecasts)
     items: list[ServedForecast] = []
     outcomes: list[Outcome] = []
     for symbol in by_symbol:
@@ -168,8 +174,9 @@ def _compute(
     rows, store = INPUT_MEMORY + MAX_LOOKBACK + SPARE_SESSIONS, context.settings.artifact_dir
     versions = {version.id: version for version in used}
     references = tuple(sorted({name for version in used for name in version.references}))
-    with context.database.reading() as connection:
+    with Phase(BARS) as reading, context.database.reading() as connection:
         panel = load_panel(connection, PanelQuery(symbols, references, until, context.calendars.settle, rows))
+        reading.rows = panel.bars
     artifacts: list[ArtifactReference] = []
     results: dict[int, ForecastBatch | str] = {}
     for version in used:

@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy import select
 from structlog.contextvars import bound_contextvars
 
+from models.phases import Phase, PhaseRecorder
 from service.alerts.outbox import Instants
 from service.db.fault_reason import fault_reason, unexpected_reason
 from service.db.session import FAULTS, driver_message, is_unavailable
@@ -20,6 +21,7 @@ from service.forecasts.scoring.score_job import score
 from service.prices.pull.pull_job import PullIncomplete, pull
 from service.runs import Run, count_fenced, guard, release, retry
 from service.runtime.context import ServiceContext
+from service.runtime.phases import add_phases
 from service.scheduler.failures import fail
 from service.training.train_job import train
 from service.vocabulary import Job, RunState
@@ -34,6 +36,9 @@ JOBS: Mapping[str, JobFunction] = {
     Job.BACKFILL: backfill,
 }
 
+OTHER = "other"
+"""Phase of everything that no phase of the job measures."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -47,8 +52,19 @@ def execute(context: ServiceContext, run: Run, stopping: Callable[[], bool]) -> 
         run: A run that this process has claimed.
         stopping: Whether the process stops: an interrupted run is then released, not failed.
     """
-    with bound_contextvars(run_id=run.id, job=run.job, scope=run.scope, token=run.token):
-        _execute(context, run, stopping)
+    with bound_contextvars(run_id=run.id, job=run.job, scope=run.scope, token=run.token), PhaseRecorder() as recorder:
+        with Phase(OTHER):
+            _execute(context, run, stopping)
+        _store(context, run, recorder)
+
+
+def _store(context: ServiceContext, run: Run, recorder: PhaseRecorder) -> None:
+    """Store where the run's time went; without it the run is the same."""
+    try:
+        with context.database.transaction() as connection:
+            add_phases(connection, run, recorder.phases())
+    except FAULTS as fault:
+        _log.warning("the phases of a run could not be stored", error=driver_message(fault))
 
 
 def _execute(context: ServiceContext, run: Run, stopping: Callable[[], bool]) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from models.config import ModelConfig, Strategy
 from models.errors import ArtifactError
 from models.forecasting.artifact import load_artifact
+from models.phases import Phase
 from models.training.tasks import train_forecasters
 from models.training.train import TrainedArtifact, TrainRequest
 from service.db.change_counters import lock_changes
@@ -51,10 +52,11 @@ def fit_random_walks(context: ServiceContext, group: str, cut_at: datetime) -> t
         group: The training group.
         cut_at: Only bars final by this market-time instant (inclusive) are used.
     """
-    with context.database.reading() as connection:
+    with Phase("read bars") as reading, context.database.reading() as connection:
         members = list_instruments(connection, group=group, active=True)
         symbols = tuple(member.symbol for member in members if member.has_bars)
         panel = load_panel(connection, PanelQuery(symbols, (), cut_at, context.calendars.settle))
+        reading.rows = panel.bars
     cut = np.datetime64(cut_at.replace(tzinfo=None), "s")
     store = context.settings.artifact_dir
     requests = tuple(TrainRequest(panel, ModelConfig(RANDOM_WALK, strategy), cut, store) for strategy in Strategy)

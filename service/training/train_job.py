@@ -9,12 +9,15 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+import structlog
 from sqlalchemy import Connection, func, select
 
 from models.config import MIN_TRAINING_DATES, ModelConfig, Strategy
 from models.errors import ArtifactError, TooLittleHistory
 from models.gate import Evidence
+from models.phases import Phase
 from models.preprocessing.price_history import Panel
+from models.training.device import Compute, Device
 from models.training.refit_check import Predecessor
 from models.training.tasks import train_forecasters
 from models.training.train import TrainedArtifact, TrainProgress, TrainRequest
@@ -31,6 +34,8 @@ from service.training.promotion.gate import live_evidence_by_config, update_appr
 from service.training.registry.approvals import ConfigKey, approval_key, read_approval
 from service.training.registry.versions import ModelVersion, Recorded, add_version, champion, serving_versions
 from service.vocabulary import RANDOM_WALK, ModelStatus, TrainOutcome
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +77,9 @@ def train(context: ServiceContext, run: Run) -> None:
             # Enough bars, but too few complete windows.
             fit_request = replace(fit_request, reason_without=str(error))
             trained = fit(context, fit_request, context.warm)
-        live = _read_live_evidence(context, run.scope, trained)
-        with context.database.transaction() as connection:
+        with Phase("live evidence"):
+            live = _read_live_evidence(context, run.scope, trained)
+        with Phase("decide"), context.database.transaction() as connection:
             guard(connection, run)
             lock_changes(connection)
             decisions = record(context, connection, fit_request, trained, run, live)
@@ -108,12 +114,13 @@ def fit(
     store = context.settings.artifact_dir
     store.mkdir(parents=True, exist_ok=True)
     requests: list[TrainRequest] = []
+    compute = Compute(Device(context.settings.device), context.settings.train_processes)
     for strategy, config in configs.items():
         requests.append(TrainRequest(panel, ModelConfig(RANDOM_WALK, strategy), cut_at, store))
         substitute = context.substitutes(fit_request.group).get(strategy)
         for network in (config, substitute) if fit_request.networks else ():
             if network is not None:
-                request = TrainRequest(panel, network, cut_at, store)
+                request = TrainRequest(panel, network, cut_at, store, compute=compute)
                 requests.append(_with_gate_inputs(context, fit_request.group, request))
 
     def report(progress: TrainProgress) -> None:
@@ -125,6 +132,8 @@ def fit(
     trained: tuple[TrainedArtifact, ...] = executor.run(train_forecasters, tuple(requests), report)
     if fit_request.networks:
         context.reporter.progress(f"training {fit_request.group}", 1.0, "done")
+    for note in sorted({artifact.metrics.get("device", {}).get("note", "") for artifact in trained} - {""}):
+        _log.warning("device of the training", group=fit_request.group, note=note)
     return trained
 
 
@@ -233,8 +242,10 @@ def pooled_dates(connection: Connection, group: str) -> int:
 def _panel(context: ServiceContext, fit_request: FitRequest, config: ModelConfig) -> Panel:
     references = tuple(reference.symbol for reference in config.references)
     query = PanelQuery(fit_request.symbols, references, fit_request.cut_at, context.calendars.settle)
-    with context.database.reading() as connection:
-        return load_panel(connection, query)
+    with Phase("read bars") as reading, context.database.reading() as connection:
+        panel = load_panel(connection, query)
+        reading.rows = panel.bars
+    return panel
 
 
 def _reason_without_network(group: str, dates: int) -> str:

@@ -207,7 +207,7 @@ def test_migrating_again_changes_nothing(stack: Stack) -> None:
     stack.start("migrate")
     assert stack.processes["migrate"].wait(120) == 0
     said = stack.log("migrate").read_text().splitlines()
-    assert said[-1] == f"postgresql://tplus:***@127.0.0.1:{port(stack)}/tplus is at migration 1011"
+    assert said[-1] == f"postgresql://tplus:***@127.0.0.1:{port(stack)}/tplus is at migration 1012"
 
 
 def port(stack: Stack) -> int:

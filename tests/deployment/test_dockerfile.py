@@ -136,7 +136,7 @@ def test_the_apis_install_lines_work_in_a_clean_folder(tmp_path: Path) -> None:
 
     migrated = tplus("db", "upgrade")
     assert migrated.returncode == 0, migrated.stderr
-    assert migrated.stdout.endswith("tplus-sample-replay.db is at migration 1011\n")
+    assert migrated.stdout.endswith("tplus-sample-replay.db is at migration 1012\n")
     assert tplus("health", "scheduler").returncode == 1
     loaded = "import service.app, sys; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([str(prefix / "bin" / "python"), "-c", loaded], cwd=tmp_path).returncode == 0

@@ -36,7 +36,7 @@ def needs_binaries() -> None:
 
 def test_a_clone_is_migrated_and_its_tests_own(postgres_database: Database) -> None:
     with postgres_database.transaction() as connection:
-        assert current_revision(connection) == "1011"
+        assert current_revision(connection) == "1012"
         assert connection.exec_driver_sql("SELECT count(*) FROM audit").scalar_one() == 0
         connection.exec_driver_sql("CREATE TABLE mine (n int)")
 

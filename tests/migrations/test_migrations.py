@@ -120,7 +120,7 @@ def test_an_empty_file_has_no_revision_and_the_newest_one_is_the_head(empty: Dat
         assert current_revision(connection) is None
     upgrade(empty)
     with empty.reading() as connection:
-        assert current_revision(connection) == HEAD == "1011"
+        assert current_revision(connection) == HEAD == "1012"
         assert set(rows(connection)) == CONTROL | MARKET | MODELS | LEDGER | NEWER
 
 
@@ -138,6 +138,7 @@ def test_each_step_brings_its_own_tables(empty: Database) -> None:
         ("1009", ALERTS),
         ("1010", set()),
         ("1011", set()),
+        ("1012", set()),
     )
     for revision, tables in steps:
         upgrade(empty, revision)
@@ -315,7 +316,7 @@ def test_a_database_of_a_newer_version_is_refused_and_untouched(database: Databa
     with database.transaction() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9001'")
         fill(connection)
-    with pytest.raises(DatabaseError, match=r"is at migration 9001, this version knows up to 1011; install the newer"):
+    with pytest.raises(DatabaseError, match=r"is at migration 9001, this version knows up to 1012; install the newer"):
         upgrade(database)
     with database.reading() as connection:
         assert current_revision(connection) == "9001"

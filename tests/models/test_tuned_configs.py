@@ -6,7 +6,7 @@ import pytest
 from models.config import Inputs, ModelConfig, Schedule, Strategy, Weighting
 from models.errors import ArtifactError
 from models.networks.lstm_numpy import forward_lstm
-from models.training.fit_network import cosine_rate, with_median_share
+from models.training.fit_seed import cosine_rate, with_median_share
 from models.tuned_configs import tuned
 from tests.support.factories import SPY, VIX
 

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from models.phases import Phase
+
 Report = Callable[[Any], None]
 
 
@@ -54,6 +56,12 @@ def start_program(seconds: int, report: Report) -> None:
     """Start a program, as a library does, report its process id, and wait for it."""
     with subprocess.Popen(["sleep", str(seconds)]) as program:
         report(program.pid)
+
+
+def measured(rows: int, _report: Callable[[Any], None]) -> int:
+    """Enter a phase with that many rows."""
+    with Phase("count", rows=rows):
+        return sum(range(rows))
 
 
 def report_and_sleep(seconds: float, report: Report) -> None:

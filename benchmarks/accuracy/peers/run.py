@@ -38,19 +38,24 @@ HERE = Path(__file__).resolve().parent
 MODELS = ("neuralforecast_lstm", "auto_arima")
 
 
-def environment(folder: Path) -> Path:
+def environment(
+    folder: Path,
+    requirements: Path = HERE / "requirements.txt",
+    imports: str = "import neuralforecast, statsforecast, pyarrow",
+) -> Path:
     """Return the interpreter of the peers, installed at first use.
 
     Args:
         folder: Folder of the environment, created if absent.
+        requirements: What is installed.
+        imports: Imports that succeed if it is installed.
     """
     python = folder / "bin" / "python"
     if not python.exists():
         venv.create(folder, with_pip=True)
-    probe = [str(python), "-c", "import neuralforecast, statsforecast, pyarrow"]
+    probe = [str(python), "-c", imports]
     if subprocess.run(probe, capture_output=True, check=False).returncode:
-        requirements = str(HERE / "requirements.txt")
-        subprocess.run([str(python), "-m", "pip", "install", "-q", "-r", requirements], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", "-r", str(requirements)], check=True)
     return python
 
 

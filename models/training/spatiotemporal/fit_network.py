@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from models.config import ModelConfig
-from models.errors import TooLittleHistory
+from models.errors import DeviceError, TooLittleHistory
 from models.forecasting.artifact import Artifact
 from models.forecasting.ensemble import mean_over_seeds
 from models.forecasting.spatiotemporal.forecaster import SpatiotemporalForecaster, spatiotemporal_spec
@@ -23,7 +23,9 @@ from models.preprocessing.pipeline import Pipeline
 from models.preprocessing.price_history import FloatArray, Panel
 from models.preprocessing.splits import Spans
 from models.preprocessing.windows import IntArray, PooledWindows
-from models.training.fit_network import EpochEnd, check_spans, fit_seed, masked_columns, served_weights
+from models.training.device import THIS_PROCESS, Compute, DeviceUse, use_device
+from models.training.fit_network import check_spans, masked_columns
+from models.training.fit_seed import EpochEnd, fit_seed, served_weights
 from models.training.spatiotemporal.image_loop import ImageLoop
 
 
@@ -40,6 +42,7 @@ class FittedSpatiotemporalNetwork:
         val_losses: Lowest validation loss of each seed.
         epochs: Number of epochs of each seed, including those after the best.
         is_warm: Whether all seeds started from served weights.
+        device: What it was trained on; None = not recorded.
     """
 
     forecaster: SpatiotemporalForecaster
@@ -49,6 +52,7 @@ class FittedSpatiotemporalNetwork:
     val_losses: tuple[float, ...]
     epochs: tuple[int, ...]
     is_warm: bool = False
+    device: DeviceUse | None = None
 
     def with_row(self, windows: PooledWindows) -> PooledWindows:
         """Return those of some windows whose symbol has a row.
@@ -89,6 +93,7 @@ def fit_spatiotemporal(
     spans: Spans,
     report: Callable[[EpochEnd], None],
     start: Artifact | None = None,
+    compute: Compute = THIS_PROCESS,
 ) -> FittedSpatiotemporalNetwork:
     """Fit pipeline and layout on the training span, then train each seed with early stopping.
 
@@ -100,12 +105,17 @@ def fit_spatiotemporal(
         report: Called after each epoch.
         start: A served version of the same config to start from; its weights belong to the rows of its symbols, so it
             is used, with its layout, only if the symbols are the same.
+        compute: Where to train; the seeds are always trained in this process.
 
     Raises:
+        DeviceError: A GPU is required and TensorFlow finds none, or Keras runs on another backend.
         PriceHistoryError: The spans were cut on other windows.
         TooLittleHistory: The training span or the calendar's validation span has no window.
         UnknownNetwork: The config names no spatiotemporal network.
     """
+    device = use_device(compute.device)
+    if not device.backend.startswith("tensorflow"):
+        raise DeviceError(f"{config.forecaster} trains on TensorFlow only; set KERAS_BACKEND=tensorflow")
     market, inputs, windows, start = _prepared(panel, config, spans, start)
     layout = market.layout
     rows = layout.rows_of(panel)
@@ -119,7 +129,7 @@ def fit_spatiotemporal(
     val_loss = loop.loss_on(validation)
     if start is not None:
         start = replace(start, weights={seed: without_kept_median(own) for seed, own in start.weights.items()})
-    served = served_weights(loop, start)
+    served = served_weights(loop, {} if start is None else start.weights)
     trained = [fit_seed(loop, config, seed, val_loss, report, served.get(seed)) for seed in config.seeds]
     medians = np.median(train.targets[train.counted], axis=0)
     weights = {
@@ -128,7 +138,7 @@ def fit_spatiotemporal(
     }
     losses, epochs = tuple(loss for _, loss, _ in trained), tuple(count for _, _, count in trained)
     return FittedSpatiotemporalNetwork(
-        SpatiotemporalForecaster(config, market, weights), windows, inputs, rows, losses, epochs, bool(served)
+        SpatiotemporalForecaster(config, market, weights), windows, inputs, rows, losses, epochs, bool(served), device
     )
 
 

@@ -49,6 +49,7 @@ runs = Table(
     Column("outcomes_pruned_at", Instant, nullable=True, comment="machine time; null while its outcomes are kept"),
     Column("parameters", Json, nullable=True, comment="of a backfill: its dates and symbols"),
     Column("result", Json, nullable=True, comment="of a backfill: what it has done so far"),
+    Column("phases", Json, nullable=True, comment="where its time went, all attempts together"),
     UniqueConstraint("job", "scope", "scheduled_for", "sequence"),
     Index(None, "state"),
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, cast
 
+from models.phases import Phase
 from service.errors import SettingsError
 from service.execution.executor import Answer, Request, Task, TaskFailed, WorkerDied, WorkerTimeout
 from service.execution.owner import kill_worker
@@ -21,6 +22,8 @@ from service.execution.ray.node import cluster_variables
 _CONTEXT = multiprocessing.get_context("spawn")
 _END_SECONDS = 5.0
 _POLL_SECONDS = 0.2
+ON_CLUSTER = "on the cluster"
+"""Phase in which a run waits for its tasks on the cluster."""
 _STOPPING = "the task was stopped because the service is stopping"
 
 
@@ -68,7 +71,9 @@ class RayExecutor:
         Raises:
             ClusterUnreachable: The cluster cannot be used now.
         """
-        return cast(Answer, self._call(("run", task, request), report, self._limit))
+        # The tasks of a call run at the same time on several machines: their own phases would not add up to a run's.
+        with Phase(ON_CLUSTER):
+            return cast(Answer, self._call(("run", task, request), report, self._limit))
 
     def slots(self) -> int:
         """Return how many tasks the cluster can run at a time, at least 1.

@@ -11,7 +11,7 @@ from models.backtest.portable_fold import make_portable_fold, run_portable_fold,
 from models.errors import ArtifactError
 from models.forecaster import ForecastBatch
 from models.forecasting.artifact import PackedArtifact, pack_artifact, unpack_artifact
-from models.training.fit_network import EpochEnd
+from models.training.fit_seed import EpochEnd
 from models.training.seed_tasks import (
     PortableRequest,
     SeedResult,

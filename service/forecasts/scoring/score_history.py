@@ -1,11 +1,11 @@
 """Reads the scored forecasts of the last year as columns, by forecaster.
 
 A year of a group is more than a hundred thousand rows, read with every score run. The rows are therefore read as
-driver values and sorted in arrays.
+driver values, a few editions at a time, and sorted in arrays.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, timedelta
 
 import numpy as np
@@ -21,6 +21,9 @@ STRATEGY_STEPS: tuple[tuple[str, int], ...] = tuple(
     (s.value, step) for s in Strategy for step in range(1, s.horizon + 1)
 )
 """(strategy, step) of every forecast."""
+
+_AT_ONCE = 16
+"""Editions in one query: values of the driver take ten times the memory of the arrays that are made of them."""
 
 REACH = timedelta(days=420)
 """Calendar days that include 252 sessions of any calendar."""
@@ -67,6 +70,12 @@ class ScoreHistory:
             self.symbol[rows], self.strategy_step[rows], self.as_of[rows], self.target[rows], self.version[rows],
             self.served[rows], self.pinball[rows], self.walk[rows], self.inside[rows], self.error[rows],
         )  # fmt: skip
+
+    @staticmethod
+    def joined(parts: Sequence["ScoreHistory"]) -> "ScoreHistory":
+        """Return the rows of several histories, one after the other."""
+        columns = (np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(ScoreHistory))
+        return ScoreHistory(*columns)
 
     def keys(self) -> IntArray:
         """Return `(n,)` keys: one number per (symbol, strategy_step, as_of)."""
@@ -128,6 +137,40 @@ def _read(connection: Connection, symbols: Sequence[str], mode: str) -> ScoreHis
     first = first_as_of(connection, symbols, mode)
     if first is None:
         return None
+    published = select(editions.c.number).where(_published(symbols, mode), editions.c.as_of >= first)
+    numbers = connection.execute(published.order_by(editions.c.number)).scalars().all()
+    places = {symbol: place for place, symbol in enumerate(symbols)}
+    blocks = (_read_block(connection, places, numbers[at : at + _AT_ONCE]) for at in range(0, len(numbers), _AT_ONCE))
+    read = [block for block in blocks if block is not None]
+    if not read:
+        return None
+    last = _newest(
+        ScoreHistory.joined([block.history for block in read]),
+        *(np.concatenate([getattr(block, name) for block in read]) for name in ("strategy", "revision", "scored")),
+    )
+    # A newest score that is void or pending has no error: an earlier one does not count any more.
+    return last.take(~np.isnan(last.error))
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Scores of a few editions, with what decides which of them count: `(n,)` each.
+
+    Attributes:
+        history: The scores.
+        strategy: Position of the strategy.
+        revision: The forecast's revision.
+        scored: The score's revision.
+    """
+
+    history: ScoreHistory
+    strategy: IntArray
+    revision: IntArray
+    scored: IntArray
+
+
+def _read_block(connection: Connection, places: Mapping[str, int], numbers: Sequence[int]) -> _Block | None:
+    """Return the scores of a few editions, of the requested symbols; None without any."""
     # By edition, whose forecasts and scores are adjacent on disk; by symbol it would take twice as long.
     query = (
         select(
@@ -149,28 +192,23 @@ def _read(connection: Connection, symbols: Sequence[str], mode: str) -> ScoreHis
         .select_from(editions)
         .join(forecasts, forecasts.c.edition == editions.c.number)
         .join(scores, scores.c.forecast_id == forecasts.c.id)
-        .where(_published(symbols, mode), editions.c.as_of >= first)
+        .where(editions.c.number.in_(numbers))
     )
-    names, strategies, steps, as_ofs, targets, *numbers = read_columns(connection, query)
+    names, strategies, steps, as_ofs, targets, *figures = read_columns(connection, query)
     if not names:
         return None
-    places = {symbol: place for place, symbol in enumerate(symbols)}
     symbol = np.array([places.get(str(name), -1) for name in names], np.int64)
     strategy_step = np.array([_STRATEGY_STEP[pair] for pair in zip(strategies, steps, strict=True)], np.int64)  # type: ignore[index]
     strategy = np.array([_STRATEGY[str(name)] for name in strategies], np.int64)
-    edition, version, revision, score_revision = (np.array(column, np.int64) for column in numbers[:4])
-    pinball, *inside, error = (floats_array(column) for column in numbers[4:])
-    served = np.isin(
-        _served_key(edition, symbol, strategy, version), _served_keys(connection, places, int(edition.min()))
-    )
+    edition, version, revision, scored = (np.array(column, np.int64) for column in figures[:4])
+    pinball, *inside, error = (floats_array(column) for column in figures[4:])
+    served = np.isin(_served_key(edition, symbol, strategy, version), _served_keys(connection, places, numbers))
     history = ScoreHistory(
         symbol, strategy_step, days_array(as_ofs), days_array(targets), version, served, pinball,
         np.full(len(symbol), np.nan), np.column_stack(inside), error,
     )  # fmt: skip
     requested = symbol >= 0  # an edition of an exchange may have other groups too
-    last = _newest(history.take(requested), strategy[requested], revision[requested], score_revision[requested])
-    # A newest score that is void or pending has no error: an earlier one does not count any more.
-    return last.take(~np.isnan(last.error))
+    return _Block(history.take(requested), strategy[requested], revision[requested], scored[requested])
 
 
 def _newest(history: ScoreHistory, strategy: IntArray, revision: IntArray, score_revision: IntArray) -> ScoreHistory:
@@ -220,9 +258,9 @@ def _served_key(edition: IntArray, symbol: IntArray, strategy: IntArray, version
     return ((edition * (1 << 16) + symbol) * len(_STRATEGY) + strategy) * (1 << 24) + version
 
 
-def _served_keys(connection: Connection, places: Mapping[str, int], oldest: int) -> IntArray:
+def _served_keys(connection: Connection, places: Mapping[str, int], numbers: Sequence[int]) -> IntArray:
     columns = (served_forecasts.c.edition, served_forecasts.c.symbol, served_forecasts.c.strategy)
-    query = select(*columns, served_forecasts.c.model_version_id).where(served_forecasts.c.edition >= oldest)
+    query = select(*columns, served_forecasts.c.model_version_id).where(served_forecasts.c.edition.in_(numbers))
     number, names, strategies, version = read_columns(connection, query)
     symbol = np.array([places.get(str(name), -1) for name in names], np.int64)
     strategy = np.array([_STRATEGY[str(name)] for name in strategies], np.int64)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, RowMapping, Select, and_, func, literal_column, select
 
+from models.phases import Phase
 from service.db.change_counters import lock_changes, raise_changes
 from service.db.tables import (
     bars,
@@ -39,6 +40,10 @@ from service.vocabulary import Job, Mode, QuarantineState, RunState, ScoreState,
 REVISIT = timedelta(days=45)
 """How far back scored and void forecasts are checked again for corrected or late bars."""
 
+READ, DECIDE, WRITE = "read forecasts", "score", "write scores"
+TRACK_RECORDS, CALIBRATION = "track records", "calibration"
+"""Phases of a score run."""
+
 _AT_ONCE = 1_000
 """Forecasts by number in one query: a database limits its parameters."""
 
@@ -49,25 +54,31 @@ _FORECAST = ("id", "symbol", "as_of", "target_session", "edition", "step", "mode
 
 def score(context: ServiceContext, run: Run) -> None:
     """Score a calendar's forecasts whose target sessions are final."""
-    with context.database.reading() as connection:
+    with Phase(READ) as reading, context.database.reading() as connection:
         newest = context.calendars.newest_final(run.scope, context.market.now(connection))
         newest = run.session if newest is None else newest
         pending = _pending(connection, run, newest)
         closes = _closes(connection, pending)
-        rows = decide_outcomes(pending, closes, _view(context, connection, run.scope, pending, newest))
+        view = _view(context, connection, run.scope, pending, newest)
+        reading.rows = len(pending)
+    with Phase(DECIDE, rows=len(pending)):
+        rows = decide_outcomes(pending, closes, view)
     by_id = {forecast.id: forecast for forecast in pending}
     with context.database.transaction() as connection:
         guard(connection, run)
         lock_changes(connection)
         batch = ScoreBatch(run.scope, context.market.now(connection), context.machine.now(connection), run.id)
-        outcomes = _write(connection, batch, rows, by_id)
+        with Phase(WRITE, rows=len(rows)):
+            outcomes = _write(connection, batch, rows, by_id)
         if rows:
             scored = [by_id[row["forecast_id"]] for row in rows]
             symbols = sorted({forecast.symbol for forecast in scored})
-            update_track_records(connection, symbols, context.mode)
-            if _is_back_filled(connection, run.scope, min(forecast.as_of for forecast in scored)):
-                update_track_records(connection, symbols, Mode.BACKFILL)
-        learn_from_scores(connection, run.scope, newest, context.mode)
+            with Phase(TRACK_RECORDS, rows=len(symbols)):
+                update_track_records(connection, symbols, context.mode)
+                if _is_back_filled(connection, run.scope, min(forecast.as_of for forecast in scored)):
+                    update_track_records(connection, symbols, Mode.BACKFILL)
+        with Phase(CALIBRATION) as calibration:
+            calibration.rows = learn_from_scores(connection, run.scope, newest, context.mode)
         record_outcomes(connection, run, outcomes)
         counts = {**outcome_counts(outcomes), "forecasts": len(rows)}
         finish(connection, run, context.machine.now(connection), counts=counts)

@@ -13,6 +13,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from models.phases import Phase
 from service.db.change_counters import lock_changes
 from service.db.session import Database, is_unavailable
 from service.errors import FencedError
@@ -43,6 +44,9 @@ from service.vocabulary import QuarantineState, SymbolState
 __all__ = ["PullContext", "PullOutcome", "pull_symbols"]
 
 _log = logging.getLogger(__name__)
+
+PLAN, FETCH, STORE = "plan", "fetch", "store"
+"""Phases of a pull; the checks of the answers are one of their own."""
 
 _STATES: tuple[tuple[type[Exception], str], ...] = (
     (RateLimited, "deferred"),
@@ -132,7 +136,7 @@ def pull_symbols(
         FencedError: another worker has taken the pull over, as the context's fence found.
     """
     context.source.begin_run()
-    with context.database.reading() as connection:
+    with Phase(PLAN, rows=len(symbols)), context.database.reading() as connection:
         names = [instrument.symbol for instrument in symbols]
         current = {found.symbol: found for found in list_instruments(connection, names)}
         present = [current[name] for name in names if name in current]
@@ -180,7 +184,11 @@ class _Pull:
                     fetch = partial(copy_context().run, self._fetch, instrument, self._plan.start(instrument))
                     pending.append((instrument, pool.submit(fetch)))
                 instrument, future = pending.popleft()
-                yield self._settle(instrument, self._result(instrument, future))
+                with Phase(FETCH):
+                    answer = self._result(instrument, future)
+                with Phase(STORE, rows=_rows(answer)):
+                    outcome = self._settle(instrument, answer)
+                yield outcome
         finally:
             self._stopped.set()
             # After the deadline a fetch may run until its own time-out ends it; its answer is dropped.
@@ -208,7 +216,9 @@ class _Pull:
         ticket = self._probe.begin()
         try:
             fetch = partial(self._context.source.fetch, symbol)
-            dated = self._checker.fetch(fetch, _calendar_of(instrument), start, self._merger.at)
+            with Phase(FETCH) as phase:
+                dated = self._checker.fetch(fetch, _calendar_of(instrument), start, self._merger.at)
+                phase.rows = _rows(dated)
             self._probe.answered(ticket)
             return dated
         except Exception as error:
@@ -248,7 +258,8 @@ class _Pull:
             outcome = merge(connection, instrument, history, start)
         if outcome is not None:
             return outcome
-        whole = self._fetch(instrument, None)
+        with Phase(FETCH):
+            whole = self._fetch(instrument, None)
         if isinstance(whole, PullOutcome):
             return whole
         with self._context.database.transaction() as connection:
@@ -295,6 +306,11 @@ class _Pull:
                 raise
             _log.exception("%s: the state %s could not be written", outcome.symbol, outcome.state)
             return outcome
+
+
+def _rows(answer: DatedPrices | PullOutcome) -> int:
+    """Return the number of bars of an answer."""
+    return 0 if isinstance(answer, PullOutcome) else len(answer.history.bars)
 
 
 def _calendar_of(instrument: Instrument) -> CalendarUse | None:

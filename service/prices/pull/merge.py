@@ -7,6 +7,7 @@ from datetime import date, datetime
 import numpy as np
 from sqlalchemy import Connection
 
+from models.phases import Phase
 from service.db.change_counters import raise_changes
 from service.market.instruments import Instrument, list_instruments, set_state, store_metadata
 from service.market.session_calendar import MarketCalendar
@@ -320,13 +321,14 @@ class HistoryMerger:
         return Writer(connection, symbol, self.source, self.at)
 
     def _check(self, calendar_name: str, history: FetchedPrices) -> Answer:
-        days = history.bars.index.to_numpy().astype("datetime64[D]")
-        oldest, newest = days.min().astype(object), max(days.max().astype(object), self.session)
-        calendar = calendar_around(self.calendars, calendar_name, oldest, newest)
-        settle = self.settings.settle(calendar.name)
-        at = np.datetime64(self.at.replace(tzinfo=None), "s")
-        checked = check_rows(history, calendar.table(oldest, newest), settle, at)
-        actions, findings = check_actions(history.actions, checked.rows)
+        with Phase("check", rows=len(history.bars)):
+            days = history.bars.index.to_numpy().astype("datetime64[D]")
+            oldest, newest = days.min().astype(object), max(days.max().astype(object), self.session)
+            calendar = calendar_around(self.calendars, calendar_name, oldest, newest)
+            settle = self.settings.settle(calendar.name)
+            at = np.datetime64(self.at.replace(tzinfo=None), "s")
+            checked = check_rows(history, calendar.table(oldest, newest), settle, at)
+            actions, findings = check_actions(history.actions, checked.rows)
         return Answer(calendar, checked, actions, (*checked.findings, *findings), history.states_actions)
 
     def _accept(

@@ -37,3 +37,16 @@ def test_apply_clips_and_fills_unknown_with_the_centre() -> None:
     applied = scaling.apply(np.array([[4.0], [100.0], [-100.0], [NAN]]))
     assert applied.dtype == np.float32
     assert applied[:, 0].tolist() == [1.0, 6.0, -6.0, 0.0]
+
+
+def test_blocks_give_the_bits_of_one_array() -> None:
+    """Sums of floats depend on their order: a forecast must not depend on how the rows were cut."""
+    values = np.random.default_rng(7).standard_normal((4_000, 9)) * np.geomspace(1e-4, 1e4, 9) + 3.0
+    values[::17, 2] = NAN
+    known = ~np.isnan(values)
+    count = known.sum(axis=0)
+    centre = np.where(known, values, 0.0).sum(axis=0) / count
+    deviation = np.sqrt((np.where(known, values - centre, 0.0) ** 2).sum(axis=0) / count)
+    scaling = fit_scaling([values[:1], values[1:1_500], values[1_500:1_500], values[1_500:]])
+    assert scaling.centre == tuple(centre.tolist())
+    assert scaling.scale == tuple(np.maximum(deviation, 1.0).tolist())

@@ -18,7 +18,8 @@ from models.metrics.scoring_rules import pinball
 from models.preprocessing.pipeline import cut_windows
 from models.preprocessing.price_history import Panel
 from models.preprocessing.splits import holdout_spans
-from models.training.fit_network import EpochEnd, fit_network
+from models.training.fit_network import fit_network
+from models.training.fit_seed import EpochEnd
 from models.training.train import TrainedArtifact, TrainProgress, TrainRequest, train, train_all
 from tests.support.factories import SPY, VIX, after, known_at, make_frame, make_panel, with_changes
 
@@ -134,6 +135,8 @@ def test_metrics_of_a_random_walk_are_close_to_the_random_walks(trained: Trained
     assert 0.0 <= metrics["p"] <= 1.0
     assert len(metrics["seed_pinball"]) == 1
     assert metrics["seed_spread"] == 0.0
+    assert metrics["device"]["kind"] == "cpu"
+    assert metrics["device"]["backend"].startswith("tensorflow 2.")
 
 
 def test_progress_reaches_the_end(trained: Trained) -> None:

@@ -16,7 +16,7 @@ from models.networks.spatiotemporal.config import SpatiotemporalSpec
 from models.networks.spatiotemporal.registry import SPATIOTEMPORAL_NETWORKS, spatiotemporal_weights
 from models.preprocessing.splits import Spans
 from models.training.base_loop import Trainer
-from models.training.fit_network import fit_seed, served_weights, warm_epochs, with_median_share, without_median_share
+from models.training.fit_seed import fit_seed, served_weights, warm_epochs, with_median_share, without_median_share
 from models.training.refit_check import Predecessor
 from models.training.warm_start import starting_artifact
 
@@ -117,9 +117,9 @@ def test_the_served_weights_are_kept_if_no_epoch_is_better() -> None:
 
 def test_weights_of_which_a_seed_does_not_fit_are_not_used() -> None:
     fitting, other = {"a": np.zeros(1, np.float32)}, {"b": np.zeros(1, np.float32)}
-    assert set(served_weights(Counting(), Artifact(CONFIG, {}, {0: fitting, 7: fitting}, {}))) == {0, 7}
-    assert served_weights(Counting(), Artifact(CONFIG, {}, {0: fitting, 7: other}, {})) == {}
-    assert served_weights(Counting(), None) == {}
+    assert set(served_weights(Counting(), {0: fitting, 7: fitting})) == {0, 7}
+    assert served_weights(Counting(), {0: fitting, 7: other}) == {}
+    assert served_weights(Counting(), {}) == {}
 
 
 def day(text: str) -> np.datetime64:

@@ -10,7 +10,7 @@ from models.errors import TooLittleHistory, UnknownNetwork
 from models.networks import get_network
 from models.networks.lstm_numpy import Weights
 from models.preprocessing.windows import PooledWindows
-from models.training.fit_network import fit_seed, with_median_share
+from models.training.fit_seed import fit_seed, with_median_share
 from models.training.window_loop import CompiledLoop, batch_size_for, compiled_loop
 
 LOOKBACK, FEATURES = 2, 4
@@ -189,5 +189,7 @@ def test_another_config_or_batch_size_has_a_loop_of_its_own() -> None:
     loop = compiled_loop(config(), windows(640), NO_MASKS)
     assert compiled_loop(config(learning_rate=0.5), windows(640), NO_MASKS) is not loop
     assert compiled_loop(config(), windows(40), NO_MASKS) is not loop
+    # Only the loop that was asked for last keeps its windows in memory.
+    assert not hasattr(loop, "_train")
     with pytest.raises(TooLittleHistory):
         compiled_loop(config(), windows(64).select(np.zeros(64, bool)), NO_MASKS)

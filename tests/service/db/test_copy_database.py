@@ -149,7 +149,7 @@ def _lose_a_row(database: Database) -> None:
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the target is what differs
 def test_a_source_of_another_version_is_refused(database: Database, target: Database) -> None:
     downgrade(database, "1003")
-    with pytest.raises(DatabaseError, match="is at migration 1003, this version needs 1011"):
+    with pytest.raises(DatabaseError, match="is at migration 1003, this version needs 1012"):
         copy_database(database, target, verify, nothing)
 
 
@@ -174,5 +174,5 @@ def test_a_database_that_is_not_migrated_yet_is_migrated(database: Database, tmp
     target = Database(f"sqlite:///{tmp_path / 'new.db'}")
     assert set(copy_database(database, target, verify, nothing)) == set(metadata.tables)
     with target.reading() as connection:
-        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one() == "1011"
+        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one() == "1012"
     target.close()

@@ -13,8 +13,9 @@ from typing import Any
 import psutil
 import pytest
 
+from models.phases import PhaseRecorder
 from service.execution.executor import TaskFailed, WorkerDied, WorkerTimeout
-from service.execution.local import KeptChild, WarmWorker
+from service.execution.local import HAND_OVER, KeptChild, WarmWorker
 from tests.support import execution_tasks as tasks
 from tests.support.command import wait_for
 
@@ -38,6 +39,16 @@ def test_progress_is_reported_in_order_before_the_result(warm: WarmWorker) -> No
     assert warm.run(tasks.count_to, 3, reported.append) == 3
     assert reported == [1, 2, 3]
     assert warm.run(tasks.count_to, 2) == 2  # without a receiver
+
+
+def test_the_phases_of_a_task_are_those_of_the_caller(warm: WarmWorker) -> None:
+    with PhaseRecorder() as recorder:
+        assert warm.run(tasks.measured, 200_000) == 19_999_900_000
+    counted, waiting = recorder.phases()
+    assert (counted.name, counted.rows, waiting.name) == ("count", 200_000, HAND_OVER)
+    assert counted.seconds > 0
+    assert counted.cpu_seconds > 0
+    assert warm.run(tasks.measured, 2) == 1  # without a recorder
 
 
 def test_a_failed_task_is_raised_with_its_kind_and_the_worker_survives(warm: WarmWorker) -> None:
@@ -77,8 +88,9 @@ def test_a_signal_to_the_process_group_does_not_end_a_worker(warm: WarmWorker, n
     assert warm.run(tasks.whereabouts, None) == pid
 
 
-def test_closing_ends_the_process() -> None:
-    worker = WarmWorker()
+@pytest.mark.parametrize("end_at_once", [False, True])
+def test_closing_ends_the_process(end_at_once: bool) -> None:
+    worker = WarmWorker(end_at_once=end_at_once)
     process = psutil.Process(worker.run(tasks.whereabouts, None))
     worker.close()
     assert worker.pid is None

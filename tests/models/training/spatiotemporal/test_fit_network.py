@@ -16,7 +16,7 @@ from models.preprocessing.pipeline import cut_windows
 from models.preprocessing.price_history import Panel
 from models.preprocessing.splits import holdout_spans
 from models.training.fit import fit_config
-from models.training.fit_network import EpochEnd
+from models.training.fit_seed import EpochEnd
 from models.training.refit_check import Predecessor
 from models.training.spatiotemporal.fit_network import FittedSpatiotemporalNetwork, fit_spatiotemporal
 from models.training.train import TrainedArtifact, TrainProgress, TrainRequest, train

@@ -35,7 +35,7 @@ run: setup  ## start the whole service; Ctrl-C ends it
 
 test: setup-dev  ## run all tests
 	@$(BIN)/python -m tools.find_browser "$$TPLUS_BROWSER" || true
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 # OpenBLAS chooses its kernels by processor and oneDNN sums in an order of its own: what holds with one choice alone
 # fails here on any machine. A minute at most.

@@ -145,7 +145,7 @@ def best_seconds(compiled: Any, argument: Any) -> float:
     seconds = []
     for _ in range(11):
         begun = perf_counter()
-        jax.block_until_ready(compiled(argument))
+        jax.block_until_ready(compiled(argument))  # type: ignore[no-untyped-call]
         seconds.append(perf_counter() - begun)
     return min(seconds[1:])
 

@@ -124,6 +124,7 @@ BENCHES: tuple[Bench, ...] = (
         (Figure("forecast edition of 51 symbols, warm worker", in_json("seconds"), None, 0.5, "s"),),
     ),
     Bench("database", "benchmarks.speed.database", ()),
+    Bench("backtest", "benchmarks.speed.backtest", ()),
     Bench(
         "replayed_year",
         "benchmarks.speed.replayed_year",

@@ -27,7 +27,7 @@ class PhaseUsage:
         name: Its name.
         seconds: Wall-clock seconds, without those of phases inside it.
         cpu_seconds: CPU seconds of its thread, or of its whole process in a worker; also without those inside it.
-        peak_bytes: Largest resident memory of its process meanwhile; 0 where the system does not report it.
+        peak_bytes: Largest resident memory of a process that worked on it; 0 where the system does not report it.
         rows: Rows that it worked on, 0 if it has none.
     """
 
@@ -164,11 +164,17 @@ class Phase:
         self._inner_seconds = self._inner_cpu = 0.0
 
 
-def count_cpu(seconds: float) -> None:
-    """Add CPU seconds of a process that works for this thread to the innermost open phase."""
+def count_other_process(cpu_seconds: float, peak_bytes: int) -> None:
+    """Count what another process used for the open phase, while this one waited for it.
+
+    Args:
+        cpu_seconds: Its CPU seconds since it was counted last.
+        peak_bytes: Its largest resident memory.
+    """
     phase = _OPEN.get()
-    if phase is not None and phase.is_of_this_thread:
-        phase.without(0.0, -seconds)
+    if phase is not None:
+        phase.without(0.0, -cpu_seconds)
+        _PEAKS.raise_to(phase, peak_bytes)
 
 
 class _Peaks:
@@ -197,6 +203,10 @@ class _Peaks:
         with self._lock:
             self._turn()
             return self._open.pop(id(phase), 0)
+
+    def raise_to(self, phase: Phase, peak: int) -> None:
+        with self._lock:
+            self._open[id(phase)] = max(self._open.get(id(phase), 0), peak)
 
     def _turn(self) -> None:
         peak = _read_peak()

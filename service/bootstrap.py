@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select, update
 from service.access.key_file import store_key_file
 from service.clock import DatabaseClock, MarketClock, ReplayMarketClock, SystemMarketClock
 from service.db import migrate
-from service.db.change_counters import lock_changes
+from service.db.change_counters import lock_changes, raise_changes
 from service.db.session import Database
 from service.db.tables import instruments, stamp
 from service.errors import CalendarError, SettingsError
@@ -140,8 +140,9 @@ def _set_calendars(connection: Connection, settings: Settings, now: datetime) ->
             calendar = get_calendar(name, now.date())
         except CalendarError as error:
             raise SettingsError(f"TPLUS_CALENDARS={symbol}={name} cannot be used: {error}") from error
-        query = update(instruments).where(instruments.c.symbol == symbol)
-        connection.execute(query.values(calendar=calendar.name))
+        query = update(instruments).where(instruments.c.symbol == symbol, instruments.c.calendar != calendar.name)
+        if connection.execute(query.values(calendar=calendar.name)).rowcount:
+            raise_changes(connection, [symbol])
 
 
 def require_watchlist(connection: Connection) -> None:

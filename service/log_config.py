@@ -106,7 +106,10 @@ def write_info(event: dict[str, Any]) -> bool:
     event["level"] = "info"
     event = dict(_mask_secrets(None, "info", _add_timestamp(None, "info", event)))
     text = json.dumps(event, default=repr) + "\n"
-    with handler.lock or nullcontext():
-        handler.stream.write(text)
-        handler.flush()
+    try:
+        with handler.lock or nullcontext():
+            handler.stream.write(text)
+            handler.flush()
+    except (OSError, ValueError):
+        return False  # the stream is closed: `logging` deals with it, and no request fails for it
     return True

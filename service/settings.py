@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_v
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from service.api_settings import ApiSettings, TextList, split_list
-from service.cluster_settings import ClusterSettings
+from service.compute_settings import DEVICES, ComputeSettings
 from service.errors import SettingsError
 from service.validation_messages import shown, validation_rule
 from service.vocabulary import CONTINUOUS_CALENDARS
@@ -34,8 +34,7 @@ The first forecast is made before the first training, and the last three targets
 _CLOCK = re.compile(r"replay(?::(?P<start>\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d)?Z)?))?(?::(?P<speed>\d+(?:\.\d+)?))?")
 
 _LEVELS = "^(debug|info|warning|error)$"
-_DEVICES = "^(auto|cpu|gpu)$"
-_PATTERNS = {_LEVELS: "must be debug, info, warning or error", _DEVICES: "must be auto, cpu or gpu"}
+_PATTERNS = {_LEVELS: "must be debug, info, warning or error", DEVICES: "must be auto, cpu or gpu"}
 
 _SECRETS = frozenset({"database_url", "rate_limit_storage"})
 """Settings whose value no message repeats."""
@@ -83,7 +82,7 @@ SymbolList = TextList
 SeedList = Annotated[tuple[int, ...], NoDecode, BeforeValidator(split_list)]
 
 
-class Settings(ApiSettings, ClusterSettings):
+class Settings(ApiSettings, ComputeSettings):
     """The settings; the table of docs/settings.md is generated from these descriptions.
 
     Attributes are documented in their `description`.
@@ -146,18 +145,6 @@ class Settings(ApiSettings, ClusterSettings):
         description="sessions between two trainings of a group; unset = 5, or 20 under a replay without a SPEED",
     )
     train_limit_seconds: int = Field(1800, ge=10, le=86400, description="a training that takes longer is stopped")
-    train_processes: int | None = Field(
-        None,
-        ge=1,
-        le=64,
-        description="most processes that train seeds at the same time; unset = by cores and free memory, 1 = one after "
-        "another",
-    )
-    device: str = Field(
-        "auto",
-        pattern=_DEVICES,
-        description="`auto`: a GPU if the framework can use one, `cpu`: never one, `gpu`: a training without one fails",
-    )
     retention_days: int | None = Field(
         None,
         ge=MIN_RETENTION_DAYS,

@@ -53,8 +53,10 @@ def write_windows(folder: Path, prices: Path, quick: bool) -> tuple[int, int]:
     """
     config = tuned(ModelConfig("lstm", Strategy.MULTI_STEP, references=REFERENCES))
     panel = stocks_panel(prices)
-    dates = [tuple(np.datetime64(day, "D") for day in span) for span in (TRAIN, VALIDATION, TEST)]
-    spans = spans_between(cut_windows(panel, config, require_targets=True), *dates)
+    train, validation, test = (
+        (np.datetime64(first, "D"), np.datetime64(last, "D")) for first, last in (TRAIN, VALIDATION, TEST)
+    )
+    spans = spans_between(cut_windows(panel, config, require_targets=True), train, validation, test)
     pipeline, windows = Pipeline.fit_windows(panel, config, spans.train_until, require_targets=True)
     np.save(folder / "inputs.npy", windows.inputs)
     np.save(folder / "masked_columns.npy", masked_columns(pipeline))

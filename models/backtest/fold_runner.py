@@ -4,8 +4,9 @@ For a forecaster that cannot do a fold the reason is written, and the others con
 """
 
 import resource
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,12 @@ import numpy as np
 
 from models.backtest.fold_cache import FoldResult, identity_digest, read_fold_result, write_fold_result
 from models.backtest.folds import Fold
-from models.backtest.forecasters import BaselineForecaster, FittedNetworkForecaster, RecursiveBacktestForecaster
+from models.backtest.forecasters import (
+    BaselineForecaster,
+    FittedNetworkForecaster,
+    NetworkBacktestForecaster,
+    RecursiveBacktestForecaster,
+)
 from models.backtest.protocols import RECURSIVE, BacktestForecaster, FittedForecaster, ForecastHistory
 from models.backtest.threads import limit_threads
 from models.calibration import CalibrationRows, CalibrationState, calibrate
@@ -73,11 +79,36 @@ class FoldDone:
         fold: Its number.
         made: Number of forecasters that were computed now; the others were finished before.
         peak_bytes: Peak memory of the process so far.
+        training_seconds: Part of its time in which networks were trained.
     """
 
     fold: int
     made: int
     peak_bytes: int
+    training_seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class _Trained:
+    """The networks that a fold has trained so far.
+
+    Attributes:
+        one_step: Window networks by the digest of their identity, for the recursive strategy.
+        seconds: Time of all trainings.
+    """
+
+    one_step: dict[str, FittedNetworkForecaster] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def fit(self, forecaster: BacktestForecaster, task: FoldTask, report: Callable[[float], None]) -> FittedForecaster:
+        """Fit a forecaster; a window network is kept."""
+        started = time.monotonic()
+        model = forecaster.fit(task.panel, task.fold, report)
+        if isinstance(forecaster, NetworkBacktestForecaster):
+            self.seconds += time.monotonic() - started
+        if isinstance(model, FittedNetworkForecaster):
+            self.one_step[identity_digest(forecaster.identity())] = model
+        return model
 
 
 def run_fold(task: FoldTask, report: Callable[[FoldProgress], None]) -> FoldDone:
@@ -89,7 +120,7 @@ def run_fold(task: FoldTask, report: Callable[[FoldProgress], None]) -> FoldDone
     """
     if not all(isinstance(forecaster, BaselineForecaster) for forecaster in task.forecasters):
         limit_threads(task.threads)
-    fitted: dict[str, FittedNetworkForecaster] = {}
+    trained = _Trained()
     made = 0
     for position, forecaster in enumerate(task.forecasters):
         path = fold_result_path(task, forecaster)
@@ -103,9 +134,9 @@ def run_fold(task: FoldTask, report: Callable[[FoldProgress], None]) -> FoldDone
                 report(FoldProgress(task.fold.number, f"{forecaster.name} {forecaster.strategy}", fraction))
 
             report_share(0.0)
-            write_fold_result(path, _fold_result(task, forecaster, fitted, report_share))
+            write_fold_result(path, _fold_result(task, forecaster, trained, report_share))
             made += 1
-    return FoldDone(task.fold.number, made, peak_bytes())
+    return FoldDone(task.fold.number, made, peak_bytes(), trained.seconds)
 
 
 def is_fold_done(task: FoldTask) -> bool:
@@ -133,13 +164,10 @@ def peak_bytes() -> int:
 
 
 def _fold_result(
-    task: FoldTask,
-    forecaster: BacktestForecaster,
-    fitted: dict[str, FittedNetworkForecaster],
-    report: Callable[[float], None],
+    task: FoldTask, forecaster: BacktestForecaster, trained: _Trained, report: Callable[[float], None]
 ) -> FoldResult:
     try:
-        model = _fit(task, forecaster, fitted, report)
+        model = _fit(task, forecaster, trained, report)
         history = model.history(task.panel, *task.fold.test)
         if task.starts_calibration and forecaster.strategy != RECURSIVE:  # sampling paths again would double its time
             validation = model.history(task.panel, *task.fold.validation)
@@ -176,20 +204,12 @@ def initial_calibration(validation: ForecastHistory, fold: Fold) -> CalibrationS
 
 
 def _fit(
-    task: FoldTask,
-    forecaster: BacktestForecaster,
-    fitted: dict[str, FittedNetworkForecaster],
-    report: Callable[[float], None],
+    task: FoldTask, forecaster: BacktestForecaster, trained: _Trained, report: Callable[[float], None]
 ) -> FittedForecaster:
     """Fit a forecaster; the recursive strategy uses a one-step network that this process has fitted."""
-    if isinstance(forecaster, RecursiveBacktestForecaster):
-        key = identity_digest(forecaster.one_step.identity())
-        if key not in fitted:
-            one_step = forecaster.one_step.fit(task.panel, task.fold, report)
-            assert isinstance(one_step, FittedNetworkForecaster)  # see `build_forecasters`
-            fitted[key] = one_step
-        return forecaster.from_one_step(fitted[key])
-    model = forecaster.fit(task.panel, task.fold, report)
-    if isinstance(model, FittedNetworkForecaster):
-        fitted[identity_digest(forecaster.identity())] = model
-    return model
+    if not isinstance(forecaster, RecursiveBacktestForecaster):
+        return trained.fit(forecaster, task, report)
+    key = identity_digest(forecaster.one_step.identity())
+    if key not in trained.one_step:
+        trained.fit(forecaster.one_step, task, report)
+    return forecaster.from_one_step(trained.one_step[key])  # `build_forecasters` makes no recursive spatiotemporal one

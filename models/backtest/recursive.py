@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from models.backtest.path_sampling import inverse_cdf, mixture_quantiles, stratified_levels
-from models.config import MEMORY, MULTI_STEP_HORIZON, QUANTILES, ModelConfig
+from models.config import MEMORY, MIN_HISTORY_NETWORK, MULTI_STEP_HORIZON, QUANTILES, Inputs, ModelConfig
 from models.forecaster import ForecastBatch
 from models.forecasting.network_forecaster import NetworkForecaster
-from models.preprocessing.price_history import FloatArray, Panel, PriceHistory
-from models.preprocessing.windows import Float32Array, PooledWindows
+from models.preprocessing.path_bars import KnownHistory, PathStarts
+from models.preprocessing.price_history import FloatArray, Panel
+from models.preprocessing.windows import Float32Array, IntArray, PooledWindows
 
 PATHS = 16
 """Paths drawn for each forecast; each path is one new window for each further step."""
@@ -30,10 +31,27 @@ _SPREAD = (np.arange(32) + 0.5) / 32
 """Levels at which the distribution of the last step of each path is evaluated."""
 
 _TAIL = 2 * MEMORY
-"""Rows of history of a path: more than the features look back on, which allows a few holes."""
+"""Newest sessions before a window in which bars are counted too: more than features read, so a few holes do no harm."""
 
-_BATCH = 64
+_BATCH = 32
 """As_of sessions per batch, each with all its paths."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """From where the paths of `n` as_of sessions start.
+
+    Attributes:
+        bars: Their newest real sessions.
+        windows: `(n, lookback, features)` windows that end at as_of.
+        visibility: See `PooledWindows.visibility`.
+        counted: `(n,)` bars that count towards those that a network needs.
+    """
+
+    bars: PathStarts
+    windows: Float32Array
+    visibility: Float32Array
+    counted: IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,47 +84,43 @@ class RecursiveForecaster:
             `(n, 3, 7)` cumulative log returns, ascending along the last axis. Step 1 is the one-step forecast.
         """
         starts = np.cumsum([0, *(len(history) for history in panel.histories)])
-        rows = windows.ends - starts[windows.symbol_index]
-        pairs = zip(windows.symbol_index.tolist(), rows.tolist(), strict=True)
-        histories = [_tail(panel.histories[index], row + 1, windows.lookback) for index, row in pairs]
-        return self._forecast_steps(histories, windows.gather(), self.one_step.quantiles(windows)[:, 0])
+        stops = windows.ends - starts[windows.symbol_index] + 1
+        return self._forecast_steps(panel, windows, stops, self.one_step.quantiles(windows)[:, 0])
 
     def forecast(self, panel: Panel) -> ForecastBatch:
         """Forecast each symbol from its last session (see `forecaster.Forecaster`)."""
         batch = self.one_step.forecast(panel)
         windows, _ = self.one_step.pipeline.newest(panel)
-        newest = [panel.histories[index] for index in windows.symbol_index.tolist()]
-        histories = [_tail(history, len(history), windows.lookback) for history in newest]
-        quantiles = self._forecast_steps(histories, windows.gather(), batch.quantiles[:, 0])
-        return replace(batch, quantiles=quantiles)
+        stops = np.array([len(history) for history in panel.histories], np.int64)[windows.symbol_index]
+        return replace(batch, quantiles=self._forecast_steps(panel, windows, stops, batch.quantiles[:, 0]))
 
-    def _forecast_steps(
-        self, histories: Sequence[PriceHistory], windows: Float32Array, first: FloatArray
-    ) -> FloatArray:
+    def _forecast_steps(self, panel: Panel, windows: PooledWindows, stops: IntArray, first: FloatArray) -> FloatArray:
         """Return `(n, 3, 7)` quantiles of all steps.
 
         Args:
-            histories: `n` histories that end at as_of.
-            windows: Their windows `(n, lookback, features)`.
+            panel: Price histories of the windows.
+            windows: `n` windows.
+            stops: `(n,)` row after as_of in the history of each.
             first: `(n, 7)` quantiles of T.
         """
         levels = stratified_levels(self.paths, MULTI_STEP_HORIZON - 1, self.seed)
-        quantiles = np.full((len(histories), MULTI_STEP_HORIZON, len(QUANTILES)), np.nan)
+        quantiles = np.full((len(windows), MULTI_STEP_HORIZON, len(QUANTILES)), np.nan)
         quantiles[:, 0] = first
-        for start in range(0, len(histories), _BATCH):
+        known = {index: KnownHistory.of(panel.histories[index]) for index in set(windows.symbol_index.tolist())}
+        for start in range(0, len(windows), _BATCH):
             batch = slice(start, start + _BATCH)
-            quantiles[batch, 1:] = self._later_steps(histories[batch], windows[batch], first[batch], levels)
+            histories = [known[index] for index in windows.symbol_index[batch].tolist()]
+            begin = _start(histories, stops[batch].tolist(), windows.select(np.arange(len(windows))[batch]))
+            quantiles[batch, 1:] = self._later_steps(begin, first[batch], levels)
         return quantiles
 
-    def _later_steps(
-        self, histories: Sequence[PriceHistory], windows: Float32Array, first: FloatArray, levels: FloatArray
-    ) -> FloatArray:
+    def _later_steps(self, begin: _Start, first: FloatArray, levels: FloatArray) -> FloatArray:
         """Return steps 2 and 3 of a few as_of sessions: `(n, 2, 7)`, NaN if a path has no window."""
-        quantiles = np.empty((len(histories), MULTI_STEP_HORIZON - 1, len(QUANTILES)))
+        quantiles = np.empty((len(first), MULTI_STEP_HORIZON - 1, len(QUANTILES)))
         drawn = inverse_cdf(first, levels[0])
         returns = drawn[:, :, None]
         for step in range(MULTI_STEP_HORIZON - 1):
-            following = self._next_quantiles(histories, windows, returns)
+            following = self._next_quantiles(begin, returns)
             total = returns.sum(axis=2)
             quantiles[:, step] = mixture_quantiles(total, following, _SPREAD)
             if step + 1 < len(levels):
@@ -115,50 +129,26 @@ class RecursiveForecaster:
                 returns = np.concatenate([returns, drawn[:, :, None]], axis=2)
         return quantiles
 
-    def _next_quantiles(
-        self, histories: Sequence[PriceHistory], windows: Float32Array, returns: FloatArray
-    ) -> FloatArray:
+    def _next_quantiles(self, begin: _Start, returns: FloatArray) -> FloatArray:
         """Return the `(n, paths, 7)` quantiles after the synthetic sessions, `returns (n, paths, sessions)`."""
         n, paths, sessions = returns.shape
-        extended = tuple(
-            extend_history(history, path)
-            for history, history_paths in zip(histories, returns, strict=True)
-            for path in history_paths
-        )
-        found, _ = self.one_step.pipeline.newest(Panel(extended))
-        positions = found.symbol_index
-        inputs = found.inputs.reshape(len(positions), found.lookback, -1).copy()
-        real = found.lookback - sessions
-        if real > 0:
-            inputs[:, :real] = windows[positions // paths, sessions:]
-        quantiles = np.full((n * paths, len(QUANTILES)), np.nan)
-        moved = replace(found, inputs=inputs.reshape(found.inputs.shape))
-        quantiles[positions] = self.one_step.quantiles(moved)[:, 0]
-        return quantiles.reshape(n, paths, len(QUANTILES))
+        lookback = self.config.lookback
+        bars = begin.bars.extend(returns)
+        scores = None if self.config.inputs is Inputs.CORE else begin.bars.scores(bars, sessions)
+        inputs, sigma = self.one_step.pipeline.newest_inputs(bars, sessions, scores)
+        found = np.isfinite(bars.close[..., -sessions:]).all(axis=2) & ~np.isnan(sigma[..., -lookback:]).any(axis=2)
+        found &= begin.counted[:, None] + sessions >= MIN_HISTORY_NETWORK
+        found &= ~begin.bars.is_stale(bars, sessions)
+        shared = begin.windows[:, None, sessions:]
+        real = np.broadcast_to(shared, (n, paths, *shared.shape[2:]))
+        moved = np.concatenate([real, inputs], axis=2)[:, :, -lookback:] * begin.visibility
+        quantiles = np.full((n, paths, len(QUANTILES)), np.nan)
+        quantiles[found] = self.one_step.gathered_quantiles(moved[found], sigma[..., -1][found])[:, 0]
+        return quantiles
 
 
-def _tail(history: PriceHistory, stop: int, lookback: int) -> PriceHistory:
-    """Return the rows up to `stop` (exclusive) from which a path starts."""
-    return history.slice(max(0, stop - _TAIL - lookback), stop)
-
-
-def extend_history(history: PriceHistory, returns: FloatArray) -> PriceHistory:
-    """Return a history with one synthetic session for each return, oldest first; see the module for its contents."""
-    count = len(returns)
-    days = np.busday_offset(history.sessions[-1], np.arange(1, count + 1), roll="backward").astype("datetime64[D]")
-    instants = history.final_at[-1] + (days - history.sessions[-1]).astype("timedelta64[s]")
-    close = history.close[-1] * np.exp(np.cumsum(returns))
-    unknown = np.full(count, np.nan)
-    return PriceHistory(
-        history.symbol,
-        history.group,
-        history.calendar,
-        np.concatenate([history.sessions, days]),
-        np.concatenate([history.final_at, instants]),
-        np.concatenate([history.open, unknown]),
-        np.concatenate([history.high, unknown]),
-        np.concatenate([history.low, unknown]),
-        np.concatenate([history.close, close]),
-        np.concatenate([history.volume, unknown]),
-        history.breaks,
-    )
+def _start(histories: Sequence[KnownHistory], stops: Sequence[int], windows: PooledWindows) -> _Start:
+    """Return from where the paths of windows start; `stops` are the rows after their as_of sessions."""
+    tail = _TAIL + windows.lookback
+    counted = [history.bars_among(stop, tail) for history, stop in zip(histories, stops, strict=True)]
+    return _Start(PathStarts.at(histories, stops), windows.gather(), windows.visibility(), np.array(counted))

@@ -20,7 +20,7 @@ from models.networks.lstm_numpy import Weights
 from models.networks.spatiotemporal.registry import SPATIOTEMPORAL_NETWORKS
 from models.preprocessing.pipeline import Pipeline
 from models.preprocessing.price_history import FloatArray, Panel
-from models.preprocessing.windows import PooledWindows
+from models.preprocessing.windows import Float32Array, PooledWindows
 
 RANDOM_WALK = "random_walk"
 """Forecaster name in the artifacts of the baseline."""
@@ -74,9 +74,22 @@ class NetworkForecaster:
 
     def seed_quantiles(self, windows: PooledWindows) -> list[FloatArray]:
         """Return `quantiles` for each seed, in the config's order."""
-        scale = windows.sigma[:, None] * np.sqrt(np.arange(1, self._model_config.horizon + 1))
-        gathered = windows.gather()
-        return [self._forward(weights, gathered).astype(np.float64) * scale[:, :, None] for weights in self._weights]
+        return self._quantiles_of_seeds(windows.gather(), windows.sigma)
+
+    def gathered_quantiles(self, inputs: Float32Array, sigma: FloatArray) -> FloatArray:
+        """Return `quantiles` of gathered windows.
+
+        Args:
+            inputs: `(n, lookback, features)`, as `PooledWindows.gather` returns them.
+            sigma: `(n,)` volatility known at the end of each window.
+        """
+        return mean_over_seeds(self._quantiles_of_seeds(inputs, sigma))
+
+    def _quantiles_of_seeds(self, inputs: Float32Array, sigma: FloatArray) -> list[FloatArray]:
+        if not len(inputs):  # every symbol is skipped: a forward pass needs a window
+            return [np.empty((0, self._model_config.horizon, len(QUANTILES))) for _ in self._weights]
+        scale = sigma[:, None] * np.sqrt(np.arange(1, self._model_config.horizon + 1))
+        return [self._forward(weights, inputs).astype(np.float64) * scale[:, :, None] for weights in self._weights]
 
     def forecast(self, panel: Panel) -> ForecastBatch:
         """Forecast each symbol of a panel from its last session (see `forecaster.Forecaster`)."""

@@ -8,8 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.config import INPUT_MEMORY
-from models.preprocessing.features import OWN_FEATURES, SIGMA_FLOOR, moving_mean, positive_log, session_returns
-from models.preprocessing.price_history import FloatArray, PriceHistory
+from models.preprocessing.features import (
+    OWN_FEATURES,
+    SIGMA_FLOOR,
+    as_columns,
+    last_sessions,
+    moving_mean,
+    overnight_gaps,
+    positive_log,
+    session_returns,
+)
+from models.preprocessing.price_history import Bars, DateArray, FloatArray, PriceHistory
+
+CycleScores = tuple[FloatArray, FloatArray]
+"""How unusual the move and the volume of each session were, see `cycle_scores`."""
 
 MOMENTUM_SESSIONS = (5, 21, 63)
 """Windows of the mean returns in sessions, the newest included."""
@@ -62,7 +74,9 @@ _INDEX_SCALES = (10.0, 5.0, 4.0, 3.0)
 """Factors that give the index columns about unit deviation; fixed, since `Scaling` only narrows a column."""
 
 
-def extended_features(history: PriceHistory, sigma: FloatArray) -> FloatArray:
+def extended_features(
+    history: Bars, sigma: FloatArray, newest: int | None = None, scores: CycleScores | None = None
+) -> FloatArray:
     """Return the extended inputs of a symbol's own bars, unscaled.
 
     Columns: momentum, the mean return over 5, 21 and 63 sessions times the root of their number, in units of sigma;
@@ -74,45 +88,50 @@ def extended_features(history: PriceHistory, sigma: FloatArray) -> FloatArray:
     holidays, so no future calendar is needed.
 
     Args:
-        history: Price history of the symbol, oldest first.
-        sigma: `(n,)` its volatility (see `features.ewma_sigma`).
+        history: Price history of the symbol, oldest first; with leading axes if `newest` is given.
+        sigma: `(n,)` or `(..., newest)` its volatility (see `features.ewma_sigma`).
+        newest: Number of last sessions to return, fewer than `n`; None = all.
+        scores: The `cycle_scores` of all `n` sessions if they are known; with `newest` they must be given.
 
     Returns:
-        `(n, 23)` in the order of `EXTENDED_FEATURES`, NaN where unknown.
+        `(n, 23)` or `(..., newest, 23)` in the order of `EXTENDED_FEATURES`, NaN where unknown.
     """
-    returns = session_returns(history.close)
-    columns = [moving_mean(returns, sessions) * np.sqrt(sessions) / sigma for sessions in MOMENTUM_SESSIONS]
-    columns += [_moving_max(np.abs(returns), LARGEST_SESSIONS) / sigma, *_shape(returns)]
+    # The returns of the longest window, and one close before them.
+    needed = None if newest is None else SHAPE_SESSIONS + newest
+    returns = session_returns(last_sessions(history.close, needed))
+    columns = [moving_mean(returns, sessions, newest) * np.sqrt(sessions) / sigma for sessions in MOMENTUM_SESSIONS]
+    columns += [_moving_max(np.abs(returns), LARGEST_SESSIONS, newest) / sigma, *_shape(returns, newest)]
+    sessions = history.sessions if newest is None else history.sessions[..., -newest:]
     # 1970-01-01, day 0, was a Thursday.
-    weekday = (history.sessions.astype(np.int64) + 3) % 7
+    weekday = (sessions.astype(np.int64) + 3) % 7
     columns += [(weekday == day).astype(np.float64) for day in range(5)]
-    moves, volumes = cycle_scores(history)
-    days_ago = [history.sessions - np.timedelta64(days, "D") for days in CYCLE_DAYS]
-    bases = np.searchsorted(history.sessions, np.stack(days_ago), side="right") - 1
-    rows = [_rows_after(bases, offset) for offset in CYCLE_OFFSETS]
-    for scores in (moves, volumes):
-        columns += [_known_mean(_scores_at(scores, rows_of_offset)) for rows_of_offset in rows]
-    return np.column_stack(columns)
+    bases = np.stack([_newest_until(history.sessions, sessions - np.timedelta64(days, "D")) for days in CYCLE_DAYS])
+    rows = [_rows_after(bases, history.sessions.shape[-1], offset) for offset in CYCLE_OFFSETS]
+    for each in cycle_scores(history) if scores is None else scores:
+        columns += [_known_mean(_scores_at(each, rows_of_offset)) for rows_of_offset in rows]
+    return as_columns(columns)
 
 
-def cycle_scores(history: PriceHistory) -> tuple[FloatArray, FloatArray]:
+def cycle_scores(history: Bars, newest: int | None = None) -> CycleScores:
     """Return how unusual each session's move and volume were, which shows earnings reports in prices.
 
     Args:
-        history: Price history of the symbol.
+        history: Price history of the symbol; with leading axes if `newest` is given.
+        newest: Number of last sessions to return, fewer than `n`; None = all.
 
     Returns:
-        `(n,)` log of the larger of absolute return and absolute overnight gap over the mean absolute return of the
-        40 sessions before, within -1.6..2.5; `(n,)` log volume minus its mean over the 40 sessions before, within
-        -1..2; NaN where unknown.
+        `(n,)` or `(..., newest)` log of the larger of absolute return and absolute overnight gap over the mean absolute
+        return of the 40 sessions before, within -1.6..2.5; likewise log volume minus its mean over the 40 sessions
+        before, within -1..2; NaN where unknown.
     """
-    returns = np.abs(session_returns(history.close))
-    gap = np.full(len(history), np.nan)
-    gap[1:] = np.abs(positive_log(history.open)[1:] - np.log(history.close)[:-1])
+    # A return needs one close before it, the usual move one session more.
+    needed = None if newest is None else USUAL_SESSIONS + newest + 1
+    returns = np.abs(session_returns(last_sessions(history.close, needed)))
+    gap = np.abs(overnight_gaps(history, newest))
     # np.fmax ignores NaN: a session whose open is unknown still has a return.
-    move = np.fmax(returns, gap) / np.maximum(_lagged(moving_mean(returns, USUAL_SESSIONS)), _MIN_MOVE)
+    move = np.fmax(last_sessions(returns, newest), gap) / np.maximum(_mean_before(returns, newest), _MIN_MOVE)
     log_volume = positive_log(history.volume)
-    volume = log_volume - _lagged(moving_mean(log_volume, USUAL_SESSIONS))
+    volume = last_sessions(log_volume, newest) - _mean_before(log_volume, newest)
     low, high = _MOVE_BOUNDS
     moves: FloatArray = np.clip(np.log(np.maximum(move, np.exp(low))), low, high)
     return moves, np.clip(volume, *_VOLUME_BOUNDS)
@@ -135,36 +154,52 @@ def index_features(history: PriceHistory) -> FloatArray:
     return features
 
 
-def _shape(returns: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _shape(returns: FloatArray, newest: int | None) -> tuple[FloatArray, FloatArray]:
     """Return the tail and downside measures of the newest returns."""
     squares = returns**2
-    mean_square = np.maximum(moving_mean(squares, SHAPE_SESSIONS), _MIN_MOVE**2)
-    size = np.maximum(moving_mean(np.abs(returns), SHAPE_SESSIONS), _MIN_MOVE)
+    mean_square = np.maximum(moving_mean(squares, SHAPE_SESSIONS, newest), _MIN_MOVE**2)
+    size = np.maximum(moving_mean(np.abs(returns), SHAPE_SESSIONS, newest), _MIN_MOVE)
     falls = np.where(np.isnan(returns), np.nan, np.where(returns < 0, squares, 0.0))
-    return np.log(size) - np.log(mean_square) / 2, moving_mean(falls, SHAPE_SESSIONS) / mean_square - 0.5
+    return np.log(size) - np.log(mean_square) / 2, moving_mean(falls, SHAPE_SESSIONS, newest) / mean_square - 0.5
 
 
-def _moving_max(values: FloatArray, sessions: int) -> FloatArray:
+def _moving_max(values: FloatArray, sessions: int, newest: int | None) -> FloatArray:
     """Return the maximum of the newest known values, which are not negative; NaN where none is known."""
-    padded = np.concatenate((np.full(sessions, -1.0), np.where(np.isnan(values), -1.0, values)))
-    largest = np.lib.stride_tricks.sliding_window_view(padded, sessions).max(axis=1)[1:]
+    values = last_sessions(values, None if newest is None else sessions + newest - 1)
+    before = np.full((*values.shape[:-1], sessions), -1.0)
+    padded = np.concatenate((before, np.where(np.isnan(values), -1.0, values)), axis=-1)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, sessions, axis=-1)[..., 1:, :]
+    largest = (windows if newest is None else windows[..., -newest:, :]).max(axis=-1)
     return np.where(largest < 0, np.nan, largest)
 
 
-def _rows_after(bases: NDArray[np.int64], offset: int) -> NDArray[np.int64]:
-    """Return `(quarters, n)` rows that are `offset` sessions after the bases of the `n` rows; -1 where invalid.
+def _newest_until(sessions: DateArray, days: DateArray) -> NDArray[np.int64]:
+    """Return the row of the newest session at or before each day, -1 where there is none."""
+    if sessions.ndim == 1:
+        return np.searchsorted(sessions, days, side="right").astype(np.int64) - 1
+    # A comparison with NaT is false: the rows before the first session of a short history are not counted.
+    counted = np.count_nonzero(sessions[..., None, :] <= days[..., None], axis=-1)
+    before = np.count_nonzero(np.isnat(sessions), axis=-1)[..., None]
+    return np.where(counted > 0, counted + before - 1, -1).astype(np.int64)
+
+
+def _rows_after(bases: NDArray[np.int64], n: int, offset: int) -> NDArray[np.int64]:
+    """Return `(quarters, ..., k)` rows that are `offset` sessions after the bases of the last k of n; -1 where invalid.
 
     A row after as_of is invalid, whatever the calendar; so is a row whose score would use sessions beyond the memory.
     """
     rows = bases + offset
-    back = np.arange(bases.shape[1]) - rows
+    back = np.arange(n - bases.shape[-1], n) - rows
     known = (bases >= 0) & (back >= 0) & (back <= INPUT_MEMORY - USUAL_SESSIONS - 2)
     return np.where(known, rows, -1)
 
 
 def _scores_at(scores: FloatArray, rows: NDArray[np.int64]) -> FloatArray:
     """Return the scores at rows, NaN where a row is -1."""
-    return np.append(scores, np.nan)[rows]
+    if scores.ndim == 1:
+        return np.append(scores, np.nan)[rows]
+    found = np.take_along_axis(scores[None], np.maximum(rows, 0), axis=-1)
+    return np.where(rows < 0, np.nan, found)
 
 
 def _known_mean(values: FloatArray) -> FloatArray:
@@ -173,6 +208,13 @@ def _known_mean(values: FloatArray) -> FloatArray:
     count = known.sum(axis=0)
     mean: FloatArray = np.where(known, values, 0.0).sum(axis=0) / np.where(count > 0, count, np.nan)
     return mean
+
+
+def _mean_before(values: FloatArray, newest: int | None) -> FloatArray:
+    """Return the mean of the `USUAL_SESSIONS` sessions before each session."""
+    if newest is None:
+        return _lagged(moving_mean(values, USUAL_SESSIONS))
+    return moving_mean(values, USUAL_SESSIONS, newest + 1)[..., :-1]
 
 
 def _lagged(values: FloatArray, sessions: int = 1) -> FloatArray:

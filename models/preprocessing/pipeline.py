@@ -14,9 +14,9 @@ from models.config import INPUT_MEMORY, MEMORY, MIN_HISTORY_NETWORK, Inputs, Mod
 from models.errors import ArtifactError, TooLittleHistory
 from models.forecaster import SkippedSymbol
 from models.phases import Phase
-from models.preprocessing.extended_features import EVERY_SESSION, EXTENDED_FEATURES, extended_features
+from models.preprocessing.extended_features import EVERY_SESSION, EXTENDED_FEATURES, CycleScores, extended_features
 from models.preprocessing.features import OWN_FEATURES, ewma_sigma, own_features
-from models.preprocessing.price_history import FloatArray, Panel, PriceHistory
+from models.preprocessing.price_history import Bars, FloatArray, Panel, PriceHistory
 from models.preprocessing.reference_join import ReferenceTable, join, masked, reference_names, reference_tables
 from models.preprocessing.scaling import Scaling, fit_scaling
 from models.preprocessing.staleness import stale_reason
@@ -173,6 +173,25 @@ class Pipeline:
                 skipped.append(SkippedSymbol(history.symbol, reason))
         return self._pool_newest(valid), tuple(skipped)
 
+    def newest_inputs(
+        self, history: Bars, newest: int, scores: CycleScores | None
+    ) -> tuple[Float32Array, FloatArray]:  # fmt: skip
+        """Return the scaled inputs of the last sessions of many histories, with all references masked.
+
+        Args:
+            history: `(..., n)` bars; the last `INPUT_MEMORY` sessions up to each returned one are read.
+            newest: Number of last sessions to return, fewer than `n`.
+            scores: The `cycle_scores` of all `n` sessions; None if the inputs are core ones.
+
+        Returns:
+            `(..., newest, features)` inputs and `(..., newest)` sigma, NaN where unknown.
+        """
+        columns, sigma = _own_columns(history, self.inputs, newest, scores)
+        flat, unknown = sigma.reshape(-1), np.full(sigma.size, np.datetime64("NaT"), "datetime64[s]")
+        for table in reference_tables(self.references, {}, self.inputs):
+            columns.append(join(table, unknown, flat).reshape(*sigma.shape, -1))
+        return self.scaling.apply(np.concatenate(columns, axis=-1)), sigma
+
     def degraded(self, panel: Panel) -> tuple[tuple[str, ...], ...]:
         """Return, per symbol of the panel, the trained references that are masked anywhere in its newest window."""
         tables = [
@@ -284,9 +303,16 @@ def _raw_inputs(
     history: PriceHistory, tables: tuple[ReferenceTable, ...], inputs: Inputs
 ) -> tuple[FloatArray, FloatArray]:
     """Return `(n, features)` unscaled inputs of a symbol, NaN where unknown, and its `(n,)` sigma."""
-    own, sigma = own_features(history)
-    columns = [own] if inputs is Inputs.CORE else [own, extended_features(history, sigma)]
+    columns, sigma = _own_columns(history, inputs)
     return np.column_stack([*columns, *(join(table, history.final_at, sigma) for table in tables)]), sigma
+
+
+def _own_columns(
+    history: Bars, inputs: Inputs, newest: int | None = None, scores: CycleScores | None = None
+) -> tuple[list[FloatArray], FloatArray]:
+    """Return the unscaled inputs from a symbol's own bars in parts, and its sigma; see `own_features` for `newest`."""
+    own, sigma = own_features(history, newest)
+    return [own] if inputs is Inputs.CORE else [own, extended_features(history, sigma, newest, scores)], sigma
 
 
 class _TrainRows(Sequence[FloatArray]):

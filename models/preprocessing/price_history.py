@@ -6,6 +6,7 @@ session, NaN where a bar is missing. It is plain NumPy, so that passing it to an
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,44 @@ from models.errors import PriceHistoryError
 
 FloatArray = NDArray[np.float64]
 DateArray = NDArray[np.datetime64]
+
+
+class Bars(Protocol):
+    """What the inputs read of a price history, or of many of one length: see the attributes of `PriceHistory`.
+
+    Each array is `(..., n)`, oldest session first. Leading axes broadcast against each other, so that what many
+    histories share is held once. The rows before the first session of a shorter history are NaT and NaN.
+    """
+
+    @property
+    def sessions(self) -> DateArray:
+        """`datetime64[D]`, strictly ascending; NaT before the first."""
+        ...
+
+    @property
+    def open(self) -> FloatArray:
+        """Adjusted; NaN where unknown."""
+        ...
+
+    @property
+    def high(self) -> FloatArray:
+        """As `open`."""
+        ...
+
+    @property
+    def low(self) -> FloatArray:
+        """As `open`."""
+        ...
+
+    @property
+    def close(self) -> FloatArray:
+        """As `open`; NaN marks a missing bar."""
+        ...
+
+    @property
+    def volume(self) -> FloatArray:
+        """Adjusted shares; NaN where unknown."""
+        ...
 
 
 def _no_breaks() -> DateArray:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from models.preprocessing.price_history import PriceHistory
+from models.preprocessing.price_history import FloatArray, PriceHistory
 
 STALE_SESSIONS = 20
 """Newest sessions, as_of included, whose bars are counted."""
@@ -19,7 +19,11 @@ def is_stale(history: PriceHistory) -> NDArray[np.bool_]:
     without volume whose closes move, such as an index or a currency, is not stale; nor is a price that does not move
     while shares change hands.
     """
-    stale, counted = _counts(history)
+    return is_mostly_stale(*_counts(history))
+
+
+def is_mostly_stale(stale: NDArray[np.int64], counted: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return whether so many stale bars among so many newest bars make a symbol stale."""
     return (counted >= _MIN_BARS) & (2 * stale > counted)
 
 
@@ -34,15 +38,27 @@ def stale_reason(history: PriceHistory) -> str | None:
     )
 
 
-def _counts(history: PriceHistory) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the stale bars and all bars among the newest `STALE_SESSIONS` sessions up to each session."""
-    present = ~np.isnan(history.close)
-    rows = np.flatnonzero(present)
+def stale_bars(history: PriceHistory) -> NDArray[np.bool_]:
+    """Return `(n,)` whether each bar is stale, see `is_stale`."""
+    rows = np.flatnonzero(~np.isnan(history.close))
     closes = history.close[rows]
     repeated = np.zeros(len(history), np.bool_)
-    # An adjusted price is computed anew for each row: equal closes may differ in the last bits.
-    repeated[rows[1:]] = np.isclose(closes[1:], closes[:-1], rtol=1e-12, atol=0.0)
-    return _newest(repeated & ~(history.volume > 0)), _newest(present)
+    repeated[rows[1:]] = repeats(closes[1:], closes[:-1])
+    return repeated & ~(history.volume > 0)
+
+
+def repeats(close: FloatArray, before: FloatArray) -> NDArray[np.bool_]:
+    """Return whether closes are those of the bars before.
+
+    An adjusted price is computed again for each row: equal closes may differ in the last bits.
+    """
+    repeated: NDArray[np.bool_] = np.isclose(close, before, rtol=1e-12, atol=0.0)
+    return repeated
+
+
+def _counts(history: PriceHistory) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the stale bars and all bars among the newest `STALE_SESSIONS` sessions up to each session."""
+    return _newest(stale_bars(history)), _newest(~np.isnan(history.close))
 
 
 def _newest(chosen: NDArray[np.bool_]) -> NDArray[np.int64]:

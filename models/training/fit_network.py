@@ -20,7 +20,7 @@ from models.preprocessing.splits import Spans
 from models.preprocessing.windows import PooledWindows, training_windows
 from models.training.device import THIS_PROCESS, Compute, DeviceUse
 from models.training.fit_seed import EpochEnd
-from models.training.seeds.fit_seeds import SeedTask
+from models.training.seeds.fit_seeds import FitTask
 from models.training.seeds.processes import fit_all_seeds
 
 
@@ -72,7 +72,7 @@ def fit_network(
     """
     pipeline, windows = Pipeline.fit_windows(panel, config, spans.train_until, require_targets=True)
     check_spans(spans, windows)
-    task = SeedTask(
+    task = FitTask(
         config,
         training_windows(windows.select(spans.train)),
         training_windows(windows.select(spans.validation)),

@@ -19,7 +19,7 @@ BASELINE_SECONDS = 0.1
 GARCH_SECONDS = 0.7
 """One symbol in one fold."""
 
-RECURSIVE_SECONDS = 0.15
+RECURSIVE_SECONDS = 0.01
 """One recursive forecast, with its sampled paths."""
 
 TRAINING_SECONDS: Mapping[str, float] = {"linear": 0.6, "lstm": 1.7}

@@ -84,6 +84,7 @@ class BacktestSummary:
         found: Number of (fold, forecaster) finished by an earlier run.
         notes: A sentence for each thing that was left out.
         seconds: Duration of this run.
+        training_seconds: Sum over all processes of the time in which networks were trained.
         peak_bytes: Sum of the peak memory of all processes.
     """
 
@@ -94,6 +95,7 @@ class BacktestSummary:
     found: int
     notes: tuple[str, ...]
     seconds: float
+    training_seconds: float
     peak_bytes: int
 
 
@@ -164,6 +166,7 @@ class Backtest:
             found=sum(len(task.forecasters) for task in tasks) - made,
             notes=tuple(self._notes),
             seconds=time.monotonic() - started,
+            training_seconds=sum(done.training_seconds for done in outcome.done),
             peak_bytes=peak_bytes() + outcome.peak_bytes,
         )
 

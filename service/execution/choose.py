@@ -44,7 +44,8 @@ def fold_executors(settings: Settings, jobs: int, log: Path) -> list[Executor]:
     """
     config = cluster_config(settings)
     if config is None:
-        return [WarmWorker(FOLD_LIMIT_SECONDS, log) for _ in range(jobs or cores())]
+        # A fold writes its results to disk before it ends.
+        return [WarmWorker(FOLD_LIMIT_SECONDS, log, end_at_once=True) for _ in range(jobs or cores())]
     cluster = RayExecutor(config, FOLD_LIMIT_SECONDS, log)
     return [cluster] * (jobs or cluster.slots())
 

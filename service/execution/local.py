@@ -137,6 +137,11 @@ class _Process:
             self.process.join(_END_SECONDS)
         self.pipe.close()
 
+    def kill(self) -> None:
+        kill_worker(self.process)
+        self.process.join(_END_SECONDS)
+        self.pipe.close()
+
 
 class WarmWorker:
     """One process that stays warm; tasks run one after the other.
@@ -144,10 +149,12 @@ class WarmWorker:
     Args:
         limit_seconds: A task that takes longer is stopped with the process.
         log: File that the process's standard error is appended to; None = that of this process.
+        end_at_once: Whether `close` kills the process, for tasks that leave nothing to save: TensorFlow takes over a
+            second to end.
     """
 
-    def __init__(self, limit_seconds: float = 120.0, log: Path | None = None) -> None:
-        self._limit = limit_seconds
+    def __init__(self, limit_seconds: float = 120.0, log: Path | None = None, *, end_at_once: bool = False) -> None:
+        self._limit, self._end_at_once = limit_seconds, end_at_once
         self._log = log
         self._lock = threading.Lock()
         self._process: _Process | None = None
@@ -188,7 +195,10 @@ class WarmWorker:
         self._stop.set()
         with self._lock:
             if self._process is not None:
-                self._process.end()
+                if self._end_at_once:
+                    self._process.kill()
+                else:
+                    self._process.end()
                 self._process = None
 
 

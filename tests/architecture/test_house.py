@@ -128,7 +128,7 @@ def test_the_contract_of_the_database_names_every_part_of_the_service() -> None:
         "service.errors",
         "service.settings",
         "service.api_settings",
-        "service.cluster_settings",
+        "service.compute_settings",
         "service.validation_messages",
         "service.vocabulary",
     }

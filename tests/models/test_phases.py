@@ -73,18 +73,6 @@ def test_what_a_worker_measured_is_not_counted_twice(clocks: Clocks) -> None:
     assert [each.peak_bytes for each in recorder.phases()][:2] == [1_000, 2_000]
 
 
-def test_cpu_seconds_of_other_processes_count_for_the_innermost_phase(clocks: Clocks) -> None:
-    phases.count_cpu(9.0)  # no phase is open
-    with PhaseRecorder() as recorder, Phase("prepare") as training:
-        clocks.spend(2.0, 0.5)
-        phases.count_cpu(3.0)
-        training.lap("seed 0")
-        with Phase("test"):
-            phases.count_cpu(1.0)
-            clocks.spend(1.0, 0.25)
-    assert figures(recorder) == [("seed 0", 2.0, 3.5, 0), ("test", 1.0, 1.25, 0), ("prepare", 0.0, 0.0, 0)]
-
-
 def test_a_thread_of_a_pool_adds_cpu_seconds_alone(clocks: Clocks) -> None:
     def fetch() -> None:
         with Phase("fetch", rows=3):
@@ -129,3 +117,14 @@ def test_the_peak_is_that_of_the_phase_and_not_of_the_process() -> None:
             pass
     large, small = (each.peak_bytes for each in recorder.phases())
     assert large - small > 150_000_000
+
+
+def test_cpu_seconds_and_memory_of_another_process_count_for_the_open_phase(clocks: Clocks) -> None:
+    with PhaseRecorder() as recorder, Phase("prepare") as training:
+        clocks.spend(5.0, 0.5)
+        phases.count_other_process(4.0, 2**50)
+        training.lap("seed 0")
+        clocks.spend(1.0, 0.25)
+    phases.count_other_process(9.0, 1)  # no phase is open
+    assert figures(recorder) == [("seed 0", 5.0, 4.5, 0), ("prepare", 1.0, 0.25, 0)]
+    assert recorder.phases()[0].peak_bytes == 2**50

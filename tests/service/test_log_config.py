@@ -10,7 +10,7 @@ import pytest
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from service.log_config import configure_logs, mask_secrets
+from service.log_config import configure_logs, mask_secrets, write_info
 
 
 @pytest.fixture
@@ -76,3 +76,19 @@ def test_what_is_bound_is_in_lines_of_both_libraries(stream: io.StringIO) -> Non
         logging.getLogger("b").warning("two")
     structlog.get_logger("a").info("three")
     assert [line.get("request_id") for line in lines(stream)] == ["r-1", "r-1", None]
+
+
+def test_a_line_written_at_once_is_that_of_the_long_way(stream: io.StringIO) -> None:
+    configure_logs("info", stream)  # again: pytest has added handlers
+    fields = {"client": "192.0.2.1", "key": "tplus_abcdefghijklmnopqrstuvwxyz0123456789ABCDEF-", "seconds": 0.25}
+    assert write_info({**fields, "event": "request"})
+    structlog.get_logger("a").info("request", **fields)
+    at_once, long_way = lines(stream)
+    assert at_once.pop("timestamp") <= long_way.pop("timestamp")
+    assert at_once == long_way == {**fields, "event": "request", "key": "tplus_***", "level": "info"}
+
+
+def test_a_closed_stream_fails_no_caller(stream: io.StringIO) -> None:
+    configure_logs("info", stream)  # again: pytest has added handlers
+    stream.close()
+    assert not write_info({"event": "request"})

@@ -16,7 +16,7 @@ from models.training.device import Device
 from models.training.fit_seed import EpochEnd
 from models.training.seeds.fit_seeds import fit_seeds, fit_together
 from models.training.seeds.jax_loop import JaxLoop
-from tests.support.seed_task import FEATURES, small_task
+from tests.support.fit_task import FEATURES, small_task
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from models.config import ModelConfig, Strategy
 from models.preprocessing.windows import TrainingWindows
 from models.training.device import Device
-from models.training.seeds.fit_seeds import SeedTask, fit_seeds
+from models.training.seeds.fit_seeds import FitTask, fit_seeds
 
 BARS, FEATURES, VALIDATED = 1_000_000, 41, 20_000
 
@@ -26,9 +26,7 @@ def main(lookback: int) -> None:
         for span in (slice(-VALIDATED), slice(-VALIDATED, None))
     )
     config = ModelConfig("lstm", Strategy.MULTI_STEP, lookback, units=4, seeds=(0,), max_epochs=1)
-    fit_seeds(
-        SeedTask(config, train, validation, np.zeros((0, FEATURES), np.float32)), (0,), lambda _: None, Device.CPU
-    )
+    fit_seeds(FitTask(config, train, validation, np.zeros((0, FEATURES), np.float32)), (0,), lambda _: None, Device.CPU)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 

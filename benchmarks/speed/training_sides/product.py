@@ -13,14 +13,14 @@ from models.config import ModelConfig, Strategy, Weighting
 from models.preprocessing.windows import TrainingWindows
 from models.training.device import Compute, Device
 from models.training.fit_seed import EpochEnd
-from models.training.seeds.fit_seeds import SeedTask
+from models.training.seeds.fit_seeds import FitTask
 from models.training.seeds.processes import fit_all_seeds
 from models.tuned_configs import tuned
 
 REFERENCE_FEATURES = 14
 
 
-def task_of(folder: Path, request: dict[str, Any]) -> SeedTask:
+def task_of(folder: Path, request: dict[str, Any]) -> FitTask:
     """Return the task of a request: the reference config for 14 inputs, else the service's own one.
 
     A request for a rate validates on a batch of windows only: PyTorch's loop does not validate.
@@ -31,17 +31,18 @@ def task_of(folder: Path, request: dict[str, Any]) -> SeedTask:
     reference = features == REFERENCE_FEATURES
     masks = np.load(folder / "masked_columns.npy")[: 0 if reference else None, :features]
     newest_only = () if reference else tuple(facts["newest_only"])
-    spans = []
+    spans: dict[str, TrainingWindows] = {}
     for span in ("train", "validation"):
         ends, targets = np.load(folder / f"{span}_ends.npy"), np.load(folder / f"{span}_targets.npy")
         kept = slice(None) if span == "train" or curve else slice(256)
         sigma = np.ones(len(ends[kept]))
-        spans.append(TrainingWindows(inputs, ends[kept], 5, sigma, targets[kept], newest_only))
+        spans[span] = TrainingWindows(inputs, ends[kept], 5, sigma, targets[kept], newest_only)
     config = ModelConfig("lstm", Strategy.MULTI_STEP, weighting=Weighting.EVEN, learning_rate=1e-3, mask_rate=0.0)
     if not reference:
         config = tuned(ModelConfig("lstm", Strategy.MULTI_STEP))
     seeds = (request["seeds"],) if curve else tuple(range(request["seeds"]))
-    return SeedTask(replace(config, seeds=seeds, max_epochs=epochs, patience=epochs), *spans, masks)
+    config = replace(config, seeds=seeds, max_epochs=epochs, patience=epochs)
+    return FitTask(config, spans["train"], spans["validation"], masks)
 
 
 def answer(folder: Path, request: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ LEVELS = (0.025, 0.10, 0.25, 0.50, 0.75, 0.90, 0.975)
 MEDIAN = 3
 
 
-class Network(torch.nn.Module):
+class Network(torch.nn.Module):  # type: ignore[misc]
     """One LSTM, its last output into ordered quantiles, as the product's `lstm`."""
 
     def __init__(self, features: int, horizon: int) -> None:

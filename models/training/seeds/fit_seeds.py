@@ -23,7 +23,7 @@ from models.training.window_loop import compiled_loop
 
 
 @dataclass(frozen=True, slots=True)
-class SeedTask:
+class FitTask:
     """All that the training of a network's seeds reads.
 
     Attributes:
@@ -61,7 +61,7 @@ class FittedSeed:
 
 
 def fit_seeds(
-    task: SeedTask, seeds: Sequence[int], report: Callable[[EpochEnd], None], device: Device
+    task: FitTask, seeds: Sequence[int], report: Callable[[EpochEnd], None], device: Device
 ) -> tuple[FittedSeed, ...]:
     """Train some seeds of a task in this process.
 
@@ -97,7 +97,7 @@ def fit_seeds(
 
 
 def _fit_jax(
-    task: SeedTask, seeds: Sequence[int], report: Callable[[EpochEnd], None], use: DeviceUse
+    task: FitTask, seeds: Sequence[int], report: Callable[[EpochEnd], None], use: DeviceUse
 ) -> tuple[FittedSeed, ...]:
     width = len(seeds) if use.kind == "gpu" else 1
     loop = jax_loop(task.config, task.train, task.masked_columns, width)

@@ -20,10 +20,10 @@ from typing import cast
 
 import models
 from models.errors import SeedProcessDied
-from models.phases import count_cpu
+from models.phases import count_other_process
 from models.training.device import Compute, Device, machine_gpus
 from models.training.fit_seed import EpochEnd, warm_epochs
-from models.training.seeds.fit_seeds import FittedSeed, SeedTask, fit_seeds
+from models.training.seeds.fit_seeds import FitTask, FittedSeed, fit_seeds
 from models.training.seeds.shared_task import share_task
 from models.training.seeds.worker import WorkerArguments
 
@@ -39,7 +39,7 @@ MEMORY_SHARE = 0.8
 _END_SECONDS = 5.0
 
 
-def fit_all_seeds(task: SeedTask, report: Callable[[EpochEnd], None], compute: Compute) -> tuple[FittedSeed, ...]:
+def fit_all_seeds(task: FitTask, report: Callable[[EpochEnd], None], compute: Compute) -> tuple[FittedSeed, ...]:
     """Train all seeds of a task, in processes of their own if that is allowed and worth their start.
 
     Results are those of one process with as many threads as each of these processes has, bit for bit; another number
@@ -65,7 +65,7 @@ def fit_all_seeds(task: SeedTask, report: Callable[[EpochEnd], None], compute: C
     return _pool(count, compute.device).fit(task, report)
 
 
-def process_count(task: SeedTask, compute: Compute) -> int:
+def process_count(task: FitTask, compute: Compute) -> int:
     """Return the processes to train a task with, by its work, the cores and the free memory; 1 = this one."""
     seeds, limit = len(task.config.seeds), compute.processes
     if limit == 1 or seeds == 1 or sys.platform != "linux":
@@ -143,7 +143,7 @@ class SeedProcesses:
         """Whether all processes are alive."""
         return bool(self._processes) and all(process.poll() is None for process in self._processes)
 
-    def fit(self, task: SeedTask, report: Callable[[EpochEnd], None]) -> tuple[FittedSeed, ...]:
+    def fit(self, task: FitTask, report: Callable[[EpochEnd], None]) -> tuple[FittedSeed, ...]:
         """Train all seeds of a task; see `fit_all_seeds`. After an error the processes have ended."""
         try:
             return self._fit(task, report)
@@ -151,7 +151,7 @@ class SeedProcesses:
             self.close()
             raise
 
-    def _fit(self, task: SeedTask, report: Callable[[EpochEnd], None]) -> tuple[FittedSeed, ...]:
+    def _fit(self, task: FitTask, report: Callable[[EpochEnd], None]) -> tuple[FittedSeed, ...]:
         self._send_task(task)
         waiting = list(task.config.seeds)
         at_work: dict[Connection, int] = {}
@@ -162,12 +162,13 @@ class SeedProcesses:
             for ready in wait(list(at_work)):
                 pipe = cast(Connection, ready)
                 try:
-                    kind, content, cpu_seconds = pipe.recv()
+                    kind, content = pipe.recv()
                 except (EOFError, ConnectionResetError) as error:
                     raise self._died(pipe) from error
-                count_cpu(cpu_seconds)
                 if kind == "progress":
-                    report(content)
+                    end, cpu_seconds, peak = content
+                    count_other_process(cpu_seconds, peak)
+                    report(end)
                 elif kind == "failed":
                     raise content
                 else:
@@ -206,7 +207,7 @@ class SeedProcesses:
             its_pipe.close()
             os.close(its_end)
 
-    def _send_task(self, task: SeedTask) -> None:
+    def _send_task(self, task: FitTask) -> None:
         layout, memory = share_task(task)
         try:
             for pipe, process in zip(self._pipes, self._processes, strict=True):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from models.config import ModelConfig
 from models.networks.lstm_numpy import Weights
 from models.preprocessing.windows import TrainingWindows
-from models.training.seeds.fit_seeds import SeedTask
+from models.training.seeds.fit_seeds import FitTask
 
 _ALIGNMENT = 64
 
@@ -41,7 +41,7 @@ class TaskLayout:
     size: int
 
 
-def share_task(task: SeedTask) -> tuple[TaskLayout, int]:
+def share_task(task: FitTask) -> tuple[TaskLayout, int]:
     """Copy the arrays of a task into shared memory.
 
     Args:
@@ -68,7 +68,7 @@ def share_task(task: SeedTask) -> tuple[TaskLayout, int]:
     return layout, descriptor
 
 
-def read_task(layout: TaskLayout, descriptor: int) -> SeedTask:
+def read_task(layout: TaskLayout, descriptor: int) -> FitTask:
     """Return the task whose arrays are in shared memory; they are mapped read-only.
 
     Args:
@@ -88,10 +88,10 @@ def read_task(layout: TaskLayout, descriptor: int) -> SeedTask:
         )
         for span in ("train", "validation")
     )
-    return SeedTask(layout.config, train, validation, views["masked_columns"], layout.start)
+    return FitTask(layout.config, train, validation, views["masked_columns"], layout.start)
 
 
-def _arrays(task: SeedTask) -> dict[str, NDArray[Any]]:
+def _arrays(task: FitTask) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {"inputs": task.train.inputs, "masked_columns": task.masked_columns}
     for span, windows in (("train", task.train), ("validation", task.validation)):
         arrays[f"{span}_ends"] = windows.ends

@@ -9,15 +9,16 @@ import signal
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
 from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
 from time import process_time
 
 from models.errors import ModelsError
 from models.training.device import Device, use_device
-from models.training.seeds.fit_seeds import SeedTask, fit_seeds
+from models.training.fit_seed import EpochEnd
+from models.training.seeds.fit_seeds import FitTask, fit_seeds
 from models.training.seeds.shared_task import read_task
 
 
@@ -50,23 +51,26 @@ class WorkerArguments:
         return WorkerArguments(pipe, owner, tuple(start_cores), tuple(cores), device)
 
 
-def main(arguments: WorkerArguments) -> None:
-    """Receive tasks and seeds until the owner ends; send progress and one result for each seed.
+class _Progress:
+    """Sends each epoch with the CPU seconds since the one before, and the peak of memory in bytes."""
 
-    Each message ends with the CPU seconds since the one before.
-    """
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._counted = process_time()
+
+    def __call__(self, end: EpochEnd) -> None:
+        before, self._counted = self._counted, process_time()
+        peak = getrusage(RUSAGE_SELF).ru_maxrss * 1024  # it runs on Linux only, which counts in KiB
+        self._pipe.send(("progress", (end, self._counted - before, peak)))
+
+
+def main(arguments: WorkerArguments) -> None:
+    """Receive tasks and seeds until the owner ends; send progress and one result for each seed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the owner decides
     _end_with_owner(arguments.owner)
     os.sched_setaffinity(0, arguments.start_cores)
     pipe = Connection(arguments.pipe)
-    task: SeedTask | None = None
-    counted = process_time()
-
-    def send(kind: str, content: object) -> None:
-        nonlocal counted
-        before, counted = counted, process_time()
-        pipe.send((kind, content, counted - before))
-
+    task: FitTask | None = None
     while True:
         try:
             kind, content = pipe.recv()
@@ -80,10 +84,10 @@ def main(arguments: WorkerArguments) -> None:
                 _start_framework(arguments)
             else:
                 assert task is not None
-                fitted = fit_seeds(task, (content,), partial(send, "progress"), Device(arguments.device))
-                send("done", fitted[0])
+                fitted = fit_seeds(task, (content,), _Progress(pipe), Device(arguments.device))
+                pipe.send(("done", fitted[0]))
         except ModelsError as error:
-            send("failed", error)
+            pipe.send(("failed", error))
         except BrokenPipeError:
             return
 

@@ -83,12 +83,12 @@ class Authenticator:
         # Requests with the same token share one look; a client that leaves must not end it for the others.
         return await asyncio.shield(reading)
 
-    def kept_principal(self, credential: Credential, hashed: str) -> Principal | None:
+    def kept_principal(self, token: str, hashed: str) -> Principal | None:
         """Return the principal of a key as it is kept, without waiting; None if it is to be read first.
 
         Args:
-            credential: The key.
-            hashed: Hash of its token.
+            token: The key.
+            hashed: Its hash.
         """
         key = (CredentialKind.KEY, hashed)
         kept = self._found.get(key)
@@ -96,7 +96,7 @@ class Authenticator:
             return None
         age = self._clock() - kept.at
         if age > RENEWED_SECONDS:
-            self._start_reading(key, credential)
+            self._start_reading(key, Credential(CredentialKind.KEY, token))
         return kept.principal if age < KEPT_SECONDS else None
 
     def is_known(self, hashed: str) -> bool:

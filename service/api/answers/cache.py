@@ -4,6 +4,7 @@ from collections import OrderedDict
 from typing import NamedTuple
 
 from service.api.answers.answer import Answer
+from service.api.answers.cache_key import CacheKey
 
 
 class AnswerKey(NamedTuple):
@@ -32,6 +33,7 @@ class AnswerCache:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._answers: OrderedDict[AnswerKey, tuple[Answer, int]] = OrderedDict()
+        self._cache_key: CacheKey | None = None
         self.size = 0
 
     def find(self, key: AnswerKey) -> Answer | None:
@@ -48,6 +50,9 @@ class AnswerCache:
         self.drop(key)
         if size * 4 > self._limit:
             return
+        if self._cache_key == answer.cache_key:
+            answer.cache_key = self._cache_key  # shared: copies would take more memory than a short answer
+        self._cache_key = answer.cache_key
         self._answers[key] = answer, size
         self.size += size
         while self.size > self._limit:

@@ -4,6 +4,7 @@ A request that is not plain, and every request that is to be refused, takes the 
 """
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from time import monotonic, perf_counter
 from typing import Any
@@ -14,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from service.api.access.authenticate import Authenticator
-from service.api.access.principal import ANONYMOUS, Principal
+from service.api.access.principal import ANONYMOUS, Credential, CredentialKind, Principal
 from service.api.answers.answer import LARGE, Answer
 from service.api.answers.cache import AnswerCache
 from service.api.answers.database_state import DatabaseState
@@ -36,6 +37,11 @@ from service.api.metrics.request_metrics import RequestMetrics
 from service.errors import TplusError
 from service.settings import Settings
 from service.vocabulary import Scope as KeyScope
+
+_log = logging.getLogger(__name__)
+
+MOST_WAIT_SECONDS = 2.0
+"""How long a request waits for a reading that it shares: a slow one for others must not hold it up for longer."""
 
 _PIECES_AT_ONCE = 4
 _ID_NAME = REQUEST_ID_HEADER.lower().encode()
@@ -168,7 +174,7 @@ class FastPath:
         """Return who may read, as it is known without waiting; None for every other request."""
         if request.shown is None:
             return ANONYMOUS
-        principal = self._parts.authenticator.kept_principal(request.shown.credential, request.shown.hash)
+        principal = self._parts.authenticator.kept_principal(request.shown.token, request.shown.hash)
         return principal if principal is not None and KeyScope.READ in principal.scopes else None
 
     async def _principal(self, request: PlainRequest) -> Principal | None:
@@ -180,7 +186,8 @@ class FastPath:
         if not self._parts.authenticator.is_known(request.shown.hash):
             return None
         try:
-            principal = await self._parts.authenticator.find(request.shown.credential)
+            credential = Credential(CredentialKind.KEY, request.shown.token)
+            principal = await self._parts.authenticator.find(credential)
         except (TplusError, SQLAlchemyError):
             return None
         return principal if principal is not None and KeyScope.READ in principal.scopes else None
@@ -198,8 +205,9 @@ class FastPath:
             if found is None:
                 scope.setdefault("state", {})[COUNTED] = rates
                 return False
+            ready = _ready(request, principal, *found, rates)
             metrics.begin()
-            await self._send(scope, send, _ready(request, principal, *found, rates), begin)
+            await self._send(scope, send, ready, begin)
         finally:
             limits.room.leave(address)
         return True
@@ -208,15 +216,20 @@ class FastPath:
         """Return the answer and the state that it is sent for; None if only a route can make it."""
         watch, key = self._parts.watch, request.key
         try:
-            state = await watch.wait()
-            kept = self._cache.find(key)
-            if kept is not None and state is not None and kept.holds(state, monotonic()):
-                return kept, state
-            symbol = self._requests.symbol(key)
-            if symbol is None:
-                return None
-            loaded = await self._parts.loader.load(symbol)
-        except (TplusError, SQLAlchemyError):
+            async with asyncio.timeout(MOST_WAIT_SECONDS):
+                state = await watch.wait()
+                kept = self._cache.find(key)
+                if kept is not None and state is not None and kept.holds(state, monotonic()):
+                    return kept, state
+                symbol = self._requests.symbol(key)
+                if symbol is None:
+                    return None
+                loaded = await self._parts.loader.load(symbol)
+        except (TplusError, SQLAlchemyError, TimeoutError):
+            return None
+        except Exception:
+            # Another symbol of the same reading may be the cause: the long way reads this one alone.
+            _log.warning("a reading of forecasts failed; each is read by itself", exc_info=True)
             return None
         documents = loaded.documents.get(symbol)
         if documents is None:

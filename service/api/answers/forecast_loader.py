@@ -1,6 +1,7 @@
 """Reads the newest forecasts for requests that wait: those that arrive during one reading share the next."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
@@ -16,6 +17,8 @@ from service.api.forecasts.queries import ForecastQuery
 from service.api.forecasts.read_stored import read_stored
 from service.market.symbol_names import stored_symbols
 
+_log = logging.getLogger(__name__)
+
 MOST_SYMBOLS = 16
 """Most symbols of one reading: more would let the first of them wait for long."""
 
@@ -30,7 +33,7 @@ class Loaded:
     Attributes:
         state: The state that it was made at.
         started: When the reading started, by the monotonic clock.
-        documents: Symbol as requested -> its forecast; symbols without one are missing.
+        documents: Symbol as requested -> its forecast; missing without one, or if its answer cannot be built.
     """
 
     state: DatabaseState
@@ -73,9 +76,8 @@ class ForecastLoader:
     async def _run(self) -> None:
         try:
             while self._waiting:
-                if (
-                    len(self._waiting) < self._size
-                ):  # those of the reading before ask for the next at about the same time
+                # Clients of the reading before send their next requests at about the same time.
+                if len(self._waiting) < self._size:
                     await asyncio.sleep(GATHER_SECONDS)
                 symbols = list(self._waiting)[:MOST_SYMBOLS]
                 self._size = len(symbols)
@@ -102,6 +104,11 @@ class ForecastLoader:
             stored = read_stored(snapshot, self._reader.settings, wanted, selection, state.next_editions)
         for symbol in symbols:
             rows = stored.get(names.get(symbol, symbol))
-            if rows is not None:
+            if rows is None:
+                continue
+            try:
                 documents[symbol] = replace(encode_forecasts([build_answer(rows)]), changes_at=[rows.changes_at])
+            except Exception:
+                # The others are answered; the long way says what is wrong with this one.
+                _log.debug("%s: the answer cannot be built", symbol, exc_info=True)
         return Loaded(state, started, documents)

@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from starlette.types import Scope
 
 from service.access.keys import is_token, token_hash
-from service.api.access.principal import Credential, CredentialKind
 from service.api.answers.cache import AnswerKey
 from service.api.common.patterns import SYMBOL_PATTERN
 from service.api.formats.negotiate import accepted_format
@@ -23,15 +22,15 @@ _BEARER = b"Bearer "
 _OTHER = frozenset((b"cookie", b"content-length", b"transfer-encoding", b"upgrade", b"expect"))
 """Headers of requests that are not plain."""
 
-_MOST_REMEMBERED = 256
-"""Values of a header whose meaning is remembered."""
+_MOST_REMEMBERED, _LONGEST_REMEMBERED = 256, 200
+"""Values of a header whose meaning is remembered, and characters of one: clients choose them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ShownKey:
     """A key that a request shows, and the hash by which it is known."""
 
-    credential: Credential
+    token: str = field(repr=False)
     hash: str
 
 
@@ -67,7 +66,6 @@ class PlainRequests:
         self._one = re.compile(one, re.ASCII)
         self._allowed: dict[bytes, bool] = {}
         self._accepts: dict[bytes, bool] = {}
-        self._shown: dict[bytes, ShownKey | None] = {}
 
     def concerns(self, scope: Scope) -> bool:
         """Return whether a request is for a route whose answers are kept."""
@@ -86,7 +84,7 @@ class PlainRequests:
             return None
         shown, authorization = None, heads.get(b"authorization")
         if authorization is not None:
-            shown = _remembered(self._shown, authorization, _shown_key)
+            shown = _shown_key(authorization)
         if shown is None and (authorization is not None or not self._has_open_reads):
             return None
         return PlainRequest(AnswerKey(scope["scheme"], host, scope["path"], scope["query_string"]), heads, shown)
@@ -109,14 +107,17 @@ def _accepts_json(accept: bytes) -> bool:
 
 
 def _shown_key(authorization: bytes) -> ShownKey | None:
+    # Not remembered: no token is kept in memory for it, and its hash takes a microsecond.
     token = authorization[len(_BEARER) :].decode("latin-1")
     if not authorization.startswith(_BEARER) or not is_token(token):
         return None
-    return ShownKey(Credential(CredentialKind.KEY, token), token_hash(token))
+    return ShownKey(token, token_hash(token))
 
 
 def _remembered(known: dict[bytes, Meaning], value: bytes, read: Callable[[bytes], Meaning]) -> Meaning:
-    """Return the meaning of a header's value; a few hundred are remembered."""
+    """Return the meaning of a header's value; a few hundred short ones are remembered."""
+    if len(value) > _LONGEST_REMEMBERED:
+        return read(value)
     try:
         return known[value]
     except KeyError:

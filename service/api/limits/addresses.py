@@ -7,6 +7,9 @@ from starlette.types import Scope
 
 FORWARDING_HEADERS = ("x-forwarded-for", "forwarded", "via", "x-real-ip")
 _FORWARDING = frozenset(name.encode() for name in FORWARDING_HEADERS)
+_MOST_CHARACTERS = 64
+"""Characters of an address that are read: a proxy may pass on any text, and addresses are remembered."""
+
 _IPV6_PREFIX = 64
 """One household or host has a whole network of this size: its addresses count together."""
 
@@ -14,7 +17,7 @@ _IPV6_PREFIX = 64
 def client_address(scope: Scope) -> str:
     """Return the address that limits count for: IPv4 as it is, IPv6 by its network."""
     client = scope.get("client")
-    return _counted_address(client[0] if client else "")
+    return _counted_address(client[0][:_MOST_CHARACTERS] if client else "")
 
 
 @lru_cache(4096)
@@ -22,7 +25,7 @@ def _counted_address(host: str) -> str:
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
-        return str(host)[:64]
+        return host
     if address.version == 6 and address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
     if address.version == 6 and not address.is_loopback:
@@ -35,7 +38,7 @@ def is_local(scope: Scope) -> bool:
     if any(name in _FORWARDING for name, _ in scope["headers"]):
         return False
     client = scope.get("client")
-    return is_loopback_address(client[0] if client else "")
+    return is_loopback_address(client[0][:_MOST_CHARACTERS] if client else "")
 
 
 @lru_cache(4096)

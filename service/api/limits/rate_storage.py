@@ -41,7 +41,6 @@ class SharedMemoryStorage(Storage, MovingWindowSupport):
     def __init__(self, windows: SharedWindows) -> None:
         super().__init__()
         self._windows = windows
-        self._keys: dict[tuple[str, ...], str] = {}
 
     @property
     def base_exceptions(self) -> type[Exception]:

@@ -72,7 +72,7 @@ class RateRules:
         local = is_local(scope)
         return [(limit, limit.item) for limit in limits if limit.item is not None and not (local and limit.is_default)]
 
-    def identity(self, scope: Scope, key: str | None) -> str:
+    def identity(self, scope: Scope, key: str | int | None) -> str:
         """Return what is counted for: the key, or the address of a request without a valid one."""
         return f"key {key}" if key is not None else f"address {client_address(scope)}"
 
@@ -82,7 +82,7 @@ class RateRules:
             return self.count_here(scope, key_id)
         headers: Pairs = ()
         for limit, item in self.limits_of(scope):
-            identity = self.identity(scope, None if key_id is None else str(key_id))
+            identity = self.identity(scope, key_id)
             hit = await self.counter.hit(item, limit.name, identity)
             if not hit.is_allowed:
                 return None
@@ -94,8 +94,7 @@ class RateRules:
         item = self._all.item
         if item is None or (self._all.is_default and is_local(scope)):
             return ()
-        identity = f"address {client_address(scope)}" if key_id is None else f"key {key_id}"
-        hit = self.counter.hit_here(item, self._all.name, identity)
+        hit = self.counter.hit_here(item, self._all.name, self.identity(scope, key_id))
         return _pairs(self._all.name, item, hit) if hit.is_allowed else None
 
 

@@ -55,6 +55,7 @@ class TimedProtocol(HttpToolsProtocol):
         self._timers = Timers(self.loop)
         self._is_draining = False
         self._active: RequestResponseCycle | None = None
+        self._answered_now = 0
 
     @property
     def _is_busy(self) -> bool:
@@ -72,9 +73,17 @@ class TimedProtocol(HttpToolsProtocol):
     def _answer_now(self, cycle: RequestResponseCycle) -> bool:
         """Send an answer that is ready in one piece, without a task; returns False if there is none."""
         is_plain = cycle.keep_alive and not self._is_draining and not self.flow.write_paused
-        ready = self.answer_now(cycle.scope) if is_plain and self.answer_now is not None else None
+        # A client that sends many requests in one piece must not hold up the others.
+        if not is_plain or self.answer_now is None or self._answered_now >= self.limits.pipelined:
+            return False
+        try:
+            ready = self.answer_now(cycle.scope)
+        except Exception:
+            _log.exception("a kept answer cannot be sent; the application answers")
+            return False
         if ready is None:
             return False
+        self._answered_now += 1
         line, rest = ready
         own = b"".join([b"%b: %b\r\n" % pair for pair in cycle.default_headers])
         cycle.response_started = cycle.response_complete = True
@@ -189,6 +198,7 @@ class LimitedProtocol(TimedProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse a piece of input, within the limits."""
         self._unset_keepalive_if_required()
+        self._answered_now = 0
         if self._discarded is not None:
             self._discarded += len(data)
             if self._discarded > _LINGER_BYTES:

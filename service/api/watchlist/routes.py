@@ -1,6 +1,7 @@
 """GET /v1/watchlist."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -12,12 +13,15 @@ from service.api.common.dependencies import ReaderDependency
 from service.api.common.pagination import cut, decode
 from service.api.common.parameters import Cursor
 from service.api.common.schemas import problems
-from service.api.formats.fields import FieldsQuery, choose_fields
+from service.api.formats.fields import FieldsQuery, choose_fields, items_json
 from service.api.watchlist.cache import Order, SortBy, Sorting, WatchlistTable
 from service.api.watchlist.queries import read_last_closes
 from service.api.watchlist.schemas import WatchlistItem, WatchlistPage
 
 router = APIRouter(prefix="/v1/watchlist", tags=["symbols"])
+
+_NEXT = timedelta(microseconds=1)
+"""Time between an instant and the next: a forecast is stale after an instant, and not yet at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +84,7 @@ def list_watchlist(
         matching=len(matching),
         next_cursor=next_cursor,
     )
-    parts = (
-        None
-        if include is None
-        else {name: True for name in WatchlistPage.model_fields} | {"items": {"__all__": include}}
-    )
-    document = page.__pydantic_serializer__.to_json(page, include=parts)
-    documents = Documents([(document, "", {})], [watchlist.stale_after_of(line) for line in page_lines])
+    stale_from = [None if at is None else at + _NEXT for at in map(watchlist.stale_after_of, page_lines)]
+    documents = Documents([(items_json(page, include), "", {})], stale_from)
     answer = make_answer(state, documents, request.scope["route"].path, tag)
     return respond(request, documents, answer, is_kept=True)

@@ -150,6 +150,7 @@ def _show(summary: BacktestSummary, left_out: Sequence[str], *, as_json: bool) -
         "notes": list(summary.notes),
         "left_out": list(left_out),
         "seconds": round(summary.seconds, 1),
+        "training_seconds": round(summary.training_seconds, 1),
         "peak_megabytes": round(summary.peak_bytes / _MEGABYTE),
     }
     if as_json:
@@ -159,4 +160,5 @@ def _show(summary: BacktestSummary, left_out: Sequence[str], *, as_json: bool) -
         f"{summary.found} found finished")  # fmt: skip
     for note in summary.notes:
         echo(f"note: {note}")
-    echo(f"took {document['seconds']} s and at most {document['peak_megabytes']} MB in all processes together")
+    echo(f"took {document['seconds']} s, {document['training_seconds']} s of it training, and at most "
+        f"{document['peak_megabytes']} MB in all processes together")  # fmt: skip

@@ -1,13 +1,18 @@
 """The recursive strategy, with a one-step forecaster whose forecasts are known."""
 
-import numpy as np
+from dataclasses import replace
 
-from models.backtest.recursive import RecursiveForecaster, extend_history
-from models.config import MEMORY, ModelConfig, Strategy
+import numpy as np
+import pytest
+
+from models.backtest.path_sampling import inverse_cdf, mixture_quantiles, stratified_levels
+from models.backtest.recursive import RecursiveForecaster
+from models.config import MEMORY, Inputs, ModelConfig, Strategy
 from models.forecasting.network_forecaster import NetworkForecaster
 from models.preprocessing.pipeline import Pipeline
-from models.preprocessing.price_history import Panel, PriceHistory
-from tests.support.factories import SPY, make_panel
+from models.preprocessing.price_history import FloatArray, Panel, PriceHistory
+from models.preprocessing.windows import Float32Array, PooledWindows
+from tests.support.factories import SPY, VIX, make_frame, make_panel
 
 NORMAL = np.array([-1.959964, -1.281552, -0.67449, 0.0, 0.67449, 1.281552, 1.959964])
 CONFIG = ModelConfig("linear", Strategy.ONE_STEP, lookback=2, references=(SPY,), seeds=(0,))
@@ -59,11 +64,100 @@ def test_symbols_without_a_window_are_skipped_as_by_the_one_step_forecaster() ->
     assert [refusal.symbol for refusal in batch.skipped] == ["AAA"]
 
 
-def test_a_synthetic_session_holds_only_its_close() -> None:
-    history: PriceHistory = PANEL.histories[0].until(600)  # its last session is Friday 2002-04-19
-    longer = extend_history(history, np.array([0.01, -0.02]))
-    assert [str(day) for day in longer.sessions[-3:]] == ["2002-04-19", "2002-04-22", "2002-04-23"]
-    np.testing.assert_allclose(np.diff(np.log(longer.close[-3:])), [0.01, -0.02], rtol=1e-9)
-    assert longer.final_at[-2] - longer.final_at[-3] == np.timedelta64(3, "D")
-    for name in ("open", "high", "low", "volume"):
-        assert np.isnan(getattr(longer, name)[-2:]).all()
+def with_rows(history: PriceHistory, rows: slice, *, close: float, volume: float) -> PriceHistory:
+    """Return a history with other closes and volumes in some rows."""
+    closes, volumes = history.close.copy(), history.volume.copy()
+    closes[rows], volumes[rows] = close, volume
+    return replace(history, close=closes, volume=volumes)
+
+
+def awkward_panel() -> Panel:
+    """Return a lively symbol, and five for which a path may have no window or reaches unusual sessions."""
+    holed = make_frame("HOLED", 420, 2, holes=[*range(150, 190), *range(200, 400, 9)])
+    short = make_frame("SHORT", 262, 3)
+    # Nine bars among the newest twenty, six of them stale: one more bar, and the symbol counts as stale.
+    stale = make_frame("STALE", 420, 4, holes=range(391, 402))
+    stale = with_rows(stale, slice(402, 408), close=stale.close[390], volume=0.0).until(411)
+    daily = make_frame("DAILY", 420, 5)
+    instants = daily.final_at[0] + np.arange(420) * np.timedelta64(86400, "s")
+    daily = replace(daily, sessions=daily.sessions[0] + np.arange(420), final_at=instants)
+    # Closed for 100 days: the sessions after a day of the earnings cycle include synthetic ones.
+    closed = make_frame("CLOSED", 420, 6)
+    later = np.where(np.arange(420) >= 417, np.timedelta64(100, "D"), np.timedelta64(0, "D"))
+    closed = replace(closed, sessions=closed.sessions + later, final_at=closed.final_at + later)
+    lively = make_panel(420, seed=1, symbols=("AAA",), tokyo=())
+    return Panel((*lively.histories, holed, short, stale, daily, closed), lively.references)
+
+
+def extend_history(history: PriceHistory, returns: FloatArray) -> PriceHistory:
+    """Return a history with one synthetic session for each return."""
+    count = len(returns)
+    days = np.busday_offset(history.sessions[-1], np.arange(1, count + 1), roll="backward").astype("datetime64[D]")
+    instants = history.final_at[-1] + (days - history.sessions[-1]).astype("timedelta64[s]")
+    unknown = np.full(count, np.nan)
+    return replace(
+        history,
+        sessions=np.concatenate([history.sessions, days]),
+        final_at=np.concatenate([history.final_at, instants]),
+        close=np.concatenate([history.close, history.close[-1] * np.exp(np.cumsum(returns))]),
+        open=np.concatenate([history.open, unknown]),
+        high=np.concatenate([history.high, unknown]),
+        low=np.concatenate([history.low, unknown]),
+        volume=np.concatenate([history.volume, unknown]),
+    )
+
+
+def slow_next(
+    one_step: NetworkForecaster, history: PriceHistory, window: Float32Array, returns: FloatArray
+) -> FloatArray:
+    """Return the `(paths, 7)` quantiles after synthetic sessions, each path as a history of its own."""
+    found, _ = one_step.pipeline.newest(Panel(tuple(extend_history(history, path) for path in returns)))
+    inputs = found.inputs.reshape(len(found), *window.shape).copy()
+    inputs[:, : max(0, found.lookback - returns.shape[1])] = window[returns.shape[1] :]
+    quantiles = np.full((len(returns), 7), np.nan)
+    moved = replace(found, inputs=inputs.reshape(found.inputs.shape))
+    quantiles[found.symbol_index] = one_step.quantiles(moved)[:, 0]
+    return quantiles
+
+
+def slow_quantiles(one_step: NetworkForecaster, panel: Panel, windows: PooledWindows, paths: int) -> FloatArray:
+    """Return the recursive forecast of windows: as defined, one as_of and one path after another."""
+    levels, spread = stratified_levels(paths, 2, 7), (np.arange(32) + 0.5) / 32
+    quantiles = np.concatenate([one_step.quantiles(windows), np.full((len(windows), 2, 7), np.nan)], axis=1)
+    gathered = windows.gather()
+    for row, index in enumerate(windows.symbol_index.tolist()):
+        history = panel.histories[index]
+        stop = int(np.searchsorted(history.sessions, windows.as_of[row])) + 1
+        tail = history.slice(max(0, stop - 490 - windows.lookback), stop)
+        returns = inverse_cdf(quantiles[row, 0], levels[0])[:, None]
+        following = slow_next(one_step, tail, gathered[row], returns)
+        quantiles[row, 1] = mixture_quantiles(returns.sum(axis=1)[None], following[None], spread)[0]
+        returns = np.stack([returns[:, 0], np.diagonal(inverse_cdf(following, levels[1]))], axis=1)
+        following = slow_next(one_step, tail, gathered[row], returns)
+        quantiles[row, 2] = mixture_quantiles(returns.sum(axis=1)[None], following[None], spread)[0]
+    return quantiles
+
+
+@pytest.mark.parametrize(("inputs", "lookback"), [(Inputs.EXTENDED, 5), (Inputs.EXTENDED, 1), (Inputs.CORE, 2)])
+def test_paths_of_many_as_of_sessions_at_once_are_those_of_single_histories(inputs: Inputs, lookback: int) -> None:
+    panel = awkward_panel()
+    config = ModelConfig("linear", Strategy.ONE_STEP, lookback, (SPY, VIX), seeds=(0,), inputs=inputs)
+    pipeline = Pipeline.fit(panel, config, panel.histories[0].final_at[-1])
+    random = np.random.default_rng(1)
+    kernel = random.normal(0, 0.1, (lookback * len(pipeline.feature_names), 7)).astype(np.float32)
+    one_step = NetworkForecaster(config, pipeline, {0: {"head_kernel": kernel, "head_bias": np.zeros(7, np.float32)}})
+    windows = pipeline.windows(panel, require_targets=False, min_bars=250)
+    # The last sessions of each symbol, where the unusual ones are.
+    ends = [np.flatnonzero(windows.symbol_index == index)[-6:] for index in range(len(panel.histories))]
+    windows = windows.select(np.concatenate(ends))
+    assert np.unique(windows.symbol_index).tolist() == [0, 1, 2, 3, 4, 5]
+    expected = slow_quantiles(one_step, panel, windows, paths=4)
+    quantiles = RecursiveForecaster(one_step, paths=4).quantiles(panel, windows)
+    np.testing.assert_allclose(quantiles, expected, rtol=1e-9, atol=1e-12)
+    left_out = np.unique(np.flatnonzero(np.isnan(expected).any(axis=2)) // 3)
+    assert windows.as_of[left_out].tolist() == panel.histories[3].sessions[409:].tolist()
+    assert windows.symbol_index[left_out].tolist() == [3, 3]
+    alone = windows.select(left_out[:1])
+    np.testing.assert_array_equal(
+        RecursiveForecaster(one_step, paths=4).quantiles(panel, alone)[0, 2], np.full(7, np.nan)
+    )

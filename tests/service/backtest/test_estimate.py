@@ -41,8 +41,8 @@ def test_a_fold_is_estimated_from_its_size() -> None:
     assert task_seconds(task(1, 500, garch)) == pytest.approx(1.4)  # two symbols at 0.7 s
     # 1,000 windows, two seeds at 1.7 s
     assert task_seconds(task(1, 500, ONE_STEP)) == pytest.approx(3.4)
-    # and 200 forecasts at 0.15 s
-    assert task_seconds(task(1, 500, ONE_STEP, RECURSIVE)) == pytest.approx(33.4)
+    # and 200 forecasts at 0.01 s
+    assert task_seconds(task(1, 500, ONE_STEP, RECURSIVE)) == pytest.approx(5.4)
 
 
 def test_the_first_fold_corrects_the_estimate() -> None:
@@ -58,15 +58,15 @@ def test_the_first_fold_corrects_the_estimate() -> None:
 
 def test_processes_share_the_folds_but_not_one_fold() -> None:
     four = [task(number, 500, ONE_STEP, RECURSIVE) for number in range(1, 5)]
-    assert "with 2 processes about 80 s" in Estimate(four, 2).before()  # 15 + 4 x 33.4 / 2
-    assert "with 4 processes about 50 s" in Estimate(four, 99).before()  # 15 + 33.4
+    assert "with 2 processes about 25 s" in Estimate(four, 2).before()  # 15 + 4 x 5.4 / 2
+    assert "with 4 processes about 20 s" in Estimate(four, 99).before()  # 15 + 5.4
     assert Estimate(four[:1], 2).finished(0, 30.0) is None  # nothing is left
 
 
 def test_a_fold_that_runs_next_to_the_first_is_as_far() -> None:
     estimate = Estimate([task(number, 500, ONE_STEP, RECURSIVE) for number in range(1, 5)], 2)
-    # Twice as slow. Of the other three one is about to end; two processes share two of 66.8 s.
-    assert estimate.finished(1, 96.8) == "fold 2 took about 2 minutes; the other 3 folds take about 65 s"
+    # Twice as slow. Of the other three one is about to end; two processes share two of 10.8 s.
+    assert estimate.finished(1, 40.8) == "fold 2 took about 40 s; the other 3 folds take about 10 s"
 
 
 def test_folds_of_several_groups_count_though_their_numbers_are_the_same() -> None:

@@ -63,6 +63,7 @@ def test_the_file_has_all_forecasts_and_outcomes(prices: Path, tmp_path: Path) -
     assert table.column_names == COLUMNS
     # 502 sessions of 2012 and 2013, three symbols, three baselines, one step and three steps
     assert table.num_rows == answer.document["rows"] == 502 * 3 * 3 * 4
+    assert answer.document["training_seconds"] == 0.0  # no network
     rows = table.to_pandas()
     keys = ["symbol", "as_of", "step", "strategy", "forecaster", "lookback"]
     assert not rows.duplicated(keys).any()

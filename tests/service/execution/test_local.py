@@ -88,8 +88,9 @@ def test_a_signal_to_the_process_group_does_not_end_a_worker(warm: WarmWorker, n
     assert warm.run(tasks.whereabouts, None) == pid
 
 
-def test_closing_ends_the_process() -> None:
-    worker = WarmWorker()
+@pytest.mark.parametrize("end_at_once", [False, True])
+def test_closing_ends_the_process(end_at_once: bool) -> None:
+    worker = WarmWorker(end_at_once=end_at_once)
     process = psutil.Process(worker.run(tasks.whereabouts, None))
     worker.close()
     assert worker.pid is None

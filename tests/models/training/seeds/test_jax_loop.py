@@ -5,8 +5,8 @@ import pytest
 
 from models.training.seeds.jax_loop import rounded_up
 from models.training.window_loop import CompiledLoop
+from tests.support.fit_task import small_task
 from tests.support.jax_training import JaxRun, start_weights
-from tests.support.seed_task import small_task
 
 
 def test_from_the_same_weights_jax_trains_as_tensorflow(jax_run: JaxRun) -> None:

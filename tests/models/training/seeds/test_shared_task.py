@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models.training.seeds.shared_task import read_task, share_task
-from tests.support.seed_task import small_task
+from tests.support.fit_task import small_task
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the memory is Linux's memfd")
 

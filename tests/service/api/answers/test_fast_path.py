@@ -3,9 +3,11 @@
 import asyncio
 import json
 import shutil
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +16,20 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from prometheus_client import generate_latest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from service.access.keys import find_key, revoke_key
 from service.api.access import authenticate
-from service.api.answers import watch
-from service.api.answers.fast_path import FastPath
+from service.api.answers import fast_path, watch
+from service.api.answers.database_state import StateReader
+from service.api.answers.fast_path import FastPath, Parts
+from service.api.answers.forecast_loader import ForecastLoader
+from service.api.common.dependencies import Reader, Snapshot
 from service.app import create_app, create_server_app
+from service.clock import process_now
 from service.db.change_counters import raise_changes
 from service.db.session import Database
-from service.db.tables import instruments
+from service.db.tables import instruments, market_clock
 from service.settings import Settings
 from service.vocabulary import Scope
 from tests.support.api.keys import CREATED, authorization
@@ -184,6 +190,39 @@ def test_an_answer_says_the_time_of_its_state(service: Service, monkeypatch: pyt
     assert json.loads(later.body) == {**first, "known_at": "2018-06-02T00:01:00Z"}
 
 
+def test_an_answer_counts_the_seconds_to_the_next_edition(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    next_move_at = process_now() + timedelta(hours=1)
+    with service.fast.state.reader.database.transaction() as connection:
+        connection.execute(update(market_clock).values(next_move_at=next_move_at))
+    first = json.loads(service.get("/v1/forecasts/AAPL").body)
+    with monkeypatch.context() as later:
+        later.setattr(watch, "KEPT_SECONDS", 0.0)  # a second passes
+        service.get("/v1/forecasts/IBM")
+    kept = service.get("/v1/forecasts/AAPL")
+    left = json.loads(kept.body)["next_edition_in_seconds"]
+    assert kept.now
+    assert first["next_edition_in_seconds"] - 60 < left < first["next_edition_in_seconds"]
+
+
+@pytest.mark.parametrize("target", ["/v1/forecasts/AAPL", "/tplus/v1/forecasts/AAPL", "/tplus/v1/watchlist"])
+def test_behind_a_proxy_the_answers_are_those_of_the_routes(filled_file: Path, tmp_path: Path, target: str) -> None:
+    database = Database(f"sqlite:///{shutil.copy(filled_file, tmp_path / 'filled.db')}")
+    behind = {"root_path": "/tplus", "trusted_proxies": ("192.0.2.1",)}
+    opened = Service(database, SETTINGS.model_copy(update=behind))
+    tags = set()
+    for more in ({}, {"x_forwarded_proto": "https"}, {"x_forwarded_proto": "https", "x_forwarded_for": "203.0.113.9"}):
+        headers = plain_headers(opened.read, x_request_id="trial-1", **more)
+        for _ in range(2):  # the second time it is kept
+            fast, slow = opened.ask(opened.fast, target, headers), opened.ask(opened.slow, target, headers)
+            assert fast.plain() == slow.plain()
+            tags.add((dict(fast.headers)[b"etag"], bool(more)))
+    assert len(tags) == 2  # an address with http, and one with https
+    opened.fast.state.authenticator.close()
+    opened.slow.state.authenticator.close()
+    opened.runner.close()
+    database.close()
+
+
 def test_a_new_edition_is_seen_when_the_state_is_read_again(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     before = [json.loads(service.get("/v1/forecasts/AAPL").body)["edition"]["number"] for _ in range(2)]
     batch = service.get("/v1/forecasts?symbols=AAPL,IBM").body
@@ -194,6 +233,54 @@ def test_a_new_edition_is_seen_when_the_state_is_read_again(service: Service, mo
     assert before == [2, 2]
     assert json.loads(service.get("/v1/forecasts/AAPL").body)["edition"]["number"] == 9
     assert service.get("/v1/forecasts?symbols=AAPL,IBM").body != batch
+
+
+def test_a_line_of_the_watchlist_is_stale_right_after_its_due_time(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    due, stale = datetime(2018, 6, 3, 2, tzinfo=UTC), []
+    for now in (due, due + timedelta(seconds=1)):
+        move_clock(service.fast.state.reader.database, now)
+        with monkeypatch.context() as later:
+            later.setattr(watch, "KEPT_SECONDS", 0.0)  # a second passes
+            service.get("/v1/forecasts/AAPL")
+        lines = json.loads(service.get("/v1/watchlist?q=btc").body)["items"]
+        stale.append(lines[0]["stale"])
+    assert stale == [False, True]
+
+
+def test_no_answer_is_sent_while_the_database_cannot_be_read(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [service.get(target).status for target in ("/v1/forecasts/AAPL", "/v1/watchlist")] == [200, 200]
+    with service.fast.state.reader.database.transaction() as connection:
+        connection.execute(text("DROP TABLE change_counters"))
+    monkeypatch.setattr(watch, "KEPT_SECONDS", 0.0)
+    assert [service.get(target).status for target in ("/v1/forecasts/AAPL", "/v1/watchlist")] == [500, 500]
+
+
+class SlowReader(Reader):
+    """Reads after `release` is set."""
+
+    release = threading.Event()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """Open a snapshot late."""
+        assert self.release.wait(20.0)
+        with super().snapshot() as snapshot:
+            yield snapshot
+
+
+def test_a_slow_reading_for_others_holds_no_request_up_for_long(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = SlowReader(SETTINGS, service.slow.state.reader.database)
+    state, watched = service.slow.state, watch.StateWatch(StateReader(service.slow.state.reader).read)
+    parts = Parts(state.authenticator, state.limits, state.metrics.requests, ForecastLoader(slow), watched)
+    fast = FastPath(service.slow, SETTINGS, parts)
+    monkeypatch.setattr(fast_path, "MOST_WAIT_SECONDS", 0.05)
+    answers = [service.ask(fast, "/v1/forecasts/AAPL", plain_headers(service.read)) for _ in range(2)]
+    slow.release.set()
+    assert [answer.status for answer in answers] == [200, 200]
 
 
 def test_a_kept_answer_is_of_its_symbol(service: Service) -> None:

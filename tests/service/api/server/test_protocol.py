@@ -56,10 +56,27 @@ class Application:
         await send({"type": "http.response.body", "body": answer})
 
 
+class PreparedApplication(Application):
+    """Has the answer to /now ready, and fails to send that to /broken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answered_now = 0
+
+    def answer_now(self, scope: Scope) -> tuple[bytes, bytes] | None:
+        """Return the answer to /now."""
+        if scope["path"] == "/broken":
+            raise ValueError("planted")
+        if scope["path"] != "/now":
+            return None
+        self.answered_now += 1
+        return b"HTTP/1.1 200 OK\r\n", b"content-length: 5\r\n\r\nready"
+
+
 @contextmanager
-def running(limits: HttpLimits) -> Iterator[tuple[Application, int, Server]]:
+def running(limits: HttpLimits, application: Application | None = None) -> Iterator[tuple[Application, int, Server]]:
     """Serve an application on loopback; ends as at SIGTERM."""
-    application = Application()
+    application = application or Application()
     with bind("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         config = server_config(application, limits)
@@ -93,11 +110,35 @@ def read_all(client: socket.socket) -> bytes:
     return received
 
 
+def bodies_of(received: bytes) -> list[bytes]:
+    return [part.rpartition(b"\r\n\r\n")[2] for part in received.split(b"HTTP/1.1 200 OK")[1:]]
+
+
 def test_requests_sent_ahead_are_answered_in_order() -> None:
     with running(HttpLimits()) as (_, port, _), connect(port) as client:
         client.sendall(get("/one") + get("/two") + get("/three", "Connection: close\r\n"))
-        bodies = [part.rpartition(b"\r\n\r\n")[2] for part in read_all(client).split(b"HTTP/1.1 200 OK")[1:]]
-    assert bodies == [b"one", b"two", b"three"]
+        assert bodies_of(read_all(client)) == [b"one", b"two", b"three"]
+
+
+def test_ready_answers_keep_their_place_and_a_broken_one_takes_the_long_way() -> None:
+    with running(HttpLimits(), PreparedApplication()) as (_, port, _), connect(port) as client:
+        client.sendall(get("/now") + get("/one") + get("/now") + get("/broken") + get("/z", "Connection: close\r\n"))
+        assert bodies_of(read_all(client)) == [b"ready", b"one", b"ready", b"broken", b"z"]
+
+
+def test_a_client_gets_few_ready_answers_at_once_and_more_in_later_pieces() -> None:
+    application = PreparedApplication()
+    with running(HttpLimits(pipelined=3), application) as (_, port, _):
+        for number in (1, 2):
+            with connect(port) as client:
+                client.sendall(get("/now") * 40)
+                read_all(client)  # closed: too many were sent ahead
+            assert application.answered_now == 3 * number
+        with connect(port) as client:
+            for _ in range(10):
+                client.sendall(get("/now"))
+                assert client.recv(65_536).endswith(b"ready")
+        assert application.answered_now == 16
 
 
 def test_a_body_within_the_limit_arrives_whole_in_both_forms() -> None:

@@ -4,12 +4,12 @@ import numpy as np
 
 from models.config import ModelConfig, Strategy
 from models.preprocessing.windows import TrainingWindows
-from models.training.seeds.fit_seeds import SeedTask
+from models.training.seeds.fit_seeds import FitTask
 
 LOOKBACK, FEATURES = 2, 4
 
 
-def small_task(seeds: tuple[int, ...] = (3, 1, 2), **changes: object) -> SeedTask:
+def small_task(seeds: tuple[int, ...] = (3, 1, 2), **changes: object) -> FitTask:
     draw = np.random.default_rng(5)
     inputs = draw.normal(size=(600, FEATURES)).astype(np.float32)
     spans = []
@@ -19,4 +19,4 @@ def small_task(seeds: tuple[int, ...] = (3, 1, 2), **changes: object) -> SeedTas
         spans.append(TrainingWindows(inputs, np.arange(first, last), LOOKBACK, np.full(count, 0.01), targets))
     fields: dict[str, object] = {"units": 4, "batch_size": 64, "max_epochs": 3, "median_share": 0.5, **changes}
     config = ModelConfig("lstm", Strategy.ONE_STEP, lookback=LOOKBACK, seeds=seeds, **fields)  # type: ignore[arg-type]
-    return SeedTask(config, *spans, np.array([[0, 0, 1, 1]], np.float32))
+    return FitTask(config, *spans, np.array([[0, 0, 1, 1]], np.float32))

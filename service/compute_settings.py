@@ -1,4 +1,4 @@
-"""Settings of the cluster that does heavy work; `Settings` inherits them."""
+"""Settings of where trainings run and on what; `Settings` inherits them."""
 
 import re
 from pathlib import Path
@@ -10,15 +10,28 @@ from pydantic_settings import BaseSettings
 LOCAL = "local"
 _RAY = re.compile(r"ray:(?P<host>[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}):(?P<port>[1-9]\d{0,4})")
 _LARGEST_PORT = 65535
+DEVICES = "^(auto|cpu|gpu)$"
 
 
-class ClusterSettings(BaseSettings):
-    """Where trainings and folds run, and how a Ray cluster is reached."""
+class ComputeSettings(BaseSettings):
+    """Where trainings and folds run, on what, and how a Ray cluster is reached."""
 
     executor: str = Field(
         LOCAL,
         description="where trainings and the folds of backtests run: `local` = processes of this machine, or "
         "`ray:HOST:PORT` = a Ray cluster by the address of its head, see docs/scaling.md",
+    )
+    train_processes: int | None = Field(
+        None,
+        ge=1,
+        le=64,
+        description="most processes that train seeds at the same time; unset = by cores and free memory, 1 = one after "
+        "another",
+    )
+    device: str = Field(
+        "auto",
+        pattern=DEVICES,
+        description="`auto`: a GPU if the framework can use one, `cpu`: never one, `gpu`: a training without one fails",
     )
     ray_token_file: Path | None = Field(
         None, description="file with the token of the Ray cluster; every node and every client needs the same"

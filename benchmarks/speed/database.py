@@ -7,7 +7,7 @@ a panel for training against a bare ADBC read of the same rows. Run from the rep
     python -m benchmarks.speed.database [--quick] [--symbols N]
 
 PostgreSQL is a separate server with durable writes, started from the binaries found; without them it is left out, and
-the exit status is 1. Each read runs in a process of its own, whose memory includes its modules.
+the exit status is 1. Each read runs in a process of its own, whose memory includes its modules and its children.
 """
 
 import argparse
@@ -85,8 +85,8 @@ def read_windows(url: str, inputs: str) -> Read:
 
 
 def _peak() -> float:
-    """Return the peak resident megabytes of this process; Linux counts in KiB, macOS in bytes."""
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """Return the peak resident megabytes of this process and its largest child; Linux counts in KiB, macOS in bytes."""
+    most = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return most / 1e6 if sys.platform == "darwin" else most * 1024 / 1e6
 
 

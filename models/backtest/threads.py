@@ -1,10 +1,10 @@
-"""Load the framework of a backtest's process and limit its threads: folds run in parallel and share the cores."""
+"""Load the framework of a process and limit its threads: tasks run in parallel and share the cores."""
 
 
 def limit_threads(threads: int) -> None:
     """Load the framework and limit its thread pools; call it before it computes anything in this process.
 
-    If it has computed something, the limit of the first call remains.
+    If it has computed something, its limit remains: a worker of a cluster does tasks of several kinds.
 
     Args:
         threads: Threads of one operation, 1 or more.
@@ -12,6 +12,9 @@ def limit_threads(threads: int) -> None:
     import tensorflow as tf
 
     if tf.config.threading.get_intra_op_parallelism_threads() != threads:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
+        try:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(1)
+        except RuntimeError:  # it has computed something
+            pass
     import keras  # noqa: F401 - here, so that the seconds of the first training do not contain it

@@ -15,7 +15,7 @@ import numpy as np
 from sqlalchemy import ColumnElement, Connection, Select, func, literal, select
 
 from models.preprocessing.price_history import Panel, PriceHistory
-from service.db.bulk.arrow_reader import MIN_ARROW_ROWS, read_arrow
+from service.db.bulk.arrow_reader import pays_by_arrow, read_arrow
 from service.db.bulk.row_loader import days_array, floats_array, instants_array, read_columns
 from service.db.tables import bars, instruments, sessions
 from service.errors import NotFound
@@ -146,7 +146,7 @@ def _bars(connection: Connection, listed: Sequence[Instrument], grids: Mapping[s
         if not len(grid.days):
             continue
         symbols = [each.symbol for each in listed if each.calendar == name]
-        if len(symbols) * len(grid.days) >= MIN_ARROW_ROWS:
+        if pays_by_arrow(connection, len(symbols) * len(grid.days)):
             found = read_arrow(connection, _query(symbols, grid, default=_UNKNOWN), _of_batches)
             if found is not None:
                 stored |= found

@@ -1,17 +1,18 @@
 """`tplus profile`: shows where the time of a night's runs went."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, func, or_, select
 
 from models.phases import PhaseUsage
 from service.bootstrap import require_watchlist
 from service.cli.common import JsonFlag, echo, emit, service
 from service.db.tables import runs
 from service.errors import NotFound, TplusError
-from service.runs import DUE_JOBS, JOBS
+from service.runs import DUE_JOBS, JOBS, LIVE_STATES
 from service.runtime.context import ServiceContext
 from service.runtime.phases import read_phases
 from service.scheduler.leader import leader
@@ -33,9 +34,12 @@ def profile(
     if night and run is not None:
         raise typer.BadParameter("--night measures what is due now; leave the number of the run out")
     with service(quiet=as_json) as context:
-        after = _run_night(context) if night else 0
+        before = _run_night(context) if night else None
         with context.database.reading() as connection:
-            rows = _run_of(connection, run) if run is not None else _newest(connection, after)
+            if before is not None:
+                rows = _since(connection, before)
+            else:
+                rows = _newest(connection) if run is None else _run_of(connection, run)
     if not rows:
         raise NotFound(
             "nothing is due now; the next session is measured by itself, see `tplus profile`"
@@ -75,8 +79,16 @@ def _total(phases: Sequence[PhaseUsage]) -> str:
     return f"all: {seconds:.2f} s, {spent:.2f} s of CPU, at most {peak:,.0f} MB in one process"
 
 
-def _run_night(context: ServiceContext) -> int:
-    """Run what is due and return the newest run before that.
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """The newest run before a night, 0 without any, and what those that had not ended had measured."""
+
+    newest: int
+    open: Mapping[int, Any]
+
+
+def _run_night(context: ServiceContext) -> _Before:
+    """Run what is due and return what there was before that.
 
     Raises:
         TplusError: Another scheduler is active: it does what is due, and measures it.
@@ -85,12 +97,14 @@ def _run_night(context: ServiceContext) -> int:
         require_watchlist(connection)
         active = leader(connection, context.machine.now(connection))
         newest: int = connection.execute(select(func.coalesce(func.max(runs.c.id), 0))).scalar_one()
+        query = select(runs.c.id, runs.c.phases).where(runs.c.state.in_(LIVE_STATES))
+        before = _Before(newest, {row.id: row.phases for row in connection.execute(query)})
     if active is not None or not Scheduler(context).drain():
         raise TplusError(
             f"the active scheduler ({active or 'started meanwhile'}) does what is due and measures it; "
             "see `tplus profile` without --night"
         )
-    return newest
+    return before
 
 
 def _run_of(connection: Connection, number: int) -> list[Row[Any]]:
@@ -107,14 +121,21 @@ def _run_of(connection: Connection, number: int) -> list[Row[Any]]:
     return [row]
 
 
-def _newest(connection: Connection, after: int) -> list[Row[Any]]:
-    """Return the measured runs of the newest session, in the order of their jobs; those after a run if it is given."""
-    if after:
-        found = connection.execute(_query().where(*_MEASURED, runs.c.id > after)).all()
-    else:
-        newest = select(func.max(runs.c.session)).where(*_MEASURED, runs.c.job.in_(DUE_JOBS)).scalar_subquery()
-        found = connection.execute(_query().where(*_MEASURED, runs.c.session == newest)).all()
-    return sorted(found, key=lambda row: (row.session, JOBS.index(row.job), row.scope, row.id))
+def _newest(connection: Connection) -> list[Row[Any]]:
+    """Return the measured runs of the newest session, in the order of their jobs."""
+    newest = select(func.max(runs.c.session)).where(*_MEASURED, runs.c.job.in_(DUE_JOBS)).scalar_subquery()
+    return _in_order(connection.execute(_query().where(*_MEASURED, runs.c.session == newest)).all())
+
+
+def _since(connection: Connection, before: _Before) -> list[Row[Any]]:
+    """Return the runs that were measured since, new ones and those that had not ended; by session and job."""
+    new_or_open = or_(runs.c.id > before.newest, runs.c.id.in_(list(before.open)))
+    found = connection.execute(_query().where(*_MEASURED, new_or_open)).all()
+    return _in_order([row for row in found if row.phases != before.open.get(row.id)])
+
+
+def _in_order(rows: Iterable[Row[Any]]) -> list[Row[Any]]:
+    return sorted(rows, key=lambda row: (row.session, JOBS.index(row.job), row.scope, row.id))
 
 
 def _query() -> Any:

@@ -26,7 +26,6 @@ _NODE_STORE_BYTES = 256 * 2**20
 """Object store of the driver's own node; more spills to disk."""
 _KEPT_OBJECTS = 64
 """Artifacts, or panels of a backtest, that stay in the object store."""
-_NO_LIMIT = 10.0**9
 _log = logging.getLogger(__name__)
 
 
@@ -170,7 +169,8 @@ class Cluster:
             "name": work.task.__name__,
         }
         remote = self._ray.remote(stream).options(**options)
-        return remote.remote(work.task, dict(installed_versions()), "of the cluster", *work.inputs)
+        versions = dict(installed_versions())
+        return remote.remote(work.task, versions, "of the cluster", self.config.cpus, *work.inputs)
 
     def next_event(self, generator: Any) -> Event:
         """Return the next event of a stream that has one; raises what Ray raises."""
@@ -235,7 +235,7 @@ class Cluster:
 
         client = GcsClient(address=self._address)
         return {
-            info.node_manager_address for info in client.get_all_node_info(timeout=_limit(self.config)).values()
+            info.node_manager_address for info in client.get_all_node_info(timeout=self.config.connect_seconds).values()
             if info.state == 0
         }  # fmt: skip
 
@@ -298,7 +298,3 @@ class _Following:
         """End all tasks that are not done."""
         for generator in self._open.values():
             self._cluster.cancel(generator)
-
-
-def _limit(config: ClusterConfig) -> float:
-    return max(1.0, config.connect_seconds)

@@ -7,24 +7,29 @@ from typing import Any
 
 from service.execution.executor import disk_message
 from service.execution.ray.versions import difference, installed_versions
+from service.settings import set_library_variables
 
 Event = tuple[Any, ...]
 """`("progress", value)`, then `("done", answer)`, `("failed", kind, message)` or `("versions", message)`."""
 
 
-def stream(task: Callable[..., Any], expected: Mapping[str, str], where: str, *inputs: Any) -> Iterator[Event]:
+def stream(
+    task: Callable[..., Any], expected: Mapping[str, str], where: str, threads: int, *inputs: Any
+) -> Iterator[Event]:
     """Run a task and yield its progress and its result.
 
     Args:
         task: A top-level function; it gets `inputs`, and last a function that reports.
         expected: Versions of the driver, see `versions.installed_versions`.
         where: Name of this machine for messages.
+        threads: Threads that TensorFlow may use, whichever task is the first of this process.
         inputs: What the task needs.
     """
     sentence = difference(expected, installed_versions(), where)
     if sentence is not None:
         yield ("versions", sentence)
         return
+    set_library_variables({"TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": "1"})
     events: SimpleQueue[Event] = SimpleQueue()
 
     def work() -> None:

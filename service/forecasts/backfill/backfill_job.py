@@ -10,11 +10,13 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from sqlalchemy import Connection, and_, exists, literal, null, select, update
 
+from models.phases import Phase
 from service.db.change_counters import lock_changes, raise_changes
 from service.db.tables import bars, forecasts, instruments, runs
 from service.errors import CalendarError, NotFound, SettingsError, TplusError
@@ -39,9 +41,11 @@ from service.vocabulary import ForecastOutcome, Mode
 SLICE_SECONDS = 1.0
 """Real seconds after which a run is released, so that due runs are executed first."""
 
-
 MOST_AT_A_TIME = 8
 """Sessions whose forecasts are computed at the same time: each reads the database on a connection of its own."""
+
+SESSIONS = "sessions at the same time"
+"""Phase in which the forecasts of several sessions are computed."""
 
 
 class BackfillImpossible(TplusError):
@@ -140,8 +144,10 @@ def _compute(task: _Backfill, days: Sequence[date]) -> list[_Session]:
         computed = [part.compute(context) for part in parts]
     else:
         cluster = replace(context, warm=context.child)
-        with ThreadPoolExecutor(len(days), thread_name_prefix="backfill") as threads:
-            computed = list(threads.map(lambda part: part.compute(cluster), parts))
+        # Log lines of the threads name the run too.
+        contexts = [copy_context() for _ in parts]
+        with Phase(SESSIONS, rows=len(days)), ThreadPoolExecutor(len(days), thread_name_prefix="backfill") as threads:
+            computed = list(threads.map(lambda part, own: own.run(part.compute, cluster), parts, contexts))
     for part, forecasts_of in zip(parts, computed, strict=True):
         part.session.groups.append((part.members, forecasts_of))
     return found

@@ -52,6 +52,18 @@ def test_statistics_stop_at_the_cut(panel: Panel, pipeline: Pipeline) -> None:
     assert Pipeline.fit(panel, make_recipe(), CUT + np.timedelta64(30, "D")) != pipeline
 
 
+@pytest.mark.parametrize("inputs", list(Inputs))
+def test_inputs_computed_once_for_both_give_the_bits_of_the_history_that_ends_at_the_cut(
+    panel: Panel, inputs: Inputs
+) -> None:
+    config = replace(make_recipe(), inputs=inputs)
+    fitted, windows = Pipeline.fit_windows(panel, config, CUT, require_targets=True)
+    assert fitted == Pipeline.fit(panel, config, CUT)
+    apart = fitted.windows(panel, require_targets=True)
+    for name in ("inputs", "ends", "targets", "sigma", "as_of", "target_final_at"):
+        np.testing.assert_array_equal(getattr(windows, name), getattr(apart, name))
+
+
 def test_a_session_final_exactly_at_the_cut_enters_the_statistics(panel: Panel) -> None:
     at = panel.histories[0].final_at[300]
     before, second = at - np.timedelta64(1, "s"), np.timedelta64(1, "s")

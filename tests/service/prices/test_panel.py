@@ -172,7 +172,7 @@ def test_arrow_batches_give_the_histories_that_the_driver_gives(world: World, mo
     world.pull(JANUARY[8])
     names, until = ("CCC", "AAA", "BBB"), evening(JANUARY[8])
     by_driver = [load(world, names, until, rows) for rows in (None, 4)]
-    monkeypatch.setattr("service.prices.panel.MIN_ARROW_ROWS", 1)
+    monkeypatch.setattr("service.prices.panel.pays_by_arrow", lambda *_: True)
     monkeypatch.setattr("service.prices.panel._read_rows", None)  # bars are not read by the driver
 
     for rows, expected in zip((None, 4), by_driver, strict=True):

@@ -51,6 +51,13 @@ def test_a_night_is_run_and_its_phases_are_shown(service: Service, capsys: pytes
     assert printed(capsys) == text  # the newest session, and nothing was measured since
 
 
+def test_a_run_that_was_due_before_the_night_is_shown(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
+    printed(capsys, night=True)
+    with service.database.transaction() as connection:
+        connection.execute(update(runs).where(runs.c.id == 2).values(state="due", finished_at=None))
+    assert printed(capsys, night=True).startswith("run 2: score XNYS 2024-03-01, done, ")
+
+
 def test_one_run_is_shown(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
     printed(capsys, night=True)
     text = printed(capsys, run=3)

@@ -62,7 +62,8 @@ def ended(pids: tuple[int, ...]) -> bool:
 def test_seeds_in_processes_have_the_results_of_one_process_until_one_is_killed(
     jax_run: JaxRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("KERAS_BACKEND", "jax")  # starts sooner than TensorFlow
+    for name, value in jax_run.variables.items():
+        monkeypatch.setenv(name, value)
     task, ends = small_task((3, 1, 2), mask_rate=0.3), list[EpochEnd]()
     with PhaseRecorder(whole_process=True) as recorder, Phase("train"):
         begun = process_time()

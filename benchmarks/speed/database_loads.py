@@ -129,9 +129,10 @@ class Loads:
         database = self._new()
         is_sqlite = database.is_sqlite
         table = pa.concat_tables([_arrow(symbol, answer, is_sqlite) for symbol, answer in self._prices.answers.items()])
+        database.close()  # ADBC's own SQLite would drop the locks of this process
         begun = perf_counter()
         with connect_adbc(database.url) as connection, connection.cursor() as cursor:
-            cursor.adbc_load_by_adbc("bars", table, mode="append")
+            cursor.adbc_ingest("bars", table, mode="append")
             connection.commit()
         seconds = perf_counter() - begun
         return _count(database) / seconds

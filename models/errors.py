@@ -6,7 +6,7 @@ ModelsError
 ├── ArtifactError      an artifact that is missing, altered or of another format
 ├── BatchError         a batch whose size is not that of the stored states
 ├── DeviceError        no device of the kind that a training must use
-├── SeedProcessDied    a process that trained a seed ended
+├── SeedProcessDied    a process that trained a seed failed or ended
 └── UnknownNetwork     a network or baseline name that is not registered
 """
 
@@ -40,4 +40,4 @@ class DeviceError(ModelsError):
 
 
 class SeedProcessDied(ModelsError):
-    """A process that trained a seed ended (killed, out of memory); a retry may succeed."""
+    """A process that trained a seed failed or ended (killed, out of memory); a retry may succeed."""

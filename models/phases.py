@@ -209,7 +209,7 @@ class _Peaks:
             self._open[id(phase)] = max(self._open.get(id(phase), 0), peak)
 
     def _turn(self) -> None:
-        peak = _read_peak()
+        peak = peak_memory()
         for key, before in self._open.items():
             self._open[key] = max(before, peak)
         with suppress(OSError):  # not Linux, or not allowed: each phase shows the peak of the process so far
@@ -220,8 +220,11 @@ class _Peaks:
                 os.close(file)
 
 
-def _read_peak() -> int:
-    """Return the peak of resident memory since the last reset, bytes; 0 if the system does not report it."""
+def peak_memory() -> int:
+    """Return this process's peak of resident memory since the last reset, bytes; 0 if the system does not report it.
+
+    `getrusage` would begin with the peak of the process that started this one.
+    """
     try:
         file = os.open(_STATUS, os.O_RDONLY)
     except OSError:

@@ -31,6 +31,7 @@ from models.networks.registry import is_spatiotemporal, network_info
 from models.preprocessing.pipeline import cut_windows
 from models.preprocessing.price_history import FloatArray, Panel, PriceHistory
 from models.preprocessing.windows import PooledWindows
+from models.training.device import Compute, Device
 from models.training.fit import fit_config
 from models.training.fit_seed import EpochEnd
 from models.training.spatiotemporal.fit_network import FittedSpatiotemporalNetwork
@@ -107,9 +108,11 @@ class NetworkBacktestForecaster:
 
     Attributes:
         config: Network, strategy, lookback, inputs, sizes and seeds.
+        device: Where it is trained; no part of its identity.
     """
 
     config: ModelConfig
+    device: Device = Device.AUTO
 
     @property
     def name(self) -> str:
@@ -141,7 +144,7 @@ class NetworkBacktestForecaster:
             done = 1.0 if epoch.last else epoch.epoch / self.config.max_epochs
             report((seeds.index(epoch.seed) + done) / len(seeds))
 
-        fitted = fit_config(panel, self.config, spans, report_epoch)
+        fitted = fit_config(panel, self.config, spans, report_epoch, None, Compute(self.device))
         facts = {"val_loss": list(fitted.val_losses), "epochs": list(fitted.epochs)}
         if isinstance(fitted, FittedSpatiotemporalNetwork):
             return FittedSpatiotemporalForecaster(fitted.forecaster, facts)
@@ -262,7 +265,10 @@ class RandomWalkRows:
 
 
 def build_forecasters(
-    configs: Sequence[ModelConfig], baselines: Sequence[str], strategies: Sequence[str]
+    configs: Sequence[ModelConfig],
+    baselines: Sequence[str],
+    strategies: Sequence[str],
+    device: Device = Device.AUTO,
 ) -> tuple[BacktestForecaster, ...]:
     """Return the requested forecasters, the one-step ones first.
 
@@ -270,6 +276,7 @@ def build_forecasters(
         configs: Networks; their strategy is ignored, they are made in each requested strategy.
         baselines: Names of `BASELINES`; made in `one_step` and `multi_step` if requested.
         strategies: Names of `STRATEGIES`; spatiotemporal networks are never made recursive.
+        device: Where the networks are trained.
 
     Raises:
         UnknownNetwork: A network, baseline or strategy is unknown.
@@ -288,11 +295,11 @@ def build_forecasters(
             network_info(config.forecaster)
             if is_spatiotemporal(config.forecaster) and strategy == RECURSIVE:
                 continue  # the path of one symbol gives no image of the market
-            one_step = NetworkBacktestForecaster(replace(config, strategy=Strategy.ONE_STEP))
+            one_step = NetworkBacktestForecaster(replace(config, strategy=Strategy.ONE_STEP), device)
             if strategy == RECURSIVE:
                 chosen.append(RecursiveBacktestForecaster(one_step))
             else:
-                chosen.append(NetworkBacktestForecaster(replace(config, strategy=Strategy(strategy))))
+                chosen.append(NetworkBacktestForecaster(replace(config, strategy=Strategy(strategy)), device))
     return tuple(chosen)
 
 

@@ -75,7 +75,7 @@ def use_device(device: Device) -> DeviceUse:
     """
     try:
         import keras
-    except ImportError as error:
+    except (ImportError, ValueError) as error:  # not installed, or a name that Keras does not know
         raise DeviceError(
             f"Keras cannot start ({error}); install its backend (the extra tf or jax), or set KERAS_BACKEND to the one "
             "that is installed"

@@ -134,18 +134,18 @@ def fit_seed_alone(
     panel: Panel,
     config: ModelConfig,
     spans: Spans,
-    seed: int,
     report: Callable[[EpochEnd], None],
-    start: Artifact | None = None,
+    start: Artifact | None,
+    compute: Compute,
 ) -> TrainedSeed:
-    """Fit one seed of a config; the result is that of the same seed in `fit_config`.
+    """Fit a config with one seed; the result is that of this seed in `fit_config` of a config with more.
 
     Args:
-        panel: As in `fit_config`, like `spans`, `report` and `start`.
-        config: Config with all of its seeds.
-        seed: One of them.
+        panel: As in `fit_config`, like `spans`, `report`, `start` and `compute`.
+        config: Config with the seed.
     """
-    fitted = fit_config(panel, replace(config, seeds=(seed,)), spans, report, start)
+    (seed,) = config.seeds
+    fitted = fit_config(panel, config, spans, report, start, compute)
     weights = fitted.forecaster.weights[seed]
     return TrainedSeed(seed, weights, fitted.val_losses[0], fitted.epochs[0], fitted.is_warm, fitted.device)
 

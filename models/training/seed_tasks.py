@@ -23,7 +23,7 @@ from models.forecasting.network_forecaster import RANDOM_WALK
 from models.preprocessing.pipeline import cut_windows
 from models.preprocessing.price_history import Panel
 from models.preprocessing.splits import Spans
-from models.training.device import use_device
+from models.training.device import Compute
 from models.training.fit import VERSION, Fitted, TrainedSeed, fit_seed_alone, join_seeds
 from models.training.fit_seed import EpochEnd
 from models.training.refit_check import Predecessor
@@ -122,8 +122,8 @@ def fit_seed_task(portable: PortableRequest, task: SeedTask, report: Callable[[E
             if spans_of_folds is None:
                 return None
             spans = spans_of_folds[task.fold]
-        use_device(request.compute.device)
-        trained = fit_seed_alone(request.panel, request.config, spans, task.seed, report, start)
+        config = replace(request.config, seeds=(task.seed,))
+        trained = fit_seed_alone(request.panel, config, spans, report, start, Compute(request.compute.device))
     return SeedResult(task, _digest(portable.request), trained, seed_hash(trained))
 
 

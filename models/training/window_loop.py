@@ -6,7 +6,7 @@ for each seed with starting weights and an empty optimiser, and used again by la
 """
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -68,7 +68,7 @@ def compiled_loop(config: ModelConfig, train_windows: Windows, masked_columns: N
     """
     batch = batch_size_for(len(train_windows), config.batch_size)
     columns = (masked_columns.shape, masked_columns.tobytes(), tuple(train_windows.newest_only))
-    key = (config, train_windows.inputs.shape[1], columns, batch)
+    key = (without_seeds(config), train_windows.inputs.shape[1], columns, batch)
     loop = _LOOPS.pop(key, None)
     if loop is None:
         loop = CompiledLoop(config, train_windows, masked_columns)
@@ -80,6 +80,11 @@ def compiled_loop(config: ModelConfig, train_windows: Windows, masked_columns: N
     while len(_LOOPS) > KEPT_LOOPS:
         del _LOOPS[next(iter(_LOOPS))]
     return loop
+
+
+def without_seeds(config: ModelConfig) -> ModelConfig:
+    """Return a config with the same loop for all seeds: a worker of a cluster trains one seed after another."""
+    return replace(config, seeds=(0,))
 
 
 def batch_size_for(windows: int, largest: int) -> int:

@@ -19,14 +19,16 @@ from models.baselines.garch import GARCH
 from models.calibration import CalibrationState
 from models.config import ModelConfig, Reference, Strategy
 from models.errors import ModelsError, UnknownNetwork
+from models.machine import usable_cores
 from models.networks import WINDOW_NETWORKS
+from models.training.device import Device
 from models.tuned_configs import tuned
 from service.backtest.estimate import Estimate
 from service.backtest.parquet import ForecasterRows, join_folds, write_rows
 from service.backtest.prices import GroupPanel, fetch_all, group_panels
 from service.backtest.workers import run_folds
 from service.errors import SettingsError, TplusError
-from service.execution.choose import cores, fold_executors
+from service.execution.choose import fold_executors
 from service.prices.sources.base import PriceSource
 from service.runtime.context import REFERENCE_GROUPS, parse_reference
 from service.runtime.progress import Reporter
@@ -141,7 +143,7 @@ class Backtest:
             raise SettingsError(f"{out} is a folder; name a file in it for --out")
         parts = out.with_name(f"{out.name}.parts")
         _make_folder(parts)
-        plans = self._plans(source, at, parts, jobs or cores())
+        plans = self._plans(source, at, parts, jobs or usable_cores())
         tasks = [task for plan in plans for task in plan.tasks]
         missing = [task for task in tasks if not is_fold_done(task)]
         self._reporter.progress(TASK, 0.0, f"{len(tasks)} folds, {len(missing)} to do")
@@ -211,7 +213,7 @@ class Backtest:
         for fold in skipped:
             self._note(f"{group.group} fold {fold.number} ({fold.test[0]}..{fold.test[1]}) is skipped: {fold.reason}")
         digest = inputs_digest(group.panel)
-        threads = max(1, cores() // jobs)
+        threads = max(1, usable_cores() // jobs)
         return tuple(
             FoldTask(group.panel, digest, fold, forecasters, parts, threads, starts_calibration=fold is folds[0])
             for fold in folds
@@ -240,7 +242,7 @@ class Backtest:
 
     def _build(self, configs: Sequence[ModelConfig], baselines: Sequence[str]) -> tuple[BacktestForecaster, ...]:
         try:
-            return build_forecasters(configs, baselines, self._request.strategies)
+            return build_forecasters(configs, baselines, self._request.strategies, Device(self._settings.device))
         except UnknownNetwork as error:
             self._note(f"{error}; it is left out")
             return ()

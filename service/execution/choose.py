@@ -1,8 +1,8 @@
 """The executors that the settings choose."""
 
-import os
 from pathlib import Path
 
+from models.machine import usable_cores
 from service.execution.executor import Executor
 from service.execution.local import KeptChild, WarmWorker
 from service.execution.ray.cluster import ClusterConfig
@@ -45,7 +45,7 @@ def fold_executors(settings: Settings, jobs: int, log: Path) -> list[Executor]:
     config = cluster_config(settings)
     if config is None:
         # A fold writes its results to disk before it ends.
-        return [WarmWorker(FOLD_LIMIT_SECONDS, log, end_at_once=True) for _ in range(jobs or cores())]
+        return [WarmWorker(FOLD_LIMIT_SECONDS, log, end_at_once=True) for _ in range(jobs or usable_cores())]
     cluster = RayExecutor(config, FOLD_LIMIT_SECONDS, log)
     return [cluster] * (jobs or cluster.slots())
 
@@ -56,8 +56,3 @@ def cluster_config(settings: Settings) -> ClusterConfig | None:
     if address is None or token_file is None:
         return None
     return ClusterConfig(address, token_file, settings.ray_cpus, settings.ray_gpus, settings.ray_connect_seconds)
-
-
-def cores() -> int:
-    """Return the number of cores that this process may use."""
-    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)

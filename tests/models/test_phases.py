@@ -106,7 +106,7 @@ def test_a_phase_that_fails_is_measured(clocks: Clocks) -> None:
     assert figures(recorder) == [("check", 1.5, 1.0, 0)]
 
 
-@pytest.mark.skipif(phases._read_peak() == 0, reason="the system does not tell the peak of a process")
+@pytest.mark.skipif(phases.peak_memory() == 0, reason="the system does not tell the peak of a process")
 def test_the_peak_is_that_of_the_phase_and_not_of_the_process() -> None:
     with PhaseRecorder() as recorder:
         with Phase("large"):

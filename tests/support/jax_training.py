@@ -21,13 +21,24 @@ from tests.support.fit_task import FEATURES, small_task
 
 @dataclass(frozen=True)
 class JaxRun:
-    """What this program wrote."""
+    """What this program wrote, and the variables with which another process trains on what it has compiled."""
 
     folder: Path
     facts: dict[str, Any]
+    variables: dict[str, str]
 
     def arrays(self, name: str) -> dict[str, np.ndarray]:
         return dict(np.load(self.folder / f"{name}.npz"))
+
+
+def jax_variables(folder: Path) -> dict[str, str]:
+    """Return the variables of Keras on JAX that keeps all that it compiles in a folder."""
+    return {
+        "KERAS_BACKEND": "jax",
+        "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
 
 
 def start_weights() -> Weights:

@@ -3,12 +3,12 @@
 A million bars with 41 inputs, which are 164 MB; a small network, since only the data counts here. It prints bytes.
 """
 
-import resource
 import sys
 
 import numpy as np
 
 from models.config import ModelConfig, Strategy
+from models.phases import peak_memory
 from models.preprocessing.windows import TrainingWindows
 from models.training.device import Device
 from models.training.seeds.fit_seeds import FitTask, fit_seeds
@@ -27,7 +27,7 @@ def main(lookback: int) -> None:
     )
     config = ModelConfig("lstm", Strategy.MULTI_STEP, lookback, units=4, seeds=(0,), max_epochs=1)
     fit_seeds(FitTask(config, train, validation, np.zeros((0, FEATURES), np.float32)), (0,), lambda _: None, Device.CPU)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    print(peak_memory())
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from models.training.window_loop import (
     epoch_order,
     target_medians,
     window_weights,
+    without_seeds,
 )
 
 SMALLEST_EVALUATION = 256
@@ -300,7 +301,7 @@ def jax_loop(config: ModelConfig, train_windows: Windows, masked_columns: NDArra
     """
     batch = batch_size_for(len(train_windows), config.batch_size)
     columns = (masked_columns.shape, masked_columns.tobytes(), tuple(train_windows.newest_only))
-    key = (config, train_windows.inputs.shape[1], columns, batch, width)
+    key = (without_seeds(config), train_windows.inputs.shape[1], columns, batch, width)
     loop = _LOOPS.pop(key, None)
     if loop is None:
         loop = JaxLoop(config, train_windows, masked_columns, width)

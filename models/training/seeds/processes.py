@@ -20,6 +20,7 @@ from typing import cast
 
 import models
 from models.errors import SeedProcessDied
+from models.machine import free_memory, usable_cores
 from models.phases import count_other_process
 from models.training.device import Compute, Device, machine_gpus
 from models.training.fit_seed import EpochEnd, warm_epochs
@@ -55,7 +56,7 @@ def fit_all_seeds(task: FitTask, report: Callable[[EpochEnd], None], compute: Co
 
     Raises:
         DeviceError: A GPU is required and the framework finds none.
-        SeedProcessDied: One of the processes ended.
+        SeedProcessDied: One of the processes failed or ended.
         TooLittleHistory: The training span has no window.
         UnknownNetwork: The network of the config is not registered.
     """
@@ -78,8 +79,9 @@ def process_count(task: FitTask, compute: Compute) -> int:
             return 1
         limit = seeds
     own = PROCESS_BYTES + 2 * task.train.inputs.nbytes
-    fitting = int(MEMORY_SHARE * (free_memory() - task.train.inputs.nbytes) / own)
-    best = balanced(seeds, len(os.sched_getaffinity(0)))
+    free = free_memory() + _kept_memory() - task.train.inputs.nbytes
+    fitting = int(MEMORY_SHARE * free / own)
+    best = balanced(seeds, usable_cores())
     return max(1, min(best, limit, fitting))
 
 
@@ -99,17 +101,14 @@ def balanced(seeds: int, cores: int) -> int:
     return min(range(cores, min(seeds, 2 * cores) + 1), key=lambda count: (rounds(count), count))
 
 
-def free_memory() -> int:
-    """Return the bytes of memory that may still be used, by the machine and by the limit of the control group."""
-    found = {}
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        name, _, value = line.partition(":")
-        found[name] = value
-    free = int(found["MemAvailable"].split()[0]) * 1024
-    group = Path("/sys/fs/cgroup")
-    with suppress(OSError, ValueError):  # no control group, or "max": no limit
-        free = min(free, int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
-    return free
+def _kept_memory() -> int:
+    """Return the bytes that the kept processes hold for themselves: the next training has them, one way or another."""
+    held = 0
+    for pid in _kept[0].pids if _kept else ():
+        with suppress(OSError):  # it has ended
+            _, resident, shared = Path(f"/proc/{pid}/statm").read_text().split()[:3]
+            held += (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
+    return held
 
 
 class SeedProcesses:
@@ -125,13 +124,19 @@ class SeedProcesses:
         self._processes: list[subprocess.Popen[bytes]] = []
         self._pipes: list[Connection] = []
         self._alive: list[int] = []
-        cores = sorted(os.sched_getaffinity(0))
-        for number in range(count):
-            if count <= len(cores):
-                own = tuple(cores[number * len(cores) // count : (number + 1) * len(cores) // count])
-                self._start(own, own)
-            else:  # one thread each, on any core
-                self._start((cores[number % len(cores)],), tuple(cores))
+        cores, usable = sorted(os.sched_getaffinity(0)), usable_cores()
+        try:
+            for number in range(count):
+                if count <= usable == len(cores):
+                    own = tuple(cores[number * usable // count : (number + 1) * usable // count])
+                    self._start(own, own)
+                else:  # a share of the threads each, on any core
+                    threads = max(1, usable // count)
+                    first = number * threads % (len(cores) - threads + 1)
+                    self._start(tuple(cores[first : first + threads]), tuple(cores))
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -178,14 +183,17 @@ class SeedProcesses:
 
     def close(self) -> None:
         """End all processes."""
-        for descriptor in self._alive:
-            os.close(descriptor)  # the kernel kills them
-        for pipe in self._pipes:
-            pipe.close()
-        for process in self._processes:
-            process.kill()
-            process.wait(_END_SECONDS)
+        alive, pipes, processes = self._alive, self._pipes, self._processes
         self._alive, self._pipes, self._processes = [], [], []
+        for descriptor in alive:
+            os.close(descriptor)  # the kernel kills them
+        for pipe in pipes:
+            pipe.close()
+        for process in processes:
+            process.kill()
+        for process in processes:
+            with suppress(subprocess.TimeoutExpired):  # it ends as soon as the kernel lets it
+                process.wait(_END_SECONDS)
 
     def _start(self, start_cores: tuple[int, ...], cores: tuple[int, ...]) -> None:
         pipe, its_pipe = Pipe()
@@ -228,7 +236,10 @@ class SeedProcesses:
             at_work[pipe] = waiting.pop(0)
 
     def _died(self, pipe: Connection) -> SeedProcessDied:
-        code = self._processes[self._pipes.index(pipe)].wait(_END_SECONDS)
+        process = self._processes[self._pipes.index(pipe)]
+        with suppress(subprocess.TimeoutExpired):  # it has closed its pipe and is still ending
+            process.wait(_END_SECONDS)
+        code = process.returncode
         cause = "; memory may have run out: set TPLUS_TRAIN_PROCESSES to a smaller number" if code == -9 else ""
         return SeedProcessDied(f"a process that trains seeds ended during a training (exit code {code}){cause}")
 

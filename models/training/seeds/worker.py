@@ -7,15 +7,17 @@ import json
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
 from pathlib import Path
-from resource import RUSAGE_SELF, getrusage
 from time import process_time
 
-from models.errors import ModelsError
+from models.errors import ModelsError, SeedProcessDied
+from models.phases import peak_memory
 from models.training.device import Device, use_device
 from models.training.fit_seed import EpochEnd
 from models.training.seeds.fit_seeds import FitTask, fit_seeds
@@ -60,43 +62,46 @@ class _Progress:
 
     def __call__(self, end: EpochEnd) -> None:
         before, self._counted = self._counted, process_time()
-        peak = getrusage(RUSAGE_SELF).ru_maxrss * 1024  # it runs on Linux only, which counts in KiB
-        self._pipe.send(("progress", (end, self._counted - before, peak)))
+        self._pipe.send(("progress", (end, self._counted - before, peak_memory())))
 
 
 def main(arguments: WorkerArguments) -> None:
     """Receive tasks and seeds until the owner ends; send progress and one result for each seed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the owner decides
     _end_with_owner(arguments.owner)
+    # Ctrl-C and the SIGTERM of some supervisors reach the whole process group; the owner decides when this one ends.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     os.sched_setaffinity(0, arguments.start_cores)
     pipe = Connection(arguments.pipe)
     task: FitTask | None = None
-    while True:
-        try:
+    with suppress(EOFError, ConnectionError):  # the owner has ended
+        while True:
             kind, content = pipe.recv()
-        except EOFError:
-            return
-        try:
-            if kind == "task":
-                descriptor = recv_handle(pipe)
-                task = read_task(content, descriptor)
-                os.close(descriptor)
-                _start_framework(arguments)
-            else:
-                assert task is not None
-                fitted = fit_seeds(task, (content,), _Progress(pipe), Device(arguments.device))
-                pipe.send(("done", fitted[0]))
-        except ModelsError as error:
-            pipe.send(("failed", error))
-        except BrokenPipeError:
-            return
+            try:
+                if kind == "task":
+                    descriptor = recv_handle(pipe)
+                    task = read_task(content, descriptor)
+                    os.close(descriptor)
+                    _start_framework(arguments)
+                else:
+                    assert task is not None
+                    fitted = fit_seeds(task, (content,), _Progress(pipe), Device(arguments.device))
+                    pipe.send(("done", fitted[0]))
+            except ConnectionError:
+                raise
+            except ModelsError as error:
+                pipe.send(("failed", error))
+            except Exception as error:  # the reason must reach the user, whatever a framework raises
+                traceback.print_exc()
+                reason = f"a process that trains seeds failed: {type(error).__name__}: {error}"
+                pipe.send(("failed", SeedProcessDied(reason)))
 
 
 def _start_framework(arguments: WorkerArguments) -> None:
     """Import the framework and start its threads, then let them use all the cores they may compute on."""
+    use_device(Device(arguments.device))
     import keras
 
-    use_device(Device(arguments.device))
     keras.ops.matmul(keras.ops.ones((2, 2)), keras.ops.ones((2, 2)))
     for thread in Path("/proc/self/task").iterdir():
         _move(int(thread.name), arguments.cores)

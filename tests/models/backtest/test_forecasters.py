@@ -17,6 +17,7 @@ from models.backtest.protocols import BacktestForecaster, FittedForecaster, Fore
 from models.config import ModelConfig, Strategy
 from models.errors import TooLittleHistory, UnknownNetwork
 from models.preprocessing.price_history import Panel
+from models.training.device import Device
 from tests.support.factories import SPY, VIX, after, known_at, make_frame, make_panel, with_changes
 
 SMALL = ModelConfig("lstm", Strategy.MULTI_STEP, references=(SPY, VIX), units=4, seeds=(0, 1), max_epochs=1)
@@ -179,7 +180,7 @@ def test_too_few_sessions_and_unknown_names_are_refused() -> None:
 
 
 def test_one_step_networks_come_before_the_recursive_ones() -> None:
-    chosen = build_forecasters([SMALL], ("random_walk",), ("recursive", "multi_step", "one_step"))
+    chosen = build_forecasters([SMALL], ("random_walk",), ("recursive", "multi_step", "one_step"), Device.CPU)
     assert [(each.name, each.strategy, each.lookback) for each in chosen] == [
         ("random_walk", "one_step", 1),
         ("lstm", "one_step", 5),
@@ -187,3 +188,9 @@ def test_one_step_networks_come_before_the_recursive_ones() -> None:
         ("lstm", "multi_step", 5),
         ("lstm", "recursive", 5),
     ]
+    recursive = chosen[4]
+    assert isinstance(recursive, RecursiveBacktestForecaster)
+    for network in (chosen[1], chosen[3], recursive.one_step):
+        assert isinstance(network, NetworkBacktestForecaster)
+        assert network.device is Device.CPU
+        assert network.identity() == replace(network, device=Device.GPU).identity()

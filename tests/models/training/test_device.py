@@ -47,7 +47,8 @@ def test_this_machine_is_recorded_with_its_backend() -> None:
     assert use.backend.startswith("tensorflow 2.")
 
 
-def test_a_backend_that_is_not_installed_is_a_clear_error() -> None:
+@pytest.mark.parametrize("backend", ["jax", "theano"])
+def test_a_backend_that_is_not_installed_or_unknown_is_a_clear_error(backend: str) -> None:
     words = (
         "from models.training.device import Device, use_device\n"
         "from models.errors import DeviceError\n"
@@ -55,7 +56,7 @@ def test_a_backend_that_is_not_installed_is_a_clear_error() -> None:
         "try: use_device(Device.AUTO)\n"
         "except DeviceError as error: print(error)\n"
     )
-    variables = {**os.environ, "KERAS_BACKEND": "jax"}
+    variables = {**os.environ, "KERAS_BACKEND": backend}
     done = subprocess.run([sys.executable, "-c", words], env=variables, stdout=subprocess.PIPE, text=True, check=True)
     assert done.stdout.startswith("Keras cannot start")
     assert "set KERAS_BACKEND to the one that is installed" in done.stdout

@@ -11,6 +11,8 @@ from models.errors import ArtifactError, TooLittleHistory
 from models.forecasting.artifact import unpack_artifact
 from models.forecasting.network_forecaster import load_forecaster
 from models.gate import Evidence
+from models.training import fit
+from models.training.device import Compute, Device
 from models.training.fit import VERSION
 from models.training.refit_check import Predecessor
 from models.training.seed_tasks import (
@@ -104,6 +106,20 @@ def test_too_little_history_leaves_out_a_fold_and_refuses_a_version() -> None:
     assert fit_seed_task(portable, SeedTask(5, 0, 0), ignore) is None
     with pytest.raises(TooLittleHistory):
         fit_seed_task(portable, SeedTask(5, VERSION, 0), ignore)
+
+
+def test_a_seed_is_trained_on_the_device_of_its_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def record(*arguments: object) -> None:
+        asked.extend((arguments[1], arguments[5]))
+        raise TooLittleHistory("enough is known")
+
+    monkeypatch.setattr(fit, "fit_config", record)
+    request = TrainRequest(PANEL, LINEAR, CUT_AT, Path(), compute=Compute(Device.CPU, 4))
+    with pytest.raises(TooLittleHistory, match="enough is known"):
+        fit_seed_task(make_portable(request), SeedTask(2, VERSION, 0), ignore)
+    assert asked == [replace(LINEAR, seeds=(2,)), Compute(Device.CPU, 1)]
 
 
 def test_a_result_of_other_inputs_or_altered_weights_is_refused() -> None:

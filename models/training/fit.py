@@ -100,19 +100,6 @@ def forecast_windows(fitted: Fitted, windows: PooledWindows) -> tuple[PooledWind
     return windows, fitted.forecaster.seed_quantiles(windows)
 
 
-def fit_here(
-    panel: Panel,
-    config: ModelConfig,
-    spans: Spans,
-    report: Callable[[EpochEnd], None],
-    start: Artifact | None = None,
-    _fold: int = VERSION,
-    /,
-) -> Fitted:
-    """Fit in this process, one seed after another; a `SpansFit`."""
-    return fit_config(panel, config, spans, report, start)
-
-
 def fit_on(compute: Compute) -> SpansFit:
     """Return the `SpansFit` that trains where a `Compute` says."""
 
@@ -171,3 +158,7 @@ def join_seeds(
         return replace(fitted, val_losses=losses, epochs=epochs, is_warm=is_warm, device=device)
     windowed = from_trained_seeds(panel, config, spans, weights)
     return replace(windowed, val_losses=losses, epochs=epochs, is_warm=is_warm, device=device)
+
+
+fit_here: SpansFit = fit_on(THIS_PROCESS)
+"""Fits in this process, one seed after another."""

@@ -5,9 +5,11 @@ graph, and the step itself is compiled by XLA. Compilation takes seconds, so a l
 for each seed with starting weights and an empty optimiser, and used again by later trainings of the process.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,17 +47,17 @@ class _WindowTensors:
         return int(self.ends.shape[0])
 
 
-_LOOPS: dict[Hashable, "CompiledLoop"] = {}
+_LOOPS: dict[Hashable, "WindowTrainer"] = {}
 """The newest compiled loops of this process, the newest last: a compilation takes as long as 30 epochs."""
 
 KEPT_LOOPS = 4
 """Loops kept: those of both strategies, for two groups."""
 
+Loop = TypeVar("Loop", bound="WindowTrainer")
+
 
 def compiled_loop(config: ModelConfig, train_windows: Windows, masked_columns: NDArray[np.float32]) -> "CompiledLoop":
-    """Return a loop with these windows; one that was compiled for windows of the same shape is used again.
-
-    Its results are those of a new loop, since `restart` replaces all that a training changes.
+    """Return a loop with these windows, see `kept_loop`.
 
     Args:
         config: See `CompiledLoop`.
@@ -66,12 +68,34 @@ def compiled_loop(config: ModelConfig, train_windows: Windows, masked_columns: N
         TooLittleHistory: There is no window to train on.
         UnknownNetwork: The network of the config is not registered.
     """
+    build = partial(CompiledLoop, config, train_windows, masked_columns)
+    return kept_loop("tensorflow", build, config, train_windows, masked_columns)
+
+
+def kept_loop(
+    kind: Hashable,
+    build: Callable[[], Loop],
+    config: ModelConfig,
+    train_windows: Windows,
+    masked_columns: NDArray[np.float32],
+) -> Loop:
+    """Return a loop with these windows; one that was compiled for windows of the same shape is used again.
+
+    Its results are those of a new loop, since `restart` replaces all that a training changes.
+
+    Args:
+        kind: What else makes two loops different.
+        build: Returns a new loop of these windows.
+        config: Network, sizes and rates.
+        train_windows: Windows to train on.
+        masked_columns: `(references, features)`, 1 where the mask of a reference zeroes the column, else 0.
+    """
     batch = batch_size_for(len(train_windows), config.batch_size)
     columns = (masked_columns.shape, masked_columns.tobytes(), tuple(train_windows.newest_only))
-    key = (without_seeds(config), train_windows.inputs.shape[1], columns, batch)
-    loop = _LOOPS.pop(key, None)
+    key = (kind, without_seeds(config), train_windows.inputs.shape[1], columns, batch)
+    loop = cast(Loop | None, _LOOPS.pop(key, None))
     if loop is None:
-        loop = CompiledLoop(config, train_windows, masked_columns)
+        loop = build()
     else:
         loop.load(train_windows)
     for other in _LOOPS.values():
@@ -127,7 +151,41 @@ def epoch_order(seed: int, number: int, windows: int, batch: int) -> NDArray[np.
     return order[: steps * batch].reshape(steps, batch)
 
 
-class CompiledLoop(Trainer):
+class WindowTrainer(Trainer):
+    """A trainer of a window network: what the loops of all frameworks have in common."""
+
+    def __init__(self, config: ModelConfig, train_windows: Windows) -> None:
+        """Build the network.
+
+        Args:
+            config: Network, sizes and rates.
+            train_windows: Windows to train on, which `load` places.
+
+        Raises:
+            TooLittleHistory: There is no window to train on.
+            UnknownNetwork: The network of the config is not registered.
+        """
+        if len(train_windows) == 0:
+            raise TooLittleHistory("there is no window to train on; add more history or use a shorter lookback")
+        network, features = get_network(config.forecaster), train_windows.inputs.shape[1]
+        super().__init__(config, lambda seed: network.build(NetworkSpec.of(config, features, seed)))
+        self._network = network
+        self._inputs: tuple[Any, Any] = (None, None)
+        self._visibility = train_windows.visibility() if train_windows.newest_only else None
+        self._batch = batch_size_for(len(train_windows), config.batch_size)
+
+    @abstractmethod
+    def load(self, train_windows: Windows) -> None:
+        """Replace the windows to train on by others with the same batch size, columns and lookback."""
+
+    def unload(self) -> None:
+        """Free the windows; `load` must be called before the next epoch."""
+        self._inputs = (None, None)
+        if hasattr(self, "_train"):
+            del self._train
+
+
+class CompiledLoop(WindowTrainer):
     """Trains the network of a config on one set of windows, seed after seed."""
 
     def __init__(self, config: ModelConfig, train_windows: Windows, masked_columns: NDArray[np.float32]) -> None:
@@ -142,17 +200,10 @@ class CompiledLoop(Trainer):
             TooLittleHistory: There is no window to train on.
             UnknownNetwork: The network of the config is not registered.
         """
-        if len(train_windows) == 0:
-            raise TooLittleHistory("there is no window to train on; add more history or use a shorter lookback")
         import tensorflow as tf
 
-        network, features = get_network(config.forecaster), train_windows.inputs.shape[1]
-        super().__init__(config, lambda seed: network.build(NetworkSpec.of(config, features, seed)))
-        self._network = network
-        self._inputs: tuple[Any, Any] = (None, None)
+        super().__init__(config, train_windows)
         self._mask = tf.constant(masked_columns)
-        self._visibility = train_windows.visibility() if train_windows.newest_only else None
-        self._batch = batch_size_for(len(train_windows), config.batch_size)
         self._medians = tf.Variable(tf.zeros(train_windows.targets.shape[1]), trainable=False)
         self._epoch = tf.function(self._run_epoch, reduce_retracing=True)
         self._step = tf.function(self._run_step, jit_compile=True)
@@ -163,12 +214,6 @@ class CompiledLoop(Trainer):
         """Replace the windows to train on by others with the same batch size, columns and lookback."""
         self._train = self._tensors(train_windows)
         self._medians.assign(target_medians(train_windows))
-
-    def unload(self) -> None:
-        """Free the windows; `load` must be called before the next epoch."""
-        self._inputs = (None, None)
-        if hasattr(self, "_train"):
-            del self._train
 
     @property
     def medians(self) -> NDArray[np.float32]:

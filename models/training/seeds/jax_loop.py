@@ -5,7 +5,7 @@ can be trained as one batched network, which fills a GPU that one small network 
 windows and steps are rounded up, so that a week more of data does not compile again.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,27 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.config import MEDIAN, QUANTILES, ModelConfig
-from models.errors import TooLittleHistory
-from models.networks import get_network
-from models.networks.config import NetworkSpec
 from models.networks.lstm_numpy import Weights
-from models.training.base_loop import Trainer
 from models.training.window_loop import (
     EVALUATION_BATCH,
-    KEPT_LOOPS,
     Windows,
-    batch_size_for,
+    WindowTrainer,
     epoch_order,
+    kept_loop,
     target_medians,
     window_weights,
-    without_seeds,
 )
 
 SMALLEST_EVALUATION = 256
 """Lower bound of the windows in a batch of an evaluation; a smaller set is filled up with windows of weight 0."""
-
-_LOOPS: dict[Hashable, "JaxLoop"] = {}
-"""The newest compiled loops of this process, the newest last."""
 
 
 class _Data(NamedTuple):
@@ -46,7 +38,7 @@ class _Data(NamedTuple):
     medians: Any
 
 
-class JaxLoop(Trainer):
+class JaxLoop(WindowTrainer):
     """Trains the network of a config on one set of windows, `width` seeds at a time."""
 
     def __init__(
@@ -64,21 +56,15 @@ class JaxLoop(Trainer):
             TooLittleHistory: There is no window to train on.
             UnknownNetwork: The network of the config is not registered.
         """
-        if len(train_windows) == 0:
-            raise TooLittleHistory("there is no window to train on; add more history or use a shorter lookback")
         import jax
 
-        network, features = get_network(config.forecaster), train_windows.inputs.shape[1]
-        super().__init__(config, lambda seed: network.build(NetworkSpec.of(config, features, seed)))
-        self._network, self._width = network, width
+        super().__init__(config, train_windows)
+        self._width = width
         self._mask = np.asarray(masked_columns, np.float32)
-        self._visibility = train_windows.visibility() if train_windows.newest_only else None
-        self._batch = batch_size_for(len(train_windows), config.batch_size)
         self._rate_place = [v is self._optimizer.learning_rate for v in self._optimizer.variables].index(True)
         self._constant = [v.value for v in self._model.non_trainable_variables]
         self._epoch = jax.jit(self._run_epoch, donate_argnums=(0,))
         self._evaluate = jax.jit(self._batch_loss)
-        self._inputs: tuple[Any, Any] = (None, None)
         self.load(train_windows)
         self.restart_all(config.seeds[:1] * width)
 
@@ -87,12 +73,6 @@ class JaxLoop(Trainer):
         self._medians = target_medians(train_windows)
         self._count = len(train_windows)
         self._train = self._placed(train_windows, rounded_up(self._count))
-
-    def unload(self) -> None:
-        """Free the windows; `load` must be called before the next epoch."""
-        self._inputs = (None, None)
-        if hasattr(self, "_train"):
-            del self._train
 
     @property
     def medians(self) -> NDArray[np.float32]:
@@ -287,7 +267,7 @@ def rounded_up(count: int) -> int:
 
 
 def jax_loop(config: ModelConfig, train_windows: Windows, masked_columns: NDArray[np.float32], width: int) -> JaxLoop:
-    """Return a loop with these windows; one that was compiled for the same shape is used again.
+    """Return a loop with these windows, see `kept_loop`.
 
     Args:
         config: See `JaxLoop`.
@@ -299,17 +279,5 @@ def jax_loop(config: ModelConfig, train_windows: Windows, masked_columns: NDArra
         TooLittleHistory: There is no window to train on.
         UnknownNetwork: The network of the config is not registered.
     """
-    batch = batch_size_for(len(train_windows), config.batch_size)
-    columns = (masked_columns.shape, masked_columns.tobytes(), tuple(train_windows.newest_only))
-    key = (without_seeds(config), train_windows.inputs.shape[1], columns, batch, width)
-    loop = _LOOPS.pop(key, None)
-    if loop is None:
-        loop = JaxLoop(config, train_windows, masked_columns, width)
-    else:
-        loop.load(train_windows)
-    for other in _LOOPS.values():
-        other.unload()
-    _LOOPS[key] = loop
-    while len(_LOOPS) > KEPT_LOOPS:
-        del _LOOPS[next(iter(_LOOPS))]
-    return loop
+    build = partial(JaxLoop, config, train_windows, masked_columns, width)
+    return kept_loop(("jax", width), build, config, train_windows, masked_columns)

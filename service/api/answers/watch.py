@@ -31,7 +31,7 @@ class StateWatch:
         self._limiter = CapacityLimiter(1)
 
     def current(self) -> DatabaseState | None:
-        """Return the newest state; None if it is too old. An older one is read again meanwhile."""
+        """Return the newest state; None if it is too old. The next one is read in the background."""
         age = self._clock() - self._read_at
         if age > RENEWED_SECONDS and self._reading is None and age < KEPT_SECONDS:
             self._start()

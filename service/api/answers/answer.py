@@ -48,14 +48,12 @@ class Template:
             rest.append(document[start:])
         return Template([*parts, b"".join(rest)], gaps)
 
-    def fill(self, state: DatabaseState) -> bytes:
-        """Return the document at a state."""
-        if not self.gaps:
-            return self.parts[0]
+    def pieces(self, state: DatabaseState) -> list[bytes]:
+        """Return the document at a state, in pieces."""
         pieces = [self.parts[0]]
         for part, (calendar, name) in zip(self.parts[1:], self.gaps, strict=True):
             pieces += (state.texts(calendar)[name], part)
-        return b"".join(pieces)
+        return pieces
 
 
 @dataclass(slots=True, eq=False)
@@ -98,15 +96,14 @@ class Answer:
         is_same = self.cache_key is state.cache_key or self.cache_key == state.cache_key
         return is_same and self.since <= state.now < self.until and now < self.expires
 
-    def body(self, state: DatabaseState) -> bytes:
-        """Return the document at a state."""
+    def pieces(self, state: DatabaseState) -> list[bytes]:
+        """Return the document at a state, in pieces; a large one in one piece."""
+        if self.length <= LARGE:
+            return self.template.pieces(state)
         fresh = self.fresh
-        if fresh is not None and fresh[0] is state:
-            return fresh[1]
-        document = self.template.fill(state)
-        if len(document) > LARGE:
-            self.fresh = state, document
-        return document
+        if fresh is None or fresh[0] is not state:
+            fresh = self.fresh = state, b"".join(self.template.pieces(state))
+        return [fresh[1]]
 
     @property
     def size(self) -> int:

@@ -51,6 +51,7 @@ _SECURITY += b"".join(
 )
 """The security headers in the order of the long way, where that of an answer with a tag comes first."""
 
+_CONTENT_TYPE = f"content-type: {MEDIA_TYPE}\r\n".encode()
 _STATUS_LINES = {200: b"HTTP/1.1 200 OK\r\n", 304: b"HTTP/1.1 304 Not Modified\r\n"}
 
 
@@ -81,7 +82,7 @@ class _Ready:
         answer: The answer.
         status: 200, or 304 if the client holds it.
         head: Its headers as they are sent.
-        body: Its body.
+        pieces: Its body, in pieces.
         request_id: Id of the request.
         principal: Who made the request.
     """
@@ -89,7 +90,7 @@ class _Ready:
     answer: Answer
     status: int
     head: bytes
-    body: bytes
+    pieces: list[bytes]
     request_id: str
     principal: Principal
 
@@ -121,8 +122,8 @@ class FastPath:
         """The state of the application with the routes."""
         return self._app.state  # type: ignore[attr-defined]
 
-    def answer_now(self, scope: Scope) -> tuple[bytes, bytes] | None:
-        """Return the answer of a plain read if it is kept: the status line, and all after the server's own headers.
+    def answer_now(self, scope: Scope) -> tuple[bytes, list[bytes]] | None:
+        """Return the answer of a plain read if it is kept: the status line, and in parts all after the server's headers.
 
         None if the application must be called: nothing was counted then.
         """
@@ -144,7 +145,7 @@ class FastPath:
             return None
         ready = _ready(request, principal, answer, state, rates)
         self._report(scope, ready, begin)
-        return _STATUS_LINES[ready.status], b"%b\r\n%b" % (ready.head, ready.body)
+        return _STATUS_LINES[ready.status], [ready.head, b"\r\n", *ready.pieces]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -243,7 +244,7 @@ class FastPath:
     async def _send(self, scope: Scope, send: Send, ready: _Ready, begin: float) -> None:
         headers = [tuple(line.split(b": ", 1)) for line in ready.head.splitlines()]
         await send({"type": "http.response.start", "status": ready.status, "headers": headers})
-        start, body = 0, ready.body
+        start, body = 0, memoryview(b"".join(ready.pieces))  # a view's parts are no copies
         while len(body) - start > PIECE:
             await send({"type": "http.response.body", "body": body[start : start + PIECE], "more_body": True})
             start += PIECE
@@ -251,7 +252,7 @@ class FastPath:
                 await asyncio.sleep(0)  # the event loop sees whether the client has left
         self._report(scope, ready, begin)
         self._parts.metrics.leave()
-        await send({"type": "http.response.body", "body": body[start:] if start else body})
+        await send({"type": "http.response.body", "body": body[start:]})
 
     def _report(self, scope: Scope, ready: _Ready, begin: float) -> None:
         """Count and log a request before its last part leaves: then the client's next scrape has it."""
@@ -275,8 +276,10 @@ def _ready(
     request_id = chosen_id(request.heads.get(_ID_NAME, b"").decode("latin-1"))
     tags = request.heads.get(b"if-none-match")
     is_held = tags is not None and names_tag(tags.decode("latin-1"), answer.tag)
-    body = b"" if is_held else answer.body(state)
-    own = b"" if is_held else b"content-length: %d\r\ncontent-type: %b\r\n" % (len(body), MEDIA_TYPE.encode())
-    counted = b"".join(b"%b: %b\r\n" % pair for pair in rates)
-    head = b"%b%b%b%b%b: %b\r\n" % (answer.head, own, counted, _SECURITY, _ID_NAME, request_id.encode())
-    return _Ready(answer, 304 if is_held else 200, head, body, request_id, principal)
+    lines, pieces = [answer.head], []
+    if not is_held:
+        pieces = answer.pieces(state)
+        lines.append(b"content-length: %d\r\n" % sum(map(len, pieces)) + _CONTENT_TYPE)
+    lines += [b"%b: %b\r\n" % pair for pair in rates]
+    lines.append(b"%b%b: %b\r\n" % (_SECURITY, _ID_NAME, request_id.encode()))
+    return _Ready(answer, 304 if is_held else 200, b"".join(lines), pieces, request_id, principal)

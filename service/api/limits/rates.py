@@ -48,6 +48,13 @@ class Limit:
         self.name = name
         self.is_default = setting is None
         self.item: RateLimitItem | None = None if setting == NO_LIMIT else parse(setting or default)
+        self._policy = b"" if self.item is None else _policy(name, self.item).encode()
+        self._left = f'"{name}";r=%d;t=%d'.encode()
+
+    def pairs(self, hit: Hit) -> Pairs:
+        """Return the headers of an allowed request as they are sent; see `limit_headers`."""
+        left = self._left % (hit.remaining, max(1, math.ceil(hit.free_in)))
+        return ((b"ratelimit-policy", self._policy), (b"ratelimit", left))
 
 
 class RateRules:
@@ -86,7 +93,7 @@ class RateRules:
             hit = await self.counter.hit(item, limit.name, identity)
             if not hit.is_allowed:
                 return None
-            headers = _pairs(limit.name, item, hit)
+            headers = limit.pairs(hit)
         return headers
 
     def count_here(self, scope: Scope, key_id: int | None) -> Pairs | None:
@@ -95,7 +102,7 @@ class RateRules:
         if item is None or (self._all.is_default and is_local(scope)):
             return ()
         hit = self.counter.hit_here(item, self._all.name, self.identity(scope, key_id))
-        return _pairs(self._all.name, item, hit) if hit.is_allowed else None
+        return self._all.pairs(hit) if hit.is_allowed else None
 
 
 class RateLimits:
@@ -166,20 +173,18 @@ def _with_headers(send: Send, headers: Mapping[str, str]) -> Send:
     return send_with_headers
 
 
-def _pairs(name: str, item: RateLimitItem, hit: Hit) -> Pairs:
-    """Return the headers as they are sent."""
-    headers = limit_headers(name, item, hit)
-    return [(header.lower().encode(), value.encode()) for header, value in headers.items()]
-
-
 def limit_headers(name: str, item: RateLimitItem, hit: Hit) -> dict[str, str]:
     """Return the headers that say what is left of a limit."""
     seconds = max(1, math.ceil(hit.free_in))
     headers = {
-        "RateLimit-Policy": f'"{name}";q={item.amount};w={item.get_expiry()}',
+        "RateLimit-Policy": _policy(name, item),
         "RateLimit": f'"{name}";r={hit.remaining};t={seconds}',
     }
     return headers if hit.is_allowed else {**headers, "Retry-After": str(seconds)}
+
+
+def _policy(name: str, item: RateLimitItem) -> str:
+    return f'"{name}";q={item.amount};w={item.get_expiry()}'
 
 
 def _sentence(whose: str, name: str, item: RateLimitItem, hit: Hit) -> str:

@@ -113,16 +113,19 @@ class SharedWindows:
         slot = self._find(digest, way_set, bucket)
         self._forget_old(slot, bucket)
         self._words[slot + 2] = int(now * 1000)
-        start, oldest = 2 * (slot + _HEAD), (bucket - DIVISIONS) % _RING
+        start, oldest = 2 * (slot + _HEAD), bucket - DIVISIONS
         ring = self._counts[start : start + _RING].tolist()
-        counts = (ring[oldest:] + ring[:oldest])[: DIVISIONS + 1]  # from the oldest part to the one that has begun
-        number = sum(counts)
+        ahead = [ring[(bucket + place) % _RING] for place in range(1, _RING - DIVISIONS)]
+        number = sum(ring) - sum(ahead)
         is_counted = number < limit
         if is_counted:
-            self._counts[self._count_at(slot, bucket)] += 1
-            counts[-1] += 1
+            ring[bucket % _RING] += 1
+            self._counts[start + bucket % _RING] += 1
             number += 1
-        return is_counted, number, next((place for place, count in enumerate(counts) if count), 0), bucket, now
+        first = 0
+        while number and not ring[(oldest + first) % _RING]:
+            first += 1
+        return is_counted, number, first, bucket, now
 
     def window(self, key: str, seconds: float) -> Window:
         """Return the state of a key's window."""

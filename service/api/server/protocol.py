@@ -32,8 +32,8 @@ _REQUEST, _WRITE, _DRAIN, _CLOSE = "request", "write", "drain", "close"
 _log = logging.getLogger(__name__)
 
 
-AnswerNow = Callable[[Any], tuple[bytes, bytes] | None]
-"""Returns the answer to an ASGI scope if it is ready: the status line, and all after the server's own headers."""
+AnswerNow = Callable[[Any], tuple[bytes, list[bytes]] | None]
+"""Returns the answer to an ASGI scope if it is ready: the status line, and in parts all after the server's headers."""
 
 
 class TimedProtocol(HttpToolsProtocol):
@@ -56,6 +56,7 @@ class TimedProtocol(HttpToolsProtocol):
         self._is_draining = False
         self._active: RequestResponseCycle | None = None
         self._answered_now = 0
+        self._is_answered = False
 
     @property
     def _is_busy(self) -> bool:
@@ -65,30 +66,50 @@ class TimedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._active = cycle
-        if self._answer_now(cycle):
-            self.on_response_complete()
-        else:
-            super()._start_asgi_task(cycle, app)
+        super()._start_asgi_task(cycle, app)
 
-    def _answer_now(self, cycle: RequestResponseCycle) -> bool:
-        """Send an answer that is ready in one piece, without a task; returns False if there is none."""
-        is_plain = cycle.keep_alive and not self._is_draining and not self.flow.write_paused
+    def _answer_now(self) -> bool:
+        """Send an answer that is ready, before uvicorn prepares a task for it; returns False if there is none."""
+        parser, is_waiting = self.parser, self._is_busy or bool(self.pipeline)
         # A client that sends many requests in one piece must not hold up the others.
-        if not is_plain or self.answer_now is None or self._answered_now >= self.limits.pipelined:
+        if self.answer_now is None or is_waiting or self._answered_now >= self.limits.pipelined:
             return False
+        if parser.get_method() != b"GET" or parser.get_http_version() != "1.1" or not parser.should_keep_alive():
+            return False
+        path, _, query = self.url.partition(b"?")
+        # uvicorn decodes such paths; their answers are not kept, or the application finds them.
+        if self._is_draining or self.flow.write_paused or b"%" in path or b"#" in self.url:
+            return False
+        self.scope.update(method="GET", path=self.root_path + path.decode("latin-1"), query_string=query)
         try:
-            ready = self.answer_now(cycle.scope)
+            ready = self.answer_now(self.scope)
         except Exception:
             _log.exception("a kept answer cannot be sent; the application answers")
             return False
         if ready is None:
             return False
         self._answered_now += 1
+        self._is_answered = True
         line, rest = ready
-        own = b"".join([b"%b: %b\r\n" % pair for pair in cycle.default_headers])
-        cycle.response_started = cycle.response_complete = True
-        self.transport.write(b"".join((line, own, rest)))
+        own = b"".join([b"%b: %b\r\n" % pair for pair in self.server_state.default_headers])
+        self.transport.write(b"".join((line, own, *rest)))
+        self.on_response_complete()
         return True
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
+        self._is_answered = False
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body; one of an answered request is of no use."""
+        if not self._is_answered:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End the request."""
+        if not self._is_answered:
+            super().on_message_complete()
 
     def shutdown(self) -> None:
         """Stop with the answers in work; an idle connection may still bring the request that it has sent."""
@@ -204,8 +225,6 @@ class LimitedProtocol(TimedProtocol):
             if self._discarded > _LINGER_BYTES:
                 self.transport.abort()
             return
-        if self._in_head and not self._timers.runs(_REQUEST):
-            self._start_timer()
         messages = self._messages
         try:
             self.parser.feed_data(data)
@@ -217,6 +236,10 @@ class LimitedProtocol(TimedProtocol):
         except httptools.HttpParserError as error:
             cause = error.__context__
             self._refuse(cause if isinstance(cause, Refused) else Refused(400, "the request is not valid HTTP"))
+        # A request that arrives whole needs no timer.
+        is_partial = (not self._in_head or self._head_bytes > 0) and self._discarded is None
+        if is_partial and not self._timers.runs(_REQUEST):
+            self._start_timer()
 
     def _count_raw(self, size: int, is_next_message: bool) -> None:
         """Count bytes that the parser keeps, or that no callback reports.
@@ -274,11 +297,13 @@ class LimitedProtocol(TimedProtocol):
                 raise self._body_too_large()
         self._in_head = False
         self._head_bytes = 0
+        self._timers.stop(_REQUEST)  # the body has a time of its own
+        if self._answer_now():
+            return
         self.scope[DEPARTURE] = Departure()  # type: ignore[literal-required]
         super().on_headers_complete()
         if self._is_draining:
             self.cycle.keep_alive = False
-        self._start_timer()
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body.

@@ -81,7 +81,7 @@ class Service:
         async def call() -> Answered:
             ready = app.answer_now(scope) if isinstance(app, FastPath) else None
             if ready is not None:
-                head, _, body = ready[1].partition(b"\r\n\r\n")
+                head, _, body = b"".join(ready[1]).partition(b"\r\n\r\n")
                 pairs = [(name, value) for name, _, value in (line.partition(b": ") for line in head.split(b"\r\n"))]
                 return Answered(int(ready[0].split()[1]), pairs, body, now=True)
             sent: list[Any] = []

@@ -18,7 +18,7 @@ from service.errors import NotYet
 KEPT_SECONDS = 0.5
 """How long an answer is used without a look at the database: a revoked key is refused within a second."""
 
-RENEWED_SECONDS = 0.2
+RENEWED_SECONDS = 0.3
 """Age at which a valid answer is read again, while requests still use this one: none has to wait."""
 
 KEPT_TOKENS = 1000

@@ -94,6 +94,8 @@ class Answer:
     def holds(self, state: DatabaseState, now: float) -> bool:
         """Return whether it is the answer at a state, at a time of the monotonic clock."""
         is_same = self.cache_key is state.cache_key or self.cache_key == state.cache_key
+        if is_same:
+            self.cache_key = state.cache_key  # the next comparison is short
         return is_same and self.since <= state.now < self.until and now < self.expires
 
     def pieces(self, state: DatabaseState) -> list[bytes]:

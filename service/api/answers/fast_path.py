@@ -16,7 +16,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from service.api.access.authenticate import Authenticator
 from service.api.access.principal import ANONYMOUS, Credential, CredentialKind, Principal
-from service.api.answers.answer import LARGE, Answer
+from service.api.answers.answer import Answer
 from service.api.answers.cache import AnswerCache
 from service.api.answers.database_state import DatabaseState
 from service.api.answers.forecast_loader import ForecastLoader
@@ -31,9 +31,9 @@ from service.api.formats.negotiate import VARY
 from service.api.limits.addresses import client_address
 from service.api.limits.middleware import Limits
 from service.api.limits.rates import COUNTED, Pairs
-from service.api.limits.security_headers import PIECE
 from service.api.metrics.request_log import RequestRecord, write_line
 from service.api.metrics.request_metrics import RequestMetrics
+from service.api.server.ready_answers import PIECE, UNSENT, Ready
 from service.errors import TplusError
 from service.settings import Settings
 from service.vocabulary import Scope as KeyScope
@@ -43,7 +43,6 @@ _log = logging.getLogger(__name__)
 MOST_WAIT_SECONDS = 2.0
 """How long a request waits for a reading that it shares: a slow one for others must not hold it up for longer."""
 
-_PIECES_AT_ONCE = 4
 _ID_NAME = REQUEST_ID_HEADER.lower().encode()
 _SECURITY = b"cache-control: " + REVALIDATED.encode() + b"\r\n"
 _SECURITY += b"".join(
@@ -122,8 +121,8 @@ class FastPath:
         """The state of the application with the routes."""
         return self._app.state  # type: ignore[attr-defined]
 
-    def answer_now(self, scope: Scope) -> tuple[bytes, list[bytes]] | None:
-        """Return the answer of a plain read if it is kept: the status line, and in parts all after the server's headers.
+    def answer_now(self, scope: Scope) -> Ready | None:
+        """Return the answer of a plain read if it is kept.
 
         None if the application must be called: nothing was counted then.
         """
@@ -132,7 +131,7 @@ class FastPath:
         begin = perf_counter()
         request = self._requests.read(scope)
         answer = None if request is None else self._cache.find(request.key)
-        if request is None or answer is None or answer.length > LARGE:
+        if request is None or answer is None:
             return None
         state, principal = self._parts.watch.current(), self._kept_principal(request)
         if state is None or principal is None or not answer.holds(state, monotonic()):
@@ -145,11 +144,13 @@ class FastPath:
             return None
         ready = _ready(request, principal, answer, state, rates)
         self._report(scope, ready, begin)
-        return _STATUS_LINES[ready.status], [ready.head, b"\r\n", *ready.pieces]
+        return _STATUS_LINES[ready.status], ready.head + b"\r\n", ready.pieces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
-        if not self._requests.concerns(scope):
+        if UNSENT in scope:
+            await self._send_unsent(scope, send)
+        elif not self._requests.concerns(scope):
             await self._app(scope, receive, send)
         elif self._proxied is None:
             await self._answer(scope, receive, send)
@@ -244,15 +245,23 @@ class FastPath:
     async def _send(self, scope: Scope, send: Send, ready: _Ready, begin: float) -> None:
         headers = [tuple(line.split(b": ", 1)) for line in ready.head.splitlines()]
         await send({"type": "http.response.start", "status": ready.status, "headers": headers})
-        start, body = 0, memoryview(b"".join(ready.pieces))  # a view's parts are no copies
-        while len(body) - start > PIECE:
-            await send({"type": "http.response.body", "body": body[start : start + PIECE], "more_body": True})
-            start += PIECE
-            if start % (_PIECES_AT_ONCE * PIECE) == 0:
-                await asyncio.sleep(0)  # the event loop sees whether the client has left
+        body = b"".join(ready.pieces)
+        left = await _send_pieces(send, body) if len(body) > PIECE else body
         self._report(scope, ready, begin)
         self._parts.metrics.leave()
-        await send({"type": "http.response.body", "body": body[start:]})
+        await send({"type": "http.response.body", "body": left})
+
+    async def _send_unsent(self, scope: Scope, send: Send) -> None:
+        """Send what a slow client left of an answer that is counted: it takes room like any other request."""
+        room, address = self._parts.limits.room, client_address(scope)
+        has_place = room.enter(address) is None
+        self._parts.metrics.begin()
+        try:
+            await send({"type": "http.response.body", "body": await _send_pieces(send, scope[UNSENT])})
+        finally:
+            self._parts.metrics.leave()
+            if has_place:
+                room.leave(address)
 
     def _report(self, scope: Scope, ready: _Ready, begin: float) -> None:
         """Count and log a request before its last part leaves: then the client's next scrape has it."""
@@ -264,6 +273,16 @@ class FastPath:
             write_line(
                 record, ready.request_id, "GET", seconds, None if ready.principal is ANONYMOUS else ready.principal
             )
+
+
+async def _send_pieces(send: Send, body: bytes | memoryview) -> memoryview:
+    """Send a large body but for its last part, which is returned."""
+    left = memoryview(body)  # its parts are no copies
+    while len(left) > PIECE:
+        await send({"type": "http.response.body", "body": left[:PIECE], "more_body": True})
+        left = left[PIECE:]
+        await asyncio.sleep(0)  # the event loop sees whether the client has left
+    return left
 
 
 def _ready(

@@ -11,7 +11,7 @@ from service.api.answers.database_state import DatabaseState
 KEPT_SECONDS = 0.7
 """How long a state is used, from the start of its reading: an answer is then never older than a second."""
 
-RENEWED_SECONDS = 0.2
+RENEWED_SECONDS = 0.4
 """Age at which the next reading starts, while requests still use this one: none has to wait."""
 
 

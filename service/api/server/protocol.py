@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 from typing import Any, cast
 
 import httptools
@@ -12,6 +11,7 @@ from uvicorn.server import ServerState
 
 from service.api.server.departure import DEPARTURE, Departure
 from service.api.server.http_limits import HttpLimits, OpenConnections
+from service.api.server.ready_answers import UNSENT, AnswerNow, TurnWrites
 from service.api.server.refused import Refused, answer_bytes
 from service.api.server.timers import Timers
 
@@ -32,15 +32,12 @@ _REQUEST, _WRITE, _DRAIN, _CLOSE = "request", "write", "drain", "close"
 _log = logging.getLogger(__name__)
 
 
-AnswerNow = Callable[[Any], tuple[bytes, list[bytes]] | None]
-"""Returns the answer to an ASGI scope if it is ready: the status line, and in parts all after the server's headers."""
-
-
 class TimedProtocol(HttpToolsProtocol):
     """A connection whose client must read, and which ends without dropping a request."""
 
     limits: HttpLimits
     open_connections: OpenConnections
+    turn_writes: TurnWrites
     answer_now: AnswerNow | None
 
     def __init__(
@@ -57,6 +54,8 @@ class TimedProtocol(HttpToolsProtocol):
         self._active: RequestResponseCycle | None = None
         self._answered_now = 0
         self._is_answered = False
+        self._default_headers: list[tuple[bytes, bytes]] | None = None
+        self._own = b""
 
     @property
     def _is_busy(self) -> bool:
@@ -66,6 +65,9 @@ class TimedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._active = cycle
+        left: memoryview | None = cycle.scope.get(UNSENT)  # type: ignore[assignment]
+        if left is not None:
+            cycle.response_started, cycle.chunked_encoding, cycle.expected_content_length = True, False, len(left)
         super()._start_asgi_task(cycle, app)
 
     def _answer_now(self) -> bool:
@@ -80,7 +82,8 @@ class TimedProtocol(HttpToolsProtocol):
         # uvicorn decodes such paths; their answers are not kept, or the application finds them.
         if self._is_draining or self.flow.write_paused or b"%" in path or b"#" in self.url:
             return False
-        self.scope.update(method="GET", path=self.root_path + path.decode("latin-1"), query_string=query)
+        self.scope["method"], self.scope["query_string"] = "GET", query
+        self.scope["path"] = self.root_path + path.decode("latin-1")
         try:
             ready = self.answer_now(self.scope)
         except Exception:
@@ -89,27 +92,22 @@ class TimedProtocol(HttpToolsProtocol):
         if ready is None:
             return False
         self._answered_now += 1
+        line, rest, pieces = ready
+        left = self.turn_writes.write(self.transport, self.flow, (line, self._own_headers(), rest, *pieces))
+        if left is not None:
+            self.scope[UNSENT] = left  # type: ignore[literal-required]
+            return False
         self._is_answered = True
-        line, rest = ready
-        own = b"".join([b"%b: %b\r\n" % pair for pair in self.server_state.default_headers])
-        self.transport.write(b"".join((line, own, *rest)))
         self.on_response_complete()
         return True
 
-    def on_message_begin(self) -> None:
-        """Begin a request."""
-        super().on_message_begin()
-        self._is_answered = False
-
-    def on_body(self, body: bytes) -> None:
-        """Take a piece of the body; one of an answered request is of no use."""
-        if not self._is_answered:
-            super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        """End the request."""
-        if not self._is_answered:
-            super().on_message_complete()
+    def _own_headers(self) -> bytes:
+        """Return the server's own headers as they are sent; they change each second, with the date."""
+        headers = self.server_state.default_headers
+        if headers is not self._default_headers:
+            self._default_headers = headers
+            self._own = b"".join([b"%b: %b\r\n" % pair for pair in headers])
+        return self._own
 
     def shutdown(self) -> None:
         """Stop with the answers in work; an idle connection may still bring the request that it has sent."""
@@ -128,6 +126,7 @@ class TimedProtocol(HttpToolsProtocol):
 
     def _close(self) -> None:
         """Close; a client that does not read the rest is cut off."""
+        self.turn_writes.flush(self.transport)
         self.transport.close()
         self._timers.start(_CLOSE, self.limits.write_seconds, self.transport.abort)
 
@@ -259,6 +258,7 @@ class LimitedProtocol(TimedProtocol):
     def on_message_begin(self) -> None:
         """Begin to count."""
         super().on_message_begin()
+        self._is_answered = False
         self._header_bytes = self._body_bytes = self._raw_body_bytes = 0
 
     def on_url(self, url: bytes) -> None:
@@ -314,14 +314,16 @@ class LimitedProtocol(TimedProtocol):
         self._body_bytes += len(body)
         if self._body_bytes > self.limits.body_bytes:
             raise self._body_too_large()
-        super().on_body(body)
+        if not self._is_answered:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """End the request; the next may follow."""
         self._messages += 1
         self._in_head = True
         self._timers.stop(_REQUEST)
-        super().on_message_complete()
+        if not self._is_answered:
+            super().on_message_complete()
 
     def _head_too_large(self) -> Refused:
         return Refused(431, f"the headers have more than {self.limits.head_bytes} bytes; send fewer or shorter ones")
@@ -356,6 +358,7 @@ class LimitedProtocol(TimedProtocol):
         if not is_answerable:
             self._close()
             return
+        self.turn_writes.flush(self.transport)
         path = (self.url if getattr(self, "url", b"") else b"/").partition(b"?")[0].decode("ascii", "replace")
         self.transport.write(answer_bytes(refused, path, self.server_state.default_headers))
         if self.transport.can_write_eof():
@@ -378,5 +381,5 @@ def limited_protocol(limits: HttpLimits, answer_now: AnswerNow | None = None) ->
         answer_now: Called before the application; None = the application answers everything.
     """
     ready = None if answer_now is None else staticmethod(answer_now)
-    attributes = {"limits": limits, "open_connections": OpenConnections(limits), "answer_now": ready}
-    return type("ServerProtocol", (LimitedProtocol,), attributes)
+    attributes = {"limits": limits, "open_connections": OpenConnections(limits), "turn_writes": TurnWrites()}
+    return type("ServerProtocol", (LimitedProtocol,), {**attributes, "answer_now": ready})

@@ -25,6 +25,7 @@ from service.api.answers.database_state import StateReader
 from service.api.answers.fast_path import FastPath, Parts
 from service.api.answers.forecast_loader import ForecastLoader
 from service.api.common.dependencies import Reader, Snapshot
+from service.api.server.ready_answers import UNSENT
 from service.app import create_app, create_server_app
 from service.clock import process_now
 from service.db.change_counters import raise_changes
@@ -81,7 +82,7 @@ class Service:
         async def call() -> Answered:
             ready = app.answer_now(scope) if isinstance(app, FastPath) else None
             if ready is not None:
-                head, _, body = b"".join(ready[1]).partition(b"\r\n\r\n")
+                head, body = ready[1].removesuffix(b"\r\n\r\n"), b"".join(ready[2])
                 pairs = [(name, value) for name, _, value in (line.partition(b": ") for line in head.split(b"\r\n"))]
                 return Answered(int(ready[0].split()[1]), pairs, body, now=True)
             sent: list[Any] = []
@@ -310,6 +311,26 @@ def test_requests_beyond_the_limit_are_refused(filled_file: Path, tmp_path: Path
     opened.fast.state.authenticator.close()
     opened.runner.close()
     database.close()
+
+
+def test_what_a_slow_client_left_takes_room_until_it_is_sent(service: Service) -> None:
+    body, sent, taken = bytes(range(256)) * 5_000, [], []
+    room = service.fast._parts.limits.room
+    scope = {"type": "http", "client": ("192.0.2.1", 40_000), UNSENT: memoryview(body)}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+        taken.append(room.total)
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    service.runner.run(service.fast(scope, receive, send))
+    assert [len(each["body"]) for each in sent] == [524_288, 524_288, 231_424]
+    assert b"".join(each["body"] for each in sent) == body
+    assert [each.get("more_body", False) for each in sent] == [True, True, False]
+    assert taken == [1, 1, 1]
+    assert room.total == 0
 
 
 def test_every_request_is_counted_once(service: Service) -> None:

@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.api.server.http_limits import HttpLimits
 from service.api.server.listener import bind
+from service.api.server.ready_answers import PIECE, UNSENT, Ready
 from service.api.server.server import Server, server_config
 
 LIMIT = 20.0
@@ -56,21 +57,39 @@ class Application:
         await send({"type": "http.response.body", "body": answer})
 
 
+LARGE = bytes(range(256)) * 40_000
+"""The body of /large: more than the system takes for a client that does not read."""
+
+
 class PreparedApplication(Application):
-    """Has the answer to /now ready, and fails to send that to /broken."""
+    """Has the answers to /now and /large ready, and fails to send that to /broken."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.answered_now = 0
+        self.answered_now = self.unsent = 0
 
-    def answer_now(self, scope: Scope) -> tuple[bytes, list[bytes]] | None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send what is left of /large in pieces; answer everything else."""
+        if UNSENT not in scope:
+            await super().__call__(scope, receive, send)
+            return
+        left = scope[UNSENT]
+        self.unsent = len(left)
+        while left:
+            is_last = len(left) <= PIECE
+            await send({"type": "http.response.body", "body": left[:PIECE], "more_body": not is_last})
+            left = left[PIECE:]
+
+    def answer_now(self, scope: Scope) -> Ready | None:
         """Return the answer to /now."""
         if scope["path"] == "/broken":
             raise ValueError("planted")
+        if scope["path"] == "/large":
+            return b"HTTP/1.1 200 OK\r\n", b"content-length: %d\r\n\r\n" % len(LARGE), [LARGE]
         if scope["path"] != "/now":
             return None
         self.answered_now += 1
-        return b"HTTP/1.1 200 OK\r\n", [b"content-length: 5\r\n\r\n", b"ready"]
+        return b"HTTP/1.1 200 OK\r\n", b"content-length: 5\r\n\r\n", [b"ready"]
 
 
 @contextmanager
@@ -139,6 +158,45 @@ def test_a_client_gets_few_ready_answers_at_once_and_more_in_later_pieces() -> N
                 client.sendall(get("/now"))
                 assert client.recv(65_536).endswith(b"ready")
         assert application.answered_now == 16
+
+
+def test_a_ready_answer_is_written_before_a_later_request_of_its_piece_is_refused() -> None:
+    with running(HttpLimits(), PreparedApplication()) as (_, port, _), connect(port) as client:
+        client.sendall(get("/now") + get("/now") + b"no request\r\n\r\n")
+        received = read_all(client)
+    lines = [part.partition(b"\r\n")[0] for part in received.split(b"ready")]
+    assert lines == [b"HTTP/1.1 200 OK", b"HTTP/1.1 200 OK", b"HTTP/1.1 400 Bad Request"]
+
+
+def test_a_large_ready_answer_is_whole_and_the_next_one_waits_for_a_client_that_reads_slowly() -> None:
+    application = PreparedApplication()
+    with running(HttpLimits(), application) as (_, port, _):
+        for pause in (0.0, 0.3):
+            with socket.socket() as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+                client.settimeout(LIMIT)
+                client.connect(("127.0.0.1", port))
+                client.sendall(get("/large") + get("/now"))
+                time.sleep(pause)
+                client.sendall(get("/end", "Connection: close\r\n"))
+                first, second, last = bodies_of(read_all(client))
+                assert first == LARGE
+                assert second in (b"now", b"ready")
+                assert last == b"end"
+    assert 0 < application.unsent < len(LARGE)
+
+
+def test_a_client_that_leaves_the_rest_of_a_large_ready_answer_is_cut_off() -> None:
+    with running(HttpLimits(write_seconds=0.5), PreparedApplication()) as (_, port, server), connect(port) as client:
+        client.sendall(get("/large"))
+        deadline = time.monotonic() + LIMIT
+        while not server.server_state.connections and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert server.server_state.connections
+        while server.server_state.connections and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert not server.server_state.connections
+        assert not server.server_state.tasks
 
 
 def test_a_body_within_the_limit_arrives_whole_in_both_forms() -> None:

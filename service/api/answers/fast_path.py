@@ -33,7 +33,7 @@ from service.api.limits.middleware import Limits
 from service.api.limits.rates import COUNTED, Pairs
 from service.api.metrics.request_log import RequestRecord, write_line
 from service.api.metrics.request_metrics import RequestMetrics
-from service.api.server.ready_answers import PIECE, UNSENT, Ready
+from service.api.server.ready_answers import LARGE, PIECE, UNSENT, WRITE_READY, Ready
 from service.errors import TplusError
 from service.settings import Settings
 from service.vocabulary import Scope as KeyScope
@@ -93,6 +93,10 @@ class _Ready:
     request_id: str
     principal: Principal
 
+    def sent(self) -> Ready:
+        """Return it as the server sends it."""
+        return _STATUS_LINES[self.status], self.head + b"\r\n", self.pieces
+
 
 class FastPath:
     """The ASGI application of the server, around the application with the routes.
@@ -144,7 +148,7 @@ class FastPath:
             return None
         ready = _ready(request, principal, answer, state, rates)
         self._report(scope, ready, begin)
-        return _STATUS_LINES[ready.status], ready.head + b"\r\n", ready.pieces
+        return ready.sent()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -243,12 +247,19 @@ class FastPath:
         return answer, loaded.state
 
     async def _send(self, scope: Scope, send: Send, ready: _Ready, begin: float) -> None:
+        write = scope.get(WRITE_READY)
+        is_short = sum(map(len, ready.pieces)) <= LARGE
+        if is_short:
+            self._report(scope, ready, begin)
+            self._parts.metrics.leave()
+        if is_short and write is not None and write(ready.sent()):
+            return
         headers = [tuple(line.split(b": ", 1)) for line in ready.head.splitlines()]
         await send({"type": "http.response.start", "status": ready.status, "headers": headers})
-        body = b"".join(ready.pieces)
-        left = await _send_pieces(send, body) if len(body) > PIECE else body
-        self._report(scope, ready, begin)
-        self._parts.metrics.leave()
+        left = await _send_pieces(send, b"".join(ready.pieces))
+        if not is_short:
+            self._report(scope, ready, begin)
+            self._parts.metrics.leave()
         await send({"type": "http.response.body", "body": left})
 
     async def _send_unsent(self, scope: Scope, send: Send) -> None:

@@ -11,10 +11,10 @@ from anyio import CapacityLimiter, to_thread
 from service.api.answers.database_state import DatabaseState, read_state
 from service.api.answers.make import Documents
 from service.api.common.dependencies import Reader
-from service.api.forecasts.build_answer import build_answer
-from service.api.forecasts.encode import encode_forecasts
+from service.api.forecasts.build_answer import answer_fields
+from service.api.forecasts.encode import encode_fields
 from service.api.forecasts.queries import ForecastQuery
-from service.api.forecasts.read_stored import read_stored
+from service.api.forecasts.read_stored import SharedRows, read_stored
 from service.market.symbol_names import stored_symbols
 
 _log = logging.getLogger(__name__)
@@ -56,6 +56,7 @@ class ForecastLoader:
         self._task: asyncio.Task[None] | None = None
         self._limiter = CapacityLimiter(1)
         self._before: DatabaseState | None = None
+        self._shared = SharedRows()
         self._size = 1
 
     async def load(self, symbol: str) -> Loaded:
@@ -97,17 +98,21 @@ class ForecastLoader:
     def _read(self, symbols: Sequence[str]) -> Loaded:
         started, documents = monotonic(), {}
         with self._reader.snapshot() as snapshot:
-            state = self._before = read_state(snapshot, self._reader, self._before)
+            state = read_state(snapshot, self._reader, self._before)
+            if self._before is None or state.cache_key != self._before.cache_key:
+                self._shared = SharedRows()
+            self._before = state
             names = stored_symbols(snapshot.connection, symbols)
             selection = ForecastQuery(snapshot.now)
             wanted = sorted(set(names.values()))
-            stored = read_stored(snapshot, self._reader.settings, wanted, selection, state.next_editions)
+            coming, shared = state.next_editions, self._shared
+            stored = read_stored(snapshot, self._reader.settings, wanted, selection, coming, shared)
         for symbol in symbols:
             rows = stored.get(names.get(symbol, symbol))
             if rows is None:
                 continue
             try:
-                documents[symbol] = replace(encode_forecasts([build_answer(rows)]), changes_at=[rows.changes_at])
+                documents[symbol] = replace(encode_fields(answer_fields(rows)), changes_at=[rows.changes_at])
             except Exception:
                 # The others are answered; the long way says what is wrong with this one.
                 _log.debug("%s: the answer cannot be built", symbol, exc_info=True)

@@ -1,22 +1,15 @@
 """Builds a forecast answer from stored rows: prices from returns, and each forecaster's track record."""
 
+from operator import itemgetter
+
 from service.api.common.rows import ForecastRow
 from service.api.common.schemas import Strategy
-from service.api.forecasts.disagreement import build_disagreement
+from service.api.forecasts.disagreement import disagreement_fields
 from service.api.forecasts.forecast_rows import ForecastRows
 from service.api.forecasts.joint_band import joint_band_fields
 from service.api.forecasts.queries import VersionRow
-from service.api.forecasts.schemas import (
-    LABELS,
-    MIN_SESSIONS,
-    Basis,
-    EditionMark,
-    ForecastAnswer,
-    OtherForecast,
-    Quantiles,
-    StrategyForecast,
-)
-from service.api.forecasts.track_record import Fields, build_held_out, coverage_fields, skill_fields
+from service.api.forecasts.schemas import LABELS, MIN_SESSIONS, ForecastAnswer, Quantiles
+from service.api.forecasts.track_record import Fields, coverage_fields, held_out_fields, skill_fields
 from service.market.time_zones import time_zone
 from service.vocabulary import RANDOM_WALK, SERVED
 
@@ -24,39 +17,49 @@ INTERVALS: tuple[tuple[int, str, str], ...] = ((50, "q25", "q75"), (80, "q10", "
 """Nominal level, and its bounding quantiles."""
 
 
+_NAMES = tuple(Quantiles.model_fields)
+_QUANTILES = itemgetter(*(ForecastRow._fields.index(name) for name in _NAMES))
+_RAW_QUANTILES = itemgetter(*(ForecastRow._fields.index(f"raw_{name}") for name in _NAMES))
+
+
 def build_answer(stored: ForecastRows) -> ForecastAnswer:
     """Return the answer for one symbol."""
+    return ForecastAnswer.model_validate(answer_fields(stored))
+
+
+def answer_fields(stored: ForecastRows) -> Fields:
+    """Return the fields of the answer for one symbol, those of `ForecastAnswer` in its order."""
     instrument, edition, timing = stored.instrument, stored.edition, stored.timing
     others = _others(stored)
-    walk = next((other for other in others if _is_walk(other.strategy, other.forecaster)), None)
+    walk = next((other for other in others if _is_walk(other["strategy"], other["forecaster"])), None)
     multi_step, one_step = _strategy(stored, "multi_step"), _strategy(stored, "one_step")
-    return ForecastAnswer(
-        symbol=instrument.symbol,
-        currency=instrument.currency,
-        calendar=instrument.calendar,
-        time_zone=time_zone(instrument.calendar),
-        approximate=timing.approximate or instrument.calendar_approximate,
-        group=instrument.group,
-        as_of=edition.as_of,
-        data_as_of=timing.final_at,
-        issued_at=edition.issued_at,
-        stale_after=timing.stale_after,
-        next_edition_at=stored.next_edition.at,
-        next_edition_in_seconds=stored.next_edition.in_seconds,
-        known_at=stored.known_at,
-        mode=edition.mode,
-        edition=EditionMark(number=edition.number, hash=edition.hash),
-        last_close=stored.forecasts[0].last_close,
-        basis=_basis(stored),
-        multi_step=multi_step,
-        one_step=one_step,
-        disagreement=build_disagreement(one_step, multi_step),
-        random_walk=walk,
-        others=[other for other in others if other is not walk],
-    )
+    return {
+        "symbol": instrument.symbol,
+        "currency": instrument.currency,
+        "calendar": instrument.calendar,
+        "time_zone": time_zone(instrument.calendar),
+        "approximate": timing.approximate or instrument.calendar_approximate,
+        "group": instrument.group,
+        "as_of": edition.as_of,
+        "data_as_of": timing.final_at,
+        "issued_at": edition.issued_at,
+        "stale_after": timing.stale_after,
+        "next_edition_at": stored.next_edition.at,
+        "next_edition_in_seconds": stored.next_edition.in_seconds,
+        "known_at": stored.known_at,
+        "mode": edition.mode,
+        "edition": {"number": edition.number, "hash": edition.hash},
+        "last_close": stored.forecasts[0].last_close,
+        "basis": _basis(stored),
+        "multi_step": multi_step,
+        "one_step": one_step,
+        "disagreement": disagreement_fields(one_step, multi_step),
+        "random_walk": walk,
+        "others": [other for other in others if other is not walk],
+    }
 
 
-def _strategy(stored: ForecastRows, strategy: Strategy) -> StrategyForecast | None:
+def _strategy(stored: ForecastRows, strategy: Strategy) -> Fields | None:
     item = stored.served.get(strategy)
     rows = [] if item is None else stored.by_version.get((strategy, item.model_version_id), [])
     if item is None or not rows:
@@ -64,26 +67,17 @@ def _strategy(stored: ForecastRows, strategy: Strategy) -> StrategyForecast | No
     version = stored.versions[item.model_version_id]
     records = stored.track_records(strategy, SERVED)
     skill = skill_fields(records, stored.edition.mode, len(rows))
-    served_by = {
-        "model_version_id": version.id,
-        "forecaster": version.forecaster,
-        "status": version.status,
-        "trained_at": version.trained_at,
-        "reason": item.reason,
+    return {
+        "served_by": {**_version(version), "reason": item.reason},
+        "steps": [_step(stored, row, SERVED) for row in rows],
+        "skill": skill,
+        "coverage": coverage_fields(records, len(rows)),
+        "joint": _joint(stored, version, rows),
+        "held_out": held_out_fields(version.metrics) if skill["n"] < MIN_SESSIONS else None,
     }
-    return StrategyForecast.model_validate(
-        {
-            "served_by": served_by,
-            "steps": [_step(stored, row, SERVED) for row in rows],
-            "skill": skill,
-            "coverage": coverage_fields(records, len(rows)),
-            "joint": _joint(stored, version, rows),
-            "held_out": build_held_out(version.metrics) if skill["n"] < MIN_SESSIONS else None,
-        }
-    )
 
 
-def _others(stored: ForecastRows) -> list[OtherForecast]:
+def _others(stored: ForecastRows) -> list[Fields]:
     """Return the forecasts that were not served, and always the random walk, each with its own track record."""
     others = []
     for (strategy, version_id), rows in stored.by_version.items():
@@ -92,21 +86,25 @@ def _others(stored: ForecastRows) -> list[OtherForecast]:
             continue
         records = stored.track_records(strategy, version.forecaster)
         others.append(
-            OtherForecast.model_validate(
-                {
-                    "strategy": strategy,
-                    "model_version_id": version_id,
-                    "forecaster": version.forecaster,
-                    "status": version.status,
-                    "trained_at": version.trained_at,
-                    "steps": [_step(stored, row, version.forecaster) for row in rows],
-                    "skill": skill_fields(records, stored.edition.mode, len(rows)),
-                    "coverage": coverage_fields(records, len(rows)),
-                    "joint": _joint(stored, version, rows),
-                }
-            )
+            {
+                **_version(version),
+                "strategy": strategy,
+                "steps": [_step(stored, row, version.forecaster) for row in rows],
+                "skill": skill_fields(records, stored.edition.mode, len(rows)),
+                "coverage": coverage_fields(records, len(rows)),
+                "joint": _joint(stored, version, rows),
+            }
         )
     return others
+
+
+def _version(version: VersionRow) -> Fields:
+    return {
+        "model_version_id": version.id,
+        "forecaster": version.forecaster,
+        "status": version.status,
+        "trained_at": version.trained_at,
+    }
 
 
 def _joint(stored: ForecastRows, version: VersionRow, rows: list[ForecastRow]) -> Fields | None:
@@ -119,10 +117,10 @@ def _is_walk(strategy: str, forecaster: str) -> bool:
 
 def _step(stored: ForecastRows, row: ForecastRow, forecaster: str) -> Fields:
     records = stored.track_records(row.strategy, forecaster, row.step)
-    values, price = row._asdict(), stored.pricer(row)
+    quantiles, price = dict(zip(_NAMES, _QUANTILES(row), strict=True)), stored.pricer(row)
     intervals = []
     for level, low, high in INTERVALS:
-        lower, upper = values[low], values[high]
+        lower, upper = quantiles[low], quantiles[high]
         prices = {"lower": price(lower), "upper": price(upper)}
         intervals.append({"level": level, **prices, "lower_return": lower, "upper_return": upper})
     return {
@@ -131,8 +129,8 @@ def _step(stored: ForecastRows, row: ForecastRow, forecaster: str) -> Fields:
         "target_session": row.target_session,
         "point": price(row.q50),
         "median": row.q50,
-        "quantiles": values,
-        "raw": {name: values[f"raw_{name}"] for name in Quantiles.model_fields},
+        "quantiles": quantiles,
+        "raw": dict(zip(_NAMES, _RAW_QUANTILES(row), strict=True)),
         "intervals": intervals,
         "dividends": stored.prices.dividends(row.target_session),
         "degraded": row.degraded or [],
@@ -141,7 +139,7 @@ def _step(stored: ForecastRows, row: ForecastRow, forecaster: str) -> Fields:
     }
 
 
-def _basis(stored: ForecastRows) -> Basis:
+def _basis(stored: ForecastRows) -> Fields:
     own, current = stored.prices.basis, stored.prices.current_basis
     ratio = stored.prices.split_ratio
     note = None
@@ -150,4 +148,4 @@ def _basis(stored: ForecastRows) -> Basis:
             f"{stored.instrument.symbol} was re-based since this forecast (basis {own} then, {current} now): its "
             f"prices are on basis {own}; divide them by {ratio:g} to compare with today's"
         )
-    return Basis(forecast=own, current=current, split_ratio=ratio, note=note)
+    return {"forecast": own, "current": current, "split_ratio": ratio, "note": note}

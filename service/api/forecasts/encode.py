@@ -6,9 +6,22 @@ from service.api.answers.database_state import clock_texts
 from service.api.answers.make import Documents, Part
 from service.api.common.next_edition import NextEdition
 from service.api.forecasts.schemas import ForecastAnswer, ForecastPage, Missing
+from service.api.forecasts.track_record import Fields
 from service.api.formats.fields import Include
+from service.api.formats.plain import PlainEncoder
 
 _ITEMS = b'"items":[]'
+_FORECAST = PlainEncoder(ForecastAnswer)
+
+
+def encode_fields(answer: Fields) -> Documents:
+    """Return the document of one whole forecast, given as its fields; see `encode_forecasts`.
+
+    Raises:
+        PydanticSerializationError: a field has another type than that of `ForecastAnswer`.
+    """
+    coming = NextEdition(answer["next_edition_at"], answer["next_edition_in_seconds"])
+    return Documents([(_FORECAST.encode(answer), answer["calendar"], clock_texts(answer["known_at"], coming))])
 
 
 def encode_forecasts(answers: Sequence[ForecastAnswer], include: Include | None = None) -> Documents:

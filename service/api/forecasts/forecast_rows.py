@@ -25,7 +25,7 @@ class ForecastRows:
         versions: Id -> model version.
         prices: Turns log returns into prices on the forecasts' basis.
         records: Its track records.
-        joint_states: Model version -> state of its joint band; missing if there was none.
+        joint_states: Model version -> state of its joint band; None or missing if there was none.
         timing: The instants around as_of.
         next_edition: The next edition of its calendar.
         known_at: Aware UTC instant of the answer.
@@ -39,7 +39,7 @@ class ForecastRows:
     versions: Mapping[int, VersionRow]
     prices: ForecastPrices
     records: Sequence[TrackRecordRow]
-    joint_states: Mapping[int, Mapping[str, Any]]
+    joint_states: Mapping[int, Mapping[str, Any] | None]
     timing: Timing
     next_edition: NextEdition
     known_at: datetime

@@ -40,7 +40,7 @@ def joint_band_fields(
     levels = [
         {
             "level": level,
-            "measured": None if shares is None else shares[place],
+            "measured": None if shares is None else float(shares[place]),
             "steps": [_step(row, _BOUNDS[place], factors[place], price) for row, price in priced],
         }
         for place, level in enumerate(LEVELS)

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
@@ -14,9 +15,24 @@ from service.api.common.schemas import Strategy
 from service.api.forecasts import queries as forecasts
 from service.api.forecasts.forecast_prices import ForecastPrices
 from service.api.forecasts.forecast_rows import ForecastRows
-from service.api.forecasts.queries import ForecastQuery, ServedRow
+from service.api.forecasts.queries import ForecastQuery, ServedRow, VersionRow
 from service.api.symbols.queries import read_instruments
 from service.settings import Settings
+
+
+@dataclass(slots=True)
+class SharedRows:
+    """What forecasts have in common while the database's cache key stays the same.
+
+    Attributes:
+        versions: Id -> model version.
+        timings: Calendar and session -> the instants around it.
+        joints: Calendar and session -> version -> the state of its joint band; None if there is none.
+    """
+
+    versions: dict[int, VersionRow] = field(default_factory=dict)
+    timings: dict[tuple[str, date], Timing] = field(default_factory=dict)
+    joints: dict[tuple[str, date], dict[int, Mapping[str, Any] | None]] = field(default_factory=dict)
 
 
 def read_stored(
@@ -25,6 +41,7 @@ def read_stored(
     symbols: Sequence[str],
     selection: ForecastQuery,
     coming: Mapping[str, NextEdition] | None = None,
+    shared: SharedRows | None = None,
 ) -> dict[str, ForecastRows]:
     """Return the rows of the forecasts of symbols in their stored spelling; those without one are left out.
 
@@ -34,13 +51,14 @@ def read_stored(
         symbols: The symbols.
         selection: Which forecast of each.
         coming: Calendar -> its next edition; None = read it.
+        shared: What an earlier call at the same cache key has read; None = read it.
     """
     instruments = read_instruments(snapshot.connection, symbols)
     editions = forecasts.read_editions(snapshot.connection, list(instruments), selection)
     if not editions:
         return {}
     coming = NextEditions(snapshot.connection, settings, snapshot.now).by_calendar() if coming is None else coming
-    rows = _Rows(snapshot, settings, editions, coming)
+    rows = _Rows(snapshot, settings, editions, coming, shared or SharedRows())
     return {symbol: rows.of(instruments[symbol], edition, selection) for symbol, edition in editions.items()}
 
 
@@ -53,15 +71,18 @@ class _Rows:
         settings: Settings,
         editions: Mapping[str, EditionRow],
         coming: Mapping[str, NextEdition],
+        shared: SharedRows,
     ) -> None:
         connection, symbols = snapshot.connection, list(editions)
-        self._connection, self._settings, self._coming = connection, settings, coming
+        self._connection, self._settings, self._coming, self._shared = connection, settings, coming, shared
         self._forecasts: Mapping[str, list[ForecastRow]] = _by_symbol(forecasts.read_forecasts(connection, editions))
         self._served: defaultdict[str, dict[Strategy, ServedRow]] = defaultdict(dict)
         for item in forecasts.read_served(connection, editions):
             self._served[item.symbol][item.strategy] = item
-        ids = {row.model_version_id for group in self._forecasts.values() for row in group}
-        self._versions = forecasts.read_versions(connection, ids)
+        self._ids = {row.model_version_id for group in self._forecasts.values() for row in group}
+        left = self._ids - shared.versions.keys()
+        if left:
+            shared.versions.update(forecasts.read_versions(connection, left))
         oldest = min(row.as_of for row in editions.values())
         self._actions: Mapping[str, list[ActionRow]] = _by_symbol(
             forecasts.read_later_actions(connection, symbols, oldest)
@@ -69,8 +90,6 @@ class _Rows:
         self._records: Mapping[str, list[TrackRecordRow]] = _by_symbol(
             forecasts.read_track_records(connection, symbols), "scope"
         )
-        self._timings: dict[tuple[str, date], Timing] = {}
-        self._joints: dict[tuple[str, date], Mapping[int, Mapping[str, Any]]] = {}
 
     def of(self, instrument: InstrumentRow, edition: EditionRow, selection: ForecastQuery) -> ForecastRows:
         """Return the rows of one symbol's edition."""
@@ -90,7 +109,7 @@ class _Rows:
             edition=edition,
             forecasts=rows,
             served=self._served[symbol],
-            versions=self._versions,
+            versions=self._shared.versions,
             prices=ForecastPrices(rows[0].basis, instrument.basis, actions, known_at),
             records=records,
             joint_states=self._joint_states(calendar, edition.as_of),
@@ -101,17 +120,19 @@ class _Rows:
         )
 
     def _timing(self, calendar: str, session: date) -> Timing:
-        timing = self._timings.get((calendar, session))
+        timings = self._shared.timings
+        timing = timings.get((calendar, session))
         if timing is None:
             timing = common.read_timing(self._connection, self._settings, calendar, session)
-            self._timings[calendar, session] = timing
+            timings[calendar, session] = timing
         return timing
 
-    def _joint_states(self, calendar: str, session: date) -> Mapping[int, Mapping[str, Any]]:
-        states = self._joints.get((calendar, session))
-        if states is None:
-            states = forecasts.read_joint_states(self._connection, self._versions, calendar, session)
-            self._joints[calendar, session] = states
+    def _joint_states(self, calendar: str, session: date) -> Mapping[int, Mapping[str, Any] | None]:
+        states = self._shared.joints.setdefault((calendar, session), {})
+        left = self._ids - states.keys()
+        if left:
+            found = forecasts.read_joint_states(self._connection, left, calendar, session)
+            states.update({version: found.get(version) for version in left})
         return states
 
 

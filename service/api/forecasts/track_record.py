@@ -11,6 +11,9 @@ LEVELS: tuple[int, ...] = (50, 80, 95)
 """Nominal levels of the intervals, percent."""
 
 
+_HELD_OUT_LABEL = HeldOut.model_fields["label"].default
+_HELD_OUT = [name for name in HeldOut.model_fields if name not in ("label", "n")]
+
 Fields = Mapping[str, Any]
 """The fields of a part of an answer. A whole answer is validated at once, in a third of the time of part by part."""
 
@@ -32,13 +35,13 @@ def skill_fields(records: Sequence[TrackRecordRow], mode: Mode, steps: int) -> F
         Those of `Skill`; n is the least of the steps' sessions, p the largest of theirs.
     """
     n = _sessions(records, steps)
-    newest = max((record.as_of for record in records), default=None)
+    newest = max([record.as_of for record in records], default=None)
     value = p = None
     baselines = [record.random_walk_pinball for record in records if record.random_walk_pinball is not None]
     if n >= MIN_SESSIONS and len(baselines) == len(records):
-        total = sum(record.n * baseline for record, baseline in zip(records, baselines, strict=True))
+        total = sum([record.n * baseline for record, baseline in zip(records, baselines, strict=True)])
         if total > 0:
-            value = 1 - sum(record.n * record.pinball for record in records) / total
+            value = 1 - sum([record.n * record.pinball for record in records]) / total
             # The largest p: skill over all steps is significant only if it is at each step.
             ps = [record.p for record in records if record.p is not None]
             p = max(ps) if len(ps) == len(records) else None
@@ -71,12 +74,13 @@ def coverage_fields(records: Sequence[TrackRecordRow], steps: int) -> Fields:
     return {"n": n, "levels": levels}
 
 
-def build_held_out(metrics: dict[str, Any]) -> HeldOut | None:
-    """Return a version's test figures; None without any."""
+def held_out_fields(metrics: Mapping[str, Any]) -> Fields | None:
+    """Return a version's test figures, with the fields of `HeldOut`; None without any."""
     if metrics.get("test_n") is None:
         return None
-    names = ("n", "pinball", "random_walk_pinball", "skill", "coverage_50", "coverage_80", "coverage_95")
-    return HeldOut(**{name: metrics.get(f"test_{name}") for name in names})
+    figures = {name: metrics.get(f"test_{name}") for name in _HELD_OUT}
+    numbers = {name: None if value is None else float(value) for name, value in figures.items()}
+    return {"label": _HELD_OUT_LABEL, "n": metrics["test_n"], **numbers}
 
 
 def _sessions(records: Sequence[TrackRecordRow], steps: int) -> int:

@@ -11,7 +11,7 @@ from uvicorn.server import ServerState
 
 from service.api.server.departure import DEPARTURE, Departure
 from service.api.server.http_limits import HttpLimits, OpenConnections
-from service.api.server.ready_answers import UNSENT, AnswerNow, TurnWrites
+from service.api.server.ready_answers import LARGE, UNSENT, WRITE_READY, AnswerNow, Ready, TurnWrites
 from service.api.server.refused import Refused, answer_bytes
 from service.api.server.timers import Timers
 
@@ -99,6 +99,18 @@ class TimedProtocol(HttpToolsProtocol):
             return False
         self._is_answered = True
         self.on_response_complete()
+        return True
+
+    def _write_ready(self, ready: Ready) -> bool:
+        """Send the answer to the request in work in one piece; returns False if it takes messages."""
+        cycle, (line, rest, pieces) = self._active, ready
+        is_open = cycle is not None and self._is_busy and cycle.keep_alive and not cycle.response_started
+        if cycle is None or not is_open or self.flow.write_paused or sum(map(len, pieces)) > LARGE:
+            return False
+        cycle.response_started = cycle.response_complete = True
+        cycle.message_event.set()
+        self.turn_writes.write(self.transport, self.flow, (line, self._own_headers(), rest, *pieces))
+        cycle.on_response()
         return True
 
     def _own_headers(self) -> bytes:
@@ -300,7 +312,7 @@ class LimitedProtocol(TimedProtocol):
         self._timers.stop(_REQUEST)  # the body has a time of its own
         if self._answer_now():
             return
-        self.scope[DEPARTURE] = Departure()  # type: ignore[literal-required]
+        self.scope.update({DEPARTURE: Departure(), WRITE_READY: self._write_ready})  # type: ignore[misc,typeddict-item]
         super().on_headers_complete()
         if self._is_draining:
             self.cycle.keep_alive = False

@@ -10,6 +10,9 @@ from uvicorn.protocols.http.flow_control import FlowControl
 UNSENT = "tplus.unsent"
 """Key of the ASGI scope with what is left of the body of a ready answer: its client reads slowly."""
 
+WRITE_READY = "tplus.write_ready"
+"""Key of the ASGI scope with a function that takes a whole `Ready` instead of messages; False if it must be messages."""
+
 PIECE = 524_288
 """Bytes of a large body that are written at a time: a client that does not read leaves at most one of them here."""
 
@@ -19,7 +22,7 @@ Ready = tuple[bytes, bytes, Sequence[bytes]]
 AnswerNow = Callable[[Any], Ready | None]
 """Returns the answer to an ASGI scope if it is ready; the application sends what a slow client leaves, see `UNSENT`."""
 
-_LARGE = 131_072
+LARGE = 131_072
 """Bytes of a body up to which it waits for the other answers of its turn."""
 
 _log = logging.getLogger(__name__)
@@ -49,7 +52,7 @@ class TurnWrites:
             What is left of a large body whose client does not read that fast; None without.
         """
         *head, body = parts
-        is_large = len(body) > _LARGE
+        is_large = len(body) > LARGE
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._flush_all)
         self._waiting.setdefault(transport, []).append(b"".join(head if is_large else parts))

@@ -22,8 +22,11 @@ _log = logging.getLogger(__name__)
 MOST_SYMBOLS = 16
 """Most symbols of one reading: more would let the first of them wait for long."""
 
+_TURNS_TO_ANSWER = 4
+"""Turns of the event loop in which the answers of a reading leave."""
+
 GATHER_SECONDS = 0.001
-"""How long a reading waits for more symbols, if the one before it had more."""
+"""How long a reading waits for more symbols, if as many as before would fit into it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +78,11 @@ class ForecastLoader:
         return await asyncio.shield(future)
 
     async def _run(self) -> None:
+        is_next = False
         try:
             while self._waiting:
-                # Clients of the reading before send their next requests at about the same time.
-                if len(self._waiting) < self._size:
-                    await asyncio.sleep(GATHER_SECONDS)
+                await self._gather(is_next)
+                is_next = True
                 symbols = list(self._waiting)[:MOST_SYMBOLS]
                 self._size = len(symbols)
                 futures = [self._waiting.pop(symbol) for symbol in symbols]
@@ -94,6 +97,20 @@ class ForecastLoader:
                         future.set_result(loaded)
         finally:
             self._task = None
+
+    async def _gather(self, is_next: bool) -> None:
+        """Wait a moment: the clients of the reading before send their next requests at about the same time.
+
+        Without it, those that wait and those that were just answered would take turns in readings of half the size.
+
+        Args:
+            is_next: Whether that reading has just ended.
+        """
+        expected = min(self._size + (len(self._waiting) if is_next else 0), MOST_SYMBOLS)
+        for _ in range(_TURNS_TO_ANSWER if is_next else 0):
+            await asyncio.sleep(0)
+        if len(self._waiting) < expected:
+            await asyncio.sleep(GATHER_SECONDS)
 
     def _read(self, symbols: Sequence[str]) -> Loaded:
         started, documents = monotonic(), {}

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
+from typing import IO
 
 import psutil
 
@@ -49,8 +50,14 @@ class Api:
 
 
 @contextmanager
-def running_api(database: Path, settings: Mapping[str, str]) -> Iterator[Api]:
-    """Serve an SQLite file with some settings; every worker answers when the block begins."""
+def running_api(database: Path, settings: Mapping[str, str], log: IO[bytes] | None = None) -> Iterator[Api]:
+    """Serve an SQLite file with some settings; every worker answers when the block begins.
+
+    Args:
+        database: The file.
+        settings: Further variables of its environment.
+        log: Receives its log; None = standard error.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -64,6 +71,7 @@ def running_api(database: Path, settings: Mapping[str, str]) -> Iterator[Api]:
         [sys.executable, "-m", "service.app"],
         env=environment | own | dict(settings),
         stdout=subprocess.PIPE,
+        stderr=log,
         text=True,
         cwd=_REPOSITORY,
     )

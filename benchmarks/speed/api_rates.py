@@ -149,7 +149,8 @@ def measure(case: Case, data: Filled, folder: Path, seconds: int) -> tuple[list[
     turns, quiet = Turns(folder, seconds), {"TPLUS_ACCESS_LOG": "false"}
     with ExitStack() as ends:
         api = ends.enter_context(running_api(folder / "unused.db", settings | quiet))
-        logged = ends.enter_context(running_api(folder / "unused.db", settings | {"TPLUS_LOG_LEVEL": "info"}))
+        log = ends.enter_context((folder / "log").open("wb"))  # tens of thousands of lines
+        logged = ends.enter_context(running_api(folder / "unused.db", settings | {"TPLUS_LOG_LEVEL": "info"}, log))
         cold = ends.enter_context(running_api(folder / "unused.db", settings | quiet | {"TPLUS_ANSWER_CACHE_MB": "0"}))
         own, with_log, without = (f"http://127.0.0.1:{each.port}" for each in (api, logged, cold))
         with httpx.Client(base_url=own, headers=headers, timeout=120) as client:

@@ -10,7 +10,6 @@ from time import monotonic, perf_counter
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
-from starlette.datastructures import URL
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
@@ -241,8 +240,8 @@ class FastPath:
         if documents is None:
             return None
         watch.offer(loaded.state, loaded.started)
-        url = URL(scope={**scope, "path": self._requests.full_path(key)})
-        answer = make_answer(loaded.state, documents, ONE_ROUTE, forecast_tag(url, loaded.state), VARY["Vary"])
+        tag = forecast_tag(self._requests.address(scope, key), loaded.state)
+        answer = make_answer(loaded.state, documents, ONE_ROUTE, tag, VARY["Vary"])
         self._cache.keep(key, answer)
         return answer, loaded.state
 

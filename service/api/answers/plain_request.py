@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from starlette.datastructures import URL
 from starlette.types import Scope
 
 from service.access.keys import is_token, token_hash
@@ -66,6 +67,7 @@ class PlainRequests:
         self._one = re.compile(one, re.ASCII)
         self._allowed: dict[bytes, bool] = {}
         self._accepts: dict[bytes, bool] = {}
+        self._servers: dict[bytes, str] = {}
 
     def concerns(self, scope: Scope) -> bool:
         """Return whether a request is for a route whose answers are kept."""
@@ -94,9 +96,12 @@ class PlainRequests:
         one = None if key.query else self._one.fullmatch(key.path)
         return None if one is None else one[1]
 
-    def full_path(self, key: AnswerKey) -> str:
-        """Return a path with the one below which the service is published, as entity tags name it."""
-        return key.path if key.path.startswith(f"{self._root}/v1/") else self._root + key.path
+    def address(self, scope: Scope, key: AnswerKey) -> str:
+        """Return the address of a request for one newest forecast as entity tags name it, with the root path."""
+        path = key.path if key.path.startswith(f"{self._root}/v1/") else self._root + key.path
+        # starlette reads the host each time, which takes as long as all else here; a symbol needs no quoting.
+        server = b"%b://%b" % (key.scheme.encode(), key.host)
+        return _remembered(self._servers, server, lambda _: str(URL(scope={**scope, "path": ""}))) + path
 
     def _allows(self, host: bytes) -> bool:
         return self._hosts.allow(host.decode("latin-1"))

@@ -1,6 +1,7 @@
 """Computes skill and measured coverage from stored track records, for one or several steps."""
 
 from collections.abc import Mapping, Sequence
+from operator import mul
 from typing import Any
 
 from service.api.common.rows import TrackRecordRow
@@ -34,12 +35,13 @@ def skill_fields(records: Sequence[TrackRecordRow], mode: Mode, steps: int) -> F
     Returns:
         Those of `Skill`; n is the least of the steps' sessions, p the largest of theirs.
     """
-    n = _sessions(records, steps)
+    counts = [record.n for record in records]
+    n = min(counts) if counts and len(counts) == steps else 0
     newest = max([record.as_of for record in records], default=None)
     value = p = None
     baselines = [record.random_walk_pinball for record in records if record.random_walk_pinball is not None]
     if n >= MIN_SESSIONS and len(baselines) == len(records):
-        total = sum([record.n * baseline for record, baseline in zip(records, baselines, strict=True)])
+        total = sum(map(mul, counts, baselines))
         if total > 0:
             value = 1 - sum([record.n * record.pinball for record in records]) / total
             # The largest p: skill over all steps is significant only if it is at each step.
@@ -58,20 +60,24 @@ def coverage_fields(records: Sequence[TrackRecordRow], steps: int) -> Fields:
 
     Under `MIN_SESSIONS` sessions the measured value of a level is null.
     """
-    total = sum([record.n for record in records])
+    counts = [record.n for record in records]
+    total = sum(counts)
     if total == 0:
         return {"n": 0, "levels": []}
-    n = _sessions(records, steps)
-
-    shares: Sequence[float | None] = (None, None, None)
+    n = min(counts) if len(counts) == steps else 0
+    fifty = eighty = most = None
     if n >= MIN_SESSIONS:
-        shares = (
-            sum([record.n * record.coverage_50 for record in records]) / total,
-            sum([record.n * record.coverage_80 for record in records]) / total,
-            sum([record.n * record.coverage_95 for record in records]) / total,
-        )
-    levels = [{"level": level, "measured": share} for level, share in zip(LEVELS, shares, strict=True)]
-    return {"n": n, "levels": levels}
+        fifty = sum([record.n * record.coverage_50 for record in records]) / total
+        eighty = sum([record.n * record.coverage_80 for record in records]) / total
+        most = sum([record.n * record.coverage_95 for record in records]) / total
+    return {
+        "n": n,
+        "levels": [
+            {"level": 50, "measured": fifty},
+            {"level": 80, "measured": eighty},
+            {"level": 95, "measured": most},
+        ],
+    }
 
 
 def held_out_fields(metrics: Mapping[str, Any]) -> Fields | None:
@@ -81,7 +87,3 @@ def held_out_fields(metrics: Mapping[str, Any]) -> Fields | None:
     figures = {name: metrics.get(f"test_{name}") for name in _HELD_OUT}
     numbers = {name: None if value is None else float(value) for name, value in figures.items()}
     return {"label": _HELD_OUT_LABEL, "n": metrics["test_n"], **numbers}
-
-
-def _sessions(records: Sequence[TrackRecordRow], steps: int) -> int:
-    return min([record.n for record in records]) if len(records) == steps else 0

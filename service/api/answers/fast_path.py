@@ -42,6 +42,9 @@ _log = logging.getLogger(__name__)
 MOST_WAIT_SECONDS = 2.0
 """How long a request waits for a reading that it shares: a slow one for others must not hold it up for longer."""
 
+_READ = "tplus.plain_request"
+"""Key of the ASGI scope with the request as `answer_now` has read it."""
+
 _ID_NAME = REQUEST_ID_HEADER.lower().encode()
 _SECURITY = b"cache-control: " + REVALIDATED.encode() + b"\r\n"
 _SECURITY += b"".join(
@@ -132,7 +135,7 @@ class FastPath:
         if self._proxied is not None or not self._counts_here or not self._requests.concerns(scope):
             return None
         begin = perf_counter()
-        request = self._requests.read(scope)
+        request = scope[_READ] = self._requests.read(scope)
         answer = None if request is None else self._cache.find(request.key)
         if request is None or answer is None:
             return None
@@ -161,7 +164,8 @@ class FastPath:
             await self._proxied(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        begin, request = perf_counter(), self._requests.read(scope)
+        begin = perf_counter()
+        request = scope[_READ] if _READ in scope else self._requests.read(scope)
         if request is None:
             await self._app(scope, receive, send)
             return

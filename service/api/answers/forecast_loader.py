@@ -14,7 +14,8 @@ from service.api.common.dependencies import Reader
 from service.api.forecasts.build_answer import answer_fields
 from service.api.forecasts.encode import encode_fields
 from service.api.forecasts.queries import ForecastQuery
-from service.api.forecasts.read_stored import SharedRows, read_stored
+from service.api.forecasts.read_stored import Known, SharedRows, read_stored
+from service.api.symbols.queries import read_instruments
 from service.market.symbol_names import stored_symbols
 
 _log = logging.getLogger(__name__)
@@ -119,11 +120,13 @@ class ForecastLoader:
             if self._before is None or state.cache_key != self._before.cache_key:
                 self._shared = SharedRows()
             self._before = state
-            names = stored_symbols(snapshot.connection, symbols)
-            selection = ForecastQuery(snapshot.now)
-            wanted = sorted(set(names.values()))
-            coming, shared = state.next_editions, self._shared
-            stored = read_stored(snapshot, self._reader.settings, wanted, selection, coming, shared)
+            instruments = read_instruments(snapshot.connection, symbols)
+            names = {symbol: symbol for symbol in instruments}
+            if len(names) < len(symbols):  # some in another spelling
+                names = stored_symbols(snapshot.connection, symbols)
+                instruments = read_instruments(snapshot.connection, sorted(set(names.values())))
+            known = Known(instruments, state.next_editions, self._shared)
+            stored = read_stored(snapshot, self._reader.settings, list(instruments), ForecastQuery(snapshot.now), known)
         for symbol in symbols:
             rows = stored.get(names.get(symbol, symbol))
             if rows is None:

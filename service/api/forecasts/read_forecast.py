@@ -10,7 +10,7 @@ from service.api.forecasts.build_answer import build_answer
 from service.api.forecasts.forecast_rows import ForecastRows
 from service.api.forecasts.no_forecast import explain_missing
 from service.api.forecasts.queries import ForecastQuery
-from service.api.forecasts.read_stored import read_stored
+from service.api.forecasts.read_stored import Known, read_stored
 from service.api.forecasts.schemas import ForecastAnswer, Missing
 from service.api.symbols.queries import read_instruments, unknown_symbol_message
 from service.clock import instant_text
@@ -33,7 +33,7 @@ def read_forecast(
         NotYet: it has no forecast yet; the message says why.
     """
     stored = stored_symbols(snapshot.connection, [symbol]).get(symbol, symbol)
-    rows = read_stored(snapshot, settings, [stored], selection, coming)
+    rows = read_stored(snapshot, settings, [stored], selection, Known(coming=coming))
     if stored in rows:
         return rows[stored]
     [missing] = explain_others(snapshot, [stored], (), selection)

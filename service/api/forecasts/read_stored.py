@@ -35,13 +35,27 @@ class SharedRows:
     joints: dict[tuple[str, date], dict[int, Mapping[str, Any] | None]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a caller of `read_stored` has read in the same snapshot.
+
+    Attributes:
+        instruments: The symbols' instruments; None = read them.
+        coming: Calendar -> its next edition; None = read it.
+        shared: What an earlier call at the same cache key has read; receives what this one reads.
+    """
+
+    instruments: Mapping[str, InstrumentRow] | None = None
+    coming: Mapping[str, NextEdition] | None = None
+    shared: SharedRows = field(default_factory=SharedRows)
+
+
 def read_stored(
     snapshot: Snapshot,
     settings: Settings,
     symbols: Sequence[str],
     selection: ForecastQuery,
-    coming: Mapping[str, NextEdition] | None = None,
-    shared: SharedRows | None = None,
+    known: Known | None = None,
 ) -> dict[str, ForecastRows]:
     """Return the rows of the forecasts of symbols in their stored spelling; those without one are left out.
 
@@ -50,15 +64,17 @@ def read_stored(
         settings: Settle delays, and the speed of a replay.
         symbols: The symbols.
         selection: Which forecast of each.
-        coming: Calendar -> its next edition; None = read it.
-        shared: What an earlier call at the same cache key has read; None = read it.
+        known: What is read already; None = nothing.
     """
-    instruments = read_instruments(snapshot.connection, symbols)
+    known = known or Known()
+    instruments, coming = known.instruments, known.coming
+    if instruments is None:
+        instruments = read_instruments(snapshot.connection, symbols)
     editions = forecasts.read_editions(snapshot.connection, list(instruments), selection)
     if not editions:
         return {}
     coming = NextEditions(snapshot.connection, settings, snapshot.now).by_calendar() if coming is None else coming
-    rows = _Rows(snapshot, settings, editions, coming, shared or SharedRows())
+    rows = _Rows(snapshot, settings, editions, coming, known.shared)
     return {symbol: rows.of(instruments[symbol], edition, selection) for symbol, edition in editions.items()}
 
 

@@ -22,7 +22,7 @@ from service.api.forecasts.encode import encode_forecasts, encode_page
 from service.api.forecasts.forecast_rows import ForecastRows
 from service.api.forecasts.queries import ForecastQuery
 from service.api.forecasts.read_forecast import explain_others, read_forecast, read_forecasts
-from service.api.forecasts.read_stored import read_stored
+from service.api.forecasts.read_stored import Known, read_stored
 from service.api.forecasts.schemas import ForecastAnswer, ForecastPage
 from service.api.formats.fields import FieldsQuery, json_fields
 from service.api.formats.negotiate import TABLES, VARY, FormatDependency
@@ -85,7 +85,7 @@ def list_forecasts(
         selection = ForecastQuery(snapshot.known_at(batch.known_at), batch.as_of)
         if chosen == "json":
             state = read_state(snapshot, reader)
-            stored = read_stored(snapshot, reader.settings, symbols, selection, state.next_editions)
+            stored = read_stored(snapshot, reader.settings, symbols, selection, Known(coming=state.next_editions))
             items = [build_answer(stored[symbol]) for symbol in symbols if symbol in stored]
             missing = explain_others(snapshot, symbols, items, selection)
     if chosen != "json":

@@ -79,7 +79,7 @@ def _strategy(stored: ForecastRows, strategy: Strategy) -> Fields | None:
 
 def _others(stored: ForecastRows) -> list[Fields]:
     """Return the forecasts that were not served, and always the random walk, each with its own track record."""
-    others = []
+    others: list[Fields] = []
     for (strategy, version_id), rows in stored.by_version.items():
         version = stored.versions[version_id]
         if stored.is_served(strategy, version_id) and not _is_walk(strategy, version.forecaster):

@@ -312,7 +312,7 @@ class LimitedProtocol(TimedProtocol):
         self._timers.stop(_REQUEST)  # the body has a time of its own
         if self._answer_now():
             return
-        self.scope.update({DEPARTURE: Departure(), WRITE_READY: self._write_ready})  # type: ignore[misc,typeddict-item]
+        self.scope.update({DEPARTURE: Departure(), WRITE_READY: self._write_ready})  # type: ignore[misc]
         super().on_headers_complete()
         if self._is_draining:
             self.cycle.keep_alive = False

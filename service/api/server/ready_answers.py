@@ -11,7 +11,7 @@ UNSENT = "tplus.unsent"
 """Key of the ASGI scope with what is left of the body of a ready answer: its client reads slowly."""
 
 WRITE_READY = "tplus.write_ready"
-"""Key of the ASGI scope with a function that takes a whole `Ready` in place of messages; False if it does not."""
+"""Key of the ASGI scope with a function that sends a whole `Ready` without messages; returns False if it cannot."""
 
 PIECE = 524_288
 """Bytes of a large body that are written at a time: a client that does not read leaves at most one of them here."""

@@ -2,15 +2,15 @@
 
     python -m benchmarks.speed.networks [--quick] [--networks NAME,...] [--runs N]
 
-Each network is trained as the service does for a new `TPLUS_NETWORK`: both strategies, three seeds, its tuned or
-default config, the two folds of the gate's evidence, and the random walk. Besides a spatiotemporal network, the service
-trains `lstm` for symbols that it has not seen, so this is in its time too. The networks take turns, each in a process
-of its own, in which a short training of `linear` has loaded the framework. In a network's time are: inputs, building
-and compilation, all epochs until early stopping, the test, and saving. The start of the process and its imports are
-not. A second ratio compares the median epoch, its validation loss included, without the first of each seed.
+Each network is trained as the service trains a new `TPLUS_NETWORK`: both strategies, three seeds, its tuned or
+default config, the two folds of the gate's evidence, and the random walk. With a spatiotemporal network, the service
+also trains `lstm`, for symbols that it has not seen, so this is in its time too. The networks take turns, each in a
+process of its own, in which a short training of `linear` has loaded the framework. In a network's time are: inputs,
+building and compilation, all epochs until early stopping, the test, and saving. The start of the process and its
+imports are not. A second ratio compares the median epoch, its validation loss included, without the first of each seed.
 
-`--quick` trains one seed of the multi-step strategy without evidence and without lstm beside, only the networks that
-have a bound, all in one process.
+`--quick` trains one seed of the multi-step strategy without evidence and without lstm as a second network. It measures
+only the networks that have a bound, all in one process.
 """
 
 import argparse
@@ -58,7 +58,7 @@ class Work:
     Attributes:
         strategies: Strategies of the trainings.
         seeds: Seeds of each config.
-        is_whole: Whether evidence is gathered, and lstm trained besides a spatiotemporal network.
+        is_whole: Whether evidence is gathered, and lstm trained too for a spatiotemporal network.
     """
 
     strategies: tuple[Strategy, ...] = tuple(Strategy)
@@ -127,10 +127,10 @@ def train_network(panel: Panel, name: str, work: Work) -> Measured:
     cut_at = np.datetime64(AFTER_SAMPLE.replace(tzinfo=None), "s")
     own, others = EpochTimes(), EpochTimes()
     seconds, epochs, losses = 0.0, 0, ()
-    beside = (DEFAULT,) if work.is_whole and is_spatiotemporal(name) else ()
+    second = (DEFAULT,) if work.is_whole and is_spatiotemporal(name) else ()
     with tempfile.TemporaryDirectory() as folder:
         for strategy in work.strategies:
-            configs = [random_walk_config(strategy), *(own_config(n, strategy, work.seeds) for n in (name, *beside))]
+            configs = [random_walk_config(strategy), *(own_config(n, strategy, work.seeds) for n in (name, *second))]
             for config in configs:
                 request = TrainRequest(panel, config, cut_at, Path(folder), with_evidence=work.is_whole)
                 begun = perf_counter()

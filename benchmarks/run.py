@@ -100,6 +100,7 @@ BENCHES: tuple[Bench, ...] = (
         (Figure("both strategies, 3 seeds, 51 stocks, start-up included", in_json("seconds"), None, 120.0, "s"),),
     ),
     Bench("training_rates", "benchmarks.speed.training_rates", ()),
+    Bench("networks", "benchmarks.speed.networks", ()),
     Bench(
         "refit",
         "benchmarks.accuracy.refit",

@@ -39,12 +39,14 @@ class SpatiotemporalDefinition:
         build: Builds a `keras.Model` from market images to `(batch, rows, horizon, 7)`; imports Keras.
         build_frames: Builds a `keras.Model` from image frames to the next `horizon` frames.
         forward: Forward pass of the network of `build` in NumPy, from the arrays of `spatiotemporal_weights`.
+        compiles: Whether XLA compiles its training steps: on a CPU, XLA is slow at convolutions.
     """
 
     name: str
     build: Callable[[SpatiotemporalSpec], Any]
     build_frames: Callable[[SpatiotemporalSpec], Any]
     forward: Forward
+    compiles: bool = False
 
     def window(self, lookback: int) -> int:
         """Return the sessions of a window: the lookback, since there is no state to warm up."""
@@ -82,7 +84,9 @@ def _conv3d(name: str) -> SpatiotemporalDefinition:
 
 
 SPATIOTEMPORAL_NETWORKS: Mapping[str, SpatiotemporalDefinition] = {
-    "conv_lstm": SpatiotemporalDefinition("conv_lstm", _build_conv_lstm, _build_frames_conv_lstm, forward_conv_lstm),
+    "conv_lstm": SpatiotemporalDefinition(
+        "conv_lstm", _build_conv_lstm, _build_frames_conv_lstm, forward_conv_lstm, compiles=True
+    ),
     "conv3d_lstm": _conv3d("conv3d_lstm"),
     "conv3d_lstm_variational": _conv3d("conv3d_lstm_variational"),
     "conv3d_lstm_per_frame": _conv3d("conv3d_lstm_per_frame"),

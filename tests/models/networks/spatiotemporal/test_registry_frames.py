@@ -6,7 +6,7 @@ import pytest
 
 from models.networks.spatiotemporal.config import SpatiotemporalSpec
 from models.networks.spatiotemporal.conv3d_lstm import Conv3DVariant, build_frames_conv3d_lstm, future_maps
-from models.networks.spatiotemporal.conv_lstm import conv_lstm_layer
+from models.networks.spatiotemporal.conv_lstm import RowsConvLSTM, conv_lstm_layer
 from models.networks.spatiotemporal.latent import KL_WEIGHT, Latent
 from models.networks.spatiotemporal.registry import SPATIOTEMPORAL_NETWORKS, spatiotemporal_weights
 
@@ -22,6 +22,33 @@ def test_conv_lstm_returns_five_or_four_dimensions() -> None:
     assert last.shape == (3, 9, 7, 6)
     # With the same seed the weights are equal: the last of all outputs is the last output.
     np.testing.assert_allclose(np.asarray(every)[:, -1], np.asarray(last), atol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 9])
+@pytest.mark.parametrize("frames", [1, 5])
+def test_the_products_of_one_column_are_the_convolutions_of_keras(rows: int, frames: int) -> None:
+    tensorflow = pytest.importorskip("tensorflow")
+    spec = SpatiotemporalSpec(frames, rows, 1, 2, units=6, horizon=1)
+    columns = tensorflow.constant(FRAMES[:, :frames, :rows, :1])
+    layers = [
+        conv_lstm_layer("plain", spec, 4, return_sequences=False),
+        conv_lstm_layer("products", spec, 4, return_sequences=False, layer=RowsConvLSTM),
+    ]
+    outputs, gradients = [], []
+    for layer in layers:
+        layer.build(columns.shape)
+        with tensorflow.GradientTape() as tape:
+            output = layer(columns)
+            total = tensorflow.reduce_sum(output**2)
+        outputs.append(output.numpy())
+        gradients.append(tape.gradient(total, layer.trainable_variables))
+    for plain, products in zip(*(layer.get_weights() for layer in layers), strict=True):
+        np.testing.assert_array_equal(plain, products)  # one seed gives the same initial weights
+    np.testing.assert_allclose(outputs[1], outputs[0], atol=1e-6)
+    # Nothing reaches the recurrent kernel from a single frame.
+    for plain, products in zip(*gradients, strict=True):
+        expected = np.zeros(products.shape) if plain is None else plain.numpy()
+        np.testing.assert_allclose(0 * expected if products is None else products.numpy(), expected, atol=1e-5)
 
 
 def test_conv_lstm_layers_can_be_stacked() -> None:

@@ -76,17 +76,19 @@ def read_windows(url: str, inputs: str) -> Read:
     with database.reading() as connection:
         symbols = tuple(connection.execute(select(instruments.c.symbol).order_by(instruments.c.symbol)).scalars())
         panel = load_panel(connection, PanelQuery(symbols, (), AT, Settings().settle))
-    seconds, computed = perf_counter() - begun, process_time()
+    seconds, computed, at_reading = perf_counter() - begun, process_time(), _peak()
     database.close()
     config = ModelConfig("lstm", Strategy.MULTI_STEP, inputs=Inputs(inputs))
     cut_at = np.datetime64(AT.replace(tzinfo=None), "s")
     Pipeline.fit_windows(panel, config, cut_at, require_targets=True)
-    return Read(seconds, process_time() - computed, _peak(), sum(len(each) for each in panel.histories))
+    # The process that reads SQLite has ended by now.
+    peak = max(at_reading, _peak((resource.RUSAGE_SELF,)))
+    return Read(seconds, process_time() - computed, peak, sum(len(each) for each in panel.histories))
 
 
-def _peak() -> float:
+def _peak(processes: Sequence[int] = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) -> float:
     """Return the peak resident megabytes of this process and its largest child; Linux counts in KiB, macOS in bytes."""
-    most = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    most = sum(resource.getrusage(who).ru_maxrss for who in processes)
     return most / 1e6 if sys.platform == "darwin" else most * 1024 / 1e6
 
 

@@ -94,7 +94,7 @@ class Pipeline:
         """
         with Phase(FEATURES, rows=panel.bars):
             tables = reference_tables(config.references, panel.references, config.inputs)
-            raw = [_raw_inputs(history, tables, config.inputs) for history in panel.histories]
+            raw = _raw_inputs_in_one_block(panel, tables, config.inputs)
             stops = [_final_rows(history, cut_at) for history in panel.histories]
             # Causal: the first rows are those of the history cut there.
             pipeline = _fitted(config, _TrainRows(raw, stops), cut_at)
@@ -145,6 +145,7 @@ class Pipeline:
             inputs[start : start + len(values)] = self.scaling.apply(values)
             sigmas.append(sigma)
             start += len(values)
+            del values  # the last one would keep its block while the windows are filled
         return replace(pool_windows(panel.histories, sigmas, inputs, rule), newest_only=self.newest_only)
 
     def newest(self, panel: Panel) -> tuple[PooledWindows, tuple[SkippedSymbol, ...]]:
@@ -297,6 +298,24 @@ def cut_windows(
     with Phase(FEATURES, rows=panel.bars):
         sigmas = [ewma_sigma(history.close) for history in panel.histories]
         return pool_windows(panel.histories, sigmas, np.empty((panel.bars, 0), dtype=np.float32), rule)
+
+
+def _raw_inputs_in_one_block(
+    panel: Panel, tables: tuple[ReferenceTable, ...], inputs: Inputs
+) -> list[tuple[FloatArray, FloatArray]]:
+    """Return `_raw_inputs` of every history of a panel.
+
+    The inputs are parts of one array: the system gets its memory back in one piece, unlike that of many small arrays.
+    """
+    block = np.empty((panel.bars, len(_names(tuple(table.reference for table in tables), inputs))))
+    raw: list[tuple[FloatArray, FloatArray]] = []
+    start = 0
+    for history in panel.histories:
+        own = block[start : start + len(history)]
+        own[:], sigma = _raw_inputs(history, tables, inputs)
+        raw.append((own, sigma))
+        start += len(history)
+    return raw
 
 
 def _raw_inputs(

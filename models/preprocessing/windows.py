@@ -53,8 +53,8 @@ class PooledWindows:
     def __len__(self) -> int:
         return len(self.ends)
 
-    def select(self, index: NDArray[np.bool_] | IntArray) -> "PooledWindows":
-        """Return the windows of a mask or of positions, over the same input array."""
+    def select(self, index: NDArray[np.bool_] | IntArray | slice) -> "PooledWindows":
+        """Return the windows of a mask, positions or a slice (without copies), over the same input array."""
         return PooledWindows(
             self.inputs,
             self.ends[index],
@@ -153,10 +153,15 @@ def known_returns(history: PriceHistory, step: int) -> FloatArray:
 
     NaN where either bar is missing, and where a break lies between them.
     """
-    logs, segments = np.log(history.close), history.segments
-    returns = np.full(len(logs), np.nan)
-    returns[step:] = np.where(segments[step:] == segments[:-step], logs[step:] - logs[:-step], np.nan)
+    returns = np.full(len(history), np.nan)
+    returns[step:] = _known_returns(np.log(history.close), history.segments, step)
     return returns
+
+
+def _known_returns(logs: FloatArray, segments: IntArray, step: int) -> FloatArray:
+    """Return the `(n - step,)` returns of `known_returns`, without the rows that have none."""
+    known: FloatArray = np.where(segments[step:] == segments[:-step], logs[step:] - logs[:-step], np.nan)
+    return known
 
 
 def scaled_targets(history: PriceHistory, sigma: FloatArray, horizon: int) -> FloatArray:
@@ -171,9 +176,10 @@ def scaled_targets(history: PriceHistory, sigma: FloatArray, horizon: int) -> Fl
         `(n, horizon)`; NaN where the target's bar or the sigma is unknown, or where a break lies between as_of and
         the target.
     """
+    logs, segments = np.log(history.close), history.segments
     targets = np.full((len(history), horizon), np.nan)
     for step in range(1, horizon + 1):
-        targets[:-step, step - 1] = known_returns(history, step)[step:] / (sigma[:-step] * np.sqrt(step))
+        targets[:-step, step - 1] = _known_returns(logs, segments, step) / (sigma[:-step] * np.sqrt(step))
     return targets
 
 
@@ -194,20 +200,21 @@ def pool_windows(
     Returns:
         Windows ordered by symbol, then by as_of.
     """
-    ends = [_valid_ends(history, sigma, rule) for history, sigma in zip(histories, sigmas, strict=True)]
-    # Filled in place: parts that are joined at the end would take the memory of all windows twice.
-    pooled = _empty_windows(inputs, sum(len(each) for each in ends), rule)
+    # Filled in place, and cut at the end: parts that are joined would take the memory of all windows twice. Rows that
+    # are never written take none.
+    pooled = _empty_windows(inputs, sum(len(history) for history in histories), rule)
     start = offset = 0
     for index, (history, sigma) in enumerate(zip(histories, sigmas, strict=True)):
-        own = slice(start, start + len(ends[index]))
-        _fill_windows(pooled, own, history, sigma, ends[index])
-        pooled.ends[own] = ends[index] + offset
-        pooled.symbol_index[own] = index
+        targets = scaled_targets(history, sigma, rule.horizon)
+        ends = _valid_ends(history, sigma, targets, rule)
+        own = slice(start, start + len(ends))
+        _fill_windows(pooled, own, history, ends, targets[ends])
+        pooled.sigma[own], pooled.ends[own], pooled.symbol_index[own] = sigma[ends], ends + offset, index
         start, offset = own.stop, offset + len(history)
-    return pooled
+    return pooled.select(slice(0, start))
 
 
-def _valid_ends(history: PriceHistory, sigma: FloatArray, rule: WindowRule) -> IntArray:
+def _valid_ends(history: PriceHistory, sigma: FloatArray, targets: FloatArray, rule: WindowRule) -> IntArray:
     """Return the rows of one symbol that end a valid window."""
     present = ~np.isnan(history.close)
     ends = window_ends(present & ~np.isnan(sigma), rule.lookback)
@@ -215,22 +222,20 @@ def _valid_ends(history: PriceHistory, sigma: FloatArray, rule: WindowRule) -> I
     if rule.leave_out_stale:
         ends = ends[~is_stale(history)[ends]]
     if rule.require_targets:
-        ends = ends[~np.isnan(scaled_targets(history, sigma, rule.horizon)[ends]).any(axis=1)]
+        ends = ends[~np.isnan(targets[ends]).any(axis=1)]
     return ends
 
 
 def _fill_windows(
-    pooled: PooledWindows, own: slice, history: PriceHistory, sigma: FloatArray, ends: IntArray
+    pooled: PooledWindows, own: slice, history: PriceHistory, ends: IntArray, targets: FloatArray
 ) -> None:  # fmt: skip
-    """Write what one symbol's windows know into the rows of their slice."""
-    horizon = pooled.targets.shape[1]
-    targets = scaled_targets(history, sigma, horizon)[ends]
-    target_rows = ends[:, None] + np.arange(1, horizon + 1)
-    instants = history.final_at[np.minimum(target_rows, len(history) - 1)]
-    instants[np.isnan(targets)] = np.datetime64("NaT")
-    pooled.sigma[own], pooled.targets[own] = sigma[ends], targets
+    """Write the targets and instants of one symbol's windows into the rows of their slice."""
+    pooled.targets[own] = targets
     pooled.as_of[own], pooled.final_at[own] = history.sessions[ends], history.final_at[ends]
-    pooled.target_final_at[own] = instants
+    for step in range(1, targets.shape[1] + 1):
+        instants = history.final_at[np.minimum(ends + step, len(history) - 1)]
+        instants[np.isnan(targets[:, step - 1])] = np.datetime64("NaT")
+        pooled.target_final_at[own, step - 1] = instants
 
 
 def _empty_windows(inputs: Float32Array, count: int, rule: WindowRule) -> PooledWindows:

@@ -79,6 +79,9 @@ class _Stored:
     values: FloatArray
 
 
+_Build = Callable[[str, _Stored | None], PriceHistory]
+
+
 def load_panel(connection: Connection, query: PanelQuery) -> Panel:
     """Return the price histories of symbols and reference series as known at an instant.
 
@@ -98,23 +101,18 @@ def load_panel(connection: Connection, query: PanelQuery) -> Panel:
     grids = {
         name: _grid(connection, name, query) for name in sorted({instrument.calendar for instrument in found.values()})
     }
-    stored = _bars(connection, tuple(found.values()), grids)
     firsts = _first_sessions(connection, list(found)) if query.rows is not None else {}
     oldest = min((grid.days[0].astype(object) for grid in grids.values() if len(grid.days)), default=None)
     adjustments = read_adjustments(connection, list(found), oldest)
-    histories = {
-        symbol: _with_breaks(
-            _price_history(
-                instrument,
-                grids[instrument.calendar],
-                stored.pop(symbol, None),  # its arrays are freed as soon as they are copied
-                firsts.get(symbol),
-                adjustments[symbol].actions,
-            ),
-            adjustments[symbol].held,
-        )
-        for symbol, instrument in found.items()
-    }
+
+    def build(symbol: str, stored: _Stored | None) -> PriceHistory:
+        instrument, adjustment = found[symbol], adjustments[symbol]
+        grid = grids[instrument.calendar]
+        history = _price_history(instrument, grid, stored, firsts.get(symbol), adjustment.actions)
+        return _with_breaks(history, adjustment.held)
+
+    histories = _histories(connection, tuple(found.values()), grids, build)
+    histories |= {symbol: build(symbol, None) for symbol in found if symbol not in histories}
     references = {
         symbol: histories[symbol]
         for symbol in query.reference_symbols
@@ -140,21 +138,32 @@ def _grid(connection: Connection, calendar: str, query: PanelQuery) -> _Grid:
     return _Grid(days_array(days)[::-1], final_at)
 
 
-def _bars(connection: Connection, listed: Sequence[Instrument], grids: Mapping[str, _Grid]) -> dict[str, _Stored]:
-    stored: dict[str, _Stored] = {}
+def _histories(
+    connection: Connection, listed: Sequence[Instrument], grids: Mapping[str, _Grid], build: _Build
+) -> dict[str, PriceHistory]:
+    """Return the histories of the symbols that have bars.
+
+    Each is built as soon as its bars have arrived: in the meantime the database sends the next ones.
+    """
+    histories: dict[str, PriceHistory] = {}
+
+    def take(batches: Iterator["pa.RecordBatch"]) -> dict[str, PriceHistory]:
+        return {symbol: build(symbol, stored) for symbol, stored in _of_batches(batches)}
+
     for name, grid in grids.items():
         if not len(grid.days):
             continue
         symbols = [each.symbol for each in listed if each.calendar == name]
         if pays_by_arrow(connection, len(symbols) * len(grid.days)):
-            found = read_arrow(connection, _query(symbols, grid, default=_UNKNOWN), _of_batches)
+            found = read_arrow(connection, _query(symbols, grid, default=_UNKNOWN), take)
             if found is not None:
-                stored |= found
+                histories |= found
                 continue
         size = max(1, _BATCH_ROWS // len(grid.days))
         for start in range(0, len(symbols), size):
-            stored |= _read_rows(connection, symbols[start : start + size], grid)
-    return stored
+            rows = _read_rows(connection, symbols[start : start + size], grid)
+            histories |= {symbol: build(symbol, stored) for symbol, stored in rows.items()}
+    return histories
 
 
 def _query(symbols: Sequence[str], grid: _Grid, *, days: Any = bars.c.session, default: float | None) -> Select[Any]:
@@ -176,12 +185,12 @@ def _query(symbols: Sequence[str], grid: _Grid, *, days: Any = bars.c.session, d
     return select(bars.c.symbol, days, *figures).where(*chosen).order_by(bars.c.symbol, bars.c.session)
 
 
-def _of_batches(batches: Iterator["pa.RecordBatch"]) -> dict[str, _Stored]:
-    """Return the stored bars by symbol; a symbol without bars is absent."""
+def _of_batches(batches: Iterator["pa.RecordBatch"]) -> Iterator[tuple[str, _Stored]]:
+    """Yield each symbol with its stored bars, from batches ordered by symbol; a symbol without bars is absent."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    parts: dict[str, list[_Stored]] = {}
+    current, parts = "", list[_Stored]()
     for batch in batches:
         if not len(batch):
             continue
@@ -191,8 +200,13 @@ def _of_batches(batches: Iterator["pa.RecordBatch"]) -> dict[str, _Stored]:
         runs = pc.run_end_encode(batch.column(0))
         stops = [0, *runs.run_ends.to_pylist()]
         for symbol, (start, stop) in zip(runs.values.to_pylist(), pairwise(stops), strict=True):
-            parts.setdefault(symbol, []).append(_Stored(days[start:stop], values[start:stop]))
-    return {symbol: _joined(found) for symbol, found in parts.items()}
+            if symbol != current and parts:
+                yield current, _joined(parts)
+                parts = []
+            current = symbol
+            parts.append(_Stored(days[start:stop], values[start:stop]))
+    if parts:
+        yield current, _joined(parts)
 
 
 def _joined(parts: Sequence[_Stored]) -> _Stored:

@@ -4,7 +4,7 @@ A pipeline is fitted once on the train span and stored in the artifact. Layout o
 symbol's own bars, then for each reference its values and its mask channel.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,10 +14,18 @@ from models.config import INPUT_MEMORY, MEMORY, MIN_HISTORY_NETWORK, Inputs, Mod
 from models.errors import ArtifactError, TooLittleHistory
 from models.forecaster import SkippedSymbol
 from models.phases import Phase
-from models.preprocessing.extended_features import EVERY_SESSION, EXTENDED_FEATURES, CycleScores, extended_features
-from models.preprocessing.features import OWN_FEATURES, ewma_sigma, own_features
+from models.preprocessing.extended_features import EVERY_SESSION, CycleScores
+from models.preprocessing.features import ewma_sigma
 from models.preprocessing.price_history import Bars, FloatArray, Panel, PriceHistory
-from models.preprocessing.reference_join import ReferenceTable, join, masked, reference_names, reference_tables
+from models.preprocessing.raw_inputs import (
+    consumed,
+    input_names,
+    mask_columns_of,
+    own_columns,
+    panel_raw_inputs,
+    raw_inputs,
+)
+from models.preprocessing.reference_join import join, masked, reference_tables
 from models.preprocessing.scaling import Scaling, fit_scaling
 from models.preprocessing.staleness import stale_reason
 from models.preprocessing.windows import MIN_BARS_TRAINING, Float32Array, PooledWindows, WindowRule, pool_windows
@@ -71,7 +79,7 @@ class Pipeline:
         with Phase(FEATURES, rows=panel.bars):
             tables = reference_tables(config.references, panel.references, config.inputs)
             raw = (
-                _raw_inputs(history.until(_final_rows(history, cut_at)), tables, config.inputs)
+                raw_inputs(history.until(_final_rows(history, cut_at)), tables, config.inputs)
                 for history in panel.histories
             )
             computed = list(raw)
@@ -94,22 +102,22 @@ class Pipeline:
         """
         with Phase(FEATURES, rows=panel.bars):
             tables = reference_tables(config.references, panel.references, config.inputs)
-            raw = _raw_inputs_in_one_block(panel, tables, config.inputs)
+            raw = panel_raw_inputs(panel, tables, config.inputs)
             stops = [_final_rows(history, cut_at) for history in panel.histories]
             # Causal: the first rows are those of the history cut there.
             pipeline = _fitted(config, _TrainRows(raw, stops), cut_at)
             rule = WindowRule(config.lookback, config.horizon, require_targets)
-            return pipeline, pipeline._pool(panel, _consumed(raw), rule)
+            return pipeline, pipeline._pool(panel, consumed(raw), rule)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
         """Names of the input columns, in order."""
-        return _names(self.references, self.inputs)
+        return input_names(self.references, self.inputs)
 
     @property
     def mask_columns(self) -> tuple[tuple[int, ...], ...]:
         """Columns of each reference, the mask channel last; masking sets all of them to 0."""
-        return _mask_columns(self.references, self.inputs)
+        return mask_columns_of(self.references, self.inputs)
 
     @property
     def newest_only(self) -> tuple[int, ...]:
@@ -131,7 +139,7 @@ class Pipeline:
         """
         with Phase(FEATURES, rows=panel.bars):
             tables = reference_tables(self.references, panel.references, self.inputs)
-            raw = (_raw_inputs(history, tables, self.inputs) for history in panel.histories)
+            raw = (raw_inputs(history, tables, self.inputs) for history in panel.histories)
             return self._pool(panel, raw, WindowRule(self.lookback, self.horizon, require_targets, min_bars))
 
     def _pool(
@@ -166,7 +174,7 @@ class Pipeline:
         skipped: list[SkippedSymbol] = []
         for index, history in enumerate(panel.histories):
             tail = history.slice(max(0, len(history) - INPUT_MEMORY - self.lookback), len(history))
-            values, sigma = _raw_inputs(tail, tables, self.inputs)
+            values, sigma = raw_inputs(tail, tables, self.inputs)
             reason = self._skip_reason(history, sigma)
             if reason is None:
                 valid.append(_NewestInputs(index, history, self.scaling.apply(values[-self.lookback :]), sigma[-1]))
@@ -187,7 +195,7 @@ class Pipeline:
         Returns:
             `(..., newest, features)` inputs and `(..., newest)` sigma, NaN where unknown.
         """
-        columns, sigma = _own_columns(history, self.inputs, newest, scores)
+        columns, sigma = own_columns(history, self.inputs, newest, scores)
         flat, unknown = sigma.reshape(-1), np.full(sigma.size, np.datetime64("NaT"), "datetime64[s]")
         for table in reference_tables(self.references, {}, self.inputs):
             columns.append(join(table, unknown, flat).reshape(*sigma.shape, -1))
@@ -235,7 +243,7 @@ class Pipeline:
             inputs = Inputs(str(data.get("inputs", Inputs.CORE)))
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"the stored pipeline cannot be read ({error!r}); train the version again") from error
-        expected = list(_names(references, inputs))
+        expected = list(input_names(references, inputs))
         if names != expected or not len(centre) == len(scale) == len(expected):
             raise ArtifactError(
                 f"the stored pipeline has the inputs {names}, this version makes {expected}; train the version again"
@@ -300,40 +308,6 @@ def cut_windows(
         return pool_windows(panel.histories, sigmas, np.empty((panel.bars, 0), dtype=np.float32), rule)
 
 
-def _raw_inputs_in_one_block(
-    panel: Panel, tables: tuple[ReferenceTable, ...], inputs: Inputs
-) -> list[tuple[FloatArray, FloatArray]]:
-    """Return `_raw_inputs` of every history of a panel.
-
-    The inputs are parts of one array: the system gets its memory back in one piece, unlike that of many small arrays.
-    """
-    block = np.empty((panel.bars, len(_names(tuple(table.reference for table in tables), inputs))))
-    raw: list[tuple[FloatArray, FloatArray]] = []
-    start = 0
-    for history in panel.histories:
-        own = block[start : start + len(history)]
-        own[:], sigma = _raw_inputs(history, tables, inputs)
-        raw.append((own, sigma))
-        start += len(history)
-    return raw
-
-
-def _raw_inputs(
-    history: PriceHistory, tables: tuple[ReferenceTable, ...], inputs: Inputs
-) -> tuple[FloatArray, FloatArray]:
-    """Return `(n, features)` unscaled inputs of a symbol, NaN where unknown, and its `(n,)` sigma."""
-    columns, sigma = _own_columns(history, inputs)
-    return np.column_stack([*columns, *(join(table, history.final_at, sigma) for table in tables)]), sigma
-
-
-def _own_columns(
-    history: Bars, inputs: Inputs, newest: int | None = None, scores: CycleScores | None = None
-) -> tuple[list[FloatArray], FloatArray]:
-    """Return the unscaled inputs from a symbol's own bars in parts, and its sigma; see `own_features` for `newest`."""
-    own, sigma = own_features(history, newest)
-    return [own] if inputs is Inputs.CORE else [own, extended_features(history, sigma, newest, scores)], sigma
-
-
 class _TrainRows(Sequence[FloatArray]):
     """The unscaled inputs of each symbol at its sessions with a sigma, up to a row; selected at each access."""
 
@@ -346,13 +320,6 @@ class _TrainRows(Sequence[FloatArray]):
     def __getitem__(self, index: Any) -> Any:
         values, sigma = self._raw[index]
         return values[: self._stops[index]][~np.isnan(sigma[: self._stops[index]])]
-
-
-def _consumed(raw: list[tuple[FloatArray, FloatArray]]) -> Iterator[tuple[FloatArray, FloatArray]]:
-    """Yield the inputs of each symbol in order; its memory is freed with the next one."""
-    raw.reverse()
-    while raw:
-        yield raw.pop()
 
 
 def _final_rows(history: PriceHistory, cut_at: np.datetime64) -> int:
@@ -371,31 +338,10 @@ def _fitted(config: ModelConfig, parts: Sequence[FloatArray], cut_at: np.datetim
         raise TooLittleHistory(
             f"no session of the {len(parts)} symbols has a known volatility by {cut_at}; pull more history"
         )
-    channels = tuple(columns[-1] for columns in _mask_columns(references, inputs))
+    channels = tuple(columns[-1] for columns in mask_columns_of(references, inputs))
     trained = tuple(
         reference.symbol
         for reference, channel in zip(references, channels, strict=True)
         if any(part[:, channel].any() for part in parts)
     )
     return Pipeline(config.lookback, config.horizon, references, fit_scaling(parts, channels), trained, inputs)
-
-
-def _own_names(inputs: Inputs) -> tuple[str, ...]:
-    """Return the names of the columns from a symbol's own bars."""
-    return OWN_FEATURES if inputs is Inputs.CORE else OWN_FEATURES + EXTENDED_FEATURES
-
-
-def _names(references: tuple[Reference, ...], inputs: Inputs) -> tuple[str, ...]:
-    """Return the names of the input columns."""
-    return _own_names(inputs) + tuple(name for reference in references for name in reference_names(reference, inputs))
-
-
-def _mask_columns(references: tuple[Reference, ...], inputs: Inputs) -> tuple[tuple[int, ...], ...]:
-    """Return the columns of each reference, the mask channel last."""
-    columns: list[tuple[int, ...]] = []
-    start = len(_own_names(inputs))
-    for reference in references:
-        width = len(reference_names(reference, inputs))
-        columns.append(tuple(range(start, start + width)))
-        start += width
-    return tuple(columns)

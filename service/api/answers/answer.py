@@ -8,9 +8,7 @@ from math import inf
 from service.api.answers.cache_key import CacheKey
 from service.api.answers.database_state import DatabaseState
 from service.api.common.etag import SLOT
-
-LARGE = 131_072
-"""Bytes from which a filled answer is kept until the state changes: copying it each time would cost more."""
+from service.api.server.ready_answers import LARGE
 
 _OVERHEAD = 1000
 """Bytes of the objects of an answer, about."""
@@ -99,7 +97,7 @@ class Answer:
         return is_same and self.since <= state.now < self.until and now < self.expires
 
     def pieces(self, state: DatabaseState) -> list[bytes]:
-        """Return the document at a state, in pieces; a large one in one piece."""
+        """Return the document at a state, in pieces; a large one in one, kept until the state changes."""
         if self.length <= LARGE:
             return self.template.pieces(state)
         fresh = self.fresh

@@ -76,7 +76,7 @@ class Parts:
 
 
 @dataclass(slots=True)
-class _Ready:
+class _Prepared:
     """An answer that is about to be sent.
 
     Attributes:
@@ -148,7 +148,7 @@ class FastPath:
         rates = limits.rates.count_here(scope, principal.key_id)
         if rates is None:
             return None
-        ready = _ready(request, principal, answer, state, rates)
+        ready = _prepare(request, principal, answer, state, rates)
         self._report(scope, ready, begin)
         return ready.sent()
 
@@ -214,7 +214,7 @@ class FastPath:
             if found is None:
                 scope.setdefault("state", {})[COUNTED] = rates
                 return False
-            ready = _ready(request, principal, *found, rates)
+            ready = _prepare(request, principal, *found, rates)
             metrics.begin()
             await self._send(scope, send, ready, begin)
         finally:
@@ -249,7 +249,7 @@ class FastPath:
         self._cache.keep(key, answer)
         return answer, loaded.state
 
-    async def _send(self, scope: Scope, send: Send, ready: _Ready, begin: float) -> None:
+    async def _send(self, scope: Scope, send: Send, ready: _Prepared, begin: float) -> None:
         write = scope.get(WRITE_READY)
         is_short = sum(map(len, ready.pieces)) <= LARGE
         if is_short:
@@ -271,13 +271,14 @@ class FastPath:
         has_place = room.enter(address) is None
         self._parts.metrics.begin()
         try:
-            await send({"type": "http.response.body", "body": await _send_pieces(send, scope[UNSENT])})
+            # Taken out: the scope lives until the next request, and would hold the whole body.
+            await send({"type": "http.response.body", "body": await _send_pieces(send, scope.pop(UNSENT))})
         finally:
             self._parts.metrics.leave()
             if has_place:
                 room.leave(address)
 
-    def _report(self, scope: Scope, ready: _Ready, begin: float) -> None:
+    def _report(self, scope: Scope, ready: _Prepared, begin: float) -> None:
         """Count and log a request before its last part leaves: then the client's next scrape has it."""
         seconds = perf_counter() - begin
         self._parts.metrics.count(ready.answer.route, "GET", ready.status, seconds)
@@ -299,13 +300,13 @@ async def _send_pieces(send: Send, body: bytes | memoryview) -> memoryview:
     return left
 
 
-def _ready(
+def _prepare(
     request: PlainRequest,
     principal: Principal,
     answer: Answer,
     state: DatabaseState,
     rates: Pairs,
-) -> _Ready:
+) -> _Prepared:
     request_id = chosen_id(request.heads.get(_ID_NAME, b"").decode("latin-1"))
     tags = request.heads.get(b"if-none-match")
     is_held = tags is not None and names_tag(tags.decode("latin-1"), answer.tag)
@@ -315,4 +316,4 @@ def _ready(
         lines.append(b"content-length: %d\r\n" % sum(map(len, pieces)) + _CONTENT_TYPE)
     lines += [b"%b: %b\r\n" % pair for pair in rates]
     lines.append(b"%b%b: %b\r\n" % (_SECURITY, _ID_NAME, request_id.encode()))
-    return _Ready(answer, 304 if is_held else 200, b"".join(lines), pieces, request_id, principal)
+    return _Prepared(answer, 304 if is_held else 200, b"".join(lines), pieces, request_id, principal)

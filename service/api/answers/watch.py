@@ -12,7 +12,7 @@ KEPT_SECONDS = 0.7
 """How long a state is used, from the start of its reading: an answer is then never older than a second."""
 
 RENEWED_SECONDS = 0.4
-"""Age at which the next reading starts, while requests still use this one: none has to wait."""
+"""Age at which the next reading starts, while requests still use this one: none waits for one of less than 0.3 s."""
 
 
 class StateWatch:

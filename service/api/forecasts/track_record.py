@@ -65,17 +65,17 @@ def coverage_fields(records: Sequence[TrackRecordRow], steps: int) -> Fields:
     if total == 0:
         return {"n": 0, "levels": []}
     n = min(counts) if len(counts) == steps else 0
-    fifty = eighty = most = None
+    fifty = eighty = ninety_five = None
     if n >= MIN_SESSIONS:
         fifty = sum([record.n * record.coverage_50 for record in records]) / total
         eighty = sum([record.n * record.coverage_80 for record in records]) / total
-        most = sum([record.n * record.coverage_95 for record in records]) / total
+        ninety_five = sum([record.n * record.coverage_95 for record in records]) / total
     return {
         "n": n,
         "levels": [
             {"level": 50, "measured": fifty},
             {"level": 80, "measured": eighty},
-            {"level": 95, "measured": most},
+            {"level": 95, "measured": ninety_five},
         ],
     }
 

@@ -11,7 +11,7 @@ class PlainEncoder:
     """Encodes dicts with all names of a model, in its order, and values of its types; other names are left out.
 
     The document is that of the validated model, byte by byte. Most values of other types are refused, but not an int
-    for a float, nor another text than those that a field permits.
+    for a float, another text than those that a field permits, or None; a name that is missing is left out.
 
     Args:
         model: The model.
@@ -24,7 +24,7 @@ class PlainEncoder:
         """Return the document of a dict.
 
         Raises:
-            PydanticSerializationError: a value has another type than the model's field.
+            PydanticSerializationError: a value has another type than its field, see the class for those it permits.
         """
         return self._serializer.to_json(fields, warnings="error")
 

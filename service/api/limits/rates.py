@@ -49,12 +49,10 @@ class Limit:
         self.is_default = setting is None
         self.item: RateLimitItem | None = None if setting == NO_LIMIT else parse(setting or default)
         self._policy = b"" if self.item is None else _policy(name, self.item).encode()
-        self._left = f'"{name}";r=%d;t=%d'.encode()
 
     def pairs(self, hit: Hit) -> Pairs:
         """Return the headers of an allowed request as they are sent; see `limit_headers`."""
-        left = self._left % (hit.remaining, max(1, math.ceil(hit.free_in)))
-        return ((b"ratelimit-policy", self._policy), (b"ratelimit", left))
+        return ((b"ratelimit-policy", self._policy), (b"ratelimit", _left(self.name, hit).encode()))
 
 
 class RateRules:
@@ -175,12 +173,16 @@ def _with_headers(send: Send, headers: Mapping[str, str]) -> Send:
 
 def limit_headers(name: str, item: RateLimitItem, hit: Hit) -> dict[str, str]:
     """Return the headers that say what is left of a limit."""
-    seconds = max(1, math.ceil(hit.free_in))
-    headers = {
-        "RateLimit-Policy": _policy(name, item),
-        "RateLimit": f'"{name}";r={hit.remaining};t={seconds}',
-    }
-    return headers if hit.is_allowed else {**headers, "Retry-After": str(seconds)}
+    headers = {"RateLimit-Policy": _policy(name, item), "RateLimit": _left(name, hit)}
+    return headers if hit.is_allowed else {**headers, "Retry-After": str(_seconds_left(hit))}
+
+
+def _left(name: str, hit: Hit) -> str:
+    return f'"{name}";r={hit.remaining};t={_seconds_left(hit)}'
+
+
+def _seconds_left(hit: Hit) -> int:
+    return max(1, math.ceil(hit.free_in))
 
 
 def _policy(name: str, item: RateLimitItem) -> str:

@@ -52,7 +52,7 @@ class TimedProtocol(HttpToolsProtocol):
         self._timers = Timers(self.loop)
         self._is_draining = False
         self._active: RequestResponseCycle | None = None
-        self._answered_now = 0
+        self._ready_count = 0
         self._is_answered = False
         self._default_headers: list[tuple[bytes, bytes]] | None = None
         self._own = b""
@@ -74,7 +74,7 @@ class TimedProtocol(HttpToolsProtocol):
         """Send an answer that is ready, before uvicorn prepares a task for it; returns False if there is none."""
         parser, is_waiting = self.parser, self._is_busy or bool(self.pipeline)
         # A client that sends many requests in one piece must not hold up the others.
-        if self.answer_now is None or is_waiting or self._answered_now >= self.limits.pipelined:
+        if self.answer_now is None or is_waiting or self._ready_count >= self.limits.pipelined:
             return False
         if parser.get_method() != b"GET" or parser.get_http_version() != "1.1" or not parser.should_keep_alive():
             return False
@@ -91,7 +91,7 @@ class TimedProtocol(HttpToolsProtocol):
             return False
         if ready is None:
             return False
-        self._answered_now += 1
+        self._ready_count += 1
         line, rest, pieces = ready
         left = self.turn_writes.write(self.transport, self.flow, (line, self._own_headers(), rest, *pieces))
         if left is not None:
@@ -224,13 +224,15 @@ class LimitedProtocol(TimedProtocol):
         self._unset_keepalive_if_required()
         self._leave()
         super().connection_lost(exc)
+        # The scope names this protocol: without this, closed connections would wait for a garbage collection.
+        self._active = self.cycle = self.scope = None  # type: ignore[assignment]
 
     # What arrives
 
     def data_received(self, data: bytes) -> None:
         """Parse a piece of input, within the limits."""
         self._unset_keepalive_if_required()
-        self._answered_now = 0
+        self._ready_count = 0
         if self._discarded is not None:
             self._discarded += len(data)
             if self._discarded > _LINGER_BYTES:

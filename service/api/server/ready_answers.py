@@ -13,7 +13,7 @@ UNSENT = "tplus.unsent"
 WRITE_READY = "tplus.write_ready"
 """Key of the ASGI scope with a function that sends a whole `Ready` without messages; returns False if it cannot."""
 
-PIECE = 524_288
+PIECE = 131_072
 """Bytes of a large body that are written at a time: a client that does not read leaves at most one of them here."""
 
 Ready = tuple[bytes, bytes, Sequence[bytes]]
@@ -55,10 +55,13 @@ class TurnWrites:
         is_large = len(body) > LARGE
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._flush_all)
-        self._waiting.setdefault(transport, []).append(b"".join(head if is_large else parts))
+        waiting = self._waiting.setdefault(transport, [])
+        waiting.append(b"".join(head if is_large else parts))
+        # Whether the client reads is known only after a write.
+        if is_large or sum(map(len, waiting)) > LARGE:
+            self.flush(transport)
         if not is_large:
             return None
-        self.flush(transport)
         left = memoryview(body)  # its parts are no copies
         while left and not flow.write_paused:
             transport.write(left[:PIECE])
@@ -78,3 +81,4 @@ class TurnWrites:
                 transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
             except Exception:  # the other connections get their answers
                 _log.exception("an answer cannot be written")
+                transport.abort()

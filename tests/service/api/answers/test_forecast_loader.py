@@ -1,18 +1,21 @@
 """Readings of several forecasts: one that cannot be built or read does not take the others down."""
 
 import asyncio
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from service.api.answers.forecast_loader import ForecastLoader, Loaded
 from service.api.common.dependencies import Reader
+from service.db.change_counters import raise_changes
 from service.db.session import Database
-from service.db.tables import forecasts
+from service.db.tables import forecasts, model_versions
 from service.settings import Settings
+from service.vocabulary import ModelStatus
 
 
 @pytest.fixture
@@ -45,3 +48,17 @@ def test_a_forecast_that_cannot_be_built_leaves_the_others(reader: Reader) -> No
         del row["id"]
         connection.execute(insert(forecasts).values({**row, "step": 4}))  # an answer has three
     assert sorted(load(reader, "AAPL", "IBM")[0].documents) == ["AAPL"]
+
+
+def test_a_version_whose_status_changes_is_read_again(reader: Reader) -> None:
+    async def statuses() -> list[str]:
+        loader, found = ForecastLoader(reader), []
+        for status in (ModelStatus.REJECTED, ModelStatus.RETIRED):
+            with reader.database.transaction() as connection:
+                connection.execute(update(model_versions).values(status=status))
+                raise_changes(connection, ())
+            loaded = await loader.load("AAPL")
+            found.append(json.loads(loaded.documents["AAPL"].parts[0][0])["multi_step"]["served_by"]["status"])
+        return found
+
+    assert asyncio.run(statuses()) == ["rejected", "retired"]

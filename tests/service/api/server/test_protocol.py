@@ -1,8 +1,10 @@
 """The protocol over real sockets: order, limits on connections, and clients that do not read."""
 
+import gc
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -166,6 +168,43 @@ def test_a_ready_answer_is_written_before_a_later_request_of_its_piece_is_refuse
         received = read_all(client)
     lines = [part.partition(b"\r\n")[0] for part in received.split(b"ready")]
     assert lines == [b"HTTP/1.1 200 OK", b"HTTP/1.1 200 OK", b"HTTP/1.1 400 Bad Request"]
+
+
+def test_a_connection_that_has_ended_is_freed_without_a_garbage_collection() -> None:
+    gc.disable()
+    try:
+        with running(HttpLimits()) as (_, port, server):
+            with connect(port) as client:
+                client.sendall(get("/one"))
+                assert client.recv(1000).startswith(b"HTTP/1.1 200")
+                (connection,) = server.server_state.connections
+                left = weakref.ref(connection)
+                del connection
+            deadline = time.monotonic() + LIMIT
+            while left() is not None and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert left() is None
+    finally:
+        gc.enable()
+
+
+def test_a_client_that_sends_ahead_and_does_not_read_leaves_little_in_memory() -> None:
+    body = b"x" * 100_000
+
+    class Ahead(PreparedApplication):
+        def answer_now(self, scope: Scope) -> Ready | None:
+            """Return an answer that is just not large."""
+            self.answered_now += 1
+            return b"HTTP/1.1 200 OK\r\n", b"content-length: %d\r\n\r\n" % len(body), [body]
+
+    application = Ahead()
+    with running(HttpLimits(pipelined=1000), application) as (_, port, _), socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        client.settimeout(LIMIT)
+        client.connect(("127.0.0.1", port))
+        client.sendall(get("/now") * 200)
+        time.sleep(0.5)
+        assert 0 < application.answered_now < 100
 
 
 def test_a_large_ready_answer_is_whole_and_the_next_one_waits_for_a_client_that_reads_slowly() -> None:

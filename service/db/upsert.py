@@ -42,8 +42,13 @@ def insert_rows(connection: Connection, statement: Any, rows: Sequence[Mapping[s
     """
     if not rows:
         return
-    if connection.dialect.name == "postgresql":
-        # Without an answer to fetch, the driver would send row after row and wait for the server at the end alone: no
-        # limit of the server ends a process that stalls meanwhile.
-        statement = statement.returning(*statement.table.primary_key.columns)
-    connection.execute(statement, rows)
+    connection.execute(answered(statement) if connection.dialect.name == "postgresql" else statement, rows)
+
+
+def answered(statement: Any) -> Any:
+    """Return an INSERT for PostgreSQL that answers the keys of its rows.
+
+    Without an answer to fetch, the driver would send row after row and wait for the server at the end alone: no limit
+    of the server ends a process that stalls meanwhile.
+    """
+    return statement.returning(*statement.table.primary_key.columns)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from service.db.tables import instruments
 from service.db.upsert import upsert
@@ -102,6 +102,12 @@ class CalendarUse:
 
 
 _COLUMNS = tuple(instruments.c[name] for name in Instrument.__slots__)
+
+# Built once: building a statement takes longer than sending it.
+_OWN = instruments.c.symbol == bindparam("of_symbol")
+_GET = select(*_COLUMNS).where(_OWN)
+_GET_STATE = select(instruments.c.state, instruments.c.state_reason).where(_OWN)
+_UPDATE = update(instruments).where(_OWN)
 
 
 def check_name(symbol: str) -> str:
@@ -203,7 +209,7 @@ def choose_for_symbol(connection: Connection, symbol: str, group: str | None, ca
     if calendar is not None:
         values |= {"chosen_calendar": calendar, "calendar": calendar}
     if values:
-        connection.execute(update(instruments).where(instruments.c.symbol == symbol).values(values))
+        update_instrument(connection, symbol, values)
 
 
 def list_instruments(
@@ -247,10 +253,21 @@ def get_instrument(connection: Connection, symbol: str) -> Instrument:
     Raises:
         NotFound: it is not in the database.
     """
-    found = list_instruments(connection, [symbol])
-    if not found:
+    found = connection.execute(_GET, {"of_symbol": symbol}).one_or_none()
+    if found is None:
         raise NotFound(f"{symbol} is not in the database; add it with `tplus symbols add {symbol}`")
-    return found[0]
+    return Instrument(*found)
+
+
+def update_instrument(connection: Connection, symbol: str, values: Mapping[str, object]) -> None:
+    """Set columns of an instrument.
+
+    Args:
+        connection: An open write transaction.
+        symbol: Yahoo-style name; nothing changes if it is not in the database.
+        values: New values by column; at least one.
+    """
+    connection.execute(_UPDATE, {"of_symbol": symbol, **values})
 
 
 def store_metadata(
@@ -286,7 +303,7 @@ def store_metadata(
     }
     if found.state != SymbolState.OK:
         values["state_since"] = at
-    connection.execute(update(instruments).where(instruments.c.symbol == symbol).values(values))
+    update_instrument(connection, symbol, values)
     return replace(found, **values)
 
 
@@ -299,7 +316,7 @@ def store_calendar(connection: Connection, symbol: str, use: CalendarUse) -> Non
         use: The calendar.
     """
     values = {"calendar": use.name, "calendar_approximate": use.approximate, "utc_dates": use.utc_dates}
-    connection.execute(update(instruments).where(instruments.c.symbol == symbol).values(values))
+    update_instrument(connection, symbol, values)
 
 
 def set_state(connection: Connection, symbol: str, state: SymbolState, reason: str | None, at: datetime) -> bool:
@@ -315,11 +332,9 @@ def set_state(connection: Connection, symbol: str, state: SymbolState, reason: s
     Returns:
         Whether anything changed.
     """
-    is_symbol = instruments.c.symbol == symbol
-    query = select(instruments.c.state, instruments.c.state_reason).where(is_symbol)
-    before = connection.execute(query).one_or_none()
+    before = connection.execute(_GET_STATE, {"of_symbol": symbol}).one_or_none()
     if before is None or (before[0], before[1]) == (state, reason):
         return False
     since = {"state_since": at} if before[0] != state else {}
-    connection.execute(update(instruments).where(is_symbol).values(state=state, state_reason=reason, **since))
+    update_instrument(connection, symbol, {"state": state, "state_reason": reason, **since})
     return True

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date
 
 import numpy as np
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from service.db.bulk.row_loader import DriverValue, driver_days, driver_instants, write_rows
 from service.db.tables import forecasts, instruments, scores, sessions
@@ -16,6 +16,13 @@ from service.market.session_calendar import MarketCalendar, SessionTable
 from service.vocabulary import SessionState
 
 _COLUMNS = ("calendar", "session", "open_at", "close_at", "state", "approximate")
+
+# Built once: building a statement takes longer than sending it.
+_IN_STATE = select(sessions.c.session).where(
+    sessions.c.calendar == bindparam("calendar"),
+    sessions.c.session.between(bindparam("first"), bindparam("last")),
+    sessions.c.state == bindparam("state"),
+)
 
 
 def ensure_sessions(connection: Connection, calendar: MarketCalendar, first: date, last: date) -> int:
@@ -148,9 +155,8 @@ def _mark(
 ) -> int:
     if not days:
         return 0
-    span = sessions.c.session.between(min(days), max(days))
-    chosen = select(sessions.c.session).where(sessions.c.calendar == calendar, span, sessions.c.state == before)
-    found = connection.execute(chosen).scalars().all()
+    span = {"calendar": calendar, "first": min(days), "last": max(days), "state": before}
+    found = connection.execute(_IN_STATE, span).scalars().all()
     requested = set(days) if found else set()
     marked = [day for day in found if day in requested]
     for day in marked:

@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, update
 
 from service.db.bulk.arrays import ArrayColumn, write_arrays
 from service.db.bulk.row_loader import (
@@ -19,7 +19,8 @@ from service.db.bulk.row_loader import (
     read_columns,
     write_rows,
 )
-from service.db.tables import bar_revisions, bars, corporate_action_revisions, corporate_actions, instruments
+from service.db.tables import bar_revisions, bars, corporate_action_revisions, corporate_actions
+from service.market.instruments import update_instrument
 from service.prices.checks.outliers import USUAL_SESSIONS
 from service.prices.checks.reconcile import Comparison, new_splits, undone_splits
 from service.prices.checks.row_checks import FIELDS, BoolArray, DateArray, Rows
@@ -49,6 +50,27 @@ class Stored:
     revision: NDArray[np.int64]
     fetched_at: DateArray
 
+
+# Built once: building a statement takes longer than sending it.
+_OWN = bars.c.symbol == bindparam("symbol")
+_BARS = (
+    select(*(bars.c[name] for name in ("session", *FIELDS, "revision", "fetched_at")))
+    .where(_OWN)
+    .order_by(bars.c.session)
+)
+_BARS_SINCE = _BARS.where(bars.c.session >= bindparam("start"))
+_OLDER = (
+    select(bars.c.session)
+    .where(_OWN, bars.c.session < bindparam("start"))
+    .order_by(bars.c.session.desc())
+    .limit(USUAL_SESSIONS)
+)
+_OLD = corporate_action_revisions.c
+_OLD_REVISIONS = (
+    select(_OLD.ex_date, _OLD.kind, func.max(_OLD.revision))
+    .where(_OLD.symbol == bindparam("symbol"))
+    .group_by(_OLD.ex_date, _OLD.kind)
+)
 
 NOTHING = Stored(
     Rows(np.empty(0, "datetime64[D]"), np.empty((0, len(FIELDS)))), np.empty(0, np.int64), np.empty(0, "datetime64[s]")
@@ -197,11 +219,13 @@ class Writer:
 
     def _keep_old_actions(self, keys: Set[_ActionKey], basis: int) -> None:
         """Copy stored actions that are about to be replaced or deleted into the revisions."""
+        if not keys:
+            return
         names = ("ex_date", "kind", "value", "fetched_at", "revision")
         query = select(*(corporate_actions.c[name] for name in names)).where(corporate_actions.c.symbol == self.symbol)
         rows = [
             {**row, "symbol": self.symbol, "replaced_at": self.at, "basis": basis}
-            for row in (self.connection.execute(query).mappings() if keys else ())
+            for row in self.connection.execute(query).mappings()
             if (row["ex_date"], ActionKind(row["kind"])) in keys
         ]
         if rows:
@@ -209,12 +233,8 @@ class Writer:
 
     def _old_revisions(self) -> dict[tuple[date, str], int]:
         """Newest replaced revision by ex-date and kind."""
-        table = corporate_action_revisions.c
-        query = select(table.ex_date, table.kind, func.max(table.revision)).where(table.symbol == self.symbol)
-        return {
-            (day, kind): newest
-            for day, kind, newest in self.connection.execute(query.group_by(table.ex_date, table.kind))
-        }
+        rows = self.connection.execute(_OLD_REVISIONS, {"symbol": self.symbol})
+        return {(day, kind): newest for day, kind, newest in rows}
 
     def _is_action(self, key: _ActionKey) -> tuple[ColumnElement[bool], ...]:
         table = corporate_actions.c
@@ -230,18 +250,16 @@ class Writer:
             if last is None or newest > last:
                 values["last_session"] = newest
         if values:
-            self.connection.execute(update(instruments).where(instruments.c.symbol == self.symbol).values(values))
+            update_instrument(self.connection, self.symbol, values)
 
 
 def load_stored(connection: Connection, symbol: str, start: date | None = None) -> Stored:
     """Return the stored bars from `start` on, and those before it that the check of the first new bar needs."""
-    names = ("session", *FIELDS, "revision", "fetched_at")
-    query = select(*(bars.c[name] for name in names)).where(bars.c.symbol == symbol)
-    if start is not None:
-        older = select(bars.c.session).where(bars.c.symbol == symbol, bars.c.session < start)
-        anchors = connection.execute(older.order_by(bars.c.session.desc()).limit(USUAL_SESSIONS)).scalars().all()
-        query = query.where(bars.c.session >= (anchors[-1] if anchors else start))
-    columns = read_columns(connection, query.order_by(bars.c.session))
+    if start is None:
+        columns = read_columns(connection, _BARS, {"symbol": symbol})
+    else:
+        older = connection.execute(_OLDER, {"symbol": symbol, "start": start}).scalars().all()
+        columns = read_columns(connection, _BARS_SINCE, {"symbol": symbol, "start": older[-1] if older else start})
     values = np.column_stack([floats_array(column) for column in columns[1:6]])
     rows = Rows(days_array(columns[0]), values)
     return Stored(rows, np.array(columns[6], np.int64), instants_array(columns[7]))

@@ -6,6 +6,7 @@ hundreds of rows per statement; PostgreSQL a COPY, or one statement for a few ro
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from itertools import chain
 from typing import Any
 
@@ -78,9 +79,13 @@ def _write(
     # Hundreds of rows per statement: SQLite releases the GIL for each step, and with fetching threads every step of a
     # row-wise insert would wait for it again. PostgreSQL runs one statement faster than one per row.
     size = _PARAMETERS // width * width
-    for start in range(0, len(flat), size):
-        part = tuple(flat[start : start + size])
-        connection.exec_driver_sql(_statement(connection, table, columns, len(part) // width, update), part)
+    whole = len(flat) // size * size
+    if whole:
+        statement = _statement(connection, table, columns, size // width, update)
+        for start in range(0, whole, size):
+            connection.exec_driver_sql(statement, tuple(flat[start : start + size]))
+    if rest := tuple(flat[whole:]):
+        connection.exec_driver_sql(_statement(connection, table, columns, len(rest) // width, update), rest)
 
 
 def check_columns(table: Table, names: Iterable[str]) -> None:
@@ -123,13 +128,20 @@ def conflict_clause(connection: Connection, table: Table, update: Sequence[str])
     )
 
 
-def read_columns(connection: Connection, query: Select[Any]) -> tuple[Sequence[object], ...]:
+def read_columns(
+    connection: Connection, query: Select[Any], parameters: Mapping[str, object] | None = None
+) -> tuple[Sequence[object], ...]:
     """Return the columns of a query as driver values, for `days_array` and others.
+
+    Args:
+        connection: Any connection.
+        query: The query.
+        parameters: Values of its bound parameters by name.
 
     Returns:
         One sequence per column, all empty without rows.
     """
-    result = connection.execute(query)
+    result = connection.execute(query, parameters)
     cursor = result.cursor
     rows = cursor.fetchall() if cursor is not None else []
     width = len(result.keys())
@@ -148,7 +160,13 @@ def nullable(values: NDArray[np.float64]) -> list[float | None]:
 
 def driver_days(days: NDArray[np.datetime64]) -> list[str]:
     """Return `(n,)` datetime64[D] as ISO text, which both databases accept as dates."""
-    return days.astype("datetime64[D]").astype(str).tolist()  # type: ignore[no-any-return]
+    return list(map(_day_text, days.astype("datetime64[D]").astype(np.int64).tolist()))
+
+
+@cache
+def _day_text(day: int) -> str:
+    """Return the ISO text of a day since 1970; kept, because the symbols of a calendar have the same days."""
+    return str(np.datetime64(day, "D"))
 
 
 def driver_instants(connection: Connection, instants: NDArray[np.datetime64]) -> list[str]:

@@ -6,21 +6,28 @@ Repetition does not settle them: a vendor repeats a wrong figure as it repeats a
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from service.db.tables import quarantine
 from service.prices.checks.action_checks import SAME_SHARE, SuspectAction
-from service.prices.quarantine.row_quarantine import ACCEPTED, SHARE, list_quarantine
+from service.prices.quarantine.row_quarantine import ACCEPTED, SHARE, list_held
 from service.vocabulary import QuarantineState
+
+# Built once: building a statement takes longer than sending it.
+_CLEARED = (
+    select(quarantine.c.session, quarantine.c.row)
+    .where(quarantine.c.symbol == bindparam("symbol"), quarantine.c.state == QuarantineState.CLEARED)
+    .order_by(quarantine.c.session, quarantine.c.id)
+)
 
 
 def accepted_shares(connection: Connection, symbol: str) -> dict[date, tuple[float, ...]]:
     """Return by ex-date the dividends, as shares of the close, that a person accepted."""
     found: dict[date, tuple[float, ...]] = {}
-    for record in list_quarantine(connection, [symbol], QuarantineState.CLEARED):
-        share = record.row.get(SHARE)
-        if record.session is not None and record.row.get(ACCEPTED) and isinstance(share, float):
-            found[record.session] = (*found.get(record.session, ()), share)
+    for session, row in connection.execute(_CLEARED, {"symbol": symbol}):
+        share = row.get(SHARE)
+        if session is not None and row.get(ACCEPTED) and isinstance(share, float):
+            found[session] = (*found.get(session, ()), share)
     return found
 
 
@@ -43,8 +50,7 @@ def settle_actions(
     Returns:
         How many were added.
     """
-    held = list_quarantine(connection, [symbol], QuarantineState.OPEN, QuarantineState.REJECTED)
-    known = {record.session: record for record in held if record.is_action}
+    known = {record.session: record for record in list_held(connection, symbol) if record.is_action}
     added = 0
     for suspect in suspects:
         action = suspect.action

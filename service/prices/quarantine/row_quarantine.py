@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import numpy as np
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
 from service.db.change_counters import raise_changes
 from service.db.tables import bars, instruments, quarantine
@@ -90,10 +90,10 @@ class Quarantined:
 _ROWS = select(*(quarantine.c[name] for name in Quarantined.__slots__)).order_by(
     quarantine.c.symbol, quarantine.c.session, quarantine.c.id
 )
-# Every merge runs it: built once, it takes a third of the time.
-_OF_SYMBOLS = _ROWS.where(
-    quarantine.c.symbol.in_(bindparam("symbols", expanding=True)),
-    quarantine.c.state.in_(bindparam("states", expanding=True)),
+# Built once: building a statement takes longer than sending it.
+_HELD = _ROWS.where(
+    quarantine.c.symbol == bindparam("symbol"),
+    or_(quarantine.c.state == QuarantineState.OPEN, quarantine.c.state == QuarantineState.REJECTED),
 )
 
 
@@ -101,15 +101,17 @@ def list_quarantine(
     connection: Connection, symbols: Sequence[str] | None = None, *states: str
 ) -> tuple[Quarantined, ...]:
     """Return rows of the quarantine by symbol and session; None = all symbols, no states = all states."""
-    if symbols is not None and states:
-        rows = connection.execute(_OF_SYMBOLS, {"symbols": list(symbols), "states": list(states)})
-        return tuple(Quarantined(*row) for row in rows)
     query = _ROWS
     if symbols is not None:
         query = query.where(quarantine.c.symbol.in_(list(symbols)))
     if states:
         query = query.where(quarantine.c.state.in_(states))
     return tuple(Quarantined(*row) for row in connection.execute(query))
+
+
+def list_held(connection: Connection, symbol: str) -> tuple[Quarantined, ...]:
+    """Return the open and rejected rows of a symbol by session: suspect bars and actions that are not stored."""
+    return tuple(Quarantined(*row) for row in connection.execute(_HELD, {"symbol": symbol}))
 
 
 def record_findings(connection: Connection, symbol: str, findings: Iterable[Finding], at: datetime) -> int:
@@ -148,8 +150,7 @@ def settle_suspects(
     Returns:
         Positions of the suspects whose bars are not stored; the others repeat an earlier pull and are confirmed.
     """
-    held = list_quarantine(connection, [symbol], QuarantineState.OPEN, QuarantineState.REJECTED)
-    known = {record.session: record for record in held if not record.is_action}
+    known = {record.session: record for record in list_held(connection, symbol) if not record.is_action}
     staying: set[int] = set()
     for suspect in suspects:
         record = known.pop(_date(rows.sessions[suspect.row]), None)

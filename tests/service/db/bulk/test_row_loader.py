@@ -44,6 +44,12 @@ def test_values_read_back(database: Database) -> None:
     )  # fmt: skip
 
 
+def test_days_are_iso_text() -> None:
+    days = np.array(["1969-12-31", "1970-01-01", "2024-02-29", "1969-12-31"], "datetime64[D]")
+    assert driver_days(days) == ["1969-12-31", "1970-01-01", "2024-02-29", "1969-12-31"]
+    assert driver_days(days.astype("datetime64[s]")[2:3]) == ["2024-02-29"]
+
+
 def test_more_rows_than_one_statement_holds(database: Database) -> None:
     put(database, 2000)
     with database.reading() as connection:
